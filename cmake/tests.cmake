@@ -1,0 +1,11 @@
+# Every *_test.c is one program: beside its source for one part, in tests/ for suites over a table.
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+file(GLOB_RECURSE WEFT_TEST_SOURCES CONFIGURE_DEPENDS src/*_test.c tests/*_test.c cli/*_test.c)
+foreach(source ${WEFT_TEST_SOURCES})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_include_directories(${name} PRIVATE src tests ${CMAKE_BINARY_DIR}/generated)
+  target_compile_definitions(${name} PRIVATE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE WEFT_SOURCE_DIR="${CMAKE_SOURCE_DIR}" WEFT_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  target_link_libraries(${name} PRIVATE weft PkgConfig::CMOCKA)
+  add_test(NAME ${name} COMMAND ${name})
+endforeach()

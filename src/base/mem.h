@@ -1,0 +1,44 @@
+/* mem.h - the allocator hook and arenas. All memory of weft passes through a wf_mem, so that a test can fail the n-th
+ * allocation and count leaks. Thread rule: the hook must be thread-safe; an arena belongs to one thread. */
+#ifndef WF_BASE_MEM_H
+#define WF_BASE_MEM_H
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+
+typedef struct wf_mem {
+    void *(*resize)(void *user, void *block, size_t size); /* like realloc; block NULL allocates; NULL on failure */
+    void (*release)(void *user, void *block);              /* like free; NULL is fine */
+    void *user;
+} wf_mem;
+
+extern const wf_mem wf_mem_default; /* realloc and free */
+
+void *wf_alloc(const wf_mem *mem, size_t size);                     /* NULL on failure or size 0 */
+void *wf_calloc(const wf_mem *mem, size_t count, size_t size);      /* zeroed, overflow checked */
+void *wf_resize(const wf_mem *mem, void *block, size_t size);
+void wf_free(const wf_mem *mem, void *block);
+char *wf_strdup(const wf_mem *mem, const char *text);
+char *wf_strndup(const wf_mem *mem, const char *text, size_t length);
+/* Zeroed memory for tensors, aligned to 64 bytes (2 MiB with huge pages advised from 2 MiB up). Free with wf_free_big. */
+void *wf_alloc_big(const wf_mem *mem, size_t size);
+void wf_free_big(const wf_mem *mem, void *block);
+
+/* Grows `*array` (elements of `size` bytes, capacity `*capacity`) to hold at least `need`; doubles. The new tail is not zeroed. */
+weft_status wf_grow(const wf_mem *mem, void **array, size_t *capacity, size_t need, size_t size, weft_error *err);
+
+/* An arena: many small blocks of one lifetime. Memory is zeroed and aligned to 16 bytes. */
+typedef struct wf_arena_block wf_arena_block;
+typedef struct wf_arena {
+    const wf_mem *mem;
+    wf_arena_block *blocks;
+    size_t used, limit; /* bytes handed out; 0 = no limit */
+} wf_arena;
+
+void wf_arena_init(wf_arena *arena, const wf_mem *mem, size_t limit);
+void *wf_arena_alloc(wf_arena *arena, size_t size); /* NULL on failure or over the limit; size 0 gives a valid pointer */
+char *wf_arena_strndup(wf_arena *arena, const char *text, size_t length);
+char *wf_arena_strdup(wf_arena *arena, const char *text);
+char *wf_arena_printf(wf_arena *arena, const char *fmt, ...) WF_PRINTF(2, 3);
+void wf_arena_free(wf_arena *arena); /* releases everything; the arena may be used again */
+#endif

@@ -1,0 +1,47 @@
+/* reader.h - the one bounded reader of foreign bytes, and files. Errors are sticky: after one, reads return 0 and do not move. */
+#ifndef WF_BASE_READER_H
+#define WF_BASE_READER_H
+#include <stdbool.h>
+#include "base/mem.h"
+
+typedef struct wf_reader {
+    const uint8_t *base;
+    size_t length, position;
+    bool failed; /* a read passed the end */
+} wf_reader;
+
+wf_reader wf_reader_of(const void *base, size_t length);
+uint8_t wf_read_u8(wf_reader *r);
+uint16_t wf_read_u16(wf_reader *r); /* little endian, as all below */
+uint32_t wf_read_u32(wf_reader *r);
+uint64_t wf_read_u64(wf_reader *r);
+float wf_read_f32(wf_reader *r);
+const uint8_t *wf_read_bytes(wf_reader *r, size_t n); /* a view, NULL past the end */
+size_t wf_reader_left(const wf_reader *r);
+
+/* A whole file: mapped read-only when `map`, else read into memory. Regular files only. */
+typedef struct wf_file {
+    const uint8_t *data;
+    size_t size;
+    const wf_mem *mem;
+    bool mapped;
+} wf_file;
+weft_status wf_file_open(const wf_mem *mem, const char *path, bool map, size_t limit, wf_file *out, weft_error *err);
+void wf_file_close(wf_file *file);
+
+/* Writing that never loses the old file: path.tmp.<pid>, every write checked, fsync, rename, fsync of the folder.
+ * On any error, and on wf_writer_abort, the temporary file is removed and the old file is untouched. */
+typedef struct wf_writer wf_writer;
+weft_status wf_writer_open(const wf_mem *mem, const char *path, wf_writer **out, weft_error *err);
+weft_status wf_writer_put(wf_writer *w, const void *data, size_t n, weft_error *err); /* buffered */
+weft_status wf_writer_commit(wf_writer *w, weft_error *err);                          /* frees w, also on failure */
+void wf_writer_abort(wf_writer *w);                                                   /* frees w; NULL is fine */
+weft_status wf_write_file(const wf_mem *mem, const char *path, const void *data, size_t n, weft_error *err);
+weft_status wf_make_dir(const char *path, weft_error *err); /* parents too; fine when it exists */
+bool wf_is_dir(const char *path);
+bool wf_is_file(const char *path);
+/* Joins folder and name with one slash, in the arena. */
+char *wf_path_join(wf_arena *arena, const char *folder, const char *name);
+/* Names of the entries of a folder, sorted by bytes, without "." and "..", in the arena. */
+weft_status wf_list_dir(wf_arena *arena, const char *path, char ***names, size_t *count, weft_error *err);
+#endif
