@@ -1,0 +1,54 @@
+/* attention.h - kernel F: tiled softmax attention with online softmax (Dao et al. 2022, arXiv 2205.14135), log-sum-exp saved,
+ * backward by recomputation. One call of the forward does one block of WF_ATTENTION_ROWS query rows of one head; one call of
+ * the backward does one head of one sequence (all its blocks in a fixed order). Any thread may do any piece. */
+#ifndef WF_KERNELS_ATTENTION_H
+#define WF_KERNELS_ATTENTION_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/rng.h"
+#include "kernels/dtype.h"
+
+enum { WF_ATTENTION_ROWS = 64 };
+
+typedef struct wf_strides { int64_t batch, token, head; } wf_strides; /* in elements; channels of a head are contiguous */
+
+typedef struct wf_attention_args {
+    int64_t batch, heads, kv_heads, t, s, key_dim, value_dim; /* heads % kv_heads == 0; head h reads kv head h/(heads/kv_heads) */
+    wf_dtype type;                                            /* of q, k, v, o and their gradients: F32 or BF16 */
+    const void *q, *k, *v;
+    void *o;
+    wf_strides q_stride, k_stride, v_stride, o_stride;
+    float *lse;         /* [batch, heads, t] fp32, always written; -INFINITY for rows without an allowed key */
+    float *probs;       /* NULL, or [batch, heads, t, s]: the probabilities, for inspection (slow path allowed) */
+    float scale, softcap; /* softcap 0: off */
+    /* Which keys row i of sequence b may see. Row i has index start[b]+i; key j has index j, or, in a ring cache (ring > 0), the
+     * largest p < kv_len[b] with p % ring == j. */
+    bool causal;
+    int64_t left, right;      /* i-j <= left, j-i <= right; INT64_MAX: no limit */
+    const int64_t *start;     /* [batch], NULL: 0 */
+    const int64_t *kv_len;    /* [batch] tokens in the cache, these rows included; NULL: s */
+    int64_t ring;             /* 0: keys lie in order */
+    const int64_t *prefix;    /* [batch] or NULL: keys j < prefix[b] are visible to every row (never through padding) */
+    const int64_t *q_segments, *k_segments; /* [batch, t], [batch, s] or NULL: both must be equal */
+    const uint8_t *key_mask;  /* [batch, s] or NULL: 0 = padding */
+    /* what is added to the scores, after softcap */
+    const float *slopes;      /* [heads] or NULL: -slope*|i-j| (ALiBi) */
+    const float *distance_bias; /* [heads, distances] or NULL: entry (j-i) + distance_zero */
+    int64_t distances, distance_zero;
+    const float *sinks;       /* [heads] or NULL: one more logit in the denominator */
+    float dropout;            /* of probabilities; element index ((b*heads+h)*t+i)*s+j of rng */
+    wf_rng rng;
+    /* backward: o, lse from the forward; do_ in; the rest out. dq is overwritten. dk, dv [.., heads or kv_heads, ..]: when
+     * heads == kv_heads they are overwritten, else the caller gives per-query-head buffers and sums the groups itself. */
+    const void *do_;
+    void *dq;
+    float *dk, *dv;           /* fp32 [batch, s, heads, key_dim], [batch, s, heads, value_dim], contiguous */
+    float *d_distance_bias;   /* [batch, heads, distances] accumulated, or NULL */
+    float *d_sinks;           /* [batch, heads] written, or NULL */
+    const float *d_lse;       /* [batch, heads, t] or NULL */
+} wf_attention_args;
+
+/* Bytes of scratch (64-aligned) per thread for forward and backward pieces of these arguments. */
+size_t wf_attention_scratch(const wf_attention_args *a, bool backward);
+#endif

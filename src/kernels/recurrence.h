@@ -1,0 +1,36 @@
+/* recurrence.h - kernel L: S_t = decay_t * S_{t-1} + k_t v_t^T, o_t = S_t^T q_t (mixers.md U3, U7). Four tokens per pass over a
+ * cache-resident slice of the state; the backward is two scans without checkpoints. A slice is WF_RECURRENCE_SLICE value
+ * channels of one head; slices are independent but for dq, dk and ddecay, which each slice writes to its own partial buffer. */
+#ifndef WF_KERNELS_RECURRENCE_H
+#define WF_KERNELS_RECURRENCE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WF_RECURRENCE_SLICE = 64 };
+
+typedef enum wf_decay { WF_DECAY_NONE, WF_DECAY_CONST, WF_DECAY_SCALAR, WF_DECAY_VECTOR } wf_decay;
+
+typedef struct wf_recurrence_args {
+    int64_t batch, t, heads, qk_heads, key_dim, value_dim; /* heads % qk_heads == 0: head h reads q,k head h/(heads/qk_heads) */
+    const float *q, *k;   /* [B,T,qk_heads,K] contiguous */
+    const float *v;       /* [B,T,H,V] */
+    wf_decay decay;
+    const float *g;       /* log decay <= 0: [H] const, [B,T,H] scalar, [B,T,H,K] vector */
+    const float *bonus;   /* [H,K] or NULL: exclusive read, o_t = (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t (RWKV-6) */
+    float scale;          /* multiplies q */
+    const float *s_in;    /* [B,H,K,V] or NULL: zeros */
+    float *s_out;         /* [B,H,K,V] or NULL; may be s_in */
+    float *o;             /* [B,T,H,V] */
+    /* backward */
+    const float *do_, *ds_out;       /* ds_out [B,H,K,V] or NULL */
+    float *dq_part, *dk_part;        /* [slices,B,T,H,K], overwritten: the caller sums slices and groups in order */
+    float *dv;                       /* [B,T,H,V], overwritten */
+    float *dg_part;                  /* [slices,B,T,H] scalar or const (per token, summed later), [slices,B,T,H,K] vector, or NULL */
+    float *dbonus_part;              /* [slices,B,H,K] or NULL */
+    float *ds_in;                    /* [B,H,K,V] overwritten, or NULL */
+} wf_recurrence_args;
+
+static inline int64_t wf_recurrence_slices(int64_t value_dim) { return (value_dim + WF_RECURRENCE_SLICE - 1) / WF_RECURRENCE_SLICE; }
+size_t wf_recurrence_scratch(const wf_recurrence_args *a, bool backward);
+#endif
