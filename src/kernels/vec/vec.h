@@ -1,0 +1,161 @@
+/* vec.h - the vector type the SIMD sources are written in: WF_VL floats, by the vector extension of gcc and clang, so that one
+ * source serves every instruction set (SSE2, AVX2, AVX-512, NEON) and an ISA is a width and a few intrinsics. Included only by
+ * kernels/simd/ files; everything is static so that no linker can mix instruction sets. */
+#ifndef WF_KERNELS_VEC_H
+#define WF_KERNELS_VEC_H
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define WF_VL 16
+#elif defined(__AVX__)
+#define WF_VL 8
+#else
+#define WF_VL 4
+#endif
+
+typedef float vf __attribute__((vector_size(4 * WF_VL)));
+typedef int32_t vi __attribute__((vector_size(4 * WF_VL)));
+
+#define WF_INLINE static inline __attribute__((always_inline, unused))
+
+WF_INLINE vf vf_load(const float *p) {
+    vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+WF_INLINE void vf_store(float *p, vf v) { memcpy(p, &v, sizeof v); }
+WF_INLINE vf vf_set(float x) { return x - (vf){0}; }
+WF_INLINE vi vi_set(int32_t x) { return x - (vi){0}; }
+/* The first n lanes (0 <= n < WF_VL); the rest are 0. */
+WF_INLINE vf vf_load_n(const float *p, int64_t n) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p);
+#else
+    float t[WF_VL] = {0};
+    memcpy(t, p, (size_t)n * sizeof(float));
+    return vf_load(t);
+#endif
+}
+WF_INLINE void vf_store_n(float *p, vf v, int64_t n) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), (__m512)v);
+#else
+    float t[WF_VL];
+    vf_store(t, v);
+    memcpy(p, t, (size_t)n * sizeof(float));
+#endif
+}
+/* a*b + c, fused where the instruction set has it. */
+WF_INLINE vf vf_fma(vf a, vf b, vf c) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
+}
+WF_INLINE vf vf_select(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
+WF_INLINE vf vf_max(vf a, vf b) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX__)
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__SSE2__)
+    return (vf)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    return vf_select(a > b, a, b);
+#endif
+}
+WF_INLINE vf vf_min(vf a, vf b) { return -vf_max(-a, -b); }
+WF_INLINE vf vf_abs(vf a) { return (vf)((vi)a & 0x7fffffff); }
+WF_INLINE vf vf_sqrt(vf a) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_sqrt_ps((__m512)a);
+#elif defined(__AVX__)
+    return (vf)_mm256_sqrt_ps((__m256)a);
+#elif defined(__SSE2__)
+    return (vf)_mm_sqrt_ps((__m128)a);
+#else
+    for (int i = 0; i < WF_VL; i++)
+        a[i] = sqrtf(a[i]);
+    return a;
+#endif
+}
+/* Lane sums and maxima by halving: a fixed order. */
+WF_INLINE float vf_sum(vf v) {
+    float t[WF_VL];
+    vf_store(t, v);
+    for (int w = WF_VL / 2; w > 0; w /= 2)
+        for (int i = 0; i < w; i++)
+            t[i] += t[i + w];
+    return t[0];
+}
+WF_INLINE float vf_hmax(vf v) {
+    float t[WF_VL];
+    vf_store(t, v);
+    for (int w = WF_VL / 2; w > 0; w /= 2)
+        for (int i = 0; i < w; i++)
+            t[i] = t[i] > t[i + w] ? t[i] : t[i + w];
+    return t[0];
+}
+/* e^x to about 1 ulp on [-87.3, 88.7]; below it 0, above it infinity. Cody-Waite reduction and a degree-6 polynomial; NaN stays. */
+WF_INLINE vf vf_exp(vf x) {
+    vf n = x * 1.44269504088896341f;
+    const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to the nearest integer */
+    vf biased = n + magic;
+    n = biased - magic;
+    vf r = vf_fma(n, vf_set(-0.693359375f), x);
+    r = vf_fma(n, vf_set(2.12194440e-4f), r);
+    vf p = vf_set(1.9875691500e-4f);
+    p = vf_fma(p, r, vf_set(1.3981999507e-3f));
+    p = vf_fma(p, r, vf_set(8.3334519073e-3f));
+    p = vf_fma(p, r, vf_set(4.1665795894e-2f));
+    p = vf_fma(p, r, vf_set(1.6666665459e-1f));
+    p = vf_fma(p, r, vf_set(5.0000001201e-1f));
+    p = vf_fma(p, r * r, r + 1.0f);
+    vi e = (vi)biased - (vi)magic;          /* the integer n */
+    vi half = e >> 1;                       /* two factors, so that 2^128 and subnormal results do not overflow the exponent */
+    vf y = p * (vf)((half + 127) << 23) * (vf)((e - half + 127) << 23);
+    y = vf_select(x > 88.72283f, vf_set(INFINITY), y);
+    y = vf_select(x < -87.33654f, vf_set(0.0f), y);
+    return vf_select(x != x, x, y);
+}
+/* bf16 (as uint16) to fp32 and back, round to nearest even. */
+WF_INLINE vf vf_load_bf16(const uint16_t *p) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16);
+#elif defined(__AVX2__)
+    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16);
+#else
+    vi t;
+    for (int i = 0; i < WF_VL; i++)
+        t[i] = (int32_t)((uint32_t)p[i] << 16);
+    return (vf)t;
+#endif
+}
+WF_INLINE void vf_store_bf16(uint16_t *p, vf v) {
+#if defined(__AVX512BF16__) && defined(__AVX512VL__)
+    __m256bh h = _mm512_cvtneps_pbh((__m512)v);
+    memcpy(p, &h, sizeof h);
+#else
+    typedef uint32_t vu __attribute__((vector_size(4 * WF_VL)));
+    vu u = (vu)v;
+    vu rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+    vu quiet = (u >> 16) | 0x40u;
+    vi nan = v != v;
+    vu r = (rounded & ~(vu)nan) | (quiet & (vu)nan);
+#if defined(__AVX512F__)
+    _mm256_storeu_si256((void *)p, _mm512_cvtepi32_epi16((__m512i)r));
+#else
+    for (int i = 0; i < WF_VL; i++)
+        p[i] = (uint16_t)r[i];
+#endif
+#endif
+}
+#endif
