@@ -21,7 +21,7 @@ fi
 
 PKG_CONFIG_PATH=$(dirname "$library")/pkgconfig
 export PKG_CONFIG_PATH
-${CC:-cc} -std=c11 -Wall -Wextra -Werror "$example" -o "$scratch/by-pkg-config" $(pkg-config --cflags --libs weft)
+eval "${CC:-cc} -std=c11 -Wall -Wextra -Werror \"\$example\" -o \"\$scratch/by-pkg-config\" $(pkg-config --cflags --libs weft)"
 (cd "$scratch" && LD_LIBRARY_PATH=$(dirname "$library") ./by-pkg-config)
 
 mkdir "$scratch/project"
