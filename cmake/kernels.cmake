@@ -1,4 +1,4 @@
-# One source, built once per instruction set: each object defines wf_kernels_fill_<isa> and keeps everything else static.
+# One source, built once per instruction set: each object exports one filler, wf_fill_<group>_<isa>, and keeps everything else static.
 file(GLOB WEFT_SIMD CONFIGURE_DEPENDS src/kernels/simd/*.c)
 set(WEFT_ISAS baseline)
 set(WEFT_ISA_FLAGS_baseline "")
@@ -40,7 +40,10 @@ if(WEFT_GEMM STREQUAL "auto")
   endif()
 endif()
 message(STATUS "weft: matrix products by ${WEFT_GEMM_CHOSEN}")
-list(APPEND WEFT_SOURCES ${CMAKE_SOURCE_DIR}/src/kernels/gemm/gemm_${WEFT_GEMM_CHOSEN}.c)
+set(WEFT_GEMM_SOURCE ${CMAKE_SOURCE_DIR}/src/kernels/gemm/gemm_${WEFT_GEMM_CHOSEN}.c)
+if(EXISTS ${WEFT_GEMM_SOURCE})
+  list(APPEND WEFT_SOURCES ${WEFT_GEMM_SOURCE})
+endif()
 if(WEFT_GEMM_CHOSEN STREQUAL "onednn")
   set(WEFT_GEMM_LIBRARY ${WEFT_DNNL})
 elseif(WEFT_GEMM_CHOSEN STREQUAL "cblas")
