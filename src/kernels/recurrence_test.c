@@ -1,8 +1,6 @@
 /* recurrence_test.c - kernel L: every instruction set against the plain form, the plain form against finite differences, and any
  * cut of the sequence against the whole. --bench: microseconds per token. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
+#include "support/test.h"
 #include "kernels/check.h"
 #include "kernels/kernels.h"
 

@@ -194,7 +194,7 @@ void wf_ref_recurrence_back(const wf_recurrence_args *a, int64_t batch, int64_t 
 /* Serves both forms. The vector form: a slice of the state, the anchors, and rows of four tokens (simd_recurrence.c). */
 size_t wf_recurrence_scratch(const wf_recurrence_args *a, bool backward) {
     int64_t keys = (a->key_dim + 15) / 16 * 16, anchors = backward ? wf_recurrence_anchors(a->t) + 1 : 0;
-    int64_t wide = keys * WIDTH * (1 + anchors) + 16 * keys + 4 * (keys > WIDTH ? keys : WIDTH) + 8 * WIDTH;
+    int64_t wide = keys * WIDTH * (1 + anchors) + 29 * keys + 4 * (keys > WIDTH ? keys : WIDTH) + 8 * WIDTH;
     int64_t plain = a->key_dim * WIDTH * (backward ? levels(a->t) + 2 : 1);
     size_t wide_bytes = (size_t)wide * sizeof(float), plain_bytes = (size_t)plain * sizeof(double);
     return wide_bytes > plain_bytes ? wide_bytes : plain_bytes;

@@ -4,6 +4,7 @@
  * Every exponent difference is a product of at most three decays <= 1, never a quotient. The backward is three such scans: dq
  * forward in time over S^T; dk and dv backward over G^T and G, where G is the gradient of the state. The two transposed ones
  * turn sums over value channels into sums over rows, so that no pass adds lanes. */
+#include "kernels/vec/decay.h"
 #include "kernels/vec/fill.h"
 #include "kernels/vec/reduce.h"
 #include "kernels/vec/vec.h"
@@ -18,18 +19,29 @@ enum { COLUMNS = 1 };
 
 typedef enum decay_mode { DECAY_OFF, DECAY_ONE, DECAY_ROWS, DECAY_COLUMNS } decay_mode;
 
+typedef struct quad { /* of four tokens; rows beyond the last token are zeros */
+    const float *at;
+    int64_t stride;
+} quad;
+
 typedef struct piece { /* one slice of one head of one sequence */
     const wf_recurrence_args *a;
     int64_t head, shared, tokens, slice, first, width; /* shared: the q, k head; tokens: index of the sequence's first token */
-    int64_t keys;                                      /* key channels rounded up to 16: the stride of what follows */
-    float *q, *k, *e, *total;  /* [4][keys]: e^{b_i} q_i, e^{b_3-b_j} k_j, the decays; [keys]: e^{b_3} */
-    float *v, *dout, *out;     /* [4][64], [4][64], [4][max(keys, 64)] */
-    float *sums;               /* [keys]: running sums of the backward */
-    float *bonus;              /* [2][keys]: dbonus since the last anchor, and before */
-    float *state;              /* [keys*64] */
-    float *anchors;            /* [wf_recurrence_anchors + 1][keys*64] */
+    int64_t keys;                                      /* key channels in whole vectors: the stride of what follows */
+    quad q, k, g, v, dout;        /* the four tokens at hand, where they lie or in a padded copy */
+    const float *bonus;           /* [keys] or NULL */
+    float flat[WF_VL], constant;  /* their decays, when all channels share one */
+    float *pads[5], *bonus_pad;   /* [4][keys] of q, k, g; [4][64] of v, do; [keys] */
+    float *read, *write, *e, *total; /* [4][keys]: e^{b_i} q_i, e^{b_3-b_j} k_j, the decays; [keys]: e^{b_3} */
+    float *out;                   /* [4][max(keys, 64)] */
+    float *sums;                  /* [keys]: running sums of the backward */
+    float *dbonus;                /* [2][keys]: since the last anchor, and before */
+    float *state;                 /* [keys*64] */
+    float *anchors;               /* [wf_recurrence_anchors + 1][keys*64] */
     float score[TOKENS * TOKENS]; /* P, or the products do_i.v_j */
 } piece;
+
+enum { PAD_Q, PAD_K, PAD_G, PAD_V, PAD_DO };
 
 static float *carve(float **at, int64_t n) {
     float *p = *at;
@@ -37,31 +49,42 @@ static float *carve(float **at, int64_t n) {
     return p;
 }
 
+static void carve_scratch(piece *p, float *at) {
+    for (int i = 0; i < 5; i++)
+        p->pads[i] = carve(&at, TOKENS * (i < PAD_V ? p->keys : WIDTH));
+    p->read = carve(&at, TOKENS * p->keys);
+    p->write = carve(&at, TOKENS * p->keys);
+    p->e = carve(&at, TOKENS * p->keys);
+    p->out = carve(&at, TOKENS * (p->keys > WIDTH ? p->keys : WIDTH));
+    p->total = carve(&at, p->keys);
+    p->bonus_pad = carve(&at, p->keys);
+    p->sums = carve(&at, p->keys);
+    p->dbonus = carve(&at, 2 * p->keys);
+    p->state = carve(&at, p->keys * WIDTH);
+    p->anchors = at;
+}
+
+static int64_t whole(int64_t n) { return (n + WF_VL - 1) / WF_VL * WF_VL; }
+
 static piece make_piece(const wf_recurrence_args *a, int64_t batch, int64_t head, int64_t slice, void *scratch) {
     int64_t first = slice * WIDTH, left = a->value_dim - first;
-    piece p = {.a = a, .head = head, .slice = slice, .first = first, .width = left < WIDTH ? left : WIDTH};
+    piece p = {.a = a, .head = head, .slice = slice, .first = first, .width = left < WIDTH ? left : WIDTH, .tokens = batch * a->t};
     p.shared = head / (a->heads / a->qk_heads);
-    p.tokens = batch * a->t;
-    p.keys = (a->key_dim + 15) / 16 * 16;
-    float *at = scratch;
-    p.q = carve(&at, TOKENS * p.keys);
-    p.k = carve(&at, TOKENS * p.keys);
-    p.e = carve(&at, TOKENS * p.keys);
-    p.total = carve(&at, p.keys);
-    p.v = carve(&at, TOKENS * WIDTH);
-    p.dout = carve(&at, TOKENS * WIDTH);
-    p.out = carve(&at, TOKENS * (p.keys > WIDTH ? p.keys : WIDTH));
-    p.sums = carve(&at, p.keys);
-    p.bonus = carve(&at, 2 * p.keys);
-    p.state = carve(&at, p.keys * WIDTH);
-    p.anchors = at;
+    p.keys = whole(a->key_dim);
+    carve_scratch(&p, scratch);
+    vf_store(p.flat, vf_set(1.0f));
+    if (a->decay == WF_DECAY_CONST)
+        p.constant = vf_exp_decay(vf_set(a->g[head]))[0];
+    if (a->bonus) {
+        memset(p.bonus_pad, 0, (size_t)p.keys * sizeof(float));
+        memcpy(p.bonus_pad, a->bonus + head * a->key_dim, (size_t)a->key_dim * sizeof(float));
+        p.bonus = p.bonus_pad;
+    }
     return p;
 }
 
 static int64_t row(const piece *p, int64_t t) { return (p->tokens + t) * p->a->heads + p->head; }
-static const float *qk_row(const piece *p, const float *x, int64_t t) {
-    return x + ((p->tokens + t) * p->a->qk_heads + p->shared) * p->a->key_dim;
-}
+static int64_t qk_row(const piece *p, int64_t t) { return ((p->tokens + t) * p->a->qk_heads + p->shared) * p->a->key_dim; }
 static int64_t value_row(const piece *p, int64_t t) { return row(p, t) * p->a->value_dim + p->first; }
 static int64_t part_row(const piece *p, int64_t t) { return p->slice * p->a->batch * p->a->t * p->a->heads + row(p, t); }
 static int64_t state_row(const piece *p, int64_t d) {
@@ -102,26 +125,24 @@ WF_INLINE void sweep_block(const sweep *s, int64_t c, int m, int nb, decay_mode 
             sum[i][b] = vf_set(0.0f);
         }
     }
-    const float *src = s->src + c, *x = s->x, *y = s->y;
+    /* Locals: the stores below could otherwise change *s, for all the compiler knows. */
+    const float *src = s->src + c, *x = s->x, *y = s->y, *decays = s->decay;
     float *dst = s->dst + c;
-    for (int64_t r = 0; r < s->rows; r++, src += s->src_stride, dst += s->dst_stride) {
+    int64_t rows = s->rows, src_stride = s->src_stride, dst_stride = s->dst_stride, stride = s->xy_stride;
+    for (int64_t r = 0; r < rows; r++, x++, y++, src += src_stride, dst += dst_stride) {
         vf state[4];
         for (int b = 0; b < nb; b++)
             state[b] = vf_load(src + b * WF_VL);
-        for (int i = 0; i < m; i++) {
-            vf read = vf_set(x[i * s->xy_stride + r]);
+        for (int i = 0; i < m; i++)
             for (int b = 0; b < nb; b++)
-                sum[i][b] = vf_fma(read, state[b], sum[i][b]);
-        }
+                sum[i][b] = vf_fma(vf_set(x[i * stride]), state[b], sum[i][b]);
         if (mode == DECAY_ROWS)
-            decay[0] = vf_set(s->decay[r]);
+            decay[0] = vf_set(decays[r]);
         for (int b = 0; b < nb && mode != DECAY_OFF; b++)
             state[b] = state[b] * decay[mode == DECAY_ROWS ? 0 : b];
-        for (int i = 0; i < m; i++) {
-            vf write = vf_set(y[i * s->xy_stride + r]);
+        for (int i = 0; i < m; i++)
             for (int b = 0; b < nb; b++)
-                state[b] = vf_fma(write, z[i][b], state[b]);
-        }
+                state[b] = vf_fma(vf_set(y[i * stride]), z[i][b], state[b]);
         for (int b = 0; b < nb; b++)
             vf_store(dst + b * WF_VL, state[b]);
     }
@@ -163,117 +184,142 @@ static decay_mode mode_of(const piece *p, decay_mode vector) {
 
 /* ---- what a pass is fed with ---- */
 
+enum { AHEAD = 16 }; /* tokens prefetched, to the second level: the first holds the state */
+
+/* Element i of p, which may lie beyond the array. */
+WF_INLINE void prefetch(const float *p, int64_t i) { __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p), 0, 2); }
+
+/* `live` rows of `width`, and zeros up to four rows of whole vectors: a copy, unless they lie like that already. */
+static quad fetch(const float *from, int64_t stride, int64_t width, int live, float *pad) {
+    if (live == TOKENS && width % WF_VL == 0) {
+        for (int i = 0; i < TOKENS; i++)
+            for (int64_t c = 0; c < width; c += 16)
+                prefetch(from, (i + AHEAD) * stride + c);
+        return (quad){from, stride};
+    }
+    int64_t padded = whole(width);
+    memset(pad, 0, (size_t)(TOKENS * padded) * sizeof(float));
+    for (int i = 0; i < live; i++)
+        memcpy(pad + i * padded, from + i * stride, (size_t)width * sizeof(float));
+    return (quad){pad, padded};
+}
+
+static void fetch_keys(piece *p, int64_t t, int live) {
+    const wf_recurrence_args *a = p->a;
+    p->q = fetch(a->q + qk_row(p, t), a->qk_heads * a->key_dim, a->key_dim, live, p->pads[PAD_Q]);
+    p->k = fetch(a->k + qk_row(p, t), a->qk_heads * a->key_dim, a->key_dim, live, p->pads[PAD_K]);
+    if (a->decay == WF_DECAY_VECTOR)
+        p->g = fetch(a->g + row(p, t) * a->key_dim, a->heads * a->key_dim, a->key_dim, live, p->pads[PAD_G]);
+    for (int i = 0; a->decay == WF_DECAY_CONST && i < TOKENS; i++)
+        p->flat[i] = i < live ? p->constant : 1.0f;
+    if (a->decay != WF_DECAY_SCALAR)
+        return;
+    float g[WF_VL] = {0};
+    for (int i = 0; i < live; i++)
+        g[i] = a->g[row(p, t + i)];
+    vf_store(p->flat, vf_exp_decay(vf_load(g)));
+}
+
+static quad fetch_values(const piece *p, const float *from, int64_t t, int live, float *pad) {
+    return fetch(from + value_row(p, t), p->a->heads * p->a->value_dim, p->width, live, pad);
+}
+
+/* One vector of row i. */
+WF_INLINE vf lanes(quad r, int i, int64_t c) { return vf_load(r.at + i * r.stride + c); }
+WF_INLINE vf decay_lanes(const piece *p, int i, int64_t c, bool vector) {
+    return vector ? vf_load(p->e + i * p->keys + c) : vf_set(p->flat[i]);
+}
+
 /* Sixteen lane sums into the score table. */
 static void store_scores(piece *p, const vf *sum) {
     for (int i = 0; i < TOKENS * TOKENS; i += WF_VL)
         vf_store(p->score + i, vf_sum_rows(sum + i));
 }
 
-typedef struct four { /* one vector of key channels of four tokens; tokens beyond the last are q = k = 0, decay 1 */
-    vf q[TOKENS], k[TOKENS], e[TOKENS], u;
-} four;
-
-/* Channels c.. of the q or k of token t+i; 0 beyond the last token. */
-WF_INLINE vf qk_lanes(const piece *p, const float *x, int64_t t, int i, int live, int64_t c) {
-    return i < live ? take(qk_row(p, x, t + i) + c, p->a->key_dim - c) : vf_set(0.0f);
-}
-WF_INLINE vf bonus_row(const piece *p, int64_t c, bool bonus) {
-    return bonus ? take(p->a->bonus + p->head * p->a->key_dim + c, p->a->key_dim - c) : vf_set(1.0f);
-}
-
-WF_INLINE void load_four(const piece *p, four *f, int64_t t, int m, int live, int64_t c, const vf *flat, bool vector, bool bonus) {
-    const wf_recurrence_args *a = p->a;
-    for (int i = 0; i < m; i++) {
-        f->q[i] = qk_lanes(p, a->q, t, i, live, c) * a->scale;
-        f->k[i] = qk_lanes(p, a->k, t, i, live, c);
-        if (vector)
-            f->e[i] = i < live ? vf_exp(take(a->g + row(p, t + i) * a->key_dim + c, a->key_dim - c)) : vf_set(1.0f);
-        else
-            f->e[i] = flat[i];
-    }
-    f->u = bonus_row(p, c, bonus);
-}
-
-/* The decays of four tokens when they do not depend on the channel. */
-static void flat_decays(const piece *p, int64_t t, int live, vf *flat) {
-    const wf_recurrence_args *a = p->a;
-    float g[WF_VL] = {0};
-    for (int i = 0; i < live; i++)
-        g[i] = a->decay == WF_DECAY_CONST ? a->g[p->head] : a->decay == WF_DECAY_SCALAR ? a->g[row(p, t + i)] : 0.0f;
-    vf_store(g, vf_exp(vf_load(g)));
+/* q, k, decay factors and P of four tokens. bonus: the read is exclusive, S_{t-1} plus diag(u) k v^T. Loops run over whole
+ * squares so that compilers unroll them and keep the sums in registers. */
+WF_INLINE void prepare_keys(piece *p, bool vector, bool bonus, bool scores) {
+    vf sum[TOKENS][TOKENS], rows_of_sums[TOKENS * TOKENS];
     for (int i = 0; i < TOKENS; i++)
-        flat[i] = vf_set(g[i]);
-}
-
-/* q, k, decay factors and P of tokens t..t+live-1. bonus: the read is exclusive, S_{t-1} plus diag(u) k v^T. */
-WF_INLINE void prepare_keys(piece *p, int64_t t, int m, int live, bool vector, bool bonus) {
-    vf sum[TOKENS * TOKENS], flat[TOKENS];
-    for (int i = 0; i < TOKENS * TOKENS; i++)
-        sum[i] = vf_set(0.0f);
-    if (!vector)
-        flat_decays(p, t, live, flat);
+        for (int j = 0; j < TOKENS; j++)
+            sum[i][j] = vf_set(0.0f);
     for (int64_t c = 0; c < p->keys; c += WF_VL) {
-        four f;
-        load_four(p, &f, t, m, live, c, flat, vector, bonus);
-        vf past = vf_set(1.0f);
-        for (int i = 0; i < m; i++) {
-            vf here = past * f.e[i];
-            vf_store(p->q + i * p->keys + c, f.q[i] * (bonus ? past : here));
-            vf_store(p->e + i * p->keys + c, f.e[i]);
+        vf q[TOKENS], e[TOKENS], past = vf_set(1.0f);
+        for (int i = 0; i < TOKENS; i++) {
+            e[i] = vector ? vf_exp_decay(lanes(p->g, i, c)) : vf_set(p->flat[i]);
+            q[i] = lanes(p->q, i, c) * p->a->scale;
+            vf here = past * e[i];
+            vf_store(p->read + i * p->keys + c, q[i] * (bonus ? past : here));
+            if (vector)
+                vf_store(p->e + i * p->keys + c, e[i]);
             past = here;
         }
         vf_store(p->total + c, past);
-        for (int j = 0; j < m; j++) {
-            vf w = f.k[j];
-            sum[j * TOKENS + j] = vf_fma(f.q[j], bonus ? f.u * w : w, sum[j * TOKENS + j]);
-            for (int i = j + 1; i < m; i++) {
-                vf decayed = w * f.e[i];
-                sum[i * TOKENS + j] = vf_fma(f.q[i], bonus ? w : decayed, sum[i * TOKENS + j]);
-                w = decayed;
+        for (int j = 0; j < TOKENS; j++) {
+            vf k = lanes(p->k, j, c), u = bonus ? vf_load(p->bonus + c) : vf_set(1.0f);
+            for (int i = 0; i < TOKENS; i++) {
+                if (i == j && scores)
+                    sum[i][j] = vf_fma(q[i], bonus ? u * k : k, sum[i][j]);
+                if (i > j) {
+                    vf decayed = k * e[i];
+                    if (scores)
+                        sum[i][j] = vf_fma(q[i], bonus ? k : decayed, sum[i][j]);
+                    k = decayed;
+                }
             }
-            vf_store(p->k + j * p->keys + c, w);
+            vf_store(p->write + j * p->keys + c, k);
         }
     }
-    store_scores(p, sum);
+    for (int i = 0; i < TOKENS; i++)
+        for (int j = 0; j < TOKENS; j++)
+            rows_of_sums[i * TOKENS + j] = sum[i][j];
+    if (scores)
+        store_scores(p, rows_of_sums);
 }
 
-static void prepare_four(piece *p, int64_t t, int live) {
+/* scores: P is wanted too. */
+static void prepare_four(piece *p, int64_t t, int live, bool scores) {
     bool vector = p->a->decay == WF_DECAY_VECTOR;
-    if (p->a->bonus && vector)
-        prepare_keys(p, t, TOKENS, live, true, true);
-    else if (p->a->bonus)
-        prepare_keys(p, t, TOKENS, live, false, true);
+    fetch_keys(p, t, live);
+    if (p->bonus && vector)
+        scores ? prepare_keys(p, true, true, true) : prepare_keys(p, true, true, false);
+    else if (p->bonus)
+        scores ? prepare_keys(p, false, true, true) : prepare_keys(p, false, true, false);
     else if (vector)
-        prepare_keys(p, t, TOKENS, live, true, false);
+        scores ? prepare_keys(p, true, false, true) : prepare_keys(p, true, false, false);
     else
-        prepare_keys(p, t, TOKENS, live, false, false);
+        scores ? prepare_keys(p, false, false, true) : prepare_keys(p, false, false, false);
 }
 
 static void prepare_one(piece *p, int64_t t) {
-    bool vector = p->a->decay == WF_DECAY_VECTOR;
-    if (p->a->bonus)
-        prepare_keys(p, t, 1, 1, vector, true);
-    else
-        prepare_keys(p, t, 1, 1, vector, false);
-}
-
-/* Rows of v or do of this slice, padded with zeros. */
-static void prepare_values(const piece *p, float *to, const float *from, int64_t t, int live) {
-    for (int i = 0; i < TOKENS; i++)
-        for (int64_t c = 0; c < WIDTH; c += WF_VL)
-            vf_store(to + i * WIDTH + c, i < live ? take(from + value_row(p, t + i) + c, p->width - c) : vf_set(0.0f));
+    fetch_keys(p, t, 1);
+    vf sum = vf_set(0.0f);
+    for (int64_t c = 0; c < p->keys; c += WF_VL) {
+        vf q = lanes(p->q, 0, c) * p->a->scale, k = lanes(p->k, 0, c);
+        vf e = p->a->decay == WF_DECAY_VECTOR ? vf_exp_decay(lanes(p->g, 0, c)) : vf_set(p->flat[0]);
+        sum = vf_fma(q, p->bonus ? vf_load(p->bonus + c) * k : k, sum);
+        vf_store(p->read + c, p->bonus ? q : q * e);
+        vf_store(p->write + c, k);
+        vf_store(p->total + c, e);
+    }
+    p->score[0] = vf_sum(sum);
 }
 
 /* The products do_i.v_j. */
 static void prepare_products(piece *p) {
-    vf sum[TOKENS * TOKENS];
+    vf sum[TOKENS][TOKENS], rows_of_sums[TOKENS * TOKENS];
     for (int i = 0; i < TOKENS; i++)
-        for (int j = 0; j < TOKENS; j++) {
-            sum[i * TOKENS + j] = vf_set(0.0f);
-            for (int64_t c = 0; j <= i && c < WIDTH; c += WF_VL)
-                sum[i * TOKENS + j] = vf_fma(vf_load(p->dout + i * WIDTH + c), vf_load(p->v + j * WIDTH + c), sum[i * TOKENS + j]);
-        }
-    store_scores(p, sum);
+        for (int j = 0; j < TOKENS; j++)
+            sum[i][j] = vf_set(0.0f);
+    for (int64_t c = 0; c < p->width; c += WF_VL)
+        for (int i = 0; i < TOKENS; i++)
+            for (int j = 0; j < TOKENS; j++)
+                if (j <= i)
+                    sum[i][j] = vf_fma(lanes(p->dout, i, c), lanes(p->v, j, c), sum[i][j]);
+    for (int i = 0; i < TOKENS; i++)
+        for (int j = 0; j < TOKENS; j++)
+            rows_of_sums[i * TOKENS + j] = sum[i][j];
+    store_scores(p, rows_of_sums);
 }
 
 /* ---- states in and out ---- */
@@ -300,26 +346,28 @@ static void load_transposed(const piece *p, float *s, const float *from) {
 
 /* ---- forward ---- */
 
-static void write_rows(const piece *p, float *to, const float *in, int64_t t, int live, bool reverse) {
+/* out_i plus sum_{j<=i} P_ij in_j to rows t.. of `to`; reverse: j >= i and P_ji. */
+static void write_rows(const piece *p, float *to, quad in, int64_t t, int live, bool reverse) {
     for (int64_t c = 0; c < p->width; c += WF_VL)
         for (int i = 0; i < live; i++) {
             vf sum = vf_load(p->out + i * WIDTH + c);
-            for (int j = reverse ? i : 0; j < (reverse ? live : i + 1); j++)
-                sum = vf_fma(vf_set(p->score[reverse ? j * TOKENS + i : i * TOKENS + j]), vf_load(in + j * WIDTH + c), sum);
+            for (int j = reverse ? i : 0; j < (reverse ? TOKENS : i + 1); j++)
+                sum = vf_fma(vf_set(p->score[reverse ? j * TOKENS + i : i * TOKENS + j]), lanes(in, j, c), sum);
             put(to + value_row(p, t + i) + c, sum, p->width - c);
         }
 }
 
-static sweep forward_sweep(const piece *p) {
-    return (sweep){.rows = p->a->key_dim, .columns = (p->width + WF_VL - 1) / WF_VL * WF_VL, .x = p->q, .y = p->k,
-                   .xy_stride = p->keys, .decay = p->total, .z = p->v, .out = p->out, .z_stride = WIDTH, .out_stride = WIDTH};
+/* Over S with rows of key channels; z, src and dst are set for each four tokens. */
+static sweep value_sweep(const piece *p, const float *x, const float *y) {
+    return (sweep){.rows = p->a->key_dim, .columns = whole(p->width), .x = x, .y = y, .xy_stride = p->keys, .decay = p->total,
+                   .out = p->out, .out_stride = WIDTH, .src = p->state, .dst = p->state, .src_stride = WIDTH, .dst_stride = WIDTH};
 }
 
 static void recurrence(const wf_recurrence_args *a, int64_t batch, int64_t head, int64_t slice, void *scratch) {
     piece p = make_piece(a, batch, head, slice, scratch);
     decay_mode mode = mode_of(&p, DECAY_ROWS);
     bool direct = p.width % WF_VL == 0 && a->t > 0; /* the first and last pass read and write the caller's state */
-    sweep s = forward_sweep(&p);
+    sweep s = value_sweep(&p, p.read, p.write);
     if (!direct || !a->s_in)
         load_state(&p, p.state, a->s_in);
     for (int64_t t = 0; t < a->t; t += TOKENS) {
@@ -329,12 +377,14 @@ static void recurrence(const wf_recurrence_args *a, int64_t batch, int64_t head,
         s.dst = last ? a->s_out + state_row(&p, 0) : p.state;
         s.src_stride = first ? a->value_dim : WIDTH;
         s.dst_stride = last ? a->value_dim : WIDTH;
-        prepare_values(&p, p.v, a->v, t, live);
+        p.v = fetch_values(&p, a->v, t, live, p.pads[PAD_V]);
+        s.z = p.v.at;
+        s.z_stride = p.v.stride;
         if (live == 1) {
             prepare_one(&p, t);
             sweep_one(&s, mode);
         } else {
-            prepare_four(&p, t, live);
+            prepare_four(&p, t, live, true);
             sweep_four(&s, mode);
         }
         write_rows(&p, a->o, p.v, t, live, false);
@@ -349,13 +399,19 @@ static void recurrence(const wf_recurrence_args *a, int64_t batch, int64_t head,
 static bool at_anchor(const piece *p, int64_t t) { return p->a->dg_part && t % wf_recurrence_anchor_step(p->a->t) == 0; }
 static float *anchor(const piece *p, int64_t i) { return p->anchors + i * p->keys * WIDTH; }
 
+/* Over a transposed state, rows of value channels: what it reads has key channels. */
+static sweep key_sweep(const piece *p, const float *z) {
+    return (sweep){.rows = p->width, .columns = p->keys, .decay = p->total, .z = z, .z_stride = p->keys, .out = p->out,
+                   .out_stride = p->keys, .src = p->state, .dst = p->state, .src_stride = p->keys, .dst_stride = p->keys};
+}
+
 /* Sums over the lanes of four vectors. */
 static void sum_four(const vf *in, float *out) {
-    vf rows[WF_VL];
+    vf all[WF_VL];
     float sums[WF_VL];
     for (int i = 0; i < WF_VL; i++)
-        rows[i] = i < TOKENS ? in[i] : vf_set(0.0f);
-    vf_store(sums, vf_sum_rows(rows));
+        all[i] = i < TOKENS ? in[i] : vf_set(0.0f);
+    vf_store(sums, vf_sum_rows(all));
     memcpy(out, sums, TOKENS * sizeof(float));
 }
 
@@ -366,26 +422,27 @@ WF_INLINE void finish_queries(const piece *p, int64_t t, int live, bool vector, 
     vf products[TOKENS];
     for (int i = 0; i < TOKENS; i++)
         products[i] = vf_set(0.0f);
-    for (int64_t c = 0; c < a->key_dim; c += WF_VL) {
+    for (int64_t c = 0; c < p->keys; c += WF_VL) {
         int64_t n = a->key_dim - c;
-        vf past = vf_set(1.0f), e[TOKENS], k[TOKENS], u = bonus_row(p, c, bonus);
+        vf past = vf_set(1.0f), e[TOKENS], k[TOKENS];
         for (int i = 0; i < TOKENS; i++) {
-            e[i] = vf_load(p->e + i * p->keys + c);
-            k[i] = qk_lanes(p, a->k, t, i, live, c);
+            e[i] = decay_lanes(p, i, c, vector);
+            k[i] = lanes(p->k, i, c);
             vf here = past * e[i], sum = vf_load(p->out + i * p->keys + c) * (bonus ? past : here);
-            vf w = bonus ? vf_set(1.0f) : e[i];
+            vf w = bonus ? vf_set(1.0f) : e[i], score = vf_set(p->score[i * TOKENS + i]);
             past = here;
-            for (int j = i - 1; j >= 0; j--) {
-                sum = vf_fma(vf_set(p->score[i * TOKENS + j]), w * k[j], sum);
-                w = w * e[j];
-            }
-            vf own = qk_lanes(p, a->q, t, i, live, c) * a->scale * sum;
+            for (int j = TOKENS - 1; j >= 0; j--)
+                if (j < i) {
+                    sum = vf_fma(vf_set(p->score[i * TOKENS + j]), w * k[j], sum);
+                    w = w * e[j];
+                }
+            vf own = lanes(p->q, i, c) * a->scale * sum;
             products[i] += own;
             if (i >= live)
                 continue;
             if (vector && a->dg_part)
                 put(a->dg_part + part_row(p, t + i) * a->key_dim + c, own, n);
-            sum = vf_fma(vf_set(p->score[i * TOKENS + i]), u * k[i], sum);
+            sum = vf_fma(score, bonus ? vf_load(p->bonus + c) * k[i] : k[i], sum);
             put(a->dq_part + part_row(p, t + i) * a->key_dim + c, sum * a->scale, n);
         }
     }
@@ -397,50 +454,57 @@ WF_INLINE void finish_queries(const piece *p, int64_t t, int live, bool vector, 
         a->dg_part[part_row(p, t + i)] = sums[i];
 }
 
+/* v, do and their products. */
+static void prepare_pairs(piece *p, int64_t t, int live) {
+    p->v = fetch_values(p, p->a->v, t, live, p->pads[PAD_V]);
+    p->dout = fetch_values(p, p->a->do_, t, live, p->pads[PAD_DO]);
+    prepare_products(p);
+}
+
 static void query_pass(piece *p) {
     const wf_recurrence_args *a = p->a;
     decay_mode mode = mode_of(p, DECAY_COLUMNS);
     bool vector = a->decay == WF_DECAY_VECTOR;
-    sweep s = {.rows = p->width, .columns = p->keys, .src = p->state, .dst = p->state, .src_stride = p->keys, .dst_stride = p->keys,
-               .x = p->dout, .y = p->v, .xy_stride = WIDTH, .decay = p->total, .z = p->k, .out = p->out, .z_stride = p->keys,
-               .out_stride = p->keys};
+    sweep s = key_sweep(p, p->write);
     load_transposed(p, p->state, a->s_in);
     for (int64_t t = 0; t < a->t; t += TOKENS) {
         int live = a->t - t < TOKENS ? (int)(a->t - t) : TOKENS;
         if (at_anchor(p, t))
             memcpy(anchor(p, t / wf_recurrence_anchor_step(a->t)), p->state, (size_t)(p->keys * WIDTH) * sizeof(float));
-        prepare_values(p, p->v, a->v, t, live);
-        prepare_values(p, p->dout, a->do_, t, live);
-        prepare_four(p, t, live);
-        prepare_products(p);
+        prepare_four(p, t, live, false);
+        prepare_pairs(p, t, live);
+        s.x = p->dout.at;
+        s.y = p->v.at;
+        s.xy_stride = p->v.stride;
         sweep_four(&s, mode);
         if (vector)
-            a->bonus ? finish_queries(p, t, live, true, true) : finish_queries(p, t, live, true, false);
+            p->bonus ? finish_queries(p, t, live, true, true) : finish_queries(p, t, live, true, false);
         else
-            a->bonus ? finish_queries(p, t, live, false, true) : finish_queries(p, t, live, false, false);
+            p->bonus ? finish_queries(p, t, live, false, true) : finish_queries(p, t, live, false, false);
     }
 }
 
 /* sums[d] = sum over value channels of S*G, both transposed: what dg has added up to from here to the end. */
 static void start_sums(const piece *p, const float *s, const float *grad) {
+    vf all = vf_set(0.0f);
     for (int64_t c = 0; c < p->keys; c += WF_VL) {
         vf sum = vf_set(0.0f);
         for (int64_t j = 0; j < p->width; j++)
             sum = vf_fma(vf_load(s + j * p->keys + c), vf_load(grad + j * p->keys + c), sum);
         vf_store(p->sums + c, sum);
+        all += sum;
     }
-    for (int64_t c = WF_VL; c < p->keys && p->a->decay != WF_DECAY_VECTOR; c += WF_VL)
-        vf_store(p->sums, vf_load(p->sums) + vf_load(p->sums + c));
     if (p->a->decay != WF_DECAY_VECTOR)
-        p->sums[0] = vf_sum(vf_load(p->sums));
+        p->sums[0] = vf_sum(all);
 }
 
 /* With A_t = rowsum(S_{t-1} * grad of S_{t-1}): A_t = A_{t+1} + q*dq - k*dk, and dg_t = A_t, less q*dq when the read is
  * exclusive. dg_part holds q*dq from the pass over the queries. */
-WF_INLINE vf step_sums(const piece *p, vf sum, int64_t t, int64_t c, int64_t n, vf own) {
+WF_INLINE vf step_sums(const piece *p, vf sum, int64_t t, int64_t c, vf own) {
+    int64_t n = p->a->key_dim - c;
     float *at = p->a->dg_part + part_row(p, t) * p->a->key_dim + c;
     vf query = take(at, n), less = sum - own, next = less + query;
-    put(at, p->a->bonus ? less : next, n);
+    put(at, p->bonus ? less : next, n);
     return next;
 }
 
@@ -450,7 +514,7 @@ static void step_flat_sums(const piece *p, int64_t t, int live, const vf *produc
     for (int j = live - 1; j >= 0; j--) {
         float *at = p->a->dg_part + part_row(p, t + j), less = p->sums[0] - own[j];
         p->sums[0] = less + *at;
-        *at = p->a->bonus ? less : p->sums[0];
+        *at = p->bonus ? less : p->sums[0];
     }
 }
 
@@ -460,28 +524,28 @@ WF_INLINE void finish_keys(const piece *p, int64_t t, int live, bool vector, boo
     vf products[TOKENS];
     for (int i = 0; i < TOKENS; i++)
         products[i] = vf_set(0.0f);
-    for (int64_t c = 0; c < a->key_dim; c += WF_VL) {
-        int64_t n = a->key_dim - c;
-        vf past = vf_set(1.0f), e[TOKENS], q[TOKENS], u = bonus_row(p, c, bonus), running = vf_load(p->sums + c);
+    for (int64_t c = 0; c < p->keys; c += WF_VL) {
+        vf past = vf_set(1.0f), e[TOKENS], q[TOKENS], u = bonus ? vf_load(p->bonus + c) : vf_set(1.0f), running = vf_load(p->sums + c);
         for (int j = TOKENS - 1; j >= 0; j--) {
-            e[j] = vf_load(p->e + j * p->keys + c);
-            q[j] = qk_lanes(p, a->q, t, j, live, c) * a->scale;
-            vf sum = vf_load(p->out + j * p->keys + c) * past, w = vf_set(1.0f), k = qk_lanes(p, a->k, t, j, live, c);
+            e[j] = decay_lanes(p, j, c, vector);
+            q[j] = lanes(p->q, j, c) * a->scale;
+            vf sum = vf_load(p->out + j * p->keys + c) * past, w = vf_set(1.0f), k = lanes(p->k, j, c);
+            vf inner = vf_set(p->score[j * TOKENS + j]);
             past = past * e[j];
-            for (int i = j + 1; i < TOKENS; i++) {
-                vf decayed = w * e[i];
-                sum = vf_fma(vf_set(p->score[i * TOKENS + j]), (bonus ? w : decayed) * q[i], sum);
-                w = decayed;
-            }
+            for (int i = 0; i < TOKENS; i++)
+                if (i > j) {
+                    vf decayed = w * e[i];
+                    sum = vf_fma(vf_set(p->score[i * TOKENS + j]), (bonus ? w : decayed) * q[i], sum);
+                    w = decayed;
+                }
             products[j] += k * sum;
             if (j >= live)
                 continue;
-            vf inner = vf_set(p->score[j * TOKENS + j]);
             if (vector && a->dg_part)
-                running = step_sums(p, running, t + j, c, n, k * sum);
+                running = step_sums(p, running, t + j, c, k * sum);
             if (bonus)
-                vf_store(p->bonus + c, vf_fma(inner, q[j] * k, vf_load(p->bonus + c)));
-            put(a->dk_part + part_row(p, t + j) * a->key_dim + c, vf_fma(inner, u * q[j], sum), n);
+                vf_store(p->dbonus + c, vf_fma(inner, q[j] * k, vf_load(p->dbonus + c)));
+            put(a->dk_part + part_row(p, t + j) * a->key_dim + c, vf_fma(inner, bonus ? u * q[j] : q[j], sum), a->key_dim - c);
         }
         if (vector)
             vf_store(p->sums + c, running);
@@ -493,8 +557,8 @@ WF_INLINE void finish_keys(const piece *p, int64_t t, int live, bool vector, boo
 /* dbonus over many tokens: sums of sums, so that its error does not grow with their number. */
 static void fold_bonus(const piece *p) {
     for (int64_t c = 0; c < p->keys; c += WF_VL) {
-        vf_store(p->bonus + p->keys + c, vf_load(p->bonus + p->keys + c) + vf_load(p->bonus + c));
-        vf_store(p->bonus + c, vf_set(0.0f));
+        vf_store(p->dbonus + p->keys + c, vf_load(p->dbonus + p->keys + c) + vf_load(p->dbonus + c));
+        vf_store(p->dbonus + c, vf_set(0.0f));
     }
 }
 
@@ -502,41 +566,38 @@ static void key_pass(piece *p) {
     const wf_recurrence_args *a = p->a;
     decay_mode mode = mode_of(p, DECAY_COLUMNS);
     bool vector = a->decay == WF_DECAY_VECTOR;
-    sweep s = {.rows = p->width, .columns = p->keys, .src = p->state, .dst = p->state, .src_stride = p->keys, .dst_stride = p->keys,
-               .x = p->v, .y = p->dout, .xy_stride = WIDTH, .decay = p->total, .z = p->q, .out = p->out, .z_stride = p->keys,
-               .out_stride = p->keys};
+    sweep s = key_sweep(p, p->read);
     for (int64_t t = (a->t - 1) / TOKENS * TOKENS; t >= 0; t -= TOKENS) {
         int live = a->t - t < TOKENS ? (int)(a->t - t) : TOKENS;
-        prepare_values(p, p->v, a->v, t, live);
-        prepare_values(p, p->dout, a->do_, t, live);
-        prepare_four(p, t, live);
-        prepare_products(p);
+        prepare_four(p, t, live, false);
+        prepare_pairs(p, t, live);
+        s.x = p->v.at;
+        s.y = p->dout.at;
+        s.xy_stride = p->v.stride;
         sweep_four(&s, mode);
         if (vector)
-            a->bonus ? finish_keys(p, t, live, true, true) : finish_keys(p, t, live, true, false);
+            p->bonus ? finish_keys(p, t, live, true, true) : finish_keys(p, t, live, true, false);
         else
-            a->bonus ? finish_keys(p, t, live, false, true) : finish_keys(p, t, live, false, false);
+            p->bonus ? finish_keys(p, t, live, false, true) : finish_keys(p, t, live, false, false);
         if (at_anchor(p, t))
             start_sums(p, anchor(p, t / wf_recurrence_anchor_step(a->t)), p->state);
-        if (t % wf_recurrence_anchor_step(a->t) == 0)
+        if (p->bonus && t % wf_recurrence_anchor_step(a->t) == 0)
             fold_bonus(p);
     }
 }
 
+/* dv_j = G^T (e^{b_3-b_j} k_j) + sum_{i>=j} P_ij do_i; the last G is the gradient of s_in. */
 static void value_pass(piece *p) {
     const wf_recurrence_args *a = p->a;
     decay_mode mode = mode_of(p, DECAY_ROWS);
-    sweep s = forward_sweep(p); /* the same sums with k for q and do for v */
-    s.x = p->k;
-    s.y = p->q;
-    s.z = p->dout;
-    s.src = s.dst = p->state;
-    s.src_stride = s.dst_stride = WIDTH;
+    sweep s = value_sweep(p, p->write, p->read);
     load_state(p, p->state, a->ds_out);
     for (int64_t t = (a->t - 1) / TOKENS * TOKENS; t >= 0; t -= TOKENS) {
         int live = a->t - t < TOKENS ? (int)(a->t - t) : TOKENS;
-        prepare_values(p, p->dout, a->do_, t, live);
-        prepare_four(p, t, live);
+        p->dout = fetch_values(p, a->do_, t, live, p->pads[PAD_DO]);
+        s.z = p->dout.at;
+        s.z_stride = p->dout.stride;
+        prepare_four(p, t, live, true);
         sweep_four(&s, mode);
         write_rows(p, a->dv, p->dout, t, live, true);
     }
@@ -545,7 +606,7 @@ static void value_pass(piece *p) {
 
 static void recurrence_back(const wf_recurrence_args *a, int64_t batch, int64_t head, int64_t slice, void *scratch) {
     piece p = make_piece(a, batch, head, slice, scratch);
-    memset(p.bonus, 0, (size_t)(2 * p.keys) * sizeof(float));
+    memset(p.dbonus, 0, (size_t)(2 * p.keys) * sizeof(float));
     memset(p.sums, 0, (size_t)p.keys * sizeof(float));
     query_pass(&p);
     if (a->dg_part && a->ds_out) { /* the last state lies in p.state */
@@ -557,7 +618,7 @@ static void recurrence_back(const wf_recurrence_args *a, int64_t batch, int64_t 
     key_pass(&p);
     value_pass(&p);
     for (int64_t c = 0; a->dbonus_part && c < a->key_dim; c += WF_VL)
-        put(a->dbonus_part + ((slice * a->batch + batch) * a->heads + head) * a->key_dim + c, vf_load(p.bonus + p.keys + c),
+        put(a->dbonus_part + ((slice * a->batch + batch) * a->heads + head) * a->key_dim + c, vf_load(p.dbonus + p.keys + c),
             a->key_dim - c);
 }
 

@@ -1,14 +1,12 @@
 /* simd_scan.c - vector forms of kernel E (mixers.md U5): one channel per lane, the states in the inner loop. A strip is WF_VL
  * channels of a block over all tokens. The cost is the exponential of dt*A: A is kept in units of log2, so that exp(dt A) is a
  * power of two with no reduction constants. */
+#include "kernels/vec/decay.h"
 #include "kernels/vec/fill.h"
 #include "kernels/vec/reduce.h"
 #include "kernels/vec/vec.h"
 
 enum { STRETCH = WF_SCAN_CHECKPOINT, AHEAD = 12 /* tokens prefetched: rows lie far apart */ };
-
-#define LN2 0.693147180559945309f
-#define LOG2E 1.44269504088896341f
 
 typedef struct strip {
     const wf_scan_args *a;
@@ -25,30 +23,6 @@ WF_INLINE void put(float *p, vf v, int64_t n) {
         vf_store(p, v);
     else
         vf_store_n(p, v, n);
-}
-
-/* 2^x for x <= 0, exactly 1 at 0: nearest integer, and Cephes' polynomial on [-1/2, 1/2] (peak relative error 2e-7). */
-WF_INLINE vf power_of_two(vf x) {
-#if defined(__AVX512F__)
-    vf n = (vf)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-#else
-    const vf magic = vf_set(12582912.0f); /* as in vf_exp */
-    x = vf_max(x, vf_set(-126.0f));
-    vf biased = x + magic, n = biased - magic;
-#endif
-    vf r = x - n;
-    vf p = vf_set(1.535336188319500e-4f);
-    p = vf_fma(p, r, vf_set(1.339887440266574e-3f));
-    p = vf_fma(p, r, vf_set(9.618437357674640e-3f));
-    p = vf_fma(p, r, vf_set(5.550332471162809e-2f));
-    p = vf_fma(p, r, vf_set(2.402264791363012e-1f));
-    p = vf_fma(p, r, vf_set(6.931472028550421e-1f));
-    p = vf_fma(p, r, vf_set(1.0f));
-#if defined(__AVX512F__)
-    return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
-#else
-    return (vf)((vi)p + ((vi)biased << 23)); /* the low bits of biased are n: they go to the exponent */
-#endif
 }
 
 WF_INLINE vf sigmoid(vf z) { return 1.0f / (1.0f + vf_exp(-z)); }
@@ -77,7 +51,7 @@ static float *checkpoint(const strip *s, int64_t i) {
 static void load_rates(const strip *s) {
     load_lanes(s, s->rate, s->a->a_log);
     for (int64_t n = 0; n < s->a->state; n++) /* kept finite: 0 * A must be 0 */
-        vf_store(s->rate + n * WF_VL, vf_max(vf_exp(vf_load(s->rate + n * WF_VL)) * -LOG2E, vf_set(-1e30f)));
+        vf_store(s->rate + n * WF_VL, vf_max(vf_exp(vf_load(s->rate + n * WF_VL)) * -WF_LOG2E, vf_set(-1e30f)));
 }
 
 WF_INLINE void prefetch_row(const float *row, int64_t stride, int64_t left) {
@@ -90,7 +64,7 @@ WF_INLINE vf step(const strip *s, const float *before, float *after, float *deca
     const float *b = s->a->b + token * s->a->state, *c = s->a->c + token * s->a->state;
     vf y = vf_set(0.0f);
     for (int64_t n = 0; n < s->a->state; n++) {
-        vf e = power_of_two(dt * vf_load(s->rate + n * WF_VL));
+        vf e = vf_exp2_decay(dt * vf_load(s->rate + n * WF_VL));
         vf h = vf_fma(e, vf_load(before + n * WF_VL), x * vf_set(b[n]));
         y = vf_fma(vf_set(c[n]), h, y);
         vf_store(after + n * WF_VL, h);
@@ -203,7 +177,7 @@ static vf back_token(const strip *s, int64_t token, int64_t i, vf skip) {
     if (n < a->state)
         back_states(s, &g, token, i, n, a->state - n);
     put(a->du + at, vf_fma(g.dt, g.through_b, skip * dy), s->live);
-    put(a->ddt + at, vf_fma(u, g.through_b, g.rates * LN2), s->live);
+    put(a->ddt + at, vf_fma(u, g.through_b, g.rates * WF_LN2), s->live);
     return dy * u;
 }
 
@@ -243,7 +217,7 @@ static void back_strip(const strip *s) {
             vf_store(s->da_all + n, vf_load(s->da_all + n) + vf_load(s->da + n));
     }
     for (int64_t n = 0; n < row; n += WF_VL)
-        vf_store(s->da_all + n, vf_load(s->da_all + n) * vf_load(s->rate + n) * LN2);
+        vf_store(s->da_all + n, vf_load(s->da_all + n) * vf_load(s->rate + n) * WF_LN2);
     save_lanes(s, states_of(s, a->da_log_part), s->da_all);
     if (a->skip)
         put(a->dskip_part + s->batch * a->channels + s->first, dskip, s->live);
