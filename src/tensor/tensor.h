@@ -79,6 +79,7 @@ typedef struct wf_op {
     double (*flops)(const wf_node *node, wf_pass pass); /* multiply-adds count 2; NULL: not counted */
     void (*release)(const wf_env *env, wf_node *node);  /* frees what attr owns; may be NULL */
     bool no_grad; /* the op has no gradient: recording it where one is needed is an error that names it */
+    uint32_t in_place; /* bit i: out[i] may share memory with in[j], j the matching state (recurrent states while decoding) */
     bool early;   /* the forward of a training tape already writes the parameter gradients (cross_entropy) */
     bool uneven;  /* pieces differ in cost: threads claim them one by one instead of sharing them out */
 } wf_op;
@@ -122,6 +123,8 @@ wf_tensor *wf_reshape(wf_tape *tape, wf_tensor *x, int rank, const int64_t *dims
 wf_tensor *wf_rows(wf_tape *tape, wf_tensor *x, int64_t first, int64_t count);
 void wf_root(wf_tape *tape, wf_tensor *x);       /* a gradient starts here: a scalar loss (loss_scale) */
 void wf_root_seeded(wf_tape *tape, wf_tensor *x, wf_tensor *seed); /* ... or `seed`, an input of x's shape */
+/* Makes the output `x` of a node share the memory of the input `target` (same count and type): a state updated in place. */
+void wf_alias(wf_tape *tape, wf_tensor *x, wf_tensor *target);
 void wf_keep(wf_tape *tape, wf_tensor *x);       /* x->data stays valid until the next forward */
 void wf_keep_grad(wf_tape *tape, wf_tensor *x);  /* x->grad stays valid until the next backward */
 /* Nodes recorded between these are recomputed before their backward instead of keeping their temporaries (Chen et al. 2016). */
