@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include <stdio.h>
 #include <string.h>
 
 void wf_json_open(wf_json_reader *r, const wf_mem *mem, const char *text, size_t length, weft_error *err) {
@@ -29,16 +30,12 @@ static weft_status fail(wf_json_reader *r, size_t offset, const char *what) {
 
 static weft_status fail_expected(wf_json_reader *r, const char *what) {
     char text[128];
-    size_t n = strlen(what);
-    memcpy(text, what, n);
-    const char *found = " but the text ends";
-    char quoted[] = " but found 'x'";
-    if (r->position < r->length) {
-        unsigned char c = (unsigned char)r->text[r->position];
-        quoted[12] = (char)c;
-        found = c > 0x20 && c < 0x7f ? quoted : "";
-    }
-    strcpy(text + n, found);
+    bool ends = r->position >= r->length;
+    char c = ends ? 0 : r->text[r->position];
+    if (c > 0x20 && c < 0x7f)
+        snprintf(text, sizeof text, "%s but found '%c'", what, c);
+    else
+        snprintf(text, sizeof text, "%s%s", what, ends ? " but the text ends" : "");
     return fail(r, r->position, text);
 }
 
