@@ -1,7 +1,7 @@
 /* scan_test.c - kernel E: every instruction set against the plain form, the plain form against finite differences, and any cut of
  * the sequence against the whole. --bench: microseconds per token. */
 #include "support/test.h"
-#include "kernels/check.h"
+#include "support/kernel_check.h"
 #include "kernels/kernels.h"
 
 typedef struct shape {

@@ -1,6 +1,6 @@
-/* check.h - for tests of the kernels: filled arrays, comparison of outputs, time. */
-#ifndef WF_KERNELS_CHECK_H
-#define WF_KERNELS_CHECK_H
+/* kernel_check.h - for tests of the kernels: filled arrays, comparison of outputs, time. */
+#ifndef WF_TESTS_KERNEL_CHECK_H
+#define WF_TESTS_KERNEL_CHECK_H
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
