@@ -7,14 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
 #include "base/rng.h"
 
-/* n numbers uniform in [low, high); exact array, so that a sanitizer sees any step over its end. */
+/* n floats: an exact block, so that a sanitizer sees any step over its end; big ones on huge pages, as tensors are. */
+static inline float *check_floats(size_t n) {
+    size_t bytes = (n ? n : 1) * sizeof(float), huge = (size_t)2 << 20;
+    if (bytes < 4 * huge)
+        return malloc(bytes);
+    void *x = aligned_alloc(huge, (bytes + huge - 1) / huge * huge);
+#if defined(__linux__)
+    if (x)
+        madvise(x, bytes, MADV_HUGEPAGE);
+#endif
+    return x;
+}
+
+/* n numbers uniform in [low, high). */
 static inline float *check_random(uint32_t site, size_t n, double low, double high) {
-    float *x = malloc((n ? n : 1) * sizeof *x);
+    float *x = check_floats(n);
     wf_rng rng = wf_rng_make(7, site, 0);
     for (size_t i = 0; x && i < n; i++)
         x[i] = (float)(low + (high - low) * wf_rng_uniform_double(rng, i));
@@ -22,7 +38,7 @@ static inline float *check_random(uint32_t site, size_t n, double low, double hi
 }
 /* n values that are NaN until written. */
 static inline float *check_unwritten(size_t n) {
-    float *x = malloc((n ? n : 1) * sizeof *x);
+    float *x = check_floats(n);
     if (x)
         memset(x, 0xff, n * sizeof *x);
     return x;

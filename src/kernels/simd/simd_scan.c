@@ -50,21 +50,20 @@ static float *checkpoint(const strip *s, int64_t i) {
 
 static void load_rates(const strip *s) {
     load_lanes(s, s->rate, s->a->a_log);
-    for (int64_t n = 0; n < s->a->state; n++) /* kept finite: 0 * A must be 0 */
-        vf_store(s->rate + n * WF_VL, vf_max(vf_exp(vf_load(s->rate + n * WF_VL)) * -WF_LOG2E, vf_set(-1e30f)));
+    for (int64_t n = 0; n < s->a->state; n++) /* kept small enough for vf_exp2_decay; 0 * A must be 0 */
+        vf_store(s->rate + n * WF_VL, vf_max(vf_exp(vf_load(s->rate + n * WF_VL)) * -WF_LOG2E, vf_set(-1e12f)));
 }
 
-WF_INLINE void prefetch_row(const float *row, int64_t stride, int64_t left) {
-    if (row && left > AHEAD)
-        __builtin_prefetch(row + AHEAD * stride);
-}
+/* Element i of p, which may lie outside the array; NULL is fine. Rows are a whole D apart, so that no hardware fetches ahead. */
+WF_INLINE void prefetch(const float *p, int64_t i) { __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p)); }
+WF_INLINE void prefetch_write(float *p, int64_t i) { __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p), 1); }
 
 /* h_t in place of h_{t-1}; decays, when kept, receives exp(dt A). Returns the sum over states of C h. */
 WF_INLINE vf step(const strip *s, const float *before, float *after, float *decays, int64_t token, vf dt, vf x) {
     const float *b = s->a->b + token * s->a->state, *c = s->a->c + token * s->a->state;
     vf y = vf_set(0.0f);
     for (int64_t n = 0; n < s->a->state; n++) {
-        vf e = vf_exp2_decay(dt * vf_load(s->rate + n * WF_VL));
+        vf e = vf_exp2_decay(dt, vf_load(s->rate + n * WF_VL));
         vf h = vf_fma(e, vf_load(before + n * WF_VL), x * vf_set(b[n]));
         y = vf_fma(vf_set(c[n]), h, y);
         vf_store(after + n * WF_VL, h);
@@ -83,9 +82,10 @@ static void scan_strip(const strip *s) {
         int64_t token = s->batch * a->t + t, i = token * a->channels + s->first;
         if (a->checkpoints && t % STRETCH == 0)
             save_lanes(s, checkpoint(s, t / STRETCH), s->h);
-        prefetch_row(a->u + i, a->channels, a->t - t);
-        prefetch_row(a->dt + i, a->channels, a->t - t);
-        prefetch_row(a->z ? a->z + i : NULL, a->channels, a->t - t);
+        prefetch(a->u, i + AHEAD * a->channels);
+        prefetch(a->dt, i + AHEAD * a->channels);
+        prefetch(a->z, i + AHEAD * a->channels);
+        prefetch_write(a->y, i + AHEAD * a->channels);
         vf u = take(a->u + i, s->live), dt = take(a->dt + i, s->live);
         vf y = vf_fma(skip, u, step(s, s->h, s->h, NULL, token, dt, dt * u));
         if (a->z) {
@@ -160,9 +160,22 @@ WF_INLINE void back_states(const strip *s, token_grads *g, int64_t token, int64_
     put(a->dc_part + part, s->more ? dc + take(a->dc_part + part, count) : dc, count);
 }
 
+/* What the stretch before this one will read, and what is written soon. */
+WF_INLINE void prefetch_back(const wf_scan_args *a, int64_t at) {
+    int64_t earlier = at - STRETCH * a->channels, soon = at - AHEAD * a->channels;
+    prefetch(a->u, earlier);
+    prefetch(a->dt, earlier);
+    prefetch(a->dy, earlier);
+    prefetch(a->z, earlier);
+    prefetch_write(a->du, soon);
+    prefetch_write(a->ddt, soon);
+    prefetch_write(a->dz, soon);
+}
+
 static vf back_token(const strip *s, int64_t token, int64_t i, vf skip) {
     const wf_scan_args *a = s->a;
     int64_t at = token * a->channels + s->first;
+    prefetch_back(a, at);
     vf u = take(a->u + at, s->live), dy = take(a->dy + at, s->live);
     if (a->z) {
         vf z = take(a->z + at, s->live), gate = sigmoid(z);
@@ -188,10 +201,6 @@ static void replay(const strip *s, int64_t index, int64_t count, vf skip) {
     load_lanes(s, s->past, checkpoint(s, index));
     for (int64_t i = 0; i < count; i++) {
         int64_t token = s->batch * a->t + index * STRETCH + i, at = token * a->channels + s->first;
-        prefetch_row(a->u + at, a->channels, count - i);
-        prefetch_row(a->dt + at, a->channels, count - i);
-        prefetch_row(a->dy + at, a->channels, count - i);
-        prefetch_row(a->z ? a->z + at : NULL, a->channels, count - i);
         vf u = take(a->u + at, s->live), dt = take(a->dt + at, s->live);
         vf y = step(s, s->past + i * row, s->past + (i + 1) * row, s->decays + i * row, token, dt, dt * u);
         vf_store(s->outs + i * WF_VL, vf_fma(skip, u, y));
