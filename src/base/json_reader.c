@@ -38,7 +38,7 @@ static weft_status fail_expected(wf_json_reader *r, const char *what) {
         quoted[12] = (char)c;
         found = c > 0x20 && c < 0x7f ? quoted : "";
     }
-    strcpy(text + n, found);
+    memcpy(text + n, found, strlen(found) + 1);
     return fail(r, r->position, text);
 }
 
