@@ -40,7 +40,7 @@ static void fill(wf_tensor *input, const void *data) {
         memcpy(input->data, data, (size_t)input->count * wf_dtypes[input->type].size);
 }
 
-static void fill_inputs(const inputs *in, const wf_batch *b) {
+static void fill_inputs(const inputs *in, const wf_train_batch *b) {
     fill(in->ids, b->ids);
     fill(in->targets, b->targets);
     fill(in->mask, b->mask);
@@ -181,7 +181,7 @@ void wf_trainer_free(wf_trainer *t) {
 }
 
 /* ---- a step ---- */
-static int64_t count_targets(const wf_batch *b, int64_t n) {
+static int64_t count_targets(const wf_train_batch *b, int64_t n) {
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++)
         count += b->targets[i] >= 0;
@@ -189,7 +189,7 @@ static int64_t count_targets(const wf_batch *b, int64_t n) {
 }
 
 /* Forward and backward of every micro-batch: gradients are those of the update's loss. */
-static weft_status accumulate(wf_trainer *t, const wf_batch *batches, wf_step_result *out, weft_error *err) {
+static weft_status accumulate(wf_trainer *t, const wf_train_batch *batches, wf_step_result *out, weft_error *err) {
     const wf_trainer_options *o = &t->options;
     int64_t n = o->batch * o->rows, total = 0;
     for (int64_t m = 0; m < o->accumulate; m++)
@@ -208,7 +208,7 @@ static weft_status accumulate(wf_trainer *t, const wf_batch *batches, wf_step_re
     return WEFT_OK;
 }
 
-weft_status wf_trainer_step(wf_trainer *t, const wf_batch *batches, wf_step_result *out, weft_error *err) {
+weft_status wf_trainer_step(wf_trainer *t, const wf_train_batch *batches, wf_step_result *out, weft_error *err) {
     WF_TRY(accumulate(t, batches, out, err));
     out->grad_norm = wf_clip_norm(t->clip, WF_NORM_2);
     WF_CHECK(isfinite(out->loss), err, WEFT_FAILURE, "the loss is not a number at step %lld", (long long)t->steps);
@@ -314,7 +314,7 @@ void wf_evaluator_free(wf_evaluator *e) {
     wf_free(&e->model->env->mem, e);
 }
 
-weft_status wf_evaluator_run(wf_evaluator *e, const wf_batch *batch, const float **token_loss, weft_error *err) {
+weft_status wf_evaluator_run(wf_evaluator *e, const wf_train_batch *batch, const float **token_loss, weft_error *err) {
     wf_runtime rt = {.loss_scale = 1.0f};
     fill_inputs(&e->in, batch);
     *(float *)e->in.inverse_count->data = 1.0f;

@@ -31,11 +31,11 @@ typedef struct wf_trainer_options {
     uint64_t seed;                 /* dropout */
 } wf_trainer_options;
 
-typedef struct wf_batch { /* [B,T] each; NULL where unused */
+typedef struct wf_train_batch { /* [B,T] each; NULL where unused */
     const int32_t *ids, *targets;  /* targets: next tokens, -100 where none */
     const uint8_t *mask;
     const int64_t *positions, *segments;
-} wf_batch;
+} wf_train_batch;
 
 typedef struct wf_step_result {
     double loss, grad_norm, lr;
@@ -49,7 +49,7 @@ weft_status wf_trainer_create(wf_model *model, const wf_trainer_options *options
 void wf_trainer_free(wf_trainer *trainer);
 /* One update from options.accumulate batches. WEFT_FAILURE, naming the step, when the loss or the gradient is not a number: then
  * nothing was changed. */
-weft_status wf_trainer_step(wf_trainer *trainer, const wf_batch *batches, wf_step_result *out, weft_error *err);
+weft_status wf_trainer_step(wf_trainer *trainer, const wf_train_batch *batches, wf_step_result *out, weft_error *err);
 int64_t wf_trainer_steps(const wf_trainer *trainer);      /* updates done */
 void wf_trainer_set_steps(wf_trainer *trainer, int64_t steps); /* after restoring a checkpoint */
 wf_schedule *wf_trainer_schedule(wf_trainer *trainer);
@@ -71,6 +71,6 @@ typedef struct wf_evaluator wf_evaluator;
 weft_status wf_evaluator_create(const wf_model *model, int64_t batch, int64_t rows, bool bf16, bool masks, wf_evaluator **out, weft_error *err);
 void wf_evaluator_free(wf_evaluator *evaluator);
 /* *token_loss: [B,T] nats, 0 where the target is -100; valid until the next call. */
-weft_status wf_evaluator_run(wf_evaluator *evaluator, const wf_batch *batch, const float **token_loss, weft_error *err);
+weft_status wf_evaluator_run(wf_evaluator *evaluator, const wf_train_batch *batch, const float **token_loss, weft_error *err);
 size_t wf_evaluator_bytes(const wf_evaluator *evaluator);
 #endif
