@@ -80,7 +80,7 @@ typedef struct wf_op {
     void (*release)(const wf_env *env, wf_node *node);  /* frees what attr owns; may be NULL */
     bool no_grad; /* the op has no gradient: recording it where one is needed is an error that names it */
     uint32_t in_place; /* bit i: out[i] may share memory with in[j], j the matching state (recurrent states while decoding) */
-    bool early;   /* the forward of a training tape already writes the parameter gradients (cross_entropy) */
+    uint32_t early;    /* bit i: the forward of a training tape already writes the gradient of in[i] (cross_entropy) */
     bool uneven;  /* pieces differ in cost: threads claim them one by one instead of sharing them out */
 } wf_op;
 

@@ -183,7 +183,7 @@ static void release(const wf_env *env, wf_node *node) {
 }
 
 const wf_op wf_op_cross_entropy = {.name = "cross_entropy", .pieces = pieces, .run = run, .saves_out = 1u << DX, .flops = flops,
-                                   .release = release, .uneven = true, .early = true};
+                                   .release = release, .uneven = true, .early = 1u << W | 1u << B};
 
 static weft_status make_plans(const wf_env *env, head *a, int i, bool bias, wf_dtype x_type, weft_error *err) {
     int64_t m = i ? a->m - (a->blocks - 1) * a->block : a->block;
