@@ -3,6 +3,7 @@
  * iterated from the other side (A = X^T X, X = aX + X(bA + cA^2)), which is the same as transposing it.
  * The products are tiles of gemm plans, one set per shape; every step of an iteration is a phase. */
 #include "kernels/gemm/gemm.h"
+#include "kernels/kernels.h"
 #include "train/optimizer.h"
 
 enum { MOMENTUM = WF_OPT_OWN, NESTEROV, COEFFICIENTS, EPS = COEFFICIENTS + 3, NS_STEPS, ADJUST };
