@@ -193,12 +193,25 @@ static weft_status call_word(wf_eval *e, size_t at, const char *name, const wf_v
     return status;
 }
 
+/* has(list, word): membership; null has nothing. */
+static weft_status call_contains(wf_eval *e, const element *list, wf_value *out) {
+    wf_value *args;
+    WF_TRY(values_of(e, list, 2, &args));
+    *out = wf_value_bool(false);
+    for (size_t i = 0; args[0].type == WF_LIST && i < args[0].count && args[1].type == WF_STRING; i++)
+        if (args[0].items[i].type == WF_STRING && strcmp(args[0].items[i].string, args[1].string) == 0)
+            *out = wf_value_bool(true);
+    return WEFT_OK;
+}
+
 static weft_status call_function(wf_eval *e, const operand *name, const element *list, size_t count, wf_value *out) {
     bool found;
     wf_value *args;
     char *word = wf_arena_strndup(e->arena, e->source + name->start, name->end - name->start);
     if (!word)
         return wf_fail_memory(e->err);
+    if (strcmp(word, "has") == 0 && count == 2)
+        return call_contains(e, list, out);
     if (strcmp(word, "has") == 0) {
         if (count != 1)
             return wf_eval_fail(e, name->start, "has() does not take %zu arguments", count);

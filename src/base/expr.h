@@ -2,7 +2,8 @@
  * Values: null, integers (int64), floats, booleans, strings, lists, JSON objects. Operators, loosest first: ?:  ??  ||  &&
  * == != < <= > >=  + -  * / // %  unary - !  postfix .name [index] call(). `/` gives a float, `//` floors and `%` follows it;
  * `a ?? b` is b when a is null or an unknown name (also a missing member); `&&` `||` and `?:` evaluate only what they need.
- * Functions: min max floor ceil round sqrt ln exp pow abs len has int float str, plus the words the caller adds. Lists: [a, b].
+ * Functions: min max floor ceil round sqrt ln exp pow abs len int float str, has(name) (is it there and not null), has(list, word)
+ * (membership), plus the words the caller adds. Lists: [a, b].
  * Strings: 'a' or "a" with \\ \' \" \n \t. Booleans count as 0 and 1; + also joins two strings or two lists; == compares values of
  * any type, < numbers or strings. has(x) is false for null and for what is unknown; a member of null is missing, as is an element
  * out of range. floor ceil round int give integers (halves away from zero); pow of integers is exact; min and max also take a list.
