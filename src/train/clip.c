@@ -11,7 +11,7 @@ struct wf_clip {
     size_t count;
     int64_t pieces;
     double *partial; /* per piece */
-    wf_norm kind;
+    double p;
 };
 
 static int64_t piece_count(int64_t count) { return (count + PIECE - 1) / PIECE; }
@@ -62,10 +62,19 @@ static double largest_size(const float *x, int64_t n) {
     return most;
 }
 
+static double sum_of_powers(const float *x, int64_t n, double p) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += pow(fabs((double)x[i]), p);
+    return sum;
+}
+
 static double piece_norm(const wf_clip *clip, const float *x, int64_t n) {
-    if (clip->kind == WF_NORM_2)
+    if (clip->p == 2)
         return clip->env->kernels->sum_squares(x, n);
-    return clip->kind == WF_NORM_1 ? sum_of_sizes(x, n) : largest_size(x, n);
+    if (clip->p == 1)
+        return sum_of_sizes(x, n);
+    return isinf(clip->p) ? largest_size(x, n) : sum_of_powers(x, n, clip->p);
 }
 
 static void norm_region(void *arg, int thread, int threads) {
@@ -82,16 +91,16 @@ static void norm_region(void *arg, int thread, int threads) {
     }
 }
 
-double wf_clip_norm(wf_clip *clip, wf_norm kind) {
-    clip->kind = kind;
+double wf_clip_norm(wf_clip *clip, double p) {
+    clip->p = p;
     if (clip->env->pool)
         wf_pool_run(clip->env->pool, norm_region, clip);
     else
         norm_region(clip, 0, 1);
     double total = 0;
     for (int64_t i = 0; i < clip->pieces; i++)
-        total = kind == WF_NORM_INFINITY ? larger(total, clip->partial[i]) : total + clip->partial[i];
-    return kind == WF_NORM_2 ? sqrt(total) : total;
+        total = isinf(p) ? larger(total, clip->partial[i]) : total + clip->partial[i];
+    return p == 2 ? sqrt(total) : p == 1 || isinf(p) ? total : pow(total, 1 / p);
 }
 
 double wf_clip_scale(double norm, double max_norm) {

@@ -19,8 +19,10 @@ int wf_adam_slots(const double *value, int rank, const int64_t *dims, int64_t co
     return 3;
 }
 
+/* The corrections are those of the rounded betas: near 1 the rounding of beta2 changes 1 - beta2 by parts in ten thousand, which the
+ * correction of the same number takes out again. */
 static void by_kernel(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first, int64_t n) {
-    double b1 = o->value[WF_ADAM_BETA1], b2 = o->value[WF_ADAM_BETA2], at = (double)o->updates;
+    double b1 = (float)o->value[WF_ADAM_BETA1], b2 = (float)o->value[WF_ADAM_BETA2], at = (double)o->updates;
     wf_adam_step step = {.lr = (float)o->lr, .beta1 = (float)b1, .beta2 = (float)b2, .eps = (float)o->value[WF_ADAM_EPS],
                          .weight_decay = (float)wf_opt_decay(o, t), .correct1 = (float)(1 - pow(b1, at)),
                          .correct2 = (float)sqrt(1 - pow(b2, at)), .grad_scale = o->grad_scale};
