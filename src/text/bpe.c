@@ -296,7 +296,7 @@ static bool whole_token(wf_encoder *e, wf_piece piece, uint32_t *id) {
 }
 
 static weft_status encode_new(const bpe *b, wf_encoder *e, wf_piece piece) {
-    uint32_t id;
+    uint32_t id = 0;
     if (b->ignore_merges && whole_token(e, piece, &id))
         return wf_ids_push(e->ids, &id, 1, e->err);
     if (e->letters.failed)

@@ -19,7 +19,7 @@ static weft_status load_named_id(wf_loading *l, const wf_json *object, const cha
     const wf_json *pair = wf_json_get(object, key);
     if (!pair || pair->kind != WF_JSON_ARRAY || pair->count != 2 || wf_json_at(pair, 0)->kind != WF_JSON_STRING)
         return wf_load_fail(l, WEFT_BAD_INPUT, pair ? pair : object, "%s must be a token and its id", key);
-    uint32_t id;
+    uint32_t id = 0;
     WF_TRY(wf_load_id(l, wf_json_at(pair, 1), &id));
     return put_ids(l, list, &id, 1);
 }

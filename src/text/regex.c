@@ -5,6 +5,8 @@
 #include <pcre2.h>
 #include <string.h>
 
+#include "base/str.h"
+
 struct wf_regex {
     const wf_mem *mem;
     pcre2_general_context *general;
@@ -34,6 +36,13 @@ static bool escape_is_common(char c) {
     return !alphanumeric || strchr("sSdDpPrntfv", c) != NULL;
 }
 
+/* Bytes of the escape at p: \s, or \p{Lu}. */
+static size_t escape_length(const char *p, size_t n) {
+    bool property = n > 2 && (p[1] == 'p' || p[1] == 'P') && p[2] == '{';
+    const char *end = property ? memchr(p, '}', n) : NULL;
+    return end ? (size_t)(end - p) + 1 : 2;
+}
+
 /* Groups: (?: (?= (?! (?<= (?<! (?> and inline options i, in both dialects alike. */
 static bool group_is_common(const char *p, size_t n) {
     static const char *const common[] = {"?:", "?=", "?!", "?<=", "?<!", "?>", "?i:", "?i)"};
@@ -59,26 +68,45 @@ static const char *disagreement(const char *p, size_t n, bool in_class) {
     return *p == '}' && (next == '+' || next == '?') ? "a quantifier after a quantifier" : NULL;
 }
 
-static weft_status check_dialect(const char *pattern, size_t n, weft_error *err) {
+/* PCRE2's \s has U+180E, which is no white space: the class is spelled out. False for what cannot be spelled. */
+static bool put_escape(wf_str *out, const char *p, size_t n, bool in_class) {
+    static const char spaces[] =
+        "\\x{9}-\\x{d} \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
+    if (p[1] == 'S' && in_class)
+        return false;
+    if (p[1] != 's' && p[1] != 'S')
+        wf_str_put(out, p, n);
+    else if (in_class)
+        wf_str_puts(out, spaces);
+    else
+        wf_str_printf(out, "[%s%s]", p[1] == 'S' ? "^" : "", spaces);
+    return true;
+}
+
+/* The brackets that open a class, with a `^` and a literal `]` that may follow: their length. */
+static size_t class_opening(const char *p, size_t n) {
+    size_t length = n > 1 && p[1] == '^' ? 2 : 1;
+    return n > length && p[length] == ']' ? length + 1 : length;
+}
+
+/* The pattern as PCRE2 should read it. */
+static weft_status translate(const char *pattern, size_t n, wf_str *out, weft_error *err) {
     bool in_class = false;
-    for (size_t i = 0; i < n; i++) {
-        const char *what = disagreement(pattern + i, n - i, in_class);
+    for (size_t i = 0, step; i < n; i += step) {
+        const char *p = pattern + i, *what = disagreement(p, n - i, in_class);
+        bool escape = *p == '\\', opens = !in_class && *p == '[';
+        step = escape ? escape_length(p, n - i) : opens ? class_opening(p, n - i) : 1;
+        step = step < n - i ? step : n - i;
+        if (!what && escape && step > 1 && !put_escape(out, p, step, in_class))
+            what = "\\S in a class";
         if (what)
             return wf_fail_at(err, WEFT_UNSUPPORTED, (int64_t)i,
                               "the regular expression has %s that regex engines read differently, at byte %zu", what, i);
-        if (pattern[i] == '\\') {
-            i++;
-        } else if (!in_class && pattern[i] == '[') {
-            in_class = true;
-            if (i + 1 < n && pattern[i + 1] == '^')
-                i++;
-            if (i + 1 < n && pattern[i + 1] == ']') /* a literal here */
-                i++;
-        } else if (in_class && pattern[i] == ']') {
-            in_class = false;
-        }
+        if (!escape || step == 1)
+            wf_str_put(out, p, step);
+        in_class = opens || (in_class && !(*p == ']'));
     }
-    return WEFT_OK;
+    return out->failed ? wf_fail_memory(err) : WEFT_OK;
 }
 
 /* ---- compiling and matching ---- */
@@ -99,8 +127,7 @@ static weft_status compile(wf_regex *r, const char *pattern, size_t length, weft
         if (code == 121) /* "failed to allocate heap memory" */
             return wf_fail_memory(err);
         pcre2_get_error_message(code, text, sizeof text);
-        return wf_fail_at(err, WEFT_BAD_INPUT, (int64_t)at, "the regular expression is wrong at byte %zu: %s", at,
-                          (const char *)text);
+        return wf_fail(err, WEFT_BAD_INPUT, "the regular expression is wrong: %s", (const char *)text);
     }
     uint32_t may_be_empty = 0;
     pcre2_pattern_info(r->code, PCRE2_INFO_MATCHEMPTY, &may_be_empty);
@@ -110,12 +137,15 @@ static weft_status compile(wf_regex *r, const char *pattern, size_t length, weft
 
 weft_status wf_regex_compile(const wf_mem *mem, const char *pattern, size_t length, wf_regex **out, weft_error *err) {
     WF_CHECK(length <= 65536, err, WEFT_BAD_INPUT, "a regular expression of %zu bytes; the limit is 65536", length);
-    WF_TRY(check_dialect(pattern, length, err));
     wf_regex *r = wf_calloc(mem, 1, sizeof *r);
     if (!r)
         return wf_fail_memory(err);
     r->mem = mem;
-    weft_status status = compile(r, pattern, length, err);
+    wf_str translated = wf_str_new(mem);
+    weft_status status = translate(pattern, length, &translated, err);
+    if (status == WEFT_OK)
+        status = compile(r, wf_str_text(&translated), translated.length, err);
+    wf_str_free(&translated);
     if (status == WEFT_OK)
         *out = r;
     else

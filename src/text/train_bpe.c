@@ -250,7 +250,7 @@ static weft_status note_merge(trainer *t, uint64_t pair) {
 }
 
 static weft_status merge_pair(trainer *t, const queued *top) {
-    uint32_t id;
+    uint32_t id = 0;
     WF_TRY(joined_token(t, top->pair, &id));
     WF_TRY(note_merge(t, top->pair));
     for (uint32_t p = top->places; p; p = t->places[p - 1].next)

@@ -17,7 +17,7 @@ wf_char_class wf_char_class_beyond_ascii(uint32_t c);
 static inline wf_char_class wf_char_class_of(uint32_t c) {
     return c < 128 ? (wf_char_class)wf_ascii_class[c] : wf_char_class_beyond_ascii(c);
 }
-bool wf_char_is_punctuation(uint32_t c); /* P*, or an ASCII symbol */
+bool wf_char_is_punctuation(uint32_t c); /* P* (as of Unicode 9, see unicode.c), or an ASCII symbol */
 bool wf_char_is_word(uint32_t c);        /* \w: Alphabetic, M*, Nd, Pc, joiners */
 uint8_t wf_char_combining(uint32_t c);   /* canonical combining class */
 
