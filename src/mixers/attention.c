@@ -95,7 +95,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
         WF_TRY(window_side(window, 1, &side, err));
     }
     if (wf_given(l, "rope"))
-        WF_TRY(wf_rope_check(wf_get(l, "rope")->object, wf_int(l, "key_dim"), err));
+        WF_TRY(wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err));
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
     return wf_given(l, "t5_bias") ? check_t5(wf_get(l, "t5_bias")->object, err) : WEFT_OK;

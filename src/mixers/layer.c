@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/str.h"
+#include "mixers/layer_cost.h"
 #include "mixers/mixer.h"
 
 typedef struct builder {
@@ -217,7 +218,7 @@ weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *
     wf_layer *layer = wf_arena_alloc(arena, sizeof *layer);
     if (!b.values || !layer)
         return wf_fail_memory(err);
-    *layer = (wf_layer){.row = row, .where = where, .values = b.values};
+    *layer = (wf_layer){.row = row, .where = where, .mem = arena->mem, .values = b.values};
     WF_TRY(check_known(&b, spec, true));
     WF_TRY(check_known(&b, b.inner, false));
     for (size_t i = 0; i < n; i++)
@@ -242,3 +243,48 @@ bool wf_flag(const wf_layer *layer, const char *key) { return wf_value_true(wf_g
 const char *wf_text(const wf_layer *layer, const char *key) { return wf_get(layer, key)->string; }
 bool wf_given(const wf_layer *layer, const char *key) { return wf_get(layer, key)->type != WF_NULL; }
 bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_text(layer, key), text); }
+
+/* ---- cost laws ---- */
+typedef struct law { const wf_layer *layer; int64_t rows; } law;
+
+static bool law_lookup(const void *user, const char *name, size_t length, wf_value *out) {
+    const law *l = user;
+    if (length == 1 && *name == 'T') {
+        *out = wf_value_int(l->rows);
+        return true;
+    }
+    int i = key_index(l->layer->row, name, length);
+    if (i >= 0)
+        *out = l->layer->values[i];
+    return i >= 0;
+}
+
+double wf_layer_flops(const wf_layer *layer, int64_t rows) {
+    law l = {layer, rows};
+    wf_scope scope = {law_lookup, NULL, &l};
+    wf_value v = {0};
+    wf_arena arena;
+    double flops = 0.0;
+    wf_arena_init(&arena, layer->mem, 0);
+    if (wf_expr_eval(layer->row->flops, &scope, &arena, &v, NULL) == WEFT_OK)
+        flops = v.number;
+    wf_arena_free(&arena);
+    for (size_t i = 0; i < layer->n_slots; i++)
+        if (layer->slots[i].rank == 2)
+            flops += 2.0 * (double)layer->slots[i].dims[0] * (double)layer->slots[i].dims[1] * (double)rows;
+    return flops;
+}
+
+size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens) {
+    size_t total = 0;
+    for (int i = 0; i < layer->n_states; i++) {
+        const wf_layer_state_shape *s = &layer->states[i];
+        size_t n = s->present ? sizeof(float) : 0;
+        for (int d = 0; d < s->rank; d++)
+            n *= (size_t)s->dims[d];
+        if (layer->row->states[i].kind == WF_STATE_APPEND)
+            n *= (size_t)(s->limit > 0 && s->limit < tokens ? s->limit : tokens);
+        total += n;
+    }
+    return total;
+}

@@ -104,6 +104,7 @@ typedef struct wf_layer_state_shape {
 struct wf_layer {
     const wf_mixer *row;
     const char *where;           /* "block 3 mixer", for messages */
+    const wf_mem *mem;           /* of the arena it lives in */
     const wf_value *values;      /* per key of the row */
     wf_layer_slot *slots;
     size_t n_slots;

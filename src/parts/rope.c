@@ -177,10 +177,10 @@ weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, 
     return WEFT_OK;
 }
 
-weft_status wf_rope_check(const wf_json *rope, int64_t key_dim, weft_error *err) {
+weft_status wf_rope_check(const wf_mem *mem, const wf_json *rope, int64_t key_dim, weft_error *err) {
     wf_arena arena;
     wf_rotate_args args;
-    wf_arena_init(&arena, &wf_mem_default, 0);
+    wf_arena_init(&arena, mem, 0);
     weft_status status = wf_rope_args(&arena, rope, key_dim, 1, &args, err);
     wf_arena_free(&arena);
     return status;

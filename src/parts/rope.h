@@ -10,7 +10,7 @@
  * by the call, for dynamic and longrope. Unknown keys and types are errors that name them. */
 weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, int64_t length, wf_rotate_args *args, weft_error *err);
 /* Checks the object without computing anything. */
-weft_status wf_rope_check(const wf_json *rope, int64_t key_dim, weft_error *err);
+weft_status wf_rope_check(const wf_mem *mem, const wf_json *rope, int64_t key_dim, weft_error *err);
 /* ALiBi slopes (Press et al. 2022, arXiv 2108.12409), [heads] in the arena; NULL when out of memory. */
 float *wf_alibi_slopes(wf_arena *arena, int64_t heads);
 #endif
