@@ -55,20 +55,8 @@ static unsigned element_bits(const char *dtype, size_t length, const char **name
 
 /* ---- errors ---- */
 
-/* A name fit for a message: short, printable. */
-static const char *shown(const char *name, char out[80]) {
-    size_t n = 0;
-    for (int step; name[n] && (step = wf_utf8_length(name + n, strlen(name + n))) > 0 && n + (size_t)step < 76;
-         n += (size_t)step)
-        memcpy(out + n, (unsigned char)name[n] < 0x20 ? "?" : name + n, (size_t)step);
-    memcpy(out + n, name[n] ? "..." : "", name[n] ? 4 : 1);
-    return out;
-}
-
 static weft_status fail_tensor(const parsing *p, const entry *e, size_t at, const char *what) {
-    char name[80];
-    return wf_fail_at(p->err, WEFT_BAD_INPUT, (int64_t)at, "tensor \"%s\": %s (byte %zu)", shown(e->tensor.name, name), what,
-                      at);
+    return wf_fail_at(p->err, WEFT_BAD_INPUT, (int64_t)at, "tensor \"%.80s\": %s (byte %zu)", e->tensor.name, what, at);
 }
 
 static size_t value_at(const parsing *p) { return LENGTH_BYTES + p->json.value_offset; }
@@ -291,7 +279,7 @@ static weft_status parse(wf_safetensors *f, const uint8_t *data, size_t size, we
     if (status == WEFT_BAD_INPUT && syntax) {
         if (err)
             err->offset += LENGTH_BYTES; /* the JSON reader counts from the header */
-        return wf_fail_in(err, "header");
+        wf_fail_in(err, "header");
     }
     WF_TRY(status);
     WF_TRY(sort_names(&p)); /* first: a name given twice is a better message than its overlap */

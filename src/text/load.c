@@ -64,10 +64,10 @@ weft_status wf_load_value(const wf_loading *l, wf_json_reader *r, wf_json_kind k
     if (kind == WF_JSON_ARRAY || kind == WF_JSON_OBJECT)
         WF_TRY(wf_json_skip(r));
     *base = (int64_t)start;
-    if (wf_json_parse(&l->tok->arena, l->tok->json + start, r->position - start, 0, out, l->err) == WEFT_OK)
-        return WEFT_OK;
-    /* The syntax was checked on the way: what is left is a name given twice, or the memory. */
-    return wf_fail_in(l->err, "in the value at byte %zu", start);
+    weft_status status = wf_json_parse(&l->tok->arena, l->tok->json + start, r->position - start, 0, out, l->err);
+    if (status != WEFT_OK) /* the syntax was checked on the way: a name is given twice, or the memory is out */
+        wf_fail_in(l->err, "in the value at byte %zu", start);
+    return status;
 }
 
 /* ---- the sections ---- */

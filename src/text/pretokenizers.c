@@ -141,11 +141,12 @@ static weft_status load_pattern(wf_loading *l, const wf_json *pattern, split *o)
     }
     if (!regex || regex->kind != WF_JSON_STRING)
         return wf_load_fail(l, WEFT_BAD_INPUT, pattern, "Split needs a pattern: {\"String\": ...} or {\"Regex\": ...}");
-    if (wf_regex_compile(l->tok->mem, regex->string, regex->length, &o->regex, l->err) == WEFT_OK)
-        return WEFT_OK;
-    if (l->err)
+    weft_status status = wf_regex_compile(l->tok->mem, regex->string, regex->length, &o->regex, l->err);
+    if (status != WEFT_OK && l->err)
         l->err->offset = l->base + regex->offset;
-    return wf_fail_in(l->err, "%s: Split", l->where);
+    if (status != WEFT_OK)
+        wf_fail_in(l->err, "%s: Split", l->where);
+    return status;
 }
 
 static weft_status load_split(wf_loading *l, const wf_json *j, void **options) {

@@ -14,7 +14,9 @@ static weft_status open_file(const wf_mem *mem, const char *path, wf_tokenizer *
     WF_TRY(wf_file_open(mem, path, true, FILE_LIMIT, &file, err));
     weft_status status = wf_tokenizer_parse(mem, (const char *)file.data, file.size, out, err);
     wf_file_close(&file);
-    return status == WEFT_OK ? status : wf_fail_in(err, "%s", path);
+    if (status != WEFT_OK)
+        wf_fail_in(err, "%s", path);
+    return status;
 }
 
 weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer **out, weft_error *err) {
