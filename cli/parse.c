@@ -1,4 +1,5 @@
 /* parse.c - arguments to JSON by the option table. `--name value`, `--name=value`, `--` ends options. */
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include "command.h"
@@ -38,12 +39,16 @@ static const cli_option *find_option(const cli_command *command, const char *nam
     return NULL;
 }
 
-static bool usage(const parser *p, const char *fmt, const char *a, const char *b) {
-    fputs("weft ", stderr);
-    fputs(p->command->name, stderr);
-    fputs(": ", stderr);
-    fprintf(stderr, fmt, a, b);
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static bool usage(const parser *p, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "weft %s: ", p->command->name);
+    vfprintf(stderr, fmt, args);
     fprintf(stderr, " (see: weft help %s)\n", p->command->name);
+    va_end(args);
     return false;
 }
 
@@ -129,7 +134,7 @@ static bool apply_global(parser *p, const cli_option *o, const char *value) {
     else {
         long n = strtol(value, &end, 10);
         if (*end || end == value || n < 1 || n > 256)
-            return usage(p, "--threads must be from 1 to 256, not '%s'%s", value, "");
+            return usage(p, "--threads must be from 1 to 256, not '%s'", value);
         p->threads = (int)n;
     }
     return true;
@@ -144,7 +149,7 @@ static bool is_global(const cli_option *o) {
 
 static bool unknown(const parser *p, const char *arg) {
     const char *near = cli_nearest(arg + 2, option_name, p->command);
-    return near ? usage(p, "unknown option '%s', did you mean '--%s'?", arg, near) : usage(p, "unknown option '%s'%s", arg, "");
+    return near ? usage(p, "unknown option '%s', did you mean '--%s'?", arg, near) : usage(p, "unknown option '%s'", arg);
 }
 
 static bool parse_option(parser *p) {
@@ -155,7 +160,7 @@ static bool parse_option(parser *p) {
         return unknown(p, arg);
     const char *value = NULL;
     if (o->type == CLI_FLAG && equals)
-        return usage(p, "--%s takes no value%s", o->name, "");
+        return usage(p, "--%s takes no value", o->name);
     if (o->type != CLI_FLAG) {
         value = equals ? equals + 1 : p->at + 1 < p->argc ? p->argv[++p->at] : NULL;
         if (!value)
@@ -182,11 +187,11 @@ static bool put_rest(parser *p) {
     if (p->run->n_rest == 0)
         return true;
     if (!c->rest_key && !c->run)
-        return usage(p, "unexpected argument '%s'%s", p->run->rest[0], "");
+        return usage(p, "unexpected argument '%s'", p->run->rest[0]);
     if (!c->rest_key)
         return true;
     if (c->rest_single && p->run->n_rest > 1)
-        return usage(p, "unexpected argument '%s'%s", p->run->rest[1], "");
+        return usage(p, "unexpected argument '%s'", p->run->rest[1]);
     begin_member(p, &(cli_option){.name = c->rest_key});
     cli_puts(p->json, c->rest_single ? "" : "[");
     for (int i = 0; i < p->run->n_rest; i++) {
@@ -202,7 +207,7 @@ bool cli_parse(const cli_command *command, int argc, char **argv, cli_run *run, 
     bool options = true;
     run->rest = calloc((size_t)argc + 1, sizeof *run->rest);
     if (!run->rest)
-        return usage(&p, "out of memory%s%s", "", "");
+        return usage(&p, "out of memory");
     cli_puts(json, "{");
     for (p.at = 0; p.at < argc; p.at++) {
         const char *arg = argv[p.at];
@@ -214,7 +219,7 @@ bool cli_parse(const cli_command *command, int argc, char **argv, cli_run *run, 
             if (!parse_option(&p))
                 return false;
         } else if (options && arg[0] == '-' && arg[1]) {
-            return usage(&p, "unknown option '%s'%s", arg, "");
+            return usage(&p, "unknown option '%s'", arg);
         } else {
             run->rest[run->n_rest++] = arg;
         }
@@ -224,5 +229,5 @@ bool cli_parse(const cli_command *command, int argc, char **argv, cli_run *run, 
     if (!p.help && !put_rest(&p))
         return false;
     cli_puts(json, "}");
-    return json->failed ? usage(&p, "out of memory%s%s", "", "") : true;
+    return json->failed ? usage(&p, "out of memory") : true;
 }
