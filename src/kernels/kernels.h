@@ -6,6 +6,7 @@
 #define WF_KERNELS_H
 #include <stdbool.h>
 #include "base/rng.h"
+#include "base/status.h"
 #include "kernels/dtype.h"
 #include "kernels/attention.h"
 #include "kernels/recurrence.h"

@@ -1,0 +1,15 @@
+# tests/fuzz/fuzz_<name>.c -> build-fuzz/fuzz_<name>; configured by tools/check with -DWEFT_FUZZ=ON and clang. The library is
+# instrumented through WEFT_SANITIZE=fuzzer-no-link,address,undefined; only the targets take libFuzzer's main.
+if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+  message(FATAL_ERROR "weft: WEFT_FUZZ needs clang (CC=clang)")
+endif()
+file(GLOB WEFT_FUZZ_SOURCES CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
+add_custom_target(fuzz)
+foreach(source ${WEFT_FUZZ_SOURCES})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_include_directories(${name} PRIVATE src tests)
+  target_link_libraries(${name} PRIVATE weft)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  add_dependencies(fuzz ${name})
+endforeach()

@@ -1,0 +1,18 @@
+/* ref.h - the plain C forms: wf_ref_<name> for every line of kernels.def. They are the specification: written to be read, in
+ * double inside where that costs nothing, and what every vector form is tested against. */
+#ifndef WF_KERNELS_REF_H
+#define WF_KERNELS_REF_H
+#include "kernels/kernels.h"
+
+#define WF_KERNEL(result, name, args) result wf_ref_##name args;
+#include "kernels/kernels.def"
+#undef WF_KERNEL
+
+/* Kernels that are not written yet; whoever writes one deletes its line. */
+#define wf_ref_attention NULL
+#define wf_ref_attention_back NULL
+#define wf_ref_recurrence NULL
+#define wf_ref_recurrence_back NULL
+#define wf_ref_selective_scan NULL
+#define wf_ref_selective_scan_back NULL
+#endif

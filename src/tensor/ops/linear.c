@@ -1,0 +1,188 @@
+/* linear.c - y = x W^T + b: matmul tiles fixed by the shape (kernels/gemm); a row sweep for few rows. The model op of the room. */
+#include "kernels/gemm/gemm.h"
+#include "tensor/ops.h"
+
+enum { FEW_ROWS = 4, BIAS_COLUMNS = 256 };
+
+typedef struct linear {
+    int64_t m, n, k;
+    bool sweep;                     /* few rows: row sweep instead of tiles */
+    wf_dtype compute;               /* type of x and W in the products */
+    wf_gemm_plan *y, *dx, *dw;
+} linear;
+
+enum { X, W, B };
+
+static const void *weight_data(const wf_node *node) {
+    const linear *a = node->attr;
+    const wf_tensor *w = node->in[W];
+    if (a->compute == WF_F32)
+        return w->data;
+    const wf_param *p = w->base ? w->base->param : w->param;
+    return p ? (const void *)(p->bf16 + w->offset) : w->data;
+}
+
+static int sweep_pieces(const linear *a) { return wf_split_pieces(a->n, 128); }
+static int bias_pieces(const linear *a) { return (int)((a->n + BIAS_COLUMNS - 1) / BIAS_COLUMNS); }
+static bool wants(const wf_node *node, int i) { return node->n_in > i && node->grad_mode[i] != 0; }
+/* dY in another type than the products': converted once, in a phase of its own. */
+static bool converts_dy(const wf_node *node) {
+    const linear *a = node->attr;
+    return node->out[0]->type != a->compute;
+}
+
+static int backward_pieces(const wf_node *node) {
+    const linear *a = node->attr;
+    return (wants(node, X) ? wf_gemm_tiles(a->dx) : 0) + (wants(node, W) ? wf_gemm_tiles(a->dw) : 0) +
+           (wants(node, B) ? bias_pieces(a) : 0);
+}
+
+static int pieces(const wf_node *node, wf_pass pass, int phase) {
+    const linear *a = node->attr;
+    if (pass == WF_FORWARD)
+        return phase > 0 ? 0 : a->sweep ? sweep_pieces(a) : wf_gemm_tiles(a->y);
+    if (converts_dy(node))
+        return phase == 0 ? wf_split_pieces(a->m * a->n, 16384) : phase == 1 ? backward_pieces(node) : 0;
+    return phase == 0 ? backward_pieces(node) : 0;
+}
+
+static void sweep(const wf_node *node, int piece, wf_worker *w) {
+    const linear *a = node->attr;
+    int64_t first, end;
+    float tmp[8192], y[8192];
+    const float *bias = node->in[B] ? node->in[B]->data : NULL;
+    wf_split_bounds(a->n, sweep_pieces(a), piece, &first, &end);
+    for (int64_t r = 0; r < a->m; r++) {
+        const float *x = a->compute == WF_F32 ? (const float *)node->in[X]->data + r * a->k
+                                              : wf_load(w, node->in[X]->data, WF_BF16, r * a->k, a->k, tmp);
+        if (a->compute == WF_F32)
+            w->k->gemv((float *)node->out[0]->data + r * a->n, weight_data(node), x, bias, a->k, first, end);
+        else
+            w->k->gemv_bf16(y - first, weight_data(node), x, bias, a->k, first, end);
+        if (a->compute != WF_F32)
+            wf_store(w, node->out[0]->data, node->out[0]->type, r * a->n + first, end - first, y, 0.0f);
+    }
+}
+
+static void bias_gradient(const wf_node *node, int piece, wf_worker *w) {
+    const linear *a = node->attr;
+    float beta, tmp[BIAS_COLUMNS], sum[BIAS_COLUMNS] = {0};
+    float *db = wf_grad_in(node, B, w, &beta);
+    int64_t first = (int64_t)piece * BIAS_COLUMNS, n = a->n - first < BIAS_COLUMNS ? a->n - first : BIAS_COLUMNS;
+    for (int64_t r = 0; r < a->m; r++)
+        w->k->add(sum, sum, wf_load(w, node->out[0]->grad, node->out[0]->type, r * a->n + first, n, tmp), n);
+    wf_store(w, db, WF_F32, first, n, sum, beta);
+}
+
+static void backward(const wf_node *node, int piece, wf_worker *w) {
+    const linear *a = node->attr;
+    const void *dy = converts_dy(node) ? node->work_data[WF_BACKWARD] : node->out[0]->grad;
+    float beta;
+    int tiles = wants(node, X) ? wf_gemm_tiles(a->dx) : 0;
+    if (piece < tiles) {
+        void *dx = wf_grad_in(node, X, w, &beta);
+        wf_gemm_run(a->dx, piece, dy, weight_data(node), dx, NULL, beta, w->scratch);
+        return;
+    }
+    piece -= tiles;
+    tiles = wants(node, W) ? wf_gemm_tiles(a->dw) : 0;
+    if (piece < tiles) {
+        void *dw = wf_grad_in(node, W, w, &beta);
+        wf_gemm_run(a->dw, piece, dy, node->in[X]->data, dw, NULL, beta, w->scratch);
+        return;
+    }
+    bias_gradient(node, piece - tiles, w);
+}
+
+static void convert_dy(const wf_node *node, int piece, wf_worker *w) {
+    const linear *a = node->attr;
+    int64_t first, end;
+    wf_split_bounds(a->m * a->n, wf_split_pieces(a->m * a->n, 16384), piece, &first, &end);
+    w->k->f32_to_bf16((uint16_t *)node->work_data[WF_BACKWARD] + first, (const float *)node->out[0]->grad + first, end - first);
+}
+
+static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
+    const linear *a = node->attr;
+    if (pass == WF_BACKWARD) {
+        if (phase == 0 && converts_dy(node))
+            convert_dy(node, piece, w);
+        else
+            backward(node, piece, w);
+    } else if (a->sweep) {
+        sweep(node, piece, w);
+    } else {
+        wf_gemm_run(a->y, piece, node->in[X]->data, weight_data(node), node->out[0]->data, node->in[B] ? node->in[B]->data : NULL, 0.0f,
+                    w->scratch);
+    }
+}
+
+static double flops(const wf_node *node, wf_pass pass) {
+    const linear *a = node->attr;
+    double one = 2.0 * (double)a->m * (double)a->n * (double)a->k;
+    return pass == WF_FORWARD ? one : one * (wants(node, X) + wants(node, W));
+}
+
+static void release(const wf_env *env, wf_node *node) {
+    linear *a = node->attr;
+    wf_gemm_plan_free(env, a->y);
+    wf_gemm_plan_free(env, a->dx);
+    wf_gemm_plan_free(env, a->dw);
+}
+
+const wf_op wf_op_linear = {.name = "linear", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << W, .flops = flops,
+                            .release = release, .uneven = true};
+
+static weft_status make_plans(wf_tape *t, linear *a, wf_dtype out, wf_dtype grad_x, weft_error *err) {
+    const wf_env *env = wf_tape_env(t);
+    wf_dtype c = a->compute;
+    if (!a->sweep)
+        WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = a->m, .n = a->n, .k = a->k, .a_type = c, .b_type = c, .c_type = out, .trans_b = true,
+                                                   .bias = true}, &a->y, err));
+    if (!wf_tape_grad(t))
+        return WEFT_OK;
+    WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = a->m, .n = a->k, .k = a->n, .a_type = c, .b_type = c, .c_type = grad_x}, &a->dx, err));
+    return wf_gemm_plan_create(env, &(wf_gemm){.m = a->n, .n = a->k, .k = a->m, .a_type = c, .b_type = c, .c_type = WF_F32, .trans_a = true},
+                               &a->dw, err);
+}
+
+static size_t scratch_of(const linear *a) {
+    size_t most = 0;
+    const wf_gemm_plan *plans[] = {a->y, a->dx, a->dw};
+    for (int i = 0; i < 3; i++)
+        if (plans[i] && wf_gemm_scratch(plans[i]) > most)
+            most = wf_gemm_scratch(plans[i]);
+    return most;
+}
+
+static bool is_parameter(const wf_tensor *w) { return (w->base ? w->base : w)->kind == WF_PARAMETER; }
+
+wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type) {
+    if (!x || !w)
+        return NULL;
+    if (w->rank != 2 || x->rank < 1 || wf_dim(x, -1) != w->dims[1] || (b && b->count != w->dims[0]))
+        return wf_tape_error(t, WEFT_USAGE, "linear: '%s' does not fit an input of width %lld", w->label, (long long)wf_dim(x, -1));
+    bool bf16 = wf_tape_type(t) == WF_BF16 && is_parameter(w);
+    x = wf_cast(t, x, bf16 ? WF_BF16 : WF_F32);
+    linear *a = wf_arena_alloc(wf_tape_arena(t), sizeof *a);
+    if (!x || !a)
+        return a ? NULL : wf_tape_error(t, WEFT_NO_MEMORY, "out of memory");
+    *a = (linear){.m = wf_row_count(x), .n = w->dims[0], .k = w->dims[1], .compute = bf16 ? WF_BF16 : WF_F32};
+    type = bf16 ? type : WF_F32;
+    a->sweep = a->m <= FEW_ROWS && a->k <= 8192 && (!wf_tape_grad(t));
+    int64_t dims[WF_MAX_RANK];
+    for (int i = 0; i < x->rank; i++)
+        dims[i] = x->dims[i];
+    dims[x->rank - 1] = a->n;
+    wf_tensor *y = wf_out(t, type, x->rank, dims);
+    wf_node *node = y ? wf_record(t, &wf_op_linear, 3, (wf_tensor *[]){x, w, b}, 1, &y, a) : NULL;
+    weft_error err = {0};
+    if (!node)
+        return NULL;
+    if (make_plans(t, a, type, x->type, &err) != WEFT_OK)
+        return wf_tape_error(t, err.status, "%s", err.message);
+    node->scratch = scratch_of(a);
+    node->work[WF_BACKWARD] = type != a->compute ? (size_t)(a->m * a->n) * sizeof(uint16_t) : 0;
+    return y;
+}
+
+wf_tensor *wf_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b) { return wf_linear_as(t, x, w, b, wf_tape_type(t)); }

@@ -1,0 +1,152 @@
+#include "tensor/params.h"
+#include <string.h>
+#include <xxhash.h>
+#include "base/checked.h"
+#include "base/str.h"
+#include "kernels/kernels.h"
+
+void wf_params_open(wf_params *params, const wf_env *env) {
+    memset(params, 0, sizeof *params);
+    params->env = env;
+    wf_arena_init(&params->arena, &env->mem, 0);
+}
+
+void wf_params_close(wf_params *params) {
+    if (!params->env)
+        return;
+    const wf_mem *mem = &params->env->mem;
+    for (size_t i = 0; i < params->count; i++) {
+        wf_param *p = params->list[i];
+        if (p->owns_value)
+            wf_free_big(mem, p->value);
+        wf_free_big(mem, p->grad);
+        wf_free_big(mem, p->bf16);
+    }
+    wf_free(mem, params->list);
+    wf_arena_free(&params->arena);
+    memset(params, 0, sizeof *params);
+}
+
+wf_param *wf_param_find(const wf_params *params, const char *name) {
+    for (size_t i = 0; i < params->count; i++)
+        if (wf_streq(params->list[i]->name, name))
+            return params->list[i];
+    return NULL;
+}
+
+weft_status wf_param_add(wf_params *params, const char *name, int rank, const int64_t *dims, wf_param **out, weft_error *err) {
+    WF_CHECK(!wf_param_find(params, name), err, WEFT_USAGE, "parameter '%s' is declared twice", name);
+    WF_CHECK(rank >= 0 && rank <= 6, err, WEFT_USAGE, "parameter '%s' has rank %d", name, rank);
+    wf_param *p = wf_arena_alloc(&params->arena, sizeof *p);
+    const char *copy = p ? wf_arena_strdup(&params->arena, name) : NULL;
+    if (!copy)
+        return wf_fail_memory(err);
+    p->name = copy;
+    p->rank = rank;
+    for (int i = 0; i < rank; i++)
+        p->dims[i] = dims[i];
+    WF_CHECK(wf_product(dims, rank, &p->count) && p->count > 0 && p->count < INT64_MAX / 16, err, WEFT_USAGE,
+             "parameter '%s' has an impossible size", name);
+    WF_TRY(wf_grow(&params->env->mem, (void **)&params->list, &params->capacity, params->count + 1, sizeof *params->list, err));
+    p->id = (uint32_t)params->count;
+    params->list[params->count++] = p;
+    *out = p;
+    return WEFT_OK;
+}
+
+weft_status wf_params_allocate(wf_params *params, weft_error *err) {
+    for (size_t i = 0; i < params->count; i++) {
+        wf_param *p = params->list[i];
+        if (p->value)
+            continue;
+        p->value = wf_alloc_big(&params->env->mem, (size_t)p->count * sizeof(float));
+        if (!p->value)
+            return wf_fail_memory(err);
+        p->owns_value = true;
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_params_allocate_grads(wf_params *params, weft_error *err) {
+    for (size_t i = 0; i < params->count; i++) {
+        wf_param *p = params->list[i];
+        if (p->grad || p->buffer)
+            continue;
+        p->grad = wf_alloc_big(&params->env->mem, (size_t)p->count * sizeof(float));
+        if (!p->grad)
+            return wf_fail_memory(err);
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_params_allocate_bf16(wf_params *params, weft_error *err) {
+    for (size_t i = 0; i < params->count; i++) {
+        wf_param *p = params->list[i];
+        if (p->bf16)
+            continue;
+        p->bf16 = wf_alloc_big(&params->env->mem, (size_t)p->count * sizeof(uint16_t));
+        if (!p->bf16)
+            return wf_fail_memory(err);
+    }
+    wf_params_refresh_bf16(params);
+    return WEFT_OK;
+}
+
+void wf_params_refresh_bf16(wf_params *params) {
+    for (size_t i = 0; i < params->count; i++) {
+        wf_param *p = params->list[i];
+        if (p->bf16)
+            params->env->kernels->f32_to_bf16(p->bf16, p->value, p->count);
+    }
+}
+
+static void init_one(wf_param *p, uint64_t seed) {
+    wf_rng rng = wf_rng_make(seed, (uint32_t)XXH64(p->name, strlen(p->name), 0), 0);
+    switch (p->init) {
+    case WF_INIT_ZEROS:
+        memset(p->value, 0, (size_t)p->count * sizeof(float));
+        break;
+    case WF_INIT_ONES:
+        for (int64_t i = 0; i < p->count; i++)
+            p->value[i] = 1.0f;
+        break;
+    case WF_INIT_CONSTANT:
+        for (int64_t i = 0; i < p->count; i++)
+            p->value[i] = p->init_scale;
+        break;
+    case WF_INIT_NORMAL:
+        for (int64_t i = 0; i < p->count; i++)
+            p->value[i] = p->init_scale * (float)wf_rng_normal(rng, (uint64_t)i);
+        break;
+    case WF_INIT_UNIFORM:
+        for (int64_t i = 0; i < p->count; i++)
+            p->value[i] = p->init_scale * (2.0f * wf_rng_uniform(rng, (uint64_t)i) - 1.0f);
+        break;
+    case WF_INIT_CUSTOM:
+        p->init_fn(p->value, p->count, p->dims, rng);
+        break;
+    }
+}
+
+void wf_params_init(wf_params *params, uint64_t seed) {
+    for (size_t i = 0; i < params->count; i++)
+        init_one(params->list[i], seed);
+    wf_params_refresh_bf16(params);
+}
+
+int64_t wf_params_total(const wf_params *params) {
+    int64_t total = 0;
+    for (size_t i = 0; i < params->count; i++)
+        total += params->list[i]->buffer ? 0 : params->list[i]->count;
+    return total;
+}
+
+uint64_t wf_params_digest(const wf_params *params) {
+    uint64_t h = 0;
+    for (size_t i = 0; i < params->count; i++) {
+        const wf_param *p = params->list[i];
+        h = XXH64(p->name, strlen(p->name), h);
+        h = XXH64(p->value, (size_t)p->count * sizeof(float), h);
+    }
+    return h;
+}

@@ -1,0 +1,46 @@
+/* params.h - parameters: fp32 masters, gradients, and bf16 compute copies. Gradients accumulate per parameter, however many
+ * places use it. Thread rule: one owner; read-only while tapes that use them run forward. */
+#ifndef WF_TENSOR_PARAMS_H
+#define WF_TENSOR_PARAMS_H
+#include <stdbool.h>
+#include "base/env.h"
+#include "base/rng.h"
+
+typedef enum wf_init { WF_INIT_ZEROS, WF_INIT_ONES, WF_INIT_NORMAL /* std scale */, WF_INIT_UNIFORM /* +-scale */,
+                       WF_INIT_CONSTANT /* scale */, WF_INIT_CUSTOM /* the row fills it */ } wf_init;
+
+typedef struct wf_param {
+    const char *name; /* e.g. "block.0.mixer.q.weight" */
+    int rank;
+    int64_t dims[6], count;
+    float *value;      /* [count] */
+    float *grad;       /* [count], NULL when not training */
+    uint16_t *bf16;    /* [count] compute copy, NULL in fp32 mode */
+    bool buffer;       /* never trained */
+    bool owns_value;   /* false: value points into a mapped file */
+    wf_init init;
+    float init_scale;
+    void (*init_fn)(float *value, int64_t count, const int64_t *dims, wf_rng rng); /* WF_INIT_CUSTOM */
+    uint32_t id;
+} wf_param;
+
+typedef struct wf_params {
+    const wf_env *env;
+    wf_arena arena; /* names and records */
+    wf_param **list;
+    size_t count, capacity;
+} wf_params;
+
+void wf_params_open(wf_params *params, const wf_env *env);
+void wf_params_close(wf_params *params);
+/* Declares a parameter; memory comes with wf_params_allocate. A name twice is an error. */
+weft_status wf_param_add(wf_params *params, const char *name, int rank, const int64_t *dims, wf_param **out, weft_error *err);
+wf_param *wf_param_find(const wf_params *params, const char *name);
+weft_status wf_params_allocate(wf_params *params, weft_error *err);           /* values that have none yet, zeroed */
+weft_status wf_params_allocate_grads(wf_params *params, weft_error *err);     /* of all but buffers */
+weft_status wf_params_allocate_bf16(wf_params *params, weft_error *err);
+void wf_params_refresh_bf16(wf_params *params);                               /* bf16 copies from the masters */
+void wf_params_init(wf_params *params, uint64_t seed);                        /* every value from its init; keyed by name, so adding a parameter moves no other */
+int64_t wf_params_total(const wf_params *params);                             /* elements of all but buffers */
+uint64_t wf_params_digest(const wf_params *params);                           /* xxh64 over names and values */
+#endif

@@ -1,0 +1,207 @@
+/* plan.c - the schedule of a replay (forward list, backward list) and the lifetime of every temporary. */
+#include <limits.h>
+#include <string.h>
+#include "tensor/tape.h"
+
+typedef struct planner {
+    wf_tape *tape;
+    int time;                /* of the entry being added */
+    int *recompute_time;     /* per region: when it was recomputed, INT_MAX before */
+    weft_error *err;
+} planner;
+
+static weft_status add_entry(planner *p, wf_pass pass, wf_entry entry) {
+    wf_entries *list = &p->tape->passes[pass];
+    WF_TRY(wf_grow(&p->tape->env->mem, (void **)&list->list, &list->capacity, list->count + 1, sizeof *list->list, p->err));
+    list->list[list->count++] = entry;
+    p->time++;
+    return WEFT_OK;
+}
+
+static void touch(wf_tensor *x, int slot, int time) {
+    struct wf_life *life = wf_base(x)->life;
+    if (life->first[slot] < 0)
+        life->first[slot] = time;
+    life->last[slot] = time;
+}
+
+static void touch_data(const planner *p, wf_tensor *x) {
+    if (!x)
+        return;
+    wf_tensor *base = wf_base(x);
+    int region = base->producer ? base->producer->region : -1;
+    bool again = base->life->region_local && region >= 0 && p->time >= p->recompute_time[region];
+    touch(base, again ? WF_DATA_AGAIN : WF_DATA, p->time);
+}
+
+static int count_phases(wf_entry *entry) {
+    int n = 0;
+    while (n < WF_MAX_PHASES) {
+        entry->pieces[n] = entry->node->op->pieces(entry->node, entry->pass, n);
+        if (entry->pieces[n] == 0)
+            break;
+        n++;
+    }
+    return n;
+}
+
+static weft_status add_forward(planner *p, wf_pass list, wf_node *node) {
+    wf_entry entry = {.kind = WF_RUN, .pass = WF_FORWARD, .node = node};
+    entry.phases = count_phases(&entry);
+    for (int i = 0; i < node->n_in; i++)
+        touch_data(p, node->in[i]);
+    for (int i = 0; i < node->n_out; i++)
+        touch_data(p, node->out[i]);
+    return add_entry(p, list, entry);
+}
+
+/* Marks tensors that live inside one region only. */
+static void find_region_locals(wf_tape *tape) {
+    for (size_t i = 0; i < tape->tensors.count; i++) {
+        wf_tensor *x = tape->tensors.items[i];
+        x->life->region_local = x->kind == WF_TEMP && x->producer && x->producer->region >= 0 && !x->life->keep;
+    }
+    for (size_t i = 0; i < tape->nodes.count; i++) {
+        wf_node *node = tape->nodes.items[i];
+        for (int j = 0; j < node->n_in; j++) {
+            wf_tensor *base = node->in[j] ? wf_base(node->in[j]) : NULL;
+            if (base && base->producer && base->producer->region != node->region)
+                base->life->region_local = false;
+        }
+    }
+}
+
+static bool wants_backward(const wf_node *node) {
+    bool arrives = false, needed = false;
+    for (int i = 0; i < node->n_out; i++)
+        arrives |= wf_base(node->out[i])->life->grad_arrives;
+    for (int i = 0; i < node->n_in; i++)
+        needed |= node->in[i] && node->in[i]->needs_grad;
+    return arrives && needed && !node->op->no_grad;
+}
+
+static void find_gradients(wf_tape *tape) {
+    for (size_t i = 0; i < tape->roots.count; i++) {
+        wf_root_mark *root = tape->roots.items[i];
+        root->tensor->life->grad_arrives = root->tensor->needs_grad;
+    }
+    for (size_t i = tape->nodes.count; i-- > 0;) {
+        wf_node *node = tape->nodes.items[i];
+        if (!wants_backward(node))
+            continue;
+        for (int j = 0; j < node->n_in; j++)
+            if (node->in[j] && node->in[j]->needs_grad)
+                wf_base(node->in[j])->life->grad_arrives = true;
+    }
+}
+
+/* The gradient of in[i] is about to be written: decides between overwriting and adding. */
+static weft_status claim_gradient(planner *p, wf_node *node, int i) {
+    wf_tensor *x = node->in[i];
+    node->grad_mode[i] = 0;
+    if (!x || !x->needs_grad)
+        return WEFT_OK;
+    wf_tensor *base = wf_base(x);
+    if (base->life->sliced && !base->life->grad_written) {
+        touch(base, WF_GRAD, p->time);
+        WF_TRY(add_entry(p, WF_BACKWARD, (wf_entry){.kind = WF_ZERO_GRAD, .pass = WF_BACKWARD, .tensor = base, .phases = 1,
+                                                    .pieces = {wf_split_pieces(base->count, 65536)}}));
+        base->life->grad_written = true;
+    }
+    node->grad_mode[i] = base->life->grad_written ? 2 : 1;
+    base->life->grad_written = true;
+    return WEFT_OK;
+}
+
+static weft_status add_backward(planner *p, wf_node *node) {
+    for (int i = 0; i < node->n_in; i++)
+        WF_TRY(claim_gradient(p, node, i));
+    wf_entry entry = {.kind = WF_RUN, .pass = WF_BACKWARD, .node = node};
+    entry.phases = count_phases(&entry);
+    for (int i = 0; i < node->n_in; i++) {
+        if (node->in[i] && node->op->saves_in >> i & 1u)
+            touch_data(p, node->in[i]);
+        if (node->grad_mode[i])
+            touch(node->in[i], WF_GRAD, p->time);
+    }
+    for (int i = 0; i < node->n_out; i++) {
+        if (node->op->saves_out >> i & 1u)
+            touch_data(p, node->out[i]);
+        if (wf_base(node->out[i])->life->grad_arrives)
+            touch(node->out[i], WF_GRAD, p->time);
+    }
+    return add_entry(p, WF_BACKWARD, entry);
+}
+
+static weft_status recompute_region(planner *p, int region) {
+    p->recompute_time[region] = p->time;
+    WF_TRY(add_entry(p, WF_BACKWARD, (wf_entry){.kind = WF_RECOMPUTE, .region = region}));
+    for (size_t i = 0; i < p->tape->nodes.count; i++) {
+        wf_node *node = p->tape->nodes.items[i];
+        if (node->region == region)
+            WF_TRY(add_forward(p, WF_BACKWARD, node));
+    }
+    return WEFT_OK;
+}
+
+static weft_status seed_roots(planner *p) {
+    for (size_t i = 0; i < p->tape->roots.count; i++) {
+        wf_root_mark *root = p->tape->roots.items[i];
+        struct wf_life *life = root->tensor->life;
+        if (!life->grad_arrives || life->grad_written)
+            continue;
+        touch(root->tensor, WF_GRAD, p->time);
+        life->grad_written = true;
+        WF_TRY(add_entry(p, WF_BACKWARD, (wf_entry){.kind = WF_SEED, .tensor = root->tensor, .seed = root->seed, .phases = 1, .pieces = {1}}));
+    }
+    return WEFT_OK;
+}
+
+static weft_status plan_backward(planner *p) {
+    wf_tape *tape = p->tape;
+    find_gradients(tape);
+    WF_TRY(seed_roots(p));
+    for (size_t i = tape->nodes.count; i-- > 0;) {
+        wf_node *node = tape->nodes.items[i];
+        if (!wants_backward(node))
+            continue;
+        if (node->region >= 0 && p->recompute_time[node->region] == INT_MAX)
+            WF_TRY(recompute_region(p, node->region));
+        WF_TRY(add_backward(p, node));
+    }
+    return WEFT_OK;
+}
+
+/* Kept tensors and inputs live through the whole replay. */
+static void extend_lives(wf_tape *tape, int end) {
+    for (size_t i = 0; i < tape->tensors.count; i++) {
+        wf_tensor *x = tape->tensors.items[i];
+        struct wf_life *life = x->life;
+        if (x->kind == WF_INPUT) {
+            life->first[WF_DATA] = 0;
+            life->last[WF_DATA] = end;
+        } else if (life->keep && life->first[WF_DATA] >= 0) {
+            life->last[WF_DATA] = end;
+        }
+        if (life->keep_grad && life->first[WF_GRAD] >= 0)
+            life->last[WF_GRAD] = end;
+    }
+}
+
+weft_status wf_plan_schedule(wf_tape *tape, weft_error *err) {
+    planner p = {.tape = tape, .err = err};
+    p.recompute_time = wf_calloc(&tape->env->mem, (size_t)tape->regions + 1, sizeof *p.recompute_time);
+    if (!p.recompute_time)
+        return wf_fail_memory(err);
+    for (int i = 0; i < tape->regions; i++)
+        p.recompute_time[i] = INT_MAX;
+    find_region_locals(tape);
+    weft_status status = WEFT_OK;
+    for (size_t i = 0; i < tape->nodes.count && status == WEFT_OK; i++)
+        status = add_forward(&p, WF_FORWARD, tape->nodes.items[i]);
+    if (status == WEFT_OK && tape->options.grad)
+        status = plan_backward(&p);
+    extend_lives(tape, p.time);
+    wf_free(&tape->env->mem, p.recompute_time);
+    return status;
+}

@@ -1,0 +1,187 @@
+/* plan_memory.c - one arena for all temporaries: blocks whose lifetimes do not meet share bytes. Largest first, each at the
+ * lowest free offset. */
+#include <stdlib.h>
+#include <string.h>
+#include "tensor/tape.h"
+
+typedef struct block {
+    int first, last;
+    size_t size, offset;
+    size_t *where;
+} block;
+
+typedef struct blocks {
+    block *list;
+    size_t count, capacity;
+} blocks;
+
+static size_t align_up(size_t n) { return (n + 63) & ~(size_t)63; }
+
+static weft_status add_block(wf_tape *tape, blocks *b, block item, weft_error *err) {
+    WF_TRY(wf_grow(&tape->env->mem, (void **)&b->list, &b->capacity, b->count + 1, sizeof *b->list, err));
+    item.size = align_up(item.size ? item.size : 1);
+    b->list[b->count++] = item;
+    return WEFT_OK;
+}
+
+static bool owns_memory(const wf_tensor *x) {
+    return x->kind == WF_TEMP || (x->kind == WF_INPUT && !x->life->bound);
+}
+
+static weft_status collect_tensors(wf_tape *tape, blocks *b, weft_error *err) {
+    for (size_t i = 0; i < tape->tensors.count; i++) {
+        wf_tensor *x = tape->tensors.items[i];
+        size_t bytes = (size_t)x->count * wf_dtypes[x->type].size;
+        if (x->kind == WF_VIEW || x->kind == WF_PARAMETER)
+            continue;
+        for (int slot = 0; slot < WF_SLOTS; slot++) {
+            if (x->life->first[slot] < 0 || (slot != WF_GRAD && !owns_memory(x)))
+                continue;
+            WF_TRY(add_block(tape, b, (block){x->life->first[slot], x->life->last[slot], bytes, 0, &x->life->offset[slot]}, err));
+        }
+    }
+    return WEFT_OK;
+}
+
+/* Work buffers live during their node's entry; each entry that runs the node needs the same pointer, so they span from the
+ * first to the last entry only when a region runs the node twice: then the block is placed once for both times. */
+typedef struct work_slot { size_t offset; int first, last; } work_slot;
+
+static weft_status collect_work(wf_tape *tape, blocks *b, work_slot *slots, weft_error *err) {
+    int time = 0;
+    size_t n = tape->nodes.count;
+    for (size_t i = 0; i < 2 * n; i++)
+        slots[i].first = -1;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t e = 0; e < tape->passes[pass].count; e++, time++) {
+            const wf_entry *entry = &tape->passes[pass].list[e];
+            if (entry->kind != WF_RUN || !entry->node->work[entry->pass])
+                continue;
+            work_slot *s = &slots[2 * (size_t)entry->node->index + entry->pass];
+            s->first = s->first < 0 ? time : s->first;
+            s->last = time;
+        }
+    for (size_t i = 0; i < 2 * n; i++) {
+        const wf_node *node = tape->nodes.items[i / 2];
+        if (slots[i].first >= 0)
+            WF_TRY(add_block(tape, b, (block){slots[i].first, slots[i].last, node->work[i % 2], 0, &slots[i].offset}, err));
+    }
+    return WEFT_OK;
+}
+
+static int larger_first(const void *a, const void *b) {
+    const block *x = a, *y = b;
+    if (x->size != y->size)
+        return x->size > y->size ? -1 : 1;
+    return x->first != y->first ? (x->first < y->first ? -1 : 1) : 0;
+}
+
+static int lower_first(const void *a, const void *b) {
+    const block *x = *(const block *const *)a, *y = *(const block *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* `busy` holds the placed blocks whose lifetimes meet `item`'s, sorted by offset: the first gap that is large enough. */
+static size_t first_gap(const block *item, const block **busy, size_t n) {
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (busy[i]->offset >= at + item->size)
+            break;
+        if (busy[i]->offset + busy[i]->size > at)
+            at = busy[i]->offset + busy[i]->size;
+    }
+    return at;
+}
+
+static size_t place_all(blocks *b, const block **busy) {
+    size_t total = 0;
+    qsort(b->list, b->count, sizeof *b->list, larger_first);
+    for (size_t i = 0; i < b->count; i++) {
+        block *item = &b->list[i];
+        size_t n = 0;
+        for (size_t j = 0; j < i; j++)
+            if (b->list[j].first <= item->last && item->first <= b->list[j].last)
+                busy[n++] = &b->list[j];
+        qsort(busy, n, sizeof *busy, lower_first);
+        item->offset = first_gap(item, busy, n);
+        *item->where = item->offset;
+        if (item->offset + item->size > total)
+            total = item->offset + item->size;
+    }
+    return total;
+}
+
+static void assign_pointers(wf_tape *tape, const work_slot *slots) {
+    for (size_t i = 0; i < tape->tensors.count; i++) {
+        wf_tensor *x = tape->tensors.items[i];
+        if (x->kind == WF_VIEW || x->kind == WF_PARAMETER)
+            continue;
+        if (owns_memory(x) && x->life->first[WF_DATA] >= 0)
+            x->data = tape->memory + x->life->offset[WF_DATA];
+        if (x->life->first[WF_GRAD] >= 0)
+            x->grad = tape->memory + x->life->offset[WF_GRAD];
+    }
+    for (size_t i = 0; i < tape->nodes.count; i++) {
+        wf_node *node = tape->nodes.items[i];
+        for (int pass = 0; pass < 2; pass++)
+            if (slots[2 * i + (size_t)pass].first >= 0)
+                node->work_data[pass] = tape->memory + slots[2 * i + (size_t)pass].offset;
+        if (node->scratch > tape->scratch_bytes)
+            tape->scratch_bytes = align_up(node->scratch);
+    }
+}
+
+static size_t count_claims(const wf_tape *tape) {
+    size_t most = tape->passes[0].count > tape->passes[1].count ? tape->passes[0].count : tape->passes[1].count;
+    return most * WF_MAX_PHASES;
+}
+
+static weft_status allocate(wf_tape *tape, weft_error *err) {
+    const wf_mem *mem = &tape->env->mem;
+    tape->n_claims = count_claims(tape);
+    tape->claims = wf_calloc(mem, tape->n_claims + 1, sizeof *tape->claims);
+    tape->memory = wf_alloc_big(mem, tape->memory_bytes + 64);
+    return tape->claims && tape->memory ? WEFT_OK : wf_fail_memory(err);
+}
+
+static weft_status allocate_scratch(wf_tape *tape, weft_error *err) {
+    tape->scratch = wf_alloc_big(&tape->env->mem, tape->scratch_bytes * (size_t)wf_pool_threads(tape->env->pool) + 64);
+    return tape->scratch ? WEFT_OK : wf_fail_memory(err);
+}
+
+weft_status wf_plan_memory(wf_tape *tape, weft_error *err) {
+    const wf_mem *mem = &tape->env->mem;
+    blocks b = {0};
+    work_slot *slots = wf_calloc(mem, 2 * tape->nodes.count + 1, sizeof *slots);
+    const block **busy = NULL;
+    weft_status status = slots ? WEFT_OK : wf_fail_memory(err);
+    if (status == WEFT_OK)
+        status = collect_tensors(tape, &b, err);
+    if (status == WEFT_OK)
+        status = collect_work(tape, &b, slots, err);
+    if (status == WEFT_OK && !(busy = wf_calloc(mem, b.count + 1, sizeof *busy)))
+        status = wf_fail_memory(err);
+    if (status == WEFT_OK) {
+        tape->memory_bytes = place_all(&b, busy);
+        status = allocate(tape, err);
+    }
+    if (status == WEFT_OK) {
+        assign_pointers(tape, slots);
+        status = allocate_scratch(tape, err);
+    }
+    wf_free(mem, slots);
+    wf_free(mem, busy);
+    wf_free(mem, b.list);
+    return status;
+}
+
+void wf_plan_resolve_views(wf_tape *tape) {
+    for (size_t i = 0; i < tape->tensors.count; i++) {
+        wf_tensor *x = tape->tensors.items[i];
+        if (x->kind != WF_VIEW)
+            continue;
+        size_t at = (size_t)x->offset, size = wf_dtypes[x->type].size;
+        x->data = x->base->data ? (char *)x->base->data + at * size : NULL;
+        x->grad = x->base->grad ? (char *)x->base->grad + at * size : NULL;
+    }
+}

@@ -1,0 +1,157 @@
+/* replay.c - running a planned tape: one parallel region per pass, a barrier after every phase. */
+#include <string.h>
+#include "kernels/gemm/gemm.h"
+#include "tensor/tape.h"
+
+typedef struct replay {
+    wf_tape *tape;
+    wf_entries *entries;
+    const wf_runtime *rt;
+} replay;
+
+static void seed_gradient(const wf_entry *entry, const wf_runtime *rt) {
+    wf_tensor *x = entry->tensor;
+    size_t bytes = (size_t)x->count * wf_dtypes[x->type].size;
+    if (!entry->seed) {
+        wf_dtypes[x->type].from_f32(x->grad, &rt->loss_scale, 1);
+    } else if (entry->seed->type == x->type) {
+        memcpy(x->grad, entry->seed->data, bytes);
+    } else {
+        wf_dtypes[x->type].from_f32(x->grad, entry->seed->data, x->count);
+    }
+}
+
+static void zero_gradient(const wf_entry *entry, int piece, const wf_runtime *rt) {
+    wf_tensor *x = entry->tensor;
+    int64_t first, end;
+    if (x->kind == WF_PARAMETER && rt->micro > 0)
+        return; /* later micro-batches add to what is there */
+    wf_split_bounds(x->count, entry->pieces[0], piece, &first, &end);
+    size_t size = x->kind == WF_PARAMETER ? sizeof(float) : wf_dtypes[x->type].size;
+    memset((char *)x->grad + (size_t)first * size, 0, (size_t)(end - first) * size);
+}
+
+/* Temporaries of the region move to the memory planned for their second life. */
+static void enter_region_again(wf_tape *tape, int region) {
+    for (size_t i = 0; i < tape->tensors.count; i++) {
+        wf_tensor *x = tape->tensors.items[i];
+        if (x->life->region_local && x->producer->region == region && x->life->first[WF_DATA_AGAIN] >= 0)
+            x->data = tape->memory + x->life->offset[WF_DATA_AGAIN];
+    }
+    wf_plan_resolve_views(tape);
+}
+
+static void run_piece(const wf_entry *entry, int phase, int piece, wf_worker *worker) {
+    if (entry->kind == WF_RUN)
+        entry->node->op->run(entry->node, entry->pass, phase, piece, worker);
+    else if (entry->kind == WF_ZERO_GRAD)
+        zero_gradient(entry, piece, worker->rt);
+    else if (entry->kind == WF_SEED)
+        seed_gradient(entry, worker->rt);
+}
+
+static void run_phase(const replay *r, const wf_entry *entry, int phase, atomic_int *claim, wf_worker *worker) {
+    int pieces = entry->pieces[phase], n = wf_pool_threads(r->tape->env->pool);
+    if (entry->kind == WF_RUN && entry->node->op->uneven && pieces > n) {
+        for (int piece; (piece = atomic_fetch_add_explicit(claim, 1, memory_order_relaxed)) < pieces;)
+            run_piece(entry, phase, piece, worker);
+        return;
+    }
+    int first = (int)((int64_t)pieces * worker->thread / n), end = (int)((int64_t)pieces * (worker->thread + 1) / n);
+    for (int piece = first; piece < end; piece++)
+        run_piece(entry, phase, piece, worker);
+}
+
+static void run_entry(const replay *r, size_t e, wf_worker *worker) {
+    wf_entry *entry = &r->entries->list[e];
+    double begin = worker->thread == 0 && r->tape->profile ? wf_seconds() : 0;
+    if (entry->kind == WF_RECOMPUTE) {
+        if (worker->thread == 0)
+            enter_region_again(r->tape, entry->region);
+        wf_pool_barrier(r->tape->env->pool);
+    }
+    for (int phase = 0; phase < entry->phases; phase++) {
+        run_phase(r, entry, phase, &r->tape->claims[e * WF_MAX_PHASES + (size_t)phase], worker);
+        wf_pool_barrier(r->tape->env->pool);
+    }
+    if (worker->thread == 0 && r->tape->profile) {
+        entry->seconds += wf_seconds() - begin;
+        entry->calls++;
+    }
+}
+
+static void replay_region(void *arg, int thread, int n_threads) {
+    const replay *r = arg;
+    wf_worker worker = {.thread = thread, .k = r->tape->env->kernels, .rt = r->rt,
+                        .scratch = r->tape->scratch + r->tape->scratch_bytes * (size_t)thread};
+    (void)n_threads;
+    wf_gemm_thread_init();
+    for (size_t e = 0; e < r->entries->count; e++)
+        run_entry(r, e, &worker);
+}
+
+static weft_status run(wf_tape *tape, wf_pass pass, const wf_runtime *rt, weft_error *err) {
+    WF_CHECK(tape->planned, err, WEFT_FAILURE, "a tape runs before it is planned");
+    replay r = {.tape = tape, .entries = &tape->passes[pass], .rt = rt};
+    for (size_t i = 0; i < tape->n_claims; i++)
+        atomic_store_explicit(&tape->claims[i], 0, memory_order_relaxed);
+    wf_pool_run(tape->env->pool, replay_region, &r);
+    return WEFT_OK;
+}
+
+static void first_lives(wf_tape *tape) {
+    if (tape->regions > 0)
+        for (size_t i = 0; i < tape->tensors.count; i++) {
+            wf_tensor *x = tape->tensors.items[i];
+            if (x->life->region_local && x->life->first[WF_DATA] >= 0)
+                x->data = tape->memory + x->life->offset[WF_DATA];
+        }
+    wf_plan_resolve_views(tape);
+}
+
+weft_status wf_tape_plan(wf_tape *tape, weft_error *err) {
+    if (tape->error.status != WEFT_OK) {
+        if (err)
+            *err = tape->error;
+        return tape->error.status;
+    }
+    WF_TRY(wf_plan_schedule(tape, err));
+    WF_TRY(wf_plan_memory(tape, err));
+    wf_plan_resolve_views(tape);
+    tape->planned = true;
+    return WEFT_OK;
+}
+
+weft_status wf_tape_forward(wf_tape *tape, const wf_runtime *rt, weft_error *err) {
+    first_lives(tape);
+    return run(tape, WF_FORWARD, rt, err);
+}
+
+weft_status wf_tape_backward(wf_tape *tape, const wf_runtime *rt, weft_error *err) { return run(tape, WF_BACKWARD, rt, err); }
+
+wf_tape_stats wf_tape_stats_of(const wf_tape *tape) {
+    wf_tape_stats s = {.arena_bytes = tape->memory_bytes, .nodes = tape->nodes.count,
+                       .scratch_bytes = tape->scratch_bytes * (size_t)wf_pool_threads(tape->env->pool)};
+    for (int list = 0; list < 2; list++)
+        for (size_t e = 0; e < tape->passes[list].count; e++) {
+            const wf_entry *entry = &tape->passes[list].list[e];
+            if (entry->kind == WF_RUN && entry->node->op->flops)
+                *(list == WF_FORWARD ? &s.flops_forward : &s.flops_backward) += entry->node->op->flops(entry->node, entry->pass);
+        }
+    return s;
+}
+
+void wf_tape_profile(wf_tape *tape, bool on) {
+    tape->profile = on;
+    for (int list = 0; list < 2; list++)
+        for (size_t e = 0; e < tape->passes[list].count; e++)
+            tape->passes[list].list[e].seconds = tape->passes[list].list[e].calls = 0;
+}
+
+void wf_tape_profile_each(const wf_tape *tape, void (*fn)(void *, const char *, wf_pass, double, int), void *user) {
+    for (int list = 0; list < 2; list++)
+        for (size_t e = 0; e < tape->passes[list].count; e++) {
+            const wf_entry *entry = &tape->passes[list].list[e];
+            fn(user, entry->kind == WF_RUN ? entry->node->op->name : "(bookkeeping)", entry->pass, entry->seconds, entry->calls);
+        }
+}
