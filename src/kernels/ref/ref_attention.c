@@ -139,12 +139,12 @@ static double row_delta(piece p, int64_t i) {
 
 typedef struct pair { double prob, weight, dz, dscore; } pair; /* p, p after dropout, gradients after and before softcap */
 
-static pair pair_gradient(piece p, int64_t i, int64_t j, double delta) {
+static pair pair_gradient(piece p, int64_t i, int64_t j) {
     const wf_attention_args *a = p.a;
     double slope = 1, lse = row_lse_saved(p, i), prob = probability(score(p, i, j, &slope), lse);
     if (prob == 0)
         return (pair){0};
-    double keep = kept(p, i, j), dp = 0;
+    double keep = kept(p, i, j), dp = 0, delta = row_delta(p, i);
     int64_t v = at(a->v_stride, p.b, j, p.h / (a->heads / a->kv_heads)), g = at(a->do_stride, p.b, i, p.h);
     for (int64_t c = 0; c < a->value_dim; c++)
         dp += element(a->type, a->v, v + c) * element(a->type, a->do_, g + c);
@@ -153,12 +153,12 @@ static pair pair_gradient(piece p, int64_t i, int64_t j, double delta) {
 }
 
 /* dq_i = scale * sum_j ds_ij k_j, and the gradients of what was added to the scores. */
-static void back_row(piece p, int64_t i, double delta, double *dq, double *distances) {
+static void back_row(piece p, int64_t i, double *dq, double *distances) {
     const wf_attention_args *a = p.a;
     for (int64_t d = 0; d < a->key_dim; d++)
         dq[d] = 0;
     for (int64_t j = 0; j < a->s; j++) {
-        pair g = pair_gradient(p, i, j, delta);
+        pair g = pair_gradient(p, i, j);
         if (a->d_bias)
             a->d_bias[((p.b * a->heads + p.h) * a->t + i) * a->s + j] = (float)g.dz;
         if (a->d_distance_bias && g.prob > 0)
@@ -172,14 +172,14 @@ static void back_row(piece p, int64_t i, double delta, double *dq, double *dista
 }
 
 /* dk_j = scale * sum_i ds_ij q_i, dv_j = sum_i p_ij do_i. */
-static void back_key(piece p, int64_t j, const double *delta, double *dk, double *dv) {
+static void back_key(piece p, int64_t j, double *dk, double *dv) {
     const wf_attention_args *a = p.a;
     for (int64_t d = 0; d < a->key_dim; d++)
         dk[d] = 0;
     for (int64_t c = 0; c < a->value_dim; c++)
         dv[c] = 0;
     for (int64_t i = 0; i < a->t; i++) {
-        pair g = pair_gradient(p, i, j, delta[i]);
+        pair g = pair_gradient(p, i, j);
         for (int64_t d = 0; d < a->key_dim && g.prob > 0; d++)
             dk[d] += (double)a->scale * g.dscore * element(a->type, a->q, at(a->q_stride, p.b, i, p.h) + d);
         for (int64_t c = 0; c < a->value_dim && g.prob > 0; c++)
@@ -194,17 +194,16 @@ static void back_key(piece p, int64_t j, const double *delta, double *dk, double
 
 void wf_ref_attention_back(const wf_attention_args *a, int64_t batch, int64_t head, void *scratch) {
     piece p = {a, batch, head};
-    double *delta = scratch, *acc = delta + a->t, *distances = acc + a->key_dim + a->value_dim, sink = 0;
+    double *acc = scratch, *distances = acc + a->key_dim + a->value_dim, sink = 0;
     for (int64_t e = 0; e < a->distances && a->d_distance_bias; e++)
         distances[e] = 0;
     for (int64_t i = 0; i < a->t; i++) {
-        delta[i] = row_delta(p, i);
-        back_row(p, i, delta[i], acc, distances);
+        back_row(p, i, acc, distances);
         if (a->d_sinks && row_lse_saved(p, i) != -INFINITY) /* the sink is a key whose value is 0 */
-            sink -= exp((double)a->sinks[head] - row_lse_saved(p, i)) * delta[i];
+            sink -= exp((double)a->sinks[head] - row_lse_saved(p, i)) * row_delta(p, i);
     }
     for (int64_t j = 0; j < a->s; j++)
-        back_key(p, j, delta, acc, acc + a->key_dim);
+        back_key(p, j, acc, acc + a->key_dim);
     for (int64_t e = 0; e < a->distances && a->d_distance_bias; e++)
         a->d_distance_bias[(batch * a->heads + head) * a->distances + e] = (float)distances[e];
     if (a->d_sinks)
