@@ -16,12 +16,13 @@ enum { WF_JSON_MAX_DEPTH = 256 };
 typedef struct wf_json_reader {
     const char *text;
     size_t length, position;
-    size_t value_offset;              /* where the last value began */
+    size_t value_offset, key_offset;  /* where the last value and the last name began */
     uint8_t stack[WF_JSON_MAX_DEPTH]; /* '{' or '[' per level */
     int depth;
     bool first, started;              /* no element yet at this level; the root was read */
     wf_str scratch;                   /* decoded strings with escapes */
     weft_error *err;
+    weft_status failed;               /* errors are sticky: later calls return the first one */
 } wf_json_reader;
 
 /* `text` need not end in 0. `mem` serves strings that contain escapes. */
@@ -32,6 +33,8 @@ void wf_json_close(wf_json_reader *r);
  * number's text until the next call. After the root, END once when only whitespace is left. */
 weft_status wf_json_next(wf_json_reader *r, wf_json_kind *kind, const char **key, size_t *key_length, const char **value, size_t *value_length);
 weft_status wf_json_skip(wf_json_reader *r); /* leaves the level just entered, checking it */
+/* Line and column (both from 1, characters) of a byte offset, for messages about what a document means. */
+void wf_json_position(const char *text, size_t offset, size_t *line, size_t *column);
 
 /* ---- trees ---- */
 typedef struct wf_json wf_json;
@@ -45,6 +48,7 @@ struct wf_json {
     int64_t integer;       /* valid when is_integer */
     bool is_integer;
     wf_json *child, *next; /* first element; next sibling */
+    wf_json *last;         /* last element */
     size_t count;          /* of elements */
 };
 

@@ -19,7 +19,11 @@ float wf_read_f32(wf_reader *r);
 const uint8_t *wf_read_bytes(wf_reader *r, size_t n); /* a view, NULL past the end */
 size_t wf_reader_left(const wf_reader *r);
 
-/* A whole file: mapped read-only when `map`, else read into memory. Regular files only. */
+/* WEFT_FAILURE with "path: what errno says". */
+weft_status wf_fail_os(weft_error *err, const char *path);
+
+/* A whole file: mapped read-only when `map`, else read into memory with a 0 behind the last byte. Regular files only.
+ * `limit` is the largest size accepted, 0 for any; a larger file is WEFT_BAD_INPUT, everything else WEFT_FAILURE. */
 typedef struct wf_file {
     const uint8_t *data;
     size_t size;

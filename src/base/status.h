@@ -9,11 +9,12 @@
 #define WF_PRINTF(fmt, args)
 #endif
 
-/* Fills `err` (may be NULL) with `status` and a formatted message (truncated to fit), offset -1; returns `status`. */
+/* Fills `err` (may be NULL) with `status` and a formatted message (truncated to fit; control characters and
+ * invalid UTF-8 that it quotes become '?'), offset -1; returns `status`. */
 weft_status wf_fail(weft_error *err, weft_status status, const char *fmt, ...) WF_PRINTF(3, 4);
 /* The same with a byte offset in the source that was being read. The message should name the offset only if it helps. */
 weft_status wf_fail_at(weft_error *err, weft_status status, int64_t offset, const char *fmt, ...) WF_PRINTF(4, 5);
-/* Puts "context: " in front of the message already in `err`; returns its status. */
+/* Puts "context: " in front of the message already in `err`; returns its status (WEFT_FAILURE without an `err`: keep one). */
 weft_status wf_fail_in(weft_error *err, const char *fmt, ...) WF_PRINTF(2, 3);
 /* Out of memory: the one message every allocation failure gives. */
 weft_status wf_fail_memory(weft_error *err);

@@ -46,7 +46,7 @@ wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
 typedef struct wf_rotate_args {
     int64_t pairs;            /* channels 0..2*pairs-1 turn */
     bool interleaved;
-    const float *frequencies; /* [pairs], in the tape's arena: angle = position * frequency */
+    const double *frequencies; /* [pairs], in the tape's arena: angle = position * frequency */
     float magnitude;          /* multiplies cos and sin (yarn, longrope); 1 otherwise */
     wf_tensor *positions;     /* [B,T] I64, or NULL: start[b] + t */
     int64_t shift;            /* added to every position */

@@ -7,12 +7,15 @@ typedef struct planner {
     wf_tape *tape;
     int time;                /* of the entry being added */
     int *recompute_time;     /* per region: when it was recomputed, INT_MAX before */
+    size_t claims[2];        /* phases so far in each list */
     weft_error *err;
 } planner;
 
 static weft_status add_entry(planner *p, wf_pass pass, wf_entry entry) {
     wf_entries *list = &p->tape->passes[pass];
     WF_TRY(wf_grow(&p->tape->env->mem, (void **)&list->list, &list->capacity, list->count + 1, sizeof *list->list, p->err));
+    entry.claim = p->claims[pass];
+    p->claims[pass] += (size_t)entry.phases;
     list->list[list->count++] = entry;
     p->time++;
     return WEFT_OK;
@@ -34,20 +37,58 @@ static void touch_data(const planner *p, wf_tensor *x) {
     touch(base, again ? WF_DATA_AGAIN : WF_DATA, p->time);
 }
 
-static int count_phases(wf_entry *entry) {
+static weft_status set_phases(planner *p, wf_entry *entry, int phases, const int *pieces) {
+    entry->phases = phases;
+    entry->pieces = wf_arena_alloc(&p->tape->arena, (size_t)(phases + 1) * sizeof *entry->pieces);
+    if (!entry->pieces)
+        return wf_fail_memory(p->err);
+    for (int i = 0; i < phases; i++)
+        entry->pieces[i] = pieces ? pieces[i] : entry->node->op->pieces(entry->node, entry->pass, i);
+    return WEFT_OK;
+}
+
+static weft_status count_phases(planner *p, wf_entry *entry) {
     int n = 0;
-    while (n < WF_MAX_PHASES) {
-        entry->pieces[n] = entry->node->op->pieces(entry->node, entry->pass, n);
-        if (entry->pieces[n] == 0)
-            break;
+    while (entry->node->op->pieces(entry->node, entry->pass, n) > 0)
         n++;
+    return set_phases(p, entry, n, NULL);
+}
+
+static weft_status add_simple(planner *p, wf_pass list, wf_entry entry, int pieces) {
+    WF_TRY(set_phases(p, &entry, 1, &pieces));
+    return add_entry(p, list, entry);
+}
+
+/* The gradient of in[i] is about to be written: decides between overwriting and adding. */
+static weft_status claim_gradient(planner *p, wf_pass list, wf_node *node, int i) {
+    wf_tensor *x = node->in[i];
+    node->grad_mode[i] = 0;
+    if (!x || !x->needs_grad)
+        return WEFT_OK;
+    wf_tensor *base = wf_base(x);
+    if (base->life->sliced && !base->life->grad_written) {
+        touch(base, WF_GRAD, p->time);
+        WF_TRY(add_simple(p, list, (wf_entry){.kind = WF_ZERO_GRAD, .pass = list, .tensor = base}, wf_split_pieces(base->count, 65536)));
+        base->life->grad_written = true;
     }
-    return n;
+    node->grad_mode[i] = base->life->grad_written ? 2 : 1;
+    base->life->grad_written = true;
+    return WEFT_OK;
+}
+
+/* Ops that write parameter gradients in their forward come before every other writer. */
+static weft_status claim_early(planner *p, wf_node *node) {
+    for (int i = 0; i < node->n_in; i++)
+        if (node->in[i] && wf_base(node->in[i])->kind == WF_PARAMETER)
+            WF_TRY(claim_gradient(p, WF_FORWARD, node, i));
+    return WEFT_OK;
 }
 
 static weft_status add_forward(planner *p, wf_pass list, wf_node *node) {
     wf_entry entry = {.kind = WF_RUN, .pass = WF_FORWARD, .node = node};
-    entry.phases = count_phases(&entry);
+    if (node->op->early && list == WF_FORWARD)
+        WF_TRY(claim_early(p, node));
+    WF_TRY(count_phases(p, &entry));
     for (int i = 0; i < node->n_in; i++)
         touch_data(p, node->in[i]);
     for (int i = 0; i < node->n_out; i++)
@@ -95,29 +136,12 @@ static void find_gradients(wf_tape *tape) {
     }
 }
 
-/* The gradient of in[i] is about to be written: decides between overwriting and adding. */
-static weft_status claim_gradient(planner *p, wf_node *node, int i) {
-    wf_tensor *x = node->in[i];
-    node->grad_mode[i] = 0;
-    if (!x || !x->needs_grad)
-        return WEFT_OK;
-    wf_tensor *base = wf_base(x);
-    if (base->life->sliced && !base->life->grad_written) {
-        touch(base, WF_GRAD, p->time);
-        WF_TRY(add_entry(p, WF_BACKWARD, (wf_entry){.kind = WF_ZERO_GRAD, .pass = WF_BACKWARD, .tensor = base, .phases = 1,
-                                                    .pieces = {wf_split_pieces(base->count, 65536)}}));
-        base->life->grad_written = true;
-    }
-    node->grad_mode[i] = base->life->grad_written ? 2 : 1;
-    base->life->grad_written = true;
-    return WEFT_OK;
-}
-
 static weft_status add_backward(planner *p, wf_node *node) {
     for (int i = 0; i < node->n_in; i++)
-        WF_TRY(claim_gradient(p, node, i));
+        if (!(node->op->early && node->in[i] && wf_base(node->in[i])->kind == WF_PARAMETER))
+            WF_TRY(claim_gradient(p, WF_BACKWARD, node, i));
     wf_entry entry = {.kind = WF_RUN, .pass = WF_BACKWARD, .node = node};
-    entry.phases = count_phases(&entry);
+    WF_TRY(count_phases(p, &entry));
     for (int i = 0; i < node->n_in; i++) {
         if (node->in[i] && node->op->saves_in >> i & 1u)
             touch_data(p, node->in[i]);
@@ -152,7 +176,7 @@ static weft_status seed_roots(planner *p) {
             continue;
         touch(root->tensor, WF_GRAD, p->time);
         life->grad_written = true;
-        WF_TRY(add_entry(p, WF_BACKWARD, (wf_entry){.kind = WF_SEED, .tensor = root->tensor, .seed = root->seed, .phases = 1, .pieces = {1}}));
+        WF_TRY(add_simple(p, WF_BACKWARD, (wf_entry){.kind = WF_SEED, .tensor = root->tensor, .seed = root->seed}, 1));
     }
     return WEFT_OK;
 }

@@ -132,8 +132,13 @@ static void assign_pointers(wf_tape *tape, const work_slot *slots) {
 }
 
 static size_t count_claims(const wf_tape *tape) {
-    size_t most = tape->passes[0].count > tape->passes[1].count ? tape->passes[0].count : tape->passes[1].count;
-    return most * WF_MAX_PHASES;
+    size_t most = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        const wf_entries *list = &tape->passes[pass];
+        size_t n = list->count ? list->list[list->count - 1].claim + (size_t)list->list[list->count - 1].phases : 0;
+        most = n > most ? n : most;
+    }
+    return most;
 }
 
 static weft_status allocate(wf_tape *tape, weft_error *err) {

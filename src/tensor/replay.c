@@ -71,7 +71,7 @@ static void run_entry(const replay *r, size_t e, wf_worker *worker) {
         wf_pool_barrier(r->tape->env->pool);
     }
     for (int phase = 0; phase < entry->phases; phase++) {
-        run_phase(r, entry, phase, &r->tape->claims[e * WF_MAX_PHASES + (size_t)phase], worker);
+        run_phase(r, entry, phase, &r->tape->claims[entry->claim + (size_t)phase], worker);
         wf_pool_barrier(r->tape->env->pool);
     }
     if (worker->thread == 0 && r->tape->profile) {

@@ -48,6 +48,7 @@ const wf_env *wf_tape_env(const wf_tape *tape) { return tape->env; }
 wf_arena *wf_tape_arena(wf_tape *tape) { return &tape->arena; }
 wf_dtype wf_tape_type(const wf_tape *tape) { return tape->options.type; }
 bool wf_tape_grad(const wf_tape *tape) { return tape->options.grad; }
+uint32_t wf_tape_site(wf_tape *tape) { return tape->sites++; }
 bool wf_tape_failed(const wf_tape *tape) { return tape->error.status != WEFT_OK; }
 
 wf_tensor *wf_tape_error(wf_tape *tape, weft_status status, const char *fmt, ...) {

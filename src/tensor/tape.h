@@ -4,8 +4,6 @@
 #include <stdatomic.h>
 #include "tensor/tensor.h"
 
-enum { WF_MAX_PHASES = 6 };
-
 /* The planner's notes on one tensor. Slot 0: data; slot 1: data after its region was recomputed; slot 2: gradient. */
 enum { WF_DATA, WF_DATA_AGAIN, WF_GRAD, WF_SLOTS };
 struct wf_life {
@@ -24,7 +22,8 @@ typedef struct wf_entry {
     wf_node *node;
     wf_tensor *tensor, *seed; /* ZERO_GRAD, SEED */
     int region;               /* RECOMPUTE: tensors of this region move to slot 1 */
-    int phases, pieces[WF_MAX_PHASES];
+    int phases, *pieces;      /* pieces of each phase, in the tape's arena */
+    size_t claim;             /* of the first phase, in tape->claims */
     double seconds;
     int calls;
 } wf_entry;
@@ -47,6 +46,7 @@ struct wf_tape {
     wf_arena arena;
     wf_list nodes, tensors, roots;
     weft_error error;
+    uint32_t sites;
     int region, regions; /* open region (-1), number of regions */
     bool planned, profile;
     wf_entries passes[2];

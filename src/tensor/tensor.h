@@ -79,6 +79,7 @@ typedef struct wf_op {
     double (*flops)(const wf_node *node, wf_pass pass); /* multiply-adds count 2; NULL: not counted */
     void (*release)(const wf_env *env, wf_node *node);  /* frees what attr owns; may be NULL */
     bool no_grad; /* the op has no gradient: recording it where one is needed is an error that names it */
+    bool early;   /* the forward of a training tape already writes the parameter gradients (cross_entropy) */
     bool uneven;  /* pieces differ in cost: threads claim them one by one instead of sharing them out */
 } wf_op;
 
@@ -108,6 +109,7 @@ wf_arena *wf_tape_arena(wf_tape *tape);
 wf_dtype wf_tape_type(const wf_tape *tape);
 bool wf_tape_grad(const wf_tape *tape);
 bool wf_tape_failed(const wf_tape *tape);
+uint32_t wf_tape_site(wf_tape *tape); /* a new stream number for random numbers: 0, 1, .. in recording order */
 /* Remembers the first recording error; returns NULL so that constructors can `return wf_tape_error(...)`. */
 wf_tensor *wf_tape_error(wf_tape *tape, weft_status status, const char *fmt, ...) WF_PRINTF(3, 4);
 

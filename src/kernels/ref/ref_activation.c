@@ -10,7 +10,7 @@ static double sigmoid(double x) { return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (
 static double value(int kind, double x) {
     switch ((wf_activation)kind) {
     case WF_RELU:
-        return x > 0 ? x : 0;
+        return x < 0 ? 0 : x; /* NaN stays NaN */
     case WF_GELU:
         return 0.5 * x * erfc(-x * sqrt_half);
     case WF_GELU_TANH:
@@ -20,7 +20,7 @@ static double value(int kind, double x) {
     case WF_SILU:
         return x * sigmoid(x);
     case WF_RELU2:
-        return x > 0 ? x * x : 0;
+        return x < 0 ? 0 : x * x;
     case WF_SIGMOID:
         return sigmoid(x);
     case WF_TANH:

@@ -69,14 +69,13 @@ static float largest(const float *x, int64_t n) {
     return max;
 }
 
-/* log sum exp; -infinity when no entry is above -infinity. */
+/* log sum exp; -infinity when every entry is -infinity, NaN when one is NaN. */
 static double log_sum(const float *x, int64_t n) {
-    float max = largest(x, n);
-    if (max == -INFINITY)
-        return -INFINITY;
-    double sum = 0;
+    double max = largest(x, n), sum = 0;
     for (int64_t i = 0; i < n; i++)
-        sum += exp((double)x[i] - max);
+        sum += max == -INFINITY ? x[i] : exp(x[i] - max);
+    if (max == -INFINITY)
+        return max + sum;
     return max + log(sum);
 }
 
@@ -85,7 +84,7 @@ float wf_ref_log_sum_exp(const float *x, int64_t n) { return (float)log_sum(x, n
 void wf_ref_softmax(float *y, const float *x, int64_t n) {
     double all = log_sum(x, n);
     for (int64_t i = 0; i < n; i++)
-        y[i] = all == -INFINITY ? 0.0f : (float)exp(x[i] - all);
+        y[i] = x[i] == -INFINITY ? 0.0f : (float)exp(x[i] - all); /* no entry allowed: zeros */
 }
 
 float wf_ref_cross_entropy(float *logits, int64_t target, float smoothing, float scale, int64_t n) {

@@ -20,6 +20,8 @@
 
 typedef float vf __attribute__((vector_size(4 * WF_VL)));
 typedef int32_t vi __attribute__((vector_size(4 * WF_VL)));
+typedef uint32_t vu __attribute__((vector_size(4 * WF_VL)));
+typedef uint16_t vs __attribute__((vector_size(2 * WF_VL))); /* bf16 */
 
 #define WF_INLINE static inline __attribute__((always_inline, unused))
 
@@ -87,22 +89,52 @@ WF_INLINE vf vf_sqrt(vf a) {
     return a;
 #endif
 }
-/* Lane sums and maxima by halving: a fixed order. */
+/* Lane sums and maxima by halving: a fixed order, the same in every form below. */
 WF_INLINE float vf_sum(vf v) {
+#if defined(__SSE2__)
+#if defined(__AVX512F__)
+    __m256 v8 = _mm256_add_ps(_mm512_castps512_ps256((__m512)v), _mm256_castpd_ps(_mm512_extractf64x4_pd((__m512d)v, 1)));
+#elif defined(__AVX__)
+    __m256 v8 = (__m256)v;
+#endif
+#if defined(__AVX__)
+    __m128 v4 = _mm_add_ps(_mm256_castps256_ps128(v8), _mm256_extractf128_ps(v8, 1));
+#else
+    __m128 v4 = (__m128)v;
+#endif
+    __m128 v2 = _mm_add_ps(v4, _mm_movehl_ps(v4, v4));
+    return _mm_cvtss_f32(_mm_add_ss(v2, _mm_shuffle_ps(v2, v2, 1)));
+#else
     float t[WF_VL];
     vf_store(t, v);
     for (int w = WF_VL / 2; w > 0; w /= 2)
         for (int i = 0; i < w; i++)
             t[i] += t[i + w];
     return t[0];
+#endif
 }
 WF_INLINE float vf_hmax(vf v) {
+#if defined(__SSE2__)
+#if defined(__AVX512F__)
+    __m256 v8 = _mm256_max_ps(_mm512_castps512_ps256((__m512)v), _mm256_castpd_ps(_mm512_extractf64x4_pd((__m512d)v, 1)));
+#elif defined(__AVX__)
+    __m256 v8 = (__m256)v;
+#endif
+#if defined(__AVX__)
+    __m128 v4 = _mm_max_ps(_mm256_castps256_ps128(v8), _mm256_extractf128_ps(v8, 1));
+#else
+    __m128 v4 = (__m128)v;
+#endif
+    __m128 v2 = _mm_max_ps(v4, _mm_movehl_ps(v4, v4));
+    return _mm_cvtss_f32(_mm_max_ss(v2, _mm_shuffle_ps(v2, v2, 1)));
+#else
     float t[WF_VL];
     vf_store(t, v);
     for (int w = WF_VL / 2; w > 0; w /= 2)
         for (int i = 0; i < w; i++)
             t[i] = t[i] > t[i + w] ? t[i] : t[i + w];
     return t[0];
+#endif
 }
 /* e^x to about 1 ulp on [-87.3, 88.7]; below it 0, above it infinity. Cody-Waite reduction and a degree-6 polynomial; NaN stays. */
 WF_INLINE vf vf_exp(vf x) {
@@ -133,10 +165,9 @@ WF_INLINE vf vf_load_bf16(const uint16_t *p) {
 #elif defined(__AVX2__)
     return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16);
 #else
-    vi t;
-    for (int i = 0; i < WF_VL; i++)
-        t[i] = (int32_t)((uint32_t)p[i] << 16);
-    return (vf)t;
+    vs h;
+    memcpy(&h, p, sizeof h);
+    return (vf)(__builtin_convertvector(h, vu) << 16);
 #endif
 }
 WF_INLINE void vf_store_bf16(uint16_t *p, vf v) {
@@ -144,7 +175,6 @@ WF_INLINE void vf_store_bf16(uint16_t *p, vf v) {
     __m256bh h = _mm512_cvtneps_pbh((__m512)v);
     memcpy(p, &h, sizeof h);
 #else
-    typedef uint32_t vu __attribute__((vector_size(4 * WF_VL)));
     vu u = (vu)v;
     vu rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     vu quiet = (u >> 16) | 0x40u;
@@ -153,8 +183,8 @@ WF_INLINE void vf_store_bf16(uint16_t *p, vf v) {
 #if defined(__AVX512F__)
     _mm256_storeu_si256((void *)p, _mm512_cvtepi32_epi16((__m512i)r));
 #else
-    for (int i = 0; i < WF_VL; i++)
-        p[i] = (uint16_t)r[i];
+    vs h = __builtin_convertvector(r, vs);
+    memcpy(p, &h, sizeof h);
 #endif
 #endif
 }

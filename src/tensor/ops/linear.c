@@ -46,22 +46,28 @@ static int pieces(const wf_node *node, wf_pass pass, int phase) {
     return phase == 0 ? backward_pieces(node) : 0;
 }
 
+static void sweep_f32(const wf_node *node, int64_t row, int64_t first, int64_t end, wf_worker *w) {
+    const linear *a = node->attr;
+    const float *bias = node->in[B] ? (const float *)node->in[B]->data + first : NULL;
+    w->k->gemv((float *)node->out[0]->data + row * a->n + first, (const float *)weight_data(node) + first * a->k,
+               (const float *)node->in[X]->data + row * a->k, bias, a->k, 0, end - first);
+}
+
+static void sweep_bf16(const wf_node *node, int64_t row, int64_t first, int64_t end, wf_worker *w) {
+    const linear *a = node->attr;
+    const float *bias = node->in[B] ? (const float *)node->in[B]->data + first : NULL;
+    float *x = w->scratch, *y = x + a->k;
+    w->k->bf16_to_f32(x, (const uint16_t *)node->in[X]->data + row * a->k, a->k);
+    w->k->gemv_bf16(y, (const uint16_t *)weight_data(node) + first * a->k, x, bias, a->k, 0, end - first);
+    wf_store(w, node->out[0]->data, node->out[0]->type, row * a->n + first, end - first, y, 0.0f);
+}
+
 static void sweep(const wf_node *node, int piece, wf_worker *w) {
     const linear *a = node->attr;
     int64_t first, end;
-    float tmp[8192], y[8192];
-    const float *bias = node->in[B] ? node->in[B]->data : NULL;
     wf_split_bounds(a->n, sweep_pieces(a), piece, &first, &end);
-    for (int64_t r = 0; r < a->m; r++) {
-        const float *x = a->compute == WF_F32 ? (const float *)node->in[X]->data + r * a->k
-                                              : wf_load(w, node->in[X]->data, WF_BF16, r * a->k, a->k, tmp);
-        if (a->compute == WF_F32)
-            w->k->gemv((float *)node->out[0]->data + r * a->n, weight_data(node), x, bias, a->k, first, end);
-        else
-            w->k->gemv_bf16(y - first, weight_data(node), x, bias, a->k, first, end);
-        if (a->compute != WF_F32)
-            wf_store(w, node->out[0]->data, node->out[0]->type, r * a->n + first, end - first, y, 0.0f);
-    }
+    for (int64_t row = 0; row < a->m; row++)
+        (a->compute == WF_F32 ? sweep_f32 : sweep_bf16)(node, row, first, end, w);
 }
 
 static void bias_gradient(const wf_node *node, int piece, wf_worker *w) {
@@ -132,12 +138,12 @@ static void release(const wf_env *env, wf_node *node) {
 const wf_op wf_op_linear = {.name = "linear", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << W, .flops = flops,
                             .release = release, .uneven = true};
 
-static weft_status make_plans(wf_tape *t, linear *a, wf_dtype out, wf_dtype grad_x, weft_error *err) {
+static weft_status make_plans(wf_tape *t, linear *a, bool bias, wf_dtype out, wf_dtype grad_x, weft_error *err) {
     const wf_env *env = wf_tape_env(t);
     wf_dtype c = a->compute;
     if (!a->sweep)
         WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = a->m, .n = a->n, .k = a->k, .a_type = c, .b_type = c, .c_type = out, .trans_b = true,
-                                                   .bias = true}, &a->y, err));
+                                                   .bias = bias}, &a->y, err));
     if (!wf_tape_grad(t))
         return WEFT_OK;
     WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = a->m, .n = a->k, .k = a->n, .a_type = c, .b_type = c, .c_type = grad_x}, &a->dx, err));
@@ -146,7 +152,7 @@ static weft_status make_plans(wf_tape *t, linear *a, wf_dtype out, wf_dtype grad
 }
 
 static size_t scratch_of(const linear *a) {
-    size_t most = 0;
+    size_t most = a->sweep ? (size_t)(a->k + a->n) * sizeof(float) : 0;
     const wf_gemm_plan *plans[] = {a->y, a->dx, a->dw};
     for (int i = 0; i < 3; i++)
         if (plans[i] && wf_gemm_scratch(plans[i]) > most)
@@ -168,7 +174,7 @@ wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
         return a ? NULL : wf_tape_error(t, WEFT_NO_MEMORY, "out of memory");
     *a = (linear){.m = wf_row_count(x), .n = w->dims[0], .k = w->dims[1], .compute = bf16 ? WF_BF16 : WF_F32};
     type = bf16 ? type : WF_F32;
-    a->sweep = a->m <= FEW_ROWS && a->k <= 8192 && (!wf_tape_grad(t));
+    a->sweep = a->m <= FEW_ROWS && !wf_tape_grad(t);
     int64_t dims[WF_MAX_RANK];
     for (int i = 0; i < x->rank; i++)
         dims[i] = x->dims[i];
@@ -178,7 +184,7 @@ wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
     weft_error err = {0};
     if (!node)
         return NULL;
-    if (make_plans(t, a, type, x->type, &err) != WEFT_OK)
+    if (make_plans(t, a, b != NULL, type, x->type, &err) != WEFT_OK)
         return wf_tape_error(t, err.status, "%s", err.message);
     node->scratch = scratch_of(a);
     node->work[WF_BACKWARD] = type != a->compute ? (size_t)(a->m * a->n) * sizeof(uint16_t) : 0;

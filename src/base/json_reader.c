@@ -1,0 +1,342 @@
+#include "base/json.h"
+#include <string.h>
+
+void wf_json_open(wf_json_reader *r, const wf_mem *mem, const char *text, size_t length, weft_error *err) {
+    *r = (wf_json_reader){.text = text, .length = length, .first = true, .scratch = wf_str_new(mem), .err = err};
+}
+
+void wf_json_close(wf_json_reader *r) { wf_str_free(&r->scratch); }
+
+void wf_json_position(const char *text, size_t offset, size_t *line, size_t *column) {
+    *line = *column = 1;
+    for (size_t i = 0; i < offset; i++) {
+        if (text[i] == '\n') {
+            ++*line;
+            *column = 1;
+        } else if (((unsigned char)text[i] & 0xC0) != 0x80) {
+            ++*column;
+        }
+    }
+}
+
+/* Errors are sticky, so that a caller that overlooks one cannot go on in the middle of a value. */
+static weft_status fail(wf_json_reader *r, size_t offset, const char *what) {
+    size_t line, column;
+    wf_json_position(r->text, offset, &line, &column);
+    r->failed = wf_fail_at(r->err, WEFT_BAD_INPUT, (int64_t)offset, "line %zu, column %zu: %s", line, column, what);
+    return r->failed;
+}
+
+static weft_status fail_expected(wf_json_reader *r, const char *what) {
+    char text[128];
+    size_t n = strlen(what);
+    memcpy(text, what, n);
+    const char *found = " but the text ends";
+    char quoted[] = " but found 'x'";
+    if (r->position < r->length) {
+        unsigned char c = (unsigned char)r->text[r->position];
+        quoted[12] = (char)c;
+        found = c > 0x20 && c < 0x7f ? quoted : "";
+    }
+    strcpy(text + n, found);
+    return fail(r, r->position, text);
+}
+
+static void skip_space(wf_json_reader *r) {
+    size_t i = r->position;
+    while (i < r->length && (r->text[i] == ' ' || r->text[i] == '\n' || r->text[i] == '\r' || r->text[i] == '\t'))
+        i++;
+    r->position = i;
+}
+
+static bool at(const wf_json_reader *r, char c) { return r->position < r->length && r->text[r->position] == c; }
+
+/* ---- strings ---- */
+
+/* True when none of the eight bytes at `p` is a quote, a backslash, a control character or above 0x7f. */
+static bool eight_plain(const char *p) {
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t x;
+    memcpy(&x, p, 8);
+    uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
+    /* (y - ones) & ~y & high marks zero bytes of y; with the high bits of x clear, borrows only add false alarms. */
+    return (((quote - ones) | (backslash - ones) | (x - ones * 0x20) | x) & high) == 0;
+}
+
+/* The first byte from `i` that needs a look, past the plain and valid UTF-8 ones. */
+static size_t skip_plain(const wf_json_reader *r, size_t i) {
+    while (i < r->length) {
+        if (i + 8 <= r->length && eight_plain(r->text + i)) {
+            i += 8;
+            continue;
+        }
+        unsigned char c = (unsigned char)r->text[i];
+        if (c == '"' || c == '\\' || c < 0x20)
+            return i;
+        int step = wf_utf8_length(r->text + i, r->length - i);
+        if (step == 0)
+            return i;
+        i += (size_t)step;
+    }
+    return i;
+}
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Four hexadecimal digits at `i`, or -1. */
+static int32_t hex4(const wf_json_reader *r, size_t i) {
+    int32_t value = 0;
+    if (r->length - i < 4)
+        return -1;
+    for (size_t k = 0; k < 4; k++) {
+        int digit = hex_digit(r->text[i + k]);
+        if (digit < 0)
+            return -1;
+        value = value * 16 + digit;
+    }
+    return value;
+}
+
+static void put_code(wf_str *out, int32_t c) {
+    if (c < 0x80) {
+        wf_str_putc(out, (char)c);
+        return;
+    }
+    if (c < 0x800) {
+        wf_str_putc(out, (char)(0xC0 | c >> 6));
+    } else {
+        if (c < 0x10000) {
+            wf_str_putc(out, (char)(0xE0 | c >> 12));
+        } else {
+            wf_str_putc(out, (char)(0xF0 | c >> 18));
+            wf_str_putc(out, (char)(0x80 | (c >> 12 & 0x3F)));
+        }
+        wf_str_putc(out, (char)(0x80 | (c >> 6 & 0x3F)));
+    }
+    wf_str_putc(out, (char)(0x80 | (c & 0x3F)));
+}
+
+/* \uXXXX, or two of them for a code point past U+FFFF; position is behind the 'u'. */
+static weft_status decode_unicode(wf_json_reader *r) {
+    size_t start = r->position - 2;
+    int32_t c = hex4(r, r->position);
+    if (c < 0)
+        return fail(r, start, "\\u must be followed by four hexadecimal digits");
+    r->position += 4;
+    if (c >= 0xD800 && c < 0xE000) {
+        bool pair = c < 0xDC00 && r->length - r->position >= 6 && memcmp(r->text + r->position, "\\u", 2) == 0;
+        int32_t low = pair ? hex4(r, r->position + 2) : -1;
+        if (low < 0xDC00 || low > 0xDFFF)
+            return fail(r, start, "half of a surrogate pair");
+        r->position += 6;
+        c = 0x10000 + (c - 0xD800) * 0x400 + (low - 0xDC00);
+    }
+    put_code(&r->scratch, c);
+    return WEFT_OK;
+}
+
+static weft_status decode_escape(wf_json_reader *r) {
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    size_t start = r->position++;
+    char c = r->position < r->length ? r->text[r->position] : 0;
+    const char *found = c ? strchr(from, c) : NULL;
+    if (!found && c != 'u')
+        return fail(r, start, "unknown escape");
+    r->position++;
+    if (c == 'u')
+        return decode_unicode(r);
+    wf_str_putc(&r->scratch, to[found - from]);
+    return WEFT_OK;
+}
+
+/* A piece of the text. `decoded` says that it lies in the scratch string at `start`. */
+typedef struct view {
+    size_t start, length;
+    bool decoded;
+} view;
+
+static weft_status fail_in_string(wf_json_reader *r, size_t start) {
+    if (r->position >= r->length)
+        return fail(r, start, "the string has no end");
+    unsigned char c = (unsigned char)r->text[r->position];
+    return fail(r, r->position, c < 0x20 ? "a control character in a string must be escaped" : "invalid UTF-8");
+}
+
+static weft_status read_string(wf_json_reader *r, view *out) {
+    size_t quote = r->position++, piece = r->position;
+    *out = (view){.start = piece};
+    for (;;) {
+        r->position = skip_plain(r, piece);
+        bool escape = at(r, '\\');
+        if (!escape && !at(r, '"'))
+            return fail_in_string(r, quote);
+        if (escape && !out->decoded)
+            *out = (view){.start = r->scratch.length, .decoded = true};
+        if (out->decoded)
+            wf_str_put(&r->scratch, r->text + piece, r->position - piece);
+        if (!escape)
+            break;
+        WF_TRY(decode_escape(r));
+        piece = r->position;
+    }
+    if (r->scratch.failed)
+        return r->failed = wf_fail_memory(r->err);
+    out->length = (out->decoded ? r->scratch.length : r->position) - out->start;
+    r->position++;
+    return WEFT_OK;
+}
+
+/* ---- numbers and words ---- */
+
+static size_t skip_digits(const wf_json_reader *r, size_t i) {
+    while (i < r->length && r->text[i] >= '0' && r->text[i] <= '9')
+        i++;
+    return i;
+}
+
+static weft_status read_number(wf_json_reader *r, view *out) {
+    size_t start = r->position, digits;
+    r->position = digits = start + at(r, '-');
+    r->position = skip_digits(r, digits);
+    if (r->position == digits)
+        return fail_expected(r, "expected a digit");
+    if (r->text[digits] == '0' && r->position > digits + 1)
+        return fail(r, start, "a number cannot begin with 0");
+    if (at(r, '.')) {
+        digits = ++r->position;
+        r->position = skip_digits(r, digits);
+        if (r->position == digits)
+            return fail_expected(r, "expected a digit after the point");
+    }
+    if (at(r, 'e') || at(r, 'E')) {
+        r->position++;
+        r->position += at(r, '+') || at(r, '-');
+        digits = r->position;
+        r->position = skip_digits(r, digits);
+        if (r->position == digits)
+            return fail_expected(r, "expected a digit in the exponent");
+    }
+    *out = (view){.start = start, .length = r->position - start};
+    return WEFT_OK;
+}
+
+static weft_status read_word(wf_json_reader *r, wf_json_kind *kind) {
+    static const char *const words[] = {[WF_JSON_NULL] = "null", [WF_JSON_FALSE] = "false", [WF_JSON_TRUE] = "true"};
+    for (size_t k = 0; k < 3; k++) {
+        size_t n = strlen(words[k]);
+        if (r->length - r->position >= n && memcmp(r->text + r->position, words[k], n) == 0) {
+            r->position += n;
+            *kind = (wf_json_kind)k;
+            return WEFT_OK;
+        }
+    }
+    return fail_expected(r, "expected a value");
+}
+
+/* ---- structure ---- */
+
+static weft_status enter(wf_json_reader *r, wf_json_kind *kind) {
+    char c = r->text[r->position];
+    if (r->depth == WF_JSON_MAX_DEPTH)
+        return fail(r, r->position, "nested too deeply (the limit is 256)");
+    r->position++;
+    r->stack[r->depth++] = (uint8_t)c;
+    r->first = true;
+    *kind = c == '{' ? WF_JSON_OBJECT : WF_JSON_ARRAY;
+    return WEFT_OK;
+}
+
+static weft_status read_value(wf_json_reader *r, wf_json_kind *kind, view *out) {
+    skip_space(r);
+    r->value_offset = r->position;
+    char c = r->position < r->length ? r->text[r->position] : 0;
+    r->first = false;
+    if (c == '{' || c == '[')
+        return enter(r, kind);
+    if (c == '"') {
+        *kind = WF_JSON_STRING;
+        return read_string(r, out);
+    }
+    if (c == '-' || (c >= '0' && c <= '9')) {
+        *kind = WF_JSON_NUMBER;
+        return read_number(r, out);
+    }
+    return read_word(r, kind);
+}
+
+static weft_status read_key(wf_json_reader *r, view *key) {
+    if (!at(r, '"'))
+        return fail_expected(r, "expected a name in quotes");
+    r->key_offset = r->position;
+    WF_TRY(read_string(r, key));
+    skip_space(r);
+    if (!at(r, ':'))
+        return fail_expected(r, "expected ':'");
+    r->position++;
+    return WEFT_OK;
+}
+
+/* Between two values of a level: its end, or the comma and the next name. */
+static weft_status advance(wf_json_reader *r, wf_json_kind *kind, view *key) {
+    bool object = r->stack[r->depth - 1] == '{';
+    if (at(r, object ? '}' : ']')) {
+        r->position++;
+        r->depth--;
+        r->first = false;
+        *kind = WF_JSON_END;
+        return WEFT_OK;
+    }
+    if (!r->first) {
+        if (!at(r, ','))
+            return fail_expected(r, object ? "expected ',' or '}'" : "expected ',' or ']'");
+        r->position++;
+        skip_space(r);
+    }
+    return object ? read_key(r, key) : WEFT_OK;
+}
+
+static const char *text_of(const wf_json_reader *r, view v) { return (v.decoded ? r->scratch.data : r->text) + v.start; }
+
+weft_status wf_json_next(wf_json_reader *r, wf_json_kind *kind, const char **key, size_t *key_length, const char **value,
+                         size_t *value_length) {
+    view name = {0}, content = {0};
+    *kind = WF_JSON_NULL;
+    if (r->failed)
+        return r->failed;
+    skip_space(r);
+    if (r->scratch.length)
+        wf_str_clear(&r->scratch);
+    bool has_key = r->depth > 0 && r->stack[r->depth - 1] == '{';
+    if (r->depth > 0) {
+        WF_TRY(advance(r, kind, &name));
+    } else if (r->started) {
+        if (r->position < r->length)
+            return fail(r, r->position, "unexpected text after the value");
+        *kind = WF_JSON_END;
+    }
+    r->started = true;
+    if (*kind == WF_JSON_END)
+        return WEFT_OK;
+    WF_TRY(read_value(r, kind, &content));
+    if (key)
+        *key = has_key ? text_of(r, name) : NULL;
+    if (key_length)
+        *key_length = name.length;
+    if (value)
+        *value = *kind == WF_JSON_STRING || *kind == WF_JSON_NUMBER ? text_of(r, content) : NULL;
+    if (value_length)
+        *value_length = content.length;
+    return WEFT_OK;
+}
+
+weft_status wf_json_skip(wf_json_reader *r) {
+    wf_json_kind kind;
+    for (int outside = r->depth - 1; r->depth > outside && outside >= 0;)
+        WF_TRY(wf_json_next(r, &kind, NULL, NULL, NULL, NULL));
+    return r->failed;
+}

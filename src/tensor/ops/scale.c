@@ -1,0 +1,30 @@
+/* scale.c - y = scale * x. */
+#include "tensor/ops/elementwise.h"
+
+typedef struct scale { float by; } scale;
+
+static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
+    float tmp[TILE], y[TILE];
+    w->k->scale(y, ((const scale *)node->attr)->by, load_in(node, 0, first, n, tmp, w), n);
+    store_out(node, first, n, y, w);
+}
+
+static void backward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
+    float tmp[TILE], dx[TILE];
+    w->k->scale(dx, ((const scale *)node->attr)->by, load_dout(node, first, n, tmp, w), n);
+    store_din(node, 0, first, n, dx, w);
+}
+
+static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
+    (void)phase;
+    elementwise_run(node, piece, pass == WF_FORWARD ? forward : backward, w);
+}
+
+const wf_op wf_op_scale = {.name = "scale", .pieces = elementwise_pieces, .run = run};
+
+wf_tensor *wf_scale(wf_tape *t, wf_tensor *x, float by) {
+    if (!x || by == 1.0f)
+        return x;
+    scale *attr = attr_copy(t, &(scale){by}, sizeof(scale));
+    return attr ? record_like(t, &wf_op_scale, 1, &x, x, x->type, attr) : NULL;
+}
