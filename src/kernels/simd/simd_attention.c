@@ -205,8 +205,6 @@ static void forward_row(const block *blk, const tile *t, int64_t i) {
     const float *q = blk->m.rows + i * blk->m.key_pad;
     float *o = blk->m.rows_t + i * blk->m.value_pad, *s = blk->m.s;
     bool bf16 = a->type == WF_BF16, masked = t->n_strips != 1 || t->strips[0].masked || t->strips[0].keys != t->n;
-    for (int j = t->n; j < (t->n + WF_VL - 1) / WF_VL * WF_VL; j++)
-        s[j] = -INFINITY;
     if (bf16)
         row_products(blk, t, q, s, true);
     else
@@ -215,6 +213,8 @@ static void forward_row(const block *blk, const tile *t, int64_t i) {
         shape_row(blk, t, i, s);
     if (masked)
         mask_row(blk, t, i, s);
+    for (int j = t->n; j % WF_VL; j++)
+        s[j] = -INFINITY;
     vf maxima = vf_load(s), sum = vf_set(0.0f);
     for (int j = WF_VL; j < t->n; j += WF_VL)
         maxima = vf_max(maxima, vf_load(s + j));
