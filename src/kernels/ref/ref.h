@@ -8,5 +8,4 @@
 #include "kernels/kernels.def"
 #undef WF_KERNEL
 
-/* Kernels that are not written yet; whoever writes one deletes its line. */
 #endif
