@@ -2,7 +2,7 @@
 #include "base/str.h"
 #include "model/model.h"
 
-wf_tensor *wf_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, wf_param *weight, wf_param *bias) {
+wf_tensor *wf_apply_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, wf_param *weight, wf_param *bias) {
     wf_tensor *w = norm->affine ? wf_use(tape, weight) : NULL, *b = norm->bias ? wf_use(tape, bias) : NULL;
     if (norm->kind == WF_NORM_NONE)
         return x;
@@ -12,7 +12,7 @@ wf_tensor *wf_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, wf_par
 }
 
 wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x) {
-    return wf_norm(b->run->tape, &b->block->norm[i], x, b->params->norm_weight[i], b->params->norm_bias[i]);
+    return wf_apply_norm(b->run->tape, &b->block->norm[i], x, b->params->norm_weight[i], b->params->norm_bias[i]);
 }
 
 static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state *state, wf_tensor *x) {

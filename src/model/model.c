@@ -183,7 +183,7 @@ static wf_tensor *record_stem(const wf_model *m, wf_tape *t, int64_t batch, int6
     if (p->types && s->types)
         x = wf_add(t, x, wf_embed(t, p->types, table, -1));
     if (s->norm.kind != WF_NORM_NONE)
-        x = wf_cast(t, wf_norm(t, &s->norm, x, m->stem_norm[0], m->stem_norm[1]), WF_F32);
+        x = wf_cast(t, wf_apply_norm(t, &s->norm, x, m->stem_norm[0], m->stem_norm[1]), WF_F32);
     return o->dropout ? wf_dropout(t, x, s->dropout) : x;
 }
 
@@ -242,7 +242,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
             wf_keep(tape, p->hidden_states[i] = x);
         WF_TRY(record_block(&r, i, &x, err));
     }
-    p->hidden = wf_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
+    p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
     if (p->hidden_states)
         wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
     return WEFT_OK;

@@ -48,7 +48,7 @@ wf_tensor *wf_model_logits(const wf_model *model, wf_tape *tape, wf_tensor *hidd
 /* Loss of [B,T] targets (ignore -100); see wf_cross_entropy for inverse_count and token_loss. */
 wf_tensor *wf_model_loss(const wf_model *model, wf_tape *tape, wf_tensor *hidden, wf_tensor *targets, wf_tensor *inverse_count, float smoothing,
                          wf_tensor **token_loss);
-wf_tensor *wf_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, wf_param *weight, wf_param *bias);
+wf_tensor *wf_apply_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, wf_param *weight, wf_param *bias);
 /* Cost of one sequence of T tokens forward, multiply-adds x 2: every projection, and the mixers' own laws. */
 double wf_model_flops(const wf_model *model, int64_t rows);
 
