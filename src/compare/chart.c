@@ -6,7 +6,8 @@
 
 enum { COLOURS = 8, MARKS_EVERY = 14, MARKS_FEW = 6 };
 
-/* Marker outlines around 0,0 in the order of the colours: circle, square, triangle, diamond, triangle down, plus, cross, bar. */
+/* Marker outlines around 0,0 in the order of the colours: circle, square, triangle, diamond, triangle down, plus, cross, bar.
+ */
 static const char *const markers[COLOURS] = {
     "m-3.6 0a3.6 3.6 0 1 0 7.2 0a3.6 3.6 0 1 0-7.2 0z",
     "m-3.3-3.3h6.6v6.6h-6.6z",
@@ -19,7 +20,8 @@ static const char *const markers[COLOURS] = {
 
 /* Colours repeat after eight series; dashes tell the rounds apart. */
 static const char *dash_of(int style) {
-    static const char *const dashes[] = {"", " stroke-dasharray=\"7 3\"", " stroke-dasharray=\"2 3\"", " stroke-dasharray=\"9 3 2 3\""};
+    static const char *const dashes[] = {"", " stroke-dasharray=\"7 3\"", " stroke-dasharray=\"2 3\"",
+                                         " stroke-dasharray=\"9 3 2 3\""};
     return dashes[(style / COLOURS) % 4];
 }
 
@@ -28,7 +30,9 @@ static void put_marker(wf_str *out, int style, double x, double y) {
 }
 
 void wf_chart_swatch(wf_str *out, int style) {
-    wf_str_printf(out, "<svg class=\"swatch wf-s%d\" width=\"22\" height=\"12\" viewBox=\"0 0 22 12\" aria-hidden=\"true\"><path class=\"c\"%s d=\"M1 6H21\"/>",
+    wf_str_printf(out,
+                  "<svg class=\"swatch wf-s%d\" width=\"22\" height=\"12\" viewBox=\"0 0 22 12\" aria-hidden=\"true\"><path "
+                  "class=\"c\"%s d=\"M1 6H21\"/>",
                   style % COLOURS, dash_of(style));
     put_marker(out, style, 11, 6);
     wf_str_puts(out, "</svg>");
@@ -97,7 +101,8 @@ static void draw_marker(const wf_chart_layout *l, const wf_chart_line *line, siz
 /* Markers on every point of a short series; on a long one at even distances, shifted from series to series so that they do not
  * hide each other; always at the end. */
 static void draw_markers(const wf_chart_layout *l, const wf_chart_line *line, wf_str *out) {
-    double step = (l->right - l->left) / MARKS_FEW, next = l->left + step * (0.3 + 0.7 * (line->series->style % COLOURS) / COLOURS);
+    double step = (l->right - l->left) / MARKS_FEW,
+           next = l->left + step * (0.3 + 0.7 * (line->series->style % COLOURS) / COLOURS);
     bool every = line->count <= MARKS_EVERY;
     for (size_t i = 0; i < line->count; i++) {
         if (isnan(line->y[i]))
@@ -139,12 +144,13 @@ static void draw_entry(const wf_chart_layout *l, const wf_chart_line *line, wf_s
         return;
     wf_str_printf(out, "<g class=\"wf-s%d\">", line->series->style % COLOURS);
     if (l->legend_below) {
-        wf_str_printf(out, "<path class=\"c\"%s d=\"M%.1f %.1fh20\"/>", dash_of(line->series->style), line->label_x - 26, line->label_y);
+        wf_str_printf(out, "<path class=\"c\"%s d=\"M%.1f %.1fh20\"/>", dash_of(line->series->style), line->label_x - 26,
+                      line->label_y);
         put_marker(out, line->series->style, line->label_x - 16, line->label_y);
     } else {
         double end = line->end_y < l->top ? l->top : line->end_y > l->bottom ? l->bottom : line->end_y;
-        wf_str_printf(out, "<path class=\"d\" d=\"M%.1f %.1fH%.1fL%.1f %.1f\"/>", line->end_x, end, l->right > line->end_x ? l->right : line->end_x,
-                      line->label_x - 12, line->label_y);
+        wf_str_printf(out, "<path class=\"d\" d=\"M%.1f %.1fH%.1fL%.1f %.1f\"/>", line->end_x, end,
+                      l->right > line->end_x ? l->right : line->end_x, line->label_x - 12, line->label_y);
         put_marker(out, line->series->style, line->label_x - 7, line->label_y);
     }
     draw_name(line, out);
@@ -153,11 +159,13 @@ static void draw_entry(const wf_chart_layout *l, const wf_chart_line *line, wf_s
 
 static void draw(const wf_chart_layout *l, wf_str *out) {
     const wf_chart *c = l->chart;
-    wf_str_printf(out, "<svg class=\"chart\" id=\"%s\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"", c->id,
-                  l->width, l->height, l->width, l->height);
+    wf_str_printf(
+        out,
+        "<svg class=\"chart\" id=\"%s\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"",
+        c->id, l->width, l->height, l->width, l->height);
     wf_html_escape(out, c->label ? c->label : c->id);
-    wf_str_printf(out, "\"><clipPath id=\"%s-clip\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath>", c->id, l->left - 5,
-                  l->top - 5, l->right - l->left + 10, l->bottom - l->top + 10);
+    wf_str_printf(out, "\"><clipPath id=\"%s-clip\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath>",
+                  c->id, l->left - 5, l->top - 5, l->right - l->left + 10, l->bottom - l->top + 10);
     draw_axes(l, out);
     draw_mark(l, out);
     for (size_t i = 0; !l->legend_below && i < l->count; i++)

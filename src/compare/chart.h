@@ -1,5 +1,5 @@
-/* chart.h - line charts as SVG text: linear and logarithmic axes with nice ticks, series told apart by colour, marker and dash, and
- * legends laid out with the real widths of their words, so that nothing overlaps. No script: tooltips are <title> elements.
+/* chart.h - line charts as SVG text: linear and logarithmic axes with nice ticks, series told apart by colour, marker and dash,
+ * and legends laid out with the real widths of their words, so that nothing overlaps. No script: tooltips are <title> elements.
  *
  *     wf_chart c = {.id = "decode", .x = {.scale = WF_LOG2, .title = "context"}, .y = {.title = "tokens/s", .from_zero = true},
  *                   .series = series, .count = n, .width = 548, .height = 340};
@@ -20,8 +20,8 @@ typedef struct wf_axis {
     const char *title; /* with the unit, e.g. "bits per byte" */
     wf_scale scale;
     wf_unit unit;
-    bool from_zero;    /* linear axes start at 0 */
-    double low, high;  /* both 0: from the data. Data outside is clipped */
+    bool from_zero;   /* linear axes start at 0 */
+    double low, high; /* both 0: from the data. Data outside is clipped */
 } wf_axis;
 
 enum { WF_MAX_TICKS = 24 };
@@ -39,13 +39,13 @@ typedef struct wf_series {
 } wf_series;
 
 typedef struct wf_chart {
-    const char *id;      /* unique in the page */
-    const char *label;   /* for screen readers */
+    const char *id;    /* unique in the page */
+    const char *label; /* for screen readers */
     wf_axis x, y;
     const wf_series *series;
     size_t count;
-    size_t most_points;  /* longer series are averaged over stretches to this many points; 0: 300 */
-    double mark;         /* a vertical line here when mark_label is set */
+    size_t most_points; /* longer series are averaged over stretches to this many points; 0: 300 */
+    double mark;        /* a vertical line here when mark_label is set */
     const char *mark_label;
     double width, height; /* of the plot and its axes; a legend below adds to the height */
     bool legend_below;    /* else names stand at the ends of the lines */

@@ -37,11 +37,21 @@ static void binary(double value, char out[24]) {
 
 void wf_axis_text(const wf_axis *axis, double value, char out[24]) {
     switch (axis->unit) {
-    case WF_COUNT: prefixed(value, "", out); break;
-    case WF_BYTES: prefixed(value, "B", out); break;
-    case WF_BINARY: binary(value, out); break;
-    case WF_SECONDS: duration(value, out); break;
-    default: snprintf(out, 24, "%.5g", value); break;
+    case WF_COUNT:
+        prefixed(value, "", out);
+        break;
+    case WF_BYTES:
+        prefixed(value, "B", out);
+        break;
+    case WF_BINARY:
+        binary(value, out);
+        break;
+    case WF_SECONDS:
+        duration(value, out);
+        break;
+    default:
+        snprintf(out, 24, "%.5g", value);
+        break;
     }
 }
 
@@ -102,24 +112,27 @@ static int log2_ticks(const wf_axis *axis, double low, double high, int target, 
     return used;
 }
 
+/* Ticks at `parts` of each `step`-th decade. */
+static int decade_ticks(const wf_axis *axis, double low, double high, const char *parts, int step, wf_tick out[WF_MAX_TICKS]) {
+    int first = (int)floor(log10(low) + 1e-9), last = (int)ceil(log10(high) - 1e-9), n = 0;
+    for (int k = first; k <= last; k++)
+        for (const char *part = parts; *part && k % step == 0; part++)
+            n = add_tick(axis, (*part - '0') * pow(10, k), low, high, out, n);
+    return n;
+}
+
+/* The densest choice that is not more than asked for: 1 2 5, 1 3, 1 of each decade, or of every few decades. */
 static int log10_ticks(const wf_axis *axis, double low, double high, int target, wf_tick out[WF_MAX_TICKS]) {
-    int first = (int)floor(log10(low)), last = (int)ceil(log10(high)), n = 0;
+    static const char *const choices[] = {"125", "13", "1"};
     double decades = log10(high / low);
-    int step = 1;
-    while (decades / step > target)
-        step++;
-    for (int k = first; k <= last; k++) {
-        if (decades > 1.2 && (k - first) % step)
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        if (decades * (double)strlen(choices[i]) > target + 0.5)
             continue;
-        double decade = pow(10, k);
-        n = add_tick(axis, decade, low, high, out, n);
-        if (decades * 3 > target)
-            continue;
-        n = add_tick(axis, 2 * decade, low, high, out, n);
-        n = add_tick(axis, 5 * decade, low, high, out, n);
+        int n = decade_ticks(axis, low, high, choices[i], 1, out);
+        /* Within less than a decade a linear choice of values reads better than one or two ticks. */
+        return n >= 3 || decades > 0.8 ? n : linear_ticks(axis, low, high, target, out);
     }
-    /* Within less than a decade a linear choice of values reads better than one or two ticks. */
-    return n >= 3 ? n : linear_ticks(axis, low, high, target, out);
+    return decade_ticks(axis, low, high, "1", (int)ceil(decades / target), out);
 }
 
 int wf_ticks(const wf_axis *axis, double low, double high, int target, wf_tick out[WF_MAX_TICKS]) {

@@ -121,7 +121,8 @@ static bool place_x_labels(wf_chart_layout *l) {
 }
 
 static void choose_x_ticks(wf_chart_layout *l) {
-    for (int target = (int)((l->right - l->left) / 60); target >= 1; target--) {
+    double room = l->width < 400 ? 44 : 60; /* for one label */
+    for (int target = (int)((l->right - l->left) / room); target >= 1; target--) {
         l->x_count = wf_ticks(&l->chart->x, l->x_low, l->x_high, target, l->x_ticks);
         if (place_x_labels(l))
             return;
@@ -165,14 +166,20 @@ static void add_bucket(const wf_chart_layout *l, wf_chart_line *line, size_t fro
     }
 }
 
-static weft_status make_line(const wf_chart_layout *l, const wf_series *s, wf_arena *arena, wf_chart_line *line, weft_error *err) {
+static weft_status make_line(const wf_chart_layout *l, const wf_series *s, wf_arena *arena, wf_chart_line *line,
+                             weft_error *err) {
     size_t most = l->chart->most_points && l->chart->most_points < WF_CHART_POINTS ? l->chart->most_points : WF_CHART_POINTS;
     size_t buckets = s->count < most ? s->count : most;
     double *memory = wf_arena_alloc(arena, 4 * (buckets + 1) * sizeof *memory);
     if (!memory)
         return wf_fail_memory(err);
-    *line = (wf_chart_line){.series = s, .x = memory, .y = memory + buckets, .at = memory + 2 * buckets, .value = memory + 3 * buckets,
-                            .end_x = NAN, .end_y = NAN};
+    *line = (wf_chart_line){.series = s,
+                            .x = memory,
+                            .y = memory + buckets,
+                            .at = memory + 2 * buckets,
+                            .value = memory + 3 * buckets,
+                            .end_x = NAN,
+                            .end_y = NAN};
     for (size_t i = 0; i < buckets; i++)
         add_bucket(l, line, s->count * i / buckets, s->count * (i + 1) / buckets);
     return WEFT_OK;
@@ -190,14 +197,16 @@ static void sort_by_end(wf_chart_line **order, size_t n) {
 
 /* Least-squares places a line apart, in order: where names would overlap they form a block around the mean of the places they
  * want (pool adjacent violators), and the whole stays between low and high. */
-static void spread_labels(wf_chart_line **order, size_t n, double spacing, double low, double high, double *mean, size_t *size) {
+static void spread_labels(wf_chart_line **order, size_t n, double spacing, double low, double high, double *mean,
+                          size_t *size) {
     size_t blocks = 0;
     for (size_t i = 0; i < n; i++) {
         mean[blocks] = order[i]->label_y - spacing * (double)i;
         size[blocks++] = 1;
         while (blocks > 1 && mean[blocks - 2] > mean[blocks - 1]) {
             size_t together = size[blocks - 2] + size[blocks - 1];
-            mean[blocks - 2] = (mean[blocks - 2] * (double)size[blocks - 2] + mean[blocks - 1] * (double)size[blocks - 1]) / (double)together;
+            mean[blocks - 2] =
+                (mean[blocks - 2] * (double)size[blocks - 2] + mean[blocks - 1] * (double)size[blocks - 1]) / (double)together;
             size[--blocks - 1] = together;
         }
     }

@@ -7,11 +7,11 @@ enum { WF_CHART_POINTS = 300 };
 
 typedef struct wf_chart_line { /* one series in pixels, thinned to WF_CHART_POINTS */
     const wf_series *series;
-    double *x, *y;             /* pixels; y NaN: a gap */
-    double *at, *value;        /* the data there */
+    double *x, *y;      /* pixels; y NaN: a gap */
+    double *at, *value; /* the data there */
     size_t count;
-    double end_x, end_y;       /* last drawn point */
-    double label_x, label_y;   /* of its name: start and middle of the text */
+    double end_x, end_y;     /* last drawn point */
+    double label_x, label_y; /* of its name: start and middle of the text */
 } wf_chart_line;
 
 typedef struct wf_chart_layout {
@@ -20,7 +20,7 @@ typedef struct wf_chart_layout {
     double width, height;            /* of the whole picture */
     double x_low, x_high, y_low, y_high;
     wf_tick x_ticks[WF_MAX_TICKS], y_ticks[WF_MAX_TICKS];
-    double x_label[WF_MAX_TICKS];    /* centre of a tick's text: moved where it would leave the picture */
+    double x_label[WF_MAX_TICKS]; /* centre of a tick's text: moved where it would leave the picture */
     int x_count, y_count;
     wf_chart_line *lines;
     size_t count;

@@ -20,7 +20,9 @@ static void put_headline(wf_report *r) {
         const char *between = i == 0 ? "" : i == c->tie_count - 1 ? " and " : ", ";
         wf_put_escaped(r, between, r->run.models[c->ties[i]].name, "");
     }
-    wf_str_puts(r->out, c->tie_count > 1 ? " tie for the best loss on this text" : r->run.partial ? " leads on this text so far" : " learns this text best");
+    wf_str_puts(r->out, c->tie_count > 1 ? " tie for the best loss on this text"
+                        : r->run.partial ? " leads on this text so far"
+                                         : " learns this text best");
 }
 
 static void put_budget(wf_report *r, const wf_json *settings) {
@@ -72,7 +74,8 @@ static void put_head(wf_report *r) {
                         "content=\"width=device-width,initial-scale=1\"><title>weft compare: ");
     put_headline(r);
     wf_str_printf(r->out, "</title><style>%s</style></head>\n<body><main>\n<header>", wf_report_style);
-    wf_put_escaped(r, "<p class=\"brand\"><b>weft</b> compare <span>· ", wf_json_text(r->run.json, "created", ""), "</span></p><h1>");
+    wf_put_escaped(r, "<p class=\"brand\"><b>weft</b> compare <span>· ", wf_json_text(r->run.json, "created", ""),
+                   "</span></p><h1>");
     put_headline(r);
     wf_str_puts(r->out, "</h1>\n");
     put_meta(r);
@@ -94,8 +97,10 @@ void wf_report_samples(wf_report *r) {
         const wf_json *samples = wf_json_get(r->run.models[r->order[i]].json, "samples");
         for (const wf_json *s = samples ? samples->child : NULL; s; s = s->next) {
             if (!open)
-                wf_str_puts(r->out, "<section><h2>What they write</h2><p class=\"intro\">Continuations of the same prompt, shown in grey, "
-                                    "with the same sampling seed.</p><div class=\"samples\">\n");
+                wf_str_puts(
+                    r->out,
+                    "<section><h2>What they write</h2><p class=\"intro\">Continuations of the same prompt, shown in grey, "
+                    "with the same sampling seed.</p><div class=\"samples\">\n");
             open = true;
             put_sample(r, r->order[i], s);
         }
@@ -128,7 +133,7 @@ weft_status wf_report_html(const wf_mem *mem, const wf_json *run, wf_str *out, w
     if (status == WEFT_OK) {
         wf_by_loss(&r.run, r.order);
         put_page(&r);
-        status = out->failed ? wf_fail_memory(err) : WEFT_OK;
+        status = out->failed || r.failed ? wf_fail_memory(err) : WEFT_OK;
     }
     wf_arena_free(&r.arena);
     return status;

@@ -58,8 +58,11 @@ void wf_report_grid(wf_report *r) {
     int n = collect_rates(r, rates);
     if (n == 0)
         return;
-    wf_str_puts(r->out, "<section><h2>The learning-rate grid</h2><p class=\"intro\">Bits per byte after a short run at each peak rate; the "
-                        "marked one was chosen. These tokens come on top of the training above.</p><div class=\"scroll\"><table><thead><tr><th>Model</th>");
+    wf_str_puts(
+        r->out,
+        "<section><h2>The learning-rate grid</h2><p class=\"intro\">Bits per byte after a short run at each peak rate; the "
+        "marked one was chosen. These tokens come on top of the training above.</p><div "
+        "class=\"scroll\"><table><thead><tr><th>Model</th>");
     for (int i = 0; i < n; i++)
         wf_str_printf(r->out, "<th>%.3g</th>", rates[i]);
     wf_str_puts(r->out, "<th>Tokens used</th></tr></thead><tbody>\n");
@@ -79,7 +82,7 @@ static void put_fact(wf_report *r, const wf_json *fact) {
     size_t length = strlen(fact->key);
     bool bytes = fact->kind == WF_JSON_NUMBER && ends_with(fact->key, length, "bytes");
     bool seconds = fact->kind == WF_JSON_NUMBER && ends_with(fact->key, length, "_seconds");
-    char *name = wf_arena_strdup(&r->arena, fact->key), text[24];
+    char *name = wf_report_keep(r, wf_arena_strdup(&r->arena, fact->key)), text[24];
     if (!name || fact->kind == WF_JSON_NULL)
         return;
     if (ends_with(name, length, "_bytes"))
@@ -100,7 +103,7 @@ static void put_fact(wf_report *r, const wf_json *fact) {
         wf_str value = wf_str_new(r->mem);
         wf_json_print(&value, fact, 0);
         wf_put_escaped(r, "", wf_str_text(&value), seconds ? " s" : "");
-        r->out->failed = r->out->failed || value.failed;
+        r->failed = r->failed || value.failed;
         wf_str_free(&value);
     }
     wf_str_puts(r->out, "</dd>");

@@ -138,23 +138,29 @@ static void put_table_notes(wf_report *r) {
     if (!isnan(r->run.longest)) {
         wf_axis axis = {.unit = WF_BINARY};
         wf_axis_text(&axis, r->run.longest, text);
-        wf_str_printf(r->out, "Decoding and state with %s tokens in context; a dash where a model's positions end before. ", text);
+        wf_str_printf(r->out, "Decoding and state with %s tokens in context; a dash where it was not measured, or a model's positions end before. ",
+                      text);
     }
     if (r->run.seeds > 1)
-        wf_str_printf(r->out, "± is the standard deviation over %d seeds; losses closer than %.3f bits/byte are tied. ", r->run.seeds, r->run.loss_noise);
+        wf_str_printf(r->out, "± is the standard deviation over %d seeds; losses closer than %.3f bits/byte are tied. ",
+                      r->run.seeds, r->run.loss_noise);
     else
         wf_str_puts(r->out, "One seed: small differences in loss may be chance. ");
     for (int i = 0; i < r->run.count; i++)
         if (r->run.models[r->order[i]].note)
-            wf_put_escaped(r, "", r->run.models[r->order[i]].name, ": "), wf_put_escaped(r, "", r->run.models[r->order[i]].note, ". ");
+            wf_put_escaped(r, "", r->run.models[r->order[i]].name, ": "),
+                wf_put_escaped(r, "", r->run.models[r->order[i]].note, ". ");
     wf_str_puts(r->out, "</p>\n");
 }
 
 void wf_report_models(wf_report *r) {
-    wf_str_puts(r->out, "<section><h2>The models</h2><p class=\"intro\">Same tokenizer, same batches in the same order, same optimizer and "
-                        "schedule; the peak learning rate of each from the same grid.</p><table class=\"models\"><thead><tr><th>Model</th>"
-                        "<th>Parameters</th><th>Peak rate</th><th>Steps</th><th>Tokens</th><th>Validation<br>bits/byte</th><th>Training<br>tokens/s</th>"
-                        "<th>Peak<br>memory</th><th>Decoding<br>tokens/s</th><th>State</th></tr></thead><tbody>\n");
+    wf_str_puts(
+        r->out,
+        "<section><h2>The models</h2><p class=\"intro\">Same tokenizer, same batches in the same order, same optimizer and "
+        "schedule; the peak learning rate of each from the same grid.</p><table class=\"models\"><thead><tr><th>Model</th>"
+        "<th>Parameters</th><th>Peak "
+        "rate</th><th>Steps</th><th>Tokens</th><th>Validation<br>bits/byte</th><th>Training<br>tokens/s</th>"
+        "<th>Peak<br>memory</th><th>Decoding<br>tokens/s</th><th>State</th></tr></thead><tbody>\n");
     for (int i = 0; i < r->run.count; i++)
         put_model(r, r->order[i]);
     wf_str_puts(r->out, "</tbody></table>\n");

@@ -1,7 +1,8 @@
-/* report_style.c - the style sheet of the page. Colours of the series are told apart under the common colour deficiencies, in both
- * themes (least difference in OKLab between any two, simulated by Machado et al. 2009); markers repeat the distinction. */
+/* report_style.c - the style sheet of the page. Colours of the series are told apart under the common colour deficiencies, in
+ * both themes (least difference in OKLab between any two, simulated by Machado et al. 2009); markers repeat the distinction. */
 #include "compare/report_parts.h"
 
+/* clang-format off */
 const char wf_report_style[] =
     ":root{color-scheme:light dark;--bg:#fff;--ink:#16191d;--soft:#59616c;--line:#e2e5e9;--axis:#9aa2ac;--card:#f6f7f8;--mark:#fff3c9;"
     "--s0:#3260b9;--s1:#d8625f;--s2:#3c9d8e;--s3:#a33f83;--s4:#363263;--s5:#6f8400;--s6:#6e94d7;--s7:#7d4427}"
@@ -56,14 +57,17 @@ const char wf_report_style[] =
     ".facts dl{display:grid;grid-template-columns:11rem minmax(0,1fr);gap:5px 16px;margin:0;font-size:14px}"
     ".facts dt{color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere}"
     "@media(max-width:1000px){.figures,.samples,.facts{grid-template-columns:minmax(0,1fr)}.figures{gap:40px}.hero .full{display:none}.hero .half{display:block}"
-    ".half,.full{max-width:720px}.wins div{grid-template-columns:13rem minmax(0,1fr)}.wins .then{grid-column:2;text-align:left}}"
-    /* phones: the rows of the table become cards */
-    "@media(max-width:600px){main{padding:32px 16px 56px}h2{margin-top:52px}.half,.hero .half{display:none}.phone{display:block}"
-    ".wins div{grid-template-columns:minmax(0,1fr)}.wins .then{grid-column:1}.wins dt{font-size:14px}"
-    ".models thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}"
-    ".models,.models tbody{display:block}.models tr{display:grid;grid-template-columns:1fr 1fr;gap:0 20px;padding:14px 0 10px;border-top:1px solid var(--line)}"
+    ".half,.full{max-width:720px}.wins div{grid-template-columns:15.5rem minmax(0,1fr)}.wins .then{grid-column:2;text-align:left}}"
+    /* where the table would be too wide, its rows become cards */
+    "@media(max-width:920px){.models thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}"
+    ".models{display:block}.models tbody{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:0 40px}"
+    ".models tr{display:grid;grid-template-columns:1fr 1fr;align-content:start;gap:0 20px;padding:14px 0 10px;border-top:1px solid var(--line)}"
     ".models td{display:flex;justify-content:space-between;gap:10px;border:0;padding:3px 0;white-space:normal}.models td:first-child{grid-column:1/-1;display:block;font-size:16px}"
     ".models td.wide{grid-column:1/-1}.models td::before{content:attr(data-label);color:var(--soft);font-weight:400;text-align:left}.models td:first-child::before{content:none}"
-    ".models td small{display:inline;margin-left:6px}.models td:first-child small{margin-left:8px}"
+    ".models td small{display:inline;margin-left:6px}.models td:first-child small{margin-left:8px}}"
+    /* phones */
+    "@media(max-width:600px){main{padding:32px 16px 56px}h2{margin-top:52px}.half,.hero .half{display:none}.phone{display:block}"
+    ".wins div{grid-template-columns:minmax(0,1fr)}.wins .then{grid-column:1}.wins dt{font-size:14px}"
     ".facts dl{grid-template-columns:minmax(0,1fr);gap:0}.facts dd{margin-bottom:9px}}"
     "@media print{main{padding:0}section,figure,.sample{break-inside:avoid}}";
+/* clang-format on */

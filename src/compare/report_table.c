@@ -1,5 +1,5 @@
-/* report_table.c - the terminal's table: see report.h. Widths are counted in characters, so names in any script line up as far as
- * the terminal gives each one column. */
+/* report_table.c - the terminal's table: see report.h. Widths are counted in characters, so names in any script line up as far
+ * as the terminal gives each one column. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,12 +17,16 @@ typedef struct column {
 } column;
 
 /* ---- columns ---- */
-static void name_text(const wf_model_summary *m, char out[CELL]) { snprintf(out, CELL, "%.*s%s", CELL - 8, m->name, m->complete ? "" : " *"); }
+static void name_text(const wf_model_summary *m, char out[CELL]) {
+    snprintf(out, CELL, "%.*s%s", CELL - 8, m->name, m->complete ? "" : " *");
+}
 static void params_text(const wf_model_summary *m, char out[CELL]) { wf_text_count(m->params, out); }
 static void rate_text(const wf_model_summary *m, char out[CELL]) { snprintf(out, CELL, isnan(m->lr) ? "–" : "%.3g", m->lr); }
 static void steps_text(const wf_model_summary *m, char out[CELL]) { wf_text_count(m->steps, out); }
 static void tokens_text(const wf_model_summary *m, char out[CELL]) { wf_text_count(m->tokens, out); }
-static void passes_text(const wf_model_summary *m, char out[CELL]) { snprintf(out, CELL, isnan(m->passes) ? "–" : "%.2f", m->passes); }
+static void passes_text(const wf_model_summary *m, char out[CELL]) {
+    snprintf(out, CELL, isnan(m->passes) ? "–" : "%.2f", m->passes);
+}
 static void loss_text(const wf_model_summary *m, char out[CELL]) { wf_text_loss(&m->loss, out); }
 static void train_text(const wf_model_summary *m, char out[CELL]) { wf_text_rate(m->train_rate.mean, out); }
 static void memory_text(const wf_model_summary *m, char out[CELL]) { wf_text_bytes(m->peak_memory, out); }
@@ -192,7 +196,8 @@ static void put_notes(table *t, int width) {
         put_wrapped(t, text, width, 2);
     }
     if (t->run.seeds > 1 && !isnan(t->run.loss_noise))
-        snprintf(text, sizeof text, "± is the standard deviation over %d seeds; losses closer than %.3f are tied.", t->run.seeds, t->run.loss_noise);
+        snprintf(text, sizeof text, "± is the standard deviation over %d seeds; losses closer than %.3f are tied.",
+                 t->run.seeds, t->run.loss_noise);
     else
         snprintf(text, sizeof text, "One seed: small differences in loss may be chance.");
     put_wrapped(t, text, width, 2);

@@ -133,20 +133,23 @@ typedef struct criterion_row {
 } criterion_row;
 
 static const criterion_row rows[WF_CRITERIA] = {
-    [WF_BY_LOSS] = {"Best validation loss", true, 0},
-    [WF_BY_TRAINING] = {"Fastest training", false, 0.02},
-    [WF_BY_MEMORY] = {"Least memory", true, 0.005},
-    [WF_BY_DECODING] = {"Fastest decoding", false, 0.02},
+    [WF_BY_LOSS] = {"Best validation loss", true, 0}, [WF_BY_TRAINING] = {"Fastest training", false, 0.02},
+    [WF_BY_MEMORY] = {"Least memory", true, 0.005},   [WF_BY_DECODING] = {"Fastest decoding", false, 0.02},
     [WF_BY_STATE] = {"Smallest state", true, 0.005},
 };
 
 double wf_criterion_value(const wf_model_summary *m, int criterion) {
     switch (criterion) {
-    case WF_BY_LOSS: return m->loss.mean;
-    case WF_BY_TRAINING: return m->train_rate.mean;
-    case WF_BY_MEMORY: return m->peak_memory;
-    case WF_BY_DECODING: return m->decode_rate;
-    default: return m->state_bytes;
+    case WF_BY_LOSS:
+        return m->loss.mean;
+    case WF_BY_TRAINING:
+        return m->train_rate.mean;
+    case WF_BY_MEMORY:
+        return m->peak_memory;
+    case WF_BY_DECODING:
+        return m->decode_rate;
+    default:
+        return m->state_bytes;
     }
 }
 

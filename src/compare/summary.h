@@ -1,5 +1,5 @@
-/* summary.h - a run document (docs/run-format.md) read for people: the models' figures, and who won by which criterion. The HTML
- * report and the terminal table are both made from it. Figures that are missing or null are NaN.
+/* summary.h - a run document (docs/run-format.md) read for people: the models' figures, and who won by which criterion. The
+ * HTML report and the terminal table are both made from it. Figures that are missing or null are NaN.
  *
  * Ties. A model ties with the best when the difference is below two standard errors of a difference of means; the spread of one
  * measurement is pooled over the models, because two or three seeds say little about one. Figures that are measured once tie
@@ -9,7 +9,7 @@
 #include "base/json.h"
 
 typedef struct wf_measure { /* over the seeds */
-    double mean, spread; /* spread: standard deviation of one measurement; NaN with one seed */
+    double mean, spread;    /* spread: standard deviation of one measurement; NaN with one seed */
     int count;
 } wf_measure;
 

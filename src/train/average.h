@@ -30,7 +30,7 @@ typedef struct wf_average {
     double decay;
     int64_t updates; /* done; a checkpoint keeps it beside the averages */
     wf_weight_view *views;
-    float **mean;    /* per view */
+    float **mean; /* per view */
     size_t count;
     float *memory;
 } wf_average;

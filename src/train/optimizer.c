@@ -10,7 +10,8 @@ enum { WAVE_SCRATCH = 32 << 20 };
 
 static size_t round64(size_t size) { return (size + 63) & ~(size_t)63; }
 
-weft_status wf_optimizer_read(const wf_json *options, const wf_optimizer_row **row, double value[WF_OPTION_VALUES], weft_error *err) {
+weft_status wf_optimizer_read(const wf_json *options, const wf_optimizer_row **row, double value[WF_OPTION_VALUES],
+                              weft_error *err) {
     const char *name = wf_json_text(options, "name", NULL);
     WF_CHECK(name, err, WEFT_USAGE, "optimizer: option \"name\" is missing");
     *row = wf_optimizer_find(name, err);
@@ -24,8 +25,8 @@ weft_status wf_optimizer_read(const wf_json *options, const wf_optimizer_row **r
 
 /* ---- creating ---- */
 static weft_status describe_tensor(wf_optimizer *o, const wf_opt_param *p, wf_opt_tensor *t, weft_error *err) {
-    WF_CHECK(p->rank >= 0 && p->rank <= WF_OPT_RANK, err, WEFT_USAGE, "optimizer: tensor %s has %d dimensions, at most %d are handled",
-             p->name, p->rank, WF_OPT_RANK);
+    WF_CHECK(p->rank >= 0 && p->rank <= WF_OPT_RANK, err, WEFT_USAGE,
+             "optimizer: tensor %s has %d dimensions, at most %d are handled", p->name, p->rank, WF_OPT_RANK);
     WF_CHECK(wf_product(p->dims, p->rank, &t->count), err, WEFT_USAGE, "optimizer: tensor %s is too large", p->name);
     WF_CHECK(!o->row->accepts || o->row->accepts(p->rank, p->dims), err, WEFT_UNSUPPORTED,
              "optimizer %s does not take tensor %s with %d dimensions", o->row->name, p->name, p->rank);
@@ -131,8 +132,8 @@ static weft_status make_scratch(wf_optimizer *o, weft_error *err) {
     return make_thread_scratch(o, err);
 }
 
-weft_status wf_optimizer_create(const wf_env *env, const wf_json *options, const wf_opt_param *params, size_t n, wf_optimizer **out,
-                                weft_error *err) {
+weft_status wf_optimizer_create(const wf_env *env, const wf_json *options, const wf_opt_param *params, size_t n,
+                                wf_optimizer **out, weft_error *err) {
     wf_optimizer *o = wf_calloc(&env->mem, 1, sizeof *o);
     if (!o)
         return wf_fail_memory(err);
@@ -189,14 +190,15 @@ static void run_piece(const wf_optimizer *o, const wf_opt_tensor *t, const wf_op
         wf_opt_round(o, t, first, n);
 }
 
-/* Runs this thread's share of one phase of a wave: the pieces are laid along a line, each as long as its part of the tensor, and
- * thread i of n takes those that begin in its n-th part. The same thread meets the same memory at every step. */
+/* Runs this thread's share of one phase of a wave: the pieces are laid along a line, each as long as its part of the tensor,
+ * and thread i of n takes those that begin in its n-th part. The same thread meets the same memory at every step. */
 static void run_share(wf_optimizer *o, size_t wave, int phase, int thread, int threads) {
     double total = 0, position = 0;
     for (size_t i = o->waves[wave]; i < o->waves[wave + 1]; i++)
         total += piece_count(o, &o->tensors[i], phase) ? (double)o->tensors[i].count : 0;
     double low = total * thread / threads, high = thread + 1 == threads ? INFINITY : total * (thread + 1) / threads;
-    wf_opt_work w = {.phase = phase, .thread_scratch = o->thread_scratch ? o->thread_scratch + o->thread_scratch_size * (size_t)thread : NULL};
+    wf_opt_work w = {.phase = phase,
+                     .thread_scratch = o->thread_scratch ? o->thread_scratch + o->thread_scratch_size * (size_t)thread : NULL};
     for (size_t i = o->waves[wave]; i < o->waves[wave + 1]; i++) {
         const wf_opt_tensor *t = &o->tensors[i];
         int64_t pieces = piece_count(o, t, phase);

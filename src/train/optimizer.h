@@ -1,6 +1,6 @@
-/* optimizer.h - optimizers as rows. A row says its options, what it keeps per tensor, and how one piece of one tensor moves; the
- * driver spreads the pieces over the pool. Pieces depend on the shapes only, and sums over a tensor are made of the pieces' sums
- * in order, so the bits are the same for every number of threads. The rules: docs, and each row's own file.
+/* optimizer.h - optimizers as rows. A row says its options, what it keeps per tensor, and how one piece of one tensor moves;
+ * the driver spreads the pieces over the pool. Pieces depend on the shapes only, and sums over a tensor are made of the pieces'
+ * sums in order, so the bits are the same for every number of threads. The rules: docs, and each row's own file.
  *
  *     wf_optimizer *o;
  *     WF_TRY(wf_optimizer_create(env, options, params, n, &o, err));   // {"name": "adamw", "lr": 3e-4, "betas": [0.9, 0.95]}
@@ -23,7 +23,7 @@ typedef struct wf_opt_param { /* one tensor as the caller gives it; the pointers
     uint16_t *bf16; /* NULL, or a copy that receives the rounded new values */
     int rank;
     const int64_t *dims;
-    bool no_decay;  /* never decays, whatever the options say */
+    bool no_decay; /* never decays, whatever the options say */
 } wf_opt_param;
 
 typedef struct wf_opt_slot { /* what a row keeps for a tensor: `count` floats, at first `initial` */
@@ -70,9 +70,9 @@ typedef struct wf_opt_phases {
 
 typedef struct wf_optimizer_row {
     const char *name, *help;
-    const wf_option *keys;                                          /* own options; no_decay and maximize are common */
-    weft_status (*check)(const double *value, weft_error *err);     /* options that exclude each other; may be NULL */
-    bool (*accepts)(int rank, const int64_t *dims);                 /* NULL: every tensor */
+    const wf_option *keys;                                      /* own options; no_decay and maximize are common */
+    weft_status (*check)(const double *value, weft_error *err); /* options that exclude each other; may be NULL */
+    bool (*accepts)(int rank, const int64_t *dims);             /* NULL: every tensor */
     int (*slots)(const double *value, int rank, const int64_t *dims, int64_t count, wf_opt_slot out[WF_OPT_SLOTS]);
     void (*begin)(wf_optimizer *o);                                 /* constants of the update o->updates; may be NULL */
     double (*rate)(const double *value, double lr, int64_t update); /* NULL: lr is the rate */
@@ -92,13 +92,13 @@ struct wf_optimizer {
     float grad_scale;           /* every gradient counts times this (clipping; negative to maximize) */
     wf_opt_tensor *tensors;
     size_t count;
-    size_t *waves, wave_count;  /* first tensor of each wave; one more entry ends the list */
+    size_t *waves, wave_count; /* first tensor of each wave; one more entry ends the list */
     void *plans;
     uint8_t *thread_scratch;
     size_t thread_scratch_size;
     float *states;
     uint8_t *scratch;
-    wf_arena arena;             /* names, tensors, waves */
+    wf_arena arena; /* names, tensors, waves */
 };
 
 /* ---- the table ---- */
@@ -108,8 +108,8 @@ const wf_optimizer_row *wf_optimizer_find(const char *name, weft_error *err); /*
 
 /* ---- use ---- */
 /* `options` holds "name" and the row's options. WEFT_UNSUPPORTED when the row does not accept a tensor. */
-weft_status wf_optimizer_create(const wf_env *env, const wf_json *options, const wf_opt_param *params, size_t n, wf_optimizer **out,
-                                weft_error *err);
+weft_status wf_optimizer_create(const wf_env *env, const wf_json *options, const wf_opt_param *params, size_t n,
+                                wf_optimizer **out, weft_error *err);
 void wf_optimizer_free(wf_optimizer *o);
 /* The rate the next update would use. */
 double wf_optimizer_rate(const wf_optimizer *o, double multiplier);
@@ -129,20 +129,27 @@ wf_json *wf_optimizer_options(const wf_optimizer *o, wf_arena *arena);
 /* Floats of state a tensor would take; -1 when the row does not accept it. For estimates, no optimizer needed. */
 int64_t wf_optimizer_state_count(const wf_optimizer_row *row, const double *value, int rank, const int64_t *dims);
 /* Options alone: row and values, for estimates and checks before any tensor exists. */
-weft_status wf_optimizer_read(const wf_json *options, const wf_optimizer_row **row, double value[WF_OPTION_VALUES], weft_error *err);
+weft_status wf_optimizer_read(const wf_json *options, const wf_optimizer_row **row, double value[WF_OPTION_VALUES],
+                              weft_error *err);
 
 /* ---- helpers for rows ---- */
 static inline int64_t wf_opt_pieces(int64_t count) { return (count + WF_OPT_PIECE - 1) / WF_OPT_PIECE; }
 /* Weight decay of this tensor, 0 when it does not decay. */
-static inline double wf_opt_decay(const wf_optimizer *o, const wf_opt_tensor *t) { return t->decay ? o->value[WF_OPT_WEIGHT_DECAY] : 0; }
+static inline double wf_opt_decay(const wf_optimizer *o, const wf_opt_tensor *t) {
+    return t->decay ? o->value[WF_OPT_WEIGHT_DECAY] : 0;
+}
 /* Rounds elements first..first+n-1 into t->bf16 when there is one: for phases that wrote the parameters. */
 void wf_opt_round(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first, int64_t n);
 
-#define WF_OPTION_LR(standard) {.name = "lr", .at = WF_OPT_LR, .fallback = {standard}, .max = HUGE_VAL, .help = "peak learning rate"}
+#define WF_OPTION_LR(standard)                                                                                                 \
+    { .name = "lr", .at = WF_OPT_LR, .fallback = {standard}, .max = HUGE_VAL, .help = "peak learning rate" }
 #define WF_OPTION_DECAY(standard, text)                                                                                        \
-    {.name = "weight_decay", .at = WF_OPT_WEIGHT_DECAY, .fallback = {standard}, .max = HUGE_VAL, .help = text}
+    { .name = "weight_decay", .at = WF_OPT_WEIGHT_DECAY, .fallback = {standard}, .max = HUGE_VAL, .help = text }
 #define WF_OPTION_BETAS(place, first, second)                                                                                  \
-    {.name = "betas", .at = place, .count = 2, .fallback = {first, second}, .max = 1, .below = true,                            \
-     .help = "decay of the running averages of the gradient and of its square"}
-#define WF_OPTION_EPS(place, standard, text) {.name = "eps", .at = place, .fallback = {standard}, .max = HUGE_VAL, .help = text}
+    {                                                                                                                          \
+        .name = "betas", .at = place, .count = 2, .fallback = {first, second}, .max = 1, .below = true,                        \
+        .help = "decay of the running averages of the gradient and of its square"                                              \
+    }
+#define WF_OPTION_EPS(place, standard, text)                                                                                   \
+    { .name = "eps", .at = place, .fallback = {standard}, .max = HUGE_VAL, .help = text }
 #endif

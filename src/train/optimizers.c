@@ -12,7 +12,12 @@ const wf_optimizer_row *const wf_optimizers[] = {
     NULL};
 
 const wf_option wf_optimizer_common[] = {
-    {.name = "no_decay", .type = WF_OPTION_CHOICE, .at = WF_OPT_NO_DECAY, .fallback = {NAN}, .choices = "1-D", .nullable = true,
+    {.name = "no_decay",
+     .type = WF_OPTION_CHOICE,
+     .at = WF_OPT_NO_DECAY,
+     .fallback = {NAN},
+     .choices = "1-D",
+     .nullable = true,
      .help = "1-D: tensors with fewer than two dimensions do not decay"},
     {.name = "maximize", .type = WF_OPTION_BOOL, .at = WF_OPT_MAXIMIZE, .help = "climb instead of descending"},
     {0}};
@@ -24,7 +29,8 @@ const wf_optimizer_row *wf_optimizer_find(const char *name, weft_error *err) {
         if (wf_streq(wf_optimizers[i]->name, name))
             return wf_optimizers[i];
     const char *near = wf_nearest(name, name_at, NULL);
-    wf_fail(err, WEFT_USAGE, near ? "unknown optimizer \"%s\"; did you mean \"%s\"?" : "unknown optimizer \"%s\"; see: weft list optimizers",
+    wf_fail(err, WEFT_USAGE,
+            near ? "unknown optimizer \"%s\"; did you mean \"%s\"?" : "unknown optimizer \"%s\"; see: weft list optimizers",
             name, near);
     return NULL;
 }

@@ -59,9 +59,10 @@ static weft_status check_range(const wf_option *key, double v, const char *what,
     if (v >= key->min && !high && isfinite(v))
         return WEFT_OK;
     if (isinf(key->max))
-        return wf_fail_at(err, WEFT_USAGE, offset, "%s: option \"%s\" must be at least %g, not %g", what, key->name, key->min, v);
-    return wf_fail_at(err, WEFT_USAGE, offset, "%s: option \"%s\" must be in %g .. %g%s, not %g", what, key->name, key->min, key->max,
-                      key->below ? " (the end left out)" : "", v);
+        return wf_fail_at(err, WEFT_USAGE, offset, "%s: option \"%s\" must be at least %g, not %g", what, key->name, key->min,
+                          v);
+    return wf_fail_at(err, WEFT_USAGE, offset, "%s: option \"%s\" must be in %g .. %g%s, not %g", what, key->name, key->min,
+                      key->max, key->below ? " (the end left out)" : "", v);
 }
 
 static weft_status read_number(const wf_option *key, const wf_json *j, const char *what, double *out, weft_error *err) {
@@ -86,8 +87,8 @@ static weft_status read_scalar(const wf_option *key, const wf_json *j, const cha
     if (key->type == WF_OPTION_CHOICE) {
         int index = j->kind == WF_JSON_STRING ? choice_index(key->choices, j->string) : -1;
         if (index < 0)
-            return wf_fail_at(err, WEFT_USAGE, j->offset, "%s: option \"%s\" must be one of %s%s", what, key->name, key->choices,
-                              key->nullable ? " or null" : "");
+            return wf_fail_at(err, WEFT_USAGE, j->offset, "%s: option \"%s\" must be one of %s%s", what, key->name,
+                              key->choices, key->nullable ? " or null" : "");
         *out = index;
         return WEFT_OK;
     }
@@ -98,7 +99,8 @@ static weft_status read_option(const wf_option *key, const wf_json *j, const cha
     if (key->count <= 1)
         return read_scalar(key, j, what, &values[key->at], err);
     if (j->kind != WF_JSON_ARRAY || j->count != (size_t)key->count)
-        return wf_fail_at(err, WEFT_USAGE, j->offset, "%s: option \"%s\" must be a list of %d numbers", what, key->name, key->count);
+        return wf_fail_at(err, WEFT_USAGE, j->offset, "%s: option \"%s\" must be a list of %d numbers", what, key->name,
+                          key->count);
     int i = 0;
     for (const wf_json *item = j->child; item; item = item->next)
         WF_TRY(read_scalar(key, item, what, &values[key->at + i++], err));
@@ -108,7 +110,8 @@ static weft_status read_option(const wf_option *key, const wf_json *j, const cha
 static weft_status unknown_key(const key_pair *pair, const wf_json *member, const char *what, weft_error *err) {
     const char *near = wf_nearest(member->key, name_at, pair);
     if (near)
-        return wf_fail_at(err, WEFT_USAGE, member->offset, "%s: unknown option \"%s\"; did you mean \"%s\"?", what, member->key, near);
+        return wf_fail_at(err, WEFT_USAGE, member->offset, "%s: unknown option \"%s\"; did you mean \"%s\"?", what, member->key,
+                          near);
     return wf_fail_at(err, WEFT_USAGE, member->offset, "%s: unknown option \"%s\"", what, member->key);
 }
 
@@ -121,8 +124,8 @@ static weft_status check_required(const key_pair *pair, const wf_json *object, c
     return WEFT_OK;
 }
 
-weft_status wf_options_read(const wf_option *keys, const wf_option *common, const wf_json *object, const char *what, double *values,
-                            weft_error *err) {
+weft_status wf_options_read(const wf_option *keys, const wf_option *common, const wf_json *object, const char *what,
+                            double *values, weft_error *err) {
     key_pair pair = {keys, common};
     for (size_t i = 0; key_at(&pair, i); i++) {
         const wf_option *key = key_at(&pair, i);

@@ -17,16 +17,16 @@ typedef struct wf_option {
     double fallback[WF_OPTION_LIST]; /* NAN: null */
     double min, max;                 /* both included, unless `below` */
     const char *help;
-    const char *choices;             /* CHOICE: "linear|cosine", the value is the index */
-    bool below;                      /* the value must stay below max */
-    bool nullable;                   /* null is allowed and reads as NAN */
+    const char *choices; /* CHOICE: "linear|cosine", the value is the index */
+    bool below;          /* the value must stay below max */
+    bool nullable;       /* null is allowed and reads as NAN */
     bool required;
 } wf_option;
 
 /* Reads `object` (NULL: nothing given) by two key tables, each ended by a row without a name; `common` may be NULL. Defaults
  * first, so `values` is complete. The member "name" is skipped. `what` names the row in messages: optimizer "adamw". */
-weft_status wf_options_read(const wf_option *keys, const wf_option *common, const wf_json *object, const char *what, double *values,
-                            weft_error *err);
+weft_status wf_options_read(const wf_option *keys, const wf_option *common, const wf_json *object, const char *what,
+                            double *values, weft_error *err);
 /* Adds every option with its value to `object`; null ones that are null by default are left out. */
 void wf_options_write(wf_arena *arena, const wf_option *keys, const double *values, wf_json *object);
 /* The text of a default, for tables and help; `out` holds 96 bytes. */

@@ -1,9 +1,9 @@
-/* schedule.h - learning-rate schedules as rows. Most are a function of the update number; two react to a metric that is reported
- * after each update and keep a plain state, which a checkpoint saves as its bytes.
+/* schedule.h - learning-rate schedules as rows. Most are a function of the update number; two react to a metric that is
+ * reported after each update and keep a plain state, which a checkpoint saves as its bytes.
  *
  *     wf_schedule s;
- *     WF_TRY(wf_schedule_read(options, base_lr, &s, err));        // {"name": "cosine", "warmup_steps": 100, "total_steps": 2000}
- *     double multiplier = wf_schedule_at(&s, update);             // update = 0, 1, ...: times base_lr gives the rate
+ *     WF_TRY(wf_schedule_read(options, base_lr, &s, err));        // {"name": "cosine", "warmup_steps": 100, "total_steps":
+ * 2000} double multiplier = wf_schedule_at(&s, update);             // update = 0, 1, ...: times base_lr gives the rate
  *     wf_schedule_report(&s, loss);                               // after the update; ignored by the rows that do not react
  *
  * Thread rule: a schedule belongs to one caller. */
@@ -50,6 +50,6 @@ const wf_schedule_row *wf_schedule_find(const char *name, weft_error *err); /* N
 weft_status wf_schedule_read(const wf_json *options, double base_lr, wf_schedule *out, weft_error *err);
 double wf_schedule_at(const wf_schedule *s, int64_t update); /* the multiplier of base_lr */
 void wf_schedule_report(wf_schedule *s, double metric);
-bool wf_schedule_reacts(const wf_schedule *s);               /* it must be given reports, and its state saved */
+bool wf_schedule_reacts(const wf_schedule *s); /* it must be given reports, and its state saved */
 wf_json *wf_schedule_options(const wf_schedule *s, wf_arena *arena);
 #endif

@@ -13,11 +13,19 @@ const wf_schedule_row *const wf_schedules[] = {
 #undef ROW
     NULL};
 
-const wf_option wf_schedule_common[] = {
-    {.name = "warmup_steps", .type = WF_OPTION_INT, .at = WF_SCHEDULE_WARMUP, .max = 1e15, .help = "updates until the full rate"},
-    {.name = "total_steps", .type = WF_OPTION_INT, .at = WF_SCHEDULE_TOTAL, .fallback = {NAN}, .max = 1e15, .nullable = true,
-     .help = "updates of the whole run"},
-    {0}};
+const wf_option wf_schedule_common[] = {{.name = "warmup_steps",
+                                         .type = WF_OPTION_INT,
+                                         .at = WF_SCHEDULE_WARMUP,
+                                         .max = 1e15,
+                                         .help = "updates until the full rate"},
+                                        {.name = "total_steps",
+                                         .type = WF_OPTION_INT,
+                                         .at = WF_SCHEDULE_TOTAL,
+                                         .fallback = {NAN},
+                                         .max = 1e15,
+                                         .nullable = true,
+                                         .help = "updates of the whole run"},
+                                        {0}};
 
 static const char *name_at(const void *user, size_t i) { return wf_schedules[i] ? wf_schedules[i]->name : NULL; }
 
@@ -26,8 +34,9 @@ const wf_schedule_row *wf_schedule_find(const char *name, weft_error *err) {
         if (wf_streq(wf_schedules[i]->name, name))
             return wf_schedules[i];
     const char *near = wf_nearest(name, name_at, NULL);
-    wf_fail(err, WEFT_USAGE, near ? "unknown schedule \"%s\"; did you mean \"%s\"?" : "unknown schedule \"%s\"; see: weft list schedules",
-            name, near);
+    wf_fail(err, WEFT_USAGE,
+            near ? "unknown schedule \"%s\"; did you mean \"%s\"?" : "unknown schedule \"%s\"; see: weft list schedules", name,
+            near);
     return NULL;
 }
 
@@ -42,7 +51,8 @@ weft_status wf_schedule_read(const wf_json *options, double base_lr, wf_schedule
     char what[64];
     snprintf(what, sizeof what, "schedule %s", out->row->name);
     WF_TRY(wf_options_read(out->row->keys, wf_schedule_common, options, what, out->value, err));
-    WF_CHECK(!out->row->needs_total || !isnan(out->value[WF_SCHEDULE_TOTAL]), err, WEFT_USAGE, "%s: option \"total_steps\" is missing", what);
+    WF_CHECK(!out->row->needs_total || !isnan(out->value[WF_SCHEDULE_TOTAL]), err, WEFT_USAGE,
+             "%s: option \"total_steps\" is missing", what);
     if (out->row->check)
         WF_TRY(out->row->check(out->value, base_lr, err));
     out->state.lr = base_lr;

@@ -54,8 +54,9 @@ static weft_status make_moving(const run *r, const wf_fixture_tensor *start, mov
     char *gradient = wf_arena_printf(r->arena, "gradient.%s", name);
     m->start = start;
     m->gradients = gradient ? wf_fixture_find(&r->inputs, gradient) : NULL;
-    WF_CHECK(m->gradients && m->gradients->rank == start->rank + 1 && m->gradients->count == m->gradients->dims[0] * start->count, err,
-             WEFT_BAD_INPUT, "no gradients of the right shape for %s", start->name);
+    WF_CHECK(m->gradients && m->gradients->rank == start->rank + 1 &&
+                 m->gradients->count == m->gradients->dims[0] * start->count,
+             err, WEFT_BAD_INPUT, "no gradients of the right shape for %s", start->name);
     m->param = floats(r, start->count);
     m->grad = floats(r, start->count);
     m->trace = floats(r, m->gradients->count);
@@ -100,7 +101,8 @@ static weft_status run_optimizer(const run *r, weft_error *err) {
         if (!wf_starts_with(t->name, "param."))
             continue;
         WF_TRY(make_moving(r, t, &m[n], err));
-        params[n] = (wf_opt_param){.name = t->name + strlen("param."), .param = m[n].param, .grad = m[n].grad, .rank = t->rank, .dims = t->dims};
+        params[n] = (wf_opt_param){
+            .name = t->name + strlen("param."), .param = m[n].param, .grad = m[n].grad, .rank = t->rank, .dims = t->dims};
         n++;
     }
     WF_CHECK(n > 0, err, WEFT_BAD_INPUT, "the fixture has no parameters");
@@ -146,7 +148,8 @@ static weft_status run_one_average(const run *r, const char *output, const char 
     const wf_fixture_tensor *initial = wf_fixture_find(&r->inputs, "initial"), *w = wf_fixture_find(&r->inputs, "w");
     if (!wf_fixture_find(&r->expected, output))
         return WEFT_OK;
-    WF_CHECK(initial && w && w->rank > 0 && w->count == w->dims[0] * initial->count, err, WEFT_BAD_INPUT, "no weights of the right shape");
+    WF_CHECK(initial && w && w->rank > 0 && w->count == w->dims[0] * initial->count, err, WEFT_BAD_INPUT,
+             "no weights of the right shape");
     float *now = floats(r, initial->count), *trace = floats(r, w->count);
     if (!now || !trace)
         return wf_fail_memory(err);
@@ -251,11 +254,12 @@ static weft_status run_row(run *r, const char *folder, weft_error *err) {
     return wf_fail(err, WEFT_UNSUPPORTED, "dynamics \"%s\"", name);
 }
 
-weft_status wf_verify_dynamics(const wf_env *env, const char *folder, const wf_json *fixture, wf_verify_report report, void *user,
-                               weft_error *err) {
+weft_status wf_verify_dynamics(const wf_env *env, const char *folder, const wf_json *fixture, wf_verify_report report,
+                               void *user, weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, &env->mem, 0);
-    run r = {.env = env, .fixture = fixture, .spec = wf_json_get(fixture, "spec"), .arena = &arena, .report = report, .user = user};
+    run r = {
+        .env = env, .fixture = fixture, .spec = wf_json_get(fixture, "spec"), .arena = &arena, .report = report, .user = user};
     weft_status status = run_row(&r, folder, err);
     wf_arena_free(&arena);
     return status;

@@ -8,7 +8,8 @@
 
 static weft_status read_shape(const wf_json *entry, wf_fixture_tensor *t, weft_error *err) {
     const wf_json *shape = wf_json_get(entry, "shape");
-    WF_CHECK(shape && shape->kind == WF_JSON_ARRAY && shape->count <= WF_FIXTURE_RANK, err, WEFT_BAD_INPUT, "tensor %s has no shape", t->name);
+    WF_CHECK(shape && shape->kind == WF_JSON_ARRAY && shape->count <= WF_FIXTURE_RANK, err, WEFT_BAD_INPUT,
+             "tensor %s has no shape", t->name);
     for (const wf_json *d = shape->child; d; d = d->next) {
         WF_CHECK(d->is_integer, err, WEFT_BAD_INPUT, "tensor %s has a bad shape", t->name);
         t->dims[t->rank++] = d->integer;
@@ -17,14 +18,17 @@ static weft_status read_shape(const wf_json *entry, wf_fixture_tensor *t, weft_e
     return WEFT_OK;
 }
 
-static weft_status read_tensor(wf_arena *arena, const wf_json *entry, const uint8_t *data, size_t size, wf_fixture_tensor *t, weft_error *err) {
+static weft_status read_tensor(wf_arena *arena, const wf_json *entry, const uint8_t *data, size_t size, wf_fixture_tensor *t,
+                               weft_error *err) {
     t->name = entry->key;
     WF_TRY(read_shape(entry, t, err));
     int type = wf_dtype_by_safetensors(wf_json_text(entry, "dtype", ""));
-    const wf_json *offsets = wf_json_get(entry, "data_offsets"), *first = wf_json_at(offsets, 0), *last = wf_json_at(offsets, 1);
+    const wf_json *offsets = wf_json_get(entry, "data_offsets"), *first = wf_json_at(offsets, 0),
+                  *last = wf_json_at(offsets, 1);
     WF_CHECK(type >= 0, err, WEFT_UNSUPPORTED, "tensor %s has type %s", t->name, wf_json_text(entry, "dtype", "none"));
     WF_CHECK(first && last && first->is_integer && last->is_integer && first->integer >= 0 && last->integer >= first->integer &&
-                 (uint64_t)last->integer <= size && (uint64_t)(last->integer - first->integer) / wf_dtypes[type].size == (uint64_t)t->count,
+                 (uint64_t)last->integer <= size &&
+                 (uint64_t)(last->integer - first->integer) / wf_dtypes[type].size == (uint64_t)t->count,
              err, WEFT_BAD_INPUT, "tensor %s has bad offsets", t->name);
     t->data = wf_arena_alloc(arena, (size_t)t->count * sizeof(float));
     if (!t->data)
@@ -49,7 +53,8 @@ static weft_status read_all(wf_arena *arena, const wf_file *file, wf_fixture_ten
     return WEFT_OK;
 }
 
-weft_status wf_fixture_read(wf_arena *arena, const char *folder, const char *file, bool optional, wf_fixture_tensors *out, weft_error *err) {
+weft_status wf_fixture_read(wf_arena *arena, const char *folder, const char *file, bool optional, wf_fixture_tensors *out,
+                            weft_error *err) {
     *out = (wf_fixture_tensors){0};
     char *path = wf_path_join(arena, folder, file);
     wf_file bytes;

@@ -18,7 +18,8 @@ typedef struct wf_fixture_tensors {
 } wf_fixture_tensors;
 
 /* Reads FOLDER/FILE; everything lives in `arena`. A file that is missing gives no tensors when `optional`. */
-weft_status wf_fixture_read(wf_arena *arena, const char *folder, const char *file, bool optional, wf_fixture_tensors *out, weft_error *err);
+weft_status wf_fixture_read(wf_arena *arena, const char *folder, const char *file, bool optional, wf_fixture_tensors *out,
+                            weft_error *err);
 const wf_fixture_tensor *wf_fixture_find(const wf_fixture_tensors *tensors, const char *name); /* NULL when absent */
 
 /* Called once for every tensor compared: the largest difference as a part of the reference's largest value, against the

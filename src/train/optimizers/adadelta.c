@@ -31,5 +31,8 @@ static void update(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first,
     }
 }
 
-const wf_optimizer_row wf_optimizer_adadelta = {
-    .name = "adadelta", .help = "steps scaled by the running size of the steps before", .keys = keys, .slots = slots, .update = update};
+const wf_optimizer_row wf_optimizer_adadelta = {.name = "adadelta",
+                                                .help = "steps scaled by the running size of the steps before",
+                                                .keys = keys,
+                                                .slots = slots,
+                                                .update = update};

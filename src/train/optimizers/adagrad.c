@@ -29,5 +29,8 @@ static void update(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first,
     }
 }
 
-const wf_optimizer_row wf_optimizer_adagrad = {
-    .name = "adagrad", .help = "gradients divided by the root of the sum of their squares", .keys = keys, .slots = slots, .update = update};
+const wf_optimizer_row wf_optimizer_adagrad = {.name = "adagrad",
+                                               .help = "gradients divided by the root of the sum of their squares",
+                                               .keys = keys,
+                                               .slots = slots,
+                                               .update = update};

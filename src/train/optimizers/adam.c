@@ -19,13 +19,18 @@ int wf_adam_slots(const double *value, int rank, const int64_t *dims, int64_t co
     return 3;
 }
 
-/* The corrections are those of the rounded betas: near 1 the rounding of beta2 changes 1 - beta2 by parts in ten thousand, which the
- * correction of the same number takes out again. */
+/* The corrections are those of the rounded betas: near 1 the rounding of beta2 changes 1 - beta2 by parts in ten thousand,
+ * which the correction of the same number takes out again. */
 static void by_kernel(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first, int64_t n) {
     double b1 = (float)o->value[WF_ADAM_BETA1], b2 = (float)o->value[WF_ADAM_BETA2], at = (double)o->updates;
-    wf_adam_step step = {.lr = (float)o->lr, .beta1 = (float)b1, .beta2 = (float)b2, .eps = (float)o->value[WF_ADAM_EPS],
-                         .weight_decay = (float)wf_opt_decay(o, t), .correct1 = (float)(1 - pow(b1, at)),
-                         .correct2 = (float)sqrt(1 - pow(b2, at)), .grad_scale = o->grad_scale};
+    wf_adam_step step = {.lr = (float)o->lr,
+                         .beta1 = (float)b1,
+                         .beta2 = (float)b2,
+                         .eps = (float)o->value[WF_ADAM_EPS],
+                         .weight_decay = (float)wf_opt_decay(o, t),
+                         .correct1 = (float)(1 - pow(b1, at)),
+                         .correct2 = (float)sqrt(1 - pow(b2, at)),
+                         .grad_scale = o->grad_scale};
     o->env->kernels->adamw(t->param + first, t->state[0] + first, t->state[1] + first, t->grad + first,
                            t->bf16 ? t->bf16 + first : NULL, &step, n);
 }
@@ -35,7 +40,8 @@ static void by_loop(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first
     double at = (double)o->updates, decay = wf_opt_decay(o, t);
     float b1 = (float)o->value[WF_ADAM_BETA1], b2 = (float)o->value[WF_ADAM_BETA2], eps = (float)o->value[WF_ADAM_EPS];
     float a1 = (float)(1 - o->value[WF_ADAM_BETA1]), a2 = (float)(1 - o->value[WF_ADAM_BETA2]), scale = o->grad_scale;
-    float step = (float)(o->lr / (1 - pow(o->value[WF_ADAM_BETA1], at))), root = (float)(1 / sqrt(1 - pow(o->value[WF_ADAM_BETA2], at)));
+    float step = (float)(o->lr / (1 - pow(o->value[WF_ADAM_BETA1], at))),
+          root = (float)(1 / sqrt(1 - pow(o->value[WF_ADAM_BETA2], at)));
     float l2 = decoupled ? 0 : (float)decay, keep = decoupled ? (float)(1 - o->lr * decay) : 1;
     float *restrict p = t->param + first, *restrict m = t->state[0] + first, *restrict v = t->state[1] + first;
     float *most = t->state[2] ? t->state[2] + first : NULL;

@@ -8,10 +8,10 @@ typedef struct shape { /* a tensor as `batch` matrices; each is cut into `blocks
     int64_t batch, rows, columns, block_rows, blocks, column_blocks;
 } shape;
 
-typedef struct scratch { /* of one tensor */
-    double *param, *direction;  /* sums of squares per piece */
-    double *row_mean;           /* per matrix */
-    double *column;             /* [batch, blocks, columns] sums of squares; from phase 1 on the first block holds 1/sqrt(factor) */
+typedef struct scratch {       /* of one tensor */
+    double *param, *direction; /* sums of squares per piece */
+    double *row_mean;          /* per matrix */
+    double *column; /* [batch, blocks, columns] sums of squares; from phase 1 on the first block holds 1/sqrt(factor) */
 } scratch;
 
 static shape shape_of(const wf_opt_tensor *t) {
@@ -86,7 +86,8 @@ static double squares_of_row(const wf_factored *f, const float *g, float scale, 
 static void gather_matrix(const wf_factored *f, const wf_optimizer *o, const wf_opt_tensor *t, int64_t piece) {
     shape s = shape_of(t);
     scratch x = scratch_of(t);
-    int64_t matrix = piece / s.blocks, from = (piece % s.blocks) * s.block_rows, to = from + s.block_rows < s.rows ? from + s.block_rows : s.rows;
+    int64_t matrix = piece / s.blocks, from = (piece % s.blocks) * s.block_rows,
+            to = from + s.block_rows < s.rows ? from + s.block_rows : s.rows;
     double *column = x.column + piece * s.columns;
     memset(column, 0, (size_t)s.columns * sizeof *column);
     float *row = t->state[WF_FACTORED_ROW] + matrix * s.rows;
@@ -152,9 +153,10 @@ static void factors(const wf_factored *f, const wf_opt_tensor *t, int64_t piece)
 }
 
 /* ---- phases 2 and 3 ---- */
-/* Directions of elements c..c+n-1 of one row: g/sqrt(row/mean * column), `column` being 1/sqrt(column) here. The two roots are taken
- * apart, because their product may be far below the least float where a gradient is zero. */
-static void directions(const wf_factored *f, const float *g, float scale, double row, const double *column, int64_t n, double *restrict u) {
+/* Directions of elements c..c+n-1 of one row: g/sqrt(row/mean * column), `column` being 1/sqrt(column) here. The two roots are
+ * taken apart, because their product may be far below the least float where a gradient is zero. */
+static void directions(const wf_factored *f, const float *g, float scale, double row, const double *column, int64_t n,
+                       double *restrict u) {
     double by_row = 1 / sqrt(row), limit = f->square_floor > 0 ? 1 / sqrt(f->square_floor) : INFINITY;
     for (int64_t i = 0; i < n; i++) {
         double factor = by_row * column[i];
@@ -203,7 +205,8 @@ static void apply(const step *s, const wf_opt_tensor *t, int64_t first, int64_t 
 static void sweep_matrix(const wf_factored *f, const wf_optimizer *o, const wf_opt_tensor *t, int64_t piece, const step *last) {
     shape s = shape_of(t);
     scratch x = scratch_of(t);
-    int64_t matrix = piece / s.blocks, from = (piece % s.blocks) * s.block_rows, to = from + s.block_rows < s.rows ? from + s.block_rows : s.rows;
+    int64_t matrix = piece / s.blocks, from = (piece % s.blocks) * s.block_rows,
+            to = from + s.block_rows < s.rows ? from + s.block_rows : s.rows;
     const float *row = t->state[WF_FACTORED_ROW] + matrix * s.rows;
     const double *column = x.column + matrix * s.blocks * s.columns;
     double sum = 0, u[CHUNK];

@@ -1,22 +1,22 @@
-/* factored.h - the machinery of the two Adafactor rows: second moments of matrices kept as a row and a column factor. Tensors of
- * more dimensions are stacks of matrices over the last two.
- * Phase 0: squares per row and per column, sum of p^2. Phase 1: the column factor and the mean of the row factor.
- * Phase 2: sum of u^2. Phase 3: the step. Tensors of fewer dimensions keep plain second moments and skip phases 1 and 2. */
+/* factored.h - the machinery of the two Adafactor rows: second moments of matrices kept as a row and a column factor. Tensors
+ * of more dimensions are stacks of matrices over the last two. Phase 0: squares per row and per column, sum of p^2. Phase 1:
+ * the column factor and the mean of the row factor. Phase 2: sum of u^2. Phase 3: the step. Tensors of fewer dimensions keep
+ * plain second moments and skip phases 1 and 2. */
 #ifndef WF_TRAIN_OPTIMIZERS_FACTORED_H
 #define WF_TRAIN_OPTIMIZERS_FACTORED_H
 #include "train/optimizer.h"
 
-typedef struct wf_factored { /* one update of one tensor, as the row says it */
-    double take;             /* weight of the new squares in the averages */
-    double add;              /* added to every square */
-    double row_floor;        /* least mean of a row factor */
-    double square_floor;     /* least second moment */
-    double clip;             /* u is divided by max(1, rms(u)/clip) */
+typedef struct wf_factored {  /* one update of one tensor, as the row says it */
+    double take;              /* weight of the new squares in the averages */
+    double add;               /* added to every square */
+    double row_floor;         /* least mean of a row factor */
+    double square_floor;      /* least second moment */
+    double clip;              /* u is divided by max(1, rms(u)/clip) */
     double rate, scale_floor; /* the step is rate * max(scale_floor, rms(p)), or rate when not `scaled` */
     bool scaled;
-    double beta1;            /* running average of the step, NAN: none */
-    double keep;             /* p *= keep before the step ... */
-    double decay;            /* ... or p *= 1 - decay*step */
+    double beta1; /* running average of the step, NAN: none */
+    double keep;  /* p *= keep before the step ... */
+    double decay; /* ... or p *= 1 - decay*step */
 } wf_factored;
 
 enum { WF_FACTORED_ROW, WF_FACTORED_COLUMN, WF_FACTORED_PLAIN, WF_FACTORED_MOMENTUM };

@@ -4,12 +4,11 @@
 
 enum { BETA1 = WF_OPT_OWN, BETA2, EPS };
 
-static const wf_option keys[] = {
-    WF_OPTION_LR(1e-3),
-    WF_OPTION_BETAS(BETA1, 0.9, 0.999),
-    WF_OPTION_EPS(EPS, 1e-6, "added to the root of the average"),
-    WF_OPTION_DECAY(0, "added to the direction: u += weight_decay*p"),
-    {0}};
+static const wf_option keys[] = {WF_OPTION_LR(1e-3),
+                                 WF_OPTION_BETAS(BETA1, 0.9, 0.999),
+                                 WF_OPTION_EPS(EPS, 1e-6, "added to the root of the average"),
+                                 WF_OPTION_DECAY(0, "added to the direction: u += weight_decay*p"),
+                                 {0}};
 
 typedef struct sums {
     double param, direction;
@@ -27,7 +26,9 @@ static int slots(const double *value, int rank, const int64_t *dims, int64_t cou
 
 static int phase_count(const wf_optimizer *o) { return 2; }
 static int64_t piece_count(const wf_optimizer *o, const wf_opt_tensor *t, int phase) { return wf_opt_pieces(t->count); }
-static size_t scratch_size(const wf_optimizer *o, const wf_opt_tensor *t) { return (size_t)wf_opt_pieces(t->count) * sizeof(sums); }
+static size_t scratch_size(const wf_optimizer *o, const wf_opt_tensor *t) {
+    return (size_t)wf_opt_pieces(t->count) * sizeof(sums);
+}
 
 static direction direction_of(const wf_optimizer *o, const wf_opt_tensor *t) {
     double at = (double)o->updates;
@@ -35,12 +36,15 @@ static direction direction_of(const wf_optimizer *o, const wf_opt_tensor *t) {
                        (float)o->value[EPS], (float)wf_opt_decay(o, t)};
 }
 
-static float direction_at(const direction *d, float p, float m, float v) { return m * d->step / (sqrtf(v) * d->root + d->eps) + d->decay * p; }
+static float direction_at(const direction *d, float p, float m, float v) {
+    return m * d->step / (sqrtf(v) * d->root + d->eps) + d->decay * p;
+}
 
 static void gather(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first, int64_t n, sums *out) {
     float *restrict m = t->state[0] + first, *restrict v = t->state[1] + first;
     const float *restrict p = t->param + first, *restrict g = t->grad + first;
-    float b1 = (float)o->value[BETA1], a1 = (float)(1 - o->value[BETA1]), b2 = (float)o->value[BETA2], a2 = (float)(1 - o->value[BETA2]);
+    float b1 = (float)o->value[BETA1], a1 = (float)(1 - o->value[BETA1]), b2 = (float)o->value[BETA2],
+          a2 = (float)(1 - o->value[BETA2]);
     direction d = direction_of(o, t);
     sums s = {0, 0};
     for (int64_t i = 0; i < n; i++) {
@@ -80,5 +84,8 @@ static void run(const wf_optimizer *o, const wf_opt_tensor *t, const wf_opt_work
 
 static const wf_opt_phases phases = {.count = phase_count, .pieces = piece_count, .scratch = scratch_size, .run = run};
 
-const wf_optimizer_row wf_optimizer_lamb = {
-    .name = "lamb", .help = "Adam with a step in proportion to each tensor's norm", .keys = keys, .slots = slots, .phases = &phases};
+const wf_optimizer_row wf_optimizer_lamb = {.name = "lamb",
+                                            .help = "Adam with a step in proportion to each tensor's norm",
+                                            .keys = keys,
+                                            .slots = slots,
+                                            .phases = &phases};

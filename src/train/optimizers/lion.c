@@ -4,10 +4,7 @@
 enum { BETA1 = WF_OPT_OWN, BETA2 };
 
 static const wf_option keys[] = {
-    WF_OPTION_LR(1e-4),
-    WF_OPTION_BETAS(BETA1, 0.9, 0.99),
-    WF_OPTION_DECAY(0, "decoupled: p *= 1 - lr*weight_decay"),
-    {0}};
+    WF_OPTION_LR(1e-4), WF_OPTION_BETAS(BETA1, 0.9, 0.99), WF_OPTION_DECAY(0, "decoupled: p *= 1 - lr*weight_decay"), {0}};
 
 static int slots(const double *value, int rank, const int64_t *dims, int64_t count, wf_opt_slot out[WF_OPT_SLOTS]) {
     out[0] = (wf_opt_slot){"m", count, 0};
@@ -17,7 +14,8 @@ static int slots(const double *value, int rank, const int64_t *dims, int64_t cou
 static void update(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first, int64_t n) {
     float *restrict p = t->param + first, *restrict m = t->state[0] + first;
     const float *restrict g = t->grad + first;
-    float b1 = (float)o->value[BETA1], a1 = (float)(1 - o->value[BETA1]), b2 = (float)o->value[BETA2], a2 = (float)(1 - o->value[BETA2]);
+    float b1 = (float)o->value[BETA1], a1 = (float)(1 - o->value[BETA1]), b2 = (float)o->value[BETA2],
+          a2 = (float)(1 - o->value[BETA2]);
     float scale = o->grad_scale, lr = (float)o->lr, keep = (float)(1 - o->lr * wf_opt_decay(o, t));
     for (int64_t i = 0; i < n; i++) {
         float gi = g[i] * scale, direction = b1 * m[i] + a1 * gi;

@@ -1,7 +1,7 @@
-/* muon.c - Muon (Jordan et al. 2024) as torch.optim.Muon, in full precision: buf = mu*buf + (1-mu)*g; X = nesterov ? (1-mu)*g + mu*buf
- * : buf; X /= max(norm(X), eps); ns_steps times A = X X^T, X = aX + (bA + cA^2)X; p *= 1 - lr*wd; p -= lr*f*X. A tall matrix is
- * iterated from the other side (A = X^T X, X = aX + X(bA + cA^2)), which is the same as transposing it.
- * The products are tiles of gemm plans, one set per shape; every step of an iteration is a phase. */
+/* muon.c - Muon (Jordan et al. 2024) as torch.optim.Muon, in full precision: buf = mu*buf + (1-mu)*g; X = nesterov ? (1-mu)*g +
+ * mu*buf : buf; X /= max(norm(X), eps); ns_steps times A = X X^T, X = aX + (bA + cA^2)X; p *= 1 - lr*wd; p -= lr*f*X. A tall
+ * matrix is iterated from the other side (A = X^T X, X = aX + X(bA + cA^2)), which is the same as transposing it. The products
+ * are tiles of gemm plans, one set per shape; every step of an iteration is a phase. */
 #include "kernels/gemm/gemm.h"
 #include "kernels/kernels.h"
 #include "train/optimizer.h"
@@ -13,13 +13,27 @@ enum { ORIGINAL, MATCH_RMS_ADAMW, SPECTRAL_UNCLAMPED };
 static const wf_option keys[] = {
     WF_OPTION_LR(1e-3),
     WF_OPTION_DECAY(0.1, "decoupled: p *= 1 - lr*weight_decay"),
-    {.name = "momentum", .at = MOMENTUM, .fallback = {0.95}, .max = 1, .below = true, .help = "decay of the running average of the gradient"},
+    {.name = "momentum",
+     .at = MOMENTUM,
+     .fallback = {0.95},
+     .max = 1,
+     .below = true,
+     .help = "decay of the running average of the gradient"},
     {.name = "nesterov", .type = WF_OPTION_BOOL, .at = NESTEROV, .fallback = {1}, .help = "look ahead by one momentum step"},
-    {.name = "ns_coefficients", .at = COEFFICIENTS, .count = 3, .fallback = {3.4445, -4.775, 2.0315}, .min = -HUGE_VAL, .max = HUGE_VAL,
+    {.name = "ns_coefficients",
+     .at = COEFFICIENTS,
+     .count = 3,
+     .fallback = {3.4445, -4.775, 2.0315},
+     .min = -HUGE_VAL,
+     .max = HUGE_VAL,
      .help = "of the Newton-Schulz iteration"},
     {.name = "eps", .at = EPS, .fallback = {1e-7}, .max = HUGE_VAL, .help = "least norm a direction is divided by"},
     {.name = "ns_steps", .type = WF_OPTION_INT, .at = NS_STEPS, .fallback = {5}, .max = 99, .help = "iterations"},
-    {.name = "adjust_lr_fn", .type = WF_OPTION_CHOICE, .at = ADJUST, .choices = "original|match_rms_adamw|spectral_unclamped", .nullable = true,
+    {.name = "adjust_lr_fn",
+     .type = WF_OPTION_CHOICE,
+     .at = ADJUST,
+     .choices = "original|match_rms_adamw|spectral_unclamped",
+     .nullable = true,
      .help = "how the rate follows the shape"},
     {0}};
 
@@ -31,8 +45,8 @@ typedef struct plan { /* of one shape; a list in o->plans */
 } plan;
 
 typedef struct buffers {
-    double *squares;      /* per piece */
-    float *x[2], *a, *b;  /* x[i%2] goes into iteration i */
+    double *squares;     /* per piece */
+    float *x[2], *a, *b; /* x[i%2] goes into iteration i */
 } buffers;
 
 static bool accepts(int rank, const int64_t *dims) { return rank == 2 && dims[0] > 0 && dims[1] > 0; }
@@ -120,15 +134,21 @@ static int64_t piece_count(const wf_optimizer *o, const wf_opt_tensor *t, int ph
     if (phase < 2 || phase == phase_count(o) - 1)
         return wf_opt_pieces(t->count);
     switch ((phase - 2) % PHASES_PER_STEP) {
-    case GRAM: return wf_gemm_tiles(p->product[0]);
-    case SQUARE: return wf_gemm_tiles(p->product[1]);
-    case MIX: return wf_opt_pieces(t->count) + wf_opt_pieces(p->small * p->small);
-    default: return wf_gemm_tiles(p->product[2]);
+    case GRAM:
+        return wf_gemm_tiles(p->product[0]);
+    case SQUARE:
+        return wf_gemm_tiles(p->product[1]);
+    case MIX:
+        return wf_opt_pieces(t->count) + wf_opt_pieces(p->small * p->small);
+    default:
+        return wf_gemm_tiles(p->product[2]);
     }
 }
 
 /* ---- work ---- */
-static int64_t piece_length(int64_t count, int64_t first) { return count - first < WF_OPT_PIECE ? count - first : WF_OPT_PIECE; }
+static int64_t piece_length(int64_t count, int64_t first) {
+    return count - first < WF_OPT_PIECE ? count - first : WF_OPT_PIECE;
+}
 
 static void direction(const wf_optimizer *o, const wf_opt_tensor *t, int64_t piece) {
     int64_t first = piece * WF_OPT_PIECE, n = piece_length(t->count, first);
@@ -165,7 +185,8 @@ static void mix(const wf_optimizer *o, const wf_opt_tensor *t, const buffers *b,
     int64_t own = wf_opt_pieces(t->count), square = p->small * p->small;
     if (piece < own) {
         int64_t first = piece * WF_OPT_PIECE;
-        o->env->kernels->scale(b->x[(iteration + 1) % 2] + first, (float)c[0], b->x[iteration % 2] + first, piece_length(t->count, first));
+        o->env->kernels->scale(b->x[(iteration + 1) % 2] + first, (float)c[0], b->x[iteration % 2] + first,
+                               piece_length(t->count, first));
         return;
     }
     int64_t first = (piece - own) * WF_OPT_PIECE, n = piece_length(square, first);
@@ -219,8 +240,18 @@ static void run(const wf_optimizer *o, const wf_opt_tensor *t, const wf_opt_work
         iterate(o, t, w, (w->phase - 2) / PHASES_PER_STEP, (w->phase - 2) % PHASES_PER_STEP);
 }
 
-static const wf_opt_phases phases = {.count = phase_count, .pieces = piece_count, .scratch = scratch_size, .run = run, .bind = bind,
-                                     .release = release, .thread_scratch = thread_scratch, .thread_init = wf_gemm_thread_init};
+static const wf_opt_phases phases = {.count = phase_count,
+                                     .pieces = piece_count,
+                                     .scratch = scratch_size,
+                                     .run = run,
+                                     .bind = bind,
+                                     .release = release,
+                                     .thread_scratch = thread_scratch,
+                                     .thread_init = wf_gemm_thread_init};
 
-const wf_optimizer_row wf_optimizer_muon = {.name = "muon", .help = "orthogonalised momentum, for matrices only", .keys = keys,
-                                            .accepts = accepts, .slots = slots, .phases = &phases};
+const wf_optimizer_row wf_optimizer_muon = {.name = "muon",
+                                            .help = "orthogonalised momentum, for matrices only",
+                                            .keys = keys,
+                                            .accepts = accepts,
+                                            .slots = slots,
+                                            .phases = &phases};

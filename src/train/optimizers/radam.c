@@ -6,13 +6,15 @@
 enum { BETA1 = WF_OPT_OWN, BETA2, EPS, DECOUPLED };
 enum { STEP, ADAPTIVE }; /* constants of an update */
 
-static const wf_option keys[] = {
-    WF_OPTION_LR(1e-3),
-    WF_OPTION_BETAS(BETA1, 0.9, 0.999),
-    WF_OPTION_EPS(EPS, 1e-8, "added to the root of the average"),
-    WF_OPTION_DECAY(0, "L2: added to the gradient (or decoupled)"),
-    {.name = "decoupled_weight_decay", .type = WF_OPTION_BOOL, .at = DECOUPLED, .help = "p *= 1 - lr*weight_decay instead of L2"},
-    {0}};
+static const wf_option keys[] = {WF_OPTION_LR(1e-3),
+                                 WF_OPTION_BETAS(BETA1, 0.9, 0.999),
+                                 WF_OPTION_EPS(EPS, 1e-8, "added to the root of the average"),
+                                 WF_OPTION_DECAY(0, "L2: added to the gradient (or decoupled)"),
+                                 {.name = "decoupled_weight_decay",
+                                  .type = WF_OPTION_BOOL,
+                                  .at = DECOUPLED,
+                                  .help = "p *= 1 - lr*weight_decay instead of L2"},
+                                 {0}};
 
 static int slots(const double *value, int rank, const int64_t *dims, int64_t count, wf_opt_slot out[WF_OPT_SLOTS]) {
     out[0] = (wf_opt_slot){"m", count, 0};
@@ -32,7 +34,8 @@ static void begin(wf_optimizer *o) {
 static void update(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first, int64_t n) {
     float *restrict p = t->param + first, *restrict m = t->state[0] + first, *restrict v = t->state[1] + first;
     const float *restrict g = t->grad + first;
-    float b1 = (float)o->value[BETA1], a1 = (float)(1 - o->value[BETA1]), b2 = (float)o->value[BETA2], a2 = (float)(1 - o->value[BETA2]);
+    float b1 = (float)o->value[BETA1], a1 = (float)(1 - o->value[BETA1]), b2 = (float)o->value[BETA2],
+          a2 = (float)(1 - o->value[BETA2]);
     bool decoupled = o->value[DECOUPLED] != 0, adaptive = o->c[ADAPTIVE] != 0;
     double decay = wf_opt_decay(o, t);
     float l2 = decoupled ? 0 : (float)decay, keep = decoupled ? (float)(1 - o->lr * decay) : 1, scale = o->grad_scale;
@@ -45,5 +48,9 @@ static void update(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first,
     }
 }
 
-const wf_optimizer_row wf_optimizer_radam = {
-    .name = "radam", .help = "Adam whose adaptive rate is warmed up by its variance", .keys = keys, .slots = slots, .begin = begin, .update = update};
+const wf_optimizer_row wf_optimizer_radam = {.name = "radam",
+                                             .help = "Adam whose adaptive rate is warmed up by its variance",
+                                             .keys = keys,
+                                             .slots = slots,
+                                             .begin = begin,
+                                             .update = update};

@@ -25,7 +25,8 @@ static void update(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first,
     float *restrict p = t->param + first, *restrict v = t->state[SQUARE] + first;
     float *mean = t->state[MEAN] ? t->state[MEAN] + first : NULL, *buffer = t->state[BUFFER] ? t->state[BUFFER] + first : NULL;
     const float *restrict g = t->grad + first;
-    float alpha = (float)o->value[ALPHA], rest = (float)(1 - o->value[ALPHA]), eps = (float)o->value[EPS], scale = o->grad_scale;
+    float alpha = (float)o->value[ALPHA], rest = (float)(1 - o->value[ALPHA]), eps = (float)o->value[EPS],
+          scale = o->grad_scale;
     float lr = (float)o->lr, decay = (float)wf_opt_decay(o, t), mu = (float)o->value[MOMENTUM];
     for (int64_t i = 0; i < n; i++) {
         float gi = g[i] * scale + decay * p[i];
@@ -43,5 +44,8 @@ static void update(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first,
     }
 }
 
-const wf_optimizer_row wf_optimizer_rmsprop = {
-    .name = "rmsprop", .help = "gradients divided by their running root mean square", .keys = keys, .slots = slots, .update = update};
+const wf_optimizer_row wf_optimizer_rmsprop = {.name = "rmsprop",
+                                               .help = "gradients divided by their running root mean square",
+                                               .keys = keys,
+                                               .slots = slots,
+                                               .update = update};

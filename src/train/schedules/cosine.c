@@ -3,18 +3,26 @@
 
 enum { CYCLES = WF_SCHEDULE_OWN, MIN_LR, MIN_RATE, WARMUP_RATE };
 
-#define CYCLES_OPTION(standard, text) {.name = "num_cycles", .at = CYCLES, .fallback = {standard}, .max = 1e9, .help = text}
+#define CYCLES_OPTION(standard, text)                                                                                          \
+    { .name = "num_cycles", .at = CYCLES, .fallback = {standard}, .max = 1e9, .help = text }
 #define MIN_OPTIONS                                                                                                            \
-    {.name = "min_lr", .at = MIN_LR, .fallback = {NAN}, .max = HUGE_VAL, .nullable = true, .help = "the lowest rate"},         \
-        {.name = "min_lr_rate", .at = MIN_RATE, .fallback = {NAN}, .max = 1, .nullable = true, .help = "the lowest rate as a part of the full one"}
+    {.name = "min_lr", .at = MIN_LR, .fallback = {NAN}, .max = HUGE_VAL, .nullable = true, .help = "the lowest rate"}, {       \
+        .name = "min_lr_rate", .at = MIN_RATE, .fallback = {NAN}, .max = 1, .nullable = true,                                  \
+        .help = "the lowest rate as a part of the full one"                                                                    \
+    }
 
 static const wf_option cosine_keys[] = {CYCLES_OPTION(0.5, "waves until total_steps"), {0}};
 static const wf_option restart_keys[] = {CYCLES_OPTION(1, "falls until total_steps"), {0}};
 static const wf_option min_keys[] = {CYCLES_OPTION(0.5, "waves until total_steps"), MIN_OPTIONS, {0}};
-static const wf_option warm_keys[] = {
-    CYCLES_OPTION(0.5, "waves until total_steps"), MIN_OPTIONS,
-    {.name = "warmup_lr_rate", .at = WARMUP_RATE, .fallback = {NAN}, .max = 1, .nullable = true, .help = "where the warm-up starts, as a part"},
-    {0}};
+static const wf_option warm_keys[] = {CYCLES_OPTION(0.5, "waves until total_steps"),
+                                      MIN_OPTIONS,
+                                      {.name = "warmup_lr_rate",
+                                       .at = WARMUP_RATE,
+                                       .fallback = {NAN},
+                                       .max = 1,
+                                       .nullable = true,
+                                       .help = "where the warm-up starts, as a part"},
+                                      {0}};
 
 static double positive(double x) { return x > 0 ? x : 0; }
 
@@ -54,9 +62,21 @@ static double warm_at(const double *value, double base_lr, double s) {
 
 const wf_schedule_row wf_schedule_cosine = {
     .name = "cosine", .help = "linear warm-up, then a cosine", .keys = cosine_keys, .needs_total = true, .at = cosine_at};
-const wf_schedule_row wf_schedule_cosine_with_restarts = {.name = "cosine_with_restarts", .help = "linear warm-up, then cosines that start again at the full rate",
-                                                          .keys = restart_keys, .needs_total = true, .at = restarts_at};
-const wf_schedule_row wf_schedule_cosine_with_min_lr = {.name = "cosine_with_min_lr", .help = "linear warm-up, then a cosine to a lowest rate",
-                                                        .keys = min_keys, .needs_total = true, .check = check_min, .at = min_at};
-const wf_schedule_row wf_schedule_cosine_warmup_with_min_lr = {.name = "cosine_warmup_with_min_lr", .help = "the same with a warm-up that does not start from zero",
-                                                               .keys = warm_keys, .needs_total = true, .check = check_min, .at = warm_at};
+const wf_schedule_row wf_schedule_cosine_with_restarts = {.name = "cosine_with_restarts",
+                                                          .help =
+                                                              "linear warm-up, then cosines that start again at the full rate",
+                                                          .keys = restart_keys,
+                                                          .needs_total = true,
+                                                          .at = restarts_at};
+const wf_schedule_row wf_schedule_cosine_with_min_lr = {.name = "cosine_with_min_lr",
+                                                        .help = "linear warm-up, then a cosine to a lowest rate",
+                                                        .keys = min_keys,
+                                                        .needs_total = true,
+                                                        .check = check_min,
+                                                        .at = min_at};
+const wf_schedule_row wf_schedule_cosine_warmup_with_min_lr = {.name = "cosine_warmup_with_min_lr",
+                                                               .help = "the same with a warm-up that does not start from zero",
+                                                               .keys = warm_keys,
+                                                               .needs_total = true,
+                                                               .check = check_min,
+                                                               .at = warm_at};

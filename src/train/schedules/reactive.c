@@ -2,29 +2,47 @@
  * (transformers.optimization.GreedyLR, arXiv 2512.14527). */
 #include "train/schedules/shape.h"
 
-enum { MODE = WF_SCHEDULE_OWN, FACTOR, PATIENCE, THRESHOLD, THRESHOLD_MODE, COOLDOWN, MIN_LR, EPS, MAX_LR, WARMUP, SMOOTH, WINDOW, RESET };
+enum {
+    MODE = WF_SCHEDULE_OWN,
+    FACTOR,
+    PATIENCE,
+    THRESHOLD,
+    THRESHOLD_MODE,
+    COOLDOWN,
+    MIN_LR,
+    EPS,
+    MAX_LR,
+    WARMUP,
+    SMOOTH,
+    WINDOW,
+    RESET
+};
 enum { MODE_MIN, MODE_MAX };
 enum { RELATIVE, ABSOLUTE };
 
-#define MODE_OPTION {.name = "mode", .type = WF_OPTION_CHOICE, .at = MODE, .choices = "min|max", .help = "whether less or more is better"}
+#define MODE_OPTION                                                                                                            \
+    { .name = "mode", .type = WF_OPTION_CHOICE, .at = MODE, .choices = "min|max", .help = "whether less or more is better" }
 #define COUNT_OPTION(title, place, standard, text)                                                                             \
-    {.name = title, .type = WF_OPTION_INT, .at = place, .fallback = {standard}, .max = 1e15, .help = text}
-#define NUMBER_OPTION(title, place, standard, text) {.name = title, .at = place, .fallback = {standard}, .max = HUGE_VAL, .help = text}
+    { .name = title, .type = WF_OPTION_INT, .at = place, .fallback = {standard}, .max = 1e15, .help = text }
+#define NUMBER_OPTION(title, place, standard, text)                                                                            \
+    { .name = title, .at = place, .fallback = {standard}, .max = HUGE_VAL, .help = text }
 #define THRESHOLD_MODE_OPTION(standard)                                                                                        \
-    {.name = "threshold_mode", .type = WF_OPTION_CHOICE, .at = THRESHOLD_MODE, .fallback = {standard}, .choices = "rel|abs",    \
-     .help = "threshold as a part of the best, or as a difference"}
-#define FACTOR_OPTION(standard, text) {.name = "factor", .at = FACTOR, .fallback = {standard}, .min = 1e-9, .max = 1, .below = true, .help = text}
+    {                                                                                                                          \
+        .name = "threshold_mode", .type = WF_OPTION_CHOICE, .at = THRESHOLD_MODE, .fallback = {standard},                      \
+        .choices = "rel|abs", .help = "threshold as a part of the best, or as a difference"                                    \
+    }
+#define FACTOR_OPTION(standard, text)                                                                                          \
+    { .name = "factor", .at = FACTOR, .fallback = {standard}, .min = 1e-9, .max = 1, .below = true, .help = text }
 
-static const wf_option plateau_keys[] = {
-    MODE_OPTION,
-    FACTOR_OPTION(0.1, "what the rate is multiplied by"),
-    COUNT_OPTION("patience", PATIENCE, 10, "bad reports that are borne"),
-    NUMBER_OPTION("threshold", THRESHOLD, 1e-4, "least improvement that counts"),
-    THRESHOLD_MODE_OPTION(RELATIVE),
-    COUNT_OPTION("cooldown", COOLDOWN, 0, "reports ignored after a reduction"),
-    NUMBER_OPTION("min_lr", MIN_LR, 0, "the lowest rate"),
-    NUMBER_OPTION("eps", EPS, 1e-8, "smaller changes of the rate are not made"),
-    {0}};
+static const wf_option plateau_keys[] = {MODE_OPTION,
+                                         FACTOR_OPTION(0.1, "what the rate is multiplied by"),
+                                         COUNT_OPTION("patience", PATIENCE, 10, "bad reports that are borne"),
+                                         NUMBER_OPTION("threshold", THRESHOLD, 1e-4, "least improvement that counts"),
+                                         THRESHOLD_MODE_OPTION(RELATIVE),
+                                         COUNT_OPTION("cooldown", COOLDOWN, 0, "reports ignored after a reduction"),
+                                         NUMBER_OPTION("min_lr", MIN_LR, 0, "the lowest rate"),
+                                         NUMBER_OPTION("eps", EPS, 1e-8, "smaller changes of the rate are not made"),
+                                         {0}};
 
 static const wf_option greedy_keys[] = {
     MODE_OPTION,
@@ -38,7 +56,13 @@ static const wf_option greedy_keys[] = {
     NUMBER_OPTION("max_lr", MAX_LR, 1, "the highest rate"),
     NUMBER_OPTION("eps", EPS, 1e-8, "smaller changes of the rate are not made"),
     {.name = "smooth", .type = WF_OPTION_BOOL, .at = SMOOTH, .help = "judge the mean of the last reports"},
-    {.name = "window_size", .type = WF_OPTION_INT, .at = WINDOW, .fallback = {50}, .min = 1, .max = WF_SCHEDULE_WINDOW, .help = "reports in that mean"},
+    {.name = "window_size",
+     .type = WF_OPTION_INT,
+     .at = WINDOW,
+     .fallback = {50},
+     .min = 1,
+     .max = WF_SCHEDULE_WINDOW,
+     .help = "reports in that mean"},
     COUNT_OPTION("reset_start", RESET, 500, "reductions at the lowest rate before everything starts again"),
     {0}};
 
@@ -148,7 +172,13 @@ static void greedy_report(wf_schedule *s, double metric) {
     state->good = state->bad = 0;
 }
 
-const wf_schedule_row wf_schedule_reduce_lr_on_plateau = {.name = "reduce_lr_on_plateau", .help = "lower when a metric stops improving",
-                                                          .keys = plateau_keys, .start = plateau_start, .report = plateau_report};
-const wf_schedule_row wf_schedule_greedy = {.name = "greedy", .help = "raise while a metric improves, lower when it does not",
-                                            .keys = greedy_keys, .start = greedy_start, .report = greedy_report};
+const wf_schedule_row wf_schedule_reduce_lr_on_plateau = {.name = "reduce_lr_on_plateau",
+                                                          .help = "lower when a metric stops improving",
+                                                          .keys = plateau_keys,
+                                                          .start = plateau_start,
+                                                          .report = plateau_report};
+const wf_schedule_row wf_schedule_greedy = {.name = "greedy",
+                                            .help = "raise while a metric improves, lower when it does not",
+                                            .keys = greedy_keys,
+                                            .start = greedy_start,
+                                            .report = greedy_report};

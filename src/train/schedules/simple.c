@@ -16,7 +16,8 @@ static double linear_at(const double *value, double base_lr, double s) {
     return left > 0 ? left : 0;
 }
 
-const wf_schedule_row wf_schedule_constant = {.name = "constant", .help = "always the full rate", .keys = no_keys, .at = constant_at};
+const wf_schedule_row wf_schedule_constant = {
+    .name = "constant", .help = "always the full rate", .keys = no_keys, .at = constant_at};
 const wf_schedule_row wf_schedule_constant_with_warmup = {
     .name = "constant_with_warmup", .help = "linear warm-up, then the full rate", .keys = no_keys, .at = warm_constant_at};
 const wf_schedule_row wf_schedule_linear = {
@@ -31,7 +32,8 @@ static const wf_option polynomial_keys[] = {
     {0}};
 
 static weft_status polynomial_check(const double *value, double base_lr, weft_error *err) {
-    WF_CHECK(base_lr > value[LR_END], err, WEFT_USAGE, "schedule polynomial: lr_end %g must be below the rate %g", value[LR_END], base_lr);
+    WF_CHECK(base_lr > value[LR_END], err, WEFT_USAGE, "schedule polynomial: lr_end %g must be below the rate %g",
+             value[LR_END], base_lr);
     return WEFT_OK;
 }
 
@@ -42,16 +44,25 @@ static double polynomial_at(const double *value, double base_lr, double s) {
     return s > value[WF_SCHEDULE_TOTAL] || x > 1 ? end : (1 - end) * pow(1 - x, value[POWER]) + end;
 }
 
-const wf_schedule_row wf_schedule_polynomial = {.name = "polynomial", .help = "linear warm-up, then a power of the part that is left",
-                                                .keys = polynomial_keys, .needs_total = true, .check = polynomial_check, .at = polynomial_at};
+const wf_schedule_row wf_schedule_polynomial = {.name = "polynomial",
+                                                .help = "linear warm-up, then a power of the part that is left",
+                                                .keys = polynomial_keys,
+                                                .needs_total = true,
+                                                .check = polynomial_check,
+                                                .at = polynomial_at};
 
 /* ---- inverse square root ---- */
 enum { TIMESCALE = WF_SCHEDULE_OWN };
 
-static const wf_option inverse_keys[] = {
-    {.name = "timescale", .type = WF_OPTION_INT, .at = TIMESCALE, .fallback = {NAN}, .min = 1, .max = 1e15, .nullable = true,
-     .help = "updates until the rate falls as 1/sqrt (null: warmup_steps, or 10000)"},
-    {0}};
+static const wf_option inverse_keys[] = {{.name = "timescale",
+                                          .type = WF_OPTION_INT,
+                                          .at = TIMESCALE,
+                                          .fallback = {NAN},
+                                          .min = 1,
+                                          .max = 1e15,
+                                          .nullable = true,
+                                          .help = "updates until the rate falls as 1/sqrt (null: warmup_steps, or 10000)"},
+                                         {0}};
 
 static double inverse_at(const double *value, double base_lr, double s) {
     double warmup = value[WF_SCHEDULE_WARMUP], scale = value[TIMESCALE];

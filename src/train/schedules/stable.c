@@ -6,11 +6,26 @@ enum { LINEAR, COSINE, ROOT };
 #define SHAPES "linear|cosine|1-sqrt"
 
 static const wf_option keys[] = {
-    {.name = "num_stable_steps", .type = WF_OPTION_INT, .at = STABLE, .fallback = {NAN}, .max = 1e15, .nullable = true,
+    {.name = "num_stable_steps",
+     .type = WF_OPTION_INT,
+     .at = STABLE,
+     .fallback = {NAN},
+     .max = 1e15,
+     .nullable = true,
      .help = "updates at the full rate (null: what total_steps leaves)"},
-    {.name = "num_decay_steps", .type = WF_OPTION_INT, .at = DECAY, .max = 1e15, .required = true, .help = "updates of the decay"},
+    {.name = "num_decay_steps",
+     .type = WF_OPTION_INT,
+     .at = DECAY,
+     .max = 1e15,
+     .required = true,
+     .help = "updates of the decay"},
     {.name = "warmup_type", .type = WF_OPTION_CHOICE, .at = WARMUP_TYPE, .choices = SHAPES, .help = "shape of the warm-up"},
-    {.name = "decay_type", .type = WF_OPTION_CHOICE, .at = DECAY_TYPE, .fallback = {COSINE}, .choices = SHAPES, .help = "shape of the decay"},
+    {.name = "decay_type",
+     .type = WF_OPTION_CHOICE,
+     .at = DECAY_TYPE,
+     .fallback = {COSINE},
+     .choices = SHAPES,
+     .help = "shape of the decay"},
     {.name = "min_lr_ratio", .at = MIN_RATIO, .max = 1, .help = "the lowest rate as a part of the full one"},
     {.name = "num_cycles", .at = CYCLES, .fallback = {0.5}, .max = 1e9, .help = "waves of a cosine decay"},
     {0}};
@@ -48,5 +63,8 @@ static double at(const double *value, double base_lr, double s) {
     return part > 0 ? part : 0;
 }
 
-const wf_schedule_row wf_schedule_warmup_stable_decay = {
-    .name = "warmup_stable_decay", .help = "warm-up, a stretch at the full rate, and a decay", .keys = keys, .check = check, .at = at};
+const wf_schedule_row wf_schedule_warmup_stable_decay = {.name = "warmup_stable_decay",
+                                                         .help = "warm-up, a stretch at the full rate, and a decay",
+                                                         .keys = keys,
+                                                         .check = check,
+                                                         .at = at};
