@@ -17,7 +17,7 @@ typedef struct wf_key {
     wf_key_type type;
     const char *fallback;
     double min;          /* numbers: smallest allowed value */
-    const char *choices; /* strings: "half|interleaved" */
+    const char *choices; /* strings: "half|interleaved"; objects: their members with defaults, "['theta', 10000.0, 'dim', key_dim]" */
     const char *help;
 } wf_key;
 
