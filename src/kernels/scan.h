@@ -29,5 +29,6 @@ typedef struct wf_scan_args {
 } wf_scan_args;
 
 static inline int64_t wf_scan_blocks(int64_t channels) { return (channels + WF_SCAN_BLOCK - 1) / WF_SCAN_BLOCK; }
+/* Bytes of scratch (64-aligned) per thread for forward and backward pieces of these arguments. */
 size_t wf_scan_scratch(const wf_scan_args *a, bool backward);
 #endif

@@ -11,8 +11,4 @@
 /* Kernels that are not written yet; whoever writes one deletes its line. */
 #define wf_ref_attention NULL
 #define wf_ref_attention_back NULL
-#define wf_ref_recurrence NULL
-#define wf_ref_recurrence_back NULL
-#define wf_ref_selective_scan NULL
-#define wf_ref_selective_scan_back NULL
 #endif

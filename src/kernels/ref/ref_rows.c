@@ -84,13 +84,3 @@ void wf_ref_adamw(float *p, float *m, float *v, const float *g, uint16_t *bf16, 
             bf16[i] = wf_f32_to_bf16(p[i]);
     }
 }
-
-void wf_ref_gemm_block(float *c, int64_t ldc, const float *a, const float *b, int64_t k, int64_t m, int64_t n, bool add) {
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < n; j++) {
-            float sum = 0;
-            for (int64_t p = 0; p < k; p++)
-                sum += a[p * WF_GEMM_ROWS + i] * b[p * WF_GEMM_COLUMNS + j];
-            c[i * ldc + j] = add ? c[i * ldc + j] + sum : sum;
-        }
-}
