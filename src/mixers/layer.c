@@ -294,6 +294,13 @@ const char *wf_text(const wf_layer *layer, const char *key) { return wf_get(laye
 bool wf_given(const wf_layer *layer, const char *key) { return wf_get(layer, key)->type != WF_NULL; }
 bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_text(layer, key), text); }
 
+bool wf_layer_streams(const wf_layer *layer) {
+    unsigned both = WF_CAUSAL | WF_STREAMS;
+    bool causal = key_index(layer->row, "causal", strlen("causal")) < 0 || wf_flag(layer, "causal");
+    bool one_way = key_index(layer->row, "bidirectional", strlen("bidirectional")) < 0 || !wf_flag(layer, "bidirectional");
+    return (layer->row->traits & both) == both && causal && one_way;
+}
+
 /* ---- cost laws ---- */
 typedef struct law { const wf_layer *layer; int64_t rows; } law;
 
