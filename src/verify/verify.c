@@ -11,9 +11,11 @@ typedef struct kind_row {
 } kind_row;
 
 static const char *const mixer_fields[] = {"mixer", NULL};
+static const char *const model_fields[] = {"architecture", "family", "compare_where", "valid_mask", "prefix_invariant", NULL};
 
 static const kind_row kinds[] = {
     {"mixer", mixer_fields, wf_verify_mixer},
+    {"model", model_fields, wf_verify_model},
 };
 
 static const kind_row *find_kind(const char *name) {
