@@ -290,9 +290,9 @@ const wf_value *wf_get(const wf_layer *layer, const char *key) {
 int64_t wf_int(const wf_layer *layer, const char *key) { return wf_get(layer, key)->integer; }
 double wf_float(const wf_layer *layer, const char *key) { return wf_get(layer, key)->number; }
 bool wf_flag(const wf_layer *layer, const char *key) { return wf_value_true(wf_get(layer, key)); }
-const char *wf_text(const wf_layer *layer, const char *key) { return wf_get(layer, key)->string; }
+const char *wf_string(const wf_layer *layer, const char *key) { return wf_get(layer, key)->string; }
 bool wf_given(const wf_layer *layer, const char *key) { return wf_get(layer, key)->type != WF_NULL; }
-bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_text(layer, key), text); }
+bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_string(layer, key), text); }
 
 bool wf_layer_streams(const wf_layer *layer) {
     unsigned both = WF_CAUSAL | WF_STREAMS;

@@ -123,7 +123,7 @@ const char *wf_mixer_nearest(const char *name);     /* the nearest name; NULL */
 int64_t wf_int(const wf_layer *layer, const char *key);
 double wf_float(const wf_layer *layer, const char *key);
 bool wf_flag(const wf_layer *layer, const char *key);
-const char *wf_text(const wf_layer *layer, const char *key);
+const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
 /* The chunk and step forms exist: the row streams, and its options (causal, bidirectional) make it causal. */
