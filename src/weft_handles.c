@@ -42,7 +42,7 @@ static weft_status wrap_model(weft *lib, wf_model *model, weft_model **out, weft
 
 weft_status weft_model_open(weft *lib, const char *folder, weft_model **out, weft_error *err) {
     wf_model *model;
-    WF_TRY(wf_model_load(&lib->env, folder, &model, err));
+    WF_TRY(wf_model_load(&lib->env, folder, &(wf_load_options){.map = true}, &model, err));
     return wrap_model(lib, model, out, err);
 }
 
@@ -67,7 +67,7 @@ weft_status weft_model_create(weft *lib, const char *spec, uint64_t seed, weft_m
     return status == WEFT_OK ? wrap_model(lib, model, out, err) : status;
 }
 
-weft_status weft_model_save(const weft_model *model, const char *folder, weft_error *err) { return wf_model_save(model->model, folder, err); }
+weft_status weft_model_save(const weft_model *model, const char *folder, weft_error *err) { return wf_model_save(model->model, folder, NULL, err); }
 
 void weft_model_free(weft_model *model) {
     if (!model)

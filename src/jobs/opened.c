@@ -37,7 +37,7 @@ static void find_ends(wf_opened *o, wf_arena *arena, const char *folder) {
 
 static weft_status open_parts(wf_opened *o, const wf_env *env, const char *folder, bool bf16, wf_arena *arena, weft_error *err) {
     WF_CHECK(wf_is_dir(folder), err, WEFT_USAGE, "'%s' is not a model folder", folder);
-    WF_TRY(wf_model_load(env, folder, &o->model, err));
+    WF_TRY(wf_model_load(env, folder, &(wf_load_options){.map = true}, &o->model, err));
     WF_TRY(wf_tokenizer_open(&env->mem, folder, &o->tok, err));
     if (bf16)
         WF_TRY(wf_params_allocate_bf16(&o->model->params, err));
