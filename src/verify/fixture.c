@@ -168,6 +168,8 @@ static weft_status keep(wf_fixture *fx, const char *name, const char *form, doub
     double ratio = bad && !(error / tolerance > 1.0) ? INFINITY : error / tolerance;
     if (tolerance == 0.0)
         ratio = bad ? INFINITY : 0.0;
+    wf_log(fx->env, WF_DEBUG, "%s: %s%s%s%s: %.3g of %.3g%s", fx->name, name, form ? " (" : "", form ? form : "", form ? ")" : "", error, tolerance,
+           bad ? " FAIL" : "");
     fx->failed |= bad;
     fx->n_compared++;
     if (fx->worst && !(ratio > fx->worst_ratio))
