@@ -152,6 +152,28 @@ static wf_tensor *gru_wide(fixture *f) { return rnn_case(f, wf_gru, 9, 33, true,
 static wf_tensor *gru_before(fixture *f) { return rnn_case(f, wf_gru, 2, 35, true, false, true); }
 static wf_tensor *gru_before_wide(fixture *f) { return rnn_case(f, wf_gru, 13, 7, true, true, true); }
 
+/* Keys and queries above zero, as feature maps make them. */
+static wf_tensor *positive4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return wf_activate(f->tape, leaf4(f, a, b, c, d), WF_ELU1); }
+static wf_tensor *normalise_case(fixture *f) {
+    wf_tensor *o = leaf4(f, 2, 7, 3, 4), *q = positive4(f, 2, 7, 3, 5), *k = positive4(f, 2, 7, 3, 5), *z;
+    wf_normalise_spec a = {.causal = true, .eps = 0.1f, .z_in = wf_activate(f->tape, leaf3(f, 2, 3, 5), WF_ELU1), .z_out = &z};
+    wf_tensor *y = wf_normalise_sum(f->tape, wf_time_slice(f->tape, o, 0, 4), wf_time_slice(f->tape, q, 0, 4), wf_time_slice(f->tape, k, 0, 4), &a);
+    wf_normalise_spec b = {.causal = true, .eps_inside = true, .eps = 0.1f, .z_in = z};
+    return wf_time_concat(f->tape, y, wf_normalise_sum(f->tape, wf_time_slice(f->tape, o, 4, 3), wf_time_slice(f->tape, q, 4, 3),
+                                                       wf_time_slice(f->tape, k, 4, 3), &b));
+}
+static wf_tensor *normalise_full(fixture *f) {
+    wf_normalise_spec a = {.eps = 0.1f};
+    return wf_normalise_sum(f->tape, leaf4(f, 2, 4, 2, 3), positive4(f, 2, 4, 2, 5), positive4(f, 2, 6, 2, 5), &a);
+}
+static wf_tensor *full_linear_case(fixture *f) {
+    return wf_full_linear(f->tape, leaf4(f, 2, 4, 3, 5), leaf4(f, 2, 6, 3, 5), leaf4(f, 2, 6, 3, 7));
+}
+static const float retention_decays[3] = {-0.03f, -0.01f, -0.3f};
+static wf_tensor *decay_norm_case(fixture *f) { /* without the clamp the factors do not depend on the inputs */
+    return wf_decay_norm(f->tape, leaf4(f, 2, 6, 3, 5), &(wf_decay_norm_spec){.g = retention_decays});
+}
+
 typedef struct op_case {
     const char *op;
     wf_tensor *(*build)(fixture *f);
@@ -165,6 +187,8 @@ static const op_case cases[] = {
     {"softcap", softcap_case, 2e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
+    {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
+    {"decay_norm", decay_norm_case, 2e-3},
     {"recurrence", recurrence_none, 2e-3}, {"recurrence", recurrence_const, 2e-3}, {"recurrence", recurrence_groups, 2e-3},
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_alone, 2e-3}, {"selective_scan", scan_case, 4e-3},
     {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
