@@ -56,7 +56,7 @@ static void put_command(cli_buffer *json, const cli_run *run) {
         cli_puts(&words, quote ? "'" : "");
     }
     cli_puts(json, "{\"command\": ");
-    cli_put_json_string(json, words.data ? words.data : "weft compare");
+    cli_put_json_string(json, words.data ? words.data : "weft compare", words.data ? words.length : 12);
     cli_buffer_free(&words);
 }
 
@@ -77,7 +77,7 @@ static int run(cli_run *run) {
             return WEFT_USAGE;
         }
         cli_puts(&json, ", \"text_name\": \"weft's own sources and documentation\", \"text\": [");
-        cli_put_json_string(&json, path);
+        cli_put_json_string(&json, path, strlen(path));
         cli_puts(&json, "]");
     }
     cli_puts(&json, "}");

@@ -104,6 +104,8 @@ static void one_head(const wf_node *node, int piece, wf_worker *w) {
     wf_attention_args args = arguments(node, w);
     float *dq = direct(node, Q, w), *dk = direct(node, K, w), *dv = direct(node, V, w);
     args.do_ = node->out[O]->grad;
+    args.do_stride = args.o_stride;
+    args.dq_stride = args.q_stride;
     args.dq = dq ? dq : work_at(node, a->at_dq);
     args.dk = dk ? dk : work_at(node, a->at_dk);
     args.dv = dv ? dv : work_at(node, a->at_dv);
