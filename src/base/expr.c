@@ -223,8 +223,8 @@ static weft_status call_has(wf_eval *e, const operand *name, const element *list
 }
 
 static weft_status call_function(wf_eval *e, const operand *name, const element *list, size_t count, wf_value *out) {
-    bool found;
-    wf_value *args;
+    bool found = false;
+    wf_value *args = NULL;
     char *word = wf_arena_strndup(e->arena, e->source + name->start, name->end - name->start);
     if (!word)
         return wf_fail_memory(e->err);

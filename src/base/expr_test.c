@@ -24,7 +24,7 @@ static bool look_up(const void *user, const char *name, size_t length, wf_value 
         return false;
     memcpy(word, name, length);
     word[length] = 0;
-    const wf_json *j = wf_json_get(f->root, word);
+    const wf_json *j = strcmp(word, "root") == 0 ? f->root : wf_json_get(f->root, word);
     wf_arena *arena = (wf_arena *)(uintptr_t)&f->arena;
     return j && wf_value_of_json(arena, j, out, &err) == WEFT_OK;
 }
@@ -68,6 +68,7 @@ static const struct {
     {"2 * 3 % 4", "2"},
     {"24 // 5 // 2", "2"},
     {"-2 * -3", "6"},
+    {"1.5 + 2 - 0.25", "3.25"},
     {"--2", "2"},
     {"!0", "true"},
     {"!!'a'", "true"},
@@ -265,6 +266,7 @@ static const struct {
     {"true && absent", "unknown name", WEFT_BAD_INPUT, 8},
     {"layers[absent]", "unknown name", WEFT_BAD_INPUT, 7},
     {"bad", "unknown name", WEFT_BAD_INPUT, 0},
+    {"root.bad", "a string with a zero byte", WEFT_BAD_INPUT, 0},
     {"true ? absent : 1", "unknown name", WEFT_BAD_INPUT, 7},
     /* types */
     {"1 + 'a'", "does not take an integer and a string", WEFT_BAD_INPUT, 2},
