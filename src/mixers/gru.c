@@ -10,7 +10,7 @@ static const wf_key keys[] = {
     {"bidirectional", WF_KEY_BOOL, "false", 0, NULL, "also from the last token to the first"},
     {"bias", WF_KEY_BOOL, "true", 0, NULL, "biases on both products"},
     {"reset", WF_KEY_STRING, "'after'", 0, "after|before", "where the reset gate acts: after the product with the state, or before it"},
-    {NULL}};
+    {0}};
 
 #define BELOW "n == 0 ? dim : hidden * (bidirectional ? 2 : 1)"
 static const wf_slot slots[] = {
@@ -22,10 +22,10 @@ static const wf_slot slots[] = {
     {"l{n}r.ih.bias", "[3*hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
     {"l{n}r.hh.weight", "[3*hidden, hidden]", "linear", "bidirectional", "layers", false, NULL},
     {"l{n}r.hh.bias", "[3*hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
-    {NULL}};
+    {0}};
 
 #define STATES "[layers * (bidirectional ? 2 : 1), hidden]"
-static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, STATES, NULL, NULL, 0}, {NULL}};
+static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, STATES, NULL, NULL, 0}, {0}};
 
 enum { MAX_LAYERS = 64 };
 

@@ -15,7 +15,7 @@ static const wf_key keys[] = {
     {"eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "added to the denominator"},
     {"scale", WF_KEY_FLOAT, "1.0", 0, NULL, "of the queries, after the feature map"},
     {"normalise", WF_KEY_BOOL, "true", 0, NULL, "divide by the sum of the weights"},
-    {NULL}};
+    {0}};
 
 static const wf_slot slots[] = {
     {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
@@ -26,12 +26,12 @@ static const wf_slot slots[] = {
     {"v.bias", "[heads*value_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},
     {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
     {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL},
-    {NULL}};
+    {0}};
 
 static const wf_state_slot states[] = {
     {"s", WF_STATE_FIXED, "[heads, key_dim, value_dim]", NULL, "causal", 0},
     {"z", WF_STATE_FIXED, "[heads, key_dim]", NULL, "causal && normalise", 0},
-    {NULL}};
+    {0}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     const wf_value *list = wf_get(l, "bias");

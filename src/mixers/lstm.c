@@ -9,7 +9,7 @@ static const wf_key keys[] = {
     {"layers", WF_KEY_INT, "1", 1, NULL, "cells on top of each other"},
     {"bidirectional", WF_KEY_BOOL, "false", 0, NULL, "also from the last token to the first"},
     {"bias", WF_KEY_BOOL, "true", 0, NULL, "biases on both products"},
-    {NULL}};
+    {0}};
 
 #define BELOW "n == 0 ? dim : hidden * (bidirectional ? 2 : 1)"
 static const wf_slot slots[] = {
@@ -21,10 +21,10 @@ static const wf_slot slots[] = {
     {"l{n}r.ih.bias", "[4*hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
     {"l{n}r.hh.weight", "[4*hidden, hidden]", "linear", "bidirectional", "layers", false, NULL},
     {"l{n}r.hh.bias", "[4*hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
-    {NULL}};
+    {0}};
 
 #define STATES "[layers * (bidirectional ? 2 : 1), hidden]"
-static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, STATES, NULL, NULL, 0}, {"c", WF_STATE_FIXED, STATES, NULL, NULL, 0}, {NULL}};
+static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, STATES, NULL, NULL, 0}, {"c", WF_STATE_FIXED, STATES, NULL, NULL, 0}, {0}};
 
 enum { MAX_LAYERS = 64 };
 

@@ -14,7 +14,7 @@ static const wf_key keys[] = {
     {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of in o"},
     {"inner_norms", WF_KEY_BOOL, "false", 0, NULL, "RMS norms on dt, B and C"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "of those norms"},
-    {NULL}};
+    {0}};
 
 /* A_n = -(n+1) for every channel (the S4D-real start). */
 static void init_a_log(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
@@ -54,10 +54,10 @@ static const wf_slot slots[] = {
     {"d", "[inner]", "ones", NULL, NULL, false, NULL},
     {"o.weight", "[dim, inner]", "linear_out", NULL, NULL, false, NULL},
     {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL},
-    {NULL}};
+    {0}};
 
 static const wf_state_slot states[] = {
-    {"h", WF_STATE_FIXED, "[inner, state]", NULL, NULL, 0}, {"conv", WF_STATE_FIXED, "[inner, conv - 1]", NULL, "conv > 1", 0}, {NULL}};
+    {"h", WF_STATE_FIXED, "[inner, state]", NULL, NULL, 0}, {"conv", WF_STATE_FIXED, "[inner, conv - 1]", NULL, "conv > 1", 0}, {0}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     const wf_value *list = wf_get(l, "bias");

@@ -14,7 +14,7 @@ static const wf_key keys[] = {
     {"gate", WF_KEY_STRING, "'silu'", 0, "silu|sigmoid", "activation of the output gate"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "of the norm of a head"},
     {"norm_affine", WF_KEY_BOOL, "false", 0, NULL, "a weight on that norm"},
-    {NULL}};
+    {0}};
 
 static const wf_slot slots[] = {
     {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
@@ -23,12 +23,12 @@ static const wf_slot slots[] = {
     {"gate.weight", "[heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},
     {"norm.weight", "[value_dim]", "ones", "norm_affine", NULL, false, NULL},
     {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
-    {NULL}};
+    {0}};
 
 static const wf_state_slot states[] = {
     {"s", WF_STATE_FIXED, "[heads, key_dim, value_dim]", NULL, NULL, 0},
     {"z", WF_STATE_FIXED, "[heads, key_dim]", NULL, "row_norm == 'clamped_sum'", 0}, /* what the clamp sums */
-    {NULL}};
+    {0}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t width = wf_int(l, "key_dim");

@@ -119,7 +119,7 @@ static void backward_before(const wf_node *node, int stage, rnn_at at, wf_worker
         wf_rnn_carry(node, at, N, w);
     } else {
         memset(through, 0, (size_t)(at.rows * RNN_LANES) * sizeof *through);
-        wf_rnn_product_back(node, at, at.time, N, GATES, through, RNN_LANES, w);
+        wf_rnn_product_back(node, at, N, GATES, through, RNN_LANES, w);
     }
     for (int64_t i = 0; i < at.rows; i++, through += RNN_LANES) {
         int64_t b = at.b0 + i;

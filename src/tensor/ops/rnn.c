@@ -143,19 +143,21 @@ void wf_rnn_product(const wf_node *node, rnn_at at, int g0, int g1, const float 
         w->k->gemm_block(z + g * at.n, RNN_SAVED * at.n, from, stride, 1, panels + g * a->hidden * RNN_LANES, a->hidden, at.rows, at.n, true);
 }
 
-void wf_rnn_product_back(const wf_node *node, rnn_at at, int64_t time, int g0, int g1, float *out, int64_t ldc, wf_worker *w) {
+void wf_rnn_product_back(const wf_node *node, rnn_at at, int g0, int g1, float *out, int64_t ldc, wf_worker *w) {
     const rnn *a = node->attr;
     rnn_memory m = wf_rnn_memory(node, WF_BACKWARD, w);
     const float *panel = m.panels + at.j0 * a->width + g0 * a->hidden * RNN_LANES;
-    const float *du = m.du + (at.b0 * a->t + time) * a->width + g0 * a->hidden;
+    const float *du = m.du + (at.b0 * a->t + at.time) * a->width + g0 * a->hidden;
     w->k->gemm_block(out, ldc, du, a->t * a->width, 1, panel, (g1 - g0) * a->hidden, at.rows, at.n, true);
 }
 
 void wf_rnn_carry(const wf_node *node, rnn_at at, int gates, wf_worker *w) {
     const rnn *a = node->attr;
     float *dh = wf_rnn_memory(node, WF_BACKWARD, w).dh + at.b0 * a->hidden + at.j0;
-    if (at.step + 1 < a->t)
-        wf_rnn_product_back(node, at, at.after, 0, gates, dh, a->hidden, w);
+    if (at.step + 1 == a->t)
+        return;
+    at.time = at.after;
+    wf_rnn_product_back(node, at, 0, gates, dh, a->hidden, w);
 }
 
 /* Forward: [gate][p][lane] = hh[gate*h + j0 + lane][p]; backward: [row][lane] = hh[row][j0 + lane]. */

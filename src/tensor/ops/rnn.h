@@ -55,8 +55,8 @@ float *wf_rnn_saved(const wf_node *node, rnn_at at, int64_t b);
 void wf_rnn_write(const wf_node *node, rnn_at at, int64_t b, const float *h);      /* NULL: padding, the state stays and y is 0 */
 /* z gates g0..g1-1 += hh times the state before the step, or times rows of `reset` [B,h]. */
 void wf_rnn_product(const wf_node *node, rnn_at at, int g0, int g1, const float *reset, float *z, wf_worker *w);
-/* out [row][ldc] += du (gates g0..g1-1, at `time`) times hh. */
-void wf_rnn_product_back(const wf_node *node, rnn_at at, int64_t time, int g0, int g1, float *out, int64_t ldc, wf_worker *w);
+/* out [row][ldc] += du of the step (gates g0..g1-1) times hh. */
+void wf_rnn_product_back(const wf_node *node, rnn_at at, int g0, int g1, float *out, int64_t ldc, wf_worker *w);
 /* Adds to dh what the step after this one sends back through gates 0..gates-1. */
 void wf_rnn_carry(const wf_node *node, rnn_at at, int gates, wf_worker *w);
 const float *wf_rnn_dy(const wf_node *node, rnn_at at, int64_t b);                 /* n lanes; zeros when no gradient arrives */

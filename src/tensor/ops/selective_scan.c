@@ -56,13 +56,14 @@ static wf_scan_args backward_args(const wf_node *node, const wf_worker *w) {
     return args;
 }
 
-/* Adds to the gradient of in[i], at `first`, the sum of `count` rows of n that lie `stride` apart, in order. */
-static void add_rows(const wf_node *node, int i, int64_t first, const float *from, int64_t count, int64_t stride, int64_t n, const wf_worker *w) {
+/* Elements first..end-1 of the sum of `count` parts that lie `stride` apart, in order, to the gradient of in[i]. */
+typedef struct sum_of { const float *from; int64_t count, stride; } sum_of;
+static void add_parts(const wf_node *node, int i, int64_t first, int64_t end, sum_of sum, const wf_worker *w) {
     float beta, *grad = wf_grad_in(node, i, w, &beta);
-    if (!grad || grad == from)
+    if (!grad || grad == sum.from)
         return;
-    for (int64_t r = 0; r < count; r++, beta = 1.0f)
-        wf_store(w, grad, WF_F32, first, n, from + r * stride + first, beta);
+    for (int64_t p = 0; p < sum.count; p++, beta = 1.0f)
+        wf_store(w, grad, WF_F32, first, end - first, sum.from + p * sum.stride + first, beta);
 }
 
 static int token_pieces(const scan *a) { return wf_split_pieces(tokens(a), 64); }
@@ -71,11 +72,11 @@ static void add_tokens(const wf_node *node, const wf_scan_args *args, int piece,
     const scan *a = node->attr;
     int64_t first, end, d = a->channels, n = a->state;
     wf_split_bounds(tokens(a), token_pieces(a), piece, &first, &end);
-    add_rows(node, U, first * d, args->du, 1, 0, (end - first) * d, w);
-    add_rows(node, DT, first * d, args->ddt, 1, 0, (end - first) * d, w);
-    add_rows(node, Z, first * d, args->dz, 1, 0, (end - first) * d, w);
-    add_rows(node, B, first * n, args->db_part, a->blocks, tokens(a) * n, (end - first) * n, w);
-    add_rows(node, C, first * n, args->dc_part, a->blocks, tokens(a) * n, (end - first) * n, w);
+    add_parts(node, U, first * d, end * d, (sum_of){args->du, 1, 0}, w);
+    add_parts(node, DT, first * d, end * d, (sum_of){args->ddt, 1, 0}, w);
+    add_parts(node, Z, first * d, end * d, (sum_of){args->dz, 1, 0}, w);
+    add_parts(node, B, first * n, end * n, (sum_of){args->db_part, a->blocks, tokens(a) * n}, w);
+    add_parts(node, C, first * n, end * n, (sum_of){args->dc_part, a->blocks, tokens(a) * n}, w);
 }
 
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
@@ -96,9 +97,9 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         add_tokens(node, &args, piece, w);
     } else { /* what has no token axis */
         int64_t states = a->channels * a->state;
-        add_rows(node, A_LOG, 0, args.da_log_part, a->batch, states, states, w);
-        add_rows(node, SKIP, 0, args.dskip_part, a->batch, a->channels, a->channels, w);
-        add_rows(node, H_IN, 0, args.dh_in, 1, 0, a->batch * states, w);
+        add_parts(node, A_LOG, 0, states, (sum_of){args.da_log_part, a->batch, states}, w);
+        add_parts(node, SKIP, 0, a->channels, (sum_of){args.dskip_part, a->batch, a->channels}, w);
+        add_parts(node, H_IN, 0, a->batch * states, (sum_of){args.dh_in, 1, 0}, w);
     }
 }
 
