@@ -238,13 +238,6 @@ weft_status wf_fixture_compare_ints(wf_fixture *fx, const char *name, const char
     return keep(fx, name, form, same ? 0.0 : 1.0, 0.0, err);
 }
 
-weft_status wf_fixture_note(wf_fixture *fx, const char *name, double error, double tolerance, weft_error *err) {
-    const wf_stored_tensor *t = fx->expected ? wf_safetensors_find(fx->expected, name) : NULL;
-    if (t)
-        mark(fx, t);
-    return keep(fx, name, NULL, error, tolerance, err);
-}
-
 weft_status wf_fixture_all_compared(const wf_fixture *fx, weft_error *err) {
     for (size_t i = 0; fx->expected && i < wf_safetensors_count(fx->expected); i++)
         WF_CHECK(fx->compared[i], err, WEFT_UNSUPPORTED, "output '%s'", wf_safetensors_at(fx->expected, i)->name);

@@ -46,8 +46,6 @@ weft_status wf_fixture_compare(wf_fixture *fx, const char *name, const char *for
 weft_status wf_fixture_compare_ints(wf_fixture *fx, const char *name, const char *form, const int64_t *got, int64_t count, weft_error *err);
 /* The same for numbers of double precision (a trace of losses). */
 weft_status wf_fixture_compare_doubles(wf_fixture *fx, const char *name, const double *got, int64_t count, weft_error *err);
-/* What a comparison made elsewhere found. */
-weft_status wf_fixture_note(wf_fixture *fx, const char *name, double error, double tolerance, weft_error *err);
 /* WEFT_UNSUPPORTED names the first expected tensor nothing was compared with. */
 weft_status wf_fixture_all_compared(const wf_fixture *fx, weft_error *err);
 
@@ -55,4 +53,5 @@ weft_status wf_fixture_all_compared(const wf_fixture *fx, weft_error *err);
 weft_status wf_verify_mixer(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_model(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_train(wf_fixture *fx, weft_error *err);
+weft_status wf_verify_dynamics(wf_fixture *fx, weft_error *err);
 #endif

@@ -1,7 +1,6 @@
 #include "verify/verify.h"
 #include <string.h>
 #include "base/reader.h"
-#include "verify/dynamics.h"
 #include "verify/fixture.h"
 
 /* One kind of fixture: the fields of fixture.json it honours beside the common ones, and how it is run. */
@@ -17,29 +16,11 @@ static const char *const model_fields[] = {"architecture", "family", "compare_wh
 static const char *const train_fields[] = {"architecture", "family", "train", "adapter", NULL};
 static const char *const dynamics_fields[] = {"dynamics", "steps", NULL};
 
-typedef struct note_taker {
-    wf_fixture *fx;
-    weft_status status;
-    weft_error *err;
-} note_taker;
-
-static void take_note(void *user, const char *tensor, double error, double tolerance) {
-    note_taker *n = user;
-    if (n->status == WEFT_OK)
-        n->status = wf_fixture_note(n->fx, tensor, error, tolerance, n->err);
-}
-
-static weft_status run_dynamics(wf_fixture *fx, weft_error *err) {
-    note_taker n = {fx, WEFT_OK, err};
-    WF_TRY(wf_verify_dynamics(fx->env, fx->path, fx->json, take_note, &n, err));
-    return n.status;
-}
-
 static const kind_row kinds[] = {
     {"mixer", mixer_fields, wf_verify_mixer},
     {"model", model_fields, wf_verify_model},
     {"train", train_fields, wf_verify_train},
-    {"dynamics", dynamics_fields, run_dynamics},
+    {"dynamics", dynamics_fields, wf_verify_dynamics},
 };
 
 static const kind_row *find_kind(const char *name) {
