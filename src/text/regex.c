@@ -114,7 +114,7 @@ static weft_status translate(const char *pattern, size_t n, wf_str *out, weft_er
 static weft_status compile(wf_regex *r, const char *pattern, size_t length, weft_error *err) {
     int code;
     size_t at;
-    uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY;
+    uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
     r->general = general_context(r->mem);
     pcre2_compile_context *context = r->general ? pcre2_compile_context_create(r->general) : NULL;
     if (!context)
@@ -192,7 +192,8 @@ weft_status wf_regex_find(const wf_regex *r, wf_regex_scratch *s, const char *te
     /* Every start that is tried costs a step, so a long text without a match needs steps too. */
     size_t steps = 1000000 + (n - from) * 16;
     pcre2_set_match_limit(s->limits, steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX);
-    int rc = pcre2_match(r->code, (PCRE2_SPTR)text, n, from, 0, s->data, s->limits);
+    int rc = pcre2_match(r->code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK, s->data,
+                         s->limits); /* a check would make every call linear */
     *found = rc >= 0;
     if (rc == PCRE2_ERROR_NOMEMORY)
         return wf_fail_memory(err);
