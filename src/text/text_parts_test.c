@@ -100,7 +100,7 @@ static void test_gpt2_pattern(void **state) {
         "a|\n|\n|b",
         "x|1|y",
         " 12|ab",
-        "!?| ...|'|re",
+        "!?| ...'|re",
         "'re|n",
         "a|\t|b",
         "\t| a",
