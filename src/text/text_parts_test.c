@@ -109,7 +109,7 @@ static void test_gpt2_pattern(void **state) {
         "a|\xC2\xA0|b",
         " \xC2\xA0|\xC2\xA0|b",
         "a|\xFF\xFE| \xFF|b",
-        " |\n| x",
+        " \n| x",
         "'ll|'ve|'m|'d",
         "'|x",
     };
