@@ -160,6 +160,7 @@ weft_status wf_encode(wf_encoder *e, const void *text, size_t length, unsigned f
     e->flags = flags;
     e->ids = ids;
     e->err = err;
+    wf_regex_allow(e->regex, length);
     weft_status status = encode_text(e, (wf_piece){text, length, false});
     if (status != WEFT_OK)
         ids->count = before;

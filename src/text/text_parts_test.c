@@ -1,4 +1,5 @@
-/* text_parts_test.c - the parts below the tokenizer: characters, the GPT-2 pattern, many strings at once, regular expressions. */
+/* text_parts_test.c - the parts below the tokenizer: characters, the GPT-2 pattern, many strings at once, regular expressions.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,7 +94,8 @@ static void test_gpt2_pattern(void **state) {
         "Hello| world",
         "don|'t|'s|'|a",
         "''|s",
-        "a| | b", "a| |\n|b",
+        "a| | b",
+        "a| |\n|b",
         " | a",
         "a|  ",
         "a|\n\n| b",
@@ -224,7 +226,7 @@ static void test_regex_refused(void **state) {
         weft_status status;
     } cases[] = {
         {"(", WEFT_BAD_INPUT},        {"[a", WEFT_BAD_INPUT},        {"\\p{Nonsense}", WEFT_BAD_INPUT},
-        {"a\\", WEFT_BAD_INPUT},    {"\\h", WEFT_UNSUPPORTED},     {"\\w+", WEFT_UNSUPPORTED},
+        {"a\\", WEFT_BAD_INPUT},      {"\\h", WEFT_UNSUPPORTED},     {"\\w+", WEFT_UNSUPPORTED},
         {"^a", WEFT_UNSUPPORTED},     {"a$", WEFT_UNSUPPORTED},      {"[[:alpha:]]", WEFT_UNSUPPORTED},
         {"[a&&b]", WEFT_UNSUPPORTED}, {"a{1,3}+", WEFT_UNSUPPORTED}, {"(?<name>a)", WEFT_UNSUPPORTED},
         {"(?R)a", WEFT_UNSUPPORTED},  {"[\\S]", WEFT_UNSUPPORTED},   {"a*", WEFT_UNSUPPORTED},
