@@ -21,7 +21,7 @@ static const wf_slot slots[] = {
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *gate = wf_project(r, l, "gate", io->x), *up = wf_project(r, l, "up", io->x);
-    io->y = wf_project(r, l, "down", wf_gate(r->tape, gate, up, (wf_activation)wf_activation_by_name(wf_text(l, "activation"))));
+    io->y = wf_project(r, l, "down", wf_gate(r->tape, gate, up, (wf_activation)wf_activation_by_name(wf_string(l, "activation"))));
     return WEFT_OK;
 }
 

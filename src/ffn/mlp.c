@@ -21,7 +21,7 @@ static const wf_slot slots[] = {
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *h = wf_project(r, l, "up", io->x);
-    h = wf_activate(r->tape, h, (wf_activation)wf_activation_by_name(wf_text(l, "activation")));
+    h = wf_activate(r->tape, h, (wf_activation)wf_activation_by_name(wf_string(l, "activation")));
     io->y = wf_project(r, l, "down", h);
     return WEFT_OK;
 }

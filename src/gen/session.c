@@ -24,12 +24,8 @@ int64_t wf_model_position_limit(const wf_model *model) {
 }
 
 static weft_status layer_streams(const wf_layer *layer, weft_error *err) {
-    bool causal = true;
-    for (const wf_key *key = layer->row->keys; key->name; key++)
-        if (wf_streq(key->name, "causal"))
-            causal = wf_flag(layer, "causal");
-    WF_CHECK((layer->row->traits & WF_STREAMS) && causal, err, WEFT_UNSUPPORTED, "%s: %s cannot be decoded step by step%s", layer->where,
-             layer->row->name, causal ? "" : " ('causal' is false)");
+    WF_CHECK(wf_layer_streams(layer), err, WEFT_UNSUPPORTED, "%s: %s cannot be decoded step by step with these options", layer->where,
+             layer->row->name);
     return WEFT_OK;
 }
 

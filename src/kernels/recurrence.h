@@ -23,7 +23,7 @@ typedef struct wf_recurrence_args {
     float *s_out;         /* [B,H,K,V] or NULL; may be s_in */
     float *o;             /* [B,T,H,V] */
     /* backward */
-    const float *do_, *ds_out;       /* ds_out [B,H,K,V] or NULL */
+    const float *do_, *ds_out;       /* [B,T,H,V], [B,H,K,V]; NULL: zeros */
     float *dq_part, *dk_part;        /* [slices,B,T,H,K], overwritten: the caller sums slices and groups in order */
     float *dv;                       /* [B,T,H,V], overwritten */
     float *dg_part;                  /* [slices,B,T,H] scalar or const (per token, summed later), [slices,B,T,H,K] vector, or NULL */

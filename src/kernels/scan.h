@@ -21,7 +21,7 @@ typedef struct wf_scan_args {
     float *y;              /* [B,T,D] */
     float *checkpoints;    /* [B, ceil(T/WF_SCAN_CHECKPOINT), D, N]: h before each stretch; NULL when no backward follows */
     /* backward: overwritten outputs; parts are per channel block and summed by the caller in order */
-    const float *dy, *dh_out;      /* dh_out [B,D,N] or NULL */
+    const float *dy, *dh_out;      /* [B,T,D], [B,D,N]; NULL: zeros */
     float *du, *ddt, *dz;          /* [B,T,D]; dz NULL without gate */
     float *db_part, *dc_part;      /* [blocks,B,T,N] */
     float *da_log_part, *dskip_part; /* [B,D,N], [B,D] (dskip NULL without skip) */

@@ -18,13 +18,13 @@ static const wf_key keys[] = {
     {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
     {"softcap", WF_KEY_FLOAT, "0.0", 0, NULL, "c*tanh(score/c); 0 is off"},
     {"window", WF_KEY_LIST, "null", 0, NULL, "[left, right] keys visible beside row i, inclusive; null is no limit"},
-    {"rope", WF_KEY_OBJECT, "null", 0, NULL, "rotary positions {theta, dim, pairing, scaling}"},
-    {"xpos", WF_KEY_OBJECT, "null", 0, NULL, "xPos rotary decay {base}"},
+    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'scaling', null]", "rotary positions {theta, dim, pairing, scaling}"},
+    {"xpos", WF_KEY_OBJECT, "null", 0, "['base', 512.0]", "xPos rotary decay {base}"},
     {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
-    {"t5_bias", WF_KEY_OBJECT, "null", 0, NULL, "learned bias by distance {buckets, max_distance, bidirectional}"},
-    {"qk_norm", WF_KEY_OBJECT, "null", 0, NULL, "norm of queries and keys {kind, eps, scope}"},
-    {"sinks", WF_KEY_BOOL, "false", 0, NULL, "one learned logit per head in the denominator"},
+    {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]", "learned bias by distance {buckets, max_distance, bidirectional}"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "default of qk_norm.eps"},
+    {"qk_norm", WF_KEY_OBJECT, "null", 0, "['kind', 'rms', 'eps', norm_eps, 'scope', 'head']", "norm of queries and keys {kind, eps, scope}"},
+    {"sinks", WF_KEY_BOOL, "false", 0, NULL, "one learned logit per head in the denominator"},
     {NULL}};
 
 #define QK_WEIGHTED "qk_norm != null && (qk_norm.kind ?? 'rms') != 'l2'"

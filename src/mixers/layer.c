@@ -106,6 +106,55 @@ static weft_status check_value(builder *b, const wf_key *key, const wf_json *j, 
     return WEFT_OK;
 }
 
+/* ---- members of object options ---- */
+static const wf_value *default_of(const wf_value *defaults, const char *name) {
+    for (size_t i = 0; i + 1 < defaults->count; i += 2)
+        if (wf_streq(defaults->items[i].string, name))
+            return &defaults->items[i + 1];
+    return NULL;
+}
+
+static const char *nth_member(const void *user, size_t i) {
+    const wf_value *defaults = user;
+    return 2 * i + 1 < defaults->count ? defaults->items[2 * i].string : NULL;
+}
+
+static weft_status check_member(builder *b, const wf_key *key, const wf_json *j, const wf_value *defaults) {
+    const wf_value *fallback = default_of(defaults, j->key);
+    char text[WEFT_MESSAGE_SIZE];
+    wf_value given;
+    if (!fallback) {
+        const char *near = wf_nearest(j->key, nth_member, defaults);
+        return wf_fail_at(b->err, WEFT_UNSUPPORTED, j->offset, "%s: %s: '%s' has no option '%s'%s%s%s", b->where, b->row->name,
+                          key->name, j->key, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+    }
+    WF_TRY(wf_value_of_json(b->arena, j, &given, b->err));
+    bool fits = fallback->type == WF_NULL || given.type == WF_NULL || given.type == fallback->type ||
+                (fallback->type == WF_FLOAT && given.type == WF_INT);
+    snprintf(text, sizeof text, "has an option '%s' of the wrong type", j->key);
+    return fits ? WEFT_OK : bad_value(b, key, j, text);
+}
+
+/* An object option whose row lists its members gets every one of them, given or not. */
+static weft_status fill_members(builder *b, const wf_key *key, wf_value *v) {
+    wf_value defaults;
+    if (key->type != WF_KEY_OBJECT || v->type != WF_OBJECT || !key->choices)
+        return WEFT_OK;
+    WF_TRY(evaluate(b, key->choices, &defaults));
+    for (const wf_json *j = v->object->child; j; j = j->next)
+        WF_TRY(check_member(b, key, j, &defaults));
+    wf_json *full = wf_json_new(b->arena, WF_JSON_OBJECT);
+    for (size_t i = 0; i + 1 < defaults.count; i += 2) {
+        const wf_json *given = wf_json_get(v->object, defaults.items[i].string);
+        bool there = given && given->kind != WF_JSON_NULL;
+        if (!wf_json_put(b->arena, full, defaults.items[i].string,
+                         there ? wf_json_copy(b->arena, given) : wf_value_to_json(b->arena, &defaults.items[i + 1])))
+            return wf_fail_memory(b->err);
+    }
+    v->object = full;
+    return WEFT_OK;
+}
+
 static weft_status fill_value(builder *b, size_t i) {
     const wf_key *key = &b->row->keys[i];
     const wf_json *j = wf_json_get(b->spec, key->name);
@@ -122,6 +171,7 @@ static weft_status fill_value(builder *b, size_t i) {
         WF_TRY(evaluate(b, key->fallback, v));
     }
     WF_TRY(check_value(b, key, j, v));
+    WF_TRY(fill_members(b, key, v));
     b->n_values = i + 1;
     return WEFT_OK;
 }
@@ -240,9 +290,16 @@ const wf_value *wf_get(const wf_layer *layer, const char *key) {
 int64_t wf_int(const wf_layer *layer, const char *key) { return wf_get(layer, key)->integer; }
 double wf_float(const wf_layer *layer, const char *key) { return wf_get(layer, key)->number; }
 bool wf_flag(const wf_layer *layer, const char *key) { return wf_value_true(wf_get(layer, key)); }
-const char *wf_text(const wf_layer *layer, const char *key) { return wf_get(layer, key)->string; }
+const char *wf_string(const wf_layer *layer, const char *key) { return wf_get(layer, key)->string; }
 bool wf_given(const wf_layer *layer, const char *key) { return wf_get(layer, key)->type != WF_NULL; }
-bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_text(layer, key), text); }
+bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_string(layer, key), text); }
+
+bool wf_layer_streams(const wf_layer *layer) {
+    unsigned both = WF_CAUSAL | WF_STREAMS;
+    bool causal = key_index(layer->row, "causal", strlen("causal")) < 0 || wf_flag(layer, "causal");
+    bool one_way = key_index(layer->row, "bidirectional", strlen("bidirectional")) < 0 || !wf_flag(layer, "bidirectional");
+    return (layer->row->traits & both) == both && causal && one_way;
+}
 
 /* ---- cost laws ---- */
 typedef struct law { const wf_layer *layer; int64_t rows; } law;

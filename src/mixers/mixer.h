@@ -17,7 +17,7 @@ typedef struct wf_key {
     wf_key_type type;
     const char *fallback;
     double min;          /* numbers: smallest allowed value */
-    const char *choices; /* strings: "half|interleaved" */
+    const char *choices; /* strings: "half|interleaved"; objects: their members with defaults, "['theta', 10000.0, 'dim', key_dim]" */
     const char *help;
 } wf_key;
 
@@ -44,7 +44,7 @@ typedef struct wf_state_slot {
 } wf_state_slot;
 
 typedef enum wf_trait {
-    WF_CAUSAL = 1,         /* y_t depends on x_0..x_t only (where there is a key `causal`: when it is true) */
+    WF_CAUSAL = 1,         /* y_t depends on x_0..x_t only (with a key `causal`: when it is true; `bidirectional`: when false) */
     WF_STREAMS = 2,        /* step and chunk forms exist (when causal) */
     WF_PADDING_INERT = 4,  /* masked rows do not change the others */
     WF_PERMUTATION = 8,    /* permuting the rows permutes the outputs (when not causal and without positions) */
@@ -123,9 +123,11 @@ const char *wf_mixer_nearest(const char *name);     /* the nearest name; NULL */
 int64_t wf_int(const wf_layer *layer, const char *key);
 double wf_float(const wf_layer *layer, const char *key);
 bool wf_flag(const wf_layer *layer, const char *key);
-const char *wf_text(const wf_layer *layer, const char *key);
+const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
+/* The chunk and step forms exist: the row streams, and its options (causal, bidirectional) make it causal. */
+bool wf_layer_streams(const wf_layer *layer);
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
 
 /* ---- the context of one recording ---- */

@@ -169,6 +169,8 @@ void wf_model_free(wf_model *m) {
         return;
     const wf_mem *mem = &m->env->mem;
     wf_params_close(&m->params);
+    if (m->release_files)
+        m->release_files(m->files);
     wf_arena_free(&m->arena);
     wf_free(mem, m);
 }

@@ -18,6 +18,8 @@ typedef struct wf_model {
     wf_params params;
     wf_param *token, *position, *stem_norm[2], *norm[2], *head, *head_bias; /* head is token when tied */
     wf_block_params *blocks;
+    void *files;                   /* what parameter values may point into, released with the model */
+    void (*release_files)(void *files);
 } wf_model;
 
 /* Declares the model of a spec; memory for the values comes with wf_params_allocate(&model->params). The spec is copied. */

@@ -55,6 +55,9 @@ enum { WF_MAX_LAYERS = 1024, WF_MAX_DIM = 1 << 20, WF_MAX_VOCAB = 1 << 24 };
 
 /* Reads a spec; everything lives in `arena`. Errors name the block and the key, with the nearest name for unknown ones. */
 weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, weft_error *err);
+/* The spec written out in full, every option with its value, in the same grammar: two spellings of one model give equal JSON
+ * (wf_json_equal). The name and the trained length are left out. */
+weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, weft_error *err);
 /* "mamba*3+attention" over `layers` blocks of width `dim` -> a spec as JSON with the defaults of a modern decoder. Each word names
  * a mixer; the cycle repeats until there are `layers` blocks. */
 weft_status wf_spec_of_pattern(wf_arena *arena, const char *pattern, wf_json **out, weft_error *err);

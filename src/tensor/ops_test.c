@@ -84,6 +84,96 @@ static wf_tensor *entropy(fixture *f, float softcap, float smoothing) {
 static wf_tensor *entropy_case(fixture *f) { return entropy(f, 0.0f, 0.0f); }
 static wf_tensor *entropy_capped(fixture *f) { return entropy(f, 2.0f, 0.1f); }
 
+/* Log decays below zero, shaped like x. */
+static wf_tensor *decay_of(fixture *f, wf_tensor *x) { return wf_scale(f->tape, wf_activate(f->tape, x, WF_SIGMOID), -0.5f); }
+/* A first part whose state the second part starts from, so that states have gradients too. */
+static wf_tensor *recurrence_case(fixture *f, wf_decay decay, int64_t groups, bool bonus, int64_t value_dim) {
+    wf_tensor *s0 = leaf4(f, 2, 4, 5, value_dim), *s1, *o1, *o2, *u = bonus ? leaf2(f, 4, 5) : NULL, *g = NULL;
+    wf_tensor *q = leaf4(f, 2, 7, groups, 5), *k = leaf4(f, 2, 7, groups, 5), *v = leaf4(f, 2, 7, 4, value_dim);
+    if (decay == WF_DECAY_CONST)
+        g = decay_of(f, leaf1(f, 4));
+    else if (decay != WF_DECAY_NONE)
+        g = decay_of(f, leaf4(f, 2, 7, 4, decay == WF_DECAY_VECTOR ? 5 : 1));
+    bool timed = g && decay != WF_DECAY_CONST;
+    wf_recurrence_spec a = {.decay = decay, .scale = 0.4f, .bonus = u, .s_in = s0, .s_out = &s1, .g = timed ? wf_time_slice(f->tape, g, 0, 3) : g};
+    o1 = wf_recurrence(f->tape, wf_time_slice(f->tape, q, 0, 3), wf_time_slice(f->tape, k, 0, 3), wf_time_slice(f->tape, v, 0, 3), &a);
+    wf_recurrence_spec b = {.decay = decay, .scale = 0.4f, .bonus = u, .s_in = s1, .g = timed ? wf_time_slice(f->tape, g, 3, 4) : g};
+    o2 = wf_recurrence(f->tape, wf_time_slice(f->tape, q, 3, 4), wf_time_slice(f->tape, k, 3, 4), wf_time_slice(f->tape, v, 3, 4), &b);
+    return wf_time_concat(f->tape, o1, o2);
+}
+static wf_tensor *recurrence_none(fixture *f) { return recurrence_case(f, WF_DECAY_NONE, 4, false, 3); }
+static wf_tensor *recurrence_const(fixture *f) { return recurrence_case(f, WF_DECAY_CONST, 4, false, 6); }
+static wf_tensor *recurrence_groups(fixture *f) { return recurrence_case(f, WF_DECAY_SCALAR, 2, false, 70); }
+static wf_tensor *recurrence_bonus(fixture *f) { return recurrence_case(f, WF_DECAY_VECTOR, 1, true, 66); }
+static wf_tensor *recurrence_alone(fixture *f) {
+    wf_tensor *q = leaf4(f, 2, 9, 3, 8);
+    return wf_recurrence(f->tape, q, q, leaf4(f, 2, 9, 3, 8), &(wf_recurrence_spec){.scale = 1.0f});
+}
+
+static wf_tensor *scan_case(fixture *f) {
+    wf_tensor *u = leaf3(f, 2, 7, 21), *x = leaf3(f, 2, 7, 21), *b = leaf3(f, 2, 7, 5), *c = leaf3(f, 2, 7, 5), *h;
+    wf_tensor *dt = wf_activate(f->tape, x, WF_SOFTPLUS), *a_log = leaf2(f, 21, 5), *h0 = leaf3(f, 2, 21, 5);
+    wf_scan_spec first = {.a_log = a_log, .skip = leaf1(f, 21), .z = wf_time_slice(f->tape, x, 0, 4), .h_in = h0, .h_out = &h};
+    wf_tensor *y = wf_selective_scan(f->tape, wf_time_slice(f->tape, u, 0, 4), wf_time_slice(f->tape, dt, 0, 4), wf_time_slice(f->tape, b, 0, 4),
+                                     wf_time_slice(f->tape, c, 0, 4), &first);
+    wf_scan_spec second = {.a_log = a_log, .h_in = h};
+    return wf_time_concat(f->tape, y,
+                          wf_selective_scan(f->tape, wf_time_slice(f->tape, u, 4, 3), wf_time_slice(f->tape, dt, 4, 3),
+                                            wf_time_slice(f->tape, b, 4, 3), wf_time_slice(f->tape, c, 4, 3), &second));
+}
+
+/* Parts of `first` and 9 - first tokens: shorter and longer than the filter. */
+static wf_tensor *conv_parts(fixture *f, int64_t first, bool silu) {
+    wf_tensor *x = leaf3(f, 2, 9, 70), *w = leaf3(f, 70, 1, 4), *bias = leaf1(f, 70), *s0 = leaf3(f, 2, 70, 3), *s1, *s2, *s3;
+    wf_tensor *a = wf_conv(f->tape, wf_time_slice(f->tape, x, 0, first), w, bias, silu, s0, &s1);
+    wf_tensor *b = wf_conv(f->tape, wf_time_slice(f->tape, x, first, 9 - first), w, silu ? bias : NULL, silu, s1, &s2);
+    wf_tensor *c = wf_conv(f->tape, wf_time_slice(f->tape, x, 0, 2), w, bias, silu, s2, &s3);
+    return wf_time_concat(f->tape, wf_time_concat(f->tape, a, b), c);
+}
+static wf_tensor *conv_case(fixture *f) { return conv_parts(f, 5, false); }
+static wf_tensor *conv_silu(fixture *f) { return conv_parts(f, 1, true); }
+static wf_tensor *conv_plain(fixture *f) { return wf_conv(f->tape, leaf3(f, 1, 11, 3), leaf2(f, 3, 3), NULL, true, NULL, NULL); }
+
+typedef wf_tensor *(*rnn_op)(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);
+static wf_tensor *rnn_case(fixture *f, rnn_op op, int64_t batch, int64_t hidden, bool masked, bool reverse, bool before) {
+    int64_t gates = op == wf_lstm ? 4 : 3, part = 3;
+    wf_tensor *ih = leaf3(f, batch, 7, gates * hidden), *hh = wf_scale(f->tape, leaf2(f, gates * hidden, hidden), 0.3f), *h, *c = NULL;
+    wf_tensor *mask = masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){batch, part}) : NULL;
+    wf_rnn_spec a = {.hh = hh, .hh_bias = leaf1(f, gates * hidden), .mask = mask, .reverse = reverse, .reset_before = before,
+                     .h_in = leaf2(f, batch, hidden), .c_in = gates == 4 ? leaf2(f, batch, hidden) : NULL, .h_out = &h, .c_out = &c};
+    wf_tensor *y = op(f->tape, wf_time_slice(f->tape, ih, 0, part), &a);
+    wf_rnn_spec b = {.hh = hh, .reverse = reverse, .reset_before = before, .h_in = h, .c_in = c};
+    return wf_time_concat(f->tape, y, op(f->tape, wf_time_slice(f->tape, ih, part, 7 - part), &b));
+}
+static wf_tensor *lstm_case(fixture *f) { return rnn_case(f, wf_lstm, 2, 5, true, false, false); }
+static wf_tensor *lstm_wide(fixture *f) { return rnn_case(f, wf_lstm, 14, 37, true, true, false); }
+static wf_tensor *gru_case(fixture *f) { return rnn_case(f, wf_gru, 3, 6, true, true, false); }
+static wf_tensor *gru_wide(fixture *f) { return rnn_case(f, wf_gru, 9, 33, true, false, false); }
+static wf_tensor *gru_before(fixture *f) { return rnn_case(f, wf_gru, 2, 35, true, false, true); }
+static wf_tensor *gru_before_wide(fixture *f) { return rnn_case(f, wf_gru, 13, 7, true, true, true); }
+
+/* Keys and queries above zero, as feature maps make them. */
+static wf_tensor *positive4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return wf_activate(f->tape, leaf4(f, a, b, c, d), WF_ELU1); }
+static wf_tensor *normalise_case(fixture *f) {
+    wf_tensor *o = leaf4(f, 2, 7, 3, 4), *q = positive4(f, 2, 7, 3, 5), *k = positive4(f, 2, 7, 3, 5), *z;
+    wf_normalise_spec a = {.causal = true, .eps = 0.1f, .z_in = wf_activate(f->tape, leaf3(f, 2, 3, 5), WF_ELU1), .z_out = &z};
+    wf_tensor *y = wf_normalise_sum(f->tape, wf_time_slice(f->tape, o, 0, 4), wf_time_slice(f->tape, q, 0, 4), wf_time_slice(f->tape, k, 0, 4), &a);
+    wf_normalise_spec b = {.causal = true, .eps_inside = true, .eps = 0.1f, .z_in = z};
+    return wf_time_concat(f->tape, y, wf_normalise_sum(f->tape, wf_time_slice(f->tape, o, 4, 3), wf_time_slice(f->tape, q, 4, 3),
+                                                       wf_time_slice(f->tape, k, 4, 3), &b));
+}
+static wf_tensor *normalise_full(fixture *f) {
+    wf_normalise_spec a = {.eps = 0.1f};
+    return wf_normalise_sum(f->tape, leaf4(f, 2, 4, 2, 3), positive4(f, 2, 4, 2, 5), positive4(f, 2, 6, 2, 5), &a);
+}
+static wf_tensor *full_linear_case(fixture *f) {
+    return wf_full_linear(f->tape, leaf4(f, 2, 4, 3, 5), leaf4(f, 2, 6, 3, 5), leaf4(f, 2, 6, 3, 7));
+}
+static const float retention_decays[3] = {-0.03f, -0.01f, -0.3f};
+static wf_tensor *decay_norm_case(fixture *f) { /* without the clamp the factors do not depend on the inputs */
+    return wf_decay_norm(f->tape, leaf4(f, 2, 6, 3, 5), &(wf_decay_norm_spec){.g = retention_decays});
+}
+
 typedef struct op_case {
     const char *op;
     wf_tensor *(*build)(fixture *f);
@@ -97,10 +187,16 @@ static const op_case cases[] = {
     {"softcap", softcap_case, 2e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
+    {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
+    {"decay_norm", decay_norm_case, 2e-3},
+    {"recurrence", recurrence_none, 2e-3}, {"recurrence", recurrence_const, 2e-3}, {"recurrence", recurrence_groups, 2e-3},
+    {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_alone, 2e-3}, {"selective_scan", scan_case, 4e-3},
+    {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
+    {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3},
 };
 /* Ops whose tests stand beside their kernels or with the states they write. */
-static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "attention", "recurrence", "selective_scan", "conv", "lstm", "gru", NULL};
+static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "attention", NULL};
 
 static void fill(wf_tensor *x, uint32_t stream) {
     wf_rng rng = wf_rng_make(7, stream, 0);

@@ -198,7 +198,7 @@ static weft_status match_stretch(wf_cut *cut, const wf_regex *regex, wf_bytes te
     size_t span[2];
     bool found;
     for (size_t seen = 0;; seen = span[1]) {
-        WF_TRY(wf_regex_find(regex, cut->e->regex, text.data, text.length, seen, span, &found, cut->e->err));
+        WF_TRY(wf_regex_find(regex, cut->e->regex, (wf_regex_text){text.data, text.length, seen}, span, &found, cut->e->err));
         if (!found)
             return WEFT_OK;
         at += cut->piece.letters ? bytes_of_letters(text.data, seen, span[0]) : span[0] - seen;

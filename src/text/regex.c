@@ -193,8 +193,7 @@ void wf_regex_allow(wf_regex_scratch *s, size_t text) { s->steps = 4000000 + 64 
 
 /* One search may take few steps for nothing. What needs more is tried again with more, on account of the text's allowance: so a
  * pattern that is slow everywhere ends soon, and one that is slow once does not fail. */
-static weft_status match(const wf_regex *r, wf_regex_scratch *s, const char *text, size_t n, size_t from, int *rc,
-                         weft_error *err) {
+static weft_status match(const wf_regex *r, wf_regex_scratch *s, wf_regex_text text, int *rc, weft_error *err) {
     enum { FREE_STEPS = 512, FACTOR = 16 };
     for (uint32_t limit = FREE_STEPS;; limit *= FACTOR) {
         if (limit > FREE_STEPS) {
@@ -204,16 +203,16 @@ static weft_status match(const wf_regex *r, wf_regex_scratch *s, const char *tex
         }
         pcre2_set_match_limit(s->limits, limit);
         /* A check of the UTF-8 would make every call linear in the text. */
-        *rc = pcre2_match(r->code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK, s->data, s->limits);
+        *rc = pcre2_match(r->code, (PCRE2_SPTR)text.data, text.length, text.from, PCRE2_NO_UTF_CHECK, s->data, s->limits);
         if (*rc != PCRE2_ERROR_MATCHLIMIT)
             return WEFT_OK;
     }
 }
 
-weft_status wf_regex_find(const wf_regex *r, wf_regex_scratch *s, const char *text, size_t n, size_t from, size_t span[2],
-                          bool *found, weft_error *err) {
+weft_status wf_regex_find(const wf_regex *r, wf_regex_scratch *s, wf_regex_text text, size_t span[2], bool *found,
+                          weft_error *err) {
     int rc;
-    WF_TRY(match(r, s, text, n, from, &rc, err));
+    WF_TRY(match(r, s, text, &rc, err));
     *found = rc >= 0;
     if (rc == PCRE2_ERROR_NOMEMORY)
         return wf_fail_memory(err);

@@ -212,7 +212,8 @@ static void test_regex(void **state) {
         bool found;
         if (wf_regex_compile(&wf_mem_default, cases[i].pattern, strlen(cases[i].pattern), &r, &err) != WEFT_OK)
             fail_msg("%s: %s", cases[i].pattern, err.message);
-        assert_int_equal(wf_regex_find(r, scratch, cases[i].text, strlen(cases[i].text), 0, span, &found, &err), WEFT_OK);
+        assert_int_equal(
+            wf_regex_find(r, scratch, (wf_regex_text){cases[i].text, strlen(cases[i].text), 0}, span, &found, &err), WEFT_OK);
         if (found != (cases[i].start >= 0) || (found && (span[0] != (size_t)cases[i].start || span[1] != (size_t)cases[i].end)))
             fail_msg("%s matches \"%s\" at another place", cases[i].pattern, cases[i].text);
         wf_regex_free(r);
@@ -255,12 +256,12 @@ static void test_regex_limit(void **state) {
     assert_int_equal(wf_regex_compile(&wf_mem_default, pattern, strlen(pattern), &r, NULL), WEFT_OK);
     assert_int_equal(wf_regex_scratch_create(&wf_mem_default, &scratch, NULL), WEFT_OK);
     text[N - 1] = 'c';
-    weft_status status = wf_regex_find(r, scratch, text, N, 0, span, &found, NULL);
+    weft_status status = wf_regex_find(r, scratch, (wf_regex_text){text, N, 0}, span, &found, NULL);
     assert_true(status == WEFT_FAILURE || (status == WEFT_OK && !found)); /* PCRE2 may see that there is no b at all */
     text[0] = 'b';
     text[N - 2] = 'c';
     text[N - 1] = 'b';
-    assert_int_equal(wf_regex_find(r, scratch, text, N, 1, span, &found, NULL), WEFT_FAILURE);
+    assert_int_equal(wf_regex_find(r, scratch, (wf_regex_text){text, N, 1}, span, &found, NULL), WEFT_FAILURE);
     wf_regex_scratch_free(scratch);
     wf_regex_free(r);
 }
@@ -278,7 +279,7 @@ static void test_regex_without_memory(void **state) {
         if (status == WEFT_OK)
             status = wf_regex_scratch_create(&m, &scratch, NULL);
         if (status == WEFT_OK)
-            status = wf_regex_find(r, scratch, text, strlen(text), 0, span, &found, NULL);
+            status = wf_regex_find(r, scratch, (wf_regex_text){text, strlen(text), 0}, span, &found, NULL);
         assert_int_equal(status, f.fired ? WEFT_NO_MEMORY : WEFT_OK);
         wf_regex_free(r);
         wf_regex_scratch_free(scratch);

@@ -8,7 +8,4 @@
 #include "kernels/kernels.def"
 #undef WF_KERNEL
 
-/* Kernels that are not written yet; whoever writes one deletes its line. */
-#define wf_ref_attention NULL
-#define wf_ref_attention_back NULL
 #endif

@@ -16,6 +16,8 @@ static piece make_piece(const wf_recurrence_args *a, int64_t batch, int64_t head
     return (piece){a, batch, head, head / (a->heads / a->qk_heads), slice, first, left < WIDTH ? left : WIDTH, scratch};
 }
 
+static const float zeros[WIDTH];
+
 static const float *qk_row(const piece *p, const float *x, int64_t t) {
     return x + ((p->batch * p->a->t + t) * p->a->qk_heads + p->shared) * p->a->key_dim;
 }
@@ -26,6 +28,7 @@ static int64_t part_row(const piece *p, int64_t t) { return p->slice * p->a->bat
 static int64_t state_row(const piece *p, int64_t d) {
     return ((p->batch * p->a->heads + p->head) * p->a->key_dim + d) * p->a->value_dim + p->first;
 }
+static const float *output_gradient(const piece *p, int64_t t) { return p->a->do_ ? p->a->do_ + value_row(p, t) : zeros; }
 static double *state(const piece *p, int64_t i) { return p->states + i * p->a->key_dim * p->width; }
 
 static double decay(const piece *p, int64_t t, int64_t d) {
@@ -106,7 +109,7 @@ typedef struct sweep { /* what the backward carries from the last token to the f
 static double back_row(sweep *w, int64_t t, int64_t d, const double *before, const double *after, double inner) {
     const wf_recurrence_args *a = w->p.a;
     int64_t n = w->p.width;
-    const float *v = a->v + value_row(&w->p, t), *dout = a->do_ + value_row(&w->p, t);
+    const float *v = a->v + value_row(&w->p, t), *dout = output_gradient(&w->p, t);
     double q = (double)a->scale * qk_row(&w->p, a->q, t)[d], k = qk_row(&w->p, a->k, t)[d], e = decay(&w->p, t, d);
     double u = a->bonus ? a->bonus[w->p.head * a->key_dim + d] : 0;
     double dq = u * k * inner, dk = u * q * inner, dg = 0;
@@ -130,7 +133,7 @@ static double back_row(sweep *w, int64_t t, int64_t d, const double *before, con
 
 static void back_values(const sweep *w, int64_t t) {
     const wf_recurrence_args *a = w->p.a;
-    const float *q = qk_row(&w->p, a->q, t), *k = qk_row(&w->p, a->k, t), *dout = a->do_ + value_row(&w->p, t);
+    const float *q = qk_row(&w->p, a->q, t), *k = qk_row(&w->p, a->k, t), *dout = output_gradient(&w->p, t);
     for (int64_t j = 0; j < w->p.width; j++) {
         double sum = a->bonus ? bonus_score(&w->p, t) * dout[j] : 0;
         for (int64_t d = 0; d < a->key_dim; d++)
@@ -141,7 +144,7 @@ static void back_values(const sweep *w, int64_t t) {
 
 static void back_token(sweep *w, int64_t t, const double *before, const double *after) {
     const wf_recurrence_args *a = w->p.a;
-    const float *v = a->v + value_row(&w->p, t), *dout = a->do_ + value_row(&w->p, t);
+    const float *v = a->v + value_row(&w->p, t), *dout = output_gradient(&w->p, t);
     double inner = 0, dg = 0;
     for (int64_t j = 0; j < w->p.width; j++)
         inner += (double)v[j] * dout[j];

@@ -64,7 +64,7 @@ typedef struct sweep { /* one channel, last token to first */
 static void back_token(sweep *w, int64_t token, const double *before, const double *after) {
     const wf_scan_args *a = w->a;
     int64_t i = token * a->channels + w->d, part = (w->block * a->batch * a->t + token) * a->state;
-    double u = a->u[i], dt = a->dt[i], dy = a->dy[i], du = 0, ddt = 0;
+    double u = a->u[i], dt = a->dt[i], dy = a->dy ? a->dy[i] : 0, du = 0, ddt = 0;
     if (a->z) {
         double z = a->z[i], s = sigmoid(z);
         a->dz[i] = (float)(dy * read_out(a, after, token, w->d) * s * (1 + z * (1 - s)));

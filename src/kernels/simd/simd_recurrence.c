@@ -108,12 +108,11 @@ typedef struct sweep { /* out_i = sum_r x_ir S_r; S_r = decay S_r + sum_j y_jr z
     const float *src; /* the state before; may be dst */
     float *dst;
     int64_t src_stride, dst_stride;
-    const float *x, *y; /* [4][xy_stride] */
-    int64_t xy_stride;
+    quad x, y;
     const float *decay; /* one number, one per row, or one per column */
-    const float *z;     /* [4][z_stride] */
+    quad z;
     float *out;
-    int64_t z_stride, out_stride;
+    int64_t out_stride;
 } sweep;
 
 WF_INLINE void sweep_block(const sweep *s, int64_t c, int m, int nb, decay_mode mode) {
@@ -121,28 +120,28 @@ WF_INLINE void sweep_block(const sweep *s, int64_t c, int m, int nb, decay_mode 
     for (int b = 0; b < nb; b++) {
         decay[b] = mode == DECAY_COLUMNS ? vf_load(s->decay + c + b * WF_VL) : mode == DECAY_ONE ? vf_set(*s->decay) : vf_set(1.0f);
         for (int i = 0; i < m; i++) {
-            z[i][b] = vf_load(s->z + i * s->z_stride + c + b * WF_VL);
+            z[i][b] = vf_load(s->z.at + i * s->z.stride + c + b * WF_VL);
             sum[i][b] = vf_set(0.0f);
         }
     }
     /* Locals: the stores below could otherwise change *s, for all the compiler knows. */
-    const float *src = s->src + c, *x = s->x, *y = s->y, *decays = s->decay;
+    const float *src = s->src + c, *x = s->x.at, *y = s->y.at, *decays = s->decay;
     float *dst = s->dst + c;
-    int64_t rows = s->rows, src_stride = s->src_stride, dst_stride = s->dst_stride, stride = s->xy_stride;
+    int64_t rows = s->rows, src_stride = s->src_stride, dst_stride = s->dst_stride, x_stride = s->x.stride, y_stride = s->y.stride;
     for (int64_t r = 0; r < rows; r++, x++, y++, src += src_stride, dst += dst_stride) {
         vf state[4];
         for (int b = 0; b < nb; b++)
             state[b] = vf_load(src + b * WF_VL);
         for (int i = 0; i < m; i++)
             for (int b = 0; b < nb; b++)
-                sum[i][b] = vf_fma(vf_set(x[i * stride]), state[b], sum[i][b]);
+                sum[i][b] = vf_fma(vf_set(x[i * x_stride]), state[b], sum[i][b]);
         if (mode == DECAY_ROWS)
             decay[0] = vf_set(decays[r]);
         for (int b = 0; b < nb && mode != DECAY_OFF; b++)
             state[b] = state[b] * decay[mode == DECAY_ROWS ? 0 : b];
         for (int i = 0; i < m; i++)
             for (int b = 0; b < nb; b++)
-                state[b] = vf_fma(vf_set(y[i * stride]), z[i][b], state[b]);
+                state[b] = vf_fma(vf_set(y[i * y_stride]), z[i][b], state[b]);
         for (int b = 0; b < nb; b++)
             vf_store(dst + b * WF_VL, state[b]);
     }
@@ -221,6 +220,10 @@ static void fetch_keys(piece *p, int64_t t, int live) {
 }
 
 static quad fetch_values(const piece *p, const float *from, int64_t t, int live, float *pad) {
+    if (!from) {
+        memset(pad, 0, TOKENS * WIDTH * sizeof(float));
+        return (quad){pad, whole(p->width)};
+    }
     return fetch(from + value_row(p, t), p->a->heads * p->a->value_dim, p->width, live, pad);
 }
 
@@ -359,7 +362,7 @@ static void write_rows(const piece *p, float *to, quad in, int64_t t, int live, 
 
 /* Over S with rows of key channels; z, src and dst are set for each four tokens. */
 static sweep value_sweep(const piece *p, const float *x, const float *y) {
-    return (sweep){.rows = p->a->key_dim, .columns = whole(p->width), .x = x, .y = y, .xy_stride = p->keys, .decay = p->total,
+    return (sweep){.rows = p->a->key_dim, .columns = whole(p->width), .x = {x, p->keys}, .y = {y, p->keys}, .decay = p->total,
                    .out = p->out, .out_stride = WIDTH, .src = p->state, .dst = p->state, .src_stride = WIDTH, .dst_stride = WIDTH};
 }
 
@@ -378,8 +381,7 @@ static void recurrence(const wf_recurrence_args *a, int64_t batch, int64_t head,
         s.src_stride = first ? a->value_dim : WIDTH;
         s.dst_stride = last ? a->value_dim : WIDTH;
         p.v = fetch_values(&p, a->v, t, live, p.pads[PAD_V]);
-        s.z = p.v.at;
-        s.z_stride = p.v.stride;
+        s.z = p.v;
         if (live == 1) {
             prepare_one(&p, t);
             sweep_one(&s, mode);
@@ -401,7 +403,7 @@ static float *anchor(const piece *p, int64_t i) { return p->anchors + i * p->key
 
 /* Over a transposed state, rows of value channels: what it reads has key channels. */
 static sweep key_sweep(const piece *p, const float *z) {
-    return (sweep){.rows = p->width, .columns = p->keys, .decay = p->total, .z = z, .z_stride = p->keys, .out = p->out,
+    return (sweep){.rows = p->width, .columns = p->keys, .decay = p->total, .z = {z, p->keys}, .out = p->out,
                    .out_stride = p->keys, .src = p->state, .dst = p->state, .src_stride = p->keys, .dst_stride = p->keys};
 }
 
@@ -473,9 +475,8 @@ static void query_pass(piece *p) {
             memcpy(anchor(p, t / wf_recurrence_anchor_step(a->t)), p->state, (size_t)(p->keys * WIDTH) * sizeof(float));
         prepare_four(p, t, live, false);
         prepare_pairs(p, t, live);
-        s.x = p->dout.at;
-        s.y = p->v.at;
-        s.xy_stride = p->v.stride;
+        s.x = p->dout;
+        s.y = p->v;
         sweep_four(&s, mode);
         if (vector)
             p->bonus ? finish_queries(p, t, live, true, true) : finish_queries(p, t, live, true, false);
@@ -571,9 +572,8 @@ static void key_pass(piece *p) {
         int live = a->t - t < TOKENS ? (int)(a->t - t) : TOKENS;
         prepare_four(p, t, live, false);
         prepare_pairs(p, t, live);
-        s.x = p->v.at;
-        s.y = p->dout.at;
-        s.xy_stride = p->v.stride;
+        s.x = p->v;
+        s.y = p->dout;
         sweep_four(&s, mode);
         if (vector)
             p->bonus ? finish_keys(p, t, live, true, true) : finish_keys(p, t, live, true, false);
@@ -595,8 +595,7 @@ static void value_pass(piece *p) {
     for (int64_t t = (a->t - 1) / TOKENS * TOKENS; t >= 0; t -= TOKENS) {
         int live = a->t - t < TOKENS ? (int)(a->t - t) : TOKENS;
         p->dout = fetch_values(p, a->do_, t, live, p->pads[PAD_DO]);
-        s.z = p->dout.at;
-        s.z_stride = p->dout.stride;
+        s.z = p->dout;
         prepare_four(p, t, live, true);
         sweep_four(&s, mode);
         write_rows(p, a->dv, p->dout, t, live, true);

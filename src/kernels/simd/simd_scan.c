@@ -176,7 +176,7 @@ static vf back_token(const strip *s, int64_t token, int64_t i, vf skip) {
     const wf_scan_args *a = s->a;
     int64_t at = token * a->channels + s->first;
     prefetch_back(a, at);
-    vf u = take(a->u + at, s->live), dy = take(a->dy + at, s->live);
+    vf u = take(a->u + at, s->live), dy = a->dy ? take(a->dy + at, s->live) : vf_set(0.0f);
     if (a->z) {
         vf z = take(a->z + at, s->live), gate = sigmoid(z);
         put(a->dz + at, dy * vf_load(s->outs + i * WF_VL) * gate * vf_fma(z, 1.0f - gate, vf_set(1.0f)), s->live);

@@ -1,0 +1,414 @@
+/* attention_tile.h - what the forward and the backward of kernel F share: which keys a block of query rows meets, in tiles of
+ * 64, and the scores of a tile. Query rows lie along the vector lanes (s[key][row]), so that a row's maximum, sum and rescaling
+ * are plain vector operations, K and V are read where they lie, and a causal tile leaves out whole vectors of rows. */
+#ifndef WF_KERNELS_ATTENTION_TILE_H
+#define WF_KERNELS_ATTENTION_TILE_H
+#include <stdbool.h>
+#include "kernels/attention_buffers.h"
+#include "kernels/vec/math.h"
+#include "kernels/vec/panel.h"
+#include "kernels/vec/philox.h"
+#include "kernels/vec/rows.h"
+#include "kernels/vec/transpose.h"
+
+enum { ROWS = WF_ATTENTION_ROWS, KEYS = WF_ATTENTION_KEYS, STRIP = 16, STRIPS = KEYS / STRIP };
+#define WF_LOCAL static __attribute__((unused))
+
+/* The rows of one head of one sequence. */
+typedef struct view {
+    wf_dtype type;
+    char *at;
+    int64_t stride; /* elements between rows */
+} view;
+
+typedef struct run { int64_t slot, count, index; } run; /* keys in consecutive slots with consecutive indices */
+
+typedef struct block { /* query rows of one head, at most 64 */
+    const wf_attention_args *a;
+    wf_attention_buffers m;
+    int64_t b, h;
+    view q, k, v, o;
+    int64_t first, n, index; /* first row, rows, index of the first row */
+    int vectors;             /* that hold the rows */
+    int64_t ahead, behind;   /* key j is in the band of row i when j-i <= ahead and i-j <= behind */
+    int64_t prefix, segment_min, segment_max;
+    run runs[2];
+    int n_runs;
+} block;
+
+/* Keys key..key+keys-1 of a tile against row vectors v0..v1-1: the part of a tile that is computed. */
+typedef struct strip { int key, keys, v0, v1; bool masked; } strip;
+
+typedef struct tile {
+    int64_t slot, index; /* of its first key */
+    int n, n_strips;
+    bool segments;       /* rows and keys of several segments meet */
+    strip strips[STRIPS];
+    int16_t low[KEYS], high[KEYS]; /* key j is in the band of rows low..high-1; valid where strips are masked */
+    const float *k, *v;  /* fp32 rows */
+    int64_t k_stride, v_stride;
+} tile;
+
+typedef struct cursor { int run; int64_t at; } cursor; /* the walk over a block's tiles */
+
+WF_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+WF_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+
+WF_LOCAL view view_of(wf_dtype type, const void *base, wf_strides s, int64_t b, int64_t h) {
+    int64_t size = type == WF_BF16 ? 2 : 4;
+    return (view){type, (char *)(uintptr_t)base + (b * s.batch + h * s.head) * size, s.token};
+}
+
+/* Rows first..first+n-1 as fp32 times scale; padded with zeros to pad columns and whole vectors of rows. */
+WF_LOCAL void view_read(view from, int64_t first, int64_t n, int64_t columns, float scale, float *to, int64_t pad) {
+    for (int64_t i = 0; i < n; i++) {
+        const float *f = (const float *)(const void *)from.at + (first + i) * from.stride;
+        const uint16_t *h = (const uint16_t *)(const void *)from.at + (first + i) * from.stride;
+        if (from.type == WF_BF16)
+            WF_ROW(c, m, columns, vf_store(to + i * pad + c, vtake_bf16(h + c, m) * scale););
+        else
+            WF_ROW(c, m, columns, vf_store(to + i * pad + c, vtake(f + c, m) * scale););
+        for (int64_t c = (columns + WF_VL - 1) / WF_VL * WF_VL; c < pad; c++)
+            to[i * pad + c] = 0;
+    }
+    for (int64_t i = n * pad; i < (n + WF_VL - 1) / WF_VL * WF_VL * pad; i++)
+        to[i] = 0;
+}
+
+WF_LOCAL void view_write(view to, int64_t first, int64_t n, int64_t columns, float scale, const float *from, int64_t pad) {
+    for (int64_t i = 0; i < n; i++) {
+        float *f = (float *)(void *)to.at + (first + i) * to.stride;
+        uint16_t *h = (uint16_t *)(void *)to.at + (first + i) * to.stride;
+        if (to.type == WF_BF16)
+            WF_ROW(c, m, columns, vput_bf16(h + c, vf_load(from + i * pad + c) * scale, m););
+        else
+            WF_ROW(c, m, columns, vput(f + c, vf_load(from + i * pad + c) * scale, m););
+    }
+}
+
+/* A ring is one run, or two where its newest token wraps. Slots beyond the tokens are in none. */
+WF_LOCAL void find_runs(block *blk) {
+    const wf_attention_args *a = blk->a;
+    int64_t len = a->kv_len ? a->kv_len[blk->b] : a->s;
+    blk->n_runs = 0;
+    if (a->ring == 0 || len <= a->ring) {
+        blk->runs[blk->n_runs++] = (run){0, min64(len, a->s), 0};
+        return;
+    }
+    int64_t newest = len % a->ring; /* slots before it hold the newest tokens */
+    blk->runs[blk->n_runs++] = (run){0, min64(newest, a->s), len - newest};
+    blk->runs[blk->n_runs++] = (run){newest, min64(a->ring, a->s) - newest, len - a->ring};
+}
+
+WF_LOCAL void find_segments(block *blk) {
+    const int64_t *s = blk->a->q_segments;
+    if (!s)
+        return;
+    s += blk->b * blk->a->t + blk->first;
+    blk->segment_min = blk->segment_max = s[0];
+    for (int64_t i = 0; i < blk->n; i++) {
+        blk->segment_min = min64(blk->segment_min, s[i]);
+        blk->segment_max = max64(blk->segment_max, s[i]);
+        blk->m.segment_low[i] = (int32_t)(uint32_t)s[i];
+        blk->m.segment_high[i] = (int32_t)(s[i] >> 32);
+    }
+}
+
+WF_LOCAL block block_open(const wf_attention_args *a, int64_t b, int64_t h, bool backward, void *scratch) {
+    const int64_t far = INT64_C(1) << 60; /* no limit, without overflow when indices are added */
+    int64_t kv = h / (a->heads / a->kv_heads);
+    block blk = {.a = a, .b = b, .h = h};
+    wf_attention_divide(a, backward, scratch, &blk.m);
+    blk.q = view_of(a->type, a->q, a->q_stride, b, h);
+    blk.k = view_of(a->type, a->k, a->k_stride, b, kv);
+    blk.v = view_of(a->type, a->v, a->v_stride, b, kv);
+    blk.o = view_of(a->type, a->o, a->o_stride, b, h);
+    blk.ahead = max64(min64(a->right, a->causal ? 0 : far), -far);
+    blk.behind = max64(min64(a->left, far), -far);
+    blk.prefix = a->prefix ? a->prefix[b] : INT64_MIN;
+    find_runs(&blk);
+    return blk;
+}
+
+WF_LOCAL void block_rows(block *blk, int64_t first) {
+    const wf_attention_args *a = blk->a;
+    blk->first = first;
+    blk->n = min64(ROWS, a->t - first);
+    blk->index = (a->start ? a->start[blk->b] : 0) + first;
+    blk->vectors = (int)((blk->n + WF_VL - 1) / WF_VL);
+    find_segments(blk);
+}
+
+/* ---- which keys ---- */
+
+/* Whether some pair of the tile may be allowed by segments; sets t->segments when not all are. */
+WF_LOCAL bool tile_segments(const block *blk, tile *t) {
+    const int64_t *s = blk->a->k_segments;
+    t->segments = false;
+    if (!s)
+        return true;
+    s += blk->b * blk->a->s + t->slot;
+    int64_t low = s[0], high = s[0];
+    for (int j = 1; j < t->n; j++) {
+        low = min64(low, s[j]);
+        high = max64(high, s[j]);
+    }
+    t->segments = low != high || blk->segment_min != blk->segment_max;
+    return low <= blk->segment_max && high >= blk->segment_min;
+}
+
+/* The rows low..high-1 that key j of the tile is visible to, segments aside. */
+WF_LOCAL void key_rows(const block *blk, tile *t, int j) {
+    const uint8_t *mask = blk->a->key_mask;
+    int64_t index = t->index + j, low = 0, high = blk->n;
+    if (index >= blk->prefix) {
+        low = min64(max64(index - blk->ahead - blk->index, 0), blk->n);
+        high = min64(max64(index + blk->behind + 1 - blk->index, 0), blk->n);
+    }
+    if (high < low || (mask && !mask[blk->b * blk->a->s + t->slot + j]))
+        low = high = 0;
+    t->low[j] = (int16_t)low;
+    t->high[j] = (int16_t)high;
+}
+
+WF_LOCAL void add_strip(const block *blk, tile *t, int key) {
+    strip s = {.key = key, .keys = t->n - key < STRIP ? t->n - key : STRIP, .v0 = blk->vectors};
+    for (int j = key; j < key + s.keys; j++) {
+        if (t->low[j] == t->high[j])
+            continue;
+        s.v0 = (int)min64(s.v0, t->low[j] / WF_VL);
+        s.v1 = (int)max64(s.v1, (t->high[j] + WF_VL - 1) / WF_VL);
+    }
+    if (s.v1 == 0)
+        return;
+    s.masked = t->segments;
+    for (int j = key; j < key + s.keys; j++)
+        s.masked |= t->low[j] > s.v0 * WF_VL || t->high[j] < min64(s.v1 * WF_VL, blk->n);
+    strip *last = t->n_strips ? &t->strips[t->n_strips - 1] : NULL;
+    if (last && last->key + last->keys == key && last->v0 == s.v0 && last->v1 == s.v1) {
+        last->keys += s.keys;
+        last->masked |= s.masked;
+    } else {
+        t->strips[t->n_strips++] = s;
+    }
+}
+
+/* Plans the tile of n keys at `slot`; false when no row sees any of them. */
+WF_LOCAL bool tile_plan(const block *blk, tile *t) {
+    const uint8_t *mask = blk->a->key_mask;
+    int64_t low = t->index, high = t->index + t->n - 1, last = blk->index + blk->n - 1;
+    if ((low - blk->ahead > last || high + blk->behind < blk->index) && low >= blk->prefix)
+        return false;
+    if (!tile_segments(blk, t))
+        return false;
+    bool whole = (high - blk->ahead <= blk->index && low + blk->behind >= last) || high < blk->prefix;
+    t->n_strips = 0;
+    if (whole && !t->segments && !(mask && memchr(mask + blk->b * blk->a->s + t->slot, 0, (size_t)t->n))) {
+        t->strips[t->n_strips++] = (strip){0, t->n, 0, blk->vectors, false};
+        return true;
+    }
+    for (int j = 0; j < t->n; j++)
+        key_rows(blk, t, j);
+    for (int key = 0; key < t->n; key += STRIP)
+        add_strip(blk, t, key);
+    return t->n_strips > 0;
+}
+
+/* The next tile that some row sees; tiles come in the order of slots. */
+WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
+    for (; c->run < blk->n_runs; c->run++, c->at = 0) {
+        const run *r = &blk->runs[c->run];
+        while (c->at < r->count) {
+            t->slot = r->slot + c->at;
+            t->index = r->index + c->at;
+            t->n = (int)min64(KEYS, r->count - c->at);
+            c->at += t->n;
+            if (tile_plan(blk, t))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* ---- scores ---- */
+
+/* The tile's rows of K (and V): where they lie, or converted into the scratch. */
+WF_LOCAL void tile_operands(const block *blk, tile *t) {
+    const wf_attention_args *a = blk->a;
+    t->k = (const float *)(const void *)blk->k.at + t->slot * blk->k.stride;
+    t->v = (const float *)(const void *)blk->v.at + t->slot * blk->v.stride;
+    t->k_stride = blk->k.stride;
+    t->v_stride = blk->v.stride;
+    if (a->type == WF_F32)
+        return;
+    view_read(blk->k, t->slot, t->n, a->key_dim, 1.0f, blk->m.k, blk->m.key_pad);
+    view_read(blk->v, t->slot, t->n, a->value_dim, 1.0f, blk->m.v, blk->m.value_pad);
+    t->k = blk->m.k;
+    t->v = blk->m.v;
+    t->k_stride = blk->m.key_pad;
+    t->v_stride = blk->m.value_pad;
+}
+
+/* Products of the tile's keys (or values) with the transposed rows: out[key][row], in the strips. */
+WF_LOCAL void tile_products(const tile *t, const float *keys, int64_t stride, const float *rows_t, int64_t depth, float *out) {
+    for (int i = 0; i < t->n_strips; i++) {
+        const strip *s = &t->strips[i];
+        int64_t row = s->v0 * WF_VL;
+        panel_run(&(panel){.c = out + s->key * ROWS + row, .ldc = ROWS, .a = keys + s->key * stride, .a_row = stride, .a_col = 1,
+                           .b = rows_t + row, .ldb = ROWS, .m = s->keys, .k = depth, .n = (s->v1 - s->v0) * WF_VL});
+    }
+}
+
+/* x[key][row] of every cell in the strips, in a body that may use j (key), v (vector of rows) and x (its address). */
+#define EACH_CELL(t, i, j, v, tile_, x, ...)                                                                                   \
+    for (int i = 0; i < (t)->n_strips; i++)                                                                                    \
+        for (int j = (t)->strips[i].key; j < (t)->strips[i].key + (t)->strips[i].keys; j++)                                    \
+            for (int v = (t)->strips[i].v0; v < (t)->strips[i].v1; v++) {                                                      \
+                float *x = (tile_) + j * ROWS + v * WF_VL;                                                                     \
+                __VA_ARGS__                                                                                                    \
+            }
+
+WF_INLINE vi lanes(void) {
+    vi lane;
+    for (int32_t i = 0; i < WF_VL; i++)
+        lane[i] = i;
+    return lane;
+}
+
+/* z = c tanh(z/c); its derivative 1 - tanh^2 goes to `slope` when that is wanted. */
+WF_LOCAL void soften(const block *blk, const tile *t, float *slope) {
+    const vf cap = vf_set(blk->a->softcap), inverse = vf_set(1.0f / blk->a->softcap);
+    EACH_CELL(t, i, j, v, blk->m.s, x, {
+        vf th = vf_tanh(vf_load(x) * inverse);
+        vf_store(x, th * cap);
+        if (slope)
+            vf_store(slope + j * ROWS + v * WF_VL, 1.0f - th * th);
+    })
+}
+
+WF_LOCAL void add_slopes(const block *blk, const tile *t) {
+    const vf slope = vf_set(-blk->a->slopes[blk->h]), lane = __builtin_convertvector(lanes(), vf);
+    EACH_CELL(t, i, j, v, blk->m.s, x, {
+        vf distance = lane + (float)(blk->index + v * WF_VL - (t->index + j));
+        vf_store(x, vf_fma(slope, vf_abs(distance), vf_load(x)));
+    })
+}
+
+WF_INLINE int64_t distance_entry(const block *blk, const tile *t, int64_t back) { /* of key index - row index = first pair's - back */
+    int64_t entry = blk->a->distance_zero + t->index - blk->index - back;
+    return min64(max64(entry, 0), blk->a->distances - 1);
+}
+
+/* The bias of a pair depends on i - j alone, -63..63 in a tile: those entries once, backwards, then vectors of them. */
+WF_LOCAL void add_distances(const block *blk, const tile *t) {
+    const float *table = blk->a->distance_bias + blk->h * blk->a->distances;
+    for (int64_t e = 0; e < KEYS + ROWS; e++)
+        blk->m.reversed[e] = table[distance_entry(blk, t, e - (KEYS - 1))];
+    EACH_CELL(t, i, j, v, blk->m.s, x, {
+        vf_store(x, vf_load(x) + vf_load(blk->m.reversed + KEYS - 1 - j + v * WF_VL));
+    })
+}
+
+/* A [row][key] piece of a [t, s] matrix into a transposed tile. */
+WF_LOCAL void load_transposed(const block *blk, const tile *t, const float *from, int64_t stride, float *to) {
+    view rows = {WF_F32, (char *)(uintptr_t)(from + blk->first * stride + t->slot), stride};
+    view_read(rows, 0, blk->n, t->n, 1.0f, blk->m.stage, KEYS);
+    vf_transpose_tile(to, ROWS, blk->m.stage, KEYS, blk->vectors * WF_VL, KEYS);
+}
+
+WF_LOCAL void add_bias(const block *blk, const tile *t) {
+    const wf_attention_args *a = blk->a;
+    load_transposed(blk, t, a->bias + blk->b * a->bias_batch + blk->h * a->bias_head, a->bias_row, blk->m.extra);
+    EACH_CELL(t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) + vf_load(blk->m.extra + j * ROWS + v * WF_VL)); })
+}
+
+WF_LOCAL void mask_strip(const block *blk, const tile *t, const strip *s) {
+    const vf hidden = vf_set(-INFINITY);
+    const int64_t *segments = t->segments ? blk->a->k_segments + blk->b * blk->a->s + t->slot : NULL;
+    for (int j = s->key; j < s->key + s->keys; j++)
+        for (int v = s->v0; v < s->v1; v++) {
+            float *x = blk->m.s + j * ROWS + v * WF_VL;
+            vi row = lanes() + v * WF_VL, ok = (row >= (int32_t)t->low[j]) & (row < (int32_t)t->high[j]);
+            if (segments) {
+                vi low, high;
+                memcpy(&low, blk->m.segment_low + v * WF_VL, sizeof low);
+                memcpy(&high, blk->m.segment_high + v * WF_VL, sizeof high);
+                ok &= (low == (int32_t)(uint32_t)segments[j]) & (high == (int32_t)(segments[j] >> 32));
+            }
+            vf_store(x, vf_select(ok, vf_load(x), hidden));
+        }
+}
+
+/* Logits of the tile into m.s, hidden pairs -INFINITY; cells outside the strips are not touched. */
+WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
+    const wf_attention_args *a = blk->a;
+    tile_operands(blk, t);
+    tile_products(t, t->k, t->k_stride, blk->m.q_t, a->key_dim, blk->m.s);
+    if (a->softcap > 0)
+        soften(blk, t, slope);
+    if (a->slopes)
+        add_slopes(blk, t);
+    if (a->distance_bias)
+        add_distances(blk, t);
+    if (a->bias)
+        add_bias(blk, t);
+    for (int i = 0; i < t->n_strips; i++)
+        if (t->strips[i].masked)
+            mask_strip(blk, t, &t->strips[i]);
+}
+
+/* e^x for x <= 0 (a little above is harmless), exactly 0 for -infinity; NaN stays. The polynomial of vf_exp. */
+WF_INLINE vf exp_score(vf x) {
+    const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to the nearest integer */
+#if defined(__AVX512F__)
+    vf c = vf_max(vf_set(-110.0f), x);
+#else
+    vf c = vf_max(vf_set(-87.33654f), x);
+#endif
+    vf biased = vf_fma(c, vf_set(1.44269504088896341f), magic), n = biased - magic;
+    vf r = vf_fma(n, vf_set(-0.693359375f), c);
+    r = vf_fma(n, vf_set(2.12194440e-4f), r);
+    vf p = vf_set(1.9875691500e-4f);
+    p = vf_fma(p, r, vf_set(1.3981999507e-3f));
+    p = vf_fma(p, r, vf_set(8.3334519073e-3f));
+    p = vf_fma(p, r, vf_set(4.1665795894e-2f));
+    p = vf_fma(p, r, vf_set(1.6666665459e-1f));
+    p = vf_fma(p, r, vf_set(5.0000001201e-1f));
+    p = vf_fma(p, r * r, r + 1.0f);
+#if defined(__AVX512F__)
+    return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+    p = (vf)((vi)p + ((vi)biased << 23)); /* magic's own bits leave the word */
+    return vf_select(x < -87.33654f, vf_set(0.0f), p);
+#endif
+}
+
+/* What dropout multiplies each probability by, 0 or 1/(1-rate), transposed into m.extra: rows of words, then a turn. */
+WF_LOCAL void tile_dropout(const block *blk, const tile *t) {
+    const wf_attention_args *a = blk->a;
+    const vf rate = vf_set(a->dropout), keep = vf_set(1.0f / (1.0f - a->dropout));
+    uint32_t words[KEYS + 2 * PHILOX_WORDS] = {0};
+    for (int64_t i = 0; i < blk->n; i++) {
+        uint64_t index = (uint64_t)(((blk->b * a->heads + blk->h) * a->t + blk->first + i) * a->s + t->slot);
+        int64_t skip = (int64_t)(index % 4);
+        for (int64_t w = 0; w < skip + t->n; w += PHILOX_WORDS)
+            philox_draw(a->rng, (index + (uint64_t)w) / 4, words + w);
+        for (int64_t j = 0; j < KEYS; j += WF_VL) {
+            vi bits;
+            memcpy(&bits, words + skip + j, sizeof bits);
+            vf uniform = __builtin_convertvector((bits >> 8) & 0xffffff, vf) * 0x1p-24f;
+            vf_store(blk->m.stage + i * KEYS + j, vf_select(uniform >= rate, keep, vf_set(0.0f)));
+        }
+    }
+    vf_transpose_tile(blk->m.extra, ROWS, blk->m.stage, KEYS, blk->vectors * WF_VL, KEYS);
+}
+
+/* A tile [key][row] into rows of a [t, s] matrix; 0 outside the strips. */
+WF_LOCAL void store_transposed(const block *blk, const tile *t, const float *from, float *to) {
+    memset(blk->m.stage, 0, WF_ATTENTION_TILE * sizeof(float));
+    EACH_CELL(t, i, j, v, blk->m.stage, x, { vf_store(x, vf_load(from + j * ROWS + v * WF_VL)); })
+    vf_transpose_tile(blk->m.extra, KEYS, blk->m.stage, ROWS, KEYS, ROWS);
+    view rows = {WF_F32, (char *)(to + blk->first * blk->a->s + t->slot), blk->a->s};
+    view_write(rows, 0, blk->n, t->n, 1.0f, blk->m.extra, KEYS);
+}
+#endif

@@ -1,0 +1,262 @@
+/* simd_attention.c - the forward of kernel F (Dao et al. 2022, arXiv 2205.14135, algorithm 1; the division by l once at the end
+ * is Dao 2023, arXiv 2307.08691, section 3.1). */
+#include "kernels/simd/attention_tile.h"
+#include "kernels/vec/fill.h"
+
+/* ---- many rows: tiles ---- */
+
+/* The running maximum m and sum l of every row take the tile in, s becomes e^(s-m), and the factor for what was summed before
+ * goes to `correction`. A row that has seen no key has m = -infinity; 0 stands for it inside the exponent. */
+static void online_softmax(const block *blk, const tile *t) {
+    for (int v = 0; v < blk->vectors; v++) {
+        float *column = blk->m.s + v * WF_VL;
+        vf before = vf_load(blk->m.m + v * WF_VL), max = before, sum = vf_set(0.0f);
+        for (int i = 0; i < t->n_strips; i++) {
+            const strip *s = &t->strips[i];
+            for (int j = s->key; j < s->key + s->keys && v >= s->v0 && v < s->v1; j++)
+                max = vf_max(max, vf_load(column + j * ROWS));
+        }
+        vf base = vf_select(max == -INFINITY, vf_set(0.0f), max);
+        for (int i = 0; i < t->n_strips; i++) {
+            const strip *s = &t->strips[i];
+            for (int j = s->key; j < s->key + s->keys && v >= s->v0 && v < s->v1; j++) {
+                vf p = exp_score(vf_load(column + j * ROWS) - base);
+                sum += p;
+                vf_store(column + j * ROWS, p);
+            }
+        }
+        vf correction = exp_score(before - base);
+        vf_store(blk->m.correction + v * WF_VL, correction);
+        vf_store(blk->m.l + v * WF_VL, vf_fma(vf_load(blk->m.l + v * WF_VL), correction, sum));
+        vf_store(blk->m.m + v * WF_VL, max);
+    }
+}
+
+static void rescale(const block *blk, float *o_t) {
+    for (int64_t c = 0; c < blk->a->value_dim; c++)
+        for (int v = 0; v < blk->vectors; v++) {
+            float *o = o_t + c * ROWS + v * WF_VL;
+            vf_store(o, vf_load(o) * vf_load(blk->m.correction + v * WF_VL));
+        }
+}
+
+/* o^T = o^T * correction + V^T p^T */
+static void add_values(const block *blk, const tile *t) {
+    bool whole = t->n_strips == 1 && t->strips[0].v0 == 0 && t->strips[0].v1 == blk->vectors;
+    if (!whole)
+        rescale(blk, blk->m.o_t);
+    for (int i = 0; i < t->n_strips; i++) {
+        const strip *s = &t->strips[i];
+        int64_t row = s->v0 * WF_VL;
+        panel_run(&(panel){.c = blk->m.o_t + row, .ldc = ROWS, .a = t->v + s->key * t->v_stride, .a_row = 1, .a_col = t->v_stride,
+                           .b = blk->m.s + s->key * ROWS + row, .ldb = ROWS, .m = blk->a->value_dim, .k = s->keys,
+                           .n = (s->v1 - s->v0) * WF_VL, .add = true, .scale = whole ? blk->m.correction : NULL});
+    }
+}
+
+/* The sink joins, o is divided by the sum; correction becomes the factor of each row and m its lse. */
+static void finish_rows(const block *blk) {
+    const vf none = vf_set(-INFINITY), zero = vf_set(0.0f);
+    for (int v = 0; v < blk->vectors; v++) {
+        vf m = vf_load(blk->m.m + v * WF_VL), l = vf_load(blk->m.l + v * WF_VL), factor = vf_set(1.0f);
+        vi empty = m == none;
+        if (blk->a->sinks) {
+            vf sink = vf_set(blk->a->sinks[blk->h]), max = vf_max(sink, m);
+            factor = exp_score(m - max);
+            l = vf_fma(l, factor, exp_score(sink - max));
+            m = max;
+        }
+        vf_store(blk->m.correction + v * WF_VL, vf_select(empty, zero, factor / l));
+        vf_store(blk->m.m + v * WF_VL, vf_select(empty, none, m + vf_log(l)));
+    }
+    float *lse = blk->a->lse + (blk->b * blk->a->heads + blk->h) * blk->a->t + blk->first;
+    memcpy(lse, blk->m.m, (size_t)blk->n * sizeof *lse);
+}
+
+static void store_rows(const block *blk) {
+    rescale(blk, blk->m.o_t);
+    vf_transpose_tile(blk->m.rows, blk->m.value_pad, blk->m.o_t, ROWS, blk->m.value_pad, blk->vectors * WF_VL);
+    view_write(blk->o, blk->first, blk->n, blk->a->value_dim, 1.0f, blk->m.rows, blk->m.value_pad);
+}
+
+/* p = e^(s-lse) once the lse is known: a second pass, only for who asks to see the probabilities. */
+static void store_probabilities(const block *blk) {
+    const wf_attention_args *a = blk->a;
+    float *probs = a->probs + (blk->b * a->heads + blk->h) * a->t * a->s;
+    memset(probs + blk->first * a->s, 0, (size_t)(blk->n * a->s) * sizeof *probs);
+    cursor c = {0};
+    for (tile t; next_tile(blk, &c, &t);) {
+        tile_scores(blk, &t, NULL);
+        EACH_CELL(&t, i, j, v, blk->m.s, x, {
+            vf lse = vf_load(blk->m.m + v * WF_VL);
+            vf_store(x, exp_score(vf_load(x) - vf_select(lse == -INFINITY, vf_set(0.0f), lse)));
+        })
+        store_transposed(blk, &t, blk->m.s, probs);
+    }
+}
+
+static void load_queries(const block *blk) {
+    const wf_attention_args *a = blk->a;
+    view_read(blk->q, blk->first, blk->n, a->key_dim, a->scale, blk->m.rows, blk->m.key_pad);
+}
+
+static void forward_tiles(const block *blk) {
+    const wf_attention_args *a = blk->a;
+    load_queries(blk);
+    vf_transpose_tile(blk->m.q_t, ROWS, blk->m.rows, blk->m.key_pad, blk->vectors * WF_VL, blk->m.key_pad);
+    memset(blk->m.o_t, 0, (size_t)(blk->m.value_pad * ROWS) * sizeof(float));
+    for (int v = 0; v < blk->vectors; v++) {
+        vf_store(blk->m.m + v * WF_VL, vf_set(-INFINITY));
+        vf_store(blk->m.l + v * WF_VL, vf_set(0.0f));
+    }
+    cursor c = {0};
+    for (tile t; next_tile(blk, &c, &t);) {
+        tile_scores(blk, &t, NULL);
+        online_softmax(blk, &t);
+        if (a->dropout > 0) {
+            tile_dropout(blk, &t);
+            EACH_CELL(&t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) * vf_load(blk->m.extra + j * ROWS + v * WF_VL)); })
+        }
+        add_values(blk, &t);
+    }
+    finish_rows(blk);
+    store_rows(blk);
+    if (a->probs)
+        store_probabilities(blk);
+}
+
+/* ---- few rows (decoding): K and V are read once, where they lie, with channels along the lanes ---- */
+
+WF_INLINE vf take(bool bf16, const char *row, int64_t c, int64_t m) {
+    return bf16 ? vtake_bf16((const uint16_t *)(const void *)row + c, m) : vtake((const float *)(const void *)row + c, m);
+}
+
+/* s[j] = q . k_j for the keys of a tile. */
+WF_INLINE void row_products(const block *blk, const tile *t, const float *q, float *s, const bool bf16) {
+    const int64_t size = bf16 ? 2 : 4, stride = blk->k.stride * size, dim = blk->a->key_dim;
+    const char *k = blk->k.at + t->slot * stride;
+    for (int j = 0; j < t->n; j++, k += stride) {
+        vf sum0 = vf_set(0.0f), sum1 = sum0;
+        int64_t d = 0;
+        for (; d + 2 * WF_VL <= dim; d += 2 * WF_VL) {
+            sum0 = vf_fma(vf_load(q + d), take(bf16, k, d, WF_VL), sum0);
+            sum1 = vf_fma(vf_load(q + d + WF_VL), take(bf16, k, d + WF_VL, WF_VL), sum1);
+        }
+        for (; d < dim; d += WF_VL)
+            sum0 = vf_fma(vf_load(q + d), take(bf16, k, d, min64(WF_VL, dim - d)), sum0);
+        s[j] = vf_sum(sum0 + sum1);
+    }
+}
+
+/* o = o*correction + sum_j p_j v_j, four vectors of channels at a time. */
+WF_INLINE void row_values(const block *blk, const tile *t, const float *p, float correction, float *o, const bool bf16) {
+    const int64_t size = bf16 ? 2 : 4, stride = blk->v.stride * size, dim = blk->a->value_dim;
+    const char *first = blk->v.at + t->slot * stride;
+    int64_t c = 0;
+    for (; c + 4 * WF_VL <= dim; c += 4 * WF_VL) {
+        vf sum[4];
+        for (int x = 0; x < 4; x++)
+            sum[x] = vf_load(o + c + x * WF_VL) * correction;
+        const char *v = first;
+        for (int j = 0; j < t->n; j++, v += stride)
+            for (int x = 0; x < 4; x++)
+                sum[x] = vf_fma(vf_set(p[j]), take(bf16, v, c + x * WF_VL, WF_VL), sum[x]);
+        for (int x = 0; x < 4; x++)
+            vf_store(o + c + x * WF_VL, sum[x]);
+    }
+    for (; c < dim; c += WF_VL) {
+        vf sum = vf_load(o + c) * correction;
+        const char *v = first;
+        for (int j = 0; j < t->n; j++, v += stride)
+            sum = vf_fma(vf_set(p[j]), take(bf16, v, c, min64(WF_VL, dim - c)), sum);
+        vf_store(o + c, sum);
+    }
+}
+
+static bool shaped(const wf_attention_args *a) { return a->softcap > 0 || a->slopes || a->distance_bias || a->bias; }
+
+/* What tile_scores does to a score, for row i of the block. */
+static void shape_row(const block *blk, const tile *t, int64_t i, float *s) {
+    const wf_attention_args *a = blk->a;
+    if (a->softcap > 0)
+        for (int j = 0; j < t->n; j += WF_VL)
+            vf_store(s + j, vf_tanh(vf_load(s + j) * (1.0f / a->softcap)) * a->softcap);
+    for (int j = 0; j < t->n; j++) {
+        int64_t distance = t->index + j - blk->index - i;
+        if (a->slopes)
+            s[j] -= a->slopes[blk->h] * fabsf((float)distance);
+        if (a->distance_bias)
+            s[j] += a->distance_bias[blk->h * a->distances + distance_entry(blk, t, i - j)];
+        if (a->bias)
+            s[j] += a->bias[blk->b * a->bias_batch + blk->h * a->bias_head + (blk->first + i) * a->bias_row + t->slot + j];
+    }
+}
+
+static void mask_row(const block *blk, const tile *t, int64_t i, float *s) {
+    const wf_attention_args *a = blk->a;
+    for (int j = 0; j < t->n; j++)
+        if (i < t->low[j] || i >= t->high[j] ||
+            (t->segments && a->q_segments[blk->b * a->t + blk->first + i] != a->k_segments[blk->b * a->s + t->slot + j]))
+            s[j] = -INFINITY;
+}
+
+static void forward_row(const block *blk, const tile *t, int64_t i) {
+    const wf_attention_args *a = blk->a;
+    const float *q = blk->m.rows + i * blk->m.key_pad;
+    float *o = blk->m.rows_t + i * blk->m.value_pad, *s = blk->m.s;
+    bool bf16 = a->type == WF_BF16, masked = t->n_strips != 1 || t->strips[0].masked || t->strips[0].keys != t->n;
+    if (bf16)
+        row_products(blk, t, q, s, true);
+    else
+        row_products(blk, t, q, s, false);
+    if (shaped(a))
+        shape_row(blk, t, i, s);
+    if (masked)
+        mask_row(blk, t, i, s);
+    for (int j = t->n; j % WF_VL; j++)
+        s[j] = -INFINITY;
+    vf maxima = vf_load(s), sum = vf_set(0.0f);
+    for (int j = WF_VL; j < t->n; j += WF_VL)
+        maxima = vf_max(maxima, vf_load(s + j));
+    float max = fmaxf(blk->m.m[i], vf_hmax(maxima)), base = max == -INFINITY ? 0.0f : max;
+    for (int j = 0; j < t->n; j += WF_VL) {
+        vf p = exp_score(vf_load(s + j) - base);
+        sum += p;
+        vf_store(s + j, p);
+    }
+    float correction = exp_score(vf_set(blk->m.m[i] - base))[0];
+    blk->m.l[i] = blk->m.l[i] * correction + vf_sum(sum);
+    blk->m.m[i] = max;
+    if (bf16)
+        row_values(blk, t, s, correction, o, true);
+    else
+        row_values(blk, t, s, correction, o, false);
+}
+
+static void forward_few(const block *blk) {
+    load_queries(blk);
+    for (int64_t i = 0; i < blk->vectors * WF_VL; i++) {
+        blk->m.m[i] = -INFINITY;
+        blk->m.l[i] = 0;
+    }
+    memset(blk->m.rows_t, 0, (size_t)(blk->n * blk->m.value_pad) * sizeof(float));
+    cursor c = {0};
+    for (tile t; next_tile(blk, &c, &t);)
+        for (int64_t i = 0; i < blk->n; i++)
+            forward_row(blk, &t, i);
+    finish_rows(blk);
+    for (int64_t i = 0; i < blk->n; i++)
+        view_write(blk->o, blk->first + i, 1, blk->a->value_dim, blk->m.correction[i], blk->m.rows_t + i * blk->m.value_pad,
+                   blk->m.value_pad);
+}
+
+static void attention(const wf_attention_args *a, int64_t batch, int64_t head, int64_t block_, void *scratch) {
+    block blk = block_open(a, batch, head, false, scratch);
+    block_rows(&blk, block_ * ROWS);
+    if (blk.n * 4 <= WF_VL && !a->probs && a->dropout == 0)
+        forward_few(&blk);
+    else
+        forward_tiles(&blk);
+}
+
+WF_FILL(attention) { k->attention = attention; }
