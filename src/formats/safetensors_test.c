@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/reader.h"
 #include "support/fail_mem.h"
 #include "support/test.h"
@@ -232,9 +233,79 @@ static void test_no_memory(void **state) {
     rmdir(folder);
 }
 
+/* ---- the fixtures of WEFT_FIXTURES ---- */
+
+static weft_status open_one(wf_arena *arena, const char *folder, const char *name, wf_safetensors **out, weft_error *err) {
+    return wf_safetensors_open(mem, wf_path_join(arena, folder, name), out, err);
+}
+
+static void check_malformed(wf_arena *arena, const char *folder) {
+    wf_json *manifest;
+    if (wf_json_parse_file(arena, wf_path_join(arena, folder, "manifest.json"), &manifest, NULL) != WEFT_OK)
+        return;
+    for (const wf_json *j = manifest->child; j; j = j->next) {
+        const char *name = wf_json_text(j, "file", ""), *expect = wf_json_text(j, "expect", "");
+        wf_safetensors *file = NULL;
+        weft_error err = {0};
+        weft_status status = open_one(arena, folder, name, &file, &err);
+        if (!wf_streq(expect, "any") && status != (wf_streq(expect, "accept") ? WEFT_OK : WEFT_BAD_INPUT))
+            fail_msg("%s should be: %s, but: %d %s", name, expect, status, err.message);
+        wf_safetensors_free(file);
+    }
+    print_message("%zu files of the manifest\n", manifest->count);
+}
+
+static void check_tensor(const char *file, const wf_stored_tensor *t, const wf_json *j) {
+    const char *hex = wf_json_text(j, "hex", "");
+    const wf_json *shape = wf_json_get(j, "shape");
+    if (!t || !wf_streq(t->dtype, wf_json_text(j, "dtype", "")) || (size_t)t->rank != shape->count ||
+        strlen(hex) != 2 * t->size)
+        fail_msg("%s: \"%s\" differs", file, j->key);
+    for (int i = 0; i < t->rank; i++)
+        assert_int_equal(t->dims[i], wf_json_at(shape, (size_t)i)->integer);
+    for (size_t i = 0; i < t->size; i++) {
+        char byte[3];
+        snprintf(byte, sizeof byte, "%02x", ((const uint8_t *)t->data)[i]);
+        assert_memory_equal(byte, hex + 2 * i, 2);
+    }
+}
+
+static void check_valid(wf_arena *arena, const char *folder) {
+    wf_json *expected;
+    if (wf_json_parse_file(arena, wf_path_join(arena, folder, "expected.json"), &expected, NULL) != WEFT_OK)
+        return;
+    for (const wf_json *j = expected->child; j; j = j->next) {
+        const char *name = wf_json_text(j, "file", "");
+        const wf_json *stored = wf_json_get(j, "tensors"), *texts = wf_json_get(j, "metadata");
+        wf_safetensors *file;
+        weft_error err = {0};
+        if (open_one(arena, folder, name, &file, &err) != WEFT_OK)
+            fail_msg("%s", err.message);
+        assert_int_equal(wf_safetensors_count(file), stored->count);
+        for (const wf_json *t = stored->child; t; t = t->next)
+            check_tensor(name, wf_safetensors_find(file, t->key), t);
+        for (const wf_json *m = texts ? texts->child : NULL; m; m = m->next)
+            assert_string_equal(wf_safetensors_text(file, m->key), m->string);
+        wf_safetensors_free(file);
+    }
+}
+
+static void test_fixtures(void **state) {
+    const char *root = getenv("WEFT_FIXTURES");
+    wf_arena arena;
+    wf_arena_init(&arena, mem, 0);
+    if (root) {
+        check_malformed(&arena, wf_path_join(&arena, root, "safetensors/malformed"));
+        check_valid(&arena, wf_path_join(&arena, root, "safetensors/valid"));
+    } else {
+        print_message("skipped: no safetensors fixtures (WEFT_FIXTURES)\n");
+    }
+    wf_arena_free(&arena);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reading), cmocka_unit_test(test_table),
-                                       cmocka_unit_test(test_lengths), cmocka_unit_test(test_writing),
-                                       cmocka_unit_test(test_no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reading),   cmocka_unit_test(test_table),
+                                       cmocka_unit_test(test_lengths),   cmocka_unit_test(test_writing),
+                                       cmocka_unit_test(test_no_memory), cmocka_unit_test(test_fixtures)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

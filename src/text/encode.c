@@ -124,11 +124,7 @@ static weft_status split_added(wf_encoder *e, const wf_matcher *matcher, wf_piec
 
 /* ---- a text ---- */
 
-static weft_status pretokenize(wf_encoder *e, wf_piece piece) {
-    WF_CHECK(piece.length <= WF_PIECE_MAX, e->err, WEFT_BAD_INPUT, "a text of %zu bytes; the limit is %d", piece.length,
-             WF_PIECE_MAX);
-    return wf_encoder_next(e, -1, piece);
-}
+static weft_status pretokenize(wf_encoder *e, wf_piece piece) { return wf_encoder_next(e, -1, piece); }
 
 static weft_status normalize(wf_encoder *e, wf_piece piece) {
     for (int i = 0, target = 0; i < e->tok->n_normalizers; i++) {
