@@ -82,7 +82,7 @@ static int open_and_run(cli_run *run, int threads) {
 }
 
 static int run_command(const cli_command *command, int argc, char **argv) {
-    cli_run run = {.command = command, .terminal = isatty(2) != 0};
+    cli_run run = {.command = command, .terminal = isatty(2) != 0, .argv = argv, .argc = argc};
     cli_buffer json = {0};
     int threads = 0, code = WEFT_USAGE;
     bool help = false;
