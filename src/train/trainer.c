@@ -211,8 +211,8 @@ static weft_status accumulate(wf_trainer *t, const wf_train_batch *batches, wf_s
 weft_status wf_trainer_step(wf_trainer *t, const wf_train_batch *batches, wf_step_result *out, weft_error *err) {
     WF_TRY(accumulate(t, batches, out, err));
     out->grad_norm = wf_clip_norm(t->clip, 2.0);
-    WF_CHECK(isfinite(out->loss), err, WEFT_FAILURE, "the loss is not a number at step %lld", (long long)t->steps);
-    WF_CHECK(isfinite(out->grad_norm), err, WEFT_FAILURE, "the gradient is not a number at step %lld", (long long)t->steps);
+    WF_CHECK(isfinite(out->loss), err, WEFT_FAILURE, "the loss is not a number at step %lld", (long long)t->steps + 1);
+    WF_CHECK(isfinite(out->grad_norm), err, WEFT_FAILURE, "the gradient is not a number at step %lld", (long long)t->steps + 1);
     double multiplier = wf_schedule_at(&t->schedule, t->steps), scale = t->options.clip > 0 ? wf_clip_scale(out->grad_norm, t->options.clip) : 1.0;
     out->lr = wf_optimizer_step(t->optimizer, multiplier, scale);
     if (t->fallback)
