@@ -21,7 +21,7 @@ static weft_status read_norm(reader *r, const wf_json *j, const char *what, wf_n
     for (int i = 0; i < 3; i++)
         found = wf_streq(kinds[i], kind) ? i : found;
     if (found < 0)
-        wf_option_fail(&o, j, "norm kind is none, rms or layer, not '%s'", kind);
+        wf_option_fail(&o, j, "kind is none, rms or layer, not '%s'", kind);
     *out = (wf_norm_spec){.kind = found < 0 ? WF_NORM_NONE : (wf_norm_kind)found};
     out->eps = (float)wf_option_float(&o, "eps", found == WF_NORM_LAYER ? 1e-5 : 1e-6, 0.0, 1.0);
     out->offset = (float)wf_option_float(&o, "offset", 0.0, -1e6, 1e6);
@@ -118,15 +118,17 @@ static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) 
     b->residual_scale = (float)wf_option_float(o, "residual_scale", (double)b->residual_scale, -1e6, 1e6);
     b->dropout = (float)wf_option_float(o, "dropout", (double)b->dropout, 0.0, 0.99);
     b->attention_dropout = (float)wf_option_float(o, "attention_dropout", (double)b->attention_dropout, 0.0, 0.99);
-    b->share = (int)wf_option_int(o, "share", b->share, -1, index - 1);
+    b->share = (int)wf_option_int(o, "share", b->share, -1, INT32_MAX);
+    if (b->share >= index)
+        wf_option_fail(o, wf_json_get(o->object, "share"), "'share' must be the number of an earlier block, not %d", b->share);
     return o->status;
 }
 
 static weft_status read_block(reader *r, int64_t index, const wf_json *own, const wf_json *common) {
     wf_block_spec *b = &r->spec->blocks[index];
     char *what = wf_arena_printf(r->arena, "block %lld", (long long)index), *mixer = wf_arena_printf(r->arena, "block %lld mixer", (long long)index);
-    char *channel = wf_arena_printf(r->arena, "block %lld channel", (long long)index);
-    if (!what || !mixer || !channel)
+    char *channel = wf_arena_printf(r->arena, "block %lld channel", (long long)index), *norm = wf_arena_printf(r->arena, "block %lld norm", (long long)index);
+    if (!what || !mixer || !channel || !norm)
         return wf_fail_memory(r->err);
     wf_options all = wf_options_open(common, "block", block_words, r->err), one = wf_options_open(own, what, block_words, r->err);
     *b = (wf_block_spec){.residual_scale = 1.0f, .share = -1};
@@ -139,7 +141,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     WF_CHECK(!w || w->kind == WF_JSON_STRING, r->err, WEFT_USAGE, "%s: 'wiring' must be a string", what);
     WF_TRY(find_wiring(w, w ? w->string : "pre", what, &b->wiring, r->err));
     for (int i = 0; i < b->wiring->norms; i++)
-        WF_TRY(read_norm(r, either(own, common, "norm"), what, &b->norm[i]));
+        WF_TRY(read_norm(r, either(own, common, "norm"), norm, &b->norm[i]));
     WF_TRY(read_row(r, m, mixer, false, &b->mixer));
     return c && c->kind != WF_JSON_NULL ? read_row(r, c, channel, true, &b->channel) : WEFT_OK;
 }
