@@ -59,31 +59,62 @@ WF_LOCAL view view_of(wf_dtype type, const void *base, wf_strides s, int64_t b, 
     return (view){type, (char *)(uintptr_t)base + (b * s.batch + h * s.head) * size, s.token};
 }
 
-/* Rows first..first+n-1 as fp32 times scale; padded with zeros to pad columns and whole vectors of rows. */
-WF_LOCAL void view_read(view from, int64_t first, int64_t n, int64_t columns, float scale, float *to, int64_t pad) {
-    for (int64_t i = 0; i < n; i++) {
-        const float *f = (const float *)(const void *)from.at + (first + i) * from.stride;
-        const uint16_t *h = (const uint16_t *)(const void *)from.at + (first + i) * from.stride;
-        if (from.type == WF_BF16)
-            WF_ROW(c, m, columns, vf_store(to + i * pad + c, vtake_bf16(h + c, m) * scale););
-        else
-            WF_ROW(c, m, columns, vf_store(to + i * pad + c, vtake(f + c, m) * scale););
-        for (int64_t c = (columns + WF_VL - 1) / WF_VL * WF_VL; c < pad; c++)
-            to[i * pad + c] = 0;
-    }
-    for (int64_t i = n * pad; i < (n + WF_VL - 1) / WF_VL * WF_VL * pad; i++)
-        to[i] = 0;
+WF_INLINE vf view_take(view from, int64_t row, int64_t c, int64_t m) {
+    if (from.type == WF_BF16)
+        return vtake_bf16((const uint16_t *)(const void *)from.at + row * from.stride + c, m);
+    return vtake((const float *)(const void *)from.at + row * from.stride + c, m);
 }
 
-WF_LOCAL void view_write(view to, int64_t first, int64_t n, int64_t columns, float scale, const float *from, int64_t pad) {
-    for (int64_t i = 0; i < n; i++) {
-        float *f = (float *)(void *)to.at + (first + i) * to.stride;
-        uint16_t *h = (uint16_t *)(void *)to.at + (first + i) * to.stride;
-        if (to.type == WF_BF16)
-            WF_ROW(c, m, columns, vput_bf16(h + c, vf_load(from + i * pad + c) * scale, m););
-        else
-            WF_ROW(c, m, columns, vput(f + c, vf_load(from + i * pad + c) * scale, m););
-    }
+WF_INLINE void view_put(view to, int64_t row, int64_t c, vf x, int64_t m) {
+    if (to.type == WF_BF16)
+        vput_bf16((uint16_t *)(void *)to.at + row * to.stride + c, x, m);
+    else
+        vput((float *)(void *)to.at + row * to.stride + c, x, m);
+}
+
+/* Rows first..first+n-1 as fp32, in vectors: columns up to a whole vector are 0. */
+WF_LOCAL void view_read(view from, int64_t first, int64_t n, int64_t columns, float *to, int64_t pad) {
+    for (int64_t i = 0; i < n; i++)
+        WF_ROW(c, m, columns, vf_store(to + i * pad + c, view_take(from, first + i, c, m)););
+}
+
+/* The same rows times scale with rows along the lanes, to_t[column][row], in whole vectors both ways; and, when `to` is not
+ * NULL, as they are. */
+WF_LOCAL void view_turn(view from, int64_t first, int64_t n, int64_t columns, float scale, float *to, int64_t pad, float *to_t) {
+    for (int64_t i = 0; i < n; i += WF_VL)
+        for (int64_t c = 0; c < columns; c += WF_VL) {
+            int64_t m = columns - c < WF_VL ? columns - c : WF_VL;
+            vf r[WF_VL];
+            for (int64_t x = 0; x < WF_VL; x++)
+                r[x] = i + x < n ? view_take(from, first + i + x, c, m) * scale : vf_set(0.0f);
+            for (int64_t x = 0; to && x < WF_VL; x++)
+                vf_store(to + (i + x) * pad + c, r[x]);
+            vf_transpose(r);
+            for (int64_t x = 0; x < WF_VL; x++)
+                vf_store(to_t + (c + x) * ROWS + i, r[x]);
+        }
+}
+
+/* Back: rows first..first+n-1 from from_t[column][row], row i times factor[i]. */
+WF_LOCAL void view_turn_back(view to, int64_t first, int64_t n, int64_t columns, const float *factor, const float *from_t) {
+    for (int64_t i = 0; i < n; i += WF_VL)
+        for (int64_t c = 0; c < columns; c += WF_VL) {
+            int64_t m = columns - c < WF_VL ? columns - c : WF_VL;
+            vf r[WF_VL], f = vf_load(factor + i);
+            for (int64_t x = 0; x < WF_VL; x++)
+                r[x] = vf_load(from_t + (c + x) * ROWS + i) * f;
+            vf_transpose(r);
+            for (int64_t x = 0; x < WF_VL && i + x < n; x++)
+                view_put(to, first + i + x, c, r[x], m);
+        }
+}
+
+/* Rows lie far apart in memory, which hides them from the processor's own prefetching. */
+WF_LOCAL void prefetch_rows(view from, int64_t first, int64_t n, int64_t columns) {
+    const int64_t size = from.type == WF_BF16 ? 2 : 4;
+    for (int64_t i = first; i < first + n; i++)
+        for (int64_t c = 0; c < columns * size; c += 64)
+            __builtin_prefetch(from.at + i * from.stride * size + c, 0, 2);
 }
 
 /* A ring is one run, or two where its newest token wraps. Slots beyond the tokens are in none. */
@@ -214,7 +245,7 @@ WF_LOCAL bool tile_plan(const block *blk, tile *t) {
     return t->n_strips > 0;
 }
 
-/* The next tile that some row sees; tiles come in the order of slots. */
+/* The next tile that some row sees; tiles come in the order of slots. What follows it is on its way to the cache. */
 WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
     for (; c->run < blk->n_runs; c->run++, c->at = 0) {
         const run *r = &blk->runs[c->run];
@@ -223,8 +254,11 @@ WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
             t->index = r->index + c->at;
             t->n = (int)min64(KEYS, r->count - c->at);
             c->at += t->n;
-            if (tile_plan(blk, t))
-                return true;
+            if (!tile_plan(blk, t))
+                continue;
+            prefetch_rows(blk->k, t->slot + t->n, min64(KEYS, r->count - c->at), blk->a->key_dim);
+            prefetch_rows(blk->v, t->slot + t->n, min64(KEYS, r->count - c->at), blk->a->value_dim);
+            return true;
         }
     }
     return false;
@@ -241,8 +275,8 @@ WF_LOCAL void tile_operands(const block *blk, tile *t) {
     t->v_stride = blk->v.stride;
     if (a->type == WF_F32)
         return;
-    view_read(blk->k, t->slot, t->n, a->key_dim, 1.0f, blk->m.k, blk->m.key_pad);
-    view_read(blk->v, t->slot, t->n, a->value_dim, 1.0f, blk->m.v, blk->m.value_pad);
+    view_read(blk->k, t->slot, t->n, a->key_dim, blk->m.k, blk->m.key_pad);
+    view_read(blk->v, t->slot, t->n, a->value_dim, blk->m.v, blk->m.value_pad);
     t->k = blk->m.k;
     t->v = blk->m.v;
     t->k_stride = blk->m.key_pad;
@@ -312,8 +346,7 @@ WF_LOCAL void add_distances(const block *blk, const tile *t) {
 /* A [row][key] piece of a [t, s] matrix into a transposed tile. */
 WF_LOCAL void load_transposed(const block *blk, const tile *t, const float *from, int64_t stride, float *to) {
     view rows = {WF_F32, (char *)(uintptr_t)(from + blk->first * stride + t->slot), stride};
-    view_read(rows, 0, blk->n, t->n, 1.0f, blk->m.stage, KEYS);
-    vf_transpose_tile(to, ROWS, blk->m.stage, KEYS, blk->vectors * WF_VL, KEYS);
+    view_turn(rows, 0, blk->n, t->n, 1.0f, NULL, 0, to);
 }
 
 WF_LOCAL void add_bias(const block *blk, const tile *t) {
@@ -327,6 +360,8 @@ WF_LOCAL void mask_strip(const block *blk, const tile *t, const strip *s) {
     const int64_t *segments = t->segments ? blk->a->k_segments + blk->b * blk->a->s + t->slot : NULL;
     for (int j = s->key; j < s->key + s->keys; j++)
         for (int v = s->v0; v < s->v1; v++) {
+            if (!segments && t->low[j] <= v * WF_VL && t->high[j] >= (v + 1) * WF_VL)
+                continue;
             float *x = blk->m.s + j * ROWS + v * WF_VL;
             vi row = lanes() + v * WF_VL, ok = (row >= (int32_t)t->low[j]) & (row < (int32_t)t->high[j]);
             if (segments) {
@@ -360,11 +395,8 @@ WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
 /* e^x for x <= 0 (a little above is harmless), exactly 0 for -infinity; NaN stays. The polynomial of vf_exp. */
 WF_INLINE vf exp_score(vf x) {
     const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to the nearest integer */
-#if defined(__AVX512F__)
-    vf c = vf_max(vf_set(-110.0f), x);
-#else
-    vf c = vf_max(vf_set(-87.33654f), x);
-#endif
+    const vf lowest = vf_set(-87.33654f); /* e^lowest is the least normal number: no denormals, they cost 100 cycles */
+    vf c = vf_max(lowest, x);
     vf biased = vf_fma(c, vf_set(1.44269504088896341f), magic), n = biased - magic;
     vf r = vf_fma(n, vf_set(-0.693359375f), c);
     r = vf_fma(n, vf_set(2.12194440e-4f), r);
@@ -376,10 +408,10 @@ WF_INLINE vf exp_score(vf x) {
     p = vf_fma(p, r, vf_set(5.0000001201e-1f));
     p = vf_fma(p, r * r, r + 1.0f);
 #if defined(__AVX512F__)
-    return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+    return (vf)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)x, (__m512)lowest, _CMP_NLT_UQ), (__m512)p, (__m512)n);
 #else
     p = (vf)((vi)p + ((vi)biased << 23)); /* magic's own bits leave the word */
-    return vf_select(x < -87.33654f, vf_set(0.0f), p);
+    return vf_select(x < lowest, vf_set(0.0f), p);
 #endif
 }
 
@@ -407,8 +439,9 @@ WF_LOCAL void tile_dropout(const block *blk, const tile *t) {
 WF_LOCAL void store_transposed(const block *blk, const tile *t, const float *from, float *to) {
     memset(blk->m.stage, 0, WF_ATTENTION_TILE * sizeof(float));
     EACH_CELL(t, i, j, v, blk->m.stage, x, { vf_store(x, vf_load(from + j * ROWS + v * WF_VL)); })
-    vf_transpose_tile(blk->m.extra, KEYS, blk->m.stage, ROWS, KEYS, ROWS);
+    for (int v = 0; v < blk->vectors; v++)
+        vf_store(blk->m.l + v * WF_VL, vf_set(1.0f));
     view rows = {WF_F32, (char *)(to + blk->first * blk->a->s + t->slot), blk->a->s};
-    view_write(rows, 0, blk->n, t->n, 1.0f, blk->m.extra, KEYS);
+    view_turn_back(rows, 0, blk->n, t->n, blk->m.l, blk->m.stage);
 }
 #endif

@@ -10,20 +10,16 @@ typedef struct head { /* where this head's gradients go */
     double sink;
 } head;
 
-static void transposed_rows(const block *blk, const float *rows, int64_t pad, float *rows_t) {
-    vf_transpose_tile(rows_t, ROWS, rows, pad, blk->vectors * WF_VL, pad);
-}
-
 /* delta = rowsum(do * o) - dL/dlse, so that dS = P * (dP - delta) (ibid. eq. 4). */
 static void row_deltas(const block *blk) {
     const wf_attention_args *a = blk->a;
-    view_read(blk->o, blk->first, blk->n, a->value_dim, 1.0f, blk->m.rows, blk->m.value_pad);
     const float *d_lse = a->d_lse ? a->d_lse + (blk->b * a->heads + blk->h) * a->t + blk->first : NULL;
-    for (int64_t i = 0; i < blk->vectors * WF_VL; i++) {
+    for (int64_t i = 0; i < blk->vectors * WF_VL; i++)
+        blk->m.delta[i] = 0;
+    for (int64_t i = 0; i < blk->n; i++) {
         vf sum = vf_set(0.0f);
-        for (int64_t c = 0; c < blk->m.value_pad && i < blk->n; c += WF_VL)
-            sum = vf_fma(vf_load(blk->m.rows + i * blk->m.value_pad + c), vf_load(blk->m.do_n + i * blk->m.value_pad + c), sum);
-        blk->m.delta[i] = vf_sum(sum) - (d_lse && i < blk->n ? d_lse[i] : 0.0f);
+        WF_ROW(c, m, a->value_dim, sum = vf_fma(view_take(blk->o, blk->first + i, c, m), vf_load(blk->m.do_n + i * blk->m.value_pad + c), sum););
+        blk->m.delta[i] = vf_sum(sum) - (d_lse ? d_lse[i] : 0.0f);
     }
 }
 
@@ -40,10 +36,8 @@ static void row_lses(const block *blk, head *hd) {
 
 static void load_block(const block *blk, head *hd) {
     const wf_attention_args *a = blk->a;
-    view_read(blk->q, blk->first, blk->n, a->key_dim, a->scale, blk->m.q_n, blk->m.key_pad);
-    view_read(hd->dout, blk->first, blk->n, a->value_dim, 1.0f, blk->m.do_n, blk->m.value_pad);
-    transposed_rows(blk, blk->m.q_n, blk->m.key_pad, blk->m.q_t);
-    transposed_rows(blk, blk->m.do_n, blk->m.value_pad, blk->m.do_t);
+    view_turn(blk->q, blk->first, blk->n, a->key_dim, a->scale, blk->m.q_n, blk->m.key_pad, blk->m.q_t);
+    view_turn(hd->dout, blk->first, blk->n, a->value_dim, 1.0f, blk->m.do_n, blk->m.value_pad, blk->m.do_t);
     memset(blk->m.dq_t, 0, (size_t)(blk->m.key_pad * ROWS) * sizeof(float));
     row_deltas(blk);
     row_lses(blk, hd);
@@ -150,8 +144,9 @@ static void back_block(const block *blk, head *hd) {
     cursor c = {0};
     for (tile t; next_tile(blk, &c, &t);)
         back_tile(blk, &t, hd);
-    vf_transpose_tile(blk->m.rows, blk->m.key_pad, blk->m.dq_t, ROWS, blk->m.key_pad, blk->vectors * WF_VL);
-    view_write(hd->dq, blk->first, blk->n, a->key_dim, a->scale, blk->m.rows, blk->m.key_pad);
+    for (int v = 0; v < blk->vectors; v++)
+        vf_store(blk->m.correction + v * WF_VL, vf_set(a->scale));
+    view_turn_back(hd->dq, blk->first, blk->n, a->key_dim, blk->m.correction, blk->m.dq_t);
 }
 
 static void attention_back(const wf_attention_args *a, int64_t batch, int64_t head_, void *scratch) {
