@@ -41,6 +41,7 @@ typedef struct strip { int key, keys, v0, v1; bool masked; } strip;
 
 typedef struct tile {
     int64_t slot, index; /* of its first key */
+    int64_t following;   /* keys of the tile after it: they are prefetched while this one is worked on */
     int n, n_strips;
     bool segments;       /* rows and keys of several segments meet */
     strip strips[STRIPS];
@@ -110,11 +111,17 @@ WF_LOCAL void view_turn_back(view to, int64_t first, int64_t n, int64_t columns,
 }
 
 /* Rows lie far apart in memory, which hides them from the processor's own prefetching. */
-WF_LOCAL void prefetch_rows(view from, int64_t first, int64_t n, int64_t columns) {
+WF_LOCAL panel_ahead view_ahead(view from, int64_t first, int64_t n, int64_t columns) {
     const int64_t size = from.type == WF_BF16 ? 2 : 4;
-    for (int64_t i = first; i < first + n; i++)
-        for (int64_t c = 0; c < columns * size; c += 64)
-            __builtin_prefetch(from.at + i * from.stride * size + c, 0, 2);
+    return (panel_ahead){from.at + first * from.stride * size, from.stride * size, columns * size, n};
+}
+WF_LOCAL void view_prefetch(view from, int64_t first, int64_t n, int64_t columns) {
+    panel_ahead ahead = view_ahead(from, first, n, columns);
+    panel_prefetch(&ahead, n, false);
+}
+WF_LOCAL void view_prefetch_out(view to, int64_t first, int64_t n, int64_t columns) {
+    panel_ahead ahead = view_ahead(to, first, n, columns);
+    panel_prefetch(&ahead, n, true);
 }
 
 /* A ring is one run, or two where its newest token wraps. Slots beyond the tokens are in none. */
@@ -245,7 +252,7 @@ WF_LOCAL bool tile_plan(const block *blk, tile *t) {
     return t->n_strips > 0;
 }
 
-/* The next tile that some row sees; tiles come in the order of slots. What follows it is on its way to the cache. */
+/* The next tile that some row sees; tiles come in the order of slots. */
 WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
     for (; c->run < blk->n_runs; c->run++, c->at = 0) {
         const run *r = &blk->runs[c->run];
@@ -254,17 +261,20 @@ WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
             t->index = r->index + c->at;
             t->n = (int)min64(KEYS, r->count - c->at);
             c->at += t->n;
-            if (!tile_plan(blk, t))
-                continue;
-            prefetch_rows(blk->k, t->slot + t->n, min64(KEYS, r->count - c->at), blk->a->key_dim);
-            prefetch_rows(blk->v, t->slot + t->n, min64(KEYS, r->count - c->at), blk->a->value_dim);
-            return true;
+            t->following = min64(KEYS, r->count - c->at);
+            if (tile_plan(blk, t))
+                return true;
         }
     }
     return false;
 }
 
 /* ---- scores ---- */
+
+WF_LOCAL void tile_prefetch(const block *blk, const tile *t) {
+    view_prefetch(blk->k, t->slot, t->n, blk->a->key_dim);
+    view_prefetch(blk->v, t->slot, t->n, blk->a->value_dim);
+}
 
 /* The tile's rows of K (and V): where they lie, or converted into the scratch. */
 WF_LOCAL void tile_operands(const block *blk, tile *t) {
@@ -284,12 +294,14 @@ WF_LOCAL void tile_operands(const block *blk, tile *t) {
 }
 
 /* Products of the tile's keys (or values) with the transposed rows: out[key][row], in the strips. */
-WF_LOCAL void tile_products(const tile *t, const float *keys, int64_t stride, const float *rows_t, int64_t depth, float *out) {
+WF_LOCAL void tile_products(const tile *t, const float *keys, int64_t stride, const float *rows_t, int64_t depth, float *out,
+                            panel_ahead *ahead) {
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL;
         panel_run(&(panel){.c = out + s->key * ROWS + row, .ldc = ROWS, .a = keys + s->key * stride, .a_row = stride, .a_col = 1,
-                           .b = rows_t + row, .ldb = ROWS, .m = s->keys, .k = depth, .n = (s->v1 - s->v0) * WF_VL});
+                           .b = rows_t + row, .ldb = ROWS, .m = s->keys, .k = depth, .n = (s->v1 - s->v0) * WF_VL,
+                           .ahead = ahead});
     }
 }
 
@@ -378,7 +390,8 @@ WF_LOCAL void mask_strip(const block *blk, const tile *t, const strip *s) {
 WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
     const wf_attention_args *a = blk->a;
     tile_operands(blk, t);
-    tile_products(t, t->k, t->k_stride, blk->m.q_t, a->key_dim, blk->m.s);
+    panel_ahead ahead = view_ahead(blk->k, t->slot + t->n, t->following, a->key_dim);
+    tile_products(t, t->k, t->k_stride, blk->m.q_t, a->key_dim, blk->m.s, &ahead);
     if (a->softcap > 0)
         soften(blk, t, slope);
     if (a->slopes)
@@ -392,21 +405,19 @@ WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
             mask_strip(blk, t, &t->strips[i]);
 }
 
-/* e^x for x <= 0 (a little above is harmless), exactly 0 for -infinity; NaN stays. The polynomial of vf_exp. */
+/* e^x for x <= 0 (a little above is harmless), exactly 0 for -infinity; NaN stays. Shorter than vf_exp: one constant for ln 2
+ * is enough for the relative error 2e-9 * |x/ln 2|, and the polynomial is the minimax one of degree 6 (relative error 3e-9). */
 WF_INLINE vf exp_score(vf x) {
-    const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to the nearest integer */
-    const vf lowest = vf_set(-87.33654f); /* e^lowest is the least normal number: no denormals, they cost 100 cycles */
-    vf c = vf_max(lowest, x);
-    vf biased = vf_fma(c, vf_set(1.44269504088896341f), magic), n = biased - magic;
-    vf r = vf_fma(n, vf_set(-0.693359375f), c);
-    r = vf_fma(n, vf_set(2.12194440e-4f), r);
-    vf p = vf_set(1.9875691500e-4f);
-    p = vf_fma(p, r, vf_set(1.3981999507e-3f));
-    p = vf_fma(p, r, vf_set(8.3334519073e-3f));
-    p = vf_fma(p, r, vf_set(4.1665795894e-2f));
-    p = vf_fma(p, r, vf_set(1.6666665459e-1f));
-    p = vf_fma(p, r, vf_set(5.0000001201e-1f));
-    p = vf_fma(p, r * r, r + 1.0f);
+    const vf magic = vf_set(12582912.0f);    /* 1.5 * 2^23: adding it rounds to the nearest integer */
+    const vf lowest = vf_set(-87.33654f);    /* e^lowest is the least normal number: no denormals, they cost 100 cycles */
+    vf c = vf_max(lowest, x), biased = vf_fma(c, vf_set(1.44269504088896341f), magic), n = biased - magic;
+    vf r = vf_fma(n, vf_set(-0.69314718055994531f), c);
+    vf p = vf_fma(vf_set(1.406124040591665e-3f), r, vf_set(8.379011162351227e-3f));
+    p = vf_fma(p, r, vf_set(4.166477729716046e-2f));
+    p = vf_fma(p, r, vf_set(1.6666365441258335e-1f));
+    p = vf_fma(p, r, vf_set(5.00000043437474e-1f));
+    p = vf_fma(p, r, vf_set(1.0f));
+    p = vf_fma(p, r, vf_set(1.0f));
 #if defined(__AVX512F__)
     return (vf)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)x, (__m512)lowest, _CMP_NLT_UQ), (__m512)p, (__m512)n);
 #else

@@ -66,12 +66,14 @@ static void add_values(const block *blk, const tile *t, bool first) {
         memset(blk->m.o_t, 0, (size_t)(blk->a->value_dim * ROWS) * sizeof(float));
     else if (!whole)
         rescale(blk);
+    panel_ahead ahead = view_ahead(blk->v, t->slot + t->n, t->following, blk->a->value_dim);
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL;
         panel_run(&(panel){.c = blk->m.o_t + row, .ldc = ROWS, .a = t->v + s->key * t->v_stride, .a_row = 1, .a_col = t->v_stride,
                            .b = blk->m.s + s->key * ROWS + row, .ldb = ROWS, .m = blk->a->value_dim, .k = s->keys,
-                           .n = (s->v1 - s->v0) * WF_VL, .add = !(first && whole), .scale = whole && !first ? blk->m.correction : NULL});
+                           .n = (s->v1 - s->v0) * WF_VL, .add = !(first && whole), .scale = whole && !first ? blk->m.correction : NULL,
+                           .ahead = &ahead});
     }
 }
 
@@ -112,14 +114,18 @@ static void store_probabilities(const block *blk) {
 
 static void forward_tiles(const block *blk) {
     const wf_attention_args *a = blk->a;
+    cursor c = {0};
+    tile t;
+    bool first = true, more = next_tile(blk, &c, &t);
+    if (more)
+        tile_prefetch(blk, &t);
     view_turn(blk->q, blk->first, blk->n, a->key_dim, a->scale, NULL, 0, blk->m.q_t);
+    view_prefetch_out(blk->o, blk->first, blk->n, a->value_dim);
     for (int v = 0; v < blk->vectors; v++) {
         vf_store(blk->m.m + v * WF_VL, vf_set(-INFINITY));
         vf_store(blk->m.l + v * WF_VL, vf_set(0.0f));
     }
-    cursor c = {0};
-    bool first = true;
-    for (tile t; next_tile(blk, &c, &t); first = false) {
+    for (; more; first = false, more = next_tile(blk, &c, &t)) {
         tile_scores(blk, &t, NULL);
         online_softmax(blk, &t);
         if (a->dropout > 0) {

@@ -7,6 +7,7 @@ typedef struct head { /* where this head's gradients go */
     view dout, dq;
     float *dk, *dv;
     int64_t dk_stride, dv_stride;
+    int64_t zeroed; /* rows of dk and dv before this one have been set; the others are not written yet */
     double sink;
 } head;
 
@@ -121,10 +122,19 @@ static void add_query_gradients(const block *blk, const tile *t) {
     }
 }
 
-static void back_tile(const block *blk, tile *t, const head *hd) {
+/* Rows become zero just before the first tile adds to them, while they are in the cache. */
+static void zero_keys(const block *blk, head *hd, int64_t end) {
+    for (; hd->zeroed < end; hd->zeroed++) {
+        memset(hd->dk + hd->zeroed * hd->dk_stride, 0, (size_t)blk->a->key_dim * sizeof(float));
+        memset(hd->dv + hd->zeroed * hd->dv_stride, 0, (size_t)blk->a->value_dim * sizeof(float));
+    }
+}
+
+static void back_tile(const block *blk, tile *t, head *hd) {
     const wf_attention_args *a = blk->a;
     tile_scores(blk, t, blk->m.cap);
-    tile_products(t, t->v, t->v_stride, blk->m.do_t, a->value_dim, blk->m.dp);
+    panel_ahead ahead = view_ahead(blk->v, t->slot + t->n, t->following, a->value_dim);
+    tile_products(t, t->v, t->v_stride, blk->m.do_t, a->value_dim, blk->m.dp, &ahead);
     gradients_of_scores(blk, t);
     if (a->d_distance_bias)
         add_distance_gradients(blk, t);
@@ -132,17 +142,23 @@ static void back_tile(const block *blk, tile *t, const head *hd) {
         store_transposed(blk, t, blk->m.dp, a->d_bias + (blk->b * a->heads + blk->h) * a->t * a->s);
     if (a->softcap > 0)
         EACH_CELL(t, i, j, v, blk->m.dp, x, { vf_store(x, vf_load(x) * vf_load(blk->m.cap + j * ROWS + v * WF_VL)); })
+    zero_keys(blk, hd, t->slot + t->n);
     add_key_gradients(blk, t, hd);
     add_query_gradients(blk, t);
 }
 
 static void back_block(const block *blk, head *hd) {
     const wf_attention_args *a = blk->a;
+    cursor c = {0};
+    tile t;
+    bool more = next_tile(blk, &c, &t);
+    if (more)
+        tile_prefetch(blk, &t);
     load_block(blk, hd);
+    view_prefetch_out(hd->dq, blk->first, blk->n, a->key_dim);
     if (a->d_bias)
         memset(a->d_bias + ((blk->b * a->heads + blk->h) * a->t + blk->first) * a->s, 0, (size_t)(blk->n * a->s) * sizeof(float));
-    cursor c = {0};
-    for (tile t; next_tile(blk, &c, &t);)
+    for (; more; more = next_tile(blk, &c, &t))
         back_tile(blk, &t, hd);
     for (int v = 0; v < blk->vectors; v++)
         vf_store(blk->m.correction + v * WF_VL, vf_set(a->scale));
@@ -156,16 +172,13 @@ static void attention_back(const wf_attention_args *a, int64_t batch, int64_t he
     hd.dv_stride = a->heads * a->value_dim;
     hd.dk = a->dk + batch * a->s * hd.dk_stride + head_ * a->key_dim;
     hd.dv = a->dv + batch * a->s * hd.dv_stride + head_ * a->value_dim;
-    for (int64_t j = 0; j < a->s; j++) {
-        memset(hd.dk + j * hd.dk_stride, 0, (size_t)a->key_dim * sizeof(float));
-        memset(hd.dv + j * hd.dv_stride, 0, (size_t)a->value_dim * sizeof(float));
-    }
     if (a->d_distance_bias)
         memset(blk.m.distances, 0, (size_t)a->distances * sizeof *blk.m.distances);
     for (int64_t first = 0; first < a->t; first += ROWS) {
         block_rows(&blk, first);
         back_block(&blk, &hd);
     }
+    zero_keys(&blk, &hd, a->s);
     for (int64_t e = 0; e < a->distances && a->d_distance_bias; e++)
         a->d_distance_bias[(batch * a->heads + head_) * a->distances + e] = (float)blk.m.distances[e];
     if (a->d_sinks)

@@ -5,6 +5,11 @@
 #include <stdbool.h>
 #include "kernels/vec/vec.h"
 
+typedef struct panel_ahead { /* rows that are needed soon, fetched a few at a time between blocks of the product */
+    const char *at;
+    int64_t stride, bytes, rows;
+} panel_ahead;
+
 typedef struct panel {
     float *c;
     int64_t ldc;
@@ -15,7 +20,18 @@ typedef struct panel {
     int64_t m, k, n;      /* n columns; the rows of B are padded to whole vectors */
     bool add;             /* C += */
     const float *scale;   /* NULL, or [n]: the old C times this first */
+    panel_ahead *ahead;   /* or NULL */
 } panel;
+
+WF_INLINE void panel_prefetch(panel_ahead *ahead, int64_t rows, const bool write) {
+    for (; rows > 0 && ahead->rows > 0; rows--, ahead->rows--, ahead->at += ahead->stride)
+        for (int64_t c = 0; c < ahead->bytes; c += 64) {
+            if (write)
+                __builtin_prefetch(ahead->at + c, 1, 2);
+            else
+                __builtin_prefetch(ahead->at + c, 0, 2);
+        }
+}
 
 /* The register tile: 6 rows by 4 vectors where there are 32 registers, by 2 where there are 16. The loops over it are written
  * out, since neither compiler keeps an array of accumulators in registers otherwise. */
@@ -81,8 +97,11 @@ WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int 
 #define PANEL_STRIPE(columns, step)                                                                                            \
     static void panel_stripe_##columns(const panel *p, int64_t column) {                                                       \
         int64_t i = 0;                                                                                                         \
-        for (; i + step <= p->m; i += step)                                                                                    \
+        for (; i + step <= p->m; i += step) {                                                                                  \
             panel_block(p, i, column, step, columns);                                                                          \
+            if (p->ahead)                                                                                                      \
+                panel_prefetch(p->ahead, step, false);                                                                         \
+        }                                                                                                                      \
         if (p->m - i >= 4) {                                                                                                   \
             panel_block(p, i, column, 4, columns);                                                                             \
             i += 4;                                                                                                            \
