@@ -150,9 +150,11 @@ WF_INLINE vf take(bool bf16, const char *row, int64_t c, int64_t m) {
 
 /* s[j] = q . k_j for the keys of a tile. */
 WF_INLINE void row_products(const block *blk, const tile *t, const float *q, float *s, const bool bf16) {
+    panel_ahead ahead = view_ahead(blk->v, t->slot, t->n, blk->a->value_dim);
     const int64_t size = bf16 ? 2 : 4, stride = blk->k.stride * size, dim = blk->a->key_dim;
     const char *k = blk->k.at + t->slot * stride;
     for (int j = 0; j < t->n; j++, k += stride) {
+        panel_prefetch(&ahead, 1, false);
         vf sum0 = vf_set(0.0f), sum1 = sum0;
         int64_t d = 0;
         for (; d + 2 * WF_VL <= dim; d += 2 * WF_VL) {
@@ -169,15 +171,18 @@ WF_INLINE void row_products(const block *blk, const tile *t, const float *q, flo
 WF_INLINE void row_values(const block *blk, const tile *t, const float *p, float correction, float *o, const bool bf16) {
     const int64_t size = bf16 ? 2 : 4, stride = blk->v.stride * size, dim = blk->a->value_dim;
     const char *first = blk->v.at + t->slot * stride;
+    panel_ahead ahead = view_ahead(blk->k, t->slot + t->n, t->following, blk->a->key_dim);
     int64_t c = 0;
     for (; c + 4 * WF_VL <= dim; c += 4 * WF_VL) {
         vf sum[4];
         for (int x = 0; x < 4; x++)
             sum[x] = vf_load(o + c + x * WF_VL) * correction;
         const char *v = first;
-        for (int j = 0; j < t->n; j++, v += stride)
+        for (int j = 0; j < t->n; j++, v += stride) {
+            panel_prefetch(&ahead, 1, false);
             for (int x = 0; x < 4; x++)
                 sum[x] = vf_fma(vf_set(p[j]), take(bf16, v, c + x * WF_VL, WF_VL), sum[x]);
+        }
         for (int x = 0; x < 4; x++)
             vf_store(o + c + x * WF_VL, sum[x]);
     }

@@ -40,19 +40,13 @@ WF_INLINE void panel_prefetch(panel_ahead *ahead, int64_t rows, const bool write
 #define PANEL_COLUMNS(DO, r)                                                                                                   \
     DO(r, 0) DO(r, 1) DO(r, 2) DO(r, 3)
 
-WF_INLINE void panel_store(const panel *p, float *c, vf sum, int64_t column) {
-    int64_t left = p->n - column;
-    if (left >= WF_VL) {
-        if (p->scale)
-            sum = vf_fma(vf_load(c), vf_load(p->scale + column), sum);
-        else if (p->add)
-            sum += vf_load(c);
-        vf_store(c, sum);
-    } else {
-        if (p->add)
-            sum += vf_load_n(c, left);
-        vf_store_n(c, sum, left);
-    }
+/* Rows of sums into C where its last vector is partial: apart, so that the block itself makes no call. */
+static __attribute__((noinline, unused)) void panel_store_part(const panel *p, float *c, const float *sums, int64_t rows, int64_t left) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t x = 0; x < left; x++) {
+            float old = p->scale ? c[i * p->ldc + x] * p->scale[p->n - left + x] : p->add ? c[i * p->ldc + x] : 0.0f;
+            c[i * p->ldc + x] = old + sums[i * 4 * WF_VL + x];
+        }
 }
 
 WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int rows, const int columns) {
@@ -78,40 +72,78 @@ WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int 
         PANEL_COLUMNS(LOAD, 0)
         PANEL_ROWS(STEP_ROW)
     }
-    float *c = p->c + i * p->ldc + column;
-#define STORE(r, q)                                                                                                            \
+    float *c = p->c + i * p->ldc + column, sums[8 * 4 * WF_VL];
+    const int64_t ldc = p->ldc;
+#define PUT(r, q)                                                                                                              \
     if (r < rows && q < columns)                                                                                               \
-        panel_store(p, c + r * p->ldc + q * WF_VL, acc[r][q], column + q * WF_VL);
-#define STORE_ROW(r) PANEL_COLUMNS(STORE, r)
-    PANEL_ROWS(STORE_ROW)
+        vf_store(c + r * ldc + q * WF_VL, acc[r][q]);
+#define ADD(r, q)                                                                                                              \
+    if (r < rows && q < columns)                                                                                               \
+        vf_store(c + r * ldc + q * WF_VL, vf_load(c + r * ldc + q * WF_VL) + acc[r][q]);
+#define SCALE(r, q)                                                                                                            \
+    if (r < rows && q < columns)                                                                                               \
+        vf_store(c + r * ldc + q * WF_VL, vf_fma(vf_load(c + r * ldc + q * WF_VL), vf_load(p->scale + column + q * WF_VL), acc[r][q]));
+#define PART(r, q)                                                                                                             \
+    if (r < rows && q < columns)                                                                                               \
+        vf_store(sums + (r * 4 + q) * WF_VL, acc[r][q]);
+#define PUT_ROW(r) PANEL_COLUMNS(PUT, r)
+#define ADD_ROW(r) PANEL_COLUMNS(ADD, r)
+#define SCALE_ROW(r) PANEL_COLUMNS(SCALE, r)
+#define PART_ROW(r) PANEL_COLUMNS(PART, r)
+    if (p->n - column < columns * WF_VL) {
+        PANEL_ROWS(PART_ROW)
+        panel_store_part(p, c, sums, rows, p->n - column);
+    } else if (p->scale) {
+        PANEL_ROWS(SCALE_ROW)
+    } else if (p->add) {
+        PANEL_ROWS(ADD_ROW)
+    } else {
+        PANEL_ROWS(PUT_ROW)
+    }
 #undef ZERO
 #undef ZERO_ROW
 #undef LOAD
 #undef STEP
 #undef STEP_ROW
-#undef STORE
-#undef STORE_ROW
+#undef PUT
+#undef ADD
+#undef SCALE
+#undef PART
+#undef PUT_ROW
+#undef ADD_ROW
+#undef SCALE_ROW
+#undef PART_ROW
 }
+
+/* Each block is a function of its own: several in one body and gcc keeps their accumulators in memory. */
+#define PANEL_BLOCK(rows, columns)                                                                                             \
+    static __attribute__((noinline)) void panel_##rows##x##columns(const panel *p, int64_t i, int64_t column) {                \
+        panel_block(p, i, column, rows, columns);                                                                              \
+    }
 
 /* All rows of `columns` vectors from `column` on. */
 #define PANEL_STRIPE(columns, step)                                                                                            \
+    PANEL_BLOCK(step, columns)                                                                                                 \
+    PANEL_BLOCK(4, columns)                                                                                                    \
+    PANEL_BLOCK(2, columns)                                                                                                    \
+    PANEL_BLOCK(1, columns)                                                                                                    \
     static void panel_stripe_##columns(const panel *p, int64_t column) {                                                       \
         int64_t i = 0;                                                                                                         \
         for (; i + step <= p->m; i += step) {                                                                                  \
-            panel_block(p, i, column, step, columns);                                                                          \
+            panel_##step##x##columns(p, i, column);                                                                            \
             if (p->ahead)                                                                                                      \
                 panel_prefetch(p->ahead, step, false);                                                                         \
         }                                                                                                                      \
         if (p->m - i >= 4) {                                                                                                   \
-            panel_block(p, i, column, 4, columns);                                                                             \
+            panel_4x##columns(p, i, column);                                                                                   \
             i += 4;                                                                                                            \
         }                                                                                                                      \
         if (p->m - i >= 2) {                                                                                                   \
-            panel_block(p, i, column, 2, columns);                                                                             \
+            panel_2x##columns(p, i, column);                                                                                   \
             i += 2;                                                                                                            \
         }                                                                                                                      \
         if (p->m > i)                                                                                                          \
-            panel_block(p, i, column, 1, columns);                                                                             \
+            panel_1x##columns(p, i, column);                                                                                   \
     }
 
 PANEL_STRIPE(1, 8)
@@ -124,7 +156,7 @@ PANEL_STRIPE(4, 6)
 #define PANEL_WIDE 2
 #endif
 
-static void panel_run(const panel *p) {
+static __attribute__((unused)) void panel_run(const panel *p) {
     static void (*const stripes[])(const panel *, int64_t) = {
         panel_stripe_1, panel_stripe_2,
 #if PANEL_WIDE == 4
@@ -140,4 +172,5 @@ static void panel_run(const panel *p) {
     }
 }
 #undef PANEL_STRIPE
+#undef PANEL_BLOCK
 #endif
