@@ -21,7 +21,9 @@ typedef struct view {
     int64_t stride; /* elements between rows */
 } view;
 
-typedef struct run { int64_t slot, count, index; } run; /* keys in consecutive slots with consecutive indices */
+typedef struct run {
+    int64_t slot, count, index;
+} run; /* keys in consecutive slots with consecutive indices */
 
 typedef struct block { /* query rows of one head, at most 64 */
     const wf_attention_args *a;
@@ -37,20 +39,26 @@ typedef struct block { /* query rows of one head, at most 64 */
 } block;
 
 /* Keys key..key+keys-1 of a tile against row vectors v0..v1-1: the part of a tile that is computed. */
-typedef struct strip { int key, keys, v0, v1; bool masked; } strip;
+typedef struct strip {
+    int key, keys, v0, v1;
+    bool masked;
+} strip;
 
 typedef struct tile {
     int64_t slot, index; /* of its first key */
     int64_t following;   /* keys of the tile after it: they are prefetched while this one is worked on */
     int n, n_strips;
-    bool segments;       /* rows and keys of several segments meet */
+    bool segments; /* rows and keys of several segments meet */
     strip strips[STRIPS];
     int16_t low[KEYS], high[KEYS]; /* key j is in the band of rows low..high-1; valid where strips are masked */
-    const float *k, *v;  /* fp32 rows */
+    const float *k, *v;            /* fp32 rows */
     int64_t k_stride, v_stride;
 } tile;
 
-typedef struct cursor { int run; int64_t at; } cursor; /* the walk over a block's tiles */
+typedef struct cursor {
+    int run;
+    int64_t at;
+} cursor; /* the walk over a block's tiles */
 
 WF_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 WF_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -81,7 +89,8 @@ WF_LOCAL void view_read(view from, int64_t first, int64_t n, int64_t columns, fl
 
 /* The same rows times scale with rows along the lanes, to_t[column][row], in whole vectors both ways; and, when `to` is not
  * NULL, as they are. */
-WF_LOCAL void view_turn(view from, int64_t first, int64_t n, int64_t columns, float scale, float *to, int64_t pad, float *to_t) {
+WF_LOCAL void view_turn(view from, int64_t first, int64_t n, int64_t columns, float scale, float *to, int64_t pad,
+                        float *to_t) {
     for (int64_t i = 0; i < n; i += WF_VL)
         for (int64_t c = 0; c < columns; c += WF_VL) {
             int64_t m = columns - c < WF_VL ? columns - c : WF_VL;
@@ -299,8 +308,16 @@ WF_LOCAL void tile_products(const tile *t, const float *keys, int64_t stride, co
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL;
-        panel_run(&(panel){.c = out + s->key * ROWS + row, .ldc = ROWS, .a = keys + s->key * stride, .a_row = stride, .a_col = 1,
-                           .b = rows_t + row, .ldb = ROWS, .m = s->keys, .k = depth, .n = (s->v1 - s->v0) * WF_VL,
+        panel_run(&(panel){.c = out + s->key * ROWS + row,
+                           .ldc = ROWS,
+                           .a = keys + s->key * stride,
+                           .a_row = stride,
+                           .a_col = 1,
+                           .b = rows_t + row,
+                           .ldb = ROWS,
+                           .m = s->keys,
+                           .k = depth,
+                           .n = (s->v1 - s->v0) * WF_VL,
                            .ahead = ahead});
     }
 }
@@ -340,7 +357,8 @@ WF_LOCAL void add_slopes(const block *blk, const tile *t) {
     })
 }
 
-WF_INLINE int64_t distance_entry(const block *blk, const tile *t, int64_t back) { /* of key index - row index = first pair's - back */
+WF_INLINE int64_t distance_entry(const block *blk, const tile *t,
+                                 int64_t back) { /* of key index - row index = first pair's - back */
     int64_t entry = blk->a->distance_zero + t->index - blk->index - back;
     return min64(max64(entry, 0), blk->a->distances - 1);
 }
@@ -350,9 +368,7 @@ WF_LOCAL void add_distances(const block *blk, const tile *t) {
     const float *table = blk->a->distance_bias + blk->h * blk->a->distances;
     for (int64_t e = 0; e < KEYS + ROWS; e++)
         blk->m.reversed[e] = table[distance_entry(blk, t, e - (KEYS - 1))];
-    EACH_CELL(t, i, j, v, blk->m.s, x, {
-        vf_store(x, vf_load(x) + vf_load(blk->m.reversed + KEYS - 1 - j + v * WF_VL));
-    })
+    EACH_CELL(t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) + vf_load(blk->m.reversed + KEYS - 1 - j + v * WF_VL)); })
 }
 
 /* A [row][key] piece of a [t, s] matrix into a transposed tile. */
@@ -408,8 +424,8 @@ WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
 /* e^x for x <= 0 (a little above is harmless), exactly 0 for -infinity; NaN stays. Shorter than vf_exp: one constant for ln 2
  * is enough for the relative error 2e-9 * |x/ln 2|, and the polynomial is the minimax one of degree 6 (relative error 3e-9). */
 WF_INLINE vf exp_score(vf x) {
-    const vf magic = vf_set(12582912.0f);    /* 1.5 * 2^23: adding it rounds to the nearest integer */
-    const vf lowest = vf_set(-87.33654f);    /* e^lowest is the least normal number: no denormals, they cost 100 cycles */
+    const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to the nearest integer */
+    const vf lowest = vf_set(-87.33654f); /* e^lowest is the least normal number: no denormals, they cost 100 cycles */
     vf c = vf_max(lowest, x), biased = vf_fma(c, vf_set(1.44269504088896341f), magic), n = biased - magic;
     vf r = vf_fma(n, vf_set(-0.69314718055994531f), c);
     vf p = vf_fma(vf_set(1.406124040591665e-3f), r, vf_set(8.379011162351227e-3f));

@@ -70,9 +70,18 @@ static void add_values(const block *blk, const tile *t, bool first) {
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL;
-        panel_run(&(panel){.c = blk->m.o_t + row, .ldc = ROWS, .a = t->v + s->key * t->v_stride, .a_row = 1, .a_col = t->v_stride,
-                           .b = blk->m.s + s->key * ROWS + row, .ldb = ROWS, .m = blk->a->value_dim, .k = s->keys,
-                           .n = (s->v1 - s->v0) * WF_VL, .add = !(first && whole), .scale = whole && !first ? blk->m.correction : NULL,
+        panel_run(&(panel){.c = blk->m.o_t + row,
+                           .ldc = ROWS,
+                           .a = t->v + s->key * t->v_stride,
+                           .a_row = 1,
+                           .a_col = t->v_stride,
+                           .b = blk->m.s + s->key * ROWS + row,
+                           .ldb = ROWS,
+                           .m = blk->a->value_dim,
+                           .k = s->keys,
+                           .n = (s->v1 - s->v0) * WF_VL,
+                           .add = !(first && whole),
+                           .scale = whole && !first ? blk->m.correction : NULL,
                            .ahead = &ahead});
     }
 }
@@ -224,8 +233,8 @@ static void mask_row(const block *blk, const tile *t, int64_t i, float *s) {
 
 static void forward_row(const block *blk, const tile *t, int64_t i) {
     const wf_attention_args *a = blk->a;
-    const float *q = blk->m.rows + i * blk->m.key_pad;
-    float *o = blk->m.rows_t + i * blk->m.value_pad, *s = blk->m.s;
+    const float *q = blk->m.few_q + i * blk->m.key_pad;
+    float *o = blk->m.few_o + i * blk->m.value_pad, *s = blk->m.s;
     bool bf16 = a->type == WF_BF16, masked = t->n_strips != 1 || t->strips[0].masked || t->strips[0].keys != t->n;
     if (bf16)
         row_products(blk, t, q, s, true);
@@ -259,26 +268,27 @@ static void forward_few(const block *blk) {
     const wf_attention_args *a = blk->a;
     for (int64_t i = 0; i < blk->n; i++)
         WF_ROW(d, m, a->key_dim,
-               vf_store(blk->m.rows + i * blk->m.key_pad + d, view_take(blk->q, blk->first + i, d, m) * a->scale););
+               vf_store(blk->m.few_q + i * blk->m.key_pad + d, view_take(blk->q, blk->first + i, d, m) * a->scale););
     for (int64_t i = 0; i < blk->vectors * WF_VL; i++) {
         blk->m.m[i] = -INFINITY;
         blk->m.l[i] = 0;
     }
-    memset(blk->m.rows_t, 0, (size_t)(blk->n * blk->m.value_pad) * sizeof(float));
+    memset(blk->m.few_o, 0, (size_t)(blk->n * blk->m.value_pad) * sizeof(float));
     cursor c = {0};
     for (tile t; next_tile(blk, &c, &t);)
         for (int64_t i = 0; i < blk->n; i++)
             forward_row(blk, &t, i);
     finish_rows(blk);
     for (int64_t i = 0; i < blk->n; i++)
-        WF_ROW(d, m, a->value_dim, view_put(blk->o, blk->first + i, d,
-                                            vf_load(blk->m.rows_t + i * blk->m.value_pad + d) * blk->m.correction[i], m););
+        WF_ROW(
+            d, m, a->value_dim,
+            view_put(blk->o, blk->first + i, d, vf_load(blk->m.few_o + i * blk->m.value_pad + d) * blk->m.correction[i], m););
 }
 
 static void attention(const wf_attention_args *a, int64_t batch, int64_t head, int64_t block_, void *scratch) {
     block blk = block_open(a, batch, head, false, scratch);
     block_rows(&blk, block_ * ROWS);
-    if (blk.n * 4 <= WF_VL && !a->probs && a->dropout == 0)
+    if (blk.n <= WF_ATTENTION_FEW * WF_VL / 16 && !a->probs && a->dropout == 0)
         forward_few(&blk);
     else
         forward_tiles(&blk);

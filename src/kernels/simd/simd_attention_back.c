@@ -1,5 +1,5 @@
-/* simd_attention_back.c - the backward of kernel F by recomputation (Dao et al. 2022, arXiv 2205.14135, algorithm 4): one head of
- * one sequence. For each block of rows, over its tiles: five products, S, dP, dV, dK and dQ. */
+/* simd_attention_back.c - the backward of kernel F by recomputation (Dao et al. 2022, arXiv 2205.14135, algorithm 4): one head
+ * of one sequence. For each block of rows, over its tiles: five products, S, dP, dV, dK and dQ. */
 #include "kernels/simd/attention_tile.h"
 #include "kernels/vec/fill.h"
 
@@ -19,7 +19,8 @@ static void row_deltas(const block *blk) {
         blk->m.delta[i] = 0;
     for (int64_t i = 0; i < blk->n; i++) {
         vf sum = vf_set(0.0f);
-        WF_ROW(c, m, a->value_dim, sum = vf_fma(view_take(blk->o, blk->first + i, c, m), vf_load(blk->m.do_n + i * blk->m.value_pad + c), sum););
+        WF_ROW(c, m, a->value_dim,
+               sum = vf_fma(view_take(blk->o, blk->first + i, c, m), vf_load(blk->m.do_n + i * blk->m.value_pad + c), sum););
         blk->m.delta[i] = vf_sum(sum) - (d_lse ? d_lse[i] : 0.0f);
     }
 }
@@ -101,13 +102,30 @@ static void add_distance_gradients(const block *blk, const tile *t) {
 static void add_key_gradients(const block *blk, const tile *t, const head *hd) {
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
-        int64_t row = s->v0 * WF_VL, rows = min64(s->v1 * WF_VL, blk->n) - row, cell = s->key * ROWS + row, slot = t->slot + s->key;
-        panel_run(&(panel){.c = hd->dv + slot * hd->dv_stride, .ldc = hd->dv_stride, .a = blk->m.s + cell, .a_row = ROWS, .a_col = 1,
-                           .b = blk->m.do_n + row * blk->m.value_pad, .ldb = blk->m.value_pad, .m = s->keys, .k = rows,
-                           .n = blk->a->value_dim, .add = true});
-        panel_run(&(panel){.c = hd->dk + slot * hd->dk_stride, .ldc = hd->dk_stride, .a = blk->m.dp + cell, .a_row = ROWS, .a_col = 1,
-                           .b = blk->m.q_n + row * blk->m.key_pad, .ldb = blk->m.key_pad, .m = s->keys, .k = rows,
-                           .n = blk->a->key_dim, .add = true});
+        int64_t row = s->v0 * WF_VL, rows = min64(s->v1 * WF_VL, blk->n) - row, cell = s->key * ROWS + row,
+                slot = t->slot + s->key;
+        panel_run(&(panel){.c = hd->dv + slot * hd->dv_stride,
+                           .ldc = hd->dv_stride,
+                           .a = blk->m.s + cell,
+                           .a_row = ROWS,
+                           .a_col = 1,
+                           .b = blk->m.do_n + row * blk->m.value_pad,
+                           .ldb = blk->m.value_pad,
+                           .m = s->keys,
+                           .k = rows,
+                           .n = blk->a->value_dim,
+                           .add = true});
+        panel_run(&(panel){.c = hd->dk + slot * hd->dk_stride,
+                           .ldc = hd->dk_stride,
+                           .a = blk->m.dp + cell,
+                           .a_row = ROWS,
+                           .a_col = 1,
+                           .b = blk->m.q_n + row * blk->m.key_pad,
+                           .ldb = blk->m.key_pad,
+                           .m = s->keys,
+                           .k = rows,
+                           .n = blk->a->key_dim,
+                           .add = true});
     }
 }
 
@@ -116,9 +134,17 @@ static void add_query_gradients(const block *blk, const tile *t) {
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL;
-        panel_run(&(panel){.c = blk->m.dq_t + row, .ldc = ROWS, .a = t->k + s->key * t->k_stride, .a_row = 1, .a_col = t->k_stride,
-                           .b = blk->m.dp + s->key * ROWS + row, .ldb = ROWS, .m = blk->a->key_dim, .k = s->keys,
-                           .n = (s->v1 - s->v0) * WF_VL, .add = true});
+        panel_run(&(panel){.c = blk->m.dq_t + row,
+                           .ldc = ROWS,
+                           .a = t->k + s->key * t->k_stride,
+                           .a_row = 1,
+                           .a_col = t->k_stride,
+                           .b = blk->m.dp + s->key * ROWS + row,
+                           .ldb = ROWS,
+                           .m = blk->a->key_dim,
+                           .k = s->keys,
+                           .n = (s->v1 - s->v0) * WF_VL,
+                           .add = true});
     }
 }
 
@@ -157,7 +183,8 @@ static void back_block(const block *blk, head *hd) {
     load_block(blk, hd);
     view_prefetch_out(hd->dq, blk->first, blk->n, a->key_dim);
     if (a->d_bias)
-        memset(a->d_bias + ((blk->b * a->heads + blk->h) * a->t + blk->first) * a->s, 0, (size_t)(blk->n * a->s) * sizeof(float));
+        memset(a->d_bias + ((blk->b * a->heads + blk->h) * a->t + blk->first) * a->s, 0,
+               (size_t)(blk->n * a->s) * sizeof(float));
     for (; more; more = next_tile(blk, &c, &t))
         back_tile(blk, &t, hd);
     for (int v = 0; v < blk->vectors; v++)
@@ -167,7 +194,8 @@ static void back_block(const block *blk, head *hd) {
 
 static void attention_back(const wf_attention_args *a, int64_t batch, int64_t head_, void *scratch) {
     block blk = block_open(a, batch, head_, true, scratch);
-    head hd = {.dout = view_of(a->type, a->do_, a->do_stride, batch, head_), .dq = view_of(a->type, a->dq, a->dq_stride, batch, head_)};
+    head hd = {.dout = view_of(a->type, a->do_, a->do_stride, batch, head_),
+               .dq = view_of(a->type, a->dq, a->dq_stride, batch, head_)};
     hd.dk_stride = a->heads * a->key_dim;
     hd.dv_stride = a->heads * a->value_dim;
     hd.dk = a->dk + batch * a->s * hd.dk_stride + head_ * a->key_dim;

@@ -17,10 +17,10 @@ typedef struct panel {
     int64_t a_row, a_col; /* element (i, l) at a[i*a_row + l*a_col] */
     const float *b;
     int64_t ldb;
-    int64_t m, k, n;      /* n columns; the rows of B are padded to whole vectors */
-    bool add;             /* C += */
-    const float *scale;   /* NULL, or [n]: the old C times this first */
-    panel_ahead *ahead;   /* or NULL */
+    int64_t m, k, n;    /* n columns; the rows of B are padded to whole vectors */
+    bool add;           /* C += */
+    const float *scale; /* NULL, or [n]: the old C times this first */
+    panel_ahead *ahead; /* or NULL */
 } panel;
 
 WF_INLINE void panel_prefetch(panel_ahead *ahead, int64_t rows, const bool write) {
@@ -35,13 +35,13 @@ WF_INLINE void panel_prefetch(panel_ahead *ahead, int64_t rows, const bool write
 
 /* The register tile: 6 rows by 4 vectors where there are 32 registers, by 2 where there are 16. The loops over it are written
  * out, since neither compiler keeps an array of accumulators in registers otherwise. */
-#define PANEL_ROWS(DO)                                                                                                         \
-    DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
-#define PANEL_COLUMNS(DO, r)                                                                                                   \
-    DO(r, 0) DO(r, 1) DO(r, 2) DO(r, 3)
+#define PANEL_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define PANEL_COLUMNS(DO, r) DO(r, 0) DO(r, 1) DO(r, 2) DO(r, 3)
 
-/* Rows of sums into C where its last vector is partial: apart, so that the block itself makes no call. */
-static __attribute__((noinline, unused)) void panel_store_part(const panel *p, float *c, const float *sums, int64_t rows, int64_t left) {
+/* Rows of sums into C where its last vector is partial. Apart, and through memory: were the accumulators alive across a call,
+ * gcc would keep them in memory all along. */
+static __attribute__((noinline, unused)) void panel_store_part(const panel *p, float *c, const float *sums, int64_t rows,
+                                                               int64_t left) {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t x = 0; x < left; x++) {
             float old = p->scale ? c[i * p->ldc + x] * p->scale[p->n - left + x] : p->add ? c[i * p->ldc + x] : 0.0f;
@@ -82,7 +82,8 @@ WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int 
         vf_store(c + r * ldc + q * WF_VL, vf_load(c + r * ldc + q * WF_VL) + acc[r][q]);
 #define SCALE(r, q)                                                                                                            \
     if (r < rows && q < columns)                                                                                               \
-        vf_store(c + r * ldc + q * WF_VL, vf_fma(vf_load(c + r * ldc + q * WF_VL), vf_load(p->scale + column + q * WF_VL), acc[r][q]));
+        vf_store(c + r * ldc + q * WF_VL,                                                                                      \
+                 vf_fma(vf_load(c + r * ldc + q * WF_VL), vf_load(p->scale + column + q * WF_VL), acc[r][q]));
 #define PART(r, q)                                                                                                             \
     if (r < rows && q < columns)                                                                                               \
         vf_store(sums + (r * 4 + q) * WF_VL, acc[r][q]);
@@ -115,35 +116,25 @@ WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int 
 #undef PART_ROW
 }
 
-/* Each block is a function of its own: several in one body and gcc keeps their accumulators in memory. */
-#define PANEL_BLOCK(rows, columns)                                                                                             \
-    static __attribute__((noinline)) void panel_##rows##x##columns(const panel *p, int64_t i, int64_t column) {                \
-        panel_block(p, i, column, rows, columns);                                                                              \
-    }
-
 /* All rows of `columns` vectors from `column` on. */
 #define PANEL_STRIPE(columns, step)                                                                                            \
-    PANEL_BLOCK(step, columns)                                                                                                 \
-    PANEL_BLOCK(4, columns)                                                                                                    \
-    PANEL_BLOCK(2, columns)                                                                                                    \
-    PANEL_BLOCK(1, columns)                                                                                                    \
     static void panel_stripe_##columns(const panel *p, int64_t column) {                                                       \
         int64_t i = 0;                                                                                                         \
         for (; i + step <= p->m; i += step) {                                                                                  \
-            panel_##step##x##columns(p, i, column);                                                                            \
+            panel_block(p, i, column, step, columns);                                                                          \
             if (p->ahead)                                                                                                      \
                 panel_prefetch(p->ahead, step, false);                                                                         \
         }                                                                                                                      \
         if (p->m - i >= 4) {                                                                                                   \
-            panel_4x##columns(p, i, column);                                                                                   \
+            panel_block(p, i, column, 4, columns);                                                                             \
             i += 4;                                                                                                            \
         }                                                                                                                      \
         if (p->m - i >= 2) {                                                                                                   \
-            panel_2x##columns(p, i, column);                                                                                   \
+            panel_block(p, i, column, 2, columns);                                                                             \
             i += 2;                                                                                                            \
         }                                                                                                                      \
         if (p->m > i)                                                                                                          \
-            panel_1x##columns(p, i, column);                                                                                   \
+            panel_block(p, i, column, 1, columns);                                                                             \
     }
 
 PANEL_STRIPE(1, 8)
@@ -158,9 +149,11 @@ PANEL_STRIPE(4, 6)
 
 static __attribute__((unused)) void panel_run(const panel *p) {
     static void (*const stripes[])(const panel *, int64_t) = {
-        panel_stripe_1, panel_stripe_2,
+        panel_stripe_1,
+        panel_stripe_2,
 #if PANEL_WIDE == 4
-        panel_stripe_3, panel_stripe_4,
+        panel_stripe_3,
+        panel_stripe_4,
 #endif
     };
     for (int64_t column = 0; column < p->n;) {
@@ -172,5 +165,4 @@ static __attribute__((unused)) void panel_run(const panel *p) {
     }
 }
 #undef PANEL_STRIPE
-#undef PANEL_BLOCK
 #endif
