@@ -193,18 +193,43 @@ static weft_status call_word(wf_eval *e, size_t at, const char *name, const wf_v
     return status;
 }
 
+/* has(list, value): is it one of the elements; has(object, name): is there such a member. Nothing is in what is null or
+ * missing. */
+static weft_status call_contains(wf_eval *e, const operand *name, const operand *where, const operand *what, wf_value *out) {
+    const wf_value *v = &where->value, *sought = &what->value;
+    *out = wf_value_bool(false);
+    WF_TRY(need(e, what));
+    if (v->type == WF_NULL)
+        return WEFT_OK;
+    if (v->type == WF_OBJECT && sought->type == WF_STRING) {
+        *out = wf_value_bool(wf_json_get(v->object, sought->string) != NULL);
+        return WEFT_OK;
+    }
+    if (v->type != WF_LIST)
+        return wf_eval_fail(e, name->start, "has() does not take %s and %s", wf_value_type_name(v), wf_value_type_name(sought));
+    WF_TRY(wf_eval_spend(e, name->start, v->count));
+    for (size_t i = 0; i < v->count && !out->integer; i++)
+        *out = wf_value_bool(wf_value_equal(&v->items[i], sought, &e->elements));
+    return WEFT_OK;
+}
+
+static weft_status call_has(wf_eval *e, const operand *name, const element *list, size_t count, wf_value *out) {
+    if (count == 2)
+        return call_contains(e, name, &list->operand, &list->next->operand, out);
+    if (count != 1)
+        return wf_eval_fail(e, name->start, "has() does not take %zu arguments", count);
+    *out = wf_value_bool(!list->operand.missing && list->operand.value.type != WF_NULL);
+    return WEFT_OK;
+}
+
 static weft_status call_function(wf_eval *e, const operand *name, const element *list, size_t count, wf_value *out) {
-    bool found;
-    wf_value *args;
+    bool found = false;
+    wf_value *args = NULL;
     char *word = wf_arena_strndup(e->arena, e->source + name->start, name->end - name->start);
     if (!word)
         return wf_fail_memory(e->err);
-    if (strcmp(word, "has") == 0) {
-        if (count != 1)
-            return wf_eval_fail(e, name->start, "has() does not take %zu arguments", count);
-        *out = wf_value_bool(!list->operand.missing && list->operand.value.type != WF_NULL);
-        return WEFT_OK;
-    }
+    if (strcmp(word, "has") == 0)
+        return call_has(e, name, list, count, out);
     WF_TRY(values_of(e, list, count, &args));
     WF_TRY(wf_eval_function(e, name->start, word, args, count, out, &found));
     return found ? WEFT_OK : call_word(e, name->start, word, args, count, out);

@@ -24,7 +24,7 @@ static bool look_up(const void *user, const char *name, size_t length, wf_value 
         return false;
     memcpy(word, name, length);
     word[length] = 0;
-    const wf_json *j = wf_json_get(f->root, word);
+    const wf_json *j = strcmp(word, "root") == 0 ? f->root : wf_json_get(f->root, word);
     wf_arena *arena = (wf_arena *)(uintptr_t)&f->arena;
     return j && wf_value_of_json(arena, j, out, &err) == WEFT_OK;
 }
@@ -68,6 +68,7 @@ static const struct {
     {"2 * 3 % 4", "2"},
     {"24 // 5 // 2", "2"},
     {"-2 * -3", "6"},
+    {"1.5 + 2 - 0.25", "3.25"},
     {"--2", "2"},
     {"!0", "true"},
     {"!!'a'", "true"},
@@ -143,6 +144,12 @@ static const struct {
     {"has(none)", "false"},
     {"has(rope.type) && !has(rope.x)", "true"},
     {"has(absent.a.b)", "false"},
+    {"has(layers, 'sliding')", "true"},
+    {"has(layers, 'chunked')", "false"},
+    {"has(nums, 2.0) && !has(nums, 4)", "true"},
+    {"has([[1], null], [1]) && has([[1], null], null)", "true"},
+    {"has(absent, 'x') || has(none, 'x')", "false"},
+    {"has(rope, 'type') && !has(rope, 'x')", "true"},
     /* only what is needed is evaluated */
     {"true || 1 // 0", "true"},
     {"false && absent", "false"},
@@ -259,6 +266,7 @@ static const struct {
     {"true && absent", "unknown name", WEFT_BAD_INPUT, 8},
     {"layers[absent]", "unknown name", WEFT_BAD_INPUT, 7},
     {"bad", "unknown name", WEFT_BAD_INPUT, 0},
+    {"root.bad", "a string with a zero byte", WEFT_BAD_INPUT, 0},
     {"true ? absent : 1", "unknown name", WEFT_BAD_INPUT, 7},
     /* types */
     {"1 + 'a'", "does not take an integer and a string", WEFT_BAD_INPUT, 2},
@@ -307,7 +315,9 @@ static const struct {
     {"abs(none)", "abs() does not take null", WEFT_BAD_INPUT, 0},
     {"len(5)", "len() does not take an integer", WEFT_BAD_INPUT, 0},
     {"has()", "does not take 0 arguments", WEFT_BAD_INPUT, 0},
-    {"has(1, 2)", "does not take 2 arguments", WEFT_BAD_INPUT, 0},
+    {"has(1, 2, 3)", "does not take 3 arguments", WEFT_BAD_INPUT, 0},
+    {"has(1, 2)", "has() does not take an integer and an integer", WEFT_BAD_INPUT, 0},
+    {"has(layers, absent)", "unknown name 'absent'", WEFT_BAD_INPUT, 12},
     {"int('1.5')", "'1.5' is not an integer", WEFT_BAD_INPUT, 0},
     {"int([])", "int() does not take a list", WEFT_BAD_INPUT, 0},
     {"float('nan')", "'nan' is not a number", WEFT_BAD_INPUT, 0},

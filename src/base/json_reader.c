@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include <stdio.h>
 #include <string.h>
 
 void wf_json_open(wf_json_reader *r, const wf_mem *mem, const char *text, size_t length, weft_error *err) {
@@ -29,16 +30,12 @@ static weft_status fail(wf_json_reader *r, size_t offset, const char *what) {
 
 static weft_status fail_expected(wf_json_reader *r, const char *what) {
     char text[128];
-    size_t n = strlen(what);
-    memcpy(text, what, n);
-    const char *found = " but the text ends";
-    char quoted[] = " but found 'x'";
-    if (r->position < r->length) {
-        unsigned char c = (unsigned char)r->text[r->position];
-        quoted[12] = (char)c;
-        found = c > 0x20 && c < 0x7f ? quoted : "";
-    }
-    strcpy(text + n, found);
+    bool ends = r->position >= r->length;
+    char c = ends ? 0 : r->text[r->position];
+    if (c > 0x20 && c < 0x7f)
+        snprintf(text, sizeof text, "%s but found '%c'", what, c);
+    else
+        snprintf(text, sizeof text, "%s%s", what, ends ? " but the text ends" : "");
     return fail(r, r->position, text);
 }
 
@@ -53,32 +50,32 @@ static bool at(const wf_json_reader *r, char c) { return r->position < r->length
 
 /* ---- strings ---- */
 
-/* True when none of the eight bytes at `p` is a quote, a backslash, a control character or above 0x7f. */
+static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
+
+/* True when all of the eight bytes at `p` are plain. */
 static bool eight_plain(const char *p) {
     const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
     uint64_t x;
     memcpy(&x, p, 8);
     uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
-    /* (y - ones) & ~y & high marks zero bytes of y; with the high bits of x clear, borrows only add false alarms. */
+    /* A borrow sets the high bit of a byte that was 0, or less than 0x20 in the third term. Bytes above 0x7f have it anyway. */
     return (((quote - ones) | (backslash - ones) | (x - ones * 0x20) | x) & high) == 0;
 }
 
 /* The first byte from `i` that needs a look, past the plain and valid UTF-8 ones. */
 static size_t skip_plain(const wf_json_reader *r, size_t i) {
-    while (i < r->length) {
-        if (i + 8 <= r->length && eight_plain(r->text + i)) {
+    const char *text = r->text;
+    size_t length = r->length;
+    for (;;) {
+        while (i + 8 <= length && eight_plain(text + i))
             i += 8;
-            continue;
-        }
-        unsigned char c = (unsigned char)r->text[i];
-        if (c == '"' || c == '\\' || c < 0x20)
-            return i;
-        int step = wf_utf8_length(r->text + i, r->length - i);
+        while (i < length && is_plain((unsigned char)text[i]))
+            i++;
+        int step = i < length && (unsigned char)text[i] >= 0x80 ? wf_utf8_length(text + i, length - i) : 0;
         if (step == 0)
             return i;
         i += (size_t)step;
     }
-    return i;
 }
 
 static int hex_digit(char c) {

@@ -14,8 +14,8 @@ typedef struct wf_mem {
 
 extern const wf_mem wf_mem_default; /* realloc and free */
 
-void *wf_alloc(const wf_mem *mem, size_t size);                     /* NULL on failure or size 0 */
-void *wf_calloc(const wf_mem *mem, size_t count, size_t size);      /* zeroed, overflow checked */
+void *wf_alloc(const wf_mem *mem, size_t size);                /* NULL on failure or size 0 */
+void *wf_calloc(const wf_mem *mem, size_t count, size_t size); /* zeroed, overflow checked */
 void *wf_resize(const wf_mem *mem, void *block, size_t size);
 void wf_free(const wf_mem *mem, void *block);
 char *wf_strdup(const wf_mem *mem, const char *text);
@@ -24,7 +24,7 @@ char *wf_strndup(const wf_mem *mem, const char *text, size_t length);
 void *wf_alloc_big(const wf_mem *mem, size_t size);
 void wf_free_big(const wf_mem *mem, void *block);
 
-/* Grows `*array` (elements of `size` bytes, capacity `*capacity`) to hold at least `need`; doubles. The new tail is not zeroed. */
+/* Grows `*array` (of `size` bytes each, capacity `*capacity`) to hold at least `need`; doubles. The new tail is not zeroed. */
 weft_status wf_grow(const wf_mem *mem, void **array, size_t *capacity, size_t need, size_t size, weft_error *err);
 
 /* An arena: many small blocks of one lifetime. Memory is zeroed and aligned to 16 bytes. */

@@ -1,4 +1,4 @@
-/* reader.h - the one bounded reader of foreign bytes, and files. Errors are sticky: after one, reads return 0 and do not move. */
+/* reader.h - the one bounded reader of foreign bytes, and files. Errors are sticky: then reads return 0 and do not move. */
 #ifndef WF_BASE_READER_H
 #define WF_BASE_READER_H
 #include <stdbool.h>

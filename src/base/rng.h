@@ -14,9 +14,9 @@ wf_rng wf_rng_make(uint64_t seed, uint32_t site, uint32_t step);
 uint32_t wf_rng_u32(wf_rng rng, uint64_t index);
 /* Four consecutive words, those of index 4*block .. 4*block+3. */
 void wf_rng_u32x4(wf_rng rng, uint64_t block, uint32_t out[4]);
-float wf_rng_uniform(wf_rng rng, uint64_t index);             /* [0, 1), 24 bits */
-double wf_rng_uniform_double(wf_rng rng, uint64_t index);     /* [0, 1), 53 bits, uses words 2*index and 2*index+1 */
-double wf_rng_normal(wf_rng rng, uint64_t index);             /* Box-Muller over uniform_double 2*index, 2*index+1 */
+float wf_rng_uniform(wf_rng rng, uint64_t index);              /* [0, 1), 24 bits */
+double wf_rng_uniform_double(wf_rng rng, uint64_t index);      /* [0, 1), 53 bits, uses words 2*index and 2*index+1 */
+double wf_rng_normal(wf_rng rng, uint64_t index);              /* Box-Muller over uniform_double 2*index, 2*index+1 */
 uint64_t wf_rng_below(wf_rng rng, uint64_t index, uint64_t n); /* 0..n-1, n > 0 (bias below 2^-32 for n < 2^32) */
 /* The image of `i` under a seeded permutation of 0..n-1 (Feistel with cycle walking): shuffling without a table. */
 uint64_t wf_rng_permute(wf_rng rng, uint64_t i, uint64_t n);

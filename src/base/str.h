@@ -24,8 +24,8 @@ const char *wf_str_text(const wf_str *s); /* never NULL */
 bool wf_streq(const char *a, const char *b); /* NULL equals NULL only */
 bool wf_starts_with(const char *text, const char *prefix);
 bool wf_ends_with(const char *text, const char *suffix);
-/* Strict whole-string decimal numbers (an optional sign first; no spaces, hexadecimal, inf or nan), independent of the locale; false
- * on anything else, on overflow, and for more than 1000 bytes. */
+/* Strict whole-string decimal numbers (an optional sign first; no spaces, hexadecimal, inf or nan), independent of the locale;
+ * false on anything else, on overflow, and for more than 1000 bytes. */
 bool wf_parse_i64(const char *text, size_t length, int64_t *out);
 bool wf_parse_double(const char *text, size_t length, double *out);
 /* The fewest digits that read back as the same double, "C" locale; `out` holds 32 bytes. */

@@ -21,9 +21,11 @@ int wf_activation_by_name(const char *name); /* also gelu_new, gelu_pytorch_tanh
 
 typedef struct wf_adam_step { /* constants of one AdamW pass over one tensor; p, m, v updated in place */
     float lr, beta1, beta2, eps, weight_decay;     /* decoupled decay: p *= 1 - lr*weight_decay first */
-    float correct1, correct2;                      /* 1-b1^t, sqrt(1-b2^t) */
+    float correct1, correct2;                      /* 1-b1^t, sqrt(1-b2^t) of these very floats, computed in double */
     float grad_scale;                              /* clipping: g *= grad_scale */
 } wf_adam_step;
+
+enum { WF_GEMM_ROWS = 12, WF_GEMM_COLUMNS = 32 }; /* of the packed panels of gemm_block */
 
 #define WF_KERNEL(result, name, args) typedef result(*wf_##name##_fn) args;
 #include "kernels/kernels.def"

@@ -174,6 +174,29 @@ static void run_gemv_bf16(const wf_kernels *k, const work *w) {
         w->out[0][i] = 0;
 }
 
+/* A block of up to 12 x 32 over n/12 steps; the variant cuts rows and columns. */
+static void run_gemm_block(const wf_kernels *k, const work *w) {
+    int64_t steps = w->n / WF_GEMM_ROWS, rows = w->variant % WF_GEMM_ROWS + 1, columns = (w->variant * 11 + 7) % 32 + 1;
+    if (w->n < WF_GEMM_ROWS * WF_GEMM_COLUMNS) {
+        memset(w->out[0], 0, (size_t)w->n * sizeof(float));
+        return; /* no room for the output */
+    }
+    memcpy(w->out[0], w->in[2], (size_t)w->n * sizeof(float));
+    bool packed = w->variant % 3 == 0;
+    k->gemm_block(w->out[0], WF_GEMM_COLUMNS, w->in[0], packed ? 1 : steps, packed ? WF_GEMM_ROWS : 1, w->in[1], steps, rows,
+                  columns, w->variant % 2);
+}
+
+static void run_gemm_pack(const wf_kernels *k, const work *w) {
+    bool bf16 = w->variant & 1, columns = w->variant & 2;
+    int64_t width = w->variant & 4 ? WF_GEMM_ROWS : WF_GEMM_COLUMNS, lines = 1 + w->n % (2 * width + 3),
+            panels = (lines + width - 1) / width, steps = w->n * SPREAD / width / panels;
+    (columns ? k->gemm_pack_columns : k->gemm_pack_rows)(w->out[0], w->in[bf16 ? 7 : 0], bf16, columns ? steps + 2 : lines + 3,
+                                                         lines, steps, width);
+    int64_t used = steps * width * panels;
+    memset(w->out[0] + used, 0, (size_t)(w->n * SPREAD - used) * sizeof(float));
+}
+
 static const kernel_case cases[] = {
     {"bf16_to_f32", run_bf16_to_f32, {1}, 1, 0},
     {"f32_to_bf16", run_f32_to_bf16, {1}, 1, 0},
@@ -199,6 +222,8 @@ static const kernel_case cases[] = {
     {"conv_back", run_conv_back, {SPREAD}, 6, 2e-5},
     {"lstm_cell", run_lstm_cell, {1, 1, 4}, 1, 2e-6},
     {"lstm_cell_back", run_lstm_cell_back, {4, 1}, 1, 5e-6},
+    {"gemm_pack", run_gemm_pack, {SPREAD}, 8, 0},
+    {"gemm_block", run_gemm_block, {1}, 36, 1e-5},
     {"gemv", run_gemv, {1}, 2, 2e-5},
     {"gemv_bf16", run_gemv_bf16, {1}, 2, 2e-5},
 };

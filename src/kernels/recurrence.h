@@ -23,7 +23,7 @@ typedef struct wf_recurrence_args {
     float *s_out;         /* [B,H,K,V] or NULL; may be s_in */
     float *o;             /* [B,T,H,V] */
     /* backward */
-    const float *do_, *ds_out;       /* ds_out [B,H,K,V] or NULL */
+    const float *do_, *ds_out;       /* [B,T,H,V], [B,H,K,V]; NULL: zeros */
     float *dq_part, *dk_part;        /* [slices,B,T,H,K], overwritten: the caller sums slices and groups in order */
     float *dv;                       /* [B,T,H,V], overwritten */
     float *dg_part;                  /* [slices,B,T,H] scalar or const (per token, summed later), [slices,B,T,H,K] vector, or NULL */
@@ -32,5 +32,18 @@ typedef struct wf_recurrence_args {
 } wf_recurrence_args;
 
 static inline int64_t wf_recurrence_slices(int64_t value_dim) { return (value_dim + WF_RECURRENCE_SLICE - 1) / WF_RECURRENCE_SLICE; }
+/* The backward of a decay keeps at most WF_RECURRENCE_ANCHORS states in scratch, evenly spaced in time: dg is summed over the
+ * tokens between two of them only (mixers.md U6.4). Scratch is flat in T. */
+enum { WF_RECURRENCE_ANCHORS = 32, WF_RECURRENCE_ANCHOR_TOKENS = 64 };
+static inline int64_t wf_recurrence_anchor_step(int64_t t) {
+    int64_t step = WF_RECURRENCE_ANCHOR_TOKENS;
+    while ((t + step - 1) / step > WF_RECURRENCE_ANCHORS)
+        step *= 2;
+    return step;
+}
+static inline int64_t wf_recurrence_anchors(int64_t t) {
+    return (t + wf_recurrence_anchor_step(t) - 1) / wf_recurrence_anchor_step(t);
+}
+/* Bytes of scratch (64-aligned) per thread for forward and backward pieces of these arguments. */
 size_t wf_recurrence_scratch(const wf_recurrence_args *a, bool backward);
 #endif

@@ -21,7 +21,7 @@ typedef struct wf_scan_args {
     float *y;              /* [B,T,D] */
     float *checkpoints;    /* [B, ceil(T/WF_SCAN_CHECKPOINT), D, N]: h before each stretch; NULL when no backward follows */
     /* backward: overwritten outputs; parts are per channel block and summed by the caller in order */
-    const float *dy, *dh_out;      /* dh_out [B,D,N] or NULL */
+    const float *dy, *dh_out;      /* [B,T,D], [B,D,N]; NULL: zeros */
     float *du, *ddt, *dz;          /* [B,T,D]; dz NULL without gate */
     float *db_part, *dc_part;      /* [blocks,B,T,N] */
     float *da_log_part, *dskip_part; /* [B,D,N], [B,D] (dskip NULL without skip) */
@@ -29,5 +29,6 @@ typedef struct wf_scan_args {
 } wf_scan_args;
 
 static inline int64_t wf_scan_blocks(int64_t channels) { return (channels + WF_SCAN_BLOCK - 1) / WF_SCAN_BLOCK; }
+/* Bytes of scratch (64-aligned) per thread for forward and backward pieces of these arguments. */
 size_t wf_scan_scratch(const wf_scan_args *a, bool backward);
 #endif

@@ -88,6 +88,25 @@ typedef struct wf_recurrence_spec {
 /* q, k [B,T,G,K], v [B,T,H,V] -> [B,T,H,V] fp32. Inputs are cast to fp32. */
 wf_tensor *wf_recurrence(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_recurrence_spec *spec);
 
+/* The denominators of linear attention: y = o / (q.z + eps), or o / (q.(z + eps)) with eps_inside; z the running sum of k (causal)
+ * or the sum of all k. q [B,T,H,K], k [B,S,H,K], o [B,T,H,V] -> fp32 like o. */
+typedef struct wf_normalise_spec {
+    bool causal, eps_inside;
+    float eps;
+    wf_tensor *z_in, **z_out;    /* [B,H,K]: the sum before and after; or NULL */
+} wf_normalise_spec;
+wf_tensor *wf_normalise_sum(wf_tape *t, wf_tensor *o, wf_tensor *q, wf_tensor *k, const wf_normalise_spec *spec);
+/* Linear attention without causality: y = q (sum_s k_s v_s^T). q [B,T,H,K], k [B,S,H,K], v [B,S,H,V] -> [B,T,H,V] fp32. */
+wf_tensor *wf_full_linear(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v);
+/* The row factors of retention: o / sqrt(sum_{j<=t} gamma^j), t counted from the start of the sequence; with q and k also
+ * / max(1, |sum_j q_t.k_j gamma^(t-j) / sqrt(..)|). Constants of the backward. */
+typedef struct wf_decay_norm_spec {
+    const float *g;              /* [H] ln gamma, in the tape's arena */
+    wf_tensor *q, *k;            /* [B,T,H,K] or NULL */
+    wf_tensor *z_in, **z_out;    /* [B,H,K] or NULL: the decayed sum of k that the clamp needs */
+} wf_decay_norm_spec;
+wf_tensor *wf_decay_norm(wf_tape *t, wf_tensor *o, const wf_decay_norm_spec *spec);
+
 typedef struct wf_scan_spec {
     wf_tensor *a_log, *skip, *z; /* [D,N]; [D] or NULL; [B,T,D] or NULL */
     wf_tensor *h_in, **h_out;    /* [B,D,N] or NULL */

@@ -76,11 +76,17 @@ static weft_status claim_gradient(planner *p, wf_pass list, wf_node *node, int i
     return WEFT_OK;
 }
 
-/* Ops that write parameter gradients in their forward come before every other writer. */
+static bool is_early(const wf_node *node, int i) { return node->op->early >> i & 1u; }
+
+/* Gradients that an op writes in its forward come before every other writer. */
 static weft_status claim_early(planner *p, wf_node *node) {
-    for (int i = 0; i < node->n_in; i++)
-        if (node->in[i] && wf_base(node->in[i])->kind == WF_PARAMETER)
-            WF_TRY(claim_gradient(p, WF_FORWARD, node, i));
+    for (int i = 0; i < node->n_in && p->tape->options.grad; i++) {
+        if (!is_early(node, i))
+            continue;
+        WF_TRY(claim_gradient(p, WF_FORWARD, node, i));
+        if (node->grad_mode[i])
+            touch(node->in[i], WF_GRAD, p->time);
+    }
     return WEFT_OK;
 }
 
@@ -138,7 +144,7 @@ static void find_gradients(wf_tape *tape) {
 
 static weft_status add_backward(planner *p, wf_node *node) {
     for (int i = 0; i < node->n_in; i++)
-        if (!(node->op->early && node->in[i] && wf_base(node->in[i])->kind == WF_PARAMETER))
+        if (!is_early(node, i))
             WF_TRY(claim_gradient(p, WF_BACKWARD, node, i));
     wf_entry entry = {.kind = WF_RUN, .pass = WF_BACKWARD, .node = node};
     WF_TRY(count_phases(p, &entry));

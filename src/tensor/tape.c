@@ -191,6 +191,16 @@ void wf_keep_grad(wf_tape *tape, wf_tensor *x) {
         wf_base(x)->life->keep_grad = true;
 }
 
+void wf_alias(wf_tape *tape, wf_tensor *x, wf_tensor *target) {
+    if (x->kind != WF_TEMP || x->count != target->count || x->type != target->type) {
+        wf_tape_error(tape, WEFT_USAGE, "a state of another shape");
+        return;
+    }
+    x->kind = WF_VIEW;
+    x->base = wf_base(target);
+    x->offset = target->offset;
+}
+
 void wf_region_begin(wf_tape *tape) {
     if (tape->region >= 0)
         wf_tape_error(tape, WEFT_USAGE, "checkpoint regions do not nest");

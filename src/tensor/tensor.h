@@ -79,7 +79,8 @@ typedef struct wf_op {
     double (*flops)(const wf_node *node, wf_pass pass); /* multiply-adds count 2; NULL: not counted */
     void (*release)(const wf_env *env, wf_node *node);  /* frees what attr owns; may be NULL */
     bool no_grad; /* the op has no gradient: recording it where one is needed is an error that names it */
-    bool early;   /* the forward of a training tape already writes the parameter gradients (cross_entropy) */
+    uint32_t in_place; /* bit i: out[i] may share memory with in[j], j the matching state (recurrent states while decoding) */
+    uint32_t early;    /* bit i: the forward of a training tape already writes the gradient of in[i] (cross_entropy) */
     bool uneven;  /* pieces differ in cost: threads claim them one by one instead of sharing them out */
 } wf_op;
 
@@ -122,6 +123,8 @@ wf_tensor *wf_reshape(wf_tape *tape, wf_tensor *x, int rank, const int64_t *dims
 wf_tensor *wf_rows(wf_tape *tape, wf_tensor *x, int64_t first, int64_t count);
 void wf_root(wf_tape *tape, wf_tensor *x);       /* a gradient starts here: a scalar loss (loss_scale) */
 void wf_root_seeded(wf_tape *tape, wf_tensor *x, wf_tensor *seed); /* ... or `seed`, an input of x's shape */
+/* Makes the output `x` of a node share the memory of the input `target` (same count and type): a state updated in place. */
+void wf_alias(wf_tape *tape, wf_tensor *x, wf_tensor *target);
 void wf_keep(wf_tape *tape, wf_tensor *x);       /* x->data stays valid until the next forward */
 void wf_keep_grad(wf_tape *tape, wf_tensor *x);  /* x->grad stays valid until the next backward */
 /* Nodes recorded between these are recomputed before their backward instead of keeping their temporaries (Chen et al. 2016). */
@@ -136,6 +139,7 @@ wf_tensor *wf_out(wf_tape *tape, wf_dtype type, int rank, const int64_t *dims);
 void *wf_grad_in(const wf_node *node, int i, const wf_worker *w, float *beta);
 static inline int64_t wf_dim(const wf_tensor *x, int i) { return x->dims[i < 0 ? x->rank + i : i]; } /* negative: from the end */
 static inline int64_t wf_row_count(const wf_tensor *x) { return x->rank ? x->count / x->dims[x->rank - 1] : 1; }
+static inline bool wf_is_parameter(const wf_tensor *x) { return (x->base ? x->base : x)->kind == WF_PARAMETER; }
 bool wf_same_shape(const wf_tensor *a, const wf_tensor *b);
 /* n elements from `first` as fp32: a pointer into fp32 data, or converted into tmp. Store is the reverse; store_add adds beta*old. */
 const float *wf_load(const wf_worker *w, const void *data, wf_dtype type, int64_t first, int64_t n, float *tmp);

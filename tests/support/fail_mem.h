@@ -33,6 +33,8 @@ static inline void *fail_mem_resize(void *user, void *block, size_t size) {
         atomic_store(&f->fired, true);
         return NULL;
     }
+    if (size > PTRDIFF_MAX) /* malloc refuses it too, but a sanitizer would stop the test */
+        return NULL;
     void *grown = realloc(block, size);
     if (grown && !block)
         atomic_fetch_add(&f->live, 1);

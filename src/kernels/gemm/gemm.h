@@ -17,9 +17,9 @@
 
 typedef struct wf_gemm {
     int64_t m, n, k;
-    int64_t lda, ldb, ldc;                 /* 0: contiguous */
-    wf_dtype a_type, b_type, c_type;       /* F32, or BF16 inputs with F32 or BF16 output; sums are always fp32 */
-    bool trans_a, trans_b, bias;           /* bias: the run adds an fp32 bias[n] */
+    int64_t lda, ldb, ldc;           /* 0: contiguous */
+    wf_dtype a_type, b_type, c_type; /* F32, or BF16 inputs with F32 or BF16 output; sums are always fp32 */
+    bool trans_a, trans_b, bias;     /* bias: the run adds an fp32 bias[n] */
 } wf_gemm;
 
 typedef struct wf_gemm_plan wf_gemm_plan;
@@ -28,7 +28,8 @@ void wf_gemm_plan_free(const wf_env *env, wf_gemm_plan *plan);
 int wf_gemm_tiles(const wf_gemm_plan *plan);
 /* Bytes of scratch one run needs (alignment 64); the caller gives each thread its own. */
 size_t wf_gemm_scratch(const wf_gemm_plan *plan);
-void wf_gemm_run(const wf_gemm_plan *plan, int tile, const void *a, const void *b, void *c, const float *bias, float beta, void *scratch);
+void wf_gemm_run(const wf_gemm_plan *plan, int tile, const void *a, const void *b, void *c, const float *bias, float beta,
+                 void *scratch);
 const char *wf_gemm_backend(void); /* "oneDNN 2.6.3", "CBLAS", "built-in" */
 /* True when the backend gives the same bits for every number of threads by construction (single-threaded tile calls). */
 bool wf_gemm_reproducible(void);

@@ -8,9 +8,4 @@
 #include "kernels/kernels.def"
 #undef WF_KERNEL
 
-/* Kernels that are not written yet; whoever writes one deletes its line. */
-#define wf_ref_recurrence NULL
-#define wf_ref_recurrence_back NULL
-#define wf_ref_selective_scan NULL
-#define wf_ref_selective_scan_back NULL
 #endif

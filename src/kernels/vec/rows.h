@@ -62,17 +62,19 @@ WF_INLINE void vput(float *p, vf v, int64_t m) {
 WF_INLINE vf vkeep(vf v, int64_t m, float other) {
     if (m == WF_VL)
         return v;
-    vi lane;
-    for (int32_t i = 0; i < WF_VL; i++)
-        lane[i] = i;
-    return vf_select(lane < (int32_t)m, v, vf_set(other));
+    return vf_select(vi_first(m), v, vf_set(other));
 }
 WF_INLINE vf vtake_bf16(const uint16_t *p, int64_t m) {
     if (m == WF_VL)
         return vf_load_bf16(p);
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+    __m256i h = _mm256_maskz_loadu_epi16((__mmask16)((1u << m) - 1u), p);
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16);
+#else
     uint16_t t[WF_VL] = {0};
     memcpy(t, p, (size_t)m * sizeof *t);
     return vf_load_bf16(t);
+#endif
 }
 WF_INLINE void vput_bf16(uint16_t *p, vf v, int64_t m) {
     if (m == WF_VL) {

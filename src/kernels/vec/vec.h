@@ -23,6 +23,13 @@ typedef int32_t vi __attribute__((vector_size(4 * WF_VL)));
 typedef uint32_t vu __attribute__((vector_size(4 * WF_VL)));
 typedef uint16_t vs __attribute__((vector_size(2 * WF_VL))); /* bf16 */
 
+/* In front of a short loop over registers that must not stay a loop. */
+#if defined(__clang__)
+#define WF_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define WF_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #define WF_INLINE static inline __attribute__((always_inline, unused))
 
 WF_INLINE vf vf_load(const float *p) {
@@ -33,10 +40,19 @@ WF_INLINE vf vf_load(const float *p) {
 WF_INLINE void vf_store(float *p, vf v) { memcpy(p, &v, sizeof v); }
 WF_INLINE vf vf_set(float x) { return x - (vf){0}; }
 WF_INLINE vi vi_set(int32_t x) { return x - (vi){0}; }
+/* All bits set in the first n lanes. */
+WF_INLINE vi vi_first(int64_t n) {
+    vi lane;
+    for (int32_t i = 0; i < WF_VL; i++)
+        lane[i] = i;
+    return lane < (int32_t)n;
+}
 /* The first n lanes (0 <= n < WF_VL); the rest are 0. */
 WF_INLINE vf vf_load_n(const float *p, int64_t n) {
 #if defined(__AVX512F__)
     return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p);
+#elif defined(__AVX2__)
+    return (vf)_mm256_maskload_ps(p, (__m256i)vi_first(n));
 #else
     float t[WF_VL] = {0};
     memcpy(t, p, (size_t)n * sizeof(float));
@@ -46,6 +62,8 @@ WF_INLINE vf vf_load_n(const float *p, int64_t n) {
 WF_INLINE void vf_store_n(float *p, vf v, int64_t n) {
 #if defined(__AVX512F__)
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), (__m512)v);
+#elif defined(__AVX2__)
+    _mm256_maskstore_ps(p, (__m256i)vi_first(n), (__m256)v);
 #else
     float t[WF_VL];
     vf_store(t, v);

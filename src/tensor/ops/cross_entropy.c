@@ -183,7 +183,7 @@ static void release(const wf_env *env, wf_node *node) {
 }
 
 const wf_op wf_op_cross_entropy = {.name = "cross_entropy", .pieces = pieces, .run = run, .saves_out = 1u << DX, .flops = flops,
-                                   .release = release, .uneven = true, .early = true};
+                                   .release = release, .uneven = true, .early = 1u << W | 1u << B};
 
 static weft_status make_plans(const wf_env *env, head *a, int i, bool bias, wf_dtype x_type, weft_error *err) {
     int64_t m = i ? a->m - (a->blocks - 1) * a->block : a->block;
@@ -227,7 +227,7 @@ wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b
         return NULL;
     if (!fits(x, w, b, targets))
         return wf_tape_error(t, WEFT_USAGE, "cross_entropy: head, rows and targets do not fit");
-    bool bf16 = wf_tape_type(t) == WF_BF16;
+    bool bf16 = wf_tape_type(t) == WF_BF16 && wf_is_parameter(w);
     x = wf_cast(t, x, bf16 ? WF_BF16 : WF_F32);
     head *a = x ? attr_copy(t, &(head){.spec = *spec, .m = wf_row_count(x), .v = w->dims[0], .n = w->dims[1], .grad = wf_tape_grad(t),
                                        .compute = x->type}, sizeof(head)) : NULL;

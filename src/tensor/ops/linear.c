@@ -160,14 +160,12 @@ static size_t scratch_of(const linear *a) {
     return most;
 }
 
-static bool is_parameter(const wf_tensor *w) { return (w->base ? w->base : w)->kind == WF_PARAMETER; }
-
 wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type) {
     if (!x || !w)
         return NULL;
     if (w->rank != 2 || x->rank < 1 || wf_dim(x, -1) != w->dims[1] || (b && b->count != w->dims[0]))
         return wf_tape_error(t, WEFT_USAGE, "linear: '%s' does not fit an input of width %lld", w->label, (long long)wf_dim(x, -1));
-    bool bf16 = wf_tape_type(t) == WF_BF16 && is_parameter(w);
+    bool bf16 = wf_tape_type(t) == WF_BF16 && wf_is_parameter(w);
     x = wf_cast(t, x, bf16 ? WF_BF16 : WF_F32);
     linear *a = wf_arena_alloc(wf_tape_arena(t), sizeof *a);
     if (!x || !a)

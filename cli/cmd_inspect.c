@@ -1,0 +1,13 @@
+#include "command.h"
+
+static const cli_option options[] = {
+    {"spec", CLI_TEXT, "FILE", NULL, "a spec as JSON instead of a name", NULL},
+    {"params", CLI_VALUE, "N", "1M", "size for a preset or pattern", NULL},
+    {"vocab", CLI_VALUE, "N", "256", "vocabulary for a preset or pattern", NULL},
+    {"context", CLI_VALUE, "N", "256", "tokens for costs and states", NULL},
+    {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
+
+const cli_command cli_command_inspect = {
+    .name = "inspect", .about = "an architecture as a tree: parameters, memory and cost by part", .arguments = "[FILE|DIR|NAME|PATTERN]", .rest_key = "model",
+    .rest_single = true, .options = options, .job = weft_inspect,
+    .details = "examples:\n  weft inspect llama --params 10M\n  weft inspect 'mamba*3+attention'\n"};

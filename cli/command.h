@@ -1,0 +1,84 @@
+/* command.h - the command table. A command is one file cmd_<name>.c (its row) and one line in commands.def; parsing, --help, man
+ * pages, completion and "did you mean" all come from the row. The CLI knows only include/weft. */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+#include <stdbool.h>
+#include <stdio.h>
+#include "weft/weft.h"
+
+typedef enum cli_type {
+    CLI_FLAG,  /* --resume */
+    CLI_VALUE, /* --lr 1e-3: numbers go into the JSON as numbers, the rest as text */
+    CLI_TEXT,  /* always text */
+    CLI_LIST,  /* --models a,b,c: a JSON list */
+    CLI_MANY   /* --spec A --spec B: a JSON list, one element per use */
+} cli_type;
+
+typedef struct cli_option {
+    const char *name;
+    cli_type type;
+    const char *value;    /* placeholder: "N", "FILE"; NULL for flags */
+    const char *fallback; /* shown in help; the library applies it */
+    const char *help;
+    const char *key;      /* JSON key when it is not the name */
+} cli_option;
+
+typedef struct cli_buffer { /* a growing string; failure is sticky */
+    char *data;
+    size_t length, capacity;
+    bool failed;
+} cli_buffer;
+
+typedef struct cli_run {
+    const struct cli_command *command;
+    weft *lib;
+    const char *options; /* JSON */
+    bool json, quiet, verbose;
+    bool terminal;       /* stderr is one: progress is drawn */
+    const char **rest;   /* positional arguments */
+    int n_rest;
+    char **argv;         /* as given, after the command's name */
+    int argc;
+} cli_run;
+
+typedef weft_status (*cli_job)(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
+
+typedef struct cli_command {
+    const char *name, *about;
+    const char *arguments;     /* "[TEXT...]", shown in usage */
+    const char *rest_key;      /* JSON key of the positional arguments; NULL: none are taken */
+    bool rest_single;          /* one argument, as text; else a list */
+    const cli_option *options; /* ends with a NULL name */
+    const char *details;       /* paragraphs after the options: examples, exit codes */
+    cli_job job;               /* the library function behind it, or */
+    int (*run)(cli_run *run);  /* a function of its own; returns the exit code */
+} cli_command;
+
+extern const cli_command *const cli_commands[]; /* NULL-terminated */
+extern const cli_option cli_global_options[];   /* --json, --quiet, .. */
+const cli_command *cli_find(const char *name);
+
+/* run.c: a job with progress on stderr and its result on stdout; returns the exit code. */
+int cli_run_job(cli_run *run);
+bool cli_given(const cli_run *run, const char *key); /* whether run->options has this JSON key */
+/* The result on stdout (JSON when asked for, else `text`), the error on stderr; the exit code. Frees the result. */
+int cli_finish(cli_run *run, weft_status status, weft_result *result, weft_error *err);
+void cli_progress(void *user, const weft_progress *progress); /* user: cli_run */
+int cli_fail(const weft_error *err);                          /* "weft: message" on stderr; the exit code */
+/* help.c */
+void cli_print_help(FILE *out, const cli_command *command);
+void cli_print_overview(FILE *out);
+void cli_print_man_overview(FILE *out);
+void cli_print_man(FILE *out, const cli_command *command);
+/* parse.c: argv after the command's name -> run; false (and a message on stderr) on a usage error; *help set by --help. */
+bool cli_parse(const cli_command *command, int argc, char **argv, cli_run *run, cli_buffer *json, int *threads, bool *help);
+/* buffer.c */
+void cli_put(cli_buffer *b, const char *text, size_t n);
+void cli_puts(cli_buffer *b, const char *text);
+void cli_put_json_string(cli_buffer *b, const char *text, size_t n);
+bool cli_is_json_number(const char *text);
+void cli_buffer_free(cli_buffer *b);
+/* The command whose name is nearest, NULL when none is near. */
+const char *cli_nearest_command(const char *word);
+const char *cli_nearest(const char *word, const char *(*next)(const void *user, int i), const void *user);
+#endif

@@ -1,0 +1,73 @@
+/* report_style.c - the style sheet of the page. Colours of the series are told apart under the common colour deficiencies, in
+ * both themes (least difference in OKLab between any two, simulated by Machado et al. 2009); markers repeat the distinction. */
+#include "compare/report_parts.h"
+
+/* clang-format off */
+const char wf_report_style[] =
+    ":root{color-scheme:light dark;--bg:#fff;--ink:#16191d;--soft:#59616c;--line:#e2e5e9;--axis:#9aa2ac;--card:#f6f7f8;--mark:#fff3c9;"
+    "--s0:#3260b9;--s1:#d8625f;--s2:#3c9d8e;--s3:#a33f83;--s4:#363263;--s5:#6f8400;--s6:#6e94d7;--s7:#7d4427}"
+    "@media(prefers-color-scheme:dark){:root{--bg:#121417;--ink:#e9ebee;--soft:#9ca5b0;--line:#2a2f36;--axis:#59616c;--card:#1a1d22;--mark:#3a3417;"
+    "--s0:#60befc;--s1:#fd9029;--s2:#61d18d;--s3:#e578b8;--s4:#9c85ff;--s5:#eae163;--s6:#b0f1fa;--s7:#a88665}}"
+    "*{box-sizing:border-box}html{-webkit-text-size-adjust:100%}"
+    "body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 -apple-system,BlinkMacSystemFont,\"Segoe UI\",Roboto,\"Helvetica Neue\","
+    "\"Noto Sans\",\"Liberation Sans\",Arial,sans-serif;font-variant-numeric:tabular-nums}"
+    "main{max-width:1152px;margin:0 auto;padding:56px 16px 72px}"
+    ".brand{margin:0 0 20px;color:var(--soft);font-size:14px}.brand b{color:var(--ink);letter-spacing:-.01em}"
+    "h1{font-size:clamp(28px,4.2vw,44px);line-height:1.12;letter-spacing:-.024em;font-weight:650;margin:0 0 14px;text-wrap:balance}"
+    ".meta{margin:0;color:var(--soft);max-width:72ch}"
+    "h2{font-size:22px;line-height:1.25;letter-spacing:-.012em;font-weight:650;margin:64px 0 6px}"
+    "h3{font-size:15px;font-weight:650;margin:28px 0 8px}"
+    ".intro{margin:0 0 24px;color:var(--soft);max-width:72ch}"
+    ".note{margin:24px 0 0;padding:12px 16px;background:var(--mark);border-radius:8px;overflow-wrap:anywhere}"
+    ".swatch{flex:none;vertical-align:-1px;margin-right:7px}"
+    ".name{white-space:nowrap}.soft{color:var(--soft)}"
+    /* winners */
+    ".wins{display:grid;margin:36px 0 0;border-top:1px solid var(--line)}"
+    ".wins div{display:grid;grid-template-columns:15.5rem minmax(0,auto) 1fr;gap:2px 24px;align-items:baseline;padding:11px 0;border-bottom:1px solid var(--line)}"
+    ".wins dt{color:var(--soft)}.wins dd{margin:0}.wins .who{font-weight:650}.wins .then{color:var(--soft);text-align:right}"
+    ".tied{font-weight:400;color:var(--soft);border:1px solid var(--line);border-radius:99px;font-size:13px;padding:0 9px;margin-left:4px;white-space:nowrap}"
+    ".wins .value{font-weight:400;white-space:nowrap;margin-left:6px}"
+    /* models */
+    "table{border-collapse:collapse;width:100%;font-size:14px}"
+    "th{font-weight:400;color:var(--soft);text-align:right;vertical-align:bottom;padding:0 10px 8px;line-height:1.3}"
+    "td{text-align:right;padding:9px 10px;border-top:1px solid var(--line);white-space:nowrap;vertical-align:baseline}"
+    "th:first-child,td:first-child{text-align:left;padding-left:0}th:last-child,td:last-child{padding-right:0}"
+    "td small{display:block;color:var(--soft);font-size:12px}td:first-child small{margin-left:29px}td .pm{color:var(--soft);font-size:12.5px}"
+    "td.best{font-weight:650}td.best span{background:linear-gradient(var(--mark),var(--mark)) no-repeat;padding:2px 5px;margin:0 -5px;border-radius:4px}"
+    ".scroll{overflow-x:auto;max-width:100%}"
+    ".foot{margin:12px 0 0;color:var(--soft);font-size:13.5px;max-width:90ch;overflow-wrap:anywhere}"
+    /* figures */
+    ".figures{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:44px 32px}"
+    "figure{margin:0;min-width:0;display:flex;flex-direction:column}figure.hero{grid-column:1/-1}"
+    "figcaption{flex:1;color:var(--soft);font-size:14px;line-height:1.4;margin:0 0 14px}figcaption b{display:block;color:var(--ink);font-size:16px;font-weight:650}"
+    ".chart{display:block;width:100%;height:auto;overflow:visible}.phone,.hero .half{display:none}"
+    ".chart text{fill:var(--ink);font-size:13px}.chart .t{fill:var(--soft);font-size:12px}.chart .a{fill:var(--soft);font-size:12px}"
+    ".chart .n{fill:var(--soft);font-size:12px}.chart .g{stroke:var(--line);fill:none}.chart .x{stroke:var(--axis);fill:none}"
+    ".chart .k{stroke:var(--axis);fill:none;stroke-dasharray:3 3}"
+    ".c{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}.d{fill:none;stroke:var(--c);stroke-width:1;opacity:.55;stroke-dasharray:1 2.5}"
+    ".m{fill:var(--c);stroke:var(--bg);stroke-width:1.2}"
+    ".wf-s0{--c:var(--s0)}.wf-s1{--c:var(--s1)}.wf-s2{--c:var(--s2)}.wf-s3{--c:var(--s3)}.wf-s4{--c:var(--s4)}.wf-s5{--c:var(--s5)}.wf-s6{--c:var(--s6)}.wf-s7{--c:var(--s7)}"
+    /* samples and details */
+    ".samples{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:20px 32px}"
+    ".sample{background:var(--card);border-radius:10px;padding:14px 16px;min-width:0}.sample h3{margin:0 0 8px}"
+    "pre{margin:0;font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,\"Liberation Mono\",\"DejaVu Sans Mono\",monospace;white-space:pre-wrap;overflow-wrap:anywhere}"
+    ".sample pre i{font-style:normal;color:var(--soft)}"
+    ".command{background:var(--card);border-radius:10px;padding:14px 16px}"
+    ".facts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:0 48px;align-items:start}"
+    ".facts dl{display:grid;grid-template-columns:11rem minmax(0,1fr);gap:5px 16px;margin:0;font-size:14px}"
+    ".facts dt{color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere}"
+    "@media(max-width:1000px){.figures,.samples,.facts{grid-template-columns:minmax(0,1fr)}.figures{gap:40px}.hero .full{display:none}.hero .half{display:block}"
+    ".half,.full{max-width:720px}.wins div{grid-template-columns:15.5rem minmax(0,1fr)}.wins .then{grid-column:2;text-align:left}}"
+    /* where the table would be too wide, its rows become cards */
+    "@media(max-width:920px){.models thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}"
+    ".models{display:block}.models tbody{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:0 40px}"
+    ".models tr{display:grid;grid-template-columns:1fr 1fr;align-content:start;gap:0 20px;padding:14px 0 10px;border-top:1px solid var(--line)}"
+    ".models td{display:flex;justify-content:space-between;gap:10px;border:0;padding:3px 0;white-space:normal}.models td:first-child{grid-column:1/-1;display:block;font-size:16px}"
+    ".models td.wide{grid-column:1/-1}.models td::before{content:attr(data-label);color:var(--soft);font-weight:400;text-align:left}.models td:first-child::before{content:none}"
+    ".models td small{display:inline;margin-left:6px}.models td:first-child small{margin-left:8px}}"
+    /* phones */
+    "@media(max-width:600px){main{padding:32px 16px 56px}h2{margin-top:52px}.half,.hero .half{display:none}.phone{display:block}"
+    ".wins div{grid-template-columns:minmax(0,1fr)}.wins .then{grid-column:1}.wins dt{font-size:14px}"
+    ".facts dl{grid-template-columns:minmax(0,1fr);gap:0}.facts dd{margin-bottom:9px}}"
+    "@media print{main{padding:0}section,figure,.sample{break-inside:avoid}}";
+/* clang-format on */

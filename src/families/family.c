@@ -1,0 +1,178 @@
+#include "families/family.h"
+#include <string.h>
+#include "base/embed.h"
+#include "families/config.h"
+
+/* ---- the set ---- */
+static weft_status parse_family(wf_families *set, const char *name, const char *text, size_t size, wf_json **out, weft_error *err) {
+    weft_status status = wf_json_parse(&set->arena, text, size, 0, out, err);
+    if (status == WEFT_OK && (*out)->kind != WF_JSON_OBJECT)
+        status = wf_fail(err, WEFT_BAD_INPUT, "a family must be an object");
+    return status ? wf_fail_in(err, "family %s", name) : WEFT_OK;
+}
+
+weft_status wf_families_add(wf_families *set, const char *name, const char *text, size_t size, weft_error *err) {
+    wf_json *json;
+    WF_TRY(parse_family(set, name, text, size, &json, err));
+    const char *own = wf_json_text(json, "family", NULL);
+    WF_CHECK(own, err, WEFT_BAD_INPUT, "family %s: its name ('family') is missing", name);
+    WF_TRY(wf_grow(set->arena.mem, (void **)&set->list, &set->capacity, set->count + 1, sizeof *set->list, err));
+    memmove(set->list + 1, set->list, set->count * sizeof *set->list);
+    set->list[0] = (wf_family){own, json, set->common};
+    set->count++;
+    return WEFT_OK;
+}
+
+static size_t embedded_count(void) {
+    size_t n = 0;
+    while (wf_embedded_families[n].name)
+        n++;
+    return n;
+}
+
+static weft_status add_embedded(wf_families *set, weft_error *err) {
+    wf_json *common = NULL;
+    for (const wf_embedded *e = wf_embedded_families; e->name; e++)
+        if (wf_streq(e->name, "common"))
+            WF_TRY(parse_family(set, e->name, e->text, e->size, &common, err));
+    set->common = common;
+    for (size_t i = embedded_count(); i-- > 0;) { /* backwards, so that the order is that of the table */
+        const wf_embedded *e = &wf_embedded_families[i];
+        if (!wf_streq(e->name, "common"))
+            WF_TRY(wf_families_add(set, e->name, e->text, e->size, err));
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_families_open(const wf_mem *mem, wf_families *out, weft_error *err) {
+    memset(out, 0, sizeof *out);
+    wf_arena_init(&out->arena, mem, 0);
+    weft_status status = add_embedded(out, err);
+    if (status != WEFT_OK)
+        wf_families_close(out);
+    return status;
+}
+
+void wf_families_close(wf_families *set) {
+    if (!set->arena.mem)
+        return;
+    wf_free(set->arena.mem, set->list);
+    wf_arena_free(&set->arena);
+    memset(set, 0, sizeof *set);
+}
+
+/* ---- which family ---- */
+static bool lists_word(const wf_json *list, const char *word) {
+    for (const wf_json *j = list ? list->child : NULL; j; j = j->next)
+        if (wf_json_is_string(j, word))
+            return true;
+    return false;
+}
+
+static bool is_type(const wf_family *family, const char *type) {
+    const wf_json *types = wf_json_get(family->json, "model_types");
+    return types ? lists_word(types, type) : wf_streq(family->name, type);
+}
+
+static const char *nth_type(const void *user, size_t i) {
+    const wf_families *set = user;
+    return i < set->count ? set->list[i].name : NULL;
+}
+
+static weft_status find_by_type(const wf_families *set, const wf_json *type, const wf_family **out, weft_error *err) {
+    if (type->kind != WF_JSON_STRING)
+        return wf_fail_at(err, WEFT_BAD_INPUT, type->offset, "'model_type' must be a string");
+    for (size_t i = 0; i < set->count; i++)
+        if (is_type(&set->list[i], type->string)) {
+            *out = &set->list[i];
+            return WEFT_OK;
+        }
+    const char *near = wf_nearest(type->string, nth_type, set);
+    return wf_fail_at(err, WEFT_UNSUPPORTED, type->offset, "model type '%s' is not known%s%s%s", type->string, near ? " (did you mean '" : "",
+                      near ? near : "", near ? "'?)" : "");
+}
+
+static weft_status find_by_architecture(const wf_families *set, const wf_json *architecture, const wf_family **out, weft_error *err) {
+    for (size_t i = 0; i < set->count; i++)
+        if (lists_word(wf_json_get(set->list[i].json, "architectures"), architecture->string)) {
+            *out = &set->list[i];
+            return WEFT_OK;
+        }
+    return wf_fail_at(err, WEFT_UNSUPPORTED, architecture->offset, "architecture '%s' is not known", architecture->string);
+}
+
+static weft_status read_architecture(const wf_json *config, const wf_json **out, weft_error *err) {
+    const wf_json *list = wf_json_get(config, "architectures");
+    *out = NULL;
+    if (!list || list->kind == WF_JSON_NULL)
+        return WEFT_OK;
+    *out = wf_json_at(list, 0);
+    if (list->kind != WF_JSON_ARRAY || (*out && (*out)->kind != WF_JSON_STRING))
+        return wf_fail_at(err, WEFT_BAD_INPUT, list->offset, "'architectures' must be a list of names");
+    return WEFT_OK;
+}
+
+weft_status wf_family_of_config(const wf_families *set, const wf_json *config, const wf_family **out, weft_error *err) {
+    const wf_json *type = wf_json_get(config, "model_type"), *architecture;
+    WF_CHECK(config && config->kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "a config must be an object");
+    WF_TRY(read_architecture(config, &architecture, err));
+    WF_CHECK(type || architecture, err, WEFT_BAD_INPUT, "neither 'model_type' nor 'architectures' says what model this is");
+    if (!type)
+        return find_by_architecture(set, architecture, out, err);
+    WF_TRY(find_by_type(set, type, out, err));
+    if (architecture && !lists_word(wf_json_get((*out)->json, "architectures"), architecture->string))
+        return wf_fail_at(err, WEFT_UNSUPPORTED, architecture->offset, "architecture '%s' of model type '%s' is not supported",
+                          architecture->string, type->string);
+    return WEFT_OK;
+}
+
+/* ---- config to spec ---- */
+static bool all_equal(const wf_json *list) {
+    for (const wf_json *j = list->child; j; j = j->next)
+        if (!wf_json_equal(list->child, j))
+            return false;
+    return list->count > 0;
+}
+
+/* A list of equal blocks is one `block`. */
+static weft_status shorten(wf_arena *arena, wf_json *spec, wf_json **out, weft_error *err) {
+    const wf_json *blocks = wf_json_get(spec, "blocks");
+    *out = spec;
+    if (!blocks || blocks->kind != WF_JSON_ARRAY || !all_equal(blocks))
+        return WEFT_OK;
+    wf_json *shorter = wf_json_new(arena, WF_JSON_OBJECT);
+    for (const wf_json *j = spec->child; j; j = j->next) {
+        bool list = wf_streq(j->key, "blocks");
+        if (!wf_json_put(arena, shorter, list ? "block" : j->key, wf_json_copy(arena, list ? blocks->child : j)))
+            return wf_fail_memory(err);
+    }
+    *out = shorter;
+    return WEFT_OK;
+}
+
+weft_status wf_family_spec(const wf_family *family, wf_arena *arena, const wf_json *config, const wf_config_options *options, wf_json **spec,
+                           weft_error *err) {
+    weft_error said = {.offset = -1};
+    wf_vars vars = {.arena = arena, .options = options, .said = &said};
+    wf_json *filled;
+    WF_TRY(wf_config_read(family, config, &vars, err));
+    WF_TRY(wf_template_fill(&vars, wf_json_get(family->json, "spec"), &filled, err));
+    WF_CHECK(filled->kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "family %s: its spec is no object", family->name);
+    return shorten(arena, filled, spec, err);
+}
+
+/* ---- spec to config ---- */
+weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_json *normal, int64_t context, wf_json **config, weft_error *err) {
+    wf_vars vars = {.arena = arena};
+    wf_value value, block;
+    const wf_json *template_ = wf_json_get(family->json, "config");
+    WF_CHECK(template_, err, WEFT_BAD_INPUT, "family %s cannot be written", family->name);
+    for (const wf_json *j = normal->child; j; j = j->next) {
+        WF_TRY(wf_value_of_json(arena, j, &value, err));
+        WF_TRY(wf_vars_put(&vars, j->key, value, err));
+    }
+    WF_TRY(wf_value_of_json(arena, wf_json_at(wf_json_get(normal, "blocks"), 0), &block, err));
+    WF_TRY(wf_vars_put(&vars, "block", block, err));
+    WF_TRY(wf_vars_put(&vars, "context", wf_value_int(context), err));
+    return wf_template_fill(&vars, template_, config, err);
+}

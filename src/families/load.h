@@ -1,0 +1,50 @@
+/* load.h - model folders: where format, family and model meet. A folder holds config.json and model.safetensors (or shards of it),
+ * as Hugging Face writes them.
+ *
+ *     wf_model *model;
+ *     WF_TRY(wf_model_load(env, "gpt2", &(wf_load_options){.map = true}, &model, err));
+ *     WF_TRY(wf_model_save(model, "out", NULL, err));
+ *
+ * Ownership: the model is the caller's (wf_model_free), with the files its parameters may point into. */
+#ifndef WF_FAMILIES_LOAD_H
+#define WF_FAMILIES_LOAD_H
+#include "families/names.h"
+#include "model/model.h"
+
+typedef struct wf_load_options {
+    bool strict;          /* keys and tensors that no table lists are errors, not warnings */
+    bool map;             /* parameters may point into the mapped file, read-only: for running, not for training */
+    const char *family;   /* path of a family file to try first; NULL: the built-in ones */
+} wf_load_options;
+
+/* A folder opened with what it was read by, for those who need the file's own names. */
+typedef struct wf_checkpoint {
+    wf_families families;
+    wf_arena arena;
+    const wf_json *config;
+    const wf_family *family;
+    wf_names names;
+    bool bare;            /* the file leaves names->base out */
+    wf_model *model;
+} wf_checkpoint;
+
+/* `options` NULL: all false. On failure nothing is left to close. */
+weft_status wf_checkpoint_open(const wf_env *env, const char *folder, const wf_load_options *options, wf_checkpoint *out, weft_error *err);
+void wf_checkpoint_close(wf_checkpoint *checkpoint); /* the model too, unless it was taken (set to NULL) */
+/* A tensor's name in the file. */
+const char *wf_checkpoint_name(const wf_checkpoint *checkpoint, const wf_tensor_map *map);
+
+weft_status wf_model_load(const wf_env *env, const char *folder, const wf_load_options *options, wf_model **out, weft_error *err);
+
+/* The family's names for the parameters of a model. */
+weft_status wf_model_names(const wf_model *model, const wf_family *family, wf_arena *arena, wf_names *out, weft_error *err);
+
+typedef struct wf_save_options {
+    wf_dtype type;        /* of the file: F32, BF16 or F16 */
+    int64_t bos, eos, pad; /* token ids for the generation settings; -1: none */
+} wf_save_options;
+
+/* Writes config.json, generation_config.json and model.safetensors as the first family that says the spec exactly, else as `weft`.
+ * Each file appears whole or not at all. `options` NULL: fp32, no ids. */
+weft_status wf_model_save(const wf_model *model, const char *folder, const wf_save_options *options, weft_error *err);
+#endif

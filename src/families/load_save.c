@@ -1,0 +1,182 @@
+/* load_save.c - writing a model folder: the first family that says the spec exactly, its config, and its names of the weights. */
+#include <string.h>
+#include "base/reader.h"
+#include "families/load.h"
+#include "formats/safetensors.h"
+
+typedef struct saver {
+    const wf_model *model;
+    const wf_save_options *options;
+    const wf_mem *mem;
+    wf_arena arena;
+    wf_families families;
+    wf_json *normal, *config;
+    wf_names names;
+    weft_error *err;
+} saver;
+
+/* ---- which family ---- */
+
+/* Whether the config a family would write reads back as the same model. Only running out of memory is an error here. */
+static weft_status says(saver *s, const wf_family *family, bool *exactly) {
+    wf_json *config, *spec, *normal;
+    wf_spec *read;
+    weft_error local = {.offset = -1};
+    weft_status status = wf_family_config(family, &s->arena, s->normal, s->model->spec->context, &config, &local);
+    if (status == WEFT_OK)
+        status = wf_family_spec(family, &s->arena, config, &(wf_config_options){.strict = true}, &spec, &local);
+    if (status == WEFT_OK)
+        status = wf_spec_read(&s->arena, spec, &read, &local);
+    if (status == WEFT_OK)
+        status = wf_spec_normal(&s->arena, read, &normal, &local);
+    *exactly = status == WEFT_OK && wf_json_equal(normal, s->normal);
+    if (*exactly) {
+        status = wf_model_names(s->model, family, &s->arena, &s->names, &local);
+        *exactly = status == WEFT_OK;
+        s->config = config;
+    }
+    return status == WEFT_NO_MEMORY ? wf_fail_memory(s->err) : WEFT_OK;
+}
+
+static weft_status put(saver *s, wf_json *object, const char *key, wf_json *value) {
+    return wf_json_put(&s->arena, object, key, value) ? WEFT_OK : wf_fail_memory(s->err);
+}
+
+static wf_json *text(saver *s, const char *value) { return wf_json_new_string(&s->arena, value, strlen(value)); }
+
+/* weft's own: the spec as it was given, and its own names. */
+static weft_status write_as_weft(saver *s) {
+    const wf_family *own = NULL;
+    wf_json *list = wf_json_new(&s->arena, WF_JSON_ARRAY);
+    for (size_t i = 0; i < s->families.count; i++)
+        if (wf_streq(s->families.list[i].name, "weft"))
+            own = &s->families.list[i];
+    WF_CHECK(own, s->err, WEFT_FAILURE, "the family 'weft' is not built in");
+    s->config = wf_json_new(&s->arena, WF_JSON_OBJECT);
+    if (!wf_json_push(list, text(s, "WeftForCausalLM")))
+        return wf_fail_memory(s->err);
+    WF_TRY(put(s, s->config, "architectures", list));
+    WF_TRY(put(s, s->config, "model_type", text(s, "weft")));
+    WF_TRY(put(s, s->config, "spec", wf_json_copy(&s->arena, s->model->spec->json)));
+    return wf_model_names(s->model, own, &s->arena, &s->names, s->err);
+}
+
+static weft_status choose_family(saver *s) {
+    bool exactly = false;
+    WF_TRY(wf_families_open(s->mem, &s->families, s->err));
+    WF_TRY(wf_spec_normal(&s->arena, s->model->spec, &s->normal, s->err));
+    for (size_t i = 0; i < s->families.count && !exactly; i++)
+        if (wf_json_get(s->families.list[i].json, "config"))
+            WF_TRY(says(s, &s->families.list[i], &exactly));
+    return exactly ? WEFT_OK : write_as_weft(s);
+}
+
+/* ---- the JSON files ---- */
+static wf_json *token(saver *s, int64_t id) { return id >= 0 ? wf_json_new_int(&s->arena, id) : wf_json_new(&s->arena, WF_JSON_NULL); }
+
+static weft_status write_json(saver *s, const char *folder, const char *name, const wf_json *json) {
+    wf_str out = wf_str_new(s->mem);
+    const char *path = wf_path_join(&s->arena, folder, name);
+    wf_json_print(&out, json, 2);
+    wf_str_putc(&out, '\n');
+    weft_status status = path && !out.failed ? wf_write_file(s->mem, path, out.data, out.length, s->err) : wf_fail_memory(s->err);
+    wf_str_free(&out);
+    return status;
+}
+
+static weft_status write_config(saver *s, const char *folder) {
+    static const char *const names[] = {[WF_F32] = "float32", [WF_BF16] = "bfloat16", [WF_F16] = "float16"};
+    WF_TRY(put(s, s->config, "dtype", text(s, names[s->options->type])));
+    WF_TRY(put(s, s->config, "bos_token_id", token(s, s->options->bos)));
+    WF_TRY(put(s, s->config, "eos_token_id", token(s, s->options->eos)));
+    return write_json(s, folder, "config.json", s->config);
+}
+
+static weft_status write_generation(saver *s, const char *folder) {
+    wf_json *json = wf_json_new(&s->arena, WF_JSON_OBJECT);
+    const struct { const char *key; int64_t id; } ids[] = {
+        {"bos_token_id", s->options->bos}, {"eos_token_id", s->options->eos}, {"pad_token_id", s->options->pad}};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        if (ids[i].id >= 0)
+            WF_TRY(put(s, json, ids[i].key, token(s, ids[i].id)));
+    return json ? write_json(s, folder, "generation_config.json", json) : wf_fail_memory(s->err);
+}
+
+/* ---- the weights ---- */
+static const wf_tensor_map *map_of(const saver *s, const char *name) {
+    for (size_t i = 0; i < s->names.count; i++)
+        if (wf_streq(s->names.list[i].name, name))
+            return &s->names.list[i];
+    return NULL;
+}
+
+static weft_status put_tensor(saver *s, wf_safetensors_writer *w, const wf_tensor_map *map, float *scratch) {
+    const wf_dtype_row *type = &wf_dtypes[s->options->type];
+    const float *values[16], *from;
+    for (size_t i = 0; i < map->n_parts; i++)
+        values[i] = s->model->params.list[map->parts[i]]->value;
+    from = values[0];
+    if (!wf_map_is_plain(map)) {
+        wf_map_write(map, values, scratch, scratch + map->count);
+        from = scratch;
+    }
+    if (type->from_f32 && s->options->type != WF_F32) {
+        type->from_f32(scratch + 3 * map->count, from, map->count);
+        from = scratch + 3 * map->count;
+    }
+    return wf_safetensors_put(w, from, (size_t)map->count * type->size, s->err);
+}
+
+static weft_status put_tensors(saver *s, const char *path, const wf_safetensors_plan *plan, float *scratch) {
+    wf_safetensors_writer *w;
+    WF_TRY(wf_safetensors_create(s->mem, path, plan, &w, s->err));
+    weft_status status = WEFT_OK;
+    for (size_t i = 0; i < plan->n_tensors && status == WEFT_OK; i++)
+        status = put_tensor(s, w, map_of(s, plan->tensors[i].name), scratch);
+    if (status == WEFT_OK)
+        return wf_safetensors_commit(w, s->err);
+    wf_safetensors_abort(w);
+    return status;
+}
+
+static weft_status write_weights(saver *s, const char *folder) {
+    static const wf_stored_text format = {"format", "pt"};
+    const char *path = wf_path_join(&s->arena, folder, "model.safetensors");
+    wf_tensor_plan *tensors = wf_arena_alloc(&s->arena, s->names.count * sizeof *tensors);
+    size_t most = 0;
+    if (!path || !tensors)
+        return wf_fail_memory(s->err);
+    for (size_t i = 0; i < s->names.count; i++) {
+        const wf_tensor_map *map = &s->names.list[i];
+        bool moved = !wf_map_is_plain(map) || s->options->type != WF_F32;
+        tensors[i] = (wf_tensor_plan){map->name, s->options->type, map->rank, map->dims};
+        most = moved && (size_t)map->count > most ? (size_t)map->count : most;
+    }
+    wf_safetensors_order(tensors, s->names.count);
+    float *scratch = most ? wf_alloc_big(s->mem, 4 * most * sizeof *scratch) : NULL;
+    if (most && !scratch)
+        return wf_fail_memory(s->err);
+    weft_status status = put_tensors(s, path, &(wf_safetensors_plan){tensors, s->names.count, &format, 1}, scratch);
+    wf_free_big(s->mem, scratch);
+    return status;
+}
+
+static weft_status save(saver *s, const char *folder) {
+    wf_dtype type = s->options->type;
+    WF_CHECK(type == WF_F32 || type == WF_BF16 || type == WF_F16, s->err, WEFT_USAGE, "weights are written as fp32, bf16 or fp16");
+    WF_TRY(choose_family(s));
+    WF_TRY(wf_make_dir(folder, s->err));
+    WF_TRY(write_weights(s, folder));
+    WF_TRY(write_config(s, folder));
+    return write_generation(s, folder);
+}
+
+weft_status wf_model_save(const wf_model *model, const char *folder, const wf_save_options *options, weft_error *err) {
+    static const wf_save_options plain = {WF_F32, -1, -1, -1};
+    saver s = {.model = model, .options = options ? options : &plain, .mem = &model->env->mem, .err = err};
+    wf_arena_init(&s.arena, s.mem, 0);
+    weft_status status = save(&s, folder);
+    wf_families_close(&s.families);
+    wf_arena_free(&s.arena);
+    return status;
+}

@@ -1,0 +1,247 @@
+/* words.c - what formulas of family files cannot say: a closed list of words, each a row with its arguments in the order of the
+ * checkpoint convention it reads or writes. */
+#include <string.h>
+#include "families/rules.h"
+
+typedef struct call {
+    const wf_vars *vars;
+    wf_arena *arena;
+    const wf_value *args;
+    size_t count;
+    wf_value *out;
+    weft_error *err;
+} call;
+
+static const wf_value nothing = {.type = WF_NULL};
+static const wf_value *arg(const call *c, size_t i) { return i < c->count ? &c->args[i] : &nothing; }
+
+/* ---- activations: names of the checkpoints and ours; the first row of one of ours is the name written ---- */
+typedef struct activation_row {
+    const char *theirs, *ours; /* ours NULL: known, not built in */
+} activation_row;
+
+static const activation_row activations[] = {
+    {"gelu", "gelu"},           {"gelu_python", "gelu"},        {"gelu_new", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"},
+    {"gelu_fast", "gelu_tanh"}, {"gelu_accurate", "gelu_tanh"}, {"gelu_python_tanh", "gelu_tanh"},
+    {"quick_gelu", "quick_gelu"}, {"relu", "relu"},             {"relu2", "relu2"},        {"silu", "silu"},
+    {"swish", "silu"},          {"sigmoid", "sigmoid"},         {"tanh", "tanh"},          {"linear", "identity"},
+    {"gelu_10", NULL},          {"hardswish", NULL},            {"laplace", NULL},         {"leaky_relu", NULL},
+    {"mish", NULL},             {"prelu", NULL},                {"relu6", NULL},           {"sqrtsoftplus", NULL},
+    {"xielu", NULL},
+};
+enum { ACTIVATIONS = sizeof activations / sizeof *activations };
+
+/* activation(name): a checkpoint's name of a non-linearity -> ours */
+static weft_status word_activation(call *c) {
+    const wf_value *name = arg(c, 0);
+    WF_CHECK(name->type == WF_STRING, c->err, WEFT_BAD_INPUT, "an activation must be a name");
+    for (size_t i = 0; i < ACTIVATIONS; i++)
+        if (wf_streq(activations[i].theirs, name->string)) {
+            WF_CHECK(activations[i].ours, c->err, WEFT_UNSUPPORTED, "activation '%s' is not built in", name->string);
+            *c->out = wf_value_string(activations[i].ours);
+            return WEFT_OK;
+        }
+    return wf_fail(c->err, WEFT_BAD_INPUT, "unknown activation '%s'", name->string);
+}
+
+/* their_activation(name): the reverse */
+static weft_status word_their_activation(call *c) {
+    const wf_value *name = arg(c, 0);
+    for (size_t i = 0; i < ACTIVATIONS; i++)
+        if (name->type == WF_STRING && wf_streq(activations[i].ours, name->string)) {
+            *c->out = wf_value_string(activations[i].theirs);
+            return WEFT_OK;
+        }
+    return wf_fail(c->err, WEFT_BAD_INPUT, "this activation has no name there");
+}
+
+/* ---- rotary positions ---- */
+typedef enum rope_need { REQUIRED = 1, OPTIONAL, RATIO /* computed from the lengths when absent */, IGNORED } rope_need;
+typedef struct rope_member {
+    const char *name;
+    rope_need need;
+    wf_json_kind kind;
+} rope_member;
+typedef struct rope_rule {
+    const char *type;
+    bool takes_max, takes_original; /* lengths the rule reads from the config */
+    rope_member members[8];
+} rope_rule;
+
+static const rope_rule rope_rules[] = {
+    {"default", false, false, {{0}}},
+    {"linear", false, false, {{"factor", REQUIRED, WF_JSON_NUMBER}}},
+    {"dynamic", true, false, {{"factor", REQUIRED, WF_JSON_NUMBER}, {"original_max_position_embeddings", IGNORED, WF_JSON_NUMBER}}},
+    {"yarn", false, true,
+     {{"factor", RATIO, WF_JSON_NUMBER}, {"attention_factor", OPTIONAL, WF_JSON_NUMBER}, {"beta_fast", OPTIONAL, WF_JSON_NUMBER},
+      {"beta_slow", OPTIONAL, WF_JSON_NUMBER}, {"mscale", OPTIONAL, WF_JSON_NUMBER}, {"mscale_all_dim", OPTIONAL, WF_JSON_NUMBER},
+      {"truncate", OPTIONAL, WF_JSON_TRUE}}},
+    {"longrope", false, true,
+     {{"factor", RATIO, WF_JSON_NUMBER}, {"attention_factor", OPTIONAL, WF_JSON_NUMBER}, {"short_factor", REQUIRED, WF_JSON_ARRAY},
+      {"long_factor", REQUIRED, WF_JSON_ARRAY}}},
+    {"llama3", false, true,
+     {{"factor", REQUIRED, WF_JSON_NUMBER}, {"low_freq_factor", REQUIRED, WF_JSON_NUMBER}, {"high_freq_factor", REQUIRED, WF_JSON_NUMBER}}},
+};
+
+static const char ORIGINAL[] = "original_max_position_embeddings";
+
+typedef struct rope_reader {
+    call *c;
+    const wf_json *given; /* the checkpoint's object, NULL: none */
+    const rope_rule *rule;
+    wf_json *scaling;
+    double most, original; /* lengths */
+} rope_reader;
+
+static weft_status put(const call *c, wf_json *object, const char *key, wf_json *value) {
+    return wf_json_put(c->arena, object, key, value) ? WEFT_OK : wf_fail_memory(c->err);
+}
+
+static weft_status find_rope_rule(rope_reader *r) {
+    const char *type = wf_json_text(r->given, "rope_type", wf_json_text(r->given, "type", "default"));
+    for (size_t i = 0; i < sizeof rope_rules / sizeof *rope_rules; i++)
+        if (wf_streq(rope_rules[i].type, type)) {
+            r->rule = &rope_rules[i];
+            return WEFT_OK;
+        }
+    return wf_fail(r->c->err, WEFT_UNSUPPORTED, "rope type '%s' is unknown (default, linear, dynamic, yarn, longrope, llama3)", type);
+}
+
+static bool is_member(const rope_rule *rule, const char *name) {
+    for (const rope_member *m = rule->members; m->name; m++)
+        if (wf_streq(m->name, name))
+            return true;
+    return false;
+}
+
+static weft_status check_rope_members(const rope_reader *r) {
+    static const char *const common[] = {"rope_theta", "rope_type", "type", "partial_rotary_factor", NULL};
+    for (const wf_json *j = r->given ? r->given->child : NULL; j; j = j->next) {
+        bool known = is_member(r->rule, j->key) || (r->rule->takes_original && wf_streq(j->key, ORIGINAL));
+        for (size_t i = 0; common[i]; i++)
+            known |= wf_streq(common[i], j->key);
+        if (!known)
+            WF_TRY(wf_unlisted(r->c->vars->options, "rope_parameters", j, r->c->err));
+    }
+    return WEFT_OK;
+}
+
+static bool kind_fits(const wf_json *j, wf_json_kind kind) {
+    return j->kind == kind || (kind == WF_JSON_TRUE && j->kind == WF_JSON_FALSE);
+}
+
+static weft_status read_rope_member(rope_reader *r, const rope_member *m) {
+    const wf_json *j = wf_json_get(r->given, m->name);
+    if (m->need == IGNORED)
+        return WEFT_OK;
+    if (!j || j->kind == WF_JSON_NULL) {
+        WF_CHECK(m->need != REQUIRED, r->c->err, WEFT_BAD_INPUT, "rope type '%s' needs '%s'", r->rule->type, m->name);
+        return m->need == RATIO ? put(r->c, r->scaling, m->name, wf_json_new_double(r->c->arena, r->most / r->original)) : WEFT_OK;
+    }
+    if (!kind_fits(j, m->kind))
+        return wf_fail_at(r->c->err, WEFT_BAD_INPUT, j->offset, "rope '%s' has the wrong type", m->name);
+    if (j->kind == WF_JSON_NUMBER && m->need == OPTIONAL && j->number == 0.0)
+        return WEFT_OK; /* as if absent */
+    if (j->kind == WF_JSON_NUMBER && !(j->number > 0.0))
+        return wf_fail_at(r->c->err, WEFT_BAD_INPUT, j->offset, "rope '%s' must be positive, not %g", m->name, j->number);
+    return put(r->c, r->scaling, m->name, wf_json_copy(r->c->arena, j));
+}
+
+/* The trained length before the scaling: beside the object, inside it, or the maximal length. */
+static weft_status read_original(rope_reader *r) {
+    const wf_json *inside = wf_json_get(r->given, ORIGINAL);
+    const wf_value *beside = arg(r->c, 4);
+    if (!r->rule->takes_original)
+        return WEFT_OK;
+    r->original = beside->type != WF_NULL ? beside->number : inside && inside->kind != WF_JSON_NULL ? inside->number : r->most;
+    WF_CHECK(r->original >= 1.0, r->c->err, WEFT_BAD_INPUT, "'%s' must be a positive number", ORIGINAL);
+    return put(r->c, r->scaling, ORIGINAL, wf_json_new_double(r->c->arena, r->original));
+}
+
+static weft_status read_scaling(rope_reader *r, wf_json *rope) {
+    const char *type = r->rule->type;
+    r->scaling = wf_json_new(r->c->arena, WF_JSON_OBJECT);
+    WF_TRY(put(r->c, r->scaling, "type", wf_json_new_string(r->c->arena, type, strlen(type))));
+    WF_TRY(read_original(r));
+    if (r->rule->takes_max)
+        WF_TRY(put(r->c, r->scaling, "max_position_embeddings", wf_json_new_double(r->c->arena, r->most)));
+    for (const rope_member *m = r->rule->members; m->name; m++)
+        WF_TRY(read_rope_member(r, m));
+    return put(r->c, rope, "scaling", r->scaling);
+}
+
+static weft_status read_theta(const rope_reader *r, wf_json *rope) {
+    const wf_json *inside = wf_json_get(r->given, "rope_theta");
+    double theta = arg(r->c, 2)->type != WF_NULL ? arg(r->c, 2)->number : 10000.0;
+    if (inside && inside->kind != WF_JSON_NULL) {
+        if (inside->kind != WF_JSON_NUMBER)
+            return wf_fail_at(r->c->err, WEFT_BAD_INPUT, inside->offset, "'rope_theta' must be a number");
+        theta = inside->number;
+    }
+    WF_CHECK(theta > 0.0, r->c->err, WEFT_BAD_INPUT, "'rope_theta' must be positive, not %g", theta);
+    return put(r->c, rope, "theta", wf_json_new_double(r->c->arena, theta));
+}
+
+/* rope(rope_scaling, rope_parameters, rope_theta, max_position_embeddings, original_max_position_embeddings): both spellings of
+ * Hugging Face configs (the first is the older one, and wins when it says anything) -> our rope object */
+static weft_status word_rope(call *c) {
+    rope_reader r = {.c = c, .most = arg(c, 3)->number};
+    for (size_t i = 0; i < 2 && !r.given; i++) {
+        WF_CHECK(arg(c, i)->type == WF_NULL || arg(c, i)->type == WF_OBJECT, c->err, WEFT_BAD_INPUT, "rope parameters must be an object");
+        r.given = arg(c, i)->type == WF_OBJECT && arg(c, i)->object->count ? arg(c, i)->object : NULL;
+    }
+    const wf_json *type = wf_json_get(r.given, "rope_type");
+    type = type ? type : wf_json_get(r.given, "type");
+    WF_CHECK(!type || type->kind == WF_JSON_STRING, c->err, WEFT_BAD_INPUT, "a rope type must be a name");
+    WF_TRY(find_rope_rule(&r));
+    WF_TRY(check_rope_members(&r));
+    wf_json *rope = wf_json_new(c->arena, WF_JSON_OBJECT);
+    WF_TRY(read_theta(&r, rope));
+    if (r.rule->members[0].name)
+        WF_TRY(read_scaling(&r, rope));
+    *c->out = (wf_value){.type = WF_OBJECT, .object = rope};
+    return WEFT_OK;
+}
+
+/* their_rope(rope): our object with its members filled in -> rope_parameters */
+static weft_status word_their_rope(call *c) {
+    const wf_json *rope = arg(c, 0)->type == WF_OBJECT ? arg(c, 0)->object : NULL, *scaling = wf_json_get(rope, "scaling");
+    const char *type = wf_json_text(scaling, "type", "default");
+    wf_json *out = wf_json_new(c->arena, WF_JSON_OBJECT);
+    WF_CHECK(rope, c->err, WEFT_BAD_INPUT, "there are no rotary positions");
+    WF_TRY(put(c, out, "rope_theta", wf_json_new_double(c->arena, wf_json_double(rope, "theta", 10000.0))));
+    WF_TRY(put(c, out, "rope_type", wf_json_new_string(c->arena, type, strlen(type))));
+    for (const wf_json *j = scaling ? scaling->child : NULL; j; j = j->next)
+        if (!wf_streq(j->key, "type") && !wf_streq(j->key, "max_position_embeddings"))
+            WF_TRY(put(c, out, j->key, wf_json_copy(c->arena, j)));
+    *c->out = (wf_value){.type = WF_OBJECT, .object = out};
+    return WEFT_OK;
+}
+
+/* ---- the table ---- */
+typedef struct word_row {
+    const char *name;
+    size_t fewest, most;
+    weft_status (*run)(call *c);
+} word_row;
+
+static const word_row words[] = {
+    {"activation", 1, 1, word_activation},
+    {"their_activation", 1, 1, word_their_activation},
+    {"rope", 4, 5, word_rope},
+    {"their_rope", 1, 1, word_their_rope},
+};
+
+weft_status wf_word_call(const void *user, const char *name, const wf_value *args, size_t count, wf_arena *arena, wf_value *out,
+                         weft_error *err) {
+    call c = {user, arena, args, count, out, err};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (wf_streq(words[i].name, name)) {
+            WF_CHECK(count >= words[i].fewest && count <= words[i].most, err, WEFT_BAD_INPUT, "%s() does not take %zu arguments", name, count);
+            weft_status status = words[i].run(&c);
+            if (status != WEFT_OK && err && c.vars->said)
+                *c.vars->said = *err;
+            return status;
+        }
+    return WEFT_UNSUPPORTED;
+}

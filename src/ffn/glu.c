@@ -1,0 +1,31 @@
+/* glu.c - gated linear units (Shazeer 2020, arXiv 2002.05202): y = Lin(down, act(Lin(gate, x)) * Lin(up, x)). */
+#include "mixers/mixer.h"
+
+#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
+
+static const wf_key keys[] = {
+    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+    {"hidden", WF_KEY_INT, "(8*dim//3 + 15) // 16 * 16", 1, NULL, "width inside"},
+    {"activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS, "of the gate: silu is SwiGLU, gelu GEGLU, relu ReGLU, sigmoid GLU, identity bilinear"},
+    {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases on all projections"},
+    {NULL}};
+
+static const wf_slot slots[] = {
+    {"gate.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
+    {"gate.bias", "[hidden]", "zeros", "bias", NULL, false, NULL},
+    {"up.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
+    {"up.bias", "[hidden]", "zeros", "bias", NULL, false, NULL},
+    {"down.weight", "[dim, hidden]", "linear_out", NULL, NULL, false, NULL},
+    {"down.bias", "[dim]", "zeros", "bias", NULL, false, NULL},
+    {NULL}};
+
+static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
+    wf_tensor *gate = wf_project(r, l, "gate", io->x), *up = wf_project(r, l, "up", io->x);
+    io->y = wf_project(r, l, "down", wf_gate(r->tape, gate, up, (wf_activation)wf_activation_by_name(wf_string(l, "activation"))));
+    return WEFT_OK;
+}
+
+const wf_mixer wf_mixer_glu = {
+    .name = "glu", .about = "down(act(gate(x)) * up(x)), every token by itself", .source = "Shazeer 2020, arXiv 2002.05202",
+    .keys = keys, .slots = slots, .inputs = "x", .outputs = "y", .flops = "0",
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN, .run = run};

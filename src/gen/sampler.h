@@ -1,0 +1,22 @@
+/* sampler.h - from logits to a token: repetition penalty, temperature, top-k, top-p, min-p, in that order (the order of the
+ * reference), then a draw keyed by (seed, position): the same seed gives the same text. Thread rule: one caller per sampler. */
+#ifndef WF_GEN_SAMPLER_H
+#define WF_GEN_SAMPLER_H
+#include "base/env.h"
+
+typedef struct wf_sampling {
+    double temperature;        /* 0: the most likely token */
+    int64_t top_k;             /* 0: off */
+    double top_p;              /* 1: off (Holtzman et al. 2020) */
+    double min_p;              /* 0: off; keeps p >= min_p * max p (Nguyen et al. 2024) */
+    double repetition_penalty; /* 1: off (Keskar et al. 2019) */
+    uint64_t seed;
+} wf_sampling;
+
+typedef struct wf_sampler wf_sampler;
+weft_status wf_sampler_create(const wf_env *env, int64_t vocab, const wf_sampling *options, wf_sampler **out, weft_error *err);
+void wf_sampler_free(wf_sampler *sampler);
+/* `history`: the tokens so far, whose repetition is penalised; `position` keys the draw. NaN logits give WEFT_FAILURE. */
+weft_status wf_sampler_next(wf_sampler *sampler, const float *logits, const int32_t *history, int64_t n, uint64_t position, int32_t *token,
+                            weft_error *err);
+#endif

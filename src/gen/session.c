@@ -1,0 +1,158 @@
+#include "gen/session.h"
+#include <string.h>
+
+enum { TAPES = 4 };
+
+typedef struct recorded {
+    int64_t rows;
+    bool all;           /* logits of every row */
+    wf_tape *tape;
+    wf_tensor *ids, *logits;
+    uint64_t used;      /* for replacing the one unused longest */
+} recorded;
+
+struct wf_session {
+    const wf_model *model;
+    wf_state *state;
+    recorded tapes[TAPES];
+    int32_t *ids;       /* [B, chunk] of one call */
+    uint64_t clock;
+};
+
+int64_t wf_model_position_limit(const wf_model *model) {
+    return model->spec->stem.position == WF_POSITION_NONE ? 0 : model->spec->stem.length;
+}
+
+static weft_status layer_streams(const wf_layer *layer, weft_error *err) {
+    WF_CHECK(wf_layer_streams(layer), err, WEFT_UNSUPPORTED, "%s: %s cannot be decoded step by step with these options", layer->where,
+             layer->row->name);
+    return WEFT_OK;
+}
+
+weft_status wf_model_can_stream(const wf_model *model, weft_error *err) {
+    for (int64_t i = 0; i < model->spec->layers; i++) {
+        WF_TRY(layer_streams(model->spec->blocks[i].mixer, err));
+        if (model->spec->blocks[i].channel)
+            WF_TRY(layer_streams(model->spec->blocks[i].channel, err));
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_session_create(const wf_model *model, int64_t batch, int64_t capacity, wf_session **out, weft_error *err) {
+    int64_t limit = wf_model_position_limit(model);
+    WF_TRY(wf_model_can_stream(model, err));
+    WF_CHECK(batch > 0 && capacity > 0, err, WEFT_USAGE, "a session needs at least one sequence and one token");
+    WF_CHECK(limit == 0 || capacity <= limit, err, WEFT_USAGE, "%lld tokens are more than the %lld positions of this model", (long long)capacity,
+             (long long)limit);
+    wf_session *s = wf_calloc(&model->env->mem, 1, sizeof *s);
+    if (!s)
+        return wf_fail_memory(err);
+    s->model = model;
+    s->ids = wf_calloc(&model->env->mem, (size_t)batch * WF_SESSION_CHUNK, sizeof *s->ids);
+    weft_status status = s->ids ? wf_state_create(model, batch, capacity, WF_SESSION_CHUNK, &s->state, err) : wf_fail_memory(err);
+    if (status != WEFT_OK) {
+        wf_session_free(s);
+        return status;
+    }
+    *out = s;
+    return WEFT_OK;
+}
+
+void wf_session_free(wf_session *s) {
+    if (!s)
+        return;
+    const wf_mem *mem = &s->model->env->mem;
+    for (int i = 0; i < TAPES; i++)
+        wf_tape_free(s->tapes[i].tape);
+    wf_state_free(s->state);
+    wf_free(mem, s->ids);
+    wf_free(mem, s);
+}
+
+void wf_session_reset(wf_session *s) {
+    for (int64_t b = 0; b < s->state->batch; b++)
+        wf_state_reset(s->state, b);
+}
+
+wf_state *wf_session_state(wf_session *s) { return s->state; }
+int64_t wf_session_capacity(const wf_session *s) { return s->state->capacity; }
+
+static weft_status record(wf_session *s, recorded *r, int64_t rows, bool all, weft_error *err) {
+    const wf_env *env = s->model->env;
+    wf_model_ports ports = {NULL};
+    wf_model_options options = {.mode = WF_STATE_IN_PLACE, .state = s->state, .length = s->state->capacity};
+    bool bf16 = s->model->token->bf16 != NULL;
+    wf_tape_free(r->tape);
+    *r = (recorded){.rows = rows, .all = all};
+    WF_TRY(wf_tape_create(env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32}, &r->tape, err));
+    r->ids = ports.ids = wf_input(r->tape, "ids", WF_I32, 2, (int64_t[]){s->state->batch, rows});
+    WF_TRY(wf_model_record(s->model, r->tape, s->state->batch, rows, &options, &ports, err));
+    wf_tensor *hidden = all ? ports.hidden : wf_time_slice(r->tape, ports.hidden, rows - 1, 1);
+    r->logits = wf_model_logits(s->model, r->tape, hidden);
+    wf_keep(r->tape, r->logits);
+    return wf_tape_plan(r->tape, err);
+}
+
+/* The tape for this many rows: an old one, or a new one in the place of the one unused longest. */
+static weft_status tape_for(wf_session *s, int64_t rows, bool all, recorded **out, weft_error *err) {
+    recorded *oldest = &s->tapes[0];
+    s->clock++;
+    for (int i = 0; i < TAPES; i++) {
+        recorded *r = &s->tapes[i];
+        if (r->tape && r->rows == rows && r->all == all) {
+            r->used = s->clock;
+            *out = r;
+            return WEFT_OK;
+        }
+        if (r->used < oldest->used)
+            oldest = r;
+    }
+    weft_status status = record(s, oldest, rows, all, err);
+    if (status != WEFT_OK) {
+        wf_tape_free(oldest->tape);
+        *oldest = (recorded){0};
+        return status;
+    }
+    oldest->used = s->clock;
+    *out = oldest;
+    return WEFT_OK;
+}
+
+static weft_status feed(wf_session *s, const int32_t *ids, int64_t stride, int64_t rows, bool all, const float **logits, weft_error *err) {
+    recorded *r;
+    WF_TRY(tape_for(s, rows, all, &r, err));
+    for (int64_t b = 0; b < s->state->batch; b++)
+        memcpy((int32_t *)r->ids->data + b * rows, ids + b * stride, (size_t)rows * sizeof *ids);
+    wf_runtime rt = {.start = s->state->start, .loss_scale = 1.0f};
+    WF_TRY(wf_tape_forward(r->tape, &rt, err));
+    for (int64_t b = 0; b < s->state->batch; b++)
+        s->state->start[b] += rows;
+    *logits = r->logits->data;
+    return WEFT_OK;
+}
+
+static weft_status check_room(const wf_session *s, const int32_t *ids, int64_t n, weft_error *err) {
+    WF_CHECK(n > 0, err, WEFT_USAGE, "no tokens to feed");
+    for (int64_t b = 0; b < s->state->batch; b++)
+        WF_CHECK(s->state->start[b] + n <= s->state->capacity, err, WEFT_USAGE, "the context of %lld tokens is full", (long long)s->state->capacity);
+    for (int64_t i = 0; i < n * s->state->batch; i++)
+        WF_CHECK(ids[i] >= 0 && ids[i] < s->model->spec->vocab, err, WEFT_USAGE, "token %d is outside the vocabulary of %lld", (int)ids[i],
+                 (long long)s->model->spec->vocab);
+    return WEFT_OK;
+}
+
+weft_status wf_session_feed(wf_session *s, const int32_t *ids, int64_t n, const float **logits, weft_error *err) {
+    WF_TRY(check_room(s, ids, n, err));
+    for (int64_t i = 0; i < n; i += WF_SESSION_CHUNK) {
+        int64_t rows = n - i < WF_SESSION_CHUNK ? n - i : WF_SESSION_CHUNK;
+        WF_TRY(wf_stopped(s->model->env));
+        WF_TRY(feed(s, ids + i, n, rows, false, logits, err));
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_session_feed_all(wf_session *s, const int32_t *ids, int64_t n, const float **logits, weft_error *err) {
+    WF_TRY(check_room(s, ids, n, err));
+    WF_CHECK(n <= WF_SESSION_CHUNK, err, WEFT_USAGE, "at most %d rows at once", WF_SESSION_CHUNK);
+    return feed(s, ids, n, n, true, logits, err);
+}

@@ -1,0 +1,25 @@
+/* session.h - decoding: a model, a state, and recorded tapes per number of rows. Logits come out for what goes in.
+ * Thread rule: one caller; the model may be shared. */
+#ifndef WF_GEN_SESSION_H
+#define WF_GEN_SESSION_H
+#include "model/model.h"
+
+typedef struct wf_session wf_session;
+
+enum { WF_SESSION_CHUNK = 128 }; /* most rows fed at once */
+
+/* `capacity`: most tokens of a sequence. WEFT_UNSUPPORTED when a mixer cannot stream. */
+weft_status wf_session_create(const wf_model *model, int64_t batch, int64_t capacity, wf_session **out, weft_error *err);
+void wf_session_free(wf_session *session);
+void wf_session_reset(wf_session *session); /* every sequence before its first token */
+wf_state *wf_session_state(wf_session *session);
+int64_t wf_session_capacity(const wf_session *session);
+/* Feeds ids [B, n] (any n that fits the capacity). *logits: [B, vocab] after the last token, valid until the next call. */
+weft_status wf_session_feed(wf_session *session, const int32_t *ids, int64_t n, const float **logits, weft_error *err);
+/* The same for n <= WF_SESSION_CHUNK with the logits of every row: [B, n, vocab]. */
+weft_status wf_session_feed_all(wf_session *session, const int32_t *ids, int64_t n, const float **logits, weft_error *err);
+/* Most positions the model knows (a learned table ends), 0: no end. */
+int64_t wf_model_position_limit(const wf_model *model);
+/* WEFT_OK, or which block cannot decode step by step. */
+weft_status wf_model_can_stream(const wf_model *model, weft_error *err);
+#endif

@@ -1,0 +1,229 @@
+/* simd_gemm.c - the parts of the built-in matrix product: a block of registers, and packing. */
+#include "kernels/vec/fill.h"
+#include "kernels/vec/rows.h"
+
+#if WF_VL == 16
+enum { ROWS = 12, VECTORS = 2 }; /* accumulators: 24 of 32 registers */
+#elif defined(__AVX__)
+enum { ROWS = 6, VECTORS = 2 }; /* 12 of 16 */
+#else
+enum { ROWS = 4, VECTORS = 2 };
+#endif
+enum { COLUMNS = VECTORS * WF_VL, AHEAD = 6 };
+
+typedef struct block {
+    float *c;
+    int64_t ldc;
+    const float *a, *b;
+    int64_t row, step, k, n;
+    bool add;
+} block;
+
+static __attribute__((noinline)) void store_edge(const block *t, const float *edge, int rows) {
+    for (int i = 0; i < rows; i++) {
+        float *out = t->c + i * t->ldc;
+        WF_ROW(j, m, t->n, vf sum = vtake(edge + i * COLUMNS + j, m);
+               vput(out + j, t->add ? vtake(out + j, m) + sum : sum, m););
+    }
+}
+
+WF_INLINE void store_block(const block *t, vf sum[ROWS][VECTORS], const int rows) {
+    if (t->n >= COLUMNS) { /* apart, so that the sums never leave the registers */
+        WF_UNROLL
+        for (int i = 0; i < rows; i++)
+            WF_UNROLL
+        for (int v = 0; v < VECTORS; v++) {
+            float *out = t->c + i * t->ldc + v * WF_VL;
+            vf_store(out, t->add ? vf_load(out) + sum[i][v] : sum[i][v]);
+        }
+        return;
+    }
+    float edge[ROWS * COLUMNS];
+    WF_UNROLL
+    for (int i = 0; i < rows; i++)
+        WF_UNROLL
+    for (int v = 0; v < VECTORS; v++)
+        vf_store(edge + i * COLUMNS + v * WF_VL, sum[i][v]);
+    store_edge(t, edge, rows);
+}
+
+/* rows x COLUMNS of the block; `rows` is a constant, and row and step are where a is a panel. Rows are addressed three to a
+ * pointer: base, base + row and base + 2 row are one addressing mode each. */
+WF_INLINE void multiply(const block *t, const int rows, int64_t row, int64_t step) {
+    vf sum[ROWS][VECTORS];
+    WF_UNROLL
+    for (int i = 0; i < rows; i++) {
+        __builtin_prefetch(t->c + i * t->ldc, 1); /* the block is written at the end: fetch it meanwhile */
+        __builtin_prefetch(t->c + i * t->ldc + COLUMNS - 1, 1);
+        WF_UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            sum[i][v] = vf_set(0.0f);
+    }
+    const float *base[(ROWS + 2) / 3], *b = t->b;
+    WF_UNROLL
+    for (int i = 0; i < rows; i += 3)
+        base[i / 3] = t->a + i * row;
+    for (int64_t p = 0; p < t->k; p++, b += WF_GEMM_COLUMNS) {
+        vf x[VECTORS];
+        WF_UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            x[v] = vf_load(b + v * WF_VL);
+        WF_UNROLL
+        for (int i = 0; i < rows; i++) {
+            vf y = vf_set(base[i / 3][i % 3 * row]);
+            WF_UNROLL
+            for (int v = 0; v < VECTORS; v++)
+                sum[i][v] = vf_fma(y, x[v], sum[i][v]);
+        }
+        WF_UNROLL
+        for (int i = 0; i < rows; i += 3)
+            base[i / 3] += step;
+    }
+    store_block(t, sum, rows);
+}
+
+WF_INLINE void multiply_some(const block *t, const int rows) {
+    if (t->row == 1 && t->step == WF_GEMM_ROWS)
+        multiply(t, rows, 1, WF_GEMM_ROWS);
+    else
+        multiply(t, rows, t->row, 1);
+}
+
+/* The rows of one step: the whole block, or a power of two of what is left. A sum's order is the same in each. */
+static int64_t multiply_rows(const block *t, int64_t left) {
+    if (left >= ROWS) {
+        multiply_some(t, ROWS);
+        return ROWS;
+    }
+#if WF_VL == 16
+    if (left >= 8) {
+        multiply_some(t, 8);
+        return 8;
+    }
+#endif
+#if defined(__AVX__)
+    if (left >= 4) {
+        multiply_some(t, 4);
+        return 4;
+    }
+#endif
+    if (left >= 2) {
+        multiply_some(t, 2);
+        return 2;
+    }
+    multiply_some(t, 1);
+    return 1;
+}
+
+static void gemm_block(float *c, int64_t ldc, const float *a, int64_t row, int64_t step, const float *b, int64_t k, int64_t m,
+                       int64_t n, bool add) {
+    for (int64_t j = 0; j < n; j += COLUMNS)
+        for (int64_t i = 0; i < m;) {
+            block t = {c + i * ldc + j, ldc, a + i * row, b + j, row, step, k, n - j, add};
+            i += multiply_rows(&t, m - i);
+        }
+}
+
+/* ---- packing ---- */
+
+WF_INLINE vf load(const void *src, bool bf16, int64_t at, int64_t m) {
+    return bf16 ? vtake_bf16((const uint16_t *)src + at, m) : vtake((const float *)src + at, m);
+}
+
+/* One step of one panel; `lines` of it exist. */
+WF_INLINE void pack_row(float *out, const void *src, bool bf16, int64_t at, int64_t lines, int64_t width) {
+    for (int64_t i = 0; i < width; i += WF_VL) {
+        int64_t room = width - i < WF_VL ? width - i : WF_VL, left = lines - i;
+        vput(out + i, left > 0 ? load(src, bf16, at + i, left < room ? left : room) : vf_set(0.0f), room);
+    }
+}
+
+/* Steps outermost: a row of the source is read from end to end. */
+WF_INLINE void pack_rows(float *panels, const void *src, bool bf16, int64_t ld, int64_t lines, int64_t k, int64_t width) {
+    const char *ahead = (const char *)src;
+    int64_t size = bf16 ? 2 : 4;
+    for (int64_t p = 0; p < k; p++) {
+        int64_t i = 0;
+        if (p + AHEAD < k) /* rows far apart are not foreseen by the processor */
+            for (int64_t j = 0; j < lines * size; j += 64)
+                __builtin_prefetch(ahead + (p + AHEAD) * ld * size + j);
+        for (; i + width <= lines; i += width)
+            pack_row(panels + i * k + p * width, src, bf16, p * ld + i, width, width);
+        if (i < lines)
+            pack_row(panels + i * k + p * width, src, bf16, p * ld + i, lines - i, width);
+    }
+}
+
+static void gemm_pack_rows(float *panels, const void *src, bool bf16, int64_t ld, int64_t lines, int64_t k, int64_t width) {
+    if (width == WF_GEMM_COLUMNS && bf16)
+        pack_rows(panels, src, true, ld, lines, k, WF_GEMM_COLUMNS);
+    else if (width == WF_GEMM_COLUMNS)
+        pack_rows(panels, src, false, ld, lines, k, WF_GEMM_COLUMNS);
+    else if (bf16)
+        pack_rows(panels, src, true, ld, lines, k, WF_GEMM_ROWS);
+    else
+        pack_rows(panels, src, false, ld, lines, k, WF_GEMM_ROWS);
+}
+
+#if WF_VL == 16
+#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif WF_VL == 8
+#define LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
+#endif
+
+/* A square of WF_VL vectors: interleaving the halves log2(WF_VL) times transposes it. */
+WF_INLINE void transpose(vf r[WF_VL]) {
+    for (int stage = 1; stage < WF_VL; stage *= 2) {
+        vf t[WF_VL];
+        for (int i = 0; i < WF_VL / 2; i++) {
+            t[2 * i] = __builtin_shufflevector(r[i], r[i + WF_VL / 2], LOW);
+            t[2 * i + 1] = __builtin_shufflevector(r[i], r[i + WF_VL / 2], HIGH);
+        }
+        for (int i = 0; i < WF_VL; i++)
+            r[i] = t[i];
+    }
+}
+
+/* WF_VL lines from i by WF_VL steps from p, of which `have` lines and `steps` steps exist; `room` lanes of the panel are
+ * theirs. */
+WF_INLINE void pack_square(float *out, const void *src, bool bf16, int64_t at, int64_t ld, int64_t have, int64_t steps,
+                           int64_t width, int64_t room) {
+    vf r[WF_VL];
+    for (int i = 0; i < WF_VL; i++)
+        r[i] = i < have ? load(src, bf16, at + i * ld, steps) : vf_set(0.0f);
+    transpose(r);
+    for (int p = 0; p < WF_VL; p++)
+        if (p < steps)
+            vput(out + p * width, r[p], room);
+}
+
+WF_INLINE void pack_columns(float *panels, const void *src, bool bf16, int64_t ld, int64_t lines, int64_t k, int64_t width) {
+    for (int64_t panel = 0; panel < lines; panel += width)
+        for (int64_t i = 0; i < width; i += WF_VL) {
+            float *out = panels + panel * k + i;
+            int64_t room = width - i < WF_VL ? width - i : WF_VL, left = lines - panel - i, at = (panel + i) * ld, p = 0;
+            for (; p + WF_VL <= k && left >= WF_VL && room == WF_VL; p += WF_VL)
+                pack_square(out + p * width, src, bf16, at + p, ld, WF_VL, WF_VL, width, WF_VL);
+            for (; p < k; p += WF_VL)
+                pack_square(out + p * width, src, bf16, at + p, ld, left < room ? left : room, k - p < WF_VL ? k - p : WF_VL,
+                            width, room);
+        }
+}
+
+static void gemm_pack_columns(float *panels, const void *src, bool bf16, int64_t ld, int64_t lines, int64_t k, int64_t width) {
+    if (bf16)
+        pack_columns(panels, src, true, ld, lines, k, width);
+    else
+        pack_columns(panels, src, false, ld, lines, k, width);
+}
+
+WF_FILL(gemm) {
+    k->gemm_block = gemm_block;
+    k->gemm_pack_rows = gemm_pack_rows;
+    k->gemm_pack_columns = gemm_pack_columns;
+}

@@ -1,0 +1,193 @@
+/* attention.c - multi-head softmax attention with grouped keys, windows, prefixes, segments and every position scheme.
+ * Vaswani et al. 2017 (arXiv 1706.03762, eq. 1); GQA Ainslie et al. 2023 (arXiv 2305.13245). The model row of the table. */
+#include <math.h>
+#include <stdio.h>
+#include "base/str.h"
+#include "mixers/mixer.h"
+#include "parts/rope.h"
+
+static const wf_key keys[] = {
+    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+    {"heads", WF_KEY_INT, NULL, 1, NULL, "query heads"},
+    {"kv_heads", WF_KEY_INT, "heads", 1, NULL, "key and value heads; heads is a multiple"},
+    {"key_dim", WF_KEY_INT, "max(dim // heads, 1)", 1, NULL, "channels of a key, per head"},
+    {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"},
+    {"memory_dim", WF_KEY_INT, "dim", 1, NULL, "width of what keys and values come from"},
+    {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
+    {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q k v o"},
+    {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
+    {"softcap", WF_KEY_FLOAT, "0.0", 0, NULL, "c*tanh(score/c); 0 is off"},
+    {"window", WF_KEY_LIST, "null", 0, NULL, "[left, right] keys visible beside row i, inclusive; null is no limit"},
+    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'scaling', null]", "rotary positions {theta, dim, pairing, scaling}"},
+    {"xpos", WF_KEY_OBJECT, "null", 0, "['base', 512.0]", "xPos rotary decay {base}"},
+    {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
+    {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]", "learned bias by distance {buckets, max_distance, bidirectional}"},
+    {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "default of qk_norm.eps"},
+    {"qk_norm", WF_KEY_OBJECT, "null", 0, "['kind', 'rms', 'eps', norm_eps, 'scope', 'head']", "norm of queries and keys {kind, eps, scope}"},
+    {"sinks", WF_KEY_BOOL, "false", 0, NULL, "one learned logit per head in the denominator"},
+    {NULL}};
+
+#define QK_WEIGHTED "qk_norm != null && (qk_norm.kind ?? 'rms') != 'l2'"
+static const wf_slot slots[] = {
+    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
+    {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},
+    {"k.weight", "[kv_heads*key_dim, memory_dim]", "linear", NULL, NULL, false, NULL},
+    {"k.bias", "[kv_heads*key_dim]", "zeros", "has(bias, 'k')", NULL, false, NULL},
+    {"v.weight", "[kv_heads*value_dim, memory_dim]", "linear", NULL, NULL, false, NULL},
+    {"v.bias", "[kv_heads*value_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},
+    {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
+    {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL},
+    {"q_norm.weight", "[(qk_norm.scope ?? 'head') == 'all' ? heads*key_dim : key_dim]", "ones", QK_WEIGHTED, NULL, false, NULL},
+    {"q_norm.bias", "[(qk_norm.scope ?? 'head') == 'all' ? heads*key_dim : key_dim]", "zeros", "(qk_norm.kind ?? 'rms') == 'layer'", NULL, false, NULL},
+    {"k_norm.weight", "[(qk_norm.scope ?? 'head') == 'all' ? kv_heads*key_dim : key_dim]", "ones", QK_WEIGHTED, NULL, false, NULL},
+    {"k_norm.bias", "[(qk_norm.scope ?? 'head') == 'all' ? kv_heads*key_dim : key_dim]", "zeros", "(qk_norm.kind ?? 'rms') == 'layer'", NULL, false, NULL},
+    {"sinks", "[heads]", "zeros", "sinks", NULL, false, NULL},
+    {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "normal:0.02", "t5_bias != null", NULL, false, NULL},
+    {NULL}};
+
+#define RING "causal && window != null && window[0] != null ? window[0] + 1 : null"
+static const wf_state_slot states[] = {
+    {"k", WF_STATE_APPEND, "[kv_heads, key_dim]", RING, NULL, 0},
+    {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", RING, NULL, 0},
+    {NULL}};
+
+static weft_status window_side(const wf_value *window, size_t i, int64_t *out, weft_error *err) {
+    *out = INT64_MAX;
+    if (window->type == WF_NULL || window->items[i].type == WF_NULL)
+        return WEFT_OK;
+    WF_CHECK(window->items[i].type == WF_INT && window->items[i].integer >= 0, err, WEFT_USAGE,
+             "'window' must be [left, right], each null or an integer from 0");
+    *out = window->items[i].integer;
+    return WEFT_OK;
+}
+
+static weft_status check_bias(const wf_value *list, weft_error *err) {
+    for (size_t i = 0; i < list->count; i++) {
+        const char *s = list->items[i].type == WF_STRING ? list->items[i].string : "?";
+        WF_CHECK(wf_streq(s, "q") || wf_streq(s, "k") || wf_streq(s, "v") || wf_streq(s, "o"), err, WEFT_USAGE,
+                 "'bias' lists projections among q k v o, not '%s'", s);
+    }
+    return WEFT_OK;
+}
+
+static weft_status check_qk_norm(const wf_json *norm, weft_error *err) {
+    const char *kind = wf_json_text(norm, "kind", "rms"), *scope = wf_json_text(norm, "scope", "head");
+    WF_CHECK(wf_streq(kind, "rms") || wf_streq(kind, "layer") || wf_streq(kind, "l2"), err, WEFT_USAGE, "qk_norm: kind is rms, layer or l2, not '%s'", kind);
+    WF_CHECK(wf_streq(scope, "head") || wf_streq(scope, "all"), err, WEFT_USAGE, "qk_norm: scope is head or all, not '%s'", scope);
+    return WEFT_OK;
+}
+
+static weft_status check_t5(const wf_json *t5, weft_error *err) {
+    int64_t buckets = wf_json_int(t5, "buckets", 32), most = wf_json_int(t5, "max_distance", 128);
+    int64_t exact = buckets / (wf_json_bool(t5, "bidirectional", true) ? 4 : 2);
+    WF_CHECK(exact >= 1 && most > exact, err, WEFT_USAGE, "t5_bias: %lld buckets do not fit a distance of %lld", (long long)buckets, (long long)most);
+    return WEFT_OK;
+}
+
+static weft_status check(const wf_layer *l, weft_error *err) {
+    int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads"), side;
+    const wf_value *window = wf_get(l, "window");
+    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads, (long long)groups);
+    WF_TRY(check_bias(wf_get(l, "bias"), err));
+    if (window->type != WF_NULL) {
+        WF_CHECK(window->count == 2, err, WEFT_USAGE, "'window' must be [left, right]");
+        WF_TRY(window_side(window, 0, &side, err));
+        WF_TRY(window_side(window, 1, &side, err));
+    }
+    if (wf_given(l, "rope"))
+        WF_TRY(wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err));
+    if (wf_given(l, "qk_norm"))
+        WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
+    return wf_given(l, "t5_bias") ? check_t5(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
+}
+
+/* Queries or keys are normalised over a head or over all heads at once. */
+static wf_tensor *norm_heads(wf_run *r, const wf_layer *l, const char *which, wf_tensor *x, int64_t heads) {
+    const wf_json *norm = wf_get(l, "qk_norm")->object;
+    int64_t width = wf_int(l, "key_dim");
+    char name[32];
+    if (!norm)
+        return wf_split_heads(r, x, heads, width);
+    float eps = (float)wf_json_double(norm, "eps", wf_float(l, "norm_eps"));
+    bool all = wf_streq(wf_json_text(norm, "scope", "head"), "all");
+    const char *kind = wf_json_text(norm, "kind", "rms");
+    double n = (double)(all ? heads * width : width);
+    snprintf(name, sizeof name, "%s_norm.weight", which);
+    wf_tensor *weight = wf_weight(r, l, name);
+    snprintf(name, sizeof name, "%s_norm.bias", which);
+    wf_tensor *bias = wf_weight(r, l, name);
+    x = all ? x : wf_split_heads(r, x, heads, width);
+    if (wf_streq(kind, "layer"))
+        x = wf_layer_norm(r->tape, x, weight, bias, 0.0f, eps);
+    else if (wf_streq(kind, "rms"))
+        x = wf_rms_norm(r->tape, x, weight, 0.0f, eps);
+    else /* x/sqrt(sum x^2 + eps) = rms(x, eps/n)/sqrt(n) */
+        x = wf_scale(r->tape, wf_rms_norm(r->tape, x, NULL, 0.0f, (float)((double)eps / n)), (float)(1.0 / sqrt(n)));
+    return all ? wf_split_heads(r, x, heads, width) : x;
+}
+
+static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tensor *positions, int sign) {
+    static const wf_json xpos_rope = {.kind = WF_JSON_OBJECT}; /* theta 10000, all channels */
+    bool xpos = wf_given(l, "xpos");
+    const wf_json *rope = wf_given(l, "rope") ? wf_get(l, "rope")->object : xpos ? &xpos_rope : NULL;
+    wf_rotate_args args;
+    weft_error err = {0};
+    if (!rope)
+        return x;
+    if (wf_rope_args(wf_tape_arena(r->tape), rope, wf_int(l, "key_dim"), r->length, &args, &err) != WEFT_OK)
+        return wf_tape_error(r->tape, err.status, "%s: %s", l->where, err.message);
+    args.positions = positions;
+    if (xpos) {
+        args.interleaved = true;
+        args.xpos_base = (float)wf_json_double(wf_get(l, "xpos")->object, "base", 512.0);
+        args.xpos_sign = sign;
+    }
+    return wf_rotate(r->tape, x, &args);
+}
+
+static wf_attention_spec attention_spec(const wf_run *r, const wf_layer *l, const wf_ports *io) {
+    wf_attention_spec s = {.scale = (float)wf_float(l, "scale"), .softcap = (float)wf_float(l, "softcap"), .dropout = r->attention_dropout,
+                           .causal = wf_flag(l, "causal"), .sinks = wf_weight(r, l, "sinks"), .prefix = io->prefix,
+                           .key_mask = io->memory ? io->memory_mask : io->mask,
+                           .q_segments = io->memory ? NULL : io->segments, .k_segments = io->memory ? NULL : io->segments};
+    (void)window_side(wf_get(l, "window"), 0, &s.left, NULL);
+    (void)window_side(wf_get(l, "window"), 1, &s.right, NULL);
+    if (wf_flag(l, "alibi"))
+        s.slopes = wf_alibi_slopes(wf_tape_arena(r->tape), wf_int(l, "heads"));
+    if (wf_given(l, "t5_bias")) {
+        const wf_json *t5 = wf_get(l, "t5_bias")->object;
+        s.rel_bias = wf_weight(r, l, "rel_bias.weight");
+        s.buckets = wf_json_int(t5, "buckets", 32);
+        s.max_distance = wf_json_int(t5, "max_distance", 128);
+        s.bidirectional = wf_json_bool(t5, "bidirectional", true);
+    }
+    return s;
+}
+
+static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
+    int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads");
+    wf_tensor *memory = io->memory ? io->memory : io->x;
+    wf_tensor *q = norm_heads(r, l, "q", wf_project(r, l, "q", io->x), heads);
+    wf_tensor *k = norm_heads(r, l, "k", wf_project(r, l, "k", memory), groups);
+    wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", memory), groups, wf_int(l, "value_dim"));
+    wf_attention_spec spec = attention_spec(r, l, io);
+    q = turn(r, l, q, io->positions, 1);
+    k = turn(r, l, k, io->positions, -1);
+    if (!io->memory && wf_state_wanted(r)) {
+        k = wf_state_append(r, l, "k", k);
+        v = wf_state_append(r, l, "v", v);
+        spec.offset_from_start = true;
+        spec.cached = r->mode == WF_STATE_IN_PLACE;
+        spec.ring = spec.cached && l->states[0].limit > 0;
+    }
+    spec.probs = r->want_attention ? &io->attention : NULL;
+    io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attention(r->tape, q, k, v, &spec)));
+    return WEFT_OK;
+}
+
+const wf_mixer wf_mixer_attention = {
+    .name = "attention", .about = "softmax(q k^T) v over visible keys", .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",
+    .keys = keys, .slots = slots, .states = states, .inputs = "x memory? memory_mask? mask? positions? segments? prefix?",
+    .outputs = "y attention?",
+    .flops = "2*heads*(key_dim + value_dim) * T * (window != null && window[0] != null ? min(T, window[0] + 1) : causal ? (T + 1) / 2 : T)",
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION, .companion = "glu", .check = check, .run = run};

@@ -1,0 +1,348 @@
+/* layer.c - from the JSON of a spec to a layer: options checked and filled in, slot and state shapes computed. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/str.h"
+#include "mixers/layer_cost.h"
+#include "mixers/mixer.h"
+
+typedef struct builder {
+    wf_arena *arena;
+    const wf_mixer *row;
+    const wf_json *spec, *inner; /* the object, and its "spec" member */
+    wf_value *values;
+    size_t n_values;             /* filled so far: what expressions may see */
+    int64_t dim, n;              /* default of `dim`; the repeat index, -1 outside */
+    const char *where;
+    weft_error *err;
+} builder;
+
+static const char *key_name(const void *user, size_t i) {
+    const wf_key *keys = user;
+    for (size_t j = 0; j <= i; j++)
+        if (!keys[j].name)
+            return NULL;
+    return keys[i].name;
+}
+
+static int key_index(const wf_mixer *row, const char *name, size_t length) {
+    for (int i = 0; row->keys[i].name; i++)
+        if (strlen(row->keys[i].name) == length && memcmp(row->keys[i].name, name, length) == 0)
+            return i;
+    return -1;
+}
+
+static bool lookup(const void *user, const char *name, size_t length, wf_value *out) {
+    const builder *b = user;
+    if (length == 1 && *name == 'n' && b->n >= 0) {
+        *out = wf_value_int(b->n);
+        return true;
+    }
+    int i = key_index(b->row, name, length);
+    if (i < 0 || (size_t)i >= b->n_values)
+        return false;
+    *out = b->values[i];
+    return true;
+}
+
+static weft_status evaluate(builder *b, const char *source, wf_value *out) {
+    wf_scope scope = {lookup, NULL, b};
+    weft_status status = wf_expr_eval(source, &scope, b->arena, out, b->err);
+    return status ? wf_fail_in(b->err, "%s: %s", b->where, b->row->name) : WEFT_OK;
+}
+
+static weft_status check_known(builder *b, const wf_json *object, bool outer) {
+    for (const wf_json *j = object ? object->child : NULL; j; j = j->next) {
+        if (outer && (wf_streq(j->key, "mixer") || wf_streq(j->key, "spec")))
+            continue;
+        if (key_index(b->row, j->key, strlen(j->key)) >= 0)
+            continue;
+        const char *near = wf_nearest(j->key, key_name, b->row->keys);
+        wf_fail_at(b->err, WEFT_UNSUPPORTED, j->offset, "%s: %s has no option '%s'%s%s%s", b->where, b->row->name, j->key,
+                   near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        return WEFT_UNSUPPORTED;
+    }
+    return WEFT_OK;
+}
+
+static weft_status bad_value(builder *b, const wf_key *key, const wf_json *j, const char *what) {
+    return wf_fail_at(b->err, WEFT_USAGE, j ? j->offset : -1, "%s: %s: '%s' %s", b->where, b->row->name, key->name, what);
+}
+
+static bool type_fits(wf_key_type type, wf_value *v) {
+    if (type == WF_KEY_FLOAT && v->type == WF_INT)
+        *v = wf_value_float(v->number);
+    static const wf_type wanted[] = {[WF_KEY_INT] = WF_INT,       [WF_KEY_FLOAT] = WF_FLOAT, [WF_KEY_BOOL] = WF_BOOL,
+                                     [WF_KEY_STRING] = WF_STRING, [WF_KEY_LIST] = WF_LIST,   [WF_KEY_OBJECT] = WF_OBJECT};
+    return type == WF_KEY_ANY || v->type == wanted[type];
+}
+
+static bool among(const char *choices, const char *word) {
+    size_t n = strlen(word);
+    for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        if (strncmp(at, word, n) == 0 && (at[n] == '|' || at[n] == 0))
+            return true;
+    return false;
+}
+
+static weft_status check_value(builder *b, const wf_key *key, const wf_json *j, wf_value *v) {
+    static const char *const names[] = {"must be an integer", "must be a number", "must be true or false", "must be a string",
+                                        "must be a list",     "must be an object", ""};
+    char text[WEFT_MESSAGE_SIZE];
+    if (v->type == WF_NULL && wf_streq(key->fallback, "null"))
+        return WEFT_OK;
+    if (!type_fits(key->type, v))
+        return bad_value(b, key, j, names[key->type]);
+    if ((v->type == WF_INT || v->type == WF_FLOAT) && v->number < key->min) {
+        snprintf(text, sizeof text, "must be at least %g, not %g", key->min, v->number);
+        return bad_value(b, key, j, text);
+    }
+    if (v->type == WF_INT && v->integer > INT32_MAX)
+        return bad_value(b, key, j, "is absurdly large");
+    if (v->type == WF_STRING && key->choices && !among(key->choices, v->string)) {
+        snprintf(text, sizeof text, "must be one of %s, not '%s'", key->choices, v->string);
+        return bad_value(b, key, j, text);
+    }
+    return WEFT_OK;
+}
+
+/* ---- members of object options ---- */
+static const wf_value *default_of(const wf_value *defaults, const char *name) {
+    for (size_t i = 0; i + 1 < defaults->count; i += 2)
+        if (wf_streq(defaults->items[i].string, name))
+            return &defaults->items[i + 1];
+    return NULL;
+}
+
+static const char *nth_member(const void *user, size_t i) {
+    const wf_value *defaults = user;
+    return 2 * i + 1 < defaults->count ? defaults->items[2 * i].string : NULL;
+}
+
+static weft_status check_member(builder *b, const wf_key *key, const wf_json *j, const wf_value *defaults) {
+    const wf_value *fallback = default_of(defaults, j->key);
+    char text[WEFT_MESSAGE_SIZE];
+    wf_value given;
+    if (!fallback) {
+        const char *near = wf_nearest(j->key, nth_member, defaults);
+        return wf_fail_at(b->err, WEFT_UNSUPPORTED, j->offset, "%s: %s: '%s' has no option '%s'%s%s%s", b->where, b->row->name,
+                          key->name, j->key, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+    }
+    WF_TRY(wf_value_of_json(b->arena, j, &given, b->err));
+    bool fits = fallback->type == WF_NULL || given.type == WF_NULL || given.type == fallback->type ||
+                (fallback->type == WF_FLOAT && given.type == WF_INT);
+    snprintf(text, sizeof text, "has an option '%s' of the wrong type", j->key);
+    return fits ? WEFT_OK : bad_value(b, key, j, text);
+}
+
+/* An object option whose row lists its members gets every one of them, given or not. */
+static weft_status fill_members(builder *b, const wf_key *key, wf_value *v) {
+    wf_value defaults;
+    if (key->type != WF_KEY_OBJECT || v->type != WF_OBJECT || !key->choices)
+        return WEFT_OK;
+    WF_TRY(evaluate(b, key->choices, &defaults));
+    for (const wf_json *j = v->object->child; j; j = j->next)
+        WF_TRY(check_member(b, key, j, &defaults));
+    wf_json *full = wf_json_new(b->arena, WF_JSON_OBJECT);
+    for (size_t i = 0; i + 1 < defaults.count; i += 2) {
+        const wf_json *given = wf_json_get(v->object, defaults.items[i].string);
+        bool there = given && given->kind != WF_JSON_NULL;
+        if (!wf_json_put(b->arena, full, defaults.items[i].string,
+                         there ? wf_json_copy(b->arena, given) : wf_value_to_json(b->arena, &defaults.items[i + 1])))
+            return wf_fail_memory(b->err);
+    }
+    v->object = full;
+    return WEFT_OK;
+}
+
+static weft_status fill_value(builder *b, size_t i) {
+    const wf_key *key = &b->row->keys[i];
+    const wf_json *j = wf_json_get(b->spec, key->name);
+    wf_value *v = &b->values[i];
+    if (!j && b->inner)
+        j = wf_json_get(b->inner, key->name);
+    if (j && !(j->kind == WF_JSON_NULL && key->fallback)) {
+        WF_TRY(wf_value_of_json(b->arena, j, v, b->err));
+    } else if (wf_streq(key->name, "dim") && b->dim > 0) {
+        *v = wf_value_int(b->dim);
+    } else if (!key->fallback) {
+        return bad_value(b, key, b->spec, "is required");
+    } else {
+        WF_TRY(evaluate(b, key->fallback, v));
+    }
+    WF_TRY(check_value(b, key, j, v));
+    WF_TRY(fill_members(b, key, v));
+    b->n_values = i + 1;
+    return WEFT_OK;
+}
+
+static weft_status eval_dims(builder *b, const char *shape, int *rank, int64_t *dims) {
+    wf_value v;
+    WF_TRY(evaluate(b, shape, &v));
+    WF_CHECK(v.type == WF_LIST && v.count <= WF_MAX_RANK - 1, b->err, WEFT_USAGE, "%s: %s: bad shape %s", b->where, b->row->name, shape);
+    *rank = (int)v.count;
+    for (size_t i = 0; i < v.count; i++) {
+        WF_CHECK(v.items[i].type == WF_INT && v.items[i].integer > 0, b->err, WEFT_USAGE, "%s: %s: a dimension of %s is not positive", b->where,
+                 b->row->name, shape);
+        dims[i] = v.items[i].integer;
+    }
+    return WEFT_OK;
+}
+
+static weft_status holds(builder *b, const char *when, bool *out) {
+    wf_value v;
+    *out = true;
+    if (!when)
+        return WEFT_OK;
+    WF_TRY(evaluate(b, when, &v));
+    *out = wf_value_true(&v);
+    return WEFT_OK;
+}
+
+static const char *slot_name(builder *b, const wf_slot *row) {
+    const char *at = strstr(row->name, "{n}");
+    if (!at)
+        return row->name;
+    return wf_arena_printf(b->arena, "%.*s%lld%s", (int)(at - row->name), row->name, (long long)b->n, at + 3);
+}
+
+static weft_status add_slot(builder *b, const wf_slot *row, wf_layer *layer, size_t capacity) {
+    bool present;
+    WF_TRY(holds(b, row->when, &present));
+    if (!present)
+        return WEFT_OK;
+    WF_CHECK(layer->n_slots < capacity, b->err, WEFT_USAGE, "%s: too many weights", b->where);
+    wf_layer_slot *slot = &layer->slots[layer->n_slots++];
+    slot->row = row;
+    slot->name = slot_name(b, row);
+    return slot->name ? eval_dims(b, row->shape, &slot->rank, slot->dims) : wf_fail_memory(b->err);
+}
+
+enum { MAX_REPEAT = 64, MAX_SLOTS = 512 };
+
+static weft_status add_repeated(builder *b, const wf_slot *row, wf_layer *layer) {
+    wf_value times;
+    if (!row->repeat)
+        return add_slot(b, row, layer, MAX_SLOTS);
+    WF_TRY(evaluate(b, row->repeat, &times));
+    WF_CHECK(times.type == WF_INT && times.integer >= 0 && times.integer <= MAX_REPEAT, b->err, WEFT_USAGE, "%s: %s repeats its weights %g times (at most %d)",
+             b->where, b->row->name, times.number, MAX_REPEAT);
+    weft_status status = WEFT_OK;
+    for (b->n = 0; b->n < times.integer && status == WEFT_OK; b->n++)
+        status = add_slot(b, row, layer, MAX_SLOTS);
+    b->n = -1;
+    return status;
+}
+
+static weft_status add_slots(builder *b, wf_layer *layer) {
+    layer->slots = wf_arena_alloc(b->arena, MAX_SLOTS * sizeof *layer->slots);
+    if (!layer->slots)
+        return wf_fail_memory(b->err);
+    for (const wf_slot *row = b->row->slots; row && row->name; row++)
+        WF_TRY(add_repeated(b, row, layer));
+    return WEFT_OK;
+}
+
+static weft_status add_states(builder *b, wf_layer *layer) {
+    for (const wf_state_slot *row = b->row->states; row && row->name; row++) {
+        assert(layer->n_states < WF_MAX_STATES);
+        wf_layer_state_shape *shape = &layer->states[layer->n_states++];
+        wf_value limit = {0};
+        WF_TRY(holds(b, row->when, &shape->present));
+        if (!shape->present)
+            continue;
+        WF_TRY(eval_dims(b, row->shape, &shape->rank, shape->dims));
+        if (row->limit)
+            WF_TRY(evaluate(b, row->limit, &limit));
+        shape->limit = limit.type == WF_INT ? limit.integer : 0;
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where, wf_layer **out, weft_error *err) {
+    builder b = {.arena = arena, .row = row, .spec = spec, .inner = wf_json_get(spec, "spec"), .dim = dim, .n = -1, .where = where, .err = err};
+    size_t n = 0;
+    while (row->keys[n].name)
+        n++;
+    b.values = wf_arena_alloc(arena, (n + 1) * sizeof *b.values);
+    wf_layer *layer = wf_arena_alloc(arena, sizeof *layer);
+    if (!b.values || !layer)
+        return wf_fail_memory(err);
+    *layer = (wf_layer){.row = row, .where = where, .mem = arena->mem, .values = b.values};
+    WF_TRY(check_known(&b, spec, true));
+    WF_TRY(check_known(&b, b.inner, false));
+    for (size_t i = 0; i < n; i++)
+        WF_TRY(fill_value(&b, i));
+    if (row->check && row->check(layer, err) != WEFT_OK)
+        return wf_fail_in(err, "%s: %s", where, row->name);
+    WF_TRY(add_slots(&b, layer));
+    WF_TRY(add_states(&b, layer));
+    *out = layer;
+    return WEFT_OK;
+}
+
+const wf_value *wf_get(const wf_layer *layer, const char *key) {
+    int i = key_index(layer->row, key, strlen(key));
+    assert(i >= 0);
+    return &layer->values[i];
+}
+
+int64_t wf_int(const wf_layer *layer, const char *key) { return wf_get(layer, key)->integer; }
+double wf_float(const wf_layer *layer, const char *key) { return wf_get(layer, key)->number; }
+bool wf_flag(const wf_layer *layer, const char *key) { return wf_value_true(wf_get(layer, key)); }
+const char *wf_string(const wf_layer *layer, const char *key) { return wf_get(layer, key)->string; }
+bool wf_given(const wf_layer *layer, const char *key) { return wf_get(layer, key)->type != WF_NULL; }
+bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_string(layer, key), text); }
+
+bool wf_layer_causal(const wf_layer *layer) {
+    bool causal = key_index(layer->row, "causal", strlen("causal")) < 0 || wf_flag(layer, "causal");
+    bool one_way = key_index(layer->row, "bidirectional", strlen("bidirectional")) < 0 || !wf_flag(layer, "bidirectional");
+    return (layer->row->traits & WF_CAUSAL) && causal && one_way;
+}
+
+bool wf_layer_streams(const wf_layer *layer) { return (layer->row->traits & WF_STREAMS) && wf_layer_causal(layer); }
+
+/* ---- cost laws ---- */
+typedef struct law { const wf_layer *layer; int64_t rows; } law;
+
+static bool law_lookup(const void *user, const char *name, size_t length, wf_value *out) {
+    const law *l = user;
+    if (length == 1 && *name == 'T') {
+        *out = wf_value_int(l->rows);
+        return true;
+    }
+    int i = key_index(l->layer->row, name, length);
+    if (i >= 0)
+        *out = l->layer->values[i];
+    return i >= 0;
+}
+
+double wf_layer_flops(const wf_layer *layer, int64_t rows) {
+    law l = {layer, rows};
+    wf_scope scope = {law_lookup, NULL, &l};
+    wf_value v = {0};
+    wf_arena arena;
+    double flops = 0.0;
+    wf_arena_init(&arena, layer->mem, 0);
+    if (wf_expr_eval(layer->row->flops, &scope, &arena, &v, NULL) == WEFT_OK)
+        flops = v.number;
+    wf_arena_free(&arena);
+    for (size_t i = 0; i < layer->n_slots; i++)
+        if (layer->slots[i].rank == 2)
+            flops += 2.0 * (double)layer->slots[i].dims[0] * (double)layer->slots[i].dims[1] * (double)rows;
+    return flops;
+}
+
+size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens) {
+    size_t total = 0;
+    for (int i = 0; i < layer->n_states; i++) {
+        const wf_layer_state_shape *s = &layer->states[i];
+        size_t n = s->present ? sizeof(float) : 0;
+        for (int d = 0; d < s->rank; d++)
+            n *= (size_t)s->dims[d];
+        if (layer->row->states[i].kind == WF_STATE_APPEND)
+            n *= (size_t)(s->limit > 0 && s->limit < tokens ? s->limit : tokens);
+        total += n;
+    }
+    return total;
+}

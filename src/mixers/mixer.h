@@ -1,0 +1,173 @@
+/* mixer.h - what a mixer is: one row of data and one function.
+ *
+ * Token mixers (src/mixers) and channel mixers (src/ffn) share this row. A row declares its spec keys, its weight slots, its
+ * states and its traits; `run` records ops on the tape. `full`, `chunk` and `step` are the same function called with other T
+ * and with or without states. The spec keys and slot names are those of the conformance documents. */
+#ifndef WF_MIXERS_MIXER_H
+#define WF_MIXERS_MIXER_H
+#include "base/expr.h"
+#include "tensor/ops.h"
+
+typedef enum wf_key_type { WF_KEY_INT, WF_KEY_FLOAT, WF_KEY_BOOL, WF_KEY_STRING, WF_KEY_LIST, WF_KEY_OBJECT, WF_KEY_ANY } wf_key_type;
+
+/* One option of a row. The fallback is an expression over the keys before it; NULL: required. `null` is allowed exactly when
+ * the fallback is "null". */
+typedef struct wf_key {
+    const char *name;
+    wf_key_type type;
+    const char *fallback;
+    double min;          /* numbers: smallest allowed value */
+    const char *choices; /* strings: "half|interleaved"; objects: their members with defaults, "['theta', 10000.0, 'dim', key_dim]" */
+    const char *help;
+} wf_key;
+
+/* One weight. Shapes and conditions are expressions over the keys; `{n}` in the name repeats the slot for n = 0..repeat-1,
+ * with `n` known to its expressions. init: "linear" (normal, std 0.02), "linear_out" (the same, divided by sqrt(2*layers)),
+ * "zeros", "ones", "normal:S", "uniform:S", "constant:C", or "custom" with init_fn. */
+typedef struct wf_slot {
+    const char *name, *shape, *init;
+    const char *when;   /* NULL: always */
+    const char *repeat; /* NULL: once */
+    bool buffer;        /* no gradient */
+    void (*init_fn)(float *value, int64_t count, const int64_t *dims, wf_rng rng);
+} wf_slot;
+
+/* FIXED: [B, shape]; APPEND: one row of `shape` per token; with a limit it is a ring of that many rows. */
+typedef enum wf_state_kind { WF_STATE_FIXED, WF_STATE_APPEND } wf_state_kind;
+typedef struct wf_state_slot {
+    const char *name;
+    wf_state_kind kind;
+    const char *shape;  /* without B (and without time) */
+    const char *limit;  /* APPEND: expression, null = grows */
+    const char *when;   /* NULL: always */
+    float initial;      /* FIXED: value before the first token */
+} wf_state_slot;
+
+typedef enum wf_trait {
+    WF_CAUSAL = 1,         /* y_t depends on x_0..x_t only (with a key `causal`: when it is true; `bidirectional`: when false) */
+    WF_STREAMS = 2,        /* step and chunk forms exist (when causal) */
+    WF_PADDING_INERT = 4,  /* masked rows do not change the others */
+    WF_PERMUTATION = 8,    /* permuting the rows permutes the outputs (when not causal and without positions) */
+    WF_PER_TOKEN = 16,     /* every row by itself */
+    WF_TORCH_STATES = 32   /* in files the states are [n, B, ..], as torch's recurrent networks give them */
+} wf_trait;
+
+/* What goes in and out, by name. Unused ports stay NULL; block.c routes them. */
+typedef struct wf_ports {
+    /* in */
+    wf_tensor *x;                    /* [B,T,dim] */
+    wf_tensor *memory, *memory_mask; /* [B,S,memory_dim], U8 [B,S] */
+    wf_tensor *mask;                 /* U8 [B,T], 1 = real */
+    wf_tensor *positions, *segments; /* I64 [B,T] */
+    wf_tensor *prefix;               /* I64 [B] */
+    /* out */
+    wf_tensor *y;                    /* [B,T,width] */
+    wf_tensor *attention;            /* probabilities, only when run->want_attention */
+    wf_tensor *aux_loss, *z_loss;    /* [1] */
+} wf_ports;
+
+typedef struct wf_layer wf_layer;
+typedef struct wf_run wf_run;
+
+typedef struct wf_mixer {
+    const char *name;
+    const char *about;           /* one line: the formula in words */
+    const char *source;          /* paper, equation */
+    const wf_key *keys;
+    const wf_slot *slots;
+    const wf_state_slot *states; /* NULL: none */
+    const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
+    const char *flops;           /* forward, one sequence, besides the projections: expression over T and the keys */
+    unsigned traits;
+    const char *companion;       /* the channel mixer a text pattern puts after it; NULL: none */
+    weft_status (*check)(const wf_layer *layer, weft_error *err); /* relations between keys; may be NULL */
+    weft_status (*run)(wf_run *run, const wf_layer *layer, wf_ports *io);
+} wf_mixer;
+
+enum { WF_MAX_STATES = 8 };
+
+typedef struct wf_layer_slot {
+    const char *name;            /* with {n} filled in */
+    const wf_slot *row;
+    int rank;
+    int64_t dims[WF_MAX_RANK];
+    wf_param *param;             /* set by whoever owns the parameters */
+} wf_layer_slot;
+
+typedef struct wf_layer_state_shape {
+    bool present;
+    int rank;
+    int64_t dims[WF_MAX_RANK]; /* without B and time */
+    int64_t limit;             /* APPEND: rows of the ring, 0 grows */
+} wf_layer_state_shape;
+
+/* A row with its options filled in. Immutable once built; lives in the model's arena. */
+struct wf_layer {
+    const wf_mixer *row;
+    const char *where;           /* "block 3 mixer", for messages */
+    const wf_mem *mem;           /* of the arena it lives in */
+    const wf_value *values;      /* per key of the row */
+    wf_layer_slot *slots;
+    size_t n_slots;
+    int n_states;
+    wf_layer_state_shape states[WF_MAX_STATES];
+};
+
+/* Fills a layer from its JSON object: defaults, types, ranges, unknown keys (with the nearest name), slot and state shapes,
+ * row->check. The members "mixer" and "spec" are those of the surrounding notation: {"mixer": m, key: ..} and {"mixer": m,
+ * "spec": {key: ..}} mean the same. `dim` (0: none) is the default of the key `dim`. */
+weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where, wf_layer **out, weft_error *err);
+const wf_mixer *wf_mixer_find(const char *name);    /* token or channel mixer; NULL */
+const char *wf_mixer_nearest(const char *name);     /* the nearest name; NULL */
+
+/* Options by name; the key must exist (assert). */
+int64_t wf_int(const wf_layer *layer, const char *key);
+double wf_float(const wf_layer *layer, const char *key);
+bool wf_flag(const wf_layer *layer, const char *key);
+const char *wf_string(const wf_layer *layer, const char *key);
+const wf_value *wf_get(const wf_layer *layer, const char *key);
+bool wf_given(const wf_layer *layer, const char *key); /* not null */
+bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
+bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
+bool wf_is(const wf_layer *layer, const char *key, const char *text);
+
+/* ---- the context of one recording ---- */
+typedef enum wf_state_mode {
+    WF_NO_STATE,      /* training and plain forward: every sequence starts and ends here */
+    WF_STATE_VALUES,  /* states are tensors that come in and go out, differentiable (chunk form) */
+    WF_STATE_IN_PLACE /* decoding: states live in the caller's memory and are updated there */
+} wf_state_mode;
+
+typedef struct wf_layer_state { /* of the layer being recorded */
+    wf_tensor *in[WF_MAX_STATES], *out[WF_MAX_STATES];
+} wf_layer_state;
+
+struct wf_run {
+    wf_tape *tape;
+    int64_t batch, rows;   /* B, T */
+    int64_t length;        /* positions reached by this call (T without states): for length-dependent rotary scalings */
+    wf_state_mode mode;
+    wf_layer_state *state; /* NULL in WF_NO_STATE */
+    bool want_attention;
+    float dropout, attention_dropout;
+};
+
+/* The weight of a slot on the tape; NULL when the spec leaves it out. */
+wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot);
+wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n); /* "l{n}.ih.weight" */
+/* Lin(name, x): slots name.weight and name.bias. Result act. */
+wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
+wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width); /* [B,T,h*w] -> [B,T,h,w], any T */
+wf_tensor *wf_merge_heads(const wf_run *run, wf_tensor *x);                               /* [B,T,h,w] -> [B,T,h*w] */
+/* States. In: NULL when there is none (start of a sequence). Out: hands the new value on. */
+bool wf_state_wanted(const wf_run *run); /* out states are needed */
+wf_tensor *wf_state_in(const wf_run *run, const wf_layer *layer, const char *name);
+void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *value);
+/* All rows so far of an APPEND state, x [B,T,..] included: x itself without states, the concatenation with values, the cache in
+ * place. */
+wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
+
+/* ---- the tables ---- */
+extern const wf_mixer *const wf_mixers[];   /* token mixers, NULL-terminated */
+extern const wf_mixer *const wf_channels[]; /* channel mixers */
+#endif

@@ -1,0 +1,91 @@
+/* run.c - what a row's `run` calls: weights, projections, heads, states. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/str.h"
+#include "mixers/mixer.h"
+
+wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot) {
+    for (size_t i = 0; i < layer->n_slots; i++)
+        if (wf_streq(layer->slots[i].name, slot))
+            return wf_use(run->tape, layer->slots[i].param);
+    return NULL;
+}
+
+wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n) {
+    char name[64];
+    const char *at = strstr(slot, "{n}");
+    assert(at);
+    snprintf(name, sizeof name, "%.*s%lld%s", (int)(at - slot), slot, (long long)n, at + 3);
+    return wf_weight(run, layer, name);
+}
+
+wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x) {
+    char slot[64];
+    snprintf(slot, sizeof slot, "%s.weight", name);
+    wf_tensor *weight = wf_weight(run, layer, slot);
+    snprintf(slot, sizeof slot, "%s.bias", name);
+    wf_tensor *bias = wf_weight(run, layer, slot);
+    if (!weight)
+        return wf_tape_error(run->tape, WEFT_FAILURE, "%s: %s has no projection '%s'", layer->where, layer->row->name, name);
+    return wf_linear(run->tape, x, weight, bias);
+}
+
+wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width) {
+    return x ? wf_reshape(run->tape, x, 4, (int64_t[]){x->dims[0], x->dims[1], heads, width}) : NULL;
+}
+
+wf_tensor *wf_merge_heads(const wf_run *run, wf_tensor *x) {
+    return x ? wf_reshape(run->tape, x, 3, (int64_t[]){x->dims[0], x->dims[1], x->dims[2] * x->dims[3]}) : NULL;
+}
+
+static int state_index(const wf_layer *layer, const char *name) {
+    for (int i = 0; i < layer->n_states; i++)
+        if (wf_streq(layer->row->states[i].name, name))
+            return layer->states[i].present ? i : -1;
+    assert(!"a state the row does not declare");
+    return -1;
+}
+
+bool wf_state_wanted(const wf_run *run) { return run->mode != WF_NO_STATE && run->state; }
+
+wf_tensor *wf_state_in(const wf_run *run, const wf_layer *layer, const char *name) {
+    int i = state_index(layer, name);
+    return wf_state_wanted(run) && i >= 0 ? run->state->in[i] : NULL;
+}
+
+/* The memory a node's output may share: its own input state, when the op says that it reads before it writes. */
+static bool may_share(const wf_tensor *value) {
+    const wf_node *node = value->producer;
+    for (int i = 0; node && value->kind == WF_TEMP && i < node->n_out; i++)
+        if (node->out[i] == value)
+            return node->op->in_place >> i & 1u;
+    return false;
+}
+
+/* A fixed state has the shape that was declared, however the row made it. */
+static wf_tensor *as_declared(const wf_run *run, const wf_layer_state_shape *shape, wf_tensor *value) {
+    int64_t dims[WF_MAX_RANK] = {run->batch};
+    memcpy(dims + 1, shape->dims, (size_t)shape->rank * sizeof *dims);
+    return value->rank == shape->rank + 1 ? value : wf_reshape(run->tape, value, shape->rank + 1, dims);
+}
+
+void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *value) {
+    int i = state_index(layer, name);
+    if (!wf_state_wanted(run) || i < 0 || !value)
+        return;
+    if (run->mode == WF_STATE_IN_PLACE && may_share(value))
+        wf_alias(run->tape, value, run->state->in[i]);
+    else if (run->mode == WF_STATE_IN_PLACE)
+        wf_store_state(run->tape, run->state->in[i], value);
+    run->state->out[i] = as_declared(run, &layer->states[i], value);
+}
+
+wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x) {
+    int i = state_index(layer, name);
+    if (!wf_state_wanted(run) || i < 0 || !x)
+        return x;
+    if (run->mode == WF_STATE_IN_PLACE)
+        return run->state->out[i] = wf_cache_append(run->tape, run->state->in[i], x);
+    return run->state->out[i] = wf_time_concat(run->tape, run->state->in[i], x);
+}

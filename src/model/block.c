@@ -1,0 +1,86 @@
+/* block.c - the ONE residual skeleton: wirings are rows, each a few lines over norm, mix, channel and join. */
+#include "base/str.h"
+#include "model/model.h"
+
+wf_tensor *wf_apply_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, wf_param *weight, wf_param *bias) {
+    wf_tensor *w = norm->affine ? wf_use(tape, weight) : NULL, *b = norm->bias ? wf_use(tape, bias) : NULL;
+    if (norm->kind == WF_NORM_NONE)
+        return x;
+    if (norm->kind == WF_NORM_RMS)
+        return wf_rms_norm(tape, x, w, norm->offset, norm->eps);
+    return wf_layer_norm(tape, x, w, b, norm->offset, norm->eps);
+}
+
+wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x) {
+    return wf_apply_norm(b->run->tape, &b->block->norm[i], x, b->params->norm_weight[i], b->params->norm_bias[i]);
+}
+
+static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state *state, wf_tensor *x) {
+    wf_ports io = *b->ports;
+    io.x = x;
+    b->run->state = state;
+    b->run->dropout = b->block->dropout;
+    b->run->attention_dropout = b->block->attention_dropout;
+    weft_status status = layer->row->run(b->run, layer, &io);
+    if (b->status == WEFT_OK)
+        b->status = status;
+    return io.y;
+}
+
+wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x) { return run_row(b, b->block->mixer, b->state[0], x); }
+wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x) { return run_row(b, b->block->channel, b->state[1], x); }
+
+wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch) {
+    branch = wf_dropout(b->run->tape, branch, b->block->dropout);
+    return wf_add_scaled(b->run->tape, x, branch, b->block->residual_scale);
+}
+
+wf_tensor *wf_block_gate(wf_block_run *b, int i, wf_tensor *branch) {
+    wf_tensor *gate = wf_activate(b->run->tape, wf_use(b->run->tape, b->params->gate[i]), WF_TANH);
+    return wf_mul_rows(b->run->tape, branch, gate);
+}
+
+static wf_tensor *pre(wf_block_run *b, wf_tensor *x) {
+    x = wf_block_join(b, x, wf_block_mix(b, wf_block_norm(b, 0, x)));
+    return b->block->channel ? wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, x))) : x;
+}
+
+static wf_tensor *post(wf_block_run *b, wf_tensor *x) {
+    x = wf_cast(b->run->tape, wf_block_norm(b, 0, wf_block_join(b, x, wf_block_mix(b, x))), WF_F32);
+    return b->block->channel ? wf_cast(b->run->tape, wf_block_norm(b, 1, wf_block_join(b, x, wf_block_channel(b, x))), WF_F32) : x;
+}
+
+static wf_tensor *sandwich(wf_block_run *b, wf_tensor *x) {
+    x = wf_block_join(b, x, wf_block_norm(b, 1, wf_block_mix(b, wf_block_norm(b, 0, x))));
+    return b->block->channel ? wf_block_join(b, x, wf_block_norm(b, 3, wf_block_channel(b, wf_block_norm(b, 2, x)))) : x;
+}
+
+static wf_tensor *post_sub(wf_block_run *b, wf_tensor *x) {
+    x = wf_block_join(b, x, wf_block_norm(b, 0, wf_block_mix(b, x)));
+    return b->block->channel ? wf_block_join(b, x, wf_block_norm(b, 1, wf_block_channel(b, x))) : x;
+}
+
+static wf_tensor *parallel(wf_block_run *b, wf_tensor *x) {
+    wf_tensor *n = wf_block_norm(b, 0, x), *y = wf_block_join(b, x, wf_block_mix(b, n));
+    return b->block->channel ? wf_block_join(b, y, wf_block_channel(b, n)) : y;
+}
+
+static wf_tensor *parallel2(wf_block_run *b, wf_tensor *x) {
+    wf_tensor *y = wf_block_join(b, x, wf_block_mix(b, wf_block_norm(b, 0, x)));
+    return b->block->channel ? wf_block_join(b, y, wf_block_channel(b, wf_block_norm(b, 1, x))) : y;
+}
+
+static wf_tensor *gated(wf_block_run *b, wf_tensor *x) {
+    x = wf_block_join(b, x, wf_block_gate(b, 0, wf_block_mix(b, wf_block_norm(b, 0, x))));
+    return b->block->channel ? wf_block_join(b, x, wf_block_gate(b, 1, wf_block_channel(b, wf_block_norm(b, 1, x)))) : x;
+}
+
+const wf_wiring wf_wirings[] = {
+    {"pre", "x + f(norm(x))", 2, 1, false, pre},
+    {"post", "norm(x + f(x))", 2, 1, false, post},
+    {"sandwich", "x + norm(f(norm(x)))", 4, 2, false, sandwich},
+    {"post_sub", "x + norm(f(x))", 2, 1, false, post_sub},
+    {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, false, parallel},
+    {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, parallel2},
+    {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, gated},
+    {NULL, NULL, 0, 0, false, NULL}};

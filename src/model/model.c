@@ -1,0 +1,273 @@
+/* model.c - a model's parameters from its spec, and recording it: stem, blocks, norm, head. */
+#include "model/model.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "mixers/layer_cost.h"
+
+/* ---- parameters ---- */
+static void sinusoid(float *value, int64_t count, const int64_t *dims, wf_rng rng) { /* Vaswani et al. 2017, section 3.5 */
+    (void)rng;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t row = i / dims[1], c = i % dims[1];
+        double angle = (double)row * pow(10000.0, -(double)(c / 2 * 2) / (double)dims[1]);
+        value[i] = (float)(c % 2 ? cos(angle) : sin(angle));
+    }
+}
+
+static weft_status declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out, weft_error *err) {
+    WF_TRY(wf_param_add(&m->params, name, rank, dims, out, err));
+    (*out)->init = init;
+    return WEFT_OK;
+}
+
+static weft_status declare_norm(wf_model *m, const wf_norm_spec *norm, const char *name, wf_param **weight, wf_param **bias, weft_error *err) {
+    char full[96];
+    if (norm->affine) {
+        snprintf(full, sizeof full, "%s.weight", name);
+        WF_TRY(declare(m, full, 1, &m->spec->dim, norm->offset == 0.0f ? WF_INIT_ONES : WF_INIT_CONSTANT, weight, err));
+        (*weight)->init_scale = 1.0f - norm->offset;
+    }
+    if (norm->bias) {
+        snprintf(full, sizeof full, "%s.bias", name);
+        WF_TRY(declare(m, full, 1, &m->spec->dim, WF_INIT_ZEROS, bias, err));
+    }
+    return WEFT_OK;
+}
+
+typedef struct init_row { const char *word; wf_init init; } init_row;
+static const init_row inits[] = {{"zeros", WF_INIT_ZEROS}, {"ones", WF_INIT_ONES}, {"normal:", WF_INIT_NORMAL},
+                                 {"uniform:", WF_INIT_UNIFORM}, {"constant:", WF_INIT_CONSTANT}, {"custom", WF_INIT_CUSTOM}};
+
+/* "linear": normal with std 0.5/sqrt(fan in), which is GPT-2's 0.02 at its width; "linear_out" shrinks with depth. */
+static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
+    if (strncmp(row->init, "linear", 6) == 0) {
+        double fan_in = (double)(p->rank > 0 ? p->dims[p->rank - 1] : 1);
+        p->init = WF_INIT_NORMAL;
+        p->init_scale = (float)(0.5 / sqrt(fan_in) / (strcmp(row->init, "linear_out") == 0 ? sqrt(2.0 * (double)layers) : 1.0));
+        return;
+    }
+    for (size_t i = 0; i < sizeof inits / sizeof *inits; i++)
+        if (wf_starts_with(row->init, inits[i].word)) {
+            p->init = inits[i].init;
+            p->init_scale = (float)strtod(row->init + strlen(inits[i].word), NULL);
+        }
+    p->init_fn = row->init_fn;
+}
+
+static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefix, weft_error *err) {
+    char name[160];
+    for (size_t i = 0; i < layer->n_slots; i++) {
+        wf_layer_slot *slot = &layer->slots[i];
+        snprintf(name, sizeof name, "%s.%s", prefix, slot->name);
+        WF_TRY(wf_param_add(&m->params, name, slot->rank, slot->dims, &slot->param, err));
+        slot->param->buffer = slot->row->buffer;
+        set_init(slot->param, slot->row, m->spec->layers);
+    }
+    return WEFT_OK;
+}
+
+static weft_status share_layer(wf_layer *layer, const wf_layer *from, weft_error *err) {
+    WF_CHECK(from && layer->row == from->row && layer->n_slots == from->n_slots, err, WEFT_USAGE, "%s: shares weights with a different mixer", layer->where);
+    for (size_t i = 0; i < layer->n_slots; i++) {
+        WF_CHECK(memcmp(layer->slots[i].dims, from->slots[i].dims, sizeof from->slots[i].dims) == 0, err, WEFT_USAGE,
+                 "%s: shares weights of another shape", layer->where);
+        layer->slots[i].param = from->slots[i].param;
+    }
+    return WEFT_OK;
+}
+
+static weft_status share_block(wf_model *m, wf_block_spec *b, wf_block_params *p, weft_error *err) {
+    const wf_block_spec *from = &m->spec->blocks[b->share];
+    WF_CHECK(b->wiring == from->wiring, err, WEFT_USAGE, "%s: shares weights with a block of another wiring", b->mixer->where);
+    WF_TRY(share_layer(b->mixer, from->mixer, err));
+    if (b->channel)
+        WF_TRY(share_layer(b->channel, from->channel, err));
+    *p = m->blocks[b->share];
+    return WEFT_OK;
+}
+
+static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
+    wf_block_spec *b = &m->spec->blocks[i];
+    wf_block_params *p = &m->blocks[i];
+    char name[64];
+    if (b->share >= 0)
+        return share_block(m, b, p, err);
+    int norms = b->channel ? b->wiring->norms : b->wiring->norms_without_channel;
+    for (int n = 0; n < norms; n++) {
+        snprintf(name, sizeof name, "block.%lld.norm%d", (long long)i, n + 1);
+        WF_TRY(declare_norm(m, &b->norm[n], name, &p->norm_weight[n], &p->norm_bias[n], err));
+    }
+    for (int g = 0; b->wiring->gates && g < (b->channel ? 2 : 1); g++) {
+        snprintf(name, sizeof name, "block.%lld.gate%d", (long long)i, g + 1);
+        WF_TRY(declare(m, name, 1, &m->spec->dim, WF_INIT_ZEROS, &p->gate[g], err));
+    }
+    snprintf(name, sizeof name, "block.%lld.mixer", (long long)i);
+    WF_TRY(declare_layer(m, b->mixer, name, err));
+    snprintf(name, sizeof name, "block.%lld.channel", (long long)i);
+    return b->channel ? declare_layer(m, b->channel, name, err) : WEFT_OK;
+}
+
+static weft_status declare_stem(wf_model *m, weft_error *err) {
+    const wf_spec *s = m->spec;
+    WF_TRY(declare(m, "stem.token.weight", 2, (int64_t[]){s->vocab, s->dim}, WF_INIT_NORMAL, &m->token, err));
+    m->token->init_scale = 0.02f;
+    if (s->stem.position != WF_POSITION_NONE) {
+        bool learned = s->stem.position == WF_POSITION_LEARNED;
+        WF_TRY(declare(m, "stem.position.weight", 2, (int64_t[]){s->stem.length + s->stem.offset, s->dim},
+                       learned ? WF_INIT_NORMAL : WF_INIT_CUSTOM, &m->position, err));
+        m->position->init_scale = 0.02f;
+        m->position->init_fn = sinusoid;
+        m->position->buffer = !learned;
+    }
+    return declare_norm(m, &s->stem.norm, "stem.norm", &m->stem_norm[0], &m->stem_norm[1], err);
+}
+
+static weft_status declare_head(wf_model *m, weft_error *err) {
+    const wf_spec *s = m->spec;
+    m->head = m->token;
+    if (!s->head.tied) {
+        WF_TRY(declare(m, "head.weight", 2, (int64_t[]){s->vocab, s->dim}, WF_INIT_NORMAL, &m->head, err));
+        m->head->init_scale = (float)(0.5 / sqrt((double)s->dim));
+    }
+    return s->head.bias ? declare(m, "head.bias", 1, &s->vocab, WF_INIT_ZEROS, &m->head_bias, err) : WEFT_OK;
+}
+
+static weft_status declare_all(wf_model *m, weft_error *err) {
+    m->blocks = wf_arena_alloc(&m->arena, (size_t)m->spec->layers * sizeof *m->blocks);
+    if (!m->blocks)
+        return wf_fail_memory(err);
+    WF_TRY(declare_stem(m, err));
+    for (int64_t i = 0; i < m->spec->layers; i++)
+        WF_TRY(declare_block(m, i, err));
+    WF_TRY(declare_norm(m, &m->spec->norm, "norm", &m->norm[0], &m->norm[1], err));
+    return declare_head(m, err);
+}
+
+weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **out, weft_error *err) {
+    wf_model *m = wf_calloc(&env->mem, 1, sizeof *m);
+    if (!m)
+        return wf_fail_memory(err);
+    m->env = env;
+    wf_arena_init(&m->arena, &env->mem, 0);
+    wf_params_open(&m->params, env);
+    wf_json *copy = wf_json_copy(&m->arena, spec);
+    weft_status status = copy ? wf_spec_read(&m->arena, copy, &m->spec, err) : wf_fail_memory(err);
+    if (status == WEFT_OK)
+        status = declare_all(m, err);
+    if (status != WEFT_OK) {
+        wf_model_free(m);
+        return status;
+    }
+    *out = m;
+    return WEFT_OK;
+}
+
+void wf_model_free(wf_model *m) {
+    if (!m)
+        return;
+    const wf_mem *mem = &m->env->mem;
+    wf_params_close(&m->params);
+    if (m->release_files)
+        m->release_files(m->files);
+    wf_arena_free(&m->arena);
+    wf_free(mem, m);
+}
+
+/* ---- recording ---- */
+static wf_tensor *record_stem(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *table = wf_use(t, m->token);
+    wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, table, s->padding), s->scale);
+    if (s->position != WF_POSITION_NONE)
+        x = wf_add(t, x, wf_embed_positions(t, wf_use(t, m->position), batch, rows, p->positions, s->offset));
+    if (p->types && s->types)
+        x = wf_add(t, x, wf_embed(t, p->types, table, -1));
+    if (s->norm.kind != WF_NORM_NONE)
+        x = wf_cast(t, wf_apply_norm(t, &s->norm, x, m->stem_norm[0], m->stem_norm[1]), WF_F32);
+    return o->dropout ? wf_dropout(t, x, s->dropout) : x;
+}
+
+/* Inputs for a layer's states while decoding: bound to the state's memory. */
+static void bind_states(wf_tape *t, const wf_state *state, size_t layer, wf_layer_state *out) {
+    for (int i = 0; i < WF_MAX_STATES; i++) {
+        const wf_state_buffer *buffer = &state->buffers[layer * WF_MAX_STATES + (size_t)i];
+        if (!buffer->data)
+            continue;
+        out->in[i] = wf_input(t, "state", buffer->type, buffer->rank, buffer->dims);
+        if (out->in[i])
+            wf_bind(out->in[i], buffer->data);
+    }
+}
+
+typedef struct recorder {
+    const wf_model *model;
+    const wf_model_options *options;
+    wf_run run;
+    wf_ports ports;
+} recorder;
+
+static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_error *err) {
+    wf_layer_state states[2] = {{{NULL}, {NULL}}, {{NULL}, {NULL}}};
+    const wf_model_options *o = r->options;
+    wf_block_spec block = r->model->spec->blocks[i];
+    if (!o->dropout)
+        block.dropout = block.attention_dropout = 0.0f;
+    wf_block_run b = {.run = &r->run, .model = r->model, .block = &block, .params = &r->model->blocks[i], .ports = &r->ports};
+    for (size_t side = 0; side < 2 && o->mode != WF_NO_STATE; side++) {
+        size_t layer = 2 * (size_t)i + side;
+        if (o->mode == WF_STATE_IN_PLACE)
+            bind_states(r->run.tape, o->state, layer, &states[side]);
+        for (size_t s = 0; o->mode == WF_STATE_VALUES && o->state_in && s < WF_MAX_STATES; s++)
+            states[side].in[s] = o->state_in[layer * WF_MAX_STATES + s];
+        b.state[side] = &states[side];
+    }
+    if (o->checkpoint)
+        wf_region_begin(r->run.tape);
+    *x = block.wiring->run(&b, *x);
+    if (o->checkpoint)
+        wf_region_end(r->run.tape);
+    for (size_t k = 0; o->mode == WF_STATE_VALUES && o->state_out && k < 2 * WF_MAX_STATES; k++)
+        o->state_out[2 * (size_t)i * WF_MAX_STATES + k] = states[k / WF_MAX_STATES].out[k % WF_MAX_STATES];
+    WF_CHECK(b.status == WEFT_OK, err, b.status, "%s cannot run here", block.mixer->where);
+    return WEFT_OK;
+}
+
+weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p, weft_error *err) {
+    recorder r = {.model = m, .options = o};
+    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode};
+    r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix};
+    wf_tensor *x = record_stem(m, tape, batch, rows, o, p);
+    for (int64_t i = 0; i < m->spec->layers; i++) {
+        if (p->hidden_states)
+            wf_keep(tape, p->hidden_states[i] = x);
+        WF_TRY(record_block(&r, i, &x, err));
+    }
+    p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
+    if (p->hidden_states)
+        wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
+    return WEFT_OK;
+}
+
+wf_tensor *wf_model_logits(const wf_model *m, wf_tape *t, wf_tensor *hidden) {
+    wf_tensor *y = wf_linear_as(t, hidden, wf_use(t, m->head), wf_use(t, m->head_bias), WF_F32);
+    return wf_softcap(t, wf_scale(t, y, m->spec->head.scale), m->spec->head.softcap);
+}
+
+wf_tensor *wf_model_loss(const wf_model *m, wf_tape *t, wf_tensor *hidden, wf_tensor *targets, wf_tensor *inverse_count, float smoothing,
+                         wf_tensor **token_loss) {
+    wf_cross_entropy_spec spec = {.ignore = -100, .smoothing = smoothing, .logit_scale = m->spec->head.scale, .softcap = m->spec->head.softcap,
+                                  .inverse_count = inverse_count};
+    return wf_cross_entropy(t, hidden, wf_use(t, m->head), wf_use(t, m->head_bias), targets, &spec, token_loss);
+}
+
+double wf_model_flops(const wf_model *m, int64_t rows) {
+    double flops = 2.0 * (double)m->spec->dim * (double)m->spec->vocab * (double)rows;
+    for (int64_t i = 0; i < m->spec->layers; i++) {
+        flops += wf_layer_flops(m->spec->blocks[i].mixer, rows);
+        if (m->spec->blocks[i].channel)
+            flops += wf_layer_flops(m->spec->blocks[i].channel, rows);
+    }
+    return flops;
+}

@@ -1,0 +1,101 @@
+/* model.h - a model: a spec, its parameters by canonical name, and recording it on a tape.
+ *
+ * Parameter names: stem.token.weight, stem.position.weight, stem.norm.weight, block.N.norm1.weight, block.N.mixer.<slot>,
+ * block.N.channel.<slot>, norm.weight, head.weight, head.bias. Thread rule: immutable after wf_model_create but for the parameter
+ * values; shareable between readers. */
+#ifndef WF_MODEL_MODEL_H
+#define WF_MODEL_MODEL_H
+#include "model/spec.h"
+
+typedef struct wf_block_params {
+    wf_param *norm_weight[4], *norm_bias[4], *gate[2];
+} wf_block_params;
+
+typedef struct wf_model {
+    const wf_env *env;
+    wf_arena arena;
+    wf_spec *spec;
+    wf_params params;
+    wf_param *token, *position, *stem_norm[2], *norm[2], *head, *head_bias; /* head is token when tied */
+    wf_block_params *blocks;
+    void *files;                   /* what parameter values may point into, released with the model */
+    void (*release_files)(void *files);
+} wf_model;
+
+/* Declares the model of a spec; memory for the values comes with wf_params_allocate(&model->params). The spec is copied. */
+weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **out, weft_error *err);
+void wf_model_free(wf_model *model);
+
+typedef struct wf_model_ports { /* tensors may be NULL */
+    wf_tensor *ids;                     /* I32 [B,T] */
+    wf_tensor *types, *positions, *segments, *mask, *prefix;
+    wf_tensor *hidden;                  /* out: [B,T,dim] after the final norm */
+    wf_tensor **hidden_states;          /* not NULL: [layers+1] receives the input of each block, then `hidden` */
+} wf_model_ports;
+
+typedef struct wf_state wf_state;
+typedef struct wf_model_options {
+    wf_state_mode mode;
+    const wf_state *state;     /* with WF_STATE_IN_PLACE */
+    wf_tensor **state_in, **state_out; /* with WF_STATE_VALUES: [layers*2*WF_MAX_STATES] (mixer, channel), NULL entries: start */
+    int64_t length;             /* positions reached by the call; 0: T */
+    bool checkpoint;            /* activation checkpointing: one region per block */
+    bool dropout;               /* use the spec's dropout */
+} wf_model_options;
+
+/* Records stem, blocks and final norm for B x T tokens. */
+weft_status wf_model_record(const wf_model *model, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *options,
+                            wf_model_ports *ports, weft_error *err);
+wf_tensor *wf_model_logits(const wf_model *model, wf_tape *tape, wf_tensor *hidden);
+/* Loss of [B,T] targets (ignore -100); see wf_cross_entropy for inverse_count and token_loss. */
+wf_tensor *wf_model_loss(const wf_model *model, wf_tape *tape, wf_tensor *hidden, wf_tensor *targets, wf_tensor *inverse_count, float smoothing,
+                         wf_tensor **token_loss);
+wf_tensor *wf_apply_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, wf_param *weight, wf_param *bias);
+/* Cost of one sequence of T tokens forward, multiply-adds x 2: every projection, and the mixers' own laws. */
+double wf_model_flops(const wf_model *model, int64_t rows);
+
+/* What block.c passes to a wiring. */
+typedef struct wf_block_run {
+    wf_run *run;
+    const wf_model *model;
+    const wf_block_spec *block;
+    const wf_block_params *params;
+    const wf_ports *ports;          /* mask, positions, segments, prefix */
+    wf_layer_state *state[2];       /* of mixer and channel, NULL without states */
+    weft_status status;
+} wf_block_run;
+wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);     /* norm i (0-based) */
+wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);             /* the token mixer */
+wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x);         /* the channel mixer; x must not be NULL */
+wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch); /* x + scale*dropout(branch) */
+wf_tensor *wf_block_gate(wf_block_run *b, int i, wf_tensor *branch);        /* tanh(gate_i) * branch */
+
+/* ---- states: values that a sequence carries between calls ---- */
+typedef struct wf_state_buffer {
+    void *data;
+    wf_dtype type;
+    bool append;
+    int rank;
+    int64_t dims[WF_MAX_RANK]; /* [B, ..] or [B, cap, ..] */
+    int64_t limit;             /* APPEND: rows a ring must keep, 0: grows up to cap */
+    float initial;
+    size_t bytes;
+} wf_state_buffer;
+
+struct wf_state {
+    const wf_model *model;
+    int64_t batch, capacity, chunk;  /* tokens it can hold; most rows of one call */
+    int64_t *start;                  /* [B] tokens seen */
+    wf_state_buffer *buffers;        /* [layers][mixer, channel][WF_MAX_STATES]; data NULL: absent */
+};
+
+/* `capacity`: most tokens of a sequence (append states that are not rings grow to it); `chunk`: most rows per call. */
+weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capacity, int64_t chunk, wf_state **out, weft_error *err);
+void wf_state_free(wf_state *state);
+void wf_state_reset(wf_state *state, int64_t sequence);                 /* to before the first token */
+weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence, weft_error *err); /* fork */
+weft_status wf_state_reorder(wf_state *state, const int64_t *index, weft_error *err); /* sequence i becomes old index[i] (beams) */
+/* Drops the last tokens of a sequence so that n remain: append states only; WEFT_UNSUPPORTED when a fixed state or a full ring is there. */
+weft_status wf_state_truncate(wf_state *state, int64_t sequence, int64_t n, weft_error *err);
+size_t wf_state_bytes_at(const wf_model *model, int64_t tokens);        /* of one sequence that has seen `tokens` tokens */
+#endif

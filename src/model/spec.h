@@ -1,0 +1,74 @@
+/* spec.h - the data that describes a model, checked and filled in. The JSON (docs/spec.md) is the source; this is what the
+ * grammar makes of it. Every option has one owner: the block, stem and head options are declared as rows here, the mixers' own
+ * options in their rows. */
+#ifndef WF_MODEL_SPEC_H
+#define WF_MODEL_SPEC_H
+#include "base/json.h"
+#include "mixers/mixer.h"
+
+typedef enum wf_norm_kind { WF_NORM_NONE, WF_NORM_RMS, WF_NORM_LAYER } wf_norm_kind;
+
+typedef struct wf_norm_spec {
+    wf_norm_kind kind;
+    bool affine, bias;   /* a weight; and (layer norm) a bias */
+    float offset, eps;   /* y = xhat*(weight + offset) */
+} wf_norm_spec;
+
+typedef enum wf_position_kind { WF_POSITION_NONE, WF_POSITION_LEARNED, WF_POSITION_SINUSOIDAL } wf_position_kind;
+
+typedef struct wf_stem_spec {
+    float scale, dropout;         /* multiplies the token rows */
+    wf_position_kind position;
+    int64_t length, offset;       /* rows of the learned table; first row used */
+    int64_t padding;              /* id whose row gets no gradient; -1 none */
+    bool types;                   /* token types are looked up in the token table (GPT-2) */
+    wf_norm_spec norm;
+} wf_stem_spec;
+
+struct wf_wiring;
+struct wf_block_run;
+typedef struct wf_block_spec {
+    const struct wf_wiring *wiring;
+    wf_norm_spec norm[4];         /* norm1..norm4, as many as the wiring has */
+    wf_layer *mixer, *channel;    /* channel NULL: none */
+    float residual_scale, dropout, attention_dropout;
+    int share;                    /* index of the block whose weights this one uses; -1: its own */
+} wf_block_spec;
+
+typedef struct wf_head_spec {
+    bool tied, bias;
+    float scale, softcap;         /* logits = softcap*tanh(scale*logits/softcap) */
+} wf_head_spec;
+
+typedef struct wf_spec {
+    const wf_json *json;          /* as given, in the arena */
+    const char *name;
+    int64_t dim, vocab, layers, context; /* context: trained length, 0 unknown */
+    wf_stem_spec stem;
+    wf_block_spec *blocks;
+    wf_norm_spec norm;
+    wf_head_spec head;
+} wf_spec;
+
+/* Limits: refused before anything is allocated. */
+enum { WF_MAX_LAYERS = 1024, WF_MAX_DIM = 1 << 20, WF_MAX_VOCAB = 1 << 24 };
+
+/* Reads a spec; everything lives in `arena`. Errors name the block and the key, with the nearest name for unknown ones. */
+weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, weft_error *err);
+/* The spec written out in full, every option with its value, in the same grammar: two spellings of one model give equal JSON
+ * (wf_json_equal). The name and the trained length are left out. */
+weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, weft_error *err);
+/* "mamba*3+attention" over `layers` blocks of width `dim` -> a spec as JSON with the defaults of a modern decoder. Each word names
+ * a mixer; the cycle repeats until there are `layers` blocks. */
+weft_status wf_spec_of_pattern(wf_arena *arena, const char *pattern, wf_json **out, weft_error *err);
+
+/* How one sublayer's residual program reads: the wirings are a table (block.c). */
+typedef struct wf_wiring {
+    const char *name, *about;
+    int norms;                    /* how many norms a block has; channel-less blocks use the first half, rounded up */
+    int norms_without_channel;
+    bool gates;                   /* learned gates gate1, gate2 */
+    wf_tensor *(*run)(struct wf_block_run *b, wf_tensor *x);
+} wf_wiring;
+extern const wf_wiring wf_wirings[]; /* ends with a NULL name */
+#endif

@@ -1,0 +1,146 @@
+/* state.c - states as values of a decoding session: one buffer per declared state of every layer. */
+#include <string.h>
+#include "mixers/layer_cost.h"
+#include "model/model.h"
+
+static size_t buffer_count(const wf_model *m) { return (size_t)m->spec->layers * 2 * WF_MAX_STATES; }
+
+static int64_t ring_rows(const wf_state *s, int64_t limit) {
+    int64_t rows = limit > 0 ? limit + s->chunk - 1 : s->capacity; /* a call's own rows must not push out keys it still needs */
+    return rows < s->capacity ? rows : s->capacity;
+}
+
+static weft_status make_buffer(wf_state *s, const wf_layer *layer, int i, wf_state_buffer *b, weft_error *err) {
+    const wf_layer_state_shape *shape = &layer->states[i];
+    if (!shape->present)
+        return WEFT_OK;
+    b->append = layer->row->states[i].kind == WF_STATE_APPEND;
+    b->type = WF_F32;
+    b->limit = shape->limit;
+    b->initial = layer->row->states[i].initial;
+    b->dims[b->rank++] = s->batch;
+    if (b->append)
+        b->dims[b->rank++] = ring_rows(s, shape->limit);
+    b->bytes = sizeof(float);
+    for (int d = 0; d < shape->rank; d++)
+        b->dims[b->rank++] = shape->dims[d];
+    for (int d = 0; d < b->rank; d++)
+        b->bytes *= (size_t)b->dims[d];
+    b->data = wf_alloc_big(&s->model->env->mem, b->bytes);
+    return b->data ? WEFT_OK : wf_fail_memory(err);
+}
+
+static weft_status make_buffers(wf_state *s, weft_error *err) {
+    const wf_spec *spec = s->model->spec;
+    for (int64_t layer = 0; layer < spec->layers; layer++)
+        for (int side = 0; side < 2; side++) {
+            const wf_layer *l = side ? spec->blocks[layer].channel : spec->blocks[layer].mixer;
+            for (int i = 0; l && i < l->n_states; i++)
+                WF_TRY(make_buffer(s, l, i, &s->buffers[(2 * layer + side) * WF_MAX_STATES + i], err));
+        }
+    return WEFT_OK;
+}
+
+weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capacity, int64_t chunk, wf_state **out, weft_error *err) {
+    const wf_mem *mem = &model->env->mem;
+    wf_state *s = wf_calloc(mem, 1, sizeof *s);
+    if (!s)
+        return wf_fail_memory(err);
+    *s = (wf_state){.model = model, .batch = batch, .capacity = capacity, .chunk = chunk};
+    s->start = wf_calloc(mem, (size_t)batch, sizeof *s->start);
+    s->buffers = wf_calloc(mem, buffer_count(model), sizeof *s->buffers);
+    weft_status status = s->start && s->buffers ? make_buffers(s, err) : wf_fail_memory(err);
+    if (status != WEFT_OK) {
+        wf_state_free(s);
+        return status;
+    }
+    for (int64_t b = 0; b < batch; b++)
+        wf_state_reset(s, b);
+    *out = s;
+    return WEFT_OK;
+}
+
+void wf_state_free(wf_state *s) {
+    if (!s)
+        return;
+    const wf_mem *mem = &s->model->env->mem;
+    for (size_t i = 0; s->buffers && i < buffer_count(s->model); i++)
+        wf_free_big(mem, s->buffers[i].data);
+    wf_free(mem, s->buffers);
+    wf_free(mem, s->start);
+    wf_free(mem, s);
+}
+
+static char *sequence_of(const wf_state_buffer *b, int64_t sequence) {
+    return (char *)b->data + (size_t)sequence * (b->bytes / (size_t)b->dims[0]);
+}
+
+void wf_state_reset(wf_state *s, int64_t sequence) {
+    s->start[sequence] = 0;
+    for (size_t i = 0; i < buffer_count(s->model); i++) {
+        const wf_state_buffer *b = &s->buffers[i];
+        size_t n = b->data && !b->append ? b->bytes / (size_t)b->dims[0] / sizeof(float) : 0;
+        float *value = b->data ? (float *)sequence_of(b, sequence) : NULL;
+        for (size_t j = 0; j < n; j++)
+            value[j] = b->initial;
+    }
+}
+
+weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence, weft_error *err) {
+    WF_CHECK(to->model == from->model && to->capacity == from->capacity && to->chunk == from->chunk, err, WEFT_USAGE, "states of different shapes");
+    to->start[to_sequence] = from->start[from_sequence];
+    for (size_t i = 0; i < buffer_count(to->model); i++)
+        if (to->buffers[i].data)
+            memmove(sequence_of(&to->buffers[i], to_sequence), sequence_of(&from->buffers[i], from_sequence), to->buffers[i].bytes / (size_t)to->batch);
+    return WEFT_OK;
+}
+
+weft_status wf_state_reorder(wf_state *s, const int64_t *index, weft_error *err) {
+    const wf_mem *mem = &s->model->env->mem;
+    size_t most = (size_t)s->batch * sizeof *s->start;
+    for (size_t i = 0; i < buffer_count(s->model); i++)
+        most = s->buffers[i].bytes > most ? s->buffers[i].bytes : most;
+    for (int64_t b = 0; b < s->batch; b++)
+        WF_CHECK(index[b] >= 0 && index[b] < s->batch, err, WEFT_USAGE, "no sequence %lld to reorder", (long long)index[b]);
+    char *old = wf_alloc(mem, most);
+    if (!old)
+        return wf_fail_memory(err);
+    for (size_t i = 0; i < buffer_count(s->model); i++) {
+        const wf_state_buffer *buffer = &s->buffers[i];
+        size_t one = buffer->bytes / (size_t)s->batch;
+        if (!buffer->data)
+            continue;
+        memcpy(old, buffer->data, buffer->bytes);
+        for (int64_t b = 0; b < s->batch; b++)
+            memcpy(sequence_of(buffer, b), old + (size_t)index[b] * one, one);
+    }
+    memcpy(old, s->start, (size_t)s->batch * sizeof *s->start);
+    for (int64_t b = 0; b < s->batch; b++)
+        memcpy(&s->start[b], old + (size_t)index[b] * sizeof *s->start, sizeof *s->start);
+    wf_free(mem, old);
+    return WEFT_OK;
+}
+
+weft_status wf_state_truncate(wf_state *s, int64_t sequence, int64_t n, weft_error *err) {
+    WF_CHECK(n >= 0 && n <= s->start[sequence], err, WEFT_USAGE, "a sequence of %lld tokens cannot be cut to %lld", (long long)s->start[sequence],
+             (long long)n);
+    for (size_t i = 0; n < s->start[sequence] && i < buffer_count(s->model); i++) {
+        const wf_state_buffer *b = &s->buffers[i];
+        bool lost = b->data && n > 0 && (!b->append || (b->limit > 0 && s->start[sequence] > b->dims[1]));
+        WF_CHECK(!lost, err, WEFT_UNSUPPORTED, "a recurrent state (or a window that has moved on) cannot be cut back");
+    }
+    if (n == 0)
+        wf_state_reset(s, sequence);
+    s->start[sequence] = n;
+    return WEFT_OK;
+}
+
+size_t wf_state_bytes_at(const wf_model *m, int64_t tokens) {
+    size_t total = 0;
+    for (int64_t i = 0; i < m->spec->layers; i++) {
+        total += wf_layer_state_bytes(m->spec->blocks[i].mixer, tokens);
+        if (m->spec->blocks[i].channel)
+            total += wf_layer_state_bytes(m->spec->blocks[i].channel, tokens);
+    }
+    return total;
+}

@@ -1,0 +1,293 @@
+/* attention.c - kernel F on tensors: softmax attention over visible keys. Forward pieces are blocks of query rows of one head,
+ * backward pieces whole heads of one sequence; gradients that groups of heads or sequences share are summed in a later phase, in
+ * the order of the heads and sequences. */
+#include <math.h>
+#include "kernels/attention.h"
+#include "tensor/ops/elementwise.h"
+
+enum { Q, K, V, SINKS, MASK, PREFIX, Q_SEGMENTS, K_SEGMENTS, REL_BIAS, INPUTS };
+enum { O, LSE, TABLE, PROBS };
+
+typedef struct attention {
+    wf_attention_spec spec;
+    int64_t b, t, s, h, g, k, v;  /* batch, queries, keys, heads, key heads, key and value width */
+    int64_t distances, zero;      /* T5: entries per head, index of distance 0 */
+    uint32_t site;
+    int64_t *kv_len;              /* [b] while decoding */
+    bool probs;
+    size_t at_dq, at_dk, at_dv, at_dbias, at_dsinks; /* offsets in the backward's work memory */
+} attention;
+
+static const void *data_of(const wf_node *node, int i) { return node->in[i] ? node->in[i]->data : NULL; }
+static int64_t blocks_of(const attention *a) { return (a->t + WF_ATTENTION_ROWS - 1) / WF_ATTENTION_ROWS; }
+static bool has_table(const wf_node *node) { return node->in[REL_BIAS] != NULL; }
+static bool prepares(const wf_node *node) { return has_table(node) || ((const attention *)node->attr)->spec.cached; }
+static float *work_at(const wf_node *node, size_t offset) { return (float *)((char *)node->work_data[WF_BACKWARD] + offset); }
+
+/* T5's bucket of a distance j-i (Raffel et al. 2020; mixers/README.md). */
+static int64_t bucket_of(const wf_attention_spec *s, int64_t distance) {
+    int64_t count = s->buckets, base = 0, n = distance < 0 ? -distance : 0;
+    if (s->bidirectional) {
+        count /= 2;
+        base = distance > 0 ? count : 0;
+        n = distance < 0 ? -distance : distance;
+    }
+    int64_t exact = count / 2;
+    if (n < exact)
+        return base + n;
+    int64_t far = exact + (int64_t)floor(log((double)n / (double)exact) / log((double)s->max_distance / (double)exact) * (double)(count - exact));
+    return base + (far < count - 1 ? far : count - 1);
+}
+
+static wf_strides strides_of(int64_t rows, int64_t heads, int64_t width) { return (wf_strides){rows * heads * width, heads * width, width}; }
+
+static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
+    const attention *a = node->attr;
+    const wf_attention_spec *s = &a->spec;
+    wf_attention_args args = {
+        .batch = a->b, .heads = a->h, .kv_heads = a->g, .t = a->t, .s = a->s, .key_dim = a->k, .value_dim = a->v, .type = node->in[Q]->type,
+        .q = data_of(node, Q), .k = data_of(node, K), .v = data_of(node, V), .o = node->out[O]->data, .lse = node->out[LSE]->data,
+        .q_stride = strides_of(a->t, a->h, a->k), .k_stride = strides_of(a->s, a->g, a->k), .v_stride = strides_of(a->s, a->g, a->v),
+        .o_stride = strides_of(a->t, a->h, a->v), .do_stride = strides_of(a->t, a->h, a->v),
+        .dq_stride = strides_of(a->t, a->h, a->k), .scale = s->scale, .softcap = s->softcap, .causal = s->causal, .left = s->left, .right = s->right,
+        .start = s->offset_from_start ? w->rt->start : NULL, .kv_len = s->cached ? a->kv_len : NULL, .ring = s->ring ? a->s : 0,
+        .prefix = data_of(node, PREFIX), .q_segments = data_of(node, Q_SEGMENTS), .k_segments = data_of(node, K_SEGMENTS),
+        .key_mask = data_of(node, MASK), .slopes = s->slopes, .sinks = data_of(node, SINKS), .distances = a->distances, .distance_zero = a->zero,
+        .dropout = w->rt->training ? s->dropout : 0.0f};
+    if (has_table(node))
+        args.distance_bias = node->out[TABLE]->data;
+    if (a->probs)
+        args.probs = node->out[PROBS]->data;
+    args.rng = wf_rng_make(w->rt->seed + ((uint64_t)(unsigned)w->rt->micro << 32), 0xa7u + (a->site << 8), w->rt->step);
+    return args;
+}
+
+/* ---- forward ---- */
+static void prepare(const wf_node *node, wf_worker *w) {
+    const attention *a = node->attr;
+    for (int64_t b = 0; a->spec.cached && b < a->b; b++)
+        a->kv_len[b] = (w->rt->start ? w->rt->start[b] : 0) + a->t;
+    if (!has_table(node))
+        return;
+    float *table = node->out[TABLE]->data;
+    const float *weights = data_of(node, REL_BIAS);
+    for (int64_t d = 0; d < a->distances; d++) {
+        int64_t bucket = bucket_of(&a->spec, d - a->zero);
+        for (int64_t h = 0; h < a->h; h++)
+            table[h * a->distances + d] = weights[bucket * a->h + h];
+    }
+}
+
+static void forward(const wf_node *node, int phase, int piece, wf_worker *w) {
+    const attention *a = node->attr;
+    if (phase == 0 && prepares(node)) {
+        prepare(node, w);
+        return;
+    }
+    int64_t blocks = blocks_of(a), head = piece / blocks;
+    wf_attention_args args = arguments(node, w);
+    w->k->attention(&args, head / a->h, head % a->h, piece % blocks, w->scratch);
+}
+
+/* ---- backward ---- */
+/* A gradient that one pass over the heads may write in place: fp32 (keys, values), first writer, one query head per key head. */
+static float *direct(const wf_node *node, int i, const wf_worker *w) {
+    const attention *a = node->attr;
+    float beta = 1.0f, *grad = wf_grad_in(node, i, w, &beta);
+    bool fits = i == Q ? true : a->h == a->g && node->in[i]->type == WF_F32;
+    return grad && beta == 0.0f && fits ? grad : NULL;
+}
+
+static void one_head(const wf_node *node, int piece, wf_worker *w) {
+    const attention *a = node->attr;
+    int64_t b = piece / a->h, h = piece % a->h;
+    wf_attention_args args = arguments(node, w);
+    float *dq = direct(node, Q, w), *dk = direct(node, K, w), *dv = direct(node, V, w);
+    args.do_ = node->out[O]->grad;
+    args.do_stride = args.o_stride;
+    args.dq_stride = args.q_stride;
+    args.dq = dq ? dq : work_at(node, a->at_dq);
+    args.dk = dk ? dk : work_at(node, a->at_dk);
+    args.dv = dv ? dv : work_at(node, a->at_dv);
+    if (has_table(node))
+        args.d_distance_bias = work_at(node, a->at_dbias);
+    if (node->in[SINKS])
+        args.d_sinks = work_at(node, a->at_dsinks);
+    w->k->attention_back(&args, b, h, w->scratch);
+}
+
+static int64_t row_pieces(int64_t rows) { return wf_split_pieces(rows, 16); }
+
+/* dk or dv of rows first..end: the sum over the query heads of each group. */
+static void sum_groups(const wf_node *node, int i, int piece, wf_worker *w) {
+    const attention *a = node->attr;
+    int64_t width = i == K ? a->k : a->v, rows = a->b * a->s, per = a->h / a->g, first, end;
+    const float *parts = work_at(node, i == K ? a->at_dk : a->at_dv);
+    float *sum = w->scratch;
+    if (direct(node, i, w) || !node->grad_mode[i])
+        return;
+    wf_split_bounds(rows, (int)row_pieces(rows), piece, &first, &end);
+    for (int64_t r = first; r < end; r++)
+        for (int64_t g = 0; g < a->g; g++) {
+            memcpy(sum, parts + (r * a->h + g * per) * width, (size_t)width * sizeof *sum);
+            for (int64_t h = 1; h < per; h++)
+                w->k->add(sum, sum, parts + (r * a->h + g * per + h) * width, width);
+            store_din(node, i, (r * a->g + g) * width, width, sum, w);
+        }
+}
+
+static void add_queries(const wf_node *node, int piece, wf_worker *w) {
+    const attention *a = node->attr;
+    int64_t rows = a->b * a->t, n = a->h * a->k, first, end;
+    float tmp[TILE];
+    if (direct(node, Q, w) || !node->grad_mode[Q])
+        return;
+    wf_split_bounds(rows, (int)row_pieces(rows), piece, &first, &end);
+    for (int64_t i = first * n; i < end * n; i += TILE) {
+        int64_t m = end * n - i < TILE ? end * n - i : TILE;
+        store_din(node, Q, i, m, wf_load(w, work_at(node, a->at_dq), node->in[Q]->type, i, m, tmp), w);
+    }
+}
+
+static void add_sinks(const wf_node *node, wf_worker *w) {
+    const attention *a = node->attr;
+    for (int64_t h = 0; h < a->h; h++) {
+        float sum = 0.0f;
+        for (int64_t b = 0; b < a->b; b++)
+            sum += work_at(node, a->at_dsinks)[b * a->h + h];
+        store_din(node, SINKS, h, 1, &sum, w);
+    }
+}
+
+static void add_bias(const wf_node *node, wf_worker *w) {
+    const attention *a = node->attr;
+    float beta, *grad = wf_grad_in(node, REL_BIAS, w, &beta);
+    if (!grad)
+        return;
+    if (beta == 0.0f)
+        memset(grad, 0, (size_t)node->in[REL_BIAS]->count * sizeof *grad);
+    for (int64_t b = 0; b < a->b; b++)
+        for (int64_t d = 0; d < a->distances; d++) {
+            int64_t bucket = bucket_of(&a->spec, d - a->zero);
+            for (int64_t h = 0; h < a->h; h++)
+                grad[bucket * a->h + h] += work_at(node, a->at_dbias)[(b * a->h + h) * a->distances + d];
+        }
+}
+
+static void backward(const wf_node *node, int phase, int piece, wf_worker *w) {
+    const attention *a = node->attr;
+    int64_t keys = row_pieces(a->b * a->s), queries = row_pieces(a->b * a->t);
+    if (phase == 0) {
+        one_head(node, piece, w);
+    } else if (piece < keys) {
+        sum_groups(node, K, piece, w);
+    } else if (piece < 2 * keys) {
+        sum_groups(node, V, (int)(piece - keys), w);
+    } else if (piece < 2 * keys + queries) {
+        add_queries(node, (int)(piece - 2 * keys), w);
+    } else {
+        if (node->in[SINKS] && node->grad_mode[SINKS])
+            add_sinks(node, w);
+        if (has_table(node))
+            add_bias(node, w);
+    }
+}
+
+/* ---- the row ---- */
+static int pieces(const wf_node *node, wf_pass pass, int phase) {
+    const attention *a = node->attr;
+    if (pass == WF_BACKWARD)
+        return phase == 0 ? (int)(a->b * a->h) : phase == 1 ? (int)(2 * row_pieces(a->b * a->s) + row_pieces(a->b * a->t) + 1) : 0;
+    if (prepares(node))
+        return phase == 0 ? 1 : phase == 1 ? (int)(a->b * a->h * blocks_of(a)) : 0;
+    return phase == 0 ? (int)(a->b * a->h * blocks_of(a)) : 0;
+}
+
+static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
+    if (pass == WF_FORWARD)
+        forward(node, phase, piece, w);
+    else
+        backward(node, phase, piece, w);
+}
+
+static double flops(const wf_node *node, wf_pass pass) {
+    const attention *a = node->attr;
+    double keys = a->spec.causal && !a->spec.cached ? 0.5 * (double)(a->s + 1) : (double)a->s;
+    if (a->spec.left != INT64_MAX && (double)a->spec.left + 1.0 < keys)
+        keys = (double)a->spec.left + 1.0;
+    double one = 2.0 * (double)(a->b * a->h * a->t) * keys * (double)(a->k + a->v);
+    return pass == WF_FORWARD ? one : 2.5 * one;
+}
+
+const wf_op wf_op_attention = {.name = "attention", .pieces = pieces, .run = run, .flops = flops, .uneven = true,
+                               .saves_in = (1u << INPUTS) - 1u, .saves_out = 1u << O | 1u << LSE | 1u << TABLE};
+
+static bool fits(const wf_tensor *q, const wf_tensor *k, const wf_tensor *v) {
+    return q->rank == 4 && k->rank == 4 && v->rank == 4 && q->dims[0] == k->dims[0] && k->dims[0] == v->dims[0] && k->dims[1] == v->dims[1] &&
+           k->dims[2] == v->dims[2] && q->dims[3] == k->dims[3] && q->dims[2] % k->dims[2] == 0;
+}
+
+static size_t reserve(size_t *total, int64_t elements) {
+    size_t at = *total;
+    *total += ((size_t)elements * sizeof(float) + 63) & ~(size_t)63;
+    return at;
+}
+
+static void plan_work(wf_node *node, attention *a) {
+    size_t total = 0;
+    a->at_dq = reserve(&total, a->b * a->t * a->h * a->k);
+    a->at_dk = reserve(&total, a->b * a->s * a->h * a->k);
+    a->at_dv = reserve(&total, a->b * a->s * a->h * a->v);
+    a->at_dbias = reserve(&total, a->b * a->h * a->distances);
+    a->at_dsinks = reserve(&total, a->b * a->h);
+    node->work[WF_BACKWARD] = total;
+    wf_attention_args args = {.batch = a->b, .heads = a->h, .kv_heads = a->g, .t = a->t, .s = a->s, .key_dim = a->k, .value_dim = a->v, .type = node->in[Q]->type,
+                             .distances = a->distances};
+    size_t sum = (size_t)(a->k > a->v ? a->k : a->v) * sizeof(float);
+    for (int back = 0; back < 2; back++) {
+        size_t need = wf_attention_scratch(&args, back);
+        sum = need > sum ? need : sum;
+    }
+    node->scratch = sum;
+}
+
+static attention *new_record(wf_tape *t, const wf_tensor *q, const wf_tensor *k, const wf_tensor *v, const wf_attention_spec *spec) {
+    attention a = {.spec = *spec, .b = q->dims[0], .t = q->dims[1], .s = k->dims[1], .h = q->dims[2], .g = k->dims[2], .k = q->dims[3], .v = v->dims[3],
+                   .site = wf_tape_site(t), .probs = spec->probs != NULL};
+    int64_t span = a.t > a.s ? a.t : a.s;
+    if (spec->rel_bias) {
+        a.distances = 2 * span - 1;
+        a.zero = span - 1;
+    }
+    if (spec->cached && !(a.kv_len = wf_arena_alloc(wf_tape_arena(t), (size_t)a.b * sizeof *a.kv_len))) {
+        wf_tape_error(t, WEFT_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    return attr_copy(t, &a, sizeof a);
+}
+
+wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec) {
+    if (!q || !k || !v)
+        return NULL;
+    if (!fits(q, k, v))
+        return wf_tape_error(t, WEFT_USAGE, "attention: queries, keys and values do not fit");
+    wf_dtype type = spec->cached ? k->type : wf_tape_type(t); /* caches are fp32: so is decoding */
+    q = wf_cast(t, q, type);
+    k = wf_cast(t, k, type);
+    v = wf_cast(t, v, type);
+    attention *a = q && k && v ? new_record(t, q, k, v, spec) : NULL;
+    if (!a)
+        return NULL;
+    wf_tensor *out[4] = {wf_out(t, type, 4, (int64_t[]){a->b, a->t, a->h, a->v}), wf_out(t, WF_F32, 3, (int64_t[]){a->b, a->h, a->t}),
+                         wf_out(t, WF_F32, 2, (int64_t[]){a->h, a->distances > 0 ? a->distances : 1}),
+                         a->probs ? wf_out(t, WF_F32, 4, (int64_t[]){a->b, a->h, a->t, a->s}) : NULL};
+    wf_node *node = wf_record(t, &wf_op_attention, INPUTS,
+                              (wf_tensor *[]){q, k, v, spec->sinks, spec->key_mask, spec->prefix, spec->q_segments, spec->k_segments, spec->rel_bias},
+                              a->probs ? 4 : 3, out, a);
+    if (!node)
+        return NULL;
+    plan_work(node, a);
+    if (spec->probs)
+        wf_keep(t, *spec->probs = out[PROBS]);
+    return wf_cast(t, out[O], wf_tape_type(t));
+}

@@ -1,0 +1,420 @@
+/* ops_test.c - every op: gradients against finite differences along random directions, fp32 against bf16, the same bits for 1 to 8
+ * threads, checkpoint regions against plain recording. One table of cases; an op without a case fails. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include "tensor/ops.h"
+#include "tensor/ops_table.h"
+#include "tensor/tape.h"
+
+enum { MAX_LEAVES = 8 };
+
+typedef struct fixture {
+    wf_env env;
+    wf_kernels kernels;
+    wf_params params;
+    wf_tape *tape;
+    wf_tensor *leaf[MAX_LEAVES];
+    int leaves;
+    wf_tensor *y, *probe;
+} fixture;
+
+/* A differentiable input filled with numbers in about [-1, 1] + shift. */
+static wf_tensor *leaf(fixture *f, int rank, const int64_t *dims) {
+    wf_tensor *x = wf_input_grad(f->tape, "x", rank, dims);
+    f->leaf[f->leaves++] = x;
+    return x;
+}
+static wf_tensor *leaf1(fixture *f, int64_t n) { return leaf(f, 1, (int64_t[]){n}); }
+static wf_tensor *leaf2(fixture *f, int64_t a, int64_t b) { return leaf(f, 2, (int64_t[]){a, b}); }
+static wf_tensor *leaf3(fixture *f, int64_t a, int64_t b, int64_t c) { return leaf(f, 3, (int64_t[]){a, b, c}); }
+static wf_tensor *leaf4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return leaf(f, 4, (int64_t[]){a, b, c, d}); }
+static wf_tensor *ids(fixture *f, int64_t a, int64_t b) { return wf_input(f->tape, "ids", WF_I32, 2, (int64_t[]){a, b}); }
+
+static wf_tensor *linear_case(fixture *f) { return wf_linear(f->tape, leaf3(f, 2, 3, 5), leaf2(f, 7, 5), leaf1(f, 7)); }
+static wf_tensor *linear_plain(fixture *f) { return wf_linear(f->tape, leaf2(f, 33, 65), leaf2(f, 19, 65), NULL); }
+static wf_tensor *linear_sliced(fixture *f) {
+    wf_tensor *x = leaf2(f, 6, 9), *w = leaf2(f, 10, 9);
+    return wf_mul(f->tape, wf_linear(f->tape, x, wf_rows(f->tape, w, 0, 4), NULL), wf_linear(f->tape, x, wf_rows(f->tape, w, 5, 4), NULL));
+}
+static wf_tensor *embed_case(fixture *f) { return wf_embed(f->tape, ids(f, 3, 5), leaf2(f, 7, 6), -1); }
+static wf_tensor *positions_case(fixture *f) { return wf_embed_positions(f->tape, leaf2(f, 9, 6), 2, 5, NULL, 2); }
+static wf_tensor *add_case(fixture *f) { return wf_add_scaled(f->tape, leaf2(f, 3, 700), leaf2(f, 3, 700), 0.37f); }
+static wf_tensor *add_same(fixture *f) {
+    wf_tensor *x = leaf2(f, 3, 7);
+    return wf_add(f->tape, x, x);
+}
+static wf_tensor *mul_case(fixture *f) { return wf_mul(f->tape, leaf2(f, 3, 7), leaf2(f, 3, 7)); }
+static wf_tensor *mul_rows_case(fixture *f) { return wf_mul_rows(f->tape, leaf3(f, 2, 19, 301), leaf1(f, 301)); }
+static wf_tensor *scale_case(fixture *f) { return wf_scale(f->tape, leaf2(f, 3, 7), -1.7f); }
+static wf_tensor *silu_case(fixture *f) { return wf_activate(f->tape, leaf2(f, 13, 700), WF_SILU); }
+static wf_tensor *gate_case(fixture *f) { return wf_gate(f->tape, leaf2(f, 3, 9), leaf2(f, 3, 9), WF_GELU_TANH); }
+static wf_tensor *softcap_case(fixture *f) { return wf_softcap(f->tape, leaf2(f, 3, 9), 0.8f); }
+static wf_tensor *cast_case(fixture *f) { return wf_cast(f->tape, wf_cast(f->tape, leaf2(f, 3, 9), WF_BF16), WF_F32); }
+static wf_tensor *dropout_case(fixture *f) { return wf_dropout(f->tape, leaf2(f, 30, 90), 0.3f); }
+static wf_tensor *rms_case(fixture *f) { return wf_rms_norm(f->tape, leaf3(f, 2, 35, 17), leaf1(f, 17), 1.0f, 1e-5f); }
+static wf_tensor *layer_case(fixture *f) { return wf_layer_norm(f->tape, leaf3(f, 2, 35, 17), leaf1(f, 17), leaf1(f, 17), 0.0f, 1e-5f); }
+static wf_tensor *layer_plain(fixture *f) { return wf_layer_norm(f->tape, leaf2(f, 5, 33), NULL, NULL, 0.0f, 1e-5f); }
+static wf_tensor *slice_case(fixture *f) {
+    wf_tensor *x = leaf3(f, 2, 7, 5);
+    return wf_mul(f->tape, wf_time_slice(f->tape, x, 1, 3), wf_time_slice(f->tape, x, 4, 3));
+}
+static wf_tensor *concat_case(fixture *f) { return wf_time_concat(f->tape, leaf4(f, 2, 3, 2, 5), leaf4(f, 2, 4, 2, 5)); }
+static wf_tensor *mask_case(fixture *f) { return wf_mask_rows(f->tape, leaf3(f, 2, 5, 6), wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 5})); }
+
+static const double frequencies[3] = {1.0, 0.21, 0.013};
+static wf_tensor *rotate_case(fixture *f) {
+    wf_rotate_args a = {.pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
+    return wf_rotate(f->tape, leaf4(f, 2, 5, 2, 8), &a);
+}
+static wf_tensor *xpos_case(fixture *f) {
+    wf_rotate_args a = {.pairs = 3, .frequencies = frequencies, .magnitude = 1.0f, .interleaved = true, .xpos_base = 16.0f, .xpos_sign = -1, .shift = 3};
+    return wf_rotate(f->tape, leaf4(f, 1, 4, 3, 6), &a);
+}
+
+static wf_tensor *entropy(fixture *f, float softcap, float smoothing) {
+    wf_tensor *count = wf_input(f->tape, "inverse_count", WF_F32, 1, (int64_t[]){1});
+    wf_cross_entropy_spec s = {.ignore = -100, .logit_scale = 1.5f, .softcap = softcap, .smoothing = smoothing, .inverse_count = count};
+    return wf_cross_entropy(f->tape, leaf3(f, 2, 9, 12), leaf2(f, 11, 12), leaf1(f, 11), ids(f, 2, 9), &s, NULL);
+}
+static wf_tensor *entropy_case(fixture *f) { return entropy(f, 0.0f, 0.0f); }
+static wf_tensor *entropy_capped(fixture *f) { return entropy(f, 2.0f, 0.1f); }
+
+/* Log decays below zero, shaped like x. */
+static wf_tensor *decay_of(fixture *f, wf_tensor *x) { return wf_scale(f->tape, wf_activate(f->tape, x, WF_SIGMOID), -0.5f); }
+/* A first part whose state the second part starts from, so that states have gradients too. */
+static wf_tensor *recurrence_case(fixture *f, wf_decay decay, int64_t groups, bool bonus, int64_t value_dim) {
+    wf_tensor *s0 = leaf4(f, 2, 4, 5, value_dim), *s1, *o1, *o2, *u = bonus ? leaf2(f, 4, 5) : NULL, *g = NULL;
+    wf_tensor *q = leaf4(f, 2, 7, groups, 5), *k = leaf4(f, 2, 7, groups, 5), *v = leaf4(f, 2, 7, 4, value_dim);
+    if (decay == WF_DECAY_CONST)
+        g = decay_of(f, leaf1(f, 4));
+    else if (decay != WF_DECAY_NONE)
+        g = decay_of(f, leaf4(f, 2, 7, 4, decay == WF_DECAY_VECTOR ? 5 : 1));
+    bool timed = g && decay != WF_DECAY_CONST;
+    wf_recurrence_spec a = {.decay = decay, .scale = 0.4f, .bonus = u, .s_in = s0, .s_out = &s1, .g = timed ? wf_time_slice(f->tape, g, 0, 3) : g};
+    o1 = wf_recurrence(f->tape, wf_time_slice(f->tape, q, 0, 3), wf_time_slice(f->tape, k, 0, 3), wf_time_slice(f->tape, v, 0, 3), &a);
+    wf_recurrence_spec b = {.decay = decay, .scale = 0.4f, .bonus = u, .s_in = s1, .g = timed ? wf_time_slice(f->tape, g, 3, 4) : g};
+    o2 = wf_recurrence(f->tape, wf_time_slice(f->tape, q, 3, 4), wf_time_slice(f->tape, k, 3, 4), wf_time_slice(f->tape, v, 3, 4), &b);
+    return wf_time_concat(f->tape, o1, o2);
+}
+static wf_tensor *recurrence_none(fixture *f) { return recurrence_case(f, WF_DECAY_NONE, 4, false, 3); }
+static wf_tensor *recurrence_const(fixture *f) { return recurrence_case(f, WF_DECAY_CONST, 4, false, 6); }
+static wf_tensor *recurrence_groups(fixture *f) { return recurrence_case(f, WF_DECAY_SCALAR, 2, false, 70); }
+static wf_tensor *recurrence_bonus(fixture *f) { return recurrence_case(f, WF_DECAY_VECTOR, 1, true, 66); }
+static wf_tensor *recurrence_alone(fixture *f) {
+    wf_tensor *q = leaf4(f, 2, 9, 3, 8);
+    return wf_recurrence(f->tape, q, q, leaf4(f, 2, 9, 3, 8), &(wf_recurrence_spec){.scale = 1.0f});
+}
+
+static wf_tensor *scan_case(fixture *f) {
+    wf_tensor *u = leaf3(f, 2, 7, 21), *x = leaf3(f, 2, 7, 21), *b = leaf3(f, 2, 7, 5), *c = leaf3(f, 2, 7, 5), *h;
+    wf_tensor *dt = wf_activate(f->tape, x, WF_SOFTPLUS), *a_log = leaf2(f, 21, 5), *h0 = leaf3(f, 2, 21, 5);
+    wf_scan_spec first = {.a_log = a_log, .skip = leaf1(f, 21), .z = wf_time_slice(f->tape, x, 0, 4), .h_in = h0, .h_out = &h};
+    wf_tensor *y = wf_selective_scan(f->tape, wf_time_slice(f->tape, u, 0, 4), wf_time_slice(f->tape, dt, 0, 4), wf_time_slice(f->tape, b, 0, 4),
+                                     wf_time_slice(f->tape, c, 0, 4), &first);
+    wf_scan_spec second = {.a_log = a_log, .h_in = h};
+    return wf_time_concat(f->tape, y,
+                          wf_selective_scan(f->tape, wf_time_slice(f->tape, u, 4, 3), wf_time_slice(f->tape, dt, 4, 3),
+                                            wf_time_slice(f->tape, b, 4, 3), wf_time_slice(f->tape, c, 4, 3), &second));
+}
+
+/* Parts of `first` and 9 - first tokens: shorter and longer than the filter. */
+static wf_tensor *conv_parts(fixture *f, int64_t first, bool silu) {
+    wf_tensor *x = leaf3(f, 2, 9, 70), *w = leaf3(f, 70, 1, 4), *bias = leaf1(f, 70), *s0 = leaf3(f, 2, 70, 3), *s1, *s2, *s3;
+    wf_tensor *a = wf_conv(f->tape, wf_time_slice(f->tape, x, 0, first), w, bias, silu, s0, &s1);
+    wf_tensor *b = wf_conv(f->tape, wf_time_slice(f->tape, x, first, 9 - first), w, silu ? bias : NULL, silu, s1, &s2);
+    wf_tensor *c = wf_conv(f->tape, wf_time_slice(f->tape, x, 0, 2), w, bias, silu, s2, &s3);
+    return wf_time_concat(f->tape, wf_time_concat(f->tape, a, b), c);
+}
+static wf_tensor *conv_case(fixture *f) { return conv_parts(f, 5, false); }
+static wf_tensor *conv_silu(fixture *f) { return conv_parts(f, 1, true); }
+static wf_tensor *conv_plain(fixture *f) { return wf_conv(f->tape, leaf3(f, 1, 11, 3), leaf2(f, 3, 3), NULL, true, NULL, NULL); }
+
+typedef wf_tensor *(*rnn_op)(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);
+static wf_tensor *rnn_case(fixture *f, rnn_op op, int64_t batch, int64_t hidden, bool masked, bool reverse, bool before) {
+    int64_t gates = op == wf_lstm ? 4 : 3, part = 3;
+    wf_tensor *ih = leaf3(f, batch, 7, gates * hidden), *hh = wf_scale(f->tape, leaf2(f, gates * hidden, hidden), 0.3f), *h, *c = NULL;
+    wf_tensor *mask = masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){batch, part}) : NULL;
+    wf_rnn_spec a = {.hh = hh, .hh_bias = leaf1(f, gates * hidden), .mask = mask, .reverse = reverse, .reset_before = before,
+                     .h_in = leaf2(f, batch, hidden), .c_in = gates == 4 ? leaf2(f, batch, hidden) : NULL, .h_out = &h, .c_out = &c};
+    wf_tensor *y = op(f->tape, wf_time_slice(f->tape, ih, 0, part), &a);
+    wf_rnn_spec b = {.hh = hh, .reverse = reverse, .reset_before = before, .h_in = h, .c_in = c};
+    return wf_time_concat(f->tape, y, op(f->tape, wf_time_slice(f->tape, ih, part, 7 - part), &b));
+}
+static wf_tensor *lstm_case(fixture *f) { return rnn_case(f, wf_lstm, 2, 5, true, false, false); }
+static wf_tensor *lstm_wide(fixture *f) { return rnn_case(f, wf_lstm, 14, 37, true, true, false); }
+static wf_tensor *gru_case(fixture *f) { return rnn_case(f, wf_gru, 3, 6, true, true, false); }
+static wf_tensor *gru_wide(fixture *f) { return rnn_case(f, wf_gru, 9, 33, true, false, false); }
+static wf_tensor *gru_before(fixture *f) { return rnn_case(f, wf_gru, 2, 35, true, false, true); }
+static wf_tensor *gru_before_wide(fixture *f) { return rnn_case(f, wf_gru, 13, 7, true, true, true); }
+
+static wf_tensor *attend(fixture *f, int64_t heads, int64_t groups, wf_attention_spec spec) {
+    spec.scale = 0.7f;
+    if (spec.left == 0)
+        spec.left = spec.right = INT64_MAX;
+    return wf_attention(f->tape, leaf4(f, 2, 9, heads, 5), leaf4(f, 2, 9, groups, 5), leaf4(f, 2, 9, groups, 3), &spec);
+}
+static wf_tensor *attention_plain(fixture *f) { return attend(f, 3, 3, (wf_attention_spec){.causal = true}); }
+static wf_tensor *attention_groups(fixture *f) {
+    return attend(f, 4, 2, (wf_attention_spec){.softcap = 1.5f, .left = 4, .right = 2, .dropout = 0.2f, .sinks = leaf1(f, 4),
+                                               .key_mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 9})});
+}
+static wf_tensor *attention_t5(fixture *f) {
+    return attend(f, 2, 1, (wf_attention_spec){.rel_bias = leaf2(f, 8, 2), .buckets = 8, .max_distance = 20, .bidirectional = true});
+}
+/* Keys and queries above zero, as feature maps make them. */
+static wf_tensor *positive4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return wf_activate(f->tape, leaf4(f, a, b, c, d), WF_ELU1); }
+static wf_tensor *normalise_case(fixture *f) {
+    wf_tensor *o = leaf4(f, 2, 7, 3, 4), *q = positive4(f, 2, 7, 3, 5), *k = positive4(f, 2, 7, 3, 5), *z;
+    wf_normalise_spec a = {.causal = true, .eps = 0.1f, .z_in = wf_activate(f->tape, leaf3(f, 2, 3, 5), WF_ELU1), .z_out = &z};
+    wf_tensor *y = wf_normalise_sum(f->tape, wf_time_slice(f->tape, o, 0, 4), wf_time_slice(f->tape, q, 0, 4), wf_time_slice(f->tape, k, 0, 4), &a);
+    wf_normalise_spec b = {.causal = true, .eps_inside = true, .eps = 0.1f, .z_in = z};
+    return wf_time_concat(f->tape, y, wf_normalise_sum(f->tape, wf_time_slice(f->tape, o, 4, 3), wf_time_slice(f->tape, q, 4, 3),
+                                                       wf_time_slice(f->tape, k, 4, 3), &b));
+}
+static wf_tensor *normalise_full(fixture *f) {
+    wf_normalise_spec a = {.eps = 0.1f};
+    return wf_normalise_sum(f->tape, leaf4(f, 2, 4, 2, 3), positive4(f, 2, 4, 2, 5), positive4(f, 2, 6, 2, 5), &a);
+}
+static wf_tensor *full_linear_case(fixture *f) {
+    return wf_full_linear(f->tape, leaf4(f, 2, 4, 3, 5), leaf4(f, 2, 6, 3, 5), leaf4(f, 2, 6, 3, 7));
+}
+static const float retention_decays[3] = {-0.03f, -0.01f, -0.3f};
+static wf_tensor *decay_norm_case(fixture *f) { /* without the clamp the factors do not depend on the inputs */
+    return wf_decay_norm(f->tape, leaf4(f, 2, 6, 3, 5), &(wf_decay_norm_spec){.g = retention_decays});
+}
+
+typedef struct op_case {
+    const char *op;
+    wf_tensor *(*build)(fixture *f);
+    double tolerance;
+} op_case;
+
+static const op_case cases[] = {
+    {"linear", linear_case, 2e-3},       {"linear", linear_plain, 2e-3},    {"linear", linear_sliced, 2e-3}, {"embed", embed_case, 2e-3},
+    {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
+    {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
+    {"softcap", softcap_case, 2e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
+    {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
+    {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
+    {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
+    {"decay_norm", decay_norm_case, 2e-3},
+    {"recurrence", recurrence_none, 2e-3}, {"recurrence", recurrence_const, 2e-3}, {"recurrence", recurrence_groups, 2e-3},
+    {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_alone, 2e-3}, {"selective_scan", scan_case, 4e-3},
+    {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
+    {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
+    {"cross_entropy", entropy_capped, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3},
+};
+/* Ops whose tests stand beside their kernels or with the states they write. */
+static const char *const elsewhere[] = {"cast", "cache_append", "store_state", NULL};
+
+static void fill(wf_tensor *x, uint32_t stream) {
+    wf_rng rng = wf_rng_make(7, stream, 0);
+    if (x->type == WF_F32)
+        for (int64_t i = 0; i < x->count; i++)
+            ((float *)x->data)[i] = x->count == 1 ? 0.125f : 2.0f * wf_rng_uniform(rng, (uint64_t)i) - 1.0f;
+    if (x->type == WF_I32)
+        for (int64_t i = 0; i < x->count; i++)
+            ((int32_t *)x->data)[i] = i == 4 ? -100 : (int32_t)wf_rng_below(rng, (uint64_t)i, 7);
+    if (x->type == WF_U8)
+        for (int64_t i = 0; i < x->count; i++)
+            ((uint8_t *)x->data)[i] = i % 3 != 1;
+}
+
+static void begin(fixture *f, int threads, wf_dtype type) {
+    weft_error err = {0};
+    *f = (fixture){.env = {.mem = wf_mem_default, .kernels = &f->kernels}};
+    assert_int_equal(wf_kernels_choose(NULL, &f->kernels, &err), WEFT_OK);
+    assert_int_equal(wf_pool_create(&f->env.mem, threads, &f->env.pool, &err), WEFT_OK);
+    assert_int_equal(wf_tape_create(&f->env, &(wf_tape_options){.type = type, .grad = true}, &f->tape, &err), WEFT_OK);
+}
+
+static void build(fixture *f, const op_case *c, bool region) {
+    weft_error err = {0};
+    if (region)
+        wf_region_begin(f->tape);
+    f->y = c->build(f);
+    if (region)
+        wf_region_end(f->tape);
+    if (f->y && f->y->count == 1) {
+        wf_root(f->tape, f->y);
+    } else if (f->y) {
+        f->probe = wf_input(f->tape, "probe", WF_F32, f->y->rank, f->y->dims);
+        wf_root_seeded(f->tape, f->y, f->probe);
+    }
+    if (wf_tape_plan(f->tape, &err) != WEFT_OK)
+        fail_msg("%s: %s", c->op, err.message);
+    uint32_t stream = 0;
+    for (size_t i = 0; i < f->tape->tensors.count; i++) {
+        wf_tensor *x = f->tape->tensors.items[i];
+        if (x->kind == WF_INPUT)
+            fill(x, stream++);
+    }
+}
+
+static void end(fixture *f) {
+    wf_tape_free(f->tape);
+    wf_pool_free(f->env.pool);
+}
+
+static double value(fixture *f) {
+    const wf_runtime rt = {.seed = 3, .training = true, .loss_scale = 1.0f};
+    float tmp[4096];
+    double sum = 0.0;
+    assert_int_equal(wf_tape_forward(f->tape, &rt, NULL), WEFT_OK);
+    for (int64_t i = 0; i < f->y->count; i += 4096) {
+        int64_t n = f->y->count - i < 4096 ? f->y->count - i : 4096;
+        wf_worker w = {.k = &f->kernels};
+        const float *y = wf_load(&w, f->y->data, f->y->type, i, n, tmp);
+        for (int64_t j = 0; j < n; j++)
+            sum += (double)y[j] * (f->probe ? (double)((const float *)f->probe->data)[i + j] : 1.0);
+    }
+    return sum;
+}
+
+static void gradients(fixture *f) {
+    const wf_runtime rt = {.seed = 3, .training = true, .loss_scale = 1.0f};
+    assert_int_equal(wf_tape_forward(f->tape, &rt, NULL), WEFT_OK);
+    assert_int_equal(wf_tape_backward(f->tape, &rt, NULL), WEFT_OK);
+}
+
+static void shift(wf_tensor *x, uint32_t stream, float by) {
+    wf_rng rng = wf_rng_make(99, stream, 1);
+    for (int64_t i = 0; i < x->count; i++)
+        ((float *)x->data)[i] += by * (2.0f * wf_rng_uniform(rng, (uint64_t)i) - 1.0f);
+}
+
+static void check_leaf(fixture *f, const op_case *c, int which) {
+    wf_tensor *x = f->leaf[which];
+    const float step = 1.0f / 256.0f;
+    wf_rng rng = wf_rng_make(99, (uint32_t)which, 1);
+    double slope = 0.0, scale = 0.0;
+    gradients(f);
+    for (int64_t i = 0; i < x->count; i++) {
+        double g = (double)((const float *)x->grad)[i], d = 2.0 * (double)wf_rng_uniform(rng, (uint64_t)i) - 1.0;
+        slope += g * d;
+        scale += g * g;
+    }
+    shift(x, (uint32_t)which, step);
+    double up = value(f);
+    shift(x, (uint32_t)which, -2.0f * step);
+    double down = value(f), numeric = (up - down) / (2.0 * (double)step);
+    shift(x, (uint32_t)which, step);
+    if (!(fabs(slope - numeric) <= c->tolerance * (sqrt(scale) + 1e-3)))
+        fail_msg("%s: gradient %d is %.7g along a direction where differences say %.7g (scale %.3g)", c->op, which, slope, numeric, sqrt(scale));
+}
+
+static void test_gradients(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture f;
+        begin(&f, 2, WF_F32);
+        build(&f, &cases[i], false);
+        for (int j = 0; j < f.leaves; j++)
+            check_leaf(&f, &cases[i], j);
+        end(&f);
+    }
+}
+
+static float *copy_gradients(fixture *f, int64_t *n) {
+    *n = f->y->count;
+    for (int i = 0; i < f->leaves; i++)
+        *n += f->leaf[i]->count;
+    float *all = calloc((size_t)*n, sizeof *all), *at = all;
+    wf_worker w = {.k = &f->kernels};
+    const float *y = wf_load(&w, f->y->data, f->y->type, 0, f->y->count, at);
+    if (y != at)
+        memcpy(at, y, (size_t)f->y->count * sizeof *at);
+    at += f->y->count;
+    for (int i = 0; i < f->leaves; at += f->leaf[i]->count, i++)
+        memcpy(at, f->leaf[i]->grad, (size_t)f->leaf[i]->count * sizeof *at);
+    return all;
+}
+
+static void compare(const op_case *c, int threads, wf_dtype type, bool region) {
+    fixture a, b;
+    int64_t n, m;
+    begin(&a, 1, type);
+    build(&a, c, false);
+    gradients(&a);
+    begin(&b, threads, type);
+    build(&b, c, region);
+    gradients(&b);
+    float *x = copy_gradients(&a, &n), *y = copy_gradients(&b, &m);
+    assert_int_equal(n, m);
+    if (memcmp(x, y, (size_t)n * sizeof *x) != 0)
+        fail_msg("%s: other bits with %d threads%s", c->op, threads, region ? " in a region" : "");
+    free(x);
+    free(y);
+    end(&a);
+    end(&b);
+}
+
+static void test_same_bits(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int type = 0; type < 2; type++) {
+            compare(&cases[i], 2, type ? WF_BF16 : WF_F32, false);
+            compare(&cases[i], 3, type ? WF_BF16 : WF_F32, true);
+            compare(&cases[i], 8, type ? WF_BF16 : WF_F32, false);
+        }
+}
+
+/* Rounding has no slope that differences could see: value and gradient must be the rounded ones. */
+static void test_cast(void **state) {
+    const op_case c = {"cast", cast_case, 0};
+    fixture f;
+    (void)state;
+    begin(&f, 2, WF_F32);
+    build(&f, &c, false);
+    gradients(&f);
+    for (int64_t i = 0; i < f.y->count; i++) {
+        float x = ((const float *)f.leaf[0]->data)[i], dy = ((const float *)f.probe->data)[i];
+        assert_true(((const float *)f.y->data)[i] == wf_bf16_to_f32(wf_f32_to_bf16(x)));
+        assert_true(((const float *)f.leaf[0]->grad)[i] == wf_bf16_to_f32(wf_f32_to_bf16(dy)));
+    }
+    end(&f);
+}
+
+static void test_every_op_has_a_case(void **state) {
+    (void)state;
+    for (const wf_op *const *op = wf_ops; *op; op++) {
+        bool found = false;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            found |= strcmp(cases[i].op, (*op)->name) == 0;
+        for (const char *const *name = elsewhere; *name; name++)
+            found |= strcmp(*name, (*op)->name) == 0;
+        if (!found)
+            fail_msg("op '%s' has no case", (*op)->name);
+    }
+}
+
+static wf_tensor *bad_linear(fixture *f) { return wf_linear(f->tape, leaf2(f, 3, 4), leaf2(f, 5, 6), NULL); }
+static wf_tensor *bad_reshape(fixture *f) { return wf_reshape(f->tape, leaf2(f, 3, 4), 1, (int64_t[]){11}); }
+static wf_tensor *bad_rows(fixture *f) { return wf_rows(f->tape, leaf2(f, 3, 4), 2, 2); }
+static wf_tensor *bad_dropout(fixture *f) { return wf_dropout(f->tape, leaf2(f, 3, 4), 1.5f); }
+static wf_tensor *bad_size(fixture *f) { return leaf2(f, INT64_MAX / 2, 3); }
+
+static void test_errors(void **state) {
+    wf_tensor *(*const bad[])(fixture *) = {bad_linear, bad_reshape, bad_rows, bad_dropout, bad_size};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        fixture f;
+        weft_error err = {0};
+        begin(&f, 1, WF_F32);
+        assert_null(bad[i](&f));
+        assert_int_not_equal(wf_tape_plan(f.tape, &err), WEFT_OK);
+        assert_true(err.message[0] != 0);
+        end(&f);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients), cmocka_unit_test(test_same_bits), cmocka_unit_test(test_cast),
+                                       cmocka_unit_test(test_every_op_has_a_case), cmocka_unit_test(test_errors)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

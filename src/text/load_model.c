@@ -1,0 +1,154 @@
+/* load_model.c - the "model" object, read as it streams past: it is most of the file, so no tree is built of it. */
+#include "text/engine.h"
+
+#include <string.h>
+
+static bool key_is(const char *key, size_t length, const char *name) {
+    return length == strlen(name) && memcmp(key, name, length) == 0;
+}
+
+/* ---- the vocabulary ---- */
+
+static weft_status read_vocab(wf_loading *l, wf_json_reader *r) {
+    wf_json_kind kind;
+    const char *key, *value;
+    size_t key_length, value_length;
+    for (;;) {
+        WF_TRY(wf_json_next(r, &kind, &key, &key_length, &value, &value_length));
+        if (kind == WF_JSON_END)
+            return WEFT_OK;
+        int64_t id = 0;
+        bool added;
+        if (kind != WF_JSON_NUMBER || !wf_parse_i64(value, value_length, &id) || id < 0 || id >= UINT32_MAX)
+            return wf_load_fail_at(l, WEFT_BAD_INPUT, r->value_offset,
+                                   "the id of a token must be a whole number from 0 to 4294967294");
+        WF_TRY(wf_vocab_put(&l->tok->vocab, key, key_length, (uint32_t)id, &added, l->err));
+        if (!added)
+            return wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "the vocabulary has the token \"%.*s\" twice",
+                                   (int)(key_length < 64 ? key_length : 64), key);
+    }
+}
+
+/* ---- the merges ---- */
+
+static weft_status put_merge(wf_loading *l, wf_model_source *s, size_t left, size_t total, size_t at) {
+    if (left == 0 || left == total || total > UINT32_MAX / 4)
+        return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must have two parts");
+    WF_TRY(wf_grow(l->tok->mem, (void **)&s->merges, &s->merges_capacity, s->n_merges + 1, sizeof *s->merges, l->err));
+    s->merges[s->n_merges++] = (wf_merge_text){s->merge_pool.length - total, at, (uint32_t)left, (uint32_t)total};
+    return s->merge_pool.failed ? wf_fail_memory(l->err) : WEFT_OK;
+}
+
+/* "left right" */
+static weft_status merge_of_text(wf_loading *l, wf_model_source *s, const char *text, size_t length, size_t at) {
+    if (length >= 8 && memcmp(text, "#version", 8) == 0)
+        return WEFT_OK;
+    const char *space = memchr(text, ' ', length);
+    size_t left = space ? (size_t)(space - text) : 0;
+    if (!space || memchr(space + 1, ' ', length - left - 1))
+        return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must be two parts with one space between them");
+    wf_str_put(&s->merge_pool, text, left);
+    wf_str_put(&s->merge_pool, space + 1, length - left - 1);
+    return put_merge(l, s, left, length - 1, at);
+}
+
+/* ["left", "right"], entered already */
+static weft_status merge_of_pair(wf_loading *l, wf_json_reader *r, wf_model_source *s, size_t at) {
+    size_t lengths[2] = {0, 0};
+    for (int i = 0;; i++) {
+        wf_json_kind kind;
+        const char *text;
+        size_t length;
+        WF_TRY(wf_json_next(r, &kind, NULL, NULL, &text, &length));
+        if (kind == WF_JSON_END && i == 2)
+            return put_merge(l, s, lengths[0], lengths[0] + lengths[1], at);
+        if (kind != WF_JSON_STRING || i == 2)
+            return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must be two texts");
+        wf_str_put(&s->merge_pool, text, length);
+        lengths[i] = length;
+    }
+}
+
+static weft_status read_merges(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
+    wf_json_kind kind, form = WF_JSON_END;
+    const char *text;
+    size_t length;
+    for (;;) {
+        WF_TRY(wf_json_next(r, &kind, NULL, NULL, &text, &length));
+        if (kind == WF_JSON_END)
+            return WEFT_OK;
+        size_t at = r->value_offset;
+        if (kind != WF_JSON_STRING && kind != WF_JSON_ARRAY)
+            return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must be a text or two texts");
+        if (form != WF_JSON_END && kind != form)
+            return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "merges are all texts or all pairs");
+        form = kind;
+        WF_TRY(kind == WF_JSON_STRING ? merge_of_text(l, s, text, length, at) : merge_of_pair(l, r, s, at));
+    }
+}
+
+/* ---- the object ---- */
+
+static weft_status read_option(wf_loading *l, wf_json_reader *r, wf_model_source *s, const char *key, size_t length,
+                               wf_json_kind kind) {
+    char *name = wf_arena_strndup(&l->tok->arena, key, length); /* the view ends with the next read */
+    size_t at = r->key_offset;
+    wf_json *value;
+    int64_t base;
+    if (!name)
+        return wf_fail_memory(l->err);
+    WF_TRY(wf_load_value(l, r, kind, &value, &base));
+    if (wf_json_get(s->options, name))
+        return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a second \"%s\"", name);
+    value->offset += base;
+    return wf_json_put(&l->tok->arena, s->options, name, value) ? WEFT_OK : wf_fail_memory(l->err);
+}
+
+static weft_status read_member(wf_loading *l, wf_json_reader *r, wf_model_source *s, const char *key, size_t length,
+                               wf_json_kind kind) {
+    bool vocab = key_is(key, length, "vocab"), merges = key_is(key, length, "merges");
+    if (!vocab && !merges)
+        return read_option(l, r, s, key, length, kind);
+    bool *seen = vocab ? &s->has_vocab : &s->has_merges;
+    if (*seen)
+        return wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "a second \"%s\"", vocab ? "vocab" : "merges");
+    if (kind != (vocab ? WF_JSON_OBJECT : WF_JSON_ARRAY)) /* the list of a Unigram model, or nonsense: the model will tell */
+        return kind == WF_JSON_ARRAY || kind == WF_JSON_OBJECT ? wf_json_skip(r) : WEFT_OK;
+    *seen = true;
+    return vocab ? read_vocab(l, r) : read_merges(l, r, s);
+}
+
+static weft_status read_members(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
+    for (;;) {
+        wf_json_kind kind;
+        const char *key;
+        size_t length;
+        WF_TRY(wf_json_next(r, &kind, &key, &length, NULL, NULL));
+        if (kind == WF_JSON_END)
+            return WEFT_OK;
+        WF_TRY(read_member(l, r, s, key, length, kind));
+    }
+}
+
+static weft_status build(wf_loading *l, const wf_model_source *s) {
+    const wf_json *type;
+    l->base = 0;
+    WF_TRY(wf_load_text(l, s->options, "type", &type));
+    if (!type && !s->has_merges)
+        return wf_fail(l->err, WEFT_UNSUPPORTED, "model: it names no type and is no BPE model (no merges)");
+    const char *name = type ? type->string : "BPE"; /* old files do not say */
+    l->tok->model_row = wf_model_find(name);
+    if (!l->tok->model_row)
+        return wf_load_fail(l, WEFT_UNSUPPORTED, type, "the model \"%s\"", name);
+    return l->tok->model_row->load(l, s, &l->tok->model);
+}
+
+weft_status wf_load_model(wf_loading *l, wf_json_reader *r) {
+    wf_model_source s = {.options = wf_json_new(&l->tok->arena, WF_JSON_OBJECT), .merge_pool = wf_str_new(l->tok->mem)};
+    weft_status status = s.options ? read_members(l, r, &s) : wf_fail_memory(l->err);
+    if (status == WEFT_OK)
+        status = build(l, &s);
+    wf_str_free(&s.merge_pool);
+    wf_free(l->tok->mem, s.merges);
+    return status;
+}

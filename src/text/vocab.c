@@ -1,0 +1,71 @@
+/* vocab.c - an open-addressing table with linear probing, at most half full. */
+#include "text/vocab.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+void wf_vocab_init(wf_vocab *v, const wf_mem *mem) {
+    memset(v, 0, sizeof *v);
+    v->mem = mem;
+}
+
+void wf_vocab_free(wf_vocab *v) {
+    wf_free(v->mem, v->pool);
+    wf_free(v->mem, v->entries);
+    wf_free(v->mem, v->slots);
+    wf_vocab_init(v, v->mem);
+}
+
+static size_t find_slot(const wf_vocab *v, uint64_t hash, const char *text, size_t length) {
+    size_t i = (size_t)hash & (v->n_slots - 1);
+    for (;; i = (i + 1) & (v->n_slots - 1)) {
+        if (v->slots[i] == 0)
+            return i;
+        const wf_vocab_entry *e = &v->entries[v->slots[i] - 1];
+        if (e->hash == hash && e->length == length && memcmp(v->pool + e->offset, text, length) == 0)
+            return i;
+    }
+}
+
+static weft_status rehash(wf_vocab *v, weft_error *err) {
+    size_t n = v->n_slots ? v->n_slots * 2 : 1024;
+    uint32_t *slots = wf_calloc(v->mem, n, sizeof *slots);
+    if (!slots)
+        return wf_fail_memory(err);
+    for (size_t e = 0; e < v->count; e++) {
+        size_t i = (size_t)v->entries[e].hash & (n - 1);
+        while (slots[i])
+            i = (i + 1) & (n - 1);
+        slots[i] = (uint32_t)e + 1;
+    }
+    wf_free(v->mem, v->slots);
+    v->slots = slots;
+    v->n_slots = n;
+    return WEFT_OK;
+}
+
+const wf_vocab_entry *wf_vocab_find(const wf_vocab *v, const char *text, size_t length) {
+    if (v->n_slots == 0)
+        return NULL;
+    size_t slot = find_slot(v, XXH3_64bits(text, length), text, length);
+    return v->slots[slot] ? &v->entries[v->slots[slot] - 1] : NULL;
+}
+
+weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t id, bool *added, weft_error *err) {
+    WF_CHECK(length <= UINT32_MAX / 2 && v->count < UINT32_MAX / 2, err, WEFT_BAD_INPUT, "a vocabulary beyond 2^31");
+    if (v->count * 2 >= v->n_slots)
+        WF_TRY(rehash(v, err));
+    uint64_t hash = XXH3_64bits(text, length);
+    size_t slot = find_slot(v, hash, text, length);
+    *added = v->slots[slot] == 0;
+    if (!*added)
+        return WEFT_OK;
+    WF_TRY(wf_grow(v->mem, (void **)&v->pool, &v->pool_capacity, v->pool_used + length + 1, 1, err));
+    WF_TRY(wf_grow(v->mem, (void **)&v->entries, &v->capacity, v->count + 1, sizeof *v->entries, err));
+    memcpy(v->pool + v->pool_used, text, length);
+    v->pool[v->pool_used + length] = 0;
+    v->entries[v->count] = (wf_vocab_entry){hash, v->pool_used, (uint32_t)length, id};
+    v->pool_used += length + 1;
+    v->slots[slot] = (uint32_t)++v->count;
+    return WEFT_OK;
+}

@@ -1,0 +1,329 @@
+#include "train/trainer.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct inputs { /* of one recorded tape */
+    wf_tensor *ids, *targets, *mask, *positions, *segments, *inverse_count;
+} inputs;
+
+struct wf_trainer {
+    wf_model *model;
+    wf_trainer_options options;
+    wf_tape *tape;
+    inputs in;
+    wf_tensor *loss;
+    wf_optimizer *optimizer, *fallback; /* fallback NULL: every tensor is the optimizer's */
+    wf_schedule schedule;
+    wf_clip *clip;
+    wf_average *average;
+    wf_arena arena;
+    int64_t steps;
+};
+
+/* ---- recording ---- */
+static void make_inputs(wf_tape *t, int64_t batch, int64_t rows, bool masks, bool segments, inputs *in) {
+    const int64_t dims[2] = {batch, rows};
+    in->ids = wf_input(t, "ids", WF_I32, 2, dims);
+    in->targets = wf_input(t, "targets", WF_I32, 2, dims);
+    in->inverse_count = wf_input(t, "inverse_count", WF_F32, 1, (int64_t[]){1});
+    if (masks)
+        in->mask = wf_input(t, "mask", WF_U8, 2, dims);
+    if (segments) {
+        in->segments = wf_input(t, "segments", WF_I64, 2, dims);
+        in->positions = wf_input(t, "positions", WF_I64, 2, dims);
+    }
+}
+
+static void fill(wf_tensor *input, const void *data) {
+    if (input && data)
+        memcpy(input->data, data, (size_t)input->count * wf_dtypes[input->type].size);
+}
+
+static void fill_inputs(const inputs *in, const wf_train_batch *b) {
+    fill(in->ids, b->ids);
+    fill(in->targets, b->targets);
+    fill(in->mask, b->mask);
+    fill(in->segments, b->segments);
+    fill(in->positions, b->positions);
+}
+
+static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, const wf_model_options *o, double smoothing, wf_tensor **loss,
+                               wf_tensor **token_loss, weft_error *err) {
+    wf_model_ports ports = {.ids = in->ids, .mask = in->mask, .positions = in->positions, .segments = in->segments};
+    if (!in->ids)
+        return wf_fail_memory(err);
+    WF_TRY(wf_model_record(m, t, in->ids->dims[0], in->ids->dims[1], o, &ports, err));
+    *loss = wf_model_loss(m, t, ports.hidden, in->targets, in->inverse_count, (float)smoothing, token_loss);
+    return WEFT_OK;
+}
+
+static weft_status record(wf_trainer *t, weft_error *err) {
+    const wf_trainer_options *o = &t->options;
+    wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations};
+    WF_TRY(wf_tape_create(t->model->env, &(wf_tape_options){.type = o->bf16 ? WF_BF16 : WF_F32, .grad = true}, &t->tape, err));
+    make_inputs(t->tape, o->batch, o->rows, o->masks, o->segments, &t->in);
+    WF_TRY(record_loss(t->model, t->tape, &t->in, &how, o->smoothing, &t->loss, NULL, err));
+    wf_root(t->tape, t->loss);
+    return wf_tape_plan(t->tape, err);
+}
+
+/* ---- optimizers ---- */
+/* Muon and its like take matrices inside the blocks; tables and heads go to the fallback, as its authors do. */
+static bool is_table(const wf_model *m, const wf_param *p) { return p == m->token || p == m->position || p == m->head; }
+
+static bool takes(const wf_model *m, const wf_optimizer_row *row, const wf_param *p) {
+    return !row->accepts || (row->accepts(p->rank, p->dims) && !is_table(m, p));
+}
+
+static wf_opt_param opt_param(const wf_param *p) {
+    return (wf_opt_param){.name = p->name, .param = p->value, .grad = p->grad, .bf16 = p->bf16, .rank = p->rank, .dims = p->dims};
+}
+
+static const wf_json *default_fallback(wf_trainer *t, const wf_json *options) {
+    wf_json *j = wf_json_new(&t->arena, WF_JSON_OBJECT);
+    wf_json_put(&t->arena, j, "name", wf_json_new_string(&t->arena, "adamw", 5));
+    wf_json_put(&t->arena, j, "lr", wf_json_new_double(&t->arena, wf_json_double(options, "lr", 1e-3)));
+    return j;
+}
+
+static weft_status make_optimizers(wf_trainer *t, weft_error *err) {
+    const wf_params *params = &t->model->params;
+    const wf_env *env = t->model->env;
+    const wf_json *options = t->options.optimizer, *fallback = t->options.fallback;
+    const wf_optimizer_row *row;
+    double values[WF_OPTION_VALUES];
+    size_t n[2] = {0, 0};
+    WF_TRY(wf_optimizer_read(options, &row, values, err));
+    wf_opt_param *list = wf_arena_alloc(&t->arena, 2 * (params->count + 1) * sizeof *list);
+    if (!list)
+        return wf_fail_memory(err);
+    for (size_t i = 0; i < params->count; i++) {
+        const wf_param *p = params->list[i];
+        int which = takes(t->model, row, p) ? 0 : 1;
+        if (!p->buffer)
+            list[(size_t)which * (params->count + 1) + n[which]++] = opt_param(p);
+    }
+    WF_TRY(wf_optimizer_create(env, options, list, n[0], &t->optimizer, err));
+    if (n[1] == 0)
+        return WEFT_OK;
+    return wf_optimizer_create(env, fallback ? fallback : default_fallback(t, options), list + params->count + 1, n[1], &t->fallback, err);
+}
+
+static weft_status make_clip(wf_trainer *t, weft_error *err) {
+    const wf_params *params = &t->model->params;
+    size_t n = 0;
+    wf_grad_view *views = wf_arena_alloc(&t->arena, (params->count + 1) * sizeof *views);
+    if (!views)
+        return wf_fail_memory(err);
+    for (size_t i = 0; i < params->count; i++)
+        if (!params->list[i]->buffer)
+            views[n++] = (wf_grad_view){params->list[i]->grad, params->list[i]->count};
+    return wf_clip_create(t->model->env, views, n, &t->clip, err);
+}
+
+static weft_status make_average(wf_trainer *t, weft_error *err) {
+    const wf_params *params = &t->model->params;
+    size_t n = 0;
+    if (!t->options.average)
+        return WEFT_OK;
+    const wf_average_row *row = wf_average_find(t->options.average, err);
+    wf_weight_view *views = wf_arena_alloc(&t->arena, (params->count + 1) * sizeof *views);
+    WF_CHECK(row, err, WEFT_USAGE, "unknown average '%s'", t->options.average);
+    if (!views)
+        return wf_fail_memory(err);
+    for (size_t i = 0; i < params->count; i++)
+        if (!params->list[i]->buffer)
+            views[n++] = (wf_weight_view){params->list[i]->name, params->list[i]->value, params->list[i]->count};
+    return wf_average_create(t->model->env, row, t->options.average_decay, views, n, &t->average, err);
+}
+
+static weft_status build(wf_trainer *t, weft_error *err) {
+    wf_params *params = &t->model->params;
+    WF_TRY(wf_params_allocate_grads(params, err));
+    if (t->options.bf16)
+        WF_TRY(wf_params_allocate_bf16(params, err));
+    WF_TRY(record(t, err));
+    WF_TRY(make_optimizers(t, err));
+    WF_TRY(wf_schedule_read(t->options.schedule, wf_json_double(t->options.optimizer, "lr", wf_optimizer_rate(t->optimizer, 1.0)), &t->schedule, err));
+    WF_TRY(make_clip(t, err));
+    return make_average(t, err);
+}
+
+weft_status wf_trainer_create(wf_model *model, const wf_trainer_options *options, wf_trainer **out, weft_error *err) {
+    WF_CHECK(options->batch > 0 && options->rows > 0 && options->accumulate > 0, err, WEFT_USAGE, "batch, context and accumulation must be positive");
+    wf_trainer *t = wf_calloc(&model->env->mem, 1, sizeof *t);
+    if (!t)
+        return wf_fail_memory(err);
+    t->model = model;
+    t->options = *options;
+    wf_arena_init(&t->arena, &model->env->mem, 0);
+    weft_status status = build(t, err);
+    if (status != WEFT_OK) {
+        wf_trainer_free(t);
+        return status;
+    }
+    *out = t;
+    return WEFT_OK;
+}
+
+void wf_trainer_free(wf_trainer *t) {
+    if (!t)
+        return;
+    const wf_mem *mem = &t->model->env->mem;
+    wf_tape_free(t->tape);
+    wf_optimizer_free(t->optimizer);
+    wf_optimizer_free(t->fallback);
+    wf_clip_free(t->clip);
+    wf_average_free(t->average);
+    wf_arena_free(&t->arena);
+    wf_free(mem, t);
+}
+
+/* ---- a step ---- */
+static int64_t count_targets(const wf_train_batch *b, int64_t n) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++)
+        count += b->targets[i] >= 0;
+    return count;
+}
+
+/* Forward and backward of every micro-batch: gradients are those of the update's loss. */
+static weft_status accumulate(wf_trainer *t, const wf_train_batch *batches, wf_step_result *out, weft_error *err) {
+    const wf_trainer_options *o = &t->options;
+    int64_t n = o->batch * o->rows, total = 0;
+    for (int64_t m = 0; m < o->accumulate; m++)
+        total += count_targets(&batches[m], n);
+    *out = (wf_step_result){.tokens = total};
+    for (int64_t m = 0; m < o->accumulate; m++) {
+        int64_t count = count_targets(&batches[m], n);
+        double scale = o->global_mean ? 1.0 / (double)(total > 0 ? total : 1) : 1.0 / ((double)(count > 0 ? count : 1) * (double)o->accumulate);
+        wf_runtime rt = {.seed = o->seed, .step = (uint32_t)t->steps, .micro = (int)m, .training = true, .loss_scale = 1.0f};
+        fill_inputs(&t->in, &batches[m]);
+        *(float *)t->in.inverse_count->data = (float)scale;
+        WF_TRY(wf_tape_forward(t->tape, &rt, err));
+        WF_TRY(wf_tape_backward(t->tape, &rt, err));
+        out->loss += (double)*(const float *)t->loss->data;
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_trainer_step(wf_trainer *t, const wf_train_batch *batches, wf_step_result *out, weft_error *err) {
+    WF_TRY(accumulate(t, batches, out, err));
+    out->grad_norm = wf_clip_norm(t->clip, 2.0);
+    WF_CHECK(isfinite(out->loss), err, WEFT_FAILURE, "the loss is not a number at step %lld", (long long)t->steps);
+    WF_CHECK(isfinite(out->grad_norm), err, WEFT_FAILURE, "the gradient is not a number at step %lld", (long long)t->steps);
+    double multiplier = wf_schedule_at(&t->schedule, t->steps), scale = t->options.clip > 0 ? wf_clip_scale(out->grad_norm, t->options.clip) : 1.0;
+    out->lr = wf_optimizer_step(t->optimizer, multiplier, scale);
+    if (t->fallback)
+        wf_optimizer_step(t->fallback, multiplier, scale);
+    if (t->average)
+        wf_average_update(t->average);
+    t->steps++;
+    return WEFT_OK;
+}
+
+int64_t wf_trainer_steps(const wf_trainer *t) { return t->steps; }
+
+void wf_trainer_set_steps(wf_trainer *t, int64_t steps) {
+    t->steps = steps;
+    t->optimizer->updates = steps;
+    if (t->fallback)
+        t->fallback->updates = steps;
+    if (t->average)
+        t->average->updates = steps;
+    wf_params_refresh_bf16(&t->model->params);
+}
+
+wf_schedule *wf_trainer_schedule(wf_trainer *t) { return &t->schedule; }
+wf_average *wf_trainer_average(wf_trainer *t) { return t->average; }
+wf_tape *wf_trainer_tape(wf_trainer *t) { return t->tape; }
+
+size_t wf_trainer_states(const wf_trainer *t) {
+    return wf_optimizer_states(t->optimizer) + (t->fallback ? wf_optimizer_states(t->fallback) : 0) + (t->average ? t->average->count : 0);
+}
+
+wf_opt_state wf_trainer_state(const wf_trainer *t, size_t i) {
+    size_t n = wf_optimizer_states(t->optimizer), m = t->fallback ? wf_optimizer_states(t->fallback) : 0;
+    if (i < n)
+        return wf_optimizer_state(t->optimizer, i);
+    if (i < n + m)
+        return wf_optimizer_state(t->fallback, i - n);
+    const wf_weight_view *view = &t->average->views[i - n - m];
+    return (wf_opt_state){.tensor = view->name, .slot = "average", .data = t->average->mean[i - n - m], .count = view->count};
+}
+
+wf_memory_parts wf_trainer_memory(const wf_trainer *t) {
+    const wf_params *params = &t->model->params;
+    wf_tape_stats stats = wf_tape_stats_of(t->tape);
+    wf_memory_parts m = {.activations = stats.arena_bytes, .scratch = stats.scratch_bytes};
+    for (size_t i = 0; i < params->count; i++) {
+        const wf_param *p = params->list[i];
+        m.parameters += (size_t)p->count * sizeof(float);
+        m.gradients += p->grad ? (size_t)p->count * sizeof(float) : 0;
+        m.compute_copies += p->bf16 ? (size_t)p->count * sizeof(uint16_t) : 0;
+    }
+    for (size_t i = 0; i < wf_trainer_states(t); i++) {
+        wf_opt_state s = wf_trainer_state(t, i);
+        *(strcmp(s.slot, "average") == 0 ? &m.average : &m.moments) += (size_t)s.count * sizeof(float);
+    }
+    return m;
+}
+
+double wf_trainer_flops(const wf_trainer *t) {
+    wf_tape_stats s = wf_tape_stats_of(t->tape);
+    return (s.flops_forward + s.flops_backward) * (double)t->options.accumulate;
+}
+
+/* ---- evaluation ---- */
+struct wf_evaluator {
+    const wf_model *model;
+    wf_tape *tape;
+    inputs in;
+    wf_tensor *token_loss;
+};
+
+static weft_status record_evaluator(wf_evaluator *e, int64_t batch, int64_t rows, bool bf16, bool masks, weft_error *err) {
+    wf_tensor *loss;
+    wf_model_options how = {.dropout = false};
+    WF_TRY(wf_tape_create(e->model->env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32}, &e->tape, err));
+    make_inputs(e->tape, batch, rows, masks, false, &e->in);
+    WF_TRY(record_loss(e->model, e->tape, &e->in, &how, 0.0, &loss, &e->token_loss, err));
+    wf_keep(e->tape, e->token_loss);
+    return wf_tape_plan(e->tape, err);
+}
+
+weft_status wf_evaluator_create(const wf_model *model, int64_t batch, int64_t rows, bool bf16, bool masks, wf_evaluator **out, weft_error *err) {
+    wf_evaluator *e = wf_calloc(&model->env->mem, 1, sizeof *e);
+    if (!e)
+        return wf_fail_memory(err);
+    e->model = model;
+    weft_status status = record_evaluator(e, batch, rows, bf16, masks, err);
+    if (status != WEFT_OK) {
+        wf_evaluator_free(e);
+        return status;
+    }
+    *out = e;
+    return WEFT_OK;
+}
+
+void wf_evaluator_free(wf_evaluator *e) {
+    if (!e)
+        return;
+    wf_tape_free(e->tape);
+    wf_free(&e->model->env->mem, e);
+}
+
+weft_status wf_evaluator_run(wf_evaluator *e, const wf_train_batch *batch, const float **token_loss, weft_error *err) {
+    wf_runtime rt = {.loss_scale = 1.0f};
+    fill_inputs(&e->in, batch);
+    *(float *)e->in.inverse_count->data = 1.0f;
+    WF_TRY(wf_tape_forward(e->tape, &rt, err));
+    *token_loss = e->token_loss->data;
+    return WEFT_OK;
+}
+
+size_t wf_evaluator_bytes(const wf_evaluator *e) {
+    wf_tape_stats s = wf_tape_stats_of(e->tape);
+    return s.arena_bytes + s.scratch_bytes;
+}

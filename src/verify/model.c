@@ -1,0 +1,236 @@
+/* model.c - kind `model`: a folder opened as any checkpoint, its outputs and gradients, and for causal models the chunk and step
+ * forms with states in place. */
+#include <string.h>
+#include "families/load.h"
+#include "gen/session.h"
+#include "verify/inputs.h"
+
+typedef struct model_run {
+    wf_fixture *fx;
+    wf_checkpoint c;
+    wf_model *model;
+    wf_model_inputs in;
+    bool backward, probed; /* the loss, or sum(logits * probe), is differentiated */
+    wf_tape *tape;
+    wf_tensor *loss, *inverse_count, *logits, **hidden, *probe;
+    wf_input_tensors inputs;
+    weft_error *err;
+} model_run;
+
+/* ---- what the fixture asks for ---- */
+static weft_status read_backward(model_run *m) {
+    const char *backward = wf_json_text(m->fx->json, "backward", NULL);
+    m->backward = backward && !wf_streq(backward, "none");
+    m->probed = wf_streq(backward, "logits");
+    WF_CHECK(!m->backward || m->probed || wf_streq(backward, "loss"), m->err, WEFT_UNSUPPORTED, "backward of '%s'", backward);
+    WF_CHECK(!m->probed || m->in.probe, m->err, WEFT_BAD_INPUT, "the input 'probe' is missing");
+    WF_CHECK(!m->backward || m->probed || m->in.targets, m->err, WEFT_BAD_INPUT, "the input 'labels' is missing");
+    return WEFT_OK;
+}
+
+static weft_status read_where(model_run *m) {
+    const char *where = wf_json_text(m->fx->json, "compare_where", wf_json_text(m->fx->json, "valid_mask", NULL));
+    if (!where)
+        return WEFT_OK;
+    WF_CHECK(wf_streq(where, "attention_mask") && m->in.mask, m->err, WEFT_UNSUPPORTED, "comparing where '%s'", where);
+    m->fx->where = m->in.mask;
+    m->fx->where_dims[0] = m->in.batch;
+    m->fx->where_dims[1] = m->in.rows;
+    return WEFT_OK;
+}
+
+/* ---- the full form ---- */
+static weft_status record(model_run *m) {
+    wf_model_ports ports = {NULL};
+    wf_model_options options = {.mode = WF_NO_STATE, .length = m->in.length};
+    m->hidden = wf_arena_alloc(&m->fx->arena, (size_t)(m->model->spec->layers + 1) * sizeof *m->hidden);
+    if (!m->hidden)
+        return wf_fail_memory(m->err);
+    WF_TRY(wf_tape_create(m->fx->env, &(wf_tape_options){.type = WF_F32, .grad = m->backward}, &m->tape, m->err));
+    m->inputs = wf_model_inputs_record(&m->in, m->tape, m->in.batch, m->in.rows, true, &ports);
+    ports.hidden_states = m->hidden;
+    WF_TRY(wf_model_record(m->model, m->tape, m->in.batch, m->in.rows, &options, &ports, m->err));
+    m->logits = wf_model_logits(m->model, m->tape, ports.hidden);
+    wf_keep(m->tape, m->logits);
+    if (m->inputs.targets) {
+        m->inverse_count = wf_input(m->tape, "inverse count", WF_F32, 1, (int64_t[]){1});
+        m->loss = wf_model_loss(m->model, m->tape, ports.hidden, m->inputs.targets, m->inverse_count, 0.0f, NULL);
+        wf_keep(m->tape, m->loss);
+    }
+    if (m->probed && m->logits) {
+        m->probe = wf_input(m->tape, "probe", WF_F32, 3, m->logits->dims);
+        wf_root_seeded(m->tape, m->logits, m->probe);
+    } else if (m->backward) {
+        wf_root(m->tape, m->loss);
+    }
+    return wf_tape_plan(m->tape, m->err);
+}
+
+static weft_status forward(model_run *m) {
+    wf_runtime rt = {.loss_scale = 1.0f};
+    wf_model_inputs_load(&m->in, &m->inputs, 0, 0);
+    if (m->inverse_count)
+        *(float *)m->inverse_count->data = 1.0f / (float)wf_model_inputs_targets(&m->in);
+    if (m->probe)
+        memcpy(m->probe->data, m->in.probe, (size_t)m->probe->count * sizeof(float));
+    WF_TRY(wf_tape_forward(m->tape, &rt, m->err));
+    return m->backward ? wf_tape_backward(m->tape, &rt, m->err) : WEFT_OK;
+}
+
+static weft_status compare_outputs(model_run *m) {
+    WF_TRY(wf_fixture_compare(m->fx, "logits", NULL, m->logits->data, m->logits->count, m->err));
+    if (m->loss)
+        WF_TRY(wf_fixture_compare(m->fx, "loss", NULL, m->loss->data, 1, m->err));
+    for (int64_t i = 0; i <= m->model->spec->layers; i++) {
+        char *name = wf_arena_printf(&m->fx->arena, "hidden_states.%lld", (long long)i);
+        if (!name)
+            return wf_fail_memory(m->err);
+        WF_TRY(wf_fixture_compare(m->fx, name, NULL, m->hidden[i]->data, m->hidden[i]->count, m->err));
+    }
+    return WEFT_OK;
+}
+
+/* A gradient has the file's shape: it moves as the weight does. */
+static weft_status compare_gradient(model_run *m, const wf_tensor_map *map) {
+    const float *parts[16];
+    float *file = wf_arena_alloc(&m->fx->arena, (size_t)map->count * sizeof *file);
+    float *scratch = wf_arena_alloc(&m->fx->arena, 2 * (size_t)map->count * sizeof *scratch);
+    char *name = wf_arena_printf(&m->fx->arena, "grad.%s", wf_checkpoint_name(&m->c, map));
+    if (!file || !scratch || !name)
+        return wf_fail_memory(m->err);
+    for (size_t i = 0; i < map->n_parts; i++)
+        if (!(parts[i] = m->model->params.list[map->parts[i]]->grad))
+            return WEFT_OK; /* a buffer */
+    wf_map_write(map, parts, file, scratch);
+    return wf_fixture_compare(m->fx, name, NULL, file, map->count, m->err);
+}
+
+static weft_status run_full(model_run *m) {
+    if (m->backward)
+        WF_TRY(wf_params_allocate_grads(&m->model->params, m->err));
+    WF_TRY(record(m));
+    WF_TRY(forward(m));
+    WF_TRY(compare_outputs(m));
+    for (size_t i = 0; m->backward && i < m->c.names.count; i++)
+        WF_TRY(compare_gradient(m, &m->c.names.list[i]));
+    return WEFT_OK;
+}
+
+/* ---- decoding: pieces of these lengths, states in place ---- */
+typedef struct decode {
+    model_run *m;
+    const wf_model_inputs *in;
+    wf_state *state;
+    float *logits; /* [B,T,V] */
+} decode;
+
+static weft_status decode_piece(decode *d, int64_t first, int64_t rows, wf_tape **tape) {
+    const wf_model *model = d->m->model;
+    wf_model_ports ports = {NULL};
+    wf_model_options options = {.mode = WF_STATE_IN_PLACE, .state = d->state, .length = d->in->length};
+    wf_runtime rt = {.loss_scale = 1.0f, .start = d->state->start};
+    int64_t vocab = model->spec->vocab;
+    WF_TRY(wf_tape_create(d->m->fx->env, &(wf_tape_options){.type = WF_F32}, tape, d->m->err));
+    wf_input_tensors inputs = wf_model_inputs_record(d->in, *tape, d->in->batch, rows, false, &ports);
+    WF_TRY(wf_model_record(model, *tape, d->in->batch, rows, &options, &ports, d->m->err));
+    wf_tensor *logits = wf_model_logits(model, *tape, ports.hidden);
+    wf_keep(*tape, logits);
+    WF_TRY(wf_tape_plan(*tape, d->m->err));
+    wf_model_inputs_load(d->in, &inputs, 0, first);
+    WF_TRY(wf_tape_forward(*tape, &rt, d->m->err));
+    for (int64_t b = 0; b < d->in->batch; b++) {
+        memcpy(d->logits + (b * d->in->rows + first) * vocab, (const float *)logits->data + b * rows * vocab, (size_t)(rows * vocab) * sizeof(float));
+        d->state->start[b] += rows;
+    }
+    return WEFT_OK;
+}
+
+enum { MOST_PIECES = 4 };
+
+/* The lengths of the pieces: one token each (chunk 1), or cuts drawn for this fixture. */
+static int64_t next_piece(const decode *d, int64_t first, bool steps, int64_t index) {
+    int64_t left = d->in->rows - first;
+    wf_rng rng = wf_rng_make(11, (uint32_t)strlen(d->m->fx->name), (uint32_t)d->in->rows);
+    if (steps)
+        return 1;
+    return index + 1 == MOST_PIECES ? left : 1 + (int64_t)wf_rng_below(rng, (uint64_t)index, (uint64_t)left);
+}
+
+static weft_status run_decode(model_run *m, const wf_model_inputs *in, bool steps, float *logits) {
+    decode d = {m, in, NULL, logits};
+    weft_status status = wf_state_create(m->model, in->batch, in->rows, steps ? 1 : in->rows, &d.state, m->err);
+    int64_t index = 0;
+    for (int64_t first = 0; status == WEFT_OK && first < in->rows; index++) {
+        wf_tape *tape = NULL;
+        int64_t rows = next_piece(&d, first, steps, index);
+        status = decode_piece(&d, first, rows, &tape);
+        wf_tape_free(tape);
+        first += rows;
+    }
+    wf_state_free(d.state);
+    return status;
+}
+
+/* Sequence b without its padding, every position explicit; false when there is a hole in it. */
+static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first) {
+    const wf_model_inputs *in = &m->in;
+    const uint8_t *mask = in->mask + b * in->rows;
+    int64_t begin = 0, end = in->rows;
+    while (begin < end && !mask[begin])
+        begin++;
+    while (end > begin && !mask[end - 1])
+        end--;
+    for (int64_t t = begin; t < end; t++)
+        if (!mask[t])
+            return false;
+    int64_t *positions = wf_arena_alloc(&m->fx->arena, (size_t)in->rows * sizeof *positions);
+    if (!positions || begin == end)
+        return false;
+    for (int64_t t = begin; t < end; t++)
+        positions[t - begin] = in->positions ? in->positions[b * in->rows + t] : t;
+    int64_t at = b * in->rows + begin;
+    *out = (wf_model_inputs){.batch = 1, .rows = end - begin, .length = in->length, .ids = in->ids + at, .types = in->types ? in->types + at : NULL,
+                             .positions = positions};
+    *first = at;
+    return true;
+}
+
+static weft_status run_form(model_run *m, bool steps) {
+    int64_t vocab = m->model->spec->vocab;
+    float *logits = wf_arena_alloc(&m->fx->arena, (size_t)m->logits->count * sizeof *logits);
+    if (!logits)
+        return wf_fail_memory(m->err);
+    memcpy(logits, m->logits->data, (size_t)m->logits->count * sizeof *logits); /* padding rows stay */
+    if (!m->in.mask)
+        WF_TRY(run_decode(m, &m->in, steps, logits));
+    for (int64_t b = 0; m->in.mask && b < m->in.batch; b++) {
+        wf_model_inputs one;
+        int64_t first;
+        if (unpad(m, b, &one, &first))
+            WF_TRY(run_decode(m, &one, steps, logits + first * vocab));
+    }
+    return wf_fixture_compare(m->fx, "logits", steps ? "step" : "chunk", logits, m->logits->count, m->err);
+}
+
+static weft_status run(model_run *m) {
+    WF_CHECK(m->fx->inputs && m->fx->expected, m->err, WEFT_BAD_INPUT, "the fixture lacks its inputs or expected tensors");
+    WF_TRY(wf_checkpoint_open(m->fx->env, m->fx->path, &(wf_load_options){.strict = true}, &m->c, m->err));
+    m->model = m->c.model;
+    WF_TRY(wf_model_inputs_read(m->fx, m->model, 0, 0, &m->in, m->err));
+    WF_TRY(read_backward(m));
+    WF_TRY(read_where(m));
+    WF_TRY(run_full(m));
+    if (!wf_json_bool(m->fx->json, "prefix_invariant", true) || wf_model_can_stream(m->model, NULL) != WEFT_OK)
+        return WEFT_OK;
+    WF_TRY(run_form(m, false));
+    return run_form(m, true);
+}
+
+weft_status wf_verify_model(wf_fixture *fx, weft_error *err) {
+    model_run m = {.fx = fx, .err = err};
+    weft_status status = run(&m);
+    wf_tape_free(m.tape);
+    if (m.model)
+        wf_checkpoint_close(&m.c);
+    return status;
+}

@@ -1,0 +1,141 @@
+/* weft.c - the facade: implements include/weft/weft.h over the rooms. The only file besides the jobs that sees them all. */
+#include "weft/weft.h"
+#include <stdlib.h>
+#include <string.h>
+#include "jobs/job.h"
+#include "weft_handle.h"
+
+void weft_options_init(weft_options *options) {
+    memset(options, 0, sizeof *options);
+    options->struct_size = sizeof *options;
+}
+
+const char *weft_version(void) { return "0.1.0"; }
+
+/* ---- the handle ---- */
+static weft_status thread_count(const weft_options *options, int *out, weft_error *err) {
+    const char *text = getenv("WEFT_THREADS");
+    int64_t n = options ? options->threads : 0;
+    if (text && *text)
+        WF_CHECK(wf_parse_i64(text, strlen(text), &n), err, WEFT_USAGE, "WEFT_THREADS must be a number, not '%s'", text);
+    if (n == 0)
+        n = wf_cpu_count() < 256 ? wf_cpu_count() : 256;
+    WF_CHECK(n >= 1 && n <= 256, err, WEFT_USAGE, "threads must be from 1 to 256, not %lld", (long long)n);
+    *out = (int)n;
+    return WEFT_OK;
+}
+
+static weft_status open_handle(weft *lib, const weft_options *options, weft_error *err) {
+    const char *mask = getenv("WEFT_CPU");
+    int threads = 1;
+    WF_TRY(thread_count(options, &threads, err));
+    WF_TRY(wf_kernels_choose(mask && *mask ? mask : options ? options->cpu : NULL, &lib->kernels, err));
+    lib->env.kernels = &lib->kernels;
+    lib->env.stop = &lib->stop;
+    return wf_pool_create(&lib->env.mem, threads, &lib->env.pool, err);
+}
+
+weft_status weft_create(const weft_options *options, weft **out, weft_error *err) {
+    wf_mem mem = options && options->resize ? (wf_mem){options->resize, options->release, options->memory_user} : wf_mem_default;
+    weft *lib = wf_calloc(&mem, 1, sizeof *lib);
+    if (!lib)
+        return wf_fail_memory(err);
+    lib->env.mem = mem;
+    if (options) {
+        lib->env.log = options->log;
+        lib->env.log_user = options->log_user;
+    }
+    weft_status status = open_handle(lib, options, err);
+    if (status != WEFT_OK) {
+        wf_free(&mem, lib);
+        return status;
+    }
+    *out = lib;
+    return WEFT_OK;
+}
+
+void weft_free(weft *lib) {
+    if (!lib)
+        return;
+    wf_mem mem = lib->env.mem;
+    wf_pool_free(lib->env.pool);
+    wf_free(&mem, lib);
+}
+
+void weft_interrupt(weft *lib, int status) { atomic_store(&lib->stop, status); }
+
+/* ---- jobs ---- */
+void weft_result_free(weft *lib, weft_result *result) {
+    if (!lib || !result)
+        return;
+    wf_free(&lib->env.mem, result->json);
+    wf_free(&lib->env.mem, result->text);
+    *result = (weft_result){NULL, NULL};
+}
+
+/* Options may spell words with '-' as the command line does. */
+static void dashes_to_underscores(wf_arena *arena, wf_json *options) {
+    for (wf_json *j = options ? options->child : NULL; j; j = j->next) {
+        char *key = wf_arena_strdup(arena, j->key);
+        for (char *c = key; c && *c; c++)
+            *c = *c == '-' ? '_' : *c;
+        j->key = key ? key : j->key;
+    }
+}
+
+static weft_status take_result(wf_job *job, weft_result *result) {
+    const wf_mem *mem = &job->env->mem;
+    wf_str json = wf_str_new(mem);
+    if (job->json)
+        wf_json_print(&json, job->json, 2);
+    char *j = json.failed ? NULL : wf_strdup(mem, wf_str_text(&json)), *t = job->text.failed ? NULL : wf_strdup(mem, wf_str_text(&job->text));
+    wf_str_free(&json);
+    if (!j || !t) {
+        wf_free(mem, j);
+        wf_free(mem, t);
+        return wf_fail_memory(job->err);
+    }
+    *result = (weft_result){j, t};
+    return WEFT_OK;
+}
+
+static weft_status run_job(weft *lib, wf_job *job, wf_job_fn fn, const char *options, weft_result *result) {
+    wf_arena arena;
+    wf_json *tree = NULL;
+    wf_arena_init(&arena, &lib->env.mem, 0);
+    job->env = &lib->env;
+    job->arena = &arena;
+    job->text = wf_str_new(&lib->env.mem);
+    weft_status status = WEFT_OK;
+    if (options && (status = wf_json_parse(&arena, options, strlen(options), 0, &tree, job->err)) != WEFT_OK) {
+        status = wf_fail_in(job->err, "options");
+        if (job->err && status == WEFT_BAD_INPUT)
+            status = job->err->status = WEFT_USAGE;
+    }
+    if (status == WEFT_OK) {
+        dashes_to_underscores(&arena, tree);
+        job->options = tree;
+        job->json = wf_json_new(&arena, WF_JSON_OBJECT);
+        status = fn(job);
+    }
+    if (result && job->json) {
+        weft_status taken = take_result(job, result);
+        status = status == WEFT_OK ? taken : status;
+    }
+    wf_str_free(&job->text);
+    wf_arena_free(&arena);
+    return status;
+}
+
+#define WF_JOB(name)                                                                                                           \
+    weft_status weft_##name(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err) { \
+        wf_job job = {.progress = progress, .user = user, .err = err};                                                         \
+        return run_job(lib, &job, wf_job_##name, options, result);                                                             \
+    }
+#include "jobs/jobs.def"
+#undef WF_JOB
+
+weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result, weft_error *err) {
+    wf_job job = {.piece = piece, .user = user, .err = err};
+    return run_job(lib, &job, wf_job_generate, options, result);
+}
