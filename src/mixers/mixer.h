@@ -48,7 +48,8 @@ typedef enum wf_trait {
     WF_STREAMS = 2,        /* step and chunk forms exist (when causal) */
     WF_PADDING_INERT = 4,  /* masked rows do not change the others */
     WF_PERMUTATION = 8,    /* permuting the rows permutes the outputs (when not causal and without positions) */
-    WF_PER_TOKEN = 16      /* every row by itself */
+    WF_PER_TOKEN = 16,     /* every row by itself */
+    WF_TORCH_STATES = 32   /* in files the states are [n, B, ..], as torch's recurrent networks give them */
 } wf_trait;
 
 /* What goes in and out, by name. Unused ports stay NULL; block.c routes them. */
