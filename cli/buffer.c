@@ -20,10 +20,10 @@ void cli_put(cli_buffer *b, const char *text, size_t n) {
 
 void cli_puts(cli_buffer *b, const char *text) { cli_put(b, text, strlen(text)); }
 
-void cli_put_json_string(cli_buffer *b, const char *text) {
+void cli_put_json_string(cli_buffer *b, const char *text, size_t n) {
     char escape[8];
     cli_puts(b, "\"");
-    for (const char *c = text; *c; c++) {
+    for (const char *c = text; c < text + n; c++) {
         if (*c == '"' || *c == '\\') {
             cli_puts(b, "\\");
             cli_put(b, c, 1);

@@ -37,6 +37,8 @@ typedef struct cli_run {
     bool terminal;       /* stderr is one: progress is drawn */
     const char **rest;   /* positional arguments */
     int n_rest;
+    char **argv;         /* as given, after the command's name */
+    int argc;
 } cli_run;
 
 typedef weft_status (*cli_job)(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
@@ -58,19 +60,25 @@ const cli_command *cli_find(const char *name);
 
 /* run.c: a job with progress on stderr and its result on stdout; returns the exit code. */
 int cli_run_job(cli_run *run);
+bool cli_given(const cli_run *run, const char *key); /* whether run->options has this JSON key */
+/* The result on stdout (JSON when asked for, else `text`), the error on stderr; the exit code. Frees the result. */
+int cli_finish(cli_run *run, weft_status status, weft_result *result, weft_error *err);
 void cli_progress(void *user, const weft_progress *progress); /* user: cli_run */
 int cli_fail(const weft_error *err);                          /* "weft: message" on stderr; the exit code */
 /* help.c */
 void cli_print_help(FILE *out, const cli_command *command);
 void cli_print_overview(FILE *out);
+void cli_print_man_overview(FILE *out);
 void cli_print_man(FILE *out, const cli_command *command);
 /* parse.c: argv after the command's name -> run; false (and a message on stderr) on a usage error; *help set by --help. */
 bool cli_parse(const cli_command *command, int argc, char **argv, cli_run *run, cli_buffer *json, int *threads, bool *help);
 /* buffer.c */
 void cli_put(cli_buffer *b, const char *text, size_t n);
 void cli_puts(cli_buffer *b, const char *text);
-void cli_put_json_string(cli_buffer *b, const char *text);
+void cli_put_json_string(cli_buffer *b, const char *text, size_t n);
 bool cli_is_json_number(const char *text);
 void cli_buffer_free(cli_buffer *b);
+/* The command whose name is nearest, NULL when none is near. */
+const char *cli_nearest_command(const char *word);
 const char *cli_nearest(const char *word, const char *(*next)(const void *user, int i), const void *user);
 #endif

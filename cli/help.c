@@ -3,6 +3,8 @@
 #include <string.h>
 #include "command.h"
 
+static const char exit_codes[] = "0 ok, 1 failure, 2 usage, 3 mismatch, 4 bad input, 5 out of memory, 6 unsupported, 130/143 interrupted\n";
+
 static void print_option(FILE *out, const cli_option *o) {
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
@@ -30,9 +32,7 @@ void cli_print_overview(FILE *out) {
     fputs("weft - train, run and compare sequence models on this computer\n\nusage: weft COMMAND [options] [arguments]\n\n", out);
     for (const cli_command *const *c = cli_commands; *c; c++)
         fprintf(out, "  %-12s %s\n", (*c)->name, (*c)->about);
-    fputs("\nweft help COMMAND tells more; results go to stdout, talk to stderr.\n"
-          "exit codes: 0 ok, 1 failure, 2 usage, 3 mismatch, 4 bad input, 5 out of memory, 6 unsupported, 130/143 interrupted\n",
-          out);
+    fprintf(out, "\nweft help COMMAND tells more; results go to stdout, talk to stderr.\nexit codes: %s", exit_codes);
 }
 
 /* roff: a leading dot or quote would be a request, a minus must be escaped to stay one. */
@@ -82,4 +82,16 @@ void cli_print_man(FILE *out, const cli_command *c) {
         roff(out, c->details);
         fputs(".fi\n", out);
     }
+}
+
+void cli_print_man_overview(FILE *out) {
+    fprintf(out, ".TH WEFT 1 \"\" \"weft %s\" \"weft\"\n.SH NAME\nweft \\- train, run and compare sequence models on this computer\n", weft_version());
+    fputs(".SH SYNOPSIS\n\\fBweft\\fR \\fICOMMAND\\fR [options] [arguments]\n.SH COMMANDS\n", out);
+    for (const cli_command *const *c = cli_commands; *c; c++) {
+        fprintf(out, ".TP\n\\fBweft\\-%s\\fR(1)\n", (*c)->name);
+        roff(out, (*c)->about);
+        fputc('\n', out);
+    }
+    fputs(".SH EXIT STATUS\n", out);
+    roff(out, exit_codes);
 }

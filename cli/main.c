@@ -1,4 +1,5 @@
 /* main.c - finds the command, reads its options, opens the library, runs. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +33,18 @@ const cli_command *cli_find(const char *name) {
 }
 
 static weft *running; /* for the signal handler only */
-static volatile sig_atomic_t signals;
+static volatile sig_atomic_t signals, pipe_closed;
 
 static void on_signal(int signal) {
     if (signals++ > 0 || !running)
         _exit(signal == SIGTERM ? 143 : 130); /* a second signal does not wait */
     weft_interrupt(running, signal == SIGTERM ? WEFT_TERMINATED : WEFT_INTERRUPTED);
+}
+
+/* The reader has had enough (weft list | head): writing fails from now on, which is no news to anybody. */
+static void on_pipe(int signal) {
+    (void)signal;
+    pipe_closed = 1;
 }
 
 static void watch_signals(weft *lib) {
@@ -48,7 +55,10 @@ static void watch_signals(weft *lib) {
     running = lib;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, told like any other */
+    action.sa_handler = on_pipe;
+    sigaction(SIGPIPE, &action, NULL);
+    action.sa_handler = SIG_IGN; /* at a limit on file sizes a write fails like on a full disk */
+    sigaction(SIGXFSZ, &action, NULL);
 }
 
 static void on_log(void *user, int level, const char *line) {
@@ -74,7 +84,7 @@ static int open_and_run(cli_run *run, int threads) {
 }
 
 static int run_command(const cli_command *command, int argc, char **argv) {
-    cli_run run = {.command = command, .terminal = isatty(2) != 0};
+    cli_run run = {.command = command, .terminal = isatty(2) != 0, .argv = argv, .argc = argc};
     cli_buffer json = {0};
     int threads = 0, code = WEFT_USAGE;
     bool help = false;
@@ -94,23 +104,51 @@ static const char *command_name(const void *user, int i) {
     return cli_commands[i] ? cli_commands[i]->name : NULL;
 }
 
-int main(int argc, char **argv) {
+const char *cli_nearest_command(const char *word) { return cli_nearest(word, command_name, NULL); }
+
+static int no_such_command(const char *word) {
+    const char *near = cli_nearest_command(word);
+    if (word[0] == '-')
+        fprintf(stderr, "weft: unknown option '%s': options come after the command (see: weft help)\n", word);
+    else if (near)
+        fprintf(stderr, "weft: unknown command '%s', did you mean '%s'? (see: weft help)\n", word, near);
+    else
+        fprintf(stderr, "weft: unknown command '%s' (see: weft help)\n", word);
+    return WEFT_USAGE;
+}
+
+static int run_word(int argc, char **argv) {
     if (argc < 2) {
         cli_print_overview(stderr);
         return WEFT_USAGE;
     }
-    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
-        printf("weft %s\n", weft_version());
-        return 0;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        cli_print_overview(stdout);
-        return 0;
-    }
     const cli_command *command = cli_find(argv[1]);
     if (command)
         return run_command(command, argc - 2, argv + 2);
-    const char *near = cli_nearest(argv[1], command_name, NULL);
-    fprintf(stderr, "weft: unknown command '%s'%s%s%s (see: weft help)\n", argv[1], near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
-    return WEFT_USAGE;
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)
+        printf("weft %s\n", weft_version());
+    else if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        cli_print_overview(stdout);
+    else
+        return no_such_command(argv[1]);
+    return 0;
+}
+
+/* A file opened later must not take the place of a closed stdin, stdout or stderr. What is written to a closed stdout fails. */
+static void guard_streams(void) {
+    static const char *const stand_in[] = {"/dev/null", "/dev/full", "/dev/null"};
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open(stand_in[fd], fd == 0 ? O_RDONLY : O_WRONLY) < 0)
+            return;
+}
+
+int main(int argc, char **argv) {
+    guard_streams();
+    int code = run_word(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
+        if (!pipe_closed)
+            fputs("weft: the result could not be written\n", stderr);
+        code = WEFT_FAILURE;
+    }
+    return code;
 }

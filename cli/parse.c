@@ -14,8 +14,8 @@ typedef struct parser {
     bool first;     /* no member yet */
     bool help;
     int threads;
-    const cli_option *many[16]; /* CLI_MANY options already gathered */
-    int n_many;
+    const cli_option *seen[64]; /* options already written */
+    int n_seen;
 } parser;
 
 static const char *option_name(const void *user, int i) {
@@ -52,11 +52,13 @@ static bool usage(const parser *p, const char *fmt, ...) {
     return false;
 }
 
+static void put_string(parser *p, const char *text) { cli_put_json_string(p->json, text, strlen(text)); }
+
 static void begin_member(parser *p, const cli_option *o) {
     if (!p->first)
         cli_puts(p->json, ", ");
     p->first = false;
-    cli_put_json_string(p->json, o->key ? o->key : o->name);
+    put_string(p, o->key ? o->key : o->name);
     cli_puts(p->json, ": ");
 }
 
@@ -66,7 +68,7 @@ static void put_value(parser *p, cli_type type, const char *value) {
     else if (type == CLI_VALUE && (strcmp(value, "true") == 0 || strcmp(value, "false") == 0 || strcmp(value, "null") == 0))
         cli_puts(p->json, value);
     else
-        cli_put_json_string(p->json, value);
+        put_string(p, value);
 }
 
 static void put_list(parser *p, const char *value) {
@@ -81,7 +83,7 @@ static void put_list(parser *p, const char *value) {
         next = strchr(word, ',');
         if (next)
             *next++ = 0;
-        cli_put_json_string(p->json, word);
+        put_string(p, word);
         cli_puts(p->json, next ? ", " : "");
     }
     cli_puts(p->json, "]");
@@ -100,11 +102,6 @@ static const char *use_of(const parser *p, const cli_option *o, int i) {
 /* Every use of a repeatable option goes into one list, written at its first use. */
 static void put_many(parser *p, const cli_option *o) {
     bool first = true;
-    for (int i = 0; i < p->n_many; i++)
-        if (p->many[i] == o)
-            return;
-    if (p->n_many < 16)
-        p->many[p->n_many++] = o;
     begin_member(p, o);
     cli_puts(p->json, "[");
     for (int i = 0; i < p->argc && strcmp(p->argv[i], "--") != 0; i++) {
@@ -112,10 +109,19 @@ static void put_many(parser *p, const cli_option *o) {
         if (!value)
             continue;
         cli_puts(p->json, first ? "" : ", ");
-        cli_put_json_string(p->json, value);
+        put_string(p, value);
         first = false;
     }
     cli_puts(p->json, "]");
+}
+
+static bool is_new(parser *p, const cli_option *o) {
+    for (int i = 0; i < p->n_seen; i++)
+        if (p->seen[i] == o)
+            return false;
+    if (p->n_seen < (int)(sizeof p->seen / sizeof *p->seen))
+        p->seen[p->n_seen++] = o;
+    return true;
 }
 
 static bool apply_global(parser *p, const cli_option *o, const char *value) {
@@ -168,10 +174,14 @@ static bool parse_option(parser *p) {
     }
     if (is_global(o))
         return apply_global(p, o, value);
+    bool fresh = is_new(p, o);
     if (o->type == CLI_MANY) {
-        put_many(p, o);
+        if (fresh)
+            put_many(p, o);
         return true;
     }
+    if (!fresh)
+        return usage(p, "--%s was given twice", o->name);
     begin_member(p, o);
     if (o->type == CLI_FLAG)
         cli_puts(p->json, "true");
@@ -196,7 +206,7 @@ static bool put_rest(parser *p) {
     cli_puts(p->json, c->rest_single ? "" : "[");
     for (int i = 0; i < p->run->n_rest; i++) {
         cli_puts(p->json, i ? ", " : "");
-        cli_put_json_string(p->json, p->run->rest[i]);
+        put_string(p, p->run->rest[i]);
     }
     cli_puts(p->json, c->rest_single ? "" : "]");
     return true;

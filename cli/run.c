@@ -49,24 +49,35 @@ int cli_fail(const weft_error *err) {
     return err->status ? (int)err->status : 1;
 }
 
+/* Keys are written as "key": and quotes inside values are escaped, so this finds nothing else. */
+bool cli_given(const cli_run *run, const char *key) {
+    char quoted[80];
+    snprintf(quoted, sizeof quoted, "\"%s\": ", key);
+    return strstr(run->options, quoted) != NULL;
+}
+
+static void print_result(const cli_run *run, weft_status status, const weft_result *result) {
+    bool empty = status != WEFT_OK && result->json && strcmp(result->json, "{}") == 0;
+    if (run->json && result->json && !empty)
+        printf("%s\n", result->json);
+    else if (!run->json && result->text)
+        fputs(result->text, stdout);
+}
+
+int cli_finish(cli_run *run, weft_status status, weft_result *result, weft_error *err) {
+    if (run->terminal && !run->quiet)
+        fputs("\r\033[K", stderr);
+    print_result(run, status, result);
+    weft_result_free(run->lib, result);
+    if (status == WEFT_OK)
+        return 0;
+    err->status = status;
+    return cli_fail(err);
+}
+
 int cli_run_job(cli_run *run) {
     weft_error err = {0};
     weft_result result = {NULL, NULL};
     weft_status status = run->command->job(run->lib, run->options, cli_progress, run, &result, &err);
-    if (run->terminal && !run->quiet)
-        fputs("\r\033[K", stderr);
-    if (result.text && run->json && (status == WEFT_OK || (result.json && strcmp(result.json, "{}") != 0)))
-        printf("%s%s", result.json, result.json[0] ? "\n" : "");
-    else if (result.text && !run->json)
-        fputs(result.text, stdout);
-    weft_result_free(run->lib, &result);
-    if (status != WEFT_OK) {
-        err.status = status;
-        return cli_fail(&err);
-    }
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("weft: the result could not be written\n", stderr);
-        return 1;
-    }
-    return 0;
+    return cli_finish(run, status, &result, &err);
 }

@@ -2,15 +2,8 @@
 #include "weft/weft.h"
 #include <stdlib.h>
 #include <string.h>
-#include "gen/session.h"
 #include "jobs/job.h"
-#include "kernels/gemm/gemm.h"
-
-struct weft {
-    wf_env env;
-    wf_kernels kernels;
-    atomic_int stop;
-};
+#include "weft_handle.h"
 
 void weft_options_init(weft_options *options) {
     memset(options, 0, sizeof *options);
@@ -141,3 +134,8 @@ static weft_status run_job(weft *lib, wf_job *job, wf_job_fn fn, const char *opt
     }
 #include "jobs/jobs.def"
 #undef WF_JOB
+
+weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result, weft_error *err) {
+    wf_job job = {.piece = piece, .user = user, .err = err};
+    return run_job(lib, &job, wf_job_generate, options, result);
+}

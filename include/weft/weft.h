@@ -90,7 +90,8 @@ WEFT_API weft_status weft_info(weft *lib, const char *options, weft_progress_fn 
 /* Pieces of generated text as they come: complete UTF-8 characters. Return nonzero to stop. */
 typedef int (*weft_text_fn)(void *user, const char *text, size_t length);
 /* {"model": DIR, "prompt": TEXT, "max_tokens": N, "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed", "stop": [..],
- * "overflow": "stop|slide|error"}; `piece` may be NULL. */
+ * "overflow": "stop|slide|error", "context": N, "precision": "fp32|bf16"}. `piece` may be NULL: then result->text is the generated
+ * text; else that was handed out already, and result->text is a line of statistics. */
 WEFT_API weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result, weft_error *err);
 
 /* ---- models ---- */

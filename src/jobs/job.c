@@ -58,3 +58,32 @@ double wf_job_seconds(wf_options *o, const char *key, double fallback) {
 double wf_job_count(wf_options *o, const char *key, double fallback) {
     return number(o, key, fallback, wf_parse_count, "a count such as 5000, 10k or 1M");
 }
+
+const char *const *wf_job_texts(const wf_job *job, wf_options *o, const char *key, size_t *n) {
+    const wf_json *j = o->status == WEFT_OK ? wf_json_get(o->object, key) : NULL, *first = j;
+    const char **list = NULL;
+    *n = 0;
+    if (!j || j->kind == WF_JSON_NULL)
+        return NULL;
+    size_t count = j->kind == WF_JSON_ARRAY ? j->count : 1;
+    if (j->kind == WF_JSON_ARRAY)
+        first = j->child;
+    if (!(list = wf_arena_alloc(job->arena, (count + 1) * sizeof *list))) {
+        o->status = wf_fail_memory(o->err);
+        return NULL;
+    }
+    for (const wf_json *one = first; one && *n < count; one = one->next) {
+        if (one->kind != WF_JSON_STRING)
+            wf_option_fail(o, one, "'%s' must be a text or a list of texts", key);
+        else
+            list[(*n)++] = one->string;
+    }
+    return list;
+}
+
+bool wf_job_bf16(wf_options *o) {
+    const char *word = wf_option_text(o, "precision", "fp32");
+    if (!wf_streq(word, "fp32") && !wf_streq(word, "bf16"))
+        wf_option_fail(o, wf_json_get(o->object, "precision"), "'precision' must be fp32 or bf16, not '%s'", word);
+    return wf_streq(word, "bf16");
+}

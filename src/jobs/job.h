@@ -25,6 +25,9 @@ typedef weft_status (*wf_job_fn)(wf_job *job);
 #include "jobs/jobs.def"
 #undef WF_JOB
 
+/* Not in the table, for its progress is text: `piece` instead of `progress`. */
+weft_status wf_job_generate(wf_job *job);
+
 /* A tick or a line of progress; numbers unknown. */
 weft_progress wf_progress_new(const char *phase, const char *subject);
 void wf_job_report(const wf_job *job, const weft_progress *progress);
@@ -34,4 +37,8 @@ double wf_parse_count(const char *text);
 /* The option as a number, given as a JSON number or as text in the forms above; `fallback` when absent. */
 double wf_job_seconds(wf_options *o, const char *key, double fallback);
 double wf_job_count(wf_options *o, const char *key, double fallback);
+/* The option as texts, given as one or as a list of them: *n is 0 when absent. The list lives in the job's arena. */
+const char *const *wf_job_texts(const wf_job *job, wf_options *o, const char *key, size_t *n);
+/* precision: "fp32" or "bf16" -> whether bf16. */
+bool wf_job_bf16(wf_options *o);
 #endif

@@ -149,12 +149,13 @@ static weft_status check_options(const wf_tokenizer *tok, const wf_data_options 
 
 static weft_status build(building *b, const wf_text *text, const wf_text *validation, const wf_data_options *o) {
     wf_data *d = b->data;
-    size_t cut = validation ? text->length : find_cut(text, o);
-    WF_TRY(put_range(b, &d->training, text, 0, cut));
+    size_t cut = !text ? 0 : validation ? text->length : find_cut(text, o);
+    if (text)
+        WF_TRY(put_range(b, &d->training, text, 0, cut));
     WF_TRY(validation ? put_range(b, &d->validation, validation, 0, validation->length)
                       : put_range(b, &d->validation, text, cut, text->length));
     size_t need = (size_t)o->context + 1;
-    WF_CHECK(d->training.count >= need, b->err, WEFT_BAD_INPUT,
+    WF_CHECK(!text || d->training.count >= need, b->err, WEFT_BAD_INPUT,
              "the text is too short: %zu tokens to train on, and a window of context %lld needs %zu. Give more text or a "
              "smaller context",
              d->training.count, (long long)o->context, need);

@@ -1,0 +1,96 @@
+#include <string.h>
+#include <unistd.h>
+#include "command.h"
+
+static const cli_option options[] = {
+    {"prompt", CLI_TEXT, "TEXT", NULL, "the prompt, when it is not the second argument", NULL},
+    {"max-tokens", CLI_VALUE, "N", "256", "new tokens at most", NULL},
+    {"temperature", CLI_VALUE, "X", "0.8", "0 takes the most likely token each time", NULL},
+    {"top-k", CLI_VALUE, "N", "0", "choose among the N most likely tokens; 0: among all", NULL},
+    {"top-p", CLI_VALUE, "X", "0.95", "choose among the fewest tokens that hold this probability", NULL},
+    {"min-p", CLI_VALUE, "X", "0", "leave out tokens below this share of the most likely one", NULL},
+    {"repetition-penalty", CLI_VALUE, "X", "1", "above 1: tokens that were there become less likely", NULL},
+    {"seed", CLI_VALUE, "N", "0", "the same seed gives the same text", NULL},
+    {"stop", CLI_MANY, "TEXT", NULL, "ends before this text; may be given more than once", NULL},
+    {"overflow", CLI_TEXT, "POLICY", "stop", "at the end of the context: stop, slide (forget the first half) or error", NULL},
+    {"context", CLI_VALUE, "N", "the model's", "tokens a sequence may have", NULL},
+    {"precision", CLI_TEXT, "TYPE", "fp32", "fp32 or bf16", NULL},
+    {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
+
+static int write_piece(void *user, const char *text, size_t length) {
+    (void)user;
+    return fwrite(text, 1, length, stdout) != length || fflush(stdout) != 0;
+}
+
+static void read_stdin(cli_buffer *text) {
+    char block[4096];
+    if (isatty(0))
+        fputs("weft: reading the prompt, Ctrl-D ends it\n", stderr);
+    for (ssize_t n; (n = read(0, block, sizeof block)) > 0;)
+        cli_put(text, block, (size_t)n);
+}
+
+static void put_member(cli_buffer *json, const char *key, const char *text, size_t n) {
+    cli_put(json, json->length ? ", " : "{", json->length ? 2 : 1);
+    cli_put_json_string(json, key, strlen(key));
+    cli_puts(json, ": ");
+    cli_put_json_string(json, text, n);
+}
+
+/* The options with the model and the prompt: the second argument, or what stdin says when there is none or it is `-`. */
+static void complete(const cli_run *run, cli_buffer *json) {
+    bool from_stdin = run->n_rest < 2 ? !cli_given(run, "prompt") : strcmp(run->rest[1], "-") == 0;
+    cli_buffer text = {0};
+    put_member(json, "model", run->rest[0], strlen(run->rest[0]));
+    if (from_stdin)
+        read_stdin(&text);
+    else if (run->n_rest == 2)
+        cli_puts(&text, run->rest[1]);
+    if (from_stdin || run->n_rest == 2)
+        put_member(json, "prompt", text.data ? text.data : "", text.length);
+    if (strcmp(run->options, "{}") != 0) {
+        cli_puts(json, ", ");
+        cli_puts(json, run->options + 1);
+    } else {
+        cli_puts(json, "}");
+    }
+    json->failed |= text.failed;
+    cli_buffer_free(&text);
+}
+
+/* Without --json the text goes out as it comes and the statistics are talk. */
+static int generate(cli_run *run, const char *json) {
+    weft_error err = {0};
+    weft_result result = {NULL, NULL};
+    if (run->json) {
+        weft_status status = weft_generate(run->lib, json, NULL, NULL, &result, &err);
+        return cli_finish(run, status, &result, &err);
+    }
+    weft_status status = weft_generate(run->lib, json, write_piece, NULL, &result, &err);
+    if (result.text && result.text[0])
+        putchar('\n');
+    fflush(stdout);
+    if (result.text && !run->quiet)
+        fputs(result.text, stderr);
+    weft_result_free(run->lib, &result);
+    err.status = status;
+    return status == WEFT_OK ? 0 : cli_fail(&err);
+}
+
+static int run(cli_run *run) {
+    cli_buffer json = {0};
+    if (run->n_rest < 1 || run->n_rest > 2) {
+        fprintf(stderr, "weft generate: %s (see: weft help generate)\n", run->n_rest ? "a model and one prompt, no more" : "which model?");
+        return WEFT_USAGE;
+    }
+    complete(run, &json);
+    int code = json.failed ? WEFT_NO_MEMORY : generate(run, json.data);
+    cli_buffer_free(&json);
+    return code;
+}
+
+const cli_command cli_command_generate = {
+    .name = "generate", .about = "text from a trained model", .arguments = "MODEL [PROMPT]", .options = options, .run = run,
+    .details = "The prompt is the second argument, --prompt, or else what standard input holds (to its last byte). The text goes to\n"
+               "standard output as it comes, the statistics to standard error.\n\n"
+               "examples:\n  weft generate run 'Once upon a time'\n  echo -n 'To be' | weft generate run --temperature 0 --max-tokens 40 --quiet\n"};

@@ -1,0 +1,281 @@
+#include "gen/generate.h"
+#include <string.h>
+
+const wf_overflow_row wf_overflows[] = {{"stop", "the text ends", WF_OVERFLOW_STOP},
+                                        {"slide", "the last half of the context is kept and read again", WF_OVERFLOW_SLIDE},
+                                        {"error", "an error", WF_OVERFLOW_ERROR},
+                                        {NULL, NULL, WF_OVERFLOW_STOP}};
+
+const char *wf_finish_name(wf_finish finish) {
+    static const char *const names[] = {"max_tokens", "eos", "stop", "context", "caller", "interrupted"};
+    return names[finish];
+}
+
+wf_generate_options wf_generate_usual(void) {
+    return (wf_generate_options){.sampling = {.temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1.0}, .max_tokens = 256};
+}
+
+static bool grows_without_end(const wf_layer *layer) {
+    for (int i = 0; layer && i < layer->n_states; i++)
+        if (layer->states[i].present && layer->row->states[i].kind == WF_STATE_APPEND && layer->states[i].limit == 0)
+            return true;
+    return false;
+}
+
+int64_t wf_context_end(const wf_model *model) {
+    int64_t limit = wf_model_position_limit(model);
+    for (int64_t i = 0; i < model->spec->layers && limit == 0; i++)
+        if (grows_without_end(model->spec->blocks[i].mixer) || grows_without_end(model->spec->blocks[i].channel))
+            return model->spec->context;
+    return limit;
+}
+
+/* ---- the text that comes out ---- */
+typedef struct writer {
+    const wf_generate_options *o;
+    wf_generation *out;
+    wf_text_stream stream;
+    wf_str fresh;   /* characters of the last token */
+    wf_str pending; /* not yet told: may be the beginning of a stop string */
+    bool failed;    /* out of memory */
+} writer;
+
+/* Bytes that are no character become U+FFFD, as in the references. */
+static void put_valid(wf_str *out, const char *text, size_t n) {
+    for (size_t i = 0; i < n;) {
+        int step = wf_utf8_length(text + i, n - i);
+        if (step > 0)
+            wf_str_put(out, text + i, (size_t)step);
+        else
+            wf_str_puts(out, "\xEF\xBF\xBD");
+        i += step > 0 ? (size_t)step : 1;
+    }
+}
+
+static const char *find(const char *text, size_t n, const char *word) {
+    size_t m = strlen(word);
+    for (size_t i = 0; m > 0 && i + m <= n; i++)
+        if (memcmp(text + i, word, m) == 0)
+            return text + i;
+    return NULL;
+}
+
+/* Where the first stop string begins, `length` when there is none. */
+static size_t stop_at(const writer *w) {
+    size_t first = w->pending.length;
+    for (size_t i = 0; i < w->o->n_stop; i++) {
+        const char *at = find(wf_str_text(&w->pending), w->pending.length, w->o->stop[i]);
+        if (at && (size_t)(at - w->pending.data) < first)
+            first = (size_t)(at - w->pending.data);
+    }
+    return first;
+}
+
+/* Bytes at the end that could begin a stop string. */
+static size_t held_back(const writer *w) {
+    size_t most = 0;
+    for (size_t i = 0; i < w->o->n_stop; i++) {
+        size_t m = strlen(w->o->stop[i]), n = w->pending.length;
+        for (size_t k = m > n ? n : m; k > most; k--)
+            if (memcmp(w->pending.data + n - k, w->o->stop[i], k) == 0)
+                most = k;
+    }
+    return most;
+}
+
+/* Tells the first n bytes of what is pending. */
+static bool tell(writer *w, size_t n) {
+    int ended = n > 0 && w->o->piece ? w->o->piece(w->o->user, w->pending.data, n) : 0;
+    if (n == 0)
+        return true;
+    wf_str_put(&w->out->text, w->pending.data, n);
+    memmove(w->pending.data, w->pending.data + n, w->pending.length - n + 1);
+    w->pending.length -= n;
+    if (ended)
+        w->out->finish = WF_FINISH_CALLER;
+    return !ended;
+}
+
+/* Hands on what is safe to show; false when the text has ended. */
+static bool hand_on(writer *w, bool last) {
+    size_t end = stop_at(w);
+    w->failed |= w->fresh.failed || w->pending.failed;
+    if (end < w->pending.length) {
+        if (tell(w, end))
+            w->out->finish = WF_FINISH_STOP;
+        wf_str_clear(&w->pending);
+        return false;
+    }
+    return tell(w, last ? w->pending.length : w->pending.length - held_back(w));
+}
+
+static bool put_token(writer *w, uint32_t id) {
+    wf_str_clear(&w->fresh);
+    wf_text_stream_put(&w->stream, id, &w->fresh);
+    put_valid(&w->pending, wf_str_text(&w->fresh), w->fresh.length);
+    return hand_on(w, false);
+}
+
+static void end_text(writer *w) {
+    wf_finish finish = w->out->finish;
+    wf_str_clear(&w->fresh);
+    wf_text_stream_end(&w->stream, &w->fresh);
+    put_valid(&w->pending, wf_str_text(&w->fresh), w->fresh.length);
+    if (finish != WF_FINISH_STOP && finish != WF_FINISH_CALLER)
+        hand_on(w, true);
+}
+
+/* ---- the loop ---- */
+typedef struct generator {
+    const wf_model *model;
+    const wf_generate_options *o;
+    wf_generation *out;
+    wf_session *session;
+    wf_sampler *sampler;
+    int32_t *ids;       /* prompt and new tokens */
+    size_t capacity;
+    int64_t n, fed;     /* tokens in ids; tokens in the session */
+    const float *logits;
+    writer writer;
+    double started;
+    weft_error *err;
+} generator;
+
+/* Room for every token when the context never ends, else the context. */
+static int64_t capacity_of(const generator *g) {
+    int64_t wanted = g->n + g->o->max_tokens, end = g->out->context;
+    return end > 0 && end < wanted ? end : wanted;
+}
+
+static weft_status check_prompt(const generator *g) {
+    int64_t end = g->out->context, limit = wf_model_position_limit(g->model);
+    WF_CHECK(g->n > 0, g->err, WEFT_USAGE, "the prompt has no tokens");
+    WF_CHECK(g->o->max_tokens >= 0 && g->o->max_tokens <= INT32_MAX, g->err, WEFT_USAGE, "max_tokens must be from 0 to %d, not %lld", INT32_MAX,
+             (long long)g->o->max_tokens);
+    WF_CHECK(limit == 0 || g->o->context <= limit, g->err, WEFT_USAGE, "a context of %lld tokens is more than the %lld positions of this model",
+             (long long)g->o->context, (long long)limit);
+    WF_CHECK(end == 0 || g->n <= end || g->o->overflow == WF_OVERFLOW_SLIDE, g->err, WEFT_USAGE,
+             "the prompt has %lld tokens, the context only %lld ('slide' keeps its end)", (long long)g->n, (long long)end);
+    return WEFT_OK;
+}
+
+/* The tokens not yet in the session; of a prompt that does not fit, the end that leaves half of the context free. */
+static weft_status feed(generator *g) {
+    int64_t capacity = wf_session_capacity(g->session);
+    if (g->n - g->fed > capacity)
+        g->fed = g->n - (capacity + 1) / 2;
+    WF_TRY(wf_session_feed(g->session, g->ids + g->fed, g->n - g->fed, &g->logits, g->err));
+    g->fed = g->n;
+    return WEFT_OK;
+}
+
+/* Makes room for one more token: *ended when the policy says that the text ends here. */
+static weft_status make_room(generator *g, bool *ended) {
+    int64_t capacity = wf_session_capacity(g->session), keep = (capacity + 1) / 2;
+    *ended = false;
+    if (wf_session_state(g->session)->start[0] < capacity)
+        return WEFT_OK;
+    if (g->o->overflow == WF_OVERFLOW_STOP) {
+        *ended = true;
+        g->out->finish = WF_FINISH_CONTEXT;
+        return WEFT_OK;
+    }
+    WF_CHECK(g->o->overflow == WF_OVERFLOW_SLIDE, g->err, WEFT_FAILURE, "the context of %lld tokens is full", (long long)capacity);
+    wf_session_reset(g->session);
+    g->fed = g->n - keep > 0 ? g->n - keep : 0;
+    g->out->slides++;
+    return WEFT_OK;
+}
+
+static bool is_eos(const generator *g, int32_t id) {
+    for (size_t i = 0; i < g->o->n_eos; i++)
+        if (g->o->eos[i] == id)
+            return true;
+    return false;
+}
+
+/* Chooses a token; *ended when the text has. */
+static weft_status choose(generator *g, bool *ended) {
+    int32_t id;
+    WF_TRY(wf_sampler_next(g->sampler, g->logits, g->ids, g->n, (uint64_t)g->out->tokens, &id, g->err));
+    if (g->out->tokens == 0)
+        g->out->first_seconds = wf_seconds() - g->started;
+    WF_TRY(wf_grow(&g->model->env->mem, (void **)&g->ids, &g->capacity, (size_t)g->n + 1, sizeof *g->ids, g->err));
+    g->ids[g->n++] = id;
+    g->out->tokens++;
+    *ended = is_eos(g, id);
+    if (*ended)
+        g->out->finish = WF_FINISH_EOS;
+    else
+        *ended = !put_token(&g->writer, (uint32_t)id);
+    return WEFT_OK;
+}
+
+static weft_status step(generator *g, bool *ended) {
+    WF_TRY(wf_stopped(g->model->env));
+    if (g->fed < g->n) {
+        WF_TRY(make_room(g, ended));
+        if (*ended)
+            return WEFT_OK;
+        WF_TRY(feed(g));
+    }
+    return choose(g, ended);
+}
+
+static weft_status loop(generator *g) {
+    bool ended = g->o->max_tokens == 0;
+    weft_status status = WEFT_OK;
+    while (!ended && status == WEFT_OK) {
+        status = step(g, &ended);
+        ended |= g->out->tokens >= g->o->max_tokens;
+    }
+    if (g->out->tokens > 0)
+        g->out->decode_seconds = wf_seconds() - g->started - g->out->first_seconds;
+    if (status == WEFT_INTERRUPTED || status == WEFT_TERMINATED)
+        g->out->finish = WF_FINISH_INTERRUPT;
+    end_text(&g->writer);
+    return status;
+}
+
+static weft_status start(generator *g) {
+    WF_TRY(check_prompt(g));
+    WF_TRY(wf_session_create(g->model, 1, capacity_of(g), &g->session, g->err));
+    WF_TRY(wf_sampler_create(g->model->env, g->model->spec->vocab, &g->o->sampling, &g->sampler, g->err));
+    WF_TRY(feed(g));
+    g->out->prompt_seconds = wf_seconds() - g->started;
+    return WEFT_OK;
+}
+
+static weft_status take_prompt(generator *g, const uint32_t *prompt, size_t n) {
+    WF_TRY(wf_grow(&g->model->env->mem, (void **)&g->ids, &g->capacity, n + 1, sizeof *g->ids, g->err));
+    for (size_t i = 0; i < n; i++) {
+        WF_CHECK((int64_t)prompt[i] < g->model->spec->vocab, g->err, WEFT_BAD_INPUT, "token %u of the prompt is outside the model's vocabulary of %lld",
+                 (unsigned)prompt[i], (long long)g->model->spec->vocab);
+        g->ids[i] = (int32_t)prompt[i];
+    }
+    g->n = (int64_t)n;
+    return WEFT_OK;
+}
+
+weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const uint32_t *prompt, size_t n, const wf_generate_options *options,
+                        wf_generation *out, weft_error *err) {
+    const wf_mem *mem = &model->env->mem;
+    generator g = {.model = model, .o = options, .out = out, .started = wf_seconds(), .err = err};
+    g.writer = (writer){options, out, wf_text_stream_new(tok, WF_DECODE_SKIP_SPECIALS), wf_str_new(mem), wf_str_new(mem), false};
+    out->prompt_tokens = (int64_t)n;
+    out->finish = WF_FINISH_LENGTH;
+    out->context = options->context > 0 ? options->context : wf_context_end(model);
+    weft_status status = take_prompt(&g, prompt, n);
+    if (status == WEFT_OK)
+        status = start(&g);
+    if (status == WEFT_OK)
+        status = loop(&g);
+    if (status == WEFT_OK && (out->text.failed || g.writer.failed))
+        status = wf_fail_memory(err);
+    wf_str_free(&g.writer.fresh);
+    wf_str_free(&g.writer.pending);
+    wf_sampler_free(g.sampler);
+    wf_session_free(g.session);
+    wf_free(mem, g.ids);
+    return status;
+}

@@ -1,0 +1,126 @@
+/* generate.c - text from a trained model. */
+#include <string.h>
+#include "gen/generate.h"
+#include "jobs/job.h"
+#include "jobs/put.h"
+#include "jobs/opened.h"
+
+typedef struct request {
+    const char *model, *prompt;
+    bool bf16;
+    wf_generate_options how;
+} request;
+
+static wf_overflow overflow(wf_options *o) {
+    const char *word = wf_option_text(o, "overflow", "stop");
+    for (const wf_overflow_row *row = wf_overflows; row->name; row++)
+        if (wf_streq(row->name, word))
+            return row->policy;
+    wf_option_fail(o, wf_json_get(o->object, "overflow"), "'overflow' must be stop, slide or error, not '%s'", word);
+    return WF_OVERFLOW_STOP;
+}
+
+static weft_status read_request(wf_job *job, request *r) {
+    static const char *const words[] = {"model", "prompt", "max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
+                                        "stop",  "overflow", "context",   "precision",   NULL};
+    wf_options o = wf_options_open(job->options, "generate", words, job->err);
+    wf_generate_options usual = wf_generate_usual();
+    wf_sampling *s = &usual.sampling;
+    r->model = wf_option_text(&o, "model", NULL);
+    r->prompt = wf_option_text(&o, "prompt", "");
+    r->bf16 = wf_job_bf16(&o);
+    usual.max_tokens = wf_option_int(&o, "max_tokens", usual.max_tokens, 0, INT32_MAX);
+    s->temperature = wf_option_float(&o, "temperature", s->temperature, 0, 1e6);
+    s->top_k = wf_option_int(&o, "top_k", s->top_k, 0, INT32_MAX);
+    s->top_p = wf_option_float(&o, "top_p", s->top_p, 0, 1);
+    s->min_p = wf_option_float(&o, "min_p", s->min_p, 0, 1);
+    s->repetition_penalty = wf_option_float(&o, "repetition_penalty", s->repetition_penalty, 0, 1e6);
+    s->seed = (uint64_t)wf_option_int(&o, "seed", 0, 0, INT64_MAX);
+    usual.stop = wf_job_texts(job, &o, "stop", &usual.n_stop);
+    usual.overflow = overflow(&o);
+    usual.context = wf_option_int(&o, "context", 0, 1, INT32_MAX);
+    r->how = usual;
+    WF_TRY(o.status);
+    WF_CHECK(r->model, job->err, WEFT_USAGE, "generate: which model? 'model' names a folder");
+    for (size_t i = 0; i < usual.n_stop; i++)
+        WF_CHECK(usual.stop[i][0], job->err, WEFT_USAGE, "generate: an empty stop string would end every text");
+    return WEFT_OK;
+}
+
+/* The prompt's tokens. An empty prompt begins as a text does: with the begin or end token, else with a line break. */
+static weft_status encode(const wf_opened *m, const char *prompt, wf_ids *ids, weft_error *err) {
+    WF_TRY(wf_tokenizer_encode(m->tok, prompt, strlen(prompt), WF_ENCODE_SPECIALS, ids, err));
+    if (ids->count > 0)
+        return WEFT_OK;
+    int64_t first = m->bos >= 0 ? m->bos : m->n_eos > 0 ? m->eos[0] : -1;
+    if (first < 0)
+        return wf_tokenizer_encode(m->tok, "\n", 1, 0, ids, err);
+    uint32_t id = (uint32_t)first;
+    WF_TRY(wf_grow(ids->mem, (void **)&ids->data, &ids->capacity, 1, sizeof *ids->data, err));
+    ids->data[0] = id;
+    ids->count = 1;
+    return WEFT_OK;
+}
+
+static double rate(int64_t n, double seconds) { return n > 0 && seconds > 0 ? (double)n / seconds : 0.0; }
+
+static void tell(wf_job *job, const request *r, const wf_generation *g) {
+    double prompt = rate(g->prompt_tokens, g->prompt_seconds), decode = rate(g->tokens - 1, g->decode_seconds);
+    const char *text = wf_str_text(&g->text);
+    wf_put_text(job->arena, job->json, "model", r->model);
+    wf_json_put(job->arena, job->json, "text", wf_json_new_string(job->arena, text, g->text.length));
+    wf_put_text(job->arena, job->json, "finish", wf_finish_name(g->finish));
+    wf_put_int(job->arena, job->json, "prompt_tokens", g->prompt_tokens);
+    wf_put_int(job->arena, job->json, "tokens", g->tokens);
+    wf_put_int(job->arena, job->json, "context", g->context);
+    wf_put_int(job->arena, job->json, "slides", g->slides);
+    wf_put_int(job->arena, job->json, "seed", (int64_t)r->how.sampling.seed);
+    wf_put_number(job->arena, job->json, "prompt_tokens_per_second", prompt);
+    wf_put_number(job->arena, job->json, "tokens_per_second", decode);
+    wf_put_number(job->arena, job->json, "first_token_seconds", g->first_seconds);
+    if (!job->piece) {
+        wf_str_put(&job->text, text, g->text.length);
+        wf_str_putc(&job->text, '\n');
+        return;
+    }
+    wf_str_printf(&job->text, "%lld prompt tokens at %.0f/s, first token after %.0f ms, %lld tokens at %.1f/s (ended by %s)\n",
+                  (long long)g->prompt_tokens, prompt, g->first_seconds * 1e3, (long long)g->tokens, decode, wf_finish_name(g->finish));
+}
+
+static void note_overflow(const wf_job *job, const wf_generation *g) {
+    if (g->finish == WF_FINISH_CONTEXT)
+        wf_log(job->env, WF_WARN, "the text ends here: the context of %lld tokens is full ('slide' as overflow goes on)", (long long)g->context);
+    if (g->slides > 0)
+        wf_log(job->env, WF_WARN, "the context of %lld tokens was full %lld times; each time its first half was forgotten", (long long)g->context,
+               (long long)g->slides);
+}
+
+static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
+    wf_generate_options how = r->how;
+    wf_ids ids = wf_ids_new(&job->env->mem);
+    wf_generation g = {.text = wf_str_new(&job->env->mem)};
+    how.eos = m->eos;
+    how.n_eos = m->n_eos;
+    how.piece = job->piece;
+    how.user = job->user;
+    weft_status status = encode(m, r->prompt, &ids, job->err);
+    if (status == WEFT_OK)
+        status = wf_generate(m->model, m->tok, ids.data, ids.count, &how, &g, job->err);
+    if (status == WEFT_OK || g.finish == WF_FINISH_INTERRUPT) {
+        tell(job, r, &g);
+        note_overflow(job, &g);
+    }
+    wf_str_free(&g.text);
+    wf_ids_free(&ids);
+    return status;
+}
+
+weft_status wf_job_generate(wf_job *job) {
+    request r;
+    wf_opened m;
+    WF_TRY(read_request(job, &r));
+    WF_TRY(wf_opened_open(job->env, r.model, r.bf16, &m, job->err));
+    weft_status status = generate(job, &r, &m);
+    wf_opened_close(&m);
+    return status;
+}

@@ -1,0 +1,20 @@
+/* opened.h - a model folder opened for use: the model with its values, its tokenizer, the tokens that begin and end a text. */
+#ifndef WF_JOBS_OPENED_H
+#define WF_JOBS_OPENED_H
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+enum { WF_EOS_MAX = 16 };
+
+typedef struct wf_opened {
+    wf_model *model;
+    wf_tokenizer *tok;
+    int32_t eos[WF_EOS_MAX];
+    size_t n_eos;
+    int64_t bos; /* -1: none */
+} wf_opened;
+
+/* `bf16`: compute in bf16. On failure nothing is left open. */
+weft_status wf_opened_open(const wf_env *env, const char *folder, bool bf16, wf_opened *out, weft_error *err);
+void wf_opened_close(wf_opened *opened);
+#endif

@@ -1,0 +1,14 @@
+/* weft_handle.h - private to the facade: what a library handle holds. */
+#ifndef WF_WEFT_HANDLE_H
+#define WF_WEFT_HANDLE_H
+#include "base/env.h"
+#include "base/json.h"
+#include "kernels/kernels.h"
+#include "weft/weft.h"
+
+struct weft {
+    wf_env env;
+    wf_kernels kernels;
+    atomic_int stop;
+};
+#endif
