@@ -35,6 +35,7 @@ static const cli_option options[] = {
     {"patience", CLI_VALUE, "N", "off", "stop after N evaluations without a better one", NULL},
     {"checkpoint-every", CLI_VALUE, "N", "100", "updates between checkpoints, 0 for the end only", "checkpoint_every"},
     {"resume", CLI_FLAG, NULL, NULL, "go on with the run in --out", NULL},
+    {"force", CLI_FLAG, NULL, NULL, "start over in a folder that holds a run", NULL},
     {"out", CLI_TEXT, "DIR", "weft-run", "folder of the run: model, logs, checkpoints, train.json", NULL},
     {"config", CLI_TEXT, "FILE", NULL, "options as JSON (such as a train.json); the command line goes over them", NULL},
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};

@@ -6,7 +6,7 @@
 #include "jobs/put.h"
 
 static const char *const words[] = {"text", "format", "field", "val", "tokenizer", "model", "spec", "out", "params", "steps", "tokens", "time",
-                                    "checkpoint_every", "eval_every", "eval_windows", "patience", "resume", "config", "quiet", WF_RECIPE_WORDS, NULL};
+                                    "checkpoint_every", "eval_every", "eval_windows", "patience", "resume", "force", "config", "quiet", WF_RECIPE_WORDS, NULL};
 
 /* ---- options ---- */
 /* Members of `over` replace those of `base`. */
@@ -55,6 +55,7 @@ weft_status wf_training_options_read(wf_job *job, wf_training_options *t) {
     t->eval_windows = wf_option_int(&o, "eval_windows", 0, 0, INT32_MAX);
     t->patience = wf_option_int(&o, "patience", 0, 0, INT32_MAX);
     t->resume = wf_option_bool(&o, "resume", false);
+    t->force = wf_option_bool(&o, "force", false);
     const wf_json *val = wf_json_get(job->options, "val");
     t->source = (wf_source_options){.format = wf_option_text(&o, "format", NULL), .field = wf_option_text(&o, "field", NULL),
                                     .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
@@ -170,6 +171,19 @@ weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const w
     return WEFT_OK;
 }
 
+/* ---- the folder ---- */
+/* A folder that holds a run is not overwritten unasked; with `force` its checkpoints go, they belong to other weights. */
+static weft_status claim_folder(wf_job *job, const wf_training_options *o) {
+    const char *config = wf_path_join(job->arena, o->out, "train.json"), *checkpoints = wf_path_join(job->arena, o->out, "checkpoints");
+    if (!config || !checkpoints)
+        return wf_fail_memory(job->err);
+    if (o->resume || !wf_is_file(config))
+        return WEFT_OK;
+    WF_CHECK(o->force, job->err, WEFT_USAGE, "%s already holds a run: --resume goes on with it, --force starts over, or choose another --out", o->out);
+    wf_checkpoint_clear(&job->env->mem, checkpoints);
+    return WEFT_OK;
+}
+
 /* ---- the configuration ---- */
 static wf_json *resolve(wf_job *job, const wf_training_options *o, int64_t steps) {
     wf_arena *arena = job->arena;
@@ -199,6 +213,7 @@ weft_status wf_training_save_config(wf_job *job, wf_training_options *o, int64_t
     o->resolved = resolve(job, o, steps);
     if (!path || !o->resolved)
         return wf_fail_memory(job->err);
+    WF_TRY(claim_folder(job, o));
     WF_TRY(wf_make_dir(o->out, job->err));
     wf_json_print(&text, o->resolved, 2);
     wf_str_putc(&text, '\n');

@@ -13,7 +13,7 @@ typedef struct wf_training_options {
     const char *model, *spec, *out;
     double params, steps, tokens, seconds; /* budgets: 0 when not given */
     int64_t checkpoint_every, eval_every, eval_windows, patience;
-    bool resume;
+    bool resume, force;
     wf_json *resolved;  /* as saved in OUT/train.json */
 } wf_training_options;
 
