@@ -2,6 +2,7 @@
 #include "gen/sampler.h"
 #include "support/test.h"
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { VOCAB = 6, DRAWS = 4000 };

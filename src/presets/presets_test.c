@@ -8,7 +8,7 @@ static void solve(test_env *e, const char *name, int64_t params) {
     weft_error err = {0};
     int64_t got;
     if (wf_preset_template(&e->arena, name, &template_, &err) != WEFT_OK ||
-        wf_preset_solve(&e->env, &e->arena, template_, params, 257, 64, &spec, &err) != WEFT_OK ||
+        wf_preset_solve(&e->env, &e->arena, template_, &(wf_sizing){params, 257, 64}, &spec, &err) != WEFT_OK ||
         wf_spec_params(&e->env, spec, &got, &err) != WEFT_OK)
         fail_msg("%s %lld: %s", name, (long long)params, err.message);
     if (fabs((double)(got - params)) > 0.02 * (double)params)
@@ -89,8 +89,8 @@ static void test_refused(void **state) {
     wf_json *template_, *spec;
     weft_error err = {0};
     assert_int_equal(wf_preset_template(&e.arena, "llama", &template_, &err), WEFT_OK);
-    assert_int_equal(wf_preset_solve(&e.env, &e.arena, template_, 10, 257, 64, &spec, &err), WEFT_USAGE);
-    assert_int_equal(wf_preset_solve(&e.env, &e.arena, template_, 60000, 100000, 64, &spec, &err), WEFT_USAGE);
+    assert_int_equal(wf_preset_solve(&e.env, &e.arena, template_, &(wf_sizing){10, 257, 64}, &spec, &err), WEFT_USAGE);
+    assert_int_equal(wf_preset_solve(&e.env, &e.arena, template_, &(wf_sizing){60000, 100000, 64}, &spec, &err), WEFT_USAGE);
     assert_non_null(strstr(err.message, "vocabulary"));
     test_env_close(&e);
 }
