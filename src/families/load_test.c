@@ -391,6 +391,34 @@ static void test_cut_weights(void **state) {
     close_bench(&b);
 }
 
+/* The example of docs/families.md is a family. */
+static void test_documented(void **state) {
+    static const char config[] = "{\"model_type\": \"twostep\", \"width\": 16, \"depth\": 2, \"init_std\": 3}";
+    bench b;
+    wf_families set;
+    wf_json *json, *spec;
+    wf_model *model;
+    wf_names names;
+    weft_error err = {0};
+    open_bench(&b);
+    char *text = text_of(&b, WEFT_SOURCE_DIR "/docs", "families.md"), *begin = strstr(text, "```json\n");
+    assert_non_null(begin);
+    begin += strlen("```json\n");
+    assert_int_equal(wf_families_open(&b.env.mem, &set, &err), WEFT_OK);
+    if (wf_families_add(&set, "example", begin, (size_t)(strstr(begin, "```") - begin), &err) != WEFT_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(wf_config_parse(&b.arena, config, strlen(config), &json, &err), WEFT_OK);
+    if (wf_family_spec(&set.list[0], &b.arena, json, &(wf_config_options){.strict = true}, &spec, &err) != WEFT_OK ||
+        wf_model_create(&b.env, spec, &model, &err) != WEFT_OK)
+        fail_msg("%s", err.message);
+    if (wf_model_names(model, &set.list[0], &b.arena, &names, &err) != WEFT_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(names.count, 2 + 2 * 7);
+    wf_model_free(model);
+    wf_families_close(&set);
+    close_bench(&b);
+}
+
 static void test_no_memory(void **state) {
     fail_mem memory = {0};
     bench b;
@@ -415,6 +443,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folders_return), cmocka_unit_test(test_mapped), cmocka_unit_test(test_narrow), cmocka_unit_test(test_presets),
         cmocka_unit_test(test_names_of_old_files), cmocka_unit_test(test_untied_by_the_file), cmocka_unit_test(test_shards),
-        cmocka_unit_test(test_bad_indexes), cmocka_unit_test(test_refused), cmocka_unit_test(test_cut_weights), cmocka_unit_test(test_no_memory)};
+        cmocka_unit_test(test_bad_indexes), cmocka_unit_test(test_refused), cmocka_unit_test(test_cut_weights), cmocka_unit_test(test_documented),
+        cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
