@@ -2,7 +2,8 @@
 include(CheckCCompilerFlag)
 
 set(WEFT_WARNINGS -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual -Wstrict-prototypes -Wmissing-prototypes
-    -Wold-style-definition -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-unused-parameter)
+    -Wold-style-definition -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-unused-parameter
+    -Wno-missing-field-initializers) # rows of tables leave out what is zero
 if(WEFT_WERROR)
   list(APPEND WEFT_WARNINGS -Werror)
 endif()
