@@ -37,6 +37,8 @@ typedef struct cli_run {
     bool terminal;       /* stderr is one: progress is drawn */
     const char **rest;   /* positional arguments */
     int n_rest;
+    char **argv;         /* as given, after the command's name */
+    int argc;
 } cli_run;
 
 typedef weft_status (*cli_job)(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);

@@ -57,6 +57,8 @@ static void watch_signals(weft *lib) {
     sigaction(SIGTERM, &action, NULL);
     action.sa_handler = on_pipe;
     sigaction(SIGPIPE, &action, NULL);
+    action.sa_handler = SIG_IGN; /* at a limit on file sizes a write fails like on a full disk */
+    sigaction(SIGXFSZ, &action, NULL);
 }
 
 static void on_log(void *user, int level, const char *line) {
@@ -82,7 +84,7 @@ static int open_and_run(cli_run *run, int threads) {
 }
 
 static int run_command(const cli_command *command, int argc, char **argv) {
-    cli_run run = {.command = command, .terminal = isatty(2) != 0};
+    cli_run run = {.command = command, .terminal = isatty(2) != 0, .argv = argv, .argc = argc};
     cli_buffer json = {0};
     int threads = 0, code = WEFT_USAGE;
     bool help = false;

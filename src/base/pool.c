@@ -150,6 +150,12 @@ void wf_pool_run(wf_pool *pool, wf_region_fn fn, void *arg) {
     restore_denormals(old);
 }
 
+void wf_pool_run_alone(wf_region_fn fn, void *arg) {
+    float_mode old = flush_denormals();
+    fn(arg, 0, 1);
+    restore_denormals(old);
+}
+
 /* Signals go to the threads of the program, never to a worker. */
 static weft_status start_workers(wf_pool *pool, weft_error *err) {
     sigset_t all, old;

@@ -123,8 +123,8 @@ static void test_partial(void **state) {
 static void test_nearly_empty(void **state) {
     static const char *const runs[] = {"{\"format\":\"weft-run\",\"models\":[]}",
                                        "{\"format\":\"weft-run\",\"status\":\"running\",\"models\":[{\"name\":\"a\"},{}]}",
-                                       "{\"format\":\"weft-run\",\"models\":[{\"name\":\"a\",\"runs\":3,\"curve\":[],"
-                                       "\"decode\":{\"context\":[1,2]},\"samples\":{}}]}"};
+                                       ("{\"format\":\"weft-run\",\"models\":[{\"name\":\"a\",\"runs\":3,"
+                                        "\"curve\":[],\"decode\":{\"context\":[1,2]},\"samples\":{}}]}")};
     for (size_t i = 0; i < COUNT_OF(runs); i++) {
         page p = {.out = wf_str_new(&wf_mem_default)};
         wf_arena_init(&p.arena, &wf_mem_default, 0);

@@ -243,8 +243,10 @@ static weft_status of_config(const loader *l, weft_status status) {
 
 static weft_status make_spec(loader *l, wf_json **spec) {
     wf_config_options options = {.env = l->env, .strict = l->options->strict};
+    wf_spec *read;
     WF_TRY(wf_family_of_config(&l->c->families, l->c->config, &l->c->family, l->err));
-    return wf_family_spec(l->c->family, &l->c->arena, l->c->config, &options, spec, l->err);
+    WF_TRY(wf_family_spec(l->c->family, &l->c->arena, l->c->config, &options, spec, l->err));
+    return wf_spec_read(&l->c->arena, *spec, &read, l->err); /* a bad config is told before any weights are looked at */
 }
 
 static weft_status open_all(loader *l, const char *folder) {

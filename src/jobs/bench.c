@@ -1,5 +1,6 @@
 /* bench.c - measuring: the table of benchmarks, the rounds, the report. */
 #include "jobs/bench.h"
+#include "jobs/put.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -128,11 +129,11 @@ double wf_bench_model_flops(const wf_model *m, int64_t batch, int64_t rows_) {
 static void put_series(const wf_job *job, wf_json *out, const char *key, const wf_series *s) {
     if (s->n == 0)
         return;
-    wf_json *one = wf_put_object(job, out, key);
-    wf_put_number(job, one, "median", s->median);
-    wf_put_number(job, one, "low", s->low);
-    wf_put_number(job, one, "high", s->high);
-    wf_put_int(job, one, "n", s->n);
+    wf_json *one = wf_put_object(job->arena, out, key);
+    wf_put_number(job->arena, one, "median", s->median);
+    wf_put_number(job->arena, one, "low", s->low);
+    wf_put_number(job->arena, one, "high", s->high);
+    wf_put_int(job->arena, one, "n", s->n);
 }
 
 static void format_seconds(double s, char out[24]) {
@@ -147,19 +148,19 @@ static void format_seconds(double s, char out[24]) {
 static void tell_rate(wf_job *job, wf_json *out, const wf_bench_line *l, const wf_roofs *roofs) {
     double rate = l->work / l->ours.median, share = rate / roofs->per_second[l->roof];
     bool bytes = l->roof == WF_ROOF_READ;
-    wf_put_number(job, out, bytes ? "bytes_per_second" : "flops_per_second", rate);
+    wf_put_number(job->arena, out, bytes ? "bytes_per_second" : "flops_per_second", rate);
     wf_str_printf(&job->text, "  %.4g %s", rate * 1e-9, bytes ? "GB/s" : "GFLOP/s");
     if (l->roof == WF_ROOF_NONE)
         return;
-    wf_put_number(job, out, "share", share);
-    wf_put_text(job, out, "roof", wf_roof_names[l->roof]);
+    wf_put_number(job->arena, out, "share", share);
+    wf_put_text(job->arena, out, "roof", wf_roof_names[l->roof]);
     wf_str_printf(&job->text, " = %.0f %% of %s", share * 100.0, wf_roof_names[l->roof]);
 }
 
 static void tell_line(wf_job *job, wf_json *list, const wf_bench_line *l, const wf_roofs *roofs) {
     wf_json *out = wf_json_push(list, l->extra);
     char a[24], low[24], high[24];
-    wf_put_text(job, out, "label", l->label);
+    wf_put_text(job->arena, out, "label", l->label);
     wf_str_printf(&job->text, "  %-34s", l->label);
     put_series(job, out, "seconds", &l->ours);
     if (l->ours.n > 0) {
@@ -171,7 +172,7 @@ static void tell_line(wf_job *job, wf_json *list, const wf_bench_line *l, const 
             wf_str_printf(&job->text, " (%s to %s, %d times)", low, high, l->ours.n);
     }
     if (l->tokens > 0 && l->ours.n > 0) {
-        wf_put_number(job, out, "tokens_per_second", l->tokens / l->ours.median);
+        wf_put_number(job->arena, out, "tokens_per_second", l->tokens / l->ours.median);
         wf_str_printf(&job->text, "  %.4g tokens/s", l->tokens / l->ours.median);
     }
     if (l->work > 0 && l->ours.n > 0)
@@ -183,23 +184,23 @@ static void tell_line(wf_job *job, wf_json *list, const wf_bench_line *l, const 
         wf_str_printf(&job->text, "  peer %s: %.2fx (%.2f to %.2f)", a, l->ratio.median, l->ratio.low, l->ratio.high);
     }
     if (l->note) {
-        wf_put_text(job, out, "note", l->note);
+        wf_put_text(job->arena, out, "note", l->note);
         wf_str_printf(&job->text, "  %s", l->note);
     }
     wf_str_putc(&job->text, '\n');
 }
 
 static void tell_roofs(wf_job *job, wf_json *out, const wf_roofs *before, const wf_roofs *after, wf_roofs *best) {
-    wf_json *list = wf_put_array(job, out, "roofs");
+    wf_json *list = wf_put_list(job->arena, out, "roofs");
     bool disturbed = false;
     for (int r = 1; r < WF_ROOF_COUNT; r++) {
         double a = before->per_second[r], b = after->per_second[r], unit = 1e-9;
         wf_json *one = wf_json_push(list, wf_json_new(job->arena, WF_JSON_OBJECT));
         best->per_second[r] = a > b ? a : b;
         disturbed |= fabs(a - b) > 0.05 * best->per_second[r];
-        wf_put_text(job, one, "name", wf_roof_names[r]);
-        wf_put_number(job, one, "before", a);
-        wf_put_number(job, one, "after", b);
+        wf_put_text(job->arena, one, "name", wf_roof_names[r]);
+        wf_put_number(job->arena, one, "before", a);
+        wf_put_number(job->arena, one, "after", b);
         wf_str_printf(&job->text, "  %-34s %.4g %s before, %.4g after\n", wf_roof_names[r], a * unit, r == WF_ROOF_READ ? "GB/s" : "GFLOP/s", b * unit);
     }
     wf_json_put(job->arena, out, "disturbed", wf_json_new_bool(job->arena, disturbed));
@@ -219,15 +220,15 @@ static weft_status run_row(wf_bench *b, const wf_bench_row *row, wf_json *list) 
     WF_TRY(wf_roofs_measure(job->env, &before, job->err));
     weft_status status = row->run(b);
     WF_TRY(wf_roofs_measure(job->env, &after, job->err));
-    wf_put_text(job, out, "name", row->name);
+    wf_put_text(job->arena, out, "name", row->name);
     wf_str_printf(&job->text, "%s: %s\n", row->name, row->about);
     if (b->skipped) {
-        wf_put_text(job, out, "skipped", b->skipped);
+        wf_put_text(job->arena, out, "skipped", b->skipped);
         wf_str_printf(&job->text, "  skipped: %s\n", b->skipped);
         return status;
     }
     tell_roofs(job, out, &before, &after, &best);
-    lines = wf_put_array(job, out, "lines");
+    lines = wf_put_list(job->arena, out, "lines");
     for (const wf_bench_line *l = b->first; l; l = l->next)
         tell_line(job, lines, l, &best);
     return status;
@@ -263,18 +264,18 @@ static bool wanted(const char *name, const char *const *names, size_t n) {
 }
 
 static void tell_machine(wf_job *job) {
-    wf_put_text(job, job->json, "instruction_set", job->env->kernels->isa);
-    wf_put_text(job, job->json, "matrix_products", wf_gemm_backend());
-    wf_put_int(job, job->json, "threads", wf_pool_threads(job->env->pool));
+    wf_put_text(job->arena, job->json, "instruction_set", job->env->kernels->isa);
+    wf_put_text(job->arena, job->json, "matrix_products", wf_gemm_backend());
+    wf_put_int(job->arena, job->json, "threads", wf_pool_threads(job->env->pool));
     wf_str_printf(&job->text, "%d threads, %s, matrix products by %s\n", wf_pool_threads(job->env->pool), job->env->kernels->isa, wf_gemm_backend());
 }
 
 static void list_rows(wf_job *job) {
-    wf_json *list = wf_put_array(job, job->json, "available");
+    wf_json *list = wf_put_list(job->arena, job->json, "available");
     for (size_t i = 0; rows[i]; i++) {
         wf_json *one = wf_json_push(list, wf_json_new(job->arena, WF_JSON_OBJECT));
-        wf_put_text(job, one, "name", rows[i]->name);
-        wf_put_text(job, one, "about", rows[i]->about);
+        wf_put_text(job->arena, one, "name", rows[i]->name);
+        wf_put_text(job->arena, one, "about", rows[i]->about);
         wf_str_printf(&job->text, "  %-12s %s\n", rows[i]->name, rows[i]->about);
     }
 }
@@ -295,7 +296,7 @@ weft_status wf_job_bench(wf_job *job) {
         return WEFT_OK;
     }
     tell_machine(job);
-    wf_json *results = wf_put_array(job, job->json, "results");
+    wf_json *results = wf_put_list(job->arena, job->json, "results");
     for (size_t i = 0; rows[i]; i++) {
         b.peer = peer;
         if (wanted(rows[i]->name, names, n))

@@ -1,5 +1,6 @@
 /* bench_char_lm.c - how long until a small model of Shakespeare's characters reaches a known loss. */
 #include "jobs/bench.h"
+#include "jobs/put.h"
 #include "train/learner.h"
 
 enum { CONTEXT = 64 };
@@ -90,8 +91,8 @@ static weft_status run(wf_bench *b) {
     WF_TRY(status);
     wf_series_add(&line->ours, seconds);
     wf_series_sort(&line->ours);
-    wf_put_number(b->job, line->extra, "validation_loss", e.nats);
-    wf_put_int(b->job, line->extra, "characters", (int64_t)STEPS * BATCH * CONTEXT);
+    wf_put_number(b->job->arena, line->extra, "validation_loss", e.nats);
+    wf_put_int(b->job->arena, line->extra, "characters", (int64_t)STEPS * BATCH * CONTEXT);
     line->note = wf_bench_text(b, "validation loss %.4f on %llu characters%s", e.nats, (unsigned long long)e.tokens,
                                e.nats <= wanted_loss ? "" : ": NOT REACHED");
     return WEFT_OK;

@@ -2,6 +2,7 @@
  * projections. */
 #include <string.h>
 #include "jobs/bench.h"
+#include "jobs/put.h"
 #include "model/model.h"
 
 typedef struct layer_run {
@@ -57,7 +58,7 @@ static weft_status run_length(wf_bench *b, const wf_model *m, int64_t rows, doub
     if (status == WEFT_OK) {
         wf_tape_profile_each(r.tape, add_profile, &r);
         *median = line->ours.median;
-        wf_put_number(b->job, line->extra, "core_over_projections", r.core / r.projections);
+        wf_put_number(b->job->arena, line->extra, "core_over_projections", r.core / r.projections);
         line->note = wf_bench_text(b, "core %.0f %% of the projections", 100.0 * r.core / r.projections);
     }
     wf_tape_free(r.tape);
@@ -79,7 +80,7 @@ static weft_status run_mixer(wf_bench *b, const char *mixer) {
         high = i == 0 || t > high ? t : high;
     }
     if (status == WEFT_OK && b->last) {
-        wf_put_number(b->job, b->last->extra, "slowest_over_fastest_length", high / low);
+        wf_put_number(b->job->arena, b->last->extra, "slowest_over_fastest_length", high / low);
         b->last->note = wf_bench_text(b, "%s; slowest length %.0f %% above the fastest", b->last->note, 100.0 * (high / low - 1.0));
     }
     wf_model_free(model);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "jobs/bench.h"
 #include "jobs/inspect.h"
+#include "jobs/put.h"
 #include "presets/presets.h"
 #include "train/trainer.h"
 
@@ -72,13 +73,13 @@ static void tell(wf_bench *b, wf_bench_line *line, const wf_memory_parts *m, dou
     char text[6][16], total[16], measured[16];
     for (size_t i = 0; i < 6; i++) {
         wf_format_bytes((double)bytes[i], text[i]);
-        wf_put_int(b->job, line->extra, names[i], (int64_t)bytes[i]);
+        wf_put_int(b->job->arena, line->extra, names[i], (int64_t)bytes[i]);
     }
     wf_format_bytes(guess, total);
     wf_format_bytes(peak, measured);
-    wf_put_number(b->job, line->extra, "estimate", guess);
-    wf_put_number(b->job, line->extra, "measured", peak);
-    wf_put_number(b->job, line->extra, "difference", guess / peak - 1.0);
+    wf_put_number(b->job->arena, line->extra, "estimate", guess);
+    wf_put_number(b->job->arena, line->extra, "measured", peak);
+    wf_put_number(b->job->arena, line->extra, "difference", guess / peak - 1.0);
     line->note = wf_bench_text(b, "parameters %s, copies %s, gradients %s, moments %s, activations %s, scratch %s: estimate %s, measured %s (%+.1f %%)",
                                text[0], text[1], text[2], text[3], text[4], text[5], total, measured, 100.0 * (guess / peak - 1.0));
 }
@@ -88,7 +89,7 @@ static weft_status run_subject(wf_bench *b, const subject *s) {
     wf_trainer_options o = {.batch = s->batch, .rows = s->rows, .accumulate = 1, .bf16 = s->bf16, .optimizer = adamw, .clip = 1.0};
     wf_memory_parts parts;
     double guess;
-    wf_put_text(b->job, adamw, "name", "adamw");
+    wf_put_text(b->job->arena, adamw, "name", "adamw");
     WF_TRY(estimate(b, s, &o, &guess));
     double before = status_bytes("VmRSS");
     if (!reset_peak() || before == 0.0) {
@@ -108,7 +109,7 @@ static weft_status run(wf_bench *b) {
     wf_json *gpt2, *template_, *small;
     WF_TRY(wf_bench_gpt2(b, &gpt2));
     WF_TRY(wf_preset_template(b->job->arena, "llama", &template_, b->job->err));
-    WF_TRY(wf_preset_solve(b->job->env, b->job->arena, template_, 10000000, 4096, 256, &small, b->job->err));
+    WF_TRY(wf_preset_solve(b->job->env, b->job->arena, template_, &(wf_sizing){10000000, 4096, 256}, &small, b->job->err));
     const subject subjects[] = {{"llama 10M", small, 8, 256, false}, {"GPT-2 124M", gpt2, 4, 256, false}, {"GPT-2 124M", gpt2, 4, 256, true}};
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !b->skipped; i++)
         WF_TRY(run_subject(b, &subjects[i]));

@@ -10,6 +10,7 @@
 #include "base/reader.h"
 #include "families/load.h"
 #include "jobs/bench.h"
+#include "jobs/put.h"
 #include "presets/presets.h"
 #include "text/tokenizer.h"
 
@@ -54,7 +55,7 @@ static weft_status write_model(wf_bench *b, const char *folder, const char *toke
     wf_tokenizer *tok;
     const wf_env *env = b->job->env;
     WF_TRY(wf_preset_template(b->job->arena, "llama", &template_, b->job->err));
-    WF_TRY(wf_preset_solve(env, b->job->arena, template_, 262144, 256, 256, &spec, b->job->err));
+    WF_TRY(wf_preset_solve(env, b->job->arena, template_, &(wf_sizing){262144, 256, 256}, &spec, b->job->err));
     WF_TRY(wf_bench_model(b, spec, &model));
     weft_status status = wf_model_save(model, folder, NULL, b->job->err);
     wf_model_free(model);
@@ -103,7 +104,7 @@ static weft_status run(wf_bench *b) {
     WF_TRY(wf_bench_rounds(b, line, NULL, 20, once, &c));
     line->note = "at most 10 ms wanted";
     if (stat(b->program, &st) == 0) {
-        wf_put_int(b->job, line->extra, "program_bytes", (int64_t)st.st_size);
+        wf_put_int(b->job->arena, line->extra, "program_bytes", (int64_t)st.st_size);
         line->note = wf_bench_text(b, "at most 10 ms wanted; the program has %.2f MB", (double)st.st_size * 1e-6);
     }
     WF_CHECK(mkdtemp(folder), b->job->err, WEFT_FAILURE, "no folder could be made in /tmp");

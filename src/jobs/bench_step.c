@@ -2,6 +2,7 @@
 #include <math.h>
 #include "base/rng.h"
 #include "jobs/bench.h"
+#include "jobs/put.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 #include "train/data.h"
@@ -24,8 +25,8 @@ static void close_stepping(stepping *s) {
 
 static wf_json *adamw(wf_bench *b) {
     wf_json *j = wf_json_new(b->job->arena, WF_JSON_OBJECT);
-    wf_put_text(b->job, j, "name", "adamw");
-    wf_put_number(b->job, j, "lr", 3e-4);
+    wf_put_text(b->job->arena, j, "name", "adamw");
+    wf_put_number(b->job->arena, j, "lr", 3e-4);
     return j;
 }
 
@@ -128,10 +129,10 @@ static weft_status compare_losses(wf_bench *b, const wf_data *data) {
     if (!line)
         return wf_fail_memory(b->job->err);
     double last = fabs(bf16[LOSS_STEPS - 1] / fp32[LOSS_STEPS - 1] - 1.0);
-    wf_put_number(b->job, line->extra, "fp32_last", fp32[LOSS_STEPS - 1]);
-    wf_put_number(b->job, line->extra, "bf16_last", bf16[LOSS_STEPS - 1]);
-    wf_put_number(b->job, line->extra, "worst_difference", worst);
-    wf_put_number(b->job, line->extra, "mean_difference", fabs(sums[1] / sums[0] - 1.0));
+    wf_put_number(b->job->arena, line->extra, "fp32_last", fp32[LOSS_STEPS - 1]);
+    wf_put_number(b->job->arena, line->extra, "bf16_last", bf16[LOSS_STEPS - 1]);
+    wf_put_number(b->job->arena, line->extra, "worst_difference", worst);
+    wf_put_number(b->job->arena, line->extra, "mean_difference", fabs(sums[1] / sums[0] - 1.0));
     line->note = wf_bench_text(b, "last loss %.4f fp32, %.4f bf16: %.3f %% apart; mean of all steps %.3f %%, worst step %.3f %%", fp32[LOSS_STEPS - 1],
                                bf16[LOSS_STEPS - 1], 100.0 * last, 100.0 * fabs(sums[1] / sums[0] - 1.0), 100.0 * worst);
     return WEFT_OK;

@@ -2,6 +2,7 @@
 #include <math.h>
 #include "gen/generate.h"
 #include "jobs/job.h"
+#include "jobs/put.h"
 #include "jobs/opened.h"
 #include "train/learner.h"
 
@@ -45,7 +46,7 @@ static weft_status choose_context(request *r, const wf_model *model, weft_error 
 }
 
 static void tell_positions(wf_job *job, const request *r, const wf_evaluation *e) {
-    wf_json *list = wf_put_array(job, job->json, "position_loss");
+    wf_json *list = wf_put_list(job->arena, job->json, "position_loss");
     wf_str_puts(&job->text, "loss by position:\n");
     for (int64_t i = 0; i < r->context; i++) {
         double nats = e->position_nats[i];
@@ -56,16 +57,16 @@ static void tell_positions(wf_job *job, const request *r, const wf_evaluation *e
 }
 
 static void tell(wf_job *job, const request *r, const wf_evaluation *e, double seconds) {
-    wf_put_text(job, job->json, "model", r->model);
-    wf_put_number(job, job->json, "loss", e->nats);
-    wf_put_number(job, job->json, "perplexity", exp(e->nats));
-    wf_put_number(job, job->json, "bits_per_byte", e->bits_per_byte);
-    wf_put_int(job, job->json, "tokens", (int64_t)e->tokens);
-    wf_put_int(job, job->json, "bytes", (int64_t)e->bytes);
-    wf_put_int(job, job->json, "context", r->context);
-    wf_put_text(job, job->json, "precision", r->bf16 ? "bf16" : "fp32");
-    wf_put_number(job, job->json, "seconds", seconds);
-    wf_put_number(job, job->json, "tokens_per_second", seconds > 0 ? (double)e->tokens / seconds : NAN);
+    wf_put_text(job->arena, job->json, "model", r->model);
+    wf_put_number(job->arena, job->json, "loss", e->nats);
+    wf_put_number(job->arena, job->json, "perplexity", exp(e->nats));
+    wf_put_number(job->arena, job->json, "bits_per_byte", e->bits_per_byte);
+    wf_put_int(job->arena, job->json, "tokens", (int64_t)e->tokens);
+    wf_put_int(job->arena, job->json, "bytes", (int64_t)e->bytes);
+    wf_put_int(job->arena, job->json, "context", r->context);
+    wf_put_text(job->arena, job->json, "precision", r->bf16 ? "bf16" : "fp32");
+    wf_put_number(job->arena, job->json, "seconds", seconds);
+    wf_put_number(job->arena, job->json, "tokens_per_second", seconds > 0 ? (double)e->tokens / seconds : NAN);
     wf_str_printf(&job->text, "loss           %.4f nats/token\nperplexity     %.4g\nbits per byte  %.4f\n", e->nats, exp(e->nats), e->bits_per_byte);
     wf_str_printf(&job->text, "text           %llu tokens, %llu bytes, windows of %lld tokens\n", (unsigned long long)e->tokens,
                   (unsigned long long)e->bytes, (long long)r->context);

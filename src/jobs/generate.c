@@ -2,6 +2,7 @@
 #include <string.h>
 #include "gen/generate.h"
 #include "jobs/job.h"
+#include "jobs/put.h"
 #include "jobs/opened.h"
 
 typedef struct request {
@@ -66,17 +67,17 @@ static double rate(int64_t n, double seconds) { return n > 0 && seconds > 0 ? (d
 static void tell(wf_job *job, const request *r, const wf_generation *g) {
     double prompt = rate(g->prompt_tokens, g->prompt_seconds), decode = rate(g->tokens - 1, g->decode_seconds);
     const char *text = wf_str_text(&g->text);
-    wf_put_text(job, job->json, "model", r->model);
+    wf_put_text(job->arena, job->json, "model", r->model);
     wf_json_put(job->arena, job->json, "text", wf_json_new_string(job->arena, text, g->text.length));
-    wf_put_text(job, job->json, "finish", wf_finish_name(g->finish));
-    wf_put_int(job, job->json, "prompt_tokens", g->prompt_tokens);
-    wf_put_int(job, job->json, "tokens", g->tokens);
-    wf_put_int(job, job->json, "context", g->context);
-    wf_put_int(job, job->json, "slides", g->slides);
-    wf_put_int(job, job->json, "seed", (int64_t)r->how.sampling.seed);
-    wf_put_number(job, job->json, "prompt_tokens_per_second", prompt);
-    wf_put_number(job, job->json, "tokens_per_second", decode);
-    wf_put_number(job, job->json, "first_token_seconds", g->first_seconds);
+    wf_put_text(job->arena, job->json, "finish", wf_finish_name(g->finish));
+    wf_put_int(job->arena, job->json, "prompt_tokens", g->prompt_tokens);
+    wf_put_int(job->arena, job->json, "tokens", g->tokens);
+    wf_put_int(job->arena, job->json, "context", g->context);
+    wf_put_int(job->arena, job->json, "slides", g->slides);
+    wf_put_int(job->arena, job->json, "seed", (int64_t)r->how.sampling.seed);
+    wf_put_number(job->arena, job->json, "prompt_tokens_per_second", prompt);
+    wf_put_number(job->arena, job->json, "tokens_per_second", decode);
+    wf_put_number(job->arena, job->json, "first_token_seconds", g->first_seconds);
     if (!job->piece) {
         wf_str_put(&job->text, text, g->text.length);
         wf_str_putc(&job->text, '\n');

@@ -3,6 +3,7 @@
 #include "base/reader.h"
 #include "families/load.h"
 #include "jobs/inspect.h"
+#include "jobs/put.h"
 #include "jobs/subject.h"
 
 enum { USUAL_BATCH = 8, USUAL_CONTEXT = 256 };
@@ -19,7 +20,7 @@ static const wf_json *optimizer(wf_job *job, wf_options *o) {
     if (j && j->kind == WF_JSON_OBJECT)
         return j;
     wf_json *named = wf_json_new(job->arena, WF_JSON_OBJECT);
-    wf_put_text(job, named, "name", wf_option_text(o, "optimizer", "adamw"));
+    wf_put_text(job->arena, named, "name", wf_option_text(o, "optimizer", "adamw"));
     return named;
 }
 

@@ -4,6 +4,7 @@
 #include "base/reader.h"
 #include "formats/safetensors.h"
 #include "jobs/inspect.h"
+#include "jobs/put.h"
 
 /* ---- safetensors ---- */
 static int64_t elements(const wf_stored_tensor *t) {
@@ -15,27 +16,27 @@ static int64_t elements(const wf_stored_tensor *t) {
 
 static void put_tensor(wf_job *job, wf_json *list, const wf_stored_tensor *t) {
     wf_json *one = wf_json_push(list, wf_json_new(job->arena, WF_JSON_OBJECT)), *shape;
-    wf_put_text(job, one, "name", t->name);
-    wf_put_text(job, one, "dtype", t->dtype);
-    shape = wf_put_array(job, one, "shape");
+    wf_put_text(job->arena, one, "name", t->name);
+    wf_put_text(job->arena, one, "dtype", t->dtype);
+    shape = wf_put_list(job->arena, one, "shape");
     wf_str_printf(&job->text, "  %-56s %-8s [", t->name, t->dtype);
     for (int i = 0; i < t->rank; i++) {
         wf_json_push(shape, wf_json_new_int(job->arena, t->dims[i]));
         wf_str_printf(&job->text, "%s%lld", i ? ", " : "", (long long)t->dims[i]);
     }
     wf_str_puts(&job->text, "]\n");
-    wf_put_int(job, one, "bytes", (int64_t)t->size);
-    wf_put_int(job, one, "offset", (int64_t)t->offset);
+    wf_put_int(job->arena, one, "bytes", (int64_t)t->size);
+    wf_put_int(job->arena, one, "offset", (int64_t)t->offset);
 }
 
 /* Long values, such as the digests of a checkpoint, are cut in the text. */
 static void put_metadata(wf_job *job, const wf_safetensors *file) {
     size_t n;
     const wf_stored_text *list = wf_safetensors_metadata(file, &n);
-    wf_json *out = wf_put_object(job, job->json, "metadata");
+    wf_json *out = wf_put_object(job->arena, job->json, "metadata");
     for (size_t i = 0; i < n; i++) {
         bool lengthy = strlen(list[i].value) > 80;
-        wf_put_text(job, out, list[i].key, list[i].value);
+        wf_put_text(job->arena, out, list[i].key, list[i].value);
         wf_str_printf(&job->text, "  %s: %.80s%s\n", list[i].key, list[i].value, lengthy ? "..." : "");
     }
 }
@@ -53,9 +54,9 @@ static void put_totals(wf_job *job, const wf_safetensors *file, const char *path
     wf_format_count((double)total, number);
     wf_str_printf(&job->text, "%s: %zu tensors, %s elements, %s%s\n", path, count, number, size,
                   format && wf_starts_with(format, "weft-checkpoint") ? ", a checkpoint of a training run" : "");
-    wf_put_text(job, job->json, "file", path);
-    wf_put_int(job, job->json, "elements", total);
-    wf_put_int(job, job->json, "bytes", (int64_t)bytes);
+    wf_put_text(job->arena, job->json, "file", path);
+    wf_put_int(job->arena, job->json, "elements", total);
+    wf_put_int(job->arena, job->json, "bytes", (int64_t)bytes);
 }
 
 weft_status wf_inspect_safetensors(wf_job *job, const char *path) {
@@ -63,7 +64,7 @@ weft_status wf_inspect_safetensors(wf_job *job, const char *path) {
     WF_TRY(wf_safetensors_open(&job->env->mem, path, &file, job->err));
     put_totals(job, file, path);
     put_metadata(job, file);
-    wf_json *list = wf_put_array(job, job->json, "tensors");
+    wf_json *list = wf_put_list(job->arena, job->json, "tensors");
     for (size_t i = 0; i < wf_safetensors_count(file); i++)
         put_tensor(job, list, wf_safetensors_at(file, i));
     wf_safetensors_free(file);
@@ -140,11 +141,11 @@ static weft_status scan_tokenizer(scan *s, tokenizer_facts *f) {
 static void tell_tokenizer(wf_job *job, const char *path, const tokenizer_facts *f) {
     wf_str_printf(&job->text, "%s: a tokenizer, model %s, %lld tokens, %lld merges, %lld added tokens\n", path, f->type[0] ? f->type : "BPE",
                   (long long)f->vocab, (long long)f->merges, (long long)f->added);
-    wf_put_text(job, job->json, "file", path);
-    wf_put_text(job, job->json, "tokenizer", f->type[0] ? f->type : "BPE");
-    wf_put_int(job, job->json, "vocab", f->vocab);
-    wf_put_int(job, job->json, "merges", f->merges);
-    wf_put_int(job, job->json, "added_tokens", f->added);
+    wf_put_text(job->arena, job->json, "file", path);
+    wf_put_text(job->arena, job->json, "tokenizer", f->type[0] ? f->type : "BPE");
+    wf_put_int(job->arena, job->json, "vocab", f->vocab);
+    wf_put_int(job->arena, job->json, "merges", f->merges);
+    wf_put_int(job->arena, job->json, "added_tokens", f->added);
 }
 
 weft_status wf_inspect_tokenizer(wf_job *job, const char *path, bool *is) {

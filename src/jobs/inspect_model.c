@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "jobs/inspect.h"
+#include "jobs/put.h"
 #include "jobs/tree.h"
 #include "mixers/layer_cost.h"
 
@@ -70,9 +71,9 @@ static void facts(int64_t params, double flops, size_t state, char out[96]) {
 }
 
 static void put_facts(const wf_job *job, wf_json *j, int64_t params, double flops, size_t state) {
-    wf_put_int(job, j, "parameters", params);
-    wf_put_number(job, j, "flops_per_token", flops);
-    wf_put_int(job, j, "state_bytes", (int64_t)state);
+    wf_put_int(job->arena, j, "parameters", params);
+    wf_put_number(job->arena, j, "flops_per_token", flops);
+    wf_put_int(job->arena, j, "state_bytes", (int64_t)state);
 }
 
 static double layer_flops(const drawing *d, const wf_layer *layer) { return layer ? wf_layer_flops(layer, d->context) / (double)d->context : 0.0; }
@@ -85,8 +86,8 @@ static void draw_layer(drawing *d, const wf_layer *layer, const char *side, int6
     facts(params, layer_flops(d, layer), layer_state(d, layer), text);
     wf_tree_add(&d->tree, 2, text, "%s %s", side, layer->row->name);
     draw_weights(d, 3, prefix, NULL);
-    wf_json *j = wf_put_object(d->job, out, side);
-    wf_put_text(d->job, j, "mixer", layer->row->name);
+    wf_json *j = wf_put_object(d->job->arena, out, side);
+    wf_put_text(d->job->arena, j, "mixer", layer->row->name);
     put_facts(d->job, j, params, layer_flops(d, layer), layer_state(d, layer));
 }
 
@@ -102,10 +103,10 @@ static void draw_block(drawing *d, int64_t i, wf_json *blocks) {
     facts(params, flops, state, text);
     wf_tree_add(&d->tree, 1, text, "block %lld, %s", (long long)i, b->wiring->name);
     draw_weights(d, 2, prefix, layers);
-    wf_put_text(d->job, one, "wiring", b->wiring->name);
+    wf_put_text(d->job->arena, one, "wiring", b->wiring->name);
     put_facts(d->job, one, params, flops, state);
     if (b->share >= 0)
-        wf_put_int(d->job, one, "shares", b->share);
+        wf_put_int(d->job->arena, one, "shares", b->share);
     if (b->share >= 0)
         wf_tree_add(&d->tree, 2, "", "with the weights of block %lld", (long long)b->share);
     draw_layer(d, b->mixer, "mixer", i, one);
@@ -115,7 +116,7 @@ static void draw_block(drawing *d, int64_t i, wf_json *blocks) {
 
 /* Blocks that look like the one before are folded into it. */
 static void draw_blocks(drawing *d) {
-    wf_json *blocks = wf_put_array(d->job, d->job->json, "blocks");
+    wf_json *blocks = wf_put_list(d->job->arena, d->job->json, "blocks");
     size_t first = 0, lines = 0;
     int64_t begin = 0;
     for (int64_t i = 0; i < d->model->spec->layers; i++) {
@@ -142,7 +143,7 @@ static void draw_head(drawing *d) {
     facts(params, flops, 0, text);
     wf_tree_add(&d->tree, 1, text, "head%s", spec->head.tied ? ", tied to the token table" : "");
     draw_weights(d, 2, "head.", NULL);
-    put_facts(d->job, wf_put_object(d->job, d->job->json, "head"), params, flops, 0);
+    put_facts(d->job, wf_put_object(d->job->arena, d->job->json, "head"), params, flops, 0);
 }
 
 static void draw_stem(drawing *d) {
@@ -151,7 +152,7 @@ static void draw_stem(drawing *d) {
     facts(params, 0, 0, text);
     wf_tree_add(&d->tree, 1, text, "stem");
     draw_weights(d, 2, "stem.", NULL);
-    put_facts(d->job, wf_put_object(d->job, d->job->json, "stem"), params, 0, 0);
+    put_facts(d->job, wf_put_object(d->job->arena, d->job->json, "stem"), params, 0, 0);
 }
 
 static void summary(drawing *d, const char *family) {
@@ -163,14 +164,14 @@ static void summary(drawing *d, const char *family) {
     char text[96];
     facts(total, flops, state, text);
     wf_tree_add(&d->tree, 0, "", "%s: %s (at context %lld)", spec->name ? spec->name : "model", text, (long long)d->context);
-    wf_put_text(job, job->json, "name", spec->name ? spec->name : "");
+    wf_put_text(job->arena, job->json, "name", spec->name ? spec->name : "");
     if (family)
-        wf_put_text(job, job->json, "family", family);
+        wf_put_text(job->arena, job->json, "family", family);
     put_facts(job, job->json, total, flops, state);
-    wf_put_int(job, job->json, "dim", spec->dim);
-    wf_put_int(job, job->json, "layers", spec->layers);
-    wf_put_int(job, job->json, "vocab", spec->vocab);
-    wf_put_int(job, job->json, "context", d->context);
+    wf_put_int(job->arena, job->json, "dim", spec->dim);
+    wf_put_int(job->arena, job->json, "layers", spec->layers);
+    wf_put_int(job->arena, job->json, "vocab", spec->vocab);
+    wf_put_int(job->arena, job->json, "context", d->context);
 }
 
 void wf_inspect_model(wf_job *job, const wf_model *model, const char *family, int64_t context) {

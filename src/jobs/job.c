@@ -87,23 +87,3 @@ bool wf_job_bf16(wf_options *o) {
         wf_option_fail(o, wf_json_get(o->object, "precision"), "'precision' must be fp32 or bf16, not '%s'", word);
     return wf_streq(word, "bf16");
 }
-
-void wf_put_text(const wf_job *job, wf_json *object, const char *key, const char *value) {
-    wf_json_put(job->arena, object, key, wf_json_new_string(job->arena, value, strlen(value)));
-}
-
-void wf_put_int(const wf_job *job, wf_json *object, const char *key, int64_t value) {
-    wf_json_put(job->arena, object, key, wf_json_new_int(job->arena, value));
-}
-
-void wf_put_number(const wf_job *job, wf_json *object, const char *key, double value) {
-    wf_json_put(job->arena, object, key, isfinite(value) ? wf_json_new_double(job->arena, value) : wf_json_new(job->arena, WF_JSON_NULL));
-}
-
-wf_json *wf_put_object(const wf_job *job, wf_json *object, const char *key) {
-    return wf_json_put(job->arena, object, key, wf_json_new(job->arena, WF_JSON_OBJECT));
-}
-
-wf_json *wf_put_array(const wf_job *job, wf_json *object, const char *key) {
-    return wf_json_put(job->arena, object, key, wf_json_new(job->arena, WF_JSON_ARRAY));
-}

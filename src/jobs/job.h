@@ -41,10 +41,4 @@ double wf_job_count(wf_options *o, const char *key, double fallback);
 const char *const *wf_job_texts(const wf_job *job, wf_options *o, const char *key, size_t *n);
 /* precision: "fp32" or "bf16" -> whether bf16. */
 bool wf_job_bf16(wf_options *o);
-/* ---- building the result; NULL objects and a full arena are fine (take_result tells) ---- */
-void wf_put_text(const wf_job *job, wf_json *object, const char *key, const char *value);
-void wf_put_int(const wf_job *job, wf_json *object, const char *key, int64_t value);
-void wf_put_number(const wf_job *job, wf_json *object, const char *key, double value); /* not finite: null */
-wf_json *wf_put_object(const wf_job *job, wf_json *object, const char *key);
-wf_json *wf_put_array(const wf_job *job, wf_json *object, const char *key);
 #endif

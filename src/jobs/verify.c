@@ -1,5 +1,6 @@
 /* verify.c - fixtures of published references, run here and compared. */
 #include "jobs/job.h"
+#include "jobs/put.h"
 #include "verify/verify.h"
 
 static const char *const outcomes[] = {[WF_PASSED] = "pass", [WF_FAILED] = "fail", [WF_NOT_SUPPORTED] = "unsupported"};
@@ -11,16 +12,16 @@ typedef struct listing {
 } listing;
 
 static void put_verdict(wf_job *job, wf_json *one, const wf_verdict *v) {
-    wf_put_text(job, one, "name", v->name);
-    wf_put_text(job, one, "outcome", outcomes[v->outcome]);
-    wf_put_int(job, one, "compared", (int64_t)v->compared);
+    wf_put_text(job->arena, one, "name", v->name);
+    wf_put_text(job->arena, one, "outcome", outcomes[v->outcome]);
+    wf_put_int(job->arena, one, "compared", (int64_t)v->compared);
     if (v->worst) {
-        wf_put_text(job, one, "tensor", v->worst);
-        wf_put_number(job, one, "error", v->error);
-        wf_put_number(job, one, "tolerance", v->tolerance);
+        wf_put_text(job->arena, one, "tensor", v->worst);
+        wf_put_number(job->arena, one, "error", v->error);
+        wf_put_number(job->arena, one, "tolerance", v->tolerance);
     }
     if (v->why)
-        wf_put_text(job, one, "why", v->why);
+        wf_put_text(job->arena, one, "why", v->why);
 }
 
 static void add_verdict(void *user, const wf_verdict *v) {
@@ -53,7 +54,7 @@ static weft_status verdict(const wf_job *job, const wf_verify_totals *t, weft_st
 }
 
 static weft_status run_paths(wf_job *job, const char *const *paths, size_t n, wf_verify_totals *sum) {
-    listing l = {job, wf_put_array(job, job->json, "fixtures"), 0};
+    listing l = {job, wf_put_list(job->arena, job->json, "fixtures"), 0};
     weft_status none = WEFT_OK;
     for (size_t i = 0; i < n; i++) {
         wf_verify_totals t = {0};
@@ -80,8 +81,8 @@ weft_status wf_job_verify(wf_job *job) {
     weft_status status = run_paths(job, paths, n, &sum);
     if (sum.passed + sum.failed + sum.unsupported > 0)
         wf_str_printf(&job->text, "%zu passed, %zu failed, %zu unsupported\n", sum.passed, sum.failed, sum.unsupported);
-    wf_put_int(job, job->json, "passed", (int64_t)sum.passed);
-    wf_put_int(job, job->json, "failed", (int64_t)sum.failed);
-    wf_put_int(job, job->json, "unsupported", (int64_t)sum.unsupported);
+    wf_put_int(job->arena, job->json, "passed", (int64_t)sum.passed);
+    wf_put_int(job->arena, job->json, "failed", (int64_t)sum.failed);
+    wf_put_int(job->arena, job->json, "unsupported", (int64_t)sum.unsupported);
     return status;
 }

@@ -57,4 +57,4 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_lstm = {
     .name = "lstm", .about = "c = sigmoid(f) c + sigmoid(i) tanh(g), h = sigmoid(o) tanh(c)", .source = "Hochreiter & Schmidhuber 1997",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "0",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_TORCH_STATES, .check = check, .run = run};

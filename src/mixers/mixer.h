@@ -48,7 +48,8 @@ typedef enum wf_trait {
     WF_STREAMS = 2,        /* step and chunk forms exist (when causal) */
     WF_PADDING_INERT = 4,  /* masked rows do not change the others */
     WF_PERMUTATION = 8,    /* permuting the rows permutes the outputs (when not causal and without positions) */
-    WF_PER_TOKEN = 16      /* every row by itself */
+    WF_PER_TOKEN = 16,     /* every row by itself */
+    WF_TORCH_STATES = 32   /* in files the states are [n, B, ..], as torch's recurrent networks give them */
 } wf_trait;
 
 /* What goes in and out, by name. Unused ports stay NULL; block.c routes them. */
@@ -126,8 +127,8 @@ bool wf_flag(const wf_layer *layer, const char *key);
 const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
-/* The chunk and step forms exist: the row streams, and its options (causal, bidirectional) make it causal. */
-bool wf_layer_streams(const wf_layer *layer);
+bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
+bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
 
 /* ---- the context of one recording ---- */

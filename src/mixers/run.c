@@ -63,17 +63,22 @@ static bool may_share(const wf_tensor *value) {
     return false;
 }
 
+/* A fixed state has the shape that was declared, however the row made it. */
+static wf_tensor *as_declared(const wf_run *run, const wf_layer_state_shape *shape, wf_tensor *value) {
+    int64_t dims[WF_MAX_RANK] = {run->batch};
+    memcpy(dims + 1, shape->dims, (size_t)shape->rank * sizeof *dims);
+    return value->rank == shape->rank + 1 ? value : wf_reshape(run->tape, value, shape->rank + 1, dims);
+}
+
 void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *value) {
     int i = state_index(layer, name);
     if (!wf_state_wanted(run) || i < 0 || !value)
         return;
-    run->state->out[i] = value;
-    if (run->mode != WF_STATE_IN_PLACE)
-        return;
-    if (may_share(value))
+    if (run->mode == WF_STATE_IN_PLACE && may_share(value))
         wf_alias(run->tape, value, run->state->in[i]);
-    else
+    else if (run->mode == WF_STATE_IN_PLACE)
         wf_store_state(run->tape, run->state->in[i], value);
+    run->state->out[i] = as_declared(run, &layer->states[i], value);
 }
 
 wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x) {

@@ -152,6 +152,20 @@ static wf_tensor *gru_wide(fixture *f) { return rnn_case(f, wf_gru, 9, 33, true,
 static wf_tensor *gru_before(fixture *f) { return rnn_case(f, wf_gru, 2, 35, true, false, true); }
 static wf_tensor *gru_before_wide(fixture *f) { return rnn_case(f, wf_gru, 13, 7, true, true, true); }
 
+static wf_tensor *attend(fixture *f, int64_t heads, int64_t groups, wf_attention_spec spec) {
+    spec.scale = 0.7f;
+    if (spec.left == 0)
+        spec.left = spec.right = INT64_MAX;
+    return wf_attention(f->tape, leaf4(f, 2, 9, heads, 5), leaf4(f, 2, 9, groups, 5), leaf4(f, 2, 9, groups, 3), &spec);
+}
+static wf_tensor *attention_plain(fixture *f) { return attend(f, 3, 3, (wf_attention_spec){.causal = true}); }
+static wf_tensor *attention_groups(fixture *f) {
+    return attend(f, 4, 2, (wf_attention_spec){.softcap = 1.5f, .left = 4, .right = 2, .dropout = 0.2f, .sinks = leaf1(f, 4),
+                                               .key_mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 9})});
+}
+static wf_tensor *attention_t5(fixture *f) {
+    return attend(f, 2, 1, (wf_attention_spec){.rel_bias = leaf2(f, 8, 2), .buckets = 8, .max_distance = 20, .bidirectional = true});
+}
 /* Keys and queries above zero, as feature maps make them. */
 static wf_tensor *positive4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return wf_activate(f->tape, leaf4(f, a, b, c, d), WF_ELU1); }
 static wf_tensor *normalise_case(fixture *f) {
@@ -193,10 +207,10 @@ static const op_case cases[] = {
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_alone, 2e-3}, {"selective_scan", scan_case, 4e-3},
     {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
-    {"cross_entropy", entropy_capped, 4e-3},
+    {"cross_entropy", entropy_capped, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3},
 };
 /* Ops whose tests stand beside their kernels or with the states they write. */
-static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "attention", NULL};
+static const char *const elsewhere[] = {"cast", "cache_append", "store_state", NULL};
 
 static void fill(wf_tensor *x, uint32_t stream) {
     wf_rng rng = wf_rng_make(7, stream, 0);

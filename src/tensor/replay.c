@@ -3,10 +3,13 @@
 #include "kernels/gemm/gemm.h"
 #include "tensor/tape.h"
 
+enum { SMALL_FLOPS = 4000000 };
+
 typedef struct replay {
     wf_tape *tape;
     wf_entries *entries;
     const wf_runtime *rt;
+    int threads; /* 1: the caller alone, no barriers */
 } replay;
 
 static void seed_gradient(const wf_entry *entry, const wf_runtime *rt) {
@@ -51,7 +54,7 @@ static void run_piece(const wf_entry *entry, int phase, int piece, wf_worker *wo
 }
 
 static void run_phase(const replay *r, const wf_entry *entry, int phase, atomic_int *claim, wf_worker *worker) {
-    int pieces = entry->pieces[phase], n = wf_pool_threads(r->tape->env->pool);
+    int pieces = entry->pieces[phase], n = r->threads;
     if (entry->kind == WF_RUN && entry->node->op->uneven && pieces > n) {
         for (int piece; (piece = atomic_fetch_add_explicit(claim, 1, memory_order_relaxed)) < pieces;)
             run_piece(entry, phase, piece, worker);
@@ -62,17 +65,22 @@ static void run_phase(const replay *r, const wf_entry *entry, int phase, atomic_
         run_piece(entry, phase, piece, worker);
 }
 
+static void barrier(const replay *r) {
+    if (r->threads > 1)
+        wf_pool_barrier(r->tape->env->pool);
+}
+
 static void run_entry(const replay *r, size_t e, wf_worker *worker) {
     wf_entry *entry = &r->entries->list[e];
     double begin = worker->thread == 0 && r->tape->profile ? wf_seconds() : 0;
     if (entry->kind == WF_RECOMPUTE) {
         if (worker->thread == 0)
             enter_region_again(r->tape, entry->region);
-        wf_pool_barrier(r->tape->env->pool);
+        barrier(r);
     }
     for (int phase = 0; phase < entry->phases; phase++) {
         run_phase(r, entry, phase, &r->tape->claims[entry->claim + (size_t)phase], worker);
-        wf_pool_barrier(r->tape->env->pool);
+        barrier(r);
     }
     if (worker->thread == 0 && r->tape->profile) {
         entry->seconds += wf_seconds() - begin;
@@ -92,10 +100,13 @@ static void replay_region(void *arg, int thread, int n_threads) {
 
 static weft_status run(wf_tape *tape, wf_pass pass, const wf_runtime *rt, weft_error *err) {
     WF_CHECK(tape->planned, err, WEFT_FAILURE, "a tape runs before it is planned");
-    replay r = {.tape = tape, .entries = &tape->passes[pass], .rt = rt};
+    replay r = {.tape = tape, .entries = &tape->passes[pass], .rt = rt, .threads = tape->alone ? 1 : wf_pool_threads(tape->env->pool)};
     for (size_t i = 0; i < tape->n_claims; i++)
         atomic_store_explicit(&tape->claims[i], 0, memory_order_relaxed);
-    wf_pool_run(tape->env->pool, replay_region, &r);
+    if (r.threads == 1)
+        wf_pool_run_alone(replay_region, &r);
+    else
+        wf_pool_run(tape->env->pool, replay_region, &r);
     return WEFT_OK;
 }
 
@@ -129,6 +140,8 @@ weft_status wf_tape_plan(wf_tape *tape, weft_error *err) {
     WF_CHECK(!tape->options.measure, err, WEFT_USAGE, "this tape was made to be measured only");
     WF_TRY(lay_out(tape, false, err));
     wf_plan_resolve_views(tape);
+    /* Below this a step is faster on one core than the barriers of two: decoding with small models. */
+    tape->alone = !tape->options.grad && wf_tape_stats_of(tape).flops_forward < SMALL_FLOPS;
     tape->planned = true;
     return WEFT_OK;
 }

@@ -49,6 +49,7 @@ struct wf_tape {
     uint32_t sites;
     int region, regions; /* open region (-1), number of regions */
     bool planned, profile;
+    bool alone; /* too little work to share: runs on the caller */
     wf_entries passes[2];
     atomic_int *claims; /* next piece per entry and phase */
     size_t n_claims;

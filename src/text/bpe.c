@@ -17,7 +17,7 @@ typedef struct bpe {
     merge *merges;
     uint64_t mask; /* slots - 1 */
     uint32_t unknown;
-    bool fuse_unknown, ignore_merges;
+    bool fuse_unknown, ignore_merges, merges_nothing;
 } bpe;
 
 /* ---- the table of merges ---- */
@@ -101,6 +101,7 @@ static weft_status load_merges(wf_loading *l, const wf_model_source *s, bpe *b) 
     while (slots < s->n_merges * 2)
         slots *= 2;
     b->mask = slots - 1;
+    b->merges_nothing = s->n_merges == 0;
     b->merges = wf_arena_alloc(&l->tok->arena, slots * sizeof *b->merges);
     if (!b->merges)
         return wf_fail_memory(l->err);
@@ -264,8 +265,25 @@ static weft_status merge_at(const bpe *b, wf_encoder *e, int32_t i) {
     return s[i].previous < 0 ? WEFT_OK : rank_pair(b, e, s[i].previous);
 }
 
+/* The byte tokenizer: a whole text is one piece, and needs no list. */
+static weft_status encode_unmerged(const bpe *b, wf_encoder *e, wf_piece piece) {
+    bool unknown = false;
+    uint32_t ids[256];
+    for (size_t i = 0; i < piece.length;) {
+        size_t n = 0;
+        for (; n < sizeof ids / sizeof *ids && i < piece.length; i++)
+            n += symbol_of(b, piece.bytes[i], &unknown, &ids[n]);
+        WF_TRY(wf_ids_push(e->ids, ids, n, e->err));
+    }
+    return WEFT_OK;
+}
+
 static weft_status encode_long(const bpe *b, wf_encoder *e, wf_piece piece) {
     size_t n;
+    if (b->merges_nothing)
+        return encode_unmerged(b, e, piece);
+    WF_CHECK(piece.length <= WF_PIECE_MAX, e->err, WEFT_BAD_INPUT, "a word of %zu bytes; the limit is %d", piece.length,
+             WF_PIECE_MAX);
     WF_TRY(link_symbols(b, e, piece, &n));
     if (n == 0)
         return WEFT_OK;

@@ -124,11 +124,7 @@ static weft_status split_added(wf_encoder *e, const wf_matcher *matcher, wf_piec
 
 /* ---- a text ---- */
 
-static weft_status pretokenize(wf_encoder *e, wf_piece piece) {
-    WF_CHECK(piece.length <= WF_PIECE_MAX, e->err, WEFT_BAD_INPUT, "a text of %zu bytes; the limit is %d", piece.length,
-             WF_PIECE_MAX);
-    return wf_encoder_next(e, -1, piece);
-}
+static weft_status pretokenize(wf_encoder *e, wf_piece piece) { return wf_encoder_next(e, -1, piece); }
 
 static weft_status normalize(wf_encoder *e, wf_piece piece) {
     for (int i = 0, target = 0; i < e->tok->n_normalizers; i++) {
@@ -160,6 +156,7 @@ weft_status wf_encode(wf_encoder *e, const void *text, size_t length, unsigned f
     e->flags = flags;
     e->ids = ids;
     e->err = err;
+    wf_regex_allow(e->regex, length);
     weft_status status = encode_text(e, (wf_piece){text, length, false});
     if (status != WEFT_OK)
         ids->count = before;

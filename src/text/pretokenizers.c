@@ -192,19 +192,34 @@ static size_t bytes_of_letters(const char *text, size_t from, size_t to) {
     return n;
 }
 
-static weft_status split_regex(wf_cut *cut, const wf_regex *regex, const char *text, size_t n) {
-    size_t plain = 0, seen = 0, span[2]; /* `plain` counts in the piece, `seen` in the text */
+/* Cuts at the matches in one stretch of valid UTF-8, which begins at `at` of the piece. `plain`: where what is unmatched so far
+ * begins. */
+static weft_status match_stretch(wf_cut *cut, const wf_regex *regex, wf_bytes text, size_t at, size_t *plain) {
+    size_t span[2];
     bool found;
-    for (;;) {
-        WF_TRY(wf_regex_find(regex, cut->e->regex, text, n, seen, span, &found, cut->e->err));
+    for (size_t seen = 0;; seen = span[1]) {
+        WF_TRY(wf_regex_find(regex, cut->e->regex, (wf_regex_text){text.data, text.length, seen}, span, &found, cut->e->err));
         if (!found)
-            break;
-        size_t before = cut->piece.letters ? bytes_of_letters(text, seen, span[0]) : span[0] - seen;
-        size_t matched = cut->piece.letters ? bytes_of_letters(text, span[0], span[1]) : span[1] - span[0];
-        WF_TRY(wf_cut_feed(cut, plain, plain + before, false));
-        WF_TRY(wf_cut_feed(cut, plain + before, plain + before + matched, true));
-        plain += before + matched;
-        seen = span[1];
+            return WEFT_OK;
+        at += cut->piece.letters ? bytes_of_letters(text.data, seen, span[0]) : span[0] - seen;
+        size_t matched = cut->piece.letters ? bytes_of_letters(text.data, span[0], span[1]) : span[1] - span[0];
+        WF_TRY(wf_cut_feed(cut, *plain, at, false));
+        WF_TRY(wf_cut_feed(cut, at, at + matched, true));
+        *plain = at += matched;
+    }
+}
+
+/* Bytes that are no UTF-8 match nothing and end the stretches that are searched. */
+static weft_status split_regex(wf_cut *cut, const wf_regex *regex, wf_bytes text) {
+    size_t plain = 0, length;
+    for (size_t from = 0, to; from < text.length; from = to) {
+        for (to = from; to < text.length; to += length)
+            if (wf_char_at((const uint8_t *)text.data + to, text.length - to, &length) == WF_NO_CHAR)
+                break;
+        if (from < to)
+            WF_TRY(match_stretch(cut, regex, (wf_bytes){text.data + from, to - from}, from, &plain));
+        else
+            to++;
     }
     WF_TRY(wf_cut_feed(cut, plain, cut->piece.length, false));
     return wf_cut_end(cut);
@@ -226,9 +241,9 @@ static weft_status split_split(const void *options, wf_encoder *e, int stage, wf
     if (!o->regex)
         return split_literal(&cut, piece.letters ? o->letters : o->text, piece.letters ? o->letters_length : o->text_length);
     if (!piece.letters)
-        return split_regex(&cut, o->regex, (const char *)piece.bytes, piece.length);
+        return split_regex(&cut, o->regex, (wf_bytes){(const char *)piece.bytes, piece.length});
     WF_TRY(spell_letters(e, stage, piece));
-    return split_regex(&cut, o->regex, e->stage_text[stage].data, e->stage_text[stage].length);
+    return split_regex(&cut, o->regex, (wf_bytes){e->stage_text[stage].data, e->stage_text[stage].length});
 }
 
 /* ---- the table ---- */

@@ -18,6 +18,7 @@ struct wf_regex_scratch {
     pcre2_general_context *general;
     pcre2_match_context *limits;
     pcre2_match_data *data;
+    uint64_t steps; /* left for this text, see match */
 };
 
 static void *hook_alloc(size_t size, void *mem) { return wf_alloc(mem, size); }
@@ -114,7 +115,7 @@ static weft_status translate(const char *pattern, size_t n, wf_str *out, weft_er
 static weft_status compile(wf_regex *r, const char *pattern, size_t length, weft_error *err) {
     int code;
     size_t at;
-    uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY;
+    uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
     r->general = general_context(r->mem);
     pcre2_compile_context *context = r->general ? pcre2_compile_context_create(r->general) : NULL;
     if (!context)
@@ -174,6 +175,7 @@ weft_status wf_regex_scratch_create(const wf_mem *mem, wf_regex_scratch **out, w
         return wf_fail_memory(err);
     }
     pcre2_set_heap_limit(s->limits, 64 * 1024); /* KiB */
+    wf_regex_allow(s, 0);
     *out = s;
     return WEFT_OK;
 }
@@ -187,17 +189,35 @@ void wf_regex_scratch_free(wf_regex_scratch *s) {
     wf_free(s->mem, s);
 }
 
-weft_status wf_regex_find(const wf_regex *r, wf_regex_scratch *s, const char *text, size_t n, size_t from, size_t span[2],
-                          bool *found, weft_error *err) {
-    /* Every start that is tried costs a step, so a long text without a match needs steps too. */
-    size_t steps = 1000000 + (n - from) * 16;
-    pcre2_set_match_limit(s->limits, steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX);
-    int rc = pcre2_match(r->code, (PCRE2_SPTR)text, n, from, 0, s->data, s->limits);
+void wf_regex_allow(wf_regex_scratch *s, size_t text) { s->steps = 4000000 + 64 * (uint64_t)text; }
+
+/* One search may take few steps for nothing. What needs more is tried again with more, on account of the text's allowance: so a
+ * pattern that is slow everywhere ends soon, and one that is slow once does not fail. */
+static weft_status match(const wf_regex *r, wf_regex_scratch *s, wf_regex_text text, int *rc, weft_error *err) {
+    enum { FREE_STEPS = 512, FACTOR = 16 };
+    for (uint32_t limit = FREE_STEPS;; limit *= FACTOR) {
+        if (limit > FREE_STEPS) {
+            WF_CHECK(limit <= s->steps && limit < UINT32_MAX / FACTOR, err, WEFT_FAILURE,
+                     "a regular expression of the tokenizer needs too many steps on this text");
+            s->steps -= limit;
+        }
+        pcre2_set_match_limit(s->limits, limit);
+        /* A check of the UTF-8 would make every call linear in the text. */
+        *rc = pcre2_match(r->code, (PCRE2_SPTR)text.data, text.length, text.from, PCRE2_NO_UTF_CHECK, s->data, s->limits);
+        if (*rc != PCRE2_ERROR_MATCHLIMIT)
+            return WEFT_OK;
+    }
+}
+
+weft_status wf_regex_find(const wf_regex *r, wf_regex_scratch *s, wf_regex_text text, size_t span[2], bool *found,
+                          weft_error *err) {
+    int rc;
+    WF_TRY(match(r, s, text, &rc, err));
     *found = rc >= 0;
     if (rc == PCRE2_ERROR_NOMEMORY)
         return wf_fail_memory(err);
-    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
-        return wf_fail(err, WEFT_FAILURE, "a regular expression of the tokenizer needs too many steps on this text");
+    WF_CHECK(rc >= 0 || rc == PCRE2_ERROR_NOMATCH, err, WEFT_FAILURE,
+             "a regular expression of the tokenizer needs too much memory on this text");
     if (*found)
         memcpy(span, pcre2_get_ovector_pointer(s->data), 2 * sizeof *span);
     return WEFT_OK;

@@ -15,8 +15,15 @@ weft_status wf_regex_compile(const wf_mem *mem, const char *pattern, size_t leng
 void wf_regex_free(wf_regex *r);
 weft_status wf_regex_scratch_create(const wf_mem *mem, wf_regex_scratch **out, weft_error *err);
 void wf_regex_scratch_free(wf_regex_scratch *s);
-/* The first match that begins at `from` or later; *found tells. WEFT_FAILURE when the pattern backtracks beyond the limit.
+/* Sets how much searching is allowed from here on: enough for a text of so many bytes with any pattern that is not wild. */
+void wf_regex_allow(wf_regex_scratch *s, size_t text);
+/* The first match that begins at text.from or later; *found tells. WEFT_FAILURE when the pattern backtracks beyond what is
+ * allowed.
  * Bytes that are not UTF-8 match nothing. */
-weft_status wf_regex_find(const wf_regex *r, wf_regex_scratch *s, const char *text, size_t n, size_t from, size_t span[2],
-                          bool *found, weft_error *err);
+typedef struct wf_regex_text {
+    const char *data;
+    size_t length, from;
+} wf_regex_text;
+weft_status wf_regex_find(const wf_regex *r, wf_regex_scratch *s, wf_regex_text text, size_t span[2], bool *found,
+                          weft_error *err);
 #endif

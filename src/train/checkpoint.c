@@ -108,12 +108,12 @@ static void remove_leftovers(wf_arena *arena, const char *folder) {
     }
 }
 
-static void prune(wf_arena *arena, const char *folder) {
+static void prune(wf_arena *arena, const char *folder, size_t keep) {
     char **names;
     size_t n;
     if (list_checkpoints(arena, folder, &names, &n, NULL) != WEFT_OK)
         return;
-    for (size_t i = 0; i + KEEP < n; i++) {
+    for (size_t i = 0; i + keep < n; i++) {
         const char *path = wf_path_join(arena, folder, names[i]);
         if (path)
             unlink(path);
@@ -137,7 +137,7 @@ static weft_status save(wf_trainer *t, const wf_model *model, const char *folder
         return wf_fail_memory(err);
     const wf_stored_text meta[] = {{"format", "weft-checkpoint 1"}, {"loop", copy}, {"digests", sums}};
     WF_TRY(write_parts(mem, &all, path, meta, 3, arena, err));
-    prune(arena, folder);
+    prune(arena, folder, KEEP);
     return WEFT_OK;
 }
 
@@ -147,6 +147,14 @@ weft_status wf_checkpoint_save(wf_trainer *t, const wf_model *model, const char 
     weft_status status = save(t, model, folder, loop, &arena, err);
     wf_arena_free(&arena);
     return status;
+}
+
+void wf_checkpoint_clear(const wf_mem *mem, const char *folder) {
+    wf_arena arena;
+    wf_arena_init(&arena, mem, 0);
+    remove_leftovers(&arena, folder);
+    prune(&arena, folder, 0);
+    wf_arena_free(&arena);
 }
 
 /* ---- loading ---- */

@@ -35,8 +35,8 @@ typedef struct wf_data_options {
 wf_data_options wf_data_options_usual(int64_t context); /* 5 % validation, the separator of the tokenizer, seed 0 */
 
 typedef struct wf_data wf_data;
-/* `validation` may be NULL: then the text is split; or `text` is NULL and there is nothing to train on (wf_data_windows is 0). The
- * texts are not needed afterwards, the tokenizer is. */
+/* `validation` may be NULL: then the text is split; or `text` is NULL and there is nothing to train on (wf_data_windows is 0).
+ * The texts are not needed afterwards; the tokenizer and the allocator in `env` are. */
 weft_status wf_data_create(const wf_env *env, const wf_tokenizer *tok, const wf_text *text, const wf_text *validation,
                            const wf_data_options *options, wf_data **out, weft_error *err);
 void wf_data_free(wf_data *data); /* NULL is fine */

@@ -29,7 +29,7 @@ static wf_model *make(world *w, const char *preset) {
     wf_json *template_, *spec;
     wf_model *model;
     assert_int_equal(wf_preset_template(&w->arena, preset, &template_, NULL), WEFT_OK);
-    assert_int_equal(wf_preset_solve(&w->env, &w->arena, template_, 60000, 64, 32, &spec, NULL), WEFT_OK);
+    assert_int_equal(wf_preset_solve(&w->env, &w->arena, template_, &(wf_sizing){60000, 64, 32}, &spec, NULL), WEFT_OK);
     assert_int_equal(wf_model_create(&w->env, spec, &model, NULL), WEFT_OK);
     return model;
 }

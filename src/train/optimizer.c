@@ -34,7 +34,8 @@ static weft_status describe_tensor(wf_optimizer *o, const wf_opt_param *p, wf_op
     t->grad = p->grad;
     t->bf16 = p->bf16;
     t->rank = p->rank;
-    memcpy(t->dims, p->dims, (size_t)p->rank * sizeof *t->dims);
+    for (int i = 0; i < p->rank; i++)
+        t->dims[i] = p->dims[i];
     bool few = !isnan(o->value[WF_OPT_NO_DECAY]) && p->rank < 2;
     t->decay = !few && !p->no_decay;
     t->slots = o->row->slots ? o->row->slots(o->value, t->rank, t->dims, t->count, t->slot) : 0;

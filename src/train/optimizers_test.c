@@ -114,6 +114,8 @@ static void test_threads(void **state) {
         open_bench(&one, wf_optimizers[r], 1, NULL);
         run(&one, 0, 3);
         for (size_t t = 0; t < COUNT_OF(threads); t++) {
+            if (threads[t] > 3 && getenv("WEFT_QUICK"))
+                continue;
             bench many;
             open_bench(&many, wf_optimizers[r], threads[t], NULL);
             run(&many, 0, 3);
@@ -222,6 +224,98 @@ static void test_decay(void **state) {
     close_bench(&b);
 }
 
+/* Decoupled decay shrinks the parameter and leaves the step alone. */
+static void test_decoupled(void **state) {
+    static const char *const names[] = {"adam", "nadam", "radam"};
+    const int64_t dims[] = {2, 3};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        float start[] = {1, -2, 3, 0.5f, -0.25f, 4}, g[] = {0.3f, -1, 2, 0.1f, 0, -3}, moved[2][6];
+        for (int decay = 0; decay < 2; decay++) {
+            wf_env env = {.mem = wf_mem_default, .kernels = &wf_kernels_ref};
+            wf_arena arena;
+            wf_optimizer *o;
+            char text[128];
+            memcpy(moved[decay], start, sizeof start);
+            wf_opt_param param = {.name = "p", .param = moved[decay], .grad = g, .rank = 2, .dims = dims};
+            wf_arena_init(&arena, &env.mem, 0);
+            snprintf(text, sizeof text, "{\"name\":\"%s\",\"lr\":0.1,\"decoupled_weight_decay\":true,\"weight_decay\":%s}",
+                     names[i], decay ? "0.5" : "0");
+            assert_int_equal(wf_optimizer_create(&env, parse(&arena, text), &param, 1, &o, NULL), WEFT_OK);
+            wf_optimizer_step(o, 1, 1);
+            wf_optimizer_free(o);
+            wf_arena_free(&arena);
+        }
+        for (int k = 0; k < 6; k++)
+            assert_float_equal(moved[1][k], moved[0][k] - 0.05f * start[k], 1e-6);
+    }
+}
+
+/* ---- stacks of matrices under Adafactor, by the definition ---- */
+enum { STACK = 2, ROWS = 3, COLUMNS = 4, ELEMENTS = STACK * ROWS * COLUMNS };
+
+typedef struct naive {
+    double p[ELEMENTS], row[STACK][ROWS], column[STACK][COLUMNS];
+} naive;
+
+static double rms(const double *x) {
+    double sum = 0;
+    for (int i = 0; i < ELEMENTS; i++)
+        sum += x[i] * x[i];
+    return sqrt(sum / ELEMENTS);
+}
+
+/* One update of step t with the README's rule: rate lr, decay_rate -0.8, scale_parameter. */
+static void naive_adafactor(naive *s, const float *g, double lr, int t) {
+    double beta = 1 - pow(t, -0.8), u[ELEMENTS], size = rms(s->p);
+    for (int b = 0; b < STACK; b++) {
+        double mean = 0;
+        for (int r = 0; r < ROWS; r++) {
+            double sum = 0;
+            for (int c = 0; c < COLUMNS; c++)
+                sum += pow(g[(b * ROWS + r) * COLUMNS + c], 2) + 1e-30;
+            s->row[b][r] = beta * s->row[b][r] + (1 - beta) * sum / COLUMNS;
+            mean += s->row[b][r] / ROWS;
+        }
+        for (int c = 0; c < COLUMNS; c++) {
+            double sum = 0;
+            for (int r = 0; r < ROWS; r++)
+                sum += pow(g[(b * ROWS + r) * COLUMNS + c], 2) + 1e-30;
+            s->column[b][c] = beta * s->column[b][c] + (1 - beta) * sum / ROWS;
+        }
+        for (int i = 0; i < ROWS * COLUMNS; i++)
+            u[b * ROWS * COLUMNS + i] =
+                g[b * ROWS * COLUMNS + i] / sqrt(s->row[b][i / COLUMNS] / mean * s->column[b][i % COLUMNS]);
+    }
+    double a = lr * (size > 1e-3 ? size : 1e-3), clip = rms(u) > 1 ? rms(u) : 1;
+    for (int i = 0; i < ELEMENTS; i++)
+        s->p[i] -= a / clip * u[i];
+}
+
+static void test_stack_of_matrices(void **state) {
+    wf_env env = {.mem = wf_mem_default, .kernels = &wf_kernels_ref};
+    const int64_t dims[] = {STACK, ROWS, COLUMNS};
+    float p[ELEMENTS], g[ELEMENTS];
+    naive s = {0};
+    wf_optimizer *o;
+    wf_arena arena;
+    wf_arena_init(&arena, &env.mem, 0);
+    fill(p, ELEMENTS, 1, 1, 1);
+    for (int i = 0; i < ELEMENTS; i++)
+        s.p[i] = p[i];
+    wf_opt_param param = {.name = "experts", .param = p, .grad = g, .rank = 3, .dims = dims};
+    wf_json *options = parse(&arena, "{\"name\":\"adafactor\",\"relative_step\":false,\"lr\":0.05}");
+    assert_int_equal(wf_optimizer_create(&env, options, &param, 1, &o, NULL), WEFT_OK);
+    for (int t = 1; t <= 5; t++) {
+        fill(g, ELEMENTS, 2, (uint32_t)t, 0.1f);
+        wf_optimizer_step(o, 1, 1);
+        naive_adafactor(&s, g, 0.05, t);
+        for (int i = 0; i < ELEMENTS; i++)
+            assert_float_equal(p[i], s.p[i], 2e-6);
+    }
+    wf_optimizer_free(o);
+    wf_arena_free(&arena);
+}
+
 /* ---- options ---- */
 static void test_options_round_trip(void **state) {
     for (size_t r = 0; wf_optimizers[r]; r++) {
@@ -321,6 +415,8 @@ int main(void) {
                                        cmocka_unit_test(test_state_count),
                                        cmocka_unit_test(test_grad_scale),
                                        cmocka_unit_test(test_decay),
+                                       cmocka_unit_test(test_decoupled),
+                                       cmocka_unit_test(test_stack_of_matrices),
                                        cmocka_unit_test(test_options_round_trip),
                                        cmocka_unit_test(test_bad_options),
                                        cmocka_unit_test(test_refused_tensor),

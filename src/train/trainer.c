@@ -48,13 +48,15 @@ static void fill_inputs(const inputs *in, const wf_train_batch *b) {
     fill(in->positions, b->positions);
 }
 
-static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, const wf_model_options *o, double smoothing, wf_tensor **loss,
-                               wf_tensor **token_loss, weft_error *err) {
+typedef struct losses { wf_tensor *mean, *token; } losses;
+
+static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, const wf_model_options *o, double smoothing, losses *out,
+                               weft_error *err) {
     wf_model_ports ports = {.ids = in->ids, .mask = in->mask, .positions = in->positions, .segments = in->segments};
     if (!in->ids)
         return wf_fail_memory(err);
     WF_TRY(wf_model_record(m, t, in->ids->dims[0], in->ids->dims[1], o, &ports, err));
-    *loss = wf_model_loss(m, t, ports.hidden, in->targets, in->inverse_count, (float)smoothing, token_loss);
+    out->mean = wf_model_loss(m, t, ports.hidden, in->targets, in->inverse_count, (float)smoothing, &out->token);
     return WEFT_OK;
 }
 
@@ -63,7 +65,9 @@ static wf_tape_options tape_options(const wf_trainer_options *o) { return (wf_ta
 static weft_status record_step(const wf_model *m, const wf_trainer_options *o, wf_tape *tape, inputs *in, wf_tensor **loss, weft_error *err) {
     wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations};
     make_inputs(tape, o->batch, o->rows, o->masks, o->segments, in);
-    WF_TRY(record_loss(m, tape, in, &how, o->smoothing, loss, NULL, err));
+    losses found;
+    WF_TRY(record_loss(m, tape, in, &how, o->smoothing, &found, err));
+    *loss = found.mean;
     wf_root(tape, *loss);
     return WEFT_OK;
 }
@@ -218,8 +222,8 @@ static weft_status accumulate(wf_trainer *t, const wf_train_batch *batches, wf_s
 weft_status wf_trainer_step(wf_trainer *t, const wf_train_batch *batches, wf_step_result *out, weft_error *err) {
     WF_TRY(accumulate(t, batches, out, err));
     out->grad_norm = wf_clip_norm(t->clip, 2.0);
-    WF_CHECK(isfinite(out->loss), err, WEFT_FAILURE, "the loss is not a number at step %lld", (long long)t->steps);
-    WF_CHECK(isfinite(out->grad_norm), err, WEFT_FAILURE, "the gradient is not a number at step %lld", (long long)t->steps);
+    WF_CHECK(isfinite(out->loss), err, WEFT_FAILURE, "the loss is not a number at step %lld", (long long)t->steps + 1);
+    WF_CHECK(isfinite(out->grad_norm), err, WEFT_FAILURE, "the gradient is not a number at step %lld", (long long)t->steps + 1);
     double multiplier = wf_schedule_at(&t->schedule, t->steps), scale = t->options.clip > 0 ? wf_clip_scale(out->grad_norm, t->options.clip) : 1.0;
     out->lr = wf_optimizer_step(t->optimizer, multiplier, scale);
     if (t->fallback)
@@ -338,11 +342,12 @@ struct wf_evaluator {
 };
 
 static weft_status record_evaluator(wf_evaluator *e, int64_t batch, int64_t rows, bool bf16, bool masks, weft_error *err) {
-    wf_tensor *loss;
+    losses loss;
     wf_model_options how = {.dropout = false};
     WF_TRY(wf_tape_create(e->model->env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32}, &e->tape, err));
     make_inputs(e->tape, batch, rows, masks, false, &e->in);
-    WF_TRY(record_loss(e->model, e->tape, &e->in, &how, 0.0, &loss, &e->token_loss, err));
+    WF_TRY(record_loss(e->model, e->tape, &e->in, &how, 0.0, &loss, err));
+    e->token_loss = loss.token;
     wf_keep(e->tape, e->token_loss);
     return wf_tape_plan(e->tape, err);
 }

@@ -151,6 +151,11 @@ static double tolerance_of(const wf_fixture *fx, const char *name) {
     return wf_json_double(wf_json_get(fx->json, "tolerance"), name, is_gradient(name) ? 5e-5 : 1e-5);
 }
 
+static void mark(wf_fixture *fx, const wf_stored_tensor *t) {
+    for (size_t i = 0; i < wf_safetensors_count(fx->expected); i++)
+        fx->compared[i] |= wf_safetensors_at(fx->expected, i) == t;
+}
+
 static weft_status find_expected(wf_fixture *fx, const char *name, int64_t count, const wf_stored_tensor **out, weft_error *err) {
     *out = fx->expected ? wf_safetensors_find(fx->expected, name) : NULL;
     if (!*out)
@@ -158,8 +163,7 @@ static weft_status find_expected(wf_fixture *fx, const char *name, int64_t count
     WF_CHECK((*out)->type >= 0, err, WEFT_UNSUPPORTED, "'%s' is of type %s", name, (*out)->dtype);
     WF_CHECK(wf_stored_count(*out) == count, err, WEFT_MISMATCH, "'%s' has %lld elements instead of %lld", name, (long long)count,
              (long long)wf_stored_count(*out));
-    for (size_t i = 0; i < wf_safetensors_count(fx->expected); i++)
-        fx->compared[i] |= wf_safetensors_at(fx->expected, i) == *out;
+    mark(fx, *out);
     return WEFT_OK;
 }
 

@@ -52,4 +52,6 @@ weft_status wf_fixture_all_compared(const wf_fixture *fx, weft_error *err);
 /* The kinds: each runs an open fixture. WEFT_UNSUPPORTED says what is not built; other errors are failures of the fixture. */
 weft_status wf_verify_mixer(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_model(wf_fixture *fx, weft_error *err);
+weft_status wf_verify_train(wf_fixture *fx, weft_error *err);
+weft_status wf_verify_dynamics(wf_fixture *fx, weft_error *err);
 #endif

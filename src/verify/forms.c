@@ -72,7 +72,7 @@ static void record_states(piece *p) {
             if (p->state.in[i])
                 wf_bind(p->state.in[i], p->buffers[i]);
         } else if (before) {
-            p->state.in[i] = wf_input_grad(p->tape, "state", before->rank, before->dims);
+            p->state.in[i] = wf_input_grad(p->tape, "state", state_dims(p, i, wf_dim(before, 1), dims), dims);
         } else if (!p->before && p->io->state_in[i]) {
             p->state.in[i] = wf_input_grad(p->tape, "state", state_dims(p, i, 0, dims), dims);
         }

@@ -94,6 +94,23 @@ static weft_status read_bytes(mixer_run *m, const wf_stored_tensor *t, int64_t r
     return WEFT_OK;
 }
 
+/* [a,b,rest] -> [b,a,rest]. */
+static weft_status swap_first(mixer_run *m, const float **values, int64_t a, int64_t b, int64_t count) {
+    float *swapped = wf_arena_alloc(&m->fx->arena, (size_t)count * sizeof *swapped);
+    size_t rest = (size_t)(count / (a * b));
+    if (!swapped)
+        return wf_fail_memory(m->err);
+    for (int64_t i = 0; i < a; i++)
+        for (int64_t j = 0; j < b; j++)
+            memcpy(swapped + (size_t)(j * a + i) * rest, *values + (size_t)(i * b + j) * rest, rest * sizeof *swapped);
+    *values = swapped;
+    return WEFT_OK;
+}
+
+static bool torch_layout(const mixer_run *m, int state) {
+    return (m->layer->row->traits & WF_TORCH_STATES) && m->layer->states[state].rank > 0;
+}
+
 /* A state that comes in: "position" is how many tokens were seen before, the others are the row's own. */
 static weft_status read_state(mixer_run *m, const wf_stored_tensor *t, const char *name) {
     int64_t *position;
@@ -108,7 +125,8 @@ static weft_status read_state(mixer_run *m, const wf_stored_tensor *t, const cha
     for (int d = 0; d < m->layer->states[i].rank; d++)
         count *= m->layer->states[i].dims[d];
     WF_CHECK(wf_stored_count(t) == count, m->err, WEFT_BAD_INPUT, "'%s' has another shape than expected", t->name);
-    return read_floats(m, t, &m->io.state_in[i]);
+    WF_TRY(read_floats(m, t, &m->io.state_in[i]));
+    return torch_layout(m, i) ? swap_first(m, &m->io.state_in[i], m->layer->states[i].dims[0], m->io.batch, count) : WEFT_OK;
 }
 
 static weft_status read_input(mixer_run *m, const wf_stored_tensor *t) {
@@ -165,7 +183,10 @@ static weft_status compare_states(mixer_run *m, const wf_form_io *io, const char
         char *name = wf_arena_printf(&m->fx->arena, "state.out.%s", m->layer->row->states[i].name);
         if (!name)
             return wf_fail_memory(m->err);
-        WF_TRY(compare(m, name, form, io->state_out[i], io->state_count[i]));
+        const float *got = io->state_out[i];
+        if (got && torch_layout(m, i))
+            WF_TRY(swap_first(m, &got, io->batch, m->layer->states[i].dims[0], io->state_count[i]));
+        WF_TRY(compare(m, name, form, got, io->state_count[i]));
     }
     return WEFT_OK;
 }

@@ -13,9 +13,14 @@ typedef struct kind_row {
 static const char *const mixer_fields[] = {"mixer", NULL};
 static const char *const model_fields[] = {"architecture", "family", "compare_where", "valid_mask", "prefix_invariant", NULL};
 
+static const char *const train_fields[] = {"architecture", "family", "train", "adapter", NULL};
+static const char *const dynamics_fields[] = {"dynamics", "steps", NULL};
+
 static const kind_row kinds[] = {
     {"mixer", mixer_fields, wf_verify_mixer},
     {"model", model_fields, wf_verify_model},
+    {"train", train_fields, wf_verify_train},
+    {"dynamics", dynamics_fields, wf_verify_dynamics},
 };
 
 static const kind_row *find_kind(const char *name) {

@@ -25,8 +25,14 @@ typedef struct wf_gemm_operands {
     float beta;
 } wf_gemm_operands;
 
-/* The tile size this backend likes for a shape; gemm.c evens it out over the shape. */
-void wf_gemm_backend_tile(const wf_gemm *g, int64_t *m, int64_t *n);
+/* What gemm.c needs to choose tiles: a tile of m rows and n columns takes time m*n*(1 + row_cost/m + column_cost/n), where
+ * row_cost is what preparing B costs for each of its columns and column_cost what preparing A costs for each of its rows. */
+typedef struct wf_gemm_tiling {
+    int row_step, column_step; /* sizes are multiples of these, or the whole shape */
+    double row_cost, column_cost;
+} wf_gemm_tiling;
+
+wf_gemm_tiling wf_gemm_backend_tiling(const wf_gemm *g);
 weft_status wf_gemm_backend_open(const wf_env *env, wf_gemm_plan *plan, weft_error *err);
 void wf_gemm_backend_close(const wf_env *env, wf_gemm_plan *plan);
 size_t wf_gemm_backend_scratch(const wf_gemm_plan *plan);

@@ -1,13 +1,39 @@
 /* gemm.c - plans and tiles: the part of the matrix product that is the same for every backend. */
+#include <math.h>
 #include "kernels/gemm/backend.h"
+
+/* Bounds of a tile's sides, and the fixed price of one call in multiply-adds (a few microseconds). */
+enum { SMALLEST = 32, LARGEST = 768, CALL = 200000 };
 
 static int64_t pieces(int64_t total, int64_t size) { return (total + size - 1) / size; }
 
-/* Splits `total` into equal pieces of about `size`, in multiples of `step`: no thin last tile. */
-static int64_t even(int64_t total, int64_t size, int64_t step) {
-    int64_t count = pieces(total, size), each = pieces(total, count);
-    each = pieces(each, step) * step;
+/* Splits `total` into `count` equal pieces, rounded up to multiples of `step`: no thin last tile. */
+static int64_t even(int64_t total, int64_t count, int64_t step) {
+    int64_t each = pieces(pieces(total, count), step) * step;
     return each < total ? each : total;
+}
+
+/* Time of a tiling on `threads` threads that each take the next tile, in units of the whole product on one. */
+static double makespan(const wf_gemm *g, const wf_gemm_tiling *law, int64_t m, int64_t n, int64_t threads) {
+    int64_t tiles = pieces(g->m, m) * pieces(g->n, n);
+    double one = (double)m * (double)n * (1 + law->row_cost / (double)m + law->column_cost / (double)n) + CALL / (double)g->k;
+    return (double)pieces(tiles, threads) * one / ((double)g->m * (double)g->n);
+}
+
+/* The tiling that does best on 2 threads and on 8: a fixed question, so the answer depends on the shape only. */
+static void choose_tile(const wf_gemm *g, wf_gemm_plan *plan) {
+    wf_gemm_tiling law = wf_gemm_backend_tiling(g);
+    double best = INFINITY;
+    for (int64_t rows = pieces(g->m, LARGEST); rows <= pieces(g->m, SMALLEST); rows += 1 + rows / 16)
+        for (int64_t columns = pieces(g->n, LARGEST); columns <= pieces(g->n, SMALLEST); columns += 1 + columns / 16) {
+            int64_t m = even(g->m, rows, law.row_step), n = even(g->n, columns, law.column_step);
+            double cost = 2 * 2 * makespan(g, &law, m, n, 2) + 8 * makespan(g, &law, m, n, 8);
+            if (cost < best) {
+                best = cost;
+                plan->tile_m = m;
+                plan->tile_n = n;
+            }
+        }
 }
 
 static weft_status check(const wf_gemm *g, weft_error *err) {
@@ -34,9 +60,7 @@ weft_status wf_gemm_plan_create(const wf_env *env, const wf_gemm *g, wf_gemm_pla
         return wf_fail_memory(err);
     plan->g = full;
     plan->kernels = env->kernels ? env->kernels : &wf_kernels_ref;
-    wf_gemm_backend_tile(&full, &plan->tile_m, &plan->tile_n);
-    plan->tile_m = even(full.m, plan->tile_m, 4);
-    plan->tile_n = even(full.n, plan->tile_n, 16);
+    choose_tile(&full, plan);
     plan->rows = (int)pieces(full.m, plan->tile_m);
     plan->columns = (int)pieces(full.n, plan->tile_n);
     weft_status status = wf_gemm_backend_open(env, plan, err);

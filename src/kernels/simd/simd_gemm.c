@@ -9,7 +9,7 @@ enum { ROWS = 6, VECTORS = 2 }; /* 12 of 16 */
 #else
 enum { ROWS = 4, VECTORS = 2 };
 #endif
-enum { COLUMNS = VECTORS * WF_VL };
+enum { COLUMNS = VECTORS * WF_VL, AHEAD = 6 };
 
 typedef struct block {
     float *c;
@@ -19,37 +19,63 @@ typedef struct block {
     bool add;
 } block;
 
+static __attribute__((noinline)) void store_edge(const block *t, const float *edge, int rows) {
+    for (int i = 0; i < rows; i++) {
+        float *out = t->c + i * t->ldc;
+        WF_ROW(j, m, t->n, vf sum = vtake(edge + i * COLUMNS + j, m);
+               vput(out + j, t->add ? vtake(out + j, m) + sum : sum, m););
+    }
+}
+
 WF_INLINE void store_block(const block *t, vf sum[ROWS][VECTORS], const int rows) {
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < VECTORS && v * WF_VL < t->n; v++) {
-            int64_t m = t->n - v * WF_VL < WF_VL ? t->n - v * WF_VL : WF_VL;
+    if (t->n >= COLUMNS) { /* apart, so that the sums never leave the registers */
+        WF_UNROLL
+        for (int i = 0; i < rows; i++)
+            WF_UNROLL
+        for (int v = 0; v < VECTORS; v++) {
             float *out = t->c + i * t->ldc + v * WF_VL;
-            vput(out, t->add ? vtake(out, m) + sum[i][v] : sum[i][v], m);
+            vf_store(out, t->add ? vf_load(out) + sum[i][v] : sum[i][v]);
         }
+        return;
+    }
+    float edge[ROWS * COLUMNS];
+    WF_UNROLL
+    for (int i = 0; i < rows; i++)
+        WF_UNROLL
+    for (int v = 0; v < VECTORS; v++)
+        vf_store(edge + i * COLUMNS + v * WF_VL, sum[i][v]);
+    store_edge(t, edge, rows);
 }
 
 /* rows x COLUMNS of the block; `rows` is a constant, and row and step are where a is a panel. Rows are addressed three to a
  * pointer: base, base + row and base + 2 row are one addressing mode each. */
 WF_INLINE void multiply(const block *t, const int rows, int64_t row, int64_t step) {
     vf sum[ROWS][VECTORS];
+    WF_UNROLL
     for (int i = 0; i < rows; i++) {
         __builtin_prefetch(t->c + i * t->ldc, 1); /* the block is written at the end: fetch it meanwhile */
         __builtin_prefetch(t->c + i * t->ldc + COLUMNS - 1, 1);
+        WF_UNROLL
         for (int v = 0; v < VECTORS; v++)
             sum[i][v] = vf_set(0.0f);
     }
     const float *base[(ROWS + 2) / 3], *b = t->b;
+    WF_UNROLL
     for (int i = 0; i < rows; i += 3)
         base[i / 3] = t->a + i * row;
     for (int64_t p = 0; p < t->k; p++, b += WF_GEMM_COLUMNS) {
         vf x[VECTORS];
+        WF_UNROLL
         for (int v = 0; v < VECTORS; v++)
             x[v] = vf_load(b + v * WF_VL);
+        WF_UNROLL
         for (int i = 0; i < rows; i++) {
             vf y = vf_set(base[i / 3][i % 3 * row]);
+            WF_UNROLL
             for (int v = 0; v < VECTORS; v++)
                 sum[i][v] = vf_fma(y, x[v], sum[i][v]);
         }
+        WF_UNROLL
         for (int i = 0; i < rows; i += 3)
             base[i / 3] += step;
     }
@@ -114,8 +140,13 @@ WF_INLINE void pack_row(float *out, const void *src, bool bf16, int64_t at, int6
 
 /* Steps outermost: a row of the source is read from end to end. */
 WF_INLINE void pack_rows(float *panels, const void *src, bool bf16, int64_t ld, int64_t lines, int64_t k, int64_t width) {
+    const char *ahead = (const char *)src;
+    int64_t size = bf16 ? 2 : 4;
     for (int64_t p = 0; p < k; p++) {
         int64_t i = 0;
+        if (p + AHEAD < k) /* rows far apart are not foreseen by the processor */
+            for (int64_t j = 0; j < lines * size; j += 64)
+                __builtin_prefetch(ahead + (p + AHEAD) * ld * size + j);
         for (; i + width <= lines; i += width)
             pack_row(panels + i * k + p * width, src, bf16, p * ld + i, width, width);
         if (i < lines)

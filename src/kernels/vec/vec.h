@@ -23,6 +23,13 @@ typedef int32_t vi __attribute__((vector_size(4 * WF_VL)));
 typedef uint32_t vu __attribute__((vector_size(4 * WF_VL)));
 typedef uint16_t vs __attribute__((vector_size(2 * WF_VL))); /* bf16 */
 
+/* In front of a short loop over registers that must not stay a loop. */
+#if defined(__clang__)
+#define WF_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define WF_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #define WF_INLINE static inline __attribute__((always_inline, unused))
 
 WF_INLINE vf vf_load(const float *p) {

@@ -48,7 +48,8 @@ static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
         .batch = a->b, .heads = a->h, .kv_heads = a->g, .t = a->t, .s = a->s, .key_dim = a->k, .value_dim = a->v, .type = node->in[Q]->type,
         .q = data_of(node, Q), .k = data_of(node, K), .v = data_of(node, V), .o = node->out[O]->data, .lse = node->out[LSE]->data,
         .q_stride = strides_of(a->t, a->h, a->k), .k_stride = strides_of(a->s, a->g, a->k), .v_stride = strides_of(a->s, a->g, a->v),
-        .o_stride = strides_of(a->t, a->h, a->v), .scale = s->scale, .softcap = s->softcap, .causal = s->causal, .left = s->left, .right = s->right,
+        .o_stride = strides_of(a->t, a->h, a->v), .do_stride = strides_of(a->t, a->h, a->v),
+        .dq_stride = strides_of(a->t, a->h, a->k), .scale = s->scale, .softcap = s->softcap, .causal = s->causal, .left = s->left, .right = s->right,
         .start = s->offset_from_start ? w->rt->start : NULL, .kv_len = s->cached ? a->kv_len : NULL, .ring = s->ring ? a->s : 0,
         .prefix = data_of(node, PREFIX), .q_segments = data_of(node, Q_SEGMENTS), .k_segments = data_of(node, K_SEGMENTS),
         .key_mask = data_of(node, MASK), .slopes = s->slopes, .sinks = data_of(node, SINKS), .distances = a->distances, .distance_zero = a->zero,
@@ -108,10 +109,8 @@ static void one_head(const wf_node *node, int piece, wf_worker *w) {
     args.dq = dq ? dq : work_at(node, a->at_dq);
     args.dk = dk ? dk : work_at(node, a->at_dk);
     args.dv = dv ? dv : work_at(node, a->at_dv);
-    if (has_table(node)) {
+    if (has_table(node))
         args.d_distance_bias = work_at(node, a->at_dbias);
-        memset(args.d_distance_bias + (b * a->h + h) * a->distances, 0, (size_t)a->distances * sizeof(float));
-    }
     if (node->in[SINKS])
         args.d_sinks = work_at(node, a->at_dsinks);
     w->k->attention_back(&args, b, h, w->scratch);
@@ -242,7 +241,8 @@ static void plan_work(wf_node *node, attention *a) {
     a->at_dbias = reserve(&total, a->b * a->h * a->distances);
     a->at_dsinks = reserve(&total, a->b * a->h);
     node->work[WF_BACKWARD] = total;
-    wf_attention_args args = {.batch = a->b, .heads = a->h, .kv_heads = a->g, .t = a->t, .s = a->s, .key_dim = a->k, .value_dim = a->v, .type = node->in[Q]->type};
+    wf_attention_args args = {.batch = a->b, .heads = a->h, .kv_heads = a->g, .t = a->t, .s = a->s, .key_dim = a->k, .value_dim = a->v, .type = node->in[Q]->type,
+                             .distances = a->distances};
     size_t sum = (size_t)(a->k > a->v ? a->k : a->v) * sizeof(float);
     for (int back = 0; back < 2; back++) {
         size_t need = wf_attention_scratch(&args, back);

@@ -1,6 +1,7 @@
 /* factored.c - see factored.h. Sums are fp64; the factors are kept in fp32. */
 #include "train/optimizers/factored.h"
 #include <string.h>
+#include "kernels/kernels.h"
 
 enum { ROW_BLOCKS = 32, COLUMN_BLOCK = 1024, CHUNK = 256 };
 
@@ -73,14 +74,11 @@ size_t wf_factored_scratch(const wf_optimizer *o, const wf_opt_tensor *t) {
 }
 
 /* ---- phase 0 ---- */
-static double squares_of_row(const wf_factored *f, const float *g, float scale, int64_t n, double *restrict column) {
-    double sum = 0;
+static void add_squares(const wf_factored *f, const float *restrict g, float scale, int64_t n, double *restrict column) {
     for (int64_t i = 0; i < n; i++) {
-        double x = (double)(g[i] * scale), square = x * x + f->add;
-        column[i] += square;
-        sum += square;
+        double x = (double)g[i] * (double)scale;
+        column[i] += x * x + f->add;
     }
-    return sum;
 }
 
 static void gather_matrix(const wf_factored *f, const wf_optimizer *o, const wf_opt_tensor *t, int64_t piece) {
@@ -88,19 +86,17 @@ static void gather_matrix(const wf_factored *f, const wf_optimizer *o, const wf_
     scratch x = scratch_of(t);
     int64_t matrix = piece / s.blocks, from = (piece % s.blocks) * s.block_rows,
             to = from + s.block_rows < s.rows ? from + s.block_rows : s.rows;
-    double *column = x.column + piece * s.columns;
+    double *column = x.column + piece * s.columns, scale = (double)o->grad_scale;
     memset(column, 0, (size_t)s.columns * sizeof *column);
     float *row = t->state[WF_FACTORED_ROW] + matrix * s.rows;
     for (int64_t r = from; r < to; r++) {
-        int64_t at = (matrix * s.rows + r) * s.columns;
-        double sum = squares_of_row(f, t->grad + at, o->grad_scale, s.columns, column);
-        row[r] = (float)((1 - f->take) * row[r] + f->take * sum / (double)s.columns);
+        const float *g = t->grad + (matrix * s.rows + r) * s.columns;
+        add_squares(f, g, o->grad_scale, s.columns, column);
+        double mean = o->env->kernels->sum_squares(g, s.columns) * scale * scale / (double)s.columns + f->add;
+        row[r] = (float)((1 - f->take) * row[r] + f->take * mean);
     }
-    int64_t first = (matrix * s.rows + from) * s.columns, n = (to - from) * s.columns;
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += (double)t->param[first + i] * t->param[first + i];
-    x.param[piece] = sum;
+    int64_t first = (matrix * s.rows + from) * s.columns;
+    x.param[piece] = o->env->kernels->sum_squares(t->param + first, (to - from) * s.columns);
 }
 
 /* u = g/sqrt(v), v not below the floor */
@@ -155,12 +151,12 @@ static void factors(const wf_factored *f, const wf_opt_tensor *t, int64_t piece)
 /* ---- phases 2 and 3 ---- */
 /* Directions of elements c..c+n-1 of one row: g/sqrt(row/mean * column), `column` being 1/sqrt(column) here. The two roots are
  * taken apart, because their product may be far below the least float where a gradient is zero. */
-static void directions(const wf_factored *f, const float *g, float scale, double row, const double *column, int64_t n,
-                       double *restrict u) {
+static void directions(const wf_factored *f, const float *g, float scale, double row, const double *restrict column, int64_t n,
+                       float *restrict u) {
     double by_row = 1 / sqrt(row), limit = f->square_floor > 0 ? 1 / sqrt(f->square_floor) : INFINITY;
     for (int64_t i = 0; i < n; i++) {
         double factor = by_row * column[i];
-        u[i] = (double)(g[i] * scale) * (factor < limit ? factor : limit);
+        u[i] = (float)((double)(g[i] * scale) * (factor < limit ? factor : limit));
     }
 }
 
@@ -191,7 +187,7 @@ static step step_of(const wf_factored *f, const wf_opt_tensor *t) {
     return s;
 }
 
-static void apply(const step *s, const wf_opt_tensor *t, int64_t first, int64_t n, const double *u) {
+static void apply(const step *s, const wf_opt_tensor *t, int64_t first, int64_t n, const float *u) {
     float *p = t->param + first, *m = t->state[WF_FACTORED_MOMENTUM] ? t->state[WF_FACTORED_MOMENTUM] + first : NULL;
     for (int64_t i = 0; i < n; i++) {
         double move = u[i] * s->rate;
@@ -209,15 +205,16 @@ static void sweep_matrix(const wf_factored *f, const wf_optimizer *o, const wf_o
             to = from + s.block_rows < s.rows ? from + s.block_rows : s.rows;
     const float *row = t->state[WF_FACTORED_ROW] + matrix * s.rows;
     const double *column = x.column + matrix * s.blocks * s.columns;
-    double sum = 0, u[CHUNK];
+    double sum = 0;
+    float u[CHUNK];
     for (int64_t r = from; r < to; r++)
         for (int64_t c = 0; c < s.columns; c += CHUNK) {
             int64_t n = s.columns - c < CHUNK ? s.columns - c : CHUNK, at = (matrix * s.rows + r) * s.columns + c;
             directions(f, t->grad + at, o->grad_scale, row[r] / x.row_mean[matrix], column + c, n, u);
             if (last)
                 apply(last, t, at, n, u);
-            for (int64_t i = 0; !last && i < n; i++)
-                sum += u[i] * u[i];
+            else
+                sum += o->env->kernels->sum_squares(u, n);
         }
     if (!last)
         x.direction[piece] = sum;
@@ -228,11 +225,11 @@ static void sweep_matrix(const wf_factored *f, const wf_optimizer *o, const wf_o
 static void apply_plain(const wf_factored *f, const wf_optimizer *o, const wf_opt_tensor *t, int64_t piece, const step *last) {
     int64_t first = piece * WF_OPT_PIECE, end = first + WF_OPT_PIECE < t->count ? first + WF_OPT_PIECE : t->count;
     const float *v = t->state[WF_FACTORED_PLAIN];
-    double u[CHUNK];
+    float u[CHUNK];
     for (int64_t at = first; at < end; at += CHUNK) {
         int64_t n = end - at < CHUNK ? end - at : CHUNK;
         for (int64_t i = 0; i < n; i++)
-            u[i] = plain_direction(f, (double)(t->grad[at + i] * o->grad_scale), v[at + i]);
+            u[i] = (float)plain_direction(f, (double)(t->grad[at + i] * o->grad_scale), v[at + i]);
         apply(last, t, at, n, u);
     }
     wf_opt_round(o, t, first, end - first);

@@ -1,8 +1,10 @@
 /* lamb.c - LAMB (You et al. 2020): u = mhat/(sqrt(vhat)+eps) + wd*p; p -= lr*(norm(p)/norm(u), 1 when either is 0)*u, norms per
  * tensor. Phase 0 moves the averages and sums the squares of p and u per piece, phase 1 adds those in order and moves p. */
+#include "kernels/kernels.h"
 #include "train/optimizer.h"
 
 enum { BETA1 = WF_OPT_OWN, BETA2, EPS };
+enum { CHUNK = 512 };
 
 static const wf_option keys[] = {WF_OPTION_LR(1e-3),
                                  WF_OPTION_BETAS(BETA1, 0.9, 0.999),
@@ -46,16 +48,18 @@ static void gather(const wf_optimizer *o, const wf_opt_tensor *t, int64_t first,
     float b1 = (float)o->value[BETA1], a1 = (float)(1 - o->value[BETA1]), b2 = (float)o->value[BETA2],
           a2 = (float)(1 - o->value[BETA2]);
     direction d = direction_of(o, t);
-    sums s = {0, 0};
-    for (int64_t i = 0; i < n; i++) {
-        float gi = g[i] * o->grad_scale;
-        m[i] = b1 * m[i] + a1 * gi;
-        v[i] = b2 * v[i] + a2 * gi * gi;
-        double u = direction_at(&d, p[i], m[i], v[i]);
-        s.param += (double)p[i] * p[i];
-        s.direction += u * u;
+    *out = (sums){o->env->kernels->sum_squares(p, n), 0};
+    float u[CHUNK];
+    for (int64_t from = 0; from < n; from += CHUNK) {
+        int64_t length = n - from < CHUNK ? n - from : CHUNK;
+        for (int64_t i = 0; i < length; i++) {
+            float gi = g[from + i] * o->grad_scale;
+            m[from + i] = b1 * m[from + i] + a1 * gi;
+            v[from + i] = b2 * v[from + i] + a2 * gi * gi;
+            u[i] = direction_at(&d, p[from + i], m[from + i], v[from + i]);
+        }
+        out->direction += o->env->kernels->sum_squares(u, length);
     }
-    *out = s;
 }
 
 static double trust(const wf_opt_tensor *t) {

@@ -1,0 +1,290 @@
+/* gemm_onednn.c - matrix products by oneDNN (version 2), one thread per call. Its thread runtime is told so in
+ * wf_gemm_thread_init; with more threads it would split a tile, and for some shapes the sums, by their number.
+ *
+ * Three ways, by what each is best at (single thread, tiles of the shapes of a transformer):
+ *   PRIMITIVE  both operands contiguous along k (a linear layer's forward): the batch-reduce matmul, which wants dense
+ * operands, so the tile is computed in scratch and copied out; GEMM       everything else: dnnl_sgemm, or its bf16 sister where
+ * the processor multiplies bf16; BLOCKS     our own kernels: bf16 where it does not, which oneDNN would emulate slowly. */
+#define _GNU_SOURCE /* RTLD_DEFAULT */
+#include <dlfcn.h>
+#include <dnnl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include "kernels/gemm/blocks.h"
+
+enum { BUNDLES = 64, KINDS = 4, ROW_REST = 1, COLUMN_REST = 2 };
+
+typedef dnnl_status_t (*bf16_gemm)(char ta, char tb, dnnl_dim_t m, dnnl_dim_t n, dnnl_dim_t k, float alpha, const uint16_t *a,
+                                   dnnl_dim_t lda, const uint16_t *b, dnnl_dim_t ldb, float beta, float *c, dnnl_dim_t ldc);
+typedef void (*set_threads)(int threads);
+typedef int (*get_threads)(void);
+
+/* ---- the library as a whole ---- */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static dnnl_engine_t engine;
+static bf16_gemm gemm_bf16; /* exported but not declared; NULL when absent or when the processor lacks bf16 */
+static set_threads omp_set;
+static get_threads omp_get;
+static char backend_name[48] = "oneDNN";
+
+/* Their API takes no const pointers. */
+static void *unconst(const void *p) {
+    union {
+        const void *in;
+        void *out;
+    } u = {p};
+    return u.out;
+}
+
+/* dlsym returns an object pointer; C has no cast from it to a function pointer. */
+static void find(const char *name, void *out) {
+    void *symbol = dlsym(RTLD_DEFAULT, name);
+    memcpy(out, &symbol, sizeof symbol);
+}
+
+static void start(void) {
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(backend_name, sizeof backend_name, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+    find("omp_set_num_threads", &omp_set);
+    find("omp_get_max_threads", &omp_get);
+    if ((dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16)
+        find("dnnl_gemm_bf16bf16f32", &gemm_bf16);
+    if (dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success)
+        engine = NULL;
+}
+
+const char *wf_gemm_backend(void) {
+    pthread_once(&once, start);
+    return backend_name;
+}
+
+static _Thread_local bool alone;
+
+void wf_gemm_thread_init(void) {
+    pthread_once(&once, start);
+    if (omp_set)
+        omp_set(1);
+    alone = true;
+}
+
+/* ---- primitives ---- */
+
+/* What one execution needs. Two threads never share one. */
+typedef struct bundle {
+    dnnl_stream_t stream;
+    dnnl_memory_t a, b, c, scratch;
+} bundle;
+
+/* One size of tile: the full one, or that of the last row, the last column, the corner. */
+typedef struct size_kind {
+    dnnl_primitive_t primitive;
+    dnnl_memory_desc_t a, b, c, scratch;
+    size_t scratch_size;
+    _Atomic(bundle *) idle[BUNDLES]; /* taken for a tile and put back: as many as there were ever tiles at once */
+} size_kind;
+
+typedef struct onednn {
+    enum { GEMM, PRIMITIVE, BLOCKS } way;
+    wf_mem mem;
+    size_t scratch_size;
+    size_kind kinds[KINDS];
+} onednn;
+
+static void bundle_free(const wf_mem *mem, bundle *b) {
+    if (!b)
+        return;
+    dnnl_memory_destroy(b->scratch);
+    dnnl_memory_destroy(b->c);
+    dnnl_memory_destroy(b->b);
+    dnnl_memory_destroy(b->a);
+    dnnl_stream_destroy(b->stream);
+    wf_free(mem, b);
+}
+
+static bundle *bundle_new(const wf_mem *mem, const size_kind *k) {
+    bundle *b = wf_calloc(mem, 1, sizeof *b);
+    if (!b)
+        return NULL;
+    bool ok = dnnl_stream_create(&b->stream, engine, dnnl_stream_default_flags) == dnnl_success &&
+              dnnl_memory_create(&b->a, &k->a, engine, DNNL_MEMORY_NONE) == dnnl_success &&
+              dnnl_memory_create(&b->b, &k->b, engine, DNNL_MEMORY_NONE) == dnnl_success &&
+              dnnl_memory_create(&b->c, &k->c, engine, DNNL_MEMORY_NONE) == dnnl_success &&
+              (!k->scratch_size || dnnl_memory_create(&b->scratch, &k->scratch, engine, DNNL_MEMORY_NONE) == dnnl_success);
+    if (ok)
+        return b;
+    bundle_free(mem, b);
+    return NULL;
+}
+
+static bundle *bundle_take(const wf_mem *mem, size_kind *k) {
+    for (int i = 0; i < BUNDLES; i++)
+        if (atomic_load_explicit(&k->idle[i], memory_order_relaxed)) {
+            bundle *b = atomic_exchange(&k->idle[i], NULL);
+            if (b)
+                return b;
+        }
+    return bundle_new(mem, k);
+}
+
+static void bundle_put(const wf_mem *mem, size_kind *k, bundle *b) {
+    for (int i = 0; i < BUNDLES; i++) {
+        bundle *none = NULL;
+        if (atomic_compare_exchange_strong(&k->idle[i], &none, b))
+            return;
+    }
+    bundle_free(mem, b);
+}
+
+/* A dense matmul of m rows and n columns with B transposed, fp32 sums out. The threads of the library are one also while it is
+ * created: they decide the blocking. */
+static bool make_primitive(const wf_gemm *g, int64_t m, int64_t n, size_kind *k) {
+    dnnl_data_type_t type = g->a_type == WF_BF16 ? dnnl_bf16 : dnnl_f32;
+    const dnnl_dims_t a = {m, g->k}, a_strides = {g->k, 1}, b = {g->k, n}, b_strides = {1, g->k}, c = {m, n},
+                      c_strides = {n, 1};
+    dnnl_matmul_desc_t desc;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_primitive_desc_t made = NULL;
+    bool ok = dnnl_memory_desc_init_by_strides(&k->a, 2, a, type, a_strides) == dnnl_success &&
+              dnnl_memory_desc_init_by_strides(&k->b, 2, b, type, b_strides) == dnnl_success &&
+              dnnl_memory_desc_init_by_strides(&k->c, 2, c, dnnl_f32, c_strides) == dnnl_success &&
+              dnnl_matmul_desc_init(&desc, &k->a, &k->b, NULL, &k->c) == dnnl_success &&
+              dnnl_primitive_attr_create(&attr) == dnnl_success &&
+              dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user) == dnnl_success &&
+              dnnl_primitive_desc_create(&made, &desc, attr, engine, NULL) == dnnl_success &&
+              dnnl_primitive_create(&k->primitive, made) == dnnl_success;
+    if (ok) {
+        const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(made, dnnl_query_scratchpad_md, 0);
+        k->scratch_size = scratch ? dnnl_memory_desc_get_size(scratch) : 0;
+        if (k->scratch_size)
+            k->scratch = *scratch;
+    }
+    dnnl_primitive_desc_destroy(made);
+    dnnl_primitive_attr_destroy(attr);
+    return ok;
+}
+
+static int kind_of(const wf_gemm_plan *plan, int64_t m, int64_t n) {
+    return (m < plan->tile_m ? ROW_REST : 0) | (n < plan->tile_n ? COLUMN_REST : 0);
+}
+
+static bool make_primitives(const wf_gemm_plan *plan, onednn *d) {
+    const int64_t rows[2] = {plan->tile_m, plan->g.m % plan->tile_m}, columns[2] = {plan->tile_n, plan->g.n % plan->tile_n};
+    int before = omp_get ? omp_get() : 1;
+    bool ok = engine != NULL;
+    if (omp_set)
+        omp_set(1);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++)
+            if (ok && rows[i] && columns[j]) {
+                size_kind *k = &d->kinds[kind_of(plan, rows[i], columns[j])];
+                ok = make_primitive(&plan->g, rows[i], columns[j], k);
+                d->scratch_size = k->scratch_size > d->scratch_size ? k->scratch_size : d->scratch_size;
+            }
+    if (omp_set)
+        omp_set(before);
+    return ok;
+}
+
+/* ---- plans ---- */
+
+/* Both operands dense and contiguous along k. gemm is as fast there in fp32, unless rows lie a multiple of 4 KiB apart, which
+ * its packing does not stand well. */
+static bool wants_primitive(const wf_gemm *g) {
+    bool dense = g->trans_b && !g->trans_a && g->lda == g->k && g->ldb == g->k && g->m >= 32;
+    return dense && (g->a_type == WF_BF16 ? gemm_bf16 != NULL : g->ldb % 1024 == 0);
+}
+
+wf_gemm_tiling wf_gemm_backend_tiling(const wf_gemm *g) {
+    pthread_once(&once, start);
+    if (g->a_type == WF_BF16 && !gemm_bf16)
+        return wf_gemm_blocks_tiling(g);
+    if (wants_primitive(g))
+        return (wf_gemm_tiling){.row_step = 16, .column_step = 64, .row_cost = 24, .column_cost = 4};
+    if (g->trans_a)
+        return (wf_gemm_tiling){.row_step = 8, .column_step = 48, .row_cost = 20, .column_cost = 20};
+    return (wf_gemm_tiling){.row_step = 8, .column_step = 48, .row_cost = 16, .column_cost = 12};
+}
+
+weft_status wf_gemm_backend_open(const wf_env *env, wf_gemm_plan *plan, weft_error *err) {
+    onednn *d = wf_calloc(&env->mem, 1, sizeof *d);
+    if (!d)
+        return wf_fail_memory(err);
+    plan->backend = d;
+    d->mem = env->mem;
+    d->way = plan->g.a_type == WF_BF16 && !gemm_bf16 ? BLOCKS : GEMM;
+    if (wants_primitive(&plan->g) && make_primitives(plan, d))
+        d->way = PRIMITIVE;
+    return WEFT_OK;
+}
+
+void wf_gemm_backend_close(const wf_env *env, wf_gemm_plan *plan) {
+    onednn *d = plan->backend;
+    if (!d)
+        return;
+    for (int i = 0; i < KINDS; i++) {
+        for (int j = 0; j < BUNDLES; j++)
+            bundle_free(&d->mem, atomic_load(&d->kinds[i].idle[j]));
+        dnnl_primitive_destroy(d->kinds[i].primitive);
+    }
+    wf_free(&env->mem, d);
+}
+
+/* ---- tiles ---- */
+
+/* A tile whose sums go through scratch: they are dense there. */
+static bool through_scratch(const wf_gemm_plan *plan) {
+    const onednn *d = plan->backend;
+    return d->way == PRIMITIVE || plan->g.c_type == WF_BF16 || plan->g.bias;
+}
+
+static size_t sums_size(const wf_gemm_plan *plan) {
+    return through_scratch(plan) ? ((size_t)(plan->tile_m * plan->tile_n) * sizeof(float) + 63) / 64 * 64 : 0;
+}
+
+size_t wf_gemm_backend_scratch(const wf_gemm_plan *plan) {
+    const onednn *d = plan->backend;
+    size_t own = d->way == GEMM ? 0 : wf_gemm_blocks_scratch(plan),
+           library = d->way == BLOCKS ? 0 : sums_size(plan) + d->scratch_size;
+    return own > library ? own : library;
+}
+
+/* False when there is no memory for its arguments. */
+static bool run_primitive(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
+    onednn *d = plan->backend;
+    size_kind *k = &d->kinds[kind_of(plan, t->m, t->n)];
+    bundle *b = bundle_take(&d->mem, k);
+    if (!b)
+        return false;
+    const dnnl_exec_arg_t args[] = {
+        {DNNL_ARG_SRC, b->a}, {DNNL_ARG_WEIGHTS, b->b}, {DNNL_ARG_DST, b->c}, {DNNL_ARG_SCRATCHPAD, b->scratch}};
+    bool ok = dnnl_memory_set_data_handle(b->a, unconst(o->a)) == dnnl_success &&
+              dnnl_memory_set_data_handle(b->b, unconst(o->b)) == dnnl_success &&
+              dnnl_memory_set_data_handle(b->c, scratch) == dnnl_success &&
+              (!b->scratch || dnnl_memory_set_data_handle(b->scratch, (char *)scratch + sums_size(plan)) == dnnl_success) &&
+              dnnl_primitive_execute(k->primitive, b->stream, b->scratch ? 4 : 3, args) == dnnl_success;
+    bundle_put(&d->mem, k, b);
+    return ok;
+}
+
+static bool run_gemm(const wf_gemm *g, const wf_gemm_tile *t, const wf_gemm_operands *o, float *c, int64_t ldc, float beta) {
+    char ta = g->trans_a ? 'T' : 'N', tb = g->trans_b ? 'T' : 'N';
+    if (g->a_type == WF_BF16)
+        return gemm_bf16(ta, tb, t->m, t->n, g->k, 1.0f, o->a, g->lda, o->b, g->ldb, beta, c, ldc) == dnnl_success;
+    return dnnl_sgemm(ta, tb, t->m, t->n, g->k, 1.0f, o->a, g->lda, o->b, g->ldb, beta, c, ldc) == dnnl_success;
+}
+
+void wf_gemm_backend_run(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
+    const onednn *d = plan->backend;
+    if (!alone)
+        wf_gemm_thread_init();
+    if (d->way == GEMM && !through_scratch(plan) && run_gemm(&plan->g, t, o, o->c, plan->g.ldc, o->beta))
+        return;
+    bool ok = d->way == PRIMITIVE ? run_primitive(plan, t, o, scratch)
+                                  : d->way == GEMM && run_gemm(&plan->g, t, o, scratch, t->n, 0.0f);
+    if (ok)
+        wf_gemm_finish(plan, t, o, scratch, t->n);
+    else
+        wf_gemm_blocks_run(plan, t, o, scratch);
+}
