@@ -12,7 +12,7 @@ void wf_recipe_read(wf_options *o, wf_recipe *r) {
         .packed = wf_option_bool(o, "packed", false),
         .optimizer = wf_option_text(o, "optimizer", "adamw"),
         .schedule = wf_option_text(o, "schedule", "cosine"),
-        .lr = wf_option_float(o, "lr", NAN, 0.0, 1e3),
+        .lr = wf_option_float(o, "lr", NAN, 0.0, 1e38),
         .weight_decay = wf_option_float(o, "weight_decay", 0.1, 0.0, 1e3),
         .warmup = wf_option_float(o, "warmup", 0.1, 0.0, 1e9),
         .clip = wf_option_float(o, "clip", 1.0, 0.0, 1e9),

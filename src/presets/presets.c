@@ -263,18 +263,17 @@ static int64_t usual_layers(int64_t params) {
     return layers < 2 ? 2 : layers > 48 ? 48 : layers;
 }
 
-weft_status wf_preset_solve(const wf_env *env, wf_arena *arena, const wf_json *template_, int64_t params, int64_t vocab, int64_t context,
-                            wf_json **spec, weft_error *err) {
+weft_status wf_preset_solve(const wf_env *env, wf_arena *arena, const wf_json *template_, const wf_sizing *sizing, wf_json **spec, weft_error *err) {
     wf_sizes best = {0};
     double miss = 0.0;
     const wf_json *blocks = wf_json_path(template_, "spec.blocks");
-    solver s = {.env = env, .template_ = template_, .target = params, .hidden_per_dim = wf_json_double(template_, "hidden_per_dim", 2.75), .err = err};
-    WF_CHECK(params >= 1000 && params <= 100000000000, err, WEFT_USAGE, "a model of %lld parameters cannot be fitted", (long long)params);
-    s.sizes = (wf_sizes){.vocab = vocab, .context = context, .layers = usual_layers(params) * wf_json_int(template_, "layers_times", 1)};
+    solver s = {.env = env, .template_ = template_, .target = sizing->params, .hidden_per_dim = wf_json_double(template_, "hidden_per_dim", 2.75), .err = err};
+    WF_CHECK(sizing->params >= 1000 && sizing->params <= 100000000000, err, WEFT_USAGE, "a model of %lld parameters cannot be fitted", (long long)sizing->params);
+    s.sizes = (wf_sizes){.vocab = sizing->vocab, .context = sizing->context, .layers = usual_layers(sizing->params) * wf_json_int(template_, "layers_times", 1)};
     if (blocks && (int64_t)blocks->count > s.sizes.layers)
         s.sizes.layers = (int64_t)blocks->count; /* at least one whole cycle */
     WF_TRY(fit_width(&s, wf_json_int(template_, "head_width", 32), &best, &miss));
     WF_CHECK(miss <= 0.02, err, WEFT_USAGE, "no width gives %lld parameters within 2 %% (nearest is off by %.1f %%); the vocabulary alone may be too large",
-             (long long)params, 100.0 * miss);
+             (long long)sizing->params, 100.0 * miss);
     return wf_preset_fill(arena, template_, &best, spec, err);
 }
