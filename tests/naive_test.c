@@ -360,6 +360,22 @@ static void check_outputs(subject *s) {
     close_to(s, "y in bf16", plain_forward(s, WF_BF16), y, count, bound_of(s, y, count, BF16_TOLERANCE, ldexp(1.0, -9), BF16_ROUNDINGS));
 }
 
+/* Attention to a memory streams too: its rows count from 0, those of x from what was seen. (tests/forms_test.c does the rest.) */
+static void check_chunks_over_memory(subject *s) {
+    weft_error err = {0};
+    wf_form_io io = s->io;
+    int64_t first = io.rows / 3 + 1, pieces[] = {first, io.rows - first}, count = BATCH * io.rows * io.width;
+    if (!io.memory || !wf_layer_streams(s->layer) || io.rows < 2)
+        return;
+    const double *y = run_naive(s, false);
+    double *wanted = take(&s->arena, (size_t)count * sizeof *wanted);
+    memcpy(wanted, y, (size_t)count * sizeof *wanted);
+    io.dy = NULL;
+    io.y = NULL;
+    ok(s, wf_form_chunk(&s->env, s->layer, &io, pieces, 2, &s->arena, &err), &err);
+    close_to(s, "y of the chunks", io.y, wanted, count, bound_of(s, wanted, count, FP32_TOLERANCE, ldexp(1.0, -24), FP32_ROUNDINGS));
+}
+
 /* ---- gradients ---- */
 static void check_direction(subject *s, const variable *v, uint32_t site, double floor) {
     wf_rng rng = wf_rng_make(23, site, (uint32_t)s->number);
@@ -414,6 +430,7 @@ static void test_row(void **state) {
         open_case(&s, row, i);
         check_outputs(&s);
         check_gradients(&s);
+        check_chunks_over_memory(&s);
         close_case(&s);
     }
     wf_pool_free(s.env.pool);

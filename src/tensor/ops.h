@@ -49,6 +49,7 @@ typedef struct wf_rotate_args {
     const double *frequencies; /* [pairs], in the tape's arena: angle = position * frequency */
     float magnitude;          /* multiplies cos and sin (yarn, longrope); 1 otherwise */
     wf_tensor *positions;     /* [B,T] I64, or NULL: start[b] + t */
+    bool from_zero;           /* without positions: rows of a memory, row t has position t whatever the sequences have seen */
     int64_t shift;            /* added to every position */
     /* xPos: channel pair p is also multiplied by zeta_p^(sign*i/base), i the position; base 0: off */
     float xpos_base;

@@ -255,7 +255,9 @@ static attention *new_record(wf_tape *t, const wf_tensor *q, const wf_tensor *k,
     attention a = {.spec = *spec, .b = q->dims[0], .t = q->dims[1], .s = k->dims[1], .h = q->dims[2], .g = k->dims[2], .k = q->dims[3], .v = v->dims[3],
                    .site = wf_tape_site(t), .probs = spec->probs != NULL};
     int64_t span = a.t > a.s ? a.t : a.s;
-    if (spec->rel_bias) {
+    if (spec->rel_bias) { /* the ends of the table stand for what lies beyond: all one bucket from max_distance on */
+        if (spec->offset_from_start && span <= spec->max_distance)
+            span = spec->max_distance + 1;
         a.distances = 2 * span - 1;
         a.zero = span - 1;
     }
