@@ -16,7 +16,8 @@ enum { BATCH = 2, ROWS = 11, DIM = 12, DIRECTIONS = 3, MOST_TENSORS = NAIVE_MOST
 
 /* Bounds. An output may differ by a part of the largest one, or by some times what rounding the inputs does to the definition itself
  * (ill-conditioned cases: a denominator near zero). Directional derivatives are measured against the root of the summed squares of
- * their terms, and against the same of sum(y*dy) for gradients that are zero by theory (the bias of keys). */
+ * their terms, against the same of sum(y*dy) for gradients that are zero by theory (the bias of keys), and when that does not do,
+ * against what rounding the inputs does to them. */
 static const double FP32_TOLERANCE = 1e-5, FP32_ROUNDINGS = 10.0, BF16_TOLERANCE = 2e-2, BF16_ROUNDINGS = 4.0;
 static const double GRADIENT_TOLERANCE = 1e-4, GRADIENT_FLOOR = 1e-5, STEP = 1e-6;
 
@@ -240,23 +241,32 @@ static double loss(subject *s) {
     return sum;
 }
 
-/* How far y moves when every input is off by one unit of rounding: the scale of errors of that precision. */
+/* Every input off by one unit of rounding, up or down; `restore` puts them back. */
+static void round_inputs(subject *s, uint32_t repeat, double unit) {
+    for (size_t v = 0; v < s->n_variables; v++) {
+        variable *var = &s->variables[v];
+        wf_rng rng = wf_rng_make(11 + repeat, (uint32_t)v, (uint32_t)s->number);
+        double *moved = take(&s->arena, (size_t)var->count * sizeof *moved);
+        for (int64_t i = 0; i < var->count; i++)
+            moved[i] = var->value[i] * (1.0 + unit * (wf_rng_uniform_double(rng, (uint64_t)i) < 0.5 ? -1.0 : 1.0));
+        *var->place = moved;
+    }
+}
+
+static void restore(subject *s) {
+    for (size_t v = 0; v < s->n_variables; v++)
+        *s->variables[v].place = s->variables[v].value;
+}
+
+/* How far y moves under that: the scale of errors of a precision. */
 static double rounding_scale(subject *s, const double *y, int64_t count, double unit) {
     double worst = 0.0;
     for (uint32_t repeat = 0; repeat < 2; repeat++) {
-        for (size_t v = 0; v < s->n_variables; v++) {
-            variable *var = &s->variables[v];
-            wf_rng rng = wf_rng_make(11 + repeat, (uint32_t)v, (uint32_t)s->number);
-            double *moved = take(&s->arena, (size_t)var->count * sizeof *moved);
-            for (int64_t i = 0; i < var->count; i++)
-                moved[i] = var->value[i] * (1.0 + unit * (wf_rng_uniform_double(rng, (uint64_t)i) < 0.5 ? -1.0 : 1.0));
-            *var->place = moved;
-        }
+        round_inputs(s, repeat, unit);
         const double *other = run_naive(s, false);
         for (int64_t i = 0; i < count; i++)
             worst = fmax(worst, fabs(other[i] - y[i]));
-        for (size_t v = 0; v < s->n_variables; v++)
-            *s->variables[v].place = s->variables[v].value;
+        restore(s);
     }
     return worst;
 }
@@ -377,25 +387,41 @@ static void check_chunks_over_memory(subject *s) {
 }
 
 /* ---- gradients ---- */
-static void check_direction(subject *s, const variable *v, uint32_t site, double floor) {
-    wf_rng rng = wf_rng_make(23, site, (uint32_t)s->number);
-    double *moved = take(&s->arena, (size_t)v->count * sizeof *moved), sides[2], sum = 0.0, squares = 0.0;
-    for (int64_t i = 0; i < v->count; i++) {
-        double part = (double)v->grad[i] * wf_rng_normal(rng, (uint64_t)i);
-        sum += part;
-        squares += part * part;
-    }
+/* The derivative of the naive form along a direction, from where the inputs stand. */
+static double derivative(subject *s, const variable *v, wf_rng direction) {
+    const double *from = *v->place;
+    double *moved = take(&s->arena, (size_t)v->count * sizeof *moved), sides[2];
     *v->place = moved;
     for (int side = 0; side < 2; side++) {
         for (int64_t i = 0; i < v->count; i++)
-            moved[i] = v->value[i] + (side ? STEP : -STEP) * wf_rng_normal(rng, (uint64_t)i);
+            moved[i] = from[i] + (side ? STEP : -STEP) * wf_rng_normal(direction, (uint64_t)i);
         sides[side] = loss(s);
     }
-    *v->place = v->value;
-    double wanted = (sides[1] - sides[0]) / (2.0 * STEP), bound = GRADIENT_TOLERANCE * sqrt(squares) + floor;
-    if (!(fabs(sum - wanted) <= bound))
-        fail_msg("%s: the gradient of %s along a direction is %g, not %g: %g apart, at most %g", s->name, v->name, sum, wanted,
-                 fabs(sum - wanted), bound);
+    *v->place = from;
+    return (sides[1] - sides[0]) / (2.0 * STEP);
+}
+
+static double derivative_scale(subject *s, const variable *v, wf_rng direction, double wanted) {
+    double worst = 0.0;
+    for (uint32_t repeat = 0; repeat < 3; repeat++) {
+        round_inputs(s, repeat, ldexp(1.0, -24));
+        worst = fmax(worst, fabs(derivative(s, v, direction) - wanted));
+        restore(s);
+    }
+    return worst;
+}
+
+static void check_direction(subject *s, const variable *v, uint32_t site, double floor) {
+    wf_rng direction = wf_rng_make(23, site, (uint32_t)s->number);
+    double sum = 0.0, squares = 0.0;
+    for (int64_t i = 0; i < v->count; i++) {
+        double part = (double)v->grad[i] * wf_rng_normal(direction, (uint64_t)i);
+        sum += part;
+        squares += part * part;
+    }
+    double wanted = derivative(s, v, direction), bound = GRADIENT_TOLERANCE * sqrt(squares) + floor, apart = fabs(sum - wanted);
+    if (!(apart <= bound) && !(apart <= FP32_ROUNDINGS * derivative_scale(s, v, direction, wanted)))
+        fail_msg("%s: the gradient of %s along a direction is %g, not %g: %g apart, at most %g", s->name, v->name, sum, wanted, apart, bound);
 }
 
 static void check_gradients(subject *s) {
