@@ -255,6 +255,8 @@ static weft_status open_all(loader *l, const char *folder) {
     WF_TRY(open_families(l));
     WF_TRY(of_config(l, read_config(l, folder)));
     WF_TRY(of_config(l, make_spec(l, &spec)));
+    if (l->options->config_only)
+        return of_config(l, wf_model_create(l->env, spec, &l->c->model, l->err));
     WF_TRY(wf_shards_open(&l->env->mem, folder, &l->shards, l->err));
     WF_TRY(untie(l, spec));
     WF_TRY(of_config(l, wf_model_create(l->env, spec, &l->c->model, l->err)));
