@@ -112,6 +112,8 @@ static void tick(training *t, bool force) {
 
 static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
+static bool stops_early(const training *t) { return t->o.patience > 0 && t->bad >= t->o.patience; }
+
 static weft_status one_step(training *t) {
     double begin = wf_seconds();
     WF_TRY(wf_learner_step(&t->learner, &t->step, t->job->err));
@@ -121,13 +123,13 @@ static weft_status one_step(training *t) {
     tick(t, false);
     if (due(t->o.eval_every, step) || step == t->steps)
         WF_TRY(evaluate(t));
-    return due(t->o.checkpoint_every, step) || step == t->steps ? save_checkpoint(t) : WEFT_OK;
+    return due(t->o.checkpoint_every, step) || step == t->steps || stops_early(t) ? save_checkpoint(t) : WEFT_OK;
 }
 
 static weft_status loop(training *t) {
     t->began = wf_seconds();
     t->began_step = wf_trainer_steps(t->learner.trainer);
-    while (wf_trainer_steps(t->learner.trainer) < t->steps) {
+    while (wf_trainer_steps(t->learner.trainer) < t->steps && !stops_early(t)) {
         weft_status status = wf_stopped(t->job->env);
         if (status != WEFT_OK) { /* asked to stop: nothing is lost */
             WF_TRY(save_checkpoint(t));
@@ -135,11 +137,9 @@ static weft_status loop(training *t) {
                            (long long)wf_trainer_steps(t->learner.trainer), (long long)t->steps, t->o.out);
         }
         WF_TRY(one_step(t));
-        if (t->o.patience > 0 && t->bad >= t->o.patience) {
-            wf_log(t->job->env, WF_INFO, "early stop: no better validation loss since step %lld", (long long)t->best_step);
-            return save_checkpoint(t);
-        }
     }
+    if (stops_early(t))
+        wf_log(t->job->env, WF_INFO, "early stop: no better validation loss since step %lld", (long long)t->best_step);
     tick(t, true);
     return WEFT_OK;
 }

@@ -91,6 +91,10 @@ static weft_status check_value(builder *b, const wf_key *key, const wf_json *j, 
     char text[WEFT_MESSAGE_SIZE];
     if (v->type == WF_NULL && wf_streq(key->fallback, "null"))
         return WEFT_OK;
+    if (!j && v->type == WF_NULL) { /* a default may exist only for some sizes */
+        snprintf(text, sizeof text, "is needed: no default for these sizes (%s)", key->fallback);
+        return bad_value(b, key, NULL, text);
+    }
     if (!type_fits(key->type, v))
         return bad_value(b, key, j, names[key->type]);
     if ((v->type == WF_INT || v->type == WF_FLOAT) && v->number < key->min) {

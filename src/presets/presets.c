@@ -73,8 +73,20 @@ static weft_status preset_of(wf_arena *arena, const char *word, wf_json **out, w
     return WEFT_OK;
 }
 
+static const char *nth_name(const void *user, size_t i) { /* presets, then mixers */
+    size_t presets = 0, mixers = 0;
+    (void)user;
+    while (wf_embedded_presets[presets].name)
+        presets++;
+    while (wf_mixers[mixers])
+        mixers++;
+    if (i >= presets)
+        return i - presets < mixers ? wf_mixers[i - presets]->name : NULL;
+    return wf_embedded_presets[i].name;
+}
+
 static weft_status unknown_word(const char *word, weft_error *err) {
-    const char *near = wf_mixer_nearest(word);
+    const char *near = wf_nearest(word, nth_name, NULL);
     if (near)
         return wf_fail(err, WEFT_USAGE, "unknown model, preset or mixer '%s', did you mean '%s'?", word, near);
     return wf_fail(err, WEFT_USAGE, "unknown model, preset or mixer '%s' (see: weft list presets, weft list mixers)", word);
@@ -117,6 +129,7 @@ static weft_status pattern_template(wf_arena *arena, const char *pattern, wf_jso
     wf_json *whole = NULL, *blocks = wf_json_new(arena, WF_JSON_ARRAY);
     char word[64];
     int64_t times;
+    WF_CHECK(pattern[0], err, WEFT_USAGE, "a model needs a name (see: weft list presets)");
     for (const char *at = pattern; *at;) {
         wf_json *block, *preset;
         WF_TRY(read_term(&at, word, &times, err));

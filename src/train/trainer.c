@@ -140,7 +140,8 @@ static weft_status make_average(wf_trainer *t, weft_error *err) {
         return WEFT_OK;
     const wf_average_row *row = wf_average_find(t->options.average, err);
     wf_weight_view *views = wf_arena_alloc(&t->arena, (params->count + 1) * sizeof *views);
-    WF_CHECK(row, err, WEFT_USAGE, "unknown average '%s'", t->options.average);
+    if (!row)
+        return err ? err->status : WEFT_USAGE;
     if (!views)
         return wf_fail_memory(err);
     for (size_t i = 0; i < params->count; i++)
@@ -151,6 +152,7 @@ static weft_status make_average(wf_trainer *t, weft_error *err) {
 
 static weft_status build(wf_trainer *t, weft_error *err) {
     wf_params *params = &t->model->params;
+    WF_TRY(wf_memory_check(2.0 * (double)wf_params_total(params) * sizeof(float), "training a model of this size", err));
     WF_TRY(wf_params_allocate_grads(params, err));
     if (t->options.bf16)
         WF_TRY(wf_params_allocate_bf16(params, err));
