@@ -11,10 +11,10 @@ static const char spec_text[] = "{\"format\": 1, \"name\": \"char\", \"dim\": 12
                                 "\"pre\", \"norm\": {\"kind\": \"rms\", \"eps\": 1e-5}, \"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"causal\": true, "
                                 "\"rope\": {\"theta\": 10000}}, \"channel\": {\"mixer\": \"glu\", \"hidden\": 344, \"activation\": \"silu\"}}, \"norm\": "
                                 "{\"kind\": \"rms\", \"eps\": 1e-5}, \"head\": {\"tied\": false}}";
-static const char optimizer_text[] = "{\"name\": \"muon\", \"lr\": 0.02}";
-static const char fallback_text[] = "{\"name\": \"adamw\", \"lr\": 0.006, \"betas\": [0.9, 0.95], \"weight_decay\": 0}";
-static const char schedule_text[] = "{\"name\": \"linear\", \"warmup_steps\": 10, \"total_steps\": 420}";
-enum { BATCH = 32, STEPS = 420 };
+static const char optimizer_text[] = "{\"name\": \"muon\", \"lr\": 0.025, \"momentum\": 0.9, \"weight_decay\": 0}";
+static const char fallback_text[] = "{\"name\": \"adamw\", \"lr\": 0.018, \"betas\": [0.9, 0.95], \"weight_decay\": 0}";
+static const char schedule_text[] = "{\"name\": \"linear\", \"warmup_steps\": 5, \"total_steps\": 240}";
+enum { BATCH = 16, STEPS = 240 }; /* ends below the wanted loss by more than the spread over seeds */
 
 static weft_status recipe(wf_bench *b, wf_trainer_options *o) {
     wf_json *optimizer, *fallback, *schedule;

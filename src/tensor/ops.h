@@ -66,6 +66,7 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
     wf_tensor *rel_bias;      /* [buckets, H] with `buckets`, `max_distance`, `bidirectional` (T5) */
     int64_t buckets, max_distance;
     bool bidirectional;
+    wf_tensor *bias;          /* F32 [B or 1, H or 1, T, S], added to the scores: -INFINITY hides a key, ln(n) counts it n times */
     wf_tensor *sinks;         /* [H] */
     wf_tensor *key_mask;      /* U8 [B,S] */
     wf_tensor *prefix;        /* I64 [B] */
