@@ -191,8 +191,13 @@ static bool allowed(const naive_io *io, int64_t b, int64_t i, int64_t j, int64_t
     return (near || (io->prefix && j < io->prefix[b])) && same && naive_real(mask, b * S + j);
 }
 
+typedef struct query { /* row i of head h of sequence b */
+    int64_t b, i, h;
+} query;
+
 /* One query row: p [S] and out [V]. */
-static void attend(const naive_io *io, int64_t b, int64_t i, int64_t h, const heads *q, const heads *k, const heads *v, double *p, double *out) {
+static void attend(const naive_io *io, query at, const heads *q, const heads *k, const heads *v, double *p, double *out) {
+    int64_t b = at.b, i = at.i, h = at.h;
     const double *sinks = naive_weight(io, "sinks");
     double most = sinks ? sinks[h] : -INFINITY, sum = 0.0, cap = wf_float(io->layer, "softcap");
     int64_t S = k->rows, g = h / (q->count / k->count);
@@ -232,7 +237,7 @@ static void run(naive_io *io) {
     for (int64_t b = 0; b < io->batch; b++)
         for (int64_t h = 0; h < H; h++)
             for (int64_t i = 0; i < T; i++)
-                attend(io, b, i, h, &q, &k, &v, io->attention + ((b * H + h) * T + i) * S, out + ((b * T + i) * H + h) * V);
+                attend(io, (query){b, i, h}, &q, &k, &v, io->attention + ((b * H + h) * T + i) * S, out + ((b * T + i) * H + h) * V);
     io->y = naive_linear(io, "o", out, io->batch * T);
     io->width = wf_int(l, "dim");
 }

@@ -32,9 +32,14 @@ static double row_factor(naive_io *io, double gamma, int64_t t, const double *q,
     return naive_constant(io, sqrt(n) * fmax(1.0, fabs(sum / sqrt(n))));
 }
 
-static void sequence(naive_io *io, int64_t b, int64_t h, const double *q, const double *k, const double *v, double *s, double *z, double *o) {
+typedef struct tensors { /* [B,T,H,K or V]; the states [B,H,K,V] and [B,H,K] */
+    double *q, *k, *v, *o, *s, *z;
+} tensors;
+
+static void sequence(naive_io *io, const tensors *all, int64_t b, int64_t h) {
     const wf_layer *l = io->layer;
     int64_t T = io->rows, H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim");
+    double *q = all->q, *k = all->k, *v = all->v, *o = all->o, *s = all->s + (b * H + h) * K * V, *z = all->z + (b * H + h) * K;
     double gamma = 1.0 - pow(2.0, -5.0 - (double)h);
     for (int64_t t = 0; t < T; t++) {
         int64_t at = (b * T + t) * H + h;
@@ -55,19 +60,19 @@ static void sequence(naive_io *io, int64_t b, int64_t h, const double *q, const 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t rows = io->batch * io->rows, H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim");
-    double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows), *v = naive_linear(io, "v", io->x, rows);
-    double *gate = naive_linear(io, "gate", io->x, rows), *o = naive_zeros(io, rows * H * V);
-    double *s = naive_state(io, "s", H * K * V), *z = naive_state(io, "z", H * K);
-    turn(io, q);
-    turn(io, k);
+    double *gate = naive_linear(io, "gate", io->x, rows);
+    tensors all = {.q = naive_linear(io, "q", io->x, rows), .k = naive_linear(io, "k", io->x, rows), .v = naive_linear(io, "v", io->x, rows),
+                   .o = naive_zeros(io, rows * H * V), .s = naive_state(io, "s", H * K * V), .z = naive_state(io, "z", H * K)};
+    turn(io, all.q);
+    turn(io, all.k);
     for (int64_t i = 0; i < rows * H * K; i++)
-        k[i] = naive_real(io->mask, i / (H * K)) ? k[i] / sqrt((double)K) : 0.0;
+        all.k[i] = naive_real(io->mask, i / (H * K)) ? all.k[i] / sqrt((double)K) : 0.0;
     for (int64_t b = 0; b < io->batch; b++)
         for (int64_t h = 0; h < H; h++)
-            sequence(io, b, h, q, k, v, s + (b * H + h) * K * V, z + (b * H + h) * K, o);
+            sequence(io, &all, b, h);
     for (int64_t i = 0; i < rows * H * V; i++)
-        o[i] *= naive_activation(wf_string(l, "gate"), gate[i]);
-    io->y = naive_linear(io, "o", o, rows);
+        all.o[i] *= naive_activation(wf_string(l, "gate"), gate[i]);
+    io->y = naive_linear(io, "o", all.o, rows);
     io->width = wf_int(l, "dim");
 }
 
