@@ -12,17 +12,15 @@ typedef struct panel {
     int64_t a_row, a_col; /* element (i, l) at a[i*a_row + l*a_col] */
     const float *b;
     int64_t ldb;
-    int64_t m, k, n;      /* n columns; the rows of B are padded to whole vectors */
-    bool add;             /* C += */
-    const float *scale;   /* NULL, or [n]: the old C times this first */
+    int64_t m, k, n;    /* n columns; the rows of B are padded to whole vectors */
+    bool add;           /* C += */
+    const float *scale; /* NULL, or [n]: the old C times this first */
 } panel;
 
 /* The register tile: 6 rows by 4 vectors where there are 32 registers, by 2 where there are 16. The loops over it are written
  * out, since neither compiler keeps an array of accumulators in registers otherwise. */
-#define PANEL_ROWS(DO)                                                                                                         \
-    DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
-#define PANEL_COLUMNS(DO, r)                                                                                                   \
-    DO(r, 0) DO(r, 1) DO(r, 2) DO(r, 3)
+#define PANEL_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define PANEL_COLUMNS(DO, r) DO(r, 0) DO(r, 1) DO(r, 2) DO(r, 3)
 
 WF_INLINE void panel_store(const panel *p, float *c, vf sum, int64_t column) {
     int64_t left = p->n - column;
@@ -107,9 +105,11 @@ PANEL_STRIPE(4, 6)
 
 static void panel_run(const panel *p) {
     static void (*const stripes[])(const panel *, int64_t) = {
-        panel_stripe_1, panel_stripe_2,
+        panel_stripe_1,
+        panel_stripe_2,
 #if PANEL_WIDE == 4
-        panel_stripe_3, panel_stripe_4,
+        panel_stripe_3,
+        panel_stripe_4,
 #endif
     };
     for (int64_t column = 0; column < p->n;) {
