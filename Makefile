@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 export JOBS
 
-.PHONY: all compare test check lint format bench install clean
+.PHONY: all compare test check lint format bench docs install clean
 .NOTPARALLEL:
 
 all: # build only
@@ -31,6 +31,11 @@ bench: # make bench ARGS="decode --json"
 	@tools/install build
 	@tools/build build weft_cli -DCMAKE_BUILD_TYPE=Release
 	@build/weft bench $(ARGS)
+
+docs: # docs/spec.md from the tables
+	@tools/install build
+	@tools/build build weft_cli -DCMAKE_BUILD_TYPE=Release
+	@build/weft list spec >docs/spec.md
 
 install: # make install PREFIX=/usr/local DESTDIR=
 	@tools/install build

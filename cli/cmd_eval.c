@@ -8,7 +8,7 @@ static const cli_option options[] = {
     {"precision", CLI_TEXT, "TYPE", "fp32", "fp32 or bf16", NULL},
     {"by-position", CLI_FLAG, NULL, NULL, "also the loss at each position of a window", NULL},
     {"format", CLI_TEXT, "NAME", "by the file's name", "text, jsonl, csv or tsv", NULL},
-    {"fields", CLI_LIST, "A,B", "text", "members of JSONL objects or columns of tables", NULL},
+    {"field", CLI_LIST, "A,B", "text", "members of JSONL objects or columns of tables", NULL},
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
 /* The first argument is the model, the others are texts. */
@@ -38,4 +38,4 @@ const cli_command cli_command_eval = {
     .name = "eval", .about = "how well a model predicts a text: loss, perplexity, bits per byte", .arguments = "MODEL TEXT...", .options = options,
     .run = run,
     .details = "TEXT is a file, a folder, or - for standard input; plain, JSON lines, CSV or TSV, gzipped or not.\n\n"
-               "examples:\n  weft eval run book.txt\n  weft eval run reviews.csv --fields title,text --by-position --json\n"};
+               "examples:\n  weft eval run book.txt\n  weft eval run reviews.csv --field title,text --by-position --json\n"};

@@ -57,6 +57,8 @@ static void watch_signals(weft *lib) {
     sigaction(SIGTERM, &action, NULL);
     action.sa_handler = on_pipe;
     sigaction(SIGPIPE, &action, NULL);
+    action.sa_handler = SIG_IGN; /* at a limit on file sizes a write fails like on a full disk */
+    sigaction(SIGXFSZ, &action, NULL);
 }
 
 static void on_log(void *user, int level, const char *line) {

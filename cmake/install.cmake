@@ -26,13 +26,18 @@ install(FILES ${CMAKE_BINARY_DIR}/generated/weftConfig.cmake ${CMAKE_BINARY_DIR}
         DESTINATION ${WEFT_CMAKE_DIR})
 if(TARGET weft_cli)
   install(TARGETS weft_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  # The program writes its own manual, one page a command.
+  # The program writes its own manual and its words for bash.
   set(WEFT_MAN_DIR ${CMAKE_BINARY_DIR}/share/man/man1)
-  install(CODE "
-    file(MAKE_DIRECTORY \"${WEFT_MAN_DIR}\")
-    execute_process(COMMAND \"${CMAKE_BINARY_DIR}/weft\" help --pages \"${WEFT_MAN_DIR}\" RESULT_VARIABLE failed OUTPUT_QUIET)
-    if(failed)
-      message(WARNING \"weft: 'weft help --pages' failed, so no manual is installed\")
-    endif()")
+  set(WEFT_COMPLETION ${CMAKE_BINARY_DIR}/share/bash-completion/completions/weft)
+  add_custom_command(
+    OUTPUT ${WEFT_COMPLETION}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${WEFT_MAN_DIR} ${CMAKE_BINARY_DIR}/share/bash-completion/completions
+    COMMAND weft_cli help --pages ${WEFT_MAN_DIR}
+    COMMAND weft_cli completion > ${WEFT_COMPLETION}
+    DEPENDS weft_cli
+    COMMENT "Writing the manual"
+    VERBATIM)
+  add_custom_target(weft_manual ALL DEPENDS ${WEFT_COMPLETION})
   install(DIRECTORY ${WEFT_MAN_DIR} DESTINATION ${CMAKE_INSTALL_MANDIR})
+  install(FILES ${WEFT_COMPLETION} DESTINATION share/bash-completion/completions)
 endif()

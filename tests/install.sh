@@ -16,6 +16,9 @@ foreign=$(nm -D --defined-only "$library" | awk '$2 != "A" && $3 !~ /^weft_/ { p
 if [ -x "$prefix/bin/weft" ]; then
     size=$(wc -c <"$prefix/bin/weft")
     [ "$size" -le 3145728 ] || { echo "the stripped program has $size bytes, more than 3 MiB"; exit 1; }
+    [ -s "$prefix/share/man/man1/weft.1" ] && [ -s "$prefix/share/man/man1/weft-compare.1" ] || { echo "no manual was installed"; exit 1; }
+    [ -s "$prefix/share/bash-completion/completions/weft" ] || { echo "no completion was installed"; exit 1; }
+    "$prefix/bin/weft" help >"$scratch/help.txt"
 fi
 [ -f "$example" ] || { echo "skipped: no docs/example.c"; exit 77; }
 

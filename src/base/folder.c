@@ -23,7 +23,7 @@ static weft_status make_one(const char *path, weft_error *err) {
     int code = errno;
     if (code == EEXIST && wf_is_dir(path))
         return WEFT_OK;
-    errno = code;
+    errno = code == EEXIST ? ENOTDIR : code;
     return wf_fail_os(err, path);
 }
 

@@ -2,6 +2,7 @@
 #include "base/checked.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -94,5 +95,17 @@ weft_status wf_grow(const wf_mem *mem, void **array, size_t *capacity, size_t ne
         return wf_fail_memory(err);
     *array = grown;
     *capacity = wanted;
+    return WEFT_OK;
+}
+
+double wf_memory_total(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
+    return pages > 0 && page > 0 ? (double)pages * (double)page : 0.0;
+}
+
+weft_status wf_memory_check(double bytes, const char *what, weft_error *err) {
+    double total = wf_memory_total();
+    WF_CHECK(total == 0.0 || bytes <= total, err, WEFT_NO_MEMORY, "%s needs %.3g GB of memory, this machine has %.3g GB", what, bytes / 1e9,
+             total / 1e9);
     return WEFT_OK;
 }

@@ -23,6 +23,10 @@ char *wf_strndup(const wf_mem *mem, const char *text, size_t length);
 /* Zeroed memory for tensors, aligned to 64 bytes (2 MiB with huge pages advised from 2 MiB up). Free with wf_free_big. */
 void *wf_alloc_big(const wf_mem *mem, size_t size);
 void wf_free_big(const wf_mem *mem, void *block);
+/* Bytes of this machine's memory, 0 when unknown. What cannot fit is refused with a message before anything is allocated: the
+ * system would hand it out and end the program later. */
+double wf_memory_total(void);
+weft_status wf_memory_check(double bytes, const char *what, weft_error *err);
 
 /* Grows `*array` (of `size` bytes each, capacity `*capacity`) to hold at least `need`; doubles. The new tail is not zeroed. */
 weft_status wf_grow(const wf_mem *mem, void **array, size_t *capacity, size_t need, size_t size, weft_error *err);

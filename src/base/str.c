@@ -83,25 +83,25 @@ bool wf_ends_with(const char *text, const char *suffix) {
 
 enum { LONGEST_WORD = 64 };
 
-/* Levenshtein distance by one row; words longer than the row count as far apart. */
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Edit distance where a swap of neighbours counts as one; words longer than the rows count as far apart. */
 static size_t edit_distance(const char *a, size_t n, const char *b) {
-    size_t row[LONGEST_WORD + 1], m = strlen(b);
+    size_t rows[3][LONGEST_WORD + 1], m = strlen(b);
     if (n > LONGEST_WORD || m > LONGEST_WORD)
         return SIZE_MAX;
     for (size_t j = 0; j <= m; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3], *before = rows[(i + 2) % 3], *twice = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= m; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            row[j] = least(before[j - 1] + (a[i - 1] != b[j - 1]), least(before[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = least(row[j], twice[j - 2] + 1);
         }
     }
-    return row[m];
+    return rows[n % 3][m];
 }
 
 const char *wf_nearest(const char *word, const char *(*next)(const void *user, size_t i), const void *user) {

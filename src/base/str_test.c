@@ -69,7 +69,7 @@ static void test_nearest(void **state) {
                 {"mamba", "mamba"},
                 {"mambo", "mamba"},
                 {"mamba3", "mamba"},
-                {"lsmt", NULL},
+                {"lsmt", "lstm"},
                 {"lst", "lstm"},
                 {"gr", "gru"},
                 {"g", NULL},

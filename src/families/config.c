@@ -15,7 +15,7 @@ static size_t skip_string(const char *text, size_t at, size_t size) {
     return at;
 }
 
-/* Bare NaN, Infinity and -Infinity outside strings, in place: "N", "      ". The text keeps its length, so offsets hold. */
+/* Bare NaN, Infinity and -Infinity outside strings, in place: " ", "      ". The text keeps its length, so offsets hold. */
 static void quote_bare(char *text, size_t size) {
     static const char *const words[] = {"-Infinity", "Infinity", "NaN"};
     for (size_t at = 0; at < size; at++) {
@@ -94,6 +94,8 @@ static const char *shown(const wf_json *j, char *text, size_t size) {
                                         [WF_JSON_ARRAY] = "a list", [WF_JSON_OBJECT] = "an object"};
     if (j->kind == WF_JSON_NUMBER)
         snprintf(text, size, "%.40s", j->string);
+    else if (j->kind == WF_JSON_STRING && j->length > 0 && strspn(j->string, " ") == j->length)
+        return "NaN or Infinity"; /* what wf_config_parse makes of them */
     else if (j->kind == WF_JSON_STRING)
         snprintf(text, size, "the string '%.40s'", j->string);
     else

@@ -152,7 +152,8 @@ static weft_status shorten(wf_arena *arena, wf_json *spec, wf_json **out, weft_e
 
 weft_status wf_family_spec(const wf_family *family, wf_arena *arena, const wf_json *config, const wf_config_options *options, wf_json **spec,
                            weft_error *err) {
-    wf_vars vars = {.arena = arena, .options = options};
+    weft_error said = {.offset = -1};
+    wf_vars vars = {.arena = arena, .options = options, .said = &said};
     wf_json *filled;
     WF_TRY(wf_config_read(family, config, &vars, err));
     WF_TRY(wf_template_fill(&vars, wf_json_get(family->json, "spec"), &filled, err));

@@ -243,8 +243,10 @@ static weft_status of_config(const loader *l, weft_status status) {
 
 static weft_status make_spec(loader *l, wf_json **spec) {
     wf_config_options options = {.env = l->env, .strict = l->options->strict};
+    wf_spec *read;
     WF_TRY(wf_family_of_config(&l->c->families, l->c->config, &l->c->family, l->err));
-    return wf_family_spec(l->c->family, &l->c->arena, l->c->config, &options, spec, l->err);
+    WF_TRY(wf_family_spec(l->c->family, &l->c->arena, l->c->config, &options, spec, l->err));
+    return wf_spec_read(&l->c->arena, *spec, &read, l->err); /* a bad config is told before any weights are looked at */
 }
 
 static weft_status open_all(loader *l, const char *folder) {
@@ -253,6 +255,8 @@ static weft_status open_all(loader *l, const char *folder) {
     WF_TRY(open_families(l));
     WF_TRY(of_config(l, read_config(l, folder)));
     WF_TRY(of_config(l, make_spec(l, &spec)));
+    if (l->options->config_only)
+        return of_config(l, wf_model_create(l->env, spec, &l->c->model, l->err));
     WF_TRY(wf_shards_open(&l->env->mem, folder, &l->shards, l->err));
     WF_TRY(untie(l, spec));
     WF_TRY(of_config(l, wf_model_create(l->env, spec, &l->c->model, l->err)));

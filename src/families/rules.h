@@ -14,6 +14,7 @@ typedef struct wf_vars {
     const wf_config_options *options; /* how unlisted members are taken; NULL: ignored */
     wf_var *list;
     size_t count, capacity;
+    weft_error *said; /* what a word that failed says, without the expression around it; may be NULL */
 } wf_vars;
 
 /* A later variable hides an earlier one of its name. */

@@ -31,7 +31,12 @@ static bool look_up(const void *user, const char *name, size_t length, wf_value 
 
 weft_status wf_vars_eval(const wf_vars *vars, const char *expression, wf_value *out, weft_error *err) {
     wf_scope scope = {look_up, wf_word_call, vars};
-    return wf_expr_eval(expression, &scope, vars->arena, out, err);
+    if (vars->said)
+        *vars->said = (weft_error){.offset = -1};
+    weft_status status = wf_expr_eval(expression, &scope, vars->arena, out, err);
+    if (status != WEFT_OK && err && vars->said && vars->said->status == status && vars->said->message[0])
+        *err = *vars->said; /* the user knows the config, not our formula */
+    return status;
 }
 
 /* ---- templates ---- */

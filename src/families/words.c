@@ -238,7 +238,10 @@ weft_status wf_word_call(const void *user, const char *name, const wf_value *arg
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (wf_streq(words[i].name, name)) {
             WF_CHECK(count >= words[i].fewest && count <= words[i].most, err, WEFT_BAD_INPUT, "%s() does not take %zu arguments", name, count);
-            return words[i].run(&c);
+            weft_status status = words[i].run(&c);
+            if (status != WEFT_OK && err && c.vars->said)
+                *c.vars->said = *err;
+            return status;
         }
     return WEFT_UNSUPPORTED;
 }

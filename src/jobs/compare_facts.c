@@ -1,7 +1,6 @@
 /* compare_facts.c - the machine and the versions behind a comparison. */
 #include <stdio.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 #include "jobs/comparison.h"
 #include "kernels/gemm/gemm.h"
 
@@ -25,12 +24,11 @@ void wf_put_machine(wf_comparison *c) {
     const wf_env *env = c->job->env;
     wf_json *machine = wf_put_object(arena, c->run, "machine"), *versions = wf_put_object(arena, c->run, "versions");
     struct utsname system;
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
     put_processor(arena, machine);
     wf_put_int(arena, machine, "threads", wf_pool_threads(env->pool));
     wf_put_text(arena, machine, "instruction_set", env->kernels->isa);
-    if (pages > 0 && page > 0)
-        wf_put_int(arena, machine, "memory_bytes", (int64_t)pages * page);
+    if (wf_memory_total() > 0)
+        wf_put_int(arena, machine, "memory_bytes", (int64_t)wf_memory_total());
     wf_put_text(arena, versions, "weft", weft_version());
     wf_put_text(arena, versions, "matrix products", wf_gemm_backend());
     wf_put_text(arena, versions, "compiler", __VERSION__);

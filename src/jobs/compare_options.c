@@ -34,7 +34,7 @@ static weft_status gather(wf_comparison *c) {
 }
 
 static weft_status read_rates(wf_comparison *c) {
-    static const double usual[] = {1e-3, 3e-3, 1e-2};
+    static const double usual[] = {1e-3, 2e-3, 4e-3};
     const wf_json *list = wf_json_get(c->job->options, "rates");
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         double rate = j->number;
@@ -69,10 +69,12 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
     WF_TRY(gather(c));
     wf_options o = wf_options_open(job->options, "compare", words, job->err);
     wf_recipe_read(&o, &c->recipe);
-    c->params = wf_job_count(&o, "params", 1e6);
-    c->tokens = wf_job_count(&o, "tokens", 0);
-    c->steps = wf_job_count(&o, "steps", 0);
-    c->seconds = wf_job_seconds(&o, "time", c->tokens > 0 || c->steps > 0 ? 0 : 12);
+    if (!wf_json_get(job->options, "batch"))
+        c->recipe.batch = 4; /* a short budget is better spent on more updates */
+    c->params = wf_job_positive(&o, "params", wf_job_count(&o, "params", 1e6));
+    c->tokens = wf_job_positive(&o, "tokens", wf_job_count(&o, "tokens", 0));
+    c->steps = wf_job_positive(&o, "steps", wf_job_count(&o, "steps", 0));
+    c->seconds = wf_job_positive(&o, "time", wf_job_seconds(&o, "time", c->tokens > 0 || c->steps > 0 ? 0 : 12));
     c->seeds = wf_option_int(&o, "seeds", 2, 1, 64);
     c->out = wf_option_text(&o, "out", "weft-compare");
     c->resume = wf_option_bool(&o, "resume", false);
@@ -81,7 +83,7 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
     const wf_json *val = wf_json_get(job->options, "val");
     c->source_options = (wf_source_options){.format = wf_option_text(&o, "format", NULL), .field = wf_option_text(&o, "field", NULL),
                                             .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
-                                            .tokenizer = wf_option_text(&o, "tokenizer", "byte"), .context = c->recipe.context,
+                                            .tokenizer = wf_option_text(&o, "tokenizer", "bpe:1024"), .context = c->recipe.context,
                                             .seed = c->recipe.seed, .packed = c->recipe.packed};
     WF_TRY(o.status);
     WF_CHECK((c->steps > 0) + (c->tokens > 0) + (c->seconds > 0) == 1, job->err, WEFT_USAGE, "give one of time, tokens and steps");

@@ -18,11 +18,11 @@ typedef struct request {
 } request;
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model", "text", "format", "fields", "context", "batch", "windows", "precision", "by_position", NULL};
+    static const char *const words[] = {"model", "text", "format", "field", "context", "batch", "windows", "precision", "by_position", NULL};
     wf_options o = wf_options_open(job->options, "eval", words, job->err);
     *r = (request){.model = wf_option_text(&o, "model", NULL), .format = wf_option_text(&o, "format", NULL)};
     r->paths = wf_job_texts(job, &o, "text", &r->n_paths);
-    r->fields = wf_job_texts(job, &o, "fields", &r->n_fields);
+    r->fields = wf_job_texts(job, &o, "field", &r->n_fields);
     r->context = wf_option_int(&o, "context", 0, 1, INT32_MAX / 16);
     r->batch = wf_option_int(&o, "batch", 0, 1, 65536);
     r->windows = (int64_t)wf_job_count(&o, "windows", 0);
@@ -82,6 +82,7 @@ static weft_status evaluate(wf_job *job, const request *r, const wf_model *model
     if (r->by_position && !(how.position_nats = wf_arena_alloc(job->arena, (size_t)r->context * sizeof(double))))
         return wf_fail_memory(job->err);
     WF_TRY(wf_evaluate(model, data, &how, &e, job->err));
+    WF_CHECK(e.bytes > 0, job->err, WEFT_BAD_INPUT, "the text is too short: there is nothing to predict");
     tell(job, r, &e, wf_seconds() - started);
     return WEFT_OK;
 }
@@ -98,7 +99,7 @@ static weft_status with_model(wf_job *job, request *r, const wf_opened *m) {
     weft_status status = wf_data_create(job->env, m->tok, NULL, &text, &how, &data, job->err);
     wf_text_free(&text);
     if (status == WEFT_OK && wf_data_validation(data).tokens < 2)
-        status = wf_fail(job->err, WEFT_BAD_INPUT, "the text is too short: nothing to predict in %zu tokens", wf_data_validation(data).tokens);
+        status = wf_fail(job->err, WEFT_BAD_INPUT, "the text is too short: there is nothing to predict");
     if (status == WEFT_OK)
         status = evaluate(job, r, m->model, data);
     wf_data_free(data);

@@ -1,97 +1,101 @@
-/* inspect.c - an architecture as a tree: shapes, parameters, memory and cost by part. */
-#include <stdio.h>
+/* inspect.c - what a model, a folder or a file holds: the dispatch by what the argument names. */
 #include <string.h>
-#include "jobs/job.h"
+#include "base/reader.h"
+#include "families/load.h"
+#include "jobs/inspect.h"
+#include "jobs/put.h"
 #include "jobs/subject.h"
-#include "mixers/layer_cost.h"
 
-static int64_t under(const wf_model *m, const char *prefix, wf_job *job, bool print, int indent) {
-    int64_t n = 0;
-    for (size_t i = 0; i < m->params.count; i++) {
-        const wf_param *p = m->params.list[i];
-        if (!wf_starts_with(p->name, prefix))
-            continue;
-        n += p->count;
-        if (!print)
-            continue;
-        wf_str_printf(&job->text, "%*s%-*s [", indent, "", 40 - indent, p->name + strlen(prefix));
-        for (int d = 0; d < p->rank; d++)
-            wf_str_printf(&job->text, "%s%lld", d ? ", " : "", (long long)p->dims[d]);
-        wf_str_printf(&job->text, "]%s\n", p->buffer ? " (buffer)" : "");
-    }
-    return n;
+enum { USUAL_BATCH = 8, USUAL_CONTEXT = 256 };
+
+typedef struct request {
+    const char *name, *spec;
+    wf_sizing sizing;
+    wf_inspection step;
+    bool context_given;
+} request;
+
+static const wf_json *optimizer(wf_job *job, wf_options *o) {
+    const wf_json *j = o->status == WEFT_OK ? wf_json_get(o->object, "optimizer") : NULL;
+    if (j && j->kind == WF_JSON_OBJECT)
+        return j;
+    wf_json *named = wf_json_new(job->arena, WF_JSON_OBJECT);
+    wf_put_text(job->arena, named, "name", wf_option_text(o, "optimizer", "adamw"));
+    return named;
 }
 
-static void describe_layer(wf_job *job, const wf_model *m, const wf_layer *layer, const char *side, int64_t block, int64_t context, wf_json *out) {
-    char prefix[64], count[16], flops[16];
-    snprintf(prefix, sizeof prefix, "block.%lld.%s.", (long long)block, side);
-    int64_t params = under(m, prefix, job, false, 0);
-    double cost = wf_layer_flops(layer, context) / (double)context;
-    wf_format_count((double)params, count);
-    wf_format_count(cost, flops);
-    wf_str_printf(&job->text, "    %s %s: %s parameters, %s FLOPs per token at %lld", side, layer->row->name, count, flops, (long long)context);
-    size_t state = wf_layer_state_bytes(layer, context);
-    if (state)
-        wf_str_printf(&job->text, ", state %zu bytes", state);
-    wf_str_puts(&job->text, "\n");
-    under(m, prefix, job, true, 6);
-    wf_json *j = wf_json_put(job->arena, out, side, wf_json_new(job->arena, WF_JSON_OBJECT));
-    wf_json_put(job->arena, j, "mixer", wf_json_new_string(job->arena, layer->row->name, strlen(layer->row->name)));
-    wf_json_put(job->arena, j, "parameters", wf_json_new_int(job->arena, params));
-    wf_json_put(job->arena, j, "flops_per_token", wf_json_new_double(job->arena, cost));
-    wf_json_put(job->arena, j, "state_bytes", wf_json_new_int(job->arena, (int64_t)state));
+static weft_status read_request(wf_job *job, request *r) {
+    static const char *const words[] = {"model", "spec", "params", "vocab", "context", "batch", "precision", "optimizer", NULL};
+    wf_options o = wf_options_open(job->options, "inspect", words, job->err);
+    int64_t context = wf_option_int(&o, "context", 0, 1, INT32_MAX);
+    r->sizing = (wf_sizing){(int64_t)wf_job_count(&o, "params", 1e6), wf_option_int(&o, "vocab", 256, 1, WF_MAX_VOCAB),
+                            context ? context : USUAL_CONTEXT};
+    r->name = wf_option_text(&o, "model", NULL);
+    r->spec = wf_option_text(&o, "spec", NULL);
+    r->context_given = context > 0;
+    r->step = (wf_inspection){.context = context, .batch = wf_option_int(&o, "batch", USUAL_BATCH, 1, 1 << 20), .bf16 = wf_job_bf16(&o)};
+    r->step.optimizer = optimizer(job, &o);
+    return o.status;
 }
 
-static void describe_blocks(wf_job *job, const wf_model *m, int64_t context) {
-    wf_json *blocks = wf_json_put(job->arena, job->json, "blocks", wf_json_new(job->arena, WF_JSON_ARRAY));
-    for (int64_t i = 0; i < m->spec->layers; i++) {
-        const wf_block_spec *b = &m->spec->blocks[i];
-        wf_json *one = wf_json_push(blocks, wf_json_new(job->arena, WF_JSON_OBJECT));
-        wf_str_printf(&job->text, "  block %lld (%s)\n", (long long)i, b->wiring->name);
-        wf_json_put(job->arena, one, "wiring", wf_json_new_string(job->arena, b->wiring->name, strlen(b->wiring->name)));
-        describe_layer(job, m, b->mixer, "mixer", i, context, one);
-        if (b->channel)
-            describe_layer(job, m, b->channel, "channel", i, context, one);
-    }
+static weft_status show(wf_job *job, request *r, const wf_model *model, const char *family) {
+    if (!r->context_given)
+        r->step.context = model->spec->context ? model->spec->context : r->sizing.context;
+    wf_inspect_model(job, model, family, r->step.context);
+    return wf_inspect_memory(job, model, &r->step);
 }
 
-static void describe(wf_job *job, const wf_model *m, int64_t context) {
-    int64_t total = wf_params_total(&m->params);
-    char count[16], flops[16];
-    wf_format_count((double)total, count);
-    wf_format_count(wf_model_flops(m, context) / (double)context, flops);
-    wf_str_printf(&job->text, "%s: %s parameters (%lld), width %lld, %lld blocks, vocabulary %lld\n", m->spec->name, count, (long long)total,
-                  (long long)m->spec->dim, (long long)m->spec->layers, (long long)m->spec->vocab);
-    wf_str_puts(&job->text, "  stem\n");
-    under(m, "stem.", job, true, 4);
-    describe_blocks(job, m, context);
-    wf_str_puts(&job->text, "  head\n");
-    under(m, "norm.", job, true, 4);
-    under(m, "head.", job, true, 4);
-    if (m->spec->head.tied)
-        wf_str_puts(&job->text, "    tied to the token table\n");
-    wf_str_printf(&job->text, "%s FLOPs per token forward at context %lld, %zu bytes of state per sequence\n", flops, (long long)context,
-                  wf_state_bytes_at(m, context));
-    wf_json_put(job->arena, job->json, "parameters", wf_json_new_int(job->arena, total));
-    wf_json_put(job->arena, job->json, "context", wf_json_new_int(job->arena, context));
-    wf_json_put(job->arena, job->json, "flops_per_token", wf_json_new_double(job->arena, wf_model_flops(m, context) / (double)context));
-    wf_json_put(job->arena, job->json, "state_bytes", wf_json_new_int(job->arena, (int64_t)wf_state_bytes_at(m, context)));
-    wf_json_put(job->arena, job->json, "spec", wf_json_copy(job->arena, m->spec->json));
+static weft_status show_folder(wf_job *job, request *r, const char *folder) {
+    wf_checkpoint c;
+    WF_TRY(wf_checkpoint_open(job->env, folder, &(wf_load_options){.config_only = true}, &c, job->err));
+    weft_status status = show(job, r, c.model, c.family->name);
+    wf_checkpoint_close(&c);
+    return status;
+}
+
+static weft_status show_spec(wf_job *job, request *r, const char *name, const char *file) {
+    wf_json *template_, *spec;
+    wf_model *model;
+    WF_TRY(wf_subject_template(job, name, file, &template_, job->err));
+    WF_TRY(wf_subject_spec(job, template_, &r->sizing, &spec, job->err));
+    WF_TRY(wf_model_create(job->env, spec, &model, job->err));
+    weft_status status = show(job, r, model, NULL);
+    wf_model_free(model);
+    return status;
+}
+
+/* The newest checkpoint of a training run: names sort by their step. */
+static weft_status show_run(wf_job *job, const char *folder) {
+    char **names;
+    size_t n;
+    const char *last = NULL;
+    WF_TRY(wf_list_dir(job->arena, folder, &names, &n, job->err));
+    for (size_t i = 0; i < n; i++)
+        if (wf_ends_with(names[i], ".safetensors"))
+            last = names[i];
+    WF_CHECK(last, job->err, WEFT_BAD_INPUT, "%s: a folder without config.json and without .safetensors files", folder);
+    const char *path = wf_path_join(job->arena, folder, last);
+    return path ? wf_inspect_safetensors(job, path) : wf_fail_memory(job->err);
+}
+
+static weft_status show_file(wf_job *job, request *r, const char *path) {
+    bool tokenizer = false;
+    if (wf_ends_with(path, ".safetensors"))
+        return wf_inspect_safetensors(job, path);
+    WF_CHECK(wf_ends_with(path, ".json"), job->err, WEFT_UNSUPPORTED, "%s: neither .safetensors nor .json", path);
+    WF_TRY(wf_inspect_tokenizer(job, path, &tokenizer));
+    return tokenizer ? WEFT_OK : show_spec(job, r, NULL, path);
 }
 
 weft_status wf_job_inspect(wf_job *job) {
-    static const char *const words[] = {"model", "spec", "params", "vocab", "context", NULL};
-    wf_options o = wf_options_open(job->options, "inspect", words, job->err);
-    wf_sizing sizing = {(int64_t)wf_job_count(&o, "params", 1e6), wf_option_int(&o, "vocab", 256, 1, WF_MAX_VOCAB),
-                        wf_option_int(&o, "context", 256, 1, INT32_MAX)};
-    const char *name = wf_option_text(&o, "model", NULL), *file = wf_option_text(&o, "spec", NULL);
-    wf_json *template_, *spec;
-    wf_model *model;
-    WF_TRY(o.status);
-    WF_TRY(wf_subject_template(job, name, file, &template_, job->err));
-    WF_TRY(wf_subject_spec(job, template_, &sizing, &spec, job->err));
-    WF_TRY(wf_model_create(job->env, spec, &model, job->err));
-    describe(job, model, model->spec->context ? model->spec->context : sizing.context);
-    wf_model_free(model);
-    return WEFT_OK;
+    request r;
+    WF_TRY(read_request(job, &r));
+    WF_CHECK(!r.name || !r.spec, job->err, WEFT_USAGE, "give either a model or a spec file, not both");
+    if (!r.name || r.spec)
+        return show_spec(job, &r, r.name, r.spec);
+    if (wf_subject_is_folder(r.name))
+        return show_folder(job, &r, r.name);
+    if (wf_is_dir(r.name))
+        return show_run(job, r.name);
+    return wf_is_file(r.name) ? show_file(job, &r, r.name) : show_spec(job, &r, r.name, NULL);
 }

@@ -56,7 +56,17 @@ double wf_job_seconds(wf_options *o, const char *key, double fallback) {
 }
 
 double wf_job_count(wf_options *o, const char *key, double fallback) {
-    return number(o, key, fallback, wf_parse_count, "a count such as 5000, 10k or 1M");
+    double value = number(o, key, fallback, wf_parse_count, "a count such as 5000, 10k or 1M");
+    if (value > 1e15 || (value > 0 && value != floor(value)))
+        wf_option_fail(o, wf_json_get(o->object, key), "'%s' must be a whole number up to 1e15, not %.15g", key, value);
+    return o->status == WEFT_OK ? value : fallback;
+}
+
+double wf_job_positive(wf_options *o, const char *key, double value) {
+    const wf_json *j = wf_json_get(o->object, key);
+    if (j && j->kind != WF_JSON_NULL && value <= 0)
+        wf_option_fail(o, j, "'%s' must be more than 0", key);
+    return value;
 }
 
 const char *const *wf_job_texts(const wf_job *job, wf_options *o, const char *key, size_t *n) {

@@ -37,6 +37,8 @@ double wf_parse_count(const char *text);
 /* The option as a number, given as a JSON number or as text in the forms above; `fallback` when absent. */
 double wf_job_seconds(wf_options *o, const char *key, double fallback);
 double wf_job_count(wf_options *o, const char *key, double fallback);
+/* `value`, read from the option `key`: an error when it was given as 0. */
+double wf_job_positive(wf_options *o, const char *key, double value);
 /* The option as texts, given as one or as a list of them: *n is 0 when absent. The list lives in the job's arena. */
 const char *const *wf_job_texts(const wf_job *job, wf_options *o, const char *key, size_t *n);
 /* precision: "fp32" or "bf16" -> whether bf16. */

@@ -46,10 +46,10 @@ weft_status wf_training_options_read(wf_job *job, wf_training_options *t) {
     t->model = wf_option_text(&o, "model", NULL);
     t->spec = wf_option_text(&o, "spec", NULL);
     t->out = wf_option_text(&o, "out", "weft-run");
-    t->params = wf_job_count(&o, "params", 1e6);
-    t->steps = wf_job_count(&o, "steps", 0);
-    t->tokens = wf_job_count(&o, "tokens", 0);
-    t->seconds = wf_job_seconds(&o, "time", 0);
+    t->params = wf_job_positive(&o, "params", wf_job_count(&o, "params", 1e6));
+    t->steps = wf_job_positive(&o, "steps", wf_job_count(&o, "steps", 0));
+    t->tokens = wf_job_positive(&o, "tokens", wf_job_count(&o, "tokens", 0));
+    t->seconds = wf_job_positive(&o, "time", wf_job_seconds(&o, "time", 0));
     t->checkpoint_every = wf_option_int(&o, "checkpoint_every", 100, 0, INT32_MAX);
     t->eval_every = wf_option_int(&o, "eval_every", 100, 0, INT32_MAX);
     t->eval_windows = wf_option_int(&o, "eval_windows", 0, 0, INT32_MAX);

@@ -1,6 +1,7 @@
 /* list.c - what weft knows, straight from the tables: `weft list mixers`, `weft list presets`, ... */
 #include <string.h>
 #include "jobs/job.h"
+#include "jobs/list_spec.h"
 #include "model/spec.h"
 #include "presets/presets.h"
 #include "tensor/ops_table.h"
@@ -12,11 +13,11 @@ typedef struct entry { const char *name, *about, *detail; } entry;
 
 typedef struct list_row {
     const char *name, *about;
-    bool (*at)(wf_job *job, size_t i, entry *out); /* false at the end */
+    bool (*at)(wf_job *job, size_t i, entry *out); /* false at the end; NULL: a page of its own, shown when asked for */
 } list_row;
 
 static const char *forms(const wf_mixer *row) {
-    return row->traits & WF_STREAMS ? "naive full chunk step" : "naive full";
+    return row->traits & WF_STREAMS ? "full chunk step" : "full";
 }
 
 static bool mixer_at(const wf_mixer *const *table, size_t i, entry *out) {
@@ -79,11 +80,20 @@ static const list_row lists[] = {
     {"presets", "whole architectures", preset},  {"wirings", "residual wirings", wiring},
     {"optimizers", "optimizers", optimizer},     {"schedules", "learning-rate schedules", schedule},
     {"averages", "weight averages", average},    {"activations", "activation functions", activation},
-    {"ops", "tape operations", op},              {NULL, NULL, NULL}};
+    {"ops", "tape operations", op},              {"spec", "the grammar of specs, a page", NULL},
+    {NULL, NULL, NULL}};
 
 static const char *list_name(const void *user, size_t i) { return ((const list_row *)user)[i].name; }
 
 static wf_json *string(wf_job *job, const char *s) { return wf_json_new_string(job->arena, s, strlen(s)); }
+
+static void add_page(wf_job *job, const list_row *row) {
+    wf_str page = wf_str_new(&job->env->mem);
+    wf_spec_page(&page);
+    wf_json_put(job->arena, job->json, row->name, wf_json_new_string(job->arena, wf_str_text(&page), page.length));
+    wf_str_put(&job->text, wf_str_text(&page), page.length);
+    wf_str_free(&page);
+}
 
 static void add_list(wf_job *job, const list_row *row) {
     wf_json *array = wf_json_put(job->arena, job->json, row->name, wf_json_new(job->arena, WF_JSON_ARRAY));
@@ -105,11 +115,11 @@ weft_status wf_job_list(wf_job *job) {
     bool found = false;
     WF_TRY(o.status);
     for (const list_row *row = lists; row->name; row++) {
-        if (what && !wf_streq(what, row->name))
+        if (what ? !wf_streq(what, row->name) : !row->at)
             continue;
         if (!what)
             wf_str_printf(&job->text, "%s (%s)\n", row->name, row->about);
-        add_list(job, row);
+        row->at ? add_list(job, row) : add_page(job, row);
         found = true;
     }
     if (found)

@@ -12,12 +12,12 @@ void wf_recipe_read(wf_options *o, wf_recipe *r) {
         .packed = wf_option_bool(o, "packed", false),
         .optimizer = wf_option_text(o, "optimizer", "adamw"),
         .schedule = wf_option_text(o, "schedule", "cosine"),
-        .lr = wf_option_float(o, "lr", NAN, 0.0, 1e3),
+        .lr = wf_option_float(o, "lr", NAN, 0.0, 1e38),
         .weight_decay = wf_option_float(o, "weight_decay", 0.1, 0.0, 1e3),
         .warmup = wf_option_float(o, "warmup", 0.1, 0.0, 1e9),
         .clip = wf_option_float(o, "clip", 1.0, 0.0, 1e9),
         .smoothing = wf_option_float(o, "smoothing", 0.0, 0.0, 0.999),
-        .dropout = wf_option_float(o, "dropout", -1.0, -1.0, 0.99),
+        .dropout = wf_option_float(o, "dropout", -1.0, 0.0, 0.99),
         .beta1 = wf_option_float(o, "beta1", 0.9, 0.0, 0.999999),
         .beta2 = wf_option_float(o, "beta2", 0.98, 0.0, 0.9999999),
         .average = wf_option_text(o, "average", NULL),
@@ -32,7 +32,7 @@ void wf_recipe_read(wf_options *o, wf_recipe *r) {
 void wf_recipe_write(wf_arena *arena, const wf_recipe *r, wf_json *object) {
     const struct { const char *key; double value; } numbers[] = {
         {"lr", r->lr}, {"weight_decay", r->weight_decay}, {"warmup", r->warmup}, {"clip", r->clip}, {"smoothing", r->smoothing},
-        {"dropout", r->dropout}, {"beta1", r->beta1}, {"beta2", r->beta2}, {"average_decay", r->average_decay}};
+        {"dropout", r->dropout < 0 ? NAN : r->dropout}, {"beta1", r->beta1}, {"beta2", r->beta2}, {"average_decay", r->average_decay}};
     const struct { const char *key; int64_t value; } integers[] = {
         {"batch", r->batch}, {"context", r->context}, {"accumulate", r->accumulate}, {"seed", (int64_t)r->seed}};
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)

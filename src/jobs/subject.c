@@ -33,7 +33,7 @@ static bool has_free_sizes(const wf_json *j, int depth) {
 
 weft_status wf_subject_spec(wf_job *job, const wf_json *template_, const wf_sizing *sizing, wf_json **spec, weft_error *err) {
     if (has_free_sizes(template_, 0))
-        return wf_preset_solve(job->env, job->arena, template_, sizing->params, sizing->vocab, sizing->context, spec, err);
+        return wf_preset_solve(job->env, job->arena, template_, sizing, spec, err);
     *spec = wf_json_copy(job->arena, wf_json_get(template_, "spec") ? wf_json_get(template_, "spec") : template_);
     if (!*spec)
         return wf_fail_memory(err);

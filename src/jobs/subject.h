@@ -4,8 +4,6 @@
 #include "jobs/job.h"
 #include "presets/presets.h"
 
-typedef struct wf_sizing { int64_t params, vocab, context; } wf_sizing;
-
 /* The template behind --model NAME|PATTERN or --spec FILE.json (one of the two; both NULL: `llama`). A spec file may be a plain
  * spec or a template with "=expr" sizes. */
 weft_status wf_subject_template(wf_job *job, const char *model, const char *spec_file, wf_json **out, weft_error *err);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/reader.h"
 #include "jobs/learning.h"
+#include "jobs/put.h"
 #include "jobs/store.h"
 
 typedef struct training {
@@ -18,6 +19,7 @@ typedef struct training {
     double seconds;          /* of training, over all sittings */
     double best;             /* lowest validation loss so far */
     int64_t best_step, bad;  /* evaluations without a better one */
+    int64_t saved;           /* step of the newest checkpoint, -1 none */
     wf_evaluation last;
     wf_step_result step;
     double began, last_tick;
@@ -25,6 +27,10 @@ typedef struct training {
 } training;
 
 /* ---- what a checkpoint remembers of the loop ---- */
+static char *text_digest(const training *t, wf_arena *arena) {
+    return wf_arena_printf(arena, "%016llx", (unsigned long long)t->source.text.digest);
+}
+
 static wf_json *loop_state(const training *t, wf_arena *arena) {
     wf_json *j = wf_json_new(arena, WF_JSON_OBJECT);
     wf_json_put(arena, j, "step", wf_json_new_int(arena, wf_trainer_steps(t->learner.trainer)));
@@ -33,6 +39,7 @@ static wf_json *loop_state(const training *t, wf_arena *arena) {
     wf_json_put(arena, j, "best", isfinite(t->best) ? wf_json_new_double(arena, t->best) : wf_json_new(arena, WF_JSON_NULL));
     wf_json_put(arena, j, "best_step", wf_json_new_int(arena, t->best_step));
     wf_json_put(arena, j, "bad", wf_json_new_int(arena, t->bad));
+    wf_put_text(arena, j, "text", text_digest(t, arena));
     return j;
 }
 
@@ -43,6 +50,8 @@ static weft_status save_checkpoint(training *t) {
     char *folder = wf_path_join(&arena, t->o.out, "checkpoints");
     weft_status status = loop && folder ? wf_checkpoint_save(t->learner.trainer, t->model, folder, loop, t->job->err) : wf_fail_memory(t->job->err);
     wf_arena_free(&arena);
+    if (status == WEFT_OK)
+        t->saved = wf_trainer_steps(t->learner.trainer);
     return status;
 }
 
@@ -55,6 +64,9 @@ static weft_status restore(training *t) {
     WF_TRY(wf_checkpoint_load(t->learner.trainer, t->model, folder, t->job->arena, &loop, &found, t->job->err));
     if (!found)
         return WEFT_OK;
+    const char *then = wf_json_text(loop, "text", NULL), *now = text_digest(t, t->job->arena);
+    WF_CHECK(!then || !now || wf_streq(then, now), t->job->err, WEFT_BAD_INPUT, "the text is not what it was when the run began; put it back, or start over with --force");
+    t->saved = wf_trainer_steps(t->learner.trainer);
     t->learner.cursor = (uint64_t)wf_json_int(loop, "cursor", 0);
     t->seconds = wf_json_double(loop, "seconds", 0.0);
     t->best = wf_json_double(loop, "best", INFINITY);
@@ -100,6 +112,8 @@ static void tick(training *t, bool force) {
 
 static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
+static bool stops_early(const training *t) { return t->o.patience > 0 && t->bad >= t->o.patience; }
+
 static weft_status one_step(training *t) {
     double begin = wf_seconds();
     WF_TRY(wf_learner_step(&t->learner, &t->step, t->job->err));
@@ -109,13 +123,13 @@ static weft_status one_step(training *t) {
     tick(t, false);
     if (due(t->o.eval_every, step) || step == t->steps)
         WF_TRY(evaluate(t));
-    return due(t->o.checkpoint_every, step) || step == t->steps ? save_checkpoint(t) : WEFT_OK;
+    return due(t->o.checkpoint_every, step) || step == t->steps || stops_early(t) ? save_checkpoint(t) : WEFT_OK;
 }
 
 static weft_status loop(training *t) {
     t->began = wf_seconds();
     t->began_step = wf_trainer_steps(t->learner.trainer);
-    while (wf_trainer_steps(t->learner.trainer) < t->steps) {
+    while (wf_trainer_steps(t->learner.trainer) < t->steps && !stops_early(t)) {
         weft_status status = wf_stopped(t->job->env);
         if (status != WEFT_OK) { /* asked to stop: nothing is lost */
             WF_TRY(save_checkpoint(t));
@@ -123,11 +137,9 @@ static weft_status loop(training *t) {
                            (long long)wf_trainer_steps(t->learner.trainer), (long long)t->steps, t->o.out);
         }
         WF_TRY(one_step(t));
-        if (t->o.patience > 0 && t->bad >= t->o.patience) {
-            wf_log(t->job->env, WF_INFO, "early stop: no better validation loss since step %lld", (long long)t->best_step);
-            return save_checkpoint(t);
-        }
     }
+    if (stops_early(t))
+        wf_log(t->job->env, WF_INFO, "early stop: no better validation loss since step %lld", (long long)t->best_step);
     tick(t, true);
     return WEFT_OK;
 }
@@ -185,14 +197,24 @@ static weft_status prepare(training *t) {
     return wf_training_log_open(&t->job->env->mem, o->out, wf_trainer_steps(t->learner.trainer), &t->log, t->job->err);
 }
 
+/* What went wrong, and what is left of the run. */
+static void add_rescue(const training *t, weft_status status) {
+    weft_error *err = t->job->err;
+    if (!err || status != WEFT_FAILURE || t->saved < 0)
+        return;
+    weft_error first = *err;
+    wf_fail(err, status, "%s; the checkpoint of step %lld is intact", first.message, (long long)t->saved);
+}
+
 weft_status wf_job_train(wf_job *job) {
-    training t = {.job = job, .best = INFINITY};
+    training t = {.job = job, .best = INFINITY, .saved = -1};
     WF_TRY(wf_training_options_read(job, &t.o));
     weft_status status = prepare(&t);
     if (status == WEFT_OK)
         status = loop(&t);
     if (status == WEFT_OK)
         status = finish(&t);
+    add_rescue(&t, status);
     wf_training_log_close(&t.log);
     wf_learner_close(&t.learner);
     wf_model_free(t.model);

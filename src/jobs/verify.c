@@ -46,28 +46,29 @@ static bool ends_everything(weft_status status) {
 }
 
 /* A failed fixture counts most, then an unsupported one, then a path without any. */
-static weft_status verdict(const wf_job *job, const wf_verify_totals *t, weft_status none) {
+static weft_status verdict(const wf_job *job, const wf_verify_totals *t, const weft_error *none) {
     WF_CHECK(t->failed == 0, job->err, WEFT_MISMATCH, "%zu of %zu fixtures failed", t->failed, t->passed + t->failed + t->unsupported);
-    WF_CHECK(none == WEFT_OK, job->err, none, "%s", job->err && job->err->message[0] ? job->err->message : "no fixture found");
+    WF_CHECK(none->status == WEFT_OK, job->err, none->status, "%s", none->message);
     WF_CHECK(t->unsupported == 0, job->err, WEFT_UNSUPPORTED, "%zu of %zu fixtures are not supported", t->unsupported, t->passed + t->unsupported);
     return WEFT_OK;
 }
 
 static weft_status run_paths(wf_job *job, const char *const *paths, size_t n, wf_verify_totals *sum) {
     listing l = {job, wf_put_list(job->arena, job->json, "fixtures"), 0};
-    weft_status none = WEFT_OK;
+    weft_error none = {.status = WEFT_OK};
     for (size_t i = 0; i < n; i++) {
         wf_verify_totals t = {0};
-        weft_status status = wf_verify_path(job->env, paths[i], add_verdict, &l, &t, job->err);
+        weft_error err = {.status = WEFT_OK};
+        weft_status status = wf_verify_path(job->env, paths[i], add_verdict, &l, &t, &err);
         sum->passed += t.passed;
         sum->failed += t.failed;
         sum->unsupported += t.unsupported;
         if (ends_everything(status))
-            return status;
+            return wf_fail(job->err, status, "%s", err.message);
         if (t.passed + t.failed + t.unsupported == 0)
-            none = status;
+            none = err;
     }
-    return verdict(job, sum, none);
+    return verdict(job, sum, &none);
 }
 
 weft_status wf_job_verify(wf_job *job) {

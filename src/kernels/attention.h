@@ -11,47 +11,54 @@
 
 enum { WF_ATTENTION_ROWS = 64 };
 
-typedef struct wf_strides { int64_t batch, token, head; } wf_strides; /* in elements; channels of a head are contiguous */
+typedef struct wf_strides { /* in elements; channels of a head are contiguous */
+    int64_t batch, token, head;
+} wf_strides;
 
 typedef struct wf_attention_args {
-    int64_t batch, heads, kv_heads, t, s, key_dim, value_dim; /* heads % kv_heads == 0; head h reads kv head h/(heads/kv_heads) */
-    wf_dtype type;                                            /* of q, k, v, o, do_ and dq: F32 or BF16 */
+    /* heads % kv_heads == 0: head h reads kv head h/(heads/kv_heads) */
+    int64_t batch, heads, kv_heads, t, s, key_dim, value_dim;
+    wf_dtype type; /* of q, k, v, o, do_ and dq: F32 or BF16 */
     const void *q, *k, *v;
     void *o;
     wf_strides q_stride, k_stride, v_stride, o_stride;
-    float *lse;         /* [batch, heads, t] fp32, always written; the sink counts; -INFINITY for rows without an allowed key */
-    float *probs;       /* NULL, or [batch, heads, t, s]: the probabilities before dropout, for inspection (costs a second pass) */
+    float *lse;   /* [batch, heads, t] fp32, always written; the sink counts; -INFINITY for rows without an allowed key */
+    float *probs; /* NULL, or [batch, heads, t, s]: the probabilities before dropout, for inspection (costs a second pass) */
     float scale, softcap; /* z = scale*q.k; softcap c > 0: z = c*tanh(z/c) */
-    /* Which keys row i of sequence b may see. Row i has index start[b]+i; key j has index j, or, in a ring cache (ring > 0), the
-     * largest p < kv_len[b] with p % ring == j. Slots no token has reached (index >= kv_len[b], or no such p >= 0) are never
-     * read. allowed = ((causal: j <= i) and i-j <= left and j-i <= right, or j < prefix) and same segment and key_mask. */
+    /* Which keys row i of sequence b may see. Row i has index start[b]+i; key j has index j, or, in a ring cache (ring > 0),
+     * the largest p < kv_len[b] with p % ring == j. Slots no token has reached (index >= kv_len[b], or no such p >= 0) are
+     * never read. allowed = ((causal: j <= i) and i-j <= left and j-i <= right, or j < prefix) and same segment and key_mask.
+     */
     bool causal;
-    int64_t left, right;      /* i-j <= left, j-i <= right; INT64_MAX: no limit */
-    const int64_t *start;     /* [batch], NULL: 0 */
-    const int64_t *kv_len;    /* [batch] tokens in the cache, these rows included; NULL: s */
-    int64_t ring;             /* 0: keys lie in order; else the number of slots, s <= ring */
-    const int64_t *prefix;    /* [batch] or NULL: keys j < prefix[b] are visible to every row (never through padding) */
+    int64_t left, right;   /* i-j <= left, j-i <= right; INT64_MAX: no limit */
+    const int64_t *start;  /* [batch], NULL: 0 */
+    const int64_t *kv_len; /* [batch] tokens in the cache, these rows included; NULL: s */
+    int64_t ring;          /* 0: keys lie in order; else the number of slots, s <= ring */
+    const int64_t *prefix; /* [batch] or NULL: keys j < prefix[b] are visible to every row (never through padding) */
     const int64_t *q_segments, *k_segments; /* [batch, t], [batch, s] by slot, or both NULL: must be equal */
-    const uint8_t *key_mask;  /* [batch, s] by slot, or NULL: 0 = padding */
+    const uint8_t *key_mask;                /* [batch, s] by slot, or NULL: 0 = padding */
     /* what is added to the scores, after softcap */
-    const float *slopes;      /* [heads] or NULL: -slope*|i-j| (ALiBi) */
+    const float *slopes;        /* [heads] or NULL: -slope*|i-j| (ALiBi) */
     const float *distance_bias; /* [heads, distances] or NULL: entry (j-i) + distance_zero, clamped to the table */
     int64_t distances, distance_zero;
-    const float *bias;        /* NULL, or one term per (b, h, i, slot j) at b*bias_batch + h*bias_head + i*bias_row + j (strides */
-    int64_t bias_batch, bias_head, bias_row; /* may be 0); -INFINITY hides the key, ln(n) counts it n times */
-    const float *sinks;       /* [heads] or NULL: one more logit in the denominator */
-    float dropout;            /* of probabilities: kept where wf_rng_uniform(rng, ((b*heads+h)*t+i)*s+j) >= dropout, then p/(1-dropout) */
+    /* NULL, or one term per (b, h, i, slot j) at b*bias_batch + h*bias_head + i*bias_row + j, strides that may be 0: -INFINITY
+     * hides a key, ln(n) counts it n times */
+    const float *bias;
+    int64_t bias_batch, bias_head, bias_row;
+    const float *sinks; /* [heads] or NULL: one more logit in the denominator */
+    /* of probabilities: kept where wf_rng_uniform(rng, ((b*heads+h)*t+i)*s+j) >= dropout, then p/(1-dropout) */
+    float dropout;
     wf_rng rng;
     /* backward: o (at o_stride) and lse from the forward, do_ in; the rest is overwritten. When heads > kv_heads, dk and dv are
      * still per query head and the caller sums the groups. */
     const void *do_;
     void *dq;
     wf_strides do_stride, dq_stride;
-    float *dk, *dv;           /* fp32 [batch, s, heads, key_dim], [batch, s, heads, value_dim], contiguous */
-    float *d_distance_bias;   /* [batch, heads, distances] or NULL */
-    float *d_bias;            /* [batch, heads, t, s] or NULL: one per score, whatever the strides of bias */
-    float *d_sinks;           /* [batch, heads] or NULL */
-    const float *d_lse;       /* [batch, heads, t] or NULL */
+    float *dk, *dv;         /* fp32 [batch, s, heads, key_dim], [batch, s, heads, value_dim], contiguous */
+    float *d_distance_bias; /* [batch, heads, distances] or NULL */
+    float *d_bias;          /* [batch, heads, t, s] or NULL: one per score, whatever the strides of bias */
+    float *d_sinks;         /* [batch, heads] or NULL */
+    const float *d_lse;     /* [batch, heads, t] or NULL */
 } wf_attention_args;
 
 /* Bytes of scratch (64-aligned) per thread for forward and backward pieces of these arguments. */

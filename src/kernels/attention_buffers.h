@@ -4,20 +4,20 @@
 #define WF_KERNELS_ATTENTION_BUFFERS_H
 #include "kernels/attention.h"
 
-enum { WF_ATTENTION_KEYS = 64, WF_ATTENTION_TILE = WF_ATTENTION_ROWS * WF_ATTENTION_KEYS };
+enum { WF_ATTENTION_KEYS = 64, WF_ATTENTION_FEW = 4, WF_ATTENTION_TILE = WF_ATTENTION_ROWS * WF_ATTENTION_KEYS };
 
 typedef struct wf_attention_buffers {
-    int64_t key_pad, value_pad;              /* key_dim and value_dim up to a multiple of 16 */
-    float *m, *l, *correction, *delta;       /* [64]: running maximum, sum and rescaling factor; backward: lse in m */
-    int32_t *segment_low, *segment_high;     /* [64] halves of the rows' segment numbers */
-    float *reversed, *diagonal;              /* [64 + 128 + 64] distance bias of a tile by i-j; its gradient */
-    float *rows, *rows_t;                    /* [64][max pad] and its transpose */
-    float *q_t, *o_t;                        /* [key_dim][64], [value_dim][64] */
-    float *s, *extra, *stage;                /* [64 keys][64 rows]: scores; bias or dropout factors; a tile on its way */
-    float *k, *v;                            /* [64][key_pad], [64][value_pad]: a BF16 tile in fp32 */
-    float *q_n, *do_n, *do_t, *dq_t;         /* backward: rows as they are, and transposed */
-    float *dp, *cap;                         /* backward: [64 keys][64 rows] */
-    double *distances;                       /* backward: gradient of the distance bias */
+    int64_t key_pad, value_pad;          /* key_dim and value_dim up to a multiple of 16 */
+    float *m, *l, *correction, *delta;   /* [64]: running maximum, sum and rescaling factor; backward: lse in m */
+    int32_t *segment_low, *segment_high; /* [64] halves of the rows' segment numbers */
+    float *reversed, *diagonal;          /* [128]: distance bias of a tile by i-j; its gradient */
+    float *few_q, *few_o;                /* [4][pad]: the rows of a block of few rows */
+    float *q_t, *o_t;                    /* [key_dim][64], [value_dim][64] */
+    float *s, *extra, *stage;            /* [64 keys][64 rows]: scores; bias or dropout factors; a tile on its way */
+    float *k, *v;                        /* [64][key_pad], [64][value_pad]: a BF16 tile in fp32 */
+    float *q_n, *do_n, *do_t, *dq_t;     /* backward: rows as they are, and transposed */
+    float *dp, *cap;                     /* backward: [64 keys][64 rows] */
+    double *distances;                   /* backward: gradient of the distance bias */
 } wf_attention_buffers;
 
 static inline void *wf_attention_take(char *base, size_t *used, int64_t count, size_t size) {
@@ -33,17 +33,16 @@ static inline size_t wf_attention_divide(const wf_attention_args *a, bool backwa
 #define TAKE(field, count) m->field = wf_attention_take(base, &used, count, sizeof *m->field)
     m->key_pad = (a->key_dim + pad - 1) / pad * pad;
     m->value_pad = (a->value_dim + pad - 1) / pad * pad;
-    int64_t most = m->key_pad > m->value_pad ? m->key_pad : m->value_pad;
     TAKE(m, r);
     TAKE(l, r);
     TAKE(correction, r);
     TAKE(delta, r);
     TAKE(segment_low, r);
     TAKE(segment_high, r);
-    TAKE(reversed, 4 * r);
+    TAKE(reversed, 2 * r);
     TAKE(diagonal, 2 * r);
-    TAKE(rows, r * most);
-    TAKE(rows_t, r * most);
+    TAKE(few_q, WF_ATTENTION_FEW * m->key_pad);
+    TAKE(few_o, WF_ATTENTION_FEW * m->value_pad);
     TAKE(q_t, r * m->key_pad);
     TAKE(o_t, r * m->value_pad);
     TAKE(s, WF_ATTENTION_TILE);

@@ -26,6 +26,7 @@ typedef struct wf_adam_step { /* constants of one AdamW pass over one tensor; p,
 } wf_adam_step;
 
 enum { WF_GEMM_ROWS = 12, WF_GEMM_COLUMNS = 32 }; /* of the packed panels of gemm_block */
+enum { WF_PROBE_CHAINS = 16 };                    /* of probe_fma: more than latency x units of any core */
 
 #define WF_KERNEL(result, name, args) typedef result(*wf_##name##_fn) args;
 #include "kernels/kernels.def"

@@ -87,6 +87,11 @@ static void run_cross_entropy(const wf_kernels *k, const work *w) {
     w->out[1][0] = k->cross_entropy(w->out[0], w->n * 2 / 3, w->variant & 1 ? 0.1f : 0.0f, w->variant & 2 ? 0.0f : 0.5f, w->n);
 }
 static void run_log_sum_exp(const wf_kernels *k, const work *w) { w->out[0][0] = k->log_sum_exp(w->in[0], w->n); }
+static void run_probe_fma(const wf_kernels *k, const work *w) {
+    int lanes;
+    w->out[0][0] = k->probe_fma(0.0f, w->n, &lanes);
+}
+static void run_probe_read(const wf_kernels *k, const work *w) { w->out[0][0] = k->probe_read(w->in[0], w->n); }
 static void run_softmax(const wf_kernels *k, const work *w) {
     memcpy(w->out[0], w->in[0], (size_t)w->n * sizeof(float));
     w->out[0][w->n / 2] = -INFINITY; /* a masked entry; alone in its row it makes the whole row zero */
@@ -226,6 +231,8 @@ static const kernel_case cases[] = {
     {"gemm_block", run_gemm_block, {1}, 36, 1e-5},
     {"gemv", run_gemv, {1}, 2, 2e-5},
     {"gemv_bf16", run_gemv_bf16, {1}, 2, 2e-5},
+    {"probe_fma", run_probe_fma, {-1}, 1, 0},
+    {"probe_read", run_probe_read, {-1}, 1, 2e-4},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 

@@ -10,7 +10,7 @@ static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"heads", WF_KEY_INT, NULL, 1, NULL, "query heads"},
     {"kv_heads", WF_KEY_INT, "heads", 1, NULL, "key and value heads; heads is a multiple"},
-    {"key_dim", WF_KEY_INT, "max(dim // heads, 1)", 1, NULL, "channels of a key, per head"},
+    {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a key, per head"},
     {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"},
     {"memory_dim", WF_KEY_INT, "dim", 1, NULL, "width of what keys and values come from"},
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},

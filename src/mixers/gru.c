@@ -57,4 +57,4 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_gru = {
     .name = "gru", .about = "h = (1-z) n + z h, gates r and z", .source = "Cho et al. 2014, arXiv 1406.1078, eq. 5-8",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "0",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_TORCH_STATES, .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_TORCH_STATES, .companion = "mlp", .check = check, .run = run};

@@ -91,6 +91,10 @@ static weft_status check_value(builder *b, const wf_key *key, const wf_json *j, 
     char text[WEFT_MESSAGE_SIZE];
     if (v->type == WF_NULL && wf_streq(key->fallback, "null"))
         return WEFT_OK;
+    if (!j && v->type == WF_NULL) { /* a default may exist only for some sizes */
+        snprintf(text, sizeof text, "is needed: no default for these sizes (%s)", key->fallback);
+        return bad_value(b, key, NULL, text);
+    }
     if (!type_fits(key->type, v))
         return bad_value(b, key, j, names[key->type]);
     if ((v->type == WF_INT || v->type == WF_FLOAT) && v->number < key->min) {
@@ -294,12 +298,13 @@ const char *wf_string(const wf_layer *layer, const char *key) { return wf_get(la
 bool wf_given(const wf_layer *layer, const char *key) { return wf_get(layer, key)->type != WF_NULL; }
 bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_string(layer, key), text); }
 
-bool wf_layer_streams(const wf_layer *layer) {
-    unsigned both = WF_CAUSAL | WF_STREAMS;
+bool wf_layer_causal(const wf_layer *layer) {
     bool causal = key_index(layer->row, "causal", strlen("causal")) < 0 || wf_flag(layer, "causal");
     bool one_way = key_index(layer->row, "bidirectional", strlen("bidirectional")) < 0 || !wf_flag(layer, "bidirectional");
-    return (layer->row->traits & both) == both && causal && one_way;
+    return (layer->row->traits & WF_CAUSAL) && causal && one_way;
 }
+
+bool wf_layer_streams(const wf_layer *layer) { return (layer->row->traits & WF_STREAMS) && wf_layer_causal(layer); }
 
 /* ---- cost laws ---- */
 typedef struct law { const wf_layer *layer; int64_t rows; } law;

@@ -127,8 +127,8 @@ bool wf_flag(const wf_layer *layer, const char *key);
 const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
-/* The chunk and step forms exist: the row streams, and its options (causal, bidirectional) make it causal. */
-bool wf_layer_streams(const wf_layer *layer);
+bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
+bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
 
 /* ---- the context of one recording ---- */

@@ -7,7 +7,7 @@
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"heads", WF_KEY_INT, NULL, 1, NULL, "heads"},
-    {"key_dim", WF_KEY_INT, "max(dim // heads, 1)", 2, NULL, "channels of a key, per head; even"},
+    {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 2, NULL, "channels of a key, per head; even"},
     {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"},
     {"rotation", WF_KEY_STRING, "'linspace'", 0, "linspace|rope", "angles 10000^-linspace(0,1), interleaved pairs, or rotary halves"},
     {"row_norm", WF_KEY_STRING, "'decay'", 0, "decay|clamped_sum|none", "row factors before the norm of a head"},

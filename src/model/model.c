@@ -81,6 +81,9 @@ static weft_status share_layer(wf_layer *layer, const wf_layer *from, weft_error
 static weft_status share_block(wf_model *m, wf_block_spec *b, wf_block_params *p, weft_error *err) {
     const wf_block_spec *from = &m->spec->blocks[b->share];
     WF_CHECK(b->wiring == from->wiring, err, WEFT_USAGE, "%s: shares weights with a block of another wiring", b->mixer->where);
+    for (int i = 0; i < (b->channel ? b->wiring->norms : b->wiring->norms_without_channel); i++)
+        WF_CHECK(b->norm[i].affine == from->norm[i].affine && b->norm[i].bias == from->norm[i].bias, err, WEFT_USAGE,
+                 "%s: shares weights with a block of other norms", b->mixer->where);
     WF_TRY(share_layer(b->mixer, from->mixer, err));
     if (b->channel)
         WF_TRY(share_layer(b->channel, from->channel, err));

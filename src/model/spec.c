@@ -9,19 +9,96 @@ typedef struct reader {
     weft_error *err;
 } reader;
 
-static const char *const norm_words[] = {"kind", "eps", "offset", "affine", "bias", NULL};
+/* ---- the options ---- */
+static const wf_spec_key spec_keys[] = {
+    {"format", "integer", "1", "version of this grammar"},
+    {"name", "string", "model", "what the model is called"},
+    {"about", "string", "", "a sentence for people"},
+    {"source", "string", "", "paper or page it comes from"},
+    {"dim", "integer", NULL, "width of the residual stream, up to 1048576"},
+    {"vocab", "integer", NULL, "number of tokens, up to 16777216; `train` and `compare` fill it in from the tokenizer"},
+    {"layers", "integer", "length of `blocks`", "number of blocks, up to 1024; the list `blocks` is repeated until there are as many"},
+    {"context", "integer", "0", "trained length; 0 is unknown"},
+    {"stem", "object", "{}", "tokens to rows"},
+    {"block", "object", "{}", "options of every block"},
+    {"blocks", "list", "[]", "options of each block, over those of `block`"},
+    {"norm", "norm", "rms", "the norm before the head"},
+    {"head", "object", "{}", "rows to logits"},
+    {NULL, NULL, NULL, NULL}};
 
+static const wf_spec_key stem_keys[] = {
+    {"kind", "string", "token", "`token`: one row of a table per token"},
+    {"scale", "number", "1", "multiplies the rows"},
+    {"dropout", "number", "0", "of the rows"},
+    {"positions", "object", "none", "added to the rows"},
+    {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
+    {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
+    {"norm", "norm", "none", "after the sum"},
+    {NULL, NULL, NULL, NULL}};
+
+static const wf_spec_key position_keys[] = {
+    {"kind", "string", "none", "`none`, `learned` (a table) or `sinusoidal` (Vaswani et al. 2017, section 3.5)"},
+    {"length", "integer", "`context`", "rows of the table: more positions than that are refused"},
+    {"offset", "integer", "0", "row of the first position (OPT has 2)"},
+    {NULL, NULL, NULL, NULL}};
+
+static const wf_spec_key block_keys[] = {
+    {"wiring", "string", "pre", "how the branches join the stream, see below"},
+    {"norm", "norm", "rms", "every norm of the block"},
+    {"mixer", "object or name", NULL, "the token mixer: `{\"mixer\": NAME, option: value, ..}`; a name alone when no option is required"},
+    {"channel", "object or name", "null", "the channel mixer; null is none"},
+    {"residual_scale", "number", "1", "multiplies a branch before it joins"},
+    {"dropout", "number", "0", "of a branch, below 1"},
+    {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
+    {"share", "integer", "-1", "number of an earlier block (from 0) whose weights this one uses; -1: its own"},
+    {NULL, NULL, NULL, NULL}};
+
+static const wf_spec_key norm_keys[] = {
+    {"kind", "string", "rms", "`none`, `rms` (Zhang & Sennrich 2019) or `layer` (Ba et al. 2016)"},
+    {"eps", "number", "1e-6; layer: 1e-5", "added to the variance"},
+    {"offset", "number", "0", "added to the weight (Gemma has 1)"},
+    {"affine", "boolean", "true", "a learned weight"},
+    {"bias", "boolean", "layer: true", "a learned bias, of `layer` only"},
+    {NULL, NULL, NULL, NULL}};
+
+static const wf_spec_key head_keys[] = {
+    {"kind", "string", "lm", "`lm`: logits of the next token"},
+    {"tied", "boolean", "true", "the weights are the token table"},
+    {"bias", "boolean", "false", "a learned bias"},
+    {"scale", "number", "1", "multiplies the logits"},
+    {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_part wf_spec_parts[] = {
+    {"spec", "The top level", spec_keys},
+    {"stem", "`stem`", stem_keys},
+    {"positions", "`stem.positions`", position_keys},
+    {"block", "`block`, and each of `blocks`", block_keys},
+    {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
+    {"head", "`head`", head_keys},
+    {NULL, NULL, NULL}};
+
+enum { MOST_KEYS = 16 };
+
+static wf_options open_part(const wf_json *object, const char *what, const wf_spec_key *keys, weft_error *err) {
+    const char *words[MOST_KEYS + 1] = {NULL};
+    for (int i = 0; i < MOST_KEYS && keys[i].name; i++)
+        words[i] = keys[i].name;
+    return wf_options_open(object, what, words, err);
+}
+
+/* ---- reading ---- */
 /* An absent norm is RMS with eps 1e-6; a string is its kind. */
 static weft_status read_norm(reader *r, const wf_json *j, const char *what, wf_norm_spec *out) {
     static const char *const kinds[] = {"none", "rms", "layer"};
     bool word = j && j->kind == WF_JSON_STRING;
-    wf_options o = wf_options_open(word || (j && j->kind == WF_JSON_NULL) ? NULL : j, what, norm_words, r->err);
+    wf_options o = open_part(word || (j && j->kind == WF_JSON_NULL) ? NULL : j, what, norm_keys, r->err);
     const char *kind = word ? j->string : j && j->kind == WF_JSON_NULL ? "none" : wf_option_text(&o, "kind", "rms");
     int found = -1;
     for (int i = 0; i < 3; i++)
         found = wf_streq(kinds[i], kind) ? i : found;
     if (found < 0)
-        wf_option_fail(&o, j, "norm kind is none, rms or layer, not '%s'", kind);
+        wf_option_fail(&o, j, "kind is none, rms or layer, not '%s'", kind);
     *out = (wf_norm_spec){.kind = found < 0 ? WF_NORM_NONE : (wf_norm_kind)found};
     out->eps = (float)wf_option_float(&o, "eps", found == WF_NORM_LAYER ? 1e-5 : 1e-6, 0.0, 1.0);
     out->offset = (float)wf_option_float(&o, "offset", 0.0, -1e6, 1e6);
@@ -30,11 +107,9 @@ static weft_status read_norm(reader *r, const wf_json *j, const char *what, wf_n
     return o.status;
 }
 
-static const char *const position_words[] = {"kind", "length", "offset", NULL};
-
 static weft_status read_positions(reader *r, const wf_json *j, wf_stem_spec *out) {
     static const char *const kinds[] = {"none", "learned", "sinusoidal"};
-    wf_options o = wf_options_open(j && j->kind == WF_JSON_NULL ? NULL : j, "stem positions", position_words, r->err);
+    wf_options o = open_part(j && j->kind == WF_JSON_NULL ? NULL : j, "stem positions", position_keys, r->err);
     const char *kind = wf_option_text(&o, "kind", "none");
     int found = -1;
     for (int i = 0; i < 3; i++)
@@ -49,11 +124,9 @@ static weft_status read_positions(reader *r, const wf_json *j, wf_stem_spec *out
     return o.status;
 }
 
-static const char *const stem_words[] = {"kind", "scale", "dropout", "positions", "padding", "types", "norm", NULL};
-
 static weft_status read_stem(reader *r, const wf_json *j) {
     wf_stem_spec *s = &r->spec->stem;
-    wf_options o = wf_options_open(j, "stem", stem_words, r->err);
+    wf_options o = open_part(j, "stem", stem_keys, r->err);
     if (!wf_streq(wf_option_text(&o, "kind", "token"), "token"))
         wf_option_fail(&o, j, "kind '%s' is not known (token)", wf_option_text(&o, "kind", ""));
     s->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
@@ -66,11 +139,9 @@ static weft_status read_stem(reader *r, const wf_json *j) {
     return norm ? read_norm(r, norm, "stem norm", &s->norm) : WEFT_OK;
 }
 
-static const char *const head_words[] = {"kind", "tied", "bias", "scale", "softcap", NULL};
-
 static weft_status read_head(reader *r, const wf_json *j) {
     wf_head_spec *h = &r->spec->head;
-    wf_options o = wf_options_open(j, "head", head_words, r->err);
+    wf_options o = open_part(j, "head", head_keys, r->err);
     if (!wf_streq(wf_option_text(&o, "kind", "lm"), "lm"))
         wf_option_fail(&o, j, "kind '%s' is not known (lm)", wf_option_text(&o, "kind", ""));
     h->tied = wf_option_bool(&o, "tied", true);
@@ -106,8 +177,6 @@ static weft_status read_row(reader *r, const wf_json *j, const char *where, bool
     return wf_layer_build(r->arena, row, word ? wf_json_new(r->arena, WF_JSON_OBJECT) : j, r->spec->dim, where, out, r->err);
 }
 
-static const char *const block_words[] = {"wiring", "norm", "mixer", "channel", "residual_scale", "dropout", "attention_dropout", "share", NULL};
-
 /* An option of block i: its own, else that of the common `block`. */
 static const wf_json *either(const wf_json *own, const wf_json *common, const char *key) {
     const wf_json *j = wf_json_get(own, key);
@@ -118,17 +187,19 @@ static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) 
     b->residual_scale = (float)wf_option_float(o, "residual_scale", (double)b->residual_scale, -1e6, 1e6);
     b->dropout = (float)wf_option_float(o, "dropout", (double)b->dropout, 0.0, 0.99);
     b->attention_dropout = (float)wf_option_float(o, "attention_dropout", (double)b->attention_dropout, 0.0, 0.99);
-    b->share = (int)wf_option_int(o, "share", b->share, -1, index - 1);
+    b->share = (int)wf_option_int(o, "share", b->share, -1, INT32_MAX);
+    if (b->share >= index)
+        wf_option_fail(o, wf_json_get(o->object, "share"), "'share' must be the number of an earlier block, not %d", b->share);
     return o->status;
 }
 
 static weft_status read_block(reader *r, int64_t index, const wf_json *own, const wf_json *common) {
     wf_block_spec *b = &r->spec->blocks[index];
     char *what = wf_arena_printf(r->arena, "block %lld", (long long)index), *mixer = wf_arena_printf(r->arena, "block %lld mixer", (long long)index);
-    char *channel = wf_arena_printf(r->arena, "block %lld channel", (long long)index);
-    if (!what || !mixer || !channel)
+    char *channel = wf_arena_printf(r->arena, "block %lld channel", (long long)index), *norm = wf_arena_printf(r->arena, "block %lld norm", (long long)index);
+    if (!what || !mixer || !channel || !norm)
         return wf_fail_memory(r->err);
-    wf_options all = wf_options_open(common, "block", block_words, r->err), one = wf_options_open(own, what, block_words, r->err);
+    wf_options all = open_part(common, "block", block_keys, r->err), one = open_part(own, what, block_keys, r->err);
     *b = (wf_block_spec){.residual_scale = 1.0f, .share = -1};
     WF_TRY(all.status);
     WF_TRY(read_numbers(&all, index, b));
@@ -139,7 +210,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     WF_CHECK(!w || w->kind == WF_JSON_STRING, r->err, WEFT_USAGE, "%s: 'wiring' must be a string", what);
     WF_TRY(find_wiring(w, w ? w->string : "pre", what, &b->wiring, r->err));
     for (int i = 0; i < b->wiring->norms; i++)
-        WF_TRY(read_norm(r, either(own, common, "norm"), what, &b->norm[i]));
+        WF_TRY(read_norm(r, either(own, common, "norm"), norm, &b->norm[i]));
     WF_TRY(read_row(r, m, mixer, false, &b->mixer));
     return c && c->kind != WF_JSON_NULL ? read_row(r, c, channel, true, &b->channel) : WEFT_OK;
 }
@@ -159,12 +230,10 @@ static weft_status read_blocks(reader *r, const wf_json *json) {
     return WEFT_OK;
 }
 
-static const char *const spec_words[] = {"format", "name", "about", "source", "dim", "vocab", "layers", "context", "stem", "block", "blocks", "norm", "head", NULL};
-
 static weft_status read_sizes(reader *r, const wf_json *json) {
     wf_spec *s = r->spec;
     const wf_json *blocks = wf_json_get(json, "blocks");
-    wf_options o = wf_options_open(json, "spec", spec_words, r->err);
+    wf_options o = open_part(json, "spec", spec_keys, r->err);
     int64_t format = wf_option_int(&o, "format", 1, 0, INT32_MAX);
     if (format != 1)
         wf_option_fail(&o, json, "format %lld is not known (1)", (long long)format);

@@ -62,6 +62,11 @@ weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, 
  * a mixer; the cycle repeats until there are `layers` blocks. */
 weft_status wf_spec_of_pattern(wf_arena *arena, const char *pattern, wf_json **out, weft_error *err);
 
+/* The options of every part but the mixers' own, as rows: what is read, and docs/spec.md. */
+typedef struct wf_spec_key { const char *name, *type, *fallback, *help; } wf_spec_key; /* fallback NULL: required */
+typedef struct wf_spec_part { const char *name, *about; const wf_spec_key *keys; } wf_spec_part;
+extern const wf_spec_part wf_spec_parts[]; /* ends with a NULL name */
+
 /* How one sublayer's residual program reads: the wirings are a table (block.c). */
 typedef struct wf_wiring {
     const char *name, *about;

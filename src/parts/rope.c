@@ -86,18 +86,25 @@ static weft_status yarn(angles *a, weft_error *err) {
     return WEFT_OK;
 }
 
-static weft_status longrope(angles *a, weft_error *err) {
-    double original, factor = number(a, "factor", 0.0), given = number(a, "attention_factor", 0.0);
-    WF_TRY(need(a, "original_max_position_embeddings", &original, err));
-    const char *name = (double)a->length > original ? "long_factor" : "short_factor";
-    const wf_json *list = wf_json_get(a->rule, name);
+/* One of the two lists of divisors, one per pair. */
+static weft_status divisors(const angles *a, const char *name, const wf_json **out, weft_error *err) {
+    const wf_json *list = *out = wf_json_get(a->rule, name);
     WF_CHECK(list && list->kind == WF_JSON_ARRAY && (int64_t)list->count == a->pairs, err, WEFT_USAGE,
              "rope scaling 'longrope': '%s' must be a list of %lld numbers", name, (long long)a->pairs);
-    int64_t p = 0;
-    for (const wf_json *j = list->child; j; j = j->next, p++) {
+    for (const wf_json *j = list->child; j; j = j->next)
         WF_CHECK(j->kind == WF_JSON_NUMBER && j->number > 0.0, err, WEFT_USAGE, "rope scaling 'longrope': '%s' must hold positive numbers", name);
+    return WEFT_OK;
+}
+
+static weft_status longrope(angles *a, weft_error *err) {
+    double original, factor = number(a, "factor", 0.0), given = number(a, "attention_factor", 0.0);
+    const wf_json *longer, *shorter;
+    WF_TRY(need(a, "original_max_position_embeddings", &original, err));
+    WF_TRY(divisors(a, "long_factor", &longer, err));
+    WF_TRY(divisors(a, "short_factor", &shorter, err));
+    const wf_json *j = (double)a->length > original ? longer->child : shorter->child;
+    for (int64_t p = 0; p < a->pairs; p++, j = j->next)
         a->frequency[p] /= j->number;
-    }
     if (factor == 0.0)
         factor = number(a, "max_position_embeddings", original) / original;
     a->magnitude = given > 0.0 ? given : factor <= 1.0 ? 1.0 : sqrt(1.0 + log(factor) / log(original));
@@ -167,12 +174,15 @@ weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, 
              (long long)key_dim, (long long)a.dim);
     WF_CHECK(wf_streq(pairing, "half") || wf_streq(pairing, "interleaved"), err, WEFT_USAGE, "rope: pairing is 'half' or 'interleaved', not '%s'", pairing);
     WF_TRY(find_rule(scaling, &rule, err));
+    WF_CHECK(number(&a, "attention_factor", 1.0) > 0.0, err, WEFT_USAGE, "rope scaling: 'attention_factor' must be positive");
     a.pairs = a.dim / 2;
     if (!(a.frequency = wf_arena_alloc(arena, (size_t)a.pairs * sizeof *a.frequency)))
         return wf_fail_memory(err);
     for (int64_t p = 0; p < a.pairs; p++)
         a.frequency[p] = plain(&a, p);
     WF_TRY(rule->apply(&a, err));
+    for (int64_t p = 0; p < a.pairs; p++)
+        WF_CHECK(isfinite(a.frequency[p]) && isfinite(a.magnitude), err, WEFT_USAGE, "rope: these numbers give no finite angles");
     *args = (wf_rotate_args){.pairs = a.pairs, .interleaved = wf_streq(pairing, "interleaved"), .frequencies = a.frequency, .magnitude = (float)a.magnitude};
     return WEFT_OK;
 }

@@ -73,8 +73,20 @@ static weft_status preset_of(wf_arena *arena, const char *word, wf_json **out, w
     return WEFT_OK;
 }
 
+static const char *nth_name(const void *user, size_t i) { /* presets, then mixers */
+    size_t presets = 0, mixers = 0;
+    (void)user;
+    while (wf_embedded_presets[presets].name)
+        presets++;
+    while (wf_mixers[mixers])
+        mixers++;
+    if (i >= presets)
+        return i - presets < mixers ? wf_mixers[i - presets]->name : NULL;
+    return wf_embedded_presets[i].name;
+}
+
 static weft_status unknown_word(const char *word, weft_error *err) {
-    const char *near = wf_mixer_nearest(word);
+    const char *near = wf_nearest(word, nth_name, NULL);
     if (near)
         return wf_fail(err, WEFT_USAGE, "unknown model, preset or mixer '%s', did you mean '%s'?", word, near);
     return wf_fail(err, WEFT_USAGE, "unknown model, preset or mixer '%s' (see: weft list presets, weft list mixers)", word);
@@ -117,6 +129,7 @@ static weft_status pattern_template(wf_arena *arena, const char *pattern, wf_jso
     wf_json *whole = NULL, *blocks = wf_json_new(arena, WF_JSON_ARRAY);
     char word[64];
     int64_t times;
+    WF_CHECK(pattern[0], err, WEFT_USAGE, "a model needs a name (see: weft list presets)");
     for (const char *at = pattern; *at;) {
         wf_json *block, *preset;
         WF_TRY(read_term(&at, word, &times, err));
@@ -263,18 +276,17 @@ static int64_t usual_layers(int64_t params) {
     return layers < 2 ? 2 : layers > 48 ? 48 : layers;
 }
 
-weft_status wf_preset_solve(const wf_env *env, wf_arena *arena, const wf_json *template_, int64_t params, int64_t vocab, int64_t context,
-                            wf_json **spec, weft_error *err) {
+weft_status wf_preset_solve(const wf_env *env, wf_arena *arena, const wf_json *template_, const wf_sizing *sizing, wf_json **spec, weft_error *err) {
     wf_sizes best = {0};
     double miss = 0.0;
     const wf_json *blocks = wf_json_path(template_, "spec.blocks");
-    solver s = {.env = env, .template_ = template_, .target = params, .hidden_per_dim = wf_json_double(template_, "hidden_per_dim", 2.75), .err = err};
-    WF_CHECK(params >= 1000 && params <= 100000000000, err, WEFT_USAGE, "a model of %lld parameters cannot be fitted", (long long)params);
-    s.sizes = (wf_sizes){.vocab = vocab, .context = context, .layers = usual_layers(params) * wf_json_int(template_, "layers_times", 1)};
+    solver s = {.env = env, .template_ = template_, .target = sizing->params, .hidden_per_dim = wf_json_double(template_, "hidden_per_dim", 2.75), .err = err};
+    WF_CHECK(sizing->params >= 1000 && sizing->params <= 100000000000, err, WEFT_USAGE, "a model of %lld parameters cannot be fitted", (long long)sizing->params);
+    s.sizes = (wf_sizes){.vocab = sizing->vocab, .context = sizing->context, .layers = usual_layers(sizing->params) * wf_json_int(template_, "layers_times", 1)};
     if (blocks && (int64_t)blocks->count > s.sizes.layers)
         s.sizes.layers = (int64_t)blocks->count; /* at least one whole cycle */
     WF_TRY(fit_width(&s, wf_json_int(template_, "head_width", 32), &best, &miss));
     WF_CHECK(miss <= 0.02, err, WEFT_USAGE, "no width gives %lld parameters within 2 %% (nearest is off by %.1f %%); the vocabulary alone may be too large",
-             (long long)params, 100.0 * miss);
+             (long long)sizing->params, 100.0 * miss);
     return wf_preset_fill(arena, template_, &best, spec, err);
 }

@@ -55,6 +55,7 @@ weft_status wf_param_add(wf_params *params, const char *name, int rank, const in
 }
 
 weft_status wf_params_allocate(wf_params *params, weft_error *err) {
+    WF_TRY(wf_memory_check((double)wf_params_total(params) * sizeof(float), "a model of this size", err));
     for (size_t i = 0; i < params->count; i++) {
         wf_param *p = params->list[i];
         if (p->value)

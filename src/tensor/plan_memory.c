@@ -126,6 +126,12 @@ static void assign_pointers(wf_tape *tape, const work_slot *slots) {
         for (int pass = 0; pass < 2; pass++)
             if (slots[2 * i + (size_t)pass].first >= 0)
                 node->work_data[pass] = tape->memory + slots[2 * i + (size_t)pass].offset;
+    }
+}
+
+static void size_scratch(wf_tape *tape) {
+    for (size_t i = 0; i < tape->nodes.count; i++) {
+        const wf_node *node = tape->nodes.items[i];
         if (node->scratch > tape->scratch_bytes)
             tape->scratch_bytes = align_up(node->scratch);
     }
@@ -154,7 +160,7 @@ static weft_status allocate_scratch(wf_tape *tape, weft_error *err) {
     return tape->scratch ? WEFT_OK : wf_fail_memory(err);
 }
 
-weft_status wf_plan_memory(wf_tape *tape, weft_error *err) {
+weft_status wf_plan_memory(wf_tape *tape, bool measure, weft_error *err) {
     const wf_mem *mem = &tape->env->mem;
     blocks b = {0};
     work_slot *slots = wf_calloc(mem, 2 * tape->nodes.count + 1, sizeof *slots);
@@ -168,9 +174,11 @@ weft_status wf_plan_memory(wf_tape *tape, weft_error *err) {
         status = wf_fail_memory(err);
     if (status == WEFT_OK) {
         tape->memory_bytes = place_all(&b, busy);
-        status = allocate(tape, err);
+        size_scratch(tape);
     }
-    if (status == WEFT_OK) {
+    if (status == WEFT_OK && !measure)
+        status = allocate(tape, err);
+    if (status == WEFT_OK && !measure) {
         assign_pointers(tape, slots);
         status = allocate_scratch(tape, err);
     }

@@ -120,14 +120,25 @@ static void first_lives(wf_tape *tape) {
     wf_plan_resolve_views(tape);
 }
 
-weft_status wf_tape_plan(wf_tape *tape, weft_error *err) {
+static weft_status lay_out(wf_tape *tape, bool measure, weft_error *err) {
     if (tape->error.status != WEFT_OK) {
         if (err)
             *err = tape->error;
         return tape->error.status;
     }
     WF_TRY(wf_plan_schedule(tape, err));
-    WF_TRY(wf_plan_memory(tape, err));
+    return wf_plan_memory(tape, measure, err);
+}
+
+weft_status wf_tape_measure(wf_tape *tape, wf_tape_stats *out, weft_error *err) {
+    WF_TRY(lay_out(tape, true, err));
+    *out = wf_tape_stats_of(tape);
+    return WEFT_OK;
+}
+
+weft_status wf_tape_plan(wf_tape *tape, weft_error *err) {
+    WF_CHECK(!tape->options.measure, err, WEFT_USAGE, "this tape was made to be measured only");
+    WF_TRY(lay_out(tape, false, err));
     wf_plan_resolve_views(tape);
     /* Below this a step is faster on one core than the barriers of two: decoding with small models. */
     tape->alone = !tape->options.grad && wf_tape_stats_of(tape).flops_forward < SMALL_FLOPS;

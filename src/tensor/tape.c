@@ -115,7 +115,7 @@ wf_tensor *wf_use(wf_tape *tape, wf_param *param) {
     x->param = param;
     x->data = param->value;
     x->grad = param->grad;
-    x->needs_grad = tape->options.grad && param->grad && !param->buffer;
+    x->needs_grad = tape->options.grad && (param->grad || tape->options.measure) && !param->buffer;
     return x;
 }
 

@@ -62,6 +62,7 @@ struct wf_tape {
 static inline wf_tensor *wf_base(wf_tensor *x) { return x->base ? x->base : x; }
 weft_status wf_list_push(wf_tape *tape, wf_list *list, void *item);
 weft_status wf_plan_schedule(wf_tape *tape, weft_error *err); /* entries and lifetimes */
-weft_status wf_plan_memory(wf_tape *tape, weft_error *err);   /* arena, pointers */
+/* Arena and pointers; `measure`: sizes only. */
+weft_status wf_plan_memory(wf_tape *tape, bool measure, weft_error *err);
 void wf_plan_resolve_views(wf_tape *tape);
 #endif

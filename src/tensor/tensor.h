@@ -101,6 +101,7 @@ struct wf_node {
 typedef struct wf_tape_options {
     wf_dtype type; /* of activations: F32, or BF16 (fp32 residual stream, sums and parameters) */
     bool grad;     /* record for a backward pass */
+    bool measure;  /* for wf_tape_measure: parameters need no memory, their gradients are planned all the same */
 } wf_tape_options;
 
 weft_status wf_tape_create(const wf_env *env, const wf_tape_options *options, wf_tape **out, weft_error *err);
@@ -154,6 +155,8 @@ weft_status wf_tape_forward(wf_tape *tape, const wf_runtime *rt, weft_error *err
 weft_status wf_tape_backward(wf_tape *tape, const wf_runtime *rt, weft_error *err);
 typedef struct wf_tape_stats { size_t arena_bytes, scratch_bytes, nodes; double flops_forward, flops_backward; } wf_tape_stats;
 wf_tape_stats wf_tape_stats_of(const wf_tape *tape);
+/* What a replay would take, without taking it: of a tape made with `measure`, instead of wf_tape_plan. */
+weft_status wf_tape_measure(wf_tape *tape, wf_tape_stats *out, weft_error *err);
 /* Seconds per op name of the last run, for profiling: calls fn for each; needs wf_tape_profile(tape, true) before. */
 void wf_tape_profile(wf_tape *tape, bool on);
 void wf_tape_profile_each(const wf_tape *tape, void (*fn)(void *user, const char *op, wf_pass pass, double seconds, int calls), void *user);

@@ -48,23 +48,34 @@ static void fill_inputs(const inputs *in, const wf_train_batch *b) {
     fill(in->positions, b->positions);
 }
 
-static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, const wf_model_options *o, double smoothing, wf_tensor **loss,
-                               wf_tensor **token_loss, weft_error *err) {
+typedef struct losses { wf_tensor *mean, *token; } losses;
+
+static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, const wf_model_options *o, double smoothing, losses *out,
+                               weft_error *err) {
     wf_model_ports ports = {.ids = in->ids, .mask = in->mask, .positions = in->positions, .segments = in->segments};
     if (!in->ids)
         return wf_fail_memory(err);
     WF_TRY(wf_model_record(m, t, in->ids->dims[0], in->ids->dims[1], o, &ports, err));
-    *loss = wf_model_loss(m, t, ports.hidden, in->targets, in->inverse_count, (float)smoothing, token_loss);
+    out->mean = wf_model_loss(m, t, ports.hidden, in->targets, in->inverse_count, (float)smoothing, &out->token);
+    return WEFT_OK;
+}
+
+static wf_tape_options tape_options(const wf_trainer_options *o) { return (wf_tape_options){.type = o->bf16 ? WF_BF16 : WF_F32, .grad = true}; }
+
+static weft_status record_step(const wf_model *m, const wf_trainer_options *o, wf_tape *tape, inputs *in, wf_tensor **loss, weft_error *err) {
+    wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations};
+    make_inputs(tape, o->batch, o->rows, o->masks, o->segments, in);
+    losses found;
+    WF_TRY(record_loss(m, tape, in, &how, o->smoothing, &found, err));
+    *loss = found.mean;
+    wf_root(tape, *loss);
     return WEFT_OK;
 }
 
 static weft_status record(wf_trainer *t, weft_error *err) {
-    const wf_trainer_options *o = &t->options;
-    wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations};
-    WF_TRY(wf_tape_create(t->model->env, &(wf_tape_options){.type = o->bf16 ? WF_BF16 : WF_F32, .grad = true}, &t->tape, err));
-    make_inputs(t->tape, o->batch, o->rows, o->masks, o->segments, &t->in);
-    WF_TRY(record_loss(t->model, t->tape, &t->in, &how, o->smoothing, &t->loss, NULL, err));
-    wf_root(t->tape, t->loss);
+    wf_tape_options how = tape_options(&t->options);
+    WF_TRY(wf_tape_create(t->model->env, &how, &t->tape, err));
+    WF_TRY(record_step(t->model, &t->options, t->tape, &t->in, &t->loss, err));
     return wf_tape_plan(t->tape, err);
 }
 
@@ -129,7 +140,8 @@ static weft_status make_average(wf_trainer *t, weft_error *err) {
         return WEFT_OK;
     const wf_average_row *row = wf_average_find(t->options.average, err);
     wf_weight_view *views = wf_arena_alloc(&t->arena, (params->count + 1) * sizeof *views);
-    WF_CHECK(row, err, WEFT_USAGE, "unknown average '%s'", t->options.average);
+    if (!row)
+        return err ? err->status : WEFT_USAGE;
     if (!views)
         return wf_fail_memory(err);
     for (size_t i = 0; i < params->count; i++)
@@ -140,6 +152,7 @@ static weft_status make_average(wf_trainer *t, weft_error *err) {
 
 static weft_status build(wf_trainer *t, weft_error *err) {
     wf_params *params = &t->model->params;
+    WF_TRY(wf_memory_check(2.0 * (double)wf_params_total(params) * sizeof(float), "training a model of this size", err));
     WF_TRY(wf_params_allocate_grads(params, err));
     if (t->options.bf16)
         WF_TRY(wf_params_allocate_bf16(params, err));
@@ -211,8 +224,8 @@ static weft_status accumulate(wf_trainer *t, const wf_train_batch *batches, wf_s
 weft_status wf_trainer_step(wf_trainer *t, const wf_train_batch *batches, wf_step_result *out, weft_error *err) {
     WF_TRY(accumulate(t, batches, out, err));
     out->grad_norm = wf_clip_norm(t->clip, 2.0);
-    WF_CHECK(isfinite(out->loss), err, WEFT_FAILURE, "the loss is not a number at step %lld", (long long)t->steps);
-    WF_CHECK(isfinite(out->grad_norm), err, WEFT_FAILURE, "the gradient is not a number at step %lld", (long long)t->steps);
+    WF_CHECK(isfinite(out->loss), err, WEFT_FAILURE, "the loss is not a number at step %lld", (long long)t->steps + 1);
+    WF_CHECK(isfinite(out->grad_norm), err, WEFT_FAILURE, "the gradient is not a number at step %lld", (long long)t->steps + 1);
     double multiplier = wf_schedule_at(&t->schedule, t->steps), scale = t->options.clip > 0 ? wf_clip_scale(out->grad_norm, t->options.clip) : 1.0;
     out->lr = wf_optimizer_step(t->optimizer, multiplier, scale);
     if (t->fallback)
@@ -270,6 +283,53 @@ wf_memory_parts wf_trainer_memory(const wf_trainer *t) {
     return m;
 }
 
+/* ---- estimates ---- */
+static weft_status measure_tape(const wf_model *m, const wf_trainer_options *o, wf_tape_stats *out, weft_error *err) {
+    wf_tape_options how = tape_options(o);
+    wf_tape *tape;
+    inputs in = {NULL};
+    wf_tensor *loss;
+    how.measure = true;
+    WF_TRY(wf_tape_create(m->env, &how, &tape, err));
+    weft_status status = record_step(m, o, tape, &in, &loss, err);
+    if (status == WEFT_OK)
+        status = wf_tape_measure(tape, out, err);
+    wf_tape_free(tape);
+    return status;
+}
+
+/* Floats of state; the fallback takes what the optimizer does not. */
+static int64_t moments_of(const wf_model *m, const wf_param *p, const wf_optimizer_row *row[2], double values[2][WF_OPTION_VALUES]) {
+    int which = takes(m, row[0], p) ? 0 : 1;
+    int64_t count = wf_optimizer_state_count(row[which], values[which], p->rank, p->dims);
+    return count > 0 ? count : 0;
+}
+
+weft_status wf_trainer_measure(const wf_model *m, const wf_trainer_options *o, wf_memory_parts *out, double *flops, weft_error *err) {
+    const wf_optimizer_row *row[2];
+    double values[2][WF_OPTION_VALUES];
+    wf_json adamw = {.kind = WF_JSON_STRING, .key = "name", .string = "adamw", .length = 5};
+    const wf_json usual = {.kind = WF_JSON_OBJECT, .child = &adamw, .last = &adamw, .count = 1};
+    wf_tape_stats stats = {0};
+    WF_TRY(wf_optimizer_read(o->optimizer, &row[0], values[0], err));
+    WF_TRY(wf_optimizer_read(o->fallback ? o->fallback : &usual, &row[1], values[1], err));
+    WF_TRY(measure_tape(m, o, &stats, err));
+    *out = (wf_memory_parts){.activations = stats.arena_bytes, .scratch = stats.scratch_bytes};
+    for (size_t i = 0; i < m->params.count; i++) {
+        const wf_param *p = m->params.list[i];
+        size_t n = (size_t)p->count;
+        out->parameters += n * sizeof(float);
+        out->compute_copies += o->bf16 ? n * sizeof(uint16_t) : 0;
+        if (p->buffer)
+            continue;
+        out->gradients += n * sizeof(float);
+        out->average += o->average ? n * sizeof(float) : 0;
+        out->moments += (size_t)moments_of(m, p, row, values) * sizeof(float);
+    }
+    *flops = (stats.flops_forward + stats.flops_backward) * (double)o->accumulate;
+    return WEFT_OK;
+}
+
 double wf_trainer_flops(const wf_trainer *t) {
     wf_tape_stats s = wf_tape_stats_of(t->tape);
     return (s.flops_forward + s.flops_backward) * (double)t->options.accumulate;
@@ -284,11 +344,12 @@ struct wf_evaluator {
 };
 
 static weft_status record_evaluator(wf_evaluator *e, int64_t batch, int64_t rows, bool bf16, bool masks, weft_error *err) {
-    wf_tensor *loss;
+    losses loss;
     wf_model_options how = {.dropout = false};
     WF_TRY(wf_tape_create(e->model->env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32}, &e->tape, err));
     make_inputs(e->tape, batch, rows, masks, false, &e->in);
-    WF_TRY(record_loss(e->model, e->tape, &e->in, &how, 0.0, &loss, &e->token_loss, err));
+    WF_TRY(record_loss(e->model, e->tape, &e->in, &how, 0.0, &loss, err));
+    e->token_loss = loss.token;
     wf_keep(e->tape, e->token_loss);
     return wf_tape_plan(e->tape, err);
 }

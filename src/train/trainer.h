@@ -63,6 +63,8 @@ typedef struct wf_memory_parts { /* bytes */
 } wf_memory_parts;
 wf_memory_parts wf_trainer_memory(const wf_trainer *trainer);
 double wf_trainer_flops(const wf_trainer *trainer);       /* of one update, counted by the ops */
+/* Both for a trainer that is not made: the model needs no values. */
+weft_status wf_trainer_measure(const wf_model *model, const wf_trainer_options *options, wf_memory_parts *out, double *flops, weft_error *err);
 wf_tape *wf_trainer_tape(wf_trainer *trainer);            /* for profiling */
 
 /* ---- evaluation ---- */

@@ -1,5 +1,5 @@
-/* verify.h - fixtures: folders that say what a published reference computes, run here and compared (docs/verify.md, the contract
- * is that of tests/fixtures/README.md).
+/* verify.h - fixtures: folders that say what a published reference computes, run here and compared. The contract is
+ * tests/fixtures/README.md.
  *
  *     static void show(void *user, const wf_verdict *v) { ... }
  *     wf_verify_totals totals;

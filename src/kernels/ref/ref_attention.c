@@ -19,7 +19,9 @@ static void put(wf_dtype type, void *p, int64_t at, double value) {
         ((float *)p)[at] = (float)value;
 }
 
-static int64_t at(wf_strides s, int64_t b, int64_t token, int64_t head) { return b * s.batch + token * s.token + head * s.head; }
+static int64_t at(wf_strides s, int64_t b, int64_t token, int64_t head) {
+    return b * s.batch + token * s.token + head * s.head;
+}
 
 /* The index of the token in slot j, or -1 when there is none. */
 static int64_t key_index(const wf_attention_args *a, int64_t b, int64_t j) {
@@ -137,7 +139,9 @@ static double row_delta(piece p, int64_t i) {
     return delta;
 }
 
-typedef struct pair { double prob, weight, dz, dscore; } pair; /* p, p after dropout, gradients after and before softcap */
+typedef struct pair {
+    double prob, weight, dz, dscore;
+} pair; /* p, p after dropout, gradients after and before softcap */
 
 static pair pair_gradient(piece p, int64_t i, int64_t j) {
     const wf_attention_args *a = p.a;

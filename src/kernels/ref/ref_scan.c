@@ -126,8 +126,8 @@ void wf_ref_selective_scan_back(const wf_scan_args *a, int64_t batch, int64_t bl
         back_channel(&w);
 }
 
-/* Enough for both forms: the vector form keeps, for a stretch, h and exp(dt A) of a whole block in fp32. */
+/* Enough for both forms: the vector form keeps, for a stretch, h and exp(dt A) of a whole block in fp32, and rows of its inputs. */
 size_t wf_scan_scratch(const wf_scan_args *a, bool backward) {
-    size_t row = (size_t)a->state * WF_SCAN_BLOCK * sizeof(float) + 64;
-    return backward ? row * (2 * STRETCH + 8) : row * 4;
+    size_t lanes = WF_SCAN_BLOCK * sizeof(float), row = (size_t)a->state * lanes;
+    return backward ? row * (2 * STRETCH + 8) + lanes * 5 * STRETCH : row * 4;
 }

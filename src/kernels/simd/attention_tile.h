@@ -21,7 +21,9 @@ typedef struct view {
     int64_t stride; /* elements between rows */
 } view;
 
-typedef struct run { int64_t slot, count, index; } run; /* keys in consecutive slots with consecutive indices */
+typedef struct run {
+    int64_t slot, count, index;
+} run; /* keys in consecutive slots with consecutive indices */
 
 typedef struct block { /* query rows of one head, at most 64 */
     const wf_attention_args *a;
@@ -37,19 +39,26 @@ typedef struct block { /* query rows of one head, at most 64 */
 } block;
 
 /* Keys key..key+keys-1 of a tile against row vectors v0..v1-1: the part of a tile that is computed. */
-typedef struct strip { int key, keys, v0, v1; bool masked; } strip;
+typedef struct strip {
+    int key, keys, v0, v1;
+    bool masked;
+} strip;
 
 typedef struct tile {
     int64_t slot, index; /* of its first key */
+    int64_t following;   /* keys of the tile after it: they are prefetched while this one is worked on */
     int n, n_strips;
-    bool segments;       /* rows and keys of several segments meet */
+    bool segments; /* rows and keys of several segments meet */
     strip strips[STRIPS];
     int16_t low[KEYS], high[KEYS]; /* key j is in the band of rows low..high-1; valid where strips are masked */
-    const float *k, *v;  /* fp32 rows */
+    const float *k, *v;            /* fp32 rows */
     int64_t k_stride, v_stride;
 } tile;
 
-typedef struct cursor { int run; int64_t at; } cursor; /* the walk over a block's tiles */
+typedef struct cursor {
+    int run;
+    int64_t at;
+} cursor; /* the walk over a block's tiles */
 
 WF_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 WF_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -59,31 +68,69 @@ WF_LOCAL view view_of(wf_dtype type, const void *base, wf_strides s, int64_t b, 
     return (view){type, (char *)(uintptr_t)base + (b * s.batch + h * s.head) * size, s.token};
 }
 
-/* Rows first..first+n-1 as fp32 times scale; padded with zeros to pad columns and whole vectors of rows. */
-WF_LOCAL void view_read(view from, int64_t first, int64_t n, int64_t columns, float scale, float *to, int64_t pad) {
-    for (int64_t i = 0; i < n; i++) {
-        const float *f = (const float *)(const void *)from.at + (first + i) * from.stride;
-        const uint16_t *h = (const uint16_t *)(const void *)from.at + (first + i) * from.stride;
-        if (from.type == WF_BF16)
-            WF_ROW(c, m, columns, vf_store(to + i * pad + c, vtake_bf16(h + c, m) * scale););
-        else
-            WF_ROW(c, m, columns, vf_store(to + i * pad + c, vtake(f + c, m) * scale););
-        for (int64_t c = (columns + WF_VL - 1) / WF_VL * WF_VL; c < pad; c++)
-            to[i * pad + c] = 0;
-    }
-    for (int64_t i = n * pad; i < (n + WF_VL - 1) / WF_VL * WF_VL * pad; i++)
-        to[i] = 0;
+WF_INLINE vf view_take(view from, int64_t row, int64_t c, int64_t m) {
+    if (from.type == WF_BF16)
+        return vtake_bf16((const uint16_t *)(const void *)from.at + row * from.stride + c, m);
+    return vtake((const float *)(const void *)from.at + row * from.stride + c, m);
 }
 
-WF_LOCAL void view_write(view to, int64_t first, int64_t n, int64_t columns, float scale, const float *from, int64_t pad) {
-    for (int64_t i = 0; i < n; i++) {
-        float *f = (float *)(void *)to.at + (first + i) * to.stride;
-        uint16_t *h = (uint16_t *)(void *)to.at + (first + i) * to.stride;
-        if (to.type == WF_BF16)
-            WF_ROW(c, m, columns, vput_bf16(h + c, vf_load(from + i * pad + c) * scale, m););
-        else
-            WF_ROW(c, m, columns, vput(f + c, vf_load(from + i * pad + c) * scale, m););
-    }
+WF_INLINE void view_put(view to, int64_t row, int64_t c, vf x, int64_t m) {
+    if (to.type == WF_BF16)
+        vput_bf16((uint16_t *)(void *)to.at + row * to.stride + c, x, m);
+    else
+        vput((float *)(void *)to.at + row * to.stride + c, x, m);
+}
+
+/* Rows first..first+n-1 as fp32, in vectors: columns up to a whole vector are 0. */
+WF_LOCAL void view_read(view from, int64_t first, int64_t n, int64_t columns, float *to, int64_t pad) {
+    for (int64_t i = 0; i < n; i++)
+        WF_ROW(c, m, columns, vf_store(to + i * pad + c, view_take(from, first + i, c, m)););
+}
+
+/* The same rows times scale with rows along the lanes, to_t[column][row], in whole vectors both ways; and, when `to` is not
+ * NULL, as they are. */
+WF_LOCAL void view_turn(view from, int64_t first, int64_t n, int64_t columns, float scale, float *to, int64_t pad,
+                        float *to_t) {
+    for (int64_t i = 0; i < n; i += WF_VL)
+        for (int64_t c = 0; c < columns; c += WF_VL) {
+            int64_t m = columns - c < WF_VL ? columns - c : WF_VL;
+            vf r[WF_VL];
+            for (int64_t x = 0; x < WF_VL; x++)
+                r[x] = i + x < n ? view_take(from, first + i + x, c, m) * scale : vf_set(0.0f);
+            for (int64_t x = 0; to && x < WF_VL; x++)
+                vf_store(to + (i + x) * pad + c, r[x]);
+            vf_transpose(r);
+            for (int64_t x = 0; x < WF_VL; x++)
+                vf_store(to_t + (c + x) * ROWS + i, r[x]);
+        }
+}
+
+/* Back: rows first..first+n-1 from from_t[column][row], row i times factor[i]. */
+WF_LOCAL void view_turn_back(view to, int64_t first, int64_t n, int64_t columns, const float *factor, const float *from_t) {
+    for (int64_t i = 0; i < n; i += WF_VL)
+        for (int64_t c = 0; c < columns; c += WF_VL) {
+            int64_t m = columns - c < WF_VL ? columns - c : WF_VL;
+            vf r[WF_VL], f = vf_load(factor + i);
+            for (int64_t x = 0; x < WF_VL; x++)
+                r[x] = vf_load(from_t + (c + x) * ROWS + i) * f;
+            vf_transpose(r);
+            for (int64_t x = 0; x < WF_VL && i + x < n; x++)
+                view_put(to, first + i + x, c, r[x], m);
+        }
+}
+
+/* Rows lie far apart in memory, which hides them from the processor's own prefetching. */
+WF_LOCAL panel_ahead view_ahead(view from, int64_t first, int64_t n, int64_t columns) {
+    const int64_t size = from.type == WF_BF16 ? 2 : 4;
+    return (panel_ahead){from.at + first * from.stride * size, from.stride * size, columns * size, n};
+}
+WF_LOCAL void view_prefetch(view from, int64_t first, int64_t n, int64_t columns) {
+    panel_ahead ahead = view_ahead(from, first, n, columns);
+    panel_prefetch(&ahead, n, false);
+}
+WF_LOCAL void view_prefetch_out(view to, int64_t first, int64_t n, int64_t columns) {
+    panel_ahead ahead = view_ahead(to, first, n, columns);
+    panel_prefetch(&ahead, n, true);
 }
 
 /* A ring is one run, or two where its newest token wraps. Slots beyond the tokens are in none. */
@@ -223,6 +270,7 @@ WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
             t->index = r->index + c->at;
             t->n = (int)min64(KEYS, r->count - c->at);
             c->at += t->n;
+            t->following = min64(KEYS, r->count - c->at);
             if (tile_plan(blk, t))
                 return true;
         }
@@ -231,6 +279,11 @@ WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
 }
 
 /* ---- scores ---- */
+
+WF_LOCAL void tile_prefetch(const block *blk, const tile *t) {
+    view_prefetch(blk->k, t->slot, t->n, blk->a->key_dim);
+    view_prefetch(blk->v, t->slot, t->n, blk->a->value_dim);
+}
 
 /* The tile's rows of K (and V): where they lie, or converted into the scratch. */
 WF_LOCAL void tile_operands(const block *blk, tile *t) {
@@ -241,8 +294,8 @@ WF_LOCAL void tile_operands(const block *blk, tile *t) {
     t->v_stride = blk->v.stride;
     if (a->type == WF_F32)
         return;
-    view_read(blk->k, t->slot, t->n, a->key_dim, 1.0f, blk->m.k, blk->m.key_pad);
-    view_read(blk->v, t->slot, t->n, a->value_dim, 1.0f, blk->m.v, blk->m.value_pad);
+    view_read(blk->k, t->slot, t->n, a->key_dim, blk->m.k, blk->m.key_pad);
+    view_read(blk->v, t->slot, t->n, a->value_dim, blk->m.v, blk->m.value_pad);
     t->k = blk->m.k;
     t->v = blk->m.v;
     t->k_stride = blk->m.key_pad;
@@ -250,12 +303,22 @@ WF_LOCAL void tile_operands(const block *blk, tile *t) {
 }
 
 /* Products of the tile's keys (or values) with the transposed rows: out[key][row], in the strips. */
-WF_LOCAL void tile_products(const tile *t, const float *keys, int64_t stride, const float *rows_t, int64_t depth, float *out) {
+WF_LOCAL void tile_products(const tile *t, const float *keys, int64_t stride, const float *rows_t, int64_t depth, float *out,
+                            panel_ahead *ahead) {
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL;
-        panel_run(&(panel){.c = out + s->key * ROWS + row, .ldc = ROWS, .a = keys + s->key * stride, .a_row = stride, .a_col = 1,
-                           .b = rows_t + row, .ldb = ROWS, .m = s->keys, .k = depth, .n = (s->v1 - s->v0) * WF_VL});
+        panel_run(&(panel){.c = out + s->key * ROWS + row,
+                           .ldc = ROWS,
+                           .a = keys + s->key * stride,
+                           .a_row = stride,
+                           .a_col = 1,
+                           .b = rows_t + row,
+                           .ldb = ROWS,
+                           .m = s->keys,
+                           .k = depth,
+                           .n = (s->v1 - s->v0) * WF_VL,
+                           .ahead = ahead});
     }
 }
 
@@ -294,7 +357,8 @@ WF_LOCAL void add_slopes(const block *blk, const tile *t) {
     })
 }
 
-WF_INLINE int64_t distance_entry(const block *blk, const tile *t, int64_t back) { /* of key index - row index = first pair's - back */
+WF_INLINE int64_t distance_entry(const block *blk, const tile *t,
+                                 int64_t back) { /* of key index - row index = first pair's - back */
     int64_t entry = blk->a->distance_zero + t->index - blk->index - back;
     return min64(max64(entry, 0), blk->a->distances - 1);
 }
@@ -304,16 +368,13 @@ WF_LOCAL void add_distances(const block *blk, const tile *t) {
     const float *table = blk->a->distance_bias + blk->h * blk->a->distances;
     for (int64_t e = 0; e < KEYS + ROWS; e++)
         blk->m.reversed[e] = table[distance_entry(blk, t, e - (KEYS - 1))];
-    EACH_CELL(t, i, j, v, blk->m.s, x, {
-        vf_store(x, vf_load(x) + vf_load(blk->m.reversed + KEYS - 1 - j + v * WF_VL));
-    })
+    EACH_CELL(t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) + vf_load(blk->m.reversed + KEYS - 1 - j + v * WF_VL)); })
 }
 
 /* A [row][key] piece of a [t, s] matrix into a transposed tile. */
 WF_LOCAL void load_transposed(const block *blk, const tile *t, const float *from, int64_t stride, float *to) {
     view rows = {WF_F32, (char *)(uintptr_t)(from + blk->first * stride + t->slot), stride};
-    view_read(rows, 0, blk->n, t->n, 1.0f, blk->m.stage, KEYS);
-    vf_transpose_tile(to, ROWS, blk->m.stage, KEYS, blk->vectors * WF_VL, KEYS);
+    view_turn(rows, 0, blk->n, t->n, 1.0f, NULL, 0, to);
 }
 
 WF_LOCAL void add_bias(const block *blk, const tile *t) {
@@ -327,6 +388,8 @@ WF_LOCAL void mask_strip(const block *blk, const tile *t, const strip *s) {
     const int64_t *segments = t->segments ? blk->a->k_segments + blk->b * blk->a->s + t->slot : NULL;
     for (int j = s->key; j < s->key + s->keys; j++)
         for (int v = s->v0; v < s->v1; v++) {
+            if (!segments && t->low[j] <= v * WF_VL && t->high[j] >= (v + 1) * WF_VL)
+                continue;
             float *x = blk->m.s + j * ROWS + v * WF_VL;
             vi row = lanes() + v * WF_VL, ok = (row >= (int32_t)t->low[j]) & (row < (int32_t)t->high[j]);
             if (segments) {
@@ -343,7 +406,8 @@ WF_LOCAL void mask_strip(const block *blk, const tile *t, const strip *s) {
 WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
     const wf_attention_args *a = blk->a;
     tile_operands(blk, t);
-    tile_products(t, t->k, t->k_stride, blk->m.q_t, a->key_dim, blk->m.s);
+    panel_ahead ahead = view_ahead(blk->k, t->slot + t->n, t->following, a->key_dim);
+    tile_products(t, t->k, t->k_stride, blk->m.q_t, a->key_dim, blk->m.s, &ahead);
     if (a->softcap > 0)
         soften(blk, t, slope);
     if (a->slopes)
@@ -357,29 +421,24 @@ WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
             mask_strip(blk, t, &t->strips[i]);
 }
 
-/* e^x for x <= 0 (a little above is harmless), exactly 0 for -infinity; NaN stays. The polynomial of vf_exp. */
+/* e^x for x <= 0 (a little above is harmless), exactly 0 for -infinity; NaN stays. Shorter than vf_exp: one constant for ln 2
+ * is enough for the relative error 2e-9 * |x/ln 2|, and the polynomial is the minimax one of degree 6 (relative error 3e-9). */
 WF_INLINE vf exp_score(vf x) {
     const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to the nearest integer */
+    const vf lowest = vf_set(-87.33654f); /* e^lowest is the least normal number: no denormals, they cost 100 cycles */
+    vf c = vf_max(lowest, x), biased = vf_fma(c, vf_set(1.44269504088896341f), magic), n = biased - magic;
+    vf r = vf_fma(n, vf_set(-0.69314718055994531f), c);
+    vf p = vf_fma(vf_set(1.406124040591665e-3f), r, vf_set(8.379011162351227e-3f));
+    p = vf_fma(p, r, vf_set(4.166477729716046e-2f));
+    p = vf_fma(p, r, vf_set(1.6666365441258335e-1f));
+    p = vf_fma(p, r, vf_set(5.00000043437474e-1f));
+    p = vf_fma(p, r, vf_set(1.0f));
+    p = vf_fma(p, r, vf_set(1.0f));
 #if defined(__AVX512F__)
-    vf c = vf_max(vf_set(-110.0f), x);
-#else
-    vf c = vf_max(vf_set(-87.33654f), x);
-#endif
-    vf biased = vf_fma(c, vf_set(1.44269504088896341f), magic), n = biased - magic;
-    vf r = vf_fma(n, vf_set(-0.693359375f), c);
-    r = vf_fma(n, vf_set(2.12194440e-4f), r);
-    vf p = vf_set(1.9875691500e-4f);
-    p = vf_fma(p, r, vf_set(1.3981999507e-3f));
-    p = vf_fma(p, r, vf_set(8.3334519073e-3f));
-    p = vf_fma(p, r, vf_set(4.1665795894e-2f));
-    p = vf_fma(p, r, vf_set(1.6666665459e-1f));
-    p = vf_fma(p, r, vf_set(5.0000001201e-1f));
-    p = vf_fma(p, r * r, r + 1.0f);
-#if defined(__AVX512F__)
-    return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+    return (vf)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)x, (__m512)lowest, _CMP_NLT_UQ), (__m512)p, (__m512)n);
 #else
     p = (vf)((vi)p + ((vi)biased << 23)); /* magic's own bits leave the word */
-    return vf_select(x < -87.33654f, vf_set(0.0f), p);
+    return vf_select(x < lowest, vf_set(0.0f), p);
 #endif
 }
 
@@ -407,8 +466,9 @@ WF_LOCAL void tile_dropout(const block *blk, const tile *t) {
 WF_LOCAL void store_transposed(const block *blk, const tile *t, const float *from, float *to) {
     memset(blk->m.stage, 0, WF_ATTENTION_TILE * sizeof(float));
     EACH_CELL(t, i, j, v, blk->m.stage, x, { vf_store(x, vf_load(from + j * ROWS + v * WF_VL)); })
-    vf_transpose_tile(blk->m.extra, KEYS, blk->m.stage, ROWS, KEYS, ROWS);
+    for (int v = 0; v < blk->vectors; v++)
+        vf_store(blk->m.l + v * WF_VL, vf_set(1.0f));
     view rows = {WF_F32, (char *)(to + blk->first * blk->a->s + t->slot), blk->a->s};
-    view_write(rows, 0, blk->n, t->n, 1.0f, blk->m.extra, KEYS);
+    view_turn_back(rows, 0, blk->n, t->n, blk->m.l, blk->m.stage);
 }
 #endif

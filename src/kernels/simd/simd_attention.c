@@ -5,26 +5,45 @@
 
 /* ---- many rows: tiles ---- */
 
+/* The greatest of n values (four chains, so that their latencies overlap) and `max`. */
+WF_INLINE vf column_max(const float *column, int n, vf max) {
+    vf m1 = max, m2 = max, m3 = max;
+    int j = 0;
+    for (; j + 4 <= n; j += 4) {
+        max = vf_max(max, vf_load(column + j * ROWS));
+        m1 = vf_max(m1, vf_load(column + (j + 1) * ROWS));
+        m2 = vf_max(m2, vf_load(column + (j + 2) * ROWS));
+        m3 = vf_max(m3, vf_load(column + (j + 3) * ROWS));
+    }
+    for (; j < n; j++)
+        max = vf_max(max, vf_load(column + j * ROWS));
+    return vf_max(vf_max(max, m1), vf_max(m2, m3));
+}
+
+/* Each of n values becomes e^(value - base); their sum. */
+WF_INLINE vf column_exp(float *column, int n, vf base) {
+    vf sum = vf_set(0.0f);
+    for (int j = 0; j < n; j++) {
+        vf p = exp_score(vf_load(column + j * ROWS) - base);
+        sum += p;
+        vf_store(column + j * ROWS, p);
+    }
+    return sum;
+}
+
 /* The running maximum m and sum l of every row take the tile in, s becomes e^(s-m), and the factor for what was summed before
  * goes to `correction`. A row that has seen no key has m = -infinity; 0 stands for it inside the exponent. */
 static void online_softmax(const block *blk, const tile *t) {
     for (int v = 0; v < blk->vectors; v++) {
         float *column = blk->m.s + v * WF_VL;
         vf before = vf_load(blk->m.m + v * WF_VL), max = before, sum = vf_set(0.0f);
-        for (int i = 0; i < t->n_strips; i++) {
-            const strip *s = &t->strips[i];
-            for (int j = s->key; j < s->key + s->keys && v >= s->v0 && v < s->v1; j++)
-                max = vf_max(max, vf_load(column + j * ROWS));
-        }
+        for (int i = 0; i < t->n_strips; i++)
+            if (v >= t->strips[i].v0 && v < t->strips[i].v1)
+                max = column_max(column + t->strips[i].key * ROWS, t->strips[i].keys, max);
         vf base = vf_select(max == -INFINITY, vf_set(0.0f), max);
-        for (int i = 0; i < t->n_strips; i++) {
-            const strip *s = &t->strips[i];
-            for (int j = s->key; j < s->key + s->keys && v >= s->v0 && v < s->v1; j++) {
-                vf p = exp_score(vf_load(column + j * ROWS) - base);
-                sum += p;
-                vf_store(column + j * ROWS, p);
-            }
-        }
+        for (int i = 0; i < t->n_strips; i++)
+            if (v >= t->strips[i].v0 && v < t->strips[i].v1)
+                sum += column_exp(column + t->strips[i].key * ROWS, t->strips[i].keys, base);
         vf correction = exp_score(before - base);
         vf_store(blk->m.correction + v * WF_VL, correction);
         vf_store(blk->m.l + v * WF_VL, vf_fma(vf_load(blk->m.l + v * WF_VL), correction, sum));
@@ -32,25 +51,38 @@ static void online_softmax(const block *blk, const tile *t) {
     }
 }
 
-static void rescale(const block *blk, float *o_t) {
+static void rescale(const block *blk) {
     for (int64_t c = 0; c < blk->a->value_dim; c++)
         for (int v = 0; v < blk->vectors; v++) {
-            float *o = o_t + c * ROWS + v * WF_VL;
+            float *o = blk->m.o_t + c * ROWS + v * WF_VL;
             vf_store(o, vf_load(o) * vf_load(blk->m.correction + v * WF_VL));
         }
 }
 
-/* o^T = o^T * correction + V^T p^T */
-static void add_values(const block *blk, const tile *t) {
+/* o^T = o^T * correction + V^T p^T; before the first tile o^T holds nothing. */
+static void add_values(const block *blk, const tile *t, bool first) {
     bool whole = t->n_strips == 1 && t->strips[0].v0 == 0 && t->strips[0].v1 == blk->vectors;
-    if (!whole)
-        rescale(blk, blk->m.o_t);
+    if (first && !whole)
+        memset(blk->m.o_t, 0, (size_t)(blk->a->value_dim * ROWS) * sizeof(float));
+    else if (!whole)
+        rescale(blk);
+    panel_ahead ahead = view_ahead(blk->v, t->slot + t->n, t->following, blk->a->value_dim);
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL;
-        panel_run(&(panel){.c = blk->m.o_t + row, .ldc = ROWS, .a = t->v + s->key * t->v_stride, .a_row = 1, .a_col = t->v_stride,
-                           .b = blk->m.s + s->key * ROWS + row, .ldb = ROWS, .m = blk->a->value_dim, .k = s->keys,
-                           .n = (s->v1 - s->v0) * WF_VL, .add = true, .scale = whole ? blk->m.correction : NULL});
+        panel_run(&(panel){.c = blk->m.o_t + row,
+                           .ldc = ROWS,
+                           .a = t->v + s->key * t->v_stride,
+                           .a_row = 1,
+                           .a_col = t->v_stride,
+                           .b = blk->m.s + s->key * ROWS + row,
+                           .ldb = ROWS,
+                           .m = blk->a->value_dim,
+                           .k = s->keys,
+                           .n = (s->v1 - s->v0) * WF_VL,
+                           .add = !(first && whole),
+                           .scale = whole && !first ? blk->m.correction : NULL,
+                           .ahead = &ahead});
     }
 }
 
@@ -73,12 +105,6 @@ static void finish_rows(const block *blk) {
     memcpy(lse, blk->m.m, (size_t)blk->n * sizeof *lse);
 }
 
-static void store_rows(const block *blk) {
-    rescale(blk, blk->m.o_t);
-    vf_transpose_tile(blk->m.rows, blk->m.value_pad, blk->m.o_t, ROWS, blk->m.value_pad, blk->vectors * WF_VL);
-    view_write(blk->o, blk->first, blk->n, blk->a->value_dim, 1.0f, blk->m.rows, blk->m.value_pad);
-}
-
 /* p = e^(s-lse) once the lse is known: a second pass, only for who asks to see the probabilities. */
 static void store_probabilities(const block *blk) {
     const wf_attention_args *a = blk->a;
@@ -95,32 +121,32 @@ static void store_probabilities(const block *blk) {
     }
 }
 
-static void load_queries(const block *blk) {
-    const wf_attention_args *a = blk->a;
-    view_read(blk->q, blk->first, blk->n, a->key_dim, a->scale, blk->m.rows, blk->m.key_pad);
-}
-
 static void forward_tiles(const block *blk) {
     const wf_attention_args *a = blk->a;
-    load_queries(blk);
-    vf_transpose_tile(blk->m.q_t, ROWS, blk->m.rows, blk->m.key_pad, blk->vectors * WF_VL, blk->m.key_pad);
-    memset(blk->m.o_t, 0, (size_t)(blk->m.value_pad * ROWS) * sizeof(float));
+    cursor c = {0};
+    tile t;
+    bool first = true, more = next_tile(blk, &c, &t);
+    if (more)
+        tile_prefetch(blk, &t);
+    view_turn(blk->q, blk->first, blk->n, a->key_dim, a->scale, NULL, 0, blk->m.q_t);
+    view_prefetch_out(blk->o, blk->first, blk->n, a->value_dim);
     for (int v = 0; v < blk->vectors; v++) {
         vf_store(blk->m.m + v * WF_VL, vf_set(-INFINITY));
         vf_store(blk->m.l + v * WF_VL, vf_set(0.0f));
     }
-    cursor c = {0};
-    for (tile t; next_tile(blk, &c, &t);) {
+    for (; more; first = false, more = next_tile(blk, &c, &t)) {
         tile_scores(blk, &t, NULL);
         online_softmax(blk, &t);
         if (a->dropout > 0) {
             tile_dropout(blk, &t);
             EACH_CELL(&t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) * vf_load(blk->m.extra + j * ROWS + v * WF_VL)); })
         }
-        add_values(blk, &t);
+        add_values(blk, &t, first);
     }
+    if (first)
+        memset(blk->m.o_t, 0, (size_t)(blk->a->value_dim * ROWS) * sizeof(float));
     finish_rows(blk);
-    store_rows(blk);
+    view_turn_back(blk->o, blk->first, blk->n, a->value_dim, blk->m.correction, blk->m.o_t);
     if (a->probs)
         store_probabilities(blk);
 }
@@ -133,9 +159,11 @@ WF_INLINE vf take(bool bf16, const char *row, int64_t c, int64_t m) {
 
 /* s[j] = q . k_j for the keys of a tile. */
 WF_INLINE void row_products(const block *blk, const tile *t, const float *q, float *s, const bool bf16) {
+    panel_ahead ahead = view_ahead(blk->v, t->slot, t->n, blk->a->value_dim);
     const int64_t size = bf16 ? 2 : 4, stride = blk->k.stride * size, dim = blk->a->key_dim;
     const char *k = blk->k.at + t->slot * stride;
     for (int j = 0; j < t->n; j++, k += stride) {
+        panel_prefetch(&ahead, 1, false);
         vf sum0 = vf_set(0.0f), sum1 = sum0;
         int64_t d = 0;
         for (; d + 2 * WF_VL <= dim; d += 2 * WF_VL) {
@@ -152,15 +180,18 @@ WF_INLINE void row_products(const block *blk, const tile *t, const float *q, flo
 WF_INLINE void row_values(const block *blk, const tile *t, const float *p, float correction, float *o, const bool bf16) {
     const int64_t size = bf16 ? 2 : 4, stride = blk->v.stride * size, dim = blk->a->value_dim;
     const char *first = blk->v.at + t->slot * stride;
+    panel_ahead ahead = view_ahead(blk->k, t->slot + t->n, t->following, blk->a->key_dim);
     int64_t c = 0;
     for (; c + 4 * WF_VL <= dim; c += 4 * WF_VL) {
         vf sum[4];
         for (int x = 0; x < 4; x++)
             sum[x] = vf_load(o + c + x * WF_VL) * correction;
         const char *v = first;
-        for (int j = 0; j < t->n; j++, v += stride)
+        for (int j = 0; j < t->n; j++, v += stride) {
+            panel_prefetch(&ahead, 1, false);
             for (int x = 0; x < 4; x++)
                 sum[x] = vf_fma(vf_set(p[j]), take(bf16, v, c + x * WF_VL, WF_VL), sum[x]);
+        }
         for (int x = 0; x < 4; x++)
             vf_store(o + c + x * WF_VL, sum[x]);
     }
@@ -202,8 +233,8 @@ static void mask_row(const block *blk, const tile *t, int64_t i, float *s) {
 
 static void forward_row(const block *blk, const tile *t, int64_t i) {
     const wf_attention_args *a = blk->a;
-    const float *q = blk->m.rows + i * blk->m.key_pad;
-    float *o = blk->m.rows_t + i * blk->m.value_pad, *s = blk->m.s;
+    const float *q = blk->m.few_q + i * blk->m.key_pad;
+    float *o = blk->m.few_o + i * blk->m.value_pad, *s = blk->m.s;
     bool bf16 = a->type == WF_BF16, masked = t->n_strips != 1 || t->strips[0].masked || t->strips[0].keys != t->n;
     if (bf16)
         row_products(blk, t, q, s, true);
@@ -234,26 +265,30 @@ static void forward_row(const block *blk, const tile *t, int64_t i) {
 }
 
 static void forward_few(const block *blk) {
-    load_queries(blk);
+    const wf_attention_args *a = blk->a;
+    for (int64_t i = 0; i < blk->n; i++)
+        WF_ROW(d, m, a->key_dim,
+               vf_store(blk->m.few_q + i * blk->m.key_pad + d, view_take(blk->q, blk->first + i, d, m) * a->scale););
     for (int64_t i = 0; i < blk->vectors * WF_VL; i++) {
         blk->m.m[i] = -INFINITY;
         blk->m.l[i] = 0;
     }
-    memset(blk->m.rows_t, 0, (size_t)(blk->n * blk->m.value_pad) * sizeof(float));
+    memset(blk->m.few_o, 0, (size_t)(blk->n * blk->m.value_pad) * sizeof(float));
     cursor c = {0};
     for (tile t; next_tile(blk, &c, &t);)
         for (int64_t i = 0; i < blk->n; i++)
             forward_row(blk, &t, i);
     finish_rows(blk);
     for (int64_t i = 0; i < blk->n; i++)
-        view_write(blk->o, blk->first + i, 1, blk->a->value_dim, blk->m.correction[i], blk->m.rows_t + i * blk->m.value_pad,
-                   blk->m.value_pad);
+        WF_ROW(
+            d, m, a->value_dim,
+            view_put(blk->o, blk->first + i, d, vf_load(blk->m.few_o + i * blk->m.value_pad + d) * blk->m.correction[i], m););
 }
 
 static void attention(const wf_attention_args *a, int64_t batch, int64_t head, int64_t block_, void *scratch) {
     block blk = block_open(a, batch, head, false, scratch);
     block_rows(&blk, block_ * ROWS);
-    if (blk.n * 4 <= WF_VL && !a->probs && a->dropout == 0)
+    if (blk.n <= WF_ATTENTION_FEW * WF_VL / 16 && !a->probs && a->dropout == 0)
         forward_few(&blk);
     else
         forward_tiles(&blk);

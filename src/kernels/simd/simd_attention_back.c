@@ -1,5 +1,5 @@
-/* simd_attention_back.c - the backward of kernel F by recomputation (Dao et al. 2022, arXiv 2205.14135, algorithm 4): one head of
- * one sequence. For each block of rows, over its tiles: five products, S, dP, dV, dK and dQ. */
+/* simd_attention_back.c - the backward of kernel F by recomputation (Dao et al. 2022, arXiv 2205.14135, algorithm 4): one head
+ * of one sequence. For each block of rows, over its tiles: five products, S, dP, dV, dK and dQ. */
 #include "kernels/simd/attention_tile.h"
 #include "kernels/vec/fill.h"
 
@@ -7,23 +7,21 @@ typedef struct head { /* where this head's gradients go */
     view dout, dq;
     float *dk, *dv;
     int64_t dk_stride, dv_stride;
+    int64_t zeroed; /* rows of dk and dv before this one have been set; the others are not written yet */
     double sink;
 } head;
-
-static void transposed_rows(const block *blk, const float *rows, int64_t pad, float *rows_t) {
-    vf_transpose_tile(rows_t, ROWS, rows, pad, blk->vectors * WF_VL, pad);
-}
 
 /* delta = rowsum(do * o) - dL/dlse, so that dS = P * (dP - delta) (ibid. eq. 4). */
 static void row_deltas(const block *blk) {
     const wf_attention_args *a = blk->a;
-    view_read(blk->o, blk->first, blk->n, a->value_dim, 1.0f, blk->m.rows, blk->m.value_pad);
     const float *d_lse = a->d_lse ? a->d_lse + (blk->b * a->heads + blk->h) * a->t + blk->first : NULL;
-    for (int64_t i = 0; i < blk->vectors * WF_VL; i++) {
+    for (int64_t i = 0; i < blk->vectors * WF_VL; i++)
+        blk->m.delta[i] = 0;
+    for (int64_t i = 0; i < blk->n; i++) {
         vf sum = vf_set(0.0f);
-        for (int64_t c = 0; c < blk->m.value_pad && i < blk->n; c += WF_VL)
-            sum = vf_fma(vf_load(blk->m.rows + i * blk->m.value_pad + c), vf_load(blk->m.do_n + i * blk->m.value_pad + c), sum);
-        blk->m.delta[i] = vf_sum(sum) - (d_lse && i < blk->n ? d_lse[i] : 0.0f);
+        WF_ROW(c, m, a->value_dim,
+               sum = vf_fma(view_take(blk->o, blk->first + i, c, m), vf_load(blk->m.do_n + i * blk->m.value_pad + c), sum););
+        blk->m.delta[i] = vf_sum(sum) - (d_lse ? d_lse[i] : 0.0f);
     }
 }
 
@@ -40,10 +38,8 @@ static void row_lses(const block *blk, head *hd) {
 
 static void load_block(const block *blk, head *hd) {
     const wf_attention_args *a = blk->a;
-    view_read(blk->q, blk->first, blk->n, a->key_dim, a->scale, blk->m.q_n, blk->m.key_pad);
-    view_read(hd->dout, blk->first, blk->n, a->value_dim, 1.0f, blk->m.do_n, blk->m.value_pad);
-    transposed_rows(blk, blk->m.q_n, blk->m.key_pad, blk->m.q_t);
-    transposed_rows(blk, blk->m.do_n, blk->m.value_pad, blk->m.do_t);
+    view_turn(blk->q, blk->first, blk->n, a->key_dim, a->scale, blk->m.q_n, blk->m.key_pad, blk->m.q_t);
+    view_turn(hd->dout, blk->first, blk->n, a->value_dim, 1.0f, blk->m.do_n, blk->m.value_pad, blk->m.do_t);
     memset(blk->m.dq_t, 0, (size_t)(blk->m.key_pad * ROWS) * sizeof(float));
     row_deltas(blk);
     row_lses(blk, hd);
@@ -106,13 +102,30 @@ static void add_distance_gradients(const block *blk, const tile *t) {
 static void add_key_gradients(const block *blk, const tile *t, const head *hd) {
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
-        int64_t row = s->v0 * WF_VL, rows = min64(s->v1 * WF_VL, blk->n) - row, cell = s->key * ROWS + row, slot = t->slot + s->key;
-        panel_run(&(panel){.c = hd->dv + slot * hd->dv_stride, .ldc = hd->dv_stride, .a = blk->m.s + cell, .a_row = ROWS, .a_col = 1,
-                           .b = blk->m.do_n + row * blk->m.value_pad, .ldb = blk->m.value_pad, .m = s->keys, .k = rows,
-                           .n = blk->a->value_dim, .add = true});
-        panel_run(&(panel){.c = hd->dk + slot * hd->dk_stride, .ldc = hd->dk_stride, .a = blk->m.dp + cell, .a_row = ROWS, .a_col = 1,
-                           .b = blk->m.q_n + row * blk->m.key_pad, .ldb = blk->m.key_pad, .m = s->keys, .k = rows,
-                           .n = blk->a->key_dim, .add = true});
+        int64_t row = s->v0 * WF_VL, rows = min64(s->v1 * WF_VL, blk->n) - row, cell = s->key * ROWS + row,
+                slot = t->slot + s->key;
+        panel_run(&(panel){.c = hd->dv + slot * hd->dv_stride,
+                           .ldc = hd->dv_stride,
+                           .a = blk->m.s + cell,
+                           .a_row = ROWS,
+                           .a_col = 1,
+                           .b = blk->m.do_n + row * blk->m.value_pad,
+                           .ldb = blk->m.value_pad,
+                           .m = s->keys,
+                           .k = rows,
+                           .n = blk->a->value_dim,
+                           .add = true});
+        panel_run(&(panel){.c = hd->dk + slot * hd->dk_stride,
+                           .ldc = hd->dk_stride,
+                           .a = blk->m.dp + cell,
+                           .a_row = ROWS,
+                           .a_col = 1,
+                           .b = blk->m.q_n + row * blk->m.key_pad,
+                           .ldb = blk->m.key_pad,
+                           .m = s->keys,
+                           .k = rows,
+                           .n = blk->a->key_dim,
+                           .add = true});
     }
 }
 
@@ -121,16 +134,33 @@ static void add_query_gradients(const block *blk, const tile *t) {
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL;
-        panel_run(&(panel){.c = blk->m.dq_t + row, .ldc = ROWS, .a = t->k + s->key * t->k_stride, .a_row = 1, .a_col = t->k_stride,
-                           .b = blk->m.dp + s->key * ROWS + row, .ldb = ROWS, .m = blk->a->key_dim, .k = s->keys,
-                           .n = (s->v1 - s->v0) * WF_VL, .add = true});
+        panel_run(&(panel){.c = blk->m.dq_t + row,
+                           .ldc = ROWS,
+                           .a = t->k + s->key * t->k_stride,
+                           .a_row = 1,
+                           .a_col = t->k_stride,
+                           .b = blk->m.dp + s->key * ROWS + row,
+                           .ldb = ROWS,
+                           .m = blk->a->key_dim,
+                           .k = s->keys,
+                           .n = (s->v1 - s->v0) * WF_VL,
+                           .add = true});
     }
 }
 
-static void back_tile(const block *blk, tile *t, const head *hd) {
+/* Rows become zero just before the first tile adds to them, while they are in the cache. */
+static void zero_keys(const block *blk, head *hd, int64_t end) {
+    for (; hd->zeroed < end; hd->zeroed++) {
+        memset(hd->dk + hd->zeroed * hd->dk_stride, 0, (size_t)blk->a->key_dim * sizeof(float));
+        memset(hd->dv + hd->zeroed * hd->dv_stride, 0, (size_t)blk->a->value_dim * sizeof(float));
+    }
+}
+
+static void back_tile(const block *blk, tile *t, head *hd) {
     const wf_attention_args *a = blk->a;
     tile_scores(blk, t, blk->m.cap);
-    tile_products(t, t->v, t->v_stride, blk->m.do_t, a->value_dim, blk->m.dp);
+    panel_ahead ahead = view_ahead(blk->v, t->slot + t->n, t->following, a->value_dim);
+    tile_products(t, t->v, t->v_stride, blk->m.do_t, a->value_dim, blk->m.dp, &ahead);
     gradients_of_scores(blk, t);
     if (a->d_distance_bias)
         add_distance_gradients(blk, t);
@@ -138,39 +168,45 @@ static void back_tile(const block *blk, tile *t, const head *hd) {
         store_transposed(blk, t, blk->m.dp, a->d_bias + (blk->b * a->heads + blk->h) * a->t * a->s);
     if (a->softcap > 0)
         EACH_CELL(t, i, j, v, blk->m.dp, x, { vf_store(x, vf_load(x) * vf_load(blk->m.cap + j * ROWS + v * WF_VL)); })
+    zero_keys(blk, hd, t->slot + t->n);
     add_key_gradients(blk, t, hd);
     add_query_gradients(blk, t);
 }
 
 static void back_block(const block *blk, head *hd) {
     const wf_attention_args *a = blk->a;
-    load_block(blk, hd);
-    if (a->d_bias)
-        memset(a->d_bias + ((blk->b * a->heads + blk->h) * a->t + blk->first) * a->s, 0, (size_t)(blk->n * a->s) * sizeof(float));
     cursor c = {0};
-    for (tile t; next_tile(blk, &c, &t);)
+    tile t;
+    bool more = next_tile(blk, &c, &t);
+    if (more)
+        tile_prefetch(blk, &t);
+    load_block(blk, hd);
+    view_prefetch_out(hd->dq, blk->first, blk->n, a->key_dim);
+    if (a->d_bias)
+        memset(a->d_bias + ((blk->b * a->heads + blk->h) * a->t + blk->first) * a->s, 0,
+               (size_t)(blk->n * a->s) * sizeof(float));
+    for (; more; more = next_tile(blk, &c, &t))
         back_tile(blk, &t, hd);
-    vf_transpose_tile(blk->m.rows, blk->m.key_pad, blk->m.dq_t, ROWS, blk->m.key_pad, blk->vectors * WF_VL);
-    view_write(hd->dq, blk->first, blk->n, a->key_dim, a->scale, blk->m.rows, blk->m.key_pad);
+    for (int v = 0; v < blk->vectors; v++)
+        vf_store(blk->m.correction + v * WF_VL, vf_set(a->scale));
+    view_turn_back(hd->dq, blk->first, blk->n, a->key_dim, blk->m.correction, blk->m.dq_t);
 }
 
 static void attention_back(const wf_attention_args *a, int64_t batch, int64_t head_, void *scratch) {
     block blk = block_open(a, batch, head_, true, scratch);
-    head hd = {.dout = view_of(a->type, a->do_, a->do_stride, batch, head_), .dq = view_of(a->type, a->dq, a->dq_stride, batch, head_)};
+    head hd = {.dout = view_of(a->type, a->do_, a->do_stride, batch, head_),
+               .dq = view_of(a->type, a->dq, a->dq_stride, batch, head_)};
     hd.dk_stride = a->heads * a->key_dim;
     hd.dv_stride = a->heads * a->value_dim;
     hd.dk = a->dk + batch * a->s * hd.dk_stride + head_ * a->key_dim;
     hd.dv = a->dv + batch * a->s * hd.dv_stride + head_ * a->value_dim;
-    for (int64_t j = 0; j < a->s; j++) {
-        memset(hd.dk + j * hd.dk_stride, 0, (size_t)a->key_dim * sizeof(float));
-        memset(hd.dv + j * hd.dv_stride, 0, (size_t)a->value_dim * sizeof(float));
-    }
     if (a->d_distance_bias)
         memset(blk.m.distances, 0, (size_t)a->distances * sizeof *blk.m.distances);
     for (int64_t first = 0; first < a->t; first += ROWS) {
         block_rows(&blk, first);
         back_block(&blk, &hd);
     }
+    zero_keys(&blk, &hd, a->s);
     for (int64_t e = 0; e < a->distances && a->d_distance_bias; e++)
         a->d_distance_bias[(batch * a->heads + head_) * a->distances + e] = (float)blk.m.distances[e];
     if (a->d_sinks)

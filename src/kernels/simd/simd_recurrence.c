@@ -9,7 +9,7 @@
 #include "kernels/vec/reduce.h"
 #include "kernels/vec/vec.h"
 
-enum { TOKENS = 4, WIDTH = WF_RECURRENCE_SLICE };
+enum { TOKENS = 4, WIDTH = WF_RECURRENCE_SLICE, AHEAD = 12 /* tokens prefetched */ };
 
 #if defined(__AVX512F__) || defined(__aarch64__)
 enum { COLUMNS = 2 }; /* vectors a pass holds per token: 2*(4 sums + 4 inputs) of 32 registers */
@@ -31,6 +31,7 @@ typedef struct piece { /* one slice of one head of one sequence */
     quad q, k, g, v, dout;        /* the four tokens at hand, where they lie or in a padded copy */
     const float *bonus;           /* [keys] or NULL */
     float flat[WF_VL], constant;  /* their decays, when all channels share one */
+    int64_t ahead;                /* where the scan goes, in tokens */
     float *pads[5], *bonus_pad;   /* [4][keys] of q, k, g; [4][64] of v, do; [keys] */
     float *read, *write, *e, *total; /* [4][keys]: e^{b_i} q_i, e^{b_3-b_j} k_j, the decays; [keys]: e^{b_3} */
     float *out;                   /* [4][max(keys, 64)] */
@@ -68,7 +69,7 @@ static int64_t whole(int64_t n) { return (n + WF_VL - 1) / WF_VL * WF_VL; }
 
 static piece make_piece(const wf_recurrence_args *a, int64_t batch, int64_t head, int64_t slice, void *scratch) {
     int64_t first = slice * WIDTH, left = a->value_dim - first;
-    piece p = {.a = a, .head = head, .slice = slice, .first = first, .width = left < WIDTH ? left : WIDTH, .tokens = batch * a->t};
+    piece p = {.a = a, .head = head, .slice = slice, .first = first, .width = left < WIDTH ? left : WIDTH, .tokens = batch * a->t, .ahead = AHEAD};
     p.shared = head / (a->heads / a->qk_heads);
     p.keys = whole(a->key_dim);
     carve_scratch(&p, scratch);
@@ -183,19 +184,24 @@ static decay_mode mode_of(const piece *p, decay_mode vector) {
 
 /* ---- what a pass is fed with ---- */
 
-enum { AHEAD = 16 }; /* tokens prefetched, to the second level: the first holds the state */
-
-/* Element i of p, which may lie beyond the array. */
+/* Element i of p, which may lie beyond the array; to the second level: the first holds the state. */
 WF_INLINE void prefetch(const float *p, int64_t i) { __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p), 0, 2); }
 
+/* The rows of four tokens that a scan comes to soon. Rows that follow each other in memory are left to the hardware. Inline: a
+ * function that only prefetches counts as one without effect, and gcc drops its calls. */
+WF_INLINE void prefetch_rows(const piece *p, const float *at, int64_t stride, int64_t width) {
+    if (stride <= width)
+        return;
+    for (int i = 0; i < TOKENS; i++)
+        for (int64_t c = 0; c < width; c += 16)
+            prefetch(at, (i + p->ahead) * stride + c);
+}
+
 /* `live` rows of `width`, and zeros up to four rows of whole vectors: a copy, unless they lie like that already. */
-static quad fetch(const float *from, int64_t stride, int64_t width, int live, float *pad) {
-    if (live == TOKENS && width % WF_VL == 0) {
-        for (int i = 0; i < TOKENS; i++)
-            for (int64_t c = 0; c < width; c += 16)
-                prefetch(from, (i + AHEAD) * stride + c);
+static quad fetch(const piece *p, const float *from, int64_t stride, int64_t width, int live, float *pad) {
+    prefetch_rows(p, from, stride, width);
+    if (live == TOKENS && width % WF_VL == 0)
         return (quad){from, stride};
-    }
     int64_t padded = whole(width);
     memset(pad, 0, (size_t)(TOKENS * padded) * sizeof(float));
     for (int i = 0; i < live; i++)
@@ -205,10 +211,10 @@ static quad fetch(const float *from, int64_t stride, int64_t width, int live, fl
 
 static void fetch_keys(piece *p, int64_t t, int live) {
     const wf_recurrence_args *a = p->a;
-    p->q = fetch(a->q + qk_row(p, t), a->qk_heads * a->key_dim, a->key_dim, live, p->pads[PAD_Q]);
-    p->k = fetch(a->k + qk_row(p, t), a->qk_heads * a->key_dim, a->key_dim, live, p->pads[PAD_K]);
+    p->q = fetch(p, a->q + qk_row(p, t), a->qk_heads * a->key_dim, a->key_dim, live, p->pads[PAD_Q]);
+    p->k = fetch(p, a->k + qk_row(p, t), a->qk_heads * a->key_dim, a->key_dim, live, p->pads[PAD_K]);
     if (a->decay == WF_DECAY_VECTOR)
-        p->g = fetch(a->g + row(p, t) * a->key_dim, a->heads * a->key_dim, a->key_dim, live, p->pads[PAD_G]);
+        p->g = fetch(p, a->g + row(p, t) * a->key_dim, a->heads * a->key_dim, a->key_dim, live, p->pads[PAD_G]);
     for (int i = 0; a->decay == WF_DECAY_CONST && i < TOKENS; i++)
         p->flat[i] = i < live ? p->constant : 1.0f;
     if (a->decay != WF_DECAY_SCALAR)
@@ -224,7 +230,7 @@ static quad fetch_values(const piece *p, const float *from, int64_t t, int live,
         memset(pad, 0, TOKENS * WIDTH * sizeof(float));
         return (quad){pad, whole(p->width)};
     }
-    return fetch(from + value_row(p, t), p->a->heads * p->a->value_dim, p->width, live, pad);
+    return fetch(p, from + value_row(p, t), p->a->heads * p->a->value_dim, p->width, live, pad);
 }
 
 /* One vector of row i. */
@@ -351,6 +357,7 @@ static void load_transposed(const piece *p, float *s, const float *from) {
 
 /* out_i plus sum_{j<=i} P_ij in_j to rows t.. of `to`; reverse: j >= i and P_ji. */
 static void write_rows(const piece *p, float *to, quad in, int64_t t, int live, bool reverse) {
+    prefetch_rows(p, to + value_row(p, t), p->a->heads * p->a->value_dim, p->width); /* a store that misses holds up all behind it */
     for (int64_t c = 0; c < p->width; c += WF_VL)
         for (int i = 0; i < live; i++) {
             vf sum = vf_load(p->out + i * WIDTH + c);
@@ -422,6 +429,7 @@ static void sum_four(const vf *in, float *out) {
 WF_INLINE void finish_queries(const piece *p, int64_t t, int live, bool vector, bool bonus) {
     const wf_recurrence_args *a = p->a;
     vf products[TOKENS];
+    prefetch_rows(p, a->dq_part + part_row(p, t) * a->key_dim, a->heads * a->key_dim, a->key_dim);
     for (int i = 0; i < TOKENS; i++)
         products[i] = vf_set(0.0f);
     for (int64_t c = 0; c < p->keys; c += WF_VL) {
@@ -523,6 +531,7 @@ static void step_flat_sums(const piece *p, int64_t t, int live, const vf *produc
 WF_INLINE void finish_keys(const piece *p, int64_t t, int live, bool vector, bool bonus) {
     const wf_recurrence_args *a = p->a;
     vf products[TOKENS];
+    prefetch_rows(p, a->dk_part + part_row(p, t) * a->key_dim, a->heads * a->key_dim, a->key_dim);
     for (int i = 0; i < TOKENS; i++)
         products[i] = vf_set(0.0f);
     for (int64_t c = 0; c < p->keys; c += WF_VL) {
@@ -614,6 +623,7 @@ static void recurrence_back(const wf_recurrence_args *a, int64_t batch, int64_t 
         start_sums(&p, p.state, last);
     }
     load_transposed(&p, p.state, a->ds_out);
+    p.ahead = -AHEAD;
     key_pass(&p);
     value_pass(&p);
     for (int64_t c = 0; a->dbonus_part && c < a->key_dim; c += WF_VL)

@@ -6,14 +6,15 @@
 #include "kernels/vec/reduce.h"
 #include "kernels/vec/vec.h"
 
-enum { STRETCH = WF_SCAN_CHECKPOINT, AHEAD = 12 /* tokens prefetched: rows lie far apart */ };
+enum { STRETCH = WF_SCAN_CHECKPOINT, AHEAD = 12 /* tokens prefetched */ };
 
 typedef struct strip {
     const wf_scan_args *a;
     int64_t batch, block, first, live; /* channels first..first+live-1 */
     bool more;                         /* not the first strip of its block: its db and dc add to what is there */
     float *rate, *h;                   /* [state][WF_VL]: A*log2(e); the state */
-    float *decays, *past, *outs;       /* backward, one stretch: [STRETCH][state][WF_VL], one more state, [STRETCH][WF_VL] */
+    float *decays, *past;              /* backward, one stretch: [STRETCH][state][WF_VL]; one more state */
+    float *u, *dt, *z, *dy, *outs;     /* [STRETCH][WF_VL]: its rows side by side, and the ungated outputs */
     float *lambda, *da, *da_all;       /* [state][WF_VL] */
 } strip;
 
@@ -54,9 +55,9 @@ static void load_rates(const strip *s) {
         vf_store(s->rate + n * WF_VL, vf_max(vf_exp(vf_load(s->rate + n * WF_VL)) * -WF_LOG2E, vf_set(-1e12f)));
 }
 
-/* Element i of p, which may lie outside the array; NULL is fine. Rows are a whole D apart, so that no hardware fetches ahead. */
-WF_INLINE void prefetch(const float *p, int64_t i) { __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p)); }
-WF_INLINE void prefetch_write(float *p, int64_t i) { __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p), 1); }
+/* Element i of p, which may lie outside the array; NULL is fine. Rows are a whole D apart: no hardware fetches ahead, and a few
+ * of them fill their sets of the first cache, so that they come to the second. */
+WF_INLINE void prefetch(const float *p, int64_t i) { __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p), 0, 2); }
 
 /* h_t in place of h_{t-1}; decays, when kept, receives exp(dt A). Returns the sum over states of C h. */
 WF_INLINE vf step(const strip *s, const float *before, float *after, float *decays, int64_t token, vf dt, vf x) {
@@ -85,7 +86,7 @@ static void scan_strip(const strip *s) {
         prefetch(a->u, i + AHEAD * a->channels);
         prefetch(a->dt, i + AHEAD * a->channels);
         prefetch(a->z, i + AHEAD * a->channels);
-        prefetch_write(a->y, i + AHEAD * a->channels);
+        prefetch(a->y, i + AHEAD * a->channels);
         vf u = take(a->u + i, s->live), dt = take(a->dt + i, s->live);
         vf y = vf_fma(skip, u, step(s, s->h, s->h, NULL, token, dt, dt * u));
         if (a->z) {
@@ -110,7 +111,11 @@ static strip make_strip(const wf_scan_args *a, int64_t batch, int64_t block, int
     s.da_all = at + 4 * row;
     s.decays = at + 5 * row;
     s.past = s.decays + STRETCH * row;
-    s.outs = s.past + (STRETCH + 1) * row;
+    s.u = s.past + (STRETCH + 1) * row;
+    s.dt = s.u + STRETCH * WF_VL;
+    s.z = s.dt + STRETCH * WF_VL;
+    s.dy = s.z + STRETCH * WF_VL;
+    s.outs = s.dy + STRETCH * WF_VL;
     return s;
 }
 
@@ -160,29 +165,26 @@ WF_INLINE void back_states(const strip *s, token_grads *g, int64_t token, int64_
     put(a->dc_part + part, s->more ? dc + take(a->dc_part + part, count) : dc, count);
 }
 
-/* What the stretch before this one will read, and what is written soon. */
-WF_INLINE void prefetch_back(const wf_scan_args *a, int64_t at) {
-    int64_t earlier = at - STRETCH * a->channels, soon = at - AHEAD * a->channels;
-    prefetch(a->u, earlier);
-    prefetch(a->dt, earlier);
-    prefetch(a->dy, earlier);
-    prefetch(a->z, earlier);
-    prefetch_write(a->du, soon);
-    prefetch_write(a->ddt, soon);
-    prefetch_write(a->dz, soon);
+WF_INLINE void prefetch_inputs(const wf_scan_args *a, int64_t at) {
+    prefetch(a->u, at);
+    prefetch(a->dt, at);
+    prefetch(a->dy, at);
+    prefetch(a->z, at);
 }
 
 static vf back_token(const strip *s, int64_t token, int64_t i, vf skip) {
     const wf_scan_args *a = s->a;
-    int64_t at = token * a->channels + s->first;
-    prefetch_back(a, at);
-    vf u = take(a->u + at, s->live), dy = a->dy ? take(a->dy + at, s->live) : vf_set(0.0f);
+    int64_t at = token * a->channels + s->first, soon = at - AHEAD * a->channels;
+    prefetch(a->du, soon);
+    prefetch(a->ddt, soon);
+    prefetch(a->dz, soon);
+    vf u = vf_load(s->u + i * WF_VL), dy = vf_load(s->dy + i * WF_VL);
     if (a->z) {
-        vf z = take(a->z + at, s->live), gate = sigmoid(z);
+        vf z = vf_load(s->z + i * WF_VL), gate = sigmoid(z);
         put(a->dz + at, dy * vf_load(s->outs + i * WF_VL) * gate * vf_fma(z, 1.0f - gate, vf_set(1.0f)), s->live);
         dy = dy * z * gate;
     }
-    token_grads g = {.dt = take(a->dt + at, s->live), .dy = dy, .through_b = vf_set(0.0f), .rates = vf_set(0.0f)};
+    token_grads g = {.dt = vf_load(s->dt + i * WF_VL), .dy = dy, .through_b = vf_set(0.0f), .rates = vf_set(0.0f)};
     g.x = g.dt * u;
     int64_t n = 0;
     for (; n + WF_VL <= a->state; n += WF_VL)
@@ -194,16 +196,22 @@ static vf back_token(const strip *s, int64_t token, int64_t i, vf skip) {
     return dy * u;
 }
 
-/* h and exp(dt A) of every token of a stretch, from its checkpoint; with a gate also the ungated outputs. */
+/* h and exp(dt A) of every token of a stretch, from its checkpoint, and the rows of its inputs. */
 static void replay(const strip *s, int64_t index, int64_t count, vf skip) {
     const wf_scan_args *a = s->a;
     int64_t row = a->state * WF_VL;
     load_lanes(s, s->past, checkpoint(s, index));
     for (int64_t i = 0; i < count; i++) {
-        int64_t token = s->batch * a->t + index * STRETCH + i, at = token * a->channels + s->first;
+        int64_t token = s->batch * a->t + index * STRETCH + i, at = token * a->channels + s->first, to = i * WF_VL;
+        if (i + AHEAD < count)
+            prefetch_inputs(a, at + AHEAD * a->channels);
         vf u = take(a->u + at, s->live), dt = take(a->dt + at, s->live);
         vf y = step(s, s->past + i * row, s->past + (i + 1) * row, s->decays + i * row, token, dt, dt * u);
-        vf_store(s->outs + i * WF_VL, vf_fma(skip, u, y));
+        vf_store(s->u + to, u);
+        vf_store(s->dt + to, dt);
+        vf_store(s->dy + to, a->dy ? take(a->dy + at, s->live) : vf_set(0.0f));
+        vf_store(s->z + to, a->z ? take(a->z + at, s->live) : vf_set(0.0f));
+        vf_store(s->outs + to, vf_fma(skip, u, y));
     }
 }
 
@@ -219,8 +227,11 @@ static void back_strip(const strip *s) {
         vf part = vf_set(0.0f); /* sums of sums, so that their error does not grow with T */
         memset(s->da, 0, (size_t)row * sizeof(float));
         replay(s, index, count, skip);
-        for (int64_t i = count - 1; i >= 0; i--)
+        for (int64_t i = count - 1; i >= 0; i--) {
+            if (i < AHEAD && index > 0) /* where the next replay begins */
+                prefetch_inputs(a, (s->batch * a->t + first - STRETCH + i) * a->channels + s->first);
             part += back_token(s, s->batch * a->t + first + i, i, skip);
+        }
         dskip += part;
         for (int64_t n = 0; n < row; n += WF_VL)
             vf_store(s->da_all + n, vf_load(s->da_all + n) + vf_load(s->da + n));

@@ -5,6 +5,11 @@
 #include <stdbool.h>
 #include "kernels/vec/vec.h"
 
+typedef struct panel_ahead { /* rows that are needed soon, fetched a few at a time between blocks of the product */
+    const char *at;
+    int64_t stride, bytes, rows;
+} panel_ahead;
+
 typedef struct panel {
     float *c;
     int64_t ldc;
@@ -15,26 +20,33 @@ typedef struct panel {
     int64_t m, k, n;    /* n columns; the rows of B are padded to whole vectors */
     bool add;           /* C += */
     const float *scale; /* NULL, or [n]: the old C times this first */
+    panel_ahead *ahead; /* or NULL */
 } panel;
+
+WF_INLINE void panel_prefetch(panel_ahead *ahead, int64_t rows, const bool write) {
+    for (; rows > 0 && ahead->rows > 0; rows--, ahead->rows--, ahead->at += ahead->stride)
+        for (int64_t c = 0; c < ahead->bytes; c += 64) {
+            if (write)
+                __builtin_prefetch(ahead->at + c, 1, 2);
+            else
+                __builtin_prefetch(ahead->at + c, 0, 2);
+        }
+}
 
 /* The register tile: 6 rows by 4 vectors where there are 32 registers, by 2 where there are 16. The loops over it are written
  * out, since neither compiler keeps an array of accumulators in registers otherwise. */
 #define PANEL_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 #define PANEL_COLUMNS(DO, r) DO(r, 0) DO(r, 1) DO(r, 2) DO(r, 3)
 
-WF_INLINE void panel_store(const panel *p, float *c, vf sum, int64_t column) {
-    int64_t left = p->n - column;
-    if (left >= WF_VL) {
-        if (p->scale)
-            sum = vf_fma(vf_load(c), vf_load(p->scale + column), sum);
-        else if (p->add)
-            sum += vf_load(c);
-        vf_store(c, sum);
-    } else {
-        if (p->add)
-            sum += vf_load_n(c, left);
-        vf_store_n(c, sum, left);
-    }
+/* Rows of sums into C where its last vector is partial. Apart, and through memory: were the accumulators alive across a call,
+ * gcc would keep them in memory all along. */
+static __attribute__((noinline, unused)) void panel_store_part(const panel *p, float *c, const float *sums, int64_t rows,
+                                                               int64_t left) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t x = 0; x < left; x++) {
+            float old = p->scale ? c[i * p->ldc + x] * p->scale[p->n - left + x] : p->add ? c[i * p->ldc + x] : 0.0f;
+            c[i * p->ldc + x] = old + sums[i * 4 * WF_VL + x];
+        }
 }
 
 WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int rows, const int columns) {
@@ -60,27 +72,59 @@ WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int 
         PANEL_COLUMNS(LOAD, 0)
         PANEL_ROWS(STEP_ROW)
     }
-    float *c = p->c + i * p->ldc + column;
-#define STORE(r, q)                                                                                                            \
+    float *c = p->c + i * p->ldc + column, sums[8 * 4 * WF_VL];
+    const int64_t ldc = p->ldc;
+#define PUT(r, q)                                                                                                              \
     if (r < rows && q < columns)                                                                                               \
-        panel_store(p, c + r * p->ldc + q * WF_VL, acc[r][q], column + q * WF_VL);
-#define STORE_ROW(r) PANEL_COLUMNS(STORE, r)
-    PANEL_ROWS(STORE_ROW)
+        vf_store(c + r * ldc + q * WF_VL, acc[r][q]);
+#define ADD(r, q)                                                                                                              \
+    if (r < rows && q < columns)                                                                                               \
+        vf_store(c + r * ldc + q * WF_VL, vf_load(c + r * ldc + q * WF_VL) + acc[r][q]);
+#define SCALE(r, q)                                                                                                            \
+    if (r < rows && q < columns)                                                                                               \
+        vf_store(c + r * ldc + q * WF_VL,                                                                                      \
+                 vf_fma(vf_load(c + r * ldc + q * WF_VL), vf_load(p->scale + column + q * WF_VL), acc[r][q]));
+#define PART(r, q)                                                                                                             \
+    if (r < rows && q < columns)                                                                                               \
+        vf_store(sums + (r * 4 + q) * WF_VL, acc[r][q]);
+#define PUT_ROW(r) PANEL_COLUMNS(PUT, r)
+#define ADD_ROW(r) PANEL_COLUMNS(ADD, r)
+#define SCALE_ROW(r) PANEL_COLUMNS(SCALE, r)
+#define PART_ROW(r) PANEL_COLUMNS(PART, r)
+    if (p->n - column < columns * WF_VL) {
+        PANEL_ROWS(PART_ROW)
+        panel_store_part(p, c, sums, rows, p->n - column);
+    } else if (p->scale) {
+        PANEL_ROWS(SCALE_ROW)
+    } else if (p->add) {
+        PANEL_ROWS(ADD_ROW)
+    } else {
+        PANEL_ROWS(PUT_ROW)
+    }
 #undef ZERO
 #undef ZERO_ROW
 #undef LOAD
 #undef STEP
 #undef STEP_ROW
-#undef STORE
-#undef STORE_ROW
+#undef PUT
+#undef ADD
+#undef SCALE
+#undef PART
+#undef PUT_ROW
+#undef ADD_ROW
+#undef SCALE_ROW
+#undef PART_ROW
 }
 
 /* All rows of `columns` vectors from `column` on. */
 #define PANEL_STRIPE(columns, step)                                                                                            \
     static void panel_stripe_##columns(const panel *p, int64_t column) {                                                       \
         int64_t i = 0;                                                                                                         \
-        for (; i + step <= p->m; i += step)                                                                                    \
+        for (; i + step <= p->m; i += step) {                                                                                  \
             panel_block(p, i, column, step, columns);                                                                          \
+            if (p->ahead)                                                                                                      \
+                panel_prefetch(p->ahead, step, false);                                                                         \
+        }                                                                                                                      \
         if (p->m - i >= 4) {                                                                                                   \
             panel_block(p, i, column, 4, columns);                                                                             \
             i += 4;                                                                                                            \
@@ -103,7 +147,7 @@ PANEL_STRIPE(4, 6)
 #define PANEL_WIDE 2
 #endif
 
-static void panel_run(const panel *p) {
+static __attribute__((unused)) void panel_run(const panel *p) {
     static void (*const stripes[])(const panel *, int64_t) = {
         panel_stripe_1,
         panel_stripe_2,

@@ -52,7 +52,8 @@ static void forward(const wf_node *node, piece_at at, const wf_worker *w) {
 typedef struct parts { float *draw, *dx, *ds, *dw, *db; size_t count; } parts;
 static parts map_parts(const conv *a, float *base) {
     size_t x = (size_t)(rows(a) * a->channels), s = (size_t)(a->batch * a->channels * (a->width - 1)), w = (size_t)(a->batch * a->channels * a->width);
-    return (parts){base, base + x, base + 2 * x, base + 2 * x + s, base + 2 * x + s + w, 2 * x + s + w + (size_t)(a->batch * a->channels)};
+    size_t count = 2 * x + s + w + (size_t)(a->batch * a->channels);
+    return base ? (parts){base, base + x, base + 2 * x, base + 2 * x + s, base + 2 * x + s + w, count} : (parts){.count = count};
 }
 
 /* Gradient of the convolution before silu; zeros when only the state has a gradient. */

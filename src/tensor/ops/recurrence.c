@@ -25,6 +25,8 @@ static parts map_parts(const recurrence *a, float *base) {
     size_t gates = (size_t)(a->slices * tokens(a) * decays(a)), bonus = (size_t)(a->slices * a->batch * a->heads * a->key_dim);
     size_t state = (size_t)(a->batch * a->heads * a->key_dim * a->value_dim);
     size_t at[7] = {0, keys, 2 * keys, 2 * keys + values, 2 * keys + values + gates, 2 * keys + values + gates + bonus};
+    if (!base)
+        return (parts){.count = at[5] + state};
     return (parts){base, base + at[1], base + at[2], base + at[3], base + at[4], base + at[5], at[5] + state};
 }
 

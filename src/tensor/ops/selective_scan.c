@@ -17,8 +17,11 @@ typedef struct parts { float *du, *ddt, *dz, *db, *dc, *da, *dskip, *dh; size_t 
 static parts map_parts(const scan *a, float *base) {
     size_t rows = (size_t)(tokens(a) * a->channels), reads = (size_t)(a->blocks * tokens(a) * a->state);
     size_t states = (size_t)(a->batch * a->channels * a->state), at = 3 * rows + 2 * reads;
+    size_t count = at + 2 * states + (size_t)(a->batch * a->channels);
+    if (!base)
+        return (parts){.count = count};
     return (parts){base, base + rows, base + 2 * rows, base + 3 * rows, base + 3 * rows + reads, base + at, base + at + 2 * states,
-                   base + at + states, at + 2 * states + (size_t)(a->batch * a->channels)};
+                   base + at + states, count};
 }
 
 static float *data_of(const wf_tensor *x) { return x ? x->data : NULL; }

@@ -1,0 +1,159 @@
+/* The sampler: which tokens each option leaves, how often they come, and that a seed fixes them. */
+#include "gen/sampler.h"
+#include "support/test.h"
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum { VOCAB = 6, DRAWS = 4000 };
+
+static const wf_sampling plain = {.temperature = 1, .top_p = 1, .repetition_penalty = 1};
+/* probabilities 0.4, 0.3, 0.15, 0.1, 0.04, 0.01, out of order */
+static const double p[VOCAB] = {0.1, 0.4, 0.01, 0.3, 0.04, 0.15};
+
+static void logits_of(float out[VOCAB]) {
+    for (int i = 0; i < VOCAB; i++)
+        out[i] = (float)log(p[i]) + 3.0f;
+}
+
+static void count(const wf_sampling *o, const int32_t *history, int64_t n, int counts[VOCAB]) {
+    wf_env env = {.mem = wf_mem_default};
+    wf_sampler *s;
+    float logits[VOCAB];
+    memset(counts, 0, VOCAB * sizeof *counts);
+    logits_of(logits);
+    assert_int_equal(wf_sampler_create(&env, VOCAB, o, &s, NULL), WEFT_OK);
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        int32_t token = -1;
+        assert_int_equal(wf_sampler_next(s, logits, history, n, i, &token, NULL), WEFT_OK);
+        assert_in_range(token, 0, VOCAB - 1);
+        counts[token]++;
+    }
+    wf_sampler_free(s);
+}
+
+/* Expected shares within four standard errors; a share of 0 never comes. */
+static void expect(const char *what, const wf_sampling *o, const int32_t *history, int64_t n, const double share[VOCAB]) {
+    int counts[VOCAB];
+    double total = 0.0;
+    for (int i = 0; i < VOCAB; i++)
+        total += share[i];
+    count(o, history, n, counts);
+    for (int i = 0; i < VOCAB; i++) {
+        double e = share[i] / total, off = fabs(counts[i] / (double)DRAWS - e);
+        if ((e == 0.0 && counts[i] > 0) || off > 4.0 * sqrt(e * (1 - e) / DRAWS) + 1e-12)
+            fail_msg("%s: token %d came %d times of %d, its share is %g", what, i, counts[i], DRAWS, e);
+    }
+}
+
+static void test_options(void **state) {
+    static const int32_t seen[] = {1, 1, 4, -3, 99};
+    wf_sampling o = plain;
+    double warm[VOCAB], penalised[VOCAB];
+    (void)state;
+    expect("plain", &o, NULL, 0, p);
+    o.seed = 7;
+    expect("another seed", &o, NULL, 0, p);
+    o = plain, o.temperature = 0.5;
+    for (int i = 0; i < VOCAB; i++)
+        warm[i] = p[i] * p[i];
+    expect("temperature", &o, NULL, 0, warm);
+    o = plain, o.top_k = 3;
+    expect("top-k", &o, NULL, 0, (double[VOCAB]){0, 0.4, 0, 0.3, 0, 0.15});
+    o = plain, o.top_p = 0.8; /* 0.4 + 0.3 < 0.8 <= 0.4 + 0.3 + 0.15 */
+    expect("top-p", &o, NULL, 0, (double[VOCAB]){0, 0.4, 0, 0.3, 0, 0.15});
+    o = plain, o.min_p = 0.2; /* at least 0.08 */
+    expect("min-p", &o, NULL, 0, (double[VOCAB]){0.1, 0.4, 0, 0.3, 0, 0.15});
+    o = plain, o.top_p = 1e-9;
+    expect("nearly no top-p", &o, NULL, 0, (double[VOCAB]){0, 1, 0, 0, 0, 0});
+    o = plain, o.top_k = 1000;
+    expect("large top-k", &o, NULL, 0, p);
+    o = plain, o.repetition_penalty = 2;
+    for (int i = 0; i < VOCAB; i++) {
+        double logit = log(p[i]) + 3.0;
+        bool was_there = i == 1 || i == 4;
+        penalised[i] = exp(was_there ? (logit > 0 ? logit / 2 : logit * 2) : logit);
+    }
+    expect("penalty", &o, seen, 5, penalised);
+    o = plain, o.temperature = 0;
+    expect("greedy", &o, NULL, 0, (double[VOCAB]){0, 1, 0, 0, 0, 0});
+    o.repetition_penalty = 100;
+    expect("greedy with a penalty", &o, seen, 5, (double[VOCAB]){0, 0, 0, 1, 0, 0});
+}
+
+static void test_seed(void **state) {
+    wf_env env = {.mem = wf_mem_default};
+    wf_sampler *a, *b, *c;
+    wf_sampling o = plain, other = plain;
+    float logits[VOCAB];
+    int same = 0;
+    (void)state;
+    o.seed = 5;
+    other.seed = 6;
+    logits_of(logits);
+    assert_int_equal(wf_sampler_create(&env, VOCAB, &o, &a, NULL), WEFT_OK);
+    assert_int_equal(wf_sampler_create(&env, VOCAB, &o, &b, NULL), WEFT_OK);
+    assert_int_equal(wf_sampler_create(&env, VOCAB, &other, &c, NULL), WEFT_OK);
+    for (uint64_t i = 0; i < 200; i++) {
+        int32_t x, y, z;
+        wf_sampler_next(a, logits, NULL, 0, i, &x, NULL);
+        wf_sampler_next(b, logits, NULL, 0, 199 - i, &y, NULL); /* what was drawn before does not matter, the position does */
+        wf_sampler_next(b, logits, NULL, 0, i, &y, NULL);
+        wf_sampler_next(c, logits, NULL, 0, i, &z, NULL);
+        assert_int_equal(x, y);
+        same += x == z;
+    }
+    assert_true(same < 150);
+    wf_sampler_free(a);
+    wf_sampler_free(b);
+    wf_sampler_free(c);
+}
+
+static void test_odd_logits(void **state) {
+    wf_env env = {.mem = wf_mem_default};
+    wf_sampler *s;
+    weft_error err = {0};
+    float logits[VOCAB];
+    int32_t token;
+    (void)state;
+    assert_int_equal(wf_sampler_create(&env, VOCAB, &plain, &s, NULL), WEFT_OK);
+    logits_of(logits);
+    logits[3] = -INFINITY; /* a token that cannot be */
+    for (uint64_t i = 0; i < 500; i++) {
+        assert_int_equal(wf_sampler_next(s, logits, NULL, 0, i, &token, &err), WEFT_OK);
+        assert_int_not_equal(token, 3);
+    }
+    logits[2] = NAN;
+    assert_int_equal(wf_sampler_next(s, logits, NULL, 0, 17, &token, &err), WEFT_FAILURE);
+    assert_non_null(strstr(err.message, "17"));
+    for (int i = 0; i < VOCAB; i++)
+        logits[i] = 1.0f; /* ties: greedy takes the lowest id */
+    wf_sampler_free(s);
+    wf_sampling greedy = plain;
+    greedy.temperature = 0;
+    assert_int_equal(wf_sampler_create(&env, VOCAB, &greedy, &s, NULL), WEFT_OK);
+    assert_int_equal(wf_sampler_next(s, logits, NULL, 0, 0, &token, &err), WEFT_OK);
+    assert_int_equal(token, 0);
+    wf_sampler_free(s);
+}
+
+static void test_refused(void **state) {
+    static const wf_sampling rows[] = {
+        {.temperature = -1, .top_p = 1, .repetition_penalty = 1},       {.temperature = 1, .top_p = 0, .repetition_penalty = 1},
+        {.temperature = 1, .top_p = 1.5, .repetition_penalty = 1},      {.temperature = 1, .top_p = 1, .repetition_penalty = 0},
+        {.temperature = 1, .top_p = 1, .top_k = -1, .repetition_penalty = 1}, {.temperature = 1, .top_p = 1, .min_p = 2, .repetition_penalty = 1}};
+    wf_env env = {.mem = wf_mem_default};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        wf_sampler *s;
+        weft_error err = {0};
+        assert_int_equal(wf_sampler_create(&env, VOCAB, &rows[i], &s, &err), WEFT_USAGE);
+        assert_true(err.message[0]);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_options), cmocka_unit_test(test_seed), cmocka_unit_test(test_odd_logits),
+                                       cmocka_unit_test(test_refused)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

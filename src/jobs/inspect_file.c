@@ -1,0 +1,166 @@
+/* inspect_file.c - files: tensors of a .safetensors file (checkpoints of a training run among them), tokenizers. */
+#include <stdio.h>
+#include <string.h>
+#include "base/reader.h"
+#include "formats/safetensors.h"
+#include "jobs/inspect.h"
+#include "jobs/put.h"
+
+/* ---- safetensors ---- */
+static int64_t elements(const wf_stored_tensor *t) {
+    int64_t n = 1;
+    for (int i = 0; i < t->rank; i++)
+        n *= t->dims[i];
+    return n;
+}
+
+static void put_tensor(wf_job *job, wf_json *list, const wf_stored_tensor *t) {
+    wf_json *one = wf_json_push(list, wf_json_new(job->arena, WF_JSON_OBJECT)), *shape;
+    wf_put_text(job->arena, one, "name", t->name);
+    wf_put_text(job->arena, one, "dtype", t->dtype);
+    shape = wf_put_list(job->arena, one, "shape");
+    wf_str_printf(&job->text, "  %-56s %-8s [", t->name, t->dtype);
+    for (int i = 0; i < t->rank; i++) {
+        wf_json_push(shape, wf_json_new_int(job->arena, t->dims[i]));
+        wf_str_printf(&job->text, "%s%lld", i ? ", " : "", (long long)t->dims[i]);
+    }
+    wf_str_puts(&job->text, "]\n");
+    wf_put_int(job->arena, one, "bytes", (int64_t)t->size);
+    wf_put_int(job->arena, one, "offset", (int64_t)t->offset);
+}
+
+/* Long values, such as the digests of a checkpoint, are cut in the text. */
+static void put_metadata(wf_job *job, const wf_safetensors *file) {
+    size_t n;
+    const wf_stored_text *list = wf_safetensors_metadata(file, &n);
+    wf_json *out = wf_put_object(job->arena, job->json, "metadata");
+    for (size_t i = 0; i < n; i++) {
+        bool lengthy = strlen(list[i].value) > 80;
+        wf_put_text(job->arena, out, list[i].key, list[i].value);
+        wf_str_printf(&job->text, "  %s: %.80s%s\n", list[i].key, list[i].value, lengthy ? "..." : "");
+    }
+}
+
+static void put_totals(wf_job *job, const wf_safetensors *file, const char *path) {
+    size_t count = wf_safetensors_count(file), bytes = 0;
+    int64_t total = 0;
+    char size[16], number[16];
+    const char *format = wf_safetensors_text(file, "format");
+    for (size_t i = 0; i < count; i++) {
+        total += elements(wf_safetensors_at(file, i));
+        bytes += wf_safetensors_at(file, i)->size;
+    }
+    wf_format_bytes((double)bytes, size);
+    wf_format_count((double)total, number);
+    wf_str_printf(&job->text, "%s: %zu tensors, %s elements, %s%s\n", path, count, number, size,
+                  format && wf_starts_with(format, "weft-checkpoint") ? ", a checkpoint of a training run" : "");
+    wf_put_text(job->arena, job->json, "file", path);
+    wf_put_int(job->arena, job->json, "elements", total);
+    wf_put_int(job->arena, job->json, "bytes", (int64_t)bytes);
+}
+
+weft_status wf_inspect_safetensors(wf_job *job, const char *path) {
+    wf_safetensors *file;
+    WF_TRY(wf_safetensors_open(&job->env->mem, path, &file, job->err));
+    put_totals(job, file, path);
+    put_metadata(job, file);
+    wf_json *list = wf_put_list(job->arena, job->json, "tensors");
+    for (size_t i = 0; i < wf_safetensors_count(file); i++)
+        put_tensor(job, list, wf_safetensors_at(file, i));
+    wf_safetensors_free(file);
+    return WEFT_OK;
+}
+
+/* ---- tokenizer.json ---- */
+typedef struct tokenizer_facts {
+    bool is;
+    char type[32];
+    int64_t vocab, merges, added;
+} tokenizer_facts;
+
+typedef struct scan { /* over the members of one object */
+    wf_json_reader *r;
+    wf_json_kind kind;
+    const char *key, *value;
+    size_t key_length, value_length;
+} scan;
+
+static weft_status next(scan *s) { return wf_json_next(s->r, &s->kind, &s->key, &s->key_length, &s->value, &s->value_length); }
+static bool at_key(const scan *s, const char *key) { return s->key_length == strlen(key) && memcmp(s->key, key, s->key_length) == 0; }
+static bool entered(const scan *s) { return s->kind == WF_JSON_ARRAY || s->kind == WF_JSON_OBJECT; }
+
+/* Elements of the level just entered. */
+static weft_status count_level(scan *s, int64_t *n) {
+    *n = 0;
+    for (;; (*n)++) {
+        WF_TRY(next(s));
+        if (s->kind == WF_JSON_END)
+            return WEFT_OK;
+        if (entered(s))
+            WF_TRY(wf_json_skip(s->r));
+    }
+}
+
+static weft_status scan_model(scan *s, tokenizer_facts *f) {
+    for (;;) {
+        WF_TRY(next(s));
+        if (s->kind == WF_JSON_END)
+            return WEFT_OK;
+        if (at_key(s, "type") && s->kind == WF_JSON_STRING)
+            snprintf(f->type, sizeof f->type, "%.*s", (int)s->value_length, s->value);
+        else if (at_key(s, "vocab") && entered(s))
+            WF_TRY(count_level(s, &f->vocab));
+        else if (at_key(s, "merges") && entered(s))
+            WF_TRY(count_level(s, &f->merges));
+        else if (entered(s))
+            WF_TRY(wf_json_skip(s->r));
+    }
+}
+
+/* A spec has neither a "model" with a vocabulary nor added tokens. */
+static weft_status scan_tokenizer(scan *s, tokenizer_facts *f) {
+    WF_TRY(next(s));
+    if (s->kind != WF_JSON_OBJECT)
+        return WEFT_OK;
+    for (;;) {
+        WF_TRY(next(s));
+        if (s->kind == WF_JSON_END)
+            break;
+        f->is |= at_key(s, "added_tokens");
+        if (at_key(s, "model") && s->kind == WF_JSON_OBJECT)
+            WF_TRY(scan_model(s, f));
+        else if (at_key(s, "added_tokens") && entered(s))
+            WF_TRY(count_level(s, &f->added));
+        else if (entered(s))
+            WF_TRY(wf_json_skip(s->r));
+    }
+    f->is |= f->vocab > 0;
+    return WEFT_OK;
+}
+
+static void tell_tokenizer(wf_job *job, const char *path, const tokenizer_facts *f) {
+    wf_str_printf(&job->text, "%s: a tokenizer, model %s, %lld tokens, %lld merges, %lld added tokens\n", path, f->type[0] ? f->type : "BPE",
+                  (long long)f->vocab, (long long)f->merges, (long long)f->added);
+    wf_put_text(job->arena, job->json, "file", path);
+    wf_put_text(job->arena, job->json, "tokenizer", f->type[0] ? f->type : "BPE");
+    wf_put_int(job->arena, job->json, "vocab", f->vocab);
+    wf_put_int(job->arena, job->json, "merges", f->merges);
+    wf_put_int(job->arena, job->json, "added_tokens", f->added);
+}
+
+weft_status wf_inspect_tokenizer(wf_job *job, const char *path, bool *is) {
+    wf_file file;
+    wf_json_reader r;
+    tokenizer_facts f = {.is = false};
+    WF_TRY(wf_file_open(&job->env->mem, path, true, 0, &file, job->err));
+    wf_json_open(&r, &job->env->mem, (const char *)file.data, file.size, job->err);
+    weft_status status = scan_tokenizer(&(scan){.r = &r}, &f);
+    if (status != WEFT_OK)
+        wf_fail_in(job->err, "%s", path);
+    wf_json_close(&r);
+    wf_file_close(&file);
+    *is = f.is;
+    if (status == WEFT_OK && f.is)
+        tell_tokenizer(job, path, &f);
+    return status;
+}

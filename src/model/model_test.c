@@ -1,0 +1,260 @@
+/* Every wiring and every preset: one training step moves every weight, shared weights are one tensor, and decoding step by step
+ * gives the logits of the whole. States: fork, reorder, cut, reset. */
+#include "support/model.h"
+#include <math.h>
+#include "gen/session.h"
+#include "presets/presets.h"
+#include "train/trainer.h"
+
+enum { VOCAB = 29, ROWS = 12, BATCH = 2 };
+
+static const int32_t ids[BATCH * ROWS] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4, 6, 2, 6, 4};
+
+static wf_json *wired(test_env *e, const char *wiring, const char *channel) {
+    char text[512];
+    snprintf(text, sizeof text,
+             "{\"dim\": 16, \"vocab\": %d, \"layers\": 3, \"context\": 32, \"stem\": {\"positions\": {\"kind\": \"learned\"}}, \"block\": {\"wiring\": \"%s\","
+             " \"norm\": \"layer\", \"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"causal\": true}%s}}",
+             VOCAB, wiring, channel);
+    return test_json(e, text);
+}
+
+static wf_json *preset(test_env *e, const char *name) {
+    wf_json *template_, *spec;
+    weft_error err = {0};
+    wf_sizes sizes = {.dim = 32, .layers = 4, .hidden = 40, .vocab = VOCAB, .context = 32};
+    if (wf_preset_template(&e->arena, name, &template_, &err) != WEFT_OK || wf_preset_fill(&e->arena, template_, &sizes, &spec, &err) != WEFT_OK)
+        fail_msg("%s: %s", name, err.message);
+    return spec;
+}
+
+/* ---- decoding ---- */
+static void nearly(const char *what, const float *a, const float *b, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!(fabsf(a[i] - b[i]) <= 2e-4f * (1.0f + fabsf(b[i]))))
+            fail_msg("%s: logit %zu is %g, not %g", what, i, (double)a[i], (double)b[i]);
+}
+
+/* The logits of every row of one sequence, recorded without states. */
+static void full_logits(const wf_model *m, const int32_t *tokens, float *out) {
+    wf_tape *t;
+    weft_error err = {0};
+    wf_model_options options = {.dropout = false};
+    wf_runtime rt = {.loss_scale = 1.0f};
+    assert_int_equal(wf_tape_create(m->env, &(wf_tape_options){.type = WF_F32}, &t, &err), WEFT_OK);
+    wf_model_ports ports = {.ids = wf_input(t, "ids", WF_I32, 2, (int64_t[]){1, ROWS})};
+    assert_int_equal(wf_model_record(m, t, 1, ROWS, &options, &ports, &err), WEFT_OK);
+    wf_tensor *logits = wf_model_logits(m, t, ports.hidden);
+    wf_keep(t, logits);
+    if (wf_tape_plan(t, &err) != WEFT_OK)
+        fail_msg("%s", err.message);
+    memcpy(ports.ids->data, tokens, ROWS * sizeof *tokens);
+    assert_int_equal(wf_tape_forward(t, &rt, &err), WEFT_OK);
+    memcpy(out, logits->data, ROWS * VOCAB * sizeof *out);
+    wf_tape_free(t);
+}
+
+static void check_steps(const char *what, const wf_model *m) {
+    static const int64_t cuts[] = {1, 1, 3, 1, 2, 4};
+    float full[ROWS * VOCAB];
+    const float *logits;
+    weft_error err = {0};
+    wf_session *s;
+    full_logits(m, ids, full);
+    if (wf_session_create(m, 1, 32, &s, &err) != WEFT_OK)
+        fail_msg("%s: %s", what, err.message);
+    int64_t at = 0;
+    for (size_t i = 0; i < COUNT_OF(cuts); i++) {
+        assert_int_equal(wf_session_feed_all(s, ids + at, cuts[i], &logits, &err), WEFT_OK);
+        nearly(what, logits, full + at * VOCAB, (size_t)cuts[i] * VOCAB);
+        at += cuts[i];
+    }
+    assert_int_equal(at, ROWS);
+    wf_session_free(s);
+}
+
+/* ---- training ---- */
+static void check_training(test_env *e, const char *what, wf_model *m) {
+    int32_t targets[BATCH * ROWS];
+    wf_trainer *t;
+    wf_step_result r;
+    weft_error err = {0};
+    float *before = wf_arena_alloc(&e->arena, (size_t)wf_params_total(&m->params) * sizeof *before), *at = before;
+    for (int i = 0; i < BATCH * ROWS; i++)
+        targets[i] = ids[(i + 1) % (BATCH * ROWS)];
+    for (size_t i = 0; i < m->params.count; i++)
+        if (!m->params.list[i]->buffer) {
+            memcpy(at, m->params.list[i]->value, (size_t)m->params.list[i]->count * sizeof *at);
+            at += m->params.list[i]->count;
+        }
+    wf_trainer_options o = {.batch = BATCH, .rows = ROWS, .accumulate = 1, .optimizer = test_json(e, "{\"name\": \"adamw\", \"lr\": 0.01}")};
+    if (wf_trainer_create(m, &o, &t, &err) != WEFT_OK)
+        fail_msg("%s: %s", what, err.message);
+    wf_train_batch b = {.ids = ids, .targets = targets};
+    for (int i = 0; i < 3; i++) /* gates open from 0: what is behind them learns in the second step */
+        if (wf_trainer_step(t, &b, &r, &err) != WEFT_OK)
+            fail_msg("%s: %s", what, err.message);
+    at = before;
+    for (size_t i = 0; i < m->params.count; i++) {
+        const wf_param *p = m->params.list[i];
+        if (p->buffer)
+            continue;
+        if (memcmp(at, p->value, (size_t)p->count * sizeof *at) == 0)
+            fail_msg("%s: %s did not learn", what, p->name);
+        at += p->count;
+    }
+    wf_trainer_free(t);
+}
+
+static void test_wirings(void **state) {
+    static const char *const channels[] = {"", ", \"channel\": {\"mixer\": \"mlp\", \"hidden\": 24}"};
+    test_env e;
+    (void)state;
+    test_env_open(&e, 2);
+    for (const wf_wiring *w = wf_wirings; w->name; w++)
+        for (size_t c = 0; c < COUNT_OF(channels); c++) {
+            wf_model *m = test_model_of(&e, wired(&e, w->name, channels[c]), 7);
+            for (int64_t i = 0; w->gates && i < 3; i++)
+                for (int g = 0; g < 2; g++)
+                    for (int64_t k = 0; m->blocks[i].gate[g] && k < 16; k++)
+                        m->blocks[i].gate[g]->value[k] = 0.5f; /* closed gates would hide the branches */
+            check_steps(w->name, m);
+            check_training(&e, w->name, m);
+            check_steps(w->name, m);
+            wf_model_free(m);
+        }
+    test_env_close(&e);
+}
+
+static void test_presets(void **state) {
+    test_env e;
+    (void)state;
+    test_env_open(&e, 2);
+    for (size_t i = 0; wf_preset_name(i); i++) {
+        wf_model *m = test_model_of(&e, preset(&e, wf_preset_name(i)), 5);
+        check_steps(wf_preset_name(i), m);
+        check_training(&e, wf_preset_name(i), m);
+        check_steps(wf_preset_name(i), m);
+        wf_model_free(m);
+    }
+    test_env_close(&e);
+}
+
+static const char *const shared = "{\"dim\": 16, \"vocab\": 29, \"blocks\": [{\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}},"
+                                  " {\"mixer\": \"lstm\"}, {\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}, \"share\": 0},"
+                                  " {\"mixer\": \"lstm\", \"share\": 1}, {\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}, \"share\": 2}]}";
+
+static void test_shared(void **state) {
+    test_env e;
+    (void)state;
+    test_env_open(&e, 1);
+    wf_model *m = test_model(&e, shared, 3), *two = test_model(&e, "{\"dim\": 16, \"vocab\": 29, \"blocks\": [{\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}}, {\"mixer\": \"lstm\"}]}", 3);
+    assert_int_equal(wf_params_total(&m->params), wf_params_total(&two->params));
+    for (size_t i = 0; i < m->spec->blocks[0].mixer->n_slots; i++) {
+        assert_ptr_equal(m->spec->blocks[2].mixer->slots[i].param, m->spec->blocks[0].mixer->slots[i].param);
+        assert_ptr_equal(m->spec->blocks[4].mixer->slots[i].param, m->spec->blocks[0].mixer->slots[i].param);
+    }
+    assert_ptr_equal(m->blocks[3].norm_weight[0], m->blocks[1].norm_weight[0]);
+    assert_null(wf_param_find(&m->params, "block.2.mixer.l0.ih.weight"));
+    check_steps("shared", m); /* one set of weights, a state for each block */
+    check_training(&e, "shared", m);
+    wf_model_free(m);
+    wf_model_free(two);
+    test_env_close(&e);
+}
+
+/* ---- states ---- */
+typedef struct pair { wf_session *s; const float *logits; } pair;
+
+static pair feed_both(wf_model *m, const int32_t *a, const int32_t *b, int64_t n) {
+    int32_t both[2 * ROWS];
+    pair p;
+    weft_error err = {0};
+    memcpy(both, a, (size_t)n * sizeof *a);
+    memcpy(both + n, b, (size_t)n * sizeof *b);
+    assert_int_equal(wf_session_create(m, 2, 32, &p.s, &err), WEFT_OK);
+    assert_int_equal(wf_session_feed(p.s, both, n, &p.logits, &err), WEFT_OK);
+    return p;
+}
+
+static void feed_same(pair *p, int32_t token) {
+    const int32_t both[2] = {token, token};
+    weft_error err = {0};
+    assert_int_equal(wf_session_feed(p->s, both, 1, &p->logits, &err), WEFT_OK);
+}
+
+static void test_states(void **state) {
+    static const char *const names[] = {"gpt2", "llama", "lstm", "mamba", "retnet", "linear", "sliding", "hybrid"};
+    const int32_t *a = ids, *b = ids + ROWS;
+    float next_a[VOCAB], next_b[VOCAB];
+    test_env e;
+    weft_error err = {0};
+    (void)state;
+    test_env_open(&e, 1);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        wf_model *m = test_model_of(&e, preset(&e, names[i]), 11);
+        pair p = feed_both(m, a, b, 6);
+        feed_same(&p, 7);
+        memcpy(next_a, p.logits, sizeof next_a);
+        memcpy(next_b, p.logits + VOCAB, sizeof next_b);
+        assert_true(memcmp(next_a, next_b, sizeof next_a) != 0);
+        wf_session_free(p.s);
+        p = feed_both(m, a, b, 6); /* swapped */
+        assert_int_equal(wf_state_reorder(wf_session_state(p.s), (int64_t[]){1, 0}, &err), WEFT_OK);
+        feed_same(&p, 7);
+        nearly(names[i], p.logits, next_b, VOCAB);
+        nearly(names[i], p.logits + VOCAB, next_a, VOCAB);
+        wf_session_free(p.s);
+        p = feed_both(m, a, b, 6); /* forked: both continue the first */
+        assert_int_equal(wf_state_copy(wf_session_state(p.s), 1, wf_session_state(p.s), 0, &err), WEFT_OK);
+        feed_same(&p, 7);
+        nearly(names[i], p.logits, next_a, VOCAB);
+        nearly(names[i], p.logits + VOCAB, next_a, VOCAB);
+        assert_int_equal(wf_state_reorder(wf_session_state(p.s), (int64_t[]){0, 2}, &err), WEFT_USAGE);
+        wf_session_reset(p.s);
+        int32_t six[2 * 6];
+        memcpy(six, b, 6 * sizeof *b);
+        memcpy(six + 6, a, 6 * sizeof *a);
+        assert_int_equal(wf_session_feed(p.s, six, 6, &p.logits, &err), WEFT_OK);
+        feed_same(&p, 7);
+        nearly(names[i], p.logits, next_b, VOCAB);
+        wf_session_free(p.s);
+        wf_model_free(m);
+    }
+    test_env_close(&e);
+}
+
+/* Attention forgets its last tokens exactly; a recurrent state cannot. */
+static void test_truncate(void **state) {
+    float expected[VOCAB];
+    test_env e;
+    weft_error err = {0};
+    (void)state;
+    test_env_open(&e, 1);
+    wf_model *m = test_model_of(&e, preset(&e, "llama"), 11), *r = test_model_of(&e, preset(&e, "mamba"), 11);
+    pair p = feed_both(m, ids, ids + ROWS, 5);
+    feed_same(&p, 7);
+    memcpy(expected, p.logits, sizeof expected);
+    wf_session_free(p.s);
+    p = feed_both(m, ids, ids + ROWS, 9);
+    assert_int_equal(wf_state_truncate(wf_session_state(p.s), 0, 10, &err), WEFT_USAGE);
+    assert_int_equal(wf_state_truncate(wf_session_state(p.s), 0, 5, &err), WEFT_OK);
+    assert_int_equal(wf_state_truncate(wf_session_state(p.s), 1, 5, &err), WEFT_OK);
+    feed_same(&p, 7);
+    nearly("llama", p.logits, expected, VOCAB);
+    wf_session_free(p.s);
+    p = feed_both(r, ids, ids + ROWS, 9);
+    assert_int_equal(wf_state_truncate(wf_session_state(p.s), 0, 5, &err), WEFT_UNSUPPORTED);
+    assert_int_equal(wf_state_truncate(wf_session_state(p.s), 0, 9, &err), WEFT_OK);
+    assert_int_equal(wf_state_truncate(wf_session_state(p.s), 0, 0, &err), WEFT_OK);
+    wf_session_free(p.s);
+    wf_model_free(m);
+    wf_model_free(r);
+    test_env_close(&e);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wirings), cmocka_unit_test(test_presets), cmocka_unit_test(test_shared),
+                                       cmocka_unit_test(test_states), cmocka_unit_test(test_truncate)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,156 @@
+#!/bin/sh
+# What can be done with a trained model: inspect, eval, generate; streams, signals, mistakes.
+name=model
+. "$WEFT_SOURCE_DIR/tests/support/cli.sh"
+
+cp "$WEFT_SOURCE_DIR/README.md" text.txt
+run 0 "$WEFT" train text.txt --model llama --params 30k --context 32 --batch 4 --steps 20 --lr 1e-2 --out run --quiet
+if [ -d run/model ]; then model=run/model; else model=run; fi
+
+# ---- inspect
+run 0 "$WEFT" inspect $model
+has "$out" "family llama"
+has "$out" "memory of a training step"
+empty "$err"
+run 0 "$WEFT" inspect $model --json --batch 2 --precision bf16 --optimizer sgd
+is_json "$out"
+has "$out" '"compute_copies"'
+run 0 "$WEFT" inspect $model/model.safetensors
+has "$out" "model.embed_tokens.weight"
+run 0 "$WEFT" inspect $model/tokenizer.json
+has "$out" "a tokenizer"
+run 0 "$WEFT" inspect 'retention*2+attention' --params 100k
+has "$out" "mixer retention"
+run 2 "$WEFT" inspect lama
+has "$err" "llama"
+run 2 "$WEFT" inspect llama --precision fp16
+has "$err" "fp32 or bf16"
+printf '{"dim": 32, "layers": 2, "vocab": 40,' >bad.json
+run 4 "$WEFT" inspect bad.json
+has "$err" "line 1"
+printf '{"format": 1, "dim": 33, "layers": 2, "vocab": 40, "block": {"mixer": {"mixer": "attention", "heads": 4}}}' >odd.json
+run 2 "$WEFT" inspect odd.json
+has "$err" "heads"
+printf '{"format": 1, "dim": 32, "layers": 2, "vocab": 40, "blocc": {}}' >unknown.json
+run 2 "$WEFT" inspect --spec unknown.json
+has "$err" "did you mean 'block'"
+head -c 1000 $model/model.safetensors >cut.safetensors
+run 4 "$WEFT" inspect cut.safetensors
+has "$err" "cut.safetensors"
+mkdir empty-folder
+run 4 "$WEFT" inspect empty-folder
+
+# ---- eval
+run 0 "$WEFT" eval $model text.txt
+has "$out" "bits per byte"
+empty "$err"
+run 0 "$WEFT" eval $model text.txt --json --by-position --context 16
+is_json "$out"
+has "$out" '"position_loss"'
+cp "$out" whole
+gzip -c text.txt >text.txt.gz
+run 0 "$WEFT" eval $model text.txt.gz --json --by-position --context 16
+if command -v python3 >/dev/null 2>&1; then
+    check "the same loss from the gzipped text" python3 -c 'import json
+a, b = json.load(open("whole")), json.load(open("stdout"))
+assert a["loss"] == b["loss"] and a["bytes"] == b["bytes"]'
+fi
+last="eval -"
+check "text from standard input" sh -c '"$1" eval "$2" - <text.txt | grep -q perplexity' - "$WEFT" $model
+run 2 "$WEFT" eval $model
+has "$err" "which text"
+run 2 "$WEFT" eval
+has "$err" "which model"
+run 1 "$WEFT" eval $model no-such-file
+has "$err" "no-such-file"
+run 2 "$WEFT" eval no-such-model text.txt
+has "$err" "no-such-model"
+: >nothing.txt
+run 4 "$WEFT" eval $model nothing.txt
+printf x >one.txt
+run 4 "$WEFT" eval $model one.txt
+
+# ---- generate
+run 0 "$WEFT" generate $model "The " --max-tokens 12 --seed 3
+[ -s "$out" ] && pass || fail "no text"
+has "$err" "tokens at"
+cp "$out" first
+run 0 "$WEFT" generate $model --prompt "The " --max-tokens 12 --seed 3 --quiet
+empty "$err"
+check "the same text for the same seed" cmp -s "$out" first
+run 0 env WEFT_THREADS=3 "$WEFT" generate $model "The " --max-tokens 12 --seed 3 --quiet
+check "the same text for three threads" cmp -s "$out" first
+last="generate from a pipe"
+printf 'The ' | "$WEFT" generate $model --max-tokens 12 --seed 3 --quiet >"$out" 2>"$err"
+check "the same text from standard input" cmp -s "$out" first
+printf 'The ' | "$WEFT" generate $model - --max-tokens 12 --seed 3 --quiet >"$out" 2>"$err"
+check "the same text from -" cmp -s "$out" first
+run 0 "$WEFT" generate $model "The " --max-tokens 12 --seed 3 --json
+is_json "$out"
+has "$out" '"finish": "max_tokens"'
+empty "$err"
+run 0 "$WEFT" generate $model "" --max-tokens 3 --quiet
+run 0 "$WEFT" generate $model "ab" --max-tokens 5 --temperature 0 --precision bf16 --quiet
+run 0 "$WEFT" generate $model "ab" --max-tokens 50 --stop e --stop a --json
+has "$out" '"finish": "stop"'
+run 0 "$WEFT" generate $model "abc" --max-tokens 100 --context 16
+has "$err" "the context of 16 tokens is full"
+run 0 "$WEFT" generate $model "abc" --max-tokens 40 --context 16 --overflow slide --json
+has "$out" '"tokens": 40'
+run 1 "$WEFT" generate $model "abc" --max-tokens 40 --context 16 --overflow error
+has "$err" "full"
+run 2 "$WEFT" generate $model "abc" --overflow wrap
+has "$err" "stop, slide or error"
+run 2 "$WEFT" generate $model "abc" --temperature -1
+run 2 "$WEFT" generate $model "abc" --top-p 0
+run 2 "$WEFT" generate
+has "$err" "which model"
+run 2 "$WEFT" generate $model a b
+run 2 "$WEFT" generate no-such-model a
+has "$err" "not a model folder"
+if [ -e /dev/full ]; then
+    last="generate >/dev/full"
+    code=0
+    "$WEFT" generate $model "ab" --max-tokens 5 >/dev/full 2>"$err" || code=$?
+    check "exit code 1" [ "$code" -eq 1 ]
+    has "$err" "could not be written"
+fi
+
+# Signals end the text cleanly.
+for signal in INT TERM; do
+    last="kill -$signal"
+    want=130
+    [ $signal = TERM ] && want=143
+    code=0
+    "$WEFT" generate $model "ab" --max-tokens 2000000000 --overflow slide >"$out" 2>"$err" </dev/null &
+    pid=$!
+    while [ ! -s "$out" ] && kill -0 $pid 2>/dev/null; do sleep 0.05; done
+    kill -$signal $pid
+    wait $pid || code=$?
+    check "exit code $want" [ $code -eq $want ]
+    has "$err" "tokens at"
+done
+
+# ---- damaged folders
+cp -r $model broken
+head -c 5000 $model/model.safetensors >broken/model.safetensors
+run 4 "$WEFT" generate broken a
+has "$err" "model.safetensors"
+printf '{' >broken/config.json
+run 4 "$WEFT" eval broken text.txt
+has "$err" "config.json"
+rm broken/config.json
+run 4 "$WEFT" inspect broken
+
+# ---- verify
+run 2 "$WEFT" verify empty-folder
+has "$err" "fixture"
+run 2 "$WEFT" verify
+fixtures=$WEFT_SOURCE_DIR/tests/fixtures
+if [ -d "$fixtures/channel" ]; then
+    run 0 "$WEFT" verify "$fixtures/channel"
+    has "$out" " passed, 0 failed"
+    run 0 "$WEFT" verify "$fixtures/channel" --json
+    is_json "$out"
+fi
+finish

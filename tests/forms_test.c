@@ -1,0 +1,269 @@
+/* For every row of the mixer tables: the full, chunk and step forms are one function (outputs and gradients), and the traits of the
+ * row are what probes find, both ways. A row without a spec below does not pass. */
+#include "support/test.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "kernels/kernels.h"
+#include "verify/forms.h"
+
+typedef struct case_row {
+    const char *mixer, *spec; /* a JSON object; dim is 12 */
+    bool ordered;             /* a position scheme or window tells the rows apart */
+} case_row;
+
+static const case_row cases[] = {
+    {"attention", "{\"heads\": 3}", false},
+    {"attention", "{\"heads\": 3, \"bias\": [\"q\", \"k\", \"v\", \"o\"], \"softcap\": 3.0}", false},
+    {"attention", "{\"heads\": 4, \"kv_heads\": 2, \"causal\": true, \"rope\": {\"theta\": 100.0}, \"key_dim\": 6}", true},
+    {"attention", "{\"heads\": 2, \"causal\": true, \"window\": [2, null], \"alibi\": true, \"value_dim\": 5}", true},
+    {"attention", "{\"heads\": 2, \"window\": [3, 1], \"rope\": {\"pairing\": \"interleaved\", \"dim\": 4}}", true},
+    {"attention", "{\"heads\": 3, \"causal\": true, \"sinks\": true, \"qk_norm\": {\"kind\": \"layer\", \"scope\": \"all\"}}", false},
+    {"attention", "{\"heads\": 3, \"causal\": true, \"xpos\": {\"base\": 16.0}}", true},
+    {"attention", "{\"heads\": 2, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9}, \"scale\": 1.0}", true},
+    {"attention", "{\"heads\": 2, \"causal\": true, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9, \"bidirectional\": false}}", true},
+    {"linear_attention", "{\"heads\": 3}", false},
+    {"linear_attention", "{\"heads\": 3, \"causal\": true, \"key_dim\": 5, \"value_dim\": 3}", false},
+    {"linear_attention", "{\"heads\": 2, \"causal\": true, \"feature\": \"relu\", \"normalise\": false, \"scale\": 0.3}", false},
+    {"retention", "{\"heads\": 3}", true},
+    {"retention", "{\"heads\": 2, \"value_dim\": 5, \"rotation\": \"rope\", \"row_norm\": \"none\", \"gate\": \"sigmoid\"}", true},
+    {"retention", "{\"heads\": 3, \"row_norm\": \"clamped_sum\"}", true},
+    {"mamba", "{}", true},
+    {"mamba", "{\"inner\": 10, \"state\": 3, \"rank\": 2, \"conv\": 3, \"inner_norms\": true, \"bias\": [\"in\", \"o\"]}", true},
+    {"lstm", "{\"hidden\": 7}", true},
+    {"lstm", "{\"hidden\": 5, \"layers\": 2}", true},
+    {"lstm", "{\"hidden\": 5, \"layers\": 2, \"bidirectional\": true, \"bias\": false}", true},
+    {"gru", "{\"hidden\": 7}", true},
+    {"gru", "{\"hidden\": 5, \"layers\": 2, \"reset\": \"before\"}", true},
+    {"gru", "{\"hidden\": 5, \"bidirectional\": true}", true},
+    {"mlp", "{\"hidden\": 9, \"bias\": true}", false},
+    {"glu", "{\"hidden\": 9, \"activation\": \"silu\"}", false},
+};
+
+enum { BATCH = 2, ROWS = 13, DIM = 12 };
+
+typedef struct subject {
+    wf_env env;
+    wf_kernels kernels;
+    wf_arena arena;
+    wf_params params;
+    wf_layer *layer;
+    wf_form_io io;
+    const case_row *row;
+} subject;
+
+static float *draw(wf_arena *arena, size_t count, uint32_t site, float scale) {
+    float *values = wf_arena_alloc(arena, count * sizeof *values);
+    wf_rng rng = wf_rng_make(3, site, 0);
+    assert_non_null(values);
+    for (size_t i = 0; i < count; i++)
+        values[i] = scale * (float)wf_rng_normal(rng, i);
+    return values;
+}
+
+static void open_env(subject *s) {
+    weft_error err = {0};
+    memset(s, 0, sizeof *s);
+    s->env = (wf_env){.mem = wf_mem_default, .kernels = &s->kernels};
+    assert_int_equal(wf_kernels_choose(NULL, &s->kernels, &err), WEFT_OK);
+    assert_int_equal(wf_pool_create(&s->env.mem, 2, &s->env.pool, &err), WEFT_OK);
+}
+
+static void open_layer(subject *s, const case_row *row) {
+    weft_error err = {0};
+    wf_json *spec;
+    wf_arena_init(&s->arena, &s->env.mem, 0);
+    wf_params_open(&s->params, &s->env);
+    s->row = row;
+    assert_int_equal(wf_json_parse(&s->arena, row->spec, strlen(row->spec), 0, &spec, &err), WEFT_OK);
+    const wf_mixer *mixer = wf_mixer_find(row->mixer);
+    assert_non_null(mixer);
+    if (wf_layer_build(&s->arena, mixer, spec, DIM, "test", &s->layer, &err) != WEFT_OK || wf_form_params(&s->params, s->layer, &err) != WEFT_OK)
+        fail_msg("%s %s: %s", row->mixer, row->spec, err.message);
+    for (size_t i = 0; i < s->params.count; i++)
+        memcpy(s->params.list[i]->value, draw(&s->arena, (size_t)s->params.list[i]->count, 100 + (uint32_t)i, 0.4f),
+               (size_t)s->params.list[i]->count * sizeof(float));
+    s->io = (wf_form_io){.batch = BATCH, .rows = ROWS, .dim = DIM, .x = draw(&s->arena, BATCH * ROWS * DIM, 1, 1.0f)};
+}
+
+static void close_layer(subject *s) {
+    wf_params_close(&s->params);
+    wf_arena_free(&s->arena);
+}
+
+static void ok(const subject *s, weft_status status, const weft_error *err) {
+    if (status != WEFT_OK)
+        fail_msg("%s %s: %s", s->row->mixer, s->row->spec, err->message);
+}
+
+/* Runs the full form for y only, from x (and a mask, when the mixer takes one). */
+static const float *output(subject *s, const float *x, const uint8_t *mask) {
+    weft_error err = {0};
+    wf_form_io io = s->io;
+    io.x = x;
+    io.mask = mask;
+    io.dy = NULL;
+    io.y = NULL;
+    ok(s, wf_form_full(&s->env, s->layer, &io, false, &s->arena, &err), &err);
+    return io.y;
+}
+
+/* ---- one function in every form ---- */
+static void close_to(const subject *s, const char *what, const float *a, const float *b, size_t count) {
+    double most = 1e-3, worst = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        most = fmax(most, fabs((double)b[i]));
+        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+        assert_true(isfinite(a[i]));
+    }
+    if (!(worst <= 3e-5 * most))
+        fail_msg("%s %s: %s differs by %g of %g", s->row->mixer, s->row->spec, what, worst, most);
+}
+
+/* The gradients of all parameters, copied one after the other. */
+static float *gradients(subject *s, size_t *count) {
+    size_t n = 0;
+    for (size_t i = 0; i < s->params.count; i++)
+        n += (size_t)s->params.list[i]->count;
+    float *all = wf_arena_alloc(&s->arena, (n + 1) * sizeof *all), *at = all;
+    for (size_t i = 0; i < s->params.count; i++) {
+        memcpy(at, s->params.list[i]->grad, (size_t)s->params.list[i]->count * sizeof *at);
+        at += s->params.list[i]->count;
+    }
+    *count = n;
+    return all;
+}
+
+static void check_chunks(subject *s, const wf_form_io *full, const float *full_gradients, const int64_t *pieces, size_t n) {
+    weft_error err = {0};
+    wf_form_io io = s->io;
+    size_t count;
+    io.dy = full->dy;
+    ok(s, wf_form_chunk(&s->env, s->layer, &io, pieces, n, &s->arena, &err), &err);
+    const float *own = gradients(s, &count);
+    close_to(s, "y of the chunks", io.y, full->y, (size_t)(BATCH * ROWS * full->width));
+    close_to(s, "dx of the chunks", io.dx, full->dx, BATCH * ROWS * DIM);
+    close_to(s, "a gradient of the chunks", own, full_gradients, count);
+}
+
+static void check_forms(subject *s) {
+    weft_error err = {0};
+    wf_form_io full = s->io, step = s->io;
+    int64_t ones[ROWS];
+    size_t count;
+    ok(s, wf_form_full(&s->env, s->layer, &full, false, &s->arena, &err), &err); /* says how wide y is */
+    full.dy = draw(&s->arena, (size_t)(BATCH * ROWS * full.width), 2, 1.0f);
+    full.y = NULL;
+    ok(s, wf_form_full(&s->env, s->layer, &full, false, &s->arena, &err), &err);
+    const float *all = gradients(s, &count);
+    for (int64_t i = 0; i < ROWS; i++)
+        ones[i] = 1;
+    check_chunks(s, &full, all, (int64_t[]){ROWS}, 1);
+    check_chunks(s, &full, all, (int64_t[]){5, ROWS - 5}, 2);
+    check_chunks(s, &full, all, (int64_t[]){1, 6, 2, 4}, 4);
+    check_chunks(s, &full, all, ones, ROWS);
+    ok(s, wf_form_step(&s->env, s->layer, &step, &s->arena, &err), &err);
+    close_to(s, "y of the steps", step.y, full.y, (size_t)(BATCH * ROWS * full.width));
+}
+
+/* ---- probes ---- */
+static bool same_rows(const float *a, const float *b, size_t width, int64_t batch, int64_t first, int64_t end) {
+    return memcmp(a + (size_t)(batch * ROWS + first) * width, b + (size_t)(batch * ROWS + first) * width, (size_t)(end - first) * width * sizeof *a) == 0;
+}
+
+static void agree(const subject *s, const char *what, bool trait, bool found) {
+    if (trait != found)
+        fail_msg("%s %s: the traits say %s%s, the probe says %s", s->row->mixer, s->row->spec, trait ? "" : "not ", what, found ? "yes" : "no");
+}
+
+static float *changed(subject *s, int64_t first, int64_t end) {
+    float *x = wf_arena_alloc(&s->arena, BATCH * ROWS * DIM * sizeof *x);
+    memcpy(x, s->io.x, BATCH * ROWS * DIM * sizeof *x);
+    for (int64_t b = 0; b < BATCH; b++)
+        for (int64_t i = first * DIM; i < end * DIM; i++)
+            x[b * ROWS * DIM + i] = 2.0f - 1.5f * x[b * ROWS * DIM + i];
+    return x;
+}
+
+/* Rows from `cut` on change: a causal mixer gives the same bits before. */
+static void probe_causality(subject *s) {
+    int64_t cut = 8;
+    const float *a = output(s, s->io.x, NULL), *b = output(s, changed(s, cut, ROWS), NULL);
+    size_t width = (size_t)s->io.width;
+    bool same = same_rows(a, b, width, 0, 0, cut) && same_rows(a, b, width, 1, 0, cut);
+    agree(s, "causal", wf_layer_causal(s->layer), same);
+    assert_false(same_rows(a, b, width, 0, cut, ROWS)); /* the probe does reach the mixer */
+}
+
+/* Rows 0, 1 and the last two are padding and change: the others keep their bits. */
+static void probe_padding(subject *s) {
+    bool takes_mask = strstr(s->layer->row->inputs, "mask?") != NULL;
+    uint8_t mask[BATCH * ROWS];
+    for (int64_t i = 0; i < BATCH * ROWS; i++)
+        mask[i] = i % ROWS >= 2 && i % ROWS < ROWS - 2;
+    float *x = changed(s, ROWS - 2, ROWS);
+    memcpy(x, changed(s, 0, 2), 2 * DIM * sizeof *x);
+    const float *a = output(s, s->io.x, takes_mask ? mask : NULL), *b = output(s, x, takes_mask ? mask : NULL);
+    size_t width = (size_t)s->io.width;
+    agree(s, "inert to padding", s->layer->row->traits & WF_PADDING_INERT, same_rows(a, b, width, 0, 2, ROWS - 2) && same_rows(a, b, width, 1, 2, ROWS - 2));
+}
+
+/* The rows in another order. */
+static void probe_permutation(subject *s) {
+    unsigned traits = s->layer->row->traits;
+    size_t width = (size_t)s->io.width;
+    float *x = wf_arena_alloc(&s->arena, BATCH * ROWS * DIM * sizeof *x), worst = 0.0f;
+    for (int64_t i = 0; i < BATCH * ROWS; i++)
+        memcpy(x + i * DIM, s->io.x + (i / ROWS * ROWS + (i % ROWS * 5 + 3) % ROWS) * DIM, DIM * sizeof *x);
+    const float *a = output(s, s->io.x, NULL), *b = output(s, x, NULL);
+    for (int64_t i = 0; i < BATCH * ROWS; i++)
+        for (size_t c = 0; c < width; c++)
+            worst = fmaxf(worst, fabsf(b[(size_t)i * width + c] - a[(size_t)(i / ROWS * ROWS + (i % ROWS * 5 + 3) % ROWS) * width + c]));
+    bool wanted = (traits & WF_PERMUTATION) && ((traits & WF_PER_TOKEN) || (!wf_layer_causal(s->layer) && !s->row->ordered));
+    agree(s, "equivariant to permutations", wanted, worst < 1e-4f);
+}
+
+/* A row by itself: no other row changes. */
+static void probe_per_token(subject *s) {
+    const float *a = output(s, s->io.x, NULL), *b = output(s, changed(s, 4, 5), NULL);
+    size_t width = (size_t)s->io.width;
+    agree(s, "per token", s->layer->row->traits & WF_PER_TOKEN, same_rows(a, b, width, 0, 0, 4) && same_rows(a, b, width, 0, 5, ROWS));
+}
+
+static void test_rows(void **state) {
+    subject s;
+    open_env(&s);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        weft_error err = {0};
+        open_layer(&s, &cases[i]);
+        ok(&s, wf_form_full(&s.env, s.layer, &s.io, false, &s.arena, &err), &err);
+        s.io.y = NULL;
+        if (wf_layer_streams(s.layer))
+            check_forms(&s);
+        probe_causality(&s);
+        probe_padding(&s);
+        probe_permutation(&s);
+        probe_per_token(&s);
+        close_layer(&s);
+    }
+    wf_pool_free(s.env.pool);
+}
+
+static bool has_case(const char *mixer) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        if (strcmp(cases[i].mixer, mixer) == 0)
+            return true;
+    return false;
+}
+
+static void test_every_row_has_a_spec(void **state) {
+    for (size_t t = 0; t < 2; t++)
+        for (const wf_mixer *const *row = t ? wf_channels : wf_mixers; *row; row++)
+            if (!has_case((*row)->name))
+                fail_msg("no spec for '%s' in tests/forms_test.c", (*row)->name);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_row_has_a_spec), cmocka_unit_test(test_rows)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
