@@ -18,24 +18,42 @@ static weft_status write_report(wf_comparison *c) {
     return status;
 }
 
+/* A model that cannot be trained is noted; the others go on. */
+static weft_status fail_model(wf_comparison *c, wf_json *entry, weft_status status, weft_error *first) {
+    wf_fail_in(c->job->err, "%s", wf_json_text(entry, "name", "model"));
+    wf_put_text(c->job->arena, entry, "status", "failed");
+    wf_put_text(c->job->arena, entry, "note", c->job->err ? c->job->err->message : weft_status_name(status));
+    if (first->status == WEFT_OK && c->job->err)
+        *first = *c->job->err;
+    return wf_comparison_write(c);
+}
+
+static bool is_stop(weft_status status) { return status == WEFT_INTERRUPTED || status == WEFT_TERMINATED; }
+
 static weft_status run_models(wf_comparison *c) {
     int64_t index = 0;
+    weft_error first = {0};
+    weft_status failed = WEFT_OK;
     for (wf_json *entry = c->list->child; entry; entry = entry->next, index++) {
         if (wf_streq(wf_json_text(entry, "status", ""), "complete"))
             continue;
         weft_status status = wf_comparison_model(c, index, entry);
-        if (status != WEFT_OK) {
-            bool stopped = status == WEFT_INTERRUPTED || status == WEFT_TERMINATED;
-            wf_put_text(c->job->arena, entry, "status", stopped ? "interrupted" : "failed");
+        if (is_stop(status))
+            wf_put_text(c->job->arena, entry, "status", "interrupted");
+        if (is_stop(status) || status == WEFT_NO_MEMORY)
             return status;
-        }
+        if (status == WEFT_OK)
+            continue;
+        failed = failed ? failed : status;
+        WF_TRY(fail_model(c, entry, status, &first));
     }
-    return WEFT_OK;
+    if (failed != WEFT_OK && c->job->err)
+        *c->job->err = first;
+    return failed;
 }
 
 static void set_status(wf_comparison *c, weft_status status) {
-    bool stopped = status == WEFT_INTERRUPTED || status == WEFT_TERMINATED;
-    wf_put_text(c->job->arena, c->run, "status", status == WEFT_OK ? "complete" : stopped ? "interrupted" : "failed");
+    wf_put_text(c->job->arena, c->run, "status", status == WEFT_OK ? "complete" : is_stop(status) ? "interrupted" : "failed");
 }
 
 static weft_status compare(wf_comparison *c) {
@@ -45,7 +63,7 @@ static weft_status compare(wf_comparison *c) {
     WF_TRY(wf_comparison_plan(c));
     WF_TRY(wf_comparison_write(c));
     weft_status status = run_models(c);
-    if (status == WEFT_INTERRUPTED || status == WEFT_TERMINATED)
+    if (is_stop(status))
         wf_fail(c->job->err, status, "stopped; the report shows what is finished, weft compare --resume --out %s goes on", c->out);
     if (c->job->err)
         first = *c->job->err;

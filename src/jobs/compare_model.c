@@ -133,7 +133,7 @@ static weft_status choose_rate(runner *r) {
             r->rate = c->rates[i];
         }
     }
-    WF_CHECK(c->n_rates == 1 || isfinite(best), c->job->err, WEFT_FAILURE, "%s: the loss is not a number at every rate of the grid", r->name);
+    WF_CHECK(c->n_rates == 1 || isfinite(best), c->job->err, WEFT_FAILURE, "the loss is not a number at any rate of the grid");
     wf_json_put(arena, r->entry, "lr_grid", grid);
     wf_put_number(arena, r->entry, "lr_grid_tokens", c->n_rates > 1 ? (double)steps * tokens * (double)c->n_rates : 0.0);
     wf_put_number(arena, r->entry, "lr", r->rate);

@@ -20,7 +20,7 @@ typedef struct list_row {
 } list_row;
 
 static const char *forms(const wf_mixer *row) {
-    return row->traits & WF_STREAMS ? "naive full chunk step" : "naive full";
+    return row->traits & WF_STREAMS ? "full chunk step" : "full";
 }
 
 static bool mixer_at(const wf_mixer *const *table, size_t i, entry *out) {

@@ -112,6 +112,28 @@ bad 2 "not a model folder" "$WEFT" eval nowhere text.txt
 bad 2 "which model?" "$WEFT" generate
 bad 2 "which text?" "$WEFT" eval nowhere
 
+# --- using a model ---
+run 0 "$WEFT" train text.txt --model gpt2 --params 60k --context 24 --batch 2 --threads 1 --steps 2 --out model --quiet
+bad 2 "'temperature' must be between 0" "$WEFT" generate model hi --temperature -1
+bad 2 "'top_p' must be between" "$WEFT" generate model hi --top-p 2
+bad 2 "'top_k' must be between 0" "$WEFT" generate model hi --top-k -1
+bad 2 "'min_p' must be between" "$WEFT" generate model hi --min-p 3
+bad 2 "'max_tokens' must be between 0" "$WEFT" generate model hi --max-tokens -1
+bad 2 "'overflow' must be stop, slide or error" "$WEFT" generate model hi --overflow slid
+bad 2 "penalty must be positive" "$WEFT" generate model hi --repetition-penalty 0
+bad 2 "more than the 24 positions" "$WEFT" generate model hi --context 999999
+bad 2 "an empty stop string" "$WEFT" generate model hi --stop ''
+bad 2 "'precision' must be fp32 or bf16" "$WEFT" generate model hi --precision fp64
+bad 2 "the context only 24" "$WEFT" generate model 'a prompt that is much too long for it' --overflow error
+bad 2 "more than the 24 positions" "$WEFT" eval model text.txt --context 25
+bad 2 "'windows' must be a count" "$WEFT" eval model text.txt --windows -1
+bad 2 "'batch' must be between 1" "$WEFT" eval model text.txt --batch 0
+bad 4 "is empty" "$WEFT" eval model empty.txt
+bad 1 "missing.txt: No such file" "$WEFT" eval model missing.txt
+bad 2 "unknown model" "$WEFT" inspect nowhere
+bad 2 "nowhere: no such folder" "$WEFT" verify nowhere
+bad 2 "unexpected argument" "$WEFT" info something
+
 # --- specs: as JSON ---
 spec 4 "spec.json: line 1, column 2" '{'
 spec 4 "spec.json: line 1, column 1" ''
@@ -175,4 +197,12 @@ bad 1 "is intact" "$WEFT" train text.txt --out nan --params 60k --context 24 --b
 has "$err" "is not a number at step"
 check "a checkpoint" test -n "$(ls nan/checkpoints)"
 check "no model" test ! -f nan/model.safetensors
+
+# --- in a comparison the other models go on ---
+echo '{"dim": 32, "layers": 10, "block": {"mixer": {"mixer": "attention", "heads": 2, "causal": true}, "norm": null, "residual_scale": 1e6}}' >wild.json
+run 1 "$WEFT" compare text.txt --models gpt2,lstm --spec wild.json --params 60k --context 24 --batch 2 --threads 1 --steps 4 --seeds 1 --rates 1e30,1e-3 --quiet --out mixed
+has mixed/run.json '"status": "failed"'
+has mixed/run.json '"note": "wild.json: the loss is not a number'
+check "two models complete" test "$(grep -c '"status": "complete"' mixed/run.json)" -eq 2
+check "a report" test -s mixed/report.html
 finish

@@ -154,12 +154,15 @@ WF_INLINE float vf_hmax(vf v) {
     return t[0];
 #endif
 }
-/* e^x to about 1 ulp on [-87.3, 88.7]; below it 0, above it infinity. Cody-Waite reduction and a degree-6 polynomial; NaN stays. */
+/* e^x to about 1 ulp on [-87.3, 88.7]; below it 0, above it infinity. Cody-Waite reduction and a degree-6 polynomial; NaN
+ * stays. */
 WF_INLINE vf vf_exp(vf x) {
-    vf n = x * 1.44269504088896341f;
+#if defined(__AVX512F__)
+    __mmask16 seen = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(-87.33654f), _CMP_NLT_UQ); /* the rest is 0 */
+    x = (vf)_mm512_min_ps(_mm512_set1_ps(89.0f), (__m512)x);                                 /* a NaN gives the second */
+#endif
     const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to the nearest integer */
-    vf biased = n + magic;
-    n = biased - magic;
+    vf biased = vf_fma(x, vf_set(1.44269504088896341f), magic), n = biased - magic;
     vf r = vf_fma(n, vf_set(-0.693359375f), x);
     r = vf_fma(n, vf_set(2.12194440e-4f), r);
     vf p = vf_set(1.9875691500e-4f);
@@ -169,12 +172,16 @@ WF_INLINE vf vf_exp(vf x) {
     p = vf_fma(p, r, vf_set(1.6666665459e-1f));
     p = vf_fma(p, r, vf_set(5.0000001201e-1f));
     p = vf_fma(p, r * r, r + 1.0f);
-    vi e = (vi)biased - (vi)magic;          /* the integer n */
-    vi half = e >> 1;                       /* two factors, so that 2^128 and subnormal results do not overflow the exponent */
+#if defined(__AVX512F__)
+    return (vf)_mm512_maskz_scalef_ps(seen, (__m512)p, (__m512)n);
+#else
+    vi e = (vi)biased - (vi)magic; /* the integer n */
+    vi half = e >> 1;              /* two factors, so that 2^128 and subnormal results do not overflow the exponent */
     vf y = p * (vf)((half + 127) << 23) * (vf)((e - half + 127) << 23);
     y = vf_select(x > 88.72283f, vf_set(INFINITY), y);
     y = vf_select(x < -87.33654f, vf_set(0.0f), y);
     return vf_select(x != x, x, y);
+#endif
 }
 /* bf16 (as uint16) to fp32 and back, round to nearest even. */
 WF_INLINE vf vf_load_bf16(const uint16_t *p) {
