@@ -6,6 +6,7 @@ static const cli_option options[] = {
     {"peer", CLI_TEXT, "CMD", NULL, "a shell command to compare with: prints {\"seconds\": x}", NULL},
     {"data", CLI_TEXT, "FILE", NULL, "tiny Shakespeare, for char_lm", NULL},
     {"rounds", CLI_VALUE, "N", "by benchmark", "times each number is measured", NULL},
+    {"quick", CLI_FLAG, NULL, NULL, "a toy model and short probes, to try a peer command out: the numbers mean nothing", NULL},
     {"list", CLI_FLAG, NULL, NULL, "say what there is", NULL},
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 

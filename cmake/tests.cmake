@@ -1,4 +1,5 @@
-# Every *_test.c is one program: beside its source for one part, in tests/ for suites over a table. Scripts are tests too:
+# Every *_test.c is one program: beside its source for one part, in tests/ for suites over a table; the files of tests/foo/ belong
+# to tests/foo_test.c. Scripts are tests too:
 # tests/cli/*.sh, tests/browser/*.sh (label browser), tests/faults/*.sh (label faults). Exit code 77 means skipped.
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
 set(WEFT_TEST_SECONDS 300)
@@ -20,7 +21,9 @@ if(CMOCKA_FOUND)
   file(GLOB_RECURSE WEFT_TEST_SOURCES CONFIGURE_DEPENDS src/*_test.c tests/*_test.c cli/*_test.c)
   foreach(source ${WEFT_TEST_SOURCES})
     get_filename_component(name ${source} NAME_WE)
-    add_executable(${name} ${source})
+    string(REGEX REPLACE "_test$" "" folder ${name})
+    file(GLOB parts CONFIGURE_DEPENDS tests/${folder}/*.c)
+    add_executable(${name} ${source} ${parts})
     target_include_directories(${name} PRIVATE src tests cli ${CMAKE_BINARY_DIR}/generated)
     target_compile_definitions(${name} PRIVATE WEFT_SOURCE_DIR="${CMAKE_SOURCE_DIR}" WEFT_BINARY_DIR="${CMAKE_BINARY_DIR}")
     target_link_libraries(${name} PRIVATE weft PkgConfig::CMOCKA)

@@ -99,24 +99,36 @@ static weft_status take_result(wf_job *job, weft_result *result) {
     return WEFT_OK;
 }
 
+static weft_status read_options(wf_job *job, const char *options, wf_json **tree) {
+    weft_status status = options ? wf_json_parse(job->arena, options, strlen(options), 0, tree, job->err) : WEFT_OK;
+    if (status == WEFT_OK) {
+        dashes_to_underscores(job->arena, *tree);
+        return WEFT_OK;
+    }
+    wf_fail_in(job->err, "options");
+    return status == WEFT_BAD_INPUT ? (job->err->status = WEFT_USAGE) : status;
+}
+
+/* Where the arena ran out, options or results may lack members, so whatever the job made of them does not count. */
+static weft_status settle(wf_job *job, weft_status status) {
+    bool stopped = status == WEFT_INTERRUPTED || status == WEFT_TERMINATED;
+    return (job->arena->failed || job->text.failed) && !stopped ? wf_fail_memory(job->err) : status;
+}
+
 static weft_status run_job(weft *lib, wf_job *job, wf_job_fn fn, const char *options, weft_result *result) {
     wf_arena arena;
     wf_json *tree = NULL;
+    weft_error own = {.offset = -1};
     wf_arena_init(&arena, &lib->env.mem, 0);
     job->env = &lib->env;
     job->arena = &arena;
     job->text = wf_str_new(&lib->env.mem);
-    weft_status status = WEFT_OK;
-    if (options && (status = wf_json_parse(&arena, options, strlen(options), 0, &tree, job->err)) != WEFT_OK) {
-        status = wf_fail_in(job->err, "options");
-        if (job->err && status == WEFT_BAD_INPUT)
-            status = job->err->status = WEFT_USAGE;
-    }
+    job->err = job->err ? job->err : &own;
+    weft_status status = read_options(job, options, &tree);
     if (status == WEFT_OK) {
-        dashes_to_underscores(&arena, tree);
         job->options = tree;
         job->json = wf_json_new(&arena, WF_JSON_OBJECT);
-        status = fn(job);
+        status = settle(job, fn(job));
     }
     if (result && job->json) {
         weft_status taken = take_result(job, result);

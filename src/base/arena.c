@@ -43,7 +43,7 @@ static wf_arena_block *add_block(wf_arena *arena, size_t size) {
     return block;
 }
 
-void *wf_arena_alloc(wf_arena *arena, size_t size) {
+static void *take(wf_arena *arena, size_t size) {
     size_t rounded, used;
     if (!wf_add_size(size ? size : 1, ALIGNMENT - 1, &rounded))
         return NULL;
@@ -58,6 +58,12 @@ void *wf_arena_alloc(wf_arena *arena, size_t size) {
     void *out = payload(block) + block->used;
     block->used += rounded;
     arena->used = used;
+    return out;
+}
+
+void *wf_arena_alloc(wf_arena *arena, size_t size) {
+    void *out = take(arena, size);
+    arena->failed |= !out;
     return out;
 }
 
@@ -92,4 +98,5 @@ void wf_arena_free(wf_arena *arena) {
     }
     arena->blocks = NULL;
     arena->used = 0;
+    arena->failed = false;
 }

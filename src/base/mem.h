@@ -2,6 +2,7 @@
  * allocation and count leaks. Thread rule: the hook must be thread-safe; an arena belongs to one thread. */
 #ifndef WF_BASE_MEM_H
 #define WF_BASE_MEM_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/status.h"
@@ -37,6 +38,7 @@ typedef struct wf_arena {
     const wf_mem *mem;
     wf_arena_block *blocks;
     size_t used, limit; /* bytes handed out; 0 = no limit */
+    bool failed;        /* some allocation failed: what was built from it may lack parts */
 } wf_arena;
 
 void wf_arena_init(wf_arena *arena, const wf_mem *mem, size_t limit);

@@ -397,7 +397,7 @@ static void test_documented(void **state) {
     bench b;
     wf_families set;
     wf_json *json, *spec;
-    wf_model *model;
+    wf_model *model = NULL;
     wf_names names;
     weft_error err = {0};
     open_bench(&b);

@@ -38,7 +38,7 @@ void wf_series_sort(wf_series *s) {
 
 /* ---- lines ---- */
 const char *wf_bench_text(wf_bench *b, const char *fmt, ...) {
-    char text[512];
+    char text[1024];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
@@ -102,12 +102,12 @@ weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_cas
 weft_status wf_bench_json(wf_bench *b, const char *text, wf_json **out) { return wf_json_parse(b->job->arena, text, strlen(text), 0, out, b->job->err); }
 
 weft_status wf_bench_gpt2(wf_bench *b, wf_json **spec) {
-    static const char text[] = "{\"format\": 1, \"name\": \"gpt2-124m\", \"dim\": 768, \"layers\": 12, \"vocab\": 50257, \"context\": 1024, \"stem\": "
-                               "{\"positions\": {\"kind\": \"learned\"}}, \"block\": {\"wiring\": \"pre\", \"norm\": {\"kind\": \"layer\", \"eps\": 1e-5}, "
-                               "\"mixer\": {\"mixer\": \"attention\", \"heads\": 12, \"causal\": true, \"bias\": [\"q\", \"k\", \"v\", \"o\"]}, \"channel\": "
-                               "{\"mixer\": \"mlp\", \"hidden\": 3072, \"activation\": \"gelu_tanh\", \"bias\": true}}, \"norm\": {\"kind\": \"layer\", "
-                               "\"eps\": 1e-5}, \"head\": {\"tied\": true}}";
-    return wf_bench_json(b, text, spec);
+    static const char format[] = "{\"format\": 1, \"name\": \"gpt2\", \"dim\": %d, \"layers\": %d, \"vocab\": %d, \"context\": 1024, \"stem\": "
+                                 "{\"positions\": {\"kind\": \"learned\"}}, \"block\": {\"norm\": {\"kind\": \"layer\", \"eps\": 1e-5}, \"mixer\": "
+                                 "{\"mixer\": \"attention\", \"heads\": %d, \"causal\": true, \"bias\": [\"q\", \"k\", \"v\", \"o\"]}, \"channel\": "
+                                 "{\"mixer\": \"mlp\", \"hidden\": %d, \"activation\": \"gelu_tanh\", \"bias\": true}}, \"norm\": "
+                                 "{\"kind\": \"layer\", \"eps\": 1e-5}, \"head\": {\"tied\": true}}";
+    return wf_bench_json(b, b->quick ? wf_bench_text(b, format, 64, 2, 512, 2, 256) : wf_bench_text(b, format, 768, 12, 50257, 12, 3072), spec);
 }
 
 weft_status wf_bench_model(wf_bench *b, const wf_json *spec, wf_model **out) {
@@ -217,9 +217,9 @@ static weft_status run_row(wf_bench *b, const wf_bench_row *row, wf_json *list) 
     b->first = b->last = NULL;
     b->skipped = NULL;
     wf_job_report(job, &p);
-    WF_TRY(wf_roofs_measure(job->env, &before, job->err));
+    WF_TRY(wf_roofs_measure(job->env, b->quick, &before, job->err));
     weft_status status = row->run(b);
-    WF_TRY(wf_roofs_measure(job->env, &after, job->err));
+    WF_TRY(wf_roofs_measure(job->env, b->quick, &after, job->err));
     wf_put_text(job->arena, out, "name", row->name);
     wf_str_printf(&job->text, "%s: %s\n", row->name, row->about);
     if (b->skipped) {
@@ -281,13 +281,14 @@ static void list_rows(wf_job *job) {
 }
 
 weft_status wf_job_bench(wf_job *job) {
-    static const char *const words[] = {"names", "peer", "data", "text", "program", "rounds", "list", NULL};
+    static const char *const words[] = {"names", "peer", "data", "text", "program", "rounds", "quick", "list", NULL};
     wf_options o = wf_options_open(job->options, "bench", words, job->err);
     size_t n;
     const char *const *names = wf_job_texts(job, &o, "names", &n);
     wf_bench b = {.job = job, .peer = wf_option_text(&o, "peer", NULL), .data = wf_option_text(&o, "data", NULL), .text = wf_option_text(&o, "text", NULL),
                   .program = wf_option_text(&o, "program", NULL), .rounds = wf_option_int(&o, "rounds", 0, 1, WF_BENCH_ROUNDS)};
     bool list = wf_option_bool(&o, "list", false);
+    b.quick = wf_option_bool(&o, "quick", false);
     const char *peer = b.peer;
     WF_TRY(o.status);
     WF_TRY(check_names(job, names, n));

@@ -8,7 +8,8 @@
 typedef enum wf_roof { WF_ROOF_NONE, WF_ROOF_FMA, WF_ROOF_MATMUL_F32, WF_ROOF_MATMUL_BF16, WF_ROOF_READ, WF_ROOF_COUNT } wf_roof;
 typedef struct wf_roofs { double per_second[WF_ROOF_COUNT]; } wf_roofs; /* FLOPs or bytes */
 extern const char *const wf_roof_names[WF_ROOF_COUNT];
-weft_status wf_roofs_measure(const wf_env *env, wf_roofs *out, weft_error *err);
+/* `quick`: less memory and time, for trying things out. */
+weft_status wf_roofs_measure(const wf_env *env, bool quick, wf_roofs *out, weft_error *err);
 
 enum { WF_BENCH_ROUNDS = 64 };
 typedef struct wf_series { /* of seconds, or of ratios */
@@ -34,6 +35,7 @@ typedef struct wf_bench {
     wf_job *job;
     const char *peer, *data, *text, *program; /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
     int64_t rounds;                           /* 0: the row's own number */
+    bool quick;                               /* a toy in the place of GPT-2 124M, to try things out */
     const char *name;                         /* of the running row */
     wf_bench_line *first, *last;
     const char *skipped;                      /* set by a row that cannot run here: why */
@@ -64,7 +66,7 @@ weft_status wf_bench_run_peer(wf_bench *b, const wf_bench_case *c, double *secon
 typedef weft_status (*wf_bench_once)(void *state, double *seconds, weft_error *err);
 weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, int rounds, wf_bench_once once, void *state);
 
-/* The model of GPT-2 124M: its spec in the arena; the model made of it with random values. */
+/* The model of GPT-2 124M (or the toy): its spec in the arena; the model made of it with random values. */
 weft_status wf_bench_gpt2(wf_bench *b, wf_json **spec);
 struct wf_model;
 weft_status wf_bench_model(wf_bench *b, const wf_json *spec, struct wf_model **out);

@@ -33,11 +33,11 @@ static double bytes_per_token(const wf_model *m, size_t element) {
 
 static weft_status run_precision(wf_bench *b, wf_model *model, const char *precision, size_t element) {
     decoding d = {.session = NULL};
-    wf_bench_line *line = wf_bench_add(b, "124M %s, batch 1", precision);
+    wf_bench_line *line = wf_bench_add(b, "%s %s, batch 1", b->quick ? "toy" : "124M", precision);
     if (!line)
         return wf_fail_memory(b->job->err);
     for (int32_t i = 0; i < PROMPT; i++)
-        d.ids[i] = i * 31;
+        d.ids[i] = i * 7;
     line->work = bytes_per_token(model, element);
     line->roof = WF_ROOF_READ;
     line->tokens = 1.0;

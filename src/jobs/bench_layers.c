@@ -74,7 +74,7 @@ static weft_status run_mixer(wf_bench *b, const char *mixer) {
                          &spec));
     WF_TRY(wf_bench_model(b, spec, &model));
     weft_status status = wf_params_allocate_grads(&model->params, b->job->err);
-    for (size_t i = 0; i < 3 && status == WEFT_OK; i++) {
+    for (size_t i = 0; i < (b->quick ? 2u : 3u) && status == WEFT_OK; i++) {
         status = run_length(b, model, lengths[i], &t);
         low = i == 0 || t < low ? t : low;
         high = i == 0 || t > high ? t : high;

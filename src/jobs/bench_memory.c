@@ -98,7 +98,7 @@ static weft_status run_subject(wf_bench *b, const subject *s) {
     }
     WF_TRY(train_a_little(b, s, &o, &parts));
     double peak = status_bytes("VmHWM") - before;
-    wf_bench_line *line = wf_bench_add(b, "%s, B=%lld T=%lld %s", s->label, (long long)s->batch, (long long)s->rows, s->bf16 ? "bf16" : "fp32");
+    wf_bench_line *line = wf_bench_add(b, "%s, B=%lld T=%lld %s", b->quick ? "toy" : s->label, (long long)s->batch, (long long)s->rows, s->bf16 ? "bf16" : "fp32");
     if (!line)
         return wf_fail_memory(b->job->err);
     tell(b, line, &parts, guess, peak);
@@ -109,7 +109,7 @@ static weft_status run(wf_bench *b) {
     wf_json *gpt2, *template_, *small;
     WF_TRY(wf_bench_gpt2(b, &gpt2));
     WF_TRY(wf_preset_template(b->job->arena, "llama", &template_, b->job->err));
-    WF_TRY(wf_preset_solve(b->job->env, b->job->arena, template_, &(wf_sizing){10000000, 4096, 256}, &small, b->job->err));
+    WF_TRY(wf_preset_solve(b->job->env, b->job->arena, template_, &(wf_sizing){b->quick ? 1000000 : 10000000, b->quick ? 256 : 4096, 256}, &small, b->job->err));
     const subject subjects[] = {{"llama 10M", small, 8, 256, false}, {"GPT-2 124M", gpt2, 4, 256, false}, {"GPT-2 124M", gpt2, 4, 256, true}};
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !b->skipped; i++)
         WF_TRY(run_subject(b, &subjects[i]));

@@ -40,7 +40,7 @@ static double fma_roof(const wf_env *env) {
 }
 
 /* ---- memory ---- */
-enum { READ_BYTES = 1 << 30 }; /* beyond any cache that is not shared with half a rack */
+enum { READ_BYTES = 1 << 30, QUICK_BYTES = 1 << 26 }; /* beyond any cache that is not shared with half a rack */
 
 typedef struct read_probe {
     const wf_env *env;
@@ -60,9 +60,9 @@ static void read_region(void *arg, int thread, int n) {
         p->data[i] = 1.0f;
 }
 
-static weft_status read_roof(const wf_env *env, double *best, weft_error *err) {
-    read_probe p = {.env = env, .count = READ_BYTES / (int64_t)sizeof(float), .fill = true};
-    p.data = wf_alloc_big(&env->mem, READ_BYTES);
+static weft_status read_roof(const wf_env *env, int64_t bytes, double *best, weft_error *err) {
+    read_probe p = {.env = env, .count = bytes / (int64_t)sizeof(float), .fill = true};
+    p.data = wf_alloc_big(&env->mem, (size_t)bytes);
     if (!p.data)
         return wf_fail_memory(err);
     wf_pool_run(env->pool, read_region, &p);
@@ -71,7 +71,7 @@ static weft_status read_roof(const wf_env *env, double *best, weft_error *err) {
     for (int i = 0; i < 4; i++) {
         double from = wf_seconds();
         wf_pool_run(env->pool, read_region, &p);
-        double rate = (double)READ_BYTES / (wf_seconds() - from);
+        double rate = (double)bytes / (wf_seconds() - from);
         *best = rate > *best ? rate : *best;
     }
     wf_free_big(&env->mem, p.data);
@@ -143,10 +143,10 @@ static weft_status try_matmul(const wf_env *env, const wf_gemm *g, double *best,
     return good ? WEFT_OK : wf_fail_memory(err);
 }
 
-static weft_status matmul_roof(const wf_env *env, wf_dtype type, double *best, weft_error *err) {
+static weft_status matmul_roof(const wf_env *env, wf_dtype type, bool quick, double *best, weft_error *err) {
     static const int64_t shapes[][3] = {{1024, 1024, 1024}, {2048, 2048, 2048}, {1024, 4096, 1024}};
     *best = 0.0;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+    for (size_t i = 0; i < (quick ? 1 : sizeof shapes / sizeof *shapes); i++)
         for (int trans = 0; trans < 2; trans++) {
             wf_gemm g = {.m = shapes[i][0], .n = shapes[i][1], .k = shapes[i][2], .a_type = type, .b_type = type, .c_type = WF_F32, .trans_b = trans};
             WF_TRY(try_matmul(env, &g, best, err));
@@ -154,11 +154,11 @@ static weft_status matmul_roof(const wf_env *env, wf_dtype type, double *best, w
     return WEFT_OK;
 }
 
-weft_status wf_roofs_measure(const wf_env *env, wf_roofs *out, weft_error *err) {
+weft_status wf_roofs_measure(const wf_env *env, bool quick, wf_roofs *out, weft_error *err) {
     memset(out, 0, sizeof *out);
     out->per_second[WF_ROOF_FMA] = fma_roof(env);
-    WF_TRY(matmul_roof(env, WF_F32, &out->per_second[WF_ROOF_MATMUL_F32], err));
-    WF_TRY(matmul_roof(env, WF_BF16, &out->per_second[WF_ROOF_MATMUL_BF16], err));
-    WF_TRY(read_roof(env, &out->per_second[WF_ROOF_READ], err));
+    WF_TRY(matmul_roof(env, WF_F32, quick, &out->per_second[WF_ROOF_MATMUL_F32], err));
+    WF_TRY(matmul_roof(env, WF_BF16, quick, &out->per_second[WF_ROOF_MATMUL_BF16], err));
+    WF_TRY(read_roof(env, quick ? QUICK_BYTES : READ_BYTES, &out->per_second[WF_ROOF_READ], err));
     return wf_stopped(env);
 }

@@ -41,7 +41,7 @@ static weft_status read_request(wf_job *job, request *r) {
 static weft_status show(wf_job *job, request *r, const wf_model *model, const char *family) {
     if (!r->context_given)
         r->step.context = model->spec->context ? model->spec->context : r->sizing.context;
-    wf_inspect_model(job, model, family, r->step.context);
+    WF_TRY(wf_inspect_model(job, model, family, r->step.context));
     return wf_inspect_memory(job, model, &r->step);
 }
 

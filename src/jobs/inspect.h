@@ -11,7 +11,7 @@ typedef struct wf_inspection { /* what a training step would be */
 } wf_inspection;
 
 /* Tree of parts: shapes, parameters, FLOPs, states. `family`: what the folder was read as, NULL: no folder. */
-void wf_inspect_model(wf_job *job, const wf_model *model, const char *family, int64_t context);
+weft_status wf_inspect_model(wf_job *job, const wf_model *model, const char *family, int64_t context);
 /* Memory of a training step by part, and its FLOPs; "not possible" when the model has no training form. */
 weft_status wf_inspect_memory(wf_job *job, const wf_model *model, const wf_inspection *step);
 weft_status wf_inspect_safetensors(wf_job *job, const char *path);

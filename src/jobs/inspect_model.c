@@ -122,7 +122,7 @@ static void draw_blocks(drawing *d) {
     for (int64_t i = 0; i < d->model->spec->layers; i++) {
         size_t at = d->tree.count;
         draw_block(d, i, blocks);
-        if (i > 0 && d->tree.count - at == lines && wf_tree_same(&d->tree, first, at, lines)) {
+        if (i > 0 && lines > 0 && d->tree.count - at == lines && wf_tree_same(&d->tree, first, at, lines)) {
             d->tree.count = at;
             const char *name = wf_arena_printf(d->tree.arena, "blocks %lld-%lld, each: %s", (long long)begin, (long long)i,
                                                d->model->spec->blocks[i].wiring->name);
@@ -174,7 +174,7 @@ static void summary(drawing *d, const char *family) {
     wf_put_int(job->arena, job->json, "context", d->context);
 }
 
-void wf_inspect_model(wf_job *job, const wf_model *model, const char *family, int64_t context) {
+weft_status wf_inspect_model(wf_job *job, const wf_model *model, const char *family, int64_t context) {
     const wf_spec *spec = model->spec;
     drawing d = {.job = job, .model = model, .tree = wf_tree_new(job->arena), .context = context};
     summary(&d, family);
@@ -189,4 +189,5 @@ void wf_inspect_model(wf_job *job, const wf_model *model, const char *family, in
                   (long long)wf_params_total(&model->params), (long long)spec->dim, (long long)spec->layers, (long long)spec->vocab, (long long)context,
                   family ? ", family " : "", family ? family : "");
     wf_json_put(job->arena, job->json, "spec", wf_json_copy(job->arena, spec->json));
+    return isnan(wf_json_double(job->json, "flops_per_token", NAN)) ? wf_fail_memory(job->err) : WEFT_OK;
 }

@@ -180,8 +180,7 @@ static weft_status claim_folder(wf_job *job, const wf_training_options *o) {
     if (o->resume || !wf_is_file(config))
         return WEFT_OK;
     WF_CHECK(o->force, job->err, WEFT_USAGE, "%s already holds a run: --resume goes on with it, --force starts over, or choose another --out", o->out);
-    wf_checkpoint_clear(&job->env->mem, checkpoints);
-    return WEFT_OK;
+    return wf_checkpoint_clear(&job->env->mem, checkpoints, job->err);
 }
 
 /* ---- the configuration ---- */
@@ -211,7 +210,7 @@ weft_status wf_training_save_config(wf_job *job, wf_training_options *o, int64_t
     wf_str text = wf_str_new(mem);
     const char *path = wf_path_join(job->arena, o->out, "train.json");
     o->resolved = resolve(job, o, steps);
-    if (!path || !o->resolved)
+    if (!path || !o->resolved || job->arena->failed)
         return wf_fail_memory(job->err);
     WF_TRY(claim_folder(job, o));
     WF_TRY(wf_make_dir(o->out, job->err));

@@ -9,7 +9,10 @@
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
-typedef struct entry { const char *name, *about, *detail; } entry;
+typedef struct entry {
+    const char *name, *about, *detail;
+    weft_status status;
+} entry;
 
 typedef struct list_row {
     const char *name, *about;
@@ -23,7 +26,7 @@ static const char *forms(const wf_mixer *row) {
 static bool mixer_at(const wf_mixer *const *table, size_t i, entry *out) {
     if (!table[i])
         return false;
-    *out = (entry){table[i]->name, table[i]->about, forms(table[i])};
+    *out = (entry){table[i]->name, table[i]->about, forms(table[i]), WEFT_OK};
     return true;
 }
 
@@ -31,47 +34,49 @@ static bool token_mixer(wf_job *job, size_t i, entry *out) { return (void)job, m
 static bool channel_mixer(wf_job *job, size_t i, entry *out) { return (void)job, mixer_at(wf_channels, i, out); }
 
 static bool preset(wf_job *job, size_t i, entry *out) {
-    *out = (entry){wf_preset_name(i), "", ""};
-    return out->name && wf_preset_about(job->arena, out->name, &out->about, job->err) == WEFT_OK;
+    *out = (entry){wf_preset_name(i), "", "", WEFT_OK};
+    if (out->name)
+        out->status = wf_preset_about(job->arena, out->name, &out->about, job->err);
+    return out->name != NULL;
 }
 
 static bool wiring(wf_job *job, size_t i, entry *out) {
     (void)job;
-    *out = (entry){wf_wirings[i].name, wf_wirings[i].about, ""};
+    *out = (entry){wf_wirings[i].name, wf_wirings[i].about, "", WEFT_OK};
     return out->name != NULL;
 }
 
 static bool optimizer(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_optimizers[i])
-        *out = (entry){wf_optimizers[i]->name, wf_optimizers[i]->help, ""};
+        *out = (entry){wf_optimizers[i]->name, wf_optimizers[i]->help, "", WEFT_OK};
     return wf_optimizers[i] != NULL;
 }
 
 static bool schedule(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_schedules[i])
-        *out = (entry){wf_schedules[i]->name, wf_schedules[i]->help, ""};
+        *out = (entry){wf_schedules[i]->name, wf_schedules[i]->help, "", WEFT_OK};
     return wf_schedules[i] != NULL;
 }
 
 static bool average(wf_job *job, size_t i, entry *out) {
     (void)job;
-    *out = (entry){wf_averages[i].name, wf_averages[i].help, ""};
+    *out = (entry){wf_averages[i].name, wf_averages[i].help, "", WEFT_OK};
     return out->name != NULL;
 }
 
 static bool activation(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (i < WF_ACTIVATION_COUNT)
-        *out = (entry){wf_activation_names[i], "", ""};
+        *out = (entry){wf_activation_names[i], "", "", WEFT_OK};
     return i < WF_ACTIVATION_COUNT;
 }
 
 static bool op(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_ops[i])
-        *out = (entry){wf_ops[i]->name, wf_ops[i]->no_grad ? "no gradient" : "", ""};
+        *out = (entry){wf_ops[i]->name, wf_ops[i]->no_grad ? "no gradient" : "", "", WEFT_OK};
     return wf_ops[i] != NULL;
 }
 
@@ -87,18 +92,21 @@ static const char *list_name(const void *user, size_t i) { return ((const list_r
 
 static wf_json *string(wf_job *job, const char *s) { return wf_json_new_string(job->arena, s, strlen(s)); }
 
-static void add_page(wf_job *job, const list_row *row) {
+static weft_status add_page(wf_job *job, const list_row *row) {
     wf_str page = wf_str_new(&job->env->mem);
     wf_spec_page(&page);
     wf_json_put(job->arena, job->json, row->name, wf_json_new_string(job->arena, wf_str_text(&page), page.length));
     wf_str_put(&job->text, wf_str_text(&page), page.length);
+    bool failed = page.failed;
     wf_str_free(&page);
+    return failed ? wf_fail_memory(job->err) : WEFT_OK;
 }
 
-static void add_list(wf_job *job, const list_row *row) {
+static weft_status add_list(wf_job *job, const list_row *row) {
     wf_json *array = wf_json_put(job->arena, job->json, row->name, wf_json_new(job->arena, WF_JSON_ARRAY));
     entry e;
     for (size_t i = 0; row->at(job, i, &e); i++) {
+        WF_TRY(e.status);
         wf_json *one = wf_json_push(array, wf_json_new(job->arena, WF_JSON_OBJECT));
         wf_json_put(job->arena, one, "name", string(job, e.name));
         wf_json_put(job->arena, one, "about", string(job, e.about));
@@ -106,6 +114,7 @@ static void add_list(wf_job *job, const list_row *row) {
             wf_json_put(job->arena, one, "forms", string(job, e.detail));
         wf_str_printf(&job->text, "  %-28s %s%s%s%s\n", e.name, e.about, e.detail[0] ? "  [" : "", e.detail, e.detail[0] ? "]" : "");
     }
+    return WEFT_OK;
 }
 
 weft_status wf_job_list(wf_job *job) {
@@ -119,7 +128,7 @@ weft_status wf_job_list(wf_job *job) {
             continue;
         if (!what)
             wf_str_printf(&job->text, "%s (%s)\n", row->name, row->about);
-        row->at ? add_list(job, row) : add_page(job, row);
+        WF_TRY(row->at ? add_list(job, row) : add_page(job, row));
         found = true;
     }
     if (found)

@@ -21,18 +21,22 @@ static void take_ends(wf_opened *o, const wf_json *config) {
 
 /* generation_config.json, else config.json, else what the tokenizer calls the end. A file that says nothing is no error here:
  * the loader has judged config.json already. */
-static void find_ends(wf_opened *o, wf_arena *arena, const char *folder) {
+static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *folder, weft_error *err) {
     static const char *const files[] = {"generation_config.json", "config.json"};
     static const char usual[] = "<|endoftext|>";
     for (size_t i = 0; i < 2 && o->n_eos == 0; i++) {
         wf_json *config;
         const char *path = wf_path_join(arena, folder, files[i]);
-        if (path && wf_is_file(path) && wf_json_parse_file(arena, path, &config, NULL) == WEFT_OK)
+        weft_status status = !path ? WEFT_NO_MEMORY : !wf_is_file(path) ? WEFT_FAILURE : wf_json_parse_file(arena, path, &config, NULL);
+        if (status == WEFT_NO_MEMORY)
+            return wf_fail_memory(err);
+        if (status == WEFT_OK)
             take_ends(o, config);
     }
     int64_t id = wf_tokenizer_id(o->tok, usual, strlen(usual));
     if (o->n_eos == 0 && id >= 0 && id < o->model->spec->vocab)
         o->eos[o->n_eos++] = (int32_t)id;
+    return WEFT_OK;
 }
 
 static weft_status open_parts(wf_opened *o, const wf_env *env, const char *folder, bool bf16, wf_arena *arena, weft_error *err) {
@@ -41,8 +45,7 @@ static weft_status open_parts(wf_opened *o, const wf_env *env, const char *folde
     WF_TRY(wf_tokenizer_open(&env->mem, folder, &o->tok, err));
     if (bf16)
         WF_TRY(wf_params_allocate_bf16(&o->model->params, err));
-    find_ends(o, arena, folder);
-    return WEFT_OK;
+    return find_ends(o, arena, folder, err);
 }
 
 weft_status wf_opened_open(const wf_env *env, const char *folder, bool bf16, wf_opened *out, weft_error *err) {

@@ -242,30 +242,24 @@ static problem open_problem(const attention_case *c) {
     return p;
 }
 
-/* Every piece, forwards or backwards; scratch is full of NaN before each when `bytes` says how much it is. */
-static void run_pieces(const wf_kernels *k, const wf_attention_args *a, bool backward, bool reversed, void *scratch,
-                       size_t bytes) {
-    int64_t blocks = backward ? 1 : (a->t + WF_ATTENTION_ROWS - 1) / WF_ATTENTION_ROWS, pieces = a->batch * a->heads * blocks;
-    for (int64_t n = 0; n < pieces; n++) {
-        int64_t piece = reversed ? pieces - 1 - n : n, head = piece / blocks;
-        if (bytes)
-            memset(scratch, 0xff, bytes);
-        if (backward)
-            k->attention_back(a, head / a->heads, head % a->heads, scratch);
-        else
-            k->attention(a, head / a->heads, head % a->heads, piece % blocks, scratch);
-    }
-}
-
 static void *take_scratch(const wf_attention_args *a, bool backward) {
     void *scratch = aligned_alloc(64, wf_attention_scratch(a, backward));
     assert_non_null(scratch);
     return scratch;
 }
 
+/* Every piece, forwards or backwards, each with scratch full of NaN. */
 static void run(const wf_kernels *k, const wf_attention_args *a, bool backward, bool reversed) {
     void *scratch = take_scratch(a, backward);
-    run_pieces(k, a, backward, reversed, scratch, wf_attention_scratch(a, backward));
+    int64_t blocks = backward ? 1 : (a->t + WF_ATTENTION_ROWS - 1) / WF_ATTENTION_ROWS, pieces = a->batch * a->heads * blocks;
+    for (int64_t n = 0; n < pieces; n++) {
+        int64_t piece = reversed ? pieces - 1 - n : n, head = piece / blocks;
+        memset(scratch, 0xff, wf_attention_scratch(a, backward));
+        if (backward)
+            k->attention_back(a, head / a->heads, head % a->heads, scratch);
+        else
+            k->attention(a, head / a->heads, head % a->heads, piece % blocks, scratch);
+    }
     free(scratch);
 }
 
@@ -530,22 +524,24 @@ static double seconds(void) {
 }
 
 #if defined(__x86_64__)
-/* Multiply-adds of ten independent accumulators: the most one thread can do, in GFLOP/s. */
+/* Multiply-adds of twelve accumulators, all different: the most one thread can do, in GFLOP/s. */
 #define PEAK(name, target_, type, set, fmadd, lanes)                                                                           \
     static __attribute__((target(target_))) double name(void) {                                                                \
-        const int steps = 1 << 22;                                                                                             \
+        enum { STEPS = 1 << 16, CHAINS = 12 };                                                                                 \
         static volatile float seed = 0.5f, sink;                                                                               \
         double best = 0;                                                                                                       \
-        for (int n = 0; n < 8; n++) {                                                                                          \
-            type x0 = set(seed), x1 = x0, x2 = x0, x3 = x0, x4 = x0, x5 = x0, x6 = x0, x7 = x0, x8 = x0, x9 = x0;              \
-            type a = set(seed), b = set(seed / 7);                                                                             \
+        for (int n = 0; n < 400; n++) {                                                                                        \
+            type x0 = set(seed), x1 = set(seed), x2 = set(seed), x3 = set(seed), x4 = set(seed), x5 = set(seed);               \
+            type x6 = set(seed), x7 = set(seed), x8 = set(seed), x9 = set(seed), xa = set(seed), xb = set(seed);               \
+            type a = set(seed), b = set(seed);                                                                                 \
             double start = seconds();                                                                                          \
-            for (int i = 0; i < steps; i++) {                                                                                  \
-                x0 = fmadd(x0, a, b), x1 = fmadd(x1, a, x0), x2 = fmadd(x2, a, b), x3 = fmadd(x3, a, b), x4 = fmadd(x4, a, b); \
-                x5 = fmadd(x5, a, b), x6 = fmadd(x6, a, b), x7 = fmadd(x7, a, b), x8 = fmadd(x8, a, b), x9 = fmadd(x9, a, b);  \
+            for (int i = 0; i < STEPS; i++) {                                                                                  \
+                x0 = fmadd(x0, a, b), x1 = fmadd(x1, a, b), x2 = fmadd(x2, a, b), x3 = fmadd(x3, a, b);                        \
+                x4 = fmadd(x4, a, b), x5 = fmadd(x5, a, b), x6 = fmadd(x6, a, b), x7 = fmadd(x7, a, b);                        \
+                x8 = fmadd(x8, a, b), x9 = fmadd(x9, a, b), xa = fmadd(xa, a, b), xb = fmadd(xb, a, b);                        \
             }                                                                                                                  \
-            best = fmax(best, 10.0 * steps * 2 * lanes / (seconds() - start) / 1e9);                                           \
-            x0 = fmadd(x1, x2, fmadd(x3, x4, fmadd(x5, x6, fmadd(x7, x8, x9))));                                               \
+            best = fmax(best, (double)STEPS * CHAINS * 2 * lanes / (seconds() - start) / 1e9);                                 \
+            x0 = fmadd(fmadd(x0, x1, x2), fmadd(x3, x4, x5), fmadd(fmadd(x6, x7, x8), fmadd(x9, xa, xb), a));                  \
             sink = ((const float *)&x0)[0];                                                                                    \
         }                                                                                                                      \
         (void)sink;                                                                                                            \
@@ -562,24 +558,36 @@ static double peak(const char *isa) {
 static double peak(const char *isa) { return NAN; }
 #endif
 
-/* Seconds of the fastest of some runs. */
-static double fastest(const wf_kernels *k, const wf_attention_args *a, bool backward) {
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Seconds of all heads: the lower quartile of the time of one, since other programs disturb longer measurements. */
+static double measure(const wf_kernels *k, const wf_attention_args *a, bool backward) {
+    enum { MOST = 4096 };
+    static double times[MOST];
     void *scratch = take_scratch(a, backward);
-    double best = INFINITY, begin = seconds();
-    for (int n = 0; n < 2 || (n < 200 && seconds() - begin < 0.5); n++) {
+    int n = 0;
+    for (double begin = seconds(); n < MOST && (n < 16 || seconds() - begin < 0.7); n++) {
+        int64_t head = n % (a->batch * a->heads);
         double start = seconds();
-        run_pieces(k, a, backward, false, scratch, 0);
-        best = fmin(best, seconds() - start);
+        if (backward)
+            k->attention_back(a, head / a->heads, head % a->heads, scratch);
+        for (int64_t block = 0; !backward && block * WF_ATTENTION_ROWS < a->t; block++)
+            k->attention(a, head / a->heads, head % a->heads, block, scratch);
+        times[n] = seconds() - start;
     }
     free(scratch);
-    return best;
+    qsort(times, (size_t)n, sizeof *times, ascending);
+    return times[n / 4] * (double)(a->batch * a->heads);
 }
 
 static void bench_shape(const wf_kernels *k, int64_t t, int64_t dim, bool bf16) {
     const attention_case c = {"bench", t > 1024 ? 1 : 4, 12, 12, t, t, dim, dim, CAUSAL | (bf16 ? BF16 : 0u), NONE, NONE, 0, 0,
                               0};
     problem p = open_problem(&c);
-    double forward = fastest(k, &p.a, false), both = forward + fastest(k, &p.a, true);
+    double forward = measure(k, &p.a, false), both = forward + measure(k, &p.a, true);
     double product = (double)(c.b * c.h) * (double)t * (double)t / 2 * (double)dim * 2; /* the causal half of one product */
     printf("%-12s B %lld T %5lld K %3lld %s forward %9.3f ms %6.1f GFLOP/s   forward+backward %9.3f ms %6.1f GFLOP/s\n", k->isa,
            (long long)c.b, (long long)t, (long long)dim, bf16 ? "bf16" : "fp32", forward * 1e3, 2 * product / forward / 1e9,
@@ -591,7 +599,7 @@ static void bench_decode(const wf_kernels *k, int64_t s, bool bf16) {
     const attention_case c = {"decode", 4,    12, 12, 1, s, 64, 64, CAUSAL | CACHE | OFFSET | (bf16 ? BF16 : 0u),
                               NONE,     NONE, 0,  0,  0};
     problem p = open_problem(&c);
-    double best = fastest(k, &p.a, false);
+    double best = measure(k, &p.a, false);
     printf("%-12s decode S %5lld %s %8.3f ms %6.1f GB/s\n", k->isa, (long long)s, bf16 ? "bf16" : "fp32", best * 1e3,
            48.0 * (double)s * 128 * (bf16 ? 2 : 4) / best / 1e9);
     close_problem(&p);

@@ -72,9 +72,6 @@ static void sizes(run *r) {
 static void bind(run *r) {
     const shape *s = &r->s;
     float **i = r->in, **o = r->out;
-    for (int x = 0; x < INPUTS; x++)
-        if (!r->n_in[x])
-            i[x] = NULL;
     r->a = (wf_recurrence_args){.batch = s->batch, .t = s->t, .heads = s->heads, .qk_heads = s->qk_heads, .key_dim = s->key_dim,
                                 .value_dim = s->value_dim, .q = i[Q], .k = i[K], .v = i[V], .decay = s->decay, .g = i[G],
                                 .bonus = i[U], .scale = 0.37f, .s_in = i[S_IN], .s_out = s->states ? o[S_OUT] : NULL, .o = o[O],
@@ -87,7 +84,7 @@ static run make_run(const shape *s) {
     run r = {.s = *s};
     sizes(&r);
     for (int x = 0; x < INPUTS; x++)
-        r.in[x] = check_random((uint32_t)x, r.n_in[x], x == G ? -s->strongest : -1, x == G ? 0 : 1);
+        r.in[x] = r.n_in[x] ? check_random((uint32_t)x, r.n_in[x], x == G ? -s->strongest : -1, x == G ? 0 : 1) : NULL;
     for (int x = 0; x < OUTPUTS; x++)
         r.out[x] = check_unwritten(r.n_out[x]);
     bind(&r);

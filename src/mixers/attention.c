@@ -126,7 +126,8 @@ static wf_tensor *norm_heads(wf_run *r, const wf_layer *l, const char *which, wf
     return all ? wf_split_heads(r, x, heads, width) : x;
 }
 
-static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tensor *positions, int sign) {
+/* Rows of x stand at `positions` or count on from what was seen; rows of a memory count from 0. */
+static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, const wf_ports *io, bool memory, int sign) {
     static const wf_json xpos_rope = {.kind = WF_JSON_OBJECT}; /* theta 10000, all channels */
     bool xpos = wf_given(l, "xpos");
     const wf_json *rope = wf_given(l, "rope") ? wf_get(l, "rope")->object : xpos ? &xpos_rope : NULL;
@@ -136,7 +137,8 @@ static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tensor *po
         return x;
     if (wf_rope_args(wf_tape_arena(r->tape), rope, wf_int(l, "key_dim"), r->length, &args, &err) != WEFT_OK)
         return wf_tape_error(r->tape, err.status, "%s: %s", l->where, err.message);
-    args.positions = positions;
+    args.positions = memory ? NULL : io->positions;
+    args.from_zero = memory;
     if (xpos) {
         args.interleaved = true;
         args.xpos_base = (float)wf_json_double(wf_get(l, "xpos")->object, "base", 512.0);
@@ -171,12 +173,12 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *k = norm_heads(r, l, "k", wf_project(r, l, "k", memory), groups);
     wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", memory), groups, wf_int(l, "value_dim"));
     wf_attention_spec spec = attention_spec(r, l, io);
-    q = turn(r, l, q, io->positions, 1);
-    k = turn(r, l, k, io->positions, -1);
+    q = turn(r, l, q, io, false, 1);
+    k = turn(r, l, k, io, io->memory != NULL, -1);
+    spec.offset_from_start = wf_state_wanted(r);
     if (!io->memory && wf_state_wanted(r)) {
         k = wf_state_append(r, l, "k", k);
         v = wf_state_append(r, l, "v", v);
-        spec.offset_from_start = true;
         spec.cached = r->mode == WF_STATE_IN_PLACE;
         spec.ring = spec.cached && l->states[0].limit > 0;
     }

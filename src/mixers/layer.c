@@ -1,5 +1,6 @@
 /* layer.c - from the JSON of a spec to a layer: options checked and filled in, slot and state shapes computed. */
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/str.h"
@@ -326,7 +327,7 @@ double wf_layer_flops(const wf_layer *layer, int64_t rows) {
     wf_scope scope = {law_lookup, NULL, &l};
     wf_value v = {0};
     wf_arena arena;
-    double flops = 0.0;
+    double flops = NAN;
     wf_arena_init(&arena, layer->mem, 0);
     if (wf_expr_eval(layer->row->flops, &scope, &arena, &v, NULL) == WEFT_OK)
         flops = v.number;

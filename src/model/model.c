@@ -159,6 +159,8 @@ weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **o
     weft_status status = copy ? wf_spec_read(&m->arena, copy, &m->spec, err) : wf_fail_memory(err);
     if (status == WEFT_OK)
         status = declare_all(m, err);
+    if (status == WEFT_OK && (m->arena.failed || m->params.arena.failed))
+        status = wf_fail_memory(err);
     if (status != WEFT_OK) {
         wf_model_free(m);
         return status;

@@ -20,7 +20,7 @@ static wf_json *wired(test_env *e, const char *wiring, const char *channel) {
 }
 
 static wf_json *preset(test_env *e, const char *name) {
-    wf_json *template_, *spec;
+    wf_json *template_, *spec = NULL;
     weft_error err = {0};
     wf_sizes sizes = {.dim = 32, .layers = 4, .hidden = 40, .vocab = VOCAB, .context = 32};
     if (wf_preset_template(&e->arena, name, &template_, &err) != WEFT_OK || wf_preset_fill(&e->arena, template_, &sizes, &spec, &err) != WEFT_OK)

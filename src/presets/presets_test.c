@@ -4,9 +4,9 @@
 #include <math.h>
 
 static void solve(test_env *e, const char *name, int64_t params) {
-    wf_json *template_, *spec;
+    wf_json *template_, *spec = NULL;
     weft_error err = {0};
-    int64_t got;
+    int64_t got = 0;
     if (wf_preset_template(&e->arena, name, &template_, &err) != WEFT_OK ||
         wf_preset_solve(&e->env, &e->arena, template_, &(wf_sizing){params, 257, 64}, &spec, &err) != WEFT_OK ||
         wf_spec_params(&e->env, spec, &got, &err) != WEFT_OK)

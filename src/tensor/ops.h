@@ -49,6 +49,7 @@ typedef struct wf_rotate_args {
     const double *frequencies; /* [pairs], in the tape's arena: angle = position * frequency */
     float magnitude;          /* multiplies cos and sin (yarn, longrope); 1 otherwise */
     wf_tensor *positions;     /* [B,T] I64, or NULL: start[b] + t */
+    bool from_zero;           /* without positions: rows of a memory, row t has position t whatever the sequences have seen */
     int64_t shift;            /* added to every position */
     /* xPos: channel pair p is also multiplied by zeta_p^(sign*i/base), i the position; base 0: off */
     float xpos_base;
@@ -65,6 +66,7 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
     wf_tensor *rel_bias;      /* [buckets, H] with `buckets`, `max_distance`, `bidirectional` (T5) */
     int64_t buckets, max_distance;
     bool bidirectional;
+    wf_tensor *bias;          /* F32 [B or 1, H or 1, T, S], added to the scores: -INFINITY hides a key, ln(n) counts it n times */
     wf_tensor *sinks;         /* [H] */
     wf_tensor *key_mask;      /* U8 [B,S] */
     wf_tensor *prefix;        /* I64 [B] */

@@ -166,6 +166,13 @@ static wf_tensor *attention_groups(fixture *f) {
 static wf_tensor *attention_t5(fixture *f) {
     return attend(f, 2, 1, (wf_attention_spec){.rel_bias = leaf2(f, 8, 2), .buckets = 8, .max_distance = 20, .bidirectional = true});
 }
+static wf_tensor *attention_bias(fixture *f) { /* one per head, the sequences share it */
+    return attend(f, 4, 2, (wf_attention_spec){.causal = true, .bias = leaf4(f, 1, 4, 9, 9)});
+}
+static wf_tensor *attention_bias_alone(fixture *f) { /* one per sequence, then one for each head of each */
+    wf_tensor *y = attend(f, 3, 3, (wf_attention_spec){.softcap = 2, .bias = leaf4(f, 2, 1, 9, 9)});
+    return wf_add(f->tape, y, attend(f, 3, 1, (wf_attention_spec){.bias = wf_scale(f->tape, leaf4(f, 2, 3, 9, 9), 2)}));
+}
 /* Keys and queries above zero, as feature maps make them. */
 static wf_tensor *positive4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return wf_activate(f->tape, leaf4(f, a, b, c, d), WF_ELU1); }
 static wf_tensor *normalise_case(fixture *f) {
@@ -207,7 +214,8 @@ static const op_case cases[] = {
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_alone, 2e-3}, {"selective_scan", scan_case, 4e-3},
     {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
-    {"cross_entropy", entropy_capped, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3},
+    {"cross_entropy", entropy_capped, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
+    {"attention", attention_bias_alone, 2e-3},
 };
 /* Ops whose tests stand beside their kernels or with the states they write. */
 static const char *const elsewhere[] = {"cast", "cache_append", "store_state", NULL};

@@ -126,6 +126,8 @@ static weft_status lay_out(wf_tape *tape, bool measure, weft_error *err) {
             *err = tape->error;
         return tape->error.status;
     }
+    if (tape->arena.failed) /* an op may do without what it could not get, but then it is another op */
+        return wf_fail_memory(err);
     WF_TRY(wf_plan_schedule(tape, err));
     return wf_plan_memory(tape, measure, err);
 }

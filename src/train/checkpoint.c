@@ -145,16 +145,20 @@ weft_status wf_checkpoint_save(wf_trainer *t, const wf_model *model, const char 
     wf_arena arena;
     wf_arena_init(&arena, &model->env->mem, 0);
     weft_status status = save(t, model, folder, loop, &arena, err);
+    if (status == WEFT_OK && arena.failed) /* written, but old ones may be left */
+        status = wf_fail_memory(err);
     wf_arena_free(&arena);
     return status;
 }
 
-void wf_checkpoint_clear(const wf_mem *mem, const char *folder) {
+weft_status wf_checkpoint_clear(const wf_mem *mem, const char *folder, weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, mem, 0);
     remove_leftovers(&arena, folder);
     prune(&arena, folder, 0);
+    bool failed = arena.failed;
     wf_arena_free(&arena);
+    return failed ? wf_fail_memory(err) : WEFT_OK;
 }
 
 /* ---- loading ---- */

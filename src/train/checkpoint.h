@@ -13,5 +13,5 @@ weft_status wf_checkpoint_save(wf_trainer *trainer, const wf_model *model, const
  * logged (tensor and byte offset) and the one before it is taken; when none is whole, that error is returned. */
 weft_status wf_checkpoint_load(wf_trainer *trainer, wf_model *model, const char *folder, wf_arena *arena, wf_json **loop, bool *found, weft_error *err);
 /* Removes every checkpoint of a folder; fine when there is none. */
-void wf_checkpoint_clear(const wf_mem *mem, const char *folder);
+weft_status wf_checkpoint_clear(const wf_mem *mem, const char *folder, weft_error *err);
 #endif

@@ -51,7 +51,7 @@ static void open_world(world *w) {
 
 static void close_world(world *w) {
     close_run(w);
-    wf_checkpoint_clear(&w->e.env.mem, w->folder);
+    assert_int_equal(wf_checkpoint_clear(&w->e.env.mem, w->folder, NULL), WEFT_OK);
     assert_int_equal(rmdir(w->folder), 0); /* nothing else was left there */
     test_env_close(&w->e);
 }

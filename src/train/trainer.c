@@ -118,7 +118,10 @@ static weft_status make_optimizers(wf_trainer *t, weft_error *err) {
     WF_TRY(wf_optimizer_create(env, options, list, n[0], &t->optimizer, err));
     if (n[1] == 0)
         return WEFT_OK;
-    return wf_optimizer_create(env, fallback ? fallback : default_fallback(t, options), list + params->count + 1, n[1], &t->fallback, err);
+    fallback = fallback ? fallback : default_fallback(t, options);
+    if (t->arena.failed)
+        return wf_fail_memory(err);
+    return wf_optimizer_create(env, fallback, list + params->count + 1, n[1], &t->fallback, err);
 }
 
 static weft_status make_clip(wf_trainer *t, weft_error *err) {

@@ -5,7 +5,7 @@
 #include "kernels/attention.h"
 #include "tensor/ops/elementwise.h"
 
-enum { Q, K, V, SINKS, MASK, PREFIX, Q_SEGMENTS, K_SEGMENTS, REL_BIAS, INPUTS };
+enum { Q, K, V, SINKS, MASK, PREFIX, Q_SEGMENTS, K_SEGMENTS, REL_BIAS, BIAS, INPUTS };
 enum { O, LSE, TABLE, PROBS };
 
 typedef struct attention {
@@ -15,7 +15,7 @@ typedef struct attention {
     uint32_t site;
     int64_t *kv_len;              /* [b] while decoding */
     bool probs;
-    size_t at_dq, at_dk, at_dv, at_dbias, at_dsinks; /* offsets in the backward's work memory */
+    size_t at_dq, at_dk, at_dv, at_dtable, at_dsinks, at_dbias; /* offsets in the backward's work memory */
 } attention;
 
 static const void *data_of(const wf_node *node, int i) { return node->in[i] ? node->in[i]->data : NULL; }
@@ -56,6 +56,13 @@ static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
         .dropout = w->rt->training ? s->dropout : 0.0f};
     if (has_table(node))
         args.distance_bias = node->out[TABLE]->data;
+    if (node->in[BIAS]) {
+        const wf_tensor *bias = node->in[BIAS];
+        args.bias = bias->data;
+        args.bias_row = a->s;
+        args.bias_head = bias->dims[1] > 1 ? a->t * a->s : 0;
+        args.bias_batch = bias->dims[0] > 1 ? bias->dims[1] * a->t * a->s : 0;
+    }
     if (a->probs)
         args.probs = node->out[PROBS]->data;
     args.rng = wf_rng_make(w->rt->seed + ((uint64_t)(unsigned)w->rt->micro << 32), 0xa7u + (a->site << 8), w->rt->step);
@@ -90,6 +97,11 @@ static void forward(const wf_node *node, int phase, int piece, wf_worker *w) {
 }
 
 /* ---- backward ---- */
+static int bias_pieces(const wf_node *node) { /* of its gradient */
+    const wf_tensor *bias = node->in[BIAS];
+    return bias && bias->needs_grad ? wf_split_pieces(wf_row_count(bias), 16) : 0;
+}
+
 /* A gradient that one pass over the heads may write in place: fp32 (keys, values), first writer, one query head per key head. */
 static float *direct(const wf_node *node, int i, const wf_worker *w) {
     const attention *a = node->attr;
@@ -110,9 +122,11 @@ static void one_head(const wf_node *node, int piece, wf_worker *w) {
     args.dk = dk ? dk : work_at(node, a->at_dk);
     args.dv = dv ? dv : work_at(node, a->at_dv);
     if (has_table(node))
-        args.d_distance_bias = work_at(node, a->at_dbias);
+        args.d_distance_bias = work_at(node, a->at_dtable);
     if (node->in[SINKS])
         args.d_sinks = work_at(node, a->at_dsinks);
+    if (bias_pieces(node))
+        args.d_bias = work_at(node, a->at_dbias);
     w->k->attention_back(&args, b, h, w->scratch);
 }
 
@@ -159,7 +173,7 @@ static void add_sinks(const wf_node *node, wf_worker *w) {
     }
 }
 
-static void add_bias(const wf_node *node, wf_worker *w) {
+static void add_table(const wf_node *node, wf_worker *w) {
     const attention *a = node->attr;
     float beta, *grad = wf_grad_in(node, REL_BIAS, w, &beta);
     if (!grad)
@@ -170,8 +184,25 @@ static void add_bias(const wf_node *node, wf_worker *w) {
         for (int64_t d = 0; d < a->distances; d++) {
             int64_t bucket = bucket_of(&a->spec, d - a->zero);
             for (int64_t h = 0; h < a->h; h++)
-                grad[bucket * a->h + h] += work_at(node, a->at_dbias)[(b * a->h + h) * a->distances + d];
+                grad[bucket * a->h + h] += work_at(node, a->at_dtable)[(b * a->h + h) * a->distances + d];
         }
+}
+
+/* Rows of the bias's gradient: the sum over the sequences and heads that share it. */
+static void sum_bias(const wf_node *node, int piece, wf_worker *w) {
+    const attention *a = node->attr;
+    const wf_tensor *bias = node->in[BIAS];
+    int64_t first, end, shared_b = bias->dims[0] > 1 ? 1 : a->b, shared_h = bias->dims[1] > 1 ? 1 : a->h;
+    float *sum = w->scratch;
+    wf_split_bounds(wf_row_count(bias), bias_pieces(node), piece, &first, &end);
+    for (int64_t r = first; r < end; r++) {
+        int64_t i = r % a->t, h0 = r / a->t % bias->dims[1], b0 = r / a->t / bias->dims[1];
+        memset(sum, 0, (size_t)a->s * sizeof *sum);
+        for (int64_t b = b0; b < b0 + shared_b; b++)
+            for (int64_t h = h0; h < h0 + shared_h; h++)
+                w->k->add(sum, sum, work_at(node, a->at_dbias) + ((b * a->h + h) * a->t + i) * a->s, a->s);
+        store_din(node, BIAS, r * a->s, a->s, sum, w);
+    }
 }
 
 static void backward(const wf_node *node, int phase, int piece, wf_worker *w) {
@@ -185,11 +216,13 @@ static void backward(const wf_node *node, int phase, int piece, wf_worker *w) {
         sum_groups(node, V, (int)(piece - keys), w);
     } else if (piece < 2 * keys + queries) {
         add_queries(node, (int)(piece - 2 * keys), w);
+    } else if (piece < 2 * keys + queries + bias_pieces(node)) {
+        sum_bias(node, (int)(piece - 2 * keys - queries), w);
     } else {
         if (node->in[SINKS] && node->grad_mode[SINKS])
             add_sinks(node, w);
         if (has_table(node))
-            add_bias(node, w);
+            add_table(node, w);
     }
 }
 
@@ -197,7 +230,7 @@ static void backward(const wf_node *node, int phase, int piece, wf_worker *w) {
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
     const attention *a = node->attr;
     if (pass == WF_BACKWARD)
-        return phase == 0 ? (int)(a->b * a->h) : phase == 1 ? (int)(2 * row_pieces(a->b * a->s) + row_pieces(a->b * a->t) + 1) : 0;
+        return phase == 0 ? (int)(a->b * a->h) : phase == 1 ? (int)(2 * row_pieces(a->b * a->s) + row_pieces(a->b * a->t) + bias_pieces(node) + 1) : 0;
     if (prepares(node))
         return phase == 0 ? 1 : phase == 1 ? (int)(a->b * a->h * blocks_of(a)) : 0;
     return phase == 0 ? (int)(a->b * a->h * blocks_of(a)) : 0;
@@ -227,6 +260,11 @@ static bool fits(const wf_tensor *q, const wf_tensor *k, const wf_tensor *v) {
            k->dims[2] == v->dims[2] && q->dims[3] == k->dims[3] && q->dims[2] % k->dims[2] == 0;
 }
 
+static bool bias_fits(const wf_tensor *bias, const wf_tensor *q, const wf_tensor *k) {
+    return bias->type == WF_F32 && bias->rank == 4 && (bias->dims[0] == 1 || bias->dims[0] == q->dims[0]) &&
+           (bias->dims[1] == 1 || bias->dims[1] == q->dims[2]) && bias->dims[2] == q->dims[1] && bias->dims[3] == k->dims[1];
+}
+
 static size_t reserve(size_t *total, int64_t elements) {
     size_t at = *total;
     *total += ((size_t)elements * sizeof(float) + 63) & ~(size_t)63;
@@ -238,12 +276,14 @@ static void plan_work(wf_node *node, attention *a) {
     a->at_dq = reserve(&total, a->b * a->t * a->h * a->k);
     a->at_dk = reserve(&total, a->b * a->s * a->h * a->k);
     a->at_dv = reserve(&total, a->b * a->s * a->h * a->v);
-    a->at_dbias = reserve(&total, a->b * a->h * a->distances);
+    a->at_dtable = reserve(&total, a->b * a->h * a->distances);
     a->at_dsinks = reserve(&total, a->b * a->h);
+    a->at_dbias = reserve(&total, bias_pieces(node) ? a->b * a->h * a->t * a->s : 0);
     node->work[WF_BACKWARD] = total;
     wf_attention_args args = {.batch = a->b, .heads = a->h, .kv_heads = a->g, .t = a->t, .s = a->s, .key_dim = a->k, .value_dim = a->v, .type = node->in[Q]->type,
                              .distances = a->distances};
-    size_t sum = (size_t)(a->k > a->v ? a->k : a->v) * sizeof(float);
+    int64_t width = a->k > a->v ? a->k : a->v; /* of what is summed; a row of the bias too */
+    size_t sum = (size_t)(bias_pieces(node) && a->s > width ? a->s : width) * sizeof(float);
     for (int back = 0; back < 2; back++) {
         size_t need = wf_attention_scratch(&args, back);
         sum = need > sum ? need : sum;
@@ -255,7 +295,9 @@ static attention *new_record(wf_tape *t, const wf_tensor *q, const wf_tensor *k,
     attention a = {.spec = *spec, .b = q->dims[0], .t = q->dims[1], .s = k->dims[1], .h = q->dims[2], .g = k->dims[2], .k = q->dims[3], .v = v->dims[3],
                    .site = wf_tape_site(t), .probs = spec->probs != NULL};
     int64_t span = a.t > a.s ? a.t : a.s;
-    if (spec->rel_bias) {
+    if (spec->rel_bias) { /* the ends of the table stand for what lies beyond: all one bucket from max_distance on */
+        if (spec->offset_from_start && span <= spec->max_distance)
+            span = spec->max_distance + 1;
         a.distances = 2 * span - 1;
         a.zero = span - 1;
     }
@@ -271,6 +313,8 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
         return NULL;
     if (!fits(q, k, v))
         return wf_tape_error(t, WEFT_USAGE, "attention: queries, keys and values do not fit");
+    if (spec->bias && !bias_fits(spec->bias, q, k))
+        return wf_tape_error(t, WEFT_USAGE, "attention: the bias does not fit");
     wf_dtype type = spec->cached ? k->type : wf_tape_type(t); /* caches are fp32: so is decoding */
     q = wf_cast(t, q, type);
     k = wf_cast(t, k, type);
@@ -282,7 +326,7 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
                          wf_out(t, WF_F32, 2, (int64_t[]){a->h, a->distances > 0 ? a->distances : 1}),
                          a->probs ? wf_out(t, WF_F32, 4, (int64_t[]){a->b, a->h, a->t, a->s}) : NULL};
     wf_node *node = wf_record(t, &wf_op_attention, INPUTS,
-                              (wf_tensor *[]){q, k, v, spec->sinks, spec->key_mask, spec->prefix, spec->q_segments, spec->k_segments, spec->rel_bias},
+                              (wf_tensor *[]){q, k, v, spec->sinks, spec->key_mask, spec->prefix, spec->q_segments, spec->k_segments, spec->rel_bias, spec->bias},
                               a->probs ? 4 : 3, out, a);
     if (!node)
         return NULL;

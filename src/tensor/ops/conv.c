@@ -50,10 +50,19 @@ static void forward(const wf_node *node, piece_at at, const wf_worker *w) {
 
 /* The backward's own memory. */
 typedef struct parts { float *draw, *dx, *ds, *dw, *db; size_t count; } parts;
+static float *carve(float *base, size_t *at, int64_t n) {
+    float *p = base ? base + *at : NULL; /* without memory: only the count is wanted */
+    *at += (size_t)n;
+    return p;
+}
 static parts map_parts(const conv *a, float *base) {
-    size_t x = (size_t)(rows(a) * a->channels), s = (size_t)(a->batch * a->channels * (a->width - 1)), w = (size_t)(a->batch * a->channels * a->width);
-    size_t count = 2 * x + s + w + (size_t)(a->batch * a->channels);
-    return base ? (parts){base, base + x, base + 2 * x, base + 2 * x + s, base + 2 * x + s + w, count} : (parts){.count = count};
+    parts p = {0};
+    p.draw = carve(base, &p.count, rows(a) * a->channels);
+    p.dx = carve(base, &p.count, rows(a) * a->channels);
+    p.ds = carve(base, &p.count, a->batch * a->channels * (a->width - 1));
+    p.dw = carve(base, &p.count, a->batch * a->channels * a->width);
+    p.db = carve(base, &p.count, a->batch * a->channels);
+    return p;
 }
 
 /* Gradient of the convolution before silu; zeros when only the state has a gradient. */

@@ -20,14 +20,21 @@ static int64_t decays(const recurrence *a) {
 
 /* The backward's own memory: what cannot go straight into a gradient. */
 typedef struct parts { float *dq, *dk, *dv, *dg, *du, *ds; size_t count; } parts;
+static float *carve(float *base, size_t *at, int64_t n) {
+    float *p = base ? base + *at : NULL; /* without memory: only the count is wanted */
+    *at += (size_t)n;
+    return p;
+}
 static parts map_parts(const recurrence *a, float *base) {
-    size_t keys = (size_t)(a->slices * tokens(a) * a->heads * a->key_dim), values = (size_t)(tokens(a) * a->heads * a->value_dim);
-    size_t gates = (size_t)(a->slices * tokens(a) * decays(a)), bonus = (size_t)(a->slices * a->batch * a->heads * a->key_dim);
-    size_t state = (size_t)(a->batch * a->heads * a->key_dim * a->value_dim);
-    size_t at[7] = {0, keys, 2 * keys, 2 * keys + values, 2 * keys + values + gates, 2 * keys + values + gates + bonus};
-    if (!base)
-        return (parts){.count = at[5] + state};
-    return (parts){base, base + at[1], base + at[2], base + at[3], base + at[4], base + at[5], at[5] + state};
+    int64_t keys = a->slices * tokens(a) * a->heads * a->key_dim;
+    parts p = {0};
+    p.dq = carve(base, &p.count, keys);
+    p.dk = carve(base, &p.count, keys);
+    p.dv = carve(base, &p.count, tokens(a) * a->heads * a->value_dim);
+    p.dg = carve(base, &p.count, a->slices * tokens(a) * decays(a));
+    p.du = carve(base, &p.count, a->slices * a->batch * a->heads * a->key_dim);
+    p.ds = carve(base, &p.count, a->batch * a->heads * a->key_dim * a->value_dim);
+    return p;
 }
 
 static float *data_of(const wf_tensor *x) { return x ? x->data : NULL; }
@@ -158,10 +165,10 @@ static bool fits(const recurrence *a, wf_tensor *const *in, const wf_recurrence_
            (!in[S_IN] || in[S_IN]->count == a->batch * a->heads * a->key_dim * a->value_dim);
 }
 
-static void set_memory(wf_node *node, const recurrence *a) {
+static void set_memory(wf_node *node, const recurrence *a, bool training) {
     wf_recurrence_args args = {.batch = a->batch, .t = a->t, .heads = a->heads, .qk_heads = a->qk_heads, .key_dim = a->key_dim,
                                .value_dim = a->value_dim, .decay = a->decay};
-    size_t forward = wf_recurrence_scratch(&args, false), backward = wf_recurrence_scratch(&args, true);
+    size_t forward = wf_recurrence_scratch(&args, false), backward = training ? wf_recurrence_scratch(&args, true) : 0;
     node->scratch = forward > backward ? forward : backward;
     node->work[WF_BACKWARD] = map_parts(a, NULL).count * sizeof(float);
 }
@@ -186,7 +193,7 @@ wf_tensor *wf_recurrence(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, c
     wf_node *node = attr ? wf_record(t, &wf_op_recurrence, 6, in, spec->s_out ? 2 : 1, out, attr) : NULL;
     if (!node)
         return NULL;
-    set_memory(node, &a);
+    set_memory(node, &a, wf_tape_grad(t));
     if (spec->s_out)
         *spec->s_out = out[S_OUT];
     return out[O];

@@ -15,7 +15,7 @@ static int64_t position_of(const wf_node *node, int64_t row, const wf_worker *w)
     int64_t rows = node->in[X]->dims[1];
     if (node->in[POSITIONS])
         return a->shift + ((const int64_t *)node->in[POSITIONS]->data)[row];
-    return a->shift + (w->rt->start ? w->rt->start[row / rows] : 0) + row % rows;
+    return a->shift + (w->rt->start && !a->from_zero ? w->rt->start[row / rows] : 0) + row % rows;
 }
 
 /* zeta_p^(sign*position/base), zeta_p = (2p + 0.4K)/(1.4K) */
@@ -43,7 +43,7 @@ static void angles(const wf_rotate_args *a, int64_t width, int64_t position, flo
 static const float *turns_of(const wf_node *node, int64_t row, float *own, const wf_worker *w) {
     const rotate *a = node->attr;
     int64_t rows = node->in[X]->dims[1];
-    if (a->table && (!w->rt->start || w->rt->start[row / rows] == 0))
+    if (a->table && (a->args.from_zero || !w->rt->start || w->rt->start[row / rows] == 0))
         return a->table + (row % rows) * 2 * a->args.pairs;
     angles(&a->args, wf_dim(node->in[X], -1), position_of(node, row, w), own);
     return own;
@@ -97,6 +97,8 @@ wf_tensor *wf_rotate(wf_tape *t, wf_tensor *x, const wf_rotate_args *args) {
         return NULL;
     if (x->rank != 4 || 2 * args->pairs > x->dims[3] || args->pairs < 0)
         return wf_tape_error(t, WEFT_USAGE, "rotate: %lld pairs do not fit heads of %lld channels", (long long)args->pairs, (long long)wf_dim(x, -1));
+    if (args->positions && args->positions->count != x->dims[0] * x->dims[1])
+        return wf_tape_error(t, WEFT_USAGE, "rotate: the positions are not those of these rows");
     rotate *attr = attr_copy(t, &(rotate){.args = *args}, sizeof(rotate));
     if (attr && !args->positions && x->dims[1] > 1)
         attr->table = table_of(t, x, attr);

@@ -14,14 +14,23 @@ static int64_t tokens(const scan *a) { return a->batch * a->t; }
 
 /* The backward's own memory: what cannot go straight into a gradient. */
 typedef struct parts { float *du, *ddt, *dz, *db, *dc, *da, *dskip, *dh; size_t count; } parts;
+static float *carve(float *base, size_t *at, int64_t n) {
+    float *p = base ? base + *at : NULL; /* without memory: only the count is wanted */
+    *at += (size_t)n;
+    return p;
+}
 static parts map_parts(const scan *a, float *base) {
-    size_t rows = (size_t)(tokens(a) * a->channels), reads = (size_t)(a->blocks * tokens(a) * a->state);
-    size_t states = (size_t)(a->batch * a->channels * a->state), at = 3 * rows + 2 * reads;
-    size_t count = at + 2 * states + (size_t)(a->batch * a->channels);
-    if (!base)
-        return (parts){.count = count};
-    return (parts){base, base + rows, base + 2 * rows, base + 3 * rows, base + 3 * rows + reads, base + at, base + at + 2 * states,
-                   base + at + states, count};
+    int64_t rows = tokens(a) * a->channels, reads = a->blocks * tokens(a) * a->state, states = a->batch * a->channels * a->state;
+    parts p = {0};
+    p.du = carve(base, &p.count, rows);
+    p.ddt = carve(base, &p.count, rows);
+    p.dz = carve(base, &p.count, rows);
+    p.db = carve(base, &p.count, reads);
+    p.dc = carve(base, &p.count, reads);
+    p.da = carve(base, &p.count, states);
+    p.dh = carve(base, &p.count, states);
+    p.dskip = carve(base, &p.count, a->batch * a->channels);
+    return p;
 }
 
 static float *data_of(const wf_tensor *x) { return x ? x->data : NULL; }

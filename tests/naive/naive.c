@@ -1,0 +1,108 @@
+/* naive.c - what the naive forms share. */
+#include "naive/naive.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+double *naive_zeros(naive_io *io, int64_t count) {
+    double *values = wf_arena_alloc(io->scratch, (size_t)(count + 1) * sizeof *values);
+    if (!values)
+        abort();
+    memset(values, 0, (size_t)(count + 1) * sizeof *values);
+    return values;
+}
+
+static int slot_index(const naive_io *io, const char *name) {
+    for (size_t i = 0; i < io->layer->n_slots; i++)
+        if (strcmp(io->layer->slots[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+const double *naive_weight(const naive_io *io, const char *name) {
+    int i = slot_index(io, name);
+    return i < 0 ? NULL : io->weights[i];
+}
+
+int64_t naive_width(const naive_io *io, const char *slot) {
+    int i = slot_index(io, slot);
+    return i < 0 ? 0 : io->layer->slots[i].dims[0];
+}
+
+double *naive_linear(naive_io *io, const char *name, const double *x, int64_t rows) {
+    char slot[64];
+    snprintf(slot, sizeof slot, "%s.weight", name);
+    int index = slot_index(io, slot);
+    assert(index >= 0);
+    const double *weight = io->weights[index];
+    snprintf(slot, sizeof slot, "%s.bias", name);
+    const double *bias = naive_weight(io, slot);
+    int64_t out = io->layer->slots[index].dims[0], in = io->layer->slots[index].dims[1];
+    double *y = naive_zeros(io, rows * out);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t o = 0; o < out; o++) {
+            double sum = bias ? bias[o] : 0.0;
+            for (int64_t i = 0; i < in; i++)
+                sum += weight[o * in + i] * x[r * in + i];
+            y[r * out + o] = sum;
+        }
+    return y;
+}
+
+double naive_activation(const char *kind, double x) {
+    static const double PI = 3.14159265358979323846;
+    if (strcmp(kind, "relu") == 0)
+        return x > 0.0 ? x : 0.0;
+    if (strcmp(kind, "relu2") == 0)
+        return x > 0.0 ? x * x : 0.0;
+    if (strcmp(kind, "gelu") == 0)
+        return 0.5 * x * (1.0 + erf(x / sqrt(2.0)));
+    if (strcmp(kind, "gelu_tanh") == 0)
+        return 0.5 * x * (1.0 + tanh(sqrt(2.0 / PI) * (x + 0.044715 * x * x * x)));
+    if (strcmp(kind, "quick_gelu") == 0)
+        return x * naive_sigmoid(1.702 * x);
+    if (strcmp(kind, "silu") == 0)
+        return x * naive_sigmoid(x);
+    if (strcmp(kind, "sigmoid") == 0)
+        return naive_sigmoid(x);
+    if (strcmp(kind, "tanh") == 0)
+        return tanh(x);
+    if (strcmp(kind, "softplus") == 0)
+        return log1p(exp(x));
+    if (strcmp(kind, "exp") == 0)
+        return exp(x);
+    if (strcmp(kind, "elu1") == 0)
+        return (x > 0.0 ? x : expm1(x)) + 1.0;
+    assert(strcmp(kind, "identity") == 0);
+    return x;
+}
+
+void naive_rms(double *x, int64_t n, double eps, const double *weight) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i] * x[i];
+    double root = sqrt(sum / (double)n + eps);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = x[i] / root * (weight ? weight[i] : 1.0);
+}
+
+double naive_constant(naive_io *io, double value) {
+    assert(io->used < NAIVE_MOST_CONSTANTS);
+    if (!io->frozen)
+        io->constants[io->used] = value;
+    return io->constants[io->used++];
+}
+
+double *naive_state(naive_io *io, const char *name, int64_t per_sequence) {
+    int64_t count = io->batch * per_sequence;
+    double *values = naive_zeros(io, count);
+    for (int i = 0; i < io->layer->n_states; i++) {
+        if (strcmp(io->layer->row->states[i].name, name) != 0 || !io->layer->states[i].present)
+            continue;
+        if (io->state_in[i])
+            memcpy(values, io->state_in[i], (size_t)count * sizeof *values);
+        io->state_out[i] = values;
+    }
+    return values;
+}

@@ -1,0 +1,21 @@
+/* y = Lin(down, act(Lin(up, x))). */
+#include "naive/naive.h"
+
+static void run(naive_io *io) {
+    int64_t rows = io->batch * io->rows, hidden = naive_width(io, "up.weight");
+    double *h = naive_linear(io, "up", io->x, rows);
+    for (int64_t i = 0; i < rows * hidden; i++)
+        h[i] = naive_activation(wf_string(io->layer, "activation"), h[i]);
+    io->y = naive_linear(io, "down", h, rows);
+    io->width = naive_width(io, "down.weight");
+}
+
+static const char *const widths[] = {"\"hidden\": 9", "\"hidden\": 33", "\"hidden\": 1", NULL};
+static const char *const activations[] = {"", "\"activation\": \"relu\"", "\"activation\": \"gelu\"", "\"activation\": \"gelu_tanh\"",
+                                          "\"activation\": \"quick_gelu\"", "\"activation\": \"silu\"", "\"activation\": \"relu2\"",
+                                          "\"activation\": \"sigmoid\"", "\"activation\": \"tanh\"", "\"activation\": \"identity\"", NULL};
+static const char *const biases[] = {"\"bias\": true", "", NULL};
+static const char *const chunks[] = {"", "\"chunk\": 3", NULL};
+static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
+static const naive_axis axes[] = {widths, activations, biases, chunks, rows, NULL};
+const naive_row naive_mlp = {"mlp", run, axes, 40};
