@@ -28,7 +28,8 @@ typedef struct wf_gemm_operands {
 /* What gemm.c needs to choose tiles: a tile of m rows and n columns takes time m*n*(1 + row_cost/m + column_cost/n), where
  * row_cost is what preparing B costs for each of its columns and column_cost what preparing A costs for each of its rows. */
 typedef struct wf_gemm_tiling {
-    int row_step, column_step; /* sizes are multiples of these, or the whole shape */
+    int row_step, column_step;   /* sizes are multiples of these, or the whole shape */
+    int most_rows, most_columns; /* multiples of the steps */
     double row_cost, column_cost;
 } wf_gemm_tiling;
 

@@ -10,7 +10,12 @@ static int64_t round_up(int64_t value, int64_t step) { return (value + step - 1)
 
 wf_gemm_tiling wf_gemm_blocks_tiling(const wf_gemm *g) {
     bool cheap = g->a_type == WF_F32 && !g->trans_a;
-    return (wf_gemm_tiling){.row_step = R, .column_step = C, .row_cost = 24, .column_cost = cheap ? 6 : 24};
+    return (wf_gemm_tiling){.row_step = R,
+                            .column_step = C,
+                            .most_rows = 64 * R,
+                            .most_columns = 12 * C,
+                            .row_cost = 24,
+                            .column_cost = cheap ? 6 : 24};
 }
 
 typedef struct scratch_map {

@@ -2,8 +2,8 @@
 #include <math.h>
 #include "kernels/gemm/backend.h"
 
-/* Bounds of a tile's sides, and the fixed price of one call in multiply-adds (a few microseconds). */
-enum { SMALLEST = 32, LARGEST = 768, CALL = 200000 };
+/* The shortest side of a tile worth trying, and the fixed price of one call in multiply-adds (a few microseconds). */
+enum { SMALLEST = 32, CALL = 200000 };
 
 static int64_t pieces(int64_t total, int64_t size) { return (total + size - 1) / size; }
 
@@ -24,8 +24,8 @@ static double makespan(const wf_gemm *g, const wf_gemm_tiling *law, int64_t m, i
 static void choose_tile(const wf_gemm *g, wf_gemm_plan *plan) {
     wf_gemm_tiling law = wf_gemm_backend_tiling(g);
     double best = INFINITY;
-    for (int64_t rows = pieces(g->m, LARGEST); rows <= pieces(g->m, SMALLEST); rows += 1 + rows / 16)
-        for (int64_t columns = pieces(g->n, LARGEST); columns <= pieces(g->n, SMALLEST); columns += 1 + columns / 16) {
+    for (int64_t rows = pieces(g->m, law.most_rows); rows <= pieces(g->m, SMALLEST); rows += 1 + rows / 16)
+        for (int64_t columns = pieces(g->n, law.most_columns); columns <= pieces(g->n, SMALLEST); columns += 1 + columns / 16) {
             int64_t m = even(g->m, rows, law.row_step), n = even(g->n, columns, law.column_step);
             double cost = 2 * 2 * makespan(g, &law, m, n, 2) + 8 * makespan(g, &law, m, n, 8);
             if (cost < best) {

@@ -26,7 +26,8 @@ static bool by_blocks(const wf_gemm *g) { return g->a_type == WF_BF16; }
 wf_gemm_tiling wf_gemm_backend_tiling(const wf_gemm *g) {
     if (by_blocks(g))
         return wf_gemm_blocks_tiling(g);
-    return (wf_gemm_tiling){.row_step = 8, .column_step = 16, .row_cost = 20, .column_cost = 20};
+    return (wf_gemm_tiling){
+        .row_step = 8, .column_step = 16, .most_rows = 768, .most_columns = 768, .row_cost = 20, .column_cost = 20};
 }
 
 /* Dimensions are ints there. */

@@ -1,10 +1,12 @@
 /* gemm_onednn.c - matrix products by oneDNN (version 2), one thread per call. Its thread runtime is told so in
  * wf_gemm_thread_init; with more threads it would split a tile, and for some shapes the sums, by their number.
  *
- * Three ways, by what each is best at (single thread, tiles of the shapes of a transformer):
- *   PRIMITIVE  both operands contiguous along k (a linear layer's forward): the batch-reduce matmul, which wants dense
- * operands, so the tile is computed in scratch and copied out; GEMM       everything else: dnnl_sgemm, or its bf16 sister where
- * the processor multiplies bf16; BLOCKS     our own kernels: bf16 where it does not, which oneDNN would emulate slowly. */
+ * Three ways, by what each does best on one thread:
+ *   GEMM       dnnl_sgemm, or its bf16 sister where the processor multiplies bf16. sgemm is at the roof when B is [K,N] and
+ * rows are not far apart, so operands that are otherwise are first copied into scratch, DEPTH steps of k at a time; PRIMITIVE
+ * bf16, both operands contiguous along k (a linear layer's forward): the batch-reduce matmul, which wants dense operands, so
+ * the tile is computed in scratch and copied out; BLOCKS     our own kernels: bf16 where the processor does not multiply it,
+ * which oneDNN would emulate slowly. */
 #define _GNU_SOURCE /* RTLD_DEFAULT */
 #include <dlfcn.h>
 #include <dnnl.h>
@@ -13,7 +15,7 @@
 #include <stdio.h>
 #include "kernels/gemm/blocks.h"
 
-enum { BUNDLES = 64, KINDS = 4, ROW_REST = 1, COLUMN_REST = 2 };
+enum { DEPTH = 384, FAR = 1024, FEW = 48, BUNDLES = 64, KINDS = 4, ROW_REST = 1, COLUMN_REST = 2 };
 
 typedef dnnl_status_t (*bf16_gemm)(char ta, char tb, dnnl_dim_t m, dnnl_dim_t n, dnnl_dim_t k, float alpha, const uint16_t *a,
                                    dnnl_dim_t lda, const uint16_t *b, dnnl_dim_t ldb, float beta, float *c, dnnl_dim_t ldc);
@@ -189,22 +191,36 @@ static bool make_primitives(const wf_gemm_plan *plan, onednn *d) {
 
 /* ---- plans ---- */
 
-/* Both operands dense and contiguous along k. gemm is as fast there in fp32, unless rows lie a multiple of 4 KiB apart, which
- * its packing does not stand well. */
+/* bf16 products of many rows, both operands dense and contiguous along k. */
 static bool wants_primitive(const wf_gemm *g) {
-    bool dense = g->trans_b && !g->trans_a && g->lda == g->k && g->ldb == g->k && g->m >= 32;
-    return dense && (g->a_type == WF_BF16 ? gemm_bf16 != NULL : g->ldb % 1024 == 0);
+    return g->a_type == WF_BF16 && gemm_bf16 && g->trans_b && !g->trans_a && g->lda == g->k && g->ldb == g->k && g->m >= FEW;
 }
 
+/* B is copied when it has to be turned, which takes many rows to pay, and when its rows lie a multiple of 4 KiB apart, so that
+ * they fall into the same few lines of the caches; the turned A when its rows are far apart. */
+static bool stages_b(const wf_gemm *g) { return g->a_type == WF_F32 && g->m >= FEW && (g->trans_b || g->ldb % FAR == 0); }
+static bool stages_a(const wf_gemm *g) { return g->a_type == WF_F32 && g->trans_a && g->lda > FAR; }
+
+/* Measured on one thread with the shapes of a transformer (gemm_test --bench). */
 wf_gemm_tiling wf_gemm_backend_tiling(const wf_gemm *g) {
     pthread_once(&once, start);
     if (g->a_type == WF_BF16 && !gemm_bf16)
         return wf_gemm_blocks_tiling(g);
+    wf_gemm_tiling law = {
+        .row_step = 8, .column_step = 48, .most_rows = 768, .most_columns = 768, .row_cost = 5, .column_cost = 6};
     if (wants_primitive(g))
-        return (wf_gemm_tiling){.row_step = 16, .column_step = 64, .row_cost = 24, .column_cost = 4};
-    if (g->trans_a)
-        return (wf_gemm_tiling){.row_step = 8, .column_step = 48, .row_cost = 20, .column_cost = 20};
-    return (wf_gemm_tiling){.row_step = 8, .column_step = 48, .row_cost = 16, .column_cost = 12};
+        law = (wf_gemm_tiling){16, 32, 512, 256, 24, 4};
+    if (stages_b(g)) {
+        law.row_cost = 16, law.column_cost = 3;
+        law.most_columns = 288; /* the copy stays in the second cache */
+    }
+    if (stages_a(g)) {
+        law.column_cost = 60;
+        law.most_rows = 384;
+    } else if (g->trans_a) {
+        law.column_cost = 15;
+    }
+    return law;
 }
 
 weft_status wf_gemm_backend_open(const wf_env *env, wf_gemm_plan *plan, weft_error *err) {
@@ -239,14 +255,22 @@ static bool through_scratch(const wf_gemm_plan *plan) {
     return d->way == PRIMITIVE || plan->g.c_type == WF_BF16 || plan->g.bias;
 }
 
-static size_t sums_size(const wf_gemm_plan *plan) {
-    return through_scratch(plan) ? ((size_t)(plan->tile_m * plan->tile_n) * sizeof(float) + 63) / 64 * 64 : 0;
+static size_t aligned(int64_t floats) { return ((size_t)floats * sizeof(float) + 63) / 64 * 64; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static size_t sums_size(const wf_gemm_plan *plan) { return through_scratch(plan) ? aligned(plan->tile_m * plan->tile_n) : 0; }
+static size_t stage_a_size(const wf_gemm_plan *plan) {
+    return stages_a(&plan->g) ? aligned(plan->tile_m * least(plan->g.k, DEPTH)) : 0;
+}
+static size_t stage_b_size(const wf_gemm_plan *plan) {
+    return stages_b(&plan->g) ? aligned(plan->tile_n * least(plan->g.k, DEPTH)) : 0;
 }
 
+/* Sums of the tile first, then what the way needs beside them. Our own kernels stand in when the library refuses. */
 size_t wf_gemm_backend_scratch(const wf_gemm_plan *plan) {
     const onednn *d = plan->backend;
-    size_t own = d->way == GEMM ? 0 : wf_gemm_blocks_scratch(plan),
-           library = d->way == BLOCKS ? 0 : sums_size(plan) + d->scratch_size;
+    size_t library = sums_size(plan) + stage_a_size(plan) + stage_b_size(plan) + d->scratch_size,
+           own = wf_gemm_blocks_scratch(plan);
     return own > library ? own : library;
 }
 
@@ -268,23 +292,54 @@ static bool run_primitive(const wf_gemm_plan *plan, const wf_gemm_tile *t, const
     return ok;
 }
 
-static bool run_gemm(const wf_gemm *g, const wf_gemm_tile *t, const wf_gemm_operands *o, float *c, int64_t ldc, float beta) {
-    char ta = g->trans_a ? 'T' : 'N', tb = g->trans_b ? 'T' : 'N';
-    if (g->a_type == WF_BF16)
-        return gemm_bf16(ta, tb, t->m, t->n, g->k, 1.0f, o->a, g->lda, o->b, g->ldb, beta, c, ldc) == dnnl_success;
-    return dnnl_sgemm(ta, tb, t->m, t->n, g->k, 1.0f, o->a, g->lda, o->b, g->ldb, beta, c, ldc) == dnnl_success;
+static bool run_bf16(const wf_gemm *g, const wf_gemm_tile *t, const wf_gemm_operands *o, float *c, int64_t ldc, float beta) {
+    return gemm_bf16(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', t->m, t->n, g->k, 1.0f, o->a, g->lda, o->b, g->ldb, beta,
+                     c, ldc) == dnnl_success;
+}
+
+/* Where steps p.. of an operand lie. */
+static const float *at(const void *data, bool along_k, int64_t ld, int64_t p) {
+    return (const float *)data + (along_k ? p : p * ld);
+}
+
+static bool run_f32(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, float *c, int64_t ldc,
+                    float beta, char *stage) {
+    const wf_gemm *g = &plan->g;
+    const wf_kernels *kernels = plan->kernels;
+    bool copy_a = stages_a(g), copy_b = stages_b(g), ok = true;
+    float *stage_a = (float *)(void *)stage, *stage_b = (float *)(void *)(stage + stage_a_size(plan));
+    int64_t depth = copy_a || copy_b ? DEPTH : g->k;
+    for (int64_t p = 0; ok && p < g->k; p += depth) {
+        int64_t k = least(g->k - p, depth), lda = copy_a ? t->m : g->lda, ldb = copy_b ? t->n : g->ldb;
+        const float *a = at(o->a, !g->trans_a, g->lda, p), *b = at(o->b, g->trans_b, g->ldb, p);
+        if (copy_a)
+            kernels->gemm_pack_rows(stage_a, a, false, g->lda, t->m, k, t->m);
+        if (copy_b)
+            (g->trans_b ? kernels->gemm_pack_columns : kernels->gemm_pack_rows)(stage_b, b, false, g->ldb, t->n, k, t->n);
+        ok = dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b && !copy_b ? 'T' : 'N', t->m, t->n, k, 1.0f, copy_a ? stage_a : a,
+                        lda, copy_b ? stage_b : b, ldb, p ? 1.0f : beta, c, ldc) == dnnl_success;
+    }
+    return ok;
+}
+
+static bool run_way(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
+    const onednn *d = plan->backend;
+    bool apart = through_scratch(plan);
+    float *c = apart ? scratch : o->c, beta = apart ? 0.0f : o->beta;
+    int64_t ldc = apart ? t->n : plan->g.ldc;
+    if (d->way == PRIMITIVE)
+        return run_primitive(plan, t, o, scratch);
+    if (plan->g.a_type == WF_BF16)
+        return run_bf16(&plan->g, t, o, c, ldc, beta);
+    return run_f32(plan, t, o, c, ldc, beta, (char *)scratch + sums_size(plan));
 }
 
 void wf_gemm_backend_run(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
     const onednn *d = plan->backend;
     if (!alone)
         wf_gemm_thread_init();
-    if (d->way == GEMM && !through_scratch(plan) && run_gemm(&plan->g, t, o, o->c, plan->g.ldc, o->beta))
-        return;
-    bool ok = d->way == PRIMITIVE ? run_primitive(plan, t, o, scratch)
-                                  : d->way == GEMM && run_gemm(&plan->g, t, o, scratch, t->n, 0.0f);
-    if (ok)
-        wf_gemm_finish(plan, t, o, scratch, t->n);
-    else
+    if (d->way == BLOCKS || !run_way(plan, t, o, scratch))
         wf_gemm_blocks_run(plan, t, o, scratch);
+    else if (through_scratch(plan))
+        wf_gemm_finish(plan, t, o, scratch, t->n);
 }

@@ -155,14 +155,14 @@ WF_INLINE void pack_rows(float *panels, const void *src, bool bf16, int64_t ld, 
 }
 
 static void gemm_pack_rows(float *panels, const void *src, bool bf16, int64_t ld, int64_t lines, int64_t k, int64_t width) {
-    if (width == WF_GEMM_COLUMNS && bf16)
-        pack_rows(panels, src, true, ld, lines, k, WF_GEMM_COLUMNS);
-    else if (width == WF_GEMM_COLUMNS)
+    if (width == WF_GEMM_COLUMNS && !bf16)
         pack_rows(panels, src, false, ld, lines, k, WF_GEMM_COLUMNS);
-    else if (bf16)
-        pack_rows(panels, src, true, ld, lines, k, WF_GEMM_ROWS);
-    else
+    else if (width == WF_GEMM_ROWS && !bf16)
         pack_rows(panels, src, false, ld, lines, k, WF_GEMM_ROWS);
+    else if (bf16)
+        pack_rows(panels, src, true, ld, lines, k, width);
+    else
+        pack_rows(panels, src, false, ld, lines, k, width);
 }
 
 #if WF_VL == 16
