@@ -5,6 +5,8 @@
 #include "base/str.h"
 #include "kernels/kernels.h"
 
+enum { INIT_PIECE = 1 << 14 };
+
 void wf_params_open(wf_params *params, const wf_env *env) {
     memset(params, 0, sizeof *params);
     params->env = env;
@@ -101,37 +103,58 @@ void wf_params_refresh_bf16(wf_params *params) {
     }
 }
 
-static void init_one(wf_param *p, uint64_t seed) {
-    wf_rng rng = wf_rng_make(seed, (uint32_t)XXH64(p->name, strlen(p->name), 0), 0);
+/* Elements first..end-1; values depend on their index only, so threads may share a tensor. */
+static void init_range(wf_param *p, wf_rng rng, int64_t first, int64_t end) {
     switch (p->init) {
     case WF_INIT_ZEROS:
-        memset(p->value, 0, (size_t)p->count * sizeof(float));
+        memset(p->value + first, 0, (size_t)(end - first) * sizeof(float));
         break;
     case WF_INIT_ONES:
-        for (int64_t i = 0; i < p->count; i++)
+        for (int64_t i = first; i < end; i++)
             p->value[i] = 1.0f;
         break;
     case WF_INIT_CONSTANT:
-        for (int64_t i = 0; i < p->count; i++)
+        for (int64_t i = first; i < end; i++)
             p->value[i] = p->init_scale;
         break;
     case WF_INIT_NORMAL:
-        for (int64_t i = 0; i < p->count; i++)
+        for (int64_t i = first; i < end; i++)
             p->value[i] = p->init_scale * (float)wf_rng_normal(rng, (uint64_t)i);
         break;
     case WF_INIT_UNIFORM:
-        for (int64_t i = 0; i < p->count; i++)
+        for (int64_t i = first; i < end; i++)
             p->value[i] = p->init_scale * (2.0f * wf_rng_uniform(rng, (uint64_t)i) - 1.0f);
         break;
     case WF_INIT_CUSTOM:
-        p->init_fn(p->value, p->count, p->dims, rng);
+        if (first == 0)
+            p->init_fn(p->value, p->count, p->dims, rng);
         break;
     }
 }
 
+typedef struct init_work {
+    wf_params *params;
+    uint64_t seed;
+} init_work;
+
+static void init_region(void *arg, int thread, int n) {
+    const init_work *w = arg;
+    int64_t turn = 0;
+    for (size_t i = 0; i < w->params->count; i++) {
+        wf_param *p = w->params->list[i];
+        wf_rng rng = wf_rng_make(w->seed, (uint32_t)XXH64(p->name, strlen(p->name), 0), 0);
+        for (int64_t first = 0; first < p->count; first += INIT_PIECE, turn++)
+            if (turn % n == thread)
+                init_range(p, rng, first, p->count - first < INIT_PIECE ? p->count : first + INIT_PIECE);
+    }
+}
+
 void wf_params_init(wf_params *params, uint64_t seed) {
-    for (size_t i = 0; i < params->count; i++)
-        init_one(params->list[i], seed);
+    init_work w = {params, seed};
+    if (params->env->pool)
+        wf_pool_run(params->env->pool, init_region, &w);
+    else
+        init_region(&w, 0, 1);
     wf_params_refresh_bf16(params);
 }
 
