@@ -6,7 +6,7 @@
 static const cli_option options[] = {
     {"models", CLI_LIST, "A,B,..", "lstm,gpt2,llama,sliding,linear,retnet,mamba,hybrid", "presets, mixers or patterns such as mamba*3+attention", NULL},
     {"spec", CLI_MANY, "FILE", NULL, "a spec as JSON; may be given several times", NULL},
-    {"time", CLI_TEXT, "T", "12s", "training time per model, shared by its seeds", NULL},
+    {"time", CLI_TEXT, "T", "11s", "training time per model, shared by its seeds", NULL},
     {"tokens", CLI_VALUE, "N", NULL, "tokens per model and seed instead of a time", NULL},
     {"steps", CLI_VALUE, "N", NULL, "updates per model and seed instead of a time", NULL},
     {"params", CLI_VALUE, "N", "1M", "parameters of every model (widths are solved)", NULL},

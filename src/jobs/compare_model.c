@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include "jobs/comparison.h"
 
-enum { CURVE_POINTS = 12, CURVE_WINDOWS = 32 };
+enum { CURVE_POINTS = 12, CURVE_WINDOWS = 16, FINAL_WINDOWS = 96 };
 
 typedef struct runner {
     wf_comparison *c;
@@ -223,7 +223,7 @@ static weft_status train_seed(runner *r, int64_t s, wf_model **model, double *bi
         wf_put_number(r->c->job->arena, r->entry, "passes", wf_learner_passes(&learner));
     *rate = (double)(r->steps * r->c->recipe.batch * r->c->recipe.context * r->c->recipe.accumulate) / seconds;
     wf_learner_close(&learner);
-    return status == WEFT_OK ? evaluate(r, *model, 0, bits) : status;
+    return status == WEFT_OK ? evaluate(r, *model, FINAL_WINDOWS, bits) : status;
 }
 
 static weft_status run_seeds(runner *r) {

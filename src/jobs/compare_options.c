@@ -74,7 +74,7 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
     c->params = wf_job_positive(&o, "params", wf_job_count(&o, "params", 1e6));
     c->tokens = wf_job_positive(&o, "tokens", wf_job_count(&o, "tokens", 0));
     c->steps = wf_job_positive(&o, "steps", wf_job_count(&o, "steps", 0));
-    c->seconds = wf_job_positive(&o, "time", wf_job_seconds(&o, "time", c->tokens > 0 || c->steps > 0 ? 0 : 12));
+    c->seconds = wf_job_positive(&o, "time", wf_job_seconds(&o, "time", c->tokens > 0 || c->steps > 0 ? 0 : 11));
     c->seeds = wf_option_int(&o, "seeds", 2, 1, 64);
     c->out = wf_option_text(&o, "out", "weft-compare");
     c->resume = wf_option_bool(&o, "resume", false);

@@ -3,7 +3,7 @@
 #include "kernels/gemm/gemm.h"
 #include "tensor/tape.h"
 
-enum { SMALL_FLOPS = 4000000 };
+enum { SMALL_FLOPS = 16000000 };
 
 typedef struct replay {
     wf_tape *tape;

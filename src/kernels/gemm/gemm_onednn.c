@@ -302,26 +302,41 @@ static const float *at(const void *data, bool along_k, int64_t ld, int64_t p) {
     return (const float *)data + (along_k ? p : p * ld);
 }
 
-static bool run_f32(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, float *c, int64_t ldc,
-                    float beta, char *stage) {
+/* Returns how many steps of k are in the sums: all of them, unless the library refuses. */
+static int64_t run_f32(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, float *c, int64_t ldc,
+                       float beta, char *stage) {
     const wf_gemm *g = &plan->g;
     const wf_kernels *kernels = plan->kernels;
-    bool copy_a = stages_a(g), copy_b = stages_b(g), ok = true;
+    bool copy_a = stages_a(g), copy_b = stages_b(g);
     float *stage_a = (float *)(void *)stage, *stage_b = (float *)(void *)(stage + stage_a_size(plan));
     int64_t depth = copy_a || copy_b ? DEPTH : g->k;
-    for (int64_t p = 0; ok && p < g->k; p += depth) {
+    for (int64_t p = 0; p < g->k; p += depth) {
         int64_t k = least(g->k - p, depth), lda = copy_a ? t->m : g->lda, ldb = copy_b ? t->n : g->ldb;
         const float *a = at(o->a, !g->trans_a, g->lda, p), *b = at(o->b, g->trans_b, g->ldb, p);
         if (copy_a)
             kernels->gemm_pack_rows(stage_a, a, false, g->lda, t->m, k, t->m);
         if (copy_b)
             (g->trans_b ? kernels->gemm_pack_columns : kernels->gemm_pack_rows)(stage_b, b, false, g->ldb, t->n, k, t->n);
-        ok = dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b && !copy_b ? 'T' : 'N', t->m, t->n, k, 1.0f, copy_a ? stage_a : a,
-                        lda, copy_b ? stage_b : b, ldb, p ? 1.0f : beta, c, ldc) == dnnl_success;
+        if (dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b && !copy_b ? 'T' : 'N', t->m, t->n, k, 1.0f, copy_a ? stage_a : a,
+                       lda, copy_b ? stage_b : b, ldb, p ? 1.0f : beta, c, ldc) != dnnl_success)
+            return p;
     }
-    return ok;
+    return g->k;
 }
 
+/* Steps from `done` on by our own kernels, for a tile whose first steps are in the output already. */
+static void run_rest(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, int64_t done, void *scratch) {
+    const wf_gemm *g = &plan->g;
+    wf_gemm_plan rest = *plan;
+    rest.g.k = g->k - done;
+    wf_gemm_operands from = {.a = at(o->a, !g->trans_a, g->lda, done),
+                             .b = at(o->b, g->trans_b, g->ldb, done),
+                             .c = o->c,
+                             .beta = done ? 1.0f : o->beta};
+    wf_gemm_blocks_run(&rest, t, &from, scratch);
+}
+
+/* False when the tile has to be computed by our own kernels; nothing is in the output then. */
 static bool run_way(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
     const onednn *d = plan->backend;
     bool apart = through_scratch(plan);
@@ -331,7 +346,10 @@ static bool run_way(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_ge
         return run_primitive(plan, t, o, scratch);
     if (plan->g.a_type == WF_BF16)
         return run_bf16(&plan->g, t, o, c, ldc, beta);
-    return run_f32(plan, t, o, c, ldc, beta, (char *)scratch + sums_size(plan));
+    int64_t done = run_f32(plan, t, o, c, ldc, beta, (char *)scratch + sums_size(plan));
+    if (done < plan->g.k && !apart)
+        run_rest(plan, t, o, done, scratch);
+    return done == plan->g.k || !apart;
 }
 
 void wf_gemm_backend_run(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
