@@ -68,7 +68,7 @@ static weft_status read_roof(const wf_env *env, int64_t bytes, double *best, wef
     wf_pool_run(env->pool, read_region, &p);
     p.fill = false;
     *best = 0.0;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 8; i++) {
         double from = wf_seconds();
         wf_pool_run(env->pool, read_region, &p);
         double rate = (double)bytes / (wf_seconds() - from);
