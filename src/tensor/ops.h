@@ -1,9 +1,14 @@
 /* ops.h - the constructors of all operations. Shapes as [B,T,..]; B sequences of T rows. Every constructor takes NULL tensors as
  * "an earlier error" (returns NULL) unless it says that an argument may be NULL. Result types: `act` is the tape's activation
- * type, fp32 otherwise. One file per op in ops/. */
+ * type, fp32 otherwise. One file per op in ops/. A result handed out through a pointer is NULL when the constructor fails. */
 #ifndef WF_TENSOR_OPS_H
 #define WF_TENSOR_OPS_H
 #include "tensor/tensor.h"
+
+static inline void wf_no_output(wf_tensor **out) {
+    if (out)
+        *out = NULL;
+}
 
 /* ---- projections, tables ---- */
 /* y[.., out] = x[.., in] w[out, in]^T + b[out]; b may be NULL. Result act. */

@@ -309,6 +309,7 @@ static attention *new_record(wf_tape *t, const wf_tensor *q, const wf_tensor *k,
 }
 
 wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec) {
+    wf_no_output(spec->probs);
     if (!q || !k || !v)
         return NULL;
     if (!fits(q, k, v))

@@ -170,6 +170,7 @@ static wf_node *record(wf_tape *t, wf_tensor *const *in, conv *a, bool want_stat
 }
 
 wf_tensor *wf_conv(wf_tape *t, wf_tensor *x, wf_tensor *weight, wf_tensor *bias, bool silu, wf_tensor *s_in, wf_tensor **s_out) {
+    wf_no_output(s_out);
     if (!x || !weight)
         return NULL;
     wf_tensor *in[] = {wf_cast(t, x, WF_F32), weight, bias, s_in};

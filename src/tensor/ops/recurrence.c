@@ -174,6 +174,7 @@ static void set_memory(wf_node *node, const recurrence *a, bool training) {
 }
 
 wf_tensor *wf_recurrence(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_recurrence_spec *spec) {
+    wf_no_output(spec->s_out);
     if (!q || !k || !v)
         return NULL;
     wf_tensor *in[] = {q, k, v, spec->g, spec->bonus, spec->s_in};

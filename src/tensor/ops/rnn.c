@@ -441,6 +441,8 @@ static void set_memory(wf_node *node, const rnn *a) {
 }
 
 wf_tensor *wf_rnn_record(wf_tape *t, const wf_op *op, const rnn_cell *cell, bool hidden_gate, wf_tensor *ih, const wf_rnn_spec *spec) {
+    wf_no_output(spec->h_out);
+    wf_no_output(spec->c_out);
     if (!ih || !spec->hh)
         return NULL;
     wf_tensor *in[RNN_INPUTS] = {wf_cast(t, ih, WF_F32), spec->hh, spec->hh_bias, spec->mask, spec->h_in, spec->c_in}, *out[WF_MAX_OUT];

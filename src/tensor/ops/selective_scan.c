@@ -152,6 +152,7 @@ static wf_node *record(wf_tape *t, wf_tensor *const *in, scan *a, bool want_stat
 }
 
 wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor *b, wf_tensor *c, const wf_scan_spec *spec) {
+    wf_no_output(spec->h_out);
     if (!u || !dt || !b || !c || !spec->a_log)
         return NULL;
     wf_tensor *in[INPUTS] = {u, dt, b, c, spec->a_log, spec->skip, spec->z, spec->h_in};
