@@ -90,20 +90,22 @@ static wf_bytes visible_bytes(const wf_tokenizer *tok, uint32_t id, unsigned fla
     return wf_tokenizer_token(tok, id);
 }
 
-void wf_tokenizer_decode(const wf_tokenizer *tok, const uint32_t *ids, size_t count, unsigned flags, wf_str *out) {
+weft_status wf_tokenizer_decode(const wf_tokenizer *tok, const uint32_t *ids, size_t count, unsigned flags, wf_str *out,
+                                weft_error *err) {
     for (size_t i = 0; i < count; i++) {
         wf_bytes b = visible_bytes(tok, ids[i], flags);
         wf_str_put(out, b.data, b.length);
     }
+    return out->failed ? wf_fail_memory(err) : WEFT_OK;
 }
 
 wf_text_stream wf_text_stream_new(const wf_tokenizer *tok, unsigned flags) {
-    return (wf_text_stream){.tok = tok, .flags = flags};
+    return (wf_text_stream){.tok = tok, .flags = flags, .window = wf_ids_new(tok->mem), .prefix = wf_str_new(tok->mem)};
 }
 
 /* What is held and the new bytes go out together, except for a beginning of a character at their end. The held bytes alone are
  * such a beginning, so only the first bytes that are new can complete or break it. */
-void wf_text_stream_put(wf_text_stream *s, uint32_t id, wf_str *out) {
+weft_status wf_text_stream_put(wf_text_stream *s, uint32_t id, wf_str *out, weft_error *err) {
     wf_bytes b = visible_bytes(s->tok, id, s->flags);
     while (b.length > 0 && s->n_held > 0) {
         s->held[s->n_held++] = (uint8_t)*b.data++;
@@ -119,9 +121,16 @@ void wf_text_stream_put(wf_text_stream *s, uint32_t id, wf_str *out) {
         memcpy(s->held, b.data + b.length - keep, keep);
         s->n_held = keep;
     }
+    return out->failed ? wf_fail_memory(err) : WEFT_OK;
 }
 
-void wf_text_stream_end(wf_text_stream *s, wf_str *out) {
+weft_status wf_text_stream_end(wf_text_stream *s, wf_str *out, weft_error *err) {
     wf_str_put(out, (const char *)s->held, s->n_held);
     s->n_held = 0;
+    return out->failed ? wf_fail_memory(err) : WEFT_OK;
+}
+
+void wf_text_stream_free(wf_text_stream *s) {
+    wf_ids_free(&s->window);
+    wf_str_free(&s->prefix);
 }
