@@ -16,11 +16,14 @@ static const char *const model_fields[] = {"architecture", "family", "compare_wh
 static const char *const train_fields[] = {"architecture", "family", "train", "adapter", NULL};
 static const char *const dynamics_fields[] = {"dynamics", "steps", NULL};
 
+static const char *const template_fields[] = {"template", "variables", "cases", "errors", "rare", "limits", NULL};
+
 static const kind_row kinds[] = {
     {"mixer", mixer_fields, wf_verify_mixer},
     {"model", model_fields, wf_verify_model},
     {"train", train_fields, wf_verify_train},
     {"dynamics", dynamics_fields, wf_verify_dynamics},
+    {"template", template_fields, wf_verify_template},
 };
 
 static const kind_row *find_kind(const char *name) {
