@@ -75,7 +75,7 @@ weft_status wf_tpl_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_va
     bool found, unsafe;
     wf_var key = wf_var_of_text(name);
     WF_TRY(wf_tpl_spend(r, 1));
-    if (v.type == WF_VAR_UNDEFINED)
+    if (v.type == WF_VAR_UNDEFINED && !wf_text_is(name, "__class__"))
         return wf_tpl_undefined_error(r, v);
     WF_TRY(wf_tpl_find_attribute(r, v, name, out, &found, &unsafe));
     if (unsafe)

@@ -215,7 +215,7 @@ weft_status wf_chat_render(const wf_template *t, const wf_mem *mem, const wf_cha
                            weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, mem, 0);
-    *result = (wf_template_result){.text = wf_str_new(mem)};
+    *result = (wf_template_result){.text = wf_str_new(mem), .message = wf_str_new(mem)};
     weft_status status = render(&arena, t, mem, chat, limits, result, err);
     wf_arena_free(&arena);
     if (status && result->error == WF_TEMPLATE_FINE)

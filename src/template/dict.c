@@ -168,6 +168,8 @@ weft_status wf_dict_of(wf_tpl *r, const wf_tpl_args *args, wf_tpl_dict **out) {
     WF_TRY(wf_dict_new(r, out));
     if (args->count > 1)
         return wf_tpl_type_error(r, "dict expected at most 1 argument, got %zu", args->count);
+    if (args->count && args->list[0].type == WF_VAR_UNDEFINED)
+        return wf_tpl_undefined_error(r, args->list[0]);
     if (args->count && args->list[0].type == WF_VAR_DICT)
         WF_TRY(wf_dict_copy(r, args->list[0].dict, *out));
     else if (args->count)

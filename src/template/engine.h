@@ -298,8 +298,8 @@ weft_status wf_tpl_json(wf_tpl *r, const wf_tpl_call *c, wf_var *out);       /* 
 weft_status wf_tpl_escape(wf_tpl *r, wf_var v, wf_var *out);                 /* markupsafe.escape */
 
 /* ---- format.c, percent.c ---- */
-weft_status wf_tpl_format(wf_tpl *r, const wf_tpl_text *format, const wf_tpl_args *args, wf_str *out);  /* str.format */
-weft_status wf_tpl_percent(wf_tpl *r, const wf_tpl_text *format, wf_var args, wf_str *out); /* format % args */
+weft_status wf_tpl_format(wf_tpl *r, wf_var format, const wf_tpl_args *args, wf_str *out); /* str.format */
+weft_status wf_tpl_percent(wf_tpl *r, wf_var format, wf_var args, wf_str *out);             /* format % args */
 typedef struct wf_tpl_layout { /* of one formatted value */
     const char *fill;          /* one character, UTF-8 */
     size_t fill_bytes;

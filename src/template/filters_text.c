@@ -219,8 +219,10 @@ static weft_status run_wordcount(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
 static weft_status weave(wf_tpl *r, const wf_tpl_text *text, const wf_tpl_text *to, int64_t most, wf_str *s) {
     WF_TRY(wf_tpl_spend(r, text->chars * (to->bytes / 16 + 1)));
     for (size_t at = 0, length; at <= text->bytes && s->length <= r->arena.limit; at += length) {
-        if (most-- != 0)
+        if (most != 0) {
             wf_str_put(s, to->data, to->bytes);
+            most--;
+        }
         if (at == text->bytes)
             return WEFT_OK;
         wf_tpl_char(text->data + at, text->bytes - at, &length);

@@ -20,9 +20,9 @@ static weft_status run_attr(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     WF_TRY(wf_tpl_arg_text(r, c, 0, &name));
     if (!name)
         return wf_tpl_type_error(r, "attribute name must be string");
-    if (c->self.type == WF_VAR_UNDEFINED)
-        return wf_tpl_undefined_error(r, c->self);
     WF_TRY(wf_tpl_find_attribute(r, c->self, name, out, &found, &unsafe));
+    if (!found && c->self.type == WF_VAR_UNDEFINED)
+        return wf_tpl_undefined_error(r, c->self);
     return found ? wf_tpl_attribute(r, c->self, name, out) : wf_var_undefined(r, c->self, wf_var_of_text(name), out);
 }
 
@@ -135,16 +135,17 @@ static weft_status run_filesizeformat(wf_tpl *r, const wf_tpl_call *c, wf_var *o
     if (!read || !isfinite(d))
         return wf_tpl_type_error(r, "float() argument must be a string or a real number, not '%s'", wf_var_type_word(c->self));
     if (d < base) {
-        wf_str_printf(&s, d == 1 ? "%.0f Byte" : "%.0f Bytes", trunc(d));
+        wf_str_printf(&s, d == 1 ? "%.0f Byte" : "%.0f Bytes", trunc(d) + 0.0);
         return wf_var_take(r, &s, out);
     }
     int i = 0;
     for (; i < 7 && d >= unit; i++)
         unit *= base;
     wf_tpl_layout how = {.type = 'f', .width = -1, .precision = 1};
-    WF_TRY(wf_tpl_put_number(r, wf_var_float(base * d / unit), &how, &s));
+    weft_status status = wf_tpl_put_number(r, wf_var_float(base * d / unit), &how, &s);
     wf_str_printf(&s, " %c%sB", binary ? letters[i] & ~32 : letters[i], binary ? "i" : "");
-    return wf_var_take(r, &s, out);
+    WF_TRY(wf_var_take(r, &s, out));
+    return status;
 }
 
 /* ---- pprint: what fits one line ---- */

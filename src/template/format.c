@@ -254,6 +254,7 @@ typedef struct formatter {
     wf_tpl *r;
     const wf_tpl_args *args;
     int64_t automatic; /* next number of {}, -1: numbers are given */
+    bool escape;       /* the format is marked as HTML: what goes in is escaped */
     wf_str *out;
 } formatter;
 
@@ -323,6 +324,20 @@ static weft_status convert(formatter *f, char how, wf_var *v) {
 
 static weft_status expand(formatter *f, const char *s, const char *end, int depth);
 
+static weft_status put_escaped(formatter *f, wf_var v, const wf_tpl_text *spec, wf_str *out) {
+    wf_str s = wf_str_new(f->r->arena.mem);
+    wf_var text = v;
+    if (v.type == WF_VAR_STRING && v.safe && spec->bytes)
+        return wf_tpl_type_error(f->r, "Format specifier given, but Markup does not define __html_format__");
+    if (v.type != WF_VAR_STRING || !v.safe) {
+        weft_status status = put_formatted(f->r, v, spec->data, spec->bytes, &s);
+        WF_TRY(wf_var_take(f->r, &s, &text));
+        WF_TRY(status);
+        WF_TRY(wf_tpl_escape(f->r, text, &text));
+    }
+    return wf_tpl_print(f->r, text, out);
+}
+
 /* name[!conversion][:spec]; fields inside the spec are filled in first. */
 static weft_status put_field(formatter *f, const char *s, const char *end, int depth) {
     const char *name = s, *rest;
@@ -347,7 +362,7 @@ static weft_status put_field(formatter *f, const char *s, const char *end, int d
     f->out = out;
     WF_TRY(wf_var_take(f->r, &spec, &text));
     WF_TRY(status);
-    return put_formatted(f->r, v, text.text->data, text.text->bytes, out);
+    return f->escape ? put_escaped(f, v, text.text, out) : put_formatted(f->r, v, text.text->data, text.text->bytes, out);
 }
 
 /* The brace that closes the one in front of s. */
@@ -380,7 +395,7 @@ static weft_status expand(formatter *f, const char *s, const char *end, int dept
     return f->out->failed ? wf_fail_memory(f->r->err) : WEFT_OK;
 }
 
-weft_status wf_tpl_format(wf_tpl *r, const wf_tpl_text *format, const wf_tpl_args *args, wf_str *out) {
-    formatter f = {r, args, 0, out};
-    return expand(&f, format->data, format->data + format->bytes, 0);
+weft_status wf_tpl_format(wf_tpl *r, wf_var format, const wf_tpl_args *args, wf_str *out) {
+    formatter f = {r, args, 0, format.safe, out};
+    return expand(&f, format.text->data, format.text->data + format.text->bytes, 0);
 }

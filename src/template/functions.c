@@ -71,6 +71,7 @@ static weft_status run_joiner(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
 static weft_status run_raise(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     const wf_tpl_text *text;
     WF_TRY(wf_var_to_text(r, *c->in[0], &text));
+    wf_str_put(&r->result->message, text->data, text->bytes);
     return wf_tpl_fail(r, WF_TEMPLATE_RAISED, "%s", text->data);
 }
 

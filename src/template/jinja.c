@@ -71,7 +71,7 @@ static weft_status render(wf_tpl *r, const wf_template *t) {
 }
 
 weft_status wf_template_render(const wf_template *t, const wf_mem *mem, const wf_template_input *in, wf_template_result *result, weft_error *err) {
-    *result = (wf_template_result){.text = wf_str_new(mem)};
+    *result = (wf_template_result){.text = wf_str_new(mem), .message = wf_str_new(mem)};
     wf_tpl r = {.out = wf_str_new(mem), .root_mark = SIZE_MAX, .steps = in->steps ? in->steps : STEPS, .in = in, .result = result, .err = err};
     memcpy(r.words, t->words, sizeof r.words);
     wf_arena_init(&r.arena, mem, in->memory ? in->memory : MEMORY);
@@ -88,5 +88,6 @@ weft_status wf_template_render(const wf_template *t, const wf_mem *mem, const wf
 void wf_template_result_free(wf_template_result *result) {
     wf_free(result->text.mem, result->spans);
     wf_str_free(&result->text);
+    wf_str_free(&result->message);
     *result = (wf_template_result){.text = wf_str_new(NULL)};
 }

@@ -188,10 +188,9 @@ static weft_status run_format(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
             return wf_tpl_type_error(r, "format_map() takes exactly one mapping");
         args = (wf_tpl_args){NULL, 0, args.list[0].dict};
     }
-    if (c->self.safe)
-        return wf_tpl_unsupported(r, "format() of a text marked as HTML");
-    weft_status status = wf_tpl_format(r, self(c), &args, &s);
+    weft_status status = wf_tpl_format(r, c->self, &args, &s);
     WF_TRY(wf_var_take(r, &s, out));
+    out->safe = c->self.safe;
     return status;
 }
 
@@ -294,6 +293,13 @@ static weft_status split_at_back(wf_tpl *r, const wf_tpl_text *text, const wf_tp
     return WEFT_OK;
 }
 
+/* Pieces of a marked text are marked. */
+static weft_status list_pieces(wf_tpl *r, const wf_tpl_call *c, wf_tpl_items *items, wf_var *out) {
+    for (size_t i = 0; i < items->count; i++)
+        items->list[i].safe = c->self.safe;
+    return wf_var_list_of(r, items, out);
+}
+
 static weft_status run_split(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     const wf_tpl_text *by;
     wf_tpl_items items = {0};
@@ -308,7 +314,7 @@ static weft_status run_split(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
         WF_TRY(back ? split_blanks_back(r, self(c), most, &items) : split_blanks(r, self(c), most, &items));
     else
         WF_TRY(back ? split_at_back(r, self(c), by, most, &items) : split_at(r, self(c), by, most, &items));
-    return wf_var_list_of(r, &items, out);
+    return list_pieces(r, c, &items, out);
 }
 
 static weft_status run_partition(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
@@ -330,13 +336,15 @@ static weft_status run_partition(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
         three[0] = back ? three[1] : c->self;
         three[2] = back ? c->self : three[1];
     }
+    for (int i = 0; i < 3; i++)
+        three[i].safe = c->self.safe;
     return wf_var_new_tuple(r, three, 3, out);
 }
 
 static weft_status run_splitlines(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     wf_tpl_items items = {0};
     WF_TRY(wf_tpl_lines(r, self(c), wf_tpl_arg_true(c, 0, false), &items));
-    return wf_var_list_of(r, &items, out);
+    return list_pieces(r, c, &items, out);
 }
 
 static weft_status run_missing(wf_tpl *r, const wf_tpl_call *c, wf_var *out) { return wf_tpl_unsupported(r, c->row->name); }

@@ -194,7 +194,7 @@ static weft_status multiply_sequence(wf_tpl *r, wf_var a, wf_var b, wf_var *out)
 
 static weft_status print_formatted(wf_tpl *r, wf_var a, wf_var b, wf_var *out) {
     wf_str s = wf_str_new(r->arena.mem);
-    weft_status status = wf_tpl_percent(r, a.text, b, &s);
+    weft_status status = wf_tpl_percent(r, a, b, &s);
     WF_TRY(wf_var_take(r, &s, out));
     out->safe = a.safe;
     return status;

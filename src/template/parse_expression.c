@@ -1,5 +1,5 @@
-/* parse_expression.c - expressions, with the precedences of jinja2: filters and tests bind tighter than unary minus, ** groups to
- * the left, comparisons chain. */
+/* parse_expression.c - expressions, with the precedences of jinja2: filters and tests bind tighter than every operator but a sign
+ * (-1|abs is 1), ** groups to the left, comparisons chain. */
 #include <string.h>
 #include "template/syntax.h"
 

@@ -8,6 +8,7 @@ typedef struct printer {
     wf_var args;
     size_t used;
     bool mapping; /* args may be looked up by name */
+    bool escape;  /* the format is marked as HTML: words are escaped */
     wf_str *out;
 } printer;
 
@@ -66,6 +67,8 @@ static weft_status put_words(printer *p, wf_var v, const wf_tpl_layout *how) {
     weft_status status = how->type == 's' ? wf_tpl_print(p->r, v, &s) : wf_tpl_repr(p->r, v, &s);
     WF_TRY(wf_var_take(p->r, &s, &text));
     WF_TRY(status);
+    if (p->escape && !(v.type == WF_VAR_STRING && v.safe && how->type == 's'))
+        WF_TRY(wf_tpl_escape(p->r, text, &text));
     size_t bytes = how->precision >= 0 ? wf_tpl_offset(text.text, (size_t)how->precision) : text.text->bytes;
     wf_tpl_layout laid = *how;
     laid.fill_bytes = 0;
@@ -168,9 +171,9 @@ static weft_status put_conversion(printer *p, const char **s, const char *end) {
     return put_value(p, v, &how);
 }
 
-weft_status wf_tpl_percent(wf_tpl *r, const wf_tpl_text *format, wf_var args, wf_str *out) {
-    printer p = {.r = r, .args = args, .out = out};
-    const char *s = format->data, *end = s + format->bytes;
+weft_status wf_tpl_percent(wf_tpl *r, wf_var format, wf_var args, wf_str *out) {
+    printer p = {.r = r, .args = args, .escape = format.safe, .out = out};
+    const char *s = format.text->data, *end = s + format.text->bytes;
     p.mapping = args.type == WF_VAR_DICT || args.type == WF_VAR_LIST || args.type == WF_VAR_RANGE || args.type == WF_VAR_UNDEFINED;
     while (s < end) {
         if (*s != '%') {
@@ -180,7 +183,7 @@ weft_status wf_tpl_percent(wf_tpl *r, const wf_tpl_text *format, wf_var args, wf
         s++;
         WF_TRY(put_conversion(&p, &s, end));
     }
-    WF_TRY(wf_tpl_spend(r, format->bytes / 16));
+    WF_TRY(wf_tpl_spend(r, format.text->bytes / 16));
     if (!p.mapping && (args.type == WF_VAR_TUPLE ? p.used < args.list->count : p.used == 0))
         return wf_tpl_type_error(r, "not all arguments converted during string formatting");
     return out->failed ? wf_fail_memory(r->err) : WEFT_OK;

@@ -60,6 +60,7 @@ typedef struct wf_template_result {
     wf_template_span *spans; /* what {% generation %} blocks wrote, in the order they ended */
     size_t n_spans;
     wf_template_error error;
+    wf_str message; /* RAISED: what the template said, in full */
 } wf_template_result;
 
 /* `result` must be freed also after an error. */

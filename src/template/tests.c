@@ -61,6 +61,8 @@ static bool answer(question which, wf_var v) {
 }
 
 static weft_status run_question(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
+    if (c->row->which == FILTER || c->row->which == TEST) /* looked up in a table */
+        WF_TRY(wf_var_hashable(r, c->self));
     *out = wf_var_bool(answer((question)c->row->which, c->self));
     return WEFT_OK;
 }

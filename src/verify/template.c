@@ -124,7 +124,7 @@ static weft_status render_chat(run *r, wf_arena *arena, const wf_json *one, cons
 static weft_status render_own(run *r, const wf_json *one, const wf_template_input *in, wf_template_result *result, weft_error *err) {
     wf_str source = wf_str_new(&r->fx->env->mem);
     wf_template *t = NULL;
-    *result = (wf_template_result){.text = wf_str_new(&r->fx->env->mem)};
+    *result = (wf_template_result){.text = wf_str_new(&r->fx->env->mem), .message = wf_str_new(&r->fx->env->mem)};
     weft_status status = source_of(r, one, &source, err);
     if (status == WEFT_OK)
         status = wf_template_compile(&r->fx->env->mem, wf_str_text(&source), source.length, &t, err);
@@ -156,14 +156,14 @@ static bool same_spans(const wf_json *expected, const wf_template_result *got) {
 }
 
 /* An error is expected to be an error; what a template raises must carry its message. */
-static bool same_error(const wf_json *expected, weft_status status, const weft_error *err) {
+static bool same_error(const wf_json *expected, weft_status status, const wf_template_result *got) {
     const char *message = wf_json_text(expected, "message", "");
     if (status == WEFT_OK || status == WEFT_UNSUPPORTED || status == WEFT_NO_MEMORY)
         return false;
-    return !wf_streq(wf_json_text(expected, "kind", ""), "raise_exception") || strstr(err->message, message);
+    return !wf_streq(wf_json_text(expected, "kind", ""), "raise_exception") || strstr(wf_str_text(&got->message), message);
 }
 
-static bool as_expected(const wf_json *one, weft_status status, const wf_template_result *got, const weft_error *err) {
+static bool as_expected(const wf_json *one, weft_status status, const wf_template_result *got) {
     const wf_json *error = wf_json_get(one, "error"), *text = wf_json_get(one, "text");
     const char *expect = wf_json_text(one, "expect", "");
     bool any_error = wf_json_bool(one, "rare", false) || wf_streq(expect, "text or error");
@@ -172,14 +172,15 @@ static bool as_expected(const wf_json *one, weft_status status, const wf_templat
     if (status != WEFT_OK && any_error)
         return true;
     if (error || wf_streq(expect, "error"))
-        return error ? same_error(error, status, err) : status != WEFT_OK;
+        return error ? same_error(error, status, got) : status != WEFT_OK;
     return status == WEFT_OK && same_text(text, &got->text) && same_spans(wf_json_get(one, "assistant_spans"), got);
 }
 
 static void note(run *r, const wf_json *one, weft_status status, const wf_template_result *got, const weft_error *err) {
     const wf_env *env = r->fx->env;
     const char *name = wf_json_text(one, "case", wf_json_text(one, "template", "?"));
-    wf_log(env, WF_DEBUG, "%s: %s: got %s%s", r->fx->name, name, status ? "error: " : "", status ? err->message : wf_str_text(&got->text));
+    wf_log(env, WF_INFO, "%s: case %zu (%s): %s%s", r->fx->name, r->cases, name, status ? "error: " : "got ",
+           status ? err->message : wf_str_text(&got->text));
     if (r->wrong++ == 0)
         wf_fail(&r->first, WEFT_MISMATCH, "case %zu (%.100s): %s%.200s", r->cases, name, status ? "error: " : "got ",
                 status ? err->message : wf_str_text(&got->text));
@@ -210,7 +211,7 @@ static weft_status run_case(run *r, wf_arena *arena, const wf_json *one, weft_er
     r->cases++;
     if (wf_seconds() - start > wf_json_double(r->limits, "seconds", 1e9))
         status = wf_fail(&own, WEFT_NO_MEMORY, "over the limit of time");
-    if (!as_expected(one, status, &result, &own))
+    if (!as_expected(one, status, &result))
         note(r, one, status, &result, &own);
     wf_template_result_free(&result);
     return status == WEFT_INTERRUPTED || status == WEFT_TERMINATED ? status : WEFT_OK;
