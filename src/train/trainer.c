@@ -48,7 +48,7 @@ static void fill_inputs(const inputs *in, const wf_train_batch *b) {
     fill(in->positions, b->positions);
 }
 
-typedef struct losses { wf_tensor *mean, *token; } losses;
+typedef struct losses { wf_tensor *mean, *token, *extra; } losses;
 
 static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, const wf_model_options *o, double smoothing, losses *out,
                                weft_error *err) {
@@ -57,17 +57,18 @@ static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, 
         return wf_fail_memory(err);
     WF_TRY(wf_model_record(m, t, in->ids->dims[0], in->ids->dims[1], o, &ports, err));
     out->mean = wf_model_loss(m, t, ports.hidden, in->targets, in->inverse_count, (float)smoothing, &out->token);
+    out->extra = ports.extra_loss;
     return WEFT_OK;
 }
 
 static wf_tape_options tape_options(const wf_trainer_options *o) { return (wf_tape_options){.type = o->bf16 ? WF_BF16 : WF_F32, .grad = true}; }
 
 static weft_status record_step(const wf_model *m, const wf_trainer_options *o, wf_tape *tape, inputs *in, wf_tensor **loss, weft_error *err) {
-    wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations};
+    wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations, .losses = true};
     make_inputs(tape, o->batch, o->rows, o->masks, o->segments, in);
     losses found;
     WF_TRY(record_loss(m, tape, in, &how, o->smoothing, &found, err));
-    *loss = found.mean;
+    *loss = found.extra ? wf_add_scaled(tape, found.mean, found.extra, 1.0f / (float)o->accumulate) : found.mean;
     wf_root(tape, *loss);
     return WEFT_OK;
 }
