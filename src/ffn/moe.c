@@ -151,11 +151,12 @@ static void add_losses(wf_run *r, const wf_layer *l, wf_tensor *logits, wf_ports
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_routing routing;
+    wf_dispatch d;
     wf_tensor *logits = router_logits(r, l, io->x), *bias = wf_weight(r, l, "bias");
-    if (!route(r, l, logits, &routing))
+    if (!route(r, l, logits, &routing) || !wf_dispatch_rows(r->tape, &routing, wf_int(l, "experts"), 0, &d))
         return WEFT_OK; /* the tape says why */
     wf_expert_weights experts = weights_of(r, l);
-    io->y = wf_run_experts(r->tape, io->x, &routing, &experts, 0, wf_is(l, "weigh", "input"));
+    io->y = wf_run_experts(r->tape, io->x, routing.weights, &d, &experts, wf_is(l, "weigh", "input"));
     if (wf_given(l, "shared"))
         io->y = wf_add(r->tape, io->y, shared_expert(r, l, io->x));
     if (bias)

@@ -19,17 +19,15 @@ static wf_tensor *inside(wf_tape *t, wf_tensor *up, wf_tensor *gate, const wf_ex
     return e->up_shift == 0.0f ? y : wf_add_scaled(t, y, active, e->up_shift);
 }
 
-wf_tensor *wf_run_experts(wf_tape *t, wf_tensor *x, const wf_routing *routing, const wf_expert_weights *e, int64_t most, bool weigh_input) {
-    wf_dispatch d;
-    if (!x || !e->up || !e->down || !wf_dispatch_rows(t, routing, e->up->dims[0], most, &d))
+wf_tensor *wf_run_experts(wf_tape *t, wf_tensor *x, wf_tensor *weights, const wf_dispatch *d, const wf_expert_weights *e, bool weigh_input) {
+    if (!x)
         return NULL;
-    wf_tensor *rows = wf_spread_rows(t, x, weigh_input ? routing->weights : NULL, &d);
-    wf_tensor *up = wf_grouped_linear(t, rows, e->up, e->up_bias, &d);
-    wf_tensor *gate = e->gate ? wf_grouped_linear(t, rows, e->gate, e->gate_bias, &d) : NULL;
+    wf_tensor *rows = wf_spread_rows(t, x, weigh_input ? weights : NULL, d);
+    wf_tensor *up = wf_grouped_linear(t, rows, e->up, e->up_bias, d), *gate = e->gate ? wf_grouped_linear(t, rows, e->gate, e->gate_bias, d) : NULL;
     if (e->gate && !gate)
         return NULL;
-    wf_tensor *y = wf_grouped_linear(t, inside(t, up, gate, e), e->down, e->down_bias, &d);
-    return wf_collect_rows(t, y, weigh_input ? NULL : routing->weights, &d, x->dims[0]);
+    wf_tensor *y = wf_grouped_linear(t, inside(t, up, gate, e), e->down, e->down_bias, d);
+    return wf_collect_rows(t, y, weigh_input ? NULL : weights, d, x->dims[0]);
 }
 
 wf_tensor *wf_run_feed_forward(wf_tape *t, wf_tensor *x, const wf_expert_weights *e) {

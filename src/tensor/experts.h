@@ -29,6 +29,11 @@ typedef struct wf_route_spec {
 /* logits F32 [B,T,E] -> a routing by the tokens' choice. False after an error. */
 bool wf_route(wf_tape *t, wf_tensor *logits, const wf_route_spec *spec, wf_routing *out);
 
+/* logits F32 [B,T,E] -> a routing by the experts' choice: each takes the min(capacity, T) tokens of a sequence with its largest
+ * softmax over the experts (mask U8 [B,T] or NULL: never padding). `tokens` has k = E: token t goes to expert j as its choice j, or
+ * not; `experts` says it by expert: indices I64 and weights F32 [B,E,C], best first, -1 and 0 where tokens are wanting. */
+bool wf_choose_tokens(wf_tape *t, wf_tensor *logits, wf_tensor *mask, int64_t capacity, wf_routing *tokens, wf_routing *experts);
+
 /* ---- from tokens to sorted rows and back ---- */
 enum { WF_EXPERT_ROUND = 4 };
 typedef struct wf_dispatch {
@@ -39,6 +44,8 @@ typedef struct wf_dispatch {
 } wf_dispatch;
 /* `most`: a bound of the assignments that are kept; 0: N*k. False after an error. */
 bool wf_dispatch_rows(wf_tape *t, const wf_routing *routing, int64_t experts, int64_t most, wf_dispatch *out);
+/* Rows [B, E*slots, ..] that belong to the experts in turn, `slots` each. */
+bool wf_dispatch_slots(wf_tape *t, int64_t batch, int64_t experts, int64_t slots, wf_dispatch *out);
 /* x [B,T,n] -> act [R,n]: row r is x of its token (times its weight when `weights` is not NULL), 0 for padding. */
 wf_tensor *wf_spread_rows(wf_tape *t, wf_tensor *x, wf_tensor *weights, const wf_dispatch *d);
 /* rows [R,n] -> fp32 [B,T,n]: the sum of a token's rows, each times its weight (weights NULL: 1). */

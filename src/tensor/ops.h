@@ -16,6 +16,7 @@ wf_tensor *wf_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type);
 /* The same in fp32 whatever the tape's type: for routers, whose choices should not depend on rounding. */
 wf_tensor *wf_linear_exact(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
+wf_tensor *wf_turn_repeat(wf_tape *t, wf_tensor *x, int64_t batch); /* [m,n] -> [B,n,m], the same for every sequence */
 /* rows of table[V, dim] by ids (I32, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and no
  * gradient (callers check ids from users); `padding` >= 0: that row gets no gradient here. */
 wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding);

@@ -7,7 +7,7 @@
 /* ---- dispatch ---- */
 enum { INDICES, KEPT };
 enum { SLOT, ROW, BLOCKS };
-typedef struct sort { int64_t n, experts; } sort;
+typedef struct sort { int64_t n, experts, per; } sort; /* per: rows that belong to the experts in turn, so many each; 0: by INDICES */
 
 wf_blocks wf_blocks_of(const void *data, int64_t experts) {
     const int32_t *at = data;
@@ -38,9 +38,13 @@ static int32_t cut_blocks(wf_block *to, int64_t first, int64_t real) {
     return n;
 }
 
+static int64_t expert_at(const wf_node *node, int64_t i) {
+    const sort *a = node->attr;
+    return a->per ? i / a->per % a->experts : ((const int64_t *)node->in[INDICES]->data)[i];
+}
+
 static void sort_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     const sort *a = node->attr;
-    const int64_t *index = node->in[INDICES]->data;
     const uint8_t *kept = node->in[KEPT] ? node->in[KEPT]->data : NULL;
     int32_t *slot = node->out[SLOT]->data, *row = node->out[ROW]->data, *start = node->out[BLOCKS]->data, *next = w->scratch;
     wf_block *block = (wf_block *)(start + a->experts + 2);
@@ -49,7 +53,7 @@ static void sort_run(const wf_node *node, wf_pass pass, int phase, int piece, wf
     memset(next, 0, (size_t)a->experts * sizeof *next);
     memset(slot, 0xff, (size_t)node->out[SLOT]->count * sizeof *slot);
     for (int64_t i = 0; i < a->n; i++)
-        next[index[i]] += !kept || kept[i];
+        next[expert_at(node, i)] += !kept || kept[i];
     start[0] = 0;
     for (int64_t e = 0; e < a->experts; e++) {
         int64_t rows = next[e];
@@ -59,7 +63,7 @@ static void sort_run(const wf_node *node, wf_pass pass, int phase, int piece, wf
     }
     start[a->experts + 1] = (int32_t)at;
     for (int64_t i = 0; i < a->n; i++) {
-        row[i] = !kept || kept[i] ? next[index[i]]++ : -1;
+        row[i] = !kept || kept[i] ? next[expert_at(node, i)]++ : -1;
         if (row[i] >= 0)
             slot[row[i]] = (int32_t)i;
     }
@@ -72,30 +76,45 @@ static int sort_pieces(const wf_node *node, wf_pass pass, int phase) {
 
 const wf_op wf_op_dispatch = {.name = "dispatch", .pieces = sort_pieces, .run = sort_run};
 
+static bool record_sort(wf_tape *t, const wf_routing *routing, const sort *how, wf_dispatch *out) {
+    sort *a = attr_copy(t, how, sizeof *a);
+    out->rows = out->most + (WF_EXPERT_ROUND - 1) * (out->experts < out->most ? out->experts : out->most);
+    wf_tensor *o[3] = {wf_out(t, WF_I32, 1, &out->rows), wf_out(t, WF_I32, 1, &how->n),
+                       wf_out(t, WF_I32, 1, (int64_t[]){out->experts + 2 + 3 * wf_blocks_most(out)})};
+    wf_node *node = a ? wf_record(t, &wf_op_dispatch, 2, (wf_tensor *[]){routing->indices, routing->kept}, 3, o, a) : NULL;
+    if (!node)
+        return false;
+    node->scratch = (size_t)out->experts * sizeof(int32_t);
+    out->slot = o[SLOT];
+    out->row = o[ROW];
+    out->blocks = o[BLOCKS];
+    return true;
+}
+
 bool wf_dispatch_rows(wf_tape *t, const wf_routing *routing, int64_t experts, int64_t most, wf_dispatch *out) {
-    const wf_tensor *index = routing->indices;
+    const wf_tensor *index = routing->indices, *kept = routing->kept;
     *out = (wf_dispatch){.slot = NULL};
     if (!index)
         return false;
-    if (index->type != WF_I64 || index->rank < 1 || (routing->kept && (routing->kept->type != WF_U8 || routing->kept->count != index->count)) || experts < 1 ||
+    if (index->type != WF_I64 || index->rank < 1 || (kept && (kept->type != WF_U8 || kept->count != index->count)) || experts < 1 ||
         index->count > INT32_MAX / 4 || experts > INT32_MAX / 4) {
         wf_tape_error(t, WEFT_USAGE, "dispatch: int64 indices and one byte for each are needed");
         return false;
     }
     most = most > 0 && most < index->count ? most : index->count;
-    *out = (wf_dispatch){.most = most, .experts = experts, .top_k = wf_dim(index, -1), .tokens = wf_row_count(index),
-                         .rows = most + (WF_EXPERT_ROUND - 1) * (experts < most ? experts : most)};
-    sort *a = attr_copy(t, &(sort){index->count, experts}, sizeof *a);
-    wf_tensor *o[3] = {wf_out(t, WF_I32, 1, &out->rows), wf_out(t, WF_I32, 1, &index->count),
-                       wf_out(t, WF_I32, 1, (int64_t[]){experts + 2 + 3 * wf_blocks_most(out)})};
-    wf_node *node = a ? wf_record(t, &wf_op_dispatch, 2, (wf_tensor *[]){routing->indices, routing->kept}, 3, o, a) : NULL;
-    if (!node)
+    *out = (wf_dispatch){.most = most, .experts = experts, .top_k = wf_dim(index, -1), .tokens = wf_row_count(index)};
+    return record_sort(t, routing, &(sort){index->count, experts, 0}, out);
+}
+
+bool wf_dispatch_slots(wf_tape *t, int64_t batch, int64_t experts, int64_t slots, wf_dispatch *out) {
+    const wf_routing none = {NULL, NULL, NULL};
+    int64_t n = batch * experts * slots;
+    *out = (wf_dispatch){.most = n, .experts = experts, .top_k = 1, .tokens = n};
+    if (batch < 1 || experts < 1 || slots < 1 || experts > 1 << 20 || slots > 1 << 20 || n > INT32_MAX / 4) {
+        wf_tape_error(t, WEFT_USAGE, "dispatch: too many slots");
         return false;
-    node->scratch = (size_t)experts * sizeof(int32_t);
-    out->slot = o[SLOT];
-    out->row = o[ROW];
-    out->blocks = o[BLOCKS];
-    return true;
+    }
+    return record_sort(t, &none, &(sort){n, experts, slots}, out);
 }
 
 /* ---- rows there and back ---- */
