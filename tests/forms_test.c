@@ -42,6 +42,10 @@ static const case_row cases[] = {
     {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 1, \"gated\": false, \"activation\": \"relu\", \"capacity\": 3}", true},
     {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 2, \"capacity\": 4}", true},
     {"moe", "{\"hidden\": 6, \"experts\": 6, \"groups\": 3, \"top_groups\": 2, \"router\": \"sigmoid\", \"shared\": 5, \"shared_gate\": true}", false},
+    {"expert_choice", "{\"hidden\": 9, \"experts\": 4, \"capacity\": 3}", false},
+    {"soft_moe", "{\"hidden\": 9, \"experts\": 3, \"slots\": 2, \"normed\": true}", false},
+    {"rwkv_channel", "{\"hidden\": 9}", true},
+    {"rwkv_channel", "{\"hidden\": 9, \"receptance\": false, \"mix_of\": \"shifted\"}", true},
 };
 
 enum { BATCH = 2, ROWS = 13, DIM = 12 };

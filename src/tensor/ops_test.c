@@ -234,6 +234,21 @@ static wf_tensor *router_loss(fixture *f, const char *router, bool masked, bool 
     wf_tensor *sums = wf_router_sums(f->tape, logits, routing.indices, mask, router, masked);
     return z ? wf_z_loss(f->tape, sums) : wf_balance_loss(f->tape, sums);
 }
+static wf_tensor *choose_tokens_case(fixture *f) {
+    wf_routing tokens, experts;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 2, 6, 5), *mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 6});
+    if (!wf_choose_tokens(f->tape, wf_scale(f->tape, leaf3(f, 2, 6, 4), 3.0f), mask, 3, &tokens, &experts) || !wf_dispatch_rows(f->tape, &tokens, 4, 24, &d))
+        return NULL;
+    return wf_collect_rows(f->tape, wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 4, 5, 5), NULL, &d), tokens.weights, &d, 2);
+}
+static wf_tensor *turn_repeat_case(fixture *f) {
+    wf_dispatch d;
+    wf_tensor *x = wf_turn_repeat(f->tape, leaf2(f, 5, 12), 3);
+    if (!wf_dispatch_slots(f->tape, 3, 4, 3, &d))
+        return NULL;
+    return wf_collect_rows(f->tape, wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 4, 5, 5), NULL, &d), NULL, &d, 3);
+}
 static wf_tensor *balance_case(fixture *f) { return router_loss(f, "softmax", true, false); }
 static wf_tensor *balance_sigmoid(fixture *f) { return router_loss(f, "sigmoid", false, false); }
 static wf_tensor *z_case(fixture *f) { return router_loss(f, "softmax", true, true); }
@@ -271,7 +286,7 @@ static const op_case cases[] = {
     {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3},
     {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3}, {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3},
     {"clamp", clamp_case, 2e-2}, {"jitter", jitter_case, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"scale_rows", scale_rows_case, 2e-3},
-    {"time_shift", time_shift_case, 2e-3},
+    {"time_shift", time_shift_case, 2e-3}, {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
 };
 /* Ops whose tests stand beside their kernels or with the states they write. */
 static const char *const elsewhere[] = {"cast", "cache_append", "store_state", NULL};
