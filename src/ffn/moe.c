@@ -25,6 +25,7 @@ static const wf_key keys[] = {
     {"top_groups", WF_KEY_INT, "null", 1, NULL, "groups that a token may choose from; null: all"},
     {"group_score", WF_KEY_STRING, "'top2'", 0, "top2|max", "of a group: the sum of its two best experts, or the best"},
     {"select_bias", WF_KEY_BOOL, "false", 0, NULL, "a bias per expert that moves the choice only; a buffer"},
+    {"bias_speed", WF_KEY_FLOAT, "0.0", 0, NULL, "how far an update of training moves the select_bias of an expert that has less or more than its share"},
     {"router_bias", WF_KEY_BOOL, "false", 0, NULL, "a bias of the router's projection"},
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases of the experts' projections"},
     {"out_bias", WF_KEY_BOOL, "false", 0, NULL, "one bias added to y"},
@@ -68,6 +69,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(experts <= 4096, err, WEFT_USAGE, "'experts' must be at most 4096");
     WF_CHECK(k <= experts && k <= 256, err, WEFT_USAGE, "'top_k' (%lld) must be at most 256 and the number of experts (%lld)", (long long)k, (long long)experts);
     WF_CHECK(!wf_flag(l, "shared_gate") || wf_given(l, "shared"), err, WEFT_USAGE, "'shared_gate' needs 'shared', the width of the shared expert");
+    WF_CHECK(wf_float(l, "bias_speed") == 0.0 || wf_flag(l, "select_bias"), err, WEFT_USAGE, "'bias_speed' needs 'select_bias'");
     WF_CHECK(wf_float(l, "jitter") < 1.0, err, WEFT_USAGE, "'jitter' must be below 1");
     WF_CHECK(!wf_given(l, "top_groups") || wf_given(l, "groups"), err, WEFT_USAGE, "'top_groups' needs 'groups'");
     if (!wf_given(l, "groups"))
@@ -137,12 +139,28 @@ static wf_tensor *shared_expert(wf_run *r, const wf_layer *l, wf_tensor *x) {
     return wf_scale_rows(r->tape, y, wf_activate(r->tape, gate, WF_SIGMOID));
 }
 
+/* Balance without a loss (Wang et al. 2024, arXiv 2408.15664, algorithm 1): b_e += rate sign(mean count - count_e). */
+static void balance(wf_param *bias, const float *sums, int64_t count, float rate) {
+    int64_t experts = bias->count, width = 2 * experts + 2;
+    double mean = 0.0;
+    for (int64_t i = 0; i < count; i++)
+        mean += i % width < experts ? (double)sums[i] / (double)experts : 0.0;
+    for (int64_t e = 0; e < experts; e++) {
+        double own = 0.0;
+        for (int64_t g = 0; g < count / width; g++)
+            own += (double)sums[g * width + e];
+        bias->value[e] += own < mean ? rate : own > mean ? -rate : 0.0f;
+    }
+}
+
 static void add_losses(wf_run *r, const wf_layer *l, wf_tensor *logits, wf_ports *io) {
     wf_router_losses *out = &io->router;
     out->sums = wf_router_sums(r->tape, logits, io->indices, wf_flag(l, "aux_mask") ? io->mask : NULL, wf_string(l, "router"), wf_is(l, "aux", "sequence"));
     out->joint = wf_flag(l, "aux_joint");
     out->aux_weight = (float)wf_float(l, "aux_weight");
     out->z_weight = (float)wf_float(l, "z_weight");
+    if (wf_float(l, "bias_speed") > 0.0)
+        io->update = (wf_buffer_update){wf_slot_param(l, "router.select_bias"), out->sums, balance, (float)wf_float(l, "bias_speed")};
     if (out->joint)
         return;
     io->aux_loss = wf_balance_loss(r->tape, out->sums);
@@ -164,6 +182,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     io->indices = routing.indices;
     io->weights = routing.weights;
     io->kept = routing.kept;
+    io->blocks = d.blocks;
     if (r->want_losses)
         add_losses(r, l, logits, io);
     return WEFT_OK;
