@@ -215,6 +215,7 @@ typedef struct recorder {
     const wf_model_options *options;
     wf_run run;
     wf_ports ports;
+    wf_losses losses;
 } recorder;
 
 static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_error *err) {
@@ -223,7 +224,8 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     wf_block_spec block = r->model->spec->blocks[i];
     if (!o->dropout)
         block.dropout = block.attention_dropout = 0.0f;
-    wf_block_run b = {.run = &r->run, .model = r->model, .block = &block, .params = &r->model->blocks[i], .ports = &r->ports};
+    wf_block_run b = {.run = &r->run, .model = r->model, .block = &block, .params = &r->model->blocks[i], .ports = &r->ports,
+                      .losses = o->losses ? &r->losses : NULL};
     for (size_t side = 0; side < 2 && o->mode != WF_NO_STATE; side++) {
         size_t layer = 2 * (size_t)i + side;
         if (o->mode == WF_STATE_IN_PLACE)
@@ -245,7 +247,8 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
 
 weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
-    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode};
+    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode,
+                     .want_losses = o->losses};
     r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix};
     wf_tensor *x = record_stem(m, tape, batch, rows, o, p);
     for (int64_t i = 0; i < m->spec->layers; i++) {
@@ -256,6 +259,11 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
     if (p->hidden_states)
         wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
+    wf_losses_finish(&r.losses, tape);
+    p->aux_loss = r.losses.aux;
+    p->z_loss = r.losses.z;
+    p->extra_loss = r.losses.extra;
+    p->updates = r.losses.updates;
     return WEFT_OK;
 }
 
