@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "kernels/dtype.h"
 #include "kernels/attention.h"
+#include "kernels/delta.h"
 #include "kernels/recurrence.h"
 #include "kernels/scan.h"
 

@@ -95,6 +95,18 @@ typedef struct wf_recurrence_spec {
 /* q, k [B,T,G,K], v [B,T,H,V] -> [B,T,H,V] fp32. Inputs are cast to fp32. */
 wf_tensor *wf_recurrence(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_recurrence_spec *spec);
 
+typedef struct wf_delta_spec { /* see kernels/delta.h */
+    wf_decay decay;           /* not const */
+    wf_tensor *g;             /* log decay [B,T,H] | [B,T,H,K], NULL for none */
+    wf_tensor *beta;          /* [B,T,H]: the delta rule */
+    wf_tensor *a, *b;         /* [B,T,G,K]: the general form; exactly one of beta and (a, b) */
+    float scale;              /* multiplies q */
+    wf_tensor *s_in;          /* [B,H,K,V] or NULL */
+    wf_tensor **s_out;        /* receives the state after the last token, or NULL */
+} wf_delta_spec;
+/* q, k [B,T,G,K], v [B,T,H,V] -> [B,T,H,V] fp32. Inputs are cast to fp32. */
+wf_tensor *wf_delta(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_delta_spec *spec);
+
 /* The denominators of linear attention: y = o / (q.z + eps), or o / (q.(z + eps)) with eps_inside; z the running sum of k (causal)
  * or the sum of all k. q [B,T,H,K], k [B,S,H,K], o [B,T,H,V] -> fp32 like o. */
 typedef struct wf_normalise_spec {

@@ -110,6 +110,37 @@ static wf_tensor *recurrence_alone(fixture *f) {
     return wf_recurrence(f->tape, q, q, leaf4(f, 2, 9, 3, 8), &(wf_recurrence_spec){.scale = 1.0f});
 }
 
+/* Unit vectors keep the correction a contraction. */
+static wf_tensor *unit4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return wf_scale(f->tape, leaf4(f, a, b, c, d), 0.3f); }
+static wf_tensor *delta_part(fixture *f, wf_tensor *const in[7], int64_t first, int64_t count, wf_delta_spec spec) {
+    wf_tensor *x[7];
+    for (int i = 0; i < 7; i++)
+        x[i] = in[i] ? wf_time_slice(f->tape, in[i], first, count) : NULL;
+    spec.g = x[3];
+    spec.beta = x[4];
+    spec.a = x[5];
+    spec.b = x[6];
+    return wf_delta(f->tape, x[0], x[1], x[2], &spec);
+}
+static wf_tensor *delta_case(fixture *f, wf_decay decay, int64_t groups, bool general, int64_t value_dim) {
+    wf_tensor *s0 = leaf4(f, 2, 4, 5, value_dim), *s1, *in[7] = {leaf4(f, 2, 7, groups, 5), unit4(f, 2, 7, groups, 5), leaf4(f, 2, 7, 4, value_dim)};
+    if (decay != WF_DECAY_NONE)
+        in[3] = decay_of(f, leaf4(f, 2, 7, 4, decay == WF_DECAY_VECTOR ? 5 : 1));
+    if (general) {
+        in[5] = unit4(f, 2, 7, groups, 5);
+        in[6] = unit4(f, 2, 7, groups, 5);
+    } else {
+        in[4] = wf_activate(f->tape, leaf3(f, 2, 7, 4), WF_SIGMOID);
+    }
+    wf_tensor *o = delta_part(f, in, 0, 3, (wf_delta_spec){.decay = decay, .scale = 0.4f, .s_in = s0, .s_out = &s1});
+    return wf_time_concat(f->tape, o, delta_part(f, in, 3, 4, (wf_delta_spec){.decay = decay, .scale = 0.4f, .s_in = s1}));
+}
+static wf_tensor *delta_none(fixture *f) { return delta_case(f, WF_DECAY_NONE, 4, false, 3); }
+static wf_tensor *delta_groups(fixture *f) { return delta_case(f, WF_DECAY_SCALAR, 2, false, 70); }
+static wf_tensor *delta_vector(fixture *f) { return delta_case(f, WF_DECAY_VECTOR, 4, false, 6); }
+static wf_tensor *delta_general(fixture *f) { return delta_case(f, WF_DECAY_VECTOR, 4, true, 66); }
+static wf_tensor *delta_general_groups(fixture *f) { return delta_case(f, WF_DECAY_SCALAR, 1, true, 5); }
+
 static wf_tensor *scan_case(fixture *f) {
     wf_tensor *u = leaf3(f, 2, 7, 21), *x = leaf3(f, 2, 7, 21), *b = leaf3(f, 2, 7, 5), *c = leaf3(f, 2, 7, 5), *h;
     wf_tensor *dt = wf_activate(f->tape, x, WF_SOFTPLUS), *a_log = leaf2(f, 21, 5), *h0 = leaf3(f, 2, 21, 5);
@@ -211,7 +242,9 @@ static const op_case cases[] = {
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
     {"recurrence", recurrence_none, 2e-3}, {"recurrence", recurrence_const, 2e-3}, {"recurrence", recurrence_groups, 2e-3},
-    {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_alone, 2e-3}, {"selective_scan", scan_case, 4e-3},
+    {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
+    {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
+    {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
     {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
