@@ -159,6 +159,12 @@ wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slo
 wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width); /* [B,T,h*w] -> [B,T,h,w], any T */
 wf_tensor *wf_merge_heads(const wf_run *run, wf_tensor *x);                               /* [B,T,h,w] -> [B,T,h*w] */
+/* Lin(name, x) in fp32: what goes into exponentials and sums over the whole sequence. */
+wf_tensor *wf_project_f32(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
+/* The same, then the short convolution name_conv (slots and state) when the spec has `conv` taps, then silu when asked. */
+wf_tensor *wf_project_conv(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, bool silu);
+/* Lin(o, merge(rms of each head of o [B,T,H,V] * norm.weight) * act(gate)); gate [B,T,H*V] or NULL. */
+wf_tensor *wf_finish_heads(const wf_run *run, const wf_layer *layer, wf_tensor *o, wf_tensor *gate, wf_activation kind);
 /* States. In: NULL when there is none (start of a sequence). Out: hands the new value on. */
 bool wf_state_wanted(const wf_run *run); /* out states are needed */
 wf_tensor *wf_state_in(const wf_run *run, const wf_layer *layer, const char *name);

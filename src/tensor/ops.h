@@ -37,6 +37,10 @@ wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);
 wf_tensor *wf_rms_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, float offset, float eps);
 wf_tensor *wf_layer_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, float offset, float eps);
 
+/* Rows of length one, fp32: x / sqrt(sum x^2 + eps), x / max(sqrt(sum x^2), eps) or x / max(sum |x|, eps). */
+typedef enum wf_unit_kind { WF_UNIT_L2, WF_UNIT_FLOORED, WF_UNIT_SUM } wf_unit_kind;
+wf_tensor *wf_unit(wf_tape *t, wf_tensor *x, wf_unit_kind kind, float eps);
+
 /* ---- time ---- */
 wf_tensor *wf_time_slice(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[B,T,..] -> [B,count,..] */
 wf_tensor *wf_time_concat(wf_tape *t, wf_tensor *a, wf_tensor *b);                /* [B,S,..], [B,T,..] -> [B,S+T,..]; a may be NULL: b */

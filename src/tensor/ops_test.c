@@ -59,6 +59,11 @@ static wf_tensor *dropout_case(fixture *f) { return wf_dropout(f->tape, leaf2(f,
 static wf_tensor *rms_case(fixture *f) { return wf_rms_norm(f->tape, leaf3(f, 2, 35, 17), leaf1(f, 17), 1.0f, 1e-5f); }
 static wf_tensor *layer_case(fixture *f) { return wf_layer_norm(f->tape, leaf3(f, 2, 35, 17), leaf1(f, 17), leaf1(f, 17), 0.0f, 1e-5f); }
 static wf_tensor *layer_plain(fixture *f) { return wf_layer_norm(f->tape, leaf2(f, 5, 33), NULL, NULL, 0.0f, 1e-5f); }
+static wf_tensor *unit_l2(fixture *f) { return wf_unit(f->tape, leaf3(f, 2, 35, 7), WF_UNIT_L2, 0.1f); }
+static wf_tensor *unit_floored(fixture *f) { /* some rows on each side of the floor, none at it */
+    return wf_unit(f->tape, wf_mul(f->tape, leaf2(f, 40, 3), leaf2(f, 40, 3)), WF_UNIT_FLOORED, 0.02f);
+}
+static wf_tensor *unit_sum(fixture *f) { return wf_unit(f->tape, wf_activate(f->tape, leaf2(f, 9, 33), WF_SIGMOID), WF_UNIT_SUM, 1e-6f); }
 static wf_tensor *slice_case(fixture *f) {
     wf_tensor *x = leaf3(f, 2, 7, 5);
     return wf_mul(f->tape, wf_time_slice(f->tape, x, 1, 3), wf_time_slice(f->tape, x, 4, 3));
@@ -237,7 +242,7 @@ static const op_case cases[] = {
     {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
     {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
     {"softcap", softcap_case, 2e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
-    {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
+    {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"unit", unit_l2, 2e-3}, {"unit", unit_floored, 4e-3}, {"unit", unit_sum, 2e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
