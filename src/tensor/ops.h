@@ -29,11 +29,15 @@ wf_tensor *wf_scale(wf_tape *t, wf_tensor *x, float scale);
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); /* act(a) * b */
 wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     /* cap * tanh(x / cap) */
+wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high);
+wf_tensor *wf_scale_rows(wf_tape *t, wf_tensor *x, wf_tensor *s); /* row r times s[r mod count]: s [H] or [B,T,H] for x [B,T,H,n] */
+wf_tensor *wf_log_gate(wf_tape *t, wf_tensor *x, float low, float scale); /* scale * log(low + (1 - low) sigmoid(x)), fp32 */
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
 /* inverted dropout by counter; x itself when p is 0. Every call site has its own stream. */
 wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);
 
-/* ---- norms over the last dimension; w [n] or NULL, b [n] or NULL; y = xhat*(w + offset) + b. Result act. ---- */
+/* ---- norms over the last dimension; w [n] or NULL, b [n] or NULL; y = xhat*(w + offset) + b. Result act. With w and b [H*n] the
+ * rows of x [.., H, n] take their own n in turn. ---- */
 wf_tensor *wf_rms_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, float offset, float eps);
 wf_tensor *wf_layer_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, float offset, float eps);
 
@@ -41,10 +45,21 @@ wf_tensor *wf_layer_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, f
 typedef enum wf_unit_kind { WF_UNIT_L2, WF_UNIT_FLOORED, WF_UNIT_SUM } wf_unit_kind;
 wf_tensor *wf_unit(wf_tape *t, wf_tensor *x, wf_unit_kind kind, float eps);
 
+/* ---- channels, the last dimension ---- */
+wf_tensor *wf_slice_channels(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[.., n] -> [.., count]; x itself when whole */
+/* [.., n] and [.., m] -> [.., n+m] of a's type; b may have fewer rows: each stands beside a's rows in turn (b [B,T,1,m] beside
+ * a [B,T,H,n] is one row for all heads). */
+wf_tensor *wf_join_channels(wf_tape *t, wf_tensor *a, wf_tensor *b);
+wf_tensor *wf_repeat_heads(wf_tape *t, wf_tensor *x, int64_t times); /* [B,T,G,n] -> [B,T,G*times,n], each head `times` in a row */
+/* Monomials of the last dimension, fp32: phi(x).phi(y) = (x.y)^2, or with taylor 1 + x.y + (x.y)^2/2. */
+wf_tensor *wf_quadratic(wf_tape *t, wf_tensor *x, bool taylor);
+
 /* ---- time ---- */
 wf_tensor *wf_time_slice(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[B,T,..] -> [B,count,..] */
 wf_tensor *wf_time_concat(wf_tape *t, wf_tensor *a, wf_tensor *b);                /* [B,S,..], [B,T,..] -> [B,S+T,..]; a may be NULL: b */
 wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask);               /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
+/* y_t = x_{t-1}; y_0 is s_in [B,n] or zeros. *s_out (may be NULL) receives the last row. */
+wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **s_out);
 /* Appends x[B,T,..] to a cache bound by the caller, cache[B,cap,..], at row start[b]+t (modulo cap for a ring); the result is the
  * whole cache after it. No gradient. */
 wf_tensor *wf_cache_append(wf_tape *t, wf_tensor *cache, wf_tensor *x);
@@ -90,7 +105,7 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
 
 typedef struct wf_recurrence_spec {
     wf_decay decay;
-    wf_tensor *g, *bonus;     /* log decay [H] | [B,T,H] | [B,T,H,K]; bonus [H,K]; NULL when unused */
+    wf_tensor *g, *bonus;     /* log decay [H] | [H,K] | [B,T,H] | [B,T,H,K]; bonus [H,K]; NULL when unused */
     const float *g_const;     /* [H] in the arena instead of a tensor, for WF_DECAY_CONST */
     float scale;
     wf_tensor *s_in;          /* [B,H,K,V] or NULL */
@@ -129,6 +144,26 @@ typedef struct wf_decay_norm_spec {
     wf_tensor *z_in, **z_out;    /* [B,H,K] or NULL: the decayed sum of k that the clamp needs */
 } wf_decay_norm_spec;
 wf_tensor *wf_decay_norm(wf_tape *t, wf_tensor *o, const wf_decay_norm_spec *spec);
+
+/* Positive random features (Performer): of h = u W^T [B,T,H,R] and u [B,T,H,K], R^-1/2 (e^{h - |u|^2/2 - st} + eps), fp32. st: 0, the
+ * largest h of the row, or that of the head's whole sequence; no gradient. */
+typedef enum wf_favor_stabiliser { WF_FAVOR_NONE, WF_FAVOR_ROW, WF_FAVOR_SEQUENCE } wf_favor_stabiliser;
+wf_tensor *wf_favor(wf_tape *t, wf_tensor *h, wf_tensor *u, wf_favor_stabiliser kind, float eps);
+
+/* The gates of the matrix LSTM: in, forget [B,T,H] (log), m_t = max(forget_t + m_{t-1}, in_t). Returns the log decay
+ * forget_t + m_{t-1} - m_t; *u is e^{in_t - m_t}, *m all m_t. */
+typedef struct wf_exp_gates_spec {
+    wf_tensor *m_in, **m_out; /* [B,H] or NULL (zeros) */
+    wf_tensor **u, **m;       /* [B,T,H] */
+} wf_exp_gates_spec;
+wf_tensor *wf_exp_gates(wf_tape *t, wf_tensor *in, wf_tensor *forget, const wf_exp_gates_spec *spec);
+/* o [.., V] / (max(|nq|, e^-m) + eps), one nq and m per row. */
+wf_tensor *wf_normalise_exp(wf_tape *t, wf_tensor *o, wf_tensor *nq, wf_tensor *m, float eps);
+
+/* The weighted average of RWKV-4: k, v [B,T,A], decay (w < 0) and bonus (u) [A] -> [B,T,A] fp32. States num, den, max [B,A]: all of in
+ * or none, and `out` [3] receives those after the last token, or is NULL. No gradient goes through max: nothing depends on it alone. */
+typedef struct wf_wkv_spec { wf_tensor *in[3], **out; } wf_wkv_spec;
+wf_tensor *wf_wkv(wf_tape *t, wf_tensor *k, wf_tensor *v, wf_tensor *decay, wf_tensor *bonus, const wf_wkv_spec *spec);
 
 typedef struct wf_scan_spec {
     wf_tensor *a_log, *skip, *z; /* [D,N]; [D] or NULL; [B,T,D] or NULL */

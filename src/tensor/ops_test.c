@@ -231,6 +231,49 @@ static wf_tensor *decay_norm_case(fixture *f) { /* without the clamp the factors
     return wf_decay_norm(f->tape, leaf4(f, 2, 6, 3, 5), &(wf_decay_norm_spec){.g = retention_decays});
 }
 
+static wf_tensor *clamp_case(fixture *f) { return wf_clamp(f->tape, wf_scale(f->tape, leaf2(f, 3, 9), 3.0f), -1.1f, 1.4f); }
+static wf_tensor *scale_rows_case(fixture *f) { return wf_scale_rows(f->tape, leaf4(f, 2, 5, 3, 7), leaf3(f, 2, 5, 3)); }
+static wf_tensor *scale_rows_shared(fixture *f) { return wf_scale_rows(f->tape, leaf4(f, 2, 50, 3, 7), leaf1(f, 3)); }
+static wf_tensor *log_gate_case(fixture *f) { return wf_log_gate(f->tape, wf_scale(f->tape, leaf2(f, 5, 90), 4.0f), 0.0f, 0.3f); }
+static wf_tensor *log_gate_low(fixture *f) { return wf_log_gate(f->tape, wf_scale(f->tape, leaf2(f, 5, 90), 4.0f), 0.2f, 1.0f); }
+static wf_tensor *grouped_rms(fixture *f) { return wf_rms_norm(f->tape, leaf4(f, 2, 35, 3, 7), leaf1(f, 21), 0.0f, 1e-2f); }
+static wf_tensor *grouped_layer(fixture *f) { return wf_layer_norm(f->tape, leaf4(f, 2, 9, 100, 7), leaf1(f, 700), leaf1(f, 700), 0.0f, 1e-2f); }
+static wf_tensor *slice_channels_case(fixture *f) {
+    wf_tensor *x = leaf3(f, 2, 19, 9);
+    return wf_mul(f->tape, wf_slice_channels(f->tape, x, 1, 4), wf_slice_channels(f->tape, x, 5, 4));
+}
+static wf_tensor *join_channels_case(fixture *f) { return wf_join_channels(f->tape, leaf4(f, 2, 9, 3, 5), leaf4(f, 2, 9, 1, 4)); }
+static wf_tensor *repeat_heads_case(fixture *f) { return wf_repeat_heads(f->tape, leaf4(f, 2, 19, 2, 5), 3); }
+static wf_tensor *taylor_case(fixture *f) { return wf_quadratic(f->tape, leaf4(f, 2, 9, 2, 5), true); }
+static wf_tensor *quadratic_case(fixture *f) { return wf_quadratic(f->tape, leaf4(f, 2, 9, 2, 5), false); }
+static wf_tensor *shift_case(fixture *f) {
+    wf_tensor *x = leaf3(f, 2, 7, 5), *s;
+    wf_tensor *a = wf_time_shift(f->tape, wf_time_slice(f->tape, x, 0, 6), leaf2(f, 2, 5), &s);
+    return wf_time_concat(f->tape, a, wf_time_shift(f->tape, wf_time_slice(f->tape, x, 6, 1), s, NULL));
+}
+static wf_tensor *favor_case(fixture *f) { return wf_favor(f->tape, leaf4(f, 2, 9, 3, 7), leaf4(f, 2, 9, 3, 5), WF_FAVOR_NONE, 0.1f); }
+static wf_tensor *exp_gates_case(fixture *f) {
+    wf_tensor *in = leaf3(f, 2, 9, 3), *forget = wf_scale(f->tape, positive4(f, 2, 9, 3, 1), -0.4f), *u, *m, *u2, *m2, *last;
+    wf_exp_gates_spec a = {.m_in = leaf2(f, 2, 3), .m_out = &last, .u = &u, .m = &m}, b = {.u = &u2, .m = &m2};
+    forget = wf_reshape(f->tape, forget, 3, in->dims);
+    wf_tensor *g = wf_exp_gates(f->tape, wf_time_slice(f->tape, in, 0, 5), wf_time_slice(f->tape, forget, 0, 5), &a);
+    b.m_in = last;
+    wf_tensor *g2 = wf_exp_gates(f->tape, wf_time_slice(f->tape, in, 5, 4), wf_time_slice(f->tape, forget, 5, 4), &b);
+    wf_tensor *gates = wf_time_concat(f->tape, g, g2), *inputs = wf_time_concat(f->tape, u, u2);
+    return wf_time_concat(f->tape, wf_mul(f->tape, gates, inputs), wf_time_concat(f->tape, m, m2));
+}
+static wf_tensor *normalise_exp_case(fixture *f) {
+    return wf_normalise_exp(f->tape, leaf3(f, 2, 9, 5), wf_scale(f->tape, leaf2(f, 2, 9), 2.0f), leaf2(f, 2, 9), 0.1f);
+}
+static wf_tensor *wkv_case(fixture *f) {
+    wf_tensor *k = wf_scale(f->tape, leaf3(f, 2, 9, 70), 3.0f), *v = leaf3(f, 2, 9, 70), *u = leaf1(f, 70), *s[3];
+    wf_tensor *w = decay_of(f, leaf1(f, 70));
+    wf_wkv_spec a = {.out = s}, b = {.out = NULL};
+    wf_tensor *y = wf_wkv(f->tape, wf_time_slice(f->tape, k, 0, 5), wf_time_slice(f->tape, v, 0, 5), w, u, &a);
+    memcpy(b.in, s, sizeof s);
+    return wf_time_concat(f->tape, y, wf_wkv(f->tape, wf_time_slice(f->tape, k, 5, 4), wf_time_slice(f->tape, v, 5, 4), w, u, &b));
+}
+
 typedef struct op_case {
     const char *op;
     wf_tensor *(*build)(fixture *f);
@@ -246,6 +289,11 @@ static const op_case cases[] = {
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
+    {"clamp", clamp_case, 2e-3}, {"scale_rows", scale_rows_case, 2e-3}, {"scale_rows", scale_rows_shared, 2e-3}, {"log_gate", log_gate_case, 2e-3},
+    {"log_gate", log_gate_low, 2e-3}, {"rms_norm", grouped_rms, 4e-3}, {"layer_norm", grouped_layer, 4e-3},
+    {"slice_channels", slice_channels_case, 2e-3}, {"join_channels", join_channels_case, 2e-3}, {"repeat_heads", repeat_heads_case, 2e-3},
+    {"quadratic", taylor_case, 2e-3}, {"quadratic", quadratic_case, 2e-3}, {"time_shift", shift_case, 2e-3}, {"favor", favor_case, 4e-3},
+    {"exp_gates", exp_gates_case, 2e-3}, {"normalise_exp", normalise_exp_case, 2e-3}, {"wkv", wkv_case, 4e-3},
     {"recurrence", recurrence_none, 2e-3}, {"recurrence", recurrence_const, 2e-3}, {"recurrence", recurrence_groups, 2e-3},
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
     {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
