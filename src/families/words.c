@@ -263,6 +263,44 @@ static weft_status word_all_in(call *c) {
     return WEFT_OK;
 }
 
+/* ---- numbers without a bound: what Python writes of infinity ---- */
+
+/* The config writer of transformers 5 makes objects of numbers that JSON lacks; bare ones have become blanks (wf_config_parse). */
+static bool is_infinite(const wf_value *v) {
+    bool blank = v->type == WF_STRING && v->string[0] && strspn(v->string, " ") == strlen(v->string);
+    return blank || (v->type == WF_OBJECT && wf_json_is_string(wf_json_get(v->object, "__float__"), "Infinity"));
+}
+
+/* bounds(list): a pair of numbers; an infinite one, or one that is not there, becomes null */
+static weft_status word_bounds(call *c) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && list->count == 2, c->err, WEFT_BAD_INPUT, "bounds must be two numbers");
+    wf_value *pair = wf_arena_alloc(c->arena, 2 * sizeof *pair);
+    if (!pair)
+        return wf_fail_memory(c->err);
+    for (size_t i = 0; i < 2; i++) {
+        pair[i] = is_infinite(&list->items[i]) ? nothing : list->items[i];
+        WF_CHECK(pair[i].type == WF_NULL || pair[i].type == WF_INT || pair[i].type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "bounds must be two numbers");
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = pair, .count = 2};
+    return WEFT_OK;
+}
+
+/* their_bounds(pair, least): the reverse; the lower bound that is not there is `least` */
+static weft_status word_their_bounds(call *c) {
+    const wf_value *pair = arg(c, 0);
+    WF_CHECK(pair->type == WF_LIST && pair->count == 2, c->err, WEFT_BAD_INPUT, "bounds must be two numbers");
+    wf_json *infinity = wf_json_new(c->arena, WF_JSON_OBJECT);
+    WF_TRY(put(c, infinity, "__float__", wf_json_new_string(c->arena, "Infinity", strlen("Infinity"))));
+    wf_value *out = wf_arena_alloc(c->arena, 2 * sizeof *out);
+    if (!out)
+        return wf_fail_memory(c->err);
+    out[0] = pair->items[0].type == WF_NULL ? *arg(c, 1) : pair->items[0];
+    out[1] = pair->items[1].type == WF_NULL ? (wf_value){.type = WF_OBJECT, .object = infinity} : pair->items[1];
+    *c->out = (wf_value){.type = WF_LIST, .items = out, .count = 2};
+    return WEFT_OK;
+}
+
 /* ---- the table ---- */
 typedef struct word_row {
     const char *name;
@@ -278,6 +316,8 @@ static const word_row words[] = {
     {"with", 3, 9, word_with},
     {"first", 2, 2, word_first},
     {"all_in", 2, 2, word_all_in},
+    {"bounds", 1, 1, word_bounds},
+    {"their_bounds", 2, 2, word_their_bounds},
 };
 
 weft_status wf_word_call(const void *user, const char *name, const wf_value *args, size_t count, wf_arena *arena, wf_value *out,

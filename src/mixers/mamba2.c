@@ -79,6 +79,9 @@ static wf_tensor *finish(wf_run *r, const wf_layer *l, wf_tensor *o, wf_tensor *
     return wf_project(r, l, "o", late ? wf_gate(r->tape, z, o, WF_SILU) : o);
 }
 
+/* The bias of `in` reaches the convolution's window of the first rows behind padding. */
+static unsigned lost_traits(const wf_layer *l) { return wf_int(l, "conv") > 1 && wf_lists(l, "bias", "in") ? 0u : WF_PADDING_TRACE; }
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t heads = wf_int(l, "heads"), p = wf_int(l, "value_dim"), n = wf_int(l, "state"), groups = wf_int(l, "groups");
     int64_t width = heads * p, shared = groups * n;
@@ -103,4 +106,5 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_mamba2 = {
     .name = "mamba2", .about = "S = e^(A dt) S + B (dt x)^T, y = norm((C S + d x) silu(z))", .source = "Dao & Gu 2024, arXiv 2405.21060, section 7",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "4*T*heads*state*value_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
+    .lost_traits = lost_traits, .check = check, .run = run};

@@ -49,6 +49,7 @@ typedef enum wf_trait {
     WF_PADDING_INERT = 4,  /* masked rows do not change the others */
     WF_PERMUTATION = 8,    /* permuting the rows permutes the outputs (when not causal and without positions) */
     WF_PER_TOKEN = 16,     /* every row by itself */
+    WF_PADDING_TRACE = 64, /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
     WF_TORCH_STATES = 32   /* in files the states are [n, B, ..], as torch's recurrent networks give them */
 } wf_trait;
 
@@ -132,6 +133,7 @@ unsigned wf_layer_traits(const wf_layer *layer); /* of the row, without those it
 bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
 bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
+bool wf_lists(const wf_layer *layer, const char *key, const char *text); /* a list option holds this string */
 /* For `check`: the list option `bias` names only projections among these. */
 weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_t count, weft_error *err);
 

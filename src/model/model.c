@@ -250,8 +250,10 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
         WF_TRY(record_block(&r, i, &x, err));
     }
     p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
-    if (p->hidden_states)
+    if (p->hidden_states) {
+        wf_keep(tape, p->stream = x);
         wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
+    }
     return WEFT_OK;
 }
 

@@ -31,6 +31,7 @@ typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *types, *positions, *segments, *mask, *prefix;
     wf_tensor *hidden;                  /* out: [B,T,dim] after the final norm */
     wf_tensor **hidden_states;          /* not NULL: [layers+1] receives the input of each block, then `hidden` */
+    wf_tensor *stream;                  /* out, with hidden_states: what the last block gives, before the norm */
 } wf_model_ports;
 
 typedef struct wf_state wf_state;

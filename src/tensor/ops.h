@@ -154,7 +154,8 @@ typedef enum wf_favor_stabiliser { WF_FAVOR_NONE, WF_FAVOR_ROW, WF_FAVOR_SEQUENC
 wf_tensor *wf_favor(wf_tape *t, wf_tensor *h, wf_tensor *u, wf_favor_stabiliser kind, float eps);
 
 /* The gates of the matrix LSTM: in, forget [B,T,H] (log), m_t = max(forget_t + m_{t-1}, in_t). Returns the log decay
- * forget_t + m_{t-1} - m_t; *u is e^{in_t - m_t}, *m all m_t. */
+ * forget_t + m_{t-1} - m_t; *u is e^{in_t - m_t}, *m all m_t. For use with wf_normalise_exp only: together they have the gradient of
+ * the memory without its scale e^-m. */
 typedef struct wf_exp_gates_spec {
     wf_tensor *m_in, **m_out; /* [B,H] or NULL (zeros) */
     wf_tensor **u, **m;       /* [B,T,H] */
