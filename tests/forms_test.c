@@ -30,6 +30,28 @@ static const case_row cases[] = {
     {"retention", "{\"heads\": 3, \"row_norm\": \"clamped_sum\"}", true},
     {"mamba", "{}", true},
     {"mamba", "{\"inner\": 10, \"state\": 3, \"rank\": 2, \"conv\": 3, \"inner_norms\": true, \"bias\": [\"in\", \"o\"]}", true},
+    {"performer", "{\"heads\": 3, \"rows\": 10}", false},
+    {"performer", "{\"heads\": 3, \"causal\": true, \"rows\": 7, \"value_dim\": 5, \"eps\": 0.1}", false},
+    {"performer", "{\"heads\": 2, \"causal\": true, \"kernel\": \"relu\", \"rows\": 0, \"feature_eps\": 0.1}", false},
+    {"performer", "{\"heads\": 2, \"causal\": true, \"stabiliser\": \"max\", \"rows\": 9, \"feature_eps\": 0.1}", true},
+    {"performer", "{\"heads\": 2, \"mask_keys\": \"values\", \"kernel\": \"relu\", \"rows\": 9, \"feature_eps\": 0.1}", false},
+    {"gla", "{\"heads\": 3, \"rank\": 4, \"gate\": \"silu\"}", true},
+    {"gla", "{\"heads\": 4, \"kv_heads\": 2, \"rank\": 2, \"value_dim\": 5, \"conv\": 3, \"conv_bias\": true, \"clamp_min\": -0.05}", true},
+    {"simple_gla", "{\"heads\": 3, \"gate\": \"sigmoid\", \"conv\": 4}", true},
+    {"simple_gla", "{\"heads\": 4, \"kv_heads\": 2, \"feature\": \"elu1\", \"gate_normalizer\": 2}", true},
+    {"lightning", "{\"heads\": 3, \"layer\": 1, \"layers\": 4}", true},
+    {"mamba2", "{\"heads\": 4, \"state\": 5, \"groups\": 2}", true},
+    {"mamba2", "{\"heads\": 2, \"state\": 3, \"norm_before_gate\": true, \"dt_limit\": [0.3, 0.9], \"bias\": [\"in\", \"o\"], \"conv\": 1}", true},
+    {"hgrn2", "{\"heads\": 3, \"lower_bound\": 0.3}", true},
+    {"hgrn2", "{\"heads\": 2, \"conv\": 3, \"conv_bias\": true, \"key_dim\": 5}", true},
+    {"based", "{\"heads\": 3, \"causal\": true, \"value_dim\": 5}", false},
+    {"based", "{\"heads\": 2, \"feature\": \"rebased\", \"causal\": true, \"eps\": 0.1, \"key_dim\": 3}", false},
+    {"based", "{\"heads\": 2}", false},
+    {"mlstm", "{\"heads\": 3, \"value_dim\": 5}", true},
+    {"rwkv4", "{\"inner\": 9}", true},
+    {"rwkv5", "{\"heads\": 3, \"value_dim\": 5}", true},
+    {"rwkv5", "{\"heads\": 2, \"gate\": null}", true},
+    {"rwkv6", "{\"heads\": 3, \"value_dim\": 5, \"mix_rank\": 2, \"decay_rank\": 3}", true},
     {"lstm", "{\"hidden\": 7}", true},
     {"lstm", "{\"hidden\": 5, \"layers\": 2}", true},
     {"lstm", "{\"hidden\": 5, \"layers\": 2, \"bidirectional\": true, \"bias\": false}", true},
@@ -124,9 +146,11 @@ static void close_to(const subject *s, const char *what, const float *a, const f
 static float *gradients(subject *s, size_t *count) {
     size_t n = 0;
     for (size_t i = 0; i < s->params.count; i++)
-        n += (size_t)s->params.list[i]->count;
+        n += s->params.list[i]->buffer ? 0 : (size_t)s->params.list[i]->count;
     float *all = wf_arena_alloc(&s->arena, (n + 1) * sizeof *all), *at = all;
     for (size_t i = 0; i < s->params.count; i++) {
+        if (s->params.list[i]->buffer)
+            continue;
         memcpy(at, s->params.list[i]->grad, (size_t)s->params.list[i]->count * sizeof *at);
         at += s->params.list[i]->count;
     }
@@ -205,12 +229,12 @@ static void probe_padding(subject *s) {
     memcpy(x, changed(s, 0, 2), 2 * DIM * sizeof *x);
     const float *a = output(s, s->io.x, takes_mask ? mask : NULL), *b = output(s, x, takes_mask ? mask : NULL);
     size_t width = (size_t)s->io.width;
-    agree(s, "inert to padding", s->layer->row->traits & WF_PADDING_INERT, same_rows(a, b, width, 0, 2, ROWS - 2) && same_rows(a, b, width, 1, 2, ROWS - 2));
+    agree(s, "inert to padding", (wf_layer_traits(s->layer) & WF_PADDING_INERT) != 0, same_rows(a, b, width, 0, 2, ROWS - 2) && same_rows(a, b, width, 1, 2, ROWS - 2));
 }
 
 /* The rows in another order. */
 static void probe_permutation(subject *s) {
-    unsigned traits = s->layer->row->traits;
+    unsigned traits = wf_layer_traits(s->layer);
     size_t width = (size_t)s->io.width;
     float *x = wf_arena_alloc(&s->arena, BATCH * ROWS * DIM * sizeof *x), worst = 0.0f;
     for (int64_t i = 0; i < BATCH * ROWS; i++)

@@ -80,6 +80,7 @@ typedef struct wf_mixer {
     const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
     const char *flops;           /* forward, one sequence, besides the projections: expression over T and the keys */
     unsigned traits;
+    unsigned (*lost_traits)(const wf_layer *layer); /* those that the options of a layer take away; NULL: none */
     const char *companion;       /* the channel mixer a text pattern puts after it; NULL: none */
     weft_status (*check)(const wf_layer *layer, weft_error *err); /* relations between keys; may be NULL */
     weft_status (*run)(wf_run *run, const wf_layer *layer, wf_ports *io);
@@ -128,9 +129,12 @@ bool wf_flag(const wf_layer *layer, const char *key);
 const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
+unsigned wf_layer_traits(const wf_layer *layer); /* of the row, without those its options take away */
 bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
 bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
+/* For `check`: the list option `bias` names only projections among these. */
+weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_t count, weft_error *err);
 
 /* ---- the context of one recording ---- */
 typedef enum wf_state_mode {
@@ -158,12 +162,16 @@ wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot)
 wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n); /* "l{n}.ih.weight" */
 /* Lin(name, x): slots name.weight and name.bias. Result act. */
 wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
+/* Rows first..first+count-1 of that projection, in fp32: one part of a fused one. */
+wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first, int64_t count);
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width); /* [B,T,h*w] -> [B,T,h,w], any T */
 wf_tensor *wf_merge_heads(const wf_run *run, wf_tensor *x);                               /* [B,T,h,w] -> [B,T,h*w] */
 /* Lin(name, x) in fp32: what goes into exponentials and sums over the whole sequence. */
 wf_tensor *wf_project_f32(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
 /* The same, then the short convolution name_conv (slots and state) when the spec has `conv` taps, then silu when asked. */
 wf_tensor *wf_project_conv(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, bool silu);
+/* [B,T,kv_heads*n] -> [B,T,heads,n], n the option `width`: kv head g serves heads g*(heads/kv_heads) and the following. */
+wf_tensor *wf_share_heads(const wf_run *run, const wf_layer *layer, wf_tensor *x, const char *width);
 /* Lin(o, merge(rms of each head of o [B,T,H,V] * norm.weight) * act(gate)); gate [B,T,H*V] or NULL. */
 wf_tensor *wf_finish_heads(const wf_run *run, const wf_layer *layer, wf_tensor *o, wf_tensor *gate, wf_activation kind);
 /* States. In: NULL when there is none (start of a sequence). Out: hands the new value on. */

@@ -83,9 +83,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_recurrence_spec spec = {.decay = WF_DECAY_CONST, .g_const = g, .scale = 1.0f, .s_in = wf_state_in(r, l, "s"),
                                .s_out = wf_state_wanted(r) ? &s : NULL};
     wf_tensor *o = normalise_rows(r, l, wf_recurrence(r->tape, q, k, v, &spec), q, k, g);
-    o = wf_merge_heads(r, wf_rms_norm(r->tape, o, wf_weight(r, l, "norm.weight"), 0.0f, (float)wf_float(l, "norm_eps")));
-    int kind = wf_activation_by_name(wf_string(l, "gate"));
-    io->y = wf_project(r, l, "o", wf_gate(r->tape, wf_project(r, l, "gate", io->x), o, (wf_activation)kind));
+    io->y = wf_finish_heads(r, l, o, wf_project(r, l, "gate", io->x), (wf_activation)wf_activation_by_name(wf_string(l, "gate")));
     wf_state_out(r, l, "s", s);
     return WEFT_OK;
 }

@@ -14,6 +14,8 @@ static inline void wf_no_output(wf_tensor **out) {
 /* y[.., out] = x[.., in] w[out, in]^T + b[out]; b may be NULL. Result act. */
 wf_tensor *wf_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type);
+/* The same in fp32 whatever the tape's type: for routers, whose choices should not depend on rounding. */
+wf_tensor *wf_linear_exact(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 /* rows of table[V, dim] by ids (I32, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and no
  * gradient (callers check ids from users); `padding` >= 0: that row gets no gradient here. */
 wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding);
@@ -27,6 +29,7 @@ wf_tensor *wf_mul(wf_tape *t, wf_tensor *a, wf_tensor *b);
 wf_tensor *wf_mul_rows(wf_tape *t, wf_tensor *x, wf_tensor *w);                 /* x[.., n] * w[n] */
 wf_tensor *wf_row_dot(wf_tape *t, wf_tensor *a, wf_tensor *b);                  /* [.., n], [.., n] -> fp32 [..]: sums over the last dimension */
 wf_tensor *wf_scale(wf_tape *t, wf_tensor *x, float scale);
+wf_tensor *wf_affine(wf_tape *t, wf_tensor *x, float scale, float add);         /* scale*x + add */
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); /* act(a) * b */
 wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     /* cap * tanh(x / cap) */

@@ -52,6 +52,7 @@ static wf_tensor *mul_case(fixture *f) { return wf_mul(f->tape, leaf2(f, 3, 7), 
 static wf_tensor *mul_rows_case(fixture *f) { return wf_mul_rows(f->tape, leaf3(f, 2, 19, 301), leaf1(f, 301)); }
 static wf_tensor *row_dot_case(fixture *f) { return wf_row_dot(f->tape, leaf3(f, 3, 70, 7), leaf3(f, 3, 70, 7)); }
 static wf_tensor *scale_case(fixture *f) { return wf_scale(f->tape, leaf2(f, 3, 7), -1.7f); }
+static wf_tensor *affine_case(fixture *f) { return wf_affine(f->tape, leaf2(f, 3, 7), -1.7f, 0.3f); }
 static wf_tensor *silu_case(fixture *f) { return wf_activate(f->tape, leaf2(f, 13, 700), WF_SILU); }
 static wf_tensor *gate_case(fixture *f) { return wf_gate(f->tape, leaf2(f, 3, 9), leaf2(f, 3, 9), WF_GELU_TANH); }
 static wf_tensor *softcap_case(fixture *f) { return wf_softcap(f->tape, leaf2(f, 3, 9), 0.8f); }
@@ -98,9 +99,11 @@ static wf_tensor *recurrence_case(fixture *f, wf_decay decay, int64_t groups, bo
     wf_tensor *q = leaf4(f, 2, 7, groups, 5), *k = leaf4(f, 2, 7, groups, 5), *v = leaf4(f, 2, 7, 4, value_dim);
     if (decay == WF_DECAY_CONST)
         g = decay_of(f, leaf1(f, 4));
+    else if (decay == WF_DECAY_CHANNEL)
+        g = decay_of(f, leaf2(f, 4, 5));
     else if (decay != WF_DECAY_NONE)
         g = decay_of(f, leaf4(f, 2, 7, 4, decay == WF_DECAY_VECTOR ? 5 : 1));
-    bool timed = g && decay != WF_DECAY_CONST;
+    bool timed = wf_decay_per_token(decay);
     wf_recurrence_spec a = {.decay = decay, .scale = 0.4f, .bonus = u, .s_in = s0, .s_out = &s1, .g = timed ? wf_time_slice(f->tape, g, 0, 3) : g};
     o1 = wf_recurrence(f->tape, wf_time_slice(f->tape, q, 0, 3), wf_time_slice(f->tape, k, 0, 3), wf_time_slice(f->tape, v, 0, 3), &a);
     wf_recurrence_spec b = {.decay = decay, .scale = 0.4f, .bonus = u, .s_in = s1, .g = timed ? wf_time_slice(f->tape, g, 3, 4) : g};
@@ -111,6 +114,7 @@ static wf_tensor *recurrence_none(fixture *f) { return recurrence_case(f, WF_DEC
 static wf_tensor *recurrence_const(fixture *f) { return recurrence_case(f, WF_DECAY_CONST, 4, false, 6); }
 static wf_tensor *recurrence_groups(fixture *f) { return recurrence_case(f, WF_DECAY_SCALAR, 2, false, 70); }
 static wf_tensor *recurrence_bonus(fixture *f) { return recurrence_case(f, WF_DECAY_VECTOR, 1, true, 66); }
+static wf_tensor *recurrence_channel(fixture *f) { return recurrence_case(f, WF_DECAY_CHANNEL, 4, true, 66); }
 static wf_tensor *recurrence_alone(fixture *f) {
     wf_tensor *q = leaf4(f, 2, 9, 3, 8);
     return wf_recurrence(f->tape, q, q, leaf4(f, 2, 9, 3, 8), &(wf_recurrence_spec){.scale = 1.0f});
@@ -301,7 +305,7 @@ typedef struct op_case {
 static const op_case cases[] = {
     {"linear", linear_case, 2e-3},       {"linear", linear_plain, 2e-3},    {"linear", linear_sliced, 2e-3}, {"embed", embed_case, 2e-3},
     {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
-    {"mul_rows", mul_rows_case, 2e-3},   {"row_dot", row_dot_case, 2e-3},   {"scale", scale_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
+    {"mul_rows", mul_rows_case, 2e-3},   {"row_dot", row_dot_case, 2e-3}, {"scale", scale_case, 2e-3}, {"scale", affine_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
     {"softcap", softcap_case, 2e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"unit", unit_l2, 2e-3}, {"unit", unit_floored, 4e-3}, {"unit", unit_sum, 2e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
@@ -313,7 +317,7 @@ static const op_case cases[] = {
     {"quadratic", taylor_case, 2e-3}, {"quadratic", quadratic_case, 2e-3}, {"time_shift", shift_case, 2e-3}, {"favor", favor_case, 4e-3},
     {"exp_gates", exp_gates_case, 2e-3}, {"normalise_exp", normalise_exp_case, 2e-3}, {"wkv", wkv_case, 4e-3},
     {"recurrence", recurrence_none, 2e-3}, {"recurrence", recurrence_const, 2e-3}, {"recurrence", recurrence_groups, 2e-3},
-    {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
+    {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_channel, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
     {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
     {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
     {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
