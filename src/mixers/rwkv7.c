@@ -4,19 +4,23 @@
 #include <math.h>
 #include "mixers/mixer.h"
 
+/* Widths that grow with the root of dim, as the reference has them. */
+#define NARROW "max(32, 32*round(sqrt(dim)*2.5/32))"
+#define GATE "max(32, 32*round(sqrt(dim)*5/32))"
+#define BLEND "max(32, 32*round(sqrt(dim)*1.7/32))"
+
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x, a multiple of heads"},
     {"heads", WF_KEY_INT, NULL, 1, NULL, "heads; key channels per head are dim / heads"},
     {"value_dim", WF_KEY_INT, "dim // heads", 1, NULL, "channels of a value, per head"},
     {"layer", WF_KEY_INT, "0", 0, NULL, "place in the stack: 0 hands its values on, the others take them in"},
-    {"ranks", WF_KEY_OBJECT, "{}", 0,
-     "['w', max(32, 32*round(sqrt(dim)*2.5/32)), 'a', max(32, 32*round(sqrt(dim)*2.5/32)), 'gate', max(32, 32*round(sqrt(dim)*5/32)), "
-     "'vres', max(32, 32*round(sqrt(dim)*1.7/32))]",
+    {"ranks", WF_KEY_OBJECT, "null", 0, "['w', " NARROW ", 'a', " NARROW ", 'gate', " GATE ", 'vres', " BLEND "]",
      "widths that the decay, the correction, the gate and the value residual are read through {w, a, gate, vres}"},
     {"norm_eps", WF_KEY_FLOAT, "1e-5", 0, NULL, "of the norm of a head, times the key channels"},
     {0}};
 
 #define KEY "dim // heads"
+#define RANK(name, fallback) "(ranks." name " ?? " fallback ")"
 static const wf_slot slots[] = {
     {"mix_r", "[dim]", "uniform:0.5", NULL, NULL, false, NULL},
     {"mix_w", "[dim]", "uniform:0.5", NULL, NULL, false, NULL},
@@ -27,17 +31,17 @@ static const wf_slot slots[] = {
     {"r.weight", "[dim, dim]", "linear", NULL, NULL, false, NULL},
     {"k.weight", "[dim, dim]", "linear", NULL, NULL, false, NULL},
     {"v.weight", "[heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"w.down.weight", "[ranks.w, dim]", "linear", NULL, NULL, false, NULL},
-    {"w.up.weight", "[dim, ranks.w]", "linear", NULL, NULL, false, NULL},
+    {"w.down.weight", "[" RANK("w", NARROW) ", dim]", "linear", NULL, NULL, false, NULL},
+    {"w.up.weight", "[dim, " RANK("w", NARROW) "]", "linear", NULL, NULL, false, NULL},
     {"w.up.bias", "[dim]", "constant:-2", NULL, NULL, false, NULL},
-    {"a.down.weight", "[ranks.a, dim]", "linear", NULL, NULL, false, NULL},
-    {"a.up.weight", "[dim, ranks.a]", "linear", NULL, NULL, false, NULL},
+    {"a.down.weight", "[" RANK("a", NARROW) ", dim]", "linear", NULL, NULL, false, NULL},
+    {"a.up.weight", "[dim, " RANK("a", NARROW) "]", "linear", NULL, NULL, false, NULL},
     {"a.up.bias", "[dim]", "zeros", NULL, NULL, false, NULL},
-    {"vres.down.weight", "[ranks.vres, dim]", "linear", "layer > 0", NULL, false, NULL},
-    {"vres.up.weight", "[heads*value_dim, ranks.vres]", "linear", "layer > 0", NULL, false, NULL},
+    {"vres.down.weight", "[" RANK("vres", BLEND) ", dim]", "linear", "layer > 0", NULL, false, NULL},
+    {"vres.up.weight", "[heads*value_dim, " RANK("vres", BLEND) "]", "linear", "layer > 0", NULL, false, NULL},
     {"vres.up.bias", "[heads*value_dim]", "zeros", "layer > 0", NULL, false, NULL},
-    {"gate.down.weight", "[ranks.gate, dim]", "linear", NULL, NULL, false, NULL},
-    {"gate.up.weight", "[heads*value_dim, ranks.gate]", "linear", NULL, NULL, false, NULL},
+    {"gate.down.weight", "[" RANK("gate", GATE) ", dim]", "linear", NULL, NULL, false, NULL},
+    {"gate.up.weight", "[heads*value_dim, " RANK("gate", GATE) "]", "linear", NULL, NULL, false, NULL},
     {"k_k", "[dim]", "constant:0.85", NULL, NULL, false, NULL},
     {"k_a", "[dim]", "ones", NULL, NULL, false, NULL},
     {"r_k", "[heads, " KEY "]", "zeros", NULL, NULL, false, NULL},

@@ -1,50 +1,16 @@
-#include "naive/naive_heads.h"
+#include "naive/naive_delta.h"
 #include <stdio.h>
 #include <string.h>
 
-double *naive_masked(naive_io *io, const double *x, int64_t width) {
-    double *y = naive_zeros(io, io->batch * io->rows * width);
-    for (int64_t i = 0; i < io->batch * io->rows * width; i++)
-        y[i] = naive_real(io->mask, i / width) ? x[i] : 0.0;
-    return y;
-}
-
-double *naive_short_conv(naive_io *io, const char *name, const double *u, int64_t n) {
-    char slot[64];
-    snprintf(slot, sizeof slot, "%s.weight", name);
-    const double *weight = naive_weight(io, slot);
-    snprintf(slot, sizeof slot, "%s.bias", name);
-    const double *bias = naive_weight(io, slot);
-    int64_t T = io->rows, W = wf_int(io->layer, "conv"), past = W - 1;
-    double *y = naive_zeros(io, io->batch * T * n), *window = naive_zeros(io, io->batch * n * (T + W));
-    double *state = past ? naive_state(io, name, n * past) : NULL;
-    for (int64_t i = 0; i < io->batch * n; i++) {
-        double *all = window + i * (T + W);
-        int64_t b = i / n, c = i % n;
-        for (int64_t w = 0; w < past; w++)
-            all[w] = state[i * past + w];
-        for (int64_t t = 0; t < T; t++) {
-            all[past + t] = u[(b * T + t) * n + c];
-            double sum = bias ? bias[c] : 0.0;
-            for (int64_t w = 0; w < W; w++)
-                sum += weight[c * W + w] * all[t + w];
-            y[(b * T + t) * n + c] = sum;
-        }
-        for (int64_t w = 0; w < past; w++)
-            state[i * past + w] = all[T + w];
-    }
-    return y;
-}
-
-double *naive_project_conv(naive_io *io, const char *name, const double *x, bool silu) {
+double *naive_delta_input(naive_io *io, const char *name, const double *x) {
     char slot[64];
     snprintf(slot, sizeof slot, "%s.weight", name);
     int64_t n = naive_width(io, slot);
     double *y = naive_linear(io, name, x, io->batch * io->rows);
     snprintf(slot, sizeof slot, "%s_conv", name);
     if (wf_given(io->layer, "conv"))
-        y = naive_short_conv(io, slot, y, n);
-    for (int64_t i = 0; silu && i < io->batch * io->rows * n; i++)
+        y = naive_convolve(io, slot, y, n, false);
+    for (int64_t i = 0; i < io->batch * io->rows * n; i++)
         y[i] *= naive_sigmoid(y[i]);
     return y;
 }

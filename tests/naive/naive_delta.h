@@ -1,14 +1,10 @@
-/* naive_heads.h - what the definitions of mixers on a matrix state share. */
-#ifndef WF_TESTS_NAIVE_HEADS_H
-#define WF_TESTS_NAIVE_HEADS_H
-#include "naive/naive.h"
+/* naive_delta.h - what the definitions of the delta rules share. */
+#ifndef WF_TESTS_NAIVE_DELTA_H
+#define WF_TESTS_NAIVE_DELTA_H
+#include "naive/naive_heads.h"
 
-/* x with the rows of padding set to 0. */
-double *naive_masked(naive_io *io, const double *x, int64_t width);
-/* Lin(name, x), then y_t = b + sum_w weight[:,w] u_{t-W+1+w} over slots name_conv when the option conv is given, then silu when asked. */
-double *naive_project_conv(naive_io *io, const char *name, const double *x, bool silu);
-/* The convolution alone: u [B,T,n], slots name.weight and name.bias, state `name`. */
-double *naive_short_conv(naive_io *io, const char *name, const double *u, int64_t n);
+/* silu of Lin(name, x), through the short convolution name_conv when the option conv is given. */
+double *naive_delta_input(naive_io *io, const char *name, const double *x);
 /* Every n numbers over sqrt(sum x^2 + 1e-6), or for "sum" over max(sum |x|, 1e-6). */
 void naive_directions(double *x, int64_t count, int64_t n, const char *kind);
 /* y = Lin(o, merge(rms(o_h) * norm.weight) * act(gate)); gate NULL: none. o [B,T,heads,n]. */

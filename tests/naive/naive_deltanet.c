@@ -1,11 +1,11 @@
 /* q, k = l2(silu(conv(Lin))), v = silu(conv(Lin(v,x))); o = delta(q K^-1/2, k, v, 0, beta_scale sigmoid(Lin(beta,x))); y = finish(o). */
-#include "naive/naive_heads.h"
+#include "naive/naive_delta.h"
 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t rows = io->batch * io->rows, H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim");
     const double *x = naive_masked(io, io->x, wf_int(l, "dim")), *gate = wf_given(l, "gate") ? naive_linear(io, "gate", x, rows) : NULL;
-    double *q = naive_project_conv(io, "q", x, true), *k = naive_project_conv(io, "k", x, true), *v = naive_project_conv(io, "v", x, true);
+    double *q = naive_delta_input(io, "q", x), *k = naive_delta_input(io, "k", x), *v = naive_delta_input(io, "v", x);
     double *beta = naive_linear(io, "beta", x, rows);
     naive_directions(q, rows * H * K, K, wf_string(l, "qk_norm"));
     naive_directions(k, rows * H * K, K, wf_string(l, "qk_norm"));

@@ -1,12 +1,12 @@
 /* gated_deltanet with a decay per key channel from f = Lin(decay.up, Lin(decay.down,x)) + dt.bias: g = -e^a softplus(f), or lower_bound *
  * sigmoid(e^a f); the output gate is sigmoid(Lin(gate.up, Lin(gate.down,x))). */
-#include "naive/naive_heads.h"
+#include "naive/naive_delta.h"
 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t rows = io->batch * io->rows, H = wf_int(l, "heads"), Hv = wf_int(l, "v_heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim");
     const double *x = naive_masked(io, io->x, wf_int(l, "dim")), *gate = naive_linear(io, "gate.up", naive_linear(io, "gate.down", x, rows), rows);
-    double *q = naive_project_conv(io, "q", x, true), *k = naive_project_conv(io, "k", x, true), *v = naive_project_conv(io, "v", x, true);
+    double *q = naive_delta_input(io, "q", x), *k = naive_delta_input(io, "k", x), *v = naive_delta_input(io, "v", x);
     double *beta = naive_linear(io, "beta", x, rows), *g = naive_linear(io, "decay.up", naive_linear(io, "decay.down", x, rows), rows);
     naive_directions(q, rows * H * K, K, wf_string(l, "qk_norm"));
     naive_directions(k, rows * H * K, K, wf_string(l, "qk_norm"));
