@@ -61,6 +61,7 @@ typedef struct wf_ports {
     wf_tensor *mask;                 /* U8 [B,T], 1 = real */
     wf_tensor *positions, *segments; /* I64 [B,T] */
     wf_tensor *prefix;               /* I64 [B] */
+    wf_tensor *v_first;              /* [B,T,values] of the first layer, also out: whatever a layer leaves here the next one finds */
     /* out */
     wf_tensor *y;                    /* [B,T,width] */
     wf_tensor *attention;            /* probabilities, only when run->want_attention */

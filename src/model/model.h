@@ -61,7 +61,7 @@ typedef struct wf_block_run {
     const wf_model *model;
     const wf_block_spec *block;
     const wf_block_params *params;
-    const wf_ports *ports;          /* mask, positions, segments, prefix */
+    wf_ports *ports;                /* mask, positions, segments, prefix; v_first, carried from layer to layer */
     wf_layer_state *state[2];       /* of mixer and channel, NULL without states */
     weft_status status;
 } wf_block_run;

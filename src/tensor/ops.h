@@ -27,6 +27,7 @@ wf_tensor *wf_add(wf_tape *t, wf_tensor *a, wf_tensor *b);                      
 wf_tensor *wf_add_scaled(wf_tape *t, wf_tensor *a, wf_tensor *b, float scale);  /* a + scale*b */
 wf_tensor *wf_mul(wf_tape *t, wf_tensor *a, wf_tensor *b);
 wf_tensor *wf_mul_rows(wf_tape *t, wf_tensor *x, wf_tensor *w);                 /* x[.., n] * w[n] */
+wf_tensor *wf_row_dot(wf_tape *t, wf_tensor *a, wf_tensor *b);                  /* [.., n], [.., n] -> fp32 [..]: sums over the last dimension */
 wf_tensor *wf_scale(wf_tape *t, wf_tensor *x, float scale);
 wf_tensor *wf_affine(wf_tape *t, wf_tensor *x, float scale, float add);         /* scale*x + add */
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
@@ -175,6 +176,14 @@ typedef struct wf_scan_spec {
 } wf_scan_spec;
 /* u, dt [B,T,D], b, c [B,T,N] -> [B,T,D] fp32. */
 wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor *b, wf_tensor *c, const wf_scan_spec *spec);
+
+/* h_t = a_t h_{t-1} + x_t, every lane by itself: a, x [B,T,D] -> h [B,T,D] fp32; h_in [B,D] or NULL, *h_out (may be NULL) the last. */
+wf_tensor *wf_lane_scan(wf_tape *t, wf_tensor *a, wf_tensor *x, wf_tensor *h_in, wf_tensor **h_out);
+/* a = e^la and *root = sqrt(1 - a^2) of log decays la [B,T,D], fp32. Rows of position 0 (I64 [B,T]) have a = 0 and root = 1; without
+ * positions the first row of a sequence has, unless `state` [B,..] came from tokens before. */
+wf_tensor *wf_decay_root(wf_tape *t, wf_tensor *la, wf_tensor *positions, wf_tensor *state, wf_tensor **root);
+/* A matrix per head: x [B,T,H,n], w [H,n,m], b [H,m] or NULL -> x w (+ b) [B,T,H,m] fp32. */
+wf_tensor *wf_head_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 
 /* x [B,T,C], w [C,1,W] or [C,W], bias [C] or NULL, s_in [B,C,W-1] or NULL, *s_out receives the new state when not NULL. fp32. */
 wf_tensor *wf_conv(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *bias, bool silu, wf_tensor *s_in, wf_tensor **s_out);

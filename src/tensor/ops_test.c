@@ -50,6 +50,7 @@ static wf_tensor *add_same(fixture *f) {
 }
 static wf_tensor *mul_case(fixture *f) { return wf_mul(f->tape, leaf2(f, 3, 7), leaf2(f, 3, 7)); }
 static wf_tensor *mul_rows_case(fixture *f) { return wf_mul_rows(f->tape, leaf3(f, 2, 19, 301), leaf1(f, 301)); }
+static wf_tensor *row_dot_case(fixture *f) { return wf_row_dot(f->tape, leaf3(f, 3, 70, 7), leaf3(f, 3, 70, 7)); }
 static wf_tensor *scale_case(fixture *f) { return wf_scale(f->tape, leaf2(f, 3, 7), -1.7f); }
 static wf_tensor *affine_case(fixture *f) { return wf_affine(f->tape, leaf2(f, 3, 7), -1.7f, 0.3f); }
 static wf_tensor *silu_case(fixture *f) { return wf_activate(f->tape, leaf2(f, 13, 700), WF_SILU); }
@@ -161,6 +162,23 @@ static wf_tensor *scan_case(fixture *f) {
                           wf_selective_scan(f->tape, wf_time_slice(f->tape, u, 4, 3), wf_time_slice(f->tape, dt, 4, 3),
                                             wf_time_slice(f->tape, b, 4, 3), wf_time_slice(f->tape, c, 4, 3), &second));
 }
+
+static wf_tensor *lane_scan_case(fixture *f) {
+    wf_tensor *a = wf_activate(f->tape, leaf3(f, 2, 7, 71), WF_SIGMOID), *x = leaf3(f, 2, 7, 71), *h0 = leaf2(f, 2, 71), *h;
+    wf_tensor *y = wf_lane_scan(f->tape, wf_time_slice(f->tape, a, 0, 4), wf_time_slice(f->tape, x, 0, 4), h0, &h);
+    return wf_time_concat(f->tape, y, wf_lane_scan(f->tape, wf_time_slice(f->tape, a, 4, 3), wf_time_slice(f->tape, x, 4, 3), h, NULL));
+}
+static wf_tensor *lane_scan_same(fixture *f) {
+    wf_tensor *a = leaf3(f, 1, 5, 3);
+    return wf_lane_scan(f->tape, a, a, NULL, NULL);
+}
+static wf_tensor *decay_root_case(fixture *f) {
+    wf_tensor *root, *la = wf_scale(f->tape, wf_activate(f->tape, leaf3(f, 2, 5, 9), WF_SIGMOID), -0.7f);
+    wf_tensor *a = wf_decay_root(f->tape, la, NULL, NULL, &root);
+    return wf_mul(f->tape, a, wf_activate(f->tape, root, WF_SILU));
+}
+static wf_tensor *head_linear_case(fixture *f) { return wf_head_linear(f->tape, leaf4(f, 2, 5, 3, 4), leaf3(f, 3, 4, 6), leaf2(f, 3, 6)); }
+static wf_tensor *head_linear_plain(fixture *f) { return wf_head_linear(f->tape, leaf4(f, 1, 35, 2, 33), leaf3(f, 2, 33, 7), NULL); }
 
 /* Parts of `first` and 9 - first tokens: shorter and longer than the filter. */
 static wf_tensor *conv_parts(fixture *f, int64_t first, bool silu) {
@@ -297,7 +315,7 @@ typedef struct op_case {
 static const op_case cases[] = {
     {"linear", linear_case, 2e-3},       {"linear", linear_plain, 2e-3},    {"linear", linear_sliced, 2e-3}, {"embed", embed_case, 2e-3},
     {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
-    {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3}, {"scale", affine_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
+    {"mul_rows", mul_rows_case, 2e-3},   {"row_dot", row_dot_case, 2e-3}, {"scale", scale_case, 2e-3}, {"scale", affine_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
     {"softcap", softcap_case, 2e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"unit", unit_l2, 2e-3}, {"unit", unit_floored, 4e-3}, {"unit", unit_sum, 2e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
@@ -312,7 +330,8 @@ static const op_case cases[] = {
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_channel, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
     {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
     {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
-    {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
+    {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
+    {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
     {"attention", attention_bias_alone, 2e-3},
