@@ -48,6 +48,8 @@ static const case_row cases[] = {
     {"based", "{\"heads\": 2, \"feature\": \"rebased\", \"causal\": true, \"eps\": 0.1, \"key_dim\": 3}", false},
     {"based", "{\"heads\": 2}", false},
     {"mlstm", "{\"heads\": 3, \"value_dim\": 5}", true},
+    {"short_conv", "{}", true},
+    {"short_conv", "{\"inner\": 9, \"conv\": 4, \"conv_bias\": true, \"bias\": [\"in\", \"o\"]}", true},
     {"rwkv4", "{\"inner\": 9}", true},
     {"rwkv5", "{\"heads\": 3, \"value_dim\": 5}", true},
     {"rwkv5", "{\"heads\": 2, \"gate\": null}", true},
@@ -70,6 +72,14 @@ static const case_row cases[] = {
     {"gru", "{\"hidden\": 5, \"bidirectional\": true}", true},
     {"mlp", "{\"hidden\": 9, \"bias\": true}", false},
     {"glu", "{\"hidden\": 9, \"activation\": \"silu\"}", false},
+    {"moe", "{\"hidden\": 9, \"experts\": 5, \"top_k\": 2, \"normalise\": true}", false},
+    {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 1, \"gated\": false, \"activation\": \"relu\", \"capacity\": 3}", true},
+    {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 2, \"capacity\": 4}", true},
+    {"moe", "{\"hidden\": 6, \"experts\": 6, \"groups\": 3, \"top_groups\": 2, \"router\": \"sigmoid\", \"shared\": 5, \"shared_gate\": true}", false},
+    {"expert_choice", "{\"hidden\": 9, \"experts\": 4, \"capacity\": 3}", false},
+    {"soft_moe", "{\"hidden\": 9, \"experts\": 3, \"slots\": 2, \"normed\": true}", false},
+    {"rwkv_channel", "{\"hidden\": 9}", true},
+    {"rwkv_channel", "{\"hidden\": 9, \"receptance\": false, \"mix_of\": \"shifted\"}", true},
 };
 
 enum { BATCH = 2, ROWS = 13, DIM = 12 };
@@ -284,7 +294,7 @@ static void probe_permutation(subject *s) {
 static void probe_per_token(subject *s) {
     const float *a = output(s, s->io.x, NULL), *b = output(s, changed(s, 4, 5), NULL);
     size_t width = (size_t)s->io.width;
-    agree(s, "per token", s->layer->row->traits & WF_PER_TOKEN, same_rows(a, b, width, 0, 0, 4) && same_rows(a, b, width, 0, 5, ROWS));
+    agree(s, "per token", wf_layer_traits(s->layer) & WF_PER_TOKEN, same_rows(a, b, width, 0, 0, 4) && same_rows(a, b, width, 0, 5, ROWS));
 }
 
 static void test_rows(void **state) {

@@ -352,7 +352,7 @@ static void test_refused(void **state) {
         {{{0}}, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", false, WEFT_BAD_INPUT, "model.layers.2"},
         {{{0}}, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1", true, WEFT_UNSUPPORTED, "model.layers.1"},
         {{{0}}, "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", false, WEFT_BAD_INPUT, "num_key_value_heads"},
-        {{{0}}, "\"head_dim\": 8", "\"head_dim\": 7", false, WEFT_BAD_INPUT, "even"},
+        {{{0}}, "\"head_dim\": 8", "\"head_dim\": 7", false, WEFT_BAD_INPUT, "in pairs"},
     };
     bench b;
     open_bench(&b);

@@ -247,6 +247,20 @@ static weft_status word_first(call *c) {
     return WEFT_OK;
 }
 
+/* find(blocks, 'path', value): the number of the first object of a list that has this value at the path; -1: none */
+static weft_status word_find(call *c) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "find() takes a list, a path and a value");
+    wf_json *wanted = wf_value_to_json(c->arena, arg(c, 2));
+    if (!wanted)
+        return wf_fail_memory(c->err);
+    *c->out = wf_value_int(-1);
+    for (size_t i = 0; i < list->count && c->out->integer < 0; i++)
+        if (list->items[i].type == WF_OBJECT && wf_json_equal(wf_json_path(list->items[i].object, arg(c, 1)->string), wanted))
+            *c->out = wf_value_int((int64_t)i);
+    return WEFT_OK;
+}
+
 static bool same_text(const wf_value *a, const wf_value *b) { return a->type == WF_STRING && b->type == WF_STRING && wf_streq(a->string, b->string); }
 
 /* all_in(list, allowed): the strings of the list (null: none) are among the allowed ones */
@@ -260,6 +274,24 @@ static weft_status word_all_in(call *c) {
             all = same_text(&list->items[i], &allowed->items[k]);
     }
     *c->out = wf_value_bool(all);
+    return WEFT_OK;
+}
+
+/* letters(text): the letters of a word as a list (patterns of layers) */
+static weft_status word_letters(call *c) {
+    const wf_value *text = arg(c, 0);
+    WF_CHECK(text->type == WF_STRING, c->err, WEFT_BAD_INPUT, "letters() takes a string");
+    size_t n = strlen(text->string);
+    wf_value *list = wf_arena_alloc(c->arena, (n + 1) * sizeof *list);
+    if (!list)
+        return wf_fail_memory(c->err);
+    for (size_t i = 0; i < n; i++) {
+        const char *letter = wf_arena_strndup(c->arena, text->string + i, 1);
+        if (!letter)
+            return wf_fail_memory(c->err);
+        list[i] = wf_value_string(letter);
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = list, .count = n};
     return WEFT_OK;
 }
 
@@ -315,7 +347,9 @@ static const word_row words[] = {
     {"their_rope", 1, 1, word_their_rope},
     {"with", 3, 9, word_with},
     {"first", 2, 2, word_first},
+    {"find", 3, 3, word_find},
     {"all_in", 2, 2, word_all_in},
+    {"letters", 1, 1, word_letters},
     {"bounds", 1, 1, word_bounds},
     {"their_bounds", 2, 2, word_their_bounds},
 };

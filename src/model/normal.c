@@ -93,6 +93,7 @@ static wf_json *normal_block(maker *m, const wf_block_spec *block) {
     put(&w, "mixer", normal_layer(m, block->mixer));
     put(&w, "channel", block->channel ? normal_layer(m, block->channel) : wf_json_new(m->arena, WF_JSON_NULL));
     put_float(&w, "residual_scale", block->residual_scale);
+    put_float(&w, "stream_scale", block->stream_scale);
     put_float(&w, "dropout", block->dropout);
     put_float(&w, "attention_dropout", block->attention_dropout);
     put_int(&w, "share", block->share);
@@ -106,6 +107,7 @@ static wf_json *normal_head(maker *m, const wf_head_spec *head) {
     put_bool(&w, "bias", head->bias);
     put_float(&w, "scale", head->scale);
     put_float(&w, "softcap", head->softcap);
+    put_float(&w, "z_loss", head->z_loss);
     return w.object;
 }
 

@@ -48,6 +48,7 @@ static const wf_spec_key block_keys[] = {
     {"mixer", "object or name", NULL, "the token mixer: `{\"mixer\": NAME, option: value, ..}`; a name alone when no option is required"},
     {"channel", "object or name", "null", "the channel mixer; null is none"},
     {"residual_scale", "number", "1", "multiplies a branch before it joins"},
+    {"stream_scale", "number", "1", "multiplies the stream after the block"},
     {"dropout", "number", "0", "of a branch, below 1"},
     {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
     {"share", "integer", "-1", "number of an earlier block (from 0) whose weights this one uses; -1: its own"},
@@ -67,6 +68,7 @@ static const wf_spec_key head_keys[] = {
     {"bias", "boolean", "false", "a learned bias"},
     {"scale", "number", "1", "multiplies the logits"},
     {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
+    {"z_loss", "number", "0", "added to the loss of training: this times the mean over all positions of log(sum(exp(logit)))^2"},
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_part wf_spec_parts[] = {
@@ -148,6 +150,7 @@ static weft_status read_head(reader *r, const wf_json *j) {
     h->bias = wf_option_bool(&o, "bias", false);
     h->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
     h->softcap = (float)wf_option_float(&o, "softcap", 0.0, 0.0, 1e6);
+    h->z_loss = (float)wf_option_float(&o, "z_loss", 0.0, 0.0, 1e6);
     return o.status;
 }
 
@@ -185,6 +188,7 @@ static const wf_json *either(const wf_json *own, const wf_json *common, const ch
 
 static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) {
     b->residual_scale = (float)wf_option_float(o, "residual_scale", (double)b->residual_scale, -1e6, 1e6);
+    b->stream_scale = (float)wf_option_float(o, "stream_scale", (double)b->stream_scale, -1e6, 1e6);
     b->dropout = (float)wf_option_float(o, "dropout", (double)b->dropout, 0.0, 0.99);
     b->attention_dropout = (float)wf_option_float(o, "attention_dropout", (double)b->attention_dropout, 0.0, 0.99);
     b->share = (int)wf_option_int(o, "share", b->share, -1, INT32_MAX);
@@ -200,7 +204,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     if (!what || !mixer || !channel || !norm)
         return wf_fail_memory(r->err);
     wf_options all = open_part(common, "block", block_keys, r->err), one = open_part(own, what, block_keys, r->err);
-    *b = (wf_block_spec){.residual_scale = 1.0f, .share = -1};
+    *b = (wf_block_spec){.residual_scale = 1.0f, .stream_scale = 1.0f, .share = -1};
     WF_TRY(all.status);
     WF_TRY(read_numbers(&all, index, b));
     WF_TRY(one.status);

@@ -31,13 +31,14 @@ typedef struct wf_block_spec {
     const struct wf_wiring *wiring;
     wf_norm_spec norm[4];         /* norm1..norm4, as many as the wiring has */
     wf_layer *mixer, *channel;    /* channel NULL: none */
-    float residual_scale, dropout, attention_dropout;
+    float residual_scale, stream_scale, dropout, attention_dropout;
     int share;                    /* index of the block whose weights this one uses; -1: its own */
 } wf_block_spec;
 
 typedef struct wf_head_spec {
     bool tied, bias;
     float scale, softcap;         /* logits = softcap*tanh(scale*logits/softcap) */
+    float z_loss;                 /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;
 
 typedef struct wf_spec {

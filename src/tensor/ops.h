@@ -16,6 +16,7 @@ wf_tensor *wf_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type);
 /* The same in fp32 whatever the tape's type: for routers, whose choices should not depend on rounding. */
 wf_tensor *wf_linear_exact(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
+wf_tensor *wf_turn_repeat(wf_tape *t, wf_tensor *x, int64_t batch); /* [m,n] -> [B,n,m], the same for every sequence */
 /* rows of table[V, dim] by ids (I32, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and no
  * gradient (callers check ids from users); `padding` >= 0: that row gets no gradient here. */
 wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding);
@@ -28,15 +29,18 @@ wf_tensor *wf_add_scaled(wf_tape *t, wf_tensor *a, wf_tensor *b, float scale);  
 wf_tensor *wf_mul(wf_tape *t, wf_tensor *a, wf_tensor *b);
 wf_tensor *wf_mul_rows(wf_tape *t, wf_tensor *x, wf_tensor *w);                 /* x[.., n] * w[n] */
 wf_tensor *wf_row_dot(wf_tape *t, wf_tensor *a, wf_tensor *b);                  /* [.., n], [.., n] -> fp32 [..]: sums over the last dimension */
+wf_tensor *wf_add_rows(wf_tape *t, wf_tensor *x, wf_tensor *b);                 /* x[.., n] + b[n] */
+wf_tensor *wf_scale_rows(wf_tape *t, wf_tensor *x, wf_tensor *s); /* row r times s[r mod count]: s [H] or [B,T,H] for x [B,T,H,n] */
 wf_tensor *wf_scale(wf_tape *t, wf_tensor *x, float scale);
 wf_tensor *wf_affine(wf_tape *t, wf_tensor *x, float scale, float add);         /* scale*x + add */
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); /* act(a) * b */
 wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     /* cap * tanh(x / cap) */
-wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high);
-wf_tensor *wf_scale_rows(wf_tape *t, wf_tensor *x, wf_tensor *s); /* row r times s[r mod count]: s [H] or [B,T,H] for x [B,T,H,n] */
 wf_tensor *wf_log_gate(wf_tape *t, wf_tensor *x, float low, float scale); /* scale * log(low + (1 - low) sigmoid(x)), fp32 */
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
+wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high);           /* the gradient passes between the bounds */
+/* x times uniform noise in [1-range, 1+range] while training; x itself when range is 0. */
+wf_tensor *wf_jitter(wf_tape *t, wf_tensor *x, float range);
 /* inverted dropout by counter; x itself when p is 0. Every call site has its own stream. */
 wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);
 
@@ -62,7 +66,7 @@ wf_tensor *wf_quadratic(wf_tape *t, wf_tensor *x, bool taylor);
 wf_tensor *wf_time_slice(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[B,T,..] -> [B,count,..] */
 wf_tensor *wf_time_concat(wf_tape *t, wf_tensor *a, wf_tensor *b);                /* [B,S,..], [B,T,..] -> [B,S+T,..]; a may be NULL: b */
 wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask);               /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
-/* y_t = x_{t-1}; y_0 is s_in [B,n] or zeros. *s_out (may be NULL) receives the last row. */
+/* y_t = x_{t-1}, y_0 = s_in (or 0): x [B,T,n], s_in [B,n] or NULL; *s_out receives the last x when not NULL. */
 wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **s_out);
 /* Appends x[B,T,..] to a cache bound by the caller, cache[B,cap,..], at row start[b]+t (modulo cap for a ring); the result is the
  * whole cache after it. No gradient. */
@@ -204,6 +208,7 @@ typedef struct wf_cross_entropy_spec {
     float smoothing;   /* label smoothing */
     float logit_scale; /* multiplies the logits; 1 */
     float softcap;     /* 0: off */
+    float z_loss;      /* this times the mean over all rows of log(sum(exp(logit)))^2 joins the loss; 0: off */
     wf_tensor *inverse_count; /* F32 [1] input: the loss is the sum of token losses times this */
 } wf_cross_entropy_spec;
 /* x [.., dim], head w [V, dim] (+ b [V] or NULL), targets I32 [..] -> loss [1]; *token_loss (may be NULL) receives fp32 [..]: the

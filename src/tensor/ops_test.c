@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "tensor/experts.h"
 #include "tensor/ops.h"
 #include "tensor/ops_table.h"
 #include "tensor/tape.h"
@@ -83,13 +84,14 @@ static wf_tensor *xpos_case(fixture *f) {
     return wf_rotate(f->tape, leaf4(f, 1, 4, 3, 6), &a);
 }
 
-static wf_tensor *entropy(fixture *f, float softcap, float smoothing) {
+static wf_tensor *entropy(fixture *f, float softcap, float smoothing, float z_loss) {
     wf_tensor *count = wf_input(f->tape, "inverse_count", WF_F32, 1, (int64_t[]){1});
-    wf_cross_entropy_spec s = {.ignore = -100, .logit_scale = 1.5f, .softcap = softcap, .smoothing = smoothing, .inverse_count = count};
+    wf_cross_entropy_spec s = {.ignore = -100, .logit_scale = 1.5f, .softcap = softcap, .smoothing = smoothing, .z_loss = z_loss, .inverse_count = count};
     return wf_cross_entropy(f->tape, leaf3(f, 2, 9, 12), leaf2(f, 11, 12), leaf1(f, 11), ids(f, 2, 9), &s, NULL);
 }
-static wf_tensor *entropy_case(fixture *f) { return entropy(f, 0.0f, 0.0f); }
-static wf_tensor *entropy_capped(fixture *f) { return entropy(f, 2.0f, 0.1f); }
+static wf_tensor *entropy_case(fixture *f) { return entropy(f, 0.0f, 0.0f, 0.0f); }
+static wf_tensor *entropy_capped(fixture *f) { return entropy(f, 2.0f, 0.1f, 0.0f); }
+static wf_tensor *entropy_squares(fixture *f) { return entropy(f, 3.0f, 0.0f, 0.3f); }
 
 /* Log decays below zero, shaped like x. */
 static wf_tensor *decay_of(fixture *f, wf_tensor *x) { return wf_scale(f->tape, wf_activate(f->tape, x, WF_SIGMOID), -0.5f); }
@@ -305,6 +307,64 @@ static wf_tensor *wkv_case(fixture *f) {
     memcpy(b.in, s, sizeof s);
     return wf_time_concat(f->tape, y, wf_wkv(f->tape, wf_time_slice(f->tape, k, 5, 4), wf_time_slice(f->tape, v, 5, 4), w, u, &b));
 }
+/* Experts of 12 tokens with two choices each; the third expert has many rows, one has none. */
+static wf_tensor *experts_case(fixture *f, const wf_route_spec *spec, bool weigh_input) {
+    wf_routing routing;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 2, 6, 5);
+    if (!wf_route(f->tape, wf_scale(f->tape, leaf3(f, 2, 6, 4), 3.0f), spec, &routing) || !wf_dispatch_rows(f->tape, &routing, 4, 0, &d))
+        return NULL;
+    wf_tensor *rows = wf_spread_rows(f->tape, x, weigh_input ? routing.weights : NULL, &d);
+    wf_tensor *y = wf_grouped_linear(f->tape, rows, leaf3(f, 4, 7, 5), leaf2(f, 4, 7), &d);
+    return wf_collect_rows(f->tape, y, weigh_input ? NULL : routing.weights, &d, 2);
+}
+static wf_tensor *experts_softmax(fixture *f) {
+    return experts_case(f, &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.5f, .normalise = true, .normalise_order = 2.0f}, false);
+}
+static wf_tensor *experts_sigmoid(fixture *f) {
+    return experts_case(f, &(wf_route_spec){.router = "sigmoid", .top_k = 2, .scale = 1.0f, .normalise = true, .normalise_order = 1.0f, .capacity = 3}, true);
+}
+static wf_tensor *experts_sparse(fixture *f) {
+    return experts_case(f, &(wf_route_spec){.router = "sparsemixer", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f, .jitter = 1.2f}, false);
+}
+static wf_tensor *many_experts(fixture *f) { /* several blocks of rows each */
+    wf_routing routing;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 1, 400, 3);
+    if (!wf_route(f->tape, leaf3(f, 1, 400, 2), &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
+        !wf_dispatch_rows(f->tape, &routing, 2, 0, &d))
+        return NULL;
+    wf_tensor *y = wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 2, 64, 3), NULL, &d);
+    return wf_collect_rows(f->tape, y, routing.weights, &d, 1);
+}
+static wf_tensor *router_loss(fixture *f, const char *router, bool masked, bool z) {
+    wf_routing routing;
+    wf_tensor *logits = leaf3(f, 2, 6, 4), *mask = masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 6}) : NULL;
+    if (!wf_route(f->tape, logits, &(wf_route_spec){.router = router, .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing))
+        return NULL;
+    wf_tensor *sums = wf_router_sums(f->tape, logits, routing.indices, mask, router, masked);
+    return z ? wf_z_loss(f->tape, sums) : wf_balance_loss(f->tape, sums);
+}
+static wf_tensor *choose_tokens_case(fixture *f) {
+    wf_routing tokens, experts;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 2, 6, 5), *mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 6});
+    if (!wf_choose_tokens(f->tape, wf_scale(f->tape, leaf3(f, 2, 6, 4), 3.0f), mask, 3, &tokens, &experts) || !wf_dispatch_rows(f->tape, &tokens, 4, 24, &d))
+        return NULL;
+    return wf_collect_rows(f->tape, wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 4, 5, 5), NULL, &d), tokens.weights, &d, 2);
+}
+static wf_tensor *turn_repeat_case(fixture *f) {
+    wf_dispatch d;
+    wf_tensor *x = wf_turn_repeat(f->tape, leaf2(f, 5, 12), 3);
+    if (!wf_dispatch_slots(f->tape, 3, 4, 3, &d))
+        return NULL;
+    return wf_collect_rows(f->tape, wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 4, 5, 5), NULL, &d), NULL, &d, 3);
+}
+static wf_tensor *balance_case(fixture *f) { return router_loss(f, "softmax", true, false); }
+static wf_tensor *balance_sigmoid(fixture *f) { return router_loss(f, "sigmoid", false, false); }
+static wf_tensor *z_case(fixture *f) { return router_loss(f, "softmax", true, true); }
+static wf_tensor *jitter_case(fixture *f) { return wf_jitter(f->tape, leaf2(f, 3, 700), 0.3f); }
+static wf_tensor *add_rows_case(fixture *f) { return wf_add_rows(f->tape, leaf3(f, 2, 19, 301), leaf1(f, 301)); }
 
 typedef struct op_case {
     const char *op;
@@ -333,8 +393,11 @@ static const op_case cases[] = {
     {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
     {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
-    {"cross_entropy", entropy_capped, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
+    {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
     {"attention", attention_bias_alone, 2e-3},
+    {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3},
+    {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3}, {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3},
+    {"jitter", jitter_case, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
 };
 /* Ops whose tests stand beside their kernels or with the states they write. */
 static const char *const elsewhere[] = {"cast", "cache_append", "store_state", NULL};

@@ -12,7 +12,7 @@ typedef struct model_run {
     wf_model_inputs in;
     bool backward, probed; /* the loss, or sum(logits * probe), is differentiated */
     wf_tape *tape;
-    wf_tensor *loss, *inverse_count, *logits, **hidden, *stream, *probe;
+    wf_tensor *loss, *aux_loss, *inverse_count, *logits, **hidden, *stream, *probe;
     wf_input_tensors inputs;
     weft_error *err;
 } model_run;
@@ -42,7 +42,7 @@ static weft_status read_where(model_run *m) {
 /* ---- the full form ---- */
 static weft_status record(model_run *m) {
     wf_model_ports ports = {NULL};
-    wf_model_options options = {.mode = WF_NO_STATE, .length = m->in.length};
+    wf_model_options options = {.mode = WF_NO_STATE, .length = m->in.length, .losses = true};
     m->hidden = wf_arena_alloc(&m->fx->arena, (size_t)(m->model->spec->layers + 1) * sizeof *m->hidden);
     if (!m->hidden)
         return wf_fail_memory(m->err);
@@ -53,9 +53,12 @@ static weft_status record(model_run *m) {
     m->stream = ports.stream;
     m->logits = wf_model_logits(m->model, m->tape, ports.hidden);
     wf_keep(m->tape, m->logits);
+    wf_keep(m->tape, m->aux_loss = ports.aux_loss);
     if (m->inputs.targets) {
         m->inverse_count = wf_input(m->tape, "inverse count", WF_F32, 1, (int64_t[]){1});
         m->loss = wf_model_loss(m->model, m->tape, ports.hidden, m->inputs.targets, m->inverse_count, 0.0f, NULL);
+        if (ports.extra_loss)
+            m->loss = wf_add(m->tape, m->loss, ports.extra_loss);
         wf_keep(m->tape, m->loss);
     }
     if (m->probed && m->logits) {
@@ -89,6 +92,8 @@ static weft_status compare_outputs(model_run *m) {
     WF_TRY(wf_fixture_compare(m->fx, "logits", NULL, m->logits->data, m->logits->count, m->err));
     if (m->loss)
         WF_TRY(wf_fixture_compare(m->fx, "loss", NULL, m->loss->data, 1, m->err));
+    if (m->aux_loss)
+        WF_TRY(wf_fixture_compare(m->fx, "aux_loss", NULL, m->aux_loss->data, 1, m->err));
     for (int64_t i = 0; i <= m->model->spec->layers; i++) {
         char *name = wf_arena_printf(&m->fx->arena, "hidden_states.%lld", (long long)i);
         if (!name)
