@@ -10,6 +10,7 @@
 #include "kernels/dtype.h"
 #include "kernels/attention.h"
 #include "kernels/delta.h"
+#include "kernels/poles.h"
 #include "kernels/recurrence.h"
 #include "kernels/scan.h"
 

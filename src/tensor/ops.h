@@ -181,6 +181,17 @@ typedef struct wf_scan_spec {
 /* u, dt [B,T,D], b, c [B,T,N] -> [B,T,D] fp32. */
 wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor *b, wf_tensor *c, const wf_scan_spec *spec);
 
+/* Continuous poles -e^a_log + i a_imag [D,M] and steps e^log_dt [D] -> a [D,M,2] and *b by the zero-order hold or the bilinear rule (see
+ * kernels/poles.h); a_imag NULL: real ones, [D,M]. */
+wf_tensor *wf_discretise(wf_tape *t, wf_tensor *log_dt, wf_tensor *a_log, wf_tensor *a_imag, bool bilinear, wf_tensor **b);
+typedef struct wf_pole_spec {
+    wf_tensor *skip;             /* [D] or NULL */
+    bool reverse;                /* from the last token to the first, each read before its token */
+    wf_tensor *h_in, **h_out;    /* [B,D,M,2], or [B,D,M] when real; or NULL */
+} wf_pole_spec;
+/* y = 2 Re(sum_m c_m h_m) + skip x, h_t = a h_{t-1} + b x_t; x [B,T,D], a, b, c [D,M,2] (real: [D,M], without the 2) -> [B,T,D] fp32. */
+wf_tensor *wf_pole_scan(wf_tape *t, wf_tensor *x, wf_tensor *a, wf_tensor *b, wf_tensor *c, const wf_pole_spec *spec);
+
 /* h_t = a_t h_{t-1} + x_t, every lane by itself: a, x [B,T,D] -> h [B,T,D] fp32; h_in [B,D] or NULL, *h_out (may be NULL) the last. */
 wf_tensor *wf_lane_scan(wf_tape *t, wf_tensor *a, wf_tensor *x, wf_tensor *h_in, wf_tensor **h_out);
 /* a = e^la and *root = sqrt(1 - a^2) of log decays la [B,T,D], fp32. Rows of position 0 (I64 [B,T]) have a = 0 and root = 1; without
