@@ -9,7 +9,7 @@
 #include "naive/naive.h"
 #include "verify/forms.h"
 
-static const naive_row *const rows[] = {&naive_attention, &naive_linear_attention, &naive_retention, &naive_mamba,
+static const naive_row *const rows[] = {&naive_attention, &naive_mla, &naive_differential, &naive_linear_attention, &naive_retention, &naive_mamba,
                                         &naive_lstm,      &naive_gru,              &naive_mlp,       &naive_glu};
 
 enum { BATCH = 2, ROWS = 11, DIM = 12, DIRECTIONS = 3, MOST_TENSORS = NAIVE_MOST_SLOTS + 2 };
@@ -480,6 +480,9 @@ static void test_bad_options_are_errors(void **state) {
         {"attention", "{\"heads\": 3, \"window\": [1]}"}, {"attention", "{\"heads\": 3, \"window\": [-1, 2]}"},
         {"attention", "{\"heads\": 3, \"kv_heads\": 2}"}, {"attention", "{\"heads\": 3, \"bias\": [\"x\"]}"}, {"attention", "{}"},
         {"linear_attention", "{\"heads\": 3, \"kv_heads\": 3}"}, {"linear_attention", "{\"heads\": 3, \"feature\": \"elu\"}"},
+        {"mla", "{\"heads\": 3, \"kv_rank\": 4}"}, {"mla", "{\"heads\": 3, \"kv_rank\": 4, \"rope_dim\": 3}"},
+        {"mla", "{\"heads\": 3, \"kv_rank\": 4, \"rope_dim\": 2, \"bias\": [\"k\"]}"}, {"differential", "{\"heads\": 3}"},
+        {"differential", "{\"heads\": 4, \"kv_heads\": 1}"}, {"differential", "{\"heads\": 4, \"lambda\": 1}"},
         {"retention", "{\"heads\": 3, \"row_norm\": \"sum\"}"}, {"retention", "{\"heads\": 3, \"causal\": true}"},
         {"mamba", "{\"bias\": [\"x\"]}"}, {"mamba", "{\"inner_norm\": true}"}, {"lstm", "{\"reset\": \"after\"}"},
         {"gru", "{\"reset\": \"never\"}"}, {"mlp", "{\"activation\": \"selu\"}"}, {"glu", "{\"chunk\": 3}"}};

@@ -307,6 +307,21 @@ bool wf_layer_causal(const wf_layer *layer) {
 
 bool wf_layer_streams(const wf_layer *layer) { return (layer->row->traits & WF_STREAMS) && wf_layer_causal(layer); }
 
+weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_t count, weft_error *err) {
+    const wf_value *list = wf_get(layer, "bias");
+    char all[96] = "";
+    for (size_t n = 0, used = 0; n < count && used < sizeof all; n++)
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", n ? " " : "", names[n]);
+    for (size_t i = 0; i < list->count; i++) {
+        const char *s = list->items[i].type == WF_STRING ? list->items[i].string : "?";
+        bool known = false;
+        for (size_t n = 0; n < count; n++)
+            known |= wf_streq(s, names[n]);
+        WF_CHECK(known, err, WEFT_USAGE, "'bias' lists projections among %s, not '%s'", all, s);
+    }
+    return WEFT_OK;
+}
+
 /* ---- cost laws ---- */
 typedef struct law { const wf_layer *layer; int64_t rows; } law;
 

@@ -130,6 +130,8 @@ bool wf_given(const wf_layer *layer, const char *key); /* not null */
 bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
 bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
+/* For `check`: the list option `bias` names only projections among these. */
+weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_t count, weft_error *err);
 
 /* ---- the context of one recording ---- */
 typedef enum wf_state_mode {

@@ -29,6 +29,7 @@ wf_tensor *wf_scale(wf_tape *t, wf_tensor *x, float scale);
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); /* act(a) * b */
 wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     /* cap * tanh(x / cap) */
+wf_tensor *wf_scale_by(wf_tape *t, wf_tensor *x, wf_tensor *s);                 /* x * s, s fp32 [1] */
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
 /* inverted dropout by counter; x itself when p is 0. Every call site has its own stream. */
 wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);
@@ -36,6 +37,12 @@ wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);
 /* ---- norms over the last dimension; w [n] or NULL, b [n] or NULL; y = xhat*(w + offset) + b. Result act. ---- */
 wf_tensor *wf_rms_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, float offset, float eps);
 wf_tensor *wf_layer_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, float offset, float eps);
+
+/* ---- channels, the last dimension ---- */
+wf_tensor *wf_slice_channels(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[.., n] -> [.., count]; x itself when whole */
+/* [.., n] and [.., m] -> [.., n+m] of a's type; b may have fewer rows: each stands beside a's rows in turn (b [B,T,1,m] beside
+ * a [B,T,H,n] is one row for all heads). */
+wf_tensor *wf_join_channels(wf_tape *t, wf_tensor *a, wf_tensor *b);
 
 /* ---- time ---- */
 wf_tensor *wf_time_slice(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[B,T,..] -> [B,count,..] */
@@ -49,7 +56,7 @@ wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
 
 /* ---- positions ---- */
 typedef struct wf_rotate_args {
-    int64_t pairs;            /* channels 0..2*pairs-1 turn */
+    int64_t first, pairs;     /* channels first..first+2*pairs-1 turn */
     bool interleaved;
     const double *frequencies; /* [pairs], in the tape's arena: angle = position * frequency */
     float magnitude;          /* multiplies cos and sin (yarn, longrope); 1 otherwise */

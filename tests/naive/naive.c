@@ -87,6 +87,43 @@ void naive_rms(double *x, int64_t n, double eps, const double *weight) {
         x[i] = x[i] / root * (weight ? weight[i] : 1.0);
 }
 
+void naive_rope(double *x, int64_t n, double theta, bool half, double position) {
+    for (int64_t p = 0; p < n / 2; p++) {
+        double angle = position * pow(theta, -2.0 * (double)p / (double)n);
+        double *a = x + (half ? p : 2 * p), *b = half ? a + n / 2 : a + 1, first = *a;
+        *a = first * cos(angle) - *b * sin(angle);
+        *b = *b * cos(angle) + first * sin(angle);
+    }
+}
+
+void naive_softmax(double *z, int64_t n) {
+    double most = -INFINITY, sum = 0.0;
+    for (int64_t j = 0; j < n; j++)
+        most = fmax(most, z[j]);
+    for (int64_t j = 0; j < n; j++) {
+        z[j] = z[j] > -INFINITY ? exp(z[j] - most) : 0.0;
+        sum += z[j];
+    }
+    for (int64_t j = 0; j < n && sum > 0.0; j++)
+        z[j] /= sum;
+}
+
+double naive_dot(const double *a, const double *b, int64_t n) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+double naive_position(const naive_io *io, int64_t row) {
+    return (double)(io->positions ? io->positions[row] : io->start + row % io->rows);
+}
+
+bool naive_sees(const naive_io *io, int64_t b, int64_t i, int64_t j) {
+    bool same = !io->segments || io->segments[b * io->rows + i] == io->segments[b * io->rows + j];
+    return (!wf_layer_causal(io->layer) || j <= i) && same && naive_real(io->mask, b * io->rows + j);
+}
+
 double naive_constant(naive_io *io, double value) {
     assert(io->used < NAIVE_MOST_CONSTANTS);
     if (!io->frozen)

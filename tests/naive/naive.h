@@ -37,7 +37,7 @@ typedef struct naive_row {
     int cases;              /* how many are drawn; every entry of every axis comes up */
 } naive_row;
 
-extern const naive_row naive_attention, naive_linear_attention, naive_retention, naive_mamba, naive_lstm, naive_gru, naive_mlp, naive_glu;
+extern const naive_row naive_attention, naive_mla, naive_differential, naive_linear_attention, naive_retention, naive_mamba, naive_lstm, naive_gru, naive_mlp, naive_glu;
 
 double *naive_zeros(naive_io *io, int64_t count);
 const double *naive_weight(const naive_io *io, const char *name); /* NULL when the spec leaves it out */
@@ -46,6 +46,14 @@ int64_t naive_width(const naive_io *io, const char *slot);        /* its first d
 double *naive_linear(naive_io *io, const char *name, const double *x, int64_t rows);
 double naive_activation(const char *kind, double x);
 static inline double naive_sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
+/* Turns pairs of n channels by position * theta^(-2p/n); `half`: pairs (p, p + n/2), else (2p, 2p + 1). */
+void naive_rope(double *x, int64_t n, double theta, bool half, double position);
+/* Softmax of n scores in place; -INFINITY is hidden, all hidden: all 0. */
+void naive_softmax(double *z, int64_t n);
+double naive_dot(const double *a, const double *b, int64_t n);
+double naive_position(const naive_io *io, int64_t row); /* of row b*rows + t: positions, or start + t */
+/* Row i sees row j: causal order, padding, segments. */
+bool naive_sees(const naive_io *io, int64_t b, int64_t i, int64_t j);
 void naive_rms(double *x, int64_t n, double eps, const double *weight); /* weight NULL: ones */
 static inline bool naive_real(const uint8_t *mask, int64_t i) { return !mask || mask[i]; }
 double naive_constant(naive_io *io, double value);
