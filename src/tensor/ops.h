@@ -87,6 +87,10 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
     bool ring;
     bool offset_from_start;   /* query row i has index start[b]+i (decoding) */
     wf_tensor **probs;        /* not NULL: receives [B,H,T,S] */
+    wf_tensor **lse;          /* not NULL: receives [B,H,T] fp32, ln of the sum of e^score; differentiable */
+    const wf_attention_pattern *pattern; /* in the tape's arena: which keys a row sees, instead of causal, left, right, prefix, segments, biases */
+    wf_tensor *pattern_data[WF_PATTERN_DATA]; /* what it reads */
+    double pattern_keys;      /* keys of a row, on the average: for the count of operations */
 } wf_attention_spec;
 /* q [B,T,H,K], k [B,S,G,K], v [B,S,G,V] -> [B,T,H,V] (act). */
 wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
