@@ -282,6 +282,7 @@ weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *
         return wf_fail_in(err, "%s: %s", where, row->name);
     WF_TRY(add_slots(&b, layer));
     WF_TRY(add_states(&b, layer));
+    WF_TRY(holds(&b, row->streams, &layer->streams));
     *out = layer;
     return WEFT_OK;
 }
@@ -305,7 +306,7 @@ bool wf_layer_causal(const wf_layer *layer) {
     return (layer->row->traits & WF_CAUSAL) && causal && one_way;
 }
 
-bool wf_layer_streams(const wf_layer *layer) { return (layer->row->traits & WF_STREAMS) && wf_layer_causal(layer); }
+bool wf_layer_streams(const wf_layer *layer) { return (layer->row->traits & WF_STREAMS) && layer->streams && wf_layer_causal(layer); }
 
 weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_t count, weft_error *err) {
     const wf_value *list = wf_get(layer, "bias");
@@ -320,6 +321,12 @@ weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_
         WF_CHECK(known, err, WEFT_USAGE, "'bias' lists projections among %s, not '%s'", all, s);
     }
     return WEFT_OK;
+}
+
+weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err) {
+    int64_t heads = wf_int(layer, "heads"), groups = wf_int(layer, "kv_heads");
+    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads, (long long)groups);
+    return wf_check_bias(layer, (const char *const[]){"q", "k", "v", "o"}, 4, err);
 }
 
 /* ---- cost laws ---- */

@@ -60,6 +60,8 @@ typedef struct wf_ports {
     wf_tensor *mask;                 /* U8 [B,T], 1 = real */
     wf_tensor *positions, *segments; /* I64 [B,T] */
     wf_tensor *prefix;               /* I64 [B] */
+    wf_tensor *global_mask;          /* U8 [B,T], 1 = global */
+    wf_tensor *plan;                 /* I64, what the row says */
     /* out */
     wf_tensor *y;                    /* [B,T,width] */
     wf_tensor *attention;            /* probabilities, only when run->want_attention */
@@ -79,6 +81,7 @@ typedef struct wf_mixer {
     const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
     const char *flops;           /* forward, one sequence, besides the projections: expression over T and the keys */
     unsigned traits;
+    const char *streams;         /* expression: which options have the chunk and step forms; NULL: all */
     const char *companion;       /* the channel mixer a text pattern puts after it; NULL: none */
     weft_status (*check)(const wf_layer *layer, weft_error *err); /* relations between keys; may be NULL */
     weft_status (*run)(wf_run *run, const wf_layer *layer, wf_ports *io);
@@ -110,6 +113,7 @@ struct wf_layer {
     wf_layer_slot *slots;
     size_t n_slots;
     int n_states;
+    bool streams;                /* the row's condition of that name holds */
     wf_layer_state_shape states[WF_MAX_STATES];
 };
 
@@ -168,6 +172,34 @@ void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf
 /* All rows so far of an APPEND state, x [B,T,..] included: x itself without states, the concatenation with values, the cache in
  * place. */
 wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
+
+/* ---- what rows with plain heads share: keys, slots, states and steps of q, k, v and o ---- */
+#define WF_QKVO_KEYS                                                                                                          \
+    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"}, {"heads", WF_KEY_INT, NULL, 1, NULL, "query heads"},                    \
+        {"kv_heads", WF_KEY_INT, "heads", 1, NULL, "key and value heads; heads is a multiple"},                               \
+        {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a key, per head"},            \
+        {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"}
+#define WF_QKVO_SLOTS                                                                                                         \
+    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},                                                  \
+        {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},                                          \
+        {"k.weight", "[kv_heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},                                           \
+        {"k.bias", "[kv_heads*key_dim]", "zeros", "has(bias, 'k')", NULL, false, NULL},                                       \
+        {"v.weight", "[kv_heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},                                         \
+        {"v.bias", "[kv_heads*value_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},                                     \
+        {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},                                        \
+        {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL}
+#define WF_KV_STATES(limit)                                                                                                   \
+    {"k", WF_STATE_APPEND, "[kv_heads, key_dim]", limit, NULL, 0}, {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", limit, NULL, 0}
+weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err);
+/* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which` begins
+ * with q, k or v. */
+wf_tensor *wf_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);
+/* Attention of q to all rows so far, through the states k and v where the row has them. `spec` comes without the members about states. */
+wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
+/* A pattern in the tape's arena with a copy of its record. */
+const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, const int64_t *, int, float *),
+                                       int (*next)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, int64_t *, int64_t *, bool *),
+                                       const void *record, size_t size);
 
 /* ---- the tables ---- */
 extern const wf_mixer *const wf_mixers[];   /* token mixers, NULL-terminated */

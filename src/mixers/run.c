@@ -81,6 +81,37 @@ void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf
     run->state->out[i] = as_declared(run, &layer->states[i], value);
 }
 
+wf_tensor *wf_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x) {
+    return wf_split_heads(run, wf_project(run, layer, which, x), wf_int(layer, *which == 'q' ? "heads" : "kv_heads"),
+                          wf_int(layer, *which == 'v' ? "value_dim" : "key_dim"));
+}
+
+const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, const int64_t *, int, float *),
+                                       int (*next)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, int64_t *, int64_t *, bool *),
+                                       const void *record, size_t size) {
+    wf_attention_pattern *p = wf_arena_alloc(wf_tape_arena(run->tape), sizeof *p);
+    void *copy = wf_arena_alloc(wf_tape_arena(run->tape), size);
+    if (!p || !copy) {
+        wf_tape_error(run->tape, WEFT_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    *p = (wf_attention_pattern){weights, next, memcpy(copy, record, size)};
+    return p;
+}
+
+wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec) {
+    wf_attention_spec s = *spec;
+    if (wf_state_wanted(run) && layer->n_states > 0) {
+        k = wf_state_append(run, layer, "k", k);
+        v = wf_state_append(run, layer, "v", v);
+        s.offset_from_start = true;
+        s.cached = run->mode == WF_STATE_IN_PLACE;
+        s.ring = s.cached && layer->states[state_index(layer, "k")].limit > 0;
+    }
+    s.dropout = run->attention_dropout;
+    return wf_attention(run->tape, q, k, v, &s);
+}
+
 wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x) {
     int i = state_index(layer, name);
     if (!wf_state_wanted(run) || i < 0 || !x)

@@ -129,6 +129,15 @@ static weft_status read_state(mixer_run *m, const wf_stored_tensor *t, const cha
     return torch_layout(m, i) ? swap_first(m, &m->io.state_in[i], m->layer->states[i].dims[0], m->io.batch, count) : WEFT_OK;
 }
 
+static weft_status read_plan(mixer_run *m, const wf_stored_tensor *t) {
+    int64_t *values;
+    WF_CHECK(t->rank == 3, m->err, WEFT_BAD_INPUT, "'plan' must have three dimensions");
+    WF_TRY(wf_fixture_ints(m->fx, t, &values, m->err));
+    m->io.plan = values;
+    memcpy(m->io.plan_dims, t->dims, sizeof m->io.plan_dims);
+    return WEFT_OK;
+}
+
 static weft_status read_input(mixer_run *m, const wf_stored_tensor *t) {
     wf_form_io *io = &m->io;
     if (wf_starts_with(t->name, "state.in."))
@@ -142,6 +151,10 @@ static weft_status read_input(mixer_run *m, const wf_stored_tensor *t) {
         return read_floats(m, t, &io->memory);
     if (wf_streq(t->name, "mask"))
         return read_bytes(m, t, io->rows, &io->mask);
+    if (wf_streq(t->name, "global_mask"))
+        return read_bytes(m, t, io->rows, &io->global_mask);
+    if (wf_streq(t->name, "plan"))
+        return read_plan(m, t);
     if (wf_streq(t->name, "memory_mask"))
         return read_bytes(m, t, io->memory_rows, &io->memory_mask);
     if (wf_streq(t->name, "positions"))
