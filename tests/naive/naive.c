@@ -115,6 +115,29 @@ double naive_dot(const double *a, const double *b, int64_t n) {
     return sum;
 }
 
+double *naive_attend(naive_io *io, const double *q, const double *k, const double *v, double scale, naive_pair pair) {
+    const wf_layer *l = io->layer;
+    int64_t H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim"), T = io->rows;
+    double *z = naive_zeros(io, T), *out = naive_zeros(io, io->batch * T * H * V);
+    for (int64_t i = 0; i < io->batch * T * H; i++) {
+        int64_t row = i / H, b = row / T, h = i % H, g = h / (H / G);
+        for (int64_t j = 0; j < T; j++)
+            z[j] = scale * naive_dot(q + i * K, k + ((b * T + j) * G + g) * K, K) + pair(io, b, h, row % T, j);
+        naive_softmax(z, T);
+        for (int64_t j = 0; j < T; j++)
+            for (int64_t c = 0; c < V; c++)
+                out[i * V + c] += z[j] * v[((b * T + j) * G + g) * V + c];
+    }
+    return out;
+}
+
+void naive_self_attention(naive_io *io, naive_pair pair) {
+    int64_t rows = io->batch * io->rows;
+    const double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows), *v = naive_linear(io, "v", io->x, rows);
+    io->y = naive_linear(io, "o", naive_attend(io, q, k, v, 1.0 / sqrt((double)wf_int(io->layer, "key_dim")), pair), rows);
+    io->width = wf_int(io->layer, "dim");
+}
+
 double naive_position(const naive_io *io, int64_t row) {
     return (double)(io->positions ? io->positions[row] : io->start + row % io->rows);
 }
