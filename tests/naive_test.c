@@ -165,7 +165,7 @@ static void make_states(subject *s) {
         int64_t count = BATCH;
         for (int d = 0; d < shape->rank; d++)
             count *= shape->dims[d];
-        if (!shape->present || s->layer->row->states[i].kind != WF_STATE_FIXED)
+        if (!shape->present || s->layer->states[i].row->kind != WF_STATE_FIXED)
             continue;
         const float *values = draw(s, count, 50 + (uint32_t)i, 0.5f);
         s->io.state_in[i] = values;
@@ -364,7 +364,7 @@ static double largest(const double *values, int64_t count) {
 static void check_states(subject *s) {
     for (int i = 0; i < s->layer->n_states; i++)
         if (s->io.state_out[i])
-            close_to(s, s->layer->row->states[i].name, s->io.state_out[i], s->naive.state_out[i], s->io.state_count[i],
+            close_to(s, s->layer->states[i].name, s->io.state_out[i], s->naive.state_out[i], s->io.state_count[i],
                      FP32_TOLERANCE * largest(s->naive.state_out[i], s->io.state_count[i]));
 }
 

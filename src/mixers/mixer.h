@@ -71,6 +71,8 @@ typedef struct wf_ports {
 typedef struct wf_layer wf_layer;
 typedef struct wf_run wf_run;
 
+struct wf_part_builder;
+
 typedef struct wf_mixer {
     const char *name;
     const char *about;           /* one line: the formula in words */
@@ -84,6 +86,9 @@ typedef struct wf_mixer {
     const char *streams;         /* expression: which options have the chunk and step forms; NULL: all */
     const char *companion;       /* the channel mixer a text pattern puts after it; NULL: none */
     weft_status (*check)(const wf_layer *layer, weft_error *err); /* relations between keys; may be NULL */
+    /* Rows made of other layers: calls wf_layer_add_part for each. Their slots and states become the layer's own, behind a prefix, and
+     * only the traits that all of them have are the layer's. NULL: none. */
+    weft_status (*parts)(struct wf_part_builder *builder, const wf_layer *layer, weft_error *err);
     weft_status (*run)(wf_run *run, const wf_layer *layer, wf_ports *io);
 } wf_mixer;
 
@@ -98,6 +103,8 @@ typedef struct wf_layer_slot {
 } wf_layer_slot;
 
 typedef struct wf_layer_state_shape {
+    const wf_state_slot *row;
+    const char *name;          /* the row's, behind the prefix of a part */
     bool present;
     int rank;
     int64_t dims[WF_MAX_RANK]; /* without B and time */
@@ -115,11 +122,21 @@ struct wf_layer {
     int n_states;
     bool streams;                /* the row's condition of that name holds */
     wf_layer_state_shape states[WF_MAX_STATES];
+    struct wf_layer **parts;     /* of a row made of other layers */
+    int n_parts;
+    /* Of a part: its slots are those of the layer around it from `first_slot` on, their names begin with `prefix` characters that are
+     * not its own; its states are those from `first_state` on. */
+    size_t prefix, first_slot;
+    int first_state;
 };
 
 /* Fills a layer from its JSON object: defaults, types, ranges, unknown keys (with the nearest name), slot and state shapes,
  * row->check. The members "mixer" and "spec" are those of the surrounding notation: {"mixer": m, key: ..} and {"mixer": m,
  * "spec": {key: ..}} mean the same. `dim` (0: none) is the default of the key `dim`. */
+/* For `parts`: builds a layer of row `mixer` from its spec (may be NULL: all defaults). */
+weft_status wf_layer_add_part(struct wf_part_builder *builder, const char *prefix, const char *mixer, const wf_json *spec, int64_t dim, weft_error *err);
+/* The spec written out in full, every option with its value, in `arena`; NULL when memory ran out. */
+wf_json *wf_layer_json(wf_arena *arena, const wf_layer *layer);
 weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where, wf_layer **out, weft_error *err);
 const wf_mixer *wf_mixer_find(const char *name);    /* token or channel mixer; NULL */
 const char *wf_mixer_nearest(const char *name);     /* the nearest name; NULL */
@@ -131,6 +148,7 @@ bool wf_flag(const wf_layer *layer, const char *key);
 const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
+unsigned wf_layer_traits(const wf_layer *layer); /* of the row and of all its parts */
 bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
 bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
@@ -158,6 +176,8 @@ struct wf_run {
     float dropout, attention_dropout;
 };
 
+/* Runs part i of a layer (see wf_mixer.parts) with ports of its own; its states are carried through. */
+weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io);
 /* The weight of a slot on the tape; NULL when the spec leaves it out. */
 wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot);
 wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n); /* "l{n}.ih.weight" */

@@ -7,7 +7,7 @@
 
 wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot) {
     for (size_t i = 0; i < layer->n_slots; i++)
-        if (wf_streq(layer->slots[i].name, slot))
+        if (wf_streq(layer->slots[i].name + layer->prefix, slot))
             return wf_use(run->tape, layer->slots[i].param);
     return NULL;
 }
@@ -45,6 +45,19 @@ static int state_index(const wf_layer *layer, const char *name) {
             return layer->states[i].present ? i : -1;
     assert(!"a state the row does not declare");
     return -1;
+}
+
+weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io) {
+    const wf_layer *part = layer->parts[i];
+    wf_layer_state own = {{NULL}, {NULL}}, *around = run->state;
+    for (int s = 0; around && s < part->n_states; s++)
+        own.in[s] = around->in[part->first_state + s];
+    run->state = around ? &own : NULL;
+    weft_status status = part->row->run(run, part, io);
+    run->state = around;
+    for (int s = 0; around && s < part->n_states; s++)
+        around->out[part->first_state + s] = own.out[s];
+    return status;
 }
 
 bool wf_state_wanted(const wf_run *run) { return run->mode != WF_NO_STATE && run->state; }

@@ -28,7 +28,7 @@ typedef struct piece {
     int64_t *start; /* [B] */
 } piece;
 
-static wf_state_kind state_kind(const wf_layer *l, int i) { return l->row->states[i].kind; }
+static wf_state_kind state_kind(const wf_layer *l, int i) { return l->states[i].row->kind; }
 
 static wf_tensor *input(piece *p, const char *label, wf_dtype type, bool present) {
     return present ? wf_input(p->tape, label, type, 2, (int64_t[]){p->io->batch, p->count}) : NULL;
@@ -319,7 +319,7 @@ static weft_status make_buffers(piece *p, wf_arena *arena, weft_error *err) {
         if (!(p->buffers[i] = wf_arena_alloc(arena, count * sizeof(float))))
             return wf_fail_memory(err);
         for (size_t k = 0; k < count && state_kind(p->layer, i) == WF_STATE_FIXED; k++)
-            p->buffers[i][k] = p->io->state_in[i] ? p->io->state_in[i][k] : p->layer->row->states[i].initial;
+            p->buffers[i][k] = p->io->state_in[i] ? p->io->state_in[i][k] : p->layer->states[i].row->initial;
     }
     return WEFT_OK;
 }

@@ -53,7 +53,7 @@ static bool has_word(const char *words, const char *word) {
 
 static int state_index(const wf_layer *layer, const char *name) {
     for (int i = 0; i < layer->n_states; i++)
-        if (layer->states[i].present && wf_streq(layer->row->states[i].name, name))
+        if (layer->states[i].present && wf_streq(layer->states[i].name, name))
             return i;
     return -1;
 }
@@ -193,7 +193,7 @@ static weft_status compare(mixer_run *m, const char *name, const char *form, con
 
 static weft_status compare_states(mixer_run *m, const wf_form_io *io, const char *form) {
     for (int i = 0; i < m->layer->n_states; i++) {
-        char *name = wf_arena_printf(&m->fx->arena, "state.out.%s", m->layer->row->states[i].name);
+        char *name = wf_arena_printf(&m->fx->arena, "state.out.%s", m->layer->states[i].name);
         if (!name)
             return wf_fail_memory(m->err);
         const float *got = io->state_out[i];
@@ -236,7 +236,7 @@ static weft_status run_full(mixer_run *m) {
 /* ---- the other forms ---- */
 static bool has_rows_state(const wf_layer *layer) {
     for (int i = 0; i < layer->n_states; i++)
-        if (layer->states[i].present && layer->row->states[i].kind == WF_STATE_APPEND)
+        if (layer->states[i].present && layer->states[i].row->kind == WF_STATE_APPEND)
             return true;
     return false;
 }

@@ -158,7 +158,7 @@ double *naive_state(naive_io *io, const char *name, int64_t per_sequence) {
     int64_t count = io->batch * per_sequence;
     double *values = naive_zeros(io, count);
     for (int i = 0; i < io->layer->n_states; i++) {
-        if (strcmp(io->layer->row->states[i].name, name) != 0 || !io->layer->states[i].present)
+        if (strcmp(io->layer->states[i].name, name) != 0 || !io->layer->states[i].present)
             continue;
         if (io->state_in[i])
             memcpy(values, io->state_in[i], (size_t)count * sizeof *values);

@@ -42,7 +42,7 @@ static void run(naive_io *io) {
 }
 
 static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 6, \"value_dim\": 5", "\"heads\": 1, \"key_dim\": 8", NULL};
-static const char *const chunks[] = {"\"chunk\": 3", "\"chunk\": 4, \"before\": 2, \"after\": 0", "\"chunk\": 1, \"before\": 3, \"after\": 2", "\"chunk\": 70, \"before\": 0", NULL};
+static const char *const chunks[] = {"\"chunk\": 3", "\"chunk\": 4, \"before\": 2, \"after\": 0", "\"chunk\": 1, \"before\": 3, \"after\": 2", "\"chunk\": 72, \"before\": 0", NULL};
 static const char *const order[] = {"", "\"causal\": true", "\"causal\": true, \"exact\": true", "\"exact\": true", NULL};
 static const char *const ropes[] = {"", "\"rope\": {}", "\"rope\": {\"theta\": 100.0, \"dim\": 2}", "\"xpos\": {\"base\": 20.0}",
                                     "\"xpos\": {\"base\": 20.0}, \"rope\": {\"theta\": 50.0, \"pairing\": \"interleaved\"}", NULL};
