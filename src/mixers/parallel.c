@@ -9,7 +9,7 @@ static const wf_key keys[] = {
     {"branches", WF_KEY_LIST, NULL, 0, NULL, "list of {mixer, spec, scale (1), norm {eps (1e-6)}}: y = sum of scale * rms(branch) * weight"},
     {NULL}};
 
-static const wf_slot slots[] = {{"{n}.branch_norm.weight", "[dim]", "ones", "branches[n].norm != null", "len(branches)", false, NULL}, {NULL}};
+static const wf_slot slots[] = {{"{n}.branch_norm.weight", "[dim]", "ones", "(branches[n].norm ?? null) != null", "len(branches)", false, NULL}, {NULL}};
 
 static const wf_json *branch(const wf_layer *l, size_t i) { return wf_get(l, "branches")->items[i].object; }
 

@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NAIVE(name) &naive_##name,
+const naive_row *const naive_rows[] = {
+#include "naive/naive_rows.def"
+};
+#undef NAIVE
+const size_t naive_row_count = sizeof naive_rows / sizeof *naive_rows;
+
 double *naive_zeros(naive_io *io, int64_t count) {
     double *values = wf_arena_alloc(io->scratch, (size_t)(count + 1) * sizeof *values);
     if (!values)
@@ -15,7 +22,7 @@ double *naive_zeros(naive_io *io, int64_t count) {
 
 static int slot_index(const naive_io *io, const char *name) {
     for (size_t i = 0; i < io->layer->n_slots; i++)
-        if (strcmp(io->layer->slots[i].name, name) == 0)
+        if (strcmp(io->layer->slots[i].name + io->layer->prefix, name) == 0)
             return (int)i;
     return -1;
 }
@@ -108,6 +115,27 @@ void naive_softmax(double *z, int64_t n) {
         z[j] /= sum;
 }
 
+double *naive_part(naive_io *io, int i, const double *x) {
+    const wf_layer *part = io->layer->parts[i];
+    naive_io own = *io;
+    own.layer = part;
+    own.x = x;
+    own.attention = NULL;
+    own.constants += io->used;
+    own.used = 0;
+    for (size_t s = 0; s < part->n_slots; s++)
+        own.weights[s] = io->weights[part->first_slot + s];
+    for (int s = 0; s < part->n_states; s++)
+        own.state_in[s] = io->state_in[part->first_state + s];
+    for (size_t r = 0; r < naive_row_count; r++)
+        if (strcmp(naive_rows[r]->mixer, part->row->name) == 0)
+            naive_rows[r]->run(&own);
+    io->used += own.used;
+    for (int s = 0; s < part->n_states; s++)
+        io->state_out[part->first_state + s] = own.state_out[s];
+    return own.y;
+}
+
 double naive_dot(const double *a, const double *b, int64_t n) {
     double sum = 0.0;
     for (int64_t i = 0; i < n; i++)
@@ -158,7 +186,7 @@ double *naive_state(naive_io *io, const char *name, int64_t per_sequence) {
     int64_t count = io->batch * per_sequence;
     double *values = naive_zeros(io, count);
     for (int i = 0; i < io->layer->n_states; i++) {
-        if (strcmp(io->layer->states[i].name, name) != 0 || !io->layer->states[i].present)
+        if (strcmp(io->layer->states[i].row->name, name) != 0 || !io->layer->states[i].present)
             continue;
         if (io->state_in[i])
             memcpy(values, io->state_in[i], (size_t)count * sizeof *values);

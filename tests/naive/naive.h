@@ -38,7 +38,12 @@ typedef struct naive_row {
     int cases;              /* how many are drawn; every entry of every axis comes up */
 } naive_row;
 
-extern const naive_row naive_attention, naive_mla, naive_differential, naive_sparse, naive_local_chunk, naive_longformer, naive_bigbird, naive_linear_attention, naive_retention, naive_mamba, naive_lstm, naive_gru, naive_mlp, naive_glu;
+/* The table: naive_rows.def. */
+#define NAIVE(name) extern const naive_row naive_##name;
+#include "naive/naive_rows.def"
+#undef NAIVE
+extern const naive_row *const naive_rows[];
+extern const size_t naive_row_count;
 
 double *naive_zeros(naive_io *io, int64_t count);
 const double *naive_weight(const naive_io *io, const char *name); /* NULL when the spec leaves it out */
@@ -53,6 +58,8 @@ void naive_rope(double *x, int64_t n, double theta, bool half, double position);
 void naive_softmax(double *z, int64_t n);
 double naive_dot(const double *a, const double *b, int64_t n);
 double naive_position(const naive_io *io, int64_t row); /* of row b*rows + t: positions, or start + t */
+/* Runs part i of a layer made of layers on rows x; its states are carried through. Returns its y. */
+double *naive_part(naive_io *io, int i, const double *x);
 /* What is added to the score of row i and row j, -INFINITY hides it; and softmax attention by the options heads, kv_heads, key_dim and
  * value_dim: q [B,T,H,K], k [B,T,G,K], v [B,T,G,V] -> [B,T,H,V]. */
 typedef double (*naive_pair)(const naive_io *io, int64_t b, int64_t h, int64_t i, int64_t j);
