@@ -79,11 +79,9 @@ static wf_json *normal_stem(maker *m, const wf_stem_spec *stem) {
 }
 
 static wf_json *normal_layer(maker *m, const wf_layer *layer) {
-    writer w = begin(m);
-    put_text(&w, "mixer", layer->row->name);
-    for (size_t i = 0; layer->row->keys[i].name; i++)
-        put(&w, layer->row->keys[i].name, wf_value_to_json(m->arena, &layer->values[i]));
-    return w.object;
+    wf_json *object = wf_layer_json(m->arena, layer);
+    m->failed |= !object;
+    return object;
 }
 
 static wf_json *normal_block(maker *m, const wf_block_spec *block) {

@@ -37,6 +37,7 @@ wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); /* act(a) * b */
 wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     /* cap * tanh(x / cap) */
 wf_tensor *wf_log_gate(wf_tape *t, wf_tensor *x, float low, float scale); /* scale * log(low + (1 - low) sigmoid(x)), fp32 */
+wf_tensor *wf_scale_by(wf_tape *t, wf_tensor *x, wf_tensor *s);                 /* x * s, s fp32 [1] */
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
 wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high);           /* the gradient passes between the bounds */
 /* x times uniform noise in [1-range, 1+range] while training; x itself when range is 0. */
@@ -76,7 +77,7 @@ wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
 
 /* ---- positions ---- */
 typedef struct wf_rotate_args {
-    int64_t pairs;            /* channels 0..2*pairs-1 turn */
+    int64_t first, pairs;     /* channels first..first+2*pairs-1 turn */
     bool interleaved;
     const double *frequencies; /* [pairs], in the tape's arena: angle = position * frequency */
     float magnitude;          /* multiplies cos and sin (yarn, longrope); 1 otherwise */
@@ -107,6 +108,10 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
     bool ring;
     bool offset_from_start;   /* query row i has index start[b]+i (decoding) */
     wf_tensor **probs;        /* not NULL: receives [B,H,T,S] */
+    wf_tensor **lse;          /* not NULL: receives [B,H,T] fp32, ln of the sum of e^score; differentiable */
+    const wf_attention_pattern *pattern; /* in the tape's arena: which keys a row sees, instead of causal, left, right, prefix, segments, biases */
+    wf_tensor *pattern_data[WF_PATTERN_DATA]; /* what it reads */
+    double pattern_keys;      /* keys of a row, on the average: for the count of operations */
 } wf_attention_spec;
 /* q [B,T,H,K], k [B,S,G,K], v [B,S,G,V] -> [B,T,H,V] (act). */
 wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);

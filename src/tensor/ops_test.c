@@ -74,9 +74,18 @@ static wf_tensor *slice_case(fixture *f) {
 static wf_tensor *concat_case(fixture *f) { return wf_time_concat(f->tape, leaf4(f, 2, 3, 2, 5), leaf4(f, 2, 4, 2, 5)); }
 static wf_tensor *mask_case(fixture *f) { return wf_mask_rows(f->tape, leaf3(f, 2, 5, 6), wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 5})); }
 
+static wf_tensor *scale_by_case(fixture *f) { return wf_scale_by(f->tape, leaf2(f, 13, 700), leaf1(f, 1)); }
+static wf_tensor *slice_channels_case(fixture *f) {
+    wf_tensor *x = leaf3(f, 2, 19, 11);
+    return wf_mul(f->tape, wf_slice_channels(f->tape, x, 1, 4), wf_slice_channels(f->tape, x, 6, 4));
+}
+static wf_tensor *join_channels_case(fixture *f) {
+    return wf_join_channels(f->tape, wf_join_channels(f->tape, leaf4(f, 2, 9, 3, 5), leaf4(f, 2, 9, 3, 2)), leaf4(f, 2, 9, 1, 4));
+}
+
 static const double frequencies[3] = {1.0, 0.21, 0.013};
 static wf_tensor *rotate_case(fixture *f) {
-    wf_rotate_args a = {.pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
+    wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
     return wf_rotate(f->tape, leaf4(f, 2, 5, 2, 8), &a);
 }
 static wf_tensor *xpos_case(fixture *f) {
@@ -279,11 +288,6 @@ static wf_tensor *log_gate_case(fixture *f) { return wf_log_gate(f->tape, wf_sca
 static wf_tensor *log_gate_low(fixture *f) { return wf_log_gate(f->tape, wf_scale(f->tape, leaf2(f, 5, 90), 4.0f), 0.2f, 1.0f); }
 static wf_tensor *grouped_rms(fixture *f) { return wf_rms_norm(f->tape, leaf4(f, 2, 35, 3, 7), leaf1(f, 21), 0.0f, 1e-2f); }
 static wf_tensor *grouped_layer(fixture *f) { return wf_layer_norm(f->tape, leaf4(f, 2, 9, 100, 7), leaf1(f, 700), leaf1(f, 700), 0.0f, 1e-2f); }
-static wf_tensor *slice_channels_case(fixture *f) {
-    wf_tensor *x = leaf3(f, 2, 19, 9);
-    return wf_mul(f->tape, wf_slice_channels(f->tape, x, 1, 4), wf_slice_channels(f->tape, x, 5, 4));
-}
-static wf_tensor *join_channels_case(fixture *f) { return wf_join_channels(f->tape, leaf4(f, 2, 9, 3, 5), leaf4(f, 2, 9, 1, 4)); }
 static wf_tensor *repeat_heads_case(fixture *f) { return wf_repeat_heads(f->tape, leaf4(f, 2, 19, 2, 5), 3); }
 static wf_tensor *taylor_case(fixture *f) { return wf_quadratic(f->tape, leaf4(f, 2, 9, 2, 5), true); }
 static wf_tensor *quadratic_case(fixture *f) { return wf_quadratic(f->tape, leaf4(f, 2, 9, 2, 5), false); }
@@ -395,6 +399,7 @@ static const op_case cases[] = {
     {"mul_rows", mul_rows_case, 2e-3},   {"row_dot", row_dot_case, 2e-3}, {"scale", scale_case, 2e-3}, {"scale", affine_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
     {"softcap", softcap_case, 2e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"unit", unit_l2, 2e-3}, {"unit", unit_floored, 4e-3}, {"unit", unit_sum, 2e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
+    {"scale_by", scale_by_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
