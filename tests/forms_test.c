@@ -107,7 +107,7 @@ static const case_row cases[] = {
     {"rwkv_channel", "{\"hidden\": 9, \"receptance\": false, \"mix_of\": \"shifted\"}", true},
 };
 
-enum { BATCH = 2, ROWS = 13, DIM = 12 };
+enum { BATCH = 2, ROWS = 13, DIM = 12, PADDED = 5 };
 
 typedef struct subject {
     wf_env env;
@@ -277,26 +277,26 @@ static void probe_padding(subject *s) {
     agree(s, "inert to padding", (wf_layer_traits(s->layer) & WF_PADDING_INERT) != 0, same_rows(a, b, width, 0, 2, ROWS - 2) && same_rows(a, b, width, 1, 2, ROWS - 2));
 }
 
-/* Two masked rows in front, or the other rows alone. */
+/* PADDED masked rows in front (no multiple of a chunk), or the other rows alone. */
 static void probe_trace(subject *s) {
     weft_error err = {0};
     bool takes_mask = strstr(s->layer->row->inputs, "mask?") != NULL;
-    int64_t rows = ROWS - 2;
+    int64_t rows = ROWS - PADDED;
     uint8_t mask[BATCH * ROWS];
     float *x = wf_arena_alloc(&s->arena, BATCH * ROWS * DIM * sizeof *x), worst = 0.0f;
     if (!takes_mask || !wf_layer_streams(s->layer))
         return;
     for (int64_t i = 0; i < BATCH * ROWS; i++)
-        mask[i] = i % ROWS >= 2;
+        mask[i] = i % ROWS >= PADDED;
     for (int64_t b = 0; b < BATCH; b++)
-        memcpy(x + b * rows * DIM, s->io.x + (b * ROWS + 2) * DIM, (size_t)(rows * DIM) * sizeof *x);
+        memcpy(x + b * rows * DIM, s->io.x + (b * ROWS + PADDED) * DIM, (size_t)(rows * DIM) * sizeof *x);
     wf_form_io alone = {.batch = BATCH, .rows = rows, .dim = DIM, .x = x};
     ok(s, wf_form_full(&s->env, s->layer, &alone, false, &s->arena, &err), &err);
     const float *padded = output(s, s->io.x, mask);
     int64_t width = s->io.width;
     for (int64_t b = 0; b < BATCH; b++)
         for (int64_t i = 0; i < rows * width; i++)
-            worst = fmaxf(worst, fabsf(padded[(b * ROWS + 2) * width + i] - alone.y[b * rows * width + i]));
+            worst = fmaxf(worst, fabsf(padded[(b * ROWS + PADDED) * width + i] - alone.y[b * rows * width + i]));
     agree(s, "marked by padding before it", (wf_layer_traits(s->layer) & WF_PADDING_TRACE) != 0, worst > 1e-4f);
 }
 

@@ -521,7 +521,7 @@ static void test_bad_options_are_errors(void **state) {
         {"retention", "{\"heads\": 3, \"row_norm\": \"sum\"}"}, {"retention", "{\"heads\": 3, \"causal\": true}"},
         {"performer", "{\"heads\": 3, \"rows\": 0}"}, {"performer", "{\"heads\": 3, \"ortho_scaling\": 0.5}"}, {"gla", "{\"heads\": 3, \"kv_heads\": 2}"},
         {"gla", "{\"heads\": 3, \"clamp_min\": 0.5}"}, {"simple_gla", "{\"heads\": 3, \"rank\": 2}"}, {"lightning", "{\"heads\": 3, \"layer\": 4, \"layers\": 4}"},
-        {"mamba2", "{\"heads\": 4, \"groups\": 3}"}, {"mamba2", "{\"heads\": 4, \"dt_limit\": [0.1]}"}, {"mamba2", "{\"heads\": 4, \"norm_groups\": 7}"},
+        {"mamba2", "{\"heads\": 4, \"groups\": 3}"}, {"mamba2", "{\"heads\": 4, \"part_scales\": [1, 1]}"}, {"mamba2", "{\"heads\": 4, \"dt_limit\": [0.1]}"}, {"mamba2", "{\"heads\": 4, \"norm_groups\": 7}"},
         {"mamba2", "{\"heads\": 4, \"bias\": [\"x\"]}"}, {"hgrn2", "{\"heads\": 3, \"lower_bound\": 1.0}"}, {"hgrn2", "{\"heads\": 5}"},
         {"based", "{\"heads\": 3, \"feature\": \"exp\"}"}, {"mlstm", "{\"heads\": 5}"}, {"rwkv4", "{\"heads\": 3}"}, {"rwkv5", "{\"heads\": 3, \"gate\": \"tanh\"}"},
         {"rwkv6", "{\"heads\": 3, \"layer\": 1}"}, {"short_conv", "{\"bias\": [\"conv\"]}"}, {"mamba", "{\"bias\": [\"x\"]}"}, {"mamba", "{\"inner_norm\": true}"}, {"lstm", "{\"reset\": \"after\"}"},

@@ -8,6 +8,8 @@ static const wf_key keys[] = {
     {"hidden", WF_KEY_INT, "(8*dim//3 + 15) // 16 * 16", 1, NULL, "width inside"},
     {"activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS, "of the gate: silu is SwiGLU, gelu GEGLU, relu ReGLU, sigmoid GLU, identity bilinear"},
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases on all projections"},
+    {"gate_scale", WF_KEY_FLOAT, "1.0", -1e30, NULL, "multiplies what goes into the non-linearity"},
+    {"scale", WF_KEY_FLOAT, "1.0", -1e30, NULL, "multiplies y"},
     {NULL}};
 
 static const wf_slot slots[] = {
@@ -20,8 +22,9 @@ static const wf_slot slots[] = {
     {NULL}};
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    wf_tensor *gate = wf_project(r, l, "gate", io->x), *up = wf_project(r, l, "up", io->x);
-    io->y = wf_project(r, l, "down", wf_gate(r->tape, gate, up, (wf_activation)wf_activation_by_name(wf_string(l, "activation"))));
+    wf_tensor *gate = wf_scale(r->tape, wf_project(r, l, "gate", io->x), (float)wf_float(l, "gate_scale")), *up = wf_project(r, l, "up", io->x);
+    wf_tensor *h = wf_gate(r->tape, gate, up, (wf_activation)wf_activation_by_name(wf_string(l, "activation")));
+    io->y = wf_scale(r->tape, wf_project(r, l, "down", h), (float)wf_float(l, "scale"));
     return WEFT_OK;
 }
 

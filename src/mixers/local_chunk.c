@@ -98,6 +98,9 @@ static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, bool query) {
     return wf_rotate(r->tape, x, &args);
 }
 
+/* Chunks count from the first row; an exact window is relative. */
+static unsigned lost_traits(const wf_layer *l) { return wf_flag(l, "exact") ? WF_PADDING_TRACE : 0u; }
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t chunk = wf_int(l, "chunk"), rows = r->rows;
     record p = {.chunk = chunk, .before = wf_int(l, "before"), .after = wf_int(l, "after"), .causal = wf_flag(l, "causal"), .exact = wf_flag(l, "exact")};
@@ -116,4 +119,4 @@ const wf_mixer wf_mixer_local_chunk = {
     .name = "local_chunk", .about = "softmax over the row's own chunk and its neighbours", .source = "Kitaev et al. 2020, arXiv 2001.04451; local-attention",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y",
     .flops = "2*heads*(key_dim + value_dim) * T * min(T, (before + after + 1)*chunk)", .streams = "!wrap",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu", .check = check, .run = run};
