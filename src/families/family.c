@@ -3,6 +3,85 @@
 #include "base/embed.h"
 #include "families/config.h"
 
+/* ---- a family that is like another: its file over the other's ---- */
+static bool chooses(const wf_json *j) { return wf_json_get(j, "?") || wf_json_get(j, "each"); }
+
+static weft_status merge(wf_arena *arena, wf_json *into, const wf_json *from, weft_error *err);
+
+/* Lists of keys and tensors nobody reads add up. */
+static weft_status merge_list(wf_arena *arena, wf_json *into, const wf_json *from, weft_error *err) {
+    for (const wf_json *j = from->child; j; j = j->next)
+        if (!wf_json_push(into, wf_json_copy(arena, j)))
+            return wf_fail_memory(err);
+    return WEFT_OK;
+}
+
+static wf_json *member(const wf_json *object, const char *key) {
+    for (wf_json *j = object->child; j; j = j->next)
+        if (wf_streq(j->key, key))
+            return j;
+    return NULL;
+}
+
+static void take_away(wf_json *object, const char *key) {
+    wf_json *before = NULL, *j = object->child;
+    for (; j && !wf_streq(j->key, key); j = j->next)
+        before = j;
+    if (!j)
+        return;
+    *(before ? &before->next : &object->child) = j->next;
+    object->last = object->last == j ? before : object->last;
+    object->count--;
+}
+
+static weft_status merge_member(wf_arena *arena, wf_json *into, const wf_json *from, weft_error *err) {
+    wf_json *old = member(into, from->key);
+    if (from->kind == WF_JSON_NULL) {
+        take_away(into, from->key);
+        return WEFT_OK;
+    }
+    bool lists = wf_streq(from->key, "ignored") || wf_streq(from->key, "unused");
+    bool objects = old && old->kind == WF_JSON_OBJECT && from->kind == WF_JSON_OBJECT && (chooses(old) == chooses(from) || wf_json_get(old, "each"));
+    if (objects && !wf_json_get(from, "?"))
+        return merge(arena, old, from, err);
+    if (lists && old && old->kind == WF_JSON_ARRAY && from->kind == WF_JSON_ARRAY)
+        return merge_list(arena, old, from, err);
+    return wf_json_put(arena, into, from->key, wf_json_copy(arena, from)) ? WEFT_OK : wf_fail_memory(err);
+}
+
+static weft_status merge(wf_arena *arena, wf_json *into, const wf_json *from, weft_error *err) {
+    for (const wf_json *j = from->child; j; j = j->next)
+        if (!wf_streq(j->key, "like"))
+            WF_TRY(merge_member(arena, into, j, err));
+    return WEFT_OK;
+}
+
+static wf_family *find_named(const wf_families *set, const char *name) {
+    for (size_t i = 0; i < set->count; i++)
+        if (wf_streq(set->list[i].name, name))
+            return &set->list[i];
+    return NULL;
+}
+
+enum { DEEPEST_LIKENESS = 8 };
+
+static weft_status resolve(wf_families *set, wf_family *family, int depth, weft_error *err) {
+    const char *like = wf_json_text(family->json, "like", NULL);
+    wf_family *other = like ? find_named(set, like) : NULL;
+    if (!like)
+        return WEFT_OK;
+    WF_CHECK(other && depth < DEEPEST_LIKENESS, err, WEFT_BAD_INPUT, "family %s is like '%s', which is %s", family->name, like,
+             other ? "like itself" : "not there");
+    WF_TRY(resolve(set, other, depth + 1, err));
+    wf_json *json = wf_json_copy(&set->arena, other->json);
+    if (!json)
+        return wf_fail_memory(err);
+    WF_TRY(merge(&set->arena, json, family->json, err));
+    family->json = json;
+    family->derived = true;
+    return WEFT_OK;
+}
+
 /* ---- the set ---- */
 static weft_status parse_family(wf_families *set, const char *name, const char *text, size_t size, wf_json **out, weft_error *err) {
     weft_status status = wf_json_parse(&set->arena, text, size, 0, out, err);
@@ -11,16 +90,21 @@ static weft_status parse_family(wf_families *set, const char *name, const char *
     return status ? wf_fail_in(err, "family %s", name) : WEFT_OK;
 }
 
-weft_status wf_families_add(wf_families *set, const char *name, const char *text, size_t size, weft_error *err) {
+static weft_status add(wf_families *set, const char *name, const char *text, size_t size, weft_error *err) {
     wf_json *json;
     WF_TRY(parse_family(set, name, text, size, &json, err));
     const char *own = wf_json_text(json, "family", NULL);
     WF_CHECK(own, err, WEFT_BAD_INPUT, "family %s: its name ('family') is missing", name);
     WF_TRY(wf_grow(set->arena.mem, (void **)&set->list, &set->capacity, set->count + 1, sizeof *set->list, err));
     memmove(set->list + 1, set->list, set->count * sizeof *set->list);
-    set->list[0] = (wf_family){own, json, set->common};
+    set->list[0] = (wf_family){own, json, set->common, false};
     set->count++;
     return WEFT_OK;
+}
+
+weft_status wf_families_add(wf_families *set, const char *name, const char *text, size_t size, weft_error *err) {
+    WF_TRY(add(set, name, text, size, err));
+    return resolve(set, &set->list[0], 0, err);
 }
 
 static size_t embedded_count(void) {
@@ -39,8 +123,10 @@ static weft_status add_embedded(wf_families *set, weft_error *err) {
     for (size_t i = embedded_count(); i-- > 0;) { /* backwards, so that the order is that of the table */
         const wf_embedded *e = &wf_embedded_families[i];
         if (!wf_streq(e->name, "common"))
-            WF_TRY(wf_families_add(set, e->name, e->text, e->size, err));
+            WF_TRY(add(set, e->name, e->text, e->size, err));
     }
+    for (size_t i = 0; i < set->count; i++)
+        WF_TRY(resolve(set, &set->list[i], 0, err));
     return WEFT_OK;
 }
 
@@ -158,10 +244,24 @@ weft_status wf_family_spec(const wf_family *family, wf_arena *arena, const wf_js
     WF_TRY(wf_config_read(family, config, &vars, err));
     WF_TRY(wf_template_fill(&vars, wf_json_get(family->json, "spec"), &filled, err));
     WF_CHECK(filled->kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "family %s: its spec is no object", family->name);
+    if (!wf_json_get(filled, "name") && !wf_json_put(arena, filled, "name", wf_json_new_string(arena, family->name, strlen(family->name))))
+        return wf_fail_memory(err);
     return shorten(arena, filled, spec, err);
 }
 
 /* ---- spec to config ---- */
+
+/* The class and the type that are written: the first of each list. */
+static weft_status put_identity(const wf_family *family, wf_arena *arena, wf_json *config, weft_error *err) {
+    const wf_json *types = wf_json_get(family->json, "model_types"), *first = wf_json_at(wf_json_get(family->json, "architectures"), 0);
+    const char *type = types && types->child && types->child->kind == WF_JSON_STRING ? types->child->string : family->name;
+    wf_json *list = wf_json_new(arena, WF_JSON_ARRAY);
+    if ((first && !wf_json_push(list, wf_json_copy(arena, first))) || !wf_json_put(arena, config, "architectures", list) ||
+        !wf_json_put(arena, config, "model_type", wf_json_new_string(arena, type, strlen(type))))
+        return wf_fail_memory(err);
+    return WEFT_OK;
+}
+
 weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_json *normal, int64_t context, wf_json **config, weft_error *err) {
     wf_vars vars = {.arena = arena};
     wf_value value, block;
@@ -174,5 +274,6 @@ weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_
     WF_TRY(wf_value_of_json(arena, wf_json_at(wf_json_get(normal, "blocks"), 0), &block, err));
     WF_TRY(wf_vars_put(&vars, "block", block, err));
     WF_TRY(wf_vars_put(&vars, "context", wf_value_int(context), err));
-    return wf_template_fill(&vars, template_, config, err);
+    WF_TRY(wf_template_fill(&vars, template_, config, err));
+    return put_identity(family, arena, *config, err);
 }

@@ -232,7 +232,7 @@ static void test_names(void **state) {
     weft_error err = {0};
     open_fixture(&f);
     assert_int_equal(wf_families_add(&f.set, "n", text, strlen(text), &err), WEFT_OK);
-    if (wf_names_map(&f.set.list[0], &f.arena, params, 4, 2, &names, &err) != WEFT_OK)
+    if (wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){params, 4, 2, NULL}, &names, &err) != WEFT_OK)
         fail_msg("%s", err.message);
     assert_int_equal(names.count, 3);
     assert_string_equal(names.list[0].name, "m.0.x.w");
@@ -249,9 +249,9 @@ static void test_names(void **state) {
     assert_memory_equal(back, file, sizeof file);
     assert_true(wf_names_unused(&names, "m.12.mask") && wf_names_unused(&names, "3.mask") && !wf_names_unused(&names, "m.x.mask"));
     const wf_named_shape strange[] = {{"b.0.p", 1, (int64_t[]){2}}, {"elsewhere", 1, (int64_t[]){2}}};
-    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, strange, 2, 2, &names, &err), WEFT_UNSUPPORTED);
+    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){strange, 2, 2, NULL}, &names, &err), WEFT_UNSUPPORTED);
     assert_non_null(strstr(err.message, "elsewhere"));
-    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, params + 2, 1, 2, &names, &err), WEFT_UNSUPPORTED); /* half of a stack */
+    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){params + 2, 1, 2, NULL}, &names, &err), WEFT_UNSUPPORTED); /* half of a stack */
     close_fixture(&f);
 }
 

@@ -163,12 +163,12 @@ static weft_status check_extra(const loader *l) {
 
 /* ---- values ---- */
 static bool can_map(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t) {
-    return l->options->map && wf_map_is_plain(map) && t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0;
+    return l->options->map && map->plain && t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0;
 }
 
 static void point_into_files(const loader *l) {
     for (size_t i = 0; i < l->c->names.count; i++) {
-        wf_param *p = l->c->model->params.list[l->c->names.list[i].parts[0]];
+        wf_param *p = l->c->model->params.list[l->c->names.list[i].parts[0].param];
         union { const void *from; float *to; } data = {l->tensors[i]->data}; /* read-only by agreement: wf_load_options.map */
         if (can_map(l, &l->c->names.list[i], l->tensors[i]))
             p->value = data.to;
@@ -178,21 +178,22 @@ static void point_into_files(const loader *l) {
 static size_t largest_moved(const wf_names *names) {
     size_t most = 0;
     for (size_t i = 0; i < names->count; i++)
-        if (!wf_map_is_plain(&names->list[i]) && (size_t)names->list[i].count > most)
+        if (!names->list[i].plain && (size_t)names->list[i].count > most)
             most = (size_t)names->list[i].count;
     return most;
 }
 
 static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t, float *scratch) {
     wf_param **list = l->c->model->params.list;
-    float *values[16];
-    if (wf_map_is_plain(map)) {
-        if (list[map->parts[0]]->owns_value)
-            wf_dtypes[t->type].to_f32(list[map->parts[0]]->value, t->data, map->count);
+    float *values[WF_NAME_PARTS];
+    if (map->plain) {
+        wf_param *p = list[map->parts[0].param];
+        if (p->owns_value)
+            wf_dtypes[t->type].to_f32(p->value, t->data, map->count);
         return;
     }
     for (size_t i = 0; i < map->n_parts; i++)
-        values[i] = list[map->parts[i]]->value;
+        values[i] = list[map->parts[i].param]->value + map->parts[i].first;
     wf_dtypes[t->type].to_f32(scratch, t->data, map->count);
     wf_map_read(map, scratch, values, scratch + map->count);
 }
@@ -204,6 +205,9 @@ static weft_status read_values(loader *l) {
     size_t most = largest_moved(&l->c->names);
     point_into_files(l);
     WF_TRY(wf_params_allocate(&m->params, l->err));
+    for (size_t i = 0; i < m->params.count; i++)
+        if (wf_names_computed(l->c->family, m->params.list[i]->name))
+            wf_param_init(&m->params, m->params.list[i], 0);
     float *scratch = most ? wf_alloc_big(&l->env->mem, 3 * most * sizeof *scratch) : NULL;
     if (most && !scratch)
         return wf_fail_memory(l->err);
@@ -222,11 +226,15 @@ static weft_status read_values(loader *l) {
 weft_status wf_model_names(const wf_model *model, const wf_family *family, wf_arena *arena, wf_names *out, weft_error *err) {
     const wf_params *params = &model->params;
     wf_named_shape *shapes = wf_arena_alloc(arena, params->count * sizeof *shapes);
+    wf_named_model named = {shapes, params->count, model->spec->layers, NULL};
+    wf_json *normal;
     if (!shapes)
         return wf_fail_memory(err);
     for (size_t i = 0; i < params->count; i++)
         shapes[i] = (wf_named_shape){params->list[i]->name, params->list[i]->rank, params->list[i]->dims};
-    return wf_names_map(family, arena, shapes, params->count, model->spec->layers, out, err);
+    WF_TRY(wf_spec_normal(arena, model->spec, &normal, err));
+    named.spec = normal;
+    return wf_names_map(family, arena, &named, out, err);
 }
 
 /* A config that no model can be made of is bad input, not a bad argument. */

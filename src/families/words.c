@@ -218,6 +218,51 @@ static weft_status word_their_rope(call *c) {
     return WEFT_OK;
 }
 
+/* ---- objects and lists ---- */
+
+/* with(object, 'key', value, ..): the object with these members; null stays null */
+static weft_status word_with(call *c) {
+    const wf_value *object = arg(c, 0);
+    *c->out = *object;
+    if (object->type == WF_NULL)
+        return WEFT_OK;
+    WF_CHECK(object->type == WF_OBJECT && c->count % 2 == 1, c->err, WEFT_BAD_INPUT, "with() takes an object, then names and values");
+    wf_json *copy = wf_json_copy(c->arena, object->object);
+    for (size_t i = 1; i < c->count; i += 2) {
+        WF_CHECK(arg(c, i)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "with(): the name of a member must be a string");
+        WF_TRY(put(c, copy, arg(c, i)->string, wf_value_to_json(c->arena, arg(c, i + 1))));
+    }
+    *c->out = (wf_value){.type = WF_OBJECT, .object = copy};
+    return WEFT_OK;
+}
+
+/* first(blocks, 'path'): the first value at the path that is not null, of the objects of a list */
+static weft_status word_first(call *c) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "first() takes a list and a path");
+    *c->out = nothing;
+    for (size_t i = 0; i < list->count && c->out->type == WF_NULL; i++)
+        if (list->items[i].type == WF_OBJECT)
+            WF_TRY(wf_value_of_json(c->arena, wf_json_path(list->items[i].object, arg(c, 1)->string), c->out, c->err));
+    return WEFT_OK;
+}
+
+static bool same_text(const wf_value *a, const wf_value *b) { return a->type == WF_STRING && b->type == WF_STRING && wf_streq(a->string, b->string); }
+
+/* all_in(list, allowed): the strings of the list (null: none) are among the allowed ones */
+static weft_status word_all_in(call *c) {
+    const wf_value *list = arg(c, 0), *allowed = arg(c, 1);
+    WF_CHECK((list->type == WF_LIST || list->type == WF_NULL) && allowed->type == WF_LIST, c->err, WEFT_BAD_INPUT, "all_in() takes two lists");
+    bool all = true;
+    for (size_t i = 0; i < list->count && all; i++) {
+        all = false;
+        for (size_t k = 0; k < allowed->count && !all; k++)
+            all = same_text(&list->items[i], &allowed->items[k]);
+    }
+    *c->out = wf_value_bool(all);
+    return WEFT_OK;
+}
+
 /* ---- the table ---- */
 typedef struct word_row {
     const char *name;
@@ -230,6 +275,9 @@ static const word_row words[] = {
     {"their_activation", 1, 1, word_their_activation},
     {"rope", 4, 5, word_rope},
     {"their_rope", 1, 1, word_their_rope},
+    {"with", 3, 9, word_with},
+    {"first", 2, 2, word_first},
+    {"all_in", 2, 2, word_all_in},
 };
 
 weft_status wf_word_call(const void *user, const char *name, const wf_value *args, size_t count, wf_arena *arena, wf_value *out,

@@ -92,15 +92,18 @@ static weft_status compare_outputs(model_run *m) {
 
 /* A gradient has the file's shape: it moves as the weight does. */
 static weft_status compare_gradient(model_run *m, const wf_tensor_map *map) {
-    const float *parts[16];
+    const float *parts[WF_NAME_PARTS];
     float *file = wf_arena_alloc(&m->fx->arena, (size_t)map->count * sizeof *file);
     float *scratch = wf_arena_alloc(&m->fx->arena, 2 * (size_t)map->count * sizeof *scratch);
     char *name = wf_arena_printf(&m->fx->arena, "grad.%s", wf_checkpoint_name(&m->c, map));
     if (!file || !scratch || !name)
         return wf_fail_memory(m->err);
-    for (size_t i = 0; i < map->n_parts; i++)
-        if (!(parts[i] = m->model->params.list[map->parts[i]]->grad))
+    for (size_t i = 0; i < map->n_parts; i++) {
+        const wf_param *p = m->model->params.list[map->parts[i].param];
+        if (!p->grad)
             return WEFT_OK; /* a buffer */
+        parts[i] = p->grad + map->parts[i].first;
+    }
     wf_map_write(map, parts, file, scratch);
     return wf_fixture_compare(m->fx, name, NULL, file, map->count, m->err);
 }
