@@ -4,7 +4,8 @@
 #include "model/parts.h"
 
 const wf_spec_key wf_head_keys[] = {
-    {"kind", "string", "lm", "what the logits mean, see the heads below"},
+    {"kind", "string", "lm", "what the logits mean, see the heads below; `none` is no head"},
+    {"task", "string", "that of the kind", "what a checkpoint calls it"},
     {"output", "string", "that of the kind", "name of the logits; two columns have a name each, with a space between"},
     {"labels", "string", "that of the kind", "name of the labels"},
     {"pool", "string", "that of the kind", "how the rows of a sequence become one, see the poolings below"},
@@ -16,6 +17,7 @@ const wf_spec_key wf_head_keys[] = {
     {"scale", "number", "1", "multiplies the logits"},
     {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
     {"dropout", "number", "0", "before the last product"},
+    {"names", "list", "[]", "of the classes"},
     {"problem", "string", "auto", "of `classify`: `single` (one class), `multi` (several), `regression` (numbers), or `auto`: as the labels are"},
     {NULL, NULL, NULL, NULL}};
 
@@ -89,6 +91,14 @@ static void read_classes(wf_options *o, const wf_json *j, const wf_spec_reader *
         wf_option_fail(o, j, "'%s' has %lld classes", h->row->name, (long long)own[h->row->classes]);
 }
 
+static weft_status check_names(const wf_spec_reader *r, const wf_head_spec *h) {
+    bool fits = !h->names || (h->names->kind == WF_JSON_ARRAY && (h->names->count == 0 || (int64_t)h->names->count == h->classes));
+    for (const wf_json *j = fits && h->names ? h->names->child : NULL; j; j = j->next)
+        fits &= j->kind == WF_JSON_STRING;
+    WF_CHECK(fits, r->err, WEFT_USAGE, "head: 'names' must be one name for each of the %lld classes", (long long)h->classes);
+    return WEFT_OK;
+}
+
 static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *h) {
     static const char *const problems[] = {"auto", "single", "multi", "regression", NULL};
     wf_options o = wf_part_open(j, "head", wf_head_keys, r->err);
@@ -97,6 +107,8 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     WF_TRY(o.status);
     find_pool(&o, j, h);
     read_classes(&o, j, r, h);
+    h->task = wf_option_text(&o, "task", h->row->name);
+    h->names = wf_json_get(j, "names");
     h->output = wf_option_text(&o, "output", h->row->outputs);
     h->labels = wf_option_text(&o, "labels", h->row->inputs);
     h->late = wf_option_bool(&o, "late", false) && h->pool->run;
@@ -108,6 +120,7 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     h->problem = wf_option_text(&o, "problem", "auto");
     (void)wf_option_word(&o, j, "problem", h->problem, problems);
     WF_TRY(o.status);
+    WF_TRY(check_names(r, h));
     WF_TRY(read_layers(r, wf_json_get(j, "layers"), h));
     WF_CHECK(!h->tied || (h->row->classes == WF_CLASSES_VOCAB && h->width == r->spec->stem.dim), r->err, WEFT_USAGE,
              "head: rows of width %lld do not fit the token table", (long long)h->width);
@@ -119,7 +132,8 @@ weft_status wf_heads_read(wf_spec_reader *r, const wf_json *head, const wf_json 
     WF_CHECK(!more || more->kind == WF_JSON_ARRAY, r->err, WEFT_USAGE, "'heads' must be a list of heads");
     WF_CHECK(!more || more->count < WF_MAX_HEADS, r->err, WEFT_USAGE, "at most %d heads", (int)WF_MAX_HEADS);
     s->n_heads = 0;
-    if (!head || head->kind != WF_JSON_NULL)
+    bool none = head && (head->kind == WF_JSON_NULL || wf_streq(wf_json_text(head, "kind", NULL), "none"));
+    if (!none)
         WF_TRY(read_head(r, head, &s->heads[s->n_heads++]));
     for (const wf_json *j = more ? more->child : NULL; j; j = j->next) {
         WF_CHECK(s->n_heads > 0, r->err, WEFT_USAGE, "'heads' are more heads beside 'head'");
@@ -198,6 +212,7 @@ static wf_json *normal_layers(const wf_normal *of, const wf_head_spec *head) {
 wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", head->row->name);
+    wf_normal_text(&w, "task", head->task);
     wf_normal_text(&w, "output", head->output);
     wf_normal_text(&w, "labels", head->labels);
     wf_normal_text(&w, "pool", head->pool->name);
@@ -210,5 +225,7 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_float(&w, "softcap", head->softcap);
     wf_normal_float(&w, "dropout", head->dropout);
     wf_normal_text(&w, "problem", head->problem);
+    if (head->names && head->names->count)
+        wf_normal_put(&w, "names", wf_json_copy(of->arena, head->names));
     return w.object;
 }

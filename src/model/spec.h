@@ -64,6 +64,8 @@ typedef struct wf_head_layer_spec { /* act(Lin(x)), then the norm */
 
 typedef struct wf_head_spec {
     const wf_head *row;
+    const char *task;             /* what a checkpoint calls it */
+    const wf_json *names;         /* of the classes; NULL: none */
     const char *output, *labels;  /* names of the logits and of their labels; several are separated by a space */
     const wf_pool_row *pool;
     bool late;                    /* the logits are pooled, not the rows */
