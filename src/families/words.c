@@ -299,17 +299,20 @@ static weft_status word_count(call *c) {
 
 /* ---- heads ---- */
 
-/* task(architectures): what the first class does: the part of its name after "For" or "With", "Model" when there is none */
-static weft_status word_task(call *c) {
-    const wf_value *list = arg(c, 0);
-    const char *name = list->type == WF_LIST && list->count && list->items[0].type == WF_STRING ? list->items[0].string : "Model";
+const char *wf_task_of(const char *name) {
     static const char *const words[] = {"For", "With"};
     const char *task = wf_ends_with(name, "LMHeadModel") ? "LMHeadModel" : "Model";
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         for (const char *at = name; (at = strstr(at, words[i])); at++)
             if (at[strlen(words[i])] >= 'A' && at[strlen(words[i])] <= 'Z')
                 task = at + strlen(words[i]);
-    *c->out = wf_value_string(task);
+    return task;
+}
+
+/* task(architectures): what the first class does */
+static weft_status word_task(call *c) {
+    const wf_value *list = arg(c, 0);
+    *c->out = wf_value_string(wf_task_of(list->type == WF_LIST && list->count && list->items[0].type == WF_STRING ? list->items[0].string : "Model"));
     return WEFT_OK;
 }
 
