@@ -22,6 +22,8 @@ static const wf_key keys[] = {
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', 512.0]", "xPos rotary decay {base}"},
     {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
     {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]", "learned bias by distance {buckets, max_distance, bidirectional}"},
+    {"relative", WF_KEY_OBJECT, "null", 0, "['of', 'query', 'length', 512]",
+     "learned vectors by distance whose products with the query (`of`: query) or with query and key (both) are added to the scores {of, length}"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "default of qk_norm.eps"},
     {"qk_norm", WF_KEY_OBJECT, "null", 0, "['kind', 'rms', 'eps', norm_eps, 'scope', 'head']", "norm of queries and keys {kind, eps, scope}"},
     {"sinks", WF_KEY_BOOL, "false", 0, NULL, "one learned logit per head in the denominator"},
@@ -42,6 +44,7 @@ static const wf_slot slots[] = {
     {"k_norm.weight", "[(qk_norm.scope ?? 'head') == 'all' ? kv_heads*key_dim : key_dim]", "ones", QK_WEIGHTED, NULL, false, NULL},
     {"k_norm.bias", "[(qk_norm.scope ?? 'head') == 'all' ? kv_heads*key_dim : key_dim]", "zeros", "(qk_norm.kind ?? 'rms') == 'layer'", NULL, false, NULL},
     {"sinks", "[heads]", "zeros", "sinks", NULL, false, NULL},
+    {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "normal:0.02", "relative != null", NULL, false, NULL},
     {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "normal:0.02", "t5_bias != null", NULL, false, NULL},
     {NULL}};
 
@@ -84,6 +87,15 @@ static weft_status check_t5(const wf_json *t5, weft_error *err) {
     return WEFT_OK;
 }
 
+static weft_status check_relative(const wf_layer *l, weft_error *err) {
+    const wf_json *relative = wf_get(l, "relative")->object;
+    const char *of = wf_json_text(relative, "of", "query");
+    WF_CHECK(wf_streq(of, "query") || wf_streq(of, "both"), err, WEFT_USAGE, "relative: 'of' is query or both, not '%s'", of);
+    WF_CHECK(wf_json_int(relative, "length", 512) >= 1, err, WEFT_USAGE, "relative: 'length' must be at least 1");
+    WF_CHECK(wf_int(l, "heads") == wf_int(l, "kv_heads"), err, WEFT_USAGE, "relative: every query head needs keys of its own");
+    return WEFT_OK;
+}
+
 static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads"), side;
     const wf_value *window = wf_get(l, "window");
@@ -98,6 +110,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
         WF_TRY(wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err));
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
+    if (wf_given(l, "relative"))
+        WF_TRY(check_relative(l, err));
     return wf_given(l, "t5_bias") ? check_t5(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
 }
 
@@ -166,6 +180,23 @@ static wf_attention_spec attention_spec(const wf_run *r, const wf_layer *l, cons
     return s;
 }
 
+/* Rows of the table lie by distance i - j + length - 1; what is farther away has the last one. */
+static wf_tensor *relative_bias(wf_run *r, const wf_layer *l, wf_tensor *q, wf_tensor *k, bool cached) {
+    const wf_json *relative = wf_get(l, "relative")->object;
+    wf_tensor *table = wf_weight(r, l, "relative.weight");
+    int64_t length = wf_json_int(relative, "length", 512), count = 2 * length - 1;
+    int32_t *index = q && k ? wf_arena_alloc(wf_tape_arena(r->tape), (size_t)count * sizeof *index) : NULL;
+    if (!index)
+        return q && k ? wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory") : NULL;
+    for (int64_t d = 0; d < count; d++)
+        index[d] = (int32_t)d;
+    wf_relative_spec s = {.queries = q->dims[1], .keys = k->dims[1], .index = index, .count = count, .zero = length - 1,
+                          .scale = (float)wf_float(l, "scale"), .offset_from_start = cached};
+    wf_tensor *bias = wf_relative(r->tape, q, table, &s);
+    s.of_keys = true;
+    return wf_streq(wf_json_text(relative, "of", "query"), "both") ? wf_add(r->tape, bias, wf_relative(r->tape, k, table, &s)) : bias;
+}
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads");
     wf_tensor *memory = io->memory ? io->memory : io->x;
@@ -182,6 +213,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         spec.cached = r->mode == WF_STATE_IN_PLACE;
         spec.ring = spec.cached && l->states[0].limit > 0;
     }
+    if (wf_given(l, "relative"))
+        spec.bias = relative_bias(r, l, q, k, spec.offset_from_start);
     spec.probs = r->want_attention ? &io->attention : NULL;
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attention(r->tape, q, k, v, &spec)));
     return WEFT_OK;
