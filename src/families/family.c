@@ -56,6 +56,19 @@ static weft_status merge(wf_arena *arena, wf_json *into, const wf_json *from, we
     return WEFT_OK;
 }
 
+/* Formulas are evaluated in order: new ones come first, so that those of the other family that are replaced may use them. */
+static weft_status new_formulas_first(wf_arena *arena, wf_json *into, const wf_json *from, weft_error *err) {
+    wf_json *old = member(into, "let"), *let = wf_json_new(arena, WF_JSON_OBJECT);
+    const wf_json *own = wf_json_get(from, "let");
+    for (const wf_json *j = own ? own->child : NULL; j; j = j->next)
+        if (old && !wf_json_get(old, j->key) && !wf_json_put(arena, let, j->key, wf_json_copy(arena, j)))
+            return wf_fail_memory(err);
+    for (const wf_json *j = old ? old->child : NULL; j; j = j->next)
+        if (!wf_json_put(arena, let, j->key, wf_json_copy(arena, j)))
+            return wf_fail_memory(err);
+    return !old || wf_json_put(arena, into, "let", let) ? WEFT_OK : wf_fail_memory(err);
+}
+
 static wf_family *find_named(const wf_families *set, const char *name) {
     for (size_t i = 0; i < set->count; i++)
         if (wf_streq(set->list[i].name, name))
@@ -76,6 +89,7 @@ static weft_status resolve(wf_families *set, wf_family *family, int depth, weft_
     wf_json *json = wf_json_copy(&set->arena, other->json);
     if (!json)
         return wf_fail_memory(err);
+    WF_TRY(new_formulas_first(&set->arena, json, family->json, err));
     WF_TRY(merge(&set->arena, json, family->json, err));
     family->json = json;
     family->derived = true;
@@ -263,7 +277,7 @@ static weft_status put_identity(const wf_family *family, wf_arena *arena, wf_jso
 }
 
 weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_json *normal, int64_t context, wf_json **config, weft_error *err) {
-    wf_vars vars = {.arena = arena};
+    wf_vars vars = {.arena = arena, .nulls = true}; /* the default of a key may be something else */
     wf_value value, block;
     const wf_json *template_ = wf_json_get(family->json, "config");
     WF_CHECK(template_, err, WEFT_BAD_INPUT, "family %s cannot be written", family->name);
