@@ -4,7 +4,11 @@
 #include "families/config.h"
 
 /* ---- a family that is like another: its file over the other's ---- */
-static bool chooses(const wf_json *j) { return wf_json_get(j, "?") || wf_json_get(j, "each"); }
+/* Members of two templates are put together when they are of the same form; a list may also be given members for its `do`. */
+static bool combine(const wf_json *old, const wf_json *own) {
+    bool same = !wf_json_get(old, "switch") == !wf_json_get(own, "switch") && !wf_json_get(old, "each") == !wf_json_get(own, "each");
+    return !wf_json_get(old, "?") && !wf_json_get(own, "?") && (same || wf_json_get(old, "each"));
+}
 
 static weft_status merge(wf_arena *arena, wf_json *into, const wf_json *from, weft_error *err);
 
@@ -41,8 +45,8 @@ static weft_status merge_member(wf_arena *arena, wf_json *into, const wf_json *f
         return WEFT_OK;
     }
     bool lists = wf_streq(from->key, "ignored") || wf_streq(from->key, "unused");
-    bool objects = old && old->kind == WF_JSON_OBJECT && from->kind == WF_JSON_OBJECT && (chooses(old) == chooses(from) || wf_json_get(old, "each"));
-    if (objects && !wf_json_get(from, "?"))
+    bool objects = old && old->kind == WF_JSON_OBJECT && from->kind == WF_JSON_OBJECT && combine(old, from);
+    if (objects)
         return merge(arena, old, from, err);
     if (lists && old && old->kind == WF_JSON_ARRAY && from->kind == WF_JSON_ARRAY)
         return merge_list(arena, old, from, err);
@@ -86,14 +90,47 @@ static weft_status resolve(wf_families *set, wf_family *family, int depth, weft_
     WF_CHECK(other && depth < DEEPEST_LIKENESS, err, WEFT_BAD_INPUT, "family %s is like '%s', which is %s", family->name, like,
              other ? "like itself" : "not there");
     WF_TRY(resolve(set, other, depth + 1, err));
-    wf_json *json = wf_json_copy(&set->arena, other->json);
+    wf_json *json = wf_json_copy(&set->arena, other->pattern);
     if (!json)
         return wf_fail_memory(err);
     WF_TRY(new_formulas_first(&set->arena, json, family->json, err));
     WF_TRY(merge(&set->arena, json, family->json, err));
-    family->json = json;
+    family->json = family->pattern = json;
     family->derived = true;
     return WEFT_OK;
+}
+
+/* {base} in names stands for the family's base, so that a family that is like another can have another one. */
+static weft_status put_base(wf_arena *arena, const char *base, const char **text, weft_error *err) {
+    const char *at = *text ? strstr(*text, "{base}") : NULL;
+    if (!at)
+        return WEFT_OK;
+    *text = wf_arena_printf(arena, "%.*s%s%s", (int)(at - *text), *text, base, at + strlen("{base}"));
+    return *text ? WEFT_OK : wf_fail_memory(err);
+}
+
+static weft_status put_bases(wf_arena *arena, const char *base, wf_json *j, int depth, weft_error *err) {
+    WF_TRY(put_base(arena, base, &j->key, err));
+    if (j->kind == WF_JSON_STRING)
+        WF_TRY(put_base(arena, base, &j->string, err));
+    for (wf_json *child = depth < DEEPEST_LIKENESS ? j->child : NULL; child; child = child->next)
+        WF_TRY(put_bases(arena, base, child, depth + 1, err));
+    return WEFT_OK;
+}
+
+static weft_status fill_base(wf_families *set, wf_family *family, weft_error *err) {
+    static const char *const sections[] = {"names", "tied", "unused"};
+    const char *base = wf_json_text(family->json, "base", NULL);
+    if (!base)
+        return WEFT_OK;
+    wf_json *json = wf_json_copy(&set->arena, family->pattern);
+    for (size_t i = 0; json && i < sizeof sections / sizeof *sections; i++) {
+        wf_json *section = member(json, sections[i]);
+        if (section)
+            WF_TRY(put_bases(&set->arena, base, section, 0, err));
+    }
+    family->json = json;
+    return json ? WEFT_OK : wf_fail_memory(err);
 }
 
 /* ---- the set ---- */
@@ -111,14 +148,15 @@ static weft_status add(wf_families *set, const char *name, const char *text, siz
     WF_CHECK(own, err, WEFT_BAD_INPUT, "family %s: its name ('family') is missing", name);
     WF_TRY(wf_grow(set->arena.mem, (void **)&set->list, &set->capacity, set->count + 1, sizeof *set->list, err));
     memmove(set->list + 1, set->list, set->count * sizeof *set->list);
-    set->list[0] = (wf_family){own, json, set->common, false};
+    set->list[0] = (wf_family){own, json, json, set->common, false};
     set->count++;
     return WEFT_OK;
 }
 
 weft_status wf_families_add(wf_families *set, const char *name, const char *text, size_t size, weft_error *err) {
     WF_TRY(add(set, name, text, size, err));
-    return resolve(set, &set->list[0], 0, err);
+    WF_TRY(resolve(set, &set->list[0], 0, err));
+    return fill_base(set, &set->list[0], err);
 }
 
 static size_t embedded_count(void) {
@@ -141,6 +179,8 @@ static weft_status add_embedded(wf_families *set, weft_error *err) {
     }
     for (size_t i = 0; i < set->count; i++)
         WF_TRY(resolve(set, &set->list[i], 0, err));
+    for (size_t i = 0; i < set->count; i++)
+        WF_TRY(fill_base(set, &set->list[i], err));
     return WEFT_OK;
 }
 
@@ -265,12 +305,13 @@ weft_status wf_family_spec(const wf_family *family, wf_arena *arena, const wf_js
 
 /* ---- spec to config ---- */
 
-/* The class and the type that are written: the first of each list. */
+/* The class (where the family does not say it) and the type that are written: the first of each list. */
 static weft_status put_identity(const wf_family *family, wf_arena *arena, wf_json *config, weft_error *err) {
     const wf_json *types = wf_json_get(family->json, "model_types"), *first = wf_json_at(wf_json_get(family->json, "architectures"), 0);
     const char *type = types && types->child && types->child->kind == WF_JSON_STRING ? types->child->string : family->name;
     wf_json *list = wf_json_new(arena, WF_JSON_ARRAY);
-    if ((first && !wf_json_push(list, wf_json_copy(arena, first))) || !wf_json_put(arena, config, "architectures", list) ||
+    bool said = wf_json_get(config, "architectures") != NULL;
+    if ((first && !wf_json_push(list, wf_json_copy(arena, first))) || (!said && !wf_json_put(arena, config, "architectures", list)) ||
         !wf_json_put(arena, config, "model_type", wf_json_new_string(arena, type, strlen(type))))
         return wf_fail_memory(err);
     return WEFT_OK;
@@ -288,6 +329,7 @@ weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_
     WF_TRY(wf_value_of_json(arena, wf_json_at(wf_json_get(normal, "blocks"), 0), &block, err));
     WF_TRY(wf_vars_put(&vars, "block", block, err));
     WF_TRY(wf_vars_put(&vars, "context", wf_value_int(context), err));
+    WF_TRY(wf_vars_put(&vars, "task", wf_value_string(wf_json_text(wf_json_get(normal, "head"), "task", "Model")), err));
     WF_TRY(wf_template_fill(&vars, template_, config, err));
     return put_identity(family, arena, *config, err);
 }

@@ -310,8 +310,8 @@ static void test_untied_by_the_file(void **state) {
     copy_config(&b, OWN "llama-gqa-bias-tied", SCRATCH "/loose", NULL, NULL);
     write_edited(&b, OWN "llama-gqa-bias-tied", loose, NULL, SCRATCH "/loose");
     wf_model *model = load(&b, SCRATCH "/loose", true);
-    assert_true(model->head != model->token);
-    assert_true(model->head->value[5] == 2.0f * model->token->value[5]);
+    assert_true(model->heads[0].weight != model->token);
+    assert_true(model->heads[0].weight->value[5] == 2.0f * model->token->value[5]);
     assert_non_null(strstr(b.log, "not tied"));
     wf_model_free(model);
     close_bench(&b);

@@ -59,6 +59,18 @@ static weft_status fill_choice(wf_vars *vars, const wf_json *t, int depth, wf_js
     return *out ? WEFT_OK : wf_fail_memory(err);
 }
 
+/* {"switch": expression, "case": {"text": a, ..}, "else": b}: by the text an expression gives */
+static weft_status fill_switch(wf_vars *vars, const wf_json *t, int depth, wf_json **out, weft_error *err) {
+    wf_value v;
+    WF_TRY(wf_vars_eval(vars, wf_json_text(t, "switch", ""), &v, err));
+    const wf_json *chosen = v.type == WF_STRING ? wf_json_get(wf_json_get(t, "case"), v.string) : NULL;
+    chosen = chosen ? chosen : wf_json_get(t, "else");
+    if (chosen)
+        return fill(vars, chosen, depth + 1, out, err);
+    *out = wf_json_new(vars->arena, WF_JSON_NULL);
+    return *out ? WEFT_OK : wf_fail_memory(err);
+}
+
 static weft_status fill_repeat(wf_vars *vars, const wf_json *t, int depth, wf_json **out, weft_error *err) {
     wf_value count;
     const wf_json *body = wf_json_get(t, "do");
@@ -99,6 +111,8 @@ static weft_status fill(wf_vars *vars, const wf_json *t, int depth, wf_json **ou
         return fill_expression(vars, t, out, err);
     if (wf_json_get(t, "?"))
         return fill_choice(vars, t, depth, out, err);
+    if (wf_json_get(t, "switch"))
+        return fill_switch(vars, t, depth, out, err);
     if (wf_json_get(t, "each"))
         return fill_repeat(vars, t, depth, out, err);
     if (t->kind == WF_JSON_OBJECT || t->kind == WF_JSON_ARRAY)

@@ -1,5 +1,6 @@
 /* words.c - what formulas of family files cannot say: a closed list of words, each a row with its arguments in the order of the
  * checkpoint convention it reads or writes. */
+#include <stdio.h>
 #include <string.h>
 #include "families/rules.h"
 
@@ -281,6 +282,105 @@ static weft_status word_all_in(call *c) {
     return WEFT_OK;
 }
 
+static weft_status find_equal(call *c, int64_t upto, int64_t *first, int64_t *count) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "a list, a path and a value are needed");
+    const wf_json *wanted = wf_value_to_json(c->arena, arg(c, 2));
+    if (!wanted)
+        return wf_fail_memory(c->err);
+    *first = (int64_t)list->count;
+    *count = 0;
+    for (int64_t i = 0; i < (int64_t)list->count && i < upto; i++) {
+        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        bool equal = j && wf_json_equal(j, wanted);
+        *first = equal && *count == 0 ? i : *first;
+        *count += equal;
+    }
+    return WEFT_OK;
+}
+
+/* index(list, 'path', value): the number of the first object whose member has the value; the length when none has */
+static weft_status word_index(call *c) {
+    int64_t first = 0, count = 0;
+    WF_TRY(find_equal(c, INT64_MAX, &first, &count));
+    *c->out = wf_value_int(first);
+    return WEFT_OK;
+}
+
+/* count(list, 'path', value, upto): how many of the first `upto` objects (all) have the value there */
+static weft_status word_count(call *c) {
+    int64_t first = 0, count = 0;
+    WF_TRY(find_equal(c, c->count > 3 ? arg(c, 3)->integer : INT64_MAX, &first, &count));
+    *c->out = wf_value_int(count);
+    return WEFT_OK;
+}
+
+/* ---- heads ---- */
+
+/* task(architectures): what the first class does: the part of its name after "For" or "With", "Model" when there is none */
+static weft_status word_task(call *c) {
+    const wf_value *list = arg(c, 0);
+    const char *name = list->type == WF_LIST && list->count && list->items[0].type == WF_STRING ? list->items[0].string : "Model";
+    static const char *const words[] = {"For", "With"};
+    const char *task = wf_ends_with(name, "LMHeadModel") ? "LMHeadModel" : "Model";
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        for (const char *at = name; (at = strstr(at, words[i])); at++)
+            if (at[strlen(words[i])] >= 'A' && at[strlen(words[i])] <= 'Z')
+                task = at + strlen(words[i]);
+    *c->out = wf_value_string(task);
+    return WEFT_OK;
+}
+
+/* labels(id2label, num_labels): how many classes a head has; 2 when nobody says */
+static weft_status word_labels(call *c) {
+    const wf_value *names = arg(c, 0), *count = arg(c, 1);
+    *c->out = wf_value_int(names->type == WF_OBJECT ? (int64_t)names->object->count : count->type == WF_INT ? count->integer : 2);
+    return WEFT_OK;
+}
+
+/* label_names(id2label): the names of the classes in their order; null when there are none */
+static weft_status word_label_names(call *c) {
+    const wf_value *names = arg(c, 0);
+    *c->out = nothing;
+    if (names->type != WF_OBJECT)
+        return WEFT_OK;
+    wf_value *items = wf_arena_alloc(c->arena, (names->object->count + 1) * sizeof *items);
+    if (!items)
+        return wf_fail_memory(c->err);
+    for (size_t i = 0; i < names->object->count; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "%zu", i);
+        const wf_json *j = wf_json_get(names->object, key);
+        WF_CHECK(j && j->kind == WF_JSON_STRING, c->err, WEFT_BAD_INPUT, "'id2label' must name the classes 0 to %zu", names->object->count - 1);
+        items[i] = wf_value_string(j->string);
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = items, .count = names->object->count};
+    return WEFT_OK;
+}
+
+static const char *label_of(const call *c, int64_t i) {
+    const wf_value *names = arg(c, 0);
+    if (names->type == WF_LIST && i < (int64_t)names->count && names->items[i].type == WF_STRING)
+        return names->items[i].string;
+    return wf_arena_printf(c->arena, "LABEL_%lld", (long long)i);
+}
+
+static weft_status make_labels(call *c, bool by_name) {
+    wf_json *out = wf_json_new(c->arena, WF_JSON_OBJECT);
+    for (int64_t i = 0; i < arg(c, 1)->integer; i++) {
+        const char *name = label_of(c, i), *number = wf_arena_printf(c->arena, "%lld", (long long)i);
+        if (!name || !number)
+            return wf_fail_memory(c->err);
+        WF_TRY(put(c, out, by_name ? name : number, by_name ? wf_json_new_int(c->arena, i) : wf_json_new_string(c->arena, name, strlen(name))));
+    }
+    *c->out = (wf_value){.type = WF_OBJECT, .object = out};
+    return WEFT_OK;
+}
+
+/* id2label(names, classes): the reverse, LABEL_n where there are no names; label2id(names, classes): name -> number */
+static weft_status word_id2label(call *c) { return make_labels(c, false); }
+static weft_status word_label2id(call *c) { return make_labels(c, true); }
+
 /* ---- the table ---- */
 typedef struct word_row {
     const char *name;
@@ -298,6 +398,13 @@ static const word_row words[] = {
     {"matching", 3, 3, word_matching},
     {"differing", 3, 3, word_differing},
     {"all_in", 2, 2, word_all_in},
+    {"index", 3, 3, word_index},
+    {"count", 3, 4, word_count},
+    {"task", 1, 1, word_task},
+    {"labels", 2, 2, word_labels},
+    {"label_names", 1, 1, word_label_names},
+    {"id2label", 2, 2, word_id2label},
+    {"label2id", 2, 2, word_label2id},
 };
 
 weft_status wf_word_call(const void *user, const char *name, const wf_value *args, size_t count, wf_arena *arena, wf_value *out,

@@ -14,17 +14,21 @@ static inline void wf_no_output(wf_tensor **out) {
 /* y[.., out] = x[.., in] w[out, in]^T + b[out]; b may be NULL. Result act. */
 wf_tensor *wf_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type);
-/* rows of table[V, dim] by ids (I32, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and no
+/* rows of table[V, dim] by ids (I32 or I64, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and no
  * gradient (callers check ids from users); `padding` >= 0: that row gets no gradient here. */
 wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding);
 /* table rows by position, [B,T,dim]: row offset + (positions[b,t], or start[b]+t when positions is NULL). */
 wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64_t rows, wf_tensor *positions, int64_t offset);
+/* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
+ * `padding` itself (RoBERTa). No gradient. */
+wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding);
 
 /* ---- elementwise ---- */
 wf_tensor *wf_add(wf_tape *t, wf_tensor *a, wf_tensor *b);                      /* same shape; fp32 when one is fp32 */
 wf_tensor *wf_add_scaled(wf_tape *t, wf_tensor *a, wf_tensor *b, float scale);  /* a + scale*b */
 wf_tensor *wf_mul(wf_tape *t, wf_tensor *a, wf_tensor *b);
 wf_tensor *wf_mul_rows(wf_tape *t, wf_tensor *x, wf_tensor *w);                 /* x[.., n] * w[n] */
+wf_tensor *wf_add_rows(wf_tape *t, wf_tensor *x, wf_tensor *b);                 /* x[.., n] + b[n] */
 wf_tensor *wf_scale(wf_tape *t, wf_tensor *x, float scale);
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); /* act(a) * b */
@@ -49,6 +53,11 @@ wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask);             
 wf_tensor *wf_cache_append(wf_tape *t, wf_tensor *cache, wf_tensor *x);
 /* Copies x into memory the caller binds to `target` (a state), at the end of the op's turn; result: target. No gradient. */
 wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
+
+/* x[B,T,n] -> fp32 [B,n] over the rows whose mask[B,T] (U8; NULL: all) is not 0: their mean, their sum / sqrt(count), the mean
+ * weighted by 1, 2, .. T, the last of them, the largest entry of each channel. No row that counts gives zeros. */
+typedef enum wf_pool_kind { WF_POOL_MEAN, WF_POOL_MEAN_SQRT, WF_POOL_WEIGHTED, WF_POOL_LAST, WF_POOL_MAX } wf_pool_kind;
+wf_tensor *wf_pool_rows(wf_tape *t, wf_tensor *x, wf_pool_kind kind, wf_tensor *mask);
 
 /* ---- positions ---- */
 typedef struct wf_rotate_args {
@@ -150,4 +159,11 @@ typedef struct wf_cross_entropy_spec {
  * gradient is made in the forward of a training tape. */
 wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_tensor *targets, const wf_cross_entropy_spec *spec,
                             wf_tensor **token_loss);
+/* Softmax cross-entropy of logits x[R,classes,C] over the middle dimension against targets I32 [R,C] (those outside the classes do
+ * not count): the sum of the losses of column c times inverse[c], an F32 [C] input -> [1]. */
+wf_tensor *wf_class_loss(wf_tape *t, wf_tensor *x, int64_t classes, wf_tensor *targets, wf_tensor *inverse);
+/* Per element against F32 targets of x's shape: -y log sigmoid(x) - (1-y) log(1 - sigmoid(x)), or (x-y)^2; the sum over elements
+ * whose mask (U8; NULL: all) is not 0, times inverse, an F32 [1] input -> [1]. */
+typedef enum wf_value_loss_kind { WF_LOSS_SIGMOID, WF_LOSS_SQUARE } wf_value_loss_kind;
+wf_tensor *wf_value_loss(wf_tape *t, wf_value_loss_kind kind, wf_tensor *x, wf_tensor *targets, wf_tensor *inverse, wf_tensor *mask);
 #endif

@@ -90,6 +90,28 @@ static wf_tensor *entropy(fixture *f, float softcap, float smoothing) {
 static wf_tensor *entropy_case(fixture *f) { return entropy(f, 0.0f, 0.0f); }
 static wf_tensor *entropy_capped(fixture *f) { return entropy(f, 2.0f, 0.1f); }
 
+static wf_tensor *add_rows_case(fixture *f) { return wf_add_rows(f->tape, leaf3(f, 2, 19, 301), leaf1(f, 301)); }
+static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_positions(f->tape, ids(f, 3, 5), 3), leaf2(f, 9, 6), -1); }
+static wf_tensor *pool_case(fixture *f, wf_pool_kind kind, bool masked) {
+    return wf_pool_rows(f->tape, leaf3(f, 3, 7, 5), kind, masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){3, 7}) : NULL);
+}
+static wf_tensor *pool_mean(fixture *f) { return pool_case(f, WF_POOL_MEAN, true); }
+static wf_tensor *pool_all(fixture *f) { return pool_case(f, WF_POOL_MEAN, false); }
+static wf_tensor *pool_sqrt(fixture *f) { return pool_case(f, WF_POOL_MEAN_SQRT, true); }
+static wf_tensor *pool_weighted(fixture *f) { return pool_case(f, WF_POOL_WEIGHTED, true); }
+static wf_tensor *pool_last(fixture *f) { return pool_case(f, WF_POOL_LAST, true); }
+static wf_tensor *pool_max(fixture *f) { return pool_case(f, WF_POOL_MAX, true); }
+static wf_tensor *inverse_of(fixture *f, int64_t n) { return wf_input(f->tape, "inverse", WF_F32, 1, (int64_t[]){n}); }
+static wf_tensor *class_case(fixture *f) { return wf_class_loss(f->tape, leaf3(f, 2, 5, 7), 7, ids(f, 2, 5), inverse_of(f, 1)); }
+static wf_tensor *class_span(fixture *f) { return wf_class_loss(f->tape, leaf3(f, 3, 9, 2), 9, ids(f, 3, 2), inverse_of(f, 2)); }
+static wf_tensor *values_case(fixture *f) {
+    wf_tensor *mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){3, 7});
+    return wf_value_loss(f->tape, WF_LOSS_SIGMOID, leaf2(f, 3, 7), wf_input(f->tape, "y", WF_F32, 2, (int64_t[]){3, 7}), inverse_of(f, 1), mask);
+}
+static wf_tensor *squares_case(fixture *f) {
+    return wf_value_loss(f->tape, WF_LOSS_SQUARE, leaf2(f, 3, 7), wf_input(f->tape, "y", WF_F32, 2, (int64_t[]){3, 7}), inverse_of(f, 1), NULL);
+}
+
 /* Log decays below zero, shaped like x. */
 static wf_tensor *decay_of(fixture *f, wf_tensor *x) { return wf_scale(f->tape, wf_activate(f->tape, x, WF_SIGMOID), -0.5f); }
 /* A first part whose state the second part starts from, so that states have gradients too. */
@@ -221,7 +243,10 @@ static const op_case cases[] = {
     {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
-    {"attention", attention_bias_alone, 2e-3},
+    {"attention", attention_bias_alone, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"token_positions", counted_case, 2e-3},
+    {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
+    {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
+    {"value_loss", squares_case, 2e-3},
 };
 /* Ops whose tests stand beside their kernels or with the states they write. */
 static const char *const elsewhere[] = {"cast", "cache_append", "store_state", NULL};

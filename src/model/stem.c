@@ -1,0 +1,254 @@
+/* stem.c - tokens to rows: a sum of tables (tokens, positions, whatever other ids a model has), a norm, and a projection where the
+ * tables are narrower than the model. The order of the steps is fixed; the options say which are there. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "model/parts.h"
+
+const wf_spec_key wf_stem_keys[] = {
+    {"kind", "string", "token", "`token`: one row of a table per token"},
+    {"dim", "integer", "`dim`", "width of the tables; another than the model's needs `project`"},
+    {"scale", "number", "1", "multiplies the rows of the tokens"},
+    {"positions", "object", "none", "added to the rows"},
+    {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
+    {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
+    {"tables", "list", "[]", "more tables that are added, each for ids of its own"},
+    {"norm", "norm", "none", "after the sum"},
+    {"masked", "boolean", "false", "rows of padding are zero after the norm"},
+    {"dropout", "number", "0", "of the rows"},
+    {"project", "object", "null", "a dense layer from the width of the tables to the model's"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_position_keys[] = {
+    {"kind", "string", "none", "`none`, `learned` (a table) or `sinusoidal` (Vaswani et al. 2017, section 3.5)"},
+    {"length", "integer", "`context`", "rows of the table: more positions than that are refused"},
+    {"offset", "integer", "0", "row of the first position (OPT has 2)"},
+    {"count", "string", "rows", "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa)"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_table_keys[] = {
+    {"name", "string", NULL, "the parameter is `stem.NAME.weight`"},
+    {"input", "string", NULL, "the input that holds the ids"},
+    {"rows", "integer", NULL, "rows of the table"},
+    {"missing", "integer", "-1", "row that is added when the input is absent; -1 is none"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_stem_project_keys[] = {
+    {"after", "string", "dropout", "`tokens` (then the other tables have the model's width), `sum`, `norm` or `dropout`"},
+    {"bias", "boolean", "true", "a learned bias"},
+    {NULL, NULL, NULL, NULL}};
+
+static const char *const position_kinds[] = {"none", "learned", "sinusoidal", NULL};
+static const char *const counts[] = {"rows", "tokens", NULL};
+static const char *const places[] = {"none", "tokens", "sum", "norm", "dropout", NULL};
+
+/* ---- reading ---- */
+static weft_status read_positions(wf_spec_reader *r, const wf_json *j, wf_stem_spec *out) {
+    wf_options o = wf_part_open(j, "stem positions", wf_position_keys, r->err);
+    int found = wf_option_word(&o, j, "kind", wf_option_text(&o, "kind", "none"), position_kinds);
+    out->position = found < 0 ? WF_POSITION_NONE : (wf_position_kind)found;
+    out->offset = wf_option_int(&o, "offset", 0, 0, WF_MAX_VOCAB);
+    out->length = wf_option_int(&o, "length", found > 0 ? r->spec->context : 0, 0, WF_MAX_VOCAB);
+    out->counted = wf_option_word(&o, j, "count", wf_option_text(&o, "count", "rows"), counts) == 1;
+    if (found > 0 && out->length < 1)
+        wf_option_fail(&o, j, "positions need a 'length' (or the model a 'context')");
+    if (out->counted && out->padding < 0)
+        wf_option_fail(&o, j, "counting tokens needs the stem's 'padding'");
+    return o.status;
+}
+
+static weft_status read_table(wf_spec_reader *r, const wf_json *j, wf_stem_table *out) {
+    wf_options o = wf_part_open(j, "stem table", wf_table_keys, r->err);
+    out->name = wf_option_text(&o, "name", NULL);
+    out->input = wf_option_text(&o, "input", NULL);
+    out->rows = wf_option_int(&o, "rows", 0, 1, WF_MAX_VOCAB);
+    out->missing = wf_option_int(&o, "missing", -1, -1, WF_MAX_VOCAB);
+    if (!out->name || !out->input || out->rows == 0)
+        wf_option_fail(&o, j, "'name', 'input' and 'rows' are needed");
+    if (out->missing >= out->rows)
+        wf_option_fail(&o, j, "'missing' must be one of the %lld rows", (long long)out->rows);
+    return o.status;
+}
+
+static weft_status read_tables(wf_spec_reader *r, const wf_json *list, wf_stem_spec *s) {
+    WF_CHECK(!list || list->kind == WF_JSON_ARRAY, r->err, WEFT_USAGE, "stem: 'tables' must be a list");
+    WF_CHECK(!list || list->count <= WF_MAX_TABLES, r->err, WEFT_USAGE, "stem: at most %d tables", (int)WF_MAX_TABLES);
+    for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
+        WF_TRY(read_table(r, j, &s->tables[s->n_tables]));
+        for (int i = 0; i < s->n_tables; i++)
+            WF_CHECK(!wf_streq(s->tables[i].name, s->tables[s->n_tables].name), r->err, WEFT_USAGE, "stem: two tables are called '%s'",
+                     s->tables[i].name);
+        s->n_tables++;
+    }
+    return WEFT_OK;
+}
+
+static weft_status read_project(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    bool there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(j, "stem project", wf_stem_project_keys, r->err);
+    s->project_bias = wf_option_bool(&o, "bias", true) && there;
+    if (there)
+        s->project = (wf_project_place)wf_option_word(&o, j, "after", wf_option_text(&o, "after", "dropout"), places);
+    if (!there && s->dim != r->spec->dim)
+        wf_option_fail(&o, j, "tables of width %lld need a projection to %lld", (long long)s->dim, (long long)r->spec->dim);
+    return o.status;
+}
+
+weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
+    wf_stem_spec *s = &r->spec->stem;
+    wf_options o = wf_part_open(j, "stem", wf_stem_keys, r->err);
+    if (!wf_streq(wf_option_text(&o, "kind", "token"), "token"))
+        wf_option_fail(&o, j, "kind '%s' is not known (token)", wf_option_text(&o, "kind", ""));
+    s->dim = wf_option_int(&o, "dim", r->spec->dim, 1, WF_MAX_DIM);
+    s->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
+    s->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
+    s->padding = wf_option_int(&o, "padding", -1, -1, WF_MAX_VOCAB);
+    s->types = wf_option_bool(&o, "types", false);
+    s->masked = wf_option_bool(&o, "masked", false);
+    WF_TRY(o.status);
+    WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
+    WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
+    WF_TRY(read_project(r, wf_json_get(j, "project"), s));
+    const wf_json *norm = wf_json_get(j, "norm");
+    return norm ? wf_norm_read(r, norm, "stem norm", &s->norm) : WEFT_OK;
+}
+
+/* ---- parameters ---- */
+static void sinusoid(float *value, int64_t count, const int64_t *dims, wf_rng rng) { /* Vaswani et al. 2017, section 3.5 */
+    (void)rng;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t row = i / dims[1], c = i % dims[1];
+        double angle = (double)row * pow(10000.0, -(double)(c / 2 * 2) / (double)dims[1]);
+        value[i] = (float)(c % 2 ? cos(angle) : sin(angle));
+    }
+}
+
+static weft_status declare_table(wf_model *m, const char *name, int64_t rows, int64_t width, wf_param **out, weft_error *err) {
+    WF_TRY(wf_declare(m, name, 2, (int64_t[]){rows, width}, WF_INIT_NORMAL, out, err));
+    (*out)->init_scale = 0.02f;
+    return WEFT_OK;
+}
+
+/* Width of the tables beside that of the tokens, and of the norm after the sum. */
+static int64_t sum_width(const wf_model *m) { return m->spec->stem.project == WF_PROJECT_TOKENS ? m->spec->dim : m->spec->stem.dim; }
+
+static weft_status declare_positions(wf_model *m, weft_error *err) {
+    const wf_stem_spec *s = &m->spec->stem;
+    if (s->position == WF_POSITION_NONE)
+        return WEFT_OK;
+    WF_TRY(declare_table(m, "stem.position.weight", s->length + s->offset, sum_width(m), &m->position, err));
+    if (s->position == WF_POSITION_LEARNED)
+        return WEFT_OK;
+    m->position->init = WF_INIT_CUSTOM;
+    m->position->init_fn = sinusoid;
+    m->position->buffer = true;
+    return WEFT_OK;
+}
+
+weft_status wf_stem_declare(wf_model *m, weft_error *err) {
+    const wf_stem_spec *s = &m->spec->stem;
+    int64_t norm_width = s->project == WF_PROJECT_SUM ? m->spec->dim : sum_width(m);
+    char name[160];
+    WF_TRY(declare_table(m, "stem.token.weight", m->spec->vocab, s->dim, &m->token, err));
+    WF_TRY(declare_positions(m, err));
+    for (int i = 0; i < s->n_tables; i++) {
+        snprintf(name, sizeof name, "stem.%s.weight", s->tables[i].name);
+        WF_TRY(declare_table(m, name, s->tables[i].rows, sum_width(m), &m->tables[i], err));
+    }
+    if (s->project != WF_PROJECT_NONE)
+        WF_TRY(wf_declare_linear(m, "stem.project", m->spec->dim, s->dim, s->project_bias, m->project, err));
+    return wf_declare_norm(m, &s->norm, "stem.norm", norm_width, &m->stem_norm[0], &m->stem_norm[1], err);
+}
+
+/* ---- recording ---- */
+static wf_tensor *project(const wf_model *m, wf_tape *t, wf_project_place here, wf_tensor *x) {
+    if (m->spec->stem.project != here)
+        return x;
+    return wf_linear_as(t, x, wf_use(t, m->project[0]), wf_use(t, m->project[1]), WF_F32);
+}
+
+static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *table = wf_use(t, m->position);
+    if (s->counted && !p->positions)
+        return wf_embed(t, wf_token_positions(t, p->ids, s->padding), table, s->padding);
+    return wf_embed_positions(t, table, batch, rows, p->positions, s->offset);
+}
+
+static wf_tensor *add_tables(const wf_model *m, wf_tape *t, wf_tensor *x, const wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    for (int i = 0; i < s->n_tables; i++) {
+        wf_tensor *table = wf_use(t, m->tables[i]);
+        if (p->tables[i])
+            x = wf_add(t, x, wf_embed(t, p->tables[i], table, -1));
+        else if (s->tables[i].missing >= 0)
+            x = wf_add_rows(t, x, wf_rows(t, table, s->tables[i].missing, 1));
+    }
+    return p->types && s->types ? wf_add(t, x, wf_embed(t, p->types, wf_use(t, m->token), -1)) : x;
+}
+
+wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout, wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
+    x = project(m, t, WF_PROJECT_TOKENS, x);
+    if (s->position != WF_POSITION_NONE)
+        x = wf_add(t, x, positions(m, t, batch, rows, p));
+    x = project(m, t, WF_PROJECT_SUM, add_tables(m, t, x, p));
+    if (s->norm.kind != WF_NORM_NONE)
+        x = wf_cast(t, wf_apply_norm(t, &s->norm, x, m->stem_norm[0], m->stem_norm[1]), WF_F32);
+    x = project(m, t, WF_PROJECT_NORM, x);
+    if (s->masked)
+        x = wf_mask_rows(t, x, p->mask);
+    x = dropout ? wf_dropout(t, x, s->dropout) : x;
+    return project(m, t, WF_PROJECT_DROPOUT, x);
+}
+
+/* ---- the normal form ---- */
+static wf_json *normal_positions(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_text(&w, "kind", position_kinds[stem->position]);
+    if (stem->position != WF_POSITION_NONE) {
+        wf_normal_int(&w, "length", stem->length);
+        wf_normal_int(&w, "offset", stem->offset);
+        wf_normal_text(&w, "count", counts[stem->counted]);
+    }
+    return w.object;
+}
+
+static wf_json *normal_tables(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
+    for (int i = 0; i < stem->n_tables; i++) {
+        wf_normal w = wf_normal_begin(of);
+        wf_normal_text(&w, "name", stem->tables[i].name);
+        wf_normal_text(&w, "input", stem->tables[i].input);
+        wf_normal_int(&w, "rows", stem->tables[i].rows);
+        wf_normal_int(&w, "missing", stem->tables[i].missing);
+        *of->failed |= !wf_json_push(list, w.object);
+    }
+    return list;
+}
+
+static wf_json *normal_project(const wf_normal *of, const wf_stem_spec *stem) {
+    if (stem->project == WF_PROJECT_NONE)
+        return wf_json_new(of->arena, WF_JSON_NULL);
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_text(&w, "after", places[stem->project]);
+    wf_normal_bool(&w, "bias", stem->project_bias);
+    return w.object;
+}
+
+wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_text(&w, "kind", "token");
+    wf_normal_int(&w, "dim", stem->dim);
+    wf_normal_float(&w, "scale", stem->scale);
+    wf_normal_float(&w, "dropout", stem->dropout);
+    wf_normal_put(&w, "positions", normal_positions(of, stem));
+    wf_normal_int(&w, "padding", stem->padding);
+    wf_normal_bool(&w, "types", stem->types);
+    wf_normal_put(&w, "tables", normal_tables(of, stem));
+    wf_normal_bool(&w, "masked", stem->masked);
+    wf_normal_put(&w, "project", normal_project(of, stem));
+    wf_normal_put(&w, "norm", wf_norm_normal(of, &stem->norm));
+    return w.object;
+}
