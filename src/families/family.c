@@ -4,7 +4,11 @@
 #include "families/config.h"
 
 /* ---- a family that is like another: its file over the other's ---- */
-static bool chooses(const wf_json *j) { return wf_json_get(j, "?") || wf_json_get(j, "each"); }
+/* Members of two templates are put together when they are of the same form; a list may also be given members for its `do`. */
+static bool combine(const wf_json *old, const wf_json *own) {
+    bool same = !wf_json_get(old, "switch") == !wf_json_get(own, "switch") && !wf_json_get(old, "each") == !wf_json_get(own, "each");
+    return !wf_json_get(old, "?") && !wf_json_get(own, "?") && (same || wf_json_get(old, "each"));
+}
 
 static weft_status merge(wf_arena *arena, wf_json *into, const wf_json *from, weft_error *err);
 
@@ -41,8 +45,8 @@ static weft_status merge_member(wf_arena *arena, wf_json *into, const wf_json *f
         return WEFT_OK;
     }
     bool lists = wf_streq(from->key, "ignored") || wf_streq(from->key, "unused");
-    bool objects = old && old->kind == WF_JSON_OBJECT && from->kind == WF_JSON_OBJECT && (chooses(old) == chooses(from) || wf_json_get(old, "each"));
-    if (objects && !wf_json_get(from, "?"))
+    bool objects = old && old->kind == WF_JSON_OBJECT && from->kind == WF_JSON_OBJECT && combine(old, from);
+    if (objects)
         return merge(arena, old, from, err);
     if (lists && old && old->kind == WF_JSON_ARRAY && from->kind == WF_JSON_ARRAY)
         return merge_list(arena, old, from, err);
@@ -54,6 +58,19 @@ static weft_status merge(wf_arena *arena, wf_json *into, const wf_json *from, we
         if (!wf_streq(j->key, "like"))
             WF_TRY(merge_member(arena, into, j, err));
     return WEFT_OK;
+}
+
+/* Formulas are evaluated in order: new ones come first, so that those of the other family that are replaced may use them. */
+static weft_status new_formulas_first(wf_arena *arena, wf_json *into, const wf_json *from, weft_error *err) {
+    wf_json *old = member(into, "let"), *let = wf_json_new(arena, WF_JSON_OBJECT);
+    const wf_json *own = wf_json_get(from, "let");
+    for (const wf_json *j = own ? own->child : NULL; j; j = j->next)
+        if (old && !wf_json_get(old, j->key) && !wf_json_put(arena, let, j->key, wf_json_copy(arena, j)))
+            return wf_fail_memory(err);
+    for (const wf_json *j = old ? old->child : NULL; j; j = j->next)
+        if (!wf_json_put(arena, let, j->key, wf_json_copy(arena, j)))
+            return wf_fail_memory(err);
+    return !old || wf_json_put(arena, into, "let", let) ? WEFT_OK : wf_fail_memory(err);
 }
 
 static wf_family *find_named(const wf_families *set, const char *name) {
@@ -76,6 +93,7 @@ static weft_status resolve(wf_families *set, wf_family *family, int depth, weft_
     wf_json *json = wf_json_copy(&set->arena, other->pattern);
     if (!json)
         return wf_fail_memory(err);
+    WF_TRY(new_formulas_first(&set->arena, json, family->json, err));
     WF_TRY(merge(&set->arena, json, family->json, err));
     family->json = family->pattern = json;
     family->derived = true;
@@ -316,7 +334,7 @@ static weft_status put_identity(const wf_family *family, wf_arena *arena, const 
 }
 
 weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_json *normal, int64_t context, wf_json **config, weft_error *err) {
-    wf_vars vars = {.arena = arena};
+    wf_vars vars = {.arena = arena, .nulls = true}; /* the default of a key may be something else */
     wf_value value, block;
     const wf_json *template_ = wf_json_get(family->json, "config");
     WF_CHECK(template_, err, WEFT_BAD_INPUT, "family %s cannot be written", family->name);

@@ -14,6 +14,7 @@ typedef struct wf_vars {
     const wf_config_options *options; /* how unlisted members are taken; NULL: ignored */
     wf_var *list;
     size_t count, capacity;
+    bool nulls;       /* templates keep members that come out null */
     weft_error *said; /* what a word that failed says, without the expression around it; may be NULL */
 } wf_vars;
 
@@ -31,6 +32,7 @@ weft_status wf_word_call(const void *user, const char *name, const wf_value *arg
                          weft_error *err);
 
 /* Fills a template: a string that begins with = is an expression, {"?": condition, "then": a, "else": b} and {"switch": expression,
- * "case": {"text": a, ..}, "else": b} choose, {"each": name, "count": expression, "do": a} repeats; a member that comes out null is left out. */
+ * "case": {"text": a, ..}, "else": b} choose, {"each": name, "count": expression, "do": a} repeats; a member that comes out null is
+ * left out, but for wf_vars.nulls. */
 weft_status wf_template_fill(wf_vars *vars, const wf_json *template_, wf_json **out, weft_error *err);
 #endif

@@ -96,7 +96,7 @@ static weft_status fill_members(wf_vars *vars, const wf_json *t, int depth, wf_j
     wf_json *copy = wf_json_new(vars->arena, t->kind), *value;
     for (const wf_json *child = t->child; child; child = child->next) {
         WF_TRY(fill(vars, child, depth + 1, &value, err));
-        if (object && value->kind == WF_JSON_NULL && child->kind != WF_JSON_NULL)
+        if (object && !vars->nulls && value->kind == WF_JSON_NULL && child->kind != WF_JSON_NULL)
             continue;
         if (!(object ? wf_json_put(vars->arena, copy, child->key, value) : wf_json_push(copy, value)))
             return wf_fail_memory(err);

@@ -28,7 +28,7 @@ static const activation_row activations[] = {
     {"swish", "silu"},          {"sigmoid", "sigmoid"},         {"tanh", "tanh"},          {"linear", "identity"},
     {"gelu_10", NULL},          {"hardswish", NULL},            {"laplace", NULL},         {"leaky_relu", NULL},
     {"mish", NULL},             {"prelu", NULL},                {"relu6", NULL},           {"sqrtsoftplus", NULL},
-    {"xielu", NULL},
+    {"xielu", "xielu"},
 };
 enum { ACTIVATIONS = sizeof activations / sizeof *activations };
 
@@ -248,6 +248,24 @@ static weft_status word_first(call *c) {
     return WEFT_OK;
 }
 
+/* matching(blocks, 'path', value): the first object of a list with this value at the path; differing(..): with another one */
+static weft_status find_object(call *c, bool same) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "matching() takes a list, a path and a value");
+    const wf_json *sought = wf_value_to_json(c->arena, arg(c, 2));
+    *c->out = nothing;
+    for (size_t i = 0; i < list->count && c->out->type == WF_NULL; i++) {
+        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        bool both_null = (!j || j->kind == WF_JSON_NULL) && sought && sought->kind == WF_JSON_NULL;
+        if (list->items[i].type == WF_OBJECT && (both_null || (j && sought && wf_json_equal(j, sought))) == same)
+            *c->out = list->items[i];
+    }
+    return sought ? WEFT_OK : wf_fail_memory(c->err);
+}
+
+static weft_status word_matching(call *c) { return find_object(c, true); }
+static weft_status word_differing(call *c) { return find_object(c, false); }
+
 static bool same_text(const wf_value *a, const wf_value *b) { return a->type == WF_STRING && b->type == WF_STRING && wf_streq(a->string, b->string); }
 
 /* all_in(list, allowed): the strings of the list (null: none) are among the allowed ones */
@@ -380,6 +398,8 @@ static const word_row words[] = {
     {"their_rope", 1, 1, word_their_rope},
     {"with", 3, 9, word_with},
     {"first", 2, 2, word_first},
+    {"matching", 3, 3, word_matching},
+    {"differing", 3, 3, word_differing},
     {"all_in", 2, 2, word_all_in},
     {"index", 3, 3, word_index},
     {"count", 3, 4, word_count},

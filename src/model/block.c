@@ -60,6 +60,13 @@ static wf_tensor *pre(wf_block_run *b, wf_tensor *x) {
     return b->block->channel ? wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, x))) : x;
 }
 
+static wf_tensor *from_norm(wf_block_run *b, wf_tensor *x) {
+    wf_tensor *n = wf_cast(b->run->tape, wf_block_norm(b, 0, x), WF_F32);
+    x = wf_block_join(b, n, wf_block_mix(b, n));
+    n = b->block->channel ? wf_cast(b->run->tape, wf_block_norm(b, 1, x), WF_F32) : NULL;
+    return n ? wf_block_join(b, n, wf_block_channel(b, n)) : x;
+}
+
 static wf_tensor *post(wf_block_run *b, wf_tensor *x) {
     x = wf_cast(b->run->tape, wf_block_norm(b, 0, wf_block_join(b, x, wf_block_mix(b, x))), WF_F32);
     if (b->block->cross)
@@ -96,6 +103,7 @@ static wf_tensor *gated(wf_block_run *b, wf_tensor *x) {
 
 const wf_wiring wf_wirings[] = {
     {"pre", "x + f(norm(x))", 2, 1, false, 1, pre},
+    {"from_norm", "norm(x) + f(norm(x))", 2, 1, false, 0, from_norm},
     {"post", "norm(x + f(x))", 2, 1, false, 1, post},
     {"sandwich", "x + norm(f(norm(x)))", 4, 2, false, 2, sandwich},
     {"post_sub", "x + norm(f(x))", 2, 1, false, 0, post_sub},

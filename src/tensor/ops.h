@@ -33,6 +33,9 @@ wf_tensor *wf_scale(wf_tape *t, wf_tensor *x, float scale);
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); /* act(a) * b */
 wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     /* cap * tanh(x / cap) */
+wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float least, float most);         /* min(max(x, least), most) */
+/* xIELU with learned numbers; scalars: alpha_p, alpha_n, beta, eps, each F32 [1]. */
+wf_tensor *wf_xielu(wf_tape *t, wf_tensor *x, wf_tensor *const scalars[4]);
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
 /* inverted dropout by counter; x itself when p is 0. Every call site has its own stream. */
 wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);

@@ -54,6 +54,12 @@ static wf_tensor *scale_case(fixture *f) { return wf_scale(f->tape, leaf2(f, 3, 
 static wf_tensor *silu_case(fixture *f) { return wf_activate(f->tape, leaf2(f, 13, 700), WF_SILU); }
 static wf_tensor *gate_case(fixture *f) { return wf_gate(f->tape, leaf2(f, 3, 9), leaf2(f, 3, 9), WF_GELU_TANH); }
 static wf_tensor *softcap_case(fixture *f) { return wf_softcap(f->tape, leaf2(f, 3, 9), 0.8f); }
+static wf_tensor *clamp_case(fixture *f) { return wf_clamp(f->tape, leaf2(f, 3, 9), -0.4f, 0.6f); }
+static wf_tensor *xielu_case(fixture *f) {
+    wf_tensor *x = leaf2(f, 13, 700), *scalars[4] = {leaf1(f, 1), leaf1(f, 1), wf_input(f->tape, "beta", WF_F32, 1, (int64_t[]){1}),
+                                                     wf_input(f->tape, "eps", WF_F32, 1, (int64_t[]){1})};
+    return wf_xielu(f->tape, x, scalars);
+}
 static wf_tensor *cast_case(fixture *f) { return wf_cast(f->tape, wf_cast(f->tape, leaf2(f, 3, 9), WF_BF16), WF_F32); }
 static wf_tensor *dropout_case(fixture *f) { return wf_dropout(f->tape, leaf2(f, 30, 90), 0.3f); }
 static wf_tensor *rms_case(fixture *f) { return wf_rms_norm(f->tape, leaf3(f, 2, 35, 17), leaf1(f, 17), 1.0f, 1e-5f); }
@@ -234,7 +240,7 @@ static const op_case cases[] = {
     {"linear", linear_case, 2e-3},       {"linear", linear_plain, 2e-3},    {"linear", linear_sliced, 2e-3}, {"embed", embed_case, 2e-3},
     {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
     {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
-    {"softcap", softcap_case, 2e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
+    {"softcap", softcap_case, 2e-3},     {"clamp", clamp_case, 2e-3},       {"xielu", xielu_case, 4e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
