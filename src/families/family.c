@@ -4,10 +4,11 @@
 #include "families/config.h"
 
 /* ---- a family that is like another: its file over the other's ---- */
-/* Members of two templates are put together when they are of the same form; a list may also be given members for its `do`. */
+/* Members of two templates are put together when they are of the same form; a list may also be given members for its `do`, and a
+ * switch cases alone. */
 static bool combine(const wf_json *old, const wf_json *own) {
     bool same = !wf_json_get(old, "switch") == !wf_json_get(own, "switch") && !wf_json_get(old, "each") == !wf_json_get(own, "each");
-    return !wf_json_get(old, "?") && !wf_json_get(own, "?") && (same || wf_json_get(old, "each"));
+    return !wf_json_get(old, "?") && !wf_json_get(own, "?") && (same || wf_json_get(old, "each") || wf_json_get(own, "case"));
 }
 
 static weft_status merge(wf_arena *arena, wf_json *into, const wf_json *from, weft_error *err);
