@@ -8,6 +8,8 @@ static const wf_key keys[] = {
     {"hidden", WF_KEY_INT, "(8*dim//3 + 15) // 16 * 16", 1, NULL, "width inside"},
     {"activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS, "of the gate: silu is SwiGLU, gelu GEGLU, relu ReGLU, sigmoid GLU, identity bilinear"},
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases on all projections"},
+    {"down_bias", WF_KEY_BOOL, "bias", 0, NULL, "a bias on down"},
+    {"dropout", WF_KEY_FLOAT, "0.0", 0, NULL, "of what goes into down, in training"},
     {"norm", WF_KEY_OBJECT, "null", 0, "['eps', 1e-6]", "RMS norm of what goes into down {eps}"},
     {NULL}};
 
@@ -18,7 +20,7 @@ static const wf_slot slots[] = {
     {"up.bias", "[hidden]", "zeros", "bias", NULL, false, NULL},
     {"norm.weight", "[hidden]", "ones", "norm != null", NULL, false, NULL},
     {"down.weight", "[dim, hidden]", "linear_out", NULL, NULL, false, NULL},
-    {"down.bias", "[dim]", "zeros", "bias", NULL, false, NULL},
+    {"down.bias", "[dim]", "zeros", "down_bias", NULL, false, NULL},
     {NULL}};
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
@@ -26,7 +28,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *h = wf_gate(r->tape, gate, up, (wf_activation)wf_activation_by_name(wf_string(l, "activation")));
     if (wf_given(l, "norm"))
         h = wf_rms_norm(r->tape, h, wf_weight(r, l, "norm.weight"), 0.0f, (float)wf_json_double(wf_get(l, "norm")->object, "eps", 1e-6));
-    io->y = wf_project(r, l, "down", h);
+    io->y = wf_project(r, l, "down", r->drop ? wf_dropout(r->tape, h, (float)wf_float(l, "dropout")) : h);
     return WEFT_OK;
 }
 

@@ -149,6 +149,7 @@ struct wf_run {
     wf_state_mode mode;
     wf_layer_state *state; /* NULL in WF_NO_STATE */
     bool want_attention;
+    bool drop;             /* dropout of the mixers' own takes part */
     float dropout, attention_dropout;
 };
 

@@ -57,10 +57,27 @@ static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
     p->init_fn = row->init_fn;
 }
 
-static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefix, weft_error *err) {
+/* A weight of an earlier block in the place of the layer's own. */
+static weft_status borrow_slot(wf_model *m, wf_layer_slot *slot, const char *part, const wf_json *from, weft_error *err) {
+    char name[160];
+    snprintf(name, sizeof name, "block.%lld.%s.%s", (long long)from->integer, part, slot->name);
+    slot->param = wf_param_find(&m->params, name);
+    WF_CHECK(slot->param && slot->param->rank == slot->rank && memcmp(slot->param->dims, slot->dims, (size_t)slot->rank * sizeof *slot->dims) == 0, err,
+             WEFT_USAGE, "'%s' cannot be borrowed", name);
+    return WEFT_OK;
+}
+
+static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefix, const wf_json *borrow, weft_error *err) {
+    const char *part = strrchr(prefix, '.') + 1;
     char name[160];
     for (size_t i = 0; i < layer->n_slots; i++) {
         wf_layer_slot *slot = &layer->slots[i];
+        snprintf(name, sizeof name, "%s.%s", part, slot->name);
+        const wf_json *from = wf_json_get(borrow, name);
+        if (from) {
+            WF_TRY(borrow_slot(m, slot, part, from, err));
+            continue;
+        }
         snprintf(name, sizeof name, "%s.%s", prefix, slot->name);
         WF_TRY(wf_param_add(&m->params, name, slot->rank, slot->dims, &slot->param, err));
         slot->param->buffer = slot->row->buffer;
@@ -117,7 +134,7 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         snprintf(name, sizeof name, "block.%lld.%s", (long long)i, rows[r].name);
         if (rows[r].layer)
-            WF_TRY(declare_layer(m, rows[r].layer, name, err));
+            WF_TRY(declare_layer(m, rows[r].layer, name, b->borrow, err));
     }
     return WEFT_OK;
 }
@@ -213,7 +230,7 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
 
 weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
-    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode};
+    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode, .drop = o->dropout};
     r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix,
                          .memory = p->memory, .memory_mask = p->memory_mask};
     wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p);

@@ -37,6 +37,7 @@ static const wf_spec_key block_keys[] = {
     {"residual_scale", "number", "1", "multiplies a branch before it joins"},
     {"dropout", "number", "0", "of a branch, below 1"},
     {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
+    {"borrow", "object", "{}", "single weights of earlier blocks: `{\"mixer.SLOT\": BLOCK}`"},
     {"share", "integer", "-1", "number of an earlier block (from 0) whose weights this one uses; -1: its own"},
     {NULL, NULL, NULL, NULL}};
 
@@ -54,6 +55,7 @@ const wf_spec_part wf_spec_parts[] = {
     {"positions", "`stem.positions`", wf_position_keys},
     {"tables", "`stem.tables`: each an object", wf_table_keys},
     {"project", "`stem.project`", wf_stem_project_keys},
+    {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
     {"block", "`block`, and each of `blocks`", block_keys},
     {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
     {"head", "`head`, and each of `heads`", wf_head_keys},
@@ -138,6 +140,15 @@ static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) 
     return o->status;
 }
 
+static weft_status read_borrow(reader *r, int64_t index, const wf_json *j, wf_block_spec *b) {
+    WF_CHECK(!j || j->kind == WF_JSON_OBJECT || j->kind == WF_JSON_NULL, r->err, WEFT_USAGE, "block %lld: 'borrow' must be an object", (long long)index);
+    b->borrow = j && j->kind == WF_JSON_OBJECT && j->count ? j : NULL;
+    for (const wf_json *s = b->borrow ? b->borrow->child : NULL; s; s = s->next)
+        WF_CHECK(s->kind == WF_JSON_NUMBER && s->is_integer && s->integer >= 0 && s->integer < index, r->err, WEFT_USAGE,
+                 "block %lld: '%s' must be borrowed from an earlier block", (long long)index, s->key);
+    return WEFT_OK;
+}
+
 /* Each norm has its own option; what it leaves unsaid is that of `norm`. */
 static weft_status read_norms(reader *r, const wf_json *own, const wf_json *common, const char *what, wf_block_spec *b) {
     static const char *const keys[] = {"norm1", "norm2", "norm3", "norm4"};
@@ -182,6 +193,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     WF_CHECK(!w || w->kind == WF_JSON_STRING, r->err, WEFT_USAGE, "%s: 'wiring' must be a string", what);
     WF_TRY(find_wiring(w, w ? w->string : "pre", what, &b->wiring, r->err));
     WF_TRY(read_mixers(r, index, own, common, b));
+    WF_TRY(read_borrow(r, index, either(own, common, "borrow"), b));
     WF_CHECK(!b->cross || b->wiring->cross_norms > 0, r->err, WEFT_USAGE, "%s: the wiring '%s' has no place for 'cross'", what, b->wiring->name);
     return read_norms(r, own, common, norm, b);
 }

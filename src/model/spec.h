@@ -33,6 +33,8 @@ typedef struct wf_stem_spec {
     int64_t length, offset;       /* rows of the learned table; first row used */
     bool counted;                 /* positions count the tokens that are not padding (RoBERTa) */
     int64_t padding;              /* id whose row gets no gradient; -1 none */
+    int64_t dropped_token;        /* id whose rows are zero, the others scaled up; -1 none */
+    float dropped_rate;
     bool types;                   /* token types are looked up in the token table (GPT-2) */
     wf_stem_table tables[WF_MAX_TABLES];
     int n_tables;
@@ -51,6 +53,7 @@ typedef struct wf_block_spec {
     wf_layer *mixer, *channel;    /* channel NULL: none */
     wf_layer *cross;              /* a mixer that reads the memory, between the two; NULL: none */
     float residual_scale, dropout, attention_dropout;
+    const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
     int share;                    /* index of the block whose weights this one uses; -1: its own */
 } wf_block_spec;
 

@@ -11,6 +11,7 @@ const wf_spec_key wf_stem_keys[] = {
     {"scale", "number", "1", "multiplies the rows of the tokens"},
     {"positions", "object", "none", "added to the rows"},
     {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
+    {"token_dropout", "object", "null", "the rows of one token are zero and the others scaled up, always (ESM)"},
     {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
     {"tables", "list", "[]", "more tables that are added, each for ids of its own"},
     {"norm", "norm", "none", "after the sum"},
@@ -36,6 +37,11 @@ const wf_spec_key wf_table_keys[] = {
 const wf_spec_key wf_stem_project_keys[] = {
     {"after", "string", "dropout", "`tokens` (then the other tables have the model's width), `sum`, `norm` or `dropout`"},
     {"bias", "boolean", "true", "a learned bias"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_token_dropout_keys[] = {
+    {"token", "integer", NULL, "whose rows are zero"},
+    {"rate", "number", "0.12", "the usual share of the token: rows are multiplied by (1 - rate) / (1 - its share)"},
     {NULL, NULL, NULL, NULL}};
 
 static const char *const position_kinds[] = {"none", "learned", "sinusoidal", NULL};
@@ -94,6 +100,16 @@ static weft_status read_project(wf_spec_reader *r, const wf_json *j, wf_stem_spe
     return o.status;
 }
 
+static weft_status read_token_dropout(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    wf_options o = wf_part_open(j, "stem token_dropout", wf_token_dropout_keys, r->err);
+    bool there = j && j->kind != WF_JSON_NULL;
+    s->dropped_token = wf_option_int(&o, "token", -1, 0, WF_MAX_VOCAB);
+    s->dropped_rate = (float)wf_option_float(&o, "rate", 0.12, 0.0, 0.99);
+    if (there && s->dropped_token < 0)
+        wf_option_fail(&o, j, "'token' is needed");
+    return o.status;
+}
+
 weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     wf_stem_spec *s = &r->spec->stem;
     wf_options o = wf_part_open(j, "stem", wf_stem_keys, r->err);
@@ -109,6 +125,7 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
     WF_TRY(read_project(r, wf_json_get(j, "project"), s));
+    WF_TRY(read_token_dropout(r, wf_json_get(j, "token_dropout"), s));
     const wf_json *norm = wf_json_get(j, "norm");
     return norm ? wf_norm_read(r, norm, "stem norm", &s->norm) : WEFT_OK;
 }
@@ -190,6 +207,8 @@ static wf_tensor *add_tables(const wf_model *m, wf_tape *t, wf_tensor *x, const 
 wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout, wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
     wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
+    if (s->dropped_token >= 0)
+        x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
     x = project(m, t, WF_PROJECT_TOKENS, x);
     if (s->position != WF_POSITION_NONE)
         x = wf_add(t, x, positions(m, t, batch, rows, p));
@@ -237,6 +256,15 @@ static wf_json *normal_project(const wf_normal *of, const wf_stem_spec *stem) {
     return w.object;
 }
 
+static wf_json *normal_token_dropout(const wf_normal *of, const wf_stem_spec *stem) {
+    if (stem->dropped_token < 0)
+        return wf_json_new(of->arena, WF_JSON_NULL);
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_int(&w, "token", stem->dropped_token);
+    wf_normal_float(&w, "rate", stem->dropped_rate);
+    return w.object;
+}
+
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", "token");
@@ -245,6 +273,7 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal_float(&w, "dropout", stem->dropout);
     wf_normal_put(&w, "positions", normal_positions(of, stem));
     wf_normal_int(&w, "padding", stem->padding);
+    wf_normal_put(&w, "token_dropout", normal_token_dropout(of, stem));
     wf_normal_bool(&w, "types", stem->types);
     wf_normal_put(&w, "tables", normal_tables(of, stem));
     wf_normal_bool(&w, "masked", stem->masked);

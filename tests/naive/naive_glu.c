@@ -16,7 +16,7 @@ static const char *const widths[] = {"\"hidden\": 9", "\"hidden\": 33", "\"hidde
 static const char *const activations[] = {"", "\"activation\": \"relu\"", "\"activation\": \"gelu\"", "\"activation\": \"gelu_tanh\"",
                                           "\"activation\": \"quick_gelu\"", "\"activation\": \"silu\"", "\"activation\": \"relu2\"",
                                           "\"activation\": \"sigmoid\"", "\"activation\": \"tanh\"", "\"activation\": \"identity\"", NULL};
-static const char *const biases[] = {"\"bias\": true", "", NULL};
+static const char *const biases[] = {"\"bias\": true", "", "\"down_bias\": true", NULL};
 static const char *const norms[] = {"", "\"norm\": {}", "\"norm\": {\"eps\": 0.1}", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
 static const naive_axis axes[] = {widths, activations, biases, norms, rows, NULL};
