@@ -10,7 +10,14 @@
 #include "verify/forms.h"
 
 static const naive_row *const rows[] = {&naive_attention, &naive_linear_attention, &naive_retention, &naive_mamba,
-                                        &naive_lstm,      &naive_gru,              &naive_mlp,       &naive_glu};
+                                        &naive_lstm,      &naive_gru,              &naive_mlp,       &naive_glu,
+                                        &naive_moe,       &naive_moe_groups,       &naive_moe_states,
+                                        &naive_expert_choice, &naive_soft_moe,     &naive_rwkv_channel,
+                                        &naive_performer, &naive_gla,              &naive_simple_gla, &naive_lightning,
+                                        &naive_mamba2,    &naive_hgrn2,            &naive_based,     &naive_mlstm,
+                                        &naive_rwkv4,     &naive_rwkv5,            &naive_rwkv6,     &naive_short_conv,
+                                        &naive_deltanet,  &naive_gated_deltanet,   &naive_kda,       &naive_rwkv7,
+                                        &naive_rglru,     &naive_hgrn,             &naive_minrnn,    &naive_s4d};
 
 enum { BATCH = 2, ROWS = 11, DIM = 12, DIRECTIONS = 3, MOST_TENSORS = NAIVE_MOST_SLOTS + 2 };
 
@@ -474,15 +481,24 @@ static void test_bad_options_are_errors(void **state) {
     static const struct { const char *mixer, *spec; } bad[] = {
         {"attention", "{\"heads\": 3, \"windows\": [1, 1]}"}, {"attention", "{\"heads\": 3, \"rope\": {\"thetta\": 1.0}}"},
         {"attention", "{\"heads\": 3, \"rope\": {\"scaling\": {\"type\": \"linear\", \"factor\": 2.0, \"beta\": 1}}}"},
-        {"attention", "{\"heads\": 3, \"rope\": {\"scaling\": {\"type\": \"linearly\"}}}"}, {"attention", "{\"heads\": 3, \"rope\": {\"dim\": 3}}"},
+        {"attention", "{\"heads\": 3, \"rope\": {\"scaling\": {\"type\": \"linearly\"}}}"}, {"attention", "{\"heads\": 3, \"rope\": {\"dim\": 5}}"},
         {"attention", "{\"heads\": 3, \"rope\": {\"pairing\": \"quarter\"}}"}, {"attention", "{\"heads\": 3, \"xpos\": {\"bases\": 2}}"},
         {"attention", "{\"heads\": 3, \"qk_norm\": {\"kind\": \"l3\"}}"}, {"attention", "{\"heads\": 3, \"t5_bias\": {\"bucket\": 8}}"},
         {"attention", "{\"heads\": 3, \"window\": [1]}"}, {"attention", "{\"heads\": 3, \"window\": [-1, 2]}"},
         {"attention", "{\"heads\": 3, \"kv_heads\": 2}"}, {"attention", "{\"heads\": 3, \"bias\": [\"x\"]}"}, {"attention", "{}"},
         {"linear_attention", "{\"heads\": 3, \"kv_heads\": 3}"}, {"linear_attention", "{\"heads\": 3, \"feature\": \"elu\"}"},
         {"retention", "{\"heads\": 3, \"row_norm\": \"sum\"}"}, {"retention", "{\"heads\": 3, \"causal\": true}"},
-        {"mamba", "{\"bias\": [\"x\"]}"}, {"mamba", "{\"inner_norm\": true}"}, {"lstm", "{\"reset\": \"after\"}"},
-        {"gru", "{\"reset\": \"never\"}"}, {"mlp", "{\"activation\": \"selu\"}"}, {"glu", "{\"chunk\": 3}"}};
+        {"performer", "{\"heads\": 3, \"rows\": 0}"}, {"performer", "{\"heads\": 3, \"ortho_scaling\": 0.5}"}, {"gla", "{\"heads\": 3, \"kv_heads\": 2}"},
+        {"gla", "{\"heads\": 3, \"clamp_min\": 0.5}"}, {"simple_gla", "{\"heads\": 3, \"rank\": 2}"}, {"lightning", "{\"heads\": 3, \"layer\": 4, \"layers\": 4}"},
+        {"mamba2", "{\"heads\": 4, \"groups\": 3}"}, {"mamba2", "{\"heads\": 4, \"dt_limit\": [0.1]}"}, {"mamba2", "{\"heads\": 4, \"norm_groups\": 7}"},
+        {"mamba2", "{\"heads\": 4, \"bias\": [\"x\"]}"}, {"hgrn2", "{\"heads\": 3, \"lower_bound\": 1.0}"}, {"hgrn2", "{\"heads\": 5}"},
+        {"based", "{\"heads\": 3, \"feature\": \"exp\"}"}, {"mlstm", "{\"heads\": 5}"}, {"rwkv4", "{\"heads\": 3}"}, {"rwkv5", "{\"heads\": 3, \"gate\": \"tanh\"}"},
+        {"rwkv6", "{\"heads\": 3, \"layer\": 1}"}, {"short_conv", "{\"bias\": [\"conv\"]}"}, {"mamba", "{\"bias\": [\"x\"]}"}, {"mamba", "{\"inner_norm\": true}"}, {"lstm", "{\"reset\": \"after\"}"},
+        {"gru", "{\"reset\": \"never\"}"}, {"mlp", "{\"activation\": \"selu\"}"}, {"glu", "{\"chunk\": 3}"},
+        {"moe", "{\"experts\": 4, \"top_k\": 5}"}, {"moe", "{\"experts\": 4, \"groups\": 3}"}, {"moe", "{\"groups\": 4, \"top_groups\": 5}"},
+        {"moe", "{\"groups\": 4, \"top_groups\": 1, \"top_k\": 3}"}, {"moe", "{\"shared_gate\": true}"}, {"moe", "{\"router\": \"hash\"}"},
+        {"moe", "{\"capacity\": 0}"}, {"moe", "{\"top_groups\": 1}"}, {"expert_choice", "{}"}, {"soft_moe", "{\"slots\": 0}"},
+        {"rwkv_channel", "{\"mix_of\": \"both\"}"}};
     static subject s;
     open_env(&s);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {

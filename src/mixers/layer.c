@@ -299,13 +299,40 @@ const char *wf_string(const wf_layer *layer, const char *key) { return wf_get(la
 bool wf_given(const wf_layer *layer, const char *key) { return wf_get(layer, key)->type != WF_NULL; }
 bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_string(layer, key), text); }
 
+bool wf_lists(const wf_layer *layer, const char *key, const char *text) {
+    const wf_value *list = wf_get(layer, key);
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].type == WF_STRING && wf_streq(list->items[i].string, text))
+            return true;
+    return false;
+}
+
+unsigned wf_layer_traits(const wf_layer *layer) {
+    return layer->row->traits & ~(layer->row->lost_traits ? layer->row->lost_traits(layer) : 0u);
+}
+
 bool wf_layer_causal(const wf_layer *layer) {
     bool causal = key_index(layer->row, "causal", strlen("causal")) < 0 || wf_flag(layer, "causal");
     bool one_way = key_index(layer->row, "bidirectional", strlen("bidirectional")) < 0 || !wf_flag(layer, "bidirectional");
-    return (layer->row->traits & WF_CAUSAL) && causal && one_way;
+    return (wf_layer_traits(layer) & WF_CAUSAL) && causal && one_way;
 }
 
-bool wf_layer_streams(const wf_layer *layer) { return (layer->row->traits & WF_STREAMS) && wf_layer_causal(layer); }
+bool wf_layer_streams(const wf_layer *layer) { return (wf_layer_traits(layer) & WF_STREAMS) && wf_layer_causal(layer); }
+
+weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_t count, weft_error *err) {
+    const wf_value *list = wf_get(layer, "bias");
+    char all[96] = "";
+    for (size_t n = 0, used = 0; n < count && used < sizeof all; n++)
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", n ? " " : "", names[n]);
+    for (size_t i = 0; i < list->count; i++) {
+        const char *s = list->items[i].type == WF_STRING ? list->items[i].string : "?";
+        bool known = false;
+        for (size_t n = 0; n < count; n++)
+            known |= wf_streq(s, names[n]);
+        WF_CHECK(known, err, WEFT_USAGE, "'bias' lists projections among %s, not '%s'", all, s);
+    }
+    return WEFT_OK;
+}
 
 /* ---- cost laws ---- */
 typedef struct law { const wf_layer *layer; int64_t rows; } law;

@@ -204,6 +204,7 @@ typedef struct recorder {
     const wf_model_options *options;
     wf_run run;
     wf_ports ports;
+    wf_losses losses;
 } recorder;
 
 static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_error *err) {
@@ -212,7 +213,8 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     wf_block_spec block = r->model->spec->blocks[i];
     if (!o->dropout)
         block.dropout = block.attention_dropout = 0.0f;
-    wf_block_run b = {.run = &r->run, .model = r->model, .block = &block, .params = &r->model->blocks[i], .ports = &r->ports};
+    wf_block_run b = {.run = &r->run, .model = r->model, .block = &block, .params = &r->model->blocks[i], .ports = &r->ports,
+                      .losses = o->losses ? &r->losses : NULL};
     for (size_t side = 0; side < 2 && o->mode != WF_NO_STATE; side++) {
         size_t layer = 2 * (size_t)i + side;
         if (o->mode == WF_STATE_IN_PLACE)
@@ -223,7 +225,7 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     }
     if (o->checkpoint)
         wf_region_begin(r->run.tape);
-    *x = block.wiring->run(&b, *x);
+    *x = wf_scale(r->run.tape, block.wiring->run(&b, *x), block.stream_scale);
     if (o->checkpoint)
         wf_region_end(r->run.tape);
     for (size_t k = 0; o->mode == WF_STATE_VALUES && o->state_out && k < 2 * WF_MAX_STATES; k++)
@@ -234,7 +236,8 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
 
 weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
-    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode, .drop = o->dropout};
+    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode, .drop = o->dropout,
+                     .want_losses = o->losses};
     r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix,
                          .memory = p->memory, .memory_mask = p->memory_mask};
     wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p);
@@ -244,8 +247,15 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
         WF_TRY(record_block(&r, i, &x, err));
     }
     p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
-    if (p->hidden_states)
+    if (p->hidden_states) {
+        wf_keep(tape, p->stream = x);
         wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
+    }
+    wf_losses_finish(&r.losses, tape);
+    p->aux_loss = r.losses.aux;
+    p->z_loss = r.losses.z;
+    p->extra_loss = r.losses.extra;
+    p->updates = r.losses.updates;
     return WEFT_OK;
 }
 

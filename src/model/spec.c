@@ -35,6 +35,7 @@ static const wf_spec_key block_keys[] = {
     {"cross", "object or name", "null", "a mixer between the two that reads the memory; null is none"},
     {"channel", "object or name", "null", "the channel mixer; null is none"},
     {"residual_scale", "number", "1", "multiplies a branch before it joins"},
+    {"stream_scale", "number", "1", "multiplies the stream after the block"},
     {"dropout", "number", "0", "of a branch, below 1"},
     {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
     {"borrow", "object", "{}", "single weights of earlier blocks: `{\"mixer.SLOT\": BLOCK}`"},
@@ -132,6 +133,7 @@ static const wf_json *either(const wf_json *own, const wf_json *common, const ch
 
 static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) {
     b->residual_scale = (float)wf_option_float(o, "residual_scale", (double)b->residual_scale, -1e6, 1e6);
+    b->stream_scale = (float)wf_option_float(o, "stream_scale", (double)b->stream_scale, -1e6, 1e6);
     b->dropout = (float)wf_option_float(o, "dropout", (double)b->dropout, 0.0, 0.99);
     b->attention_dropout = (float)wf_option_float(o, "attention_dropout", (double)b->attention_dropout, 0.0, 0.99);
     b->share = (int)wf_option_int(o, "share", b->share, -1, INT32_MAX);
@@ -184,7 +186,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     if (!what || !norm)
         return wf_fail_memory(r->err);
     wf_options all = wf_part_open(common, "block", block_keys, r->err), one = wf_part_open(own, what, block_keys, r->err);
-    *b = (wf_block_spec){.residual_scale = 1.0f, .share = -1};
+    *b = (wf_block_spec){.residual_scale = 1.0f, .stream_scale = 1.0f, .share = -1};
     WF_TRY(all.status);
     WF_TRY(read_numbers(&all, index, b));
     WF_TRY(one.status);

@@ -52,7 +52,7 @@ typedef struct wf_block_spec {
     wf_norm_spec cross_norm[2];   /* around `cross`, as many as the wiring has around the mixer */
     wf_layer *mixer, *channel;    /* channel NULL: none */
     wf_layer *cross;              /* a mixer that reads the memory, between the two; NULL: none */
-    float residual_scale, dropout, attention_dropout;
+    float residual_scale, stream_scale, dropout, attention_dropout;
     const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
     int share;                    /* index of the block whose weights this one uses; -1: its own */
 } wf_block_spec;
@@ -79,6 +79,7 @@ typedef struct wf_head_spec {
     float scale, softcap;         /* logits = softcap*tanh(scale*logits/softcap) */
     float dropout;                /* before the last product */
     const char *problem;          /* of `classify`: auto, single, multi, regression */
+    float z_loss;                 /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;
 
 typedef struct wf_spec {
