@@ -19,6 +19,7 @@ static const wf_key keys[] = {
     {"softcap", WF_KEY_FLOAT, "0.0", 0, NULL, "c*tanh(score/c); 0 is off"},
     {"window", WF_KEY_LIST, "null", 0, NULL, "[left, right] keys visible beside row i, inclusive; null is no limit"},
     {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'reverse', false, 'scaling', null]", "rotary positions {theta, dim, pairing, reverse, scaling}"},
+    {"rope_values", WF_KEY_BOOL, "false", 0, NULL, "values turn as keys do (RoFormer)"},
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', 512.0]", "xPos rotary decay {base}"},
     {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
     {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]", "learned bias by distance {buckets, max_distance, bidirectional}"},
@@ -120,6 +121,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
         WF_TRY(wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err));
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
+    WF_CHECK(!wf_flag(l, "rope_values") || wf_int(l, "value_dim") == wf_int(l, "key_dim"), err, WEFT_USAGE, "'rope_values' needs values as wide as keys");
     if (wf_given(l, "relative"))
         WF_TRY(check_relative(l, err));
     return wf_given(l, "t5_bias") ? check_t5(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
@@ -247,6 +249,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_attention_spec spec = attention_spec(r, l, io);
     q = norm_heads(r, l, "q", turn(r, l, q, io, false, 1), true);
     k = norm_heads(r, l, "k", turn(r, l, k, io, io->memory != NULL, -1), true);
+    if (wf_flag(l, "rope_values"))
+        v = turn(r, l, v, io, io->memory != NULL, -1);
     spec.offset_from_start = wf_state_wanted(r);
     if (!io->memory && wf_state_wanted(r)) {
         k = wf_state_append(r, l, "k", k);

@@ -226,6 +226,8 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     if (o->checkpoint)
         wf_region_begin(r->run.tape);
     *x = wf_scale(r->run.tape, block.wiring->run(&b, *x), block.stream_scale);
+    if (block.masked)
+        *x = wf_mask_rows(r->run.tape, *x, r->ports.mask);
     if (o->checkpoint)
         wf_region_end(r->run.tape);
     for (size_t k = 0; o->mode == WF_STATE_VALUES && o->state_out && k < 2 * WF_MAX_STATES; k++)
@@ -238,9 +240,9 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     recorder r = {.model = m, .options = o};
     r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode, .drop = o->dropout,
                      .want_losses = o->losses};
+    wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p); /* which may make the mask */
     r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix,
                          .memory = p->memory, .memory_mask = p->memory_mask};
-    wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p);
     for (int64_t i = 0; i < m->spec->layers; i++) {
         if (p->hidden_states)
             wf_keep(tape, p->hidden_states[i] = x);

@@ -38,6 +38,7 @@ static const wf_spec_key block_keys[] = {
     {"stream_scale", "number", "1", "multiplies the stream after the block"},
     {"dropout", "number", "0", "of a branch, below 1"},
     {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
+    {"masked", "boolean", "false", "rows of padding are zero after the block"},
     {"borrow", "object", "{}", "single weights of earlier blocks: `{\"mixer.SLOT\": BLOCK}`"},
     {"share", "integer", "-1", "number of an earlier block (from 0) whose weights this one uses; -1: its own"},
     {NULL, NULL, NULL, NULL}};
@@ -136,6 +137,7 @@ static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) 
     b->stream_scale = (float)wf_option_float(o, "stream_scale", (double)b->stream_scale, -1e6, 1e6);
     b->dropout = (float)wf_option_float(o, "dropout", (double)b->dropout, 0.0, 0.99);
     b->attention_dropout = (float)wf_option_float(o, "attention_dropout", (double)b->attention_dropout, 0.0, 0.99);
+    b->masked = wf_option_bool(o, "masked", b->masked);
     b->share = (int)wf_option_int(o, "share", b->share, -1, INT32_MAX);
     if (b->share >= index)
         wf_option_fail(o, wf_json_get(o->object, "share"), "'share' must be the number of an earlier block, not %d", b->share);

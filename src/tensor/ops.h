@@ -22,6 +22,10 @@ wf_tensor *wf_turn_repeat(wf_tape *t, wf_tensor *x, int64_t batch); /* [m,n] -> 
 wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding);
 /* table rows by position, [B,T,dim]: row offset + (positions[b,t], or start[b]+t when positions is NULL). */
 wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64_t rows, wf_tensor *positions, int64_t offset);
+/* I32 [B,T] of ids [B,T] or [B,T,C] (I32): add + column `plus` - column `minus`, where these are not -1. No gradient. */
+wf_tensor *wf_id_column(wf_tape *t, wf_tensor *ids, int64_t plus, int64_t minus, int64_t add);
+/* U8 [B,T]: 1 for as many rows as ids[B,T] (I32) of the sequence differ from `padding`, then 0. No gradient. */
+wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
  * `padding` itself (RoBERTa). No gradient. */
 wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding);

@@ -302,8 +302,10 @@ static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first)
                              .positions = m->model->spec->stem.counted && !in->positions ? NULL : positions, .memory_rows = in->memory_rows,
                              .memory_dim = in->memory_dim, .memory = in->memory ? in->memory + b * in->memory_rows * in->memory_dim : NULL,
                              .memory_mask = in->memory_mask ? in->memory_mask + b * in->memory_rows : NULL};
-    for (int i = 0; i < WF_MAX_TABLES; i++)
-        out->tables[i] = in->tables[i] ? in->tables[i] + at : NULL;
+    for (int i = 0; i < WF_MAX_TABLES; i++) {
+        out->table_columns[i] = in->table_columns[i];
+        out->tables[i] = in->tables[i] ? in->tables[i] + at * in->table_columns[i] : NULL;
+    }
     *first = at;
     return true;
 }
