@@ -52,12 +52,27 @@ static const char *without_base(const char *base, const char *name) {
 static const char *family_base(const wf_checkpoint *c) { return wf_json_text(c->family->json, "base", NULL); }
 
 const char *wf_checkpoint_name(const wf_checkpoint *c, const wf_tensor_map *map) {
-    return c->bare ? without_base(family_base(c), map->name) : map->name;
+    size_t i = (size_t)(map - c->names.list);
+    return c->found && c->found[i] ? c->found[i] : map->name;
+}
+
+/* Norms were called gamma and beta once. */
+static const wf_stored_tensor *find_legacy(const loader *l, const char *name) {
+    static const char *const renamed[2][2] = {{".weight", ".gamma"}, {".bias", ".beta"}};
+    for (int i = 0; i < 2; i++)
+        if (wf_ends_with(name, renamed[i][0])) {
+            char *old = wf_arena_printf(&l->c->arena, "%.*s%s", (int)(strlen(name) - strlen(renamed[i][0])), name, renamed[i][1]);
+            return old ? wf_shards_find(l->shards, old) : NULL;
+        }
+    return NULL;
 }
 
 static const wf_stored_tensor *find_either(const loader *l, const char *name) {
+    const char *bare = without_base(family_base(l->c), name);
     const wf_stored_tensor *t = wf_shards_find(l->shards, name);
-    return t ? t : wf_shards_find(l->shards, without_base(family_base(l->c), name));
+    t = t ? t : wf_shards_find(l->shards, bare);
+    t = t ? t : find_legacy(l, name);
+    return t ? t : find_legacy(l, bare);
 }
 
 /* ---- tied tensors ---- */
@@ -125,18 +140,19 @@ static weft_status check_tensor(const loader *l, const wf_tensor_map *map, const
 static weft_status find_tensors(loader *l, const char *folder) {
     const wf_names *names = &l->c->names;
     l->tensors = wf_arena_alloc(&l->c->arena, names->count * sizeof *l->tensors);
-    if (!l->tensors)
+    l->c->found = wf_arena_alloc(&l->c->arena, names->count * sizeof *l->c->found);
+    if (!l->tensors || !l->c->found)
         return wf_fail_memory(l->err);
     for (size_t i = 0; i < names->count; i++) {
         const char *name = names->list[i].name;
-        const wf_stored_tensor *t = wf_shards_find(l->shards, name);
-        if (!t && (t = wf_shards_find(l->shards, without_base(family_base(l->c), name))))
-            l->c->bare = true;
+        const wf_stored_tensor *t = find_either(l, name);
         if (!t)
             t = find_twin(l, name);
         WF_CHECK(t, l->err, WEFT_BAD_INPUT, "%s: the weights lack the tensor '%s'", folder, name);
         WF_TRY(check_tensor(l, &names->list[i], t));
         l->tensors[i] = t;
+        if (!(l->c->found[i] = wf_arena_strdup(&l->c->arena, t->name)))
+            return wf_fail_memory(l->err);
     }
     return WEFT_OK;
 }

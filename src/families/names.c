@@ -29,7 +29,9 @@ typedef struct place { /* which of the tensors a pattern stands for */
     size_t choice[MOST_GROUPS];
 } place;
 
-static bool is_number(const char *at) { return strncmp(at, "{i}", 3) == 0 || strncmp(at, "{e}", 3) == 0; }
+static bool is_number(const char *at) {
+    return strncmp(at, "{i}", 3) == 0 || strncmp(at, "{e}", 3) == 0 || strncmp(at, "{*}", 3) == 0 || strncmp(at, "{=", 2) == 0;
+}
 
 /* Writes `pattern` with {i}, {e} and the chosen alternatives filled in; false when it does not fit or is malformed. */
 static bool expand(const char *pattern, const place *at_place, char out[NAME_SIZE]) {
@@ -131,7 +133,7 @@ static weft_status stack_shape(mapper *m, const entry *e, wf_tensor_map *map) {
     return wf_product(map->dims, map->rank, &map->count) ? WEFT_OK : wf_fail(m->err, WEFT_BAD_INPUT, "'%s' is too large", map->name);
 }
 
-/* Expressions of `how` and `when` see the spec written out in full, `block` (the layer's) and `i`. */
+/* Expressions see the spec written out in full, `block` (the layer's), `i` and `task`. */
 static weft_status argument_value(const mapper *m, const char *expression, int64_t layer, wf_value *out) {
     wf_vars vars = {.arena = m->arena};
     wf_value value;
@@ -140,12 +142,13 @@ static weft_status argument_value(const mapper *m, const char *expression, int64
     if (!expression)
         return WEFT_OK;
     for (const wf_json *j = spec ? spec->child : NULL; j; j = j->next) {
-        WF_TRY(wf_value_of_json(m->arena, wf_streq(j->key, "blocks") ? NULL : j, &value, m->err));
+        WF_TRY(wf_value_of_json(m->arena, j, &value, m->err));
         WF_TRY(wf_vars_put(&vars, j->key, value, m->err));
     }
     WF_TRY(wf_value_of_json(m->arena, block, &value, m->err));
     WF_TRY(wf_vars_put(&vars, "block", value, m->err));
     WF_TRY(wf_vars_put(&vars, "i", wf_value_int(layer), m->err));
+    WF_TRY(wf_vars_put(&vars, "task", wf_value_string(wf_json_text(wf_json_get(spec, "head"), "task", "Model")), m->err));
     return wf_vars_eval(&vars, expression, out, m->err);
 }
 
@@ -200,16 +203,40 @@ static weft_status add_map(mapper *m, const entry *e, const char *name, const si
     return plan_moves(m, e, where->layer, map);
 }
 
+/* {=expression} of a pattern becomes its value. */
+static weft_status fill_formulas(const mapper *m, const char *pattern, int64_t layer, char out[NAME_SIZE]) {
+    size_t n = 0;
+    for (const char *at = pattern; *at; at++) {
+        const char *close = strncmp(at, "{=", 2) == 0 ? strchr(at, '}') : NULL;
+        char digits[24] = {*at, 0};
+        if (close) {
+            wf_value value;
+            char *formula = wf_arena_strndup(m->arena, at + 2, (size_t)(close - at - 2));
+            if (!formula)
+                return wf_fail_memory(m->err);
+            WF_TRY(argument_value(m, formula, layer, &value));
+            WF_CHECK(value.type == WF_INT, m->err, WEFT_BAD_INPUT, "family %s: '%s' is no number", m->family->name, formula);
+            snprintf(digits, sizeof digits, "%lld", (long long)value.integer);
+            at = close;
+        }
+        WF_CHECK(n + strlen(digits) < NAME_SIZE, m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, pattern);
+        n += (size_t)snprintf(out + n, NAME_SIZE - n, "%s", digits);
+    }
+    out[n] = 0;
+    return WEFT_OK;
+}
+
 /* The tensors of targets that were found: one, or one per slice. */
 static weft_status add_slices(mapper *m, const entry *e, const char *suffix, const size_t *params, place where) {
-    char name[NAME_SIZE], full[NAME_SIZE + 16];
+    char name[NAME_SIZE], full[NAME_SIZE + 16], pattern[NAME_SIZE];
     const wf_named_shape *first = &m->model->params[params[0]];
+    WF_TRY(fill_formulas(m, e->pattern, where.layer, pattern));
     int64_t slices = sliced(e) && first->rank > 0 ? first->dims[0] : 1;
     for (size_t i = 0; i < e->n_targets; i++)
         WF_CHECK(!sliced(e) || (m->model->params[params[i]].rank > 0 && m->model->params[params[i]].dims[0] == slices), m->err, WEFT_UNSUPPORTED,
                  "family %s: '%s' has other slices than '%s'", m->family->name, m->model->params[params[i]].name, first->name);
     for (where.slice = 0; where.slice < slices; where.slice++) {
-        WF_CHECK(expand(e->pattern, &where, name), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, e->pattern);
+        WF_CHECK(expand(pattern, &where, name), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, e->pattern);
         snprintf(full, sizeof full, "%s%s", name, suffix);
         WF_TRY(add_map(m, e, full, params, &where));
     }
@@ -244,7 +271,7 @@ static weft_status map_entry(mapper *m, const entry *e) {
         WF_CHECK(groups < MOST_GROUPS, m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, e->pattern);
         most[groups++] = alternatives(at);
     }
-    bool repeated = strstr(e->pattern, "{i}") != NULL;
+    bool repeated = strstr(e->targets[0], "{i}") != NULL;
     for (int64_t layer = 0; layer < (repeated ? m->model->layers : 1); layer++) {
         place where = {.layer = layer};
         wf_value holds;
@@ -287,9 +314,16 @@ static weft_status map_same(mapper *m) {
     return WEFT_OK;
 }
 
+/* {i} is a number, {*} whatever does not hold the text after it. */
 static bool matches(const char *pattern, const char *name) {
     while (*pattern) {
-        if (is_number(pattern)) {
+        if (strncmp(pattern, "{*}", 3) == 0) {
+            pattern += 3;
+            while (*name && strncmp(name, pattern, strcspn(pattern, "{") + (*pattern == 0)) != 0)
+                name++;
+            if (!*name)
+                return *pattern == 0;
+        } else if (is_number(pattern)) {
             size_t digits = strspn(name, "0123456789");
             if (digits == 0)
                 return false;
@@ -321,6 +355,26 @@ static weft_status check_covered(const mapper *m) {
     return WEFT_OK;
 }
 
+enum { DEEPEST_NAMES = 4 };
+
+/* "?condition": {names} holds names for some models only. */
+static weft_status map_names(mapper *m, const wf_json *names, int depth) {
+    for (const wf_json *j = names->child; j; j = j->next) {
+        entry e;
+        wf_value holds;
+        if (j->key[0] != '?') {
+            WF_TRY(read_entry(m, j, &e));
+            WF_TRY(map_entry(m, &e));
+            continue;
+        }
+        WF_CHECK(depth < DEEPEST_NAMES, m->err, WEFT_BAD_INPUT, "family %s: names are nested too deep", m->family->name);
+        WF_TRY(argument_value(m, j->key + 1, 0, &holds));
+        if (wf_value_true(&holds))
+            WF_TRY(map_names(m, j, depth + 1));
+    }
+    return WEFT_OK;
+}
+
 weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_named_model *model, wf_names *out, weft_error *err) {
     mapper m = {.family = family, .arena = arena, .model = model, .out = out, .err = err};
     const wf_json *names = wf_json_get(family->json, "names");
@@ -332,11 +386,7 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
     WF_TRY(sort_params(&m));
     if (wf_json_is_string(names, "same"))
         return map_same(&m);
-    for (const wf_json *j = names->child; j; j = j->next) {
-        entry e;
-        WF_TRY(read_entry(&m, j, &e));
-        WF_TRY(map_entry(&m, &e));
-    }
+    WF_TRY(map_names(&m, names, 0));
     return check_covered(&m);
 }
 

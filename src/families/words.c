@@ -1,6 +1,7 @@
 /* words.c - what formulas of family files cannot say: a closed list of words, each a row with its arguments in the order of the
  * checkpoint convention it reads or writes. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "families/rules.h"
 
@@ -28,7 +29,7 @@ static const activation_row activations[] = {
     {"swish", "silu"},          {"sigmoid", "sigmoid"},         {"tanh", "tanh"},          {"linear", "identity"},
     {"gelu_10", NULL},          {"hardswish", NULL},            {"laplace", NULL},         {"leaky_relu", NULL},
     {"mish", NULL},             {"prelu", NULL},                {"relu6", NULL},           {"sqrtsoftplus", NULL},
-    {"xielu", NULL},
+    {"xielu", "xielu"},
 };
 enum { ACTIVATIONS = sizeof activations / sizeof *activations };
 
@@ -248,6 +249,24 @@ static weft_status word_first(call *c) {
     return WEFT_OK;
 }
 
+/* matching(blocks, 'path', value): the first object of a list with this value at the path; differing(..): with another one */
+static weft_status find_object(call *c, bool same) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "matching() takes a list, a path and a value");
+    const wf_json *sought = wf_value_to_json(c->arena, arg(c, 2));
+    *c->out = nothing;
+    for (size_t i = 0; i < list->count && c->out->type == WF_NULL; i++) {
+        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        bool both_null = (!j || j->kind == WF_JSON_NULL) && sought && sought->kind == WF_JSON_NULL;
+        if (list->items[i].type == WF_OBJECT && (both_null || (j && sought && wf_json_equal(j, sought))) == same)
+            *c->out = list->items[i];
+    }
+    return sought ? WEFT_OK : wf_fail_memory(c->err);
+}
+
+static weft_status word_matching(call *c) { return find_object(c, true); }
+static weft_status word_differing(call *c) { return find_object(c, false); }
+
 /* find(blocks, 'path', value): the number of the first object of a list that has this value at the path; -1: none */
 static weft_status word_find(call *c) {
     const wf_value *list = arg(c, 0);
@@ -286,6 +305,95 @@ static weft_status word_as_bf16(call *c) {
     *c->out = wf_value_float(ldexp(nearbyint(ldexp(part, 8)), exponent - 8));
     return WEFT_OK;
 }
+
+/* count(list, 'path', value, upto): how many of the first `upto` objects (all) have the value there */
+static weft_status word_count(call *c) {
+    const wf_value *list = arg(c, 0);
+    int64_t count = 0, upto = c->count > 3 ? arg(c, 3)->integer : (int64_t)list->count;
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "count() takes a list, a path and a value");
+    const wf_json *wanted = wf_value_to_json(c->arena, arg(c, 2));
+    if (!wanted)
+        return wf_fail_memory(c->err);
+    for (int64_t i = 0; i < (int64_t)list->count && i < upto; i++) {
+        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        count += j && wf_json_equal(j, wanted);
+    }
+    *c->out = wf_value_int(count);
+    return WEFT_OK;
+}
+
+/* ---- heads ---- */
+
+const char *wf_task_of(const char *name) {
+    static const char *const words[] = {"For", "With"};
+    const char *task = wf_ends_with(name, "LMHeadModel") ? "LMHeadModel" : "Model";
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        for (const char *at = name; (at = strstr(at, words[i])); at++)
+            if (at[strlen(words[i])] >= 'A' && at[strlen(words[i])] <= 'Z')
+                task = at + strlen(words[i]);
+    return task;
+}
+
+/* task(architectures): what the first class does */
+static weft_status word_task(call *c) {
+    const wf_value *list = arg(c, 0);
+    *c->out = wf_value_string(wf_task_of(list->type == WF_LIST && list->count && list->items[0].type == WF_STRING ? list->items[0].string : "Model"));
+    return WEFT_OK;
+}
+
+/* labels(id2label, num_labels): how many classes a head has; 2 when nobody says */
+static weft_status word_labels(call *c) {
+    const wf_value *names = arg(c, 0), *count = arg(c, 1);
+    *c->out = wf_value_int(names->type == WF_OBJECT ? (int64_t)names->object->count : count->type == WF_INT ? count->integer : 2);
+    return WEFT_OK;
+}
+
+/* label_names(id2label): the names of the classes in their order; null when there are none, or only LABEL_0, LABEL_1, .. */
+static weft_status word_label_names(call *c) {
+    const wf_value *names = arg(c, 0);
+    bool named = false;
+    *c->out = nothing;
+    if (names->type != WF_OBJECT)
+        return WEFT_OK;
+    wf_value *items = wf_arena_alloc(c->arena, (names->object->count + 1) * sizeof *items);
+    if (!items)
+        return wf_fail_memory(c->err);
+    for (size_t i = 0; i < names->object->count; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "%zu", i);
+        const wf_json *j = wf_json_get(names->object, key);
+        WF_CHECK(j && j->kind == WF_JSON_STRING, c->err, WEFT_BAD_INPUT, "'id2label' must name the classes 0 to %zu", names->object->count - 1);
+        items[i] = wf_value_string(j->string);
+        snprintf(key, sizeof key, "LABEL_%zu", i);
+        named |= !wf_streq(j->string, key);
+    }
+    if (named)
+        *c->out = (wf_value){.type = WF_LIST, .items = items, .count = names->object->count};
+    return WEFT_OK;
+}
+
+static const char *label_of(const call *c, int64_t i) {
+    const wf_value *names = arg(c, 0);
+    if (names->type == WF_LIST && i < (int64_t)names->count && names->items[i].type == WF_STRING)
+        return names->items[i].string;
+    return wf_arena_printf(c->arena, "LABEL_%lld", (long long)i);
+}
+
+static weft_status make_labels(call *c, bool by_name) {
+    wf_json *out = wf_json_new(c->arena, WF_JSON_OBJECT);
+    for (int64_t i = 0; i < arg(c, 1)->integer; i++) {
+        const char *name = label_of(c, i), *number = wf_arena_printf(c->arena, "%lld", (long long)i);
+        if (!name || !number)
+            return wf_fail_memory(c->err);
+        WF_TRY(put(c, out, by_name ? name : number, by_name ? wf_json_new_int(c->arena, i) : wf_json_new_string(c->arena, name, strlen(name))));
+    }
+    *c->out = (wf_value){.type = WF_OBJECT, .object = out};
+    return WEFT_OK;
+}
+
+/* id2label(names, classes): the reverse, LABEL_n where there are no names; label2id(names, classes): name -> number */
+static weft_status word_id2label(call *c) { return make_labels(c, false); }
+static weft_status word_label2id(call *c) { return make_labels(c, true); }
 
 /* letters(text): the letters of a word as a list (patterns of layers) */
 static weft_status word_letters(call *c) {
@@ -357,8 +465,16 @@ static const word_row words[] = {
     {"their_rope", 1, 1, word_their_rope},
     {"with", 3, 9, word_with},
     {"first", 2, 2, word_first},
-    {"find", 3, 3, word_find},
+    {"matching", 3, 3, word_matching},
+    {"differing", 3, 3, word_differing},
     {"all_in", 2, 2, word_all_in},
+    {"count", 3, 4, word_count},
+    {"task", 1, 1, word_task},
+    {"labels", 2, 2, word_labels},
+    {"label_names", 1, 1, word_label_names},
+    {"id2label", 2, 2, word_id2label},
+    {"label2id", 2, 2, word_label2id},
+    {"find", 3, 3, word_find},
     {"letters", 1, 1, word_letters},
     {"as_bf16", 1, 1, word_as_bf16},
     {"bounds", 1, 1, word_bounds},

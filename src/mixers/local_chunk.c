@@ -108,7 +108,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         wf_tape_error(r->tape, WEFT_USAGE, "%s: %lld rows are not whole chunks of %lld, which 'wrap' needs", l->where, (long long)rows, (long long)chunk);
     if (wf_flag(l, "wrap") && rows > chunk)
         p.chunks = rows / chunk;
-    wf_tensor *q = turn(r, l, wf_heads(r, l, "q", io->x), true), *k = turn(r, l, wf_heads(r, l, "k", io->x), false), *v = wf_heads(r, l, "v", io->x);
+    wf_tensor *q = turn(r, l, wf_project_heads(r, l, "q", io->x), true), *k = turn(r, l, wf_project_heads(r, l, "k", io->x), false), *v = wf_project_heads(r, l, "v", io->x);
     wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, weights, next, &p, sizeof p),
                               .pattern_keys = (double)((p.before + p.after + 1) * chunk)};
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attend(r, l, q, k, v, &spec)));

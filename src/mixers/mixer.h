@@ -197,6 +197,7 @@ struct wf_run {
     wf_state_mode mode;
     wf_layer_state *state; /* NULL in WF_NO_STATE */
     bool want_attention;
+    bool drop;             /* dropout of the mixers' own takes part */
     bool want_losses;      /* of routers: training asks for them, decoding does not */
     float dropout, attention_dropout;
 };
@@ -249,7 +250,7 @@ wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char 
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err);
 /* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which` begins
  * with q, k or v. */
-wf_tensor *wf_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);
+wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);
 /* Attention of q to all rows so far, through the states k and v where the row has them. `spec` comes without the members about states. */
 wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
 /* A pattern in the tape's arena with a copy of its record. */

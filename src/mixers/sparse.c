@@ -69,7 +69,7 @@ static unsigned lost_traits(const wf_layer *l) { return wf_is(l, "pattern", "str
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     const record p = {wf_int(l, "stride"), wf_int(l, "summary"), wf_is(l, "pattern", "fixed"), wf_is(l, "combine", "heads")};
-    wf_tensor *q = wf_heads(r, l, "q", io->x), *k = wf_heads(r, l, "k", io->x), *v = wf_heads(r, l, "v", io->x);
+    wf_tensor *q = wf_project_heads(r, l, "q", io->x), *k = wf_project_heads(r, l, "k", io->x), *v = wf_project_heads(r, l, "v", io->x);
     wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, weights, next, &p, sizeof p),
                               .pattern_keys = 2.0 * (double)p.stride};
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attend(r, l, q, k, v, &spec)));

@@ -168,7 +168,7 @@ weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, 
     angles a = {.rule = scaling, .theta = wf_json_double(rope, "theta", 10000.0), .dim = wf_json_int(rope, "dim", key_dim), .length = length, .magnitude = 1.0};
     if (scaling && scaling->kind != WF_JSON_OBJECT)
         scaling = NULL;
-    WF_TRY(only_keys(rope, "theta dim pairing scaling", "rope", err));
+    WF_TRY(only_keys(rope, "theta dim pairing reverse scaling", "rope", err));
     WF_CHECK(a.theta > 0.0, err, WEFT_USAGE, "rope: theta must be positive");
     WF_CHECK(a.dim >= 1 && (a.dim + 1) / 2 * 2 <= key_dim, err, WEFT_USAGE, "rope: dim must fit into the channels of a key (%lld) in pairs, not %lld",
              (long long)key_dim, (long long)a.dim);
@@ -181,6 +181,8 @@ weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, 
     for (int64_t p = 0; p < a.pairs; p++)
         a.frequency[p] = plain(&a, p);
     WF_TRY(rule->apply(&a, err));
+    for (int64_t p = 0; wf_json_bool(rope, "reverse", false) && p < a.pairs; p++)
+        a.frequency[p] = -a.frequency[p];
     for (int64_t p = 0; p < a.pairs; p++)
         WF_CHECK(isfinite(a.frequency[p]) && isfinite(a.magnitude), err, WEFT_USAGE, "rope: these numbers give no finite angles");
     *args = (wf_rotate_args){.pairs = a.pairs, .interleaved = wf_streq(pairing, "interleaved"), .frequencies = a.frequency, .magnitude = (float)a.magnitude};

@@ -17,11 +17,22 @@ wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
 /* The same in fp32 whatever the tape's type: for routers, whose choices should not depend on rounding. */
 wf_tensor *wf_linear_exact(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_turn_repeat(wf_tape *t, wf_tensor *x, int64_t batch); /* [m,n] -> [B,n,m], the same for every sequence */
-/* rows of table[V, dim] by ids (I32, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and no
+/* rows of table[V, dim] by ids (I32 or I64, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and no
  * gradient (callers check ids from users); `padding` >= 0: that row gets no gradient here. */
 wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding);
 /* table rows by position, [B,T,dim]: row offset + (positions[b,t], or start[b]+t when positions is NULL). */
 wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64_t rows, wf_tensor *positions, int64_t offset);
+/* I32 [B,T] of ids [B,T] or [B,T,C] (I32): add + column `plus` - column `minus`, where these are not -1. No gradient. */
+wf_tensor *wf_id_column(wf_tape *t, wf_tensor *ids, int64_t plus, int64_t minus, int64_t add);
+/* U8 [B,T]: 1 for as many rows as ids[B,T] (I32) of the sequence differ from `padding`, then 0. No gradient. */
+wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
+/* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
+ * `padding` itself (RoBERTa). No gradient. */
+wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding);
+
+/* x[B,T,n] whose rows with ids[B,T] (I32) equal to `token` are zero and whose other rows are scaled by (1 - rate) / (1 - the share of
+ * `token` among the rows whose mask (U8 [B,T]; NULL: all) is not 0). */
+wf_tensor *wf_token_dropout(wf_tape *t, wf_tensor *x, wf_tensor *ids, wf_tensor *mask, int64_t token, double rate);
 
 /* ---- elementwise ---- */
 wf_tensor *wf_add(wf_tape *t, wf_tensor *a, wf_tensor *b);                      /* same shape; fp32 when one is fp32 */
@@ -36,6 +47,8 @@ wf_tensor *wf_affine(wf_tape *t, wf_tensor *x, float scale, float add);         
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); /* act(a) * b */
 wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     /* cap * tanh(x / cap) */
+/* xIELU with learned numbers; scalars: alpha_p, alpha_n, beta, eps, each F32 [1]. */
+wf_tensor *wf_xielu(wf_tape *t, wf_tensor *x, wf_tensor *const scalars[4]);
 wf_tensor *wf_log_gate(wf_tape *t, wf_tensor *x, float low, float scale); /* scale * log(low + (1 - low) sigmoid(x)), fp32 */
 wf_tensor *wf_scale_by(wf_tape *t, wf_tensor *x, wf_tensor *s);                 /* x * s, s fp32 [1] */
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
@@ -74,6 +87,11 @@ wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **
 wf_tensor *wf_cache_append(wf_tape *t, wf_tensor *cache, wf_tensor *x);
 /* Copies x into memory the caller binds to `target` (a state), at the end of the op's turn; result: target. No gradient. */
 wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
+
+/* x[B,T,n] -> fp32 [B,n] over the rows whose mask[B,T] (U8; NULL: all) is not 0: their mean, their sum / sqrt(count), the mean
+ * weighted by 1, 2, .. T, the last of them, the largest entry of each channel. No row that counts gives zeros. */
+typedef enum wf_pool_kind { WF_POOL_MEAN, WF_POOL_MEAN_SQRT, WF_POOL_WEIGHTED, WF_POOL_LAST, WF_POOL_MAX } wf_pool_kind;
+wf_tensor *wf_pool_rows(wf_tape *t, wf_tensor *x, wf_pool_kind kind, wf_tensor *mask);
 
 /* ---- positions ---- */
 typedef struct wf_rotate_args {
@@ -115,6 +133,18 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
 } wf_attention_spec;
 /* q [B,T,H,K], k [B,S,G,K], v [B,S,G,V] -> [B,T,H,V] (act). */
 wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
+
+/* Scores with vectors that stand for distances, F32 [B,H,queries,keys]: scale * x_i . table[row of i - j], or with x_j. A distance d has
+ * the row index[d + zero], d + zero cut to 0..count-1; -1 is none. x [B,T,H,K]; table [R,K], or [R,H,K]: one for each head. */
+typedef struct wf_relative_spec {
+    int64_t queries, keys;
+    bool of_keys;             /* x are the rows j */
+    bool offset_from_start;   /* query row i has index start[b]+i (decoding) */
+    const int32_t *index;     /* [count], in the tape's arena */
+    int64_t count, zero;
+    float scale;
+} wf_relative_spec;
+wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_relative_spec *spec);
 
 typedef struct wf_recurrence_spec {
     wf_decay decay;
@@ -232,4 +262,11 @@ typedef struct wf_cross_entropy_spec {
  * gradient is made in the forward of a training tape. */
 wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_tensor *targets, const wf_cross_entropy_spec *spec,
                             wf_tensor **token_loss);
+/* Softmax cross-entropy of logits x[R,classes,C] over the middle dimension against targets I32 [R,C] (those outside the classes do
+ * not count): the sum of the losses of column c times inverse[c], an F32 [C] input -> [1]. */
+wf_tensor *wf_class_loss(wf_tape *t, wf_tensor *x, int64_t classes, wf_tensor *targets, wf_tensor *inverse);
+/* Per element against F32 targets of x's shape: -y log sigmoid(x) - (1-y) log(1 - sigmoid(x)), or (x-y)^2; the sum over elements
+ * whose mask (U8; NULL: all) is not 0, times inverse, an F32 [1] input -> [1]. */
+typedef enum wf_value_loss_kind { WF_LOSS_SIGMOID, WF_LOSS_SQUARE } wf_value_loss_kind;
+wf_tensor *wf_value_loss(wf_tape *t, wf_value_loss_kind kind, wf_tensor *x, wf_tensor *targets, wf_tensor *inverse, wf_tensor *mask);
 #endif

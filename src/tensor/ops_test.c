@@ -57,6 +57,11 @@ static wf_tensor *affine_case(fixture *f) { return wf_affine(f->tape, leaf2(f, 3
 static wf_tensor *silu_case(fixture *f) { return wf_activate(f->tape, leaf2(f, 13, 700), WF_SILU); }
 static wf_tensor *gate_case(fixture *f) { return wf_gate(f->tape, leaf2(f, 3, 9), leaf2(f, 3, 9), WF_GELU_TANH); }
 static wf_tensor *softcap_case(fixture *f) { return wf_softcap(f->tape, leaf2(f, 3, 9), 0.8f); }
+static wf_tensor *xielu_case(fixture *f) {
+    wf_tensor *x = leaf2(f, 13, 700), *scalars[4] = {leaf1(f, 1), leaf1(f, 1), wf_input(f->tape, "beta", WF_F32, 1, (int64_t[]){1}),
+                                                     wf_input(f->tape, "eps", WF_F32, 1, (int64_t[]){1})};
+    return wf_xielu(f->tape, x, scalars);
+}
 static wf_tensor *cast_case(fixture *f) { return wf_cast(f->tape, wf_cast(f->tape, leaf2(f, 3, 9), WF_BF16), WF_F32); }
 static wf_tensor *dropout_case(fixture *f) { return wf_dropout(f->tape, leaf2(f, 30, 90), 0.3f); }
 static wf_tensor *rms_case(fixture *f) { return wf_rms_norm(f->tape, leaf3(f, 2, 35, 17), leaf1(f, 17), 1.0f, 1e-5f); }
@@ -101,6 +106,36 @@ static wf_tensor *entropy(fixture *f, float softcap, float smoothing, float z_lo
 static wf_tensor *entropy_case(fixture *f) { return entropy(f, 0.0f, 0.0f, 0.0f); }
 static wf_tensor *entropy_capped(fixture *f) { return entropy(f, 2.0f, 0.1f, 0.0f); }
 static wf_tensor *entropy_squares(fixture *f) { return entropy(f, 3.0f, 0.0f, 0.3f); }
+
+static wf_tensor *add_rows_case(fixture *f) { return wf_add_rows(f->tape, leaf3(f, 2, 19, 301), leaf1(f, 301)); }
+static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_positions(f->tape, ids(f, 3, 5), 3), leaf2(f, 9, 6), -1); }
+static wf_tensor *masked_case(fixture *f) { return wf_mask_rows(f->tape, leaf3(f, 3, 5, 6), wf_token_mask(f->tape, ids(f, 3, 5), 3)); }
+static wf_tensor *column_case(fixture *f) {
+    wf_tensor *x = wf_input(f->tape, "ids", WF_I32, 3, (int64_t[]){2, 3, 4});
+    return wf_embed(f->tape, wf_id_column(f->tape, x, 2, 1, 1), leaf2(f, 9, 6), -1);
+}
+static wf_tensor *token_dropout_case(fixture *f) {
+    return wf_token_dropout(f->tape, leaf3(f, 2, 5, 6), ids(f, 2, 5), wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 5}), 2, 0.12);
+}
+static wf_tensor *pool_case(fixture *f, wf_pool_kind kind, bool masked) {
+    return wf_pool_rows(f->tape, leaf3(f, 3, 7, 5), kind, masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){3, 7}) : NULL);
+}
+static wf_tensor *pool_mean(fixture *f) { return pool_case(f, WF_POOL_MEAN, true); }
+static wf_tensor *pool_all(fixture *f) { return pool_case(f, WF_POOL_MEAN, false); }
+static wf_tensor *pool_sqrt(fixture *f) { return pool_case(f, WF_POOL_MEAN_SQRT, true); }
+static wf_tensor *pool_weighted(fixture *f) { return pool_case(f, WF_POOL_WEIGHTED, true); }
+static wf_tensor *pool_last(fixture *f) { return pool_case(f, WF_POOL_LAST, true); }
+static wf_tensor *pool_max(fixture *f) { return pool_case(f, WF_POOL_MAX, true); }
+static wf_tensor *inverse_of(fixture *f, int64_t n) { return wf_input(f->tape, "inverse", WF_F32, 1, (int64_t[]){n}); }
+static wf_tensor *class_case(fixture *f) { return wf_class_loss(f->tape, leaf3(f, 2, 5, 7), 7, ids(f, 2, 5), inverse_of(f, 1)); }
+static wf_tensor *class_span(fixture *f) { return wf_class_loss(f->tape, leaf3(f, 3, 9, 2), 9, ids(f, 3, 2), inverse_of(f, 2)); }
+static wf_tensor *values_case(fixture *f) {
+    wf_tensor *mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){3, 7});
+    return wf_value_loss(f->tape, WF_LOSS_SIGMOID, leaf2(f, 3, 7), wf_input(f->tape, "y", WF_F32, 2, (int64_t[]){3, 7}), inverse_of(f, 1), mask);
+}
+static wf_tensor *squares_case(fixture *f) {
+    return wf_value_loss(f->tape, WF_LOSS_SQUARE, leaf2(f, 3, 7), wf_input(f->tape, "y", WF_F32, 2, (int64_t[]){3, 7}), inverse_of(f, 1), NULL);
+}
 
 /* Log decays below zero, shaped like x. */
 static wf_tensor *decay_of(fixture *f, wf_tensor *x) { return wf_scale(f->tape, wf_activate(f->tape, x, WF_SIGMOID), -0.5f); }
@@ -259,6 +294,13 @@ static wf_tensor *attention_bias_alone(fixture *f) { /* one per sequence, then o
     wf_tensor *y = attend(f, 3, 3, (wf_attention_spec){.softcap = 2, .bias = leaf4(f, 2, 1, 9, 9)});
     return wf_add(f->tape, y, attend(f, 3, 1, (wf_attention_spec){.bias = wf_scale(f->tape, leaf4(f, 2, 3, 9, 9), 2)}));
 }
+static const int32_t distances[7] = {5, -1, 3, 0, 1, 1, 2};
+static wf_tensor *relative_case(fixture *f) {
+    wf_relative_spec s = {.queries = 6, .keys = 8, .index = distances, .count = 7, .zero = 3, .scale = 0.7f};
+    wf_tensor *y = wf_relative(f->tape, leaf4(f, 2, 6, 3, 5), leaf2(f, 7, 5), &s);
+    s.of_keys = true;
+    return wf_add(f->tape, y, wf_relative(f->tape, leaf4(f, 2, 8, 3, 5), leaf3(f, 7, 3, 5), &s));
+}
 /* Keys and queries above zero, as feature maps make them. */
 static wf_tensor *positive4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return wf_activate(f->tape, leaf4(f, a, b, c, d), WF_ELU1); }
 static wf_tensor *normalise_case(fixture *f) {
@@ -385,7 +427,6 @@ static wf_tensor *balance_case(fixture *f) { return router_loss(f, "softmax", tr
 static wf_tensor *balance_sigmoid(fixture *f) { return router_loss(f, "sigmoid", false, false); }
 static wf_tensor *z_case(fixture *f) { return router_loss(f, "softmax", true, true); }
 static wf_tensor *jitter_case(fixture *f) { return wf_jitter(f->tape, leaf2(f, 3, 700), 0.3f); }
-static wf_tensor *add_rows_case(fixture *f) { return wf_add_rows(f->tape, leaf3(f, 2, 19, 301), leaf1(f, 301)); }
 
 typedef struct op_case {
     const char *op;
@@ -396,10 +437,11 @@ typedef struct op_case {
 static const op_case cases[] = {
     {"linear", linear_case, 2e-3},       {"linear", linear_plain, 2e-3},    {"linear", linear_sliced, 2e-3}, {"embed", embed_case, 2e-3},
     {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
-    {"mul_rows", mul_rows_case, 2e-3},   {"row_dot", row_dot_case, 2e-3}, {"scale", scale_case, 2e-3}, {"scale", affine_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
-    {"softcap", softcap_case, 2e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
-    {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"unit", unit_l2, 2e-3}, {"unit", unit_floored, 4e-3}, {"unit", unit_sum, 2e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
-    {"scale_by", scale_by_case, 2e-3},
+    {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"scale", affine_case, 2e-3},    {"activate", silu_case, 2e-3},
+    {"softcap", softcap_case, 2e-3},     {"xielu", xielu_case, 4e-3},       {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
+    {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
+    {"row_dot", row_dot_case, 2e-3},     {"gate", gate_case, 2e-3},         {"scale_by", scale_by_case, 2e-3},
+    {"unit", unit_l2, 2e-3},             {"unit", unit_floored, 4e-3},      {"unit", unit_sum, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
@@ -417,7 +459,10 @@ static const op_case cases[] = {
     {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
-    {"attention", attention_bias_alone, 2e-3},
+    {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"id_column", column_case, 2e-3},
+    {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
+    {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
+    {"value_loss", squares_case, 2e-3},
     {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3},
     {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3}, {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3},
     {"jitter", jitter_case, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
