@@ -54,6 +54,15 @@ wf_tensor *wf_cache_append(wf_tape *t, wf_tensor *cache, wf_tensor *x);
 /* Copies x into memory the caller binds to `target` (a state), at the end of the op's turn; result: target. No gradient. */
 wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
 
+wf_tensor *wf_swap_rows(wf_tape *t, wf_tensor *x);                /* [A,N,M,w] -> [A,M,N,w] */
+wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per);   /* [B,T,..] -> [B,T/per,..], means of consecutive rows */
+/* Rows of time mixed: x [B,S,G,W], e [P,L,R] with L >= S, P = 1 or a multiple of G -> fp32 [B,R,G or P,W], y_h = e_h[:S]^T x_h. */
+wf_tensor *wf_time_project(wf_tape *t, wf_tensor *x, wf_tensor *e);
+/* A centred convolution over time, one filter per head: x [B,T,H,V], w [H,1,W] -> fp32. */
+wf_tensor *wf_conv_heads(wf_tape *t, wf_tensor *x, wf_tensor *w);
+/* Z u, Z the iterated pseudo-inverse of softmax(q k^T) (see nystrom.c): q, k [B,L,H,K], u [B,L,H,V] -> fp32 like u. */
+wf_tensor *wf_nystrom(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *u);
+
 /* ---- positions ---- */
 typedef struct wf_rotate_args {
     int64_t first, pairs;     /* channels first..first+2*pairs-1 turn */
