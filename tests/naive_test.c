@@ -518,6 +518,8 @@ static void test_bad_options_are_errors(void **state) {
         {"parallel", "{\"branches\": []}"}, {"parallel", "{\"branches\": [{\"mixer\": \"nothing\"}]}"}, {"parallel", "{\"branches\": [{\"mixer\": \"mamba\", \"weight\": 2}]}"},
         {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"head\": 1}}]}"}, {"reversible", "{\"mixer\": {\"heads\": 3}}"},
         {"reversible", "{\"mixer\": {\"heads\": 3}, \"ffn\": {\"hidden\": 3, \"hide\": 2}}"},
+        {"linformer", "{\"heads\": 3, \"rank\": 2}"}, {"linformer", "{\"heads\": 3, \"max_len\": 4, \"rank\": 2, \"value_dim\": 3, \"share_kv\": true}"},
+        {"nystrom", "{\"heads\": 3, \"landmarks\": 2, \"conv\": 4}"}, {"axial", "{\"heads\": 3, \"shape\": []}"}, {"axial", "{\"heads\": 3, \"shape\": [2, 0]}"},
         {"retention", "{\"heads\": 3, \"row_norm\": \"sum\"}"}, {"retention", "{\"heads\": 3, \"causal\": true}"},
         {"mamba", "{\"bias\": [\"x\"]}"}, {"mamba", "{\"inner_norm\": true}"}, {"lstm", "{\"reset\": \"after\"}"},
         {"gru", "{\"reset\": \"never\"}"}, {"mlp", "{\"activation\": \"selu\"}"}, {"glu", "{\"chunk\": 3}"}};

@@ -55,7 +55,7 @@ wf_tensor *wf_cache_append(wf_tape *t, wf_tensor *cache, wf_tensor *x);
 wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
 
 wf_tensor *wf_swap_rows(wf_tape *t, wf_tensor *x);                /* [A,N,M,w] -> [A,M,N,w] */
-wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per);   /* [B,T,..] -> [B,T/per,..], means of consecutive rows */
+wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per);   /* [B,T,..] -> fp32 [B,T/per,..], means of consecutive rows */
 /* Rows of time mixed: x [B,S,G,W], e [P,L,R] with L >= S, P = 1 or a multiple of G -> fp32 [B,R,G or P,W], y_h = e_h[:S]^T x_h. */
 wf_tensor *wf_time_project(wf_tape *t, wf_tensor *x, wf_tensor *e);
 /* A centred convolution over time, one filter per head: x [B,T,H,V], w [H,1,W] -> fp32. */

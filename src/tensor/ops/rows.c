@@ -79,6 +79,6 @@ wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per) {
     int64_t dims[WF_MAX_RANK];
     memcpy(dims, x->dims, sizeof dims);
     dims[1] /= per;
-    wf_tensor *y = wf_out(t, x->type, x->rank, dims);
+    wf_tensor *y = wf_out(t, WF_F32, x->rank, dims);
     return y && wf_record(t, &wf_op_mean_rows, 1, &x, 1, &y, NULL) ? y : NULL;
 }
