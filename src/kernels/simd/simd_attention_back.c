@@ -70,7 +70,7 @@ static void gradients_of_scores(const block *blk, const tile *t) {
     })
 }
 
-/* The same for a block that meets this tile only: delta = sum_j p_j dP_j of the numbers at hand, not of a rounded o, so that what cancels
+/* The same for a block that meets this tile only: delta = sum_j p_j dP_j / sum_j p_j of the numbers at hand, not of a rounded o, so that what cancels
  * does: a row with one key has a gradient of exactly 0. (In bf16 the rounded o is what the sums would be compared with.) */
 static void gradients_of_all_scores(const block *blk, const tile *t) {
     const wf_attention_args *a = blk->a;
@@ -79,16 +79,21 @@ static void gradients_of_all_scores(const block *blk, const tile *t) {
     if (drops)
         tile_dropout(blk, t);
     for (int64_t i = 0; i < blk->vectors * WF_VL; i++)
-        blk->m.delta[i] = d_lse && i < blk->n ? -d_lse[i] : 0.0f;
+        blk->m.delta[i] = blk->m.l[i] = 0.0f;
     EACH_CELL(t, i, j, v, blk->m.s, x, {
-        float *d = blk->m.dp + j * ROWS + v * WF_VL, *delta = blk->m.delta + v * WF_VL;
+        float *d = blk->m.dp + j * ROWS + v * WF_VL, *delta = blk->m.delta + v * WF_VL, *sum = blk->m.l + v * WF_VL;
         vf p = exp_score(vf_load(x) - vf_load(blk->m.m + v * WF_VL)), dp = vf_load(d);
         if (drops)
             dp *= vf_load(blk->m.extra + j * ROWS + v * WF_VL);
         vf_store(x, p);
         vf_store(d, dp);
         vf_store(delta, vf_fma(p, dp, vf_load(delta)));
+        vf_store(sum, vf_load(sum) + p);
     })
+    for (int64_t i = 0; i < blk->n; i++) {
+        float sum = a->sinks || blk->m.l[i] == 0.0f ? 1.0f : blk->m.l[i]; /* 1 but for rounding, and for what a sink takes */
+        blk->m.delta[i] = blk->m.delta[i] / sum - (d_lse ? d_lse[i] : 0.0f);
+    }
     EACH_CELL(t, i, j, v, blk->m.s, x, {
         float *d = blk->m.dp + j * ROWS + v * WF_VL;
         vf p = vf_load(x);
