@@ -518,6 +518,8 @@ static void test_bad_options_are_errors(void **state) {
         {"parallel", "{\"branches\": []}"}, {"parallel", "{\"branches\": [{\"mixer\": \"nothing\"}]}"}, {"parallel", "{\"branches\": [{\"mixer\": \"mamba\", \"weight\": 2}]}"},
         {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"head\": 1}}]}"}, {"reversible", "{\"mixer\": {\"heads\": 3}}"},
         {"reversible", "{\"mixer\": {\"heads\": 3}, \"ffn\": {\"hidden\": 3, \"hide\": 2}}"},
+        {"linformer", "{\"heads\": 3, \"rank\": 2}"}, {"linformer", "{\"heads\": 3, \"max_len\": 4, \"rank\": 2, \"value_dim\": 3, \"share_kv\": true}"},
+        {"nystrom", "{\"heads\": 3, \"landmarks\": 2, \"conv\": 4}"}, {"axial", "{\"heads\": 3, \"shape\": []}"}, {"axial", "{\"heads\": 3, \"shape\": [2, 0]}"},
         {"retention", "{\"heads\": 3, \"row_norm\": \"sum\"}"}, {"retention", "{\"heads\": 3, \"causal\": true}"},
         {"performer", "{\"heads\": 3, \"rows\": 0}"}, {"performer", "{\"heads\": 3, \"ortho_scaling\": 0.5}"}, {"gla", "{\"heads\": 3, \"kv_heads\": 2}"},
         {"gla", "{\"heads\": 3, \"clamp_min\": 0.5}"}, {"simple_gla", "{\"heads\": 3, \"rank\": 2}"}, {"lightning", "{\"heads\": 3, \"layer\": 4, \"layers\": 4}"},

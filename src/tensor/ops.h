@@ -92,6 +92,14 @@ wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
  * weighted by 1, 2, .. T, the last of them, the largest entry of each channel. No row that counts gives zeros. */
 typedef enum wf_pool_kind { WF_POOL_MEAN, WF_POOL_MEAN_SQRT, WF_POOL_WEIGHTED, WF_POOL_LAST, WF_POOL_MAX } wf_pool_kind;
 wf_tensor *wf_pool_rows(wf_tape *t, wf_tensor *x, wf_pool_kind kind, wf_tensor *mask);
+wf_tensor *wf_swap_rows(wf_tape *t, wf_tensor *x);                /* [A,N,M,w] -> [A,M,N,w] */
+wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per);   /* [B,T,..] -> fp32 [B,T/per,..], means of consecutive rows */
+/* Rows of time mixed: x [B,S,G,W], e [P,L,R] with L >= S, P = 1 or a multiple of G -> fp32 [B,R,G or P,W], y_h = e_h[:S]^T x_h. */
+wf_tensor *wf_time_project(wf_tape *t, wf_tensor *x, wf_tensor *e);
+/* A centred convolution over time, one filter per head: x [B,T,H,V], w [H,1,W] -> fp32. */
+wf_tensor *wf_conv_heads(wf_tape *t, wf_tensor *x, wf_tensor *w);
+/* Z u, Z the iterated pseudo-inverse of softmax(q k^T) (see nystrom.c): q, k [B,L,H,K], u [B,L,H,V] -> fp32 like u. */
+wf_tensor *wf_nystrom(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *u);
 
 /* ---- positions ---- */
 typedef struct wf_rotate_args {

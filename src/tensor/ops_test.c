@@ -88,6 +88,16 @@ static wf_tensor *join_channels_case(fixture *f) {
     return wf_join_channels(f->tape, wf_join_channels(f->tape, leaf4(f, 2, 9, 3, 5), leaf4(f, 2, 9, 3, 2)), leaf4(f, 2, 9, 1, 4));
 }
 
+static wf_tensor *swap_rows_case(fixture *f) { return wf_swap_rows(f->tape, leaf4(f, 2, 5, 3, 7)); }
+static wf_tensor *mean_rows_case(fixture *f) { return wf_mean_rows(f->tape, leaf4(f, 2, 12, 3, 5), 3); }
+static wf_tensor *time_project_case(fixture *f) { return wf_time_project(f->tape, leaf4(f, 2, 6, 1, 10), leaf3(f, 1, 9, 4)); }
+static wf_tensor *time_project_heads(fixture *f) { return wf_time_project(f->tape, leaf4(f, 2, 6, 2, 5), leaf3(f, 4, 6, 3)); }
+static wf_tensor *conv_heads_case(fixture *f) { return wf_conv_heads(f->tape, leaf4(f, 2, 7, 3, 5), leaf3(f, 3, 1, 5)); }
+static wf_tensor *nystrom_case(fixture *f) { /* queries near their keys: a matrix far from singular */
+    wf_tensor *k = wf_scale(f->tape, leaf4(f, 2, 4, 2, 12), 2.0f);
+    return wf_nystrom(f->tape, wf_add(f->tape, k, wf_scale(f->tape, leaf4(f, 2, 4, 2, 12), 0.5f)), k, leaf4(f, 2, 4, 2, 3));
+}
+
 static const double frequencies[3] = {1.0, 0.21, 0.013};
 static wf_tensor *rotate_case(fixture *f) {
     wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
@@ -442,6 +452,8 @@ static const op_case cases[] = {
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
     {"row_dot", row_dot_case, 2e-3},     {"gate", gate_case, 2e-3},         {"scale_by", scale_by_case, 2e-3},
     {"unit", unit_l2, 2e-3},             {"unit", unit_floored, 4e-3},      {"unit", unit_sum, 2e-3},
+    {"swap_rows", swap_rows_case, 2e-3}, {"mean_rows", mean_rows_case, 2e-3}, {"time_project", time_project_case, 2e-3},
+    {"time_project", time_project_heads, 2e-3}, {"conv_heads", conv_heads_case, 2e-3}, {"nystrom", nystrom_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
