@@ -9,6 +9,8 @@
 #include "base/status.h"
 #include "kernels/dtype.h"
 #include "kernels/attention.h"
+#include "kernels/delta.h"
+#include "kernels/poles.h"
 #include "kernels/recurrence.h"
 #include "kernels/scan.h"
 
