@@ -69,6 +69,8 @@ static const case_row cases[] = {
     {"s4d", "{\"modes\": 3}", true},
     {"s4d", "{\"modes\": 2, \"real\": true, \"discretisation\": \"bilinear\"}", true},
     {"s4d", "{\"modes\": 2, \"bidirectional\": true}", true},
+    {"slstm", "{\"heads\": 3}", true},
+    {"slstm", "{\"heads\": 2, \"hidden\": 10}", true},
     {"lstm", "{\"hidden\": 7}", true},
     {"lstm", "{\"hidden\": 5, \"layers\": 2}", true},
     {"lstm", "{\"hidden\": 5, \"layers\": 2, \"bidirectional\": true, \"bias\": false}", true},

@@ -208,6 +208,11 @@ typedef struct wf_rnn_spec {
 wf_tensor *wf_lstm(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,4h] = Lin(x) rows i,f,g,o -> [B,T,h] fp32 */
 wf_tensor *wf_gru(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);  /* ih [B,T,3h] rows r,z,n */
 
+/* The scalar LSTM: gates i, f, z, o before R h [B,T,H*d], recurrent [H,d,d] each; states h, c, n, m [B,H*d] (NULL: none yet; a state
+ * whose n is 0 is one without tokens); mask as above. -> [B,T,H*d] fp32. out: [4] receives the states, or NULL. */
+typedef struct wf_slstm_spec { wf_tensor *gates[4], *recurrent[4], *mask, *in[4], **out; } wf_slstm_spec;
+wf_tensor *wf_slstm(wf_tape *t, const wf_slstm_spec *spec);
+
 /* ---- losses ---- */
 typedef struct wf_cross_entropy_spec {
     int64_t ignore;    /* targets equal to it do not count (-100) */
