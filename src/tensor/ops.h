@@ -36,6 +36,7 @@ wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     
 wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high);
 wf_tensor *wf_scale_rows(wf_tape *t, wf_tensor *x, wf_tensor *s); /* row r times s[r mod count]: s [H] or [B,T,H] for x [B,T,H,n] */
 wf_tensor *wf_log_gate(wf_tape *t, wf_tensor *x, float low, float scale); /* scale * log(low + (1 - low) sigmoid(x)), fp32 */
+wf_tensor *wf_sine(wf_tape *t, wf_tensor *x);
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
 /* inverted dropout by counter; x itself when p is 0. Every call site has its own stream. */
 wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);
@@ -175,6 +176,11 @@ typedef struct wf_scan_spec {
 } wf_scan_spec;
 /* u, dt [B,T,D], b, c [B,T,N] -> [B,T,D] fp32. */
 wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor *b, wf_tensor *c, const wf_scan_spec *spec);
+
+/* y_t = sum_{s<=t} k_{t-s} v_s + bias v_t: v [B,T,D], k [N,D] with N >= T, bias [D] or NULL -> fp32. By Fourier transforms. */
+wf_tensor *wf_long_conv(wf_tape *t, wf_tensor *v, wf_tensor *k, wf_tensor *bias);
+/* Re(DFT over T of DFT over D of x), unscaled: [B,T,D] -> fp32. */
+wf_tensor *wf_fourier(wf_tape *t, wf_tensor *x);
 
 /* Continuous poles -e^a_log + i a_imag [D,M] and steps e^log_dt [D] -> a [D,M,2] and *b by the zero-order hold or the bilinear rule (see
  * kernels/poles.h); a_imag NULL: real ones, [D,M]. */

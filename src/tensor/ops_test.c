@@ -163,6 +163,11 @@ static wf_tensor *scan_case(fixture *f) {
                                             wf_time_slice(f->tape, b, 4, 3), wf_time_slice(f->tape, c, 4, 3), &second));
 }
 
+static wf_tensor *long_conv_case(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 2, 11, 19), leaf2(f, 13, 19), leaf1(f, 19)); }
+static wf_tensor *long_conv_long(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 1, 300, 17), leaf2(f, 300, 17), leaf1(f, 17)); }
+static wf_tensor *long_conv_plain(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 3, 1, 3), leaf2(f, 1, 3), NULL); }
+static wf_tensor *fourier_case(fixture *f) { return wf_fourier(f->tape, leaf3(f, 2, 11, 18)); }
+static wf_tensor *sine_case(fixture *f) { return wf_sine(f->tape, wf_scale(f->tape, leaf2(f, 5, 7), 3.0f)); }
 static wf_tensor *discretise_case(fixture *f, bool bilinear, bool real) {
     wf_tensor *b, *a = wf_discretise(f->tape, leaf1(f, 21), leaf2(f, 21, 3), real ? NULL : leaf2(f, 21, 3), bilinear, &b);
     return wf_add_scaled(f->tape, a, b, 0.3f);
@@ -353,6 +358,7 @@ static const op_case cases[] = {
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_channel, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
     {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
     {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
+    {"long_conv", long_conv_case, 2e-3}, {"long_conv", long_conv_long, 2e-3}, {"long_conv", long_conv_plain, 2e-3}, {"fourier", fourier_case, 2e-3}, {"sine", sine_case, 2e-3},
     {"discretise", discretise_zoh, 4e-3}, {"discretise", discretise_bilinear, 4e-3}, {"discretise", discretise_real, 4e-3},
     {"pole_scan", pole_complex, 2e-3}, {"pole_scan", pole_reverse, 2e-3}, {"pole_scan", pole_real, 2e-3}, {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
     {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
