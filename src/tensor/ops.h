@@ -120,7 +120,7 @@ typedef struct wf_recurrence_spec {
 wf_tensor *wf_recurrence(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_recurrence_spec *spec);
 
 typedef struct wf_delta_spec { /* see kernels/delta.h */
-    wf_decay decay;           /* not const */
+    wf_decay decay;           /* none, scalar or vector */
     wf_tensor *g;             /* log decay [B,T,H] | [B,T,H,K], NULL for none */
     wf_tensor *beta;          /* [B,T,H]: the delta rule */
     wf_tensor *a, *b;         /* [B,T,G,K]: the general form; exactly one of beta and (a, b) */
