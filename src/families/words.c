@@ -266,19 +266,48 @@ static weft_status find_object(call *c, bool same) {
 static weft_status word_matching(call *c) { return find_object(c, true); }
 static weft_status word_differing(call *c) { return find_object(c, false); }
 
-static bool same_text(const wf_value *a, const wf_value *b) { return a->type == WF_STRING && b->type == WF_STRING && wf_streq(a->string, b->string); }
+enum { MOST_ITEMS = 4096 };
 
-/* all_in(list, allowed): the strings of the list (null: none) are among the allowed ones */
+static bool is_among(const wf_value *list, const char *text) {
+    for (size_t k = 0; k < list->count; k++)
+        if (list->items[k].type == WF_STRING && wf_streq(list->items[k].string, text))
+            return true;
+    return false;
+}
+
+/* all_in(list, allowed): the strings of the list, or the names of an object's members (null: none), are among the allowed ones */
 static weft_status word_all_in(call *c) {
-    const wf_value *list = arg(c, 0), *allowed = arg(c, 1);
-    WF_CHECK((list->type == WF_LIST || list->type == WF_NULL) && allowed->type == WF_LIST, c->err, WEFT_BAD_INPUT, "all_in() takes two lists");
-    bool all = true;
-    for (size_t i = 0; i < list->count && all; i++) {
-        all = false;
-        for (size_t k = 0; k < allowed->count && !all; k++)
-            all = same_text(&list->items[i], &allowed->items[k]);
-    }
+    const wf_value *what = arg(c, 0), *allowed = arg(c, 1);
+    bool fits = what->type == WF_LIST || what->type == WF_OBJECT || what->type == WF_NULL, all = true;
+    WF_CHECK(fits && allowed->type == WF_LIST, c->err, WEFT_BAD_INPUT, "all_in() takes a list or an object, and a list");
+    for (size_t i = 0; what->type == WF_LIST && i < what->count; i++)
+        all &= what->items[i].type == WF_STRING && is_among(allowed, what->items[i].string);
+    for (const wf_json *j = what->type == WF_OBJECT ? what->object->child : NULL; j; j = j->next)
+        all &= is_among(allowed, j->key);
     *c->out = wf_value_bool(all);
+    return WEFT_OK;
+}
+
+/* repeated([[items, times], ..]): the items so many times over, one list */
+static weft_status word_repeated(call *c) {
+    const wf_value *groups = arg(c, 0);
+    size_t count = 0, at = 0;
+    WF_CHECK(groups->type == WF_LIST, c->err, WEFT_BAD_INPUT, "repeated() takes a list of lists");
+    for (size_t g = 0; g < groups->count; g++) {
+        const wf_value *pair = &groups->items[g];
+        bool fits = pair->type == WF_LIST && pair->count == 2 && pair->items[0].type == WF_LIST && pair->items[1].type == WF_INT;
+        WF_CHECK(fits && pair->items[1].integer >= 0 && pair->items[1].integer <= MOST_ITEMS, c->err, WEFT_BAD_INPUT, "a repetition is [[items], times]");
+        count += pair->items[0].count * (size_t)pair->items[1].integer;
+        WF_CHECK(count <= MOST_ITEMS, c->err, WEFT_BAD_INPUT, "more than %d repeated items", (int)MOST_ITEMS);
+    }
+    wf_value *items = wf_arena_alloc(c->arena, (count + 1) * sizeof *items);
+    if (!items)
+        return wf_fail_memory(c->err);
+    for (size_t g = 0; g < groups->count; g++)
+        for (int64_t n = 0; n < groups->items[g].items[1].integer; n++)
+            for (size_t i = 0; i < groups->items[g].items[0].count; i++)
+                items[at++] = groups->items[g].items[0].items[i];
+    *c->out = (wf_value){.type = WF_LIST, .items = items, .count = count};
     return WEFT_OK;
 }
 
@@ -398,6 +427,7 @@ static const word_row words[] = {
     {"matching", 3, 3, word_matching},
     {"differing", 3, 3, word_differing},
     {"all_in", 2, 2, word_all_in},
+    {"repeated", 1, 1, word_repeated},
     {"index", 3, 3, word_index},
     {"count", 3, 4, word_count},
     {"task", 1, 1, word_task},

@@ -21,6 +21,7 @@ static const wf_key keys[] = {
     {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'reverse', false, 'scaling', null]", "rotary positions {theta, dim, pairing, reverse, scaling}"},
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', 512.0]", "xPos rotary decay {base}"},
     {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
+    {"alibi_keys", WF_KEY_BOOL, "false", 0, NULL, "linear biases by the number of the key, rounded to bfloat16 and scaled with the scores (Falcon)"},
     {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]", "learned bias by distance {buckets, max_distance, bidirectional}"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "default of qk_norm.eps"},
     {"qk_norm", WF_KEY_OBJECT, "null", 0, "['kind', 'rms', 'eps', norm_eps, 'scope', 'head', 'affine', true, 'bias', true, 'offset', 0.0, 'after_rope', false]",
@@ -106,6 +107,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     }
     if (wf_given(l, "rope"))
         WF_TRY(wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err));
+    WF_CHECK(!wf_flag(l, "alibi_keys") || window->type == WF_NULL, err, WEFT_USAGE, "'alibi_keys' does not go with a window");
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
     return wf_given(l, "t5_bias") ? check_t5(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
@@ -223,6 +225,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         spec.cached = r->mode == WF_STATE_IN_PLACE;
         spec.ring = spec.cached && l->states[0].limit > 0;
     }
+    if (wf_flag(l, "alibi_keys") && k)
+        spec.bias = wf_alibi_keys(r->tape, spec.key_mask, k->dims[1], wf_alibi_slopes(wf_tape_arena(r->tape), heads), heads, spec.scale);
     spec.probs = r->want_attention ? &io->attention : NULL;
     wf_tensor *o = wf_merge_heads(r, wf_attention(r->tape, q, k, v, &spec));
     if (wf_given(l, "o_norm"))

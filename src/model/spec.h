@@ -15,6 +15,7 @@ typedef struct wf_norm_spec {
     float offset, eps;   /* y = xhat*(weight + offset) */
 } wf_norm_spec;
 
+typedef enum wf_position_count { WF_COUNT_ROWS, WF_COUNT_TOKENS, WF_COUNT_MASK } wf_position_count;
 typedef enum wf_position_kind { WF_POSITION_NONE, WF_POSITION_LEARNED, WF_POSITION_SINUSOIDAL } wf_position_kind;
 typedef enum wf_project_place { WF_PROJECT_NONE, WF_PROJECT_TOKENS, WF_PROJECT_SUM, WF_PROJECT_NORM, WF_PROJECT_DROPOUT } wf_project_place;
 
@@ -31,7 +32,8 @@ typedef struct wf_stem_spec {
     float scale, dropout;         /* multiplies the token rows */
     wf_position_kind position;
     int64_t length, offset;       /* rows of the learned table; first row used */
-    bool counted;                 /* positions count the tokens that are not padding (RoBERTa) */
+    wf_position_count count;      /* what positions count */
+    bool halves, endpoint;        /* of sinusoids: all sines, then all cosines; the last rate is 1/10000 */
     int64_t padding;              /* id whose row gets no gradient; -1 none */
     bool types;                   /* token types are looked up in the token table (GPT-2) */
     wf_stem_table tables[WF_MAX_TABLES];
