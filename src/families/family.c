@@ -4,10 +4,11 @@
 #include "families/config.h"
 
 /* ---- a family that is like another: its file over the other's ---- */
-/* Members of two templates are put together when they are of the same form; a list may also be given members for its `do`. */
+/* Members of two templates are put together when they are of the same form; a list may also be given members for its `do`, and a
+ * switch cases alone. */
 static bool combine(const wf_json *old, const wf_json *own) {
     bool same = !wf_json_get(old, "switch") == !wf_json_get(own, "switch") && !wf_json_get(old, "each") == !wf_json_get(own, "each");
-    return !wf_json_get(old, "?") && !wf_json_get(own, "?") && (same || wf_json_get(old, "each"));
+    return !wf_json_get(old, "?") && !wf_json_get(own, "?") && (same || wf_json_get(old, "each") || wf_json_get(own, "case"));
 }
 
 static weft_status merge(wf_arena *arena, wf_json *into, const wf_json *from, weft_error *err);
@@ -219,14 +220,21 @@ static const char *nth_type(const void *user, size_t i) {
     return i < set->count ? set->list[i].name : NULL;
 }
 
-static weft_status find_by_type(const wf_families *set, const wf_json *type, const wf_family **out, weft_error *err) {
+static bool reads_class(const wf_family *family, const wf_json *architecture) {
+    return !architecture || lists_word(wf_json_get(family->json, "architectures"), architecture->string);
+}
+
+/* Of several families with this type, one that reads the class. */
+static weft_status find_by_type(const wf_families *set, const wf_json *type, const wf_json *architecture, const wf_family **out, weft_error *err) {
+    const wf_family *found = NULL;
     if (type->kind != WF_JSON_STRING)
         return wf_fail_at(err, WEFT_BAD_INPUT, type->offset, "'model_type' must be a string");
     for (size_t i = 0; i < set->count; i++)
-        if (is_type(&set->list[i], type->string)) {
-            *out = &set->list[i];
-            return WEFT_OK;
-        }
+        if (is_type(&set->list[i], type->string) && (!found || (!reads_class(found, architecture) && reads_class(&set->list[i], architecture))))
+            found = &set->list[i];
+    *out = found;
+    if (found)
+        return WEFT_OK;
     const char *near = wf_nearest(type->string, nth_type, set);
     return wf_fail_at(err, WEFT_UNSUPPORTED, type->offset, "model type '%s' is not known%s%s%s", type->string, near ? " (did you mean '" : "",
                       near ? near : "", near ? "'?)" : "");
@@ -259,8 +267,8 @@ weft_status wf_family_of_config(const wf_families *set, const wf_json *config, c
     WF_CHECK(type || architecture, err, WEFT_BAD_INPUT, "neither 'model_type' nor 'architectures' says what model this is");
     if (!type)
         return find_by_architecture(set, architecture, out, err);
-    WF_TRY(find_by_type(set, type, out, err));
-    if (architecture && !lists_word(wf_json_get((*out)->json, "architectures"), architecture->string))
+    WF_TRY(find_by_type(set, type, architecture, out, err));
+    if (!reads_class(*out, architecture))
         return wf_fail_at(err, WEFT_UNSUPPORTED, architecture->offset, "architecture '%s' of model type '%s' is not supported",
                           architecture->string, type->string);
     return WEFT_OK;
@@ -305,9 +313,18 @@ weft_status wf_family_spec(const wf_family *family, wf_arena *arena, const wf_js
 
 /* ---- spec to config ---- */
 
-/* The class (where the family does not say it) and the type that are written: the first of each list. */
-static weft_status put_identity(const wf_family *family, wf_arena *arena, wf_json *config, weft_error *err) {
-    const wf_json *types = wf_json_get(family->json, "model_types"), *first = wf_json_at(wf_json_get(family->json, "architectures"), 0);
+/* The class that does what the head is for; the first when none does. */
+static const wf_json *class_of(const wf_family *family, const char *task) {
+    const wf_json *list = wf_json_get(family->json, "architectures");
+    for (const wf_json *j = list ? list->child : NULL; j && task; j = j->next)
+        if (j->kind == WF_JSON_STRING && wf_streq(wf_task_of(j->string), task))
+            return j;
+    return wf_json_at(list, 0);
+}
+
+/* The class (where the family does not say it) and the type that are written. */
+static weft_status put_identity(const wf_family *family, wf_arena *arena, const char *task, wf_json *config, weft_error *err) {
+    const wf_json *types = wf_json_get(family->json, "model_types"), *first = class_of(family, task);
     const char *type = types && types->child && types->child->kind == WF_JSON_STRING ? types->child->string : family->name;
     wf_json *list = wf_json_new(arena, WF_JSON_ARRAY);
     bool said = wf_json_get(config, "architectures") != NULL;
@@ -329,7 +346,8 @@ weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_
     WF_TRY(wf_value_of_json(arena, wf_json_at(wf_json_get(normal, "blocks"), 0), &block, err));
     WF_TRY(wf_vars_put(&vars, "block", block, err));
     WF_TRY(wf_vars_put(&vars, "context", wf_value_int(context), err));
-    WF_TRY(wf_vars_put(&vars, "task", wf_value_string(wf_json_text(wf_json_get(normal, "head"), "task", "Model")), err));
+    const char *task = wf_json_text(wf_json_get(normal, "head"), "task", "Model");
+    WF_TRY(wf_vars_put(&vars, "task", wf_value_string(task), err));
     WF_TRY(wf_template_fill(&vars, template_, config, err));
-    return put_identity(family, arena, *config, err);
+    return put_identity(family, arena, task, *config, err);
 }

@@ -257,7 +257,7 @@ static void test_names(void **state) {
 }
 
 /* ---- every family: a config of defaults makes a model, whose parameters all have names and whose spec makes that config ---- */
-static void check_family(fixture *f, const wf_family *family) {
+static void check_family(fixture *f, const wf_family *family, const wf_json *architecture) {
     const wf_env env = {.mem = wf_mem_default};
     wf_json *normal, *again, *config, *spec;
     wf_spec *read;
@@ -267,7 +267,8 @@ static void check_family(fixture *f, const wf_family *family) {
     weft_error err = {0};
     const wf_json *types = wf_json_get(family->json, "model_types");
     const char *type = types ? wf_json_at(types, 0)->string : family->name;
-    const char *text = wf_arena_printf(&f->arena, "{\"model_type\": \"%s\"}", type);
+    const char *text = architecture ? wf_arena_printf(&f->arena, "{\"model_type\": \"%s\", \"architectures\": [\"%s\"]}", type, architecture->string)
+                                    : wf_arena_printf(&f->arena, "{\"model_type\": \"%s\"}", type);
     if (read_config(f, text, true, &found, &normal, &err) != WEFT_OK)
         fail_msg("%s: %s", family->name, err.message);
     assert_ptr_equal(found, family);
@@ -276,9 +277,11 @@ static void check_family(fixture *f, const wf_family *family) {
         wf_spec_read(&f->arena, spec, &read, &err) != WEFT_OK || wf_spec_normal(&f->arena, read, &again, &err) != WEFT_OK)
         fail_msg("%s back: %s", family->name, err.message);
     if (!wf_json_equal(normal, again))
-        fail_msg("%s: its config reads back as another spec", family->name);
+        fail_msg("%s: its config reads back as another spec", text);
+    if (architecture && !wf_json_is_string(wf_json_at(wf_json_get(config, "architectures"), 0), architecture->string))
+        fail_msg("%s: written as another class", text);
     if (wf_model_create(&env, spec, &model, &err) != WEFT_OK || wf_model_names(model, family, &f->arena, &names, &err) != WEFT_OK)
-        fail_msg("%s: %s", family->name, err.message);
+        fail_msg("%s: %s", text, err.message);
     wf_model_free(model);
 }
 
@@ -288,7 +291,9 @@ static void test_every_family(void **state) {
     open_fixture(&f);
     for (size_t i = 0; i < f.set.count; i++)
         if (wf_json_get(f.set.list[i].json, "config")) {
-            check_family(&f, &f.set.list[i]);
+            const wf_json *classes = wf_json_get(f.set.list[i].json, "architectures");
+            for (const wf_json *j = classes->child; j; j = j->next)
+                check_family(&f, &f.set.list[i], j);
             checked++;
         }
     assert_true(checked >= 2);

@@ -24,6 +24,9 @@ weft_status wf_vars_eval(const wf_vars *vars, const char *expression, wf_value *
 /* Reports a key that no table lists: a warning, or an error in strict mode. `inside` names the object, NULL for the config. */
 weft_status wf_unlisted(const wf_config_options *options, const char *inside, const wf_json *key, weft_error *err);
 
+/* What a class of a checkpoint does: the part of its name after "For" or "With"; "LMHeadModel"; else "Model". */
+const char *wf_task_of(const char *class_name);
+
 /* The words: `call` of a wf_scope whose user is a wf_vars. */
 weft_status wf_word_call(const void *user, const char *name, const wf_value *args, size_t count, wf_arena *arena, wf_value *out,
                          weft_error *err);

@@ -346,17 +346,20 @@ static weft_status word_count(call *c) {
 
 /* ---- heads ---- */
 
-/* task(architectures): what the first class does: the part of its name after "For" or "With", "Model" when there is none */
-static weft_status word_task(call *c) {
-    const wf_value *list = arg(c, 0);
-    const char *name = list->type == WF_LIST && list->count && list->items[0].type == WF_STRING ? list->items[0].string : "Model";
+const char *wf_task_of(const char *name) {
     static const char *const words[] = {"For", "With"};
     const char *task = wf_ends_with(name, "LMHeadModel") ? "LMHeadModel" : "Model";
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         for (const char *at = name; (at = strstr(at, words[i])); at++)
             if (at[strlen(words[i])] >= 'A' && at[strlen(words[i])] <= 'Z')
                 task = at + strlen(words[i]);
-    *c->out = wf_value_string(task);
+    return task;
+}
+
+/* task(architectures): what the first class does */
+static weft_status word_task(call *c) {
+    const wf_value *list = arg(c, 0);
+    *c->out = wf_value_string(wf_task_of(list->type == WF_LIST && list->count && list->items[0].type == WF_STRING ? list->items[0].string : "Model"));
     return WEFT_OK;
 }
 
@@ -367,9 +370,10 @@ static weft_status word_labels(call *c) {
     return WEFT_OK;
 }
 
-/* label_names(id2label): the names of the classes in their order; null when there are none */
+/* label_names(id2label): the names of the classes in their order; null when there are none, or only LABEL_0, LABEL_1, .. */
 static weft_status word_label_names(call *c) {
     const wf_value *names = arg(c, 0);
+    bool named = false;
     *c->out = nothing;
     if (names->type != WF_OBJECT)
         return WEFT_OK;
@@ -377,13 +381,16 @@ static weft_status word_label_names(call *c) {
     if (!items)
         return wf_fail_memory(c->err);
     for (size_t i = 0; i < names->object->count; i++) {
-        char key[24];
+        char key[32];
         snprintf(key, sizeof key, "%zu", i);
         const wf_json *j = wf_json_get(names->object, key);
         WF_CHECK(j && j->kind == WF_JSON_STRING, c->err, WEFT_BAD_INPUT, "'id2label' must name the classes 0 to %zu", names->object->count - 1);
         items[i] = wf_value_string(j->string);
+        snprintf(key, sizeof key, "LABEL_%zu", i);
+        named |= !wf_streq(j->string, key);
     }
-    *c->out = (wf_value){.type = WF_LIST, .items = items, .count = names->object->count};
+    if (named)
+        *c->out = (wf_value){.type = WF_LIST, .items = items, .count = names->object->count};
     return WEFT_OK;
 }
 

@@ -23,6 +23,8 @@ static const wf_key keys[] = {
     {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
     {"alibi_keys", WF_KEY_BOOL, "false", 0, NULL, "linear biases by the number of the key, rounded to bfloat16 and scaled with the scores (Falcon)"},
     {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]", "learned bias by distance {buckets, max_distance, bidirectional}"},
+    {"relative", WF_KEY_OBJECT, "null", 0, "['of', 'query', 'length', 512]",
+     "learned vectors by distance whose products with the query (`of`: query) or with query and key (both) are added to the scores {of, length}"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "default of qk_norm.eps"},
     {"qk_norm", WF_KEY_OBJECT, "null", 0, "['kind', 'rms', 'eps', norm_eps, 'scope', 'head', 'affine', true, 'bias', true, 'offset', 0.0, 'after_rope', false]",
      "norm of queries and keys {kind, eps, scope: a head, all heads at once or each head with a weight of its own, affine, bias (layer), offset of the weight, after_rope}"},
@@ -49,6 +51,7 @@ static const wf_slot slots[] = {
     {"k_norm.bias", QK_SHAPE("kv_heads"), "zeros", QK_BIASED, NULL, false, NULL},
     {"o_norm.weight", "[heads*value_dim]", "ones", "o_norm != null", NULL, false, NULL},
     {"sinks", "[heads]", "zeros", "sinks", NULL, false, NULL},
+    {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "normal:0.02", "relative != null", NULL, false, NULL},
     {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "normal:0.02", "t5_bias != null", NULL, false, NULL},
     {NULL}};
 
@@ -95,6 +98,15 @@ static weft_status check_t5(const wf_json *t5, weft_error *err) {
     return WEFT_OK;
 }
 
+static weft_status check_relative(const wf_layer *l, weft_error *err) {
+    const wf_json *relative = wf_get(l, "relative")->object;
+    const char *of = wf_json_text(relative, "of", "query");
+    WF_CHECK(wf_streq(of, "query") || wf_streq(of, "both"), err, WEFT_USAGE, "relative: 'of' is query or both, not '%s'", of);
+    WF_CHECK(wf_json_int(relative, "length", 512) >= 1, err, WEFT_USAGE, "relative: 'length' must be at least 1");
+    WF_CHECK(wf_int(l, "heads") == wf_int(l, "kv_heads"), err, WEFT_USAGE, "relative: every query head needs keys of its own");
+    return WEFT_OK;
+}
+
 static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads"), side;
     const wf_value *window = wf_get(l, "window");
@@ -107,9 +119,12 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     }
     if (wf_given(l, "rope"))
         WF_TRY(wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err));
-    WF_CHECK(!wf_flag(l, "alibi_keys") || window->type == WF_NULL, err, WEFT_USAGE, "'alibi_keys' does not go with a window");
+    WF_CHECK(!wf_flag(l, "alibi_keys") || (window->type == WF_NULL && !wf_given(l, "relative")), err, WEFT_USAGE,
+             "'alibi_keys' goes neither with a window nor with 'relative'");
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
+    if (wf_given(l, "relative"))
+        WF_TRY(check_relative(l, err));
     return wf_given(l, "t5_bias") ? check_t5(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
 }
 
@@ -211,6 +226,23 @@ static wf_attention_spec attention_spec(const wf_run *r, const wf_layer *l, cons
     return s;
 }
 
+/* Rows of the table lie by distance i - j + length - 1; what is farther away has the last one. */
+static wf_tensor *relative_bias(wf_run *r, const wf_layer *l, wf_tensor *q, wf_tensor *k, bool cached) {
+    const wf_json *relative = wf_get(l, "relative")->object;
+    wf_tensor *table = wf_weight(r, l, "relative.weight");
+    int64_t length = wf_json_int(relative, "length", 512), count = 2 * length - 1;
+    int32_t *index = q && k ? wf_arena_alloc(wf_tape_arena(r->tape), (size_t)count * sizeof *index) : NULL;
+    if (!index)
+        return q && k ? wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory") : NULL;
+    for (int64_t d = 0; d < count; d++)
+        index[d] = (int32_t)d;
+    wf_relative_spec s = {.queries = q->dims[1], .keys = k->dims[1], .index = index, .count = count, .zero = length - 1,
+                          .scale = (float)wf_float(l, "scale"), .offset_from_start = cached};
+    wf_tensor *bias = wf_relative(r->tape, q, table, &s);
+    s.of_keys = true;
+    return wf_streq(wf_json_text(relative, "of", "query"), "both") ? wf_add(r->tape, bias, wf_relative(r->tape, k, table, &s)) : bias;
+}
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads");
     wf_tensor *memory = io->memory ? io->memory : io->x;
@@ -227,6 +259,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     }
     if (wf_flag(l, "alibi_keys") && k)
         spec.bias = wf_alibi_keys(r->tape, spec.key_mask, k->dims[1], wf_alibi_slopes(wf_tape_arena(r->tape), heads), heads, spec.scale);
+    if (wf_given(l, "relative"))
+        spec.bias = relative_bias(r, l, q, k, spec.offset_from_start);
     spec.probs = r->want_attention ? &io->attention : NULL;
     wf_tensor *o = wf_merge_heads(r, wf_attention(r->tape, q, k, v, &spec));
     if (wf_given(l, "o_norm"))

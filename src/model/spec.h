@@ -87,6 +87,8 @@ typedef struct wf_spec {
     wf_stem_spec stem;
     wf_block_spec *blocks;
     wf_norm_spec norm;
+    bool projects, project_bias;  /* a dense layer after the norm, to the width `out` (dim without it) */
+    int64_t out;
     wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */
     int n_heads;                  /* 0: the model ends with its hidden states */
 } wf_spec;

@@ -101,6 +101,18 @@ wf_tensor *wf_alibi_keys(wf_tape *t, wf_tensor *mask, int64_t keys, const float 
 /* q [B,T,H,K], k [B,S,G,K], v [B,S,G,V] -> [B,T,H,V] (act). */
 wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
 
+/* Scores with vectors that stand for distances, F32 [B,H,queries,keys]: scale * x_i . table[row of i - j], or with x_j. A distance d has
+ * the row index[d + zero], d + zero cut to 0..count-1; -1 is none. x [B,T,H,K]; table [R,K], or [R,H,K]: one for each head. */
+typedef struct wf_relative_spec {
+    int64_t queries, keys;
+    bool of_keys;             /* x are the rows j */
+    bool offset_from_start;   /* query row i has index start[b]+i (decoding) */
+    const int32_t *index;     /* [count], in the tape's arena */
+    int64_t count, zero;
+    float scale;
+} wf_relative_spec;
+wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_relative_spec *spec);
+
 typedef struct wf_recurrence_spec {
     wf_decay decay;
     wf_tensor *g, *bonus;     /* log decay [H] | [B,T,H] | [B,T,H,K]; bonus [H,K]; NULL when unused */

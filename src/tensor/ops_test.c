@@ -208,6 +208,13 @@ static wf_tensor *attention_bias_alone(fixture *f) { /* one per sequence, then o
     wf_tensor *y = attend(f, 3, 3, (wf_attention_spec){.softcap = 2, .bias = leaf4(f, 2, 1, 9, 9)});
     return wf_add(f->tape, y, attend(f, 3, 1, (wf_attention_spec){.bias = wf_scale(f->tape, leaf4(f, 2, 3, 9, 9), 2)}));
 }
+static const int32_t distances[7] = {5, -1, 3, 0, 1, 1, 2};
+static wf_tensor *relative_case(fixture *f) {
+    wf_relative_spec s = {.queries = 6, .keys = 8, .index = distances, .count = 7, .zero = 3, .scale = 0.7f};
+    wf_tensor *y = wf_relative(f->tape, leaf4(f, 2, 6, 3, 5), leaf2(f, 7, 5), &s);
+    s.of_keys = true;
+    return wf_add(f->tape, y, wf_relative(f->tape, leaf4(f, 2, 8, 3, 5), leaf3(f, 7, 3, 5), &s));
+}
 /* Keys and queries above zero, as feature maps make them. */
 static wf_tensor *positive4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return wf_activate(f->tape, leaf4(f, a, b, c, d), WF_ELU1); }
 static wf_tensor *normalise_case(fixture *f) {
@@ -250,7 +257,7 @@ static const op_case cases[] = {
     {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
-    {"attention", attention_bias_alone, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"mask_positions", by_mask_case, 2e-3},
+    {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"mask_positions", by_mask_case, 2e-3},
     {"alibi_keys", alibi_case, 2e-3},
     {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
     {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
