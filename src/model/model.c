@@ -41,12 +41,16 @@ typedef struct init_row { const char *word; wf_init init; } init_row;
 static const init_row inits[] = {{"zeros", WF_INIT_ZEROS}, {"ones", WF_INIT_ONES}, {"normal:", WF_INIT_NORMAL},
                                  {"uniform:", WF_INIT_UNIFORM}, {"constant:", WF_INIT_CONSTANT}, {"custom", WF_INIT_CUSTOM}};
 
-/* "linear": normal with std 0.5/sqrt(fan in), which is GPT-2's 0.02 at its width; "linear_out" shrinks with depth. */
+/* GPT-2's 0.02 at its width of 768. Tables follow it too: at width 128 a fixed 0.02 is so small that Adam's first steps
+ * overwrite the embeddings, and attention models learn nothing for hundreds of steps. */
+float wf_init_std(int64_t width) { return (float)(0.5 / sqrt((double)width)); }
+
+/* "linear": by fan in; "linear_out" shrinks with depth. */
 static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
     if (strncmp(row->init, "linear", 6) == 0) {
-        double fan_in = (double)(p->rank > 0 ? p->dims[p->rank - 1] : 1);
+        float depth = strcmp(row->init, "linear_out") == 0 ? (float)sqrt(2.0 * (double)layers) : 1.0f;
         p->init = WF_INIT_NORMAL;
-        p->init_scale = (float)(0.5 / sqrt(fan_in) / (strcmp(row->init, "linear_out") == 0 ? sqrt(2.0 * (double)layers) : 1.0));
+        p->init_scale = wf_init_std(p->rank > 0 ? p->dims[p->rank - 1] : 1) / depth;
         return;
     }
     for (size_t i = 0; i < sizeof inits / sizeof *inits; i++)
