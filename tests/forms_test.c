@@ -38,6 +38,14 @@ static const case_row cases[] = {
     {"gru", "{\"hidden\": 5, \"bidirectional\": true}", true},
     {"mlp", "{\"hidden\": 9, \"bias\": true}", false},
     {"glu", "{\"hidden\": 9, \"activation\": \"silu\"}", false},
+    {"moe", "{\"hidden\": 9, \"experts\": 5, \"top_k\": 2, \"normalise\": true}", false},
+    {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 1, \"gated\": false, \"activation\": \"relu\", \"capacity\": 3}", true},
+    {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 2, \"capacity\": 4}", true},
+    {"moe", "{\"hidden\": 6, \"experts\": 6, \"groups\": 3, \"top_groups\": 2, \"router\": \"sigmoid\", \"shared\": 5, \"shared_gate\": true}", false},
+    {"expert_choice", "{\"hidden\": 9, \"experts\": 4, \"capacity\": 3}", false},
+    {"soft_moe", "{\"hidden\": 9, \"experts\": 3, \"slots\": 2, \"normed\": true}", false},
+    {"rwkv_channel", "{\"hidden\": 9}", true},
+    {"rwkv_channel", "{\"hidden\": 9, \"receptance\": false, \"mix_of\": \"shifted\"}", true},
 };
 
 enum { BATCH = 2, ROWS = 13, DIM = 12 };
@@ -205,12 +213,12 @@ static void probe_padding(subject *s) {
     memcpy(x, changed(s, 0, 2), 2 * DIM * sizeof *x);
     const float *a = output(s, s->io.x, takes_mask ? mask : NULL), *b = output(s, x, takes_mask ? mask : NULL);
     size_t width = (size_t)s->io.width;
-    agree(s, "inert to padding", s->layer->row->traits & WF_PADDING_INERT, same_rows(a, b, width, 0, 2, ROWS - 2) && same_rows(a, b, width, 1, 2, ROWS - 2));
+    agree(s, "inert to padding", wf_layer_traits(s->layer) & WF_PADDING_INERT, same_rows(a, b, width, 0, 2, ROWS - 2) && same_rows(a, b, width, 1, 2, ROWS - 2));
 }
 
 /* The rows in another order. */
 static void probe_permutation(subject *s) {
-    unsigned traits = s->layer->row->traits;
+    unsigned traits = wf_layer_traits(s->layer);
     size_t width = (size_t)s->io.width;
     float *x = wf_arena_alloc(&s->arena, BATCH * ROWS * DIM * sizeof *x), worst = 0.0f;
     for (int64_t i = 0; i < BATCH * ROWS; i++)
@@ -227,7 +235,7 @@ static void probe_permutation(subject *s) {
 static void probe_per_token(subject *s) {
     const float *a = output(s, s->io.x, NULL), *b = output(s, changed(s, 4, 5), NULL);
     size_t width = (size_t)s->io.width;
-    agree(s, "per token", s->layer->row->traits & WF_PER_TOKEN, same_rows(a, b, width, 0, 0, 4) && same_rows(a, b, width, 0, 5, ROWS));
+    agree(s, "per token", wf_layer_traits(s->layer) & WF_PER_TOKEN, same_rows(a, b, width, 0, 0, 4) && same_rows(a, b, width, 0, 5, ROWS));
 }
 
 static void test_rows(void **state) {

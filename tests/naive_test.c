@@ -10,7 +10,9 @@
 #include "verify/forms.h"
 
 static const naive_row *const rows[] = {&naive_attention, &naive_linear_attention, &naive_retention, &naive_mamba,
-                                        &naive_lstm,      &naive_gru,              &naive_mlp,       &naive_glu};
+                                        &naive_lstm,      &naive_gru,              &naive_mlp,       &naive_glu,
+                                        &naive_moe,       &naive_moe_groups,       &naive_moe_states,
+                                        &naive_expert_choice, &naive_soft_moe, &naive_rwkv_channel};
 
 enum { BATCH = 2, ROWS = 11, DIM = 12, DIRECTIONS = 3, MOST_TENSORS = NAIVE_MOST_SLOTS + 2 };
 
@@ -482,7 +484,11 @@ static void test_bad_options_are_errors(void **state) {
         {"linear_attention", "{\"heads\": 3, \"kv_heads\": 3}"}, {"linear_attention", "{\"heads\": 3, \"feature\": \"elu\"}"},
         {"retention", "{\"heads\": 3, \"row_norm\": \"sum\"}"}, {"retention", "{\"heads\": 3, \"causal\": true}"},
         {"mamba", "{\"bias\": [\"x\"]}"}, {"mamba", "{\"inner_norm\": true}"}, {"lstm", "{\"reset\": \"after\"}"},
-        {"gru", "{\"reset\": \"never\"}"}, {"mlp", "{\"activation\": \"selu\"}"}, {"glu", "{\"chunk\": 3}"}};
+        {"gru", "{\"reset\": \"never\"}"}, {"mlp", "{\"activation\": \"selu\"}"}, {"glu", "{\"chunk\": 3}"},
+        {"moe", "{\"experts\": 4, \"top_k\": 5}"}, {"moe", "{\"experts\": 4, \"groups\": 3}"}, {"moe", "{\"groups\": 4, \"top_groups\": 5}"},
+        {"moe", "{\"groups\": 4, \"top_groups\": 1, \"top_k\": 3}"}, {"moe", "{\"shared_gate\": true}"}, {"moe", "{\"router\": \"hash\"}"},
+        {"moe", "{\"capacity\": 0}"}, {"moe", "{\"top_groups\": 1}"}, {"expert_choice", "{}"}, {"soft_moe", "{\"slots\": 0}"},
+        {"rwkv_channel", "{\"mix_of\": \"both\"}"}};
     static subject s;
     open_env(&s);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {

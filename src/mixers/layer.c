@@ -299,13 +299,17 @@ const char *wf_string(const wf_layer *layer, const char *key) { return wf_get(la
 bool wf_given(const wf_layer *layer, const char *key) { return wf_get(layer, key)->type != WF_NULL; }
 bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_string(layer, key), text); }
 
+unsigned wf_layer_traits(const wf_layer *layer) {
+    return layer->row->traits & ~(layer->row->lost_traits ? layer->row->lost_traits(layer) : 0u);
+}
+
 bool wf_layer_causal(const wf_layer *layer) {
     bool causal = key_index(layer->row, "causal", strlen("causal")) < 0 || wf_flag(layer, "causal");
     bool one_way = key_index(layer->row, "bidirectional", strlen("bidirectional")) < 0 || !wf_flag(layer, "bidirectional");
-    return (layer->row->traits & WF_CAUSAL) && causal && one_way;
+    return (wf_layer_traits(layer) & WF_CAUSAL) && causal && one_way;
 }
 
-bool wf_layer_streams(const wf_layer *layer) { return (layer->row->traits & WF_STREAMS) && wf_layer_causal(layer); }
+bool wf_layer_streams(const wf_layer *layer) { return (wf_layer_traits(layer) & WF_STREAMS) && wf_layer_causal(layer); }
 
 /* ---- cost laws ---- */
 typedef struct law { const wf_layer *layer; int64_t rows; } law;

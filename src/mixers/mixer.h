@@ -52,6 +52,22 @@ typedef enum wf_trait {
     WF_TORCH_STATES = 32   /* in files the states are [n, B, ..], as torch's recurrent networks give them */
 } wf_trait;
 
+/* What a router adds to the loss of training: from its sums over tokens (tensor/experts.h), taken by layer or over all joint layers. */
+typedef struct wf_router_losses {
+    wf_tensor *sums; /* NULL: no router, or wf_run.want_losses was false */
+    bool joint;
+    float aux_weight, z_weight;
+} wf_router_losses;
+
+/* A buffer that training moves by other means than a gradient: after every update, apply(value of param, sum of `from` over the
+ * micro-batches, its elements, rate). */
+typedef struct wf_buffer_update {
+    wf_param *param; /* NULL: none */
+    wf_tensor *from; /* fp32 */
+    void (*apply)(wf_param *param, const float *from, int64_t count, float rate);
+    float rate;
+} wf_buffer_update;
+
 /* What goes in and out, by name. Unused ports stay NULL; block.c routes them. */
 typedef struct wf_ports {
     /* in */
@@ -63,7 +79,11 @@ typedef struct wf_ports {
     /* out */
     wf_tensor *y;                    /* [B,T,width] */
     wf_tensor *attention;            /* probabilities, only when run->want_attention */
-    wf_tensor *aux_loss, *z_loss;    /* [1] */
+    wf_tensor *aux_loss, *z_loss;    /* [1], of this layer alone, only when run->want_losses */
+    wf_router_losses router;
+    wf_buffer_update update;         /* only when run->want_losses */
+    wf_tensor *indices, *weights, *kept; /* a router's choices: I64, F32 and U8 [B,T,k] or [B,E,C] */
+    wf_tensor *blocks;                   /* I32: the rows of the experts as they were computed, see wf_blocks_of */
 } wf_ports;
 
 typedef struct wf_layer wf_layer;
@@ -79,6 +99,7 @@ typedef struct wf_mixer {
     const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
     const char *flops;           /* forward, one sequence, besides the projections: expression over T and the keys */
     unsigned traits;
+    unsigned (*lost_traits)(const wf_layer *layer); /* those that the options of a layer take away; NULL: none */
     const char *companion;       /* the channel mixer a text pattern puts after it; NULL: none */
     weft_status (*check)(const wf_layer *layer, weft_error *err); /* relations between keys; may be NULL */
     weft_status (*run)(wf_run *run, const wf_layer *layer, wf_ports *io);
@@ -127,6 +148,7 @@ bool wf_flag(const wf_layer *layer, const char *key);
 const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
+unsigned wf_layer_traits(const wf_layer *layer); /* of the row, without those its options take away */
 bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
 bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
@@ -149,10 +171,12 @@ struct wf_run {
     wf_state_mode mode;
     wf_layer_state *state; /* NULL in WF_NO_STATE */
     bool want_attention;
+    bool want_losses;      /* of routers: training asks for them, decoding does not */
     float dropout, attention_dropout;
 };
 
-/* The weight of a slot on the tape; NULL when the spec leaves it out. */
+/* The parameter of a slot, and the weight on the tape; NULL when the spec leaves it out. */
+wf_param *wf_slot_param(const wf_layer *layer, const char *slot);
 wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot);
 wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n); /* "l{n}.ih.weight" */
 /* Lin(name, x): slots name.weight and name.bias. Result act. */

@@ -5,12 +5,14 @@
 #include "base/str.h"
 #include "mixers/mixer.h"
 
-wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot) {
+wf_param *wf_slot_param(const wf_layer *layer, const char *slot) {
     for (size_t i = 0; i < layer->n_slots; i++)
         if (wf_streq(layer->slots[i].name, slot))
-            return wf_use(run->tape, layer->slots[i].param);
+            return layer->slots[i].param;
     return NULL;
 }
+
+wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot) { return wf_use(run->tape, wf_slot_param(layer, slot)); }
 
 wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n) {
     char name[64];

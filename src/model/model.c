@@ -189,6 +189,7 @@ typedef struct recorder {
     const wf_model_options *options;
     wf_run run;
     wf_ports ports;
+    wf_losses losses;
 } recorder;
 
 static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_error *err) {
@@ -197,7 +198,8 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     wf_block_spec block = r->model->spec->blocks[i];
     if (!o->dropout)
         block.dropout = block.attention_dropout = 0.0f;
-    wf_block_run b = {.run = &r->run, .model = r->model, .block = &block, .params = &r->model->blocks[i], .ports = &r->ports};
+    wf_block_run b = {.run = &r->run, .model = r->model, .block = &block, .params = &r->model->blocks[i], .ports = &r->ports,
+                      .losses = o->losses ? &r->losses : NULL};
     for (size_t side = 0; side < 2 && o->mode != WF_NO_STATE; side++) {
         size_t layer = 2 * (size_t)i + side;
         if (o->mode == WF_STATE_IN_PLACE)
@@ -219,7 +221,8 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
 
 weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
-    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode};
+    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode,
+                     .want_losses = o->losses};
     r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix,
                          .memory = p->memory, .memory_mask = p->memory_mask};
     wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p);
@@ -233,6 +236,11 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
         p->hidden = wf_linear_as(tape, p->hidden, wf_use(tape, m->out[0]), wf_use(tape, m->out[1]), WF_F32);
     if (p->hidden_states)
         wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
+    wf_losses_finish(&r.losses, tape);
+    p->aux_loss = r.losses.aux;
+    p->z_loss = r.losses.z;
+    p->extra_loss = r.losses.extra;
+    p->updates = r.losses.updates;
     return WEFT_OK;
 }
 

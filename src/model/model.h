@@ -41,6 +41,9 @@ typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *memory, *memory_mask;    /* of `cross` mixers: [B,S,memory_dim], U8 [B,S] */
     wf_tensor *hidden;                  /* out: [B,T,dim] after the final norm */
     wf_tensor **hidden_states;          /* not NULL: [layers+1] receives the input of each block, then `hidden` */
+    wf_tensor *aux_loss, *z_loss;       /* out, with options.losses: what the routers' losses are, without their weights; NULL: none */
+    wf_tensor *extra_loss;              /* out: their weighted sum, to be added to the loss; NULL: none has a weight */
+    struct wf_update_list *updates;     /* out: buffers that training moves, in the tape's arena; NULL: none */
 } wf_model_ports;
 
 typedef struct wf_state wf_state;
@@ -51,6 +54,7 @@ typedef struct wf_model_options {
     int64_t length;             /* positions reached by the call; 0: T */
     bool checkpoint;            /* activation checkpointing: one region per block */
     bool dropout;               /* use the spec's dropout */
+    bool losses;                /* of routers: wanted in ports */
 } wf_model_options;
 
 /* Records stem, blocks and final norm for B x T tokens. */
@@ -67,6 +71,22 @@ wf_tensor *wf_apply_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, 
 /* Cost of one sequence of T tokens forward, multiply-adds x 2: every projection, and the mixers' own laws. */
 double wf_model_flops(const wf_model *model, int64_t rows);
 
+/* The losses of routers, as the blocks of one recording make them. Joint layers of the same experts and weights form a group, whose
+ * loss is taken over the tokens of all of them. */
+enum { WF_LOSS_GROUPS = 8 };
+typedef struct wf_update_list {
+    wf_buffer_update update;
+    struct wf_update_list *next;
+} wf_update_list;
+typedef struct wf_losses {
+    wf_router_losses groups[WF_LOSS_GROUPS];
+    size_t n_groups;
+    wf_tensor *aux, *z, *extra;
+    wf_update_list *updates;
+} wf_losses;
+void wf_losses_add(wf_losses *losses, wf_tape *tape, const wf_ports *io); /* after a layer has run */
+void wf_losses_finish(wf_losses *losses, wf_tape *tape);
+
 /* What block.c passes to a wiring. */
 typedef struct wf_block_run {
     wf_run *run;
@@ -75,6 +95,7 @@ typedef struct wf_block_run {
     const wf_block_params *params;
     const wf_ports *ports;          /* mask, positions, segments, prefix */
     wf_layer_state *state[2];       /* of mixer and channel, NULL without states */
+    wf_losses *losses;              /* NULL: not wanted */
     weft_status status;
 } wf_block_run;
 wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);     /* norm i (0-based) */

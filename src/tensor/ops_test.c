@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "tensor/experts.h"
 #include "tensor/ops.h"
 #include "tensor/ops_table.h"
 #include "tensor/tape.h"
@@ -54,7 +55,6 @@ static wf_tensor *scale_case(fixture *f) { return wf_scale(f->tape, leaf2(f, 3, 
 static wf_tensor *silu_case(fixture *f) { return wf_activate(f->tape, leaf2(f, 13, 700), WF_SILU); }
 static wf_tensor *gate_case(fixture *f) { return wf_gate(f->tape, leaf2(f, 3, 9), leaf2(f, 3, 9), WF_GELU_TANH); }
 static wf_tensor *softcap_case(fixture *f) { return wf_softcap(f->tape, leaf2(f, 3, 9), 0.8f); }
-static wf_tensor *clamp_case(fixture *f) { return wf_clamp(f->tape, leaf2(f, 3, 9), -0.4f, 0.6f); }
 static wf_tensor *xielu_case(fixture *f) {
     wf_tensor *x = leaf2(f, 13, 700), *scalars[4] = {leaf1(f, 1), leaf1(f, 1), wf_input(f->tape, "beta", WF_F32, 1, (int64_t[]){1}),
                                                      wf_input(f->tape, "eps", WF_F32, 1, (int64_t[]){1})};
@@ -237,6 +237,71 @@ static wf_tensor *decay_norm_case(fixture *f) { /* without the clamp the factors
     return wf_decay_norm(f->tape, leaf4(f, 2, 6, 3, 5), &(wf_decay_norm_spec){.g = retention_decays});
 }
 
+/* Experts of 12 tokens with two choices each; the third expert has many rows, one has none. */
+static wf_tensor *experts_case(fixture *f, const wf_route_spec *spec, bool weigh_input) {
+    wf_routing routing;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 2, 6, 5);
+    if (!wf_route(f->tape, wf_scale(f->tape, leaf3(f, 2, 6, 4), 3.0f), spec, &routing) || !wf_dispatch_rows(f->tape, &routing, 4, 0, &d))
+        return NULL;
+    wf_tensor *rows = wf_spread_rows(f->tape, x, weigh_input ? routing.weights : NULL, &d);
+    wf_tensor *y = wf_grouped_linear(f->tape, rows, leaf3(f, 4, 7, 5), leaf2(f, 4, 7), &d);
+    return wf_collect_rows(f->tape, y, weigh_input ? NULL : routing.weights, &d, 2);
+}
+static wf_tensor *experts_softmax(fixture *f) {
+    return experts_case(f, &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.5f, .normalise = true, .normalise_order = 2.0f}, false);
+}
+static wf_tensor *experts_sigmoid(fixture *f) {
+    return experts_case(f, &(wf_route_spec){.router = "sigmoid", .top_k = 2, .scale = 1.0f, .normalise = true, .normalise_order = 1.0f, .capacity = 3}, true);
+}
+static wf_tensor *experts_sparse(fixture *f) {
+    return experts_case(f, &(wf_route_spec){.router = "sparsemixer", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f, .jitter = 1.2f}, false);
+}
+static wf_tensor *many_experts(fixture *f) { /* several blocks of rows each */
+    wf_routing routing;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 1, 400, 3);
+    if (!wf_route(f->tape, leaf3(f, 1, 400, 2), &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
+        !wf_dispatch_rows(f->tape, &routing, 2, 0, &d))
+        return NULL;
+    wf_tensor *y = wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 2, 64, 3), NULL, &d);
+    return wf_collect_rows(f->tape, y, routing.weights, &d, 1);
+}
+static wf_tensor *router_loss(fixture *f, const char *router, bool masked, bool z) {
+    wf_routing routing;
+    wf_tensor *logits = leaf3(f, 2, 6, 4), *mask = masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 6}) : NULL;
+    if (!wf_route(f->tape, logits, &(wf_route_spec){.router = router, .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing))
+        return NULL;
+    wf_tensor *sums = wf_router_sums(f->tape, logits, routing.indices, mask, router, masked);
+    return z ? wf_z_loss(f->tape, sums) : wf_balance_loss(f->tape, sums);
+}
+static wf_tensor *choose_tokens_case(fixture *f) {
+    wf_routing tokens, experts;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 2, 6, 5), *mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 6});
+    if (!wf_choose_tokens(f->tape, wf_scale(f->tape, leaf3(f, 2, 6, 4), 3.0f), mask, 3, &tokens, &experts) || !wf_dispatch_rows(f->tape, &tokens, 4, 24, &d))
+        return NULL;
+    return wf_collect_rows(f->tape, wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 4, 5, 5), NULL, &d), tokens.weights, &d, 2);
+}
+static wf_tensor *turn_repeat_case(fixture *f) {
+    wf_dispatch d;
+    wf_tensor *x = wf_turn_repeat(f->tape, leaf2(f, 5, 12), 3);
+    if (!wf_dispatch_slots(f->tape, 3, 4, 3, &d))
+        return NULL;
+    return wf_collect_rows(f->tape, wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 4, 5, 5), NULL, &d), NULL, &d, 3);
+}
+static wf_tensor *balance_case(fixture *f) { return router_loss(f, "softmax", true, false); }
+static wf_tensor *balance_sigmoid(fixture *f) { return router_loss(f, "sigmoid", false, false); }
+static wf_tensor *z_case(fixture *f) { return router_loss(f, "softmax", true, true); }
+static wf_tensor *clamp_case(fixture *f) { return wf_clamp(f->tape, leaf2(f, 3, 700), -0.4f, 0.7f); }
+static wf_tensor *jitter_case(fixture *f) { return wf_jitter(f->tape, leaf2(f, 3, 700), 0.3f); }
+static wf_tensor *scale_rows_case(fixture *f) { return wf_scale_rows(f->tape, leaf3(f, 2, 19, 301), leaf2(f, 2, 19)); }
+static wf_tensor *time_shift_case(fixture *f) {
+    wf_tensor *x = leaf3(f, 2, 7, 5), *s;
+    wf_tensor *a = wf_time_shift(f->tape, wf_time_slice(f->tape, x, 0, 4), leaf2(f, 2, 5), &s);
+    return wf_time_concat(f->tape, a, wf_time_shift(f->tape, wf_time_slice(f->tape, x, 4, 3), s, NULL));
+}
+
 typedef struct op_case {
     const char *op;
     wf_tensor *(*build)(fixture *f);
@@ -247,7 +312,7 @@ static const op_case cases[] = {
     {"linear", linear_case, 2e-3},       {"linear", linear_plain, 2e-3},    {"linear", linear_sliced, 2e-3}, {"embed", embed_case, 2e-3},
     {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
     {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
-    {"softcap", softcap_case, 2e-3},     {"clamp", clamp_case, 2e-3},       {"xielu", xielu_case, 4e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
+    {"softcap", softcap_case, 2e-3},     {"xielu", xielu_case, 4e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
@@ -262,6 +327,10 @@ static const op_case cases[] = {
     {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
     {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
     {"value_loss", squares_case, 2e-3},
+    {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3},
+    {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3}, {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3},
+    {"clamp", clamp_case, 2e-2}, {"jitter", jitter_case, 2e-3}, {"scale_rows", scale_rows_case, 2e-3},
+    {"time_shift", time_shift_case, 2e-3}, {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
 };
 /* Ops whose tests stand beside their kernels or with the states they write. */
 static const char *const elsewhere[] = {"cast", "cache_append", "store_state", NULL};

@@ -106,6 +106,7 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
         record_states(p);
     run.tape = p->tape;
     run.state = p->mode == WF_NO_STATE ? NULL : &p->state;
+    run.want_losses = p->mode != WF_STATE_IN_PLACE;
     run.want_attention = p->mode == WF_NO_STATE && strstr(p->layer->row->outputs, "attention") != NULL;
     weft_status status = p->layer->row->run(&run, p->layer, &p->ports);
     if (status != WEFT_OK)
@@ -116,6 +117,9 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
     wf_keep(p->tape, p->ports.attention);
     wf_keep(p->tape, p->ports.aux_loss);
     wf_keep(p->tape, p->ports.z_loss);
+    wf_keep(p->tape, p->ports.indices);
+    wf_keep(p->tape, p->ports.weights);
+    wf_keep(p->tape, p->ports.kept);
     for (int i = 0; i < p->layer->n_states; i++)
         wf_keep(p->tape, p->state.out[i]);
     return wf_tape_plan(p->tape, err);
@@ -170,6 +174,19 @@ static weft_status save(wf_arena *arena, const wf_tensor *t, float **out, int64_
     return WEFT_OK;
 }
 
+static weft_status save_ints(wf_arena *arena, const wf_tensor *t, int64_t **out, int64_t *count, weft_error *err) {
+    if (!t)
+        return WEFT_OK;
+    WF_CHECK(t->type == WF_I64 || t->type == WF_U8, err, WEFT_FAILURE, "choices that are not integers");
+    if (!(*out = wf_arena_alloc(arena, (size_t)t->count * sizeof **out)))
+        return wf_fail_memory(err);
+    for (int64_t i = 0; i < t->count; i++)
+        (*out)[i] = t->type == WF_I64 ? ((const int64_t *)t->data)[i] : ((const uint8_t *)t->data)[i];
+    if (count)
+        *count = t->count;
+    return WEFT_OK;
+}
+
 static weft_status save_states(const piece *p, wf_arena *arena, weft_error *err) {
     for (int i = 0; i < p->layer->n_states; i++)
         if (p->mode != WF_NO_STATE && state_kind(p->layer, i) == WF_STATE_FIXED)
@@ -219,6 +236,9 @@ static weft_status run_full(piece *p, wf_arena *arena, weft_error *err) {
     WF_TRY(save(arena, p->ports.attention, &io->attention, &io->attention_count, err));
     WF_TRY(save(arena, p->ports.aux_loss, &io->aux_loss, NULL, err));
     WF_TRY(save(arena, p->ports.z_loss, &io->z_loss, NULL, err));
+    WF_TRY(save(arena, p->ports.weights, &io->weights, NULL, err));
+    WF_TRY(save_ints(arena, p->ports.indices, &io->indices, &io->choice_count, err));
+    WF_TRY(save_ints(arena, p->ports.kept, &io->kept, NULL, err));
     WF_TRY(save_states(p, arena, err));
     if (!io->dy)
         return WEFT_OK;

@@ -19,6 +19,9 @@ typedef struct wf_form_io {
     float *attention;
     int64_t attention_count;
     float *aux_loss, *z_loss;
+    int64_t *indices, *kept;                /* a router's choices, of choice_count */
+    float *weights;
+    int64_t choice_count;
     float *state_out[WF_MAX_STATES];        /* fixed states, [B, shape] */
     int64_t state_count[WF_MAX_STATES];
 } wf_form_io;

@@ -216,6 +216,11 @@ static weft_status run_full(mixer_run *m) {
     WF_TRY(compare(m, "attention", NULL, io->attention, io->attention_count));
     WF_TRY(compare(m, "aux_loss", NULL, io->aux_loss, 1));
     WF_TRY(compare(m, "z_loss", NULL, io->z_loss, 1));
+    WF_TRY(compare(m, "weights", NULL, io->weights, io->choice_count));
+    if (io->indices)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "indices", NULL, io->indices, io->choice_count, m->err));
+    if (io->kept)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "kept", NULL, io->kept, io->choice_count, m->err));
     WF_TRY(compare_states(m, io, NULL));
     return compare_gradients(m, io, NULL);
 }
@@ -247,7 +252,8 @@ static size_t draw_pieces(const char *name, int64_t rows, int64_t pieces[MOST_PI
 
 static wf_form_io again(const wf_form_io *io) {
     wf_form_io copy = *io;
-    copy.y = copy.dx = copy.dmemory = copy.attention = copy.aux_loss = copy.z_loss = NULL;
+    copy.y = copy.dx = copy.dmemory = copy.attention = copy.aux_loss = copy.z_loss = copy.weights = NULL;
+    copy.indices = copy.kept = NULL;
     memset(copy.state_out, 0, sizeof copy.state_out);
     return copy;
 }

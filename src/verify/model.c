@@ -13,7 +13,7 @@ typedef struct model_run {
     bool backward;          /* something is differentiated: */
     const char *probed;     /* sum(output * probe) of this output; NULL: the loss */
     wf_tape *tape;
-    wf_tensor *loss, **hidden, *probe;
+    wf_tensor *loss, *aux_loss, **hidden, *probe;
     wf_head_io heads[WF_MAX_HEADS];
     wf_input_tensors inputs;
     weft_error *err;
@@ -96,7 +96,7 @@ static weft_status record_root(model_run *m) {
 
 static weft_status record(model_run *m) {
     wf_model_ports ports = {NULL};
-    wf_model_options options = {.mode = WF_NO_STATE, .length = m->in.length};
+    wf_model_options options = {.mode = WF_NO_STATE, .length = m->in.length, .losses = true};
     m->hidden = wf_arena_alloc(&m->fx->arena, (size_t)(m->model->spec->layers + 1) * sizeof *m->hidden);
     if (!m->hidden)
         return wf_fail_memory(m->err);
@@ -106,6 +106,9 @@ static weft_status record(model_run *m) {
     WF_TRY(wf_model_record(m->model, m->tape, m->in.batch, m->in.rows, &options, &ports, m->err));
     for (int i = 0; i < m->model->spec->n_heads; i++)
         record_head(m, i, &ports);
+    wf_keep(m->tape, m->aux_loss = ports.aux_loss);
+    if (m->loss && ports.extra_loss)
+        m->loss = wf_add(m->tape, m->loss, ports.extra_loss);
     if (m->loss)
         wf_keep(m->tape, m->loss);
     WF_TRY(record_root(m));
@@ -158,6 +161,8 @@ static weft_status compare_outputs(model_run *m) {
     if (m->loss)
         WF_TRY(wf_fixture_compare(m->fx, "loss", NULL, m->loss->data, 1, m->err));
     WF_TRY(wf_fixture_compare(m->fx, "last_hidden_state", NULL, last->data, last->count, m->err));
+    if (m->aux_loss)
+        WF_TRY(wf_fixture_compare(m->fx, "aux_loss", NULL, m->aux_loss->data, 1, m->err));
     for (int64_t i = 0; i <= m->model->spec->layers; i++) {
         char *name = wf_arena_printf(&m->fx->arena, "hidden_states.%lld", (long long)i);
         if (!name)

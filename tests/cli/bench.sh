@@ -4,7 +4,7 @@ name=bench
 . "$WEFT_SOURCE_DIR/tests/support/cli.sh"
 
 run 0 "$WEFT" bench --list
-for row in step bf16_loss char_lm decode layers memory start kernels; do has "$out" "  $row "; done
+for row in step bf16_loss char_lm decode layers experts memory start kernels; do has "$out" "  $row "; done
 empty "$err"
 run 2 "$WEFT" bench setp
 has "$err" "did you mean 'step'?"

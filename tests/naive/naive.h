@@ -37,7 +37,8 @@ typedef struct naive_row {
     int cases;              /* how many are drawn; every entry of every axis comes up */
 } naive_row;
 
-extern const naive_row naive_attention, naive_linear_attention, naive_retention, naive_mamba, naive_lstm, naive_gru, naive_mlp, naive_glu;
+extern const naive_row naive_attention, naive_linear_attention, naive_retention, naive_mamba, naive_lstm, naive_gru, naive_mlp, naive_glu,
+    naive_moe, naive_moe_groups, naive_moe_states, naive_expert_choice, naive_soft_moe, naive_rwkv_channel;
 
 double *naive_zeros(naive_io *io, int64_t count);
 const double *naive_weight(const naive_io *io, const char *name); /* NULL when the spec leaves it out */
