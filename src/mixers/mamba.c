@@ -59,14 +59,7 @@ static const wf_slot slots[] = {
 static const wf_state_slot states[] = {
     {"h", WF_STATE_FIXED, "[inner, state]", NULL, NULL, 0}, {"conv", WF_STATE_FIXED, "[inner, conv - 1]", NULL, "conv > 1", 0}, {0}};
 
-static weft_status check(const wf_layer *l, weft_error *err) {
-    const wf_value *list = wf_get(l, "bias");
-    for (size_t i = 0; i < list->count; i++) {
-        const char *s = list->items[i].type == WF_STRING ? list->items[i].string : "?";
-        WF_CHECK(wf_streq(s, "in") || wf_streq(s, "o"), err, WEFT_USAGE, "'bias' lists projections among in o, not '%s'", s);
-    }
-    return WEFT_OK;
-}
+static weft_status check(const wf_layer *l, weft_error *err) { return wf_check_bias(l, (const char *const[]){"in", "o"}, 2, err); }
 
 /* Rows first.. of a projection, in fp32: what follows is exponentials and sums over the whole sequence. */
 static wf_tensor *project_rows(wf_run *r, const wf_layer *l, const char *weight, const char *bias, wf_tensor *x, int64_t first, int64_t count) {

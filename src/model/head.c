@@ -64,8 +64,8 @@ static const char *nth_head(const void *user, size_t i) { return ((const wf_head
 static const char *nth_pool(const void *user, size_t i) { return ((const wf_pool_row *)user)[i].name; }
 
 static void find_kind(wf_options *o, const wf_json *j, wf_head_spec *h) {
-    const char *name = wf_option_text(o, "kind", "lm"), *near = wf_nearest(name, nth_head, wf_heads);
-    for (h->row = wf_heads; h->row->name && !wf_streq(h->row->name, name); h->row++)
+    const char *name = wf_option_text(o, "kind", "lm"), *near = wf_nearest(name, nth_head, wf_head_rows);
+    for (h->row = wf_head_rows; h->row->name && !wf_streq(h->row->name, name); h->row++)
         ;
     if (!h->row->name)
         wf_option_fail(o, j, "kind '%s' is not known%s%s%s", name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");

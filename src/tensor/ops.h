@@ -41,6 +41,7 @@ wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); 
 wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     /* cap * tanh(x / cap) */
 /* xIELU with learned numbers; scalars: alpha_p, alpha_n, beta, eps, each F32 [1]. */
 wf_tensor *wf_xielu(wf_tape *t, wf_tensor *x, wf_tensor *const scalars[4]);
+wf_tensor *wf_scale_by(wf_tape *t, wf_tensor *x, wf_tensor *s);                 /* x * s, s fp32 [1] */
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
 wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high);           /* the gradient passes between the bounds */
 /* x times uniform noise in [1-range, 1+range] while training; x itself when range is 0. */
@@ -51,6 +52,12 @@ wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);
 /* ---- norms over the last dimension; w [n] or NULL, b [n] or NULL; y = xhat*(w + offset) + b. Result act. ---- */
 wf_tensor *wf_rms_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, float offset, float eps);
 wf_tensor *wf_layer_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, float offset, float eps);
+
+/* ---- channels, the last dimension ---- */
+wf_tensor *wf_slice_channels(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[.., n] -> [.., count]; x itself when whole */
+/* [.., n] and [.., m] -> [.., n+m] of a's type; b may have fewer rows: each stands beside a's rows in turn (b [B,T,1,m] beside
+ * a [B,T,H,n] is one row for all heads). */
+wf_tensor *wf_join_channels(wf_tape *t, wf_tensor *a, wf_tensor *b);
 
 /* ---- time ---- */
 wf_tensor *wf_time_slice(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[B,T,..] -> [B,count,..] */
@@ -71,7 +78,7 @@ wf_tensor *wf_pool_rows(wf_tape *t, wf_tensor *x, wf_pool_kind kind, wf_tensor *
 
 /* ---- positions ---- */
 typedef struct wf_rotate_args {
-    int64_t pairs;            /* channels 0..2*pairs-1 turn */
+    int64_t first, pairs;     /* channels first..first+2*pairs-1 turn */
     bool interleaved;
     const double *frequencies; /* [pairs], in the tape's arena: angle = position * frequency */
     float magnitude;          /* multiplies cos and sin (yarn, longrope); 1 otherwise */
@@ -102,6 +109,10 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
     bool ring;
     bool offset_from_start;   /* query row i has index start[b]+i (decoding) */
     wf_tensor **probs;        /* not NULL: receives [B,H,T,S] */
+    wf_tensor **lse;          /* not NULL: receives [B,H,T] fp32, ln of the sum of e^score; differentiable */
+    const wf_attention_pattern *pattern; /* in the tape's arena: which keys a row sees, instead of causal, left, right, prefix, segments, biases */
+    wf_tensor *pattern_data[WF_PATTERN_DATA]; /* what it reads */
+    double pattern_keys;      /* keys of a row, on the average: for the count of operations */
 } wf_attention_spec;
 /* A bias by the number of the key, [B or 1,H,1,S]: scale * slope[h] * how many keys before j are not padding, slopes ([H], in the
  * tape's arena) and products rounded to bfloat16. mask U8 [B,S] or NULL: none is. No gradient. */

@@ -72,9 +72,18 @@ static wf_tensor *slice_case(fixture *f) {
 static wf_tensor *concat_case(fixture *f) { return wf_time_concat(f->tape, leaf4(f, 2, 3, 2, 5), leaf4(f, 2, 4, 2, 5)); }
 static wf_tensor *mask_case(fixture *f) { return wf_mask_rows(f->tape, leaf3(f, 2, 5, 6), wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 5})); }
 
+static wf_tensor *scale_by_case(fixture *f) { return wf_scale_by(f->tape, leaf2(f, 13, 700), leaf1(f, 1)); }
+static wf_tensor *slice_channels_case(fixture *f) {
+    wf_tensor *x = leaf3(f, 2, 19, 11);
+    return wf_mul(f->tape, wf_slice_channels(f->tape, x, 1, 4), wf_slice_channels(f->tape, x, 6, 4));
+}
+static wf_tensor *join_channels_case(fixture *f) {
+    return wf_join_channels(f->tape, wf_join_channels(f->tape, leaf4(f, 2, 9, 3, 5), leaf4(f, 2, 9, 3, 2)), leaf4(f, 2, 9, 1, 4));
+}
+
 static const double frequencies[3] = {1.0, 0.21, 0.013};
 static wf_tensor *rotate_case(fixture *f) {
-    wf_rotate_args a = {.pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
+    wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
     return wf_rotate(f->tape, leaf4(f, 2, 5, 2, 8), &a);
 }
 static wf_tensor *xpos_case(fixture *f) {
@@ -314,6 +323,7 @@ static const op_case cases[] = {
     {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
     {"softcap", softcap_case, 2e-3},     {"xielu", xielu_case, 4e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
+    {"scale_by", scale_by_case, 2e-3},   {"slice_channels", slice_channels_case, 2e-3}, {"join_channels", join_channels_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},

@@ -98,12 +98,30 @@ static void add_distance_gradients(const block *blk, const tile *t) {
         blk->m.distances[distance_entry(blk, t, e - (KEYS - 1))] += (double)blk->m.diagonal[e];
 }
 
+/* Rows of keys that lie apart were summed in the scratch: each goes to its slot. */
+static void scatter_keys(const block *blk, const tile *t, const head *hd) {
+    for (int j = 0; j < t->n; j++) {
+        float *dk = hd->dk + t->slots[j] * hd->dk_stride, *dv = hd->dv + t->slots[j] * hd->dv_stride;
+        WF_ROW(c, m, blk->a->key_dim, vput(dk + c, vtake(dk + c, m) + vf_load(blk->m.dk + j * blk->m.key_pad + c), m););
+        WF_ROW(c, m, blk->a->value_dim, vput(dv + c, vtake(dv + c, m) + vf_load(blk->m.dv + j * blk->m.value_pad + c), m););
+    }
+}
+
 /* dV += P^T dO and dK += dS^T Q, Q scaled: rows of both where they lie. */
-static void add_key_gradients(const block *blk, const tile *t, const head *hd) {
+static void add_key_gradients(const block *blk, const tile *t, const head *whole) {
+    head apart = *whole, *hd = &apart;
+    if (t->apart) {
+        memset(blk->m.dk, 0, (size_t)(t->n * blk->m.key_pad) * sizeof(float));
+        memset(blk->m.dv, 0, (size_t)(t->n * blk->m.value_pad) * sizeof(float));
+        apart.dk = blk->m.dk;
+        apart.dv = blk->m.dv;
+        apart.dk_stride = blk->m.key_pad;
+        apart.dv_stride = blk->m.value_pad;
+    }
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL, rows = min64(s->v1 * WF_VL, blk->n) - row, cell = s->key * ROWS + row,
-                slot = t->slot + s->key;
+                slot = (t->apart ? 0 : t->slot) + s->key;
         panel_run(&(panel){.c = hd->dv + slot * hd->dv_stride,
                            .ldc = hd->dv_stride,
                            .a = blk->m.s + cell,
@@ -127,6 +145,8 @@ static void add_key_gradients(const block *blk, const tile *t, const head *hd) {
                            .n = blk->a->key_dim,
                            .add = true});
     }
+    if (t->apart)
+        scatter_keys(blk, t, whole);
 }
 
 /* dQ^T += K^T dS^T */
@@ -168,7 +188,7 @@ static void back_tile(const block *blk, tile *t, head *hd) {
         store_transposed(blk, t, blk->m.dp, a->d_bias + (blk->b * a->heads + blk->h) * a->t * a->s);
     if (a->softcap > 0)
         EACH_CELL(t, i, j, v, blk->m.dp, x, { vf_store(x, vf_load(x) * vf_load(blk->m.cap + j * ROWS + v * WF_VL)); })
-    zero_keys(blk, hd, t->slot + t->n);
+    zero_keys(blk, hd, a->pattern ? a->s : t->slot + t->n);
     add_key_gradients(blk, t, hd);
     add_query_gradients(blk, t);
 }
