@@ -263,6 +263,24 @@ static weft_status find_object(call *c, bool same) {
     return sought ? WEFT_OK : wf_fail_memory(c->err);
 }
 
+/* places(blocks, 'path', value): the numbers of the objects that matching() would find */
+static weft_status word_places(call *c) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "places() takes a list, a path and a value");
+    const wf_json *sought = wf_value_to_json(c->arena, arg(c, 2));
+    wf_value *items = wf_arena_alloc(c->arena, (list->count + 1) * sizeof *items);
+    size_t n = 0;
+    if (!sought || !items)
+        return wf_fail_memory(c->err);
+    for (size_t i = 0; i < list->count; i++) {
+        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        if (j && wf_json_equal(j, sought))
+            items[n++] = wf_value_int((int64_t)i);
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = items, .count = n};
+    return WEFT_OK;
+}
+
 static weft_status word_matching(call *c) { return find_object(c, true); }
 static weft_status word_differing(call *c) { return find_object(c, false); }
 
@@ -433,6 +451,7 @@ static const word_row words[] = {
     {"first", 2, 2, word_first},
     {"matching", 3, 3, word_matching},
     {"differing", 3, 3, word_differing},
+    {"places", 3, 3, word_places},
     {"all_in", 2, 2, word_all_in},
     {"repeated", 1, 1, word_repeated},
     {"index", 3, 3, word_index},
