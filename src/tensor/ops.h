@@ -90,6 +90,8 @@ typedef struct wf_rotate_args {
     int xpos_sign;            /* +1 queries, -1 keys */
 } wf_rotate_args;
 wf_tensor *wf_rotate(wf_tape *t, wf_tensor *x, const wf_rotate_args *args); /* x [B,T,H,K] */
+/* x[B,T,..] times 1 + scale*log1p(floor((p+1)/step)), p = positions[b,t] (I64 [B,T]), or start[b]+t when positions is NULL. */
+wf_tensor *wf_temper(wf_tape *t, wf_tensor *x, wf_tensor *positions, float scale, float step);
 
 /* ---- the block kernels ---- */
 typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tensors may be NULL */

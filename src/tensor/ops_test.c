@@ -86,6 +86,7 @@ static wf_tensor *rotate_case(fixture *f) {
     wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
     return wf_rotate(f->tape, leaf4(f, 2, 5, 2, 8), &a);
 }
+static wf_tensor *temper_case(fixture *f) { return wf_temper(f->tape, leaf4(f, 2, 9, 3, 8), NULL, 0.7f, 3.0f); }
 static wf_tensor *xpos_case(fixture *f) {
     wf_rotate_args a = {.pairs = 3, .frequencies = frequencies, .magnitude = 1.0f, .interleaved = true, .xpos_base = 16.0f, .xpos_sign = -1, .shift = 3};
     return wf_rotate(f->tape, leaf4(f, 1, 4, 3, 6), &a);
@@ -324,7 +325,7 @@ static const op_case cases[] = {
     {"softcap", softcap_case, 2e-3},     {"xielu", xielu_case, 4e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
     {"scale_by", scale_by_case, 2e-3},   {"slice_channels", slice_channels_case, 2e-3}, {"join_channels", join_channels_case, 2e-3},
-    {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
+    {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3}, {"temper", temper_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
     {"recurrence", recurrence_none, 2e-3}, {"recurrence", recurrence_const, 2e-3}, {"recurrence", recurrence_groups, 2e-3},

@@ -171,6 +171,14 @@ static void turn(const naive_io *io, const heads *h, bool own_positions, double 
     }
 }
 
+static void temper(const naive_io *io, const heads *q) {
+    const wf_json *how = object(io, "temper");
+    for (int64_t i = 0; how && i < io->batch * q->rows * q->count * q->width; i++) {
+        int64_t row = i / (q->count * q->width), p = io->positions ? io->positions[row] : row % q->rows;
+        q->x[i] *= 1.0 + wf_json_double(how, "scale", 0.1) * log1p(floor((double)(p + 1) / wf_json_double(how, "step", 8192.0)));
+    }
+}
+
 /* ---- scores ---- */
 static double slope(int64_t h, int64_t H) {
     int64_t n = 1;
@@ -225,8 +233,17 @@ static bool within(const naive_io *io, size_t side, int64_t distance) {
     return window->type == WF_NULL || window->items[side].type == WF_NULL || distance <= window->items[side].integer;
 }
 
+static int64_t chunk_of(const naive_io *io, int64_t b, int64_t i) { /* counted from the first row that is no padding */
+    int64_t padding = 0;
+    while (io->mask && padding < io->rows && !io->mask[b * io->rows + padding])
+        padding++;
+    return i < padding ? -1 : (i - padding) / wf_int(io->layer, "chunk");
+}
+
 static bool allowed(const naive_io *io, int64_t b, int64_t i, int64_t j, int64_t S) {
     const uint8_t *mask = io->memory ? io->memory_mask : io->mask;
+    if (wf_given(io->layer, "chunk"))
+        return j <= i && chunk_of(io, b, i) == chunk_of(io, b, j) && naive_real(mask, b * S + j);
     bool near = (!wf_flag(io->layer, "causal") || j <= i) && within(io, 0, i - j) && within(io, 1, j - i);
     bool same = !io->segments || io->memory || io->segments[b * io->rows + i] == io->segments[b * io->rows + j];
     return (near || (io->prefix && j < io->prefix[b])) && same && naive_real(mask, b * S + j);
@@ -279,6 +296,7 @@ static void run(naive_io *io) {
         norm_heads(io, "q", &q);
         norm_heads(io, "k", &k);
     }
+    temper(io, &q);
     io->attention = naive_zeros(io, io->batch * H * T * S);
     for (int64_t b = 0; b < io->batch; b++)
         for (int64_t h = 0; h < H; h++)
@@ -332,3 +350,10 @@ static const char *const prefixes[] = {"", "", "@prefix", NULL};
 static const char *const rows[] = {"", "@rows 16", "@rows 1", "@rows 37", "@rows 2", "", "@rows 67", NULL};
 static const naive_axis axes[] = {head_counts, order, sources, biases, scales, caps, windows, schemes, norms, bounds, sinks, masks, prefixes, rows, NULL};
 const naive_row naive_attention = {"attention", run, axes, 300};
+
+/* Chunks do not go with most of the rest. */
+static const char *const chunks[] = {"\"causal\": true, \"chunk\": 4", "\"causal\": true, \"chunk\": 1", "\"causal\": true, \"chunk\": 16", NULL};
+static const char *const turned[] = {"", "\"rope\": {}", "\"rope\": {\"pairing\": \"interleaved\", \"theta\": 50.0}", NULL};
+static const char *const tempers[] = {"", "\"temper\": {\"step\": 3}", "\"temper\": {\"scale\": 0.7, \"step\": 2.5} @positions", NULL};
+static const naive_axis chunk_axes[] = {head_counts, chunks, biases, scales, caps, turned, norms, tempers, sinks, masks, rows, NULL};
+const naive_row naive_attention_chunks = {"attention", run, chunk_axes, 80};
