@@ -51,6 +51,7 @@ wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     
 wf_tensor *wf_xielu(wf_tape *t, wf_tensor *x, wf_tensor *const scalars[4]);
 wf_tensor *wf_log_gate(wf_tape *t, wf_tensor *x, float low, float scale); /* scale * log(low + (1 - low) sigmoid(x)), fp32 */
 wf_tensor *wf_scale_by(wf_tape *t, wf_tensor *x, wf_tensor *s);                 /* x * s, s fp32 [1] */
+wf_tensor *wf_sine(wf_tape *t, wf_tensor *x);
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
 wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high);           /* the gradient passes between the bounds */
 /* x times uniform noise in [1-range, 1+range] while training; x itself when range is 0. */
@@ -166,7 +167,7 @@ typedef struct wf_recurrence_spec {
 wf_tensor *wf_recurrence(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_recurrence_spec *spec);
 
 typedef struct wf_delta_spec { /* see kernels/delta.h */
-    wf_decay decay;           /* not const */
+    wf_decay decay;           /* none, scalar or vector */
     wf_tensor *g;             /* log decay [B,T,H] | [B,T,H,K], NULL for none */
     wf_tensor *beta;          /* [B,T,H]: the delta rule */
     wf_tensor *a, *b;         /* [B,T,G,K]: the general form; exactly one of beta and (a, b) */
@@ -224,6 +225,11 @@ typedef struct wf_scan_spec {
 /* u, dt [B,T,D], b, c [B,T,N] -> [B,T,D] fp32. */
 wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor *b, wf_tensor *c, const wf_scan_spec *spec);
 
+/* y_t = sum_{s<=t} k_{t-s} v_s + bias v_t: v [B,T,D], k [N,D] with N >= T, bias [D] or NULL -> fp32. By Fourier transforms. */
+wf_tensor *wf_long_conv(wf_tape *t, wf_tensor *v, wf_tensor *k, wf_tensor *bias);
+/* Re(DFT over T of DFT over D of x), unscaled: [B,T,D] -> fp32. */
+wf_tensor *wf_fourier(wf_tape *t, wf_tensor *x);
+
 /* Continuous poles -e^a_log + i a_imag [D,M] and steps e^log_dt [D] -> a [D,M,2] and *b by the zero-order hold or the bilinear rule (see
  * kernels/poles.h); a_imag NULL: real ones, [D,M]. */
 wf_tensor *wf_discretise(wf_tape *t, wf_tensor *log_dt, wf_tensor *a_log, wf_tensor *a_imag, bool bilinear, wf_tensor **b);
@@ -255,6 +261,11 @@ typedef struct wf_rnn_spec {
 } wf_rnn_spec;
 wf_tensor *wf_lstm(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,4h] = Lin(x) rows i,f,g,o -> [B,T,h] fp32 */
 wf_tensor *wf_gru(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);  /* ih [B,T,3h] rows r,z,n */
+
+/* The scalar LSTM: gates i, f, z, o before R h [B,T,H*d], recurrent [H,d,d] each; states h, c, n, m [B,H*d] (NULL: none yet; a state
+ * whose n is 0 is one without tokens); mask as above. -> [B,T,H*d] fp32. out: [4] receives the states, or NULL. */
+typedef struct wf_slstm_spec { wf_tensor *gates[4], *recurrent[4], *mask, *in[4], **out; } wf_slstm_spec;
+wf_tensor *wf_slstm(wf_tape *t, const wf_slstm_spec *spec);
 
 /* ---- losses ---- */
 typedef struct wf_cross_entropy_spec {

@@ -219,6 +219,11 @@ static wf_tensor *scan_case(fixture *f) {
                                             wf_time_slice(f->tape, b, 4, 3), wf_time_slice(f->tape, c, 4, 3), &second));
 }
 
+static wf_tensor *long_conv_case(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 2, 11, 19), leaf2(f, 13, 19), leaf1(f, 19)); }
+static wf_tensor *long_conv_long(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 1, 300, 17), leaf2(f, 300, 17), leaf1(f, 17)); }
+static wf_tensor *long_conv_plain(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 3, 1, 3), leaf2(f, 1, 3), NULL); }
+static wf_tensor *fourier_case(fixture *f) { return wf_fourier(f->tape, leaf3(f, 2, 11, 18)); }
+static wf_tensor *sine_case(fixture *f) { return wf_sine(f->tape, wf_scale(f->tape, leaf2(f, 5, 7), 3.0f)); }
 static wf_tensor *discretise_case(fixture *f, bool bilinear, bool real) {
     wf_tensor *b, *a = wf_discretise(f->tape, leaf1(f, 21), leaf2(f, 21, 3), real ? NULL : leaf2(f, 21, 3), bilinear, &b);
     return wf_add_scaled(f->tape, a, b, 0.3f);
@@ -282,6 +287,22 @@ static wf_tensor *gru_case(fixture *f) { return rnn_case(f, wf_gru, 3, 6, true, 
 static wf_tensor *gru_wide(fixture *f) { return rnn_case(f, wf_gru, 9, 33, true, false, false); }
 static wf_tensor *gru_before(fixture *f) { return rnn_case(f, wf_gru, 2, 35, true, false, true); }
 static wf_tensor *gru_before_wide(fixture *f) { return rnn_case(f, wf_gru, 13, 7, true, true, true); }
+
+static wf_tensor *slstm_case(fixture *f) {
+    wf_tensor *x = leaf4(f, 4, 2, 7, 12), *r = leaf4(f, 4, 3, 4, 4), *first[4], *states[4];
+    wf_slstm_spec a = {.mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 4}), .out = states}, b = {0};
+    for (int g = 0; g < 4; g++) {
+        wf_tensor *gate = wf_reshape(f->tape, wf_rows(f->tape, x, g, 1), 3, (int64_t[]){2, 7, 12});
+        a.recurrent[g] = b.recurrent[g] = wf_reshape(f->tape, wf_rows(f->tape, r, g, 1), 3, (int64_t[]){3, 4, 4});
+        first[g] = wf_time_slice(f->tape, gate, 0, 4);
+        a.gates[g] = first[g];
+        b.gates[g] = wf_time_slice(f->tape, gate, 4, 3);
+    }
+    wf_tensor *y = wf_slstm(f->tape, &a);
+    for (int i = 0; i < 4; i++)
+        b.in[i] = states[i];
+    return wf_time_concat(f->tape, y, wf_slstm(f->tape, &b));
+}
 
 static wf_tensor *attend(fixture *f, int64_t heads, int64_t groups, wf_attention_spec spec) {
     spec.scale = 0.7f;
@@ -466,10 +487,11 @@ static const op_case cases[] = {
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_channel, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
     {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
     {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
+    {"long_conv", long_conv_case, 2e-3}, {"long_conv", long_conv_long, 2e-3}, {"long_conv", long_conv_plain, 2e-3}, {"fourier", fourier_case, 2e-3}, {"sine", sine_case, 2e-3},
     {"discretise", discretise_zoh, 4e-3}, {"discretise", discretise_bilinear, 4e-3}, {"discretise", discretise_real, 4e-3},
     {"pole_scan", pole_complex, 2e-3}, {"pole_scan", pole_reverse, 2e-3}, {"pole_scan", pole_real, 2e-3}, {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
     {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
-    {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
+    {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3}, {"slstm", slstm_case, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
     {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"id_column", column_case, 2e-3},
     {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
