@@ -22,6 +22,7 @@ static const wf_key keys[] = {
     {"rope_values", WF_KEY_BOOL, "false", 0, NULL, "values turn as keys do (RoFormer)"},
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', 512.0]", "xPos rotary decay {base}"},
     {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
+    {"alibi_keys", WF_KEY_BOOL, "false", 0, NULL, "linear biases by the number of the key, rounded to bfloat16 and scaled with the scores (Falcon)"},
     {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]", "learned bias by distance {buckets, max_distance, bidirectional}"},
     {"relative", WF_KEY_OBJECT, "null", 0, "['of', 'query', 'length', 512]",
      "learned vectors by distance whose products with the query (`of`: query) or with query and key (both) are added to the scores {of, length}"},
@@ -110,6 +111,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     }
     if (wf_given(l, "rope"))
         WF_TRY(wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err));
+    WF_CHECK(!wf_flag(l, "alibi_keys") || (window->type == WF_NULL && !wf_given(l, "relative")), err, WEFT_USAGE,
+             "'alibi_keys' goes neither with a window nor with 'relative'");
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
     WF_CHECK(!wf_flag(l, "rope_values") || wf_int(l, "value_dim") == wf_int(l, "key_dim"), err, WEFT_USAGE, "'rope_values' needs values as wide as keys");
@@ -249,6 +252,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         spec.cached = r->mode == WF_STATE_IN_PLACE;
         spec.ring = spec.cached && l->states[0].limit > 0;
     }
+    if (wf_flag(l, "alibi_keys") && k)
+        spec.bias = wf_alibi_keys(r->tape, spec.key_mask, k->dims[1], wf_alibi_slopes(wf_tape_arena(r->tape), heads), heads, spec.scale);
     if (wf_given(l, "relative"))
         spec.bias = relative_bias(r, l, q, k, spec.offset_from_start);
     spec.probs = r->want_attention ? &io->attention : NULL;

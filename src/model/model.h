@@ -23,7 +23,7 @@ typedef struct wf_model {
     wf_arena arena;
     wf_spec *spec;
     wf_params params;
-    wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2];
+    wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_block_params *blocks;
     void *files;                   /* what parameter values may point into, released with the model */

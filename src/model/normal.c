@@ -46,7 +46,11 @@ wf_json *wf_norm_normal(const writer *of, const wf_norm_spec *norm) {
     return w.object;
 }
 
-static wf_json *normal_layer(const writer *of, const wf_layer *layer) { return wf_layer_json(of->arena, layer); }
+static wf_json *normal_layer(const writer *of, const wf_layer *layer) {
+    wf_json *object = wf_layer_json(of->arena, layer);
+    *of->failed |= !object;
+    return object;
+}
 
 /* A norm of its own is said where it is another than the first. */
 static void normal_norms(const writer *w, const wf_block_spec *block) {
@@ -90,6 +94,13 @@ static wf_json *normal_heads(const writer *of, const wf_spec *spec) {
     return list;
 }
 
+static wf_json *normal_project(const writer *of, const wf_spec *spec) {
+    writer w = wf_normal_begin(of);
+    wf_normal_int(&w, "dim", spec->out);
+    wf_normal_bool(&w, "bias", spec->project_bias);
+    return w.object;
+}
+
 weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, weft_error *err) {
     bool failed = false;
     writer w = {arena, wf_json_new(arena, WF_JSON_OBJECT), &failed};
@@ -102,6 +113,8 @@ weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, 
         failed |= !wf_json_push(blocks, normal_block(&w, &spec->blocks[i]));
     wf_normal_put(&w, "blocks", blocks);
     wf_normal_put(&w, "norm", wf_norm_normal(&w, &spec->norm));
+    if (spec->projects)
+        wf_normal_put(&w, "project", normal_project(&w, spec));
     wf_normal_put(&w, "head", spec->n_heads ? wf_head_normal(&w, &spec->heads[0]) : wf_json_new(arena, WF_JSON_NULL));
     if (spec->n_heads > 1)
         wf_normal_put(&w, "heads", normal_heads(&w, spec));

@@ -19,6 +19,7 @@ static const wf_spec_key spec_keys[] = {
     {"block", "object", "{}", "options of every block"},
     {"blocks", "list", "[]", "options of each block, over those of `block`"},
     {"norm", "norm", "rms", "the norm before the head"},
+    {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
     {"head", "object", "{}", "rows to logits; null is none"},
     {"heads", "list", "[]", "more heads beside `head`"},
     {NULL, NULL, NULL, NULL}};
@@ -51,6 +52,11 @@ static const wf_spec_key norm_keys[] = {
     {"bias", "boolean", "layer: true", "a learned bias, of `layer` only"},
     {NULL, NULL, NULL, NULL}};
 
+static const wf_spec_key out_keys[] = {
+    {"dim", "integer", NULL, "width of the result"},
+    {"bias", "boolean", "true", "a learned bias"},
+    {NULL, NULL, NULL, NULL}};
+
 const wf_spec_part wf_spec_parts[] = {
     {"spec", "The top level", spec_keys},
     {"stem", "`stem`", wf_stem_keys},
@@ -58,6 +64,7 @@ const wf_spec_part wf_spec_parts[] = {
     {"tables", "`stem.tables`: each an object", wf_table_keys},
     {"project", "`stem.project`", wf_stem_project_keys},
     {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
+    {"out", "`project`", out_keys},
     {"block", "`block`, and each of `blocks`", block_keys},
     {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
     {"head", "`head`, and each of `heads`", wf_head_keys},
@@ -234,6 +241,18 @@ static weft_status read_sizes(reader *r, const wf_json *json) {
     return WEFT_OK;
 }
 
+static weft_status read_project(reader *r, const wf_json *j) {
+    wf_spec *s = r->spec;
+    bool there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(there ? j : NULL, "project", out_keys, r->err);
+    s->out = wf_option_int(&o, "dim", there ? 0 : s->dim, 1, WF_MAX_DIM);
+    s->projects = there;
+    s->project_bias = wf_option_bool(&o, "bias", true) && there;
+    if (s->out < 1)
+        wf_option_fail(&o, j, "'dim' is needed");
+    return o.status;
+}
+
 weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, weft_error *err) {
     reader r = {.arena = arena, .spec = wf_arena_alloc(arena, sizeof(wf_spec)), .err = err};
     if (!r.spec)
@@ -243,6 +262,7 @@ weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, we
     WF_TRY(read_sizes(&r, json));
     WF_TRY(wf_stem_read(&r, wf_json_get(json, "stem")));
     WF_TRY(wf_norm_read(&r, wf_json_get(json, "norm"), "norm", &r.spec->norm));
+    WF_TRY(read_project(&r, wf_json_get(json, "project")));
     WF_TRY(wf_heads_read(&r, wf_json_get(json, "head"), wf_json_get(json, "heads")));
     WF_TRY(read_blocks(&r, json));
     *out = r.spec;

@@ -193,6 +193,23 @@ static int64_t bucket(int64_t d, int64_t count, int64_t max_distance, bool bidir
     return first + (far < count - 1 ? far : count - 1);
 }
 
+static double rounded(double x) { /* to bfloat16, to the nearest, ties to even */
+    union { float value; uint32_t bits; } u = {(float)x};
+    u.bits = (u.bits + 0x7fffu + (u.bits >> 16 & 1u)) & 0xffff0000u;
+    return (double)u.value;
+}
+
+/* Of row j of sequence b, counted over the rows that are not padding. */
+static double key_bias(const naive_io *io, int64_t b, int64_t j, int64_t S, int64_t h) {
+    const uint8_t *mask = io->memory ? io->memory_mask : io->mask;
+    int64_t n = -1;
+    if (!wf_flag(io->layer, "alibi_keys") || !naive_real(mask, b * S + j))
+        return 0.0;
+    for (int64_t k = 0; k <= j; k++)
+        n += naive_real(mask, b * S + k);
+    return wf_float(io->layer, "scale") * rounded(rounded(slope(h, wf_int(io->layer, "heads"))) * (double)n);
+}
+
 static double bias_of(const naive_io *io, int64_t i, int64_t j, int64_t h) {
     int64_t H = wf_int(io->layer, "heads");
     const wf_json *t5 = object(io, "t5_bias");
@@ -231,7 +248,7 @@ static void attend(const naive_io *io, query at, const heads *q, const heads *k,
             z += q->x[((b * q->rows + i) * q->count + h) * q->width + c] * k->x[((b * S + j) * k->count + g) * k->width + c];
         z *= wf_float(io->layer, "scale");
         z = cap > 0.0 ? cap * tanh(z / cap) : z;
-        p[j] = allowed(io, b, i, j, S) ? z + bias_of(io, i, j, h) : -INFINITY;
+        p[j] = allowed(io, b, i, j, S) ? z + bias_of(io, i, j, h) + key_bias(io, b, j, S, h) : -INFINITY;
         most = fmax(most, p[j]);
     }
     for (int64_t j = 0; j < S; j++) {
@@ -283,7 +300,7 @@ static const char *const biases[] = {"", "\"bias\": [\"q\", \"k\", \"v\", \"o\"]
 static const char *const scales[] = {"", "\"scale\": 1.0", "\"scale\": 0.2", NULL};
 static const char *const caps[] = {"", "\"softcap\": 2.0", "\"softcap\": 0.0", "\"softcap\": 30.0", NULL};
 static const char *const windows[] = {"", "\"window\": [3, null]", "\"window\": [null, 2]", "\"window\": [2, 1]", "\"window\": [null, null]",
-                                      "\"window\": [0, 0]", "\"window\": [0, null]", "\"window\": null", "\"window\": [20, 5]", NULL};
+                                      "\"alibi_keys\": true", "\"window\": [0, 0]", "\"window\": [0, null]", "\"window\": null", "\"window\": [20, 5]", NULL};
 #define SCALED(rest) "\"rope\": {\"theta\": 100.0, \"dim\": 4, \"scaling\": {" rest "}}"
 static const char *const schemes[] = {
     "", "\"rope\": {}", "\"rope\": {\"theta\": 50.0, \"pairing\": \"interleaved\"}", "\"rope\": {\"dim\": 2}", "\"rope\": {\"dim\": 3}",
