@@ -154,7 +154,7 @@ static const refused_row refused[] = {
     {LLAMA ", \"rms_norm_eps\": -1e-6}", WEFT_BAD_INPUT, "rms_norm_eps"},
     {LLAMA ", \"attention_bias\": \"yes\"}", WEFT_BAD_INPUT, "attention_bias"},
     {LLAMA ", \"attention_dropout\": 1.5}", WEFT_BAD_INPUT, "attention_dropout"},
-    {LLAMA ", \"head_dim\": 15}", WEFT_BAD_INPUT, "even"},
+    {LLAMA ", \"head_dim\": 15}", WEFT_BAD_INPUT, "in pairs"},
     {LLAMA ", \"pad_token_id\": 90}", WEFT_BAD_INPUT, "pad_token_id"},
     {LLAMA ", \"rope_theta\": 0}", WEFT_BAD_INPUT, "rope_theta"},
     {LLAMA ", \"rope_parameters\": {\"rope_theta\": -1}}", WEFT_BAD_INPUT, "rope_theta"},

@@ -72,6 +72,7 @@ typedef struct mapper {
 
 typedef struct entry { /* one line of "names" */
     const char *pattern, *targets[WF_NAME_PARTS];
+    const char *when; /* expression: the layers it holds for; NULL: all */
     size_t n_targets;
     wf_move_entry moves[WF_NAME_MOVES];
     int n_moves;
@@ -273,6 +274,10 @@ static weft_status map_entry(mapper *m, const entry *e) {
     bool repeated = strstr(e->targets[0], "{i}") != NULL;
     for (int64_t layer = 0; layer < (repeated ? m->model->layers : 1); layer++) {
         place where = {.layer = layer};
+        wf_value holds;
+        WF_TRY(argument_value(m, e->when, layer, &holds));
+        if (e->when && !wf_value_true(&holds))
+            continue;
         for (size_t g = 0; g < MOST_GROUPS;) { /* every combination, the first group fastest */
             WF_TRY(map_choice(m, e, &where));
             for (g = 0; g < MOST_GROUPS && ++where.choice[g] == most[g]; g++)
@@ -284,12 +289,10 @@ static weft_status map_entry(mapper *m, const entry *e) {
 
 static weft_status read_entry(const mapper *m, const wf_json *j, entry *e) {
     const wf_json *to = wf_json_get(j, "to"), *how = wf_json_get(j, "how");
-    *e = (entry){.pattern = j->key};
-    if (j->kind == WF_JSON_STRING) {
-        e->targets[e->n_targets++] = j->string;
-        return WEFT_OK;
-    }
-    for (const wf_json *t = to ? to->child : NULL; t; t = t->next) {
+    *e = (entry){.pattern = j->key, .when = wf_json_text(j, "when", NULL)};
+    if (j->kind == WF_JSON_STRING || (to && to->kind == WF_JSON_STRING))
+        e->targets[e->n_targets++] = j->kind == WF_JSON_STRING ? j->string : to->string;
+    for (const wf_json *t = to && to->kind == WF_JSON_ARRAY ? to->child : NULL; t; t = t->next) {
         WF_CHECK(t->kind == WF_JSON_STRING && e->n_targets < WF_NAME_PARTS, m->err, WEFT_BAD_INPUT, "family %s: bad targets of '%s'", m->family->name, j->key);
         e->targets[e->n_targets++] = t->string;
     }

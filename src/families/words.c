@@ -1,5 +1,6 @@
 /* words.c - what formulas of family files cannot say: a closed list of words, each a row with its arguments in the order of the
  * checkpoint convention it reads or writes. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "families/rules.h"
@@ -306,6 +307,15 @@ static weft_status word_all_in(call *c) {
     return WEFT_OK;
 }
 
+/* as_bf16(x): x with the eight binary digits that bf16 has, halves to even (constants that a reference keeps in bf16) */
+static weft_status word_as_bf16(call *c) {
+    int exponent;
+    WF_CHECK(arg(c, 0)->type == WF_INT || arg(c, 0)->type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "as_bf16() takes a number");
+    double part = frexp(arg(c, 0)->number, &exponent);
+    *c->out = wf_value_float(ldexp(nearbyint(ldexp(part, 8)), exponent - 8));
+    return WEFT_OK;
+}
+
 /* repeated([[items, times], ..]): the items so many times over, one list */
 static weft_status word_repeated(call *c) {
     const wf_value *groups = arg(c, 0);
@@ -346,18 +356,26 @@ static weft_status find_equal(call *c, int64_t upto, int64_t *first, int64_t *co
     return WEFT_OK;
 }
 
-/* index(list, 'path', value): the number of the first object whose member has the value; the length when none has */
-static weft_status word_index(call *c) {
+/* find(list, 'path', value): the number of the first object whose member has the value; -1: none has */
+static weft_status word_find(call *c) {
     int64_t first = 0, count = 0;
     WF_TRY(find_equal(c, INT64_MAX, &first, &count));
-    *c->out = wf_value_int(first);
+    *c->out = wf_value_int(count ? first : -1);
     return WEFT_OK;
 }
 
 /* count(list, 'path', value, upto): how many of the first `upto` objects (all) have the value there */
 static weft_status word_count(call *c) {
-    int64_t first = 0, count = 0;
-    WF_TRY(find_equal(c, c->count > 3 ? arg(c, 3)->integer : INT64_MAX, &first, &count));
+    const wf_value *list = arg(c, 0);
+    int64_t count = 0, upto = c->count > 3 ? arg(c, 3)->integer : (int64_t)list->count;
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "count() takes a list, a path and a value");
+    const wf_json *wanted = wf_value_to_json(c->arena, arg(c, 2));
+    if (!wanted)
+        return wf_fail_memory(c->err);
+    for (int64_t i = 0; i < (int64_t)list->count && i < upto; i++) {
+        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        count += j && wf_json_equal(j, wanted);
+    }
     *c->out = wf_value_int(count);
     return WEFT_OK;
 }
@@ -435,6 +453,62 @@ static weft_status make_labels(call *c, bool by_name) {
 static weft_status word_id2label(call *c) { return make_labels(c, false); }
 static weft_status word_label2id(call *c) { return make_labels(c, true); }
 
+/* letters(text): the letters of a word as a list (patterns of layers) */
+static weft_status word_letters(call *c) {
+    const wf_value *text = arg(c, 0);
+    WF_CHECK(text->type == WF_STRING, c->err, WEFT_BAD_INPUT, "letters() takes a string");
+    size_t n = strlen(text->string);
+    wf_value *list = wf_arena_alloc(c->arena, (n + 1) * sizeof *list);
+    if (!list)
+        return wf_fail_memory(c->err);
+    for (size_t i = 0; i < n; i++) {
+        const char *letter = wf_arena_strndup(c->arena, text->string + i, 1);
+        if (!letter)
+            return wf_fail_memory(c->err);
+        list[i] = wf_value_string(letter);
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = list, .count = n};
+    return WEFT_OK;
+}
+
+/* ---- numbers without a bound: what Python writes of infinity ---- */
+
+/* The config writer of transformers 5 makes objects of numbers that JSON lacks; bare ones have become blanks (wf_config_parse). */
+static bool is_infinite(const wf_value *v) {
+    bool blank = v->type == WF_STRING && v->string[0] && strspn(v->string, " ") == strlen(v->string);
+    return blank || (v->type == WF_OBJECT && wf_json_is_string(wf_json_get(v->object, "__float__"), "Infinity"));
+}
+
+/* bounds(list): a pair of numbers; an infinite one, or one that is not there, becomes null */
+static weft_status word_bounds(call *c) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && list->count == 2, c->err, WEFT_BAD_INPUT, "bounds must be two numbers");
+    wf_value *pair = wf_arena_alloc(c->arena, 2 * sizeof *pair);
+    if (!pair)
+        return wf_fail_memory(c->err);
+    for (size_t i = 0; i < 2; i++) {
+        pair[i] = is_infinite(&list->items[i]) ? nothing : list->items[i];
+        WF_CHECK(pair[i].type == WF_NULL || pair[i].type == WF_INT || pair[i].type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "bounds must be two numbers");
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = pair, .count = 2};
+    return WEFT_OK;
+}
+
+/* their_bounds(pair, least): the reverse; the lower bound that is not there is `least` */
+static weft_status word_their_bounds(call *c) {
+    const wf_value *pair = arg(c, 0);
+    WF_CHECK(pair->type == WF_LIST && pair->count == 2, c->err, WEFT_BAD_INPUT, "bounds must be two numbers");
+    wf_json *infinity = wf_json_new(c->arena, WF_JSON_OBJECT);
+    WF_TRY(put(c, infinity, "__float__", wf_json_new_string(c->arena, "Infinity", strlen("Infinity"))));
+    wf_value *out = wf_arena_alloc(c->arena, 2 * sizeof *out);
+    if (!out)
+        return wf_fail_memory(c->err);
+    out[0] = pair->items[0].type == WF_NULL ? *arg(c, 1) : pair->items[0];
+    out[1] = pair->items[1].type == WF_NULL ? (wf_value){.type = WF_OBJECT, .object = infinity} : pair->items[1];
+    *c->out = (wf_value){.type = WF_LIST, .items = out, .count = 2};
+    return WEFT_OK;
+}
+
 /* ---- the table ---- */
 typedef struct word_row {
     const char *name;
@@ -454,13 +528,17 @@ static const word_row words[] = {
     {"places", 3, 3, word_places},
     {"all_in", 2, 2, word_all_in},
     {"repeated", 1, 1, word_repeated},
-    {"index", 3, 3, word_index},
     {"count", 3, 4, word_count},
     {"task", 1, 1, word_task},
     {"labels", 2, 2, word_labels},
     {"label_names", 1, 1, word_label_names},
     {"id2label", 2, 2, word_id2label},
     {"label2id", 2, 2, word_label2id},
+    {"find", 3, 3, word_find},
+    {"letters", 1, 1, word_letters},
+    {"as_bf16", 1, 1, word_as_bf16},
+    {"bounds", 1, 1, word_bounds},
+    {"their_bounds", 2, 2, word_their_bounds},
 };
 
 weft_status wf_word_call(const void *user, const char *name, const wf_value *args, size_t count, wf_arena *arena, wf_value *out,

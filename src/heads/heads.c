@@ -40,7 +40,7 @@ wf_tensor *wf_head_logits(wf_tape *t, wf_head_io *io) {
 /* A class per row: logits and probabilities of all rows never exist at once. */
 static wf_tensor *row_loss(wf_tape *t, wf_head_io *io) {
     wf_cross_entropy_spec spec = {.ignore = -100, .smoothing = io->smoothing, .logit_scale = io->scale, .softcap = io->softcap,
-                                  .inverse_count = io->inverse};
+                                  .z_loss = io->z_loss, .inverse_count = io->inverse};
     return wf_cross_entropy(t, io->x, io->weight, io->bias, io->labels, &spec, io->token_loss);
 }
 

@@ -133,6 +133,7 @@ static void put_traits(wf_str *out, const wf_mixer *row) {
     const struct { unsigned bit; const char *text; } rows[] = {
         {WF_CAUSAL, has_key(row, "causal") ? "causal where `causal` is true" : has_key(row, "bidirectional") ? "causal unless `bidirectional`" : "causal"},
         {WF_STREAMS, "decodes token by token from a state"}, {WF_PADDING_INERT, "padded rows change nothing"},
+        {WF_PADDING_TRACE, "but rows before a sequence may leave a trace"},
         {WF_PERMUTATION, "without positions, an order of rows is as good as another"}, {WF_PER_TOKEN, "every row by itself"}};
     bool first = true;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

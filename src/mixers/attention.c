@@ -21,6 +21,7 @@ static const wf_key keys[] = {
     {"window", WF_KEY_LIST, "null", 0, NULL, "[left, right] keys visible beside row i, inclusive; null is no limit"},
     {"chunk", WF_KEY_INT, "null", 1, NULL, "causal: rows of a chunk, and a row sees its own chunk only; instead of window, prefix, segments and biases"},
     {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'reverse', false, 'scaling', null]", "rotary positions {theta, dim, pairing, reverse, scaling}"},
+    {"rope_values", WF_KEY_BOOL, "false", 0, NULL, "values turn as keys do (RoFormer)"},
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', 512.0]", "xPos rotary decay {base}"},
     {"temper", WF_KEY_OBJECT, "null", 0, "['scale', 0.1, 'step', 8192.0]", "queries grow with their position p: times 1 + scale*log1p(floor((p + 1)/step)) {scale, step}"},
     {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
@@ -131,6 +132,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_TRY(check_chunk(l, err));
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
+    WF_CHECK(!wf_flag(l, "rope_values") || wf_int(l, "value_dim") == wf_int(l, "key_dim"), err, WEFT_USAGE, "'rope_values' needs values as wide as keys");
     if (wf_given(l, "relative"))
         WF_TRY(check_relative(l, err));
     return wf_given(l, "t5_bias") ? check_t5(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
@@ -258,6 +260,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_attention_spec spec = attention_spec(r, l, io);
     q = norm_heads(r, l, "q", turn(r, l, q, io, false, 1), true);
     k = norm_heads(r, l, "k", turn(r, l, k, io, io->memory != NULL, -1), true);
+    if (wf_flag(l, "rope_values"))
+        v = turn(r, l, v, io, io->memory != NULL, -1);
     if (wf_given(l, "temper")) {
         const wf_json *t = wf_get(l, "temper")->object;
         q = wf_temper(r->tape, q, io->positions, (float)wf_json_double(t, "scale", 0.1), (float)wf_json_double(t, "step", 8192.0));
@@ -284,9 +288,12 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
+/* Only `temper` looks at where a row stands and not at distances. */
+static unsigned lost_traits(const wf_layer *l) { return wf_given(l, "temper") ? 0u : WF_PADDING_TRACE; }
+
 const wf_mixer wf_mixer_attention = {
     .name = "attention", .about = "softmax(q k^T) v over visible keys", .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",
     .keys = keys, .slots = slots, .states = states, .inputs = "x memory? memory_mask? mask? positions? segments? prefix?",
     .outputs = "y attention?",
     .flops = "2*heads*(key_dim + value_dim) * T * (chunk != null ? min(T, chunk) / 2 : window != null && window[0] != null ? min(T, window[0] + 1) : causal ? (T + 1) / 2 : T)",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION, .companion = "glu", .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION, .lost_traits = lost_traits, .companion = "glu", .check = check, .run = run};

@@ -98,6 +98,9 @@ static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, bool query) {
     return wf_rotate(r->tape, x, &args);
 }
 
+/* Chunks count from the first row; an exact window is relative. */
+static unsigned lost_traits(const wf_layer *l) { return wf_flag(l, "exact") ? WF_PADDING_TRACE : 0u; }
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t chunk = wf_int(l, "chunk"), rows = r->rows;
     record p = {.chunk = chunk, .before = wf_int(l, "before"), .after = wf_int(l, "after"), .causal = wf_flag(l, "causal"), .exact = wf_flag(l, "exact")};
@@ -105,7 +108,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         wf_tape_error(r->tape, WEFT_USAGE, "%s: %lld rows are not whole chunks of %lld, which 'wrap' needs", l->where, (long long)rows, (long long)chunk);
     if (wf_flag(l, "wrap") && rows > chunk)
         p.chunks = rows / chunk;
-    wf_tensor *q = turn(r, l, wf_heads(r, l, "q", io->x), true), *k = turn(r, l, wf_heads(r, l, "k", io->x), false), *v = wf_heads(r, l, "v", io->x);
+    wf_tensor *q = turn(r, l, wf_project_heads(r, l, "q", io->x), true), *k = turn(r, l, wf_project_heads(r, l, "k", io->x), false), *v = wf_project_heads(r, l, "v", io->x);
     wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, weights, next, &p, sizeof p),
                               .pattern_keys = (double)((p.before + p.after + 1) * chunk)};
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attend(r, l, q, k, v, &spec)));
@@ -116,4 +119,4 @@ const wf_mixer wf_mixer_local_chunk = {
     .name = "local_chunk", .about = "softmax over the row's own chunk and its neighbours", .source = "Kitaev et al. 2020, arXiv 2001.04451; local-attention",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y",
     .flops = "2*heads*(key_dim + value_dim) * T * min(T, (before + after + 1)*chunk)", .streams = "!wrap",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu", .check = check, .run = run};

@@ -49,6 +49,7 @@ typedef enum wf_trait {
     WF_PADDING_INERT = 4,  /* masked rows do not change the others */
     WF_PERMUTATION = 8,    /* permuting the rows permutes the outputs (when not causal and without positions) */
     WF_PER_TOKEN = 16,     /* every row by itself */
+    WF_PADDING_TRACE = 64, /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
     WF_TORCH_STATES = 32   /* in files the states are [n, B, ..], as torch's recurrent networks give them */
 } wf_trait;
 
@@ -76,6 +77,7 @@ typedef struct wf_ports {
     wf_tensor *mask;                 /* U8 [B,T], 1 = real */
     wf_tensor *positions, *segments; /* I64 [B,T] */
     wf_tensor *prefix;               /* I64 [B] */
+    wf_tensor *v_first;              /* [B,T,values] of the first layer, also out: whatever a layer leaves here the next one finds */
     wf_tensor *global_mask;          /* U8 [B,T], 1 = global */
     wf_tensor *plan;                 /* I64, what the row says */
     /* out */
@@ -173,6 +175,7 @@ unsigned wf_layer_traits(const wf_layer *layer); /* of the row and of all its pa
 bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
 bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
+bool wf_lists(const wf_layer *layer, const char *key, const char *text); /* a list option holds this string */
 /* For `check`: the list option `bias` names only projections among these. */
 weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_t count, weft_error *err);
 
@@ -194,6 +197,7 @@ struct wf_run {
     wf_state_mode mode;
     wf_layer_state *state; /* NULL in WF_NO_STATE */
     bool want_attention;
+    bool drop;             /* dropout of the mixers' own takes part */
     bool want_losses;      /* of routers: training asks for them, decoding does not */
     float dropout, attention_dropout;
 };
@@ -206,8 +210,18 @@ wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot)
 wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n); /* "l{n}.ih.weight" */
 /* Lin(name, x): slots name.weight and name.bias. Result act. */
 wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
+/* Rows first..first+count-1 of that projection, in fp32: one part of a fused one. */
+wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first, int64_t count);
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width); /* [B,T,h*w] -> [B,T,h,w], any T */
 wf_tensor *wf_merge_heads(const wf_run *run, wf_tensor *x);                               /* [B,T,h,w] -> [B,T,h*w] */
+/* Lin(name, x) in fp32: what goes into exponentials and sums over the whole sequence. */
+wf_tensor *wf_project_f32(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
+/* The same, then the short convolution name_conv (slots and state) when the spec has `conv` taps, then silu when asked. */
+wf_tensor *wf_project_conv(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, bool silu);
+/* [B,T,kv_heads*n] -> [B,T,heads,n], n the option `width`: kv head g serves heads g*(heads/kv_heads) and the following. */
+wf_tensor *wf_share_heads(const wf_run *run, const wf_layer *layer, wf_tensor *x, const char *width);
+/* Lin(o, merge(rms of each head of o [B,T,H,V] * norm.weight) * act(gate)); gate [B,T,H*V] or NULL. */
+wf_tensor *wf_finish_heads(const wf_run *run, const wf_layer *layer, wf_tensor *o, wf_tensor *gate, wf_activation kind);
 /* States. In: NULL when there is none (start of a sequence). Out: hands the new value on. */
 bool wf_state_wanted(const wf_run *run); /* out states are needed */
 wf_tensor *wf_state_in(const wf_run *run, const wf_layer *layer, const char *name);
@@ -236,7 +250,7 @@ wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char 
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err);
 /* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which` begins
  * with q, k or v. */
-wf_tensor *wf_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);
+wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);
 /* Attention of q to all rows so far, through the states k and v where the row has them. `spec` comes without the members about states. */
 wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
 /* A pattern in the tape's arena with a copy of its record. */

@@ -33,6 +33,17 @@ wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name
     return wf_linear(run->tape, x, weight, bias);
 }
 
+wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first, int64_t count) {
+    char slot[64];
+    snprintf(slot, sizeof slot, "%s.weight", name);
+    wf_tensor *weight = wf_weight(run, layer, slot);
+    snprintf(slot, sizeof slot, "%s.bias", name);
+    wf_tensor *bias = wf_weight(run, layer, slot);
+    if (!weight)
+        return wf_tape_error(run->tape, WEFT_FAILURE, "%s: %s has no projection '%s'", layer->where, layer->row->name, name);
+    return wf_linear_as(run->tape, x, wf_rows(run->tape, weight, first, count), bias ? wf_rows(run->tape, bias, first, count) : NULL, WF_F32);
+}
+
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width) {
     return x ? wf_reshape(run->tape, x, 4, (int64_t[]){x->dims[0], x->dims[1], heads, width}) : NULL;
 }
@@ -96,7 +107,7 @@ void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf
     run->state->out[i] = as_declared(run, &layer->states[i], value);
 }
 
-wf_tensor *wf_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x) {
+wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x) {
     return wf_split_heads(run, wf_project(run, layer, which, x), wf_int(layer, *which == 'q' ? "heads" : "kv_heads"),
                           wf_int(layer, *which == 'v' ? "value_dim" : "key_dim"));
 }

@@ -31,6 +31,7 @@ static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state
     weft_status status = layer->row->run(b->run, layer, &io);
     if (b->status == WEFT_OK)
         b->status = status;
+    b->ports->v_first = io.v_first;
     if (b->losses && status == WEFT_OK)
         wf_losses_add(b->losses, b->run->tape, &io);
     return io.y;

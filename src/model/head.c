@@ -16,6 +16,7 @@ const wf_spec_key wf_head_keys[] = {
     {"bias", "boolean", "false; true for kinds that are not tied", "a learned bias of the last product"},
     {"scale", "number", "1", "multiplies the logits"},
     {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
+    {"z_loss", "number", "0", "added to the loss of training: this times the mean over all positions of log(sum(exp(logit)))^2; of kinds with a class per row"},
     {"dropout", "number", "0", "before the last product"},
     {"names", "list", "[]", "of the classes"},
     {"problem", "string", "auto", "of `classify`: `single` (one class), `multi` (several), `regression` (numbers), or `auto`: as the labels are"},
@@ -116,6 +117,7 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     h->bias = wf_option_bool(&o, "bias", !h->row->tied) && h->classes > 0;
     h->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
     h->softcap = (float)wf_option_float(&o, "softcap", 0.0, 0.0, 1e6);
+    h->z_loss = (float)wf_option_float(&o, "z_loss", 0.0, 0.0, 1e6);
     h->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
     h->problem = wf_option_text(&o, "problem", "auto");
     (void)wf_option_word(&o, j, "problem", h->problem, problems);
@@ -189,7 +191,7 @@ wf_head_io wf_model_head(const wf_model *m, wf_tape *t, int index, wf_tensor *hi
         x = wf_apply_norm(t, &l->norm, wf_activate(t, x, l->activation), p->layers[i].norm[0], p->layers[i].norm[1]);
     }
     return (wf_head_io){.x = dropout ? wf_dropout(t, x, h->dropout) : x, .weight = wf_use(t, p->weight), .bias = wf_use(t, p->bias),
-                        .scale = h->scale, .softcap = h->softcap, .classes = h->classes, .late = h->late ? h->pool : NULL,
+                        .scale = h->scale, .softcap = h->softcap, .z_loss = h->z_loss, .classes = h->classes, .late = h->late ? h->pool : NULL,
                         .problem = h->problem, .mask = mask};
 }
 
@@ -223,6 +225,7 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_bool(&w, "bias", head->bias);
     wf_normal_float(&w, "scale", head->scale);
     wf_normal_float(&w, "softcap", head->softcap);
+    wf_normal_float(&w, "z_loss", head->z_loss);
     wf_normal_float(&w, "dropout", head->dropout);
     wf_normal_text(&w, "problem", head->problem);
     if (head->names && head->names->count)

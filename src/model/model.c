@@ -7,6 +7,10 @@
 #include "mixers/layer_cost.h"
 
 /* ---- parameters ---- */
+/* GPT-2's 0.02 at its width of 768. Tables follow it too: at width 128 a fixed 0.02 is so small that Adam's first steps
+ * overwrite the embeddings, and attention models learn nothing for hundreds of steps. */
+float wf_init_std(int64_t width) { return (float)(0.5 / sqrt((double)width)); }
+
 weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out, weft_error *err) {
     WF_TRY(wf_param_add(&m->params, name, rank, dims, out, err));
     (*out)->init = init;
@@ -32,7 +36,7 @@ weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_
     char full[96];
     snprintf(full, sizeof full, "%s.weight", name);
     WF_TRY(wf_declare(m, full, 2, (int64_t[]){out, in}, WF_INIT_NORMAL, &weight_bias[0], err));
-    weight_bias[0]->init_scale = (float)(0.5 / sqrt((double)in));
+    weight_bias[0]->init_scale = wf_init_std(in);
     snprintf(full, sizeof full, "%s.bias", name);
     return bias ? wf_declare(m, full, 1, &out, WF_INIT_ZEROS, &weight_bias[1], err) : WEFT_OK;
 }
@@ -40,10 +44,6 @@ weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_
 typedef struct init_row { const char *word; wf_init init; } init_row;
 static const init_row inits[] = {{"zeros", WF_INIT_ZEROS}, {"ones", WF_INIT_ONES}, {"normal:", WF_INIT_NORMAL},
                                  {"uniform:", WF_INIT_UNIFORM}, {"constant:", WF_INIT_CONSTANT}, {"custom", WF_INIT_CUSTOM}};
-
-/* GPT-2's 0.02 at its width of 768. Tables follow it too: at width 128 a fixed 0.02 is so small that Adam's first steps
- * overwrite the embeddings, and attention models learn nothing for hundreds of steps. */
-float wf_init_std(int64_t width) { return (float)(0.5 / sqrt((double)width)); }
 
 /* "linear": by fan in; "linear_out" shrinks with depth. */
 static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
@@ -61,10 +61,27 @@ static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
     p->init_fn = row->init_fn;
 }
 
-static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefix, weft_error *err) {
+/* A weight of an earlier block in the place of the layer's own. */
+static weft_status borrow_slot(wf_model *m, wf_layer_slot *slot, const char *part, const wf_json *from, weft_error *err) {
+    char name[160];
+    snprintf(name, sizeof name, "block.%lld.%s.%s", (long long)from->integer, part, slot->name);
+    slot->param = wf_param_find(&m->params, name);
+    WF_CHECK(slot->param && slot->param->rank == slot->rank && memcmp(slot->param->dims, slot->dims, (size_t)slot->rank * sizeof *slot->dims) == 0, err,
+             WEFT_USAGE, "'%s' cannot be borrowed", name);
+    return WEFT_OK;
+}
+
+static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefix, const wf_json *borrow, weft_error *err) {
+    const char *part = strrchr(prefix, '.') + 1;
     char name[160];
     for (size_t i = 0; i < layer->n_slots; i++) {
         wf_layer_slot *slot = &layer->slots[i];
+        snprintf(name, sizeof name, "%s.%s", part, slot->name);
+        const wf_json *from = wf_json_get(borrow, name);
+        if (from) {
+            WF_TRY(borrow_slot(m, slot, part, from, err));
+            continue;
+        }
         snprintf(name, sizeof name, "%s.%s", prefix, slot->name);
         WF_TRY(wf_param_add(&m->params, name, slot->rank, slot->dims, &slot->param, err));
         slot->param->buffer = slot->row->buffer;
@@ -121,7 +138,7 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         snprintf(name, sizeof name, "block.%lld.%s", (long long)i, rows[r].name);
         if (rows[r].layer)
-            WF_TRY(declare_layer(m, rows[r].layer, name, err));
+            WF_TRY(declare_layer(m, rows[r].layer, name, b->borrow, err));
     }
     return WEFT_OK;
 }
@@ -210,7 +227,9 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     }
     if (o->checkpoint)
         wf_region_begin(r->run.tape);
-    *x = block.wiring->run(&b, *x);
+    *x = wf_scale(r->run.tape, block.wiring->run(&b, *x), block.stream_scale);
+    if (block.masked)
+        *x = wf_mask_rows(r->run.tape, *x, r->ports.mask);
     if (o->checkpoint)
         wf_region_end(r->run.tape);
     for (size_t k = 0; o->mode == WF_STATE_VALUES && o->state_out && k < 2 * WF_MAX_STATES; k++)
@@ -221,11 +240,11 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
 
 weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
-    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode,
+    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode, .drop = o->dropout,
                      .want_losses = o->losses};
+    wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p); /* which may make the mask */
     r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix,
                          .memory = p->memory, .memory_mask = p->memory_mask};
-    wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p);
     for (int64_t i = 0; i < m->spec->layers; i++) {
         if (p->hidden_states)
             wf_keep(tape, p->hidden_states[i] = x);
@@ -234,8 +253,10 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
     if (m->spec->projects)
         p->hidden = wf_linear_as(tape, p->hidden, wf_use(tape, m->out[0]), wf_use(tape, m->out[1]), WF_F32);
-    if (p->hidden_states)
+    if (p->hidden_states) {
+        wf_keep(tape, p->stream = x);
         wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
+    }
     wf_losses_finish(&r.losses, tape);
     p->aux_loss = r.losses.aux;
     p->z_loss = r.losses.z;

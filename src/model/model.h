@@ -37,10 +37,11 @@ void wf_model_free(wf_model *model);
 typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *ids;                     /* I32 [B,T] */
     wf_tensor *types, *positions, *segments, *mask, *prefix;
-    wf_tensor *tables[WF_MAX_TABLES];   /* I32 [B,T]: ids of the stem's tables */
+    wf_tensor *tables[WF_MAX_TABLES];   /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
     wf_tensor *memory, *memory_mask;    /* of `cross` mixers: [B,S,memory_dim], U8 [B,S] */
     wf_tensor *hidden;                  /* out: [B,T,dim] after the final norm */
     wf_tensor **hidden_states;          /* not NULL: [layers+1] receives the input of each block, then `hidden` */
+    wf_tensor *stream;                  /* out, with hidden_states: what the last block gives, before the norm */
     wf_tensor *aux_loss, *z_loss;       /* out, with options.losses: what the routers' losses are, without their weights; NULL: none */
     wf_tensor *extra_loss;              /* out: their weighted sum, to be added to the loss; NULL: none has a weight */
     struct wf_update_list *updates;     /* out: buffers that training moves, in the tape's arena; NULL: none */
@@ -93,7 +94,7 @@ typedef struct wf_block_run {
     const wf_model *model;
     const wf_block_spec *block;
     const wf_block_params *params;
-    const wf_ports *ports;          /* mask, positions, segments, prefix */
+    wf_ports *ports;                /* mask, positions, segments, prefix; v_first, carried from layer to layer */
     wf_layer_state *state[2];       /* of mixer and channel, NULL without states */
     wf_losses *losses;              /* NULL: not wanted */
     weft_status status;

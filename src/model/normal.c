@@ -77,9 +77,13 @@ static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
         wf_normal_put(&w, "cross", normal_layer(of, block->cross));
     wf_normal_put(&w, "channel", block->channel ? normal_layer(of, block->channel) : wf_json_new(of->arena, WF_JSON_NULL));
     wf_normal_float(&w, "residual_scale", block->residual_scale);
+    wf_normal_float(&w, "stream_scale", block->stream_scale);
     wf_normal_float(&w, "dropout", block->dropout);
     wf_normal_float(&w, "attention_dropout", block->attention_dropout);
+    wf_normal_bool(&w, "masked", block->masked);
     wf_normal_int(&w, "share", block->share);
+    if (block->borrow)
+        wf_normal_put(&w, "borrow", wf_json_copy(of->arena, block->borrow));
     return w.object;
 }
 

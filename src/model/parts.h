@@ -26,8 +26,8 @@ weft_status wf_heads_read(wf_spec_reader *r, const wf_json *head, const wf_json 
 weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out, weft_error *err);
 weft_status wf_declare_norm(wf_model *m, const wf_norm_spec *norm, const char *name, int64_t width, wf_param **weight, wf_param **bias,
                             weft_error *err);
+float wf_init_std(int64_t width); /* of normal initial values: 0.02 at a width of about 768 */
 /* A matrix that a stream of rows goes through, normal with std 0.5/sqrt(fan in), and a bias of zeros where it has one. */
-float wf_init_std(int64_t fan_in); /* of initial weights: GPT-2's 0.02 at its width */
 weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_t in, bool bias, wf_param **weight_bias, weft_error *err);
 weft_status wf_stem_declare(wf_model *m, weft_error *err);
 weft_status wf_heads_declare(wf_model *m, weft_error *err);

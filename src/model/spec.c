@@ -36,8 +36,11 @@ static const wf_spec_key block_keys[] = {
     {"cross", "object or name", "null", "a mixer between the two that reads the memory; null is none"},
     {"channel", "object or name", "null", "the channel mixer; null is none"},
     {"residual_scale", "number", "1", "multiplies a branch before it joins"},
+    {"stream_scale", "number", "1", "multiplies the stream after the block"},
     {"dropout", "number", "0", "of a branch, below 1"},
     {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
+    {"masked", "boolean", "false", "rows of padding are zero after the block"},
+    {"borrow", "object", "{}", "single weights of earlier blocks: `{\"mixer.SLOT\": BLOCK}`"},
     {"share", "integer", "-1", "number of an earlier block (from 0) whose weights this one uses; -1: its own"},
     {NULL, NULL, NULL, NULL}};
 
@@ -60,6 +63,7 @@ const wf_spec_part wf_spec_parts[] = {
     {"positions", "`stem.positions`", wf_position_keys},
     {"tables", "`stem.tables`: each an object", wf_table_keys},
     {"project", "`stem.project`", wf_stem_project_keys},
+    {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
     {"out", "`project`", out_keys},
     {"block", "`block`, and each of `blocks`", block_keys},
     {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
@@ -137,12 +141,23 @@ static const wf_json *either(const wf_json *own, const wf_json *common, const ch
 
 static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) {
     b->residual_scale = (float)wf_option_float(o, "residual_scale", (double)b->residual_scale, -1e6, 1e6);
+    b->stream_scale = (float)wf_option_float(o, "stream_scale", (double)b->stream_scale, -1e6, 1e6);
     b->dropout = (float)wf_option_float(o, "dropout", (double)b->dropout, 0.0, 0.99);
     b->attention_dropout = (float)wf_option_float(o, "attention_dropout", (double)b->attention_dropout, 0.0, 0.99);
+    b->masked = wf_option_bool(o, "masked", b->masked);
     b->share = (int)wf_option_int(o, "share", b->share, -1, INT32_MAX);
     if (b->share >= index)
         wf_option_fail(o, wf_json_get(o->object, "share"), "'share' must be the number of an earlier block, not %d", b->share);
     return o->status;
+}
+
+static weft_status read_borrow(reader *r, int64_t index, const wf_json *j, wf_block_spec *b) {
+    WF_CHECK(!j || j->kind == WF_JSON_OBJECT || j->kind == WF_JSON_NULL, r->err, WEFT_USAGE, "block %lld: 'borrow' must be an object", (long long)index);
+    b->borrow = j && j->kind == WF_JSON_OBJECT && j->count ? j : NULL;
+    for (const wf_json *s = b->borrow ? b->borrow->child : NULL; s; s = s->next)
+        WF_CHECK(s->kind == WF_JSON_NUMBER && s->is_integer && s->integer >= 0 && s->integer < index, r->err, WEFT_USAGE,
+                 "block %lld: '%s' must be borrowed from an earlier block", (long long)index, s->key);
+    return WEFT_OK;
 }
 
 /* Each norm has its own option; what it leaves unsaid is that of `norm`. */
@@ -180,7 +195,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     if (!what || !norm)
         return wf_fail_memory(r->err);
     wf_options all = wf_part_open(common, "block", block_keys, r->err), one = wf_part_open(own, what, block_keys, r->err);
-    *b = (wf_block_spec){.residual_scale = 1.0f, .share = -1};
+    *b = (wf_block_spec){.residual_scale = 1.0f, .stream_scale = 1.0f, .share = -1};
     WF_TRY(all.status);
     WF_TRY(read_numbers(&all, index, b));
     WF_TRY(one.status);
@@ -189,6 +204,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     WF_CHECK(!w || w->kind == WF_JSON_STRING, r->err, WEFT_USAGE, "%s: 'wiring' must be a string", what);
     WF_TRY(find_wiring(w, w ? w->string : "pre", what, &b->wiring, r->err));
     WF_TRY(read_mixers(r, index, own, common, b));
+    WF_TRY(read_borrow(r, index, either(own, common, "borrow"), b));
     WF_CHECK(!b->cross || b->wiring->cross_norms > 0, r->err, WEFT_USAGE, "%s: the wiring '%s' has no place for 'cross'", what, b->wiring->name);
     return read_norms(r, own, common, norm, b);
 }

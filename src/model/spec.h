@@ -19,12 +19,17 @@ typedef enum wf_position_count { WF_COUNT_ROWS, WF_COUNT_TOKENS, WF_COUNT_MASK }
 typedef enum wf_position_kind { WF_POSITION_NONE, WF_POSITION_LEARNED, WF_POSITION_SINUSOIDAL } wf_position_kind;
 typedef enum wf_project_place { WF_PROJECT_NONE, WF_PROJECT_TOKENS, WF_PROJECT_SUM, WF_PROJECT_NORM, WF_PROJECT_DROPOUT } wf_project_place;
 
-enum { WF_MAX_TABLES = 8, WF_MAX_HEADS = 8 };
+enum { WF_MAX_TABLES = 8, WF_MAX_LOOKUPS = 4, WF_MAX_HEADS = 8 };
 
 typedef struct wf_stem_table {    /* ids beside those of the tokens */
     const char *name, *input;     /* parameter stem.NAME.weight; the input that holds its ids */
     int64_t rows;
-    int64_t missing;              /* row that is added when the input is absent; -1 none */
+    int64_t missing;              /* row that is looked up when the input is absent; -1 none */
+    int64_t padding;              /* row that gets no gradient; -1 none */
+    int64_t dim;
+    bool join;                    /* stands beside the rows of the tokens instead of being added */
+    int n_lookups;                /* how often the table is looked up: by a column of the input, or a difference of two */
+    int64_t plus[WF_MAX_LOOKUPS], minus[WF_MAX_LOOKUPS]; /* -1: none */
 } wf_stem_table;
 
 typedef struct wf_stem_spec {
@@ -35,12 +40,15 @@ typedef struct wf_stem_spec {
     wf_position_count count;      /* what positions count */
     bool halves, endpoint;        /* of sinusoids: all sines, then all cosines; the last rate is 1/10000 */
     int64_t padding;              /* id whose row gets no gradient; -1 none */
+    int64_t dropped_token;        /* id whose rows are zero, the others scaled up; -1 none */
+    float dropped_rate;
     bool types;                   /* token types are looked up in the token table (GPT-2) */
     wf_stem_table tables[WF_MAX_TABLES];
     int n_tables;
     wf_project_place project;     /* where rows of width `dim` of the stem become those of the model */
     bool project_bias;
     bool masked;                  /* rows of padding are zero */
+    bool ends;                    /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
     wf_norm_spec norm;
 } wf_stem_spec;
 
@@ -52,7 +60,9 @@ typedef struct wf_block_spec {
     wf_norm_spec cross_norm[2];   /* around `cross`, as many as the wiring has around the mixer */
     wf_layer *mixer, *channel;    /* channel NULL: none */
     wf_layer *cross;              /* a mixer that reads the memory, between the two; NULL: none */
-    float residual_scale, dropout, attention_dropout;
+    float residual_scale, stream_scale, dropout, attention_dropout;
+    bool masked;                  /* rows of padding are zero after the block */
+    const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
     int share;                    /* index of the block whose weights this one uses; -1: its own */
 } wf_block_spec;
 
@@ -78,6 +88,7 @@ typedef struct wf_head_spec {
     float scale, softcap;         /* logits = softcap*tanh(scale*logits/softcap) */
     float dropout;                /* before the last product */
     const char *problem;          /* of `classify`: auto, single, multi, regression */
+    float z_loss;                 /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;
 
 typedef struct wf_spec {

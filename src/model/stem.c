@@ -11,10 +11,12 @@ const wf_spec_key wf_stem_keys[] = {
     {"scale", "number", "1", "multiplies the rows of the tokens"},
     {"positions", "object", "none", "added to the rows"},
     {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
+    {"token_dropout", "object", "null", "the rows of one token are zero and the others scaled up, always (ESM)"},
     {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
     {"tables", "list", "[]", "more tables that are added, each for ids of its own"},
     {"norm", "norm", "none", "after the sum"},
     {"masked", "boolean", "false", "rows of padding are zero after the norm"},
+    {"ends", "boolean", "false", "without a mask, sequences end after as many rows as tokens differ from `padding` (XLM)"},
     {"dropout", "number", "0", "of the rows"},
     {"project", "object", "null", "a dense layer from the width of the tables to the model's"},
     {NULL, NULL, NULL, NULL}};
@@ -32,12 +34,21 @@ const wf_spec_key wf_table_keys[] = {
     {"name", "string", NULL, "the parameter is `stem.NAME.weight`"},
     {"input", "string", NULL, "the input that holds the ids"},
     {"rows", "integer", NULL, "rows of the table"},
-    {"missing", "integer", "-1", "row that is added when the input is absent; -1 is none"},
+    {"missing", "integer", "-1", "row that is looked up when the input is absent; -1 is none"},
+    {"padding", "integer", "-1", "row that gets no gradient; -1 is none"},
+    {"columns", "list", "[0]", "an input that holds several ids for each token: the columns that are looked up, up to 4, each a number or the difference `[a, b]` of two"},
+    {"join", "boolean", "false", "the rows stand beside those of the tokens instead of being added; needs `project` after `tokens`"},
+    {"dim", "integer", "that of the other tables", "width of the rows that are joined"},
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_stem_project_keys[] = {
     {"after", "string", "dropout", "`tokens` (then the other tables have the model's width), `sum`, `norm` or `dropout`"},
     {"bias", "boolean", "true", "a learned bias"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_token_dropout_keys[] = {
+    {"token", "integer", NULL, "whose rows are zero"},
+    {"rate", "number", "0.12", "the usual share of the token: rows are multiplied by (1 - rate) / (1 - its share)"},
     {NULL, NULL, NULL, NULL}};
 
 static const char *const position_kinds[] = {"none", "learned", "sinusoidal", NULL};
@@ -63,17 +74,42 @@ static weft_status read_positions(wf_spec_reader *r, const wf_json *j, wf_stem_s
     return o.status;
 }
 
+static bool is_column(const wf_json *j) { return j && j->kind == WF_JSON_NUMBER && j->is_integer && j->integer >= 0 && j->integer < 64; }
+
+static weft_status read_columns(wf_options *o, const wf_json *list, wf_stem_table *out) {
+    out->n_lookups = 1;
+    out->plus[0] = 0;
+    out->minus[0] = -1;
+    if (!list)
+        return o->status;
+    if (list->kind != WF_JSON_ARRAY || list->count < 1 || list->count > WF_MAX_LOOKUPS)
+        wf_option_fail(o, list, "'columns' must list 1 to %d columns", (int)WF_MAX_LOOKUPS);
+    out->n_lookups = 0;
+    for (const wf_json *j = o->status == WEFT_OK ? list->child : NULL; j; j = j->next) {
+        bool pair = j->kind == WF_JSON_ARRAY && j->count == 2;
+        const wf_json *plus = pair ? j->child : j, *minus = pair ? j->child->next : NULL;
+        if (!is_column(plus) || (pair && !is_column(minus)))
+            wf_option_fail(o, j, "a column is a number from 0, or a pair of them");
+        out->plus[out->n_lookups] = plus->integer;
+        out->minus[out->n_lookups++] = minus ? minus->integer : -1;
+    }
+    return o->status;
+}
+
 static weft_status read_table(wf_spec_reader *r, const wf_json *j, wf_stem_table *out) {
     wf_options o = wf_part_open(j, "stem table", wf_table_keys, r->err);
     out->name = wf_option_text(&o, "name", NULL);
     out->input = wf_option_text(&o, "input", NULL);
     out->rows = wf_option_int(&o, "rows", 0, 1, WF_MAX_VOCAB);
     out->missing = wf_option_int(&o, "missing", -1, -1, WF_MAX_VOCAB);
+    out->padding = wf_option_int(&o, "padding", -1, -1, WF_MAX_VOCAB);
+    out->join = wf_option_bool(&o, "join", false);
+    out->dim = wf_option_int(&o, "dim", r->spec->stem.dim, 1, WF_MAX_DIM);
     if (!out->name || !out->input || out->rows == 0)
         wf_option_fail(&o, j, "'name', 'input' and 'rows' are needed");
     if (out->missing >= out->rows)
         wf_option_fail(&o, j, "'missing' must be one of the %lld rows", (long long)out->rows);
-    return o.status;
+    return read_columns(&o, wf_json_get(j, "columns"), out);
 }
 
 static weft_status read_tables(wf_spec_reader *r, const wf_json *list, wf_stem_spec *s) {
@@ -95,8 +131,23 @@ static weft_status read_project(wf_spec_reader *r, const wf_json *j, wf_stem_spe
     s->project_bias = wf_option_bool(&o, "bias", true) && there;
     if (there)
         s->project = (wf_project_place)wf_option_word(&o, j, "after", wf_option_text(&o, "after", "dropout"), places);
+    for (int i = 0; i < s->n_tables; i++)
+        if (s->tables[i].join && s->project != WF_PROJECT_TOKENS)
+            wf_option_fail(&o, j, "joined tables need a projection after 'tokens'");
+        else if (!s->tables[i].join)
+            s->tables[i].dim = s->project == WF_PROJECT_TOKENS ? r->spec->dim : s->dim;
     if (!there && s->dim != r->spec->dim)
         wf_option_fail(&o, j, "tables of width %lld need a projection to %lld", (long long)s->dim, (long long)r->spec->dim);
+    return o.status;
+}
+
+static weft_status read_token_dropout(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    wf_options o = wf_part_open(j, "stem token_dropout", wf_token_dropout_keys, r->err);
+    bool there = j && j->kind != WF_JSON_NULL;
+    s->dropped_token = wf_option_int(&o, "token", -1, 0, WF_MAX_VOCAB);
+    s->dropped_rate = (float)wf_option_float(&o, "rate", 0.12, 0.0, 0.99);
+    if (there && s->dropped_token < 0)
+        wf_option_fail(&o, j, "'token' is needed");
     return o.status;
 }
 
@@ -111,10 +162,12 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     s->padding = wf_option_int(&o, "padding", -1, -1, WF_MAX_VOCAB);
     s->types = wf_option_bool(&o, "types", false);
     s->masked = wf_option_bool(&o, "masked", false);
+    s->ends = wf_option_bool(&o, "ends", false);
     WF_TRY(o.status);
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
     WF_TRY(read_project(r, wf_json_get(j, "project"), s));
+    WF_TRY(read_token_dropout(r, wf_json_get(j, "token_dropout"), s));
     const wf_json *norm = wf_json_get(j, "norm");
     return norm ? wf_norm_read(r, norm, "stem norm", &s->norm) : WEFT_OK;
 }
@@ -147,6 +200,14 @@ static weft_status declare_table(wf_model *m, const char *name, int64_t rows, in
 /* Width of the tables beside that of the tokens, and of the norm after the sum. */
 static int64_t sum_width(const wf_model *m) { return m->spec->stem.project == WF_PROJECT_TOKENS ? m->spec->dim : m->spec->stem.dim; }
 
+/* Width of what is projected. */
+static int64_t joined_width(const wf_stem_spec *s) {
+    int64_t width = s->dim;
+    for (int i = 0; i < s->n_tables; i++)
+        width += s->tables[i].join ? s->tables[i].dim : 0;
+    return width;
+}
+
 static weft_status declare_positions(wf_model *m, weft_error *err) {
     const wf_stem_spec *s = &m->spec->stem;
     if (s->position == WF_POSITION_NONE)
@@ -168,10 +229,10 @@ weft_status wf_stem_declare(wf_model *m, weft_error *err) {
     WF_TRY(declare_positions(m, err));
     for (int i = 0; i < s->n_tables; i++) {
         snprintf(name, sizeof name, "stem.%s.weight", s->tables[i].name);
-        WF_TRY(declare_table(m, name, s->tables[i].rows, sum_width(m), &m->tables[i], err));
+        WF_TRY(declare_table(m, name, s->tables[i].rows, s->tables[i].dim, &m->tables[i], err));
     }
     if (s->project != WF_PROJECT_NONE)
-        WF_TRY(wf_declare_linear(m, "stem.project", m->spec->dim, s->dim, s->project_bias, m->project, err));
+        WF_TRY(wf_declare_linear(m, "stem.project", m->spec->dim, joined_width(s), s->project_bias, m->project, err));
     return wf_declare_norm(m, &s->norm, "stem.norm", norm_width, &m->stem_norm[0], &m->stem_norm[1], err);
 }
 
@@ -192,25 +253,46 @@ static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_
     return wf_embed_positions(t, table, batch, rows, p->positions, s->offset);
 }
 
-static wf_tensor *add_tables(const wf_model *m, wf_tape *t, wf_tensor *x, const wf_model_ports *p) {
+/* Rows of table i by its lookup k; NULL when there is nothing to look up. */
+static wf_tensor *look_up(const wf_model *m, wf_tape *t, int i, int k, const wf_model_ports *p) {
+    const wf_stem_table *table = &m->spec->stem.tables[i];
+    wf_tensor *ids = p->tables[i];
+    if (!ids && table->missing < 0)
+        return NULL;
+    if (!ids)
+        ids = wf_id_column(t, p->ids, -1, -1, table->missing);
+    else if (ids->rank == 3)
+        ids = wf_id_column(t, ids, table->plus[k], table->minus[k], 0);
+    return wf_embed(t, ids, wf_use(t, m->tables[i]), table->padding);
+}
+
+/* The tables that stand beside the tokens, or those that are added. */
+static wf_tensor *put_tables(const wf_model *m, wf_tape *t, bool join, wf_tensor *x, const wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
-    for (int i = 0; i < s->n_tables; i++) {
-        wf_tensor *table = wf_use(t, m->tables[i]);
-        if (p->tables[i])
-            x = wf_add(t, x, wf_embed(t, p->tables[i], table, -1));
-        else if (s->tables[i].missing >= 0)
-            x = wf_add_rows(t, x, wf_rows(t, table, s->tables[i].missing, 1));
-    }
-    return p->types && s->types ? wf_add(t, x, wf_embed(t, p->types, wf_use(t, m->token), -1)) : x;
+    for (int i = 0; i < s->n_tables; i++)
+        for (int k = 0; s->tables[i].join == join && k < s->tables[i].n_lookups; k++) {
+            bool there = p->tables[i] || s->tables[i].missing >= 0;
+            wf_tensor *rows = there ? look_up(m, t, i, k, p) : NULL;
+            if (there)
+                x = join ? wf_join_channels(t, x, rows) : wf_add(t, x, rows);
+        }
+    return x;
 }
 
 wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout, wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
+    if (s->ends && !p->mask)
+        p->mask = wf_token_mask(t, p->ids, s->padding);
     wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
-    x = project(m, t, WF_PROJECT_TOKENS, x);
+    if (s->dropped_token >= 0)
+        x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
+    x = project(m, t, WF_PROJECT_TOKENS, put_tables(m, t, true, x, p));
     if (s->position != WF_POSITION_NONE)
         x = wf_add(t, x, positions(m, t, batch, rows, p));
-    x = project(m, t, WF_PROJECT_SUM, add_tables(m, t, x, p));
+    x = put_tables(m, t, false, x, p);
+    if (p->types && s->types)
+        x = wf_add(t, x, wf_embed(t, p->types, wf_use(t, m->token), -1));
+    x = project(m, t, WF_PROJECT_SUM, x);
     if (s->norm.kind != WF_NORM_NONE)
         x = wf_cast(t, wf_apply_norm(t, &s->norm, x, m->stem_norm[0], m->stem_norm[1]), WF_F32);
     x = project(m, t, WF_PROJECT_NORM, x);
@@ -236,6 +318,17 @@ static wf_json *normal_positions(const wf_normal *of, const wf_stem_spec *stem) 
     return w.object;
 }
 
+static wf_json *normal_columns(const wf_normal *of, const wf_stem_table *table) {
+    wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
+    for (int k = 0; k < table->n_lookups; k++) {
+        wf_json *plus = wf_json_new_int(of->arena, table->plus[k]), *pair = table->minus[k] < 0 ? plus : wf_json_new(of->arena, WF_JSON_ARRAY);
+        if (table->minus[k] >= 0)
+            *of->failed |= !wf_json_push(pair, plus) || !wf_json_push(pair, wf_json_new_int(of->arena, table->minus[k]));
+        *of->failed |= !wf_json_push(list, pair);
+    }
+    return list;
+}
+
 static wf_json *normal_tables(const wf_normal *of, const wf_stem_spec *stem) {
     wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
     for (int i = 0; i < stem->n_tables; i++) {
@@ -244,6 +337,10 @@ static wf_json *normal_tables(const wf_normal *of, const wf_stem_spec *stem) {
         wf_normal_text(&w, "input", stem->tables[i].input);
         wf_normal_int(&w, "rows", stem->tables[i].rows);
         wf_normal_int(&w, "missing", stem->tables[i].missing);
+        wf_normal_int(&w, "padding", stem->tables[i].padding);
+        wf_normal_put(&w, "columns", normal_columns(of, &stem->tables[i]));
+        wf_normal_bool(&w, "join", stem->tables[i].join);
+        wf_normal_int(&w, "dim", stem->tables[i].dim);
         *of->failed |= !wf_json_push(list, w.object);
     }
     return list;
@@ -258,6 +355,15 @@ static wf_json *normal_project(const wf_normal *of, const wf_stem_spec *stem) {
     return w.object;
 }
 
+static wf_json *normal_token_dropout(const wf_normal *of, const wf_stem_spec *stem) {
+    if (stem->dropped_token < 0)
+        return wf_json_new(of->arena, WF_JSON_NULL);
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_int(&w, "token", stem->dropped_token);
+    wf_normal_float(&w, "rate", stem->dropped_rate);
+    return w.object;
+}
+
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", "token");
@@ -266,9 +372,11 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal_float(&w, "dropout", stem->dropout);
     wf_normal_put(&w, "positions", normal_positions(of, stem));
     wf_normal_int(&w, "padding", stem->padding);
+    wf_normal_put(&w, "token_dropout", normal_token_dropout(of, stem));
     wf_normal_bool(&w, "types", stem->types);
     wf_normal_put(&w, "tables", normal_tables(of, stem));
     wf_normal_bool(&w, "masked", stem->masked);
+    wf_normal_bool(&w, "ends", stem->ends);
     wf_normal_put(&w, "project", normal_project(of, stem));
     wf_normal_put(&w, "norm", wf_norm_normal(of, &stem->norm));
     return w.object;

@@ -47,6 +47,8 @@ static void record_inputs(piece *p) {
         p->ports.prefix = wf_input(p->tape, "prefix", WF_I64, 1, &io->batch);
     if (io->memory)
         p->ports.memory = wf_input_grad(p->tape, "memory", 3, (int64_t[]){io->batch, io->memory_rows, io->memory_dim});
+    if (io->v_first)
+        p->ports.v_first = wf_input_grad(p->tape, "v_first", 3, (int64_t[]){io->batch, p->count, io->v_first_dim});
     if (io->memory_mask)
         p->ports.memory_mask = wf_input(p->tape, "memory_mask", WF_U8, 2, (int64_t[]){io->batch, io->memory_rows});
 }
@@ -120,6 +122,7 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
     wf_keep(p->tape, p->ports.attention);
     wf_keep(p->tape, p->ports.aux_loss);
     wf_keep(p->tape, p->ports.z_loss);
+    wf_keep(p->tape, p->ports.v_first);
     wf_keep(p->tape, p->ports.indices);
     wf_keep(p->tape, p->ports.weights);
     wf_keep(p->tape, p->ports.kept);
@@ -143,6 +146,7 @@ static void load_inputs(const piece *p) {
     const wf_form_io *io = p->io;
     const struct { wf_tensor *tensor; const void *from; size_t width; } rows[] = {
         {p->ports.x, io->x, (size_t)io->dim * sizeof(float)},
+        {io->v_first ? p->ports.v_first : NULL, io->v_first, (size_t)io->v_first_dim * sizeof(float)},
         {p->ports.mask, io->mask, 1},
         {p->ports.global_mask, io->global_mask, 1},
         {p->ports.positions, io->positions, sizeof(int64_t)},
@@ -242,6 +246,8 @@ static weft_status run_full(piece *p, wf_arena *arena, weft_error *err) {
     WF_TRY(save(arena, p->ports.attention, &io->attention, &io->attention_count, err));
     WF_TRY(save(arena, p->ports.aux_loss, &io->aux_loss, NULL, err));
     WF_TRY(save(arena, p->ports.z_loss, &io->z_loss, NULL, err));
+    if (!io->v_first)
+        WF_TRY(save(arena, p->ports.v_first, &io->v_first_out, &io->v_first_count, err));
     WF_TRY(save(arena, p->ports.weights, &io->weights, NULL, err));
     WF_TRY(save_ints(arena, p->ports.indices, &io->indices, &io->choice_count, err));
     WF_TRY(save_ints(arena, p->ports.kept, &io->kept, NULL, err));

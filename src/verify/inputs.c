@@ -68,11 +68,43 @@ static weft_status read_lengths(reader *r) {
     return WEFT_OK;
 }
 
+/* Every lookup of a table must find a row. */
+static weft_status check_lookups(const reader *r, int i, const int64_t *wide, int64_t columns) {
+    const wf_stem_table *table = &r->model->spec->stem.tables[i];
+    for (int k = 0; k < table->n_lookups; k++) {
+        WF_CHECK(table->plus[k] < columns && table->minus[k] < columns, r->err, WEFT_BAD_INPUT, "'%s' has %lld columns", table->input, (long long)columns);
+        for (int64_t at = 0; at < r->in->batch * r->in->rows * columns; at += columns) {
+            int64_t id = wide[at + table->plus[k]] - (table->minus[k] < 0 ? 0 : wide[at + table->minus[k]]);
+            WF_CHECK(id >= 0 && id < table->rows, r->err, WEFT_BAD_INPUT, "'%s' asks for row %lld of %lld", table->input, (long long)id, (long long)table->rows);
+        }
+    }
+    return WEFT_OK;
+}
+
+static weft_status read_table(reader *r, int i) {
+    const wf_stored_tensor *t = wf_fixture_input(r->fx, r->model->spec->stem.tables[i].input);
+    int64_t *wide, count = r->in->batch * r->in->rows, columns = t && t->rank == 3 ? t->dims[2] : 1;
+    bool choices = r->in->choices > 0;
+    columns = choices ? 1 : columns;
+    if (!t)
+        return WEFT_OK;
+    WF_CHECK(wf_stored_count(t) == (r->stacked ? r->stacked : 1) * count * columns, r->err, WEFT_BAD_INPUT, "'%s' has another shape than expected", t->name);
+    WF_TRY(wf_fixture_ints(r->fx, t, &wide, r->err));
+    wide += r->index * count * columns;
+    WF_TRY(check_lookups(r, i, wide, columns));
+    r->in->table_columns[i] = columns;
+    if (!(r->in->tables[i] = wf_arena_alloc(&r->fx->arena, (size_t)(count * columns) * sizeof(int32_t))))
+        return wf_fail_memory(r->err);
+    for (int64_t k = 0; k < count * columns; k++)
+        r->in->tables[i][k] = (int32_t)wide[k];
+    return WEFT_OK;
+}
+
 /* Ids of the stem's tables. */
 static weft_status read_tables(reader *r) {
     const wf_stem_spec *stem = &r->model->spec->stem;
     for (int i = 0; i < stem->n_tables; i++)
-        WF_TRY(read_ids(r, stem->tables[i].input, stem->tables[i].rows, &r->in->tables[i]));
+        WF_TRY(read_table(r, i));
     return WEFT_OK;
 }
 
@@ -201,7 +233,8 @@ wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape
     if (in->positions)
         t.positions = wf_input(tape, "positions", WF_I64, 2, dims);
     for (int i = 0; i < WF_MAX_TABLES; i++)
-        ports->tables[i] = t.tables[i] = in->tables[i] ? wf_input(tape, "table ids", WF_I32, 2, dims) : NULL;
+        ports->tables[i] = t.tables[i] =
+            in->tables[i] ? wf_input(tape, "table ids", WF_I32, in->table_columns[i] > 1 ? 3 : 2, (int64_t[]){batch, rows, in->table_columns[i]}) : NULL;
     if (in->memory)
         t.memory = wf_input(tape, "memory", WF_F32, 3, memory);
     if (in->memory_mask)
@@ -228,7 +261,7 @@ void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, 
     load(t->mask, in->mask, sizeof *in->mask, in->rows, b, first);
     load(t->positions, in->positions, sizeof *in->positions, in->rows, b, first);
     for (int i = 0; i < WF_MAX_TABLES; i++)
-        load(t->tables[i], in->tables[i], sizeof *in->tables[i], in->rows, b, first);
+        load(t->tables[i], in->tables[i], (size_t)in->table_columns[i] * sizeof *in->tables[i], in->rows, b, first);
     load(t->memory, in->memory, (size_t)in->memory_dim * sizeof *in->memory, in->memory_rows, b, 0);
     load(t->memory_mask, in->memory_mask, sizeof *in->memory_mask, in->memory_rows, b, 0);
 }

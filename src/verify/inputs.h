@@ -18,7 +18,8 @@ typedef struct wf_model_inputs { /* [B,T] each; NULL: absent */
     int32_t *ids, *types;
     uint8_t *mask;
     int64_t *positions;
-    int32_t *tables[WF_MAX_TABLES];
+    int32_t *tables[WF_MAX_TABLES]; /* [B,T,table_columns] */
+    int64_t table_columns[WF_MAX_TABLES];
     float *memory;               /* [B,S,memory_dim] */
     uint8_t *memory_mask;
     int64_t memory_rows, memory_dim;

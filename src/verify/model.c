@@ -13,7 +13,7 @@ typedef struct model_run {
     bool backward;          /* something is differentiated: */
     const char *probed;     /* sum(output * probe) of this output; NULL: the loss */
     wf_tape *tape;
-    wf_tensor *loss, *aux_loss, **hidden, *probe;
+    wf_tensor *loss, *aux_loss, **hidden, *stream, *probe;
     wf_head_io heads[WF_MAX_HEADS];
     wf_input_tensors inputs;
     weft_error *err;
@@ -104,9 +104,10 @@ static weft_status record(model_run *m) {
     m->inputs = wf_model_inputs_record(&m->in, m->tape, m->in.batch, m->in.rows, &ports);
     ports.hidden_states = m->hidden;
     WF_TRY(wf_model_record(m->model, m->tape, m->in.batch, m->in.rows, &options, &ports, m->err));
+    m->stream = ports.stream;
+    wf_keep(m->tape, m->aux_loss = ports.aux_loss);
     for (int i = 0; i < m->model->spec->n_heads; i++)
         record_head(m, i, &ports);
-    wf_keep(m->tape, m->aux_loss = ports.aux_loss);
     if (m->loss && ports.extra_loss)
         m->loss = wf_add(m->tape, m->loss, ports.extra_loss);
     if (m->loss)
@@ -151,6 +152,13 @@ static weft_status compare_columns(model_run *m, const char *names, const wf_ten
     return WEFT_OK;
 }
 
+/* Entry i of the reference: the input of block i, or in a family that says so its output; the last one is normed. */
+static const wf_tensor *hidden_state(const model_run *m, int64_t i) {
+    bool outputs = wf_streq(wf_json_text(m->c.family->json, "hidden_states", "inputs"), "outputs");
+    int64_t last = m->model->spec->layers;
+    return !outputs || i == last ? m->hidden[i] : i + 1 < last ? m->hidden[i + 1] : m->stream;
+}
+
 static weft_status compare_outputs(model_run *m) {
     const wf_tensor *last = m->hidden[m->model->spec->layers];
     for (int i = 0; i < m->model->spec->n_heads; i++) {
@@ -167,7 +175,8 @@ static weft_status compare_outputs(model_run *m) {
         char *name = wf_arena_printf(&m->fx->arena, "hidden_states.%lld", (long long)i);
         if (!name)
             return wf_fail_memory(m->err);
-        WF_TRY(wf_fixture_compare(m->fx, name, NULL, m->hidden[i]->data, m->hidden[i]->count, m->err));
+        const wf_tensor *hidden = hidden_state(m, i);
+        WF_TRY(wf_fixture_compare(m->fx, name, NULL, hidden->data, hidden->count, m->err));
     }
     return WEFT_OK;
 }
@@ -256,6 +265,22 @@ static weft_status run_decode(model_run *m, const wf_model_inputs *in, bool step
     return status;
 }
 
+static bool has_layer(const wf_model *m, bool (*says)(const wf_layer *l)) {
+    for (int64_t i = 0; i < m->spec->layers; i++)
+        if (says(m->spec->blocks[i].mixer) || (m->spec->blocks[i].channel && says(m->spec->blocks[i].channel)))
+            return true;
+    return false;
+}
+
+static bool keeps_rows(const wf_layer *l) {
+    for (int i = 0; i < l->n_states; i++)
+        if (l->states[i].present && l->states[i].row->kind == WF_STATE_APPEND)
+            return true;
+    return false;
+}
+
+static bool marked_by_padding(const wf_layer *l) { return (wf_layer_traits(l) & WF_PADDING_TRACE) != 0; }
+
 /* Sequence b without its padding; false when there is a hole in it. Every position is explicit, unless the model counts tokens. */
 static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first) {
     const wf_model_inputs *in = &m->in;
@@ -277,22 +302,29 @@ static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first)
                              .positions = m->model->spec->stem.count != WF_COUNT_ROWS && !in->positions ? NULL : positions, .memory_rows = in->memory_rows,
                              .memory_dim = in->memory_dim, .memory = in->memory ? in->memory + b * in->memory_rows * in->memory_dim : NULL,
                              .memory_mask = in->memory_mask ? in->memory_mask + b * in->memory_rows : NULL};
-    for (int i = 0; i < WF_MAX_TABLES; i++)
-        out->tables[i] = in->tables[i] ? in->tables[i] + at : NULL;
+    for (int i = 0; i < WF_MAX_TABLES; i++) {
+        out->table_columns[i] = in->table_columns[i];
+        out->tables[i] = in->tables[i] ? in->tables[i] + at * in->table_columns[i] : NULL;
+    }
     *first = at;
     return true;
 }
 
+/* States of a fixed size take padding like any row; a mixer that keeps one row per token never keeps padding: the sequences run one
+ * by one, without it, unless that would not be the same. */
 static weft_status run_form(model_run *m, bool steps) {
     const wf_head_spec *head = &m->model->spec->heads[0];
     const wf_tensor *full = m->heads[0].logits;
+    bool whole = !m->in.mask || !has_layer(m->model, keeps_rows);
+    if (!whole && has_layer(m->model, marked_by_padding))
+        return WEFT_OK;
     float *logits = wf_arena_alloc(&m->fx->arena, (size_t)full->count * sizeof *logits);
     if (!logits)
         return wf_fail_memory(m->err);
     memcpy(logits, full->data, (size_t)full->count * sizeof *logits); /* padding rows stay */
-    if (!m->in.mask)
+    if (whole)
         WF_TRY(run_decode(m, &m->in, steps, logits));
-    for (int64_t b = 0; m->in.mask && b < m->in.batch; b++) {
+    for (int64_t b = 0; !whole && b < m->in.batch; b++) {
         wf_model_inputs one;
         int64_t first;
         if (unpad(m, b, &one, &first))

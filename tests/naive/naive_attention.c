@@ -76,12 +76,12 @@ typedef struct turns {
 } turns;
 
 static void plain(turns *t) {
-    for (int64_t p = 0; p < t->dim / 2; p++)
+    for (int64_t p = 0; p < (t->dim + 1) / 2; p++)
         t->frequency[p] = pow(t->theta, -2.0 * (double)p / (double)t->dim);
 }
 
 static void scale_linear(turns *t, const wf_json *s) {
-    for (int64_t p = 0; p < t->dim / 2; p++)
+    for (int64_t p = 0; p < (t->dim + 1) / 2; p++)
         t->frequency[p] /= wf_json_double(s, "factor", 0.0);
 }
 
@@ -107,7 +107,7 @@ static void scale_yarn(turns *t, const wf_json *s) {
     high = fmin(high, d - 1.0);
     if (low == high)
         high += 0.001;
-    for (int64_t p = 0; p < t->dim / 2; p++) {
+    for (int64_t p = 0; p < (t->dim + 1) / 2; p++) {
         double ramp = ((double)p - low) / (high - low);
         ramp = ramp < 0.0 ? 0.0 : ramp > 1.0 ? 1.0 : ramp;
         t->frequency[p] = t->frequency[p] * (1.0 - ramp) + t->frequency[p] / factor * ramp;
@@ -121,7 +121,7 @@ static void scale_longrope(turns *t, const wf_json *s) {
     double original = wf_json_double(s, "original_max_position_embeddings", 0.0);
     double factor = wf_json_double(s, "factor", wf_json_double(s, "max_position_embeddings", original) / original);
     const wf_json *list = wf_json_get(s, (double)t->length > original ? "long_factor" : "short_factor");
-    for (int64_t p = 0; p < t->dim / 2; p++)
+    for (int64_t p = 0; p < (t->dim + 1) / 2; p++)
         t->frequency[p] /= wf_json_at(list, (size_t)p)->number;
     t->magnitude = wf_json_double(s, "attention_factor", factor <= 1.0 ? 1.0 : sqrt(1.0 + log(factor) / log(original)));
 }
@@ -129,7 +129,7 @@ static void scale_longrope(turns *t, const wf_json *s) {
 static void scale_llama3(turns *t, const wf_json *s) {
     double factor = wf_json_double(s, "factor", 0.0), low = wf_json_double(s, "low_freq_factor", 0.0), high = wf_json_double(s, "high_freq_factor", 0.0);
     double original = wf_json_double(s, "original_max_position_embeddings", 0.0);
-    for (int64_t p = 0; p < t->dim / 2; p++) {
+    for (int64_t p = 0; p < (t->dim + 1) / 2; p++) {
         double f = t->frequency[p], turned = original * f / (2.0 * PI), smooth = (turned - low) / (high - low);
         t->frequency[p] = turned > high ? f : turned < low ? f / factor : (1.0 - smooth) * f / factor + smooth * f;
     }
@@ -142,7 +142,7 @@ static turns rotary(const naive_io *io) {
     const char *type = wf_json_text(scaling, "type", "default");
     const struct { const char *name; void (*apply)(turns *t, const wf_json *s); } rules[] = {
         {"linear", scale_linear}, {"dynamic", scale_dynamic}, {"yarn", scale_yarn}, {"longrope", scale_longrope}, {"llama3", scale_llama3}};
-    assert(t.dim / 2 <= MOST_PAIRS);
+    assert((t.dim + 1) / 2 <= MOST_PAIRS);
     plain(&t);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (strcmp(type, rules[i].name) == 0)
@@ -161,10 +161,10 @@ static void turn(const naive_io *io, const heads *h, bool own_positions, double 
     for (int64_t i = 0; i < io->batch * h->rows * h->count; i++) {
         int64_t row = i / h->count;
         double position = (double)(io->positions && own_positions ? io->positions[row] : row % h->rows), width = (double)h->width;
-        for (int64_t p = 0; p < t.dim / 2; p++) {
+        for (int64_t p = 0; p < (t.dim + 1) / 2; p++) {
             double zeta = (2.0 * (double)p + 0.4 * width) / (1.4 * width), angle = position * t.frequency[p] * (reverse ? -1.0 : 1.0);
             double m = t.magnitude * (xpos ? pow(zeta, sign * position / wf_json_double(xpos, "base", 512.0)) : 1.0);
-            double *a = h->x + i * h->width + (half ? p : 2 * p), *b = half ? a + t.dim / 2 : a + 1, first = *a;
+            double *a = h->x + i * h->width + (half ? p : 2 * p), *b = half ? a + (t.dim + 1) / 2 : a + 1, first = *a;
             *a = m * (first * cos(angle) - *b * sin(angle));
             *b = m * (*b * cos(angle) + first * sin(angle));
         }
@@ -321,7 +321,7 @@ static const char *const windows[] = {"", "\"window\": [3, null]", "\"window\": 
                                       "\"alibi_keys\": true", "\"window\": [0, 0]", "\"window\": [0, null]", "\"window\": null", "\"window\": [20, 5]", NULL};
 #define SCALED(rest) "\"rope\": {\"theta\": 100.0, \"dim\": 4, \"scaling\": {" rest "}}"
 static const char *const schemes[] = {
-    "", "\"rope\": {}", "\"rope\": {\"theta\": 50.0, \"pairing\": \"interleaved\"}", "\"rope\": {\"dim\": 2}",
+    "", "\"rope\": {}", "\"rope\": {\"theta\": 50.0, \"pairing\": \"interleaved\"}", "\"rope\": {\"dim\": 2}", "\"rope\": {\"dim\": 3}",
     "\"rope\": {\"dim\": 4, \"pairing\": \"interleaved\", \"theta\": 7.5, \"reverse\": true}", "\"rope\": {\"pairing\": \"half\", \"scaling\": null}",
     SCALED("\"type\": \"default\""), SCALED("\"type\": \"linear\", \"factor\": 3.0"),
     SCALED("\"type\": \"dynamic\", \"factor\": 2.0, \"max_position_embeddings\": 8"),

@@ -26,14 +26,19 @@ static void row_deltas(const block *blk) {
 }
 
 /* The lse of a row without keys becomes +infinity: every e^(s-lse) is 0. So do rows that only fill the last vector up. */
-static void row_lses(const block *blk, head *hd) {
+static void row_lses(const block *blk) {
     const wf_attention_args *a = blk->a;
     const float *lse = a->lse + (blk->b * a->heads + blk->h) * a->t + blk->first;
-    for (int64_t i = 0; i < blk->vectors * WF_VL; i++) {
+    for (int64_t i = 0; i < blk->vectors * WF_VL; i++)
         blk->m.m[i] = i < blk->n && lse[i] != -INFINITY ? lse[i] : INFINITY;
-        if (a->d_sinks && blk->m.m[i] != INFINITY) /* the sink is a key whose value is 0 */
-            hd->sink -= (double)expf(a->sinks[blk->h] - lse[i]) * (double)blk->m.delta[i];
-    }
+}
+
+/* The sink is a key whose value is 0. */
+static void add_sinks(const block *blk, head *hd) {
+    const wf_attention_args *a = blk->a;
+    for (int64_t i = 0; a->d_sinks && i < blk->n; i++)
+        if (blk->m.m[i] != INFINITY)
+            hd->sink -= (double)expf(a->sinks[blk->h] - blk->m.m[i]) * (double)blk->m.delta[i];
 }
 
 static void load_block(const block *blk, head *hd) {
@@ -42,7 +47,7 @@ static void load_block(const block *blk, head *hd) {
     view_turn(hd->dout, blk->first, blk->n, a->value_dim, 1.0f, blk->m.do_n, blk->m.value_pad, blk->m.do_t);
     memset(blk->m.dq_t, 0, (size_t)(blk->m.key_pad * ROWS) * sizeof(float));
     row_deltas(blk);
-    row_lses(blk, hd);
+    row_lses(blk);
 }
 
 /* s becomes the probabilities that weigh the values, dp the gradient of the logits. */
@@ -62,6 +67,39 @@ static void gradients_of_scores(const block *blk, const tile *t) {
         }
         vf_store(x, weight);
         vf_store(d, p * (dp - vf_load(blk->m.delta + v * WF_VL)));
+    })
+}
+
+/* The same for a block that meets this tile only: delta = sum_j p_j dP_j / sum_j p_j of the numbers at hand, not of a rounded o, so that what cancels
+ * does: a row with one key has a gradient of exactly 0. (In bf16 the rounded o is what the sums would be compared with.) */
+static void gradients_of_all_scores(const block *blk, const tile *t) {
+    const wf_attention_args *a = blk->a;
+    const float *d_lse = a->d_lse ? a->d_lse + (blk->b * a->heads + blk->h) * a->t + blk->first : NULL;
+    bool drops = a->dropout > 0;
+    if (drops)
+        tile_dropout(blk, t);
+    for (int64_t i = 0; i < blk->vectors * WF_VL; i++)
+        blk->m.delta[i] = blk->m.l[i] = 0.0f;
+    EACH_CELL(t, i, j, v, blk->m.s, x, {
+        float *d = blk->m.dp + j * ROWS + v * WF_VL, *delta = blk->m.delta + v * WF_VL, *sum = blk->m.l + v * WF_VL;
+        vf p = exp_score(vf_load(x) - vf_load(blk->m.m + v * WF_VL)), dp = vf_load(d);
+        if (drops)
+            dp *= vf_load(blk->m.extra + j * ROWS + v * WF_VL);
+        vf_store(x, p);
+        vf_store(d, dp);
+        vf_store(delta, vf_fma(p, dp, vf_load(delta)));
+        vf_store(sum, vf_load(sum) + p);
+    })
+    for (int64_t i = 0; i < blk->n; i++) {
+        float sum = a->sinks || blk->m.l[i] == 0.0f ? 1.0f : blk->m.l[i]; /* 1 but for rounding, and for what a sink takes */
+        blk->m.delta[i] = blk->m.delta[i] / sum - (d_lse ? d_lse[i] : 0.0f);
+    }
+    EACH_CELL(t, i, j, v, blk->m.s, x, {
+        float *d = blk->m.dp + j * ROWS + v * WF_VL;
+        vf p = vf_load(x);
+        vf_store(d, p * (vf_load(d) - vf_load(blk->m.delta + v * WF_VL)));
+        if (drops)
+            vf_store(x, p * vf_load(blk->m.extra + j * ROWS + v * WF_VL));
     })
 }
 
@@ -176,12 +214,15 @@ static void zero_keys(const block *blk, head *hd, int64_t end) {
     }
 }
 
-static void back_tile(const block *blk, tile *t, head *hd) {
+static void back_tile(const block *blk, tile *t, bool alone, head *hd) {
     const wf_attention_args *a = blk->a;
     tile_scores(blk, t, blk->m.cap);
     panel_ahead ahead = view_ahead(blk->v, t->slot + t->n, t->following, a->value_dim);
     tile_products(t, t->v, t->v_stride, blk->m.do_t, a->value_dim, blk->m.dp, &ahead);
-    gradients_of_scores(blk, t);
+    if (alone)
+        gradients_of_all_scores(blk, t);
+    else
+        gradients_of_scores(blk, t);
     if (a->d_distance_bias)
         add_distance_gradients(blk, t);
     if (a->d_bias)
@@ -196,17 +237,21 @@ static void back_tile(const block *blk, tile *t, head *hd) {
 static void back_block(const block *blk, head *hd) {
     const wf_attention_args *a = blk->a;
     cursor c = {0};
-    tile t;
-    bool more = next_tile(blk, &c, &t);
+    tile tiles[2]; /* this one and the next */
+    int now = 0;
+    bool more = next_tile(blk, &c, &tiles[0]), first = true;
     if (more)
-        tile_prefetch(blk, &t);
+        tile_prefetch(blk, &tiles[0]);
     load_block(blk, hd);
     view_prefetch_out(hd->dq, blk->first, blk->n, a->key_dim);
     if (a->d_bias)
         memset(a->d_bias + ((blk->b * a->heads + blk->h) * a->t + blk->first) * a->s, 0,
                (size_t)(blk->n * a->s) * sizeof(float));
-    for (; more; more = next_tile(blk, &c, &t))
-        back_tile(blk, &t, hd);
+    for (bool this = more; this; this = more, now = 1 - now, first = false) {
+        more = next_tile(blk, &c, &tiles[1 - now]);
+        back_tile(blk, &tiles[now], first && !more && a->type == WF_F32, hd);
+    }
+    add_sinks(blk, hd);
     for (int v = 0; v < blk->vectors; v++)
         vf_store(blk->m.correction + v * WF_VL, vf_set(a->scale));
     view_turn_back(hd->dq, blk->first, blk->n, a->key_dim, blk->m.correction, blk->m.dq_t);
