@@ -62,7 +62,8 @@ typedef struct wf_block_spec {
     wf_layer *mixer, *channel;    /* channel NULL: none */
     wf_layer *aside;              /* a mixer of the block's input that is added to its output; NULL: none */
     wf_layer *cross;              /* a mixer that reads the memory, between the two; NULL: none */
-    float residual_scale, stream_scale, dropout, attention_dropout;
+    float residual_scale[2], keep[2]; /* of the branches of mixer and channel, and of the stream they join */
+    float stream_scale, dropout, attention_dropout;
     bool masked;                  /* rows of padding are zero after the block */
     const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
     int share;                    /* index of the block whose weights this one uses; -1: its own */
