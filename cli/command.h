@@ -34,6 +34,7 @@ typedef struct cli_run {
     weft *lib;
     const char *options; /* JSON */
     bool json, quiet, verbose;
+    const char *family;  /* path of a family file, or NULL */
     bool terminal;       /* stderr is one: progress is drawn */
     const char **rest;   /* positional arguments */
     int n_rest;

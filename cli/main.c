@@ -22,6 +22,7 @@ const cli_option cli_global_options[] = {
     {"verbose", CLI_FLAG, NULL, NULL, "more notes on stderr", NULL},
     {"no-progress", CLI_FLAG, NULL, NULL, "finished lines only, even on a terminal", NULL},
     {"threads", CLI_VALUE, "N", "every processor", "threads to use", NULL},
+    {"family", CLI_TEXT, "FILE", "the built-in ones", "a convention of checkpoints to try first (docs/families.md)", NULL},
     {"help", CLI_FLAG, NULL, NULL, "this help", NULL},
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
@@ -72,6 +73,7 @@ static int open_and_run(cli_run *run, int threads) {
     weft_error err = {0};
     weft_options_init(&options);
     options.threads = threads;
+    options.family = run->family;
     options.log = on_log;
     options.log_user = run;
     if (weft_create(&options, &run->lib, &err) != WEFT_OK)

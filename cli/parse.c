@@ -137,6 +137,8 @@ static bool apply_global(parser *p, const cli_option *o, const char *value) {
         p->run->terminal = false;
     else if (strcmp(name, "help") == 0)
         p->help = true;
+    else if (strcmp(name, "family") == 0)
+        p->run->family = value;
     else {
         long n = strtol(value, &end, 10);
         if (*end || end == value || n < 1 || n > 256)

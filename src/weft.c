@@ -35,6 +35,12 @@ static weft_status open_handle(weft *lib, const weft_options *options, weft_erro
     return wf_pool_create(&lib->env.mem, threads, &lib->env.pool, err);
 }
 
+static weft_status take_family(weft *lib, const weft_options *options, weft_error *err) {
+    const char *path = options && options->struct_size >= offsetof(weft_options, family) + sizeof options->family ? options->family : NULL;
+    lib->env.family = lib->family = path ? wf_strdup(&lib->env.mem, path) : NULL;
+    return path && !lib->family ? wf_fail_memory(err) : WEFT_OK;
+}
+
 weft_status weft_create(const weft_options *options, weft **out, weft_error *err) {
     wf_mem mem = options && options->resize ? (wf_mem){options->resize, options->release, options->memory_user} : wf_mem_default;
     weft *lib = wf_calloc(&mem, 1, sizeof *lib);
@@ -45,8 +51,11 @@ weft_status weft_create(const weft_options *options, weft **out, weft_error *err
         lib->env.log = options->log;
         lib->env.log_user = options->log_user;
     }
-    weft_status status = open_handle(lib, options, err);
+    weft_status status = take_family(lib, options, err);
+    if (status == WEFT_OK)
+        status = open_handle(lib, options, err);
     if (status != WEFT_OK) {
+        wf_free(&mem, lib->family);
         wf_free(&mem, lib);
         return status;
     }
@@ -59,6 +68,7 @@ void weft_free(weft *lib) {
         return;
     wf_mem mem = lib->env.mem;
     wf_pool_free(lib->env.pool);
+    wf_free(&mem, lib->family);
     wf_free(&mem, lib);
 }
 

@@ -10,5 +10,6 @@ struct weft {
     wf_env env;
     wf_kernels kernels;
     atomic_int stop;
+    char *family; /* its own copy of the path */
 };
 #endif

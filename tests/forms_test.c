@@ -19,6 +19,7 @@ static const case_row cases[] = {
     {"attention", "{\"heads\": 2, \"causal\": true, \"window\": [2, null], \"alibi\": true, \"value_dim\": 5}", true},
     {"attention", "{\"heads\": 2, \"window\": [3, 1], \"rope\": {\"pairing\": \"interleaved\", \"dim\": 4}}", true},
     {"attention", "{\"heads\": 3, \"causal\": true, \"sinks\": true, \"qk_norm\": {\"kind\": \"layer\", \"scope\": \"all\"}}", false},
+    {"attention", "{\"heads\": 2, \"causal\": true, \"chunk\": 3, \"temper\": {\"scale\": 0.5, \"step\": 2}}", true},
     {"attention", "{\"heads\": 3, \"causal\": true, \"xpos\": {\"base\": 16.0}}", true},
     {"attention", "{\"heads\": 2, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9}, \"scale\": 1.0}", true},
     {"attention", "{\"heads\": 2, \"causal\": true, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9, \"bidirectional\": false}}", true},

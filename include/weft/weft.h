@@ -49,6 +49,7 @@ typedef struct weft_options {
     void *memory_user;
     void (*log)(void *user, int level, const char *line);  /* one line without newline; NULL: dropped */
     void *log_user;
+    const char *family;   /* path of a file with a convention of checkpoints to try before the built-in ones (docs/families.md); NULL: none */
 } weft_options;
 
 WEFT_API void weft_options_init(weft_options *options);

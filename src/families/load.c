@@ -33,7 +33,7 @@ static weft_status read_config(loader *l, const char *folder) {
 
 static weft_status open_families(loader *l) {
     wf_file file;
-    const char *path = l->options->family;
+    const char *path = l->options->family ? l->options->family : l->env->family;
     WF_TRY(wf_families_open(&l->env->mem, &l->c->families, l->err));
     if (!path)
         return WEFT_OK;

@@ -264,35 +264,54 @@ static weft_status find_object(call *c, bool same) {
     return sought ? WEFT_OK : wf_fail_memory(c->err);
 }
 
-static weft_status word_matching(call *c) { return find_object(c, true); }
-static weft_status word_differing(call *c) { return find_object(c, false); }
-
-/* find(blocks, 'path', value): the number of the first object of a list that has this value at the path; -1: none */
-static weft_status word_find(call *c) {
+/* places(blocks, 'path', value): the numbers of the objects that matching() would find */
+static weft_status word_places(call *c) {
     const wf_value *list = arg(c, 0);
-    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "find() takes a list, a path and a value");
-    wf_json *wanted = wf_value_to_json(c->arena, arg(c, 2));
-    if (!wanted)
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "places() takes a list, a path and a value");
+    const wf_json *sought = wf_value_to_json(c->arena, arg(c, 2));
+    wf_value *items = wf_arena_alloc(c->arena, (list->count + 1) * sizeof *items);
+    size_t n = 0;
+    if (!sought || !items)
         return wf_fail_memory(c->err);
-    *c->out = wf_value_int(-1);
-    for (size_t i = 0; i < list->count && c->out->integer < 0; i++)
-        if (list->items[i].type == WF_OBJECT && wf_json_equal(wf_json_path(list->items[i].object, arg(c, 1)->string), wanted))
-            *c->out = wf_value_int((int64_t)i);
+    for (size_t i = 0; i < list->count; i++) {
+        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        if (j && wf_json_equal(j, sought))
+            items[n++] = wf_value_int((int64_t)i);
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = items, .count = n};
     return WEFT_OK;
 }
 
-static bool same_text(const wf_value *a, const wf_value *b) { return a->type == WF_STRING && b->type == WF_STRING && wf_streq(a->string, b->string); }
+static weft_status word_matching(call *c) { return find_object(c, true); }
+static weft_status word_differing(call *c) { return find_object(c, false); }
 
-/* all_in(list, allowed): the strings of the list (null: none) are among the allowed ones */
+enum { MOST_ITEMS = 4096 };
+
+/* half(pair, i): element i of a list, or the number that stands for all of them */
+static weft_status word_half(call *c) {
+    const wf_value *pair = arg(c, 0), *i = arg(c, 1);
+    bool list = pair->type == WF_LIST && i->type == WF_INT && i->integer >= 0 && (size_t)i->integer < pair->count;
+    WF_CHECK(list || pair->type == WF_INT || pair->type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "half() takes a number or a list, and a place in it");
+    *c->out = list ? pair->items[i->integer] : *pair;
+    return WEFT_OK;
+}
+
+static bool is_among(const wf_value *list, const char *text) {
+    for (size_t k = 0; k < list->count; k++)
+        if (list->items[k].type == WF_STRING && wf_streq(list->items[k].string, text))
+            return true;
+    return false;
+}
+
+/* all_in(list, allowed): the strings of the list, or the names of an object's members (null: none), are among the allowed ones */
 static weft_status word_all_in(call *c) {
-    const wf_value *list = arg(c, 0), *allowed = arg(c, 1);
-    WF_CHECK((list->type == WF_LIST || list->type == WF_NULL) && allowed->type == WF_LIST, c->err, WEFT_BAD_INPUT, "all_in() takes two lists");
-    bool all = true;
-    for (size_t i = 0; i < list->count && all; i++) {
-        all = false;
-        for (size_t k = 0; k < allowed->count && !all; k++)
-            all = same_text(&list->items[i], &allowed->items[k]);
-    }
+    const wf_value *what = arg(c, 0), *allowed = arg(c, 1);
+    bool fits = what->type == WF_LIST || what->type == WF_OBJECT || what->type == WF_NULL, all = true;
+    WF_CHECK(fits && allowed->type == WF_LIST, c->err, WEFT_BAD_INPUT, "all_in() takes a list or an object, and a list");
+    for (size_t i = 0; what->type == WF_LIST && i < what->count; i++)
+        all &= what->items[i].type == WF_STRING && is_among(allowed, what->items[i].string);
+    for (const wf_json *j = what->type == WF_OBJECT ? what->object->child : NULL; j; j = j->next)
+        all &= is_among(allowed, j->key);
     *c->out = wf_value_bool(all);
     return WEFT_OK;
 }
@@ -303,6 +322,54 @@ static weft_status word_as_bf16(call *c) {
     WF_CHECK(arg(c, 0)->type == WF_INT || arg(c, 0)->type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "as_bf16() takes a number");
     double part = frexp(arg(c, 0)->number, &exponent);
     *c->out = wf_value_float(ldexp(nearbyint(ldexp(part, 8)), exponent - 8));
+    return WEFT_OK;
+}
+
+/* repeated([[items, times], ..]): the items so many times over, one list */
+static weft_status word_repeated(call *c) {
+    const wf_value *groups = arg(c, 0);
+    size_t count = 0, at = 0;
+    WF_CHECK(groups->type == WF_LIST, c->err, WEFT_BAD_INPUT, "repeated() takes a list of lists");
+    for (size_t g = 0; g < groups->count; g++) {
+        const wf_value *pair = &groups->items[g];
+        bool fits = pair->type == WF_LIST && pair->count == 2 && pair->items[0].type == WF_LIST && pair->items[1].type == WF_INT;
+        WF_CHECK(fits && pair->items[1].integer >= 0 && pair->items[1].integer <= MOST_ITEMS, c->err, WEFT_BAD_INPUT, "a repetition is [[items], times]");
+        count += pair->items[0].count * (size_t)pair->items[1].integer;
+        WF_CHECK(count <= MOST_ITEMS, c->err, WEFT_BAD_INPUT, "more than %d repeated items", (int)MOST_ITEMS);
+    }
+    wf_value *items = wf_arena_alloc(c->arena, (count + 1) * sizeof *items);
+    if (!items)
+        return wf_fail_memory(c->err);
+    for (size_t g = 0; g < groups->count; g++)
+        for (int64_t n = 0; n < groups->items[g].items[1].integer; n++)
+            for (size_t i = 0; i < groups->items[g].items[0].count; i++)
+                items[at++] = groups->items[g].items[0].items[i];
+    *c->out = (wf_value){.type = WF_LIST, .items = items, .count = count};
+    return WEFT_OK;
+}
+
+static weft_status find_equal(call *c, int64_t upto, int64_t *first, int64_t *count) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "a list, a path and a value are needed");
+    const wf_json *wanted = wf_value_to_json(c->arena, arg(c, 2));
+    if (!wanted)
+        return wf_fail_memory(c->err);
+    *first = (int64_t)list->count;
+    *count = 0;
+    for (int64_t i = 0; i < (int64_t)list->count && i < upto; i++) {
+        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        bool equal = j && wf_json_equal(j, wanted);
+        *first = equal && *count == 0 ? i : *first;
+        *count += equal;
+    }
+    return WEFT_OK;
+}
+
+/* find(list, 'path', value): the number of the first object whose member has the value; -1: none has */
+static weft_status word_find(call *c) {
+    int64_t first = 0, count = 0;
+    WF_TRY(find_equal(c, INT64_MAX, &first, &count));
+    *c->out = wf_value_int(count ? first : -1);
     return WEFT_OK;
 }
 
@@ -493,7 +560,10 @@ static const word_row words[] = {
     {"first", 2, 2, word_first},
     {"matching", 3, 3, word_matching},
     {"differing", 3, 3, word_differing},
+    {"places", 3, 3, word_places},
     {"all_in", 2, 2, word_all_in},
+    {"half", 2, 2, word_half},
+    {"repeated", 1, 1, word_repeated},
     {"count", 3, 4, word_count},
     {"words", 1, 1, word_words},
     {"task", 1, 1, word_task},

@@ -1,6 +1,6 @@
 /* head.h - what a head is: rows of hidden states to logits, and the loss of their labels. A head is one skeleton (model/head.c):
  * pooling, dense layers, one last product; what differs is a row of a table here: how sequences become one row (wf_pools), and
- * what the logits mean (wf_heads). */
+ * what the logits mean (wf_head_rows). */
 #ifndef WF_HEADS_HEAD_H
 #define WF_HEADS_HEAD_H
 #include "base/str.h"
@@ -51,7 +51,7 @@ typedef struct wf_head {
     bool generates;           /* logits of the next token */
     wf_tensor *(*loss)(wf_tape *t, wf_head_io *io); /* [1]; NULL: none */
 } wf_head;
-extern const wf_head wf_heads[]; /* ends with a NULL name */
+extern const wf_head wf_head_rows[]; /* ends with a NULL name */
 
 /* The logits, recorded once. */
 wf_tensor *wf_head_logits(wf_tape *t, wf_head_io *io);

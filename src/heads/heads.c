@@ -77,7 +77,7 @@ static wf_tensor *flag_loss(wf_tape *t, wf_head_io *io) {
     return wf_value_loss(t, WF_LOSS_SIGMOID, wf_head_logits(t, io), io->labels, io->inverse, io->mask);
 }
 
-const wf_head wf_heads[] = {
+const wf_head wf_head_rows[] = {
     {"lm", "logits of the next token", "rows", WF_CLASSES_VOCAB, true, "logits", "labels", WF_LABEL_NEXT, true, row_loss},
     {"mlm", "logits of the token that was hidden", "rows", WF_CLASSES_VOCAB, true, "logits", "labels", WF_LABEL_ROW, false, row_loss},
     {"tag", "a class for each row", "rows", WF_CLASSES_GIVEN, false, "logits", "labels", WF_LABEL_ROW, false, row_loss},

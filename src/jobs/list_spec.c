@@ -53,7 +53,7 @@ static void put_wirings(wf_str *out) {
 
 static void put_heads(wf_str *out) {
     wf_str_puts(out, "\n## Heads\n\n| kind | what | pooling | output | labels |\n|---|---|---|---|---|\n");
-    for (const wf_head *h = wf_heads; h->name; h++) {
+    for (const wf_head *h = wf_head_rows; h->name; h++) {
         put_code(out, h->name);
         put_cell(out, h->about);
         put_code(out, h->pool);

@@ -171,7 +171,7 @@ bool wf_flag(const wf_layer *layer, const char *key);
 const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
-unsigned wf_layer_traits(const wf_layer *layer); /* of the row, without those its options take away */
+unsigned wf_layer_traits(const wf_layer *layer); /* of the row and of all its parts, without those its options take away */
 bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
 bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);

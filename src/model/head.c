@@ -49,7 +49,7 @@ static weft_status read_layer(wf_spec_reader *r, const wf_json *j, int64_t in, w
 
 static weft_status read_layers(wf_spec_reader *r, const wf_json *list, wf_head_spec *h) {
     WF_CHECK(!list || list->kind == WF_JSON_ARRAY, r->err, WEFT_USAGE, "head: 'layers' must be a list");
-    h->width = r->spec->dim;
+    h->width = r->spec->out;
     h->layers = list && list->count ? wf_arena_alloc(r->arena, list->count * sizeof *h->layers) : NULL;
     if (list && list->count && !h->layers)
         return wf_fail_memory(r->err);
@@ -65,8 +65,8 @@ static const char *nth_head(const void *user, size_t i) { return ((const wf_head
 static const char *nth_pool(const void *user, size_t i) { return ((const wf_pool_row *)user)[i].name; }
 
 static void find_kind(wf_options *o, const wf_json *j, wf_head_spec *h) {
-    const char *name = wf_option_text(o, "kind", "lm"), *near = wf_nearest(name, nth_head, wf_heads);
-    for (h->row = wf_heads; h->row->name && !wf_streq(h->row->name, name); h->row++)
+    const char *name = wf_option_text(o, "kind", "lm"), *near = wf_nearest(name, nth_head, wf_head_rows);
+    for (h->row = wf_head_rows; h->row->name && !wf_streq(h->row->name, name); h->row++)
         ;
     if (!h->row->name)
         wf_option_fail(o, j, "kind '%s' is not known%s%s%s", name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");

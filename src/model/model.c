@@ -157,6 +157,8 @@ static weft_status declare_all(wf_model *m, weft_error *err) {
     for (int64_t i = 0; i < m->spec->layers; i++)
         WF_TRY(declare_block(m, i, err));
     WF_TRY(wf_declare_norm(m, &m->spec->norm, "norm", m->spec->dim, &m->norm[0], &m->norm[1], err));
+    if (m->spec->projects)
+        WF_TRY(wf_declare_linear(m, "project", m->spec->out, m->spec->dim, m->spec->project_bias, m->out, err));
     return wf_heads_declare(m, err);
 }
 
@@ -258,6 +260,8 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
         WF_TRY(record_block(&r, i, &x, err));
     }
     p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
+    if (m->spec->projects)
+        p->hidden = wf_linear_as(tape, p->hidden, wf_use(tape, m->out[0]), wf_use(tape, m->out[1]), WF_F32);
     if (p->hidden_states) {
         wf_keep(tape, p->stream = x);
         wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
@@ -303,6 +307,7 @@ static double head_flops(const wf_head_spec *h, int64_t rows) {
 double wf_model_flops(const wf_model *m, int64_t rows) {
     const wf_stem_spec *stem = &m->spec->stem;
     double flops = stem->project == WF_PROJECT_NONE ? 0.0 : 2.0 * (double)stem->dim * (double)m->spec->dim * (double)rows;
+    flops += m->spec->projects ? 2.0 * (double)m->spec->out * (double)m->spec->dim * (double)rows : 0.0;
     for (int i = 0; i < m->spec->n_heads; i++)
         flops += head_flops(&m->spec->heads[i], rows);
     for (int64_t i = 0; i < m->spec->layers; i++) {

@@ -24,7 +24,7 @@ typedef struct wf_model {
     wf_arena arena;
     wf_spec *spec;
     wf_params params;
-    wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2];
+    wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_block_params *blocks;
     void *files;                   /* what parameter values may point into, released with the model */
@@ -99,6 +99,7 @@ typedef struct wf_block_run {
     wf_layer_state *state[2];       /* of mixer and channel, NULL without states */
     wf_losses *losses;              /* NULL: not wanted */
     weft_status status;
+    int side;                       /* of the branch that ran last: 0 mixer, 1 channel */
 } wf_block_run;
 wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);     /* norm i (0-based) */
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);             /* the token mixer */

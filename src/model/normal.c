@@ -46,7 +46,11 @@ wf_json *wf_norm_normal(const writer *of, const wf_norm_spec *norm) {
     return w.object;
 }
 
-static wf_json *normal_layer(const writer *of, const wf_layer *layer) { return wf_layer_json(of->arena, layer); }
+static wf_json *normal_layer(const writer *of, const wf_layer *layer) {
+    wf_json *object = wf_layer_json(of->arena, layer);
+    *of->failed |= !object;
+    return object;
+}
 
 /* A norm of its own is said where it is another than the first. */
 static void normal_norms(const writer *w, const wf_block_spec *block) {
@@ -67,6 +71,18 @@ static void normal_norms(const writer *w, const wf_block_spec *block) {
         wf_normal_put(w, "cross_norm", cross);
 }
 
+static void normal_pair(const writer *w, const char *key, const float pair[2]) {
+    wf_json *list;
+    if (pair[0] == pair[1]) {
+        wf_normal_float(w, key, pair[0]);
+        return;
+    }
+    list = wf_json_new(w->arena, WF_JSON_ARRAY);
+    for (int i = 0; i < 2; i++)
+        *w->failed |= !wf_json_push(list, wf_json_new_double(w->arena, plain(pair[i])));
+    wf_normal_put(w, key, list);
+}
+
 static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
     writer w = wf_normal_begin(of);
     wf_normal_text(&w, "wiring", block->wiring->name);
@@ -77,7 +93,8 @@ static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
     if (block->aside)
         wf_normal_put(&w, "aside", normal_layer(of, block->aside));
     wf_normal_put(&w, "channel", block->channel ? normal_layer(of, block->channel) : wf_json_new(of->arena, WF_JSON_NULL));
-    wf_normal_float(&w, "residual_scale", block->residual_scale);
+    normal_pair(&w, "residual_scale", block->residual_scale);
+    normal_pair(&w, "keep", block->keep);
     wf_normal_float(&w, "stream_scale", block->stream_scale);
     wf_normal_float(&w, "dropout", block->dropout);
     wf_normal_float(&w, "attention_dropout", block->attention_dropout);
@@ -95,6 +112,13 @@ static wf_json *normal_heads(const writer *of, const wf_spec *spec) {
     return list;
 }
 
+static wf_json *normal_project(const writer *of, const wf_spec *spec) {
+    writer w = wf_normal_begin(of);
+    wf_normal_int(&w, "dim", spec->out);
+    wf_normal_bool(&w, "bias", spec->project_bias);
+    return w.object;
+}
+
 weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, weft_error *err) {
     bool failed = false;
     writer w = {arena, wf_json_new(arena, WF_JSON_OBJECT), &failed};
@@ -107,6 +131,8 @@ weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, 
         failed |= !wf_json_push(blocks, normal_block(&w, &spec->blocks[i]));
     wf_normal_put(&w, "blocks", blocks);
     wf_normal_put(&w, "norm", wf_norm_normal(&w, &spec->norm));
+    if (spec->projects)
+        wf_normal_put(&w, "project", normal_project(&w, spec));
     wf_normal_put(&w, "head", spec->n_heads ? wf_head_normal(&w, &spec->heads[0]) : wf_json_new(arena, WF_JSON_NULL));
     if (spec->n_heads > 1)
         wf_normal_put(&w, "heads", normal_heads(&w, spec));

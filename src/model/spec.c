@@ -19,6 +19,7 @@ static const wf_spec_key spec_keys[] = {
     {"block", "object", "{}", "options of every block"},
     {"blocks", "list", "[]", "options of each block, over those of `block`"},
     {"norm", "norm", "rms", "the norm before the head"},
+    {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
     {"head", "object", "{}", "rows to logits; null is none"},
     {"heads", "list", "[]", "more heads beside `head`"},
     {NULL, NULL, NULL, NULL}};
@@ -36,7 +37,8 @@ static const wf_spec_key block_keys[] = {
     {"cross", "object or name", "null", "a mixer between the two that reads the memory; null is none"},
     {"aside", "object or name", "null", "a token mixer of the block's input; its result is added to the block's, then normed; null is none"},
     {"channel", "object or name", "null", "the channel mixer; null is none"},
-    {"residual_scale", "number", "1", "multiplies a branch before it joins"},
+    {"residual_scale", "number or list", "1", "multiplies a branch before it joins; [mixer, channel] are two numbers"},
+    {"keep", "number or list", "1", "multiplies the stream that a branch joins; [mixer, channel] are two numbers"},
     {"stream_scale", "number", "1", "multiplies the stream after the block"},
     {"dropout", "number", "0", "of a branch, below 1"},
     {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
@@ -53,6 +55,11 @@ static const wf_spec_key norm_keys[] = {
     {"bias", "boolean", "layer: true", "a learned bias, of `layer` only"},
     {NULL, NULL, NULL, NULL}};
 
+static const wf_spec_key out_keys[] = {
+    {"dim", "integer", NULL, "width of the result"},
+    {"bias", "boolean", "true", "a learned bias"},
+    {NULL, NULL, NULL, NULL}};
+
 const wf_spec_part wf_spec_parts[] = {
     {"spec", "The top level", spec_keys},
     {"stem", "`stem`", wf_stem_keys},
@@ -60,6 +67,7 @@ const wf_spec_part wf_spec_parts[] = {
     {"tables", "`stem.tables`: each an object", wf_table_keys},
     {"project", "`stem.project`", wf_stem_project_keys},
     {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
+    {"out", "`project`", out_keys},
     {"block", "`block`, and each of `blocks`", block_keys},
     {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
     {"head", "`head`, and each of `heads`", wf_head_keys},
@@ -134,8 +142,25 @@ static const wf_json *either(const wf_json *own, const wf_json *common, const ch
     return j ? j : wf_json_get(common, key);
 }
 
+/* One number for both branches, or [mixer, channel]. */
+static void read_pair(wf_options *o, const char *key, float out[2]) {
+    const wf_json *j = wf_json_get(o->object, key);
+    if (!j || j->kind == WF_JSON_NULL)
+        return;
+    bool list = j->kind == WF_JSON_ARRAY && j->count == 2;
+    for (size_t i = 0; i < 2; i++) {
+        const wf_json *one = list ? wf_json_at(j, i) : j;
+        if (one->kind != WF_JSON_NUMBER || !(one->number >= -1e6 && one->number <= 1e6)) {
+            wf_option_fail(o, j, "'%s' must be a number or two, each from -1e6 to 1e6", key);
+            return;
+        }
+        out[i] = (float)one->number;
+    }
+}
+
 static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) {
-    b->residual_scale = (float)wf_option_float(o, "residual_scale", (double)b->residual_scale, -1e6, 1e6);
+    read_pair(o, "residual_scale", b->residual_scale);
+    read_pair(o, "keep", b->keep);
     b->stream_scale = (float)wf_option_float(o, "stream_scale", (double)b->stream_scale, -1e6, 1e6);
     b->dropout = (float)wf_option_float(o, "dropout", (double)b->dropout, 0.0, 0.99);
     b->attention_dropout = (float)wf_option_float(o, "attention_dropout", (double)b->attention_dropout, 0.0, 0.99);
@@ -194,7 +219,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     if (!what || !norm)
         return wf_fail_memory(r->err);
     wf_options all = wf_part_open(common, "block", block_keys, r->err), one = wf_part_open(own, what, block_keys, r->err);
-    *b = (wf_block_spec){.residual_scale = 1.0f, .stream_scale = 1.0f, .share = -1};
+    *b = (wf_block_spec){.residual_scale = {1.0f, 1.0f}, .keep = {1.0f, 1.0f}, .stream_scale = 1.0f, .share = -1};
     WF_TRY(all.status);
     WF_TRY(read_numbers(&all, index, b));
     WF_TRY(one.status);
@@ -240,6 +265,18 @@ static weft_status read_sizes(reader *r, const wf_json *json) {
     return WEFT_OK;
 }
 
+static weft_status read_project(reader *r, const wf_json *j) {
+    wf_spec *s = r->spec;
+    bool there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(there ? j : NULL, "project", out_keys, r->err);
+    s->out = wf_option_int(&o, "dim", there ? 0 : s->dim, 1, WF_MAX_DIM);
+    s->projects = there;
+    s->project_bias = wf_option_bool(&o, "bias", true) && there;
+    if (s->out < 1)
+        wf_option_fail(&o, j, "'dim' is needed");
+    return o.status;
+}
+
 weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, weft_error *err) {
     reader r = {.arena = arena, .spec = wf_arena_alloc(arena, sizeof(wf_spec)), .err = err};
     if (!r.spec)
@@ -249,6 +286,7 @@ weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, we
     WF_TRY(read_sizes(&r, json));
     WF_TRY(wf_stem_read(&r, wf_json_get(json, "stem")));
     WF_TRY(wf_norm_read(&r, wf_json_get(json, "norm"), "norm", &r.spec->norm));
+    WF_TRY(read_project(&r, wf_json_get(json, "project")));
     WF_TRY(wf_heads_read(&r, wf_json_get(json, "head"), wf_json_get(json, "heads")));
     WF_TRY(read_blocks(&r, json));
     *out = r.spec;

@@ -15,6 +15,7 @@ typedef struct wf_norm_spec {
     float offset, eps;   /* y = xhat*(weight + offset) */
 } wf_norm_spec;
 
+typedef enum wf_position_count { WF_COUNT_ROWS, WF_COUNT_TOKENS, WF_COUNT_MASK } wf_position_count;
 typedef enum wf_position_kind { WF_POSITION_NONE, WF_POSITION_LEARNED, WF_POSITION_SINUSOIDAL } wf_position_kind;
 typedef enum wf_project_place { WF_PROJECT_NONE, WF_PROJECT_TOKENS, WF_PROJECT_SUM, WF_PROJECT_NORM, WF_PROJECT_DROPOUT } wf_project_place;
 
@@ -36,7 +37,8 @@ typedef struct wf_stem_spec {
     float scale, dropout;         /* multiplies the token rows */
     wf_position_kind position;
     int64_t length, offset;       /* rows of the learned table; first row used */
-    bool counted;                 /* positions count the tokens that are not padding (RoBERTa) */
+    wf_position_count count;      /* what positions count */
+    bool halves, endpoint;        /* of sinusoids: all sines, then all cosines; the last rate is 1/10000 */
     int64_t padding;              /* id whose row gets no gradient; -1 none */
     int64_t dropped_token;        /* id whose rows are zero, the others scaled up; -1 none */
     float dropped_rate;
@@ -60,7 +62,8 @@ typedef struct wf_block_spec {
     wf_layer *mixer, *channel;    /* channel NULL: none */
     wf_layer *aside;              /* a mixer of the block's input that is added to its output; NULL: none */
     wf_layer *cross;              /* a mixer that reads the memory, between the two; NULL: none */
-    float residual_scale, stream_scale, dropout, attention_dropout;
+    float residual_scale[2], keep[2]; /* of the branches of mixer and channel, and of the stream they join */
+    float stream_scale, dropout, attention_dropout;
     bool masked;                  /* rows of padding are zero after the block */
     const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
     int share;                    /* index of the block whose weights this one uses; -1: its own */
@@ -98,6 +101,8 @@ typedef struct wf_spec {
     wf_stem_spec stem;
     wf_block_spec *blocks;
     wf_norm_spec norm;
+    bool projects, project_bias;  /* a dense layer after the norm, to the width `out` (dim without it) */
+    int64_t out;
     wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */
     int n_heads;                  /* 0: the model ends with its hidden states */
 } wf_spec;

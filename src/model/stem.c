@@ -25,7 +25,9 @@ const wf_spec_key wf_position_keys[] = {
     {"kind", "string", "none", "`none`, `learned` (a table) or `sinusoidal` (Vaswani et al. 2017, section 3.5)"},
     {"length", "integer", "`context`", "rows of the table: more positions than that are refused"},
     {"offset", "integer", "0", "row of the first position (OPT has 2)"},
-    {"count", "string", "rows", "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa)"},
+    {"count", "string", "rows", "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa); `mask`: the number of rows so far that the mask keeps, less one (OPT)"},
+    {"layout", "string", "pairs", "of sinusoids: `pairs` of sine and cosine, or `halves`: all sines, then all cosines"},
+    {"endpoint", "boolean", "false", "of sinusoids: the slowest rate is 1/10000 itself (fairseq)"},
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_table_keys[] = {
@@ -50,7 +52,8 @@ const wf_spec_key wf_token_dropout_keys[] = {
     {NULL, NULL, NULL, NULL}};
 
 static const char *const position_kinds[] = {"none", "learned", "sinusoidal", NULL};
-static const char *const counts[] = {"rows", "tokens", NULL};
+static const char *const counts[] = {"rows", "tokens", "mask", NULL};
+static const char *const layouts[] = {"pairs", "halves", NULL};
 static const char *const places[] = {"none", "tokens", "sum", "norm", "dropout", NULL};
 
 /* ---- reading ---- */
@@ -60,10 +63,13 @@ static weft_status read_positions(wf_spec_reader *r, const wf_json *j, wf_stem_s
     out->position = found < 0 ? WF_POSITION_NONE : (wf_position_kind)found;
     out->offset = wf_option_int(&o, "offset", 0, 0, WF_MAX_VOCAB);
     out->length = wf_option_int(&o, "length", found > 0 ? r->spec->context : 0, 0, WF_MAX_VOCAB);
-    out->counted = wf_option_word(&o, j, "count", wf_option_text(&o, "count", "rows"), counts) == 1;
+    int count = wf_option_word(&o, j, "count", wf_option_text(&o, "count", "rows"), counts);
+    out->count = count < 0 ? WF_COUNT_ROWS : (wf_position_count)count;
+    out->halves = wf_option_word(&o, j, "layout", wf_option_text(&o, "layout", "pairs"), layouts) == 1;
+    out->endpoint = wf_option_bool(&o, "endpoint", false);
     if (found > 0 && out->length < 1)
         wf_option_fail(&o, j, "positions need a 'length' (or the model a 'context')");
-    if (out->counted && out->padding < 0)
+    if (out->count == WF_COUNT_TOKENS && out->padding < 0)
         wf_option_fail(&o, j, "counting tokens needs the stem's 'padding'");
     return o.status;
 }
@@ -167,14 +173,23 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
 }
 
 /* ---- parameters ---- */
-static void sinusoid(float *value, int64_t count, const int64_t *dims, wf_rng rng) { /* Vaswani et al. 2017, section 3.5 */
-    (void)rng;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t row = i / dims[1], c = i % dims[1];
-        double angle = (double)row * pow(10000.0, -(double)(c / 2 * 2) / (double)dims[1]);
-        value[i] = (float)(c % 2 ? cos(angle) : sin(angle));
+/* Vaswani et al. 2017, section 3.5: sin and cos of row / 10000^(2p/width), or 10000^(p/(width/2 - 1)) with the endpoint. */
+static void sinusoids(float *value, const int64_t *dims, bool halves, bool endpoint) {
+    int64_t width = dims[1], half = (width + 1) / 2;
+    for (int64_t i = 0; i < dims[0] * width; i++) {
+        int64_t row = i / width, c = i % width, pair = halves ? c % half : c / 2;
+        double rate = endpoint ? (double)pair / (half > 1 ? (double)half - 1.0 : 1.0) : 2.0 * (double)pair / (double)width;
+        double angle = (double)row * pow(10000.0, -rate);
+        value[i] = (float)((halves ? c >= half : c % 2 == 1) ? cos(angle) : sin(angle));
     }
 }
+
+typedef void (*table_fn)(float *value, int64_t count, const int64_t *dims, wf_rng rng);
+static void pairs(float *v, int64_t n, const int64_t *d, wf_rng rng) { (void)n, (void)rng, sinusoids(v, d, false, false); }
+static void pairs_to_end(float *v, int64_t n, const int64_t *d, wf_rng rng) { (void)n, (void)rng, sinusoids(v, d, false, true); }
+static void halves(float *v, int64_t n, const int64_t *d, wf_rng rng) { (void)n, (void)rng, sinusoids(v, d, true, false); }
+static void halves_to_end(float *v, int64_t n, const int64_t *d, wf_rng rng) { (void)n, (void)rng, sinusoids(v, d, true, true); }
+static const table_fn sinusoid_tables[2][2] = {{pairs, pairs_to_end}, {halves, halves_to_end}}; /* by layout and endpoint */
 
 static weft_status declare_table(wf_model *m, const char *name, int64_t rows, int64_t width, wf_param **out, weft_error *err) {
     WF_TRY(wf_declare(m, name, 2, (int64_t[]){rows, width}, WF_INIT_NORMAL, out, err));
@@ -201,7 +216,7 @@ static weft_status declare_positions(wf_model *m, weft_error *err) {
     if (s->position == WF_POSITION_LEARNED)
         return WEFT_OK;
     m->position->init = WF_INIT_CUSTOM;
-    m->position->init_fn = sinusoid;
+    m->position->init_fn = sinusoid_tables[s->halves][s->endpoint];
     m->position->buffer = true;
     return WEFT_OK;
 }
@@ -231,7 +246,9 @@ static wf_tensor *project(const wf_model *m, wf_tape *t, wf_project_place here, 
 static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
     wf_tensor *table = wf_use(t, m->position);
-    if (s->counted && !p->positions)
+    if (s->count == WF_COUNT_MASK && !p->positions && p->mask)
+        return wf_embed_positions(t, table, batch, rows, wf_mask_positions(t, p->mask), s->offset);
+    if (s->count == WF_COUNT_TOKENS && !p->positions)
         return wf_embed(t, wf_token_positions(t, p->ids, s->padding), table, s->padding);
     return wf_embed_positions(t, table, batch, rows, p->positions, s->offset);
 }
@@ -289,10 +306,14 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
 static wf_json *normal_positions(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", position_kinds[stem->position]);
+    if (stem->position == WF_POSITION_SINUSOIDAL) {
+        wf_normal_text(&w, "layout", layouts[stem->halves]);
+        wf_normal_bool(&w, "endpoint", stem->endpoint);
+    }
     if (stem->position != WF_POSITION_NONE) {
         wf_normal_int(&w, "length", stem->length);
         wf_normal_int(&w, "offset", stem->offset);
-        wf_normal_text(&w, "count", counts[stem->counted]);
+        wf_normal_text(&w, "count", counts[stem->count]);
     }
     return w.object;
 }

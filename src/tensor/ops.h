@@ -29,6 +29,8 @@ wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
  * `padding` itself (RoBERTa). No gradient. */
 wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding);
+/* Positions by mask[B,T] (U8), I64: how many rows up to this one are not padding, less one. No gradient. */
+wf_tensor *wf_mask_positions(wf_tape *t, wf_tensor *mask);
 
 /* x[B,T,n] whose rows with ids[B,T] (I32) equal to `token` are zero and whose other rows are scaled by (1 - rate) / (1 - the share of
  * `token` among the rows whose mask (U8 [B,T]; NULL: all) is not 0). */
@@ -118,6 +120,8 @@ typedef struct wf_rotate_args {
     int xpos_sign;            /* +1 queries, -1 keys */
 } wf_rotate_args;
 wf_tensor *wf_rotate(wf_tape *t, wf_tensor *x, const wf_rotate_args *args); /* x [B,T,H,K] */
+/* x[B,T,..] times 1 + scale*log1p(floor((p+1)/step)), p = positions[b,t] (I64 [B,T]), or start[b]+t when positions is NULL. */
+wf_tensor *wf_temper(wf_tape *t, wf_tensor *x, wf_tensor *positions, float scale, float step);
 
 /* ---- the block kernels ---- */
 typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tensors may be NULL */
@@ -128,7 +132,7 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
     wf_tensor *rel_bias;      /* [buckets, H] with `buckets`, `max_distance`, `bidirectional` (T5) */
     int64_t buckets, max_distance;
     bool bidirectional;
-    wf_tensor *bias;          /* F32 [B or 1, H or 1, T, S], added to the scores: -INFINITY hides a key, ln(n) counts it n times */
+    wf_tensor *bias;          /* F32 [B or 1, H or 1, T (or, without a gradient, 1), S], added to the scores: -INFINITY hides a key, ln(n) counts it n times */
     wf_tensor *sinks;         /* [H] */
     wf_tensor *key_mask;      /* U8 [B,S] */
     wf_tensor *prefix;        /* I64 [B] */
@@ -142,6 +146,9 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
     wf_tensor *pattern_data[WF_PATTERN_DATA]; /* what it reads */
     double pattern_keys;      /* keys of a row, on the average: for the count of operations */
 } wf_attention_spec;
+/* A bias by the number of the key, [B or 1,H,1,S]: scale * slope[h] * how many keys before j are not padding, slopes ([H], in the
+ * tape's arena) and products rounded to bfloat16. mask U8 [B,S] or NULL: none is. No gradient. */
+wf_tensor *wf_alibi_keys(wf_tape *t, wf_tensor *mask, int64_t keys, const float *slopes, int64_t heads, float scale);
 /* q [B,T,H,K], k [B,S,G,K], v [B,S,G,V] -> [B,T,H,V] (act). */
 wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
 

@@ -103,6 +103,7 @@ static wf_tensor *rotate_case(fixture *f) {
     wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
     return wf_rotate(f->tape, leaf4(f, 2, 5, 2, 8), &a);
 }
+static wf_tensor *temper_case(fixture *f) { return wf_temper(f->tape, leaf4(f, 2, 9, 3, 8), NULL, 0.7f, 3.0f); }
 static wf_tensor *xpos_case(fixture *f) {
     wf_rotate_args a = {.pairs = 3, .frequencies = frequencies, .magnitude = 1.0f, .interleaved = true, .xpos_base = 16.0f, .xpos_sign = -1, .shift = 3};
     return wf_rotate(f->tape, leaf4(f, 1, 4, 3, 6), &a);
@@ -118,6 +119,9 @@ static wf_tensor *entropy_capped(fixture *f) { return entropy(f, 2.0f, 0.1f, 0.0
 static wf_tensor *entropy_squares(fixture *f) { return entropy(f, 3.0f, 0.0f, 0.3f); }
 
 static wf_tensor *add_rows_case(fixture *f) { return wf_add_rows(f->tape, leaf3(f, 2, 19, 301), leaf1(f, 301)); }
+static wf_tensor *by_mask_case(fixture *f) {
+    return wf_embed_positions(f->tape, leaf2(f, 9, 6), 3, 5, wf_mask_positions(f->tape, wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){3, 5})), 2);
+}
 static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_positions(f->tape, ids(f, 3, 5), 3), leaf2(f, 9, 6), -1); }
 static wf_tensor *unfold_case(fixture *f) {
     wf_tensor *x = leaf3(f, 2, 7, 5);
@@ -322,6 +326,10 @@ static wf_tensor *attention_groups(fixture *f) {
 static wf_tensor *attention_t5(fixture *f) {
     return attend(f, 2, 1, (wf_attention_spec){.rel_bias = leaf2(f, 8, 2), .buckets = 8, .max_distance = 20, .bidirectional = true});
 }
+static wf_tensor *alibi_case(fixture *f) {
+    static const float slopes[] = {0.3f, 0.07f, 0.9f};
+    return attend(f, 3, 3, (wf_attention_spec){.bias = wf_alibi_keys(f->tape, wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 9}), 9, slopes, 3, 0.5f)});
+}
 static wf_tensor *attention_bias(fixture *f) { /* one per head, the sequences share it */
     return attend(f, 4, 2, (wf_attention_spec){.causal = true, .bias = leaf4(f, 1, 4, 9, 9)});
 }
@@ -479,7 +487,7 @@ static const op_case cases[] = {
     {"unit", unit_l2, 2e-3},             {"unit", unit_floored, 4e-3},      {"unit", unit_sum, 2e-3},
     {"swap_rows", swap_rows_case, 2e-3}, {"mean_rows", mean_rows_case, 2e-3}, {"time_project", time_project_case, 2e-3},
     {"time_project", time_project_heads, 2e-3}, {"conv_heads", conv_heads_case, 2e-3}, {"nystrom", nystrom_case, 2e-3},
-    {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
+    {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3}, {"temper", temper_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
     {"clamp", clamp_case, 2e-3}, {"scale_rows", scale_rows_case, 2e-3}, {"scale_rows", scale_rows_shared, 2e-3}, {"log_gate", log_gate_case, 2e-3},
@@ -498,6 +506,7 @@ static const op_case cases[] = {
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3}, {"slstm", slstm_case, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
     {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"unfold", unfold_case, 2e-3}, {"id_column", column_case, 2e-3},
+    {"mask_positions", by_mask_case, 2e-3}, {"alibi_keys", alibi_case, 2e-3},
     {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
     {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
     {"value_loss", squares_case, 2e-3},

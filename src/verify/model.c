@@ -299,7 +299,7 @@ static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first)
     for (int64_t t = begin; t < end; t++)
         positions[t - begin] = in->positions ? in->positions[b * in->rows + t] : t;
     *out = (wf_model_inputs){.batch = 1, .rows = end - begin, .length = in->length, .ids = in->ids + at, .types = in->types ? in->types + at : NULL,
-                             .positions = m->model->spec->stem.counted && !in->positions ? NULL : positions, .memory_rows = in->memory_rows,
+                             .positions = m->model->spec->stem.count != WF_COUNT_ROWS && !in->positions ? NULL : positions, .memory_rows = in->memory_rows,
                              .memory_dim = in->memory_dim, .memory = in->memory ? in->memory + b * in->memory_rows * in->memory_dim : NULL,
                              .memory_mask = in->memory_mask ? in->memory_mask + b * in->memory_rows : NULL};
     for (int i = 0; i < WF_MAX_TABLES; i++) {

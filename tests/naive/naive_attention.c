@@ -171,6 +171,14 @@ static void turn(const naive_io *io, const heads *h, bool own_positions, double 
     }
 }
 
+static void temper(const naive_io *io, const heads *q) {
+    const wf_json *how = object(io, "temper");
+    for (int64_t i = 0; how && i < io->batch * q->rows * q->count * q->width; i++) {
+        int64_t row = i / (q->count * q->width), p = io->positions ? io->positions[row] : row % q->rows;
+        q->x[i] *= 1.0 + wf_json_double(how, "scale", 0.1) * log1p(floor((double)(p + 1) / wf_json_double(how, "step", 8192.0)));
+    }
+}
+
 /* ---- scores ---- */
 static double slope(int64_t h, int64_t H) {
     int64_t n = 1;
@@ -193,6 +201,23 @@ static int64_t bucket(int64_t d, int64_t count, int64_t max_distance, bool bidir
     return first + (far < count - 1 ? far : count - 1);
 }
 
+static double rounded(double x) { /* to bfloat16, to the nearest, ties to even */
+    union { float value; uint32_t bits; } u = {(float)x};
+    u.bits = (u.bits + 0x7fffu + (u.bits >> 16 & 1u)) & 0xffff0000u;
+    return (double)u.value;
+}
+
+/* Of row j of sequence b, counted over the rows that are not padding. */
+static double key_bias(const naive_io *io, int64_t b, int64_t j, int64_t S, int64_t h) {
+    const uint8_t *mask = io->memory ? io->memory_mask : io->mask;
+    int64_t n = -1;
+    if (!wf_flag(io->layer, "alibi_keys") || !naive_real(mask, b * S + j))
+        return 0.0;
+    for (int64_t k = 0; k <= j; k++)
+        n += naive_real(mask, b * S + k);
+    return wf_float(io->layer, "scale") * rounded(rounded(slope(h, wf_int(io->layer, "heads"))) * (double)n);
+}
+
 static double bias_of(const naive_io *io, int64_t i, int64_t j, int64_t h) {
     int64_t H = wf_int(io->layer, "heads");
     const wf_json *t5 = object(io, "t5_bias");
@@ -208,8 +233,17 @@ static bool within(const naive_io *io, size_t side, int64_t distance) {
     return window->type == WF_NULL || window->items[side].type == WF_NULL || distance <= window->items[side].integer;
 }
 
+static int64_t chunk_of(const naive_io *io, int64_t b, int64_t i) { /* counted from the first row that is no padding */
+    int64_t padding = 0;
+    while (io->mask && padding < io->rows && !io->mask[b * io->rows + padding])
+        padding++;
+    return i < padding ? -1 : (i - padding) / wf_int(io->layer, "chunk");
+}
+
 static bool allowed(const naive_io *io, int64_t b, int64_t i, int64_t j, int64_t S) {
     const uint8_t *mask = io->memory ? io->memory_mask : io->mask;
+    if (wf_given(io->layer, "chunk"))
+        return j <= i && chunk_of(io, b, i) == chunk_of(io, b, j) && naive_real(mask, b * S + j);
     bool near = (!wf_flag(io->layer, "causal") || j <= i) && within(io, 0, i - j) && within(io, 1, j - i);
     bool same = !io->segments || io->memory || io->segments[b * io->rows + i] == io->segments[b * io->rows + j];
     return (near || (io->prefix && j < io->prefix[b])) && same && naive_real(mask, b * S + j);
@@ -231,7 +265,7 @@ static void attend(const naive_io *io, query at, const heads *q, const heads *k,
             z += q->x[((b * q->rows + i) * q->count + h) * q->width + c] * k->x[((b * S + j) * k->count + g) * k->width + c];
         z *= wf_float(io->layer, "scale");
         z = cap > 0.0 ? cap * tanh(z / cap) : z;
-        p[j] = allowed(io, b, i, j, S) ? z + bias_of(io, i, j, h) : -INFINITY;
+        p[j] = allowed(io, b, i, j, S) ? z + bias_of(io, i, j, h) + key_bias(io, b, j, S, h) : -INFINITY;
         most = fmax(most, p[j]);
     }
     for (int64_t j = 0; j < S; j++) {
@@ -262,6 +296,7 @@ static void run(naive_io *io) {
         norm_heads(io, "q", &q);
         norm_heads(io, "k", &k);
     }
+    temper(io, &q);
     io->attention = naive_zeros(io, io->batch * H * T * S);
     for (int64_t b = 0; b < io->batch; b++)
         for (int64_t h = 0; h < H; h++)
@@ -283,7 +318,7 @@ static const char *const biases[] = {"", "\"bias\": [\"q\", \"k\", \"v\", \"o\"]
 static const char *const scales[] = {"", "\"scale\": 1.0", "\"scale\": 0.2", NULL};
 static const char *const caps[] = {"", "\"softcap\": 2.0", "\"softcap\": 0.0", "\"softcap\": 30.0", NULL};
 static const char *const windows[] = {"", "\"window\": [3, null]", "\"window\": [null, 2]", "\"window\": [2, 1]", "\"window\": [null, null]",
-                                      "\"window\": [0, 0]", "\"window\": [0, null]", "\"window\": null", "\"window\": [20, 5]", NULL};
+                                      "\"alibi_keys\": true", "\"window\": [0, 0]", "\"window\": [0, null]", "\"window\": null", "\"window\": [20, 5]", NULL};
 #define SCALED(rest) "\"rope\": {\"theta\": 100.0, \"dim\": 4, \"scaling\": {" rest "}}"
 static const char *const schemes[] = {
     "", "\"rope\": {}", "\"rope\": {\"theta\": 50.0, \"pairing\": \"interleaved\"}", "\"rope\": {\"dim\": 2}", "\"rope\": {\"dim\": 3}",
@@ -315,3 +350,10 @@ static const char *const prefixes[] = {"", "", "@prefix", NULL};
 static const char *const rows[] = {"", "@rows 16", "@rows 1", "@rows 37", "@rows 2", "", "@rows 67", NULL};
 static const naive_axis axes[] = {head_counts, order, sources, biases, scales, caps, windows, schemes, norms, bounds, sinks, masks, prefixes, rows, NULL};
 const naive_row naive_attention = {"attention", run, axes, 300};
+
+/* Chunks do not go with most of the rest. */
+static const char *const chunks[] = {"\"causal\": true, \"chunk\": 4", "\"causal\": true, \"chunk\": 1", "\"causal\": true, \"chunk\": 16", NULL};
+static const char *const turned[] = {"", "\"rope\": {}", "\"rope\": {\"pairing\": \"interleaved\", \"theta\": 50.0}", NULL};
+static const char *const tempers[] = {"", "\"temper\": {\"step\": 3}", "\"temper\": {\"scale\": 0.7, \"step\": 2.5} @positions", NULL};
+static const naive_axis chunk_axes[] = {head_counts, chunks, biases, scales, caps, turned, norms, tempers, sinks, masks, rows, NULL};
+const naive_row naive_attention_chunks = {"attention", run, chunk_axes, 80};

@@ -61,9 +61,10 @@ static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
     if (node->in[BIAS]) {
         const wf_tensor *bias = node->in[BIAS];
         args.bias = bias->data;
-        args.bias_row = a->s;
-        args.bias_head = bias->dims[1] > 1 ? a->t * a->s : 0;
-        args.bias_batch = bias->dims[0] > 1 ? bias->dims[1] * a->t * a->s : 0;
+        int64_t matrix = bias->dims[2] * a->s;
+        args.bias_row = bias->dims[2] > 1 ? a->s : 0;
+        args.bias_head = bias->dims[1] > 1 ? matrix : 0;
+        args.bias_batch = bias->dims[0] > 1 ? bias->dims[1] * matrix : 0;
     }
     if (a->probs)
         args.probs = node->out[PROBS]->data;
@@ -267,7 +268,8 @@ static bool fits(const wf_tensor *q, const wf_tensor *k, const wf_tensor *v) {
 
 static bool bias_fits(const wf_tensor *bias, const wf_tensor *q, const wf_tensor *k) {
     return bias->type == WF_F32 && bias->rank == 4 && (bias->dims[0] == 1 || bias->dims[0] == q->dims[0]) &&
-           (bias->dims[1] == 1 || bias->dims[1] == q->dims[2]) && bias->dims[2] == q->dims[1] && bias->dims[3] == k->dims[1];
+           (bias->dims[1] == 1 || bias->dims[1] == q->dims[2]) && (bias->dims[2] == q->dims[1] || (bias->dims[2] == 1 && !bias->needs_grad)) &&
+           bias->dims[3] == k->dims[1];
 }
 
 static size_t reserve(size_t *total, int64_t elements) {
