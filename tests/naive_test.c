@@ -9,7 +9,8 @@
 #include "naive/naive.h"
 #include "verify/forms.h"
 
-static const naive_row *const rows[] = {&naive_attention, &naive_linear_attention, &naive_retention, &naive_mamba,
+static const naive_row *const rows[] = {&naive_attention_relative, &naive_attention_values, &naive_disentangled, &naive_time_conv,
+                                        &naive_attention, &naive_linear_attention, &naive_retention, &naive_mamba,
                                         &naive_lstm,      &naive_gru,              &naive_mlp,       &naive_glu,
                                         &naive_moe,       &naive_moe_groups,       &naive_moe_states,
                                         &naive_expert_choice, &naive_soft_moe,     &naive_rwkv_channel,

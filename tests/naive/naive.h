@@ -41,6 +41,7 @@ extern const naive_row naive_attention, naive_linear_attention, naive_retention,
     naive_moe, naive_moe_groups, naive_moe_states, naive_expert_choice, naive_soft_moe, naive_rwkv_channel;
 extern const naive_row naive_performer, naive_gla, naive_simple_gla, naive_lightning, naive_mamba2, naive_hgrn2, naive_based, naive_mlstm;
 extern const naive_row naive_deltanet, naive_gated_deltanet, naive_kda, naive_rwkv7, naive_rglru, naive_hgrn, naive_minrnn, naive_s4d;
+extern const naive_row naive_attention_relative, naive_attention_values, naive_disentangled, naive_time_conv;
 extern const naive_row naive_rwkv4, naive_rwkv5, naive_rwkv6, naive_short_conv;
 
 double *naive_zeros(naive_io *io, int64_t count);
