@@ -26,6 +26,28 @@ static const case_row cases[] = {
     {"attention", "{\"heads\": 2, \"causal\": true, \"rope\": {}, \"rope_values\": true}", true},
     {"disentangled", "{\"heads\": 3, \"distance\": 5}", true},
     {"time_conv", "{\"width\": 3, \"activation\": \"gelu\"}", true},
+    {"mla", "{\"heads\": 3, \"kv_rank\": 5, \"rope_dim\": 2}", true},
+    {"mla", "{\"heads\": 3, \"kv_rank\": 5, \"q_rank\": 7, \"nope_dim\": 3, \"rope_dim\": 4, \"value_dim\": 5, \"causal\": true}", true},
+    {"differential", "{\"heads\": 4}", false},
+    {"differential", "{\"heads\": 4, \"kv_heads\": 2, \"causal\": true, \"rope\": {}, \"key_dim\": 4, \"value_dim\": 3}", true},
+    {"sparse", "{\"heads\": 3, \"pattern\": \"strided\", \"stride\": 4}", true},
+    {"sparse", "{\"heads\": 2, \"pattern\": \"fixed\", \"stride\": 4, \"summary\": 2, \"combine\": \"heads\", \"bias\": [\"o\"]}", true},
+    {"local_chunk", "{\"heads\": 3, \"chunk\": 3}", true},
+    {"local_chunk", "{\"heads\": 3, \"chunk\": 3, \"causal\": true, \"before\": 2, \"exact\": true, \"rope\": {}}", true},
+    {"local_chunk", "{\"heads\": 3, \"chunk\": 2, \"causal\": true, \"after\": 1, \"xpos\": {\"base\": 8.0}}", true},
+    {"local_chunk", "{\"heads\": 3, \"chunk\": 13, \"wrap\": true, \"causal\": true}", true},
+    {"longformer", "{\"heads\": 3, \"window\": [2, 1]}", true},
+    {"longformer", "{\"heads\": 3, \"window\": [2, 1], \"causal\": true, \"globals\": false, \"dilation\": [1, 2, 3]}", true},
+    {"bigbird", "{\"heads\": 3, \"block\": 1, \"random\": 2}", true},
+    {"linformer", "{\"heads\": 3, \"max_len\": 15, \"rank\": 4}", true},
+    {"nystrom", "{\"heads\": 3, \"landmarks\": 13, \"conv\": 3}", true},
+    {"axial", "{\"heads\": 2, \"shape\": [13, 1], \"causal\": true}", true},
+    {"axial", "{\"heads\": 3, \"shape\": [1, 13], \"causal\": true, \"combine\": \"sequential\"}", true},
+    {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}, \"scale\": 0.5}]}", false},
+    {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"causal\": true, \"window\": [3, 0]}, \"norm\": {}}, {\"mixer\": \"mamba\"}]}", true},
+    {"parallel", "{\"branches\": [{\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 4}}]}", false},
+    {"reversible", "{\"mixer\": {\"heads\": 3}, \"ffn\": {\"hidden\": 7}}", false},
+    {"reversible", "{\"mixer\": {\"mixer\": \"retention\", \"heads\": 3}, \"ffn\": {\"mixer\": \"glu\", \"hidden\": 7}, \"norm_eps\": 0.01}", true},
     {"linear_attention", "{\"heads\": 3}", false},
     {"linear_attention", "{\"heads\": 3, \"causal\": true, \"key_dim\": 5, \"value_dim\": 3}", false},
     {"linear_attention", "{\"heads\": 2, \"causal\": true, \"feature\": \"relu\", \"normalise\": false, \"scale\": 0.3}", false},
@@ -75,6 +97,11 @@ static const case_row cases[] = {
     {"s4d", "{\"modes\": 3}", true},
     {"s4d", "{\"modes\": 2, \"real\": true, \"discretisation\": \"bilinear\"}", true},
     {"s4d", "{\"modes\": 2, \"bidirectional\": true}", true},
+    {"slstm", "{\"heads\": 3}", true},
+    {"slstm", "{\"heads\": 2, \"hidden\": 10}", true},
+    {"fourier", "{}", true},
+    {"hyena", "{\"filter_dim\": 8, \"max_len\": 20}", true},
+    {"hyena", "{\"filter_dim\": 8, \"max_len\": 20, \"order\": 3, \"embed\": 7}", true},
     {"lstm", "{\"hidden\": 7}", true},
     {"lstm", "{\"hidden\": 5, \"layers\": 2}", true},
     {"lstm", "{\"hidden\": 5, \"layers\": 2, \"bidirectional\": true, \"bias\": false}", true},
@@ -93,7 +120,7 @@ static const case_row cases[] = {
     {"rwkv_channel", "{\"hidden\": 9, \"receptance\": false, \"mix_of\": \"shifted\"}", true},
 };
 
-enum { BATCH = 2, ROWS = 13, DIM = 12 };
+enum { BATCH = 2, ROWS = 13, DIM = 12, PADDED = 5 };
 
 typedef struct subject {
     wf_env env;
@@ -263,26 +290,26 @@ static void probe_padding(subject *s) {
     agree(s, "inert to padding", (wf_layer_traits(s->layer) & WF_PADDING_INERT) != 0, same_rows(a, b, width, 0, 2, ROWS - 2) && same_rows(a, b, width, 1, 2, ROWS - 2));
 }
 
-/* Two masked rows in front, or the other rows alone. */
+/* PADDED masked rows in front (no multiple of a chunk), or the other rows alone. */
 static void probe_trace(subject *s) {
     weft_error err = {0};
     bool takes_mask = strstr(s->layer->row->inputs, "mask?") != NULL;
-    int64_t rows = ROWS - 2;
+    int64_t rows = ROWS - PADDED;
     uint8_t mask[BATCH * ROWS];
     float *x = wf_arena_alloc(&s->arena, BATCH * ROWS * DIM * sizeof *x), worst = 0.0f;
     if (!takes_mask || !wf_layer_streams(s->layer))
         return;
     for (int64_t i = 0; i < BATCH * ROWS; i++)
-        mask[i] = i % ROWS >= 2;
+        mask[i] = i % ROWS >= PADDED;
     for (int64_t b = 0; b < BATCH; b++)
-        memcpy(x + b * rows * DIM, s->io.x + (b * ROWS + 2) * DIM, (size_t)(rows * DIM) * sizeof *x);
+        memcpy(x + b * rows * DIM, s->io.x + (b * ROWS + PADDED) * DIM, (size_t)(rows * DIM) * sizeof *x);
     wf_form_io alone = {.batch = BATCH, .rows = rows, .dim = DIM, .x = x};
     ok(s, wf_form_full(&s->env, s->layer, &alone, false, &s->arena, &err), &err);
     const float *padded = output(s, s->io.x, mask);
     int64_t width = s->io.width;
     for (int64_t b = 0; b < BATCH; b++)
         for (int64_t i = 0; i < rows * width; i++)
-            worst = fmaxf(worst, fabsf(padded[(b * ROWS + 2) * width + i] - alone.y[b * rows * width + i]));
+            worst = fmaxf(worst, fabsf(padded[(b * ROWS + PADDED) * width + i] - alone.y[b * rows * width + i]));
     agree(s, "marked by padding before it", (wf_layer_traits(s->layer) & WF_PADDING_TRACE) != 0, worst > 1e-4f);
 }
 

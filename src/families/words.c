@@ -1,5 +1,6 @@
 /* words.c - what formulas of family files cannot say: a closed list of words, each a row with its arguments in the order of the
  * checkpoint convention it reads or writes. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "families/rules.h"
@@ -296,6 +297,15 @@ static weft_status word_all_in(call *c) {
     return WEFT_OK;
 }
 
+/* as_bf16(x): x with the eight binary digits that bf16 has, halves to even (constants that a reference keeps in bf16) */
+static weft_status word_as_bf16(call *c) {
+    int exponent;
+    WF_CHECK(arg(c, 0)->type == WF_INT || arg(c, 0)->type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "as_bf16() takes a number");
+    double part = frexp(arg(c, 0)->number, &exponent);
+    *c->out = wf_value_float(ldexp(nearbyint(ldexp(part, 8)), exponent - 8));
+    return WEFT_OK;
+}
+
 /* count(list, 'path', value, upto): how many of the first `upto` objects (all) have the value there */
 static weft_status word_count(call *c) {
     const wf_value *list = arg(c, 0);
@@ -493,6 +503,7 @@ static const word_row words[] = {
     {"label2id", 2, 2, word_label2id},
     {"find", 3, 3, word_find},
     {"letters", 1, 1, word_letters},
+    {"as_bf16", 1, 1, word_as_bf16},
     {"bounds", 1, 1, word_bounds},
     {"their_bounds", 2, 2, word_their_bounds},
 };

@@ -12,7 +12,7 @@ typedef struct wf_delta_args {
     int64_t batch, t, heads, qk_heads, key_dim, value_dim; /* heads % qk_heads == 0: head h reads q,k,a,b head h/(heads/qk_heads) */
     const float *q, *k;   /* [B,T,qk_heads,K] contiguous */
     const float *v;       /* [B,T,H,V] */
-    wf_decay decay;       /* not const */
+    wf_decay decay;       /* none, scalar or vector */
     const float *g;       /* log decay <= 0: [B,T,H] scalar, [B,T,H,K] vector */
     const float *beta;    /* [B,T,H]: the delta form */
     const float *a, *b;   /* [B,T,qk_heads,K]: the general form; exactly one of beta and (a, b) is given */

@@ -71,15 +71,6 @@ static weft_status window_side(const wf_value *window, size_t i, int64_t *out, w
     return WEFT_OK;
 }
 
-static weft_status check_bias(const wf_value *list, weft_error *err) {
-    for (size_t i = 0; i < list->count; i++) {
-        const char *s = list->items[i].type == WF_STRING ? list->items[i].string : "?";
-        WF_CHECK(wf_streq(s, "q") || wf_streq(s, "k") || wf_streq(s, "v") || wf_streq(s, "o"), err, WEFT_USAGE,
-                 "'bias' lists projections among q k v o, not '%s'", s);
-    }
-    return WEFT_OK;
-}
-
 static weft_status check_qk_norm(const wf_json *norm, weft_error *err) {
     const char *kind = wf_json_text(norm, "kind", "rms"), *scope = wf_json_text(norm, "scope", "head");
     WF_CHECK(wf_streq(kind, "rms") || wf_streq(kind, "layer") || wf_streq(kind, "l2"), err, WEFT_USAGE, "qk_norm: kind is rms, layer or l2, not '%s'", kind);
@@ -111,7 +102,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads"), side;
     const wf_value *window = wf_get(l, "window");
     WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads, (long long)groups);
-    WF_TRY(check_bias(wf_get(l, "bias"), err));
+    WF_TRY(wf_check_bias(l, (const char *const[]){"q", "k", "v", "o"}, 4, err));
     if (window->type != WF_NULL) {
         WF_CHECK(window->count == 2, err, WEFT_USAGE, "'window' must be [left, right]");
         WF_TRY(window_side(window, 0, &side, err));

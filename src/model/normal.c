@@ -46,13 +46,7 @@ wf_json *wf_norm_normal(const writer *of, const wf_norm_spec *norm) {
     return w.object;
 }
 
-static wf_json *normal_layer(const writer *of, const wf_layer *layer) {
-    writer w = wf_normal_begin(of);
-    wf_normal_text(&w, "mixer", layer->row->name);
-    for (size_t i = 0; layer->row->keys[i].name; i++)
-        wf_normal_put(&w, layer->row->keys[i].name, wf_value_to_json(of->arena, &layer->values[i]));
-    return w.object;
-}
+static wf_json *normal_layer(const writer *of, const wf_layer *layer) { return wf_layer_json(of->arena, layer); }
 
 /* A norm of its own is said where it is another than the first. */
 static void normal_norms(const writer *w, const wf_block_spec *block) {

@@ -50,6 +50,8 @@ wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     
 /* xIELU with learned numbers; scalars: alpha_p, alpha_n, beta, eps, each F32 [1]. */
 wf_tensor *wf_xielu(wf_tape *t, wf_tensor *x, wf_tensor *const scalars[4]);
 wf_tensor *wf_log_gate(wf_tape *t, wf_tensor *x, float low, float scale); /* scale * log(low + (1 - low) sigmoid(x)), fp32 */
+wf_tensor *wf_scale_by(wf_tape *t, wf_tensor *x, wf_tensor *s);                 /* x * s, s fp32 [1] */
+wf_tensor *wf_sine(wf_tape *t, wf_tensor *x);
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
 wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high);           /* the gradient passes between the bounds */
 /* x times uniform noise in [1-range, 1+range] while training; x itself when range is 0. */
@@ -93,10 +95,18 @@ wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
  * weighted by 1, 2, .. T, the last of them, the largest entry of each channel. No row that counts gives zeros. */
 typedef enum wf_pool_kind { WF_POOL_MEAN, WF_POOL_MEAN_SQRT, WF_POOL_WEIGHTED, WF_POOL_LAST, WF_POOL_MAX } wf_pool_kind;
 wf_tensor *wf_pool_rows(wf_tape *t, wf_tensor *x, wf_pool_kind kind, wf_tensor *mask);
+wf_tensor *wf_swap_rows(wf_tape *t, wf_tensor *x);                /* [A,N,M,w] -> [A,M,N,w] */
+wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per);   /* [B,T,..] -> fp32 [B,T/per,..], means of consecutive rows */
+/* Rows of time mixed: x [B,S,G,W], e [P,L,R] with L >= S, P = 1 or a multiple of G -> fp32 [B,R,G or P,W], y_h = e_h[:S]^T x_h. */
+wf_tensor *wf_time_project(wf_tape *t, wf_tensor *x, wf_tensor *e);
+/* A centred convolution over time, one filter per head: x [B,T,H,V], w [H,1,W] -> fp32. */
+wf_tensor *wf_conv_heads(wf_tape *t, wf_tensor *x, wf_tensor *w);
+/* Z u, Z the iterated pseudo-inverse of softmax(q k^T) (see nystrom.c): q, k [B,L,H,K], u [B,L,H,V] -> fp32 like u. */
+wf_tensor *wf_nystrom(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *u);
 
 /* ---- positions ---- */
 typedef struct wf_rotate_args {
-    int64_t pairs;            /* channels 0..2*pairs-1 turn */
+    int64_t first, pairs;     /* channels first..first+2*pairs-1 turn */
     bool interleaved;
     const double *frequencies; /* [pairs], in the tape's arena: angle = position * frequency */
     float magnitude;          /* multiplies cos and sin (yarn, longrope); 1 otherwise */
@@ -127,6 +137,10 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
     bool ring;
     bool offset_from_start;   /* query row i has index start[b]+i (decoding) */
     wf_tensor **probs;        /* not NULL: receives [B,H,T,S] */
+    wf_tensor **lse;          /* not NULL: receives [B,H,T] fp32, ln of the sum of e^score; differentiable */
+    const wf_attention_pattern *pattern; /* in the tape's arena: which keys a row sees, instead of causal, left, right, prefix, segments, biases */
+    wf_tensor *pattern_data[WF_PATTERN_DATA]; /* what it reads */
+    double pattern_keys;      /* keys of a row, on the average: for the count of operations */
 } wf_attention_spec;
 /* q [B,T,H,K], k [B,S,G,K], v [B,S,G,V] -> [B,T,H,V] (act). */
 wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
@@ -155,7 +169,7 @@ typedef struct wf_recurrence_spec {
 wf_tensor *wf_recurrence(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_recurrence_spec *spec);
 
 typedef struct wf_delta_spec { /* see kernels/delta.h */
-    wf_decay decay;           /* not const */
+    wf_decay decay;           /* none, scalar or vector */
     wf_tensor *g;             /* log decay [B,T,H] | [B,T,H,K], NULL for none */
     wf_tensor *beta;          /* [B,T,H]: the delta rule */
     wf_tensor *a, *b;         /* [B,T,G,K]: the general form; exactly one of beta and (a, b) */
@@ -213,6 +227,11 @@ typedef struct wf_scan_spec {
 /* u, dt [B,T,D], b, c [B,T,N] -> [B,T,D] fp32. */
 wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor *b, wf_tensor *c, const wf_scan_spec *spec);
 
+/* y_t = sum_{s<=t} k_{t-s} v_s + bias v_t: v [B,T,D], k [N,D] with N >= T, bias [D] or NULL -> fp32. By Fourier transforms. */
+wf_tensor *wf_long_conv(wf_tape *t, wf_tensor *v, wf_tensor *k, wf_tensor *bias);
+/* Re(DFT over T of DFT over D of x), unscaled: [B,T,D] -> fp32. */
+wf_tensor *wf_fourier(wf_tape *t, wf_tensor *x);
+
 /* Continuous poles -e^a_log + i a_imag [D,M] and steps e^log_dt [D] -> a [D,M,2] and *b by the zero-order hold or the bilinear rule (see
  * kernels/poles.h); a_imag NULL: real ones, [D,M]. */
 wf_tensor *wf_discretise(wf_tape *t, wf_tensor *log_dt, wf_tensor *a_log, wf_tensor *a_imag, bool bilinear, wf_tensor **b);
@@ -244,6 +263,11 @@ typedef struct wf_rnn_spec {
 } wf_rnn_spec;
 wf_tensor *wf_lstm(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,4h] = Lin(x) rows i,f,g,o -> [B,T,h] fp32 */
 wf_tensor *wf_gru(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);  /* ih [B,T,3h] rows r,z,n */
+
+/* The scalar LSTM: gates i, f, z, o before R h [B,T,H*d], recurrent [H,d,d] each; states h, c, n, m [B,H*d] (NULL: none yet; a state
+ * whose n is 0 is one without tokens); mask as above. -> [B,T,H*d] fp32. out: [4] receives the states, or NULL. */
+typedef struct wf_slstm_spec { wf_tensor *gates[4], *recurrent[4], *mask, *in[4], **out; } wf_slstm_spec;
+wf_tensor *wf_slstm(wf_tape *t, const wf_slstm_spec *spec);
 
 /* ---- losses ---- */
 typedef struct wf_cross_entropy_spec {

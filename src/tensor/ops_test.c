@@ -79,9 +79,28 @@ static wf_tensor *slice_case(fixture *f) {
 static wf_tensor *concat_case(fixture *f) { return wf_time_concat(f->tape, leaf4(f, 2, 3, 2, 5), leaf4(f, 2, 4, 2, 5)); }
 static wf_tensor *mask_case(fixture *f) { return wf_mask_rows(f->tape, leaf3(f, 2, 5, 6), wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 5})); }
 
+static wf_tensor *scale_by_case(fixture *f) { return wf_scale_by(f->tape, leaf2(f, 13, 700), leaf1(f, 1)); }
+static wf_tensor *slice_channels_case(fixture *f) {
+    wf_tensor *x = leaf3(f, 2, 19, 11);
+    return wf_mul(f->tape, wf_slice_channels(f->tape, x, 1, 4), wf_slice_channels(f->tape, x, 6, 4));
+}
+static wf_tensor *join_channels_case(fixture *f) {
+    return wf_join_channels(f->tape, wf_join_channels(f->tape, leaf4(f, 2, 9, 3, 5), leaf4(f, 2, 9, 3, 2)), leaf4(f, 2, 9, 1, 4));
+}
+
+static wf_tensor *swap_rows_case(fixture *f) { return wf_swap_rows(f->tape, leaf4(f, 2, 5, 3, 7)); }
+static wf_tensor *mean_rows_case(fixture *f) { return wf_mean_rows(f->tape, leaf4(f, 2, 12, 3, 5), 3); }
+static wf_tensor *time_project_case(fixture *f) { return wf_time_project(f->tape, leaf4(f, 2, 6, 1, 10), leaf3(f, 1, 9, 4)); }
+static wf_tensor *time_project_heads(fixture *f) { return wf_time_project(f->tape, leaf4(f, 2, 6, 2, 5), leaf3(f, 4, 6, 3)); }
+static wf_tensor *conv_heads_case(fixture *f) { return wf_conv_heads(f->tape, leaf4(f, 2, 7, 3, 5), leaf3(f, 3, 1, 5)); }
+static wf_tensor *nystrom_case(fixture *f) { /* queries near their keys: a matrix far from singular */
+    wf_tensor *k = wf_scale(f->tape, leaf4(f, 2, 4, 2, 12), 2.0f);
+    return wf_nystrom(f->tape, wf_add(f->tape, k, wf_scale(f->tape, leaf4(f, 2, 4, 2, 12), 0.5f)), k, leaf4(f, 2, 4, 2, 3));
+}
+
 static const double frequencies[3] = {1.0, 0.21, 0.013};
 static wf_tensor *rotate_case(fixture *f) {
-    wf_rotate_args a = {.pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
+    wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
     return wf_rotate(f->tape, leaf4(f, 2, 5, 2, 8), &a);
 }
 static wf_tensor *xpos_case(fixture *f) {
@@ -204,6 +223,11 @@ static wf_tensor *scan_case(fixture *f) {
                                             wf_time_slice(f->tape, b, 4, 3), wf_time_slice(f->tape, c, 4, 3), &second));
 }
 
+static wf_tensor *long_conv_case(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 2, 11, 19), leaf2(f, 13, 19), leaf1(f, 19)); }
+static wf_tensor *long_conv_long(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 1, 300, 17), leaf2(f, 300, 17), leaf1(f, 17)); }
+static wf_tensor *long_conv_plain(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 3, 1, 3), leaf2(f, 1, 3), NULL); }
+static wf_tensor *fourier_case(fixture *f) { return wf_fourier(f->tape, leaf3(f, 2, 11, 18)); }
+static wf_tensor *sine_case(fixture *f) { return wf_sine(f->tape, wf_scale(f->tape, leaf2(f, 5, 7), 3.0f)); }
 static wf_tensor *discretise_case(fixture *f, bool bilinear, bool real) {
     wf_tensor *b, *a = wf_discretise(f->tape, leaf1(f, 21), leaf2(f, 21, 3), real ? NULL : leaf2(f, 21, 3), bilinear, &b);
     return wf_add_scaled(f->tape, a, b, 0.3f);
@@ -268,6 +292,22 @@ static wf_tensor *gru_wide(fixture *f) { return rnn_case(f, wf_gru, 9, 33, true,
 static wf_tensor *gru_before(fixture *f) { return rnn_case(f, wf_gru, 2, 35, true, false, true); }
 static wf_tensor *gru_before_wide(fixture *f) { return rnn_case(f, wf_gru, 13, 7, true, true, true); }
 
+static wf_tensor *slstm_case(fixture *f) {
+    wf_tensor *x = leaf4(f, 4, 2, 7, 12), *r = leaf4(f, 4, 3, 4, 4), *first[4], *states[4];
+    wf_slstm_spec a = {.mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 4}), .out = states}, b = {0};
+    for (int g = 0; g < 4; g++) {
+        wf_tensor *gate = wf_reshape(f->tape, wf_rows(f->tape, x, g, 1), 3, (int64_t[]){2, 7, 12});
+        a.recurrent[g] = b.recurrent[g] = wf_reshape(f->tape, wf_rows(f->tape, r, g, 1), 3, (int64_t[]){3, 4, 4});
+        first[g] = wf_time_slice(f->tape, gate, 0, 4);
+        a.gates[g] = first[g];
+        b.gates[g] = wf_time_slice(f->tape, gate, 4, 3);
+    }
+    wf_tensor *y = wf_slstm(f->tape, &a);
+    for (int i = 0; i < 4; i++)
+        b.in[i] = states[i];
+    return wf_time_concat(f->tape, y, wf_slstm(f->tape, &b));
+}
+
 static wf_tensor *attend(fixture *f, int64_t heads, int64_t groups, wf_attention_spec spec) {
     spec.scale = 0.7f;
     if (spec.left == 0)
@@ -325,11 +365,6 @@ static wf_tensor *log_gate_case(fixture *f) { return wf_log_gate(f->tape, wf_sca
 static wf_tensor *log_gate_low(fixture *f) { return wf_log_gate(f->tape, wf_scale(f->tape, leaf2(f, 5, 90), 4.0f), 0.2f, 1.0f); }
 static wf_tensor *grouped_rms(fixture *f) { return wf_rms_norm(f->tape, leaf4(f, 2, 35, 3, 7), leaf1(f, 21), 0.0f, 1e-2f); }
 static wf_tensor *grouped_layer(fixture *f) { return wf_layer_norm(f->tape, leaf4(f, 2, 9, 100, 7), leaf1(f, 700), leaf1(f, 700), 0.0f, 1e-2f); }
-static wf_tensor *slice_channels_case(fixture *f) {
-    wf_tensor *x = leaf3(f, 2, 19, 9);
-    return wf_mul(f->tape, wf_slice_channels(f->tape, x, 1, 4), wf_slice_channels(f->tape, x, 5, 4));
-}
-static wf_tensor *join_channels_case(fixture *f) { return wf_join_channels(f->tape, leaf4(f, 2, 9, 3, 5), leaf4(f, 2, 9, 1, 4)); }
 static wf_tensor *repeat_heads_case(fixture *f) { return wf_repeat_heads(f->tape, leaf4(f, 2, 19, 2, 5), 3); }
 static wf_tensor *taylor_case(fixture *f) { return wf_quadratic(f->tape, leaf4(f, 2, 9, 2, 5), true); }
 static wf_tensor *quadratic_case(fixture *f) { return wf_quadratic(f->tape, leaf4(f, 2, 9, 2, 5), false); }
@@ -437,11 +472,13 @@ typedef struct op_case {
 static const op_case cases[] = {
     {"linear", linear_case, 2e-3},       {"linear", linear_plain, 2e-3},    {"linear", linear_sliced, 2e-3}, {"embed", embed_case, 2e-3},
     {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
-    {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
-    {"softcap", softcap_case, 2e-3},     {"xielu", xielu_case, 4e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
+    {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"scale", affine_case, 2e-3},    {"activate", silu_case, 2e-3},
+    {"softcap", softcap_case, 2e-3},     {"xielu", xielu_case, 4e-3},       {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
-    {"row_dot", row_dot_case, 2e-3}, {"scale", affine_case, 2e-3}, 
-    {"unit", unit_l2, 2e-3}, {"unit", unit_floored, 4e-3}, {"unit", unit_sum, 2e-3},
+    {"row_dot", row_dot_case, 2e-3},     {"gate", gate_case, 2e-3},         {"scale_by", scale_by_case, 2e-3},
+    {"unit", unit_l2, 2e-3},             {"unit", unit_floored, 4e-3},      {"unit", unit_sum, 2e-3},
+    {"swap_rows", swap_rows_case, 2e-3}, {"mean_rows", mean_rows_case, 2e-3}, {"time_project", time_project_case, 2e-3},
+    {"time_project", time_project_heads, 2e-3}, {"conv_heads", conv_heads_case, 2e-3}, {"nystrom", nystrom_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
@@ -454,10 +491,11 @@ static const op_case cases[] = {
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_channel, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
     {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
     {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
+    {"long_conv", long_conv_case, 2e-3}, {"long_conv", long_conv_long, 2e-3}, {"long_conv", long_conv_plain, 2e-3}, {"fourier", fourier_case, 2e-3}, {"sine", sine_case, 2e-3},
     {"discretise", discretise_zoh, 4e-3}, {"discretise", discretise_bilinear, 4e-3}, {"discretise", discretise_real, 4e-3},
     {"pole_scan", pole_complex, 2e-3}, {"pole_scan", pole_reverse, 2e-3}, {"pole_scan", pole_real, 2e-3}, {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
     {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
-    {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
+    {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3}, {"slstm", slstm_case, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
     {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"unfold", unfold_case, 2e-3}, {"id_column", column_case, 2e-3},
     {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},

@@ -10,6 +10,9 @@ typedef struct wf_form_io {
     /* in; NULL: absent */
     const float *x, *memory, *dy;           /* [B,T,dim], [B,S,memory_dim], [B,T,width] */
     const uint8_t *mask, *memory_mask;
+    const uint8_t *global_mask;             /* [B,T] */
+    const int64_t *plan;                    /* of plan_dims */
+    int64_t plan_dims[3];
     const int64_t *positions, *segments, *prefix;
     const float *v_first;                   /* [B,T,v_first_dim] */
     int64_t v_first_dim;

@@ -274,7 +274,7 @@ static bool has_layer(const wf_model *m, bool (*says)(const wf_layer *l)) {
 
 static bool keeps_rows(const wf_layer *l) {
     for (int i = 0; i < l->n_states; i++)
-        if (l->states[i].present && l->row->states[i].kind == WF_STATE_APPEND)
+        if (l->states[i].present && l->states[i].row->kind == WF_STATE_APPEND)
             return true;
     return false;
 }

@@ -133,7 +133,7 @@ static bool fits(const delta *a, wf_tensor *const *in) {
     int64_t keys = tokens(a) * a->qk_heads * a->key_dim;
     bool general = in[A] && in[B];
     return in[Q]->dims[0] == a->batch && in[Q]->dims[1] == a->t && in[Q]->count == keys && in[K]->count == keys &&
-           a->heads % a->qk_heads == 0 && a->decay != WF_DECAY_CONST && (in[G] != NULL) == (a->decay != WF_DECAY_NONE) &&
+           a->heads % a->qk_heads == 0 && (a->decay == WF_DECAY_NONE || a->decay == WF_DECAY_SCALAR || a->decay == WF_DECAY_VECTOR) && (in[G] != NULL) == (a->decay != WF_DECAY_NONE) &&
            (!in[G] || in[G]->count == tokens(a) * decays(a)) && (in[BETA] != NULL) != general && (in[A] != NULL) == (in[B] != NULL) &&
            (!in[BETA] || in[BETA]->count == tokens(a) * a->heads) && (!in[A] || (in[A]->count == keys && in[B]->count == keys)) &&
            (!in[S_IN] || in[S_IN]->count == a->batch * a->heads * a->key_dim * a->value_dim);

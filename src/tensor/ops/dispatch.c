@@ -121,36 +121,43 @@ bool wf_dispatch_slots(wf_tape *t, int64_t batch, int64_t experts, int64_t slots
 enum { X, WEIGHTS, TO_SLOT, TO_ROW };
 typedef struct move { int64_t width, tokens, top_k, rows; bool collects; } move;
 
+typedef struct transfer { /* from data to out, rows of two tensors */
+    const wf_tensor *from, *to;
+    const void *data;
+    void *out;
+    float beta;
+} transfer;
+
 static float weight_at(const wf_node *node, int64_t slot) { return node->in[WEIGHTS] ? ((const float *)node->in[WEIGHTS]->data)[slot] : 1.0f; }
 
 /* Sorted rows from those of tokens: to[r] = weight * from[token of r], 0 for padding. */
-static void spread(const wf_node *node, const wf_tensor *from, const void *data, wf_tensor *to, void *out, float beta, int64_t r, wf_worker *w) {
+static void spread(const wf_node *node, const transfer *m, int64_t r, wf_worker *w) {
     const move *a = node->attr;
     int64_t slot = ((const int32_t *)node->in[TO_SLOT]->data)[r], n = a->width, token = slot / a->top_k;
     float tmp[TILE], y[TILE], weight = slot >= 0 ? weight_at(node, slot) : 0.0f;
     if (slot < 0)
         memset(y, 0, sizeof y);
     for (int64_t c = 0; c < n; c += TILE) {
-        int64_t m = n - c < TILE ? n - c : TILE;
+        int64_t part = n - c < TILE ? n - c : TILE;
         if (slot >= 0)
-            w->k->scale(y, weight, wf_load(w, data, from->type, token * n + c, m, tmp), m);
-        wf_store(w, out, to->type, r * n + c, m, y, beta);
+            w->k->scale(y, weight, wf_load(w, m->data, m->from->type, token * n + c, part, tmp), part);
+        wf_store(w, m->out, m->to->type, r * n + c, part, y, m->beta);
     }
 }
 
 /* Rows of tokens from sorted ones: to[token] = the sum of weight * from[row] over its assignments. */
-static void collect(const wf_node *node, const wf_tensor *from, const void *data, wf_tensor *to, void *out, float beta, int64_t token, wf_worker *w) {
+static void collect(const wf_node *node, const transfer *m, int64_t token, wf_worker *w) {
     const move *a = node->attr;
     const int32_t *row = (const int32_t *)node->in[TO_ROW]->data + token * a->top_k;
     int64_t n = a->width;
     float tmp[TILE], y[TILE];
     for (int64_t c = 0; c < n; c += TILE) {
-        int64_t m = n - c < TILE ? n - c : TILE;
-        memset(y, 0, (size_t)m * sizeof *y);
+        int64_t part = n - c < TILE ? n - c : TILE;
+        memset(y, 0, (size_t)part * sizeof *y);
         for (int64_t j = 0; j < a->top_k; j++)
             if (row[j] >= 0)
-                w->k->axpy(y, weight_at(node, token * a->top_k + j), wf_load(w, data, from->type, row[j] * n + c, m, tmp), m);
-        wf_store(w, out, to->type, token * n + c, m, y, beta);
+                w->k->axpy(y, weight_at(node, token * a->top_k + j), wf_load(w, m->data, m->from->type, row[j] * n + c, part, tmp), part);
+        wf_store(w, m->out, m->to->type, token * n + c, part, y, m->beta);
     }
 }
 
@@ -182,16 +189,19 @@ static int move_pieces(const wf_node *node, wf_pass pass, int phase) {
 static void move_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     const move *a = node->attr;
     bool by_rows = a->collects == (pass == WF_BACKWARD);
-    wf_tensor *x = node->in[X], *y = node->out[0];
+    const wf_tensor *x = node->in[X], *y = node->out[0];
     int64_t first, end, count = by_rows && phase == 0 ? a->rows : a->tokens;
-    float beta = 0.0f;
-    void *to = pass == WF_FORWARD ? y->data : wf_grad_in(node, X, w, &beta);
+    transfer m = {.from = x, .data = x->data, .to = y, .out = y->data};
+    if (pass == WF_BACKWARD) {
+        m = (transfer){.from = y, .data = y->grad, .to = x};
+        m.out = wf_grad_in(node, X, w, &m.beta);
+    }
     wf_split_bounds(count, wf_split_pieces(count, 4), piece, &first, &end);
     for (int64_t i = first; i < end; i++) {
         if (phase == 1)
             weight_gradient(node, i, w);
-        else if (to)
-            (by_rows ? spread : collect)(node, pass == WF_FORWARD ? x : y, pass == WF_FORWARD ? x->data : y->grad, pass == WF_FORWARD ? y : x, to, beta, i, w);
+        else if (m.out)
+            (by_rows ? spread : collect)(node, &m, i, w);
     }
 }
 

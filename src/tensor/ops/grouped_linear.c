@@ -47,8 +47,10 @@ static void clear_tail(const wf_tensor *x, void *data, int64_t used, int64_t row
     memset(at_row(x, data, used, width), 0, (size_t)((rows - used) * width) * wf_dtypes[x->type].size);
 }
 
-static void block_tile(const wf_node *node, int kind, int piece, const void *from, wf_tensor *to, void *out, float beta, wf_worker *w) {
+static void block_tile(const wf_node *node, int kind, int piece, void *out, float beta, wf_worker *w) {
     const grouped *a = node->attr;
+    const wf_tensor *to = kind == Y_PLAN ? node->out[0] : node->in[X];
+    const void *from = kind == Y_PLAN ? node->in[X]->data : node->out[0]->grad;
     wf_blocks b = blocks_of(node);
     int64_t in = kind == Y_PLAN ? a->k : a->n, width = kind == Y_PLAN ? a->n : a->k;
     int32_t index = piece / a->tiles[kind];
@@ -152,7 +154,7 @@ static void backward(const wf_node *node, int piece, wf_worker *w) {
     float beta;
     if (piece < count) {
         void *dx = wf_grad_in(node, X, w, &beta);
-        block_tile(node, DX_PLAN, piece, node->out[0]->grad, node->in[X], dx, beta, w);
+        block_tile(node, DX_PLAN, piece, dx, beta, w);
         return;
     }
     piece -= count;
@@ -170,7 +172,7 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     else if (((const grouped *)node->attr)->sweep)
         sweep(node, piece, w);
     else
-        block_tile(node, Y_PLAN, piece, node->in[X]->data, node->out[0], node->out[0]->data, 0.0f, w);
+        block_tile(node, Y_PLAN, piece, node->out[0]->data, 0.0f, w);
 }
 
 /* Of the assignments, without the rounding (wf_dispatch_waste). */
