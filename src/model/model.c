@@ -260,12 +260,11 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
             wf_keep(tape, p->hidden_states[i] = x);
         WF_TRY(record_block(&r, i, &x, err));
     }
-    wf_tensor *last = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
+    p->hidden = wf_time_slice(tape, wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]), 0, asked);
     if (p->hidden_states) {
         wf_keep(tape, p->stream = x);
-        wf_keep(tape, p->hidden_states[m->spec->layers] = last);
+        wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
     }
-    p->hidden = wf_time_slice(tape, last, 0, asked);
     if (rows != asked)
         p->mask = given.mask;
     wf_losses_finish(&r.losses, tape);
