@@ -389,6 +389,14 @@ static weft_status word_count(call *c) {
     return WEFT_OK;
 }
 
+/* at(numbers, i): entry i of a list, or the one number that is given for all; null beyond the end */
+static weft_status word_at(call *c) {
+    const wf_value *list = arg(c, 0);
+    int64_t i = arg(c, 1)->integer;
+    *c->out = list->type != WF_LIST ? *list : i >= 0 && i < (int64_t)list->count ? list->items[i] : nothing;
+    return WEFT_OK;
+}
+
 /* words(text): its parts between bars, without blanks, in small letters; a list stays */
 static weft_status word_words(call *c) {
     const wf_value *text = arg(c, 0);
@@ -565,6 +573,7 @@ static const word_row words[] = {
     {"half", 2, 2, word_half},
     {"repeated", 1, 1, word_repeated},
     {"count", 3, 4, word_count},
+    {"at", 2, 2, word_at},
     {"words", 1, 1, word_words},
     {"task", 1, 1, word_task},
     {"labels", 2, 2, word_labels},

@@ -288,8 +288,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-/* Only `temper` looks at where a row stands and not at distances. */
-static unsigned lost_traits(const wf_layer *l) { return wf_given(l, "temper") ? 0u : WF_PADDING_TRACE; }
+/* `temper` looks at where a row stands, not at distances, and turned values tell it: padding before a row is counted. */
+static unsigned lost_traits(const wf_layer *l) { return wf_given(l, "temper") || wf_flag(l, "rope_values") ? 0u : WF_PADDING_TRACE; }
 
 const wf_mixer wf_mixer_attention = {
     .name = "attention", .about = "softmax(q k^T) v over visible keys", .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",

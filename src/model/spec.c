@@ -68,6 +68,8 @@ const wf_spec_part wf_spec_parts[] = {
     {"project", "`stem.project`", wf_stem_project_keys},
     {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
     {"out", "`project`", out_keys},
+    {"globals", "`stem.globals`", wf_globals_keys},
+    {"fill", "`stem.fill`", wf_fill_keys},
     {"block", "`block`, and each of `blocks`", block_keys},
     {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
     {"head", "`head`, and each of `heads`", wf_head_keys},

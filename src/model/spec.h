@@ -47,6 +47,10 @@ typedef struct wf_stem_spec {
     int n_tables;
     wf_project_place project;     /* where rows of width `dim` of the stem become those of the model */
     bool project_bias;
+    int64_t fill, fill_beyond, fill_token; /* longer sequences are filled up to a multiple with a masked token; 0: no */
+    bool dropout_first;           /* before the norm */
+    wf_globals globals;           /* rows that are global when no mask of them is given */
+    int64_t global_token;
     bool masked;                  /* rows of padding are zero */
     bool ends;                    /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
     wf_norm_spec norm;

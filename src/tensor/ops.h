@@ -26,6 +26,9 @@ wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64
 wf_tensor *wf_id_column(wf_tape *t, wf_tensor *ids, int64_t plus, int64_t minus, int64_t add);
 /* U8 [B,T]: 1 for as many rows as ids[B,T] (I32) of the sequence differ from `padding`, then 0. No gradient. */
 wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
+/* U8 [B,T]: the first row, the rows before the first `token` of ids[B,T] (I32), or those behind it and the row after it. No gradient. */
+typedef enum wf_globals { WF_GLOBALS_NONE, WF_GLOBALS_FIRST, WF_GLOBALS_BEFORE, WF_GLOBALS_BEHIND } wf_globals;
+wf_tensor *wf_token_globals(wf_tape *t, wf_tensor *ids, wf_globals kind, int64_t token);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
  * `padding` itself (RoBERTa). No gradient. */
 wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding);
@@ -84,6 +87,9 @@ wf_tensor *wf_time_slice(wf_tape *t, wf_tensor *x, int64_t first, int64_t count)
 wf_tensor *wf_time_concat(wf_tape *t, wf_tensor *a, wf_tensor *b);                /* [B,S,..], [B,T,..] -> [B,S+T,..]; a may be NULL: b */
 /* Rows around each row side by side, zeros beyond the ends: x[B,T,n] -> [B,T,count*n], part k of row t is x[t + first + k*step]. */
 wf_tensor *wf_unfold(wf_tape *t, wf_tensor *x, int64_t first, int64_t count, int64_t step);
+/* Sequences filled up behind: ids[B,T] (I32) -> [B,total] with `id`; mask[B,rows] (U8; NULL: all ones) -> [B,total] with 0. No gradient. */
+wf_tensor *wf_id_pad(wf_tape *t, wf_tensor *ids, int64_t total, int64_t id);
+wf_tensor *wf_mask_pad(wf_tape *t, wf_tensor *mask, int64_t batch, int64_t rows, int64_t total);
 wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask);               /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
 /* y_t = x_{t-1}, y_0 = s_in (or 0): x [B,T,n], s_in [B,n] or NULL; *s_out receives the last x when not NULL. */
 wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **s_out);
