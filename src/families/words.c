@@ -117,7 +117,8 @@ static bool is_member(const rope_rule *rule, const char *name) {
 }
 
 static weft_status check_rope_members(const rope_reader *r) {
-    static const char *const common[] = {"rope_theta", "rope_type", "type", "partial_rotary_factor", NULL};
+    /* the sections of mrope differ for pictures only: a token of text has the same position in all */
+    static const char *const common[] = {"rope_theta", "rope_type", "type", "partial_rotary_factor", "mrope_section", "mrope_interleaved", NULL};
     for (const wf_json *j = r->given ? r->given->child : NULL; j; j = j->next) {
         bool known = is_member(r->rule, j->key) || (r->rule->takes_original && wf_streq(j->key, ORIGINAL));
         for (size_t i = 0; common[i]; i++)

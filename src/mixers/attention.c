@@ -15,7 +15,7 @@ static const wf_key keys[] = {
     {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"},
     {"memory_dim", WF_KEY_INT, "dim", 1, NULL, "width of what keys and values come from"},
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
-    {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q k v o"},
+    {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q k v o gate"},
     {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
     {"softcap", WF_KEY_FLOAT, "0.0", 0, NULL, "c*tanh(score/c); 0 is off"},
     {"window", WF_KEY_LIST, "null", 0, NULL, "[left, right] keys visible beside row i, inclusive; null is no limit"},
@@ -34,6 +34,7 @@ static const wf_key keys[] = {
      "norm of queries and keys {kind, eps, scope: a head, all heads at once or each head with a weight of its own, affine, bias (layer), offset of the weight, after_rope}"},
     {"clip", WF_KEY_FLOAT, "null", 0, NULL, "queries, keys and values are kept within -clip and clip, after the norm of all heads"},
     {"o_norm", WF_KEY_OBJECT, "null", 0, "['eps', norm_eps]", "RMS norm of what goes into o, over all heads {eps}"},
+    {"gate", WF_KEY_BOOL, "false", 0, NULL, "what goes into o times sigmoid(Lin(gate, x))"},
     {"sinks", WF_KEY_BOOL, "false", 0, NULL, "one learned logit per head in the denominator"},
     {NULL}};
 
@@ -54,6 +55,8 @@ static const wf_slot slots[] = {
     {"k_norm.weight", QK_SHAPE("kv_heads"), "ones", QK_WEIGHTED, NULL, false, NULL},
     {"k_norm.bias", QK_SHAPE("kv_heads"), "zeros", QK_BIASED, NULL, false, NULL},
     {"o_norm.weight", "[heads*value_dim]", "ones", "o_norm != null", NULL, false, NULL},
+    {"gate.weight", "[heads*value_dim, dim]", "linear", "gate", NULL, false, NULL},
+    {"gate.bias", "[heads*value_dim]", "zeros", "gate && has(bias, 'gate')", NULL, false, NULL},
     {"sinks", "[heads]", "zeros", "sinks", NULL, false, NULL},
     {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "normal:0.02", "relative != null", NULL, false, NULL},
     {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "normal:0.02", "t5_bias != null", NULL, false, NULL},
@@ -119,7 +122,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads"), side;
     const wf_value *window = wf_get(l, "window");
     WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads, (long long)groups);
-    WF_TRY(wf_check_bias(l, (const char *const[]){"q", "k", "v", "o"}, 4, err));
+    WF_TRY(wf_check_bias(l, (const char *const[]){"q", "k", "v", "o", "gate"}, 5, err));
     if (window->type != WF_NULL) {
         WF_CHECK(window->count == 2, err, WEFT_USAGE, "'window' must be [left, right]");
         WF_TRY(window_side(window, 0, &side, err));
@@ -284,6 +287,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *o = wf_merge_heads(r, wf_attention(r->tape, q, k, v, &spec));
     if (wf_given(l, "o_norm"))
         o = wf_rms_norm(r->tape, o, wf_weight(r, l, "o_norm.weight"), 0.0f, (float)wf_json_double(wf_get(l, "o_norm")->object, "eps", wf_float(l, "norm_eps")));
+    if (wf_flag(l, "gate"))
+        o = wf_gate(r->tape, wf_project(r, l, "gate", io->x), o, WF_SIGMOID);
     io->y = wf_project(r, l, "o", o);
     return WEFT_OK;
 }

@@ -15,6 +15,7 @@ static const wf_key keys[] = {
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
     {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q q.down q.up kv.down kv.up o"},
     {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', rope_dim, 'pairing', 'half', 'scaling', null]", "rotary positions {theta, dim, pairing, scaling}; null: all defaults"},
+    {"turns", WF_KEY_BOOL, "true", 0, NULL, "rotary positions; false: no positions"},
     {"scale", WF_KEY_FLOAT, "pow(nope_dim + rope_dim, -0.5)", 0, NULL, "of the scores"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "of the norms of the latent rows"},
     {NULL}};
@@ -52,6 +53,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
 static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, const wf_ports *io, int64_t first) {
     wf_rotate_args args;
     weft_error err = {0};
+    if (!wf_flag(l, "turns"))
+        return x;
     if (wf_rope_args(wf_tape_arena(r->tape), rope_of(l), wf_int(l, "rope_dim"), r->length, &args, &err) != WEFT_OK)
         return wf_tape_error(r->tape, err.status, "%s: %s", l->where, err.message);
     args.first = first;

@@ -321,6 +321,9 @@ static void run(naive_io *io) {
                 attend(io, (query){b, i, h}, &q, &k, &v, io->attention + ((b * H + h) * T + i) * S, out + ((b * T + i) * H + h) * V);
     for (int64_t i = 0; object(io, "o_norm") && i < io->batch * T; i++)
         naive_rms(out + i * H * V, H * V, wf_json_double(object(io, "o_norm"), "eps", wf_float(l, "norm_eps")), naive_weight(io, "o_norm.weight"));
+    const double *gate = wf_flag(l, "gate") ? naive_linear(io, "gate", io->x, io->batch * T) : NULL;
+    for (int64_t i = 0; gate && i < io->batch * T * H * V; i++)
+        out[i] *= naive_activation("sigmoid", gate[i]);
     io->y = naive_linear(io, "o", out, io->batch * T);
     io->width = wf_int(l, "dim");
 }
@@ -360,7 +363,7 @@ static const char *const norms[] = {"", "\"qk_norm\": {}", "\"qk_norm\": {\"kind
                                     "\"qk_norm\": {\"offset\": 1.0, \"after_rope\": true, \"scope\": \"all\"}", "\"qk_norm\": {\"scope\": \"heads\"}",
                                     "\"qk_norm\": {\"kind\": \"layer\", \"scope\": \"heads\", \"bias\": false}", "\"qk_norm\": {\"kind\": \"layer\", \"bias\": false, \"offset\": 1.0}",
                                     "\"qk_norm\": {\"kind\": \"l2\", \"scope\": \"all\", \"eps\": 0.3}", NULL};
-static const char *const bounds[] = {"", "\"clip\": 0.5", "\"o_norm\": {}", "\"o_norm\": {\"eps\": 0.1}, \"clip\": 2.0", NULL};
+static const char *const bounds[] = {"", "\"clip\": 0.5", "\"o_norm\": {}", "\"o_norm\": {\"eps\": 0.1}, \"clip\": 2.0", "\"gate\": true", NULL};
 static const char *const sinks[] = {"", "\"sinks\": true", NULL};
 static const char *const masks[] = {"", "@mask left", "@mask right", "@mask middle", "@mask all", NULL};
 static const char *const prefixes[] = {"", "", "@prefix", NULL};

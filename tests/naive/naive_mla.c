@@ -12,6 +12,8 @@ static double *normed(const naive_io *io, const double *x, int64_t stride, int64
 }
 
 static void turn(const naive_io *io, double *x, int64_t row) {
+    if (!wf_flag(io->layer, "turns"))
+        return;
     const wf_json *rope = wf_given(io->layer, "rope") ? wf_get(io->layer, "rope")->object : NULL;
     naive_rope(x, wf_int(io->layer, "rope_dim"), wf_json_double(rope, "theta", 10000.0), strcmp(wf_json_text(rope, "pairing", "half"), "half") == 0,
                naive_position(io, row));
@@ -57,7 +59,7 @@ static const char *const sizes[] = {"\"heads\": 3, \"kv_rank\": 5, \"rope_dim\":
                                     "\"heads\": 1, \"kv_rank\": 9, \"nope_dim\": 16, \"rope_dim\": 6", NULL};
 static const char *const ranks[] = {"", "\"q_rank\": 6", "\"q_rank\": null", "\"q_rank\": 3, \"norm_eps\": 0.1", NULL};
 static const char *const order[] = {"\"causal\": true", "", NULL};
-static const char *const ropes[] = {"", "\"rope\": {\"theta\": 100.0}", "\"rope\": {\"pairing\": \"interleaved\"}", "\"rope\": null", NULL};
+static const char *const ropes[] = {"", "\"rope\": {\"theta\": 100.0}", "\"rope\": {\"pairing\": \"interleaved\"}", "\"rope\": null", "\"turns\": false", NULL};
 static const char *const biases[] = {"", "\"bias\": [\"q\", \"q.down\", \"q.up\", \"kv.down\", \"kv.up\", \"o\"]", "\"bias\": [\"kv.down\", \"o\"]", NULL};
 static const char *const scales[] = {"", "\"scale\": 0.3", NULL};
 static const char *const inputs[] = {"", "@mask left", "@positions", "@segments @mask right", "@mask middle", "@mask all", NULL};
