@@ -205,12 +205,14 @@ wf_tensor *wf_head_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_conv(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *bias, bool silu, wf_tensor *s_in, wf_tensor **s_out);
 
 typedef struct wf_rnn_spec {
-    wf_tensor *hh, *hh_bias;    /* [4h or 3h, h], [4h or 3h] or NULL */
+    wf_tensor *hh, *hh_bias;    /* [4h, 3h or h, h], [4h, 3h or h] or NULL */
     wf_tensor *mask;            /* U8 [B,T] or NULL: a padding step leaves the state and outputs 0 */
     bool reverse, reset_before; /* direction; gru: reset applied before the product */
+    bool relu;                  /* plain_rnn: instead of tanh */
     wf_tensor *h_in, *c_in;     /* [B,h] or NULL */
     wf_tensor **h_out, **c_out; /* or NULL */
 } wf_rnn_spec;
+wf_tensor *wf_plain_rnn(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,h] -> h = act(ih + hh h + b) [B,T,h] fp32 */
 wf_tensor *wf_lstm(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,4h] = Lin(x) rows i,f,g,o -> [B,T,h] fp32 */
 wf_tensor *wf_gru(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);  /* ih [B,T,3h] rows r,z,n */
 
