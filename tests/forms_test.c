@@ -69,6 +69,7 @@ static const case_row cases[] = {
     {"s4d", "{\"modes\": 3}", true},
     {"s4d", "{\"modes\": 2, \"real\": true, \"discretisation\": \"bilinear\"}", true},
     {"s4d", "{\"modes\": 2, \"bidirectional\": true}", true},
+    {"s4", "{\"modes\": 3}", true},
     {"slstm", "{\"heads\": 3}", true},
     {"slstm", "{\"heads\": 2, \"hidden\": 10}", true},
     {"fourier", "{}", true},

@@ -16,7 +16,8 @@ static const naive_row *const rows[] = {&naive_attention, &naive_linear_attentio
                                         &naive_rwkv4,     &naive_rwkv5,            &naive_rwkv6,
                                         &naive_deltanet,  &naive_gated_deltanet,   &naive_kda,       &naive_rwkv7,
                                         &naive_rglru,     &naive_hgrn,             &naive_minrnn,    &naive_s4d,              &naive_slstm,     &naive_fourier,
-                                        &naive_hyena,     &naive_plain_rnn};
+                                        &naive_hyena,     &naive_plain_rnn,
+                                        &naive_s4};
 
 enum { BATCH = 2, ROWS = 11, DIM = 12, DIRECTIONS = 3, MOST_TENSORS = NAIVE_MOST_SLOTS + 2 };
 

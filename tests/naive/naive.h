@@ -39,7 +39,7 @@ typedef struct naive_row {
 
 extern const naive_row naive_attention, naive_linear_attention, naive_retention, naive_mamba, naive_lstm, naive_gru, naive_mlp, naive_glu;
 extern const naive_row naive_performer, naive_gla, naive_simple_gla, naive_lightning, naive_mamba2, naive_hgrn2, naive_based, naive_mlstm;
-extern const naive_row naive_deltanet, naive_gated_deltanet, naive_kda, naive_rwkv7, naive_rglru, naive_hgrn, naive_minrnn, naive_s4d, naive_slstm, naive_fourier, naive_hyena, naive_plain_rnn;
+extern const naive_row naive_deltanet, naive_gated_deltanet, naive_kda, naive_rwkv7, naive_rglru, naive_hgrn, naive_minrnn, naive_s4d, naive_slstm, naive_fourier, naive_hyena, naive_plain_rnn, naive_s4;
 extern const naive_row naive_rwkv4, naive_rwkv5, naive_rwkv6;
 
 double *naive_zeros(naive_io *io, int64_t count);
