@@ -174,40 +174,61 @@ static void transform(const kernel *a, double complex *x) {
             }
 }
 
-/* One of a pair at one point. */
-typedef struct term { double complex l, p, q, b, c, inverse; } term;
-static term term_at(const wf_node *node, int64_t i, bool conjugate, double complex z, double complex w) {
-    term m = {.l = pole_of(node, i), .p = input_at(node, P, i), .b = input_at(node, B, i), .c = input_at(node, C, i)};
-    m.q = conj(m.p);
-    if (conjugate)
-        m = (term){conj(m.l), conj(m.p), conj(m.q), conj(m.b), conj(m.c), 0.0};
-    m.inverse = 1.0 / ((1.0 - z) - w * m.l);
-    return m;
+/* The modes of a channel, both of each pair. */
+typedef struct term { double complex l, p, q, b, c; } term;
+static void load_terms(const wf_node *node, int64_t d, term *to) {
+    int64_t modes = wf_dim(node->in[A_LOG], -1);
+    for (int64_t n = 0; n < modes; n++) {
+        int64_t i = d * modes + n;
+        term m = {.l = pole_of(node, i), .p = input_at(node, P, i), .b = input_at(node, B, i), .c = input_at(node, C, i)};
+        m.q = conj(m.p);
+        to[2 * n] = m;
+        to[2 * n + 1] = (term){conj(m.l), conj(m.p), m.p, conj(m.b), conj(m.c)};
+    }
+}
+
+/* 1 / ((1 - z) - w l). */
+static double complex inverse_at(double complex l, double complex z, double complex w) {
+    double complex d = (1.0 - z) - w * l;
+    return conj(d) / (creal(d) * creal(d) + cimag(d) * cimag(d));
 }
 
 typedef struct cauchy { double complex z, w, cb, cp, qb, qp; double dt; } cauchy; /* the four sums of a channel at a point */
-static cauchy sums_at(const wf_node *node, int64_t d, double complex z, double dt) {
-    int64_t modes = wf_dim(node->in[A_LOG], -1);
+static cauchy sums_at(const term *terms, int64_t count, double complex z, double dt) {
     cauchy s = {.z = z, .w = 0.5 * dt * (1.0 + z), .dt = dt};
-    for (int64_t n = 0; n < 2 * modes; n++) {
-        term m = term_at(node, d * modes + n / 2, n % 2 == 1, z, s.w);
-        s.cb += m.c * m.b * m.inverse;
-        s.cp += m.c * m.p * m.inverse;
-        s.qb += m.q * m.b * m.inverse;
-        s.qp += m.q * m.p * m.inverse;
+    for (int64_t n = 0; n < count; n++) {
+        const term *m = &terms[n];
+        double complex inverse = inverse_at(m->l, z, s.w), c = m->c * inverse, q = m->q * inverse;
+        s.cb += c * m->b;
+        s.cp += c * m->p;
+        s.qb += q * m->b;
+        s.qp += q * m->p;
     }
     return s;
+}
+
+/* What a piece works in. */
+typedef struct mode_grads { double complex l, p, b, c; } mode_grads;
+typedef struct room { double complex *values; term *terms; mode_grads *grads; int64_t modes; } room;
+static room room_of(const wf_node *node, void *scratch) {
+    const kernel *a = node->attr;
+    room r = {.values = scratch, .modes = wf_dim(node->in[A_LOG], -1)};
+    r.terms = (term *)(void *)(r.values + a->points);
+    r.grads = (mode_grads *)(void *)(r.terms + 2 * r.modes);
+    return r;
 }
 
 static double complex point(const kernel *a, int64_t j) {
     return a->radius * conj(j < a->points / 2 ? a->roots[j] : -a->roots[j - a->points / 2]);
 }
 
-static void kernel_forward(const wf_node *node, int64_t d, double complex *values) {
+static void kernel_forward(const wf_node *node, int64_t d, room r) {
     const kernel *a = node->attr;
     int64_t channels = node->in[LOG_DT]->count;
+    double complex *values = r.values;
+    load_terms(node, d, r.terms);
     for (int64_t j = 0; j <= a->points / 2; j++) { /* the rest are their conjugates */
-        cauchy s = sums_at(node, d, point(a, j), step_of(node, d));
+        cauchy s = sums_at(r.terms, 2 * r.modes, point(a, j), step_of(node, d));
         values[j] = s.dt * (s.cb - s.w * s.cp * s.qb / (1.0 + s.w * s.qp));
         values[(a->points - j) % a->points] = j % (a->points / 2) ? conj(values[j]) : values[j];
     }
@@ -216,23 +237,20 @@ static void kernel_forward(const wf_node *node, int64_t d, double complex *value
         ((float *)node->out[0]->data)[t * channels + d] = (float)(creal(values[t]) * pow(a->radius, -(double)t) / (double)a->points);
 }
 
-typedef struct mode_grads { double complex l, p, b, c; } mode_grads;
-
 /* Adds the gradients of all modes by that of the value at one point; returns the gradient of dt. */
-static double back_point(const wf_node *node, int64_t d, const cauchy *s, double complex grad, mode_grads *g) {
-    int64_t modes = wf_dim(node->in[A_LOG], -1);
+static double back_point(const room *r, const cauchy *s, double complex grad) {
     double complex e = 1.0 + s->w * s->qp, ratio = s->cp * s->qb / e;
     double complex to_cb = s->dt, to_cp = -s->dt * s->w * s->qb / e, to_qb = -s->dt * s->w * s->cp / e, to_qp = s->dt * s->w * s->w * ratio / e;
     double complex to_w = -s->dt * ratio + s->dt * s->w * ratio * s->qp / e;
-    for (int64_t n = 0; n < 2 * modes; n++) {
+    for (int64_t n = 0; n < 2 * r->modes; n++) {
         bool second = n % 2 == 1;
-        term m = term_at(node, d * modes + n / 2, second, s->z, s->w);
-        double complex inner = to_cb * m.c * m.b + to_cp * m.c * m.p + to_qb * m.q * m.b + to_qp * m.q * m.p, square = m.inverse * m.inverse;
-        double complex dl = conj(inner * square * s->w) * grad, db = conj((to_cb * m.c + to_qb * m.q) * m.inverse) * grad;
-        double complex dc = conj((to_cb * m.b + to_cp * m.p) * m.inverse) * grad;
-        double complex dp = conj((to_cp * m.c + to_qp * m.q) * m.inverse) * grad, dq = conj((to_qb * m.b + to_qp * m.p) * m.inverse) * grad;
-        mode_grads *to = &g[n / 2];
-        to_w += inner * square * m.l;
+        const term *m = &r->terms[n];
+        double complex inverse = inverse_at(m->l, s->z, s->w), by_b = to_cb * m->c + to_qb * m->q, by_p = to_cp * m->c + to_qp * m->q;
+        double complex inner = (by_b * m->b + by_p * m->p) * inverse * inverse, dl = conj(inner * s->w) * grad;
+        double complex db = conj(by_b * inverse) * grad, dc = conj((to_cb * m->b + to_cp * m->p) * inverse) * grad;
+        double complex dp = conj(by_p * inverse) * grad, dq = conj((to_qb * m->b + to_qp * m->p) * inverse) * grad;
+        mode_grads *to = &r->grads[n / 2];
+        to_w += inner * m->l;
         to->l += second ? conj(dl) : dl;
         to->b += second ? conj(db) : db;
         to->c += second ? conj(dc) : dc;
@@ -241,24 +259,24 @@ static double back_point(const wf_node *node, int64_t d, const cauchy *s, double
     return onto(s->cb - s->w * ratio + to_w * 0.5 * (1.0 + s->z), grad);
 }
 
-static void kernel_backward(const wf_node *node, int64_t d, double complex *values, const wf_worker *w) {
+static void kernel_backward(const wf_node *node, int64_t d, room r, const wf_worker *w) {
     const kernel *a = node->attr;
-    int64_t channels = node->in[LOG_DT]->count, modes = wf_dim(node->in[A_LOG], -1);
-    mode_grads *g = (mode_grads *)(void *)(values + a->points);
+    int64_t channels = node->in[LOG_DT]->count;
     double ddt = 0.0;
-    memset(g, 0, (size_t)modes * sizeof *g);
+    load_terms(node, d, r.terms);
+    memset(r.grads, 0, (size_t)r.modes * sizeof *r.grads);
     for (int64_t t = 0; t < a->points; t++)
-        values[t] = t < a->t ? (double)((const float *)node->out[0]->grad)[t * channels + d] * pow(a->radius, -(double)t) / (double)a->points : 0.0;
-    transform(a, values);
+        r.values[t] = t < a->t ? (double)((const float *)node->out[0]->grad)[t * channels + d] * pow(a->radius, -(double)t) / (double)a->points : 0.0;
+    transform(a, r.values);
     for (int64_t j = 0; j <= a->points / 2; j++) {
-        cauchy s = sums_at(node, d, point(a, j), step_of(node, d));
-        ddt += back_point(node, d, &s, (j % (a->points / 2) ? 2.0 : 1.0) * conj(values[j]), g);
+        cauchy s = sums_at(r.terms, 2 * r.modes, point(a, j), step_of(node, d));
+        ddt += back_point(&r, &s, (j % (a->points / 2) ? 2.0 : 1.0) * conj(r.values[j]));
     }
-    for (int64_t n = 0; n < modes; n++) {
-        store_pole(node, d * modes + n, g[n].l, w);
-        store_pair(node, P, d * modes + n, g[n].p, w);
-        store_pair(node, B, d * modes + n, g[n].b, w);
-        store_pair(node, C, d * modes + n, g[n].c, w);
+    for (int64_t n = 0; n < r.modes; n++) {
+        store_pole(node, d * r.modes + n, r.grads[n].l, w);
+        store_pair(node, P, d * r.modes + n, r.grads[n].p, w);
+        store_pair(node, B, d * r.modes + n, r.grads[n].b, w);
+        store_pair(node, C, d * r.modes + n, r.grads[n].c, w);
     }
     store_step(node, d, ddt, w);
 }
@@ -268,9 +286,9 @@ static void kernel_run(const wf_node *node, wf_pass pass, int phase, int piece, 
     wf_split_bounds(node->in[LOG_DT]->count, channel_pieces(node, pass, phase), piece, &first, &end);
     for (int64_t d = first; d < end; d++)
         if (pass == WF_FORWARD)
-            kernel_forward(node, d, w->scratch);
+            kernel_forward(node, d, room_of(node, w->scratch));
         else
-            kernel_backward(node, d, w->scratch, w);
+            kernel_backward(node, d, room_of(node, w->scratch), w);
 }
 
 static double kernel_flops(const wf_node *node, wf_pass pass) {
@@ -303,6 +321,6 @@ wf_tensor *wf_low_rank_kernel(wf_tape *t, const wf_low_rank *m, wf_tensor *c, in
     wf_node *node = attr && k ? wf_record(t, &wf_op_low_rank_kernel, INPUTS, in, 1, &k, attr) : NULL;
     if (!node)
         return NULL;
-    node->scratch = (size_t)a.points * sizeof(double complex) + (size_t)m->a_log->dims[1] * sizeof(mode_grads);
+    node->scratch = (size_t)a.points * sizeof(double complex) + (size_t)m->a_log->dims[1] * (2 * sizeof(term) + sizeof(mode_grads));
     return k;
 }
