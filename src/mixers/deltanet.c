@@ -45,6 +45,9 @@ static wf_tensor *direction(wf_run *r, const wf_layer *l, const char *name, wf_t
     return wf_unit(r->tape, y, wf_is(l, "qk_norm", "sum") ? WF_UNIT_SUM : WF_UNIT_L2, 1e-6f);
 }
 
+/* The bias of the convolution makes keys and values of padding. */
+static unsigned lost_traits(const wf_layer *l) { return wf_given(l, "conv") && wf_flag(l, "conv_bias") ? 0u : WF_PADDING_TRACE; }
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
     wf_tensor *s = NULL, *x = wf_mask_rows(t, io->x, io->mask), *q = direction(r, l, "q", x), *k = direction(r, l, "k", x);
@@ -61,4 +64,4 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_deltanet = {
     .name = "deltanet", .about = "S += beta k (v - S k)^T, o = norm(q S), gated", .source = "Yang et al. 2024, arXiv 2406.06484, eq. 1-3",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "6*T*heads*key_dim*value_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu", .run = run};

@@ -64,6 +64,9 @@ static wf_tensor *log_decay(wf_run *r, const wf_layer *l, wf_tensor *x) {
     return wf_scale(t, wf_mul_rows(t, step, wf_activate(t, wf_weight(r, l, "a_log"), WF_EXP)), -1.0f);
 }
 
+/* The bias of the convolution makes keys and values of padding. */
+static unsigned lost_traits(const wf_layer *l) { return wf_given(l, "conv") && wf_flag(l, "conv_bias") ? 0u : WF_PADDING_TRACE; }
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
     wf_tensor *s = NULL, *x = wf_mask_rows(t, io->x, io->mask), *q = direction(r, l, "q", x), *k = direction(r, l, "k", x);
@@ -80,5 +83,5 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_gated_deltanet = {
     .name = "gated_deltanet", .about = "S = e^g S, S += beta k (v - S k)^T, o = norm(q S), gated",
     .source = "Yang et al. 2024, arXiv 2412.06464, eq. 10", .keys = keys, .slots = slots, .states = states, .inputs = "x mask?",
-    .outputs = "y", .flops = "6*T*v_heads*key_dim*value_dim", .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu",
+    .outputs = "y", .flops = "6*T*v_heads*key_dim*value_dim", .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu",
     .check = check, .run = run};

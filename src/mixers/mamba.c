@@ -14,6 +14,7 @@ static const wf_key keys[] = {
     {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of in o"},
     {"inner_norms", WF_KEY_BOOL, "false", 0, NULL, "RMS norms on dt, B and C"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "of those norms"},
+    {"norm_affine", WF_KEY_BOOL, "true", 0, NULL, "weights on them"},
     {0}};
 
 /* A_n = -(n+1) for every channel (the S4D-real start). */
@@ -36,9 +37,9 @@ static const wf_slot slots[] = {
     {"conv.weight", "[inner, 1, conv]", "uniform:0.5", NULL, NULL, false, NULL},
     {"conv.bias", "[inner]", "zeros", "conv_bias", NULL, false, NULL},
     {"x.weight", "[rank + 2*state, inner]", "linear", NULL, NULL, false, NULL},
-    {"dt_norm.weight", "[rank]", "ones", "inner_norms", NULL, false, NULL},
-    {"b_norm.weight", "[state]", "ones", "inner_norms", NULL, false, NULL},
-    {"c_norm.weight", "[state]", "ones", "inner_norms", NULL, false, NULL},
+    {"dt_norm.weight", "[rank]", "ones", "inner_norms && norm_affine", NULL, false, NULL},
+    {"b_norm.weight", "[state]", "ones", "inner_norms && norm_affine", NULL, false, NULL},
+    {"c_norm.weight", "[state]", "ones", "inner_norms && norm_affine", NULL, false, NULL},
     {"dt.weight", "[inner, rank]", "custom", NULL, NULL, false, init_dt_weight},
     {"dt.bias", "[inner]", "custom", NULL, NULL, false, wf_init_step_bias},
     {"a_log", "[inner, state]", "custom", NULL, NULL, false, init_a_log},
@@ -57,6 +58,9 @@ static wf_tensor *read_u(wf_run *r, const wf_layer *l, const char *norm, wf_tens
     wf_tensor *y = wf_project_rows(r, l, "x", u, first, count);
     return wf_flag(l, "inner_norms") ? wf_rms_norm(r->tape, y, wf_weight(r, l, norm), 0.0f, (float)wf_float(l, "norm_eps")) : y;
 }
+
+/* The bias of `in` reaches the convolution's window of the first rows behind padding. */
+static unsigned lost_traits(const wf_layer *l) { return wf_int(l, "conv") > 1 && wf_lists(l, "bias", "in") ? 0u : WF_PADDING_TRACE; }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t inner = wf_int(l, "inner"), n = wf_int(l, "state"), rank = wf_int(l, "rank");
@@ -80,4 +84,5 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_mamba = {
     .name = "mamba", .about = "h = exp(dt A) h + dt u B, y = (C h + d u) silu(z)", .source = "Gu & Dao 2023, arXiv 2312.00752, algorithm 2",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "T*inner*(6*state + 2*conv)",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
+    .lost_traits = lost_traits, .check = check, .run = run};

@@ -13,6 +13,7 @@ static const wf_key keys[] = {
     {"norm_groups", WF_KEY_INT, "groups", 1, NULL, "equal parts of the channels that are normed alone"},
     {"norm", WF_KEY_BOOL, "true", 0, NULL, "the norm; without it only the gate"},
     {"norm_before_gate", WF_KEY_BOOL, "false", 0, NULL, "norm first, then the gate"},
+    {"part_scales", WF_KEY_LIST, "[1, 1, 1, 1, 1]", 0, NULL, "multiply the parts z, x, B, C and dt of the projection"},
     {"dt_limit", WF_KEY_LIST, "[null, null]", 0, NULL, "bounds of dt after softplus, null: none"},
     {"conv", WF_KEY_INT, "4", 1, NULL, "taps of the short convolution"},
     {"conv_bias", WF_KEY_BOOL, "true", 0, NULL, "its bias"},
@@ -48,18 +49,34 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     for (size_t i = 0; pair && i < 2; i++)
         pair = limit->items[i].type == WF_NULL || limit->items[i].type == WF_INT || limit->items[i].type == WF_FLOAT;
     WF_CHECK(pair, err, WEFT_USAGE, "dt_limit is a pair of numbers, or null for no bound");
+    const wf_value *scales = wf_get(l, "part_scales");
+    bool five = scales->count == 5;
+    for (size_t i = 0; five && i < 5; i++)
+        five = scales->items[i].type == WF_INT || scales->items[i].type == WF_FLOAT;
+    WF_CHECK(five, err, WEFT_USAGE, "part_scales are five numbers");
     return wf_check_bias(l, (const char *const[]){"in", "o"}, 2, err);
+}
+
+enum { Z, X, B, C, DT };
+static float part_scale(const wf_layer *l, int part) { return (float)wf_get(l, "part_scales")->items[part].number; }
+
+/* x|B|C of the projection. */
+static wf_tensor *convolved(wf_run *r, const wf_layer *l, wf_tensor *x) {
+    int64_t width = wf_int(l, "heads") * wf_int(l, "value_dim"), shared = wf_int(l, "groups") * wf_int(l, "state");
+    if (part_scale(l, X) == 1.0f && part_scale(l, B) == 1.0f && part_scale(l, C) == 1.0f)
+        return wf_project_rows(r, l, "in", x, width, width + 2 * shared);
+    wf_tensor *u = wf_scale(r->tape, wf_project_rows(r, l, "in", x, width, width), part_scale(l, X));
+    wf_tensor *b = wf_scale(r->tape, wf_project_rows(r, l, "in", x, 2 * width, shared), part_scale(l, B));
+    wf_tensor *c = wf_scale(r->tape, wf_project_rows(r, l, "in", x, 2 * width + shared, shared), part_scale(l, C));
+    return wf_join_channels(r->tape, u, wf_join_channels(r->tape, b, c));
 }
 
 /* dt = softplus(its rows of `in` + dt.bias), within bounds. */
 static wf_tensor *time_steps(wf_run *r, const wf_layer *l, wf_tensor *x, int64_t first) {
     int64_t heads = wf_int(l, "heads");
     const wf_value *limit = wf_get(l, "dt_limit")->items;
-    wf_tensor *weight = wf_weight(r, l, "in.weight"), *bias = wf_weight(r, l, "in.bias"), *own = wf_weight(r, l, "dt.bias");
-    if (bias)
-        own = wf_add(r->tape, wf_rows(r->tape, bias, first, heads), own);
-    wf_tensor *dt = wf_linear_as(r->tape, x, wf_rows(r->tape, weight, first, heads), own, WF_F32);
-    dt = wf_activate(r->tape, dt, WF_SOFTPLUS);
+    wf_tensor *dt = wf_scale(r->tape, wf_project_rows(r, l, "in", x, first, heads), part_scale(l, DT));
+    dt = wf_activate(r->tape, wf_add_rows(r->tape, dt, wf_weight(r, l, "dt.bias")), WF_SOFTPLUS);
     if (limit[0].type == WF_NULL && limit[1].type == WF_NULL)
         return dt;
     return wf_clamp(r->tape, dt, limit[0].type == WF_NULL ? 0.0f : (float)limit[0].number, limit[1].type == WF_NULL ? INFINITY : (float)limit[1].number);
@@ -79,12 +96,15 @@ static wf_tensor *finish(wf_run *r, const wf_layer *l, wf_tensor *o, wf_tensor *
     return wf_project(r, l, "o", late ? wf_gate(r->tape, z, o, WF_SILU) : o);
 }
 
+/* The bias of `in` reaches the convolution's window of the first rows behind padding. */
+static unsigned lost_traits(const wf_layer *l) { return wf_int(l, "conv") > 1 && wf_lists(l, "bias", "in") ? 0u : WF_PADDING_TRACE; }
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t heads = wf_int(l, "heads"), p = wf_int(l, "value_dim"), n = wf_int(l, "state"), groups = wf_int(l, "groups");
     int64_t width = heads * p, shared = groups * n;
     wf_tape *t = r->tape;
-    wf_tensor *s = NULL, *window = NULL, *x = wf_mask_rows(t, io->x, io->mask), *z = wf_project_rows(r, l, "in", x, 0, width);
-    wf_tensor *u = wf_project_rows(r, l, "in", x, width, width + 2 * shared), *dt = time_steps(r, l, x, 2 * (width + shared));
+    wf_tensor *s = NULL, *window = NULL, *x = wf_mask_rows(t, io->x, io->mask), *z = wf_scale(t, wf_project_rows(r, l, "in", x, 0, width), part_scale(l, Z));
+    wf_tensor *u = convolved(r, l, x), *dt = time_steps(r, l, x, 2 * (width + shared));
     u = wf_conv(t, u, wf_weight(r, l, "conv.weight"), wf_weight(r, l, "conv.bias"), true, wf_state_in(r, l, "conv"), wf_state_wanted(r) ? &window : NULL);
     u = wf_mask_rows(t, u, io->mask);
     wf_tensor *v = wf_split_heads(r, wf_slice_channels(t, u, 0, width), heads, p);
@@ -103,4 +123,5 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_mamba2 = {
     .name = "mamba2", .about = "S = e^(A dt) S + B (dt x)^T, y = norm((C S + d x) silu(z))", .source = "Dao & Gu 2024, arXiv 2405.21060, section 7",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "4*T*heads*state*value_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
+    .lost_traits = lost_traits, .check = check, .run = run};

@@ -74,6 +74,9 @@ static wf_tensor *normalise_rows(wf_run *r, const wf_layer *l, wf_tensor *o, wf_
     return o;
 }
 
+/* The row factors count the rows before. */
+static unsigned lost_traits(const wf_layer *l) { return wf_is(l, "row_norm", "none") ? WF_PADDING_TRACE : 0u; }
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t heads = wf_int(l, "heads");
     const float *g = log_gammas(r, heads);
@@ -91,4 +94,5 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_retention = {
     .name = "retention", .about = "S = gamma S + k v^T, o = norm(q S), gated", .source = "Sun et al. 2023, arXiv 2307.08621, eq. 5-8",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "4*T*heads*key_dim*value_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu", .check = check,
+    .run = run};

@@ -53,7 +53,7 @@ static bool has_word(const char *words, const char *word) {
 
 static int state_index(const wf_layer *layer, const char *name) {
     for (int i = 0; i < layer->n_states; i++)
-        if (layer->states[i].present && wf_streq(layer->row->states[i].name, name))
+        if (layer->states[i].present && wf_streq(layer->states[i].name, name))
             return i;
     return -1;
 }
@@ -135,6 +135,15 @@ static weft_status read_v_first(mixer_run *m, const wf_stored_tensor *t) {
     return read_floats(m, t, &m->io.v_first);
 }
 
+static weft_status read_plan(mixer_run *m, const wf_stored_tensor *t) {
+    int64_t *values;
+    WF_CHECK(t->rank == 3, m->err, WEFT_BAD_INPUT, "'plan' must have three dimensions");
+    WF_TRY(wf_fixture_ints(m->fx, t, &values, m->err));
+    m->io.plan = values;
+    memcpy(m->io.plan_dims, t->dims, sizeof m->io.plan_dims);
+    return WEFT_OK;
+}
+
 static weft_status read_input(mixer_run *m, const wf_stored_tensor *t) {
     wf_form_io *io = &m->io;
     if (wf_starts_with(t->name, "state.in."))
@@ -150,6 +159,10 @@ static weft_status read_input(mixer_run *m, const wf_stored_tensor *t) {
         return read_v_first(m, t);
     if (wf_streq(t->name, "mask"))
         return read_bytes(m, t, io->rows, &io->mask);
+    if (wf_streq(t->name, "global_mask"))
+        return read_bytes(m, t, io->rows, &io->global_mask);
+    if (wf_streq(t->name, "plan"))
+        return read_plan(m, t);
     if (wf_streq(t->name, "memory_mask"))
         return read_bytes(m, t, io->memory_rows, &io->memory_mask);
     if (wf_streq(t->name, "positions"))
@@ -188,7 +201,7 @@ static weft_status compare(mixer_run *m, const char *name, const char *form, con
 
 static weft_status compare_states(mixer_run *m, const wf_form_io *io, const char *form) {
     for (int i = 0; i < m->layer->n_states; i++) {
-        char *name = wf_arena_printf(&m->fx->arena, "state.out.%s", m->layer->row->states[i].name);
+        char *name = wf_arena_printf(&m->fx->arena, "state.out.%s", m->layer->states[i].name);
         if (!name)
             return wf_fail_memory(m->err);
         const float *got = io->state_out[i];
@@ -225,6 +238,11 @@ static weft_status run_full(mixer_run *m) {
     WF_TRY(compare(m, "aux_loss", NULL, io->aux_loss, 1));
     WF_TRY(compare(m, "z_loss", NULL, io->z_loss, 1));
     WF_TRY(compare(m, "v_first", NULL, io->v_first_out, io->v_first_count));
+    WF_TRY(compare(m, "weights", NULL, io->weights, io->choice_count));
+    if (io->indices)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "indices", NULL, io->indices, io->choice_count, m->err));
+    if (io->kept)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "kept", NULL, io->kept, io->choice_count, m->err));
     WF_TRY(compare_states(m, io, NULL));
     return compare_gradients(m, io, NULL);
 }
@@ -232,7 +250,7 @@ static weft_status run_full(mixer_run *m) {
 /* ---- the other forms ---- */
 static bool has_rows_state(const wf_layer *layer) {
     for (int i = 0; i < layer->n_states; i++)
-        if (layer->states[i].present && layer->row->states[i].kind == WF_STATE_APPEND)
+        if (layer->states[i].present && layer->states[i].row->kind == WF_STATE_APPEND)
             return true;
     return false;
 }
@@ -256,7 +274,8 @@ static size_t draw_pieces(const char *name, int64_t rows, int64_t pieces[MOST_PI
 
 static wf_form_io again(const wf_form_io *io) {
     wf_form_io copy = *io;
-    copy.y = copy.dx = copy.dmemory = copy.attention = copy.aux_loss = copy.z_loss = copy.v_first_out = NULL;
+    copy.y = copy.dx = copy.dmemory = copy.attention = copy.aux_loss = copy.z_loss = copy.v_first_out = copy.weights = NULL;
+    copy.indices = copy.kept = NULL;
     memset(copy.state_out, 0, sizeof copy.state_out);
     return copy;
 }

@@ -1,6 +1,8 @@
 /* exp_gates.c - the exponential gates of the matrix LSTM, kept finite (Beck et al. 2024, arXiv 2405.04517, eq. 15-17): with
  * m_t = max(f_t + m_{t-1}, i_t), the log of the forget gate becomes g_t = f_t + m_{t-1} - m_t <= 0 and the input gate
- * u_t = e^{i_t - m_t} <= 1. A piece is one sequence. */
+ * u_t = e^{i_t - m_t} <= 1. What is made with them does not depend on the m_t, which only set its scale (but for the eps of its
+ * normaliser, whose gradient arrives by m): so the backward takes those in g and u as constants, whose true gradients are large
+ * and cancel. A piece is one sequence. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
@@ -41,11 +43,11 @@ static void backward(const wf_node *node, int64_t b, const wf_worker *w) {
         float carry = node->n_out > M_OUT ? grad_at(node, M_OUT, b * heads + h) : 0.0f;
         for (int64_t i = t - 1; i >= 0; i--) {
             int64_t at = (b * t + i) * heads + h;
-            float dg = grad_at(node, G, at), du = grad_at(node, U, at) * u[at], dm = carry + grad_at(node, M, at) - dg - du;
+            float dg = grad_at(node, G, at), du = grad_at(node, U, at) * u[at], dm = carry + grad_at(node, M, at);
             bool kept = g[at] == 0.0f;
-            carry = kept ? dg + dm : dg;
+            carry = kept ? dm : 0.0f;
             store_din(node, I, at, 1, &(float){kept ? du : du + dm}, w);
-            store_din(node, F, at, 1, &carry, w);
+            store_din(node, F, at, 1, &(float){dg + carry}, w);
         }
         if (node->in[M_IN])
             store_din(node, M_IN, b * heads + h, 1, &carry, w);

@@ -1,5 +1,6 @@
 /* normalise_exp.c - the normaliser of the matrix LSTM (Beck et al. 2024, arXiv 2405.04517, eq. 21, stabilised): y = o / d with
- * d = max(|n.q|, e^{-m}) + eps, one d per row. */
+ * d = max(|n.q|, e^{-m}) + eps, one d per row. o and n.q carry the factor e^{-m}, so that y depends on m by eps alone: that is the
+ * gradient of m here, and exp_gates takes its m as constants. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
@@ -27,7 +28,7 @@ static void back_row(const wf_node *node, int64_t r, float inverse, const wf_wor
     float d = (float)-dot * inverse;
     bool floored = fabsf(nq) < floor;
     store_din(node, NQ, r, 1, &(float){floored ? 0.0f : nq < 0.0f ? -d : d}, w);
-    store_din(node, M, r, 1, &(float){floored ? -floor * d : 0.0f}, w);
+    store_din(node, M, r, 1, &(float){d * ((const normalise_exp *)node->attr)->eps}, w);
 }
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
