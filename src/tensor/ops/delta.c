@@ -67,32 +67,17 @@ static wf_delta_args backward_args(const wf_node *node, const wf_worker *w) {
     return args;
 }
 
-/* Gradient of q, k, a or b: over the slices, and within each over the heads that read the same row. */
-static void add_heads(const wf_node *node, int i, const float *from, int64_t first, int64_t end, const wf_worker *w) {
-    const delta *a = node->attr;
-    int64_t group = a->heads / a->qk_heads, width = a->heads * a->key_dim, slice = tokens(a) * width;
-    float beta, *grad = wf_grad_in(node, i, w, &beta);
-    if (!grad || grad == from)
-        return;
-    if (group == 1) {
-        add_rows(grad + first * width, beta, from + first * width, a->slices, slice, (end - first) * width, w);
-        return;
-    }
-    for (int64_t row = first * a->qk_heads; row < end * a->qk_heads; row++)
-        for (int64_t s = 0; s < a->slices; s++)
-            add_rows(grad + row * a->key_dim, s ? 1.0f : beta, from + s * slice + row * group * a->key_dim, group, a->key_dim, a->key_dim, w);
-}
-
 static int token_pieces(const delta *a) { return wf_split_pieces(tokens(a), 64); }
 
 static void add_tokens(const wf_node *node, const wf_delta_args *args, int piece, const wf_worker *w) {
     const delta *a = node->attr;
     int64_t first, end, values = a->heads * a->value_dim, gates = decays(a);
+    head_rows rows = {tokens(a), a->heads, a->qk_heads, a->key_dim, a->slices};
     wf_split_bounds(tokens(a), token_pieces(a), piece, &first, &end);
-    add_heads(node, Q, args->dq_part, first, end, w);
-    add_heads(node, K, args->dk_part, first, end, w);
-    add_heads(node, A, args->da_part, first, end, w);
-    add_heads(node, B, args->db_part, first, end, w);
+    add_heads(node, Q, args->dq_part, first, end, &rows, w);
+    add_heads(node, K, args->dk_part, first, end, &rows, w);
+    add_heads(node, A, args->da_part, first, end, &rows, w);
+    add_heads(node, B, args->db_part, first, end, &rows, w);
     add_parts(node, V, first * values, end * values, args->dv, 1, 0, w);
     add_parts(node, G, first * gates, end * gates, args->dg_part, a->slices, tokens(a) * gates, w);
     add_parts(node, BETA, first * a->heads, end * a->heads, args->dbeta_part, a->slices, tokens(a) * a->heads, w);
