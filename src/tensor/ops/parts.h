@@ -28,11 +28,11 @@ static inline void add_rows(float *to, float beta, const float *from, int64_t co
 }
 
 /* Elements first..end-1 of the gradient of in[i] += those of `count` parts, `stride` apart. */
-static inline void add_parts(const wf_node *node, int i, int64_t first, int64_t end, const float *from, int64_t count, int64_t stride,
-                             const wf_worker *w) {
+typedef struct sum_of { const float *from; int64_t count, stride; } sum_of;
+static inline void add_parts(const wf_node *node, int i, int64_t first, int64_t end, sum_of sum, const wf_worker *w) {
     float beta, *grad = wf_grad_in(node, i, w, &beta);
-    if (grad && grad != from)
-        add_rows(grad + first, beta, from + first, count, stride, end - first, w);
+    if (grad && grad != sum.from)
+        add_rows(grad + first, beta, sum.from + first, sum.count, sum.stride, end - first, w);
 }
 
 /* Rows that heads read in groups: [tokens, groups, width] of q, k and their like, parts [slices, tokens, heads, width]. */

@@ -134,7 +134,8 @@ static wf_pole_args scan_args(const wf_node *node) {
     const scan *a = node->attr;
     return (wf_pole_args){.batch = a->batch, .t = a->t, .channels = a->channels, .modes = a->modes, .real = a->real, .reverse = a->reverse,
                           .x = data_of(node->in[X]), .a = data_of(node->in[A]), .b = data_of(node->in[B]), .c = data_of(node->in[C]),
-                          .e = data_of(node->in[E]), .v = data_of(node->in[READ]), .skip = data_of(node->in[SKIP]), .h_in = data_of(node->in[H_IN]), .h_out = output(node, a->h_out),
+                          .e = data_of(node->in[E]), .v = data_of(node->in[READ]), .skip = data_of(node->in[SKIP]), .h_in = data_of(node->in[H_IN]),
+                          .h_out = output(node, a->h_out),
                           .y = node->out[Y]->data, .checkpoints = output(node, a->checkpoints)};
 }
 
@@ -170,16 +171,16 @@ static void sum_parts(const wf_node *node, const wf_pole_args *args, int piece, 
     int64_t first, end;
     if (piece < token_pieces(a)) {
         wf_split_bounds(a->batch * a->t, token_pieces(a), piece, &first, &end);
-        add_parts(node, X, first * a->channels, end * a->channels, args->dx, 1, 0, w);
+        add_parts(node, X, first * a->channels, end * a->channels, (sum_of){args->dx, 1, 0}, w);
         return;
     }
-    add_parts(node, A, 0, a->numbers, args->da_part, a->batch, a->numbers, w);
-    add_parts(node, B, 0, a->numbers, args->db_part, a->batch, a->numbers, w);
-    add_parts(node, C, 0, a->numbers, args->dc_part, a->batch, a->numbers, w);
-    add_parts(node, E, 0, a->numbers, args->de_part, a->batch, a->numbers, w);
-    add_parts(node, READ, 0, a->numbers, args->dv_part, a->batch, a->numbers, w);
-    add_parts(node, SKIP, 0, a->channels, args->dskip_part, a->batch, a->channels, w);
-    add_parts(node, H_IN, 0, a->batch * a->numbers, args->dh_in, 1, 0, w);
+    add_parts(node, A, 0, a->numbers, (sum_of){args->da_part, a->batch, a->numbers}, w);
+    add_parts(node, B, 0, a->numbers, (sum_of){args->db_part, a->batch, a->numbers}, w);
+    add_parts(node, C, 0, a->numbers, (sum_of){args->dc_part, a->batch, a->numbers}, w);
+    add_parts(node, E, 0, a->numbers, (sum_of){args->de_part, a->batch, a->numbers}, w);
+    add_parts(node, READ, 0, a->numbers, (sum_of){args->dv_part, a->batch, a->numbers}, w);
+    add_parts(node, SKIP, 0, a->channels, (sum_of){args->dskip_part, a->batch, a->channels}, w);
+    add_parts(node, H_IN, 0, a->batch * a->numbers, (sum_of){args->dh_in, 1, 0}, w);
 }
 
 static void scan_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
@@ -226,7 +227,9 @@ wf_tensor *wf_pole_scan(wf_tape *t, wf_tensor *x, wf_tensor *a, wf_tensor *b, wf
     if (!x || !a || !b || !c || !(x = wf_cast(t, x, WF_F32)))
         return NULL;
     if (x->rank != 3 || a->rank < 2 || a->rank > 3 || a->dims[0] != x->dims[2] || (a->rank == 3 && a->dims[2] != 2) || b->count != a->count ||
-        c->count != a->count || (spec->e && (spec->e->count != a->count || !spec->v || spec->v->count != a->count || spec->reverse)) || (spec->skip && spec->skip->count != x->dims[2]) || (spec->h_in && spec->h_in->count != x->dims[0] * a->count))
+        c->count != a->count || (spec->skip && spec->skip->count != x->dims[2]) ||
+        (spec->h_in && spec->h_in->count != x->dims[0] * a->count) ||
+        (spec->e && (spec->e->count != a->count || !spec->v || spec->v->count != a->count || spec->reverse)))
         return wf_tape_error(t, WEFT_USAGE, "pole_scan: the shapes of x, the poles and the state do not fit together");
     scan s = {.batch = x->dims[0], .t = x->dims[1], .channels = x->dims[2], .modes = a->dims[1], .numbers = a->count,
               .blocks = wf_scan_blocks(x->dims[2]), .real = a->rank == 2, .reverse = spec->reverse,

@@ -67,9 +67,9 @@ static void add_tokens(const wf_node *node, const wf_recurrence_args *args, int 
     wf_split_bounds(tokens(a), token_pieces(a), piece, &first, &end);
     add_heads(node, Q, args->dq_part, first, end, &rows, w);
     add_heads(node, K, args->dk_part, first, end, &rows, w);
-    add_parts(node, V, first * width, end * width, args->dv, 1, 0, w);
+    add_parts(node, V, first * width, end * width, (sum_of){args->dv, 1, 0}, w);
     if (wf_decay_per_token(a->decay))
-        add_parts(node, G, first * gates, end * gates, args->dg_part, a->slices, tokens(a) * gates, w);
+        add_parts(node, G, first * gates, end * gates, (sum_of){args->dg_part, a->slices, tokens(a) * gates}, w);
 }
 
 /* What has no token axis. */
@@ -77,10 +77,10 @@ static void add_rest(const wf_node *node, const wf_recurrence_args *args, const 
     const recurrence *a = node->attr;
     int64_t gates = decays(a), keys = a->heads * a->key_dim;
     if (!wf_decay_per_token(a->decay))
-        add_parts(node, G, 0, gates, args->dg_part, a->slices * tokens(a), gates, w);
-    add_parts(node, U, 0, keys, args->dbonus_part, a->slices * a->batch, keys, w);
+        add_parts(node, G, 0, gates, (sum_of){args->dg_part, a->slices * tokens(a), gates}, w);
+    add_parts(node, U, 0, keys, (sum_of){args->dbonus_part, a->slices * a->batch, keys}, w);
     if (node->in[S_IN])
-        add_parts(node, S_IN, 0, node->in[S_IN]->count, args->ds_in, 1, 0, w);
+        add_parts(node, S_IN, 0, node->in[S_IN]->count, (sum_of){args->ds_in, 1, 0}, w);
 }
 
 static int pieces(const wf_node *node, wf_pass pass, int phase) {

@@ -62,11 +62,11 @@ static void add_tokens(const wf_node *node, const wf_scan_args *args, int piece,
     const scan *a = node->attr;
     int64_t first, end, d = a->channels, n = a->state;
     wf_split_bounds(tokens(a), token_pieces(a), piece, &first, &end);
-    add_parts(node, U, first * d, end * d, args->du, 1, 0, w);
-    add_parts(node, DT, first * d, end * d, args->ddt, 1, 0, w);
-    add_parts(node, Z, first * d, end * d, args->dz, 1, 0, w);
-    add_parts(node, B, first * n, end * n, args->db_part, a->blocks, tokens(a) * n, w);
-    add_parts(node, C, first * n, end * n, args->dc_part, a->blocks, tokens(a) * n, w);
+    add_parts(node, U, first * d, end * d, (sum_of){args->du, 1, 0}, w);
+    add_parts(node, DT, first * d, end * d, (sum_of){args->ddt, 1, 0}, w);
+    add_parts(node, Z, first * d, end * d, (sum_of){args->dz, 1, 0}, w);
+    add_parts(node, B, first * n, end * n, (sum_of){args->db_part, a->blocks, tokens(a) * n}, w);
+    add_parts(node, C, first * n, end * n, (sum_of){args->dc_part, a->blocks, tokens(a) * n}, w);
 }
 
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
@@ -87,9 +87,9 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         add_tokens(node, &args, piece, w);
     } else { /* what has no token axis */
         int64_t states = a->channels * a->state;
-        add_parts(node, A_LOG, 0, states, args.da_log_part, a->batch, states, w);
-        add_parts(node, SKIP, 0, a->channels, args.dskip_part, a->batch, a->channels, w);
-        add_parts(node, H_IN, 0, a->batch * states, args.dh_in, 1, 0, w);
+        add_parts(node, A_LOG, 0, states, (sum_of){args.da_log_part, a->batch, states}, w);
+        add_parts(node, SKIP, 0, a->channels, (sum_of){args.dskip_part, a->batch, a->channels}, w);
+        add_parts(node, H_IN, 0, a->batch * states, (sum_of){args.dh_in, 1, 0}, w);
     }
 }
 
