@@ -249,12 +249,19 @@ wf_tensor *wf_fourier(wf_tape *t, wf_tensor *x);
  * kernels/poles.h); a_imag NULL: real ones, [D,M]. */
 wf_tensor *wf_discretise(wf_tape *t, wf_tensor *log_dt, wf_tensor *a_log, wf_tensor *a_imag, bool bilinear, wf_tensor **b);
 typedef struct wf_pole_spec {
+    wf_tensor *e, *v;            /* like a, or NULL: h_t = a h_{t-1} + b x_t - e s_t, s_t = 2 Re(sum_m v_m h_{t-1,m}); not reversed */
     wf_tensor *skip;             /* [D] or NULL */
     bool reverse;                /* from the last token to the first, each read before its token */
     wf_tensor *h_in, **h_out;    /* [B,D,M,2], or [B,D,M] when real; or NULL */
 } wf_pole_spec;
 /* y = 2 Re(sum_m c_m h_m) + skip x, h_t = a h_{t-1} + b x_t; x [B,T,D], a, b, c [D,M,2] (real: [D,M], without the 2) -> [B,T,D] fp32. */
 wf_tensor *wf_pole_scan(wf_tape *t, wf_tensor *x, wf_tensor *a, wf_tensor *b, wf_tensor *c, const wf_pole_spec *spec);
+
+/* Poles with a term of rank one, -e^a_log + i a_imag less p p^* (S4), bilinear rule: log_dt [D], a_log, a_imag [D,M], p, b [D,M,2]. The step
+ * of its recurrence, out: a, b, e, v of wf_pole_scan; false after an error. The kernel of its convolution, c [D,M,2] -> [taps,D] fp32. */
+typedef struct wf_low_rank { wf_tensor *log_dt, *a_log, *a_imag, *p, *b; } wf_low_rank;
+bool wf_low_rank_step(wf_tape *t, const wf_low_rank *m, wf_tensor *out[4]);
+wf_tensor *wf_low_rank_kernel(wf_tape *t, const wf_low_rank *m, wf_tensor *c, int64_t taps);
 
 /* h_t = a_t h_{t-1} + x_t, every lane by itself: a, x [B,T,D] -> h [B,T,D] fp32; h_in [B,D] or NULL, *h_out (may be NULL) the last. */
 wf_tensor *wf_lane_scan(wf_tape *t, wf_tensor *a, wf_tensor *x, wf_tensor *h_in, wf_tensor **h_out);
@@ -268,12 +275,14 @@ wf_tensor *wf_head_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_conv(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *bias, bool silu, wf_tensor *s_in, wf_tensor **s_out);
 
 typedef struct wf_rnn_spec {
-    wf_tensor *hh, *hh_bias;    /* [4h or 3h, h], [4h or 3h] or NULL */
+    wf_tensor *hh, *hh_bias;    /* [4h, 3h or h, h], [4h, 3h or h] or NULL */
     wf_tensor *mask;            /* U8 [B,T] or NULL: a padding step leaves the state and outputs 0 */
     bool reverse, reset_before; /* direction; gru: reset applied before the product */
+    bool relu;                  /* plain_rnn: instead of tanh */
     wf_tensor *h_in, *c_in;     /* [B,h] or NULL */
     wf_tensor **h_out, **c_out; /* or NULL */
 } wf_rnn_spec;
+wf_tensor *wf_plain_rnn(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,h] -> h = act(ih + hh h + b) [B,T,h] fp32 */
 wf_tensor *wf_lstm(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,4h] = Lin(x) rows i,f,g,o -> [B,T,h] fp32 */
 wf_tensor *wf_gru(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);  /* ih [B,T,3h] rows r,z,n */
 

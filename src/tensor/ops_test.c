@@ -243,16 +243,31 @@ static wf_tensor *discretise_case(fixture *f, bool bilinear, bool real) {
 static wf_tensor *discretise_zoh(fixture *f) { return discretise_case(f, false, false); }
 static wf_tensor *discretise_bilinear(fixture *f) { return discretise_case(f, true, false); }
 static wf_tensor *discretise_real(fixture *f) { return discretise_case(f, false, true); }
-static wf_tensor *pole_case(fixture *f, int rank, bool reverse) {
+static wf_low_rank low_rank(fixture *f) { return (wf_low_rank){leaf1(f, 5), leaf2(f, 5, 3), leaf2(f, 5, 3), leaf3(f, 5, 3, 2), leaf3(f, 5, 3, 2)}; }
+static wf_tensor *low_rank_step_case(fixture *f) {
+    wf_tensor *out[4];
+    wf_low_rank m = low_rank(f);
+    if (!wf_low_rank_step(f->tape, &m, out))
+        return NULL;
+    wf_tensor *y = wf_add_scaled(f->tape, out[0], out[1], 0.7f);
+    return wf_add(f->tape, wf_mul(f->tape, y, out[2]), wf_scale(f->tape, out[3], 0.4f));
+}
+static wf_tensor *low_rank_kernel_case(fixture *f) {
+    wf_low_rank m = low_rank(f);
+    return wf_low_rank_kernel(f->tape, &m, leaf3(f, 5, 3, 2), 7);
+}
+static wf_tensor *pole_case(fixture *f, int rank, bool reverse, bool ranked) {
     int64_t dims[] = {19, 3, 2}, state[] = {2, 19, 3, 2};
     wf_tensor *x = leaf3(f, 2, 7, 19), *a = wf_scale(f->tape, leaf(f, rank, dims), 0.5f), *b = leaf(f, rank, dims), *c = leaf(f, rank, dims), *h;
-    wf_pole_spec first = {.skip = leaf1(f, 19), .reverse = reverse, .h_in = leaf(f, rank + 1, state), .h_out = &h};
+    wf_tensor *e = ranked ? wf_scale(f->tape, leaf(f, rank, dims), 0.3f) : NULL, *v = ranked ? wf_scale(f->tape, leaf(f, rank, dims), 0.3f) : NULL;
+    wf_pole_spec first = {.e = e, .v = v, .skip = ranked ? NULL : leaf1(f, 19), .reverse = reverse, .h_in = leaf(f, rank + 1, state), .h_out = &h};
     wf_tensor *y = wf_pole_scan(f->tape, wf_time_slice(f->tape, x, 0, 4), a, b, c, &first);
-    return wf_time_concat(f->tape, y, wf_pole_scan(f->tape, wf_time_slice(f->tape, x, 4, 3), a, b, c, &(wf_pole_spec){.reverse = reverse, .h_in = h}));
+    return wf_time_concat(f->tape, y, wf_pole_scan(f->tape, wf_time_slice(f->tape, x, 4, 3), a, b, c, &(wf_pole_spec){.e = e, .v = v, .reverse = reverse, .h_in = h}));
 }
-static wf_tensor *pole_complex(fixture *f) { return pole_case(f, 3, false); }
-static wf_tensor *pole_reverse(fixture *f) { return pole_case(f, 3, true); }
-static wf_tensor *pole_real(fixture *f) { return pole_case(f, 2, false); }
+static wf_tensor *pole_complex(fixture *f) { return pole_case(f, 3, false, false); }
+static wf_tensor *pole_ranked(fixture *f) { return pole_case(f, 3, false, true); }
+static wf_tensor *pole_reverse(fixture *f) { return pole_case(f, 3, true, false); }
+static wf_tensor *pole_real(fixture *f) { return pole_case(f, 2, false, false); }
 static wf_tensor *lane_scan_case(fixture *f) {
     wf_tensor *a = wf_activate(f->tape, leaf3(f, 2, 7, 71), WF_SIGMOID), *x = leaf3(f, 2, 7, 71), *h0 = leaf2(f, 2, 71), *h;
     wf_tensor *y = wf_lane_scan(f->tape, wf_time_slice(f->tape, a, 0, 4), wf_time_slice(f->tape, x, 0, 4), h0, &h);
@@ -284,7 +299,7 @@ static wf_tensor *conv_plain(fixture *f) { return wf_conv(f->tape, leaf3(f, 1, 1
 
 typedef wf_tensor *(*rnn_op)(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);
 static wf_tensor *rnn_case(fixture *f, rnn_op op, int64_t batch, int64_t hidden, bool masked, bool reverse, bool before) {
-    int64_t gates = op == wf_lstm ? 4 : 3, part = 3;
+    int64_t gates = op == wf_lstm ? 4 : op == wf_gru ? 3 : 1, part = 3;
     wf_tensor *ih = leaf3(f, batch, 7, gates * hidden), *hh = wf_scale(f->tape, leaf2(f, gates * hidden, hidden), 0.3f), *h, *c = NULL;
     wf_tensor *mask = masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){batch, part}) : NULL;
     wf_rnn_spec a = {.hh = hh, .hh_bias = leaf1(f, gates * hidden), .mask = mask, .reverse = reverse, .reset_before = before,
@@ -293,6 +308,8 @@ static wf_tensor *rnn_case(fixture *f, rnn_op op, int64_t batch, int64_t hidden,
     wf_rnn_spec b = {.hh = hh, .reverse = reverse, .reset_before = before, .h_in = h, .c_in = c};
     return wf_time_concat(f->tape, y, op(f->tape, wf_time_slice(f->tape, ih, part, 7 - part), &b));
 }
+static wf_tensor *rnn_tanh(fixture *f) { return rnn_case(f, wf_plain_rnn, 3, 6, true, true, false); }
+static wf_tensor *rnn_wide(fixture *f) { return rnn_case(f, wf_plain_rnn, 14, 37, true, false, false); }
 static wf_tensor *lstm_case(fixture *f) { return rnn_case(f, wf_lstm, 2, 5, true, false, false); }
 static wf_tensor *lstm_wide(fixture *f) { return rnn_case(f, wf_lstm, 14, 37, true, true, false); }
 static wf_tensor *gru_case(fixture *f) { return rnn_case(f, wf_gru, 3, 6, true, true, false); }
@@ -505,8 +522,8 @@ static const op_case cases[] = {
     {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
     {"long_conv", long_conv_case, 2e-3}, {"long_conv", long_conv_long, 2e-3}, {"long_conv", long_conv_plain, 2e-3}, {"sine", sine_case, 2e-3},
     {"discretise", discretise_zoh, 4e-3}, {"discretise", discretise_bilinear, 4e-3}, {"discretise", discretise_real, 4e-3},
-    {"pole_scan", pole_complex, 2e-3}, {"pole_scan", pole_reverse, 2e-3}, {"pole_scan", pole_real, 2e-3}, {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
-    {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
+    {"low_rank_step", low_rank_step_case, 4e-3}, {"low_rank_kernel", low_rank_kernel_case, 4e-3}, {"pole_scan", pole_complex, 2e-3}, {"pole_scan", pole_reverse, 2e-3}, {"pole_scan", pole_ranked, 2e-3}, {"pole_scan", pole_real, 2e-3}, {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
+    {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"plain_rnn", rnn_tanh, 2e-3}, {"plain_rnn", rnn_wide, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3}, {"slstm", slstm_case, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
     {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"unfold", unfold_case, 2e-3}, {"id_pad", pad_case, 2e-3}, {"mask_pad", pad_case, 2e-3}, {"token_globals", pad_case, 2e-3}, {"fourier", fourier_case, 2e-3}, {"id_column", column_case, 2e-3},

@@ -1,4 +1,4 @@
-/* naive_rnn.h - layers and directions of a recurrent cell, shared by lstm and gru. */
+/* naive_rnn.h - layers and directions of a recurrent cell, shared by rnn, lstm and gru. */
 #ifndef WF_TESTS_NAIVE_RNN_H
 #define WF_TESTS_NAIVE_RNN_H
 #include "naive/naive.h"
