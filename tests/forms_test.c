@@ -39,6 +39,8 @@ static const case_row cases[] = {
     {"nystrom", "{\"heads\": 3, \"landmarks\": 13, \"conv\": 3}", true},
     {"axial", "{\"heads\": 2, \"shape\": [13, 1], \"causal\": true}", true},
     {"axial", "{\"heads\": 3, \"shape\": [1, 13], \"causal\": true, \"combine\": \"sequential\"}", true},
+    {"lsh", "{\"heads\": 3, \"rounds\": 2, \"buckets\": 4, \"chunk\": 1, \"after\": 1}", true},
+    {"lsh", "{\"heads\": 2, \"rounds\": 2, \"buckets\": [2, 2], \"chunk\": 1, \"before\": 3, \"causal\": true, \"key_norm\": \"l2\"}", true},
     {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}, \"scale\": 0.5}]}", false},
     {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"causal\": true, \"window\": [3, 0]}, \"norm\": {}}, {\"mixer\": \"mamba\"}]}", true},
     {"parallel", "{\"branches\": [{\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 4}}]}", false},

@@ -66,6 +66,7 @@ typedef struct wf_ports {
     wf_tensor *y;                    /* [B,T,width] */
     wf_tensor *attention;            /* probabilities, only when run->want_attention */
     wf_tensor *aux_loss, *z_loss;    /* [1] */
+    wf_tensor *buckets, *members;    /* I64: what was chosen, for inspection */
 } wf_ports;
 
 typedef struct wf_layer wf_layer;

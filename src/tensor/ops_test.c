@@ -85,6 +85,19 @@ static wf_tensor *nystrom_case(fixture *f) { /* queries near their keys: a matri
     return wf_nystrom(f->tape, wf_add(f->tape, k, wf_scale(f->tape, leaf4(f, 2, 4, 2, 12), 0.5f)), k, leaf4(f, 2, 4, 2, 3));
 }
 
+static wf_tensor *take_rows_case(fixture *f) { /* some rows twice, one index outside */
+    return wf_take_rows(f->tape, leaf4(f, 2, 5, 3, 4), wf_input(f->tape, "ids", WF_I32, 3, (int64_t[]){2, 3, 8}));
+}
+static wf_tensor *merge_case(fixture *f) {
+    return wf_merge_partials(f->tape, leaf4(f, 2, 12, 3, 5), leaf3(f, 2, 3, 12), NULL, leaf4(f, 2, 4, 3, 5), 3);
+}
+static wf_tensor *lsh_case(fixture *f) { /* sorted rows and back again */
+    wf_tensor *x = leaf4(f, 2, 8, 2, 6);
+    wf_lsh_order s = wf_lsh_sort(f->tape, x, wf_input(f->tape, "rotations", WF_F32, 4, (int64_t[]){1, 6, 2, 3}), NULL, (const int64_t[]){4, 2}, 2);
+    wf_tensor *rows = wf_mul(f->tape, wf_take_rows(f->tape, x, s.order), leaf4(f, 2, 16, 2, 6));
+    return wf_merge_partials(f->tape, rows, leaf3(f, 2, 2, 16), s.place, NULL, 2);
+}
+
 static const double frequencies[3] = {1.0, 0.21, 0.013};
 static wf_tensor *rotate_case(fixture *f) {
     wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
@@ -229,6 +242,7 @@ static const op_case cases[] = {
     {"scale_by", scale_by_case, 2e-3},   {"slice_channels", slice_channels_case, 2e-3}, {"join_channels", join_channels_case, 2e-3},
     {"swap_rows", swap_rows_case, 2e-3}, {"mean_rows", mean_rows_case, 2e-3}, {"time_project", time_project_case, 2e-3},
     {"time_project", time_project_heads, 2e-3}, {"conv_heads", conv_heads_case, 2e-3}, {"nystrom", nystrom_case, 2e-3},
+    {"take_rows", take_rows_case, 2e-3}, {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},

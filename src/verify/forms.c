@@ -119,6 +119,8 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
     wf_keep(p->tape, p->ports.attention);
     wf_keep(p->tape, p->ports.aux_loss);
     wf_keep(p->tape, p->ports.z_loss);
+    wf_keep(p->tape, p->ports.buckets);
+    wf_keep(p->tape, p->ports.members);
     for (int i = 0; i < p->layer->n_states; i++)
         wf_keep(p->tape, p->state.out[i]);
     return wf_tape_plan(p->tape, err);
@@ -176,6 +178,16 @@ static weft_status save(wf_arena *arena, const wf_tensor *t, float **out, int64_
     return WEFT_OK;
 }
 
+static weft_status save_ints(wf_arena *arena, const wf_tensor *t, int64_t **out, int64_t *count, weft_error *err) {
+    if (!t)
+        return WEFT_OK;
+    if (!(*out = wf_arena_alloc(arena, (size_t)t->count * sizeof **out)))
+        return wf_fail_memory(err);
+    memcpy(*out, t->data, (size_t)t->count * sizeof **out);
+    *count = t->count;
+    return WEFT_OK;
+}
+
 static weft_status save_states(const piece *p, wf_arena *arena, weft_error *err) {
     for (int i = 0; i < p->layer->n_states; i++)
         if (p->mode != WF_NO_STATE && state_kind(p->layer, i) == WF_STATE_FIXED)
@@ -225,6 +237,8 @@ static weft_status run_full(piece *p, wf_arena *arena, weft_error *err) {
     WF_TRY(save(arena, p->ports.attention, &io->attention, &io->attention_count, err));
     WF_TRY(save(arena, p->ports.aux_loss, &io->aux_loss, NULL, err));
     WF_TRY(save(arena, p->ports.z_loss, &io->z_loss, NULL, err));
+    WF_TRY(save_ints(arena, p->ports.buckets, &io->buckets, &io->buckets_count, err));
+    WF_TRY(save_ints(arena, p->ports.members, &io->members, &io->members_count, err));
     WF_TRY(save_states(p, arena, err));
     if (!io->dy)
         return WEFT_OK;

@@ -22,6 +22,7 @@ typedef struct wf_form_io {
     float *attention;
     int64_t attention_count;
     float *aux_loss, *z_loss;
+    int64_t *buckets, *members, buckets_count, members_count;
     float *state_out[WF_MAX_STATES];        /* fixed states, [B, shape] */
     int64_t state_count[WF_MAX_STATES];
 } wf_form_io;

@@ -229,6 +229,10 @@ static weft_status run_full(mixer_run *m) {
     WF_TRY(compare(m, "attention", NULL, io->attention, io->attention_count));
     WF_TRY(compare(m, "aux_loss", NULL, io->aux_loss, 1));
     WF_TRY(compare(m, "z_loss", NULL, io->z_loss, 1));
+    if (io->buckets)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "buckets", NULL, io->buckets, io->buckets_count, m->err));
+    if (io->members)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "members", NULL, io->members, io->members_count, m->err));
     WF_TRY(compare_states(m, io, NULL));
     return compare_gradients(m, io, NULL);
 }
