@@ -116,6 +116,19 @@ enum { WF_LSH_FACTORS = 8 };
 typedef struct wf_lsh_order { wf_tensor *buckets, *order, *place; } wf_lsh_order;
 wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tensor *mask, const int64_t *factors, int64_t n_factors);
 
+typedef struct wf_memory_spec { /* tensors may be NULL */
+    wf_tensor *v;      /* [U]: scores v . tanh(q + k); NULL: q . k */
+    wf_tensor *mask;   /* U8 [B,S] */
+    bool local, bell;  /* only keys with |j - p| <= window; times exp(-(j-p)^2 / (2 (window/2)^2)) after the softmax */
+    wf_tensor *centre; /* [B,T]: p as a share of the real keys; NULL: p = start[b] + first + t */
+    int64_t window, first;
+} wf_memory_spec;
+/* q [B,T,U], k [B,S,U], values [B,S,D] -> fp32 [B,T,D]; *probs (may be NULL) receives fp32 [B,T,S], without gradient. */
+wf_tensor *wf_memory_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *values, const wf_memory_spec *spec, wf_tensor **probs);
+wf_tensor *wf_max_pairs(wf_tape *t, wf_tensor *x); /* [.., 2n] -> [.., n], the larger of two neighbours */
+/* While decoding: the state [B,..] of sequences that have seen tokens, `first` (NULL: zeros) for new ones. No gradient. */
+wf_tensor *wf_begin_state(wf_tape *t, wf_tensor *state, wf_tensor *first);
+
 typedef struct wf_recurrence_spec {
     wf_decay decay;
     wf_tensor *g, *bonus;     /* log decay [H] | [B,T,H] | [B,T,H,K]; bonus [H,K]; NULL when unused */

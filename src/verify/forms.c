@@ -109,7 +109,7 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
         record_states(p);
     run.tape = p->tape;
     run.state = p->mode == WF_NO_STATE ? NULL : &p->state;
-    run.want_attention = p->mode == WF_NO_STATE && strstr(p->layer->row->outputs, "attention") != NULL;
+    run.want_attention = p->mode != WF_STATE_IN_PLACE && p->count == p->io->rows && strstr(p->layer->row->outputs, "attention") != NULL;
     weft_status status = p->layer->row->run(&run, p->layer, &p->ports);
     if (status != WEFT_OK)
         return wf_fail(err, status, "%s cannot run here", p->layer->row->name);
