@@ -121,6 +121,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_state_out(r, l, "h", h);
     wf_state_out(r, l, "c", c);
     wf_tensor *last = wf_state_wanted(r) ? wf_time_slice(r->tape, io->y, r->rows - 1, 1) : NULL;
+    if (last && last == io->y) /* a state is a tensor of its own: gradients may start at both */
+        last = wf_add(r->tape, last, wf_zeros(r->tape, 3, last->dims));
     if (last)
         wf_state_out(r, l, "feed", wf_reshape(r->tape, last, 2, (int64_t[]){r->batch, wf_int(l, "hidden")}));
     return WEFT_OK;
