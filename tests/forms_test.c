@@ -44,6 +44,14 @@ static const case_row cases[] = {
     {"nystrom", "{\"heads\": 3, \"landmarks\": 13, \"conv\": 3}", true},
     {"axial", "{\"heads\": 2, \"shape\": [13, 1], \"causal\": true}", true},
     {"axial", "{\"heads\": 3, \"shape\": [1, 13], \"causal\": true, \"combine\": \"sequential\"}", true},
+    {"lsh", "{\"heads\": 3, \"rounds\": 2, \"buckets\": 4, \"chunk\": 1, \"after\": 1}", true},
+    {"lsh", "{\"heads\": 2, \"rounds\": 2, \"buckets\": [2, 2], \"chunk\": 1, \"before\": 3, \"causal\": true, \"key_norm\": \"l2\"}", true},
+    {"additive", "{\"hidden\": 7, \"memory_dim\": 6, \"init\": \"backward\", \"readout\": \"maxout\", \"out\": 5}", true},
+    {"additive", "{\"normed\": true, \"reset\": \"before\"}", true},
+    {"additive", "{\"readout\": \"none\"}", true},
+    {"luong", "{\"hidden\": 7, \"memory_dim\": 5}", true},
+    {"luong", "{\"score\": \"dot\", \"input_feeding\": false, \"scaled\": true, \"local\": \"monotonic\", \"window\": 2}", true},
+    {"luong", "{\"score\": \"concat\", \"local\": \"predictive\", \"window\": 3}", true},
     {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}, \"scale\": 0.5}]}", false},
     {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"causal\": true, \"window\": [3, 0]}, \"norm\": {}}, {\"mixer\": \"mamba\"}]}", true},
     {"parallel", "{\"branches\": [{\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 4}}]}", false},
@@ -125,7 +133,7 @@ static const case_row cases[] = {
     {"rwkv_channel", "{\"hidden\": 9, \"receptance\": false, \"mix_of\": \"shifted\"}", true},
 };
 
-enum { BATCH = 2, ROWS = 13, DIM = 12, PADDED = 5 };
+enum { BATCH = 2, ROWS = 13, DIM = 12, PADDED = 5, MEMORY_ROWS = 7 };
 
 typedef struct subject {
     wf_env env;
@@ -169,6 +177,11 @@ static void open_layer(subject *s, const case_row *row) {
         memcpy(s->params.list[i]->value, draw(&s->arena, (size_t)s->params.list[i]->count, 100 + (uint32_t)i, 0.4f),
                (size_t)s->params.list[i]->count * sizeof(float));
     s->io = (wf_form_io){.batch = BATCH, .rows = ROWS, .dim = DIM, .x = draw(&s->arena, BATCH * ROWS * DIM, 1, 1.0f)};
+    if (strstr(mixer->inputs, " memory ")) { /* one that it cannot do without */
+        s->io.memory_rows = MEMORY_ROWS;
+        s->io.memory_dim = wf_int(s->layer, "memory_dim");
+        s->io.memory = draw(&s->arena, (size_t)(BATCH * MEMORY_ROWS * s->io.memory_dim), 4, 1.0f);
+    }
 }
 
 static void close_layer(subject *s) {

@@ -169,6 +169,30 @@ typedef struct wf_relative_spec {
     float scale;
 } wf_relative_spec;
 wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_relative_spec *spec);
+/* Attention computed in parts becomes whole: o [B,P*T,H,V] and lse [B,H,P*T], row (p, t) of them at place[b,h,p*T+t] (I32, NULL: at
+ * p*T+t) -> fp32 [B,T,H,V]. A token no part has keys for takes its row of `fallback` [B,T,H,V], or 0. */
+wf_tensor *wf_merge_partials(wf_tape *t, wf_tensor *o, wf_tensor *lse, wf_tensor *place, wf_tensor *fallback, int64_t parts);
+/* Rows gathered per head: x [B,T,H,K], index I32 [B,H,N] -> [B,N,H,K], zeros where negative. */
+wf_tensor *wf_take_rows(wf_tape *t, wf_tensor *x, wf_tensor *index);
+/* The Reformer's hashing of q [B,T,H,K] by rotations [H or 1,K,R,sum(factors)/2]; factors: even, their product is the number of buckets.
+ * buckets I64 [B,H,R,T] (padding: one more); order I32 [B,H,R*T]: the token of each entry, sorted by round, bucket, position; place I32
+ * [B,H,R*T]: where entry (r, t) stands. */
+enum { WF_LSH_FACTORS = 8 };
+typedef struct wf_lsh_order { wf_tensor *buckets, *order, *place; } wf_lsh_order;
+wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tensor *mask, const int64_t *factors, int64_t n_factors);
+
+typedef struct wf_memory_spec { /* tensors may be NULL */
+    wf_tensor *v;      /* [U]: scores v . tanh(q + k); NULL: q . k */
+    wf_tensor *mask;   /* U8 [B,S] */
+    bool local, bell;  /* only keys with |j - p| <= window; times exp(-(j-p)^2 / (2 (window/2)^2)) after the softmax */
+    wf_tensor *centre; /* [B,T]: p as a share of the real keys; NULL: p = start[b] + first + t */
+    int64_t window, first;
+} wf_memory_spec;
+/* q [B,T,U], k [B,S,U], values [B,S,D] -> fp32 [B,T,D]; *probs (may be NULL) receives fp32 [B,T,S], without gradient. */
+wf_tensor *wf_memory_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *values, const wf_memory_spec *spec, wf_tensor **probs);
+wf_tensor *wf_max_pairs(wf_tape *t, wf_tensor *x); /* [.., 2n] -> [.., n], the larger of two neighbours */
+/* While decoding: the state [B,..] of sequences that have seen tokens, `first` (NULL: zeros) for new ones. No gradient. */
+wf_tensor *wf_begin_state(wf_tape *t, wf_tensor *state, wf_tensor *first);
 
 typedef struct wf_recurrence_spec {
     wf_decay decay;

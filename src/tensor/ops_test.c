@@ -98,6 +98,29 @@ static wf_tensor *nystrom_case(fixture *f) { /* queries near their keys: a matri
     return wf_nystrom(f->tape, wf_add(f->tape, k, wf_scale(f->tape, leaf4(f, 2, 4, 2, 12), 0.5f)), k, leaf4(f, 2, 4, 2, 3));
 }
 
+static wf_tensor *take_rows_case(fixture *f) { /* some rows twice, one index outside */
+    return wf_take_rows(f->tape, leaf4(f, 2, 5, 3, 4), wf_input(f->tape, "ids", WF_I32, 3, (int64_t[]){2, 3, 8}));
+}
+static wf_tensor *merge_case(fixture *f) {
+    return wf_merge_partials(f->tape, leaf4(f, 2, 12, 3, 5), leaf3(f, 2, 3, 12), NULL, leaf4(f, 2, 4, 3, 5), 3);
+}
+static wf_tensor *lsh_case(fixture *f) { /* sorted rows and back again */
+    wf_tensor *x = leaf4(f, 2, 8, 2, 6);
+    wf_lsh_order s = wf_lsh_sort(f->tape, x, wf_input(f->tape, "rotations", WF_F32, 4, (int64_t[]){1, 6, 2, 3}), NULL, (const int64_t[]){4, 2}, 2);
+    wf_tensor *rows = wf_mul(f->tape, wf_take_rows(f->tape, x, s.order), leaf4(f, 2, 16, 2, 6));
+    return wf_merge_partials(f->tape, rows, leaf3(f, 2, 2, 16), s.place, NULL, 2);
+}
+
+static wf_tensor *memory_case(fixture *f) {
+    wf_memory_spec s = {.v = leaf1(f, 5), .mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 9})};
+    return wf_memory_attention(f->tape, leaf3(f, 2, 4, 5), leaf3(f, 2, 9, 5), leaf3(f, 2, 9, 7), &s, NULL);
+}
+static wf_tensor *memory_near(fixture *f) { /* a wide window: no key on its edge */
+    wf_memory_spec s = {.local = true, .bell = true, .window = 20, .centre = wf_activate(f->tape, leaf2(f, 2, 4), WF_SIGMOID)};
+    return wf_memory_attention(f->tape, leaf3(f, 2, 4, 5), leaf3(f, 2, 9, 5), leaf3(f, 2, 9, 7), &s, NULL);
+}
+static wf_tensor *max_pairs_case(fixture *f) { return wf_max_pairs(f->tape, wf_scale(f->tape, leaf2(f, 3, 10), 3.0f)); }
+
 static const double frequencies[3] = {1.0, 0.21, 0.013};
 static wf_tensor *rotate_case(fixture *f) {
     wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
@@ -509,6 +532,8 @@ static const op_case cases[] = {
     {"swap_rows", swap_rows_case, 2e-3}, {"mean_rows", mean_rows_case, 2e-3}, {"time_project", time_project_case, 2e-3},
     {"time_project", time_project_heads, 2e-3}, {"conv_heads", conv_heads_case, 2e-3}, {"nystrom", nystrom_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3}, {"temper", temper_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
+    {"take_rows", take_rows_case, 2e-3}, {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3},
+    {"memory_attention", memory_case, 2e-3}, {"memory_attention", memory_near, 2e-3}, {"max_pairs", max_pairs_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
     {"clamp", clamp_case, 2e-3}, {"scale_rows", scale_rows_case, 2e-3}, {"scale_rows", scale_rows_shared, 2e-3}, {"log_gate", log_gate_case, 2e-3},
@@ -536,7 +561,7 @@ static const op_case cases[] = {
     {"jitter", jitter_case, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
 };
 /* Ops whose tests stand beside their kernels or with the states they write. */
-static const char *const elsewhere[] = {"cast", "cache_append", "store_state", NULL};
+static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", NULL};
 
 static void fill(wf_tensor *x, uint32_t stream) {
     wf_rng rng = wf_rng_make(7, stream, 0);
