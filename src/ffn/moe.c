@@ -30,6 +30,7 @@ static const wf_key keys[] = {
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases of the experts' projections"},
     {"out_bias", WF_KEY_BOOL, "false", 0, NULL, "one bias added to y"},
     {"shared", WF_KEY_INT, "null", 1, NULL, "width of the shared expert that every token goes to"},
+    {"shared_bias", WF_KEY_BOOL, "false", 0, NULL, "biases of its projections"},
     {"shared_gate", WF_KEY_BOOL, "false", 0, NULL, "the shared expert times sigmoid(Lin(shared_gate, x))"},
     {"weigh", WF_KEY_STRING, "'output'", 0, "output|input", "what the weights multiply: what comes out of an expert or what goes in"},
     {"limit", WF_KEY_FLOAT, "0.0", 0, NULL, "clamps what goes into the non-linearity from above and the other branch on both sides; 0: off"},
@@ -58,6 +59,9 @@ static const wf_slot slots[] = {
     {"shared.gate.weight", "[shared, dim]", "linear", "shared != null && gated", NULL, false, NULL},
     {"shared.up.weight", "[shared, dim]", "linear", "shared != null", NULL, false, NULL},
     {"shared.down.weight", "[dim, shared]", "linear_out", "shared != null", NULL, false, NULL},
+    {"shared.gate.bias", "[shared]", "zeros", "shared != null && gated && shared_bias", NULL, false, NULL},
+    {"shared.up.bias", "[shared]", "zeros", "shared != null && shared_bias", NULL, false, NULL},
+    {"shared.down.bias", "[dim]", "zeros", "shared != null && shared_bias", NULL, false, NULL},
     {"shared_gate.weight", "[1, dim]", "linear", "shared != null && shared_gate", NULL, false, NULL},
     {NULL}};
 
@@ -86,7 +90,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
 static unsigned lost_traits(const wf_layer *l) {
     unsigned lost = WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN;
     if (!wf_given(l, "capacity"))
-        return 0;
+        return WF_PADDING_TRACE;
     return wf_int(l, "top_k") > 1 ? lost | WF_CAUSAL | WF_STREAMS : lost;
 }
 
@@ -128,7 +132,9 @@ static wf_expert_weights weights_of(wf_run *r, const wf_layer *l) {
 
 static wf_tensor *shared_expert(wf_run *r, const wf_layer *l, wf_tensor *x) {
     wf_expert_weights e = weights_of(r, l);
-    e.up_bias = e.gate_bias = e.down_bias = NULL;
+    e.up_bias = wf_weight(r, l, "shared.up.bias");
+    e.gate_bias = wf_weight(r, l, "shared.gate.bias");
+    e.down_bias = wf_weight(r, l, "shared.down.bias");
     e.up = wf_weight(r, l, "shared.up.weight");
     e.gate = wf_weight(r, l, "shared.gate.weight");
     e.down = wf_weight(r, l, "shared.down.weight");
@@ -191,5 +197,5 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_moe = {
     .name = "moe", .about = "every token through its top_k of many experts, weighed by a router", .source = "Fedus et al. 2022, arXiv 2101.03961; Jiang et al. 2024, arXiv 2401.04088; DeepSeek-AI 2024, arXiv 2412.19437, eq. 12-20",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y indices weights kept aux_loss z_loss",
-    .flops = "T*top_k*hidden*dim*(gated ? 6 : 4)", .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN,
+    .flops = "T*top_k*hidden*dim*(gated ? 6 : 4)", .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION | WF_PER_TOKEN,
     .lost_traits = lost_traits, .check = check, .run = run};

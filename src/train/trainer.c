@@ -104,7 +104,7 @@ static weft_status record(wf_trainer *t, weft_error *err) {
 
 /* ---- optimizers ---- */
 /* Muon and its like take matrices inside the blocks; tables and heads go to the fallback, as its authors do. */
-static bool is_table(const wf_model *m, const wf_param *p) { return p == m->token || p == m->position || p == m->head; }
+static bool is_table(const wf_model *m, const wf_param *p) { return p == m->token || p == m->position || p == m->heads[0].weight; }
 
 static bool takes(const wf_model *m, const wf_optimizer_row *row, const wf_param *p) {
     return !row->accepts || (row->accepts(p->rank, p->dims) && !is_table(m, p));

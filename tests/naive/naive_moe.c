@@ -132,7 +132,7 @@ static const char *const forms[] = {"", "\"gated\": false, \"activation\": \"rel
 static const char *const norms[] = {"", "\"normalise\": true", "\"normalise\": true, \"scale\": 2.5", "\"normalise\": true, \"normalise_order\": 2.0",
                                     "\"normalise\": true, \"normalise_min\": 0.6", NULL};
 static const char *const biases[] = {"", "\"bias\": true, \"router_bias\": true", "\"select_bias\": true", "\"out_bias\": true", NULL};
-static const char *const shares[] = {"", "\"shared\": 10", "\"shared\": 3, \"shared_gate\": true", NULL};
+static const char *const shares[] = {"", "\"shared\": 10", "\"shared\": 3, \"shared_gate\": true", "\"shared\": 4, \"shared_bias\": true", NULL};
 static const char *const clamps[] = {"", "\"limit\": 0.7, \"alpha\": 1.3, \"up_shift\": 1.0", "\"limit\": 0.55", "\"alpha\": 2.0", NULL};
 static const char *const weighs[] = {"", "\"weigh\": \"input\"", NULL};
 static const char *const capacities[] = {"", "", "\"capacity\": 3", NULL};
