@@ -480,8 +480,8 @@ static wf_tensor *experts_sparse(fixture *f) {
 static wf_tensor *many_experts(fixture *f) { /* several blocks of rows each */
     wf_routing routing;
     wf_dispatch d;
-    wf_tensor *x = leaf3(f, 1, 400, 3);
-    if (!wf_route(f->tape, leaf3(f, 1, 400, 2), &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
+    wf_tensor *x = leaf3(f, 1, 700, 3);
+    if (!wf_route(f->tape, leaf3(f, 1, 700, 2), &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
         !wf_dispatch_rows(f->tape, &routing, 2, 0, &d))
         return NULL;
     wf_tensor *y = wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 2, 64, 3), NULL, &d);
