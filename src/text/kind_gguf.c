@@ -405,7 +405,7 @@ static weft_status write_bert(const gguf *g, wf_json_writer *w) {
     WF_TRY(special_of(g, "tokenizer.ggml.seperator_token_id", 102, true, &f.eos_id, &f.eos)); /* so it is spelled */
     WF_TRY(special_of(g, "tokenizer.ggml.unknown_token_id", 100, true, &unknown_id, &unknown));
     begin_sequence(w, "normalizer", "normalizers");
-    write_replace(w, "String", "\xC2\x85", " "); /* a line's end, which BertNormalizer takes for a control character */
+    write_replace(w, "Perl", "[\\x{b}\\x{c}\\x{85}]", " "); /* spaces, which BertNormalizer takes for control characters */
     write_simple(w, "BaseCharacters");
     write_replace(w, "Perl", "\\p{M}+", "");
     write_type(w, NULL, "BertNormalizer");
