@@ -93,17 +93,24 @@ static void judge(run *r, const published *p, wf_bytes text, bool same) {
 /* ---- cases with ids as JSON ---- */
 
 static void check_case(run *r, const published *p, const wf_tokenizer *tok, const wf_json *c) {
-    const wf_json *text = wf_json_get(c, "text"), *want = wf_json_get(c, "ids");
-    wf_ids ids = wf_ids_new(mem);
+    const wf_json *text = wf_json_get(c, "text"), *pair = wf_json_get(c, "text_pair"), *want = wf_json_get(c, "ids");
+    wf_encoder *e;
+    wf_encoding g = wf_encoding_new(mem);
+    wf_text_input inputs[2] = {{.n_words = 0}};
     if (!text || !want)
         return;
-    assert_int_equal(wf_tokenizer_encode(tok, text->string, text->length, p->flags, &ids, NULL), WEFT_OK);
-    bool same = ids.count == want->count;
+    inputs[0].text = (wf_bytes){text->string, text->length};
+    if (pair)
+        inputs[1].text = (wf_bytes){pair->string, pair->length};
+    assert_int_equal(wf_encoder_create(tok, &e, NULL), WEFT_OK);
+    assert_int_equal(wf_encode_text(e, &inputs[0], pair ? &inputs[1] : NULL, p->flags | WF_ENCODE_UNLIMITED, &g, NULL), WEFT_OK);
+    bool same = g.count == want->count;
     size_t i = 0;
     for (const wf_json *j = want->child; same && j; j = j->next)
-        same = ids.data[i++] == (uint32_t)j->integer;
-    judge(r, p, (wf_bytes){text->string, text->length}, same);
-    wf_ids_free(&ids);
+        same = g.ids[i++] == (uint32_t)j->integer;
+    judge(r, p, inputs[0].text, same);
+    wf_encoding_free(&g);
+    wf_encoder_free(e);
 }
 
 static const wf_json *find_cases(const wf_json *golden, const char *name) {

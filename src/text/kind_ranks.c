@@ -98,6 +98,7 @@ static void write_byte_vocab(wf_json_writer *w, const wf_vocab *v, wf_str *scrat
             char letter[WF_LETTER_BYTES];
             wf_str_put(scratch, letter, wf_put_letter((uint8_t)wf_vocab_text(v, e)[k], letter));
         }
+        w->out->failed = w->out->failed || scratch->failed;
         wf_jw_key(w, wf_str_text(scratch));
         wf_jw_int(w, e->id);
     }

@@ -303,6 +303,7 @@ static void put_decoded(wf_tokenizer *tok, wf_bytes text, wf_str spare[2]) {
             wf_str_clear(out);
         row->token(tok->decoders.list[i].options, text, out);
         text = (wf_bytes){wf_str_text(out), out->length};
+        tok->decoded.failed = tok->decoded.failed || out->failed;
     }
     if (n == 0)
         wf_str_put(&tok->decoded, text.data, text.length);
