@@ -11,4 +11,9 @@ struct weft {
     wf_kernels kernels;
     atomic_int stop;
 };
+
+struct weft_tokenizer {
+    wf_mem mem; /* the engine keeps a pointer to it */
+    struct wf_tokenizer *tok;
+};
 #endif
