@@ -66,9 +66,37 @@ static bool all_letters(wf_bytes text) {
     return true;
 }
 
+typedef struct byte_level {
+    wf_vocab plain; /* tokens that stand for themselves */
+} byte_level;
+
+/* Adds the texts of a list to a set. */
+static weft_status load_set(wf_loading *l, const wf_json *j, const char *key, wf_vocab *set) {
+    const wf_json *list = wf_json_get(j, key);
+    wf_vocab_init(set, l->mem);
+    for (const wf_json *item = list ? list->child : NULL; item; item = item->next) {
+        bool added;
+        if (item->kind != WF_JSON_STRING)
+            return wf_load_fail(l, WEFT_BAD_INPUT, item, "%s must be a list of texts", key);
+        WF_TRY(wf_vocab_put(set, item->string, item->length, 0, &added, l->err));
+    }
+    return WEFT_OK;
+}
+
+static weft_status load_byte_level(wf_loading *l, const wf_json *j, void **options) {
+    WF_TRY(wf_load_options(l, sizeof(byte_level), options));
+    return load_set(l, j, "plain_tokens", &((byte_level *)*options)->plain);
+}
+
+static void release_byte_level(void *options) {
+    if (((byte_level *)options)->plain.mem)
+        wf_vocab_free(&((byte_level *)options)->plain);
+}
+
 /* A token with any character outside the alphabet stands for its own UTF-8 bytes, as in the reference. */
 static void byte_level_token(const void *options, wf_bytes text, wf_str *out) {
-    if (!all_letters(text)) {
+    const byte_level *o = options;
+    if (!all_letters(text) || wf_vocab_find(&o->plain, text.data, text.length)) {
         wf_str_put(out, text.data, text.length);
         return;
     }
@@ -401,19 +429,12 @@ typedef struct sentencepiece {
 static weft_status load_sentencepiece(wf_loading *l, const wf_json *j, void **options) {
     WF_TRY(wf_load_options(l, sizeof(sentencepiece), options));
     sentencepiece *o = *options;
-    const wf_json *control = wf_json_get(j, "control");
-    wf_vocab_init(&o->control, l->mem);
+    WF_TRY(load_set(l, j, "control", &o->control));
     WF_TRY(wf_load_bool(l, j, "add_dummy_prefix", true, &o->dummy_prefix));
     WF_TRY(wf_load_bool(l, j, "remove_extra_whitespaces", true, &o->remove_extra));
     WF_TRY(wf_load_bool(l, j, "byte_fallback", false, &o->byte_fallback));
     WF_TRY(wf_load_string(l, j, "unknown", 0, &o->unknown));
     WF_TRY(wf_load_string(l, j, "unknown_surface", 0, &o->surface));
-    for (const wf_json *item = control ? control->child : NULL; item; item = item->next) {
-        bool added;
-        if (item->kind != WF_JSON_STRING)
-            return wf_load_fail(l, WEFT_BAD_INPUT, item, "control must be a list of texts");
-        WF_TRY(wf_vocab_put(&o->control, item->string, item->length, 0, &added, l->err));
-    }
     return WEFT_OK;
 }
 
@@ -475,10 +496,53 @@ static weft_status decode_sentencepiece(const void *options, const wf_texts *in,
     return WEFT_OK;
 }
 
+/* ---- CleanSpaces ---- */
+
+/* llama.cpp's clean-up, in its three passes over the whole text: the blank goes before ? ! . ,  then around a lone apostrophe, then
+ * before 's 'm 're 've. */
+static bool drops_blank(int pass, const char *t, size_t n, size_t i) {
+    char x = t[i], x1 = i + 1 < n ? t[i + 1] : 0, x2 = i + 2 < n ? t[i + 2] : 0;
+    if (t[i - 1] != ' ')
+        return false;
+    if (pass == 0)
+        return x == '?' || x == '!' || x == '.' || x == ',';
+    if (x != '\'')
+        return false;
+    return pass == 1 ? x1 == ' ' : x1 == 's' || x1 == 'm' || ((x1 == 'r' || x1 == 'v') && x2 == 'e');
+}
+
+static size_t clean_pass(int pass, char *t, size_t n) {
+    size_t kept = n > 0;
+    for (size_t i = 1; i < n; i++) {
+        bool drop = drops_blank(pass, t, n, i);
+        char x = t[i];
+        kept -= drop;
+        if (drop && pass == 1)
+            t[++i] = 0; /* the blank behind it too; what follows sees no blank there */
+        t[kept++] = x;
+    }
+    return kept;
+}
+
+static weft_status decode_clean_spaces(const void *options, const wf_texts *in, wf_texts *out, weft_error *err) {
+    for (size_t i = 0; i < in->count; i++) {
+        wf_bytes text = wf_texts_at(in, i);
+        size_t start = out->pool.length, n = text.length;
+        wf_str_put(&out->pool, text.data, n);
+        if (out->pool.failed)
+            return wf_fail_memory(err);
+        for (int pass = 0; pass < 3 && n; pass++)
+            n = clean_pass(pass, out->pool.data + start, n);
+        out->pool.length = start + n;
+        wf_texts_close(out);
+    }
+    return WEFT_OK;
+}
+
 /* ---- the table ---- */
 
 static const wf_decoder_row rows[] = {
-    {.name = "ByteLevel", .decode = decode_byte_level, .token = byte_level_token, .by_token = true},
+    {.name = "ByteLevel", .load = load_byte_level, .release = release_byte_level, .decode = decode_byte_level, .token = byte_level_token, .by_token = true},
     {.name = "ByteFallback", .decode = decode_byte_fallback, .token = byte_fallback_token},
     {.name = "Fuse", .decode = decode_fuse, .token = put_plain},
     {.name = "Strip", .load = load_strip, .decode = decode_strip, .token = put_plain},
@@ -488,6 +552,7 @@ static const wf_decoder_row rows[] = {
     {.name = "CTC", .load = load_ctc, .decode = decode_ctc, .token = put_plain},
     {.name = "SentencePiece", .load = load_sentencepiece, .decode = decode_sentencepiece, .token = sentencepiece_token,
      .release = release_sentencepiece},
+    {.name = "CleanSpaces", .decode = decode_clean_spaces, .token = put_plain},
     {.name = "BPEDecoder", .load = load_suffix, .decode = decode_suffix, .token = suffix_token},
 };
 

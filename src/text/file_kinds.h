@@ -4,7 +4,7 @@
  *   normalizer     SentencePiece {precompiled_charsmap, add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces,
  *                  whitespace_as_suffix, kept}
  *   model          ScoredBPE {vocab: [[piece, score]], kinds, unk_id, byte_fallback}: pieces merged by score
- *                  Greedy {vocab}: the longest token at every byte; Phantom {vocab, ...}: WordPiece as llama.cpp has it
+ *                  Greedy {vocab}: the longest token at every byte
  *                  Unigram's kinds and single_precision: as SentencePiece computes
  *   decoder        SentencePiece {kinds by id, ...}
  *   patterns       {"Perl": ...} */

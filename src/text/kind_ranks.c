@@ -123,7 +123,7 @@ static weft_status write_given_specials(wf_json_writer *w, const wf_json *specia
     for (const wf_json *j = specials->child; j; j = j->next) {
         WF_CHECK(j->kind == WF_JSON_NUMBER && j->is_integer && j->integer >= 0 && j->integer < UINT32_MAX, err, WEFT_BAD_INPUT,
                  "special_tokens must name tokens with their ids");
-        wf_jw_added(w, (uint32_t)j->integer, (wf_bytes){j->key, strlen(j->key)}, true, false);
+        wf_jw_special(w, (uint32_t)j->integer, (wf_bytes){j->key, strlen(j->key)});
     }
     return WEFT_OK;
 }
@@ -141,7 +141,7 @@ static weft_status write_tiktoken(const wf_kind_input *in, const wf_vocab *v, co
     for (size_t i = 0; !specials && p && p->specials[i]; i += 2) {
         int64_t id = 0;
         wf_parse_i64(p->specials[i + 1], strlen(p->specials[i + 1]), &id);
-        wf_jw_added(w, (uint32_t)id, (wf_bytes){p->specials[i], strlen(p->specials[i])}, true, false);
+        wf_jw_special(w, (uint32_t)id, (wf_bytes){p->specials[i], strlen(p->specials[i])});
     }
     wf_jw_end(w, ']');
     wf_jw_text(w, "added_token_ids", "as given");

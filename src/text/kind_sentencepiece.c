@@ -171,7 +171,7 @@ static void write_scored(const model *m, wf_json_writer *w, uint32_t id, const p
 
 static void write_control(const model *m, wf_json_writer *w, uint32_t id, const piece *p) {
     if (p->type == 3 || p->type == 2)
-        wf_jw_added(w, id, p->text, true, false);
+        wf_jw_special(w, id, p->text);
 }
 
 static void write_control_text(const model *m, wf_json_writer *w, uint32_t id, const piece *p) {

@@ -45,7 +45,7 @@ static void write_specials(wf_json_writer *w, const wf_vocab *v, const char *con
     for (; *names; names++) {
         const wf_vocab_entry *e = find(v, *names);
         if (e)
-            wf_jw_added(w, e->id, (wf_bytes){*names, strlen(*names)}, true, false);
+            wf_jw_special(w, e->id, (wf_bytes){*names, strlen(*names)});
     }
     wf_jw_end(w, ']');
 }
@@ -156,11 +156,11 @@ static weft_status write_gpt2_added(wf_json_writer *w, const wf_json *vocab, con
     wf_jw_open(w, "added_tokens", '[');
     for (const wf_json *j = given ? given->child : NULL; j; j = j->next) {
         WF_CHECK(j->kind == WF_JSON_STRING, err, WEFT_BAD_INPUT, "added_special must be a list of texts");
-        wf_jw_added(w, (uint32_t)wf_json_int(vocab, j->string, (int64_t)vocab->count), (wf_bytes){j->string, j->length}, true, false);
+        wf_jw_special(w, (uint32_t)wf_json_int(vocab, j->string, (int64_t)vocab->count), (wf_bytes){j->string, j->length});
     }
     for (size_t i = 0; !given && usual[i]; i++)
         if (holds(vocab, usual[i]))
-            wf_jw_added(w, (uint32_t)wf_json_int(vocab, usual[i], 0), (wf_bytes){usual[i], strlen(usual[i])}, true, false);
+            wf_jw_special(w, (uint32_t)wf_json_int(vocab, usual[i], 0), (wf_bytes){usual[i], strlen(usual[i])});
     wf_jw_end(w, ']');
     return WEFT_OK;
 }

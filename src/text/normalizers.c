@@ -84,6 +84,15 @@ static weft_status apply_nmt(const void *o, wf_piece in, wf_change *out, bool *c
     return WEFT_OK;
 }
 
+/* The first character of the canonical decomposition (llama.cpp's idea of NFD). */
+static void put_base(wf_change *out, uint32_t c) { wf_change_char(out, wf_char_base(c), 0); }
+
+static weft_status apply_base(const void *o, wf_piece in, wf_change *out, bool *changed, weft_error *err) {
+    each_char(in, out, put_base);
+    *changed = true;
+    return WEFT_OK;
+}
+
 /* The letters of a character's bytes. */
 static weft_status apply_byte_level(const void *o, wf_piece in, wf_change *out, bool *changed, weft_error *err) {
     for (size_t i = 0, length; i < in.length; i += length) {
@@ -325,6 +334,7 @@ static const wf_normalizer_row rows[] = {
     {.name = "StripAccents", .apply = apply_strip_accents},
     {.name = "Nmt", .apply = apply_nmt},
     {.name = "ByteLevel", .apply = apply_byte_level},
+    {.name = "BaseCharacters", .apply = apply_base},
     {.name = "Strip", .load = load_strip, .apply = apply_strip},
     {.name = "Prepend", .load = load_prepend, .apply = apply_prepend},
     {.name = "Replace", .load = load_replace, .apply = apply_replace, .release = release_replace},

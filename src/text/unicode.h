@@ -24,6 +24,7 @@ bool wf_char_is_mark(uint32_t c);        /* M* (as of Unicode 9, see unicode_age
 bool wf_char_is_accent(uint32_t c);      /* Mn (as of Unicode 9) */
 bool wf_char_is_control(uint32_t c);     /* Cc, Cf, Co, Cs (as of Unicode 9) */
 uint8_t wf_char_combining(uint32_t c);   /* canonical combining class */
+uint32_t wf_char_base(uint32_t c);       /* the first character of its canonical decomposition */
 uint32_t wf_char_lower(uint32_t c);      /* its simple lower case; U+0130 is for the caller */
 
 /* The character at `p` and its length in bytes (1..4); n > 0. */

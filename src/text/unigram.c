@@ -1,6 +1,5 @@
 /* unigram.c - Unigram models (Kudo 2018): the pieces whose scores add up to the most, by Viterbi's search over the bytes of a piece.
  * Where all paths meet, what lies before is decided and need not be kept: so a whole text can be one piece. */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -15,7 +14,7 @@ typedef struct unigram {
     const double *scores;
     const char *kinds;
     size_t longest; /* bytes of a piece */
-    double unknown_score, best_score;
+    double unknown_score;
     uint32_t unknown; /* UINT32_MAX: none */
     bool byte_fallback, single; /* single: sums in single precision, as SentencePiece has them */
     bool sentencepiece;
@@ -35,19 +34,17 @@ static void find_fallback(const wf_tokenizer *tok, unigram *u) {
     }
 }
 
-/* The longest piece, the worst and the best score; SentencePiece looks at normal pieces only. */
+/* The longest piece and the worst score; SentencePiece looks at normal pieces only. */
 static void measure_pieces(const wf_tokenizer *tok, unigram *u, const wf_pieces *p) {
-    double worst = INFINITY, best = FLT_MIN; /* SentencePiece begins there: no score is above 0 */
+    double worst = INFINITY;
     for (size_t i = 0; i < p->count; i++) {
         if (p->given_kinds && p->kinds[i] != WF_PIECE_NORMAL)
             continue;
         worst = p->scores[i] < worst ? p->scores[i] : worst;
-        best = p->scores[i] > best ? p->scores[i] : best;
     }
     for (uint32_t id = 0; id < p->count; id++)
         u->longest = wf_pieces_text(tok, id).length > u->longest ? wf_pieces_text(tok, id).length : u->longest;
     u->unknown_score = worst - UNKNOWN_PENALTY;
-    u->best_score = best;
 }
 
 weft_status wf_load_unigram(wf_loading *l, const wf_model_source *s, void **model) {
@@ -93,10 +90,8 @@ static void offer(search *s, size_t end, double score, uint32_t id, size_t from)
     *to = (wf_best_path){score, id, (uint32_t)from};
 }
 
-/* A user-defined piece is worth so much that it is always chosen. */
-static double score_of(const unigram *u, uint32_t id, size_t length) {
-    return u->kinds[id] == WF_PIECE_USER ? (double)((float)length * (float)u->best_score) - 0.1 : u->scores[id];
-}
+/* A user-defined piece costs nothing, so that it is chosen. */
+static double score_of(const unigram *u, uint32_t id) { return u->kinds[id] == WF_PIECE_USER ? 0 : u->scores[id]; }
 
 /* In single precision every sum is rounded before it is compared. */
 static double sum(const unigram *u, double a, double b) { return u->single ? (double)((float)a + (float)b) : a + b; }
@@ -111,7 +106,7 @@ static void extend(search *s, size_t at, size_t first) {
         uint32_t id = u->trie.nodes[node].value;
         if (id == WF_TRIE_NONE || u->kinds[id] == WF_PIECE_UNUSED)
             continue;
-        offer(s, i + 1, sum(u, score_of(u, id, i + 1 - at), here), id, at);
+        offer(s, i + 1, sum(u, score_of(u, id), here), id, at);
         one_character = one_character || i + 1 - at == first;
     }
     if (!one_character)

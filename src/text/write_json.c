@@ -31,18 +31,22 @@ void wf_jw_begin_tokenizer(wf_json_writer *w) {
     wf_jw_null_member(w, "padding");
 }
 
-void wf_jw_added(wf_json_writer *w, uint32_t id, wf_bytes content, bool special, bool normalized) {
+void wf_jw_added(wf_json_writer *w, const wf_added_entry *a) {
     wf_jw_begin(w, '{');
     wf_jw_key(w, "id");
-    wf_jw_int(w, id);
+    wf_jw_int(w, a->id);
     wf_jw_key(w, "content");
-    wf_jw_string_n(w, content.data, content.length);
+    wf_jw_string_n(w, a->content.data, a->content.length);
     wf_jw_flag(w, "single_word", false);
-    wf_jw_flag(w, "lstrip", false);
-    wf_jw_flag(w, "rstrip", false);
-    wf_jw_flag(w, "normalized", normalized);
-    wf_jw_flag(w, "special", special);
+    wf_jw_flag(w, "lstrip", a->lstrip);
+    wf_jw_flag(w, "rstrip", a->rstrip);
+    wf_jw_flag(w, "normalized", false);
+    wf_jw_flag(w, "special", a->special);
     wf_jw_end(w, '}');
+}
+
+void wf_jw_special(wf_json_writer *w, uint32_t id, wf_bytes content) {
+    wf_jw_added(w, &(wf_added_entry){.id = id, .content = content, .special = true});
 }
 
 void wf_jw_byte_level(wf_json_writer *w, const char *key, bool add_prefix_space, bool trim_offsets, bool use_regex) {

@@ -11,7 +11,13 @@ void wf_jw_open(wf_json_writer *w, const char *key, char bracket); /* key NULL: 
 /* Opens the object: version, truncation and padding. */
 void wf_jw_begin_tokenizer(wf_json_writer *w);
 /* One entry of added_tokens. */
-void wf_jw_added(wf_json_writer *w, uint32_t id, wf_bytes content, bool special, bool normalized);
+typedef struct wf_added_entry {
+    uint32_t id;
+    wf_bytes content;
+    bool special, lstrip, rstrip;
+} wf_added_entry;
+void wf_jw_added(wf_json_writer *w, const wf_added_entry *a);
+void wf_jw_special(wf_json_writer *w, uint32_t id, wf_bytes content); /* a special one */
 /* A ByteLevel member. */
 void wf_jw_byte_level(wf_json_writer *w, const char *key, bool add_prefix_space, bool trim_offsets, bool use_regex);
 /* TemplateProcessing with the given tokens around a text; a name of NULL leaves that one out. Pairs: twice, with types 0 and 1. */
