@@ -236,6 +236,7 @@ static weft_status end_unknown(word *w) {
 
 /* A character without a token: it becomes the unknown token, joins the one that waits, or vanishes. */
 static weft_status add_unknown(word *w, size_t length) {
+    WF_CHECK(!w->b->lacks_unknown, w->e->err, WEFT_BAD_INPUT, "the text has a character that the vocabulary lacks, and so is the unknown token");
     if (w->b->unknown == NONE)
         return WEFT_OK;
     if (w->waits && w->b->fuse_unknown) {

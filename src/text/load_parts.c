@@ -334,12 +334,11 @@ weft_status wf_load_tokens(wf_loading *l) {
     wf_tokenizer *tok = l->tok;
     uint32_t largest;
     WF_TRY(check_largest(l, &largest));
-    WF_CHECK(tok->vocab.count + tok->n_added > 0, l->err, WEFT_BAD_INPUT, "the vocabulary is empty");
     tok->simple = tok->simple || tok->postprocessors.count == 0;
-    tok->n_tokens = (size_t)largest + 1;
+    tok->n_tokens = tok->vocab.count + tok->n_added > 0 ? (size_t)largest + 1 : 0; /* one to be trained is empty */
     WF_TRY(check_specials(l, &tok->before));
     WF_TRY(check_specials(l, &tok->after));
-    tok->tokens = wf_calloc(tok->mem, tok->n_tokens, sizeof *tok->tokens);
+    tok->tokens = wf_calloc(tok->mem, tok->n_tokens + 1, sizeof *tok->tokens);
     if (!tok->tokens)
         return wf_fail_memory(l->err);
     wf_str spare[2] = {wf_str_new(tok->mem), wf_str_new(tok->mem)};
