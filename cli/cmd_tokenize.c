@@ -19,7 +19,7 @@ static const cli_option options[] = {
     {"special-tokens", CLI_LIST, "A,B", NULL, "special tokens of the trained tokenizer", NULL},
     {"min-frequency", CLI_VALUE, "N", "the trainer's", "what is seen less often is not learnt", NULL},
     {"trainer", CLI_TEXT, "JSON", NULL, "more options of the trainer, by the names of Hugging Face's", NULL},
-    {"like", CLI_TEXT, "PATH", NULL, "train with the normalizer, pre-tokenizer and model options of this tokenizer", NULL},
+    {"like", CLI_TEXT, "PATH", NULL, "train with the normalizer, pre-tokenizer and model of this tokenizer", NULL},
     {"compare", CLI_TEXT, "PATH", NULL, "where a second tokenizer cuts the texts differently", NULL},
     {"examples", CLI_VALUE, "N", "10", "differences shown", NULL},
     {"chat", CLI_TEXT, "FILE", NULL, "a conversation as JSON: messages, or an object with messages, tools, documents ...",

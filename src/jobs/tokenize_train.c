@@ -3,8 +3,64 @@
 #include "jobs/put.h"
 #include "jobs/tokenize.h"
 
-/* The options of the trainer: its object, and over it those that have options of their own. */
+/* What trainers of a kind are usually told beside the sizes: a token for what is unknown, the letters of the byte level. */
+typedef struct usual_row {
+    const char *kind;
+    const char *unknown; /* the first special token; NULL: none is needed */
+    bool named;          /* the trainer has to be told which one it is */
+    bool bytes;          /* every byte has a letter, seen or not */
+} usual_row;
+static const usual_row usual[] = {
+    {"bpe", NULL, false, true},
+    {"wordpiece", "[UNK]", false, false},
+    {"unigram", "<unk>", true, false},
+    {"wordlevel", "[UNK]", false, false},
+};
+
+static const usual_row *find_usual(const char *kind) {
+    static const usual_row nothing = {0};
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (wf_streq(usual[i].kind, kind))
+            return &usual[i];
+    return &nothing;
+}
+
+/* The letters that GPT-2 gave to the bytes: printable ones stand for themselves, the others follow from U+0100 on. */
+static wf_json *byte_letters(wf_arena *arena) {
+    wf_json *list = wf_json_new(arena, WF_JSON_ARRAY);
+    for (unsigned b = 0, next = 256; b < 256; b++) {
+        bool printable = (b >= 33 && b <= 126) || (b >= 161 && b != 173);
+        unsigned c = printable ? b : next++;
+        char letter[2] = {(char)(c < 128 ? c : 0xC0u | c >> 6), (char)(0x80u | (c & 0x3Fu))};
+        wf_json_push(list, wf_json_new_string(arena, letter, c < 128 ? 1 : 2));
+    }
+    return list;
+}
+
+static bool lists(const wf_json *list, const char *word) {
+    for (const wf_json *one = list ? list->child : NULL; one; one = one->next)
+        if (wf_json_is_string(one, word) || wf_json_is_string(wf_json_get(one, "content"), word))
+            return true;
+    return false;
+}
+
+/* The special tokens asked for, that for the unknown in front unless it is among them. */
+static void put_special_tokens(wf_job *job, const wf_tokenize_request *r, const usual_row *row, wf_json *options) {
+    const wf_json *given = r->special_tokens && r->special_tokens->kind != WF_JSON_NULL ? r->special_tokens : wf_json_get(options, "special_tokens");
+    bool single = given && given->kind != WF_JSON_ARRAY;
+    wf_json *list = wf_json_new(job->arena, WF_JSON_ARRAY);
+    if (row->unknown && !lists(given, row->unknown) && !(single && wf_json_is_string(given, row->unknown)))
+        wf_json_push(list, wf_json_new_string(job->arena, row->unknown, strlen(row->unknown)));
+    for (const wf_json *one = single ? given : given ? given->child : NULL; one; one = single ? NULL : one->next)
+        wf_json_push(list, wf_json_copy(job->arena, one));
+    wf_json_put(job->arena, options, "special_tokens", list);
+    if (row->named && !wf_json_get(options, "unk_token"))
+        wf_put_text(job->arena, options, "unk_token", row->unknown);
+}
+
+/* The options of the trainer: its object, over it those that have options of their own, under it the usual ones. */
 static weft_status trainer_options(wf_job *job, const wf_tokenize_request *r, wf_json **out) {
+    const usual_row *row = find_usual(r->train);
     wf_json *parsed = NULL;
     if (r->trainer && r->trainer->kind == WF_JSON_STRING) {
         weft_status status = wf_json_parse(job->arena, r->trainer->string, r->trainer->length, 0, &parsed, job->err);
@@ -18,15 +74,9 @@ static weft_status trainer_options(wf_job *job, const wf_tokenize_request *r, wf
         wf_put_int(job->arena, *out, "vocab_size", r->vocab);
     if (r->min_frequency >= 0)
         wf_put_int(job->arena, *out, "min_frequency", r->min_frequency);
-    if (r->special_tokens && r->special_tokens->kind != WF_JSON_NULL) {
-        wf_json *list = wf_json_copy(job->arena, r->special_tokens);
-        if (list && list->kind != WF_JSON_ARRAY) {
-            wf_json *one = list;
-            list = wf_json_new(job->arena, WF_JSON_ARRAY);
-            wf_json_push(list, one);
-        }
-        wf_json_put(job->arena, *out, "special_tokens", list);
-    }
+    if (row->bytes && !wf_json_get(*out, "initial_alphabet"))
+        wf_json_put(job->arena, *out, "initial_alphabet", byte_letters(job->arena));
+    put_special_tokens(job, r, row, *out);
     return job->arena->failed ? wf_fail_memory(job->err) : WEFT_OK;
 }
 

@@ -27,7 +27,7 @@ static weft_status run_range(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
 }
 
 static weft_status run_dict(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
-    out->type = WF_VAR_DICT;
+    *out = (wf_var){.type = WF_VAR_DICT};
     return wf_dict_of(r, &c->all, &out->dict);
 }
 
@@ -40,7 +40,7 @@ weft_status wf_tpl_check_name(wf_tpl *r, wf_var name) {
 }
 
 static weft_status run_namespace(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
-    out->type = WF_VAR_NAMESPACE;
+    *out = (wf_var){.type = WF_VAR_NAMESPACE};
     WF_TRY(wf_dict_of(r, &c->all, &out->dict));
     for (size_t i = 0; i < out->dict->count; i++)
         WF_TRY(wf_tpl_check_name(r, out->dict->pairs[i].key));

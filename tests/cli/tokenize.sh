@@ -10,7 +10,7 @@ printf 'The weaver weaves.\n\nW\303\266rds \360\237\247\265' >text.txt
 
 # Every kind is trained, gives back the text, and opens again.
 for kind in bpe bpe-char wordpiece unigram wordlevel; do
-    run 0 "$WEFT" tokenize --train $kind --vocab 320 --special-tokens '<unk>,<s>' --trainer '{"show_progress": false}' --out $kind.json corpus.txt
+    run 0 "$WEFT" tokenize --train $kind --vocab 330 --special-tokens '<s>,</s>' --trainer '{"show_progress": false}' --out $kind.json corpus.txt
     has "$out" "$kind.json: "
     run 0 "$WEFT" tokenize $kind.json --string 'The weaver weaves' --json
     is_json "$out"
