@@ -167,8 +167,8 @@ static void show_ids(showing *s, const wf_ids *ids, size_t bytes) {
     wf_str_putc(text, '\n');
 }
 
-static wf_json *new_piece(wf_arena *arena, wf_bytes piece) {
-    wf_str s = wf_str_new(arena->mem); /* through the writer: pieces may be no UTF-8 */
+wf_json *wf_tokenize_piece_json(wf_arena *arena, wf_bytes piece) {
+    wf_str s = wf_str_new(arena->mem); /* through the writer, which replaces what is no UTF-8 */
     wf_json_writer w;
     wf_json *out = NULL;
     wf_json_writer_init(&w, &s, 0);
@@ -186,7 +186,7 @@ static void put_encoding(showing *s, wf_json *record, const wf_encoding *g) {
     if (s->r->show == WF_SHOW_TABLE)
         offsets = wf_put_list(arena, record, "offsets");
     for (size_t i = 0; i < g->count; i++) {
-        wf_json_push(pieces, new_piece(arena, g->pieces[i]));
+        wf_json_push(pieces, wf_tokenize_piece_json(arena, g->pieces[i]));
         wf_json *pair = offsets ? wf_json_push(offsets, wf_json_new(arena, WF_JSON_ARRAY)) : NULL;
         wf_json_push(pair, wf_json_new_int(arena, g->spans[i].start));
         wf_json_push(pair, wf_json_new_int(arena, g->spans[i].end));
@@ -262,6 +262,13 @@ weft_status wf_tokenize_show_texts(wf_job *job, const wf_tokenize_request *r, co
     return full ? show_full(&s, tok, texts, n) : show_fast(&s, tok, texts, n);
 }
 
+weft_status wf_tokenize_put_text(wf_job *job, const wf_tokenize_request *r, const wf_str *text) {
+    bool ends = text->length && memchr(text->data, 0, text->length);
+    WF_CHECK(r->records || !ends, job->err, WEFT_UNSUPPORTED, "the text holds a zero byte, which only JSON can show");
+    wf_str_put(&job->text, text->data, text->length);
+    return WEFT_OK;
+}
+
 /* ---- encoding, decoding ---- */
 
 static weft_status open_tokenizer(wf_job *job, const wf_tokenize_request *r, wf_tokenizer **out) {
@@ -329,7 +336,7 @@ static weft_status decode_one(wf_job *job, const wf_tokenize_request *r, const w
     if (status == WEFT_OK && list)
         wf_json_push(list, wf_json_new_string(job->arena, wf_str_text(&text), text.length));
     if (status == WEFT_OK)
-        wf_str_put(&job->text, text.data, text.length);
+        status = wf_tokenize_put_text(job, r, &text);
     if (status == WEFT_OK && r->lines)
         wf_str_putc(&job->text, '\n');
     wf_str_free(&text);

@@ -49,6 +49,10 @@ weft_status wf_tokenize_show_texts(wf_job *job, const wf_tokenize_request *r, co
                                    size_t n, wf_tokenize_counts *counts);
 void wf_tokenize_put_piece(wf_str *out, wf_bytes piece); /* in quotes, as JSON, where it holds white space or controls */
 
+wf_json *wf_tokenize_piece_json(wf_arena *arena, wf_bytes piece);
+/* A decoded or rendered text as the job's text. */
+weft_status wf_tokenize_put_text(wf_job *job, const wf_tokenize_request *r, const wf_str *text);
+
 /* The parts: each does one thing that can be asked for. */
 weft_status wf_tokenize_encode(wf_job *job, const wf_tokenize_request *r);
 weft_status wf_tokenize_decode(wf_job *job, const wf_tokenize_request *r);

@@ -4,10 +4,8 @@
 #include "jobs/tokenize.h"
 #include "template/chat.h"
 
-static void tell(wf_job *job, const wf_tokenize_request *r, const wf_template_result *result) {
+static void tell(wf_job *job, const wf_template_result *result) {
     wf_json_put(job->arena, job->json, "text", wf_json_new_string(job->arena, wf_str_text(&result->text), result->text.length));
-    if (r->show == WF_SHOW_TEXT)
-        wf_str_put(&job->text, result->text.data, result->text.length);
     if (!result->n_spans)
         return;
     wf_json *list = wf_put_list(job->arena, job->json, "assistant_spans");
@@ -24,7 +22,7 @@ static weft_status tokenize(wf_job *job, const wf_tokenize_request *r, const wf_
     wf_tokenize_counts counts = {0};
     wf_tokenizer *tok;
     if (r->show == WF_SHOW_TEXT)
-        return WEFT_OK;
+        return wf_tokenize_put_text(job, r, text);
     plain.specials = false;
     WF_TRY(wf_tokenizer_open(&job->env->mem, r->tokenizer, &tok, job->err));
     weft_status status = wf_tokenize_show_texts(job, &plain, tok, &(wf_bytes){wf_str_text(text), text->length}, 1, &counts);
@@ -40,7 +38,7 @@ static weft_status render(wf_job *job, const wf_tokenize_request *r, const wf_te
     if (status)
         wf_fail_in(job->err, "chat template");
     if (status == WEFT_OK) {
-        tell(job, r, &result);
+        tell(job, &result);
         status = tokenize(job, r, &result.text);
     }
     wf_template_result_free(&result);

@@ -46,7 +46,7 @@ static void put_pieces(comparison *c, const place *p, int i, wf_json *example) {
     wf_json *list = wf_put_list(c->job->arena, example, i ? "other" : "tokenizer");
     for (size_t k = p->from[i]; k < p->to[i]; k++) {
         wf_bytes piece = g->pieces[k];
-        wf_json_push(list, wf_json_new_string(c->job->arena, piece.data, piece.length));
+        wf_json_push(list, wf_tokenize_piece_json(c->job->arena, piece));
         wf_str_puts(&c->job->text, k > p->from[i] ? " " : i ? "   |   " : "   ");
         wf_tokenize_put_piece(&c->job->text, piece);
     }
