@@ -9,10 +9,17 @@ if(WEFT_WERROR)
 endif()
 add_compile_options(${WEFT_WARNINGS} -fno-math-errno -ffp-contract=off -fvisibility=hidden)
 
-# Unused functions and tables leave the binary at the link.
-add_compile_options(-ffunction-sections -fdata-sections)
+# Unused functions and tables leave the binary at the link. Nothing unwinds a release build, and its many tables of pointers are
+# relocated in the packed form where the linker knows it.
+include(CheckLinkerFlag)
+add_compile_options(-ffunction-sections -fdata-sections
+                    "$<$<CONFIG:Release>:-fno-asynchronous-unwind-tables;-fno-unwind-tables>")
 if(NOT APPLE)
   add_link_options(-Wl,--gc-sections)
+  check_linker_flag(C -Wl,-z,pack-relative-relocs WEFT_HAVE_PACKED_RELOCATIONS)
+  if(WEFT_HAVE_PACKED_RELOCATIONS AND NOT WEFT_SANITIZE)
+    add_link_options(-Wl,-z,pack-relative-relocs)
+  endif()
 endif()
 
 if(WEFT_SANITIZE)

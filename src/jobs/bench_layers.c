@@ -69,7 +69,7 @@ static weft_status run_mixer(wf_bench *b, const char *mixer) {
     static const int64_t lengths[] = {1024, 8192, 65536};
     wf_json *spec;
     wf_model *model;
-    double low = 0.0, high = 0.0, t;
+    double low = 0.0, high = 0.0, t = 0.0;
     WF_TRY(wf_bench_json(b, wf_bench_text(b, "{\"format\": 1, \"name\": \"layer\", \"dim\": 512, \"layers\": 1, \"vocab\": 8, \"block\": {\"mixer\": {%s}}}", mixer),
                          &spec));
     WF_TRY(wf_bench_model(b, spec, &model));
