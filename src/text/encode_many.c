@@ -24,7 +24,9 @@ static weft_status encode_some(many *m, weft_error *err) {
         size_t i = atomic_fetch_add(&m->next, 1);
         if (i >= m->n)
             break;
-        status = wf_encode(e, m->texts[i].data, m->texts[i].length, m->flags, &m->ids[i], err);
+        wf_ids mine = m->ids[i]; /* lists of neighbours share cache lines: they are written once */
+        status = wf_encode(e, m->texts[i].data, m->texts[i].length, m->flags, &mine, err);
+        m->ids[i] = mine;
     }
     wf_encoder_free(e);
     return status;
