@@ -17,7 +17,7 @@ wf_generate_options wf_generate_usual(void) {
 
 static bool grows_without_end(const wf_layer *layer) {
     for (int i = 0; layer && i < layer->n_states; i++)
-        if (layer->states[i].present && layer->row->states[i].kind == WF_STATE_APPEND && layer->states[i].limit == 0)
+        if (layer->states[i].present && layer->states[i].row->kind == WF_STATE_APPEND && layer->states[i].limit == 0)
             return true;
     return false;
 }

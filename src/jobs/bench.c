@@ -81,21 +81,52 @@ static weft_status one_round(wf_bench *b, wf_bench_line *line, const wf_bench_ca
     return WEFT_OK;
 }
 
+static void format_seconds(double s, char out[24]) {
+    if (s >= 1.0)
+        snprintf(out, 24, "%.3g s", s);
+    else if (s >= 1e-3)
+        snprintf(out, 24, "%.3g ms", s * 1e3);
+    else
+        snprintf(out, 24, "%.3g us", s * 1e6);
+}
+
+/* A long benchmark says each number as soon as it has it. */
+static void report_line(wf_bench *b, const wf_bench_line *line, weft_progress *p) {
+    char ours[24], peer[24], text[256];
+    if (line->ours.n == 0)
+        return;
+    format_seconds(line->ours.median, ours);
+    format_seconds(line->peer.n ? line->peer.median : 0.0, peer);
+    if (line->peer.n)
+        snprintf(text, sizeof text, "%s: %s: %s, peer %s: %.2fx", b->name, line->label, ours, peer, line->ratio.median);
+    else
+        snprintf(text, sizeof text, "%s: %s: %s", b->name, line->label, ours);
+    p->line = text;
+    wf_job_report(b->job, p);
+    p->line = NULL;
+}
+
+static weft_status all_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, wf_bench_once once, void *state, weft_progress *p) {
+    double warm;
+    WF_TRY(once(state, &warm, b->job->err));
+    for (p->step = 0; p->step < p->steps; p->step++) {
+        wf_job_report(b->job, p);
+        WF_TRY(one_round(b, line, c, once, state));
+    }
+    return WEFT_OK;
+}
+
 weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, int count, wf_bench_once once, void *state) {
     weft_progress p = wf_progress_new("bench", line ? line->label : b->name);
-    double warm;
     if (!line)
         return wf_fail_memory(b->job->err);
     p.steps = b->rounds > 0 ? b->rounds : count;
-    WF_TRY(once(state, &warm, b->job->err));
-    for (p.step = 0; p.step < p.steps; p.step++) {
-        wf_job_report(b->job, &p);
-        WF_TRY(one_round(b, line, c, once, state));
-    }
+    weft_status status = all_rounds(b, line, c, once, state, &p);
     wf_series_sort(&line->ours);
     wf_series_sort(&line->peer);
     wf_series_sort(&line->ratio);
-    return WEFT_OK;
+    report_line(b, line, &p);
+    return status;
 }
 
 /* ---- models ---- */
@@ -134,15 +165,6 @@ static void put_series(const wf_job *job, wf_json *out, const char *key, const w
     wf_put_number(job->arena, one, "low", s->low);
     wf_put_number(job->arena, one, "high", s->high);
     wf_put_int(job->arena, one, "n", s->n);
-}
-
-static void format_seconds(double s, char out[24]) {
-    if (s >= 1.0)
-        snprintf(out, 24, "%.3g s", s);
-    else if (s >= 1e-3)
-        snprintf(out, 24, "%.3g ms", s * 1e3);
-    else
-        snprintf(out, 24, "%.3g us", s * 1e6);
 }
 
 static void tell_rate(wf_job *job, wf_json *out, const wf_bench_line *l, const wf_roofs *roofs) {
@@ -219,7 +241,9 @@ static weft_status run_row(wf_bench *b, const wf_bench_row *row, wf_json *list) 
     wf_job_report(job, &p);
     WF_TRY(wf_roofs_measure(job->env, b->quick, &before, job->err));
     weft_status status = row->run(b);
-    WF_TRY(wf_roofs_measure(job->env, b->quick, &after, job->err));
+    after = before; /* what an interrupted run has found is told too */
+    if (status == WEFT_OK)
+        WF_TRY(wf_roofs_measure(job->env, b->quick, &after, job->err));
     wf_put_text(job->arena, out, "name", row->name);
     wf_str_printf(&job->text, "%s: %s\n", row->name, row->about);
     if (b->skipped) {
@@ -256,11 +280,11 @@ static weft_status check_names(const wf_job *job, const char *const *names, size
     return WEFT_OK;
 }
 
-static bool wanted(const char *name, const char *const *names, size_t n) {
+static bool wanted(const wf_bench_row *row, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (wf_streq(names[i], name))
+        if (wf_streq(names[i], row->name))
             return true;
-    return n == 0;
+    return n == 0 && !row->on_request;
 }
 
 static void tell_machine(wf_job *job) {
@@ -281,7 +305,7 @@ static void list_rows(wf_job *job) {
 }
 
 weft_status wf_job_bench(wf_job *job) {
-    static const char *const words[] = {"names", "peer", "data", "text", "program", "rounds", "quick", "list", NULL};
+    static const char *const words[] = {"names", "peer", "data", "text", "program", "rounds", "quick", "full", "list", NULL};
     wf_options o = wf_options_open(job->options, "bench", words, job->err);
     size_t n;
     const char *const *names = wf_job_texts(job, &o, "names", &n);
@@ -289,6 +313,7 @@ weft_status wf_job_bench(wf_job *job) {
                   .program = wf_option_text(&o, "program", NULL), .rounds = wf_option_int(&o, "rounds", 0, 1, WF_BENCH_ROUNDS)};
     bool list = wf_option_bool(&o, "list", false);
     b.quick = wf_option_bool(&o, "quick", false);
+    b.full = wf_option_bool(&o, "full", false);
     const char *peer = b.peer;
     WF_TRY(o.status);
     WF_TRY(check_names(job, names, n));
@@ -300,7 +325,7 @@ weft_status wf_job_bench(wf_job *job) {
     wf_json *results = wf_put_list(job->arena, job->json, "results");
     for (size_t i = 0; rows[i]; i++) {
         b.peer = peer;
-        if (wanted(rows[i]->name, names, n))
+        if (wanted(rows[i], names, n))
             WF_TRY(run_row(&b, rows[i], results));
     }
     return WEFT_OK;

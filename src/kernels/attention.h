@@ -9,11 +9,27 @@
 #include "base/rng.h"
 #include "kernels/dtype.h"
 
-enum { WF_ATTENTION_ROWS = 64 };
+enum { WF_ATTENTION_ROWS = 64, WF_ATTENTION_KEYS = 64 };
 
 typedef struct wf_strides { /* in elements; channels of a head are contiguous */
     int64_t batch, token, head;
 } wf_strides;
+
+struct wf_attention_args;
+
+/* Sparsity as data: which keys a row sees, and how often. Rows and keys are named by their indices (start[b] + i; key index j),
+ * not by slots. With a pattern causal, left, right, prefix, segments and what is added to scores are not read; key_mask is. */
+typedef struct wf_attention_pattern {
+    /* The definition. out[k*WF_ATTENTION_ROWS + r] receives what is added to the score of row `row`+r, r < rows, and key keys[k],
+     * k < count: -INFINITY hides the key, ln(n) counts it n times. */
+    void (*weights)(const struct wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys, int count, float *out);
+    /* The schedule, which makes time follow the sparsity: the next at most WF_ATTENTION_KEYS keys of a walk over all keys that one of
+     * these rows may see, each once; rows are at most WF_ATTENTION_ROWS. *at begins at 0 and is the walk's own. Returns how many, 0
+     * at the end; *whole (false before the call): all of these rows see all of these keys with weight 0. */
+    int (*next)(const struct wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys, bool *whole);
+    const void *record; /* the pattern's own numbers */
+} wf_attention_pattern;
+enum { WF_PATTERN_DATA = 3 };
 
 typedef struct wf_attention_args {
     /* heads % kv_heads == 0: head h reads kv head h/(heads/kv_heads) */
@@ -45,6 +61,8 @@ typedef struct wf_attention_args {
      * hides a key, ln(n) counts it n times */
     const float *bias;
     int64_t bias_batch, bias_head, bias_row;
+    const wf_attention_pattern *pattern; /* NULL: the rules above */
+    const void *pattern_data[WF_PATTERN_DATA]; /* arrays that the pattern reads */
     const float *sinks; /* [heads] or NULL: one more logit in the denominator */
     /* of probabilities: kept where wf_rng_uniform(rng, ((b*heads+h)*t+i)*s+j) >= dropout, then p/(1-dropout) */
     float dropout;
@@ -60,6 +78,9 @@ typedef struct wf_attention_args {
     float *d_sinks;         /* [batch, heads] or NULL */
     const float *d_lse;     /* [batch, heads, t] or NULL */
 } wf_attention_args;
+
+/* Tokens that sequence b has as keys: their indices are below it. */
+static inline int64_t wf_attention_keys(const wf_attention_args *a, int64_t b) { return a->kv_len ? a->kv_len[b] : a->s; }
 
 /* Bytes of scratch (64-aligned) per thread for forward and backward pieces of these arguments. */
 size_t wf_attention_scratch(const wf_attention_args *a, bool backward);

@@ -4,7 +4,7 @@
 #define WF_KERNELS_ATTENTION_BUFFERS_H
 #include "kernels/attention.h"
 
-enum { WF_ATTENTION_KEYS = 64, WF_ATTENTION_FEW = 4, WF_ATTENTION_TILE = WF_ATTENTION_ROWS * WF_ATTENTION_KEYS };
+enum { WF_ATTENTION_FEW = 4, WF_ATTENTION_TILE = WF_ATTENTION_ROWS * WF_ATTENTION_KEYS };
 
 typedef struct wf_attention_buffers {
     int64_t key_pad, value_pad;          /* key_dim and value_dim up to a multiple of 16 */
@@ -14,7 +14,8 @@ typedef struct wf_attention_buffers {
     float *few_q, *few_o;                /* [4][pad]: the rows of a block of few rows */
     float *q_t, *o_t;                    /* [key_dim][64], [value_dim][64] */
     float *s, *extra, *stage;            /* [64 keys][64 rows]: scores; bias or dropout factors; a tile on its way */
-    float *k, *v;                        /* [64][key_pad], [64][value_pad]: a BF16 tile in fp32 */
+    float *k, *v;                        /* [64][key_pad], [64][value_pad]: a BF16 tile in fp32, or keys that lie apart */
+    float *dk, *dv;                      /* backward of a pattern: gradients of keys that lie apart */
     float *q_n, *do_n, *do_t, *dq_t;     /* backward: rows as they are, and transposed */
     float *dp, *cap;                     /* backward: [64 keys][64 rows] */
     double *distances;                   /* backward: gradient of the distance bias */
@@ -48,7 +49,7 @@ static inline size_t wf_attention_divide(const wf_attention_args *a, bool backwa
     TAKE(s, WF_ATTENTION_TILE);
     TAKE(extra, WF_ATTENTION_TILE);
     TAKE(stage, WF_ATTENTION_TILE);
-    if (a->type == WF_BF16) {
+    if (a->type == WF_BF16 || a->pattern) {
         TAKE(k, r * m->key_pad);
         TAKE(v, r * m->value_pad);
     }
@@ -60,6 +61,8 @@ static inline size_t wf_attention_divide(const wf_attention_args *a, bool backwa
         TAKE(dp, WF_ATTENTION_TILE);
         TAKE(cap, WF_ATTENTION_TILE);
         TAKE(distances, a->distances);
+        TAKE(dk, a->pattern ? r * m->key_pad : 0);
+        TAKE(dv, a->pattern ? r * m->value_pad : 0);
     }
 #undef TAKE
     return used;

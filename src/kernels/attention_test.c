@@ -29,7 +29,8 @@ typedef enum option {
     CACHE = 4096 /* kv_len */,
     ALL_MASKED = 8192 /* a sequence of padding */,
     BIAS_SHARED = 16384 /* one bias for all batches and heads */,
-    BLOCK_SEGMENTS = 32768 /* long runs of equal segments */
+    BLOCK_SEGMENTS = 32768 /* long runs of equal segments */,
+    PATTERN = 65536
 } option;
 
 typedef struct attention_case {
@@ -89,6 +90,11 @@ static const attention_case cases[] = {
      CAUSAL | SEGMENTS | KEY_MASK | PREFIX | SLOPES | DISTANCES | BIAS | SINKS | PROBS | D_LSE, 50, NONE, 0, 3, 0.2f},
     {"everything-bf16", 2, 2, 1, 70, 70, 24, 40, BF16 | SEGMENTS | KEY_MASK | SLOPES | DISTANCES | BIAS | SINKS | D_LSE, 50, 20,
      0, 3, 0.2f},
+    {"pattern", 2, 2, 1, 150, 150, 16, 20, PATTERN | PROBS | D_LSE, NONE, NONE, 0, 0, 0},
+    {"pattern-keys", 2, 3, 3, 70, 150, 20, 20, PATTERN | OFFSET | KEY_MASK | SINKS, NONE, NONE, 0, 2, 0.3f},
+    {"pattern-bf16", 1, 2, 2, 130, 130, 24, 40, PATTERN | BF16 | D_LSE, NONE, NONE, 0, 0, 0},
+    {"pattern-cache", 3, 4, 2, 1, 150, 32, 24, PATTERN | CACHE | OFFSET | KEY_MASK, NONE, NONE, 0, 0, 0},
+    {"pattern-ring", 3, 2, 1, 20, 100, 16, 16, PATTERN | CACHE | OFFSET | PROBS, NONE, NONE, 100, 0, 0},
 };
 enum { CASES = COUNT_OF(cases), GAP = 3, GUARD = 16 };
 
@@ -196,6 +202,34 @@ static void add_biases(problem *p) {
     }
 }
 
+/* Row i sees key j <= i near it and every ninth before it, some of them twice; odd heads see only every fourth row's. */
+static float pattern_weight(int64_t h, int64_t i, int64_t j) {
+    bool seen = j <= i && (i - j < 5 || (i - j) % 9 == 0) && (h % 2 == 0 || i % 4 == 1);
+    return !seen ? -INFINITY : j % 7 == 0 ? logf(2) : 0;
+}
+
+static void pattern_weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys, int count, float *out) {
+    for (int k = 0; k < count; k++)
+        for (int64_t r = 0; r < rows; r++)
+            out[k * WF_ATTENTION_ROWS + r] = pattern_weight(h, row + r, keys[k]);
+}
+
+static int pattern_next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys, bool *whole) {
+    int count = 0;
+    *whole = true;
+    for (; *at < wf_attention_keys(a, b) && count < WF_ATTENTION_KEYS; (*at)++) {
+        bool some = false, all = true;
+        for (int64_t r = 0; r < rows; r++) {
+            some |= pattern_weight(h, row + r, *at) != -INFINITY;
+            all &= pattern_weight(h, row + r, *at) == 0;
+        }
+        if (some)
+            keys[count++] = *at;
+        *whole &= all || !some;
+    }
+    return count;
+}
+
 /* Inputs are the same every time; outputs are NaN. */
 static problem open_problem(const attention_case *c) {
     problem p = {.c = c};
@@ -227,6 +261,8 @@ static problem open_problem(const attention_case *c) {
     a->v = random_rows(&p, 3, a->v_stride, 1);
     a->do_ = random_rows(&p, 4, a->do_stride, 1);
     a->d_lse = c->options & D_LSE ? random_floats(&p, 5, c->b * c->h * c->t, 1) : NULL;
+    static const wf_attention_pattern pattern = {pattern_weights, pattern_next, NULL};
+    a->pattern = c->options & PATTERN ? &pattern : NULL;
     add_masks(&p);
     add_biases(&p);
     int64_t pairs = c->b * c->h * c->t * c->s;

@@ -164,7 +164,7 @@ static weft_status fill_value(builder *b, size_t i) {
     const wf_key *key = &b->row->keys[i];
     const wf_json *j = wf_json_get(b->spec, key->name);
     wf_value *v = &b->values[i];
-    if (!j && b->inner)
+    if ((!j || (wf_streq(key->name, "mixer") && j->kind == WF_JSON_STRING)) && b->inner)
         j = wf_json_get(b->inner, key->name);
     if (j && !(j->kind == WF_JSON_NULL && key->fallback)) {
         WF_TRY(wf_value_of_json(b->arena, j, v, b->err));
@@ -252,6 +252,8 @@ static weft_status add_states(builder *b, wf_layer *layer) {
     for (const wf_state_slot *row = b->row->states; row && row->name; row++) {
         assert(layer->n_states < WF_MAX_STATES);
         wf_layer_state_shape *shape = &layer->states[layer->n_states++];
+        shape->row = row;
+        shape->name = row->name;
         wf_value limit = {0};
         WF_TRY(holds(b, row->when, &shape->present));
         if (!shape->present)
@@ -262,6 +264,76 @@ static weft_status add_states(builder *b, wf_layer *layer) {
         shape->limit = limit.type == WF_INT ? limit.integer : 0;
     }
     return WEFT_OK;
+}
+
+/* ---- parts ---- */
+typedef struct wf_part_builder {
+    wf_arena *arena;
+    wf_layer *layer;
+} wf_part_builder;
+
+/* The slots of a part lie in those of the layer around it; so do those of its own parts. */
+static void lay_slots(wf_layer *part, wf_layer_slot *slots, size_t prefix) {
+    part->slots = slots;
+    part->prefix += prefix;
+    for (int i = 0; i < part->n_parts; i++)
+        lay_slots(part->parts[i], slots + part->parts[i]->first_slot, prefix);
+}
+
+static weft_status take_slots(wf_part_builder *b, wf_layer *part, const char *prefix, weft_error *err) {
+    wf_layer *l = b->layer;
+    WF_CHECK(l->n_slots + part->n_slots <= MAX_SLOTS, err, WEFT_USAGE, "%s: too many weights", l->where);
+    part->first_slot = l->n_slots;
+    for (size_t i = 0; i < part->n_slots; i++) {
+        wf_layer_slot *slot = &l->slots[l->n_slots++];
+        *slot = part->slots[i];
+        slot->name = wf_arena_printf(b->arena, "%s%s", prefix, part->slots[i].name);
+        if (!slot->name)
+            return wf_fail_memory(err);
+    }
+    lay_slots(part, l->slots + part->first_slot, strlen(prefix));
+    return WEFT_OK;
+}
+
+static weft_status take_states(wf_part_builder *b, wf_layer *part, const char *prefix, weft_error *err) {
+    wf_layer *l = b->layer;
+    WF_CHECK(l->n_states + part->n_states <= WF_MAX_STATES, err, WEFT_USAGE, "%s: more than %d states", l->where, WF_MAX_STATES);
+    part->first_state = l->n_states;
+    for (int i = 0; i < part->n_states; i++) {
+        wf_layer_state_shape *shape = &l->states[l->n_states++];
+        *shape = part->states[i];
+        shape->name = wf_arena_printf(b->arena, "%s%s", prefix, part->states[i].name);
+        if (!shape->name)
+            return wf_fail_memory(err);
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_layer_add_part(wf_part_builder *b, const char *prefix, const char *mixer, const wf_json *spec, int64_t dim, weft_error *err) {
+    enum { MOST_PARTS = 16 };
+    wf_layer *l = b->layer, *part;
+    const wf_mixer *row = wf_mixer_find(mixer);
+    const char *near = row ? NULL : wf_mixer_nearest(mixer), *where = wf_arena_printf(b->arena, "%s %s", l->where, prefix);
+    if (!l->parts)
+        l->parts = wf_arena_alloc(b->arena, MOST_PARTS * sizeof *l->parts);
+    wf_json *none = wf_json_new(b->arena, WF_JSON_OBJECT);
+    if (!where || !l->parts || !none)
+        return wf_fail_memory(err);
+    WF_CHECK(row, err, WEFT_USAGE, "%s: unknown mixer '%s'%s%s%s", where, mixer, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    WF_CHECK(l->n_parts < MOST_PARTS, err, WEFT_USAGE, "%s: more than %d parts", l->where, MOST_PARTS);
+    WF_TRY(wf_layer_build(b->arena, row, spec ? spec : none, dim, where, &part, err));
+    WF_TRY(take_slots(b, part, prefix, err));
+    WF_TRY(take_states(b, part, prefix, err));
+    l->parts[l->n_parts++] = part;
+    return WEFT_OK;
+}
+
+wf_json *wf_layer_json(wf_arena *arena, const wf_layer *layer) {
+    wf_json *object = wf_json_new(arena, WF_JSON_OBJECT);
+    bool ok = object && wf_json_put(arena, object, "mixer", wf_json_new_string(arena, layer->row->name, strlen(layer->row->name)));
+    for (size_t i = 0; ok && layer->row->keys[i].name; i++)
+        ok = wf_json_put(arena, object, layer->row->keys[i].name, wf_value_to_json(arena, &layer->values[i]));
+    return ok ? object : NULL;
 }
 
 weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where, wf_layer **out, weft_error *err) {
@@ -282,6 +354,9 @@ weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *
         return wf_fail_in(err, "%s: %s", where, row->name);
     WF_TRY(add_slots(&b, layer));
     WF_TRY(add_states(&b, layer));
+    WF_TRY(holds(&b, row->streams, &layer->streams));
+    if (row->parts)
+        WF_TRY(row->parts(&(wf_part_builder){arena, layer}, layer, err));
     *out = layer;
     return WEFT_OK;
 }
@@ -299,13 +374,59 @@ const char *wf_string(const wf_layer *layer, const char *key) { return wf_get(la
 bool wf_given(const wf_layer *layer, const char *key) { return wf_get(layer, key)->type != WF_NULL; }
 bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_string(layer, key), text); }
 
-bool wf_layer_causal(const wf_layer *layer) {
-    bool causal = key_index(layer->row, "causal", strlen("causal")) < 0 || wf_flag(layer, "causal");
-    bool one_way = key_index(layer->row, "bidirectional", strlen("bidirectional")) < 0 || !wf_flag(layer, "bidirectional");
-    return (layer->row->traits & WF_CAUSAL) && causal && one_way;
+bool wf_lists(const wf_layer *layer, const char *key, const char *text) {
+    const wf_value *list = wf_get(layer, key);
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].type == WF_STRING && wf_streq(list->items[i].string, text))
+            return true;
+    return false;
 }
 
-bool wf_layer_streams(const wf_layer *layer) { return (layer->row->traits & WF_STREAMS) && wf_layer_causal(layer); }
+unsigned wf_layer_traits(const wf_layer *layer) {
+    unsigned traits = layer->row->traits & ~(layer->row->lost_traits ? layer->row->lost_traits(layer) : 0u);
+    for (int i = 0; i < layer->n_parts; i++) { /* a trace of one part is a trace, the others are promises of all */
+        unsigned part = wf_layer_traits(layer->parts[i]);
+        traits = (traits & (part | WF_PADDING_TRACE)) | (part & WF_PADDING_TRACE);
+    }
+    return traits;
+}
+
+bool wf_layer_causal(const wf_layer *layer) {
+    for (int i = 0; i < layer->n_parts; i++)
+        if (!wf_layer_causal(layer->parts[i]))
+            return false;
+    bool causal = key_index(layer->row, "causal", strlen("causal")) < 0 || wf_flag(layer, "causal");
+    bool one_way = key_index(layer->row, "bidirectional", strlen("bidirectional")) < 0 || !wf_flag(layer, "bidirectional");
+    return (wf_layer_traits(layer) & WF_CAUSAL) && causal && one_way;
+}
+
+bool wf_layer_streams(const wf_layer *layer) {
+    for (int i = 0; i < layer->n_parts; i++)
+        if (!wf_layer_streams(layer->parts[i]))
+            return false;
+    return (wf_layer_traits(layer) & WF_STREAMS) && layer->streams && wf_layer_causal(layer);
+}
+
+weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_t count, weft_error *err) {
+    const wf_value *list = wf_get(layer, "bias");
+    char all[96] = "";
+    for (size_t n = 0, used = 0; n < count && used < sizeof all; n++)
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", n ? " " : "", names[n]);
+    for (size_t i = 0; i < list->count; i++) {
+        const char *s = list->items[i].type == WF_STRING ? list->items[i].string : "?";
+        bool known = false;
+        for (size_t n = 0; n < count; n++)
+            known |= wf_streq(s, names[n]);
+        WF_CHECK(known, err, WEFT_USAGE, "'bias' lists projections among %s, not '%s'", all, s);
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err) {
+    int64_t heads = wf_int(layer, "heads"), groups = wf_int(layer, "kv_heads");
+    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads, (long long)groups);
+    return wf_check_bias(layer, (const char *const[]){"q", "k", "v", "o"}, 4, err);
+}
 
 /* ---- cost laws ---- */
 typedef struct law { const wf_layer *layer; int64_t rows; } law;
@@ -322,7 +443,7 @@ static bool law_lookup(const void *user, const char *name, size_t length, wf_val
     return i >= 0;
 }
 
-double wf_layer_flops(const wf_layer *layer, int64_t rows) {
+static double law_flops(const wf_layer *layer, int64_t rows) {
     law l = {layer, rows};
     wf_scope scope = {law_lookup, NULL, &l};
     wf_value v = {0};
@@ -332,6 +453,13 @@ double wf_layer_flops(const wf_layer *layer, int64_t rows) {
     if (wf_expr_eval(layer->row->flops, &scope, &arena, &v, NULL) == WEFT_OK)
         flops = v.number;
     wf_arena_free(&arena);
+    for (int i = 0; i < layer->n_parts; i++)
+        flops += law_flops(layer->parts[i], rows);
+    return flops;
+}
+
+double wf_layer_flops(const wf_layer *layer, int64_t rows) {
+    double flops = law_flops(layer, rows);
     for (size_t i = 0; i < layer->n_slots; i++)
         if (layer->slots[i].rank == 2)
             flops += 2.0 * (double)layer->slots[i].dims[0] * (double)layer->slots[i].dims[1] * (double)rows;
@@ -345,7 +473,7 @@ size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens) {
         size_t n = s->present ? sizeof(float) : 0;
         for (int d = 0; d < s->rank; d++)
             n *= (size_t)s->dims[d];
-        if (layer->row->states[i].kind == WF_STATE_APPEND)
+        if (layer->states[i].row->kind == WF_STATE_APPEND)
             n *= (size_t)(s->limit > 0 && s->limit < tokens ? s->limit : tokens);
         total += n;
     }

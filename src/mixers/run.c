@@ -5,12 +5,14 @@
 #include "base/str.h"
 #include "mixers/mixer.h"
 
-wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot) {
+wf_param *wf_slot_param(const wf_layer *layer, const char *slot) {
     for (size_t i = 0; i < layer->n_slots; i++)
-        if (wf_streq(layer->slots[i].name, slot))
-            return wf_use(run->tape, layer->slots[i].param);
+        if (wf_streq(layer->slots[i].name + layer->prefix, slot))
+            return layer->slots[i].param;
     return NULL;
 }
+
+wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot) { return wf_use(run->tape, wf_slot_param(layer, slot)); }
 
 wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n) {
     char name[64];
@@ -31,6 +33,17 @@ wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name
     return wf_linear(run->tape, x, weight, bias);
 }
 
+wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first, int64_t count) {
+    char slot[64];
+    snprintf(slot, sizeof slot, "%s.weight", name);
+    wf_tensor *weight = wf_weight(run, layer, slot);
+    snprintf(slot, sizeof slot, "%s.bias", name);
+    wf_tensor *bias = wf_weight(run, layer, slot);
+    if (!weight)
+        return wf_tape_error(run->tape, WEFT_FAILURE, "%s: %s has no projection '%s'", layer->where, layer->row->name, name);
+    return wf_linear_as(run->tape, x, wf_rows(run->tape, weight, first, count), bias ? wf_rows(run->tape, bias, first, count) : NULL, WF_F32);
+}
+
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width) {
     return x ? wf_reshape(run->tape, x, 4, (int64_t[]){x->dims[0], x->dims[1], heads, width}) : NULL;
 }
@@ -45,6 +58,19 @@ static int state_index(const wf_layer *layer, const char *name) {
             return layer->states[i].present ? i : -1;
     assert(!"a state the row does not declare");
     return -1;
+}
+
+weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io) {
+    const wf_layer *part = layer->parts[i];
+    wf_layer_state own = {{NULL}, {NULL}}, *around = run->state;
+    for (int s = 0; around && s < part->n_states; s++)
+        own.in[s] = around->in[part->first_state + s];
+    run->state = around ? &own : NULL;
+    weft_status status = part->row->run(run, part, io);
+    run->state = around;
+    for (int s = 0; around && s < part->n_states; s++)
+        around->out[part->first_state + s] = own.out[s];
+    return status;
 }
 
 bool wf_state_wanted(const wf_run *run) { return run->mode != WF_NO_STATE && run->state; }
@@ -79,6 +105,37 @@ void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf
     else if (run->mode == WF_STATE_IN_PLACE)
         wf_store_state(run->tape, run->state->in[i], value);
     run->state->out[i] = as_declared(run, &layer->states[i], value);
+}
+
+wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x) {
+    return wf_split_heads(run, wf_project(run, layer, which, x), wf_int(layer, *which == 'q' ? "heads" : "kv_heads"),
+                          wf_int(layer, *which == 'v' ? "value_dim" : "key_dim"));
+}
+
+const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, const int64_t *, int, float *),
+                                       int (*next)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, int64_t *, int64_t *, bool *),
+                                       const void *record, size_t size) {
+    wf_attention_pattern *p = wf_arena_alloc(wf_tape_arena(run->tape), sizeof *p);
+    void *copy = wf_arena_alloc(wf_tape_arena(run->tape), size);
+    if (!p || !copy) {
+        wf_tape_error(run->tape, WEFT_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    *p = (wf_attention_pattern){weights, next, memcpy(copy, record, size)};
+    return p;
+}
+
+wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec) {
+    wf_attention_spec s = *spec;
+    if (wf_state_wanted(run) && layer->n_states > 0) {
+        k = wf_state_append(run, layer, "k", k);
+        v = wf_state_append(run, layer, "v", v);
+        s.offset_from_start = true;
+        s.cached = run->mode == WF_STATE_IN_PLACE;
+        s.ring = s.cached && layer->states[state_index(layer, "k")].limit > 0;
+    }
+    s.dropout = run->attention_dropout;
+    return wf_attention(run->tape, q, k, v, &s);
 }
 
 wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x) {

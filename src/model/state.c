@@ -14,10 +14,10 @@ static weft_status make_buffer(wf_state *s, const wf_layer *layer, int i, wf_sta
     const wf_layer_state_shape *shape = &layer->states[i];
     if (!shape->present)
         return WEFT_OK;
-    b->append = layer->row->states[i].kind == WF_STATE_APPEND;
+    b->append = layer->states[i].row->kind == WF_STATE_APPEND;
     b->type = WF_F32;
     b->limit = shape->limit;
-    b->initial = layer->row->states[i].initial;
+    b->initial = layer->states[i].row->initial;
     b->dims[b->rank++] = s->batch;
     if (b->append)
         b->dims[b->rank++] = ring_rows(s, shape->limit);

@@ -28,7 +28,7 @@ typedef struct piece {
     int64_t *start; /* [B] */
 } piece;
 
-static wf_state_kind state_kind(const wf_layer *l, int i) { return l->row->states[i].kind; }
+static wf_state_kind state_kind(const wf_layer *l, int i) { return l->states[i].row->kind; }
 
 static wf_tensor *input(piece *p, const char *label, wf_dtype type, bool present) {
     return present ? wf_input(p->tape, label, type, 2, (int64_t[]){p->io->batch, p->count}) : NULL;
@@ -38,12 +38,17 @@ static void record_inputs(piece *p) {
     const wf_form_io *io = p->io;
     p->ports.x = wf_input_grad(p->tape, "x", 3, (int64_t[]){io->batch, p->count, io->dim});
     p->ports.mask = input(p, "mask", WF_U8, io->mask);
+    p->ports.global_mask = input(p, "global_mask", WF_U8, io->global_mask);
+    if (io->plan)
+        p->ports.plan = wf_input(p->tape, "plan", WF_I64, 3, io->plan_dims);
     p->ports.positions = input(p, "positions", WF_I64, io->positions);
     p->ports.segments = input(p, "segments", WF_I64, io->segments);
     if (io->prefix)
         p->ports.prefix = wf_input(p->tape, "prefix", WF_I64, 1, &io->batch);
     if (io->memory)
         p->ports.memory = wf_input_grad(p->tape, "memory", 3, (int64_t[]){io->batch, io->memory_rows, io->memory_dim});
+    if (io->v_first)
+        p->ports.v_first = wf_input_grad(p->tape, "v_first", 3, (int64_t[]){io->batch, p->count, io->v_first_dim});
     if (io->memory_mask)
         p->ports.memory_mask = wf_input(p->tape, "memory_mask", WF_U8, 2, (int64_t[]){io->batch, io->memory_rows});
 }
@@ -106,6 +111,7 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
         record_states(p);
     run.tape = p->tape;
     run.state = p->mode == WF_NO_STATE ? NULL : &p->state;
+    run.want_losses = p->mode != WF_STATE_IN_PLACE;
     run.want_attention = p->mode == WF_NO_STATE && strstr(p->layer->row->outputs, "attention") != NULL;
     weft_status status = p->layer->row->run(&run, p->layer, &p->ports);
     if (status != WEFT_OK)
@@ -116,6 +122,10 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
     wf_keep(p->tape, p->ports.attention);
     wf_keep(p->tape, p->ports.aux_loss);
     wf_keep(p->tape, p->ports.z_loss);
+    wf_keep(p->tape, p->ports.v_first);
+    wf_keep(p->tape, p->ports.indices);
+    wf_keep(p->tape, p->ports.weights);
+    wf_keep(p->tape, p->ports.kept);
     for (int i = 0; i < p->layer->n_states; i++)
         wf_keep(p->tape, p->state.out[i]);
     return wf_tape_plan(p->tape, err);
@@ -136,13 +146,17 @@ static void load_inputs(const piece *p) {
     const wf_form_io *io = p->io;
     const struct { wf_tensor *tensor; const void *from; size_t width; } rows[] = {
         {p->ports.x, io->x, (size_t)io->dim * sizeof(float)},
+        {io->v_first ? p->ports.v_first : NULL, io->v_first, (size_t)io->v_first_dim * sizeof(float)},
         {p->ports.mask, io->mask, 1},
+        {p->ports.global_mask, io->global_mask, 1},
         {p->ports.positions, io->positions, sizeof(int64_t)},
         {p->ports.segments, io->segments, sizeof(int64_t)},
         {p->dy, io->dy, p->dy ? (size_t)wf_dim(p->dy, -1) * sizeof(float) : 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].tensor && rows[i].tensor->data)
             cut(rows[i].tensor->data, rows[i].from, io, p->first, p->count, rows[i].width);
+    if (p->ports.plan)
+        memcpy(p->ports.plan->data, io->plan, (size_t)p->ports.plan->count * sizeof *io->plan);
     if (p->ports.prefix)
         memcpy(p->ports.prefix->data, io->prefix, (size_t)io->batch * sizeof *io->prefix);
     if (p->ports.memory)
@@ -165,6 +179,19 @@ static weft_status save(wf_arena *arena, const wf_tensor *t, float **out, int64_
     if (!(*out = wf_arena_alloc(arena, (size_t)t->count * sizeof **out)))
         return wf_fail_memory(err);
     memcpy(*out, t->data, (size_t)t->count * sizeof **out);
+    if (count)
+        *count = t->count;
+    return WEFT_OK;
+}
+
+static weft_status save_ints(wf_arena *arena, const wf_tensor *t, int64_t **out, int64_t *count, weft_error *err) {
+    if (!t)
+        return WEFT_OK;
+    WF_CHECK(t->type == WF_I64 || t->type == WF_U8, err, WEFT_FAILURE, "choices that are not integers");
+    if (!(*out = wf_arena_alloc(arena, (size_t)t->count * sizeof **out)))
+        return wf_fail_memory(err);
+    for (int64_t i = 0; i < t->count; i++)
+        (*out)[i] = t->type == WF_I64 ? ((const int64_t *)t->data)[i] : ((const uint8_t *)t->data)[i];
     if (count)
         *count = t->count;
     return WEFT_OK;
@@ -219,6 +246,11 @@ static weft_status run_full(piece *p, wf_arena *arena, weft_error *err) {
     WF_TRY(save(arena, p->ports.attention, &io->attention, &io->attention_count, err));
     WF_TRY(save(arena, p->ports.aux_loss, &io->aux_loss, NULL, err));
     WF_TRY(save(arena, p->ports.z_loss, &io->z_loss, NULL, err));
+    if (!io->v_first)
+        WF_TRY(save(arena, p->ports.v_first, &io->v_first_out, &io->v_first_count, err));
+    WF_TRY(save(arena, p->ports.weights, &io->weights, NULL, err));
+    WF_TRY(save_ints(arena, p->ports.indices, &io->indices, &io->choice_count, err));
+    WF_TRY(save_ints(arena, p->ports.kept, &io->kept, NULL, err));
     WF_TRY(save_states(p, arena, err));
     if (!io->dy)
         return WEFT_OK;
@@ -313,7 +345,7 @@ static weft_status make_buffers(piece *p, wf_arena *arena, weft_error *err) {
         if (!(p->buffers[i] = wf_arena_alloc(arena, count * sizeof(float))))
             return wf_fail_memory(err);
         for (size_t k = 0; k < count && state_kind(p->layer, i) == WF_STATE_FIXED; k++)
-            p->buffers[i][k] = p->io->state_in[i] ? p->io->state_in[i][k] : p->layer->row->states[i].initial;
+            p->buffers[i][k] = p->io->state_in[i] ? p->io->state_in[i][k] : p->layer->states[i].row->initial;
     }
     return WEFT_OK;
 }

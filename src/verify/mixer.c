@@ -53,7 +53,7 @@ static bool has_word(const char *words, const char *word) {
 
 static int state_index(const wf_layer *layer, const char *name) {
     for (int i = 0; i < layer->n_states; i++)
-        if (layer->states[i].present && wf_streq(layer->row->states[i].name, name))
+        if (layer->states[i].present && wf_streq(layer->states[i].name, name))
             return i;
     return -1;
 }
@@ -129,6 +129,21 @@ static weft_status read_state(mixer_run *m, const wf_stored_tensor *t, const cha
     return torch_layout(m, i) ? swap_first(m, &m->io.state_in[i], m->layer->states[i].dims[0], m->io.batch, count) : WEFT_OK;
 }
 
+static weft_status read_v_first(mixer_run *m, const wf_stored_tensor *t) {
+    m->io.v_first_dim = t->rank == 3 ? t->dims[2] : 0;
+    WF_TRY(wf_fixture_shape(t, 3, (int64_t[]){m->io.batch, m->io.rows, m->io.v_first_dim}, m->err));
+    return read_floats(m, t, &m->io.v_first);
+}
+
+static weft_status read_plan(mixer_run *m, const wf_stored_tensor *t) {
+    int64_t *values;
+    WF_CHECK(t->rank == 3, m->err, WEFT_BAD_INPUT, "'plan' must have three dimensions");
+    WF_TRY(wf_fixture_ints(m->fx, t, &values, m->err));
+    m->io.plan = values;
+    memcpy(m->io.plan_dims, t->dims, sizeof m->io.plan_dims);
+    return WEFT_OK;
+}
+
 static weft_status read_input(mixer_run *m, const wf_stored_tensor *t) {
     wf_form_io *io = &m->io;
     if (wf_starts_with(t->name, "state.in."))
@@ -140,8 +155,14 @@ static weft_status read_input(mixer_run *m, const wf_stored_tensor *t) {
         return read_floats(m, t, &io->x);
     if (wf_streq(t->name, "memory"))
         return read_floats(m, t, &io->memory);
+    if (wf_streq(t->name, "v_first"))
+        return read_v_first(m, t);
     if (wf_streq(t->name, "mask"))
         return read_bytes(m, t, io->rows, &io->mask);
+    if (wf_streq(t->name, "global_mask"))
+        return read_bytes(m, t, io->rows, &io->global_mask);
+    if (wf_streq(t->name, "plan"))
+        return read_plan(m, t);
     if (wf_streq(t->name, "memory_mask"))
         return read_bytes(m, t, io->memory_rows, &io->memory_mask);
     if (wf_streq(t->name, "positions"))
@@ -180,7 +201,7 @@ static weft_status compare(mixer_run *m, const char *name, const char *form, con
 
 static weft_status compare_states(mixer_run *m, const wf_form_io *io, const char *form) {
     for (int i = 0; i < m->layer->n_states; i++) {
-        char *name = wf_arena_printf(&m->fx->arena, "state.out.%s", m->layer->row->states[i].name);
+        char *name = wf_arena_printf(&m->fx->arena, "state.out.%s", m->layer->states[i].name);
         if (!name)
             return wf_fail_memory(m->err);
         const float *got = io->state_out[i];
@@ -216,6 +237,12 @@ static weft_status run_full(mixer_run *m) {
     WF_TRY(compare(m, "attention", NULL, io->attention, io->attention_count));
     WF_TRY(compare(m, "aux_loss", NULL, io->aux_loss, 1));
     WF_TRY(compare(m, "z_loss", NULL, io->z_loss, 1));
+    WF_TRY(compare(m, "v_first", NULL, io->v_first_out, io->v_first_count));
+    WF_TRY(compare(m, "weights", NULL, io->weights, io->choice_count));
+    if (io->indices)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "indices", NULL, io->indices, io->choice_count, m->err));
+    if (io->kept)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "kept", NULL, io->kept, io->choice_count, m->err));
     WF_TRY(compare_states(m, io, NULL));
     return compare_gradients(m, io, NULL);
 }
@@ -223,7 +250,7 @@ static weft_status run_full(mixer_run *m) {
 /* ---- the other forms ---- */
 static bool has_rows_state(const wf_layer *layer) {
     for (int i = 0; i < layer->n_states; i++)
-        if (layer->states[i].present && layer->row->states[i].kind == WF_STATE_APPEND)
+        if (layer->states[i].present && layer->states[i].row->kind == WF_STATE_APPEND)
             return true;
     return false;
 }
@@ -247,7 +274,8 @@ static size_t draw_pieces(const char *name, int64_t rows, int64_t pieces[MOST_PI
 
 static wf_form_io again(const wf_form_io *io) {
     wf_form_io copy = *io;
-    copy.y = copy.dx = copy.dmemory = copy.attention = copy.aux_loss = copy.z_loss = NULL;
+    copy.y = copy.dx = copy.dmemory = copy.attention = copy.aux_loss = copy.z_loss = copy.v_first_out = copy.weights = NULL;
+    copy.indices = copy.kept = NULL;
     memset(copy.state_out, 0, sizeof copy.state_out);
     return copy;
 }

@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NAIVE(name) &naive_##name,
+const naive_row *const naive_rows[] = {
+#include "naive/naive_rows.def"
+};
+#undef NAIVE
+const size_t naive_row_count = sizeof naive_rows / sizeof *naive_rows;
+
 double *naive_zeros(naive_io *io, int64_t count) {
     double *values = wf_arena_alloc(io->scratch, (size_t)(count + 1) * sizeof *values);
     if (!values)
@@ -15,7 +22,7 @@ double *naive_zeros(naive_io *io, int64_t count) {
 
 static int slot_index(const naive_io *io, const char *name) {
     for (size_t i = 0; i < io->layer->n_slots; i++)
-        if (strcmp(io->layer->slots[i].name, name) == 0)
+        if (strcmp(io->layer->slots[i].name + io->layer->prefix, name) == 0)
             return (int)i;
     return -1;
 }
@@ -87,6 +94,87 @@ void naive_rms(double *x, int64_t n, double eps, const double *weight) {
         x[i] = x[i] / root * (weight ? weight[i] : 1.0);
 }
 
+void naive_rope(double *x, int64_t n, double theta, bool half, double position) {
+    for (int64_t p = 0; p < n / 2; p++) {
+        double angle = position * pow(theta, -2.0 * (double)p / (double)n);
+        double *a = x + (half ? p : 2 * p), *b = half ? a + n / 2 : a + 1, first = *a;
+        *a = first * cos(angle) - *b * sin(angle);
+        *b = *b * cos(angle) + first * sin(angle);
+    }
+}
+
+void naive_softmax(double *z, int64_t n) {
+    double most = -INFINITY, sum = 0.0;
+    for (int64_t j = 0; j < n; j++)
+        most = fmax(most, z[j]);
+    for (int64_t j = 0; j < n; j++) {
+        z[j] = z[j] > -INFINITY ? exp(z[j] - most) : 0.0;
+        sum += z[j];
+    }
+    for (int64_t j = 0; j < n && sum > 0.0; j++)
+        z[j] /= sum;
+}
+
+double *naive_part(naive_io *io, int i, const double *x) {
+    const wf_layer *part = io->layer->parts[i];
+    naive_io own = *io;
+    own.layer = part;
+    own.x = x;
+    own.attention = NULL;
+    own.constants += io->used;
+    own.used = 0;
+    for (size_t s = 0; s < part->n_slots; s++)
+        own.weights[s] = io->weights[part->first_slot + s];
+    for (int s = 0; s < part->n_states; s++)
+        own.state_in[s] = io->state_in[part->first_state + s];
+    for (size_t r = 0; r < naive_row_count; r++)
+        if (strcmp(naive_rows[r]->mixer, part->row->name) == 0)
+            naive_rows[r]->run(&own);
+    io->used += own.used;
+    for (int s = 0; s < part->n_states; s++)
+        io->state_out[part->first_state + s] = own.state_out[s];
+    return own.y;
+}
+
+double naive_dot(const double *a, const double *b, int64_t n) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+double *naive_attend(naive_io *io, const double *q, const double *k, const double *v, double scale, naive_pair pair) {
+    const wf_layer *l = io->layer;
+    int64_t H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim"), T = io->rows;
+    double *z = naive_zeros(io, T), *out = naive_zeros(io, io->batch * T * H * V);
+    for (int64_t i = 0; i < io->batch * T * H; i++) {
+        int64_t row = i / H, b = row / T, h = i % H, g = h / (H / G);
+        for (int64_t j = 0; j < T; j++)
+            z[j] = scale * naive_dot(q + i * K, k + ((b * T + j) * G + g) * K, K) + pair(io, b, h, row % T, j);
+        naive_softmax(z, T);
+        for (int64_t j = 0; j < T; j++)
+            for (int64_t c = 0; c < V; c++)
+                out[i * V + c] += z[j] * v[((b * T + j) * G + g) * V + c];
+    }
+    return out;
+}
+
+void naive_self_attention(naive_io *io, naive_pair pair) {
+    int64_t rows = io->batch * io->rows;
+    const double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows), *v = naive_linear(io, "v", io->x, rows);
+    io->y = naive_linear(io, "o", naive_attend(io, q, k, v, 1.0 / sqrt((double)wf_int(io->layer, "key_dim")), pair), rows);
+    io->width = wf_int(io->layer, "dim");
+}
+
+double naive_position(const naive_io *io, int64_t row) {
+    return (double)(io->positions ? io->positions[row] : io->start + row % io->rows);
+}
+
+bool naive_sees(const naive_io *io, int64_t b, int64_t i, int64_t j) {
+    bool same = !io->segments || io->segments[b * io->rows + i] == io->segments[b * io->rows + j];
+    return (!wf_layer_causal(io->layer) || j <= i) && same && naive_real(io->mask, b * io->rows + j);
+}
+
 double naive_constant(naive_io *io, double value) {
     assert(io->used < NAIVE_MOST_CONSTANTS);
     if (!io->frozen)
@@ -98,7 +186,7 @@ double *naive_state(naive_io *io, const char *name, int64_t per_sequence) {
     int64_t count = io->batch * per_sequence;
     double *values = naive_zeros(io, count);
     for (int i = 0; i < io->layer->n_states; i++) {
-        if (strcmp(io->layer->row->states[i].name, name) != 0 || !io->layer->states[i].present)
+        if (strcmp(io->layer->states[i].row->name, name) != 0 || !io->layer->states[i].present)
             continue;
         if (io->state_in[i])
             memcpy(values, io->state_in[i], (size_t)count * sizeof *values);

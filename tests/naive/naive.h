@@ -12,7 +12,8 @@ typedef struct naive_io {
     int64_t batch, rows, memory_rows, start; /* start: tokens seen before */
     const double *x, *memory;
     const uint8_t *mask, *memory_mask;
-    const int64_t *positions, *segments, *prefix;
+    const uint8_t *global_mask;
+    const int64_t *positions, *segments, *prefix, *plan;
     const double *weights[NAIVE_MOST_SLOTS];  /* in the order of layer->slots */
     const double *state_in[WF_MAX_STATES];    /* [B, shape]; NULL: zeros */
     /* out */
@@ -27,7 +28,7 @@ typedef struct naive_io {
 } naive_io;
 
 /* An axis: NULL-terminated entries. An entry is a piece of a JSON object and then words that name inputs: "@rows 5", "@memory",
- * "@mask left|right|middle|all", "@positions", "@segments", "@prefix", "@state", "@start 5"; either may be missing. */
+ * "@mask left|right|middle|all", "@global", "@plan HEADS ROWS COLUMNS", "@positions", "@segments", "@prefix", "@state", "@start 5"; either may be missing. */
 typedef const char *const *naive_axis;
 
 typedef struct naive_row {
@@ -37,7 +38,12 @@ typedef struct naive_row {
     int cases;              /* how many are drawn; every entry of every axis comes up */
 } naive_row;
 
-extern const naive_row naive_attention, naive_linear_attention, naive_retention, naive_mamba, naive_lstm, naive_gru, naive_mlp, naive_glu;
+/* The table: naive_rows.def. */
+#define NAIVE(name) extern const naive_row naive_##name;
+#include "naive/naive_rows.def"
+#undef NAIVE
+extern const naive_row *const naive_rows[];
+extern const size_t naive_row_count;
 
 double *naive_zeros(naive_io *io, int64_t count);
 const double *naive_weight(const naive_io *io, const char *name); /* NULL when the spec leaves it out */
@@ -46,6 +52,22 @@ int64_t naive_width(const naive_io *io, const char *slot);        /* its first d
 double *naive_linear(naive_io *io, const char *name, const double *x, int64_t rows);
 double naive_activation(const char *kind, double x);
 static inline double naive_sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
+/* Turns pairs of n channels by position * theta^(-2p/n); `half`: pairs (p, p + n/2), else (2p, 2p + 1). */
+void naive_rope(double *x, int64_t n, double theta, bool half, double position);
+/* Softmax of n scores in place; -INFINITY is hidden, all hidden: all 0. */
+void naive_softmax(double *z, int64_t n);
+double naive_dot(const double *a, const double *b, int64_t n);
+double naive_position(const naive_io *io, int64_t row); /* of row b*rows + t: positions, or start + t */
+/* Runs part i of a layer made of layers on rows x; its states are carried through. Returns its y. */
+double *naive_part(naive_io *io, int i, const double *x);
+/* What is added to the score of row i and row j, -INFINITY hides it; and softmax attention by the options heads, kv_heads, key_dim and
+ * value_dim: q [B,T,H,K], k [B,T,G,K], v [B,T,G,V] -> [B,T,H,V]. */
+typedef double (*naive_pair)(const naive_io *io, int64_t b, int64_t h, int64_t i, int64_t j);
+double *naive_attend(naive_io *io, const double *q, const double *k, const double *v, double scale, naive_pair pair);
+/* y = Lin(o, attention of Lin(q, x), Lin(k, x), Lin(v, x)), scores times K^-0.5. */
+void naive_self_attention(naive_io *io, naive_pair pair);
+/* Row i sees row j: causal order, padding, segments. */
+bool naive_sees(const naive_io *io, int64_t b, int64_t i, int64_t j);
 void naive_rms(double *x, int64_t n, double eps, const double *weight); /* weight NULL: ones */
 static inline bool naive_real(const uint8_t *mask, int64_t i) { return !mask || mask[i]; }
 double naive_constant(naive_io *io, double value);

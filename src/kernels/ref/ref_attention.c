@@ -39,6 +39,8 @@ static bool allowed(const wf_attention_args *a, int64_t b, int64_t i, int64_t j)
     int64_t key = key_index(a, b, j), row = row_index(a, b, i);
     if (key < 0 || (a->key_mask && !a->key_mask[b * a->s + j]))
         return false;
+    if (a->pattern)
+        return true;
     if (a->q_segments && a->q_segments[b * a->t + i] != a->k_segments[b * a->s + j])
         return false;
     if (a->prefix && key < a->prefix[b])
@@ -66,6 +68,11 @@ static double score(piece p, int64_t i, int64_t j, double *slope) {
         double th = tanh(z / (double)a->softcap);
         z = (double)a->softcap * th;
         *slope = 1 - th * th;
+    }
+    if (a->pattern) {
+        float weight[WF_ATTENTION_ROWS] = {0};
+        a->pattern->weights(a, p.b, p.h, row_index(a, p.b, i), 1, &(int64_t){key_index(a, p.b, j)}, 1, weight);
+        return z + (double)weight[0];
     }
     if (a->slopes)
         z -= (double)a->slopes[p.h] * fabs((double)(row_index(a, p.b, i) - key_index(a, p.b, j)));

@@ -49,6 +49,8 @@ typedef struct tile {
     int64_t following;   /* keys of the tile after it: they are prefetched while this one is worked on */
     int n, n_strips;
     bool segments; /* rows and keys of several segments meet */
+    bool apart, weighted;   /* of a pattern: the keys lie apart, at slots[]; its weights are added */
+    int64_t slots[KEYS], indices[KEYS];
     strip strips[STRIPS];
     int16_t low[KEYS], high[KEYS]; /* key j is in the band of rows low..high-1; valid where strips are masked */
     const float *k, *v;            /* fp32 rows */
@@ -261,8 +263,49 @@ WF_LOCAL bool tile_plan(const block *blk, tile *t) {
     return t->n_strips > 0;
 }
 
-/* The next tile that some row sees; tiles come in the order of slots. */
+/* The slot of key `index`, -1 when no slot holds it or it is padding. */
+WF_LOCAL int64_t slot_of(const block *blk, int64_t index) {
+    const wf_attention_args *a = blk->a;
+    int64_t len = wf_attention_keys(a, blk->b), slot = a->ring ? index % a->ring : index;
+    if (index < 0 || index >= len || slot >= a->s || (a->ring && index < len - a->ring))
+        return -1;
+    return a->key_mask && !a->key_mask[blk->b * a->s + slot] ? -1 : slot;
+}
+
+/* The next tile of a pattern's walk: one strip. */
+WF_LOCAL bool next_of_pattern(const block *blk, cursor *c, tile *t) {
+    const wf_attention_args *a = blk->a;
+    int64_t keys[KEYS];
+    bool whole;
+    for (int count; whole = false, (count = a->pattern->next(a, blk->b, blk->h, blk->index, blk->n, &c->at, keys, &whole)) > 0;) {
+        t->n = 0;
+        t->apart = false;
+        for (int j = 0; j < count; j++) {
+            int64_t slot = slot_of(blk, keys[j]);
+            if (slot < 0)
+                continue;
+            t->apart |= t->n > 0 && slot != t->slots[t->n - 1] + 1;
+            t->slots[t->n] = slot;
+            t->indices[t->n++] = keys[j];
+        }
+        if (t->n == 0)
+            continue;
+        t->slot = t->slots[0];
+        t->weighted = !whole;
+        t->following = 0;
+        t->segments = false;
+        t->n_strips = 1;
+        t->strips[0] = (strip){0, t->n, 0, blk->vectors, false};
+        return true;
+    }
+    return false;
+}
+
+/* The next tile that some row sees; without a pattern tiles come in the order of slots. */
 WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
+    if (blk->a->pattern)
+        return next_of_pattern(blk, c, t);
+    t->apart = t->weighted = false;
     for (; c->run < blk->n_runs; c->run++, c->at = 0) {
         const run *r = &blk->runs[c->run];
         while (c->at < r->count) {
@@ -281,6 +324,8 @@ WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
 /* ---- scores ---- */
 
 WF_LOCAL void tile_prefetch(const block *blk, const tile *t) {
+    if (t->apart)
+        return;
     view_prefetch(blk->k, t->slot, t->n, blk->a->key_dim);
     view_prefetch(blk->v, t->slot, t->n, blk->a->value_dim);
 }
@@ -292,10 +337,17 @@ WF_LOCAL void tile_operands(const block *blk, tile *t) {
     t->v = (const float *)(const void *)blk->v.at + t->slot * blk->v.stride;
     t->k_stride = blk->k.stride;
     t->v_stride = blk->v.stride;
-    if (a->type == WF_F32)
+    if (a->type == WF_F32 && !t->apart)
         return;
-    view_read(blk->k, t->slot, t->n, a->key_dim, blk->m.k, blk->m.key_pad);
-    view_read(blk->v, t->slot, t->n, a->value_dim, blk->m.v, blk->m.value_pad);
+    if (t->apart) {
+        for (int j = 0; j < t->n; j++) {
+            view_read(blk->k, t->slots[j], 1, a->key_dim, blk->m.k + j * blk->m.key_pad, blk->m.key_pad);
+            view_read(blk->v, t->slots[j], 1, a->value_dim, blk->m.v + j * blk->m.value_pad, blk->m.value_pad);
+        }
+    } else {
+        view_read(blk->k, t->slot, t->n, a->key_dim, blk->m.k, blk->m.key_pad);
+        view_read(blk->v, t->slot, t->n, a->value_dim, blk->m.v, blk->m.value_pad);
+    }
     t->k = blk->m.k;
     t->v = blk->m.v;
     t->k_stride = blk->m.key_pad;
@@ -383,6 +435,12 @@ WF_LOCAL void add_bias(const block *blk, const tile *t) {
     EACH_CELL(t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) + vf_load(blk->m.extra + j * ROWS + v * WF_VL)); })
 }
 
+WF_LOCAL void add_weights(const block *blk, const tile *t) {
+    memset(blk->m.extra, 0, (size_t)(t->n * ROWS) * sizeof(float));
+    blk->a->pattern->weights(blk->a, blk->b, blk->h, blk->index, blk->n, t->indices, t->n, blk->m.extra);
+    EACH_CELL(t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) + vf_load(blk->m.extra + j * ROWS + v * WF_VL)); })
+}
+
 WF_LOCAL void mask_strip(const block *blk, const tile *t, const strip *s) {
     const vf hidden = vf_set(-INFINITY);
     const int64_t *segments = t->segments ? blk->a->k_segments + blk->b * blk->a->s + t->slot : NULL;
@@ -416,6 +474,8 @@ WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
         add_distances(blk, t);
     if (a->bias)
         add_bias(blk, t);
+    if (t->weighted)
+        add_weights(blk, t);
     for (int i = 0; i < t->n_strips; i++)
         if (t->strips[i].masked)
             mask_strip(blk, t, &t->strips[i]);
@@ -442,9 +502,22 @@ WF_INLINE vf exp_score(vf x) {
 #endif
 }
 
+WF_LOCAL void dropout_apart(const block *blk, const tile *t) {
+    const wf_attention_args *a = blk->a;
+    for (int j = 0; j < t->n; j++)
+        for (int64_t i = 0; i < blk->n; i++) {
+            uint64_t index = (uint64_t)(((blk->b * a->heads + blk->h) * a->t + blk->first + i) * a->s + t->slots[j]);
+            blk->m.extra[j * ROWS + i] = wf_rng_uniform(a->rng, index) >= a->dropout ? 1.0f / (1.0f - a->dropout) : 0.0f;
+        }
+}
+
 /* What dropout multiplies each probability by, 0 or 1/(1-rate), transposed into m.extra: rows of words, then a turn. */
 WF_LOCAL void tile_dropout(const block *blk, const tile *t) {
     const wf_attention_args *a = blk->a;
+    if (t->apart) {
+        dropout_apart(blk, t);
+        return;
+    }
     const vf rate = vf_set(a->dropout), keep = vf_set(1.0f / (1.0f - a->dropout));
     uint32_t words[KEYS + 2 * PHILOX_WORDS] = {0};
     for (int64_t i = 0; i < blk->n; i++) {
@@ -462,8 +535,18 @@ WF_LOCAL void tile_dropout(const block *blk, const tile *t) {
     vf_transpose_tile(blk->m.extra, ROWS, blk->m.stage, KEYS, blk->vectors * WF_VL, KEYS);
 }
 
+WF_LOCAL void store_apart(const block *blk, const tile *t, const float *from, float *to) {
+    for (int64_t i = 0; i < blk->n; i++)
+        for (int j = 0; j < t->n; j++)
+            to[(blk->first + i) * blk->a->s + t->slots[j]] = from[j * ROWS + i];
+}
+
 /* A tile [key][row] into rows of a [t, s] matrix; 0 outside the strips. */
 WF_LOCAL void store_transposed(const block *blk, const tile *t, const float *from, float *to) {
+    if (t->apart) {
+        store_apart(blk, t, from, to);
+        return;
+    }
     memset(blk->m.stage, 0, WF_ATTENTION_TILE * sizeof(float));
     EACH_CELL(t, i, j, v, blk->m.stage, x, { vf_store(x, vf_load(from + j * ROWS + v * WF_VL)); })
     for (int v = 0; v < blk->vectors; v++)

@@ -288,7 +288,7 @@ static void forward_few(const block *blk) {
 static void attention(const wf_attention_args *a, int64_t batch, int64_t head, int64_t block_, void *scratch) {
     block blk = block_open(a, batch, head, false, scratch);
     block_rows(&blk, block_ * ROWS);
-    if (blk.n <= WF_ATTENTION_FEW * WF_VL / 16 && !a->probs && a->dropout == 0)
+    if (blk.n <= WF_ATTENTION_FEW * WF_VL / 16 && !a->probs && !a->pattern && a->dropout == 0)
         forward_few(&blk);
     else
         forward_tiles(&blk);

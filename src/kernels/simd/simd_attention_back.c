@@ -26,14 +26,19 @@ static void row_deltas(const block *blk) {
 }
 
 /* The lse of a row without keys becomes +infinity: every e^(s-lse) is 0. So do rows that only fill the last vector up. */
-static void row_lses(const block *blk, head *hd) {
+static void row_lses(const block *blk) {
     const wf_attention_args *a = blk->a;
     const float *lse = a->lse + (blk->b * a->heads + blk->h) * a->t + blk->first;
-    for (int64_t i = 0; i < blk->vectors * WF_VL; i++) {
+    for (int64_t i = 0; i < blk->vectors * WF_VL; i++)
         blk->m.m[i] = i < blk->n && lse[i] != -INFINITY ? lse[i] : INFINITY;
-        if (a->d_sinks && blk->m.m[i] != INFINITY) /* the sink is a key whose value is 0 */
-            hd->sink -= (double)expf(a->sinks[blk->h] - lse[i]) * (double)blk->m.delta[i];
-    }
+}
+
+/* The sink is a key whose value is 0. */
+static void add_sinks(const block *blk, head *hd) {
+    const wf_attention_args *a = blk->a;
+    for (int64_t i = 0; a->d_sinks && i < blk->n; i++)
+        if (blk->m.m[i] != INFINITY)
+            hd->sink -= (double)expf(a->sinks[blk->h] - blk->m.m[i]) * (double)blk->m.delta[i];
 }
 
 static void load_block(const block *blk, head *hd) {
@@ -42,7 +47,7 @@ static void load_block(const block *blk, head *hd) {
     view_turn(hd->dout, blk->first, blk->n, a->value_dim, 1.0f, blk->m.do_n, blk->m.value_pad, blk->m.do_t);
     memset(blk->m.dq_t, 0, (size_t)(blk->m.key_pad * ROWS) * sizeof(float));
     row_deltas(blk);
-    row_lses(blk, hd);
+    row_lses(blk);
 }
 
 /* s becomes the probabilities that weigh the values, dp the gradient of the logits. */
@@ -62,6 +67,39 @@ static void gradients_of_scores(const block *blk, const tile *t) {
         }
         vf_store(x, weight);
         vf_store(d, p * (dp - vf_load(blk->m.delta + v * WF_VL)));
+    })
+}
+
+/* The same for a block that meets this tile only: delta = sum_j p_j dP_j / sum_j p_j of the numbers at hand, not of a rounded o, so that what cancels
+ * does: a row with one key has a gradient of exactly 0. (In bf16 the rounded o is what the sums would be compared with.) */
+static void gradients_of_all_scores(const block *blk, const tile *t) {
+    const wf_attention_args *a = blk->a;
+    const float *d_lse = a->d_lse ? a->d_lse + (blk->b * a->heads + blk->h) * a->t + blk->first : NULL;
+    bool drops = a->dropout > 0;
+    if (drops)
+        tile_dropout(blk, t);
+    for (int64_t i = 0; i < blk->vectors * WF_VL; i++)
+        blk->m.delta[i] = blk->m.l[i] = 0.0f;
+    EACH_CELL(t, i, j, v, blk->m.s, x, {
+        float *d = blk->m.dp + j * ROWS + v * WF_VL, *delta = blk->m.delta + v * WF_VL, *sum = blk->m.l + v * WF_VL;
+        vf p = exp_score(vf_load(x) - vf_load(blk->m.m + v * WF_VL)), dp = vf_load(d);
+        if (drops)
+            dp *= vf_load(blk->m.extra + j * ROWS + v * WF_VL);
+        vf_store(x, p);
+        vf_store(d, dp);
+        vf_store(delta, vf_fma(p, dp, vf_load(delta)));
+        vf_store(sum, vf_load(sum) + p);
+    })
+    for (int64_t i = 0; i < blk->n; i++) {
+        float sum = a->sinks || blk->m.l[i] == 0.0f ? 1.0f : blk->m.l[i]; /* 1 but for rounding, and for what a sink takes */
+        blk->m.delta[i] = blk->m.delta[i] / sum - (d_lse ? d_lse[i] : 0.0f);
+    }
+    EACH_CELL(t, i, j, v, blk->m.s, x, {
+        float *d = blk->m.dp + j * ROWS + v * WF_VL;
+        vf p = vf_load(x);
+        vf_store(d, p * (vf_load(d) - vf_load(blk->m.delta + v * WF_VL)));
+        if (drops)
+            vf_store(x, p * vf_load(blk->m.extra + j * ROWS + v * WF_VL));
     })
 }
 
@@ -98,12 +136,30 @@ static void add_distance_gradients(const block *blk, const tile *t) {
         blk->m.distances[distance_entry(blk, t, e - (KEYS - 1))] += (double)blk->m.diagonal[e];
 }
 
+/* Rows of keys that lie apart were summed in the scratch: each goes to its slot. */
+static void scatter_keys(const block *blk, const tile *t, const head *hd) {
+    for (int j = 0; j < t->n; j++) {
+        float *dk = hd->dk + t->slots[j] * hd->dk_stride, *dv = hd->dv + t->slots[j] * hd->dv_stride;
+        WF_ROW(c, m, blk->a->key_dim, vput(dk + c, vtake(dk + c, m) + vf_load(blk->m.dk + j * blk->m.key_pad + c), m););
+        WF_ROW(c, m, blk->a->value_dim, vput(dv + c, vtake(dv + c, m) + vf_load(blk->m.dv + j * blk->m.value_pad + c), m););
+    }
+}
+
 /* dV += P^T dO and dK += dS^T Q, Q scaled: rows of both where they lie. */
-static void add_key_gradients(const block *blk, const tile *t, const head *hd) {
+static void add_key_gradients(const block *blk, const tile *t, const head *whole) {
+    head apart = *whole, *hd = &apart;
+    if (t->apart) {
+        memset(blk->m.dk, 0, (size_t)(t->n * blk->m.key_pad) * sizeof(float));
+        memset(blk->m.dv, 0, (size_t)(t->n * blk->m.value_pad) * sizeof(float));
+        apart.dk = blk->m.dk;
+        apart.dv = blk->m.dv;
+        apart.dk_stride = blk->m.key_pad;
+        apart.dv_stride = blk->m.value_pad;
+    }
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL, rows = min64(s->v1 * WF_VL, blk->n) - row, cell = s->key * ROWS + row,
-                slot = t->slot + s->key;
+                slot = (t->apart ? 0 : t->slot) + s->key;
         panel_run(&(panel){.c = hd->dv + slot * hd->dv_stride,
                            .ldc = hd->dv_stride,
                            .a = blk->m.s + cell,
@@ -127,6 +183,8 @@ static void add_key_gradients(const block *blk, const tile *t, const head *hd) {
                            .n = blk->a->key_dim,
                            .add = true});
     }
+    if (t->apart)
+        scatter_keys(blk, t, whole);
 }
 
 /* dQ^T += K^T dS^T */
@@ -156,19 +214,22 @@ static void zero_keys(const block *blk, head *hd, int64_t end) {
     }
 }
 
-static void back_tile(const block *blk, tile *t, head *hd) {
+static void back_tile(const block *blk, tile *t, bool alone, head *hd) {
     const wf_attention_args *a = blk->a;
     tile_scores(blk, t, blk->m.cap);
     panel_ahead ahead = view_ahead(blk->v, t->slot + t->n, t->following, a->value_dim);
     tile_products(t, t->v, t->v_stride, blk->m.do_t, a->value_dim, blk->m.dp, &ahead);
-    gradients_of_scores(blk, t);
+    if (alone)
+        gradients_of_all_scores(blk, t);
+    else
+        gradients_of_scores(blk, t);
     if (a->d_distance_bias)
         add_distance_gradients(blk, t);
     if (a->d_bias)
         store_transposed(blk, t, blk->m.dp, a->d_bias + (blk->b * a->heads + blk->h) * a->t * a->s);
     if (a->softcap > 0)
         EACH_CELL(t, i, j, v, blk->m.dp, x, { vf_store(x, vf_load(x) * vf_load(blk->m.cap + j * ROWS + v * WF_VL)); })
-    zero_keys(blk, hd, t->slot + t->n);
+    zero_keys(blk, hd, a->pattern ? a->s : t->slot + t->n);
     add_key_gradients(blk, t, hd);
     add_query_gradients(blk, t);
 }
@@ -176,17 +237,21 @@ static void back_tile(const block *blk, tile *t, head *hd) {
 static void back_block(const block *blk, head *hd) {
     const wf_attention_args *a = blk->a;
     cursor c = {0};
-    tile t;
-    bool more = next_tile(blk, &c, &t);
+    tile tiles[2]; /* this one and the next */
+    int now = 0;
+    bool more = next_tile(blk, &c, &tiles[0]), first = true;
     if (more)
-        tile_prefetch(blk, &t);
+        tile_prefetch(blk, &tiles[0]);
     load_block(blk, hd);
     view_prefetch_out(hd->dq, blk->first, blk->n, a->key_dim);
     if (a->d_bias)
         memset(a->d_bias + ((blk->b * a->heads + blk->h) * a->t + blk->first) * a->s, 0,
                (size_t)(blk->n * a->s) * sizeof(float));
-    for (; more; more = next_tile(blk, &c, &t))
-        back_tile(blk, &t, hd);
+    for (bool this = more; this; this = more, now = 1 - now, first = false) {
+        more = next_tile(blk, &c, &tiles[1 - now]);
+        back_tile(blk, &tiles[now], first && !more && a->type == WF_F32, hd);
+    }
+    add_sinks(blk, hd);
     for (int v = 0; v < blk->vectors; v++)
         vf_store(blk->m.correction + v * WF_VL, vf_set(a->scale));
     view_turn_back(hd->dq, blk->first, blk->n, a->key_dim, blk->m.correction, blk->m.dq_t);

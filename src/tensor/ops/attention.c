@@ -5,7 +5,7 @@
 #include "kernels/attention.h"
 #include "tensor/ops/elementwise.h"
 
-enum { Q, K, V, SINKS, MASK, PREFIX, Q_SEGMENTS, K_SEGMENTS, REL_BIAS, BIAS, INPUTS };
+enum { Q, K, V, SINKS, MASK, PREFIX, Q_SEGMENTS, K_SEGMENTS, REL_BIAS, BIAS, DATA, INPUTS = DATA + WF_PATTERN_DATA };
 enum { O, LSE, TABLE, PROBS };
 
 typedef struct attention {
@@ -53,7 +53,9 @@ static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
         .start = s->offset_from_start ? w->rt->start : NULL, .kv_len = s->cached ? a->kv_len : NULL, .ring = s->ring ? a->s : 0,
         .prefix = data_of(node, PREFIX), .q_segments = data_of(node, Q_SEGMENTS), .k_segments = data_of(node, K_SEGMENTS),
         .key_mask = data_of(node, MASK), .slopes = s->slopes, .sinks = data_of(node, SINKS), .distances = a->distances, .distance_zero = a->zero,
-        .dropout = w->rt->training ? s->dropout : 0.0f};
+        .dropout = w->rt->training ? s->dropout : 0.0f, .pattern = s->pattern};
+    for (int i = 0; i < WF_PATTERN_DATA; i++)
+        args.pattern_data[i] = data_of(node, DATA + i);
     if (has_table(node))
         args.distance_bias = node->out[TABLE]->data;
     if (node->in[BIAS]) {
@@ -116,6 +118,7 @@ static void one_head(const wf_node *node, int piece, wf_worker *w) {
     wf_attention_args args = arguments(node, w);
     float *dq = direct(node, Q, w), *dk = direct(node, K, w), *dv = direct(node, V, w);
     args.do_ = node->out[O]->grad;
+    args.d_lse = node->out[LSE]->grad;
     args.do_stride = args.o_stride;
     args.dq_stride = args.q_stride;
     args.dq = dq ? dq : work_at(node, a->at_dq);
@@ -248,6 +251,8 @@ static double flops(const wf_node *node, wf_pass pass) {
     double keys = a->spec.causal && !a->spec.cached ? 0.5 * (double)(a->s + 1) : (double)a->s;
     if (a->spec.left != INT64_MAX && (double)a->spec.left + 1.0 < keys)
         keys = (double)a->spec.left + 1.0;
+    if (a->spec.pattern)
+        keys = a->spec.pattern_keys;
     double one = 2.0 * (double)(a->b * a->h * a->t) * keys * (double)(a->k + a->v);
     return pass == WF_FORWARD ? one : 2.5 * one;
 }
@@ -281,7 +286,7 @@ static void plan_work(wf_node *node, attention *a) {
     a->at_dbias = reserve(&total, bias_pieces(node) ? a->b * a->h * a->t * a->s : 0);
     node->work[WF_BACKWARD] = total;
     wf_attention_args args = {.batch = a->b, .heads = a->h, .kv_heads = a->g, .t = a->t, .s = a->s, .key_dim = a->k, .value_dim = a->v, .type = node->in[Q]->type,
-                             .distances = a->distances};
+                             .distances = a->distances, .pattern = a->spec.pattern};
     int64_t width = a->k > a->v ? a->k : a->v; /* of what is summed; a row of the bias too */
     size_t sum = (size_t)(bias_pieces(node) && a->s > width ? a->s : width) * sizeof(float);
     for (int back = 0; back < 2; back++) {
@@ -310,6 +315,7 @@ static attention *new_record(wf_tape *t, const wf_tensor *q, const wf_tensor *k,
 
 wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec) {
     wf_no_output(spec->probs);
+    wf_no_output(spec->lse);
     if (!q || !k || !v)
         return NULL;
     if (!fits(q, k, v))
@@ -327,11 +333,14 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
                          wf_out(t, WF_F32, 2, (int64_t[]){a->h, a->distances > 0 ? a->distances : 1}),
                          a->probs ? wf_out(t, WF_F32, 4, (int64_t[]){a->b, a->h, a->t, a->s}) : NULL};
     wf_node *node = wf_record(t, &wf_op_attention, INPUTS,
-                              (wf_tensor *[]){q, k, v, spec->sinks, spec->key_mask, spec->prefix, spec->q_segments, spec->k_segments, spec->rel_bias, spec->bias},
+                              (wf_tensor *[]){q, k, v, spec->sinks, spec->key_mask, spec->prefix, spec->q_segments, spec->k_segments, spec->rel_bias, spec->bias,
+                                              spec->pattern_data[0], spec->pattern_data[1], spec->pattern_data[2]},
                               a->probs ? 4 : 3, out, a);
     if (!node)
         return NULL;
     plan_work(node, a);
+    if (spec->lse)
+        *spec->lse = out[LSE];
     if (spec->probs)
         wf_keep(t, *spec->probs = out[PROBS]);
     return wf_cast(t, out[O], wf_tape_type(t));

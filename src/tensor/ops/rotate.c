@@ -61,7 +61,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         for (int64_t h = 0; h < heads; h++) {
             int64_t at = (r * heads + h) * n;
             const float *from = pass == WF_FORWARD ? load_in(node, X, at, n, tmp, w) : load_dout(node, at, n, tmp, w);
-            w->k->rotate(y, from, turns, turns + a->pairs, a->pairs, n, a->interleaved, pass == WF_FORWARD ? 1.0f : -1.0f);
+            memcpy(y, from, (size_t)a->first * sizeof *y);
+            w->k->rotate(y + a->first, from + a->first, turns, turns + a->pairs, a->pairs, n - a->first, a->interleaved, pass == WF_FORWARD ? 1.0f : -1.0f);
             if (pass == WF_FORWARD)
                 store_out(node, at, n, y, w);
             else
@@ -95,7 +96,7 @@ static const float *table_of(wf_tape *t, const wf_tensor *x, const rotate *a) {
 wf_tensor *wf_rotate(wf_tape *t, wf_tensor *x, const wf_rotate_args *args) {
     if (!x)
         return NULL;
-    if (x->rank != 4 || 2 * args->pairs > x->dims[3] || args->pairs < 0)
+    if (x->rank != 4 || args->first < 0 || args->pairs < 0 || args->first + 2 * args->pairs > x->dims[3])
         return wf_tape_error(t, WEFT_USAGE, "rotate: %lld pairs do not fit heads of %lld channels", (long long)args->pairs, (long long)wf_dim(x, -1));
     if (args->positions && args->positions->count != x->dims[0] * x->dims[1])
         return wf_tape_error(t, WEFT_USAGE, "rotate: the positions are not those of these rows");
