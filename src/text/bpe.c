@@ -161,12 +161,19 @@ static weft_status merge_long(const word *w, size_t *n) {
 
 /* ---- tokens ---- */
 
+static bool all_bytes_known(const wf_bpe *b, wf_bytes text) {
+    for (size_t i = 0; i < text.length; i++)
+        if (b->fallback[(uint8_t)text.data[i]] == NONE)
+            return false;
+    return true;
+}
+
 /* What a character that is no piece becomes in SentencePiece: its bytes, the last of which stands for the character, or the unknown
  * token, one for a whole run. */
 static weft_status put_no_piece(word *w, uint32_t length) {
     const wf_bpe *b = w->b;
     size_t end = w->done + length;
-    if (b->byte_fallback) {
+    if (b->byte_fallback && all_bytes_known(b, (wf_bytes){(const char *)w->piece.bytes + w->done, length})) {
         for (size_t i = w->done; i < end; i++)
             WF_TRY(wf_units_push(w->e, b->fallback[w->piece.bytes[i]], w->done, i + 1 == end ? end : w->done));
         return WEFT_OK;
@@ -248,13 +255,6 @@ static weft_status add_unknown(word *w, size_t length) {
     w->last_plain = false;
     w->unknown = (uint32_t)length;
     return WEFT_OK;
-}
-
-static bool all_bytes_known(const wf_bpe *b, wf_bytes text) {
-    for (size_t i = 0; i < text.length; i++)
-        if (b->fallback[(uint8_t)text.data[i]] == NONE)
-            return false;
-    return true;
 }
 
 /* An unknown that waits stays behind the bytes of a character that comes after it: so does the reference. */

@@ -22,11 +22,8 @@ static void put_lossy(wf_str *out, const char *text, size_t n) {
     }
 }
 
-static weft_status decode_tokens(const wf_tokenizer *tok, const uint32_t *ids, size_t count, unsigned flags, wf_texts *a, wf_texts *b,
-                                 wf_str *out, weft_error *err) {
-    for (size_t i = 0; i < count; i++)
-        if (!skipped(tok, ids[i], flags))
-            wf_texts_put(a, tok->tokens[ids[i]].shown.data, tok->tokens[ids[i]].shown.length);
+/* The tokens in `a` through the decoders, `b` being the other buffer. */
+static weft_status decode_texts(const wf_tokenizer *tok, unsigned flags, wf_texts *a, wf_texts *b, wf_str *out, weft_error *err) {
     if (a->failed || a->pool.failed)
         return wf_fail_memory(err);
     WF_TRY(wf_run_decoders(tok, a, b, err));
@@ -53,7 +50,10 @@ weft_status wf_tokenizer_decode(const wf_tokenizer *tok, const uint32_t *ids, si
         return out->failed ? wf_fail_memory(err) : WEFT_OK;
     }
     wf_texts a = wf_texts_new(tok->mem), b = wf_texts_new(tok->mem);
-    weft_status status = decode_tokens(tok, ids, count, flags, &a, &b, out, err);
+    for (size_t i = 0; i < count; i++)
+        if (!skipped(tok, ids[i], flags))
+            wf_texts_put(&a, tok->tokens[ids[i]].shown.data, tok->tokens[ids[i]].shown.length);
+    weft_status status = decode_texts(tok, flags, &a, &b, out, err);
     wf_texts_free(&a);
     wf_texts_free(&b);
     return status;

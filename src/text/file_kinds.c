@@ -102,31 +102,32 @@ static const wf_file_kind *recognise(const char *name, wf_bytes content) {
     return NULL;
 }
 
-static weft_status read_opened(const wf_mem *mem, const wf_file_kind *kind, const char *const *paths, const opened *files, size_t n,
-                               const wf_json *options, wf_tokenizer **out, weft_error *err) {
-    wf_bytes bytes[MOST_FILES];
-    for (size_t i = 0; i < n; i++)
-        bytes[i] = files[i].bytes;
-    if (!kind)
-        kind = recognise(base_name(paths[0]), bytes[0]);
-    WF_CHECK(kind, err, WEFT_UNSUPPORTED, "%s: no kind of tokenizer file that is known", paths[0]);
-    WF_CHECK(kind->files == n, err, WEFT_USAGE, "%s: a tokenizer of kind %s has %zu file%s", paths[0], kind->name, kind->files,
+static weft_status check_count(const wf_file_kind *kind, const char *path, size_t n, weft_error *err) {
+    WF_CHECK(kind, err, WEFT_UNSUPPORTED, "%s: no kind of tokenizer file that is known", path);
+    WF_CHECK(kind->files == n, err, WEFT_USAGE, "%s: a tokenizer of kind %s has %zu file%s", path, kind->name, kind->files,
              kind->files == 1 ? "" : "s");
-    weft_status status = wf_tokenizer_read_as(mem, kind, bytes, options, out, err);
-    if (status != WEFT_OK)
-        wf_fail_in(err, "%s", paths[0]);
-    return status;
+    return WEFT_OK;
 }
 
 static weft_status open_files(const wf_mem *mem, const wf_file_kind *kind, const char *const *paths, size_t n, const wf_json *options,
                               wf_tokenizer **out, weft_error *err) {
     opened files[MOST_FILES] = {{{0}}};
+    wf_bytes bytes[MOST_FILES];
     weft_status status = WEFT_OK;
     WF_CHECK(n >= 1 && n <= MOST_FILES, err, WEFT_USAGE, "a tokenizer is one file or two");
-    for (size_t i = 0; i < n && status == WEFT_OK; i++)
+    for (size_t i = 0; i < n && status == WEFT_OK; i++) {
         status = open_one(mem, paths[i], &files[i], err);
+        bytes[i] = files[i].bytes;
+    }
+    if (status == WEFT_OK && !kind)
+        kind = recognise(base_name(paths[0]), bytes[0]);
     if (status == WEFT_OK)
-        status = read_opened(mem, kind, paths, files, n, options, out, err);
+        status = check_count(kind, paths[0], n, err);
+    if (status == WEFT_OK) {
+        status = wf_tokenizer_read_as(mem, kind, bytes, options, out, err);
+        if (status != WEFT_OK)
+            wf_fail_in(err, "%s", paths[0]);
+    }
     for (size_t i = 0; i < n; i++)
         close_one(&files[i]);
     return status;

@@ -252,19 +252,55 @@ static void put_unless_accent(wf_change *out, uint32_t c) {
         wf_change_char(out, c, 0);
 }
 
-/* ASCII needs one pass: cleaning and lower case. */
-static bool bert_ascii(const bert *o, wf_piece in, wf_change *out) {
-    for (size_t i = 0; i < in.length; i++)
-        if (in.bytes[i] >= 0x80)
+/* What one character becomes, all passes together; false when a mark stays, which would have to be put in order. */
+static bool put_quick(const bert *o, uint32_t c, wf_str *out) {
+    uint32_t parts[WF_LONGEST_DECOMPOSITION];
+    bool cjk = o->chinese && is_cjk(c);
+    if (c == 0xFFFDu || wf_char_is_control(c))
+        return true;
+    if (is_space(c) || cjk)
+        wf_str_putc(out, ' ');
+    if (is_space(c))
+        return true;
+    size_t n = wf_char_decompose(c, parts);
+    for (size_t i = 0; i < n; i++) {
+        char text[4];
+        if (wf_char_is_accent(parts[i]))
+            continue;
+        if (wf_char_combining(parts[i]))
             return false;
-    if (out->aligned || !o->clean || !o->lowercase)
+        wf_str_put(out, text, wf_put_char(wf_char_lower(parts[i]), text));
+    }
+    if (cjk)
+        wf_str_putc(out, ' ');
+    return true;
+}
+
+/* One pass for texts without marks that stay, when nobody asks where characters come from. */
+static bool bert_quick(const bert *o, wf_piece in, wf_change *out) {
+    char run[256];
+    size_t n = 0, length;
+    if (out->aligned || !o->clean || !o->lowercase || !o->strip_accents)
         return false;
-    for (size_t i = 0; i < in.length; i++) {
+    for (size_t i = 0; i < in.length; i += length) {
         uint8_t c = in.bytes[i];
         bool blank = c == '\t' || c == '\n' || c == '\r';
-        if (blank || (c >= 0x20 && c != 0x7F))
-            wf_str_putc(&out->text, blank ? ' ' : (char)(c >= 'A' && c <= 'Z' ? c + 32 : c));
+        length = 1;
+        if (c < 0x80 && (blank || (c >= 0x20 && c != 0x7F)))
+            run[n++] = blank ? ' ' : (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+        if (n == sizeof run || (c >= 0x80 && n)) {
+            wf_str_put(&out->text, run, n);
+            n = 0;
+        }
+        if (c < 0x80)
+            continue;
+        uint32_t wide = wf_char_at(in.bytes + i, in.length - i, &length);
+        if (wide == WF_NO_CHAR || !put_quick(o, wide, &out->text)) {
+            wf_str_clear(&out->text);
+            return false;
+        }
     }
+    wf_str_put(&out->text, run, n);
     return true;
 }
 
@@ -315,9 +351,10 @@ static weft_status bert_passes(const bert *o, wf_piece in, wf_change *out, wf_ch
 static weft_status apply_bert(const void *options, wf_piece in, wf_change *out, bool *changed, weft_error *err) {
     const bert *o = options;
     *changed = o->clean || o->chinese || o->strip_accents || o->lowercase;
-    if (!*changed || bert_ascii(o, in, out))
+    if (!*changed || bert_quick(o, in, out))
         return WEFT_OK;
     wf_change other = wf_change_new(out->text.mem);
+    wf_change_start(out, in, out->original, out->aligned);
     weft_status status = bert_passes(o, in, out, &other, err);
     wf_change_free(&other);
     return status;

@@ -114,12 +114,19 @@ bool wf_char_is_control(uint32_t c) {
            !wf_age_has(WF_LATE_CONTROL, c);
 }
 
-uint32_t wf_char_base(uint32_t c) {
-    utf8proc_int32_t parts[32];
+size_t wf_char_decompose(uint32_t c, uint32_t parts[WF_LONGEST_DECOMPOSITION]) {
+    parts[0] = c;
     if (c < 0xC0u || c > 0x10FFFFu)
-        return c;
-    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, parts, 32, (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), NULL);
-    return n > 0 ? (uint32_t)parts[0] : c;
+        return 1;
+    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, (utf8proc_int32_t *)parts, WF_LONGEST_DECOMPOSITION,
+                                                 (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), NULL);
+    return n > 0 ? (size_t)n : 1;
+}
+
+uint32_t wf_char_base(uint32_t c) {
+    uint32_t parts[WF_LONGEST_DECOMPOSITION];
+    wf_char_decompose(c, parts);
+    return parts[0];
 }
 
 uint32_t wf_char_lower(uint32_t c) {
