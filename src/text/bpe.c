@@ -322,6 +322,8 @@ static weft_status add_char(word *w, size_t at, size_t length) {
             wf_str_put(s, b->prefix.data, at > 0 ? b->prefix.length : 0);
             wf_str_put(s, text.data, length);
             wf_str_put(s, b->suffix.data, at + length == w->piece.length ? b->suffix.length : 0);
+            if (s->failed)
+                return wf_fail_memory(w->e->err);
             text = (wf_bytes){wf_str_text(s), s->length};
         }
         id = token_of(w->e->tok, text);

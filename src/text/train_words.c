@@ -126,6 +126,8 @@ static weft_status add_word(const wf_trainer_in *in, const affixes *f, wf_mergin
             wf_str_put(text, f->prefix.data, i > 0 ? f->prefix.length : 0);
             wf_str_put(text, p + i, length);
             wf_str_put(text, f->suffix.data, i + length == word->length ? f->suffix.length : 0);
+            if (text->failed)
+                return wf_fail_memory(in->err);
             WF_TRY(wf_merging_token(m, (wf_bytes){wf_str_text(text), text->length}, &id, in->err));
         }
         if (m->sizes)
@@ -152,8 +154,6 @@ static weft_status start_words(const wf_trainer_in *in, const affixes *f, wf_mer
     weft_status status = WEFT_OK;
     for (size_t w = 0; w < v->count && status == WEFT_OK; w++)
         status = add_word(in, f, m, w, &total, &text);
-    if (status == WEFT_OK && text.failed)
-        status = wf_fail_memory(in->err);
     wf_str_free(&text);
     return status;
 }
