@@ -217,22 +217,25 @@ static unsigned encode_flags(const wf_tokenize_request *r) {
            (r->limits ? 0u : WF_ENCODE_UNLIMITED) | (r->bytes ? WF_ENCODE_BYTE_OFFSETS : 0u);
 }
 
-/* Ids alone. */
+/* Ids alone, a bundle of texts at a time over the threads. */
 static weft_status show_fast(showing *s, const wf_tokenizer *tok, const wf_bytes *texts, size_t n) {
-    wf_encoder *e;
-    wf_ids ids = wf_ids_new(&s->job->env->mem);
-    weft_status status = wf_encoder_create(tok, &e, s->job->err);
-    WF_TRY(status);
-    for (size_t i = 0; i < n && status == WEFT_OK; i++) {
-        ids.count = 0;
-        status = wf_encode(e, texts[i].data, texts[i].length, encode_flags(s->r), &ids, s->job->err);
-        if (status == WEFT_OK)
-            show_ids(s, &ids, texts[i].length);
+    enum { BUNDLE = 256 };
+    wf_ids ids[BUNDLE];
+    weft_status status = WEFT_OK;
+    for (int i = 0; i < BUNDLE; i++)
+        ids[i] = wf_ids_new(&s->job->env->mem);
+    for (size_t from = 0; from < n && status == WEFT_OK; from += BUNDLE) {
+        size_t count = n - from < BUNDLE ? n - from : BUNDLE;
+        for (size_t i = 0; i < count; i++)
+            ids[i].count = 0;
+        status = wf_tokenizer_encode_many(tok, s->job->env->pool, texts + from, count, encode_flags(s->r), ids, s->job->err);
+        for (size_t i = 0; i < count && status == WEFT_OK; i++)
+            show_ids(s, &ids[i], texts[from + i].length);
         if (status == WEFT_OK)
             status = wf_stopped(s->job->env);
     }
-    wf_ids_free(&ids);
-    wf_encoder_free(e);
+    for (int i = 0; i < BUNDLE; i++)
+        wf_ids_free(&ids[i]);
     return status;
 }
 

@@ -149,6 +149,7 @@ static weft_status read_cut(wf_tpl *r, const wf_var bounds[3], int64_t length, c
 static weft_status slice_text(wf_tpl *r, wf_var v, const cut *c, wf_var *out) {
     wf_str s = wf_str_new(r->arena.mem);
     weft_status status = WEFT_OK;
+    WF_TRY(wf_tpl_spend(r, v.text->chars == v.text->bytes ? 0 : v.text->bytes / 16));
     if (c->step == 1 && c->count > 0) {
         size_t from = wf_tpl_offset(v.text, (size_t)c->start), to = wf_tpl_offset(v.text, (size_t)(c->start + c->count));
         wf_str_put(&s, v.text->data + from, to - from);

@@ -131,6 +131,8 @@ weft_status wf_var_equal(wf_tpl *r, wf_var a, wf_var b, bool *out) {
     *out = false;
     if (a.type != b.type)
         return WEFT_OK;
+    if (a.type == WF_VAR_STRING && a.text->bytes == b.text->bytes)
+        WF_TRY(wf_tpl_spend(r, a.text->bytes / 16));
     WF_TRY(wf_tpl_enter(r));
     WF_TRY(equal_same_type(r, a, b, out));
     r->depth--;
@@ -182,6 +184,7 @@ weft_status wf_var_ordered(wf_tpl *r, wf_tpl_compare how, wf_var a, wf_var b, bo
         return WEFT_OK;
     }
     if (a.type == WF_VAR_STRING && b.type == WF_VAR_STRING) {
+        WF_TRY(wf_tpl_spend(r, (a.text->bytes < b.text->bytes ? a.text->bytes : b.text->bytes) / 16));
         *out = decide(how, compare_text(a.text, b.text));
         return WEFT_OK;
     }

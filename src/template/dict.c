@@ -12,6 +12,8 @@ weft_status wf_dict_new(wf_tpl *r, wf_tpl_dict **out) {
 
 /* Lists and dicts cannot be keys, nor can tuples that hold them. */
 weft_status wf_var_hashable(wf_tpl *r, wf_var v) {
+    if (v.type == WF_VAR_STRING)
+        return wf_tpl_spend(r, v.text->bytes / 16);
     if (v.type == WF_VAR_LIST || v.type == WF_VAR_DICT || (v.type == WF_VAR_VIEW && v.view->kind != WF_VIEW_VALUES))
         return wf_tpl_type_error(r, "unhashable type: '%s'", wf_var_type_word(v));
     for (size_t i = 0; v.type == WF_VAR_TUPLE && i < v.list->count; i++) {

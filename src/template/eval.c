@@ -7,12 +7,14 @@
 weft_status wf_tpl_lookup(wf_tpl *r, const wf_tpl_scope *s, const wf_tpl_text *name, wf_var *out) {
     const wf_tpl_row *function;
     const wf_var *found;
-    for (; s; s = s->parent)
+    for (; s; s = s->parent) {
+        WF_TRY(wf_tpl_spend(r, s->count / 16));
         for (size_t i = s->count; i-- > 0;)
             if (s->list[i].name == name) {
                 *out = s->list[i].value;
                 return WEFT_OK;
             }
+    }
     if ((found = wf_dict_find_text(r->context, name->data, name->bytes)) != NULL) {
         *out = *found;
         return WEFT_OK;

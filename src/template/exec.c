@@ -17,6 +17,7 @@ void wf_tpl_keep_scope(wf_tpl_scope *s) {
 }
 
 weft_status wf_tpl_store(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_text *name, wf_var v) {
+    WF_TRY(wf_tpl_spend(r, s->count / 16));
     for (size_t i = 0; i < s->count; i++)
         if (s->list[i].name == name) {
             s->list[i].value = v;

@@ -10,8 +10,8 @@ static weft_status put_fill(wf_tpl *r, const wf_tpl_layout *how, int64_t n, wf_s
     size_t bytes = how->fill_bytes ? how->fill_bytes : 1;
     if (n <= 0)
         return WEFT_OK;
-    if (n > 1 << 26)
-        return wf_tpl_fail(r, WF_TEMPLATE_LIMIT, "a width of more than %d", 1 << 26);
+    if (n > 1 << 26 || (r->arena.limit && out->length + (size_t)n * bytes > r->arena.limit / 2))
+        return wf_tpl_fail(r, WF_TEMPLATE_LIMIT, "a width of %lld", (long long)n);
     WF_TRY(wf_tpl_spend(r, (size_t)n * bytes / 16));
     for (int64_t i = 0; i < n; i++)
         wf_str_put(out, how->fill_bytes ? how->fill : " ", bytes);

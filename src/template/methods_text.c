@@ -172,8 +172,8 @@ static weft_status run_expandtabs(wf_tpl *r, const wf_tpl_call *c, wf_var *out) 
     wf_str s = wf_str_new(r->arena.mem);
     int64_t size, column = 0;
     WF_TRY(wf_tpl_arg_int(r, c, 0, 8, &size));
-    if (size > 1024)
-        return wf_tpl_fail(r, WF_TEMPLATE_LIMIT, "a tab of more than 1024 blanks");
+    if (size > 1024 || (r->arena.limit && size > 0 && self(c)->bytes > r->arena.limit / 2 / (size_t)size))
+        return wf_tpl_fail(r, WF_TEMPLATE_LIMIT, "tabs of %lld blanks", (long long)size);
     WF_TRY(wf_tpl_spend(r, self(c)->bytes * (size > 0 ? (size_t)size / 16 + 1 : 1)));
     for (size_t i = 0; i < self(c)->bytes; i++) {
         char b = self(c)->data[i];

@@ -214,9 +214,12 @@ static weft_status parse_keyword(wf_tpl_parser *p, wf_tpl_node *call, wf_tpl_nod
     WF_TRY(new_at(p, WF_NODE_NAME, &n));
     WF_TRY(wf_tpl_expect_name(p, &n->name));
     p->at++;
-    for (const wf_tpl_node *other = call->named; other; other = other->next)
+    size_t count = 0;
+    for (const wf_tpl_node *other = call->named; other; other = other->next, count++)
         if (other->name == n->name)
             return wf_tpl_syntax(p, "keyword argument repeated: %s", n->name->data);
+    if (count == WF_TPL_MOST_ARGS)
+        return wf_tpl_syntax(p, "more than %d arguments", (int)WF_TPL_MOST_ARGS);
     WF_TRY(wf_tpl_parse_expression(p, &n->a));
     **tail = n;
     *tail = &n->next;

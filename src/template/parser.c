@@ -437,9 +437,12 @@ static weft_status parse_named_block(wf_tpl_parser *p, wf_tpl_node *n) {
     n->recursive = wf_tpl_skip_name(p, "scoped");
     if (wf_tpl_skip_name(p, "required"))
         return wf_tpl_syntax(p, "a required block needs another template that fills it");
-    for (const wf_tpl_node *other = p->blocks; other; other = other->c)
+    size_t count = 0;
+    for (const wf_tpl_node *other = p->blocks; other; other = other->c, count++)
         if (other->name == n->name)
             return wf_tpl_syntax(p, "block '%s' defined twice", n->name->data);
+    if (count == WF_TPL_MOST_ARGS)
+        return wf_tpl_syntax(p, "more than %d blocks", (int)WF_TPL_MOST_ARGS);
     p->loops = 0;
     WF_TRY(parse_enclosed(p, ends, &n->body));
     p->loops = loops;

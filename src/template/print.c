@@ -365,11 +365,11 @@ static weft_status put_json_value(wf_tpl *r, const json_style *style, wf_var v, 
 
 static weft_status put_json(wf_tpl *r, const json_style *style, wf_var v, int level, wf_str *out) {
     size_t before = out->length;
+    if (r->arena.limit && before > r->arena.limit / 2)
+        return wf_tpl_fail(r, WF_TEMPLATE_LIMIT, "a text of more than %zu MiB", r->arena.limit >> 21);
     WF_TRY(wf_tpl_enter(r));
     WF_TRY(put_json_value(r, style, v, level, out));
     r->depth--;
-    if (r->arena.limit && out->length > r->arena.limit / 2)
-        return wf_tpl_fail(r, WF_TEMPLATE_LIMIT, "a text of more than %zu MiB", r->arena.limit >> 21);
     return wf_tpl_spend(r, 1 + (out->length - before) / 16);
 }
 
@@ -379,6 +379,8 @@ static weft_status read_indent(wf_tpl *r, const wf_var *v, json_style *style) {
     if (!v || v->type == WF_VAR_NONE)
         return WEFT_OK;
     if (v->type == WF_VAR_STRING) {
+        if (v->text->bytes > 1024)
+            return wf_tpl_fail(r, WF_TEMPLATE_LIMIT, "an indent of more than 1024 bytes");
         style->indent = v->text->data;
         style->indent_bytes = v->text->bytes;
         return WEFT_OK;

@@ -337,7 +337,8 @@ static weft_status number_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name
 }
 
 static weft_status namespace_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_var *out, bool *found) {
-    const wf_var *there = wf_dict_find_text(v.dict, name->data, name->bytes);
+    const wf_var *there;
+    WF_TRY(wf_dict_find(r, v.dict, wf_var_of_text(name), &there));
     *found = there != NULL;
     if (there)
         *out = *there;
