@@ -102,7 +102,7 @@ static weft_status train_once(orderings *o, double rate, uint64_t seed, double *
 
 /* Both rates with the first seed, then the better one with the others. */
 static weft_status fill_cell(orderings *o, cell *out) {
-    static const double rates[RATES] = {3e-3, 1e-2};
+    static const double rates[RATES] = {3e-3, 5e-3};
     double list[SEEDS] = {-1.0}, sum = 0.0, squares = 0.0, a;
     int n = o->b->quick ? 1 : SEEDS;
     for (int r = 0; r < (o->b->quick ? 1 : RATES) && list[0] < 0.995; r++) {
