@@ -12,20 +12,23 @@ typedef struct pole { double complex A, a, b; double dt; } pole;
 
 /* e^z - 1 with all its digits near 0. */
 static double complex expm1_of(double complex z) {
-    double x = creal(z), y = cimag(z), s = sin(0.5 * y);
-    return CMPLX(expm1(x) * cos(y) - 2.0 * s * s, exp(x) * sin(y));
+    double grown = expm1(creal(z)), s = sin(0.5 * cimag(z)), c = cos(0.5 * cimag(z)), fall = 2.0 * s * s;
+    return CMPLX(grown * (1.0 - fall) - fall, (grown + 1.0) * 2.0 * s * c);
 }
 
-static pole pole_at(const wf_node *node, int64_t d, int64_t i) {
+static double step_of(const wf_node *node, int64_t d) { return exp((double)data_of(node->in[LOG_DT])[d]); }
+
+static pole pole_at(const wf_node *node, int64_t i, double dt) {
     const float *imag = data_of(node->in[A_IMAG]);
-    pole p = {.A = CMPLX(-exp((double)data_of(node->in[A_LOG])[i]), imag ? (double)imag[i] : 0.0), .dt = exp((double)data_of(node->in[LOG_DT])[d])};
+    pole p = {.A = CMPLX(-exp((double)data_of(node->in[A_LOG])[i]), imag ? (double)imag[i] : 0.0), .dt = dt};
     double complex z = p.dt * p.A;
     if (((const discretise *)node->attr)->bilinear) {
         p.a = (1.0 + 0.5 * z) / (1.0 - 0.5 * z);
         p.b = p.dt / (1.0 - 0.5 * z);
     } else {
-        p.b = expm1_of(z) / p.A;
-        p.a = cexp(z);
+        p.a = expm1_of(z);
+        p.b = p.a / p.A;
+        p.a += 1.0;
     }
     return p;
 }
@@ -59,15 +62,14 @@ static int pole_pieces(const wf_node *node, wf_pass pass, int phase) {
 static void back_channel(const wf_node *node, int64_t d, const wf_worker *w) {
     int64_t modes = wf_dim(node->in[A_LOG], -1);
     bool real = !node->in[A_IMAG];
-    double ddt = 0.0, dt = 0.0;
+    double ddt = 0.0, dt = step_of(node, d);
     for (int64_t i = d * modes; i < (d + 1) * modes; i++) {
-        pole p = pole_at(node, d, i);
+        pole p = pole_at(node, i, dt);
         double complex dA = back_pole(node, &p, number_at(node->out[0]->grad, i, real), number_at(node->out[1]->grad, i, real), &ddt);
         float log_part = (float)(creal(dA) * creal(p.A)), imag_part = (float)cimag(dA);
         store_din(node, A_LOG, i, 1, &log_part, w);
         if (!real)
             store_din(node, A_IMAG, i, 1, &imag_part, w);
-        dt = p.dt;
     }
     store_din(node, LOG_DT, d, 1, &(float){(float)(ddt * dt)}, w);
 }
@@ -79,8 +81,9 @@ static void discretise_run(const wf_node *node, wf_pass pass, int phase, int pie
     for (int64_t d = first; d < end; d++) {
         if (pass == WF_BACKWARD)
             back_channel(node, d, w);
+        double dt = step_of(node, d);
         for (int64_t i = d * modes; pass == WF_FORWARD && i < (d + 1) * modes; i++) {
-            pole p = pole_at(node, d, i);
+            pole p = pole_at(node, i, dt);
             store_number(node->out[0]->data, i, p.a, real);
             store_number(node->out[1]->data, i, p.b, real);
         }
