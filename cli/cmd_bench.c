@@ -7,6 +7,7 @@ static const cli_option options[] = {
     {"data", CLI_TEXT, "FILE", NULL, "tiny Shakespeare, for char_lm", NULL},
     {"rounds", CLI_VALUE, "N", "by benchmark", "times each number is measured", NULL},
     {"quick", CLI_FLAG, NULL, NULL, "a toy model and short probes, to try a peer command out: the numbers mean nothing", NULL},
+    {"full", CLI_FLAG, NULL, NULL, "the larger setting of orderings: longer samples, wider models, more steps", NULL},
     {"list", CLI_FLAG, NULL, NULL, "say what there is", NULL},
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 

@@ -6,12 +6,15 @@
 static const cli_option options[] = {
     {"models", CLI_LIST, "A,B,..", "lstm,gpt2,llama,sliding,linear,retnet,mamba,hybrid", "presets, mixers or patterns such as mamba*3+attention", NULL},
     {"spec", CLI_MANY, "FILE", NULL, "a spec as JSON; may be given several times", NULL},
-    {"time", CLI_TEXT, "T", "11s", "training time per model, shared by its seeds", NULL},
+    {"task", CLI_TEXT, "NAME[:KEY=N,..]", NULL, "learn a task instead of a text, see: weft list tasks", NULL},
+    {"lengths", CLI_LIST, "N,..", "by the task", "lengths of the exams after training on a task", NULL},
+    {"stop-at", CLI_VALUE, "X", "0.999", "accuracy that ends training on a task", "stop_at"},
+    {"time", CLI_TEXT, "T", "11s (task: 30s)", "training time per model, shared by its seeds", NULL},
     {"tokens", CLI_VALUE, "N", NULL, "tokens per model and seed instead of a time", NULL},
     {"steps", CLI_VALUE, "N", NULL, "updates per model and seed instead of a time", NULL},
-    {"params", CLI_VALUE, "N", "1M", "parameters of every model (widths are solved)", NULL},
-    {"context", CLI_VALUE, "N", "256", "tokens of a training sequence", NULL},
-    {"batch", CLI_VALUE, "N", "4", "sequences of an update", NULL},
+    {"params", CLI_VALUE, "N", "1M (task: 200k)", "parameters of every model (widths are solved)", NULL},
+    {"context", CLI_VALUE, "N", "256 (task: 128)", "tokens of a training sequence", NULL},
+    {"batch", CLI_VALUE, "N", "4 (task: 32)", "sequences of an update", NULL},
     {"precision", CLI_TEXT, "fp32|bf16", "fp32", "of the computation; masters are fp32", NULL},
     {"seeds", CLI_VALUE, "N", "2", "runs per model, for the spread", NULL},
     {"rates", CLI_LIST, "X,..", "1e-3,2e-3,4e-3", "peak learning rates to try for each model", NULL},
@@ -64,13 +67,13 @@ static int run(cli_run *run) {
     char path[4096];
     cli_buffer json = {0};
     size_t n = strlen(run->options);
-    bool resume = strstr(run->options, "\"resume\": true") != NULL;
+    bool resume = strstr(run->options, "\"resume\": true") != NULL, task = strstr(run->options, "\"task\": \"") != NULL;
     put_command(&json, run);
     if (n > 2) { /* the options given, without their braces */
         cli_puts(&json, ", ");
         cli_put(&json, run->options + 1, n - 2);
     }
-    if (run->n_rest == 0 && !resume) {
+    if (run->n_rest == 0 && !resume && !task) {
         if (!find_default_text(path, sizeof path)) {
             fputs("weft: the default text is not installed; name a text of your own: weft compare FILE\n", stderr);
             cli_buffer_free(&json);
@@ -91,4 +94,5 @@ const cli_command cli_command_compare = {
     .name = "compare", .about = "train several architectures on one text, side by side, and report", .arguments = "[TEXT...]", .rest_key = "text",
     .options = options, .job = weft_compare, .run = run,
     .details = "TEXT is a file, a folder, or - for standard input; without one, weft's own sources and documentation.\n\n"
-               "examples:\n  weft compare\n  weft compare book.txt --models llama,mamba,'mamba*3+attention' --time 30s\n  weft compare --resume --out weft-compare\n"};
+               "examples:\n  weft compare\n  weft compare book.txt --models llama,mamba,'mamba*3+attention' --time 30s\n"
+               "  weft compare --task mqar:pairs=8 --models llama,mamba,linear\n  weft compare --resume --out weft-compare\n"};

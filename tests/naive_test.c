@@ -466,7 +466,7 @@ static void check_gradients(subject *s) {
     for (size_t i = 0; i < s->n_variables; i++) {
         variable *v = &s->variables[i];
         v->grad = strcmp(v->name, "x") == 0 ? s->io.dx : strcmp(v->name, "memory") == 0 ? s->io.dmemory : wf_param_find(&s->params, v->name)->grad;
-        for (uint32_t d = 0; v->grad && d < (s->io.rows > 30 ? 1 : DIRECTIONS); d++) /* long cases are slow */
+        for (uint32_t d = 0; v->grad && d < (s->io.rows > 30 ? 1 : DIRECTIONS); d++) /* buffers have none; long cases are slow */
             check_direction(s, v, (uint32_t)i * DIRECTIONS + d, GRADIENT_FLOOR * sqrt(squares));
     }
 }
@@ -509,7 +509,7 @@ static void test_bad_options_are_errors(void **state) {
     static const struct { const char *mixer, *spec; } bad[] = {
         {"attention", "{\"heads\": 3, \"windows\": [1, 1]}"}, {"attention", "{\"heads\": 3, \"rope\": {\"thetta\": 1.0}}"},
         {"attention", "{\"heads\": 3, \"rope\": {\"scaling\": {\"type\": \"linear\", \"factor\": 2.0, \"beta\": 1}}}"},
-        {"attention", "{\"heads\": 3, \"rope\": {\"scaling\": {\"type\": \"linearly\"}}}"}, {"attention", "{\"heads\": 3, \"rope\": {\"dim\": 3}}"},
+        {"attention", "{\"heads\": 3, \"rope\": {\"scaling\": {\"type\": \"linearly\"}}}"}, {"attention", "{\"heads\": 3, \"rope\": {\"dim\": 5}}"},
         {"attention", "{\"heads\": 3, \"rope\": {\"pairing\": \"quarter\"}}"}, {"attention", "{\"heads\": 3, \"xpos\": {\"bases\": 2}}"},
         {"attention", "{\"heads\": 3, \"qk_norm\": {\"kind\": \"l3\"}}"}, {"attention", "{\"heads\": 3, \"t5_bias\": {\"bucket\": 8}}"},
         {"attention", "{\"heads\": 3, \"window\": [1]}"}, {"attention", "{\"heads\": 3, \"window\": [-1, 2]}"},
@@ -531,11 +531,21 @@ static void test_bad_options_are_errors(void **state) {
         {"nystrom", "{\"heads\": 3, \"landmarks\": 2, \"conv\": 4}"}, {"axial", "{\"heads\": 3, \"shape\": []}"}, {"axial", "{\"heads\": 3, \"shape\": [2, 0]}"},
         {"lsh", "{\"heads\": 3, \"chunk\": 2, \"buckets\": 5}"}, {"lsh", "{\"heads\": 3, \"chunk\": 2, \"buckets\": []}"},
         {"lsh", "{\"heads\": 3, \"chunk\": 2, \"buckets\": 4, \"bias\": [\"k\"]}"}, {"lsh", "{\"heads\": 3, \"chunk\": 2, \"buckets\": 4, \"kv_heads\": 3}"},
+        {"routing", "{\"heads\": 3, \"clusters\": 2}"}, {"routing", "{\"heads\": 3, \"clusters\": 2, \"window\": 2, \"local_heads\": 4}"},
         {"additive", "{\"score\": \"dot\"}"}, {"additive", "{\"memory_dim\": 7, \"init\": \"backward\"}"}, {"additive", "{\"readout\": \"none\", \"out\": 5}"},
         {"luong", "{\"score\": \"dot\", \"hidden\": 5}"}, {"luong", "{\"local\": \"near\"}"}, {"luong", "{\"windows\": 3}"},
         {"retention", "{\"heads\": 3, \"row_norm\": \"sum\"}"}, {"retention", "{\"heads\": 3, \"causal\": true}"},
-        {"mamba", "{\"bias\": [\"x\"]}"}, {"mamba", "{\"inner_norm\": true}"}, {"lstm", "{\"reset\": \"after\"}"},
-        {"gru", "{\"reset\": \"never\"}"}, {"mlp", "{\"activation\": \"selu\"}"}, {"glu", "{\"chunk\": 3}"}};
+        {"performer", "{\"heads\": 3, \"rows\": 0}"}, {"performer", "{\"heads\": 3, \"ortho_scaling\": 0.5}"}, {"gla", "{\"heads\": 3, \"kv_heads\": 2}"},
+        {"gla", "{\"heads\": 3, \"clamp_min\": 0.5}"}, {"simple_gla", "{\"heads\": 3, \"rank\": 2}"}, {"lightning", "{\"heads\": 3, \"layer\": 4, \"layers\": 4}"},
+        {"mamba2", "{\"heads\": 4, \"groups\": 3}"}, {"mamba2", "{\"heads\": 4, \"part_scales\": [1, 1]}"}, {"mamba2", "{\"heads\": 4, \"dt_limit\": [0.1]}"}, {"mamba2", "{\"heads\": 4, \"norm_groups\": 7}"},
+        {"mamba2", "{\"heads\": 4, \"bias\": [\"x\"]}"}, {"hgrn2", "{\"heads\": 3, \"lower_bound\": 1.0}"}, {"hgrn2", "{\"heads\": 5}"},
+        {"based", "{\"heads\": 3, \"feature\": \"exp\"}"}, {"mlstm", "{\"heads\": 5}"}, {"rwkv4", "{\"heads\": 3}"}, {"rwkv5", "{\"heads\": 3, \"gate\": \"tanh\"}"},
+        {"rwkv6", "{\"heads\": 3, \"layer\": 1}"}, {"short_conv", "{\"bias\": [\"conv\"]}"}, {"mamba", "{\"bias\": [\"x\"]}"}, {"mamba", "{\"inner_norm\": true}"}, {"lstm", "{\"reset\": \"after\"}"},
+        {"gru", "{\"reset\": \"never\"}"}, {"mlp", "{\"activation\": \"selu\"}"}, {"glu", "{\"chunk\": 3}"},
+        {"moe", "{\"experts\": 4, \"top_k\": 5}"}, {"moe", "{\"experts\": 4, \"groups\": 3}"}, {"moe", "{\"groups\": 4, \"top_groups\": 5}"},
+        {"moe", "{\"groups\": 4, \"top_groups\": 1, \"top_k\": 3}"}, {"moe", "{\"shared_gate\": true}"}, {"moe", "{\"router\": \"hash\"}"},
+        {"moe", "{\"capacity\": 0}"}, {"moe", "{\"top_groups\": 1}"}, {"expert_choice", "{}"}, {"soft_moe", "{\"slots\": 0}"},
+        {"rwkv_channel", "{\"mix_of\": \"both\"}"}};
     static subject s;
     open_env(&s);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {

@@ -76,7 +76,7 @@ typedef struct group_row {
 static const group_row groups[] = {
     {"decoders", {"gpt2", "llama-"}},
     {"mixers", {"attention-", "lstm", "gru", "linear-attention-", "retention-", "mamba-", "mamba"}},
-    {"channel", {"mlp-", "glu-"}},
+    {"channel", {""}},
     {"train", {"gpt2-adamw", "llama-a", "optimizer-", "schedule-", "average-", "clip-"}},
 };
 

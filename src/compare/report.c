@@ -7,22 +7,24 @@
 
 /* ---- head ---- */
 static void put_headline(wf_report *r) {
-    const wf_criterion *c = &r->run.criteria[WF_BY_LOSS];
+    const wf_criterion *c = &r->run.criteria[r->run.on_task ? WF_BY_ACCURACY : WF_BY_LOSS];
+    const char *what = r->run.on_task ? "this task" : "this text", *best = r->run.on_task ? "the best accuracy" : "the best loss";
     if (!c->decided) {
         wf_str_puts(r->out, "No model has been evaluated yet");
         return;
     }
     if (c->tie_count > 3) {
-        wf_str_printf(r->out, "%d models tie for the best loss on this text", c->tie_count);
+        wf_str_printf(r->out, "%d models tie for %s on %s", c->tie_count, best, what);
         return;
     }
     for (int i = 0; i < c->tie_count; i++) {
         const char *between = i == 0 ? "" : i == c->tie_count - 1 ? " and " : ", ";
         wf_put_escaped(r, between, r->run.models[c->ties[i]].name, "");
     }
-    wf_str_puts(r->out, c->tie_count > 1 ? " tie for the best loss on this text"
-                        : r->run.partial ? " leads on this text so far"
-                                         : " learns this text best");
+    if (c->tie_count > 1)
+        wf_str_printf(r->out, " tie for %s on %s", best, what);
+    else
+        wf_str_printf(r->out, r->run.partial ? " leads on %s so far" : " learns %s best", what);
 }
 
 static void put_budget(wf_report *r, const wf_json *settings) {
@@ -57,6 +59,11 @@ static void put_meta(wf_report *r) {
         wf_text_bytes(wf_json_double(text, "bytes", NAN), size);
         wf_put_escaped(r, " The text: ", wf_json_text(text, "name", "unnamed"), ", ");
         wf_str_printf(r->out, "%s.", size);
+    }
+    const wf_json *task = wf_json_get(r->run.json, "task");
+    if (task) {
+        wf_put_escaped(r, " The task: ", wf_json_text(task, "name", "unnamed"), ", ");
+        wf_put_escaped(r, "", wf_json_text(task, "about", ""), ".");
     }
     wf_str_puts(r->out, "</p>\n");
 }
@@ -114,6 +121,7 @@ static void put_page(wf_report *r) {
     put_head(r);
     wf_report_wins(r);
     wf_report_models(r);
+    wf_report_charts(r, "task", "The task", "What part of the answers is right.");
     wf_report_charts(r, "learning", "Learning", "How the loss falls, by what it costs.");
     wf_report_charts(r, "decoding", "Decoding", "What producing text costs as the context grows.");
     wf_report_samples(r);

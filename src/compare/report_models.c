@@ -83,7 +83,14 @@ static void put_cell(wf_report *r, const char *label, const char *text, bool bes
     wf_put_escaped(r, "", text, "</span></td>");
 }
 
-static void put_loss(wf_report *r, const wf_model_summary *m, bool best) {
+/* What was learned: the share of right answers to a task, or the loss on a text. */
+static void put_learned(wf_report *r, const wf_model_summary *m, bool best) {
+    char text[48];
+    if (r->run.on_task) {
+        wf_text_accuracy(&m->accuracy, text);
+        put_cell(r, "Accuracy", text, best, true);
+        return;
+    }
     wf_str_printf(r->out, "<td data-label=\"Validation bits/byte\" class=\"%swide\"><span>", best ? "best " : "");
     if (isnan(m->loss.mean))
         wf_str_puts(r->out, "–");
@@ -120,7 +127,7 @@ static void put_model(wf_report *r, int i) {
     wf_text_count(m->steps, text);
     put_cell(r, "Steps", text, false, false);
     put_tokens(r, m);
-    put_loss(r, m, is_winner(r, WF_BY_LOSS, i));
+    put_learned(r, m, is_winner(r, r->run.on_task ? WF_BY_ACCURACY : WF_BY_LOSS, i));
     wf_text_rate(m->train_rate.mean, text);
     put_cell(r, "Training tokens/s", text, is_winner(r, WF_BY_TRAINING, i), true);
     wf_text_bytes(m->peak_memory, text);
@@ -141,11 +148,14 @@ static void put_table_notes(wf_report *r) {
         wf_str_printf(r->out, "Decoding and state with %s tokens in context; a dash where it was not measured, or a model's positions end before. ",
                       text);
     }
-    if (r->run.seeds > 1)
+    if (r->run.seeds > 1 && r->run.on_task)
+        wf_str_printf(r->out, "± is the standard deviation over %d seeds; accuracies closer than %.1f points are tied. ", r->run.seeds,
+                      100 * r->run.loss_noise);
+    else if (r->run.seeds > 1)
         wf_str_printf(r->out, "± is the standard deviation over %d seeds; losses closer than %.3f bits/byte are tied. ",
                       r->run.seeds, r->run.loss_noise);
     else
-        wf_str_puts(r->out, "One seed: small differences in loss may be chance. ");
+        wf_str_printf(r->out, "One seed: small differences in %s may be chance. ", r->run.on_task ? "accuracy" : "loss");
     for (int i = 0; i < r->run.count; i++)
         if (r->run.models[r->order[i]].note)
             wf_put_escaped(r, "", r->run.models[r->order[i]].name, ": "),
@@ -154,13 +164,14 @@ static void put_table_notes(wf_report *r) {
 }
 
 void wf_report_models(wf_report *r) {
-    wf_str_puts(
+    wf_str_printf(
         r->out,
-        "<section><h2>The models</h2><p class=\"intro\">Same tokenizer, same batches in the same order, same optimizer and "
+        "<section><h2>The models</h2><p class=\"intro\">%s, same batches in the same order, same optimizer and "
         "schedule; the peak learning rate of each from the same grid.</p><table class=\"models\"><thead><tr><th>Model</th>"
         "<th>Parameters</th><th>Peak "
-        "rate</th><th>Steps</th><th>Tokens</th><th>Validation<br>bits/byte</th><th>Training<br>tokens/s</th>"
-        "<th>Peak<br>memory</th><th>Decoding<br>tokens/s</th><th>State</th></tr></thead><tbody>\n");
+        "rate</th><th>Steps</th><th>Tokens</th><th>%s</th><th>Training<br>tokens/s</th>"
+        "<th>Peak<br>memory</th><th>Decoding<br>tokens/s</th><th>State</th></tr></thead><tbody>\n",
+        r->run.on_task ? "Same task" : "Same tokenizer", r->run.on_task ? "Accuracy" : "Validation<br>bits/byte");
     for (int i = 0; i < r->run.count; i++)
         put_model(r, r->order[i]);
     wf_str_puts(r->out, "</tbody></table>\n");

@@ -28,6 +28,7 @@ static void passes_text(const wf_model_summary *m, char out[CELL]) {
     snprintf(out, CELL, isnan(m->passes) ? "–" : "%.2f", m->passes);
 }
 static void loss_text(const wf_model_summary *m, char out[CELL]) { wf_text_loss(&m->loss, out); }
+static void accuracy_text(const wf_model_summary *m, char out[CELL]) { wf_text_accuracy(&m->accuracy, out); }
 static void train_text(const wf_model_summary *m, char out[CELL]) { wf_text_rate(m->train_rate.mean, out); }
 static void memory_text(const wf_model_summary *m, char out[CELL]) { wf_text_bytes(m->peak_memory, out); }
 static void decode_text(const wf_model_summary *m, char out[CELL]) { wf_text_rate(m->decode_rate, out); }
@@ -41,6 +42,7 @@ static const column columns[] = {
     {"tokens", 1, -1, tokens_text},
     {"passes", 0, -1, passes_text},
     {"val bits/byte", 9, WF_BY_LOSS, loss_text},
+    {"accuracy", 9, WF_BY_ACCURACY, accuracy_text},
     {"train tok/s", 8, WF_BY_TRAINING, train_text},
     {"memory", 6, WF_BY_MEMORY, memory_text},
     {"decode tok/s", 7, WF_BY_DECODING, decode_text},
@@ -67,8 +69,9 @@ static int count_characters(const char *text) {
 static void measure_columns(table *t) {
     char text[CELL];
     for (int c = 0; c < COLUMNS; c++) {
-        t->width[c] = count_characters(columns[c].head);
-        for (int i = 0; i < t->run.count; i++) {
+        bool any = columns[c].criterion < 0 || t->run.criteria[columns[c].criterion].decided || (columns[c].criterion == WF_BY_LOSS && !t->run.on_task);
+        t->width[c] = any ? count_characters(columns[c].head) : 0; /* a column without a figure is left out */
+        for (int i = 0; any && i < t->run.count; i++) {
             columns[c].text(&t->run.models[i], text);
             int n = count_characters(text);
             t->width[c] = n > t->width[c] ? n : t->width[c];
@@ -167,7 +170,8 @@ static void describe_win(const table *t, int criterion, const wf_mem *mem, wf_st
     if (c->next < 0)
         return;
     wf_criterion_text(criterion, c->next_value, text);
-    text[strcspn(text, " ")] = criterion == WF_BY_LOSS || strstr(text, "tokens") ? 0 : ' '; /* the unit was just said */
+    if (criterion != WF_BY_ACCURACY)
+        text[strcspn(text, " ")] = criterion == WF_BY_LOSS || strstr(text, "tokens") ? 0 : ' '; /* the unit was just said */
     wf_str_printf(line, " (then %s, %s)", t->run.models[c->next].name, text);
 }
 
@@ -195,11 +199,14 @@ static void put_notes(table *t, int width) {
         snprintf(text, sizeof text, "Training went over the text more than once (up to %s passes).", passes);
         put_wrapped(t, text, width, 2);
     }
-    if (t->run.seeds > 1 && !isnan(t->run.loss_noise))
+    if (t->run.seeds > 1 && !isnan(t->run.loss_noise) && t->run.on_task)
+        snprintf(text, sizeof text, "± is the standard deviation over %d seeds; accuracies closer than %.1f points are tied.", t->run.seeds,
+                 100 * t->run.loss_noise);
+    else if (t->run.seeds > 1 && !isnan(t->run.loss_noise))
         snprintf(text, sizeof text, "± is the standard deviation over %d seeds; losses closer than %.3f are tied.",
                  t->run.seeds, t->run.loss_noise);
     else
-        snprintf(text, sizeof text, "One seed: small differences in loss may be chance.");
+        snprintf(text, sizeof text, "One seed: small differences in %s may be chance.", t->run.on_task ? "accuracy" : "loss");
     put_wrapped(t, text, width, 2);
     if (!t->run.partial)
         return;

@@ -47,10 +47,21 @@ void wf_text_loss(const wf_measure *m, char out[48]) {
         snprintf(out, 48, "%.3f ± %.3f", m->mean, m->spread);
 }
 
+void wf_text_accuracy(const wf_measure *m, char out[48]) {
+    if (isnan(m->mean))
+        snprintf(out, 48, "–");
+    else if (isnan(m->spread))
+        snprintf(out, 48, "%.1f %%", 100 * m->mean);
+    else
+        snprintf(out, 48, "%.1f ± %.1f %%", 100 * m->mean, 100 * m->spread);
+}
+
 void wf_criterion_text(int criterion, double value, char out[48]) {
     char text[24];
     if (criterion == WF_BY_LOSS) {
         snprintf(out, 48, "%.3f bits/byte", value);
+    } else if (criterion == WF_BY_ACCURACY) {
+        snprintf(out, 48, "%.1f %%", 100 * value);
     } else if (criterion == WF_BY_TRAINING || criterion == WF_BY_DECODING) {
         wf_text_rate(value, text);
         snprintf(out, 48, "%s tokens/s", text);
@@ -119,6 +130,7 @@ static void read_model(const wf_json *json, double longest, wf_model_summary *m)
                             .passes = number(json, "passes"),
                             .peak_memory = number(json, "peak_memory_bytes"),
                             .loss = measure(json, "validation_bits_per_byte"),
+                            .accuracy = measure(json, "accuracy"),
                             .train_rate = measure(json, "train_tokens_per_second"),
                             .decode_rate = wf_decode_at(json, "tokens_per_second", longest),
                             .state_bytes = wf_decode_at(json, "state_bytes", longest)};
@@ -133,7 +145,8 @@ typedef struct criterion_row {
 } criterion_row;
 
 static const criterion_row rows[WF_CRITERIA] = {
-    [WF_BY_LOSS] = {"Best validation loss", true, 0}, [WF_BY_TRAINING] = {"Fastest training", false, 0.02},
+    [WF_BY_LOSS] = {"Best validation loss", true, 0}, [WF_BY_ACCURACY] = {"Best accuracy", false, 0},
+    [WF_BY_TRAINING] = {"Fastest training", false, 0.02},
     [WF_BY_MEMORY] = {"Least memory", true, 0.005},   [WF_BY_DECODING] = {"Fastest decoding", false, 0.02},
     [WF_BY_STATE] = {"Smallest state", true, 0.005},
 };
@@ -142,6 +155,8 @@ double wf_criterion_value(const wf_model_summary *m, int criterion) {
     switch (criterion) {
     case WF_BY_LOSS:
         return m->loss.mean;
+    case WF_BY_ACCURACY:
+        return m->accuracy.mean;
     case WF_BY_TRAINING:
         return m->train_rate.mean;
     case WF_BY_MEMORY:
@@ -156,10 +171,15 @@ double wf_criterion_value(const wf_model_summary *m, int criterion) {
 static wf_measure measure_of(const wf_model_summary *m, int criterion) {
     if (criterion == WF_BY_LOSS)
         return m->loss;
+    if (criterion == WF_BY_ACCURACY)
+        return m->accuracy;
     if (criterion == WF_BY_TRAINING)
         return m->train_rate;
     return (wf_measure){wf_criterion_value(m, criterion), NAN, 1};
 }
+
+/* Losses and accuracies are compared by differences, speeds by ratios. */
+static bool is_absolute(int criterion) { return criterion == WF_BY_LOSS || criterion == WF_BY_ACCURACY; }
 
 /* Standard deviation of one measurement, pooled over the models (of a speed: relative to its mean). NaN: one seed each. */
 static double pooled_spread(const wf_run_summary *s, int criterion) {
@@ -169,7 +189,7 @@ static double pooled_spread(const wf_run_summary *s, int criterion) {
         wf_measure m = measure_of(&s->models[i], criterion);
         if (m.count < 2)
             continue;
-        double spread = criterion == WF_BY_LOSS ? m.spread : m.spread / m.mean;
+        double spread = is_absolute(criterion) ? m.spread : m.spread / m.mean;
         squares += spread * spread * (m.count - 1);
         freedom += m.count - 1;
     }
@@ -179,7 +199,7 @@ static double pooled_spread(const wf_run_summary *s, int criterion) {
 /* The difference two models may show by chance, NaN when the seeds cannot say. */
 static double noise_between(const wf_run_summary *s, int criterion, int a, int b) {
     wf_measure x = measure_of(&s->models[a], criterion), y = measure_of(&s->models[b], criterion);
-    double spread = pooled_spread(s, criterion) * (criterion == WF_BY_LOSS ? 1 : x.mean);
+    double spread = pooled_spread(s, criterion) * (is_absolute(criterion) ? 1 : x.mean);
     return 2 * spread * sqrt(1.0 / x.count + 1.0 / y.count);
 }
 
@@ -228,9 +248,9 @@ static void decide(const wf_run_summary *s, int criterion, wf_criterion *c) {
 void wf_by_loss(const wf_run_summary *s, int *order) {
     for (int i = 0; i < s->count; i++) {
         int at = i;
-        double v = s->models[i].loss.mean;
+        double v = s->on_task ? -s->models[i].accuracy.mean : s->models[i].loss.mean;
         for (; at > 0; at--) {
-            double before = s->models[order[at - 1]].loss.mean;
+            double before = s->on_task ? -s->models[order[at - 1]].accuracy.mean : s->models[order[at - 1]].loss.mean;
             if (isnan(v) || before <= v)
                 break;
             order[at] = order[at - 1];
@@ -245,7 +265,7 @@ weft_status wf_summarise(wf_arena *arena, const wf_json *run, wf_run_summary *ou
              "not a run document: \"format\" is not \"weft-run\"");
     WF_CHECK(models && models->kind == WF_JSON_ARRAY, err, WEFT_BAD_INPUT, "run document: \"models\" must be a list");
     WF_CHECK(models->count <= WF_MAX_MODELS, err, WEFT_BAD_INPUT, "run document: more than %d models", WF_MAX_MODELS);
-    *out = (wf_run_summary){.json = run, .longest = longest_context(models), .loss_noise = NAN};
+    *out = (wf_run_summary){.json = run, .longest = longest_context(models), .loss_noise = NAN, .on_task = wf_json_get(run, "task") != NULL};
     out->models = wf_arena_alloc(arena, (models->count + 1) * sizeof *out->models);
     if (!out->models)
         return wf_fail_memory(err);
@@ -254,10 +274,11 @@ weft_status wf_summarise(wf_arena *arena, const wf_json *run, wf_run_summary *ou
         wf_model_summary *m = &out->models[out->count++];
         read_model(model, out->longest, m);
         out->partial = out->partial || !m->complete;
-        out->seeds = m->loss.count > out->seeds ? m->loss.count : out->seeds;
+        int seeds = m->loss.count > m->accuracy.count ? m->loss.count : m->accuracy.count;
+        out->seeds = seeds > out->seeds ? seeds : out->seeds;
     }
     if (out->seeds > 1)
-        out->loss_noise = 2 * pooled_spread(out, WF_BY_LOSS) * sqrt(2.0 / out->seeds);
+        out->loss_noise = 2 * pooled_spread(out, out->on_task ? WF_BY_ACCURACY : WF_BY_LOSS) * sqrt(2.0 / out->seeds);
     for (int i = 0; i < WF_CRITERIA; i++)
         decide(out, i, &out->criteria[i]);
     return WEFT_OK;

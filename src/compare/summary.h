@@ -18,6 +18,7 @@ typedef struct wf_model_summary {
     const char *name, *pattern, *status, *note; /* pattern, note: NULL when absent */
     double params, lr, steps, tokens, passes, peak_memory;
     wf_measure loss;       /* validation, bits per byte */
+    wf_measure accuracy;   /* of answers to a task, 0 to 1 */
     wf_measure train_rate; /* tokens per second */
     double decode_rate;    /* tokens per second at the longest context */
     double state_bytes;    /* at the longest context */
@@ -25,7 +26,7 @@ typedef struct wf_model_summary {
 } wf_model_summary;
 
 enum { WF_MAX_MODELS = 64 };
-enum { WF_BY_LOSS, WF_BY_TRAINING, WF_BY_MEMORY, WF_BY_DECODING, WF_BY_STATE, WF_CRITERIA };
+enum { WF_BY_LOSS, WF_BY_ACCURACY, WF_BY_TRAINING, WF_BY_MEMORY, WF_BY_DECODING, WF_BY_STATE, WF_CRITERIA };
 
 typedef struct wf_criterion {
     const char *name;                   /* "Best validation loss" */
@@ -43,6 +44,7 @@ typedef struct wf_run_summary {
     int count;
     double longest;    /* the longest context decoded, NaN: none */
     int seeds;         /* most runs of a model */
+    bool on_task;      /* what was learned is a task, not a text */
     bool partial;      /* interrupted, or a model that is not complete */
     double loss_noise; /* differences of mean losses below it are ties; NaN with one seed */
     wf_criterion criteria[WF_CRITERIA];
@@ -59,8 +61,10 @@ void wf_text_bytes(double bytes, char out[24]);       /* "3.4 MB", decimal units
 void wf_text_count(double n, char out[24]);           /* "1.02M", "812" */
 void wf_text_rate(double rate, char out[24]);         /* "18.4k", whole numbers up to four digits */
 void wf_text_loss(const wf_measure *m, char out[48]); /* "1.912 ± 0.004" */
+void wf_text_accuracy(const wf_measure *m, char out[48]); /* "98.2 ± 0.4 %" */
 /* The number of column `key` of `model`'s decode table at a context; NaN: not measured, or not defined there. */
 double wf_decode_at(const wf_json *model, const char *key, double context);
-/* Indices of the models, best validation loss first, those without one last. `order` holds count entries. */
+/* Indices of the models, best first: by accuracy on a task, else by validation loss; those without a figure last. `order` holds count
+ * entries. */
 void wf_by_loss(const wf_run_summary *s, int *order);
 #endif

@@ -68,6 +68,7 @@ static const type_row types[] = {
     {"rate", WF_JSON_NUMBER, false, 0.0, 1.0, false, "a number from 0 to below 1"},
     {"flag", WF_JSON_TRUE, false, 0.0, 0.0, false, "true or false"},
     {"text", WF_JSON_STRING, false, 0.0, 0.0, false, "a string"},
+    {"any", WF_JSON_NULL, false, 0.0, 0.0, false, "anything"},
     {"list", WF_JSON_ARRAY, false, 0.0, 0.0, false, "a list"},
     {"object", WF_JSON_OBJECT, false, 0.0, 0.0, false, "an object"},
 };
@@ -80,6 +81,8 @@ static const type_row *find_type(const char *name, size_t length) {
 }
 
 static bool fits(const type_row *type, const wf_json *j) {
+    if (type->kind == WF_JSON_NULL)
+        return true;
     if (type->kind == WF_JSON_TRUE)
         return j->kind == WF_JSON_TRUE || j->kind == WF_JSON_FALSE;
     if (j->kind != type->kind)
@@ -153,6 +156,16 @@ static weft_status read_keys(config_reader *r, const wf_json *keys) {
     return WEFT_OK;
 }
 
+static weft_status read_lets(config_reader *r, const wf_json *let) {
+    for (const wf_json *j = let ? let->child : NULL; j; j = j->next) {
+        wf_value value;
+        WF_CHECK(j->kind == WF_JSON_STRING, r->err, WEFT_BAD_INPUT, "family %s: let '%s' is no expression", r->family->name, j->key);
+        WF_TRY(wf_vars_eval(r->vars, j->string, &value, r->err));
+        WF_TRY(wf_vars_put(r->vars, j->key, value, r->err));
+    }
+    return WEFT_OK;
+}
+
 static bool lists(const wf_json *table, const char *section, const char *key) {
     const wf_json *list = wf_json_get(table, section);
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next)
@@ -215,15 +228,11 @@ static weft_status check_rules(const config_reader *r, const wf_json *table) {
 
 weft_status wf_config_read(const wf_family *family, const wf_json *config, wf_vars *vars, weft_error *err) {
     config_reader r = {family, config, vars, err};
-    const wf_json *tables[] = {family->common, family->json}, *let = wf_json_get(family->json, "let");
+    const wf_json *tables[] = {family->common, family->json};
     for (size_t i = 0; i < 2; i++)
         WF_TRY(read_keys(&r, wf_json_get(tables[i], "keys")));
-    for (const wf_json *j = let ? let->child : NULL; j; j = j->next) {
-        wf_value value;
-        WF_CHECK(j->kind == WF_JSON_STRING, err, WEFT_BAD_INPUT, "family %s: let '%s' is no expression", family->name, j->key);
-        WF_TRY(wf_vars_eval(vars, j->string, &value, err));
-        WF_TRY(wf_vars_put(vars, j->key, value, err));
-    }
+    for (size_t i = 0; i < 2; i++)
+        WF_TRY(read_lets(&r, wf_json_get(tables[i], "let")));
     for (size_t i = 0; i < 2; i++)
         WF_TRY(check_refused(&r, tables[i]));
     WF_TRY(check_listed(&r));

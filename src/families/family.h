@@ -16,8 +16,10 @@
 
 typedef struct wf_family {
     const char *name;
-    const wf_json *json;   /* the family's own file */
+    const wf_json *json;    /* the family's own file, over that of the family it is like */
+    const wf_json *pattern; /* the same with {base} in its names */
     const wf_json *common; /* what every config may hold: keys, ignored, refused */
+    bool derived;          /* like another family, whose file its own stands over */
 } wf_family;
 
 typedef struct wf_families {

@@ -2,6 +2,7 @@
 #include "families/family.h"
 #include <stdlib.h>
 #include <string.h>
+#include "families/load.h"
 #include "families/names.h"
 #include "model/spec.h"
 #include "support/fail_mem.h"
@@ -153,7 +154,7 @@ static const refused_row refused[] = {
     {LLAMA ", \"rms_norm_eps\": -1e-6}", WEFT_BAD_INPUT, "rms_norm_eps"},
     {LLAMA ", \"attention_bias\": \"yes\"}", WEFT_BAD_INPUT, "attention_bias"},
     {LLAMA ", \"attention_dropout\": 1.5}", WEFT_BAD_INPUT, "attention_dropout"},
-    {LLAMA ", \"head_dim\": 15}", WEFT_BAD_INPUT, "even"},
+    {LLAMA ", \"head_dim\": 15}", WEFT_BAD_INPUT, "in pairs"},
     {LLAMA ", \"pad_token_id\": 90}", WEFT_BAD_INPUT, "pad_token_id"},
     {LLAMA ", \"rope_theta\": 0}", WEFT_BAD_INPUT, "rope_theta"},
     {LLAMA ", \"rope_parameters\": {\"rope_theta\": -1}}", WEFT_BAD_INPUT, "rope_theta"},
@@ -232,7 +233,7 @@ static void test_names(void **state) {
     weft_error err = {0};
     open_fixture(&f);
     assert_int_equal(wf_families_add(&f.set, "n", text, strlen(text), &err), WEFT_OK);
-    if (wf_names_map(&f.set.list[0], &f.arena, params, 4, 2, &names, &err) != WEFT_OK)
+    if (wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){params, 4, 2, NULL}, &names, &err) != WEFT_OK)
         fail_msg("%s", err.message);
     assert_int_equal(names.count, 3);
     assert_string_equal(names.list[0].name, "m.0.x.w");
@@ -249,9 +250,53 @@ static void test_names(void **state) {
     assert_memory_equal(back, file, sizeof file);
     assert_true(wf_names_unused(&names, "m.12.mask") && wf_names_unused(&names, "3.mask") && !wf_names_unused(&names, "m.x.mask"));
     const wf_named_shape strange[] = {{"b.0.p", 1, (int64_t[]){2}}, {"elsewhere", 1, (int64_t[]){2}}};
-    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, strange, 2, 2, &names, &err), WEFT_UNSUPPORTED);
+    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){strange, 2, 2, NULL}, &names, &err), WEFT_UNSUPPORTED);
     assert_non_null(strstr(err.message, "elsewhere"));
-    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, params + 2, 1, 2, &names, &err), WEFT_UNSUPPORTED); /* half of a stack */
+    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){params + 2, 1, 2, NULL}, &names, &err), WEFT_UNSUPPORTED); /* half of a stack */
+    close_fixture(&f);
+}
+
+/* ---- every family: a config of defaults makes a model, whose parameters all have names and whose spec makes that config ---- */
+static void check_family(fixture *f, const wf_family *family, const wf_json *architecture) {
+    const wf_env env = {.mem = wf_mem_default};
+    wf_json *normal, *again, *config, *spec;
+    wf_spec *read;
+    wf_model *model;
+    wf_names names;
+    const wf_family *found;
+    weft_error err = {0};
+    const wf_json *types = wf_json_get(family->json, "model_types");
+    const char *type = types ? wf_json_at(types, 0)->string : family->name;
+    const char *text = architecture ? wf_arena_printf(&f->arena, "{\"model_type\": \"%s\", \"architectures\": [\"%s\"]}", type, architecture->string)
+                                    : wf_arena_printf(&f->arena, "{\"model_type\": \"%s\"}", type);
+    if (read_config(f, text, true, &found, &normal, &err) != WEFT_OK)
+        fail_msg("%s: %s", family->name, err.message);
+    assert_ptr_equal(found, family);
+    if (wf_family_config(family, &f->arena, normal, 0, &config, &err) != WEFT_OK ||
+        wf_family_spec(family, &f->arena, config, &(wf_config_options){.strict = true}, &spec, &err) != WEFT_OK ||
+        wf_spec_read(&f->arena, spec, &read, &err) != WEFT_OK || wf_spec_normal(&f->arena, read, &again, &err) != WEFT_OK)
+        fail_msg("%s back: %s", family->name, err.message);
+    if (!wf_json_equal(normal, again))
+        fail_msg("%s: its config reads back as another spec", text);
+    if (architecture && !wf_json_is_string(wf_json_at(wf_json_get(config, "architectures"), 0), architecture->string))
+        fail_msg("%s: written as another class", text);
+    if (wf_model_create(&env, spec, &model, &err) != WEFT_OK || wf_model_names(model, family, &f->arena, &names, &err) != WEFT_OK)
+        fail_msg("%s: %s", text, err.message);
+    wf_model_free(model);
+}
+
+static void test_every_family(void **state) {
+    size_t checked = 0;
+    fixture f;
+    open_fixture(&f);
+    for (size_t i = 0; i < f.set.count; i++)
+        if (wf_json_get(f.set.list[i].json, "config")) {
+            const wf_json *classes = wf_json_get(f.set.list[i].json, "architectures");
+            for (const wf_json *j = classes->child; j; j = j->next)
+                check_family(&f, &f.set.list[i], j);
+            checked++;
+        }
+    assert_true(checked >= 2);
     close_fixture(&f);
 }
 
@@ -279,6 +324,7 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_honoured), cmocka_unit_test(test_back),  cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_own_family), cmocka_unit_test(test_names), cmocka_unit_test(test_no_memory)};
+                                       cmocka_unit_test(test_own_family), cmocka_unit_test(test_names),
+                                       cmocka_unit_test(test_every_family), cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

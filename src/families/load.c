@@ -52,12 +52,27 @@ static const char *without_base(const char *base, const char *name) {
 static const char *family_base(const wf_checkpoint *c) { return wf_json_text(c->family->json, "base", NULL); }
 
 const char *wf_checkpoint_name(const wf_checkpoint *c, const wf_tensor_map *map) {
-    return c->bare ? without_base(family_base(c), map->name) : map->name;
+    size_t i = (size_t)(map - c->names.list);
+    return c->found && c->found[i] ? c->found[i] : map->name;
+}
+
+/* Norms were called gamma and beta once. */
+static const wf_stored_tensor *find_legacy(const loader *l, const char *name) {
+    static const char *const renamed[2][2] = {{".weight", ".gamma"}, {".bias", ".beta"}};
+    for (int i = 0; i < 2; i++)
+        if (wf_ends_with(name, renamed[i][0])) {
+            char *old = wf_arena_printf(&l->c->arena, "%.*s%s", (int)(strlen(name) - strlen(renamed[i][0])), name, renamed[i][1]);
+            return old ? wf_shards_find(l->shards, old) : NULL;
+        }
+    return NULL;
 }
 
 static const wf_stored_tensor *find_either(const loader *l, const char *name) {
+    const char *bare = without_base(family_base(l->c), name);
     const wf_stored_tensor *t = wf_shards_find(l->shards, name);
-    return t ? t : wf_shards_find(l->shards, without_base(family_base(l->c), name));
+    t = t ? t : wf_shards_find(l->shards, bare);
+    t = t ? t : find_legacy(l, name);
+    return t ? t : find_legacy(l, bare);
 }
 
 /* ---- tied tensors ---- */
@@ -125,18 +140,19 @@ static weft_status check_tensor(const loader *l, const wf_tensor_map *map, const
 static weft_status find_tensors(loader *l, const char *folder) {
     const wf_names *names = &l->c->names;
     l->tensors = wf_arena_alloc(&l->c->arena, names->count * sizeof *l->tensors);
-    if (!l->tensors)
+    l->c->found = wf_arena_alloc(&l->c->arena, names->count * sizeof *l->c->found);
+    if (!l->tensors || !l->c->found)
         return wf_fail_memory(l->err);
     for (size_t i = 0; i < names->count; i++) {
         const char *name = names->list[i].name;
-        const wf_stored_tensor *t = wf_shards_find(l->shards, name);
-        if (!t && (t = wf_shards_find(l->shards, without_base(family_base(l->c), name))))
-            l->c->bare = true;
+        const wf_stored_tensor *t = find_either(l, name);
         if (!t)
             t = find_twin(l, name);
         WF_CHECK(t, l->err, WEFT_BAD_INPUT, "%s: the weights lack the tensor '%s'", folder, name);
         WF_TRY(check_tensor(l, &names->list[i], t));
         l->tensors[i] = t;
+        if (!(l->c->found[i] = wf_arena_strdup(&l->c->arena, t->name)))
+            return wf_fail_memory(l->err);
     }
     return WEFT_OK;
 }
@@ -163,12 +179,12 @@ static weft_status check_extra(const loader *l) {
 
 /* ---- values ---- */
 static bool can_map(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t) {
-    return l->options->map && wf_map_is_plain(map) && t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0;
+    return l->options->map && map->plain && t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0;
 }
 
 static void point_into_files(const loader *l) {
     for (size_t i = 0; i < l->c->names.count; i++) {
-        wf_param *p = l->c->model->params.list[l->c->names.list[i].parts[0]];
+        wf_param *p = l->c->model->params.list[l->c->names.list[i].parts[0].param];
         union { const void *from; float *to; } data = {l->tensors[i]->data}; /* read-only by agreement: wf_load_options.map */
         if (can_map(l, &l->c->names.list[i], l->tensors[i]))
             p->value = data.to;
@@ -178,21 +194,22 @@ static void point_into_files(const loader *l) {
 static size_t largest_moved(const wf_names *names) {
     size_t most = 0;
     for (size_t i = 0; i < names->count; i++)
-        if (!wf_map_is_plain(&names->list[i]) && (size_t)names->list[i].count > most)
+        if (!names->list[i].plain && (size_t)names->list[i].count > most)
             most = (size_t)names->list[i].count;
     return most;
 }
 
 static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t, float *scratch) {
     wf_param **list = l->c->model->params.list;
-    float *values[16];
-    if (wf_map_is_plain(map)) {
-        if (list[map->parts[0]]->owns_value)
-            wf_dtypes[t->type].to_f32(list[map->parts[0]]->value, t->data, map->count);
+    float *values[WF_NAME_PARTS];
+    if (map->plain) {
+        wf_param *p = list[map->parts[0].param];
+        if (p->owns_value)
+            wf_dtypes[t->type].to_f32(p->value, t->data, map->count);
         return;
     }
     for (size_t i = 0; i < map->n_parts; i++)
-        values[i] = list[map->parts[i]]->value;
+        values[i] = list[map->parts[i].param]->value + map->parts[i].first;
     wf_dtypes[t->type].to_f32(scratch, t->data, map->count);
     wf_map_read(map, scratch, values, scratch + map->count);
 }
@@ -204,6 +221,9 @@ static weft_status read_values(loader *l) {
     size_t most = largest_moved(&l->c->names);
     point_into_files(l);
     WF_TRY(wf_params_allocate(&m->params, l->err));
+    for (size_t i = 0; i < m->params.count; i++)
+        if (wf_names_computed(l->c->family, m->params.list[i]->name))
+            wf_param_init(&m->params, m->params.list[i], 0);
     float *scratch = most ? wf_alloc_big(&l->env->mem, 3 * most * sizeof *scratch) : NULL;
     if (most && !scratch)
         return wf_fail_memory(l->err);
@@ -222,11 +242,15 @@ static weft_status read_values(loader *l) {
 weft_status wf_model_names(const wf_model *model, const wf_family *family, wf_arena *arena, wf_names *out, weft_error *err) {
     const wf_params *params = &model->params;
     wf_named_shape *shapes = wf_arena_alloc(arena, params->count * sizeof *shapes);
+    wf_named_model named = {shapes, params->count, model->spec->layers, NULL};
+    wf_json *normal;
     if (!shapes)
         return wf_fail_memory(err);
     for (size_t i = 0; i < params->count; i++)
         shapes[i] = (wf_named_shape){params->list[i]->name, params->list[i]->rank, params->list[i]->dims};
-    return wf_names_map(family, arena, shapes, params->count, model->spec->layers, out, err);
+    WF_TRY(wf_spec_normal(arena, model->spec, &normal, err));
+    named.spec = normal;
+    return wf_names_map(family, arena, &named, out, err);
 }
 
 /* A config that no model can be made of is bad input, not a bad argument. */

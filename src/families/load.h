@@ -25,7 +25,7 @@ typedef struct wf_checkpoint {
     const wf_json *config;
     const wf_family *family;
     wf_names names;
-    bool bare;            /* the file leaves names->base out */
+    const char **found;   /* per map of the names: what the file calls it; NULL: no weights were read */
     wf_model *model;
 } wf_checkpoint;
 

@@ -61,13 +61,18 @@ static weft_status write_as_weft(saver *s) {
     return wf_model_names(s->model, own, &s->arena, &s->names, s->err);
 }
 
+/* First the family that the spec is named after, then those that stand alone, then those that are like another. */
+enum { TURNS = 3 };
+static int turn_of(const saver *s, const wf_family *family) { return wf_streq(s->model->spec->name, family->name) ? 0 : family->derived ? 2 : 1; }
+
 static weft_status choose_family(saver *s) {
     bool exactly = false;
     WF_TRY(wf_families_open(s->mem, &s->families, s->err));
     WF_TRY(wf_spec_normal(&s->arena, s->model->spec, &s->normal, s->err));
-    for (size_t i = 0; i < s->families.count && !exactly; i++)
-        if (wf_json_get(s->families.list[i].json, "config"))
-            WF_TRY(says(s, &s->families.list[i], &exactly));
+    for (int turn = 0; turn < TURNS && !exactly; turn++)
+        for (size_t i = 0; i < s->families.count && !exactly; i++)
+            if (wf_json_get(s->families.list[i].json, "config") && turn_of(s, &s->families.list[i]) == turn)
+                WF_TRY(says(s, &s->families.list[i], &exactly));
     return exactly ? WEFT_OK : write_as_weft(s);
 }
 
@@ -112,11 +117,11 @@ static const wf_tensor_map *map_of(const saver *s, const char *name) {
 
 static weft_status put_tensor(saver *s, wf_safetensors_writer *w, const wf_tensor_map *map, float *scratch) {
     const wf_dtype_row *type = &wf_dtypes[s->options->type];
-    const float *values[16], *from;
+    const float *values[WF_NAME_PARTS], *from;
     for (size_t i = 0; i < map->n_parts; i++)
-        values[i] = s->model->params.list[map->parts[i]]->value;
+        values[i] = s->model->params.list[map->parts[i].param]->value + map->parts[i].first;
     from = values[0];
-    if (!wf_map_is_plain(map)) {
+    if (!map->plain) {
         wf_map_write(map, values, scratch, scratch + map->count);
         from = scratch;
     }
@@ -148,7 +153,7 @@ static weft_status write_weights(saver *s, const char *folder) {
         return wf_fail_memory(s->err);
     for (size_t i = 0; i < s->names.count; i++) {
         const wf_tensor_map *map = &s->names.list[i];
-        bool moved = !wf_map_is_plain(map) || s->options->type != WF_F32;
+        bool moved = !map->plain || s->options->type != WF_F32;
         tensors[i] = (wf_tensor_plan){map->name, s->options->type, map->rank, map->dims};
         most = moved && (size_t)map->count > most ? (size_t)map->count : most;
     }

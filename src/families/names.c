@@ -3,115 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/checked.h"
-
-/* ---- words: each turns a tensor into another of the same elements, and back ---- */
-typedef struct wf_move {
-    const char *name;
-    void (*shape)(int rank, int64_t *dims); /* of the file's side, in place */
-    void (*forward)(const float *from, float *to, int rank, const int64_t *dims); /* dims: of the stack's side */
-    void (*back)(const float *from, float *to, int rank, const int64_t *dims);
-} wf_move;
-
-static void transpose_shape(int rank, int64_t *dims) {
-    if (rank != 2)
-        return;
-    int64_t rows = dims[0];
-    dims[0] = dims[1];
-    dims[1] = rows;
-}
-
-enum { TILE = 32 };
-
-static void transpose(const float *from, float *to, int64_t rows, int64_t columns) {
-    for (int64_t r = 0; r < rows; r += TILE)
-        for (int64_t c = 0; c < columns; c += TILE)
-            for (int64_t i = r; i < rows && i < r + TILE; i++)
-                for (int64_t j = c; j < columns && j < c + TILE; j++)
-                    to[j * rows + i] = from[i * columns + j];
-}
-
-static void copy(const float *from, float *to, int rank, const int64_t *dims) {
-    size_t count = 1;
-    for (int i = 0; i < rank; i++)
-        count *= (size_t)dims[i];
-    memcpy(to, from, count * sizeof *to);
-}
-
-static void transpose_forward(const float *from, float *to, int rank, const int64_t *dims) {
-    if (rank == 2)
-        transpose(from, to, dims[0], dims[1]);
-    else
-        copy(from, to, rank, dims);
-}
-
-static void transpose_back(const float *from, float *to, int rank, const int64_t *dims) {
-    if (rank == 2)
-        transpose(from, to, dims[1], dims[0]);
-    else
-        copy(from, to, rank, dims);
-}
-
-static const wf_move moves[] = {
-    {"transpose", transpose_shape, transpose_forward, transpose_back}, /* matrices only */
-};
-
-static const wf_move *find_move(const char *name) {
-    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
-        if (wf_streq(moves[i].name, name))
-            return &moves[i];
-    return NULL;
-}
-
-/* ---- moving ---- */
-static int64_t stack_parts(const wf_tensor_map *map, const float *const *values, float *stack) {
-    int64_t at = 0;
-    for (size_t i = 0; i < map->n_parts; i++) {
-        memcpy(stack + at, values[i], (size_t)map->part_counts[i] * sizeof *stack);
-        at += map->part_counts[i];
-    }
-    return at;
-}
-
-void wf_map_write(const wf_tensor_map *map, const float *const *values, float *file, float *scratch) {
-    float *from = scratch, *to = scratch ? scratch + map->count : NULL;
-    int64_t dims[WF_NAME_RANK];
-    memcpy(dims, map->stack_dims, sizeof dims);
-    stack_parts(map, values, map->n_moves ? from : file);
-    for (int i = 0; i < map->n_moves; i++) {
-        float *target = i + 1 == map->n_moves ? file : to;
-        map->moves[i]->forward(from, target, map->stack_rank, dims);
-        map->moves[i]->shape(map->stack_rank, dims);
-        to = from;
-        from = target;
-    }
-}
-
-static void unstack(const wf_tensor_map *map, const float *stack, float *const *values) {
-    for (size_t i = 0; i < map->n_parts; i++) {
-        memcpy(values[i], stack, (size_t)map->part_counts[i] * sizeof *stack);
-        stack += map->part_counts[i];
-    }
-}
-
-void wf_map_read(const wf_tensor_map *map, const float *file, float *const *values, float *scratch) {
-    int64_t dims[WF_NAME_MOVES + 1][WF_NAME_RANK];
-    const float *from = file;
-    float *to = scratch;
-    memcpy(dims[0], map->stack_dims, sizeof dims[0]);
-    for (int i = 0; i < map->n_moves; i++) {
-        memcpy(dims[i + 1], dims[i], sizeof dims[0]);
-        map->moves[i]->shape(map->stack_rank, dims[i + 1]);
-    }
-    for (int i = map->n_moves; i-- > 0;) {
-        map->moves[i]->back(from, to, map->stack_rank, dims[i]);
-        from = to;
-        to = to == scratch ? scratch + map->count : scratch;
-    }
-    unstack(map, from, values);
-}
+#include "families/moves.h"
+#include "families/rules.h"
 
 /* ---- patterns ---- */
-enum { NAME_SIZE = 256, MOST_GROUPS = 4, MOST_TARGETS = 8 };
+enum { NAME_SIZE = 256, MOST_GROUPS = 4 };
 
 /* The n-th alternative of a group "{a,b,c}" that begins at `at`; its length. */
 static size_t alternative(const char *at, size_t n, const char **out) {
@@ -128,20 +24,29 @@ static size_t alternatives(const char *at) {
     return n;
 }
 
-/* Writes `pattern` with {i} and the chosen alternatives filled in; false when it does not fit or is malformed. */
-static bool expand(const char *pattern, int64_t layer, const size_t *choice, char out[NAME_SIZE]) {
+typedef struct place { /* which of the tensors a pattern stands for */
+    int64_t layer, slice; /* {i}, {e} */
+    size_t choice[MOST_GROUPS];
+} place;
+
+static bool is_number(const char *at) {
+    return strncmp(at, "{i}", 3) == 0 || strncmp(at, "{e}", 3) == 0 || strncmp(at, "{*}", 3) == 0 || strncmp(at, "{=", 2) == 0;
+}
+
+/* Writes `pattern` with {i}, {e} and the chosen alternatives filled in; false when it does not fit or is malformed. */
+static bool expand(const char *pattern, const place *at_place, char out[NAME_SIZE]) {
     size_t group = 0, n = 0;
     for (const char *at = pattern; *at; at++) {
         const char *piece = at;
         char digits[24];
         size_t length = 1;
-        if (strncmp(at, "{i}", 3) == 0) {
-            length = (size_t)snprintf(digits, sizeof digits, "%lld", (long long)layer);
+        if (is_number(at)) {
+            length = (size_t)snprintf(digits, sizeof digits, "%lld", (long long)(at[1] == 'i' ? at_place->layer : at_place->slice));
             piece = digits;
         } else if (*at == '{') {
             if (group == MOST_GROUPS)
                 return false;
-            length = alternative(at, choice[group++], &piece);
+            length = alternative(at, at_place->choice[group++], &piece);
         }
         if (n + length >= NAME_SIZE)
             return false;
@@ -158,17 +63,18 @@ static bool expand(const char *pattern, int64_t layer, const size_t *choice, cha
 typedef struct mapper {
     const wf_family *family;
     wf_arena *arena;
-    const wf_named_shape *params;
-    size_t n, *order;  /* indices sorted by name */
-    bool *covered;
+    const wf_named_model *model;
+    size_t *order;    /* indices of the parameters sorted by name */
+    int64_t *covered; /* elements that have a name */
     wf_names *out;
     weft_error *err;
 } mapper;
 
 typedef struct entry { /* one line of "names" */
-    const char *pattern, *targets[MOST_TARGETS];
+    const char *pattern, *targets[WF_NAME_PARTS];
+    const char *when; /* expression: the layers it holds for; NULL: all */
     size_t n_targets;
-    const wf_move *moves[WF_NAME_MOVES];
+    wf_move_entry moves[WF_NAME_MOVES];
     int n_moves;
 } entry;
 
@@ -177,24 +83,25 @@ typedef struct sort_item { const char *name; size_t index; } sort_item;
 static int by_name(const void *a, const void *b) { return strcmp(((const sort_item *)a)->name, ((const sort_item *)b)->name); }
 
 static weft_status sort_params(mapper *m) {
-    sort_item *items = wf_arena_alloc(m->arena, m->n * sizeof *items);
-    m->order = wf_arena_alloc(m->arena, m->n * sizeof *m->order);
-    m->covered = wf_arena_alloc(m->arena, m->n * sizeof *m->covered);
+    size_t n = m->model->count;
+    sort_item *items = wf_arena_alloc(m->arena, n * sizeof *items);
+    m->order = wf_arena_alloc(m->arena, n * sizeof *m->order);
+    m->covered = wf_arena_alloc(m->arena, n * sizeof *m->covered);
     if (!items || !m->order || !m->covered)
         return wf_fail_memory(m->err);
-    for (size_t i = 0; i < m->n; i++)
-        items[i] = (sort_item){m->params[i].name, i};
-    qsort(items, m->n, sizeof *items, by_name);
-    for (size_t i = 0; i < m->n; i++)
+    for (size_t i = 0; i < n; i++)
+        items[i] = (sort_item){m->model->params[i].name, i};
+    qsort(items, n, sizeof *items, by_name);
+    for (size_t i = 0; i < n; i++)
         m->order[i] = items[i].index;
     return WEFT_OK;
 }
 
 static bool find_param(const mapper *m, const char *name, size_t *out) {
-    size_t low = 0, high = m->n;
+    size_t low = 0, high = m->model->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        int order = strcmp(name, m->params[m->order[middle]].name);
+        int order = strcmp(name, m->model->params[m->order[middle]].name);
         if (order == 0) {
             *out = m->order[middle];
             return true;
@@ -207,28 +114,56 @@ static bool find_param(const mapper *m, const char *name, size_t *out) {
     return false;
 }
 
-/* Shapes of the stack and of the file's tensor; parts must agree in all but their rows. */
-static weft_status set_shape(mapper *m, wf_tensor_map *map) {
-    const wf_named_shape *first = &m->params[map->parts[0]];
-    map->rank = map->stack_rank = first->rank;
-    memcpy(map->stack_dims, first->dims, (size_t)first->rank * sizeof *first->dims);
-    for (size_t i = 0; i < map->n_parts; i++) {
-        const wf_named_shape *p = &m->params[map->parts[i]];
-        bool same = p->rank == first->rank && (map->n_parts == 1 || p->rank > 0);
-        for (int d = 1; same && d < p->rank; d++)
+static bool sliced(const entry *e) { return strstr(e->pattern, "{e}") != NULL; }
+
+/* The stack of the parts: they must agree in all but their first dimension. */
+static weft_status stack_shape(mapper *m, const entry *e, wf_tensor_map *map) {
+    const wf_named_shape *first = &m->model->params[map->parts[0].param];
+    int skip = sliced(e) ? 1 : 0; /* of a slice: the dimensions inside */
+    map->rank = first->rank - skip;
+    memcpy(map->dims, first->dims + skip, (size_t)map->rank * sizeof *first->dims);
+    for (size_t i = 1; i < map->n_parts; i++) {
+        const wf_named_shape *p = &m->model->params[map->parts[i].param];
+        bool same = p->rank == first->rank && map->rank > 0;
+        for (int d = skip + 1; same && d < p->rank; d++)
             same = p->dims[d] == first->dims[d];
-        WF_CHECK(same && wf_product(p->dims, p->rank, &map->part_counts[i]), m->err, WEFT_UNSUPPORTED,
-                 "family %s cannot stack '%s' and '%s'", m->family->name, first->name, p->name);
-        if (i > 0)
-            map->stack_dims[0] += p->dims[0];
+        WF_CHECK(same, m->err, WEFT_UNSUPPORTED, "family %s cannot stack '%s' and '%s'", m->family->name, first->name, p->name);
+        map->dims[0] += p->dims[skip];
     }
-    memcpy(map->dims, map->stack_dims, sizeof map->dims);
-    for (int i = 0; i < map->n_moves; i++)
-        map->moves[i]->shape(map->rank, map->dims);
     return wf_product(map->dims, map->rank, &map->count) ? WEFT_OK : wf_fail(m->err, WEFT_BAD_INPUT, "'%s' is too large", map->name);
 }
 
-static weft_status add_map(mapper *m, const entry *e, const char *name, const size_t *parts) {
+/* Expressions see the spec written out in full, `block` (the layer's), `i` and `task`. */
+static weft_status argument_value(const mapper *m, const char *expression, int64_t layer, wf_value *out) {
+    wf_vars vars = {.arena = m->arena};
+    wf_value value;
+    const wf_json *spec = m->model->spec, *block = wf_json_at(wf_json_get(spec, "blocks"), (size_t)layer);
+    *out = (wf_value){.type = WF_NULL};
+    if (!expression)
+        return WEFT_OK;
+    for (const wf_json *j = spec ? spec->child : NULL; j; j = j->next) {
+        WF_TRY(wf_value_of_json(m->arena, j, &value, m->err));
+        WF_TRY(wf_vars_put(&vars, j->key, value, m->err));
+    }
+    WF_TRY(wf_value_of_json(m->arena, block, &value, m->err));
+    WF_TRY(wf_vars_put(&vars, "block", value, m->err));
+    WF_TRY(wf_vars_put(&vars, "i", wf_value_int(layer), m->err));
+    WF_TRY(wf_vars_put(&vars, "task", wf_value_string(wf_json_text(wf_json_get(spec, "head"), "task", "Model")), m->err));
+    return wf_vars_eval(&vars, expression, out, m->err);
+}
+
+static weft_status plan_moves(mapper *m, const entry *e, int64_t layer, wf_tensor_map *map) {
+    for (int i = 0; i < e->n_moves; i++) {
+        wf_value argument;
+        WF_TRY(argument_value(m, e->moves[i].argument, layer, &argument));
+        if (wf_move_add(map, &e->moves[i], &argument, m->err) != WEFT_OK)
+            return wf_fail_in(m->err, "family %s", m->family->name);
+    }
+    map->plain = map->n_parts == 1 && map->n_steps == 0 && map->pieces == 1 && !sliced(e);
+    return WEFT_OK;
+}
+
+static weft_status new_map(mapper *m, wf_tensor_map **map) {
     wf_names *out = m->out;
     if (out->count == out->capacity) {
         size_t capacity = out->capacity ? 2 * out->capacity : 64;
@@ -240,59 +175,113 @@ static weft_status add_map(mapper *m, const entry *e, const char *name, const si
         out->list = list;
         out->capacity = capacity;
     }
-    wf_tensor_map *map = &out->list[out->count];
-    *map = (wf_tensor_map){.name = wf_arena_strdup(m->arena, name), .n_parts = e->n_targets, .n_moves = e->n_moves};
-    map->parts = wf_arena_alloc(m->arena, e->n_targets * sizeof *map->parts);
-    map->part_counts = wf_arena_alloc(m->arena, e->n_targets * sizeof *map->part_counts);
-    if (!map->name || !map->parts || !map->part_counts)
-        return wf_fail_memory(m->err);
-    memcpy(map->moves, e->moves, sizeof map->moves);
-    memcpy(map->parts, parts, e->n_targets * sizeof *parts);
-    for (size_t i = 0; i < e->n_targets; i++) {
-        WF_CHECK(!m->covered[parts[i]], m->err, WEFT_BAD_INPUT, "family %s names '%s' twice", m->family->name, m->params[parts[i]].name);
-        m->covered[parts[i]] = true;
-    }
-    out->count++;
-    return set_shape(m, map);
+    *map = &out->list[out->count++];
+    return WEFT_OK;
 }
 
-/* The tensors of one entry, one layer and one choice of alternatives: those whose targets the model has. */
-static weft_status map_choice(mapper *m, const entry *e, int64_t layer, const size_t *choice) {
-    static const char *const suffixes[] = {"", ".weight", ".bias"};
-    char name[NAME_SIZE], target[NAME_SIZE], full[NAME_SIZE + 16];
-    size_t parts[MOST_TARGETS];
-    WF_CHECK(expand(e->pattern, layer, choice, name), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, e->pattern);
-    for (size_t s = 0; s < sizeof suffixes / sizeof *suffixes; s++) {
-        size_t found = 0;
-        for (size_t t = 0; t < e->n_targets; t++) {
-            WF_CHECK(expand(e->targets[t], layer, choice, target), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, e->targets[t]);
-            snprintf(full, sizeof full, "%s%s", target, suffixes[s]);
-            found += find_param(m, full, &parts[t]);
+/* The part of a parameter that one tensor holds: all of it, or slice e of its first dimension. */
+static weft_status take_part(mapper *m, const entry *e, size_t param, int64_t slice, wf_name_part *part) {
+    const wf_named_shape *p = &m->model->params[param];
+    int64_t count = 0, slices = sliced(e) ? p->dims[0] : 1;
+    WF_CHECK(wf_product(p->dims, p->rank, &count), m->err, WEFT_BAD_INPUT, "'%s' is too large", p->name);
+    *part = (wf_name_part){param, slice * (count / slices), count / slices};
+    m->covered[param] += part->count;
+    WF_CHECK(m->covered[param] <= count, m->err, WEFT_BAD_INPUT, "family %s names '%s' twice", m->family->name, p->name);
+    return WEFT_OK;
+}
+
+static weft_status add_map(mapper *m, const entry *e, const char *name, const size_t *params, const place *where) {
+    wf_tensor_map *map;
+    WF_TRY(new_map(m, &map));
+    *map = (wf_tensor_map){.name = wf_arena_strdup(m->arena, name), .n_parts = e->n_targets, .pieces = 1};
+    map->parts = wf_arena_alloc(m->arena, e->n_targets * sizeof *map->parts);
+    if (!map->name || !map->parts)
+        return wf_fail_memory(m->err);
+    for (size_t i = 0; i < e->n_targets; i++)
+        WF_TRY(take_part(m, e, params[i], where->slice, &map->parts[i]));
+    WF_TRY(stack_shape(m, e, map));
+    return plan_moves(m, e, where->layer, map);
+}
+
+/* {=expression} of a pattern becomes its value. */
+static weft_status fill_formulas(const mapper *m, const char *pattern, int64_t layer, char out[NAME_SIZE]) {
+    size_t n = 0;
+    for (const char *at = pattern; *at; at++) {
+        const char *close = strncmp(at, "{=", 2) == 0 ? strchr(at, '}') : NULL;
+        char digits[24] = {*at, 0};
+        if (close) {
+            wf_value value;
+            char *formula = wf_arena_strndup(m->arena, at + 2, (size_t)(close - at - 2));
+            if (!formula)
+                return wf_fail_memory(m->err);
+            WF_TRY(argument_value(m, formula, layer, &value));
+            WF_CHECK(value.type == WF_INT, m->err, WEFT_BAD_INPUT, "family %s: '%s' is no number", m->family->name, formula);
+            snprintf(digits, sizeof digits, "%lld", (long long)value.integer);
+            at = close;
         }
-        if (found == 0)
-            continue;
-        WF_CHECK(found == e->n_targets, m->err, WEFT_UNSUPPORTED, "family %s: '%s' lacks a part", m->family->name, name);
-        snprintf(full, sizeof full, "%s%s", name, suffixes[s]);
-        WF_TRY(add_map(m, e, full, parts));
+        WF_CHECK(n + strlen(digits) < NAME_SIZE, m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, pattern);
+        n += (size_t)snprintf(out + n, NAME_SIZE - n, "%s", digits);
+    }
+    out[n] = 0;
+    return WEFT_OK;
+}
+
+/* The tensors of targets that were found: one, or one per slice. */
+static weft_status add_slices(mapper *m, const entry *e, const char *suffix, const size_t *params, place where) {
+    char name[NAME_SIZE], full[NAME_SIZE + 16], pattern[NAME_SIZE];
+    const wf_named_shape *first = &m->model->params[params[0]];
+    WF_TRY(fill_formulas(m, e->pattern, where.layer, pattern));
+    int64_t slices = sliced(e) && first->rank > 0 ? first->dims[0] : 1;
+    for (size_t i = 0; i < e->n_targets; i++)
+        WF_CHECK(!sliced(e) || (m->model->params[params[i]].rank > 0 && m->model->params[params[i]].dims[0] == slices), m->err, WEFT_UNSUPPORTED,
+                 "family %s: '%s' has other slices than '%s'", m->family->name, m->model->params[params[i]].name, first->name);
+    for (where.slice = 0; where.slice < slices; where.slice++) {
+        WF_CHECK(expand(pattern, &where, name), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, e->pattern);
+        snprintf(full, sizeof full, "%s%s", name, suffix);
+        WF_TRY(add_map(m, e, full, params, &where));
     }
     return WEFT_OK;
 }
 
-static weft_status map_entry(mapper *m, const entry *e, int64_t layers) {
+/* The tensors of one entry, one layer and one choice of alternatives: those whose targets the model has. */
+static weft_status map_choice(mapper *m, const entry *e, const place *where) {
+    static const char *const suffixes[] = {"", ".weight", ".bias"};
+    char target[NAME_SIZE], full[NAME_SIZE + 16];
+    size_t params[WF_NAME_PARTS];
+    for (size_t s = 0; s < sizeof suffixes / sizeof *suffixes; s++) {
+        size_t found = 0;
+        for (size_t t = 0; t < e->n_targets; t++) {
+            WF_CHECK(expand(e->targets[t], where, target), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, e->targets[t]);
+            snprintf(full, sizeof full, "%s%s", target, suffixes[s]);
+            found += find_param(m, full, &params[t]);
+        }
+        if (found == 0)
+            continue;
+        WF_CHECK(found == e->n_targets, m->err, WEFT_UNSUPPORTED, "family %s: '%s' lacks a part", m->family->name, e->pattern);
+        WF_TRY(add_slices(m, e, suffixes[s], params, *where));
+    }
+    return WEFT_OK;
+}
+
+static weft_status map_entry(mapper *m, const entry *e) {
     size_t most[MOST_GROUPS] = {1, 1, 1, 1}, groups = 0;
     for (const char *at = e->pattern; (at = strchr(at, '{')); at++) {
-        if (strncmp(at, "{i}", 3) == 0)
+        if (is_number(at))
             continue;
         WF_CHECK(groups < MOST_GROUPS, m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, e->pattern);
         most[groups++] = alternatives(at);
     }
-    bool repeated = strstr(e->pattern, "{i}") != NULL;
-    for (int64_t layer = 0; layer < (repeated ? layers : 1); layer++) {
-        size_t choice[MOST_GROUPS] = {0};
+    bool repeated = strstr(e->targets[0], "{i}") != NULL;
+    for (int64_t layer = 0; layer < (repeated ? m->model->layers : 1); layer++) {
+        place where = {.layer = layer};
+        wf_value holds;
+        WF_TRY(argument_value(m, e->when, layer, &holds));
+        if (e->when && !wf_value_true(&holds))
+            continue;
         for (size_t g = 0; g < MOST_GROUPS;) { /* every combination, the first group fastest */
-            WF_TRY(map_choice(m, e, layer, choice));
-            for (g = 0; g < MOST_GROUPS && ++choice[g] == most[g]; g++)
-                choice[g] = 0;
+            WF_TRY(map_choice(m, e, &where));
+            for (g = 0; g < MOST_GROUPS && ++where.choice[g] == most[g]; g++)
+                where.choice[g] = 0;
         }
     }
     return WEFT_OK;
@@ -300,58 +289,41 @@ static weft_status map_entry(mapper *m, const entry *e, int64_t layers) {
 
 static weft_status read_entry(const mapper *m, const wf_json *j, entry *e) {
     const wf_json *to = wf_json_get(j, "to"), *how = wf_json_get(j, "how");
-    *e = (entry){.pattern = j->key};
-    if (j->kind == WF_JSON_STRING) {
-        e->targets[e->n_targets++] = j->string;
-        return WEFT_OK;
-    }
-    for (const wf_json *t = to ? to->child : NULL; t; t = t->next) {
-        WF_CHECK(t->kind == WF_JSON_STRING && e->n_targets < MOST_TARGETS, m->err, WEFT_BAD_INPUT, "family %s: bad targets of '%s'", m->family->name, j->key);
+    *e = (entry){.pattern = j->key, .when = wf_json_text(j, "when", NULL)};
+    if (j->kind == WF_JSON_STRING || (to && to->kind == WF_JSON_STRING))
+        e->targets[e->n_targets++] = j->kind == WF_JSON_STRING ? j->string : to->string;
+    for (const wf_json *t = to && to->kind == WF_JSON_ARRAY ? to->child : NULL; t; t = t->next) {
+        WF_CHECK(t->kind == WF_JSON_STRING && e->n_targets < WF_NAME_PARTS, m->err, WEFT_BAD_INPUT, "family %s: bad targets of '%s'", m->family->name, j->key);
         e->targets[e->n_targets++] = t->string;
     }
     WF_CHECK(e->n_targets > 0, m->err, WEFT_BAD_INPUT, "family %s: '%s' has no targets", m->family->name, j->key);
     for (const wf_json *word = how ? how->child : NULL; word; word = word->next) {
-        const wf_move *move = word->kind == WF_JSON_STRING && e->n_moves < WF_NAME_MOVES ? find_move(word->string) : NULL;
-        WF_CHECK(move, m->err, WEFT_BAD_INPUT, "family %s: '%s' has an unknown word", m->family->name, j->key);
-        e->moves[e->n_moves++] = move;
+        bool known = e->n_moves < WF_NAME_MOVES && wf_move_read(word, &e->moves[e->n_moves]);
+        WF_CHECK(known, m->err, WEFT_BAD_INPUT, "family %s: '%s' has an unknown word", m->family->name, j->key);
+        e->n_moves++;
     }
     return WEFT_OK;
 }
 
 static weft_status map_same(mapper *m) {
-    for (size_t i = 0; i < m->n; i++) {
-        entry e = {.n_targets = 1};
-        WF_TRY(add_map(m, &e, m->params[i].name, &i));
+    place where = {0};
+    for (size_t i = 0; i < m->model->count; i++) {
+        entry e = {.pattern = "", .n_targets = 1};
+        WF_TRY(add_map(m, &e, m->model->params[i].name, &i, &where));
     }
     return WEFT_OK;
 }
 
-weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_named_shape *params, size_t n, int64_t layers, wf_names *out,
-                         weft_error *err) {
-    mapper m = {.family = family, .arena = arena, .params = params, .n = n, .out = out, .err = err};
-    const wf_json *names = wf_json_get(family->json, "names");
-    const char *base = wf_json_text(family->json, "base", NULL);
-    *out = (wf_names){.tied = wf_json_get(family->json, "tied"), .unused = wf_json_get(family->json, "unused")};
-    WF_CHECK(names, err, WEFT_BAD_INPUT, "family %s has no names", family->name);
-    if (base && !(out->base = wf_arena_printf(arena, "%s.", base)))
-        return wf_fail_memory(err);
-    WF_TRY(sort_params(&m));
-    if (wf_json_is_string(names, "same"))
-        return map_same(&m);
-    for (const wf_json *j = names->child; j; j = j->next) {
-        entry e;
-        WF_TRY(read_entry(&m, j, &e));
-        WF_TRY(map_entry(&m, &e, layers));
-    }
-    for (size_t i = 0; i < n; i++)
-        WF_CHECK(m.covered[i], err, WEFT_UNSUPPORTED, "family %s has no name for '%s'", family->name, params[i].name);
-    return WEFT_OK;
-}
-
-/* ---- tensors nobody reads ---- */
+/* {i} is a number, {*} whatever does not hold the text after it. */
 static bool matches(const char *pattern, const char *name) {
     while (*pattern) {
-        if (strncmp(pattern, "{i}", 3) == 0) {
+        if (strncmp(pattern, "{*}", 3) == 0) {
+            pattern += 3;
+            while (*name && strncmp(name, pattern, strcspn(pattern, "{") + (*pattern == 0)) != 0)
+                name++;
+            if (!*name)
+                return *pattern == 0;
+        } else if (is_number(pattern)) {
             size_t digits = strspn(name, "0123456789");
             if (digits == 0)
                 return false;
@@ -364,6 +336,61 @@ static bool matches(const char *pattern, const char *name) {
     return *name == 0;
 }
 
+bool wf_names_computed(const wf_family *family, const char *param) {
+    const wf_json *list = wf_json_get(family->json, "computed");
+    for (const wf_json *j = list ? list->child : NULL; j; j = j->next)
+        if (j->kind == WF_JSON_STRING && matches(j->string, param))
+            return true;
+    return false;
+}
+
+static weft_status check_covered(const mapper *m) {
+    for (size_t i = 0; i < m->model->count; i++) {
+        const wf_named_shape *p = &m->model->params[i];
+        int64_t count = 0;
+        bool named = wf_product(p->dims, p->rank, &count) && m->covered[i] == count;
+        WF_CHECK(named || (m->covered[i] == 0 && wf_names_computed(m->family, p->name)), m->err, WEFT_UNSUPPORTED,
+                 "family %s has no name for '%s'", m->family->name, p->name);
+    }
+    return WEFT_OK;
+}
+
+enum { DEEPEST_NAMES = 4 };
+
+/* "?condition": {names} holds names for some models only. */
+static weft_status map_names(mapper *m, const wf_json *names, int depth) {
+    for (const wf_json *j = names->child; j; j = j->next) {
+        entry e;
+        wf_value holds;
+        if (j->key[0] != '?') {
+            WF_TRY(read_entry(m, j, &e));
+            WF_TRY(map_entry(m, &e));
+            continue;
+        }
+        WF_CHECK(depth < DEEPEST_NAMES, m->err, WEFT_BAD_INPUT, "family %s: names are nested too deep", m->family->name);
+        WF_TRY(argument_value(m, j->key + 1, 0, &holds));
+        if (wf_value_true(&holds))
+            WF_TRY(map_names(m, j, depth + 1));
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_named_model *model, wf_names *out, weft_error *err) {
+    mapper m = {.family = family, .arena = arena, .model = model, .out = out, .err = err};
+    const wf_json *names = wf_json_get(family->json, "names");
+    const char *base = wf_json_text(family->json, "base", NULL);
+    *out = (wf_names){.tied = wf_json_get(family->json, "tied"), .unused = wf_json_get(family->json, "unused")};
+    WF_CHECK(names, err, WEFT_BAD_INPUT, "family %s has no names", family->name);
+    if (base && !(out->base = wf_arena_printf(arena, "%s.", base)))
+        return wf_fail_memory(err);
+    WF_TRY(sort_params(&m));
+    if (wf_json_is_string(names, "same"))
+        return map_same(&m);
+    WF_TRY(map_names(&m, names, 0));
+    return check_covered(&m);
+}
+
+/* ---- tensors nobody reads ---- */
 bool wf_names_unused(const wf_names *names, const char *tensor) {
     for (const wf_json *j = names->unused ? names->unused->child : NULL; j; j = j->next) {
         size_t base = names->base ? strlen(names->base) : 0;

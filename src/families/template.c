@@ -49,14 +49,23 @@ static weft_status fill_expression(const wf_vars *vars, const wf_json *t, wf_jso
     return *out ? WEFT_OK : wf_fail_memory(err);
 }
 
+/* What no branch says is left out: *out is NULL. */
 static weft_status fill_choice(wf_vars *vars, const wf_json *t, int depth, wf_json **out, weft_error *err) {
     wf_value v;
     WF_TRY(wf_vars_eval(vars, wf_json_text(t, "?", ""), &v, err));
     const wf_json *chosen = wf_json_get(t, wf_value_true(&v) ? "then" : "else");
-    if (chosen)
-        return fill(vars, chosen, depth + 1, out, err);
-    *out = wf_json_new(vars->arena, WF_JSON_NULL);
-    return *out ? WEFT_OK : wf_fail_memory(err);
+    *out = NULL;
+    return chosen ? fill(vars, chosen, depth + 1, out, err) : WEFT_OK;
+}
+
+/* {"switch": expression, "case": {"text": a, ..}, "else": b}: by the text an expression gives */
+static weft_status fill_switch(wf_vars *vars, const wf_json *t, int depth, wf_json **out, weft_error *err) {
+    wf_value v;
+    WF_TRY(wf_vars_eval(vars, wf_json_text(t, "switch", ""), &v, err));
+    const wf_json *chosen = v.type == WF_STRING ? wf_json_get(wf_json_get(t, "case"), v.string) : NULL;
+    chosen = chosen ? chosen : wf_json_get(t, "else");
+    *out = NULL;
+    return chosen ? fill(vars, chosen, depth + 1, out, err) : WEFT_OK;
 }
 
 static weft_status fill_repeat(wf_vars *vars, const wf_json *t, int depth, wf_json **out, weft_error *err) {
@@ -72,7 +81,7 @@ static weft_status fill_repeat(wf_vars *vars, const wf_json *t, int depth, wf_js
         WF_TRY(wf_vars_put(vars, wf_json_text(t, "each", ""), wf_value_int(i), err));
         WF_TRY(fill(vars, body, depth + 1, &item, err));
         vars->count = before;
-        if (!wf_json_push(list, item))
+        if (item && !wf_json_push(list, item))
             return wf_fail_memory(err);
     }
     *out = list;
@@ -84,7 +93,7 @@ static weft_status fill_members(wf_vars *vars, const wf_json *t, int depth, wf_j
     wf_json *copy = wf_json_new(vars->arena, t->kind), *value;
     for (const wf_json *child = t->child; child; child = child->next) {
         WF_TRY(fill(vars, child, depth + 1, &value, err));
-        if (object && value->kind == WF_JSON_NULL && child->kind != WF_JSON_NULL)
+        if (!value || (object && !vars->nulls && value->kind == WF_JSON_NULL && child->kind != WF_JSON_NULL))
             continue;
         if (!(object ? wf_json_put(vars->arena, copy, child->key, value) : wf_json_push(copy, value)))
             return wf_fail_memory(err);
@@ -99,6 +108,8 @@ static weft_status fill(wf_vars *vars, const wf_json *t, int depth, wf_json **ou
         return fill_expression(vars, t, out, err);
     if (wf_json_get(t, "?"))
         return fill_choice(vars, t, depth, out, err);
+    if (wf_json_get(t, "switch"))
+        return fill_switch(vars, t, depth, out, err);
     if (wf_json_get(t, "each"))
         return fill_repeat(vars, t, depth, out, err);
     if (t->kind == WF_JSON_OBJECT || t->kind == WF_JSON_ARRAY)
@@ -109,5 +120,8 @@ static weft_status fill(wf_vars *vars, const wf_json *t, int depth, wf_json **ou
 
 weft_status wf_template_fill(wf_vars *vars, const wf_json *template_, wf_json **out, weft_error *err) {
     WF_CHECK(template_, err, WEFT_BAD_INPUT, "a template is missing");
-    return fill(vars, template_, 0, out, err);
+    WF_TRY(fill(vars, template_, 0, out, err));
+    if (!*out)
+        *out = wf_json_new(vars->arena, WF_JSON_NULL);
+    return *out ? WEFT_OK : wf_fail_memory(err);
 }

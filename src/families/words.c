@@ -1,5 +1,7 @@
 /* words.c - what formulas of family files cannot say: a closed list of words, each a row with its arguments in the order of the
  * checkpoint convention it reads or writes. */
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "families/rules.h"
 
@@ -27,7 +29,7 @@ static const activation_row activations[] = {
     {"swish", "silu"},          {"sigmoid", "sigmoid"},         {"tanh", "tanh"},          {"linear", "identity"},
     {"gelu_10", NULL},          {"hardswish", NULL},            {"laplace", NULL},         {"leaky_relu", NULL},
     {"mish", NULL},             {"prelu", NULL},                {"relu6", NULL},           {"sqrtsoftplus", NULL},
-    {"xielu", NULL},
+    {"xielu", "xielu"},
 };
 enum { ACTIVATIONS = sizeof activations / sizeof *activations };
 
@@ -218,6 +220,263 @@ static weft_status word_their_rope(call *c) {
     return WEFT_OK;
 }
 
+/* ---- objects and lists ---- */
+
+/* with(object, 'key', value, ..): the object with these members; null stays null */
+static weft_status word_with(call *c) {
+    const wf_value *object = arg(c, 0);
+    *c->out = *object;
+    if (object->type == WF_NULL)
+        return WEFT_OK;
+    WF_CHECK(object->type == WF_OBJECT && c->count % 2 == 1, c->err, WEFT_BAD_INPUT, "with() takes an object, then names and values");
+    wf_json *copy = wf_json_copy(c->arena, object->object);
+    for (size_t i = 1; i < c->count; i += 2) {
+        WF_CHECK(arg(c, i)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "with(): the name of a member must be a string");
+        WF_TRY(put(c, copy, arg(c, i)->string, wf_value_to_json(c->arena, arg(c, i + 1))));
+    }
+    *c->out = (wf_value){.type = WF_OBJECT, .object = copy};
+    return WEFT_OK;
+}
+
+/* first(blocks, 'path'): the first value at the path that is not null, of the objects of a list */
+static weft_status word_first(call *c) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "first() takes a list and a path");
+    *c->out = nothing;
+    for (size_t i = 0; i < list->count && c->out->type == WF_NULL; i++)
+        if (list->items[i].type == WF_OBJECT)
+            WF_TRY(wf_value_of_json(c->arena, wf_json_path(list->items[i].object, arg(c, 1)->string), c->out, c->err));
+    return WEFT_OK;
+}
+
+/* matching(blocks, 'path', value): the first object of a list with this value at the path; differing(..): with another one */
+static weft_status find_object(call *c, bool same) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "matching() takes a list, a path and a value");
+    const wf_json *sought = wf_value_to_json(c->arena, arg(c, 2));
+    *c->out = nothing;
+    for (size_t i = 0; i < list->count && c->out->type == WF_NULL; i++) {
+        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        bool both_null = (!j || j->kind == WF_JSON_NULL) && sought && sought->kind == WF_JSON_NULL;
+        if (list->items[i].type == WF_OBJECT && (both_null || (j && sought && wf_json_equal(j, sought))) == same)
+            *c->out = list->items[i];
+    }
+    return sought ? WEFT_OK : wf_fail_memory(c->err);
+}
+
+static weft_status word_matching(call *c) { return find_object(c, true); }
+static weft_status word_differing(call *c) { return find_object(c, false); }
+
+/* find(blocks, 'path', value): the number of the first object of a list that has this value at the path; -1: none */
+static weft_status word_find(call *c) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "find() takes a list, a path and a value");
+    wf_json *wanted = wf_value_to_json(c->arena, arg(c, 2));
+    if (!wanted)
+        return wf_fail_memory(c->err);
+    *c->out = wf_value_int(-1);
+    for (size_t i = 0; i < list->count && c->out->integer < 0; i++)
+        if (list->items[i].type == WF_OBJECT && wf_json_equal(wf_json_path(list->items[i].object, arg(c, 1)->string), wanted))
+            *c->out = wf_value_int((int64_t)i);
+    return WEFT_OK;
+}
+
+static bool same_text(const wf_value *a, const wf_value *b) { return a->type == WF_STRING && b->type == WF_STRING && wf_streq(a->string, b->string); }
+
+/* all_in(list, allowed): the strings of the list (null: none) are among the allowed ones */
+static weft_status word_all_in(call *c) {
+    const wf_value *list = arg(c, 0), *allowed = arg(c, 1);
+    WF_CHECK((list->type == WF_LIST || list->type == WF_NULL) && allowed->type == WF_LIST, c->err, WEFT_BAD_INPUT, "all_in() takes two lists");
+    bool all = true;
+    for (size_t i = 0; i < list->count && all; i++) {
+        all = false;
+        for (size_t k = 0; k < allowed->count && !all; k++)
+            all = same_text(&list->items[i], &allowed->items[k]);
+    }
+    *c->out = wf_value_bool(all);
+    return WEFT_OK;
+}
+
+/* as_bf16(x): x with the eight binary digits that bf16 has, halves to even (constants that a reference keeps in bf16) */
+static weft_status word_as_bf16(call *c) {
+    int exponent;
+    WF_CHECK(arg(c, 0)->type == WF_INT || arg(c, 0)->type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "as_bf16() takes a number");
+    double part = frexp(arg(c, 0)->number, &exponent);
+    *c->out = wf_value_float(ldexp(nearbyint(ldexp(part, 8)), exponent - 8));
+    return WEFT_OK;
+}
+
+/* count(list, 'path', value, upto): how many of the first `upto` objects (all) have the value there */
+static weft_status word_count(call *c) {
+    const wf_value *list = arg(c, 0);
+    int64_t count = 0, upto = c->count > 3 ? arg(c, 3)->integer : (int64_t)list->count;
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "count() takes a list, a path and a value");
+    const wf_json *wanted = wf_value_to_json(c->arena, arg(c, 2));
+    if (!wanted)
+        return wf_fail_memory(c->err);
+    for (int64_t i = 0; i < (int64_t)list->count && i < upto; i++) {
+        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        count += j && wf_json_equal(j, wanted);
+    }
+    *c->out = wf_value_int(count);
+    return WEFT_OK;
+}
+
+/* words(text): its parts between bars, without blanks, in small letters; a list stays */
+static weft_status word_words(call *c) {
+    const wf_value *text = arg(c, 0);
+    *c->out = *text;
+    if (text->type == WF_LIST)
+        return WEFT_OK;
+    WF_CHECK(text->type == WF_STRING, c->err, WEFT_BAD_INPUT, "words() takes a string or a list");
+    wf_value *list = wf_arena_alloc(c->arena, (strlen(text->string) + 1) * sizeof *list);
+    size_t n = 0;
+    for (const char *at = text->string; list; at++) {
+        size_t blanks = strspn(at, " "), length = strcspn(at + blanks, "| ");
+        char *word = wf_arena_strndup(c->arena, at + blanks, length);
+        for (char *letter = word; letter && *letter; letter++)
+            *letter = *letter >= 'A' && *letter <= 'Z' ? (char)(*letter - 'A' + 'a') : *letter;
+        if (!word)
+            return wf_fail_memory(c->err);
+        if (length)
+            list[n++] = wf_value_string(word);
+        at += strcspn(at, "|");
+        if (!*at)
+            break;
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = list, .count = n};
+    return list ? WEFT_OK : wf_fail_memory(c->err);
+}
+
+/* ---- heads ---- */
+
+const char *wf_task_of(const char *name) {
+    static const char *const words[] = {"For", "With"};
+    const char *task = wf_ends_with(name, "LMHeadModel") ? "LMHeadModel" : "Model";
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        for (const char *at = name; (at = strstr(at, words[i])); at++)
+            if (at[strlen(words[i])] >= 'A' && at[strlen(words[i])] <= 'Z')
+                task = at + strlen(words[i]);
+    return task;
+}
+
+/* task(architectures): what the first class does */
+static weft_status word_task(call *c) {
+    const wf_value *list = arg(c, 0);
+    *c->out = wf_value_string(wf_task_of(list->type == WF_LIST && list->count && list->items[0].type == WF_STRING ? list->items[0].string : "Model"));
+    return WEFT_OK;
+}
+
+/* labels(id2label, num_labels): how many classes a head has; 2 when nobody says */
+static weft_status word_labels(call *c) {
+    const wf_value *names = arg(c, 0), *count = arg(c, 1);
+    *c->out = wf_value_int(names->type == WF_OBJECT ? (int64_t)names->object->count : count->type == WF_INT ? count->integer : 2);
+    return WEFT_OK;
+}
+
+/* label_names(id2label): the names of the classes in their order; null when there are none, or only LABEL_0, LABEL_1, .. */
+static weft_status word_label_names(call *c) {
+    const wf_value *names = arg(c, 0);
+    bool named = false;
+    *c->out = nothing;
+    if (names->type != WF_OBJECT)
+        return WEFT_OK;
+    wf_value *items = wf_arena_alloc(c->arena, (names->object->count + 1) * sizeof *items);
+    if (!items)
+        return wf_fail_memory(c->err);
+    for (size_t i = 0; i < names->object->count; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "%zu", i);
+        const wf_json *j = wf_json_get(names->object, key);
+        WF_CHECK(j && j->kind == WF_JSON_STRING, c->err, WEFT_BAD_INPUT, "'id2label' must name the classes 0 to %zu", names->object->count - 1);
+        items[i] = wf_value_string(j->string);
+        snprintf(key, sizeof key, "LABEL_%zu", i);
+        named |= !wf_streq(j->string, key);
+    }
+    if (named)
+        *c->out = (wf_value){.type = WF_LIST, .items = items, .count = names->object->count};
+    return WEFT_OK;
+}
+
+static const char *label_of(const call *c, int64_t i) {
+    const wf_value *names = arg(c, 0);
+    if (names->type == WF_LIST && i < (int64_t)names->count && names->items[i].type == WF_STRING)
+        return names->items[i].string;
+    return wf_arena_printf(c->arena, "LABEL_%lld", (long long)i);
+}
+
+static weft_status make_labels(call *c, bool by_name) {
+    wf_json *out = wf_json_new(c->arena, WF_JSON_OBJECT);
+    for (int64_t i = 0; i < arg(c, 1)->integer; i++) {
+        const char *name = label_of(c, i), *number = wf_arena_printf(c->arena, "%lld", (long long)i);
+        if (!name || !number)
+            return wf_fail_memory(c->err);
+        WF_TRY(put(c, out, by_name ? name : number, by_name ? wf_json_new_int(c->arena, i) : wf_json_new_string(c->arena, name, strlen(name))));
+    }
+    *c->out = (wf_value){.type = WF_OBJECT, .object = out};
+    return WEFT_OK;
+}
+
+/* id2label(names, classes): the reverse, LABEL_n where there are no names; label2id(names, classes): name -> number */
+static weft_status word_id2label(call *c) { return make_labels(c, false); }
+static weft_status word_label2id(call *c) { return make_labels(c, true); }
+
+/* letters(text): the letters of a word as a list (patterns of layers) */
+static weft_status word_letters(call *c) {
+    const wf_value *text = arg(c, 0);
+    WF_CHECK(text->type == WF_STRING, c->err, WEFT_BAD_INPUT, "letters() takes a string");
+    size_t n = strlen(text->string);
+    wf_value *list = wf_arena_alloc(c->arena, (n + 1) * sizeof *list);
+    if (!list)
+        return wf_fail_memory(c->err);
+    for (size_t i = 0; i < n; i++) {
+        const char *letter = wf_arena_strndup(c->arena, text->string + i, 1);
+        if (!letter)
+            return wf_fail_memory(c->err);
+        list[i] = wf_value_string(letter);
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = list, .count = n};
+    return WEFT_OK;
+}
+
+/* ---- numbers without a bound: what Python writes of infinity ---- */
+
+/* The config writer of transformers 5 makes objects of numbers that JSON lacks; bare ones have become blanks (wf_config_parse). */
+static bool is_infinite(const wf_value *v) {
+    bool blank = v->type == WF_STRING && v->string[0] && strspn(v->string, " ") == strlen(v->string);
+    return blank || (v->type == WF_OBJECT && wf_json_is_string(wf_json_get(v->object, "__float__"), "Infinity"));
+}
+
+/* bounds(list): a pair of numbers; an infinite one, or one that is not there, becomes null */
+static weft_status word_bounds(call *c) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && list->count == 2, c->err, WEFT_BAD_INPUT, "bounds must be two numbers");
+    wf_value *pair = wf_arena_alloc(c->arena, 2 * sizeof *pair);
+    if (!pair)
+        return wf_fail_memory(c->err);
+    for (size_t i = 0; i < 2; i++) {
+        pair[i] = is_infinite(&list->items[i]) ? nothing : list->items[i];
+        WF_CHECK(pair[i].type == WF_NULL || pair[i].type == WF_INT || pair[i].type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "bounds must be two numbers");
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = pair, .count = 2};
+    return WEFT_OK;
+}
+
+/* their_bounds(pair, least): the reverse; the lower bound that is not there is `least` */
+static weft_status word_their_bounds(call *c) {
+    const wf_value *pair = arg(c, 0);
+    WF_CHECK(pair->type == WF_LIST && pair->count == 2, c->err, WEFT_BAD_INPUT, "bounds must be two numbers");
+    wf_json *infinity = wf_json_new(c->arena, WF_JSON_OBJECT);
+    WF_TRY(put(c, infinity, "__float__", wf_json_new_string(c->arena, "Infinity", strlen("Infinity"))));
+    wf_value *out = wf_arena_alloc(c->arena, 2 * sizeof *out);
+    if (!out)
+        return wf_fail_memory(c->err);
+    out[0] = pair->items[0].type == WF_NULL ? *arg(c, 1) : pair->items[0];
+    out[1] = pair->items[1].type == WF_NULL ? (wf_value){.type = WF_OBJECT, .object = infinity} : pair->items[1];
+    *c->out = (wf_value){.type = WF_LIST, .items = out, .count = 2};
+    return WEFT_OK;
+}
+
 /* ---- the table ---- */
 typedef struct word_row {
     const char *name;
@@ -230,6 +489,23 @@ static const word_row words[] = {
     {"their_activation", 1, 1, word_their_activation},
     {"rope", 4, 5, word_rope},
     {"their_rope", 1, 1, word_their_rope},
+    {"with", 3, 9, word_with},
+    {"first", 2, 2, word_first},
+    {"matching", 3, 3, word_matching},
+    {"differing", 3, 3, word_differing},
+    {"all_in", 2, 2, word_all_in},
+    {"count", 3, 4, word_count},
+    {"words", 1, 1, word_words},
+    {"task", 1, 1, word_task},
+    {"labels", 2, 2, word_labels},
+    {"label_names", 1, 1, word_label_names},
+    {"id2label", 2, 2, word_id2label},
+    {"label2id", 2, 2, word_label2id},
+    {"find", 3, 3, word_find},
+    {"letters", 1, 1, word_letters},
+    {"as_bf16", 1, 1, word_as_bf16},
+    {"bounds", 1, 1, word_bounds},
+    {"their_bounds", 2, 2, word_their_bounds},
 };
 
 weft_status wf_word_call(const void *user, const char *name, const wf_value *args, size_t count, wf_arena *arena, wf_value *out,

@@ -7,22 +7,32 @@
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"hidden", WF_KEY_INT, "4*dim", 1, NULL, "width inside"},
-    {"activation", WF_KEY_STRING, "'gelu'", 0, ACTIVATIONS, "the non-linearity"},
+    {"activation", WF_KEY_STRING, "'gelu'", 0, ACTIVATIONS "|xielu", "the non-linearity; xielu has learned numbers (Huang & Schlag 2024)"},
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases on both projections"},
     {"chunk", WF_KEY_INT, "null", 1, NULL, "tokens per piece in the reference; never changes the result"},
     {NULL}};
 
+#define XIELU "activation == 'xielu'"
 static const wf_slot slots[] = {
     {"up.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
     {"up.bias", "[hidden]", "zeros", "bias", NULL, false, NULL},
+    {"xielu.alpha_p", "[1]", "constant:0.2035", XIELU, NULL, false, NULL}, /* softplus of it: 0.8 */
+    {"xielu.alpha_n", "[1]", "constant:-1.0502", XIELU, NULL, false, NULL}, /* softplus of it: 0.8 - beta */
+    {"xielu.beta", "[1]", "constant:0.5", XIELU, NULL, true, NULL},
+    {"xielu.eps", "[1]", "constant:-1e-6", XIELU, NULL, true, NULL},
     {"down.weight", "[dim, hidden]", "linear_out", NULL, NULL, false, NULL},
     {"down.bias", "[dim]", "zeros", "bias", NULL, false, NULL},
     {NULL}};
 
+static wf_tensor *activate(wf_run *r, const wf_layer *l, wf_tensor *h) {
+    if (!wf_is(l, "activation", "xielu"))
+        return wf_activate(r->tape, h, (wf_activation)wf_activation_by_name(wf_string(l, "activation")));
+    return wf_xielu(r->tape, h, (wf_tensor *[]){wf_weight(r, l, "xielu.alpha_p"), wf_weight(r, l, "xielu.alpha_n"), wf_weight(r, l, "xielu.beta"),
+                                                wf_weight(r, l, "xielu.eps")});
+}
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    wf_tensor *h = wf_project(r, l, "up", io->x);
-    h = wf_activate(r->tape, h, (wf_activation)wf_activation_by_name(wf_string(l, "activation")));
-    io->y = wf_project(r, l, "down", h);
+    io->y = wf_project(r, l, "down", activate(r, l, wf_project(r, l, "up", io->x)));
     return WEFT_OK;
 }
 

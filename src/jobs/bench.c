@@ -280,11 +280,11 @@ static weft_status check_names(const wf_job *job, const char *const *names, size
     return WEFT_OK;
 }
 
-static bool wanted(const char *name, const char *const *names, size_t n) {
+static bool wanted(const wf_bench_row *row, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (wf_streq(names[i], name))
+        if (wf_streq(names[i], row->name))
             return true;
-    return n == 0;
+    return n == 0 && !row->on_request;
 }
 
 static void tell_machine(wf_job *job) {
@@ -305,7 +305,7 @@ static void list_rows(wf_job *job) {
 }
 
 weft_status wf_job_bench(wf_job *job) {
-    static const char *const words[] = {"names", "peer", "data", "text", "program", "rounds", "quick", "list", NULL};
+    static const char *const words[] = {"names", "peer", "data", "text", "program", "rounds", "quick", "full", "list", NULL};
     wf_options o = wf_options_open(job->options, "bench", words, job->err);
     size_t n;
     const char *const *names = wf_job_texts(job, &o, "names", &n);
@@ -313,6 +313,7 @@ weft_status wf_job_bench(wf_job *job) {
                   .program = wf_option_text(&o, "program", NULL), .rounds = wf_option_int(&o, "rounds", 0, 1, WF_BENCH_ROUNDS)};
     bool list = wf_option_bool(&o, "list", false);
     b.quick = wf_option_bool(&o, "quick", false);
+    b.full = wf_option_bool(&o, "full", false);
     const char *peer = b.peer;
     WF_TRY(o.status);
     WF_TRY(check_names(job, names, n));
@@ -324,7 +325,7 @@ weft_status wf_job_bench(wf_job *job) {
     wf_json *results = wf_put_list(job->arena, job->json, "results");
     for (size_t i = 0; rows[i]; i++) {
         b.peer = peer;
-        if (wanted(rows[i]->name, names, n))
+        if (wanted(rows[i], names, n))
             WF_TRY(run_row(&b, rows[i], results));
     }
     return WEFT_OK;

@@ -35,6 +35,7 @@ typedef struct wf_bench {
     wf_job *job;
     const char *peer, *data, *text, *program; /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
     int64_t rounds;                           /* 0: the row's own number */
+    bool full;                                /* the larger setting of a row that has one */
     bool quick;                               /* a toy in the place of GPT-2 124M, to try things out */
     const char *name;                         /* of the running row */
     wf_bench_line *first, *last;
@@ -44,6 +45,7 @@ typedef struct wf_bench {
 typedef struct wf_bench_row {
     const char *name, *about;
     weft_status (*run)(wf_bench *b);
+    bool on_request; /* takes long: runs only when it is named */
 } wf_bench_row;
 #define WF_BENCH(name) extern const wf_bench_row wf_bench_##name;
 #include "jobs/bench.def"

@@ -26,7 +26,7 @@ static weft_status once(void *state, double *seconds, weft_error *err) {
 /* Every weight is read once a token; of the position table and of an untied token table only a row. Keys and values add a little. */
 static double bytes_per_token(const wf_model *m, size_t element) {
     double weights = (double)wf_params_total(&m->params) - (m->position ? (double)m->position->count : 0.0);
-    if (m->head != m->token)
+    if (m->heads[0].weight != m->token)
         weights -= (double)m->token->count;
     return weights * (double)element + (double)wf_state_bytes_at(m, PROMPT + TOKENS / 2);
 }

@@ -5,7 +5,7 @@
 #include "jobs/comparison.h"
 
 static const char *const words[] = {"text", "format", "field", "val", "tokenizer", "models", "spec", "time", "params", "steps", "tokens", "seeds",
-                                    "rates", "out", "resume", "command", "text_name", "quiet", WF_RECIPE_WORDS, NULL};
+                                    "rates", "out", "resume", "command", "text_name", "quiet", "task", "lengths", "stop_at", WF_RECIPE_WORDS, NULL};
 
 static const char *const usual_models[] = {"lstm", "gpt2", "llama", "sliding", "linear", "retnet", "mamba", "hybrid"};
 
@@ -69,12 +69,16 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
     WF_TRY(gather(c));
     wf_options o = wf_options_open(job->options, "compare", words, job->err);
     wf_recipe_read(&o, &c->recipe);
+    c->task_text = wf_option_text(&o, "task", NULL);
+    c->stop_at = wf_option_float(&o, "stop_at", 0.999, 0.0, 2.0);
     if (!wf_json_get(job->options, "batch"))
-        c->recipe.batch = 4; /* a short budget is better spent on more updates */
-    c->params = wf_job_positive(&o, "params", wf_job_count(&o, "params", 1e6));
+        c->recipe.batch = c->task_text ? 32 : 4; /* a short budget is better spent on more updates */
+    if (!wf_json_get(job->options, "context") && c->task_text)
+        c->recipe.context = 128;
+    c->params = wf_job_positive(&o, "params", wf_job_count(&o, "params", c->task_text ? 2e5 : 1e6));
     c->tokens = wf_job_positive(&o, "tokens", wf_job_count(&o, "tokens", 0));
     c->steps = wf_job_positive(&o, "steps", wf_job_count(&o, "steps", 0));
-    c->seconds = wf_job_positive(&o, "time", wf_job_seconds(&o, "time", c->tokens > 0 || c->steps > 0 ? 0 : 11));
+    c->seconds = wf_job_positive(&o, "time", wf_job_seconds(&o, "time", c->tokens > 0 || c->steps > 0 ? 0 : c->task_text ? 30 : 11));
     c->seeds = wf_option_int(&o, "seeds", 2, 1, 64);
     c->out = wf_option_text(&o, "out", "weft-compare");
     c->resume = wf_option_bool(&o, "resume", false);
@@ -87,6 +91,8 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
                                             .seed = c->recipe.seed, .packed = c->recipe.packed};
     WF_TRY(o.status);
     WF_CHECK((c->steps > 0) + (c->tokens > 0) + (c->seconds > 0) == 1, job->err, WEFT_USAGE, "give one of time, tokens and steps");
+    WF_CHECK(!c->task_text || !wf_json_get(job->options, "text"), job->err, WEFT_USAGE, "a comparison learns a text or a task, not both");
+    WF_CHECK(c->task_text || !wf_json_get(job->options, "lengths"), job->err, WEFT_USAGE, "'lengths' are those of a task");
     WF_TRY(wf_job_strings(job, "text", &c->source_options.paths, &c->source_options.n_paths));
     WF_TRY(read_rates(c));
     return read_models(c);
@@ -138,7 +144,7 @@ static wf_json *resolved_options(wf_comparison *c) {
 
 static weft_status add_entry(wf_comparison *c, const char *name, const char *spec_file) {
     wf_job *job = c->job;
-    wf_sizing sizing = {(int64_t)c->params, (int64_t)wf_tokenizer_vocab(c->source.tokenizer), c->recipe.context};
+    wf_sizing sizing = {(int64_t)c->params, c->vocab, c->recipe.context};
     wf_json *template_, *spec;
     int64_t params;
     WF_TRY(wf_subject_template(job, spec_file ? NULL : name, spec_file, &template_, job->err));
@@ -174,7 +180,7 @@ weft_status wf_comparison_plan(wf_comparison *c) {
     wf_put_text(arena, c->run, "status", "running");
     wf_put_text(arena, c->run, "created", date);
     wf_put_text(arena, c->run, "command", c->command);
-    put_text_facts(c);
+    (c->task_text ? wf_put_task_facts : put_text_facts)(c);
     put_settings(c);
     wf_put_machine(c);
     wf_json_put(arena, c->run, "options", resolved_options(c));

@@ -3,6 +3,7 @@
 #define WF_JOBS_COMPARISON_H
 #include "jobs/learning.h"
 #include "jobs/put.h"
+#include "tasks/task.h"
 
 enum { WF_MAX_COMPARED = 64 };
 
@@ -19,6 +20,12 @@ typedef struct wf_comparison {
     double rates[8];                       /* the grid of peak rates */
     size_t n_rates;
     bool resume;
+    const char *task_text;                 /* NULL: models learn a text */
+    wf_task_config task;
+    int64_t lengths[16];                   /* of exams */
+    size_t n_lengths;
+    double stop_at;                        /* accuracy that ends a training */
+    int64_t vocab;                         /* of the models */
     wf_json *run;                          /* the run document, kept on disk as it grows */
     wf_json *list;                         /* its models */
 } wf_comparison;
@@ -33,6 +40,10 @@ weft_status wf_comparison_model(wf_comparison *c, int64_t index, wf_json *entry)
 weft_status wf_measure_decoding(wf_comparison *c, const wf_model *model, wf_json *entry);
 weft_status wf_measure_positions(wf_comparison *c, const wf_model *model, wf_json *entry);
 weft_status wf_measure_sample(wf_comparison *c, const wf_model *model, wf_json *entry);
+/* compare_task.c: the same for a task in the place of a text. */
+weft_status wf_comparison_task_read(wf_comparison *c);
+void wf_put_task_facts(wf_comparison *c);
+weft_status wf_comparison_task_model(wf_comparison *c, int64_t index, wf_json *entry);
 /* compare_facts.c */
 void wf_put_machine(wf_comparison *c);
 #endif

@@ -135,15 +135,19 @@ static void draw_blocks(drawing *d) {
     }
 }
 
-static void draw_head(drawing *d) {
-    const wf_spec *spec = d->model->spec;
-    double flops = 2.0 * (double)spec->dim * (double)spec->vocab;
-    int64_t params = count_under(d->model, "head.");
-    char text[96];
+/* The first head is `head`; what stands beside it is drawn after it. */
+static void draw_head(drawing *d, int index) {
+    const wf_head_spec *head = &d->model->spec->heads[index];
+    double flops = 2.0 * (double)head->width * (double)head->classes;
+    char text[96], prefix[32];
+    snprintf(prefix, sizeof prefix, index ? "heads.%d." : "head.", index - 1);
+    int64_t params = count_under(d->model, prefix);
     facts(params, flops, 0, text);
-    wf_tree_add(&d->tree, 1, text, "head%s", spec->head.tied ? ", tied to the token table" : "");
-    draw_weights(d, 2, "head.", NULL);
-    put_facts(d->job, wf_put_object(d->job->arena, d->job->json, "head"), params, flops, 0);
+    wf_tree_add(&d->tree, 1, text, "head%s%s%s", head->row->generates ? "" : ": ", head->row->generates ? "" : head->row->name,
+                head->tied ? ", tied to the token table" : "");
+    draw_weights(d, 2, prefix, NULL);
+    prefix[strlen(prefix) - 1] = 0;
+    put_facts(d->job, wf_put_object(d->job->arena, d->job->json, prefix), params, flops, 0);
 }
 
 static void draw_stem(drawing *d) {
@@ -183,7 +187,8 @@ weft_status wf_inspect_model(wf_job *job, const wf_model *model, const char *fam
     if (model->norm[0] || model->norm[1])
         wf_tree_add(&d.tree, 1, "", "norm");
     draw_weights(&d, 2, "norm.", NULL);
-    draw_head(&d);
+    for (int i = 0; i < spec->n_heads; i++)
+        draw_head(&d, i);
     wf_tree_print(&d.tree, &job->text);
     wf_str_printf(&job->text, "%lld parameters, width %lld, %lld blocks, vocabulary %lld, context %lld%s%s\n",
                   (long long)wf_params_total(&model->params), (long long)spec->dim, (long long)spec->layers, (long long)spec->vocab, (long long)context,

@@ -4,6 +4,7 @@
 #include "jobs/list_spec.h"
 #include "model/spec.h"
 #include "presets/presets.h"
+#include "tasks/task.h"
 #include "tensor/ops_table.h"
 #include "train/average.h"
 #include "train/optimizer.h"
@@ -80,11 +81,19 @@ static bool op(wf_job *job, size_t i, entry *out) {
     return wf_ops[i] != NULL;
 }
 
+static bool task(wf_job *job, size_t i, entry *out) {
+    (void)job;
+    if (wf_tasks[i])
+        *out = (entry){wf_tasks[i]->name, wf_tasks[i]->about, "", WEFT_OK};
+    return wf_tasks[i] != NULL;
+}
+
 static const list_row lists[] = {
     {"mixers", "token mixers", token_mixer},     {"channels", "channel mixers", channel_mixer},
     {"presets", "whole architectures", preset},  {"wirings", "residual wirings", wiring},
     {"optimizers", "optimizers", optimizer},     {"schedules", "learning-rate schedules", schedule},
     {"averages", "weight averages", average},    {"activations", "activation functions", activation},
+    {"tasks", "tasks for weft compare --task", task},
     {"ops", "tape operations", op},              {"spec", "the grammar of specs, a page", NULL},
     {NULL, NULL, NULL}};
 

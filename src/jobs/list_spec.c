@@ -51,6 +51,24 @@ static void put_wirings(wf_str *out) {
     }
 }
 
+static void put_heads(wf_str *out) {
+    wf_str_puts(out, "\n## Heads\n\n| kind | what | pooling | output | labels |\n|---|---|---|---|---|\n");
+    for (const wf_head *h = wf_heads; h->name; h++) {
+        put_code(out, h->name);
+        put_cell(out, h->about);
+        put_code(out, h->pool);
+        put_code(out, h->outputs);
+        put_code(out, h->inputs);
+        end_row(out);
+    }
+    wf_str_puts(out, "\n## Poolings\n\n| name | what |\n|---|---|\n");
+    for (const wf_pool_row *p = wf_pool_table; p->name; p++) {
+        put_code(out, p->name);
+        put_cell(out, p->about);
+        end_row(out);
+    }
+}
+
 static const char *const types[] = {[WF_KEY_INT] = "integer", [WF_KEY_FLOAT] = "number", [WF_KEY_BOOL] = "boolean", [WF_KEY_STRING] = "string",
                                     [WF_KEY_LIST] = "list",   [WF_KEY_OBJECT] = "object", [WF_KEY_ANY] = "any"};
 
@@ -115,6 +133,7 @@ static void put_traits(wf_str *out, const wf_mixer *row) {
     const struct { unsigned bit; const char *text; } rows[] = {
         {WF_CAUSAL, has_key(row, "causal") ? "causal where `causal` is true" : has_key(row, "bidirectional") ? "causal unless `bidirectional`" : "causal"},
         {WF_STREAMS, "decodes token by token from a state"}, {WF_PADDING_INERT, "padded rows change nothing"},
+        {WF_PADDING_TRACE, "but rows before a sequence may leave a trace"},
         {WF_PERMUTATION, "without positions, an order of rows is as good as another"}, {WF_PER_TOKEN, "every row by itself"}};
     bool first = true;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -154,6 +173,7 @@ void wf_spec_page(wf_str *out) {
     for (const wf_spec_part *p = wf_spec_parts; p->name; p++)
         put_part(out, p);
     put_wirings(out);
+    put_heads(out);
     wf_str_puts(out, "\n## Token mixers\n\nDefaults are expressions over the options before them; shapes are expressions over all of them.\n");
     for (const wf_mixer *const *m = wf_mixers; *m; m++)
         put_mixer(out, *m);

@@ -9,6 +9,8 @@
 #include "base/status.h"
 #include "kernels/dtype.h"
 #include "kernels/attention.h"
+#include "kernels/delta.h"
+#include "kernels/poles.h"
 #include "kernels/recurrence.h"
 #include "kernels/scan.h"
 
@@ -25,6 +27,7 @@ typedef struct wf_adam_step { /* constants of one AdamW pass over one tensor; p,
     float grad_scale;                              /* clipping: g *= grad_scale */
 } wf_adam_step;
 
+enum { WF_FFT_LANES = 16 }; /* signals of one fft */
 enum { WF_GEMM_ROWS = 12, WF_GEMM_COLUMNS = 32 }; /* of the packed panels of gemm_block */
 enum { WF_PROBE_CHAINS = 16 };                    /* of probe_fma: more than latency x units of any core */
 

@@ -9,14 +9,17 @@
 
 enum { WF_RECURRENCE_SLICE = 64 };
 
-typedef enum wf_decay { WF_DECAY_NONE, WF_DECAY_CONST, WF_DECAY_SCALAR, WF_DECAY_VECTOR } wf_decay;
+/* One decay for all tokens: per head, or per key channel; one for every token: per head, or per key channel. */
+typedef enum wf_decay { WF_DECAY_NONE, WF_DECAY_CONST, WF_DECAY_CHANNEL, WF_DECAY_SCALAR, WF_DECAY_VECTOR } wf_decay;
+static inline bool wf_decay_per_channel(wf_decay decay) { return decay == WF_DECAY_CHANNEL || decay == WF_DECAY_VECTOR; }
+static inline bool wf_decay_per_token(wf_decay decay) { return decay == WF_DECAY_SCALAR || decay == WF_DECAY_VECTOR; }
 
 typedef struct wf_recurrence_args {
     int64_t batch, t, heads, qk_heads, key_dim, value_dim; /* heads % qk_heads == 0: head h reads q,k head h/(heads/qk_heads) */
     const float *q, *k;   /* [B,T,qk_heads,K] contiguous */
     const float *v;       /* [B,T,H,V] */
     wf_decay decay;
-    const float *g;       /* log decay <= 0: [H] const, [B,T,H] scalar, [B,T,H,K] vector */
+    const float *g;       /* log decay <= 0: [H] const, [H,K] channel, [B,T,H] scalar, [B,T,H,K] vector */
     const float *bonus;   /* [H,K] or NULL: exclusive read, o_t = (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t (RWKV-6) */
     float scale;          /* multiplies q */
     const float *s_in;    /* [B,H,K,V] or NULL: zeros */
@@ -26,7 +29,7 @@ typedef struct wf_recurrence_args {
     const float *do_, *ds_out;       /* [B,T,H,V], [B,H,K,V]; NULL: zeros */
     float *dq_part, *dk_part;        /* [slices,B,T,H,K], overwritten: the caller sums slices and groups in order */
     float *dv;                       /* [B,T,H,V], overwritten */
-    float *dg_part;                  /* [slices,B,T,H] scalar or const (per token, summed later), [slices,B,T,H,K] vector, or NULL */
+    float *dg_part;                  /* per token, summed later: [slices,B,T,H], per channel [slices,B,T,H,K]; or NULL */
     float *dbonus_part;              /* [slices,B,H,K] or NULL */
     float *ds_in;                    /* [B,H,K,V] overwritten, or NULL */
 } wf_recurrence_args;

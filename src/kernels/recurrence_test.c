@@ -30,6 +30,9 @@ static const shape shapes[] = {
     {1, 1, 4, 2, 64, 128, WF_DECAY_VECTOR, false, true, 1},
     {2, 1, 2, 2, 33, 20, WF_DECAY_SCALAR, true, true, 1},
     {1, 700, 1, 1, 7, 17, WF_DECAY_VECTOR, true, false, 4},
+    {2, 3, 3, 3, 16, 64, WF_DECAY_CHANNEL, true, true, 2},
+    {1, 131, 2, 1, 24, 70, WF_DECAY_CHANNEL, false, true, 0.5},
+    {1, 1, 2, 2, 5, 9, WF_DECAY_CHANNEL, true, true, 1},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -47,6 +50,7 @@ typedef struct run {
 static size_t decay_count(const shape *s) {
     switch (s->decay) {
     case WF_DECAY_CONST: return (size_t)s->heads;
+    case WF_DECAY_CHANNEL: return (size_t)(s->heads * s->key_dim);
     case WF_DECAY_SCALAR: return (size_t)(s->batch * s->t * s->heads);
     case WF_DECAY_VECTOR: return (size_t)(s->batch * s->t * s->heads * s->key_dim);
     default: return 0;
@@ -62,7 +66,7 @@ static void sizes(run *r) {
     size_t in[INPUTS] = {[Q] = tokens * (size_t)(s->qk_heads * s->key_dim), [V] = tokens * values, [G] = g, [U] = bonus,
                          [S_IN] = state, [DO] = tokens * values, [DS_OUT] = state};
     in[K] = in[Q];
-    size_t dg = s->decay == WF_DECAY_VECTOR ? tokens * keys : s->decay == WF_DECAY_NONE ? 0 : tokens * (size_t)s->heads;
+    size_t dg = wf_decay_per_channel(s->decay) ? tokens * keys : s->decay == WF_DECAY_NONE ? 0 : tokens * (size_t)s->heads;
     size_t out[OUTPUTS] = {[O] = tokens * values, [S_OUT] = state, [DQ] = slices * tokens * keys, [DK] = slices * tokens * keys,
                            [DV] = tokens * values, [DG] = slices * dg, [DU] = slices * (size_t)s->batch * bonus, [DS_IN] = state};
     memcpy(r->n_in, in, sizeof in);
@@ -203,9 +207,9 @@ static double summed(const run *r, int input, size_t i) {
     const float *part = r->out[input == Q ? DQ : input == K ? DK : DG];
     size_t width = r->n_out[input == Q ? DQ : input == K ? DK : DG] / slices;
     for (size_t slice = 0; slice < slices; slice++, part += width) {
-        if (input == G && s->decay == WF_DECAY_CONST)
+        if (input == G && !wf_decay_per_token(s->decay))
             for (size_t token = 0; token < (size_t)(s->batch * s->t); token++)
-                sum += part[token * H + i];
+                sum += part[token * r->n_in[G] + i];
         else if (input == G)
             sum += part[i];
         else
@@ -247,7 +251,7 @@ static void run_part(const wf_kernels *k, const run *r, float *carried, int64_t 
     a.k += first * qk;
     a.v += first * values;
     a.o = o + first * values;
-    if (a.decay == WF_DECAY_SCALAR || a.decay == WF_DECAY_VECTOR)
+    if (wf_decay_per_token(a.decay))
         a.g += first * a.heads * (a.decay == WF_DECAY_VECTOR ? a.key_dim : 1);
     a.s_in = first ? carried : r->a.s_in;
     a.s_out = carried;
@@ -289,7 +293,7 @@ static double time_run(const wf_kernels *k, const run *r, bool backward) {
 
 static void bench(void) {
     static const int64_t lengths[] = {1024, 8192, 65536}, dims[] = {64, 128};
-    static const char *const names[] = {"none", "const", "scalar", "vector"};
+    static const char *const names[] = {"none", "const", "channel", "scalar", "vector"};
     check_flush_denormals();
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
         wf_kernels k = forms(*isa);

@@ -18,16 +18,24 @@ static const wf_key keys[] = {
     {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
     {"softcap", WF_KEY_FLOAT, "0.0", 0, NULL, "c*tanh(score/c); 0 is off"},
     {"window", WF_KEY_LIST, "null", 0, NULL, "[left, right] keys visible beside row i, inclusive; null is no limit"},
-    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'scaling', null]", "rotary positions {theta, dim, pairing, scaling}"},
+    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'reverse', false, 'scaling', null]", "rotary positions {theta, dim, pairing, reverse, scaling}"},
+    {"rope_values", WF_KEY_BOOL, "false", 0, NULL, "values turn as keys do (RoFormer)"},
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', 512.0]", "xPos rotary decay {base}"},
     {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
     {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]", "learned bias by distance {buckets, max_distance, bidirectional}"},
+    {"relative", WF_KEY_OBJECT, "null", 0, "['of', 'query', 'length', 512]",
+     "learned vectors by distance whose products with the query (`of`: query) or with query and key (both) are added to the scores {of, length}"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "default of qk_norm.eps"},
-    {"qk_norm", WF_KEY_OBJECT, "null", 0, "['kind', 'rms', 'eps', norm_eps, 'scope', 'head']", "norm of queries and keys {kind, eps, scope}"},
+    {"qk_norm", WF_KEY_OBJECT, "null", 0, "['kind', 'rms', 'eps', norm_eps, 'scope', 'head', 'affine', true, 'bias', true, 'offset', 0.0, 'after_rope', false]",
+     "norm of queries and keys {kind, eps, scope: a head, all heads at once or each head with a weight of its own, affine, bias (layer), offset of the weight, after_rope}"},
+    {"clip", WF_KEY_FLOAT, "null", 0, NULL, "queries, keys and values are kept within -clip and clip, after the norm of all heads"},
+    {"o_norm", WF_KEY_OBJECT, "null", 0, "['eps', norm_eps]", "RMS norm of what goes into o, over all heads {eps}"},
     {"sinks", WF_KEY_BOOL, "false", 0, NULL, "one learned logit per head in the denominator"},
     {NULL}};
 
-#define QK_WEIGHTED "qk_norm != null && (qk_norm.kind ?? 'rms') != 'l2'"
+#define QK_WEIGHTED "qk_norm != null && qk_norm.kind != 'l2' && qk_norm.affine"
+#define QK_BIASED "qk_norm != null && qk_norm.kind == 'layer' && qk_norm.affine && qk_norm.bias"
+#define QK_SHAPE(heads) "qk_norm.scope == 'all' ? [" heads "*key_dim] : qk_norm.scope == 'heads' ? [" heads ", key_dim] : [key_dim]"
 static const wf_slot slots[] = {
     {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
     {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},
@@ -37,11 +45,13 @@ static const wf_slot slots[] = {
     {"v.bias", "[kv_heads*value_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},
     {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
     {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL},
-    {"q_norm.weight", "[(qk_norm.scope ?? 'head') == 'all' ? heads*key_dim : key_dim]", "ones", QK_WEIGHTED, NULL, false, NULL},
-    {"q_norm.bias", "[(qk_norm.scope ?? 'head') == 'all' ? heads*key_dim : key_dim]", "zeros", "(qk_norm.kind ?? 'rms') == 'layer'", NULL, false, NULL},
-    {"k_norm.weight", "[(qk_norm.scope ?? 'head') == 'all' ? kv_heads*key_dim : key_dim]", "ones", QK_WEIGHTED, NULL, false, NULL},
-    {"k_norm.bias", "[(qk_norm.scope ?? 'head') == 'all' ? kv_heads*key_dim : key_dim]", "zeros", "(qk_norm.kind ?? 'rms') == 'layer'", NULL, false, NULL},
+    {"q_norm.weight", QK_SHAPE("heads"), "ones", QK_WEIGHTED, NULL, false, NULL},
+    {"q_norm.bias", QK_SHAPE("heads"), "zeros", QK_BIASED, NULL, false, NULL},
+    {"k_norm.weight", QK_SHAPE("kv_heads"), "ones", QK_WEIGHTED, NULL, false, NULL},
+    {"k_norm.bias", QK_SHAPE("kv_heads"), "zeros", QK_BIASED, NULL, false, NULL},
+    {"o_norm.weight", "[heads*value_dim]", "ones", "o_norm != null", NULL, false, NULL},
     {"sinks", "[heads]", "zeros", "sinks", NULL, false, NULL},
+    {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "normal:0.02", "relative != null", NULL, false, NULL},
     {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "normal:0.02", "t5_bias != null", NULL, false, NULL},
     {NULL}};
 
@@ -64,7 +74,11 @@ static weft_status window_side(const wf_value *window, size_t i, int64_t *out, w
 static weft_status check_qk_norm(const wf_json *norm, weft_error *err) {
     const char *kind = wf_json_text(norm, "kind", "rms"), *scope = wf_json_text(norm, "scope", "head");
     WF_CHECK(wf_streq(kind, "rms") || wf_streq(kind, "layer") || wf_streq(kind, "l2"), err, WEFT_USAGE, "qk_norm: kind is rms, layer or l2, not '%s'", kind);
-    WF_CHECK(wf_streq(scope, "head") || wf_streq(scope, "all"), err, WEFT_USAGE, "qk_norm: scope is head or all, not '%s'", scope);
+    WF_CHECK(wf_streq(scope, "head") || wf_streq(scope, "all") || wf_streq(scope, "heads"), err, WEFT_USAGE,
+             "qk_norm: scope is head, all or heads, not '%s'", scope);
+    bool own = wf_streq(scope, "heads"), bias = wf_streq(kind, "layer") && wf_json_bool(norm, "bias", true) && wf_json_bool(norm, "affine", true);
+    WF_CHECK(!own || !bias, err, WEFT_USAGE, "qk_norm: heads with weights of their own have no bias");
+    WF_CHECK(!own || wf_json_double(norm, "offset", 0.0) == 0.0, err, WEFT_USAGE, "qk_norm: heads with weights of their own have no offset");
     return WEFT_OK;
 }
 
@@ -72,6 +86,15 @@ static weft_status check_t5(const wf_json *t5, weft_error *err) {
     int64_t buckets = wf_json_int(t5, "buckets", 32), most = wf_json_int(t5, "max_distance", 128);
     int64_t exact = buckets / (wf_json_bool(t5, "bidirectional", true) ? 4 : 2);
     WF_CHECK(exact >= 1 && most > exact, err, WEFT_USAGE, "t5_bias: %lld buckets do not fit a distance of %lld", (long long)buckets, (long long)most);
+    return WEFT_OK;
+}
+
+static weft_status check_relative(const wf_layer *l, weft_error *err) {
+    const wf_json *relative = wf_get(l, "relative")->object;
+    const char *of = wf_json_text(relative, "of", "query");
+    WF_CHECK(wf_streq(of, "query") || wf_streq(of, "both"), err, WEFT_USAGE, "relative: 'of' is query or both, not '%s'", of);
+    WF_CHECK(wf_json_int(relative, "length", 512) >= 1, err, WEFT_USAGE, "relative: 'length' must be at least 1");
+    WF_CHECK(wf_int(l, "heads") == wf_int(l, "kv_heads"), err, WEFT_USAGE, "relative: every query head needs keys of its own");
     return WEFT_OK;
 }
 
@@ -89,32 +112,68 @@ static weft_status check(const wf_layer *l, weft_error *err) {
         WF_TRY(wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err));
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
+    WF_CHECK(!wf_flag(l, "rope_values") || wf_int(l, "value_dim") == wf_int(l, "key_dim"), err, WEFT_USAGE, "'rope_values' needs values as wide as keys");
+    if (wf_given(l, "relative"))
+        WF_TRY(check_relative(l, err));
     return wf_given(l, "t5_bias") ? check_t5(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
 }
 
-/* Queries or keys are normalised over a head or over all heads at once. */
-static wf_tensor *norm_heads(wf_run *r, const wf_layer *l, const char *which, wf_tensor *x, int64_t heads) {
+static bool norms(const wf_layer *l, const char *scope) {
+    return wf_given(l, "qk_norm") && wf_streq(wf_json_text(wf_get(l, "qk_norm")->object, "scope", "head"), scope);
+}
+
+/* The norm of qk_norm over the last dimension, with weight and bias or without. */
+static wf_tensor *normalise(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tensor *weight, wf_tensor *bias) {
     const wf_json *norm = wf_get(l, "qk_norm")->object;
-    int64_t width = wf_int(l, "key_dim");
-    char name[32];
-    if (!norm)
-        return wf_split_heads(r, x, heads, width);
-    float eps = (float)wf_json_double(norm, "eps", wf_float(l, "norm_eps"));
-    bool all = wf_streq(wf_json_text(norm, "scope", "head"), "all");
     const char *kind = wf_json_text(norm, "kind", "rms");
-    double n = (double)(all ? heads * width : width);
+    float eps = (float)wf_json_double(norm, "eps", wf_float(l, "norm_eps")), offset = weight ? (float)wf_json_double(norm, "offset", 0.0) : 0.0f;
+    double n = x ? (double)wf_dim(x, -1) : 1.0;
+    if (wf_streq(kind, "layer"))
+        return wf_layer_norm(r->tape, x, weight, bias, offset, eps);
+    if (wf_streq(kind, "rms"))
+        return wf_rms_norm(r->tape, x, weight, offset, eps);
+    /* x/sqrt(sum x^2 + eps) = rms(x, eps/n)/sqrt(n) */
+    return wf_scale(r->tape, wf_rms_norm(r->tape, x, NULL, 0.0f, (float)((double)eps / n)), (float)(1.0 / sqrt(n)));
+}
+
+/* Weights of a head each: [heads, key_dim] times rows of all heads. */
+static wf_tensor *weigh_heads(wf_run *r, wf_tensor *x, wf_tensor *weight) {
+    int64_t heads = x ? x->dims[2] : 1, width = x ? x->dims[3] : 1;
+    return weight ? wf_split_heads(r, wf_mul_rows(r->tape, wf_merge_heads(r, x), wf_reshape(r->tape, weight, 1, &weight->count)), heads, width) : x;
+}
+
+/* The norm of queries or keys, x [B,T,heads,width], when its turn is before (or after) the rotation. */
+static wf_tensor *norm_heads(wf_run *r, const wf_layer *l, const char *which, wf_tensor *x, bool after_rope) {
+    const wf_json *norm = wf_get(l, "qk_norm")->object;
+    char name[32];
+    if (!norm || !x || wf_json_bool(norm, "after_rope", false) != after_rope)
+        return x;
+    int64_t heads = x->dims[2], width = x->dims[3];
     snprintf(name, sizeof name, "%s_norm.weight", which);
     wf_tensor *weight = wf_weight(r, l, name);
     snprintf(name, sizeof name, "%s_norm.bias", which);
     wf_tensor *bias = wf_weight(r, l, name);
-    x = all ? x : wf_split_heads(r, x, heads, width);
-    if (wf_streq(kind, "layer"))
-        x = wf_layer_norm(r->tape, x, weight, bias, 0.0f, eps);
-    else if (wf_streq(kind, "rms"))
-        x = wf_rms_norm(r->tape, x, weight, 0.0f, eps);
-    else /* x/sqrt(sum x^2 + eps) = rms(x, eps/n)/sqrt(n) */
-        x = wf_scale(r->tape, wf_rms_norm(r->tape, x, NULL, 0.0f, (float)((double)eps / n)), (float)(1.0 / sqrt(n)));
-    return all ? wf_split_heads(r, x, heads, width) : x;
+    if (norms(l, "all"))
+        return wf_split_heads(r, normalise(r, l, wf_merge_heads(r, x), weight, bias), heads, width);
+    if (norms(l, "heads"))
+        return weigh_heads(r, normalise(r, l, x, NULL, NULL), weight);
+    return normalise(r, l, x, weight, bias);
+}
+
+static wf_tensor *clip(wf_run *r, const wf_layer *l, wf_tensor *x) {
+    float most = wf_given(l, "clip") ? (float)wf_float(l, "clip") : 0.0f;
+    return wf_given(l, "clip") ? wf_clamp(r->tape, x, -most, most) : x;
+}
+
+/* Queries, keys or values of all heads: [B,T,heads,width]. The norm of all heads at once comes before the clip, that of a head after. */
+static wf_tensor *heads_of(wf_run *r, const wf_layer *l, const char *which, wf_tensor *x, int64_t heads) {
+    bool values = wf_streq(which, "v");
+    x = wf_split_heads(r, wf_project(r, l, which, x), heads, wf_int(l, values ? "value_dim" : "key_dim"));
+    if (values)
+        return clip(r, l, x);
+    if (norms(l, "all"))
+        return clip(r, l, norm_heads(r, l, which, x, false));
+    return norm_heads(r, l, which, clip(r, l, x), false);
 }
 
 /* Rows of x stand at `positions` or count on from what was seen; rows of a memory count from 0. */
@@ -157,15 +216,32 @@ static wf_attention_spec attention_spec(const wf_run *r, const wf_layer *l, cons
     return s;
 }
 
+/* Rows of the table lie by distance i - j + length - 1; what is farther away has the last one. */
+static wf_tensor *relative_bias(wf_run *r, const wf_layer *l, wf_tensor *q, wf_tensor *k, bool cached) {
+    const wf_json *relative = wf_get(l, "relative")->object;
+    wf_tensor *table = wf_weight(r, l, "relative.weight");
+    int64_t length = wf_json_int(relative, "length", 512), count = 2 * length - 1;
+    int32_t *index = q && k ? wf_arena_alloc(wf_tape_arena(r->tape), (size_t)count * sizeof *index) : NULL;
+    if (!index)
+        return q && k ? wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory") : NULL;
+    for (int64_t d = 0; d < count; d++)
+        index[d] = (int32_t)d;
+    wf_relative_spec s = {.queries = q->dims[1], .keys = k->dims[1], .index = index, .count = count, .zero = length - 1,
+                          .scale = (float)wf_float(l, "scale"), .offset_from_start = cached};
+    wf_tensor *bias = wf_relative(r->tape, q, table, &s);
+    s.of_keys = true;
+    return wf_streq(wf_json_text(relative, "of", "query"), "both") ? wf_add(r->tape, bias, wf_relative(r->tape, k, table, &s)) : bias;
+}
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads");
     wf_tensor *memory = io->memory ? io->memory : io->x;
-    wf_tensor *q = norm_heads(r, l, "q", wf_project(r, l, "q", io->x), heads);
-    wf_tensor *k = norm_heads(r, l, "k", wf_project(r, l, "k", memory), groups);
-    wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", memory), groups, wf_int(l, "value_dim"));
+    wf_tensor *q = heads_of(r, l, "q", io->x, heads), *k = heads_of(r, l, "k", memory, groups), *v = heads_of(r, l, "v", memory, groups);
     wf_attention_spec spec = attention_spec(r, l, io);
-    q = turn(r, l, q, io, false, 1);
-    k = turn(r, l, k, io, io->memory != NULL, -1);
+    q = norm_heads(r, l, "q", turn(r, l, q, io, false, 1), true);
+    k = norm_heads(r, l, "k", turn(r, l, k, io, io->memory != NULL, -1), true);
+    if (wf_flag(l, "rope_values"))
+        v = turn(r, l, v, io, io->memory != NULL, -1);
     spec.offset_from_start = wf_state_wanted(r);
     if (!io->memory && wf_state_wanted(r)) {
         k = wf_state_append(r, l, "k", k);
@@ -173,8 +249,13 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         spec.cached = r->mode == WF_STATE_IN_PLACE;
         spec.ring = spec.cached && l->states[0].limit > 0;
     }
+    if (wf_given(l, "relative"))
+        spec.bias = relative_bias(r, l, q, k, spec.offset_from_start);
     spec.probs = r->want_attention ? &io->attention : NULL;
-    io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attention(r->tape, q, k, v, &spec)));
+    wf_tensor *o = wf_merge_heads(r, wf_attention(r->tape, q, k, v, &spec));
+    if (wf_given(l, "o_norm"))
+        o = wf_rms_norm(r->tape, o, wf_weight(r, l, "o_norm.weight"), 0.0f, (float)wf_json_double(wf_get(l, "o_norm")->object, "eps", wf_float(l, "norm_eps")));
+    io->y = wf_project(r, l, "o", o);
     return WEFT_OK;
 }
 

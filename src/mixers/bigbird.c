@@ -83,7 +83,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         wf_tape_error(r->tape, WEFT_USAGE, "%s: bigbird: the plan is not [heads, blocks - 2, random]", l->where);
     wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, weights, next, &p, sizeof p),
                               .pattern_data = {io->mask, random > 0 ? io->plan : NULL}, .pattern_keys = (double)((5 + random) * block)};
-    wf_tensor *o = wf_attend(r, l, wf_heads(r, l, "q", io->x), wf_heads(r, l, "k", io->x), wf_heads(r, l, "v", io->x), &spec);
+    wf_tensor *o = wf_attend(r, l, wf_project_heads(r, l, "q", io->x), wf_project_heads(r, l, "k", io->x), wf_project_heads(r, l, "v", io->x), &spec);
     io->y = wf_project(r, l, "o", wf_merge_heads(r, o));
     return WEFT_OK;
 }

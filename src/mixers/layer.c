@@ -374,10 +374,20 @@ const char *wf_string(const wf_layer *layer, const char *key) { return wf_get(la
 bool wf_given(const wf_layer *layer, const char *key) { return wf_get(layer, key)->type != WF_NULL; }
 bool wf_is(const wf_layer *layer, const char *key, const char *text) { return wf_streq(wf_string(layer, key), text); }
 
+bool wf_lists(const wf_layer *layer, const char *key, const char *text) {
+    const wf_value *list = wf_get(layer, key);
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].type == WF_STRING && wf_streq(list->items[i].string, text))
+            return true;
+    return false;
+}
+
 unsigned wf_layer_traits(const wf_layer *layer) {
-    unsigned traits = layer->row->traits;
-    for (int i = 0; i < layer->n_parts; i++)
-        traits &= wf_layer_traits(layer->parts[i]);
+    unsigned traits = layer->row->traits & ~(layer->row->lost_traits ? layer->row->lost_traits(layer) : 0u);
+    for (int i = 0; i < layer->n_parts; i++) { /* a trace of one part is a trace, the others are promises of all */
+        unsigned part = wf_layer_traits(layer->parts[i]);
+        traits = (traits & (part | WF_PADDING_TRACE)) | (part & WF_PADDING_TRACE);
+    }
     return traits;
 }
 
@@ -387,14 +397,14 @@ bool wf_layer_causal(const wf_layer *layer) {
             return false;
     bool causal = key_index(layer->row, "causal", strlen("causal")) < 0 || wf_flag(layer, "causal");
     bool one_way = key_index(layer->row, "bidirectional", strlen("bidirectional")) < 0 || !wf_flag(layer, "bidirectional");
-    return (layer->row->traits & WF_CAUSAL) && causal && one_way;
+    return (wf_layer_traits(layer) & WF_CAUSAL) && causal && one_way;
 }
 
 bool wf_layer_streams(const wf_layer *layer) {
     for (int i = 0; i < layer->n_parts; i++)
         if (!wf_layer_streams(layer->parts[i]))
             return false;
-    return (layer->row->traits & WF_STREAMS) && layer->streams && wf_layer_causal(layer);
+    return (wf_layer_traits(layer) & WF_STREAMS) && layer->streams && wf_layer_causal(layer);
 }
 
 weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_t count, weft_error *err) {

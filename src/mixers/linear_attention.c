@@ -1,6 +1,5 @@
 /* linear_attention.c - softmax replaced by a feature map (Katharopoulos et al. 2020, arXiv 2006.16236, eq. 5-12): with
  * S = sum phi(k) v^T and z = sum phi(k), running or over all keys, o = S^T phi(q) / (phi(q).z + eps). */
-#include "base/str.h"
 #include "mixers/mixer.h"
 
 static const wf_key keys[] = {
@@ -33,14 +32,7 @@ static const wf_state_slot states[] = {
     {"z", WF_STATE_FIXED, "[heads, key_dim]", NULL, "causal && normalise", 0},
     {0}};
 
-static weft_status check(const wf_layer *l, weft_error *err) {
-    const wf_value *list = wf_get(l, "bias");
-    for (size_t i = 0; i < list->count; i++) {
-        const char *s = list->items[i].type == WF_STRING ? list->items[i].string : "?";
-        WF_CHECK(s[0] && !s[1] && strchr("qkvo", s[0]), err, WEFT_USAGE, "'bias' lists projections among q k v o, not '%s'", s);
-    }
-    return WEFT_OK;
-}
+static weft_status check(const wf_layer *l, weft_error *err) { return wf_check_bias(l, (const char *const[]){"q", "k", "v", "o"}, 4, err); }
 
 static wf_tensor *features(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x, wf_tensor *mask) {
     int kind = wf_activation_by_name(wf_string(l, "feature"));

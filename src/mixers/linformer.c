@@ -43,10 +43,10 @@ static wf_tensor *mix(wf_run *r, wf_tensor *x, wf_tensor *matrix) {
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     if (r->rows > wf_int(l, "max_len"))
         wf_tape_error(r->tape, WEFT_USAGE, "%s: linformer: %lld rows are more than 'max_len' (%lld)", l->where, (long long)r->rows, (long long)wf_int(l, "max_len"));
-    wf_tensor *q = wf_heads(r, l, "q", io->x), *k = wf_mask_rows(r->tape, wf_heads(r, l, "k", io->x), io->mask), *v = k;
+    wf_tensor *q = wf_project_heads(r, l, "q", io->x), *k = wf_mask_rows(r->tape, wf_project_heads(r, l, "k", io->x), io->mask), *v = k;
     wf_tensor *proj_k = wf_weight(r, l, "proj_k"), *proj_v = wf_weight(r, l, "proj_v");
     if (!wf_flag(l, "share_kv"))
-        v = wf_mask_rows(r->tape, wf_heads(r, l, "v", io->x), io->mask);
+        v = wf_mask_rows(r->tape, wf_project_heads(r, l, "v", io->x), io->mask);
     k = mix(r, k, proj_k);
     v = v == k ? k : mix(r, v, proj_v ? proj_v : proj_k);
     wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .left = INT64_MAX, .right = INT64_MAX, .dropout = r->attention_dropout};

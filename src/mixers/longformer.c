@@ -136,11 +136,11 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     const record p = {window->items[0].integer, window->items[1].integer, dilations(r, l), wf_flag(l, "causal")};
     wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, local_weights, local_next, &p, sizeof p),
                               .pattern_data = {io->mask, wf_flag(l, "globals") ? io->global_mask : NULL}, .pattern_keys = (double)(p.left + p.right + 1)};
-    wf_tensor *o = wf_attend(r, l, wf_heads(r, l, "q", io->x), wf_heads(r, l, "k", io->x), wf_heads(r, l, "v", io->x), &spec);
+    wf_tensor *o = wf_attend(r, l, wf_project_heads(r, l, "q", io->x), wf_project_heads(r, l, "k", io->x), wf_project_heads(r, l, "v", io->x), &spec);
     if (spec.pattern_data[GLOBAL]) {
         spec.pattern = wf_pattern(r, global_weights, global_next, &p, sizeof p);
         spec.pattern_keys = 1.0;
-        wf_tensor *all = wf_attend(r, l, wf_heads(r, l, "q_global", io->x), wf_heads(r, l, "k_global", io->x), wf_heads(r, l, "v_global", io->x), &spec);
+        wf_tensor *all = wf_attend(r, l, wf_project_heads(r, l, "q_global", io->x), wf_project_heads(r, l, "k_global", io->x), wf_project_heads(r, l, "v_global", io->x), &spec);
         o = wf_add(r->tape, o, all); /* a row is local or global: it is 0 in the other */
     }
     io->y = wf_project(r, l, "o", wf_merge_heads(r, o));

@@ -1,8 +1,8 @@
 /* mamba.c - the selective state space (Gu & Dao 2023, arXiv 2312.00752, algorithm 2): h_t = exp(dt_t A) h_{t-1} + dt_t u_t B_t,
  * y_t = (C_t h_t + d u_t) * silu(z_t), with dt, B and C read from u. References: transformers MambaMixer; mambapy (inner norms). */
 #include <math.h>
-#include "base/str.h"
 #include "mixers/mixer.h"
+#include "parts/init.h"
 
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
@@ -14,6 +14,7 @@ static const wf_key keys[] = {
     {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of in o"},
     {"inner_norms", WF_KEY_BOOL, "false", 0, NULL, "RMS norms on dt, B and C"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "of those norms"},
+    {"norm_affine", WF_KEY_BOOL, "true", 0, NULL, "weights on them"},
     {0}};
 
 /* A_n = -(n+1) for every channel (the S4D-real start). */
@@ -21,15 +22,6 @@ static void init_a_log(float *value, int64_t count, const int64_t *dims, wf_rng 
     (void)rng;
     for (int64_t i = 0; i < count; i++)
         value[i] = logf((float)(i % dims[1] + 1));
-}
-
-/* dt between 0.001 and 0.1, log-uniform, through the inverse of softplus. */
-static void init_dt_bias(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
-    (void)dims;
-    for (int64_t i = 0; i < count; i++) {
-        double dt = exp(log(0.001) + (log(0.1) - log(0.001)) * wf_rng_uniform_double(rng, (uint64_t)i));
-        value[i] = (float)(dt + log(-expm1(-dt)));
-    }
 }
 
 /* Uniform within rank^-1/2, so that the spread of dt stays that of its bias. */
@@ -45,11 +37,11 @@ static const wf_slot slots[] = {
     {"conv.weight", "[inner, 1, conv]", "uniform:0.5", NULL, NULL, false, NULL},
     {"conv.bias", "[inner]", "zeros", "conv_bias", NULL, false, NULL},
     {"x.weight", "[rank + 2*state, inner]", "linear", NULL, NULL, false, NULL},
-    {"dt_norm.weight", "[rank]", "ones", "inner_norms", NULL, false, NULL},
-    {"b_norm.weight", "[state]", "ones", "inner_norms", NULL, false, NULL},
-    {"c_norm.weight", "[state]", "ones", "inner_norms", NULL, false, NULL},
+    {"dt_norm.weight", "[rank]", "ones", "inner_norms && norm_affine", NULL, false, NULL},
+    {"b_norm.weight", "[state]", "ones", "inner_norms && norm_affine", NULL, false, NULL},
+    {"c_norm.weight", "[state]", "ones", "inner_norms && norm_affine", NULL, false, NULL},
     {"dt.weight", "[inner, rank]", "custom", NULL, NULL, false, init_dt_weight},
-    {"dt.bias", "[inner]", "custom", NULL, NULL, false, init_dt_bias},
+    {"dt.bias", "[inner]", "custom", NULL, NULL, false, wf_init_step_bias},
     {"a_log", "[inner, state]", "custom", NULL, NULL, false, init_a_log},
     {"d", "[inner]", "ones", NULL, NULL, false, NULL},
     {"o.weight", "[dim, inner]", "linear_out", NULL, NULL, false, NULL},
@@ -61,26 +53,21 @@ static const wf_state_slot states[] = {
 
 static weft_status check(const wf_layer *l, weft_error *err) { return wf_check_bias(l, (const char *const[]){"in", "o"}, 2, err); }
 
-/* Rows first.. of a projection, in fp32: what follows is exponentials and sums over the whole sequence. */
-static wf_tensor *project_rows(wf_run *r, const wf_layer *l, const char *weight, const char *bias, wf_tensor *x, int64_t first, int64_t count) {
-    wf_tensor *w = wf_weight(r, l, weight), *b = bias ? wf_weight(r, l, bias) : NULL;
-    if (!w)
-        return NULL;
-    return wf_linear_as(r->tape, x, wf_rows(r->tape, w, first, count), b ? wf_rows(r->tape, b, first, count) : NULL, WF_F32);
-}
-
 /* dt, B or C: rows of the projection of u, normed when the spec says so. */
 static wf_tensor *read_u(wf_run *r, const wf_layer *l, const char *norm, wf_tensor *u, int64_t first, int64_t count) {
-    wf_tensor *y = project_rows(r, l, "x.weight", NULL, u, first, count);
+    wf_tensor *y = wf_project_rows(r, l, "x", u, first, count);
     return wf_flag(l, "inner_norms") ? wf_rms_norm(r->tape, y, wf_weight(r, l, norm), 0.0f, (float)wf_float(l, "norm_eps")) : y;
 }
+
+/* The bias of `in` reaches the convolution's window of the first rows behind padding. */
+static unsigned lost_traits(const wf_layer *l) { return wf_int(l, "conv") > 1 && wf_lists(l, "bias", "in") ? 0u : WF_PADDING_TRACE; }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t inner = wf_int(l, "inner"), n = wf_int(l, "state"), rank = wf_int(l, "rank");
     bool states_out = wf_state_wanted(r);
     wf_tape *t = r->tape;
     wf_tensor *h = NULL, *window = NULL, *x = wf_mask_rows(t, io->x, io->mask);
-    wf_tensor *u = project_rows(r, l, "in.weight", "in.bias", x, 0, inner), *z = project_rows(r, l, "in.weight", "in.bias", x, inner, inner);
+    wf_tensor *u = wf_project_rows(r, l, "in", x, 0, inner), *z = wf_project_rows(r, l, "in", x, inner, inner);
     u = wf_conv(t, u, wf_weight(r, l, "conv.weight"), wf_weight(r, l, "conv.bias"), true, wf_state_in(r, l, "conv"), states_out ? &window : NULL);
     u = wf_mask_rows(t, u, io->mask);
     wf_tensor *dt = read_u(r, l, "dt_norm.weight", u, 0, rank), *b = read_u(r, l, "b_norm.weight", u, rank, n);
@@ -97,4 +84,5 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_mamba = {
     .name = "mamba", .about = "h = exp(dt A) h + dt u B, y = (C h + d u) silu(z)", .source = "Gu & Dao 2023, arXiv 2312.00752, algorithm 2",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "T*inner*(6*state + 2*conv)",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
+    .lost_traits = lost_traits, .check = check, .run = run};

@@ -49,8 +49,25 @@ typedef enum wf_trait {
     WF_PADDING_INERT = 4,  /* masked rows do not change the others */
     WF_PERMUTATION = 8,    /* permuting the rows permutes the outputs (when not causal and without positions) */
     WF_PER_TOKEN = 16,     /* every row by itself */
+    WF_PADDING_TRACE = 64, /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
     WF_TORCH_STATES = 32   /* in files the states are [n, B, ..], as torch's recurrent networks give them */
 } wf_trait;
+
+/* What a router adds to the loss of training: from its sums over tokens (tensor/experts.h), taken by layer or over all joint layers. */
+typedef struct wf_router_losses {
+    wf_tensor *sums; /* NULL: no router, or wf_run.want_losses was false */
+    bool joint;
+    float aux_weight, z_weight;
+} wf_router_losses;
+
+/* A buffer that training moves by other means than a gradient: after every update, apply(value of param, sum of `from` over the
+ * micro-batches, its elements, rate). */
+typedef struct wf_buffer_update {
+    wf_param *param; /* NULL: none */
+    wf_tensor *from; /* fp32 */
+    void (*apply)(wf_param *param, const float *from, int64_t count, float rate);
+    float rate;
+} wf_buffer_update;
 
 /* What goes in and out, by name. Unused ports stay NULL; block.c routes them. */
 typedef struct wf_ports {
@@ -60,13 +77,18 @@ typedef struct wf_ports {
     wf_tensor *mask;                 /* U8 [B,T], 1 = real */
     wf_tensor *positions, *segments; /* I64 [B,T] */
     wf_tensor *prefix;               /* I64 [B] */
+    wf_tensor *v_first;              /* [B,T,values] of the first layer, also out: whatever a layer leaves here the next one finds */
     wf_tensor *global_mask;          /* U8 [B,T], 1 = global */
     wf_tensor *plan;                 /* I64, what the row says */
     /* out */
     wf_tensor *y;                    /* [B,T,width] */
     wf_tensor *attention;            /* probabilities, only when run->want_attention */
-    wf_tensor *aux_loss, *z_loss;    /* [1] */
     wf_tensor *buckets, *members;    /* I64: what was chosen, for inspection */
+    wf_tensor *aux_loss, *z_loss;    /* [1], of this layer alone, only when run->want_losses */
+    wf_router_losses router;
+    wf_buffer_update update;         /* only when run->want_losses */
+    wf_tensor *indices, *weights, *kept; /* a router's choices: I64, F32 and U8 [B,T,k] or [B,E,C] */
+    wf_tensor *blocks;                   /* I32: the rows of the experts as they were computed, see wf_blocks_of */
 } wf_ports;
 
 typedef struct wf_layer wf_layer;
@@ -84,6 +106,7 @@ typedef struct wf_mixer {
     const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
     const char *flops;           /* forward, one sequence, besides the projections: expression over T and the keys */
     unsigned traits;
+    unsigned (*lost_traits)(const wf_layer *layer); /* those that the options of a layer take away; NULL: none */
     const char *streams;         /* expression: which options have the chunk and step forms; NULL: all */
     const char *companion;       /* the channel mixer a text pattern puts after it; NULL: none */
     weft_status (*check)(const wf_layer *layer, weft_error *err); /* relations between keys; may be NULL */
@@ -149,10 +172,11 @@ bool wf_flag(const wf_layer *layer, const char *key);
 const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
-unsigned wf_layer_traits(const wf_layer *layer); /* of the row and of all its parts */
+unsigned wf_layer_traits(const wf_layer *layer); /* of the row, without those its options take away */
 bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
 bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
+bool wf_lists(const wf_layer *layer, const char *key, const char *text); /* a list option holds this string */
 /* For `check`: the list option `bias` names only projections among these. */
 weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_t count, weft_error *err);
 
@@ -174,18 +198,31 @@ struct wf_run {
     wf_state_mode mode;
     wf_layer_state *state; /* NULL in WF_NO_STATE */
     bool want_attention;
+    bool drop;             /* dropout of the mixers' own takes part */
+    bool want_losses;      /* of routers: training asks for them, decoding does not */
     float dropout, attention_dropout;
 };
 
 /* Runs part i of a layer (see wf_mixer.parts) with ports of its own; its states are carried through. */
 weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io);
-/* The weight of a slot on the tape; NULL when the spec leaves it out. */
+/* The parameter of a slot, and the weight on the tape; NULL when the spec leaves it out. */
+wf_param *wf_slot_param(const wf_layer *layer, const char *slot);
 wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot);
 wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n); /* "l{n}.ih.weight" */
 /* Lin(name, x): slots name.weight and name.bias. Result act. */
 wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
+/* Rows first..first+count-1 of that projection, in fp32: one part of a fused one. */
+wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first, int64_t count);
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width); /* [B,T,h*w] -> [B,T,h,w], any T */
 wf_tensor *wf_merge_heads(const wf_run *run, wf_tensor *x);                               /* [B,T,h,w] -> [B,T,h*w] */
+/* Lin(name, x) in fp32: what goes into exponentials and sums over the whole sequence. */
+wf_tensor *wf_project_f32(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
+/* The same, then the short convolution name_conv (slots and state) when the spec has `conv` taps, then silu when asked. */
+wf_tensor *wf_project_conv(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, bool silu);
+/* [B,T,kv_heads*n] -> [B,T,heads,n], n the option `width`: kv head g serves heads g*(heads/kv_heads) and the following. */
+wf_tensor *wf_share_heads(const wf_run *run, const wf_layer *layer, wf_tensor *x, const char *width);
+/* Lin(o, merge(rms of each head of o [B,T,H,V] * norm.weight) * act(gate)); gate [B,T,H*V] or NULL. */
+wf_tensor *wf_finish_heads(const wf_run *run, const wf_layer *layer, wf_tensor *o, wf_tensor *gate, wf_activation kind);
 /* States. In: NULL when there is none (start of a sequence). Out: hands the new value on. */
 bool wf_state_wanted(const wf_run *run); /* out states are needed */
 wf_tensor *wf_state_in(const wf_run *run, const wf_layer *layer, const char *name);
@@ -214,7 +251,7 @@ wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char 
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err);
 /* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which` begins
  * with q, k or v. */
-wf_tensor *wf_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);
+wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);
 /* Attention of q to all rows so far, through the states k and v where the row has them. `spec` comes without the members about states. */
 wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
 /* A pattern in the tape's arena with a copy of its record. */

@@ -28,7 +28,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         wf_tape_error(r->tape, WEFT_USAGE, "%s: nystrom: %lld rows are not a multiple of 'landmarks' (%lld)", l->where, (long long)r->rows, (long long)landmarks);
     float scale = (float)pow((double)wf_int(l, "key_dim"), -0.25);
     wf_tape *t = r->tape;
-    wf_tensor *q = wf_scale(t, wf_heads(r, l, "q", io->x), scale), *k = wf_scale(t, wf_heads(r, l, "k", io->x), scale), *v = wf_heads(r, l, "v", io->x);
+    wf_tensor *q = wf_scale(t, wf_project_heads(r, l, "q", io->x), scale), *k = wf_scale(t, wf_project_heads(r, l, "k", io->x), scale), *v = wf_project_heads(r, l, "v", io->x);
     wf_tensor *ql = wf_mean_rows(t, q, r->rows / landmarks), *kl = wf_mean_rows(t, k, r->rows / landmarks);
     wf_attention_spec spec = {.scale = 1.0f, .left = INT64_MAX, .right = INT64_MAX, .dropout = r->attention_dropout, .key_mask = io->mask};
     wf_tensor *u = wf_nystrom(t, ql, kl, wf_attention(t, ql, k, v, &spec));

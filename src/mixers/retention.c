@@ -74,6 +74,9 @@ static wf_tensor *normalise_rows(wf_run *r, const wf_layer *l, wf_tensor *o, wf_
     return o;
 }
 
+/* The row factors count the rows before. */
+static unsigned lost_traits(const wf_layer *l) { return wf_is(l, "row_norm", "none") ? WF_PADDING_TRACE : 0u; }
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t heads = wf_int(l, "heads");
     const float *g = log_gammas(r, heads);
@@ -83,9 +86,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_recurrence_spec spec = {.decay = WF_DECAY_CONST, .g_const = g, .scale = 1.0f, .s_in = wf_state_in(r, l, "s"),
                                .s_out = wf_state_wanted(r) ? &s : NULL};
     wf_tensor *o = normalise_rows(r, l, wf_recurrence(r->tape, q, k, v, &spec), q, k, g);
-    o = wf_merge_heads(r, wf_rms_norm(r->tape, o, wf_weight(r, l, "norm.weight"), 0.0f, (float)wf_float(l, "norm_eps")));
-    int kind = wf_activation_by_name(wf_string(l, "gate"));
-    io->y = wf_project(r, l, "o", wf_gate(r->tape, wf_project(r, l, "gate", io->x), o, (wf_activation)kind));
+    io->y = wf_finish_heads(r, l, o, wf_project(r, l, "gate", io->x), (wf_activation)wf_activation_by_name(wf_string(l, "gate")));
     wf_state_out(r, l, "s", s);
     return WEFT_OK;
 }
@@ -93,4 +94,5 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_retention = {
     .name = "retention", .about = "S = gamma S + k v^T, o = norm(q S), gated", .source = "Sun et al. 2023, arXiv 2307.08621, eq. 5-8",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "4*T*heads*key_dim*value_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu", .check = check,
+    .run = run};

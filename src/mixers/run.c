@@ -5,12 +5,14 @@
 #include "base/str.h"
 #include "mixers/mixer.h"
 
-wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot) {
+wf_param *wf_slot_param(const wf_layer *layer, const char *slot) {
     for (size_t i = 0; i < layer->n_slots; i++)
         if (wf_streq(layer->slots[i].name + layer->prefix, slot))
-            return wf_use(run->tape, layer->slots[i].param);
+            return layer->slots[i].param;
     return NULL;
 }
+
+wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot) { return wf_use(run->tape, wf_slot_param(layer, slot)); }
 
 wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n) {
     char name[64];
@@ -29,6 +31,17 @@ wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name
     if (!weight)
         return wf_tape_error(run->tape, WEFT_FAILURE, "%s: %s has no projection '%s'", layer->where, layer->row->name, name);
     return wf_linear(run->tape, x, weight, bias);
+}
+
+wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first, int64_t count) {
+    char slot[64];
+    snprintf(slot, sizeof slot, "%s.weight", name);
+    wf_tensor *weight = wf_weight(run, layer, slot);
+    snprintf(slot, sizeof slot, "%s.bias", name);
+    wf_tensor *bias = wf_weight(run, layer, slot);
+    if (!weight)
+        return wf_tape_error(run->tape, WEFT_FAILURE, "%s: %s has no projection '%s'", layer->where, layer->row->name, name);
+    return wf_linear_as(run->tape, x, wf_rows(run->tape, weight, first, count), bias ? wf_rows(run->tape, bias, first, count) : NULL, WF_F32);
 }
 
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width) {
@@ -94,7 +107,7 @@ void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf
     run->state->out[i] = as_declared(run, &layer->states[i], value);
 }
 
-wf_tensor *wf_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x) {
+wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x) {
     return wf_split_heads(run, wf_project(run, layer, which, x), wf_int(layer, *which == 'q' ? "heads" : "kv_heads"),
                           wf_int(layer, *which == 'v' ? "value_dim" : "key_dim"));
 }

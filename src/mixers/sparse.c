@@ -64,9 +64,12 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     return wf_check_qkvo(l, err);
 }
 
+/* Fixed blocks count from the first row; strides are relative. */
+static unsigned lost_traits(const wf_layer *l) { return wf_is(l, "pattern", "strided") ? WF_PADDING_TRACE : 0u; }
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     const record p = {wf_int(l, "stride"), wf_int(l, "summary"), wf_is(l, "pattern", "fixed"), wf_is(l, "combine", "heads")};
-    wf_tensor *q = wf_heads(r, l, "q", io->x), *k = wf_heads(r, l, "k", io->x), *v = wf_heads(r, l, "v", io->x);
+    wf_tensor *q = wf_project_heads(r, l, "q", io->x), *k = wf_project_heads(r, l, "k", io->x), *v = wf_project_heads(r, l, "v", io->x);
     wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, weights, next, &p, sizeof p),
                               .pattern_keys = 2.0 * (double)p.stride};
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attend(r, l, q, k, v, &spec)));
@@ -77,4 +80,4 @@ const wf_mixer wf_mixer_sparse = {
     .name = "sparse", .about = "softmax over a local part and every stride-th key, or a summary of every stride", .source = "Child et al. 2019, arXiv 1904.10509, section 4.2",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y",
     .flops = "2*heads*(key_dim + value_dim) * T * min((T + 1) / 2, stride + T / (2*stride) * (pattern == 'fixed' ? summary : 1))",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu", .check = check, .run = run};

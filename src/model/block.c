@@ -15,20 +15,41 @@ wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x) {
     return wf_apply_norm(b->run->tape, &b->block->norm[i], x, b->params->norm_weight[i], b->params->norm_bias[i]);
 }
 
+wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x) {
+    return wf_apply_norm(b->run->tape, &b->block->cross_norm[i], x, b->params->cross_norm_weight[i], b->params->cross_norm_bias[i]);
+}
+
+/* The memory is for the cross mixer alone. */
 static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state *state, wf_tensor *x) {
     wf_ports io = *b->ports;
     io.x = x;
+    if (layer != b->block->cross)
+        io.memory = io.memory_mask = NULL;
     b->run->state = state;
     b->run->dropout = b->block->dropout;
     b->run->attention_dropout = b->block->attention_dropout;
     weft_status status = layer->row->run(b->run, layer, &io);
     if (b->status == WEFT_OK)
         b->status = status;
+    b->ports->v_first = io.v_first;
+    if (b->losses && status == WEFT_OK)
+        wf_losses_add(b->losses, b->run->tape, &io);
     return io.y;
 }
 
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x) { return run_row(b, b->block->mixer, b->state[0], x); }
 wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x) { return run_row(b, b->block->channel, b->state[1], x); }
+
+wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y) {
+    y = wf_block_join(b, y, run_row(b, b->block->aside, NULL, x));
+    return wf_apply_norm(b->run->tape, &b->block->aside_norm, y, b->params->aside_norm[0], b->params->aside_norm[1]);
+}
+
+wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x) {
+    if (!b->ports->memory)
+        return wf_tape_error(b->run->tape, WEFT_USAGE, "%s: a memory is needed", b->block->cross->where);
+    return run_row(b, b->block->cross, NULL, x);
+}
 
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch) {
     branch = wf_dropout(b->run->tape, branch, b->block->dropout);
@@ -42,16 +63,29 @@ wf_tensor *wf_block_gate(wf_block_run *b, int i, wf_tensor *branch) {
 
 static wf_tensor *pre(wf_block_run *b, wf_tensor *x) {
     x = wf_block_join(b, x, wf_block_mix(b, wf_block_norm(b, 0, x)));
+    if (b->block->cross)
+        x = wf_block_join(b, x, wf_block_cross(b, wf_block_cross_norm(b, 0, x)));
     return b->block->channel ? wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, x))) : x;
+}
+
+static wf_tensor *from_norm(wf_block_run *b, wf_tensor *x) {
+    wf_tensor *n = wf_cast(b->run->tape, wf_block_norm(b, 0, x), WF_F32);
+    x = wf_block_join(b, n, wf_block_mix(b, n));
+    n = b->block->channel ? wf_cast(b->run->tape, wf_block_norm(b, 1, x), WF_F32) : NULL;
+    return n ? wf_block_join(b, n, wf_block_channel(b, n)) : x;
 }
 
 static wf_tensor *post(wf_block_run *b, wf_tensor *x) {
     x = wf_cast(b->run->tape, wf_block_norm(b, 0, wf_block_join(b, x, wf_block_mix(b, x))), WF_F32);
+    if (b->block->cross)
+        x = wf_cast(b->run->tape, wf_block_cross_norm(b, 0, wf_block_join(b, x, wf_block_cross(b, x))), WF_F32);
     return b->block->channel ? wf_cast(b->run->tape, wf_block_norm(b, 1, wf_block_join(b, x, wf_block_channel(b, x))), WF_F32) : x;
 }
 
 static wf_tensor *sandwich(wf_block_run *b, wf_tensor *x) {
     x = wf_block_join(b, x, wf_block_norm(b, 1, wf_block_mix(b, wf_block_norm(b, 0, x))));
+    if (b->block->cross)
+        x = wf_block_join(b, x, wf_block_cross_norm(b, 1, wf_block_cross(b, wf_block_cross_norm(b, 0, x))));
     return b->block->channel ? wf_block_join(b, x, wf_block_norm(b, 3, wf_block_channel(b, wf_block_norm(b, 2, x)))) : x;
 }
 
@@ -76,11 +110,12 @@ static wf_tensor *gated(wf_block_run *b, wf_tensor *x) {
 }
 
 const wf_wiring wf_wirings[] = {
-    {"pre", "x + f(norm(x))", 2, 1, false, pre},
-    {"post", "norm(x + f(x))", 2, 1, false, post},
-    {"sandwich", "x + norm(f(norm(x)))", 4, 2, false, sandwich},
-    {"post_sub", "x + norm(f(x))", 2, 1, false, post_sub},
-    {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, false, parallel},
-    {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, parallel2},
-    {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, gated},
-    {NULL, NULL, 0, 0, false, NULL}};
+    {"pre", "x + f(norm(x))", 2, 1, false, 1, pre},
+    {"from_norm", "norm(x) + f(norm(x))", 2, 1, false, 0, from_norm},
+    {"post", "norm(x + f(x))", 2, 1, false, 1, post},
+    {"sandwich", "x + norm(f(norm(x)))", 4, 2, false, 2, sandwich},
+    {"post_sub", "x + norm(f(x))", 2, 1, false, 0, post_sub},
+    {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, false, 0, parallel},
+    {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, 0, parallel2},
+    {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, 0, gated},
+    {NULL, NULL, 0, 0, false, 0, NULL}};

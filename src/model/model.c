@@ -1,5 +1,5 @@
 /* model.c - a model's parameters from its spec, and recording it: stem, blocks, norm, head. */
-#include "model/model.h"
+#include "model/parts.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,45 +7,50 @@
 #include "mixers/layer_cost.h"
 
 /* ---- parameters ---- */
-static void sinusoid(float *value, int64_t count, const int64_t *dims, wf_rng rng) { /* Vaswani et al. 2017, section 3.5 */
-    (void)rng;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t row = i / dims[1], c = i % dims[1];
-        double angle = (double)row * pow(10000.0, -(double)(c / 2 * 2) / (double)dims[1]);
-        value[i] = (float)(c % 2 ? cos(angle) : sin(angle));
-    }
-}
+/* GPT-2's 0.02 at its width of 768. Tables follow it too: at width 128 a fixed 0.02 is so small that Adam's first steps
+ * overwrite the embeddings, and attention models learn nothing for hundreds of steps. */
+float wf_init_std(int64_t width) { return (float)(0.5 / sqrt((double)width)); }
 
-static weft_status declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out, weft_error *err) {
+weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out, weft_error *err) {
     WF_TRY(wf_param_add(&m->params, name, rank, dims, out, err));
     (*out)->init = init;
     return WEFT_OK;
 }
 
-static weft_status declare_norm(wf_model *m, const wf_norm_spec *norm, const char *name, wf_param **weight, wf_param **bias, weft_error *err) {
+weft_status wf_declare_norm(wf_model *m, const wf_norm_spec *norm, const char *name, int64_t width, wf_param **weight, wf_param **bias,
+                            weft_error *err) {
     char full[96];
     if (norm->affine) {
         snprintf(full, sizeof full, "%s.weight", name);
-        WF_TRY(declare(m, full, 1, &m->spec->dim, norm->offset == 0.0f ? WF_INIT_ONES : WF_INIT_CONSTANT, weight, err));
+        WF_TRY(wf_declare(m, full, 1, &width, norm->offset == 0.0f ? WF_INIT_ONES : WF_INIT_CONSTANT, weight, err));
         (*weight)->init_scale = 1.0f - norm->offset;
     }
     if (norm->bias) {
         snprintf(full, sizeof full, "%s.bias", name);
-        WF_TRY(declare(m, full, 1, &m->spec->dim, WF_INIT_ZEROS, bias, err));
+        WF_TRY(wf_declare(m, full, 1, &width, WF_INIT_ZEROS, bias, err));
     }
     return WEFT_OK;
+}
+
+weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_t in, bool bias, wf_param **weight_bias, weft_error *err) {
+    char full[96];
+    snprintf(full, sizeof full, "%s.weight", name);
+    WF_TRY(wf_declare(m, full, 2, (int64_t[]){out, in}, WF_INIT_NORMAL, &weight_bias[0], err));
+    weight_bias[0]->init_scale = wf_init_std(in);
+    snprintf(full, sizeof full, "%s.bias", name);
+    return bias ? wf_declare(m, full, 1, &out, WF_INIT_ZEROS, &weight_bias[1], err) : WEFT_OK;
 }
 
 typedef struct init_row { const char *word; wf_init init; } init_row;
 static const init_row inits[] = {{"zeros", WF_INIT_ZEROS}, {"ones", WF_INIT_ONES}, {"normal:", WF_INIT_NORMAL},
                                  {"uniform:", WF_INIT_UNIFORM}, {"constant:", WF_INIT_CONSTANT}, {"custom", WF_INIT_CUSTOM}};
 
-/* "linear": normal with std 0.5/sqrt(fan in), which is GPT-2's 0.02 at its width; "linear_out" shrinks with depth. */
+/* "linear": by fan in; "linear_out" shrinks with depth. */
 static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
     if (strncmp(row->init, "linear", 6) == 0) {
-        double fan_in = (double)(p->rank > 0 ? p->dims[p->rank - 1] : 1);
+        float depth = strcmp(row->init, "linear_out") == 0 ? (float)sqrt(2.0 * (double)layers) : 1.0f;
         p->init = WF_INIT_NORMAL;
-        p->init_scale = (float)(0.5 / sqrt(fan_in) / (strcmp(row->init, "linear_out") == 0 ? sqrt(2.0 * (double)layers) : 1.0));
+        p->init_scale = wf_init_std(p->rank > 0 ? p->dims[p->rank - 1] : 1) / depth;
         return;
     }
     for (size_t i = 0; i < sizeof inits / sizeof *inits; i++)
@@ -56,10 +61,27 @@ static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
     p->init_fn = row->init_fn;
 }
 
-static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefix, weft_error *err) {
+/* A weight of an earlier block in the place of the layer's own. */
+static weft_status borrow_slot(wf_model *m, wf_layer_slot *slot, const char *part, const wf_json *from, weft_error *err) {
+    char name[160];
+    snprintf(name, sizeof name, "block.%lld.%s.%s", (long long)from->integer, part, slot->name);
+    slot->param = wf_param_find(&m->params, name);
+    WF_CHECK(slot->param && slot->param->rank == slot->rank && memcmp(slot->param->dims, slot->dims, (size_t)slot->rank * sizeof *slot->dims) == 0, err,
+             WEFT_USAGE, "'%s' cannot be borrowed", name);
+    return WEFT_OK;
+}
+
+static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefix, const wf_json *borrow, weft_error *err) {
+    const char *part = strrchr(prefix, '.') + 1;
     char name[160];
     for (size_t i = 0; i < layer->n_slots; i++) {
         wf_layer_slot *slot = &layer->slots[i];
+        snprintf(name, sizeof name, "%s.%s", part, slot->name);
+        const wf_json *from = wf_json_get(borrow, name);
+        if (from) {
+            WF_TRY(borrow_slot(m, slot, part, from, err));
+            continue;
+        }
         snprintf(name, sizeof name, "%s.%s", prefix, slot->name);
         WF_TRY(wf_param_add(&m->params, name, slot->rank, slot->dims, &slot->param, err));
         slot->param->buffer = slot->row->buffer;
@@ -85,6 +107,11 @@ static weft_status share_block(wf_model *m, wf_block_spec *b, wf_block_params *p
         WF_CHECK(b->norm[i].affine == from->norm[i].affine && b->norm[i].bias == from->norm[i].bias, err, WEFT_USAGE,
                  "%s: shares weights with a block of other norms", b->mixer->where);
     WF_TRY(share_layer(b->mixer, from->mixer, err));
+    WF_CHECK(!b->cross == !from->cross && !b->aside == !from->aside, err, WEFT_USAGE, "%s: shares weights with a block of other parts", b->mixer->where);
+    if (b->cross)
+        WF_TRY(share_layer(b->cross, from->cross, err));
+    if (b->aside)
+        WF_TRY(share_layer(b->aside, from->aside, err));
     if (b->channel)
         WF_TRY(share_layer(b->channel, from->channel, err));
     *p = m->blocks[b->share];
@@ -100,52 +127,37 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     int norms = b->channel ? b->wiring->norms : b->wiring->norms_without_channel;
     for (int n = 0; n < norms; n++) {
         snprintf(name, sizeof name, "block.%lld.norm%d", (long long)i, n + 1);
-        WF_TRY(declare_norm(m, &b->norm[n], name, &p->norm_weight[n], &p->norm_bias[n], err));
+        WF_TRY(wf_declare_norm(m, &b->norm[n], name, m->spec->dim, &p->norm_weight[n], &p->norm_bias[n], err));
+    }
+    snprintf(name, sizeof name, "block.%lld.aside_norm", (long long)i);
+    if (b->aside)
+        WF_TRY(wf_declare_norm(m, &b->aside_norm, name, m->spec->dim, &p->aside_norm[0], &p->aside_norm[1], err));
+    for (int n = 0; b->cross && n < b->wiring->cross_norms; n++) {
+        snprintf(name, sizeof name, "block.%lld.cross_norm%d", (long long)i, n + 1);
+        WF_TRY(wf_declare_norm(m, &b->cross_norm[n], name, m->spec->dim, &p->cross_norm_weight[n], &p->cross_norm_bias[n], err));
     }
     for (int g = 0; b->wiring->gates && g < (b->channel ? 2 : 1); g++) {
         snprintf(name, sizeof name, "block.%lld.gate%d", (long long)i, g + 1);
-        WF_TRY(declare(m, name, 1, &m->spec->dim, WF_INIT_ZEROS, &p->gate[g], err));
+        WF_TRY(wf_declare(m, name, 1, &m->spec->dim, WF_INIT_ZEROS, &p->gate[g], err));
     }
-    snprintf(name, sizeof name, "block.%lld.mixer", (long long)i);
-    WF_TRY(declare_layer(m, b->mixer, name, err));
-    snprintf(name, sizeof name, "block.%lld.channel", (long long)i);
-    return b->channel ? declare_layer(m, b->channel, name, err) : WEFT_OK;
-}
-
-static weft_status declare_stem(wf_model *m, weft_error *err) {
-    const wf_spec *s = m->spec;
-    WF_TRY(declare(m, "stem.token.weight", 2, (int64_t[]){s->vocab, s->dim}, WF_INIT_NORMAL, &m->token, err));
-    m->token->init_scale = 0.02f;
-    if (s->stem.position != WF_POSITION_NONE) {
-        bool learned = s->stem.position == WF_POSITION_LEARNED;
-        WF_TRY(declare(m, "stem.position.weight", 2, (int64_t[]){s->stem.length + s->stem.offset, s->dim},
-                       learned ? WF_INIT_NORMAL : WF_INIT_CUSTOM, &m->position, err));
-        m->position->init_scale = 0.02f;
-        m->position->init_fn = sinusoid;
-        m->position->buffer = !learned;
+    const struct { const char *name; wf_layer *layer; } rows[] = {{"mixer", b->mixer}, {"cross", b->cross}, {"aside", b->aside}, {"channel", b->channel}};
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        snprintf(name, sizeof name, "block.%lld.%s", (long long)i, rows[r].name);
+        if (rows[r].layer)
+            WF_TRY(declare_layer(m, rows[r].layer, name, b->borrow, err));
     }
-    return declare_norm(m, &s->stem.norm, "stem.norm", &m->stem_norm[0], &m->stem_norm[1], err);
-}
-
-static weft_status declare_head(wf_model *m, weft_error *err) {
-    const wf_spec *s = m->spec;
-    m->head = m->token;
-    if (!s->head.tied) {
-        WF_TRY(declare(m, "head.weight", 2, (int64_t[]){s->vocab, s->dim}, WF_INIT_NORMAL, &m->head, err));
-        m->head->init_scale = (float)(0.5 / sqrt((double)s->dim));
-    }
-    return s->head.bias ? declare(m, "head.bias", 1, &s->vocab, WF_INIT_ZEROS, &m->head_bias, err) : WEFT_OK;
+    return WEFT_OK;
 }
 
 static weft_status declare_all(wf_model *m, weft_error *err) {
     m->blocks = wf_arena_alloc(&m->arena, (size_t)m->spec->layers * sizeof *m->blocks);
     if (!m->blocks)
         return wf_fail_memory(err);
-    WF_TRY(declare_stem(m, err));
+    WF_TRY(wf_stem_declare(m, err));
     for (int64_t i = 0; i < m->spec->layers; i++)
         WF_TRY(declare_block(m, i, err));
-    WF_TRY(declare_norm(m, &m->spec->norm, "norm", &m->norm[0], &m->norm[1], err));
-    return declare_head(m, err);
+    WF_TRY(wf_declare_norm(m, &m->spec->norm, "norm", m->spec->dim, &m->norm[0], &m->norm[1], err));
+    return wf_heads_declare(m, err);
 }
 
 weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **out, weft_error *err) {
@@ -181,19 +193,6 @@ void wf_model_free(wf_model *m) {
 }
 
 /* ---- recording ---- */
-static wf_tensor *record_stem(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p) {
-    const wf_stem_spec *s = &m->spec->stem;
-    wf_tensor *table = wf_use(t, m->token);
-    wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, table, s->padding), s->scale);
-    if (s->position != WF_POSITION_NONE)
-        x = wf_add(t, x, wf_embed_positions(t, wf_use(t, m->position), batch, rows, p->positions, s->offset));
-    if (p->types && s->types)
-        x = wf_add(t, x, wf_embed(t, p->types, table, -1));
-    if (s->norm.kind != WF_NORM_NONE)
-        x = wf_cast(t, wf_apply_norm(t, &s->norm, x, m->stem_norm[0], m->stem_norm[1]), WF_F32);
-    return o->dropout ? wf_dropout(t, x, s->dropout) : x;
-}
-
 /* Inputs for a layer's states while decoding: bound to the state's memory. */
 static void bind_states(wf_tape *t, const wf_state *state, size_t layer, wf_layer_state *out) {
     for (int i = 0; i < WF_MAX_STATES; i++) {
@@ -211,6 +210,7 @@ typedef struct recorder {
     const wf_model_options *options;
     wf_run run;
     wf_ports ports;
+    wf_losses losses;
 } recorder;
 
 static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_error *err) {
@@ -219,7 +219,8 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     wf_block_spec block = r->model->spec->blocks[i];
     if (!o->dropout)
         block.dropout = block.attention_dropout = 0.0f;
-    wf_block_run b = {.run = &r->run, .model = r->model, .block = &block, .params = &r->model->blocks[i], .ports = &r->ports};
+    wf_block_run b = {.run = &r->run, .model = r->model, .block = &block, .params = &r->model->blocks[i], .ports = &r->ports,
+                      .losses = o->losses ? &r->losses : NULL};
     for (size_t side = 0; side < 2 && o->mode != WF_NO_STATE; side++) {
         size_t layer = 2 * (size_t)i + side;
         if (o->mode == WF_STATE_IN_PLACE)
@@ -230,7 +231,12 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     }
     if (o->checkpoint)
         wf_region_begin(r->run.tape);
-    *x = block.wiring->run(&b, *x);
+    wf_tensor *in = *x;
+    *x = wf_scale(r->run.tape, block.wiring->run(&b, in), block.stream_scale);
+    if (block.aside)
+        *x = wf_cast(r->run.tape, wf_block_aside(&b, in, *x), WF_F32);
+    if (block.masked)
+        *x = wf_mask_rows(r->run.tape, *x, r->ports.mask);
     if (o->checkpoint)
         wf_region_end(r->run.tape);
     for (size_t k = 0; o->mode == WF_STATE_VALUES && o->state_out && k < 2 * WF_MAX_STATES; k++)
@@ -241,36 +247,68 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
 
 weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
-    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode};
-    r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix};
-    wf_tensor *x = record_stem(m, tape, batch, rows, o, p);
+    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode, .drop = o->dropout,
+                     .want_losses = o->losses};
+    wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p); /* which may make the mask */
+    r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix,
+                         .memory = p->memory, .memory_mask = p->memory_mask};
     for (int64_t i = 0; i < m->spec->layers; i++) {
         if (p->hidden_states)
             wf_keep(tape, p->hidden_states[i] = x);
         WF_TRY(record_block(&r, i, &x, err));
     }
     p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
-    if (p->hidden_states)
+    if (p->hidden_states) {
+        wf_keep(tape, p->stream = x);
         wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
+    }
+    wf_losses_finish(&r.losses, tape);
+    p->aux_loss = r.losses.aux;
+    p->z_loss = r.losses.z;
+    p->extra_loss = r.losses.extra;
+    p->updates = r.losses.updates;
     return WEFT_OK;
 }
 
+static bool has_rows(const wf_model *m) { return m->spec->n_heads > 0 && !m->spec->heads[0].pool->run && m->spec->heads[0].classes > 0; }
+
 wf_tensor *wf_model_logits(const wf_model *m, wf_tape *t, wf_tensor *hidden) {
-    wf_tensor *y = wf_linear_as(t, hidden, wf_use(t, m->head), wf_use(t, m->head_bias), WF_F32);
-    return wf_softcap(t, wf_scale(t, y, m->spec->head.scale), m->spec->head.softcap);
+    if (!has_rows(m))
+        return wf_tape_error(t, WEFT_UNSUPPORTED, "the model has no head that gives logits for each token");
+    wf_head_io io = wf_model_head(m, t, 0, hidden, NULL, false);
+    return wf_head_logits(t, &io);
 }
 
 wf_tensor *wf_model_loss(const wf_model *m, wf_tape *t, wf_tensor *hidden, wf_tensor *targets, wf_tensor *inverse_count, float smoothing,
                          wf_tensor **token_loss) {
-    wf_cross_entropy_spec spec = {.ignore = -100, .smoothing = smoothing, .logit_scale = m->spec->head.scale, .softcap = m->spec->head.softcap,
-                                  .inverse_count = inverse_count};
-    return wf_cross_entropy(t, hidden, wf_use(t, m->head), wf_use(t, m->head_bias), targets, &spec, token_loss);
+    wf_no_output(token_loss);
+    if (!has_rows(m))
+        return wf_tape_error(t, WEFT_UNSUPPORTED, "the model has no head that gives logits for each token");
+    wf_head_io io = wf_model_head(m, t, 0, hidden, NULL, false);
+    io.labels = targets;
+    io.inverse = inverse_count;
+    io.smoothing = smoothing;
+    io.token_loss = token_loss;
+    return m->spec->heads[0].row->loss(t, &io);
+}
+
+/* The last products and the layers before them. */
+static double head_flops(const wf_head_spec *h, int64_t rows) {
+    double one = (double)h->width * (double)h->classes;
+    for (int i = 0; i < h->n_layers; i++)
+        one += (double)h->layers[i].in * (double)h->layers[i].out;
+    return 2.0 * one * (double)(h->pool->run && !h->late ? 1 : rows);
 }
 
 double wf_model_flops(const wf_model *m, int64_t rows) {
-    double flops = 2.0 * (double)m->spec->dim * (double)m->spec->vocab * (double)rows;
+    const wf_stem_spec *stem = &m->spec->stem;
+    double flops = stem->project == WF_PROJECT_NONE ? 0.0 : 2.0 * (double)stem->dim * (double)m->spec->dim * (double)rows;
+    for (int i = 0; i < m->spec->n_heads; i++)
+        flops += head_flops(&m->spec->heads[i], rows);
     for (int64_t i = 0; i < m->spec->layers; i++) {
         flops += wf_layer_flops(m->spec->blocks[i].mixer, rows);
+        if (m->spec->blocks[i].cross)
+            flops += wf_layer_flops(m->spec->blocks[i].cross, rows);
         if (m->spec->blocks[i].channel)
             flops += wf_layer_flops(m->spec->blocks[i].channel, rows);
     }

@@ -1,22 +1,31 @@
 /* model.h - a model: a spec, its parameters by canonical name, and recording it on a tape.
  *
- * Parameter names: stem.token.weight, stem.position.weight, stem.norm.weight, block.N.norm1.weight, block.N.mixer.<slot>,
- * block.N.channel.<slot>, norm.weight, head.weight, head.bias. Thread rule: immutable after wf_model_create but for the parameter
+ * Parameter names: stem.token.weight, stem.position.weight, stem.<table>.weight, stem.norm.weight, stem.project.weight,
+ * block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight,
+ * head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread rule: immutable after wf_model_create but for the parameter
  * values; shareable between readers. */
 #ifndef WF_MODEL_MODEL_H
 #define WF_MODEL_MODEL_H
 #include "model/spec.h"
 
 typedef struct wf_block_params {
-    wf_param *norm_weight[4], *norm_bias[4], *gate[2];
+    wf_param *aside_norm[2]; /* weight, bias */
+    wf_param *norm_weight[4], *norm_bias[4], *cross_norm_weight[2], *cross_norm_bias[2], *gate[2];
 } wf_block_params;
+
+typedef struct wf_head_layer_params { wf_param *linear[2], *norm[2]; } wf_head_layer_params; /* weight, bias */
+typedef struct wf_head_params {
+    wf_head_layer_params *layers;
+    wf_param *weight, *bias; /* the weight is the token table when tied */
+} wf_head_params;
 
 typedef struct wf_model {
     const wf_env *env;
     wf_arena arena;
     wf_spec *spec;
     wf_params params;
-    wf_param *token, *position, *stem_norm[2], *norm[2], *head, *head_bias; /* head is token when tied */
+    wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2];
+    wf_head_params heads[WF_MAX_HEADS];
     wf_block_params *blocks;
     void *files;                   /* what parameter values may point into, released with the model */
     void (*release_files)(void *files);
@@ -29,8 +38,14 @@ void wf_model_free(wf_model *model);
 typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *ids;                     /* I32 [B,T] */
     wf_tensor *types, *positions, *segments, *mask, *prefix;
+    wf_tensor *tables[WF_MAX_TABLES];   /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
+    wf_tensor *memory, *memory_mask;    /* of `cross` mixers: [B,S,memory_dim], U8 [B,S] */
     wf_tensor *hidden;                  /* out: [B,T,dim] after the final norm */
     wf_tensor **hidden_states;          /* not NULL: [layers+1] receives the input of each block, then `hidden` */
+    wf_tensor *stream;                  /* out, with hidden_states: what the last block gives, before the norm */
+    wf_tensor *aux_loss, *z_loss;       /* out, with options.losses: what the routers' losses are, without their weights; NULL: none */
+    wf_tensor *extra_loss;              /* out: their weighted sum, to be added to the loss; NULL: none has a weight */
+    struct wf_update_list *updates;     /* out: buffers that training moves, in the tape's arena; NULL: none */
 } wf_model_ports;
 
 typedef struct wf_state wf_state;
@@ -41,11 +56,15 @@ typedef struct wf_model_options {
     int64_t length;             /* positions reached by the call; 0: T */
     bool checkpoint;            /* activation checkpointing: one region per block */
     bool dropout;               /* use the spec's dropout */
+    bool losses;                /* of routers: wanted in ports */
 } wf_model_options;
 
 /* Records stem, blocks and final norm for B x T tokens. */
 weft_status wf_model_record(const wf_model *model, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *options,
                             wf_model_ports *ports, weft_error *err);
+/* Head `index` up to its last product; wf_head_logits and the loss of its row record the rest. `mask`: U8 [B,T] or NULL. */
+wf_head_io wf_model_head(const wf_model *model, wf_tape *tape, int index, wf_tensor *hidden, wf_tensor *mask, bool dropout);
+/* Logits and loss of the first head, which must have a class per row (lm, mlm, tag). */
 wf_tensor *wf_model_logits(const wf_model *model, wf_tape *tape, wf_tensor *hidden);
 /* Loss of [B,T] targets (ignore -100); see wf_cross_entropy for inverse_count and token_loss. */
 wf_tensor *wf_model_loss(const wf_model *model, wf_tape *tape, wf_tensor *hidden, wf_tensor *targets, wf_tensor *inverse_count, float smoothing,
@@ -54,19 +73,39 @@ wf_tensor *wf_apply_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, 
 /* Cost of one sequence of T tokens forward, multiply-adds x 2: every projection, and the mixers' own laws. */
 double wf_model_flops(const wf_model *model, int64_t rows);
 
+/* The losses of routers, as the blocks of one recording make them. Joint layers of the same experts and weights form a group, whose
+ * loss is taken over the tokens of all of them. */
+enum { WF_LOSS_GROUPS = 8 };
+typedef struct wf_update_list {
+    wf_buffer_update update;
+    struct wf_update_list *next;
+} wf_update_list;
+typedef struct wf_losses {
+    wf_router_losses groups[WF_LOSS_GROUPS];
+    size_t n_groups;
+    wf_tensor *aux, *z, *extra;
+    wf_update_list *updates;
+} wf_losses;
+void wf_losses_add(wf_losses *losses, wf_tape *tape, const wf_ports *io); /* after a layer has run */
+void wf_losses_finish(wf_losses *losses, wf_tape *tape);
+
 /* What block.c passes to a wiring. */
 typedef struct wf_block_run {
     wf_run *run;
     const wf_model *model;
     const wf_block_spec *block;
     const wf_block_params *params;
-    const wf_ports *ports;          /* mask, positions, segments, prefix */
+    wf_ports *ports;                /* mask, positions, segments, prefix; v_first, carried from layer to layer */
     wf_layer_state *state[2];       /* of mixer and channel, NULL without states */
+    wf_losses *losses;              /* NULL: not wanted */
     weft_status status;
 } wf_block_run;
 wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);     /* norm i (0-based) */
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);             /* the token mixer */
 wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x);         /* the channel mixer; x must not be NULL */
+wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x);           /* the mixer that reads the memory */
+wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y); /* norm(y + aside(x)), y the result of the wiring */
+wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x);
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch); /* x + scale*dropout(branch) */
 wf_tensor *wf_block_gate(wf_block_run *b, int i, wf_tensor *branch);        /* tanh(gate_i) * branch */
 

@@ -2,27 +2,19 @@
  * same JSON. What says nothing about the computation (name, source, the trained length) is left out. */
 #include <stdio.h>
 #include <stdlib.h>
-#include "model/spec.h"
+#include <string.h>
+#include "model/parts.h"
 
-typedef struct maker {
-    wf_arena *arena;
-    bool failed; /* the arena was full once */
-} maker;
+typedef wf_normal writer;
 
-typedef struct writer {
-    maker *make;
-    wf_arena *arena;
-    wf_json *object;
-} writer;
-
-static void put(const writer *w, const char *key, wf_json *value) {
+void wf_normal_put(const writer *w, const char *key, wf_json *value) {
     if (!wf_json_put(w->arena, w->object, key, value))
-        w->make->failed = true;
+        *w->failed = true;
 }
 
-static void put_int(const writer *w, const char *key, int64_t value) { put(w, key, wf_json_new_int(w->arena, value)); }
-static void put_bool(const writer *w, const char *key, bool value) { put(w, key, wf_json_new_bool(w->arena, value)); }
-static void put_text(const writer *w, const char *key, const char *text) { put(w, key, wf_json_new_string(w->arena, text, strlen(text))); }
+void wf_normal_int(const writer *w, const char *key, int64_t value) { wf_normal_put(w, key, wf_json_new_int(w->arena, value)); }
+void wf_normal_bool(const writer *w, const char *key, bool value) { wf_normal_put(w, key, wf_json_new_bool(w->arena, value)); }
+void wf_normal_text(const writer *w, const char *key, const char *text) { wf_normal_put(w, key, wf_json_new_string(w->arena, text, strlen(text))); }
 
 /* The decimal a person would have written for a float: the fewest digits that read back as the same float. */
 static double plain(float value) {
@@ -36,90 +28,88 @@ static double plain(float value) {
     return (double)value;
 }
 
-static void put_float(const writer *w, const char *key, float value) { put(w, key, wf_json_new_double(w->arena, plain(value))); }
+void wf_normal_float(const writer *w, const char *key, float value) { wf_normal_put(w, key, wf_json_new_double(w->arena, plain(value))); }
 
-static writer begin(maker *m) { return (writer){m, m->arena, wf_json_new(m->arena, WF_JSON_OBJECT)}; }
+writer wf_normal_begin(const writer *of) { return (writer){of->arena, wf_json_new(of->arena, WF_JSON_OBJECT), of->failed}; }
 
-static wf_json *normal_norm(maker *m, const wf_norm_spec *norm) {
+wf_json *wf_norm_normal(const writer *of, const wf_norm_spec *norm) {
     static const char *const kinds[] = {[WF_NORM_NONE] = "none", [WF_NORM_RMS] = "rms", [WF_NORM_LAYER] = "layer"};
-    writer w = begin(m);
-    put_text(&w, "kind", kinds[norm->kind]);
+    writer w = wf_normal_begin(of);
+    wf_normal_text(&w, "kind", kinds[norm->kind]);
     if (norm->kind == WF_NORM_NONE)
         return w.object;
-    put_float(&w, "eps", norm->eps);
-    put_bool(&w, "affine", norm->affine);
-    put_float(&w, "offset", norm->affine ? norm->offset : 0.0f);
+    wf_normal_float(&w, "eps", norm->eps);
+    wf_normal_bool(&w, "affine", norm->affine);
+    wf_normal_float(&w, "offset", norm->affine ? norm->offset : 0.0f);
     if (norm->kind == WF_NORM_LAYER)
-        put_bool(&w, "bias", norm->bias);
+        wf_normal_bool(&w, "bias", norm->bias);
     return w.object;
 }
 
-static wf_json *normal_positions(maker *m, const wf_stem_spec *stem) {
-    static const char *const kinds[] = {
-        [WF_POSITION_NONE] = "none", [WF_POSITION_LEARNED] = "learned", [WF_POSITION_SINUSOIDAL] = "sinusoidal"};
-    writer w = begin(m);
-    put_text(&w, "kind", kinds[stem->position]);
-    if (stem->position != WF_POSITION_NONE) {
-        put_int(&w, "length", stem->length);
-        put_int(&w, "offset", stem->offset);
+static wf_json *normal_layer(const writer *of, const wf_layer *layer) { return wf_layer_json(of->arena, layer); }
+
+/* A norm of its own is said where it is another than the first. */
+static void normal_norms(const writer *w, const wf_block_spec *block) {
+    static const char *const keys[] = {"norm1", "norm2", "norm3", "norm4"};
+    wf_json *first = wf_norm_normal(w, &block->norm[0]);
+    wf_normal_put(w, "norm", first);
+    int norms = block->channel ? block->wiring->norms : block->wiring->norms_without_channel;
+    for (int i = 1; i < norms; i++) {
+        wf_json *norm = wf_norm_normal(w, &block->norm[i]);
+        if (!wf_json_equal(first, norm))
+            wf_normal_put(w, keys[i], norm);
     }
+    wf_json *aside = block->aside ? wf_norm_normal(w, &block->aside_norm) : NULL;
+    if (aside && !wf_json_equal(first, aside))
+        wf_normal_put(w, "aside_norm", aside);
+    wf_json *cross = block->cross ? wf_norm_normal(w, &block->cross_norm[0]) : NULL;
+    if (cross && !wf_json_equal(first, cross))
+        wf_normal_put(w, "cross_norm", cross);
+}
+
+static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
+    writer w = wf_normal_begin(of);
+    wf_normal_text(&w, "wiring", block->wiring->name);
+    normal_norms(&w, block);
+    wf_normal_put(&w, "mixer", normal_layer(of, block->mixer));
+    if (block->cross)
+        wf_normal_put(&w, "cross", normal_layer(of, block->cross));
+    if (block->aside)
+        wf_normal_put(&w, "aside", normal_layer(of, block->aside));
+    wf_normal_put(&w, "channel", block->channel ? normal_layer(of, block->channel) : wf_json_new(of->arena, WF_JSON_NULL));
+    wf_normal_float(&w, "residual_scale", block->residual_scale);
+    wf_normal_float(&w, "stream_scale", block->stream_scale);
+    wf_normal_float(&w, "dropout", block->dropout);
+    wf_normal_float(&w, "attention_dropout", block->attention_dropout);
+    wf_normal_bool(&w, "masked", block->masked);
+    wf_normal_int(&w, "share", block->share);
+    if (block->borrow)
+        wf_normal_put(&w, "borrow", wf_json_copy(of->arena, block->borrow));
     return w.object;
 }
 
-static wf_json *normal_stem(maker *m, const wf_stem_spec *stem) {
-    writer w = begin(m);
-    put_text(&w, "kind", "token");
-    put_float(&w, "scale", stem->scale);
-    put_float(&w, "dropout", stem->dropout);
-    put(&w, "positions", normal_positions(m, stem));
-    put_int(&w, "padding", stem->padding);
-    put_bool(&w, "types", stem->types);
-    put(&w, "norm", normal_norm(m, &stem->norm));
-    return w.object;
-}
-
-static wf_json *normal_layer(maker *m, const wf_layer *layer) {
-    wf_json *object = wf_layer_json(m->arena, layer);
-    m->failed |= !object;
-    return object;
-}
-
-static wf_json *normal_block(maker *m, const wf_block_spec *block) {
-    writer w = begin(m);
-    put_text(&w, "wiring", block->wiring->name);
-    put(&w, "norm", normal_norm(m, &block->norm[0]));
-    put(&w, "mixer", normal_layer(m, block->mixer));
-    put(&w, "channel", block->channel ? normal_layer(m, block->channel) : wf_json_new(m->arena, WF_JSON_NULL));
-    put_float(&w, "residual_scale", block->residual_scale);
-    put_float(&w, "dropout", block->dropout);
-    put_float(&w, "attention_dropout", block->attention_dropout);
-    put_int(&w, "share", block->share);
-    return w.object;
-}
-
-static wf_json *normal_head(maker *m, const wf_head_spec *head) {
-    writer w = begin(m);
-    put_text(&w, "kind", "lm");
-    put_bool(&w, "tied", head->tied);
-    put_bool(&w, "bias", head->bias);
-    put_float(&w, "scale", head->scale);
-    put_float(&w, "softcap", head->softcap);
-    return w.object;
+static wf_json *normal_heads(const writer *of, const wf_spec *spec) {
+    wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
+    for (int i = 1; i < spec->n_heads; i++)
+        *of->failed |= !wf_json_push(list, wf_head_normal(of, &spec->heads[i]));
+    return list;
 }
 
 weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, weft_error *err) {
-    maker make = {arena, false}, *m = &make;
-    writer w = begin(m);
+    bool failed = false;
+    writer w = {arena, wf_json_new(arena, WF_JSON_OBJECT), &failed};
     wf_json *blocks = wf_json_new(arena, WF_JSON_ARRAY);
-    put_int(&w, "dim", spec->dim);
-    put_int(&w, "vocab", spec->vocab);
-    put_int(&w, "layers", spec->layers);
-    put(&w, "stem", normal_stem(m, &spec->stem));
-    for (int64_t i = 0; i < spec->layers && !make.failed; i++)
-        make.failed |= !wf_json_push(blocks, normal_block(m, &spec->blocks[i]));
-    put(&w, "blocks", blocks);
-    put(&w, "norm", normal_norm(m, &spec->norm));
-    put(&w, "head", normal_head(m, &spec->head));
+    wf_normal_int(&w, "dim", spec->dim);
+    wf_normal_int(&w, "vocab", spec->vocab);
+    wf_normal_int(&w, "layers", spec->layers);
+    wf_normal_put(&w, "stem", wf_stem_normal(&w, &spec->stem));
+    for (int64_t i = 0; i < spec->layers && !failed; i++)
+        failed |= !wf_json_push(blocks, normal_block(&w, &spec->blocks[i]));
+    wf_normal_put(&w, "blocks", blocks);
+    wf_normal_put(&w, "norm", wf_norm_normal(&w, &spec->norm));
+    wf_normal_put(&w, "head", spec->n_heads ? wf_head_normal(&w, &spec->heads[0]) : wf_json_new(arena, WF_JSON_NULL));
+    if (spec->n_heads > 1)
+        wf_normal_put(&w, "heads", normal_heads(&w, spec));
     *out = w.object;
-    return make.failed ? wf_fail_memory(err) : WEFT_OK;
+    return failed ? wf_fail_memory(err) : WEFT_OK;
 }

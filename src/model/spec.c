@@ -1,13 +1,9 @@
 /* spec.c - the grammar: JSON -> spec. docs/spec.md describes what is read here. */
 #include "model/spec.h"
 #include <stdio.h>
-#include "model/options.h"
+#include "model/parts.h"
 
-typedef struct reader {
-    wf_arena *arena;
-    wf_spec *spec;
-    weft_error *err;
-} reader;
+typedef wf_spec_reader reader;
 
 /* ---- the options ---- */
 static const wf_spec_key spec_keys[] = {
@@ -23,33 +19,29 @@ static const wf_spec_key spec_keys[] = {
     {"block", "object", "{}", "options of every block"},
     {"blocks", "list", "[]", "options of each block, over those of `block`"},
     {"norm", "norm", "rms", "the norm before the head"},
-    {"head", "object", "{}", "rows to logits"},
-    {NULL, NULL, NULL, NULL}};
-
-static const wf_spec_key stem_keys[] = {
-    {"kind", "string", "token", "`token`: one row of a table per token"},
-    {"scale", "number", "1", "multiplies the rows"},
-    {"dropout", "number", "0", "of the rows"},
-    {"positions", "object", "none", "added to the rows"},
-    {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
-    {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
-    {"norm", "norm", "none", "after the sum"},
-    {NULL, NULL, NULL, NULL}};
-
-static const wf_spec_key position_keys[] = {
-    {"kind", "string", "none", "`none`, `learned` (a table) or `sinusoidal` (Vaswani et al. 2017, section 3.5)"},
-    {"length", "integer", "`context`", "rows of the table: more positions than that are refused"},
-    {"offset", "integer", "0", "row of the first position (OPT has 2)"},
+    {"head", "object", "{}", "rows to logits; null is none"},
+    {"heads", "list", "[]", "more heads beside `head`"},
     {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key block_keys[] = {
     {"wiring", "string", "pre", "how the branches join the stream, see below"},
     {"norm", "norm", "rms", "every norm of the block"},
+    {"norm1", "norm", "`norm`", "the first norm alone"},
+    {"norm2", "norm", "`norm`", "the second norm alone"},
+    {"norm3", "norm", "`norm`", "the third norm alone"},
+    {"norm4", "norm", "`norm`", "the fourth norm alone"},
+    {"aside_norm", "norm", "`norm`", "after `aside` has been added"},
+    {"cross_norm", "norm", "`norm`", "every norm around `cross`"},
     {"mixer", "object or name", NULL, "the token mixer: `{\"mixer\": NAME, option: value, ..}`; a name alone when no option is required"},
+    {"cross", "object or name", "null", "a mixer between the two that reads the memory; null is none"},
+    {"aside", "object or name", "null", "a token mixer of the block's input; its result is added to the block's, then normed; null is none"},
     {"channel", "object or name", "null", "the channel mixer; null is none"},
     {"residual_scale", "number", "1", "multiplies a branch before it joins"},
+    {"stream_scale", "number", "1", "multiplies the stream after the block"},
     {"dropout", "number", "0", "of a branch, below 1"},
     {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
+    {"masked", "boolean", "false", "rows of padding are zero after the block"},
+    {"borrow", "object", "{}", "single weights of earlier blocks: `{\"mixer.SLOT\": BLOCK}`"},
     {"share", "integer", "-1", "number of an earlier block (from 0) whose weights this one uses; -1: its own"},
     {NULL, NULL, NULL, NULL}};
 
@@ -61,93 +53,52 @@ static const wf_spec_key norm_keys[] = {
     {"bias", "boolean", "layer: true", "a learned bias, of `layer` only"},
     {NULL, NULL, NULL, NULL}};
 
-static const wf_spec_key head_keys[] = {
-    {"kind", "string", "lm", "`lm`: logits of the next token"},
-    {"tied", "boolean", "true", "the weights are the token table"},
-    {"bias", "boolean", "false", "a learned bias"},
-    {"scale", "number", "1", "multiplies the logits"},
-    {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
-    {NULL, NULL, NULL, NULL}};
-
 const wf_spec_part wf_spec_parts[] = {
     {"spec", "The top level", spec_keys},
-    {"stem", "`stem`", stem_keys},
-    {"positions", "`stem.positions`", position_keys},
+    {"stem", "`stem`", wf_stem_keys},
+    {"positions", "`stem.positions`", wf_position_keys},
+    {"tables", "`stem.tables`: each an object", wf_table_keys},
+    {"project", "`stem.project`", wf_stem_project_keys},
+    {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
     {"block", "`block`, and each of `blocks`", block_keys},
     {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
-    {"head", "`head`", head_keys},
+    {"head", "`head`, and each of `heads`", wf_head_keys},
+    {"layers", "`layers` of a head: each an object", wf_head_layer_keys},
     {NULL, NULL, NULL}};
 
-enum { MOST_KEYS = 16 };
+enum { MOST_KEYS = 32 };
 
-static wf_options open_part(const wf_json *object, const char *what, const wf_spec_key *keys, weft_error *err) {
+wf_options wf_part_open(const wf_json *object, const char *what, const wf_spec_key *keys, weft_error *err) {
     const char *words[MOST_KEYS + 1] = {NULL};
     for (int i = 0; i < MOST_KEYS && keys[i].name; i++)
         words[i] = keys[i].name;
-    return wf_options_open(object, what, words, err);
+    return wf_options_open(object && object->kind == WF_JSON_NULL ? NULL : object, what, words, err);
+}
+
+int wf_option_word(wf_options *o, const wf_json *at, const char *key, const char *word, const char *const *words) {
+    char list[200];
+    int n = 0;
+    for (int i = 0; words[i]; i++)
+        if (wf_streq(words[i], word))
+            return i;
+    for (int i = 0; words[i] && n < (int)sizeof list - 40; i++)
+        n += snprintf(list + n, sizeof list - (size_t)n, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+    wf_option_fail(o, at, "%s is %s, not '%s'", key, list, word);
+    return -1;
 }
 
 /* ---- reading ---- */
-/* An absent norm is RMS with eps 1e-6; a string is its kind. */
-static weft_status read_norm(reader *r, const wf_json *j, const char *what, wf_norm_spec *out) {
-    static const char *const kinds[] = {"none", "rms", "layer"};
+weft_status wf_norm_read(reader *r, const wf_json *j, const char *what, wf_norm_spec *out) {
+    static const char *const kinds[] = {"none", "rms", "layer", NULL};
     bool word = j && j->kind == WF_JSON_STRING;
-    wf_options o = open_part(word || (j && j->kind == WF_JSON_NULL) ? NULL : j, what, norm_keys, r->err);
+    wf_options o = wf_part_open(word ? NULL : j, what, norm_keys, r->err);
     const char *kind = word ? j->string : j && j->kind == WF_JSON_NULL ? "none" : wf_option_text(&o, "kind", "rms");
-    int found = -1;
-    for (int i = 0; i < 3; i++)
-        found = wf_streq(kinds[i], kind) ? i : found;
-    if (found < 0)
-        wf_option_fail(&o, j, "kind is none, rms or layer, not '%s'", kind);
+    int found = wf_option_word(&o, j, "kind", kind, kinds);
     *out = (wf_norm_spec){.kind = found < 0 ? WF_NORM_NONE : (wf_norm_kind)found};
     out->eps = (float)wf_option_float(&o, "eps", found == WF_NORM_LAYER ? 1e-5 : 1e-6, 0.0, 1.0);
     out->offset = (float)wf_option_float(&o, "offset", 0.0, -1e6, 1e6);
     out->affine = wf_option_bool(&o, "affine", true) && found > WF_NORM_NONE;
     out->bias = wf_option_bool(&o, "bias", found == WF_NORM_LAYER) && out->affine && found == WF_NORM_LAYER;
-    return o.status;
-}
-
-static weft_status read_positions(reader *r, const wf_json *j, wf_stem_spec *out) {
-    static const char *const kinds[] = {"none", "learned", "sinusoidal"};
-    wf_options o = open_part(j && j->kind == WF_JSON_NULL ? NULL : j, "stem positions", position_keys, r->err);
-    const char *kind = wf_option_text(&o, "kind", "none");
-    int found = -1;
-    for (int i = 0; i < 3; i++)
-        found = wf_streq(kinds[i], kind) ? i : found;
-    if (found < 0)
-        wf_option_fail(&o, j, "kind is none, learned or sinusoidal, not '%s'", kind);
-    out->position = found < 0 ? WF_POSITION_NONE : (wf_position_kind)found;
-    out->offset = wf_option_int(&o, "offset", 0, 0, WF_MAX_VOCAB);
-    out->length = wf_option_int(&o, "length", found > 0 ? r->spec->context : 0, 0, WF_MAX_VOCAB);
-    if (found > 0 && out->length < 1)
-        wf_option_fail(&o, j, "positions need a 'length' (or the model a 'context')");
-    return o.status;
-}
-
-static weft_status read_stem(reader *r, const wf_json *j) {
-    wf_stem_spec *s = &r->spec->stem;
-    wf_options o = open_part(j, "stem", stem_keys, r->err);
-    if (!wf_streq(wf_option_text(&o, "kind", "token"), "token"))
-        wf_option_fail(&o, j, "kind '%s' is not known (token)", wf_option_text(&o, "kind", ""));
-    s->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
-    s->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
-    s->padding = wf_option_int(&o, "padding", -1, -1, WF_MAX_VOCAB);
-    s->types = wf_option_bool(&o, "types", false);
-    WF_TRY(o.status);
-    WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
-    const wf_json *norm = wf_json_get(j, "norm");
-    return norm ? read_norm(r, norm, "stem norm", &s->norm) : WEFT_OK;
-}
-
-static weft_status read_head(reader *r, const wf_json *j) {
-    wf_head_spec *h = &r->spec->head;
-    wf_options o = open_part(j, "head", head_keys, r->err);
-    if (!wf_streq(wf_option_text(&o, "kind", "lm"), "lm"))
-        wf_option_fail(&o, j, "kind '%s' is not known (lm)", wf_option_text(&o, "kind", ""));
-    h->tied = wf_option_bool(&o, "tied", true);
-    h->bias = wf_option_bool(&o, "bias", false);
-    h->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
-    h->softcap = (float)wf_option_float(&o, "softcap", 0.0, 0.0, 1e6);
     return o.status;
 }
 
@@ -185,34 +136,76 @@ static const wf_json *either(const wf_json *own, const wf_json *common, const ch
 
 static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) {
     b->residual_scale = (float)wf_option_float(o, "residual_scale", (double)b->residual_scale, -1e6, 1e6);
+    b->stream_scale = (float)wf_option_float(o, "stream_scale", (double)b->stream_scale, -1e6, 1e6);
     b->dropout = (float)wf_option_float(o, "dropout", (double)b->dropout, 0.0, 0.99);
     b->attention_dropout = (float)wf_option_float(o, "attention_dropout", (double)b->attention_dropout, 0.0, 0.99);
+    b->masked = wf_option_bool(o, "masked", b->masked);
     b->share = (int)wf_option_int(o, "share", b->share, -1, INT32_MAX);
     if (b->share >= index)
         wf_option_fail(o, wf_json_get(o->object, "share"), "'share' must be the number of an earlier block, not %d", b->share);
     return o->status;
 }
 
+static weft_status read_borrow(reader *r, int64_t index, const wf_json *j, wf_block_spec *b) {
+    WF_CHECK(!j || j->kind == WF_JSON_OBJECT || j->kind == WF_JSON_NULL, r->err, WEFT_USAGE, "block %lld: 'borrow' must be an object", (long long)index);
+    b->borrow = j && j->kind == WF_JSON_OBJECT && j->count ? j : NULL;
+    for (const wf_json *s = b->borrow ? b->borrow->child : NULL; s; s = s->next)
+        WF_CHECK(s->kind == WF_JSON_NUMBER && s->is_integer && s->integer >= 0 && s->integer < index, r->err, WEFT_USAGE,
+                 "block %lld: '%s' must be borrowed from an earlier block", (long long)index, s->key);
+    return WEFT_OK;
+}
+
+/* Each norm has its own option; what it leaves unsaid is that of `norm`. */
+static weft_status read_norms(reader *r, const wf_json *own, const wf_json *common, const char *what, wf_block_spec *b) {
+    static const char *const keys[] = {"norm1", "norm2", "norm3", "norm4"};
+    for (int i = 0; i < b->wiring->norms; i++) {
+        const wf_json *j = either(own, common, keys[i]);
+        WF_TRY(wf_norm_read(r, j ? j : either(own, common, "norm"), what, &b->norm[i]));
+    }
+    if (b->aside) {
+        const wf_json *j = either(own, common, "aside_norm");
+        WF_TRY(wf_norm_read(r, j ? j : either(own, common, "norm"), what, &b->aside_norm));
+    }
+    for (int i = 0; b->cross && i < b->wiring->cross_norms; i++) {
+        const wf_json *j = either(own, common, "cross_norm");
+        WF_TRY(wf_norm_read(r, j ? j : either(own, common, "norm"), what, &b->cross_norm[i]));
+    }
+    return WEFT_OK;
+}
+
+static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, const wf_json *common, wf_block_spec *b) {
+    const struct { const char *key; wf_layer **layer; bool required; } rows[] = {
+        {"mixer", &b->mixer, true}, {"cross", &b->cross, false}, {"aside", &b->aside, false}, {"channel", &b->channel, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const wf_json *j = either(own, common, rows[i].key);
+        char *where = wf_arena_printf(r->arena, "block %lld %s", (long long)index, rows[i].key);
+        if (!where)
+            return wf_fail_memory(r->err);
+        WF_CHECK(j || !rows[i].required, r->err, WEFT_USAGE, "block %lld: '%s' is missing", (long long)index, rows[i].key);
+        if (j && (rows[i].required || j->kind != WF_JSON_NULL))
+            WF_TRY(read_row(r, j, where, wf_streq(rows[i].key, "channel"), rows[i].layer));
+    }
+    return WEFT_OK;
+}
+
 static weft_status read_block(reader *r, int64_t index, const wf_json *own, const wf_json *common) {
     wf_block_spec *b = &r->spec->blocks[index];
-    char *what = wf_arena_printf(r->arena, "block %lld", (long long)index), *mixer = wf_arena_printf(r->arena, "block %lld mixer", (long long)index);
-    char *channel = wf_arena_printf(r->arena, "block %lld channel", (long long)index), *norm = wf_arena_printf(r->arena, "block %lld norm", (long long)index);
-    if (!what || !mixer || !channel || !norm)
+    char *what = wf_arena_printf(r->arena, "block %lld", (long long)index), *norm = wf_arena_printf(r->arena, "block %lld norm", (long long)index);
+    if (!what || !norm)
         return wf_fail_memory(r->err);
-    wf_options all = open_part(common, "block", block_keys, r->err), one = open_part(own, what, block_keys, r->err);
-    *b = (wf_block_spec){.residual_scale = 1.0f, .share = -1};
+    wf_options all = wf_part_open(common, "block", block_keys, r->err), one = wf_part_open(own, what, block_keys, r->err);
+    *b = (wf_block_spec){.residual_scale = 1.0f, .stream_scale = 1.0f, .share = -1};
     WF_TRY(all.status);
     WF_TRY(read_numbers(&all, index, b));
     WF_TRY(one.status);
     WF_TRY(read_numbers(&one, index, b));
-    const wf_json *m = either(own, common, "mixer"), *c = either(own, common, "channel"), *w = either(own, common, "wiring");
-    WF_CHECK(m, r->err, WEFT_USAGE, "%s: 'mixer' is missing", what);
+    const wf_json *w = either(own, common, "wiring");
     WF_CHECK(!w || w->kind == WF_JSON_STRING, r->err, WEFT_USAGE, "%s: 'wiring' must be a string", what);
     WF_TRY(find_wiring(w, w ? w->string : "pre", what, &b->wiring, r->err));
-    for (int i = 0; i < b->wiring->norms; i++)
-        WF_TRY(read_norm(r, either(own, common, "norm"), norm, &b->norm[i]));
-    WF_TRY(read_row(r, m, mixer, false, &b->mixer));
-    return c && c->kind != WF_JSON_NULL ? read_row(r, c, channel, true, &b->channel) : WEFT_OK;
+    WF_TRY(read_mixers(r, index, own, common, b));
+    WF_TRY(read_borrow(r, index, either(own, common, "borrow"), b));
+    WF_CHECK(!b->cross || b->wiring->cross_norms > 0, r->err, WEFT_USAGE, "%s: the wiring '%s' has no place for 'cross'", what, b->wiring->name);
+    return read_norms(r, own, common, norm, b);
 }
 
 static weft_status read_blocks(reader *r, const wf_json *json) {
@@ -233,7 +226,7 @@ static weft_status read_blocks(reader *r, const wf_json *json) {
 static weft_status read_sizes(reader *r, const wf_json *json) {
     wf_spec *s = r->spec;
     const wf_json *blocks = wf_json_get(json, "blocks");
-    wf_options o = open_part(json, "spec", spec_keys, r->err);
+    wf_options o = wf_part_open(json, "spec", spec_keys, r->err);
     int64_t format = wf_option_int(&o, "format", 1, 0, INT32_MAX);
     if (format != 1)
         wf_option_fail(&o, json, "format %lld is not known (1)", (long long)format);
@@ -254,9 +247,9 @@ weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, we
     WF_CHECK(json && json->kind == WF_JSON_OBJECT, err, WEFT_USAGE, "a spec must be an object");
     r.spec->json = json;
     WF_TRY(read_sizes(&r, json));
-    WF_TRY(read_stem(&r, wf_json_get(json, "stem")));
-    WF_TRY(read_norm(&r, wf_json_get(json, "norm"), "norm", &r.spec->norm));
-    WF_TRY(read_head(&r, wf_json_get(json, "head")));
+    WF_TRY(wf_stem_read(&r, wf_json_get(json, "stem")));
+    WF_TRY(wf_norm_read(&r, wf_json_get(json, "norm"), "norm", &r.spec->norm));
+    WF_TRY(wf_heads_read(&r, wf_json_get(json, "head"), wf_json_get(json, "heads")));
     WF_TRY(read_blocks(&r, json));
     *out = r.spec;
     return WEFT_OK;

@@ -4,6 +4,7 @@
 #ifndef WF_MODEL_SPEC_H
 #define WF_MODEL_SPEC_H
 #include "base/json.h"
+#include "heads/head.h"
 #include "mixers/mixer.h"
 
 typedef enum wf_norm_kind { WF_NORM_NONE, WF_NORM_RMS, WF_NORM_LAYER } wf_norm_kind;
@@ -15,13 +16,37 @@ typedef struct wf_norm_spec {
 } wf_norm_spec;
 
 typedef enum wf_position_kind { WF_POSITION_NONE, WF_POSITION_LEARNED, WF_POSITION_SINUSOIDAL } wf_position_kind;
+typedef enum wf_project_place { WF_PROJECT_NONE, WF_PROJECT_TOKENS, WF_PROJECT_SUM, WF_PROJECT_NORM, WF_PROJECT_DROPOUT } wf_project_place;
+
+enum { WF_MAX_TABLES = 8, WF_MAX_LOOKUPS = 4, WF_MAX_HEADS = 8 };
+
+typedef struct wf_stem_table {    /* ids beside those of the tokens */
+    const char *name, *input;     /* parameter stem.NAME.weight; the input that holds its ids */
+    int64_t rows;
+    int64_t missing;              /* row that is looked up when the input is absent; -1 none */
+    int64_t padding;              /* row that gets no gradient; -1 none */
+    int64_t dim;
+    bool join;                    /* stands beside the rows of the tokens instead of being added */
+    int n_lookups;                /* how often the table is looked up: by a column of the input, or a difference of two */
+    int64_t plus[WF_MAX_LOOKUPS], minus[WF_MAX_LOOKUPS]; /* -1: none */
+} wf_stem_table;
 
 typedef struct wf_stem_spec {
+    int64_t dim;                  /* width of the tables */
     float scale, dropout;         /* multiplies the token rows */
     wf_position_kind position;
     int64_t length, offset;       /* rows of the learned table; first row used */
+    bool counted;                 /* positions count the tokens that are not padding (RoBERTa) */
     int64_t padding;              /* id whose row gets no gradient; -1 none */
+    int64_t dropped_token;        /* id whose rows are zero, the others scaled up; -1 none */
+    float dropped_rate;
     bool types;                   /* token types are looked up in the token table (GPT-2) */
+    wf_stem_table tables[WF_MAX_TABLES];
+    int n_tables;
+    wf_project_place project;     /* where rows of width `dim` of the stem become those of the model */
+    bool project_bias;
+    bool masked;                  /* rows of padding are zero */
+    bool ends;                    /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
     wf_norm_spec norm;
 } wf_stem_spec;
 
@@ -30,14 +55,40 @@ struct wf_block_run;
 typedef struct wf_block_spec {
     const struct wf_wiring *wiring;
     wf_norm_spec norm[4];         /* norm1..norm4, as many as the wiring has */
+    wf_norm_spec aside_norm;      /* after `aside` has been added */
+    wf_norm_spec cross_norm[2];   /* around `cross`, as many as the wiring has around the mixer */
     wf_layer *mixer, *channel;    /* channel NULL: none */
-    float residual_scale, dropout, attention_dropout;
+    wf_layer *aside;              /* a mixer of the block's input that is added to its output; NULL: none */
+    wf_layer *cross;              /* a mixer that reads the memory, between the two; NULL: none */
+    float residual_scale, stream_scale, dropout, attention_dropout;
+    bool masked;                  /* rows of padding are zero after the block */
+    const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
     int share;                    /* index of the block whose weights this one uses; -1: its own */
 } wf_block_spec;
 
+typedef struct wf_head_layer_spec { /* act(Lin(x)), then the norm */
+    int64_t in, out;
+    bool bias;
+    wf_activation activation;
+    float dropout;                /* of its input */
+    wf_norm_spec norm;
+} wf_head_layer_spec;
+
 typedef struct wf_head_spec {
+    const wf_head *row;
+    const char *task;             /* what a checkpoint calls it */
+    const wf_json *names;         /* of the classes; NULL: none */
+    const char *output, *labels;  /* names of the logits and of their labels; several are separated by a space */
+    const wf_pool_row *pool;
+    bool late;                    /* the logits are pooled, not the rows */
+    wf_head_layer_spec *layers;
+    int n_layers;
+    int64_t width, classes;       /* of the last product, [classes, width]; 0 classes: none */
     bool tied, bias;
     float scale, softcap;         /* logits = softcap*tanh(scale*logits/softcap) */
+    float dropout;                /* before the last product */
+    const char *problem;          /* of `classify`: auto, single, multi, regression */
+    float z_loss;                 /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;
 
 typedef struct wf_spec {
@@ -47,7 +98,8 @@ typedef struct wf_spec {
     wf_stem_spec stem;
     wf_block_spec *blocks;
     wf_norm_spec norm;
-    wf_head_spec head;
+    wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */
+    int n_heads;                  /* 0: the model ends with its hidden states */
 } wf_spec;
 
 /* Limits: refused before anything is allocated. */
@@ -73,6 +125,7 @@ typedef struct wf_wiring {
     int norms;                    /* how many norms a block has; channel-less blocks use the first half, rounded up */
     int norms_without_channel;
     bool gates;                   /* learned gates gate1, gate2 */
+    int cross_norms;              /* around a cross mixer; 0: there is no place for one */
     wf_tensor *(*run)(struct wf_block_run *b, wf_tensor *x);
 } wf_wiring;
 extern const wf_wiring wf_wirings[]; /* ends with a NULL name */

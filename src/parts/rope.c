@@ -168,19 +168,21 @@ weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, 
     angles a = {.rule = scaling, .theta = wf_json_double(rope, "theta", 10000.0), .dim = wf_json_int(rope, "dim", key_dim), .length = length, .magnitude = 1.0};
     if (scaling && scaling->kind != WF_JSON_OBJECT)
         scaling = NULL;
-    WF_TRY(only_keys(rope, "theta dim pairing scaling", "rope", err));
+    WF_TRY(only_keys(rope, "theta dim pairing reverse scaling", "rope", err));
     WF_CHECK(a.theta > 0.0, err, WEFT_USAGE, "rope: theta must be positive");
-    WF_CHECK(a.dim >= 2 && a.dim % 2 == 0 && a.dim <= key_dim, err, WEFT_USAGE, "rope: dim must be even and at most key_dim (%lld), not %lld",
+    WF_CHECK(a.dim >= 1 && (a.dim + 1) / 2 * 2 <= key_dim, err, WEFT_USAGE, "rope: dim must fit into the channels of a key (%lld) in pairs, not %lld",
              (long long)key_dim, (long long)a.dim);
     WF_CHECK(wf_streq(pairing, "half") || wf_streq(pairing, "interleaved"), err, WEFT_USAGE, "rope: pairing is 'half' or 'interleaved', not '%s'", pairing);
     WF_TRY(find_rule(scaling, &rule, err));
     WF_CHECK(number(&a, "attention_factor", 1.0) > 0.0, err, WEFT_USAGE, "rope scaling: 'attention_factor' must be positive");
-    a.pairs = a.dim / 2;
+    a.pairs = (a.dim + 1) / 2; /* of an odd number one channel more turns, by the angles of the odd number */
     if (!(a.frequency = wf_arena_alloc(arena, (size_t)a.pairs * sizeof *a.frequency)))
         return wf_fail_memory(err);
     for (int64_t p = 0; p < a.pairs; p++)
         a.frequency[p] = plain(&a, p);
     WF_TRY(rule->apply(&a, err));
+    for (int64_t p = 0; wf_json_bool(rope, "reverse", false) && p < a.pairs; p++)
+        a.frequency[p] = -a.frequency[p];
     for (int64_t p = 0; p < a.pairs; p++)
         WF_CHECK(isfinite(a.frequency[p]) && isfinite(a.magnitude), err, WEFT_USAGE, "rope: these numbers give no finite angles");
     *args = (wf_rotate_args){.pairs = a.pairs, .interleaved = wf_streq(pairing, "interleaved"), .frequencies = a.frequency, .magnitude = (float)a.magnitude};

@@ -1,5 +1,5 @@
 /* rope.h - rotary angles: theta, partial rotation, pairing and every scaling of the field, from the spec object
- * {theta, dim, pairing, scaling: {type: linear|dynamic|yarn|longrope|llama3, ...}}. Sources: Su et al. 2021; Peng et al. 2023
+ * {theta, dim, pairing, reverse (turns the other way), scaling: {type: linear|dynamic|yarn|longrope|llama3, ...}}. Sources: Su et al. 2021; Peng et al. 2023
  * (YaRN, arXiv 2309.00071); Ding et al. 2024 (LongRoPE, arXiv 2402.13753); the Llama 3 frequency rule. */
 #ifndef WF_PARTS_ROPE_H
 #define WF_PARTS_ROPE_H

@@ -14,46 +14,87 @@ static inline void wf_no_output(wf_tensor **out) {
 /* y[.., out] = x[.., in] w[out, in]^T + b[out]; b may be NULL. Result act. */
 wf_tensor *wf_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type);
-/* rows of table[V, dim] by ids (I32, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and no
+/* The same in fp32 whatever the tape's type: for routers, whose choices should not depend on rounding. */
+wf_tensor *wf_linear_exact(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
+wf_tensor *wf_turn_repeat(wf_tape *t, wf_tensor *x, int64_t batch); /* [m,n] -> [B,n,m], the same for every sequence */
+/* rows of table[V, dim] by ids (I32 or I64, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and no
  * gradient (callers check ids from users); `padding` >= 0: that row gets no gradient here. */
 wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding);
 /* table rows by position, [B,T,dim]: row offset + (positions[b,t], or start[b]+t when positions is NULL). */
 wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64_t rows, wf_tensor *positions, int64_t offset);
+/* I32 [B,T] of ids [B,T] or [B,T,C] (I32): add + column `plus` - column `minus`, where these are not -1. No gradient. */
+wf_tensor *wf_id_column(wf_tape *t, wf_tensor *ids, int64_t plus, int64_t minus, int64_t add);
+/* U8 [B,T]: 1 for as many rows as ids[B,T] (I32) of the sequence differ from `padding`, then 0. No gradient. */
+wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
+/* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
+ * `padding` itself (RoBERTa). No gradient. */
+wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding);
+
+/* x[B,T,n] whose rows with ids[B,T] (I32) equal to `token` are zero and whose other rows are scaled by (1 - rate) / (1 - the share of
+ * `token` among the rows whose mask (U8 [B,T]; NULL: all) is not 0). */
+wf_tensor *wf_token_dropout(wf_tape *t, wf_tensor *x, wf_tensor *ids, wf_tensor *mask, int64_t token, double rate);
 
 /* ---- elementwise ---- */
 wf_tensor *wf_add(wf_tape *t, wf_tensor *a, wf_tensor *b);                      /* same shape; fp32 when one is fp32 */
 wf_tensor *wf_add_scaled(wf_tape *t, wf_tensor *a, wf_tensor *b, float scale);  /* a + scale*b */
 wf_tensor *wf_mul(wf_tape *t, wf_tensor *a, wf_tensor *b);
 wf_tensor *wf_mul_rows(wf_tape *t, wf_tensor *x, wf_tensor *w);                 /* x[.., n] * w[n] */
+wf_tensor *wf_row_dot(wf_tape *t, wf_tensor *a, wf_tensor *b);                  /* [.., n], [.., n] -> fp32 [..]: sums over the last dimension */
+wf_tensor *wf_add_rows(wf_tape *t, wf_tensor *x, wf_tensor *b);                 /* x[.., n] + b[n] */
+wf_tensor *wf_scale_rows(wf_tape *t, wf_tensor *x, wf_tensor *s); /* row r times s[r mod count]: s [H] or [B,T,H] for x [B,T,H,n] */
 wf_tensor *wf_scale(wf_tape *t, wf_tensor *x, float scale);
+wf_tensor *wf_affine(wf_tape *t, wf_tensor *x, float scale, float add);         /* scale*x + add */
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); /* act(a) * b */
 wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     /* cap * tanh(x / cap) */
+/* xIELU with learned numbers; scalars: alpha_p, alpha_n, beta, eps, each F32 [1]. */
+wf_tensor *wf_xielu(wf_tape *t, wf_tensor *x, wf_tensor *const scalars[4]);
+wf_tensor *wf_log_gate(wf_tape *t, wf_tensor *x, float low, float scale); /* scale * log(low + (1 - low) sigmoid(x)), fp32 */
 wf_tensor *wf_scale_by(wf_tape *t, wf_tensor *x, wf_tensor *s);                 /* x * s, s fp32 [1] */
+wf_tensor *wf_sine(wf_tape *t, wf_tensor *x);
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
+wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high);           /* the gradient passes between the bounds */
+/* x times uniform noise in [1-range, 1+range] while training; x itself when range is 0. */
+wf_tensor *wf_jitter(wf_tape *t, wf_tensor *x, float range);
 /* inverted dropout by counter; x itself when p is 0. Every call site has its own stream. */
 wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);
 
-/* ---- norms over the last dimension; w [n] or NULL, b [n] or NULL; y = xhat*(w + offset) + b. Result act. ---- */
+/* ---- norms over the last dimension; w [n] or NULL, b [n] or NULL; y = xhat*(w + offset) + b. Result act. With w and b [H*n] the
+ * rows of x [.., H, n] take their own n in turn. ---- */
 wf_tensor *wf_rms_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, float offset, float eps);
 wf_tensor *wf_layer_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, float offset, float eps);
+
+/* Rows of length one, fp32: x / sqrt(sum x^2 + eps), x / max(sqrt(sum x^2), eps) or x / max(sum |x|, eps). */
+typedef enum wf_unit_kind { WF_UNIT_L2, WF_UNIT_FLOORED, WF_UNIT_SUM } wf_unit_kind;
+wf_tensor *wf_unit(wf_tape *t, wf_tensor *x, wf_unit_kind kind, float eps);
 
 /* ---- channels, the last dimension ---- */
 wf_tensor *wf_slice_channels(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[.., n] -> [.., count]; x itself when whole */
 /* [.., n] and [.., m] -> [.., n+m] of a's type; b may have fewer rows: each stands beside a's rows in turn (b [B,T,1,m] beside
  * a [B,T,H,n] is one row for all heads). */
 wf_tensor *wf_join_channels(wf_tape *t, wf_tensor *a, wf_tensor *b);
+wf_tensor *wf_repeat_heads(wf_tape *t, wf_tensor *x, int64_t times); /* [B,T,G,n] -> [B,T,G*times,n], each head `times` in a row */
+/* Monomials of the last dimension, fp32: phi(x).phi(y) = (x.y)^2, or with taylor 1 + x.y + (x.y)^2/2. */
+wf_tensor *wf_quadratic(wf_tape *t, wf_tensor *x, bool taylor);
 
 /* ---- time ---- */
 wf_tensor *wf_time_slice(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[B,T,..] -> [B,count,..] */
 wf_tensor *wf_time_concat(wf_tape *t, wf_tensor *a, wf_tensor *b);                /* [B,S,..], [B,T,..] -> [B,S+T,..]; a may be NULL: b */
+/* Rows around each row side by side, zeros beyond the ends: x[B,T,n] -> [B,T,count*n], part k of row t is x[t + first + k*step]. */
+wf_tensor *wf_unfold(wf_tape *t, wf_tensor *x, int64_t first, int64_t count, int64_t step);
 wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask);               /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
+/* y_t = x_{t-1}, y_0 = s_in (or 0): x [B,T,n], s_in [B,n] or NULL; *s_out receives the last x when not NULL. */
+wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **s_out);
 /* Appends x[B,T,..] to a cache bound by the caller, cache[B,cap,..], at row start[b]+t (modulo cap for a ring); the result is the
  * whole cache after it. No gradient. */
 wf_tensor *wf_cache_append(wf_tape *t, wf_tensor *cache, wf_tensor *x);
 /* Copies x into memory the caller binds to `target` (a state), at the end of the op's turn; result: target. No gradient. */
 wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
 
+/* x[B,T,n] -> fp32 [B,n] over the rows whose mask[B,T] (U8; NULL: all) is not 0: their mean, their sum / sqrt(count), the mean
+ * weighted by 1, 2, .. T, the last of them, the largest entry of each channel. No row that counts gives zeros. */
+typedef enum wf_pool_kind { WF_POOL_MEAN, WF_POOL_MEAN_SQRT, WF_POOL_WEIGHTED, WF_POOL_LAST, WF_POOL_MAX } wf_pool_kind;
+wf_tensor *wf_pool_rows(wf_tape *t, wf_tensor *x, wf_pool_kind kind, wf_tensor *mask);
 wf_tensor *wf_swap_rows(wf_tape *t, wf_tensor *x);                /* [A,N,M,w] -> [A,M,N,w] */
 wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per);   /* [B,T,..] -> fp32 [B,T/per,..], means of consecutive rows */
 /* Rows of time mixed: x [B,S,G,W], e [P,L,R] with L >= S, P = 1 or a multiple of G -> fp32 [B,R,G or P,W], y_h = e_h[:S]^T x_h. */
@@ -129,9 +170,31 @@ wf_tensor *wf_max_pairs(wf_tape *t, wf_tensor *x); /* [.., 2n] -> [.., n], the l
 /* While decoding: the state [B,..] of sequences that have seen tokens, `first` (NULL: zeros) for new ones. No gradient. */
 wf_tensor *wf_begin_state(wf_tape *t, wf_tensor *state, wf_tensor *first);
 
+/* Scores with vectors that stand for distances, F32 [B,H,queries,keys]: scale * x_i . table[row of i - j], or with x_j. A distance d has
+ * the row index[d + zero], d + zero cut to 0..count-1; -1 is none. x [B,T,H,K]; table [R,K], or [R,H,K]: one for each head. */
+typedef struct wf_relative_spec {
+    int64_t queries, keys;
+    bool of_keys;             /* x are the rows j */
+    bool offset_from_start;   /* query row i has index start[b]+i (decoding) */
+    const int32_t *index;     /* [count], in the tape's arena */
+    int64_t count, zero;
+    float scale;
+} wf_relative_spec;
+wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_relative_spec *spec);
+
+/* Routing (cluster.c): the rows nearest to every centroid, x [B,T,H,K], centroids [H,C,K] -> I32 [B,H,C*take], most similar first;
+ * *members the same as I64 [B,H,C,take]. */
+wf_tensor *wf_cluster_select(wf_tape *t, wf_tensor *x, wf_tensor *centroids, int64_t take, wf_tensor **members);
+/* x [B,N,H,V] -> fp32 [B,rows,H,V]: the sum of the entries with that index [B,H,N], over their number + eps. */
+wf_tensor *wf_scatter_mean(wf_tape *t, wf_tensor *x, wf_tensor *index, int64_t rows, float eps);
+/* The mean of (x - the centroid most like it)^2, [1]; centroids are constants. *sums [H,C,K+1]: of the rows of each, and their number,
+ * without gradient. */
+wf_tensor *wf_commitment(wf_tape *t, wf_tensor *x, wf_tensor *centroids, wf_tensor **sums);
+wf_tensor *wf_repeat_batch(wf_tape *t, wf_tensor *x, int64_t batch); /* [1,..] -> [B,..] */
+
 typedef struct wf_recurrence_spec {
     wf_decay decay;
-    wf_tensor *g, *bonus;     /* log decay [H] | [B,T,H] | [B,T,H,K]; bonus [H,K]; NULL when unused */
+    wf_tensor *g, *bonus;     /* log decay [H] | [H,K] | [B,T,H] | [B,T,H,K]; bonus [H,K]; NULL when unused */
     const float *g_const;     /* [H] in the arena instead of a tensor, for WF_DECAY_CONST */
     float scale;
     wf_tensor *s_in;          /* [B,H,K,V] or NULL */
@@ -139,6 +202,18 @@ typedef struct wf_recurrence_spec {
 } wf_recurrence_spec;
 /* q, k [B,T,G,K], v [B,T,H,V] -> [B,T,H,V] fp32. Inputs are cast to fp32. */
 wf_tensor *wf_recurrence(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_recurrence_spec *spec);
+
+typedef struct wf_delta_spec { /* see kernels/delta.h */
+    wf_decay decay;           /* none, scalar or vector */
+    wf_tensor *g;             /* log decay [B,T,H] | [B,T,H,K], NULL for none */
+    wf_tensor *beta;          /* [B,T,H]: the delta rule */
+    wf_tensor *a, *b;         /* [B,T,G,K]: the general form; exactly one of beta and (a, b) */
+    float scale;              /* multiplies q */
+    wf_tensor *s_in;          /* [B,H,K,V] or NULL */
+    wf_tensor **s_out;        /* receives the state after the last token, or NULL */
+} wf_delta_spec;
+/* q, k [B,T,G,K], v [B,T,H,V] -> [B,T,H,V] fp32. Inputs are cast to fp32. */
+wf_tensor *wf_delta(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_delta_spec *spec);
 
 /* The denominators of linear attention: y = o / (q.z + eps), or o / (q.(z + eps)) with eps_inside; z the running sum of k (causal)
  * or the sum of all k. q [B,T,H,K], k [B,S,H,K], o [B,T,H,V] -> fp32 like o. */
@@ -159,12 +234,57 @@ typedef struct wf_decay_norm_spec {
 } wf_decay_norm_spec;
 wf_tensor *wf_decay_norm(wf_tape *t, wf_tensor *o, const wf_decay_norm_spec *spec);
 
+/* Positive random features (Performer): of h = u W^T [B,T,H,R] and u [B,T,H,K], R^-1/2 (e^{h - |u|^2/2 - st} + eps), fp32. st: 0, the
+ * largest h of the row, or that of the head's whole sequence; no gradient. */
+typedef enum wf_favor_stabiliser { WF_FAVOR_NONE, WF_FAVOR_ROW, WF_FAVOR_SEQUENCE } wf_favor_stabiliser;
+wf_tensor *wf_favor(wf_tape *t, wf_tensor *h, wf_tensor *u, wf_favor_stabiliser kind, float eps);
+
+/* The gates of the matrix LSTM: in, forget [B,T,H] (log), m_t = max(forget_t + m_{t-1}, in_t). Returns the log decay
+ * forget_t + m_{t-1} - m_t; *u is e^{in_t - m_t}, *m all m_t. For use with wf_normalise_exp only: together they have the gradient of
+ * the memory without its scale e^-m. */
+typedef struct wf_exp_gates_spec {
+    wf_tensor *m_in, **m_out; /* [B,H] or NULL (zeros) */
+    wf_tensor **u, **m;       /* [B,T,H] */
+} wf_exp_gates_spec;
+wf_tensor *wf_exp_gates(wf_tape *t, wf_tensor *in, wf_tensor *forget, const wf_exp_gates_spec *spec);
+/* o [.., V] / (max(|nq|, e^-m) + eps), one nq and m per row. */
+wf_tensor *wf_normalise_exp(wf_tape *t, wf_tensor *o, wf_tensor *nq, wf_tensor *m, float eps);
+
+/* The weighted average of RWKV-4: k, v [B,T,A], decay (w < 0) and bonus (u) [A] -> [B,T,A] fp32. States num, den, max [B,A]: all of in
+ * or none, and `out` [3] receives those after the last token, or is NULL. No gradient goes through max: nothing depends on it alone. */
+typedef struct wf_wkv_spec { wf_tensor *in[3], **out; } wf_wkv_spec;
+wf_tensor *wf_wkv(wf_tape *t, wf_tensor *k, wf_tensor *v, wf_tensor *decay, wf_tensor *bonus, const wf_wkv_spec *spec);
+
 typedef struct wf_scan_spec {
     wf_tensor *a_log, *skip, *z; /* [D,N]; [D] or NULL; [B,T,D] or NULL */
     wf_tensor *h_in, **h_out;    /* [B,D,N] or NULL */
 } wf_scan_spec;
 /* u, dt [B,T,D], b, c [B,T,N] -> [B,T,D] fp32. */
 wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor *b, wf_tensor *c, const wf_scan_spec *spec);
+
+/* y_t = sum_{s<=t} k_{t-s} v_s + bias v_t: v [B,T,D], k [N,D] with N >= T, bias [D] or NULL -> fp32. By Fourier transforms. */
+wf_tensor *wf_long_conv(wf_tape *t, wf_tensor *v, wf_tensor *k, wf_tensor *bias);
+/* Re(DFT over T of DFT over D of x), unscaled: [B,T,D] -> fp32. */
+wf_tensor *wf_fourier(wf_tape *t, wf_tensor *x);
+
+/* Continuous poles -e^a_log + i a_imag [D,M] and steps e^log_dt [D] -> a [D,M,2] and *b by the zero-order hold or the bilinear rule (see
+ * kernels/poles.h); a_imag NULL: real ones, [D,M]. */
+wf_tensor *wf_discretise(wf_tape *t, wf_tensor *log_dt, wf_tensor *a_log, wf_tensor *a_imag, bool bilinear, wf_tensor **b);
+typedef struct wf_pole_spec {
+    wf_tensor *skip;             /* [D] or NULL */
+    bool reverse;                /* from the last token to the first, each read before its token */
+    wf_tensor *h_in, **h_out;    /* [B,D,M,2], or [B,D,M] when real; or NULL */
+} wf_pole_spec;
+/* y = 2 Re(sum_m c_m h_m) + skip x, h_t = a h_{t-1} + b x_t; x [B,T,D], a, b, c [D,M,2] (real: [D,M], without the 2) -> [B,T,D] fp32. */
+wf_tensor *wf_pole_scan(wf_tape *t, wf_tensor *x, wf_tensor *a, wf_tensor *b, wf_tensor *c, const wf_pole_spec *spec);
+
+/* h_t = a_t h_{t-1} + x_t, every lane by itself: a, x [B,T,D] -> h [B,T,D] fp32; h_in [B,D] or NULL, *h_out (may be NULL) the last. */
+wf_tensor *wf_lane_scan(wf_tape *t, wf_tensor *a, wf_tensor *x, wf_tensor *h_in, wf_tensor **h_out);
+/* a = e^la and *root = sqrt(1 - a^2) of log decays la [B,T,D], fp32. Rows of position 0 (I64 [B,T]) have a = 0 and root = 1; without
+ * positions the first row of a sequence has, unless `state` [B,..] came from tokens before. */
+wf_tensor *wf_decay_root(wf_tape *t, wf_tensor *la, wf_tensor *positions, wf_tensor *state, wf_tensor **root);
+/* A matrix per head: x [B,T,H,n], w [H,n,m], b [H,m] or NULL -> x w (+ b) [B,T,H,m] fp32. */
+wf_tensor *wf_head_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 
 /* x [B,T,C], w [C,1,W] or [C,W], bias [C] or NULL, s_in [B,C,W-1] or NULL, *s_out receives the new state when not NULL. fp32. */
 wf_tensor *wf_conv(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *bias, bool silu, wf_tensor *s_in, wf_tensor **s_out);
@@ -179,12 +299,18 @@ typedef struct wf_rnn_spec {
 wf_tensor *wf_lstm(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,4h] = Lin(x) rows i,f,g,o -> [B,T,h] fp32 */
 wf_tensor *wf_gru(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);  /* ih [B,T,3h] rows r,z,n */
 
+/* The scalar LSTM: gates i, f, z, o before R h [B,T,H*d], recurrent [H,d,d] each; states h, c, n, m [B,H*d] (NULL: none yet; a state
+ * whose n is 0 is one without tokens); mask as above. -> [B,T,H*d] fp32. out: [4] receives the states, or NULL. */
+typedef struct wf_slstm_spec { wf_tensor *gates[4], *recurrent[4], *mask, *in[4], **out; } wf_slstm_spec;
+wf_tensor *wf_slstm(wf_tape *t, const wf_slstm_spec *spec);
+
 /* ---- losses ---- */
 typedef struct wf_cross_entropy_spec {
     int64_t ignore;    /* targets equal to it do not count (-100) */
     float smoothing;   /* label smoothing */
     float logit_scale; /* multiplies the logits; 1 */
     float softcap;     /* 0: off */
+    float z_loss;      /* this times the mean over all rows of log(sum(exp(logit)))^2 joins the loss; 0: off */
     wf_tensor *inverse_count; /* F32 [1] input: the loss is the sum of token losses times this */
 } wf_cross_entropy_spec;
 /* x [.., dim], head w [V, dim] (+ b [V] or NULL), targets I32 [..] -> loss [1]; *token_loss (may be NULL) receives fp32 [..]: the
@@ -192,4 +318,11 @@ typedef struct wf_cross_entropy_spec {
  * gradient is made in the forward of a training tape. */
 wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_tensor *targets, const wf_cross_entropy_spec *spec,
                             wf_tensor **token_loss);
+/* Softmax cross-entropy of logits x[R,classes,C] over the middle dimension against targets I32 [R,C] (those outside the classes do
+ * not count): the sum of the losses of column c times inverse[c], an F32 [C] input -> [1]. */
+wf_tensor *wf_class_loss(wf_tape *t, wf_tensor *x, int64_t classes, wf_tensor *targets, wf_tensor *inverse);
+/* Per element against F32 targets of x's shape: -y log sigmoid(x) - (1-y) log(1 - sigmoid(x)), or (x-y)^2; the sum over elements
+ * whose mask (U8; NULL: all) is not 0, times inverse, an F32 [1] input -> [1]. */
+typedef enum wf_value_loss_kind { WF_LOSS_SIGMOID, WF_LOSS_SQUARE } wf_value_loss_kind;
+wf_tensor *wf_value_loss(wf_tape *t, wf_value_loss_kind kind, wf_tensor *x, wf_tensor *targets, wf_tensor *inverse, wf_tensor *mask);
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "tensor/experts.h"
 #include "tensor/ops.h"
 #include "tensor/ops_table.h"
 #include "tensor/tape.h"
@@ -50,15 +51,27 @@ static wf_tensor *add_same(fixture *f) {
 }
 static wf_tensor *mul_case(fixture *f) { return wf_mul(f->tape, leaf2(f, 3, 7), leaf2(f, 3, 7)); }
 static wf_tensor *mul_rows_case(fixture *f) { return wf_mul_rows(f->tape, leaf3(f, 2, 19, 301), leaf1(f, 301)); }
+static wf_tensor *row_dot_case(fixture *f) { return wf_row_dot(f->tape, leaf3(f, 3, 70, 7), leaf3(f, 3, 70, 7)); }
 static wf_tensor *scale_case(fixture *f) { return wf_scale(f->tape, leaf2(f, 3, 7), -1.7f); }
+static wf_tensor *affine_case(fixture *f) { return wf_affine(f->tape, leaf2(f, 3, 7), -1.7f, 0.3f); }
 static wf_tensor *silu_case(fixture *f) { return wf_activate(f->tape, leaf2(f, 13, 700), WF_SILU); }
 static wf_tensor *gate_case(fixture *f) { return wf_gate(f->tape, leaf2(f, 3, 9), leaf2(f, 3, 9), WF_GELU_TANH); }
 static wf_tensor *softcap_case(fixture *f) { return wf_softcap(f->tape, leaf2(f, 3, 9), 0.8f); }
+static wf_tensor *xielu_case(fixture *f) {
+    wf_tensor *x = leaf2(f, 13, 700), *scalars[4] = {leaf1(f, 1), leaf1(f, 1), wf_input(f->tape, "beta", WF_F32, 1, (int64_t[]){1}),
+                                                     wf_input(f->tape, "eps", WF_F32, 1, (int64_t[]){1})};
+    return wf_xielu(f->tape, x, scalars);
+}
 static wf_tensor *cast_case(fixture *f) { return wf_cast(f->tape, wf_cast(f->tape, leaf2(f, 3, 9), WF_BF16), WF_F32); }
 static wf_tensor *dropout_case(fixture *f) { return wf_dropout(f->tape, leaf2(f, 30, 90), 0.3f); }
 static wf_tensor *rms_case(fixture *f) { return wf_rms_norm(f->tape, leaf3(f, 2, 35, 17), leaf1(f, 17), 1.0f, 1e-5f); }
 static wf_tensor *layer_case(fixture *f) { return wf_layer_norm(f->tape, leaf3(f, 2, 35, 17), leaf1(f, 17), leaf1(f, 17), 0.0f, 1e-5f); }
 static wf_tensor *layer_plain(fixture *f) { return wf_layer_norm(f->tape, leaf2(f, 5, 33), NULL, NULL, 0.0f, 1e-5f); }
+static wf_tensor *unit_l2(fixture *f) { return wf_unit(f->tape, leaf3(f, 2, 35, 7), WF_UNIT_L2, 0.1f); }
+static wf_tensor *unit_floored(fixture *f) { /* some rows on each side of the floor, none at it */
+    return wf_unit(f->tape, wf_mul(f->tape, leaf2(f, 40, 3), leaf2(f, 40, 3)), WF_UNIT_FLOORED, 0.02f);
+}
+static wf_tensor *unit_sum(fixture *f) { return wf_unit(f->tape, wf_activate(f->tape, leaf2(f, 9, 33), WF_SIGMOID), WF_UNIT_SUM, 1e-6f); }
 static wf_tensor *slice_case(fixture *f) {
     wf_tensor *x = leaf3(f, 2, 7, 5);
     return wf_mul(f->tape, wf_time_slice(f->tape, x, 1, 3), wf_time_slice(f->tape, x, 4, 3));
@@ -108,6 +121,17 @@ static wf_tensor *memory_near(fixture *f) { /* a wide window: no key on its edge
 }
 static wf_tensor *max_pairs_case(fixture *f) { return wf_max_pairs(f->tape, wf_scale(f->tape, leaf2(f, 3, 10), 3.0f)); }
 
+static wf_tensor *cluster_case(fixture *f) { /* chosen rows and back again */
+    wf_tensor *x = leaf4(f, 2, 7, 2, 6), *members, *seen = wf_input(f->tape, "x", WF_F32, 4, x->dims);
+    wf_tensor *index = wf_cluster_select(f->tape, seen, wf_input(f->tape, "centroids", WF_F32, 3, (int64_t[]){2, 3, 6}), 4, &members);
+    return wf_scatter_mean(f->tape, wf_mul(f->tape, wf_take_rows(f->tape, x, index), leaf4(f, 2, 12, 2, 6)), index, 7, 0.1f);
+}
+static wf_tensor *commitment_case(fixture *f) {
+    wf_tensor *sums;
+    return wf_commitment(f->tape, leaf4(f, 2, 5, 2, 6), wf_input(f->tape, "centroids", WF_F32, 3, (int64_t[]){2, 3, 6}), &sums);
+}
+static wf_tensor *repeat_case(fixture *f) { return wf_repeat_batch(f->tape, leaf3(f, 1, 5, 7), 3); }
+
 static const double frequencies[3] = {1.0, 0.21, 0.013};
 static wf_tensor *rotate_case(fixture *f) {
     wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
@@ -118,13 +142,48 @@ static wf_tensor *xpos_case(fixture *f) {
     return wf_rotate(f->tape, leaf4(f, 1, 4, 3, 6), &a);
 }
 
-static wf_tensor *entropy(fixture *f, float softcap, float smoothing) {
+static wf_tensor *entropy(fixture *f, float softcap, float smoothing, float z_loss) {
     wf_tensor *count = wf_input(f->tape, "inverse_count", WF_F32, 1, (int64_t[]){1});
-    wf_cross_entropy_spec s = {.ignore = -100, .logit_scale = 1.5f, .softcap = softcap, .smoothing = smoothing, .inverse_count = count};
+    wf_cross_entropy_spec s = {.ignore = -100, .logit_scale = 1.5f, .softcap = softcap, .smoothing = smoothing, .z_loss = z_loss, .inverse_count = count};
     return wf_cross_entropy(f->tape, leaf3(f, 2, 9, 12), leaf2(f, 11, 12), leaf1(f, 11), ids(f, 2, 9), &s, NULL);
 }
-static wf_tensor *entropy_case(fixture *f) { return entropy(f, 0.0f, 0.0f); }
-static wf_tensor *entropy_capped(fixture *f) { return entropy(f, 2.0f, 0.1f); }
+static wf_tensor *entropy_case(fixture *f) { return entropy(f, 0.0f, 0.0f, 0.0f); }
+static wf_tensor *entropy_capped(fixture *f) { return entropy(f, 2.0f, 0.1f, 0.0f); }
+static wf_tensor *entropy_squares(fixture *f) { return entropy(f, 3.0f, 0.0f, 0.3f); }
+
+static wf_tensor *add_rows_case(fixture *f) { return wf_add_rows(f->tape, leaf3(f, 2, 19, 301), leaf1(f, 301)); }
+static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_positions(f->tape, ids(f, 3, 5), 3), leaf2(f, 9, 6), -1); }
+static wf_tensor *unfold_case(fixture *f) {
+    wf_tensor *x = leaf3(f, 2, 7, 5);
+    return wf_add(f->tape, wf_unfold(f->tape, x, -2, 3, 1), wf_unfold(f->tape, x, 1, 3, -1));
+}
+static wf_tensor *masked_case(fixture *f) { return wf_mask_rows(f->tape, leaf3(f, 3, 5, 6), wf_token_mask(f->tape, ids(f, 3, 5), 3)); }
+static wf_tensor *column_case(fixture *f) {
+    wf_tensor *x = wf_input(f->tape, "ids", WF_I32, 3, (int64_t[]){2, 3, 4});
+    return wf_embed(f->tape, wf_id_column(f->tape, x, 2, 1, 1), leaf2(f, 9, 6), -1);
+}
+static wf_tensor *token_dropout_case(fixture *f) {
+    return wf_token_dropout(f->tape, leaf3(f, 2, 5, 6), ids(f, 2, 5), wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 5}), 2, 0.12);
+}
+static wf_tensor *pool_case(fixture *f, wf_pool_kind kind, bool masked) {
+    return wf_pool_rows(f->tape, leaf3(f, 3, 7, 5), kind, masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){3, 7}) : NULL);
+}
+static wf_tensor *pool_mean(fixture *f) { return pool_case(f, WF_POOL_MEAN, true); }
+static wf_tensor *pool_all(fixture *f) { return pool_case(f, WF_POOL_MEAN, false); }
+static wf_tensor *pool_sqrt(fixture *f) { return pool_case(f, WF_POOL_MEAN_SQRT, true); }
+static wf_tensor *pool_weighted(fixture *f) { return pool_case(f, WF_POOL_WEIGHTED, true); }
+static wf_tensor *pool_last(fixture *f) { return pool_case(f, WF_POOL_LAST, true); }
+static wf_tensor *pool_max(fixture *f) { return pool_case(f, WF_POOL_MAX, true); }
+static wf_tensor *inverse_of(fixture *f, int64_t n) { return wf_input(f->tape, "inverse", WF_F32, 1, (int64_t[]){n}); }
+static wf_tensor *class_case(fixture *f) { return wf_class_loss(f->tape, leaf3(f, 2, 5, 7), 7, ids(f, 2, 5), inverse_of(f, 1)); }
+static wf_tensor *class_span(fixture *f) { return wf_class_loss(f->tape, leaf3(f, 3, 9, 2), 9, ids(f, 3, 2), inverse_of(f, 2)); }
+static wf_tensor *values_case(fixture *f) {
+    wf_tensor *mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){3, 7});
+    return wf_value_loss(f->tape, WF_LOSS_SIGMOID, leaf2(f, 3, 7), wf_input(f->tape, "y", WF_F32, 2, (int64_t[]){3, 7}), inverse_of(f, 1), mask);
+}
+static wf_tensor *squares_case(fixture *f) {
+    return wf_value_loss(f->tape, WF_LOSS_SQUARE, leaf2(f, 3, 7), wf_input(f->tape, "y", WF_F32, 2, (int64_t[]){3, 7}), inverse_of(f, 1), NULL);
+}
 
 /* Log decays below zero, shaped like x. */
 static wf_tensor *decay_of(fixture *f, wf_tensor *x) { return wf_scale(f->tape, wf_activate(f->tape, x, WF_SIGMOID), -0.5f); }
@@ -134,9 +193,11 @@ static wf_tensor *recurrence_case(fixture *f, wf_decay decay, int64_t groups, bo
     wf_tensor *q = leaf4(f, 2, 7, groups, 5), *k = leaf4(f, 2, 7, groups, 5), *v = leaf4(f, 2, 7, 4, value_dim);
     if (decay == WF_DECAY_CONST)
         g = decay_of(f, leaf1(f, 4));
+    else if (decay == WF_DECAY_CHANNEL)
+        g = decay_of(f, leaf2(f, 4, 5));
     else if (decay != WF_DECAY_NONE)
         g = decay_of(f, leaf4(f, 2, 7, 4, decay == WF_DECAY_VECTOR ? 5 : 1));
-    bool timed = g && decay != WF_DECAY_CONST;
+    bool timed = wf_decay_per_token(decay);
     wf_recurrence_spec a = {.decay = decay, .scale = 0.4f, .bonus = u, .s_in = s0, .s_out = &s1, .g = timed ? wf_time_slice(f->tape, g, 0, 3) : g};
     o1 = wf_recurrence(f->tape, wf_time_slice(f->tape, q, 0, 3), wf_time_slice(f->tape, k, 0, 3), wf_time_slice(f->tape, v, 0, 3), &a);
     wf_recurrence_spec b = {.decay = decay, .scale = 0.4f, .bonus = u, .s_in = s1, .g = timed ? wf_time_slice(f->tape, g, 3, 4) : g};
@@ -147,10 +208,42 @@ static wf_tensor *recurrence_none(fixture *f) { return recurrence_case(f, WF_DEC
 static wf_tensor *recurrence_const(fixture *f) { return recurrence_case(f, WF_DECAY_CONST, 4, false, 6); }
 static wf_tensor *recurrence_groups(fixture *f) { return recurrence_case(f, WF_DECAY_SCALAR, 2, false, 70); }
 static wf_tensor *recurrence_bonus(fixture *f) { return recurrence_case(f, WF_DECAY_VECTOR, 1, true, 66); }
+static wf_tensor *recurrence_channel(fixture *f) { return recurrence_case(f, WF_DECAY_CHANNEL, 4, true, 66); }
 static wf_tensor *recurrence_alone(fixture *f) {
     wf_tensor *q = leaf4(f, 2, 9, 3, 8);
     return wf_recurrence(f->tape, q, q, leaf4(f, 2, 9, 3, 8), &(wf_recurrence_spec){.scale = 1.0f});
 }
+
+/* Unit vectors keep the correction a contraction. */
+static wf_tensor *unit4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return wf_scale(f->tape, leaf4(f, a, b, c, d), 0.3f); }
+static wf_tensor *delta_part(fixture *f, wf_tensor *const in[7], int64_t first, int64_t count, wf_delta_spec spec) {
+    wf_tensor *x[7];
+    for (int i = 0; i < 7; i++)
+        x[i] = in[i] ? wf_time_slice(f->tape, in[i], first, count) : NULL;
+    spec.g = x[3];
+    spec.beta = x[4];
+    spec.a = x[5];
+    spec.b = x[6];
+    return wf_delta(f->tape, x[0], x[1], x[2], &spec);
+}
+static wf_tensor *delta_case(fixture *f, wf_decay decay, int64_t groups, bool general, int64_t value_dim) {
+    wf_tensor *s0 = leaf4(f, 2, 4, 5, value_dim), *s1, *in[7] = {leaf4(f, 2, 7, groups, 5), unit4(f, 2, 7, groups, 5), leaf4(f, 2, 7, 4, value_dim)};
+    if (decay != WF_DECAY_NONE)
+        in[3] = decay_of(f, leaf4(f, 2, 7, 4, decay == WF_DECAY_VECTOR ? 5 : 1));
+    if (general) {
+        in[5] = unit4(f, 2, 7, groups, 5);
+        in[6] = unit4(f, 2, 7, groups, 5);
+    } else {
+        in[4] = wf_activate(f->tape, leaf3(f, 2, 7, 4), WF_SIGMOID);
+    }
+    wf_tensor *o = delta_part(f, in, 0, 3, (wf_delta_spec){.decay = decay, .scale = 0.4f, .s_in = s0, .s_out = &s1});
+    return wf_time_concat(f->tape, o, delta_part(f, in, 3, 4, (wf_delta_spec){.decay = decay, .scale = 0.4f, .s_in = s1}));
+}
+static wf_tensor *delta_none(fixture *f) { return delta_case(f, WF_DECAY_NONE, 4, false, 3); }
+static wf_tensor *delta_groups(fixture *f) { return delta_case(f, WF_DECAY_SCALAR, 2, false, 70); }
+static wf_tensor *delta_vector(fixture *f) { return delta_case(f, WF_DECAY_VECTOR, 4, false, 6); }
+static wf_tensor *delta_general(fixture *f) { return delta_case(f, WF_DECAY_VECTOR, 4, true, 66); }
+static wf_tensor *delta_general_groups(fixture *f) { return delta_case(f, WF_DECAY_SCALAR, 1, true, 5); }
 
 static wf_tensor *scan_case(fixture *f) {
     wf_tensor *u = leaf3(f, 2, 7, 21), *x = leaf3(f, 2, 7, 21), *b = leaf3(f, 2, 7, 5), *c = leaf3(f, 2, 7, 5), *h;
@@ -163,6 +256,45 @@ static wf_tensor *scan_case(fixture *f) {
                           wf_selective_scan(f->tape, wf_time_slice(f->tape, u, 4, 3), wf_time_slice(f->tape, dt, 4, 3),
                                             wf_time_slice(f->tape, b, 4, 3), wf_time_slice(f->tape, c, 4, 3), &second));
 }
+
+static wf_tensor *long_conv_case(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 2, 11, 19), leaf2(f, 13, 19), leaf1(f, 19)); }
+static wf_tensor *long_conv_long(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 1, 300, 17), leaf2(f, 300, 17), leaf1(f, 17)); }
+static wf_tensor *long_conv_plain(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 3, 1, 3), leaf2(f, 1, 3), NULL); }
+static wf_tensor *fourier_case(fixture *f) { return wf_fourier(f->tape, leaf3(f, 2, 11, 18)); }
+static wf_tensor *sine_case(fixture *f) { return wf_sine(f->tape, wf_scale(f->tape, leaf2(f, 5, 7), 3.0f)); }
+static wf_tensor *discretise_case(fixture *f, bool bilinear, bool real) {
+    wf_tensor *b, *a = wf_discretise(f->tape, leaf1(f, 21), leaf2(f, 21, 3), real ? NULL : leaf2(f, 21, 3), bilinear, &b);
+    return wf_add_scaled(f->tape, a, b, 0.3f);
+}
+static wf_tensor *discretise_zoh(fixture *f) { return discretise_case(f, false, false); }
+static wf_tensor *discretise_bilinear(fixture *f) { return discretise_case(f, true, false); }
+static wf_tensor *discretise_real(fixture *f) { return discretise_case(f, false, true); }
+static wf_tensor *pole_case(fixture *f, int rank, bool reverse) {
+    int64_t dims[] = {19, 3, 2}, state[] = {2, 19, 3, 2};
+    wf_tensor *x = leaf3(f, 2, 7, 19), *a = wf_scale(f->tape, leaf(f, rank, dims), 0.5f), *b = leaf(f, rank, dims), *c = leaf(f, rank, dims), *h;
+    wf_pole_spec first = {.skip = leaf1(f, 19), .reverse = reverse, .h_in = leaf(f, rank + 1, state), .h_out = &h};
+    wf_tensor *y = wf_pole_scan(f->tape, wf_time_slice(f->tape, x, 0, 4), a, b, c, &first);
+    return wf_time_concat(f->tape, y, wf_pole_scan(f->tape, wf_time_slice(f->tape, x, 4, 3), a, b, c, &(wf_pole_spec){.reverse = reverse, .h_in = h}));
+}
+static wf_tensor *pole_complex(fixture *f) { return pole_case(f, 3, false); }
+static wf_tensor *pole_reverse(fixture *f) { return pole_case(f, 3, true); }
+static wf_tensor *pole_real(fixture *f) { return pole_case(f, 2, false); }
+static wf_tensor *lane_scan_case(fixture *f) {
+    wf_tensor *a = wf_activate(f->tape, leaf3(f, 2, 7, 71), WF_SIGMOID), *x = leaf3(f, 2, 7, 71), *h0 = leaf2(f, 2, 71), *h;
+    wf_tensor *y = wf_lane_scan(f->tape, wf_time_slice(f->tape, a, 0, 4), wf_time_slice(f->tape, x, 0, 4), h0, &h);
+    return wf_time_concat(f->tape, y, wf_lane_scan(f->tape, wf_time_slice(f->tape, a, 4, 3), wf_time_slice(f->tape, x, 4, 3), h, NULL));
+}
+static wf_tensor *lane_scan_same(fixture *f) {
+    wf_tensor *a = leaf3(f, 1, 5, 3);
+    return wf_lane_scan(f->tape, a, a, NULL, NULL);
+}
+static wf_tensor *decay_root_case(fixture *f) {
+    wf_tensor *root, *la = wf_scale(f->tape, wf_activate(f->tape, leaf3(f, 2, 5, 9), WF_SIGMOID), -0.7f);
+    wf_tensor *a = wf_decay_root(f->tape, la, NULL, NULL, &root);
+    return wf_mul(f->tape, a, wf_activate(f->tape, root, WF_SILU));
+}
+static wf_tensor *head_linear_case(fixture *f) { return wf_head_linear(f->tape, leaf4(f, 2, 5, 3, 4), leaf3(f, 3, 4, 6), leaf2(f, 3, 6)); }
+static wf_tensor *head_linear_plain(fixture *f) { return wf_head_linear(f->tape, leaf4(f, 1, 35, 2, 33), leaf3(f, 2, 33, 7), NULL); }
 
 /* Parts of `first` and 9 - first tokens: shorter and longer than the filter. */
 static wf_tensor *conv_parts(fixture *f, int64_t first, bool silu) {
@@ -194,6 +326,22 @@ static wf_tensor *gru_wide(fixture *f) { return rnn_case(f, wf_gru, 9, 33, true,
 static wf_tensor *gru_before(fixture *f) { return rnn_case(f, wf_gru, 2, 35, true, false, true); }
 static wf_tensor *gru_before_wide(fixture *f) { return rnn_case(f, wf_gru, 13, 7, true, true, true); }
 
+static wf_tensor *slstm_case(fixture *f) {
+    wf_tensor *x = leaf4(f, 4, 2, 7, 12), *r = leaf4(f, 4, 3, 4, 4), *first[4], *states[4];
+    wf_slstm_spec a = {.mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 4}), .out = states}, b = {0};
+    for (int g = 0; g < 4; g++) {
+        wf_tensor *gate = wf_reshape(f->tape, wf_rows(f->tape, x, g, 1), 3, (int64_t[]){2, 7, 12});
+        a.recurrent[g] = b.recurrent[g] = wf_reshape(f->tape, wf_rows(f->tape, r, g, 1), 3, (int64_t[]){3, 4, 4});
+        first[g] = wf_time_slice(f->tape, gate, 0, 4);
+        a.gates[g] = first[g];
+        b.gates[g] = wf_time_slice(f->tape, gate, 4, 3);
+    }
+    wf_tensor *y = wf_slstm(f->tape, &a);
+    for (int i = 0; i < 4; i++)
+        b.in[i] = states[i];
+    return wf_time_concat(f->tape, y, wf_slstm(f->tape, &b));
+}
+
 static wf_tensor *attend(fixture *f, int64_t heads, int64_t groups, wf_attention_spec spec) {
     spec.scale = 0.7f;
     if (spec.left == 0)
@@ -214,6 +362,13 @@ static wf_tensor *attention_bias(fixture *f) { /* one per head, the sequences sh
 static wf_tensor *attention_bias_alone(fixture *f) { /* one per sequence, then one for each head of each */
     wf_tensor *y = attend(f, 3, 3, (wf_attention_spec){.softcap = 2, .bias = leaf4(f, 2, 1, 9, 9)});
     return wf_add(f->tape, y, attend(f, 3, 1, (wf_attention_spec){.bias = wf_scale(f->tape, leaf4(f, 2, 3, 9, 9), 2)}));
+}
+static const int32_t distances[7] = {5, -1, 3, 0, 1, 1, 2};
+static wf_tensor *relative_case(fixture *f) {
+    wf_relative_spec s = {.queries = 6, .keys = 8, .index = distances, .count = 7, .zero = 3, .scale = 0.7f};
+    wf_tensor *y = wf_relative(f->tape, leaf4(f, 2, 6, 3, 5), leaf2(f, 7, 5), &s);
+    s.of_keys = true;
+    return wf_add(f->tape, y, wf_relative(f->tape, leaf4(f, 2, 8, 3, 5), leaf3(f, 7, 3, 5), &s));
 }
 /* Keys and queries above zero, as feature maps make them. */
 static wf_tensor *positive4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return wf_activate(f->tape, leaf4(f, a, b, c, d), WF_ELU1); }
@@ -237,6 +392,111 @@ static wf_tensor *decay_norm_case(fixture *f) { /* without the clamp the factors
     return wf_decay_norm(f->tape, leaf4(f, 2, 6, 3, 5), &(wf_decay_norm_spec){.g = retention_decays});
 }
 
+static wf_tensor *clamp_case(fixture *f) { return wf_clamp(f->tape, wf_scale(f->tape, leaf2(f, 3, 9), 3.0f), -1.1f, 1.4f); }
+static wf_tensor *scale_rows_case(fixture *f) { return wf_scale_rows(f->tape, leaf4(f, 2, 5, 3, 7), leaf3(f, 2, 5, 3)); }
+static wf_tensor *scale_rows_shared(fixture *f) { return wf_scale_rows(f->tape, leaf4(f, 2, 50, 3, 7), leaf1(f, 3)); }
+static wf_tensor *log_gate_case(fixture *f) { return wf_log_gate(f->tape, wf_scale(f->tape, leaf2(f, 5, 90), 4.0f), 0.0f, 0.3f); }
+static wf_tensor *log_gate_low(fixture *f) { return wf_log_gate(f->tape, wf_scale(f->tape, leaf2(f, 5, 90), 4.0f), 0.2f, 1.0f); }
+static wf_tensor *grouped_rms(fixture *f) { return wf_rms_norm(f->tape, leaf4(f, 2, 35, 3, 7), leaf1(f, 21), 0.0f, 1e-2f); }
+static wf_tensor *grouped_layer(fixture *f) { return wf_layer_norm(f->tape, leaf4(f, 2, 9, 100, 7), leaf1(f, 700), leaf1(f, 700), 0.0f, 1e-2f); }
+static wf_tensor *repeat_heads_case(fixture *f) { return wf_repeat_heads(f->tape, leaf4(f, 2, 19, 2, 5), 3); }
+static wf_tensor *taylor_case(fixture *f) { return wf_quadratic(f->tape, leaf4(f, 2, 9, 2, 5), true); }
+static wf_tensor *quadratic_case(fixture *f) { return wf_quadratic(f->tape, leaf4(f, 2, 9, 2, 5), false); }
+static wf_tensor *shift_case(fixture *f) {
+    wf_tensor *x = leaf3(f, 2, 7, 5), *s;
+    wf_tensor *a = wf_time_shift(f->tape, wf_time_slice(f->tape, x, 0, 6), leaf2(f, 2, 5), &s);
+    return wf_time_concat(f->tape, a, wf_time_shift(f->tape, wf_time_slice(f->tape, x, 6, 1), s, NULL));
+}
+static wf_tensor *favor_case(fixture *f) { return wf_favor(f->tape, leaf4(f, 2, 9, 3, 7), leaf4(f, 2, 9, 3, 5), WF_FAVOR_NONE, 0.1f); }
+/* A matrix memory of exponential gates over a part of the sequence: the gradient of a gate is right for the whole only. */
+typedef struct memory { wf_tensor *q, *k, *v, *in, *forget, *s, *n, *m; } memory;
+static wf_tensor *remember(fixture *f, memory *a, int64_t first, int64_t count) {
+    wf_tensor *u, *all, *m_in = a->m, *q = wf_time_slice(f->tape, a->q, first, count), *k = wf_time_slice(f->tape, a->k, first, count);
+    wf_exp_gates_spec gates = {.m_in = m_in, .m_out = &a->m, .u = &u, .m = &all};
+    wf_tensor *g = wf_exp_gates(f->tape, wf_time_slice(f->tape, a->in, first, count), wf_time_slice(f->tape, a->forget, first, count), &gates);
+    wf_tensor *v = wf_scale_rows(f->tape, wf_time_slice(f->tape, a->v, first, count), u);
+    wf_recurrence_spec spec = {.decay = WF_DECAY_SCALAR, .g = g, .scale = 1.0f, .s_in = a->s, .s_out = &a->s};
+    wf_tensor *o = wf_recurrence(f->tape, q, k, v, &spec);
+    spec.s_in = a->n;
+    spec.s_out = &a->n;
+    wf_tensor *nq = wf_recurrence(f->tape, q, k, u ? wf_reshape(f->tape, u, 4, (int64_t[]){2, count, 3, 1}) : NULL, &spec);
+    return wf_normalise_exp(f->tape, o, nq, all, 1e-3f);
+}
+/* Gates about `level`: far above 0 the normaliser is |n.q|, far below it the floor e^-m; between lie kinks that differences see. */
+static wf_tensor *remember_at(fixture *f, float level) {
+    memory a = {.q = positive4(f, 2, 9, 3, 4), .k = positive4(f, 2, 9, 3, 4), .v = leaf4(f, 2, 9, 3, 5),
+                .in = wf_affine(f->tape, leaf3(f, 2, 9, 3), 1.0f, level), .forget = wf_log_gate(f->tape, leaf3(f, 2, 9, 3), 0.0f, 1.0f)};
+    wf_tensor *y = remember(f, &a, 0, 5);
+    return wf_time_concat(f->tape, y, remember(f, &a, 5, 4));
+}
+static wf_tensor *exp_gates_case(fixture *f) { return remember_at(f, 4.0f); }
+static wf_tensor *normalise_exp_case(fixture *f) { return remember_at(f, -9.0f); }
+static wf_tensor *wkv_case(fixture *f) {
+    wf_tensor *k = wf_scale(f->tape, leaf3(f, 2, 9, 70), 3.0f), *v = leaf3(f, 2, 9, 70), *u = leaf1(f, 70), *s[3];
+    wf_tensor *w = decay_of(f, leaf1(f, 70));
+    wf_wkv_spec a = {.out = s}, b = {.out = NULL};
+    wf_tensor *y = wf_wkv(f->tape, wf_time_slice(f->tape, k, 0, 5), wf_time_slice(f->tape, v, 0, 5), w, u, &a);
+    memcpy(b.in, s, sizeof s);
+    return wf_time_concat(f->tape, y, wf_wkv(f->tape, wf_time_slice(f->tape, k, 5, 4), wf_time_slice(f->tape, v, 5, 4), w, u, &b));
+}
+/* Experts of 12 tokens with two choices each; the third expert has many rows, one has none. */
+static wf_tensor *experts_case(fixture *f, const wf_route_spec *spec, bool weigh_input) {
+    wf_routing routing;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 2, 6, 5);
+    if (!wf_route(f->tape, wf_scale(f->tape, leaf3(f, 2, 6, 4), 3.0f), spec, &routing) || !wf_dispatch_rows(f->tape, &routing, 4, 0, &d))
+        return NULL;
+    wf_tensor *rows = wf_spread_rows(f->tape, x, weigh_input ? routing.weights : NULL, &d);
+    wf_tensor *y = wf_grouped_linear(f->tape, rows, leaf3(f, 4, 7, 5), leaf2(f, 4, 7), &d);
+    return wf_collect_rows(f->tape, y, weigh_input ? NULL : routing.weights, &d, 2);
+}
+static wf_tensor *experts_softmax(fixture *f) {
+    return experts_case(f, &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.5f, .normalise = true, .normalise_order = 2.0f}, false);
+}
+static wf_tensor *experts_sigmoid(fixture *f) {
+    return experts_case(f, &(wf_route_spec){.router = "sigmoid", .top_k = 2, .scale = 1.0f, .normalise = true, .normalise_order = 1.0f, .capacity = 3}, true);
+}
+static wf_tensor *experts_sparse(fixture *f) {
+    return experts_case(f, &(wf_route_spec){.router = "sparsemixer", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f, .jitter = 1.2f}, false);
+}
+static wf_tensor *many_experts(fixture *f) { /* several blocks of rows each */
+    wf_routing routing;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 1, 400, 3);
+    if (!wf_route(f->tape, leaf3(f, 1, 400, 2), &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
+        !wf_dispatch_rows(f->tape, &routing, 2, 0, &d))
+        return NULL;
+    wf_tensor *y = wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 2, 64, 3), NULL, &d);
+    return wf_collect_rows(f->tape, y, routing.weights, &d, 1);
+}
+static wf_tensor *router_loss(fixture *f, const char *router, bool masked, bool z) {
+    wf_routing routing;
+    wf_tensor *logits = leaf3(f, 2, 6, 4), *mask = masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 6}) : NULL;
+    if (!wf_route(f->tape, logits, &(wf_route_spec){.router = router, .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing))
+        return NULL;
+    wf_tensor *sums = wf_router_sums(f->tape, logits, routing.indices, mask, router, masked);
+    return z ? wf_z_loss(f->tape, sums) : wf_balance_loss(f->tape, sums);
+}
+static wf_tensor *choose_tokens_case(fixture *f) {
+    wf_routing tokens, experts;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 2, 6, 5), *mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 6});
+    if (!wf_choose_tokens(f->tape, wf_scale(f->tape, leaf3(f, 2, 6, 4), 3.0f), mask, 3, &tokens, &experts) || !wf_dispatch_rows(f->tape, &tokens, 4, 24, &d))
+        return NULL;
+    return wf_collect_rows(f->tape, wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 4, 5, 5), NULL, &d), tokens.weights, &d, 2);
+}
+static wf_tensor *turn_repeat_case(fixture *f) {
+    wf_dispatch d;
+    wf_tensor *x = wf_turn_repeat(f->tape, leaf2(f, 5, 12), 3);
+    if (!wf_dispatch_slots(f->tape, 3, 4, 3, &d))
+        return NULL;
+    return wf_collect_rows(f->tape, wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 4, 5, 5), NULL, &d), NULL, &d, 3);
+}
+static wf_tensor *balance_case(fixture *f) { return router_loss(f, "softmax", true, false); }
+static wf_tensor *balance_sigmoid(fixture *f) { return router_loss(f, "sigmoid", false, false); }
+static wf_tensor *z_case(fixture *f) { return router_loss(f, "softmax", true, true); }
+static wf_tensor *jitter_case(fixture *f) { return wf_jitter(f->tape, leaf2(f, 3, 700), 0.3f); }
+
 typedef struct op_case {
     const char *op;
     wf_tensor *(*build)(fixture *f);
@@ -246,23 +506,41 @@ typedef struct op_case {
 static const op_case cases[] = {
     {"linear", linear_case, 2e-3},       {"linear", linear_plain, 2e-3},    {"linear", linear_sliced, 2e-3}, {"embed", embed_case, 2e-3},
     {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
-    {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"activate", silu_case, 2e-3},   {"gate", gate_case, 2e-3},
-    {"softcap", softcap_case, 2e-3},     {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
+    {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"scale", affine_case, 2e-3},    {"activate", silu_case, 2e-3},
+    {"softcap", softcap_case, 2e-3},     {"xielu", xielu_case, 4e-3},       {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
     {"layer_norm", layer_case, 4e-3},    {"layer_norm", layer_plain, 4e-3}, {"time_slice", slice_case, 2e-3}, {"time_concat", concat_case, 2e-3},
-    {"scale_by", scale_by_case, 2e-3},   {"slice_channels", slice_channels_case, 2e-3}, {"join_channels", join_channels_case, 2e-3},
+    {"row_dot", row_dot_case, 2e-3},     {"gate", gate_case, 2e-3},         {"scale_by", scale_by_case, 2e-3},
+    {"unit", unit_l2, 2e-3},             {"unit", unit_floored, 4e-3},      {"unit", unit_sum, 2e-3},
     {"swap_rows", swap_rows_case, 2e-3}, {"mean_rows", mean_rows_case, 2e-3}, {"time_project", time_project_case, 2e-3},
     {"time_project", time_project_heads, 2e-3}, {"conv_heads", conv_heads_case, 2e-3}, {"nystrom", nystrom_case, 2e-3},
     {"take_rows", take_rows_case, 2e-3}, {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3},
     {"memory_attention", memory_case, 2e-3}, {"memory_attention", memory_near, 2e-3}, {"max_pairs", max_pairs_case, 2e-3},
+    {"cluster_select", cluster_case, 2e-3}, {"scatter_mean", cluster_case, 2e-3}, {"commitment", commitment_case, 4e-3}, {"repeat_batch", repeat_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
+    {"clamp", clamp_case, 2e-3}, {"scale_rows", scale_rows_case, 2e-3}, {"scale_rows", scale_rows_shared, 2e-3}, {"log_gate", log_gate_case, 2e-3},
+    {"log_gate", log_gate_low, 2e-3}, {"rms_norm", grouped_rms, 4e-3}, {"layer_norm", grouped_layer, 4e-3},
+    {"slice_channels", slice_channels_case, 2e-3}, {"join_channels", join_channels_case, 2e-3}, {"repeat_heads", repeat_heads_case, 2e-3},
+    {"quadratic", taylor_case, 2e-3}, {"quadratic", quadratic_case, 2e-3}, {"time_shift", shift_case, 2e-3}, {"favor", favor_case, 4e-3},
+    {"exp_gates", exp_gates_case, 4e-3}, {"normalise_exp", normalise_exp_case, 4e-3}, {"wkv", wkv_case, 4e-3},
     {"recurrence", recurrence_none, 2e-3}, {"recurrence", recurrence_const, 2e-3}, {"recurrence", recurrence_groups, 2e-3},
-    {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_alone, 2e-3}, {"selective_scan", scan_case, 4e-3},
-    {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
-    {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3},
-    {"cross_entropy", entropy_capped, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
-    {"attention", attention_bias_alone, 2e-3},
+    {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_channel, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
+    {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
+    {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
+    {"long_conv", long_conv_case, 2e-3}, {"long_conv", long_conv_long, 2e-3}, {"long_conv", long_conv_plain, 2e-3}, {"fourier", fourier_case, 2e-3}, {"sine", sine_case, 2e-3},
+    {"discretise", discretise_zoh, 4e-3}, {"discretise", discretise_bilinear, 4e-3}, {"discretise", discretise_real, 4e-3},
+    {"pole_scan", pole_complex, 2e-3}, {"pole_scan", pole_reverse, 2e-3}, {"pole_scan", pole_real, 2e-3}, {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
+    {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
+    {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3}, {"slstm", slstm_case, 2e-3},
+    {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
+    {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"unfold", unfold_case, 2e-3}, {"id_column", column_case, 2e-3},
+    {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
+    {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
+    {"value_loss", squares_case, 2e-3},
+    {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3},
+    {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3}, {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3},
+    {"jitter", jitter_case, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
 };
 /* Ops whose tests stand beside their kernels or with the states they write. */
 static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", NULL};

@@ -149,6 +149,12 @@ static void init_region(void *arg, int thread, int n) {
     }
 }
 
+void wf_param_init(const wf_params *params, wf_param *p, uint64_t seed) {
+    init_range(p, wf_rng_make(seed, (uint32_t)XXH64(p->name, strlen(p->name), 0), 0), 0, p->count);
+    if (p->bf16)
+        params->env->kernels->f32_to_bf16(p->bf16, p->value, p->count);
+}
+
 void wf_params_init(wf_params *params, uint64_t seed) {
     init_work w = {params, seed};
     if (params->env->pool)

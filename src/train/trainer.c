@@ -13,6 +13,8 @@ struct wf_trainer {
     wf_tape *tape;
     inputs in;
     wf_tensor *loss;
+    wf_update_list *updates; /* of buffers; in the tape's arena */
+    float **update_sums;     /* per update, over the micro-batches */
     wf_optimizer *optimizer, *fallback; /* fallback NULL: every tensor is the optimizer's */
     wf_schedule schedule;
     wf_clip *clip;
@@ -48,7 +50,10 @@ static void fill_inputs(const inputs *in, const wf_train_batch *b) {
     fill(in->positions, b->positions);
 }
 
-typedef struct losses { wf_tensor *mean, *token; } losses;
+typedef struct losses {
+    wf_tensor *mean, *token, *extra;
+    wf_update_list *updates;
+} losses;
 
 static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, const wf_model_options *o, double smoothing, losses *out,
                                weft_error *err) {
@@ -57,31 +62,49 @@ static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, 
         return wf_fail_memory(err);
     WF_TRY(wf_model_record(m, t, in->ids->dims[0], in->ids->dims[1], o, &ports, err));
     out->mean = wf_model_loss(m, t, ports.hidden, in->targets, in->inverse_count, (float)smoothing, &out->token);
+    out->extra = ports.extra_loss;
+    out->updates = ports.updates;
     return WEFT_OK;
 }
 
 static wf_tape_options tape_options(const wf_trainer_options *o) { return (wf_tape_options){.type = o->bf16 ? WF_BF16 : WF_F32, .grad = true}; }
 
-static weft_status record_step(const wf_model *m, const wf_trainer_options *o, wf_tape *tape, inputs *in, wf_tensor **loss, weft_error *err) {
-    wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations};
+static weft_status record_step(const wf_model *m, const wf_trainer_options *o, wf_tape *tape, inputs *in, losses *found, weft_error *err) {
+    wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations, .losses = true};
     make_inputs(tape, o->batch, o->rows, o->masks, o->segments, in);
-    losses found;
-    WF_TRY(record_loss(m, tape, in, &how, o->smoothing, &found, err));
-    *loss = found.mean;
-    wf_root(tape, *loss);
+    WF_TRY(record_loss(m, tape, in, &how, o->smoothing, found, err));
+    if (found->extra)
+        found->mean = wf_add_scaled(tape, found->mean, found->extra, 1.0f / (float)o->accumulate);
+    wf_root(tape, found->mean);
+    return WEFT_OK;
+}
+
+static weft_status make_update_sums(wf_trainer *t, weft_error *err) {
+    size_t n = 0, i = 0;
+    for (const wf_update_list *u = t->updates; u; u = u->next)
+        n++;
+    if (!(t->update_sums = wf_arena_alloc(&t->arena, (n + 1) * sizeof *t->update_sums)))
+        return wf_fail_memory(err);
+    for (const wf_update_list *u = t->updates; u; u = u->next, i++)
+        if (!(t->update_sums[i] = wf_arena_alloc(&t->arena, (size_t)u->update.from->count * sizeof(float))))
+            return wf_fail_memory(err);
     return WEFT_OK;
 }
 
 static weft_status record(wf_trainer *t, weft_error *err) {
     wf_tape_options how = tape_options(&t->options);
     WF_TRY(wf_tape_create(t->model->env, &how, &t->tape, err));
-    WF_TRY(record_step(t->model, &t->options, t->tape, &t->in, &t->loss, err));
-    return wf_tape_plan(t->tape, err);
+    losses found = {NULL, NULL, NULL, NULL};
+    WF_TRY(record_step(t->model, &t->options, t->tape, &t->in, &found, err));
+    t->loss = found.mean;
+    t->updates = found.updates;
+    WF_TRY(wf_tape_plan(t->tape, err));
+    return make_update_sums(t, err);
 }
 
 /* ---- optimizers ---- */
 /* Muon and its like take matrices inside the blocks; tables and heads go to the fallback, as its authors do. */
-static bool is_table(const wf_model *m, const wf_param *p) { return p == m->token || p == m->position || p == m->head; }
+static bool is_table(const wf_model *m, const wf_param *p) { return p == m->token || p == m->position || p == m->heads[0].weight; }
 
 static bool takes(const wf_model *m, const wf_optimizer_row *row, const wf_param *p) {
     return !row->accepts || (row->accepts(p->rank, p->dims) && !is_table(m, p));
@@ -204,6 +227,20 @@ static int64_t count_targets(const wf_train_batch *b, int64_t n) {
     return count;
 }
 
+/* What buffers are moved by, over the micro-batches of the update. */
+static void sum_updates(wf_trainer *t, bool first) {
+    size_t i = 0;
+    for (const wf_update_list *u = t->updates; u; u = u->next, i++)
+        for (int64_t j = 0; j < u->update.from->count; j++)
+            t->update_sums[i][j] = (first ? 0.0f : t->update_sums[i][j]) + ((const float *)u->update.from->data)[j];
+}
+
+static void move_buffers(wf_trainer *t) {
+    size_t i = 0;
+    for (const wf_update_list *u = t->updates; u; u = u->next, i++)
+        u->update.apply(u->update.param, t->update_sums[i], u->update.from->count, u->update.rate);
+}
+
 /* Forward and backward of every micro-batch: gradients are those of the update's loss. */
 static weft_status accumulate(wf_trainer *t, const wf_train_batch *batches, wf_step_result *out, weft_error *err) {
     const wf_trainer_options *o = &t->options;
@@ -220,6 +257,7 @@ static weft_status accumulate(wf_trainer *t, const wf_train_batch *batches, wf_s
         WF_TRY(wf_tape_forward(t->tape, &rt, err));
         WF_TRY(wf_tape_backward(t->tape, &rt, err));
         out->loss += (double)*(const float *)t->loss->data;
+        sum_updates(t, m == 0);
     }
     return WEFT_OK;
 }
@@ -233,6 +271,7 @@ weft_status wf_trainer_step(wf_trainer *t, const wf_train_batch *batches, wf_ste
     out->lr = wf_optimizer_step(t->optimizer, multiplier, scale);
     if (t->fallback)
         wf_optimizer_step(t->fallback, multiplier, scale);
+    move_buffers(t);
     if (t->average)
         wf_average_update(t->average);
     t->steps++;
@@ -291,10 +330,10 @@ static weft_status measure_tape(const wf_model *m, const wf_trainer_options *o, 
     wf_tape_options how = tape_options(o);
     wf_tape *tape;
     inputs in = {NULL};
-    wf_tensor *loss;
+    losses found = {NULL, NULL, NULL, NULL};
     how.measure = true;
     WF_TRY(wf_tape_create(m->env, &how, &tape, err));
-    weft_status status = record_step(m, o, tape, &in, &loss, err);
+    weft_status status = record_step(m, o, tape, &in, &found, err);
     if (status == WEFT_OK)
         status = wf_tape_measure(tape, out, err);
     wf_tape_free(tape);

@@ -191,6 +191,7 @@ static weft_status keep(wf_fixture *fx, const char *name, const char *form, doub
 /* The rows that count for an output: those of the mask when the tensor begins with its rows, else all. */
 static int64_t row_width(const wf_fixture *fx, const wf_stored_tensor *t) {
     bool masked = fx->where && !is_gradient(t->name) && t->rank >= 2 && t->dims[0] == fx->where_dims[0] && t->dims[1] == fx->where_dims[1];
+    masked &= !fx->where_names || wf_starts_with(t->name, fx->where_names);
     return masked ? wf_stored_count(t) / (t->dims[0] * t->dims[1]) : 0;
 }
 

@@ -16,6 +16,7 @@ typedef struct wf_fixture {
     double gradient_scale;   /* largest gradient entry of the fixture */
     const uint8_t *where;    /* [B,T]: outputs of [B,T,..] count only where 1; NULL: everywhere */
     int64_t where_dims[2];
+    const char *where_names; /* only outputs whose names begin so; NULL: all */
     /* so far */
     const char *worst;
     double worst_ratio, error, tolerance;
@@ -54,4 +55,7 @@ weft_status wf_verify_mixer(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_model(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_train(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_dynamics(wf_fixture *fx, weft_error *err);
+weft_status wf_verify_tokenizer(wf_fixture *fx, weft_error *err);
+weft_status wf_verify_tokenizer_training(wf_fixture *fx, weft_error *err);
+weft_status wf_verify_template(wf_fixture *fx, weft_error *err);
 #endif

@@ -47,6 +47,8 @@ static void record_inputs(piece *p) {
         p->ports.prefix = wf_input(p->tape, "prefix", WF_I64, 1, &io->batch);
     if (io->memory)
         p->ports.memory = wf_input_grad(p->tape, "memory", 3, (int64_t[]){io->batch, io->memory_rows, io->memory_dim});
+    if (io->v_first)
+        p->ports.v_first = wf_input_grad(p->tape, "v_first", 3, (int64_t[]){io->batch, p->count, io->v_first_dim});
     if (io->memory_mask)
         p->ports.memory_mask = wf_input(p->tape, "memory_mask", WF_U8, 2, (int64_t[]){io->batch, io->memory_rows});
 }
@@ -109,6 +111,7 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
         record_states(p);
     run.tape = p->tape;
     run.state = p->mode == WF_NO_STATE ? NULL : &p->state;
+    run.want_losses = p->mode != WF_STATE_IN_PLACE;
     run.want_attention = p->mode != WF_STATE_IN_PLACE && p->count == p->io->rows && strstr(p->layer->row->outputs, "attention") != NULL;
     weft_status status = p->layer->row->run(&run, p->layer, &p->ports);
     if (status != WEFT_OK)
@@ -121,6 +124,10 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
     wf_keep(p->tape, p->ports.z_loss);
     wf_keep(p->tape, p->ports.buckets);
     wf_keep(p->tape, p->ports.members);
+    wf_keep(p->tape, p->ports.v_first);
+    wf_keep(p->tape, p->ports.indices);
+    wf_keep(p->tape, p->ports.weights);
+    wf_keep(p->tape, p->ports.kept);
     for (int i = 0; i < p->layer->n_states; i++)
         wf_keep(p->tape, p->state.out[i]);
     return wf_tape_plan(p->tape, err);
@@ -141,6 +148,7 @@ static void load_inputs(const piece *p) {
     const wf_form_io *io = p->io;
     const struct { wf_tensor *tensor; const void *from; size_t width; } rows[] = {
         {p->ports.x, io->x, (size_t)io->dim * sizeof(float)},
+        {io->v_first ? p->ports.v_first : NULL, io->v_first, (size_t)io->v_first_dim * sizeof(float)},
         {p->ports.mask, io->mask, 1},
         {p->ports.global_mask, io->global_mask, 1},
         {p->ports.positions, io->positions, sizeof(int64_t)},
@@ -181,10 +189,13 @@ static weft_status save(wf_arena *arena, const wf_tensor *t, float **out, int64_
 static weft_status save_ints(wf_arena *arena, const wf_tensor *t, int64_t **out, int64_t *count, weft_error *err) {
     if (!t)
         return WEFT_OK;
+    WF_CHECK(t->type == WF_I64 || t->type == WF_U8, err, WEFT_FAILURE, "choices that are not integers");
     if (!(*out = wf_arena_alloc(arena, (size_t)t->count * sizeof **out)))
         return wf_fail_memory(err);
-    memcpy(*out, t->data, (size_t)t->count * sizeof **out);
-    *count = t->count;
+    for (int64_t i = 0; i < t->count; i++)
+        (*out)[i] = t->type == WF_I64 ? ((const int64_t *)t->data)[i] : ((const uint8_t *)t->data)[i];
+    if (count)
+        *count = t->count;
     return WEFT_OK;
 }
 
@@ -239,6 +250,11 @@ static weft_status run_full(piece *p, wf_arena *arena, weft_error *err) {
     WF_TRY(save(arena, p->ports.z_loss, &io->z_loss, NULL, err));
     WF_TRY(save_ints(arena, p->ports.buckets, &io->buckets, &io->buckets_count, err));
     WF_TRY(save_ints(arena, p->ports.members, &io->members, &io->members_count, err));
+    if (!io->v_first)
+        WF_TRY(save(arena, p->ports.v_first, &io->v_first_out, &io->v_first_count, err));
+    WF_TRY(save(arena, p->ports.weights, &io->weights, NULL, err));
+    WF_TRY(save_ints(arena, p->ports.indices, &io->indices, &io->choice_count, err));
+    WF_TRY(save_ints(arena, p->ports.kept, &io->kept, NULL, err));
     WF_TRY(save_states(p, arena, err));
     if (!io->dy)
         return WEFT_OK;

@@ -14,6 +14,8 @@ typedef struct wf_form_io {
     const int64_t *plan;                    /* of plan_dims */
     int64_t plan_dims[3];
     const int64_t *positions, *segments, *prefix;
+    const float *v_first;                   /* [B,T,v_first_dim] */
+    int64_t v_first_dim;
     const float *state_in[WF_MAX_STATES];   /* fixed states only */
     int64_t start;                          /* tokens seen before */
     double aux_weight, z_weight;            /* of the router losses in what is differentiated */
@@ -23,6 +25,11 @@ typedef struct wf_form_io {
     int64_t attention_count;
     float *aux_loss, *z_loss;
     int64_t *buckets, *members, buckets_count, members_count;
+    float *v_first_out;                     /* [B,T,values] */
+    int64_t v_first_count;
+    int64_t *indices, *kept;                /* a router's choices, of choice_count */
+    float *weights;
+    int64_t choice_count;
     float *state_out[WF_MAX_STATES];        /* fixed states, [B, shape] */
     int64_t state_count[WF_MAX_STATES];
 } wf_form_io;

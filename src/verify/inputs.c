@@ -13,41 +13,111 @@ typedef struct reader {
 /* The integers of one micro-batch of an input [B,T] or [stacked,B,T]; NULL when it is absent. */
 static weft_status read_rows(reader *r, const char *name, int64_t **out) {
     const wf_stored_tensor *t = wf_fixture_input(r->fx, name);
-    int lead = r->stacked > 0;
-    int64_t dims[3] = {r->stacked, r->in->batch, r->in->rows};
+    int64_t stacks = r->stacked ? r->stacked : 1;
     *out = NULL;
     if (!t)
         return WEFT_OK;
-    WF_TRY(wf_fixture_shape(t, 2 + lead, dims + 1 - lead, r->err));
+    WF_CHECK(t->rank >= 2 && t->dims[t->rank - 1] == r->in->rows && wf_stored_count(t) == stacks * r->in->batch * r->in->rows, r->err,
+             WEFT_BAD_INPUT, "'%s' has another shape than expected", name);
     WF_TRY(wf_fixture_ints(r->fx, t, out, r->err));
     *out += r->index * r->in->batch * r->in->rows;
     return WEFT_OK;
 }
 
-static weft_status read_ids(reader *r, const char *name, int32_t **out) {
-    int64_t *wide, count = r->in->batch * r->in->rows, vocab = r->model->spec->vocab;
+static weft_status read_ids(reader *r, const char *name, int64_t table, int32_t **out) {
+    int64_t *wide, count = r->in->batch * r->in->rows;
     WF_TRY(read_rows(r, name, &wide));
     if (!wide)
         return WEFT_OK;
     if (!(*out = wf_arena_alloc(&r->fx->arena, (size_t)count * sizeof **out)))
         return wf_fail_memory(r->err);
     for (int64_t i = 0; i < count; i++) {
-        WF_CHECK(wide[i] >= 0 && wide[i] < vocab, r->err, WEFT_BAD_INPUT, "'%s' holds %lld, outside the vocabulary", name, (long long)wide[i]);
+        WF_CHECK(wide[i] >= 0 && wide[i] < table, r->err, WEFT_BAD_INPUT, "'%s' holds %lld, outside the %lld rows of its table", name,
+                 (long long)wide[i], (long long)table);
         (*out)[i] = (int32_t)wide[i];
     }
     return WEFT_OK;
 }
 
-static weft_status read_mask(reader *r) {
-    int64_t *wide, count = r->in->batch * r->in->rows;
-    WF_TRY(read_rows(r, "attention_mask", &wide));
-    if (!wide)
+static weft_status read_mask(reader *r, const char *name, int64_t count, uint8_t **out) {
+    const wf_stored_tensor *t = wf_fixture_input(r->fx, name);
+    int64_t *wide, stacks = r->stacked ? r->stacked : 1;
+    if (!t)
         return WEFT_OK;
-    if (!(r->in->mask = wf_arena_alloc(&r->fx->arena, (size_t)count)))
+    WF_CHECK(wf_stored_count(t) == stacks * count, r->err, WEFT_BAD_INPUT, "'%s' has another shape than expected", name);
+    WF_TRY(wf_fixture_ints(r->fx, t, &wide, r->err));
+    if (!(*out = wf_arena_alloc(&r->fx->arena, (size_t)count)))
         return wf_fail_memory(r->err);
     for (int64_t i = 0; i < count; i++)
-        r->in->mask[i] = wide[i] != 0;
+        (*out)[i] = wide[r->index * count + i] != 0;
     return WEFT_OK;
+}
+
+/* A model whose sequences have lengths: the rows behind them are padding. */
+static weft_status read_lengths(reader *r) {
+    const wf_stored_tensor *t = wf_fixture_input(r->fx, "lengths");
+    int64_t *lengths;
+    if (!t || r->in->mask)
+        return WEFT_OK;
+    WF_TRY(wf_fixture_shape(t, 1, &r->in->batch, r->err));
+    WF_TRY(wf_fixture_ints(r->fx, t, &lengths, r->err));
+    if (!(r->in->mask = wf_arena_alloc(&r->fx->arena, (size_t)(r->in->batch * r->in->rows))))
+        return wf_fail_memory(r->err);
+    for (int64_t i = 0; i < r->in->batch * r->in->rows; i++)
+        r->in->mask[i] = i % r->in->rows < lengths[i / r->in->rows];
+    return WEFT_OK;
+}
+
+/* Every lookup of a table must find a row. */
+static weft_status check_lookups(const reader *r, int i, const int64_t *wide, int64_t columns) {
+    const wf_stem_table *table = &r->model->spec->stem.tables[i];
+    for (int k = 0; k < table->n_lookups; k++) {
+        WF_CHECK(table->plus[k] < columns && table->minus[k] < columns, r->err, WEFT_BAD_INPUT, "'%s' has %lld columns", table->input, (long long)columns);
+        for (int64_t at = 0; at < r->in->batch * r->in->rows * columns; at += columns) {
+            int64_t id = wide[at + table->plus[k]] - (table->minus[k] < 0 ? 0 : wide[at + table->minus[k]]);
+            WF_CHECK(id >= 0 && id < table->rows, r->err, WEFT_BAD_INPUT, "'%s' asks for row %lld of %lld", table->input, (long long)id, (long long)table->rows);
+        }
+    }
+    return WEFT_OK;
+}
+
+static weft_status read_table(reader *r, int i) {
+    const wf_stored_tensor *t = wf_fixture_input(r->fx, r->model->spec->stem.tables[i].input);
+    int64_t *wide, count = r->in->batch * r->in->rows, columns = t && t->rank == 3 ? t->dims[2] : 1;
+    bool choices = r->in->choices > 0;
+    columns = choices ? 1 : columns;
+    if (!t)
+        return WEFT_OK;
+    WF_CHECK(wf_stored_count(t) == (r->stacked ? r->stacked : 1) * count * columns, r->err, WEFT_BAD_INPUT, "'%s' has another shape than expected", t->name);
+    WF_TRY(wf_fixture_ints(r->fx, t, &wide, r->err));
+    wide += r->index * count * columns;
+    WF_TRY(check_lookups(r, i, wide, columns));
+    r->in->table_columns[i] = columns;
+    if (!(r->in->tables[i] = wf_arena_alloc(&r->fx->arena, (size_t)(count * columns) * sizeof(int32_t))))
+        return wf_fail_memory(r->err);
+    for (int64_t k = 0; k < count * columns; k++)
+        r->in->tables[i][k] = (int32_t)wide[k];
+    return WEFT_OK;
+}
+
+/* Ids of the stem's tables. */
+static weft_status read_tables(reader *r) {
+    const wf_stem_spec *stem = &r->model->spec->stem;
+    for (int i = 0; i < stem->n_tables; i++)
+        WF_TRY(read_table(r, i));
+    return WEFT_OK;
+}
+
+/* What cross mixers read: states of an encoder, given. */
+static weft_status read_memory(reader *r) {
+    const wf_stored_tensor *t = wf_fixture_input(r->fx, "encoder_hidden_states");
+    if (!t)
+        return WEFT_OK;
+    WF_CHECK(t->rank == 3 && t->dims[0] == r->in->batch, r->err, WEFT_BAD_INPUT, "'%s' has another shape than expected", t->name);
+    r->in->memory_rows = t->dims[1];
+    r->in->memory_dim = t->dims[2];
+    WF_TRY(wf_fixture_floats(r->fx, t, &r->in->memory, r->err));
+    return read_mask(r, "encoder_attention_mask", r->in->batch * r->in->memory_rows, &r->in->memory_mask);
 }
 
 static weft_status read_positions(reader *r) {
@@ -64,30 +134,39 @@ static weft_status read_positions(reader *r) {
     return WEFT_OK;
 }
 
-/* Causal models predict the next token: the target of a row is the label of the one after it. */
-static weft_status read_targets(reader *r) {
-    int64_t *labels, rows = r->in->rows;
-    WF_TRY(read_rows(r, "labels", &labels));
-    if (!labels)
-        return WEFT_OK;
-    if (!(r->in->targets = wf_arena_alloc(&r->fx->arena, (size_t)(r->in->batch * rows) * sizeof *r->in->targets)))
-        return wf_fail_memory(r->err);
-    for (int64_t i = 0; i < r->in->batch * rows; i++) {
-        int64_t label = (i + 1) % rows ? labels[i + 1] : -100;
-        WF_CHECK(label == -100 || (label >= 0 && label < r->model->spec->vocab), r->err, WEFT_BAD_INPUT, "'labels' holds %lld", (long long)label);
-        r->in->targets[i] = (int32_t)label;
-    }
-    return WEFT_OK;
+/* A name among those that a text separates by spaces. */
+static bool listed_in(const char *names, const char *name) {
+    size_t n = strlen(name);
+    for (const char *at = names; at && *at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL)
+        if (strncmp(at, name, n) == 0 && (at[n] == 0 || at[n] == ' '))
+            return true;
+    return false;
+}
+
+/* Inputs that this model has a use for. */
+static bool is_known(const reader *r, const char *name) {
+    static const char *const known[] = {"input_ids", "attention_mask", "position_ids", "probe", NULL};
+    const wf_spec *spec = r->model->spec;
+    bool crosses = false;
+    for (size_t i = 0; known[i]; i++)
+        if (wf_streq(known[i], name))
+            return true;
+    for (int i = 0; i < spec->stem.n_tables; i++)
+        if (wf_streq(spec->stem.tables[i].input, name))
+            return true;
+    for (int i = 0; i < spec->n_heads; i++)
+        if (listed_in(spec->heads[i].labels, name))
+            return true;
+    for (int64_t i = 0; i < spec->layers; i++)
+        crosses |= spec->blocks[i].cross != NULL;
+    return (spec->stem.types && wf_streq(name, "token_type_ids")) || wf_streq(name, "lengths") ||
+           (crosses && (wf_streq(name, "encoder_hidden_states") || wf_streq(name, "encoder_attention_mask")));
 }
 
 static weft_status check_names(const reader *r) {
-    static const char *const known[] = {"input_ids", "attention_mask", "position_ids", "token_type_ids", "labels", "probe", NULL};
     for (size_t i = 0; i < wf_safetensors_count(r->fx->inputs); i++) {
         const char *name = wf_safetensors_at(r->fx->inputs, i)->name;
-        size_t k = 0;
-        while (known[k] && !wf_streq(known[k], name))
-            k++;
-        WF_CHECK(known[k], r->err, WEFT_UNSUPPORTED, "input '%s'", name);
+        WF_CHECK(is_known(r, name), r->err, WEFT_UNSUPPORTED, "input '%s'", name);
     }
     return WEFT_OK;
 }
@@ -97,40 +176,55 @@ static weft_status read_probe(reader *r) {
     float *values;
     if (!probe)
         return WEFT_OK;
-    WF_TRY(wf_fixture_shape(probe, 3, (int64_t[]){r->in->batch, r->in->rows, r->model->spec->vocab}, r->err));
     WF_TRY(wf_fixture_floats(r->fx, probe, &values, r->err));
     r->in->probe = values;
+    r->in->probe_count = wf_stored_count(probe);
+    return WEFT_OK;
+}
+
+static weft_status read_labels(reader *r) {
+    const wf_spec *spec = r->model->spec;
+    for (int i = 0; i < spec->n_heads; i++)
+        WF_TRY(wf_head_labels_read(r->fx, &spec->heads[i], r->in, r->stacked, r->index, &r->in->labels[i], r->err));
+    wf_label_kind kind = spec->n_heads ? spec->heads[0].row->label : WF_LABEL_NONE;
+    if (kind == WF_LABEL_NEXT || kind == WF_LABEL_ROW)
+        r->in->targets = r->in->labels[0].classes;
+    return WEFT_OK;
+}
+
+/* [B,T], or [B,C,T] where C sequences belong together, or [stacked,B,T]. */
+static weft_status read_shape(reader *r) {
+    const wf_stored_tensor *ids = wf_fixture_input(r->fx, "input_ids");
+    int lead = r->stacked > 0;
+    bool choices = ids && ids->rank == 3 && !lead && r->model->spec->n_heads && r->model->spec->heads[0].row->label == WF_LABEL_CHOICE;
+    WF_CHECK(ids && (ids->rank == 2 + lead || choices) && wf_stored_count(ids) > 0, r->err, WEFT_BAD_INPUT,
+             "'input_ids' is missing or of the wrong shape");
+    r->in->choices = choices ? ids->dims[1] : 0;
+    r->in->batch = choices ? ids->dims[0] * ids->dims[1] : ids->dims[lead];
+    r->in->rows = ids->dims[ids->rank - 1];
     return WEFT_OK;
 }
 
 weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t stacked, int64_t index, wf_model_inputs *out, weft_error *err) {
     reader r = {fx, model, stacked, index, out, err};
-    const wf_stored_tensor *ids = wf_fixture_input(fx, "input_ids");
-    int lead = stacked > 0;
     memset(out, 0, sizeof *out);
-    WF_CHECK(ids && ids->rank == 2 + lead && wf_stored_count(ids) > 0, err, WEFT_BAD_INPUT, "'input_ids' is missing or of the wrong shape");
-    out->batch = ids->dims[lead];
-    out->rows = ids->dims[lead + 1];
+    WF_TRY(read_shape(&r));
     WF_TRY(check_names(&r));
-    WF_TRY(read_ids(&r, "input_ids", &out->ids));
-    WF_TRY(read_ids(&r, "token_type_ids", &out->types));
-    WF_CHECK(!out->types || model->spec->stem.types, err, WEFT_UNSUPPORTED, "input 'token_type_ids' of this model");
-    WF_TRY(read_mask(&r));
+    WF_TRY(read_ids(&r, "input_ids", model->spec->vocab, &out->ids));
+    if (model->spec->stem.types)
+        WF_TRY(read_ids(&r, "token_type_ids", model->spec->vocab, &out->types));
+    WF_TRY(read_tables(&r));
+    WF_TRY(read_mask(&r, "attention_mask", out->batch * out->rows, &out->mask));
+    WF_TRY(read_lengths(&r));
     WF_TRY(read_positions(&r));
-    WF_TRY(read_targets(&r));
+    WF_TRY(read_memory(&r));
+    WF_TRY(read_labels(&r));
     return read_probe(&r);
 }
 
-int64_t wf_model_inputs_targets(const wf_model_inputs *in) {
-    int64_t n = 0;
-    for (int64_t i = 0; in->targets && i < in->batch * in->rows; i++)
-        n += in->targets[i] != -100;
-    return n;
-}
-
 /* ---- on a tape ---- */
-wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows, bool targets, wf_model_ports *ports) {
-    int64_t dims[2] = {batch, rows};
+wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows, wf_model_ports *ports) {
+    int64_t dims[2] = {batch, rows}, memory[3] = {batch, in->memory_rows, in->memory_dim};
     wf_input_tensors t = {.ids = wf_input(tape, "ids", WF_I32, 2, dims)};
     if (in->types)
         t.types = wf_input(tape, "types", WF_I32, 2, dims);
@@ -138,27 +232,36 @@ wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape
         t.mask = wf_input(tape, "mask", WF_U8, 2, dims);
     if (in->positions)
         t.positions = wf_input(tape, "positions", WF_I64, 2, dims);
-    if (targets && in->targets)
-        t.targets = wf_input(tape, "targets", WF_I32, 2, dims);
+    for (int i = 0; i < WF_MAX_TABLES; i++)
+        ports->tables[i] = t.tables[i] =
+            in->tables[i] ? wf_input(tape, "table ids", WF_I32, in->table_columns[i] > 1 ? 3 : 2, (int64_t[]){batch, rows, in->table_columns[i]}) : NULL;
+    if (in->memory)
+        t.memory = wf_input(tape, "memory", WF_F32, 3, memory);
+    if (in->memory_mask)
+        t.memory_mask = wf_input(tape, "memory mask", WF_U8, 2, memory);
     ports->ids = t.ids;
     ports->types = t.types;
     ports->mask = t.mask;
     ports->positions = t.positions;
+    ports->memory = t.memory;
+    ports->memory_mask = t.memory_mask;
     return t;
 }
 
+/* Rows first.. of sequences b.. of an input [B,rows,..], `size` bytes a row. */
+static void load(const wf_tensor *to, const void *from, size_t size, int64_t rows, int64_t b, int64_t first) {
+    for (int64_t s = 0; to && to->data && s < to->dims[0]; s++)
+        memcpy((char *)to->data + (size_t)(s * to->dims[1]) * size, (const char *)from + (size_t)((b + s) * rows + first) * size,
+               (size_t)to->dims[1] * size);
+}
+
 void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b, int64_t first) {
-    const struct { wf_tensor *tensor; const void *from; size_t size; } all[] = {{t->ids, in->ids, sizeof *in->ids},
-                                                                                {t->types, in->types, sizeof *in->types},
-                                                                                {t->mask, in->mask, sizeof *in->mask},
-                                                                                {t->positions, in->positions, sizeof *in->positions},
-                                                                                {t->targets, in->targets, sizeof *in->targets}};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        const wf_tensor *to = all[i].tensor;
-        if (!to || !to->data)
-            continue;
-        for (int64_t s = 0; s < to->dims[0]; s++)
-            memcpy((char *)to->data + (size_t)(s * to->dims[1]) * all[i].size,
-                   (const char *)all[i].from + (size_t)((b + s) * in->rows + first) * all[i].size, (size_t)to->dims[1] * all[i].size);
-    }
+    load(t->ids, in->ids, sizeof *in->ids, in->rows, b, first);
+    load(t->types, in->types, sizeof *in->types, in->rows, b, first);
+    load(t->mask, in->mask, sizeof *in->mask, in->rows, b, first);
+    load(t->positions, in->positions, sizeof *in->positions, in->rows, b, first);
+    for (int i = 0; i < WF_MAX_TABLES; i++)
+        load(t->tables[i], in->tables[i], (size_t)in->table_columns[i] * sizeof *in->tables[i], in->rows, b, first);
+    load(t->memory, in->memory, (size_t)in->memory_dim * sizeof *in->memory, in->memory_rows, b, 0);
+    load(t->memory_mask, in->memory_mask, sizeof *in->memory_mask, in->memory_rows, b, 0);
 }

@@ -129,6 +129,12 @@ static weft_status read_state(mixer_run *m, const wf_stored_tensor *t, const cha
     return torch_layout(m, i) ? swap_first(m, &m->io.state_in[i], m->layer->states[i].dims[0], m->io.batch, count) : WEFT_OK;
 }
 
+static weft_status read_v_first(mixer_run *m, const wf_stored_tensor *t) {
+    m->io.v_first_dim = t->rank == 3 ? t->dims[2] : 0;
+    WF_TRY(wf_fixture_shape(t, 3, (int64_t[]){m->io.batch, m->io.rows, m->io.v_first_dim}, m->err));
+    return read_floats(m, t, &m->io.v_first);
+}
+
 static weft_status read_plan(mixer_run *m, const wf_stored_tensor *t) {
     int64_t *values;
     WF_CHECK(t->rank == 3, m->err, WEFT_BAD_INPUT, "'plan' must have three dimensions");
@@ -149,6 +155,8 @@ static weft_status read_input(mixer_run *m, const wf_stored_tensor *t) {
         return read_floats(m, t, &io->x);
     if (wf_streq(t->name, "memory"))
         return read_floats(m, t, &io->memory);
+    if (wf_streq(t->name, "v_first"))
+        return read_v_first(m, t);
     if (wf_streq(t->name, "mask"))
         return read_bytes(m, t, io->rows, &io->mask);
     if (wf_streq(t->name, "global_mask"))
@@ -233,6 +241,12 @@ static weft_status run_full(mixer_run *m) {
         WF_TRY(wf_fixture_compare_ints(m->fx, "buckets", NULL, io->buckets, io->buckets_count, m->err));
     if (io->members)
         WF_TRY(wf_fixture_compare_ints(m->fx, "members", NULL, io->members, io->members_count, m->err));
+    WF_TRY(compare(m, "v_first", NULL, io->v_first_out, io->v_first_count));
+    WF_TRY(compare(m, "weights", NULL, io->weights, io->choice_count));
+    if (io->indices)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "indices", NULL, io->indices, io->choice_count, m->err));
+    if (io->kept)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "kept", NULL, io->kept, io->choice_count, m->err));
     WF_TRY(compare_states(m, io, NULL));
     return compare_gradients(m, io, NULL);
 }
@@ -264,7 +278,8 @@ static size_t draw_pieces(const char *name, int64_t rows, int64_t pieces[MOST_PI
 
 static wf_form_io again(const wf_form_io *io) {
     wf_form_io copy = *io;
-    copy.y = copy.dx = copy.dmemory = copy.attention = copy.aux_loss = copy.z_loss = NULL;
+    copy.y = copy.dx = copy.dmemory = copy.attention = copy.aux_loss = copy.z_loss = copy.v_first_out = copy.weights = NULL;
+    copy.indices = copy.kept = NULL;
     memset(copy.state_out, 0, sizeof copy.state_out);
     return copy;
 }

@@ -10,26 +10,41 @@ typedef struct model_run {
     wf_checkpoint c;
     wf_model *model;
     wf_model_inputs in;
-    bool backward, probed; /* the loss, or sum(logits * probe), is differentiated */
+    bool backward;          /* something is differentiated: */
+    const char *probed;     /* sum(output * probe) of this output; NULL: the loss */
     wf_tape *tape;
-    wf_tensor *loss, *inverse_count, *logits, **hidden, *probe;
+    wf_tensor *loss, *aux_loss, **hidden, *stream, *probe;
+    wf_head_io heads[WF_MAX_HEADS];
     wf_input_tensors inputs;
     weft_error *err;
 } model_run;
 
 /* ---- what the fixture asks for ---- */
+static bool has_labels(const model_run *m) {
+    for (int i = 0; i < m->model->spec->n_heads; i++)
+        if (m->in.labels[i].count)
+            return true;
+    return false;
+}
+
 static weft_status read_backward(model_run *m) {
     const char *backward = wf_json_text(m->fx->json, "backward", NULL);
     m->backward = backward && !wf_streq(backward, "none");
-    m->probed = wf_streq(backward, "logits");
-    WF_CHECK(!m->backward || m->probed || wf_streq(backward, "loss"), m->err, WEFT_UNSUPPORTED, "backward of '%s'", backward);
+    m->probed = m->backward && !wf_streq(backward, "loss") ? backward : NULL;
     WF_CHECK(!m->probed || m->in.probe, m->err, WEFT_BAD_INPUT, "the input 'probe' is missing");
-    WF_CHECK(!m->backward || m->probed || m->in.targets, m->err, WEFT_BAD_INPUT, "the input 'labels' is missing");
+    WF_CHECK(!m->backward || m->probed || has_labels(m), m->err, WEFT_BAD_INPUT, "the input 'labels' is missing");
     return WEFT_OK;
 }
 
+/* One mask for every output of its shape, or for the outputs whose names begin with a word. */
 static weft_status read_where(model_run *m) {
+    const wf_json *map = wf_json_get(m->fx->json, "valid_mask");
     const char *where = wf_json_text(m->fx->json, "compare_where", wf_json_text(m->fx->json, "valid_mask", NULL));
+    if (map && map->kind == WF_JSON_OBJECT) {
+        WF_CHECK(map->count == 1 && map->child->kind == WF_JSON_STRING, m->err, WEFT_UNSUPPORTED, "several masks of outputs");
+        where = map->child->string;
+        m->fx->where_names = map->child->key;
+    }
     if (!where)
         return WEFT_OK;
     WF_CHECK(wf_streq(where, "attention_mask") && m->in.mask, m->err, WEFT_UNSUPPORTED, "comparing where '%s'", where);
@@ -40,67 +55,146 @@ static weft_status read_where(model_run *m) {
 }
 
 /* ---- the full form ---- */
+
+/* A head with its logits, and the loss of its labels added to the others'. */
+static void record_head(model_run *m, int i, const wf_model_ports *ports) {
+    const wf_head_labels *l = &m->in.labels[i];
+    wf_head_io *io = &m->heads[i];
+    *io = wf_model_head(m->model, m->tape, i, ports->hidden, ports->mask, false);
+    wf_keep(m->tape, wf_head_logits(m->tape, io));
+    if (!l->count || !m->model->spec->heads[i].row->loss)
+        return;
+    bool rows = l->count == m->in.batch * m->in.rows;
+    int64_t dims[2] = {rows ? m->in.batch : l->count, m->in.rows};
+    io->labels = wf_input(m->tape, "labels", l->classes ? WF_I32 : WF_F32, rows ? 2 : 1, dims);
+    io->inverse = wf_input(m->tape, "inverse", WF_F32, 1, (int64_t[]){l->columns});
+    wf_tensor *loss = m->model->spec->heads[i].row->loss(m->tape, io);
+    m->loss = m->loss ? wf_add(m->tape, m->loss, loss) : loss;
+}
+
+static wf_tensor *find_output(const model_run *m, const char *name) {
+    for (int i = 0; i < m->model->spec->n_heads; i++)
+        if (wf_streq(m->model->spec->heads[i].output, name))
+            return m->heads[i].logits;
+    return wf_streq(name, "last_hidden_state") ? m->hidden[m->model->spec->layers] : NULL;
+}
+
+static weft_status record_root(model_run *m) {
+    if (!m->backward)
+        return WEFT_OK;
+    if (!m->probed) {
+        wf_root(m->tape, m->loss);
+        return WEFT_OK;
+    }
+    wf_tensor *y = find_output(m, m->probed);
+    WF_CHECK(y || wf_tape_failed(m->tape), m->err, WEFT_UNSUPPORTED, "backward of '%s'", m->probed);
+    WF_CHECK(!y || y->count == m->in.probe_count, m->err, WEFT_BAD_INPUT, "'probe' does not fit '%s'", m->probed);
+    m->probe = y ? wf_input(m->tape, "probe", WF_F32, y->rank, y->dims) : NULL;
+    wf_root_seeded(m->tape, y, m->probe);
+    return WEFT_OK;
+}
+
 static weft_status record(model_run *m) {
     wf_model_ports ports = {NULL};
-    wf_model_options options = {.mode = WF_NO_STATE, .length = m->in.length};
+    wf_model_options options = {.mode = WF_NO_STATE, .length = m->in.length, .losses = true};
     m->hidden = wf_arena_alloc(&m->fx->arena, (size_t)(m->model->spec->layers + 1) * sizeof *m->hidden);
     if (!m->hidden)
         return wf_fail_memory(m->err);
     WF_TRY(wf_tape_create(m->fx->env, &(wf_tape_options){.type = WF_F32, .grad = m->backward}, &m->tape, m->err));
-    m->inputs = wf_model_inputs_record(&m->in, m->tape, m->in.batch, m->in.rows, true, &ports);
+    m->inputs = wf_model_inputs_record(&m->in, m->tape, m->in.batch, m->in.rows, &ports);
     ports.hidden_states = m->hidden;
     WF_TRY(wf_model_record(m->model, m->tape, m->in.batch, m->in.rows, &options, &ports, m->err));
-    m->logits = wf_model_logits(m->model, m->tape, ports.hidden);
-    wf_keep(m->tape, m->logits);
-    if (m->inputs.targets) {
-        m->inverse_count = wf_input(m->tape, "inverse count", WF_F32, 1, (int64_t[]){1});
-        m->loss = wf_model_loss(m->model, m->tape, ports.hidden, m->inputs.targets, m->inverse_count, 0.0f, NULL);
+    m->stream = ports.stream;
+    wf_keep(m->tape, m->aux_loss = ports.aux_loss);
+    for (int i = 0; i < m->model->spec->n_heads; i++)
+        record_head(m, i, &ports);
+    if (m->loss && ports.extra_loss)
+        m->loss = wf_add(m->tape, m->loss, ports.extra_loss);
+    if (m->loss)
         wf_keep(m->tape, m->loss);
-    }
-    if (m->probed && m->logits) {
-        m->probe = wf_input(m->tape, "probe", WF_F32, 3, m->logits->dims);
-        wf_root_seeded(m->tape, m->logits, m->probe);
-    } else if (m->backward) {
-        wf_root(m->tape, m->loss);
-    }
+    WF_TRY(record_root(m));
     return wf_tape_plan(m->tape, m->err);
+}
+
+static void load_labels(model_run *m) {
+    for (int i = 0; i < m->model->spec->n_heads; i++) {
+        const wf_head_labels *l = &m->in.labels[i];
+        if (!m->heads[i].labels)
+            continue;
+        memcpy(m->heads[i].labels->data, l->classes ? (const void *)l->classes : l->values, (size_t)l->count * sizeof(float));
+        memcpy(m->heads[i].inverse->data, l->inverse, (size_t)l->columns * sizeof(float));
+    }
 }
 
 static weft_status forward(model_run *m) {
     wf_runtime rt = {.loss_scale = 1.0f};
     wf_model_inputs_load(&m->in, &m->inputs, 0, 0);
-    if (m->inverse_count)
-        *(float *)m->inverse_count->data = 1.0f / (float)wf_model_inputs_targets(&m->in);
+    load_labels(m);
     if (m->probe)
         memcpy(m->probe->data, m->in.probe, (size_t)m->probe->count * sizeof(float));
     WF_TRY(wf_tape_forward(m->tape, &rt, m->err));
     return m->backward ? wf_tape_backward(m->tape, &rt, m->err) : WEFT_OK;
 }
 
+/* The columns of logits that have a name each. */
+static weft_status compare_columns(model_run *m, const char *names, const wf_tensor *logits) {
+    int64_t rows = logits->count / 2;
+    float *column = wf_arena_alloc(&m->fx->arena, (size_t)rows * sizeof *column);
+    for (int c = 0; c < 2; c++) {
+        char *name = wf_arena_strndup(&m->fx->arena, names, strcspn(names, " "));
+        if (!column || !name)
+            return wf_fail_memory(m->err);
+        for (int64_t i = 0; i < rows; i++)
+            column[i] = ((const float *)logits->data)[2 * i + c];
+        WF_TRY(wf_fixture_compare(m->fx, name, NULL, column, rows, m->err));
+        names += strcspn(names, " ") + (c == 0);
+    }
+    return WEFT_OK;
+}
+
+/* Entry i of the reference: the input of block i, or in a family that says so its output; the last one is normed. */
+static const wf_tensor *hidden_state(const model_run *m, int64_t i) {
+    bool outputs = wf_streq(wf_json_text(m->c.family->json, "hidden_states", "inputs"), "outputs");
+    int64_t last = m->model->spec->layers;
+    return !outputs || i == last ? m->hidden[i] : i + 1 < last ? m->hidden[i + 1] : m->stream;
+}
+
 static weft_status compare_outputs(model_run *m) {
-    WF_TRY(wf_fixture_compare(m->fx, "logits", NULL, m->logits->data, m->logits->count, m->err));
+    const wf_tensor *last = m->hidden[m->model->spec->layers];
+    for (int i = 0; i < m->model->spec->n_heads; i++) {
+        const wf_head_spec *head = &m->model->spec->heads[i];
+        const wf_tensor *y = m->heads[i].logits;
+        WF_TRY(strchr(head->output, ' ') ? compare_columns(m, head->output, y) : wf_fixture_compare(m->fx, head->output, NULL, y->data, y->count, m->err));
+    }
     if (m->loss)
         WF_TRY(wf_fixture_compare(m->fx, "loss", NULL, m->loss->data, 1, m->err));
+    WF_TRY(wf_fixture_compare(m->fx, "last_hidden_state", NULL, last->data, last->count, m->err));
+    if (m->aux_loss)
+        WF_TRY(wf_fixture_compare(m->fx, "aux_loss", NULL, m->aux_loss->data, 1, m->err));
     for (int64_t i = 0; i <= m->model->spec->layers; i++) {
         char *name = wf_arena_printf(&m->fx->arena, "hidden_states.%lld", (long long)i);
         if (!name)
             return wf_fail_memory(m->err);
-        WF_TRY(wf_fixture_compare(m->fx, name, NULL, m->hidden[i]->data, m->hidden[i]->count, m->err));
+        const wf_tensor *hidden = hidden_state(m, i);
+        WF_TRY(wf_fixture_compare(m->fx, name, NULL, hidden->data, hidden->count, m->err));
     }
     return WEFT_OK;
 }
 
 /* A gradient has the file's shape: it moves as the weight does. */
 static weft_status compare_gradient(model_run *m, const wf_tensor_map *map) {
-    const float *parts[16];
+    const float *parts[WF_NAME_PARTS];
     float *file = wf_arena_alloc(&m->fx->arena, (size_t)map->count * sizeof *file);
     float *scratch = wf_arena_alloc(&m->fx->arena, 2 * (size_t)map->count * sizeof *scratch);
     char *name = wf_arena_printf(&m->fx->arena, "grad.%s", wf_checkpoint_name(&m->c, map));
     if (!file || !scratch || !name)
         return wf_fail_memory(m->err);
-    for (size_t i = 0; i < map->n_parts; i++)
-        if (!(parts[i] = m->model->params.list[map->parts[i]]->grad))
+    for (size_t i = 0; i < map->n_parts; i++) {
+        const wf_param *p = m->model->params.list[map->parts[i].param];
+        if (!p->grad)
             return WEFT_OK; /* a buffer */
+        parts[i] = p->grad + map->parts[i].first;
+    }
     wf_map_write(map, parts, file, scratch);
     return wf_fixture_compare(m->fx, name, NULL, file, map->count, m->err);
 }
@@ -129,9 +223,9 @@ static weft_status decode_piece(decode *d, int64_t first, int64_t rows, wf_tape 
     wf_model_ports ports = {NULL};
     wf_model_options options = {.mode = WF_STATE_IN_PLACE, .state = d->state, .length = d->in->length};
     wf_runtime rt = {.loss_scale = 1.0f, .start = d->state->start};
-    int64_t vocab = model->spec->vocab;
+    int64_t vocab = model->spec->heads[0].classes;
     WF_TRY(wf_tape_create(d->m->fx->env, &(wf_tape_options){.type = WF_F32}, tape, d->m->err));
-    wf_input_tensors inputs = wf_model_inputs_record(d->in, *tape, d->in->batch, rows, false, &ports);
+    wf_input_tensors inputs = wf_model_inputs_record(d->in, *tape, d->in->batch, rows, &ports);
     WF_TRY(wf_model_record(model, *tape, d->in->batch, rows, &options, &ports, d->m->err));
     wf_tensor *logits = wf_model_logits(model, *tape, ports.hidden);
     wf_keep(*tape, logits);
@@ -171,7 +265,23 @@ static weft_status run_decode(model_run *m, const wf_model_inputs *in, bool step
     return status;
 }
 
-/* Sequence b without its padding, every position explicit; false when there is a hole in it. */
+static bool has_layer(const wf_model *m, bool (*says)(const wf_layer *l)) {
+    for (int64_t i = 0; i < m->spec->layers; i++)
+        if (says(m->spec->blocks[i].mixer) || (m->spec->blocks[i].channel && says(m->spec->blocks[i].channel)))
+            return true;
+    return false;
+}
+
+static bool keeps_rows(const wf_layer *l) {
+    for (int i = 0; i < l->n_states; i++)
+        if (l->states[i].present && l->states[i].row->kind == WF_STATE_APPEND)
+            return true;
+    return false;
+}
+
+static bool marked_by_padding(const wf_layer *l) { return (wf_layer_traits(l) & WF_PADDING_TRACE) != 0; }
+
+/* Sequence b without its padding; false when there is a hole in it. Every position is explicit, unless the model counts tokens. */
 static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first) {
     const wf_model_inputs *in = &m->in;
     const uint8_t *mask = in->mask + b * in->rows;
@@ -183,33 +293,44 @@ static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first)
     for (int64_t t = begin; t < end; t++)
         if (!mask[t])
             return false;
-    int64_t *positions = wf_arena_alloc(&m->fx->arena, (size_t)in->rows * sizeof *positions);
+    int64_t *positions = wf_arena_alloc(&m->fx->arena, (size_t)in->rows * sizeof *positions), at = b * in->rows + begin;
     if (!positions || begin == end)
         return false;
     for (int64_t t = begin; t < end; t++)
         positions[t - begin] = in->positions ? in->positions[b * in->rows + t] : t;
-    int64_t at = b * in->rows + begin;
     *out = (wf_model_inputs){.batch = 1, .rows = end - begin, .length = in->length, .ids = in->ids + at, .types = in->types ? in->types + at : NULL,
-                             .positions = positions};
+                             .positions = m->model->spec->stem.counted && !in->positions ? NULL : positions, .memory_rows = in->memory_rows,
+                             .memory_dim = in->memory_dim, .memory = in->memory ? in->memory + b * in->memory_rows * in->memory_dim : NULL,
+                             .memory_mask = in->memory_mask ? in->memory_mask + b * in->memory_rows : NULL};
+    for (int i = 0; i < WF_MAX_TABLES; i++) {
+        out->table_columns[i] = in->table_columns[i];
+        out->tables[i] = in->tables[i] ? in->tables[i] + at * in->table_columns[i] : NULL;
+    }
     *first = at;
     return true;
 }
 
+/* States of a fixed size take padding like any row; a mixer that keeps one row per token never keeps padding: the sequences run one
+ * by one, without it, unless that would not be the same. */
 static weft_status run_form(model_run *m, bool steps) {
-    int64_t vocab = m->model->spec->vocab;
-    float *logits = wf_arena_alloc(&m->fx->arena, (size_t)m->logits->count * sizeof *logits);
+    const wf_head_spec *head = &m->model->spec->heads[0];
+    const wf_tensor *full = m->heads[0].logits;
+    bool whole = !m->in.mask || !has_layer(m->model, keeps_rows);
+    if (!whole && has_layer(m->model, marked_by_padding))
+        return WEFT_OK;
+    float *logits = wf_arena_alloc(&m->fx->arena, (size_t)full->count * sizeof *logits);
     if (!logits)
         return wf_fail_memory(m->err);
-    memcpy(logits, m->logits->data, (size_t)m->logits->count * sizeof *logits); /* padding rows stay */
-    if (!m->in.mask)
+    memcpy(logits, full->data, (size_t)full->count * sizeof *logits); /* padding rows stay */
+    if (whole)
         WF_TRY(run_decode(m, &m->in, steps, logits));
-    for (int64_t b = 0; m->in.mask && b < m->in.batch; b++) {
+    for (int64_t b = 0; !whole && b < m->in.batch; b++) {
         wf_model_inputs one;
         int64_t first;
         if (unpad(m, b, &one, &first))
-            WF_TRY(run_decode(m, &one, steps, logits + first * vocab));
+            WF_TRY(run_decode(m, &one, steps, logits + first * head->classes));
     }
-    return wf_fixture_compare(m->fx, "logits", steps ? "step" : "chunk", logits, m->logits->count, m->err);
+    return wf_fixture_compare(m->fx, head->output, steps ? "step" : "chunk", logits, full->count, m->err);
 }
 
 static weft_status run(model_run *m) {

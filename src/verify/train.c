@@ -112,16 +112,18 @@ static const float *average_of(const wf_average *average, const char *name) {
 }
 
 static weft_status compare_weights(train_run *r, const wf_tensor_map *map, const char *prefix, const wf_average *average) {
-    const float *parts[16];
+    const float *parts[WF_NAME_PARTS];
     float *file = wf_arena_alloc(&r->fx->arena, (size_t)map->count * sizeof *file);
     float *scratch = wf_arena_alloc(&r->fx->arena, 2 * (size_t)map->count * sizeof *scratch);
     char *name = wf_arena_printf(&r->fx->arena, "%s.%s", prefix, wf_checkpoint_name(&r->c, map));
     if (!file || !scratch || !name)
         return wf_fail_memory(r->err);
     for (size_t i = 0; i < map->n_parts; i++) {
-        const wf_param *p = r->c.model->params.list[map->parts[i]];
-        if (!(parts[i] = average ? average_of(average, p->name) : p->value))
+        const wf_param *p = r->c.model->params.list[map->parts[i].param];
+        const float *values = average ? average_of(average, p->name) : p->value;
+        if (!values)
             return WEFT_OK;
+        parts[i] = values + map->parts[i].first;
     }
     wf_map_write(map, parts, file, scratch);
     return wf_fixture_compare(r->fx, name, NULL, file, map->count, r->err);

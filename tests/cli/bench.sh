@@ -4,7 +4,7 @@ name=bench
 . "$WEFT_SOURCE_DIR/tests/support/cli.sh"
 
 run 0 "$WEFT" bench --list
-for row in step bf16_loss char_lm decode layers memory start kernels; do has "$out" "  $row "; done
+for row in step bf16_loss char_lm decode layers experts orderings memory start kernels; do has "$out" "  $row "; done
 empty "$err"
 run 2 "$WEFT" bench setp
 has "$err" "did you mean 'step'?"
@@ -17,6 +17,11 @@ has "$out" '"memory read"'
 has "$out" '"tokens_per_second"'
 run 0 "$WEFT" bench char_lm --quick --quiet
 has "$out" "skipped: needs tiny Shakespeare"
+run 0 "$WEFT" bench experts --quick --rounds 1 --quiet
+has "$out" "of the rows for nothing"
+run 0 "$WEFT" bench orderings --quick --quiet
+has "$out" "% right"
+has "$out" "reproduced"
 run 0 "$WEFT" bench memory --quick --quiet
 has "$out" "estimate"
 

@@ -16,34 +16,57 @@ typedef struct heads { /* one of q, k, v: [B, rows, count, width] */
 static const wf_json *object(const naive_io *io, const char *key) { return wf_given(io->layer, key) ? wf_get(io->layer, key)->object : NULL; }
 
 /* ---- norms of queries and keys ---- */
-static void norm_group(double *x, int64_t n, const char *kind, double eps, const double *weight, const double *bias) {
+typedef struct norm { /* of one head, or of all of them: weight and bias NULL when it has none */
+    const char *kind;
+    double eps, offset;
+    const double *weight, *bias;
+} norm;
+
+static void norm_group(double *x, int64_t n, const norm *how) {
     double mean = 0.0, variance = 0.0, sum = 0.0;
+    bool layer = strcmp(how->kind, "layer") == 0, l2 = strcmp(how->kind, "l2") == 0;
     for (int64_t i = 0; i < n; i++) {
         mean += x[i] / (double)n;
         sum += x[i] * x[i];
     }
-    if (strcmp(kind, "rms") == 0) {
-        naive_rms(x, n, eps, weight);
-        return;
-    }
     for (int64_t i = 0; i < n; i++)
         variance += (x[i] - mean) * (x[i] - mean) / (double)n;
-    for (int64_t i = 0; i < n; i++)
-        x[i] = strcmp(kind, "l2") == 0 ? x[i] / sqrt(sum + eps) : (x[i] - mean) / sqrt(variance + eps) * weight[i] + bias[i];
+    for (int64_t i = 0; i < n; i++) {
+        double y = layer ? (x[i] - mean) / sqrt(variance + how->eps) : x[i] / sqrt((l2 ? sum : sum / (double)n) + how->eps);
+        x[i] = y * (how->weight ? how->weight[i] + how->offset : 1.0) + (how->bias ? how->bias[i] : 0.0);
+    }
 }
 
 static void norm_heads(naive_io *io, const char *which, const heads *h) {
-    const wf_json *norm = object(io, "qk_norm");
+    const wf_json *options = object(io, "qk_norm");
+    const char *scope = wf_json_text(options, "scope", "head");
     char weight[32], bias[32];
-    if (!norm)
+    if (!options)
         return;
-    bool all = strcmp(wf_json_text(norm, "scope", "head"), "all") == 0;
-    int64_t n = all ? h->count * h->width : h->width;
+    int64_t n = strcmp(scope, "all") == 0 ? h->count * h->width : h->width;
     snprintf(weight, sizeof weight, "%s_norm.weight", which);
     snprintf(bias, sizeof bias, "%s_norm.bias", which);
-    for (int64_t g = 0; g < io->batch * h->rows * h->count * h->width / n; g++)
-        norm_group(h->x + g * n, n, wf_json_text(norm, "kind", "rms"), wf_json_double(norm, "eps", wf_float(io->layer, "norm_eps")),
-                   naive_weight(io, weight), naive_weight(io, bias));
+    norm how = {wf_json_text(options, "kind", "rms"), wf_json_double(options, "eps", wf_float(io->layer, "norm_eps")),
+                wf_json_double(options, "offset", 0.0), naive_weight(io, weight), naive_weight(io, bias)};
+    const double *first = how.weight;
+    for (int64_t g = 0; g < io->batch * h->rows * h->count * h->width / n; g++) {
+        if (first && strcmp(scope, "heads") == 0)
+            how.weight = first + g % h->count * h->width;
+        norm_group(h->x + g * n, n, &how);
+    }
+}
+
+/* Before or after the rotation; the norm of all heads comes before the clip, that of a head after. */
+static void prepare(naive_io *io, const char *which, const heads *h) {
+    const wf_json *options = object(io, "qk_norm");
+    bool values = *which == 'v', early = !values && options && !wf_json_bool(options, "after_rope", false);
+    bool all = strcmp(wf_json_text(options, "scope", "head"), "all") == 0;
+    if (early && all)
+        norm_heads(io, which, h);
+    for (int64_t i = 0; wf_given(io->layer, "clip") && i < io->batch * h->rows * h->count * h->width; i++)
+        h->x[i] = fmax(fmin(h->x[i], wf_float(io->layer, "clip")), -wf_float(io->layer, "clip"));
+    if (early && !all)
+        norm_heads(io, which, h);
 }
 
 /* ---- rotary positions ---- */
@@ -53,12 +76,12 @@ typedef struct turns {
 } turns;
 
 static void plain(turns *t) {
-    for (int64_t p = 0; p < t->dim / 2; p++)
+    for (int64_t p = 0; p < (t->dim + 1) / 2; p++)
         t->frequency[p] = pow(t->theta, -2.0 * (double)p / (double)t->dim);
 }
 
 static void scale_linear(turns *t, const wf_json *s) {
-    for (int64_t p = 0; p < t->dim / 2; p++)
+    for (int64_t p = 0; p < (t->dim + 1) / 2; p++)
         t->frequency[p] /= wf_json_double(s, "factor", 0.0);
 }
 
@@ -84,7 +107,7 @@ static void scale_yarn(turns *t, const wf_json *s) {
     high = fmin(high, d - 1.0);
     if (low == high)
         high += 0.001;
-    for (int64_t p = 0; p < t->dim / 2; p++) {
+    for (int64_t p = 0; p < (t->dim + 1) / 2; p++) {
         double ramp = ((double)p - low) / (high - low);
         ramp = ramp < 0.0 ? 0.0 : ramp > 1.0 ? 1.0 : ramp;
         t->frequency[p] = t->frequency[p] * (1.0 - ramp) + t->frequency[p] / factor * ramp;
@@ -98,7 +121,7 @@ static void scale_longrope(turns *t, const wf_json *s) {
     double original = wf_json_double(s, "original_max_position_embeddings", 0.0);
     double factor = wf_json_double(s, "factor", wf_json_double(s, "max_position_embeddings", original) / original);
     const wf_json *list = wf_json_get(s, (double)t->length > original ? "long_factor" : "short_factor");
-    for (int64_t p = 0; p < t->dim / 2; p++)
+    for (int64_t p = 0; p < (t->dim + 1) / 2; p++)
         t->frequency[p] /= wf_json_at(list, (size_t)p)->number;
     t->magnitude = wf_json_double(s, "attention_factor", factor <= 1.0 ? 1.0 : sqrt(1.0 + log(factor) / log(original)));
 }
@@ -106,7 +129,7 @@ static void scale_longrope(turns *t, const wf_json *s) {
 static void scale_llama3(turns *t, const wf_json *s) {
     double factor = wf_json_double(s, "factor", 0.0), low = wf_json_double(s, "low_freq_factor", 0.0), high = wf_json_double(s, "high_freq_factor", 0.0);
     double original = wf_json_double(s, "original_max_position_embeddings", 0.0);
-    for (int64_t p = 0; p < t->dim / 2; p++) {
+    for (int64_t p = 0; p < (t->dim + 1) / 2; p++) {
         double f = t->frequency[p], turned = original * f / (2.0 * PI), smooth = (turned - low) / (high - low);
         t->frequency[p] = turned > high ? f : turned < low ? f / factor : (1.0 - smooth) * f / factor + smooth * f;
     }
@@ -119,7 +142,7 @@ static turns rotary(const naive_io *io) {
     const char *type = wf_json_text(scaling, "type", "default");
     const struct { const char *name; void (*apply)(turns *t, const wf_json *s); } rules[] = {
         {"linear", scale_linear}, {"dynamic", scale_dynamic}, {"yarn", scale_yarn}, {"longrope", scale_longrope}, {"llama3", scale_llama3}};
-    assert(t.dim / 2 <= MOST_PAIRS);
+    assert((t.dim + 1) / 2 <= MOST_PAIRS);
     plain(&t);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (strcmp(type, rules[i].name) == 0)
@@ -134,13 +157,14 @@ static void turn(const naive_io *io, const heads *h, bool own_positions, double 
         return;
     turns t = rotary(io);
     bool half = !xpos && strcmp(wf_json_text(object(io, "rope"), "pairing", "half"), "half") == 0;
+    bool reverse = wf_json_bool(object(io, "rope"), "reverse", false);
     for (int64_t i = 0; i < io->batch * h->rows * h->count; i++) {
         int64_t row = i / h->count;
         double position = (double)(io->positions && own_positions ? io->positions[row] : row % h->rows), width = (double)h->width;
-        for (int64_t p = 0; p < t.dim / 2; p++) {
-            double zeta = (2.0 * (double)p + 0.4 * width) / (1.4 * width), angle = position * t.frequency[p];
+        for (int64_t p = 0; p < (t.dim + 1) / 2; p++) {
+            double zeta = (2.0 * (double)p + 0.4 * width) / (1.4 * width), angle = position * t.frequency[p] * (reverse ? -1.0 : 1.0);
             double m = t.magnitude * (xpos ? pow(zeta, sign * position / wf_json_double(xpos, "base", 512.0)) : 1.0);
-            double *a = h->x + i * h->width + (half ? p : 2 * p), *b = half ? a + t.dim / 2 : a + 1, first = *a;
+            double *a = h->x + i * h->width + (half ? p : 2 * p), *b = half ? a + (t.dim + 1) / 2 : a + 1, first = *a;
             *a = m * (first * cos(angle) - *b * sin(angle));
             *b = m * (*b * cos(angle) + first * sin(angle));
         }
@@ -229,15 +253,22 @@ static void run(naive_io *io) {
     heads q = {naive_linear(io, "q", io->x, io->batch * T), T, H, wf_int(l, "key_dim")};
     heads k = {naive_linear(io, "k", m, io->batch * S), S, G, wf_int(l, "key_dim")}, v = {naive_linear(io, "v", m, io->batch * S), S, G, V};
     double *out = naive_zeros(io, io->batch * T * H * V);
-    norm_heads(io, "q", &q);
-    norm_heads(io, "k", &k);
+    prepare(io, "q", &q);
+    prepare(io, "k", &k);
+    prepare(io, "v", &v);
     turn(io, &q, true, 1.0);
     turn(io, &k, !io->memory, -1.0);
+    if (object(io, "qk_norm") && wf_json_bool(object(io, "qk_norm"), "after_rope", false)) {
+        norm_heads(io, "q", &q);
+        norm_heads(io, "k", &k);
+    }
     io->attention = naive_zeros(io, io->batch * H * T * S);
     for (int64_t b = 0; b < io->batch; b++)
         for (int64_t h = 0; h < H; h++)
             for (int64_t i = 0; i < T; i++)
                 attend(io, (query){b, i, h}, &q, &k, &v, io->attention + ((b * H + h) * T + i) * S, out + ((b * T + i) * H + h) * V);
+    for (int64_t i = 0; object(io, "o_norm") && i < io->batch * T; i++)
+        naive_rms(out + i * H * V, H * V, wf_json_double(object(io, "o_norm"), "eps", wf_float(l, "norm_eps")), naive_weight(io, "o_norm.weight"));
     io->y = naive_linear(io, "o", out, io->batch * T);
     io->width = wf_int(l, "dim");
 }
@@ -255,8 +286,8 @@ static const char *const windows[] = {"", "\"window\": [3, null]", "\"window\": 
                                       "\"window\": [0, 0]", "\"window\": [0, null]", "\"window\": null", "\"window\": [20, 5]", NULL};
 #define SCALED(rest) "\"rope\": {\"theta\": 100.0, \"dim\": 4, \"scaling\": {" rest "}}"
 static const char *const schemes[] = {
-    "", "\"rope\": {}", "\"rope\": {\"theta\": 50.0, \"pairing\": \"interleaved\"}", "\"rope\": {\"dim\": 2}",
-    "\"rope\": {\"dim\": 4, \"pairing\": \"interleaved\", \"theta\": 7.5}", "\"rope\": {\"pairing\": \"half\", \"scaling\": null}",
+    "", "\"rope\": {}", "\"rope\": {\"theta\": 50.0, \"pairing\": \"interleaved\"}", "\"rope\": {\"dim\": 2}", "\"rope\": {\"dim\": 3}",
+    "\"rope\": {\"dim\": 4, \"pairing\": \"interleaved\", \"theta\": 7.5, \"reverse\": true}", "\"rope\": {\"pairing\": \"half\", \"scaling\": null}",
     SCALED("\"type\": \"default\""), SCALED("\"type\": \"linear\", \"factor\": 3.0"),
     SCALED("\"type\": \"dynamic\", \"factor\": 2.0, \"max_position_embeddings\": 8"),
     SCALED("\"type\": \"dynamic\", \"factor\": 2.0, \"max_position_embeddings\": 80"),
@@ -273,10 +304,14 @@ static const char *const schemes[] = {
     "\"t5_bias\": {}", "\"t5_bias\": {\"buckets\": 12, \"max_distance\": 20, \"bidirectional\": true}", NULL};
 static const char *const norms[] = {"", "\"qk_norm\": {}", "\"qk_norm\": {\"kind\": \"rms\", \"scope\": \"all\", \"eps\": 0.02}",
                                     "\"qk_norm\": {\"kind\": \"layer\"}, \"norm_eps\": 0.1", "\"qk_norm\": {\"kind\": \"layer\", \"scope\": \"all\"}",
-                                    "\"qk_norm\": {\"kind\": \"l2\"}", "\"qk_norm\": {\"kind\": \"l2\", \"scope\": \"all\", \"eps\": 0.3}", NULL};
+                                    "\"qk_norm\": {\"kind\": \"l2\"}", "\"qk_norm\": {\"affine\": false, \"after_rope\": true}",
+                                    "\"qk_norm\": {\"offset\": 1.0, \"after_rope\": true, \"scope\": \"all\"}", "\"qk_norm\": {\"scope\": \"heads\"}",
+                                    "\"qk_norm\": {\"kind\": \"layer\", \"scope\": \"heads\", \"bias\": false}", "\"qk_norm\": {\"kind\": \"layer\", \"bias\": false, \"offset\": 1.0}",
+                                    "\"qk_norm\": {\"kind\": \"l2\", \"scope\": \"all\", \"eps\": 0.3}", NULL};
+static const char *const bounds[] = {"", "\"clip\": 0.5", "\"o_norm\": {}", "\"o_norm\": {\"eps\": 0.1}, \"clip\": 2.0", NULL};
 static const char *const sinks[] = {"", "\"sinks\": true", NULL};
 static const char *const masks[] = {"", "@mask left", "@mask right", "@mask middle", "@mask all", NULL};
 static const char *const prefixes[] = {"", "", "@prefix", NULL};
 static const char *const rows[] = {"", "@rows 16", "@rows 1", "@rows 37", "@rows 2", "", "@rows 67", NULL};
-static const naive_axis axes[] = {head_counts, order, sources, biases, scales, caps, windows, schemes, norms, sinks, masks, prefixes, rows, NULL};
+static const naive_axis axes[] = {head_counts, order, sources, biases, scales, caps, windows, schemes, norms, bounds, sinks, masks, prefixes, rows, NULL};
 const naive_row naive_attention = {"attention", run, axes, 300};

@@ -1,20 +1,26 @@
-/* y = Lin(down, act(Lin(gate, x)) * Lin(up, x)). */
+/* y = scale * Lin(down, norm(act(gate_scale * Lin(gate, x)) * Lin(up, x))), the norm where there is one. */
 #include "naive/naive.h"
 
 static void run(naive_io *io) {
     int64_t rows = io->batch * io->rows, hidden = naive_width(io, "up.weight");
     double *gate = naive_linear(io, "gate", io->x, rows), *h = naive_linear(io, "up", io->x, rows);
     for (int64_t i = 0; i < rows * hidden; i++)
-        h[i] *= naive_activation(wf_string(io->layer, "activation"), gate[i]);
+        h[i] *= naive_activation(wf_string(io->layer, "activation"), wf_float(io->layer, "gate_scale") * gate[i]);
+    for (int64_t i = 0; wf_given(io->layer, "norm") && i < rows; i++)
+        naive_rms(h + i * hidden, hidden, wf_json_double(wf_get(io->layer, "norm")->object, "eps", 1e-6), naive_weight(io, "norm.weight"));
     io->y = naive_linear(io, "down", h, rows);
     io->width = naive_width(io, "down.weight");
+    for (int64_t i = 0; i < rows * io->width; i++)
+        io->y[i] *= wf_float(io->layer, "scale");
 }
 
 static const char *const widths[] = {"\"hidden\": 9", "\"hidden\": 33", "\"hidden\": 1", NULL};
 static const char *const activations[] = {"", "\"activation\": \"relu\"", "\"activation\": \"gelu\"", "\"activation\": \"gelu_tanh\"",
                                           "\"activation\": \"quick_gelu\"", "\"activation\": \"silu\"", "\"activation\": \"relu2\"",
                                           "\"activation\": \"sigmoid\"", "\"activation\": \"tanh\"", "\"activation\": \"identity\"", NULL};
-static const char *const biases[] = {"\"bias\": true", "", NULL};
+static const char *const biases[] = {"\"bias\": true", "", "\"down_bias\": true", NULL};
+static const char *const norms[] = {"", "\"norm\": {}", "\"norm\": {\"eps\": 0.1}", NULL};
+static const char *const scales[] = {"", "\"gate_scale\": 0.7", "\"scale\": -1.4", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
-static const naive_axis axes[] = {widths, activations, biases, rows, NULL};
+static const naive_axis axes[] = {widths, activations, biases, norms, scales, rows, NULL};
 const naive_row naive_glu = {"glu", run, axes, 40};

@@ -72,7 +72,8 @@ static const char *const sizes[] = {"\"inner\": 10, \"state\": 3, \"rank\": 2", 
 static const char *const convs[] = {"", "\"conv\": 3", "\"conv\": 2", "\"conv\": 1", "\"conv\": 5", NULL};
 static const char *const conv_biases[] = {"", "\"conv_bias\": false", NULL};
 static const char *const biases[] = {"", "\"bias\": [\"in\"]", "\"bias\": [\"o\"]", "\"bias\": [\"in\", \"o\"]", NULL};
-static const char *const norms[] = {"", "\"inner_norms\": true", "\"inner_norms\": true, \"norm_eps\": 0.05", NULL};
+static const char *const norms[] = {"", "\"inner_norms\": true", "\"inner_norms\": true, \"norm_eps\": 0.05",
+                                    "\"inner_norms\": true, \"norm_eps\": 0.1, \"norm_affine\": false", NULL};
 static const char *const masks[] = {"", "@mask left", "@mask right", "@mask middle", NULL};
 static const char *const states[] = {"", "@state", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};

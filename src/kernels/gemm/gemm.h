@@ -20,6 +20,7 @@ typedef struct wf_gemm {
     int64_t lda, ldb, ldc;           /* 0: contiguous */
     wf_dtype a_type, b_type, c_type; /* F32, or BF16 inputs with F32 or BF16 output; sums are always fp32 */
     bool trans_a, trans_b, bias;     /* bias: the run adds an fp32 bias[n] */
+    bool steady;                     /* a row of C has the same bits whatever m is: for rows grouped by what they hold */
 } wf_gemm;
 
 typedef struct wf_gemm_plan wf_gemm_plan;

@@ -191,14 +191,17 @@ static bool make_primitives(const wf_gemm_plan *plan, onednn *d) {
 
 /* ---- plans ---- */
 
+/* Rows enough to prepare operands for; a steady product goes the way of many rows whatever it has. */
+static bool many(const wf_gemm *g) { return g->steady || g->m >= FEW; }
+
 /* bf16 products of many rows, both operands dense and contiguous along k. */
 static bool wants_primitive(const wf_gemm *g) {
-    return g->a_type == WF_BF16 && gemm_bf16 && g->trans_b && !g->trans_a && g->lda == g->k && g->ldb == g->k && g->m >= FEW;
+    return g->a_type == WF_BF16 && gemm_bf16 && g->trans_b && !g->trans_a && g->lda == g->k && g->ldb == g->k && many(g);
 }
 
 /* B is copied when it has to be turned, which takes many rows to pay, and when its rows lie a multiple of 4 KiB apart, so that
  * they fall into the same few lines of the caches; the turned A when its rows are far apart. */
-static bool stages_b(const wf_gemm *g) { return g->a_type == WF_F32 && g->m >= FEW && (g->trans_b || g->ldb % FAR == 0); }
+static bool stages_b(const wf_gemm *g) { return g->a_type == WF_F32 && many(g) && (g->trans_b || g->ldb % FAR == 0); }
 static bool stages_a(const wf_gemm *g) { return g->a_type == WF_F32 && g->trans_a && g->lda >= FAR; }
 
 /* Measured on one thread with the shapes of a transformer (gemm_test --bench). */
@@ -210,7 +213,7 @@ wf_gemm_tiling wf_gemm_backend_tiling(const wf_gemm *g) {
         .row_step = 8, .column_step = 48, .most_rows = 768, .most_columns = 768, .row_cost = 5, .column_cost = 6};
     if (wants_primitive(g))
         law = (wf_gemm_tiling){16, 32, 512, 256, 24, 4};
-    if (g->m < FEW)
+    if (!many(g))
         law.most_columns = 192; /* a sweep over B: wider tiles miss the first cache (m 8: 49 against 74 GFLOP/s) */
     if (stages_b(g)) {
         law.row_cost = 16, law.column_cost = 3;

@@ -35,6 +35,7 @@ static double decay(const piece *p, int64_t t, int64_t d) {
     const wf_recurrence_args *a = p->a;
     switch (a->decay) {
     case WF_DECAY_CONST: return exp((double)a->g[p->head]);
+    case WF_DECAY_CHANNEL: return exp((double)a->g[p->head * a->key_dim + d]);
     case WF_DECAY_SCALAR: return exp((double)a->g[row(p, t)]);
     case WF_DECAY_VECTOR: return exp((double)a->g[row(p, t) * a->key_dim + d]);
     default: return 1;
@@ -124,7 +125,7 @@ static double back_row(sweep *w, int64_t t, int64_t d, const double *before, con
     int64_t i = part_row(&w->p, t) * a->key_dim + d;
     a->dq_part[i] = (float)(a->scale * dq);
     a->dk_part[i] = (float)dk;
-    if (a->dg_part && a->decay == WF_DECAY_VECTOR)
+    if (a->dg_part && wf_decay_per_channel(a->decay))
         a->dg_part[i] = (float)dg;
     if (a->dbonus_part)
         w->dbonus[d] += q * k * inner;
@@ -151,7 +152,7 @@ static void back_token(sweep *w, int64_t t, const double *before, const double *
     back_values(w, t);
     for (int64_t d = 0; d < a->key_dim; d++)
         dg += back_row(w, t, d, before, after, inner);
-    if (a->dg_part && a->decay != WF_DECAY_VECTOR)
+    if (a->dg_part && !wf_decay_per_channel(a->decay))
         a->dg_part[part_row(&w->p, t)] = (float)dg;
 }
 

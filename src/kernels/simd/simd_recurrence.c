@@ -179,7 +179,7 @@ static void sweep_one(const sweep *s, decay_mode mode) {
 }
 
 static decay_mode mode_of(const piece *p, decay_mode vector) {
-    return p->a->decay == WF_DECAY_NONE ? DECAY_OFF : p->a->decay == WF_DECAY_VECTOR ? vector : DECAY_ONE;
+    return p->a->decay == WF_DECAY_NONE ? DECAY_OFF : wf_decay_per_channel(p->a->decay) ? vector : DECAY_ONE;
 }
 
 /* ---- what a pass is fed with ---- */
@@ -215,6 +215,8 @@ static void fetch_keys(piece *p, int64_t t, int live) {
     p->k = fetch(p, a->k + qk_row(p, t), a->qk_heads * a->key_dim, a->key_dim, live, p->pads[PAD_K]);
     if (a->decay == WF_DECAY_VECTOR)
         p->g = fetch(p, a->g + row(p, t) * a->key_dim, a->heads * a->key_dim, a->key_dim, live, p->pads[PAD_G]);
+    if (a->decay == WF_DECAY_CHANNEL) /* the same row for every token */
+        p->g = fetch(p, a->g + p->head * a->key_dim, 0, a->key_dim, live, p->pads[PAD_G]);
     for (int i = 0; a->decay == WF_DECAY_CONST && i < TOKENS; i++)
         p->flat[i] = i < live ? p->constant : 1.0f;
     if (a->decay != WF_DECAY_SCALAR)
@@ -288,7 +290,7 @@ WF_INLINE void prepare_keys(piece *p, bool vector, bool bonus, bool scores) {
 
 /* scores: P is wanted too. */
 static void prepare_four(piece *p, int64_t t, int live, bool scores) {
-    bool vector = p->a->decay == WF_DECAY_VECTOR;
+    bool vector = wf_decay_per_channel(p->a->decay);
     fetch_keys(p, t, live);
     if (p->bonus && vector)
         scores ? prepare_keys(p, true, true, true) : prepare_keys(p, true, true, false);
@@ -305,7 +307,7 @@ static void prepare_one(piece *p, int64_t t) {
     vf sum = vf_set(0.0f);
     for (int64_t c = 0; c < p->keys; c += WF_VL) {
         vf q = lanes(p->q, 0, c) * p->a->scale, k = lanes(p->k, 0, c);
-        vf e = p->a->decay == WF_DECAY_VECTOR ? vf_exp_decay(lanes(p->g, 0, c)) : vf_set(p->flat[0]);
+        vf e = wf_decay_per_channel(p->a->decay) ? vf_exp_decay(lanes(p->g, 0, c)) : vf_set(p->flat[0]);
         sum = vf_fma(q, p->bonus ? vf_load(p->bonus + c) * k : k, sum);
         vf_store(p->read + c, p->bonus ? q : q * e);
         vf_store(p->write + c, k);
@@ -474,7 +476,7 @@ static void prepare_pairs(piece *p, int64_t t, int live) {
 static void query_pass(piece *p) {
     const wf_recurrence_args *a = p->a;
     decay_mode mode = mode_of(p, DECAY_COLUMNS);
-    bool vector = a->decay == WF_DECAY_VECTOR;
+    bool vector = wf_decay_per_channel(a->decay);
     sweep s = key_sweep(p, p->write);
     load_transposed(p, p->state, a->s_in);
     for (int64_t t = 0; t < a->t; t += TOKENS) {
@@ -503,7 +505,7 @@ static void start_sums(const piece *p, const float *s, const float *grad) {
         vf_store(p->sums + c, sum);
         all += sum;
     }
-    if (p->a->decay != WF_DECAY_VECTOR)
+    if (!wf_decay_per_channel(p->a->decay))
         p->sums[0] = vf_sum(all);
 }
 
@@ -575,7 +577,7 @@ static void fold_bonus(const piece *p) {
 static void key_pass(piece *p) {
     const wf_recurrence_args *a = p->a;
     decay_mode mode = mode_of(p, DECAY_COLUMNS);
-    bool vector = a->decay == WF_DECAY_VECTOR;
+    bool vector = wf_decay_per_channel(a->decay);
     sweep s = key_sweep(p, p->read);
     for (int64_t t = (a->t - 1) / TOKENS * TOKENS; t >= 0; t -= TOKENS) {
         int live = a->t - t < TOKENS ? (int)(a->t - t) : TOKENS;

@@ -48,7 +48,9 @@ static int pieces(const wf_node *node, wf_pass pass, int phase) {
     }
 }
 
-static float *logits_of(const wf_node *node) { return node->work_data[WF_FORWARD]; }
+/* With a z-loss, one number per row stands before the logits. */
+static int64_t squares(const head *a) { return a->spec.z_loss == 0.0f ? 0 : (a->m + 15) / 16 * 16; }
+static float *logits_of(const wf_node *node) { return (float *)node->work_data[WF_FORWARD] + squares(node->attr); }
 /* In bf16 the gradient of the logits is rounded into a buffer behind the logits. */
 static uint16_t *rounded_of(const wf_node *node) {
     const head *a = node->attr;
@@ -64,8 +66,16 @@ static const char *x_block(const wf_node *node, int64_t b) {
     return (const char *)node->in[X]->data + (size_t)(b * a->block * a->n) * wf_dtypes[node->in[X]->type].size;
 }
 
-static float row_loss(const head *a, float *z, int64_t target, float scale, float *capped, wf_worker *w) {
-    float ls = a->spec.logit_scale, cap = a->spec.softcap;
+typedef struct row_task {
+    int64_t target;
+    bool counts;
+    float scale, z_scale; /* of the gradients: of the loss, of the squares; 0: none wanted */
+    float *square;        /* log(sum(exp))^2, with a z-loss */
+} row_task;
+
+/* The logits become their gradient; scratch holds two rows. */
+static float row_loss(const head *a, float *z, const row_task *r, float *scratch, wf_worker *w) {
+    float ls = a->spec.logit_scale, cap = a->spec.softcap, *capped = scratch, *p = scratch + a->v, sum = 0.0f, loss = 0.0f;
     if (ls != 1.0f)
         w->k->scale(z, ls, z, a->v);
     if (cap != 0.0f) {
@@ -74,11 +84,21 @@ static float row_loss(const head *a, float *z, int64_t target, float scale, floa
         memcpy(capped, z, (size_t)a->v * sizeof *z);
         w->k->scale(z, cap, z, a->v);
     }
-    float loss = w->k->cross_entropy(z, target, a->spec.smoothing, scale, a->v);
-    if (scale != 0.0f && cap != 0.0f)
+    if (a->spec.z_loss != 0.0f) {
+        sum = w->k->log_sum_exp(z, a->v);
+        *r->square = sum * sum;
+        w->k->softmax(p, z, a->v);
+    }
+    if (r->counts)
+        loss = w->k->cross_entropy(z, r->target, a->spec.smoothing, r->scale, a->v);
+    if (a->grad && (!r->counts || r->scale == 0.0f))
+        memset(z, 0, (size_t)a->v * sizeof *z);
+    if (r->z_scale != 0.0f)
+        w->k->axpy(z, 2.0f * sum * r->z_scale, p, a->v);
+    if (a->grad && cap != 0.0f)
         for (int64_t i = 0; i < a->v; i++)
             z[i] *= 1.0f - capped[i] * capped[i];
-    if (scale != 0.0f && ls != 1.0f)
+    if (a->grad && ls != 1.0f)
         w->k->scale(z, ls, z, a->v);
     return loss;
 }
@@ -86,14 +106,17 @@ static float row_loss(const head *a, float *z, int64_t target, float scale, floa
 static void rows(const wf_node *node, int64_t b, int piece, wf_worker *w) {
     const head *a = node->attr;
     const int32_t *targets = node->in[TARGETS]->data;
-    float scale = a->grad ? w->rt->loss_scale * *(const float *)node->in[INVERSE_COUNT]->data : 0.0f;
+    row_task r = {.scale = a->grad ? w->rt->loss_scale * *(const float *)node->in[INVERSE_COUNT]->data : 0.0f,
+                  .z_scale = a->grad ? w->rt->loss_scale * a->spec.z_loss / (float)a->m : 0.0f};
     int64_t first = (int64_t)piece * ROWS_PER_PIECE, end = first + ROWS_PER_PIECE, n = block_rows(a, b);
     for (int64_t i = first; i < (end < n ? end : n); i++) {
         float *z = logits_of(node) + i * a->v;
-        int64_t row = b * a->block + i, target = targets[row];
-        bool counts = target != a->spec.ignore && target >= 0 && target < a->v;
-        float loss = counts ? row_loss(a, z, target, scale, w->scratch, w) : 0.0f;
-        if (a->grad && (!counts || scale == 0.0f))
+        int64_t row = b * a->block + i;
+        r.target = targets[row];
+        r.counts = r.target != a->spec.ignore && r.target >= 0 && r.target < a->v;
+        r.square = (float *)node->work_data[WF_FORWARD] + row;
+        float loss = r.counts || squares(a) ? row_loss(a, z, &r, w->scratch, w) : 0.0f;
+        if (a->grad && !r.counts && !squares(a))
             memset(z, 0, (size_t)a->v * sizeof *z);
         if (a->grad && a->compute == WF_BF16)
             w->k->f32_to_bf16(rounded_of(node) + i * a->v, z, a->v);
@@ -136,7 +159,11 @@ static void sum_losses(const wf_node *node) {
     double sum = 0.0;
     for (int64_t i = 0; i < a->m; i++)
         sum += (double)token[i];
-    *(float *)node->out[LOSS]->data = (float)(sum * (double)*(const float *)node->in[INVERSE_COUNT]->data);
+    sum *= (double)*(const float *)node->in[INVERSE_COUNT]->data;
+    double z = 0.0;
+    for (int64_t i = 0; squares(a) && i < a->m; i++)
+        z += (double)((const float *)node->work_data[WF_FORWARD])[i];
+    *(float *)node->out[LOSS]->data = (float)(sum + (double)a->spec.z_loss * z / (double)a->m);
 }
 
 static void hand_on(const wf_node *node, int piece, wf_worker *w) {
@@ -198,7 +225,7 @@ static weft_status make_plans(const wf_env *env, head *a, int i, bool bias, wf_d
 }
 
 static size_t scratch_of(const head *a) {
-    size_t most = a->spec.softcap != 0.0f ? (size_t)a->v * sizeof(float) : 0;
+    size_t most = a->spec.softcap != 0.0f || squares(a) ? 2 * (size_t)a->v * sizeof(float) : 0;
     for (int i = 0; i < 2; i++) {
         const wf_gemm_plan *plans[] = {a->y[i], a->dx[i], a->dw[i]};
         for (int j = 0; j < 3; j++)
@@ -244,7 +271,7 @@ wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b
         if (make_plans(wf_tape_env(t), a, i, b != NULL, x->type, &err) != WEFT_OK)
             return wf_tape_error(t, err.status, "%s", err.message);
     node->scratch = scratch_of(a);
-    node->work[WF_FORWARD] = (size_t)(a->block * a->v) * (sizeof(float) + (a->grad && bf16 ? sizeof(uint16_t) : 0));
+    node->work[WF_FORWARD] = (size_t)squares(a) * sizeof(float) + (size_t)(a->block * a->v) * (sizeof(float) + (a->grad && bf16 ? sizeof(uint16_t) : 0));
     if (token_loss)
         *token_loss = out[TOKEN_LOSS];
     return out[LOSS];

@@ -7,6 +7,8 @@ typedef struct embed { int64_t padding, offset, batch, rows; bool by_position; }
 
 static int64_t row_id(const wf_node *node, int64_t i, const wf_worker *w) {
     const embed *a = node->attr;
+    if (!a->by_position && node->in[IDS]->type == WF_I64)
+        return ((const int64_t *)node->in[IDS]->data)[i];
     if (!a->by_position)
         return ((const int32_t *)node->in[IDS]->data)[i];
     if (node->in[IDS])
@@ -77,8 +79,8 @@ const wf_op wf_op_embed_positions = {.name = "embed_positions", .pieces = pieces
 wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding) {
     if (!ids || !table)
         return NULL;
-    if (ids->type != WF_I32 || ids->rank + 1 > WF_MAX_RANK || table->rank != 2)
-        return wf_tape_error(t, WEFT_USAGE, "embed: int32 ids and a table [V, dim] are needed");
+    if ((ids->type != WF_I32 && ids->type != WF_I64) || ids->rank + 1 > WF_MAX_RANK || table->rank != 2)
+        return wf_tape_error(t, WEFT_USAGE, "embed: integer ids and a table [V, dim] are needed");
     int64_t dims[WF_MAX_RANK];
     memcpy(dims, ids->dims, sizeof dims);
     dims[ids->rank] = table->dims[1];

@@ -160,12 +160,12 @@ static size_t scratch_of(const linear *a) {
     return most;
 }
 
-wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type) {
+static wf_tensor *record(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type, bool exact) {
     if (!x || !w)
         return NULL;
     if (w->rank != 2 || x->rank < 1 || wf_dim(x, -1) != w->dims[1] || (b && b->count != w->dims[0]))
         return wf_tape_error(t, WEFT_USAGE, "linear: '%s' does not fit an input of width %lld", w->label, (long long)wf_dim(x, -1));
-    bool bf16 = wf_tape_type(t) == WF_BF16 && wf_is_parameter(w);
+    bool bf16 = wf_tape_type(t) == WF_BF16 && wf_is_parameter(w) && !exact;
     x = wf_cast(t, x, bf16 ? WF_BF16 : WF_F32);
     linear *a = wf_arena_alloc(wf_tape_arena(t), sizeof *a);
     if (!x || !a)
@@ -189,4 +189,6 @@ wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
     return y;
 }
 
+wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type) { return record(t, x, w, b, type, false); }
 wf_tensor *wf_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b) { return wf_linear_as(t, x, w, b, wf_tape_type(t)); }
+wf_tensor *wf_linear_exact(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b) { return record(t, x, w, b, WF_F32, true); }

@@ -15,7 +15,7 @@ typedef struct recurrence {
 static int64_t tokens(const recurrence *a) { return a->batch * a->t; }
 /* Log decays per token. */
 static int64_t decays(const recurrence *a) {
-    return a->decay == WF_DECAY_NONE ? 0 : a->decay == WF_DECAY_VECTOR ? a->heads * a->key_dim : a->heads;
+    return a->decay == WF_DECAY_NONE ? 0 : wf_decay_per_channel(a->decay) ? a->heads * a->key_dim : a->heads;
 }
 
 /* The backward's own memory: what cannot go straight into a gradient. */
@@ -61,7 +61,7 @@ static wf_recurrence_args backward_args(const wf_node *node, const wf_worker *w)
     parts p = map_parts(a, node->work_data[WF_BACKWARD]);
     bool one = a->slices == 1, single = one && a->heads == a->qk_heads;
     float *dq = direct(node, Q, single, w), *dk = direct(node, K, single, w), *dv = direct(node, V, true, w);
-    float *dg = direct(node, G, one && a->decay != WF_DECAY_CONST, w), *ds = direct(node, S_IN, true, w);
+    float *dg = direct(node, G, one && wf_decay_per_token(a->decay), w), *ds = direct(node, S_IN, true, w);
     args.o = args.s_out = NULL;
     args.do_ = node->out[O]->grad;
     args.ds_out = node->n_out > S_OUT ? node->out[S_OUT]->grad : NULL;
@@ -109,7 +109,7 @@ static void add_tokens(const wf_node *node, const wf_recurrence_args *args, int 
     add_heads(node, K, args->dk_part, first, end, w);
     if ((grad = wf_grad_in(node, V, w, &beta)))
         add_rows(grad + first * width, beta, args->dv + first * width, 1, 0, (end - first) * width, w);
-    if (a->decay != WF_DECAY_CONST && (grad = wf_grad_in(node, G, w, &beta)))
+    if (wf_decay_per_token(a->decay) && (grad = wf_grad_in(node, G, w, &beta)))
         add_rows(grad + first * gates, beta, args->dg_part + first * gates, a->slices, tokens(a) * gates, (end - first) * gates, w);
 }
 
@@ -117,8 +117,8 @@ static void add_tokens(const wf_node *node, const wf_recurrence_args *args, int 
 static void add_rest(const wf_node *node, const wf_recurrence_args *args, const wf_worker *w) {
     const recurrence *a = node->attr;
     float beta, *grad;
-    if (a->decay == WF_DECAY_CONST && (grad = wf_grad_in(node, G, w, &beta)))
-        add_rows(grad, beta, args->dg_part, a->slices * tokens(a), a->heads, a->heads, w);
+    if (!wf_decay_per_token(a->decay) && (grad = wf_grad_in(node, G, w, &beta)))
+        add_rows(grad, beta, args->dg_part, a->slices * tokens(a), decays(a), decays(a), w);
     if ((grad = wf_grad_in(node, U, w, &beta)))
         add_rows(grad, beta, args->dbonus_part, a->slices * a->batch, a->heads * a->key_dim, a->heads * a->key_dim, w);
     if ((grad = wf_grad_in(node, S_IN, w, &beta)))
@@ -157,7 +157,7 @@ const wf_op wf_op_recurrence = {.name = "recurrence", .pieces = pieces, .run = r
                                 .saves_in = 1u << Q | 1u << K | 1u << V | 1u << G | 1u << U | 1u << S_IN};
 
 static bool fits(const recurrence *a, wf_tensor *const *in, const wf_recurrence_spec *spec) {
-    int64_t gates = a->decay == WF_DECAY_NONE ? 0 : a->decay == WF_DECAY_CONST ? a->heads : tokens(a) * decays(a);
+    int64_t gates = wf_decay_per_token(a->decay) ? tokens(a) * decays(a) : decays(a);
     bool given = in[G] || (a->decay == WF_DECAY_CONST && spec->g_const);
     return in[Q]->dims[0] == a->batch && in[Q]->dims[1] == a->t && in[K]->count == in[Q]->count && in[K]->dims[2] == a->qk_heads &&
            a->heads % a->qk_heads == 0 && given == (a->decay != WF_DECAY_NONE) && (!in[G] || in[G]->count == gates) &&

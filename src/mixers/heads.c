@@ -1,0 +1,34 @@
+/* heads.c - what the rows on a matrix state share: projections through a short convolution, and the normed and gated output. */
+#include <stdio.h>
+#include "mixers/mixer.h"
+
+wf_tensor *wf_project_f32(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x) {
+    char weight[64], bias[64];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    return wf_linear_as(run->tape, x, wf_weight(run, layer, weight), wf_weight(run, layer, bias), WF_F32);
+}
+
+wf_tensor *wf_project_conv(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, bool silu) {
+    char state[64], weight[80], bias[80];
+    wf_tensor *window = NULL, *y = wf_project_f32(run, layer, name, x);
+    if (!wf_given(layer, "conv"))
+        return silu ? wf_activate(run->tape, y, WF_SILU) : y;
+    snprintf(state, sizeof state, "%s_conv", name);
+    snprintf(weight, sizeof weight, "%s.weight", state);
+    snprintf(bias, sizeof bias, "%s.bias", state);
+    y = wf_conv(run->tape, y, wf_weight(run, layer, weight), wf_weight(run, layer, bias), silu, wf_state_in(run, layer, state),
+                wf_state_wanted(run) ? &window : NULL);
+    wf_state_out(run, layer, state, window);
+    return y;
+}
+
+wf_tensor *wf_share_heads(const wf_run *run, const wf_layer *layer, wf_tensor *x, const char *width) {
+    int64_t groups = wf_int(layer, "kv_heads");
+    return wf_repeat_heads(run->tape, wf_split_heads(run, x, groups, wf_int(layer, width)), wf_int(layer, "heads") / groups);
+}
+
+wf_tensor *wf_finish_heads(const wf_run *run, const wf_layer *layer, wf_tensor *o, wf_tensor *gate, wf_activation kind) {
+    o = wf_merge_heads(run, wf_rms_norm(run->tape, o, wf_weight(run, layer, "norm.weight"), 0.0f, (float)wf_float(layer, "norm_eps")));
+    return wf_project(run, layer, "o", gate ? wf_gate(run->tape, gate, o, kind) : o);
+}

@@ -1,0 +1,234 @@
+/* head.c - the one skeleton of all heads: pooling, dense layers, the last product. What the logits mean is a row of src/heads. */
+#include <stdio.h>
+#include <string.h>
+#include "model/parts.h"
+
+const wf_spec_key wf_head_keys[] = {
+    {"kind", "string", "lm", "what the logits mean, see the heads below; `none` is no head"},
+    {"task", "string", "that of the kind", "what a checkpoint calls it"},
+    {"output", "string", "that of the kind", "name of the logits; two columns have a name each, with a space between"},
+    {"labels", "string", "that of the kind", "name of the labels"},
+    {"pool", "string", "that of the kind", "how the rows of a sequence become one, see the poolings below"},
+    {"late", "boolean", "false", "the logits are pooled instead of the rows"},
+    {"layers", "list", "[]", "dense layers before the last product"},
+    {"classes", "integer", "that of the kind", "rows of the last product; needed where the kind has no number of its own"},
+    {"tied", "boolean", "that of the kind", "the last product is the token table"},
+    {"bias", "boolean", "false; true for kinds that are not tied", "a learned bias of the last product"},
+    {"scale", "number", "1", "multiplies the logits"},
+    {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
+    {"z_loss", "number", "0", "added to the loss of training: this times the mean over all positions of log(sum(exp(logit)))^2; of kinds with a class per row"},
+    {"dropout", "number", "0", "before the last product"},
+    {"names", "list", "[]", "of the classes"},
+    {"problem", "string", "auto", "of `classify`: `single` (one class), `multi` (several), `regression` (numbers), or `auto`: as the labels are"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_head_layer_keys[] = {
+    {"dim", "integer", "`dim`", "width of the result"},
+    {"bias", "boolean", "true", "a learned bias"},
+    {"activation", "string", "identity", "of the result, a name as the channel mixers have it"},
+    {"norm", "norm", "none", "after the activation"},
+    {"dropout", "number", "0", "of the input"},
+    {NULL, NULL, NULL, NULL}};
+
+/* ---- reading ---- */
+static weft_status read_layer(wf_spec_reader *r, const wf_json *j, int64_t in, wf_head_layer_spec *out) {
+    wf_options o = wf_part_open(j, "head layer", wf_head_layer_keys, r->err);
+    const char *name = wf_option_text(&o, "activation", "identity");
+    int activation = wf_activation_by_name(name);
+    if (activation < 0)
+        wf_option_fail(&o, j, "unknown activation '%s'", name);
+    out->in = in;
+    out->out = wf_option_int(&o, "dim", r->spec->dim, 1, WF_MAX_DIM);
+    out->bias = wf_option_bool(&o, "bias", true);
+    out->activation = activation < 0 ? WF_IDENTITY : (wf_activation)activation;
+    out->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
+    WF_TRY(o.status);
+    const wf_json *norm = wf_json_get(j, "norm");
+    return norm ? wf_norm_read(r, norm, "head layer norm", &out->norm) : WEFT_OK;
+}
+
+static weft_status read_layers(wf_spec_reader *r, const wf_json *list, wf_head_spec *h) {
+    WF_CHECK(!list || list->kind == WF_JSON_ARRAY, r->err, WEFT_USAGE, "head: 'layers' must be a list");
+    h->width = r->spec->dim;
+    h->layers = list && list->count ? wf_arena_alloc(r->arena, list->count * sizeof *h->layers) : NULL;
+    if (list && list->count && !h->layers)
+        return wf_fail_memory(r->err);
+    for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
+        h->layers[h->n_layers] = (wf_head_layer_spec){0};
+        WF_TRY(read_layer(r, j, h->width, &h->layers[h->n_layers]));
+        h->width = h->layers[h->n_layers++].out;
+    }
+    return WEFT_OK;
+}
+
+static const char *nth_head(const void *user, size_t i) { return ((const wf_head *)user)[i].name; }
+static const char *nth_pool(const void *user, size_t i) { return ((const wf_pool_row *)user)[i].name; }
+
+static void find_kind(wf_options *o, const wf_json *j, wf_head_spec *h) {
+    const char *name = wf_option_text(o, "kind", "lm"), *near = wf_nearest(name, nth_head, wf_heads);
+    for (h->row = wf_heads; h->row->name && !wf_streq(h->row->name, name); h->row++)
+        ;
+    if (!h->row->name)
+        wf_option_fail(o, j, "kind '%s' is not known%s%s%s", name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static void find_pool(wf_options *o, const wf_json *j, wf_head_spec *h) {
+    const char *name = wf_option_text(o, "pool", h->row->pool), *near = wf_nearest(name, nth_pool, wf_pool_table);
+    for (h->pool = wf_pool_table; h->pool->name && !wf_streq(h->pool->name, name); h->pool++)
+        ;
+    if (!h->pool->name)
+        wf_option_fail(o, j, "pooling '%s' is not known%s%s%s", name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    else if ((h->pool->run == NULL) != wf_streq(h->row->pool, "rows"))
+        wf_option_fail(o, j, "'%s' cannot be pooled by '%s'", h->row->name, name);
+}
+
+static void read_classes(wf_options *o, const wf_json *j, const wf_spec_reader *r, wf_head_spec *h) {
+    const int64_t own[] = {[WF_CLASSES_NONE] = 0, [WF_CLASSES_VOCAB] = r->spec->vocab, [WF_CLASSES_ONE] = 1, [WF_CLASSES_TWO] = 2};
+    bool given = h->row->classes == WF_CLASSES_GIVEN;
+    h->classes = wf_option_int(o, "classes", given ? 0 : own[h->row->classes], 0, WF_MAX_VOCAB);
+    if (given && h->classes < 1)
+        wf_option_fail(o, j, "'%s' needs 'classes'", h->row->name);
+    else if (!given && h->classes != own[h->row->classes])
+        wf_option_fail(o, j, "'%s' has %lld classes", h->row->name, (long long)own[h->row->classes]);
+}
+
+static weft_status check_names(const wf_spec_reader *r, const wf_head_spec *h) {
+    bool fits = !h->names || (h->names->kind == WF_JSON_ARRAY && (h->names->count == 0 || (int64_t)h->names->count == h->classes));
+    for (const wf_json *j = fits && h->names ? h->names->child : NULL; j; j = j->next)
+        fits &= j->kind == WF_JSON_STRING;
+    WF_CHECK(fits, r->err, WEFT_USAGE, "head: 'names' must be one name for each of the %lld classes", (long long)h->classes);
+    return WEFT_OK;
+}
+
+static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *h) {
+    static const char *const problems[] = {"auto", "single", "multi", "regression", NULL};
+    wf_options o = wf_part_open(j, "head", wf_head_keys, r->err);
+    *h = (wf_head_spec){0};
+    find_kind(&o, j, h);
+    WF_TRY(o.status);
+    find_pool(&o, j, h);
+    read_classes(&o, j, r, h);
+    h->task = wf_option_text(&o, "task", h->row->name);
+    h->names = wf_json_get(j, "names");
+    h->output = wf_option_text(&o, "output", h->row->outputs);
+    h->labels = wf_option_text(&o, "labels", h->row->inputs);
+    h->late = wf_option_bool(&o, "late", false) && h->pool->run;
+    h->tied = wf_option_bool(&o, "tied", h->row->tied) && h->classes > 0;
+    h->bias = wf_option_bool(&o, "bias", !h->row->tied) && h->classes > 0;
+    h->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
+    h->softcap = (float)wf_option_float(&o, "softcap", 0.0, 0.0, 1e6);
+    h->z_loss = (float)wf_option_float(&o, "z_loss", 0.0, 0.0, 1e6);
+    h->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
+    h->problem = wf_option_text(&o, "problem", "auto");
+    (void)wf_option_word(&o, j, "problem", h->problem, problems);
+    WF_TRY(o.status);
+    WF_TRY(check_names(r, h));
+    WF_TRY(read_layers(r, wf_json_get(j, "layers"), h));
+    WF_CHECK(!h->tied || (h->row->classes == WF_CLASSES_VOCAB && h->width == r->spec->stem.dim), r->err, WEFT_USAGE,
+             "head: rows of width %lld do not fit the token table", (long long)h->width);
+    return WEFT_OK;
+}
+
+weft_status wf_heads_read(wf_spec_reader *r, const wf_json *head, const wf_json *more) {
+    wf_spec *s = r->spec;
+    WF_CHECK(!more || more->kind == WF_JSON_ARRAY, r->err, WEFT_USAGE, "'heads' must be a list of heads");
+    WF_CHECK(!more || more->count < WF_MAX_HEADS, r->err, WEFT_USAGE, "at most %d heads", (int)WF_MAX_HEADS);
+    s->n_heads = 0;
+    bool none = head && (head->kind == WF_JSON_NULL || wf_streq(wf_json_text(head, "kind", NULL), "none"));
+    if (!none)
+        WF_TRY(read_head(r, head, &s->heads[s->n_heads++]));
+    for (const wf_json *j = more ? more->child : NULL; j; j = j->next) {
+        WF_CHECK(s->n_heads > 0, r->err, WEFT_USAGE, "'heads' are more heads beside 'head'");
+        WF_TRY(read_head(r, j, &s->heads[s->n_heads++]));
+    }
+    return WEFT_OK;
+}
+
+/* ---- parameters ---- */
+static weft_status declare_layers(wf_model *m, const char *prefix, const wf_head_spec *h, wf_head_params *p, weft_error *err) {
+    char name[96];
+    p->layers = h->n_layers ? wf_arena_alloc(&m->arena, (size_t)h->n_layers * sizeof *p->layers) : NULL;
+    if (h->n_layers && !p->layers)
+        return wf_fail_memory(err);
+    for (int i = 0; i < h->n_layers; i++) {
+        const wf_head_layer_spec *l = &h->layers[i];
+        p->layers[i] = (wf_head_layer_params){{NULL}, {NULL}};
+        snprintf(name, sizeof name, "%s.layer.%d", prefix, i);
+        WF_TRY(wf_declare_linear(m, name, l->out, l->in, l->bias, p->layers[i].linear, err));
+        snprintf(name, sizeof name, "%s.layer.%d.norm", prefix, i);
+        WF_TRY(wf_declare_norm(m, &l->norm, name, l->out, &p->layers[i].norm[0], &p->layers[i].norm[1], err));
+    }
+    return WEFT_OK;
+}
+
+static weft_status declare_head(wf_model *m, int index, weft_error *err) {
+    const wf_head_spec *h = &m->spec->heads[index];
+    wf_head_params *p = &m->heads[index];
+    char prefix[32], name[64];
+    snprintf(prefix, sizeof prefix, index ? "heads.%d" : "head", index - 1);
+    WF_TRY(declare_layers(m, prefix, h, p, err));
+    p->weight = h->tied ? m->token : NULL;
+    snprintf(name, sizeof name, "%s.bias", prefix);
+    if (h->classes && !h->tied)
+        return wf_declare_linear(m, prefix, h->classes, h->width, h->bias, &p->weight, err);
+    return h->bias ? wf_declare(m, name, 1, &h->classes, WF_INIT_ZEROS, &p->bias, err) : WEFT_OK;
+}
+
+weft_status wf_heads_declare(wf_model *m, weft_error *err) {
+    for (int i = 0; i < m->spec->n_heads; i++)
+        WF_TRY(declare_head(m, i, err));
+    return WEFT_OK;
+}
+
+/* ---- recording ---- */
+wf_head_io wf_model_head(const wf_model *m, wf_tape *t, int index, wf_tensor *hidden, wf_tensor *mask, bool dropout) {
+    const wf_head_spec *h = &m->spec->heads[index];
+    const wf_head_params *p = &m->heads[index];
+    wf_tensor *x = hidden && h->pool->run && !h->late ? h->pool->run(t, hidden, mask) : hidden;
+    for (int i = 0; i < h->n_layers; i++) {
+        const wf_head_layer_spec *l = &h->layers[i];
+        x = wf_linear(t, dropout ? wf_dropout(t, x, l->dropout) : x, wf_use(t, p->layers[i].linear[0]), wf_use(t, p->layers[i].linear[1]));
+        x = wf_apply_norm(t, &l->norm, wf_activate(t, x, l->activation), p->layers[i].norm[0], p->layers[i].norm[1]);
+    }
+    return (wf_head_io){.x = dropout ? wf_dropout(t, x, h->dropout) : x, .weight = wf_use(t, p->weight), .bias = wf_use(t, p->bias),
+                        .scale = h->scale, .softcap = h->softcap, .z_loss = h->z_loss, .classes = h->classes, .late = h->late ? h->pool : NULL,
+                        .problem = h->problem, .mask = mask};
+}
+
+/* ---- the normal form ---- */
+static wf_json *normal_layers(const wf_normal *of, const wf_head_spec *head) {
+    wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
+    for (int i = 0; i < head->n_layers; i++) {
+        const wf_head_layer_spec *l = &head->layers[i];
+        wf_normal w = wf_normal_begin(of);
+        wf_normal_int(&w, "dim", l->out);
+        wf_normal_bool(&w, "bias", l->bias);
+        wf_normal_text(&w, "activation", wf_activation_names[l->activation]);
+        wf_normal_put(&w, "norm", wf_norm_normal(of, &l->norm));
+        wf_normal_float(&w, "dropout", l->dropout);
+        *of->failed |= !wf_json_push(list, w.object);
+    }
+    return list;
+}
+
+wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_text(&w, "kind", head->row->name);
+    wf_normal_text(&w, "task", head->task);
+    wf_normal_text(&w, "output", head->output);
+    wf_normal_text(&w, "labels", head->labels);
+    wf_normal_text(&w, "pool", head->pool->name);
+    wf_normal_bool(&w, "late", head->late);
+    wf_normal_put(&w, "layers", normal_layers(of, head));
+    wf_normal_int(&w, "classes", head->classes);
+    wf_normal_bool(&w, "tied", head->tied);
+    wf_normal_bool(&w, "bias", head->bias);
+    wf_normal_float(&w, "scale", head->scale);
+    wf_normal_float(&w, "softcap", head->softcap);
+    wf_normal_float(&w, "z_loss", head->z_loss);
+    wf_normal_float(&w, "dropout", head->dropout);
+    wf_normal_text(&w, "problem", head->problem);
+    if (head->names && head->names->count)
+        wf_normal_put(&w, "names", wf_json_copy(of->arena, head->names));
+    return w.object;
+}

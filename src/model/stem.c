@@ -1,0 +1,362 @@
+/* stem.c - tokens to rows: a sum of tables (tokens, positions, whatever other ids a model has), a norm, and a projection where the
+ * tables are narrower than the model. The order of the steps is fixed; the options say which are there. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "model/parts.h"
+
+const wf_spec_key wf_stem_keys[] = {
+    {"kind", "string", "token", "`token`: one row of a table per token"},
+    {"dim", "integer", "`dim`", "width of the tables; another than the model's needs `project`"},
+    {"scale", "number", "1", "multiplies the rows of the tokens"},
+    {"positions", "object", "none", "added to the rows"},
+    {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
+    {"token_dropout", "object", "null", "the rows of one token are zero and the others scaled up, always (ESM)"},
+    {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
+    {"tables", "list", "[]", "more tables that are added, each for ids of its own"},
+    {"norm", "norm", "none", "after the sum"},
+    {"masked", "boolean", "false", "rows of padding are zero after the norm"},
+    {"ends", "boolean", "false", "without a mask, sequences end after as many rows as tokens differ from `padding` (XLM)"},
+    {"dropout", "number", "0", "of the rows"},
+    {"project", "object", "null", "a dense layer from the width of the tables to the model's"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_position_keys[] = {
+    {"kind", "string", "none", "`none`, `learned` (a table) or `sinusoidal` (Vaswani et al. 2017, section 3.5)"},
+    {"length", "integer", "`context`", "rows of the table: more positions than that are refused"},
+    {"offset", "integer", "0", "row of the first position (OPT has 2)"},
+    {"count", "string", "rows", "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa)"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_table_keys[] = {
+    {"name", "string", NULL, "the parameter is `stem.NAME.weight`"},
+    {"input", "string", NULL, "the input that holds the ids"},
+    {"rows", "integer", NULL, "rows of the table"},
+    {"missing", "integer", "-1", "row that is looked up when the input is absent; -1 is none"},
+    {"padding", "integer", "-1", "row that gets no gradient; -1 is none"},
+    {"columns", "list", "[0]", "an input that holds several ids for each token: the columns that are looked up, up to 4, each a number or the difference `[a, b]` of two"},
+    {"join", "boolean", "false", "the rows stand beside those of the tokens instead of being added; needs `project` after `tokens`"},
+    {"dim", "integer", "that of the other tables", "width of the rows that are joined"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_stem_project_keys[] = {
+    {"after", "string", "dropout", "`tokens` (then the other tables have the model's width), `sum`, `norm` or `dropout`"},
+    {"bias", "boolean", "true", "a learned bias"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_token_dropout_keys[] = {
+    {"token", "integer", NULL, "whose rows are zero"},
+    {"rate", "number", "0.12", "the usual share of the token: rows are multiplied by (1 - rate) / (1 - its share)"},
+    {NULL, NULL, NULL, NULL}};
+
+static const char *const position_kinds[] = {"none", "learned", "sinusoidal", NULL};
+static const char *const counts[] = {"rows", "tokens", NULL};
+static const char *const places[] = {"none", "tokens", "sum", "norm", "dropout", NULL};
+
+/* ---- reading ---- */
+static weft_status read_positions(wf_spec_reader *r, const wf_json *j, wf_stem_spec *out) {
+    wf_options o = wf_part_open(j, "stem positions", wf_position_keys, r->err);
+    int found = wf_option_word(&o, j, "kind", wf_option_text(&o, "kind", "none"), position_kinds);
+    out->position = found < 0 ? WF_POSITION_NONE : (wf_position_kind)found;
+    out->offset = wf_option_int(&o, "offset", 0, 0, WF_MAX_VOCAB);
+    out->length = wf_option_int(&o, "length", found > 0 ? r->spec->context : 0, 0, WF_MAX_VOCAB);
+    out->counted = wf_option_word(&o, j, "count", wf_option_text(&o, "count", "rows"), counts) == 1;
+    if (found > 0 && out->length < 1)
+        wf_option_fail(&o, j, "positions need a 'length' (or the model a 'context')");
+    if (out->counted && out->padding < 0)
+        wf_option_fail(&o, j, "counting tokens needs the stem's 'padding'");
+    return o.status;
+}
+
+static bool is_column(const wf_json *j) { return j && j->kind == WF_JSON_NUMBER && j->is_integer && j->integer >= 0 && j->integer < 64; }
+
+static weft_status read_columns(wf_options *o, const wf_json *list, wf_stem_table *out) {
+    out->n_lookups = 1;
+    out->plus[0] = 0;
+    out->minus[0] = -1;
+    if (!list)
+        return o->status;
+    if (list->kind != WF_JSON_ARRAY || list->count < 1 || list->count > WF_MAX_LOOKUPS)
+        wf_option_fail(o, list, "'columns' must list 1 to %d columns", (int)WF_MAX_LOOKUPS);
+    out->n_lookups = 0;
+    for (const wf_json *j = o->status == WEFT_OK ? list->child : NULL; j; j = j->next) {
+        bool pair = j->kind == WF_JSON_ARRAY && j->count == 2;
+        const wf_json *plus = pair ? j->child : j, *minus = pair ? j->child->next : NULL;
+        if (!is_column(plus) || (pair && !is_column(minus)))
+            wf_option_fail(o, j, "a column is a number from 0, or a pair of them");
+        out->plus[out->n_lookups] = plus->integer;
+        out->minus[out->n_lookups++] = minus ? minus->integer : -1;
+    }
+    return o->status;
+}
+
+static weft_status read_table(wf_spec_reader *r, const wf_json *j, wf_stem_table *out) {
+    wf_options o = wf_part_open(j, "stem table", wf_table_keys, r->err);
+    out->name = wf_option_text(&o, "name", NULL);
+    out->input = wf_option_text(&o, "input", NULL);
+    out->rows = wf_option_int(&o, "rows", 0, 1, WF_MAX_VOCAB);
+    out->missing = wf_option_int(&o, "missing", -1, -1, WF_MAX_VOCAB);
+    out->padding = wf_option_int(&o, "padding", -1, -1, WF_MAX_VOCAB);
+    out->join = wf_option_bool(&o, "join", false);
+    out->dim = wf_option_int(&o, "dim", r->spec->stem.dim, 1, WF_MAX_DIM);
+    if (!out->name || !out->input || out->rows == 0)
+        wf_option_fail(&o, j, "'name', 'input' and 'rows' are needed");
+    if (out->missing >= out->rows)
+        wf_option_fail(&o, j, "'missing' must be one of the %lld rows", (long long)out->rows);
+    return read_columns(&o, wf_json_get(j, "columns"), out);
+}
+
+static weft_status read_tables(wf_spec_reader *r, const wf_json *list, wf_stem_spec *s) {
+    WF_CHECK(!list || list->kind == WF_JSON_ARRAY, r->err, WEFT_USAGE, "stem: 'tables' must be a list");
+    WF_CHECK(!list || list->count <= WF_MAX_TABLES, r->err, WEFT_USAGE, "stem: at most %d tables", (int)WF_MAX_TABLES);
+    for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
+        WF_TRY(read_table(r, j, &s->tables[s->n_tables]));
+        for (int i = 0; i < s->n_tables; i++)
+            WF_CHECK(!wf_streq(s->tables[i].name, s->tables[s->n_tables].name), r->err, WEFT_USAGE, "stem: two tables are called '%s'",
+                     s->tables[i].name);
+        s->n_tables++;
+    }
+    return WEFT_OK;
+}
+
+static weft_status read_project(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    bool there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(j, "stem project", wf_stem_project_keys, r->err);
+    s->project_bias = wf_option_bool(&o, "bias", true) && there;
+    if (there)
+        s->project = (wf_project_place)wf_option_word(&o, j, "after", wf_option_text(&o, "after", "dropout"), places);
+    for (int i = 0; i < s->n_tables; i++)
+        if (s->tables[i].join && s->project != WF_PROJECT_TOKENS)
+            wf_option_fail(&o, j, "joined tables need a projection after 'tokens'");
+        else if (!s->tables[i].join)
+            s->tables[i].dim = s->project == WF_PROJECT_TOKENS ? r->spec->dim : s->dim;
+    if (!there && s->dim != r->spec->dim)
+        wf_option_fail(&o, j, "tables of width %lld need a projection to %lld", (long long)s->dim, (long long)r->spec->dim);
+    return o.status;
+}
+
+static weft_status read_token_dropout(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    wf_options o = wf_part_open(j, "stem token_dropout", wf_token_dropout_keys, r->err);
+    bool there = j && j->kind != WF_JSON_NULL;
+    s->dropped_token = wf_option_int(&o, "token", -1, 0, WF_MAX_VOCAB);
+    s->dropped_rate = (float)wf_option_float(&o, "rate", 0.12, 0.0, 0.99);
+    if (there && s->dropped_token < 0)
+        wf_option_fail(&o, j, "'token' is needed");
+    return o.status;
+}
+
+weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
+    wf_stem_spec *s = &r->spec->stem;
+    wf_options o = wf_part_open(j, "stem", wf_stem_keys, r->err);
+    if (!wf_streq(wf_option_text(&o, "kind", "token"), "token"))
+        wf_option_fail(&o, j, "kind '%s' is not known (token)", wf_option_text(&o, "kind", ""));
+    s->dim = wf_option_int(&o, "dim", r->spec->dim, 1, WF_MAX_DIM);
+    s->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
+    s->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
+    s->padding = wf_option_int(&o, "padding", -1, -1, WF_MAX_VOCAB);
+    s->types = wf_option_bool(&o, "types", false);
+    s->masked = wf_option_bool(&o, "masked", false);
+    s->ends = wf_option_bool(&o, "ends", false);
+    WF_TRY(o.status);
+    WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
+    WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
+    WF_TRY(read_project(r, wf_json_get(j, "project"), s));
+    WF_TRY(read_token_dropout(r, wf_json_get(j, "token_dropout"), s));
+    const wf_json *norm = wf_json_get(j, "norm");
+    return norm ? wf_norm_read(r, norm, "stem norm", &s->norm) : WEFT_OK;
+}
+
+/* ---- parameters ---- */
+static void sinusoid(float *value, int64_t count, const int64_t *dims, wf_rng rng) { /* Vaswani et al. 2017, section 3.5 */
+    (void)rng;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t row = i / dims[1], c = i % dims[1];
+        double angle = (double)row * pow(10000.0, -(double)(c / 2 * 2) / (double)dims[1]);
+        value[i] = (float)(c % 2 ? cos(angle) : sin(angle));
+    }
+}
+
+static weft_status declare_table(wf_model *m, const char *name, int64_t rows, int64_t width, wf_param **out, weft_error *err) {
+    WF_TRY(wf_declare(m, name, 2, (int64_t[]){rows, width}, WF_INIT_NORMAL, out, err));
+    (*out)->init_scale = wf_init_std(width);
+    return WEFT_OK;
+}
+
+/* Width of the tables beside that of the tokens, and of the norm after the sum. */
+static int64_t sum_width(const wf_model *m) { return m->spec->stem.project == WF_PROJECT_TOKENS ? m->spec->dim : m->spec->stem.dim; }
+
+/* Width of what is projected. */
+static int64_t joined_width(const wf_stem_spec *s) {
+    int64_t width = s->dim;
+    for (int i = 0; i < s->n_tables; i++)
+        width += s->tables[i].join ? s->tables[i].dim : 0;
+    return width;
+}
+
+static weft_status declare_positions(wf_model *m, weft_error *err) {
+    const wf_stem_spec *s = &m->spec->stem;
+    if (s->position == WF_POSITION_NONE)
+        return WEFT_OK;
+    WF_TRY(declare_table(m, "stem.position.weight", s->length + s->offset, sum_width(m), &m->position, err));
+    if (s->position == WF_POSITION_LEARNED)
+        return WEFT_OK;
+    m->position->init = WF_INIT_CUSTOM;
+    m->position->init_fn = sinusoid;
+    m->position->buffer = true;
+    return WEFT_OK;
+}
+
+weft_status wf_stem_declare(wf_model *m, weft_error *err) {
+    const wf_stem_spec *s = &m->spec->stem;
+    int64_t norm_width = s->project == WF_PROJECT_SUM ? m->spec->dim : sum_width(m);
+    char name[160];
+    WF_TRY(declare_table(m, "stem.token.weight", m->spec->vocab, s->dim, &m->token, err));
+    WF_TRY(declare_positions(m, err));
+    for (int i = 0; i < s->n_tables; i++) {
+        snprintf(name, sizeof name, "stem.%s.weight", s->tables[i].name);
+        WF_TRY(declare_table(m, name, s->tables[i].rows, s->tables[i].dim, &m->tables[i], err));
+    }
+    if (s->project != WF_PROJECT_NONE)
+        WF_TRY(wf_declare_linear(m, "stem.project", m->spec->dim, joined_width(s), s->project_bias, m->project, err));
+    return wf_declare_norm(m, &s->norm, "stem.norm", norm_width, &m->stem_norm[0], &m->stem_norm[1], err);
+}
+
+/* ---- recording ---- */
+static wf_tensor *project(const wf_model *m, wf_tape *t, wf_project_place here, wf_tensor *x) {
+    if (m->spec->stem.project != here)
+        return x;
+    return wf_linear_as(t, x, wf_use(t, m->project[0]), wf_use(t, m->project[1]), WF_F32);
+}
+
+static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *table = wf_use(t, m->position);
+    if (s->counted && !p->positions)
+        return wf_embed(t, wf_token_positions(t, p->ids, s->padding), table, s->padding);
+    return wf_embed_positions(t, table, batch, rows, p->positions, s->offset);
+}
+
+/* Rows of table i by its lookup k; NULL when there is nothing to look up. */
+static wf_tensor *look_up(const wf_model *m, wf_tape *t, int i, int k, const wf_model_ports *p) {
+    const wf_stem_table *table = &m->spec->stem.tables[i];
+    wf_tensor *ids = p->tables[i];
+    if (!ids && table->missing < 0)
+        return NULL;
+    if (!ids)
+        ids = wf_id_column(t, p->ids, -1, -1, table->missing);
+    else if (ids->rank == 3)
+        ids = wf_id_column(t, ids, table->plus[k], table->minus[k], 0);
+    return wf_embed(t, ids, wf_use(t, m->tables[i]), table->padding);
+}
+
+/* The tables that stand beside the tokens, or those that are added. */
+static wf_tensor *put_tables(const wf_model *m, wf_tape *t, bool join, wf_tensor *x, const wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    for (int i = 0; i < s->n_tables; i++)
+        for (int k = 0; s->tables[i].join == join && k < s->tables[i].n_lookups; k++) {
+            bool there = p->tables[i] || s->tables[i].missing >= 0;
+            wf_tensor *rows = there ? look_up(m, t, i, k, p) : NULL;
+            if (there)
+                x = join ? wf_join_channels(t, x, rows) : wf_add(t, x, rows);
+        }
+    return x;
+}
+
+wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout, wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    if (s->ends && !p->mask)
+        p->mask = wf_token_mask(t, p->ids, s->padding);
+    wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
+    if (s->dropped_token >= 0)
+        x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
+    x = project(m, t, WF_PROJECT_TOKENS, put_tables(m, t, true, x, p));
+    if (s->position != WF_POSITION_NONE)
+        x = wf_add(t, x, positions(m, t, batch, rows, p));
+    x = put_tables(m, t, false, x, p);
+    if (p->types && s->types)
+        x = wf_add(t, x, wf_embed(t, p->types, wf_use(t, m->token), -1));
+    x = project(m, t, WF_PROJECT_SUM, x);
+    if (s->norm.kind != WF_NORM_NONE)
+        x = wf_cast(t, wf_apply_norm(t, &s->norm, x, m->stem_norm[0], m->stem_norm[1]), WF_F32);
+    x = project(m, t, WF_PROJECT_NORM, x);
+    if (s->masked)
+        x = wf_mask_rows(t, x, p->mask);
+    x = dropout ? wf_dropout(t, x, s->dropout) : x;
+    return project(m, t, WF_PROJECT_DROPOUT, x);
+}
+
+/* ---- the normal form ---- */
+static wf_json *normal_positions(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_text(&w, "kind", position_kinds[stem->position]);
+    if (stem->position != WF_POSITION_NONE) {
+        wf_normal_int(&w, "length", stem->length);
+        wf_normal_int(&w, "offset", stem->offset);
+        wf_normal_text(&w, "count", counts[stem->counted]);
+    }
+    return w.object;
+}
+
+static wf_json *normal_columns(const wf_normal *of, const wf_stem_table *table) {
+    wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
+    for (int k = 0; k < table->n_lookups; k++) {
+        wf_json *plus = wf_json_new_int(of->arena, table->plus[k]), *pair = table->minus[k] < 0 ? plus : wf_json_new(of->arena, WF_JSON_ARRAY);
+        if (table->minus[k] >= 0)
+            *of->failed |= !wf_json_push(pair, plus) || !wf_json_push(pair, wf_json_new_int(of->arena, table->minus[k]));
+        *of->failed |= !wf_json_push(list, pair);
+    }
+    return list;
+}
+
+static wf_json *normal_tables(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
+    for (int i = 0; i < stem->n_tables; i++) {
+        wf_normal w = wf_normal_begin(of);
+        wf_normal_text(&w, "name", stem->tables[i].name);
+        wf_normal_text(&w, "input", stem->tables[i].input);
+        wf_normal_int(&w, "rows", stem->tables[i].rows);
+        wf_normal_int(&w, "missing", stem->tables[i].missing);
+        wf_normal_int(&w, "padding", stem->tables[i].padding);
+        wf_normal_put(&w, "columns", normal_columns(of, &stem->tables[i]));
+        wf_normal_bool(&w, "join", stem->tables[i].join);
+        wf_normal_int(&w, "dim", stem->tables[i].dim);
+        *of->failed |= !wf_json_push(list, w.object);
+    }
+    return list;
+}
+
+static wf_json *normal_project(const wf_normal *of, const wf_stem_spec *stem) {
+    if (stem->project == WF_PROJECT_NONE)
+        return wf_json_new(of->arena, WF_JSON_NULL);
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_text(&w, "after", places[stem->project]);
+    wf_normal_bool(&w, "bias", stem->project_bias);
+    return w.object;
+}
+
+static wf_json *normal_token_dropout(const wf_normal *of, const wf_stem_spec *stem) {
+    if (stem->dropped_token < 0)
+        return wf_json_new(of->arena, WF_JSON_NULL);
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_int(&w, "token", stem->dropped_token);
+    wf_normal_float(&w, "rate", stem->dropped_rate);
+    return w.object;
+}
+
+wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_text(&w, "kind", "token");
+    wf_normal_int(&w, "dim", stem->dim);
+    wf_normal_float(&w, "scale", stem->scale);
+    wf_normal_float(&w, "dropout", stem->dropout);
+    wf_normal_put(&w, "positions", normal_positions(of, stem));
+    wf_normal_int(&w, "padding", stem->padding);
+    wf_normal_put(&w, "token_dropout", normal_token_dropout(of, stem));
+    wf_normal_bool(&w, "types", stem->types);
+    wf_normal_put(&w, "tables", normal_tables(of, stem));
+    wf_normal_bool(&w, "masked", stem->masked);
+    wf_normal_bool(&w, "ends", stem->ends);
+    wf_normal_put(&w, "project", normal_project(of, stem));
+    wf_normal_put(&w, "norm", wf_norm_normal(of, &stem->norm));
+    return w.object;
+}

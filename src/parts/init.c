@@ -1,0 +1,16 @@
+#include "parts/init.h"
+#include <math.h>
+
+void wf_init_log_rates(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
+    (void)dims;
+    for (int64_t i = 0; i < count; i++)
+        value[i] = (float)log(1.0 + 15.0 * wf_rng_uniform_double(rng, (uint64_t)i));
+}
+
+void wf_init_step_bias(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
+    (void)dims;
+    for (int64_t i = 0; i < count; i++) {
+        double step = exp(log(0.001) + (log(0.1) - log(0.001)) * wf_rng_uniform_double(rng, (uint64_t)i));
+        value[i] = (float)(step + log(-expm1(-step)));
+    }
+}

@@ -1,0 +1,10 @@
+/* init.h - starts of decay parameters that several mixers share (wf_slot.init_fn). */
+#ifndef WF_PARTS_INIT_H
+#define WF_PARTS_INIT_H
+#include "base/rng.h"
+
+/* log of rates uniform in [1, 16], as Mamba-2 has it. */
+void wf_init_log_rates(float *value, int64_t count, const int64_t *dims, wf_rng rng);
+/* The inverse of softplus of steps between 0.001 and 0.1, log-uniform. */
+void wf_init_step_bias(float *value, int64_t count, const int64_t *dims, wf_rng rng);
+#endif

@@ -1,0 +1,53 @@
+/* token_positions.c - what padding tokens say: positions counted over the tokens that are not padding (RoBERTa): padding + 1, padding + 2, ..; a padding
+ * token stands at `padding`. A sequence that has been decoded for a while goes on counting from there. */
+#include "tensor/ops/elementwise.h"
+
+typedef struct token_positions { int64_t padding; } token_positions;
+
+static int batch_pieces(const wf_node *node, wf_pass pass, int phase) { return pass == WF_FORWARD && phase == 0 ? (int)node->in[0]->dims[0] : 0; }
+
+static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
+    int64_t padding = ((const token_positions *)node->attr)->padding, rows = node->in[0]->dims[1];
+    int64_t seen = padding + (w->rt->start ? w->rt->start[piece] : 0);
+    const int32_t *ids = (const int32_t *)node->in[0]->data + piece * rows;
+    int64_t *to = (int64_t *)node->out[0]->data + piece * rows;
+    (void)pass, (void)phase;
+    for (int64_t i = 0; i < rows; i++)
+        to[i] = ids[i] == padding ? padding : ++seen;
+}
+
+const wf_op wf_op_token_positions = {.name = "token_positions", .pieces = batch_pieces, .run = run, .no_grad = true};
+
+wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding) {
+    if (!ids)
+        return NULL;
+    if (ids->type != WF_I32 || ids->rank != 2)
+        return wf_tape_error(t, WEFT_USAGE, "token_positions: int32 ids [B,T] are needed");
+    token_positions *a = attr_copy(t, &(token_positions){padding}, sizeof(token_positions));
+    wf_tensor *y = wf_out(t, WF_I64, 2, ids->dims);
+    return a && y && wf_record(t, &wf_op_token_positions, 1, &ids, 1, &y, a) ? y : NULL;
+}
+
+/* ---- as many rows as there are other tokens ---- */
+static void mask_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
+    int64_t padding = ((const token_positions *)node->attr)->padding, rows = node->in[0]->dims[1], length = 0;
+    const int32_t *ids = (const int32_t *)node->in[0]->data + piece * rows;
+    uint8_t *to = (uint8_t *)node->out[0]->data + piece * rows;
+    (void)pass, (void)phase, (void)w;
+    for (int64_t i = 0; i < rows; i++)
+        length += ids[i] != padding;
+    for (int64_t i = 0; i < rows; i++)
+        to[i] = i < length;
+}
+
+const wf_op wf_op_token_mask = {.name = "token_mask", .pieces = batch_pieces, .run = mask_run, .no_grad = true};
+
+wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding) {
+    if (!ids)
+        return NULL;
+    if (ids->type != WF_I32 || ids->rank != 2)
+        return wf_tape_error(t, WEFT_USAGE, "token_mask: int32 ids [B,T] are needed");
+    token_positions *a = attr_copy(t, &(token_positions){padding}, sizeof(token_positions));
+    wf_tensor *y = wf_out(t, WF_U8, 2, ids->dims);
+    return a && y && wf_record(t, &wf_op_token_mask, 1, &ids, 1, &y, a) ? y : NULL;
+}
