@@ -121,6 +121,17 @@ static wf_tensor *memory_near(fixture *f) { /* a wide window: no key on its edge
 }
 static wf_tensor *max_pairs_case(fixture *f) { return wf_max_pairs(f->tape, wf_scale(f->tape, leaf2(f, 3, 10), 3.0f)); }
 
+static wf_tensor *cluster_case(fixture *f) { /* chosen rows and back again */
+    wf_tensor *x = leaf4(f, 2, 7, 2, 6), *members, *seen = wf_input(f->tape, "x", WF_F32, 4, x->dims);
+    wf_tensor *index = wf_cluster_select(f->tape, seen, wf_input(f->tape, "centroids", WF_F32, 3, (int64_t[]){2, 3, 6}), 4, &members);
+    return wf_scatter_mean(f->tape, wf_mul(f->tape, wf_take_rows(f->tape, x, index), leaf4(f, 2, 12, 2, 6)), index, 7, 0.1f);
+}
+static wf_tensor *commitment_case(fixture *f) {
+    wf_tensor *sums;
+    return wf_commitment(f->tape, leaf4(f, 2, 5, 2, 6), wf_input(f->tape, "centroids", WF_F32, 3, (int64_t[]){2, 3, 6}), &sums);
+}
+static wf_tensor *repeat_case(fixture *f) { return wf_repeat_batch(f->tape, leaf3(f, 1, 5, 7), 3); }
+
 static const double frequencies[3] = {1.0, 0.21, 0.013};
 static wf_tensor *rotate_case(fixture *f) {
     wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
