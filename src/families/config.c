@@ -68,6 +68,7 @@ static const type_row types[] = {
     {"rate", WF_JSON_NUMBER, false, 0.0, 1.0, false, "a number from 0 to below 1"},
     {"flag", WF_JSON_TRUE, false, 0.0, 0.0, false, "true or false"},
     {"text", WF_JSON_STRING, false, 0.0, 0.0, false, "a string"},
+    {"any", WF_JSON_NULL, false, 0.0, 0.0, false, "anything"},
     {"list", WF_JSON_ARRAY, false, 0.0, 0.0, false, "a list"},
     {"object", WF_JSON_OBJECT, false, 0.0, 0.0, false, "an object"},
 };
@@ -80,6 +81,8 @@ static const type_row *find_type(const char *name, size_t length) {
 }
 
 static bool fits(const type_row *type, const wf_json *j) {
+    if (type->kind == WF_JSON_NULL)
+        return true;
     if (type->kind == WF_JSON_TRUE)
         return j->kind == WF_JSON_TRUE || j->kind == WF_JSON_FALSE;
     if (j->kind != type->kind)

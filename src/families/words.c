@@ -381,6 +381,32 @@ static weft_status word_count(call *c) {
     return WEFT_OK;
 }
 
+/* words(text): its parts between bars, without blanks, in small letters; a list stays */
+static weft_status word_words(call *c) {
+    const wf_value *text = arg(c, 0);
+    *c->out = *text;
+    if (text->type == WF_LIST)
+        return WEFT_OK;
+    WF_CHECK(text->type == WF_STRING, c->err, WEFT_BAD_INPUT, "words() takes a string or a list");
+    wf_value *list = wf_arena_alloc(c->arena, (strlen(text->string) + 1) * sizeof *list);
+    size_t n = 0;
+    for (const char *at = text->string; list; at++) {
+        size_t blanks = strspn(at, " "), length = strcspn(at + blanks, "| ");
+        char *word = wf_arena_strndup(c->arena, at + blanks, length);
+        for (char *letter = word; letter && *letter; letter++)
+            *letter = *letter >= 'A' && *letter <= 'Z' ? (char)(*letter - 'A' + 'a') : *letter;
+        if (!word)
+            return wf_fail_memory(c->err);
+        if (length)
+            list[n++] = wf_value_string(word);
+        at += strcspn(at, "|");
+        if (!*at)
+            break;
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = list, .count = n};
+    return list ? WEFT_OK : wf_fail_memory(c->err);
+}
+
 /* ---- heads ---- */
 
 const char *wf_task_of(const char *name) {
@@ -530,6 +556,7 @@ static const word_row words[] = {
     {"all_in", 2, 2, word_all_in},
     {"repeated", 1, 1, word_repeated},
     {"count", 3, 4, word_count},
+    {"words", 1, 1, word_words},
     {"task", 1, 1, word_task},
     {"labels", 2, 2, word_labels},
     {"label_names", 1, 1, word_label_names},

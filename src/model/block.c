@@ -40,6 +40,11 @@ static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x) { return run_row(b, b->block->mixer, b->state[0], x); }
 wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x) { return run_row(b, b->block->channel, b->state[1], x); }
 
+wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y) {
+    y = wf_block_join(b, y, run_row(b, b->block->aside, NULL, x));
+    return wf_apply_norm(b->run->tape, &b->block->aside_norm, y, b->params->aside_norm[0], b->params->aside_norm[1]);
+}
+
 wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x) {
     if (!b->ports->memory)
         return wf_tape_error(b->run->tape, WEFT_USAGE, "%s: a memory is needed", b->block->cross->where);

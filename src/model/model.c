@@ -107,8 +107,11 @@ static weft_status share_block(wf_model *m, wf_block_spec *b, wf_block_params *p
         WF_CHECK(b->norm[i].affine == from->norm[i].affine && b->norm[i].bias == from->norm[i].bias, err, WEFT_USAGE,
                  "%s: shares weights with a block of other norms", b->mixer->where);
     WF_TRY(share_layer(b->mixer, from->mixer, err));
+    WF_CHECK(!b->cross == !from->cross && !b->aside == !from->aside, err, WEFT_USAGE, "%s: shares weights with a block of other parts", b->mixer->where);
     if (b->cross)
         WF_TRY(share_layer(b->cross, from->cross, err));
+    if (b->aside)
+        WF_TRY(share_layer(b->aside, from->aside, err));
     if (b->channel)
         WF_TRY(share_layer(b->channel, from->channel, err));
     *p = m->blocks[b->share];
@@ -126,6 +129,9 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
         snprintf(name, sizeof name, "block.%lld.norm%d", (long long)i, n + 1);
         WF_TRY(wf_declare_norm(m, &b->norm[n], name, m->spec->dim, &p->norm_weight[n], &p->norm_bias[n], err));
     }
+    snprintf(name, sizeof name, "block.%lld.aside_norm", (long long)i);
+    if (b->aside)
+        WF_TRY(wf_declare_norm(m, &b->aside_norm, name, m->spec->dim, &p->aside_norm[0], &p->aside_norm[1], err));
     for (int n = 0; b->cross && n < b->wiring->cross_norms; n++) {
         snprintf(name, sizeof name, "block.%lld.cross_norm%d", (long long)i, n + 1);
         WF_TRY(wf_declare_norm(m, &b->cross_norm[n], name, m->spec->dim, &p->cross_norm_weight[n], &p->cross_norm_bias[n], err));
@@ -134,7 +140,7 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
         snprintf(name, sizeof name, "block.%lld.gate%d", (long long)i, g + 1);
         WF_TRY(wf_declare(m, name, 1, &m->spec->dim, WF_INIT_ZEROS, &p->gate[g], err));
     }
-    const struct { const char *name; wf_layer *layer; } rows[] = {{"mixer", b->mixer}, {"cross", b->cross}, {"channel", b->channel}};
+    const struct { const char *name; wf_layer *layer; } rows[] = {{"mixer", b->mixer}, {"cross", b->cross}, {"aside", b->aside}, {"channel", b->channel}};
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         snprintf(name, sizeof name, "block.%lld.%s", (long long)i, rows[r].name);
         if (rows[r].layer)
@@ -227,7 +233,10 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     }
     if (o->checkpoint)
         wf_region_begin(r->run.tape);
-    *x = wf_scale(r->run.tape, block.wiring->run(&b, *x), block.stream_scale);
+    wf_tensor *in = *x;
+    *x = wf_scale(r->run.tape, block.wiring->run(&b, in), block.stream_scale);
+    if (block.aside)
+        *x = wf_cast(r->run.tape, wf_block_aside(&b, in, *x), WF_F32);
     if (block.masked)
         *x = wf_mask_rows(r->run.tape, *x, r->ports.mask);
     if (o->checkpoint)

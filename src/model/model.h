@@ -9,6 +9,7 @@
 #include "model/spec.h"
 
 typedef struct wf_block_params {
+    wf_param *aside_norm[2]; /* weight, bias */
     wf_param *norm_weight[4], *norm_bias[4], *cross_norm_weight[2], *cross_norm_bias[2], *gate[2];
 } wf_block_params;
 
@@ -103,6 +104,7 @@ wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);     /* norm i (0
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);             /* the token mixer */
 wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x);         /* the channel mixer; x must not be NULL */
 wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x);           /* the mixer that reads the memory */
+wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y); /* norm(y + aside(x)), y the result of the wiring */
 wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x);
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch); /* x + scale*dropout(branch) */
 wf_tensor *wf_block_gate(wf_block_run *b, int i, wf_tensor *branch);        /* tanh(gate_i) * branch */

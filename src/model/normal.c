@@ -63,6 +63,9 @@ static void normal_norms(const writer *w, const wf_block_spec *block) {
         if (!wf_json_equal(first, norm))
             wf_normal_put(w, keys[i], norm);
     }
+    wf_json *aside = block->aside ? wf_norm_normal(w, &block->aside_norm) : NULL;
+    if (aside && !wf_json_equal(first, aside))
+        wf_normal_put(w, "aside_norm", aside);
     wf_json *cross = block->cross ? wf_norm_normal(w, &block->cross_norm[0]) : NULL;
     if (cross && !wf_json_equal(first, cross))
         wf_normal_put(w, "cross_norm", cross);
@@ -75,6 +78,8 @@ static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
     wf_normal_put(&w, "mixer", normal_layer(of, block->mixer));
     if (block->cross)
         wf_normal_put(&w, "cross", normal_layer(of, block->cross));
+    if (block->aside)
+        wf_normal_put(&w, "aside", normal_layer(of, block->aside));
     wf_normal_put(&w, "channel", block->channel ? normal_layer(of, block->channel) : wf_json_new(of->arena, WF_JSON_NULL));
     wf_normal_float(&w, "residual_scale", block->residual_scale);
     wf_normal_float(&w, "stream_scale", block->stream_scale);

@@ -31,9 +31,11 @@ static const wf_spec_key block_keys[] = {
     {"norm2", "norm", "`norm`", "the second norm alone"},
     {"norm3", "norm", "`norm`", "the third norm alone"},
     {"norm4", "norm", "`norm`", "the fourth norm alone"},
+    {"aside_norm", "norm", "`norm`", "after `aside` has been added"},
     {"cross_norm", "norm", "`norm`", "every norm around `cross`"},
     {"mixer", "object or name", NULL, "the token mixer: `{\"mixer\": NAME, option: value, ..}`; a name alone when no option is required"},
     {"cross", "object or name", "null", "a mixer between the two that reads the memory; null is none"},
+    {"aside", "object or name", "null", "a token mixer of the block's input; its result is added to the block's, then normed; null is none"},
     {"channel", "object or name", "null", "the channel mixer; null is none"},
     {"residual_scale", "number", "1", "multiplies a branch before it joins"},
     {"stream_scale", "number", "1", "multiplies the stream after the block"},
@@ -167,6 +169,10 @@ static weft_status read_norms(reader *r, const wf_json *own, const wf_json *comm
         const wf_json *j = either(own, common, keys[i]);
         WF_TRY(wf_norm_read(r, j ? j : either(own, common, "norm"), what, &b->norm[i]));
     }
+    if (b->aside) {
+        const wf_json *j = either(own, common, "aside_norm");
+        WF_TRY(wf_norm_read(r, j ? j : either(own, common, "norm"), what, &b->aside_norm));
+    }
     for (int i = 0; b->cross && i < b->wiring->cross_norms; i++) {
         const wf_json *j = either(own, common, "cross_norm");
         WF_TRY(wf_norm_read(r, j ? j : either(own, common, "norm"), what, &b->cross_norm[i]));
@@ -176,7 +182,7 @@ static weft_status read_norms(reader *r, const wf_json *own, const wf_json *comm
 
 static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, const wf_json *common, wf_block_spec *b) {
     const struct { const char *key; wf_layer **layer; bool required; } rows[] = {
-        {"mixer", &b->mixer, true}, {"cross", &b->cross, false}, {"channel", &b->channel, false}};
+        {"mixer", &b->mixer, true}, {"cross", &b->cross, false}, {"aside", &b->aside, false}, {"channel", &b->channel, false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const wf_json *j = either(own, common, rows[i].key);
         char *where = wf_arena_printf(r->arena, "block %lld %s", (long long)index, rows[i].key);

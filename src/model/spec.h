@@ -57,8 +57,10 @@ struct wf_block_run;
 typedef struct wf_block_spec {
     const struct wf_wiring *wiring;
     wf_norm_spec norm[4];         /* norm1..norm4, as many as the wiring has */
+    wf_norm_spec aside_norm;      /* after `aside` has been added */
     wf_norm_spec cross_norm[2];   /* around `cross`, as many as the wiring has around the mixer */
     wf_layer *mixer, *channel;    /* channel NULL: none */
+    wf_layer *aside;              /* a mixer of the block's input that is added to its output; NULL: none */
     wf_layer *cross;              /* a mixer that reads the memory, between the two; NULL: none */
     float residual_scale, stream_scale, dropout, attention_dropout;
     bool masked;                  /* rows of padding are zero after the block */
