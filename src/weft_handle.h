@@ -12,4 +12,9 @@ struct weft {
     atomic_int stop;
     char *family; /* its own copy of the path */
 };
+
+struct weft_tokenizer {
+    wf_mem mem; /* the engine keeps a pointer to it */
+    struct wf_tokenizer *tok;
+};
 #endif

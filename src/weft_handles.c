@@ -11,11 +11,6 @@ struct weft_model {
     char *spec;
 };
 
-struct weft_tokenizer {
-    wf_mem mem;
-    wf_tokenizer *tok;
-};
-
 struct weft_session {
     wf_mem mem;
     wf_session *session;

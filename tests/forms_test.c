@@ -19,9 +19,14 @@ static const case_row cases[] = {
     {"attention", "{\"heads\": 2, \"causal\": true, \"window\": [2, null], \"alibi\": true, \"value_dim\": 5}", true},
     {"attention", "{\"heads\": 2, \"window\": [3, 1], \"rope\": {\"pairing\": \"interleaved\", \"dim\": 4}}", true},
     {"attention", "{\"heads\": 3, \"causal\": true, \"sinks\": true, \"qk_norm\": {\"kind\": \"layer\", \"scope\": \"all\"}}", false},
+    {"attention", "{\"heads\": 2, \"causal\": true, \"chunk\": 3, \"temper\": {\"scale\": 0.5, \"step\": 2}}", true},
     {"attention", "{\"heads\": 3, \"causal\": true, \"xpos\": {\"base\": 16.0}}", true},
     {"attention", "{\"heads\": 2, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9}, \"scale\": 1.0}", true},
     {"attention", "{\"heads\": 2, \"causal\": true, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9, \"bidirectional\": false}}", true},
+    {"attention", "{\"heads\": 3, \"causal\": true, \"relative\": {\"of\": \"both\", \"length\": 5}}", true},
+    {"attention", "{\"heads\": 2, \"causal\": true, \"rope\": {}, \"rope_values\": true}", true},
+    {"disentangled", "{\"heads\": 3, \"distance\": 5}", true},
+    {"time_conv", "{\"width\": 3, \"activation\": \"gelu\"}", true},
     {"mla", "{\"heads\": 3, \"kv_rank\": 5, \"rope_dim\": 2}", true},
     {"mla", "{\"heads\": 3, \"kv_rank\": 5, \"q_rank\": 7, \"nope_dim\": 3, \"rope_dim\": 4, \"value_dim\": 5, \"causal\": true}", true},
     {"differential", "{\"heads\": 4}", false},
@@ -39,6 +44,14 @@ static const case_row cases[] = {
     {"nystrom", "{\"heads\": 3, \"landmarks\": 13, \"conv\": 3}", true},
     {"axial", "{\"heads\": 2, \"shape\": [13, 1], \"causal\": true}", true},
     {"axial", "{\"heads\": 3, \"shape\": [1, 13], \"causal\": true, \"combine\": \"sequential\"}", true},
+    {"lsh", "{\"heads\": 3, \"rounds\": 2, \"buckets\": 4, \"chunk\": 1, \"after\": 1}", true},
+    {"lsh", "{\"heads\": 2, \"rounds\": 2, \"buckets\": [2, 2], \"chunk\": 1, \"before\": 3, \"causal\": true, \"key_norm\": \"l2\"}", true},
+    {"additive", "{\"hidden\": 7, \"memory_dim\": 6, \"init\": \"backward\", \"readout\": \"maxout\", \"out\": 5}", true},
+    {"additive", "{\"normed\": true, \"reset\": \"before\"}", true},
+    {"additive", "{\"readout\": \"none\"}", true},
+    {"luong", "{\"hidden\": 7, \"memory_dim\": 5}", true},
+    {"luong", "{\"score\": \"dot\", \"input_feeding\": false, \"scaled\": true, \"local\": \"monotonic\", \"window\": 2}", true},
+    {"luong", "{\"score\": \"concat\", \"local\": \"predictive\", \"window\": 3}", true},
     {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}, \"scale\": 0.5}]}", false},
     {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"causal\": true, \"window\": [3, 0]}, \"norm\": {}}, {\"mixer\": \"mamba\"}]}", true},
     {"parallel", "{\"branches\": [{\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 4}}]}", false},
@@ -93,11 +106,15 @@ static const case_row cases[] = {
     {"s4d", "{\"modes\": 3}", true},
     {"s4d", "{\"modes\": 2, \"real\": true, \"discretisation\": \"bilinear\"}", true},
     {"s4d", "{\"modes\": 2, \"bidirectional\": true}", true},
+    {"s4", "{\"modes\": 3}", true},
     {"slstm", "{\"heads\": 3}", true},
     {"slstm", "{\"heads\": 2, \"hidden\": 10}", true},
     {"fourier", "{}", true},
     {"hyena", "{\"filter_dim\": 8, \"max_len\": 20}", true},
     {"hyena", "{\"filter_dim\": 8, \"max_len\": 20, \"order\": 3, \"embed\": 7}", true},
+    {"rnn", "{\"hidden\": 7}", true},
+    {"rnn", "{\"hidden\": 5, \"layers\": 2, \"activation\": \"relu\", \"bias\": false}", true},
+    {"rnn", "{\"hidden\": 5, \"bidirectional\": true}", true},
     {"lstm", "{\"hidden\": 7}", true},
     {"lstm", "{\"hidden\": 5, \"layers\": 2}", true},
     {"lstm", "{\"hidden\": 5, \"layers\": 2, \"bidirectional\": true, \"bias\": false}", true},
@@ -116,7 +133,7 @@ static const case_row cases[] = {
     {"rwkv_channel", "{\"hidden\": 9, \"receptance\": false, \"mix_of\": \"shifted\"}", true},
 };
 
-enum { BATCH = 2, ROWS = 13, DIM = 12, PADDED = 5 };
+enum { BATCH = 2, ROWS = 13, DIM = 12, PADDED = 5, MEMORY_ROWS = 7 };
 
 typedef struct subject {
     wf_env env;
@@ -160,6 +177,11 @@ static void open_layer(subject *s, const case_row *row) {
         memcpy(s->params.list[i]->value, draw(&s->arena, (size_t)s->params.list[i]->count, 100 + (uint32_t)i, 0.4f),
                (size_t)s->params.list[i]->count * sizeof(float));
     s->io = (wf_form_io){.batch = BATCH, .rows = ROWS, .dim = DIM, .x = draw(&s->arena, BATCH * ROWS * DIM, 1, 1.0f)};
+    if (strstr(mixer->inputs, " memory ")) { /* one that it cannot do without */
+        s->io.memory_rows = MEMORY_ROWS;
+        s->io.memory_dim = wf_int(s->layer, "memory_dim");
+        s->io.memory = draw(&s->arena, (size_t)(BATCH * MEMORY_ROWS * s->io.memory_dim), 4, 1.0f);
+    }
 }
 
 static void close_layer(subject *s) {
@@ -289,7 +311,7 @@ static void probe_padding(subject *s) {
 /* PADDED masked rows in front (no multiple of a chunk), or the other rows alone. */
 static void probe_trace(subject *s) {
     weft_error err = {0};
-    bool takes_mask = strstr(s->layer->row->inputs, "mask?") != NULL;
+    bool takes_mask = strstr(s->layer->row->inputs, " mask?") != NULL;
     int64_t rows = ROWS - PADDED;
     uint8_t mask[BATCH * ROWS];
     float *x = wf_arena_alloc(&s->arena, BATCH * ROWS * DIM * sizeof *x), worst = 0.0f;
@@ -299,7 +321,8 @@ static void probe_trace(subject *s) {
         mask[i] = i % ROWS >= PADDED;
     for (int64_t b = 0; b < BATCH; b++)
         memcpy(x + b * rows * DIM, s->io.x + (b * ROWS + PADDED) * DIM, (size_t)(rows * DIM) * sizeof *x);
-    wf_form_io alone = {.batch = BATCH, .rows = rows, .dim = DIM, .x = x};
+    wf_form_io alone = {.batch = BATCH, .rows = rows, .dim = DIM, .x = x,
+                       .memory = s->io.memory, .memory_rows = s->io.memory_rows, .memory_dim = s->io.memory_dim};
     ok(s, wf_form_full(&s->env, s->layer, &alone, false, &s->arena, &err), &err);
     const float *padded = output(s, s->io.x, mask);
     int64_t width = s->io.width;

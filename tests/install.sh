@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs into a prefix of its own and builds docs/example.c against it: with pkg-config, and with find_package (shared and
+# Installs into a prefix of its own and builds docs/example.c and docs/tokenize.c against it: with pkg-config, and with find_package (shared and
 # static). Also: the shared library exports nothing but weft_*.
 set -eu
 prefix=$WEFT_BINARY_DIR/test-install/prefix
@@ -26,6 +26,8 @@ PKG_CONFIG_PATH=$(dirname "$library")/pkgconfig
 export PKG_CONFIG_PATH
 eval "${CC:-cc} -std=c11 -Wall -Wextra -Werror \"\$example\" -o \"\$scratch/by-pkg-config\" $(pkg-config --cflags --libs weft)"
 (cd "$scratch" && LD_LIBRARY_PATH=$(dirname "$library") ./by-pkg-config)
+eval "${CC:-cc} -std=c11 -Wall -Wextra -Werror \"\$WEFT_SOURCE_DIR/docs/tokenize.c\" -o \"\$scratch/tokenize\" $(pkg-config --cflags --libs weft)"
+(mkdir "$scratch/loom" && cd "$scratch/loom" && LD_LIBRARY_PATH=$(dirname "$library") ../tokenize)
 
 mkdir "$scratch/project"
 cp "$example" "$scratch/project/example.c"

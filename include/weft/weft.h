@@ -82,6 +82,11 @@ typedef void (*weft_progress_fn)(void *user, const weft_progress *progress);
 WEFT_API weft_status weft_compare(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
 WEFT_API weft_status weft_train(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
 WEFT_API weft_status weft_eval(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
+/* Text to tokens: {"tokenizer": PATH, "text": [PATH..] or "string": TEXT, "lines", "show": "ids|pieces|table|count", ...}. The result's
+ * json: tokens, bytes, bytes_per_token, and per text in "texts" {"ids", "pieces", "offsets"} as `show` asks ("records": false leaves
+ * them out). One of these makes it something else: "decode": true (the texts are ids; "texts" is a list of texts), "train": KIND
+ * with "out" (a tokenizer.json that Hugging Face opens), "compare": PATH, "chat": FILE ("text" is the rendered conversation). */
+WEFT_API weft_status weft_tokenize(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
 WEFT_API weft_status weft_bench(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
 WEFT_API weft_status weft_verify(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
 WEFT_API weft_status weft_inspect(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
@@ -119,6 +124,41 @@ WEFT_API void weft_ids_free(const weft_tokenizer *tokenizer, int32_t *ids);
 WEFT_API weft_status weft_tokenizer_decode(const weft_tokenizer *tokenizer, const int32_t *ids, size_t count, char **text, size_t *length,
                                            weft_error *err);
 WEFT_API void weft_text_free(const weft_tokenizer *tokenizer, char *text);
+
+/* The spelling of a token in its vocabulary ("\xC4\xA0the"), *length bytes, NULL when there is none; valid as long as the tokenizer.
+ * And the other way: -1 when no token is spelt so. */
+WEFT_API const char *weft_tokenizer_piece(const weft_tokenizer *tokenizer, int32_t id, size_t *length);
+WEFT_API int32_t weft_tokenizer_id(const weft_tokenizer *tokenizer, const char *piece, size_t length);
+
+/* Tokens with their places: token i is ids[i] and stands for text[starts[i] .. ends[i]) (0, 0: added by the tokenizer). */
+typedef struct weft_tokens {
+    size_t count;
+    int32_t *ids;          /* [count] */
+    size_t *starts, *ends; /* [count], in bytes, or in characters when asked for */
+} weft_tokens;
+enum weft_encode_flags {
+    WEFT_ENCODE_NO_SPECIALS = 1, /* leave out what the tokenizer puts around a text (bos, eos ...) */
+    WEFT_ENCODE_PLAIN = 2,       /* special strings in the text are plain text */
+    WEFT_ENCODE_CHARACTERS = 4   /* starts and ends count characters */
+};
+/* *out is the caller's: free with weft_tokens_free, which empties it. */
+WEFT_API weft_status weft_tokenizer_tokens(const weft_tokenizer *tokenizer, const char *text, size_t length, unsigned flags, weft_tokens *out,
+                                           weft_error *err);
+WEFT_API void weft_tokens_free(const weft_tokenizer *tokenizer, weft_tokens *tokens);
+
+/* Decoding as the ids come: what comes out never ends inside a character. *text (0-terminated, *length bytes, may be empty) is valid
+ * until the next call. The tokenizer must outlive the decoder. */
+typedef struct weft_decoder weft_decoder;
+WEFT_API weft_status weft_decoder_create(const weft_tokenizer *tokenizer, weft_decoder **out, weft_error *err);
+WEFT_API void weft_decoder_free(weft_decoder *decoder);
+WEFT_API weft_status weft_decoder_put(weft_decoder *decoder, int32_t id, const char **text, size_t *length, weft_error *err);
+WEFT_API weft_status weft_decoder_end(weft_decoder *decoder, const char **text, size_t *length, weft_error *err); /* what is held back */
+
+/* A conversation through the chat template of a model folder. `conversation` is JSON: a list of messages {"role", "content", ...}, or an
+ * object with "messages", "tools", "documents", "add_generation_prompt", "continue_final_message" and variables of the template.
+ * result->text is the prompt, exactly as Hugging Face renders it; result->json is {"assistant_spans": [[start, end]..]}, in characters.
+ * A template that refuses the conversation is WEFT_BAD_INPUT with its message. */
+WEFT_API weft_status weft_chat(weft *lib, const char *folder, const char *conversation, weft_result *result, weft_error *err);
 
 /* ---- sessions: token by token ---- */
 /* `batch` sequences of at most `capacity` tokens. The model must outlive the session. */

@@ -195,6 +195,25 @@ static weft_status extreme(wf_eval *e, const call *c, int sign, wf_value *out) {
 static weft_status call_min(wf_eval *e, const call *c, wf_value *out) { return extreme(e, c, -1, out); }
 static weft_status call_max(wf_eval *e, const call *c, wf_value *out) { return extreme(e, c, 1, out); }
 
+/* sum takes what min and max take; of nothing it is 0. */
+static weft_status call_sum(wf_eval *e, const call *c, wf_value *out) {
+    bool list = c->count == 1 && c->args[0].type == WF_LIST;
+    const wf_value *items = list ? c->args[0].items : c->args;
+    size_t count = list ? c->args[0].count : c->count;
+    WF_TRY(wf_eval_spend(e, c->at, count));
+    bool whole = true, fits = true;
+    int64_t integer = 0;
+    double number = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        if (!wf_value_is_number(&items[i]))
+            return fail_argument(e, c, &items[i]);
+        whole &= items[i].type != WF_FLOAT;
+        number += wf_value_as_double(&items[i]);
+        fits &= items[i].type == WF_FLOAT || !__builtin_add_overflow(integer, items[i].integer, &integer);
+    }
+    return whole ? give_int(e, c->at, fits, integer, out) : give_float(e, c->at, number, out);
+}
+
 static weft_status rounded(wf_eval *e, const call *c, double (*to_whole)(double), wf_value *out) {
     const wf_value *v = c->args;
     if (!wf_value_is_number(v))
@@ -307,7 +326,7 @@ weft_status wf_eval_function(wf_eval *e, size_t at, const char *name, const wf_v
         const char *name;
         size_t fewest, most;
         function run;
-    } functions[] = {{"min", 1, SIZE_MAX, call_min}, {"max", 1, SIZE_MAX, call_max}, {"floor", 1, 1, call_floor},
+    } functions[] = {{"min", 1, SIZE_MAX, call_min}, {"max", 1, SIZE_MAX, call_max}, {"sum", 1, SIZE_MAX, call_sum}, {"floor", 1, 1, call_floor},
                      {"ceil", 1, 1, call_ceil},      {"round", 1, 1, call_round},    {"sqrt", 1, 1, call_sqrt},
                      {"ln", 1, 1, call_ln},          {"exp", 1, 1, call_exp},        {"pow", 2, 2, call_pow},
                      {"abs", 1, 1, call_abs},        {"len", 1, 1, call_len},        {"int", 1, 1, call_int},

@@ -189,6 +189,78 @@ static weft_status put_wins(table *t, const wf_mem *mem, int width, weft_error *
     return failed ? wf_fail_memory(err) : WEFT_OK;
 }
 
+/* ---- exams on a task ---- */
+enum { TIMES = 4, MOST_LENGTHS = 16 };
+
+static double number_at(const wf_json *model, const char *path, size_t i) {
+    const wf_json *v = wf_json_at(wf_json_path(model, path), i);
+    return v && v->kind == WF_JSON_NUMBER ? v->number : NAN;
+}
+
+/* The accuracy of the last exam within the first `seconds` of training. */
+static double accuracy_by(const wf_json *model, double seconds) {
+    double found = NAN;
+    const wf_json *times = wf_json_path(model, "exams.seconds");
+    for (size_t i = 0; times && i < times->count && number_at(model, "exams.seconds", i) <= seconds; i++)
+        found = number_at(model, "exams.accuracy", i);
+    return found;
+}
+
+static double last_time(const wf_json *model) {
+    const wf_json *times = wf_json_path(model, "exams.seconds");
+    return times && times->count ? number_at(model, "exams.seconds", times->count - 1) : 0;
+}
+
+static void put_accuracies(table *t, const char *title, const char *const *heads, int n, double (*value)(const wf_json *model, const void *at, int i), const void *at) {
+    char text[24];
+    wf_str_printf(t->out, "\n%-*s", t->width[0] > 20 ? t->width[0] : 20, title);
+    for (int i = 0; i < n; i++)
+        wf_str_printf(t->out, " %8s", heads[i]);
+    wf_str_putc(t->out, '\n');
+    for (int m = 0; m < t->run.count; m++) {
+        const wf_model_summary *model = &t->run.models[t->order[m]];
+        wf_str_printf(t->out, "%s%*s", model->name, (t->width[0] > 20 ? t->width[0] : 20) - count_characters(model->name), "");
+        for (int i = 0; i < n; i++) {
+            double v = value(model->json, at, i);
+            snprintf(text, sizeof text, "%.1f %%", 100 * v);
+            if (isnan(v))
+                wf_str_printf(t->out, " %7s–", "");
+            else
+                wf_str_printf(t->out, " %8s", text);
+        }
+        wf_str_putc(t->out, '\n');
+    }
+}
+
+static double by_time(const wf_json *model, const void *at, int i) { return accuracy_by(model, ((const double *)at)[i]); }
+static double by_length(const wf_json *model, const void *at, int i) { return (void)at, number_at(model, "lengths.accuracy", (size_t)i); }
+
+static void put_exams(table *t) {
+    char texts[MOST_LENGTHS][24];
+    const char *heads[MOST_LENGTHS];
+    double times[TIMES], longest = 0;
+    const wf_json *lengths = NULL;
+    for (int m = 0; m < t->run.count; m++) {
+        double last = last_time(t->run.models[m].json);
+        longest = last > longest ? last : longest;
+        lengths = lengths ? lengths : wf_json_path(t->run.models[m].json, "lengths.length");
+    }
+    for (int i = 0; i < MOST_LENGTHS; i++)
+        heads[i] = texts[i];
+    for (int i = 0; i < TIMES; i++) {
+        times[i] = longest * (i + 1) / TIMES;
+        snprintf(texts[i], sizeof texts[i], "%.3g s", times[i]);
+    }
+    if (longest > 0)
+        put_accuracies(t, "right, by time", heads, TIMES, by_time, times);
+    int n = lengths ? (int)lengths->count : 0;
+    n = n > MOST_LENGTHS ? MOST_LENGTHS : n;
+    for (int i = 0; i < n; i++)
+        snprintf(texts[i], sizeof texts[i], "%.0f", wf_json_at(lengths, (size_t)i)->number);
+    if (n > 0)
+        put_accuracies(t, "right, by length", heads, n, by_length, NULL);
+}
+
 static void put_notes(table *t, int width) {
     char text[512], passes[24];
     double most = 0;
@@ -219,6 +291,8 @@ static weft_status put_all(table *t, const wf_mem *mem, int width, weft_error *e
     measure_columns(t);
     drop_columns(t, width);
     put_rows(t);
+    if (t->run.on_task)
+        put_exams(t);
     wf_str_putc(t->out, '\n');
     WF_TRY(put_wins(t, mem, width, err));
     put_notes(t, width);

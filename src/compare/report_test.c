@@ -305,6 +305,9 @@ static void test_task(void **state) {
     wf_str_clear(&p.out);
     assert_int_equal(wf_report_table(&wf_mem_default, p.run, 100, false, &p.out, &err), WEFT_OK);
     must_hold(&p, "Best accuracy: two, 98.5 % (then one, 51.0 %)");
+    must_hold(&p, "right, by length           32       64      128");
+    must_hold(&p, "two                   100.0 %   98.0 %        –");
+    must_hold(&p, "two                         –   10.0 %   10.0 %   98.0 %");
     assert_true(strstr(wf_str_text(&p.out), "two") < strstr(wf_str_text(&p.out), "one"));
     assert_null(strstr(wf_str_text(&p.out), "bits/byte"));
     close_page(&p);

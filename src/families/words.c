@@ -288,6 +288,15 @@ static weft_status word_differing(call *c) { return find_object(c, false); }
 
 enum { MOST_ITEMS = 4096 };
 
+/* half(pair, i): element i of a list, or the number that stands for all of them */
+static weft_status word_half(call *c) {
+    const wf_value *pair = arg(c, 0), *i = arg(c, 1);
+    bool list = pair->type == WF_LIST && i->type == WF_INT && i->integer >= 0 && (size_t)i->integer < pair->count;
+    WF_CHECK(list || pair->type == WF_INT || pair->type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "half() takes a number or a list, and a place in it");
+    *c->out = list ? pair->items[i->integer] : *pair;
+    return WEFT_OK;
+}
+
 static bool is_among(const wf_value *list, const char *text) {
     for (size_t k = 0; k < list->count; k++)
         if (list->items[k].type == WF_STRING && wf_streq(list->items[k].string, text))
@@ -378,6 +387,14 @@ static weft_status word_count(call *c) {
         count += j && wf_json_equal(j, wanted);
     }
     *c->out = wf_value_int(count);
+    return WEFT_OK;
+}
+
+/* at(numbers, i): entry i of a list, or the one number that is given for all; null beyond the end */
+static weft_status word_at(call *c) {
+    const wf_value *list = arg(c, 0);
+    int64_t i = arg(c, 1)->integer;
+    *c->out = list->type != WF_LIST ? *list : i >= 0 && i < (int64_t)list->count ? list->items[i] : nothing;
     return WEFT_OK;
 }
 
@@ -554,8 +571,10 @@ static const word_row words[] = {
     {"differing", 3, 3, word_differing},
     {"places", 3, 3, word_places},
     {"all_in", 2, 2, word_all_in},
+    {"half", 2, 2, word_half},
     {"repeated", 1, 1, word_repeated},
     {"count", 3, 4, word_count},
+    {"at", 2, 2, word_at},
     {"words", 1, 1, word_words},
     {"task", 1, 1, word_task},
     {"labels", 2, 2, word_labels},

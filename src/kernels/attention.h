@@ -29,7 +29,7 @@ typedef struct wf_attention_pattern {
     int (*next)(const struct wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys, bool *whole);
     const void *record; /* the pattern's own numbers */
 } wf_attention_pattern;
-enum { WF_PATTERN_DATA = 3 };
+enum { WF_PATTERN_DATA = 4 };
 
 typedef struct wf_attention_args {
     /* heads % kv_heads == 0: head h reads kv head h/(heads/kv_heads) */

@@ -59,25 +59,25 @@ static void test_lanes(void **state) {
 }
 
 /* ---- poles ---- */
-enum { X, A, B, C, SKIP, H_IN, DY, DH_OUT, POLE_INPUTS };
-enum { Y, H_OUT, DX, DA, DB, DC, DSKIP, DH_IN, POLE_OUTPUTS };
-static const char *const pole_names[POLE_OUTPUTS] = {"y", "h_out", "dx", "da", "db", "dc", "dskip", "dh_in"};
+enum { X, A, B, C, E, V, SKIP, H_IN, DY, DH_OUT, POLE_INPUTS };
+enum { Y, H_OUT, DX, DA, DB, DC, DE, DV, DSKIP, DH_IN, POLE_OUTPUTS };
+static const char *const pole_names[POLE_OUTPUTS] = {"y", "h_out", "dx", "da", "db", "dc", "de", "dv", "dskip", "dh_in"};
 
-typedef struct pole_shape { int64_t batch, t, channels, modes; bool real, reverse, states; } pole_shape;
+typedef struct pole_shape { int64_t batch, t, channels, modes; bool real, reverse, states, ranked; } pole_shape;
 typedef struct poles { float *in[POLE_INPUTS], *out[POLE_OUTPUTS], *checkpoints; size_t n_out[POLE_OUTPUTS]; } poles;
 
 static poles run_poles(const wf_kernels *k, const pole_shape *s) {
     size_t rows = (size_t)(s->batch * s->t * s->channels), one = (size_t)(s->channels * s->modes * (s->real ? 1 : 2)), all = (size_t)s->batch * one;
-    size_t n_in[POLE_INPUTS] = {rows, one, one, one, (size_t)s->channels, all, rows, all}, stretches = (size_t)(s->t + WF_SCAN_CHECKPOINT - 1) / WF_SCAN_CHECKPOINT;
-    poles r = {.n_out = {rows, all, rows, all, all, all, (size_t)(s->batch * s->channels), all}, .checkpoints = check_unwritten(stretches * all)};
+    size_t n_in[POLE_INPUTS] = {rows, one, one, one, one, one, (size_t)s->channels, all, rows, all}, stretches = (size_t)(s->t + WF_SCAN_CHECKPOINT - 1) / WF_SCAN_CHECKPOINT;
+    poles r = {.n_out = {rows, all, rows, all, all, all, s->ranked ? all : 0, s->ranked ? all : 0, (size_t)(s->batch * s->channels), all}, .checkpoints = check_unwritten(stretches * all)};
     for (int i = 0; i < POLE_INPUTS; i++)
-        r.in[i] = check_random((uint32_t)(i + 60), n_in[i], i == A ? -0.7 : -1, i == A ? 0.7 : 1);
+        r.in[i] = check_random((uint32_t)(i + 60), n_in[i], i == A ? -0.7 : i == E || i == V ? -0.2 : -1, i == A ? 0.7 : i == E || i == V ? 0.2 : 1);
     for (int i = 0; i < POLE_OUTPUTS; i++)
         r.out[i] = check_unwritten(r.n_out[i]);
     wf_pole_args a = {.batch = s->batch, .t = s->t, .channels = s->channels, .modes = s->modes, .real = s->real, .reverse = s->reverse, .x = r.in[X],
-                      .a = r.in[A], .b = r.in[B], .c = r.in[C], .skip = s->states ? r.in[SKIP] : NULL, .h_in = s->states ? r.in[H_IN] : NULL,
+                      .a = r.in[A], .b = r.in[B], .c = r.in[C], .e = s->ranked ? r.in[E] : NULL, .v = s->ranked ? r.in[V] : NULL, .skip = s->states ? r.in[SKIP] : NULL, .h_in = s->states ? r.in[H_IN] : NULL,
                       .h_out = r.out[H_OUT], .y = r.out[Y], .checkpoints = r.checkpoints, .dy = r.in[DY], .dh_out = s->states ? r.in[DH_OUT] : NULL,
-                      .dx = r.out[DX], .da_part = r.out[DA], .db_part = r.out[DB], .dc_part = r.out[DC], .dskip_part = r.out[DSKIP], .dh_in = r.out[DH_IN]};
+                      .dx = r.out[DX], .da_part = r.out[DA], .db_part = r.out[DB], .dc_part = r.out[DC], .de_part = r.out[DE], .dv_part = r.out[DV], .dskip_part = r.out[DSKIP], .dh_in = r.out[DH_IN]};
     size_t bytes = wf_pole_scratch(&a, true);
     void *scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
     assert_non_null(scratch);
@@ -99,8 +99,9 @@ static void free_poles(poles *r) {
 }
 
 static void test_poles(void **state) {
-    static const pole_shape shapes[] = {{1, 1, 1, 1, false, false, false}, {2, 5, 17, 3, false, false, true}, {1, 64, 16, 4, true, false, true},
-                                        {1, 65, 33, 7, false, true, true}, {2, 129, 8, 2, true, true, false}, {1, 200, 20, 16, false, false, true}};
+    static const pole_shape shapes[] = {{1, 1, 1, 1, false, false, false, false}, {2, 5, 17, 3, false, false, true, false}, {1, 64, 16, 4, true, false, true, false},
+                                        {1, 65, 33, 7, false, true, true, false}, {2, 129, 8, 2, true, true, false, false}, {1, 200, 20, 16, false, false, true, false},
+                                        {2, 70, 21, 3, false, false, true, true}, {1, 9, 5, 2, true, false, true, true}};
     (void)state;
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "base/str.h"
 #include "mixers/mixer.h"
+#include "parts/chunk.h"
 #include "parts/rope.h"
 
 static const wf_key keys[] = {
@@ -18,9 +19,11 @@ static const wf_key keys[] = {
     {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
     {"softcap", WF_KEY_FLOAT, "0.0", 0, NULL, "c*tanh(score/c); 0 is off"},
     {"window", WF_KEY_LIST, "null", 0, NULL, "[left, right] keys visible beside row i, inclusive; null is no limit"},
+    {"chunk", WF_KEY_INT, "null", 1, NULL, "causal: rows of a chunk, and a row sees its own chunk only; instead of window, prefix, segments and biases"},
     {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'reverse', false, 'scaling', null]", "rotary positions {theta, dim, pairing, reverse, scaling}"},
     {"rope_values", WF_KEY_BOOL, "false", 0, NULL, "values turn as keys do (RoFormer)"},
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', 512.0]", "xPos rotary decay {base}"},
+    {"temper", WF_KEY_OBJECT, "null", 0, "['scale', 0.1, 'step', 8192.0]", "queries grow with their position p: times 1 + scale*log1p(floor((p + 1)/step)) {scale, step}"},
     {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
     {"alibi_keys", WF_KEY_BOOL, "false", 0, NULL, "linear biases by the number of the key, rounded to bfloat16 and scaled with the scores (Falcon)"},
     {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]", "learned bias by distance {buckets, max_distance, bidirectional}"},
@@ -59,7 +62,7 @@ static const wf_slot slots[] = {
     {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "normal:0.02", "t5_bias != null", NULL, false, NULL},
     {NULL}};
 
-#define RING "causal && window != null && window[0] != null ? window[0] + 1 : null"
+#define RING "chunk != null ? chunk : causal && window != null && window[0] != null ? window[0] + 1 : null"
 static const wf_state_slot states[] = {
     {"k", WF_STATE_APPEND, "[kv_heads, key_dim]", RING, NULL, 0},
     {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", RING, NULL, 0},
@@ -102,6 +105,19 @@ static weft_status check_relative(const wf_layer *l, weft_error *err) {
     return WEFT_OK;
 }
 
+static weft_status check_chunk(const wf_layer *l, weft_error *err) {
+    static const char *const others[] = {"window", "t5_bias", "relative", "xpos"};
+    if (wf_given(l, "temper"))
+        WF_CHECK(wf_json_double(wf_get(l, "temper")->object, "step", 8192.0) > 0.0, err, WEFT_USAGE, "temper: 'step' must be positive");
+    if (!wf_given(l, "chunk"))
+        return WEFT_OK;
+    WF_CHECK(wf_flag(l, "causal"), err, WEFT_USAGE, "'chunk' needs 'causal'");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        WF_CHECK(!wf_given(l, others[i]), err, WEFT_USAGE, "'chunk' does not go with '%s'", others[i]);
+    WF_CHECK(!wf_flag(l, "alibi") && !wf_flag(l, "alibi_keys"), err, WEFT_USAGE, "'chunk' does not go with ALiBi");
+    return WEFT_OK;
+}
+
 static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads"), side;
     const wf_value *window = wf_get(l, "window");
@@ -116,6 +132,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
         WF_TRY(wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err));
     WF_CHECK(!wf_flag(l, "alibi_keys") || (window->type == WF_NULL && !wf_given(l, "relative")), err, WEFT_USAGE,
              "'alibi_keys' goes neither with a window nor with 'relative'");
+    WF_TRY(check_chunk(l, err));
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
     WF_CHECK(!wf_flag(l, "rope_values") || wf_int(l, "value_dim") == wf_int(l, "key_dim"), err, WEFT_USAGE, "'rope_values' needs values as wide as keys");
@@ -248,6 +265,13 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     k = norm_heads(r, l, "k", turn(r, l, k, io, io->memory != NULL, -1), true);
     if (wf_flag(l, "rope_values"))
         v = turn(r, l, v, io, io->memory != NULL, -1);
+    if (wf_given(l, "temper")) {
+        const wf_json *t = wf_get(l, "temper")->object;
+        q = wf_temper(r->tape, q, io->positions, (float)wf_json_double(t, "scale", 0.1), (float)wf_json_double(t, "step", 8192.0));
+    }
+    if (wf_given(l, "chunk"))
+        spec.pattern = wf_pattern(r, wf_chunk_weights, wf_chunk_next, &(wf_chunk){wf_int(l, "chunk")}, sizeof(wf_chunk));
+    spec.pattern_keys = wf_given(l, "chunk") ? (double)wf_int(l, "chunk") / 2.0 : 0.0;
     spec.offset_from_start = wf_state_wanted(r);
     if (!io->memory && wf_state_wanted(r)) {
         k = wf_state_append(r, l, "k", k);
@@ -269,9 +293,12 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
+/* `temper` looks at where a row stands, not at distances, and turned values tell it: padding before a row is counted. */
+static unsigned lost_traits(const wf_layer *l) { return wf_given(l, "temper") || wf_flag(l, "rope_values") ? 0u : WF_PADDING_TRACE; }
+
 const wf_mixer wf_mixer_attention = {
     .name = "attention", .about = "softmax(q k^T) v over visible keys", .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",
     .keys = keys, .slots = slots, .states = states, .inputs = "x memory? memory_mask? mask? positions? segments? prefix?",
     .outputs = "y attention?",
-    .flops = "2*heads*(key_dim + value_dim) * T * (window != null && window[0] != null ? min(T, window[0] + 1) : causal ? (T + 1) / 2 : T)",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION, .companion = "glu", .check = check, .run = run};
+    .flops = "2*heads*(key_dim + value_dim) * T * (chunk != null ? min(T, chunk) / 2 : window != null && window[0] != null ? min(T, window[0] + 1) : causal ? (T + 1) / 2 : T)",
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION, .lost_traits = lost_traits, .companion = "glu", .check = check, .run = run};

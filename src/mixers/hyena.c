@@ -20,7 +20,8 @@ static const wf_slot slots[] = {
     {"in.bias", "[(order + 1)*dim]", "zeros", NULL, NULL, false, NULL},
     {"conv.weight", "[(order + 1)*dim, 1, conv]", "uniform:0.5", NULL, NULL, false, NULL},
     {"conv.bias", "[(order + 1)*dim]", "zeros", NULL, NULL, false, NULL},
-    {"filter.{n}.weight", "[n == filter_layers - 1 ? (order - 1)*dim : filter_dim, n == 0 ? embed : filter_dim]", "normal:0.2", NULL, "filter_layers", false, NULL},
+    {"filter.{n}.weight", "[n == filter_layers - 1 ? (order - 1)*dim : filter_dim, n == 0 ? embed : filter_dim]", "normal:0.2", NULL,
+     "filter_layers", false, NULL},
     {"filter.{n}.bias", "[filter_dim]", "zeros", NULL, "filter_layers - 1", false, NULL},
     {"freq", "[filter_dim]", "ones", NULL, NULL, false, NULL},
     {"filter_bias", "[order - 1, dim]", "normal:0.02", NULL, NULL, false, NULL},
@@ -29,7 +30,8 @@ static const wf_slot slots[] = {
     {0}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
-    WF_CHECK(wf_int(l, "embed") % 2 == 1, err, WEFT_USAGE, "embed (%lld) must be odd: the position, then cosines and sines", (long long)wf_int(l, "embed"));
+    long long embed = wf_int(l, "embed");
+    WF_CHECK(embed % 2 == 1, err, WEFT_USAGE, "embed (%lld) must be odd: the position, then cosines and sines", embed);
     return WEFT_OK;
 }
 
@@ -83,7 +85,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
     int64_t dim = wf_int(l, "dim"), order = wf_int(l, "order");
     if (r->rows > wf_int(l, "max_len")) {
-        wf_tape_error(t, WEFT_UNSUPPORTED, "%s: hyena: 'max_len' is %lld, the sequence has %lld rows", l->where, (long long)wf_int(l, "max_len"), (long long)r->rows);
+        wf_tape_error(t, WEFT_UNSUPPORTED, "%s: hyena: 'max_len' is %lld, the sequence has %lld rows", l->where,
+                      (long long)wf_int(l, "max_len"), (long long)r->rows);
         return WEFT_OK;
     }
     wf_tensor *k = filters(r, l), *bias = wf_weight(r, l, "filter_bias");

@@ -88,6 +88,7 @@ typedef struct wf_ports {
     wf_buffer_update update;         /* only when run->want_losses */
     wf_tensor *indices, *weights, *kept; /* a router's choices: I64, F32 and U8 [B,T,k] or [B,E,C] */
     wf_tensor *blocks;                   /* I32: the rows of the experts as they were computed, see wf_blocks_of */
+    wf_tensor *buckets, *members;    /* I64: what was chosen, for inspection */
 } wf_ports;
 
 typedef struct wf_layer wf_layer;

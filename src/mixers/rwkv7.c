@@ -77,7 +77,8 @@ static wf_tensor *values(wf_run *r, const wf_layer *l, mixing m, wf_ports *io) {
     if (wf_int(l, "layer") == 0)
         return io->v_first = v;
     if (!io->v_first)
-        return wf_tape_error(t, WEFT_UNSUPPORTED, "%s: rwkv7 of layer %lld needs the values of a layer 0 before it", l->where, (long long)wf_int(l, "layer"));
+        return wf_tape_error(t, WEFT_UNSUPPORTED, "%s: rwkv7 of layer %lld needs the values of a layer 0 before it", l->where,
+                             (long long)wf_int(l, "layer"));
     wf_tensor *first = wf_mask_rows(t, wf_cast(t, io->v_first, WF_F32), io->mask), *blend = narrow(r, l, "vres.down", "vres.up", u, WF_IDENTITY);
     return wf_add(t, v, wf_gate(t, blend, wf_add_scaled(t, first, v, -1.0f), WF_SIGMOID));
 }
@@ -122,6 +123,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 }
 
 const wf_mixer wf_mixer_rwkv7 = {
-    .name = "rwkv7", .about = "S = Diag(e^w) S + (kk a)(-kk^T S) + k v^T, o = norm(r S), gated", .source = "Peng et al. 2025, arXiv 2503.14456, eq. 3-22",
+    .name = "rwkv7", .about = "S = Diag(e^w) S + (kk a)(-kk^T S) + k v^T, o = norm(r S), gated", 
+    .source = "Peng et al. 2025, arXiv 2503.14456, eq. 3-22",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask? v_first?", .outputs = "y v_first?", .flops = "8*T*dim*value_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .check = check, .run = run};
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .check = check, .run = run};

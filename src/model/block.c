@@ -25,6 +25,7 @@ static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state
     io.x = x;
     if (layer != b->block->cross)
         io.memory = io.memory_mask = NULL;
+    b->side = layer == b->block->channel;
     b->run->state = state;
     b->run->dropout = b->block->dropout;
     b->run->attention_dropout = b->block->attention_dropout;
@@ -53,7 +54,7 @@ wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x) {
 
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch) {
     branch = wf_dropout(b->run->tape, branch, b->block->dropout);
-    return wf_add_scaled(b->run->tape, x, branch, b->block->residual_scale);
+    return wf_add_scaled(b->run->tape, wf_scale(b->run->tape, x, b->block->keep[b->side]), branch, b->block->residual_scale[b->side]);
 }
 
 wf_tensor *wf_block_gate(wf_block_run *b, int i, wf_tensor *branch) {

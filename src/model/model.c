@@ -249,11 +249,14 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
 
 weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
+    wf_model_ports given = *p;
+    int64_t asked = rows;
+    rows = wf_stem_fill(m, tape, batch, rows, p);
     r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode, .drop = o->dropout,
                      .want_losses = o->losses};
     wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p); /* which may make the mask */
     r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix,
-                         .memory = p->memory, .memory_mask = p->memory_mask};
+                         .global_mask = p->global_mask, .memory = p->memory, .memory_mask = p->memory_mask};
     for (int64_t i = 0; i < m->spec->layers; i++) {
         if (p->hidden_states)
             wf_keep(tape, p->hidden_states[i] = x);
@@ -262,10 +265,13 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
     if (m->spec->projects)
         p->hidden = wf_linear_as(tape, p->hidden, wf_use(tape, m->out[0]), wf_use(tape, m->out[1]), WF_F32);
+    p->hidden = wf_time_slice(tape, p->hidden, 0, asked);
     if (p->hidden_states) {
         wf_keep(tape, p->stream = x);
         wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
     }
+    if (rows != asked)
+        p->mask = given.mask;
     wf_losses_finish(&r.losses, tape);
     p->aux_loss = r.losses.aux;
     p->z_loss = r.losses.z;

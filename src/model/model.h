@@ -39,6 +39,7 @@ typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *ids;                     /* I32 [B,T] */
     wf_tensor *types, *positions, *segments, *mask, *prefix;
     wf_tensor *tables[WF_MAX_TABLES];   /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
+    wf_tensor *global_mask;             /* U8 [B,T] */
     wf_tensor *memory, *memory_mask;    /* of `cross` mixers: [B,S,memory_dim], U8 [B,S] */
     wf_tensor *hidden;                  /* out: [B,T,dim] after the final norm */
     wf_tensor **hidden_states;          /* not NULL: [layers+1] receives the input of each block, then `hidden` */
@@ -99,6 +100,7 @@ typedef struct wf_block_run {
     wf_layer_state *state[2];       /* of mixer and channel, NULL without states */
     wf_losses *losses;              /* NULL: not wanted */
     weft_status status;
+    int side;                       /* of the branch that ran last: 0 mixer, 1 channel */
 } wf_block_run;
 wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);     /* norm i (0-based) */
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);             /* the token mixer */

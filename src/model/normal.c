@@ -71,6 +71,18 @@ static void normal_norms(const writer *w, const wf_block_spec *block) {
         wf_normal_put(w, "cross_norm", cross);
 }
 
+static void normal_pair(const writer *w, const char *key, const float pair[2]) {
+    wf_json *list;
+    if (pair[0] == pair[1]) {
+        wf_normal_float(w, key, pair[0]);
+        return;
+    }
+    list = wf_json_new(w->arena, WF_JSON_ARRAY);
+    for (int i = 0; i < 2; i++)
+        *w->failed |= !wf_json_push(list, wf_json_new_double(w->arena, plain(pair[i])));
+    wf_normal_put(w, key, list);
+}
+
 static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
     writer w = wf_normal_begin(of);
     wf_normal_text(&w, "wiring", block->wiring->name);
@@ -81,7 +93,8 @@ static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
     if (block->aside)
         wf_normal_put(&w, "aside", normal_layer(of, block->aside));
     wf_normal_put(&w, "channel", block->channel ? normal_layer(of, block->channel) : wf_json_new(of->arena, WF_JSON_NULL));
-    wf_normal_float(&w, "residual_scale", block->residual_scale);
+    normal_pair(&w, "residual_scale", block->residual_scale);
+    normal_pair(&w, "keep", block->keep);
     wf_normal_float(&w, "stream_scale", block->stream_scale);
     wf_normal_float(&w, "dropout", block->dropout);
     wf_normal_float(&w, "attention_dropout", block->attention_dropout);

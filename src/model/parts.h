@@ -33,6 +33,8 @@ weft_status wf_stem_declare(wf_model *m, weft_error *err);
 weft_status wf_heads_declare(wf_model *m, weft_error *err);
 
 /* ---- recording ---- */
+/* Fills up the inputs of sequences where the stem says so; the rows there are then. */
+int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_model_ports *p);
 wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout, wf_model_ports *p);
 
 /* ---- the normal form ---- */
@@ -51,6 +53,6 @@ wf_json *wf_norm_normal(const wf_normal *of, const wf_norm_spec *norm);
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head);
 
-extern const wf_spec_key wf_stem_keys[], wf_position_keys[], wf_table_keys[], wf_stem_project_keys[], wf_token_dropout_keys[], wf_head_keys[],
+extern const wf_spec_key wf_stem_keys[], wf_position_keys[], wf_table_keys[], wf_stem_project_keys[], wf_token_dropout_keys[], wf_globals_keys[], wf_fill_keys[], wf_head_keys[],
     wf_head_layer_keys[];
 #endif

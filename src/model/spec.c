@@ -37,7 +37,8 @@ static const wf_spec_key block_keys[] = {
     {"cross", "object or name", "null", "a mixer between the two that reads the memory; null is none"},
     {"aside", "object or name", "null", "a token mixer of the block's input; its result is added to the block's, then normed; null is none"},
     {"channel", "object or name", "null", "the channel mixer; null is none"},
-    {"residual_scale", "number", "1", "multiplies a branch before it joins"},
+    {"residual_scale", "number or list", "1", "multiplies a branch before it joins; [mixer, channel] are two numbers"},
+    {"keep", "number or list", "1", "multiplies the stream that a branch joins; [mixer, channel] are two numbers"},
     {"stream_scale", "number", "1", "multiplies the stream after the block"},
     {"dropout", "number", "0", "of a branch, below 1"},
     {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
@@ -67,6 +68,8 @@ const wf_spec_part wf_spec_parts[] = {
     {"project", "`stem.project`", wf_stem_project_keys},
     {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
     {"out", "`project`", out_keys},
+    {"globals", "`stem.globals`", wf_globals_keys},
+    {"fill", "`stem.fill`", wf_fill_keys},
     {"block", "`block`, and each of `blocks`", block_keys},
     {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
     {"head", "`head`, and each of `heads`", wf_head_keys},
@@ -141,8 +144,25 @@ static const wf_json *either(const wf_json *own, const wf_json *common, const ch
     return j ? j : wf_json_get(common, key);
 }
 
+/* One number for both branches, or [mixer, channel]. */
+static void read_pair(wf_options *o, const char *key, float out[2]) {
+    const wf_json *j = wf_json_get(o->object, key);
+    if (!j || j->kind == WF_JSON_NULL)
+        return;
+    bool list = j->kind == WF_JSON_ARRAY && j->count == 2;
+    for (size_t i = 0; i < 2; i++) {
+        const wf_json *one = list ? wf_json_at(j, i) : j;
+        if (one->kind != WF_JSON_NUMBER || !(one->number >= -1e6 && one->number <= 1e6)) {
+            wf_option_fail(o, j, "'%s' must be a number or two, each from -1e6 to 1e6", key);
+            return;
+        }
+        out[i] = (float)one->number;
+    }
+}
+
 static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) {
-    b->residual_scale = (float)wf_option_float(o, "residual_scale", (double)b->residual_scale, -1e6, 1e6);
+    read_pair(o, "residual_scale", b->residual_scale);
+    read_pair(o, "keep", b->keep);
     b->stream_scale = (float)wf_option_float(o, "stream_scale", (double)b->stream_scale, -1e6, 1e6);
     b->dropout = (float)wf_option_float(o, "dropout", (double)b->dropout, 0.0, 0.99);
     b->attention_dropout = (float)wf_option_float(o, "attention_dropout", (double)b->attention_dropout, 0.0, 0.99);
@@ -201,7 +221,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     if (!what || !norm)
         return wf_fail_memory(r->err);
     wf_options all = wf_part_open(common, "block", block_keys, r->err), one = wf_part_open(own, what, block_keys, r->err);
-    *b = (wf_block_spec){.residual_scale = 1.0f, .stream_scale = 1.0f, .share = -1};
+    *b = (wf_block_spec){.residual_scale = {1.0f, 1.0f}, .keep = {1.0f, 1.0f}, .stream_scale = 1.0f, .share = -1};
     WF_TRY(all.status);
     WF_TRY(read_numbers(&all, index, b));
     WF_TRY(one.status);

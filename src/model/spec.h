@@ -47,6 +47,10 @@ typedef struct wf_stem_spec {
     int n_tables;
     wf_project_place project;     /* where rows of width `dim` of the stem become those of the model */
     bool project_bias;
+    int64_t fill, fill_beyond, fill_token; /* longer sequences are filled up to a multiple with a masked token; 0: no */
+    bool dropout_first;           /* before the norm */
+    wf_globals globals;           /* rows that are global when no mask of them is given */
+    int64_t global_token;
     bool masked;                  /* rows of padding are zero */
     bool ends;                    /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
     wf_norm_spec norm;
@@ -62,7 +66,8 @@ typedef struct wf_block_spec {
     wf_layer *mixer, *channel;    /* channel NULL: none */
     wf_layer *aside;              /* a mixer of the block's input that is added to its output; NULL: none */
     wf_layer *cross;              /* a mixer that reads the memory, between the two; NULL: none */
-    float residual_scale, stream_scale, dropout, attention_dropout;
+    float residual_scale[2], keep[2]; /* of the branches of mixer and channel, and of the stream they join */
+    float stream_scale, dropout, attention_dropout;
     bool masked;                  /* rows of padding are zero after the block */
     const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
     int share;                    /* index of the block whose weights this one uses; -1: its own */

@@ -15,9 +15,12 @@ const wf_spec_key wf_stem_keys[] = {
     {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
     {"tables", "list", "[]", "more tables that are added, each for ids of its own"},
     {"norm", "norm", "none", "after the sum"},
+    {"globals", "object", "none", "rows that are global for the mixers when no mask of them is given"},
+    {"fill", "object", "none", "sequences are filled up to whole blocks with masked tokens"},
     {"masked", "boolean", "false", "rows of padding are zero after the norm"},
     {"ends", "boolean", "false", "without a mask, sequences end after as many rows as tokens differ from `padding` (XLM)"},
     {"dropout", "number", "0", "of the rows"},
+    {"dropout_first", "boolean", "false", "the dropout comes before the norm (BigBird)"},
     {"project", "object", "null", "a dense layer from the width of the tables to the model's"},
     {NULL, NULL, NULL, NULL}};
 
@@ -51,6 +54,18 @@ const wf_spec_key wf_token_dropout_keys[] = {
     {"rate", "number", "0.12", "the usual share of the token: rows are multiplied by (1 - rate) / (1 - its share)"},
     {NULL, NULL, NULL, NULL}};
 
+const wf_spec_key wf_globals_keys[] = {
+    {"rows", "string", "none", "`none`, `first`, `before` the first `token`, or `behind` it and the row after it"},
+    {"token", "integer", "-1", "a separator"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_fill_keys[] = {
+    {"multiple", "integer", "0", "the number of rows becomes a multiple of it; 0 is off"},
+    {"beyond", "integer", "0", "sequences of at most so many rows stay as they are"},
+    {"token", "integer", "0", "what they are filled with"},
+    {NULL, NULL, NULL, NULL}};
+
+static const char *const global_kinds[] = {"none", "first", "before", "behind", NULL};
 static const char *const position_kinds[] = {"none", "learned", "sinusoidal", NULL};
 static const char *const counts[] = {"rows", "tokens", "mask", NULL};
 static const char *const layouts[] = {"pairs", "halves", NULL};
@@ -151,6 +166,22 @@ static weft_status read_token_dropout(wf_spec_reader *r, const wf_json *j, wf_st
     return o.status;
 }
 
+static weft_status read_fill(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    wf_options o = wf_part_open(j, "stem fill", wf_fill_keys, r->err);
+    s->fill = wf_option_int(&o, "multiple", 0, 0, INT32_MAX);
+    s->fill_beyond = wf_option_int(&o, "beyond", 0, 0, INT32_MAX);
+    s->fill_token = wf_option_int(&o, "token", 0, 0, r->spec->vocab - 1);
+    return o.status;
+}
+
+static weft_status read_globals(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    wf_options o = wf_part_open(j, "stem globals", wf_globals_keys, r->err);
+    int kind = wf_option_word(&o, j, "rows", wf_option_text(&o, "rows", "none"), global_kinds);
+    s->globals = kind < 0 ? WF_GLOBALS_NONE : (wf_globals)kind;
+    s->global_token = wf_option_int(&o, "token", -1, -1, WF_MAX_VOCAB);
+    return o.status;
+}
+
 weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     wf_stem_spec *s = &r->spec->stem;
     wf_options o = wf_part_open(j, "stem", wf_stem_keys, r->err);
@@ -161,12 +192,15 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     s->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
     s->padding = wf_option_int(&o, "padding", -1, -1, WF_MAX_VOCAB);
     s->types = wf_option_bool(&o, "types", false);
+    s->dropout_first = wf_option_bool(&o, "dropout_first", false);
     s->masked = wf_option_bool(&o, "masked", false);
     s->ends = wf_option_bool(&o, "ends", false);
     WF_TRY(o.status);
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
     WF_TRY(read_project(r, wf_json_get(j, "project"), s));
+    WF_TRY(read_fill(r, wf_json_get(j, "fill"), s));
+    WF_TRY(read_globals(r, wf_json_get(j, "globals"), s));
     WF_TRY(read_token_dropout(r, wf_json_get(j, "token_dropout"), s));
     const wf_json *norm = wf_json_get(j, "norm");
     return norm ? wf_norm_read(r, norm, "stem norm", &s->norm) : WEFT_OK;
@@ -279,10 +313,29 @@ static wf_tensor *put_tables(const wf_model *m, wf_tape *t, bool join, wf_tensor
     return x;
 }
 
+int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    int64_t all = s->fill > 0 && rows > s->fill_beyond ? (rows + s->fill - 1) / s->fill * s->fill : rows;
+    if (all == rows)
+        return rows;
+    if (p->positions || p->segments || p->prefix || p->types)
+        wf_tape_error(t, WEFT_UNSUPPORTED, "sequences that are filled up cannot have positions or segments of their own");
+    p->ids = wf_id_pad(t, p->ids, all, s->fill_token);
+    p->mask = wf_mask_pad(t, p->mask, batch, rows, all);
+    if (p->global_mask)
+        p->global_mask = wf_mask_pad(t, p->global_mask, batch, rows, all);
+    for (int i = 0; i < s->n_tables; i++)
+        if (p->tables[i])
+            p->tables[i] = wf_id_pad(t, p->tables[i], all, 0);
+    return all;
+}
+
 wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout, wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
     if (s->ends && !p->mask)
         p->mask = wf_token_mask(t, p->ids, s->padding);
+    if (s->globals != WF_GLOBALS_NONE && !p->global_mask)
+        p->global_mask = wf_token_globals(t, p->ids, s->globals, s->global_token);
     wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
     if (s->dropped_token >= 0)
         x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
@@ -293,12 +346,13 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
     if (p->types && s->types)
         x = wf_add(t, x, wf_embed(t, p->types, wf_use(t, m->token), -1));
     x = project(m, t, WF_PROJECT_SUM, x);
+    x = dropout && s->dropout_first ? wf_dropout(t, x, s->dropout) : x;
     if (s->norm.kind != WF_NORM_NONE)
         x = wf_cast(t, wf_apply_norm(t, &s->norm, x, m->stem_norm[0], m->stem_norm[1]), WF_F32);
     x = project(m, t, WF_PROJECT_NORM, x);
     if (s->masked)
         x = wf_mask_rows(t, x, p->mask);
-    x = dropout ? wf_dropout(t, x, s->dropout) : x;
+    x = dropout && !s->dropout_first ? wf_dropout(t, x, s->dropout) : x;
     return project(m, t, WF_PROJECT_DROPOUT, x);
 }
 
@@ -364,17 +418,35 @@ static wf_json *normal_token_dropout(const wf_normal *of, const wf_stem_spec *st
     return w.object;
 }
 
+static wf_json *normal_fill(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_int(&w, "multiple", stem->fill);
+    wf_normal_int(&w, "beyond", stem->fill_beyond);
+    wf_normal_int(&w, "token", stem->fill_token);
+    return w.object;
+}
+
+static wf_json *normal_globals(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_text(&w, "rows", global_kinds[stem->globals]);
+    wf_normal_int(&w, "token", stem->global_token);
+    return w.object;
+}
+
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", "token");
     wf_normal_int(&w, "dim", stem->dim);
     wf_normal_float(&w, "scale", stem->scale);
     wf_normal_float(&w, "dropout", stem->dropout);
+    wf_normal_bool(&w, "dropout_first", stem->dropout_first);
     wf_normal_put(&w, "positions", normal_positions(of, stem));
     wf_normal_int(&w, "padding", stem->padding);
     wf_normal_put(&w, "token_dropout", normal_token_dropout(of, stem));
     wf_normal_bool(&w, "types", stem->types);
     wf_normal_put(&w, "tables", normal_tables(of, stem));
+    wf_normal_put(&w, "fill", normal_fill(of, stem));
+    wf_normal_put(&w, "globals", normal_globals(of, stem));
     wf_normal_bool(&w, "masked", stem->masked);
     wf_normal_bool(&w, "ends", stem->ends);
     wf_normal_put(&w, "project", normal_project(of, stem));

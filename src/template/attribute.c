@@ -18,7 +18,9 @@ static weft_status bind(wf_tpl *r, const wf_tpl_row *row, wf_var self, wf_var *o
     return WEFT_OK;
 }
 
-static bool is_dunder(const wf_tpl_text *name) { return name->bytes > 4 && memcmp(name->data, "__", 2) == 0 && memcmp(name->data + name->bytes - 2, "__", 2) == 0; }
+static bool is_dunder(const wf_tpl_text *name) {
+    return name->bytes > 4 && memcmp(name->data, "__", 2) == 0 && memcmp(name->data + name->bytes - 2, "__", 2) == 0;
+}
 
 weft_status wf_tpl_find_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_var *out, bool *found, bool *unsafe) {
     const wf_tpl_type *type = &wf_tpl_types[v.type];
@@ -48,7 +50,8 @@ static weft_status subscript(wf_tpl *r, wf_var v, wf_var key, wf_var *out, bool 
             *out = *value;
         return WEFT_OK;
     }
-    if ((v.type != WF_VAR_STRING && v.type != WF_VAR_LIST && v.type != WF_VAR_TUPLE && v.type != WF_VAR_RANGE) || !wf_var_is_whole(key))
+    if ((v.type != WF_VAR_STRING && v.type != WF_VAR_LIST && v.type != WF_VAR_TUPLE && v.type != WF_VAR_RANGE) ||
+        !wf_var_is_whole(key))
         return WEFT_OK;
     wf_var_length(v, &length);
     int64_t i = wf_var_whole(key);

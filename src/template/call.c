@@ -74,7 +74,8 @@ weft_status wf_tpl_run_row(wf_tpl *r, const wf_tpl_row *row, wf_var self, const 
         WF_TRY(bind_named(r, &s, &c, &args->named->pairs[i]));
     for (size_t i = 0; i < s.count; i++)
         if (!c.in[i] && !s.list[i].optional)
-            return wf_tpl_type_error(r, "%s() missing a required argument: '%.*s'", row->name, (int)s.list[i].bytes, s.list[i].name);
+            return wf_tpl_type_error(r, "%s() missing a required argument: '%.*s'", row->name, (int)s.list[i].bytes,
+                                     s.list[i].name);
     WF_TRY(wf_tpl_enter(r));
     WF_TRY(row->run(r, &c, out));
     r->depth--;
@@ -112,8 +113,8 @@ bool wf_tpl_arg_true(const wf_tpl_call *c, int i, bool fallback) { return c->in[
 /* ---- calling ---- */
 
 bool wf_tpl_callable(wf_var v) {
-    return v.type == WF_VAR_FUNCTION || v.type == WF_VAR_METHOD || v.type == WF_VAR_MACRO || v.type == WF_VAR_LOOP || v.type == WF_VAR_JOINER ||
-           v.type == WF_VAR_UNDEFINED;
+    return v.type == WF_VAR_FUNCTION || v.type == WF_VAR_METHOD || v.type == WF_VAR_MACRO || v.type == WF_VAR_LOOP ||
+           v.type == WF_VAR_JOINER || v.type == WF_VAR_UNDEFINED;
 }
 
 static weft_status call_joiner(wf_tpl *r, wf_tpl_cycler *joiner, const wf_tpl_args *args, wf_var *out) {

@@ -9,6 +9,43 @@ static const char *const reasoning_fields[] = {"reasoning_content", "thinking", 
 static bool is_kind(const wf_json *j, wf_json_kind kind) { return j && j->kind == kind; }
 static bool is_there(const wf_json *j) { return j && j->kind != WF_JSON_NULL; }
 
+/* ---- reading ---- */
+
+static weft_status read_continue(const wf_json *j, const char **out, weft_error *err) {
+    *out = NULL;
+    if (!is_there(j) || j->kind == WF_JSON_FALSE)
+        return WEFT_OK;
+    WF_CHECK(j->kind == WF_JSON_TRUE || j->kind == WF_JSON_STRING, err, WEFT_BAD_INPUT,
+             "'continue_final_message' is true or the name of a field");
+    *out = j->kind == WF_JSON_STRING ? j->string : "content";
+    return WEFT_OK;
+}
+
+weft_status wf_chat_read(wf_arena *arena, const wf_json *json, const wf_json *specials, wf_chat *out, weft_error *err) {
+    static const char *const words[] = {"messages", "tools", "documents", "add_generation_prompt", "continue_final_message",
+                                        NULL};
+    const wf_json *sources[] = {specials, json};
+    wf_json *variables = wf_json_new(arena, WF_JSON_OBJECT);
+    bool bare = is_kind(json, WF_JSON_ARRAY);
+    WF_CHECK(bare || is_kind(wf_json_get(json, "messages"), WF_JSON_ARRAY), err, WEFT_BAD_INPUT,
+             "a conversation is a list of messages or an object with 'messages'");
+    for (int i = 0; i < 2; i++)
+        for (const wf_json *j = sources[i] && sources[i]->kind == WF_JSON_OBJECT ? sources[i]->child : NULL; j; j = j->next) {
+            bool word = false;
+            for (const char *const *w = words; *w; w++)
+                word |= wf_streq(*w, j->key);
+            if (!word)
+                wf_json_put(arena, variables, j->key, wf_json_copy(arena, j));
+        }
+    *out = (wf_chat){.messages = bare ? json : wf_json_get(json, "messages"),
+                     .tools = wf_json_get(json, "tools"),
+                     .documents = wf_json_get(json, "documents"),
+                     .add_generation_prompt = wf_json_bool(json, "add_generation_prompt", false),
+                     .variables = variables};
+    WF_TRY(read_continue(wf_json_get(json, "continue_final_message"), &out->continue_field, err));
+    return arena->failed ? wf_fail_memory(err) : WEFT_OK;
+}
+
 /* ---- messages ---- */
 
 static const wf_json *reasoning_of(const wf_json *message) {
@@ -67,7 +104,8 @@ static weft_status tag_blocks(continuation *c, wf_json *blocks) {
     for (wf_json *block = blocks->child; block; block = block->next)
         for (wf_json *j = block->kind == WF_JSON_OBJECT ? block->child : NULL; j; j = j->next)
             text = wf_streq(j->key, "text") && j->kind == WF_JSON_STRING ? j : text;
-    WF_CHECK(text, c->err, WEFT_BAD_INPUT, "continue_final_message is set but we could not find any text to continue in the final message!");
+    WF_CHECK(text, c->err, WEFT_BAD_INPUT,
+             "continue_final_message is set but we could not find any text to continue in the final message!");
     return append_tag(c, text);
 }
 
@@ -83,7 +121,8 @@ static weft_status tag_text(continuation *c, const wf_json *content) {
     const char *original = content->string;
     bool copies = is_reasoning(c->field);
     for (wf_json *j = c->last->child; j; j = j->next)
-        if (j->kind == WF_JSON_STRING && (copies ? is_reasoning(j->key) && wf_streq(j->string, original) : wf_streq(j->key, c->field)))
+        if (j->kind == WF_JSON_STRING &&
+            (copies ? is_reasoning(j->key) && wf_streq(j->string, original) : wf_streq(j->key, c->field)))
             WF_TRY(append_tag(c, j));
     c->text = original;
     return WEFT_OK;
@@ -92,11 +131,13 @@ static weft_status tag_text(continuation *c, const wf_json *content) {
 static weft_status tag_last(continuation *c, const char *source) {
     WF_CHECK(c->last, c->err, WEFT_BAD_INPUT, "continue_final_message is set but the conversation is empty!");
     const wf_json *content = wf_json_get(c->last, c->field);
-    WF_CHECK(is_there(content), c->err, WEFT_BAD_INPUT, "continue_final_message is set but the final message has no \"%s\" to continue!", c->field);
+    WF_CHECK(is_there(content), c->err, WEFT_BAD_INPUT,
+             "continue_final_message is set but the final message has no \"%s\" to continue!", c->field);
     bool named = strstr(source, c->field) != NULL;
     for (const char *const *word = reasoning_fields; *word && is_reasoning(c->field); word++)
         named |= is_there(wf_json_get(c->last, *word)) && strstr(source, *word);
-    WF_CHECK(named, c->err, WEFT_BAD_INPUT, "continue_final_message is set to \"%s\" but this is not an accepted field in the chat_template", c->field);
+    WF_CHECK(named, c->err, WEFT_BAD_INPUT,
+             "continue_final_message is set to \"%s\" but this is not an accepted field in the chat_template", c->field);
     for (wf_json *j = c->last->child; j; j = j->next)
         if (wf_streq(j->key, c->field) && j->kind == WF_JSON_ARRAY)
             return tag_blocks(c, j);
@@ -105,7 +146,8 @@ static weft_status tag_last(continuation *c, const char *source) {
 }
 
 static bool blank_at(const char *text, size_t end, size_t *start) {
-    static const char *const wide[] = {"\xC2\x85", "\xC2\xA0", "\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
+    static const char *const wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
+                                       "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
     unsigned char last = (unsigned char)text[end - 1];
     *start = end - 1;
     if ((last >= 9 && last <= 13) || (last >= 28 && last <= 32))
@@ -161,8 +203,9 @@ static weft_status cut_at_tag(const continuation *c, wf_str *text) {
         return wf_fail_memory(c->err);
     for (const char *at = wf_str_text(text); (at = strstr(at, "CONTINUE_FINAL_MESSAGE_TAG")) != NULL; at++)
         tag = at;
-    WF_CHECK(tag && strstr(wf_str_text(text), final), c->err, WEFT_BAD_INPUT,
-             "continue_final_message is set but the final message does not appear in the chat after applying the chat template!");
+    WF_CHECK(
+        tag && strstr(wf_str_text(text), final), c->err, WEFT_BAD_INPUT,
+        "continue_final_message is set but the final message does not appear in the chat after applying the chat template!");
     bool kept = tag[bare] == ' ';
     cut(text, (size_t)(tag - text->data));
     if (!kept)
@@ -197,8 +240,8 @@ static weft_status gather(wf_arena *arena, const wf_chat *chat, wf_json **variab
     return arena->failed ? wf_fail_memory(err) : WEFT_OK;
 }
 
-static weft_status render(wf_arena *arena, const wf_template *t, const wf_mem *mem, const wf_chat *chat, const wf_template_input *limits,
-                          wf_template_result *result, weft_error *err) {
+static weft_status render(wf_arena *arena, const wf_template *t, const wf_mem *mem, const wf_chat *chat,
+                          const wf_template_input *limits, wf_template_result *result, weft_error *err) {
     continuation c = {.arena = arena, .field = chat->continue_field, .err = err};
     wf_template_input in = *limits;
     wf_json *variables = NULL, *messages = NULL;
@@ -211,8 +254,8 @@ static weft_status render(wf_arena *arena, const wf_template *t, const wf_mem *m
     return c.field ? cut_at_tag(&c, &result->text) : WEFT_OK;
 }
 
-weft_status wf_chat_render(const wf_template *t, const wf_mem *mem, const wf_chat *chat, const wf_template_input *limits, wf_template_result *result,
-                           weft_error *err) {
+weft_status wf_chat_render(const wf_template *t, const wf_mem *mem, const wf_chat *chat, const wf_template_input *limits,
+                           wf_template_result *result, weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, mem, 0);
     *result = (wf_template_result){.text = wf_str_new(mem), .message = wf_str_new(mem)};
@@ -251,13 +294,15 @@ static const wf_json *token_text(const wf_json *j) {
 }
 
 static void add_specials(wf_arena *arena, const wf_json *config, wf_json *out) {
-    static const char *const names[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+    static const char *const names[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                        "pad_token", "cls_token", "mask_token"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const wf_json *text = token_text(wf_json_get(config, names[i]));
         if (text && !wf_json_get(out, names[i]))
             put(arena, out, names[i], text);
     }
-    const wf_json *more = wf_json_get(config, "additional_special_tokens"), *extra = wf_json_get(config, "extra_special_tokens");
+    const wf_json *more = wf_json_get(config, "additional_special_tokens"),
+                  *extra = wf_json_get(config, "extra_special_tokens");
     if (is_kind(more, WF_JSON_ARRAY) && !wf_json_get(out, "additional_special_tokens")) {
         wf_json *list = wf_json_put(arena, out, "additional_special_tokens", wf_json_new(arena, WF_JSON_ARRAY));
         for (const wf_json *one = more->child; one; one = one->next)
@@ -289,7 +334,8 @@ static const wf_json *choose(const wf_json *stored, const char *name, bool tools
 }
 
 static weft_status find_file(wf_arena *arena, const char *folder, const char *name, bool tools, char **out, weft_error *err) {
-    char *plain = wf_path_join(arena, folder, "chat_template.jinja"), *more = wf_path_join(arena, folder, "additional_chat_templates");
+    char *plain = wf_path_join(arena, folder, "chat_template.jinja"),
+         *more = wf_path_join(arena, folder, "additional_chat_templates");
     char *file = wf_arena_printf(arena, "%s.jinja", name ? name : "tool_use");
     char *named = more && file ? wf_path_join(arena, more, file) : NULL;
     *out = NULL;
@@ -303,8 +349,8 @@ static weft_status find_file(wf_arena *arena, const char *folder, const char *na
     return WEFT_OK;
 }
 
-static weft_status open_template(wf_arena *arena, const char *folder, const char *name, bool tools, const wf_json *config, wf_template **out,
-                                 weft_error *err) {
+static weft_status open_template(wf_arena *arena, const char *folder, const char *name, bool tools, const wf_json *config,
+                                 wf_template **out, weft_error *err) {
     char *path;
     wf_json *own;
     WF_TRY(find_file(arena, folder, name, tools, &path, err));
@@ -314,13 +360,15 @@ static weft_status open_template(wf_arena *arena, const char *folder, const char
     const wf_json *stored = choose(wf_json_get(own, "chat_template"), name, tools);
     if (!stored)
         stored = choose(wf_json_get(config, "chat_template"), name, tools);
-    WF_CHECK(is_kind(stored, WF_JSON_STRING), err, WEFT_BAD_INPUT, "%s: no chat template%s%s%s (chat_template.jinja, or chat_template in tokenizer_config.json)",
-             folder, name ? " named '" : "", name ? name : "", name ? "'" : "");
+    WF_CHECK(is_kind(stored, WF_JSON_STRING), err, WEFT_BAD_INPUT,
+             "%s: no chat template%s%s%s (chat_template.jinja, or chat_template in tokenizer_config.json)", folder,
+             name ? " named '" : "", name ? name : "", name ? "'" : "");
     weft_status status = wf_template_compile(arena->mem, stored->string, stored->length, out, err);
     return status ? wf_fail_in(err, "%s: chat template", folder) : WEFT_OK;
 }
 
-weft_status wf_chat_open(wf_arena *arena, const char *folder, const char *name, bool tools, wf_chat_folder *out, weft_error *err) {
+weft_status wf_chat_open(wf_arena *arena, const char *folder, const char *name, bool tools, wf_chat_folder *out,
+                         weft_error *err) {
     wf_json *config, *map;
     *out = (wf_chat_folder){0};
     WF_TRY(read_config(arena, folder, "tokenizer_config.json", &config, err));

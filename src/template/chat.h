@@ -1,10 +1,12 @@
-/* chat.h - conversations: prepared as Hugging Face's apply_chat_template prepares them, and rendered with the template of a model
- * folder.
+/* chat.h - conversations: prepared as Hugging Face's apply_chat_template prepares them, and rendered with the template of a
+ * model folder.
  *
  *     wf_chat_folder f;
- *     WF_TRY(wf_chat_open(&arena, "model", NULL, tools != NULL, &f, err));
- *     wf_chat chat = {.messages = messages, .tools = tools, .add_generation_prompt = true, .variables = f.specials};
- *     weft_status status = wf_chat_render(f.template_, mem, &chat, &limits, &result, err);
+ *     WF_TRY(wf_chat_open(&arena, "model", NULL, false, &f, err));
+ *     wf_chat chat;
+ *     weft_status status = wf_chat_read(&arena, json, f.specials, &chat, err);
+ *     if (status == WEFT_OK)
+ *         status = wf_chat_render(f.template_, mem, &chat, &limits, &result, err);
  *     ...
  *     wf_template_free(f.template_);
  *
@@ -14,13 +16,18 @@
 #include "template/template.h"
 
 typedef struct wf_chat {
-    const wf_json *messages;         /* an array of objects */
+    const wf_json *messages;          /* an array of objects */
     const wf_json *tools, *documents; /* arrays; NULL: none */
     bool add_generation_prompt;
     const char *continue_field; /* "content" (or a field of reasoning): the text ends right behind that of the last message, so
                                    that it can be continued; NULL: it does not */
     const wf_json *variables;   /* an object: more names for the template, special tokens among them; may be NULL */
 } wf_chat;
+
+/* A conversation from JSON: a list of messages, or an object with `messages`, and if it likes `tools`, `documents`,
+ * `add_generation_prompt`, `continue_final_message` (true or the name of a field); its other members are variables. `specials`
+ * (may be NULL) are variables too, unless the object has them. `out` refers to `json` and to the arena. */
+weft_status wf_chat_read(wf_arena *arena, const wf_json *json, const wf_json *specials, wf_chat *out, weft_error *err);
 
 /* A message with `reasoning_content`, `thinking` or `reasoning` gets the first two of them. `limits` names the moment and the
  * limits, its variables are not used. `result` must be freed also after an error. */
@@ -32,8 +39,9 @@ typedef struct wf_chat_folder {
     wf_json *specials;      /* an object: bos_token ... -> text, in the arena */
 } wf_chat_folder;
 
-/* The chat template of a model folder: chat_template.jinja, else that of chat_template.json or tokenizer_config.json. Where there
- * are several, `name` chooses ("default", "tool_use"; also a file of additional_chat_templates/); NULL takes tool_use for a
- * conversation with tools where there is one, else default. WEFT_BAD_INPUT when there is none. */
-weft_status wf_chat_open(wf_arena *arena, const char *folder, const char *name, bool tools, wf_chat_folder *out, weft_error *err);
+/* The chat template of a model folder: chat_template.jinja, else that of chat_template.json or tokenizer_config.json. Where
+ * there are several, `name` chooses ("default", "tool_use"; also a file of additional_chat_templates/); NULL takes tool_use for
+ * a conversation with tools where there is one, else default. WEFT_BAD_INPUT when there is none. */
+weft_status wf_chat_open(wf_arena *arena, const char *folder, const char *name, bool tools, wf_chat_folder *out,
+                         weft_error *err);
 #endif

@@ -1,7 +1,8 @@
 /* engine.h - private to the room: values, the state of a rendering, and the rows of its tables.
  *
- * Values behave as those of Python under the immutable sandbox of jinja2: only namespaces, cyclers, joiners and iterators change.
- * Everything lives in the arena of the rendering and is freed with it. Functions return a status; an error ends the rendering. */
+ * Values behave as those of Python under the immutable sandbox of jinja2: only namespaces, cyclers, joiners and iterators
+ * change. Everything lives in the arena of the rendering and is freed with it. Functions return a status; an error ends the
+ * rendering. */
 #ifndef WF_TEMPLATE_ENGINE_H
 #define WF_TEMPLATE_ENGINE_H
 #include "base/mem.h"
@@ -67,7 +68,7 @@ struct wf_var {
 };
 
 typedef struct wf_tpl_absent {
-    const char *hint; /* the whole message, or NULL: it is made from the rest */
+    const char *hint;   /* the whole message, or NULL: it is made from the rest */
     wf_var object, key; /* what lacks what; object of type UNDEFINED: a name that is not there */
     bool forbidden;     /* the sandbox refuses what is there */
 } wf_tpl_absent;
@@ -106,7 +107,7 @@ typedef weft_status (*wf_tpl_next_fn)(wf_tpl *r, wf_tpl_iter *it, wf_var *out, b
 struct wf_tpl_iter {
     wf_tpl_next_fn next;
     wf_var source;
-    size_t at;          /* bytes of a string, elements of the rest */
+    size_t at; /* bytes of a string, elements of the rest */
     bool backwards;
     const char *name;   /* Python's type */
     wf_tpl_iter *inner; /* of filters: what they draw from */
@@ -189,8 +190,8 @@ struct wf_tpl {
     size_t root_mark; /* where the outermost capture begins; SIZE_MAX: none */
     wf_tpl_dict *context;
     wf_tpl_scope *globals;
-    const wf_tpl_text *words[WF_WORDS]; /* names that statements set */
-    const wf_var *block;                /* the text that a filter block works on */
+    const wf_tpl_text *words[WF_WORDS];  /* names that statements set */
+    const wf_var *block;                 /* the text that a filter block works on */
     size_t counted_bytes, counted_chars; /* of the output, for spans */
     int64_t steps;
     int depth;
@@ -207,9 +208,9 @@ weft_status wf_tpl_fail(wf_tpl *r, wf_template_error kind, const char *fmt, ...)
 weft_status wf_tpl_unsupported(wf_tpl *r, const char *what);
 weft_status wf_tpl_type_error(wf_tpl *r, const char *fmt, ...) WF_PRINTF(2, 3);
 weft_status wf_tpl_undefined_error(wf_tpl *r, wf_var undefined);
-weft_status wf_tpl_no_memory(wf_tpl *r); /* after an allocation failed: out of memory, or over the limit */
+weft_status wf_tpl_no_memory(wf_tpl *r);          /* after an allocation failed: out of memory, or over the limit */
 weft_status wf_tpl_spend(wf_tpl *r, size_t work); /* `work` elements or bytes are going to be touched */
-weft_status wf_tpl_enter(wf_tpl *r); /* before a recursion; then r->depth-- */
+weft_status wf_tpl_enter(wf_tpl *r);              /* before a recursion; then r->depth-- */
 #define WF_TPL_NEED(r, pointer)                                                                                                \
     do {                                                                                                                       \
         if (!(pointer))                                                                                                        \
@@ -286,22 +287,22 @@ weft_status wf_tpl_unpack(wf_tpl *r, wf_var v, wf_var *out, size_t count);
 weft_status wf_tpl_new_iter(wf_tpl *r, wf_tpl_next_fn next, wf_var source, void *extra, wf_var *out); /* a generator */
 
 /* ---- print.c, number.c ---- */
-weft_status wf_tpl_print(wf_tpl *r, wf_var v, wf_str *out);                  /* str(v) */
-weft_status wf_tpl_repr(wf_tpl *r, wf_var v, wf_str *out);                   /* repr(v) */
-weft_status wf_var_to_text(wf_tpl *r, wf_var v, const wf_tpl_text **out);    /* str(v); strings as they are */
-void wf_tpl_put_float(double d, wf_str *out);                                /* repr(float) */
+weft_status wf_tpl_print(wf_tpl *r, wf_var v, wf_str *out);                      /* str(v) */
+weft_status wf_tpl_repr(wf_tpl *r, wf_var v, wf_str *out);                       /* repr(v) */
+weft_status wf_var_to_text(wf_tpl *r, wf_var v, const wf_tpl_text **out);        /* str(v); strings as they are */
+void wf_tpl_put_float(double d, wf_str *out);                                    /* repr(float) */
 bool wf_tpl_read_int(const char *s, size_t n, int base, wf_tpl *r, wf_var *out); /* Python's int(text, base) */
-bool wf_tpl_read_float(const char *s, size_t n, double *out);                /* Python's float(text) */
-weft_status wf_var_from_double(wf_tpl *r, double d, wf_var *out);            /* int(d): an error for inf, nan */
-double wf_tpl_round(double d, int64_t digits);                               /* Python's round() */
-weft_status wf_tpl_json(wf_tpl *r, const wf_tpl_call *c, wf_var *out);       /* the filter tojson */
-weft_status wf_tpl_escape(wf_tpl *r, wf_var v, wf_var *out);                 /* markupsafe.escape */
+bool wf_tpl_read_float(const char *s, size_t n, double *out);                    /* Python's float(text) */
+weft_status wf_var_from_double(wf_tpl *r, double d, wf_var *out);                /* int(d): an error for inf, nan */
+double wf_tpl_round(double d, int64_t digits);                                   /* Python's round() */
+weft_status wf_tpl_json(wf_tpl *r, const wf_tpl_call *c, wf_var *out);           /* the filter tojson */
+weft_status wf_tpl_escape(wf_tpl *r, wf_var v, wf_var *out);                     /* markupsafe.escape */
 
 /* ---- format.c, percent.c ---- */
 weft_status wf_tpl_format(wf_tpl *r, wf_var format, const wf_tpl_args *args, wf_str *out); /* str.format */
-weft_status wf_tpl_percent(wf_tpl *r, wf_var format, wf_var args, wf_str *out);             /* format % args */
-typedef struct wf_tpl_layout { /* of one formatted value */
-    const char *fill;          /* one character, UTF-8 */
+weft_status wf_tpl_percent(wf_tpl *r, wf_var format, wf_var args, wf_str *out);            /* format % args */
+typedef struct wf_tpl_layout {                                                             /* of one formatted value */
+    const char *fill;                                                                      /* one character, UTF-8 */
     size_t fill_bytes;
     char align, sign, type, grouping; /* 0: not given */
     bool alternate, zero;
@@ -316,11 +317,28 @@ uint32_t wf_tpl_char(const char *data, size_t bytes, size_t *length); /* of vali
 void wf_tpl_put_char(wf_str *out, uint32_t c);
 size_t wf_tpl_count_chars(const char *data, size_t bytes);
 size_t wf_tpl_offset(const wf_tpl_text *text, size_t chars); /* byte offset of a code point */
-typedef enum wf_tpl_case { WF_CASE_UPPER, WF_CASE_LOWER, WF_CASE_TITLE, WF_CASE_CAPITALIZE, WF_CASE_SWAP, WF_CASE_FOLD } wf_tpl_case;
+typedef enum wf_tpl_case {
+    WF_CASE_UPPER,
+    WF_CASE_LOWER,
+    WF_CASE_TITLE,
+    WF_CASE_CAPITALIZE,
+    WF_CASE_SWAP,
+    WF_CASE_FOLD
+} wf_tpl_case;
 void wf_tpl_put_case(wf_str *out, wf_tpl_case how, const char *data, size_t bytes);
 typedef enum wf_tpl_class {
-    WF_IS_ALPHA, WF_IS_DECIMAL, WF_IS_DIGIT, WF_IS_NUMERIC, WF_IS_ALNUM, WF_IS_SPACE, WF_IS_PRINTABLE, WF_IS_ASCII,
-    WF_IS_LOWER, WF_IS_UPPER, WF_IS_TITLE, WF_IS_IDENTIFIER
+    WF_IS_ALPHA,
+    WF_IS_DECIMAL,
+    WF_IS_DIGIT,
+    WF_IS_NUMERIC,
+    WF_IS_ALNUM,
+    WF_IS_SPACE,
+    WF_IS_PRINTABLE,
+    WF_IS_ASCII,
+    WF_IS_LOWER,
+    WF_IS_UPPER,
+    WF_IS_TITLE,
+    WF_IS_IDENTIFIER
 } wf_tpl_class;
 bool wf_tpl_text_is(wf_tpl_class what, const char *data, size_t bytes); /* str.isalpha() ... */
 bool wf_tpl_char_is(wf_tpl_class what, uint32_t c);                     /* ALPHA to PRINTABLE */
@@ -333,7 +351,8 @@ void wf_tpl_strip(const char **data, size_t *bytes, const wf_tpl_text *set, int 
 const char *wf_tpl_find(const char *data, size_t bytes, const char *what, size_t n); /* NULL: not there */
 
 /* ---- filters_text.c, methods_text.c: shared by filters and methods ---- */
-weft_status wf_tpl_replace(wf_tpl *r, const wf_tpl_text *text, const wf_tpl_text *from, const wf_tpl_text *to, int64_t most, wf_var *out);
+weft_status wf_tpl_replace(wf_tpl *r, const wf_tpl_text *text, const wf_tpl_text *from, const wf_tpl_text *to, int64_t most,
+                           wf_var *out);
 weft_status wf_tpl_lines(wf_tpl *r, const wf_tpl_text *text, bool keep_ends, wf_tpl_items *out);
 weft_status wf_tpl_justify(wf_tpl *r, wf_var v, char align, int64_t width, const wf_tpl_text *fill, wf_var *out);
 weft_status wf_tpl_cased(wf_tpl *r, wf_var v, wf_tpl_case how, wf_var *out);
@@ -362,7 +381,8 @@ weft_status wf_tpl_truth(wf_tpl *r, const wf_tpl_row *test, wf_var v, const wf_t
 
 /* Reading the arguments of a row. */
 weft_status wf_tpl_arg_int(wf_tpl *r, const wf_tpl_call *c, int i, int64_t fallback, int64_t *out);
-weft_status wf_tpl_arg_text(wf_tpl *r, const wf_tpl_call *c, int i, const wf_tpl_text **out); /* must be a string; NULL: not given or none */
+weft_status wf_tpl_arg_text(wf_tpl *r, const wf_tpl_call *c, int i,
+                            const wf_tpl_text **out); /* must be a string; NULL: not given or none */
 bool wf_tpl_arg_true(const wf_tpl_call *c, int i, bool fallback);
 
 extern const wf_tpl_row wf_tpl_filters_lists[], wf_tpl_filters_text[], wf_tpl_filters_values[];

@@ -245,17 +245,25 @@ static weft_status eval_const(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, 
     return WEFT_OK;
 }
 
-static weft_status eval_name(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_var *out) { return wf_tpl_lookup(r, s, n->name, out); }
-static weft_status eval_call(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_var *out) { return wf_tpl_eval_call(r, s, n, NULL, out); }
-static weft_status eval_loose_slice(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_var *out) { return wf_tpl_unsupported(r, "a slice among several subscripts"); }
+static weft_status eval_name(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_var *out) {
+    return wf_tpl_lookup(r, s, n->name, out);
+}
+static weft_status eval_call(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_var *out) {
+    return wf_tpl_eval_call(r, s, n, NULL, out);
+}
+static weft_status eval_loose_slice(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_var *out) {
+    return wf_tpl_unsupported(r, "a slice among several subscripts");
+}
 
 weft_status wf_tpl_eval(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_var *out) {
     static weft_status (*const rows[])(wf_tpl *, wf_tpl_scope *, const wf_tpl_node *, wf_var *) = {
-        [WF_NODE_CONST] = eval_const,     [WF_NODE_NAME] = eval_name,     [WF_NODE_TUPLE] = eval_list,         [WF_NODE_LIST] = eval_list,
-        [WF_NODE_DICT] = eval_dict,       [WF_NODE_BINARY] = eval_binary, [WF_NODE_UNARY] = eval_unary,        [WF_NODE_NOT] = eval_unary,
-        [WF_NODE_AND] = eval_logic,       [WF_NODE_OR] = eval_logic,      [WF_NODE_CONCAT] = eval_concat,      [WF_NODE_COMPARE] = eval_compare,
-        [WF_NODE_COND] = eval_condition,  [WF_NODE_ITEM] = eval_item,     [WF_NODE_ATTRIBUTE] = eval_attribute, [WF_NODE_CALL] = eval_call,
-        [WF_NODE_FILTER] = eval_filter,   [WF_NODE_TEST] = eval_test,     [WF_NODE_SLICE] = eval_loose_slice};
+        [WF_NODE_CONST] = eval_const,      [WF_NODE_NAME] = eval_name,     [WF_NODE_TUPLE] = eval_list,
+        [WF_NODE_LIST] = eval_list,        [WF_NODE_DICT] = eval_dict,     [WF_NODE_BINARY] = eval_binary,
+        [WF_NODE_UNARY] = eval_unary,      [WF_NODE_NOT] = eval_unary,     [WF_NODE_AND] = eval_logic,
+        [WF_NODE_OR] = eval_logic,         [WF_NODE_CONCAT] = eval_concat, [WF_NODE_COMPARE] = eval_compare,
+        [WF_NODE_COND] = eval_condition,   [WF_NODE_ITEM] = eval_item,     [WF_NODE_ATTRIBUTE] = eval_attribute,
+        [WF_NODE_CALL] = eval_call,        [WF_NODE_FILTER] = eval_filter, [WF_NODE_TEST] = eval_test,
+        [WF_NODE_SLICE] = eval_loose_slice};
     r->line = n->line;
     WF_TRY(wf_tpl_spend(r, 1));
     WF_TRY(wf_tpl_enter(r));

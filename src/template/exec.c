@@ -44,7 +44,8 @@ static weft_status check_namespaces(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_nod
     if (target->kind != WF_NODE_NSREF)
         return WEFT_OK;
     WF_TRY(wf_tpl_lookup(r, s, target->name, &v));
-    return v.type == WF_VAR_NAMESPACE ? WEFT_OK : wf_tpl_fail(r, WF_TEMPLATE_RUNTIME, "cannot assign attribute on non-namespace object");
+    return v.type == WF_VAR_NAMESPACE ? WEFT_OK
+                                      : wf_tpl_fail(r, WF_TEMPLATE_RUNTIME, "cannot assign attribute on non-namespace object");
 }
 
 weft_status wf_tpl_assign(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *target, wf_var v) {
@@ -84,13 +85,16 @@ wf_tpl_mark wf_tpl_capture(wf_tpl *r) {
 }
 
 weft_status wf_tpl_captured(wf_tpl *r, wf_tpl_mark mark, wf_var *out) {
-    weft_status status = r->out.failed ? wf_fail_memory(r->err) : wf_var_string(r, wf_str_text(&r->out) + mark.length, r->out.length - mark.length, out);
+    weft_status status = r->out.failed ? wf_fail_memory(r->err)
+                                       : wf_var_string(r, wf_str_text(&r->out) + mark.length, r->out.length - mark.length, out);
     r->out.length = mark.length;
     r->root_mark = mark.root;
     return status;
 }
 
-static weft_status exec_data(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_tpl_flow *flow) { return wf_tpl_print(r, n->value, &r->out); }
+static weft_status exec_data(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_tpl_flow *flow) {
+    return wf_tpl_print(r, n->value, &r->out);
+}
 
 static weft_status exec_print(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_tpl_flow *flow) {
     wf_var v;
@@ -102,7 +106,8 @@ static weft_status exec_print(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, 
 }
 
 /* The text of a body in a scope of its own; break and continue leave no text. */
-static weft_status capture_body(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_tpl_scope **inner, wf_tpl_flow *flow, wf_var *out) {
+static weft_status capture_body(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_tpl_scope **inner, wf_tpl_flow *flow,
+                                wf_var *out) {
     wf_tpl_mark mark = wf_tpl_capture(r);
     WF_TRY(wf_tpl_new_scope(r, s, inner));
     WF_TRY(wf_tpl_exec(r, *inner, n->body, flow));
@@ -154,7 +159,8 @@ static weft_status exec_generation(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node
     WF_TRY(capture_body(r, s, n, &inner, flow, &text));
     size_t start = position(r);
     WF_TRY(wf_tpl_spend(r, 1));
-    WF_TRY(wf_grow(r->arena.mem, (void **)&result->spans, &r->span_capacity, result->n_spans + 1, sizeof *result->spans, r->err));
+    WF_TRY(
+        wf_grow(r->arena.mem, (void **)&result->spans, &r->span_capacity, result->n_spans + 1, sizeof *result->spans, r->err));
     result->spans[result->n_spans++] = (wf_template_span){start, start + text.text->chars};
     return wf_tpl_print(r, text, &r->out);
 }
@@ -219,14 +225,28 @@ static weft_status exec_jump(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, w
     return WEFT_OK;
 }
 
-static weft_status exec_refused(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_tpl_flow *flow) { return wf_tpl_type_error(r, "%s", n->value.text->data); }
+static weft_status exec_refused(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_tpl_flow *flow) {
+    return wf_tpl_type_error(r, "%s", n->value.text->data);
+}
 
 weft_status wf_tpl_exec(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *first, wf_tpl_flow *flow) {
-    static weft_status (*const rows[])(wf_tpl *, wf_tpl_scope *, const wf_tpl_node *, wf_tpl_flow *) = {
-        [WF_NODE_DATA] = exec_data,         [WF_NODE_PRINT] = exec_print,           [WF_NODE_FOR] = exec_for,       [WF_NODE_IF] = exec_if,
-        [WF_NODE_SET] = exec_set,           [WF_NODE_SET_BLOCK] = exec_set_block,   [WF_NODE_MACRO] = exec_macro,   [WF_NODE_CALL_BLOCK] = exec_call_block,
-        [WF_NODE_FILTER_BLOCK] = exec_filter_block, [WF_NODE_WITH] = exec_with,     [WF_NODE_BLOCK] = exec_block,   [WF_NODE_GENERATION] = exec_generation,
-        [WF_NODE_AUTOESCAPE] = exec_autoescape,     [WF_NODE_BREAK] = exec_jump,    [WF_NODE_CONTINUE] = exec_jump, [WF_NODE_REFUSED] = exec_refused};
+    static weft_status (*const rows[])(wf_tpl *, wf_tpl_scope *, const wf_tpl_node *,
+                                       wf_tpl_flow *) = {[WF_NODE_DATA] = exec_data,
+                                                         [WF_NODE_PRINT] = exec_print,
+                                                         [WF_NODE_FOR] = exec_for,
+                                                         [WF_NODE_IF] = exec_if,
+                                                         [WF_NODE_SET] = exec_set,
+                                                         [WF_NODE_SET_BLOCK] = exec_set_block,
+                                                         [WF_NODE_MACRO] = exec_macro,
+                                                         [WF_NODE_CALL_BLOCK] = exec_call_block,
+                                                         [WF_NODE_FILTER_BLOCK] = exec_filter_block,
+                                                         [WF_NODE_WITH] = exec_with,
+                                                         [WF_NODE_BLOCK] = exec_block,
+                                                         [WF_NODE_GENERATION] = exec_generation,
+                                                         [WF_NODE_AUTOESCAPE] = exec_autoescape,
+                                                         [WF_NODE_BREAK] = exec_jump,
+                                                         [WF_NODE_CONTINUE] = exec_jump,
+                                                         [WF_NODE_REFUSED] = exec_refused};
     WF_TRY(wf_tpl_enter(r));
     for (const wf_tpl_node *n = first; n && *flow == WF_FLOW_ON; n = n->next) {
         r->line = n->line;

@@ -1,5 +1,5 @@
-/* filters_lists.c - the filters over sequences. What is a generator in the reference is one here: nothing happens until somebody
- * draws from it, and then once. */
+/* filters_lists.c - the filters over sequences. What is a generator in the reference is one here: nothing happens until
+ * somebody draws from it, and then once. */
 #include <string.h>
 #include "template/engine.h"
 
@@ -17,7 +17,8 @@ static weft_status add_parts(wf_tpl *r, const char *data, size_t bytes, path *ou
         wf_var part;
         end = dot ? (size_t)(dot - data) : bytes;
         WF_TRY(wf_var_string(r, data + start, end - start, &part));
-        if (wf_tpl_text_is(WF_IS_DIGIT, part.text->data, part.text->bytes) && !wf_tpl_read_int(part.text->data, part.text->bytes, 10, r, &part))
+        if (wf_tpl_text_is(WF_IS_DIGIT, part.text->data, part.text->bytes) &&
+            !wf_tpl_read_int(part.text->data, part.text->bytes, 10, r, &part))
             return wf_tpl_type_error(r, "invalid number in an attribute path");
         WF_TRY(wf_tpl_push(r, &out->parts, part));
     }
@@ -170,7 +171,8 @@ static weft_status named_row(wf_tpl *r, wf_var name, bool is_test, const wf_tpl_
     *out = name.type != WF_VAR_STRING ? NULL : is_test ? wf_tpl_test(name.text) : wf_tpl_filter(name.text);
     if (*out)
         return WEFT_OK;
-    return wf_tpl_type_error(r, "No %s named '%.100s'.", is_test ? "test" : "filter", name.type == WF_VAR_STRING ? name.text->data : wf_var_type_word(name));
+    return wf_tpl_type_error(r, "No %s named '%.100s'.", is_test ? "test" : "filter",
+                             name.type == WF_VAR_STRING ? name.text->data : wf_var_type_word(name));
 }
 
 static weft_status prepare_map(wf_tpl *r, mapping *m) {
@@ -492,28 +494,27 @@ static weft_status run_join(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     return status;
 }
 
-const wf_tpl_row wf_tpl_filters_lists[] = {
-    {"first", "", run_first, 0},
-    {"last", "", run_last, 0},
-    {"random", "", run_random, 0},
-    {"min", "case_sensitive= attribute=", run_extreme, WF_LESS},
-    {"max", "case_sensitive= attribute=", run_extreme, WF_GREATER},
-    {"sum", "attribute= start=", run_sum, 0},
-    {"length", "", run_length, 0},
-    {"count", "", run_length, 0},
-    {"list", "", run_list, 0},
-    {"reverse", "", run_reverse, 0},
-    {"sort", "reverse= case_sensitive= attribute=", run_sort, 0},
-    {"dictsort", "case_sensitive= by= reverse=", run_dictsort, 0},
-    {"groupby", "attribute default= case_sensitive=", run_groupby, 0},
-    {"join", "d= attribute=", run_join, 0},
-    {"unique", "case_sensitive= attribute=", run_unique, 0},
-    {"batch", "linecount fill_with=", run_batch, 0},
-    {"slice", "slices fill_with=", run_slice, 0},
-    {"items", "", run_items, 0},
-    {"map", "*", run_map, 0},
-    {"select", "*", run_select, 0},
-    {"reject", "*", run_select, REJECT},
-    {"selectattr", "*", run_select, BY_ATTRIBUTE},
-    {"rejectattr", "*", run_select, BY_ATTRIBUTE | REJECT},
-    {NULL, NULL, NULL, 0}};
+const wf_tpl_row wf_tpl_filters_lists[] = {{"first", "", run_first, 0},
+                                           {"last", "", run_last, 0},
+                                           {"random", "", run_random, 0},
+                                           {"min", "case_sensitive= attribute=", run_extreme, WF_LESS},
+                                           {"max", "case_sensitive= attribute=", run_extreme, WF_GREATER},
+                                           {"sum", "attribute= start=", run_sum, 0},
+                                           {"length", "", run_length, 0},
+                                           {"count", "", run_length, 0},
+                                           {"list", "", run_list, 0},
+                                           {"reverse", "", run_reverse, 0},
+                                           {"sort", "reverse= case_sensitive= attribute=", run_sort, 0},
+                                           {"dictsort", "case_sensitive= by= reverse=", run_dictsort, 0},
+                                           {"groupby", "attribute default= case_sensitive=", run_groupby, 0},
+                                           {"join", "d= attribute=", run_join, 0},
+                                           {"unique", "case_sensitive= attribute=", run_unique, 0},
+                                           {"batch", "linecount fill_with=", run_batch, 0},
+                                           {"slice", "slices fill_with=", run_slice, 0},
+                                           {"items", "", run_items, 0},
+                                           {"map", "*", run_map, 0},
+                                           {"select", "*", run_select, 0},
+                                           {"reject", "*", run_select, REJECT},
+                                           {"selectattr", "*", run_select, BY_ATTRIBUTE},
+                                           {"rejectattr", "*", run_select, BY_ATTRIBUTE | REJECT},
+                                           {NULL, NULL, NULL, 0}};

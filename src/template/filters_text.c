@@ -78,7 +78,11 @@ weft_status wf_tpl_justify(wf_tpl *r, wf_var v, char align, int64_t width, const
     int64_t free = width - (int64_t)v.text->chars;
     /* Centred, the odd blank goes to the left when the width is odd. */
     int64_t left = free <= 0 || align == '<' ? 0 : align == '>' ? free : free / 2 + (free & width & 1);
-    wf_tpl_layout before = {.fill = fill ? fill->data : NULL, .fill_bytes = fill ? fill->bytes : 0, .align = '>', .width = left}, after = before;
+    wf_tpl_layout before = {.fill = fill ? fill->data : NULL,
+                            .fill_bytes = fill ? fill->bytes : 0,
+                            .align = '>',
+                            .width = left},
+                  after = before;
     after.width = free > 0 ? free - left : 0;
     weft_status status = wf_tpl_pad(r, &before, "", 0, 0, &s);
     wf_str_put(&s, v.text->data, v.text->bytes);
@@ -231,7 +235,8 @@ static weft_status weave(wf_tpl *r, const wf_tpl_text *text, const wf_tpl_text *
     return WEFT_OK;
 }
 
-weft_status wf_tpl_replace(wf_tpl *r, const wf_tpl_text *text, const wf_tpl_text *from, const wf_tpl_text *to, int64_t most, wf_var *out) {
+weft_status wf_tpl_replace(wf_tpl *r, const wf_tpl_text *text, const wf_tpl_text *from, const wf_tpl_text *to, int64_t most,
+                           wf_var *out) {
     wf_str s = wf_str_new(r->arena.mem);
     const char *at = text->data, *end = at + text->bytes, *found;
     weft_status status = wf_tpl_spend(r, text->bytes / 16);
@@ -239,13 +244,15 @@ weft_status wf_tpl_replace(wf_tpl *r, const wf_tpl_text *text, const wf_tpl_text
         status = weave(r, text, to, most, &s);
         at = end;
     }
-    while (status == WEFT_OK && most != 0 && at < end && (found = wf_tpl_find(at, (size_t)(end - at), from->data, from->bytes))) {
+    while (status == WEFT_OK && most != 0 && at < end &&
+           (found = wf_tpl_find(at, (size_t)(end - at), from->data, from->bytes))) {
         wf_str_put(&s, at, (size_t)(found - at));
         wf_str_put(&s, to->data, to->bytes);
         at = found + from->bytes;
         most--;
-        status = s.length > r->arena.limit && r->arena.limit ? wf_tpl_fail(r, WF_TEMPLATE_LIMIT, "a text beyond the limit of memory")
-                                                             : wf_tpl_spend(r, 1 + to->bytes / 16);
+        status = s.length > r->arena.limit && r->arena.limit
+                     ? wf_tpl_fail(r, WF_TEMPLATE_LIMIT, "a text beyond the limit of memory")
+                     : wf_tpl_spend(r, 1 + to->bytes / 16);
     }
     wf_str_put(&s, at, (size_t)(end - at));
     WF_TRY(wf_var_take(r, &s, out));
@@ -297,7 +304,8 @@ static weft_status run_string(wf_tpl *r, const wf_tpl_call *c, wf_var *out) { re
 
 static const struct {
     const char *entity, *text;
-} entities[] = {{"&amp;", "&"}, {"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&#39;", "'"}, {"&#34;", "\""}, {"&apos;", "'"}, {"&nbsp;", "\xC2\xA0"}};
+} entities[] = {{"&amp;", "&"}, {"&lt;", "<"},   {"&gt;", ">"},   {"&quot;", "\""},
+                {"&#39;", "'"}, {"&#34;", "\""}, {"&apos;", "'"}, {"&nbsp;", "\xC2\xA0"}};
 
 static weft_status unescape(wf_tpl *r, const wf_tpl_text *text, wf_var *out) {
     wf_str s = wf_str_new(r->arena.mem);
@@ -368,7 +376,8 @@ static weft_status quote(wf_tpl *r, wf_var v, bool query, wf_str *out) {
     WF_TRY(wf_var_to_text(r, v, &text));
     for (size_t i = 0; i < text->bytes; i++) {
         unsigned char c = (unsigned char)text->data[i];
-        bool plain = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c && strchr("_.-~", c)) || (c == '/' && !query);
+        bool plain =
+            (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c && strchr("_.-~", c)) || (c == '/' && !query);
         if (plain)
             wf_str_putc(out, (char)c);
         else if (c == ' ' && query)
@@ -440,26 +449,25 @@ static weft_status run_xmlattr(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
 
 static weft_status run_missing(wf_tpl *r, const wf_tpl_call *c, wf_var *out) { return wf_tpl_unsupported(r, c->row->name); }
 
-const wf_tpl_row wf_tpl_filters_text[] = {
-    {"upper", "", run_case, WF_CASE_UPPER},
-    {"lower", "", run_case, WF_CASE_LOWER},
-    {"capitalize", "", run_case, WF_CASE_CAPITALIZE},
-    {"title", "", run_title, 0},
-    {"trim", "chars=", run_trim, 0},
-    {"center", "width=", run_center, 0},
-    {"truncate", "length= killwords= end= leeway=", run_truncate, 0},
-    {"indent", "width= first= blank=", run_indent, 0},
-    {"wordcount", "", run_wordcount, 0},
-    {"replace", "old new count=", run_replace, 0},
-    {"format", "*", run_format, 0},
-    {"e", "", run_escape, 0},
-    {"escape", "", run_escape, 0},
-    {"forceescape", "", run_escape, 1},
-    {"safe", "", run_safe, 0},
-    {"string", "", run_string, 0},
-    {"striptags", "", run_striptags, 0},
-    {"urlencode", "", run_urlencode, 0},
-    {"xmlattr", "autospace=", run_xmlattr, 0},
-    {"urlize", "*", run_missing, 0},
-    {"wordwrap", "*", run_missing, 0},
-    {NULL, NULL, NULL, 0}};
+const wf_tpl_row wf_tpl_filters_text[] = {{"upper", "", run_case, WF_CASE_UPPER},
+                                          {"lower", "", run_case, WF_CASE_LOWER},
+                                          {"capitalize", "", run_case, WF_CASE_CAPITALIZE},
+                                          {"title", "", run_title, 0},
+                                          {"trim", "chars=", run_trim, 0},
+                                          {"center", "width=", run_center, 0},
+                                          {"truncate", "length= killwords= end= leeway=", run_truncate, 0},
+                                          {"indent", "width= first= blank=", run_indent, 0},
+                                          {"wordcount", "", run_wordcount, 0},
+                                          {"replace", "old new count=", run_replace, 0},
+                                          {"format", "*", run_format, 0},
+                                          {"e", "", run_escape, 0},
+                                          {"escape", "", run_escape, 0},
+                                          {"forceescape", "", run_escape, 1},
+                                          {"safe", "", run_safe, 0},
+                                          {"string", "", run_string, 0},
+                                          {"striptags", "", run_striptags, 0},
+                                          {"urlencode", "", run_urlencode, 0},
+                                          {"xmlattr", "autospace=", run_xmlattr, 0},
+                                          {"urlize", "*", run_missing, 0},
+                                          {"wordwrap", "*", run_missing, 0},
+                                          {NULL, NULL, NULL, 0}};

@@ -75,7 +75,9 @@ static weft_status run_abs(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     wf_var v = c->self;
     if (!wf_var_is_number(v))
         return wf_tpl_type_error(r, "bad operand type for abs(): '%s'", wf_tpl_types[v.type].name);
-    bool minus = v.type == WF_VAR_FLOAT ? signbit(v.number) : v.type == WF_VAR_BIG ? v.text->data[0] == '-' : wf_var_whole(v) < 0;
+    bool minus = v.type == WF_VAR_FLOAT ? signbit(v.number)
+                 : v.type == WF_VAR_BIG ? v.text->data[0] == '-'
+                                        : wf_var_whole(v) < 0;
     return wf_tpl_negate(r, minus ? '-' : '+', v, out);
 }
 
@@ -195,15 +197,14 @@ static weft_status run_pprint(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     return out->text->chars < 80 ? WEFT_OK : wf_tpl_unsupported(r, "pprint of what does not fit a line");
 }
 
-const wf_tpl_row wf_tpl_filters_values[] = {
-    {"default", "default_value= boolean=", run_default, 0},
-    {"d", "default_value= boolean=", run_default, 0},
-    {"attr", "name", run_attr, 0},
-    {"int", "default= base=", run_int, 0},
-    {"float", "default=", run_float, 0},
-    {"abs", "", run_abs, 0},
-    {"round", "precision= method=", run_round, 0},
-    {"filesizeformat", "binary=", run_filesizeformat, 0},
-    {"tojson", "ensure_ascii= indent= separators= sort_keys=", wf_tpl_json, 0},
-    {"pprint", "", run_pprint, 0},
-    {NULL, NULL, NULL, 0}};
+const wf_tpl_row wf_tpl_filters_values[] = {{"default", "default_value= boolean=", run_default, 0},
+                                            {"d", "default_value= boolean=", run_default, 0},
+                                            {"attr", "name", run_attr, 0},
+                                            {"int", "default= base=", run_int, 0},
+                                            {"float", "default=", run_float, 0},
+                                            {"abs", "", run_abs, 0},
+                                            {"round", "precision= method=", run_round, 0},
+                                            {"filesizeformat", "binary=", run_filesizeformat, 0},
+                                            {"tojson", "ensure_ascii= indent= separators= sort_keys=", wf_tpl_json, 0},
+                                            {"pprint", "", run_pprint, 0},
+                                            {NULL, NULL, NULL, 0}};

@@ -135,7 +135,8 @@ static void put_real(double d, const wf_tpl_layout *how, wf_str *sign, wf_str *d
 
 weft_status wf_tpl_put_number(wf_tpl *r, wf_var v, const wf_tpl_layout *how, wf_str *out) {
     wf_str sign = wf_str_new(r->arena.mem), digits = wf_str_new(r->arena.mem);
-    bool real = v.type == WF_VAR_FLOAT || (how->type && strchr("eEfFgG%", how->type)), whole_type = how->type && strchr("bcdoxX", how->type);
+    bool real = v.type == WF_VAR_FLOAT || (how->type && strchr("eEfFgG%", how->type)),
+         whole_type = how->type && strchr("bcdoxX", how->type);
     wf_tpl_layout laid = *how;
     weft_status status = WEFT_OK;
     if (v.type == WF_VAR_BIG && !real)
@@ -155,7 +156,8 @@ weft_status wf_tpl_put_number(wf_tpl *r, wf_var v, const wf_tpl_layout *how, wf_
     size_t n = sign.length;
     wf_str_put(&sign, wf_str_text(&digits), digits.length);
     if (status == WEFT_OK)
-        status = sign.failed || digits.failed ? wf_fail_memory(r->err) : wf_tpl_pad(r, &laid, wf_str_text(&sign), sign.length, n, out);
+        status = sign.failed || digits.failed ? wf_fail_memory(r->err)
+                                              : wf_tpl_pad(r, &laid, wf_str_text(&sign), sign.length, n, out);
     wf_str_free(&sign);
     wf_str_free(&digits);
     return status;
@@ -388,7 +390,8 @@ static weft_status expand(formatter *f, const char *s, const char *end, int dept
         }
         const char *close = *s == '{' ? closing_brace(s + 1, end) : NULL;
         if (!close)
-            return wf_tpl_type_error(f->r, *s == '{' ? "Single '{' encountered in format string" : "Single '}' encountered in format string");
+            return wf_tpl_type_error(f->r, *s == '{' ? "Single '{' encountered in format string"
+                                                     : "Single '}' encountered in format string");
         WF_TRY(put_field(f, s + 1, close, depth));
         s = close + 1;
     }

@@ -19,26 +19,28 @@ static weft_status run_range(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     bool fits = !__builtin_sub_overflow(step > 0 ? stop : start, step > 0 ? start : stop, &span) && step != INT64_MIN;
     int64_t count = !fits ? INT64_MAX : span > 0 ? (span - 1) / (step > 0 ? step : -step) + 1 : 0;
     if (count > WF_TPL_LONGEST_RANGE)
-        return wf_tpl_type_error(r, "Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d).", (int)WF_TPL_LONGEST_RANGE);
+        return wf_tpl_type_error(r, "Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d).",
+                                 (int)WF_TPL_LONGEST_RANGE);
     *range = (wf_tpl_range){start, stop, step, count};
     *out = (wf_var){.type = WF_VAR_RANGE, .range = range};
     return WEFT_OK;
 }
 
 static weft_status run_dict(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
-    out->type = WF_VAR_DICT;
+    *out = (wf_var){.type = WF_VAR_DICT};
     return wf_dict_of(r, &c->all, &out->dict);
 }
 
 weft_status wf_tpl_check_name(wf_tpl *r, wf_var name) {
     if (name.type != WF_VAR_STRING || name.text->bytes == 0 || name.text->data[0] != '_')
         return WEFT_OK;
-    return wf_tpl_fail(r, WF_TEMPLATE_SECURITY, "Chat templates cannot store underscore-prefixed attributes on a namespace, but got '%.100s'.",
+    return wf_tpl_fail(r, WF_TEMPLATE_SECURITY,
+                       "Chat templates cannot store underscore-prefixed attributes on a namespace, but got '%.100s'.",
                        name.text->data);
 }
 
 static weft_status run_namespace(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
-    out->type = WF_VAR_NAMESPACE;
+    *out = (wf_var){.type = WF_VAR_NAMESPACE};
     WF_TRY(wf_dict_of(r, &c->all, &out->dict));
     for (size_t i = 0; i < out->dict->count; i++)
         WF_TRY(wf_tpl_check_name(r, out->dict->pairs[i].key));
@@ -130,10 +132,14 @@ static weft_status run_strftime(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
 
 static weft_status run_lipsum(wf_tpl *r, const wf_tpl_call *c, wf_var *out) { return wf_tpl_unsupported(r, "lipsum"); }
 
-static const wf_tpl_row rows[] = {{"range", "start stop= step= /", run_range, 0}, {"dict", "*", run_dict, 0},
-                                  {"namespace", "*", run_namespace, 0},           {"cycler", "*", run_cycler, 0},
-                                  {"joiner", "sep=", run_joiner, 0},              {"lipsum", "*", run_lipsum, 0},
-                                  {"raise_exception", "message", run_raise, 0},   {"strftime_now", "format", run_strftime, 0},
+static const wf_tpl_row rows[] = {{"range", "start stop= step= /", run_range, 0},
+                                  {"dict", "*", run_dict, 0},
+                                  {"namespace", "*", run_namespace, 0},
+                                  {"cycler", "*", run_cycler, 0},
+                                  {"joiner", "sep=", run_joiner, 0},
+                                  {"lipsum", "*", run_lipsum, 0},
+                                  {"raise_exception", "message", run_raise, 0},
+                                  {"strftime_now", "format", run_strftime, 0},
                                   {NULL, NULL, NULL, 0}};
 
 const wf_tpl_row *wf_tpl_function(const wf_tpl_text *name) { return wf_tpl_find_row(rows, name); }

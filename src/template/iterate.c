@@ -92,9 +92,10 @@ weft_status wf_tpl_reversed(wf_tpl *r, wf_var v, wf_tpl_iter **out, bool *can) {
     static const struct {
         wf_var_type type;
         const char *name;
-    } names[] = {{WF_VAR_LIST, "list_reverseiterator"}, {WF_VAR_DICT, "dict_reversekeyiterator"}, {WF_VAR_RANGE, "range_iterator"}};
-    *can = v.type == WF_VAR_STRING || v.type == WF_VAR_LIST || v.type == WF_VAR_TUPLE || v.type == WF_VAR_DICT || v.type == WF_VAR_RANGE ||
-           v.type == WF_VAR_VIEW || v.type == WF_VAR_UNDEFINED;
+    } names[] = {
+        {WF_VAR_LIST, "list_reverseiterator"}, {WF_VAR_DICT, "dict_reversekeyiterator"}, {WF_VAR_RANGE, "range_iterator"}};
+    *can = v.type == WF_VAR_STRING || v.type == WF_VAR_LIST || v.type == WF_VAR_TUPLE || v.type == WF_VAR_DICT ||
+           v.type == WF_VAR_RANGE || v.type == WF_VAR_VIEW || v.type == WF_VAR_UNDEFINED;
     if (!*can)
         return WEFT_OK;
     WF_TRY(wf_tpl_iterate(r, v, out));

@@ -70,9 +70,15 @@ static weft_status render(wf_tpl *r, const wf_template *t) {
     return r->out.failed ? wf_fail_memory(r->err) : WEFT_OK;
 }
 
-weft_status wf_template_render(const wf_template *t, const wf_mem *mem, const wf_template_input *in, wf_template_result *result, weft_error *err) {
+weft_status wf_template_render(const wf_template *t, const wf_mem *mem, const wf_template_input *in, wf_template_result *result,
+                               weft_error *err) {
     *result = (wf_template_result){.text = wf_str_new(mem), .message = wf_str_new(mem)};
-    wf_tpl r = {.out = wf_str_new(mem), .root_mark = SIZE_MAX, .steps = in->steps ? in->steps : STEPS, .in = in, .result = result, .err = err};
+    wf_tpl r = {.out = wf_str_new(mem),
+                .root_mark = SIZE_MAX,
+                .steps = in->steps ? in->steps : STEPS,
+                .in = in,
+                .result = result,
+                .err = err};
     memcpy(r.words, t->words, sizeof r.words);
     wf_arena_init(&r.arena, mem, in->memory ? in->memory : MEMORY);
     weft_status status = render(&r, t);

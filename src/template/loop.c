@@ -101,8 +101,12 @@ static weft_status tell(wf_tpl *r, wf_tpl_loop *loop, fact which, wf_var *out) {
         WF_TRY(length_of(r, loop, &length));
     if (which == LAST)
         WF_TRY(peek(r, loop));
-    int64_t numbers[] = {[INDEX0] = loop->index0,          [INDEX] = loop->index0 + 1, [REVINDEX0] = length - loop->index0 - 1,
-                         [REVINDEX] = length - loop->index0, [LENGTH] = length,        [DEPTH0] = loop->depth0,
+    int64_t numbers[] = {[INDEX0] = loop->index0,
+                         [INDEX] = loop->index0 + 1,
+                         [REVINDEX0] = length - loop->index0 - 1,
+                         [REVINDEX] = length - loop->index0,
+                         [LENGTH] = length,
+                         [DEPTH0] = loop->depth0,
                          [DEPTH] = loop->depth0 + 1};
     if (which == FIRST || which == LAST)
         *out = wf_var_bool(which == FIRST ? loop->index0 == 0 : !loop->has_after);
@@ -114,7 +118,8 @@ static weft_status tell(wf_tpl *r, wf_tpl_loop *loop, fact which, wf_var *out) {
 }
 
 weft_status wf_tpl_loop_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_var *out, bool *found) {
-    static const char *const facts[] = {"index0", "index", "revindex0", "revindex", "first", "last", "length", "depth0", "depth", "previtem", "nextitem"};
+    static const char *const facts[] = {"index0", "index",  "revindex0", "revindex", "first",   "last",
+                                        "length", "depth0", "depth",     "previtem", "nextitem"};
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
         if (wf_text_is(name, facts[i])) {
             *found = true;
@@ -229,7 +234,8 @@ static weft_status leftover(wf_tpl *r, const wf_tpl_macro *m, const wf_tpl_args 
     }
     if (!rest->count || n->uses_kwargs)
         return WEFT_OK;
-    return wf_tpl_type_error(r, "macro '%s' takes no keyword argument '%.100s'", n->name ? n->name->data : "caller", rest->pairs[0].key.text->data);
+    return wf_tpl_type_error(r, "macro '%s' takes no keyword argument '%.100s'", n->name ? n->name->data : "caller",
+                             rest->pairs[0].key.text->data);
 }
 
 static weft_status bind_extras(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_macro *m, const wf_tpl_args *args) {
@@ -247,7 +253,8 @@ static weft_status bind_extras(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_macro *m
     if (n->uses_kwargs)
         WF_TRY(wf_tpl_store(r, s, r->words[WF_WORD_KWARGS], wf_var_of_dict(rest)));
     if (!n->uses_varargs && args->count > n->count)
-        return wf_tpl_type_error(r, "macro '%s' takes not more than %zu argument(s)", n->name ? n->name->data : "caller", n->count);
+        return wf_tpl_type_error(r, "macro '%s' takes not more than %zu argument(s)", n->name ? n->name->data : "caller",
+                                 n->count);
     size_t extra = args->count > n->count ? args->count - n->count : 0;
     WF_TRY(wf_var_new_tuple(r, extra ? args->list + n->count : NULL, extra, &v));
     return n->uses_varargs ? wf_tpl_store(r, s, r->words[WF_WORD_VARARGS], v) : WEFT_OK;
@@ -264,7 +271,8 @@ static weft_status bind_parameters(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_macr
     for (int defaults = 0; defaults < 2; defaults++) {
         size_t i = 0;
         for (const wf_tpl_node *p = m->node->list; p; p = p->next, i++) {
-            const wf_var *named = i >= args->count && args->named ? wf_dict_find_text(args->named, p->name->data, p->name->bytes) : NULL;
+            const wf_var *named =
+                i >= args->count && args->named ? wf_dict_find_text(args->named, p->name->data, p->name->bytes) : NULL;
             bool given = i < args->count || named;
             wf_var v;
             if (given == (defaults == 1))

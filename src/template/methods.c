@@ -124,14 +124,25 @@ static weft_status run_reset(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     return WEFT_OK;
 }
 
-const wf_tpl_row wf_tpl_list_methods[] = {
-    {"count", "value /", run_count, 0}, {"index", "value start= stop= /", run_index, 0}, {"copy", "", run_copy, 0}, {NULL, NULL, NULL, 0}};
-const wf_tpl_row wf_tpl_tuple_methods[] = {{"count", "value /", run_count, 0}, {"index", "value start= stop= /", run_index, 0}, {NULL, NULL, NULL, 0}};
-const wf_tpl_row wf_tpl_dict_methods[] = {{"keys", "", run_view, WF_VIEW_KEYS},   {"values", "", run_view, WF_VIEW_VALUES},
-                                          {"items", "", run_view, WF_VIEW_ITEMS}, {"get", "key default= /", run_get, 0},
-                                          {"copy", "", run_copy, 0},              {"fromkeys", "iterable value= /", run_fromkeys, 0},
+const wf_tpl_row wf_tpl_list_methods[] = {{"count", "value /", run_count, 0},
+                                          {"index", "value start= stop= /", run_index, 0},
+                                          {"copy", "", run_copy, 0},
                                           {NULL, NULL, NULL, 0}};
-const wf_tpl_row wf_tpl_number_methods[] = {{"bit_length", "", run_bits, 0}, {"bit_count", "", run_bits, 1}, {"conjugate", "", run_conjugate, 0}, {NULL, NULL, NULL, 0}};
-const wf_tpl_row wf_tpl_float_methods[] = {{"is_integer", "", run_is_integer, 0}, {"conjugate", "", run_conjugate, 0}, {NULL, NULL, NULL, 0}};
-const wf_tpl_row wf_tpl_loop_methods[] = {{"cycle", "*", run_cycle, 0}, {"changed", "*", run_changed, 0}, {NULL, NULL, NULL, 0}};
+const wf_tpl_row wf_tpl_tuple_methods[] = {
+    {"count", "value /", run_count, 0}, {"index", "value start= stop= /", run_index, 0}, {NULL, NULL, NULL, 0}};
+const wf_tpl_row wf_tpl_dict_methods[] = {{"keys", "", run_view, WF_VIEW_KEYS},
+                                          {"values", "", run_view, WF_VIEW_VALUES},
+                                          {"items", "", run_view, WF_VIEW_ITEMS},
+                                          {"get", "key default= /", run_get, 0},
+                                          {"copy", "", run_copy, 0},
+                                          {"fromkeys", "iterable value= /", run_fromkeys, 0},
+                                          {NULL, NULL, NULL, 0}};
+const wf_tpl_row wf_tpl_number_methods[] = {{"bit_length", "", run_bits, 0},
+                                            {"bit_count", "", run_bits, 1},
+                                            {"conjugate", "", run_conjugate, 0},
+                                            {NULL, NULL, NULL, 0}};
+const wf_tpl_row wf_tpl_float_methods[] = {
+    {"is_integer", "", run_is_integer, 0}, {"conjugate", "", run_conjugate, 0}, {NULL, NULL, NULL, 0}};
+const wf_tpl_row wf_tpl_loop_methods[] = {
+    {"cycle", "*", run_cycle, 0}, {"changed", "*", run_changed, 0}, {NULL, NULL, NULL, 0}};
 const wf_tpl_row wf_tpl_cycler_methods[] = {{"next", "", run_next, 0}, {"reset", "", run_reset, 0}, {NULL, NULL, NULL, 0}};

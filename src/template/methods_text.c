@@ -12,7 +12,8 @@ static weft_status run_is(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
 }
 
 /* [start, end) in code points as slices read them; gives the bytes. */
-static weft_status window(wf_tpl *r, const wf_tpl_call *c, int i, const char **data, size_t *bytes, int64_t *first, bool *none) {
+static weft_status window(wf_tpl *r, const wf_tpl_call *c, int i, const char **data, size_t *bytes, int64_t *first,
+                          bool *none) {
     int64_t length = (int64_t)self(c)->chars, bounds[2] = {0, length};
     for (int k = 0; k < 2; k++) {
         const wf_var *v = c->in[i + k];
@@ -58,7 +59,8 @@ static weft_status run_find(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     if (c->row->which & LAST)
         WF_TRY(wf_tpl_spend(r, bytes / 16 * (what->bytes / 16 + 1)));
     if (!none)
-        found = c->row->which & LAST ? find_last(data, bytes, what->data, what->bytes) : wf_tpl_find(data, bytes, what->data, what->bytes);
+        found = c->row->which & LAST ? find_last(data, bytes, what->data, what->bytes)
+                                     : wf_tpl_find(data, bytes, what->data, what->bytes);
     if (!found && (c->row->which & MUST))
         return wf_tpl_type_error(r, "substring not found");
     *out = wf_var_int(found ? first + (int64_t)wf_tpl_count_chars(data, (size_t)(found - data)) : -1);
@@ -75,7 +77,8 @@ static weft_status run_count(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     WF_TRY(window(r, c, 1, &data, &bytes, &first, &none));
     if (what->bytes == 0)
         count = none ? 0 : (int64_t)wf_tpl_count_chars(data, bytes) + 1;
-    for (const char *end = data + bytes; what->bytes && (found = wf_tpl_find(data, (size_t)(end - data), what->data, what->bytes)); count++)
+    for (const char *end = data + bytes;
+         what->bytes && (found = wf_tpl_find(data, (size_t)(end - data), what->data, what->bytes)); count++)
         data = found + what->bytes;
     *out = wf_var_int(count);
     return WEFT_OK;
@@ -94,11 +97,13 @@ static weft_status run_affix(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     bool none, is = false;
     WF_TRY(window(r, c, 1, &data, &bytes, &first, &none));
     if (what.type != WF_VAR_STRING && what.type != WF_VAR_TUPLE)
-        return wf_tpl_type_error(r, "%s first arg must be str or a tuple of str, not %s", c->row->name, wf_tpl_types[what.type].name);
+        return wf_tpl_type_error(r, "%s first arg must be str or a tuple of str, not %s", c->row->name,
+                                 wf_tpl_types[what.type].name);
     for (size_t i = 0; what.type == WF_VAR_TUPLE && i < what.list->count && !is; i++) {
         wf_var one = what.list->items[i];
         if (one.type != WF_VAR_STRING)
-            return wf_tpl_type_error(r, "tuple for %s must only contain str, not %s", c->row->name, wf_tpl_types[one.type].name);
+            return wf_tpl_type_error(r, "tuple for %s must only contain str, not %s", c->row->name,
+                                     wf_tpl_types[one.type].name);
         is = !none && has_affix(data, bytes, one.text, c->row->which);
     }
     if (what.type == WF_VAR_STRING)
@@ -109,7 +114,9 @@ static weft_status run_affix(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
 
 /* ---- changing ---- */
 
-static weft_status run_case(wf_tpl *r, const wf_tpl_call *c, wf_var *out) { return wf_tpl_cased(r, c->self, (wf_tpl_case)c->row->which, out); }
+static weft_status run_case(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
+    return wf_tpl_cased(r, c->self, (wf_tpl_case)c->row->which, out);
+}
 
 static weft_status run_strip(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     const wf_tpl_text *set;
@@ -203,7 +210,8 @@ static weft_status run_join(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     WF_TRY(wf_tpl_collect(r, *c->in[0], &items));
     for (size_t i = 0; i < items.count && status == WEFT_OK; i++) {
         if (items.list[i].type != WF_VAR_STRING)
-            status = wf_tpl_type_error(r, "sequence item %zu: expected str instance, %s found", i, wf_tpl_types[items.list[i].type].name);
+            status = wf_tpl_type_error(r, "sequence item %zu: expected str instance, %s found", i,
+                                       wf_tpl_types[items.list[i].type].name);
         wf_str_put(&s, self(c)->data, i ? self(c)->bytes : 0);
         if (status == WEFT_OK)
             status = wf_tpl_print(r, items.list[i], &s);
@@ -326,7 +334,8 @@ static weft_status run_partition(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     if (!by->bytes)
         return wf_tpl_type_error(r, "empty separator");
     WF_TRY(wf_tpl_spend(r, self(c)->bytes / 16 * (back ? by->bytes / 16 + 1 : 1)));
-    const char *found = back ? find_last(data, self(c)->bytes, by->data, by->bytes) : wf_tpl_find(data, self(c)->bytes, by->data, by->bytes);
+    const char *found =
+        back ? find_last(data, self(c)->bytes, by->data, by->bytes) : wf_tpl_find(data, self(c)->bytes, by->data, by->bytes);
     if (found) {
         WF_TRY(wf_var_string(r, data, (size_t)(found - data), &three[0]));
         three[1] = wf_var_of_text(by);
@@ -349,52 +358,51 @@ static weft_status run_splitlines(wf_tpl *r, const wf_tpl_call *c, wf_var *out) 
 
 static weft_status run_missing(wf_tpl *r, const wf_tpl_call *c, wf_var *out) { return wf_tpl_unsupported(r, c->row->name); }
 
-const wf_tpl_row wf_tpl_string_methods[] = {
-    {"strip", "chars= /", run_strip, WF_STRIP_LEFT | WF_STRIP_RIGHT},
-    {"lstrip", "chars= /", run_strip, WF_STRIP_LEFT},
-    {"rstrip", "chars= /", run_strip, WF_STRIP_RIGHT},
-    {"split", "sep= maxsplit=", run_split, 0},
-    {"rsplit", "sep= maxsplit=", run_split, LAST},
-    {"splitlines", "keepends=", run_splitlines, 0},
-    {"partition", "sep /", run_partition, 0},
-    {"rpartition", "sep /", run_partition, LAST},
-    {"startswith", "prefix start= end= /", run_affix, 0},
-    {"endswith", "suffix start= end= /", run_affix, 1},
-    {"removeprefix", "prefix /", run_remove_affix, 0},
-    {"removesuffix", "suffix /", run_remove_affix, 1},
-    {"find", "sub start= end= /", run_find, 0},
-    {"rfind", "sub start= end= /", run_find, LAST},
-    {"index", "sub start= end= /", run_find, MUST},
-    {"rindex", "sub start= end= /", run_find, MUST | LAST},
-    {"count", "sub start= end= /", run_count, 0},
-    {"replace", "old new count= /", run_replace, 0},
-    {"join", "iterable /", run_join, 0},
-    {"upper", "", run_case, WF_CASE_UPPER},
-    {"lower", "", run_case, WF_CASE_LOWER},
-    {"title", "", run_case, WF_CASE_TITLE},
-    {"capitalize", "", run_case, WF_CASE_CAPITALIZE},
-    {"swapcase", "", run_case, WF_CASE_SWAP},
-    {"casefold", "", run_case, WF_CASE_FOLD},
-    {"center", "width fillchar= /", run_justify, '^'},
-    {"ljust", "width fillchar= /", run_justify, '<'},
-    {"rjust", "width fillchar= /", run_justify, '>'},
-    {"zfill", "width /", run_zfill, 0},
-    {"expandtabs", "tabsize=", run_expandtabs, 0},
-    {"format", "*", run_format, 0},
-    {"format_map", "*", run_format, 1},
-    {"isalpha", "", run_is, WF_IS_ALPHA},
-    {"isdecimal", "", run_is, WF_IS_DECIMAL},
-    {"isdigit", "", run_is, WF_IS_DIGIT},
-    {"isnumeric", "", run_is, WF_IS_NUMERIC},
-    {"isalnum", "", run_is, WF_IS_ALNUM},
-    {"isspace", "", run_is, WF_IS_SPACE},
-    {"isprintable", "", run_is, WF_IS_PRINTABLE},
-    {"isascii", "", run_is, WF_IS_ASCII},
-    {"islower", "", run_is, WF_IS_LOWER},
-    {"isupper", "", run_is, WF_IS_UPPER},
-    {"istitle", "", run_is, WF_IS_TITLE},
-    {"isidentifier", "", run_is, WF_IS_IDENTIFIER},
-    {"encode", "*", run_missing, 0},
-    {"translate", "*", run_missing, 0},
-    {"maketrans", "*", run_missing, 0},
-    {NULL, NULL, NULL, 0}};
+const wf_tpl_row wf_tpl_string_methods[] = {{"strip", "chars= /", run_strip, WF_STRIP_LEFT | WF_STRIP_RIGHT},
+                                            {"lstrip", "chars= /", run_strip, WF_STRIP_LEFT},
+                                            {"rstrip", "chars= /", run_strip, WF_STRIP_RIGHT},
+                                            {"split", "sep= maxsplit=", run_split, 0},
+                                            {"rsplit", "sep= maxsplit=", run_split, LAST},
+                                            {"splitlines", "keepends=", run_splitlines, 0},
+                                            {"partition", "sep /", run_partition, 0},
+                                            {"rpartition", "sep /", run_partition, LAST},
+                                            {"startswith", "prefix start= end= /", run_affix, 0},
+                                            {"endswith", "suffix start= end= /", run_affix, 1},
+                                            {"removeprefix", "prefix /", run_remove_affix, 0},
+                                            {"removesuffix", "suffix /", run_remove_affix, 1},
+                                            {"find", "sub start= end= /", run_find, 0},
+                                            {"rfind", "sub start= end= /", run_find, LAST},
+                                            {"index", "sub start= end= /", run_find, MUST},
+                                            {"rindex", "sub start= end= /", run_find, MUST | LAST},
+                                            {"count", "sub start= end= /", run_count, 0},
+                                            {"replace", "old new count= /", run_replace, 0},
+                                            {"join", "iterable /", run_join, 0},
+                                            {"upper", "", run_case, WF_CASE_UPPER},
+                                            {"lower", "", run_case, WF_CASE_LOWER},
+                                            {"title", "", run_case, WF_CASE_TITLE},
+                                            {"capitalize", "", run_case, WF_CASE_CAPITALIZE},
+                                            {"swapcase", "", run_case, WF_CASE_SWAP},
+                                            {"casefold", "", run_case, WF_CASE_FOLD},
+                                            {"center", "width fillchar= /", run_justify, '^'},
+                                            {"ljust", "width fillchar= /", run_justify, '<'},
+                                            {"rjust", "width fillchar= /", run_justify, '>'},
+                                            {"zfill", "width /", run_zfill, 0},
+                                            {"expandtabs", "tabsize=", run_expandtabs, 0},
+                                            {"format", "*", run_format, 0},
+                                            {"format_map", "*", run_format, 1},
+                                            {"isalpha", "", run_is, WF_IS_ALPHA},
+                                            {"isdecimal", "", run_is, WF_IS_DECIMAL},
+                                            {"isdigit", "", run_is, WF_IS_DIGIT},
+                                            {"isnumeric", "", run_is, WF_IS_NUMERIC},
+                                            {"isalnum", "", run_is, WF_IS_ALNUM},
+                                            {"isspace", "", run_is, WF_IS_SPACE},
+                                            {"isprintable", "", run_is, WF_IS_PRINTABLE},
+                                            {"isascii", "", run_is, WF_IS_ASCII},
+                                            {"islower", "", run_is, WF_IS_LOWER},
+                                            {"isupper", "", run_is, WF_IS_UPPER},
+                                            {"istitle", "", run_is, WF_IS_TITLE},
+                                            {"isidentifier", "", run_is, WF_IS_IDENTIFIER},
+                                            {"encode", "*", run_missing, 0},
+                                            {"translate", "*", run_missing, 0},
+                                            {"maketrans", "*", run_missing, 0},
+                                            {NULL, NULL, NULL, 0}};

@@ -108,7 +108,8 @@ static bool clean_digits(const char *s, size_t n, int base, bool underscore, cha
 static bool accumulate(const char *s, size_t n, int base, bool minus, int64_t *out) {
     *out = 0;
     for (size_t i = 0; i < n; i++)
-        if (__builtin_mul_overflow(*out, (int64_t)base, out) || __builtin_add_overflow(*out, (int64_t)(minus ? -digit_of(s[i]) : digit_of(s[i])), out))
+        if (__builtin_mul_overflow(*out, (int64_t)base, out) ||
+            __builtin_add_overflow(*out, (int64_t)(minus ? -digit_of(s[i]) : digit_of(s[i])), out))
             return false;
     return true;
 }

@@ -4,10 +4,19 @@
 #include "base/checked.h"
 #include "template/engine.h"
 
-static const char *sign_of(char op) { return op == 'f' ? "//" : op == 'p' ? "** or pow()" : op == '+' ? "+" : op == '-' ? "-" : op == '*' ? "*" : op == '/' ? "/" : "%"; }
+static const char *sign_of(char op) {
+    return op == 'f'   ? "//"
+           : op == 'p' ? "** or pow()"
+           : op == '+' ? "+"
+           : op == '-' ? "-"
+           : op == '*' ? "*"
+           : op == '/' ? "/"
+                       : "%";
+}
 
 static weft_status mismatch(wf_tpl *r, char op, wf_var a, wf_var b) {
-    return wf_tpl_type_error(r, "unsupported operand type(s) for %s: '%s' and '%s'", sign_of(op), wf_tpl_types[a.type].name, wf_tpl_types[b.type].name);
+    return wf_tpl_type_error(r, "unsupported operand type(s) for %s: '%s' and '%s'", sign_of(op), wf_tpl_types[a.type].name,
+                             wf_tpl_types[b.type].name);
 }
 
 static weft_status by_zero(wf_tpl *r) { return wf_tpl_type_error(r, "division by zero"); }
@@ -64,7 +73,9 @@ static weft_status whole_binary(wf_tpl *r, char op, int64_t a, int64_t b, wf_var
         return power(r, a, b, out);
     if (op == '/' || op == 'f' || op == '%')
         return divide(r, op, a, b, out);
-    fits = op == '+' ? wf_add_i64(a, b, &result) : op == '-' ? !__builtin_sub_overflow(a, b, &result) : wf_mul_i64(a, b, &result);
+    fits = op == '+'   ? wf_add_i64(a, b, &result)
+           : op == '-' ? !__builtin_sub_overflow(a, b, &result)
+                       : wf_mul_i64(a, b, &result);
     *out = wf_var_int(result);
     return fits ? WEFT_OK : too_large(r);
 }
@@ -149,8 +160,8 @@ static weft_status add_sequences(wf_tpl *r, wf_var a, wf_var b, wf_var *out) {
     if (a.type == b.type && (a.type == WF_VAR_LIST || a.type == WF_VAR_TUPLE))
         return join_lists(r, a, b, out);
     if (a.type == WF_VAR_STRING || a.type == WF_VAR_LIST || a.type == WF_VAR_TUPLE)
-        return wf_tpl_type_error(r, "can only concatenate %s (not \"%s\") to %s", wf_tpl_types[a.type].name, wf_tpl_types[b.type].name,
-                                 wf_tpl_types[a.type].name);
+        return wf_tpl_type_error(r, "can only concatenate %s (not \"%s\") to %s", wf_tpl_types[a.type].name,
+                                 wf_tpl_types[b.type].name, wf_tpl_types[a.type].name);
     return mismatch(r, '+', a, b);
 }
 

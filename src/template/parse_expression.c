@@ -1,4 +1,5 @@
-/* parse_expression.c - expressions, with the precedences of jinja2: filters and tests bind tighter than every operator but a sign
+/* parse_expression.c - expressions, with the precedences of jinja2: filters and tests bind tighter than every operator but a
+ * sign
  * (-1|abs is 1), ** groups to the left, comparisons chain. */
 #include <string.h>
 #include "template/syntax.h"
@@ -13,7 +14,9 @@ static weft_status enter(wf_tpl_parser *p) {
     return WEFT_OK;
 }
 
-static weft_status new_at(wf_tpl_parser *p, wf_tpl_node_kind kind, wf_tpl_node **out) { return wf_tpl_new_node(p, kind, p->at->line, out); }
+static weft_status new_at(wf_tpl_parser *p, wf_tpl_node_kind kind, wf_tpl_node **out) {
+    return wf_tpl_new_node(p, kind, p->at->line, out);
+}
 
 static void append(wf_tpl_node *parent, wf_tpl_node ***tail, wf_tpl_node *child) {
     **tail = child;
@@ -21,7 +24,8 @@ static void append(wf_tpl_node *parent, wf_tpl_node ***tail, wf_tpl_node *child)
     parent->count++;
 }
 
-static weft_status combine(wf_tpl_parser *p, wf_tpl_node_kind kind, char op, wf_tpl_node *a, wf_tpl_node *b, wf_tpl_node **out) {
+static weft_status combine(wf_tpl_parser *p, wf_tpl_node_kind kind, char op, wf_tpl_node *a, wf_tpl_node *b,
+                           wf_tpl_node **out) {
     wf_tpl_node *n;
     WF_TRY(wf_tpl_new_node(p, kind, a ? a->line : p->at->line, &n));
     n->op = op;
@@ -326,8 +330,8 @@ weft_status wf_tpl_parse_filters(wf_tpl_parser *p, wf_tpl_node *on, bool inline_
 static bool begins_operand(const wf_tpl_parser *p) {
     if (p->at->kind == WF_TOK_NAME)
         return !wf_tpl_at_name(p, "else") && !wf_tpl_at_name(p, "or") && !wf_tpl_at_name(p, "and");
-    return p->at->kind == WF_TOK_STRING || p->at->kind == WF_TOK_INTEGER || p->at->kind == WF_TOK_FLOAT || wf_tpl_at_op(p, '[') ||
-           wf_tpl_at_op(p, '{');
+    return p->at->kind == WF_TOK_STRING || p->at->kind == WF_TOK_INTEGER || p->at->kind == WF_TOK_FLOAT ||
+           wf_tpl_at_op(p, '[') || wf_tpl_at_op(p, '{');
 }
 
 static weft_status parse_test(wf_tpl_parser *p, wf_tpl_node *on, wf_tpl_node **out) {
@@ -531,7 +535,8 @@ weft_status wf_tpl_parse_expression(wf_tpl_parser *p, wf_tpl_node **out) {
 /* ---- tuples and targets ---- */
 
 static bool ends_tuple(const wf_tpl_parser *p, const char *stop) {
-    return p->at->kind == WF_TOK_CLOSE_PRINT || p->at->kind == WF_TOK_CLOSE_BLOCK || wf_tpl_at_op(p, ')') || (stop && wf_tpl_at_name(p, stop));
+    return p->at->kind == WF_TOK_CLOSE_PRINT || p->at->kind == WF_TOK_CLOSE_BLOCK || wf_tpl_at_op(p, ')') ||
+           (stop && wf_tpl_at_name(p, stop));
 }
 
 static weft_status parse_member(wf_tpl_parser *p, unsigned how, wf_tpl_node **out) {

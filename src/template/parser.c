@@ -18,9 +18,17 @@ weft_status wf_tpl_syntax(wf_tpl_parser *p, const char *fmt, ...) {
 }
 
 const char *wf_tpl_describe(wf_tpl_parser *p, const wf_tpl_token *t) {
-    static const char *const words[] = {"end of template",    "template data",         "begin of print statement", "end of print statement",
-                                        "begin of statement block", "end of statement block", "name",               "string",
-                                        "integer",            "float",                 "operator"};
+    static const char *const words[] = {"end of template",
+                                        "template data",
+                                        "begin of print statement",
+                                        "end of print statement",
+                                        "begin of statement block",
+                                        "end of statement block",
+                                        "name",
+                                        "string",
+                                        "integer",
+                                        "float",
+                                        "operator"};
     static const char names[] = "f//\0p**\0e==\0n!=\0l<=\0g>=\0";
     if (t->kind == WF_TOK_NAME)
         return t->value.text->data;
@@ -69,7 +77,9 @@ weft_status wf_tpl_adopt(wf_tpl_parser *p, wf_tpl_node *n) {
     return WEFT_OK;
 }
 
-bool wf_tpl_at_name(const wf_tpl_parser *p, const char *word) { return p->at->kind == WF_TOK_NAME && wf_text_is(p->at->value.text, word); }
+bool wf_tpl_at_name(const wf_tpl_parser *p, const char *word) {
+    return p->at->kind == WF_TOK_NAME && wf_text_is(p->at->value.text, word);
+}
 bool wf_tpl_at_op(const wf_tpl_parser *p, char op) { return p->at->kind == WF_TOK_OPERATOR && p->at->op == op; }
 
 bool wf_tpl_skip_name(wf_tpl_parser *p, const char *word) {
@@ -108,7 +118,9 @@ weft_status wf_tpl_intern(wf_tpl *r, wf_tpl_name **names, const wf_tpl_text *tex
     return WEFT_OK;
 }
 
-weft_status wf_tpl_name_of(wf_tpl_parser *p, const wf_tpl_text *text, const wf_tpl_text **out) { return wf_tpl_intern(p->r, p->names, text, out); }
+weft_status wf_tpl_name_of(wf_tpl_parser *p, const wf_tpl_text *text, const wf_tpl_text **out) {
+    return wf_tpl_intern(p->r, p->names, text, out);
+}
 
 weft_status wf_tpl_expect_name(wf_tpl_parser *p, const wf_tpl_text **out) {
     if (p->at->kind != WF_TOK_NAME)
@@ -134,8 +146,9 @@ static weft_status not_closed(wf_tpl_parser *p, const char *unknown) {
     const char *what = unknown ? "Encountered unknown tag '" : "Unexpected end of template", *end = unknown ? "'" : "";
     if (!p->open)
         return wf_tpl_syntax(p, "%s%s%s.", what, unknown ? unknown : "", end);
-    return wf_tpl_syntax(p, "%s%s%s. Jinja was looking for the following tags: %s. The innermost block that needs to be closed is '%s'.", what,
-                         unknown ? unknown : "", end, wanted, p->tags[p->open - 1]);
+    return wf_tpl_syntax(
+        p, "%s%s%s. Jinja was looking for the following tags: %s. The innermost block that needs to be closed is '%s'.", what,
+        unknown ? unknown : "", end, wanted, p->tags[p->open - 1]);
 }
 
 static weft_status parse_statement(wf_tpl_parser *p, wf_tpl_node **out);
@@ -466,16 +479,23 @@ typedef struct tag {
     weft_status (*parse)(wf_tpl_parser *p, wf_tpl_node *n);
 } tag;
 
-static const tag tags[] = {
-    {"for", parse_for},           {"if", parse_if},
-    {"set", parse_set},           {"with", parse_with},
-    {"macro", parse_macro},       {"call", parse_call_block},
-    {"filter", parse_filter_block}, {"generation", parse_generation},
-    {"print", parse_print_tag},   {"block", parse_named_block},
-    {"autoescape", parse_autoescape}, {"break", parse_break},
-    {"continue", parse_break},    {"include", parse_other_template},
-    {"import", parse_other_template}, {"from", parse_other_template},
-    {"extends", parse_other_template}};
+static const tag tags[] = {{"for", parse_for},
+                           {"if", parse_if},
+                           {"set", parse_set},
+                           {"with", parse_with},
+                           {"macro", parse_macro},
+                           {"call", parse_call_block},
+                           {"filter", parse_filter_block},
+                           {"generation", parse_generation},
+                           {"print", parse_print_tag},
+                           {"block", parse_named_block},
+                           {"autoescape", parse_autoescape},
+                           {"break", parse_break},
+                           {"continue", parse_break},
+                           {"include", parse_other_template},
+                           {"import", parse_other_template},
+                           {"from", parse_other_template},
+                           {"extends", parse_other_template}};
 
 /* The name of the tag is at hand; its end, or that of its closing tag, remains. */
 static weft_status parse_statement(wf_tpl_parser *p, wf_tpl_node **out) {
@@ -498,8 +518,10 @@ static weft_status parse_statement(wf_tpl_parser *p, wf_tpl_node **out) {
 }
 
 weft_status wf_tpl_parse(wf_tpl *r, const wf_tpl_token *tokens, const wf_tpl_node **out) {
-    static const wf_tpl_text words[] = {
-        [WF_WORD_LOOP] = {4, 4, "loop"}, [WF_WORD_CALLER] = {6, 6, "caller"}, [WF_WORD_KWARGS] = {6, 6, "kwargs"}, [WF_WORD_VARARGS] = {7, 7, "varargs"}};
+    static const wf_tpl_text words[] = {[WF_WORD_LOOP] = {4, 4, "loop"},
+                                        [WF_WORD_CALLER] = {6, 6, "caller"},
+                                        [WF_WORD_KWARGS] = {6, 6, "kwargs"},
+                                        [WF_WORD_VARARGS] = {7, 7, "varargs"}};
     wf_tpl_parser *p = wf_arena_alloc(&r->arena, sizeof *p);
     wf_tpl_node *body;
     WF_TPL_NEED(r, p);
@@ -510,7 +532,8 @@ weft_status wf_tpl_parse(wf_tpl *r, const wf_tpl_token *tokens, const wf_tpl_nod
     WF_TRY(parse_body(p, NULL, &body));
     if (p->unknown.name) {
         r->line = p->unknown.line;
-        return wf_tpl_fail(r, WF_TEMPLATE_SYNTAX, "No %s named '%s'.", p->unknown.is_test ? "test" : "filter", p->unknown.name->data);
+        return wf_tpl_fail(r, WF_TEMPLATE_SYNTAX, "No %s named '%s'.", p->unknown.is_test ? "test" : "filter",
+                           p->unknown.name->data);
     }
     *out = body;
     return WEFT_OK;

@@ -94,7 +94,8 @@ static weft_status put_whole(printer *p, wf_var v, wf_tpl_layout *how) {
     if (how->precision < 0)
         return wf_tpl_put_number(p->r, v, how, p->out);
     wf_str digits = wf_str_new(p->r->arena.mem);
-    wf_tpl_layout inner = {.width = how->precision + (wf_var_whole(v) < 0), .precision = -1, .type = how->type, .zero = true, .sign = how->sign};
+    wf_tpl_layout inner = {
+        .width = how->precision + (wf_var_whole(v) < 0), .precision = -1, .type = how->type, .zero = true, .sign = how->sign};
     wf_var text;
     weft_status status = wf_tpl_put_number(p->r, v, &inner, &digits);
     WF_TRY(wf_var_take(p->r, &digits, &text));
@@ -174,7 +175,8 @@ static weft_status put_conversion(printer *p, const char **s, const char *end) {
 weft_status wf_tpl_percent(wf_tpl *r, wf_var format, wf_var args, wf_str *out) {
     printer p = {.r = r, .args = args, .escape = format.safe, .out = out};
     const char *s = format.text->data, *end = s + format.text->bytes;
-    p.mapping = args.type == WF_VAR_DICT || args.type == WF_VAR_LIST || args.type == WF_VAR_RANGE || args.type == WF_VAR_UNDEFINED;
+    p.mapping =
+        args.type == WF_VAR_DICT || args.type == WF_VAR_LIST || args.type == WF_VAR_RANGE || args.type == WF_VAR_UNDEFINED;
     while (s < end) {
         if (*s != '%') {
             wf_str_putc(out, *s++);

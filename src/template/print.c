@@ -240,7 +240,8 @@ static void put_json_char(wf_str *out, uint32_t c, bool ascii) {
     } else if (c < 0x20 || (ascii && c > 0x7E && c < 0x10000)) {
         wf_str_printf(out, "\\u%04x", (unsigned)c);
     } else if (ascii && c > 0x7E) {
-        wf_str_printf(out, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((c - 0x10000) >> 10)), (unsigned)(0xDC00 + ((c - 0x10000) & 0x3FF)));
+        wf_str_printf(out, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((c - 0x10000) >> 10)),
+                      (unsigned)(0xDC00 + ((c - 0x10000) & 0x3FF)));
     } else {
         wf_tpl_put_char(out, c);
     }

@@ -20,7 +20,7 @@ typedef enum wf_tpl_token_kind {
 typedef struct wf_tpl_token {
     wf_tpl_token_kind kind;
     uint32_t line;
-    char op;     /* OPERATOR: itself, or 'f' //, 'p' **, 'e' ==, 'n' !=, 'l' <=, 'g' >= */
+    char op;      /* OPERATOR: itself, or 'f' //, 'p' **, 'e' ==, 'n' !=, 'l' <=, 'g' >= */
     wf_var value; /* DATA, NAME, STRING, INTEGER, FLOAT */
 } wf_tpl_token;
 
@@ -36,10 +36,10 @@ typedef enum wf_tpl_node_kind {
     WF_NODE_NOT,
     WF_NODE_AND,
     WF_NODE_OR,
-    WF_NODE_CONCAT,  /* list */
-    WF_NODE_COMPARE, /* a; list of OPERANDs */
-    WF_NODE_OPERAND, /* op: < > l g e n, i in, o not in; a */
-    WF_NODE_COND,    /* a if b else c (c may be NULL) */
+    WF_NODE_CONCAT,    /* list */
+    WF_NODE_COMPARE,   /* a; list of OPERANDs */
+    WF_NODE_OPERAND,   /* op: < > l g e n, i in, o not in; a */
+    WF_NODE_COND,      /* a if b else c (c may be NULL) */
     WF_NODE_ATTRIBUTE, /* a.name */
     WF_NODE_ITEM,      /* a[b] */
     WF_NODE_SLICE,     /* only as the b of an ITEM: a:b:c, each may be NULL */
@@ -49,13 +49,13 @@ typedef enum wf_tpl_node_kind {
     WF_NODE_NSREF,     /* name.attribute as a target */
     /* statements */
     WF_NODE_DATA,
-    WF_NODE_PRINT, /* list */
-    WF_NODE_FOR,   /* a: target, b: iterable, c: condition or NULL; body, other; recursive */
-    WF_NODE_IF,    /* a: condition; body, other */
-    WF_NODE_SET,   /* a = b */
-    WF_NODE_SET_BLOCK, /* a: target, b: filters or NULL; body */
-    WF_NODE_MACRO,     /* name, list of parameters (NAME, with b: default); body */
-    WF_NODE_CALL_BLOCK, /* a: the call; list; body */
+    WF_NODE_PRINT,        /* list */
+    WF_NODE_FOR,          /* a: target, b: iterable, c: condition or NULL; body, other; recursive */
+    WF_NODE_IF,           /* a: condition; body, other */
+    WF_NODE_SET,          /* a = b */
+    WF_NODE_SET_BLOCK,    /* a: target, b: filters or NULL; body */
+    WF_NODE_MACRO,        /* name, list of parameters (NAME, with b: default); body */
+    WF_NODE_CALL_BLOCK,   /* a: the call; list; body */
     WF_NODE_FILTER_BLOCK, /* b: filters; body */
     WF_NODE_WITH,         /* list: SETs; body */
     WF_NODE_BLOCK,        /* body; recursive: scoped */
@@ -111,11 +111,11 @@ typedef struct wf_tpl_parser {
     const wf_tpl_token *at;
     wf_tpl_name *names[WF_TPL_NAMES]; /* every name once, by hash: names are compared by their address */
     int depth;
-    bool soft; /* inside an if: unknown filters matter only when reached */
-    wf_tpl_unknown unknown; /* the first that matters; name NULL: none */
-    int loops;              /* around this point in the same function */
-    int fors;               /* around this point anywhere */
-    unsigned loaded, stored; /* of the special names of a macro, one bit each */
+    bool soft;                                  /* inside an if: unknown filters matter only when reached */
+    wf_tpl_unknown unknown;                     /* the first that matters; name NULL: none */
+    int loops;                                  /* around this point in the same function */
+    int fors;                                   /* around this point anywhere */
+    unsigned loaded, stored;                    /* of the special names of a macro, one bit each */
     const char *const *ends[WF_TPL_NODE_DEPTH]; /* what closes the open blocks */
     const char *tags[WF_TPL_NODE_DEPTH];
     int open;

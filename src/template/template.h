@@ -13,7 +13,8 @@
  * says reads anything but the variables. Beyond the limits the error is one of kind WF_TEMPLATE_LIMIT.
  *
  * What is left out: integers beyond 64 bits can be printed and compared but not reckoned with; include, import, extends and
- * autoescape are refused (a chat template is one text); pprint of what does not fit a line, urlize, wordwrap and lipsum are unsupported.
+ * autoescape are refused (a chat template is one text); pprint of what does not fit a line, urlize, wordwrap and lipsum are
+ * unsupported.
  *
  * Thread rule: a wf_template never changes after its creation, any number of threads may render it. */
 #ifndef WF_TEMPLATE_TEMPLATE_H
@@ -56,7 +57,7 @@ typedef struct wf_template_span {
 } wf_template_span;
 
 typedef struct wf_template_result {
-    wf_str text; /* empty after an error */
+    wf_str text;             /* empty after an error */
     wf_template_span *spans; /* what {% generation %} blocks wrote, in the order they ended */
     size_t n_spans;
     wf_template_error error;

@@ -4,9 +4,10 @@
 #include "template/template.h"
 #include <string.h>
 
-static const char variables[] =
-    "{\"n\": 7, \"f\": 2.5, \"s\": \"Hello, W\\u00f6rld\", \"l\": [3, 1, 2], \"w\": [\"beta\", \"Alpha\", \"alpha\"], \"z\": null, \"e\": \"\","
-    " \"d\": {\"b\": 1, \"a\": [1, 2], \"items\": 5}, \"o\": [{\"n\": \"x\", \"v\": 2}, {\"n\": \"Y\", \"v\": 1}], \"big\": 123456789012345678901}";
+static const char variables[] = "{\"n\": 7, \"f\": 2.5, \"s\": \"Hello, W\\u00f6rld\", \"l\": [3, 1, 2], \"w\": [\"beta\", "
+                                "\"Alpha\", \"alpha\"], \"z\": null, \"e\": \"\","
+                                " \"d\": {\"b\": 1, \"a\": [1, 2], \"items\": 5}, \"o\": [{\"n\": \"x\", \"v\": 2}, {\"n\": "
+                                "\"Y\", \"v\": 1}], \"big\": 123456789012345678901}";
 
 typedef struct bench {
     wf_arena arena;
@@ -44,47 +45,60 @@ static const struct {
     {"a{#- c -#} b", "ab"},
     {"{% raw -%}  {{ x }} {%- endraw %}\ny", "{{ x }}y"},
     {"{{ {'a': {'b': 1}}['a']['b'] }}", "1"},
-    {"{{ 'a' 'b' \"c\" }}{{ '\\u00e9\\x41\\t\\q\\101' }}", "abc\xC3\xA9" "A\t\\qA"},
+    {"{{ 'a' 'b' \"c\" }}{{ '\\u00e9\\x41\\t\\q\\101' }}", "abc\xC3\xA9"
+                                                           "A\t\\qA"},
     {"{{ '\\ud83e\\uddf5' }}{{ '\\N{em dash}' }}", "\xF0\x9F\xA7\xB5\xE2\x80\x94"},
     {"{{ -2 ** 2 }} {{ 2 ** 3 ** 2 }} {{ -1|abs }} {{ 2 ** -1 }}", "4 64 1 0.5"},
-    {"{{ -7 // 2 }} {{ -7 % 3 }} {{ 7 % -3 }} {{ 7.5 // 2 }} {{ -7.5 % 2 }} {{ 1e16 }} {{ 1e-5 }} {{ 0.1 + 0.2 }}", "-4 2 -2 3.0 0.5 1e+16 1e-05 0.30000000000000004"},
+    {"{{ -7 // 2 }} {{ -7 % 3 }} {{ 7 % -3 }} {{ 7.5 // 2 }} {{ -7.5 % 2 }} {{ 1e16 }} {{ 1e-5 }} {{ 0.1 + 0.2 }}",
+     "-4 2 -2 3.0 0.5 1e+16 1e-05 0.30000000000000004"},
     {"{{ big }} {{ -big }} {{ big == big }} {{ big > 1 }} {{ [big] | tojson }} {{ 'abc'[:big] }}",
      "123456789012345678901 -123456789012345678901 True True [123456789012345678901] abc"},
     {"{{ true == 1 }} {{ {1: 'a', true: 'b', 1.0: 'c'} }}", "True {1: 'c'}"},
     {"{{ 1 < 2 < 3 }} {{ 3 > 2 >= 4 }} {{ 'a' in 'abc' }} {{ 2 not in l }}", "True False True False"},
     {"{{ d.items }} {{ d['items'] }} {{ d.b }} {{ d.nothing }}{{ z.x }}", "<built-in method items of dict object> 5 1 "},
-    {"{{ s[::-1] }} {{ s[1:-1:3] }} {{ l[-2:] }} {{ (1, 2, 3)[::2] }} {{ range(10)[2:8:3] | list }}", "dlr\xC3\xB6W ,olleH eoWl [1, 2] (1, 3) [2, 5]"},
+    {"{{ s[::-1] }} {{ s[1:-1:3] }} {{ l[-2:] }} {{ (1, 2, 3)[::2] }} {{ range(10)[2:8:3] | list }}",
+     "dlr\xC3\xB6W ,olleH eoWl [1, 2] (1, 3) [2, 5]"},
     {"{{ [1.0, none, 'a\\n', \"it's\", (1,), {}] }}", "[1.0, None, 'a\\n', \"it's\", (1,), {}]"},
     {"{{ missing }}{{ missing | default('x') }}{{ (missing.x is defined) if false }}{{ 'y' if missing }}", "x"},
-    {"{% for x in l %}{{ loop.index }}/{{ loop.length }}{{ loop.revindex0 }}{{ ',' if not loop.last }}{% endfor %}", "1/32,2/31,3/30"},
+    {"{% for x in l %}{{ loop.index }}/{{ loop.length }}{{ loop.revindex0 }}{{ ',' if not loop.last }}{% endfor %}",
+     "1/32,2/31,3/30"},
     {"{% for x in l if x > 1 %}{{ loop.index }}{{ x }}{{ loop.length }} {% endfor %}", "132 222 "},
     {"{% for x in l %}{% break %}{% else %}none{% endfor %}{% for x in l %}{{ x }}{% break %}{% endfor %}", "none3"},
     {"{% for x in [[1, [2, 3]]] recursive %}{{ x if x is number else loop(x) }}{{ loop.depth }}{% endfor %}", "12233321"},
-    {"{% for x in [1, 1, 2] %}{{ loop.changed(x) }}{{ loop.cycle('a', 'b') }}{{ loop.previtem }}{{ loop.nextitem }} {% endfor %}",
+    {"{% for x in [1, 1, 2] %}{{ loop.changed(x) }}{{ loop.cycle('a', 'b') }}{{ loop.previtem }}{{ loop.nextitem }} {% endfor "
+     "%}",
      "Truea1 Falseb12 Truea1 "},
     {"{% set x = 1 %}{% for i in l %}{% set x = x + i %}{{ x }}{% endfor %}={{ x }}", "423=1"},
     {"{% set ns = namespace(a=1) %}{% set ns.b = [ns.a] %}{{ ns.b }}{{ ns }}", "[1]<Namespace {'a': 1, 'b': [1]}>"},
     {"{% set a, (b, c) = 1, [2, 3] %}{{ a }}{{ b }}{{ c }}", "123"},
     {"{% set t | upper | replace('A', 'b') %}a{{ n }}{% endset %}{{ t }}", "b7"},
-    {"{% macro m(a, b=a) %}[{{ a }}{{ b }}{{ varargs }}{{ kwargs }}]{% endmacro %}{{ m(1) }}{{ m(1, 2, 3, k=4) }}{{ m(b=5, a=6) }}",
+    {"{% macro m(a, b=a) %}[{{ a }}{{ b }}{{ varargs }}{{ kwargs }}]{% endmacro %}{{ m(1) }}{{ m(1, 2, 3, k=4) }}{{ m(b=5, "
+     "a=6) }}",
      "[11(){}][12(3,){'k': 4}][65(){}]"},
     {"{% macro m() %}<{{ caller('x') }}>{% endmacro %}{% call(y) m() %}{{ y }}{{ n }}{% endcall %}", "<x7>"},
     {"{% with a = 1, b = a %}{{ a }}{{ b }}{% endwith %}", "1"},
     {"{% filter title %}it's o'neil{% endfilter %} {{ \"it's\".title() }}", "It's O'neil It'S"},
-    {"{{ '\xC3\x9F\xEF\xAC\x81'.upper() }} {{ '\xCE\x91\xCE\xA3'.lower() }} {{ '\xC7\x86'.title() }} {{ '\xC4\xB0' | lower | length }}",
+    {"{{ '\xC3\x9F\xEF\xAC\x81'.upper() }} {{ '\xCE\x91\xCE\xA3'.lower() }} {{ '\xC7\x86'.title() }} {{ '\xC4\xB0' | lower | "
+     "length }}",
      "SSFI \xCE\xB1\xCF\x82 \xC7\x85 2"},
-    {"{{ 'a  b'.split() }} {{ 'a  b'.split(' ') }} {{ 'a,b,c'.rsplit(',', 1) }} {{ 'abc'.partition('b') }} {{ 'aXbX'.replace('X', '', 1) }}",
+    {"{{ 'a  b'.split() }} {{ 'a  b'.split(' ') }} {{ 'a,b,c'.rsplit(',', 1) }} {{ 'abc'.partition('b') }} {{ "
+     "'aXbX'.replace('X', '', 1) }}",
      "['a', 'b'] ['a', '', 'b'] ['a,b', 'c'] ('a', 'b', 'c') abX"},
     {"{{ '%s %05.1f %-4d| %x %r %%' | format('a', 2.55, 7, 255, 'q') }} {{ '%(k)s' % {'k': 1} }}", "a 002.5 7   | ff 'q' % 1"},
-    {"{{ '{} {:>4}|{:^5}|{:,}|{:.2f}|{:#x}|{0!r}'.format(1) if false else '{:>4}|{:^5}|{:,}|{:.2f}|{:#x}|{k}'.format('a', 'b', 12345, 2.5, 255, k=l) }}",
+    {"{{ '{} {:>4}|{:^5}|{:,}|{:.2f}|{:#x}|{0!r}'.format(1) if false else '{:>4}|{:^5}|{:,}|{:.2f}|{:#x}|{k}'.format('a', 'b', "
+     "12345, 2.5, 255, k=l) }}",
      "   a|  b  |12,345|2.50|0xff|[3, 1, 2]"},
-    {"{{ w | sort }} {{ w | unique | list }} {{ l | max }} {{ o | map(attribute='n') | join('/') }} {{ o | sort(attribute='v') | map(attribute='n') | list }}",
+    {"{{ w | sort }} {{ w | unique | list }} {{ l | max }} {{ o | map(attribute='n') | join('/') }} {{ o | sort(attribute='v') "
+     "| map(attribute='n') | list }}",
      "['Alpha', 'alpha', 'beta'] ['beta', 'Alpha'] 3 x/Y ['Y', 'x']"},
-    {"{{ o | selectattr('v', 'gt', 1) | list | length }}{{ o | groupby('v') | map('first') | list }}{{ l | batch(2) | list }}{{ l | slice(2) | list }}",
+    {"{{ o | selectattr('v', 'gt', 1) | list | length }}{{ o | groupby('v') | map('first') | list }}{{ l | batch(2) | list "
+     "}}{{ l | slice(2) | list }}",
      "1[1, 2][[3, 1], [2]][[3, 1], [2]]"},
-    {"{{ {'b': [1, {}], 'a': '<\xC3\xA9>'} | tojson(indent=1, sort_keys=true) }}{{ '\xC3\xA9\xF0\x9F\xA7\xB5' | tojson(ensure_ascii=true) }}",
+    {"{{ {'b': [1, {}], 'a': '<\xC3\xA9>'} | tojson(indent=1, sort_keys=true) }}{{ '\xC3\xA9\xF0\x9F\xA7\xB5' | "
+     "tojson(ensure_ascii=true) }}",
      "{\n \"a\": \"<\xC3\xA9>\",\n \"b\": [\n  1,\n  {}\n ]\n}\"\\u00e9\\ud83e\\uddf5\""},
-    {"{{ 2.5 | round }} {{ 3.5 | round }} {{ 2.675 | round(2) }} {{ 125 | round(-1) }} {{ '7.9' | int }} {{ '0x1f' | int(0, 16) }} {{ 'x' | float(1) }}",
+    {"{{ 2.5 | round }} {{ 3.5 | round }} {{ 2.675 | round(2) }} {{ 125 | round(-1) }} {{ '7.9' | int }} {{ '0x1f' | int(0, "
+     "16) }} {{ 'x' | float(1) }}",
      "2.0 4.0 2.67 120 7 31 1"},
     {"{{ '<a>' | e }}{{ ('<' | e) + '<' }}{{ ('<' | e) ~ '<' }}{{ ['<' | e] }}", "&lt;a&gt;&lt;&lt;&lt;<[Markup('&lt;')]"},
     {"{{ strftime_now('%Y-%m-%d %H:%M:%S %j %f%Z') }}", "2025-03-09 07:05:02 068 000000"},
@@ -159,7 +173,8 @@ static const struct {
     {"{{ [0] * 10 ** 12 }}", WF_TEMPLATE_LIMIT, "MiB"},
     {"{% macro f(n) %}{{ f(n) }}{% endmacro %}{{ f(0) }}", WF_TEMPLATE_LIMIT, "recursion"},
     {"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", WF_TEMPLATE_LIMIT, "steps"},
-    {"{% set ns = namespace(s='xy') %}{% for i in range(64) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", WF_TEMPLATE_LIMIT, "MiB"},
+    {"{% set ns = namespace(s='xy') %}{% for i in range(64) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", WF_TEMPLATE_LIMIT,
+     "MiB"},
     {"{{ '{:>99999999999}'.format('x') }}", WF_TEMPLATE_LIMIT, "width"},
 };
 
@@ -185,11 +200,20 @@ static void test_errors(void **state) {
 static void test_depth(void **state) {
     static const struct {
         const char *before, *repeat, *middle, *after, *end;
-    } nests[] = {{"{{ ", "(", "1", ")", " }}"},     {"{{ ", "[", "", "]", " }}"},          {"{{ ", "-", "1", "", " }}"},
-                 {"{{ ", "not ", "1", "", " }}"},   {"{{ 'a'", " | upper", "", "", " }}"}, {"{{ 1", " + 1", "", "", " }}"},
-                 {"{{ l", "[0]", "", "", " }}"},    {"{{ l", ".a", "", "", " }}"},         {"{{ ", "1 if 0 else ", "2", "", " }}"},
-                 {"", "{% if 1 %}", "x", "{% endif %}", ""}, {"", "{% for a in [1] %}", "x", "{% endfor %}", ""},
-                 {"{% if 0 %}", "{% elif 0 %}", "{% else %}x", "", "{% endif %}"}, {"{{ ", "{1:", "1", "}", " }}"}, {"{% set ", "(", "a", ",)", " = 1 %}"}};
+    } nests[] = {{"{{ ", "(", "1", ")", " }}"},
+                 {"{{ ", "[", "", "]", " }}"},
+                 {"{{ ", "-", "1", "", " }}"},
+                 {"{{ ", "not ", "1", "", " }}"},
+                 {"{{ 'a'", " | upper", "", "", " }}"},
+                 {"{{ 1", " + 1", "", "", " }}"},
+                 {"{{ l", "[0]", "", "", " }}"},
+                 {"{{ l", ".a", "", "", " }}"},
+                 {"{{ ", "1 if 0 else ", "2", "", " }}"},
+                 {"", "{% if 1 %}", "x", "{% endif %}", ""},
+                 {"", "{% for a in [1] %}", "x", "{% endfor %}", ""},
+                 {"{% if 0 %}", "{% elif 0 %}", "{% else %}x", "", "{% endif %}"},
+                 {"{{ ", "{1:", "1", "}", " }}"},
+                 {"{% set ", "(", "a", ",)", " = 1 %}"}};
     bench b;
     open_bench(&b);
     for (size_t i = 0; i < sizeof nests / sizeof *nests; i++) {
@@ -212,7 +236,8 @@ static void test_depth(void **state) {
 }
 
 static void test_spans(void **state) {
-    static const char source[] = "\xC3\xA9{% generation %}ab\xC3\xA9{% endgeneration %}{% set x %}{% generation %}c{% endgeneration %}{% endset %}-{{ x }}";
+    static const char source[] = "\xC3\xA9{% generation %}ab\xC3\xA9{% endgeneration %}{% set x %}{% generation %}c{% "
+                                 "endgeneration %}{% endset %}-{{ x }}";
     bench b;
     wf_template_result result;
     weft_error err = {0};
@@ -228,11 +253,14 @@ static void test_spans(void **state) {
 }
 
 static void test_no_memory(void **state) {
-    static const char source[] =
-        "{% macro m(a, b=2) %}{{ a }}{{ kwargs }}{% endmacro %}{% set ns = namespace(x=l) %}{% for k, v in d | dictsort %}{% set ns.y = v ~ k %}"
-        "{{ loop.last }}{{ m(v, c=1) }}{% endfor %}{{ o | sort(attribute='v') | map(attribute='n') | join(',') | indent(2) }}{{ d | tojson(indent=2) }}"
-        "{{ '{:>8}'.format(n) }}{{ '%d %s' % (n, s) }}{{ s.split() }}{{ s | title | replace('o', '0') | e }}{% filter upper %}{% generation %}x"
-        "{% endgeneration %}{% endfilter %}{% set t | trim %} y {% endset %}{{ [t, 1.5, none] | list }}{{ 1024 | filesizeformat }}";
+    static const char source[] = "{% macro m(a, b=2) %}{{ a }}{{ kwargs }}{% endmacro %}{% set ns = namespace(x=l) %}{% for k, "
+                                 "v in d | dictsort %}{% set ns.y = v ~ k %}"
+                                 "{{ loop.last }}{{ m(v, c=1) }}{% endfor %}{{ o | sort(attribute='v') | map(attribute='n') | "
+                                 "join(',') | indent(2) }}{{ d | tojson(indent=2) }}"
+                                 "{{ '{:>8}'.format(n) }}{{ '%d %s' % (n, s) }}{{ s.split() }}{{ s | title | replace('o', '0') "
+                                 "| e }}{% filter upper %}{% generation %}x"
+                                 "{% endgeneration %}{% endfilter %}{% set t | trim %} y {% endset %}{{ [t, 1.5, none] | list "
+                                 "}}{{ 1024 | filesizeformat }}";
     bench b;
     fail_mem f = {0};
     open_bench(&b);
@@ -250,7 +278,8 @@ static void test_no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts), cmocka_unit_test(test_errors), cmocka_unit_test(test_depth),
-                                       cmocka_unit_test(test_spans), cmocka_unit_test(test_no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts), cmocka_unit_test(test_errors),
+                                       cmocka_unit_test(test_depth), cmocka_unit_test(test_spans),
+                                       cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

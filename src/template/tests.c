@@ -77,8 +77,12 @@ static weft_status has_rest(wf_tpl *r, wf_var v, wf_var n, int64_t rest, wf_var 
     return WEFT_OK;
 }
 
-static weft_status run_parity(wf_tpl *r, const wf_tpl_call *c, wf_var *out) { return has_rest(r, c->self, wf_var_int(2), c->row->which, out); }
-static weft_status run_divisible(wf_tpl *r, const wf_tpl_call *c, wf_var *out) { return has_rest(r, c->self, *c->in[0], 0, out); }
+static weft_status run_parity(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
+    return has_rest(r, c->self, wf_var_int(2), c->row->which, out);
+}
+static weft_status run_divisible(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
+    return has_rest(r, c->self, *c->in[0], 0, out);
+}
 
 static weft_status run_case(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     const wf_tpl_text *text;
@@ -113,46 +117,45 @@ static weft_status run_order(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     return WEFT_OK;
 }
 
-static const wf_tpl_row rows[] = {
-    {"defined", "", run_question, DEFINED},
-    {"undefined", "", run_question, UNDEFINED},
-    {"none", "", run_question, NONE},
-    {"boolean", "", run_question, BOOLEAN},
-    {"true", "", run_question, IS_TRUE},
-    {"false", "", run_question, IS_FALSE},
-    {"integer", "", run_question, INTEGER},
-    {"float", "", run_question, FLOAT},
-    {"number", "", run_question, NUMBER},
-    {"string", "", run_question, STRING},
-    {"mapping", "", run_question, MAPPING},
-    {"sequence", "", run_question, SEQUENCE},
-    {"iterable", "", run_question, ITERABLE},
-    {"callable", "", run_question, CALLABLE},
-    {"escaped", "", run_question, ESCAPED},
-    {"filter", "", run_question, FILTER},
-    {"test", "", run_question, TEST},
-    {"odd", "", run_parity, 1},
-    {"even", "", run_parity, 0},
-    {"divisibleby", "num", run_divisible, 0},
-    {"lower", "", run_case, WF_IS_LOWER},
-    {"upper", "", run_case, WF_IS_UPPER},
-    {"sameas", "other", run_same, 0},
-    {"in", "seq", run_in, 0},
-    {"==", "other /", run_equal, 0},
-    {"eq", "other /", run_equal, 0},
-    {"equalto", "other /", run_equal, 0},
-    {"!=", "other /", run_equal, 1},
-    {"ne", "other /", run_equal, 1},
-    {"<", "other /", run_order, WF_LESS},
-    {"lt", "other /", run_order, WF_LESS},
-    {"lessthan", "other /", run_order, WF_LESS},
-    {"<=", "other /", run_order, WF_LESS_EQUAL},
-    {"le", "other /", run_order, WF_LESS_EQUAL},
-    {">", "other /", run_order, WF_GREATER},
-    {"gt", "other /", run_order, WF_GREATER},
-    {"greaterthan", "other /", run_order, WF_GREATER},
-    {">=", "other /", run_order, WF_GREATER_EQUAL},
-    {"ge", "other /", run_order, WF_GREATER_EQUAL},
-    {NULL, NULL, NULL, 0}};
+static const wf_tpl_row rows[] = {{"defined", "", run_question, DEFINED},
+                                  {"undefined", "", run_question, UNDEFINED},
+                                  {"none", "", run_question, NONE},
+                                  {"boolean", "", run_question, BOOLEAN},
+                                  {"true", "", run_question, IS_TRUE},
+                                  {"false", "", run_question, IS_FALSE},
+                                  {"integer", "", run_question, INTEGER},
+                                  {"float", "", run_question, FLOAT},
+                                  {"number", "", run_question, NUMBER},
+                                  {"string", "", run_question, STRING},
+                                  {"mapping", "", run_question, MAPPING},
+                                  {"sequence", "", run_question, SEQUENCE},
+                                  {"iterable", "", run_question, ITERABLE},
+                                  {"callable", "", run_question, CALLABLE},
+                                  {"escaped", "", run_question, ESCAPED},
+                                  {"filter", "", run_question, FILTER},
+                                  {"test", "", run_question, TEST},
+                                  {"odd", "", run_parity, 1},
+                                  {"even", "", run_parity, 0},
+                                  {"divisibleby", "num", run_divisible, 0},
+                                  {"lower", "", run_case, WF_IS_LOWER},
+                                  {"upper", "", run_case, WF_IS_UPPER},
+                                  {"sameas", "other", run_same, 0},
+                                  {"in", "seq", run_in, 0},
+                                  {"==", "other /", run_equal, 0},
+                                  {"eq", "other /", run_equal, 0},
+                                  {"equalto", "other /", run_equal, 0},
+                                  {"!=", "other /", run_equal, 1},
+                                  {"ne", "other /", run_equal, 1},
+                                  {"<", "other /", run_order, WF_LESS},
+                                  {"lt", "other /", run_order, WF_LESS},
+                                  {"lessthan", "other /", run_order, WF_LESS},
+                                  {"<=", "other /", run_order, WF_LESS_EQUAL},
+                                  {"le", "other /", run_order, WF_LESS_EQUAL},
+                                  {">", "other /", run_order, WF_GREATER},
+                                  {"gt", "other /", run_order, WF_GREATER},
+                                  {"greaterthan", "other /", run_order, WF_GREATER},
+                                  {">=", "other /", run_order, WF_GREATER_EQUAL},
+                                  {"ge", "other /", run_order, WF_GREATER_EQUAL},
+                                  {NULL, NULL, NULL, 0}};
 
 const wf_tpl_row *wf_tpl_test(const wf_tpl_text *name) { return wf_tpl_find_row(rows, name); }

@@ -70,7 +70,9 @@ wf_var wf_var_of_list(wf_var_type type, const wf_tpl_list *list) { return (wf_va
 bool wf_var_is_whole(wf_var v) { return v.type == WF_VAR_INT || v.type == WF_VAR_BOOL; }
 bool wf_var_is_number(wf_var v) { return v.type == WF_VAR_FLOAT || v.type == WF_VAR_BIG || wf_var_is_whole(v); }
 int64_t wf_var_whole(wf_var v) { return v.type == WF_VAR_BOOL ? v.truth : v.integer; }
-bool wf_text_is(const wf_tpl_text *text, const char *word) { return text->bytes == strlen(word) && memcmp(text->data, word, text->bytes) == 0; }
+bool wf_text_is(const wf_tpl_text *text, const char *word) {
+    return text->bytes == strlen(word) && memcmp(text->data, word, text->bytes) == 0;
+}
 
 double wf_var_double(wf_var v) {
     double d = 0;
@@ -123,14 +125,15 @@ weft_status wf_tpl_undefined_error(wf_tpl *r, wf_var v) {
     const wf_tpl_absent *a = v.absent ? v.absent : &nothing;
     const char *kind = wf_var_type_word(a->object);
     if (a->forbidden)
-        return wf_tpl_fail(r, WF_TEMPLATE_SECURITY, "access to attribute '%.200s' of '%s' object is unsafe.", a->key.text->data, kind);
+        return wf_tpl_fail(r, WF_TEMPLATE_SECURITY, "access to attribute '%.200s' of '%s' object is unsafe.", a->key.text->data,
+                           kind);
     if (a->hint)
         return wf_tpl_fail(r, WF_TEMPLATE_UNDEFINED, "%s", a->hint);
     if (a->object.type == WF_VAR_UNDEFINED)
         return wf_tpl_fail(r, WF_TEMPLATE_UNDEFINED, "'%.200s' is undefined", a->key.text->data);
     if (a->key.type == WF_VAR_STRING)
-        return wf_tpl_fail(r, WF_TEMPLATE_UNDEFINED, "'%s%s' has no attribute '%.200s'", kind, a->object.type == WF_VAR_NONE ? "" : " object",
-                           a->key.text->data);
+        return wf_tpl_fail(r, WF_TEMPLATE_UNDEFINED, "'%s%s' has no attribute '%.200s'", kind,
+                           a->object.type == WF_VAR_NONE ? "" : " object", a->key.text->data);
     wf_str key = wf_str_new(r->arena.mem);
     weft_status status = wf_tpl_repr(r, a->key, &key);
     if (status == WEFT_OK)

@@ -54,7 +54,7 @@ wf_tensor *wf_collect_rows(wf_tape *t, wf_tensor *rows, wf_tensor *weights, cons
 wf_tensor *wf_grouped_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, const wf_dispatch *d);
 
 /* What the I32 data of `blocks` holds: rows of one expert in pieces of at most WF_EXPERT_BLOCK, for one matrix product each. */
-enum { WF_EXPERT_BLOCK = 128 };
+enum { WF_EXPERT_BLOCK = 256 };
 typedef struct wf_block { int32_t first, rows, real; } wf_block; /* `rows` includes the rounding, `real` does not */
 typedef struct wf_blocks {
     const int32_t *start;   /* [E+1]: the blocks of expert e are start[e]..start[e+1]-1 */

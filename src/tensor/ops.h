@@ -26,6 +26,9 @@ wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64
 wf_tensor *wf_id_column(wf_tape *t, wf_tensor *ids, int64_t plus, int64_t minus, int64_t add);
 /* U8 [B,T]: 1 for as many rows as ids[B,T] (I32) of the sequence differ from `padding`, then 0. No gradient. */
 wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
+/* U8 [B,T]: the first row, the rows before the first `token` of ids[B,T] (I32), or those behind it and the row after it. No gradient. */
+typedef enum wf_globals { WF_GLOBALS_NONE, WF_GLOBALS_FIRST, WF_GLOBALS_BEFORE, WF_GLOBALS_BEHIND } wf_globals;
+wf_tensor *wf_token_globals(wf_tape *t, wf_tensor *ids, wf_globals kind, int64_t token);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
  * `padding` itself (RoBERTa). No gradient. */
 wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding);
@@ -84,6 +87,9 @@ wf_tensor *wf_time_slice(wf_tape *t, wf_tensor *x, int64_t first, int64_t count)
 wf_tensor *wf_time_concat(wf_tape *t, wf_tensor *a, wf_tensor *b);                /* [B,S,..], [B,T,..] -> [B,S+T,..]; a may be NULL: b */
 /* Rows around each row side by side, zeros beyond the ends: x[B,T,n] -> [B,T,count*n], part k of row t is x[t + first + k*step]. */
 wf_tensor *wf_unfold(wf_tape *t, wf_tensor *x, int64_t first, int64_t count, int64_t step);
+/* Sequences filled up behind: ids[B,T] (I32) -> [B,total] with `id`; mask[B,rows] (U8; NULL: all ones) -> [B,total] with 0. No gradient. */
+wf_tensor *wf_id_pad(wf_tape *t, wf_tensor *ids, int64_t total, int64_t id);
+wf_tensor *wf_mask_pad(wf_tape *t, wf_tensor *mask, int64_t batch, int64_t rows, int64_t total);
 wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask);               /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
 /* y_t = x_{t-1}, y_0 = s_in (or 0): x [B,T,n], s_in [B,n] or NULL; *s_out receives the last x when not NULL. */
 wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **s_out);
@@ -120,6 +126,8 @@ typedef struct wf_rotate_args {
     int xpos_sign;            /* +1 queries, -1 keys */
 } wf_rotate_args;
 wf_tensor *wf_rotate(wf_tape *t, wf_tensor *x, const wf_rotate_args *args); /* x [B,T,H,K] */
+/* x[B,T,..] times 1 + scale*log1p(floor((p+1)/step)), p = positions[b,t] (I64 [B,T]), or start[b]+t when positions is NULL. */
+wf_tensor *wf_temper(wf_tape *t, wf_tensor *x, wf_tensor *positions, float scale, float step);
 
 /* ---- the block kernels ---- */
 typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tensors may be NULL */
@@ -161,6 +169,30 @@ typedef struct wf_relative_spec {
     float scale;
 } wf_relative_spec;
 wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_relative_spec *spec);
+/* Attention computed in parts becomes whole: o [B,P*T,H,V] and lse [B,H,P*T], row (p, t) of them at place[b,h,p*T+t] (I32, NULL: at
+ * p*T+t) -> fp32 [B,T,H,V]. A token no part has keys for takes its row of `fallback` [B,T,H,V], or 0. */
+wf_tensor *wf_merge_partials(wf_tape *t, wf_tensor *o, wf_tensor *lse, wf_tensor *place, wf_tensor *fallback, int64_t parts);
+/* Rows gathered per head: x [B,T,H,K], index I32 [B,H,N] -> [B,N,H,K], zeros where negative. */
+wf_tensor *wf_take_rows(wf_tape *t, wf_tensor *x, wf_tensor *index);
+/* The Reformer's hashing of q [B,T,H,K] by rotations [H or 1,K,R,sum(factors)/2]; factors: even, their product is the number of buckets.
+ * buckets I64 [B,H,R,T] (padding: one more); order I32 [B,H,R*T]: the token of each entry, sorted by round, bucket, position; place I32
+ * [B,H,R*T]: where entry (r, t) stands. */
+enum { WF_LSH_FACTORS = 8 };
+typedef struct wf_lsh_order { wf_tensor *buckets, *order, *place; } wf_lsh_order;
+wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tensor *mask, const int64_t *factors, int64_t n_factors);
+
+typedef struct wf_memory_spec { /* tensors may be NULL */
+    wf_tensor *v;      /* [U]: scores v . tanh(q + k); NULL: q . k */
+    wf_tensor *mask;   /* U8 [B,S] */
+    bool local, bell;  /* only keys with |j - p| <= window; times exp(-(j-p)^2 / (2 (window/2)^2)) after the softmax */
+    wf_tensor *centre; /* [B,T]: p as a share of the real keys; NULL: p = start[b] + first + t */
+    int64_t window, first;
+} wf_memory_spec;
+/* q [B,T,U], k [B,S,U], values [B,S,D] -> fp32 [B,T,D]; *probs (may be NULL) receives fp32 [B,T,S], without gradient. */
+wf_tensor *wf_memory_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *values, const wf_memory_spec *spec, wf_tensor **probs);
+wf_tensor *wf_max_pairs(wf_tape *t, wf_tensor *x); /* [.., 2n] -> [.., n], the larger of two neighbours */
+/* While decoding: the state [B,..] of sequences that have seen tokens, `first` (NULL: zeros) for new ones. No gradient. */
+wf_tensor *wf_begin_state(wf_tape *t, wf_tensor *state, wf_tensor *first);
 
 typedef struct wf_recurrence_spec {
     wf_decay decay;
@@ -241,12 +273,19 @@ wf_tensor *wf_fourier(wf_tape *t, wf_tensor *x);
  * kernels/poles.h); a_imag NULL: real ones, [D,M]. */
 wf_tensor *wf_discretise(wf_tape *t, wf_tensor *log_dt, wf_tensor *a_log, wf_tensor *a_imag, bool bilinear, wf_tensor **b);
 typedef struct wf_pole_spec {
+    wf_tensor *e, *v;            /* like a, or NULL: h_t = a h_{t-1} + b x_t - e s_t, s_t = 2 Re(sum_m v_m h_{t-1,m}); not reversed */
     wf_tensor *skip;             /* [D] or NULL */
     bool reverse;                /* from the last token to the first, each read before its token */
     wf_tensor *h_in, **h_out;    /* [B,D,M,2], or [B,D,M] when real; or NULL */
 } wf_pole_spec;
 /* y = 2 Re(sum_m c_m h_m) + skip x, h_t = a h_{t-1} + b x_t; x [B,T,D], a, b, c [D,M,2] (real: [D,M], without the 2) -> [B,T,D] fp32. */
 wf_tensor *wf_pole_scan(wf_tape *t, wf_tensor *x, wf_tensor *a, wf_tensor *b, wf_tensor *c, const wf_pole_spec *spec);
+
+/* Poles with a term of rank one, -e^a_log + i a_imag less p p^* (S4), bilinear rule: log_dt [D], a_log, a_imag [D,M], p, b [D,M,2]. The step
+ * of its recurrence, out: a, b, e, v of wf_pole_scan; false after an error. The kernel of its convolution, c [D,M,2] -> [taps,D] fp32. */
+typedef struct wf_low_rank { wf_tensor *log_dt, *a_log, *a_imag, *p, *b; } wf_low_rank;
+bool wf_low_rank_step(wf_tape *t, const wf_low_rank *m, wf_tensor *out[4]);
+wf_tensor *wf_low_rank_kernel(wf_tape *t, const wf_low_rank *m, wf_tensor *c, int64_t taps);
 
 /* h_t = a_t h_{t-1} + x_t, every lane by itself: a, x [B,T,D] -> h [B,T,D] fp32; h_in [B,D] or NULL, *h_out (may be NULL) the last. */
 wf_tensor *wf_lane_scan(wf_tape *t, wf_tensor *a, wf_tensor *x, wf_tensor *h_in, wf_tensor **h_out);
@@ -260,12 +299,14 @@ wf_tensor *wf_head_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_conv(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *bias, bool silu, wf_tensor *s_in, wf_tensor **s_out);
 
 typedef struct wf_rnn_spec {
-    wf_tensor *hh, *hh_bias;    /* [4h or 3h, h], [4h or 3h] or NULL */
+    wf_tensor *hh, *hh_bias;    /* [4h, 3h or h, h], [4h, 3h or h] or NULL */
     wf_tensor *mask;            /* U8 [B,T] or NULL: a padding step leaves the state and outputs 0 */
     bool reverse, reset_before; /* direction; gru: reset applied before the product */
+    bool relu;                  /* plain_rnn: instead of tanh */
     wf_tensor *h_in, *c_in;     /* [B,h] or NULL */
     wf_tensor **h_out, **c_out; /* or NULL */
 } wf_rnn_spec;
+wf_tensor *wf_plain_rnn(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,h] -> h = act(ih + hh h + b) [B,T,h] fp32 */
 wf_tensor *wf_lstm(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,4h] = Lin(x) rows i,f,g,o -> [B,T,h] fp32 */
 wf_tensor *wf_gru(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);  /* ih [B,T,3h] rows r,z,n */
 

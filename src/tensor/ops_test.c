@@ -98,11 +98,35 @@ static wf_tensor *nystrom_case(fixture *f) { /* queries near their keys: a matri
     return wf_nystrom(f->tape, wf_add(f->tape, k, wf_scale(f->tape, leaf4(f, 2, 4, 2, 12), 0.5f)), k, leaf4(f, 2, 4, 2, 3));
 }
 
+static wf_tensor *take_rows_case(fixture *f) { /* some rows twice, one index outside */
+    return wf_take_rows(f->tape, leaf4(f, 2, 5, 3, 4), wf_input(f->tape, "ids", WF_I32, 3, (int64_t[]){2, 3, 8}));
+}
+static wf_tensor *merge_case(fixture *f) {
+    return wf_merge_partials(f->tape, leaf4(f, 2, 12, 3, 5), leaf3(f, 2, 3, 12), NULL, leaf4(f, 2, 4, 3, 5), 3);
+}
+static wf_tensor *lsh_case(fixture *f) { /* sorted rows and back again */
+    wf_tensor *x = leaf4(f, 2, 8, 2, 6);
+    wf_lsh_order s = wf_lsh_sort(f->tape, x, wf_input(f->tape, "rotations", WF_F32, 4, (int64_t[]){1, 6, 2, 3}), NULL, (const int64_t[]){4, 2}, 2);
+    wf_tensor *rows = wf_mul(f->tape, wf_take_rows(f->tape, x, s.order), leaf4(f, 2, 16, 2, 6));
+    return wf_merge_partials(f->tape, rows, leaf3(f, 2, 2, 16), s.place, NULL, 2);
+}
+
+static wf_tensor *memory_case(fixture *f) {
+    wf_memory_spec s = {.v = leaf1(f, 5), .mask = wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 9})};
+    return wf_memory_attention(f->tape, leaf3(f, 2, 4, 5), leaf3(f, 2, 9, 5), leaf3(f, 2, 9, 7), &s, NULL);
+}
+static wf_tensor *memory_near(fixture *f) { /* a wide window: no key on its edge */
+    wf_memory_spec s = {.local = true, .bell = true, .window = 20, .centre = wf_activate(f->tape, leaf2(f, 2, 4), WF_SIGMOID)};
+    return wf_memory_attention(f->tape, leaf3(f, 2, 4, 5), leaf3(f, 2, 9, 5), leaf3(f, 2, 9, 7), &s, NULL);
+}
+static wf_tensor *max_pairs_case(fixture *f) { return wf_max_pairs(f->tape, wf_scale(f->tape, leaf2(f, 3, 10), 3.0f)); }
+
 static const double frequencies[3] = {1.0, 0.21, 0.013};
 static wf_tensor *rotate_case(fixture *f) {
     wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
     return wf_rotate(f->tape, leaf4(f, 2, 5, 2, 8), &a);
 }
+static wf_tensor *temper_case(fixture *f) { return wf_temper(f->tape, leaf4(f, 2, 9, 3, 8), NULL, 0.7f, 3.0f); }
 static wf_tensor *xpos_case(fixture *f) {
     wf_rotate_args a = {.pairs = 3, .frequencies = frequencies, .magnitude = 1.0f, .interleaved = true, .xpos_base = 16.0f, .xpos_sign = -1, .shift = 3};
     return wf_rotate(f->tape, leaf4(f, 1, 4, 3, 6), &a);
@@ -125,6 +149,10 @@ static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_p
 static wf_tensor *unfold_case(fixture *f) {
     wf_tensor *x = leaf3(f, 2, 7, 5);
     return wf_add(f->tape, wf_unfold(f->tape, x, -2, 3, 1), wf_unfold(f->tape, x, 1, 3, -1));
+}
+static wf_tensor *pad_case(fixture *f) {
+    wf_tensor *mask = wf_mask_pad(f->tape, wf_token_globals(f->tape, ids(f, 2, 5), WF_GLOBALS_BEFORE, 3), 2, 5, 8);
+    return wf_mask_rows(f->tape, wf_embed(f->tape, wf_id_pad(f->tape, ids(f, 2, 5), 8, 6), leaf2(f, 7, 5), -1), mask);
 }
 static wf_tensor *masked_case(fixture *f) { return wf_mask_rows(f->tape, leaf3(f, 3, 5, 6), wf_token_mask(f->tape, ids(f, 3, 5), 3)); }
 static wf_tensor *column_case(fixture *f) {
@@ -238,16 +266,31 @@ static wf_tensor *discretise_case(fixture *f, bool bilinear, bool real) {
 static wf_tensor *discretise_zoh(fixture *f) { return discretise_case(f, false, false); }
 static wf_tensor *discretise_bilinear(fixture *f) { return discretise_case(f, true, false); }
 static wf_tensor *discretise_real(fixture *f) { return discretise_case(f, false, true); }
-static wf_tensor *pole_case(fixture *f, int rank, bool reverse) {
+static wf_low_rank low_rank(fixture *f) { return (wf_low_rank){leaf1(f, 5), leaf2(f, 5, 3), leaf2(f, 5, 3), leaf3(f, 5, 3, 2), leaf3(f, 5, 3, 2)}; }
+static wf_tensor *low_rank_step_case(fixture *f) {
+    wf_tensor *out[4];
+    wf_low_rank m = low_rank(f);
+    if (!wf_low_rank_step(f->tape, &m, out))
+        return NULL;
+    wf_tensor *y = wf_add_scaled(f->tape, out[0], out[1], 0.7f);
+    return wf_add(f->tape, wf_mul(f->tape, y, out[2]), wf_scale(f->tape, out[3], 0.4f));
+}
+static wf_tensor *low_rank_kernel_case(fixture *f) {
+    wf_low_rank m = low_rank(f);
+    return wf_low_rank_kernel(f->tape, &m, leaf3(f, 5, 3, 2), 7);
+}
+static wf_tensor *pole_case(fixture *f, int rank, bool reverse, bool ranked) {
     int64_t dims[] = {19, 3, 2}, state[] = {2, 19, 3, 2};
     wf_tensor *x = leaf3(f, 2, 7, 19), *a = wf_scale(f->tape, leaf(f, rank, dims), 0.5f), *b = leaf(f, rank, dims), *c = leaf(f, rank, dims), *h;
-    wf_pole_spec first = {.skip = leaf1(f, 19), .reverse = reverse, .h_in = leaf(f, rank + 1, state), .h_out = &h};
+    wf_tensor *e = ranked ? wf_scale(f->tape, leaf(f, rank, dims), 0.3f) : NULL, *v = ranked ? wf_scale(f->tape, leaf(f, rank, dims), 0.3f) : NULL;
+    wf_pole_spec first = {.e = e, .v = v, .skip = ranked ? NULL : leaf1(f, 19), .reverse = reverse, .h_in = leaf(f, rank + 1, state), .h_out = &h};
     wf_tensor *y = wf_pole_scan(f->tape, wf_time_slice(f->tape, x, 0, 4), a, b, c, &first);
-    return wf_time_concat(f->tape, y, wf_pole_scan(f->tape, wf_time_slice(f->tape, x, 4, 3), a, b, c, &(wf_pole_spec){.reverse = reverse, .h_in = h}));
+    return wf_time_concat(f->tape, y, wf_pole_scan(f->tape, wf_time_slice(f->tape, x, 4, 3), a, b, c, &(wf_pole_spec){.e = e, .v = v, .reverse = reverse, .h_in = h}));
 }
-static wf_tensor *pole_complex(fixture *f) { return pole_case(f, 3, false); }
-static wf_tensor *pole_reverse(fixture *f) { return pole_case(f, 3, true); }
-static wf_tensor *pole_real(fixture *f) { return pole_case(f, 2, false); }
+static wf_tensor *pole_complex(fixture *f) { return pole_case(f, 3, false, false); }
+static wf_tensor *pole_ranked(fixture *f) { return pole_case(f, 3, false, true); }
+static wf_tensor *pole_reverse(fixture *f) { return pole_case(f, 3, true, false); }
+static wf_tensor *pole_real(fixture *f) { return pole_case(f, 2, false, false); }
 static wf_tensor *lane_scan_case(fixture *f) {
     wf_tensor *a = wf_activate(f->tape, leaf3(f, 2, 7, 71), WF_SIGMOID), *x = leaf3(f, 2, 7, 71), *h0 = leaf2(f, 2, 71), *h;
     wf_tensor *y = wf_lane_scan(f->tape, wf_time_slice(f->tape, a, 0, 4), wf_time_slice(f->tape, x, 0, 4), h0, &h);
@@ -279,7 +322,7 @@ static wf_tensor *conv_plain(fixture *f) { return wf_conv(f->tape, leaf3(f, 1, 1
 
 typedef wf_tensor *(*rnn_op)(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);
 static wf_tensor *rnn_case(fixture *f, rnn_op op, int64_t batch, int64_t hidden, bool masked, bool reverse, bool before) {
-    int64_t gates = op == wf_lstm ? 4 : 3, part = 3;
+    int64_t gates = op == wf_lstm ? 4 : op == wf_gru ? 3 : 1, part = 3;
     wf_tensor *ih = leaf3(f, batch, 7, gates * hidden), *hh = wf_scale(f->tape, leaf2(f, gates * hidden, hidden), 0.3f), *h, *c = NULL;
     wf_tensor *mask = masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){batch, part}) : NULL;
     wf_rnn_spec a = {.hh = hh, .hh_bias = leaf1(f, gates * hidden), .mask = mask, .reverse = reverse, .reset_before = before,
@@ -288,6 +331,8 @@ static wf_tensor *rnn_case(fixture *f, rnn_op op, int64_t batch, int64_t hidden,
     wf_rnn_spec b = {.hh = hh, .reverse = reverse, .reset_before = before, .h_in = h, .c_in = c};
     return wf_time_concat(f->tape, y, op(f->tape, wf_time_slice(f->tape, ih, part, 7 - part), &b));
 }
+static wf_tensor *rnn_tanh(fixture *f) { return rnn_case(f, wf_plain_rnn, 3, 6, true, true, false); }
+static wf_tensor *rnn_wide(fixture *f) { return rnn_case(f, wf_plain_rnn, 14, 37, true, false, false); }
 static wf_tensor *lstm_case(fixture *f) { return rnn_case(f, wf_lstm, 2, 5, true, false, false); }
 static wf_tensor *lstm_wide(fixture *f) { return rnn_case(f, wf_lstm, 14, 37, true, true, false); }
 static wf_tensor *gru_case(fixture *f) { return rnn_case(f, wf_gru, 3, 6, true, true, false); }
@@ -435,8 +480,8 @@ static wf_tensor *experts_sparse(fixture *f) {
 static wf_tensor *many_experts(fixture *f) { /* several blocks of rows each */
     wf_routing routing;
     wf_dispatch d;
-    wf_tensor *x = leaf3(f, 1, 400, 3);
-    if (!wf_route(f->tape, leaf3(f, 1, 400, 2), &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
+    wf_tensor *x = leaf3(f, 1, 700, 3);
+    if (!wf_route(f->tape, leaf3(f, 1, 700, 2), &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
         !wf_dispatch_rows(f->tape, &routing, 2, 0, &d))
         return NULL;
     wf_tensor *y = wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 2, 64, 3), NULL, &d);
@@ -486,7 +531,9 @@ static const op_case cases[] = {
     {"unit", unit_l2, 2e-3},             {"unit", unit_floored, 4e-3},      {"unit", unit_sum, 2e-3},
     {"swap_rows", swap_rows_case, 2e-3}, {"mean_rows", mean_rows_case, 2e-3}, {"time_project", time_project_case, 2e-3},
     {"time_project", time_project_heads, 2e-3}, {"conv_heads", conv_heads_case, 2e-3}, {"nystrom", nystrom_case, 2e-3},
-    {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
+    {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3}, {"temper", temper_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
+    {"take_rows", take_rows_case, 2e-3}, {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3},
+    {"memory_attention", memory_case, 2e-3}, {"memory_attention", memory_near, 2e-3}, {"max_pairs", max_pairs_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
     {"clamp", clamp_case, 2e-3}, {"scale_rows", scale_rows_case, 2e-3}, {"scale_rows", scale_rows_shared, 2e-3}, {"log_gate", log_gate_case, 2e-3},
@@ -498,14 +545,14 @@ static const op_case cases[] = {
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_channel, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
     {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
     {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
-    {"long_conv", long_conv_case, 2e-3}, {"long_conv", long_conv_long, 2e-3}, {"long_conv", long_conv_plain, 2e-3}, {"fourier", fourier_case, 2e-3}, {"sine", sine_case, 2e-3},
+    {"long_conv", long_conv_case, 2e-3}, {"long_conv", long_conv_long, 2e-3}, {"long_conv", long_conv_plain, 2e-3}, {"sine", sine_case, 2e-3},
     {"discretise", discretise_zoh, 4e-3}, {"discretise", discretise_bilinear, 4e-3}, {"discretise", discretise_real, 4e-3},
-    {"pole_scan", pole_complex, 2e-3}, {"pole_scan", pole_reverse, 2e-3}, {"pole_scan", pole_real, 2e-3}, {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
-    {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
+    {"low_rank_step", low_rank_step_case, 4e-3}, {"low_rank_kernel", low_rank_kernel_case, 4e-3}, {"pole_scan", pole_complex, 2e-3}, {"pole_scan", pole_reverse, 2e-3}, {"pole_scan", pole_ranked, 2e-3}, {"pole_scan", pole_real, 2e-3}, {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
+    {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"plain_rnn", rnn_tanh, 2e-3}, {"plain_rnn", rnn_wide, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3}, {"slstm", slstm_case, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
-    {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"id_column", column_case, 2e-3},
-    {"unfold", unfold_case, 2e-3}, {"mask_positions", by_mask_case, 2e-3}, {"alibi_keys", alibi_case, 2e-3},
+    {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"unfold", unfold_case, 2e-3}, {"id_pad", pad_case, 2e-3}, {"mask_pad", pad_case, 2e-3}, {"token_globals", pad_case, 2e-3}, {"fourier", fourier_case, 2e-3}, {"id_column", column_case, 2e-3},
+    {"mask_positions", by_mask_case, 2e-3}, {"alibi_keys", alibi_case, 2e-3},
     {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
     {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
     {"value_loss", squares_case, 2e-3},
@@ -514,7 +561,7 @@ static const op_case cases[] = {
     {"jitter", jitter_case, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
 };
 /* Ops whose tests stand beside their kernels or with the states they write. */
-static const char *const elsewhere[] = {"cast", "cache_append", "store_state", NULL};
+static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", NULL};
 
 static void fill(wf_tensor *x, uint32_t stream) {
     wf_rng rng = wf_rng_make(7, stream, 0);

@@ -100,6 +100,16 @@ wf_tensor *wf_input_grad(wf_tape *tape, const char *label, int rank, const int64
     return x;
 }
 
+wf_tensor *wf_zeros(wf_tape *tape, int rank, const int64_t *dims) {
+    wf_tensor *x = wf_input(tape, "zeros", WF_F32, rank, dims);
+    float *values = x ? wf_arena_alloc(&tape->arena, (size_t)x->count * sizeof *values) : NULL;
+    if (!values)
+        return out_of_memory(tape);
+    memset(values, 0, (size_t)x->count * sizeof *values);
+    wf_bind(x, values);
+    return x;
+}
+
 wf_tensor *wf_use(wf_tape *tape, wf_param *param) {
     if (!param)
         return NULL;

@@ -118,6 +118,7 @@ wf_tensor *wf_tape_error(wf_tape *tape, weft_status status, const char *fmt, ...
 wf_tensor *wf_input(wf_tape *tape, const char *label, wf_dtype type, int rank, const int64_t *dims);
 wf_tensor *wf_input_grad(wf_tape *tape, const char *label, int rank, const int64_t *dims); /* fp32, its gradient is wanted */
 wf_tensor *wf_use(wf_tape *tape, wf_param *param); /* the same tensor for the same parameter; NULL gives NULL without error */
+wf_tensor *wf_zeros(wf_tape *tape, int rank, const int64_t *dims); /* fp32, constant */
 void wf_bind(wf_tensor *input, void *data);        /* memory of the caller instead of the arena's; any time before a run */
 /* Views: same memory, no node. Slices are of the first dimension only. */
 wf_tensor *wf_reshape(wf_tape *tape, wf_tensor *x, int rank, const int64_t *dims);

@@ -236,6 +236,7 @@ static weft_status end_unknown(word *w) {
 
 /* A character without a token: it becomes the unknown token, joins the one that waits, or vanishes. */
 static weft_status add_unknown(word *w, size_t length) {
+    WF_CHECK(!w->b->lacks_unknown, w->e->err, WEFT_BAD_INPUT, "the text has a character that the vocabulary lacks, and so is the unknown token");
     if (w->b->unknown == NONE)
         return WEFT_OK;
     if (w->waits && w->b->fuse_unknown) {
@@ -321,6 +322,8 @@ static weft_status add_char(word *w, size_t at, size_t length) {
             wf_str_put(s, b->prefix.data, at > 0 ? b->prefix.length : 0);
             wf_str_put(s, text.data, length);
             wf_str_put(s, b->suffix.data, at + length == w->piece.length ? b->suffix.length : 0);
+            if (s->failed)
+                return wf_fail_memory(w->e->err);
             text = (wf_bytes){wf_str_text(s), s->length};
         }
         id = token_of(w->e->tok, text);

@@ -22,6 +22,7 @@ typedef struct wf_bpe {
     uint32_t unknown;
     wf_bytes prefix, suffix; /* of characters that are not the first, that are the last of a word */
     bool byte_fallback, fuse_unknown, ignore_merges, merges_nothing;
+    bool lacks_unknown; /* the unknown token is named, but not in the vocabulary: the first unknown character is an error */
     /* pieces with scores: */
     bool scored;
     wf_vocab extra;         /* characters that are no pieces, but parts of some: their symbols follow the ids */

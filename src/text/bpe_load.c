@@ -82,8 +82,8 @@ static weft_status load_unknown(wf_loading *l, const wf_json *options, wf_bpe *b
     if (!text)
         return WEFT_OK;
     b->unknown = token_of(l->tok, text->string, text->length);
-    return b->unknown != NONE ? WEFT_OK
-                              : wf_load_fail(l, WEFT_BAD_INPUT, text, "unk_token \"%s\" is not in the vocabulary", text->string);
+    b->lacks_unknown = b->unknown == NONE;
+    return WEFT_OK;
 }
 
 /* Fallback is by tokens named <0x00> ... <0xFF>. */

@@ -308,11 +308,11 @@ static void put_clean(wf_str *out, wf_bytes text, const wf_mem *mem) {
         wf_str_clear(&b);
         put_replaced(&b, (wf_bytes){wf_str_text(&a), a.length}, (wf_bytes){rules[i][0], strlen(rules[i][0])},
                      (wf_bytes){rules[i][1], strlen(rules[i][1])});
+        out->failed = out->failed || a.failed || b.failed;
         wf_str used = a;
         a = b;
         b = used;
     }
-    out->failed = out->failed || a.failed || b.failed;
     wf_str_put(out, wf_str_text(&a), a.length);
     wf_str_free(&a);
     wf_str_free(&b);
@@ -348,13 +348,13 @@ static weft_status decode_wordpiece(const void *options, const wf_texts *in, wf_
             wf_str_put(&one, t.data, t.length);
         else
             wordpiece_token(o, t, &one);
+        out->failed = out->failed || one.failed;
         if (o->cleanup)
             put_clean(&out->pool, (wf_bytes){wf_str_text(&one), one.length}, in->mem);
         else
             wf_str_put(&out->pool, wf_str_text(&one), one.length);
         wf_texts_close(out);
     }
-    out->failed = out->failed || one.failed;
     wf_str_free(&one);
     return WEFT_OK;
 }
@@ -390,10 +390,10 @@ static weft_status decode_ctc(const void *options, const wf_texts *in, wf_texts 
         } else {
             wf_str_put(&out->pool, wf_str_text(&one), one.length);
         }
+        out->failed = out->failed || one.failed || clean.failed;
         if (out->pool.length > start)
             wf_texts_close(out);
     }
-    out->failed = out->failed || one.failed || clean.failed;
     wf_str_free(&one);
     wf_str_free(&clean);
     return WEFT_OK;
@@ -480,6 +480,7 @@ static weft_status decode_sentencepiece(const void *options, const wf_texts *in,
             continue;
         }
         put_byte_run(&out->pool, (const uint8_t *)wf_str_text(&run), run.length);
+        out->failed = out->failed || run.failed;
         wf_str_clear(&run);
         begins = begins && !blank_gone && out->pool.length == 0;
         bool plain = !wf_vocab_find(&o->control, t.data, t.length) && !same_text(t, o->unknown);

@@ -195,6 +195,8 @@ static weft_status capture_piece(wf_encoder *e, wf_piece piece) {
     wf_piece plain;
     wf_bytes text;
     WF_TRY(wf_encoder_spelled(e, piece, &plain));
+    if (e->on_word)
+        return e->on_word(e->on_word_user, (wf_bytes){(const char *)plain.bytes, plain.length});
     WF_TRY(keep_text(e, (wf_bytes){(const char *)plain.bytes, plain.length}, &text));
     WF_TRY(put_entry(e, piece, (wf_unit){0, 0, (uint32_t)piece.length}, text));
     e->piece_number++;
@@ -496,4 +498,21 @@ weft_status wf_encode_pretokens(wf_encoder *e, wf_bytes text, unsigned flags, wf
     WF_TRY(begin_full(e, text, flags, out, err));
     e->capture = true;
     return wf_encoder_next(e, -1, (wf_piece){.bytes = (const uint8_t *)text.data, .length = text.length});
+}
+
+weft_status wf_encoder_words(wf_encoder *e, wf_bytes text, weft_status (*fn)(void *user, wf_bytes word), void *user, weft_error *err) {
+    wf_piece piece = {.bytes = (const uint8_t *)text.data, .length = text.length};
+    e->flags = 0;
+    e->full = NULL;
+    e->err = err;
+    e->original = text;
+    wf_regex_allow(e->regex, text.length);
+    WF_TRY(run_normalizers(e, &piece));
+    e->capture = true;
+    e->on_word = fn;
+    e->on_word_user = user;
+    weft_status status = wf_encoder_next(e, -1, piece);
+    e->on_word = NULL;
+    e->capture = false;
+    return status;
 }

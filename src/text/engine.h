@@ -215,7 +215,9 @@ struct wf_encoder {
     unsigned flags;
     wf_ids *ids;       /* where ids go, or: */
     wf_encoding *full; /* where everything goes */
-    bool capture;      /* pieces go there instead of their tokens */
+    bool capture;      /* pieces go there instead of their tokens, or: */
+    weft_status (*on_word)(void *user, wf_bytes word); /* each piece goes there */
+    void *on_word_user;
     weft_error *err;
     wf_change normalized[2];
     wf_change *stage_text[2 * WF_STAGES_MAX]; /* text a pre-tokenizer had to change, two a stage; made when needed */
@@ -242,6 +244,8 @@ weft_status wf_encoder_next(wf_encoder *e, int stage, wf_piece piece);
 weft_status wf_ids_push(wf_ids *ids, const uint32_t *data, size_t n, weft_error *err);
 /* The buffer of a stage, emptied. */
 weft_status wf_encoder_stage_text(wf_encoder *e, int stage, wf_piece in, wf_change **out);
+/* Hands the pieces of a text, after normalizer and pre-tokenizer and without looking for added tokens, to `fn`. */
+weft_status wf_encoder_words(wf_encoder *e, wf_bytes text, weft_status (*fn)(void *user, wf_bytes word), void *user, weft_error *err);
 /* The piece with its letters written out, when it is in letters. Valid until the next call. */
 weft_status wf_encoder_spelled(wf_encoder *e, wf_piece in, wf_piece *out);
 weft_status wf_units_grow(wf_encoder *e, size_t n); /* room for n more */

@@ -6,7 +6,9 @@
  *   model          ScoredBPE {vocab: [[piece, score]], kinds, unk_id, byte_fallback}: pieces merged by score
  *                  Greedy {vocab}: the longest token at every byte
  *                  Unigram's kinds and single_precision: as SentencePiece computes
- *   decoder        SentencePiece {kinds by id, ...}
+ *                  WordPiece's beginning_subword_prefix, BPE's merge_ranks
+ *   decoder        SentencePiece, CleanSpaces, ByteLevel's plain_tokens
+ *   top level      added_token_ids
  *   patterns       {"Perl": ...} */
 #ifndef WF_TEXT_FILE_KINDS_H
 #define WF_TEXT_FILE_KINDS_H

@@ -108,7 +108,8 @@ typedef struct gguf {
 /* Tokens that end a text are control tokens, whatever the file says. */
 static bool ends_texts(wf_bytes t) {
     static const char names[] = "<|eot_id|> <|im_end|> <|end|> <|return|> <|call|> <end_of_turn> <|endoftext|> <|eom_id|> <EOT> _<EOT> "
-                                "<|end_of_text|> <end_of_utterance>";
+                                "<|end_of_text|> <end_of_utterance> <|flush|> <|calls|> </s> "
+                                "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>";
     return is_named(names, t);
 }
 
@@ -240,10 +241,10 @@ static void write_simple(wf_json_writer *w, const char *type) {
     wf_jw_end(w, '}');
 }
 
-static void write_replace(wf_json_writer *w, const char *from, const char *to) {
+static void write_replace(wf_json_writer *w, const char *dialect, const char *from, const char *to) {
     write_type(w, NULL, "Replace");
     wf_jw_open(w, "pattern", '{');
-    wf_jw_text(w, "String", from);
+    wf_jw_text(w, dialect, from);
     wf_jw_end(w, '}');
     wf_jw_text(w, "content", to);
     wf_jw_end(w, '}');
@@ -338,11 +339,11 @@ static weft_status write_llama(const gguf *g, wf_json_writer *w) {
         wf_jw_text(w, "prepend", "\xE2\x96\x81");
         wf_jw_end(w, '}');
     }
-    write_replace(w, " ", "\xE2\x96\x81");
+    write_replace(w, "String", " ", "\xE2\x96\x81");
     end_sequence(w);
     WF_TRY(write_frame(g, w, true, false));
     begin_sequence(w, "decoder", "decoders");
-    write_replace(w, "\xE2\x96\x81", " ");
+    write_replace(w, "String", "\xE2\x96\x81", " ");
     write_simple(w, "ByteFallback");
     write_simple(w, "Fuse");
     if (prefix) {
@@ -404,30 +405,27 @@ static weft_status write_bert(const gguf *g, wf_json_writer *w) {
     WF_TRY(special_of(g, "tokenizer.ggml.seperator_token_id", 102, true, &f.eos_id, &f.eos)); /* so it is spelled */
     WF_TRY(special_of(g, "tokenizer.ggml.unknown_token_id", 100, true, &unknown_id, &unknown));
     begin_sequence(w, "normalizer", "normalizers");
+    write_replace(w, "Perl", "[\\x{b}\\x{c}\\x{85}]", " "); /* spaces, which BertNormalizer takes for control characters */
     write_simple(w, "BaseCharacters");
+    write_replace(w, "Perl", "\\p{M}+", "");
     write_type(w, NULL, "BertNormalizer");
     wf_jw_flag(w, "clean_text", true);
     wf_jw_flag(w, "handle_chinese_chars", true);
-    wf_jw_flag(w, "strip_accents", true);
+    wf_jw_flag(w, "strip_accents", false);
     wf_jw_flag(w, "lowercase", true);
     wf_jw_end(w, '}');
     end_sequence(w);
-    begin_sequence(w, "pre_tokenizer", "pretokenizers");
-    write_simple(w, "BertPreTokenizer");
-    write_type(w, NULL, "Metaspace");
-    wf_jw_text(w, "replacement", "\xE2\x96\x81");
-    wf_jw_text(w, "prepend_scheme", "always");
-    wf_jw_flag(w, "split", false);
+    write_type(w, "pre_tokenizer", "BertPreTokenizer");
     wf_jw_end(w, '}');
-    end_sequence(w);
     wf_jw_template(w, &f);
     begin_sequence(w, "decoder", "decoders");
-    write_replace(w, "\xE2\x96\x81", " ");
+    write_replace(w, "String", "\xE2\x96\x81", " ");
     write_simple(w, "Fuse");
     write_simple(w, "CleanSpaces");
     end_sequence(w);
     write_type(w, "model", "WordPiece");
     wf_jw_text(w, "unk_token", unknown);
+    wf_jw_text(w, "beginning_subword_prefix", "\xE2\x96\x81");
     wf_jw_text(w, "continuing_subword_prefix", "");
     wf_jw_key(w, "max_input_chars_per_word");
     wf_jw_int(w, 1 << 30);

@@ -33,9 +33,10 @@ static weft_status put_token(wf_vocab *v, wf_bytes bytes, int64_t id, size_t lin
 
 /* ---- tiktoken ---- */
 
-/* What the ranks of published vocabularies leave out, by the name of their file: how texts are cut, and the special tokens. */
+/* What the ranks of published vocabularies leave out: how texts are cut, and the special tokens. (GPT-2 alias r50k, p50k, cl100k, o200k.) */
 typedef struct published {
-    const char *name, *pattern;
+    size_t ranks; /* how many: by that it is known */
+    const char *pattern;
     const char *const *specials; /* name, id, name, id, ..., NULL */
 } published;
 #define GPT2_PATTERN "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s"
@@ -50,8 +51,10 @@ static const char *const cl100k_specials[] = {"<|endoftext|>",  "100257", "<|fim
                                               "<|fim_suffix|>", "100260", "<|endofprompt|>", "100276", NULL};
 static const char *const o200k_specials[] = {"<|endoftext|>", "199999", "<|endofprompt|>", "200018", NULL};
 static const published tables[] = {
-    {"r50k_base", GPT2_PATTERN, gpt2_specials},     {"p50k_base", GPT2_PATTERN, gpt2_specials}, {"gpt2", GPT2_PATTERN, gpt2_specials},
-    {"cl100k_base", CL100K_PATTERN, cl100k_specials}, {"o200k_base", O200K_PATTERN, o200k_specials},
+    {50256, GPT2_PATTERN, gpt2_specials},
+    {50280, GPT2_PATTERN, gpt2_specials},
+    {100256, CL100K_PATTERN, cl100k_specials},
+    {199998, O200K_PATTERN, o200k_specials},
 };
 
 /* A line of ranks is base64, a blank, a number. */
@@ -95,6 +98,7 @@ static void write_byte_vocab(wf_json_writer *w, const wf_vocab *v, wf_str *scrat
             char letter[WF_LETTER_BYTES];
             wf_str_put(scratch, letter, wf_put_letter((uint8_t)wf_vocab_text(v, e)[k], letter));
         }
+        w->out->failed = w->out->failed || scratch->failed;
         wf_jw_key(w, wf_str_text(scratch));
         wf_jw_int(w, e->id);
     }
@@ -173,14 +177,11 @@ static weft_status write_tiktoken(const wf_kind_input *in, const wf_vocab *v, co
     return WEFT_OK;
 }
 
-/* The published vocabulary whose special tokens begin right behind these ranks. */
+/* The published vocabulary of so many ranks. */
 static const published *which(const wf_vocab *v) {
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        int64_t first = 0;
-        wf_parse_i64(tables[i].specials[1], strlen(tables[i].specials[1]), &first);
-        if ((size_t)first == v->count || (size_t)first + 1 == v->count)
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (tables[i].ranks == v->count)
             return &tables[i];
-    }
     return NULL;
 }
 

@@ -220,6 +220,7 @@ static weft_status pattern_of(wf_loading *l, const wf_added *a, wf_pattern *out)
         bool changed = false;
         wf_change_start(&text, piece, (wf_bytes){a->content, a->length}, false);
         weft_status status = row->apply(l->tok->normalizers.list[i].options, piece, &text, &changed, l->err);
+        status = status ? status : wf_change_status(&text, l->err);
         char *copy = status == WEFT_OK && changed ? wf_arena_strndup(l->arena, wf_str_text(&text.text), text.text.length) : NULL;
         if (copy)
             piece = (wf_piece){.bytes = (const uint8_t *)copy, .length = text.text.length};
@@ -302,6 +303,7 @@ static void put_decoded(wf_tokenizer *tok, wf_bytes text, wf_str spare[2]) {
             wf_str_clear(out);
         row->token(tok->decoders.list[i].options, text, out);
         text = (wf_bytes){wf_str_text(out), out->length};
+        tok->decoded.failed = tok->decoded.failed || out->failed;
     }
     if (n == 0)
         wf_str_put(&tok->decoded, text.data, text.length);
@@ -334,12 +336,11 @@ weft_status wf_load_tokens(wf_loading *l) {
     wf_tokenizer *tok = l->tok;
     uint32_t largest;
     WF_TRY(check_largest(l, &largest));
-    WF_CHECK(tok->vocab.count + tok->n_added > 0, l->err, WEFT_BAD_INPUT, "the vocabulary is empty");
     tok->simple = tok->simple || tok->postprocessors.count == 0;
-    tok->n_tokens = (size_t)largest + 1;
+    tok->n_tokens = tok->vocab.count + tok->n_added > 0 ? (size_t)largest + 1 : 0; /* one to be trained is empty */
     WF_TRY(check_specials(l, &tok->before));
     WF_TRY(check_specials(l, &tok->after));
-    tok->tokens = wf_calloc(tok->mem, tok->n_tokens, sizeof *tok->tokens);
+    tok->tokens = wf_calloc(tok->mem, tok->n_tokens + 1, sizeof *tok->tokens);
     if (!tok->tokens)
         return wf_fail_memory(l->err);
     wf_str spare[2] = {wf_str_new(tok->mem), wf_str_new(tok->mem)};

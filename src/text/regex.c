@@ -15,6 +15,7 @@ struct wf_regex {
     pcre2_general_context *general;
     pcre2_code *code;
     bool compiled; /* to machine code */
+    bool starved;  /* the allocator has refused */
 };
 
 struct wf_regex_scratch {
@@ -25,13 +26,15 @@ struct wf_regex_scratch {
     uint64_t steps; /* left for this text, see match */
 };
 
-static void *hook_alloc(size_t size, void *mem) { return wf_alloc(mem, size); }
-static void hook_free(void *block, void *mem) { wf_free(mem, block); }
-
-static pcre2_general_context *general_context(const wf_mem *mem) {
-    /* PCRE2 hands the pointer back untouched. */
-    return pcre2_general_context_create(hook_alloc, hook_free, (void *)(uintptr_t)mem);
+static void *hook_alloc(size_t size, void *user) {
+    wf_regex *r = user;
+    void *block = wf_alloc(r->mem, size);
+    r->starved = r->starved || !block;
+    return block;
 }
+static void hook_free(void *block, void *user) { wf_free(((wf_regex *)user)->mem, block); }
+static void *scratch_alloc(size_t size, void *mem) { return wf_alloc(mem, size); }
+static void scratch_free(void *block, void *mem) { wf_free(mem, block); }
 
 /* ---- compiling and matching ---- */
 
@@ -39,7 +42,7 @@ static weft_status compile(wf_regex *r, const char *pattern, size_t length, weft
     int code;
     size_t at;
     uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
-    r->general = general_context(r->mem);
+    r->general = pcre2_general_context_create(hook_alloc, hook_free, r);
     pcre2_compile_context *context = r->general ? pcre2_compile_context_create(r->general) : NULL;
     if (!context)
         return wf_fail_memory(err);
@@ -54,8 +57,8 @@ static weft_status compile(wf_regex *r, const char *pattern, size_t length, weft
         pcre2_get_error_message(code, text, sizeof text);
         return wf_fail(err, WEFT_BAD_INPUT, "the regular expression is wrong: %s", (const char *)text);
     }
-    r->compiled = pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE) == 0; /* else it is interpreted */
-    return WEFT_OK;
+    r->compiled = pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE) == 0; /* the system may forbid it: then it is interpreted */
+    return r->starved ? wf_fail_memory(err) : WEFT_OK;
 }
 
 weft_status wf_regex_compile(const wf_mem *mem, const char *pattern, size_t length, wf_dialect dialect, wf_regex **out,
@@ -96,7 +99,8 @@ weft_status wf_regex_scratch_create(const wf_mem *mem, wf_regex_scratch **out, w
     if (!s)
         return wf_fail_memory(err);
     s->mem = mem;
-    s->general = general_context(mem);
+    /* PCRE2 hands the pointer back untouched. */
+    s->general = pcre2_general_context_create(scratch_alloc, scratch_free, (void *)(uintptr_t)mem);
     s->limits = s->general ? pcre2_match_context_create(s->general) : NULL;
     s->data = s->general ? pcre2_match_data_create(1, s->general) : NULL;
     if (!s->limits || !s->data) {

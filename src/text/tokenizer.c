@@ -11,6 +11,11 @@ weft_status wf_tokenizer_save(const wf_tokenizer *tok, const char *path, weft_er
     return wf_write_file(tok->mem, path, tok->json, tok->json_length, err);
 }
 
+void wf_tokenizer_json(const wf_tokenizer *tok, const char **text, size_t *length) {
+    *text = tok->json;
+    *length = tok->json_length;
+}
+
 static void release_stages(wf_stages *stages, void (*release)(const void *row, void *options)) {
     for (int i = 0; i < stages->count; i++)
         if (stages->list[i].options)

@@ -74,6 +74,8 @@ weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer 
 /* Writes tokenizer.json at `path`: the very bytes it was read from, or what Hugging Face's `tokenizers` opens with equal ids. A
  * tokenizer of another kind of file is written in weft's own words where tokenizer.json has none (file_kinds.h). */
 weft_status wf_tokenizer_save(const wf_tokenizer *tok, const char *path, weft_error *err);
+/* The text that saving writes; it lives as long as the tokenizer. */
+void wf_tokenizer_json(const wf_tokenizer *tok, const char **text, size_t *length);
 void wf_tokenizer_free(wf_tokenizer *tok); /* NULL is fine */
 
 /* ---- what it is ---- */

@@ -64,13 +64,14 @@ typedef struct wordpiece {
 weft_status wf_load_wordpiece(wf_loading *l, const wf_model_source *s, void **model) {
     WF_TRY(wf_load_options(l, sizeof(wordpiece), model));
     wordpiece *w = *model;
-    const wf_json *prefix;
+    const wf_json *prefix, *first;
     if (!s->has_vocab)
         return wf_fail(l->err, WEFT_BAD_INPUT, "model: WordPiece needs vocab");
     WF_TRY(load_unknown(l, s->options, "[UNK]", &w->unknown));
     WF_TRY(wf_load_count(l, s->options, "max_input_chars_per_word", 100, &w->most_chars));
     WF_TRY(wf_load_text(l, s->options, "continuing_subword_prefix", &prefix));
-    WF_TRY(build_trie(l, (wf_bytes){"", 0}, &w->first));
+    WF_TRY(wf_load_text(l, s->options, "beginning_subword_prefix", &first));
+    WF_TRY(build_trie(l, first ? (wf_bytes){first->string, first->length} : (wf_bytes){"", 0}, &w->first));
     return build_trie(l, prefix ? (wf_bytes){prefix->string, prefix->length} : (wf_bytes){"##", 2}, &w->later);
 }
 

@@ -112,7 +112,7 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
     run.tape = p->tape;
     run.state = p->mode == WF_NO_STATE ? NULL : &p->state;
     run.want_losses = p->mode != WF_STATE_IN_PLACE;
-    run.want_attention = p->mode == WF_NO_STATE && strstr(p->layer->row->outputs, "attention") != NULL;
+    run.want_attention = p->mode != WF_STATE_IN_PLACE && p->count == p->io->rows && strstr(p->layer->row->outputs, "attention") != NULL;
     weft_status status = p->layer->row->run(&run, p->layer, &p->ports);
     if (status != WEFT_OK)
         return wf_fail(err, status, "%s cannot run here", p->layer->row->name);
@@ -126,6 +126,8 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
     wf_keep(p->tape, p->ports.indices);
     wf_keep(p->tape, p->ports.weights);
     wf_keep(p->tape, p->ports.kept);
+    wf_keep(p->tape, p->ports.buckets);
+    wf_keep(p->tape, p->ports.members);
     for (int i = 0; i < p->layer->n_states; i++)
         wf_keep(p->tape, p->state.out[i]);
     return wf_tape_plan(p->tape, err);
@@ -251,6 +253,8 @@ static weft_status run_full(piece *p, wf_arena *arena, weft_error *err) {
     WF_TRY(save(arena, p->ports.weights, &io->weights, NULL, err));
     WF_TRY(save_ints(arena, p->ports.indices, &io->indices, &io->choice_count, err));
     WF_TRY(save_ints(arena, p->ports.kept, &io->kept, NULL, err));
+    WF_TRY(save_ints(arena, p->ports.buckets, &io->buckets, &io->buckets_count, err));
+    WF_TRY(save_ints(arena, p->ports.members, &io->members, &io->members_count, err));
     WF_TRY(save_states(p, arena, err));
     if (!io->dy)
         return WEFT_OK;

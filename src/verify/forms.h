@@ -29,6 +29,7 @@ typedef struct wf_form_io {
     int64_t *indices, *kept;                /* a router's choices, of choice_count */
     float *weights;
     int64_t choice_count;
+    int64_t *buckets, *members, buckets_count, members_count;
     float *state_out[WF_MAX_STATES];        /* fixed states, [B, shape] */
     int64_t state_count[WF_MAX_STATES];
 } wf_form_io;

@@ -147,7 +147,7 @@ static bool listed_in(const char *names, const char *name) {
 static bool is_known(const reader *r, const char *name) {
     static const char *const known[] = {"input_ids", "attention_mask", "position_ids", "probe", NULL};
     const wf_spec *spec = r->model->spec;
-    bool crosses = false;
+    bool crosses = false, globals = false;
     for (size_t i = 0; known[i]; i++)
         if (wf_streq(known[i], name))
             return true;
@@ -157,9 +157,11 @@ static bool is_known(const reader *r, const char *name) {
     for (int i = 0; i < spec->n_heads; i++)
         if (listed_in(spec->heads[i].labels, name))
             return true;
-    for (int64_t i = 0; i < spec->layers; i++)
+    for (int64_t i = 0; i < spec->layers; i++) {
         crosses |= spec->blocks[i].cross != NULL;
-    return (spec->stem.types && wf_streq(name, "token_type_ids")) || wf_streq(name, "lengths") ||
+        globals |= listed_in(spec->blocks[i].mixer->row->inputs, "global_mask?");
+    }
+    return (globals && wf_streq(name, "global_attention_mask")) || (spec->stem.types && wf_streq(name, "token_type_ids")) || wf_streq(name, "lengths") ||
            (crosses && (wf_streq(name, "encoder_hidden_states") || wf_streq(name, "encoder_attention_mask")));
 }
 
@@ -215,6 +217,7 @@ weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t 
         WF_TRY(read_ids(&r, "token_type_ids", model->spec->vocab, &out->types));
     WF_TRY(read_tables(&r));
     WF_TRY(read_mask(&r, "attention_mask", out->batch * out->rows, &out->mask));
+    WF_TRY(read_mask(&r, "global_attention_mask", out->batch * out->rows, &out->global_mask));
     WF_TRY(read_lengths(&r));
     WF_TRY(read_positions(&r));
     WF_TRY(read_memory(&r));
@@ -230,6 +233,8 @@ wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape
         t.types = wf_input(tape, "types", WF_I32, 2, dims);
     if (in->mask)
         t.mask = wf_input(tape, "mask", WF_U8, 2, dims);
+    if (in->global_mask)
+        t.global_mask = wf_input(tape, "global mask", WF_U8, 2, dims);
     if (in->positions)
         t.positions = wf_input(tape, "positions", WF_I64, 2, dims);
     for (int i = 0; i < WF_MAX_TABLES; i++)
@@ -242,6 +247,7 @@ wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape
     ports->ids = t.ids;
     ports->types = t.types;
     ports->mask = t.mask;
+    ports->global_mask = t.global_mask;
     ports->positions = t.positions;
     ports->memory = t.memory;
     ports->memory_mask = t.memory_mask;
@@ -259,6 +265,7 @@ void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, 
     load(t->ids, in->ids, sizeof *in->ids, in->rows, b, first);
     load(t->types, in->types, sizeof *in->types, in->rows, b, first);
     load(t->mask, in->mask, sizeof *in->mask, in->rows, b, first);
+    load(t->global_mask, in->global_mask, sizeof *in->global_mask, in->rows, b, first);
     load(t->positions, in->positions, sizeof *in->positions, in->rows, b, first);
     for (int i = 0; i < WF_MAX_TABLES; i++)
         load(t->tables[i], in->tables[i], (size_t)in->table_columns[i] * sizeof *in->tables[i], in->rows, b, first);

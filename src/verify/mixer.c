@@ -243,6 +243,10 @@ static weft_status run_full(mixer_run *m) {
         WF_TRY(wf_fixture_compare_ints(m->fx, "indices", NULL, io->indices, io->choice_count, m->err));
     if (io->kept)
         WF_TRY(wf_fixture_compare_ints(m->fx, "kept", NULL, io->kept, io->choice_count, m->err));
+    if (io->buckets)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "buckets", NULL, io->buckets, io->buckets_count, m->err));
+    if (io->members)
+        WF_TRY(wf_fixture_compare_ints(m->fx, "members", NULL, io->members, io->members_count, m->err));
     WF_TRY(compare_states(m, io, NULL));
     return compare_gradients(m, io, NULL);
 }

@@ -71,7 +71,8 @@ static int64_t moment(const char *text) {
         wf_parse_i64(text + at, (size_t)widths[i], &f[i]);
         at += (size_t)widths[i] + 1;
     }
-    int64_t y = f[0] - (f[1] <= 2), era = y / 400, year = y - era * 400, day = (153 * (f[1] + (f[1] > 2 ? -3 : 9)) + 2) / 5 + f[2] - 1;
+    int64_t y = f[0] - (f[1] <= 2), era = y / 400, year = y - era * 400,
+            day = (153 * (f[1] + (f[1] > 2 ? -3 : 9)) + 2) / 5 + f[2] - 1;
     int64_t days = era * 146097 + year * 365 + year / 4 - year / 100 + day - 719468;
     return ((days * 24 + f[3]) * 60 + f[4]) * 60 + f[5];
 }
@@ -87,9 +88,30 @@ static bool listed(const char *const *words, const char *word) {
 
 /* What the template sees beside the messages: everything but the words of the fixture. */
 static wf_json *names_of(run *r, wf_arena *arena, const wf_json *one) {
-    static const char *const words[] = {"case", "text", "error", "assistant_spans", "now", "variables", "continue_final_message", "messages",
-                                        "tools", "documents", "add_generation_prompt", "template", "rare", "expect", "reference", "length", "deep",
-                                        "prefix", "repeat", "count", "middle", "repeat_after", "suffix", NULL};
+    static const char *const words[] = {"case",
+                                        "text",
+                                        "error",
+                                        "assistant_spans",
+                                        "now",
+                                        "variables",
+                                        "continue_final_message",
+                                        "messages",
+                                        "tools",
+                                        "documents",
+                                        "add_generation_prompt",
+                                        "template",
+                                        "rare",
+                                        "expect",
+                                        "reference",
+                                        "length",
+                                        "deep",
+                                        "prefix",
+                                        "repeat",
+                                        "count",
+                                        "middle",
+                                        "repeat_after",
+                                        "suffix",
+                                        NULL};
     const wf_json *more[] = {r->variables, one, wf_json_get(one, "variables")};
     wf_json *out = wf_json_new(arena, WF_JSON_OBJECT);
     for (int i = 0; i < 3; i++)
@@ -109,7 +131,8 @@ static wf_json *nested(wf_arena *arena, int64_t deep) {
     return out;
 }
 
-static weft_status render_chat(run *r, wf_arena *arena, const wf_json *one, const wf_template_input *limits, wf_template_result *result, weft_error *err) {
+static weft_status render_chat(run *r, wf_arena *arena, const wf_json *one, const wf_template_input *limits,
+                               wf_template_result *result, weft_error *err) {
     const wf_json *go_on = wf_json_get(one, "continue_final_message");
     wf_chat chat = {.messages = wf_json_get(one, "messages"),
                     .tools = wf_json_get(one, "tools"),
@@ -121,7 +144,8 @@ static weft_status render_chat(run *r, wf_arena *arena, const wf_json *one, cons
     return wf_chat_render(r->shared, &r->fx->env->mem, &chat, limits, result, err);
 }
 
-static weft_status render_own(run *r, const wf_json *one, const wf_template_input *in, wf_template_result *result, weft_error *err) {
+static weft_status render_own(run *r, const wf_json *one, const wf_template_input *in, wf_template_result *result,
+                              weft_error *err) {
     wf_str source = wf_str_new(&r->fx->env->mem);
     wf_template *t = NULL;
     *result = (wf_template_result){.text = wf_str_new(&r->fx->env->mem), .message = wf_str_new(&r->fx->env->mem)};
@@ -203,8 +227,11 @@ static weft_status variables_of(run *r, wf_arena *arena, const wf_json *one, con
 static weft_status run_case(run *r, wf_arena *arena, const wf_json *one, weft_error *err) {
     weft_error own = {.offset = -1};
     wf_template_result result;
-    wf_template_input in = {.now = moment(wf_json_text(one, "now", NULL)), .utc = true, .env = r->fx->env,
-                            .memory = (size_t)wf_json_int(r->limits, "memory_MiB", 0) << 18}; /* a quarter: text and values grow by doubling */
+    wf_template_input in = {.now = moment(wf_json_text(one, "now", NULL)),
+                            .utc = true,
+                            .env = r->fx->env,
+                            .memory = (size_t)wf_json_int(r->limits, "memory_MiB", 0)
+                                      << 18}; /* a quarter: text and values grow by doubling */
     WF_TRY(variables_of(r, arena, one, &in.variables, err));
     double start = wf_seconds();
     weft_status status = r->shared ? render_chat(r, arena, one, &in, &result, &own) : render_own(r, one, &in, &result, &own);

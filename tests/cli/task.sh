@@ -10,6 +10,8 @@ for task in copying selective_copying induction_heads mqar listops pathfinder pa
 run 0 "$WEFT" compare --task parity --context 6 --models lstm,gpt2 --params 20k --steps 400 --rates 1e-2 --seeds 2 --lengths 4,6,12 --out a --quiet
 has "$out" "accuracy"
 has "$out" "Best accuracy"
+has "$out" "right, by time"
+has "$out" "right, by length"
 lacks "$out" "val bits/byte"
 is_json a/run.json
 has a/run.json '"exams"'

@@ -1,5 +1,5 @@
-/* A chat template, then a zero byte, then its variables as JSON: whatever they say, rendering ends within its limits, with a text
- * that is UTF-8 or an error that has a kind and a message, and a second rendering says the same. */
+/* A chat template, then a zero byte, then its variables as JSON: whatever they say, rendering ends within its limits, with a
+ * text that is UTF-8 or an error that has a kind and a message, and a second rendering says the same. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +12,9 @@ static void require(bool condition) {
         abort();
 }
 
-static const char usual[] = "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi <b>\\u00e9\"}, {\"role\": \"assistant\", \"content\": null}],"
-                            "\"tools\": null, \"n\": 7, \"f\": 2.5, \"s\": \"a b,c\", \"l\": [3, 1, 2], \"d\": {\"b\": 1, \"a\": [1]}}";
+static const char usual[] =
+    "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi <b>\\u00e9\"}, {\"role\": \"assistant\", \"content\": null}],"
+    "\"tools\": null, \"n\": 7, \"f\": 2.5, \"s\": \"a b,c\", \"l\": [3, 1, 2], \"d\": {\"b\": 1, \"a\": [1]}}";
 
 static bool is_utf8(const char *text, size_t n) {
     for (size_t i = 0, length; i < n; i += length)
@@ -48,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     wf_arena_init(&arena, &wf_mem_default, (size_t)64 << 20);
-    if (!end || wf_json_parse(&arena, (const char *)end + 1, size - length - 1, 10000, &variables, NULL) != WEFT_OK || variables->kind != WF_JSON_OBJECT)
+    if (!end || wf_json_parse(&arena, (const char *)end + 1, size - length - 1, 10000, &variables, NULL) != WEFT_OK ||
+        variables->kind != WF_JSON_OBJECT)
         require(wf_json_parse(&arena, usual, sizeof usual - 1, 0, &variables, NULL) == WEFT_OK);
     check(t, variables);
     wf_arena_free(&arena);

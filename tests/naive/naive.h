@@ -36,6 +36,7 @@ typedef struct naive_row {
     void (*run)(naive_io *io);
     const naive_axis *axes; /* NULL-terminated */
     int cases;              /* how many are drawn; every entry of every axis comes up */
+    bool chooses;           /* hashes, routes: rounding to bf16 may choose otherwise, so half of the numbers must agree there */
 } naive_row;
 
 /* The table: naive_rows.def. */

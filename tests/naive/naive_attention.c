@@ -171,6 +171,14 @@ static void turn(const naive_io *io, const heads *h, bool own_positions, double 
     }
 }
 
+static void temper(const naive_io *io, const heads *q) {
+    const wf_json *how = object(io, "temper");
+    for (int64_t i = 0; how && i < io->batch * q->rows * q->count * q->width; i++) {
+        int64_t row = i / (q->count * q->width), p = io->positions ? io->positions[row] : row % q->rows;
+        q->x[i] *= 1.0 + wf_json_double(how, "scale", 0.1) * log1p(floor((double)(p + 1) / wf_json_double(how, "step", 8192.0)));
+    }
+}
+
 /* ---- scores ---- */
 static double slope(int64_t h, int64_t H) {
     int64_t n = 1;
@@ -225,11 +233,34 @@ static bool within(const naive_io *io, size_t side, int64_t distance) {
     return window->type == WF_NULL || window->items[side].type == WF_NULL || distance <= window->items[side].integer;
 }
 
+static int64_t chunk_of(const naive_io *io, int64_t b, int64_t i) { /* counted from the first row that is no padding */
+    int64_t padding = 0;
+    while (io->mask && padding < io->rows && !io->mask[b * io->rows + padding])
+        padding++;
+    return i < padding ? -1 : (i - padding) / wf_int(io->layer, "chunk");
+}
+
 static bool allowed(const naive_io *io, int64_t b, int64_t i, int64_t j, int64_t S) {
     const uint8_t *mask = io->memory ? io->memory_mask : io->mask;
+    if (wf_given(io->layer, "chunk"))
+        return j <= i && chunk_of(io, b, i) == chunk_of(io, b, j) && naive_real(mask, b * S + j);
     bool near = (!wf_flag(io->layer, "causal") || j <= i) && within(io, 0, i - j) && within(io, 1, j - i);
     bool same = !io->segments || io->memory || io->segments[b * io->rows + i] == io->segments[b * io->rows + j];
     return (near || (io->prefix && j < io->prefix[b])) && same && naive_real(mask, b * S + j);
+}
+
+/* Products of the query, or of query and key, with the vector of the distance. */
+static double relative_of(const naive_io *io, const double *q, const double *k, int64_t distance, int64_t width) {
+    const wf_json *relative = object(io, "relative");
+    double sum = 0.0;
+    if (!relative)
+        return 0.0;
+    int64_t length = wf_json_int(relative, "length", 512), row = distance + length - 1;
+    row = row < 0 ? 0 : row > 2 * length - 2 ? 2 * length - 2 : row;
+    bool both = strcmp(wf_json_text(relative, "of", "query"), "both") == 0;
+    for (int64_t c = 0; c < width; c++)
+        sum += (q[c] + (both ? k[c] : 0.0)) * naive_weight(io, "relative.weight")[row * width + c];
+    return wf_float(io->layer, "scale") * sum;
 }
 
 typedef struct query { /* row i of head h of sequence b */
@@ -243,12 +274,13 @@ static void attend(const naive_io *io, query at, const heads *q, const heads *k,
     double most = sinks ? sinks[h] : -INFINITY, sum = 0.0, cap = wf_float(io->layer, "softcap");
     int64_t S = k->rows, g = h / (q->count / k->count);
     for (int64_t j = 0; j < S; j++) {
+        const double *own = q->x + ((b * q->rows + i) * q->count + h) * q->width, *key = k->x + ((b * S + j) * k->count + g) * k->width;
         double z = 0.0;
         for (int64_t c = 0; c < q->width; c++)
-            z += q->x[((b * q->rows + i) * q->count + h) * q->width + c] * k->x[((b * S + j) * k->count + g) * k->width + c];
+            z += own[c] * key[c];
         z *= wf_float(io->layer, "scale");
         z = cap > 0.0 ? cap * tanh(z / cap) : z;
-        p[j] = allowed(io, b, i, j, S) ? z + bias_of(io, i, j, h) + key_bias(io, b, j, S, h) : -INFINITY;
+        p[j] = allowed(io, b, i, j, S) ? z + bias_of(io, i, j, h) + key_bias(io, b, j, S, h) + relative_of(io, own, key, i - j, q->width) : -INFINITY;
         most = fmax(most, p[j]);
     }
     for (int64_t j = 0; j < S; j++) {
@@ -275,10 +307,13 @@ static void run(naive_io *io) {
     prepare(io, "v", &v);
     turn(io, &q, true, 1.0);
     turn(io, &k, !io->memory, -1.0);
+    if (wf_flag(l, "rope_values"))
+        turn(io, &v, !io->memory, -1.0);
     if (object(io, "qk_norm") && wf_json_bool(object(io, "qk_norm"), "after_rope", false)) {
         norm_heads(io, "q", &q);
         norm_heads(io, "k", &k);
     }
+    temper(io, &q);
     io->attention = naive_zeros(io, io->batch * H * T * S);
     for (int64_t b = 0; b < io->batch; b++)
         for (int64_t h = 0; h < H; h++)
@@ -335,3 +370,20 @@ static const char *const prefixes[] = {"", "", "@prefix", NULL};
 static const char *const rows[] = {"", "@rows 16", "@rows 1", "@rows 37", "@rows 2", "", "@rows 67", NULL};
 static const naive_axis axes[] = {head_counts, order, sources, biases, scales, caps, windows, schemes, norms, bounds, sinks, masks, prefixes, rows, NULL};
 const naive_row naive_attention = {"attention", run, axes, 300};
+
+/* Chunks do not go with most of the rest. */
+static const char *const chunks[] = {"\"causal\": true, \"chunk\": 4", "\"causal\": true, \"chunk\": 1", "\"causal\": true, \"chunk\": 16", NULL};
+static const char *const turned[] = {"", "\"rope\": {}", "\"rope\": {\"pairing\": \"interleaved\", \"theta\": 50.0}", NULL};
+static const char *const tempers[] = {"", "\"temper\": {\"step\": 3}", "\"temper\": {\"scale\": 0.7, \"step\": 2.5} @positions", NULL};
+static const naive_axis chunk_axes[] = {head_counts, chunks, biases, scales, caps, turned, norms, tempers, sinks, masks, rows, NULL};
+const naive_row naive_attention_chunks = {"attention", run, chunk_axes, 80};
+static const char *const plain_heads[] = {"\"heads\": 3", "\"heads\": 2, \"key_dim\": 5", "\"heads\": 1, \"key_dim\": 8", NULL};
+static const char *const relatives[] = {"\"relative\": {\"length\": 11}", "\"relative\": {\"of\": \"both\", \"length\": 4}", "\"relative\": {\"of\": \"query\", \"length\": 3}",
+                                        "\"relative\": {\"of\": \"both\"}", NULL};
+static const char *const sides[] = {"", "\"causal\": true", "\"window\": [2, 1]", "@memory", "@mask middle", "@mask left", NULL};
+static const naive_axis relative_axes[] = {plain_heads, relatives, sides, scales, NULL};
+const naive_row naive_attention_relative = {"attention", run, relative_axes, 20};
+static const char *const values_turned[] = {"\"rope\": {}, \"rope_values\": true", "\"rope\": {\"pairing\": \"interleaved\", \"dim\": 4}, \"rope_values\": true", NULL};
+static const char *const even_heads[] = {"\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 6", NULL};
+static const naive_axis turned_axes[] = {even_heads, values_turned, order, NULL};
+const naive_row naive_attention_values = {"attention", run, turned_axes, 8};

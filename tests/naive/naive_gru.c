@@ -2,7 +2,7 @@
 #include "naive/naive_rnn.h"
 #include <string.h>
 
-static void cell(const wf_layer *l, const double *ih, const double *hh, const double *bias, double *h, double *c, int64_t n) {
+void naive_gru_cell(const wf_layer *l, const double *ih, const double *hh, const double *bias, double *h, double *c, int64_t n) {
     double r[64], z[64], reset[64], fresh[64];
     bool before = strcmp(wf_string(l, "reset"), "before") == 0;
     (void)c;
@@ -19,7 +19,7 @@ static void cell(const wf_layer *l, const double *ih, const double *hh, const do
         h[i] = (1.0 - z[i]) * fresh[i] + z[i] * h[i];
 }
 
-static void run(naive_io *io) { naive_rnn(io, cell, 3); }
+static void run(naive_io *io) { naive_rnn(io, naive_gru_cell, 3); }
 
 static const char *const sizes[] = {"\"hidden\": 7", "", "\"hidden\": 1", "\"hidden\": 19", NULL};
 static const char *const layers[] = {"", "\"layers\": 2", "\"layers\": 3", NULL};

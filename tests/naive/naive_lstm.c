@@ -1,7 +1,7 @@
 /* Rows i, f, g, o: c = sigmoid(f) c + sigmoid(i) tanh(g), h = sigmoid(o) tanh(c). */
 #include "naive/naive_rnn.h"
 
-static void cell(const wf_layer *l, const double *ih, const double *hh, const double *bias, double *h, double *c, int64_t n) {
+void naive_lstm_cell(const wf_layer *l, const double *ih, const double *hh, const double *bias, double *h, double *c, int64_t n) {
     double gate[4][64];
     (void)l;
     for (int64_t r = 0; r < 4 * n; r++)
@@ -12,7 +12,7 @@ static void cell(const wf_layer *l, const double *ih, const double *hh, const do
     }
 }
 
-static void run(naive_io *io) { naive_rnn(io, cell, 4); }
+static void run(naive_io *io) { naive_rnn(io, naive_lstm_cell, 4); }
 
 static const char *const sizes[] = {"\"hidden\": 7", "", "\"hidden\": 1", "\"hidden\": 19", NULL};
 static const char *const layers[] = {"", "\"layers\": 2", "\"layers\": 3", NULL};

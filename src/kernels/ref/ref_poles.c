@@ -22,11 +22,23 @@ static int64_t token(const wf_pole_args *a, int64_t batch, int64_t step, int64_t
     return (batch * a->t + (a->reverse ? a->t - 1 - step : step)) * a->channels + d;
 }
 
+/* What the term of rank one reads: 2 Re(v h). */
+static double feedback(const wf_pole_args *a, const number *h, int64_t d) {
+    double sum = 0;
+    for (int64_t m = 0; a->v && m < a->modes; m++) {
+        number v = at(a, a->v, d * a->modes + m);
+        sum += v.re * h[m].re - v.im * h[m].im;
+    }
+    return twice(a) * sum;
+}
+
 static void step(const wf_pole_args *a, number *h, const number *before, double x, int64_t d) {
+    double s = feedback(a, before, d);
     for (int64_t m = 0; m < a->modes; m++) {
-        number p = at(a, a->a, d * a->modes + m), b = at(a, a->b, d * a->modes + m), old = before[m];
-        h[m].re = p.re * old.re - p.im * old.im + b.re * x;
-        h[m].im = p.re * old.im + p.im * old.re + b.im * x;
+        int64_t i = d * a->modes + m;
+        number p = at(a, a->a, i), b = at(a, a->b, i), e = at(a, a->e, i), old = before[m];
+        h[m].re = p.re * old.re - p.im * old.im + b.re * x - e.re * s;
+        h[m].im = p.re * old.im + p.im * old.re + b.im * x - e.im * s;
     }
 }
 
@@ -70,7 +82,7 @@ typedef struct sweep { /* one channel, last step to first */
     int64_t batch, d;
     number *h;                   /* [STRETCH+1, modes]: h[i] is the state before step i of the stretch */
     number *lambda;              /* [modes]: gradient of the state by what comes later */
-    number *da, *db, *dc;        /* [modes] */
+    number *da, *db, *dc, *de, *dv; /* [modes] */
     double dskip;
 } sweep;
 
@@ -86,12 +98,26 @@ static void back_read(sweep *w, double dy, const number *h) {
     }
 }
 
+/* The term of rank one: lambda is that of h_t; returns the gradient of s_t. */
+static double back_feedback(sweep *w, const number *before) {
+    const wf_pole_args *a = w->a;
+    double s = feedback(a, before, w->d), ds = 0;
+    for (int64_t m = 0; a->e && m < a->modes; m++) {
+        number e = at(a, a->e, w->d * a->modes + m), l = w->lambda[m];
+        ds -= l.re * e.re + l.im * e.im;
+        w->de[m].re -= l.re * s;
+        w->de[m].im -= l.im * s;
+    }
+    return ds;
+}
+
 static void back_step(sweep *w, int64_t i, const number *before, const number *after) {
     const wf_pole_args *a = w->a;
     double dy = a->dy ? a->dy[i] : 0, x = a->x[i], dx = a->skip ? a->skip[w->d] * dy : 0;
     w->dskip += dy * x;
     if (!a->reverse)
         back_read(w, dy, after);
+    double ds = twice(a) * back_feedback(w, before);
     for (int64_t m = 0; m < a->modes; m++) {
         number p = at(a, a->a, w->d * a->modes + m), b = at(a, a->b, w->d * a->modes + m), l = w->lambda[m], h = before[m];
         w->da[m].re += l.re * h.re + l.im * h.im;
@@ -99,7 +125,10 @@ static void back_step(sweep *w, int64_t i, const number *before, const number *a
         w->db[m].re += l.re * x;
         w->db[m].im += l.im * x;
         dx += l.re * b.re + l.im * b.im;
-        w->lambda[m] = (number){l.re * p.re + l.im * p.im, l.im * p.re - l.re * p.im};
+        number v = at(a, a->v, w->d * a->modes + m);
+        w->dv[m].re += ds * h.re;
+        w->dv[m].im -= ds * h.im;
+        w->lambda[m] = (number){l.re * p.re + l.im * p.im + ds * v.re, l.im * p.re - l.re * p.im - ds * v.im};
     }
     if (a->reverse)
         back_read(w, dy, before);
@@ -111,7 +140,7 @@ static void back_channel(sweep *w) {
     int64_t n = a->modes, first = (w->batch * a->channels + w->d) * n;
     for (int64_t m = 0; m < n; m++) {
         w->lambda[m] = at(a, a->dh_out, first + m);
-        w->da[m] = w->db[m] = w->dc[m] = (number){0, 0};
+        w->da[m] = w->db[m] = w->dc[m] = w->de[m] = w->dv[m] = (number){0, 0};
     }
     w->dskip = 0;
     for (int64_t s = stretches(a->t) - 1; s >= 0; s--) {
@@ -128,6 +157,10 @@ static void back_channel(sweep *w) {
         put(a, a->da_part, first + m, w->da[m]);
         put(a, a->db_part, first + m, w->db[m]);
         put(a, a->dc_part, first + m, w->dc[m]);
+        if (a->e) {
+            put(a, a->de_part, first + m, w->de[m]);
+            put(a, a->dv_part, first + m, w->dv[m]);
+        }
         if (a->dh_in)
             put(a, a->dh_in, first + m, w->lambda[m]);
     }
@@ -137,7 +170,8 @@ static void back_channel(sweep *w) {
 
 void wf_ref_pole_scan_back(const wf_pole_args *a, int64_t batch, int64_t block, void *scratch) {
     number *h = scratch, *rest = h + (STRETCH + 1) * a->modes;
-    sweep w = {.a = a, .batch = batch, .h = h, .lambda = rest, .da = rest + a->modes, .db = rest + 2 * a->modes, .dc = rest + 3 * a->modes};
+    sweep w = {.a = a, .batch = batch, .h = h, .lambda = rest, .da = rest + a->modes, .db = rest + 2 * a->modes, .dc = rest + 3 * a->modes,
+               .de = rest + 4 * a->modes, .dv = rest + 5 * a->modes};
     for (w.d = block * WF_SCAN_BLOCK; w.d < block_end(a, block); w.d++)
         back_channel(&w);
 }
@@ -145,5 +179,5 @@ void wf_ref_pole_scan_back(const wf_pole_args *a, int64_t batch, int64_t block, 
 /* Enough for both forms: the vector form keeps the parameters, states and gradients of a vector of channels side by side, in fp32. */
 size_t wf_pole_scratch(const wf_pole_args *a, bool backward) {
     size_t row = (size_t)a->modes * 2 * WF_SCAN_BLOCK * sizeof(float);
-    return backward ? row * (STRETCH + 1 + 11) : row * 4;
+    return backward ? row * (STRETCH + 1 + 17) : row * 6;
 }

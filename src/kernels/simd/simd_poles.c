@@ -9,10 +9,10 @@ typedef struct strip { /* up to WF_VL channels of one sequence */
     const wf_pole_args *a;
     int64_t batch, first, live;
     float twice;
-    float *p, *b, *c;             /* [M][2][VL] */
+    float *p, *b, *c, *e, *v;     /* [M][2][VL] */
     float *h;                     /* the state; backward: [STRETCH+1] of them */
-    float *lambda, *da, *db, *dc; /* gradients, since the last checkpoint .. */
-    float *da_all, *db_all, *dc_all; /* .. and before: sums of sums, so that errors do not grow with T */
+    float *lambda, *da, *db, *dc, *de, *dv; /* gradients, since the last checkpoint .. */
+    float *da_all, *db_all, *dc_all, *de_all, *dv_all; /* .. and before: sums of sums, so that errors do not grow with T */
 } strip;
 
 static float *carve(float **at, int64_t n) {
@@ -28,11 +28,13 @@ static strip make_strip(const wf_pole_args *a, int64_t batch, int64_t first, int
     s.p = carve(&at, row);
     s.b = carve(&at, row);
     s.c = carve(&at, row);
+    s.e = carve(&at, row);
+    s.v = carve(&at, row);
     s.h = carve(&at, backward ? (STRETCH + 1) * row : row);
     if (!backward)
         return s;
-    float **const sums[] = {&s.lambda, &s.da, &s.db, &s.dc, &s.da_all, &s.db_all, &s.dc_all};
-    for (int i = 0; i < 7; i++)
+    float **const sums[] = {&s.lambda, &s.da, &s.db, &s.dc, &s.de, &s.dv, &s.da_all, &s.db_all, &s.dc_all, &s.de_all, &s.dv_all};
+    for (int i = 0; i < 11; i++)
         *sums[i] = carve(&at, row);
     return s;
 }
@@ -72,13 +74,35 @@ static int64_t token(const strip *s, int64_t step) {
     return (s->batch * s->a->t + (s->a->reverse ? s->a->t - 1 - step : step)) * s->a->channels + s->first;
 }
 
+static void load_parameters(const strip *s) {
+    const wf_pole_args *a = s->a;
+    load_modes(s, s->p, a->a);
+    load_modes(s, s->b, a->b);
+    load_modes(s, s->c, a->c);
+    load_modes(s, s->e, a->e);
+    load_modes(s, s->v, a->v);
+}
+
+/* What the term of rank one reads. */
+WF_INLINE vf feedback(const strip *s, const float *h) {
+    vf sum = vf_set(0.0f);
+    for (int64_t m = 0, n = s->a->modes * PAIR; m < n; m += PAIR)
+        sum = vf_fma(vf_load(s->v + m), vf_load(h + m), vf_fma(-vf_load(s->v + m + WF_VL), vf_load(h + m + WF_VL), sum));
+    return sum * s->twice;
+}
+
 /* h_t of all modes from h_{t-1}; returns 2 Re(c h) of the state after, or before when reversed. */
 WF_INLINE vf step(const strip *s, float *h, const float *before, vf x) {
     vf sum = vf_set(0.0f);
-    bool reverse = s->a->reverse;
+    bool reverse = s->a->reverse, ranked = s->a->e != NULL;
+    vf minus = ranked ? -feedback(s, before) : vf_set(0.0f);
     for (int64_t m = 0, n = s->a->modes * PAIR; m < n; m += PAIR) {
         vf re = vf_load(before + m), im = vf_load(before + m + WF_VL), pr = vf_load(s->p + m), pi = vf_load(s->p + m + WF_VL);
         vf next = vf_fma(pr, re, vf_fma(-pi, im, vf_load(s->b + m) * x)), turned = vf_fma(pr, im, vf_fma(pi, re, vf_load(s->b + m + WF_VL) * x));
+        if (ranked) {
+            next = vf_fma(vf_load(s->e + m), minus, next);
+            turned = vf_fma(vf_load(s->e + m + WF_VL), minus, turned);
+        }
         vf cr = vf_load(s->c + m), ci = vf_load(s->c + m + WF_VL);
         sum = vf_fma(cr, reverse ? re : next, vf_fma(-ci, reverse ? im : turned, sum));
         vf_store(h + m, next);
@@ -90,9 +114,7 @@ WF_INLINE vf step(const strip *s, float *h, const float *before, vf x) {
 static void scan_strip(const strip *s) {
     const wf_pole_args *a = s->a;
     vf skip = a->skip ? take(a->skip + s->first, s->live) : vf_set(0.0f);
-    load_modes(s, s->p, a->a);
-    load_modes(s, s->b, a->b);
-    load_modes(s, s->c, a->c);
+    load_parameters(s);
     load_modes(s, s->h, modes_of(s, a->h_in, s->batch));
     for (int64_t i = 0; i < a->t; i++) {
         int64_t at = token(s, i);
@@ -120,10 +142,25 @@ static void pole_scan(const wf_pole_args *a, int64_t batch, int64_t block, void 
 
 WF_INLINE void add_to(float *p, vf v) { vf_store(p, vf_load(p) + v); }
 
+/* The term of rank one: adds to de and returns the gradient of what it read, times 2. The gradient of h_t is lambda and what the read sends. */
+static vf back_feedback(const strip *s, const float *before, vf twice) {
+    vf minus = -feedback(s, before), ds = vf_set(0.0f);
+    for (int64_t m = 0, n = s->a->modes * PAIR; m < n; m += PAIR) {
+        vf lr = vf_fma(twice, vf_load(s->c + m), vf_load(s->lambda + m));
+        vf li = vf_fma(-twice, vf_load(s->c + m + WF_VL), vf_load(s->lambda + m + WF_VL));
+        ds -= vf_fma(lr, vf_load(s->e + m), li * vf_load(s->e + m + WF_VL));
+        add_to(s->de + m, lr * minus);
+        add_to(s->de + m + WF_VL, li * minus);
+    }
+    return ds * s->twice;
+}
+
 /* One step: returns what b sends to dx. */
 WF_INLINE vf back_step(const strip *s, const float *before, const float *after, vf x, vf dy, bool reverse) {
     vf dx = vf_set(0.0f), twice = dy * s->twice;
     const float *read = reverse ? before : after;
+    bool ranked = s->a->e != NULL;
+    vf ds = ranked ? back_feedback(s, before, twice) : vf_set(0.0f);
     for (int64_t m = 0, n = s->a->modes * PAIR; m < n; m += PAIR) {
         vf lr = vf_load(s->lambda + m), li = vf_load(s->lambda + m + WF_VL), cr = twice * vf_load(s->c + m), ci = twice * vf_load(s->c + m + WF_VL);
         vf hr = vf_load(before + m), hi = vf_load(before + m + WF_VL), pr = vf_load(s->p + m), pi = vf_load(s->p + m + WF_VL);
@@ -139,6 +176,12 @@ WF_INLINE vf back_step(const strip *s, const float *before, const float *after, 
         add_to(s->db + m + WF_VL, li * x);
         dx = vf_fma(lr, vf_load(s->b + m), vf_fma(li, vf_load(s->b + m + WF_VL), dx));
         vf back = vf_fma(lr, pr, li * pi), turned = vf_fma(li, pr, -lr * pi);
+        if (ranked) {
+            back = vf_fma(ds, vf_load(s->v + m), back);
+            turned = vf_fma(-ds, vf_load(s->v + m + WF_VL), turned);
+            add_to(s->dv + m, ds * hr);
+            add_to(s->dv + m + WF_VL, -ds * hi);
+        }
         vf_store(s->lambda + m, reverse ? back + cr : back);
         vf_store(s->lambda + m + WF_VL, reverse ? turned - ci : turned);
     }
@@ -174,20 +217,24 @@ static void back_strip(const strip *s) {
     const wf_pole_args *a = s->a;
     int64_t row = a->modes * PAIR, stretches = (a->t + STRETCH - 1) / STRETCH;
     vf skip = a->skip ? take(a->skip + s->first, s->live) : vf_set(0.0f), dskip = vf_set(0.0f);
-    load_modes(s, s->p, a->a);
-    load_modes(s, s->b, a->b);
-    load_modes(s, s->c, a->c);
+    load_parameters(s);
     load_modes(s, s->lambda, modes_of(s, a->dh_out, s->batch));
-    memset(s->da, 0, (size_t)(6 * row) * sizeof(float));
+    memset(s->da, 0, (size_t)(10 * row) * sizeof(float));
     for (int64_t index = stretches - 1; index >= 0; index--) {
         dskip += back_stretch(s, index, a->t - index * STRETCH < STRETCH ? a->t - index * STRETCH : STRETCH, skip);
         fold(s->da_all, s->da, row);
         fold(s->db_all, s->db, row);
         fold(s->dc_all, s->dc, row);
+        fold(s->de_all, s->de, row);
+        fold(s->dv_all, s->dv, row);
     }
     save_modes(s, modes_of(s, a->da_part, s->batch), s->da_all);
     save_modes(s, modes_of(s, a->db_part, s->batch), s->db_all);
     save_modes(s, modes_of(s, a->dc_part, s->batch), s->dc_all);
+    if (a->e) {
+        save_modes(s, modes_of(s, a->de_part, s->batch), s->de_all);
+        save_modes(s, modes_of(s, a->dv_part, s->batch), s->dv_all);
+    }
     save_modes(s, modes_of(s, a->dh_in, s->batch), s->lambda);
     if (a->dskip_part)
         put(a->dskip_part + s->batch * a->channels + s->first, dskip, s->live);

@@ -336,7 +336,7 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
                          a->probs ? wf_out(t, WF_F32, 4, (int64_t[]){a->b, a->h, a->t, a->s}) : NULL};
     wf_node *node = wf_record(t, &wf_op_attention, INPUTS,
                               (wf_tensor *[]){q, k, v, spec->sinks, spec->key_mask, spec->prefix, spec->q_segments, spec->k_segments, spec->rel_bias, spec->bias,
-                                              spec->pattern_data[0], spec->pattern_data[1], spec->pattern_data[2]},
+                                              spec->pattern_data[0], spec->pattern_data[1], spec->pattern_data[2], spec->pattern_data[3]},
                               a->probs ? 4 : 3, out, a);
     if (!node)
         return NULL;

@@ -1,6 +1,6 @@
 /* conv.c - short causal convolution over time, one filter per channel, with its state and an optional silu. A piece is a block of
  * channels of one sequence; weights gather their gradient per sequence, summed in order by a second phase. */
-#include "tensor/ops/elementwise.h"
+#include "tensor/ops/parts.h"
 
 enum { X, W, B, S_IN };
 enum { Y, S_OUT };
@@ -13,7 +13,6 @@ typedef struct conv {
 } conv;
 
 static int64_t rows(const conv *a) { return a->batch * a->t; }
-static float *data_of(const wf_tensor *x) { return x ? x->data : NULL; }
 static float *grad_of(const wf_node *node, int i) { return i < 0 ? NULL : node->out[i]->grad; }
 
 typedef struct piece_at { int64_t b, c0, c1, row, state; } piece_at; /* first element of the sequence in [B,T,C], of its state */
@@ -50,11 +49,6 @@ static void forward(const wf_node *node, piece_at at, const wf_worker *w) {
 
 /* The backward's own memory. */
 typedef struct parts { float *draw, *dx, *ds, *dw, *db; size_t count; } parts;
-static float *carve(float *base, size_t *at, int64_t n) {
-    float *p = base ? base + *at : NULL; /* without memory: only the count is wanted */
-    *at += (size_t)n;
-    return p;
-}
 static parts map_parts(const conv *a, float *base) {
     parts p = {0};
     p.draw = carve(base, &p.count, rows(a) * a->channels);

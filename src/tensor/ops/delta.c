@@ -67,35 +67,20 @@ static wf_delta_args backward_args(const wf_node *node, const wf_worker *w) {
     return args;
 }
 
-/* Gradient of q, k, a or b: over the slices, and within each over the heads that read the same row. */
-static void add_heads(const wf_node *node, int i, const float *from, int64_t first, int64_t end, const wf_worker *w) {
-    const delta *a = node->attr;
-    int64_t group = a->heads / a->qk_heads, width = a->heads * a->key_dim, slice = tokens(a) * width;
-    float beta, *grad = wf_grad_in(node, i, w, &beta);
-    if (!grad || grad == from)
-        return;
-    if (group == 1) {
-        add_rows(grad + first * width, beta, from + first * width, a->slices, slice, (end - first) * width, w);
-        return;
-    }
-    for (int64_t row = first * a->qk_heads; row < end * a->qk_heads; row++)
-        for (int64_t s = 0; s < a->slices; s++)
-            add_rows(grad + row * a->key_dim, s ? 1.0f : beta, from + s * slice + row * group * a->key_dim, group, a->key_dim, a->key_dim, w);
-}
-
 static int token_pieces(const delta *a) { return wf_split_pieces(tokens(a), 64); }
 
 static void add_tokens(const wf_node *node, const wf_delta_args *args, int piece, const wf_worker *w) {
     const delta *a = node->attr;
     int64_t first, end, values = a->heads * a->value_dim, gates = decays(a);
+    head_rows rows = {tokens(a), a->heads, a->qk_heads, a->key_dim, a->slices};
     wf_split_bounds(tokens(a), token_pieces(a), piece, &first, &end);
-    add_heads(node, Q, args->dq_part, first, end, w);
-    add_heads(node, K, args->dk_part, first, end, w);
-    add_heads(node, A, args->da_part, first, end, w);
-    add_heads(node, B, args->db_part, first, end, w);
-    add_parts(node, V, first * values, end * values, args->dv, 1, 0, w);
-    add_parts(node, G, first * gates, end * gates, args->dg_part, a->slices, tokens(a) * gates, w);
-    add_parts(node, BETA, first * a->heads, end * a->heads, args->dbeta_part, a->slices, tokens(a) * a->heads, w);
+    add_heads(node, Q, args->dq_part, first, end, &rows, w);
+    add_heads(node, K, args->dk_part, first, end, &rows, w);
+    add_heads(node, A, args->da_part, first, end, &rows, w);
+    add_heads(node, B, args->db_part, first, end, &rows, w);
+    add_parts(node, V, first * values, end * values, (sum_of){args->dv, 1, 0}, w);
+    add_parts(node, G, first * gates, end * gates, (sum_of){args->dg_part, a->slices, tokens(a) * gates}, w);
+    add_parts(node, BETA, first * a->heads, end * a->heads, (sum_of){args->dbeta_part, a->slices, tokens(a) * a->heads}, w);
 }
 
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
@@ -116,7 +101,7 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     else if (piece < token_pieces(a))
         add_tokens(node, &args, piece, w);
     else if (node->in[S_IN])
-        add_parts(node, S_IN, 0, node->in[S_IN]->count, args.ds_in, 1, 0, w);
+        add_parts(node, S_IN, 0, node->in[S_IN]->count, (sum_of){args.ds_in, 1, 0}, w);
 }
 
 /* Multiply-adds of the state: the read before, the update (twice in the general form), the read after; three such scans back. */
@@ -131,9 +116,9 @@ const wf_op wf_op_delta = {.name = "delta", .pieces = pieces, .run = run, .flops
 
 static bool fits(const delta *a, wf_tensor *const *in) {
     int64_t keys = tokens(a) * a->qk_heads * a->key_dim;
-    bool general = in[A] && in[B];
+    bool general = in[A] && in[B], decays_fit = a->decay == WF_DECAY_NONE || wf_decay_per_token(a->decay);
     return in[Q]->dims[0] == a->batch && in[Q]->dims[1] == a->t && in[Q]->count == keys && in[K]->count == keys &&
-           a->heads % a->qk_heads == 0 && (a->decay == WF_DECAY_NONE || a->decay == WF_DECAY_SCALAR || a->decay == WF_DECAY_VECTOR) && (in[G] != NULL) == (a->decay != WF_DECAY_NONE) &&
+           a->heads % a->qk_heads == 0 && decays_fit && (in[G] != NULL) == (a->decay != WF_DECAY_NONE) &&
            (!in[G] || in[G]->count == tokens(a) * decays(a)) && (in[BETA] != NULL) != general && (in[A] != NULL) == (in[B] != NULL) &&
            (!in[BETA] || in[BETA]->count == tokens(a) * a->heads) && (!in[A] || (in[A]->count == keys && in[B]->count == keys)) &&
            (!in[S_IN] || in[S_IN]->count == a->batch * a->heads * a->key_dim * a->value_dim);

@@ -7,12 +7,12 @@
 
 enum { X, W, B, BLOCKS };
 enum { Y_PLAN, DX_PLAN, DW_PLAN, KINDS };
-enum { SIZES = WF_EXPERT_BLOCK / WF_EXPERT_ROUND, FEW_ROWS = 32, COLUMNS = 128 };
+enum { SIZES = WF_EXPERT_BLOCK / WF_EXPERT_ROUND, FEW_EACH = 4, COLUMNS = 128 };
 
 typedef struct grouped {
     int64_t rows, most, experts, n, k, blocks; /* most: assignments there can be, blocks: blocks there can be */
     int sizes, tiles[2], parts;          /* sizes of blocks in use; most tiles of a block; row parts of a weight's gradient */
-    bool sweep;                          /* few rows: a sweep over the weights instead of products */
+    bool sweep;                          /* few rows for each expert, as while decoding: sweeps over the weights instead of products */
     wf_dtype compute;
     wf_gemm_plan *plans[KINDS][SIZES];   /* for blocks of (i+1)*WF_EXPERT_ROUND rows */
 } grouped;
@@ -236,7 +236,7 @@ wf_tensor *wf_grouped_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *
     bool bf16 = wf_tape_type(t) == WF_BF16 && wf_is_parameter(w), grad = wf_tape_grad(t);
     x = wf_cast(t, x, bf16 ? WF_BF16 : WF_F32);
     grouped *a = x ? attr_copy(t, &(grouped){.rows = d->rows, .most = d->most, .experts = d->experts, .n = w->dims[1], .k = w->dims[2], .blocks = wf_blocks_most(d),
-                                             .sweep = d->rows <= FEW_ROWS && !grad, .compute = x->type, .tiles = {1, 1}}, sizeof *a) : NULL;
+                                             .sweep = d->most <= FEW_EACH * d->experts && !grad, .compute = x->type, .tiles = {1, 1}}, sizeof *a) : NULL;
     if (!a)
         return NULL;
     a->sizes = (int)(d->rows < WF_EXPERT_BLOCK ? (d->rows + WF_EXPERT_ROUND - 1) / WF_EXPERT_ROUND : SIZES);

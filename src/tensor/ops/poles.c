@@ -105,22 +105,24 @@ wf_tensor *wf_discretise(wf_tape *t, wf_tensor *log_dt, wf_tensor *a_log, wf_ten
 }
 
 /* ---- the scan; a piece is one block of channels of one sequence ---- */
-enum { X, A, B, C, SKIP, H_IN, INPUTS };
+enum { X, A, B, C, E, READ, SKIP, H_IN, INPUTS };
 enum { Y };
 
 typedef struct scan {
     int64_t batch, t, channels, modes, numbers, blocks; /* numbers: floats of the modes of all channels */
-    bool real, reverse;
+    bool real, reverse, ranked;
     int h_out, checkpoints; /* index among the outputs, -1: not there */
 } scan;
 
-typedef struct parts { float *dx, *da, *db, *dc, *dskip, *dh; size_t count; } parts;
+typedef struct parts { float *dx, *da, *db, *dc, *de, *dv, *dskip, *dh; size_t count; } parts;
 static parts map_parts(const scan *a, float *base) {
     parts p = {0};
     p.dx = carve(base, &p.count, a->batch * a->t * a->channels);
     p.da = carve(base, &p.count, a->batch * a->numbers);
     p.db = carve(base, &p.count, a->batch * a->numbers);
     p.dc = carve(base, &p.count, a->batch * a->numbers);
+    p.de = carve(base, &p.count, a->ranked ? a->batch * a->numbers : 0);
+    p.dv = carve(base, &p.count, a->ranked ? a->batch * a->numbers : 0);
     p.dh = carve(base, &p.count, a->batch * a->numbers);
     p.dskip = carve(base, &p.count, a->batch * a->channels);
     return p;
@@ -132,7 +134,8 @@ static wf_pole_args scan_args(const wf_node *node) {
     const scan *a = node->attr;
     return (wf_pole_args){.batch = a->batch, .t = a->t, .channels = a->channels, .modes = a->modes, .real = a->real, .reverse = a->reverse,
                           .x = data_of(node->in[X]), .a = data_of(node->in[A]), .b = data_of(node->in[B]), .c = data_of(node->in[C]),
-                          .skip = data_of(node->in[SKIP]), .h_in = data_of(node->in[H_IN]), .h_out = output(node, a->h_out),
+                          .e = data_of(node->in[E]), .v = data_of(node->in[READ]), .skip = data_of(node->in[SKIP]), .h_in = data_of(node->in[H_IN]),
+                          .h_out = output(node, a->h_out),
                           .y = node->out[Y]->data, .checkpoints = output(node, a->checkpoints)};
 }
 
@@ -147,6 +150,8 @@ static wf_pole_args back_args(const wf_node *node, const wf_worker *w) {
     args.da_part = p.da;
     args.db_part = p.db;
     args.dc_part = p.dc;
+    args.de_part = a->ranked ? p.de : NULL;
+    args.dv_part = a->ranked ? p.dv : NULL;
     args.dskip_part = node->in[SKIP] ? p.dskip : NULL;
     args.dh_in = node->in[H_IN] ? direct_or(node, H_IN, true, p.dh, w) : NULL;
     return args;
@@ -166,14 +171,16 @@ static void sum_parts(const wf_node *node, const wf_pole_args *args, int piece, 
     int64_t first, end;
     if (piece < token_pieces(a)) {
         wf_split_bounds(a->batch * a->t, token_pieces(a), piece, &first, &end);
-        add_parts(node, X, first * a->channels, end * a->channels, args->dx, 1, 0, w);
+        add_parts(node, X, first * a->channels, end * a->channels, (sum_of){args->dx, 1, 0}, w);
         return;
     }
-    add_parts(node, A, 0, a->numbers, args->da_part, a->batch, a->numbers, w);
-    add_parts(node, B, 0, a->numbers, args->db_part, a->batch, a->numbers, w);
-    add_parts(node, C, 0, a->numbers, args->dc_part, a->batch, a->numbers, w);
-    add_parts(node, SKIP, 0, a->channels, args->dskip_part, a->batch, a->channels, w);
-    add_parts(node, H_IN, 0, a->batch * a->numbers, args->dh_in, 1, 0, w);
+    add_parts(node, A, 0, a->numbers, (sum_of){args->da_part, a->batch, a->numbers}, w);
+    add_parts(node, B, 0, a->numbers, (sum_of){args->db_part, a->batch, a->numbers}, w);
+    add_parts(node, C, 0, a->numbers, (sum_of){args->dc_part, a->batch, a->numbers}, w);
+    add_parts(node, E, 0, a->numbers, (sum_of){args->de_part, a->batch, a->numbers}, w);
+    add_parts(node, READ, 0, a->numbers, (sum_of){args->dv_part, a->batch, a->numbers}, w);
+    add_parts(node, SKIP, 0, a->channels, (sum_of){args->dskip_part, a->batch, a->channels}, w);
+    add_parts(node, H_IN, 0, a->batch * a->numbers, (sum_of){args->dh_in, 1, 0}, w);
 }
 
 static void scan_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
@@ -190,7 +197,7 @@ static void scan_run(const wf_node *node, wf_pass pass, int phase, int piece, wf
 /* Per channel, mode and token: a complex product, an update and the real part of a read; the backward repeats them and does twice as much. */
 static double flops(const wf_node *node, wf_pass pass) {
     const scan *a = node->attr;
-    double one = 16.0 * (double)(a->batch * a->t) * (double)a->channels * (double)a->modes;
+    double one = (a->ranked ? 24.0 : 16.0) * (double)(a->batch * a->t) * (double)a->channels * (double)a->modes;
     return pass == WF_FORWARD ? one : 3 * one;
 }
 
@@ -220,11 +227,14 @@ wf_tensor *wf_pole_scan(wf_tape *t, wf_tensor *x, wf_tensor *a, wf_tensor *b, wf
     if (!x || !a || !b || !c || !(x = wf_cast(t, x, WF_F32)))
         return NULL;
     if (x->rank != 3 || a->rank < 2 || a->rank > 3 || a->dims[0] != x->dims[2] || (a->rank == 3 && a->dims[2] != 2) || b->count != a->count ||
-        c->count != a->count || (spec->skip && spec->skip->count != x->dims[2]) || (spec->h_in && spec->h_in->count != x->dims[0] * a->count))
+        c->count != a->count || (spec->skip && spec->skip->count != x->dims[2]) ||
+        (spec->h_in && spec->h_in->count != x->dims[0] * a->count) ||
+        (spec->e && (spec->e->count != a->count || !spec->v || spec->v->count != a->count || spec->reverse)))
         return wf_tape_error(t, WEFT_USAGE, "pole_scan: the shapes of x, the poles and the state do not fit together");
     scan s = {.batch = x->dims[0], .t = x->dims[1], .channels = x->dims[2], .modes = a->dims[1], .numbers = a->count,
-              .blocks = wf_scan_blocks(x->dims[2]), .real = a->rank == 2, .reverse = spec->reverse};
-    wf_node *node = record_scan(t, (wf_tensor *[]){x, a, b, c, spec->skip, spec->h_in}, &s, spec->h_out != NULL);
+              .blocks = wf_scan_blocks(x->dims[2]), .real = a->rank == 2, .reverse = spec->reverse,
+              .ranked = spec->e != NULL};
+    wf_node *node = record_scan(t, (wf_tensor *[]){x, a, b, c, spec->e, spec->e ? spec->v : NULL, spec->skip, spec->h_in}, &s, spec->h_out != NULL);
     if (node && spec->h_out)
         *spec->h_out = node->out[s.h_out];
     return node ? node->out[Y] : NULL;

@@ -1,6 +1,6 @@
 /* recurrence.c - the matrix-state recurrence S_t = decay_t S_{t-1} + k_t v_t^T, o_t = S_t^T q_t on kernel L. A piece is one slice
  * of one head of one sequence; what slices and the heads of a group share is summed in order by a second phase. */
-#include "tensor/ops/elementwise.h"
+#include "tensor/ops/parts.h"
 
 enum { Q, K, V, G, U, S_IN };
 enum { O, S_OUT };
@@ -20,11 +20,6 @@ static int64_t decays(const recurrence *a) {
 
 /* The backward's own memory: what cannot go straight into a gradient. */
 typedef struct parts { float *dq, *dk, *dv, *dg, *du, *ds; size_t count; } parts;
-static float *carve(float *base, size_t *at, int64_t n) {
-    float *p = base ? base + *at : NULL; /* without memory: only the count is wanted */
-    *at += (size_t)n;
-    return p;
-}
 static parts map_parts(const recurrence *a, float *base) {
     int64_t keys = a->slices * tokens(a) * a->heads * a->key_dim;
     parts p = {0};
@@ -37,8 +32,6 @@ static parts map_parts(const recurrence *a, float *base) {
     return p;
 }
 
-static float *data_of(const wf_tensor *x) { return x ? x->data : NULL; }
-
 static wf_recurrence_args forward_args(const wf_node *node) {
     const recurrence *a = node->attr;
     return (wf_recurrence_args){.batch = a->batch, .t = a->t, .heads = a->heads, .qk_heads = a->qk_heads, .key_dim = a->key_dim,
@@ -48,54 +41,21 @@ static wf_recurrence_args forward_args(const wf_node *node) {
                                 .s_out = node->n_out > S_OUT ? data_of(node->out[S_OUT]) : NULL};
 }
 
-/* The gradient of in[i], when a piece may write its share there: nothing to keep, nothing to sum. */
-static float *direct(const wf_node *node, int i, bool whole, const wf_worker *w) {
-    float beta;
-    float *grad = wf_grad_in(node, i, w, &beta);
-    return grad && whole && beta == 0.0f ? grad : NULL;
-}
-
 static wf_recurrence_args backward_args(const wf_node *node, const wf_worker *w) {
     const recurrence *a = node->attr;
     wf_recurrence_args args = forward_args(node);
     parts p = map_parts(a, node->work_data[WF_BACKWARD]);
     bool one = a->slices == 1, single = one && a->heads == a->qk_heads;
-    float *dq = direct(node, Q, single, w), *dk = direct(node, K, single, w), *dv = direct(node, V, true, w);
-    float *dg = direct(node, G, one && wf_decay_per_token(a->decay), w), *ds = direct(node, S_IN, true, w);
     args.o = args.s_out = NULL;
     args.do_ = node->out[O]->grad;
     args.ds_out = node->n_out > S_OUT ? node->out[S_OUT]->grad : NULL;
-    args.dq_part = dq ? dq : p.dq;
-    args.dk_part = dk ? dk : p.dk;
-    args.dv = dv ? dv : p.dv;
-    args.dg_part = !node->grad_mode[G] ? NULL : dg ? dg : p.dg;
+    args.dq_part = direct_or(node, Q, single, p.dq, w);
+    args.dk_part = direct_or(node, K, single, p.dk, w);
+    args.dv = direct_or(node, V, true, p.dv, w);
+    args.dg_part = node->grad_mode[G] ? direct_or(node, G, one && wf_decay_per_token(a->decay), p.dg, w) : NULL;
     args.dbonus_part = node->grad_mode[U] ? p.du : NULL;
-    args.ds_in = !node->grad_mode[S_IN] ? NULL : ds ? ds : p.ds;
+    args.ds_in = node->grad_mode[S_IN] ? direct_or(node, S_IN, true, p.ds, w) : NULL;
     return args;
-}
-
-/* to = beta*to + the sum of `count` rows of n, `stride` apart, in order; nothing when they are the same memory. */
-static void add_rows(float *to, float beta, const float *from, int64_t count, int64_t stride, int64_t n, const wf_worker *w) {
-    if (to == from)
-        return;
-    for (int64_t i = 0; i < count; i++, beta = 1.0f)
-        wf_store(w, to, WF_F32, 0, n, from + i * stride, beta);
-}
-
-/* Gradient of q or k: over the slices, and within each over the heads that read the same row. */
-static void add_heads(const wf_node *node, int i, const float *from, int64_t first, int64_t end, const wf_worker *w) {
-    const recurrence *a = node->attr;
-    int64_t group = a->heads / a->qk_heads, width = a->heads * a->key_dim, slice = tokens(a) * width;
-    float beta, *grad = wf_grad_in(node, i, w, &beta);
-    if (!grad || grad == from)
-        return;
-    if (group == 1) {
-        add_rows(grad + first * width, beta, from + first * width, a->slices, slice, (end - first) * width, w);
-        return;
-    }
-    for (int64_t row = first * a->qk_heads; row < end * a->qk_heads; row++)
-        for (int64_t s = 0; s < a->slices; s++)
-            add_rows(grad + row * a->key_dim, s ? 1.0f : beta, from + s * slice + row * group * a->key_dim, group, a->key_dim, a->key_dim, w);
 }
 
 static int token_pieces(const recurrence *a) { return wf_split_pieces(tokens(a), 64); }
@@ -103,26 +63,24 @@ static int token_pieces(const recurrence *a) { return wf_split_pieces(tokens(a),
 static void add_tokens(const wf_node *node, const wf_recurrence_args *args, int piece, const wf_worker *w) {
     const recurrence *a = node->attr;
     int64_t first, end, width = a->heads * a->value_dim, gates = decays(a);
-    float beta, *grad;
+    head_rows rows = {tokens(a), a->heads, a->qk_heads, a->key_dim, a->slices};
     wf_split_bounds(tokens(a), token_pieces(a), piece, &first, &end);
-    add_heads(node, Q, args->dq_part, first, end, w);
-    add_heads(node, K, args->dk_part, first, end, w);
-    if ((grad = wf_grad_in(node, V, w, &beta)))
-        add_rows(grad + first * width, beta, args->dv + first * width, 1, 0, (end - first) * width, w);
-    if (wf_decay_per_token(a->decay) && (grad = wf_grad_in(node, G, w, &beta)))
-        add_rows(grad + first * gates, beta, args->dg_part + first * gates, a->slices, tokens(a) * gates, (end - first) * gates, w);
+    add_heads(node, Q, args->dq_part, first, end, &rows, w);
+    add_heads(node, K, args->dk_part, first, end, &rows, w);
+    add_parts(node, V, first * width, end * width, (sum_of){args->dv, 1, 0}, w);
+    if (wf_decay_per_token(a->decay))
+        add_parts(node, G, first * gates, end * gates, (sum_of){args->dg_part, a->slices, tokens(a) * gates}, w);
 }
 
 /* What has no token axis. */
 static void add_rest(const wf_node *node, const wf_recurrence_args *args, const wf_worker *w) {
     const recurrence *a = node->attr;
-    float beta, *grad;
-    if (!wf_decay_per_token(a->decay) && (grad = wf_grad_in(node, G, w, &beta)))
-        add_rows(grad, beta, args->dg_part, a->slices * tokens(a), decays(a), decays(a), w);
-    if ((grad = wf_grad_in(node, U, w, &beta)))
-        add_rows(grad, beta, args->dbonus_part, a->slices * a->batch, a->heads * a->key_dim, a->heads * a->key_dim, w);
-    if ((grad = wf_grad_in(node, S_IN, w, &beta)))
-        add_rows(grad, beta, args->ds_in, 1, 0, node->in[S_IN]->count, w);
+    int64_t gates = decays(a), keys = a->heads * a->key_dim;
+    if (!wf_decay_per_token(a->decay))
+        add_parts(node, G, 0, gates, (sum_of){args->dg_part, a->slices * tokens(a), gates}, w);
+    add_parts(node, U, 0, keys, (sum_of){args->dbonus_part, a->slices * a->batch, keys}, w);
+    if (node->in[S_IN])
+        add_parts(node, S_IN, 0, node->in[S_IN]->count, (sum_of){args->ds_in, 1, 0}, w);
 }
 
 static int pieces(const wf_node *node, wf_pass pass, int phase) {

@@ -1,6 +1,6 @@
 /* selective_scan.c - the selective scan of Mamba on kernel E. A piece is one block of channels of one sequence; a second phase
  * sums over blocks and over sequences in order. */
-#include "tensor/ops/elementwise.h"
+#include "tensor/ops/parts.h"
 
 enum { U, DT, B, C, A_LOG, SKIP, Z, H_IN, INPUTS };
 enum { Y };
@@ -14,11 +14,6 @@ static int64_t tokens(const scan *a) { return a->batch * a->t; }
 
 /* The backward's own memory: what cannot go straight into a gradient. */
 typedef struct parts { float *du, *ddt, *dz, *db, *dc, *da, *dskip, *dh; size_t count; } parts;
-static float *carve(float *base, size_t *at, int64_t n) {
-    float *p = base ? base + *at : NULL; /* without memory: only the count is wanted */
-    *at += (size_t)n;
-    return p;
-}
 static parts map_parts(const scan *a, float *base) {
     int64_t rows = tokens(a) * a->channels, reads = a->blocks * tokens(a) * a->state, states = a->batch * a->channels * a->state;
     parts p = {0};
@@ -33,7 +28,6 @@ static parts map_parts(const scan *a, float *base) {
     return p;
 }
 
-static float *data_of(const wf_tensor *x) { return x ? x->data : NULL; }
 static float *output(const wf_node *node, int i) { return i < 0 ? NULL : node->out[i]->data; }
 
 static wf_scan_args forward_args(const wf_node *node) {
@@ -44,12 +38,6 @@ static wf_scan_args forward_args(const wf_node *node) {
                           .h_out = output(node, a->h_out), .y = node->out[Y]->data, .checkpoints = output(node, a->checkpoints)};
 }
 
-/* The gradient of in[i], when a piece may write its share there: nothing to keep, nothing to sum. */
-static float *direct(const wf_node *node, int i, float *otherwise, const wf_worker *w) {
-    float beta, *grad = wf_grad_in(node, i, w, &beta);
-    return grad && beta == 0.0f ? grad : otherwise;
-}
-
 static wf_scan_args backward_args(const wf_node *node, const wf_worker *w) {
     const scan *a = node->attr;
     wf_scan_args args = forward_args(node);
@@ -57,25 +45,15 @@ static wf_scan_args backward_args(const wf_node *node, const wf_worker *w) {
     args.h_out = args.y = NULL;
     args.dy = node->out[Y]->grad;
     args.dh_out = a->h_out < 0 ? NULL : node->out[a->h_out]->grad;
-    args.du = direct(node, U, p.du, w);
-    args.ddt = direct(node, DT, p.ddt, w);
-    args.dz = node->in[Z] ? direct(node, Z, p.dz, w) : NULL;
+    args.du = direct_or(node, U, true, p.du, w);
+    args.ddt = direct_or(node, DT, true, p.ddt, w);
+    args.dz = node->in[Z] ? direct_or(node, Z, true, p.dz, w) : NULL;
     args.db_part = p.db;
     args.dc_part = p.dc;
     args.da_log_part = p.da;
     args.dskip_part = p.dskip;
-    args.dh_in = node->in[H_IN] ? direct(node, H_IN, p.dh, w) : NULL;
+    args.dh_in = node->in[H_IN] ? direct_or(node, H_IN, true, p.dh, w) : NULL;
     return args;
-}
-
-/* Elements first..end-1 of the sum of `count` parts that lie `stride` apart, in order, to the gradient of in[i]. */
-typedef struct sum_of { const float *from; int64_t count, stride; } sum_of;
-static void add_parts(const wf_node *node, int i, int64_t first, int64_t end, sum_of sum, const wf_worker *w) {
-    float beta, *grad = wf_grad_in(node, i, w, &beta);
-    if (!grad || grad == sum.from)
-        return;
-    for (int64_t p = 0; p < sum.count; p++, beta = 1.0f)
-        wf_store(w, grad, WF_F32, first, end - first, sum.from + p * sum.stride + first, beta);
 }
 
 static int token_pieces(const scan *a) { return wf_split_pieces(tokens(a), 64); }
