@@ -123,7 +123,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 }
 
 const wf_mixer wf_mixer_rwkv7 = {
-    .name = "rwkv7", .about = "S = Diag(e^w) S + (kk a)(-kk^T S) + k v^T, o = norm(r S), gated", 
+    .name = "rwkv7", .about = "S = Diag(e^w) S + (kk a)(-kk^T S) + k v^T, o = norm(r S), gated",
     .source = "Peng et al. 2025, arXiv 2503.14456, eq. 3-22",
     .keys = keys, .slots = slots, .states = states, .inputs = "x mask? v_first?", .outputs = "y v_first?", .flops = "8*T*dim*value_dim",
     .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .check = check, .run = run};
