@@ -323,7 +323,8 @@ static void probe_trace(subject *s) {
         mask[i] = i % ROWS >= PADDED;
     for (int64_t b = 0; b < BATCH; b++)
         memcpy(x + b * rows * DIM, s->io.x + (b * ROWS + PADDED) * DIM, (size_t)(rows * DIM) * sizeof *x);
-    wf_form_io alone = {.batch = BATCH, .rows = rows, .dim = DIM, .x = x};
+    wf_form_io alone = {.batch = BATCH, .rows = rows, .dim = DIM, .x = x,
+                       .memory = s->io.memory, .memory_rows = s->io.memory_rows, .memory_dim = s->io.memory_dim};
     ok(s, wf_form_full(&s->env, s->layer, &alone, false, &s->arena, &err), &err);
     const float *padded = output(s, s->io.x, mask);
     int64_t width = s->io.width;
