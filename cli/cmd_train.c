@@ -32,7 +32,7 @@ static const cli_option options[] = {
     {"val", CLI_TEXT, "SHARE|FILE", "0.05", "validation text", NULL},
     {"eval-every", CLI_VALUE, "N", "100", "updates between evaluations, 0 for the end only", "eval_every"},
     {"eval-windows", CLI_VALUE, "N", "all", "windows of an evaluation", "eval_windows"},
-    {"patience", CLI_VALUE, "N", "off", "stop after N evaluations without a better one", NULL},
+    {"patience", CLI_VALUE, "N", "off", "stop after N evaluations without a better one and keep the best weights", NULL},
     {"checkpoint-every", CLI_VALUE, "N", "100", "updates between checkpoints, 0 for the end only", "checkpoint_every"},
     {"resume", CLI_FLAG, NULL, NULL, "go on with the run in --out", NULL},
     {"force", CLI_FLAG, NULL, NULL, "start over in a folder that holds a run", NULL},

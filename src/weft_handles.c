@@ -131,16 +131,15 @@ void weft_ids_free(const weft_tokenizer *t, int32_t *ids) {
 
 weft_status weft_tokenizer_decode(const weft_tokenizer *t, const int32_t *ids, size_t count, char **text, size_t *length, weft_error *err) {
     wf_str out = wf_str_new(&t->mem);
-    for (size_t i = 0; i < count; i++) { /* ids below 0 name no token, like those above the vocabulary */
-        uint32_t id = ids[i] >= 0 ? (uint32_t)ids[i] : UINT32_MAX;
-        wf_tokenizer_decode(t->tok, &id, 1, WF_DECODE_SKIP_SPECIALS, &out);
-    }
-    wf_str_put(&out, "", 0);
-    if (!out.failed && !out.data)
+    /* Ids below 0 name no token, like those above the vocabulary: as unsigned numbers they are. */
+    weft_status status = wf_tokenizer_decode(t->tok, (const uint32_t *)ids, count, WF_DECODE_SKIP_SPECIALS, &out, err);
+    if (status == WEFT_OK && !out.data)
         out.data = wf_strdup(&t->mem, "");
-    if (out.failed || !out.data) {
+    if (status == WEFT_OK && !out.data)
+        status = wf_fail_memory(err);
+    if (status != WEFT_OK) {
         wf_str_free(&out);
-        return wf_fail_memory(err);
+        return status;
     }
     *text = out.data;
     if (length)

@@ -282,8 +282,36 @@ static void test_memory(void **state) {
     close_page(&p);
 }
 
+/* A run on a task: accuracies decide, and the figures are those of exams. */
+static void test_task(void **state) {
+    static const char run[] =
+        "{\"format\": \"weft-run\", \"version\": 1, \"status\": \"complete\", \"task\": {\"name\": \"mqar\", \"about\": \"pairs & keys\", \"length\": 64}, \"models\": ["
+        "{\"name\": \"one\", \"runs\": [{\"accuracy\": 0.5, \"train_tokens_per_second\": 10}, {\"accuracy\": 0.52}]},"
+        "{\"name\": \"two\", \"runs\": [{\"accuracy\": 0.98, \"train_tokens_per_second\": 9}, {\"accuracy\": 0.99}], \"exams\": {\"step\": [1, 2], \"seconds\": [0.5, 1.0], "
+        "\"accuracy\": [0.1, 0.98], \"loss\": [2, 0.1]}, \"lengths\": {\"length\": [32, 64, 128], \"accuracy\": [1, 0.98, null]}}]}";
+    page p;
+    weft_error err = {0};
+    (void)state;
+    wf_arena_init(&p.arena, &wf_mem_default, 0);
+    p.out = wf_str_new(&wf_mem_default);
+    assert_int_equal(wf_json_parse(&p.arena, run, strlen(run), 0, &p.run, &err), WEFT_OK);
+    render(&p);
+    must_hold(&p, "<h1>two learns this task best</h1>");
+    must_hold(&p, "The task: mqar, pairs &amp; keys.");
+    must_hold(&p, "<figure class=\"hero\" id=\"accuracy-time\">");
+    must_hold(&p, "id=\"accuracy-length\"");
+    must_hold(&p, "98.5 ± 0.7 %");
+    assert_null(strstr(wf_str_text(&p.out), "bits/byte"));
+    wf_str_clear(&p.out);
+    assert_int_equal(wf_report_table(&wf_mem_default, p.run, 100, false, &p.out, &err), WEFT_OK);
+    must_hold(&p, "Best accuracy: two, 98.5 % (then one, 51.0 %)");
+    assert_true(strstr(wf_str_text(&p.out), "two") < strstr(wf_str_text(&p.out), "one"));
+    assert_null(strstr(wf_str_text(&p.out), "bits/byte"));
+    close_page(&p);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_page),         cmocka_unit_test(test_partial),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_page), cmocka_unit_test(test_task),         cmocka_unit_test(test_partial),
                                        cmocka_unit_test(test_nearly_empty), cmocka_unit_test(test_refused),
                                        cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_ties),
                                        cmocka_unit_test(test_one_seed),     cmocka_unit_test(test_table),

@@ -111,7 +111,7 @@ static bool hand_on(writer *w, bool last) {
 
 static bool put_token(writer *w, uint32_t id) {
     wf_str_clear(&w->fresh);
-    wf_text_stream_put(&w->stream, id, &w->fresh);
+    w->failed |= wf_text_stream_put(&w->stream, id, &w->fresh, NULL) != WEFT_OK;
     put_valid(&w->pending, wf_str_text(&w->fresh), w->fresh.length);
     return hand_on(w, false);
 }
@@ -119,7 +119,7 @@ static bool put_token(writer *w, uint32_t id) {
 static void end_text(writer *w) {
     wf_finish finish = w->out->finish;
     wf_str_clear(&w->fresh);
-    wf_text_stream_end(&w->stream, &w->fresh);
+    w->failed |= wf_text_stream_end(&w->stream, &w->fresh, NULL) != WEFT_OK;
     put_valid(&w->pending, wf_str_text(&w->fresh), w->fresh.length);
     if (finish != WF_FINISH_STOP && finish != WF_FINISH_CALLER)
         hand_on(w, true);
@@ -272,6 +272,7 @@ weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const ui
         status = loop(&g);
     if (status == WEFT_OK && (out->text.failed || g.writer.failed))
         status = wf_fail_memory(err);
+    wf_text_stream_free(&g.writer.stream);
     wf_str_free(&g.writer.fresh);
     wf_str_free(&g.writer.pending);
     wf_sampler_free(g.sampler);

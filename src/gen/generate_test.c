@@ -102,10 +102,11 @@ static void test_equals_a_plain_loop(void **state) {
         int32_t best = 0;
         for (int32_t j = 1; j < 260; j++)
             best = logits[j] > logits[best] ? j : best;
-        wf_text_stream_put(&stream, (uint32_t)best, &bytes);
+        assert_int_equal(wf_text_stream_put(&stream, (uint32_t)best, &bytes, NULL), WEFT_OK);
         assert_int_equal(wf_session_feed(s, &best, 1, &logits, NULL), WEFT_OK);
     }
-    wf_text_stream_end(&stream, &bytes);
+    assert_int_equal(wf_text_stream_end(&stream, &bytes, NULL), WEFT_OK);
+    wf_text_stream_free(&stream);
     for (size_t i = 0; i < bytes.length;) {
         int n = wf_utf8_length(bytes.data + i, bytes.length - i);
         wf_str_put(&want, n ? bytes.data + i : "\xEF\xBF\xBD", n ? (size_t)n : 3);

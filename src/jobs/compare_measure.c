@@ -148,7 +148,9 @@ static void put_sample(wf_comparison *c, wf_json *entry, const int32_t *ids, int
     wf_json *one = wf_json_push(wf_put_list(arena, entry, "samples"), wf_json_new(arena, WF_JSON_OBJECT));
     for (int part = 0; part < 2; part++) {
         wf_str text = wf_str_new(&c->job->env->mem), json = wf_str_new(&c->job->env->mem);
-        wf_tokenizer_decode(tok, (const uint32_t *)ids + (part ? prompt : 0), (size_t)(part ? n - prompt : prompt), WF_DECODE_SKIP_SPECIALS, &text);
+        const uint32_t *from = (const uint32_t *)ids + (part ? prompt : 0);
+        if (wf_tokenizer_decode(tok, from, (size_t)(part ? n - prompt : prompt), WF_DECODE_SKIP_SPECIALS, &text, NULL) != WEFT_OK)
+            wf_str_clear(&text);
         wf_json_writer w; /* makes invalid UTF-8 printable */
         wf_json *clean = NULL;
         wf_json_writer_init(&w, &json, 0);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/reader.h"
+#include "families/load.h"
 #include "jobs/learning.h"
 #include "jobs/put.h"
 #include "jobs/store.h"
@@ -76,11 +77,49 @@ static weft_status restore(training *t) {
     return WEFT_OK;
 }
 
+/* ---- the best weights: kept as a model in OUT/best when a run may stop early, and what such a run ends with ---- */
+static char *best_folder(const training *t) { return wf_path_join(t->job->arena, t->o.out, "best"); }
+
+static weft_status save_best(training *t) {
+    const char *folder = best_folder(t);
+    if (t->o.patience == 0)
+        return WEFT_OK;
+    return folder ? wf_store_model(t->job, t->model, t->source.tokenizer, folder) : wf_fail_memory(t->job->err);
+}
+
+static void copy_values(wf_model *to, const wf_model *from) {
+    for (size_t i = 0; i < to->params.count; i++)
+        memcpy(to->params.list[i]->value, from->params.list[i]->value, (size_t)to->params.list[i]->count * sizeof(float));
+    if (to->params.list[0]->bf16)
+        wf_params_refresh_bf16(&to->params);
+}
+
+static weft_status take_best(training *t) {
+    const char *folder = best_folder(t);
+    wf_model *best = NULL;
+    if (!folder)
+        return wf_fail_memory(t->job->err);
+    WF_TRY(wf_model_load(t->job->env, folder, NULL, &best, t->job->err));
+    bool same = best->params.count == t->model->params.count;
+    for (size_t i = 0; same && i < best->params.count; i++)
+        same = best->params.list[i]->count == t->model->params.list[i]->count;
+    if (same)
+        copy_values(t->model, best);
+    wf_model_free(best);
+    WF_CHECK(same, t->job->err, WEFT_BAD_INPUT, "%s holds another model than this run's", folder);
+    wf_log(t->job->env, WF_INFO, "the weights of step %lld, the best, are kept", (long long)t->best_step);
+    return WEFT_OK;
+}
+
 /* ---- the loop ---- */
-static weft_status evaluate(training *t) {
+static weft_status measure(training *t) {
     wf_evaluation_options how = {.batch = t->o.recipe.batch, .rows = t->o.recipe.context, .max_windows = (uint64_t)t->o.eval_windows,
                                  .bf16 = t->o.recipe.bf16};
-    WF_TRY(wf_evaluate(t->model, t->source.data, &how, &t->last, t->job->err));
+    return wf_evaluate(t->model, t->source.data, &how, &t->last, t->job->err);
+}
+
+static weft_status evaluate(training *t) {
+    WF_TRY(measure(t));
     int64_t step = wf_trainer_steps(t->learner.trainer);
     if (wf_schedule_reacts(wf_trainer_schedule(t->learner.trainer)))
         wf_schedule_report(wf_trainer_schedule(t->learner.trainer), t->last.nats);
@@ -89,6 +128,7 @@ static weft_status evaluate(training *t) {
         t->best = t->last.nats;
         t->best_step = step;
         t->bad = 0;
+        WF_TRY(save_best(t));
     }
     return wf_training_log_eval(&t->log, step, &t->last, t->job->err);
 }
@@ -174,8 +214,11 @@ static void report(training *t) {
 }
 
 static weft_status finish(training *t) {
-    if (!t->last.tokens)
-        WF_TRY(evaluate(t));
+    bool back = t->o.patience > 0 && t->best_step > 0 && t->best_step < wf_trainer_steps(t->learner.trainer);
+    if (back)
+        WF_TRY(take_best(t));
+    if (back || !t->last.tokens)
+        WF_TRY(measure(t));
     WF_TRY(wf_store_model(t->job, t->model, t->source.tokenizer, t->o.out));
     if (wf_trainer_average(t->learner.trainer))
         WF_TRY(wf_store_average(t->job, t->model, wf_trainer_average(t->learner.trainer), t->source.tokenizer, t->o.out));

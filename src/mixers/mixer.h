@@ -22,7 +22,7 @@ typedef struct wf_key {
 } wf_key;
 
 /* One weight. Shapes and conditions are expressions over the keys; `{n}` in the name repeats the slot for n = 0..repeat-1,
- * with `n` known to its expressions. init: "linear" (normal, std 0.02), "linear_out" (the same, divided by sqrt(2*layers)),
+ * with `n` known to its expressions. init: "linear" (normal, std 0.5/sqrt(fan in)), "linear_out" (the same, divided by sqrt(2*layers)),
  * "zeros", "ones", "normal:S", "uniform:S", "constant:C", or "custom" with init_fn. */
 typedef struct wf_slot {
     const char *name, *shape, *init;
@@ -247,6 +247,9 @@ wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char 
         {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL}
 #define WF_KV_STATES(limit)                                                                                                   \
     {"k", WF_STATE_APPEND, "[kv_heads, key_dim]", limit, NULL, 0}, {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", limit, NULL, 0}
+/* The shape of a weight, in pieces [groups, in/groups, out/groups] when there are several: wf_project takes both. */
+#define WF_GROUPED(groups, out, in) groups " == 1 ? [" out ", " in "] : [" groups ", (" in ") // " groups ", (" out ") // " groups "]"
+weft_status wf_check_groups(const wf_layer *layer, const char *key, int64_t in, int64_t out, weft_error *err);
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err);
 /* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which` begins
  * with q, k or v. */

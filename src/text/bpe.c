@@ -1,189 +1,80 @@
 /* bpe.c - byte-pair encoding: the pair with the lowest rank is merged first, the leftmost among equals, until none is left.
- * Short pieces scan their few pairs; long ones keep the pairs in a heap over a linked list, so a word of a megabyte costs
- * n log n. */
-#include "text/bytelevel.h"
-#include "text/engine.h"
+ *
+ * A word is first taken apart where no merge can ever join two neighbouring characters, which gives the same tokens: so a text
+ * without pre-tokenizer is as cheap as its words, and nothing but the current part is in memory. Short parts scan their few pairs;
+ * long ones keep the pairs in a heap over a linked list, so a word of a megabyte costs n log n. */
+#include "text/bpe.h"
 
 #include <string.h>
 
-#define NONE UINT32_MAX
+#include "text/unicode.h"
 
-typedef struct merge {
-    uint32_t left, right, rank, id;
-} merge; /* rank NONE: an empty slot */
-
-typedef struct bpe {
-    uint32_t byte_id[256]; /* the token of each letter, NONE when the vocabulary lacks it */
-    merge *merges;
-    uint64_t mask; /* slots - 1 */
-    uint32_t unknown;
-    bool fuse_unknown, ignore_merges, merges_nothing;
-} bpe;
-
-/* ---- the table of merges ---- */
+#define NONE WF_BPE_NONE
+enum { SHORT = 64, UNITS_AT_ONCE = 4096 };
 
 static uint64_t pair_hash(uint32_t left, uint32_t right) {
     uint64_t x = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15u;
     return x ^ x >> 32;
 }
 
-static merge *find_merge(const bpe *b, uint32_t left, uint32_t right) {
+wf_bpe_merge *wf_bpe_find_merge(const wf_bpe *b, uint32_t left, uint32_t right) {
     for (uint64_t i = pair_hash(left, right);; i++) {
-        merge *m = &b->merges[i & b->mask];
+        wf_bpe_merge *m = &b->merges[i & b->mask];
         if (m->rank == NONE || (m->left == left && m->right == right))
             return m;
     }
 }
 
-static uint32_t rank_of(const bpe *b, uint32_t left, uint32_t right) { return find_merge(b, left, right)->rank; }
+static uint32_t rank_of(const wf_bpe *b, uint32_t left, uint32_t right) { return wf_bpe_find_merge(b, left, right)->rank; }
 
-/* ---- reading ---- */
-
-static weft_status check_options(wf_loading *l, const wf_json *options) {
-    static const char *const known[] = {
-        "type",     "dropout",       "unk_token",    "continuing_subword_prefix", "end_of_word_suffix",
-        "fuse_unk", "byte_fallback", "ignore_merges"};
-    for (const wf_json *j = options->child; j; j = j->next) {
-        bool found = false;
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-            found = found || wf_streq(known[i], j->key);
-        if (!found)
-            return wf_load_fail(l, WEFT_UNSUPPORTED, j, "BPE has the unknown option \"%s\"", j->key);
+bool wf_bpe_may_join(const wf_bpe *b, uint32_t left, uint32_t right) {
+    uint64_t pair = ((uint64_t)left << 32 | right) + 1;
+    for (uint64_t i = pair_hash(left, right);; i++) {
+        uint64_t have = b->joints[i & b->joint_mask];
+        if (have == 0 || have == pair)
+            return have == pair;
     }
-    const wf_json *dropout = wf_json_get(options, "dropout");
-    if (dropout && dropout->kind != WF_JSON_NULL &&
-        (dropout->kind != WF_JSON_NUMBER || dropout->number < 0 || dropout->number > 1))
-        return wf_load_fail(l, WEFT_BAD_INPUT, dropout, "dropout must be a number from 0 to 1");
-    if (dropout && dropout->kind == WF_JSON_NUMBER && dropout->number > 0)
-        return wf_load_fail(l, WEFT_UNSUPPORTED, dropout, "BPE with dropout");
-    return WEFT_OK;
 }
 
-/* Options that character-level BPE needs; here they must be off. */
-static weft_status check_affixes(wf_loading *l, const wf_json *options) {
-    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
-    for (size_t i = 0; i < 2; i++) {
-        const wf_json *text;
-        WF_TRY(wf_load_text(l, options, affixes[i], &text));
-        if (text && text->length > 0)
-            return wf_load_fail(l, WEFT_UNSUPPORTED, text, "BPE with %s", affixes[i]);
-    }
-    bool fallback;
-    WF_TRY(wf_load_bool(l, options, "byte_fallback", false, &fallback));
-    return fallback ? wf_load_fail(l, WEFT_UNSUPPORTED, wf_json_get(options, "byte_fallback"), "BPE with byte_fallback")
-                    : WEFT_OK;
-}
+/* A word on its way through the model. */
+typedef struct word {
+    const wf_bpe *b;
+    wf_encoder *e;
+    wf_piece piece;
+    size_t done;         /* bytes whose tokens are out */
+    uint32_t unknown;    /* length of the unknown that waits, 0: none */
+    bool waits;
+    bool last_plain;     /* the last symbol is a character of its own */
+    bool after_unknown;  /* the last token is the unknown one */
+} word;
 
-static weft_status load_unknown(wf_loading *l, const wf_json *options, bpe *b) {
-    const wf_json *text;
-    b->unknown = NONE;
-    WF_TRY(wf_load_text(l, options, "unk_token", &text));
-    if (!text)
-        return WEFT_OK;
-    const wf_vocab_entry *e = wf_vocab_find(&l->tok->vocab, text->string, text->length);
-    if (!e)
-        return wf_load_fail(l, WEFT_BAD_INPUT, text, "unk_token \"%s\" is not in the vocabulary", text->string);
-    b->unknown = e->id;
-    return WEFT_OK;
-}
+/* ---- short parts ---- */
 
-static weft_status load_part(wf_loading *l, const wf_merge_text *m, const char *text, size_t length, uint32_t *id) {
-    const wf_vocab_entry *e = wf_vocab_find(&l->tok->vocab, text, length);
-    if (!e)
-        return wf_load_fail_at(l, WEFT_BAD_INPUT, m->at, "a merge needs the token \"%.*s\", which is not in the vocabulary",
-                               (int)(length < 64 ? length : 64), text);
-    *id = e->id;
-    return WEFT_OK;
-}
-
-static weft_status load_merges(wf_loading *l, const wf_model_source *s, bpe *b) {
-    size_t slots = 16;
-    while (slots < s->n_merges * 2)
-        slots *= 2;
-    b->mask = slots - 1;
-    b->merges_nothing = s->n_merges == 0;
-    b->merges = wf_arena_alloc(&l->tok->arena, slots * sizeof *b->merges);
-    if (!b->merges)
-        return wf_fail_memory(l->err);
-    for (size_t i = 0; i < slots; i++)
-        b->merges[i].rank = NONE;
-    for (size_t i = 0; i < s->n_merges; i++) {
-        const wf_merge_text *m = &s->merges[i];
-        const char *text = s->merge_pool.data + m->offset;
-        merge new = {.rank = (uint32_t)i};
-        WF_TRY(load_part(l, m, text, m->left, &new.left));
-        WF_TRY(load_part(l, m, text + m->left, m->total - m->left, &new.right));
-        WF_TRY(load_part(l, m, text, m->total, &new.id));
-        *find_merge(b, new.left, new.right) = new; /* the later of two equal merges counts, as in the reference */
-    }
-    return WEFT_OK;
-}
-
-static weft_status load(wf_loading *l, const wf_model_source *s, void **model) {
-    bpe *b = wf_arena_alloc(&l->tok->arena, sizeof *b);
-    if (!b)
-        return wf_fail_memory(l->err);
-    *model = b;
-    if (!s->has_vocab || !s->has_merges)
-        return wf_fail(l->err, WEFT_BAD_INPUT, "model: BPE needs vocab and merges");
-    WF_TRY(check_options(l, s->options));
-    WF_TRY(check_affixes(l, s->options));
-    WF_TRY(load_unknown(l, s->options, b));
-    WF_TRY(wf_load_bool(l, s->options, "fuse_unk", false, &b->fuse_unknown));
-    WF_TRY(wf_load_bool(l, s->options, "ignore_merges", false, &b->ignore_merges));
-    for (int byte = 0; byte < 256; byte++) {
-        char letter[WF_LETTER_BYTES];
-        const wf_vocab_entry *e = wf_vocab_find(&l->tok->vocab, letter, wf_put_letter((uint8_t)byte, letter));
-        b->byte_id[byte] = e ? e->id : NONE;
-    }
-    return load_merges(l, s, b);
-}
-
-/* ---- short pieces ---- */
-
-/* The first symbol of a byte; false when it has none of its own: a byte without a token becomes the unknown token, joins the
- * one before it, or vanishes. `*unknown` tells what the last symbol was. */
-static bool symbol_of(const bpe *b, uint8_t byte, bool *unknown, uint32_t *id) {
-    *id = b->byte_id[byte];
-    if (*id != NONE) {
-        *unknown = false;
-        return true;
-    }
-    if (b->unknown == NONE || (*unknown && b->fuse_unknown))
-        return false;
-    *unknown = true;
-    *id = b->unknown;
-    return true;
-}
-
-static weft_status encode_short(const bpe *b, wf_encoder *e, wf_piece piece) {
-    uint32_t ids[WF_WORD_MAX], ranks[WF_WORD_MAX];
-    size_t n = 0;
-    bool unknown = false;
-    for (size_t i = 0; i < piece.length; i++)
-        n += symbol_of(b, piece.bytes[i], &unknown, &ids[n]);
+static size_t merge_short(const wf_bpe *b, wf_bpe_symbol *s, size_t n) {
+    uint32_t ranks[SHORT];
     for (size_t i = 0; i + 1 < n; i++)
-        ranks[i] = rank_of(b, ids[i], ids[i + 1]);
+        ranks[i] = rank_of(b, s[i].id, s[i + 1].id);
     while (n > 1) {
         size_t best = 0;
         for (size_t i = 1; i + 1 < n; i++)
             best = ranks[i] < ranks[best] ? i : best;
         if (ranks[best] == NONE)
             break;
-        ids[best] = find_merge(b, ids[best], ids[best + 1])->id;
+        s[best].id = wf_bpe_find_merge(b, s[best].id, s[best + 1].id)->id;
+        s[best].length += s[best + 1].length;
         n--;
-        memmove(ids + best + 1, ids + best + 2, (n - best - 1) * sizeof *ids);
+        memmove(s + best + 1, s + best + 2, (n - best - 1) * sizeof *s);
         if (best + 1 < n) {
             memmove(ranks + best, ranks + best + 1, (n - best - 1) * sizeof *ranks);
-            ranks[best] = rank_of(b, ids[best], ids[best + 1]);
+            ranks[best] = rank_of(b, s[best].id, s[best + 1].id);
         }
         if (best > 0)
-            ranks[best - 1] = rank_of(b, ids[best - 1], ids[best]);
+            ranks[best - 1] = rank_of(b, s[best - 1].id, s[best].id);
     }
-    return wf_ids_push(e->ids, ids, n, e->err);
+    return n;
 }
 
-/* ---- long pieces ---- */
+/* ---- long parts ---- */
 
 static void sift_down(uint64_t *heap, size_t n, size_t i) {
     uint64_t x = heap[i];
@@ -215,126 +106,325 @@ static uint64_t pop(wf_bpe_scratch *s) {
 }
 
 /* Ranks the pair that begins at `i` anew and queues it. */
-static weft_status rank_pair(const bpe *b, wf_encoder *e, int32_t i) {
-    wf_bpe_symbol *s = e->bpe.symbols;
-    s[i].rank = s[i].next < 0 ? NONE : rank_of(b, s[i].id, s[s[i].next].id);
-    return s[i].rank == NONE ? WEFT_OK : push(&e->bpe, e->mem, s[i].rank, (size_t)i, e->err);
+static weft_status rank_pair(const word *w, int32_t i) {
+    wf_bpe_scratch *s = &w->e->bpe;
+    wf_bpe_link *link = &s->links[i];
+    link->rank = link->next < 0 ? NONE : rank_of(w->b, s->symbols[i].id, s->symbols[link->next].id);
+    return link->rank == NONE ? WEFT_OK : push(s, w->e->mem, link->rank, (size_t)i, w->e->err);
 }
 
-static weft_status link_symbols(const bpe *b, wf_encoder *e, wf_piece piece, size_t *count) {
-    wf_bpe_scratch *s = &e->bpe;
-    WF_TRY(wf_grow(e->mem, (void **)&s->symbols, &s->symbols_capacity, piece.length, sizeof *s->symbols, e->err));
-    size_t n = 0;
-    bool unknown = false;
-    for (size_t i = 0; i < piece.length; i++) {
-        uint32_t id;
-        if (!symbol_of(b, piece.bytes[i], &unknown, &id))
-            continue;
-        s->symbols[n] = (wf_bpe_symbol){id, NONE, (int32_t)n - 1, (int32_t)n + 1};
-        n++;
-    }
-    if (n)
-        s->symbols[n - 1].next = -1;
-    *count = n;
-    return WEFT_OK;
-}
-
-static weft_status queue_pairs(const bpe *b, wf_encoder *e, size_t n) {
-    wf_bpe_scratch *s = &e->bpe;
+static weft_status link_symbols(const word *w, size_t n) {
+    wf_bpe_scratch *s = &w->e->bpe;
+    WF_TRY(wf_grow(w->e->mem, (void **)&s->links, &s->links_capacity, n, sizeof *s->links, w->e->err));
+    WF_TRY(wf_grow(w->e->mem, (void **)&s->heap, &s->heap_capacity, n, sizeof *s->heap, w->e->err));
     s->heap_count = 0;
-    WF_TRY(wf_grow(e->mem, (void **)&s->heap, &s->heap_capacity, n, sizeof *s->heap, e->err));
-    for (size_t i = 0; i + 1 < n; i++) {
-        s->symbols[i].rank = rank_of(b, s->symbols[i].id, s->symbols[i + 1].id);
-        if (s->symbols[i].rank != NONE)
-            s->heap[s->heap_count++] = (uint64_t)s->symbols[i].rank << 32 | i;
+    for (size_t i = 0; i < n; i++) {
+        bool last = i + 1 == n;
+        uint32_t rank = last ? NONE : rank_of(w->b, s->symbols[i].id, s->symbols[i + 1].id);
+        s->links[i] = (wf_bpe_link){rank, (int32_t)i - 1, last ? -1 : (int32_t)i + 1};
+        if (rank != NONE)
+            s->heap[s->heap_count++] = (uint64_t)rank << 32 | i;
     }
     for (size_t i = s->heap_count / 2; i-- > 0;)
         sift_down(s->heap, s->heap_count, i);
     return WEFT_OK;
 }
 
-static weft_status merge_at(const bpe *b, wf_encoder *e, int32_t i) {
-    wf_bpe_symbol *s = e->bpe.symbols;
-    int32_t right = s[i].next;
-    s[i].id = find_merge(b, s[i].id, s[right].id)->id;
-    s[i].next = s[right].next;
-    s[right].rank = NONE; /* its entries in the heap are void */
-    if (s[i].next >= 0)
-        s[s[i].next].previous = i;
-    WF_TRY(rank_pair(b, e, i));
-    return s[i].previous < 0 ? WEFT_OK : rank_pair(b, e, s[i].previous);
+static weft_status merge_at(const word *w, int32_t i) {
+    wf_bpe_scratch *s = &w->e->bpe;
+    int32_t right = s->links[i].next;
+    s->symbols[i].id = wf_bpe_find_merge(w->b, s->symbols[i].id, s->symbols[right].id)->id;
+    s->symbols[i].length += s->symbols[right].length;
+    s->links[i].next = s->links[right].next;
+    s->links[right].rank = NONE; /* its entries in the heap are void */
+    if (s->links[i].next >= 0)
+        s->links[s->links[i].next].previous = i;
+    WF_TRY(rank_pair(w, i));
+    return s->links[i].previous < 0 ? WEFT_OK : rank_pair(w, s->links[i].previous);
 }
 
-/* The byte tokenizer: a whole text is one piece, and needs no list. */
-static weft_status encode_unmerged(const bpe *b, wf_encoder *e, wf_piece piece) {
-    bool unknown = false;
-    uint32_t ids[256];
-    for (size_t i = 0; i < piece.length;) {
-        size_t n = 0;
-        for (; n < sizeof ids / sizeof *ids && i < piece.length; i++)
-            n += symbol_of(b, piece.bytes[i], &unknown, &ids[n]);
-        WF_TRY(wf_ids_push(e->ids, ids, n, e->err));
+static weft_status merge_long(const word *w, size_t *n) {
+    wf_bpe_scratch *s = &w->e->bpe;
+    WF_CHECK(*n <= INT32_MAX, w->e->err, WEFT_BAD_INPUT, "a word of %zu characters", *n);
+    WF_TRY(link_symbols(w, *n));
+    while (s->heap_count) {
+        uint64_t top = pop(s);
+        if (s->links[(uint32_t)top].rank == top >> 32)
+            WF_TRY(merge_at(w, (int32_t)(uint32_t)top));
     }
+    size_t kept = 0;
+    for (int32_t i = 0; i >= 0; i = s->links[i].next)
+        s->symbols[kept++] = s->symbols[i];
+    *n = kept;
     return WEFT_OK;
 }
 
-static weft_status encode_long(const bpe *b, wf_encoder *e, wf_piece piece) {
-    size_t n;
-    if (b->merges_nothing)
-        return encode_unmerged(b, e, piece);
-    WF_CHECK(piece.length <= WF_PIECE_MAX, e->err, WEFT_BAD_INPUT, "a word of %zu bytes; the limit is %d", piece.length,
-             WF_PIECE_MAX);
-    WF_TRY(link_symbols(b, e, piece, &n));
-    if (n == 0)
+/* ---- tokens ---- */
+
+/* What a character that is no piece becomes in SentencePiece: its bytes, the last of which stands for the character, or the unknown
+ * token, one for a whole run. */
+static weft_status put_no_piece(word *w, uint32_t length) {
+    const wf_bpe *b = w->b;
+    size_t end = w->done + length;
+    if (b->byte_fallback) {
+        for (size_t i = w->done; i < end; i++)
+            WF_TRY(wf_units_push(w->e, b->fallback[w->piece.bytes[i]], w->done, i + 1 == end ? end : w->done));
         return WEFT_OK;
-    WF_TRY(queue_pairs(b, e, n));
-    while (e->bpe.heap_count) {
-        uint64_t top = pop(&e->bpe);
-        if (e->bpe.symbols[(uint32_t)top].rank == top >> 32)
-            WF_TRY(merge_at(b, e, (int32_t)(uint32_t)top));
     }
-    for (int32_t i = 0; i >= 0; i = e->bpe.symbols[i].next)
-        WF_TRY(wf_ids_push(e->ids, &e->bpe.symbols[i].id, 1, e->err));
+    if (w->after_unknown && w->e->units.count) {
+        w->e->units.data[w->e->units.count - 1].end = (uint32_t)end;
+        return WEFT_OK;
+    }
+    w->after_unknown = true;
+    return b->unknown == NONE ? WEFT_OK : wf_units_push(w->e, b->unknown, w->done, end);
+}
+
+static weft_status put_tokens(word *w, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        wf_bpe_symbol s = w->e->bpe.symbols[i];
+        if (w->b->scored && s.id >= w->b->first_extra) {
+            WF_TRY(put_no_piece(w, s.length));
+        } else {
+            WF_TRY(wf_units_push(w->e, s.id, w->done, w->done + s.length));
+            w->after_unknown = false;
+        }
+        w->done += s.length;
+    }
+    bool many = w->e->units.count > UNITS_AT_ONCE && !w->after_unknown;
+    return many ? wf_units_flush(w->e, w->piece) : WEFT_OK;
+}
+
+/* Merges the symbols so far and puts out their tokens. */
+static weft_status end_part(word *w) {
+    wf_bpe_scratch *s = &w->e->bpe;
+    size_t n = s->count;
+    if (n > SHORT)
+        WF_TRY(merge_long(w, &n));
+    else
+        n = merge_short(w->b, s->symbols, n);
+    s->count = 0;
+    w->last_plain = false;
+    return put_tokens(w, n);
+}
+
+/* ---- symbols ---- */
+
+static weft_status add_symbol(word *w, uint32_t id, size_t length) {
+    wf_bpe_scratch *s = &w->e->bpe;
+    if (s->count == s->symbols_capacity)
+        WF_TRY(wf_grow(w->e->mem, (void **)&s->symbols, &s->symbols_capacity, s->count + 1, sizeof *s->symbols, w->e->err));
+    s->symbols[s->count++] = (wf_bpe_symbol){id, (uint32_t)length};
     return WEFT_OK;
+}
+
+/* A character with a token: the part ends before it when nothing can join the two. */
+static weft_status add_plain(word *w, uint32_t id, size_t length) {
+    wf_bpe_scratch *s = &w->e->bpe;
+    if (w->last_plain && w->b->joints && !wf_bpe_may_join(w->b, s->symbols[s->count - 1].id, id))
+        WF_TRY(end_part(w));
+    w->last_plain = true;
+    return add_symbol(w, id, length);
+}
+
+static weft_status end_unknown(word *w) {
+    if (!w->waits)
+        return WEFT_OK;
+    w->waits = false;
+    w->last_plain = false;
+    return add_symbol(w, w->b->unknown, w->unknown);
+}
+
+/* A character without a token: it becomes the unknown token, joins the one that waits, or vanishes. */
+static weft_status add_unknown(word *w, size_t length) {
+    if (w->b->unknown == NONE)
+        return WEFT_OK;
+    if (w->waits && w->b->fuse_unknown) {
+        w->unknown += (uint32_t)length;
+        return WEFT_OK;
+    }
+    WF_TRY(end_unknown(w));
+    w->waits = true;
+    w->last_plain = false;
+    w->unknown = (uint32_t)length;
+    return WEFT_OK;
+}
+
+static bool all_bytes_known(const wf_bpe *b, wf_bytes text) {
+    for (size_t i = 0; i < text.length; i++)
+        if (b->fallback[(uint8_t)text.data[i]] == NONE)
+            return false;
+    return true;
+}
+
+/* An unknown that waits stays behind the bytes of a character that comes after it: so does the reference. */
+static weft_status add_no_token(word *w, wf_bytes text, size_t length) {
+    if (!w->b->byte_fallback || !all_bytes_known(w->b, text))
+        return add_unknown(w, length);
+    w->last_plain = false;
+    for (size_t i = 0; i < text.length; i++)
+        WF_TRY(add_symbol(w, w->b->fallback[(uint8_t)text.data[i]], 1));
+    return WEFT_OK;
+}
+
+/* ---- words in letters ---- */
+
+static weft_status encode_letters(word *w) {
+    const wf_bpe *b = w->b;
+    for (size_t i = 0; i < w->piece.length; i++) {
+        uint32_t id = b->byte_id[w->piece.bytes[i]];
+        if (id == NONE) {
+            WF_TRY(add_unknown(w, 1));
+            continue;
+        }
+        WF_TRY(end_unknown(w));
+        WF_TRY(add_plain(w, id, 1));
+    }
+    WF_TRY(end_unknown(w));
+    return end_part(w);
+}
+
+/* The usual case in a straight line: a short word whose letters all have tokens. */
+static weft_status encode_short_letters(word *w, bool *done) {
+    const wf_bpe *b = w->b;
+    wf_bpe_symbol symbols[SHORT];
+    size_t n = w->piece.length;
+    for (size_t i = 0; i < n; i++) {
+        symbols[i] = (wf_bpe_symbol){b->byte_id[w->piece.bytes[i]], 1};
+        if (symbols[i].id == NONE)
+            return WEFT_OK;
+    }
+    *done = true;
+    n = merge_short(b, symbols, n);
+    for (size_t i = 0, at = 0; i < n; at += symbols[i++].length)
+        WF_TRY(wf_units_push(w->e, symbols[i].id, at, at + symbols[i].length));
+    return WEFT_OK;
+}
+
+/* ---- words in characters ---- */
+
+static uint32_t token_of(const wf_tokenizer *tok, wf_bytes text) {
+    const wf_vocab_entry *entry = wf_vocab_find(&tok->vocab, text.data, text.length);
+    return entry ? entry->id : NONE;
+}
+
+static weft_status add_char(word *w, size_t at, size_t length) {
+    const wf_bpe *b = w->b;
+    wf_bytes text = {(const char *)w->piece.bytes + at, length};
+    bool plain = !b->prefix.length && !b->suffix.length;
+    uint32_t id;
+    if (plain && length == 1 && w->piece.bytes[at] < 128) {
+        id = b->ascii_id[w->piece.bytes[at]];
+    } else {
+        if (!plain) {
+            wf_str *s = &w->e->bpe.text;
+            wf_str_clear(s);
+            wf_str_put(s, b->prefix.data, at > 0 ? b->prefix.length : 0);
+            wf_str_put(s, text.data, length);
+            wf_str_put(s, b->suffix.data, at + length == w->piece.length ? b->suffix.length : 0);
+            text = (wf_bytes){wf_str_text(s), s->length};
+        }
+        id = token_of(w->e->tok, text);
+    }
+    if (id == NONE)
+        return add_no_token(w, text, length);
+    WF_TRY(end_unknown(w));
+    return add_plain(w, id, length);
+}
+
+static weft_status encode_chars(word *w) {
+    for (size_t at = 0, length; at < w->piece.length; at += length) {
+        wf_char_at(w->piece.bytes + at, w->piece.length - at, &length);
+        WF_TRY(add_char(w, at, length));
+    }
+    WF_TRY(end_unknown(w));
+    return end_part(w);
+}
+
+/* ---- pieces with scores ---- */
+
+/* The longest user-defined piece at `at`; its length, 0 when there is none. */
+static size_t frozen_at(const word *w, size_t at, uint32_t *id) {
+    const wf_trie *t = &w->b->frozen;
+    uint32_t node = WF_TRIE_ROOT;
+    size_t length = 0;
+    for (size_t i = at; t->count && i < w->piece.length && wf_trie_step(t, &node, w->piece.bytes[i]); i++)
+        if (t->nodes[node].value != WF_TRIE_NONE) {
+            *id = t->nodes[node].value;
+            length = i + 1 - at;
+        }
+    return length;
+}
+
+static weft_status add_scored_char(word *w, size_t at, size_t length) {
+    const wf_bpe *b = w->b;
+    const char *text = (const char *)w->piece.bytes + at;
+    bool ascii = length == 1 && w->piece.bytes[at] < 128;
+    uint32_t id = ascii ? b->ascii_id[w->piece.bytes[at]] : token_of(w->e->tok, (wf_bytes){text, length});
+    const wf_vocab_entry *part = id == NONE ? wf_vocab_find(&b->extra, text, length) : NULL;
+    if (part)
+        id = part->id;
+    if (id != NONE)
+        return add_plain(w, id, length);
+    WF_TRY(end_part(w)); /* nothing joins it */
+    WF_TRY(add_symbol(w, b->first_extra, length));
+    return end_part(w);
+}
+
+static weft_status encode_scored(word *w) {
+    for (size_t at = 0, length; at < w->piece.length; at += length) {
+        uint32_t id = 0;
+        length = frozen_at(w, at, &id);
+        if (length) {
+            WF_TRY(end_part(w));
+            WF_TRY(wf_units_push(w->e, id, w->done, w->done + length));
+            w->done += length;
+            w->after_unknown = false;
+            continue;
+        }
+        wf_char_at(w->piece.bytes + at, w->piece.length - at, &length);
+        WF_TRY(add_scored_char(w, at, length));
+    }
+    return end_part(w);
 }
 
 /* ---- a piece ---- */
 
-/* With ignore_merges a piece that is a token as a whole is that token, whatever the merges would give. */
-static bool whole_token(wf_encoder *e, wf_piece piece, uint32_t *id) {
-    wf_str_clear(&e->letters);
+/* The byte tokenizer: a whole text is one piece, and needs no list. */
+static weft_status encode_unmerged(const wf_bpe *b, wf_encoder *e, wf_piece piece) {
     for (size_t i = 0; i < piece.length; i++) {
-        char letter[WF_LETTER_BYTES];
-        wf_str_put(&e->letters, letter, wf_put_letter(piece.bytes[i], letter));
+        WF_TRY(wf_units_push(e, b->byte_id[piece.bytes[i]], i, i + 1));
+        if (e->units.count > UNITS_AT_ONCE)
+            WF_TRY(wf_units_flush(e, piece));
     }
-    const wf_vocab_entry *entry = e->letters.failed ? NULL : wf_vocab_find(&e->tok->vocab, e->letters.data, e->letters.length);
-    if (entry)
-        *id = entry->id;
-    return entry != NULL;
-}
-
-static weft_status encode_new(const bpe *b, wf_encoder *e, wf_piece piece) {
-    uint32_t id = 0;
-    if (b->ignore_merges && whole_token(e, piece, &id))
-        return wf_ids_push(e->ids, &id, 1, e->err);
-    if (e->letters.failed)
-        return wf_fail_memory(e->err);
-    return piece.length <= WF_WORD_MAX ? encode_short(b, e, piece) : encode_long(b, e, piece);
-}
-
-static weft_status encode(const void *model, wf_encoder *e, wf_piece piece) {
-    const bpe *b = model;
-    if (piece.length > WF_WORD_MAX)
-        return encode_new(b, e, piece);
-    uint64_t hash = wf_word_hash(piece.bytes, piece.length);
-    const wf_word_slot *known = wf_word_cache_find(&e->cache, hash, piece.bytes, piece.length);
-    if (known)
-        return wf_ids_push(e->ids, e->cache.ids + known->ids, known->n_ids, e->err);
-    size_t before = e->ids->count;
-    WF_TRY(encode_new(b, e, piece));
-    size_t n = e->ids->count - before;
-    wf_word_cache_put(&e->cache, hash, piece, n ? e->ids->data + before : NULL, n);
     return WEFT_OK;
 }
 
-const wf_model_row wf_model_bpe = {.name = "BPE", .load = load, .encode = encode};
+/* With ignore_merges a piece that is a token as a whole is that token, whatever the merges would give. */
+static weft_status whole_token(wf_encoder *e, wf_piece piece, bool *done) {
+    wf_piece plain;
+    WF_TRY(wf_encoder_spelled(e, piece, &plain));
+    uint32_t id = token_of(e->tok, (wf_bytes){(const char *)plain.bytes, plain.length});
+    *done = id != NONE;
+    return *done ? wf_units_push(e, id, 0, piece.length) : WEFT_OK;
+}
+
+bool wf_bpe_takes_letters(const void *model) {
+    const wf_bpe *b = model;
+    return !b->prefix.length && !b->suffix.length && !b->byte_fallback && !b->scored;
+}
+
+weft_status wf_encode_bpe(const void *model, wf_encoder *e, wf_piece piece) {
+    const wf_bpe *b = model;
+    bool done = false;
+    word w = {.b = b, .e = e, .piece = piece};
+    e->bpe.count = 0;
+    if (b->ignore_merges)
+        WF_TRY(whole_token(e, piece, &done));
+    if (!done && piece.letters && b->merges_nothing)
+        return encode_unmerged(b, e, piece);
+    if (!done && piece.letters && piece.length <= WF_WORD_MAX)
+        WF_TRY(encode_short_letters(&w, &done));
+    if (done)
+        return WEFT_OK;
+    return piece.letters ? encode_letters(&w) : b->scored ? encode_scored(&w) : encode_chars(&w);
+}

@@ -7,15 +7,15 @@ wf_cut wf_cut_new(wf_encoder *e, int stage, wf_piece piece, wf_cut_behavior beha
 
 static weft_status flush(wf_cut *c) {
     size_t from = c->from, to = c->to;
-    c->from = c->to;
+    c->open = false;
     if (from == to)
         return WEFT_OK;
-    return wf_encoder_next(c->e, c->stage, (wf_piece){c->piece.bytes + from, to - from, c->piece.letters});
+    return wf_encoder_next(c->e, c->stage, wf_piece_part(c->piece, from, to));
 }
 
 /* Does the stretch continue the part that is being put together? */
 static bool continues(const wf_cut *c, bool match) {
-    if (c->from == c->to)
+    if (!c->open)
         return false;
     switch (c->behavior) {
     case WF_CUT_CONTIGUOUS:
@@ -30,33 +30,25 @@ static bool continues(const wf_cut *c, bool match) {
 }
 
 weft_status wf_cut_feed(wf_cut *c, size_t from, size_t to, bool match) {
-    if (from == to)
+    if (from == to && !match)
         return WEFT_OK;
     match = match != c->invert;
     if (!continues(c, match)) {
-        WF_TRY(flush(c));
+        WF_TRY(wf_cut_end(c));
         c->from = from;
     }
     c->to = to;
+    c->open = !(c->behavior == WF_CUT_REMOVED && match);
     c->previous = match;
-    if (c->behavior == WF_CUT_REMOVED && match)
-        c->from = to;
     return WEFT_OK;
 }
 
-weft_status wf_cut_end(wf_cut *c) { return flush(c); }
+weft_status wf_cut_end(wf_cut *c) { return c->open ? flush(c) : WEFT_OK; }
 
 weft_status wf_cut_load(wf_loading *l, const wf_json *j, wf_cut_behavior fallback, wf_cut_behavior *out) {
-    static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
-    const wf_json *b;
-    WF_TRY(wf_load_text(l, j, "behavior", &b));
-    *out = fallback;
-    if (!b)
-        return WEFT_OK;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (wf_json_is_string(b, names[i])) {
-            *out = (wf_cut_behavior)i;
-            return WEFT_OK;
-        }
-    return wf_load_fail(l, WEFT_BAD_INPUT, b, "unknown behavior \"%s\"", b->string);
+    static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous", NULL};
+    int choice = (int)fallback;
+    WF_TRY(wf_load_choice(l, j, "behavior", names, &choice));
+    *out = (wf_cut_behavior)choice;
+    return WEFT_OK;
 }

@@ -19,12 +19,13 @@ typedef struct wf_cut {
     wf_piece piece;
     wf_cut_behavior behavior;
     bool invert;
-    size_t from, to; /* the part being put together; none when equal */
+    size_t from, to; /* the part being put together */
+    bool open;       /* there is one, maybe an empty one */
     bool previous;   /* the last stretch was a match */
 } wf_cut;
 
 wf_cut wf_cut_new(wf_encoder *e, int stage, wf_piece piece, wf_cut_behavior behavior, bool invert);
-weft_status wf_cut_feed(wf_cut *c, size_t from, size_t to, bool match); /* empty stretches are dropped */
+weft_status wf_cut_feed(wf_cut *c, size_t from, size_t to, bool match); /* empty ones that are no matches do not count */
 weft_status wf_cut_end(wf_cut *c);
 /* The behaviour named by the member `behavior`. */
 weft_status wf_cut_load(wf_loading *l, const wf_json *j, wf_cut_behavior fallback, wf_cut_behavior *out);

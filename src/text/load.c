@@ -1,5 +1,6 @@
 /* load.c - a tokenizer.json from its text: the top level. */
 #include "text/engine.h"
+#include "text/unicode.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,6 +60,44 @@ weft_status wf_load_id(const wf_loading *l, const wf_json *j, uint32_t *out) {
     return WEFT_OK;
 }
 
+weft_status wf_load_count(const wf_loading *l, const wf_json *object, const char *key, size_t fallback, size_t *out) {
+    const wf_json *j = wf_json_get(object, key);
+    *out = fallback;
+    if (absent(j))
+        return WEFT_OK;
+    if (j->kind != WF_JSON_NUMBER || !j->is_integer || j->integer < 0 || j->integer > INT64_MAX / 4)
+        return wf_load_fail(l, WEFT_BAD_INPUT, j, "%s must be a whole number, not below 0", key);
+    *out = (size_t)j->integer;
+    return WEFT_OK;
+}
+
+weft_status wf_load_string(const wf_loading *l, const wf_json *object, const char *key, size_t characters, wf_bytes *out) {
+    const wf_json *j;
+    WF_TRY(wf_load_text(l, object, key, &j));
+    if (!j)
+        return wf_load_fail(l, WEFT_BAD_INPUT, object, "%s is missing", key);
+    if (characters && wf_count_chars((const uint8_t *)j->string, j->length) != characters)
+        return wf_load_fail(l, WEFT_BAD_INPUT, j, "%s must have %zu character%s", key, characters, characters == 1 ? "" : "s");
+    *out = (wf_bytes){j->string, j->length};
+    return WEFT_OK;
+}
+
+weft_status wf_load_choice(const wf_loading *l, const wf_json *object, const char *key, const char *const *names, int *out) {
+    const wf_json *j;
+    WF_TRY(wf_load_text(l, object, key, &j));
+    for (int i = 0; j && names[i]; i++)
+        if (wf_json_is_string(j, names[i])) {
+            *out = i;
+            return WEFT_OK;
+        }
+    return j ? wf_load_fail(l, WEFT_BAD_INPUT, j, "%s cannot be \"%s\"", key, j->string) : WEFT_OK;
+}
+
+weft_status wf_load_options(const wf_loading *l, size_t size, void **out) {
+    *out = wf_arena_alloc(l->arena, size);
+    return *out ? WEFT_OK : wf_fail_memory(l->err);
+}
+
 weft_status wf_load_value(const wf_loading *l, wf_json_reader *r, wf_json_kind kind, wf_json **out, int64_t *base) {
     size_t start = r->value_offset;
     if (kind == WF_JSON_ARRAY || kind == WF_JSON_OBJECT)
@@ -76,25 +115,27 @@ static weft_status load_version(wf_loading *l, const wf_json *j) {
     return wf_json_is_string(j, "1.0") ? WEFT_OK : wf_load_fail(l, WEFT_BAD_INPUT, j, "only version \"1.0\" is known");
 }
 
-static weft_status load_refused(wf_loading *l, const wf_json *j) {
-    return wf_load_fail(l, WEFT_UNSUPPORTED, j, "only null is supported");
+/* "as given": added tokens have the ids the file gives them. The reference numbers them anew. */
+static weft_status load_added_ids(wf_loading *l, const wf_json *j) {
+    l->tok->added_ids_given = true;
+    return wf_json_is_string(j, "as given") ? WEFT_OK : wf_load_fail(l, WEFT_BAD_INPUT, j, "it can only be \"as given\"");
 }
 
 /* In the order in which they are used: later ones build on earlier ones. The model comes between them, see load_all. */
 typedef struct section {
     const char *name;
     weft_status (*load)(wf_loading *l, const wf_json *j);
-    bool required;
 } section;
 static const section sections[] = {
-    {"version", load_version, false},
-    {"truncation", load_refused, false},
-    {"padding", load_refused, false},
-    {"normalizer", wf_load_normalizer, false},
-    {"pre_tokenizer", wf_load_pretokenizer, true},
-    {"decoder", wf_load_decoder, true},
-    {"added_tokens", wf_load_added, false},
-    {"post_processor", wf_load_postprocessor, false},
+    {"version", load_version},
+    {"truncation", wf_load_truncation},
+    {"padding", wf_load_padding},
+    {"normalizer", wf_load_normalizer},
+    {"pre_tokenizer", wf_load_pretokenizer},
+    {"decoder", wf_load_decoder},
+    {"added_token_ids", load_added_ids},
+    {"added_tokens", wf_load_added},
+    {"post_processor", wf_load_postprocessor},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 typedef struct found {
@@ -157,8 +198,6 @@ static weft_status load_all(wf_loading *l) {
         l->base = values[i].base;
         if (!absent(values[i].value))
             WF_TRY(sections[i].load(l, values[i].value));
-        else
-            WF_CHECK(!sections[i].required, l->err, WEFT_UNSUPPORTED, "tokenizer.json without a %s", sections[i].name);
     }
     l->where = "tokenizer.json";
     l->base = 0;
@@ -176,7 +215,7 @@ weft_status wf_tokenizer_parse(const wf_mem *mem, const char *json, size_t lengt
     tok->decoded = wf_str_new(mem);
     tok->json = wf_strndup(mem, json, length);
     tok->json_length = length;
-    wf_loading l = {.tok = tok, .where = "tokenizer.json", .err = err};
+    wf_loading l = {.tok = tok, .arena = &tok->arena, .mem = mem, .where = "tokenizer.json", .err = err};
     weft_status status = tok->json ? load_all(&l) : wf_fail_memory(err);
     if (status != WEFT_OK) {
         wf_tokenizer_free(tok);

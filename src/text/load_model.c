@@ -29,6 +29,42 @@ static weft_status read_vocab(wf_loading *l, wf_json_reader *r) {
     }
 }
 
+/* ---- a list of pieces with scores ---- */
+
+/* ["piece", -1.5], entered already */
+static weft_status read_scored(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
+    wf_json_kind kind;
+    const char *text;
+    size_t length, at = r->value_offset;
+    bool added;
+    double score;
+    WF_TRY(wf_json_next(r, &kind, NULL, NULL, &text, &length));
+    if (kind != WF_JSON_STRING)
+        return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a piece must be a text and its score");
+    WF_TRY(wf_vocab_put(&l->tok->vocab, text, length, (uint32_t)s->n_scores, &added, l->err));
+    if (!added)
+        return wf_load_fail_at(l, WEFT_UNSUPPORTED, at, "the piece \"%.*s\" twice", (int)(length < 64 ? length : 64), text);
+    WF_TRY(wf_json_next(r, &kind, NULL, NULL, &text, &length));
+    if (kind != WF_JSON_NUMBER || !wf_parse_double(text, length, &score))
+        return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a piece must be a text and its score");
+    WF_TRY(wf_grow(l->mem, (void **)&s->scores, &s->scores_capacity, s->n_scores + 1, sizeof *s->scores, l->err));
+    s->scores[s->n_scores++] = score;
+    WF_TRY(wf_json_next(r, &kind, NULL, NULL, NULL, NULL));
+    return kind == WF_JSON_END ? WEFT_OK : wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a piece must be a text and its score");
+}
+
+static weft_status read_list(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
+    for (;;) {
+        wf_json_kind kind;
+        WF_TRY(wf_json_next(r, &kind, NULL, NULL, NULL, NULL));
+        if (kind == WF_JSON_END)
+            return WEFT_OK;
+        if (kind != WF_JSON_ARRAY)
+            return wf_load_fail_at(l, WEFT_BAD_INPUT, r->value_offset, "a piece must be a text and its score");
+        WF_TRY(read_scored(l, r, s));
+    }
+}
+
 /* ---- the merges ---- */
 
 static weft_status put_merge(wf_loading *l, wf_model_source *s, size_t left, size_t total, size_t at) {
@@ -109,13 +145,17 @@ static weft_status read_member(wf_loading *l, wf_json_reader *r, wf_model_source
     bool vocab = key_is(key, length, "vocab"), merges = key_is(key, length, "merges");
     if (!vocab && !merges)
         return read_option(l, r, s, key, length, kind);
-    bool *seen = vocab ? &s->has_vocab : &s->has_merges;
+    bool list = vocab && kind == WF_JSON_ARRAY;
+    bool *seen = list ? &s->has_list : vocab ? &s->has_vocab : &s->has_merges;
+    if (s->has_list + s->has_vocab > 0 && vocab)
+        return wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "a second \"vocab\"");
     if (*seen)
-        return wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "a second \"%s\"", vocab ? "vocab" : "merges");
-    if (kind != (vocab ? WF_JSON_OBJECT : WF_JSON_ARRAY)) /* the list of a Unigram model, or nonsense: the model will tell */
-        return kind == WF_JSON_ARRAY || kind == WF_JSON_OBJECT ? wf_json_skip(r) : WEFT_OK;
+        return wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "a second \"merges\"");
+    if (!list && kind != (vocab ? WF_JSON_OBJECT : WF_JSON_ARRAY))
+        return wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "\"%s\" is neither an object nor a list as it must be",
+                               vocab ? "vocab" : "merges");
     *seen = true;
-    return vocab ? read_vocab(l, r) : read_merges(l, r, s);
+    return list ? read_list(l, r, s) : vocab ? read_vocab(l, r) : read_merges(l, r, s);
 }
 
 static weft_status read_members(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
@@ -134,12 +174,10 @@ static weft_status build(wf_loading *l, const wf_model_source *s) {
     const wf_json *type;
     l->base = 0;
     WF_TRY(wf_load_text(l, s->options, "type", &type));
-    if (!type && !s->has_merges)
-        return wf_fail(l->err, WEFT_UNSUPPORTED, "model: it names no type and is no BPE model (no merges)");
-    const char *name = type ? type->string : "BPE"; /* old files do not say */
-    l->tok->model_row = wf_model_find(name);
-    if (!l->tok->model_row)
-        return wf_load_fail(l, WEFT_UNSUPPORTED, type, "the model \"%s\"", name);
+    l->tok->model_row = type ? wf_model_find(type->string) : wf_model_guess(s); /* old files do not say */
+    if (!l->tok->model_row && type)
+        return wf_load_fail(l, WEFT_UNSUPPORTED, type, "the model \"%s\"", type->string);
+    WF_CHECK(l->tok->model_row, l->err, WEFT_BAD_INPUT, "model: it names no type, and its members fit none");
     return l->tok->model_row->load(l, s, &l->tok->model);
 }
 
@@ -150,5 +188,6 @@ weft_status wf_load_model(wf_loading *l, wf_json_reader *r) {
         status = build(l, &s);
     wf_str_free(&s.merge_pool);
     wf_free(l->tok->mem, s.merges);
+    wf_free(l->tok->mem, s.scores);
     return status;
 }

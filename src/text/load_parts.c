@@ -27,17 +27,20 @@ static weft_status add_stages(wf_loading *l, const wf_json *j, const kind_of_sta
     return WEFT_OK;
 }
 
-static weft_status check_room(wf_loading *l, const wf_json *j, int n) {
-    return n < WF_STAGES_MAX ? WEFT_OK : wf_load_fail(l, WEFT_UNSUPPORTED, j, "more than %d components", WF_STAGES_MAX);
+static weft_status push_stage(wf_loading *l, const wf_json *j, wf_stages *stages, const void *row, wf_stage **out) {
+    if (stages->count == WF_STAGES_MAX)
+        return wf_load_fail(l, WEFT_UNSUPPORTED, j, "more than %d components", WF_STAGES_MAX);
+    *out = &stages->list[stages->count++];
+    (*out)->row = row; /* from here on its options are released with the tokenizer */
+    return WEFT_OK;
 }
 
 static weft_status add_normalizer(wf_loading *l, const wf_json *j, const char *type) {
     const wf_normalizer_row *row = wf_normalizer_find(type);
+    wf_stage *stage;
     if (!row)
         return wf_load_fail(l, WEFT_UNSUPPORTED, j, "the normalizer \"%s\"", type);
-    WF_TRY(check_room(l, j, l->tok->n_normalizers));
-    wf_stage *stage = &l->tok->normalizers[l->tok->n_normalizers++];
-    stage->row = row;
+    WF_TRY(push_stage(l, j, &l->tok->normalizers, row, &stage));
     return row->load ? row->load(l, j, &stage->options) : WEFT_OK;
 }
 
@@ -45,69 +48,146 @@ weft_status wf_load_normalizer(wf_loading *l, const wf_json *j) {
     return add_stages(l, j, &(kind_of_stage){"normalizers", add_normalizer}, 0);
 }
 
-static bool makes_letters(const wf_tokenizer *tok) {
-    for (int i = 0; i < tok->n_pretokenizers; i++)
-        if (((const wf_pretokenizer_row *)tok->pretokenizers[i].row)->makes_letters)
-            return true;
-    return false;
-}
-
 static weft_status add_pretokenizer(wf_loading *l, const wf_json *j, const char *type) {
     const wf_pretokenizer_row *row = wf_pretokenizer_find(type);
+    wf_stage *stage;
     if (!row)
         return wf_load_fail(l, WEFT_UNSUPPORTED, j, "the pre-tokenizer \"%s\"", type);
-    WF_TRY(check_room(l, j, l->tok->n_pretokenizers));
-    if (row->makes_letters && makes_letters(l->tok))
-        return wf_load_fail(l, WEFT_UNSUPPORTED, j, "%s twice", type);
-    wf_stage *stage = &l->tok->pretokenizers[l->tok->n_pretokenizers++];
-    stage->row = row; /* from here on it is released with the tokenizer */
-    return row->load(l, j, &stage->options);
+    WF_TRY(push_stage(l, j, &l->tok->pretokenizers, row, &stage));
+    WF_TRY(row->load ? row->load(l, j, &stage->options) : WEFT_OK);
+    /* The first stage sees whole stretches between added tokens, whose beginnings are known unless a normalizer moved them. */
+    bool known = l->tok->pretokenizers.count == 1 && l->tok->normalizers.count == 0;
+    l->tok->keeps_origin = l->tok->keeps_origin || (!known && row->needs_origin && row->needs_origin(stage->options));
+    return WEFT_OK;
 }
 
 weft_status wf_load_pretokenizer(wf_loading *l, const wf_json *j) {
-    WF_TRY(add_stages(l, j, &(kind_of_stage){"pretokenizers", add_pretokenizer}, 0));
-    return makes_letters(l->tok)
-               ? WEFT_OK
-               : wf_load_fail(l, WEFT_UNSUPPORTED, j, "only byte-level models are supported: ByteLevel is missing");
+    return add_stages(l, j, &(kind_of_stage){"pretokenizers", add_pretokenizer}, 0);
 }
 
 static weft_status add_postprocessor(wf_loading *l, const wf_json *j, const char *type) {
     const wf_postprocessor_row *row = wf_postprocessor_find(type);
+    wf_stage *stage;
     if (!row)
         return wf_load_fail(l, WEFT_UNSUPPORTED, j, "the post-processor \"%s\"", type);
-    if ((l->tok->before.count || l->tok->after.count) && !wf_streq(type, "ByteLevel"))
-        return wf_load_fail(l, WEFT_UNSUPPORTED, j, "%s after another post-processor that adds tokens", type);
-    return row->load(l, j);
+    WF_TRY(push_stage(l, j, &l->tok->postprocessors, row, &stage));
+    return row->load(l, j, &stage->options);
+}
+
+static weft_status put_ids(wf_loading *l, const wf_encoding *g, size_t from, size_t to, wf_id_list *out) {
+    uint32_t *ids = wf_arena_alloc(l->arena, (to - from) * sizeof *ids);
+    if (!ids)
+        return wf_fail_memory(l->err);
+    if (to > from)
+        memcpy(ids, g->ids + from, (to - from) * sizeof *ids);
+    *out = (wf_id_list){ids, to - from};
+    return WEFT_OK;
+}
+
+/* What the post-processors put around a text is the same for every text: they are shown one token. */
+static weft_status find_frame(wf_loading *l, wf_parts *parts) {
+    wf_encoding *g;
+    WF_TRY(wf_parts_push(parts, &g, l->err));
+    WF_TRY(wf_encoding_push(g, &(wf_entry){.word = 1, .piece = {"x", 1}}, l->err));
+    for (int i = 0; i < l->tok->postprocessors.count; i++) {
+        const wf_postprocessor_row *row = l->tok->postprocessors.list[i].row;
+        WF_TRY(row->process(l->tok->postprocessors.list[i].options, parts, true, l->err));
+    }
+    for (size_t i = 1; i < parts->count; i++)
+        WF_TRY(wf_encoding_join(&parts->list[0], &parts->list[i], l->err));
+    size_t at = 0, seen = 0;
+    for (size_t i = 0; parts->count && i < parts->list[0].count; i++)
+        if (parts->list[0].words[i] == 1) {
+            at = i;
+            seen++;
+        }
+    l->tok->simple = seen == 1;
+    if (!l->tok->simple)
+        return WEFT_OK;
+    WF_TRY(put_ids(l, &parts->list[0], 0, at, &l->tok->before));
+    return put_ids(l, &parts->list[0], at + 1, parts->list[0].count, &l->tok->after);
 }
 
 weft_status wf_load_postprocessor(wf_loading *l, const wf_json *j) {
-    return add_stages(l, j, &(kind_of_stage){"processors", add_postprocessor}, 0);
+    WF_TRY(add_stages(l, j, &(kind_of_stage){"processors", add_postprocessor}, 0));
+    wf_parts parts = {.mem = l->mem};
+    weft_status status = find_frame(l, &parts);
+    wf_parts_free(&parts);
+    return status;
 }
 
 static weft_status add_decoder(wf_loading *l, const wf_json *j, const char *type) {
     const wf_decoder_row *row = wf_decoder_find(type);
-    if (!row || l->tok->decoder)
-        return wf_load_fail(l, WEFT_UNSUPPORTED, j, row ? "the decoder \"%s\" after another" : "the decoder \"%s\"", type);
-    l->tok->decoder = row;
-    return WEFT_OK;
+    wf_stage *stage;
+    if (!row)
+        return wf_load_fail(l, WEFT_UNSUPPORTED, j, "the decoder \"%s\"", type);
+    WF_TRY(push_stage(l, j, &l->tok->decoders, row, &stage));
+    return row->load ? row->load(l, j, &stage->options) : WEFT_OK;
 }
 
 weft_status wf_load_decoder(wf_loading *l, const wf_json *j) {
     WF_TRY(add_stages(l, j, &(kind_of_stage){"decoders", add_decoder}, 0));
-    return l->tok->decoder ? WEFT_OK : wf_load_fail(l, WEFT_UNSUPPORTED, j, "an empty decoder");
+    l->tok->decoders.given = true;
+    l->tok->by_token = l->tok->decoders.count == 1 && ((const wf_decoder_row *)l->tok->decoders.list[0].row)->by_token;
+    return WEFT_OK;
+}
+
+/* ---- truncation and padding ---- */
+
+weft_status wf_load_truncation(wf_loading *l, const wf_json *j) {
+    static const char *const strategies[] = {"LongestFirst", "OnlyFirst", "OnlySecond", NULL}, *const directions[] = {"Right", "Left", NULL};
+    wf_truncation *t = &l->tok->truncation;
+    int strategy = 0, direction = 0;
+    if (j->kind != WF_JSON_OBJECT || !wf_json_get(j, "max_length"))
+        return wf_load_fail(l, WEFT_BAD_INPUT, j, "truncation must be an object with a max_length");
+    WF_TRY(wf_load_count(l, j, "max_length", 0, &t->max_length));
+    WF_TRY(wf_load_count(l, j, "stride", 0, &t->stride));
+    WF_TRY(wf_load_choice(l, j, "strategy", strategies, &strategy));
+    WF_TRY(wf_load_choice(l, j, "direction", directions, &direction));
+    t->strategy = strategy;
+    t->left = direction == 1;
+    t->on = true;
+    return WEFT_OK;
+}
+
+/* "BatchLongest" or {"Fixed": 16} */
+static weft_status load_padding_length(wf_loading *l, const wf_json *j, size_t *out) {
+    const wf_json *strategy = wf_json_get(j, "strategy"), *fixed = wf_json_get(strategy, "Fixed");
+    if (fixed)
+        return wf_load_count(l, strategy, "Fixed", 0, out);
+    *out = 0;
+    return wf_json_is_string(strategy, "BatchLongest")
+               ? WEFT_OK
+               : wf_load_fail(l, WEFT_BAD_INPUT, strategy ? strategy : j, "strategy must be \"BatchLongest\" or {\"Fixed\": length}");
+}
+
+weft_status wf_load_padding(wf_loading *l, const wf_json *j) {
+    static const char *const directions[] = {"Right", "Left", NULL};
+    wf_padding *p = &l->tok->padding;
+    int direction = 0;
+    if (j->kind != WF_JSON_OBJECT)
+        return wf_load_fail(l, WEFT_BAD_INPUT, j, "padding must be an object");
+    WF_TRY(load_padding_length(l, j, &p->length));
+    WF_TRY(wf_load_count(l, j, "pad_to_multiple_of", 0, &p->multiple));
+    WF_TRY(wf_load_choice(l, j, "direction", directions, &direction));
+    WF_TRY(wf_load_id(l, wf_json_get(j, "pad_id"), &p->id));
+    WF_TRY(wf_load_id(l, wf_json_get(j, "pad_type_id"), &p->type));
+    WF_TRY(wf_load_string(l, j, "pad_token", 0, &p->token));
+    p->left = direction == 1;
+    p->on = true;
+    return WEFT_OK;
 }
 
 /* ---- added tokens ---- */
 
 static weft_status read_added(wf_loading *l, const wf_json *j, wf_added *a) {
     const wf_json *content;
-    uint32_t ignored;
     if (j->kind != WF_JSON_OBJECT)
         return wf_load_fail(l, WEFT_BAD_INPUT, j, "an added token must be an object");
     WF_TRY(wf_load_text(l, j, "content", &content));
     if (!content)
         return wf_load_fail(l, WEFT_BAD_INPUT, j, "an added token without content");
-    WF_TRY(wf_load_id(l, wf_json_get(j, "id") ? wf_json_get(j, "id") : j, &ignored));
+    WF_TRY(wf_load_id(l, wf_json_get(j, "id") ? wf_json_get(j, "id") : j, &a->id));
     a->content = content->string;
     a->length = content->length;
     WF_TRY(wf_load_bool(l, j, "special", false, &a->special));
@@ -118,10 +198,11 @@ static weft_status read_added(wf_loading *l, const wf_json *j, wf_added *a) {
 }
 
 /* The reference's rule: a token of the vocabulary keeps its id there; the others are numbered after the vocabulary in the order
- * of the file, whatever ids the file gives. Empty and repeated ones count for nothing. */
+ * of the file, whatever ids the file gives (unless the file says that they are as given). Empty and repeated ones count for nothing. */
 static weft_status number_added(wf_loading *l, wf_added *a, uint32_t *next, bool *keep) {
     const wf_vocab_entry *e = wf_vocab_find(&l->tok->vocab, a->content, a->length);
-    a->id = e ? e->id : *next;
+    if (!l->tok->added_ids_given || e)
+        a->id = e ? e->id : *next;
     *keep = false;
     if (a->length == 0)
         return WEFT_OK;
@@ -132,16 +213,17 @@ static weft_status number_added(wf_loading *l, wf_added *a, uint32_t *next, bool
 
 /* The text that must be found for an added token: its content, normalised when it is sought in normalised text. */
 static weft_status pattern_of(wf_loading *l, const wf_added *a, wf_pattern *out) {
-    wf_piece piece = {(const uint8_t *)a->content, a->length, false};
-    for (int i = 0; a->normalized && i < l->tok->n_normalizers; i++) {
-        const wf_normalizer_row *row = l->tok->normalizers[i].row;
-        wf_str text = wf_str_new(l->tok->mem);
+    wf_piece piece = {.bytes = (const uint8_t *)a->content, .length = a->length};
+    for (int i = 0; a->normalized && i < l->tok->normalizers.count; i++) {
+        const wf_normalizer_row *row = l->tok->normalizers.list[i].row;
+        wf_change text = wf_change_new(l->mem);
         bool changed = false;
-        weft_status status = row->apply(l->tok->normalizers[i].options, piece, &text, &changed, l->err);
-        char *copy = status == WEFT_OK && changed ? wf_arena_strndup(&l->tok->arena, wf_str_text(&text), text.length) : NULL;
+        wf_change_start(&text, piece, (wf_bytes){a->content, a->length}, false);
+        weft_status status = row->apply(l->tok->normalizers.list[i].options, piece, &text, &changed, l->err);
+        char *copy = status == WEFT_OK && changed ? wf_arena_strndup(l->arena, wf_str_text(&text.text), text.text.length) : NULL;
         if (copy)
-            piece = (wf_piece){(const uint8_t *)copy, text.length, false};
-        wf_str_free(&text);
+            piece = (wf_piece){.bytes = (const uint8_t *)copy, .length = text.text.length};
+        wf_change_free(&text);
         WF_TRY(status);
         if (changed && !copy)
             return wf_fail_memory(l->err);
@@ -160,6 +242,7 @@ static weft_status build_matcher(wf_loading *l, bool normalized, wf_matcher **ou
         if (tok->added[i].normalized != normalized)
             continue;
         WF_TRY(pattern_of(l, &tok->added[i], &patterns[i]));
+        tok->added[i].shown = (wf_bytes){patterns[i].text, patterns[i].length};
         n += patterns[i].length > 0;
     }
     return n ? wf_matcher_create(&l->tok->arena, patterns, tok->n_added, out, l->err) : WEFT_OK;
@@ -209,11 +292,42 @@ static weft_status check_specials(wf_loading *l, const wf_id_list *list) {
     return WEFT_OK;
 }
 
-static void put_token(wf_tokenizer *tok, uint32_t id, const char *text, size_t length, bool special) {
+/* What a token stands for inside a text: the decoders, one after another, as far as they look at single tokens. */
+static void put_decoded(wf_tokenizer *tok, wf_bytes text, wf_str spare[2]) {
+    int n = tok->decoders.count;
+    for (int i = 0; i < n; i++) {
+        const wf_decoder_row *row = tok->decoders.list[i].row;
+        wf_str *out = i + 1 == n ? &tok->decoded : &spare[i & 1];
+        if (i + 1 < n)
+            wf_str_clear(out);
+        row->token(tok->decoders.list[i].options, text, out);
+        text = (wf_bytes){wf_str_text(out), out->length};
+    }
+    if (n == 0)
+        wf_str_put(&tok->decoded, text.data, text.length);
+}
+
+static void put_token(wf_tokenizer *tok, uint32_t id, wf_bytes text, wf_bytes shown, bool special, wf_str spare[2]) {
     wf_token *t = &tok->tokens[id];
-    *t = (wf_token){.piece = text, .piece_length = (uint32_t)length, .bytes = tok->decoded.length, .special = special};
-    tok->decoder->token(text, length, &tok->decoded);
+    *t = (wf_token){
+        .piece = text.data, .shown = shown, .piece_length = (uint32_t)text.length, .bytes = tok->decoded.length, .special = special};
+    put_decoded(tok, shown, spare);
     t->bytes_length = (uint32_t)(tok->decoded.length - t->bytes);
+}
+
+static weft_status put_tokens(wf_loading *l, wf_str spare[2]) {
+    wf_tokenizer *tok = l->tok;
+    for (size_t i = 0; i < tok->vocab.count; i++) {
+        const wf_vocab_entry *e = &tok->vocab.entries[i];
+        WF_CHECK(!tok->tokens[e->id].piece, l->err, WEFT_BAD_INPUT, "two tokens have the id %u", e->id);
+        wf_bytes text = {wf_vocab_text(&tok->vocab, e), e->length};
+        put_token(tok, e->id, text, text, false, spare);
+    }
+    for (size_t i = 0; i < tok->n_added; i++) {
+        const wf_added *a = &tok->added[i];
+        put_token(tok, a->id, (wf_bytes){a->content, a->length}, a->shown, a->special, spare);
+    }
+    return tok->decoded.failed || spare[0].failed || spare[1].failed ? wf_fail_memory(l->err) : WEFT_OK;
 }
 
 weft_status wf_load_tokens(wf_loading *l) {
@@ -221,18 +335,16 @@ weft_status wf_load_tokens(wf_loading *l) {
     uint32_t largest;
     WF_TRY(check_largest(l, &largest));
     WF_CHECK(tok->vocab.count + tok->n_added > 0, l->err, WEFT_BAD_INPUT, "the vocabulary is empty");
+    tok->simple = tok->simple || tok->postprocessors.count == 0;
     tok->n_tokens = (size_t)largest + 1;
     WF_TRY(check_specials(l, &tok->before));
     WF_TRY(check_specials(l, &tok->after));
     tok->tokens = wf_calloc(tok->mem, tok->n_tokens, sizeof *tok->tokens);
     if (!tok->tokens)
         return wf_fail_memory(l->err);
-    for (size_t i = 0; i < tok->vocab.count; i++) {
-        const wf_vocab_entry *e = &tok->vocab.entries[i];
-        WF_CHECK(!tok->tokens[e->id].piece, l->err, WEFT_BAD_INPUT, "two tokens have the id %u", e->id);
-        put_token(tok, e->id, wf_vocab_text(&tok->vocab, e), e->length, false);
-    }
-    for (size_t i = 0; i < tok->n_added; i++)
-        put_token(tok, tok->added[i].id, tok->added[i].content, tok->added[i].length, tok->added[i].special);
-    return tok->decoded.failed ? wf_fail_memory(l->err) : WEFT_OK;
+    wf_str spare[2] = {wf_str_new(tok->mem), wf_str_new(tok->mem)};
+    weft_status status = put_tokens(l, spare);
+    wf_str_free(&spare[0]);
+    wf_str_free(&spare[1]);
+    return status;
 }

@@ -1,4 +1,4 @@
-/* regex.c - PCRE2 behind a check for what Oniguruma and PCRE2 read differently. */
+/* regex.c - PCRE2 with limits; its just-in-time compiler where the system lets it. */
 #include "text/regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -6,11 +6,15 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "text/loading.h"
+#include "text/regex_ruby.h"
+#include "text/unicode.h"
 
 struct wf_regex {
     const wf_mem *mem;
     pcre2_general_context *general;
     pcre2_code *code;
+    bool compiled; /* to machine code */
 };
 
 struct wf_regex_scratch {
@@ -29,87 +33,6 @@ static pcre2_general_context *general_context(const wf_mem *mem) {
     return pcre2_general_context_create(hook_alloc, hook_free, (void *)(uintptr_t)mem);
 }
 
-/* ---- the dialect ---- */
-
-/* Escapes that mean the same in both: classes of characters, control characters, and any escaped punctuation. */
-static bool escape_is_common(char c) {
-    bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    return !alphanumeric || strchr("sSdDpPrntfv", c) != NULL;
-}
-
-/* Bytes of the escape at p: \s, or \p{Lu}. */
-static size_t escape_length(const char *p, size_t n) {
-    bool property = n > 2 && (p[1] == 'p' || p[1] == 'P') && p[2] == '{';
-    const char *end = property ? memchr(p, '}', n) : NULL;
-    return end ? (size_t)(end - p) + 1 : 2;
-}
-
-/* Groups: (?: (?= (?! (?<= (?<! (?> and inline options i, in both dialects alike. */
-static bool group_is_common(const char *p, size_t n) {
-    static const char *const common[] = {"?:", "?=", "?!", "?<=", "?<!", "?>", "?i:", "?i)"};
-    if (n == 0 || p[0] != '?')
-        return true;
-    for (size_t i = 0; i < sizeof common / sizeof *common; i++)
-        if (n >= strlen(common[i]) && memcmp(p, common[i], strlen(common[i])) == 0)
-            return true;
-    return false;
-}
-
-/* What at p the dialects disagree on, NULL when nothing. */
-static const char *disagreement(const char *p, size_t n, bool in_class) {
-    char next = n > 1 ? p[1] : 0;
-    if (*p == '\\')
-        return escape_is_common(next) ? NULL : "an escape";
-    if (in_class)
-        return *p == '[' ? "a class inside a class" : *p == '&' && next == '&' ? "an intersection of classes" : NULL;
-    if (*p == '^' || *p == '$')
-        return "a line anchor";
-    if (*p == '(')
-        return group_is_common(p + 1, n - 1) ? NULL : "a group";
-    return *p == '}' && (next == '+' || next == '?') ? "a quantifier after a quantifier" : NULL;
-}
-
-/* PCRE2's \s has U+180E, which is no white space: the class is spelled out. False for what cannot be spelled. */
-static bool put_escape(wf_str *out, const char *p, size_t n, bool in_class) {
-    static const char spaces[] =
-        "\\x{9}-\\x{d} \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
-    if (p[1] == 'S' && in_class)
-        return false;
-    if (p[1] != 's' && p[1] != 'S')
-        wf_str_put(out, p, n);
-    else if (in_class)
-        wf_str_puts(out, spaces);
-    else
-        wf_str_printf(out, "[%s%s]", p[1] == 'S' ? "^" : "", spaces);
-    return true;
-}
-
-/* The brackets that open a class, with a `^` and a literal `]` that may follow: their length. */
-static size_t class_opening(const char *p, size_t n) {
-    size_t length = n > 1 && p[1] == '^' ? 2 : 1;
-    return n > length && p[length] == ']' ? length + 1 : length;
-}
-
-/* The pattern as PCRE2 should read it. */
-static weft_status translate(const char *pattern, size_t n, wf_str *out, weft_error *err) {
-    bool in_class = false;
-    for (size_t i = 0, step; i < n; i += step) {
-        const char *p = pattern + i, *what = disagreement(p, n - i, in_class);
-        bool escape = *p == '\\', opens = !in_class && *p == '[';
-        step = escape ? escape_length(p, n - i) : opens ? class_opening(p, n - i) : 1;
-        step = step < n - i ? step : n - i;
-        if (!what && escape && step > 1 && !put_escape(out, p, step, in_class))
-            what = "\\S in a class";
-        if (what)
-            return wf_fail_at(err, WEFT_UNSUPPORTED, (int64_t)i,
-                              "the regular expression has %s that regex engines read differently, at byte %zu", what, i);
-        if (!escape || step == 1)
-            wf_str_put(out, p, step);
-        in_class = opens || (in_class && !(*p == ']'));
-    }
-    return out->failed ? wf_fail_memory(err) : WEFT_OK;
-}
-
 /* ---- compiling and matching ---- */
 
 static weft_status compile(wf_regex *r, const char *pattern, size_t length, weft_error *err) {
@@ -120,7 +43,8 @@ static weft_status compile(wf_regex *r, const char *pattern, size_t length, weft
     pcre2_compile_context *context = r->general ? pcre2_compile_context_create(r->general) : NULL;
     if (!context)
         return wf_fail_memory(err);
-    pcre2_set_parens_nest_limit(context, 100);
+    pcre2_set_parens_nest_limit(context, 250);
+    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     r->code = pcre2_compile((PCRE2_SPTR)pattern, length, options, &code, &at, context);
     pcre2_compile_context_free(context);
     if (!r->code) {
@@ -130,20 +54,25 @@ static weft_status compile(wf_regex *r, const char *pattern, size_t length, weft
         pcre2_get_error_message(code, text, sizeof text);
         return wf_fail(err, WEFT_BAD_INPUT, "the regular expression is wrong: %s", (const char *)text);
     }
-    uint32_t may_be_empty = 0;
-    pcre2_pattern_info(r->code, PCRE2_INFO_MATCHEMPTY, &may_be_empty);
-    WF_CHECK(!may_be_empty, err, WEFT_UNSUPPORTED, "the regular expression may match the empty text");
+    r->compiled = pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE) == 0; /* else it is interpreted */
     return WEFT_OK;
 }
 
-weft_status wf_regex_compile(const wf_mem *mem, const char *pattern, size_t length, wf_regex **out, weft_error *err) {
+weft_status wf_regex_compile(const wf_mem *mem, const char *pattern, size_t length, wf_dialect dialect, wf_regex **out,
+                             weft_error *err) {
     WF_CHECK(length <= 65536, err, WEFT_BAD_INPUT, "a regular expression of %zu bytes; the limit is 65536", length);
     wf_regex *r = wf_calloc(mem, 1, sizeof *r);
     if (!r)
         return wf_fail_memory(err);
     r->mem = mem;
     wf_str translated = wf_str_new(mem);
-    weft_status status = translate(pattern, length, &translated, err);
+    weft_status status = WEFT_OK;
+    if (dialect == WF_RUBY)
+        status = wf_regex_from_ruby(pattern, length, &translated, err);
+    else
+        wf_str_put(&translated, pattern, length);
+    if (status == WEFT_OK && translated.failed)
+        status = wf_fail_memory(err);
     if (status == WEFT_OK)
         status = compile(r, wf_str_text(&translated), translated.length, err);
     wf_str_free(&translated);
@@ -203,7 +132,11 @@ static weft_status match(const wf_regex *r, wf_regex_scratch *s, wf_regex_text t
         }
         pcre2_set_match_limit(s->limits, limit);
         /* A check of the UTF-8 would make every call linear in the text. */
-        *rc = pcre2_match(r->code, (PCRE2_SPTR)text.data, text.length, text.from, PCRE2_NO_UTF_CHECK, s->data, s->limits);
+        *rc = r->compiled ? pcre2_jit_match(r->code, (PCRE2_SPTR)text.data, text.length, text.from, 0, s->data, s->limits)
+                          : PCRE2_ERROR_JIT_STACKLIMIT;
+        if (*rc == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter keeps its stack on the heap */
+            *rc = pcre2_match(r->code, (PCRE2_SPTR)text.data, text.length, text.from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->data,
+                              s->limits);
         if (*rc != PCRE2_ERROR_MATCHLIMIT)
             return WEFT_OK;
     }
@@ -221,4 +154,105 @@ weft_status wf_regex_find(const wf_regex *r, wf_regex_scratch *s, wf_regex_text 
     if (*found)
         memcpy(span, pcre2_get_ovector_pointer(s->data), 2 * sizeof *span);
     return WEFT_OK;
+}
+
+/* ---- finding one match after another ---- */
+
+wf_search wf_search_new(const wf_finder *finder, wf_regex_scratch *scratch, wf_bytes text) {
+    return (wf_search){.finder = finder, .scratch = scratch, .text = text, .last = SIZE_MAX, .valid = SIZE_MAX};
+}
+
+static void find_literal(wf_search *s) {
+    const wf_bytes *what = &s->finder->text;
+    s->found = false;
+    while (what->length && s->at + what->length <= s->text.length) {
+        const char *hit = memchr(s->text.data + s->at, what->data[0], s->text.length - s->at - what->length + 1);
+        if (!hit)
+            return;
+        s->at = (size_t)(hit - s->text.data);
+        if (memcmp(hit, what->data, what->length) == 0) {
+            s->found = true;
+            s->start = s->at;
+            s->end = s->at += what->length;
+            return;
+        }
+        s->at++;
+    }
+}
+
+static size_t char_length(const wf_search *s, size_t at) {
+    size_t length = 1;
+    if (at < s->text.length)
+        wf_char_at((const uint8_t *)s->text.data + at, s->text.length - at, &length);
+    return length;
+}
+
+/* The end of the valid UTF-8 that begins at s->at. */
+static size_t valid_end(const wf_search *s) {
+    const uint8_t *p = (const uint8_t *)s->text.data;
+    size_t end = s->at, length;
+    while (end < s->text.length && wf_char_at(p + end, s->text.length - end, &length) != WF_NO_CHAR)
+        end += length;
+    return end;
+}
+
+/* The next match in the valid stretch; empty ones right behind the last match do not count. */
+static weft_status find_in_stretch(wf_search *s, bool *found, weft_error *err) {
+    for (;;) {
+        size_t span[2];
+        WF_TRY(wf_regex_find(s->finder->regex, s->scratch, (wf_regex_text){s->text.data + s->base, s->valid - s->base, s->at - s->base},
+                             span, found, err));
+        if (!*found)
+            return WEFT_OK;
+        s->start = s->base + span[0];
+        s->end = s->base + span[1];
+        bool empty = s->start >= s->end; /* a look-behind's \\K could even turn it round */
+        s->at = empty ? s->start + char_length(s, s->start) : s->end;
+        bool again = empty && s->last == s->start;
+        s->last = s->end = empty ? s->start : s->end;
+        if (!again)
+            return WEFT_OK;
+        if (s->at > s->valid) {
+            *found = false;
+            return WEFT_OK;
+        }
+    }
+}
+
+weft_status wf_search_next(wf_search *s, weft_error *err) {
+    if (!s->finder->regex) {
+        find_literal(s);
+        return WEFT_OK;
+    }
+    for (s->found = false; s->at <= s->text.length;) {
+        if (s->valid == SIZE_MAX) {
+            s->base = s->at;
+            s->valid = valid_end(s);
+        }
+        if (s->at <= s->valid)
+            WF_TRY(find_in_stretch(s, &s->found, err));
+        if (s->found || s->valid >= s->text.length)
+            break;
+        s->at = s->valid + 1; /* past the byte that is no UTF-8 */
+        s->valid = SIZE_MAX;
+    }
+    if (!s->found)
+        s->at = s->text.length + 1;
+    return WEFT_OK;
+}
+
+static weft_status compile_finder(wf_loading *l, const wf_json *text, wf_dialect dialect, wf_finder *out) {
+    weft_error inner = {.offset = -1};
+    weft_status status = wf_regex_compile(l->mem, text->string, text->length, dialect, &out->regex, &inner);
+    return status == WEFT_OK ? WEFT_OK : wf_load_fail(l, status, text, "%s", inner.message);
+}
+
+weft_status wf_load_finder(wf_loading *l, const wf_json *j, wf_finder *out) {
+    const wf_json *text = wf_json_get(j, "String"), *ruby = wf_json_get(j, "Regex"), *perl = wf_json_get(j, "Perl");
+    const wf_json *given = text ? text : ruby ? ruby : perl;
+    if (!given || given->kind != WF_JSON_STRING || j->count != 1)
+        return wf_load_fail(l, WEFT_BAD_INPUT, j, "a pattern must be {\"String\": ...} or {\"Regex\": ...}");
+    out->text = (wf_bytes){given->string, given->length};
+    /* An empty text is found before every character, as a regular expression of it is. */
+    return text && text->length ? WEFT_OK : compile_finder(l, given, ruby ? WF_RUBY : WF_PERL, out);
 }

@@ -210,7 +210,7 @@ static void test_regex(void **state) {
         weft_error err = {0};
         size_t span[2];
         bool found;
-        if (wf_regex_compile(&wf_mem_default, cases[i].pattern, strlen(cases[i].pattern), &r, &err) != WEFT_OK)
+        if (wf_regex_compile(&wf_mem_default, cases[i].pattern, strlen(cases[i].pattern), WF_PERL, &r, &err) != WEFT_OK)
             fail_msg("%s: %s", cases[i].pattern, err.message);
         assert_int_equal(
             wf_regex_find(r, scratch, (wf_regex_text){cases[i].text, strlen(cases[i].text), 0}, span, &found, &err), WEFT_OK);
@@ -236,7 +236,7 @@ static void test_regex_refused(void **state) {
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         wf_regex *r;
         weft_error err = {0};
-        weft_status status = wf_regex_compile(&wf_mem_default, cases[i].pattern, strlen(cases[i].pattern), &r, &err);
+        weft_status status = wf_regex_compile(&wf_mem_default, cases[i].pattern, strlen(cases[i].pattern), WF_PERL, &r, &err);
         if (status != cases[i].status)
             fail_msg("%s: %d %s", cases[i].pattern, status, err.message);
         assert_true(err.message[0] != 0);
@@ -253,7 +253,7 @@ static void test_regex_limit(void **state) {
     size_t span[2];
     bool found;
     memset(text, 'a', sizeof text);
-    assert_int_equal(wf_regex_compile(&wf_mem_default, pattern, strlen(pattern), &r, NULL), WEFT_OK);
+    assert_int_equal(wf_regex_compile(&wf_mem_default, pattern, strlen(pattern), WF_PERL, &r, NULL), WEFT_OK);
     assert_int_equal(wf_regex_scratch_create(&wf_mem_default, &scratch, NULL), WEFT_OK);
     text[N - 1] = 'c';
     weft_status status = wf_regex_find(r, scratch, (wf_regex_text){text, N, 0}, span, &found, NULL);
@@ -275,7 +275,7 @@ static void test_regex_without_memory(void **state) {
         wf_regex_scratch *scratch = NULL;
         size_t span[2];
         bool found;
-        weft_status status = wf_regex_compile(&m, pattern, strlen(pattern), &r, NULL);
+        weft_status status = wf_regex_compile(&m, pattern, strlen(pattern), WF_PERL, &r, NULL);
         if (status == WEFT_OK)
             status = wf_regex_scratch_create(&m, &scratch, NULL);
         if (status == WEFT_OK)

@@ -1,5 +1,5 @@
-/* tokenizer.h - text to token ids and back: bytes, byte-level BPE trained here, and tokenizer.json files of byte-level BPE
- * models.
+/* tokenizer.h - text to token ids and back, with the ids of the reference: every component of tokenizer.json (Hugging Face
+ * tokenizers), and the other kinds of vocabulary files (file_kinds.h).
  *
  *     wf_tokenizer *tok;
  *     WF_TRY(wf_tokenizer_open(mem, "model/tokenizer.json", &tok, err));
@@ -8,7 +8,8 @@
  *
  * Bytes that are not valid UTF-8: they pass through the byte level like any others, so decoding gives exactly the bytes that
  * were encoded (unless the file names a normalizer). Pre-tokenizers see each such byte as one character that is neither letter,
- * number nor space; normalizers copy it. References that take text only never see such input.
+ * number nor space; normalizers copy it; models over characters treat it as an unknown character of one byte. References that
+ * take text only never see such input.
  * Special strings in the text (added tokens of the file) become their ids, as in the reference, unless WF_ENCODE_PLAIN.
  *
  * Thread rule: a wf_tokenizer never changes after its creation; any number of threads may share it. A wf_encoder and a
@@ -17,6 +18,7 @@
 #define WF_TEXT_TOKENIZER_H
 #include <stdbool.h>
 #include "base/env.h"
+#include "base/json.h"
 #include "base/str.h"
 
 typedef struct wf_tokenizer wf_tokenizer;
@@ -44,12 +46,33 @@ typedef struct wf_bpe_training {
 weft_status wf_tokenizer_train(const wf_mem *mem, const wf_bpe_training *how, const void *text, size_t length,
                                wf_tokenizer **out, weft_error *err);
 
+/* An untrained tokenizer of a usual build, for wf_tokenizer_train_on. `kind`: bpe (byte-level), bpe-char, wordpiece, unigram,
+ * wordlevel; WEFT_USAGE for another, naming these. */
+weft_status wf_tokenizer_blank(const wf_mem *mem, const char *kind, wf_tokenizer **out, weft_error *err);
+
+typedef struct wf_bytes {
+    const char *data;
+    size_t length;
+} wf_bytes;
+typedef struct wf_training {
+    const wf_tokenizer *start; /* its normalizer, pre-tokenizer and model options; its vocabulary does not count */
+    /* The options of the reference's trainer for the model of `start` (an object: vocab_size, min_frequency, special_tokens,
+     * initial_alphabet, limit_alphabet, continuing_subword_prefix, end_of_word_suffix, max_token_length, max_piece_length,
+     * shrinking_factor, n_sub_iterations, seed_size, unk_token); NULL: the reference's defaults. An unknown one is an error. */
+    const wf_json *options;
+    const wf_env *env; /* may be NULL; its stop flag ends the training */
+} wf_training;
+/* Trains BPE, WordPiece, Unigram or WordLevel on n texts. Deterministic; ties go to the smallest pair of ids. */
+weft_status wf_tokenizer_train_on(const wf_mem *mem, const wf_training *how, const wf_bytes *texts, size_t n, wf_tokenizer **out,
+                                  weft_error *err);
+
 /* From the text of a tokenizer.json. What the engine lacks is refused by name with WEFT_UNSUPPORTED. */
 weft_status wf_tokenizer_parse(const wf_mem *mem, const char *json, size_t length, wf_tokenizer **out, weft_error *err);
-/* From a file, or the tokenizer.json of a folder. Messages start with the path. */
+/* From a file of any kind (file_kinds.h tells them apart by name and content), or from a folder, whose tokenizer file is found
+ * by its name. Gzipped files are read too. Messages start with the path. */
 weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer **out, weft_error *err);
-/* Writes tokenizer.json at `path`: the very bytes it was read from, or what Hugging Face's `tokenizers` opens with equal ids.
- */
+/* Writes tokenizer.json at `path`: the very bytes it was read from, or what Hugging Face's `tokenizers` opens with equal ids. A
+ * tokenizer of another kind of file is written in weft's own words where tokenizer.json has none (file_kinds.h). */
 weft_status wf_tokenizer_save(const wf_tokenizer *tok, const char *path, weft_error *err);
 void wf_tokenizer_free(wf_tokenizer *tok); /* NULL is fine */
 
@@ -58,16 +81,12 @@ size_t wf_tokenizer_vocab(const wf_tokenizer *tok);    /* the largest id + 1 */
 uint64_t wf_tokenizer_digest(const wf_tokenizer *tok); /* of its tokenizer.json: equal tokenizers, equal digests */
 /* The id of a token as the file spells it ("<|endoftext|>", "Ġthe"), -1 when there is none. */
 int64_t wf_tokenizer_id(const wf_tokenizer *tok, const char *text, size_t length);
-/* The bytes a token decodes to; for counting bytes per token. Ids out of range and unused ids have none. */
-typedef struct wf_bytes {
-    const char *data;
-    size_t length;
-} wf_bytes;
+/* The bytes a token stands for inside a text; for counting bytes per token. Ids out of range and unused ids have none. */
 wf_bytes wf_tokenizer_token(const wf_tokenizer *tok, uint32_t id);
 wf_bytes wf_tokenizer_piece(const wf_tokenizer *tok, uint32_t id); /* the token as the file spells it */
 bool wf_tokenizer_is_special(const wf_tokenizer *tok, uint32_t id);
 
-/* ---- encoding ---- */
+/* ---- encoding: ids only ---- */
 typedef struct wf_ids {
     uint32_t *data;
     size_t count, capacity;
@@ -77,10 +96,13 @@ wf_ids wf_ids_new(const wf_mem *mem);
 void wf_ids_free(wf_ids *ids);
 
 enum {
-    WF_ENCODE_SPECIALS = 1, /* add what the post-processor adds (bos, eos ...) */
-    WF_ENCODE_PLAIN = 2     /* special strings in the text are plain text; other added tokens still match */
+    WF_ENCODE_SPECIALS = 1,    /* add what the post-processor adds (bos, eos ...) */
+    WF_ENCODE_PLAIN = 2,       /* special strings in the text are plain text; other added tokens still match */
+    WF_ENCODE_UNLIMITED = 4,   /* wf_encode_text, _batch: do not truncate and pad as the file says */
+    WF_ENCODE_BYTE_OFFSETS = 8 /* spans count bytes of the original text instead of characters */
 };
-/* Appends the ids of one text. Time grows as n log n at worst (one endless word), else linearly. */
+/* Appends the ids of one text, whole: truncation and padding are for wf_encode_text. Time grows as n log n at worst (one endless
+ * word), else linearly. */
 weft_status wf_tokenizer_encode(const wf_tokenizer *tok, const void *text, size_t length, unsigned flags, wf_ids *ids,
                                 weft_error *err);
 
@@ -89,20 +111,90 @@ typedef struct wf_encoder wf_encoder;
 weft_status wf_encoder_create(const wf_tokenizer *tok, wf_encoder **out, weft_error *err);
 weft_status wf_encode(wf_encoder *e, const void *text, size_t length, unsigned flags, wf_ids *ids, weft_error *err);
 void wf_encoder_free(wf_encoder *e);
+/* n texts over the threads of the pool, text i into ids[i] (made with wf_ids_new); the same ids for every number of threads.
+ * After an error the lists hold anything. */
+weft_status wf_tokenizer_encode_many(const wf_tokenizer *tok, wf_pool *pool, const wf_bytes *texts, size_t n, unsigned flags,
+                                     wf_ids *ids, weft_error *err);
+
+/* ---- encoding in full ---- */
+typedef struct wf_span {
+    uint32_t start, end; /* in the text (or in the word of a list of words) the token comes from; 0,0 for special tokens */
+} wf_span;
+typedef struct wf_encoding wf_encoding;
+struct wf_encoding { /* arrays of [count] */
+    size_t count, capacity;
+    uint32_t *ids, *types;
+    wf_span *spans;     /* in characters, see WF_ENCODE_BYTE_OFFSETS */
+    int32_t *words;     /* the word of a list, else the piece of the pre-tokenizer; -1 for special tokens */
+    int32_t *sequences; /* 0 the text, 1 the pair, -1 special tokens */
+    uint8_t *special, *attention;
+    wf_bytes *pieces;      /* the token as text; a view that lives as long as the tokenizer and this encoding */
+    wf_encoding *overflow; /* [n_overflow] what truncation cut off, in windows that overlap by its stride */
+    size_t n_overflow;
+    wf_arena arena; /* of texts that are no token's (unknown pieces of Unigram models) */
+};
+wf_encoding wf_encoding_new(const wf_mem *mem);
+void wf_encoding_free(wf_encoding *g);
+
+typedef struct wf_text_input { /* a text, or the words of one */
+    wf_bytes text;
+    const wf_bytes *words; /* NULL: `text` */
+    size_t n_words;
+} wf_text_input;
+/* One text, or a pair of them (`pair` may be NULL), truncated and padded as the file says. `out` is emptied first. */
+weft_status wf_encode_text(wf_encoder *e, const wf_text_input *text, const wf_text_input *pair, unsigned flags, wf_encoding *out,
+                           weft_error *err);
+/* n texts together, padded to the longest where the file asks for that. pairs NULL, or n of them. */
+weft_status wf_encode_batch(wf_encoder *e, const wf_text_input *texts, const wf_text_input *pairs, size_t n, unsigned flags, wf_encoding *out,
+                            weft_error *err);
+
+typedef struct wf_truncation {
+    bool on;
+    size_t max_length, stride;
+    enum { WF_CUT_LONGEST, WF_CUT_FIRST, WF_CUT_SECOND } strategy;
+    bool left; /* cut off the beginning */
+} wf_truncation;
+typedef struct wf_padding {
+    bool on;
+    size_t length; /* 0: the longest of the batch */
+    size_t multiple; /* 0: any length */
+    bool left;
+    uint32_t id, type;
+    wf_bytes token;
+} wf_padding;
+/* Other limits than the file's from here on; NULL leaves one as it is. The token's text must outlive the encoder. */
+void wf_encoder_limits(wf_encoder *e, const wf_truncation *truncation, const wf_padding *padding);
+
+/* Single stages, to look inside. The whole text through the normalizer; the pieces that the pre-tokenizer makes of the whole text
+ * without the normalizer (in `pieces` and `spans`; ids are 0). */
+weft_status wf_encode_normalized(wf_encoder *e, wf_bytes text, wf_str *out, weft_error *err);
+weft_status wf_encode_pretokens(wf_encoder *e, wf_bytes text, unsigned flags, wf_encoding *out, weft_error *err);
 
 /* ---- decoding ---- */
-enum { WF_DECODE_SKIP_SPECIALS = 1 };
-/* Appends the bytes of the ids; ids that name no token are skipped, as the reference does. */
-void wf_tokenizer_decode(const wf_tokenizer *tok, const uint32_t *ids, size_t count, unsigned flags, wf_str *out);
+enum {
+    WF_DECODE_SKIP_SPECIALS = 1,
+    WF_DECODE_TEXT = 2 /* the text of the reference: what is not UTF-8 becomes U+FFFD. Else byte-level bytes stay as they are. */
+};
+/* Appends the text of the ids; ids that name no token are skipped, as the reference does. WEFT_FAILURE when a regular expression
+ * of the decoder needs too many steps. */
+weft_status wf_tokenizer_decode(const wf_tokenizer *tok, const uint32_t *ids, size_t count, unsigned flags, wf_str *out,
+                                weft_error *err);
 
-/* Decoding one id at a time: what comes out never ends inside a UTF-8 character. */
+/* Decoding one id at a time: what comes out never ends inside a UTF-8 character. With WF_DECODE_TEXT each put gives what the
+ * reference's DecodeStream gives. */
 typedef struct wf_text_stream {
     const wf_tokenizer *tok;
     unsigned flags;
     uint8_t held[4]; /* the beginning of a character */
     size_t n_held;
+    wf_ids window; /* ids whose text matters for the next one */
+    wf_str prefix; /* their text so far given out */
+    size_t prefix_ids;
 } wf_text_stream;
 wf_text_stream wf_text_stream_new(const wf_tokenizer *tok, unsigned flags);
-void wf_text_stream_put(wf_text_stream *s, uint32_t id, wf_str *out); /* appends the characters that are complete now */
-void wf_text_stream_end(wf_text_stream *s, wf_str *out);              /* appends what is held, as it is */
+void wf_text_stream_free(wf_text_stream *s);
+/* Appends the characters that are complete now. */
+weft_status wf_text_stream_put(wf_text_stream *s, uint32_t id, wf_str *out, weft_error *err);
+/* Appends what is held, as it is. */
+weft_status wf_text_stream_end(wf_text_stream *s, wf_str *out, weft_error *err);
 #endif

@@ -3,6 +3,8 @@
 
 #include <utf8proc.h>
 
+#include "text/unicode_ages.h"
+
 enum { O = WF_CHAR_OTHER, L = WF_CHAR_LETTER, N = WF_CHAR_NUMBER, S = WF_CHAR_SPACE };
 const uint8_t wf_ascii_class[128] = {
     O, O, O, O, O, O, O, O, O, S, S, S, S, S, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, /* controls */
@@ -76,6 +78,8 @@ wf_char_class wf_char_class_beyond_ascii(uint32_t c) {
     }
 }
 
+bool wf_char_is_numeric(uint32_t c) { return wf_char_class_of(c) == WF_CHAR_NUMBER || (c > 0xFFFFu && wf_age_has(WF_NEW_NUMBER, c)); }
+
 bool wf_char_is_punctuation(uint32_t c) {
     if (c < 128)
         return wf_ascii_class[c] == WF_CHAR_OTHER && c > 0x20u && c < 0x7Fu;
@@ -92,7 +96,37 @@ static bool is_alphabetic_symbol(uint32_t c) {
 bool wf_char_is_word(uint32_t c) {
     utf8proc_category_t k = category(c);
     return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NL) || k == UTF8PROC_CATEGORY_PC || c == 0x200Cu ||
-           c == 0x200Du || is_alphabetic_symbol(c);
+           c == 0x200Du || is_alphabetic_symbol(c) || (k == UTF8PROC_CATEGORY_CN && wf_age_has(WF_NEW_WORD, c));
+}
+
+bool wf_char_is_mark(uint32_t c) {
+    utf8proc_category_t k = category(c);
+    return (k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME && !wf_age_has(WF_LATE_MARK, c)) || wf_age_has(WF_FORMER_MARK, c);
+}
+
+bool wf_char_is_accent(uint32_t c) {
+    return (category(c) == UTF8PROC_CATEGORY_MN && !wf_age_has(WF_LATE_ACCENT, c)) || wf_age_has(WF_FORMER_ACCENT, c);
+}
+
+bool wf_char_is_control(uint32_t c) {
+    utf8proc_category_t k = category(c);
+    return (k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO || k == UTF8PROC_CATEGORY_CS) &&
+           !wf_age_has(WF_LATE_CONTROL, c);
+}
+
+uint32_t wf_char_base(uint32_t c) {
+    utf8proc_int32_t parts[32];
+    if (c < 0xC0u || c > 0x10FFFFu)
+        return c;
+    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, parts, 32, (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), NULL);
+    return n > 0 ? (uint32_t)parts[0] : c;
+}
+
+uint32_t wf_char_lower(uint32_t c) {
+    if (c < 128)
+        return c >= 'A' && c <= 'Z' ? c + 32 : c;
+    uint32_t lower = c > 0x10FFFFu ? c : (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
+    return lower == c && c >= 0x1C89u ? wf_new_lower(c) : lower;
 }
 
 uint8_t wf_char_combining(uint32_t c) {
@@ -151,6 +185,34 @@ uint32_t wf_char_before(const uint8_t *p, size_t n, size_t *length) {
     }
     *length = 1;
     return WF_NO_CHAR;
+}
+
+size_t wf_put_char(uint32_t c, char out[4]) {
+    if (c < 0x80u) {
+        out[0] = (char)c;
+        return 1;
+    }
+    return (size_t)utf8proc_encode_char((utf8proc_int32_t)c, (utf8proc_uint8_t *)out);
+}
+
+size_t wf_count_chars(const uint8_t *p, size_t n) {
+    size_t count = 0;
+    for (size_t i = 0, length; i < n; i += length, count++)
+        wf_char_at(p + i, n - i, &length);
+    return count;
+}
+
+bool wf_utf8_valid(const uint8_t *p, size_t n) {
+    for (size_t i = 0, length; i < n; i += length)
+        if (wf_char_at(p + i, n - i, &length) == WF_NO_CHAR)
+            return false;
+    return true;
+}
+
+size_t wf_utf8_broken(const uint8_t *p, size_t n) {
+    uint8_t low, high;
+    size_t want = lead(p[0], &low, &high);
+    return want ? good_bytes(p, n, want, low, high) : 1;
 }
 
 size_t wf_utf8_incomplete(const uint8_t *p, size_t n) {

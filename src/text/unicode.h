@@ -19,7 +19,13 @@ static inline wf_char_class wf_char_class_of(uint32_t c) {
 }
 bool wf_char_is_punctuation(uint32_t c); /* P* (as of Unicode 9, see unicode.c), or an ASCII symbol */
 bool wf_char_is_word(uint32_t c);        /* \w: Alphabetic, M*, Nd, Pc, joiners */
+bool wf_char_is_numeric(uint32_t c);     /* Nd, Nl, No, as of Unicode 17 */
+bool wf_char_is_mark(uint32_t c);        /* M* (as of Unicode 9, see unicode_ages.h) */
+bool wf_char_is_accent(uint32_t c);      /* Mn (as of Unicode 9) */
+bool wf_char_is_control(uint32_t c);     /* Cc, Cf, Co, Cs (as of Unicode 9) */
 uint8_t wf_char_combining(uint32_t c);   /* canonical combining class */
+uint32_t wf_char_base(uint32_t c);       /* the first character of its canonical decomposition */
+uint32_t wf_char_lower(uint32_t c);      /* its simple lower case; U+0130 is for the caller */
 
 /* The character at `p` and its length in bytes (1..4); n > 0. */
 uint32_t wf_char_beyond_ascii(const uint8_t *p, size_t n, size_t *length);
@@ -32,6 +38,11 @@ static inline uint32_t wf_char_at(const uint8_t *p, size_t n, size_t *length) {
 }
 /* The character that ends at p + n (n > 0); `length` as above. */
 uint32_t wf_char_before(const uint8_t *p, size_t n, size_t *length);
+size_t wf_put_char(uint32_t c, char out[4]); /* its UTF-8 form; returns the length */
+size_t wf_count_chars(const uint8_t *p, size_t n);
+bool wf_utf8_valid(const uint8_t *p, size_t n);
+/* How many of the bytes at p, which begin no character, count as one broken one (Unicode's "maximal subparts"), at least 1. */
+size_t wf_utf8_broken(const uint8_t *p, size_t n);
 /* How many bytes (0..3) at the end of p[0..n) begin a character that more bytes could complete. */
 size_t wf_utf8_incomplete(const uint8_t *p, size_t n);
 #endif

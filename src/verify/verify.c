@@ -16,11 +16,21 @@ static const char *const model_fields[] = {"architecture", "family", "compare_wh
 static const char *const train_fields[] = {"architecture", "family", "train", "adapter", NULL};
 static const char *const dynamics_fields[] = {"dynamics", "steps", NULL};
 
+static const char *const tokenizer_fields[] = {"tokenizer_format", "file", "options", "part", "pattern", "pattern_syntax", "special_tokens",
+                                               "cases", "decode_cases", "stream_cases", "batches", "vocab_size", "model_type", "normalizer",
+                                               "add_dummy_prefix", "byte_fallback", "remove_extra_whitespaces", NULL};
+static const char *const training_fields[] = {"start", "corpus", "trainer", "expected", "compare", "agreement", "pass_if", "deterministic",
+                                              "cases", "pieces", "pieces_common_to_8_runs", "score_tolerance", NULL};
+static const char *const template_fields[] = {"template", "variables", "cases", "errors", "rare", "limits", NULL};
+
 static const kind_row kinds[] = {
     {"mixer", mixer_fields, wf_verify_mixer},
     {"model", model_fields, wf_verify_model},
     {"train", train_fields, wf_verify_train},
     {"dynamics", dynamics_fields, wf_verify_dynamics},
+    {"tokenizer", tokenizer_fields, wf_verify_tokenizer},
+    {"tokenizer-training", training_fields, wf_verify_tokenizer_training},
+    {"template", template_fields, wf_verify_template},
 };
 
 static const kind_row *find_kind(const char *name) {

@@ -16,13 +16,14 @@ static void require(bool condition) {
 static void check_decoding(const wf_tokenizer *tok, const wf_ids *ids) {
     wf_str whole = wf_str_new(&wf_mem_default), streamed = wf_str_new(&wf_mem_default);
     wf_text_stream stream = wf_text_stream_new(tok, 0);
-    wf_tokenizer_decode(tok, ids->data, ids->count, 0, &whole);
+    weft_status status = wf_tokenizer_decode(tok, ids->data, ids->count, 0, &whole, NULL);
     for (size_t i = 0; i < ids->count; i++) {
         require(ids->data[i] < wf_tokenizer_vocab(tok));
-        wf_text_stream_put(&stream, ids->data[i], &streamed);
+        status = status ? status : wf_text_stream_put(&stream, ids->data[i], &streamed, NULL);
     }
-    wf_text_stream_end(&stream, &streamed);
-    require(whole.length == streamed.length && memcmp(wf_str_text(&whole), wf_str_text(&streamed), whole.length) == 0);
+    status = status ? status : wf_text_stream_end(&stream, &streamed, NULL);
+    wf_text_stream_free(&stream);
+    require(status != WEFT_OK || (whole.length == streamed.length && memcmp(wf_str_text(&whole), wf_str_text(&streamed), whole.length) == 0));
     wf_str_free(&whole);
     wf_str_free(&streamed);
 }

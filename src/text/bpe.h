@@ -1,0 +1,41 @@
+/* bpe.h - a byte-pair model as both its readings (bpe_load.c: tokenizer.json's merges, and pieces with scores as in SentencePiece)
+ * build it and bpe.c runs it. */
+#ifndef WF_TEXT_BPE_H
+#define WF_TEXT_BPE_H
+#include "text/engine.h"
+#include "text/trie.h"
+
+#define WF_BPE_NONE UINT32_MAX
+
+typedef struct wf_bpe_merge {
+    uint32_t left, right, rank, id;
+} wf_bpe_merge; /* rank NONE: an empty slot */
+
+typedef struct wf_bpe {
+    uint32_t byte_id[256];  /* the token of each letter, NONE when the vocabulary lacks it */
+    uint32_t ascii_id[128]; /* the token of each ASCII character, when no affixes are in the way */
+    uint32_t fallback[256]; /* the tokens <0x00> ... */
+    wf_bpe_merge *merges;
+    uint64_t mask; /* slots - 1 */
+    uint64_t *joints; /* pairs of symbols of one character between which some merge happens; 0: an empty slot */
+    uint64_t joint_mask;
+    uint32_t unknown;
+    wf_bytes prefix, suffix; /* of characters that are not the first, that are the last of a word */
+    bool byte_fallback, fuse_unknown, ignore_merges, merges_nothing;
+    /* pieces with scores: */
+    bool scored;
+    wf_vocab extra;         /* characters that are no pieces, but parts of some: their symbols follow the ids */
+    uint32_t first_extra;
+    wf_trie frozen;         /* user-defined pieces: found before any merging; empty when there are none */
+} wf_bpe;
+
+wf_bpe_merge *wf_bpe_find_merge(const wf_bpe *b, uint32_t left, uint32_t right);
+/* May a merge happen between these symbols of one character each? */
+bool wf_bpe_may_join(const wf_bpe *b, uint32_t left, uint32_t right);
+
+weft_status wf_load_bpe(wf_loading *l, const wf_model_source *s, void **model);
+weft_status wf_load_scored_bpe(wf_loading *l, const wf_model_source *s, void **model);
+void wf_release_bpe(void *model, const wf_mem *mem);
+bool wf_bpe_takes_letters(const void *model);
+weft_status wf_encode_bpe(const void *model, wf_encoder *e, wf_piece piece);
+#endif

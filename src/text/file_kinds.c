@@ -1,0 +1,216 @@
+/* file_kinds.c - finding and opening files of every kind. */
+#include "text/file_kinds.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "text/engine.h"
+
+enum { FILE_LIMIT = 1 << 30, MOST_FILES = 2 };
+
+const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json, &wf_kind_sentencepiece, &wf_kind_tiktoken, &wf_kind_rwkv, &wf_kind_gguf,
+                                             &wf_kind_vocab_merges, &wf_kind_vocab_txt, NULL};
+
+const wf_file_kind *wf_file_kind_find(const char *name) {
+    for (int i = 0; wf_file_kinds[i]; i++)
+        if (wf_streq(wf_file_kinds[i]->name, name))
+            return wf_file_kinds[i];
+    return NULL;
+}
+
+/* ---- files ---- */
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Appends what the gzip file holds, FILE_LIMIT bytes at most. */
+static weft_status inflate_all(wf_bytes packed, wf_str *out, weft_error *err) {
+    z_stream z = {.avail_in = (uInt)packed.length};
+    unsigned char buffer[1 << 15];
+    int rc = Z_OK;
+    z.next_in = (Bytef *)(uintptr_t)packed.data; /* zlib does not write there */
+    WF_CHECK(inflateInit2(&z, 16 + MAX_WBITS) == Z_OK, err, WEFT_NO_MEMORY, "out of memory");
+    while (rc == Z_OK && out->length <= FILE_LIMIT && !out->failed) {
+        z.next_out = buffer;
+        z.avail_out = sizeof buffer;
+        rc = inflate(&z, Z_NO_FLUSH);
+        wf_str_put(out, (const char *)buffer, sizeof buffer - z.avail_out);
+    }
+    inflateEnd(&z);
+    if (out->failed)
+        return wf_fail_memory(err);
+    WF_CHECK(rc == Z_STREAM_END, err, WEFT_BAD_INPUT, rc == Z_OK ? "the file is too large" : "the gzip file is damaged");
+    return WEFT_OK;
+}
+
+typedef struct opened { /* one file, unpacked when it was packed */
+    wf_file file;
+    wf_str unpacked;
+    wf_bytes bytes;
+} opened;
+
+static weft_status open_one(const wf_mem *mem, const char *path, opened *o, weft_error *err) {
+    o->unpacked = wf_str_new(mem);
+    WF_TRY(wf_file_open(mem, path, true, FILE_LIMIT, &o->file, err));
+    o->bytes = (wf_bytes){(const char *)o->file.data, o->file.size};
+    if (o->file.size < 2 || o->file.data[0] != 0x1F || o->file.data[1] != 0x8B)
+        return WEFT_OK;
+    weft_status status = inflate_all(o->bytes, &o->unpacked, err);
+    o->bytes = (wf_bytes){wf_str_text(&o->unpacked), o->unpacked.length};
+    return status == WEFT_OK ? status : (wf_fail_in(err, "%s", path), status);
+}
+
+static void close_one(opened *o) {
+    wf_file_close(&o->file);
+    wf_str_free(&o->unpacked);
+}
+
+/* ---- reading ---- */
+
+static weft_status check_options(const wf_file_kind *kind, const wf_json *options, weft_error *err) {
+    for (const wf_json *j = options ? options->child : NULL; j; j = j->next) {
+        size_t i = 0;
+        while (kind->options[i] && !wf_streq(kind->options[i], j->key))
+            i++;
+        WF_CHECK(kind->options[i], err, WEFT_UNSUPPORTED, "%s has no option '%s'", kind->name, j->key);
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
+                                 wf_tokenizer **out, weft_error *err) {
+    WF_TRY(check_options(kind, options, err));
+    if (!kind->convert)
+        return wf_tokenizer_parse(mem, files[0].data, files[0].length, out, err);
+    wf_str json = wf_str_new(mem);
+    weft_status status = kind->convert(&(wf_kind_input){mem, files, options}, &json, err);
+    if (status == WEFT_OK && json.failed)
+        status = wf_fail_memory(err);
+    if (status == WEFT_OK)
+        status = wf_tokenizer_parse(mem, json.data, json.length, out, err);
+    wf_str_free(&json);
+    return status;
+}
+
+static const wf_file_kind *recognise(const char *name, wf_bytes content) {
+    for (int i = 0; wf_file_kinds[i]; i++)
+        if (wf_file_kinds[i]->recognise && wf_file_kinds[i]->recognise(name, content))
+            return wf_file_kinds[i];
+    return NULL;
+}
+
+static weft_status read_opened(const wf_mem *mem, const wf_file_kind *kind, const char *const *paths, const opened *files, size_t n,
+                               const wf_json *options, wf_tokenizer **out, weft_error *err) {
+    wf_bytes bytes[MOST_FILES];
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = files[i].bytes;
+    if (!kind)
+        kind = recognise(base_name(paths[0]), bytes[0]);
+    WF_CHECK(kind, err, WEFT_UNSUPPORTED, "%s: no kind of tokenizer file that is known", paths[0]);
+    WF_CHECK(kind->files == n, err, WEFT_USAGE, "%s: a tokenizer of kind %s has %zu file%s", paths[0], kind->name, kind->files,
+             kind->files == 1 ? "" : "s");
+    weft_status status = wf_tokenizer_read_as(mem, kind, bytes, options, out, err);
+    if (status != WEFT_OK)
+        wf_fail_in(err, "%s", paths[0]);
+    return status;
+}
+
+static weft_status open_files(const wf_mem *mem, const wf_file_kind *kind, const char *const *paths, size_t n, const wf_json *options,
+                              wf_tokenizer **out, weft_error *err) {
+    opened files[MOST_FILES] = {{{0}}};
+    weft_status status = WEFT_OK;
+    WF_CHECK(n >= 1 && n <= MOST_FILES, err, WEFT_USAGE, "a tokenizer is one file or two");
+    for (size_t i = 0; i < n && status == WEFT_OK; i++)
+        status = open_one(mem, paths[i], &files[i], err);
+    if (status == WEFT_OK)
+        status = read_opened(mem, kind, paths, files, n, options, out, err);
+    for (size_t i = 0; i < n; i++)
+        close_one(&files[i]);
+    return status;
+}
+
+weft_status wf_tokenizer_open_as(const wf_mem *mem, const char *kind, const char *const *paths, size_t n, const wf_json *options,
+                                 wf_tokenizer **out, weft_error *err) {
+    const wf_file_kind *row = kind ? wf_file_kind_find(kind) : NULL;
+    WF_CHECK(row || !kind, err, WEFT_UNSUPPORTED, "tokenizer files of kind '%s'", kind);
+    return open_files(mem, row, paths, n, options, out, err);
+}
+
+/* ---- folders ---- */
+
+/* The paths of the files "a+b" in a folder; 0 when one is missing. */
+static size_t paths_in(wf_arena *arena, const char *folder, const char *names, const char *paths[MOST_FILES]) {
+    size_t n = 0;
+    for (const char *at = names; *at && n < MOST_FILES;) {
+        size_t length = strcspn(at, "+");
+        char *name = wf_arena_strndup(arena, at, length);
+        paths[n] = name ? wf_path_join(arena, folder, name) : NULL;
+        if (!paths[n] || !wf_is_file(paths[n]))
+            return 0;
+        n++;
+        at += length + (at[length] == '+');
+    }
+    return n;
+}
+
+/* tokenizer_config.json says what the vocabulary's own file does not: members that are options of the kind. */
+static weft_status config_options(const wf_file_kind *kind, wf_arena *arena, const char *folder, const wf_json **out, weft_error *err) {
+    char *path = wf_path_join(arena, folder, "tokenizer_config.json");
+    wf_json *config, *options = wf_json_new(arena, WF_JSON_OBJECT);
+    if (!path || !options)
+        return wf_fail_memory(err);
+    *out = options;
+    if (!wf_is_file(path))
+        return WEFT_OK;
+    WF_TRY(wf_json_parse_file(arena, path, &config, err));
+    for (size_t i = 0; kind->options[i]; i++) {
+        const wf_json *j = wf_json_get(config, kind->options[i]);
+        if (j && j->kind != WF_JSON_NULL && !wf_json_put(arena, options, kind->options[i], wf_json_copy(arena, j)))
+            return wf_fail_memory(err);
+    }
+    return WEFT_OK;
+}
+
+static weft_status open_folder(const wf_mem *mem, wf_arena *arena, const char *folder, wf_tokenizer **out, weft_error *err) {
+    const char *paths[MOST_FILES];
+    for (int i = 0; wf_file_kinds[i]; i++) {
+        const wf_file_kind *kind = wf_file_kinds[i];
+        for (size_t k = 0; kind->folder[k]; k++) {
+            const wf_json *options = NULL;
+            size_t n = paths_in(arena, folder, kind->folder[k], paths);
+            if (n == 0)
+                continue;
+            WF_TRY(config_options(kind, arena, folder, &options, err));
+            return open_files(mem, kind->recognise && n == 1 ? NULL : kind, paths, n, kind->convert ? options : NULL, out, err);
+        }
+    }
+    return wf_fail(err, WEFT_FAILURE, "%s: no tokenizer file in this folder (tokenizer.json, tokenizer.model, vocab.json and merges.txt, "
+                                      "vocab.txt ...)", folder);
+}
+
+weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer **out, weft_error *err) {
+    if (!wf_is_dir(path))
+        return open_files(mem, NULL, &path, 1, NULL, out, err);
+    wf_arena arena;
+    wf_arena_init(&arena, mem, 0);
+    weft_status status = open_folder(mem, &arena, path, out, err);
+    wf_arena_free(&arena);
+    return status;
+}
+
+/* ---- tokenizer.json ---- */
+
+static bool is_tokenizer_json(const char *name, wf_bytes content) {
+    size_t i = 0;
+    while (i < content.length && strchr(" \t\r\n", content.data[i]))
+        i++;
+    bool object = i < content.length && content.data[i] == '{';
+    return object || wf_ends_with(name, ".json") || content.length == 0;
+}
+
+static const char *const tokenizer_json_names[] = {"tokenizer.json", "tokenizer.json.gz", NULL}, *const no_options[] = {NULL};
+const wf_file_kind wf_kind_tokenizer_json = {
+    .name = "tokenizer.json", .folder = tokenizer_json_names, .recognise = is_tokenizer_json, .options = no_options, .files = 1};
