@@ -64,6 +64,7 @@ static void test_own(void **state) {
     must_pass(&b, OWN "/mixers", 20);
     must_pass(&b, OWN "/channel", 4);
     must_pass(&b, OWN "/decoders", 5);
+    must_pass(&b, OWN "/encoders", 3);
     must_pass(&b, OWN "/train", 30);
     close_bench(&b);
 }
@@ -75,6 +76,7 @@ typedef struct group_row {
 
 static const group_row groups[] = {
     {"decoders", {"gpt2", "llama-"}},
+    {"encoders", {"albert", "bert-", "roberta", "deberta", "electra", "modernbert", "xlm", "esm"}},
     {"mixers", {"attention-", "lstm", "gru", "linear-attention-", "retention-", "mamba-", "mamba"}},
     {"channel", {""}},
     {"train", {"gpt2-adamw", "llama-a", "optimizer-", "schedule-", "average-", "clip-"}},

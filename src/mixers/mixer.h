@@ -248,6 +248,9 @@ wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char 
         {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL}
 #define WF_KV_STATES(limit)                                                                                                   \
     {"k", WF_STATE_APPEND, "[kv_heads, key_dim]", limit, NULL, 0}, {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", limit, NULL, 0}
+/* The shape of a weight, in pieces [groups, in/groups, out/groups] when there are several: wf_project takes both. */
+#define WF_GROUPED(groups, out, in) groups " == 1 ? [" out ", " in "] : [" groups ", (" in ") // " groups ", (" out ") // " groups "]"
+weft_status wf_check_groups(const wf_layer *layer, const char *key, int64_t in, int64_t out, weft_error *err);
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err);
 /* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which` begins
  * with q, k or v. */

@@ -30,6 +30,10 @@ wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name
     wf_tensor *bias = wf_weight(run, layer, slot);
     if (!weight)
         return wf_tape_error(run->tape, WEFT_FAILURE, "%s: %s has no projection '%s'", layer->where, layer->row->name, name);
+    if (x && weight->rank == 3) {
+        int64_t groups = weight->dims[0];
+        return wf_merge_heads(run, wf_head_linear(run->tape, wf_split_heads(run, x, groups, wf_dim(x, -1) / groups), weight, bias));
+    }
     return wf_linear(run->tape, x, weight, bias);
 }
 
