@@ -211,7 +211,7 @@ static weft_status word_their_rope(call *c) {
     const char *type = wf_json_text(scaling, "type", "default");
     wf_json *out = wf_json_new(c->arena, WF_JSON_OBJECT);
     WF_CHECK(rope, c->err, WEFT_BAD_INPUT, "there are no rotary positions");
-    WF_TRY(put(c, out, "rope_theta", wf_json_new_double(c->arena, wf_json_double(rope, "theta", 10000.0))));
+    WF_TRY(put(c, out, "rope_theta", wf_json_new_float(c->arena, wf_json_double(rope, "theta", 10000.0))));
     WF_TRY(put(c, out, "rope_type", wf_json_new_string(c->arena, type, strlen(type))));
     for (const wf_json *j = scaling ? scaling->child : NULL; j; j = j->next)
         if (!wf_streq(j->key, "type") && !wf_streq(j->key, "max_position_embeddings"))
