@@ -125,6 +125,8 @@ static const case_row cases[] = {
     {"gru", "{\"hidden\": 5, \"bidirectional\": true}", true},
     {"mlp", "{\"hidden\": 9, \"bias\": true}", false},
     {"glu", "{\"hidden\": 9, \"activation\": \"silu\"}", false},
+    {"moa", "{\"heads\": 2, \"experts\": 4}", false},
+    {"moa", "{\"heads\": 3, \"key_dim\": 4, \"experts\": 4, \"top_k\": 3, \"causal\": true, \"rope\": {}, \"out_bias\": true}", true},
     {"moe", "{\"hidden\": 9, \"experts\": 5, \"top_k\": 2, \"normalise\": true}", false},
     {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 1, \"gated\": false, \"activation\": \"relu\", \"capacity\": 3}", true},
     {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 2, \"capacity\": 4}", true},

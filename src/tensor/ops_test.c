@@ -498,6 +498,16 @@ static wf_tensor *many_experts(fixture *f) { /* several blocks of rows each */
     wf_tensor *y = wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 2, 64, 3), NULL, &d);
     return wf_collect_rows(f->tape, y, routing.weights, &d, 1);
 }
+static wf_tensor *sort_case(fixture *f) {
+    wf_routing routing;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 2, 6, 10);
+    if (!wf_route(f->tape, leaf3(f, 2, 6, 4), &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
+        !wf_dispatch_rows(f->tape, &routing, 4, 0, &d))
+        return NULL;
+    wf_tensor *rows = wf_grouped_linear(f->tape, wf_sort_rows(f->tape, x, &d), leaf3(f, 4, 7, 5), NULL, &d);
+    return wf_unsort_rows(f->tape, rows, &d, 2);
+}
 static wf_tensor *router_loss(fixture *f, const char *router, bool masked, bool z) {
     wf_routing routing;
     wf_tensor *logits = leaf3(f, 2, 6, 4), *mask = masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 6}) : NULL;
@@ -568,7 +578,7 @@ static const op_case cases[] = {
     {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
     {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
     {"value_loss", squares_case, 2e-3},
-    {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3},
+    {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3}, {"sort_rows", sort_case, 2e-3},
     {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3}, {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3},
     {"jitter", jitter_case, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
 };
