@@ -258,8 +258,8 @@ wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char
 /* Attention of q to all rows so far, through the states k and v where the row has them. `spec` comes without the members about states. */
 wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
 /* A pattern in the tape's arena with a copy of its record. */
-const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, const int64_t *, int, float *),
-                                       int (*next)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, int64_t *, int64_t *, bool *),
+const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
+                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *),
                                        const void *record, size_t size);
 
 /* ---- the tables ---- */

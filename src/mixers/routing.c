@@ -120,17 +120,16 @@ static wf_seen seen(const wf_pattern_rows *r, int64_t j) {
     return cluster >= r->row / p->take && cluster <= r->last / p->take ? WF_SEEN_SOME : WF_SEEN_NONE;
 }
 
-static void weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys_, int count, float *out) {
-    wf_pattern_fill(&(wf_pattern_rows){a, b, h, row, row + rows - 1}, weight, keys_, count, out);
+static void weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
+    wf_pattern_fill(r, weight, keys_, count, out);
 }
 
-static int next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys_, bool *whole) {
-    const record *p = a->pattern->record;
-    wf_pattern_rows r = {a, b, h, row, row + rows - 1};
+static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *whole) {
+    const record *p = r->a->pattern->record;
     bool some = !p->lost;
-    for (int64_t e = row; e <= r.last && !some; e++)
-        some = lost(&r, e);
-    return some ? wf_pattern_walk(&r, seen, 0, INT64_MAX, at, keys_, whole) : 0;
+    for (int64_t e = r->row; e <= r->last && !some; e++)
+        some = lost(r, e);
+    return some ? wf_pattern_walk(r, seen, 0, INT64_MAX, at, keys_, whole) : 0;
 }
 
 /* Memory slots [R,C,M,K] before the entries [B,C*W,R,K]. */
@@ -146,16 +145,20 @@ static wf_tensor *normed(wf_run *r, wf_tensor *x, int64_t width) {
     return wf_scale(r->tape, wf_rms_norm(r->tape, x, NULL, 0.0f, 1e-24f / (float)width), 1.0f / sqrtf((float)width));
 }
 
-static wf_tensor *attend(wf_run *r, const wf_layer *l, const wf_ports *io, record *p, wf_tensor *q, wf_tensor *k, wf_tensor *v, wf_tensor *const index[2]) {
+typedef struct entries {
+    wf_tensor *q, *k, *v, *q_index, *k_index;
+} entries;
+
+static wf_tensor *attend(wf_run *r, const wf_layer *l, const wf_ports *io, record *p, const entries *e) {
     wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .dropout = r->attention_dropout, .pattern = wf_pattern(r, weights, next, p, sizeof *p),
-                              .pattern_data = {index[0], index[1], io->mask}, .pattern_keys = (double)(p->take + p->slots)};
-    wf_tensor *o = wf_attention(r->tape, q, k, v, &spec);
+                              .pattern_data = {e->q_index, e->k_index, io->mask}, .pattern_keys = (double)(p->take + p->slots)};
+    wf_tensor *o = wf_attention(r->tape, e->q, e->k, e->v, &spec);
     if (p->slots > 0)
         return o; /* memory is always seen */
     p->lost = true;
     spec.scale = 0.0f;
     spec.pattern = wf_pattern(r, weights, next, p, sizeof *p);
-    return wf_add(r->tape, o, wf_attention(r->tape, q, k, v, &spec));
+    return wf_add(r->tape, o, wf_attention(r->tape, e->q, e->k, e->v, &spec));
 }
 
 /* Centroids follow the directions of their rows: mu = (1 - rate) mu + rate * normalize(sum). */
@@ -193,7 +196,7 @@ static wf_tensor *routed(wf_run *r, const wf_layer *l, wf_ports *io) {
     record p = {.rows = r->rows, .take = take, .clusters = wf_int(l, "clusters"), .slots = wf_int(l, "memory_slots"), .causal = wf_flag(l, "causal"), .shared = shared};
     k = with_slots(r, l, "mem_k", wf_take_rows(t, k, k_index));
     v = with_slots(r, l, "mem_v", wf_take_rows(t, v, k_index));
-    wf_tensor *o = attend(r, l, io, &p, wf_take_rows(t, q, q_index), k, v, (wf_tensor *const[]){q_index, k_index});
+    wf_tensor *o = attend(r, l, io, &p, &(entries){wf_take_rows(t, q, q_index), k, v, q_index, k_index});
     return wf_merge_heads(r, wf_scatter_mean(t, o, q_index, r->rows, 1e-5f));
 }
 

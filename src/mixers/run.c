@@ -116,8 +116,8 @@ wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char
                           wf_int(layer, *which == 'v' ? "value_dim" : "key_dim"));
 }
 
-const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, const int64_t *, int, float *),
-                                       int (*next)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, int64_t *, int64_t *, bool *),
+const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
+                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *),
                                        const void *record, size_t size) {
     wf_attention_pattern *p = wf_arena_alloc(wf_tape_arena(run->tape), sizeof *p);
     void *copy = wf_arena_alloc(wf_tape_arena(run->tape), size);

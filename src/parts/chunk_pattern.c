@@ -32,18 +32,18 @@ static wf_seen seen(const wf_pattern_rows *r, int64_t j) {
     return all && !p->exact && (!p->causal || j <= r->row) ? WF_SEEN_ALL : WF_SEEN_SOME;
 }
 
-void wf_chunk_weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys, int count, float *out) {
-    wf_pattern_fill(&(wf_pattern_rows){a, b, h, row, row + rows - 1}, weight, keys, count, out);
+void wf_chunk_weights(const wf_pattern_rows *r, const int64_t *keys, int count, float *out) {
+    wf_pattern_fill(r, weight, keys, count, out);
 }
 
-int wf_chunk_next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys, bool *whole) {
-    const wf_chunk_pattern *p = a->pattern->record;
-    int64_t last = row + rows - 1, first = 0, end = (last / p->chunk + p->after + 1) * p->chunk;
+int wf_chunk_next(const wf_pattern_rows *r, int64_t *at, int64_t *keys, bool *whole) {
+    const wf_chunk_pattern *p = r->a->pattern->record;
+    int64_t last = r->last, first = 0, end = (last / p->chunk + p->after + 1) * p->chunk;
     if (p->chunks)
         end = INT64_MAX;
     else
-        first = (row / p->chunk - p->before) * p->chunk;
+        first = (r->row / p->chunk - p->before) * p->chunk;
     if (p->causal)
         end = last + 1;
-    return wf_pattern_walk(&(wf_pattern_rows){a, b, h, row, last}, seen, first, end, at, keys, whole);
+    return wf_pattern_walk(r, seen, first, end, at, keys, whole);
 }
