@@ -279,7 +279,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         q = wf_temper(r->tape, q, io->positions, (float)wf_json_double(t, "scale", 0.1), (float)wf_json_double(t, "step", 8192.0));
     }
     if (wf_given(l, "chunk"))
-        spec.pattern = wf_pattern(r, wf_chunk_weights, wf_chunk_next, &(wf_chunk){wf_int(l, "chunk")}, sizeof(wf_chunk));
+        spec.pattern = wf_pattern(r, wf_own_chunk_weights, wf_own_chunk_next, &(wf_chunk){wf_int(l, "chunk")}, sizeof(wf_chunk));
     spec.pattern_keys = wf_given(l, "chunk") ? (double)wf_int(l, "chunk") / 2.0 : 0.0;
     spec.offset_from_start = wf_state_wanted(r);
     if (!io->memory && wf_state_wanted(r)) {
