@@ -501,8 +501,8 @@ static wf_tensor *many_experts(fixture *f) { /* several blocks of rows each */
 static wf_tensor *sort_case(fixture *f) {
     wf_routing routing;
     wf_dispatch d;
-    wf_tensor *x = leaf3(f, 2, 6, 10);
-    if (!wf_route(f->tape, leaf3(f, 2, 6, 4), &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
+    wf_tensor *x = leaf3(f, 2, 6, 10), *logits = wf_input(f->tape, "logits", WF_F32, 3, (int64_t[]){2, 6, 4}); /* only the order counts */
+    if (!wf_route(f->tape, logits, &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
         !wf_dispatch_rows(f->tape, &routing, 4, 0, &d))
         return NULL;
     wf_tensor *rows = wf_grouped_linear(f->tape, wf_sort_rows(f->tape, x, &d), leaf3(f, 4, 7, 5), NULL, &d);

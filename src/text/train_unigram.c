@@ -369,10 +369,11 @@ static void count_best_ways(trainer *t, pruning *p) {
         p->sum += p->frequency[i];
 }
 
-/* How much the likelihood falls when the piece is put together from others. The words with the piece are counted once for each time it
- * is in them, which is its frequency. */
-static double loss_of(const pruning *p, uint32_t id, size_t n) {
-    double f = p->frequency[id] / p->words, log_alternative = log(p->sum + p->frequency[id] * (double)(n - 1)), other = 0;
+/* How much the likelihood falls when the piece is put together from `n` others. The words with the piece are counted once for each time
+ * it is in them, which is its frequency. The sum without the piece grows by the frequency times all pieces of the model but one, not
+ * times n - 1: the reference takes the length of its list of all alternatives there, and its ranking, so its vocabularies, come from it. */
+static double loss_of(const trainer *t, const pruning *p, uint32_t id, size_t n) {
+    double f = p->frequency[id] / p->words, log_alternative = log(p->sum + p->frequency[id] * (double)(t->n - 1)), other = 0;
     for (size_t i = n; i-- > 0;)
         other += log(p->frequency[p->ids[i]] + p->frequency[id]) - log_alternative;
     return f * (log(p->frequency[id]) - log(p->sum) - other);
@@ -393,7 +394,7 @@ static void judge(trainer *t, pruning *p, uint32_t id) {
     }
     n = follow(t, text, 1, p->ids);
     if (p->frequency[id] > 0)
-        p->candidates[p->n_candidates++] = (candidate){id, loss_of(p, id, n)};
+        p->candidates[p->n_candidates++] = (candidate){id, loss_of(t, p, id, n)};
 }
 
 static size_t wanted(const trainer *t) { return t->in->vocab_size * 11 / 10; }

@@ -30,7 +30,7 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         }
 }
 
-const wf_op wf_op_sort_rows = {.name = "sort_rows", .pieces = row_pieces, .run = run};
+const wf_op wf_op_sort_rows = {.name = "sort_rows", .pieces = row_pieces, .run = run, .saves_in = 1u << OUT_FROM_IN | 1u << IN_FROM_OUT};
 
 static wf_tensor *record(wf_tape *t, wf_tensor *x, const wf_dispatch *d, int64_t batch) {
     int64_t all = d->tokens * d->top_k, in = batch ? d->rows : all, out = batch ? all : d->rows;
