@@ -6,21 +6,12 @@
  *     h' = (2D - 1) h + (f - psi e) x - e 2 Re(sum v h).
  * The kernel (section C.3): K(z) = sum_t k_t z^t = dt (R_cb - w R_cp R_qb/(1 + w R_qp)), w = dt (1 + z)/2, q = conj(p), R_xy = sum x y/d over
  * both of each pair, d = (1 - z) - w l. Its values at L >= 2T points of the circle |z| = r < 1 give k_t up to r^L times k_{t+L}. */
-#include <complex.h>
 #include <math.h>
+#include "tensor/ops/complex.h"
 #include "tensor/ops/parts.h"
 
 enum { LOG_DT, A_LOG, A_IMAG, P, B, C, INPUTS }; /* C: of the kernel only */
 enum { OUT_A, OUT_B, OUT_E, OUT_V };
-
-/* What CMPLX is where the C library has it: no multiplication by I, which would make NaN of infinities. */
-static double complex complex_of(double re, double im) {
-    union {
-        double part[2];
-        double complex whole;
-    } u = {{re, im}};
-    return u.whole;
-}
 
 static double complex number_at(const float *x, int64_t i) { return complex_of((double)x[2 * i], (double)x[2 * i + 1]); }
 static void store_number(float *x, int64_t i, double complex v) {

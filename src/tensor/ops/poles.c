@@ -1,6 +1,6 @@
 /* poles.c - diagonal state spaces (Gu et al. 2022, arXiv 2206.11893): the discretisation of their poles, and the scan with them. */
-#include <complex.h>
 #include <math.h>
+#include "tensor/ops/complex.h"
 #include "tensor/ops/parts.h"
 
 /* ---- discretisation: (log_dt [D], a_log [D,M], a_imag [D,M]) -> a, b ---- */
@@ -13,14 +13,14 @@ typedef struct pole { double complex A, a, b; double dt; } pole;
 /* e^z - 1 with all its digits near 0. */
 static double complex expm1_of(double complex z) {
     double grown = expm1(creal(z)), s = sin(0.5 * cimag(z)), c = cos(0.5 * cimag(z)), fall = 2.0 * s * s;
-    return CMPLX(grown * (1.0 - fall) - fall, (grown + 1.0) * 2.0 * s * c);
+    return complex_of(grown * (1.0 - fall) - fall, (grown + 1.0) * 2.0 * s * c);
 }
 
 static double step_of(const wf_node *node, int64_t d) { return exp((double)data_of(node->in[LOG_DT])[d]); }
 
 static pole pole_at(const wf_node *node, int64_t i, double dt) {
     const float *imag = data_of(node->in[A_IMAG]);
-    pole p = {.A = CMPLX(-exp((double)data_of(node->in[A_LOG])[i]), imag ? (double)imag[i] : 0.0), .dt = dt};
+    pole p = {.A = complex_of(-exp((double)data_of(node->in[A_LOG])[i]), imag ? (double)imag[i] : 0.0), .dt = dt};
     double complex z = p.dt * p.A;
     if (((const discretise *)node->attr)->bilinear) {
         p.a = (1.0 + 0.5 * z) / (1.0 - 0.5 * z);
@@ -34,7 +34,7 @@ static pole pole_at(const wf_node *node, int64_t i, double dt) {
 }
 
 static double complex number_at(const float *x, int64_t i, bool real) {
-    return !x ? 0.0 : real ? CMPLX((double)x[i], 0.0) : CMPLX((double)x[2 * i], (double)x[2 * i + 1]);
+    return !x ? 0.0 : real ? complex_of((double)x[i], 0.0) : complex_of((double)x[2 * i], (double)x[2 * i + 1]);
 }
 
 static void store_number(float *x, int64_t i, double complex v, bool real) {
