@@ -158,7 +158,7 @@ static weft_status make_seeds(trainer *t) {
     status = status ? status : count_chars(t, &f, &chars, &n_chars);
     status = status ? status : push_seeds(t, chars, n_chars, SIZE_MAX);
     status = status ? status : seeds_of_repeats(t, &f, &repeats, &n_repeats);
-    status = status ? status : push_seeds(t, repeats, n_repeats, t->seed_size > n_chars ? t->seed_size : n_chars);
+    status = status ? status : push_seeds(t, repeats, n_repeats, t->seed_size > n_chars ? t->seed_size : n_chars + 1); /* one at least */
     double sum = 0;
     for (size_t i = 1; i < t->n; i++)
         sum += t->pieces[i].score;
