@@ -46,6 +46,8 @@ static const case_row cases[] = {
     {"axial", "{\"heads\": 3, \"shape\": [1, 13], \"causal\": true, \"combine\": \"sequential\"}", true},
     {"lsh", "{\"heads\": 3, \"rounds\": 2, \"buckets\": 4, \"chunk\": 1, \"after\": 1}", true},
     {"lsh", "{\"heads\": 2, \"rounds\": 2, \"buckets\": [2, 2], \"chunk\": 1, \"before\": 3, \"causal\": true, \"key_norm\": \"l2\"}", true},
+    {"routing", "{\"heads\": 3, \"clusters\": 3, \"window\": 4}", false},
+    {"routing", "{\"heads\": 3, \"clusters\": 2, \"window\": 5, \"causal\": true, \"shared_qk\": true, \"memory_slots\": 2, \"local_heads\": 1, \"local_chunk\": 4}", true},
     {"additive", "{\"hidden\": 7, \"memory_dim\": 6, \"init\": \"backward\", \"readout\": \"maxout\", \"out\": 5}", true},
     {"additive", "{\"normed\": true, \"reset\": \"before\"}", true},
     {"additive", "{\"readout\": \"none\"}", true},
@@ -123,6 +125,8 @@ static const case_row cases[] = {
     {"gru", "{\"hidden\": 5, \"bidirectional\": true}", true},
     {"mlp", "{\"hidden\": 9, \"bias\": true}", false},
     {"glu", "{\"hidden\": 9, \"activation\": \"silu\"}", false},
+    {"moa", "{\"heads\": 2, \"experts\": 4}", false},
+    {"moa", "{\"heads\": 3, \"key_dim\": 4, \"experts\": 4, \"top_k\": 3, \"causal\": true, \"rope\": {}, \"out_bias\": true}", true},
     {"moe", "{\"hidden\": 9, \"experts\": 5, \"top_k\": 2, \"normalise\": true}", false},
     {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 1, \"gated\": false, \"activation\": \"relu\", \"capacity\": 3}", true},
     {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 2, \"capacity\": 4}", true},
@@ -297,7 +301,7 @@ static void probe_causality(subject *s) {
 
 /* Rows 0, 1 and the last two are padding and change: the others keep their bits. */
 static void probe_padding(subject *s) {
-    bool takes_mask = strstr(s->layer->row->inputs, "mask?") != NULL;
+    bool takes_mask = strstr(s->layer->row->inputs, " mask?") != NULL;
     uint8_t mask[BATCH * ROWS];
     for (int64_t i = 0; i < BATCH * ROWS; i++)
         mask[i] = i % ROWS >= 2 && i % ROWS < ROWS - 2;
@@ -311,7 +315,7 @@ static void probe_padding(subject *s) {
 /* PADDED masked rows in front (no multiple of a chunk), or the other rows alone. */
 static void probe_trace(subject *s) {
     weft_error err = {0};
-    bool takes_mask = strstr(s->layer->row->inputs, "mask?") != NULL;
+    bool takes_mask = strstr(s->layer->row->inputs, " mask?") != NULL;
     int64_t rows = ROWS - PADDED;
     uint8_t mask[BATCH * ROWS];
     float *x = wf_arena_alloc(&s->arena, BATCH * ROWS * DIM * sizeof *x), worst = 0.0f;
@@ -321,7 +325,8 @@ static void probe_trace(subject *s) {
         mask[i] = i % ROWS >= PADDED;
     for (int64_t b = 0; b < BATCH; b++)
         memcpy(x + b * rows * DIM, s->io.x + (b * ROWS + PADDED) * DIM, (size_t)(rows * DIM) * sizeof *x);
-    wf_form_io alone = {.batch = BATCH, .rows = rows, .dim = DIM, .x = x};
+    wf_form_io alone = {.batch = BATCH, .rows = rows, .dim = DIM, .x = x,
+                       .memory = s->io.memory, .memory_rows = s->io.memory_rows, .memory_dim = s->io.memory_dim};
     ok(s, wf_form_full(&s->env, s->layer, &alone, false, &s->arena, &err), &err);
     const float *padded = output(s, s->io.x, mask);
     int64_t width = s->io.width;

@@ -531,6 +531,7 @@ static void test_bad_options_are_errors(void **state) {
         {"nystrom", "{\"heads\": 3, \"landmarks\": 2, \"conv\": 4}"}, {"axial", "{\"heads\": 3, \"shape\": []}"}, {"axial", "{\"heads\": 3, \"shape\": [2, 0]}"},
         {"lsh", "{\"heads\": 3, \"chunk\": 2, \"buckets\": 5}"}, {"lsh", "{\"heads\": 3, \"chunk\": 2, \"buckets\": []}"},
         {"lsh", "{\"heads\": 3, \"chunk\": 2, \"buckets\": 4, \"bias\": [\"k\"]}"}, {"lsh", "{\"heads\": 3, \"chunk\": 2, \"buckets\": 4, \"kv_heads\": 3}"},
+        {"routing", "{\"heads\": 3, \"clusters\": 2}"}, {"routing", "{\"heads\": 3, \"clusters\": 2, \"window\": 2, \"local_heads\": 4}"},
         {"additive", "{\"score\": \"dot\"}"}, {"additive", "{\"memory_dim\": 7, \"init\": \"backward\"}"}, {"additive", "{\"readout\": \"none\", \"out\": 5}"},
         {"luong", "{\"score\": \"dot\", \"hidden\": 5}"}, {"luong", "{\"local\": \"near\"}"}, {"luong", "{\"windows\": 3}"},
         {"retention", "{\"heads\": 3, \"row_norm\": \"sum\"}"}, {"retention", "{\"heads\": 3, \"causal\": true}"},

@@ -64,6 +64,7 @@ static void test_own(void **state) {
     must_pass(&b, OWN "/mixers", 20);
     must_pass(&b, OWN "/channel", 4);
     must_pass(&b, OWN "/decoders", 5);
+    must_pass(&b, OWN "/encoders", 3);
     must_pass(&b, OWN "/train", 30);
     close_bench(&b);
 }
@@ -75,6 +76,7 @@ typedef struct group_row {
 
 static const group_row groups[] = {
     {"decoders", {"gpt2", "llama-"}},
+    {"encoders", {"albert", "bert-", "roberta", "deberta", "electra", "modernbert", "xlm", "esm"}},
     {"mixers", {"attention-", "lstm", "gru", "linear-attention-", "retention-", "mamba-", "mamba"}},
     {"channel", {""}},
     {"train", {"gpt2-adamw", "llama-a", "optimizer-", "schedule-", "average-", "clip-"}},
@@ -182,7 +184,7 @@ static const tamper_row tampered[] = {
     {"decoders/llama-rope-dynamic", "config.json", "\"hidden_size\": 32", "\"hidden_size\": 36", WEFT_MISMATCH, "embed_tokens"},
     {"decoders/llama-rope-dynamic", "config.json", "\"hidden_size\": 32", "\"hidden_size\": \"32\"", WEFT_MISMATCH, "hidden_size"},
     {"decoders/llama-rope-dynamic", "model.safetensors", "lm_head.weight", "lm_tail.weight", WEFT_MISMATCH, "lm_head.weight"},
-    {"decoders/llama-rope-dynamic", "fixture.json", "\"backward\": \"loss\"", "\"backward\": \"hidden_states.0\"", WEFT_UNSUPPORTED, "hidden_states.0"},
+    {"decoders/llama-rope-dynamic", "fixture.json", "\"backward\": \"loss\"", "\"backward\": \"hidden_states.0\"", WEFT_MISMATCH, "probe"},
     {"decoders/gpt2-right-padded-types", "fixture.json", "\"compare_where\": \"attention_mask\"", "\"compare_where\": \"luck\"", WEFT_UNSUPPORTED, "luck"},
     {"decoders/gpt2-right-padded-types", "config.json", "\"scale_attn_weights\": false", "\"scale_attn_weights\": true", WEFT_MISMATCH, "tolerance"},
     {"decoders/gpt2-right-padded-types", "config.json", "\"add_cross_attention\": false", "\"add_cross_attention\": true", WEFT_UNSUPPORTED, "add_cross_attention"},

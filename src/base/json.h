@@ -77,6 +77,7 @@ const char *wf_json_text(const wf_json *object, const char *key, const char *fal
 wf_json *wf_json_new(wf_arena *arena, wf_json_kind kind);
 wf_json *wf_json_new_int(wf_arena *arena, int64_t value);
 wf_json *wf_json_new_double(wf_arena *arena, double value);
+wf_json *wf_json_new_float(wf_arena *arena, double value); /* the same, but 6 is 6.0: for readers who tell the two apart */
 wf_json *wf_json_new_string(wf_arena *arena, const char *text, size_t length);
 wf_json *wf_json_new_bool(wf_arena *arena, bool value);
 /* Both return the value; putting a name that is there replaces its value. */

@@ -110,6 +110,19 @@ wf_json *wf_json_new_double(wf_arena *arena, double value) {
     return j;
 }
 
+wf_json *wf_json_new_float(wf_arena *arena, double value) {
+    wf_json *j = wf_json_new_double(arena, value);
+    if (!j || !j->is_integer)
+        return j;
+    char *text = wf_arena_printf(arena, "%s.0", j->string);
+    if (!text)
+        return NULL;
+    j->string = text;
+    j->length += 2;
+    j->is_integer = false;
+    return j;
+}
+
 wf_json *wf_json_new_string(wf_arena *arena, const char *text, size_t length) {
     wf_json *j = wf_json_new(arena, WF_JSON_STRING);
     char *copy = wf_arena_strndup(arena, text, length);

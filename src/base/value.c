@@ -131,7 +131,7 @@ static wf_json *to_json(wf_arena *arena, const wf_value *v, int depth) {
     case WF_INT:
         return wf_json_new_int(arena, v->integer);
     case WF_FLOAT:
-        return wf_json_new_double(arena, v->number);
+        return wf_json_new_float(arena, v->number);
     case WF_STRING:
         return wf_json_new_string(arena, v->string, strlen(v->string));
     case WF_OBJECT:

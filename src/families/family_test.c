@@ -94,13 +94,16 @@ static void test_honoured(void **state) {
         wf_json *normal;
         weft_error err = {0};
         wf_str text = wf_str_new(&wf_mem_default);
+        wf_json *wanted;
         if (read_config(&f, honoured[i].config, false, &family, &normal, &err) != WEFT_OK)
             fail_msg("%s: %s", honoured[i].config, err.message);
         const wf_json *found = wf_json_path(normal, honoured[i].path);
         if (!found)
             fail_msg("%s: no %s", honoured[i].config, honoured[i].path);
         wf_json_print(&text, found, 0);
-        if (strcmp(wf_str_text(&text), honoured[i].value) != 0)
+        if (wf_json_parse(&f.arena, honoured[i].value, strlen(honoured[i].value), 100, &wanted, &err) != WEFT_OK)
+            fail_msg("%s: %s", honoured[i].value, err.message);
+        if (!wf_json_equal(found, wanted))
             fail_msg("%s: %s is %s, not %s", honoured[i].config, honoured[i].path, wf_str_text(&text), honoured[i].value);
         wf_str_free(&text);
     }

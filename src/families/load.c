@@ -137,6 +137,49 @@ static weft_status check_tensor(const loader *l, const wf_tensor_map *map, const
     return WEFT_OK;
 }
 
+/* Whether the file holds the stack of some tensors with other cuts than the model has. */
+static bool cut_elsewhere(const loader *l, const wf_tensor_map *maps, const wf_stored_tensor *const *tensors) {
+    int64_t rows = 0;
+    bool elsewhere = false;
+    for (size_t k = 0; k < maps->siblings; k++) {
+        const wf_tensor_map *map = &maps[k];
+        if (map >= l->c->names.list + l->c->names.count || map->sibling != k || map->rank == 0 || tensors[k]->rank != map->rank)
+            return false;
+        for (int d = 1; d < map->rank; d++)
+            if (map->dims[d] != maps->dims[d] || tensors[k]->dims[d] != map->dims[d])
+                return false;
+        rows += tensors[k]->dims[0] - map->dims[0];
+        elsewhere |= tensors[k]->dims[0] != map->dims[0];
+    }
+    return elsewhere && rows == 0;
+}
+
+/* The maps of such tensors follow the file. */
+static weft_status follow_cuts(loader *l, wf_tensor_map *maps, const wf_stored_tensor *const *tensors) {
+    wf_name_part all[WF_NAME_PARTS];
+    int64_t row = maps->count / maps->dims[0], used = 0;
+    size_t at = 0;
+    for (size_t k = 0; k < maps->siblings; k++)
+        all[k] = maps[k].parts[0];
+    for (size_t k = 0; k < maps->siblings; k++) {
+        wf_tensor_map *map = &maps[k];
+        map->dims[0] = tensors[k]->dims[0];
+        map->count = map->dims[0] * row;
+        map->n_parts = 0;
+        map->plain = false;
+        if (!(map->parts = wf_arena_alloc(&l->c->arena, maps->siblings * sizeof *map->parts)))
+            return wf_fail_memory(l->err);
+        for (int64_t left = map->count, take; left > 0; left -= take) {
+            take = left < all[at].count - used ? left : all[at].count - used;
+            map->parts[map->n_parts++] = (wf_name_part){all[at].param, all[at].first + used, take};
+            used += take;
+            if (used == all[at].count)
+                at++, used = 0;
+        }
+    }
+    return WEFT_OK;
+}
+
 static weft_status find_tensors(loader *l, const char *folder) {
     const wf_names *names = &l->c->names;
     l->tensors = wf_arena_alloc(&l->c->arena, names->count * sizeof *l->tensors);
@@ -149,10 +192,15 @@ static weft_status find_tensors(loader *l, const char *folder) {
         if (!t)
             t = find_twin(l, name);
         WF_CHECK(t, l->err, WEFT_BAD_INPUT, "%s: the weights lack the tensor '%s'", folder, name);
-        WF_TRY(check_tensor(l, &names->list[i], t));
         l->tensors[i] = t;
         if (!(l->c->found[i] = wf_arena_strdup(&l->c->arena, t->name)))
             return wf_fail_memory(l->err);
+    }
+    for (size_t i = 0; i < names->count; i++) {
+        wf_tensor_map *map = &names->list[i];
+        if (map->siblings > 1 && map->sibling == 0 && cut_elsewhere(l, map, l->tensors + i))
+            WF_TRY(follow_cuts(l, map, l->tensors + i));
+        WF_TRY(check_tensor(l, map, l->tensors[i]));
     }
     return WEFT_OK;
 }

@@ -77,7 +77,7 @@ static weft_status choose_family(saver *s) {
 }
 
 /* ---- the JSON files ---- */
-static wf_json *token(saver *s, int64_t id) { return id >= 0 ? wf_json_new_int(&s->arena, id) : wf_json_new(&s->arena, WF_JSON_NULL); }
+static wf_json *token(saver *s, int64_t id) { return wf_json_new_int(&s->arena, id); }
 
 static weft_status write_json(saver *s, const char *folder, const char *name, const wf_json *json) {
     wf_str out = wf_str_new(s->mem);
@@ -92,8 +92,10 @@ static weft_status write_json(saver *s, const char *folder, const char *name, co
 static weft_status write_config(saver *s, const char *folder) {
     static const char *const names[] = {[WF_F32] = "float32", [WF_BF16] = "bfloat16", [WF_F16] = "float16"};
     WF_TRY(put(s, s->config, "dtype", text(s, names[s->options->type])));
-    WF_TRY(put(s, s->config, "bos_token_id", token(s, s->options->bos)));
-    WF_TRY(put(s, s->config, "eos_token_id", token(s, s->options->eos)));
+    if (s->options->bos >= 0)
+        WF_TRY(put(s, s->config, "bos_token_id", token(s, s->options->bos)));
+    if (s->options->eos >= 0)
+        WF_TRY(put(s, s->config, "eos_token_id", token(s, s->options->eos)));
     return write_json(s, folder, "config.json", s->config);
 }
 

@@ -73,6 +73,7 @@ typedef struct mapper {
 typedef struct entry { /* one line of "names" */
     const char *pattern, *targets[WF_NAME_PARTS];
     const char *when; /* expression: the layers it holds for; NULL: all */
+    bool cut;         /* files may cut the stack of the first group's tensors elsewhere */
     size_t n_targets;
     wf_move_entry moves[WF_NAME_MOVES];
     int n_moves;
@@ -190,10 +191,18 @@ static weft_status take_part(mapper *m, const entry *e, size_t param, int64_t sl
     return WEFT_OK;
 }
 
+static size_t siblings(const entry *e) {
+    const char *at = strchr(e->pattern, '{');
+    while (at && is_number(at))
+        at = strchr(at + 1, '{');
+    return e->cut && at ? alternatives(at) : 1;
+}
+
 static weft_status add_map(mapper *m, const entry *e, const char *name, const size_t *params, const place *where) {
     wf_tensor_map *map;
     WF_TRY(new_map(m, &map));
-    *map = (wf_tensor_map){.name = wf_arena_strdup(m->arena, name), .n_parts = e->n_targets, .pieces = 1};
+    *map = (wf_tensor_map){.name = wf_arena_strdup(m->arena, name), .n_parts = e->n_targets, .pieces = 1,
+                           .sibling = where->choice[0], .siblings = siblings(e)};
     map->parts = wf_arena_alloc(m->arena, e->n_targets * sizeof *map->parts);
     if (!map->name || !map->parts)
         return wf_fail_memory(m->err);
@@ -289,7 +298,7 @@ static weft_status map_entry(mapper *m, const entry *e) {
 
 static weft_status read_entry(const mapper *m, const wf_json *j, entry *e) {
     const wf_json *to = wf_json_get(j, "to"), *how = wf_json_get(j, "how");
-    *e = (entry){.pattern = j->key, .when = wf_json_text(j, "when", NULL)};
+    *e = (entry){.pattern = j->key, .when = wf_json_text(j, "when", NULL), .cut = wf_json_bool(j, "cut", false)};
     if (j->kind == WF_JSON_STRING || (to && to->kind == WF_JSON_STRING))
         e->targets[e->n_targets++] = j->kind == WF_JSON_STRING ? j->string : to->string;
     for (const wf_json *t = to && to->kind == WF_JSON_ARRAY ? to->child : NULL; t; t = t->next) {
@@ -302,6 +311,8 @@ static weft_status read_entry(const mapper *m, const wf_json *j, entry *e) {
         WF_CHECK(known, m->err, WEFT_BAD_INPUT, "family %s: '%s' has an unknown word", m->family->name, j->key);
         e->n_moves++;
     }
+    WF_CHECK(!e->cut || (e->n_moves == 0 && e->n_targets == 1 && siblings(e) <= WF_NAME_PARTS), m->err, WEFT_BAD_INPUT,
+             "family %s: '%s' cannot be cut", m->family->name, j->key);
     return WEFT_OK;
 }
 

@@ -46,6 +46,7 @@ typedef struct wf_tensor_map { /* a tensor of the file */
     int n_steps;
     wf_name_step steps[WF_NAME_MOVES]; /* stack -> file */
     bool plain;                        /* one whole parameter, as it is */
+    size_t sibling, siblings;          /* this many tensors, of which this is the n-th, hold one stack that files may cut elsewhere */
 } wf_tensor_map;
 
 typedef struct wf_names {

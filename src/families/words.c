@@ -212,7 +212,7 @@ static weft_status word_their_rope(call *c) {
     const char *type = wf_json_text(scaling, "type", "default");
     wf_json *out = wf_json_new(c->arena, WF_JSON_OBJECT);
     WF_CHECK(rope, c->err, WEFT_BAD_INPUT, "there are no rotary positions");
-    WF_TRY(put(c, out, "rope_theta", wf_json_new_double(c->arena, wf_json_double(rope, "theta", 10000.0))));
+    WF_TRY(put(c, out, "rope_theta", wf_json_new_float(c->arena, wf_json_double(rope, "theta", 10000.0))));
     WF_TRY(put(c, out, "rope_type", wf_json_new_string(c->arena, type, strlen(type))));
     for (const wf_json *j = scaling ? scaling->child : NULL; j; j = j->next)
         if (!wf_streq(j->key, "type") && !wf_streq(j->key, "max_position_embeddings"))
@@ -287,15 +287,6 @@ static weft_status word_matching(call *c) { return find_object(c, true); }
 static weft_status word_differing(call *c) { return find_object(c, false); }
 
 enum { MOST_ITEMS = 4096 };
-
-/* half(pair, i): element i of a list, or the number that stands for all of them */
-static weft_status word_half(call *c) {
-    const wf_value *pair = arg(c, 0), *i = arg(c, 1);
-    bool list = pair->type == WF_LIST && i->type == WF_INT && i->integer >= 0 && (size_t)i->integer < pair->count;
-    WF_CHECK(list || pair->type == WF_INT || pair->type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "half() takes a number or a list, and a place in it");
-    *c->out = list ? pair->items[i->integer] : *pair;
-    return WEFT_OK;
-}
 
 static bool is_among(const wf_value *list, const char *text) {
     for (size_t k = 0; k < list->count; k++)
@@ -571,7 +562,6 @@ static const word_row words[] = {
     {"differing", 3, 3, word_differing},
     {"places", 3, 3, word_places},
     {"all_in", 2, 2, word_all_in},
-    {"half", 2, 2, word_half},
     {"repeated", 1, 1, word_repeated},
     {"count", 3, 4, word_count},
     {"at", 2, 2, word_at},

@@ -17,16 +17,21 @@ typedef struct wf_strides { /* in elements; channels of a head are contiguous */
 
 struct wf_attention_args;
 
+typedef struct wf_pattern_rows { /* rows row..last of head h of sequence b, at most WF_ATTENTION_ROWS */
+    const struct wf_attention_args *a;
+    int64_t b, h, row, last;
+} wf_pattern_rows;
+
 /* Sparsity as data: which keys a row sees, and how often. Rows and keys are named by their indices (start[b] + i; key index j),
  * not by slots. With a pattern causal, left, right, prefix, segments and what is added to scores are not read; key_mask is. */
 typedef struct wf_attention_pattern {
-    /* The definition. out[k*WF_ATTENTION_ROWS + r] receives what is added to the score of row `row`+r, r < rows, and key keys[k],
-     * k < count: -INFINITY hides the key, ln(n) counts it n times. */
-    void (*weights)(const struct wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys, int count, float *out);
+    /* The definition. out[k*WF_ATTENTION_ROWS + r] receives what is added to the score of row row + r and key keys[k], k < count:
+     * -INFINITY hides the key, ln(n) counts it n times. */
+    void (*weights)(const wf_pattern_rows *rows, const int64_t *keys, int count, float *out);
     /* The schedule, which makes time follow the sparsity: the next at most WF_ATTENTION_KEYS keys of a walk over all keys that one of
-     * these rows may see, each once; rows are at most WF_ATTENTION_ROWS. *at begins at 0 and is the walk's own. Returns how many, 0
-     * at the end; *whole (false before the call): all of these rows see all of these keys with weight 0. */
-    int (*next)(const struct wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys, bool *whole);
+     * these rows may see, each once. *at begins at 0 and is the walk's own. Returns how many, 0 at the end; *whole (false before the
+     * call): all of these rows see all of these keys with weight 0. */
+    int (*next)(const wf_pattern_rows *rows, int64_t *at, int64_t *keys, bool *whole);
     const void *record; /* the pattern's own numbers */
 } wf_attention_pattern;
 enum { WF_PATTERN_DATA = 4 };

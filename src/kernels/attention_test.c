@@ -208,20 +208,20 @@ static float pattern_weight(int64_t h, int64_t i, int64_t j) {
     return !seen ? -INFINITY : j % 7 == 0 ? logf(2) : 0;
 }
 
-static void pattern_weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys, int count, float *out) {
+static void pattern_weights(const wf_pattern_rows *r, const int64_t *keys, int count, float *out) {
     for (int k = 0; k < count; k++)
-        for (int64_t r = 0; r < rows; r++)
-            out[k * WF_ATTENTION_ROWS + r] = pattern_weight(h, row + r, keys[k]);
+        for (int64_t i = r->row; i <= r->last; i++)
+            out[k * WF_ATTENTION_ROWS + i - r->row] = pattern_weight(r->h, i, keys[k]);
 }
 
-static int pattern_next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys, bool *whole) {
+static int pattern_next(const wf_pattern_rows *r, int64_t *at, int64_t *keys, bool *whole) {
     int count = 0;
     *whole = true;
-    for (; *at < wf_attention_keys(a, b) && count < WF_ATTENTION_KEYS; (*at)++) {
+    for (; *at < wf_attention_keys(r->a, r->b) && count < WF_ATTENTION_KEYS; (*at)++) {
         bool some = false, all = true;
-        for (int64_t r = 0; r < rows; r++) {
-            some |= pattern_weight(h, row + r, *at) != -INFINITY;
-            all &= pattern_weight(h, row + r, *at) == 0;
+        for (int64_t i = r->row; i <= r->last; i++) {
+            some |= pattern_weight(r->h, i, *at) != -INFINITY;
+            all &= pattern_weight(r->h, i, *at) == 0;
         }
         if (some)
             keys[count++] = *at;

@@ -35,6 +35,10 @@ static const wf_key keys[] = {
     {"clip", WF_KEY_FLOAT, "null", 0, NULL, "queries, keys and values are kept within -clip and clip, after the norm of all heads"},
     {"o_norm", WF_KEY_OBJECT, "null", 0, "['eps', norm_eps]", "RMS norm of what goes into o, over all heads {eps}"},
     {"gate", WF_KEY_BOOL, "false", 0, NULL, "what goes into o times sigmoid(Lin(gate, x))"},
+    {"q_groups", WF_KEY_INT, "1", 1, NULL, "pieces of x and of the queries; each piece comes from one of x alone"},
+    {"k_groups", WF_KEY_INT, "1", 1, NULL, "the same of the keys"},
+    {"v_groups", WF_KEY_INT, "1", 1, NULL, "the same of the values"},
+    {"o_groups", WF_KEY_INT, "1", 1, NULL, "the same of what the heads give, and y"},
     {"sinks", WF_KEY_BOOL, "false", 0, NULL, "one learned logit per head in the denominator"},
     {NULL}};
 
@@ -42,13 +46,13 @@ static const wf_key keys[] = {
 #define QK_BIASED "qk_norm != null && qk_norm.kind == 'layer' && qk_norm.affine && qk_norm.bias"
 #define QK_SHAPE(heads) "qk_norm.scope == 'all' ? [" heads "*key_dim] : qk_norm.scope == 'heads' ? [" heads ", key_dim] : [key_dim]"
 static const wf_slot slots[] = {
-    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
+    {"q.weight", WF_GROUPED("q_groups", "heads*key_dim", "dim"), "linear", NULL, NULL, false, NULL},
     {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},
-    {"k.weight", "[kv_heads*key_dim, memory_dim]", "linear", NULL, NULL, false, NULL},
+    {"k.weight", WF_GROUPED("k_groups", "kv_heads*key_dim", "memory_dim"), "linear", NULL, NULL, false, NULL},
     {"k.bias", "[kv_heads*key_dim]", "zeros", "has(bias, 'k')", NULL, false, NULL},
-    {"v.weight", "[kv_heads*value_dim, memory_dim]", "linear", NULL, NULL, false, NULL},
+    {"v.weight", WF_GROUPED("v_groups", "kv_heads*value_dim", "memory_dim"), "linear", NULL, NULL, false, NULL},
     {"v.bias", "[kv_heads*value_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},
-    {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
+    {"o.weight", WF_GROUPED("o_groups", "dim", "heads*value_dim"), "linear_out", NULL, NULL, false, NULL},
     {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL},
     {"q_norm.weight", QK_SHAPE("heads"), "ones", QK_WEIGHTED, NULL, false, NULL},
     {"q_norm.bias", QK_SHAPE("heads"), "zeros", QK_BIASED, NULL, false, NULL},
@@ -120,7 +124,12 @@ static weft_status check_chunk(const wf_layer *l, weft_error *err) {
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads"), side;
+    int64_t dim = wf_int(l, "dim"), memory = wf_int(l, "memory_dim"), key = wf_int(l, "key_dim"), value = wf_int(l, "value_dim");
     const wf_value *window = wf_get(l, "window");
+    WF_TRY(wf_check_groups(l, "q_groups", dim, heads * key, err));
+    WF_TRY(wf_check_groups(l, "k_groups", memory, groups * key, err));
+    WF_TRY(wf_check_groups(l, "v_groups", memory, groups * value, err));
+    WF_TRY(wf_check_groups(l, "o_groups", heads * value, dim, err));
     WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads, (long long)groups);
     WF_TRY(wf_check_bias(l, (const char *const[]){"q", "k", "v", "o", "gate"}, 5, err));
     if (window->type != WF_NULL) {
@@ -270,7 +279,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         q = wf_temper(r->tape, q, io->positions, (float)wf_json_double(t, "scale", 0.1), (float)wf_json_double(t, "step", 8192.0));
     }
     if (wf_given(l, "chunk"))
-        spec.pattern = wf_pattern(r, wf_chunk_weights, wf_chunk_next, &(wf_chunk){wf_int(l, "chunk")}, sizeof(wf_chunk));
+        spec.pattern = wf_pattern(r, wf_own_chunk_weights, wf_own_chunk_next, &(wf_chunk){wf_int(l, "chunk")}, sizeof(wf_chunk));
     spec.pattern_keys = wf_given(l, "chunk") ? (double)wf_int(l, "chunk") / 2.0 : 0.0;
     spec.offset_from_start = wf_state_wanted(r);
     if (!io->memory && wf_state_wanted(r)) {

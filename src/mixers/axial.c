@@ -41,14 +41,14 @@ static wf_seen seen(const wf_pattern_rows *r, int64_t j) {
     return j + after <= r->last ? WF_SEEN_SOME : WF_SEEN_NONE;
 }
 
-static void weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys_, int count, float *out) {
-    wf_pattern_fill(&(wf_pattern_rows){a, b, h, row, row + rows - 1}, weight, keys_, count, out);
+static void weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
+    wf_pattern_fill(r, weight, keys_, count, out);
 }
 
-static int next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys_, bool *whole) {
-    const record *p = a->pattern->record;
+static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *whole) {
+    const record *p = r->a->pattern->record;
     int64_t line = p->inner * p->size;
-    return wf_pattern_walk(&(wf_pattern_rows){a, b, h, row, row + rows - 1}, seen, row / line * line, row + rows, at, keys_, whole);
+    return wf_pattern_walk(r, seen, r->row / line * line, r->last + 1, at, keys_, whole);
 }
 
 /* ---- one axis ---- */

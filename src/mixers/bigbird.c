@@ -37,32 +37,30 @@ static bool real(const wf_pattern_rows *r, int64_t i) {
     return !mask || mask[r->b * r->a->s + i];
 }
 
-static void weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys_, int count, float *out) {
-    const record *p = a->pattern->record;
-    wf_pattern_rows r = {a, b, h, row, row + rows - 1};
+static void weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
+    const record *p = r->a->pattern->record;
     for (int k = 0; k < count; k++)
-        for (int64_t i = row, met = 0, x = -1; i <= r.last; i++) {
+        for (int64_t i = r->row, met = 0, x = -1; i <= r->last; i++) {
             bool again = k > 0 && keys_[k] / p->block == keys_[k - 1] / p->block;
             if (!again && i / p->block != x)
-                met = meetings(&r, x = i / p->block, keys_[k] / p->block);
-            float *at = out + k * WF_ATTENTION_ROWS + i - row;
-            *at = again ? at[-WF_ATTENTION_ROWS] : !real(&r, i) || met == 0 ? -INFINITY : met == 1 ? 0.0f : logf((float)met);
+                met = meetings(r, x = i / p->block, keys_[k] / p->block);
+            float *at = out + k * WF_ATTENTION_ROWS + i - r->row;
+            *at = again ? at[-WF_ATTENTION_ROWS] : !real(r, i) || met == 0 ? -INFINITY : met == 1 ? 0.0f : logf((float)met);
         }
 }
 
 /* Whole blocks at a time; a tile may hold several. */
-static int next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys_, bool *whole) {
-    const record *p = a->pattern->record;
-    wf_pattern_rows r = {a, b, h, row, row + rows - 1};
+static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *whole) {
+    const record *p = r->a->pattern->record;
     int count = 0;
     *whole = true;
-    for (int64_t i = row; i <= r.last; i++)
-        *whole &= real(&r, i);
+    for (int64_t i = r->row; i <= r->last; i++)
+        *whole &= real(r, i);
     while (*at < p->blocks * p->block && count < WF_ATTENTION_KEYS) {
         int64_t y = *at / p->block, end = (y + 1) * p->block;
         bool some = false, once = true;
-        for (int64_t x = row / p->block; x <= r.last / p->block; x++) {
-            int64_t met = meetings(&r, x, y);
+        for (int64_t x = r->row / p->block; x <= r->last / p->block; x++) {
+            int64_t met = meetings(r, x, y);
             some |= met > 0;
             once &= met == 1;
         }

@@ -422,6 +422,13 @@ weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_
     return WEFT_OK;
 }
 
+weft_status wf_check_groups(const wf_layer *layer, const char *key, int64_t in, int64_t out, weft_error *err) {
+    int64_t groups = wf_int(layer, key);
+    WF_CHECK(in % groups == 0 && out % groups == 0, err, WEFT_USAGE, "%lld and %lld channels cannot be cut into '%s' (%lld) pieces", (long long)in,
+             (long long)out, key, (long long)groups);
+    return WEFT_OK;
+}
+
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err) {
     int64_t heads = wf_int(layer, "heads"), groups = wf_int(layer, "kv_heads");
     WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads, (long long)groups);

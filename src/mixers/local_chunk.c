@@ -2,7 +2,7 @@
  * (Kitaev et al. 2020, arXiv 2001.04451; the chunks of Parmar et al. 2018, arXiv 1802.05751, section 3.2). */
 #include <math.h>
 #include "mixers/mixer.h"
-#include "parts/pattern.h"
+#include "parts/chunk_pattern.h"
 #include "parts/rope.h"
 
 static const wf_key keys[] = {
@@ -20,57 +20,6 @@ static const wf_key keys[] = {
 
 static const wf_slot slots[] = {WF_QKVO_SLOTS, {NULL}};
 static const wf_state_slot states[] = {WF_KV_STATES("causal && !wrap ? (before + 1)*chunk : null"), {NULL}};
-
-typedef struct record {
-    int64_t chunk, before, after, chunks; /* chunks: of the ring, 0 without one */
-    bool causal, exact;
-} record;
-
-/* How often chunk `to` is met from chunk `from`: offsets -before..after that lead to it. */
-static int64_t meetings(const record *p, int64_t from, int64_t to) {
-    int64_t low = -p->before, high = p->after, d = to - from;
-    if (p->chunks == 0)
-        return d >= low && d <= high;
-    int64_t lowest = low + ((d - low) % p->chunks + p->chunks) % p->chunks; /* the least d + m*chunks from low on */
-    return lowest > high ? 0 : (high - lowest) / p->chunks + 1;
-}
-
-static float weight(const wf_pattern_rows *r, int64_t i, int64_t j) {
-    const record *p = r->a->pattern->record;
-    int64_t count = meetings(p, i / p->chunk, j / p->chunk);
-    if ((p->causal && j > i) || (p->exact && (i - j > p->before * p->chunk || j - i > p->after * p->chunk)))
-        return -INFINITY;
-    return count > 1 ? logf((float)count) : count == 1 ? 0.0f : -INFINITY;
-}
-
-static wf_seen seen(const wf_pattern_rows *r, int64_t j) {
-    const record *p = r->a->pattern->record;
-    int64_t some = 0, all = 1;
-    for (int64_t c = r->row / p->chunk; c <= r->last / p->chunk; c++) {
-        int64_t count = meetings(p, c, j / p->chunk);
-        some += count;
-        all &= count == 1;
-    }
-    if (some == 0)
-        return WF_SEEN_NONE;
-    return all && !p->exact && (!p->causal || j <= r->row) ? WF_SEEN_ALL : WF_SEEN_SOME;
-}
-
-static void weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys_, int count, float *out) {
-    wf_pattern_fill(&(wf_pattern_rows){a, b, h, row, row + rows - 1}, weight, keys_, count, out);
-}
-
-static int next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys_, bool *whole) {
-    const record *p = a->pattern->record;
-    int64_t last = row + rows - 1, first = 0, end = (last / p->chunk + p->after + 1) * p->chunk;
-    if (p->chunks)
-        end = INT64_MAX;
-    else
-        first = (row / p->chunk - p->before) * p->chunk;
-    if (p->causal)
-        end = last + 1;
-    return wf_pattern_walk(&(wf_pattern_rows){a, b, h, row, last}, seen, first, end, at, keys_, whole);
-}
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     const int64_t most = INT32_MAX / 4;
@@ -103,13 +52,13 @@ static unsigned lost_traits(const wf_layer *l) { return wf_flag(l, "exact") ? WF
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t chunk = wf_int(l, "chunk"), rows = r->rows;
-    record p = {.chunk = chunk, .before = wf_int(l, "before"), .after = wf_int(l, "after"), .causal = wf_flag(l, "causal"), .exact = wf_flag(l, "exact")};
+    wf_chunk_pattern p = {.chunk = chunk, .before = wf_int(l, "before"), .after = wf_int(l, "after"), .causal = wf_flag(l, "causal"), .exact = wf_flag(l, "exact")};
     if (wf_flag(l, "wrap") && rows > chunk && rows % chunk != 0)
         wf_tape_error(r->tape, WEFT_USAGE, "%s: %lld rows are not whole chunks of %lld, which 'wrap' needs", l->where, (long long)rows, (long long)chunk);
     if (wf_flag(l, "wrap") && rows > chunk)
         p.chunks = rows / chunk;
     wf_tensor *q = turn(r, l, wf_project_heads(r, l, "q", io->x), true), *k = turn(r, l, wf_project_heads(r, l, "k", io->x), false), *v = wf_project_heads(r, l, "v", io->x);
-    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, weights, next, &p, sizeof p),
+    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, wf_chunk_weights, wf_chunk_next, &p, sizeof p),
                               .pattern_keys = (double)((p.before + p.after + 1) * chunk)};
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attend(r, l, q, k, v, &spec)));
     return WEFT_OK;

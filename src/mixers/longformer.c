@@ -71,15 +71,15 @@ static wf_seen local_seen(const wf_pattern_rows *r, int64_t j) {
     return all && (!p->causal || j <= r->row) && all_local(r) ? WF_SEEN_ALL : WF_SEEN_SOME;
 }
 
-static void local_weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys_, int count, float *out) {
-    wf_pattern_fill(&(wf_pattern_rows){a, b, h, row, row + rows - 1}, local_weight, keys_, count, out);
+static void local_weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
+    wf_pattern_fill(r, local_weight, keys_, count, out);
 }
 
-static int local_next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys_, bool *whole) {
-    const record *p = a->pattern->record;
-    int64_t last = row + rows - 1, d = p->dilation[h], first = a->pattern_data[GLOBAL] ? 0 : row - p->left * d;
-    int64_t end = p->causal ? last + 1 : a->pattern_data[GLOBAL] ? INT64_MAX : last + p->right * d + 1;
-    return wf_pattern_walk(&(wf_pattern_rows){a, b, h, row, last}, local_seen, first, end, at, keys_, whole);
+static int local_next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *whole) {
+    const record *p = r->a->pattern->record;
+    int64_t d = p->dilation[r->h], first = r->a->pattern_data[GLOBAL] ? 0 : r->row - p->left * d;
+    int64_t end = p->causal ? r->last + 1 : r->a->pattern_data[GLOBAL] ? INT64_MAX : r->last + p->right * d + 1;
+    return wf_pattern_walk(r, local_seen, first, end, at, keys_, whole);
 }
 
 /* ---- global rows ---- */
@@ -93,17 +93,16 @@ static wf_seen any_row(const wf_pattern_rows *r, int64_t j) {
     return WF_SEEN_SOME;
 }
 
-static void global_weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys_, int count, float *out) {
-    wf_pattern_fill(&(wf_pattern_rows){a, b, h, row, row + rows - 1}, global_weight, keys_, count, out);
+static void global_weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
+    wf_pattern_fill(r, global_weight, keys_, count, out);
 }
 
-static int global_next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys_, bool *whole) {
-    const record *p = a->pattern->record;
-    wf_pattern_rows r = {a, b, h, row, row + rows - 1};
+static int global_next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *whole) {
+    const record *p = r->a->pattern->record;
     bool some = false;
-    for (int64_t i = row; i <= r.last && !some; i++)
-        some = global(&r, i);
-    return some ? wf_pattern_walk(&r, any_row, 0, p->causal ? row + rows : INT64_MAX, at, keys_, whole) : 0;
+    for (int64_t i = r->row; i <= r->last && !some; i++)
+        some = global(r, i);
+    return some ? wf_pattern_walk(r, any_row, 0, p->causal ? r->last + 1 : INT64_MAX, at, keys_, whole) : 0;
 }
 
 static weft_status check(const wf_layer *l, weft_error *err) {

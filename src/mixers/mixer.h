@@ -248,6 +248,9 @@ wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char 
         {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL}
 #define WF_KV_STATES(limit)                                                                                                   \
     {"k", WF_STATE_APPEND, "[kv_heads, key_dim]", limit, NULL, 0}, {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", limit, NULL, 0}
+/* The shape of a weight, in pieces [groups, in/groups, out/groups] when there are several: wf_project takes both. */
+#define WF_GROUPED(groups, out, in) groups " == 1 ? [" out ", " in "] : [" groups ", (" in ") // " groups ", (" out ") // " groups "]"
+weft_status wf_check_groups(const wf_layer *layer, const char *key, int64_t in, int64_t out, weft_error *err);
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err);
 /* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which` begins
  * with q, k or v. */
@@ -255,8 +258,8 @@ wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char
 /* Attention of q to all rows so far, through the states k and v where the row has them. `spec` comes without the members about states. */
 wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
 /* A pattern in the tape's arena with a copy of its record. */
-const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, const int64_t *, int, float *),
-                                       int (*next)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, int64_t *, int64_t *, bool *),
+const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
+                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *),
                                        const void *record, size_t size);
 
 /* ---- the tables ---- */

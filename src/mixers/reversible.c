@@ -28,9 +28,10 @@ static weft_status parts(struct wf_part_builder *b, const wf_layer *l, weft_erro
 }
 
 /* x + part(layernorm(other)) */
-static wf_tensor *coupled(wf_run *r, const wf_layer *l, int part, const char *weight, const char *bias, wf_tensor *x, wf_tensor *other, wf_ports *io, weft_status *status) {
+static wf_tensor *coupled(wf_run *r, const wf_layer *l, int part, wf_tensor *x, wf_tensor *other, wf_ports *io, weft_status *status) {
+    static const char *const weights[] = {"norm1.weight", "norm2.weight"}, *const biases[] = {"norm1.bias", "norm2.bias"};
     wf_ports own = *io;
-    own.x = wf_cast(r->tape, wf_layer_norm(r->tape, other, wf_weight(r, l, weight), wf_weight(r, l, bias), 0.0f, (float)wf_float(l, "norm_eps")), WF_F32);
+    own.x = wf_cast(r->tape, wf_layer_norm(r->tape, other, wf_weight(r, l, weights[part]), wf_weight(r, l, biases[part]), 0.0f, (float)wf_float(l, "norm_eps")), WF_F32);
     if (*status == WEFT_OK)
         *status = wf_run_part(r, l, part, &own);
     io->aux_loss = own.aux_loss ? own.aux_loss : io->aux_loss;
@@ -42,8 +43,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t half = wf_int(l, "dim") / 2;
     weft_status status = WEFT_OK;
     wf_tensor *x1 = wf_slice_channels(r->tape, io->x, 0, half), *x2 = wf_slice_channels(r->tape, io->x, half, half);
-    wf_tensor *y1 = coupled(r, l, 0, "norm1.weight", "norm1.bias", x1, x2, io, &status);
-    wf_tensor *y2 = coupled(r, l, 1, "norm2.weight", "norm2.bias", x2, y1, io, &status);
+    wf_tensor *y1 = coupled(r, l, 0, x1, x2, io, &status);
+    wf_tensor *y2 = coupled(r, l, 1, x2, y1, io, &status);
     io->y = wf_join_channels(r->tape, y1, y2);
     return status;
 }

@@ -30,6 +30,10 @@ wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name
     wf_tensor *bias = wf_weight(run, layer, slot);
     if (!weight)
         return wf_tape_error(run->tape, WEFT_FAILURE, "%s: %s has no projection '%s'", layer->where, layer->row->name, name);
+    if (x && weight->rank == 3) {
+        int64_t groups = weight->dims[0];
+        return wf_merge_heads(run, wf_head_linear(run->tape, wf_split_heads(run, x, groups, wf_dim(x, -1) / groups), weight, bias));
+    }
     return wf_linear(run->tape, x, weight, bias);
 }
 
@@ -112,8 +116,8 @@ wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char
                           wf_int(layer, *which == 'v' ? "value_dim" : "key_dim"));
 }
 
-const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, const int64_t *, int, float *),
-                                       int (*next)(const wf_attention_args *, int64_t, int64_t, int64_t, int64_t, int64_t *, int64_t *, bool *),
+const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
+                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *),
                                        const void *record, size_t size) {
     wf_attention_pattern *p = wf_arena_alloc(wf_tape_arena(run->tape), sizeof *p);
     void *copy = wf_arena_alloc(wf_tape_arena(run->tape), size);

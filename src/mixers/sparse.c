@@ -50,12 +50,12 @@ static wf_seen seen(const wf_pattern_rows *r, int64_t j) {
     return near || far ? WF_SEEN_SOME : WF_SEEN_NONE;
 }
 
-static void weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys_, int count, float *out) {
-    wf_pattern_fill(&(wf_pattern_rows){a, b, h, row, row + rows - 1}, weight, keys_, count, out);
+static void weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
+    wf_pattern_fill(r, weight, keys_, count, out);
 }
 
-static int next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys_, bool *whole) {
-    return wf_pattern_walk(&(wf_pattern_rows){a, b, h, row, row + rows - 1}, seen, 0, row + rows, at, keys_, whole);
+static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *whole) {
+    return wf_pattern_walk(r, seen, 0, r->last + 1, at, keys_, whole);
 }
 
 static weft_status check(const wf_layer *l, weft_error *err) {

@@ -28,7 +28,7 @@ static double plain(float value) {
     return (double)value;
 }
 
-void wf_normal_float(const writer *w, const char *key, float value) { wf_normal_put(w, key, wf_json_new_double(w->arena, plain(value))); }
+void wf_normal_float(const writer *w, const char *key, float value) { wf_normal_put(w, key, wf_json_new_float(w->arena, plain(value))); }
 
 writer wf_normal_begin(const writer *of) { return (writer){of->arena, wf_json_new(of->arena, WF_JSON_OBJECT), of->failed}; }
 
@@ -79,7 +79,7 @@ static void normal_pair(const writer *w, const char *key, const float pair[2]) {
     }
     list = wf_json_new(w->arena, WF_JSON_ARRAY);
     for (int i = 0; i < 2; i++)
-        *w->failed |= !wf_json_push(list, wf_json_new_double(w->arena, plain(pair[i])));
+        *w->failed |= !wf_json_push(list, wf_json_new_float(w->arena, plain(pair[i])));
     wf_normal_put(w, key, list);
 }
 

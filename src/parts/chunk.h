@@ -5,6 +5,6 @@
 #include "tensor/ops.h"
 
 typedef struct wf_chunk { int64_t rows; } wf_chunk; /* the record of the pattern */
-void wf_chunk_weights(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, const int64_t *keys, int count, float *out);
-int wf_chunk_next(const wf_attention_args *a, int64_t b, int64_t h, int64_t row, int64_t rows, int64_t *at, int64_t *keys, bool *whole);
+void wf_own_chunk_weights(const wf_pattern_rows *r, const int64_t *keys, int count, float *out);
+int wf_own_chunk_next(const wf_pattern_rows *r, int64_t *at, int64_t *keys, bool *whole);
 #endif

@@ -4,11 +4,6 @@
 #define WF_PARTS_PATTERN_H
 #include "tensor/ops.h"
 
-typedef struct wf_pattern_rows { /* rows row..last of head h of sequence b */
-    const wf_attention_args *a;
-    int64_t b, h, row, last;
-} wf_pattern_rows;
-
 typedef enum wf_seen { WF_SEEN_NONE, WF_SEEN_SOME, WF_SEEN_ALL } wf_seen;
 /* What is added to the score of row i and key j: -INFINITY hides the key. */
 typedef float (*wf_pair_weight)(const wf_pattern_rows *r, int64_t i, int64_t j);

@@ -50,6 +50,9 @@ bool wf_dispatch_slots(wf_tape *t, int64_t batch, int64_t experts, int64_t slots
 wf_tensor *wf_spread_rows(wf_tape *t, wf_tensor *x, wf_tensor *weights, const wf_dispatch *d);
 /* rows [R,n] -> fp32 [B,T,n]: the sum of a token's rows, each times its weight (weights NULL: 1). */
 wf_tensor *wf_collect_rows(wf_tape *t, wf_tensor *rows, wf_tensor *weights, const wf_dispatch *d, int64_t batch);
+/* x [B,T,k*n], one row for each choice of a token -> [R,n] in the order of the dispatch; and back. Padding and what is dropped become 0. */
+wf_tensor *wf_sort_rows(wf_tape *t, wf_tensor *x, const wf_dispatch *d);
+wf_tensor *wf_unsort_rows(wf_tape *t, wf_tensor *rows, const wf_dispatch *d, int64_t batch);
 /* Row r of expert e: y = x W_e^T + b_e. x [R,in], w [E,out,in], b [E,out] or NULL -> act [R,out]; rows of no expert become 0. */
 wf_tensor *wf_grouped_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, const wf_dispatch *d);
 

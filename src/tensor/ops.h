@@ -193,6 +193,15 @@ wf_tensor *wf_memory_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor
 wf_tensor *wf_max_pairs(wf_tape *t, wf_tensor *x); /* [.., 2n] -> [.., n], the larger of two neighbours */
 /* While decoding: the state [B,..] of sequences that have seen tokens, `first` (NULL: zeros) for new ones. No gradient. */
 wf_tensor *wf_begin_state(wf_tape *t, wf_tensor *state, wf_tensor *first);
+/* Routing (cluster.c): the rows nearest to every centroid, x [B,T,H,K], centroids [H,C,K] -> I32 [B,H,C*take], most similar first;
+ * *members the same as I64 [B,H,C,take]. */
+wf_tensor *wf_cluster_select(wf_tape *t, wf_tensor *x, wf_tensor *centroids, int64_t take, wf_tensor **members);
+/* x [B,N,H,V] -> fp32 [B,rows,H,V]: the sum of the entries with that index [B,H,N], over their number + eps. */
+wf_tensor *wf_scatter_mean(wf_tape *t, wf_tensor *x, wf_tensor *index, int64_t rows, float eps);
+/* The mean of (x - the centroid most like it)^2, [1]; centroids are constants. *sums [H,C,K+1]: of the rows of each, and their number,
+ * without gradient. */
+wf_tensor *wf_commitment(wf_tape *t, wf_tensor *x, wf_tensor *centroids, wf_tensor **sums);
+wf_tensor *wf_repeat_batch(wf_tape *t, wf_tensor *x, int64_t batch); /* [1,..] -> [B,..] */
 
 typedef struct wf_recurrence_spec {
     wf_decay decay;

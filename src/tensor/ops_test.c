@@ -121,6 +121,17 @@ static wf_tensor *memory_near(fixture *f) { /* a wide window: no key on its edge
 }
 static wf_tensor *max_pairs_case(fixture *f) { return wf_max_pairs(f->tape, wf_scale(f->tape, leaf2(f, 3, 10), 3.0f)); }
 
+static wf_tensor *cluster_case(fixture *f) { /* chosen rows and back again */
+    wf_tensor *x = leaf4(f, 2, 7, 2, 6), *members, *seen = wf_input(f->tape, "x", WF_F32, 4, x->dims);
+    wf_tensor *index = wf_cluster_select(f->tape, seen, wf_input(f->tape, "centroids", WF_F32, 3, (int64_t[]){2, 3, 6}), 4, &members);
+    return wf_scatter_mean(f->tape, wf_mul(f->tape, wf_take_rows(f->tape, x, index), leaf4(f, 2, 12, 2, 6)), index, 7, 0.1f);
+}
+static wf_tensor *commitment_case(fixture *f) {
+    wf_tensor *sums;
+    return wf_commitment(f->tape, leaf4(f, 2, 5, 2, 6), wf_input(f->tape, "centroids", WF_F32, 3, (int64_t[]){2, 3, 6}), &sums);
+}
+static wf_tensor *repeat_case(fixture *f) { return wf_repeat_batch(f->tape, leaf3(f, 1, 5, 7), 3); }
+
 static const double frequencies[3] = {1.0, 0.21, 0.013};
 static wf_tensor *rotate_case(fixture *f) {
     wf_rotate_args a = {.first = 2, .pairs = 3, .frequencies = frequencies, .magnitude = 1.2f};
@@ -487,6 +498,16 @@ static wf_tensor *many_experts(fixture *f) { /* several blocks of rows each */
     wf_tensor *y = wf_grouped_linear(f->tape, wf_spread_rows(f->tape, x, NULL, &d), leaf3(f, 2, 64, 3), NULL, &d);
     return wf_collect_rows(f->tape, y, routing.weights, &d, 1);
 }
+static wf_tensor *sort_case(fixture *f) {
+    wf_routing routing;
+    wf_dispatch d;
+    wf_tensor *x = leaf3(f, 2, 6, 10), *logits = wf_input(f->tape, "logits", WF_F32, 3, (int64_t[]){2, 6, 4}); /* only the order counts */
+    if (!wf_route(f->tape, logits, &(wf_route_spec){.router = "softmax", .top_k = 2, .scale = 1.0f, .normalise_order = 1.0f}, &routing) ||
+        !wf_dispatch_rows(f->tape, &routing, 4, 0, &d))
+        return NULL;
+    wf_tensor *rows = wf_grouped_linear(f->tape, wf_sort_rows(f->tape, x, &d), leaf3(f, 4, 7, 5), NULL, &d);
+    return wf_unsort_rows(f->tape, rows, &d, 2);
+}
 static wf_tensor *router_loss(fixture *f, const char *router, bool masked, bool z) {
     wf_routing routing;
     wf_tensor *logits = leaf3(f, 2, 6, 4), *mask = masked ? wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 6}) : NULL;
@@ -534,6 +555,7 @@ static const op_case cases[] = {
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3}, {"temper", temper_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"take_rows", take_rows_case, 2e-3}, {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3},
     {"memory_attention", memory_case, 2e-3}, {"memory_attention", memory_near, 2e-3}, {"max_pairs", max_pairs_case, 2e-3},
+    {"cluster_select", cluster_case, 2e-3}, {"scatter_mean", cluster_case, 2e-3}, {"commitment", commitment_case, 4e-3}, {"repeat_batch", repeat_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
     {"clamp", clamp_case, 2e-3}, {"scale_rows", scale_rows_case, 2e-3}, {"scale_rows", scale_rows_shared, 2e-3}, {"log_gate", log_gate_case, 2e-3},
@@ -556,7 +578,7 @@ static const op_case cases[] = {
     {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
     {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
     {"value_loss", squares_case, 2e-3},
-    {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3},
+    {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3}, {"sort_rows", sort_case, 2e-3},
     {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3}, {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3},
     {"jitter", jitter_case, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
 };

@@ -142,19 +142,23 @@ weft_status wf_tokenizer_open_as(const wf_mem *mem, const char *kind, const char
 
 /* ---- folders ---- */
 
-/* The paths of the files "a+b" in a folder; 0 when one is missing. */
-static size_t paths_in(wf_arena *arena, const char *folder, const char *names, const char *paths[MOST_FILES]) {
+/* The paths of the files "a+b" in a folder; *count 0 when one is missing. */
+static weft_status paths_in(wf_arena *arena, const char *folder, const char *names, const char *paths[MOST_FILES], size_t *count, weft_error *err) {
     size_t n = 0;
+    *count = 0;
     for (const char *at = names; *at && n < MOST_FILES;) {
         size_t length = strcspn(at, "+");
         char *name = wf_arena_strndup(arena, at, length);
         paths[n] = name ? wf_path_join(arena, folder, name) : NULL;
-        if (!paths[n] || !wf_is_file(paths[n]))
-            return 0;
+        if (!paths[n])
+            return wf_fail_memory(err);
+        if (!wf_is_file(paths[n]))
+            return WEFT_OK;
         n++;
         at += length + (at[length] == '+');
     }
-    return n;
+    *count = n;
+    return WEFT_OK;
 }
 
 /* tokenizer_config.json says what the vocabulary's own file does not: members that are options of the kind. */
@@ -181,7 +185,8 @@ static weft_status open_folder(const wf_mem *mem, wf_arena *arena, const char *f
         const wf_file_kind *kind = wf_file_kinds[i];
         for (size_t k = 0; kind->folder[k]; k++) {
             const wf_json *options = NULL;
-            size_t n = paths_in(arena, folder, kind->folder[k], paths);
+            size_t n;
+            WF_TRY(paths_in(arena, folder, kind->folder[k], paths, &n, err));
             if (n == 0)
                 continue;
             WF_TRY(config_options(kind, arena, folder, &options, err));

@@ -37,6 +37,20 @@ int64_t naive_width(const naive_io *io, const char *slot) {
     return i < 0 ? 0 : io->layer->slots[i].dims[0];
 }
 
+/* Pieces of x through matrices of their own [groups, in, out]. */
+static double *grouped_linear(naive_io *io, const double *weight, const double *bias, const int64_t *dims, const double *x, int64_t rows) {
+    int64_t groups = dims[0], in = dims[1], out = dims[2];
+    double *y = naive_zeros(io, rows * groups * out);
+    for (int64_t r = 0; r < rows * groups; r++)
+        for (int64_t o = 0; o < out; o++) {
+            int64_t g = r % groups;
+            y[r * out + o] = bias ? bias[g * out + o] : 0.0;
+            for (int64_t i = 0; i < in; i++)
+                y[r * out + o] += weight[(g * in + i) * out + o] * x[r * in + i];
+        }
+    return y;
+}
+
 double *naive_linear(naive_io *io, const char *name, const double *x, int64_t rows) {
     char slot[64];
     snprintf(slot, sizeof slot, "%s.weight", name);
@@ -45,7 +59,10 @@ double *naive_linear(naive_io *io, const char *name, const double *x, int64_t ro
     const double *weight = io->weights[index];
     snprintf(slot, sizeof slot, "%s.bias", name);
     const double *bias = naive_weight(io, slot);
-    int64_t out = io->layer->slots[index].dims[0], in = io->layer->slots[index].dims[1];
+    const int64_t *dims = io->layer->slots[index].dims;
+    if (io->layer->slots[index].rank == 3)
+        return grouped_linear(io, weight, bias, dims, x, rows);
+    int64_t out = dims[0], in = dims[1];
     double *y = naive_zeros(io, rows * out);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t o = 0; o < out; o++) {

@@ -387,3 +387,6 @@ static const char *const values_turned[] = {"\"rope\": {}, \"rope_values\": true
 static const char *const even_heads[] = {"\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 6", NULL};
 static const naive_axis turned_axes[] = {even_heads, values_turned, order, NULL};
 const naive_row naive_attention_values = {"attention", run, turned_axes, 8};
+static const char *const pieces[] = {"\"q_groups\": 2", "\"k_groups\": 2, \"v_groups\": 2", "\"o_groups\": 2", "\"q_groups\": 2, \"v_groups\": 2, \"o_groups\": 2", NULL};
+static const naive_axis group_axes[] = {even_heads, pieces, biases, NULL};
+const naive_row naive_attention_groups = {"attention", run, group_axes, 10};

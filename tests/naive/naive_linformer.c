@@ -2,9 +2,13 @@
 #include "naive/naive.h"
 #include <string.h>
 
-/* Row j, head h of the mixture. */
-static void mixed(const naive_io *io, const char *weight, const double *x, int64_t width, int64_t b, int64_t h, int64_t j, double *out) {
+typedef struct place {
+    int64_t b, h, j; /* sequence, head, mixture */
+} place;
+
+static void mixed(const naive_io *io, const char *weight, const double *x, int64_t width, place at, double *out) {
     const wf_layer *l = io->layer;
+    int64_t b = at.b, h = at.h, j = at.j;
     int64_t L = wf_int(l, "max_len"), R = wf_int(l, "rank"), G = wf_int(l, "kv_heads"), g = h / (wf_int(l, "heads") / G);
     const double *e = naive_weight(io, weight) + (wf_flag(l, "headwise") ? h * L * R : 0);
     memset(out, 0, (size_t)width * sizeof *out);
@@ -23,12 +27,12 @@ static void run(naive_io *io) {
     for (int64_t i = 0; i < rows * H; i++) {
         int64_t b = i / H / io->rows, h = i % H;
         for (int64_t j = 0; j < R; j++) {
-            mixed(io, "proj_k", k, K, b, h, j, row);
+            mixed(io, "proj_k", k, K, (place){b, h, j}, row);
             z[j] = naive_dot(q + i * K, row, K) / sqrt((double)K);
         }
         naive_softmax(z, R);
         for (int64_t j = 0; j < R; j++) {
-            mixed(io, proj_v, v, V, b, h, j, row);
+            mixed(io, proj_v, v, V, (place){b, h, j}, row);
             for (int64_t c = 0; c < V; c++)
                 out[i * V + c] += z[j] * row[c];
         }

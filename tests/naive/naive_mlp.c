@@ -10,13 +10,13 @@ static double xielu(const naive_io *io, double x) {
 }
 
 static void run(naive_io *io) {
-    int64_t rows = io->batch * io->rows, hidden = naive_width(io, "up.weight");
+    int64_t rows = io->batch * io->rows, hidden = wf_int(io->layer, "hidden");
     double *h = naive_linear(io, "up", io->x, rows);
     bool learned = wf_is(io->layer, "activation", "xielu");
     for (int64_t i = 0; i < rows * hidden; i++)
         h[i] = learned ? xielu(io, h[i]) : naive_activation(wf_string(io->layer, "activation"), h[i]);
     io->y = naive_linear(io, "down", h, rows);
-    io->width = naive_width(io, "down.weight");
+    io->width = wf_int(io->layer, "dim");
 }
 
 static const char *const widths[] = {"\"hidden\": 9", "\"hidden\": 33", "\"hidden\": 1", NULL};
@@ -28,3 +28,8 @@ static const char *const chunks[] = {"", "\"chunk\": 3", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
 static const naive_axis axes[] = {widths, activations, biases, chunks, rows, NULL};
 const naive_row naive_mlp = {"mlp", run, axes, 40};
+
+static const char *const pieces[] = {"\"up_groups\": 2", "\"down_groups\": 2", "\"up_groups\": 2, \"down_groups\": 2", NULL};
+static const char *const even_widths[] = {"\"hidden\": 6", "\"hidden\": 20", NULL};
+static const naive_axis group_axes[] = {even_widths, pieces, biases, NULL};
+const naive_row naive_mlp_groups = {"mlp", run, group_axes, 6};

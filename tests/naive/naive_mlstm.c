@@ -11,7 +11,10 @@ typedef struct head { /* of one sequence */
     double *s, *n, *m;
 } head;
 
-static void step(const wf_layer *l, head *at, double in, double forget, const double *q, const double *k, const double *v, double *h) {
+typedef struct token { const double *q, *k, *v; } token;
+
+static void step(const wf_layer *l, head *at, double in, double forget, token x, double *h) {
+    const double *q = x.q, *k = x.k, *v = x.v;
     int64_t K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim");
     double m = fmax(forget + *at->m, in), F = exp(forget + *at->m - m), I = exp(in - m), qn = 0.0;
     for (int64_t i = 0; i < K; i++) {
@@ -36,7 +39,7 @@ static void run(naive_io *io) {
     for (int64_t r = 0; r < rows * H; r++) {
         int64_t state = r / H / T * H + r % H;
         head at = {s + state * K * V, n + state * K, m + state};
-        step(l, &at, capped(l, in[r]), naive_log_sigmoid(capped(l, forget[r])), q + r * K, k + r * K, v + r * V, h + r * V);
+        step(l, &at, capped(l, in[r]), naive_log_sigmoid(capped(l, forget[r])), (token){q + r * K, k + r * K, v + r * V}, h + r * V);
     }
     naive_layer_norm(h, rows * H * V, V, wf_float(l, "norm_eps"), naive_weight(io, "norm.weight"), NULL, H);
     for (int64_t i = 0; i < rows * H * V; i++)

@@ -71,7 +71,8 @@ static double score(piece p, int64_t i, int64_t j, double *slope) {
     }
     if (a->pattern) {
         float weight[WF_ATTENTION_ROWS] = {0};
-        a->pattern->weights(a, p.b, p.h, row_index(a, p.b, i), 1, &(int64_t){key_index(a, p.b, j)}, 1, weight);
+        int64_t row = row_index(a, p.b, i);
+        a->pattern->weights(&(wf_pattern_rows){a, p.b, p.h, row, row}, &(int64_t){key_index(a, p.b, j)}, 1, weight);
         return z + (double)weight[0];
     }
     if (a->slopes)

@@ -272,12 +272,17 @@ WF_LOCAL int64_t slot_of(const block *blk, int64_t index) {
     return a->key_mask && !a->key_mask[blk->b * a->s + slot] ? -1 : slot;
 }
 
+WF_INLINE wf_pattern_rows pattern_rows(const block *blk) {
+    return (wf_pattern_rows){blk->a, blk->b, blk->h, blk->index, blk->index + blk->n - 1};
+}
+
 /* The next tile of a pattern's walk: one strip. */
 WF_LOCAL bool next_of_pattern(const block *blk, cursor *c, tile *t) {
     const wf_attention_args *a = blk->a;
+    const wf_pattern_rows rows = pattern_rows(blk);
     int64_t keys[KEYS];
     bool whole;
-    for (int count; whole = false, (count = a->pattern->next(a, blk->b, blk->h, blk->index, blk->n, &c->at, keys, &whole)) > 0;) {
+    for (int count; whole = false, (count = a->pattern->next(&rows, &c->at, keys, &whole)) > 0;) {
         t->n = 0;
         t->apart = false;
         for (int j = 0; j < count; j++) {
@@ -437,7 +442,8 @@ WF_LOCAL void add_bias(const block *blk, const tile *t) {
 
 WF_LOCAL void add_weights(const block *blk, const tile *t) {
     memset(blk->m.extra, 0, (size_t)(t->n * ROWS) * sizeof(float));
-    blk->a->pattern->weights(blk->a, blk->b, blk->h, blk->index, blk->n, t->indices, t->n, blk->m.extra);
+    const wf_pattern_rows rows = pattern_rows(blk);
+    blk->a->pattern->weights(&rows, t->indices, t->n, blk->m.extra);
     EACH_CELL(t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) + vf_load(blk->m.extra + j * ROWS + v * WF_VL)); })
 }
 

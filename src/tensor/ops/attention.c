@@ -4,6 +4,7 @@
 #include <math.h>
 #include "kernels/attention.h"
 #include "tensor/ops/elementwise.h"
+#include "tensor/tape.h"
 
 enum { Q, K, V, SINKS, MASK, PREFIX, Q_SEGMENTS, K_SEGMENTS, REL_BIAS, BIAS, DATA, INPUTS = DATA + WF_PATTERN_DATA };
 enum { O, LSE, TABLE, PROBS };
@@ -15,6 +16,7 @@ typedef struct attention {
     uint32_t site;
     int64_t *kv_len;              /* [b] while decoding */
     bool probs;
+    bool shares; /* two of q, k and v are one tensor: their gradients are added one after the other */
     size_t at_dq, at_dk, at_dv, at_dtable, at_dsinks, at_dbias; /* offsets in the backward's work memory */
 } attention;
 
@@ -209,19 +211,13 @@ static void sum_bias(const wf_node *node, int piece, wf_worker *w) {
     }
 }
 
-static void backward(const wf_node *node, int phase, int piece, wf_worker *w) {
+static void add_rest(const wf_node *node, int64_t piece, wf_worker *w) {
     const attention *a = node->attr;
-    int64_t keys = row_pieces(a->b * a->s), queries = row_pieces(a->b * a->t);
-    if (phase == 0) {
-        one_head(node, piece, w);
-    } else if (piece < keys) {
-        sum_groups(node, K, piece, w);
-    } else if (piece < 2 * keys) {
-        sum_groups(node, V, (int)(piece - keys), w);
-    } else if (piece < 2 * keys + queries) {
-        add_queries(node, (int)(piece - 2 * keys), w);
-    } else if (piece < 2 * keys + queries + bias_pieces(node)) {
-        sum_bias(node, (int)(piece - 2 * keys - queries), w);
+    int64_t queries = row_pieces(a->b * a->t);
+    if (piece < queries) {
+        add_queries(node, (int)piece, w);
+    } else if (piece < queries + bias_pieces(node)) {
+        sum_bias(node, (int)(piece - queries), w);
     } else {
         if (node->in[SINKS] && node->grad_mode[SINKS])
             add_sinks(node, w);
@@ -230,11 +226,38 @@ static void backward(const wf_node *node, int phase, int piece, wf_worker *w) {
     }
 }
 
+static void backward(const wf_node *node, int phase, int piece, wf_worker *w) {
+    const attention *a = node->attr;
+    int64_t keys = row_pieces(a->b * a->s), at = piece;
+    if (phase == 0) {
+        one_head(node, piece, w);
+        return;
+    }
+    if (a->shares)
+        at += (phase - 1) * keys; /* phase 1: keys, 2: values, 3: the rest */
+    if (at < keys)
+        sum_groups(node, K, (int)at, w);
+    else if (at < 2 * keys)
+        sum_groups(node, V, (int)(at - keys), w);
+    else
+        add_rest(node, at - 2 * keys, w);
+}
+
+static int back_pieces(const wf_node *node, int phase) {
+    const attention *a = node->attr;
+    int keys = (int)row_pieces(a->b * a->s), rest = (int)row_pieces(a->b * a->t) + bias_pieces(node) + 1;
+    if (phase == 0)
+        return (int)(a->b * a->h);
+    if (!a->shares)
+        return phase == 1 ? 2 * keys + rest : 0;
+    return phase <= 2 ? keys : phase == 3 ? rest : 0;
+}
+
 /* ---- the row ---- */
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
     const attention *a = node->attr;
     if (pass == WF_BACKWARD)
-        return phase == 0 ? (int)(a->b * a->h) : phase == 1 ? (int)(2 * row_pieces(a->b * a->s) + row_pieces(a->b * a->t) + bias_pieces(node) + 1) : 0;
+        return back_pieces(node, phase);
     if (prepares(node))
         return phase == 0 ? 1 : phase == 1 ? (int)(a->b * a->h * blocks_of(a)) : 0;
     return phase == 0 ? (int)(a->b * a->h * blocks_of(a)) : 0;
@@ -331,6 +354,7 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
     attention *a = q && k && v ? new_record(t, q, k, v, spec) : NULL;
     if (!a)
         return NULL;
+    a->shares = wf_base(q) == wf_base(k) || wf_base(k) == wf_base(v) || wf_base(q) == wf_base(v);
     wf_tensor *out[4] = {wf_out(t, type, 4, (int64_t[]){a->b, a->t, a->h, a->v}), wf_out(t, WF_F32, 3, (int64_t[]){a->b, a->h, a->t}),
                          wf_out(t, WF_F32, 2, (int64_t[]){a->h, a->distances > 0 ? a->distances : 1}),
                          a->probs ? wf_out(t, WF_F32, 4, (int64_t[]){a->b, a->h, a->t, a->s}) : NULL};

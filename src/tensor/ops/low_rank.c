@@ -13,7 +13,16 @@
 enum { LOG_DT, A_LOG, A_IMAG, P, B, C, INPUTS }; /* C: of the kernel only */
 enum { OUT_A, OUT_B, OUT_E, OUT_V };
 
-static double complex number_at(const float *x, int64_t i) { return CMPLX((double)x[2 * i], (double)x[2 * i + 1]); }
+/* What CMPLX is where the C library has it: no multiplication by I, which would make NaN of infinities. */
+static double complex complex_of(double re, double im) {
+    union {
+        double part[2];
+        double complex whole;
+    } u = {{re, im}};
+    return u.whole;
+}
+
+static double complex number_at(const float *x, int64_t i) { return complex_of((double)x[2 * i], (double)x[2 * i + 1]); }
 static void store_number(float *x, int64_t i, double complex v) {
     x[2 * i] = (float)creal(v);
     x[2 * i + 1] = (float)cimag(v);
@@ -21,7 +30,7 @@ static void store_number(float *x, int64_t i, double complex v) {
 static double complex input_at(const wf_node *node, int which, int64_t i) { return number_at(node->in[which]->data, i); }
 static double step_of(const wf_node *node, int64_t d) { return exp((double)((const float *)node->in[LOG_DT]->data)[d]); }
 static double complex pole_of(const wf_node *node, int64_t i) {
-    return CMPLX(-exp((double)((const float *)node->in[A_LOG]->data)[i]), (double)((const float *)node->in[A_IMAG]->data)[i]);
+    return complex_of(-exp((double)((const float *)node->in[A_LOG]->data)[i]), (double)((const float *)node->in[A_IMAG]->data)[i]);
 }
 static double both(double complex x) { return 2.0 * creal(x); } /* of a pair */
 /* Re(conj(slope) grad): what a complex gradient sends to a real number. */
@@ -305,7 +314,7 @@ static bool make_points(wf_tape *t, kernel *a) {
     a->radius = pow(ALIAS, 1.0 / (double)a->points);
     a->roots = wf_arena_alloc(wf_tape_arena(t), (size_t)(a->points / 2) * sizeof *a->roots);
     for (int64_t j = 0; a->roots && j < a->points / 2; j++)
-        a->roots[j] = cexp(CMPLX(0.0, -2.0 * PI * (double)j / (double)a->points));
+        a->roots[j] = cexp(complex_of(0.0, -2.0 * PI * (double)j / (double)a->points));
     return a->roots || wf_tape_error(t, WEFT_NO_MEMORY, "out of memory") != NULL;
 }
 

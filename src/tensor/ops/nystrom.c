@@ -70,8 +70,9 @@ static int64_t winner(const wf_node *node) {
     return best;
 }
 
-/* z[0..STEPS]: every iterate, n*n each; p, r, t: room for one. */
-static void iterate(const float *a, float most, float *z, float *p, float *r, float *t, int64_t n, const wf_worker *w) {
+/* z[0..STEPS]: every iterate, n*n each; room for three. */
+static void iterate(const float *a, float most, float *z, float *room, int64_t n, const wf_worker *w) {
+    float *p = room, *r = p + n * n, *t = r + n * n;
     transpose(a, z, n);
     w->k->scale(z, 1.0f / most, z, n * n);
     for (int step = 0; step < STEPS; step++, z += n * n) {
@@ -88,10 +89,10 @@ static void iterate(const float *a, float most, float *z, float *p, float *r, fl
 static void make_y(const wf_node *node, int64_t head, wf_worker *w) {
     const nystrom *s = node->attr;
     int64_t n = s->n, v = s->value_dim, nn = n * n;
-    float *z = w->scratch, *p = z + (STEPS + 1) * nn, *r = p + nn, *t = r + nn, *u = t + nn, *y = u + n * v;
+    float *z = w->scratch, *p = z + (STEPS + 1) * nn, *u = p + 3 * nn, *y = u + n * v;
     float most = ((const float *)node->out[SUMS]->data)[2 * winner(node)];
     gather(s, node->in[U]->data, head, v, u);
-    iterate((const float *)node->out[A]->data + head * nn, most, z, p, r, t, n, w);
+    iterate((const float *)node->out[A]->data + head * nn, most, z, p, n, w);
     for (int64_t i = 0; i < n; i++) {
         memset(y, 0, (size_t)v * sizeof *y);
         for (int64_t k = 0; k < n; k++)
@@ -143,7 +144,7 @@ static void back_inverse(const wf_node *node, int64_t head, wf_worker *w) {
     double dmost = 0.0;
     gather(s, node->in[U]->data, head, v, u);
     gather(s, node->out[Y]->grad, head, v, dy);
-    iterate(a, most, z, room, room + nn, room + 2 * nn, n, w);
+    iterate(a, most, z, room, n, w);
     for (int64_t k = 0; k < n; k++) {
         memset(du, 0, (size_t)v * sizeof *du);
         for (int64_t i = 0; i < n; i++) {

@@ -34,7 +34,7 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         }
 }
 
-const wf_op wf_op_temper = {.name = "temper", .pieces = row_pieces, .run = run};
+const wf_op wf_op_temper = {.name = "temper", .pieces = row_pieces, .run = run, .saves_in = 1u << POSITIONS};
 
 wf_tensor *wf_temper(wf_tape *t, wf_tensor *x, wf_tensor *positions, float scale, float step) {
     if (!x)

@@ -48,15 +48,16 @@ static void two_exps(const float *x, const float *z, float *p, float *e, int64_t
     w->k->activate(WF_EXP, e, e, 2 * n);
 }
 
-/* y and its denominator; e keeps the two weights relative to their maximum, which goes to p. */
-static void average(const lanes *l, const float *k, const float *v, float *p, float *e, float *y, float *d, const wf_worker *w) {
-    float own[LANES];
+typedef struct averaged { float p[LANES], e[2 * LANES], d[LANES]; } averaged; /* maximum; both weights relative to it; denominator */
+
+static void average(const lanes *l, const float *k, const float *v, averaged *a, float *y, const wf_worker *w) {
+    float own[LANES], *e = a->e;
     for (int64_t i = 0; i < l->n; i++)
         own[i] = l->u[i] + k[i];
-    two_exps(l->max, own, p, e, l->n, w);
+    two_exps(l->max, own, a->p, e, l->n, w);
     for (int64_t i = 0; i < l->n; i++) {
-        d[i] = e[i] * l->den[i] + e[l->n + i];
-        y[i] = (e[i] * l->num[i] + e[l->n + i] * v[i]) / d[i];
+        a->d[i] = e[i] * l->den[i] + e[l->n + i];
+        y[i] = (e[i] * l->num[i] + e[l->n + i] * v[i]) / a->d[i];
     }
 }
 
@@ -81,7 +82,7 @@ static void forward(const wf_node *node, int piece, const wf_worker *w) {
     const wkv *a = node->attr;
     lanes l = locate(node, piece);
     size_t bytes = (size_t)l.n * sizeof(float);
-    float p[LANES], e[2 * LANES], d[LANES];
+    averaged all;
     for (int64_t t = 0; t < a->t; t++) {
         int64_t at = (l.b * a->t + t) * a->channels + l.c;
         if (a->trail >= 0) {
@@ -89,7 +90,7 @@ static void forward(const wf_node *node, int piece, const wf_worker *w) {
             memcpy(trail(node, &l, 1, t), l.den, bytes);
             memcpy(trail(node, &l, 2, t), l.max, bytes);
         }
-        average(&l, in_data(node, K) + at, in_data(node, V) + at, p, e, (float *)node->out[Y]->data + at, d, w);
+        average(&l, in_data(node, K) + at, in_data(node, V) + at, &all, (float *)node->out[Y]->data + at, w);
         step(&l, in_data(node, K) + at, in_data(node, V) + at, w);
     }
     if (!a->states)
@@ -121,11 +122,12 @@ static void begin(const wf_node *node, const lanes *l, carried *c) {
 static void back_token(const wf_node *node, lanes *l, carried *c, int64_t t, const wf_worker *w) {
     int64_t n = l->n, at = (l->b * ((const wkv *)node->attr)->t + t) * ((const wkv *)node->attr)->channels + l->c;
     const float *k = in_data(node, K) + at, *v = in_data(node, V) + at, *dy = node->out[Y]->grad ? (const float *)node->out[Y]->grad + at : NULL;
-    float p[LANES], e[2 * LANES], y[LANES], d[LANES], more[2 * LANES], kept[LANES], dk[LANES], dv[LANES], ends[2 * LANES];
+    averaged all;
+    float *p = all.p, *e = all.e, *d = all.d, y[LANES], more[2 * LANES], kept[LANES], dk[LANES], dv[LANES], ends[2 * LANES];
     memcpy(l->num, trail(node, l, 0, t), (size_t)n * sizeof(float));
     memcpy(l->den, trail(node, l, 1, t), (size_t)n * sizeof(float));
     memcpy(l->max, trail(node, l, 2, t), (size_t)n * sizeof(float));
-    average(l, k, v, p, e, y, d, w);
+    average(l, k, v, &all, y, w);
     for (int64_t i = 0; i < n; i++) {
         more[i] = k[i] + c->top[i];
         kept[i] = l->w[i] + c->top[i];
