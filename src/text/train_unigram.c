@@ -1,6 +1,6 @@
-/* train_unigram.c - training Unigram models (Kudo 2018) as the reference does: seed pieces from repeated substrings, then rounds of
- * expectation, maximisation and pruning until the vocabulary is small enough. The words come in the order of the text, so equal texts
- * give equal models. */
+/* train_unigram.c - training Unigram models (Kudo 2018) as the reference does: seed pieces from repeated substrings, then
+ * rounds of expectation, maximisation and pruning until the vocabulary is small enough. The words come in the order of the
+ * text, so equal texts give equal models. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,7 +158,8 @@ static weft_status make_seeds(trainer *t) {
     status = status ? status : count_chars(t, &f, &chars, &n_chars);
     status = status ? status : push_seeds(t, chars, n_chars, SIZE_MAX);
     status = status ? status : seeds_of_repeats(t, &f, &repeats, &n_repeats);
-    status = status ? status : push_seeds(t, repeats, n_repeats, t->seed_size > n_chars ? t->seed_size : n_chars);
+    status = status ? status
+                    : push_seeds(t, repeats, n_repeats, t->seed_size > n_chars ? t->seed_size : n_chars + 1); /* one at least */
     double sum = 0;
     for (size_t i = 1; i < t->n; i++)
         sum += t->pieces[i].score;
@@ -189,8 +190,8 @@ static weft_status build_model(trainer *t) {
     return status;
 }
 
-/* The pieces that begin at `at`, one after another: their end and id; false at the end. Where no piece is one character, the unknown
- * one is. */
+/* The pieces that begin at `at`, one after another: their end and id; false at the end. Where no piece is one character, the
+ * unknown one is. */
 typedef struct walk {
     const trainer *t;
     wf_bytes text;
@@ -347,8 +348,8 @@ static int costly_first(const void *a, const void *b) {
 }
 
 typedef struct pruning {
-    double *frequency;  /* of the pieces in the best ways */
-    uint32_t *ids;      /* room for one way */
+    double *frequency; /* of the pieces in the best ways */
+    uint32_t *ids;     /* room for one way */
     candidate *candidates;
     size_t n_candidates;
     piece *kept;
@@ -369,9 +370,10 @@ static void count_best_ways(trainer *t, pruning *p) {
         p->sum += p->frequency[i];
 }
 
-/* How much the likelihood falls when the piece is put together from `n` others. The words with the piece are counted once for each time
- * it is in them, which is its frequency. The sum without the piece grows by the frequency times all pieces of the model but one, not
- * times n - 1: the reference takes the length of its list of all alternatives there, and its ranking, so its vocabularies, come from it. */
+/* How much the likelihood falls when the piece is put together from `n` others. The words with the piece are counted once for
+ * each time it is in them, which is its frequency. The sum without the piece grows by the frequency times all pieces of the
+ * model but one, not times n - 1: the reference takes the length of its list of all alternatives there, and its ranking, so its
+ * vocabularies, come from it. */
 static double loss_of(const trainer *t, const pruning *p, uint32_t id, size_t n) {
     double f = p->frequency[id] / p->words, log_alternative = log(p->sum + p->frequency[id] * (double)(t->n - 1)), other = 0;
     for (size_t i = n; i-- > 0;)
@@ -417,8 +419,10 @@ static void prune_pieces(trainer *t, pruning *p) {
 static weft_status prune(trainer *t) {
     const wf_mem *mem = t->in->mem;
     size_t longest = t->longest + 4 * t->max_length + 1;
-    pruning p = {.frequency = wf_calloc(mem, t->n, sizeof(double)), .ids = wf_calloc(mem, longest, sizeof(uint32_t)),
-                 .candidates = wf_calloc(mem, t->n, sizeof(candidate)), .kept = wf_calloc(mem, t->n, sizeof(piece))};
+    pruning p = {.frequency = wf_calloc(mem, t->n, sizeof(double)),
+                 .ids = wf_calloc(mem, longest, sizeof(uint32_t)),
+                 .candidates = wf_calloc(mem, t->n, sizeof(candidate)),
+                 .kept = wf_calloc(mem, t->n, sizeof(piece))};
     weft_status status = p.frequency && p.ids && p.candidates && p.kept ? WEFT_OK : wf_fail_memory(t->err);
     if (status == WEFT_OK)
         prune_pieces(t, &p);
@@ -506,11 +510,13 @@ static weft_status write_result(trainer *t, wf_json_writer *w) {
     size_t n = 0, unknown_id = 0;
     WF_TRY(wf_load_text(in->l, in->options, "unk_token", &unknown));
     while (unknown && unknown_id < in->n_specials &&
-           !(in->specials[unknown_id].length == unknown->length && memcmp(in->specials[unknown_id].data, unknown->string, unknown->length) == 0))
+           !(in->specials[unknown_id].length == unknown->length &&
+             memcmp(in->specials[unknown_id].data, unknown->string, unknown->length) == 0))
         unknown_id++;
     bool add = unknown && unknown_id == in->n_specials;
     size_t extra = in->n_specials + add;
-    WF_CHECK(in->vocab_size > extra, t->err, WEFT_USAGE, "a vocabulary of %zu tokens has no room beside %zu special ones", in->vocab_size, extra);
+    WF_CHECK(in->vocab_size > extra, t->err, WEFT_USAGE, "a vocabulary of %zu tokens has no room beside %zu special ones",
+             in->vocab_size, extra);
     piece *out = wf_calloc(in->mem, t->n + words(t)->pool_used + 1024, sizeof *out);
     weft_status status = out ? choose(t, in->vocab_size - extra, out, &n) : wf_fail_memory(t->err);
     if (status == WEFT_OK) {
