@@ -17,7 +17,7 @@ typedef enum cli_type {
 typedef struct cli_option {
     const char *name;
     cli_type type;
-    const char *value;    /* placeholder: "N", "FILE"; NULL for flags */
+    const char *value;    /* what help shows for it: "N", "FILE"; NULL for flags */
     const char *fallback; /* shown in help; the library applies it */
     const char *help;
     const char *key;      /* JSON key when it is not the name */

@@ -92,7 +92,7 @@ static size_t plan_waves(wf_optimizer *o) {
             o->waves[o->wave_count++] = i;
             used = 0;
         }
-        o->tensors[i].scratch = (void *)used; /* an offset for now */
+        o->tensors[i].scratch = (void *)used; /* an offset until there is memory */
         used += need;
         largest = used > largest ? used : largest;
     }

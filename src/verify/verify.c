@@ -63,7 +63,7 @@ typedef struct walk {
     void *user;
     wf_verify_totals *totals;
     wf_arena arena;
-    const char **todo; /* paths, the next one last */
+    const char **pending; /* paths, the next one last */
     size_t count, capacity;
     weft_error *err;
 } walk;
@@ -91,8 +91,8 @@ static weft_status verify_one(walk *w, const char *path) {
 }
 
 static weft_status push(walk *w, const char *path) {
-    WF_TRY(wf_grow(&w->env->mem, (void **)&w->todo, &w->capacity, w->count + 1, sizeof *w->todo, w->err));
-    w->todo[w->count++] = path;
+    WF_TRY(wf_grow(&w->env->mem, (void **)&w->pending, &w->capacity, w->count + 1, sizeof *w->pending, w->err));
+    w->pending[w->count++] = path;
     return WEFT_OK;
 }
 
@@ -116,7 +116,7 @@ static weft_status push_children(walk *w, const char *path) {
 static weft_status walk_all(walk *w, const char *path) {
     WF_TRY(push(w, path));
     for (size_t seen = 0; w->count > 0; seen++) {
-        const char *at = w->todo[--w->count];
+        const char *at = w->pending[--w->count];
         char *fixture = wf_path_join(&w->arena, at, "fixture.json");
         WF_CHECK(seen < MOST_FOLDERS, w->err, WEFT_USAGE, "%s holds more than %d folders", path, (int)MOST_FOLDERS);
         if (!fixture)
@@ -141,7 +141,7 @@ weft_status wf_verify_path(const wf_env *env, const char *path, wf_verdict_fn fn
     WF_CHECK(wf_is_dir(path), err, WEFT_USAGE, "%s: no such folder", path);
     wf_arena_init(&w.arena, &env->mem, 0);
     weft_status status = walk_all(&w, path);
-    wf_free(&env->mem, w.todo);
+    wf_free(&env->mem, w.pending);
     wf_arena_free(&w.arena);
     return status ? status : summary(&w, path);
 }
