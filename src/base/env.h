@@ -15,7 +15,7 @@ typedef struct wf_env {
     void (*log)(void *user, int level, const char *line);
     void *log_user;
     const char *family; /* path of a family file to try before the built-in ones, NULL: none */
-    atomic_int *stop; /* may be NULL; 130 or 143 asks long work to end cleanly with that status */
+    atomic_int *stop;   /* may be NULL; 130 or 143 asks long work to end cleanly with that status */
 } wf_env;
 
 /* One line to the log callback; dropped when there is none. */

@@ -3,9 +3,9 @@
  * == != < <= > >=  + -  * / // %  unary - !  postfix .name [index] call(). `/` gives a float, `//` floors and `%` follows it;
  * `a ?? b` is b when a is null or an unknown name (also a missing member); `&&` `||` and `?:` evaluate only what they need.
  *
- * Functions: min max sum floor ceil round sqrt ln exp pow abs len int float str, has(name) (is it there and not null), has(list,
- * value) and has(object, name) (is it in there), plus the words the caller adds. Lists: [a, b]. Strings: 'a' "a", with \\ \' \"
- * \n \t.
+ * Functions: min max sum floor ceil round sqrt ln exp pow abs len int float str, has(name) (is it there and not null),
+ * has(list, value) and has(object, name) (is it in there), plus the words the caller adds. Lists: [a, b]. Strings: 'a' "a",
+ * with \\ \' \" \n \t.
  *
  * Booleans count as 0 and 1; + also joins two strings or two lists; == compares values of any type, < numbers or strings. A
  * member of null is missing, as is an element out of range. floor ceil round int give integers (halves away from zero); pow of

@@ -33,6 +33,12 @@ static int64_t floor_quotient(int64_t a, int64_t b) {
     return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
 }
 
+/* Not a - quotient * b: that product can overflow. */
+static int64_t whole_remainder(int64_t a, int64_t b) {
+    int64_t r = a % b;
+    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+
 static double floor_remainder(double a, double b) {
     double r = fmod(a, b);
     return r != 0 && (r < 0) != (b < 0) ? r + b : r;
@@ -58,7 +64,7 @@ static weft_status whole_arithmetic(wf_eval *e, size_t at, wf_operator op, int64
             r = floor_quotient(a, b);
         break;
     default:
-        r = b == -1 ? 0 : a - floor_quotient(a, b) * b;
+        r = b == -1 ? 0 : whole_remainder(a, b);
     }
     return give_int(e, at, fits, r, out);
 }
@@ -326,11 +332,11 @@ weft_status wf_eval_function(wf_eval *e, size_t at, const char *name, const wf_v
         const char *name;
         size_t fewest, most;
         function run;
-    } functions[] = {{"min", 1, SIZE_MAX, call_min}, {"max", 1, SIZE_MAX, call_max}, {"sum", 1, SIZE_MAX, call_sum}, {"floor", 1, 1, call_floor},
-                     {"ceil", 1, 1, call_ceil},      {"round", 1, 1, call_round},    {"sqrt", 1, 1, call_sqrt},
-                     {"ln", 1, 1, call_ln},          {"exp", 1, 1, call_exp},        {"pow", 2, 2, call_pow},
-                     {"abs", 1, 1, call_abs},        {"len", 1, 1, call_len},        {"int", 1, 1, call_int},
-                     {"float", 1, 1, call_float},    {"str", 1, 1, call_str}};
+    } functions[] = {{"min", 1, SIZE_MAX, call_min}, {"max", 1, SIZE_MAX, call_max}, {"sum", 1, SIZE_MAX, call_sum},
+                     {"floor", 1, 1, call_floor},    {"ceil", 1, 1, call_ceil},      {"round", 1, 1, call_round},
+                     {"sqrt", 1, 1, call_sqrt},      {"ln", 1, 1, call_ln},          {"exp", 1, 1, call_exp},
+                     {"pow", 2, 2, call_pow},        {"abs", 1, 1, call_abs},        {"len", 1, 1, call_len},
+                     {"int", 1, 1, call_int},        {"float", 1, 1, call_float},    {"str", 1, 1, call_str}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         if (strcmp(functions[i].name, name) != 0)
             continue;

@@ -105,7 +105,7 @@ double wf_memory_total(void) {
 
 weft_status wf_memory_check(double bytes, const char *what, weft_error *err) {
     double total = wf_memory_total();
-    WF_CHECK(total == 0.0 || bytes <= total, err, WEFT_NO_MEMORY, "%s needs %.3g GB of memory, this machine has %.3g GB", what, bytes / 1e9,
-             total / 1e9);
+    WF_CHECK(total == 0.0 || bytes <= total, err, WEFT_NO_MEMORY, "%s needs %.3g GB of memory, this machine has %.3g GB", what,
+             bytes / 1e9, total / 1e9);
     return WEFT_OK;
 }

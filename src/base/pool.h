@@ -15,7 +15,8 @@ void wf_pool_free(wf_pool *pool);
 int wf_pool_threads(const wf_pool *pool);
 /* Runs fn(arg, i, n) on all n threads, the caller being thread 0; returns when all have returned. */
 void wf_pool_run(wf_pool *pool, wf_region_fn fn, void *arg);
-/* Runs fn(arg, 0, 1) on the caller alone, with the same treatment of denormals: for work too small to share. No barriers inside. */
+/* Runs fn(arg, 0, 1) on the caller alone, with the same treatment of denormals: for work too small to share. No barriers
+ * inside. */
 void wf_pool_run_alone(wf_region_fn fn, void *arg);
 /* Waits until every thread of the running region is here. Cost: a few hundred ns when every thread has a core. */
 void wf_pool_barrier(wf_pool *pool);
