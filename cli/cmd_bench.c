@@ -54,8 +54,14 @@ static int run(cli_run *run) {
 }
 
 const cli_command cli_command_bench = {
-    .name = "bench", .about = "how fast this is, as shares of what the machine can do", .arguments = "[NAME...]", .options = options, .run = run,
-    .details = "Every benchmark measures the machine's roofs before and after it. A peer command runs between weft's own rounds; it finds\n"
-               "WEFT_BENCH (the benchmark), WEFT_BENCH_BATCH, _CONTEXT, _PRECISION and _THREADS in its environment, prints a line of JSON with\n"
+    .name = "bench",
+    .about = "how fast this is, as shares of what the machine can do",
+    .arguments = "[NAME...]",
+    .options = options,
+    .run = run,
+    .details = "Every benchmark measures the machine's roofs before and after it. A peer command runs between weft's own "
+               "rounds; it finds\n"
+               "WEFT_BENCH (the benchmark), WEFT_BENCH_BATCH, _CONTEXT, _PRECISION and _THREADS in its environment, prints a "
+               "line of JSON with\n"
                "\"seconds\", and ends with code 77 when something it needs is missing.\n\n"
                "examples:\n  weft bench --list\n  weft bench step --peer 'python3 bench/peers/gpt2_step.py'\n"};

@@ -4,7 +4,8 @@
 #include "command.h"
 
 static const cli_option options[] = {
-    {"models", CLI_LIST, "A,B,..", "lstm,gpt2,llama,sliding,linear,retnet,mamba,hybrid", "presets, mixers or patterns such as mamba*3+attention", NULL},
+    {"models", CLI_LIST, "A,B,..", "lstm,gpt2,llama,sliding,linear,retnet,mamba,hybrid",
+     "presets, mixers or patterns such as mamba*3+attention", NULL},
     {"spec", CLI_MANY, "FILE", NULL, "a spec as JSON; may be given several times", NULL},
     {"task", CLI_TEXT, "NAME[:KEY=N,..]", NULL, "learn a task instead of a text, see: weft list tasks", NULL},
     {"lengths", CLI_LIST, "N,..", "by the task", "lengths of the exams after training on a task", NULL},
@@ -91,8 +92,13 @@ static int run(cli_run *run) {
 }
 
 const cli_command cli_command_compare = {
-    .name = "compare", .about = "train several architectures on one text, side by side, and report", .arguments = "[TEXT...]", .rest_key = "text",
-    .options = options, .job = weft_compare, .run = run,
+    .name = "compare",
+    .about = "train several architectures on one text, side by side, and report",
+    .arguments = "[TEXT...]",
+    .rest_key = "text",
+    .options = options,
+    .job = weft_compare,
+    .run = run,
     .details = "TEXT is a file, a folder, or - for standard input; without one, weft's own sources and documentation.\n\n"
                "examples:\n  weft compare\n  weft compare book.txt --models llama,mamba,'mamba*3+attention' --time 30s\n"
                "  weft compare --task mqar:pairs=8 --models llama,mamba,linear\n  weft compare --resume --out weft-compare\n"};

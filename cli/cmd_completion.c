@@ -10,7 +10,8 @@ static void words(const cli_option *o) {
 
 static int run(cli_run *run) {
     (void)run;
-    puts("# weft completion for bash: eval \"$(weft completion)\"\n_weft() {\n    local word=${COMP_WORDS[COMP_CWORD]}\n    case ${COMP_WORDS[1]} in");
+    puts("# weft completion for bash: eval \"$(weft completion)\"\n_weft() {\n    local word=${COMP_WORDS[COMP_CWORD]}\n    "
+         "case ${COMP_WORDS[1]} in");
     for (const cli_command *const *c = cli_commands; *c; c++) {
         printf("    %s) COMPREPLY=($(compgen -o default -W \"", (*c)->name);
         words((*c)->options);
@@ -24,4 +25,5 @@ static int run(cli_run *run) {
     return 0;
 }
 
-const cli_command cli_command_completion = {.name = "completion", .about = "words for the shell's completion (bash)", .options = options, .run = run};
+const cli_command cli_command_completion = {
+    .name = "completion", .about = "words for the shell's completion (bash)", .options = options, .run = run};

@@ -35,7 +35,10 @@ static int run(cli_run *run) {
 }
 
 const cli_command cli_command_eval = {
-    .name = "eval", .about = "how well a model predicts a text: loss, perplexity, bits per byte", .arguments = "MODEL TEXT...", .options = options,
+    .name = "eval",
+    .about = "how well a model predicts a text: loss, perplexity, bits per byte",
+    .arguments = "MODEL TEXT...",
+    .options = options,
     .run = run,
     .details = "TEXT is a file, a folder, or - for standard input; plain, JSON lines, CSV or TSV, gzipped or not.\n\n"
                "examples:\n  weft eval run book.txt\n  weft eval run reviews.csv --field title,text --by-position --json\n"};

@@ -80,7 +80,8 @@ static int generate(cli_run *run, const char *json) {
 static int run(cli_run *run) {
     cli_buffer json = {0};
     if (run->n_rest < 1 || run->n_rest > 2) {
-        fprintf(stderr, "weft generate: %s (see: weft help generate)\n", run->n_rest ? "a model and one prompt, no more" : "which model?");
+        fprintf(stderr, "weft generate: %s (see: weft help generate)\n",
+                run->n_rest ? "a model and one prompt, no more" : "which model?");
         return WEFT_USAGE;
     }
     complete(run, &json);
@@ -90,7 +91,13 @@ static int run(cli_run *run) {
 }
 
 const cli_command cli_command_generate = {
-    .name = "generate", .about = "text from a trained model", .arguments = "MODEL [PROMPT]", .options = options, .run = run,
-    .details = "The prompt is the second argument, --prompt, or else what standard input holds (to its last byte). The text goes to\n"
-               "standard output as it comes, the statistics to standard error.\n\n"
-               "examples:\n  weft generate run 'Once upon a time'\n  echo -n 'To be' | weft generate run --temperature 0 --max-tokens 40 --quiet\n"};
+    .name = "generate",
+    .about = "text from a trained model",
+    .arguments = "MODEL [PROMPT]",
+    .options = options,
+    .run = run,
+    .details =
+        "The prompt is the second argument, --prompt, or else what standard input holds (to its last byte). The text goes to\n"
+        "standard output as it comes, the statistics to standard error.\n\n"
+        "examples:\n  weft generate run 'Once upon a time'\n  echo -n 'To be' | weft generate run --temperature 0 --max-tokens "
+        "40 --quiet\n"};

@@ -33,7 +33,8 @@ static int help_on(const char *name, bool man) {
     const cli_command *command = cli_find(name);
     const char *near = command ? NULL : cli_nearest_command(name);
     if (!command) {
-        fprintf(stderr, "weft help: unknown command '%s'%s%s%s\n", name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+        fprintf(stderr, "weft help: unknown command '%s'%s%s%s\n", name, near ? ", did you mean '" : "", near ? near : "",
+                near ? "'?" : "");
         return WEFT_USAGE;
     }
     (man ? cli_print_man : cli_print_help)(stdout, command);
@@ -50,4 +51,5 @@ static int run(cli_run *run) {
     return 0;
 }
 
-const cli_command cli_command_help = {.name = "help", .about = "help on a command", .arguments = "[COMMAND|DIR]", .options = options, .run = run};
+const cli_command cli_command_help = {
+    .name = "help", .about = "help on a command", .arguments = "[COMMAND|DIR]", .options = options, .run = run};

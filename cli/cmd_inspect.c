@@ -11,7 +11,14 @@ static const cli_option options[] = {
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
 const cli_command cli_command_inspect = {
-    .name = "inspect", .about = "an architecture as a tree: parameters, memory and cost by part", .arguments = "[FILE|DIR|NAME|PATTERN]", .rest_key = "model",
-    .rest_single = true, .options = options, .job = weft_inspect,
-    .details = "The argument names a folder (Hugging Face or a training run), a .safetensors file, a tokenizer.json, a spec, a preset or a\n"
-               "pattern. No weights are read.\n\nexamples:\n  weft inspect llama --params 10M\n  weft inspect 'mamba*3+attention'\n"};
+    .name = "inspect",
+    .about = "an architecture as a tree: parameters, memory and cost by part",
+    .arguments = "[FILE|DIR|NAME|PATTERN]",
+    .rest_key = "model",
+    .rest_single = true,
+    .options = options,
+    .job = weft_inspect,
+    .details =
+        "The argument names a folder (Hugging Face or a training run), a .safetensors file, a tokenizer.json, a spec, a preset "
+        "or a\n"
+        "pattern. No weights are read.\n\nexamples:\n  weft inspect llama --params 10M\n  weft inspect 'mamba*3+attention'\n"};

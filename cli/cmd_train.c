@@ -1,7 +1,8 @@
 #include "command.h"
 
 static const cli_option options[] = {
-    {"model", CLI_TEXT, "NAME|PATTERN|DIR", "llama", "a preset, a pattern such as mamba*3+attention, or a model folder to go on from", NULL},
+    {"model", CLI_TEXT, "NAME|PATTERN|DIR", "llama",
+     "a preset, a pattern such as mamba*3+attention, or a model folder to go on from", NULL},
     {"spec", CLI_TEXT, "FILE", NULL, "a spec as JSON instead of a name", NULL},
     {"params", CLI_VALUE, "N", "1M", "size of a preset or pattern", NULL},
     {"steps", CLI_VALUE, "N", NULL, "updates to do", NULL},
@@ -21,7 +22,8 @@ static const cli_option options[] = {
     {"dropout", CLI_VALUE, "P", NULL, "of attention, branches and stem; overrides the spec", NULL},
     {"smoothing", CLI_VALUE, "E", "0", "label smoothing", NULL},
     {"precision", CLI_TEXT, "fp32|bf16", "fp32", "of the computation; masters are fp32", NULL},
-    {"checkpoint-activations", CLI_FLAG, NULL, NULL, "recompute blocks in the backward: less memory, more time", "checkpoint_activations"},
+    {"checkpoint-activations", CLI_FLAG, NULL, NULL, "recompute blocks in the backward: less memory, more time",
+     "checkpoint_activations"},
     {"packed", CLI_FLAG, NULL, NULL, "keep documents apart (segments) instead of windows over everything", NULL},
     {"average", CLI_TEXT, "NAME", NULL, "also keep averaged weights: see weft list averages", NULL},
     {"average-decay", CLI_VALUE, "X", "0.999", "of an exponential average", "average_decay"},
@@ -41,7 +43,12 @@ static const cli_option options[] = {
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
 const cli_command cli_command_train = {
-    .name = "train", .about = "train a model on text", .arguments = "TEXT...", .rest_key = "text", .options = options, .job = weft_train,
+    .name = "train",
+    .about = "train a model on text",
+    .arguments = "TEXT...",
+    .rest_key = "text",
+    .options = options,
+    .job = weft_train,
     .details = "TEXT is a file, a folder, or - for standard input; .gz is unpacked. The run folder opens with Hugging Face.\n\n"
                "examples:\n  weft train book.txt --model llama --time 60s --out run\n  weft train --resume --out run\n"
                "  weft train notes/ --model 'mamba*3+attention' --params 5M --tokenizer bpe:2048 --tokens 10M\n"};

@@ -1,5 +1,5 @@
-/* command.h - the command table. A command is one file cmd_<name>.c (its row) and one line in commands.def; parsing, --help, man
- * pages, completion and "did you mean" all come from the row. The CLI knows only include/weft. */
+/* command.h - the command table. A command is one file cmd_<name>.c (its row) and one line in commands.def; parsing, --help,
+ * man pages, completion and "did you mean" all come from the row. The CLI knows only include/weft. */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 #include <stdbool.h>
@@ -20,7 +20,7 @@ typedef struct cli_option {
     const char *value;    /* what help shows for it: "N", "FILE"; NULL for flags */
     const char *fallback; /* shown in help; the library applies it */
     const char *help;
-    const char *key;      /* JSON key when it is not the name */
+    const char *key; /* JSON key when it is not the name */
 } cli_option;
 
 typedef struct cli_buffer { /* a growing string; failure is sticky */
@@ -34,15 +34,16 @@ typedef struct cli_run {
     weft *lib;
     const char *options; /* JSON */
     bool json, quiet, verbose;
-    const char *family;  /* path of a family file, or NULL */
-    bool terminal;       /* stderr is one: progress is drawn */
-    const char **rest;   /* positional arguments */
+    const char *family; /* path of a family file, or NULL */
+    bool terminal;      /* stderr is one: progress is drawn */
+    const char **rest;  /* positional arguments */
     int n_rest;
-    char **argv;         /* as given, after the command's name */
+    char **argv; /* as given, after the command's name */
     int argc;
 } cli_run;
 
-typedef weft_status (*cli_job)(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
+typedef weft_status (*cli_job)(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                               weft_error *err);
 
 typedef struct cli_command {
     const char *name, *about;

@@ -3,7 +3,8 @@
 #include <string.h>
 #include "command.h"
 
-static const char exit_codes[] = "0 ok, 1 failure, 2 usage, 3 mismatch, 4 bad input, 5 out of memory, 6 unsupported, 130/143 interrupted\n";
+static const char exit_codes[] =
+    "0 ok, 1 failure, 2 usage, 3 mismatch, 4 bad input, 5 out of memory, 6 unsupported, 130/143 interrupted\n";
 
 static void print_option(FILE *out, const cli_option *o) {
     char left[64];
@@ -29,7 +30,8 @@ void cli_print_help(FILE *out, const cli_command *c) {
 }
 
 void cli_print_overview(FILE *out) {
-    fputs("weft - train, run and compare sequence models on this computer\n\nusage: weft COMMAND [options] [arguments]\n\n", out);
+    fputs("weft - train, run and compare sequence models on this computer\n\nusage: weft COMMAND [options] [arguments]\n\n",
+          out);
     for (const cli_command *const *c = cli_commands; *c; c++)
         fprintf(out, "  %-12s %s\n", (*c)->name, (*c)->about);
     fprintf(out, "\nweft help COMMAND tells more; results go to stdout, talk to stderr.\nexit codes: %s", exit_codes);
@@ -85,7 +87,10 @@ void cli_print_man(FILE *out, const cli_command *c) {
 }
 
 void cli_print_man_overview(FILE *out) {
-    fprintf(out, ".TH WEFT 1 \"\" \"weft %s\" \"weft\"\n.SH NAME\nweft \\- train, run and compare sequence models on this computer\n", weft_version());
+    fprintf(
+        out,
+        ".TH WEFT 1 \"\" \"weft %s\" \"weft\"\n.SH NAME\nweft \\- train, run and compare sequence models on this computer\n",
+        weft_version());
     fputs(".SH SYNOPSIS\n\\fBweft\\fR \\fICOMMAND\\fR [options] [arguments]\n.SH COMMANDS\n", out);
     for (const cli_command *const *c = cli_commands; *c; c++) {
         fprintf(out, ".TP\n\\fBweft\\-%s\\fR(1)\n", (*c)->name);

@@ -11,7 +11,7 @@ typedef struct parser {
     int argc;
     char **argv;
     int at;
-    bool first;     /* no member yet */
+    bool first; /* no member yet */
     bool help;
     int threads;
     const cli_option *seen[64]; /* options already written */
@@ -42,7 +42,8 @@ static const cli_option *find_option(const cli_command *command, const char *nam
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-static bool usage(const parser *p, const char *fmt, ...) {
+static bool
+usage(const parser *p, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
     fprintf(stderr, "weft %s: ", p->command->name);

@@ -49,15 +49,17 @@ int main(void) {
 
     /* 1. Train: the options are those of `weft train`. The result is a folder that Hugging Face opens too. */
     write_text("sums.txt");
-    if (weft_train(lib, "{\"text\": [\"sums.txt\"], \"model\": \"llama\", \"params\": 60000, \"steps\": 60, \"context\": 64,"
-                        " \"lr\": 0.005, \"force\": true, \"out\": \"sums-model\"}",
+    if (weft_train(lib,
+                   "{\"text\": [\"sums.txt\"], \"model\": \"llama\", \"params\": 60000, \"steps\": 60, \"context\": 64,"
+                   " \"lr\": 0.005, \"force\": true, \"out\": \"sums-model\"}",
                    on_progress, NULL, &result, &err) != WEFT_OK)
         die(&err);
     fputs(result.text, stdout);
     weft_result_free(lib, &result);
 
     /* 2. Open what was trained. */
-    if (weft_model_open(lib, "sums-model", &model, &err) != WEFT_OK || weft_tokenizer_open(lib, "sums-model", &tokenizer, &err) != WEFT_OK ||
+    if (weft_model_open(lib, "sums-model", &model, &err) != WEFT_OK ||
+        weft_tokenizer_open(lib, "sums-model", &tokenizer, &err) != WEFT_OK ||
         weft_session_create(model, 1, 64, &session, &err) != WEFT_OK)
         die(&err);
     printf("%lld parameters, %lld tokens\n", (long long)weft_model_parameters(model), (long long)weft_model_vocab(model));

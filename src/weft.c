@@ -36,13 +36,15 @@ static weft_status open_handle(weft *lib, const weft_options *options, weft_erro
 }
 
 static weft_status take_family(weft *lib, const weft_options *options, weft_error *err) {
-    const char *path = options && options->struct_size >= offsetof(weft_options, family) + sizeof options->family ? options->family : NULL;
+    const char *path =
+        options && options->struct_size >= offsetof(weft_options, family) + sizeof options->family ? options->family : NULL;
     lib->env.family = lib->family = path ? wf_strdup(&lib->env.mem, path) : NULL;
     return path && !lib->family ? wf_fail_memory(err) : WEFT_OK;
 }
 
 weft_status weft_create(const weft_options *options, weft **out, weft_error *err) {
-    wf_mem mem = options && options->resize ? (wf_mem){options->resize, options->release, options->memory_user} : wf_mem_default;
+    wf_mem mem =
+        options && options->resize ? (wf_mem){options->resize, options->release, options->memory_user} : wf_mem_default;
     weft *lib = wf_calloc(&mem, 1, sizeof *lib);
     if (!lib)
         return wf_fail_memory(err);
@@ -98,7 +100,8 @@ static weft_status take_result(wf_job *job, weft_result *result) {
     wf_str json = wf_str_new(mem);
     if (job->json)
         wf_json_print(&json, job->json, 2);
-    char *j = json.failed ? NULL : wf_strdup(mem, wf_str_text(&json)), *t = job->text.failed ? NULL : wf_strdup(mem, wf_str_text(&job->text));
+    char *j = json.failed ? NULL : wf_strdup(mem, wf_str_text(&json)),
+         *t = job->text.failed ? NULL : wf_strdup(mem, wf_str_text(&job->text));
     wf_str_free(&json);
     if (!j || !t) {
         wf_free(mem, j);
@@ -150,14 +153,16 @@ static weft_status run_job(weft *lib, wf_job *job, wf_job_fn fn, const char *opt
 }
 
 #define WF_JOB(name)                                                                                                           \
-    weft_status weft_##name(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err) { \
+    weft_status weft_##name(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,        \
+                            weft_error *err) {                                                                                 \
         wf_job job = {.progress = progress, .user = user, .err = err};                                                         \
         return run_job(lib, &job, wf_job_##name, options, result);                                                             \
     }
 #include "jobs/jobs.def"
 #undef WF_JOB
 
-weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result, weft_error *err) {
+weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
+                          weft_error *err) {
     wf_job job = {.piece = piece, .user = user, .err = err};
     return run_job(lib, &job, wf_job_generate, options, result);
 }

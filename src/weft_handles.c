@@ -62,7 +62,9 @@ weft_status weft_model_create(weft *lib, const char *spec, uint64_t seed, weft_m
     return status == WEFT_OK ? wrap_model(lib, model, out, err) : status;
 }
 
-weft_status weft_model_save(const weft_model *model, const char *folder, weft_error *err) { return wf_model_save(model->model, folder, NULL, err); }
+weft_status weft_model_save(const weft_model *model, const char *folder, weft_error *err) {
+    return wf_model_save(model->model, folder, NULL, err);
+}
 
 void weft_model_free(weft_model *model) {
     if (!model)
@@ -103,7 +105,8 @@ void weft_tokenizer_free(weft_tokenizer *t) {
 
 int64_t weft_tokenizer_vocab(const weft_tokenizer *t) { return (int64_t)wf_tokenizer_vocab(t->tok); }
 
-weft_status weft_tokenizer_encode(const weft_tokenizer *t, const char *text, size_t length, int32_t **ids, size_t *count, weft_error *err) {
+weft_status weft_tokenizer_encode(const weft_tokenizer *t, const char *text, size_t length, int32_t **ids, size_t *count,
+                                  weft_error *err) {
     wf_ids list = wf_ids_new(&t->mem);
     weft_status status = wf_tokenizer_encode(t->tok, text, length, WF_ENCODE_SPECIALS, &list, err);
     int32_t *copy = status == WEFT_OK ? wf_calloc(&t->mem, list.count + 1, sizeof *copy) : NULL;
@@ -124,7 +127,8 @@ void weft_ids_free(const weft_tokenizer *t, int32_t *ids) {
         wf_free(&t->mem, ids);
 }
 
-weft_status weft_tokenizer_decode(const weft_tokenizer *t, const int32_t *ids, size_t count, char **text, size_t *length, weft_error *err) {
+weft_status weft_tokenizer_decode(const weft_tokenizer *t, const int32_t *ids, size_t count, char **text, size_t *length,
+                                  weft_error *err) {
     wf_str out = wf_str_new(&t->mem);
     /* Ids below 0 name no token, like those above the vocabulary: as unsigned numbers they are. */
     weft_status status = wf_tokenizer_decode(t->tok, (const uint32_t *)ids, count, WF_DECODE_SKIP_SPECIALS, &out, err);

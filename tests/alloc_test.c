@@ -1,5 +1,5 @@
-/* Every allocation that passes through the hook of weft_options failed in turn, through the public interface: a status comes back,
- * nothing leaks, nothing crashes. WEFT_QUICK=1 samples them, at another offset for each part of them. */
+/* Every allocation that passes through the hook of weft_options failed in turn, through the public interface: a status comes
+ * back, nothing leaks, nothing crashes. WEFT_QUICK=1 samples them, at another offset for each part of them. */
 #include "support/test.h"
 #include "support/fail_mem.h"
 #include <string.h>
@@ -37,7 +37,8 @@ static void check(fail_mem *f, scenario run, const char *name, long at) {
     if (atomic_load(&f->live) != 0)
         fail_msg("%s: allocation %ld failed and %ld blocks leaked", name, at, atomic_load(&f->live));
     if (status != (atomic_load(&f->fired) ? WEFT_NO_MEMORY : WEFT_OK))
-        fail_msg("%s: allocation %ld %s, status %d: %s", name, at, atomic_load(&f->fired) ? "failed" : "was not reached", (int)status, err.message);
+        fail_msg("%s: allocation %ld %s, status %d: %s", name, at, atomic_load(&f->fired) ? "failed" : "was not reached",
+                 (int)status, err.message);
 }
 
 static void fail_each(scenario run, const char *name) {
@@ -59,7 +60,10 @@ static weft_status train(weft *lib, weft_error *err) {
 static weft_status generate(weft *lib, weft_error *err) {
     weft_result result = {NULL, NULL};
     char job[1024];
-    snprintf(job, sizeof job, "{\"model\": \"%s\", \"prompt\": \"ab\", \"max_tokens\": 6, \"context\": 6, \"overflow\": \"slide\", \"stop\": [\"zq\"]}", model_path);
+    snprintf(job, sizeof job,
+             "{\"model\": \"%s\", \"prompt\": \"ab\", \"max_tokens\": 6, \"context\": 6, \"overflow\": \"slide\", \"stop\": "
+             "[\"zq\"]}",
+             model_path);
     weft_status status = weft_generate(lib, job, NULL, NULL, &result, err);
     weft_result_free(lib, &result);
     return status;
@@ -134,7 +138,8 @@ static weft_status session(weft *lib, weft_error *err) {
 }
 
 static weft_status create(weft *lib, weft_error *err) {
-    static const char spec[] = "{\"format\": 1, \"dim\": 16, \"layers\": 2, \"vocab\": 20, \"block\": {\"mixer\": {\"mixer\": \"mamba\"}}}";
+    static const char spec[] =
+        "{\"format\": 1, \"dim\": 16, \"layers\": 2, \"vocab\": 20, \"block\": {\"mixer\": {\"mixer\": \"mamba\"}}}";
     weft_model *model = NULL;
     weft_status status = weft_model_create(lib, spec, 1, &model, err);
     weft_model_free(model);
@@ -144,15 +149,19 @@ static weft_status create(weft *lib, weft_error *err) {
 /* ---- tests ---- */
 static void train_with(const char *more, const char *name) {
     snprintf(options, sizeof options,
-             "{\"text\": [\"%s\"], \"out\": \"%s\", \"force\": true, \"context\": 16, \"batch\": 2, \"steps\": 2, \"val\": \"0.2\"%s}", text_path,
-             run_path, more);
+             "{\"text\": [\"%s\"], \"out\": \"%s\", \"force\": true, \"context\": 16, \"batch\": 2, \"steps\": 2, \"val\": "
+             "\"0.2\"%s}",
+             text_path, run_path, more);
     fail_each(train, name);
 }
 
 static void test_train(void **state) {
     train_with(", \"params\": 20000", "train llama");
-    train_with(", \"params\": 20000, \"model\": \"mamba+attention\", \"precision\": \"bf16\", \"tokenizer\": \"bpe:300\", \"accumulate\": 2, \"checkpoint_every\": 1", "train hybrid");
-    train_with(", \"params\": 80000, \"model\": \"lstm\", \"optimizer\": \"muon\", \"average\": \"ema\", \"packed\": false", "train lstm");
+    train_with(", \"params\": 20000, \"model\": \"mamba+attention\", \"precision\": \"bf16\", \"tokenizer\": \"bpe:300\", "
+               "\"accumulate\": 2, \"checkpoint_every\": 1",
+               "train hybrid");
+    train_with(", \"params\": 80000, \"model\": \"lstm\", \"optimizer\": \"muon\", \"average\": \"ema\", \"packed\": false",
+               "train lstm");
 }
 
 static void test_use(void **state) {

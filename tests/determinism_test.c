@@ -13,7 +13,10 @@
 static const char *const presets[] = {"lstm", "gpt2", "llama", "sliding", "linear", "retnet", "mamba", "hybrid"};
 static char folder[] = "/tmp/weft-determinism-XXXXXX";
 
-typedef struct stopper { weft *lib; int64_t at; } stopper;
+typedef struct stopper {
+    weft *lib;
+    int64_t at;
+} stopper;
 
 static void stop_at(void *user, const weft_progress *p) {
     stopper *s = user;
@@ -54,8 +57,10 @@ static void train(const char *options, int threads, int64_t stop, char digest[17
 static void run(const char *preset, const char *precision, int threads, char digest[17]) {
     char options[1024];
     snprintf(options, sizeof options,
-             "{\"text\": [\"%s/README.md\"], \"model\": \"%s\", \"params\": 60000, \"steps\": 50, \"context\": 24, \"batch\": 2, \"eval_every\": 0,"
-             " \"eval_windows\": 2, \"dropout\": 0.1, \"precision\": \"%s\", \"checkpoint_every\": 0, \"force\": true, \"out\": \"%s/run\"}",
+             "{\"text\": [\"%s/README.md\"], \"model\": \"%s\", \"params\": 60000, \"steps\": 50, \"context\": 24, \"batch\": "
+             "2, \"eval_every\": 0,"
+             " \"eval_windows\": 2, \"dropout\": 0.1, \"precision\": \"%s\", \"checkpoint_every\": 0, \"force\": true, "
+             "\"out\": \"%s/run\"}",
              WEFT_SOURCE_DIR, preset, precision, folder);
     train(options, threads, 0, digest);
 }
@@ -82,7 +87,8 @@ static void test_resume(void **state) {
     for (size_t p = 0; p < sizeof presets / sizeof *presets; p++) {
         run(presets[p], "fp32", 2, whole);
         snprintf(options, sizeof options,
-                 "{\"text\": [\"%s/README.md\"], \"model\": \"%s\", \"params\": 60000, \"steps\": 50, \"context\": 24, \"batch\": 2, \"eval_every\": 0,"
+                 "{\"text\": [\"%s/README.md\"], \"model\": \"%s\", \"params\": 60000, \"steps\": 50, \"context\": 24, "
+                 "\"batch\": 2, \"eval_every\": 0,"
                  " \"eval_windows\": 2, \"dropout\": 0.1, \"checkpoint_every\": 0, \"force\": true, \"out\": \"%s/stopped\"}",
                  WEFT_SOURCE_DIR, presets[p], folder);
         snprintf(resume, sizeof resume, "{\"resume\": true, \"out\": \"%s/stopped\"}", folder);

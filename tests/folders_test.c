@@ -1,5 +1,5 @@
-/* Every model folder of the fixtures that can be opened is saved as what it was, class and type included, and opens again as the
- * same model with equal bits. */
+/* Every model folder of the fixtures that can be opened is saved as what it was, class and type included, and opens again as
+ * the same model with equal bits. */
 #include <stdlib.h>
 #include "base/reader.h"
 #include "families/load.h"
@@ -41,7 +41,8 @@ static bool there_and_back(test_env *e, const char *folder) {
     weft_status status = open_folder(e, folder, &a, &err);
     if (status == WEFT_UNSUPPORTED)
         return false;
-    if (status != WEFT_OK || wf_model_save(a.model, SCRATCH, NULL, &err) != WEFT_OK || open_folder(e, SCRATCH, &b, &err) != WEFT_OK)
+    if (status != WEFT_OK || wf_model_save(a.model, SCRATCH, NULL, &err) != WEFT_OK ||
+        open_folder(e, SCRATCH, &b, &err) != WEFT_OK)
         fail_msg("%s: %s", folder, err.message);
     same_model(e, folder, &a, &b);
     wf_checkpoint_close(&a);

@@ -1,5 +1,5 @@
-/* For every row of the mixer tables: the full, chunk and step forms are one function (outputs and gradients), and the traits of the
- * row are what probes find, both ways. A row without a spec below does not pass. */
+/* For every row of the mixer tables: the full, chunk and step forms are one function (outputs and gradients), and the traits of
+ * the row are what probes find, both ways. A row without a spec below does not pass. */
 #include "support/test.h"
 #include <math.h>
 #include <stdlib.h>
@@ -18,21 +18,26 @@ static const case_row cases[] = {
     {"attention", "{\"heads\": 4, \"kv_heads\": 2, \"causal\": true, \"rope\": {\"theta\": 100.0}, \"key_dim\": 6}", true},
     {"attention", "{\"heads\": 2, \"causal\": true, \"window\": [2, null], \"alibi\": true, \"value_dim\": 5}", true},
     {"attention", "{\"heads\": 2, \"window\": [3, 1], \"rope\": {\"pairing\": \"interleaved\", \"dim\": 4}}", true},
-    {"attention", "{\"heads\": 3, \"causal\": true, \"sinks\": true, \"qk_norm\": {\"kind\": \"layer\", \"scope\": \"all\"}}", false},
+    {"attention", "{\"heads\": 3, \"causal\": true, \"sinks\": true, \"qk_norm\": {\"kind\": \"layer\", \"scope\": \"all\"}}",
+     false},
     {"attention", "{\"heads\": 2, \"causal\": true, \"chunk\": 3, \"temper\": {\"scale\": 0.5, \"step\": 2}}", true},
     {"attention", "{\"heads\": 3, \"causal\": true, \"xpos\": {\"base\": 16.0}}", true},
     {"attention", "{\"heads\": 2, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9}, \"scale\": 1.0}", true},
-    {"attention", "{\"heads\": 2, \"causal\": true, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9, \"bidirectional\": false}}", true},
+    {"attention",
+     "{\"heads\": 2, \"causal\": true, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9, \"bidirectional\": false}}", true},
     {"attention", "{\"heads\": 3, \"causal\": true, \"relative\": {\"of\": \"both\", \"length\": 5}}", true},
     {"attention", "{\"heads\": 2, \"causal\": true, \"rope\": {}, \"rope_values\": true}", true},
     {"disentangled", "{\"heads\": 3, \"distance\": 5}", true},
     {"time_conv", "{\"width\": 3, \"activation\": \"gelu\"}", true},
     {"mla", "{\"heads\": 3, \"kv_rank\": 5, \"rope_dim\": 2}", true},
-    {"mla", "{\"heads\": 3, \"kv_rank\": 5, \"q_rank\": 7, \"nope_dim\": 3, \"rope_dim\": 4, \"value_dim\": 5, \"causal\": true}", true},
+    {"mla",
+     "{\"heads\": 3, \"kv_rank\": 5, \"q_rank\": 7, \"nope_dim\": 3, \"rope_dim\": 4, \"value_dim\": 5, \"causal\": true}",
+     true},
     {"differential", "{\"heads\": 4}", false},
     {"differential", "{\"heads\": 4, \"kv_heads\": 2, \"causal\": true, \"rope\": {}, \"key_dim\": 4, \"value_dim\": 3}", true},
     {"sparse", "{\"heads\": 3, \"pattern\": \"strided\", \"stride\": 4}", true},
-    {"sparse", "{\"heads\": 2, \"pattern\": \"fixed\", \"stride\": 4, \"summary\": 2, \"combine\": \"heads\", \"bias\": [\"o\"]}", true},
+    {"sparse",
+     "{\"heads\": 2, \"pattern\": \"fixed\", \"stride\": 4, \"summary\": 2, \"combine\": \"heads\", \"bias\": [\"o\"]}", true},
     {"local_chunk", "{\"heads\": 3, \"chunk\": 3}", true},
     {"local_chunk", "{\"heads\": 3, \"chunk\": 3, \"causal\": true, \"before\": 2, \"exact\": true, \"rope\": {}}", true},
     {"local_chunk", "{\"heads\": 3, \"chunk\": 2, \"causal\": true, \"after\": 1, \"xpos\": {\"base\": 8.0}}", true},
@@ -45,40 +50,64 @@ static const case_row cases[] = {
     {"axial", "{\"heads\": 2, \"shape\": [13, 1], \"causal\": true}", true},
     {"axial", "{\"heads\": 3, \"shape\": [1, 13], \"causal\": true, \"combine\": \"sequential\"}", true},
     {"lsh", "{\"heads\": 3, \"rounds\": 2, \"buckets\": 4, \"chunk\": 1, \"after\": 1}", true},
-    {"lsh", "{\"heads\": 2, \"rounds\": 2, \"buckets\": [2, 2], \"chunk\": 1, \"before\": 3, \"causal\": true, \"key_norm\": \"l2\"}", true},
+    {"lsh",
+     "{\"heads\": 2, \"rounds\": 2, \"buckets\": [2, 2], \"chunk\": 1, \"before\": 3, \"causal\": true, \"key_norm\": \"l2\"}",
+     true},
     {"routing", "{\"heads\": 3, \"clusters\": 3, \"window\": 4}", false},
-    {"routing", "{\"heads\": 3, \"clusters\": 2, \"window\": 5, \"causal\": true, \"shared_qk\": true, \"memory_slots\": 2, \"local_heads\": 1, \"local_chunk\": 4}", true},
+    {"routing",
+     "{\"heads\": 3, \"clusters\": 2, \"window\": 5, \"causal\": true, \"shared_qk\": true, \"memory_slots\": 2, "
+     "\"local_heads\": 1, \"local_chunk\": 4}",
+     true},
     {"additive", "{\"hidden\": 7, \"memory_dim\": 6, \"init\": \"backward\", \"readout\": \"maxout\", \"out\": 5}", true},
     {"additive", "{\"normed\": true, \"reset\": \"before\"}", true},
     {"additive", "{\"readout\": \"none\"}", true},
     {"luong", "{\"hidden\": 7, \"memory_dim\": 5}", true},
-    {"luong", "{\"score\": \"dot\", \"input_feeding\": false, \"scaled\": true, \"local\": \"monotonic\", \"window\": 2}", true},
+    {"luong", "{\"score\": \"dot\", \"input_feeding\": false, \"scaled\": true, \"local\": \"monotonic\", \"window\": 2}",
+     true},
     {"luong", "{\"score\": \"concat\", \"local\": \"predictive\", \"window\": 3}", true},
-    {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}, \"scale\": 0.5}]}", false},
-    {"parallel", "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"causal\": true, \"window\": [3, 0]}, \"norm\": {}}, {\"mixer\": \"mamba\"}]}", true},
-    {"parallel", "{\"branches\": [{\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 4}}]}", false},
+    {"parallel",
+     "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}, "
+     "\"scale\": 0.5}]}",
+     false},
+    {"parallel",
+     "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"causal\": true, \"window\": [3, 0]}, \"norm\": "
+     "{}}, {\"mixer\": \"mamba\"}]}",
+     true},
+    {"parallel",
+     "{\"branches\": [{\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 4}}]}",
+     false},
     {"reversible", "{\"mixer\": {\"heads\": 3}, \"ffn\": {\"hidden\": 7}}", false},
-    {"reversible", "{\"mixer\": {\"mixer\": \"retention\", \"heads\": 3}, \"ffn\": {\"mixer\": \"glu\", \"hidden\": 7}, \"norm_eps\": 0.01}", true},
+    {"reversible",
+     "{\"mixer\": {\"mixer\": \"retention\", \"heads\": 3}, \"ffn\": {\"mixer\": \"glu\", \"hidden\": 7}, \"norm_eps\": 0.01}",
+     true},
     {"linear_attention", "{\"heads\": 3}", false},
     {"linear_attention", "{\"heads\": 3, \"causal\": true, \"key_dim\": 5, \"value_dim\": 3}", false},
-    {"linear_attention", "{\"heads\": 2, \"causal\": true, \"feature\": \"relu\", \"normalise\": false, \"scale\": 0.3}", false},
+    {"linear_attention", "{\"heads\": 2, \"causal\": true, \"feature\": \"relu\", \"normalise\": false, \"scale\": 0.3}",
+     false},
     {"retention", "{\"heads\": 3}", true},
-    {"retention", "{\"heads\": 2, \"value_dim\": 5, \"rotation\": \"rope\", \"row_norm\": \"none\", \"gate\": \"sigmoid\"}", true},
+    {"retention", "{\"heads\": 2, \"value_dim\": 5, \"rotation\": \"rope\", \"row_norm\": \"none\", \"gate\": \"sigmoid\"}",
+     true},
     {"retention", "{\"heads\": 3, \"row_norm\": \"clamped_sum\"}", true},
     {"mamba", "{}", true},
-    {"mamba", "{\"inner\": 10, \"state\": 3, \"rank\": 2, \"conv\": 3, \"inner_norms\": true, \"bias\": [\"in\", \"o\"]}", true},
+    {"mamba", "{\"inner\": 10, \"state\": 3, \"rank\": 2, \"conv\": 3, \"inner_norms\": true, \"bias\": [\"in\", \"o\"]}",
+     true},
     {"performer", "{\"heads\": 3, \"rows\": 10}", false},
     {"performer", "{\"heads\": 3, \"causal\": true, \"rows\": 7, \"value_dim\": 5, \"eps\": 0.1}", false},
     {"performer", "{\"heads\": 2, \"causal\": true, \"kernel\": \"relu\", \"rows\": 0, \"feature_eps\": 0.1}", false},
     {"performer", "{\"heads\": 2, \"causal\": true, \"stabiliser\": \"max\", \"rows\": 9, \"feature_eps\": 0.1}", true},
     {"performer", "{\"heads\": 2, \"mask_keys\": \"values\", \"kernel\": \"relu\", \"rows\": 9, \"feature_eps\": 0.1}", false},
     {"gla", "{\"heads\": 3, \"rank\": 4, \"gate\": \"silu\"}", true},
-    {"gla", "{\"heads\": 4, \"kv_heads\": 2, \"rank\": 2, \"value_dim\": 5, \"conv\": 3, \"conv_bias\": true, \"clamp_min\": -0.05}", true},
+    {"gla",
+     "{\"heads\": 4, \"kv_heads\": 2, \"rank\": 2, \"value_dim\": 5, \"conv\": 3, \"conv_bias\": true, \"clamp_min\": -0.05}",
+     true},
     {"simple_gla", "{\"heads\": 3, \"gate\": \"sigmoid\", \"conv\": 4}", true},
     {"simple_gla", "{\"heads\": 4, \"kv_heads\": 2, \"feature\": \"elu1\", \"gate_normalizer\": 2}", true},
     {"lightning", "{\"heads\": 3, \"layer\": 1, \"layers\": 4}", true},
     {"mamba2", "{\"heads\": 4, \"state\": 5, \"groups\": 2}", true},
-    {"mamba2", "{\"heads\": 2, \"state\": 3, \"norm_before_gate\": true, \"dt_limit\": [0.3, 0.9], \"bias\": [\"in\", \"o\"], \"conv\": 1}", true},
+    {"mamba2",
+     "{\"heads\": 2, \"state\": 3, \"norm_before_gate\": true, \"dt_limit\": [0.3, 0.9], \"bias\": [\"in\", \"o\"], \"conv\": "
+     "1}",
+     true},
     {"hgrn2", "{\"heads\": 3, \"lower_bound\": 0.3}", true},
     {"hgrn2", "{\"heads\": 2, \"conv\": 3, \"conv_bias\": true, \"key_dim\": 5}", true},
     {"based", "{\"heads\": 3, \"causal\": true, \"value_dim\": 5}", false},
@@ -92,7 +121,10 @@ static const case_row cases[] = {
     {"rwkv5", "{\"heads\": 2, \"gate\": null}", true},
     {"rwkv6", "{\"heads\": 3, \"value_dim\": 5, \"mix_rank\": 2, \"decay_rank\": 3}", true},
     {"deltanet", "{\"heads\": 3}", true},
-    {"deltanet", "{\"heads\": 2, \"value_dim\": 5, \"conv\": 4, \"conv_bias\": true, \"gate\": \"silu\", \"qk_norm\": \"sum\", \"beta_scale\": 2}", true},
+    {"deltanet",
+     "{\"heads\": 2, \"value_dim\": 5, \"conv\": 4, \"conv_bias\": true, \"gate\": \"silu\", \"qk_norm\": \"sum\", "
+     "\"beta_scale\": 2}",
+     true},
     {"gated_deltanet", "{\"heads\": 3, \"gate\": \"silu\", \"conv\": 4}", true},
     {"gated_deltanet", "{\"heads\": 2, \"v_heads\": 4, \"value_dim\": 5, \"beta_scale\": 2}", true},
     {"kda", "{\"heads\": 3, \"rank\": 4, \"conv\": 3}", true},
@@ -126,11 +158,15 @@ static const case_row cases[] = {
     {"mlp", "{\"hidden\": 9, \"bias\": true}", false},
     {"glu", "{\"hidden\": 9, \"activation\": \"silu\"}", false},
     {"moa", "{\"heads\": 2, \"experts\": 4}", false},
-    {"moa", "{\"heads\": 3, \"key_dim\": 4, \"experts\": 4, \"top_k\": 3, \"causal\": true, \"rope\": {}, \"out_bias\": true}", true},
+    {"moa", "{\"heads\": 3, \"key_dim\": 4, \"experts\": 4, \"top_k\": 3, \"causal\": true, \"rope\": {}, \"out_bias\": true}",
+     true},
     {"moe", "{\"hidden\": 9, \"experts\": 5, \"top_k\": 2, \"normalise\": true}", false},
     {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 1, \"gated\": false, \"activation\": \"relu\", \"capacity\": 3}", true},
     {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 2, \"capacity\": 4}", true},
-    {"moe", "{\"hidden\": 6, \"experts\": 6, \"groups\": 3, \"top_groups\": 2, \"router\": \"sigmoid\", \"shared\": 5, \"shared_gate\": true}", false},
+    {"moe",
+     "{\"hidden\": 6, \"experts\": 6, \"groups\": 3, \"top_groups\": 2, \"router\": \"sigmoid\", \"shared\": 5, "
+     "\"shared_gate\": true}",
+     false},
     {"expert_choice", "{\"hidden\": 9, \"experts\": 4, \"capacity\": 3}", false},
     {"soft_moe", "{\"hidden\": 9, \"experts\": 3, \"slots\": 2, \"normed\": true}", false},
     {"rwkv_channel", "{\"hidden\": 9}", true},
@@ -175,7 +211,8 @@ static void open_layer(subject *s, const case_row *row) {
     assert_int_equal(wf_json_parse(&s->arena, row->spec, strlen(row->spec), 0, &spec, &err), WEFT_OK);
     const wf_mixer *mixer = wf_mixer_find(row->mixer);
     assert_non_null(mixer);
-    if (wf_layer_build(&s->arena, mixer, spec, DIM, "test", &s->layer, &err) != WEFT_OK || wf_form_params(&s->params, s->layer, &err) != WEFT_OK)
+    if (wf_layer_build(&s->arena, mixer, spec, DIM, "test", &s->layer, &err) != WEFT_OK ||
+        wf_form_params(&s->params, s->layer, &err) != WEFT_OK)
         fail_msg("%s %s: %s", row->mixer, row->spec, err.message);
     for (size_t i = 0; i < s->params.count; i++)
         memcpy(s->params.list[i]->value, draw(&s->arena, (size_t)s->params.list[i]->count, 100 + (uint32_t)i, 0.4f),
@@ -272,12 +309,14 @@ static void check_forms(subject *s) {
 
 /* ---- probes ---- */
 static bool same_rows(const float *a, const float *b, size_t width, int64_t batch, int64_t first, int64_t end) {
-    return memcmp(a + (size_t)(batch * ROWS + first) * width, b + (size_t)(batch * ROWS + first) * width, (size_t)(end - first) * width * sizeof *a) == 0;
+    return memcmp(a + (size_t)(batch * ROWS + first) * width, b + (size_t)(batch * ROWS + first) * width,
+                  (size_t)(end - first) * width * sizeof *a) == 0;
 }
 
 static void agree(const subject *s, const char *what, bool trait, bool found) {
     if (trait != found)
-        fail_msg("%s %s: the traits say %s%s, the probe says %s", s->row->mixer, s->row->spec, trait ? "" : "not ", what, found ? "yes" : "no");
+        fail_msg("%s %s: the traits say %s%s, the probe says %s", s->row->mixer, s->row->spec, trait ? "" : "not ", what,
+                 found ? "yes" : "no");
 }
 
 static float *changed(subject *s, int64_t first, int64_t end) {
@@ -309,7 +348,8 @@ static void probe_padding(subject *s) {
     memcpy(x, changed(s, 0, 2), 2 * DIM * sizeof *x);
     const float *a = output(s, s->io.x, takes_mask ? mask : NULL), *b = output(s, x, takes_mask ? mask : NULL);
     size_t width = (size_t)s->io.width;
-    agree(s, "inert to padding", (wf_layer_traits(s->layer) & WF_PADDING_INERT) != 0, same_rows(a, b, width, 0, 2, ROWS - 2) && same_rows(a, b, width, 1, 2, ROWS - 2));
+    agree(s, "inert to padding", (wf_layer_traits(s->layer) & WF_PADDING_INERT) != 0,
+          same_rows(a, b, width, 0, 2, ROWS - 2) && same_rows(a, b, width, 1, 2, ROWS - 2));
 }
 
 /* PADDED masked rows in front (no multiple of a chunk), or the other rows alone. */
@@ -325,8 +365,13 @@ static void probe_trace(subject *s) {
         mask[i] = i % ROWS >= PADDED;
     for (int64_t b = 0; b < BATCH; b++)
         memcpy(x + b * rows * DIM, s->io.x + (b * ROWS + PADDED) * DIM, (size_t)(rows * DIM) * sizeof *x);
-    wf_form_io alone = {.batch = BATCH, .rows = rows, .dim = DIM, .x = x,
-                       .memory = s->io.memory, .memory_rows = s->io.memory_rows, .memory_dim = s->io.memory_dim};
+    wf_form_io alone = {.batch = BATCH,
+                        .rows = rows,
+                        .dim = DIM,
+                        .x = x,
+                        .memory = s->io.memory,
+                        .memory_rows = s->io.memory_rows,
+                        .memory_dim = s->io.memory_dim};
     ok(s, wf_form_full(&s->env, s->layer, &alone, false, &s->arena, &err), &err);
     const float *padded = output(s, s->io.x, mask);
     int64_t width = s->io.width;
@@ -346,7 +391,8 @@ static void probe_permutation(subject *s) {
     const float *a = output(s, s->io.x, NULL), *b = output(s, x, NULL);
     for (int64_t i = 0; i < BATCH * ROWS; i++)
         for (size_t c = 0; c < width; c++)
-            worst = fmaxf(worst, fabsf(b[(size_t)i * width + c] - a[(size_t)(i / ROWS * ROWS + (i % ROWS * 5 + 3) % ROWS) * width + c]));
+            worst = fmaxf(
+                worst, fabsf(b[(size_t)i * width + c] - a[(size_t)(i / ROWS * ROWS + (i % ROWS * 5 + 3) % ROWS) * width + c]));
     bool wanted = (traits & WF_PERMUTATION) && ((traits & WF_PER_TOKEN) || (!wf_layer_causal(s->layer) && !s->row->ordered));
     agree(s, "equivariant to permutations", wanted, worst < 1e-4f);
 }
@@ -355,7 +401,8 @@ static void probe_permutation(subject *s) {
 static void probe_per_token(subject *s) {
     const float *a = output(s, s->io.x, NULL), *b = output(s, changed(s, 4, 5), NULL);
     size_t width = (size_t)s->io.width;
-    agree(s, "per token", wf_layer_traits(s->layer) & WF_PER_TOKEN, same_rows(a, b, width, 0, 0, 4) && same_rows(a, b, width, 0, 5, ROWS));
+    agree(s, "per token", wf_layer_traits(s->layer) & WF_PER_TOKEN,
+          same_rows(a, b, width, 0, 0, 4) && same_rows(a, b, width, 0, 5, ROWS));
 }
 
 static void test_rows(void **state) {

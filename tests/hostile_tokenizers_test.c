@@ -1,5 +1,5 @@
-/* hostile_tokenizers_test.c - the malformed tokenizer.json files of the folder WEFT_FIXTURES: each is refused, taken, or either, as its
- * manifest says; what is taken encodes and decodes. */
+/* hostile_tokenizers_test.c - the malformed tokenizer.json files of the folder WEFT_FIXTURES: each is refused, taken, or
+ * either, as its manifest says; what is taken encodes and decodes. */
 #include <stdlib.h>
 #include <string.h>
 

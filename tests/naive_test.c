@@ -1,6 +1,7 @@
-/* For every row of the mixer tables: the full form is the naive form, the executable definition in double precision (tests/naive). Outputs,
- * probabilities and states agree in fp32 and bf16, and the gradients are the finite differences of the naive form. The cases are drawn
- * from the axes of a row: every option of the documents comes up, in combinations. A row without a naive form does not pass. */
+/* For every row of the mixer tables: the full form is the naive form, the executable definition in double precision
+ * (tests/naive). Outputs, probabilities and states agree in fp32 and bf16, and the gradients are the finite differences of the
+ * naive form. The cases are drawn from the axes of a row: every option of the documents comes up, in combinations. A row
+ * without a naive form does not pass. */
 #include "support/test.h"
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +10,12 @@
 #include "naive/naive.h"
 #include "verify/forms.h"
 
-
 enum { BATCH = 2, ROWS = 11, DIM = 12, DIRECTIONS = 3, MOST_TENSORS = NAIVE_MOST_SLOTS + 2 };
 
-/* Bounds. An output may differ by a part of the largest one, or by some times what rounding the inputs does to the definition itself
- * (ill-conditioned cases: a denominator near zero). Directional derivatives are measured against the root of the summed squares of
- * their terms, against the same of sum(y*dy) for gradients that are zero by theory (the bias of keys), and when that does not do,
- * against what rounding the inputs does to them. */
+/* Bounds. An output may differ by a part of the largest one, or by some times what rounding the inputs does to the definition
+ * itself (ill-conditioned cases: a denominator near zero). Directional derivatives are measured against the root of the summed
+ * squares of their terms, against the same of sum(y*dy) for gradients that are zero by theory (the bias of keys), and when that
+ * does not do, against what rounding the inputs does to them. */
 static const double FP32_TOLERANCE = 1e-5, FP32_ROUNDINGS = 10.0, BF16_TOLERANCE = 2e-2, BF16_ROUNDINGS = 4.0;
 static const double GRADIENT_TOLERANCE = 1e-4, GRADIENT_FLOOR = 1e-5, STEP = 1e-6;
 
@@ -78,7 +78,8 @@ static size_t entries(naive_axis axis) {
     return n;
 }
 
-/* Entries of axis a in an order that visits all of them, other than those of its neighbours: each round is a new permutation. */
+/* Entries of axis a in an order that visits all of them, other than those of its neighbours: each round is a new permutation.
+ */
 static const char *choose(naive_axis axis, uint32_t a, int number) {
     size_t n = entries(axis);
     wf_rng rng = wf_rng_make(5, a, (uint32_t)((size_t)number / n));
@@ -119,7 +120,10 @@ static const uint8_t *make_mask(subject *s, const char *words, int64_t n) {
     for (int64_t i = 0; i < BATCH * n; i++) {
         int64_t b = i / n, t = i % n, pad = n / (3 + b); /* the sequences differ */
         bool left = t < pad, right = t >= n - pad, middle = t >= n / 2 && t < n / 2 + pad;
-        mask[i] = wf_starts_with(at, "left") ? !left : wf_starts_with(at, "right") ? !right : wf_starts_with(at, "middle") ? !middle : b == 0;
+        mask[i] = wf_starts_with(at, "left")     ? !left
+                  : wf_starts_with(at, "right")  ? !right
+                  : wf_starts_with(at, "middle") ? !middle
+                                                 : b == 0;
     }
     return mask;
 }
@@ -191,9 +195,19 @@ static void make_inputs(subject *s, const char *words) {
     io->segments = strstr(words, "@segments") ? make_ints(s, segment_at, T) : NULL;
     io->prefix = strstr(words, "@prefix") ? make_ints(s, prefix_at, 1) : NULL;
     s->with_state = strstr(words, "@state") != NULL;
-    s->naive = (naive_io){.layer = s->layer, .batch = BATCH, .rows = T, .memory_rows = io->memory_rows, .start = io->start,
-                          .mask = io->mask, .memory_mask = io->memory_mask, .positions = io->positions, .segments = io->segments,
-                          .prefix = io->prefix, .global_mask = io->global_mask, .plan = io->plan, .scratch = &s->scratch,
+    s->naive = (naive_io){.layer = s->layer,
+                          .batch = BATCH,
+                          .rows = T,
+                          .memory_rows = io->memory_rows,
+                          .start = io->start,
+                          .mask = io->mask,
+                          .memory_mask = io->memory_mask,
+                          .positions = io->positions,
+                          .segments = io->segments,
+                          .prefix = io->prefix,
+                          .global_mask = io->global_mask,
+                          .plan = io->plan,
+                          .scratch = &s->scratch,
                           .constants = take(&s->arena, NAIVE_MOST_CONSTANTS * sizeof(double))};
     if (s->with_state)
         make_states(s);
@@ -313,8 +327,10 @@ static const float *plain_forward(subject *s, wf_dtype type) {
                       .memory = io->memory ? wf_input(t, "memory", WF_F32, 3, (int64_t[]){BATCH, S, io->memory_dim}) : NULL,
                       .global_mask = ints_in(t, "global_mask", WF_U8, T, io->global_mask),
                       .plan = io->plan ? wf_input(t, "plan", WF_I64, 3, io->plan_dims) : NULL,
-                      .mask = ints_in(t, "mask", WF_U8, T, io->mask), .memory_mask = ints_in(t, "memory_mask", WF_U8, S, io->memory_mask),
-                      .positions = ints_in(t, "positions", WF_I64, T, io->positions), .segments = ints_in(t, "segments", WF_I64, T, io->segments),
+                      .mask = ints_in(t, "mask", WF_U8, T, io->mask),
+                      .memory_mask = ints_in(t, "memory_mask", WF_U8, S, io->memory_mask),
+                      .positions = ints_in(t, "positions", WF_I64, T, io->positions),
+                      .segments = ints_in(t, "segments", WF_I64, T, io->segments),
                       .prefix = io->prefix ? wf_input(t, "prefix", WF_I64, 1, (int64_t[]){BATCH}) : NULL};
     wf_run run = {.tape = t, .batch = BATCH, .rows = T, .length = io->start + T, .mode = WF_NO_STATE};
     ok(s, s->layer->row->run(&run, s->layer, &ports), &err);
@@ -349,11 +365,13 @@ static void close_to(const subject *s, const char *what, const float *got, const
         }
     }
     if (!(worst <= bound))
-        fail_msg("%s: %s [%lld] is %g, not %g: %g apart, at most %g", s->name, what, (long long)where, (double)got[where], wanted[where], worst, bound);
+        fail_msg("%s: %s [%lld] is %g, not %g: %g apart, at most %g", s->name, what, (long long)where, (double)got[where],
+                 wanted[where], worst, bound);
 }
 
 /* At least half of the numbers. */
-static void half_close_to(const subject *s, const char *what, const float *got, const double *wanted, int64_t count, double bound) {
+static void half_close_to(const subject *s, const char *what, const float *got, const double *wanted, int64_t count,
+                          double bound) {
     int64_t near = 0;
     for (int64_t i = 0; i < count; i++)
         near += fabs((double)got[i] - wanted[i]) <= bound;
@@ -401,10 +419,12 @@ static void check_outputs(subject *s) {
     close_to(s, "y of a plain forward", plain_forward(s, WF_F32), y, count, bound);
     ok(s, wf_params_allocate_bf16(&s->params, &err), &err);
     wf_params_refresh_bf16(&s->params);
-    (s->row->chooses ? half_close_to : close_to)(s, "y in bf16", plain_forward(s, WF_BF16), y, count, bound_of(s, y, count, BF16_TOLERANCE, ldexp(1.0, -9), BF16_ROUNDINGS));
+    (s->row->chooses ? half_close_to : close_to)(s, "y in bf16", plain_forward(s, WF_BF16), y, count,
+                                                 bound_of(s, y, count, BF16_TOLERANCE, ldexp(1.0, -9), BF16_ROUNDINGS));
 }
 
-/* Attention to a memory streams too: its rows count from 0, those of x from what was seen. (tests/forms_test.c does the rest.) */
+/* Attention to a memory streams too: its rows count from 0, those of x from what was seen. (tests/forms_test.c does the rest.)
+ */
 static void check_chunks_over_memory(subject *s) {
     weft_error err = {0};
     wf_form_io io = s->io;
@@ -417,7 +437,8 @@ static void check_chunks_over_memory(subject *s) {
     io.dy = NULL;
     io.y = NULL;
     ok(s, wf_form_chunk(&s->env, s->layer, &io, pieces, 2, &s->arena, &err), &err);
-    close_to(s, "y of the chunks", io.y, wanted, count, bound_of(s, wanted, count, FP32_TOLERANCE, ldexp(1.0, -24), FP32_ROUNDINGS));
+    close_to(s, "y of the chunks", io.y, wanted, count,
+             bound_of(s, wanted, count, FP32_TOLERANCE, ldexp(1.0, -24), FP32_ROUNDINGS));
 }
 
 /* ---- gradients ---- */
@@ -455,7 +476,8 @@ static void check_direction(subject *s, const variable *v, uint32_t site, double
     }
     double wanted = derivative(s, v, direction), bound = GRADIENT_TOLERANCE * sqrt(squares) + floor, apart = fabs(sum - wanted);
     if (!(apart <= bound) && !(apart <= FP32_ROUNDINGS * derivative_scale(s, v, direction, wanted)))
-        fail_msg("%s: the gradient of %s along a direction is %g, not %g: %g apart, at most %g", s->name, v->name, sum, wanted, apart, bound);
+        fail_msg("%s: the gradient of %s along a direction is %g, not %g: %g apart, at most %g", s->name, v->name, sum, wanted,
+                 apart, bound);
 }
 
 static void check_gradients(subject *s) {
@@ -465,8 +487,11 @@ static void check_gradients(subject *s) {
         squares += y[i] * y[i] * (double)s->io.dy[i] * (double)s->io.dy[i];
     for (size_t i = 0; i < s->n_variables; i++) {
         variable *v = &s->variables[i];
-        v->grad = strcmp(v->name, "x") == 0 ? s->io.dx : strcmp(v->name, "memory") == 0 ? s->io.dmemory : wf_param_find(&s->params, v->name)->grad;
-        for (uint32_t d = 0; v->grad && d < (s->io.rows > 30 ? 1 : DIRECTIONS); d++) /* buffers have none; long cases are slow */
+        v->grad = strcmp(v->name, "x") == 0        ? s->io.dx
+                  : strcmp(v->name, "memory") == 0 ? s->io.dmemory
+                                                   : wf_param_find(&s->params, v->name)->grad;
+        for (uint32_t d = 0; v->grad && d < (s->io.rows > 30 ? 1 : DIRECTIONS);
+             d++) /* buffers have none; long cases are slow */
             check_direction(s, v, (uint32_t)i * DIRECTIONS + d, GRADIENT_FLOOR * sqrt(squares));
     }
 }
@@ -506,6 +531,7 @@ static weft_status build(subject *s, const char *mixer, const char *spec) {
 
 /* Options that nobody knows, at any depth, and values that mean nothing. */
 static void test_bad_options_are_errors(void **state) {
+    /* clang-format off */
     static const struct { const char *mixer, *spec; } bad[] = {
         {"attention", "{\"heads\": 3, \"windows\": [1, 1]}"}, {"attention", "{\"heads\": 3, \"rope\": {\"thetta\": 1.0}}"},
         {"attention", "{\"heads\": 3, \"rope\": {\"scaling\": {\"type\": \"linear\", \"factor\": 2.0, \"beta\": 1}}}"},
@@ -551,6 +577,7 @@ static void test_bad_options_are_errors(void **state) {
         {"moe", "{\"groups\": 4, \"top_groups\": 1, \"top_k\": 3}"}, {"moe", "{\"shared_gate\": true}"}, {"moe", "{\"router\": \"hash\"}"},
         {"moe", "{\"capacity\": 0}"}, {"moe", "{\"top_groups\": 1}"}, {"expert_choice", "{}"}, {"soft_moe", "{\"slots\": 0}"},
         {"rwkv_channel", "{\"mix_of\": \"both\"}"}};
+    /* clang-format on */
     static subject s;
     open_env(&s);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
@@ -563,7 +590,8 @@ static void test_bad_options_are_errors(void **state) {
 
 /* A query row without any allowed key: attention 0, so y is the bias of the output, to the bit. */
 static void test_row_without_keys_is_the_bias(void **state) {
-    static const char *const specs[] = {"{\"heads\": 3, \"bias\": [\"o\"], \"causal\": true}", "{\"heads\": 3, \"bias\": [\"o\"], \"window\": [0, 0], \"sinks\": true}"};
+    static const char *const specs[] = {"{\"heads\": 3, \"bias\": [\"o\"], \"causal\": true}",
+                                        "{\"heads\": 3, \"bias\": [\"o\"], \"window\": [0, 0], \"sinks\": true}"};
     static subject s;
     weft_error err = {0};
     open_env(&s);
@@ -597,11 +625,13 @@ static void test_every_row_has_a_naive_form(void **state) {
 
 int main(void) {
     enum { MOST = 128 };
-    struct CMUnitTest tests[MOST + 3] = {cmocka_unit_test(test_every_row_has_a_naive_form), cmocka_unit_test(test_bad_options_are_errors),
+    struct CMUnitTest tests[MOST + 3] = {cmocka_unit_test(test_every_row_has_a_naive_form),
+                                         cmocka_unit_test(test_bad_options_are_errors),
                                          cmocka_unit_test(test_row_without_keys_is_the_bias)};
     if (naive_row_count > MOST)
         return 1;
     for (size_t i = 0; i < naive_row_count; i++)
-        tests[i + 3] = (struct CMUnitTest){.name = naive_rows[i]->mixer, .test_func = test_row, .initial_state = (void *)(uintptr_t)naive_rows[i]};
+        tests[i + 3] = (struct CMUnitTest){
+            .name = naive_rows[i]->mixer, .test_func = test_row, .initial_state = (void *)(uintptr_t)naive_rows[i]};
     return _cmocka_run_group_tests("tests", tests, naive_row_count + 3, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* published_tokenizers_test.c - published tokenizers and what their own engines make of texts: cases of transformers.js and the 47
- * strings of llama.cpp, in ../data/tokenizers beside the folder WEFT_FIXTURES. Cases that differ are named here, with the reason. */
+/* published_tokenizers_test.c - published tokenizers and what their own engines make of texts: cases of transformers.js and the
+ * 47 strings of llama.cpp, in ../data/tokenizers beside the folder WEFT_FIXTURES. Cases that differ are named here, with the
+ * reason. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,11 +20,15 @@ typedef struct published {
     const char *differs; /* a text whose ids may differ; NULL: none */
 } published;
 
-/* gpt-4 and gpt-4o are given as tiktoken's own files. llama3-tokenizer-new is left out: it puts a token before every text, which the
- * older file here does not. */
+/* gpt-4 and gpt-4o are given as tiktoken's own files. llama3-tokenizer-new is left out: it puts a token before every text,
+ * which the older file here does not. */
 static const published cases[] = {
     {"Xenova/gpt2", "vocab.json+merges.txt", {"gpt2/gpt2-vocab.json", "gpt2/gpt2-merges.txt"}, WF_ENCODE_SPECIALS, NULL},
-    {"openai-community/gpt2", "vocab.json+merges.txt", {"gpt2/gpt2-vocab.json", "gpt2/gpt2-merges.txt"}, WF_ENCODE_SPECIALS, NULL},
+    {"openai-community/gpt2",
+     "vocab.json+merges.txt",
+     {"gpt2/gpt2-vocab.json", "gpt2/gpt2-merges.txt"},
+     WF_ENCODE_SPECIALS,
+     NULL},
     {"Xenova/bert-base-uncased", NULL, {"bert-base-uncased/vocab.txt"}, WF_ENCODE_SPECIALS, NULL},
     {"Xenova/t5-small", NULL, {"t5-small/tokenizer.json"}, WF_ENCODE_SPECIALS, NULL},
     {"google-t5/t5-small", NULL, {"t5-small/tokenizer.json"}, WF_ENCODE_SPECIALS, NULL},
@@ -103,7 +108,8 @@ static void check_case(run *r, const published *p, const wf_tokenizer *tok, cons
     if (pair)
         inputs[1].text = (wf_bytes){pair->string, pair->length};
     assert_int_equal(wf_encoder_create(tok, &e, NULL), WEFT_OK);
-    assert_int_equal(wf_encode_text(e, &inputs[0], pair ? &inputs[1] : NULL, p->flags | WF_ENCODE_UNLIMITED, &g, NULL), WEFT_OK);
+    assert_int_equal(wf_encode_text(e, &inputs[0], pair ? &inputs[1] : NULL, p->flags | WF_ENCODE_UNLIMITED, &g, NULL),
+                     WEFT_OK);
     bool same = g.count == want->count;
     size_t i = 0;
     for (const wf_json *j = want->child; same && j; j = j->next)
@@ -127,7 +133,9 @@ static void test_cases(void **state) {
     wf_json *golden;
     for (size_t i = 0; r.folder && i < COUNT_OF(cases); i++) {
         if (i == 0)
-            assert_int_equal(wf_json_parse_file(&r.arena, wf_path_join(&r.arena, r.folder, "transformersjs-golden/golden.json"), &golden, NULL), WEFT_OK);
+            assert_int_equal(wf_json_parse_file(&r.arena, wf_path_join(&r.arena, r.folder, "transformersjs-golden/golden.json"),
+                                                &golden, NULL),
+                             WEFT_OK);
         const wf_json *list = find_cases(golden, cases[i].name);
         wf_tokenizer *tok = open_published(&r, &cases[i]);
         assert_non_null(list);

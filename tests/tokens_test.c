@@ -1,4 +1,5 @@
-/* The public API of tokenizers and conversations: training, tokens with their places, decoders, chats; mistakes, and who owns what. */
+/* The public API of tokenizers and conversations: training, tokens with their places, decoders, chats; mistakes, and who owns
+ * what. */
 #include "support/test.h"
 #include "support/fail_mem.h"
 #include <stdio.h>
@@ -36,7 +37,8 @@ static void train(weft *lib) {
     weft_error err = {0};
     write_file("corpus.txt", "Words of a web of words, a web of wool. Words, words, W\xC3\xB6rds.\n");
     if (weft_tokenize(lib,
-                      "{\"train\": \"bpe\", \"text\": \"" FOLDER "/corpus.txt\", \"vocab\": 290, \"special_tokens\": [\"<s>\"], \"out\": \"" FOLDER "\"}",
+                      "{\"train\": \"bpe\", \"text\": \"" FOLDER
+                      "/corpus.txt\", \"vocab\": 290, \"special_tokens\": [\"<s>\"], \"out\": \"" FOLDER "\"}",
                       NULL, NULL, &result, &err) != WEFT_OK)
         fail_msg("%s", err.message);
     assert_non_null(strstr(result.json, "\"vocab\": "));
@@ -72,7 +74,8 @@ static void check_decoder(const weft_tokenizer *t) {
     assert_int_equal(weft_tokenizer_tokens(t, text, strlen(text) - 4, WEFT_ENCODE_NO_SPECIALS, &tokens, &err), WEFT_OK);
     assert_int_equal(weft_decoder_create(t, &d, &err), WEFT_OK);
     for (size_t i = 0; i <= tokens.count; i++) {
-        weft_status status = i < tokens.count ? weft_decoder_put(d, tokens.ids[i], &piece, &length, &err) : weft_decoder_end(d, &piece, &length, &err);
+        weft_status status = i < tokens.count ? weft_decoder_put(d, tokens.ids[i], &piece, &length, &err)
+                                              : weft_decoder_end(d, &piece, &length, &err);
         assert_int_equal(status, WEFT_OK);
         for (size_t at = 0; at < length;) {
             int n = wf_utf8_length(piece + at, length - at);
@@ -116,8 +119,10 @@ static void test_chat(void **state) {
     weft *lib = open_library(&f);
     weft_result result = {NULL, NULL};
     weft_error err = {0};
-    write_file("tokenizer_config.json", "{\"bos_token\": \"<s>\", \"chat_template\": \"{{ bos_token }}{% for m in messages %}{% if m.role == 'bad' %}"
-                                        "{{ raise_exception('no bad roles') }}{% endif %}{% generation %}{{ m.content }}{% endgeneration %};{% endfor %}\"}");
+    write_file(
+        "tokenizer_config.json",
+        "{\"bos_token\": \"<s>\", \"chat_template\": \"{{ bos_token }}{% for m in messages %}{% if m.role == 'bad' %}"
+        "{{ raise_exception('no bad roles') }}{% endif %}{% generation %}{{ m.content }}{% endgeneration %};{% endfor %}\"}");
     assert_int_equal(weft_chat(lib, FOLDER, "[{\"role\": \"user\", \"content\": \"\xC3\xB6\"}]", &result, &err), WEFT_OK);
     assert_string_equal(result.text, "<s>\xC3\xB6;");
     assert_non_null(strstr(result.json, "assistant_spans"));

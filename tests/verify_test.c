@@ -135,7 +135,7 @@ static void copy_file(bench *b, const char *from, const char *to, const char *fi
 
 /* A copy of a fixture in which the first `was` of a file became `is` (of any length in JSON). */
 static void tamper(bench *b, const char *fixture, const char *file, const char *was, const char *is) {
-    static const char *const files[] = {"fixture.json",           "config.json",       "inputs.safetensors",
+    static const char *const files[] = {"fixture.json",         "config.json",       "inputs.safetensors",
                                         "expected.safetensors", "model.safetensors", "weights.safetensors"};
     char *from = wf_path_join(&b->arena, OWN, fixture), *path = wf_path_join(&b->arena, SCRATCH, file);
     wf_file data;
@@ -178,20 +178,29 @@ static const tamper_row tampered[] = {
     {"mixers/lstm", "inputs.safetensors", "\"dy\"", "\"dz\"", WEFT_UNSUPPORTED, "'dz'"},
     {"mixers/lstm", "expected.safetensors", "state.out.h", "state.out.q", WEFT_UNSUPPORTED, "state.out.q"},
     {"mixers/attention-cross", "fixture.json", "\"heads\": 3", "\"heads\": 3, \"kv_heads\": 1", WEFT_MISMATCH, "shape"},
-    {"decoders/llama-rope-dynamic", "config.json", "\"model_type\": \"llama\"", "\"model_type\": \"lama\"", WEFT_UNSUPPORTED, "'llama'"},
-    {"decoders/llama-rope-dynamic", "config.json", "\"mlp_bias\"", "\"mlp_bias_new\": 1, \"mlp_bias\"", WEFT_UNSUPPORTED, "mlp_bias_new"},
-    {"decoders/llama-rope-dynamic", "config.json", "\"rope_type\"", "\"slope\": 1, \"rope_type\"", WEFT_UNSUPPORTED, "rope_parameters.slope"},
+    {"decoders/llama-rope-dynamic", "config.json", "\"model_type\": \"llama\"", "\"model_type\": \"lama\"", WEFT_UNSUPPORTED,
+     "'llama'"},
+    {"decoders/llama-rope-dynamic", "config.json", "\"mlp_bias\"", "\"mlp_bias_new\": 1, \"mlp_bias\"", WEFT_UNSUPPORTED,
+     "mlp_bias_new"},
+    {"decoders/llama-rope-dynamic", "config.json", "\"rope_type\"", "\"slope\": 1, \"rope_type\"", WEFT_UNSUPPORTED,
+     "rope_parameters.slope"},
     {"decoders/llama-rope-dynamic", "config.json", "\"hidden_size\": 32", "\"hidden_size\": 36", WEFT_MISMATCH, "embed_tokens"},
-    {"decoders/llama-rope-dynamic", "config.json", "\"hidden_size\": 32", "\"hidden_size\": \"32\"", WEFT_MISMATCH, "hidden_size"},
+    {"decoders/llama-rope-dynamic", "config.json", "\"hidden_size\": 32", "\"hidden_size\": \"32\"", WEFT_MISMATCH,
+     "hidden_size"},
     {"decoders/llama-rope-dynamic", "model.safetensors", "lm_head.weight", "lm_tail.weight", WEFT_MISMATCH, "lm_head.weight"},
-    {"decoders/llama-rope-dynamic", "fixture.json", "\"backward\": \"loss\"", "\"backward\": \"hidden_states.0\"", WEFT_MISMATCH, "probe"},
-    {"decoders/gpt2-right-padded-types", "fixture.json", "\"compare_where\": \"attention_mask\"", "\"compare_where\": \"luck\"", WEFT_UNSUPPORTED, "luck"},
-    {"decoders/gpt2-right-padded-types", "config.json", "\"scale_attn_weights\": false", "\"scale_attn_weights\": true", WEFT_MISMATCH, "tolerance"},
-    {"decoders/gpt2-right-padded-types", "config.json", "\"add_cross_attention\": false", "\"add_cross_attention\": true", WEFT_UNSUPPORTED, "add_cross_attention"},
+    {"decoders/llama-rope-dynamic", "fixture.json", "\"backward\": \"loss\"", "\"backward\": \"hidden_states.0\"",
+     WEFT_MISMATCH, "probe"},
+    {"decoders/gpt2-right-padded-types", "fixture.json", "\"compare_where\": \"attention_mask\"", "\"compare_where\": \"luck\"",
+     WEFT_UNSUPPORTED, "luck"},
+    {"decoders/gpt2-right-padded-types", "config.json", "\"scale_attn_weights\": false", "\"scale_attn_weights\": true",
+     WEFT_MISMATCH, "tolerance"},
+    {"decoders/gpt2-right-padded-types", "config.json", "\"add_cross_attention\": false", "\"add_cross_attention\": true",
+     WEFT_UNSUPPORTED, "add_cross_attention"},
     {"train/llama-adamw-linear", "fixture.json", "\"precision\": \"fp32\"", "\"precision\": \"fp8\"", WEFT_UNSUPPORTED, "fp8"},
     {"train/llama-adamw-linear", "fixture.json", "\"weight_decay\": 0.1", "\"weight_decay\": 0.2", WEFT_MISMATCH, "tolerance"},
     {"train/llama-adamw-linear", "fixture.json", "\"steps\": 8", "\"steps\": 8, \"mixup\": 1", WEFT_UNSUPPORTED, "mixup"},
-    {"train/llama-adamw-linear", "fixture.json", "\"kind\": \"train\"", "\"adapter\": \"adapter\", \"kind\": \"train\"", WEFT_UNSUPPORTED, "LoRA"},
+    {"train/llama-adamw-linear", "fixture.json", "\"kind\": \"train\"", "\"adapter\": \"adapter\", \"kind\": \"train\"",
+     WEFT_UNSUPPORTED, "LoRA"},
 };
 
 static void test_tampered(void **state) {
@@ -223,7 +232,7 @@ static void test_nothing_found(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_own), cmocka_unit_test(test_fixtures), cmocka_unit_test(test_tampered),
-                                       cmocka_unit_test(test_nothing_found)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_own), cmocka_unit_test(test_fixtures),
+                                       cmocka_unit_test(test_tampered), cmocka_unit_test(test_nothing_found)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

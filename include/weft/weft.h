@@ -4,20 +4,19 @@
  *     weft_error err = {0};
  *     if (weft_create(NULL, &lib, &err) != WEFT_OK) { fprintf(stderr, "%s\n", err.message); return err.status; }
  *     weft_result result = {0};
- *     weft_status status = weft_train(lib, "{\"text\": [\"book.txt\"], \"model\": \"llama\", \"time\": \"60s\", \"out\": \"run\"}",
- *                                     NULL, NULL, &result, &err);
- *     if (status == WEFT_OK) puts(result.text);
- *     weft_result_free(lib, &result);
+ *     weft_status status = weft_train(lib, "{\"text\": [\"book.txt\"], \"model\": \"llama\", \"time\": \"60s\", \"out\":
+ * \"run\"}", NULL, NULL, &result, &err); if (status == WEFT_OK) puts(result.text); weft_result_free(lib, &result);
  *     weft_free(lib);
  *
  * Two layers. The jobs (weft_train, weft_compare, ...) take their options as one JSON object whose keys are the long options of
- * the command of the same name, with `_` or `-` between words, and give a result both as JSON and as text for people. The handles
- * (weft_model, weft_tokenizer, weft_session) are for programs that embed a model.
+ * the command of the same name, with `_` or `-` between words, and give a result both as JSON and as text for people. The
+ * handles (weft_model, weft_tokenizer, weft_session) are for programs that embed a model.
  *
- * Ownership: what a function returns through `out` belongs to the caller and goes back to its _free function, which accepts NULL.
- * On failure `out` is untouched, the status is returned and `err` (may be NULL) says why in one line. Strings are UTF-8.
- * Thread rule: a weft handle and what was made from it are used by one thread at a time, except weft_interrupt, which any thread
- * or signal handler may call, and weft_tokenizer, which never changes and may be shared. Different handles are independent. */
+ * Ownership: what a function returns through `out` belongs to the caller and goes back to its _free function, which accepts
+ * NULL. On failure `out` is untouched, the status is returned and `err` (may be NULL) says why in one line. Strings are UTF-8.
+ * Thread rule: a weft handle and what was made from it are used by one thread at a time, except weft_interrupt, which any
+ * thread or signal handler may call, and weft_tokenizer, which never changes and may be shared. Different handles are
+ * independent. */
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H
 #include <stddef.h>
@@ -41,22 +40,24 @@ typedef struct weft_session weft_session;
 typedef enum weft_level { WEFT_LEVEL_ERROR, WEFT_LEVEL_WARN, WEFT_LEVEL_INFO, WEFT_LEVEL_DEBUG } weft_level;
 
 typedef struct weft_options {
-    size_t struct_size;   /* sizeof(weft_options), set by weft_options_init */
-    int threads;          /* 0: every processor this process may use; WEFT_THREADS in the environment comes first */
-    const char *cpu;      /* highest instruction set to use, NULL: the best here; WEFT_CPU in the environment comes first */
+    size_t struct_size; /* sizeof(weft_options), set by weft_options_init */
+    int threads;        /* 0: every processor this process may use; WEFT_THREADS in the environment comes first */
+    const char *cpu;    /* highest instruction set to use, NULL: the best here; WEFT_CPU in the environment comes first */
     void *(*resize)(void *user, void *block, size_t size); /* allocator, like realloc; NULL: the C library's */
     void (*release)(void *user, void *block);              /* like free */
     void *memory_user;
-    void (*log)(void *user, int level, const char *line);  /* one line without newline; NULL: dropped */
+    void (*log)(void *user, int level, const char *line); /* one line without newline; NULL: dropped */
     void *log_user;
-    const char *family;   /* path of a file with a convention of checkpoints to try before the built-in ones (docs/families.md); NULL: none */
+    const char *family; /* path of a file with a convention of checkpoints to try before the built-in ones (docs/families.md);
+                           NULL: none */
 } weft_options;
 
 WEFT_API void weft_options_init(weft_options *options);
 /* `options` NULL: defaults. */
 WEFT_API weft_status weft_create(const weft_options *options, weft **out, weft_error *err);
 WEFT_API void weft_free(weft *lib);
-/* Asks the running job to end cleanly with `status` (WEFT_INTERRUPTED or WEFT_TERMINATED); 0 takes it back. Safe in a signal handler. */
+/* Asks the running job to end cleanly with `status` (WEFT_INTERRUPTED or WEFT_TERMINATED); 0 takes it back. Safe in a signal
+ * handler. */
 WEFT_API void weft_interrupt(weft *lib, int status);
 WEFT_API const char *weft_version(void); /* "0.1.0" */
 
@@ -68,37 +69,48 @@ typedef struct weft_result {
 WEFT_API void weft_result_free(weft *lib, weft_result *result);
 
 typedef struct weft_progress { /* unknown numbers are NaN, unknown counts -1, texts may be NULL; valid during the call */
-    const char *phase;   /* "calibrate", "rates", "train", "evaluate", "decode", "verify", "bench", "tokenize", ... */
-    const char *subject; /* model or fixture the phase is about */
-    int64_t index, count; /* of subjects: 0-based, and how many */
+    const char *phase;         /* "calibrate", "rates", "train", "evaluate", "decode", "verify", "bench", "tokenize", ... */
+    const char *subject;       /* model or fixture the phase is about */
+    int64_t index, count;      /* of subjects: 0-based, and how many */
     int64_t step, steps;
     double loss, bits_per_byte, tokens_per_second, seconds_left;
-    const char *line;    /* a finished line for people, e.g. a model's result; NULL for ticks */
+    const char *line; /* a finished line for people, e.g. a model's result; NULL for ticks */
 } weft_progress;
 typedef void (*weft_progress_fn)(void *user, const weft_progress *progress);
 
 /* Every job: `options` is a JSON object (NULL: all defaults); unknown keys are WEFT_USAGE with the nearest name. A job that is
  * interrupted or finds a mismatch returns that status and still fills `result` as far as it came. */
-WEFT_API weft_status weft_compare(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
-WEFT_API weft_status weft_train(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
-WEFT_API weft_status weft_eval(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
-/* Text to tokens: {"tokenizer": PATH, "text": [PATH..] or "string": TEXT, "lines", "show": "ids|pieces|table|count", ...}. The result's
- * json: tokens, bytes, bytes_per_token, and per text in "texts" {"ids", "pieces", "offsets"} as `show` asks ("records": false leaves
- * them out). One of these makes it something else: "decode": true (the texts are ids; "texts" is a list of texts), "train": KIND
- * with "out" (a tokenizer.json that Hugging Face opens), "compare": PATH, "chat": FILE ("text" is the rendered conversation). */
-WEFT_API weft_status weft_tokenize(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
-WEFT_API weft_status weft_bench(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
-WEFT_API weft_status weft_verify(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
-WEFT_API weft_status weft_inspect(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
-WEFT_API weft_status weft_list(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
-WEFT_API weft_status weft_info(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result, weft_error *err);
+WEFT_API weft_status weft_compare(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                                  weft_error *err);
+WEFT_API weft_status weft_train(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                                weft_error *err);
+WEFT_API weft_status weft_eval(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                               weft_error *err);
+/* Text to tokens: {"tokenizer": PATH, "text": [PATH..] or "string": TEXT, "lines", "show": "ids|pieces|table|count", ...}. The
+ * result's json: tokens, bytes, bytes_per_token, and per text in "texts" {"ids", "pieces", "offsets"} as `show` asks
+ * ("records": false leaves them out). One of these makes it something else: "decode": true (the texts are ids; "texts" is a
+ * list of texts), "train": KIND with "out" (a tokenizer.json that Hugging Face opens), "compare": PATH, "chat": FILE ("text" is
+ * the rendered conversation). */
+WEFT_API weft_status weft_tokenize(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                                   weft_error *err);
+WEFT_API weft_status weft_bench(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                                weft_error *err);
+WEFT_API weft_status weft_verify(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                                 weft_error *err);
+WEFT_API weft_status weft_inspect(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                                  weft_error *err);
+WEFT_API weft_status weft_list(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                               weft_error *err);
+WEFT_API weft_status weft_info(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                               weft_error *err);
 
 /* Pieces of generated text as they come: complete UTF-8 characters. Return nonzero to stop. */
 typedef int (*weft_text_fn)(void *user, const char *text, size_t length);
-/* {"model": DIR, "prompt": TEXT, "max_tokens": N, "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed", "stop": [..],
- * "overflow": "stop|slide|error", "context": N, "precision": "fp32|bf16"}. `piece` may be NULL: then result->text is the generated
- * text; else that was handed out already, and result->text is a line of statistics. */
-WEFT_API weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result, weft_error *err);
+/* {"model": DIR, "prompt": TEXT, "max_tokens": N, "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
+ * "stop": [..], "overflow": "stop|slide|error", "context": N, "precision": "fp32|bf16"}. `piece` may be NULL: then result->text
+ * is the generated text; else that was handed out already, and result->text is a line of statistics. */
+WEFT_API weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
+                                   weft_error *err);
 
 /* ---- models ---- */
 /* A folder as Hugging Face or weft_train writes it. */
@@ -109,7 +121,7 @@ WEFT_API weft_status weft_model_save(const weft_model *model, const char *folder
 WEFT_API void weft_model_free(weft_model *model);
 WEFT_API int64_t weft_model_vocab(const weft_model *model);
 WEFT_API int64_t weft_model_parameters(const weft_model *model);
-WEFT_API int64_t weft_model_context(const weft_model *model); /* trained length, 0 unknown */
+WEFT_API int64_t weft_model_context(const weft_model *model);  /* trained length, 0 unknown */
 WEFT_API const char *weft_model_spec(const weft_model *model); /* JSON; valid as long as the model */
 
 /* ---- tokenizers ---- */
@@ -117,16 +129,16 @@ WEFT_API weft_status weft_tokenizer_open(weft *lib, const char *path, weft_token
 WEFT_API void weft_tokenizer_free(weft_tokenizer *tokenizer);
 WEFT_API int64_t weft_tokenizer_vocab(const weft_tokenizer *tokenizer);
 /* *ids [*count] is the caller's: free with weft_ids_free. */
-WEFT_API weft_status weft_tokenizer_encode(const weft_tokenizer *tokenizer, const char *text, size_t length, int32_t **ids, size_t *count,
-                                           weft_error *err);
+WEFT_API weft_status weft_tokenizer_encode(const weft_tokenizer *tokenizer, const char *text, size_t length, int32_t **ids,
+                                           size_t *count, weft_error *err);
 WEFT_API void weft_ids_free(const weft_tokenizer *tokenizer, int32_t *ids);
 /* *text is 0-terminated and the caller's: free with weft_text_free. */
-WEFT_API weft_status weft_tokenizer_decode(const weft_tokenizer *tokenizer, const int32_t *ids, size_t count, char **text, size_t *length,
-                                           weft_error *err);
+WEFT_API weft_status weft_tokenizer_decode(const weft_tokenizer *tokenizer, const int32_t *ids, size_t count, char **text,
+                                           size_t *length, weft_error *err);
 WEFT_API void weft_text_free(const weft_tokenizer *tokenizer, char *text);
 
-/* The spelling of a token in its vocabulary ("\xC4\xA0the"), *length bytes, NULL when there is none; valid as long as the tokenizer.
- * And the other way: -1 when no token is spelt so. */
+/* The spelling of a token in its vocabulary ("\xC4\xA0the"), *length bytes, NULL when there is none; valid as long as the
+ * tokenizer. And the other way: -1 when no token is spelt so. */
 WEFT_API const char *weft_tokenizer_piece(const weft_tokenizer *tokenizer, int32_t id, size_t *length);
 WEFT_API int32_t weft_tokenizer_id(const weft_tokenizer *tokenizer, const char *piece, size_t length);
 
@@ -142,31 +154,34 @@ enum weft_encode_flags {
     WEFT_ENCODE_CHARACTERS = 4   /* starts and ends count characters */
 };
 /* *out is the caller's: free with weft_tokens_free, which empties it. */
-WEFT_API weft_status weft_tokenizer_tokens(const weft_tokenizer *tokenizer, const char *text, size_t length, unsigned flags, weft_tokens *out,
-                                           weft_error *err);
+WEFT_API weft_status weft_tokenizer_tokens(const weft_tokenizer *tokenizer, const char *text, size_t length, unsigned flags,
+                                           weft_tokens *out, weft_error *err);
 WEFT_API void weft_tokens_free(const weft_tokenizer *tokenizer, weft_tokens *tokens);
 
-/* Decoding as the ids come: what comes out never ends inside a character. *text (0-terminated, *length bytes, may be empty) is valid
- * until the next call. The tokenizer must outlive the decoder. */
+/* Decoding as the ids come: what comes out never ends inside a character. *text (0-terminated, *length bytes, may be empty) is
+ * valid until the next call. The tokenizer must outlive the decoder. */
 typedef struct weft_decoder weft_decoder;
 WEFT_API weft_status weft_decoder_create(const weft_tokenizer *tokenizer, weft_decoder **out, weft_error *err);
 WEFT_API void weft_decoder_free(weft_decoder *decoder);
 WEFT_API weft_status weft_decoder_put(weft_decoder *decoder, int32_t id, const char **text, size_t *length, weft_error *err);
-WEFT_API weft_status weft_decoder_end(weft_decoder *decoder, const char **text, size_t *length, weft_error *err); /* what is held back */
+WEFT_API weft_status weft_decoder_end(weft_decoder *decoder, const char **text, size_t *length,
+                                      weft_error *err); /* what is held back */
 
-/* A conversation through the chat template of a model folder. `conversation` is JSON: a list of messages {"role", "content", ...}, or an
- * object with "messages", "tools", "documents", "add_generation_prompt", "continue_final_message" and variables of the template.
- * result->text is the prompt, exactly as Hugging Face renders it; result->json is {"assistant_spans": [[start, end]..]}, in characters.
- * A template that refuses the conversation is WEFT_BAD_INPUT with its message. */
+/* A conversation through the chat template of a model folder. `conversation` is JSON: a list of messages {"role", "content",
+ * ...}, or an object with "messages", "tools", "documents", "add_generation_prompt", "continue_final_message" and variables of
+ * the template. result->text is the prompt, exactly as Hugging Face renders it; result->json is {"assistant_spans": [[start,
+ * end]..]}, in characters. A template that refuses the conversation is WEFT_BAD_INPUT with its message. */
 WEFT_API weft_status weft_chat(weft *lib, const char *folder, const char *conversation, weft_result *result, weft_error *err);
 
 /* ---- sessions: token by token ---- */
 /* `batch` sequences of at most `capacity` tokens. The model must outlive the session. */
-WEFT_API weft_status weft_session_create(const weft_model *model, int64_t batch, int64_t capacity, weft_session **out, weft_error *err);
+WEFT_API weft_status weft_session_create(const weft_model *model, int64_t batch, int64_t capacity, weft_session **out,
+                                         weft_error *err);
 WEFT_API void weft_session_free(weft_session *session);
 WEFT_API void weft_session_reset(weft_session *session);
 /* Feeds ids [batch, n]; *logits [batch, vocab] after the last token, valid until the next call on this session. */
-WEFT_API weft_status weft_session_feed(weft_session *session, const int32_t *ids, int64_t n, const float **logits, weft_error *err);
+WEFT_API weft_status weft_session_feed(weft_session *session, const int32_t *ids, int64_t n, const float **logits,
+                                       weft_error *err);
 
 #ifdef __cplusplus
 }

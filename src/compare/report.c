@@ -8,7 +8,8 @@
 /* ---- head ---- */
 static void put_headline(wf_report *r) {
     const wf_criterion *c = &r->run.criteria[r->run.on_task ? WF_BY_ACCURACY : WF_BY_LOSS];
-    const char *what = r->run.on_task ? "this task" : "this text", *best = r->run.on_task ? "the best accuracy" : "the best loss";
+    const char *what = r->run.on_task ? "this task" : "this text",
+               *best = r->run.on_task ? "the best accuracy" : "the best loss";
     if (!c->decided) {
         wf_str_puts(r->out, "No model has been evaluated yet");
         return;

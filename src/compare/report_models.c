@@ -145,12 +145,14 @@ static void put_table_notes(wf_report *r) {
     if (!isnan(r->run.longest)) {
         wf_axis axis = {.unit = WF_BINARY};
         wf_axis_text(&axis, r->run.longest, text);
-        wf_str_printf(r->out, "Decoding and state with %s tokens in context; a dash where it was not measured, or a model's positions end before. ",
+        wf_str_printf(r->out,
+                      "Decoding and state with %s tokens in context; a dash where it was not measured, or a model's positions "
+                      "end before. ",
                       text);
     }
     if (r->run.seeds > 1 && r->run.on_task)
-        wf_str_printf(r->out, "± is the standard deviation over %d seeds; accuracies closer than %.1f points are tied. ", r->run.seeds,
-                      100 * r->run.loss_noise);
+        wf_str_printf(r->out, "± is the standard deviation over %d seeds; accuracies closer than %.1f points are tied. ",
+                      r->run.seeds, 100 * r->run.loss_noise);
     else if (r->run.seeds > 1)
         wf_str_printf(r->out, "± is the standard deviation over %d seeds; losses closer than %.3f bits/byte are tied. ",
                       r->run.seeds, r->run.loss_noise);

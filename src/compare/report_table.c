@@ -69,7 +69,8 @@ static int count_characters(const char *text) {
 static void measure_columns(table *t) {
     char text[CELL];
     for (int c = 0; c < COLUMNS; c++) {
-        bool any = columns[c].criterion < 0 || t->run.criteria[columns[c].criterion].decided || (columns[c].criterion == WF_BY_LOSS && !t->run.on_task);
+        bool any = columns[c].criterion < 0 || t->run.criteria[columns[c].criterion].decided ||
+                   (columns[c].criterion == WF_BY_LOSS && !t->run.on_task);
         t->width[c] = any ? count_characters(columns[c].head) : 0; /* a column without a figure is left out */
         for (int i = 0; any && i < t->run.count; i++) {
             columns[c].text(&t->run.models[i], text);
@@ -211,7 +212,8 @@ static double last_time(const wf_json *model) {
     return times && times->count ? number_at(model, "exams.seconds", times->count - 1) : 0;
 }
 
-static void put_accuracies(table *t, const char *title, const char *const *heads, int n, double (*value)(const wf_json *model, const void *at, int i), const void *at) {
+static void put_accuracies(table *t, const char *title, const char *const *heads, int n,
+                           double (*value)(const wf_json *model, const void *at, int i), const void *at) {
     char text[24];
     wf_str_printf(t->out, "\n%-*s", t->width[0] > 20 ? t->width[0] : 20, title);
     for (int i = 0; i < n; i++)
@@ -233,7 +235,9 @@ static void put_accuracies(table *t, const char *title, const char *const *heads
 }
 
 static double by_time(const wf_json *model, const void *at, int i) { return accuracy_by(model, ((const double *)at)[i]); }
-static double by_length(const wf_json *model, const void *at, int i) { return (void)at, number_at(model, "lengths.accuracy", (size_t)i); }
+static double by_length(const wf_json *model, const void *at, int i) {
+    return (void)at, number_at(model, "lengths.accuracy", (size_t)i);
+}
 
 static void put_exams(table *t) {
     char texts[MOST_LENGTHS][24];
@@ -272,8 +276,8 @@ static void put_notes(table *t, int width) {
         put_wrapped(t, text, width, 2);
     }
     if (t->run.seeds > 1 && !isnan(t->run.loss_noise) && t->run.on_task)
-        snprintf(text, sizeof text, "± is the standard deviation over %d seeds; accuracies closer than %.1f points are tied.", t->run.seeds,
-                 100 * t->run.loss_noise);
+        snprintf(text, sizeof text, "± is the standard deviation over %d seeds; accuracies closer than %.1f points are tied.",
+                 t->run.seeds, 100 * t->run.loss_noise);
     else if (t->run.seeds > 1 && !isnan(t->run.loss_noise))
         snprintf(text, sizeof text, "± is the standard deviation over %d seeds; losses closer than %.3f are tied.",
                  t->run.seeds, t->run.loss_noise);

@@ -285,10 +285,13 @@ static void test_memory(void **state) {
 /* A run on a task: accuracies decide, and the figures are those of exams. */
 static void test_task(void **state) {
     static const char run[] =
-        "{\"format\": \"weft-run\", \"version\": 1, \"status\": \"complete\", \"task\": {\"name\": \"mqar\", \"about\": \"pairs & keys\", \"length\": 64}, \"models\": ["
+        "{\"format\": \"weft-run\", \"version\": 1, \"status\": \"complete\", \"task\": {\"name\": \"mqar\", \"about\": "
+        "\"pairs & keys\", \"length\": 64}, \"models\": ["
         "{\"name\": \"one\", \"runs\": [{\"accuracy\": 0.5, \"train_tokens_per_second\": 10}, {\"accuracy\": 0.52}]},"
-        "{\"name\": \"two\", \"runs\": [{\"accuracy\": 0.98, \"train_tokens_per_second\": 9}, {\"accuracy\": 0.99}], \"exams\": {\"step\": [1, 2], \"seconds\": [0.5, 1.0], "
-        "\"accuracy\": [0.1, 0.98], \"loss\": [2, 0.1]}, \"lengths\": {\"length\": [32, 64, 128], \"accuracy\": [1, 0.98, null]}}]}";
+        "{\"name\": \"two\", \"runs\": [{\"accuracy\": 0.98, \"train_tokens_per_second\": 9}, {\"accuracy\": 0.99}], "
+        "\"exams\": {\"step\": [1, 2], \"seconds\": [0.5, 1.0], "
+        "\"accuracy\": [0.1, 0.98], \"loss\": [2, 0.1]}, \"lengths\": {\"length\": [32, 64, 128], \"accuracy\": [1, 0.98, "
+        "null]}}]}";
     page p;
     weft_error err = {0};
     (void)state;
@@ -314,10 +317,10 @@ static void test_task(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_page), cmocka_unit_test(test_task),         cmocka_unit_test(test_partial),
-                                       cmocka_unit_test(test_nearly_empty), cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_ties),
-                                       cmocka_unit_test(test_one_seed),     cmocka_unit_test(test_table),
-                                       cmocka_unit_test(test_texts),        cmocka_unit_test(test_memory)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_page),         cmocka_unit_test(test_task),     cmocka_unit_test(test_partial),
+        cmocka_unit_test(test_nearly_empty), cmocka_unit_test(test_refused),  cmocka_unit_test(test_hostile_text),
+        cmocka_unit_test(test_ties),         cmocka_unit_test(test_one_seed), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_texts),        cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,10 +145,9 @@ typedef struct criterion_row {
 } criterion_row;
 
 static const criterion_row rows[WF_CRITERIA] = {
-    [WF_BY_LOSS] = {"Best validation loss", true, 0}, [WF_BY_ACCURACY] = {"Best accuracy", false, 0},
-    [WF_BY_TRAINING] = {"Fastest training", false, 0.02},
-    [WF_BY_MEMORY] = {"Least memory", true, 0.005},   [WF_BY_DECODING] = {"Fastest decoding", false, 0.02},
-    [WF_BY_STATE] = {"Smallest state", true, 0.005},
+    [WF_BY_LOSS] = {"Best validation loss", true, 0},     [WF_BY_ACCURACY] = {"Best accuracy", false, 0},
+    [WF_BY_TRAINING] = {"Fastest training", false, 0.02}, [WF_BY_MEMORY] = {"Least memory", true, 0.005},
+    [WF_BY_DECODING] = {"Fastest decoding", false, 0.02}, [WF_BY_STATE] = {"Smallest state", true, 0.005},
 };
 
 double wf_criterion_value(const wf_model_summary *m, int criterion) {
@@ -265,7 +264,8 @@ weft_status wf_summarise(wf_arena *arena, const wf_json *run, wf_run_summary *ou
              "not a run document: \"format\" is not \"weft-run\"");
     WF_CHECK(models && models->kind == WF_JSON_ARRAY, err, WEFT_BAD_INPUT, "run document: \"models\" must be a list");
     WF_CHECK(models->count <= WF_MAX_MODELS, err, WEFT_BAD_INPUT, "run document: more than %d models", WF_MAX_MODELS);
-    *out = (wf_run_summary){.json = run, .longest = longest_context(models), .loss_noise = NAN, .on_task = wf_json_get(run, "task") != NULL};
+    *out = (wf_run_summary){
+        .json = run, .longest = longest_context(models), .loss_noise = NAN, .on_task = wf_json_get(run, "task") != NULL};
     out->models = wf_arena_alloc(arena, (models->count + 1) * sizeof *out->models);
     if (!out->models)
         return wf_fail_memory(err);

@@ -57,14 +57,14 @@ double wf_criterion_value(const wf_model_summary *m, int criterion);
 void wf_criterion_text(int criterion, double value, char out[48]);
 
 /* ---- texts of quantities, for both renderings; NaN gives a dash ---- */
-void wf_text_bytes(double bytes, char out[24]);       /* "3.4 MB", decimal units */
-void wf_text_count(double n, char out[24]);           /* "1.02M", "812" */
-void wf_text_rate(double rate, char out[24]);         /* "18.4k", whole numbers up to four digits */
-void wf_text_loss(const wf_measure *m, char out[48]); /* "1.912 ± 0.004" */
+void wf_text_bytes(double bytes, char out[24]);           /* "3.4 MB", decimal units */
+void wf_text_count(double n, char out[24]);               /* "1.02M", "812" */
+void wf_text_rate(double rate, char out[24]);             /* "18.4k", whole numbers up to four digits */
+void wf_text_loss(const wf_measure *m, char out[48]);     /* "1.912 ± 0.004" */
 void wf_text_accuracy(const wf_measure *m, char out[48]); /* "98.2 ± 0.4 %" */
 /* The number of column `key` of `model`'s decode table at a context; NaN: not measured, or not defined there. */
 double wf_decode_at(const wf_json *model, const char *key, double context);
-/* Indices of the models, best first: by accuracy on a task, else by validation loss; those without a figure last. `order` holds count
- * entries. */
+/* Indices of the models, best first: by accuracy on a task, else by validation loss; those without a figure last. `order` holds
+ * count entries. */
 void wf_by_loss(const wf_run_summary *s, int *order);
 #endif

@@ -89,12 +89,16 @@ static bool fits(const type_row *type, const wf_json *j) {
         return false;
     if (j->kind != WF_JSON_NUMBER)
         return true;
-    return (!type->whole || j->is_integer) && j->number >= type->least && j->number < type->below && !(type->open && j->number == type->least);
+    return (!type->whole || j->is_integer) && j->number >= type->least && j->number < type->below &&
+           !(type->open && j->number == type->least);
 }
 
 static const char *shown(const wf_json *j, char *text, size_t size) {
-    static const char *const words[] = {[WF_JSON_NULL] = "null", [WF_JSON_FALSE] = "false", [WF_JSON_TRUE] = "true",
-                                        [WF_JSON_ARRAY] = "a list", [WF_JSON_OBJECT] = "an object"};
+    static const char *const words[] = {[WF_JSON_NULL] = "null",
+                                        [WF_JSON_FALSE] = "false",
+                                        [WF_JSON_TRUE] = "true",
+                                        [WF_JSON_ARRAY] = "a list",
+                                        [WF_JSON_OBJECT] = "an object"};
     if (j->kind == WF_JSON_NUMBER)
         snprintf(text, size, "%.40s", j->string);
     else if (j->kind == WF_JSON_STRING && j->length > 0 && strspn(j->string, " ") == j->length)
@@ -144,7 +148,8 @@ static weft_status read_key(config_reader *r, const wf_json *key) {
         WF_TRY(read_default(r, key, &value));
     } else {
         if (!fits(type, j) && !(optional && j->kind == WF_JSON_NULL))
-            return wf_fail_at(r->err, WEFT_BAD_INPUT, j->offset, "'%s' must be %s, not %s", j->key, type->says, shown(j, text, sizeof text));
+            return wf_fail_at(r->err, WEFT_BAD_INPUT, j->offset, "'%s' must be %s, not %s", j->key, type->says,
+                              shown(j, text, sizeof text));
         WF_TRY(wf_value_of_json(r->vars->arena, j, &value, r->err));
     }
     return wf_vars_put(r->vars, key->key, value, r->err);
@@ -159,7 +164,8 @@ static weft_status read_keys(config_reader *r, const wf_json *keys) {
 static weft_status read_lets(config_reader *r, const wf_json *let) {
     for (const wf_json *j = let ? let->child : NULL; j; j = j->next) {
         wf_value value;
-        WF_CHECK(j->kind == WF_JSON_STRING, r->err, WEFT_BAD_INPUT, "family %s: let '%s' is no expression", r->family->name, j->key);
+        WF_CHECK(j->kind == WF_JSON_STRING, r->err, WEFT_BAD_INPUT, "family %s: let '%s' is no expression", r->family->name,
+                 j->key);
         WF_TRY(wf_vars_eval(r->vars, j->string, &value, r->err));
         WF_TRY(wf_vars_put(r->vars, j->key, value, r->err));
     }
@@ -210,7 +216,8 @@ static weft_status check_refused(const config_reader *r, const wf_json *table) {
         else
             WF_TRY(wf_value_of_json(r->vars->arena, at, &value, r->err));
         if (wf_value_true(&value))
-            return wf_fail_at(r->err, WEFT_UNSUPPORTED, at ? at->offset : -1, "%s%s%s%s", condition ? "" : "'", condition ? "" : j->key,
+            return wf_fail_at(r->err, WEFT_UNSUPPORTED, at ? at->offset : -1, "%s%s%s%s", condition ? "" : "'",
+                              condition ? "" : j->key,
                               condition ? "" : "': ", j->kind == WF_JSON_STRING ? j->string : "not supported");
     }
     return WEFT_OK;

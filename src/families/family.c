@@ -4,10 +4,11 @@
 #include "families/config.h"
 
 /* ---- a family that is like another: its file over the other's ---- */
-/* Members of two templates are put together when they are of the same form; a list may also be given members for its `do`, and a
- * switch cases alone. */
+/* Members of two templates are put together when they are of the same form; a list may also be given members for its `do`, and
+ * a switch cases alone. */
 static bool combine(const wf_json *old, const wf_json *own) {
-    bool same = !wf_json_get(old, "switch") == !wf_json_get(own, "switch") && !wf_json_get(old, "each") == !wf_json_get(own, "each");
+    bool same =
+        !wf_json_get(old, "switch") == !wf_json_get(own, "switch") && !wf_json_get(old, "each") == !wf_json_get(own, "each");
     return !wf_json_get(old, "?") && !wf_json_get(own, "?") && (same || wf_json_get(old, "each") || wf_json_get(own, "case"));
 }
 
@@ -135,7 +136,8 @@ static weft_status fill_base(wf_families *set, wf_family *family, weft_error *er
 }
 
 /* ---- the set ---- */
-static weft_status parse_family(wf_families *set, const char *name, const char *text, size_t size, wf_json **out, weft_error *err) {
+static weft_status parse_family(wf_families *set, const char *name, const char *text, size_t size, wf_json **out,
+                                weft_error *err) {
     weft_status status = wf_json_parse(&set->arena, text, size, 0, out, err);
     if (status == WEFT_OK && (*out)->kind != WF_JSON_OBJECT)
         status = wf_fail(err, WEFT_BAD_INPUT, "a family must be an object");
@@ -225,22 +227,25 @@ static bool reads_class(const wf_family *family, const wf_json *architecture) {
 }
 
 /* Of several families with this type, one that reads the class. */
-static weft_status find_by_type(const wf_families *set, const wf_json *type, const wf_json *architecture, const wf_family **out, weft_error *err) {
+static weft_status find_by_type(const wf_families *set, const wf_json *type, const wf_json *architecture, const wf_family **out,
+                                weft_error *err) {
     const wf_family *found = NULL;
     if (type->kind != WF_JSON_STRING)
         return wf_fail_at(err, WEFT_BAD_INPUT, type->offset, "'model_type' must be a string");
     for (size_t i = 0; i < set->count; i++)
-        if (is_type(&set->list[i], type->string) && (!found || (!reads_class(found, architecture) && reads_class(&set->list[i], architecture))))
+        if (is_type(&set->list[i], type->string) &&
+            (!found || (!reads_class(found, architecture) && reads_class(&set->list[i], architecture))))
             found = &set->list[i];
     *out = found;
     if (found)
         return WEFT_OK;
     const char *near = wf_nearest(type->string, nth_type, set);
-    return wf_fail_at(err, WEFT_UNSUPPORTED, type->offset, "model type '%s' is not known%s%s%s", type->string, near ? " (did you mean '" : "",
-                      near ? near : "", near ? "'?)" : "");
+    return wf_fail_at(err, WEFT_UNSUPPORTED, type->offset, "model type '%s' is not known%s%s%s", type->string,
+                      near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
-static weft_status find_by_architecture(const wf_families *set, const wf_json *architecture, const wf_family **out, weft_error *err) {
+static weft_status find_by_architecture(const wf_families *set, const wf_json *architecture, const wf_family **out,
+                                        weft_error *err) {
     for (size_t i = 0; i < set->count; i++)
         if (lists_word(wf_json_get(set->list[i].json, "architectures"), architecture->string)) {
             *out = &set->list[i];
@@ -298,15 +303,16 @@ static weft_status shorten(wf_arena *arena, wf_json *spec, wf_json **out, weft_e
     return WEFT_OK;
 }
 
-weft_status wf_family_spec(const wf_family *family, wf_arena *arena, const wf_json *config, const wf_config_options *options, wf_json **spec,
-                           weft_error *err) {
+weft_status wf_family_spec(const wf_family *family, wf_arena *arena, const wf_json *config, const wf_config_options *options,
+                           wf_json **spec, weft_error *err) {
     weft_error said = {.offset = -1};
     wf_vars vars = {.arena = arena, .options = options, .said = &said};
     wf_json *filled;
     WF_TRY(wf_config_read(family, config, &vars, err));
     WF_TRY(wf_template_fill(&vars, wf_json_get(family->json, "spec"), &filled, err));
     WF_CHECK(filled->kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "family %s: its spec is no object", family->name);
-    if (!wf_json_get(filled, "name") && !wf_json_put(arena, filled, "name", wf_json_new_string(arena, family->name, strlen(family->name))))
+    if (!wf_json_get(filled, "name") &&
+        !wf_json_put(arena, filled, "name", wf_json_new_string(arena, family->name, strlen(family->name))))
         return wf_fail_memory(err);
     return shorten(arena, filled, spec, err);
 }
@@ -328,13 +334,15 @@ static weft_status put_identity(const wf_family *family, wf_arena *arena, const 
     const char *type = types && types->child && types->child->kind == WF_JSON_STRING ? types->child->string : family->name;
     wf_json *list = wf_json_new(arena, WF_JSON_ARRAY);
     bool said = wf_json_get(config, "architectures") != NULL;
-    if ((first && !wf_json_push(list, wf_json_copy(arena, first))) || (!said && !wf_json_put(arena, config, "architectures", list)) ||
+    if ((first && !wf_json_push(list, wf_json_copy(arena, first))) ||
+        (!said && !wf_json_put(arena, config, "architectures", list)) ||
         !wf_json_put(arena, config, "model_type", wf_json_new_string(arena, type, strlen(type))))
         return wf_fail_memory(err);
     return WEFT_OK;
 }
 
-weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_json *normal, int64_t context, wf_json **config, weft_error *err) {
+weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_json *normal, int64_t context, wf_json **config,
+                             weft_error *err) {
     wf_vars vars = {.arena = arena, .nulls = true}; /* the default of a key may be something else */
     wf_value value, block;
     const wf_json *template_ = wf_json_get(family->json, "config");

@@ -1,4 +1,5 @@
-/* Configs to specs and back, through the built-in families: a table of keys that change the result, a table of what is refused. */
+/* Configs to specs and back, through the built-in families: a table of keys that change the result, a table of what is refused.
+ */
 #include "families/family.h"
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,9 @@
 #include "support/fail_mem.h"
 #include "support/test.h"
 
-#define LLAMA                                                                                                                                       \
-    "{\"model_type\": \"llama\", \"hidden_size\": 32, \"intermediate_size\": 44, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "            \
+#define LLAMA                                                                                                                  \
+    "{\"model_type\": \"llama\", \"hidden_size\": 32, \"intermediate_size\": 44, \"num_hidden_layers\": 2, "                   \
+    "\"num_attention_heads\": 4, "                                                                                             \
     "\"num_key_value_heads\": 2, \"vocab_size\": 90, \"max_position_embeddings\": 64"
 #define GPT2 "{\"model_type\": \"gpt2\", \"n_embd\": 24, \"n_layer\": 3, \"n_head\": 3, \"vocab_size\": 90, \"n_positions\": 40"
 
@@ -28,7 +30,8 @@ static void close_fixture(fixture *f) {
     wf_arena_free(&f->arena);
 }
 
-static weft_status read_config(fixture *f, const char *text, bool strict, const wf_family **family, wf_json **normal, weft_error *err) {
+static weft_status read_config(fixture *f, const char *text, bool strict, const wf_family **family, wf_json **normal,
+                               weft_error *err) {
     wf_json *config, *json;
     wf_spec *spec;
     WF_TRY(wf_config_parse(&f->arena, text, strlen(text), &config, err));
@@ -59,18 +62,22 @@ static const honoured_row honoured[] = {
     {LLAMA ", \"pad_token_id\": null}", "stem.padding", "-1"},
     {LLAMA ", \"rope_theta\": 500}", "blocks.0.mixer.rope.theta", "500"},
     {LLAMA ", \"rope_theta\": 500, \"rope_parameters\": {\"rope_theta\": 7.5}}", "blocks.0.mixer.rope.theta", "7.5"},
-    {LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 3}}", "blocks.0.mixer.rope.scaling", "{\"type\":\"linear\",\"factor\":3}"},
-    {LLAMA ", \"rope_scaling\": {\"factor\": 2.0, \"type\": \"dynamic\"}}", "blocks.0.mixer.rope.scaling.max_position_embeddings", "64"},
+    {LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 3}}", "blocks.0.mixer.rope.scaling",
+     "{\"type\":\"linear\",\"factor\":3}"},
+    {LLAMA ", \"rope_scaling\": {\"factor\": 2.0, \"type\": \"dynamic\"}}",
+     "blocks.0.mixer.rope.scaling.max_position_embeddings", "64"},
     {LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 3}, \"rope_parameters\": {\"rope_type\": \"default\"}}",
      "blocks.0.mixer.rope.scaling.factor", "3"},
-    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 2, \"original_max_position_embeddings\": 16, \"beta_slow\": 0}}",
+    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 2, \"original_max_position_embeddings\": 16, "
+           "\"beta_slow\": 0}}",
      "blocks.0.mixer.rope.scaling.original_max_position_embeddings", "16"},
     {LLAMA ", \"original_max_position_embeddings\": 8, \"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 2, "
            "\"original_max_position_embeddings\": 16}}",
      "blocks.0.mixer.rope.scaling.original_max_position_embeddings", "8"},
     {LLAMA ", \"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": null, \"original_max_position_embeddings\": 16}}",
      "blocks.0.mixer.rope.scaling.factor", "4"},
-    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}}", "blocks.0.mixer.rope.dim", "8"},
+    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}}", "blocks.0.mixer.rope.dim",
+     "8"},
     {"{\"architectures\": [\"LlamaForCausalLM\"], \"num_hidden_layers\": 1}", "vocab", "32000"},
     {GPT2 "}", "blocks.0.channel.hidden", "96"},
     {GPT2 ", \"n_inner\": 40}", "blocks.2.channel.hidden", "40"},
@@ -164,10 +171,14 @@ static const refused_row refused[] = {
     {LLAMA ", \"rope_parameters\": {\"rope_type\": 4}}", WEFT_BAD_INPUT, "name"},
     {LLAMA ", \"rope_parameters\": {\"rope_type\": \"spiral\"}}", WEFT_UNSUPPORTED, "spiral"},
     {LLAMA ", \"rope_parameters\": {\"rope_type\": \"linear\"}}", WEFT_BAD_INPUT, "factor"},
-    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 2, \"wave\": 1}}", WEFT_UNSUPPORTED, "rope_parameters.wave"},
-    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 2, \"partial_rotary_factor\": 0.5}}", WEFT_UNSUPPORTED, "partial"},
-    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"longrope\", \"short_factor\": [1, 1, 1, 1], \"long_factor\": [1, 2]}}", WEFT_BAD_INPUT, "long_factor"},
-    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 2, \"attention_factor\": -1}}", WEFT_BAD_INPUT, "attention_factor"},
+    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 2, \"wave\": 1}}", WEFT_UNSUPPORTED,
+     "rope_parameters.wave"},
+    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 2, \"partial_rotary_factor\": 0.5}}",
+     WEFT_UNSUPPORTED, "partial"},
+    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"longrope\", \"short_factor\": [1, 1, 1, 1], \"long_factor\": [1, 2]}}",
+     WEFT_BAD_INPUT, "long_factor"},
+    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 2, \"attention_factor\": -1}}", WEFT_BAD_INPUT,
+     "attention_factor"},
     {LLAMA ", \"layer_types\": [\"full_attention\"]}", WEFT_BAD_INPUT, "layer_types"},
     {LLAMA ", \"num_hidden_layers_\": 3, \"hidden_size\": 30}", WEFT_BAD_INPUT, "already has a member"},
     {"{\"model_type\": \"llama\", \"num_hidden_layers\": 1000000000}", WEFT_BAD_INPUT, "layers"},
@@ -200,11 +211,13 @@ static void test_refused(void **state) {
 }
 
 /* ---- a family of the user's own ---- */
-static const char OWN[] = "{\"family\": \"twostep\", \"architectures\": [\"TwoStep\"], \"keys\": {\"width\": [\"size\"], \"deep\": [\"count\", \"=2 * 2\"]},"
-                          "\"let\": {\"h\": \"width // 8\"}, \"checks\": {\"width % 8 == 0\": \"'width' must be a multiple of 8\"},"
-                          "\"spec\": {\"dim\": \"=width\", \"vocab\": 20, \"blocks\": {\"each\": \"i\", \"count\": \"deep\", \"do\": {\"mixer\":"
-                          "{\"?\": \"i % 2 == 0\", \"then\": {\"mixer\": \"attention\", \"heads\": \"=h\", \"window\": [\"=i + 1\", null]},"
-                          "\"else\": {\"mixer\": \"mlp\", \"hidden\": \"=9 + i\"}}, \"norm\": \"=null\"}}}, \"names\": \"same\"}";
+static const char OWN[] =
+    "{\"family\": \"twostep\", \"architectures\": [\"TwoStep\"], \"keys\": {\"width\": [\"size\"], \"deep\": [\"count\", \"=2 "
+    "* 2\"]},"
+    "\"let\": {\"h\": \"width // 8\"}, \"checks\": {\"width % 8 == 0\": \"'width' must be a multiple of 8\"},"
+    "\"spec\": {\"dim\": \"=width\", \"vocab\": 20, \"blocks\": {\"each\": \"i\", \"count\": \"deep\", \"do\": {\"mixer\":"
+    "{\"?\": \"i % 2 == 0\", \"then\": {\"mixer\": \"attention\", \"heads\": \"=h\", \"window\": [\"=i + 1\", null]},"
+    "\"else\": {\"mixer\": \"mlp\", \"hidden\": \"=9 + i\"}}, \"norm\": \"=null\"}}}, \"names\": \"same\"}";
 
 static void test_own_family(void **state) {
     fixture f;
@@ -219,7 +232,8 @@ static void test_own_family(void **state) {
     assert_true(wf_json_is_string(wf_json_path(normal, "blocks.2.mixer.mixer"), "attention"));
     assert_int_equal(wf_json_path(normal, "blocks.2.mixer.window.0")->integer, 3);
     assert_int_equal(wf_json_path(normal, "blocks.3.mixer.hidden")->integer, 12);
-    assert_int_equal(read_config(&f, "{\"model_type\": \"twostep\", \"width\": 12}", true, &family, &normal, &err), WEFT_BAD_INPUT);
+    assert_int_equal(read_config(&f, "{\"model_type\": \"twostep\", \"width\": 12}", true, &family, &normal, &err),
+                     WEFT_BAD_INPUT);
     assert_non_null(strstr(err.message, "multiple of 8"));
     assert_int_equal(wf_families_add(&f.set, "bad.json", "{\"name\": 1}", 11, &err), WEFT_BAD_INPUT);
     close_fixture(&f);
@@ -227,10 +241,13 @@ static void test_own_family(void **state) {
 
 /* ---- names ---- */
 static void test_names(void **state) {
-    static const char text[] = "{\"family\": \"n\", \"base\": \"m\", \"unused\": [\"m.{i}.mask\"], \"names\": {\"m.{i}.{x,y}.w\": \"b.{i}.{p,q}\","
-                               "\"m.{i}.qk\": {\"to\": [\"b.{i}.a\", \"b.{i}.c\"], \"how\": [\"transpose\"]}}}";
-    const wf_named_shape params[] = {{"b.0.p", 1, (int64_t[]){2}}, {"b.0.q.bias", 1, (int64_t[]){3}},
-                                     {"b.1.a.weight", 2, (int64_t[]){1, 3}}, {"b.1.c.weight", 2, (int64_t[]){2, 3}}};
+    static const char text[] =
+        "{\"family\": \"n\", \"base\": \"m\", \"unused\": [\"m.{i}.mask\"], \"names\": {\"m.{i}.{x,y}.w\": \"b.{i}.{p,q}\","
+        "\"m.{i}.qk\": {\"to\": [\"b.{i}.a\", \"b.{i}.c\"], \"how\": [\"transpose\"]}}}";
+    const wf_named_shape params[] = {{"b.0.p", 1, (int64_t[]){2}},
+                                     {"b.0.q.bias", 1, (int64_t[]){3}},
+                                     {"b.1.a.weight", 2, (int64_t[]){1, 3}},
+                                     {"b.1.c.weight", 2, (int64_t[]){2, 3}}};
     fixture f;
     wf_names names;
     weft_error err = {0};
@@ -251,15 +268,19 @@ static void test_names(void **state) {
     assert_memory_equal(c, ((float[]){2, 5, 8, 3, 6, 9}), sizeof c);
     wf_map_write(&names.list[2], (const float *[]){a, c}, back, scratch);
     assert_memory_equal(back, file, sizeof file);
-    assert_true(wf_names_unused(&names, "m.12.mask") && wf_names_unused(&names, "3.mask") && !wf_names_unused(&names, "m.x.mask"));
+    assert_true(wf_names_unused(&names, "m.12.mask") && wf_names_unused(&names, "3.mask") &&
+                !wf_names_unused(&names, "m.x.mask"));
     const wf_named_shape strange[] = {{"b.0.p", 1, (int64_t[]){2}}, {"elsewhere", 1, (int64_t[]){2}}};
-    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){strange, 2, 2, NULL}, &names, &err), WEFT_UNSUPPORTED);
+    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){strange, 2, 2, NULL}, &names, &err),
+                     WEFT_UNSUPPORTED);
     assert_non_null(strstr(err.message, "elsewhere"));
-    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){params + 2, 1, 2, NULL}, &names, &err), WEFT_UNSUPPORTED); /* half of a stack */
+    assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){params + 2, 1, 2, NULL}, &names, &err),
+                     WEFT_UNSUPPORTED); /* half of a stack */
     close_fixture(&f);
 }
 
-/* ---- every family: a config of defaults makes a model, whose parameters all have names and whose spec makes that config ---- */
+/* ---- every family: a config of defaults makes a model, whose parameters all have names and whose spec makes that config ----
+ */
 static void check_family(fixture *f, const wf_family *family, const wf_json *architecture) {
     const wf_env env = {.mem = wf_mem_default};
     wf_json *normal, *again, *config, *spec;
@@ -270,7 +291,8 @@ static void check_family(fixture *f, const wf_family *family, const wf_json *arc
     weft_error err = {0};
     const wf_json *types = wf_json_get(family->json, "model_types");
     const char *type = types ? wf_json_at(types, 0)->string : family->name;
-    const char *text = architecture ? wf_arena_printf(&f->arena, "{\"model_type\": \"%s\", \"architectures\": [\"%s\"]}", type, architecture->string)
+    const char *text = architecture ? wf_arena_printf(&f->arena, "{\"model_type\": \"%s\", \"architectures\": [\"%s\"]}", type,
+                                                      architecture->string)
                                     : wf_arena_printf(&f->arena, "{\"model_type\": \"%s\"}", type);
     if (read_config(f, text, true, &found, &normal, &err) != WEFT_OK)
         fail_msg("%s: %s", family->name, err.message);
@@ -283,7 +305,8 @@ static void check_family(fixture *f, const wf_family *family, const wf_json *arc
         fail_msg("%s: its config reads back as another spec", text);
     if (architecture && !wf_json_is_string(wf_json_at(wf_json_get(config, "architectures"), 0), architecture->string))
         fail_msg("%s: written as another class", text);
-    if (wf_model_create(&env, spec, &model, &err) != WEFT_OK || wf_model_names(model, family, &f->arena, &names, &err) != WEFT_OK)
+    if (wf_model_create(&env, spec, &model, &err) != WEFT_OK ||
+        wf_model_names(model, family, &f->arena, &names, &err) != WEFT_OK)
         fail_msg("%s: %s", text, err.message);
     wf_model_free(model);
 }
@@ -326,8 +349,9 @@ static void test_no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_honoured), cmocka_unit_test(test_back),  cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_own_family), cmocka_unit_test(test_names),
-                                       cmocka_unit_test(test_every_family), cmocka_unit_test(test_no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_honoured), cmocka_unit_test(test_back),
+                                       cmocka_unit_test(test_refused),  cmocka_unit_test(test_own_family),
+                                       cmocka_unit_test(test_names),    cmocka_unit_test(test_every_family),
+                                       cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,8 @@ static const wf_stored_tensor *find_legacy(const loader *l, const char *name) {
     static const char *const renamed[2][2] = {{".weight", ".gamma"}, {".bias", ".beta"}};
     for (int i = 0; i < 2; i++)
         if (wf_ends_with(name, renamed[i][0])) {
-            char *old = wf_arena_printf(&l->c->arena, "%.*s%s", (int)(strlen(name) - strlen(renamed[i][0])), name, renamed[i][1]);
+            char *old =
+                wf_arena_printf(&l->c->arena, "%.*s%s", (int)(strlen(name) - strlen(renamed[i][0])), name, renamed[i][1]);
             return old ? wf_shards_find(l->shards, old) : NULL;
         }
     return NULL;
@@ -129,8 +130,9 @@ static weft_status check_tensor(const loader *l, const wf_tensor_map *map, const
     if (!same) {
         shape_text(t->rank, t->dims, is);
         shape_text(map->rank, map->dims, wanted);
-        return wf_fail_at(l->err, WEFT_BAD_INPUT, (int64_t)t->offset, "%s: tensor '%s' at byte %zu has the shape %s, the config says %s",
-                          wf_shards_path(l->shards, t), t->name, t->offset, is, wanted);
+        return wf_fail_at(l->err, WEFT_BAD_INPUT, (int64_t)t->offset,
+                          "%s: tensor '%s' at byte %zu has the shape %s, the config says %s", wf_shards_path(l->shards, t),
+                          t->name, t->offset, is, wanted);
     }
     WF_CHECK(t->type == WF_F32 || t->type == WF_BF16 || t->type == WF_F16 || t->type == WF_F64, l->err, WEFT_UNSUPPORTED,
              "%s: tensor '%s' is of type %s", wf_shards_path(l->shards, t), t->name, t->dtype);
@@ -218,8 +220,8 @@ static weft_status check_extra(const loader *l) {
         const wf_stored_tensor *t = wf_shards_at(l->shards, i);
         if (is_read(l, t))
             continue;
-        WF_CHECK(!l->options->strict, l->err, WEFT_UNSUPPORTED, "%s: the model has no place for the tensor '%s'", wf_shards_path(l->shards, t),
-                 t->name);
+        WF_CHECK(!l->options->strict, l->err, WEFT_UNSUPPORTED, "%s: the model has no place for the tensor '%s'",
+                 wf_shards_path(l->shards, t), t->name);
         wf_log(l->env, WF_WARN, "%s: the tensor '%s' is not used", wf_shards_path(l->shards, t), t->name);
     }
     return WEFT_OK;
@@ -233,7 +235,10 @@ static bool can_map(const loader *l, const wf_tensor_map *map, const wf_stored_t
 static void point_into_files(const loader *l) {
     for (size_t i = 0; i < l->c->names.count; i++) {
         wf_param *p = l->c->model->params.list[l->c->names.list[i].parts[0].param];
-        union { const void *from; float *to; } data = {l->tensors[i]->data}; /* read-only by agreement: wf_load_options.map */
+        union {
+            const void *from;
+            float *to;
+        } data = {l->tensors[i]->data}; /* read-only by agreement: wf_load_options.map */
         if (can_map(l, &l->c->names.list[i], l->tensors[i]))
             p->value = data.to;
     }
@@ -338,7 +343,8 @@ static weft_status open_all(loader *l, const char *folder) {
     return read_values(l);
 }
 
-weft_status wf_checkpoint_open(const wf_env *env, const char *folder, const wf_load_options *options, wf_checkpoint *out, weft_error *err) {
+weft_status wf_checkpoint_open(const wf_env *env, const char *folder, const wf_load_options *options, wf_checkpoint *out,
+                               weft_error *err) {
     static const wf_load_options plain = {0};
     weft_error own = {.offset = -1};
     loader l = {.env = env, .options = options ? options : &plain, .c = out, .err = err ? err : &own};
@@ -358,7 +364,8 @@ void wf_checkpoint_close(wf_checkpoint *c) {
     memset(c, 0, sizeof *c);
 }
 
-weft_status wf_model_load(const wf_env *env, const char *folder, const wf_load_options *options, wf_model **out, weft_error *err) {
+weft_status wf_model_load(const wf_env *env, const char *folder, const wf_load_options *options, wf_model **out,
+                          weft_error *err) {
     wf_checkpoint c;
     WF_TRY(wf_checkpoint_open(env, folder, options, &c, err));
     *out = c.model;

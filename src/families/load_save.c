@@ -1,4 +1,5 @@
-/* load_save.c - writing a model folder: the first family that says the spec exactly, its config, and its names of the weights. */
+/* load_save.c - writing a model folder: the first family that says the spec exactly, its config, and its names of the weights.
+ */
 #include <string.h>
 #include "base/reader.h"
 #include "families/load.h"
@@ -63,7 +64,9 @@ static weft_status write_as_weft(saver *s) {
 
 /* First the family that the spec is named after, then those that stand alone, then those that are like another. */
 enum { TURNS = 3 };
-static int turn_of(const saver *s, const wf_family *family) { return wf_streq(s->model->spec->name, family->name) ? 0 : family->derived ? 2 : 1; }
+static int turn_of(const saver *s, const wf_family *family) {
+    return wf_streq(s->model->spec->name, family->name) ? 0 : family->derived ? 2 : 1;
+}
 
 static weft_status choose_family(saver *s) {
     bool exactly = false;
@@ -84,7 +87,8 @@ static weft_status write_json(saver *s, const char *folder, const char *name, co
     const char *path = wf_path_join(&s->arena, folder, name);
     wf_json_print(&out, json, 2);
     wf_str_putc(&out, '\n');
-    weft_status status = path && !out.failed ? wf_write_file(s->mem, path, out.data, out.length, s->err) : wf_fail_memory(s->err);
+    weft_status status =
+        path && !out.failed ? wf_write_file(s->mem, path, out.data, out.length, s->err) : wf_fail_memory(s->err);
     wf_str_free(&out);
     return status;
 }
@@ -101,8 +105,10 @@ static weft_status write_config(saver *s, const char *folder) {
 
 static weft_status write_generation(saver *s, const char *folder) {
     wf_json *json = wf_json_new(&s->arena, WF_JSON_OBJECT);
-    const struct { const char *key; int64_t id; } ids[] = {
-        {"bos_token_id", s->options->bos}, {"eos_token_id", s->options->eos}, {"pad_token_id", s->options->pad}};
+    const struct {
+        const char *key;
+        int64_t id;
+    } ids[] = {{"bos_token_id", s->options->bos}, {"eos_token_id", s->options->eos}, {"pad_token_id", s->options->pad}};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (ids[i].id >= 0)
             WF_TRY(put(s, json, ids[i].key, token(s, ids[i].id)));
@@ -170,7 +176,8 @@ static weft_status write_weights(saver *s, const char *folder) {
 
 static weft_status save(saver *s, const char *folder) {
     wf_dtype type = s->options->type;
-    WF_CHECK(type == WF_F32 || type == WF_BF16 || type == WF_F16, s->err, WEFT_USAGE, "weights are written as fp32, bf16 or fp16");
+    WF_CHECK(type == WF_F32 || type == WF_BF16 || type == WF_F16, s->err, WEFT_USAGE,
+             "weights are written as fp32, bf16 or fp16");
     WF_TRY(choose_family(s));
     WF_TRY(wf_make_dir(folder, s->err));
     WF_TRY(write_weights(s, folder));

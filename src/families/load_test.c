@@ -80,8 +80,8 @@ static void same_files(bench *b, const char *a, const char *c) {
 }
 
 static void test_folders_return(void **state) {
-    static const char *const names[] = {"gpt2-inverse-layer-untied", "gpt2-right-padded-types", "llama-gqa-bias-tied", "llama-rope-dynamic",
-                                        "llama-left-padded"};
+    static const char *const names[] = {"gpt2-inverse-layer-untied", "gpt2-right-padded-types", "llama-gqa-bias-tied",
+                                        "llama-rope-dynamic", "llama-left-padded"};
     bench b;
     open_bench(&b);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -153,8 +153,11 @@ static void test_presets(void **state) {
         assert_int_equal(wf_params_allocate(&model->params, &err), WEFT_OK);
         wf_params_init(&model->params, 5);
         save(model, SCRATCH "/preset", NULL);
-        const char *family = strcmp(name, "gpt2") == 0 || strcmp(name, "llama") == 0 || strcmp(name, "mamba") == 0 ? name : strcmp(name, "sliding") == 0 ? "mistral" : "";
-        if (*family && !strstr(text_of(&b, SCRATCH "/preset", "config.json"), wf_arena_printf(&b.arena, "\"model_type\": \"%s\"", family)))
+        const char *family = strcmp(name, "gpt2") == 0 || strcmp(name, "llama") == 0 || strcmp(name, "mamba") == 0 ? name
+                             : strcmp(name, "sliding") == 0                                                        ? "mistral"
+                                                                                                                   : "";
+        if (*family &&
+            !strstr(text_of(&b, SCRATCH "/preset", "config.json"), wf_arena_printf(&b.arena, "\"model_type\": \"%s\"", family)))
             fail_msg("%s is not saved as %s", name, family);
         again = load(&b, SCRATCH "/preset", true);
         assert_true(wf_params_digest(&model->params) == wf_params_digest(&again->params));
@@ -201,7 +204,7 @@ static void test_fixtures_return(void **state) {
 }
 
 /* ---- files of other shapes ---- */
-typedef struct edit { /* what becomes of a tensor of the source */
+typedef struct edit {      /* what becomes of a tensor of the source */
     const char *name, *as; /* as NULL: left out; name NULL: the end */
     bool twice, scaled;    /* both names are written; the second one doubled */
 } edit;
@@ -221,7 +224,9 @@ static void add_tensor(tensor_list *list, const wf_stored_tensor *t, const char 
 
 static void write_tensors(bench *b, const tensor_list *list, size_t first, size_t end, const char *path) {
     wf_safetensors_writer *w;
-    assert_int_equal(wf_safetensors_create(&b->env.mem, path, &(wf_safetensors_plan){list->plan + first, end - first, NULL, 0}, &w, NULL), WEFT_OK);
+    assert_int_equal(
+        wf_safetensors_create(&b->env.mem, path, &(wf_safetensors_plan){list->plan + first, end - first, NULL, 0}, &w, NULL),
+        WEFT_OK);
     for (size_t i = first; i < end; i++)
         assert_int_equal(wf_safetensors_put(w, list->data[i], list->sizes[i], NULL), WEFT_OK);
     assert_int_equal(wf_safetensors_commit(w, NULL), WEFT_OK);
@@ -260,7 +265,8 @@ static void copy_config(bench *b, const char *from, const char *to, const char *
     else
         wf_str_puts(&out, text);
     assert_int_equal(wf_make_dir(to, NULL), WEFT_OK);
-    assert_int_equal(wf_write_file(&b->env.mem, wf_path_join(&b->arena, to, "config.json"), out.data, out.length, NULL), WEFT_OK);
+    assert_int_equal(wf_write_file(&b->env.mem, wf_path_join(&b->arena, to, "config.json"), out.data, out.length, NULL),
+                     WEFT_OK);
     wf_str_free(&out);
 }
 
@@ -335,7 +341,8 @@ static void test_shards(void **state) {
     for (size_t i = 0; i < list.count; i++)
         wf_str_printf(&index, "%s\"%s\": \"%s.safetensors\"", i ? ", " : "", list.plan[i].name, i < 5 ? "one" : "two");
     wf_str_puts(&index, "}}");
-    assert_int_equal(wf_write_file(&b.env.mem, SCRATCH "/shards/model.safetensors.index.json", index.data, index.length, NULL), WEFT_OK);
+    assert_int_equal(wf_write_file(&b.env.mem, SCRATCH "/shards/model.safetensors.index.json", index.data, index.length, NULL),
+                     WEFT_OK);
     assert_true(digest(&b, to, true) == plain);
     wf_str_free(&index);
     wf_shards_free(shards);
@@ -363,7 +370,9 @@ static void test_bad_indexes(void **state) {
     open_bench(&b);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         weft_error err = {0};
-        assert_int_equal(wf_write_file(&b.env.mem, SCRATCH "/shards/model.safetensors.index.json", rows[i].text, strlen(rows[i].text), NULL), WEFT_OK);
+        assert_int_equal(
+            wf_write_file(&b.env.mem, SCRATCH "/shards/model.safetensors.index.json", rows[i].text, strlen(rows[i].text), NULL),
+            WEFT_OK);
         weft_status status = wf_shards_open(&b.env.mem, SCRATCH "/shards", &shards, &err);
         if (status != WEFT_BAD_INPUT || !strstr(err.message, rows[i].says))
             fail_msg("%s: status %d, '%s'", rows[i].text, (int)status, err.message);
@@ -383,7 +392,12 @@ typedef struct refused_row {
 static void test_refused(void **state) {
     static const refused_row rows[] = {
         {{{"model.norm.weight", NULL, false, false}}, NULL, NULL, false, WEFT_BAD_INPUT, "'model.norm.weight'"},
-        {{{"model.norm.weight", "model.extra.weight", true, false}}, NULL, NULL, true, WEFT_UNSUPPORTED, "'model.extra.weight'"},
+        {{{"model.norm.weight", "model.extra.weight", true, false}},
+         NULL,
+         NULL,
+         true,
+         WEFT_UNSUPPORTED,
+         "'model.extra.weight'"},
         {{{0}}, "\"hidden_size\": 32", "\"hidden_size\": 36", false, WEFT_BAD_INPUT, "[101, 32]"},
         {{{0}}, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", false, WEFT_BAD_INPUT, "model.layers.2"},
         {{{0}}, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1", true, WEFT_UNSUPPORTED, "model.layers.1"},
@@ -397,7 +411,8 @@ static void test_refused(void **state) {
         weft_error err = {0};
         copy_config(&b, OWN "llama-rope-dynamic", SCRATCH "/refused", rows[i].was, rows[i].is);
         write_edited(&b, OWN "llama-rope-dynamic", rows[i].edits, NULL, SCRATCH "/refused");
-        weft_status status = wf_model_load(&b.env, SCRATCH "/refused", &(wf_load_options){.strict = rows[i].strict}, &model, &err);
+        weft_status status =
+            wf_model_load(&b.env, SCRATCH "/refused", &(wf_load_options){.strict = rows[i].strict}, &model, &err);
         if (status != rows[i].status || !strstr(err.message, rows[i].says))
             fail_msg("%zu: status %d, '%s'", i, (int)status, err.message);
         if (rows[i].strict) { /* only a warning otherwise */
@@ -465,7 +480,8 @@ static void test_no_memory(void **state) {
         wf_model *model;
         weft_error err = {0};
         env.mem = fail_mem_hook(&memory);
-        weft_status status = wf_model_load(&env, OWN "gpt2-right-padded-types", &(wf_load_options){.strict = true}, &model, &err);
+        weft_status status =
+            wf_model_load(&env, OWN "gpt2-right-padded-types", &(wf_load_options){.strict = true}, &model, &err);
         if (status == WEFT_OK) {
             status = wf_model_save(model, SCRATCH "/memory", NULL, &err);
             wf_model_free(model);
@@ -477,10 +493,18 @@ static void test_no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folders_return), cmocka_unit_test(test_mapped), cmocka_unit_test(test_narrow), cmocka_unit_test(test_presets), cmocka_unit_test(test_fixtures_return),
-        cmocka_unit_test(test_names_of_old_files), cmocka_unit_test(test_untied_by_the_file), cmocka_unit_test(test_shards),
-        cmocka_unit_test(test_bad_indexes), cmocka_unit_test(test_refused), cmocka_unit_test(test_cut_weights), cmocka_unit_test(test_documented),
-        cmocka_unit_test(test_no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_folders_return),
+                                       cmocka_unit_test(test_mapped),
+                                       cmocka_unit_test(test_narrow),
+                                       cmocka_unit_test(test_presets),
+                                       cmocka_unit_test(test_fixtures_return),
+                                       cmocka_unit_test(test_names_of_old_files),
+                                       cmocka_unit_test(test_untied_by_the_file),
+                                       cmocka_unit_test(test_shards),
+                                       cmocka_unit_test(test_bad_indexes),
+                                       cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_cut_weights),
+                                       cmocka_unit_test(test_documented),
+                                       cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,8 @@ struct wf_move {
     const char *name;
     bool argument;
     weft_status (*plan)(wf_tensor_map *map, const wf_value *argument, weft_error *err); /* map->dims in place */
-    void (*forward)(const float *from, float *to, int rank, const int64_t *dims);       /* dims before the step; NULL: no element moves */
+    void (*forward)(const float *from, float *to, int rank,
+                    const int64_t *dims); /* dims before the step; NULL: no element moves */
     void (*back)(const float *from, float *to, int rank, const int64_t *dims);
 };
 
@@ -40,16 +41,20 @@ static void transpose(const float *from, float *to, int rank, const int64_t *dim
         turn(from + m * rows * columns, to + m * rows * columns, back ? columns : rows, back ? rows : columns);
 }
 
-static void transpose_forward(const float *from, float *to, int rank, const int64_t *dims) { transpose(from, to, rank, dims, false); }
-static void transpose_back(const float *from, float *to, int rank, const int64_t *dims) { transpose(from, to, rank, dims, true); }
+static void transpose_forward(const float *from, float *to, int rank, const int64_t *dims) {
+    transpose(from, to, rank, dims, false);
+}
+static void transpose_back(const float *from, float *to, int rank, const int64_t *dims) {
+    transpose(from, to, rank, dims, true);
+}
 
 /* ---- interleave(n): piece 0 of every part, then piece 1 of every part, ..; n pieces of equal size ---- */
 static weft_status interleave_plan(wf_tensor_map *map, const wf_value *argument, weft_error *err) {
     WF_CHECK(map->n_steps == 0 && argument->type == WF_INT && argument->integer > 0, err, WEFT_UNSUPPORTED,
              "'interleave' comes first and takes a number of pieces");
     for (size_t i = 0; i < map->n_parts; i++)
-        WF_CHECK(map->parts[i].count % argument->integer == 0, err, WEFT_UNSUPPORTED, "'%s' cannot be cut into %lld pieces", map->name,
-                 (long long)argument->integer);
+        WF_CHECK(map->parts[i].count % argument->integer == 0, err, WEFT_UNSUPPORTED, "'%s' cannot be cut into %lld pieces",
+                 map->name, (long long)argument->integer);
     map->pieces = argument->integer;
     return WEFT_OK;
 }
@@ -57,13 +62,16 @@ static weft_status interleave_plan(wf_tensor_map *map, const wf_value *argument,
 /* ---- reshape([..]): the same elements in the same order ---- */
 static weft_status reshape_plan(wf_tensor_map *map, const wf_value *argument, weft_error *err) {
     int64_t count = 1;
-    WF_CHECK(argument->type == WF_LIST && argument->count <= WF_NAME_RANK, err, WEFT_UNSUPPORTED, "'reshape' takes a list of dimensions");
+    WF_CHECK(argument->type == WF_LIST && argument->count <= WF_NAME_RANK, err, WEFT_UNSUPPORTED,
+             "'reshape' takes a list of dimensions");
     for (size_t i = 0; i < argument->count; i++) {
-        WF_CHECK(argument->items[i].type == WF_INT && argument->items[i].integer > 0, err, WEFT_UNSUPPORTED, "'reshape' takes positive integers");
+        WF_CHECK(argument->items[i].type == WF_INT && argument->items[i].integer > 0, err, WEFT_UNSUPPORTED,
+                 "'reshape' takes positive integers");
         map->dims[i] = argument->items[i].integer;
     }
     map->rank = (int)argument->count;
-    WF_CHECK(wf_product(map->dims, map->rank, &count) && count == map->count, err, WEFT_UNSUPPORTED, "'%s' cannot be reshaped", map->name);
+    WF_CHECK(wf_product(map->dims, map->rank, &count) && count == map->count, err, WEFT_UNSUPPORTED, "'%s' cannot be reshaped",
+             map->name);
     return WEFT_OK;
 }
 
@@ -129,6 +137,9 @@ void wf_map_read(const wf_tensor_map *map, const float *file, float *const *valu
         step->move->back(from, stack, step->rank, step->dims);
         from = stack;
     }
-    union { const float *from; float *to; } whole = {from}; /* only read */
+    union {
+        const float *from;
+        float *to;
+    } whole = {from}; /* only read */
     move_stack(map, whole.to, NULL, values, UNSTACK);
 }

@@ -13,7 +13,7 @@ typedef struct wf_move_entry {
 
 /* "transpose", or {"interleave": "expression"}. False when there is no such word or its argument is missing. */
 bool wf_move_read(const wf_json *word, wf_move_entry *out);
-/* Takes the shape of `map` one step towards the file's; `argument`: the value of the expression. WEFT_UNSUPPORTED says why it does
- * not fit. */
+/* Takes the shape of `map` one step towards the file's; `argument`: the value of the expression. WEFT_UNSUPPORTED says why it
+ * does not fit. */
 weft_status wf_move_add(wf_tensor_map *map, const wf_move_entry *entry, const wf_value *argument, weft_error *err);
 #endif

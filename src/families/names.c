@@ -24,7 +24,7 @@ static size_t alternatives(const char *at) {
     return n;
 }
 
-typedef struct place { /* which of the tensors a pattern stands for */
+typedef struct place {    /* which of the tensors a pattern stands for */
     int64_t layer, slice; /* {i}, {e} */
     size_t choice[MOST_GROUPS];
 } place;
@@ -41,7 +41,8 @@ static bool expand(const char *pattern, const place *at_place, char out[NAME_SIZ
         char digits[24];
         size_t length = 1;
         if (is_number(at)) {
-            length = (size_t)snprintf(digits, sizeof digits, "%lld", (long long)(at[1] == 'i' ? at_place->layer : at_place->slice));
+            length =
+                (size_t)snprintf(digits, sizeof digits, "%lld", (long long)(at[1] == 'i' ? at_place->layer : at_place->slice));
             piece = digits;
         } else if (*at == '{') {
             if (group == MOST_GROUPS)
@@ -79,7 +80,10 @@ typedef struct entry { /* one line of "names" */
     int n_moves;
 } entry;
 
-typedef struct sort_item { const char *name; size_t index; } sort_item;
+typedef struct sort_item {
+    const char *name;
+    size_t index;
+} sort_item;
 
 static int by_name(const void *a, const void *b) { return strcmp(((const sort_item *)a)->name, ((const sort_item *)b)->name); }
 
@@ -131,7 +135,8 @@ static weft_status stack_shape(mapper *m, const entry *e, wf_tensor_map *map) {
         WF_CHECK(same, m->err, WEFT_UNSUPPORTED, "family %s cannot stack '%s' and '%s'", m->family->name, first->name, p->name);
         map->dims[0] += p->dims[skip];
     }
-    return wf_product(map->dims, map->rank, &map->count) ? WEFT_OK : wf_fail(m->err, WEFT_BAD_INPUT, "'%s' is too large", map->name);
+    return wf_product(map->dims, map->rank, &map->count) ? WEFT_OK
+                                                         : wf_fail(m->err, WEFT_BAD_INPUT, "'%s' is too large", map->name);
 }
 
 /* Expressions see the spec written out in full, `block` (the layer's), `i` and `task`. */
@@ -201,8 +206,11 @@ static size_t siblings(const entry *e) {
 static weft_status add_map(mapper *m, const entry *e, const char *name, const size_t *params, const place *where) {
     wf_tensor_map *map;
     WF_TRY(new_map(m, &map));
-    *map = (wf_tensor_map){.name = wf_arena_strdup(m->arena, name), .n_parts = e->n_targets, .pieces = 1,
-                           .sibling = where->choice[0], .siblings = siblings(e)};
+    *map = (wf_tensor_map){.name = wf_arena_strdup(m->arena, name),
+                           .n_parts = e->n_targets,
+                           .pieces = 1,
+                           .sibling = where->choice[0],
+                           .siblings = siblings(e)};
     map->parts = wf_arena_alloc(m->arena, e->n_targets * sizeof *map->parts);
     if (!map->name || !map->parts)
         return wf_fail_memory(m->err);
@@ -242,10 +250,12 @@ static weft_status add_slices(mapper *m, const entry *e, const char *suffix, con
     WF_TRY(fill_formulas(m, e->pattern, where.layer, pattern));
     int64_t slices = sliced(e) && first->rank > 0 ? first->dims[0] : 1;
     for (size_t i = 0; i < e->n_targets; i++)
-        WF_CHECK(!sliced(e) || (m->model->params[params[i]].rank > 0 && m->model->params[params[i]].dims[0] == slices), m->err, WEFT_UNSUPPORTED,
-                 "family %s: '%s' has other slices than '%s'", m->family->name, m->model->params[params[i]].name, first->name);
+        WF_CHECK(!sliced(e) || (m->model->params[params[i]].rank > 0 && m->model->params[params[i]].dims[0] == slices), m->err,
+                 WEFT_UNSUPPORTED, "family %s: '%s' has other slices than '%s'", m->family->name,
+                 m->model->params[params[i]].name, first->name);
     for (where.slice = 0; where.slice < slices; where.slice++) {
-        WF_CHECK(expand(pattern, &where, name), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, e->pattern);
+        WF_CHECK(expand(pattern, &where, name), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name,
+                 e->pattern);
         snprintf(full, sizeof full, "%s%s", name, suffix);
         WF_TRY(add_map(m, e, full, params, &where));
     }
@@ -260,7 +270,8 @@ static weft_status map_choice(mapper *m, const entry *e, const place *where) {
     for (size_t s = 0; s < sizeof suffixes / sizeof *suffixes; s++) {
         size_t found = 0;
         for (size_t t = 0; t < e->n_targets; t++) {
-            WF_CHECK(expand(e->targets[t], where, target), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, e->targets[t]);
+            WF_CHECK(expand(e->targets[t], where, target), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name,
+                     e->targets[t]);
             snprintf(full, sizeof full, "%s%s", target, suffixes[s]);
             found += find_param(m, full, &params[t]);
         }
@@ -302,7 +313,8 @@ static weft_status read_entry(const mapper *m, const wf_json *j, entry *e) {
     if (j->kind == WF_JSON_STRING || (to && to->kind == WF_JSON_STRING))
         e->targets[e->n_targets++] = j->kind == WF_JSON_STRING ? j->string : to->string;
     for (const wf_json *t = to && to->kind == WF_JSON_ARRAY ? to->child : NULL; t; t = t->next) {
-        WF_CHECK(t->kind == WF_JSON_STRING && e->n_targets < WF_NAME_PARTS, m->err, WEFT_BAD_INPUT, "family %s: bad targets of '%s'", m->family->name, j->key);
+        WF_CHECK(t->kind == WF_JSON_STRING && e->n_targets < WF_NAME_PARTS, m->err, WEFT_BAD_INPUT,
+                 "family %s: bad targets of '%s'", m->family->name, j->key);
         e->targets[e->n_targets++] = t->string;
     }
     WF_CHECK(e->n_targets > 0, m->err, WEFT_BAD_INPUT, "family %s: '%s' has no targets", m->family->name, j->key);
@@ -386,7 +398,8 @@ static weft_status map_names(mapper *m, const wf_json *names, int depth) {
     return WEFT_OK;
 }
 
-weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_named_model *model, wf_names *out, weft_error *err) {
+weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_named_model *model, wf_names *out,
+                         weft_error *err) {
     mapper m = {.family = family, .arena = arena, .model = model, .out = out, .err = err};
     const wf_json *names = wf_json_get(family->json, "names");
     const char *base = wf_json_text(family->json, "base", NULL);
@@ -407,7 +420,8 @@ bool wf_names_unused(const wf_names *names, const char *tensor) {
         size_t base = names->base ? strlen(names->base) : 0;
         if (j->kind != WF_JSON_STRING)
             continue;
-        if (matches(j->string, tensor) || (base && strncmp(j->string, names->base, base) == 0 && matches(j->string + base, tensor)))
+        if (matches(j->string, tensor) ||
+            (base && strncmp(j->string, names->base, base) == 0 && matches(j->string + base, tensor)))
             return true;
     }
     return false;

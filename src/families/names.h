@@ -1,8 +1,9 @@
 /* names.h - a family's names of weights: which tensors a file has for the parameters of a model, and how the elements move
  * between them. Words only move elements, so reading and writing are the same data in two directions, and bits are kept.
  *
- * In the family file: "names": {"h.{i}.ln_{1,2}": "block.{i}.norm{1,2}", "h.{i}.c_attn": {"to": [q, k, v], "how": ["transpose"]}}.
- * {i} is the layer, {e} a slice of the first dimension; the n-th group of alternatives on the left goes with the n-th on the right;
+ * In the family file: "names": {"h.{i}.ln_{1,2}": "block.{i}.norm{1,2}", "h.{i}.c_attn": {"to": [q, k, v], "how":
+ * ["transpose"]}}. {i} is the layer, {e} a slice of the first dimension; the n-th group of alternatives on the left goes with
+ * the n-th on the right;
  * `.weight` and `.bias` need not be written. Several targets are stacked along their first dimension; `how` lists the words
  * (moves.c) that make the file's tensor of the stack. */
 #ifndef WF_FAMILIES_NAMES_H
@@ -41,12 +42,12 @@ typedef struct wf_tensor_map { /* a tensor of the file */
     int rank;
     int64_t dims[WF_NAME_RANK], count; /* in the file */
     size_t n_parts;
-    wf_name_part *parts;               /* what is stacked in it */
-    int64_t pieces;                    /* the stack takes turns: one of this many pieces of each part at a time */
+    wf_name_part *parts; /* what is stacked in it */
+    int64_t pieces;      /* the stack takes turns: one of this many pieces of each part at a time */
     int n_steps;
     wf_name_step steps[WF_NAME_MOVES]; /* stack -> file */
     bool plain;                        /* one whole parameter, as it is */
-    size_t sibling, siblings;          /* this many tensors, of which this is the n-th, hold one stack that files may cut elsewhere */
+    size_t sibling, siblings; /* this many tensors, of which this is the n-th, hold one stack that files may cut elsewhere */
 } wf_tensor_map;
 
 typedef struct wf_names {
@@ -56,8 +57,8 @@ typedef struct wf_names {
     const char *base;             /* prefix that files may leave out, with its dot; NULL: none */
 } wf_names;
 
-/* The tensors for the parameters of a model, in the order of the family file. WEFT_UNSUPPORTED names the first parameter the family
- * has no name for. */
+/* The tensors for the parameters of a model, in the order of the family file. WEFT_UNSUPPORTED names the first parameter the
+ * family has no name for. */
 weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_named_model *model, wf_names *out, weft_error *err);
 /* A parameter that files do not hold: it has its initial value. */
 bool wf_names_computed(const wf_family *family, const char *param);

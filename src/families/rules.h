@@ -31,8 +31,8 @@ const char *wf_task_of(const char *class_name);
 weft_status wf_word_call(const void *user, const char *name, const wf_value *args, size_t count, wf_arena *arena, wf_value *out,
                          weft_error *err);
 
-/* Fills a template: a string that begins with = is an expression, {"?": condition, "then": a, "else": b} and {"switch": expression,
- * "case": {"text": a, ..}, "else": b} choose, {"each": name, "count": expression, "do": a} repeats; a member that comes out null is
- * left out, but for wf_vars.nulls. */
+/* Fills a template: a string that begins with = is an expression, {"?": condition, "then": a, "else": b} and {"switch":
+ * expression, "case": {"text": a, ..}, "else": b} choose, {"each": name, "count": expression, "do": a} repeats; a member that
+ * comes out null is left out, but for wf_vars.nulls. */
 weft_status wf_template_fill(wf_vars *vars, const wf_json *template_, wf_json **out, weft_error *err);
 #endif

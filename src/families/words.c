@@ -23,12 +23,29 @@ typedef struct activation_row {
 } activation_row;
 
 static const activation_row activations[] = {
-    {"gelu", "gelu"},           {"gelu_python", "gelu"},        {"gelu_new", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"},
-    {"gelu_fast", "gelu_tanh"}, {"gelu_accurate", "gelu_tanh"}, {"gelu_python_tanh", "gelu_tanh"},
-    {"quick_gelu", "quick_gelu"}, {"relu", "relu"},             {"relu2", "relu2"},        {"silu", "silu"},
-    {"swish", "silu"},          {"sigmoid", "sigmoid"},         {"tanh", "tanh"},          {"linear", "identity"},
-    {"gelu_10", NULL},          {"hardswish", NULL},            {"laplace", NULL},         {"leaky_relu", NULL},
-    {"mish", NULL},             {"prelu", NULL},                {"relu6", NULL},           {"sqrtsoftplus", NULL},
+    {"gelu", "gelu"},
+    {"gelu_python", "gelu"},
+    {"gelu_new", "gelu_tanh"},
+    {"gelu_pytorch_tanh", "gelu_tanh"},
+    {"gelu_fast", "gelu_tanh"},
+    {"gelu_accurate", "gelu_tanh"},
+    {"gelu_python_tanh", "gelu_tanh"},
+    {"quick_gelu", "quick_gelu"},
+    {"relu", "relu"},
+    {"relu2", "relu2"},
+    {"silu", "silu"},
+    {"swish", "silu"},
+    {"sigmoid", "sigmoid"},
+    {"tanh", "tanh"},
+    {"linear", "identity"},
+    {"gelu_10", NULL},
+    {"hardswish", NULL},
+    {"laplace", NULL},
+    {"leaky_relu", NULL},
+    {"mish", NULL},
+    {"prelu", NULL},
+    {"relu6", NULL},
+    {"sqrtsoftplus", NULL},
     {"xielu", "xielu"},
 };
 enum { ACTIVATIONS = sizeof activations / sizeof *activations };
@@ -73,16 +90,33 @@ typedef struct rope_rule {
 static const rope_rule rope_rules[] = {
     {"default", false, false, {{0}}},
     {"linear", false, false, {{"factor", REQUIRED, WF_JSON_NUMBER}}},
-    {"dynamic", true, false, {{"factor", REQUIRED, WF_JSON_NUMBER}, {"original_max_position_embeddings", IGNORED, WF_JSON_NUMBER}}},
-    {"yarn", false, true,
-     {{"factor", RATIO, WF_JSON_NUMBER}, {"attention_factor", OPTIONAL, WF_JSON_NUMBER}, {"beta_fast", OPTIONAL, WF_JSON_NUMBER},
-      {"beta_slow", OPTIONAL, WF_JSON_NUMBER}, {"mscale", OPTIONAL, WF_JSON_NUMBER}, {"mscale_all_dim", OPTIONAL, WF_JSON_NUMBER},
+    {"dynamic",
+     true,
+     false,
+     {{"factor", REQUIRED, WF_JSON_NUMBER}, {"original_max_position_embeddings", IGNORED, WF_JSON_NUMBER}}},
+    {"yarn",
+     false,
+     true,
+     {{"factor", RATIO, WF_JSON_NUMBER},
+      {"attention_factor", OPTIONAL, WF_JSON_NUMBER},
+      {"beta_fast", OPTIONAL, WF_JSON_NUMBER},
+      {"beta_slow", OPTIONAL, WF_JSON_NUMBER},
+      {"mscale", OPTIONAL, WF_JSON_NUMBER},
+      {"mscale_all_dim", OPTIONAL, WF_JSON_NUMBER},
       {"truncate", OPTIONAL, WF_JSON_TRUE}}},
-    {"longrope", false, true,
-     {{"factor", RATIO, WF_JSON_NUMBER}, {"attention_factor", OPTIONAL, WF_JSON_NUMBER}, {"short_factor", REQUIRED, WF_JSON_ARRAY},
+    {"longrope",
+     false,
+     true,
+     {{"factor", RATIO, WF_JSON_NUMBER},
+      {"attention_factor", OPTIONAL, WF_JSON_NUMBER},
+      {"short_factor", REQUIRED, WF_JSON_ARRAY},
       {"long_factor", REQUIRED, WF_JSON_ARRAY}}},
-    {"llama3", false, true,
-     {{"factor", REQUIRED, WF_JSON_NUMBER}, {"low_freq_factor", REQUIRED, WF_JSON_NUMBER}, {"high_freq_factor", REQUIRED, WF_JSON_NUMBER}}},
+    {"llama3",
+     false,
+     true,
+     {{"factor", REQUIRED, WF_JSON_NUMBER},
+      {"low_freq_factor", REQUIRED, WF_JSON_NUMBER},
+      {"high_freq_factor", REQUIRED, WF_JSON_NUMBER}}},
 };
 
 static const char ORIGINAL[] = "original_max_position_embeddings";
@@ -106,7 +140,8 @@ static weft_status find_rope_rule(rope_reader *r) {
             r->rule = &rope_rules[i];
             return WEFT_OK;
         }
-    return wf_fail(r->c->err, WEFT_UNSUPPORTED, "rope type '%s' is unknown (default, linear, dynamic, yarn, longrope, llama3)", type);
+    return wf_fail(r->c->err, WEFT_UNSUPPORTED, "rope type '%s' is unknown (default, linear, dynamic, yarn, longrope, llama3)",
+                   type);
 }
 
 static bool is_member(const rope_rule *rule, const char *name) {
@@ -118,7 +153,8 @@ static bool is_member(const rope_rule *rule, const char *name) {
 
 static weft_status check_rope_members(const rope_reader *r) {
     /* the sections of mrope differ for pictures only: a token of text has the same position in all */
-    static const char *const common[] = {"rope_theta", "rope_type", "type", "partial_rotary_factor", "mrope_section", "mrope_interleaved", NULL};
+    static const char *const common[] = {"rope_theta",    "rope_type",         "type", "partial_rotary_factor",
+                                         "mrope_section", "mrope_interleaved", NULL};
     for (const wf_json *j = r->given ? r->given->child : NULL; j; j = j->next) {
         bool known = is_member(r->rule, j->key) || (r->rule->takes_original && wf_streq(j->key, ORIGINAL));
         for (size_t i = 0; common[i]; i++)
@@ -139,7 +175,8 @@ static weft_status read_rope_member(rope_reader *r, const rope_member *m) {
         return WEFT_OK;
     if (!j || j->kind == WF_JSON_NULL) {
         WF_CHECK(m->need != REQUIRED, r->c->err, WEFT_BAD_INPUT, "rope type '%s' needs '%s'", r->rule->type, m->name);
-        return m->need == RATIO ? put(r->c, r->scaling, m->name, wf_json_new_double(r->c->arena, r->most / r->original)) : WEFT_OK;
+        return m->need == RATIO ? put(r->c, r->scaling, m->name, wf_json_new_double(r->c->arena, r->most / r->original))
+                                : WEFT_OK;
     }
     if (!kind_fits(j, m->kind))
         return wf_fail_at(r->c->err, WEFT_BAD_INPUT, j->offset, "rope '%s' has the wrong type", m->name);
@@ -190,7 +227,8 @@ static weft_status read_theta(const rope_reader *r, wf_json *rope) {
 static weft_status word_rope(call *c) {
     rope_reader r = {.c = c, .most = arg(c, 3)->number};
     for (size_t i = 0; i < 2 && !r.given; i++) {
-        WF_CHECK(arg(c, i)->type == WF_NULL || arg(c, i)->type == WF_OBJECT, c->err, WEFT_BAD_INPUT, "rope parameters must be an object");
+        WF_CHECK(arg(c, i)->type == WF_NULL || arg(c, i)->type == WF_OBJECT, c->err, WEFT_BAD_INPUT,
+                 "rope parameters must be an object");
         r.given = arg(c, i)->type == WF_OBJECT && arg(c, i)->object->count ? arg(c, i)->object : NULL;
     }
     const wf_json *type = wf_json_get(r.given, "rope_type");
@@ -229,7 +267,8 @@ static weft_status word_with(call *c) {
     *c->out = *object;
     if (object->type == WF_NULL)
         return WEFT_OK;
-    WF_CHECK(object->type == WF_OBJECT && c->count % 2 == 1, c->err, WEFT_BAD_INPUT, "with() takes an object, then names and values");
+    WF_CHECK(object->type == WF_OBJECT && c->count % 2 == 1, c->err, WEFT_BAD_INPUT,
+             "with() takes an object, then names and values");
     wf_json *copy = wf_json_copy(c->arena, object->object);
     for (size_t i = 1; i < c->count; i += 2) {
         WF_CHECK(arg(c, i)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "with(): the name of a member must be a string");
@@ -253,7 +292,8 @@ static weft_status word_first(call *c) {
 /* matching(blocks, 'path', value): the first object of a list with this value at the path; differing(..): with another one */
 static weft_status find_object(call *c, bool same) {
     const wf_value *list = arg(c, 0);
-    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "matching() takes a list, a path and a value");
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT,
+             "matching() takes a list, a path and a value");
     const wf_json *sought = wf_value_to_json(c->arena, arg(c, 2));
     *c->out = nothing;
     for (size_t i = 0; i < list->count && c->out->type == WF_NULL; i++) {
@@ -268,7 +308,8 @@ static weft_status find_object(call *c, bool same) {
 /* places(blocks, 'path', value): the numbers of the objects that matching() would find */
 static weft_status word_places(call *c) {
     const wf_value *list = arg(c, 0);
-    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "places() takes a list, a path and a value");
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT,
+             "places() takes a list, a path and a value");
     const wf_json *sought = wf_value_to_json(c->arena, arg(c, 2));
     wf_value *items = wf_arena_alloc(c->arena, (list->count + 1) * sizeof *items);
     size_t n = 0;
@@ -295,7 +336,8 @@ static bool is_among(const wf_value *list, const char *text) {
     return false;
 }
 
-/* all_in(list, allowed): the strings of the list, or the names of an object's members (null: none), are among the allowed ones */
+/* all_in(list, allowed): the strings of the list, or the names of an object's members (null: none), are among the allowed ones
+ */
 static weft_status word_all_in(call *c) {
     const wf_value *what = arg(c, 0), *allowed = arg(c, 1);
     bool fits = what->type == WF_LIST || what->type == WF_OBJECT || what->type == WF_NULL, all = true;
@@ -324,8 +366,10 @@ static weft_status word_repeated(call *c) {
     WF_CHECK(groups->type == WF_LIST, c->err, WEFT_BAD_INPUT, "repeated() takes a list of lists");
     for (size_t g = 0; g < groups->count; g++) {
         const wf_value *pair = &groups->items[g];
-        bool fits = pair->type == WF_LIST && pair->count == 2 && pair->items[0].type == WF_LIST && pair->items[1].type == WF_INT;
-        WF_CHECK(fits && pair->items[1].integer >= 0 && pair->items[1].integer <= MOST_ITEMS, c->err, WEFT_BAD_INPUT, "a repetition is [[items], times]");
+        bool fits =
+            pair->type == WF_LIST && pair->count == 2 && pair->items[0].type == WF_LIST && pair->items[1].type == WF_INT;
+        WF_CHECK(fits && pair->items[1].integer >= 0 && pair->items[1].integer <= MOST_ITEMS, c->err, WEFT_BAD_INPUT,
+                 "a repetition is [[items], times]");
         count += pair->items[0].count * (size_t)pair->items[1].integer;
         WF_CHECK(count <= MOST_ITEMS, c->err, WEFT_BAD_INPUT, "more than %d repeated items", (int)MOST_ITEMS);
     }
@@ -342,7 +386,8 @@ static weft_status word_repeated(call *c) {
 
 static weft_status find_equal(call *c, int64_t upto, int64_t *first, int64_t *count) {
     const wf_value *list = arg(c, 0);
-    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "a list, a path and a value are needed");
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT,
+             "a list, a path and a value are needed");
     const wf_json *wanted = wf_value_to_json(c->arena, arg(c, 2));
     if (!wanted)
         return wf_fail_memory(c->err);
@@ -369,7 +414,8 @@ static weft_status word_find(call *c) {
 static weft_status word_count(call *c) {
     const wf_value *list = arg(c, 0);
     int64_t count = 0, upto = c->count > 3 ? arg(c, 3)->integer : (int64_t)list->count;
-    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT, "count() takes a list, a path and a value");
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING, c->err, WEFT_BAD_INPUT,
+             "count() takes a list, a path and a value");
     const wf_json *wanted = wf_value_to_json(c->arena, arg(c, 2));
     if (!wanted)
         return wf_fail_memory(c->err);
@@ -430,14 +476,17 @@ const char *wf_task_of(const char *name) {
 /* task(architectures): what the first class does */
 static weft_status word_task(call *c) {
     const wf_value *list = arg(c, 0);
-    *c->out = wf_value_string(wf_task_of(list->type == WF_LIST && list->count && list->items[0].type == WF_STRING ? list->items[0].string : "Model"));
+    *c->out = wf_value_string(
+        wf_task_of(list->type == WF_LIST && list->count && list->items[0].type == WF_STRING ? list->items[0].string : "Model"));
     return WEFT_OK;
 }
 
 /* labels(id2label, num_labels): how many classes a head has; 2 when nobody says */
 static weft_status word_labels(call *c) {
     const wf_value *names = arg(c, 0), *count = arg(c, 1);
-    *c->out = wf_value_int(names->type == WF_OBJECT ? (int64_t)names->object->count : count->type == WF_INT ? count->integer : 2);
+    *c->out = wf_value_int(names->type == WF_OBJECT ? (int64_t)names->object->count
+                           : count->type == WF_INT  ? count->integer
+                                                    : 2);
     return WEFT_OK;
 }
 
@@ -455,7 +504,8 @@ static weft_status word_label_names(call *c) {
         char key[32];
         snprintf(key, sizeof key, "%zu", i);
         const wf_json *j = wf_json_get(names->object, key);
-        WF_CHECK(j && j->kind == WF_JSON_STRING, c->err, WEFT_BAD_INPUT, "'id2label' must name the classes 0 to %zu", names->object->count - 1);
+        WF_CHECK(j && j->kind == WF_JSON_STRING, c->err, WEFT_BAD_INPUT, "'id2label' must name the classes 0 to %zu",
+                 names->object->count - 1);
         items[i] = wf_value_string(j->string);
         snprintf(key, sizeof key, "LABEL_%zu", i);
         named |= !wf_streq(j->string, key);
@@ -478,7 +528,8 @@ static weft_status make_labels(call *c, bool by_name) {
         const char *name = label_of(c, i), *number = wf_arena_printf(c->arena, "%lld", (long long)i);
         if (!name || !number)
             return wf_fail_memory(c->err);
-        WF_TRY(put(c, out, by_name ? name : number, by_name ? wf_json_new_int(c->arena, i) : wf_json_new_string(c->arena, name, strlen(name))));
+        WF_TRY(put(c, out, by_name ? name : number,
+                   by_name ? wf_json_new_int(c->arena, i) : wf_json_new_string(c->arena, name, strlen(name))));
     }
     *c->out = (wf_value){.type = WF_OBJECT, .object = out};
     return WEFT_OK;
@@ -508,7 +559,8 @@ static weft_status word_letters(call *c) {
 
 /* ---- numbers without a bound: what Python writes of infinity ---- */
 
-/* The config writer of transformers 5 makes objects of numbers that JSON lacks; bare ones have become blanks (wf_config_parse). */
+/* The config writer of transformers 5 makes objects of numbers that JSON lacks; bare ones have become blanks (wf_config_parse).
+ */
 static bool is_infinite(const wf_value *v) {
     bool blank = v->type == WF_STRING && v->string[0] && strspn(v->string, " ") == strlen(v->string);
     return blank || (v->type == WF_OBJECT && wf_json_is_string(wf_json_get(v->object, "__float__"), "Infinity"));
@@ -523,7 +575,8 @@ static weft_status word_bounds(call *c) {
         return wf_fail_memory(c->err);
     for (size_t i = 0; i < 2; i++) {
         pair[i] = is_infinite(&list->items[i]) ? nothing : list->items[i];
-        WF_CHECK(pair[i].type == WF_NULL || pair[i].type == WF_INT || pair[i].type == WF_FLOAT, c->err, WEFT_BAD_INPUT, "bounds must be two numbers");
+        WF_CHECK(pair[i].type == WF_NULL || pair[i].type == WF_INT || pair[i].type == WF_FLOAT, c->err, WEFT_BAD_INPUT,
+                 "bounds must be two numbers");
     }
     *c->out = (wf_value){.type = WF_LIST, .items = pair, .count = 2};
     return WEFT_OK;
@@ -583,7 +636,8 @@ weft_status wf_word_call(const void *user, const char *name, const wf_value *arg
     call c = {user, arena, args, count, out, err};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (wf_streq(words[i].name, name)) {
-            WF_CHECK(count >= words[i].fewest && count <= words[i].most, err, WEFT_BAD_INPUT, "%s() does not take %zu arguments", name, count);
+            WF_CHECK(count >= words[i].fewest && count <= words[i].most, err, WEFT_BAD_INPUT,
+                     "%s() does not take %zu arguments", name, count);
             weft_status status = words[i].run(&c);
             if (status != WEFT_OK && err && c.vars->said)
                 *c.vars->said = *err;

@@ -7,7 +7,8 @@
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"hidden", WF_KEY_INT, "4*dim", 1, NULL, "width inside"},
-    {"activation", WF_KEY_STRING, "'gelu'", 0, ACTIVATIONS "|xielu", "the non-linearity; xielu has learned numbers (Huang & Schlag 2024)"},
+    {"activation", WF_KEY_STRING, "'gelu'", 0, ACTIVATIONS "|xielu",
+     "the non-linearity; xielu has learned numbers (Huang & Schlag 2024)"},
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases on both projections"},
     {"up_groups", WF_KEY_INT, "1", 1, NULL, "pieces of x and of what is inside; each piece comes from one of x alone"},
     {"down_groups", WF_KEY_INT, "1", 1, NULL, "the same of what is inside, and y"},
@@ -18,7 +19,7 @@ static const wf_key keys[] = {
 static const wf_slot slots[] = {
     {"up.weight", WF_GROUPED("up_groups", "hidden", "dim"), "linear", NULL, NULL, false, NULL},
     {"up.bias", "[hidden]", "zeros", "bias", NULL, false, NULL},
-    {"xielu.alpha_p", "[1]", "constant:0.2035", XIELU, NULL, false, NULL}, /* softplus of it: 0.8 */
+    {"xielu.alpha_p", "[1]", "constant:0.2035", XIELU, NULL, false, NULL},  /* softplus of it: 0.8 */
     {"xielu.alpha_n", "[1]", "constant:-1.0502", XIELU, NULL, false, NULL}, /* softplus of it: 0.8 - beta */
     {"xielu.beta", "[1]", "constant:0.5", XIELU, NULL, true, NULL},
     {"xielu.eps", "[1]", "constant:-1e-6", XIELU, NULL, true, NULL},
@@ -35,8 +36,9 @@ static weft_status check(const wf_layer *l, weft_error *err) {
 static wf_tensor *activate(wf_run *r, const wf_layer *l, wf_tensor *h) {
     if (!wf_is(l, "activation", "xielu"))
         return wf_activate(r->tape, h, (wf_activation)wf_activation_by_name(wf_string(l, "activation")));
-    return wf_xielu(r->tape, h, (wf_tensor *[]){wf_weight(r, l, "xielu.alpha_p"), wf_weight(r, l, "xielu.alpha_n"), wf_weight(r, l, "xielu.beta"),
-                                                wf_weight(r, l, "xielu.eps")});
+    return wf_xielu(r->tape, h,
+                    (wf_tensor *[]){wf_weight(r, l, "xielu.alpha_p"), wf_weight(r, l, "xielu.alpha_n"),
+                                    wf_weight(r, l, "xielu.beta"), wf_weight(r, l, "xielu.eps")});
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
@@ -44,7 +46,14 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_mlp = {
-    .name = "mlp", .about = "down(act(up(x))), every token by itself", .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 2",
-    .keys = keys, .slots = slots, .inputs = "x", .outputs = "y", .flops = "0",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN, .check = check, .run = run};
+const wf_mixer wf_mixer_mlp = {.name = "mlp",
+                               .about = "down(act(up(x))), every token by itself",
+                               .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 2",
+                               .keys = keys,
+                               .slots = slots,
+                               .inputs = "x",
+                               .outputs = "y",
+                               .flops = "0",
+                               .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN,
+                               .check = check,
+                               .run = run};

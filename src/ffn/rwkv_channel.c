@@ -1,5 +1,5 @@
-/* rwkv_channel.c - the channel mix of RWKV (Peng et al. 2023, arXiv 2305.13048, eq. 17-18; versions 4 to 6 with a receptance, 7 without):
- *   u_n = x mix_n + shifted(x) (1 - mix_n),  y = Lin(v, relu(Lin(k, u_k))^2) [sigmoid(Lin(r, u_r))] */
+/* rwkv_channel.c - the channel mix of RWKV (Peng et al. 2023, arXiv 2305.13048, eq. 17-18; versions 4 to 6 with a receptance, 7
+ * without): u_n = x mix_n + shifted(x) (1 - mix_n),  y = Lin(v, relu(Lin(k, u_k))^2) [sigmoid(Lin(r, u_r))] */
 #include "base/str.h"
 #include "mixers/mixer.h"
 
@@ -7,16 +7,16 @@ static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"hidden", WF_KEY_INT, "4*dim", 1, NULL, "width inside"},
     {"receptance", WF_KEY_BOOL, "true", 0, NULL, "a sigmoid gate on y: versions 4 to 6; false: version 7"},
-    {"mix_of", WF_KEY_STRING, "'x'", 0, "x|shifted", "what mix_n is the share of: x, or, as versions 6 and 7 store it, the row before"},
+    {"mix_of", WF_KEY_STRING, "'x'", 0, "x|shifted",
+     "what mix_n is the share of: x, or, as versions 6 and 7 store it, the row before"},
     {NULL}};
 
-static const wf_slot slots[] = {
-    {"mix_k", "[dim]", "uniform:1", NULL, NULL, false, NULL},
-    {"mix_r", "[dim]", "uniform:1", "receptance", NULL, false, NULL},
-    {"k.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
-    {"r.weight", "[dim, dim]", "linear", "receptance", NULL, false, NULL},
-    {"v.weight", "[dim, hidden]", "linear_out", NULL, NULL, false, NULL},
-    {NULL}};
+static const wf_slot slots[] = {{"mix_k", "[dim]", "uniform:1", NULL, NULL, false, NULL},
+                                {"mix_r", "[dim]", "uniform:1", "receptance", NULL, false, NULL},
+                                {"k.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
+                                {"r.weight", "[dim, dim]", "linear", "receptance", NULL, false, NULL},
+                                {"v.weight", "[dim, hidden]", "linear_out", NULL, NULL, false, NULL},
+                                {NULL}};
 
 static const wf_state_slot states[] = {{"shift", WF_STATE_FIXED, "[dim]", NULL, NULL, 0}, {NULL}};
 
@@ -38,6 +38,14 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_rwkv_channel = {
-    .name = "rwkv_channel", .about = "v(relu(k(u))^2) * sigmoid(r(u)), u a mix of x and the row before it", .source = "Peng et al. 2023, arXiv 2305.13048, eq. 17-18",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x", .outputs = "y", .flops = "0", .traits = WF_CAUSAL | WF_STREAMS, .run = run};
+const wf_mixer wf_mixer_rwkv_channel = {.name = "rwkv_channel",
+                                        .about = "v(relu(k(u))^2) * sigmoid(r(u)), u a mix of x and the row before it",
+                                        .source = "Peng et al. 2023, arXiv 2305.13048, eq. 17-18",
+                                        .keys = keys,
+                                        .slots = slots,
+                                        .states = states,
+                                        .inputs = "x",
+                                        .outputs = "y",
+                                        .flops = "0",
+                                        .traits = WF_CAUSAL | WF_STREAMS,
+                                        .run = run};

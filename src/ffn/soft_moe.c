@@ -1,6 +1,6 @@
-/* soft_moe.c - soft mixtures of experts (Puigcerver et al. 2024, arXiv 2308.00951, eq. 1-3 and section 2.3): z = x slots; a slot's input is
- * the mean of the tokens under softmax over tokens, its expert maps it, and a token gets the slots back under softmax over slots. Both
- * means are attention: of the slots to the tokens, and of the tokens to the slots, with scores z. */
+/* soft_moe.c - soft mixtures of experts (Puigcerver et al. 2024, arXiv 2308.00951, eq. 1-3 and section 2.3): z = x slots; a
+ * slot's input is the mean of the tokens under softmax over tokens, its expert maps it, and a token gets the slots back under
+ * softmax over slots. Both means are attention: of the slots to the tokens, and of the tokens to the slots, with scores z. */
 #include <math.h>
 #include "mixers/mixer.h"
 #include "parts/experts.h"
@@ -17,13 +17,12 @@ static const wf_key keys[] = {
     {"normed", WF_KEY_BOOL, "false", 0, NULL, "tokens and slots have length 1 in the scores, times a learned scale"},
     {NULL}};
 
-static const wf_slot slots[] = {
-    {"slots", "[dim, experts*slots]", "linear", NULL, NULL, false, NULL},
-    {"scale", "[1]", "ones", "normed", NULL, false, NULL},
-    {"experts.gate.weight", "[experts, hidden, dim]", "linear", "gated", NULL, false, NULL},
-    {"experts.up.weight", "[experts, hidden, dim]", "linear", NULL, NULL, false, NULL},
-    {"experts.down.weight", "[experts, dim, hidden]", "linear_out", NULL, NULL, false, NULL},
-    {NULL}};
+static const wf_slot slots[] = {{"slots", "[dim, experts*slots]", "linear", NULL, NULL, false, NULL},
+                                {"scale", "[1]", "ones", "normed", NULL, false, NULL},
+                                {"experts.gate.weight", "[experts, hidden, dim]", "linear", "gated", NULL, false, NULL},
+                                {"experts.up.weight", "[experts, hidden, dim]", "linear", NULL, NULL, false, NULL},
+                                {"experts.down.weight", "[experts, dim, hidden]", "linear_out", NULL, NULL, false, NULL},
+                                {NULL}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(wf_int(l, "experts") <= 4096 && wf_int(l, "experts") * wf_int(l, "slots") <= 1 << 20, err, WEFT_USAGE,
@@ -55,14 +54,24 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *in = mean(r, slot, x, io->x, io->mask);
     if (!in || !wf_dispatch_slots(t, r->batch, experts, wf_int(l, "slots"), &d))
         return WEFT_OK; /* the tape says why */
-    wf_expert_weights e = {.up = wf_weight(r, l, "experts.up.weight"), .gate = wf_weight(r, l, "experts.gate.weight"),
-                           .down = wf_weight(r, l, "experts.down.weight"), .alpha = 1.0f,
+    wf_expert_weights e = {.up = wf_weight(r, l, "experts.up.weight"),
+                           .gate = wf_weight(r, l, "experts.gate.weight"),
+                           .down = wf_weight(r, l, "experts.down.weight"),
+                           .alpha = 1.0f,
                            .activation = (wf_activation)wf_activation_by_name(wf_string(l, "activation"))};
     io->y = wf_cast(t, mean(r, x, slot, wf_run_experts(t, in, NULL, &d, &e, false), NULL), WF_F32);
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_soft_moe = {
-    .name = "soft_moe", .about = "experts on weighted means of the tokens; every token a weighted mean of what they say", .source = "Puigcerver et al. 2024, arXiv 2308.00951, eq. 1-3",
-    .keys = keys, .slots = slots, .inputs = "x mask?", .outputs = "y", .flops = "experts*slots*(hidden*dim*(gated ? 6 : 4) + 8*T*dim)",
-    .traits = WF_PADDING_INERT | WF_PERMUTATION, .check = check, .run = run};
+const wf_mixer wf_mixer_soft_moe = {.name = "soft_moe",
+                                    .about =
+                                        "experts on weighted means of the tokens; every token a weighted mean of what they say",
+                                    .source = "Puigcerver et al. 2024, arXiv 2308.00951, eq. 1-3",
+                                    .keys = keys,
+                                    .slots = slots,
+                                    .inputs = "x mask?",
+                                    .outputs = "y",
+                                    .flops = "experts*slots*(hidden*dim*(gated ? 6 : 4) + 8*T*dim)",
+                                    .traits = WF_PADDING_INERT | WF_PERMUTATION,
+                                    .check = check,
+                                    .run = run};

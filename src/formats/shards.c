@@ -24,8 +24,8 @@ static weft_status add(wf_shards *s, const char *path, size_t *index, weft_error
 }
 
 static bool is_plain(const wf_json *name) {
-    return name->kind == WF_JSON_STRING && name->length > 0 && strlen(name->string) == name->length && !strchr(name->string, '/') &&
-           !strchr(name->string, '\\') && name->string[0] != '.';
+    return name->kind == WF_JSON_STRING && name->length > 0 && strlen(name->string) == name->length &&
+           !strchr(name->string, '/') && !strchr(name->string, '\\') && name->string[0] != '.';
 }
 
 enum { MOST_SHARDS = 10000 };
@@ -51,7 +51,8 @@ static weft_status read_map(wf_shards *s, const char *folder, const wf_json *ind
     for (const wf_json *j = map->child; j; j = j->next) {
         size_t at;
         WF_TRY(find_shard(s, folder, j, &at, err));
-        WF_CHECK(wf_safetensors_find(s->list[at].file, j->key), err, WEFT_BAD_INPUT, "the shard '%s' has no tensor '%s'", j->string, j->key);
+        WF_CHECK(wf_safetensors_find(s->list[at].file, j->key), err, WEFT_BAD_INPUT, "the shard '%s' has no tensor '%s'",
+                 j->string, j->key);
     }
     return WEFT_OK;
 }

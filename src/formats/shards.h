@@ -1,6 +1,5 @@
-/* shards.h - the tensors of a model folder: model.safetensors, or the files that model.safetensors.index.json lists. The index may
- * name only plain files of its own folder, and every tensor must be where it says.
- * Thread rule: immutable once open. */
+/* shards.h - the tensors of a model folder: model.safetensors, or the files that model.safetensors.index.json lists. The index
+ * may name only plain files of its own folder, and every tensor must be where it says. Thread rule: immutable once open. */
 #ifndef WF_FORMATS_SHARDS_H
 #define WF_FORMATS_SHARDS_H
 #include "formats/safetensors.h"

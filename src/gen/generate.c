@@ -132,9 +132,9 @@ typedef struct generator {
     wf_generation *out;
     wf_session *session;
     wf_sampler *sampler;
-    int32_t *ids;       /* prompt and new tokens */
+    int32_t *ids; /* prompt and new tokens */
     size_t capacity;
-    int64_t n, fed;     /* tokens in ids; tokens in the session */
+    int64_t n, fed; /* tokens in ids; tokens in the session */
     const float *logits;
     writer writer;
     double started;
@@ -150,10 +150,11 @@ static int64_t capacity_of(const generator *g) {
 static weft_status check_prompt(const generator *g) {
     int64_t end = g->out->context, limit = wf_model_position_limit(g->model);
     WF_CHECK(g->n > 0, g->err, WEFT_USAGE, "the prompt has no tokens");
-    WF_CHECK(g->o->max_tokens >= 0 && g->o->max_tokens <= INT32_MAX, g->err, WEFT_USAGE, "max_tokens must be from 0 to %d, not %lld", INT32_MAX,
-             (long long)g->o->max_tokens);
-    WF_CHECK(limit == 0 || g->o->context <= limit, g->err, WEFT_USAGE, "a context of %lld tokens is more than the %lld positions of this model",
-             (long long)g->o->context, (long long)limit);
+    WF_CHECK(g->o->max_tokens >= 0 && g->o->max_tokens <= INT32_MAX, g->err, WEFT_USAGE,
+             "max_tokens must be from 0 to %d, not %lld", INT32_MAX, (long long)g->o->max_tokens);
+    WF_CHECK(limit == 0 || g->o->context <= limit, g->err, WEFT_USAGE,
+             "a context of %lld tokens is more than the %lld positions of this model", (long long)g->o->context,
+             (long long)limit);
     WF_CHECK(end == 0 || g->n <= end || g->o->overflow == WF_OVERFLOW_SLIDE, g->err, WEFT_USAGE,
              "the prompt has %lld tokens, the context only %lld ('slide' keeps its end)", (long long)g->n, (long long)end);
     return WEFT_OK;
@@ -180,7 +181,8 @@ static weft_status make_room(generator *g, bool *ended) {
         g->out->finish = WF_FINISH_CONTEXT;
         return WEFT_OK;
     }
-    WF_CHECK(g->o->overflow == WF_OVERFLOW_SLIDE, g->err, WEFT_FAILURE, "the context of %lld tokens is full", (long long)capacity);
+    WF_CHECK(g->o->overflow == WF_OVERFLOW_SLIDE, g->err, WEFT_FAILURE, "the context of %lld tokens is full",
+             (long long)capacity);
     wf_session_reset(g->session);
     g->fed = g->n - keep > 0 ? g->n - keep : 0;
     g->out->slides++;
@@ -249,19 +251,21 @@ static weft_status start(generator *g) {
 static weft_status take_prompt(generator *g, const uint32_t *prompt, size_t n) {
     WF_TRY(wf_grow(&g->model->env->mem, (void **)&g->ids, &g->capacity, n + 1, sizeof *g->ids, g->err));
     for (size_t i = 0; i < n; i++) {
-        WF_CHECK((int64_t)prompt[i] < g->model->spec->vocab, g->err, WEFT_BAD_INPUT, "token %u of the prompt is outside the model's vocabulary of %lld",
-                 (unsigned)prompt[i], (long long)g->model->spec->vocab);
+        WF_CHECK((int64_t)prompt[i] < g->model->spec->vocab, g->err, WEFT_BAD_INPUT,
+                 "token %u of the prompt is outside the model's vocabulary of %lld", (unsigned)prompt[i],
+                 (long long)g->model->spec->vocab);
         g->ids[i] = (int32_t)prompt[i];
     }
     g->n = (int64_t)n;
     return WEFT_OK;
 }
 
-weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const uint32_t *prompt, size_t n, const wf_generate_options *options,
-                        wf_generation *out, weft_error *err) {
+weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const uint32_t *prompt, size_t n,
+                        const wf_generate_options *options, wf_generation *out, weft_error *err) {
     const wf_mem *mem = &model->env->mem;
     generator g = {.model = model, .o = options, .out = out, .started = wf_seconds(), .err = err};
-    g.writer = (writer){options, out, wf_text_stream_new(tok, WF_DECODE_SKIP_SPECIALS), wf_str_new(mem), wf_str_new(mem), false};
+    g.writer =
+        (writer){options, out, wf_text_stream_new(tok, WF_DECODE_SKIP_SPECIALS), wf_str_new(mem), wf_str_new(mem), false};
     out->prompt_tokens = (int64_t)n;
     out->finish = WF_FINISH_LENGTH;
     out->context = options->context > 0 ? options->context : wf_context_end(model);

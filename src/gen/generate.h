@@ -19,16 +19,23 @@ typedef struct wf_overflow_row {
 } wf_overflow_row;
 extern const wf_overflow_row wf_overflows[]; /* ends with a NULL name */
 
-typedef enum wf_finish { WF_FINISH_LENGTH, WF_FINISH_EOS, WF_FINISH_STOP, WF_FINISH_CONTEXT, WF_FINISH_CALLER, WF_FINISH_INTERRUPT } wf_finish;
+typedef enum wf_finish {
+    WF_FINISH_LENGTH,
+    WF_FINISH_EOS,
+    WF_FINISH_STOP,
+    WF_FINISH_CONTEXT,
+    WF_FINISH_CALLER,
+    WF_FINISH_INTERRUPT
+} wf_finish;
 const char *wf_finish_name(wf_finish finish); /* "max_tokens", "eos", "stop", "context", "caller", "interrupted" */
 
 typedef struct wf_generate_options {
     wf_sampling sampling;
     int64_t max_tokens;
-    int64_t context;           /* tokens a sequence may have; 0: the model's own end, or none */
-    const int32_t *eos;        /* any of them ends the text */
+    int64_t context;    /* tokens a sequence may have; 0: the model's own end, or none */
+    const int32_t *eos; /* any of them ends the text */
     size_t n_eos;
-    const char *const *stop;   /* any of these strings ends the text and is left out of it */
+    const char *const *stop; /* any of these strings ends the text and is left out of it */
     size_t n_stop;
     wf_overflow overflow;
     int (*piece)(void *user, const char *text, size_t length); /* complete characters; nonzero ends the text; may be NULL */
@@ -37,18 +44,19 @@ typedef struct wf_generate_options {
 wf_generate_options wf_generate_usual(void); /* 256 tokens, temperature 0.8, top-p 0.95, seed 0 */
 
 typedef struct wf_generation {
-    wf_str text;               /* the new text; made by the caller, appended to */
+    wf_str text; /* the new text; made by the caller, appended to */
     wf_finish finish;
     int64_t prompt_tokens, tokens, slides;
-    int64_t context;           /* tokens the sequence could have, 0: no end */
-    double prompt_seconds;     /* feeding the prompt */
-    double first_seconds;      /* until the first token was chosen */
-    double decode_seconds;     /* from then to the last one */
+    int64_t context;       /* tokens the sequence could have, 0: no end */
+    double prompt_seconds; /* feeding the prompt */
+    double first_seconds;  /* until the first token was chosen */
+    double decode_seconds; /* from then to the last one */
 } wf_generation;
 
-/* Tokens a sequence of this model may have: its position table, or (attention without a window) its trained length; 0: no end. */
+/* Tokens a sequence of this model may have: its position table, or (attention without a window) its trained length; 0: no end.
+ */
 int64_t wf_context_end(const wf_model *model);
 /* `prompt` must not be empty. An interrupt returns its status with `out` filled as far as it came. */
-weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const uint32_t *prompt, size_t n, const wf_generate_options *options,
-                        wf_generation *out, weft_error *err);
+weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const uint32_t *prompt, size_t n,
+                        const wf_generate_options *options, wf_generation *out, weft_error *err);
 #endif

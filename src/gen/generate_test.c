@@ -6,9 +6,10 @@
 #include "base/json.h"
 #include "gen/generate.h"
 
-static const char *const learned = "{\"format\": 1, \"dim\": 32, \"layers\": 2, \"vocab\": 260, \"context\": 24, \"stem\": {\"positions\": "
-                                   "{\"kind\": \"learned\"}}, \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"causal\": true}, "
-                                   "\"channel\": {\"mixer\": \"mlp\", \"hidden\": 48}}, \"head\": {\"tied\": true}}";
+static const char *const learned =
+    "{\"format\": 1, \"dim\": 32, \"layers\": 2, \"vocab\": 260, \"context\": 24, \"stem\": {\"positions\": "
+    "{\"kind\": \"learned\"}}, \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"causal\": true}, "
+    "\"channel\": {\"mixer\": \"mlp\", \"hidden\": 48}}, \"head\": {\"tied\": true}}";
 
 typedef struct world {
     wf_env env;
@@ -280,9 +281,12 @@ static void test_out_of_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_a_plain_loop), cmocka_unit_test(test_same_text_for_every_thread_count),
-                                       cmocka_unit_test(test_stop_strings),        cmocka_unit_test(test_end_of_the_context),
-                                       cmocka_unit_test(test_ends),                cmocka_unit_test(test_bad_requests),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_a_plain_loop),
+                                       cmocka_unit_test(test_same_text_for_every_thread_count),
+                                       cmocka_unit_test(test_stop_strings),
+                                       cmocka_unit_test(test_end_of_the_context),
+                                       cmocka_unit_test(test_ends),
+                                       cmocka_unit_test(test_bad_requests),
                                        cmocka_unit_test(test_out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,8 @@ struct wf_sampler {
 };
 
 weft_status wf_sampler_create(const wf_env *env, int64_t vocab, const wf_sampling *o, wf_sampler **out, weft_error *err) {
-    WF_CHECK(o->temperature >= 0 && o->temperature <= 1e6, err, WEFT_USAGE, "temperature must be 0 or more, not %g", o->temperature);
+    WF_CHECK(o->temperature >= 0 && o->temperature <= 1e6, err, WEFT_USAGE, "temperature must be 0 or more, not %g",
+             o->temperature);
     WF_CHECK(o->top_k >= 0, err, WEFT_USAGE, "top-k must be 0 or more, not %lld", (long long)o->top_k);
     WF_CHECK(o->top_p > 0 && o->top_p <= 1, err, WEFT_USAGE, "top-p must be in (0, 1], not %g", o->top_p);
     WF_CHECK(o->min_p >= 0 && o->min_p <= 1, err, WEFT_USAGE, "min-p must be in [0, 1], not %g", o->min_p);
@@ -107,9 +108,11 @@ static int32_t draw(const wf_sampler *s, int64_t n, uint64_t position) {
     return s->list[n - 1].token;
 }
 
-weft_status wf_sampler_next(wf_sampler *s, const float *logits, const int32_t *history, int64_t n, uint64_t position, int32_t *token, weft_error *err) {
+weft_status wf_sampler_next(wf_sampler *s, const float *logits, const int32_t *history, int64_t n, uint64_t position,
+                            int32_t *token, weft_error *err) {
     for (int64_t i = 0; i < s->vocab; i++) {
-        WF_CHECK(!isnan(logits[i]), err, WEFT_FAILURE, "the model's output is not a number at token position %llu", (unsigned long long)position);
+        WF_CHECK(!isnan(logits[i]), err, WEFT_FAILURE, "the model's output is not a number at token position %llu",
+                 (unsigned long long)position);
         s->list[i] = (candidate){(double)logits[i], (int32_t)i};
     }
     penalise(s, history, n);

@@ -17,6 +17,6 @@ typedef struct wf_sampler wf_sampler;
 weft_status wf_sampler_create(const wf_env *env, int64_t vocab, const wf_sampling *options, wf_sampler **out, weft_error *err);
 void wf_sampler_free(wf_sampler *sampler);
 /* `history`: the tokens so far, whose repetition is penalised; `position` keys the draw. NaN logits give WEFT_FAILURE. */
-weft_status wf_sampler_next(wf_sampler *sampler, const float *logits, const int32_t *history, int64_t n, uint64_t position, int32_t *token,
-                            weft_error *err);
+weft_status wf_sampler_next(wf_sampler *sampler, const float *logits, const int32_t *history, int64_t n, uint64_t position,
+                            int32_t *token, weft_error *err);
 #endif

@@ -138,10 +138,12 @@ static void test_odd_logits(void **state) {
 }
 
 static void test_refused(void **state) {
-    static const wf_sampling rows[] = {
-        {.temperature = -1, .top_p = 1, .repetition_penalty = 1},       {.temperature = 1, .top_p = 0, .repetition_penalty = 1},
-        {.temperature = 1, .top_p = 1.5, .repetition_penalty = 1},      {.temperature = 1, .top_p = 1, .repetition_penalty = 0},
-        {.temperature = 1, .top_p = 1, .top_k = -1, .repetition_penalty = 1}, {.temperature = 1, .top_p = 1, .min_p = 2, .repetition_penalty = 1}};
+    static const wf_sampling rows[] = {{.temperature = -1, .top_p = 1, .repetition_penalty = 1},
+                                       {.temperature = 1, .top_p = 0, .repetition_penalty = 1},
+                                       {.temperature = 1, .top_p = 1.5, .repetition_penalty = 1},
+                                       {.temperature = 1, .top_p = 1, .repetition_penalty = 0},
+                                       {.temperature = 1, .top_p = 1, .top_k = -1, .repetition_penalty = 1},
+                                       {.temperature = 1, .top_p = 1, .min_p = 2, .repetition_penalty = 1}};
     wf_env env = {.mem = wf_mem_default};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -153,7 +155,7 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_options), cmocka_unit_test(test_seed), cmocka_unit_test(test_odd_logits),
-                                       cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_options), cmocka_unit_test(test_seed),
+                                       cmocka_unit_test(test_odd_logits), cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

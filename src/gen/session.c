@@ -5,17 +5,17 @@ enum { TAPES = 4 };
 
 typedef struct recorded {
     int64_t rows;
-    bool all;           /* logits of every row */
+    bool all; /* logits of every row */
     wf_tape *tape;
     wf_tensor *ids, *logits;
-    uint64_t used;      /* for replacing the one unused longest */
+    uint64_t used; /* for replacing the one unused longest */
 } recorded;
 
 struct wf_session {
     const wf_model *model;
     wf_state *state;
     recorded tapes[TAPES];
-    int32_t *ids;       /* [B, chunk] of one call */
+    int32_t *ids; /* [B, chunk] of one call */
     uint64_t clock;
 };
 
@@ -24,16 +24,18 @@ int64_t wf_model_position_limit(const wf_model *model) {
 }
 
 static weft_status layer_streams(const wf_layer *layer, weft_error *err) {
-    WF_CHECK(wf_layer_streams(layer), err, WEFT_UNSUPPORTED, "%s: %s cannot be decoded step by step with these options", layer->where,
-             layer->row->name);
+    WF_CHECK(wf_layer_streams(layer), err, WEFT_UNSUPPORTED, "%s: %s cannot be decoded step by step with these options",
+             layer->where, layer->row->name);
     return WEFT_OK;
 }
 
 weft_status wf_model_can_stream(const wf_model *model, weft_error *err) {
     const wf_spec *spec = model->spec;
-    WF_CHECK(spec->n_heads > 0 && spec->heads[0].row->generates, err, WEFT_UNSUPPORTED, "the model has no head for the next token");
+    WF_CHECK(spec->n_heads > 0 && spec->heads[0].row->generates, err, WEFT_UNSUPPORTED,
+             "the model has no head for the next token");
     for (int64_t i = 0; i < model->spec->layers; i++) {
-        WF_CHECK(!spec->blocks[i].aside, err, WEFT_UNSUPPORTED, "%s cannot be decoded step by step", spec->blocks[i].aside->where);
+        WF_CHECK(!spec->blocks[i].aside, err, WEFT_UNSUPPORTED, "%s cannot be decoded step by step",
+                 spec->blocks[i].aside->where);
         WF_TRY(layer_streams(model->spec->blocks[i].mixer, err));
         if (model->spec->blocks[i].channel)
             WF_TRY(layer_streams(model->spec->blocks[i].channel, err));
@@ -45,14 +47,15 @@ weft_status wf_session_create(const wf_model *model, int64_t batch, int64_t capa
     int64_t limit = wf_model_position_limit(model);
     WF_TRY(wf_model_can_stream(model, err));
     WF_CHECK(batch > 0 && capacity > 0, err, WEFT_USAGE, "a session needs at least one sequence and one token");
-    WF_CHECK(limit == 0 || capacity <= limit, err, WEFT_USAGE, "%lld tokens are more than the %lld positions of this model", (long long)capacity,
-             (long long)limit);
+    WF_CHECK(limit == 0 || capacity <= limit, err, WEFT_USAGE, "%lld tokens are more than the %lld positions of this model",
+             (long long)capacity, (long long)limit);
     wf_session *s = wf_calloc(&model->env->mem, 1, sizeof *s);
     if (!s)
         return wf_fail_memory(err);
     s->model = model;
     s->ids = wf_calloc(&model->env->mem, (size_t)batch * WF_SESSION_CHUNK, sizeof *s->ids);
-    weft_status status = s->ids ? wf_state_create(model, batch, capacity, WF_SESSION_CHUNK, &s->state, err) : wf_fail_memory(err);
+    weft_status status =
+        s->ids ? wf_state_create(model, batch, capacity, WF_SESSION_CHUNK, &s->state, err) : wf_fail_memory(err);
     if (status != WEFT_OK) {
         wf_session_free(s);
         return status;
@@ -121,7 +124,8 @@ static weft_status tape_for(wf_session *s, int64_t rows, bool all, recorded **ou
     return WEFT_OK;
 }
 
-static weft_status feed(wf_session *s, const int32_t *ids, int64_t stride, int64_t rows, bool all, const float **logits, weft_error *err) {
+static weft_status feed(wf_session *s, const int32_t *ids, int64_t stride, int64_t rows, bool all, const float **logits,
+                        weft_error *err) {
     recorded *r;
     WF_TRY(tape_for(s, rows, all, &r, err));
     for (int64_t b = 0; b < s->state->batch; b++)
@@ -137,10 +141,11 @@ static weft_status feed(wf_session *s, const int32_t *ids, int64_t stride, int64
 static weft_status check_room(const wf_session *s, const int32_t *ids, int64_t n, weft_error *err) {
     WF_CHECK(n > 0, err, WEFT_USAGE, "no tokens to feed");
     for (int64_t b = 0; b < s->state->batch; b++)
-        WF_CHECK(s->state->start[b] + n <= s->state->capacity, err, WEFT_USAGE, "the context of %lld tokens is full", (long long)s->state->capacity);
+        WF_CHECK(s->state->start[b] + n <= s->state->capacity, err, WEFT_USAGE, "the context of %lld tokens is full",
+                 (long long)s->state->capacity);
     for (int64_t i = 0; i < n * s->state->batch; i++)
-        WF_CHECK(ids[i] >= 0 && ids[i] < s->model->spec->vocab, err, WEFT_USAGE, "token %d is outside the vocabulary of %lld", (int)ids[i],
-                 (long long)s->model->spec->vocab);
+        WF_CHECK(ids[i] >= 0 && ids[i] < s->model->spec->vocab, err, WEFT_USAGE, "token %d is outside the vocabulary of %lld",
+                 (int)ids[i], (long long)s->model->spec->vocab);
     return WEFT_OK;
 }
 

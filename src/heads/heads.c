@@ -8,10 +8,14 @@ static wf_tensor *one_row(wf_tape *t, wf_tensor *x, int64_t row) {
 }
 
 static wf_tensor *first(wf_tape *t, wf_tensor *x, wf_tensor *mask) { return (void)mask, one_row(t, x, 0); }
-static wf_tensor *last(wf_tape *t, wf_tensor *x, wf_tensor *mask) { return (void)mask, x ? one_row(t, x, x->dims[1] - 1) : NULL; }
+static wf_tensor *last(wf_tape *t, wf_tensor *x, wf_tensor *mask) {
+    return (void)mask, x ? one_row(t, x, x->dims[1] - 1) : NULL;
+}
 static wf_tensor *end(wf_tape *t, wf_tensor *x, wf_tensor *mask) { return wf_pool_rows(t, x, WF_POOL_LAST, mask); }
 static wf_tensor *mean(wf_tape *t, wf_tensor *x, wf_tensor *mask) { return wf_pool_rows(t, x, WF_POOL_MEAN, mask); }
-static wf_tensor *mean_all(wf_tape *t, wf_tensor *x, wf_tensor *mask) { return (void)mask, wf_pool_rows(t, x, WF_POOL_MEAN, NULL); }
+static wf_tensor *mean_all(wf_tape *t, wf_tensor *x, wf_tensor *mask) {
+    return (void)mask, wf_pool_rows(t, x, WF_POOL_MEAN, NULL);
+}
 static wf_tensor *mean_sqrt(wf_tape *t, wf_tensor *x, wf_tensor *mask) { return wf_pool_rows(t, x, WF_POOL_MEAN_SQRT, mask); }
 static wf_tensor *weighted(wf_tape *t, wf_tensor *x, wf_tensor *mask) { return wf_pool_rows(t, x, WF_POOL_WEIGHTED, mask); }
 static wf_tensor *max(wf_tape *t, wf_tensor *x, wf_tensor *mask) { return wf_pool_rows(t, x, WF_POOL_MAX, mask); }
@@ -39,8 +43,12 @@ wf_tensor *wf_head_logits(wf_tape *t, wf_head_io *io) {
 
 /* A class per row: logits and probabilities of all rows never exist at once. */
 static wf_tensor *row_loss(wf_tape *t, wf_head_io *io) {
-    wf_cross_entropy_spec spec = {.ignore = -100, .smoothing = io->smoothing, .logit_scale = io->scale, .softcap = io->softcap,
-                                  .z_loss = io->z_loss, .inverse_count = io->inverse};
+    wf_cross_entropy_spec spec = {.ignore = -100,
+                                  .smoothing = io->smoothing,
+                                  .logit_scale = io->scale,
+                                  .softcap = io->softcap,
+                                  .z_loss = io->z_loss,
+                                  .inverse_count = io->inverse};
     return wf_cross_entropy(t, io->x, io->weight, io->bias, io->labels, &spec, io->token_loss);
 }
 
@@ -79,13 +87,17 @@ static wf_tensor *flag_loss(wf_tape *t, wf_head_io *io) {
 
 const wf_head wf_head_rows[] = {
     {"lm", "logits of the next token", "rows", WF_CLASSES_VOCAB, true, "logits", "labels", WF_LABEL_NEXT, true, row_loss},
-    {"mlm", "logits of the token that was hidden", "rows", WF_CLASSES_VOCAB, true, "logits", "labels", WF_LABEL_ROW, false, row_loss},
+    {"mlm", "logits of the token that was hidden", "rows", WF_CLASSES_VOCAB, true, "logits", "labels", WF_LABEL_ROW, false,
+     row_loss},
     {"tag", "a class for each row", "rows", WF_CLASSES_GIVEN, false, "logits", "labels", WF_LABEL_ROW, false, row_loss},
-    {"classify", "a class for a sequence, several, or a number", "first", WF_CLASSES_GIVEN, false, "logits", "labels", WF_LABEL_SEQUENCE, false,
-     sequence_loss},
-    {"choice", "one logit; the best of several sequences", "first", WF_CLASSES_ONE, false, "logits", "labels", WF_LABEL_CHOICE, false, choice_loss},
+    {"classify", "a class for a sequence, several, or a number", "first", WF_CLASSES_GIVEN, false, "logits", "labels",
+     WF_LABEL_SEQUENCE, false, sequence_loss},
+    {"choice", "one logit; the best of several sequences", "first", WF_CLASSES_ONE, false, "logits", "labels", WF_LABEL_CHOICE,
+     false, choice_loss},
     {"span", "logits of the first and of the last row of an answer", "rows", WF_CLASSES_TWO, false, "start_logits end_logits",
      "start_positions end_positions", WF_LABEL_SPAN, false, span_loss},
-    {"detect", "one logit for each row: was it replaced", "rows", WF_CLASSES_ONE, false, "logits", "labels", WF_LABEL_FLAG, false, flag_loss},
-    {"pool", "one row per sequence, no logits", "first", WF_CLASSES_NONE, false, "pooler_output", "", WF_LABEL_NONE, false, NULL},
+    {"detect", "one logit for each row: was it replaced", "rows", WF_CLASSES_ONE, false, "logits", "labels", WF_LABEL_FLAG,
+     false, flag_loss},
+    {"pool", "one row per sequence, no logits", "first", WF_CLASSES_NONE, false, "pooler_output", "", WF_LABEL_NONE, false,
+     NULL},
     {NULL, NULL, NULL, WF_CLASSES_NONE, false, NULL, NULL, WF_LABEL_NONE, false, NULL}};

@@ -106,7 +106,8 @@ static void report_line(wf_bench *b, const wf_bench_line *line, weft_progress *p
     p->line = NULL;
 }
 
-static weft_status all_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, wf_bench_once once, void *state, weft_progress *p) {
+static weft_status all_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, wf_bench_once once, void *state,
+                              weft_progress *p) {
     double warm;
     WF_TRY(once(state, &warm, b->job->err));
     for (p->step = 0; p->step < p->steps; p->step++) {
@@ -116,7 +117,8 @@ static weft_status all_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_c
     return WEFT_OK;
 }
 
-weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, int count, wf_bench_once once, void *state) {
+weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, int count, wf_bench_once once,
+                            void *state) {
     weft_progress p = wf_progress_new("bench", line ? line->label : b->name);
     if (!line)
         return wf_fail_memory(b->job->err);
@@ -130,15 +132,19 @@ weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_cas
 }
 
 /* ---- models ---- */
-weft_status wf_bench_json(wf_bench *b, const char *text, wf_json **out) { return wf_json_parse(b->job->arena, text, strlen(text), 0, out, b->job->err); }
+weft_status wf_bench_json(wf_bench *b, const char *text, wf_json **out) {
+    return wf_json_parse(b->job->arena, text, strlen(text), 0, out, b->job->err);
+}
 
 weft_status wf_bench_gpt2(wf_bench *b, wf_json **spec) {
-    static const char format[] = "{\"format\": 1, \"name\": \"gpt2\", \"dim\": %d, \"layers\": %d, \"vocab\": %d, \"context\": 1024, \"stem\": "
-                                 "{\"positions\": {\"kind\": \"learned\"}}, \"block\": {\"norm\": {\"kind\": \"layer\", \"eps\": 1e-5}, \"mixer\": "
-                                 "{\"mixer\": \"attention\", \"heads\": %d, \"causal\": true, \"bias\": [\"q\", \"k\", \"v\", \"o\"]}, \"channel\": "
-                                 "{\"mixer\": \"mlp\", \"hidden\": %d, \"activation\": \"gelu_tanh\", \"bias\": true}}, \"norm\": "
-                                 "{\"kind\": \"layer\", \"eps\": 1e-5}, \"head\": {\"tied\": true}}";
-    return wf_bench_json(b, b->quick ? wf_bench_text(b, format, 64, 2, 512, 2, 256) : wf_bench_text(b, format, 768, 12, 50257, 12, 3072), spec);
+    static const char format[] =
+        "{\"format\": 1, \"name\": \"gpt2\", \"dim\": %d, \"layers\": %d, \"vocab\": %d, \"context\": 1024, \"stem\": "
+        "{\"positions\": {\"kind\": \"learned\"}}, \"block\": {\"norm\": {\"kind\": \"layer\", \"eps\": 1e-5}, \"mixer\": "
+        "{\"mixer\": \"attention\", \"heads\": %d, \"causal\": true, \"bias\": [\"q\", \"k\", \"v\", \"o\"]}, \"channel\": "
+        "{\"mixer\": \"mlp\", \"hidden\": %d, \"activation\": \"gelu_tanh\", \"bias\": true}}, \"norm\": "
+        "{\"kind\": \"layer\", \"eps\": 1e-5}, \"head\": {\"tied\": true}}";
+    return wf_bench_json(
+        b, b->quick ? wf_bench_text(b, format, 64, 2, 512, 2, 256) : wf_bench_text(b, format, 768, 12, 50257, 12, 3072), spec);
 }
 
 weft_status wf_bench_model(wf_bench *b, const wf_json *spec, wf_model **out) {
@@ -152,7 +158,8 @@ weft_status wf_bench_model(wf_bench *b, const wf_json *spec, wf_model **out) {
 }
 
 double wf_bench_model_flops(const wf_model *m, int64_t batch, int64_t rows_) {
-    double tokens = (double)(batch * rows_), attention = 12.0 * (double)m->spec->layers * (double)m->spec->dim * (double)rows_ * tokens;
+    double tokens = (double)(batch * rows_),
+           attention = 12.0 * (double)m->spec->layers * (double)m->spec->dim * (double)rows_ * tokens;
     return 6.0 * (double)wf_params_total(&m->params) * tokens + 0.5 * attention;
 }
 
@@ -223,7 +230,8 @@ static void tell_roofs(wf_job *job, wf_json *out, const wf_roofs *before, const 
         wf_put_text(job->arena, one, "name", wf_roof_names[r]);
         wf_put_number(job->arena, one, "before", a);
         wf_put_number(job->arena, one, "after", b);
-        wf_str_printf(&job->text, "  %-34s %.4g %s before, %.4g after\n", wf_roof_names[r], a * unit, r == WF_ROOF_READ ? "GB/s" : "GFLOP/s", b * unit);
+        wf_str_printf(&job->text, "  %-34s %.4g %s before, %.4g after\n", wf_roof_names[r], a * unit,
+                      r == WF_ROOF_READ ? "GB/s" : "GFLOP/s", b * unit);
     }
     wf_json_put(job->arena, out, "disturbed", wf_json_new_bool(job->arena, disturbed));
     if (disturbed)
@@ -274,8 +282,8 @@ static const wf_bench_row *find(const char *name) {
 static weft_status check_names(const wf_job *job, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++) {
         const char *near = find(names[i]) ? NULL : wf_nearest(names[i], row_name, NULL);
-        WF_CHECK(find(names[i]), job->err, WEFT_USAGE, "bench: no benchmark '%s'%s%s%s", names[i], near ? ", did you mean '" : "", near ? near : "",
-                 near ? "'?" : "");
+        WF_CHECK(find(names[i]), job->err, WEFT_USAGE, "bench: no benchmark '%s'%s%s%s", names[i],
+                 near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
     return WEFT_OK;
 }
@@ -291,7 +299,8 @@ static void tell_machine(wf_job *job) {
     wf_put_text(job->arena, job->json, "instruction_set", job->env->kernels->isa);
     wf_put_text(job->arena, job->json, "matrix_products", wf_gemm_backend());
     wf_put_int(job->arena, job->json, "threads", wf_pool_threads(job->env->pool));
-    wf_str_printf(&job->text, "%d threads, %s, matrix products by %s\n", wf_pool_threads(job->env->pool), job->env->kernels->isa, wf_gemm_backend());
+    wf_str_printf(&job->text, "%d threads, %s, matrix products by %s\n", wf_pool_threads(job->env->pool),
+                  job->env->kernels->isa, wf_gemm_backend());
 }
 
 static void list_rows(wf_job *job) {
@@ -309,8 +318,12 @@ weft_status wf_job_bench(wf_job *job) {
     wf_options o = wf_options_open(job->options, "bench", words, job->err);
     size_t n;
     const char *const *names = wf_job_texts(job, &o, "names", &n);
-    wf_bench b = {.job = job, .peer = wf_option_text(&o, "peer", NULL), .data = wf_option_text(&o, "data", NULL), .text = wf_option_text(&o, "text", NULL),
-                  .program = wf_option_text(&o, "program", NULL), .rounds = wf_option_int(&o, "rounds", 0, 1, WF_BENCH_ROUNDS)};
+    wf_bench b = {.job = job,
+                  .peer = wf_option_text(&o, "peer", NULL),
+                  .data = wf_option_text(&o, "data", NULL),
+                  .text = wf_option_text(&o, "text", NULL),
+                  .program = wf_option_text(&o, "program", NULL),
+                  .rounds = wf_option_int(&o, "rounds", 0, 1, WF_BENCH_ROUNDS)};
     bool list = wf_option_bool(&o, "list", false);
     b.quick = wf_option_bool(&o, "quick", false);
     b.full = wf_option_bool(&o, "full", false);

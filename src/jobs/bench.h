@@ -1,12 +1,21 @@
-/* bench.h - private to the job bench: a benchmark is a row {name, about, run}, one file and one line in bench.def. A row adds lines,
- * each a time with the work it stands for; the frame measures the machine's roofs before and after the row and makes rates, shares
- * and ratios of them, so no number stands alone. */
+/* bench.h - private to the job bench: a benchmark is a row {name, about, run}, one file and one line in bench.def. A row adds
+ * lines, each a time with the work it stands for; the frame measures the machine's roofs before and after the row and makes
+ * rates, shares and ratios of them, so no number stands alone. */
 #ifndef WF_JOBS_BENCH_H
 #define WF_JOBS_BENCH_H
 #include "jobs/job.h"
 
-typedef enum wf_roof { WF_ROOF_NONE, WF_ROOF_FMA, WF_ROOF_MATMUL_F32, WF_ROOF_MATMUL_BF16, WF_ROOF_READ, WF_ROOF_COUNT } wf_roof;
-typedef struct wf_roofs { double per_second[WF_ROOF_COUNT]; } wf_roofs; /* FLOPs or bytes */
+typedef enum wf_roof {
+    WF_ROOF_NONE,
+    WF_ROOF_FMA,
+    WF_ROOF_MATMUL_F32,
+    WF_ROOF_MATMUL_BF16,
+    WF_ROOF_READ,
+    WF_ROOF_COUNT
+} wf_roof;
+typedef struct wf_roofs {
+    double per_second[WF_ROOF_COUNT];
+} wf_roofs; /* FLOPs or bytes */
 extern const char *const wf_roof_names[WF_ROOF_COUNT];
 /* `quick`: less memory and time, for trying things out. */
 weft_status wf_roofs_measure(const wf_env *env, bool quick, wf_roofs *out, weft_error *err);
@@ -25,21 +34,22 @@ typedef struct wf_bench_line {
     wf_series ours, peer, ratio; /* ratio: peer / ours of the same round, above 1 when weft is faster */
     double work;                 /* FLOPs or bytes of one time, 0: none */
     wf_roof roof;
-    double tokens;               /* of one time, 0: none */
-    const char *note;            /* NULL: none */
-    wf_json *extra;              /* an object for more numbers */
+    double tokens;    /* of one time, 0: none */
+    const char *note; /* NULL: none */
+    wf_json *extra;   /* an object for more numbers */
     struct wf_bench_line *next;
 } wf_bench_line;
 
 typedef struct wf_bench {
     wf_job *job;
-    const char *peer, *data, *text, *program; /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
-    int64_t rounds;                           /* 0: the row's own number */
-    bool full;                                /* the larger setting of a row that has one */
-    bool quick;                               /* a toy in the place of GPT-2 124M, to try things out */
-    const char *name;                         /* of the running row */
+    const char *peer, *data, *text,
+        *program;     /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
+    int64_t rounds;   /* 0: the row's own number */
+    bool full;        /* the larger setting of a row that has one */
+    bool quick;       /* a toy in the place of GPT-2 124M, to try things out */
+    const char *name; /* of the running row */
     wf_bench_line *first, *last;
-    const char *skipped;                      /* set by a row that cannot run here: why */
+    const char *skipped; /* set by a row that cannot run here: why */
 } wf_bench;
 
 typedef struct wf_bench_row {
@@ -60,13 +70,15 @@ typedef struct wf_bench_case {
     int64_t batch, context;
     const char *precision;
 } wf_bench_case;
-/* One run of the peer command, which prints {"seconds": x, ..}. *absent: it ended with code 77 (something it needs is missing). */
+/* One run of the peer command, which prints {"seconds": x, ..}. *absent: it ended with code 77 (something it needs is missing).
+ */
 weft_status wf_bench_run_peer(wf_bench *b, const wf_bench_case *c, double *seconds, bool *absent);
 
 /* Times `once` (which sets the seconds of what it did) in rounds, the peer after each, into the line. `rounds`: unless the user
  * asked for another number. */
 typedef weft_status (*wf_bench_once)(void *state, double *seconds, weft_error *err);
-weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, int rounds, wf_bench_once once, void *state);
+weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, int rounds, wf_bench_once once,
+                            void *state);
 
 /* The model of GPT-2 124M (or the toy): its spec in the arena; the model made of it with random values. */
 weft_status wf_bench_gpt2(wf_bench *b, wf_json **spec);

@@ -7,10 +7,12 @@ enum { CONTEXT = 64 };
 static const double wanted_loss = 1.88;
 
 /* The recipe: 4 layers, 4 heads, 128 wide, context 64, as everybody's; the rest is free. */
-static const char spec_text[] = "{\"format\": 1, \"name\": \"char\", \"dim\": 128, \"layers\": 4, \"vocab\": 256, \"context\": 64, \"block\": {\"wiring\": "
-                                "\"pre\", \"norm\": {\"kind\": \"rms\", \"eps\": 1e-5}, \"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"causal\": true, "
-                                "\"rope\": {\"theta\": 10000}}, \"channel\": {\"mixer\": \"glu\", \"hidden\": 344, \"activation\": \"silu\"}}, \"norm\": "
-                                "{\"kind\": \"rms\", \"eps\": 1e-5}, \"head\": {\"tied\": false}}";
+static const char spec_text[] =
+    "{\"format\": 1, \"name\": \"char\", \"dim\": 128, \"layers\": 4, \"vocab\": 256, \"context\": 64, \"block\": {\"wiring\": "
+    "\"pre\", \"norm\": {\"kind\": \"rms\", \"eps\": 1e-5}, \"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"causal\": "
+    "true, "
+    "\"rope\": {\"theta\": 10000}}, \"channel\": {\"mixer\": \"glu\", \"hidden\": 344, \"activation\": \"silu\"}}, \"norm\": "
+    "{\"kind\": \"rms\", \"eps\": 1e-5}, \"head\": {\"tied\": false}}";
 static const char optimizer_text[] = "{\"name\": \"muon\", \"lr\": 0.025, \"momentum\": 0.9, \"weight_decay\": 0}";
 static const char fallback_text[] = "{\"name\": \"adamw\", \"lr\": 0.018, \"betas\": [0.9, 0.95], \"weight_decay\": 0}";
 static const char schedule_text[] = "{\"name\": \"linear\", \"warmup_steps\": 5, \"total_steps\": 240}";
@@ -21,7 +23,12 @@ static weft_status recipe(wf_bench *b, wf_trainer_options *o) {
     WF_TRY(wf_bench_json(b, optimizer_text, &optimizer));
     WF_TRY(wf_bench_json(b, fallback_text, &fallback));
     WF_TRY(wf_bench_json(b, schedule_text, &schedule));
-    *o = (wf_trainer_options){.batch = BATCH, .rows = CONTEXT, .accumulate = 1, .optimizer = optimizer, .fallback = fallback, .schedule = schedule,
+    *o = (wf_trainer_options){.batch = BATCH,
+                              .rows = CONTEXT,
+                              .accumulate = 1,
+                              .optimizer = optimizer,
+                              .fallback = fallback,
+                              .schedule = schedule,
                               .clip = 1.0};
     return WEFT_OK;
 }
@@ -98,4 +105,5 @@ static weft_status run(wf_bench *b) {
     return WEFT_OK;
 }
 
-const wf_bench_row wf_bench_char_lm = {"char_lm", "tiny Shakespeare, 4 layers, 4 heads, 128 wide, context 64: seconds to 1.88 nats/character", run};
+const wf_bench_row wf_bench_char_lm = {
+    "char_lm", "tiny Shakespeare, 4 layers, 4 heads, 128 wide, context 64: seconds to 1.88 nats/character", run};

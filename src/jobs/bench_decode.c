@@ -23,7 +23,8 @@ static weft_status once(void *state, double *seconds, weft_error *err) {
     return WEFT_OK;
 }
 
-/* Every weight is read once a token; of the position table and of an untied token table only a row. Keys and values add a little. */
+/* Every weight is read once a token; of the position table and of an untied token table only a row. Keys and values add a
+ * little. */
 static double bytes_per_token(const wf_model *m, size_t element) {
     double weights = (double)wf_params_total(&m->params) - (m->position ? (double)m->position->count : 0.0);
     if (m->heads[0].weight != m->token)
@@ -61,4 +62,5 @@ static weft_status run(wf_bench *b) {
     return status;
 }
 
-const wf_bench_row wf_bench_decode = {"decode", "tokens of the GPT-2 124M shape, one at a time, as a share of reading its weights", run};
+const wf_bench_row wf_bench_decode = {"decode",
+                                      "tokens of the GPT-2 124M shape, one at a time, as a share of reading its weights", run};

@@ -1,5 +1,5 @@
-/* bench_experts.c - what routing costs: a Switch layer of 16 experts against the dense layer that computes as much, forward and backward,
- * and the share of the experts' rows that is computed for nothing. */
+/* bench_experts.c - what routing costs: a Switch layer of 16 experts against the dense layer that computes as much, forward and
+ * backward, and the share of the experts' rows that is computed for nothing. */
 #include "jobs/bench.h"
 #include "jobs/put.h"
 #include "model/model.h"
@@ -16,7 +16,8 @@ typedef struct layer_run {
 static weft_status record(wf_bench *b, layer_run *r, int64_t tokens, bool bf16) {
     const int64_t dims[3] = {1, tokens, WIDTH};
     wf_layer *layer = r->model->spec->blocks[0].channel;
-    WF_TRY(wf_tape_create(b->job->env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32, .grad = true}, &r->tape, b->job->err));
+    WF_TRY(
+        wf_tape_create(b->job->env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32, .grad = true}, &r->tape, b->job->err));
     wf_ports io = {.x = wf_input_grad(r->tape, "x", 3, dims)};
     wf_run run = {.tape = r->tape, .batch = 1, .rows = tokens, .length = tokens, .mode = WF_NO_STATE};
     wf_tensor *seed = wf_input(r->tape, "dy", WF_F32, 3, dims);
@@ -45,8 +46,14 @@ static weft_status once(void *state, double *seconds, weft_error *err) {
 static weft_status run_layer(wf_bench *b, const char *label, const char *channel, int64_t tokens, bool bf16, double *median) {
     layer_run r = {0};
     wf_json *spec;
-    WF_TRY(wf_bench_json(b, wf_bench_text(b, "{\"format\": 1, \"name\": \"layer\", \"dim\": %d, \"layers\": 1, \"vocab\": 8, \"block\": {\"mixer\": {\"mixer\": "
-                                             "\"lstm\", \"hidden\": 8}, \"channel\": {%s}}}", WIDTH, channel), &spec));
+    WF_TRY(wf_bench_json(
+        b,
+        wf_bench_text(
+            b,
+            "{\"format\": 1, \"name\": \"layer\", \"dim\": %d, \"layers\": 1, \"vocab\": 8, \"block\": {\"mixer\": {\"mixer\": "
+            "\"lstm\", \"hidden\": 8}, \"channel\": {%s}}}",
+            WIDTH, channel),
+        &spec));
     WF_TRY(wf_bench_model(b, spec, &r.model));
     wf_bench_line *line = wf_bench_add(b, "%s, %lld tokens, %s", label, (long long)tokens, bf16 ? "bf16" : "fp32");
     weft_status status = line ? wf_params_allocate_grads(&r.model->params, b->job->err) : wf_fail_memory(b->job->err);
@@ -63,7 +70,8 @@ static weft_status run_layer(wf_bench *b, const char *label, const char *channel
         double waste = wf_dispatch_waste(r.blocks->data, EXPERTS);
         wf_put_number(b->job->arena, line->extra, "wasted_rows", waste);
         wf_put_number(b->job->arena, line->extra, "of_dense", *median / line->ours.median);
-        line->note = wf_bench_text(b, "%.2fx of the dense layer; %.1f %% of the rows for nothing", *median / line->ours.median, 100.0 * waste);
+        line->note = wf_bench_text(b, "%.2fx of the dense layer; %.1f %% of the rows for nothing", *median / line->ours.median,
+                                   100.0 * waste);
     } else if (status == WEFT_OK) {
         *median = line->ours.median;
     }
@@ -77,11 +85,18 @@ static weft_status run(wf_bench *b) {
     for (size_t i = 0; i < (b->quick ? 1u : 2u); i++)
         for (int bf16 = 0; bf16 < 2; bf16++) {
             double dense;
-            WF_TRY(run_layer(b, "dense", wf_bench_text(b, "\"mixer\": \"mlp\", \"hidden\": %d, \"activation\": \"relu\"", HIDDEN), tokens[i], bf16, &dense));
-            WF_TRY(run_layer(b, "switch", wf_bench_text(b, "\"mixer\": \"moe\", \"hidden\": %d, \"activation\": \"relu\", \"gated\": false, \"experts\": %d, \"top_k\": 1",
-                                                        HIDDEN, EXPERTS), tokens[i], bf16, &dense));
+            WF_TRY(run_layer(b, "dense",
+                             wf_bench_text(b, "\"mixer\": \"mlp\", \"hidden\": %d, \"activation\": \"relu\"", HIDDEN),
+                             tokens[i], bf16, &dense));
+            WF_TRY(run_layer(b, "switch",
+                             wf_bench_text(b,
+                                           "\"mixer\": \"moe\", \"hidden\": %d, \"activation\": \"relu\", \"gated\": false, "
+                                           "\"experts\": %d, \"top_k\": 1",
+                                           HIDDEN, EXPERTS),
+                             tokens[i], bf16, &dense));
         }
     return WEFT_OK;
 }
 
-const wf_bench_row wf_bench_experts = {"experts", "a Switch layer of 16 experts, 512 wide, against a dense layer of the same FLOPs, forward and backward", run};
+const wf_bench_row wf_bench_experts = {
+    "experts", "a Switch layer of 16 experts, 512 wide, against a dense layer of the same FLOPs, forward and backward", run};

@@ -24,8 +24,8 @@ static wf_tensor *input(workbench *w, int rank, const int64_t *dims) {
 
 static wf_tensor *weight(workbench *w, const char *name, int rank, const int64_t *dims) {
     wf_param *p = NULL;
-    bool good = wf_param_add(&w->params, name, rank, dims, &p, w->err) == WEFT_OK && wf_params_allocate(&w->params, w->err) == WEFT_OK &&
-                wf_params_allocate_grads(&w->params, w->err) == WEFT_OK;
+    bool good = wf_param_add(&w->params, name, rank, dims, &p, w->err) == WEFT_OK &&
+                wf_params_allocate(&w->params, w->err) == WEFT_OK && wf_params_allocate_grads(&w->params, w->err) == WEFT_OK;
     if (good && w->type == WF_BF16)
         good = wf_params_allocate_bf16(&w->params, w->err) == WEFT_OK;
     for (int64_t i = 0; good && i < p->count; i++)
@@ -48,7 +48,8 @@ static wf_tensor *attend(workbench *w, int64_t rows, int64_t window) {
     const int64_t dims[4] = {1, rows, 12, 64};
     wf_tensor *q = wf_cast(w->tape, input(w, 4, dims), w->type), *k = wf_cast(w->tape, input(w, 4, dims), w->type);
     wf_tensor *v = wf_cast(w->tape, input(w, 4, dims), w->type);
-    return wf_attention(w->tape, q, k, v, &(wf_attention_spec){.scale = 0.125f, .causal = true, .left = window, .right = INT64_MAX});
+    return wf_attention(w->tape, q, k, v,
+                        &(wf_attention_spec){.scale = 0.125f, .causal = true, .left = window, .right = INT64_MAX});
 }
 
 static wf_tensor *attention_1k(workbench *w) { return attend(w, 1024, INT64_MAX); }
@@ -76,7 +77,9 @@ static wf_tensor *layer_norm(workbench *w) {
     return wf_layer_norm(w->tape, x, weight(w, "w", 1, &n), weight(w, "b", 1, &n), 0.0f, 1e-5f);
 }
 
-static wf_tensor *gelu(workbench *w) { return wf_activate(w->tape, wf_cast(w->tape, input(w, 2, (int64_t[]){1024, 3072}), w->type), WF_GELU_TANH); }
+static wf_tensor *gelu(workbench *w) {
+    return wf_activate(w->tape, wf_cast(w->tape, input(w, 2, (int64_t[]){1024, 3072}), w->type), WF_GELU_TANH);
+}
 
 static wf_tensor *lstm(workbench *w) {
     wf_tensor *ih = input(w, 3, (int64_t[]){8, 256, 1024});
@@ -84,7 +87,8 @@ static wf_tensor *lstm(workbench *w) {
 }
 
 static wf_tensor *cross_entropy(workbench *w) {
-    wf_tensor *x = wf_cast(w->tape, input(w, 2, (int64_t[]){256, 768}), w->type), *targets = wf_input(w->tape, "t", WF_I32, 1, (int64_t[]){256});
+    wf_tensor *x = wf_cast(w->tape, input(w, 2, (int64_t[]){256, 768}), w->type),
+              *targets = wf_input(w->tape, "t", WF_I32, 1, (int64_t[]){256});
     wf_tensor *count = wf_input(w->tape, "c", WF_F32, 1, (int64_t[]){1});
     return wf_cross_entropy(w->tape, x, weight(w, "w", 2, (int64_t[]){50257, 768}), NULL, targets,
                             &(wf_cross_entropy_spec){.ignore = -100, .logit_scale = 1.0f, .inverse_count = count}, NULL);
@@ -97,19 +101,18 @@ typedef struct operation {
     bool early; /* the forward does the work of the backward too */
 } operation;
 
-static const operation operations[] = {
-    {"linear", "linear 1024x768 -> 768", linear_square, true, false},
-    {"linear", "linear 1024x768 -> 3072", linear_up, true, false},
-    {"linear", "linear 256x128 -> 128", linear_small, true, false},
-    {"attention", "attention 12 heads, T=1024, causal", attention_1k, true, false},
-    {"attention", "attention 12 heads, T=4096, causal", attention_4k, true, false},
-    {"attention", "attention T=4096, window 256", attention_window, true, false},
-    {"recurrence", "recurrence 8 heads 64x64, T=4096", recurrence, false, false},
-    {"selective_scan", "scan 1024 channels x 16, T=4096", selective_scan, false, false},
-    {"layer_norm", "layer norm 4096x768", layer_norm, false, false},
-    {"activate", "gelu 1024x3072", gelu, true, false},
-    {"lstm", "lstm 8 x 256 steps, width 256", lstm, false, false},
-    {"cross_entropy", "cross entropy 256x768, 50257 words", cross_entropy, true, true}};
+static const operation operations[] = {{"linear", "linear 1024x768 -> 768", linear_square, true, false},
+                                       {"linear", "linear 1024x768 -> 3072", linear_up, true, false},
+                                       {"linear", "linear 256x128 -> 128", linear_small, true, false},
+                                       {"attention", "attention 12 heads, T=1024, causal", attention_1k, true, false},
+                                       {"attention", "attention 12 heads, T=4096, causal", attention_4k, true, false},
+                                       {"attention", "attention T=4096, window 256", attention_window, true, false},
+                                       {"recurrence", "recurrence 8 heads 64x64, T=4096", recurrence, false, false},
+                                       {"selective_scan", "scan 1024 channels x 16, T=4096", selective_scan, false, false},
+                                       {"layer_norm", "layer norm 4096x768", layer_norm, false, false},
+                                       {"activate", "gelu 1024x3072", gelu, true, false},
+                                       {"lstm", "lstm 8 x 256 steps, width 256", lstm, false, false},
+                                       {"cross_entropy", "cross entropy 256x768, 50257 words", cross_entropy, true, true}};
 
 /* ---- running ---- */
 typedef struct pass_times {

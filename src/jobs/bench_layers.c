@@ -51,7 +51,8 @@ static weft_status once(void *state, double *seconds, weft_error *err) {
 
 static weft_status run_length(wf_bench *b, const wf_model *m, int64_t rows, double *median) {
     layer_run r = {.rows = rows};
-    wf_bench_line *line = wf_bench_add(b, "%s T=%lldk, 1000 tokens", m->spec->blocks[0].mixer->row->name, (long long)rows / 1024);
+    wf_bench_line *line =
+        wf_bench_add(b, "%s T=%lldk, 1000 tokens", m->spec->blocks[0].mixer->row->name, (long long)rows / 1024);
     weft_status status = line ? record(b, m, rows, &r) : wf_fail_memory(b->job->err);
     if (status == WEFT_OK)
         status = wf_bench_rounds(b, line, NULL, rows > 16384 ? 3 : 7, once, &r);
@@ -70,8 +71,12 @@ static weft_status run_mixer(wf_bench *b, const char *mixer) {
     wf_json *spec;
     wf_model *model;
     double low = 0.0, high = 0.0, t = 0.0;
-    WF_TRY(wf_bench_json(b, wf_bench_text(b, "{\"format\": 1, \"name\": \"layer\", \"dim\": 512, \"layers\": 1, \"vocab\": 8, \"block\": {\"mixer\": {%s}}}", mixer),
-                         &spec));
+    WF_TRY(wf_bench_json(
+        b,
+        wf_bench_text(
+            b, "{\"format\": 1, \"name\": \"layer\", \"dim\": 512, \"layers\": 1, \"vocab\": 8, \"block\": {\"mixer\": {%s}}}",
+            mixer),
+        &spec));
     WF_TRY(wf_bench_model(b, spec, &model));
     weft_status status = wf_params_allocate_grads(&model->params, b->job->err);
     for (size_t i = 0; i < (b->quick ? 2u : 3u) && status == WEFT_OK; i++) {
@@ -81,7 +86,8 @@ static weft_status run_mixer(wf_bench *b, const char *mixer) {
     }
     if (status == WEFT_OK && b->last) {
         wf_put_number(b->job->arena, b->last->extra, "slowest_over_fastest_length", high / low);
-        b->last->note = wf_bench_text(b, "%s; slowest length %.0f %% above the fastest", b->last->note, 100.0 * (high / low - 1.0));
+        b->last->note =
+            wf_bench_text(b, "%s; slowest length %.0f %% above the fastest", b->last->note, 100.0 * (high / low - 1.0));
     }
     wf_model_free(model);
     return status;
@@ -93,4 +99,5 @@ static weft_status run(wf_bench *b) {
     return run_mixer(b, "\"mixer\": \"retention\", \"heads\": 8");
 }
 
-const wf_bench_row wf_bench_layers = {"layers", "mamba, linear attention and retention, width 512, forward and backward: time per token as T grows", run};
+const wf_bench_row wf_bench_layers = {
+    "layers", "mamba, linear attention and retention, width 512, forward and backward: time per token as T grows", run};

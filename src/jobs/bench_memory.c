@@ -80,13 +80,16 @@ static void tell(wf_bench *b, wf_bench_line *line, const wf_memory_parts *m, dou
     wf_put_number(b->job->arena, line->extra, "estimate", guess);
     wf_put_number(b->job->arena, line->extra, "measured", peak);
     wf_put_number(b->job->arena, line->extra, "difference", guess / peak - 1.0);
-    line->note = wf_bench_text(b, "parameters %s, copies %s, gradients %s, moments %s, activations %s, scratch %s: estimate %s, measured %s (%+.1f %%)",
-                               text[0], text[1], text[2], text[3], text[4], text[5], total, measured, 100.0 * (guess / peak - 1.0));
+    line->note = wf_bench_text(
+        b,
+        "parameters %s, copies %s, gradients %s, moments %s, activations %s, scratch %s: estimate %s, measured %s (%+.1f %%)",
+        text[0], text[1], text[2], text[3], text[4], text[5], total, measured, 100.0 * (guess / peak - 1.0));
 }
 
 static weft_status run_subject(wf_bench *b, const subject *s) {
     wf_json *adamw = wf_json_new(b->job->arena, WF_JSON_OBJECT);
-    wf_trainer_options o = {.batch = s->batch, .rows = s->rows, .accumulate = 1, .bf16 = s->bf16, .optimizer = adamw, .clip = 1.0};
+    wf_trainer_options o = {
+        .batch = s->batch, .rows = s->rows, .accumulate = 1, .bf16 = s->bf16, .optimizer = adamw, .clip = 1.0};
     wf_memory_parts parts;
     double guess;
     wf_put_text(b->job->arena, adamw, "name", "adamw");
@@ -98,7 +101,8 @@ static weft_status run_subject(wf_bench *b, const subject *s) {
     }
     WF_TRY(train_a_little(b, s, &o, &parts));
     double peak = status_bytes("VmHWM") - before;
-    wf_bench_line *line = wf_bench_add(b, "%s, B=%lld T=%lld %s", b->quick ? "toy" : s->label, (long long)s->batch, (long long)s->rows, s->bf16 ? "bf16" : "fp32");
+    wf_bench_line *line = wf_bench_add(b, "%s, B=%lld T=%lld %s", b->quick ? "toy" : s->label, (long long)s->batch,
+                                       (long long)s->rows, s->bf16 ? "bf16" : "fp32");
     if (!line)
         return wf_fail_memory(b->job->err);
     tell(b, line, &parts, guess, peak);
@@ -109,11 +113,14 @@ static weft_status run(wf_bench *b) {
     wf_json *gpt2, *template_, *small;
     WF_TRY(wf_bench_gpt2(b, &gpt2));
     WF_TRY(wf_preset_template(b->job->arena, "llama", &template_, b->job->err));
-    WF_TRY(wf_preset_solve(b->job->env, b->job->arena, template_, &(wf_sizing){b->quick ? 1000000 : 10000000, b->quick ? 256 : 4096, 256}, &small, b->job->err));
-    const subject subjects[] = {{"llama 10M", small, 8, 256, false}, {"GPT-2 124M", gpt2, 4, 256, false}, {"GPT-2 124M", gpt2, 4, 256, true}};
+    WF_TRY(wf_preset_solve(b->job->env, b->job->arena, template_,
+                           &(wf_sizing){b->quick ? 1000000 : 10000000, b->quick ? 256 : 4096, 256}, &small, b->job->err));
+    const subject subjects[] = {
+        {"llama 10M", small, 8, 256, false}, {"GPT-2 124M", gpt2, 4, 256, false}, {"GPT-2 124M", gpt2, 4, 256, true}};
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !b->skipped; i++)
         WF_TRY(run_subject(b, &subjects[i]));
     return WEFT_OK;
 }
 
-const wf_bench_row wf_bench_memory = {"memory", "peak memory of a training step by part, measured and as inspect estimates it", run};
+const wf_bench_row wf_bench_memory = {"memory", "peak memory of a training step by part, measured and as inspect estimates it",
+                                      run};

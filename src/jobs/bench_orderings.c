@@ -1,6 +1,6 @@
-/* bench_orderings.c - the published orderings of architectures on tasks, at a scale two cores can afford: every pair of task and model is
- * trained at two peak rates, the better one again with two more seeds, and each claim "A above B" is looked up in the accuracies. What
- * does not come out is said, not hidden. */
+/* bench_orderings.c - the published orderings of architectures on tasks, at a scale two cores can afford: every pair of task
+ * and model is trained at two peak rates, the better one again with two more seeds, and each claim "A above B" is looked up in
+ * the accuracies. What does not come out is said, not hidden. */
 #include <stdio.h>
 #include "jobs/bench.h"
 #include "jobs/put.h"
@@ -10,31 +10,43 @@
 enum { TASKS = 5, MODELS = 5, RATES = 2, SEEDS = 3, EXAM_SAMPLES = 256 };
 
 /* `longer`: the exam is that many times longer than the samples learned from. */
-typedef struct task_row { const char *label, *task, *full; int64_t length, full_length, longer; int steps; } task_row;
-static const task_row tasks[TASKS] = {
-    {"mqar 4 pairs", "mqar:pairs=4", "mqar:pairs=8", 32, 64, 1, 600},
-    {"mqar 16 pairs", "mqar:pairs=16", "mqar:pairs=64", 64, 256, 1, 800},
-    {"selective copying", "selective_copying:tokens=8", "selective_copying", 64, 256, 1, 600},
-    {"induction, 4 times longer", "induction_heads", "induction_heads", 32, 256, 4, 500},
-    {"listops", "listops:depth=4,arguments=5", "listops", 64, 512, 1, 500}};
+typedef struct task_row {
+    const char *label, *task, *full;
+    int64_t length, full_length, longer;
+    int steps;
+} task_row;
+static const task_row tasks[TASKS] = {{"mqar 4 pairs", "mqar:pairs=4", "mqar:pairs=8", 32, 64, 1, 600},
+                                      {"mqar 16 pairs", "mqar:pairs=16", "mqar:pairs=64", 64, 256, 1, 800},
+                                      {"selective copying", "selective_copying:tokens=8", "selective_copying", 64, 256, 1, 600},
+                                      {"induction, 4 times longer", "induction_heads", "induction_heads", 32, 256, 4, 500},
+                                      {"listops", "listops:depth=4,arguments=5", "listops", 64, 512, 1, 500}};
 
-typedef struct model_row { const char *label, *mixer, *options; } model_row;
-static const model_row models[MODELS] = {
-    {"attention", "attention", "\"heads\": 1, \"causal\": true, \"rope\": {}"},
-    {"linear attention", "linear_attention", "\"heads\": 1, \"causal\": true"},
-    {"s4d", "s4d", "\"modes\": 16"},
-    {"mamba", "mamba", "\"state\": 16"},
-    {"gated deltanet", "gated_deltanet", "\"heads\": 1, \"conv\": 4, \"gate\": \"silu\""}};
+typedef struct model_row {
+    const char *label, *mixer, *options;
+} model_row;
+static const model_row models[MODELS] = {{"attention", "attention", "\"heads\": 1, \"causal\": true, \"rope\": {}"},
+                                         {"linear attention", "linear_attention", "\"heads\": 1, \"causal\": true"},
+                                         {"s4d", "s4d", "\"modes\": 16"},
+                                         {"mamba", "mamba", "\"state\": 16"},
+                                         {"gated deltanet", "gated_deltanet", "\"heads\": 1, \"conv\": 4, \"gate\": \"silu\""}};
 
 /* Published: model `above` does better than `below` on the task, by at least `gap`. */
-typedef struct claim { int task, above, below; double gap; const char *source; } claim;
-static const claim claims[] = {
-    {1, 0, 1, 0.1, "Arora et al. 2023, fig. 2"}, {1, 0, 2, 0.1, "Arora et al. 2023, fig. 2"},  {1, 0, 3, 0.0, "Arora et al. 2023, fig. 2"},
-    {1, 3, 2, 0.0, "Arora et al. 2023, fig. 2"}, {1, 4, 1, 0.0, "Yang et al. 2024, fig. 2"},   {2, 3, 2, 0.1, "Gu & Dao 2023, table 1"},
-    {3, 3, 2, 0.1, "Gu & Dao 2023, table 2"},    {3, 3, 1, 0.1, "Gu & Dao 2023, table 2"},     {3, 0, 1, 0.0, "Gu & Dao 2023, table 2"},
-    {4, 2, 0, 0.0, "Gu et al. 2022, table 4"},   {4, 0, 1, 0.0, "Tay et al. 2020, table 1"}};
+typedef struct claim {
+    int task, above, below;
+    double gap;
+    const char *source;
+} claim;
+static const claim claims[] = {{1, 0, 1, 0.1, "Arora et al. 2023, fig. 2"}, {1, 0, 2, 0.1, "Arora et al. 2023, fig. 2"},
+                               {1, 0, 3, 0.0, "Arora et al. 2023, fig. 2"}, {1, 3, 2, 0.0, "Arora et al. 2023, fig. 2"},
+                               {1, 4, 1, 0.0, "Yang et al. 2024, fig. 2"},  {2, 3, 2, 0.1, "Gu & Dao 2023, table 1"},
+                               {3, 3, 2, 0.1, "Gu & Dao 2023, table 2"},    {3, 3, 1, 0.1, "Gu & Dao 2023, table 2"},
+                               {3, 0, 1, 0.0, "Gu & Dao 2023, table 2"},    {4, 2, 0, 0.0, "Gu et al. 2022, table 4"},
+                               {4, 0, 1, 0.0, "Tay et al. 2020, table 1"}};
 
-typedef struct cell { double accuracy, spread, rate, seconds; bool known; } cell;
+typedef struct cell {
+    double accuracy, spread, rate, seconds;
+    bool known;
+} cell;
 
 typedef struct orderings {
     wf_bench *b;
@@ -47,9 +59,13 @@ typedef struct orderings {
 
 static weft_status make_model(orderings *o, uint64_t seed, wf_model **out) {
     wf_json *spec;
-    const char *text = wf_bench_text(o->b, "{\"format\": 1, \"name\": \"%s\", \"dim\": %d, \"layers\": 2, \"vocab\": %lld, \"block\": {\"norm\": {\"kind\": \"rms\"}, \"mixer\": "
-                                           "{\"mixer\": \"%s\", %s}, \"channel\": {\"mixer\": \"mlp\", \"hidden\": %d}}, \"head\": {\"tied\": false}}",
-                                     o->model->mixer, o->b->full ? 128 : 64, (long long)o->task.task->vocab(&o->task), o->model->mixer, o->model->options, o->b->full ? 256 : 128);
+    const char *text = wf_bench_text(
+        o->b,
+        "{\"format\": 1, \"name\": \"%s\", \"dim\": %d, \"layers\": 2, \"vocab\": %lld, \"block\": {\"norm\": {\"kind\": "
+        "\"rms\"}, \"mixer\": "
+        "{\"mixer\": \"%s\", %s}, \"channel\": {\"mixer\": \"mlp\", \"hidden\": %d}}, \"head\": {\"tied\": false}}",
+        o->model->mixer, o->b->full ? 128 : 64, (long long)o->task.task->vocab(&o->task), o->model->mixer, o->model->options,
+        o->b->full ? 256 : 128);
     WF_TRY(wf_bench_json(o->b, text, &spec));
     WF_TRY(wf_model_create(o->b->job->env, spec, out, o->b->job->err));
     WF_TRY(wf_params_allocate(&(*out)->params, o->b->job->err));
@@ -81,9 +97,18 @@ static weft_status train_once(orderings *o, double rate, uint64_t seed, double *
     wf_practice practice = {0};
     wf_json *optimizer, *schedule;
     wf_score score = {.accuracy = 0.0};
-    WF_TRY(wf_bench_json(o->b, wf_bench_text(o->b, "{\"name\": \"adamw\", \"lr\": %g, \"weight_decay\": 0.1}", rate), &optimizer));
-    WF_TRY(wf_bench_json(o->b, wf_bench_text(o->b, "{\"name\": \"cosine\", \"warmup_steps\": %d, \"total_steps\": %d}", o->steps / 10, o->steps), &schedule));
-    const wf_trainer_options options = {.batch = o->batch, .rows = o->task.length, .accumulate = 1, .optimizer = optimizer, .schedule = schedule, .clip = 1.0, .seed = seed};
+    WF_TRY(
+        wf_bench_json(o->b, wf_bench_text(o->b, "{\"name\": \"adamw\", \"lr\": %g, \"weight_decay\": 0.1}", rate), &optimizer));
+    WF_TRY(wf_bench_json(
+        o->b, wf_bench_text(o->b, "{\"name\": \"cosine\", \"warmup_steps\": %d, \"total_steps\": %d}", o->steps / 10, o->steps),
+        &schedule));
+    const wf_trainer_options options = {.batch = o->batch,
+                                        .rows = o->task.length,
+                                        .accumulate = 1,
+                                        .optimizer = optimizer,
+                                        .schedule = schedule,
+                                        .clip = 1.0,
+                                        .seed = seed};
     const wf_exam_options how = {.batch = 16, .samples = o->b->quick ? 16 : EXAM_SAMPLES};
     weft_status status = make_model(o, seed, &model);
     if (status == WEFT_OK)
@@ -140,7 +165,8 @@ static weft_status run_cell(orderings *o, cell *out) {
     wf_put_number(b->job->arena, line->extra, "spread", out->spread);
     wf_put_number(b->job->arena, line->extra, "lr", out->rate);
     wf_put_number(b->job->arena, line->extra, "train_seconds", out->seconds);
-    line->note = wf_bench_text(b, "%5.1f +- %.1f %% right, lr %g, %.0f s", 100 * out->accuracy, 100 * out->spread, out->rate, out->seconds);
+    line->note = wf_bench_text(b, "%5.1f +- %.1f %% right, lr %g, %.0f s", 100 * out->accuracy, 100 * out->spread, out->rate,
+                               out->seconds);
     p.line = wf_bench_text(b, "%-34s %s", line->label, line->note);
     wf_job_report(b->job, &p);
     return WEFT_OK;
@@ -150,14 +176,17 @@ static weft_status tell_claims(wf_bench *b, cell cells[TASKS][MODELS]) {
     for (size_t i = 0; i < sizeof claims / sizeof *claims; i++) {
         const claim *c = &claims[i];
         const cell *above = &cells[c->task][c->above], *below = &cells[c->task][c->below];
-        wf_bench_line *line = wf_bench_add(b, "%s: %s > %s", tasks[c->task].label, models[c->above].label, models[c->below].label);
+        wf_bench_line *line =
+            wf_bench_add(b, "%s: %s > %s", tasks[c->task].label, models[c->above].label, models[c->below].label);
         if (!line)
             return wf_fail_memory(b->job->err);
-        bool known = above->known && below->known, holds = known && above->accuracy - below->accuracy >= c->gap && above->accuracy > below->accuracy;
+        bool known = above->known && below->known,
+             holds = known && above->accuracy - below->accuracy >= c->gap && above->accuracy > below->accuracy;
         wf_put_text(b->job->arena, line->extra, "claim", !known ? "not measured" : holds ? "reproduced" : "not reproduced");
         wf_put_text(b->job->arena, line->extra, "source", c->source);
         line->note = !known ? wf_bench_text(b, "not measured (%s)", c->source)
-                            : wf_bench_text(b, "%s: %.1f and %.1f %% (%s)", holds ? "reproduced" : "NOT reproduced", 100 * above->accuracy, 100 * below->accuracy, c->source);
+                            : wf_bench_text(b, "%s: %.1f and %.1f %% (%s)", holds ? "reproduced" : "NOT reproduced",
+                                            100 * above->accuracy, 100 * below->accuracy, c->source);
     }
     return WEFT_OK;
 }
@@ -180,5 +209,8 @@ static weft_status run(wf_bench *b) {
     return tell_claims(b, cells);
 }
 
-const wf_bench_row wf_bench_orderings = {.name = "orderings", .about = "the published orderings of architectures on tasks, width 64: what reproduces here, and what does not",
-                                         .run = run, .on_request = true};
+const wf_bench_row wf_bench_orderings = {
+    .name = "orderings",
+    .about = "the published orderings of architectures on tasks, width 64: what reproduces here, and what does not",
+    .run = run,
+    .on_request = true};

@@ -7,13 +7,16 @@
 enum { ABSENT = 77, OUTPUT_MAX = 1 << 20 };
 
 /* Pins of somebody's environment would handicap the peer: a pinned core type halves OpenBLAS. */
-static const char unpinned[] = "unset OPENBLAS_CORETYPE MKL_DEBUG_CPU_TYPE MKL_ENABLE_INSTRUCTIONS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA "
-                               "NPY_DISABLE_CPU_FEATURES ATEN_CPU_CAPABILITY; ";
+static const char unpinned[] =
+    "unset OPENBLAS_CORETYPE MKL_DEBUG_CPU_TYPE MKL_ENABLE_INSTRUCTIONS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA "
+    "NPY_DISABLE_CPU_FEATURES ATEN_CPU_CAPABILITY; ";
 
 static weft_status command(wf_bench *b, const wf_bench_case *c, wf_str *out) {
     wf_str_puts(out, unpinned);
-    wf_str_printf(out, "export WEFT_BENCH=%s WEFT_BENCH_THREADS=%d WEFT_BENCH_BATCH=%lld WEFT_BENCH_CONTEXT=%lld WEFT_BENCH_PRECISION=%s; ", b->name,
-                  wf_pool_threads(b->job->env->pool), (long long)c->batch, (long long)c->context, c->precision);
+    wf_str_printf(
+        out,
+        "export WEFT_BENCH=%s WEFT_BENCH_THREADS=%d WEFT_BENCH_BATCH=%lld WEFT_BENCH_CONTEXT=%lld WEFT_BENCH_PRECISION=%s; ",
+        b->name, wf_pool_threads(b->job->env->pool), (long long)c->batch, (long long)c->context, c->precision);
     wf_str_puts(out, b->peer);
     return out->failed ? wf_fail_memory(b->job->err) : WEFT_OK;
 }

@@ -1,11 +1,12 @@
-/* bench_roofs.c - what this machine can do at best, now: register arithmetic, big matrix products, reading from memory. Other work on
- * the machine lowers the roofs as it lowers the numbers below them, so they are measured around every benchmark. */
+/* bench_roofs.c - what this machine can do at best, now: register arithmetic, big matrix products, reading from memory. Other
+ * work on the machine lowers the roofs as it lowers the numbers below them, so they are measured around every benchmark. */
 #include <string.h>
 #include "jobs/bench.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/kernels.h"
 
-const char *const wf_roof_names[WF_ROOF_COUNT] = {"", "register arithmetic fp32", "matrix product fp32", "matrix product bf16", "memory read"};
+const char *const wf_roof_names[WF_ROOF_COUNT] = {"", "register arithmetic fp32", "matrix product fp32", "matrix product bf16",
+                                                  "memory read"};
 
 enum { THREADS_MAX = 256 };
 static const double probe_seconds = 0.15;
@@ -148,7 +149,13 @@ static weft_status matmul_roof(const wf_env *env, wf_dtype type, bool quick, dou
     *best = 0.0;
     for (size_t i = 0; i < (quick ? 1 : sizeof shapes / sizeof *shapes); i++)
         for (int trans = 0; trans < 2; trans++) {
-            wf_gemm g = {.m = shapes[i][0], .n = shapes[i][1], .k = shapes[i][2], .a_type = type, .b_type = type, .c_type = WF_F32, .trans_b = trans};
+            wf_gemm g = {.m = shapes[i][0],
+                         .n = shapes[i][1],
+                         .k = shapes[i][2],
+                         .a_type = type,
+                         .b_type = type,
+                         .c_type = WF_F32,
+                         .trans_b = trans};
             WF_TRY(try_matmul(env, &g, best, err));
         }
     return WEFT_OK;

@@ -22,7 +22,10 @@ typedef struct command {
 
 /* posix_spawn takes char *const[] and changes nothing. */
 static int spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions, const char *const *argv) {
-    union { const char *const *in; char *const *out; } cast = {argv};
+    union {
+        const char *const *in;
+        char *const *out;
+    } cast = {argv};
     return posix_spawn(pid, program, actions, NULL, cast.out, environ);
 }
 
@@ -44,7 +47,8 @@ static weft_status once(void *state, double *seconds, weft_error *err) {
                 break;
     *seconds = wf_seconds() - from;
     posix_spawn_file_actions_destroy(&actions);
-    WF_CHECK(failed == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0, err, WEFT_FAILURE, "%s %s failed", c->argv[0], c->argv[1]);
+    WF_CHECK(failed == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0, err, WEFT_FAILURE, "%s %s failed", c->argv[0],
+             c->argv[1]);
     return WEFT_OK;
 }
 

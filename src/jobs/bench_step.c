@@ -34,9 +34,15 @@ static wf_json *adamw(wf_bench *b) {
 static weft_status open_stepping(wf_bench *b, wf_model *model, const wf_bench_case *c, stepping *s) {
     const wf_mem *mem = &b->job->env->mem;
     size_t n = (size_t)(c->batch * c->context);
-    wf_trainer_options o = {.batch = c->batch, .rows = c->context, .accumulate = 1, .bf16 = wf_streq(c->precision, "bf16"), .optimizer = adamw(b), .clip = 1.0};
+    wf_trainer_options o = {.batch = c->batch,
+                            .rows = c->context,
+                            .accumulate = 1,
+                            .bf16 = wf_streq(c->precision, "bf16"),
+                            .optimizer = adamw(b),
+                            .clip = 1.0};
     *s = (stepping){.ids = wf_calloc(mem, n, sizeof(int32_t)), .targets = wf_calloc(mem, n, sizeof(int32_t)), .mem = mem};
-    weft_status status = s->ids && s->targets ? wf_trainer_create(model, &o, &s->trainer, b->job->err) : wf_fail_memory(b->job->err);
+    weft_status status =
+        s->ids && s->targets ? wf_trainer_create(model, &o, &s->trainer, b->job->err) : wf_fail_memory(b->job->err);
     for (size_t i = 0; status == WEFT_OK && i < n; i++) {
         s->ids[i] = (int32_t)wf_rng_below(wf_rng_make(1, 1, 0), i, (uint64_t)model->spec->vocab);
         s->targets[i] = (int32_t)wf_rng_below(wf_rng_make(1, 1, 0), i + 1, (uint64_t)model->spec->vocab);
@@ -95,7 +101,8 @@ static weft_status profile(wf_bench *b, stepping *st, wf_bench_line *line) {
             note = wf_bench_text(b, "%s%s%s %.0f %%", note, note[0] ? ", " : "", s.op[i], 100.0 * s.seconds[i] / seconds);
     }
     wf_put_number(b->job->arena, out, "outside", seconds - s.total);
-    line->note = wf_bench_text(b, "%s%s(%s, outside %.0f %%)", line->note ? line->note : "", line->note ? " " : "", note, 100.0 * (1.0 - s.total / seconds));
+    line->note = wf_bench_text(b, "%s%s(%s, outside %.0f %%)", line->note ? line->note : "", line->note ? " " : "", note,
+                               100.0 * (1.0 - s.total / seconds));
     return WEFT_OK;
 }
 
@@ -129,7 +136,8 @@ static weft_status run_step(wf_bench *b) {
     return WEFT_OK;
 }
 
-const wf_bench_row wf_bench_step = {"step", "a training step of the GPT-2 124M shape, forward, backward, clipping and AdamW", run_step};
+const wf_bench_row wf_bench_step = {"step", "a training step of the GPT-2 124M shape, forward, backward, clipping and AdamW",
+                                    run_step};
 
 /* ---- bf16 against fp32 ---- */
 /* The same model, seeds and batches of bytes twice; losses[step]. */
@@ -178,8 +186,9 @@ static weft_status compare_losses(wf_bench *b, const wf_data *data) {
     wf_put_number(b->job->arena, line->extra, "bf16_last", bf16[LOSS_STEPS - 1]);
     wf_put_number(b->job->arena, line->extra, "worst_difference", worst);
     wf_put_number(b->job->arena, line->extra, "mean_difference", fabs(sums[1] / sums[0] - 1.0));
-    line->note = wf_bench_text(b, "last loss %.4f fp32, %.4f bf16: %.3f %% apart; mean of all steps %.3f %%, worst step %.3f %%", fp32[LOSS_STEPS - 1],
-                               bf16[LOSS_STEPS - 1], 100.0 * last, 100.0 * fabs(sums[1] / sums[0] - 1.0), 100.0 * worst);
+    line->note = wf_bench_text(
+        b, "last loss %.4f fp32, %.4f bf16: %.3f %% apart; mean of all steps %.3f %%, worst step %.3f %%", fp32[LOSS_STEPS - 1],
+        bf16[LOSS_STEPS - 1], 100.0 * last, 100.0 * fabs(sums[1] / sums[0] - 1.0), 100.0 * worst);
     return WEFT_OK;
 }
 
@@ -210,4 +219,5 @@ static weft_status run_bf16_loss(wf_bench *b) {
     return WEFT_OK;
 }
 
-const wf_bench_row wf_bench_bf16_loss = {"bf16_loss", "the GPT-2 124M shape trained on bytes of a text in fp32 and in bf16", run_bf16_loss};
+const wf_bench_row wf_bench_bf16_loss = {"bf16_loss", "the GPT-2 124M shape trained on bytes of a text in fp32 and in bf16",
+                                         run_bf16_loss};

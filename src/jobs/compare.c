@@ -68,7 +68,8 @@ static weft_status compare(wf_comparison *c) {
     WF_TRY(wf_comparison_write(c));
     weft_status status = run_models(c);
     if (is_stop(status))
-        wf_fail(c->job->err, status, "stopped; the report shows what is finished, weft compare --resume --out %s goes on", c->out);
+        wf_fail(c->job->err, status, "stopped; the report shows what is finished, weft compare --resume --out %s goes on",
+                c->out);
     if (c->job->err)
         first = *c->job->err;
     set_status(c, status);

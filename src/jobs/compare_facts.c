@@ -33,5 +33,6 @@ void wf_put_machine(wf_comparison *c) {
     wf_put_text(arena, versions, "matrix products", wf_gemm_backend());
     wf_put_text(arena, versions, "compiler", __VERSION__);
     if (uname(&system) == 0)
-        wf_put_text(arena, versions, "system", wf_arena_printf(arena, "%s %s %s", system.sysname, system.release, system.machine));
+        wf_put_text(arena, versions, "system",
+                    wf_arena_printf(arena, "%s %s %s", system.sysname, system.release, system.machine));
 }

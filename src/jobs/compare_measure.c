@@ -42,7 +42,8 @@ static weft_status time_decoding(wf_session *s, const int32_t *ids, double *rate
     return WEFT_OK;
 }
 
-static weft_status fill_and_time(wf_comparison *c, wf_session *s, const wf_model *model, const int32_t *ids, wf_json *columns[3]) {
+static weft_status fill_and_time(wf_comparison *c, wf_session *s, const wf_model *model, const int32_t *ids,
+                                 wf_json *columns[3]) {
     wf_arena *arena = c->job->arena;
     int64_t fed = 0, capacity = wf_session_capacity(s);
     for (int i = 0; i < CONTEXTS; i++) {
@@ -59,7 +60,8 @@ static weft_status fill_and_time(wf_comparison *c, wf_session *s, const wf_model
         fed += fits ? TIMED + 1 : 0;
         wf_json_push(columns[0], wf_json_new_int(arena, contexts[i]));
         wf_json_push(columns[1], wf_number_or_null(arena, rate));
-        wf_json_push(columns[2], fits ? wf_json_new_int(arena, (int64_t)wf_state_bytes_at(model, contexts[i])) : wf_json_new(arena, WF_JSON_NULL));
+        wf_json_push(columns[2], fits ? wf_json_new_int(arena, (int64_t)wf_state_bytes_at(model, contexts[i]))
+                                      : wf_json_new(arena, WF_JSON_NULL));
     }
     return WEFT_OK;
 }
@@ -68,7 +70,8 @@ weft_status wf_measure_decoding(wf_comparison *c, const wf_model *model, wf_json
     wf_arena *arena = c->job->arena;
     int64_t limit = wf_model_position_limit(model), capacity = limit && limit < LONGEST ? limit : LONGEST;
     wf_json *decode = wf_put_object(arena, entry, "decode");
-    wf_json *columns[3] = {wf_put_list(arena, decode, "context"), wf_put_list(arena, decode, "tokens_per_second"), wf_put_list(arena, decode, "state_bytes")};
+    wf_json *columns[3] = {wf_put_list(arena, decode, "context"), wf_put_list(arena, decode, "tokens_per_second"),
+                           wf_put_list(arena, decode, "state_bytes")};
     const int32_t *ids = validation_tokens(c, LONGEST);
     weft_error err = {0};
     wf_session *s;
@@ -149,7 +152,8 @@ static void put_sample(wf_comparison *c, wf_json *entry, const int32_t *ids, int
     for (int part = 0; part < 2; part++) {
         wf_str text = wf_str_new(&c->job->env->mem), json = wf_str_new(&c->job->env->mem);
         const uint32_t *from = (const uint32_t *)ids + (part ? prompt : 0);
-        if (wf_tokenizer_decode(tok, from, (size_t)(part ? n - prompt : prompt), WF_DECODE_SKIP_SPECIALS, &text, NULL) != WEFT_OK)
+        if (wf_tokenizer_decode(tok, from, (size_t)(part ? n - prompt : prompt), WF_DECODE_SKIP_SPECIALS, &text, NULL) !=
+            WEFT_OK)
             wf_str_clear(&text);
         wf_json_writer w; /* makes invalid UTF-8 printable */
         wf_json *clean = NULL;

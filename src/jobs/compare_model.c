@@ -47,7 +47,8 @@ static weft_status open_learner(runner *r, wf_model *model, double rate, int64_t
 }
 
 static weft_status evaluate(runner *r, const wf_model *model, uint64_t windows, double *bits) {
-    wf_evaluation_options how = {.batch = r->c->recipe.batch, .rows = r->c->recipe.context, .max_windows = windows, .bf16 = r->c->recipe.bf16};
+    wf_evaluation_options how = {
+        .batch = r->c->recipe.batch, .rows = r->c->recipe.context, .max_windows = windows, .bf16 = r->c->recipe.bf16};
     wf_evaluation e;
     WF_TRY(wf_evaluate(model, r->c->source.data, &how, &e, r->c->job->err));
     *bits = e.bits_per_byte;
@@ -141,13 +142,16 @@ static weft_status choose_rate(runner *r) {
 }
 
 /* ---- training ---- */
-typedef struct curves { wf_json *step, *seconds, *flops, *bits, *norm_step, *norm; } curves;
+typedef struct curves {
+    wf_json *step, *seconds, *flops, *bits, *norm_step, *norm;
+} curves;
 
 static curves open_curves(runner *r) {
     wf_arena *arena = r->c->job->arena;
     wf_json *curve = wf_put_object(arena, r->entry, "curve"), *norms = wf_put_object(arena, r->entry, "gradient_norm");
-    return (curves){wf_put_list(arena, curve, "step"), wf_put_list(arena, curve, "seconds"), wf_put_list(arena, curve, "flops"),
-                    wf_put_list(arena, curve, "bits_per_byte"), wf_put_list(arena, norms, "step"), wf_put_list(arena, norms, "norm")};
+    return (curves){wf_put_list(arena, curve, "step"),  wf_put_list(arena, curve, "seconds"),
+                    wf_put_list(arena, curve, "flops"), wf_put_list(arena, curve, "bits_per_byte"),
+                    wf_put_list(arena, norms, "step"),  wf_put_list(arena, norms, "norm")};
 }
 
 static weft_status add_point(runner *r, curves *k, const wf_learner *l, double seconds) {
@@ -166,9 +170,12 @@ static void put_memory(runner *r, const wf_trainer *t) {
     wf_arena *arena = r->c->job->arena;
     wf_memory_parts m = wf_trainer_memory(t);
     wf_json *parts = wf_put_object(arena, r->entry, "memory");
-    const struct { const char *name; size_t bytes; } rows[] = {
+    const struct {
+        const char *name;
+        size_t bytes;
+    } rows[] = {
         {"parameters", m.parameters}, {"compute_copies", m.compute_copies}, {"gradients", m.gradients}, {"moments", m.moments},
-        {"average", m.average}, {"activations", m.activations}, {"scratch", m.scratch}};
+        {"average", m.average},       {"activations", m.activations},       {"scratch", m.scratch}};
     size_t total = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         total += rows[i].bytes;
@@ -238,7 +245,8 @@ static weft_status run_seeds(runner *r) {
             wf_put_int(arena, one, "seed", (int64_t)r->c->recipe.seed + s);
             wf_put_number(arena, one, "validation_bits_per_byte", bits);
             wf_put_number(arena, one, "train_tokens_per_second", rate);
-            wf_put_text(arena, one, "weights", wf_arena_printf(arena, "%016llx", (unsigned long long)wf_params_digest(&model->params)));
+            wf_put_text(arena, one, "weights",
+                        wf_arena_printf(arena, "%016llx", (unsigned long long)wf_params_digest(&model->params)));
         }
         if (status == WEFT_OK && s == 0) {
             report(r, "measure", -1, NULL, bits, NAN);
@@ -262,7 +270,8 @@ static void finished_line(const runner *r) {
         bits += wf_json_double(j, "validation_bits_per_byte", NAN) / n;
         rate += wf_json_double(j, "train_tokens_per_second", NAN) / n;
     }
-    snprintf(line, sizeof line, "%-12s %.3f bits/byte  %lld steps  %.0f tokens/s  lr %g", r->name, bits, (long long)r->steps, rate, r->rate);
+    snprintf(line, sizeof line, "%-12s %.3f bits/byte  %lld steps  %.0f tokens/s  lr %g", r->name, bits, (long long)r->steps,
+             rate, r->rate);
     weft_progress p = wf_progress_new("done", r->name);
     p.line = line;
     wf_job_report(r->c->job, &p);

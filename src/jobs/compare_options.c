@@ -4,8 +4,10 @@
 #include "base/reader.h"
 #include "jobs/comparison.h"
 
-static const char *const words[] = {"text", "format", "field", "val", "tokenizer", "models", "spec", "time", "params", "steps", "tokens", "seeds",
-                                    "rates", "out", "resume", "command", "text_name", "quiet", "task", "lengths", "stop_at", WF_RECIPE_WORDS, NULL};
+static const char *const words[] = {"text",  "format",  "field",   "val",           "tokenizer", "models",
+                                    "spec",  "time",    "params",  "steps",         "tokens",    "seeds",
+                                    "rates", "out",     "resume",  "command",       "text_name", "quiet",
+                                    "task",  "lengths", "stop_at", WF_RECIPE_WORDS, NULL};
 
 static const char *const usual_models[] = {"lstm", "gpt2", "llama", "sliding", "linear", "retnet", "mamba", "hybrid"};
 
@@ -17,9 +19,9 @@ static weft_status gather(wf_comparison *c) {
         return WEFT_OK;
     WF_CHECK(out, job->err, WEFT_USAGE, "--resume needs --out, the folder of the comparison");
     for (const wf_json *j = job->options->child; j; j = j->next)
-        WF_CHECK(wf_streq(j->key, "resume") || wf_streq(j->key, "out") || wf_streq(j->key, "quiet") || wf_streq(j->key, "command") ||
-                     wf_streq(j->key, "text_name") || wf_streq(j->key, "text"), job->err, WEFT_USAGE,
-                 "a resumed comparison keeps its options; '%s' cannot be given again", j->key);
+        WF_CHECK(wf_streq(j->key, "resume") || wf_streq(j->key, "out") || wf_streq(j->key, "quiet") ||
+                     wf_streq(j->key, "command") || wf_streq(j->key, "text_name") || wf_streq(j->key, "text"),
+                 job->err, WEFT_USAGE, "a resumed comparison keeps its options; '%s' cannot be given again", j->key);
     const char *path = wf_path_join(job->arena, out, "run.json");
     if (!path)
         return wf_fail_memory(job->err);
@@ -60,7 +62,8 @@ static weft_status read_models(wf_comparison *c) {
         c->models = usual_models;
         c->n_models = sizeof usual_models / sizeof *usual_models;
     }
-    WF_CHECK(c->n_models + c->n_specs <= WF_MAX_COMPARED, job->err, WEFT_USAGE, "at most %d models can be compared", WF_MAX_COMPARED);
+    WF_CHECK(c->n_models + c->n_specs <= WF_MAX_COMPARED, job->err, WEFT_USAGE, "at most %d models can be compared",
+             WF_MAX_COMPARED);
     return WEFT_OK;
 }
 
@@ -78,20 +81,30 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
     c->params = wf_job_positive(&o, "params", wf_job_count(&o, "params", c->task_text ? 2e5 : 1e6));
     c->tokens = wf_job_positive(&o, "tokens", wf_job_count(&o, "tokens", 0));
     c->steps = wf_job_positive(&o, "steps", wf_job_count(&o, "steps", 0));
-    c->seconds = wf_job_positive(&o, "time", wf_job_seconds(&o, "time", c->tokens > 0 || c->steps > 0 ? 0 : c->task_text ? 30 : 11));
+    c->seconds = wf_job_positive(&o, "time",
+                                 wf_job_seconds(&o, "time",
+                                                c->tokens > 0 || c->steps > 0 ? 0
+                                                : c->task_text                ? 30
+                                                                              : 11));
     c->seeds = wf_option_int(&o, "seeds", 2, 1, 64);
     c->out = wf_option_text(&o, "out", "weft-compare");
     c->resume = wf_option_bool(&o, "resume", false);
     c->command = wf_option_text(&o, "command", "weft compare");
     c->text_name = wf_option_text(&o, "text_name", NULL);
     const wf_json *val = wf_json_get(job->options, "val");
-    c->source_options = (wf_source_options){.format = wf_option_text(&o, "format", NULL), .field = wf_option_text(&o, "field", NULL),
-                                            .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
-                                            .tokenizer = wf_option_text(&o, "tokenizer", "bpe:1024"), .context = c->recipe.context,
-                                            .seed = c->recipe.seed, .packed = c->recipe.packed};
+    c->source_options =
+        (wf_source_options){.format = wf_option_text(&o, "format", NULL),
+                            .field = wf_option_text(&o, "field", NULL),
+                            .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
+                            .tokenizer = wf_option_text(&o, "tokenizer", "bpe:1024"),
+                            .context = c->recipe.context,
+                            .seed = c->recipe.seed,
+                            .packed = c->recipe.packed};
     WF_TRY(o.status);
-    WF_CHECK((c->steps > 0) + (c->tokens > 0) + (c->seconds > 0) == 1, job->err, WEFT_USAGE, "give one of time, tokens and steps");
-    WF_CHECK(!c->task_text || !wf_json_get(job->options, "text"), job->err, WEFT_USAGE, "a comparison learns a text or a task, not both");
+    WF_CHECK((c->steps > 0) + (c->tokens > 0) + (c->seconds > 0) == 1, job->err, WEFT_USAGE,
+             "give one of time, tokens and steps");
+    WF_CHECK(!c->task_text || !wf_json_get(job->options, "text"), job->err, WEFT_USAGE,
+             "a comparison learns a text or a task, not both");
     WF_CHECK(c->task_text || !wf_json_get(job->options, "lengths"), job->err, WEFT_USAGE, "'lengths' are those of a task");
     WF_TRY(wf_job_strings(job, "text", &c->source_options.paths, &c->source_options.n_paths));
     WF_TRY(read_rates(c));
@@ -110,7 +123,9 @@ static void put_text_facts(wf_comparison *c) {
     wf_put_int(arena, text, "validation_bytes", (int64_t)val.bytes);
     wf_put_int(arena, text, "train_tokens", (int64_t)train.tokens);
     wf_put_number(arena, text, "bytes_per_token", round(1000.0 * (double)train.bytes / (double)train.tokens) / 1000.0);
-    wf_put_text(arena, text, "tokenizer", wf_arena_printf(arena, "%s, %zu entries", c->source_options.tokenizer, wf_tokenizer_vocab(c->source.tokenizer)));
+    wf_put_text(
+        arena, text, "tokenizer",
+        wf_arena_printf(arena, "%s, %zu entries", c->source_options.tokenizer, wf_tokenizer_vocab(c->source.tokenizer)));
 }
 
 static void put_settings(wf_comparison *c) {
@@ -127,8 +142,12 @@ static void put_settings(wf_comparison *c) {
         wf_put_int(arena, s, "budget_steps", (int64_t)c->steps);
     wf_put_int(arena, s, "batch", c->recipe.batch * c->recipe.accumulate);
     wf_put_text(arena, s, "precision", c->recipe.bf16 ? "bf16" : "fp32");
-    wf_put_text(arena, s, "optimizer", wf_arena_printf(arena, "%s, betas %g %g, weight decay %g", c->recipe.optimizer, c->recipe.beta1, c->recipe.beta2, c->recipe.weight_decay));
-    wf_put_text(arena, s, "schedule", wf_arena_printf(arena, c->recipe.warmup < 1 ? "%s, warm-up share %g" : "%s, warm-up %g steps", c->recipe.schedule, c->recipe.warmup));
+    wf_put_text(arena, s, "optimizer",
+                wf_arena_printf(arena, "%s, betas %g %g, weight decay %g", c->recipe.optimizer, c->recipe.beta1,
+                                c->recipe.beta2, c->recipe.weight_decay));
+    wf_put_text(arena, s, "schedule",
+                wf_arena_printf(arena, c->recipe.warmup < 1 ? "%s, warm-up share %g" : "%s, warm-up %g steps",
+                                c->recipe.schedule, c->recipe.warmup));
     wf_put_number(arena, s, "clip", c->recipe.clip);
 }
 
@@ -198,7 +217,8 @@ weft_status wf_comparison_write(wf_comparison *c) {
     wf_str text = wf_str_new(mem);
     wf_json_print(&text, c->run, 1);
     wf_str_putc(&text, '\n');
-    weft_status status = !path || text.failed ? wf_fail_memory(c->job->err) : wf_write_file(mem, path, wf_str_text(&text), text.length, c->job->err);
+    weft_status status = !path || text.failed ? wf_fail_memory(c->job->err)
+                                              : wf_write_file(mem, path, wf_str_text(&text), text.length, c->job->err);
     wf_str_free(&text);
     return status;
 }

@@ -1,5 +1,5 @@
-/* compare_task.c - one model of a comparison on a task: calibration, the peak rate, training over the seeds with exams on the way, and exams
- * at other lengths. */
+/* compare_task.c - one model of a comparison on a task: calibration, the peak rate, training over the seeds with exams on the
+ * way, and exams at other lengths. */
 #include <stdio.h>
 #include "gen/session.h"
 #include "jobs/comparison.h"
@@ -24,10 +24,11 @@ static weft_status read_lengths(wf_comparison *c) {
         double length = j->number;
         bool fine = j->kind == WF_JSON_NUMBER || (j->kind == WF_JSON_STRING && wf_parse_double(j->string, j->length, &length));
         other.length = (int64_t)length;
-        WF_CHECK(fine && length == floor(length) && length >= 1 && length <= 1 << 20 && c->n_lengths < 16, c->job->err, WEFT_USAGE,
-                 "lengths must be up to 16 whole numbers");
-        WF_CHECK(other.length >= other.task->shortest(&other), c->job->err, WEFT_USAGE, "%s: samples have at least %lld tokens, not %g", c->task_text,
-                 (long long)other.task->shortest(&other), length);
+        WF_CHECK(fine && length == floor(length) && length >= 1 && length <= 1 << 20 && c->n_lengths < 16, c->job->err,
+                 WEFT_USAGE, "lengths must be up to 16 whole numbers");
+        WF_CHECK(other.length >= other.task->shortest(&other), c->job->err, WEFT_USAGE,
+                 "%s: samples have at least %lld tokens, not %g", c->task_text, (long long)other.task->shortest(&other),
+                 length);
         c->lengths[c->n_lengths++] = other.length;
     }
     for (size_t i = 0; !list && i < sizeof usual / sizeof *usual; i++)
@@ -85,7 +86,12 @@ static weft_status examine(runner *r, const wf_model *model, int64_t length, int
     wf_task_config task = r->c->task;
     int64_t batch = 32 * r->c->task.length / length;
     task.length = length;
-    const wf_exam_options how = {.batch = batch < 1 ? 1 : batch > 64 ? 64 : batch, .samples = samples, .bf16 = r->c->recipe.bf16, .seed = r->c->recipe.seed};
+    const wf_exam_options how = {.batch = batch < 1    ? 1
+                                          : batch > 64 ? 64
+                                                       : batch,
+                                 .samples = samples,
+                                 .bf16 = r->c->recipe.bf16,
+                                 .seed = r->c->recipe.seed};
     return wf_examine(model, &task, &how, out, r->c->job->err);
 }
 
@@ -106,7 +112,8 @@ static weft_status time_steps(wf_practice *p, double *seconds, weft_error *err) 
 
 static weft_status calibrate(runner *r) {
     wf_comparison *c = r->c;
-    double tokens = (double)(c->recipe.batch * c->recipe.context * c->recipe.accumulate), n = c->tokens > 0 ? ceil(c->tokens / tokens) : c->steps;
+    double tokens = (double)(c->recipe.batch * c->recipe.context * c->recipe.accumulate),
+           n = c->tokens > 0 ? ceil(c->tokens / tokens) : c->steps;
     if (wf_json_get(r->entry, "steps")) { /* resumed */
         r->steps = wf_json_int(r->entry, "steps", 1);
         return WEFT_OK;
@@ -181,12 +188,15 @@ static weft_status choose_rate(runner *r) {
 }
 
 /* ---- training ---- */
-typedef struct curves { wf_json *step, *seconds, *accuracy, *loss; } curves;
+typedef struct curves {
+    wf_json *step, *seconds, *accuracy, *loss;
+} curves;
 
 static curves open_curves(runner *r) {
     wf_arena *arena = r->c->job->arena;
     wf_json *curve = wf_put_object(arena, r->entry, "exams");
-    return (curves){wf_put_list(arena, curve, "step"), wf_put_list(arena, curve, "seconds"), wf_put_list(arena, curve, "accuracy"), wf_put_list(arena, curve, "loss")};
+    return (curves){wf_put_list(arena, curve, "step"), wf_put_list(arena, curve, "seconds"),
+                    wf_put_list(arena, curve, "accuracy"), wf_put_list(arena, curve, "loss")};
 }
 
 static void add_point(runner *r, curves *k, int64_t step, double seconds, const wf_score *score) {
@@ -236,7 +246,8 @@ static void put_memory(runner *r, const wf_trainer *t) {
 /* Exams at every length; null beyond the positions of a model. */
 static weft_status measure_lengths(runner *r, const wf_model *model) {
     wf_arena *arena = r->c->job->arena;
-    wf_json *out = wf_put_object(arena, r->entry, "lengths"), *length = wf_put_list(arena, out, "length"), *accuracy = wf_put_list(arena, out, "accuracy");
+    wf_json *out = wf_put_object(arena, r->entry, "lengths"), *length = wf_put_list(arena, out, "length"),
+            *accuracy = wf_put_list(arena, out, "accuracy");
     int64_t limit = wf_model_position_limit(model);
     for (size_t i = 0; i < r->c->n_lengths; i++) {
         wf_score score = {.accuracy = NAN};
@@ -273,8 +284,10 @@ static weft_status run_seed(runner *r, int64_t s, wf_json *runs) {
         wf_put_number(arena, one, "answer_nats", score.nats);
         wf_put_int(arena, one, "steps", done);
         wf_put_number(arena, one, "train_seconds", seconds);
-        wf_put_number(arena, one, "train_tokens_per_second", (double)(done * r->c->recipe.batch * r->c->recipe.accumulate * r->c->task.length) / seconds);
-        wf_put_text(arena, one, "weights", wf_arena_printf(arena, "%016llx", (unsigned long long)wf_params_digest(&model->params)));
+        wf_put_number(arena, one, "train_tokens_per_second",
+                      (double)(done * r->c->recipe.batch * r->c->recipe.accumulate * r->c->task.length) / seconds);
+        wf_put_text(arena, one, "weights",
+                    wf_arena_printf(arena, "%016llx", (unsigned long long)wf_params_digest(&model->params)));
     }
     if (status == WEFT_OK && s == 0)
         status = measure_lengths(r, model);

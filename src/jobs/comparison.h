@@ -17,17 +17,17 @@ typedef struct wf_comparison {
     size_t n_models, n_specs;
     double params, seconds, tokens, steps; /* the budget per model: exactly one of the last three */
     int64_t seeds;
-    double rates[8];                       /* the grid of peak rates */
+    double rates[8]; /* the grid of peak rates */
     size_t n_rates;
     bool resume;
-    const char *task_text;                 /* NULL: models learn a text */
+    const char *task_text; /* NULL: models learn a text */
     wf_task_config task;
-    int64_t lengths[16];                   /* of exams */
+    int64_t lengths[16]; /* of exams */
     size_t n_lengths;
-    double stop_at;                        /* accuracy that ends a training */
-    int64_t vocab;                         /* of the models */
-    wf_json *run;                          /* the run document, kept on disk as it grows */
-    wf_json *list;                         /* its models */
+    double stop_at; /* accuracy that ends a training */
+    int64_t vocab;  /* of the models */
+    wf_json *run;   /* the run document, kept on disk as it grows */
+    wf_json *list;  /* its models */
 } wf_comparison;
 
 /* compare_options.c */

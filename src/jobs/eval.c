@@ -18,7 +18,8 @@ typedef struct request {
 } request;
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model", "text", "format", "field", "context", "batch", "windows", "precision", "by_position", NULL};
+    static const char *const words[] = {"model", "text",    "format",    "field",       "context",
+                                        "batch", "windows", "precision", "by_position", NULL};
     wf_options o = wf_options_open(job->options, "eval", words, job->err);
     *r = (request){.model = wf_option_text(&o, "model", NULL), .format = wf_option_text(&o, "format", NULL)};
     r->paths = wf_job_texts(job, &o, "text", &r->n_paths);
@@ -38,8 +39,8 @@ static weft_status choose_context(request *r, const wf_model *model, weft_error 
     int64_t limit = wf_model_position_limit(model), trained = model->spec->context ? model->spec->context : limit;
     if (r->context == 0)
         r->context = trained > 0 ? trained : USUAL_CONTEXT;
-    WF_CHECK(limit == 0 || r->context <= limit, err, WEFT_USAGE, "a context of %lld tokens is more than the %lld positions of this model",
-             (long long)r->context, (long long)limit);
+    WF_CHECK(limit == 0 || r->context <= limit, err, WEFT_USAGE,
+             "a context of %lld tokens is more than the %lld positions of this model", (long long)r->context, (long long)limit);
     if (r->batch == 0)
         r->batch = r->context < ROWS_AT_ONCE ? ROWS_AT_ONCE / r->context : 1;
     return WEFT_OK;
@@ -67,7 +68,8 @@ static void tell(wf_job *job, const request *r, const wf_evaluation *e, double s
     wf_put_text(job->arena, job->json, "precision", r->bf16 ? "bf16" : "fp32");
     wf_put_number(job->arena, job->json, "seconds", seconds);
     wf_put_number(job->arena, job->json, "tokens_per_second", seconds > 0 ? (double)e->tokens / seconds : NAN);
-    wf_str_printf(&job->text, "loss           %.4f nats/token\nperplexity     %.4g\nbits per byte  %.4f\n", e->nats, exp(e->nats), e->bits_per_byte);
+    wf_str_printf(&job->text, "loss           %.4f nats/token\nperplexity     %.4g\nbits per byte  %.4f\n", e->nats,
+                  exp(e->nats), e->bits_per_byte);
     wf_str_printf(&job->text, "text           %llu tokens, %llu bytes, windows of %lld tokens\n", (unsigned long long)e->tokens,
                   (unsigned long long)e->bytes, (long long)r->context);
     wf_str_printf(&job->text, "speed          %.0f tokens/s\n", seconds > 0 ? (double)e->tokens / seconds : 0.0);
@@ -94,7 +96,8 @@ static weft_status with_model(wf_job *job, request *r, const wf_opened *m) {
     WF_TRY(choose_context(r, m->model, job->err));
     WF_CHECK((int64_t)wf_tokenizer_vocab(m->tok) <= m->model->spec->vocab, job->err, WEFT_BAD_INPUT,
              "the tokenizer has %zu tokens, the model only %lld", wf_tokenizer_vocab(m->tok), (long long)m->model->spec->vocab);
-    WF_TRY(wf_text_load(job->env, r->paths, r->n_paths, &(wf_text_options){.format = r->format, .fields = r->fields, .n_fields = r->n_fields}, &text,
+    WF_TRY(wf_text_load(job->env, r->paths, r->n_paths,
+                        &(wf_text_options){.format = r->format, .fields = r->fields, .n_fields = r->n_fields}, &text,
                         job->err));
     weft_status status = wf_data_create(job->env, m->tok, NULL, &text, &how, &data, job->err);
     wf_text_free(&text);

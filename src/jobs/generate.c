@@ -21,8 +21,9 @@ static wf_overflow overflow(wf_options *o) {
 }
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model", "prompt", "max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
-                                        "stop",  "overflow", "context",   "precision",   NULL};
+    static const char *const words[] = {"model",    "prompt",  "max_tokens",         "temperature", "top_k",
+                                        "top_p",    "min_p",   "repetition_penalty", "seed",        "stop",
+                                        "overflow", "context", "precision",          NULL};
     wf_options o = wf_options_open(job->options, "generate", words, job->err);
     wf_generate_options usual = wf_generate_usual();
     wf_sampling *s = &usual.sampling;
@@ -84,15 +85,17 @@ static void tell(wf_job *job, const request *r, const wf_generation *g) {
         return;
     }
     wf_str_printf(&job->text, "%lld prompt tokens at %.0f/s, first token after %.0f ms, %lld tokens at %.1f/s (ended by %s)\n",
-                  (long long)g->prompt_tokens, prompt, g->first_seconds * 1e3, (long long)g->tokens, decode, wf_finish_name(g->finish));
+                  (long long)g->prompt_tokens, prompt, g->first_seconds * 1e3, (long long)g->tokens, decode,
+                  wf_finish_name(g->finish));
 }
 
 static void note_overflow(const wf_job *job, const wf_generation *g) {
     if (g->finish == WF_FINISH_CONTEXT)
-        wf_log(job->env, WF_WARN, "the text ends here: the context of %lld tokens is full ('slide' as overflow goes on)", (long long)g->context);
+        wf_log(job->env, WF_WARN, "the text ends here: the context of %lld tokens is full ('slide' as overflow goes on)",
+               (long long)g->context);
     if (g->slides > 0)
-        wf_log(job->env, WF_WARN, "the context of %lld tokens was full %lld times; each time its first half was forgotten", (long long)g->context,
-               (long long)g->slides);
+        wf_log(job->env, WF_WARN, "the context of %lld tokens was full %lld times; each time its first half was forgotten",
+               (long long)g->context, (long long)g->slides);
 }
 
 static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {

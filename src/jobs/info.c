@@ -20,7 +20,8 @@ weft_status wf_job_info(wf_job *job) {
     put(job, "instruction_sets", wf_str_text(&sets));
     put(job, "instruction_set", job->env->kernels->isa);
     put(job, "matrix_products", wf_gemm_backend());
-    put(job, "same_bits", wf_gemm_reproducible() ? "for every number of threads" : "not promised: this matmul backend splits work by threads");
+    put(job, "same_bits",
+        wf_gemm_reproducible() ? "for every number of threads" : "not promised: this matmul backend splits work by threads");
     wf_str_free(&sets);
     wf_str_printf(&job->text, "%-20s %d of %d processors\n", "threads", wf_pool_threads(job->env->pool), wf_cpu_count());
     wf_json_put(job->arena, job->json, "threads", wf_json_new_int(job->arena, wf_pool_threads(job->env->pool)));

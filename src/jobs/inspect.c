@@ -33,7 +33,8 @@ static weft_status read_request(wf_job *job, request *r) {
     r->name = wf_option_text(&o, "model", NULL);
     r->spec = wf_option_text(&o, "spec", NULL);
     r->context_given = context > 0;
-    r->step = (wf_inspection){.context = context, .batch = wf_option_int(&o, "batch", USUAL_BATCH, 1, 1 << 20), .bf16 = wf_job_bf16(&o)};
+    r->step = (wf_inspection){
+        .context = context, .batch = wf_option_int(&o, "batch", USUAL_BATCH, 1, 1 << 20), .bf16 = wf_job_bf16(&o)};
     r->step.optimizer = optimizer(job, &o);
     return o.status;
 }

@@ -86,7 +86,9 @@ typedef struct scan { /* over the members of one object */
 } scan;
 
 static weft_status next(scan *s) { return wf_json_next(s->r, &s->kind, &s->key, &s->key_length, &s->value, &s->value_length); }
-static bool at_key(const scan *s, const char *key) { return s->key_length == strlen(key) && memcmp(s->key, key, s->key_length) == 0; }
+static bool at_key(const scan *s, const char *key) {
+    return s->key_length == strlen(key) && memcmp(s->key, key, s->key_length) == 0;
+}
 static bool entered(const scan *s) { return s->kind == WF_JSON_ARRAY || s->kind == WF_JSON_OBJECT; }
 
 /* Elements of the level just entered. */
@@ -139,8 +141,8 @@ static weft_status scan_tokenizer(scan *s, tokenizer_facts *f) {
 }
 
 static void tell_tokenizer(wf_job *job, const char *path, const tokenizer_facts *f) {
-    wf_str_printf(&job->text, "%s: a tokenizer, model %s, %lld tokens, %lld merges, %lld added tokens\n", path, f->type[0] ? f->type : "BPE",
-                  (long long)f->vocab, (long long)f->merges, (long long)f->added);
+    wf_str_printf(&job->text, "%s: a tokenizer, model %s, %lld tokens, %lld merges, %lld added tokens\n", path,
+                  f->type[0] ? f->type : "BPE", (long long)f->vocab, (long long)f->merges, (long long)f->added);
     wf_put_text(job->arena, job->json, "file", path);
     wf_put_text(job->arena, job->json, "tokenizer", f->type[0] ? f->type : "BPE");
     wf_put_int(job->arena, job->json, "vocab", f->vocab);

@@ -76,8 +76,12 @@ static void put_facts(const wf_job *job, wf_json *j, int64_t params, double flop
     wf_put_int(job->arena, j, "state_bytes", (int64_t)state);
 }
 
-static double layer_flops(const drawing *d, const wf_layer *layer) { return layer ? wf_layer_flops(layer, d->context) / (double)d->context : 0.0; }
-static size_t layer_state(const drawing *d, const wf_layer *layer) { return layer ? wf_layer_state_bytes(layer, d->context) : 0; }
+static double layer_flops(const drawing *d, const wf_layer *layer) {
+    return layer ? wf_layer_flops(layer, d->context) / (double)d->context : 0.0;
+}
+static size_t layer_state(const drawing *d, const wf_layer *layer) {
+    return layer ? wf_layer_state_bytes(layer, d->context) : 0;
+}
 
 static void draw_layer(drawing *d, const wf_layer *layer, const char *side, int64_t block, wf_json *out) {
     char prefix[64], text[96];
@@ -191,8 +195,8 @@ weft_status wf_inspect_model(wf_job *job, const wf_model *model, const char *fam
         draw_head(&d, i);
     wf_tree_print(&d.tree, &job->text);
     wf_str_printf(&job->text, "%lld parameters, width %lld, %lld blocks, vocabulary %lld, context %lld%s%s\n",
-                  (long long)wf_params_total(&model->params), (long long)spec->dim, (long long)spec->layers, (long long)spec->vocab, (long long)context,
-                  family ? ", family " : "", family ? family : "");
+                  (long long)wf_params_total(&model->params), (long long)spec->dim, (long long)spec->layers,
+                  (long long)spec->vocab, (long long)context, family ? ", family " : "", family ? family : "");
     wf_json_put(job->arena, job->json, "spec", wf_json_copy(job->arena, spec->json));
     return isnan(wf_json_double(job->json, "flops_per_token", NAN)) ? wf_fail_memory(job->err) : WEFT_OK;
 }

@@ -3,8 +3,16 @@
 #include <string.h>
 
 weft_progress wf_progress_new(const char *phase, const char *subject) {
-    return (weft_progress){.phase = phase, .subject = subject, .index = -1, .count = -1, .step = -1, .steps = -1, .loss = NAN,
-                           .bits_per_byte = NAN, .tokens_per_second = NAN, .seconds_left = NAN};
+    return (weft_progress){.phase = phase,
+                           .subject = subject,
+                           .index = -1,
+                           .count = -1,
+                           .step = -1,
+                           .steps = -1,
+                           .loss = NAN,
+                           .bits_per_byte = NAN,
+                           .tokens_per_second = NAN,
+                           .seconds_left = NAN};
 }
 
 void wf_job_report(const wf_job *job, const weft_progress *progress) {
@@ -12,7 +20,10 @@ void wf_job_report(const wf_job *job, const weft_progress *progress) {
         job->progress(job->user, progress);
 }
 
-typedef struct unit { const char *suffix; double factor; } unit;
+typedef struct unit {
+    const char *suffix;
+    double factor;
+} unit;
 
 static double parse_unit(const char *text, const unit *units) {
     double value;
@@ -26,7 +37,8 @@ static double parse_unit(const char *text, const unit *units) {
 }
 
 double wf_parse_seconds(const char *text) {
-    static const unit units[] = {{"ms", 1e-3}, {"s", 1.0}, {"m", 60.0}, {"min", 60.0}, {"h", 3600.0}, {"d", 86400.0}, {"", 1.0}, {NULL, 0}};
+    static const unit units[] = {{"ms", 1e-3},  {"s", 1.0},     {"m", 60.0}, {"min", 60.0},
+                                 {"h", 3600.0}, {"d", 86400.0}, {"", 1.0},   {NULL, 0}};
     return parse_unit(text, units);
 }
 
@@ -45,7 +57,8 @@ static double number(wf_options *o, const char *key, double fallback, double (*p
     else if (j->kind == WF_JSON_STRING)
         value = parse(j->string);
     if (!(value >= 0.0) || isinf(value)) {
-        wf_option_fail(o, j, "'%s' must be %s, not '%s'", key, what, j->kind == WF_JSON_STRING || j->kind == WF_JSON_NUMBER ? j->string : "..");
+        wf_option_fail(o, j, "'%s' must be %s, not '%s'", key, what,
+                       j->kind == WF_JSON_STRING || j->kind == WF_JSON_NUMBER ? j->string : "..");
         return fallback;
     }
     return value;

@@ -1,5 +1,6 @@
-/* job.h - a job is what a command does: options as JSON in, JSON and text out, progress on the way. One file per job and one line
- * in jobs.def; the facade (src/weft.c) turns each line into a public function. Jobs may include every room below the CLI. */
+/* job.h - a job is what a command does: options as JSON in, JSON and text out, progress on the way. One file per job and one
+ * line in jobs.def; the facade (src/weft.c) turns each line into a public function. Jobs may include every room below the CLI.
+ */
 #ifndef WF_JOBS_JOB_H
 #define WF_JOBS_JOB_H
 #include "base/env.h"
@@ -13,9 +14,9 @@ typedef struct wf_job {
     wf_arena *arena;        /* for the length of the job */
     weft_progress_fn progress;
     void *user;
-    wf_json *json;          /* out: the result, in the arena */
-    wf_str text;            /* out: for people */
-    weft_text_fn piece;     /* generate only */
+    wf_json *json;      /* out: the result, in the arena */
+    wf_str text;        /* out: for people */
+    weft_text_fn piece; /* generate only */
     weft_error *err;
 } wf_job;
 

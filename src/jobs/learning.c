@@ -5,8 +5,10 @@
 #include "families/load.h"
 #include "jobs/put.h"
 
-static const char *const words[] = {"text", "format", "field", "val", "tokenizer", "model", "spec", "out", "params", "steps", "tokens", "time",
-                                    "checkpoint_every", "eval_every", "eval_windows", "patience", "resume", "force", "config", "quiet", WF_RECIPE_WORDS, NULL};
+static const char *const words[] = {
+    "text",   "format", "field",  "val",   "tokenizer",        "model",      "spec",         "out",
+    "params", "steps",  "tokens", "time",  "checkpoint_every", "eval_every", "eval_windows", "patience",
+    "resume", "force",  "config", "quiet", WF_RECIPE_WORDS,    NULL};
 
 /* ---- options ---- */
 /* Members of `over` replace those of `base`. */
@@ -57,12 +59,17 @@ weft_status wf_training_options_read(wf_job *job, wf_training_options *t) {
     t->resume = wf_option_bool(&o, "resume", false);
     t->force = wf_option_bool(&o, "force", false);
     const wf_json *val = wf_json_get(job->options, "val");
-    t->source = (wf_source_options){.format = wf_option_text(&o, "format", NULL), .field = wf_option_text(&o, "field", NULL),
-                                    .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
-                                    .tokenizer = wf_option_text(&o, "tokenizer", "byte"), .context = t->recipe.context, .seed = t->recipe.seed,
-                                    .packed = t->recipe.packed};
+    t->source =
+        (wf_source_options){.format = wf_option_text(&o, "format", NULL),
+                            .field = wf_option_text(&o, "field", NULL),
+                            .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
+                            .tokenizer = wf_option_text(&o, "tokenizer", "byte"),
+                            .context = t->recipe.context,
+                            .seed = t->recipe.seed,
+                            .packed = t->recipe.packed};
     WF_TRY(o.status);
-    WF_CHECK((t->steps > 0) + (t->tokens > 0) + (t->seconds > 0) <= 1, job->err, WEFT_USAGE, "give one of steps, tokens and time");
+    WF_CHECK((t->steps > 0) + (t->tokens > 0) + (t->seconds > 0) <= 1, job->err, WEFT_USAGE,
+             "give one of steps, tokens and time");
     return wf_job_strings(job, "text", &t->source.paths, &t->source.n_paths);
 }
 
@@ -108,9 +115,11 @@ weft_status wf_training_model(wf_job *job, wf_training_options *o, const wf_sour
     const wf_spec *spec = (*out)->spec;
     int64_t limit = spec->stem.position == WF_POSITION_NONE ? 0 : spec->stem.length;
     WF_CHECK(spec->vocab >= (int64_t)wf_tokenizer_vocab(source->tokenizer), job->err, WEFT_USAGE,
-             "the tokenizer has %zu entries, the model only %lld", wf_tokenizer_vocab(source->tokenizer), (long long)spec->vocab);
-    WF_CHECK(limit == 0 || o->recipe.context <= limit, job->err, WEFT_USAGE, "a context of %lld is longer than the %lld positions of the model",
-             (long long)o->recipe.context, (long long)limit);
+             "the tokenizer has %zu entries, the model only %lld", wf_tokenizer_vocab(source->tokenizer),
+             (long long)spec->vocab);
+    WF_CHECK(limit == 0 || o->recipe.context <= limit, job->err, WEFT_USAGE,
+             "a context of %lld is longer than the %lld positions of the model", (long long)o->recipe.context,
+             (long long)limit);
     if (isnan(o->recipe.lr))
         o->recipe.lr = wf_recipe_usual_lr(spec->dim);
     return WEFT_OK;
@@ -133,8 +142,8 @@ static weft_status time_steps(wf_learner *l, double *seconds, weft_error *err) {
     return WEFT_OK;
 }
 
-weft_status wf_measure_step(const wf_env *env, const wf_model *like, const wf_data *data, const wf_trainer_options *options, double *seconds,
-                            weft_error *err) {
+weft_status wf_measure_step(const wf_env *env, const wf_model *like, const wf_data *data, const wf_trainer_options *options,
+                            double *seconds, weft_error *err) {
     wf_model *copy;
     wf_learner learner;
     WF_TRY(wf_model_create(env, like->spec->json, &copy, err));
@@ -151,7 +160,8 @@ weft_status wf_measure_step(const wf_env *env, const wf_model *like, const wf_da
     return status;
 }
 
-weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const wf_source *source, wf_model *model, int64_t *steps) {
+weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const wf_source *source, wf_model *model,
+                              int64_t *steps) {
     double per_step = (double)(o->recipe.batch * o->recipe.context * o->recipe.accumulate), n = o->steps;
     if (o->tokens > 0)
         n = ceil(o->tokens / per_step);
@@ -174,12 +184,14 @@ weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const w
 /* ---- the folder ---- */
 /* A folder that holds a run is not overwritten unasked; with `force` its checkpoints go, they belong to other weights. */
 static weft_status claim_folder(wf_job *job, const wf_training_options *o) {
-    const char *config = wf_path_join(job->arena, o->out, "train.json"), *checkpoints = wf_path_join(job->arena, o->out, "checkpoints");
+    const char *config = wf_path_join(job->arena, o->out, "train.json"),
+               *checkpoints = wf_path_join(job->arena, o->out, "checkpoints");
     if (!config || !checkpoints)
         return wf_fail_memory(job->err);
     if (o->resume || !wf_is_file(config))
         return WEFT_OK;
-    WF_CHECK(o->force, job->err, WEFT_USAGE, "%s already holds a run: --resume goes on with it, --force starts over, or choose another --out", o->out);
+    WF_CHECK(o->force, job->err, WEFT_USAGE,
+             "%s already holds a run: --resume goes on with it, --force starts over, or choose another --out", o->out);
     return wf_checkpoint_clear(&job->env->mem, checkpoints, job->err);
 }
 

@@ -14,7 +14,7 @@ typedef struct wf_training_options {
     double params, steps, tokens, seconds; /* budgets: 0 when not given */
     int64_t checkpoint_every, eval_every, eval_windows, patience;
     bool resume, force;
-    wf_json *resolved;  /* as saved in OUT/train.json */
+    wf_json *resolved; /* as saved in OUT/train.json */
 } wf_training_options;
 
 /* From --config, then the options themselves; --resume takes everything from OUT/train.json. */
@@ -22,17 +22,21 @@ weft_status wf_training_options_read(wf_job *job, wf_training_options *out);
 /* A new model with its random start, or the model of a folder. */
 weft_status wf_training_model(wf_job *job, wf_training_options *o, const wf_source *source, wf_model **out);
 /* From steps, tokens or time (a short calibration on a copy); one pass over the text when nothing is given. */
-weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const wf_source *source, wf_model *model, int64_t *steps);
+weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const wf_source *source, wf_model *model,
+                              int64_t *steps);
 /* Prints the resolved configuration and writes OUT/train.json. */
 weft_status wf_training_save_config(wf_job *job, wf_training_options *o, int64_t steps);
 /* Seconds of one update of this recipe, measured on a model of the same spec (its weights are not touched). */
-weft_status wf_measure_step(const wf_env *env, const wf_model *like, const wf_data *data, const wf_trainer_options *options, double *seconds,
-                            weft_error *err);
+weft_status wf_measure_step(const wf_env *env, const wf_model *like, const wf_data *data, const wf_trainer_options *options,
+                            double *seconds, weft_error *err);
 
 /* OUT/log.jsonl and OUT/log.csv, one line per step; on resume, lines after `step` are dropped. */
-typedef struct wf_training_log { void *json, *csv; } wf_training_log;
+typedef struct wf_training_log {
+    void *json, *csv;
+} wf_training_log;
 weft_status wf_training_log_open(const wf_mem *mem, const char *out, int64_t step, wf_training_log *log, weft_error *err);
-weft_status wf_training_log_step(wf_training_log *log, int64_t step, const wf_step_result *result, double seconds, weft_error *err);
+weft_status wf_training_log_step(wf_training_log *log, int64_t step, const wf_step_result *result, double seconds,
+                                 weft_error *err);
 weft_status wf_training_log_eval(wf_training_log *log, int64_t step, const wf_evaluation *e, weft_error *err);
 void wf_training_log_close(wf_training_log *log);
 #endif

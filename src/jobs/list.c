@@ -20,9 +20,7 @@ typedef struct list_row {
     bool (*at)(wf_job *job, size_t i, entry *out); /* false at the end; NULL: a page of its own, shown when asked for */
 } list_row;
 
-static const char *forms(const wf_mixer *row) {
-    return row->traits & WF_STREAMS ? "full chunk step" : "full";
-}
+static const char *forms(const wf_mixer *row) { return row->traits & WF_STREAMS ? "full chunk step" : "full"; }
 
 static bool mixer_at(const wf_mixer *const *table, size_t i, entry *out) {
     if (!table[i])
@@ -89,13 +87,12 @@ static bool task(wf_job *job, size_t i, entry *out) {
 }
 
 static const list_row lists[] = {
-    {"mixers", "token mixers", token_mixer},     {"channels", "channel mixers", channel_mixer},
-    {"presets", "whole architectures", preset},  {"wirings", "residual wirings", wiring},
-    {"optimizers", "optimizers", optimizer},     {"schedules", "learning-rate schedules", schedule},
-    {"averages", "weight averages", average},    {"activations", "activation functions", activation},
-    {"tasks", "tasks for weft compare --task", task},
-    {"ops", "tape operations", op},              {"spec", "the grammar of specs, a page", NULL},
-    {NULL, NULL, NULL}};
+    {"mixers", "token mixers", token_mixer},          {"channels", "channel mixers", channel_mixer},
+    {"presets", "whole architectures", preset},       {"wirings", "residual wirings", wiring},
+    {"optimizers", "optimizers", optimizer},          {"schedules", "learning-rate schedules", schedule},
+    {"averages", "weight averages", average},         {"activations", "activation functions", activation},
+    {"tasks", "tasks for weft compare --task", task}, {"ops", "tape operations", op},
+    {"spec", "the grammar of specs, a page", NULL},   {NULL, NULL, NULL}};
 
 static const char *list_name(const void *user, size_t i) { return ((const list_row *)user)[i].name; }
 
@@ -121,7 +118,8 @@ static weft_status add_list(wf_job *job, const list_row *row) {
         wf_json_put(job->arena, one, "about", string(job, e.about));
         if (e.detail[0])
             wf_json_put(job->arena, one, "forms", string(job, e.detail));
-        wf_str_printf(&job->text, "  %-28s %s%s%s%s\n", e.name, e.about, e.detail[0] ? "  [" : "", e.detail, e.detail[0] ? "]" : "");
+        wf_str_printf(&job->text, "  %-28s %s%s%s%s\n", e.name, e.about, e.detail[0] ? "  [" : "", e.detail,
+                      e.detail[0] ? "]" : "");
     }
     return WEFT_OK;
 }
@@ -143,5 +141,6 @@ weft_status wf_job_list(wf_job *job) {
     if (found)
         return WEFT_OK;
     const char *near = wf_nearest(what, list_name, lists);
-    return wf_fail(job->err, WEFT_USAGE, "nothing to list under '%s'%s%s%s", what, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return wf_fail(job->err, WEFT_USAGE, "nothing to list under '%s'%s%s%s", what, near ? ", did you mean '" : "",
+                   near ? near : "", near ? "'?" : "");
 }

@@ -42,7 +42,8 @@ static void put_part(wf_str *out, const wf_spec_part *part) {
 }
 
 static void put_wirings(wf_str *out) {
-    wf_str_puts(out, "\n## Wirings\n\nf is the token mixer, then the channel mixer where the block has one.\n\n| name | what | norms |\n|---|---|---|\n");
+    wf_str_puts(out, "\n## Wirings\n\nf is the token mixer, then the channel mixer where the block has one.\n\n| name | what | "
+                     "norms |\n|---|---|---|\n");
     for (const wf_wiring *w = wf_wirings; w->name; w++) {
         put_code(out, w->name);
         put_cell(out, w->about);
@@ -69,8 +70,9 @@ static void put_heads(wf_str *out) {
     }
 }
 
-static const char *const types[] = {[WF_KEY_INT] = "integer", [WF_KEY_FLOAT] = "number", [WF_KEY_BOOL] = "boolean", [WF_KEY_STRING] = "string",
-                                    [WF_KEY_LIST] = "list",   [WF_KEY_OBJECT] = "object", [WF_KEY_ANY] = "any"};
+static const char *const types[] = {
+    [WF_KEY_INT] = "integer", [WF_KEY_FLOAT] = "number",  [WF_KEY_BOOL] = "boolean", [WF_KEY_STRING] = "string",
+    [WF_KEY_LIST] = "list",   [WF_KEY_OBJECT] = "object", [WF_KEY_ANY] = "any"};
 
 static void put_keys(wf_str *out, const wf_key *keys) {
     wf_str_puts(out, "\n| option | type | default | what |\n|---|---|---|---|\n");
@@ -130,11 +132,17 @@ static bool has_key(const wf_mixer *row, const char *name) {
 }
 
 static void put_traits(wf_str *out, const wf_mixer *row) {
-    const struct { unsigned bit; const char *text; } rows[] = {
-        {WF_CAUSAL, has_key(row, "causal") ? "causal where `causal` is true" : has_key(row, "bidirectional") ? "causal unless `bidirectional`" : "causal"},
-        {WF_STREAMS, "decodes token by token from a state"}, {WF_PADDING_INERT, "padded rows change nothing"},
-        {WF_PADDING_TRACE, "but rows before a sequence may leave a trace"},
-        {WF_PERMUTATION, "without positions, an order of rows is as good as another"}, {WF_PER_TOKEN, "every row by itself"}};
+    const struct {
+        unsigned bit;
+        const char *text;
+    } rows[] = {{WF_CAUSAL, has_key(row, "causal")          ? "causal where `causal` is true"
+                            : has_key(row, "bidirectional") ? "causal unless `bidirectional`"
+                                                            : "causal"},
+                {WF_STREAMS, "decodes token by token from a state"},
+                {WF_PADDING_INERT, "padded rows change nothing"},
+                {WF_PADDING_TRACE, "but rows before a sequence may leave a trace"},
+                {WF_PERMUTATION, "without positions, an order of rows is as good as another"},
+                {WF_PER_TOKEN, "every row by itself"}};
     bool first = true;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (row->traits & rows[i].bit) {
@@ -155,18 +163,21 @@ static void put_mixer(wf_str *out, const wf_mixer *row) {
     put_states(out, row->states);
 }
 
-static const char head[] =
-    "# Specs\n\n"
-    "<!-- made by `make docs` from the tables of the source: weft list spec -->\n\n"
-    "A spec is a JSON object that describes a model. `weft train --spec FILE`, `weft compare --spec FILE` and `weft inspect FILE` read it;\n"
-    "the presets (`src/presets/`) and the families of checkpoints are written in it. What is not known is refused with the nearest name.\n\n"
-    "```json\n"
-    "{\"dim\": 128, \"layers\": 4, \"block\": {\"norm\": \"rms\", \"wiring\": \"pre\"},\n"
-    " \"blocks\": [{\"mixer\": {\"mixer\": \"mamba\"}},\n"
-    "            {\"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"causal\": true, \"rope\": {}}, \"channel\": {\"mixer\": \"glu\", \"hidden\": 352}}]}\n"
-    "```\n\n"
-    "In a template (a preset, or a file given to `train` and `compare`) a string that begins with `=` is an expression over dim, layers, hidden,\n"
-    "vocab and context; dim and hidden are solved for the number of parameters asked for.\n";
+static const char head[] = "# Specs\n\n"
+                           "<!-- made by `make docs` from the tables of the source: weft list spec -->\n\n"
+                           "A spec is a JSON object that describes a model. `weft train --spec FILE`, `weft compare --spec "
+                           "FILE` and `weft inspect FILE` read it;\n"
+                           "the presets (`src/presets/`) and the families of checkpoints are written in it. What is not known "
+                           "is refused with the nearest name.\n\n"
+                           "```json\n"
+                           "{\"dim\": 128, \"layers\": 4, \"block\": {\"norm\": \"rms\", \"wiring\": \"pre\"},\n"
+                           " \"blocks\": [{\"mixer\": {\"mixer\": \"mamba\"}},\n"
+                           "            {\"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"causal\": true, \"rope\": {}}, "
+                           "\"channel\": {\"mixer\": \"glu\", \"hidden\": 352}}]}\n"
+                           "```\n\n"
+                           "In a template (a preset, or a file given to `train` and `compare`) a string that begins with `=` "
+                           "is an expression over dim, layers, hidden,\n"
+                           "vocab and context; dim and hidden are solved for the number of parameters asked for.\n";
 
 void wf_spec_page(wf_str *out) {
     wf_str_puts(out, head);
@@ -174,7 +185,8 @@ void wf_spec_page(wf_str *out) {
         put_part(out, p);
     put_wirings(out);
     put_heads(out);
-    wf_str_puts(out, "\n## Token mixers\n\nDefaults are expressions over the options before them; shapes are expressions over all of them.\n");
+    wf_str_puts(out, "\n## Token mixers\n\nDefaults are expressions over the options before them; shapes are expressions over "
+                     "all of them.\n");
     for (const wf_mixer *const *m = wf_mixers; *m; m++)
         put_mixer(out, *m);
     wf_str_puts(out, "\n## Channel mixers\n");

@@ -27,7 +27,9 @@ static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *folder, 
     for (size_t i = 0; i < 2 && o->n_eos == 0; i++) {
         wf_json *config;
         const char *path = wf_path_join(arena, folder, files[i]);
-        weft_status status = !path ? WEFT_NO_MEMORY : !wf_is_file(path) ? WEFT_FAILURE : wf_json_parse_file(arena, path, &config, NULL);
+        weft_status status = !path               ? WEFT_NO_MEMORY
+                             : !wf_is_file(path) ? WEFT_FAILURE
+                                                 : wf_json_parse_file(arena, path, &config, NULL);
         if (status == WEFT_NO_MEMORY)
             return wf_fail_memory(err);
         if (status == WEFT_OK)
@@ -39,7 +41,8 @@ static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *folder, 
     return WEFT_OK;
 }
 
-static weft_status open_parts(wf_opened *o, const wf_env *env, const char *folder, bool bf16, wf_arena *arena, weft_error *err) {
+static weft_status open_parts(wf_opened *o, const wf_env *env, const char *folder, bool bf16, wf_arena *arena,
+                              weft_error *err) {
     WF_CHECK(wf_is_dir(folder), err, WEFT_USAGE, "'%s' is not a model folder", folder);
     WF_TRY(wf_model_load(env, folder, &(wf_load_options){.map = true}, &o->model, err));
     WF_TRY(wf_tokenizer_open(&env->mem, folder, &o->tok, err));

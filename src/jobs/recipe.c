@@ -4,25 +4,24 @@
 #include <string.h>
 
 void wf_recipe_read(wf_options *o, wf_recipe *r) {
-    *r = (wf_recipe){
-        .batch = wf_option_int(o, "batch", 8, 1, 65536),
-        .context = wf_option_int(o, "context", 256, 1, 1 << 24),
-        .accumulate = wf_option_int(o, "accumulate", 1, 1, 65536),
-        .checkpoint_activations = wf_option_bool(o, "checkpoint_activations", false),
-        .packed = wf_option_bool(o, "packed", false),
-        .optimizer = wf_option_text(o, "optimizer", "adamw"),
-        .schedule = wf_option_text(o, "schedule", "cosine"),
-        .lr = wf_option_float(o, "lr", NAN, 0.0, 1e38),
-        .weight_decay = wf_option_float(o, "weight_decay", 0.1, 0.0, 1e3),
-        .warmup = wf_option_float(o, "warmup", 0.1, 0.0, 1e9),
-        .clip = wf_option_float(o, "clip", 1.0, 0.0, 1e9),
-        .smoothing = wf_option_float(o, "smoothing", 0.0, 0.0, 0.999),
-        .dropout = wf_option_float(o, "dropout", -1.0, 0.0, 0.99),
-        .beta1 = wf_option_float(o, "beta1", 0.9, 0.0, 0.999999),
-        .beta2 = wf_option_float(o, "beta2", 0.98, 0.0, 0.9999999),
-        .average = wf_option_text(o, "average", NULL),
-        .average_decay = wf_option_float(o, "average_decay", 0.999, 0.0, 1.0),
-        .seed = (uint64_t)wf_option_int(o, "seed", 1, 0, INT64_MAX)};
+    *r = (wf_recipe){.batch = wf_option_int(o, "batch", 8, 1, 65536),
+                     .context = wf_option_int(o, "context", 256, 1, 1 << 24),
+                     .accumulate = wf_option_int(o, "accumulate", 1, 1, 65536),
+                     .checkpoint_activations = wf_option_bool(o, "checkpoint_activations", false),
+                     .packed = wf_option_bool(o, "packed", false),
+                     .optimizer = wf_option_text(o, "optimizer", "adamw"),
+                     .schedule = wf_option_text(o, "schedule", "cosine"),
+                     .lr = wf_option_float(o, "lr", NAN, 0.0, 1e38),
+                     .weight_decay = wf_option_float(o, "weight_decay", 0.1, 0.0, 1e3),
+                     .warmup = wf_option_float(o, "warmup", 0.1, 0.0, 1e9),
+                     .clip = wf_option_float(o, "clip", 1.0, 0.0, 1e9),
+                     .smoothing = wf_option_float(o, "smoothing", 0.0, 0.0, 0.999),
+                     .dropout = wf_option_float(o, "dropout", -1.0, 0.0, 0.99),
+                     .beta1 = wf_option_float(o, "beta1", 0.9, 0.0, 0.999999),
+                     .beta2 = wf_option_float(o, "beta2", 0.98, 0.0, 0.9999999),
+                     .average = wf_option_text(o, "average", NULL),
+                     .average_decay = wf_option_float(o, "average_decay", 0.999, 0.0, 1.0),
+                     .seed = (uint64_t)wf_option_int(o, "seed", 1, 0, INT64_MAX)};
     const char *precision = wf_option_text(o, "precision", "fp32");
     r->bf16 = wf_streq(precision, "bf16");
     if (!r->bf16 && !wf_streq(precision, "fp32"))
@@ -30,11 +29,22 @@ void wf_recipe_read(wf_options *o, wf_recipe *r) {
 }
 
 void wf_recipe_write(wf_arena *arena, const wf_recipe *r, wf_json *object) {
-    const struct { const char *key; double value; } numbers[] = {
-        {"lr", r->lr}, {"weight_decay", r->weight_decay}, {"warmup", r->warmup}, {"clip", r->clip}, {"smoothing", r->smoothing},
-        {"dropout", r->dropout < 0 ? NAN : r->dropout}, {"beta1", r->beta1}, {"beta2", r->beta2}, {"average_decay", r->average_decay}};
-    const struct { const char *key; int64_t value; } integers[] = {
-        {"batch", r->batch}, {"context", r->context}, {"accumulate", r->accumulate}, {"seed", (int64_t)r->seed}};
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {{"lr", r->lr},
+                   {"weight_decay", r->weight_decay},
+                   {"warmup", r->warmup},
+                   {"clip", r->clip},
+                   {"smoothing", r->smoothing},
+                   {"dropout", r->dropout < 0 ? NAN : r->dropout},
+                   {"beta1", r->beta1},
+                   {"beta2", r->beta2},
+                   {"average_decay", r->average_decay}};
+    const struct {
+        const char *key;
+        int64_t value;
+    } integers[] = {{"batch", r->batch}, {"context", r->context}, {"accumulate", r->accumulate}, {"seed", (int64_t)r->seed}};
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
         wf_json_put(arena, object, integers[i].key, wf_json_new_int(arena, integers[i].value));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -95,9 +105,18 @@ weft_status wf_recipe_trainer(wf_arena *arena, const wf_recipe *r, int64_t steps
     wf_json *optimizer, *schedule;
     WF_TRY(optimizer_json(arena, r, &optimizer, err));
     WF_TRY(schedule_json(arena, r, steps, &schedule, err));
-    *out = (wf_trainer_options){.batch = r->batch, .rows = r->context, .accumulate = r->accumulate, .bf16 = r->bf16,
-                                .checkpoint_activations = r->checkpoint_activations, .segments = r->packed, .optimizer = optimizer,
-                                .schedule = schedule, .clip = r->clip, .smoothing = r->smoothing, .average = r->average,
-                                .average_decay = r->average_decay, .seed = r->seed};
+    *out = (wf_trainer_options){.batch = r->batch,
+                                .rows = r->context,
+                                .accumulate = r->accumulate,
+                                .bf16 = r->bf16,
+                                .checkpoint_activations = r->checkpoint_activations,
+                                .segments = r->packed,
+                                .optimizer = optimizer,
+                                .schedule = schedule,
+                                .clip = r->clip,
+                                .smoothing = r->smoothing,
+                                .average = r->average,
+                                .average_decay = r->average_decay,
+                                .seed = r->seed};
     return WEFT_OK;
 }

@@ -28,9 +28,14 @@ static weft_status make_tokenizer(wf_job *job, const char *choice, const wf_text
         return wf_tokenizer_bytes(&job->env->mem, specials, 1, out, job->err);
     if (!wf_starts_with(choice, "bpe:"))
         return wf_tokenizer_open(&job->env->mem, choice, out, job->err);
-    WF_CHECK(wf_parse_i64(choice + 4, strlen(choice + 4), &entries) && entries >= 257 && entries <= 1000000, job->err, WEFT_USAGE,
-             "tokenizer '%s': give bpe:N with N from 257 to 1000000", choice);
-    wf_bpe_training how = {.vocab_size = (size_t)entries, .specials = specials, .n_specials = 1, .ends = text->ends, .n_ends = text->count, .env = job->env};
+    WF_CHECK(wf_parse_i64(choice + 4, strlen(choice + 4), &entries) && entries >= 257 && entries <= 1000000, job->err,
+             WEFT_USAGE, "tokenizer '%s': give bpe:N with N from 257 to 1000000", choice);
+    wf_bpe_training how = {.vocab_size = (size_t)entries,
+                           .specials = specials,
+                           .n_specials = 1,
+                           .ends = text->ends,
+                           .n_ends = text->count,
+                           .env = job->env};
     weft_progress p = wf_progress_new("tokenizer", choice);
     wf_job_report(job, &p);
     return wf_tokenizer_train(&job->env->mem, &how, text->bytes, text->length, out, job->err);
@@ -49,7 +54,8 @@ static weft_status read_validation(wf_job *job, const wf_source_options *o, wf_d
     if (!o->validation)
         return WEFT_OK;
     if (wf_parse_double(o->validation, strlen(o->validation), &share)) {
-        WF_CHECK(share > 0 && share <= 0.5, job->err, WEFT_USAGE, "val must be a share above 0 and up to 0.5, or a file; not %s", o->validation);
+        WF_CHECK(share > 0 && share <= 0.5, job->err, WEFT_USAGE,
+                 "val must be a share above 0 and up to 0.5, or a file; not %s", o->validation);
         how->validation = share;
         return WEFT_OK;
     }

@@ -5,7 +5,7 @@
 #include "train/data.h"
 
 typedef struct wf_source {
-    wf_text text, validation;    /* validation empty: a share of text */
+    wf_text text, validation; /* validation empty: a share of text */
     wf_tokenizer *tokenizer;
     wf_data *data;
     bool open;
@@ -14,9 +14,9 @@ typedef struct wf_source {
 typedef struct wf_source_options {
     const char *const *paths;
     size_t n_paths;
-    const char *format, *field;  /* NULL: by the name, the usual field */
-    const char *validation;      /* a share such as "0.05", or a path; NULL: 5 % */
-    const char *tokenizer;       /* "byte", "bpe:N", or a file or folder */
+    const char *format, *field; /* NULL: by the name, the usual field */
+    const char *validation;     /* a share such as "0.05", or a path; NULL: 5 % */
+    const char *tokenizer;      /* "byte", "bpe:N", or a file or folder */
     int64_t context;
     uint64_t seed;
     bool packed;

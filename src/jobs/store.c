@@ -24,7 +24,8 @@ static void swap_average(wf_model *model, const wf_average *average) {
     }
 }
 
-weft_status wf_store_average(wf_job *job, wf_model *model, const wf_average *average, const wf_tokenizer *tokenizer, const char *folder) {
+weft_status wf_store_average(wf_job *job, wf_model *model, const wf_average *average, const wf_tokenizer *tokenizer,
+                             const char *folder) {
     const char *path = wf_path_join(job->arena, folder, "average");
     if (!path)
         return wf_fail_memory(job->err);

@@ -7,5 +7,6 @@
 
 weft_status wf_store_model(wf_job *job, const wf_model *model, const wf_tokenizer *tokenizer, const char *folder);
 /* The averaged weights as a model in FOLDER/average. */
-weft_status wf_store_average(wf_job *job, wf_model *model, const wf_average *average, const wf_tokenizer *tokenizer, const char *folder);
+weft_status wf_store_average(wf_job *job, wf_model *model, const wf_average *average, const wf_tokenizer *tokenizer,
+                             const char *folder);
 #endif

@@ -46,7 +46,9 @@ static bool lists(const wf_json *list, const char *word) {
 
 /* The special tokens asked for, that for the unknown in front unless it is among them. */
 static void put_special_tokens(wf_job *job, const wf_tokenize_request *r, const usual_row *row, wf_json *options) {
-    const wf_json *given = r->special_tokens && r->special_tokens->kind != WF_JSON_NULL ? r->special_tokens : wf_json_get(options, "special_tokens");
+    const wf_json *given = r->special_tokens && r->special_tokens->kind != WF_JSON_NULL
+                               ? r->special_tokens
+                               : wf_json_get(options, "special_tokens");
     bool single = given && given->kind != WF_JSON_ARRAY;
     wf_json *list = wf_json_new(job->arena, WF_JSON_ARRAY);
     if (row->unknown && !lists(given, row->unknown) && !(single && wf_json_is_string(given, row->unknown)))

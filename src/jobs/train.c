@@ -1,5 +1,5 @@
-/* train.c - the job `train`: text -> model folder. Everything is fixed by the resolved configuration (OUT/train.json), so that a
- * run that was stopped anywhere goes on with --resume and ends with the same weights. */
+/* train.c - the job `train`: text -> model folder. Everything is fixed by the resolved configuration (OUT/train.json), so that
+ * a run that was stopped anywhere goes on with --resume and ends with the same weights. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,11 +16,11 @@ typedef struct training {
     wf_model *model;
     wf_learner learner;
     wf_training_log log;
-    int64_t steps;           /* to do in all */
-    double seconds;          /* of training, over all sittings */
-    double best;             /* lowest validation loss so far */
-    int64_t best_step, bad;  /* evaluations without a better one */
-    int64_t saved;           /* step of the newest checkpoint, -1 none */
+    int64_t steps;          /* to do in all */
+    double seconds;         /* of training, over all sittings */
+    double best;            /* lowest validation loss so far */
+    int64_t best_step, bad; /* evaluations without a better one */
+    int64_t saved;          /* step of the newest checkpoint, -1 none */
     wf_evaluation last;
     wf_step_result step;
     double began, last_tick;
@@ -49,7 +49,8 @@ static weft_status save_checkpoint(training *t) {
     wf_arena_init(&arena, &t->job->env->mem, 0);
     wf_json *loop = loop_state(t, &arena);
     char *folder = wf_path_join(&arena, t->o.out, "checkpoints");
-    weft_status status = loop && folder ? wf_checkpoint_save(t->learner.trainer, t->model, folder, loop, t->job->err) : wf_fail_memory(t->job->err);
+    weft_status status = loop && folder ? wf_checkpoint_save(t->learner.trainer, t->model, folder, loop, t->job->err)
+                                        : wf_fail_memory(t->job->err);
     wf_arena_free(&arena);
     if (status == WEFT_OK)
         t->saved = wf_trainer_steps(t->learner.trainer);
@@ -66,7 +67,8 @@ static weft_status restore(training *t) {
     if (!found)
         return WEFT_OK;
     const char *then = wf_json_text(loop, "text", NULL), *now = text_digest(t, t->job->arena);
-    WF_CHECK(!then || !now || wf_streq(then, now), t->job->err, WEFT_BAD_INPUT, "the text is not what it was when the run began; put it back, or start over with --force");
+    WF_CHECK(!then || !now || wf_streq(then, now), t->job->err, WEFT_BAD_INPUT,
+             "the text is not what it was when the run began; put it back, or start over with --force");
     t->saved = wf_trainer_steps(t->learner.trainer);
     t->learner.cursor = (uint64_t)wf_json_int(loop, "cursor", 0);
     t->seconds = wf_json_double(loop, "seconds", 0.0);
@@ -113,7 +115,9 @@ static weft_status take_best(training *t) {
 
 /* ---- the loop ---- */
 static weft_status measure(training *t) {
-    wf_evaluation_options how = {.batch = t->o.recipe.batch, .rows = t->o.recipe.context, .max_windows = (uint64_t)t->o.eval_windows,
+    wf_evaluation_options how = {.batch = t->o.recipe.batch,
+                                 .rows = t->o.recipe.context,
+                                 .max_windows = (uint64_t)t->o.eval_windows,
                                  .bf16 = t->o.recipe.bf16};
     return wf_evaluate(t->model, t->source.data, &how, &t->last, t->job->err);
 }
@@ -187,7 +191,8 @@ static weft_status loop(training *t) {
 /* ---- results ---- */
 static void put(training *t, const char *key, double value) {
     wf_arena *arena = t->job->arena;
-    wf_json_put(arena, t->job->json, key, isfinite(value) ? wf_json_new_double(arena, value) : wf_json_new(arena, WF_JSON_NULL));
+    wf_json_put(arena, t->job->json, key,
+                isfinite(value) ? wf_json_new_double(arena, value) : wf_json_new(arena, WF_JSON_NULL));
 }
 
 static void report(training *t) {
@@ -207,9 +212,10 @@ static void report(training *t) {
     wf_json_put(job->arena, job->json, "digest", wf_json_new_string(job->arena, digest, 16));
     wf_json_put(job->arena, job->json, "out", wf_json_new_string(job->arena, t->o.out, strlen(t->o.out)));
     wf_json_put(job->arena, job->json, "config", t->o.resolved);
-    wf_str_printf(&job->text, "%s: %lld steps, %.0f tokens (%.2f passes) in %.1f s, %.0f tokens/s\n", t->model->spec->name, (long long)step, tokens,
-                  wf_learner_passes(&t->learner), t->seconds, tokens / t->seconds);
-    wf_str_printf(&job->text, "validation loss %.4f nats/token, %.4f bits/byte; weights %s\n", t->last.nats, t->last.bits_per_byte, digest);
+    wf_str_printf(&job->text, "%s: %lld steps, %.0f tokens (%.2f passes) in %.1f s, %.0f tokens/s\n", t->model->spec->name,
+                  (long long)step, tokens, wf_learner_passes(&t->learner), t->seconds, tokens / t->seconds);
+    wf_str_printf(&job->text, "validation loss %.4f nats/token, %.4f bits/byte; weights %s\n", t->last.nats,
+                  t->last.bits_per_byte, digest);
     wf_str_printf(&job->text, "model in %s\n", t->o.out);
 }
 

@@ -1,4 +1,5 @@
-/* training_log.c - the two logs of a run. Lines are flushed as they are written: a killed run loses at most the one in flight. */
+/* training_log.c - the two logs of a run. Lines are flushed as they are written: a killed run loses at most the one in flight.
+ */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -39,7 +40,8 @@ static weft_status keep_lines(const wf_mem *mem, const char *path, int64_t step,
     if (csv)
         wf_str_puts(&all, header);
     wf_str_put(&all, wf_str_text(&kept), kept.length);
-    weft_status status = all.failed || kept.failed ? wf_fail_memory(err) : wf_write_file(mem, path, wf_str_text(&all), all.length, err);
+    weft_status status =
+        all.failed || kept.failed ? wf_fail_memory(err) : wf_write_file(mem, path, wf_str_text(&all), all.length, err);
     wf_str_free(&kept);
     wf_str_free(&all);
     return status;
@@ -78,16 +80,19 @@ static weft_status put_line(void *file, const char *line, weft_error *err) {
 
 weft_status wf_training_log_step(wf_training_log *log, int64_t step, const wf_step_result *r, double seconds, weft_error *err) {
     char line[256];
-    snprintf(line, sizeof line, "{\"step\": %lld, \"loss\": %.9g, \"lr\": %.9g, \"grad_norm\": %.9g, \"tokens\": %lld, \"seconds\": %.6f}\n",
+    snprintf(line, sizeof line,
+             "{\"step\": %lld, \"loss\": %.9g, \"lr\": %.9g, \"grad_norm\": %.9g, \"tokens\": %lld, \"seconds\": %.6f}\n",
              (long long)step, r->loss, r->lr, r->grad_norm, (long long)r->tokens, seconds);
     WF_TRY(put_line(log->json, line, err));
-    snprintf(line, sizeof line, "%lld,%.9g,%.9g,%.9g,%lld,%.6f,,\n", (long long)step, r->loss, r->lr, r->grad_norm, (long long)r->tokens, seconds);
+    snprintf(line, sizeof line, "%lld,%.9g,%.9g,%.9g,%lld,%.6f,,\n", (long long)step, r->loss, r->lr, r->grad_norm,
+             (long long)r->tokens, seconds);
     return put_line(log->csv, line, err);
 }
 
 weft_status wf_training_log_eval(wf_training_log *log, int64_t step, const wf_evaluation *e, weft_error *err) {
     char line[192];
-    snprintf(line, sizeof line, "{\"step\": %lld, \"validation_loss\": %.9g, \"bits_per_byte\": %.9g}\n", (long long)step, e->nats, e->bits_per_byte);
+    snprintf(line, sizeof line, "{\"step\": %lld, \"validation_loss\": %.9g, \"bits_per_byte\": %.9g}\n", (long long)step,
+             e->nats, e->bits_per_byte);
     WF_TRY(put_line(log->json, line, err));
     snprintf(line, sizeof line, "%lld,,,,,,%.9g,%.9g\n", (long long)step, e->nats, e->bits_per_byte);
     return put_line(log->csv, line, err);

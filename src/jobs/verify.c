@@ -33,8 +33,8 @@ static void add_verdict(void *user, const wf_verdict *v) {
     if (v->outcome == WF_NOT_SUPPORTED)
         wf_str_printf(text, "unsupported: %s\n", v->why ? v->why : "");
     else if (v->worst)
-        wf_str_printf(text, "%-36s %.2e of %.2e  %s%s%s\n", v->worst, v->error, v->tolerance, outcomes[v->outcome], v->why ? ": " : "",
-                      v->why ? v->why : "");
+        wf_str_printf(text, "%-36s %.2e of %.2e  %s%s%s\n", v->worst, v->error, v->tolerance, outcomes[v->outcome],
+                      v->why ? ": " : "", v->why ? v->why : "");
     else
         wf_str_printf(text, "%s%s%s\n", outcomes[v->outcome], v->why ? ": " : "", v->why ? v->why : "");
     p.index = l->count++;
@@ -47,9 +47,11 @@ static bool ends_everything(weft_status status) {
 
 /* A failed fixture counts most, then an unsupported one, then a path without any. */
 static weft_status verdict(const wf_job *job, const wf_verify_totals *t, const weft_error *none) {
-    WF_CHECK(t->failed == 0, job->err, WEFT_MISMATCH, "%zu of %zu fixtures failed", t->failed, t->passed + t->failed + t->unsupported);
+    WF_CHECK(t->failed == 0, job->err, WEFT_MISMATCH, "%zu of %zu fixtures failed", t->failed,
+             t->passed + t->failed + t->unsupported);
     WF_CHECK(none->status == WEFT_OK, job->err, none->status, "%s", none->message);
-    WF_CHECK(t->unsupported == 0, job->err, WEFT_UNSUPPORTED, "%zu of %zu fixtures are not supported", t->unsupported, t->passed + t->unsupported);
+    WF_CHECK(t->unsupported == 0, job->err, WEFT_UNSUPPORTED, "%zu of %zu fixtures are not supported", t->unsupported,
+             t->passed + t->unsupported);
     return WEFT_OK;
 }
 

@@ -25,12 +25,12 @@ typedef struct wf_pattern_rows { /* rows row..last of head h of sequence b, at m
 /* Sparsity as data: which keys a row sees, and how often. Rows and keys are named by their indices (start[b] + i; key index j),
  * not by slots. With a pattern causal, left, right, prefix, segments and what is added to scores are not read; key_mask is. */
 typedef struct wf_attention_pattern {
-    /* The definition. out[k*WF_ATTENTION_ROWS + r] receives what is added to the score of row row + r and key keys[k], k < count:
-     * -INFINITY hides the key, ln(n) counts it n times. */
+    /* The definition. out[k*WF_ATTENTION_ROWS + r] receives what is added to the score of row row + r and key keys[k], k <
+     * count: -INFINITY hides the key, ln(n) counts it n times. */
     void (*weights)(const wf_pattern_rows *rows, const int64_t *keys, int count, float *out);
-    /* The schedule, which makes time follow the sparsity: the next at most WF_ATTENTION_KEYS keys of a walk over all keys that one of
-     * these rows may see, each once. *at begins at 0 and is the walk's own. Returns how many, 0 at the end; *whole (false before the
-     * call): all of these rows see all of these keys with weight 0. */
+    /* The schedule, which makes time follow the sparsity: the next at most WF_ATTENTION_KEYS keys of a walk over all keys that
+     * one of these rows may see, each once. *at begins at 0 and is the walk's own. Returns how many, 0 at the end; *whole
+     * (false before the call): all of these rows see all of these keys with weight 0. */
     int (*next)(const wf_pattern_rows *rows, int64_t *at, int64_t *keys, bool *whole);
     const void *record; /* the pattern's own numbers */
 } wf_attention_pattern;
@@ -66,9 +66,9 @@ typedef struct wf_attention_args {
      * hides a key, ln(n) counts it n times */
     const float *bias;
     int64_t bias_batch, bias_head, bias_row;
-    const wf_attention_pattern *pattern; /* NULL: the rules above */
+    const wf_attention_pattern *pattern;       /* NULL: the rules above */
     const void *pattern_data[WF_PATTERN_DATA]; /* arrays that the pattern reads */
-    const float *sinks; /* [heads] or NULL: one more logit in the denominator */
+    const float *sinks;                        /* [heads] or NULL: one more logit in the denominator */
     /* of probabilities: kept where wf_rng_uniform(rng, ((b*heads+h)*t+i)*s+j) >= dropout, then p/(1-dropout) */
     float dropout;
     wf_rng rng;

@@ -1,5 +1,5 @@
-/* delta_test.c - kernel D: every instruction set against the plain form, the plain form against finite differences, and any cut of the
- * sequence against the whole. --bench: microseconds per token, for the same number of tokens cut into sequences of T. */
+/* delta_test.c - kernel D: every instruction set against the plain form, the plain form against finite differences, and any cut
+ * of the sequence against the whole. --bench: microseconds per token, for the same number of tokens cut into sequences of T. */
 #include "support/test.h"
 #include "support/kernel_check.h"
 #include "kernels/kernels.h"
@@ -12,28 +12,21 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {
-    {1, 1, 1, 1, 1, 1, WF_DECAY_NONE, false, false, 1},
-    {2, 2, 2, 2, 3, 5, WF_DECAY_NONE, true, true, 1},
-    {1, 3, 4, 2, 17, 7, WF_DECAY_SCALAR, false, false, 1},
-    {2, 5, 3, 1, 8, 70, WF_DECAY_VECTOR, false, true, 3},
-    {1, 4, 2, 2, 16, 64, WF_DECAY_VECTOR, true, true, 1},
-    {2, 63, 2, 1, 33, 65, WF_DECAY_SCALAR, true, true, 2},
-    {1, 64, 1, 1, 64, 64, WF_DECAY_NONE, false, true, 1},
-    {1, 65, 2, 2, 20, 130, WF_DECAY_VECTOR, true, false, 0.2},
-    {1, 66, 2, 2, 40, 31, WF_DECAY_VECTOR, false, true, 6},
-    {1, 67, 1, 1, 5, 9, WF_DECAY_SCALAR, false, true, 1},
-    {1, 100, 2, 1, 128, 96, WF_DECAY_VECTOR, false, true, 30},
-    {1, 128, 2, 1, 64, 48, WF_DECAY_SCALAR, false, true, 0.01},
-    {2, 129, 2, 2, 24, 24, WF_DECAY_NONE, true, false, 1},
-    {1, 1, 4, 2, 64, 128, WF_DECAY_VECTOR, false, true, 1},
-    {2, 1, 2, 2, 33, 20, WF_DECAY_SCALAR, true, true, 1},
-    {1, 700, 1, 1, 7, 17, WF_DECAY_VECTOR, false, false, 4},
+    {1, 1, 1, 1, 1, 1, WF_DECAY_NONE, false, false, 1},        {2, 2, 2, 2, 3, 5, WF_DECAY_NONE, true, true, 1},
+    {1, 3, 4, 2, 17, 7, WF_DECAY_SCALAR, false, false, 1},     {2, 5, 3, 1, 8, 70, WF_DECAY_VECTOR, false, true, 3},
+    {1, 4, 2, 2, 16, 64, WF_DECAY_VECTOR, true, true, 1},      {2, 63, 2, 1, 33, 65, WF_DECAY_SCALAR, true, true, 2},
+    {1, 64, 1, 1, 64, 64, WF_DECAY_NONE, false, true, 1},      {1, 65, 2, 2, 20, 130, WF_DECAY_VECTOR, true, false, 0.2},
+    {1, 66, 2, 2, 40, 31, WF_DECAY_VECTOR, false, true, 6},    {1, 67, 1, 1, 5, 9, WF_DECAY_SCALAR, false, true, 1},
+    {1, 100, 2, 1, 128, 96, WF_DECAY_VECTOR, false, true, 30}, {1, 128, 2, 1, 64, 48, WF_DECAY_SCALAR, false, true, 0.01},
+    {2, 129, 2, 2, 24, 24, WF_DECAY_NONE, true, false, 1},     {1, 1, 4, 2, 64, 128, WF_DECAY_VECTOR, false, true, 1},
+    {2, 1, 2, 2, 33, 20, WF_DECAY_SCALAR, true, true, 1},      {1, 700, 1, 1, 7, 17, WF_DECAY_VECTOR, false, false, 4},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 enum { Q, K, V, G, BETA, A, B, S_IN, DO, DS_OUT, INPUTS };
 enum { O, S_OUT, KEPT, DQ, DK, DA, DB, DV, DE, DG, DBETA, DS_IN, OUTPUTS };
-static const char *const output_names[OUTPUTS] = {"o", "s_out", "e", "dq", "dk", "da", "db", "dv", "de", "dg", "dbeta", "ds_in"};
+static const char *const output_names[OUTPUTS] = {"o",  "s_out", "e",  "dq", "dk",    "da",
+                                                  "db", "dv",    "de", "dg", "dbeta", "ds_in"};
 
 typedef struct run {
     shape s;
@@ -45,14 +38,34 @@ typedef struct run {
 static void sizes(run *r) {
     const shape *s = &r->s;
     size_t tokens = (size_t)(s->batch * s->t), slices = (size_t)wf_recurrence_slices(s->value_dim), heads = (size_t)s->heads;
-    size_t keys = (size_t)(s->heads * s->key_dim), values = (size_t)(s->heads * s->value_dim), rows = tokens * (size_t)(s->qk_heads * s->key_dim);
+    size_t keys = (size_t)(s->heads * s->key_dim), values = (size_t)(s->heads * s->value_dim),
+           rows = tokens * (size_t)(s->qk_heads * s->key_dim);
     size_t state = s->states ? (size_t)(s->batch * s->heads * s->key_dim * s->value_dim) : 0;
-    size_t g = tokens * (s->decay == WF_DECAY_NONE ? 0 : s->decay == WF_DECAY_SCALAR ? heads : keys), general = s->general ? 1 : 0;
-    size_t in[INPUTS] = {[Q] = rows, [K] = rows, [V] = tokens * values, [G] = g, [BETA] = (1 - general) * tokens * heads, [A] = general * rows,
-                         [B] = general * rows, [S_IN] = state, [DO] = tokens * values, [DS_OUT] = state};
-    size_t out[OUTPUTS] = {[O] = tokens * values, [S_OUT] = state, [KEPT] = tokens * values, [DQ] = slices * tokens * keys,
-                           [DK] = slices * tokens * keys, [DA] = general * slices * tokens * keys, [DB] = general * slices * tokens * keys,
-                           [DV] = tokens * values, [DE] = tokens * values, [DG] = slices * g, [DBETA] = (1 - general) * slices * tokens * heads,
+    size_t g = tokens * (s->decay == WF_DECAY_NONE     ? 0
+                         : s->decay == WF_DECAY_SCALAR ? heads
+                                                       : keys),
+           general = s->general ? 1 : 0;
+    size_t in[INPUTS] = {[Q] = rows,
+                         [K] = rows,
+                         [V] = tokens * values,
+                         [G] = g,
+                         [BETA] = (1 - general) * tokens * heads,
+                         [A] = general * rows,
+                         [B] = general * rows,
+                         [S_IN] = state,
+                         [DO] = tokens * values,
+                         [DS_OUT] = state};
+    size_t out[OUTPUTS] = {[O] = tokens * values,
+                           [S_OUT] = state,
+                           [KEPT] = tokens * values,
+                           [DQ] = slices * tokens * keys,
+                           [DK] = slices * tokens * keys,
+                           [DA] = general * slices * tokens * keys,
+                           [DB] = general * slices * tokens * keys,
+                           [DV] = tokens * values,
+                           [DE] = tokens * values,
+                           [DG] = slices * g,
+                           [DBETA] = (1 - general) * slices * tokens * heads,
                            [DS_IN] = state};
     memcpy(r->n_in, in, sizeof in);
     memcpy(r->n_out, out, sizeof out);
@@ -72,12 +85,36 @@ static run make_run(const shape *s) {
     }
     for (int x = 0; x < OUTPUTS; x++)
         r.out[x] = check_unwritten(r.n_out[x]);
-    r.a = (wf_delta_args){.batch = s->batch, .t = s->t, .heads = s->heads, .qk_heads = s->qk_heads, .key_dim = s->key_dim,
-                          .value_dim = s->value_dim, .q = r.in[Q], .k = r.in[K], .v = r.in[V], .decay = s->decay, .g = given(&r, G),
-                          .beta = given(&r, BETA), .a = given(&r, A), .b = given(&r, B), .scale = 0.37f, .s_in = given(&r, S_IN),
-                          .s_out = wanted(&r, S_OUT), .o = r.out[O], .e = r.out[KEPT], .do_ = r.in[DO], .ds_out = given(&r, DS_OUT),
-                          .dq_part = r.out[DQ], .dk_part = r.out[DK], .da_part = wanted(&r, DA), .db_part = wanted(&r, DB), .dv = r.out[DV],
-                          .de = r.out[DE], .dbeta_part = wanted(&r, DBETA), .dg_part = wanted(&r, DG), .ds_in = wanted(&r, DS_IN)};
+    r.a = (wf_delta_args){.batch = s->batch,
+                          .t = s->t,
+                          .heads = s->heads,
+                          .qk_heads = s->qk_heads,
+                          .key_dim = s->key_dim,
+                          .value_dim = s->value_dim,
+                          .q = r.in[Q],
+                          .k = r.in[K],
+                          .v = r.in[V],
+                          .decay = s->decay,
+                          .g = given(&r, G),
+                          .beta = given(&r, BETA),
+                          .a = given(&r, A),
+                          .b = given(&r, B),
+                          .scale = 0.37f,
+                          .s_in = given(&r, S_IN),
+                          .s_out = wanted(&r, S_OUT),
+                          .o = r.out[O],
+                          .e = r.out[KEPT],
+                          .do_ = r.in[DO],
+                          .ds_out = given(&r, DS_OUT),
+                          .dq_part = r.out[DQ],
+                          .dk_part = r.out[DK],
+                          .da_part = wanted(&r, DA),
+                          .db_part = wanted(&r, DB),
+                          .dv = r.out[DV],
+                          .de = r.out[DE],
+                          .dbeta_part = wanted(&r, DBETA),
+                          .dg_part = wanted(&r, DG),
+                          .ds_in = wanted(&r, DS_IN)};
     return r;
 }
 static void free_run(run *r) {
@@ -104,11 +141,13 @@ static void compare(const run *got, const run *want, const char *isa, double tol
     for (int x = 0; x < OUTPUTS; x++) {
         double error = x == DE ? 0 : check_error(got->out[x], want->out[x], got->n_out[x], 1e-3);
         if (getenv("WEFT_VERBOSE"))
-            printf("%s, T %lld K %lld V %lld decay %d general %d: %s %.2g\n", isa, (long long)got->s.t, (long long)got->s.key_dim,
-                   (long long)got->s.value_dim, got->s.decay, got->s.general, output_names[x], error);
+            printf("%s, T %lld K %lld V %lld decay %d general %d: %s %.2g\n", isa, (long long)got->s.t,
+                   (long long)got->s.key_dim, (long long)got->s.value_dim, got->s.decay, got->s.general, output_names[x],
+                   error);
         if (!(error <= tolerance))
-            fail_msg("%s, T %lld K %lld V %lld decay %d general %d: %s is off by %.3g", isa, (long long)got->s.t, (long long)got->s.key_dim,
-                     (long long)got->s.value_dim, got->s.decay, got->s.general, output_names[x], error);
+            fail_msg("%s, T %lld K %lld V %lld decay %d general %d: %s is off by %.3g", isa, (long long)got->s.t,
+                     (long long)got->s.key_dim, (long long)got->s.value_dim, got->s.decay, got->s.general, output_names[x],
+                     error);
     }
 }
 
@@ -174,9 +213,11 @@ static double numeric(run *r, float *x) {
 
 /* The gradient of one input as the caller sums it: over slices, and over the heads of a group. */
 static double summed(const run *r, int input, size_t i) {
-    static const int outputs[INPUTS] = {[Q] = DQ, [K] = DK, [V] = DV, [G] = DG, [BETA] = DBETA, [A] = DA, [B] = DB, [S_IN] = DS_IN};
+    static const int outputs[INPUTS] = {
+        [Q] = DQ, [K] = DK, [V] = DV, [G] = DG, [BETA] = DBETA, [A] = DA, [B] = DB, [S_IN] = DS_IN};
     const shape *s = &r->s;
-    size_t keys = (size_t)s->key_dim, heads = (size_t)s->heads, groups = (size_t)s->qk_heads, slices = (size_t)wf_recurrence_slices(s->value_dim);
+    size_t keys = (size_t)s->key_dim, heads = (size_t)s->heads, groups = (size_t)s->qk_heads,
+           slices = (size_t)wf_recurrence_slices(s->value_dim);
     const float *part = r->out[outputs[input]];
     if (input == V || input == S_IN)
         return part[i];
@@ -303,7 +344,7 @@ int main(int argc, char **argv) {
         bench();
         return 0;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vector_forms), cmocka_unit_test(test_long), cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_any_cut)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vector_forms), cmocka_unit_test(test_long),
+                                       cmocka_unit_test(test_gradients), cmocka_unit_test(test_any_cut)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,12 +5,24 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef enum wf_dtype { WF_F32, WF_BF16, WF_F16, WF_F64, WF_I64, WF_I32, WF_I16, WF_I8, WF_U8, WF_BOOL8, WF_DTYPE_COUNT } wf_dtype;
+typedef enum wf_dtype {
+    WF_F32,
+    WF_BF16,
+    WF_F16,
+    WF_F64,
+    WF_I64,
+    WF_I32,
+    WF_I16,
+    WF_I8,
+    WF_U8,
+    WF_BOOL8,
+    WF_DTYPE_COUNT
+} wf_dtype;
 
 typedef struct wf_dtype_row {
-    const char *name;        /* "fp32", as the command line says it */
-    const char *safetensors; /* "F32" */
-    size_t size;             /* bytes per element */
+    const char *name;                                         /* "fp32", as the command line says it */
+    const char *safetensors;                                  /* "F32" */
+    size_t size;                                              /* bytes per element */
     void (*to_f32)(float *dst, const void *src, int64_t n);   /* integers too */
     void (*from_f32)(void *dst, const float *src, int64_t n); /* round to nearest even; NULL for integer types */
 } wf_dtype_row;

@@ -1,7 +1,8 @@
 /* kernels.h - the compute kernels as one record of function pointers, filled from plain C upward under a mask (WEFT_CPU).
  * Every kernel works on the calling thread, on raw pointers, and does one piece of work; who calls which piece is decided by
  * the ops. kernels.def is THE list: each line has a plain C form (ref/, the specification, names wf_ref_<name>) and may have a
- * vector form (simd/, one source compiled per instruction set). fp32 unless the name says otherwise; sizes are element counts. */
+ * vector form (simd/, one source compiled per instruction set). fp32 unless the name says otherwise; sizes are element counts.
+ */
 #ifndef WF_KERNELS_H
 #define WF_KERNELS_H
 #include <stdbool.h>
@@ -15,19 +16,30 @@
 #include "kernels/scan.h"
 
 typedef enum wf_activation { /* channel/README.md; elu1 = elu(x)+1, softplus for state-space mixers */
-    WF_RELU, WF_GELU, WF_GELU_TANH, WF_QUICK_GELU, WF_SILU, WF_RELU2, WF_SIGMOID, WF_TANH, WF_IDENTITY, WF_ELU1, WF_SOFTPLUS, WF_EXP,
-    WF_ACTIVATION_COUNT
+                             WF_RELU,
+                             WF_GELU,
+                             WF_GELU_TANH,
+                             WF_QUICK_GELU,
+                             WF_SILU,
+                             WF_RELU2,
+                             WF_SIGMOID,
+                             WF_TANH,
+                             WF_IDENTITY,
+                             WF_ELU1,
+                             WF_SOFTPLUS,
+                             WF_EXP,
+                             WF_ACTIVATION_COUNT
 } wf_activation;
 extern const char *const wf_activation_names[WF_ACTIVATION_COUNT];
 int wf_activation_by_name(const char *name); /* also gelu_new, gelu_pytorch_tanh, gelu_fast, swish, gelu_python; -1 unknown */
 
-typedef struct wf_adam_step { /* constants of one AdamW pass over one tensor; p, m, v updated in place */
-    float lr, beta1, beta2, eps, weight_decay;     /* decoupled decay: p *= 1 - lr*weight_decay first */
-    float correct1, correct2;                      /* 1-b1^t, sqrt(1-b2^t) of these very floats, computed in double */
-    float grad_scale;                              /* clipping: g *= grad_scale */
+typedef struct wf_adam_step {                  /* constants of one AdamW pass over one tensor; p, m, v updated in place */
+    float lr, beta1, beta2, eps, weight_decay; /* decoupled decay: p *= 1 - lr*weight_decay first */
+    float correct1, correct2;                  /* 1-b1^t, sqrt(1-b2^t) of these very floats, computed in double */
+    float grad_scale;                          /* clipping: g *= grad_scale */
 } wf_adam_step;
 
-enum { WF_FFT_LANES = 16 }; /* signals of one fft */
+enum { WF_FFT_LANES = 16 };                       /* signals of one fft */
 enum { WF_GEMM_ROWS = 12, WF_GEMM_COLUMNS = 32 }; /* of the packed panels of gemm_block */
 enum { WF_PROBE_CHAINS = 16 };                    /* of probe_fma: more than latency x units of any core */
 
@@ -44,7 +56,8 @@ typedef struct wf_kernels {
 
 /* The plain C forms. */
 extern const wf_kernels wf_kernels_ref;
-/* The best forms for this processor, not above `mask` ("baseline", "avx2", ...; NULL: the environment's WEFT_CPU, or no mask). */
+/* The best forms for this processor, not above `mask` ("baseline", "avx2", ...; NULL: the environment's WEFT_CPU, or no mask).
+ */
 weft_status wf_kernels_choose(const char *mask, wf_kernels *out, weft_error *err);
 /* Names of the instruction sets built in and supported here, NULL-terminated, best last. */
 const char *const *wf_kernels_isas(void);

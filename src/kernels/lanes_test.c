@@ -1,5 +1,5 @@
-/* lanes_test.c - scans over lanes, diagonal state spaces and Fourier transforms: every instruction set against the plain form, and the plain
- * transform against its definition. The gradients are those of the operations (tensor/ops_test.c). */
+/* lanes_test.c - scans over lanes, diagonal state spaces and Fourier transforms: every instruction set against the plain form,
+ * and the plain transform against its definition. The gradients are those of the operations (tensor/ops_test.c). */
 #include "support/test.h"
 #include "support/kernel_check.h"
 #include "kernels/kernels.h"
@@ -18,15 +18,19 @@ static void close_to(const float *got, const float *want, size_t n, double toler
 }
 
 /* ---- lanes ---- */
-typedef struct lanes { float *h, *dx, *da, *dbefore; } lanes;
+typedef struct lanes {
+    float *h, *dx, *da, *dbefore;
+} lanes;
 
 static lanes run_lanes(const wf_kernels *k, int64_t t, int64_t stride, int64_t n, bool states) {
     size_t rows = (size_t)(t * stride);
-    lanes r = {check_random(9, rows, 0, 1), check_random(9, rows, 0, 1), check_random(9, rows, 0, 1), check_random(9, (size_t)n, 0, 1)};
+    lanes r = {check_random(9, rows, 0, 1), check_random(9, rows, 0, 1), check_random(9, rows, 0, 1),
+               check_random(9, (size_t)n, 0, 1)};
     float *a = check_random(1, rows, 0, 1), *x = check_random(2, rows, -1, 1), *first = check_random(3, (size_t)n, -1, 1);
     float *dy = check_random(4, rows, -1, 1), *dlast = check_random(5, (size_t)n, -1, 1);
     k->lane_scan(r.h, a, x, states ? first : NULL, t, stride, n);
-    k->lane_scan_back(r.dx, r.da, states ? r.dbefore : NULL, a, r.h, states ? first : NULL, dy, states ? dlast : NULL, t, stride, n);
+    k->lane_scan_back(r.dx, r.da, states ? r.dbefore : NULL, a, r.h, states ? first : NULL, dy, states ? dlast : NULL, t,
+                      stride, n);
     float *const inputs[] = {a, x, first, dy, dlast};
     for (int i = 0; i < 5; i++)
         free(inputs[i]);
@@ -41,7 +45,10 @@ static void free_lanes(lanes *r) {
 }
 
 static void test_lanes(void **state) {
-    static const struct { int64_t t, stride, n; bool states; } shapes[] = {{1, 1, 1, false}, {2, 5, 3, true}, {7, 64, 64, true}, {33, 100, 37, true}, {300, 19, 19, false}};
+    static const struct {
+        int64_t t, stride, n;
+        bool states;
+    } shapes[] = {{1, 1, 1, false}, {2, 5, 3, true}, {7, 64, 64, true}, {33, 100, 37, true}, {300, 19, 19, false}};
     (void)state;
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
@@ -63,21 +70,60 @@ enum { X, A, B, C, E, V, SKIP, H_IN, DY, DH_OUT, POLE_INPUTS };
 enum { Y, H_OUT, DX, DA, DB, DC, DE, DV, DSKIP, DH_IN, POLE_OUTPUTS };
 static const char *const pole_names[POLE_OUTPUTS] = {"y", "h_out", "dx", "da", "db", "dc", "de", "dv", "dskip", "dh_in"};
 
-typedef struct pole_shape { int64_t batch, t, channels, modes; bool real, reverse, states, ranked; } pole_shape;
-typedef struct poles { float *in[POLE_INPUTS], *out[POLE_OUTPUTS], *checkpoints; size_t n_out[POLE_OUTPUTS]; } poles;
+typedef struct pole_shape {
+    int64_t batch, t, channels, modes;
+    bool real, reverse, states, ranked;
+} pole_shape;
+typedef struct poles {
+    float *in[POLE_INPUTS], *out[POLE_OUTPUTS], *checkpoints;
+    size_t n_out[POLE_OUTPUTS];
+} poles;
 
 static poles run_poles(const wf_kernels *k, const pole_shape *s) {
-    size_t rows = (size_t)(s->batch * s->t * s->channels), one = (size_t)(s->channels * s->modes * (s->real ? 1 : 2)), all = (size_t)s->batch * one;
-    size_t n_in[POLE_INPUTS] = {rows, one, one, one, one, one, (size_t)s->channels, all, rows, all}, stretches = (size_t)(s->t + WF_SCAN_CHECKPOINT - 1) / WF_SCAN_CHECKPOINT;
-    poles r = {.n_out = {rows, all, rows, all, all, all, s->ranked ? all : 0, s->ranked ? all : 0, (size_t)(s->batch * s->channels), all}, .checkpoints = check_unwritten(stretches * all)};
+    size_t rows = (size_t)(s->batch * s->t * s->channels), one = (size_t)(s->channels * s->modes * (s->real ? 1 : 2)),
+           all = (size_t)s->batch * one;
+    size_t n_in[POLE_INPUTS] = {rows, one, one, one, one, one, (size_t)s->channels, all, rows, all},
+           stretches = (size_t)(s->t + WF_SCAN_CHECKPOINT - 1) / WF_SCAN_CHECKPOINT;
+    poles r = {.n_out = {rows, all, rows, all, all, all, s->ranked ? all : 0, s->ranked ? all : 0,
+                         (size_t)(s->batch * s->channels), all},
+               .checkpoints = check_unwritten(stretches * all)};
     for (int i = 0; i < POLE_INPUTS; i++)
-        r.in[i] = check_random((uint32_t)(i + 60), n_in[i], i == A ? -0.7 : i == E || i == V ? -0.2 : -1, i == A ? 0.7 : i == E || i == V ? 0.2 : 1);
+        r.in[i] = check_random((uint32_t)(i + 60), n_in[i],
+                               i == A             ? -0.7
+                               : i == E || i == V ? -0.2
+                                                  : -1,
+                               i == A             ? 0.7
+                               : i == E || i == V ? 0.2
+                                                  : 1);
     for (int i = 0; i < POLE_OUTPUTS; i++)
         r.out[i] = check_unwritten(r.n_out[i]);
-    wf_pole_args a = {.batch = s->batch, .t = s->t, .channels = s->channels, .modes = s->modes, .real = s->real, .reverse = s->reverse, .x = r.in[X],
-                      .a = r.in[A], .b = r.in[B], .c = r.in[C], .e = s->ranked ? r.in[E] : NULL, .v = s->ranked ? r.in[V] : NULL, .skip = s->states ? r.in[SKIP] : NULL, .h_in = s->states ? r.in[H_IN] : NULL,
-                      .h_out = r.out[H_OUT], .y = r.out[Y], .checkpoints = r.checkpoints, .dy = r.in[DY], .dh_out = s->states ? r.in[DH_OUT] : NULL,
-                      .dx = r.out[DX], .da_part = r.out[DA], .db_part = r.out[DB], .dc_part = r.out[DC], .de_part = r.out[DE], .dv_part = r.out[DV], .dskip_part = r.out[DSKIP], .dh_in = r.out[DH_IN]};
+    wf_pole_args a = {.batch = s->batch,
+                      .t = s->t,
+                      .channels = s->channels,
+                      .modes = s->modes,
+                      .real = s->real,
+                      .reverse = s->reverse,
+                      .x = r.in[X],
+                      .a = r.in[A],
+                      .b = r.in[B],
+                      .c = r.in[C],
+                      .e = s->ranked ? r.in[E] : NULL,
+                      .v = s->ranked ? r.in[V] : NULL,
+                      .skip = s->states ? r.in[SKIP] : NULL,
+                      .h_in = s->states ? r.in[H_IN] : NULL,
+                      .h_out = r.out[H_OUT],
+                      .y = r.out[Y],
+                      .checkpoints = r.checkpoints,
+                      .dy = r.in[DY],
+                      .dh_out = s->states ? r.in[DH_OUT] : NULL,
+                      .dx = r.out[DX],
+                      .da_part = r.out[DA],
+                      .db_part = r.out[DB],
+                      .dc_part = r.out[DC],
+                      .de_part = r.out[DE],
+                      .dv_part = r.out[DV],
+                      .dskip_part = r.out[DSKIP],
+                      .dh_in = r.out[DH_IN]};
     size_t bytes = wf_pole_scratch(&a, true);
     void *scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
     assert_non_null(scratch);
@@ -99,8 +145,9 @@ static void free_poles(poles *r) {
 }
 
 static void test_poles(void **state) {
-    static const pole_shape shapes[] = {{1, 1, 1, 1, false, false, false, false}, {2, 5, 17, 3, false, false, true, false}, {1, 64, 16, 4, true, false, true, false},
-                                        {1, 65, 33, 7, false, true, true, false}, {2, 129, 8, 2, true, true, false, false}, {1, 200, 20, 16, false, false, true, false},
+    static const pole_shape shapes[] = {{1, 1, 1, 1, false, false, false, false}, {2, 5, 17, 3, false, false, true, false},
+                                        {1, 64, 16, 4, true, false, true, false}, {1, 65, 33, 7, false, true, true, false},
+                                        {2, 129, 8, 2, true, true, false, false}, {1, 200, 20, 16, false, false, true, false},
                                         {2, 70, 21, 3, false, false, true, true}, {1, 9, 5, 2, true, false, true, true}};
     (void)state;
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++)
@@ -139,16 +186,19 @@ static void test_definition(void **state) {
     (void)state;
     for (int64_t n = 1; n <= 64; n *= 2) {
         size_t count = (size_t)(n * WF_FFT_LANES);
-        float *re = check_random(70, count, -1, 1), *im = check_random(71, count, -1, 1), *x = check_random(70, count, -1, 1), *y = check_random(71, count, -1, 1), *table = make_table(n);
+        float *re = check_random(70, count, -1, 1), *im = check_random(71, count, -1, 1), *x = check_random(70, count, -1, 1),
+              *y = check_random(71, count, -1, 1), *table = make_table(n);
         wf_kernels_ref.fft(re, im, table, n, false);
         for (int64_t k = 0; k < n; k++) {
             double sum = 0, imag = 0;
             for (int64_t t = 0; t < n; t++) {
-                double angle = -2 * PI * (double)(k * t % n) / (double)n, a = x[t * WF_FFT_LANES + LANE], b = y[t * WF_FFT_LANES + LANE];
+                double angle = -2 * PI * (double)(k * t % n) / (double)n, a = x[t * WF_FFT_LANES + LANE],
+                       b = y[t * WF_FFT_LANES + LANE];
                 sum += a * cos(angle) - b * sin(angle);
                 imag += a * sin(angle) + b * cos(angle);
             }
-            assert_true(fabs(re[reversed(k, n) * WF_FFT_LANES + LANE] - sum) < 1e-5 && fabs(im[reversed(k, n) * WF_FFT_LANES + LANE] - imag) < 1e-5);
+            assert_true(fabs(re[reversed(k, n) * WF_FFT_LANES + LANE] - sum) < 1e-5 &&
+                        fabs(im[reversed(k, n) * WF_FFT_LANES + LANE] - imag) < 1e-5);
         }
         wf_kernels_ref.fft(re, im, table, n, true);
         wf_kernels_ref.scale(re, 1.0f / (float)n, re, (int64_t)count);
@@ -166,7 +216,8 @@ static void test_transforms(void **state) {
             for (int inverse = 0; inverse < 2; inverse++) {
                 wf_kernels k = forms(*isa);
                 size_t count = (size_t)(n * WF_FFT_LANES);
-                float *re = check_random(72, count, -1, 1), *im = check_random(73, count, -1, 1), *x = check_random(72, count, -1, 1), *y = check_random(73, count, -1, 1), *table = make_table(n);
+                float *re = check_random(72, count, -1, 1), *im = check_random(73, count, -1, 1),
+                      *x = check_random(72, count, -1, 1), *y = check_random(73, count, -1, 1), *table = make_table(n);
                 k.fft(re, im, table, n, inverse);
                 wf_kernels_ref.fft(x, y, table, n, inverse);
                 close_to(re, x, count, 2e-6, *isa, "re of a transform");
@@ -185,7 +236,7 @@ static void test_transforms(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lanes), cmocka_unit_test(test_poles), cmocka_unit_test(test_definition),
-                                       cmocka_unit_test(test_transforms)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lanes), cmocka_unit_test(test_poles),
+                                       cmocka_unit_test(test_definition), cmocka_unit_test(test_transforms)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

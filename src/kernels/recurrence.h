@@ -16,25 +16,27 @@ static inline bool wf_decay_per_token(wf_decay decay) { return decay == WF_DECAY
 
 typedef struct wf_recurrence_args {
     int64_t batch, t, heads, qk_heads, key_dim, value_dim; /* heads % qk_heads == 0: head h reads q,k head h/(heads/qk_heads) */
-    const float *q, *k;   /* [B,T,qk_heads,K] contiguous */
-    const float *v;       /* [B,T,H,V] */
+    const float *q, *k;                                    /* [B,T,qk_heads,K] contiguous */
+    const float *v;                                        /* [B,T,H,V] */
     wf_decay decay;
-    const float *g;       /* log decay <= 0: [H] const, [H,K] channel, [B,T,H] scalar, [B,T,H,K] vector */
-    const float *bonus;   /* [H,K] or NULL: exclusive read, o_t = (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t (RWKV-6) */
-    float scale;          /* multiplies q */
-    const float *s_in;    /* [B,H,K,V] or NULL: zeros */
-    float *s_out;         /* [B,H,K,V] or NULL; may be s_in */
-    float *o;             /* [B,T,H,V] */
+    const float *g;     /* log decay <= 0: [H] const, [H,K] channel, [B,T,H] scalar, [B,T,H,K] vector */
+    const float *bonus; /* [H,K] or NULL: exclusive read, o_t = (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t (RWKV-6) */
+    float scale;        /* multiplies q */
+    const float *s_in;  /* [B,H,K,V] or NULL: zeros */
+    float *s_out;       /* [B,H,K,V] or NULL; may be s_in */
+    float *o;           /* [B,T,H,V] */
     /* backward */
-    const float *do_, *ds_out;       /* [B,T,H,V], [B,H,K,V]; NULL: zeros */
-    float *dq_part, *dk_part;        /* [slices,B,T,H,K], overwritten: the caller sums slices and groups in order */
-    float *dv;                       /* [B,T,H,V], overwritten */
-    float *dg_part;                  /* per token, summed later: [slices,B,T,H], per channel [slices,B,T,H,K]; or NULL */
-    float *dbonus_part;              /* [slices,B,H,K] or NULL */
-    float *ds_in;                    /* [B,H,K,V] overwritten, or NULL */
+    const float *do_, *ds_out; /* [B,T,H,V], [B,H,K,V]; NULL: zeros */
+    float *dq_part, *dk_part;  /* [slices,B,T,H,K], overwritten: the caller sums slices and groups in order */
+    float *dv;                 /* [B,T,H,V], overwritten */
+    float *dg_part;            /* per token, summed later: [slices,B,T,H], per channel [slices,B,T,H,K]; or NULL */
+    float *dbonus_part;        /* [slices,B,H,K] or NULL */
+    float *ds_in;              /* [B,H,K,V] overwritten, or NULL */
 } wf_recurrence_args;
 
-static inline int64_t wf_recurrence_slices(int64_t value_dim) { return (value_dim + WF_RECURRENCE_SLICE - 1) / WF_RECURRENCE_SLICE; }
+static inline int64_t wf_recurrence_slices(int64_t value_dim) {
+    return (value_dim + WF_RECURRENCE_SLICE - 1) / WF_RECURRENCE_SLICE;
+}
 /* The backward of a decay keeps at most WF_RECURRENCE_ANCHORS states in scratch, evenly spaced in time: dg is summed over the
  * tokens between two of them only (mixers.md U6.4). Scratch is flat in T. */
 enum { WF_RECURRENCE_ANCHORS = 32, WF_RECURRENCE_ANCHOR_TOKENS = 64 };

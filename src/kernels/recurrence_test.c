@@ -1,5 +1,6 @@
-/* recurrence_test.c - kernel L: every instruction set against the plain form, the plain form against finite differences, and any
- * cut of the sequence against the whole. --bench: microseconds per token, for the same number of tokens cut into sequences of T. */
+/* recurrence_test.c - kernel L: every instruction set against the plain form, the plain form against finite differences, and
+ * any cut of the sequence against the whole. --bench: microseconds per token, for the same number of tokens cut into sequences
+ * of T. */
 #include "support/test.h"
 #include "support/kernel_check.h"
 #include "kernels/kernels.h"
@@ -12,26 +13,16 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {
-    {1, 1, 1, 1, 1, 1, WF_DECAY_NONE, false, false, 1},
-    {2, 2, 2, 2, 3, 5, WF_DECAY_CONST, false, true, 1},
-    {1, 3, 4, 2, 17, 7, WF_DECAY_SCALAR, false, false, 1},
-    {2, 5, 3, 1, 8, 70, WF_DECAY_VECTOR, false, true, 3},
-    {1, 4, 2, 2, 16, 64, WF_DECAY_VECTOR, true, true, 1},
-    {2, 63, 2, 1, 33, 65, WF_DECAY_SCALAR, false, true, 2},
-    {1, 64, 1, 1, 64, 64, WF_DECAY_NONE, false, true, 1},
-    {1, 65, 2, 2, 20, 130, WF_DECAY_VECTOR, false, false, 0.2},
-    {1, 66, 2, 2, 40, 31, WF_DECAY_VECTOR, true, true, 6},
-    {1, 67, 1, 1, 5, 9, WF_DECAY_SCALAR, true, true, 1},
-    {2, 97, 4, 4, 9, 12, WF_DECAY_CONST, false, false, 0.1},
-    {1, 100, 2, 1, 128, 96, WF_DECAY_VECTOR, false, true, 30},
-    {1, 128, 2, 1, 64, 48, WF_DECAY_SCALAR, false, true, 0.01},
-    {2, 129, 2, 2, 24, 24, WF_DECAY_NONE, true, false, 1},
-    {1, 130, 3, 3, 48, 80, WF_DECAY_CONST, true, true, 0.5},
-    {1, 1, 4, 2, 64, 128, WF_DECAY_VECTOR, false, true, 1},
-    {2, 1, 2, 2, 33, 20, WF_DECAY_SCALAR, true, true, 1},
-    {1, 700, 1, 1, 7, 17, WF_DECAY_VECTOR, true, false, 4},
-    {2, 3, 3, 3, 16, 64, WF_DECAY_CHANNEL, true, true, 2},
-    {1, 131, 2, 1, 24, 70, WF_DECAY_CHANNEL, false, true, 0.5},
+    {1, 1, 1, 1, 1, 1, WF_DECAY_NONE, false, false, 1},         {2, 2, 2, 2, 3, 5, WF_DECAY_CONST, false, true, 1},
+    {1, 3, 4, 2, 17, 7, WF_DECAY_SCALAR, false, false, 1},      {2, 5, 3, 1, 8, 70, WF_DECAY_VECTOR, false, true, 3},
+    {1, 4, 2, 2, 16, 64, WF_DECAY_VECTOR, true, true, 1},       {2, 63, 2, 1, 33, 65, WF_DECAY_SCALAR, false, true, 2},
+    {1, 64, 1, 1, 64, 64, WF_DECAY_NONE, false, true, 1},       {1, 65, 2, 2, 20, 130, WF_DECAY_VECTOR, false, false, 0.2},
+    {1, 66, 2, 2, 40, 31, WF_DECAY_VECTOR, true, true, 6},      {1, 67, 1, 1, 5, 9, WF_DECAY_SCALAR, true, true, 1},
+    {2, 97, 4, 4, 9, 12, WF_DECAY_CONST, false, false, 0.1},    {1, 100, 2, 1, 128, 96, WF_DECAY_VECTOR, false, true, 30},
+    {1, 128, 2, 1, 64, 48, WF_DECAY_SCALAR, false, true, 0.01}, {2, 129, 2, 2, 24, 24, WF_DECAY_NONE, true, false, 1},
+    {1, 130, 3, 3, 48, 80, WF_DECAY_CONST, true, true, 0.5},    {1, 1, 4, 2, 64, 128, WF_DECAY_VECTOR, false, true, 1},
+    {2, 1, 2, 2, 33, 20, WF_DECAY_SCALAR, true, true, 1},       {1, 700, 1, 1, 7, 17, WF_DECAY_VECTOR, true, false, 4},
+    {2, 3, 3, 3, 16, 64, WF_DECAY_CHANNEL, true, true, 2},      {1, 131, 2, 1, 24, 70, WF_DECAY_CHANNEL, false, true, 0.5},
     {1, 1, 2, 2, 5, 9, WF_DECAY_CHANNEL, true, true, 1},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
@@ -49,11 +40,16 @@ typedef struct run {
 
 static size_t decay_count(const shape *s) {
     switch (s->decay) {
-    case WF_DECAY_CONST: return (size_t)s->heads;
-    case WF_DECAY_CHANNEL: return (size_t)(s->heads * s->key_dim);
-    case WF_DECAY_SCALAR: return (size_t)(s->batch * s->t * s->heads);
-    case WF_DECAY_VECTOR: return (size_t)(s->batch * s->t * s->heads * s->key_dim);
-    default: return 0;
+    case WF_DECAY_CONST:
+        return (size_t)s->heads;
+    case WF_DECAY_CHANNEL:
+        return (size_t)(s->heads * s->key_dim);
+    case WF_DECAY_SCALAR:
+        return (size_t)(s->batch * s->t * s->heads);
+    case WF_DECAY_VECTOR:
+        return (size_t)(s->batch * s->t * s->heads * s->key_dim);
+    default:
+        return 0;
     }
 }
 
@@ -63,12 +59,23 @@ static void sizes(run *r) {
     size_t keys = (size_t)(s->heads * s->key_dim), values = (size_t)(s->heads * s->value_dim);
     size_t state = s->states ? (size_t)(s->batch * s->heads * s->key_dim * s->value_dim) : 0;
     size_t bonus = s->bonus ? keys : 0, g = decay_count(s);
-    size_t in[INPUTS] = {[Q] = tokens * (size_t)(s->qk_heads * s->key_dim), [V] = tokens * values, [G] = g, [U] = bonus,
-                         [S_IN] = state, [DO] = tokens * values, [DS_OUT] = state};
+    size_t in[INPUTS] = {[Q] = tokens * (size_t)(s->qk_heads * s->key_dim),
+                         [V] = tokens * values,
+                         [G] = g,
+                         [U] = bonus,
+                         [S_IN] = state,
+                         [DO] = tokens * values,
+                         [DS_OUT] = state};
     in[K] = in[Q];
     size_t dg = wf_decay_per_channel(s->decay) ? tokens * keys : s->decay == WF_DECAY_NONE ? 0 : tokens * (size_t)s->heads;
-    size_t out[OUTPUTS] = {[O] = tokens * values, [S_OUT] = state, [DQ] = slices * tokens * keys, [DK] = slices * tokens * keys,
-                           [DV] = tokens * values, [DG] = slices * dg, [DU] = slices * (size_t)s->batch * bonus, [DS_IN] = state};
+    size_t out[OUTPUTS] = {[O] = tokens * values,
+                           [S_OUT] = state,
+                           [DQ] = slices * tokens * keys,
+                           [DK] = slices * tokens * keys,
+                           [DV] = tokens * values,
+                           [DG] = slices * dg,
+                           [DU] = slices * (size_t)s->batch * bonus,
+                           [DS_IN] = state};
     memcpy(r->n_in, in, sizeof in);
     memcpy(r->n_out, out, sizeof out);
 }
@@ -76,11 +83,29 @@ static void sizes(run *r) {
 static void bind(run *r) {
     const shape *s = &r->s;
     float **i = r->in, **o = r->out;
-    r->a = (wf_recurrence_args){.batch = s->batch, .t = s->t, .heads = s->heads, .qk_heads = s->qk_heads, .key_dim = s->key_dim,
-                                .value_dim = s->value_dim, .q = i[Q], .k = i[K], .v = i[V], .decay = s->decay, .g = i[G],
-                                .bonus = i[U], .scale = 0.37f, .s_in = i[S_IN], .s_out = s->states ? o[S_OUT] : NULL, .o = o[O],
-                                .do_ = i[DO], .ds_out = i[DS_OUT], .dq_part = o[DQ], .dk_part = o[DK], .dv = o[DV],
-                                .dg_part = r->n_out[DG] ? o[DG] : NULL, .dbonus_part = r->n_out[DU] ? o[DU] : NULL,
+    r->a = (wf_recurrence_args){.batch = s->batch,
+                                .t = s->t,
+                                .heads = s->heads,
+                                .qk_heads = s->qk_heads,
+                                .key_dim = s->key_dim,
+                                .value_dim = s->value_dim,
+                                .q = i[Q],
+                                .k = i[K],
+                                .v = i[V],
+                                .decay = s->decay,
+                                .g = i[G],
+                                .bonus = i[U],
+                                .scale = 0.37f,
+                                .s_in = i[S_IN],
+                                .s_out = s->states ? o[S_OUT] : NULL,
+                                .o = o[O],
+                                .do_ = i[DO],
+                                .ds_out = i[DS_OUT],
+                                .dq_part = o[DQ],
+                                .dk_part = o[DK],
+                                .dv = o[DV],
+                                .dg_part = r->n_out[DG] ? o[DG] : NULL,
+                                .dbonus_part = r->n_out[DU] ? o[DU] : NULL,
                                 .ds_in = s->states ? o[DS_IN] : NULL};
 }
 
@@ -119,7 +144,8 @@ static void compare(const run *got, const run *want, const char *isa, double tol
         double error = check_error(got->out[x], want->out[x], got->n_out[x], 1e-3);
         if (!(error <= tolerance))
             fail_msg("%s, T %lld K %lld V %lld decay %d bonus %d: %s is off by %.3g", isa, (long long)got->s.t,
-                     (long long)got->s.key_dim, (long long)got->s.value_dim, got->s.decay, got->s.bonus, output_names[x], error);
+                     (long long)got->s.key_dim, (long long)got->s.value_dim, got->s.decay, got->s.bonus, output_names[x],
+                     error);
     }
 }
 
@@ -195,7 +221,8 @@ static double numeric(run *r, float *x, bool linear) {
 /* The gradient of one input as the caller sums it: over slices, over the heads of a group, over tokens for a constant decay. */
 static double summed(const run *r, int input, size_t i) {
     const shape *s = &r->s;
-    size_t K_ = (size_t)s->key_dim, H = (size_t)s->heads, G_ = (size_t)s->qk_heads, slices = (size_t)wf_recurrence_slices(s->value_dim);
+    size_t K_ = (size_t)s->key_dim, H = (size_t)s->heads, G_ = (size_t)s->qk_heads,
+           slices = (size_t)wf_recurrence_slices(s->value_dim);
     double sum = 0;
     if (input == V || input == S_IN)
         return r->out[input == V ? DV : DS_IN][i];
@@ -326,7 +353,7 @@ int main(int argc, char **argv) {
         bench();
         return 0;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vector_forms), cmocka_unit_test(test_long), cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_any_cut)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vector_forms), cmocka_unit_test(test_long),
+                                       cmocka_unit_test(test_gradients), cmocka_unit_test(test_any_cut)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

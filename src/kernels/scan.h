@@ -1,6 +1,6 @@
 /* scan.h - kernel E, the selective scan of Mamba (Gu & Dao 2023, arXiv 2312.00752): per channel d and state n
- * h_t = exp(dt_t A) h_{t-1} + dt_t u_t B_t,  y_t = (sum_n C_tn h_tn + skip u_t) * silu(z_t). A block is WF_SCAN_BLOCK channels of
- * one sequence. The backward recomputes h from checkpoints every WF_SCAN_CHECKPOINT tokens. */
+ * h_t = exp(dt_t A) h_{t-1} + dt_t u_t B_t,  y_t = (sum_n C_tn h_tn + skip u_t) * silu(z_t). A block is WF_SCAN_BLOCK channels
+ * of one sequence. The backward recomputes h from checkpoints every WF_SCAN_CHECKPOINT tokens. */
 #ifndef WF_KERNELS_SCAN_H
 #define WF_KERNELS_SCAN_H
 #include <stdbool.h>
@@ -11,21 +11,21 @@ enum { WF_SCAN_BLOCK = 16, WF_SCAN_CHECKPOINT = 64 };
 
 typedef struct wf_scan_args {
     int64_t batch, t, channels, state;
-    const float *u, *dt;   /* [B,T,D]; dt after softplus */
-    const float *a_log;    /* [D,N]; A = -exp(a_log) */
-    const float *b, *c;    /* [B,T,N] */
-    const float *skip;     /* [D] or NULL */
-    const float *z;        /* [B,T,D] or NULL: no gate */
-    const float *h_in;     /* [B,D,N] or NULL */
-    float *h_out;          /* [B,D,N] or NULL; may be h_in */
-    float *y;              /* [B,T,D] */
-    float *checkpoints;    /* [B, ceil(T/WF_SCAN_CHECKPOINT), D, N]: h before each stretch; NULL when no backward follows */
+    const float *u, *dt; /* [B,T,D]; dt after softplus */
+    const float *a_log;  /* [D,N]; A = -exp(a_log) */
+    const float *b, *c;  /* [B,T,N] */
+    const float *skip;   /* [D] or NULL */
+    const float *z;      /* [B,T,D] or NULL: no gate */
+    const float *h_in;   /* [B,D,N] or NULL */
+    float *h_out;        /* [B,D,N] or NULL; may be h_in */
+    float *y;            /* [B,T,D] */
+    float *checkpoints;  /* [B, ceil(T/WF_SCAN_CHECKPOINT), D, N]: h before each stretch; NULL when no backward follows */
     /* backward: overwritten outputs; parts are per channel block and summed by the caller in order */
-    const float *dy, *dh_out;      /* [B,T,D], [B,D,N]; NULL: zeros */
-    float *du, *ddt, *dz;          /* [B,T,D]; dz NULL without gate */
-    float *db_part, *dc_part;      /* [blocks,B,T,N] */
+    const float *dy, *dh_out;        /* [B,T,D], [B,D,N]; NULL: zeros */
+    float *du, *ddt, *dz;            /* [B,T,D]; dz NULL without gate */
+    float *db_part, *dc_part;        /* [blocks,B,T,N] */
     float *da_log_part, *dskip_part; /* [B,D,N], [B,D] (dskip NULL without skip) */
-    float *dh_in;                  /* [B,D,N] or NULL */
+    float *dh_in;                    /* [B,D,N] or NULL */
 } wf_scan_args;
 
 static inline int64_t wf_scan_blocks(int64_t channels) { return (channels + WF_SCAN_BLOCK - 1) / WF_SCAN_BLOCK; }

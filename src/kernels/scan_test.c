@@ -1,5 +1,5 @@
-/* scan_test.c - kernel E: every instruction set against the plain form, the plain form against finite differences, and any cut of
- * the sequence against the whole. --bench: microseconds per token, for the same number of tokens cut into sequences of T. */
+/* scan_test.c - kernel E: every instruction set against the plain form, the plain form against finite differences, and any cut
+ * of the sequence against the whole. --bench: microseconds per token, for the same number of tokens cut into sequences of T. */
 #include "support/test.h"
 #include "support/kernel_check.h"
 #include "kernels/kernels.h"
@@ -11,11 +11,11 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {
-    {1, 1, 1, 1, false, false, false, 1},   {2, 2, 3, 2, true, false, true, 1},     {1, 3, 16, 16, true, true, false, 0.1},
-    {2, 5, 17, 5, false, true, true, 1},    {1, 63, 20, 16, true, true, true, 0.1}, {1, 64, 33, 7, true, false, false, 2},
-    {2, 65, 8, 16, false, false, true, 1},  {1, 66, 40, 17, true, true, true, 20},  {1, 127, 5, 1, true, true, true, 0.01},
-    {2, 128, 31, 4, true, true, false, 1},  {1, 129, 48, 33, true, true, true, 1},  {1, 130, 16, 256, true, true, true, 1},
-    {3, 1, 24, 16, true, true, true, 0.5},  {1, 300, 9, 8, false, true, true, 0.3},
+    {1, 1, 1, 1, false, false, false, 1},  {2, 2, 3, 2, true, false, true, 1},     {1, 3, 16, 16, true, true, false, 0.1},
+    {2, 5, 17, 5, false, true, true, 1},   {1, 63, 20, 16, true, true, true, 0.1}, {1, 64, 33, 7, true, false, false, 2},
+    {2, 65, 8, 16, false, false, true, 1}, {1, 66, 40, 17, true, true, true, 20},  {1, 127, 5, 1, true, true, true, 0.01},
+    {2, 128, 31, 4, true, true, false, 1}, {1, 129, 48, 33, true, true, true, 1},  {1, 130, 16, 256, true, true, true, 1},
+    {3, 1, 24, 16, true, true, true, 0.5}, {1, 300, 9, 8, false, true, true, 0.3},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -33,11 +33,27 @@ typedef struct run {
 static void sizes(run *r) {
     const shape *s = &r->s;
     size_t tokens = (size_t)(s->batch * s->t), rows = tokens * (size_t)s->channels, reads = tokens * (size_t)s->state;
-    size_t state = (size_t)(s->batch * s->channels * s->state), given = s->states ? state : 0, blocks = (size_t)wf_scan_blocks(s->channels);
-    size_t in[INPUTS] = {[U] = rows, [DT] = rows, [A_LOG] = (size_t)(s->channels * s->state), [B] = reads, [C] = reads,
-                         [SKIP] = s->skip ? (size_t)s->channels : 0, [Z] = s->gate ? rows : 0, [H_IN] = given, [DY] = rows, [DH_OUT] = given};
-    size_t out[OUTPUTS] = {[Y] = rows, [H_OUT] = given, [DU] = rows, [DDT] = rows, [DA_LOG] = state, [DB] = blocks * reads,
-                           [DC] = blocks * reads, [DSKIP] = s->skip ? (size_t)(s->batch * s->channels) : 0, [DZ] = s->gate ? rows : 0,
+    size_t state = (size_t)(s->batch * s->channels * s->state), given = s->states ? state : 0,
+           blocks = (size_t)wf_scan_blocks(s->channels);
+    size_t in[INPUTS] = {[U] = rows,
+                         [DT] = rows,
+                         [A_LOG] = (size_t)(s->channels * s->state),
+                         [B] = reads,
+                         [C] = reads,
+                         [SKIP] = s->skip ? (size_t)s->channels : 0,
+                         [Z] = s->gate ? rows : 0,
+                         [H_IN] = given,
+                         [DY] = rows,
+                         [DH_OUT] = given};
+    size_t out[OUTPUTS] = {[Y] = rows,
+                           [H_OUT] = given,
+                           [DU] = rows,
+                           [DDT] = rows,
+                           [DA_LOG] = state,
+                           [DB] = blocks * reads,
+                           [DC] = blocks * reads,
+                           [DSKIP] = s->skip ? (size_t)(s->batch * s->channels) : 0,
+                           [DZ] = s->gate ? rows : 0,
                            [DH_IN] = given};
     memcpy(r->n_in, in, sizeof in);
     memcpy(r->n_out, out, sizeof out);
@@ -53,10 +69,30 @@ static run make_run(const shape *s) {
     int64_t stretches = (s->t + WF_SCAN_CHECKPOINT - 1) / WF_SCAN_CHECKPOINT;
     r.checkpoints = check_unwritten((size_t)(s->batch * stretches * s->channels * s->state));
     float **i = r.in, **o = r.out;
-    r.a = (wf_scan_args){.batch = s->batch, .t = s->t, .channels = s->channels, .state = s->state, .u = i[U], .dt = i[DT],
-                         .a_log = i[A_LOG], .b = i[B], .c = i[C], .skip = i[SKIP], .z = i[Z], .h_in = i[H_IN], .h_out = o[H_OUT],
-                         .y = o[Y], .checkpoints = r.checkpoints, .dy = i[DY], .dh_out = i[DH_OUT], .du = o[DU], .ddt = o[DDT],
-                         .dz = o[DZ], .db_part = o[DB], .dc_part = o[DC], .da_log_part = o[DA_LOG], .dskip_part = o[DSKIP],
+    r.a = (wf_scan_args){.batch = s->batch,
+                         .t = s->t,
+                         .channels = s->channels,
+                         .state = s->state,
+                         .u = i[U],
+                         .dt = i[DT],
+                         .a_log = i[A_LOG],
+                         .b = i[B],
+                         .c = i[C],
+                         .skip = i[SKIP],
+                         .z = i[Z],
+                         .h_in = i[H_IN],
+                         .h_out = o[H_OUT],
+                         .y = o[Y],
+                         .checkpoints = r.checkpoints,
+                         .dy = i[DY],
+                         .dh_out = i[DH_OUT],
+                         .du = o[DU],
+                         .ddt = o[DDT],
+                         .dz = o[DZ],
+                         .db_part = o[DB],
+                         .dc_part = o[DC],
+                         .da_log_part = o[DA_LOG],
+                         .dskip_part = o[DSKIP],
                          .dh_in = o[DH_IN]};
     return r;
 }
@@ -150,7 +186,8 @@ static double numeric(run *r, float *x, bool linear) {
 
 /* The gradient of one input as the caller sums it: over blocks or over sequences. */
 static double summed(const run *r, int input, size_t i) {
-    static const int outputs[INPUTS] = {[U] = DU, [DT] = DDT, [A_LOG] = DA_LOG, [B] = DB, [C] = DC, [SKIP] = DSKIP, [Z] = DZ, [H_IN] = DH_IN};
+    static const int outputs[INPUTS] = {
+        [U] = DU, [DT] = DDT, [A_LOG] = DA_LOG, [B] = DB, [C] = DC, [SKIP] = DSKIP, [Z] = DZ, [H_IN] = DH_IN};
     size_t n = r->n_in[input], parts = r->n_out[outputs[input]] / n;
     double sum = 0;
     for (size_t part = 0; part < parts; part++)
@@ -251,7 +288,7 @@ int main(int argc, char **argv) {
         bench();
         return 0;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vector_forms), cmocka_unit_test(test_long), cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_any_cut)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vector_forms), cmocka_unit_test(test_long),
+                                       cmocka_unit_test(test_gradients), cmocka_unit_test(test_any_cut)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

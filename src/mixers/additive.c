@@ -1,5 +1,5 @@
-/* additive.c - the decoder of Bahdanau et al. 2015 (arXiv 1409.0473, section 3.1 and appendix A.2): the state asks the memory before
- * every step of a GRU. x holds target embeddings, the memory encoder states. */
+/* additive.c - the decoder of Bahdanau et al. 2015 (arXiv 1409.0473, section 3.1 and appendix A.2): the state asks the memory
+ * before every step of a GRU. x holds target embeddings, the memory encoder states. */
 #include <math.h>
 #include "mixers/mixer.h"
 #include "parts/time_stack.h"
@@ -12,8 +12,10 @@ static const wf_key keys[] = {
     {"score", WF_KEY_STRING, "'concat'", 0, "concat", "v . tanh(score.q h + score.k m)"},
     {"normed", WF_KEY_BOOL, "false", 0, NULL, "v of learned length, and a bias inside (Salimans & Kingma 2016)"},
     {"init", WF_KEY_STRING, "'zero'", 0, "backward|zero", "first state: from the backward half of the first memory row, or 0"},
-    {"reset", WF_KEY_STRING, "'after'", 0, "after|before", "where the reset gate acts: after the product with the state, or before it"},
-    {"readout", WF_KEY_STRING, "'linear'", 0, "maxout|linear|none", "maxout of state, x and context; linear of new state and context; the new state"},
+    {"reset", WF_KEY_STRING, "'after'", 0, "after|before",
+     "where the reset gate acts: after the product with the state, or before it"},
+    {"readout", WF_KEY_STRING, "'linear'", 0, "maxout|linear|none",
+     "maxout of state, x and context; linear of new state and context; the new state"},
     {"readout_state", WF_KEY_STRING, "'previous'", 0, "previous|current", "of maxout"},
     {"out", WF_KEY_INT, "readout == 'none' ? hidden : dim", 1, NULL, "width of y"},
     {NULL}};
@@ -30,15 +32,18 @@ static const wf_slot slots[] = {
     {"cell.ih.bias", "[3*hidden]", "zeros", NULL, NULL, false, NULL},
     {"cell.hh.weight", "[3*hidden, hidden]", "linear", NULL, NULL, false, NULL},
     {"cell.hh.bias", "[3*hidden]", "zeros", NULL, NULL, false, NULL},
-    {"o.weight", "[readout == 'maxout' ? 2*out : out, hidden + memory_dim + (readout == 'maxout' ? dim : 0)]", "linear_out", "readout != 'none'", NULL, false, NULL},
+    {"o.weight", "[readout == 'maxout' ? 2*out : out, hidden + memory_dim + (readout == 'maxout' ? dim : 0)]", "linear_out",
+     "readout != 'none'", NULL, false, NULL},
     {"o.bias", "[readout == 'maxout' ? 2*out : out]", "zeros", "readout != 'none'", NULL, false, NULL},
     {NULL}};
 
 static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, "[hidden]", NULL, NULL, 0}, {NULL}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
-    WF_CHECK(wf_is(l, "init", "zero") || wf_int(l, "memory_dim") % 2 == 0, err, WEFT_USAGE, "'init' backward needs an even memory_dim");
-    WF_CHECK(!wf_is(l, "readout", "none") || wf_int(l, "out") == wf_int(l, "hidden"), err, WEFT_USAGE, "without a readout 'out' is hidden");
+    WF_CHECK(wf_is(l, "init", "zero") || wf_int(l, "memory_dim") % 2 == 0, err, WEFT_USAGE,
+             "'init' backward needs an even memory_dim");
+    WF_CHECK(!wf_is(l, "readout", "none") || wf_int(l, "out") == wf_int(l, "hidden"), err, WEFT_USAGE,
+             "without a readout 'out' is hidden");
     return WEFT_OK;
 }
 
@@ -71,23 +76,32 @@ typedef struct rows { /* one tensor per step */
     wf_tensor **before, **after, **context, **probs;
 } rows;
 
-static wf_tensor *as_row(wf_run *r, wf_tensor *h) { return h ? wf_reshape(r->tape, h, 3, (int64_t[]){r->batch, 1, wf_dim(h, -1)}) : NULL; }
+static wf_tensor *as_row(wf_run *r, wf_tensor *h) {
+    return h ? wf_reshape(r->tape, h, 3, (int64_t[]){r->batch, 1, wf_dim(h, -1)}) : NULL;
+}
 
-static wf_tensor *ask(wf_run *r, const wf_layer *l, const wf_ports *io, wf_tensor *h, wf_tensor *k, wf_tensor *v, wf_tensor **probs) {
+static wf_tensor *ask(wf_run *r, const wf_layer *l, const wf_ports *io, wf_tensor *h, wf_tensor *k, wf_tensor *v,
+                      wf_tensor **probs) {
     wf_tensor *q = wf_linear_as(r->tape, as_row(r, h), wf_weight(r, l, "score.q.weight"), NULL, WF_F32);
     return wf_memory_attention(r->tape, q, k, io->memory, &(wf_memory_spec){.v = v, .mask = io->memory_mask}, probs);
 }
 
 static wf_tensor *decode(wf_run *r, const wf_layer *l, const wf_ports *io, wf_tensor *h, const rows *at) {
     wf_tape *t = r->tape;
-    wf_tensor *k = wf_linear_as(t, io->memory, wf_weight(r, l, "score.k.weight"), wf_weight(r, l, "score.b"), WF_F32), *v = score_vector(r, l);
+    wf_tensor *k = wf_linear_as(t, io->memory, wf_weight(r, l, "score.k.weight"), wf_weight(r, l, "score.b"), WF_F32),
+              *v = score_vector(r, l);
     for (int64_t i = 0; i < r->rows; i++) {
         wf_tensor *next = NULL, *x = wf_time_slice(t, io->x, i, 1);
         at->before[i] = as_row(r, h);
         at->context[i] = ask(r, l, io, h, k, v, &at->probs[i]);
-        wf_tensor *ih = wf_linear_as(t, wf_join_channels(t, x, at->context[i]), wf_weight(r, l, "cell.ih.weight"), wf_weight(r, l, "cell.ih.bias"), WF_F32);
-        at->after[i] = wf_gru(t, ih, &(wf_rnn_spec){.hh = wf_weight(r, l, "cell.hh.weight"), .hh_bias = wf_weight(r, l, "cell.hh.bias"), .h_in = h,
-                                                    .h_out = &next, .reset_before = wf_is(l, "reset", "before")});
+        wf_tensor *ih = wf_linear_as(t, wf_join_channels(t, x, at->context[i]), wf_weight(r, l, "cell.ih.weight"),
+                                     wf_weight(r, l, "cell.ih.bias"), WF_F32);
+        at->after[i] = wf_gru(t, ih,
+                              &(wf_rnn_spec){.hh = wf_weight(r, l, "cell.hh.weight"),
+                                             .hh_bias = wf_weight(r, l, "cell.hh.bias"),
+                                             .h_in = h,
+                                             .h_out = &next,
+                                             .reset_before = wf_is(l, "reset", "before")});
         h = next;
     }
     return h;
@@ -123,7 +137,16 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_additive = {
-    .name = "additive", .about = "a GRU whose state asks a memory before every step", .source = "Bahdanau et al. 2015, arXiv 1409.0473, section 3.1, appendix A.2",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x memory memory_mask?", .outputs = "y attention?", .flops = "T*T*(20*units + 2*memory_dim)",
-    .traits = WF_CAUSAL | WF_STREAMS, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_additive = {.name = "additive",
+                                    .about = "a GRU whose state asks a memory before every step",
+                                    .source = "Bahdanau et al. 2015, arXiv 1409.0473, section 3.1, appendix A.2",
+                                    .keys = keys,
+                                    .slots = slots,
+                                    .states = states,
+                                    .inputs = "x memory memory_mask?",
+                                    .outputs = "y attention?",
+                                    .flops = "T*T*(20*units + 2*memory_dim)",
+                                    .traits = WF_CAUSAL | WF_STREAMS,
+                                    .companion = "mlp",
+                                    .check = check,
+                                    .run = run};

@@ -19,20 +19,30 @@ static const wf_key keys[] = {
     {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
     {"softcap", WF_KEY_FLOAT, "0.0", 0, NULL, "c*tanh(score/c); 0 is off"},
     {"window", WF_KEY_LIST, "null", 0, NULL, "[left, right] keys visible beside row i, inclusive; null is no limit"},
-    {"chunk", WF_KEY_INT, "null", 1, NULL, "causal: rows of a chunk, and a row sees its own chunk only; instead of window, prefix, segments and biases"},
-    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'reverse', false, 'scaling', null]", "rotary positions {theta, dim, pairing, reverse, scaling}"},
+    {"chunk", WF_KEY_INT, "null", 1, NULL,
+     "causal: rows of a chunk, and a row sees its own chunk only; instead of window, prefix, segments and biases"},
+    {"rope", WF_KEY_OBJECT, "null", 0,
+     "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'reverse', false, 'scaling', null]",
+     "rotary positions {theta, dim, pairing, reverse, scaling}"},
     {"rope_values", WF_KEY_BOOL, "false", 0, NULL, "values turn as keys do (RoFormer)"},
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', 512.0]", "xPos rotary decay {base}"},
-    {"temper", WF_KEY_OBJECT, "null", 0, "['scale', 0.1, 'step', 8192.0]", "queries grow with their position p: times 1 + scale*log1p(floor((p + 1)/step)) {scale, step}"},
+    {"temper", WF_KEY_OBJECT, "null", 0, "['scale', 0.1, 'step', 8192.0]",
+     "queries grow with their position p: times 1 + scale*log1p(floor((p + 1)/step)) {scale, step}"},
     {"alibi", WF_KEY_BOOL, "false", 0, NULL, "linear biases by distance"},
-    {"alibi_keys", WF_KEY_BOOL, "false", 0, NULL, "linear biases by the number of the key, rounded to bfloat16 and scaled with the scores (Falcon)"},
-    {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]", "learned bias by distance {buckets, max_distance, bidirectional}"},
+    {"alibi_keys", WF_KEY_BOOL, "false", 0, NULL,
+     "linear biases by the number of the key, rounded to bfloat16 and scaled with the scores (Falcon)"},
+    {"t5_bias", WF_KEY_OBJECT, "null", 0, "['buckets', 32, 'max_distance', 128, 'bidirectional', true]",
+     "learned bias by distance {buckets, max_distance, bidirectional}"},
     {"relative", WF_KEY_OBJECT, "null", 0, "['of', 'query', 'length', 512]",
-     "learned vectors by distance whose products with the query (`of`: query) or with query and key (both) are added to the scores {of, length}"},
+     "learned vectors by distance whose products with the query (`of`: query) or with query and key (both) are added to the "
+     "scores {of, length}"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "default of qk_norm.eps"},
-    {"qk_norm", WF_KEY_OBJECT, "null", 0, "['kind', 'rms', 'eps', norm_eps, 'scope', 'head', 'affine', true, 'bias', true, 'offset', 0.0, 'after_rope', false]",
-     "norm of queries and keys {kind, eps, scope: a head, all heads at once or each head with a weight of its own, affine, bias (layer), offset of the weight, after_rope}"},
-    {"clip", WF_KEY_FLOAT, "null", 0, NULL, "queries, keys and values are kept within -clip and clip, after the norm of all heads"},
+    {"qk_norm", WF_KEY_OBJECT, "null", 0,
+     "['kind', 'rms', 'eps', norm_eps, 'scope', 'head', 'affine', true, 'bias', true, 'offset', 0.0, 'after_rope', false]",
+     "norm of queries and keys {kind, eps, scope: a head, all heads at once or each head with a weight of its own, affine, "
+     "bias (layer), offset of the weight, after_rope}"},
+    {"clip", WF_KEY_FLOAT, "null", 0, NULL,
+     "queries, keys and values are kept within -clip and clip, after the norm of all heads"},
     {"o_norm", WF_KEY_OBJECT, "null", 0, "['eps', norm_eps]", "RMS norm of what goes into o, over all heads {eps}"},
     {"gate", WF_KEY_BOOL, "false", 0, NULL, "what goes into o times sigmoid(Lin(gate, x))"},
     {"q_groups", WF_KEY_INT, "1", 1, NULL, "pieces of x and of the queries; each piece comes from one of x alone"},
@@ -44,7 +54,8 @@ static const wf_key keys[] = {
 
 #define QK_WEIGHTED "qk_norm != null && qk_norm.kind != 'l2' && qk_norm.affine"
 #define QK_BIASED "qk_norm != null && qk_norm.kind == 'layer' && qk_norm.affine && qk_norm.bias"
-#define QK_SHAPE(heads) "qk_norm.scope == 'all' ? [" heads "*key_dim] : qk_norm.scope == 'heads' ? [" heads ", key_dim] : [key_dim]"
+#define QK_SHAPE(heads)                                                                                                        \
+    "qk_norm.scope == 'all' ? [" heads "*key_dim] : qk_norm.scope == 'heads' ? [" heads ", key_dim] : [key_dim]"
 static const wf_slot slots[] = {
     {"q.weight", WF_GROUPED("q_groups", "heads*key_dim", "dim"), "linear", NULL, NULL, false, NULL},
     {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},
@@ -67,10 +78,9 @@ static const wf_slot slots[] = {
     {NULL}};
 
 #define RING "chunk != null ? chunk : causal && window != null && window[0] != null ? window[0] + 1 : null"
-static const wf_state_slot states[] = {
-    {"k", WF_STATE_APPEND, "[kv_heads, key_dim]", RING, NULL, 0},
-    {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", RING, NULL, 0},
-    {NULL}};
+static const wf_state_slot states[] = {{"k", WF_STATE_APPEND, "[kv_heads, key_dim]", RING, NULL, 0},
+                                       {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", RING, NULL, 0},
+                                       {NULL}};
 
 static weft_status window_side(const wf_value *window, size_t i, int64_t *out, weft_error *err) {
     *out = INT64_MAX;
@@ -84,19 +94,23 @@ static weft_status window_side(const wf_value *window, size_t i, int64_t *out, w
 
 static weft_status check_qk_norm(const wf_json *norm, weft_error *err) {
     const char *kind = wf_json_text(norm, "kind", "rms"), *scope = wf_json_text(norm, "scope", "head");
-    WF_CHECK(wf_streq(kind, "rms") || wf_streq(kind, "layer") || wf_streq(kind, "l2"), err, WEFT_USAGE, "qk_norm: kind is rms, layer or l2, not '%s'", kind);
+    WF_CHECK(wf_streq(kind, "rms") || wf_streq(kind, "layer") || wf_streq(kind, "l2"), err, WEFT_USAGE,
+             "qk_norm: kind is rms, layer or l2, not '%s'", kind);
     WF_CHECK(wf_streq(scope, "head") || wf_streq(scope, "all") || wf_streq(scope, "heads"), err, WEFT_USAGE,
              "qk_norm: scope is head, all or heads, not '%s'", scope);
-    bool own = wf_streq(scope, "heads"), bias = wf_streq(kind, "layer") && wf_json_bool(norm, "bias", true) && wf_json_bool(norm, "affine", true);
+    bool own = wf_streq(scope, "heads"),
+         bias = wf_streq(kind, "layer") && wf_json_bool(norm, "bias", true) && wf_json_bool(norm, "affine", true);
     WF_CHECK(!own || !bias, err, WEFT_USAGE, "qk_norm: heads with weights of their own have no bias");
-    WF_CHECK(!own || wf_json_double(norm, "offset", 0.0) == 0.0, err, WEFT_USAGE, "qk_norm: heads with weights of their own have no offset");
+    WF_CHECK(!own || wf_json_double(norm, "offset", 0.0) == 0.0, err, WEFT_USAGE,
+             "qk_norm: heads with weights of their own have no offset");
     return WEFT_OK;
 }
 
 static weft_status check_t5(const wf_json *t5, weft_error *err) {
     int64_t buckets = wf_json_int(t5, "buckets", 32), most = wf_json_int(t5, "max_distance", 128);
     int64_t exact = buckets / (wf_json_bool(t5, "bidirectional", true) ? 4 : 2);
-    WF_CHECK(exact >= 1 && most > exact, err, WEFT_USAGE, "t5_bias: %lld buckets do not fit a distance of %lld", (long long)buckets, (long long)most);
+    WF_CHECK(exact >= 1 && most > exact, err, WEFT_USAGE, "t5_bias: %lld buckets do not fit a distance of %lld",
+             (long long)buckets, (long long)most);
     return WEFT_OK;
 }
 
@@ -112,7 +126,8 @@ static weft_status check_relative(const wf_layer *l, weft_error *err) {
 static weft_status check_chunk(const wf_layer *l, weft_error *err) {
     static const char *const others[] = {"window", "t5_bias", "relative", "xpos"};
     if (wf_given(l, "temper"))
-        WF_CHECK(wf_json_double(wf_get(l, "temper")->object, "step", 8192.0) > 0.0, err, WEFT_USAGE, "temper: 'step' must be positive");
+        WF_CHECK(wf_json_double(wf_get(l, "temper")->object, "step", 8192.0) > 0.0, err, WEFT_USAGE,
+                 "temper: 'step' must be positive");
     if (!wf_given(l, "chunk"))
         return WEFT_OK;
     WF_CHECK(wf_flag(l, "causal"), err, WEFT_USAGE, "'chunk' needs 'causal'");
@@ -124,13 +139,15 @@ static weft_status check_chunk(const wf_layer *l, weft_error *err) {
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads"), side;
-    int64_t dim = wf_int(l, "dim"), memory = wf_int(l, "memory_dim"), key = wf_int(l, "key_dim"), value = wf_int(l, "value_dim");
+    int64_t dim = wf_int(l, "dim"), memory = wf_int(l, "memory_dim"), key = wf_int(l, "key_dim"),
+            value = wf_int(l, "value_dim");
     const wf_value *window = wf_get(l, "window");
     WF_TRY(wf_check_groups(l, "q_groups", dim, heads * key, err));
     WF_TRY(wf_check_groups(l, "k_groups", memory, groups * key, err));
     WF_TRY(wf_check_groups(l, "v_groups", memory, groups * value, err));
     WF_TRY(wf_check_groups(l, "o_groups", heads * value, dim, err));
-    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads, (long long)groups);
+    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads,
+             (long long)groups);
     WF_TRY(wf_check_bias(l, (const char *const[]){"q", "k", "v", "o", "gate"}, 5, err));
     if (window->type != WF_NULL) {
         WF_CHECK(window->count == 2, err, WEFT_USAGE, "'window' must be [left, right]");
@@ -144,7 +161,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_TRY(check_chunk(l, err));
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
-    WF_CHECK(!wf_flag(l, "rope_values") || wf_int(l, "value_dim") == wf_int(l, "key_dim"), err, WEFT_USAGE, "'rope_values' needs values as wide as keys");
+    WF_CHECK(!wf_flag(l, "rope_values") || wf_int(l, "value_dim") == wf_int(l, "key_dim"), err, WEFT_USAGE,
+             "'rope_values' needs values as wide as keys");
     if (wf_given(l, "relative"))
         WF_TRY(check_relative(l, err));
     return wf_given(l, "t5_bias") ? check_t5(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
@@ -158,7 +176,8 @@ static bool norms(const wf_layer *l, const char *scope) {
 static wf_tensor *normalise(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tensor *weight, wf_tensor *bias) {
     const wf_json *norm = wf_get(l, "qk_norm")->object;
     const char *kind = wf_json_text(norm, "kind", "rms");
-    float eps = (float)wf_json_double(norm, "eps", wf_float(l, "norm_eps")), offset = weight ? (float)wf_json_double(norm, "offset", 0.0) : 0.0f;
+    float eps = (float)wf_json_double(norm, "eps", wf_float(l, "norm_eps")),
+          offset = weight ? (float)wf_json_double(norm, "offset", 0.0) : 0.0f;
     double n = x ? (double)wf_dim(x, -1) : 1.0;
     if (wf_streq(kind, "layer"))
         return wf_layer_norm(r->tape, x, weight, bias, offset, eps);
@@ -171,7 +190,10 @@ static wf_tensor *normalise(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tenso
 /* Weights of a head each: [heads, key_dim] times rows of all heads. */
 static wf_tensor *weigh_heads(wf_run *r, wf_tensor *x, wf_tensor *weight) {
     int64_t heads = x ? x->dims[2] : 1, width = x ? x->dims[3] : 1;
-    return weight ? wf_split_heads(r, wf_mul_rows(r->tape, wf_merge_heads(r, x), wf_reshape(r->tape, weight, 1, &weight->count)), heads, width) : x;
+    return weight
+               ? wf_split_heads(r, wf_mul_rows(r->tape, wf_merge_heads(r, x), wf_reshape(r->tape, weight, 1, &weight->count)),
+                                heads, width)
+               : x;
 }
 
 /* The norm of queries or keys, x [B,T,heads,width], when its turn is before (or after) the rotation. */
@@ -197,7 +219,8 @@ static wf_tensor *clip(wf_run *r, const wf_layer *l, wf_tensor *x) {
     return wf_given(l, "clip") ? wf_clamp(r->tape, x, -most, most) : x;
 }
 
-/* Queries, keys or values of all heads: [B,T,heads,width]. The norm of all heads at once comes before the clip, that of a head after. */
+/* Queries, keys or values of all heads: [B,T,heads,width]. The norm of all heads at once comes before the clip, that of a head
+ * after. */
 static wf_tensor *heads_of(wf_run *r, const wf_layer *l, const char *which, wf_tensor *x, int64_t heads) {
     bool values = wf_streq(which, "v");
     x = wf_split_heads(r, wf_project(r, l, which, x), heads, wf_int(l, values ? "value_dim" : "key_dim"));
@@ -230,10 +253,15 @@ static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, const wf_port
 }
 
 static wf_attention_spec attention_spec(const wf_run *r, const wf_layer *l, const wf_ports *io) {
-    wf_attention_spec s = {.scale = (float)wf_float(l, "scale"), .softcap = (float)wf_float(l, "softcap"), .dropout = r->attention_dropout,
-                           .causal = wf_flag(l, "causal"), .sinks = wf_weight(r, l, "sinks"), .prefix = io->prefix,
+    wf_attention_spec s = {.scale = (float)wf_float(l, "scale"),
+                           .softcap = (float)wf_float(l, "softcap"),
+                           .dropout = r->attention_dropout,
+                           .causal = wf_flag(l, "causal"),
+                           .sinks = wf_weight(r, l, "sinks"),
+                           .prefix = io->prefix,
                            .key_mask = io->memory ? io->memory_mask : io->mask,
-                           .q_segments = io->memory ? NULL : io->segments, .k_segments = io->memory ? NULL : io->segments};
+                           .q_segments = io->memory ? NULL : io->segments,
+                           .k_segments = io->memory ? NULL : io->segments};
     (void)window_side(wf_get(l, "window"), 0, &s.left, NULL);
     (void)window_side(wf_get(l, "window"), 1, &s.right, NULL);
     if (wf_flag(l, "alibi"))
@@ -258,17 +286,24 @@ static wf_tensor *relative_bias(wf_run *r, const wf_layer *l, wf_tensor *q, wf_t
         return q && k ? wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory") : NULL;
     for (int64_t d = 0; d < count; d++)
         index[d] = (int32_t)d;
-    wf_relative_spec s = {.queries = q->dims[1], .keys = k->dims[1], .index = index, .count = count, .zero = length - 1,
-                          .scale = (float)wf_float(l, "scale"), .offset_from_start = cached};
+    wf_relative_spec s = {.queries = q->dims[1],
+                          .keys = k->dims[1],
+                          .index = index,
+                          .count = count,
+                          .zero = length - 1,
+                          .scale = (float)wf_float(l, "scale"),
+                          .offset_from_start = cached};
     wf_tensor *bias = wf_relative(r->tape, q, table, &s);
     s.of_keys = true;
-    return wf_streq(wf_json_text(relative, "of", "query"), "both") ? wf_add(r->tape, bias, wf_relative(r->tape, k, table, &s)) : bias;
+    return wf_streq(wf_json_text(relative, "of", "query"), "both") ? wf_add(r->tape, bias, wf_relative(r->tape, k, table, &s))
+                                                                   : bias;
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads");
     wf_tensor *memory = io->memory ? io->memory : io->x;
-    wf_tensor *q = heads_of(r, l, "q", io->x, heads), *k = heads_of(r, l, "k", memory, groups), *v = heads_of(r, l, "v", memory, groups);
+    wf_tensor *q = heads_of(r, l, "q", io->x, heads), *k = heads_of(r, l, "k", memory, groups),
+              *v = heads_of(r, l, "v", memory, groups);
     wf_attention_spec spec = attention_spec(r, l, io);
     q = norm_heads(r, l, "q", turn(r, l, q, io, false, 1), true);
     k = norm_heads(r, l, "k", turn(r, l, k, io, io->memory != NULL, -1), true);
@@ -276,10 +311,12 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         v = turn(r, l, v, io, io->memory != NULL, -1);
     if (wf_given(l, "temper")) {
         const wf_json *t = wf_get(l, "temper")->object;
-        q = wf_temper(r->tape, q, io->positions, (float)wf_json_double(t, "scale", 0.1), (float)wf_json_double(t, "step", 8192.0));
+        q = wf_temper(r->tape, q, io->positions, (float)wf_json_double(t, "scale", 0.1),
+                      (float)wf_json_double(t, "step", 8192.0));
     }
     if (wf_given(l, "chunk"))
-        spec.pattern = wf_pattern(r, wf_own_chunk_weights, wf_own_chunk_next, &(wf_chunk){wf_int(l, "chunk")}, sizeof(wf_chunk));
+        spec.pattern =
+            wf_pattern(r, wf_own_chunk_weights, wf_own_chunk_next, &(wf_chunk){wf_int(l, "chunk")}, sizeof(wf_chunk));
     spec.pattern_keys = wf_given(l, "chunk") ? (double)wf_int(l, "chunk") / 2.0 : 0.0;
     spec.offset_from_start = wf_state_wanted(r);
     if (!io->memory && wf_state_wanted(r)) {
@@ -289,13 +326,15 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         spec.ring = spec.cached && l->states[0].limit > 0;
     }
     if (wf_flag(l, "alibi_keys") && k)
-        spec.bias = wf_alibi_keys(r->tape, spec.key_mask, k->dims[1], wf_alibi_slopes(wf_tape_arena(r->tape), heads), heads, spec.scale);
+        spec.bias = wf_alibi_keys(r->tape, spec.key_mask, k->dims[1], wf_alibi_slopes(wf_tape_arena(r->tape), heads), heads,
+                                  spec.scale);
     if (wf_given(l, "relative"))
         spec.bias = relative_bias(r, l, q, k, spec.offset_from_start);
     spec.probs = r->want_attention ? &io->attention : NULL;
     wf_tensor *o = wf_merge_heads(r, wf_attention(r->tape, q, k, v, &spec));
     if (wf_given(l, "o_norm"))
-        o = wf_rms_norm(r->tape, o, wf_weight(r, l, "o_norm.weight"), 0.0f, (float)wf_json_double(wf_get(l, "o_norm")->object, "eps", wf_float(l, "norm_eps")));
+        o = wf_rms_norm(r->tape, o, wf_weight(r, l, "o_norm.weight"), 0.0f,
+                        (float)wf_json_double(wf_get(l, "o_norm")->object, "eps", wf_float(l, "norm_eps")));
     if (wf_flag(l, "gate"))
         o = wf_gate(r->tape, wf_project(r, l, "gate", io->x), o, WF_SIGMOID);
     io->y = wf_project(r, l, "o", o);
@@ -303,11 +342,23 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 }
 
 /* `temper` looks at where a row stands, not at distances, and turned values tell it: padding before a row is counted. */
-static unsigned lost_traits(const wf_layer *l) { return wf_given(l, "temper") || wf_flag(l, "rope_values") ? 0u : WF_PADDING_TRACE; }
+static unsigned lost_traits(const wf_layer *l) {
+    return wf_given(l, "temper") || wf_flag(l, "rope_values") ? 0u : WF_PADDING_TRACE;
+}
 
-const wf_mixer wf_mixer_attention = {
-    .name = "attention", .about = "softmax(q k^T) v over visible keys", .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x memory? memory_mask? mask? positions? segments? prefix?",
-    .outputs = "y attention?",
-    .flops = "2*heads*(key_dim + value_dim) * T * (chunk != null ? min(T, chunk) / 2 : window != null && window[0] != null ? min(T, window[0] + 1) : causal ? (T + 1) / 2 : T)",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION, .lost_traits = lost_traits, .companion = "glu", .check = check, .run = run};
+const wf_mixer wf_mixer_attention = {.name = "attention",
+                                     .about = "softmax(q k^T) v over visible keys",
+                                     .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",
+                                     .keys = keys,
+                                     .slots = slots,
+                                     .states = states,
+                                     .inputs = "x memory? memory_mask? mask? positions? segments? prefix?",
+                                     .outputs = "y attention?",
+                                     .flops =
+                                         "2*heads*(key_dim + value_dim) * T * (chunk != null ? min(T, chunk) / 2 : window != "
+                                         "null && window[0] != null ? min(T, window[0] + 1) : causal ? (T + 1) / 2 : T)",
+                                     .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION,
+                                     .lost_traits = lost_traits,
+                                     .companion = "glu",
+                                     .check = check,
+                                     .run = run};

@@ -1,5 +1,5 @@
-/* axial.c - attention along one axis of a grid at a time. Ho et al. 2019 (arXiv 1912.12180, section 3); the rows are the grid, the last
- * axis fastest. */
+/* axial.c - attention along one axis of a grid at a time. Ho et al. 2019 (arXiv 1912.12180, section 3); the rows are the grid,
+ * the last axis fastest. */
 #include <math.h>
 #include <stdio.h>
 #include "mixers/mixer.h"
@@ -12,17 +12,17 @@ static const wf_key keys[] = {
     {"combine", WF_KEY_STRING, "'sum'", 0, "sum|sequential", "add what the axes give, or one axis after the other"},
     {NULL}};
 
-static const wf_slot slots[] = {
-    {"axis{n}.q.weight", "[heads*key_dim, dim]", "linear", NULL, "len(shape)", false, NULL},
-    {"axis{n}.k.weight", "[kv_heads*key_dim, dim]", "linear", NULL, "len(shape)", false, NULL},
-    {"axis{n}.v.weight", "[kv_heads*value_dim, dim]", "linear", NULL, "len(shape)", false, NULL},
-    {"axis{n}.o.weight", "[dim, heads*value_dim]", "linear_out", NULL, "len(shape)", false, NULL},
-    {"axis{n}.o.bias", "[dim]", "zeros", NULL, "len(shape)", false, NULL},
-    {NULL}};
+static const wf_slot slots[] = {{"axis{n}.q.weight", "[heads*key_dim, dim]", "linear", NULL, "len(shape)", false, NULL},
+                                {"axis{n}.k.weight", "[kv_heads*key_dim, dim]", "linear", NULL, "len(shape)", false, NULL},
+                                {"axis{n}.v.weight", "[kv_heads*value_dim, dim]", "linear", NULL, "len(shape)", false, NULL},
+                                {"axis{n}.o.weight", "[dim, heads*value_dim]", "linear_out", NULL, "len(shape)", false, NULL},
+                                {"axis{n}.o.bias", "[dim]", "zeros", NULL, "len(shape)", false, NULL},
+                                {NULL}};
 
-#define AXIS(n)                                                                                                               \
-    {"axis" #n ".k", WF_STATE_APPEND, "[kv_heads, key_dim]", NULL, "causal && len(shape) > " #n " && len(shape) <= 4", 0},    \
-        {"axis" #n ".v", WF_STATE_APPEND, "[kv_heads, value_dim]", NULL, "causal && len(shape) > " #n " && len(shape) <= 4", 0}
+#define AXIS(n)                                                                                                                \
+    {"axis" #n ".k", WF_STATE_APPEND, "[kv_heads, key_dim]", NULL, "causal && len(shape) > " #n " && len(shape) <= 4", 0}, {   \
+        "axis" #n ".v", WF_STATE_APPEND, "[kv_heads, value_dim]", NULL, "causal && len(shape) > " #n " && len(shape) <= 4", 0  \
+    }
 static const wf_state_slot states[] = {AXIS(0), AXIS(1), AXIS(2), AXIS(3), {NULL}};
 
 /* ---- the pattern of one axis, for decoding: rows that differ on no other axis, up to this one ---- */
@@ -37,7 +37,8 @@ static float weight(const wf_pattern_rows *r, int64_t i, int64_t j) {
 
 static wf_seen seen(const wf_pattern_rows *r, int64_t j) {
     const record *p = r->a->pattern->record;
-    int64_t after = r->row > j ? (r->row - j + p->inner - 1) / p->inner * p->inner : 0; /* least multiple of inner that reaches the rows */
+    int64_t after =
+        r->row > j ? (r->row - j + p->inner - 1) / p->inner * p->inner : 0; /* least multiple of inner that reaches the rows */
     return j + after <= r->last ? WF_SEEN_SOME : WF_SEEN_NONE;
 }
 
@@ -95,12 +96,16 @@ static wf_tensor *along(wf_run *r, const wf_layer *l, int axis, wf_tensor *x) {
     record p = {1, shape->items[axis].integer};
     for (size_t m = (size_t)axis + 1; m < shape->count; m++)
         p.inner *= shape->items[m].integer;
-    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .causal = wf_flag(l, "causal"), .left = INT64_MAX, .right = INT64_MAX,
+    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")),
+                              .causal = wf_flag(l, "causal"),
+                              .left = INT64_MAX,
+                              .right = INT64_MAX,
                               .dropout = r->attention_dropout};
     if (wf_state_wanted(r) && wf_layer_streams(l))
         return project(r, l, axis, "o", stepwise(r, l, axis, &p, x, &spec));
     wf_tensor *q = lines(r, project(r, l, axis, "q", x), &p, wf_int(l, "heads"));
-    wf_tensor *k = lines(r, project(r, l, axis, "k", x), &p, wf_int(l, "kv_heads")), *v = lines(r, project(r, l, axis, "v", x), &p, wf_int(l, "kv_heads"));
+    wf_tensor *k = lines(r, project(r, l, axis, "k", x), &p, wf_int(l, "kv_heads")),
+              *v = lines(r, project(r, l, axis, "v", x), &p, wf_int(l, "kv_heads"));
     return project(r, l, axis, "o", grid(r, wf_attention(r->tape, q, k, v, &spec), &p));
 }
 
@@ -110,7 +115,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(wf_int(l, "heads") % wf_int(l, "kv_heads") == 0, err, WEFT_USAGE, "heads must be a multiple of kv_heads");
     WF_CHECK(shape->count > 0 && shape->count <= 16, err, WEFT_USAGE, "'shape' must have 1 to 16 numbers");
     for (size_t m = 0; m < shape->count; m++) {
-        WF_CHECK(shape->items[m].type == WF_INT && shape->items[m].integer >= 1, err, WEFT_USAGE, "'shape' must be a list of integers from 1");
+        WF_CHECK(shape->items[m].type == WF_INT && shape->items[m].integer >= 1, err, WEFT_USAGE,
+                 "'shape' must be a list of integers from 1");
         product = product > INT32_MAX / shape->items[m].integer ? INT32_MAX : product * shape->items[m].integer;
     }
     WF_CHECK(product < INT32_MAX, err, WEFT_USAGE, "'shape' is absurdly large");
@@ -124,7 +130,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     for (size_t m = 0; m < shape->count; m++)
         product *= shape->items[m].integer;
     if ((r->rows != product && !wf_state_wanted(r)) || r->rows > product) {
-        wf_tape_error(r->tape, WEFT_USAGE, "%s: axial: %lld rows are not the grid of 'shape' (%lld)", l->where, (long long)r->rows, (long long)product);
+        wf_tape_error(r->tape, WEFT_USAGE, "%s: axial: %lld rows are not the grid of 'shape' (%lld)", l->where,
+                      (long long)r->rows, (long long)product);
         return WEFT_OK;
     }
     wf_tensor *y = NULL, *x = io->x;
@@ -137,8 +144,17 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_axial = {
-    .name = "axial", .about = "softmax along each axis of a grid of rows", .source = "Ho et al. 2019, arXiv 1912.12180, section 3",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x", .outputs = "y",
-    .flops = "2*heads*(key_dim + value_dim) * T * (causal ? 0.5 : 1) * len(shape) * max(shape)", .streams = "len(shape) <= 4",
-    .traits = WF_CAUSAL | WF_STREAMS, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_axial = {.name = "axial",
+                                 .about = "softmax along each axis of a grid of rows",
+                                 .source = "Ho et al. 2019, arXiv 1912.12180, section 3",
+                                 .keys = keys,
+                                 .slots = slots,
+                                 .states = states,
+                                 .inputs = "x",
+                                 .outputs = "y",
+                                 .flops = "2*heads*(key_dim + value_dim) * T * (causal ? 0.5 : 1) * len(shape) * max(shape)",
+                                 .streams = "len(shape) <= 4",
+                                 .traits = WF_CAUSAL | WF_STREAMS,
+                                 .companion = "mlp",
+                                 .check = check,
+                                 .run = run};

@@ -1,38 +1,38 @@
-/* based.c - linear attention with polynomial feature maps: weights 1 + z + z^2/2 (Based, Arora et al. 2024, arXiv 2402.18668, section 4.1) or
- * z^2 of normed queries and keys (ReBased, Aksenov et al. 2024, arXiv 2402.10644, eq. 9), z = q.k / sqrt(K), divided by their sum.
- * References: fla naive_parallel_based, naive_parallel_rebased. */
+/* based.c - linear attention with polynomial feature maps: weights 1 + z + z^2/2 (Based, Arora et al. 2024, arXiv 2402.18668,
+ * section 4.1) or z^2 of normed queries and keys (ReBased, Aksenov et al. 2024, arXiv 2402.10644, eq. 9), z = q.k / sqrt(K),
+ * divided by their sum. References: fla naive_parallel_based, naive_parallel_rebased. */
 #include <math.h>
 #include "mixers/mixer.h"
 
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"heads", WF_KEY_INT, NULL, 1, NULL, "heads"},
-    {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a key, per head; small: the state has their square"},
+    {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL,
+     "channels of a key, per head; small: the state has their square"},
     {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"},
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
     {"feature", WF_KEY_STRING, "'taylor'", 0, "taylor|rebased", "1 + z + z^2/2, or z^2 after a learned norm"},
     {"eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "added to the denominator"},
     {0}};
 
-static const wf_slot slots[] = {
-    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"k.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"v.weight", "[heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"feature.weight", "[key_dim]", "ones", "feature == 'rebased'", NULL, false, NULL},
-    {"feature.bias", "[key_dim]", "zeros", "feature == 'rebased'", NULL, false, NULL},
-    {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
-    {0}};
+static const wf_slot slots[] = {{"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
+                                {"k.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
+                                {"v.weight", "[heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},
+                                {"feature.weight", "[key_dim]", "ones", "feature == 'rebased'", NULL, false, NULL},
+                                {"feature.bias", "[key_dim]", "zeros", "feature == 'rebased'", NULL, false, NULL},
+                                {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
+                                {0}};
 
 /* Monomials of a key: those of degree 2, and with taylor also 1 and the channels themselves. */
 #define MONOMIALS "key_dim*(key_dim + 1) // 2 + (feature == 'taylor' ? key_dim + 1 : 0)"
-static const wf_state_slot states[] = {
-    {"s", WF_STATE_FIXED, "[heads, " MONOMIALS ", value_dim]", NULL, "causal", 0},
-    {"z", WF_STATE_FIXED, "[heads, " MONOMIALS "]", NULL, "causal", 0},
-    {0}};
+static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, " MONOMIALS ", value_dim]", NULL, "causal", 0},
+                                       {"z", WF_STATE_FIXED, "[heads, " MONOMIALS "]", NULL, "causal", 0},
+                                       {0}};
 
 /* phi(q).phi(k) is the weight; queries carry K^-1/2. */
 static wf_tensor *features(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x, float scale) {
-    wf_tensor *y = wf_cast(r->tape, wf_split_heads(r, wf_project(r, l, name, x), wf_int(l, "heads"), wf_int(l, "key_dim")), WF_F32);
+    wf_tensor *y =
+        wf_cast(r->tape, wf_split_heads(r, wf_project(r, l, name, x), wf_int(l, "heads"), wf_int(l, "key_dim")), WF_F32);
     bool taylor = wf_is(l, "feature", "taylor");
     if (!taylor)
         y = wf_layer_norm(r->tape, y, wf_weight(r, l, "feature.weight"), wf_weight(r, l, "feature.bias"), 0.0f, 1e-5f);
@@ -45,7 +45,9 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *k = wf_mask_rows(r->tape, features(r, l, "k", io->x, 1.0f), io->mask), *o;
     wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), wf_int(l, "heads"), wf_int(l, "value_dim"));
     wf_recurrence_spec spec = {.scale = 1.0f, .s_in = causal ? wf_state_in(r, l, "s") : NULL, .s_out = out ? &s : NULL};
-    wf_normalise_spec norm = {.causal = causal, .eps = (float)wf_float(l, "eps"), .z_in = causal ? wf_state_in(r, l, "z") : NULL,
+    wf_normalise_spec norm = {.causal = causal,
+                              .eps = (float)wf_float(l, "eps"),
+                              .z_in = causal ? wf_state_in(r, l, "z") : NULL,
                               .z_out = out ? &z : NULL};
     o = causal ? wf_recurrence(r->tape, q, k, v, &spec) : wf_full_linear(r->tape, q, k, v);
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_normalise_sum(r->tape, o, q, k, &norm)));
@@ -54,7 +56,15 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_based = {
-    .name = "based", .about = "linear attention with weights 1 + z + z^2/2 or z^2", .source = "Arora et al. 2024, arXiv 2402.18668; Aksenov et al. 2024, arXiv 2402.10644",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "2*T*heads*key_dim*key_dim*value_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION, .companion = "glu", .run = run};
+const wf_mixer wf_mixer_based = {.name = "based",
+                                 .about = "linear attention with weights 1 + z + z^2/2 or z^2",
+                                 .source = "Arora et al. 2024, arXiv 2402.18668; Aksenov et al. 2024, arXiv 2402.10644",
+                                 .keys = keys,
+                                 .slots = slots,
+                                 .states = states,
+                                 .inputs = "x mask?",
+                                 .outputs = "y",
+                                 .flops = "2*T*heads*key_dim*key_dim*value_dim",
+                                 .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION,
+                                 .companion = "glu",
+                                 .run = run};

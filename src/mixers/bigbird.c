@@ -1,16 +1,16 @@
-/* bigbird.c - blocks that see their neighbours, the first and last block, and blocks drawn at random by a plan. Zaheer et al. 2020
- * (arXiv 2007.14062, section 2; ITC). A block met twice counts twice, as in the published implementations. */
+/* bigbird.c - blocks that see their neighbours, the first and last block, and blocks drawn at random by a plan. Zaheer et al.
+ * 2020 (arXiv 2007.14062, section 2; ITC). A block met twice counts twice, as in the published implementations. */
 #include <math.h>
 #include "mixers/mixer.h"
 #include "parts/pattern.h"
 
-static const wf_key keys[] = {
-    WF_QKVO_KEYS,
-    {"bias", WF_KEY_LIST, "['q', 'k', 'v', 'o']", 0, NULL, "projections with a bias, of q k v o"},
-    {"block", WF_KEY_INT, NULL, 1, NULL, "rows of a block; a sequence is at least five whole blocks"},
-    {"random", WF_KEY_INT, NULL, 0, NULL, "random blocks of a row: entries of `plan` [heads, blocks - 2, random], 0 without a plan"},
-    {"full_until", WF_KEY_INT, "0", 0, NULL, "sequences of at most so many rows see everything"},
-    {NULL}};
+static const wf_key keys[] = {WF_QKVO_KEYS,
+                              {"bias", WF_KEY_LIST, "['q', 'k', 'v', 'o']", 0, NULL, "projections with a bias, of q k v o"},
+                              {"block", WF_KEY_INT, NULL, 1, NULL, "rows of a block; a sequence is at least five whole blocks"},
+                              {"random", WF_KEY_INT, NULL, 0, NULL,
+                               "random blocks of a row: entries of `plan` [heads, blocks - 2, random], 0 without a plan"},
+                              {"full_until", WF_KEY_INT, "0", 0, NULL, "sequences of at most so many rows see everything"},
+                              {NULL}};
 
 static const wf_slot slots[] = {WF_QKVO_SLOTS, {NULL}};
 
@@ -74,21 +74,24 @@ static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *who
 }
 
 static wf_tensor *attend(wf_run *r, const wf_layer *l, wf_tensor *x, wf_attention_spec *spec) {
-    return wf_merge_heads(r, wf_attend(r, l, wf_project_heads(r, l, "q", x), wf_project_heads(r, l, "k", x), wf_project_heads(r, l, "v", x), spec));
+    return wf_merge_heads(r, wf_attend(r, l, wf_project_heads(r, l, "q", x), wf_project_heads(r, l, "k", x),
+                                       wf_project_heads(r, l, "v", x), spec));
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t block = wf_int(l, "block"), random = wf_int(l, "random"), heads = wf_int(l, "heads");
     int64_t blocks = r->rows / block;
     const record p = {block, random, blocks};
-    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .left = INT64_MAX, .right = INT64_MAX};
+    wf_attention_spec spec = {
+        .scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .left = INT64_MAX, .right = INT64_MAX};
     if (r->rows <= wf_int(l, "full_until")) {
         spec.dropout = r->attention_dropout;
         io->y = wf_project(r, l, "o", attend(r, l, io->x, &spec));
         return WEFT_OK;
     }
     if (r->rows % block != 0 || blocks < 5)
-        wf_tape_error(r->tape, WEFT_USAGE, "%s: bigbird: %lld rows are not five or more whole blocks of %lld ('block')", l->where, (long long)r->rows, (long long)block);
+        wf_tape_error(r->tape, WEFT_USAGE, "%s: bigbird: %lld rows are not five or more whole blocks of %lld ('block')",
+                      l->where, (long long)r->rows, (long long)block);
     else if (io->plan && (io->plan->dims[0] != heads || io->plan->dims[1] != blocks - 2 || io->plan->dims[2] != random))
         wf_tape_error(r->tape, WEFT_USAGE, "%s: bigbird: the plan is not [heads, blocks - 2, random]", l->where);
     spec.pattern = wf_pattern(r, weights, next, &p, sizeof p);
@@ -99,8 +102,15 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_bigbird = {
-    .name = "bigbird", .about = "softmax over neighbouring, first, last and random blocks", .source = "Zaheer et al. 2020, arXiv 2007.14062, section 2",
-    .keys = keys, .slots = slots, .inputs = "x mask? plan?", .outputs = "y",
-    .flops = "2*heads*(key_dim + value_dim) * T * min(T, (5 + random)*block)",
-    .traits = WF_PADDING_INERT, .companion = "mlp", .check = wf_check_qkvo, .run = run};
+const wf_mixer wf_mixer_bigbird = {.name = "bigbird",
+                                   .about = "softmax over neighbouring, first, last and random blocks",
+                                   .source = "Zaheer et al. 2020, arXiv 2007.14062, section 2",
+                                   .keys = keys,
+                                   .slots = slots,
+                                   .inputs = "x mask? plan?",
+                                   .outputs = "y",
+                                   .flops = "2*heads*(key_dim + value_dim) * T * min(T, (5 + random)*block)",
+                                   .traits = WF_PADDING_INERT,
+                                   .companion = "mlp",
+                                   .check = wf_check_qkvo,
+                                   .run = run};

@@ -1,5 +1,5 @@
-/* deltanet.c - the delta rule (Yang et al. 2024, arXiv 2406.06484, eq. 1-3): S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T, o_t =
- * S_t^T q_t, with q and k of length one. Reference: fla DeltaNet over its plain recurrence. */
+/* deltanet.c - the delta rule (Yang et al. 2024, arXiv 2406.06484, eq. 1-3): S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T
+ * k_t)^T, o_t = S_t^T q_t, with q and k of length one. Reference: fla DeltaNet over its plain recurrence. */
 #include <math.h>
 #include "mixers/mixer.h"
 
@@ -33,11 +33,12 @@ static const wf_slot slots[] = {
     {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
     {0}};
 
-static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, key_dim, value_dim]", NULL, NULL, 0},
-                                       {"q_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-                                       {"k_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-                                       {"v_conv", WF_STATE_FIXED, "[heads*value_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-                                       {0}};
+static const wf_state_slot states[] = {
+    {"s", WF_STATE_FIXED, "[heads, key_dim, value_dim]", NULL, NULL, 0},
+    {"q_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
+    {"k_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
+    {"v_conv", WF_STATE_FIXED, "[heads*value_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
+    {0}};
 
 /* One q or k per head, of length one. */
 static wf_tensor *direction(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x) {
@@ -46,22 +47,37 @@ static wf_tensor *direction(wf_run *r, const wf_layer *l, const char *name, wf_t
 }
 
 /* The bias of the convolution makes keys and values of padding. */
-static unsigned lost_traits(const wf_layer *l) { return wf_given(l, "conv") && wf_flag(l, "conv_bias") ? 0u : WF_PADDING_TRACE; }
+static unsigned lost_traits(const wf_layer *l) {
+    return wf_given(l, "conv") && wf_flag(l, "conv_bias") ? 0u : WF_PADDING_TRACE;
+}
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
     wf_tensor *s = NULL, *x = wf_mask_rows(t, io->x, io->mask), *q = direction(r, l, "q", x), *k = direction(r, l, "k", x);
     wf_tensor *v = wf_split_heads(r, wf_project_conv(r, l, "v", x, true), wf_int(l, "heads"), wf_int(l, "value_dim"));
-    wf_tensor *beta = wf_scale(t, wf_activate(t, wf_project_f32(r, l, "beta", x), WF_SIGMOID), (float)wf_float(l, "beta_scale"));
-    wf_delta_spec spec = {.decay = WF_DECAY_NONE, .beta = beta, .scale = (float)pow((double)wf_int(l, "key_dim"), -0.5),
-                          .s_in = wf_state_in(r, l, "s"), .s_out = wf_state_wanted(r) ? &s : NULL};
+    wf_tensor *beta =
+        wf_scale(t, wf_activate(t, wf_project_f32(r, l, "beta", x), WF_SIGMOID), (float)wf_float(l, "beta_scale"));
+    wf_delta_spec spec = {.decay = WF_DECAY_NONE,
+                          .beta = beta,
+                          .scale = (float)pow((double)wf_int(l, "key_dim"), -0.5),
+                          .s_in = wf_state_in(r, l, "s"),
+                          .s_out = wf_state_wanted(r) ? &s : NULL};
     wf_tensor *gate = wf_given(l, "gate") ? wf_project(r, l, "gate", x) : NULL;
     io->y = wf_finish_heads(r, l, wf_delta(t, q, k, v, &spec), gate, wf_is(l, "gate", "silu") ? WF_SILU : WF_SIGMOID);
     wf_state_out(r, l, "s", s);
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_deltanet = {
-    .name = "deltanet", .about = "S += beta k (v - S k)^T, o = norm(q S), gated", .source = "Yang et al. 2024, arXiv 2406.06484, eq. 1-3",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "6*T*heads*key_dim*value_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu", .run = run};
+const wf_mixer wf_mixer_deltanet = {.name = "deltanet",
+                                    .about = "S += beta k (v - S k)^T, o = norm(q S), gated",
+                                    .source = "Yang et al. 2024, arXiv 2406.06484, eq. 1-3",
+                                    .keys = keys,
+                                    .slots = slots,
+                                    .states = states,
+                                    .inputs = "x mask?",
+                                    .outputs = "y",
+                                    .flops = "6*T*heads*key_dim*value_dim",
+                                    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
+                                    .lost_traits = lost_traits,
+                                    .companion = "glu",
+                                    .run = run};

@@ -1,6 +1,6 @@
 /* disentangled.c - attention whose scores also compare content with distances: (q.k + q.pk[d] + k.pq[d]) * scale, pk and pq the
- * projections of one table of vectors for distances d = i - j, cut off or in logarithmic buckets (He et al. 2020, arXiv 2006.03654,
- * eq. 4; 2021, arXiv 2111.09543). Blocks usually borrow the table of the first. */
+ * projections of one table of vectors for distances d = i - j, cut off or in logarithmic buckets (He et al. 2020, arXiv
+ * 2006.03654, eq. 4; 2021, arXiv 2111.09543). Blocks usually borrow the table of the first. */
 #include <math.h>
 #include "base/str.h"
 #include "mixers/mixer.h"
@@ -46,17 +46,20 @@ static weft_status check(const wf_layer *l, weft_error *err) {
         for (size_t k = 0; k < i; k++)
             WF_CHECK(!wf_streq(s, terms->items[k].string), err, WEFT_USAGE, "'terms' lists '%s' twice", s);
     }
-    WF_CHECK(wf_int(l, "buckets") == 0 || (wf_int(l, "buckets") >= 4 && wf_int(l, "distance") > wf_int(l, "buckets")), err, WEFT_USAGE,
-             "%lld buckets do not fit a distance of %lld", (long long)wf_int(l, "buckets"), (long long)wf_int(l, "distance"));
+    WF_CHECK(wf_int(l, "buckets") == 0 || (wf_int(l, "buckets") >= 4 && wf_int(l, "distance") > wf_int(l, "buckets")), err,
+             WEFT_USAGE, "%lld buckets do not fit a distance of %lld", (long long)wf_int(l, "buckets"),
+             (long long)wf_int(l, "distance"));
     return wf_check_bias(l, (const char *const[]){"q", "k", "v", "o", "pk", "pq"}, 6, err);
 }
 
-/* Single distances up to half the buckets, then logarithmically up to `most` (He et al. 2021, section 3.2); fp32 as the reference. */
+/* Single distances up to half the buckets, then logarithmically up to `most` (He et al. 2021, section 3.2); fp32 as the
+ * reference. */
 static int64_t bucket_of(int64_t distance, int64_t buckets, int64_t most) {
     int64_t half = buckets / 2, n = distance < 0 ? -distance : distance;
     if (buckets == 0 || n <= half)
         return distance;
-    float far = ceilf(logf((float)n / (float)half) / logf((float)((double)(most - 1) / (double)half)) * (float)(half - 1)) + (float)half;
+    float far = ceilf(logf((float)n / (float)half) / logf((float)((double)(most - 1) / (double)half)) * (float)(half - 1)) +
+                (float)half;
     return distance < 0 ? -(int64_t)far : (int64_t)far;
 }
 
@@ -82,7 +85,8 @@ static wf_tensor *table_of(wf_run *r, const wf_layer *l) {
 }
 
 /* Scores of queries (or keys) with the distances. */
-static wf_tensor *term(wf_run *r, const wf_layer *l, const char *projection, wf_tensor *x, wf_tensor *table, const wf_relative_spec *s) {
+static wf_tensor *term(wf_run *r, const wf_layer *l, const char *projection, wf_tensor *x, wf_tensor *table,
+                       const wf_relative_spec *s) {
     wf_tensor *p = wf_project(r, l, projection, table);
     p = p && x ? wf_reshape(r->tape, p, 3, (int64_t[]){table->dims[0], wf_int(l, "heads"), wf_int(l, "key_dim")}) : NULL;
     return wf_relative(r->tape, x, p, s);
@@ -90,7 +94,11 @@ static wf_tensor *term(wf_run *r, const wf_layer *l, const char *projection, wf_
 
 static wf_tensor *distance_scores(wf_run *r, const wf_layer *l, wf_tensor *q, wf_tensor *k) {
     bool shared = wf_flag(l, "shared");
-    wf_relative_spec s = {.queries = r->rows, .keys = r->rows, .index = index_of(r, l, r->rows), .count = 2 * r->rows - 1, .zero = r->rows - 1,
+    wf_relative_spec s = {.queries = r->rows,
+                          .keys = r->rows,
+                          .index = index_of(r, l, r->rows),
+                          .count = 2 * r->rows - 1,
+                          .zero = r->rows - 1,
                           .scale = (float)wf_float(l, "scale")};
     wf_tensor *table = s.index ? table_of(r, l) : NULL, *sum = NULL;
     if (!table)
@@ -109,15 +117,27 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *q = wf_split_heads(r, wf_project(r, l, "q", io->x), heads, width);
     wf_tensor *k = wf_split_heads(r, wf_project(r, l, "k", io->x), heads, width);
     wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), heads, width);
-    wf_attention_spec s = {.scale = (float)wf_float(l, "scale"), .dropout = r->attention_dropout, .left = INT64_MAX, .right = INT64_MAX,
-                           .key_mask = io->mask, .probs = r->want_attention ? &io->attention : NULL};
+    wf_attention_spec s = {.scale = (float)wf_float(l, "scale"),
+                           .dropout = r->attention_dropout,
+                           .left = INT64_MAX,
+                           .right = INT64_MAX,
+                           .key_mask = io->mask,
+                           .probs = r->want_attention ? &io->attention : NULL};
     if (wf_get(l, "terms")->count > 0)
         s.bias = distance_scores(r, l, q, k);
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attention(r->tape, q, k, v, &s)));
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_disentangled = {
-    .name = "disentangled", .about = "softmax(q k^T + q pk^T + pq k^T) v, pk and pq of the distance", .source = "He et al. 2020, arXiv 2006.03654, eq. 4",
-    .keys = keys, .slots = slots, .inputs = "x mask?", .outputs = "y attention?", .flops = "4*heads*key_dim*T*T*(1 + len(terms) / 2)",
-    .traits = WF_PADDING_INERT, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_disentangled = {.name = "disentangled",
+                                        .about = "softmax(q k^T + q pk^T + pq k^T) v, pk and pq of the distance",
+                                        .source = "He et al. 2020, arXiv 2006.03654, eq. 4",
+                                        .keys = keys,
+                                        .slots = slots,
+                                        .inputs = "x mask?",
+                                        .outputs = "y attention?",
+                                        .flops = "4*heads*key_dim*T*T*(1 + len(terms) / 2)",
+                                        .traits = WF_PADDING_INERT,
+                                        .companion = "mlp",
+                                        .check = check,
+                                        .run = run};

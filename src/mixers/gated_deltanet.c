@@ -1,6 +1,6 @@
-/* gated_deltanet.c - the delta rule with a decay per head (Yang et al. 2024, arXiv 2412.06464, eq. 10): S~ = e^g S, S_t = S~ + beta_t k_t
- * (v_t - S~^T k_t)^T, g = -e^a softplus(Lin(dt, x)); several value heads may share a key head. References: fla GatedDeltaNet over its
- * plain recurrence, transformers Qwen3NextGatedDeltaNet. */
+/* gated_deltanet.c - the delta rule with a decay per head (Yang et al. 2024, arXiv 2412.06464, eq. 10): S~ = e^g S, S_t = S~ +
+ * beta_t k_t (v_t - S~^T k_t)^T, g = -e^a softplus(Lin(dt, x)); several value heads may share a key head. References: fla
+ * GatedDeltaNet over its plain recurrence, transformers Qwen3NextGatedDeltaNet. */
 #include <math.h>
 #include "mixers/mixer.h"
 #include "parts/init.h"
@@ -39,11 +39,12 @@ static const wf_slot slots[] = {
     {"o.weight", "[dim, v_heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
     {0}};
 
-static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[v_heads, key_dim, value_dim]", NULL, NULL, 0},
-                                       {"q_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-                                       {"k_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-                                       {"v_conv", WF_STATE_FIXED, "[v_heads*value_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-                                       {0}};
+static const wf_state_slot states[] = {
+    {"s", WF_STATE_FIXED, "[v_heads, key_dim, value_dim]", NULL, NULL, 0},
+    {"q_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
+    {"k_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
+    {"v_conv", WF_STATE_FIXED, "[v_heads*value_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
+    {0}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long heads = wf_int(l, "heads"), values = wf_int(l, "v_heads");
@@ -65,23 +66,39 @@ static wf_tensor *log_decay(wf_run *r, const wf_layer *l, wf_tensor *x) {
 }
 
 /* The bias of the convolution makes keys and values of padding. */
-static unsigned lost_traits(const wf_layer *l) { return wf_given(l, "conv") && wf_flag(l, "conv_bias") ? 0u : WF_PADDING_TRACE; }
+static unsigned lost_traits(const wf_layer *l) {
+    return wf_given(l, "conv") && wf_flag(l, "conv_bias") ? 0u : WF_PADDING_TRACE;
+}
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
     wf_tensor *s = NULL, *x = wf_mask_rows(t, io->x, io->mask), *q = direction(r, l, "q", x), *k = direction(r, l, "k", x);
     wf_tensor *v = wf_split_heads(r, wf_project_conv(r, l, "v", x, true), wf_int(l, "v_heads"), wf_int(l, "value_dim"));
-    wf_tensor *beta = wf_scale(t, wf_activate(t, wf_project_f32(r, l, "beta", x), WF_SIGMOID), (float)wf_float(l, "beta_scale"));
-    wf_delta_spec spec = {.decay = WF_DECAY_SCALAR, .g = log_decay(r, l, x), .beta = beta, .scale = (float)pow((double)wf_int(l, "key_dim"), -0.5),
-                          .s_in = wf_state_in(r, l, "s"), .s_out = wf_state_wanted(r) ? &s : NULL};
+    wf_tensor *beta =
+        wf_scale(t, wf_activate(t, wf_project_f32(r, l, "beta", x), WF_SIGMOID), (float)wf_float(l, "beta_scale"));
+    wf_delta_spec spec = {.decay = WF_DECAY_SCALAR,
+                          .g = log_decay(r, l, x),
+                          .beta = beta,
+                          .scale = (float)pow((double)wf_int(l, "key_dim"), -0.5),
+                          .s_in = wf_state_in(r, l, "s"),
+                          .s_out = wf_state_wanted(r) ? &s : NULL};
     wf_tensor *gate = wf_given(l, "gate") ? wf_project(r, l, "gate", x) : NULL;
     io->y = wf_finish_heads(r, l, wf_delta(t, q, k, v, &spec), gate, wf_is(l, "gate", "silu") ? WF_SILU : WF_SIGMOID);
     wf_state_out(r, l, "s", s);
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_gated_deltanet = {
-    .name = "gated_deltanet", .about = "S = e^g S, S += beta k (v - S k)^T, o = norm(q S), gated",
-    .source = "Yang et al. 2024, arXiv 2412.06464, eq. 10", .keys = keys, .slots = slots, .states = states, .inputs = "x mask?",
-    .outputs = "y", .flops = "6*T*v_heads*key_dim*value_dim", .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu",
-    .check = check, .run = run};
+const wf_mixer wf_mixer_gated_deltanet = {.name = "gated_deltanet",
+                                          .about = "S = e^g S, S += beta k (v - S k)^T, o = norm(q S), gated",
+                                          .source = "Yang et al. 2024, arXiv 2412.06464, eq. 10",
+                                          .keys = keys,
+                                          .slots = slots,
+                                          .states = states,
+                                          .inputs = "x mask?",
+                                          .outputs = "y",
+                                          .flops = "6*T*v_heads*key_dim*value_dim",
+                                          .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
+                                          .lost_traits = lost_traits,
+                                          .companion = "glu",
+                                          .check = check,
+                                          .run = run};

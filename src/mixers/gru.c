@@ -1,28 +1,27 @@
-/* gru.c - gated recurrent units (Cho et al. 2014, arXiv 1406.1078), stacked and in one or two directions; references: torch.nn.GRU
- * (reset after), the paper (reset before). Rows of the weights are the gates r, z, n. */
+/* gru.c - gated recurrent units (Cho et al. 2014, arXiv 1406.1078), stacked and in one or two directions; references:
+ * torch.nn.GRU (reset after), the paper (reset before). Rows of the weights are the gates r, z, n. */
 #include "mixers/mixer.h"
 #include "parts/rnn_stack.h"
 
-static const wf_key keys[] = {
-    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-    {"hidden", WF_KEY_INT, "dim", 1, NULL, "width of the state; y has hidden channels per direction"},
-    {"layers", WF_KEY_INT, "1", 1, NULL, "cells on top of each other"},
-    {"bidirectional", WF_KEY_BOOL, "false", 0, NULL, "also from the last token to the first"},
-    {"bias", WF_KEY_BOOL, "true", 0, NULL, "biases on both products"},
-    {"reset", WF_KEY_STRING, "'after'", 0, "after|before", "where the reset gate acts: after the product with the state, or before it"},
-    {0}};
+static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+                              {"hidden", WF_KEY_INT, "dim", 1, NULL, "width of the state; y has hidden channels per direction"},
+                              {"layers", WF_KEY_INT, "1", 1, NULL, "cells on top of each other"},
+                              {"bidirectional", WF_KEY_BOOL, "false", 0, NULL, "also from the last token to the first"},
+                              {"bias", WF_KEY_BOOL, "true", 0, NULL, "biases on both products"},
+                              {"reset", WF_KEY_STRING, "'after'", 0, "after|before",
+                               "where the reset gate acts: after the product with the state, or before it"},
+                              {0}};
 
 #define BELOW "n == 0 ? dim : hidden * (bidirectional ? 2 : 1)"
-static const wf_slot slots[] = {
-    {"l{n}.ih.weight", "[3*hidden, " BELOW "]", "linear", NULL, "layers", false, NULL},
-    {"l{n}.ih.bias", "[3*hidden]", "zeros", "bias", "layers", false, NULL},
-    {"l{n}.hh.weight", "[3*hidden, hidden]", "linear", NULL, "layers", false, NULL},
-    {"l{n}.hh.bias", "[3*hidden]", "zeros", "bias", "layers", false, NULL},
-    {"l{n}r.ih.weight", "[3*hidden, " BELOW "]", "linear", "bidirectional", "layers", false, NULL},
-    {"l{n}r.ih.bias", "[3*hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
-    {"l{n}r.hh.weight", "[3*hidden, hidden]", "linear", "bidirectional", "layers", false, NULL},
-    {"l{n}r.hh.bias", "[3*hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
-    {0}};
+static const wf_slot slots[] = {{"l{n}.ih.weight", "[3*hidden, " BELOW "]", "linear", NULL, "layers", false, NULL},
+                                {"l{n}.ih.bias", "[3*hidden]", "zeros", "bias", "layers", false, NULL},
+                                {"l{n}.hh.weight", "[3*hidden, hidden]", "linear", NULL, "layers", false, NULL},
+                                {"l{n}.hh.bias", "[3*hidden]", "zeros", "bias", "layers", false, NULL},
+                                {"l{n}r.ih.weight", "[3*hidden, " BELOW "]", "linear", "bidirectional", "layers", false, NULL},
+                                {"l{n}r.ih.bias", "[3*hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
+                                {"l{n}r.hh.weight", "[3*hidden, hidden]", "linear", "bidirectional", "layers", false, NULL},
+                                {"l{n}r.hh.bias", "[3*hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
+                                {0}};
 
 #define STATES "[layers * (bidirectional ? 2 : 1), hidden]"
 static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, STATES, NULL, NULL, 0}, {0}};
@@ -47,14 +46,29 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t layers = wf_int(l, "layers"), directions = wf_flag(l, "bidirectional") ? 2 : 1;
     for (int64_t i = 0; i < layers * directions; i++)
         w[i] = weights(r, l, i / directions, i % directions == 1);
-    wf_rnn_stack stack = {.cell = wf_gru, .layers = layers, .directions = directions, .weights = w, .mask = io->mask,
-                          .h_in = wf_state_in(r, l, "h"), .states = wf_state_wanted(r), .reset_before = wf_is(l, "reset", "before")};
+    wf_rnn_stack stack = {.cell = wf_gru,
+                          .layers = layers,
+                          .directions = directions,
+                          .weights = w,
+                          .mask = io->mask,
+                          .h_in = wf_state_in(r, l, "h"),
+                          .states = wf_state_wanted(r),
+                          .reset_before = wf_is(l, "reset", "before")};
     io->y = wf_run_rnn_stack(r->tape, io->x, &stack);
     wf_state_out(r, l, "h", stack.h_out);
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_gru = {
-    .name = "gru", .about = "h = (1-z) n + z h, gates r and z", .source = "Cho et al. 2014, arXiv 1406.1078, eq. 5-8",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "0",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_TORCH_STATES, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_gru = {.name = "gru",
+                               .about = "h = (1-z) n + z h, gates r and z",
+                               .source = "Cho et al. 2014, arXiv 1406.1078, eq. 5-8",
+                               .keys = keys,
+                               .slots = slots,
+                               .states = states,
+                               .inputs = "x mask?",
+                               .outputs = "y",
+                               .flops = "0",
+                               .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_TORCH_STATES,
+                               .companion = "mlp",
+                               .check = check,
+                               .run = run};

@@ -29,6 +29,7 @@ wf_tensor *wf_share_heads(const wf_run *run, const wf_layer *layer, wf_tensor *x
 }
 
 wf_tensor *wf_finish_heads(const wf_run *run, const wf_layer *layer, wf_tensor *o, wf_tensor *gate, wf_activation kind) {
-    o = wf_merge_heads(run, wf_rms_norm(run->tape, o, wf_weight(run, layer, "norm.weight"), 0.0f, (float)wf_float(layer, "norm_eps")));
+    o = wf_merge_heads(
+        run, wf_rms_norm(run->tape, o, wf_weight(run, layer, "norm.weight"), 0.0f, (float)wf_float(layer, "norm_eps")));
     return wf_project(run, layer, "o", gate ? wf_gate(run->tape, gate, o, kind) : o);
 }

@@ -1,5 +1,6 @@
-/* hgrn2.c - gated recurrence with an expanded state (Qin et al. 2024, arXiv 2404.07904, eq. 7): gated linear attention whose keys are what the
- * forget gate lets go, S_t = diag(f_t) S_{t-1} + (1 - f_t) i_t^T, o_t = S_t^T q_t, f at least a lower bound. Reference: fla HGRN2Attention. */
+/* hgrn2.c - gated recurrence with an expanded state (Qin et al. 2024, arXiv 2404.07904, eq. 7): gated linear attention whose
+ * keys are what the forget gate lets go, S_t = diag(f_t) S_{t-1} + (1 - f_t) i_t^T, o_t = S_t^T q_t, f at least a lower bound.
+ * Reference: fla HGRN2Attention. */
 #include <math.h>
 #include "mixers/mixer.h"
 
@@ -13,26 +14,24 @@ static const wf_key keys[] = {
     {"norm_eps", WF_KEY_FLOAT, "1e-5", 0, NULL, "of the norm over all heads"},
     {0}};
 
-static const wf_slot slots[] = {
-    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"f.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"i.weight", "[dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"q_conv.weight", "[heads*key_dim, 1, conv]", "uniform:0.5", "conv", NULL, false, NULL},
-    {"f_conv.weight", "[heads*key_dim, 1, conv]", "uniform:0.5", "conv", NULL, false, NULL},
-    {"i_conv.weight", "[dim, 1, conv]", "uniform:0.5", "conv", NULL, false, NULL},
-    {"q_conv.bias", "[heads*key_dim]", "zeros", "conv && conv_bias", NULL, false, NULL},
-    {"f_conv.bias", "[heads*key_dim]", "zeros", "conv && conv_bias", NULL, false, NULL},
-    {"i_conv.bias", "[dim]", "zeros", "conv && conv_bias", NULL, false, NULL},
-    {"norm.weight", "[dim]", "ones", NULL, NULL, false, NULL},
-    {"o.weight", "[dim, dim]", "linear_out", NULL, NULL, false, NULL},
-    {0}};
+static const wf_slot slots[] = {{"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
+                                {"f.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
+                                {"i.weight", "[dim, dim]", "linear", NULL, NULL, false, NULL},
+                                {"q_conv.weight", "[heads*key_dim, 1, conv]", "uniform:0.5", "conv", NULL, false, NULL},
+                                {"f_conv.weight", "[heads*key_dim, 1, conv]", "uniform:0.5", "conv", NULL, false, NULL},
+                                {"i_conv.weight", "[dim, 1, conv]", "uniform:0.5", "conv", NULL, false, NULL},
+                                {"q_conv.bias", "[heads*key_dim]", "zeros", "conv && conv_bias", NULL, false, NULL},
+                                {"f_conv.bias", "[heads*key_dim]", "zeros", "conv && conv_bias", NULL, false, NULL},
+                                {"i_conv.bias", "[dim]", "zeros", "conv && conv_bias", NULL, false, NULL},
+                                {"norm.weight", "[dim]", "ones", NULL, NULL, false, NULL},
+                                {"o.weight", "[dim, dim]", "linear_out", NULL, NULL, false, NULL},
+                                {0}};
 
-static const wf_state_slot states[] = {
-    {"s", WF_STATE_FIXED, "[heads, key_dim, dim // heads]", NULL, NULL, 0},
-    {"q_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv && conv > 1", 0},
-    {"f_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv && conv > 1", 0},
-    {"i_conv", WF_STATE_FIXED, "[dim, conv - 1]", NULL, "conv && conv > 1", 0},
-    {0}};
+static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, key_dim, dim // heads]", NULL, NULL, 0},
+                                       {"q_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv && conv > 1", 0},
+                                       {"f_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv && conv > 1", 0},
+                                       {"i_conv", WF_STATE_FIXED, "[dim, conv - 1]", NULL, "conv && conv > 1", 0},
+                                       {0}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long dim = wf_int(l, "dim"), heads = wf_int(l, "heads");
@@ -54,17 +53,30 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *f = project(r, l, "f", x, io->mask), *v = project(r, l, "i", x, io->mask);
     wf_tensor *k = wf_scale(t, wf_activate(t, wf_scale(t, f, -1.0f), WF_SIGMOID), 1.0f - low); /* 1 - forget */
     wf_tensor *g = wf_mask_rows(t, wf_log_gate(t, f, low, 1.0f), io->mask);
-    wf_recurrence_spec spec = {.decay = WF_DECAY_VECTOR, .g = wf_split_heads(r, g, heads, width), .scale = 1.0f / sqrtf((float)width),
-                               .s_in = wf_state_in(r, l, "s"), .s_out = wf_state_wanted(r) ? &s : NULL};
+    wf_recurrence_spec spec = {.decay = WF_DECAY_VECTOR,
+                               .g = wf_split_heads(r, g, heads, width),
+                               .scale = 1.0f / sqrtf((float)width),
+                               .s_in = wf_state_in(r, l, "s"),
+                               .s_out = wf_state_wanted(r) ? &s : NULL};
     q = wf_split_heads(r, wf_activate(t, q, WF_SILU), heads, width);
-    wf_tensor *o = wf_recurrence(t, q, wf_split_heads(r, k, heads, width), wf_split_heads(r, v, heads, wf_int(l, "dim") / heads), &spec);
+    wf_tensor *o =
+        wf_recurrence(t, q, wf_split_heads(r, k, heads, width), wf_split_heads(r, v, heads, wf_int(l, "dim") / heads), &spec);
     o = wf_rms_norm(t, wf_merge_heads(r, o), wf_weight(r, l, "norm.weight"), 0.0f, (float)wf_float(l, "norm_eps"));
     io->y = wf_project(r, l, "o", o);
     wf_state_out(r, l, "s", s);
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_hgrn2 = {
-    .name = "hgrn2", .about = "S = diag(f) S + (1 - f) i^T, o = norm(q S)", .source = "Qin et al. 2024, arXiv 2404.07904, eq. 7", .keys = keys,
-    .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "4*T*key_dim*dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .check = check, .run = run};
+const wf_mixer wf_mixer_hgrn2 = {.name = "hgrn2",
+                                 .about = "S = diag(f) S + (1 - f) i^T, o = norm(q S)",
+                                 .source = "Qin et al. 2024, arXiv 2404.07904, eq. 7",
+                                 .keys = keys,
+                                 .slots = slots,
+                                 .states = states,
+                                 .inputs = "x mask?",
+                                 .outputs = "y",
+                                 .flops = "4*T*key_dim*dim",
+                                 .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+                                 .companion = "glu",
+                                 .check = check,
+                                 .run = run};

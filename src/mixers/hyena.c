@@ -1,33 +1,33 @@
-/* hyena.c - the Hyena operator (Poli et al. 2023, arXiv 2302.10866, definition 3.1): gates around convolutions over the whole sequence, whose
- * filters come from a small network of the position and fade with it. Reference: the same operator with transforms in float64. */
+/* hyena.c - the Hyena operator (Poli et al. 2023, arXiv 2302.10866, definition 3.1): gates around convolutions over the whole
+ * sequence, whose filters come from a small network of the position and fade with it. Reference: the same operator with
+ * transforms in float64. */
 #include <math.h>
 #include <stdio.h>
 #include "mixers/mixer.h"
 
-static const wf_key keys[] = {
-    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-    {"order", WF_KEY_INT, "2", 2, NULL, "gates; one convolution less"},
-    {"max_len", WF_KEY_INT, "1024", 2, NULL, "longest sequence: the filters are made for it"},
-    {"embed", WF_KEY_INT, "3", 3, NULL, "width of the position's embedding, odd"},
-    {"filter_dim", WF_KEY_INT, "64", 1, NULL, "width of the filters' network"},
-    {"filter_layers", WF_KEY_INT, "4", 2, NULL, "its layers"},
-    {"conv", WF_KEY_INT, "3", 1, NULL, "taps of the short convolution"},
-    {"shift", WF_KEY_FLOAT, "0.0", -INFINITY, NULL, "added to the fading of the filters"},
-    {0}};
+static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+                              {"order", WF_KEY_INT, "2", 2, NULL, "gates; one convolution less"},
+                              {"max_len", WF_KEY_INT, "1024", 2, NULL, "longest sequence: the filters are made for it"},
+                              {"embed", WF_KEY_INT, "3", 3, NULL, "width of the position's embedding, odd"},
+                              {"filter_dim", WF_KEY_INT, "64", 1, NULL, "width of the filters' network"},
+                              {"filter_layers", WF_KEY_INT, "4", 2, NULL, "its layers"},
+                              {"conv", WF_KEY_INT, "3", 1, NULL, "taps of the short convolution"},
+                              {"shift", WF_KEY_FLOAT, "0.0", -INFINITY, NULL, "added to the fading of the filters"},
+                              {0}};
 
-static const wf_slot slots[] = {
-    {"in.weight", "[(order + 1)*dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"in.bias", "[(order + 1)*dim]", "zeros", NULL, NULL, false, NULL},
-    {"conv.weight", "[(order + 1)*dim, 1, conv]", "uniform:0.5", NULL, NULL, false, NULL},
-    {"conv.bias", "[(order + 1)*dim]", "zeros", NULL, NULL, false, NULL},
-    {"filter.{n}.weight", "[n == filter_layers - 1 ? (order - 1)*dim : filter_dim, n == 0 ? embed : filter_dim]", "normal:0.2", NULL,
-     "filter_layers", false, NULL},
-    {"filter.{n}.bias", "[filter_dim]", "zeros", NULL, "filter_layers - 1", false, NULL},
-    {"freq", "[filter_dim]", "ones", NULL, NULL, false, NULL},
-    {"filter_bias", "[order - 1, dim]", "normal:0.02", NULL, NULL, false, NULL},
-    {"o.weight", "[dim, dim]", "linear_out", NULL, NULL, false, NULL},
-    {"o.bias", "[dim]", "zeros", NULL, NULL, false, NULL},
-    {0}};
+static const wf_slot slots[] = {{"in.weight", "[(order + 1)*dim, dim]", "linear", NULL, NULL, false, NULL},
+                                {"in.bias", "[(order + 1)*dim]", "zeros", NULL, NULL, false, NULL},
+                                {"conv.weight", "[(order + 1)*dim, 1, conv]", "uniform:0.5", NULL, NULL, false, NULL},
+                                {"conv.bias", "[(order + 1)*dim]", "zeros", NULL, NULL, false, NULL},
+                                {"filter.{n}.weight",
+                                 "[n == filter_layers - 1 ? (order - 1)*dim : filter_dim, n == 0 ? embed : filter_dim]",
+                                 "normal:0.2", NULL, "filter_layers", false, NULL},
+                                {"filter.{n}.bias", "[filter_dim]", "zeros", NULL, "filter_layers - 1", false, NULL},
+                                {"freq", "[filter_dim]", "ones", NULL, NULL, false, NULL},
+                                {"filter_bias", "[order - 1, dim]", "normal:0.02", NULL, NULL, false, NULL},
+                                {"o.weight", "[dim, dim]", "linear_out", NULL, NULL, false, NULL},
+                                {"o.bias", "[dim]", "zeros", NULL, NULL, false, NULL},
+                                {0}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long embed = wf_int(l, "embed");
@@ -48,7 +48,9 @@ static wf_tensor *constants(wf_run *r, const wf_layer *l, int64_t n, double (*va
 }
 
 /* Number i of n from `first` to `last`. */
-static double spaced(double first, double last, int64_t i, int64_t n) { return n > 1 ? first + (last - first) * (double)i / (double)(n - 1) : first; }
+static double spaced(double first, double last, int64_t i, int64_t n) {
+    return n > 1 ? first + (last - first) * (double)i / (double)(n - 1) : first;
+}
 
 /* [t/(N-1) | cos(2 pi t f_b / N) | -sin(2 pi t f_b / N)]. */
 static double embedding(const wf_layer *l, int64_t t, int64_t c) {
@@ -90,7 +92,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         return WEFT_OK;
     }
     wf_tensor *k = filters(r, l), *bias = wf_weight(r, l, "filter_bias");
-    wf_tensor *u = wf_conv(t, wf_project_f32(r, l, "in", io->x), wf_weight(r, l, "conv.weight"), wf_weight(r, l, "conv.bias"), false, NULL, NULL);
+    wf_tensor *u = wf_conv(t, wf_project_f32(r, l, "in", io->x), wf_weight(r, l, "conv.weight"), wf_weight(r, l, "conv.bias"),
+                           false, NULL, NULL);
     wf_tensor *v = wf_slice_channels(t, u, order * dim, dim);
     for (int64_t o = 0; o + 1 < order; o++) {
         v = wf_mul(t, v, wf_slice_channels(t, u, (order - 1 - o) * dim, dim));
@@ -101,6 +104,15 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 }
 
 const wf_mixer wf_mixer_hyena = {
-    .name = "hyena", .about = "gates around convolutions over the whole sequence, filters from a network of the position",
-    .source = "Poli et al. 2023, arXiv 2302.10866, definition 3.1", .keys = keys, .slots = slots, .inputs = "x", .outputs = "y",
-    .flops = "30*(order - 1)*T*dim*ln(2*T)/ln(2) + 2*(order + 1)*T*dim*conv", .traits = WF_CAUSAL, .companion = "mlp", .check = check, .run = run};
+    .name = "hyena",
+    .about = "gates around convolutions over the whole sequence, filters from a network of the position",
+    .source = "Poli et al. 2023, arXiv 2302.10866, definition 3.1",
+    .keys = keys,
+    .slots = slots,
+    .inputs = "x",
+    .outputs = "y",
+    .flops = "30*(order - 1)*T*dim*ln(2*T)/ln(2) + 2*(order + 1)*T*dim*conv",
+    .traits = WF_CAUSAL,
+    .companion = "mlp",
+    .check = check,
+    .run = run};

@@ -12,8 +12,8 @@ typedef struct builder {
     const wf_mixer *row;
     const wf_json *spec, *inner; /* the object, and its "spec" member */
     wf_value *values;
-    size_t n_values;             /* filled so far: what expressions may see */
-    int64_t dim, n;              /* default of `dim`; the repeat index, -1 outside */
+    size_t n_values; /* filled so far: what expressions may see */
+    int64_t dim, n;  /* default of `dim`; the repeat index, -1 outside */
     const char *where;
     weft_error *err;
 } builder;
@@ -87,8 +87,13 @@ static bool among(const char *choices, const char *word) {
 }
 
 static weft_status check_value(builder *b, const wf_key *key, const wf_json *j, wf_value *v) {
-    static const char *const names[] = {"must be an integer", "must be a number", "must be true or false", "must be a string",
-                                        "must be a list",     "must be an object", ""};
+    static const char *const names[] = {"must be an integer",
+                                        "must be a number",
+                                        "must be true or false",
+                                        "must be a string",
+                                        "must be a list",
+                                        "must be an object",
+                                        ""};
     char text[WEFT_MESSAGE_SIZE];
     if (v->type == WF_NULL && wf_streq(key->fallback, "null"))
         return WEFT_OK;
@@ -184,11 +189,12 @@ static weft_status fill_value(builder *b, size_t i) {
 static weft_status eval_dims(builder *b, const char *shape, int *rank, int64_t *dims) {
     wf_value v;
     WF_TRY(evaluate(b, shape, &v));
-    WF_CHECK(v.type == WF_LIST && v.count <= WF_MAX_RANK - 1, b->err, WEFT_USAGE, "%s: %s: bad shape %s", b->where, b->row->name, shape);
+    WF_CHECK(v.type == WF_LIST && v.count <= WF_MAX_RANK - 1, b->err, WEFT_USAGE, "%s: %s: bad shape %s", b->where,
+             b->row->name, shape);
     *rank = (int)v.count;
     for (size_t i = 0; i < v.count; i++) {
-        WF_CHECK(v.items[i].type == WF_INT && v.items[i].integer > 0, b->err, WEFT_USAGE, "%s: %s: a dimension of %s is not positive", b->where,
-                 b->row->name, shape);
+        WF_CHECK(v.items[i].type == WF_INT && v.items[i].integer > 0, b->err, WEFT_USAGE,
+                 "%s: %s: a dimension of %s is not positive", b->where, b->row->name, shape);
         dims[i] = v.items[i].integer;
     }
     return WEFT_OK;
@@ -230,8 +236,8 @@ static weft_status add_repeated(builder *b, const wf_slot *row, wf_layer *layer)
     if (!row->repeat)
         return add_slot(b, row, layer, MAX_SLOTS);
     WF_TRY(evaluate(b, row->repeat, &times));
-    WF_CHECK(times.type == WF_INT && times.integer >= 0 && times.integer <= MAX_REPEAT, b->err, WEFT_USAGE, "%s: %s repeats its weights %g times (at most %d)",
-             b->where, b->row->name, times.number, MAX_REPEAT);
+    WF_CHECK(times.type == WF_INT && times.integer >= 0 && times.integer <= MAX_REPEAT, b->err, WEFT_USAGE,
+             "%s: %s repeats its weights %g times (at most %d)", b->where, b->row->name, times.number, MAX_REPEAT);
     weft_status status = WEFT_OK;
     for (b->n = 0; b->n < times.integer && status == WEFT_OK; b->n++)
         status = add_slot(b, row, layer, MAX_SLOTS);
@@ -297,7 +303,8 @@ static weft_status take_slots(wf_part_builder *b, wf_layer *part, const char *pr
 
 static weft_status take_states(wf_part_builder *b, wf_layer *part, const char *prefix, weft_error *err) {
     wf_layer *l = b->layer;
-    WF_CHECK(l->n_states + part->n_states <= WF_MAX_STATES, err, WEFT_USAGE, "%s: more than %d states", l->where, WF_MAX_STATES);
+    WF_CHECK(l->n_states + part->n_states <= WF_MAX_STATES, err, WEFT_USAGE, "%s: more than %d states", l->where,
+             WF_MAX_STATES);
     part->first_state = l->n_states;
     for (int i = 0; i < part->n_states; i++) {
         wf_layer_state_shape *shape = &l->states[l->n_states++];
@@ -309,7 +316,8 @@ static weft_status take_states(wf_part_builder *b, wf_layer *part, const char *p
     return WEFT_OK;
 }
 
-weft_status wf_layer_add_part(wf_part_builder *b, const char *prefix, const char *mixer, const wf_json *spec, int64_t dim, weft_error *err) {
+weft_status wf_layer_add_part(wf_part_builder *b, const char *prefix, const char *mixer, const wf_json *spec, int64_t dim,
+                              weft_error *err) {
     enum { MOST_PARTS = 16 };
     wf_layer *l = b->layer, *part;
     const wf_mixer *row = wf_mixer_find(mixer);
@@ -319,7 +327,8 @@ weft_status wf_layer_add_part(wf_part_builder *b, const char *prefix, const char
     wf_json *none = wf_json_new(b->arena, WF_JSON_OBJECT);
     if (!where || !l->parts || !none)
         return wf_fail_memory(err);
-    WF_CHECK(row, err, WEFT_USAGE, "%s: unknown mixer '%s'%s%s%s", where, mixer, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    WF_CHECK(row, err, WEFT_USAGE, "%s: unknown mixer '%s'%s%s%s", where, mixer, near ? ", did you mean '" : "",
+             near ? near : "", near ? "'?" : "");
     WF_CHECK(l->n_parts < MOST_PARTS, err, WEFT_USAGE, "%s: more than %d parts", l->where, MOST_PARTS);
     WF_TRY(wf_layer_build(b->arena, row, spec ? spec : none, dim, where, &part, err));
     WF_TRY(take_slots(b, part, prefix, err));
@@ -330,14 +339,23 @@ weft_status wf_layer_add_part(wf_part_builder *b, const char *prefix, const char
 
 wf_json *wf_layer_json(wf_arena *arena, const wf_layer *layer) {
     wf_json *object = wf_json_new(arena, WF_JSON_OBJECT);
-    bool ok = object && wf_json_put(arena, object, "mixer", wf_json_new_string(arena, layer->row->name, strlen(layer->row->name)));
+    bool ok =
+        object && wf_json_put(arena, object, "mixer", wf_json_new_string(arena, layer->row->name, strlen(layer->row->name)));
     for (size_t i = 0; ok && layer->row->keys[i].name; i++)
         ok = wf_json_put(arena, object, layer->row->keys[i].name, wf_value_to_json(arena, &layer->values[i]));
     return ok ? object : NULL;
 }
 
-weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where, wf_layer **out, weft_error *err) {
-    builder b = {.arena = arena, .row = row, .spec = spec, .inner = wf_json_get(spec, "spec"), .dim = dim, .n = -1, .where = where, .err = err};
+weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where,
+                           wf_layer **out, weft_error *err) {
+    builder b = {.arena = arena,
+                 .row = row,
+                 .spec = spec,
+                 .inner = wf_json_get(spec, "spec"),
+                 .dim = dim,
+                 .n = -1,
+                 .where = where,
+                 .err = err};
     size_t n = 0;
     while (row->keys[n].name)
         n++;
@@ -424,19 +442,24 @@ weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_
 
 weft_status wf_check_groups(const wf_layer *layer, const char *key, int64_t in, int64_t out, weft_error *err) {
     int64_t groups = wf_int(layer, key);
-    WF_CHECK(in % groups == 0 && out % groups == 0, err, WEFT_USAGE, "%lld and %lld channels cannot be cut into '%s' (%lld) pieces", (long long)in,
-             (long long)out, key, (long long)groups);
+    WF_CHECK(in % groups == 0 && out % groups == 0, err, WEFT_USAGE,
+             "%lld and %lld channels cannot be cut into '%s' (%lld) pieces", (long long)in, (long long)out, key,
+             (long long)groups);
     return WEFT_OK;
 }
 
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err) {
     int64_t heads = wf_int(layer, "heads"), groups = wf_int(layer, "kv_heads");
-    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads, (long long)groups);
+    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads,
+             (long long)groups);
     return wf_check_bias(layer, (const char *const[]){"q", "k", "v", "o"}, 4, err);
 }
 
 /* ---- cost laws ---- */
-typedef struct law { const wf_layer *layer; int64_t rows; } law;
+typedef struct law {
+    const wf_layer *layer;
+    int64_t rows;
+} law;
 
 static bool law_lookup(const void *user, const char *name, size_t length, wf_value *out) {
     const law *l = user;

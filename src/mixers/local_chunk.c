@@ -1,5 +1,5 @@
-/* local_chunk.c - attention to the row's own chunk and its neighbours: lucidrains' local-attention and the Reformer's local layers
- * (Kitaev et al. 2020, arXiv 2001.04451; the chunks of Parmar et al. 2018, arXiv 1802.05751, section 3.2). */
+/* local_chunk.c - attention to the row's own chunk and its neighbours: lucidrains' local-attention and the Reformer's local
+ * layers (Kitaev et al. 2020, arXiv 2001.04451; the chunks of Parmar et al. 2018, arXiv 1802.05751, section 3.2). */
 #include <math.h>
 #include "mixers/mixer.h"
 #include "parts/chunk_pattern.h"
@@ -14,7 +14,8 @@ static const wf_key keys[] = {
     {"after", WF_KEY_INT, "causal ? 0 : 1", 0, NULL, "chunks seen after it"},
     {"exact", WF_KEY_BOOL, "false", 0, NULL, "no further than before*chunk back and after*chunk ahead"},
     {"wrap", WF_KEY_BOOL, "false", 0, NULL, "the chunks are a ring: the first sees the last; one met twice counts twice"},
-    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'scaling', null]", "rotary positions; queries stand after*chunk ahead"},
+    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'scaling', null]",
+     "rotary positions; queries stand after*chunk ahead"},
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', null]", "xPos rotary decay {base}, on the pairs of rope"},
     {NULL}};
 
@@ -24,9 +25,11 @@ static const wf_state_slot states[] = {WF_KV_STATES("causal && !wrap ? (before +
 static weft_status check(const wf_layer *l, weft_error *err) {
     const int64_t most = INT32_MAX / 4;
     WF_TRY(wf_check_qkvo(l, err));
-    WF_CHECK(wf_int(l, "before") <= most / wf_int(l, "chunk") && wf_int(l, "after") <= most / wf_int(l, "chunk"), err, WEFT_USAGE, "'before' or 'after' is absurdly large");
+    WF_CHECK(wf_int(l, "before") <= most / wf_int(l, "chunk") && wf_int(l, "after") <= most / wf_int(l, "chunk"), err,
+             WEFT_USAGE, "'before' or 'after' is absurdly large");
     if (wf_given(l, "xpos"))
-        WF_CHECK(wf_json_double(wf_get(l, "xpos")->object, "base", 0.0) > 0.0, err, WEFT_USAGE, "'xpos' needs a 'base' above 0");
+        WF_CHECK(wf_json_double(wf_get(l, "xpos")->object, "base", 0.0) > 0.0, err, WEFT_USAGE,
+                 "'xpos' needs a 'base' above 0");
     return wf_given(l, "rope") ? wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err) : WEFT_OK;
 }
 
@@ -52,20 +55,38 @@ static unsigned lost_traits(const wf_layer *l) { return wf_flag(l, "exact") ? WF
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t chunk = wf_int(l, "chunk"), rows = r->rows;
-    wf_chunk_pattern p = {.chunk = chunk, .before = wf_int(l, "before"), .after = wf_int(l, "after"), .causal = wf_flag(l, "causal"), .exact = wf_flag(l, "exact")};
+    wf_chunk_pattern p = {.chunk = chunk,
+                          .before = wf_int(l, "before"),
+                          .after = wf_int(l, "after"),
+                          .causal = wf_flag(l, "causal"),
+                          .exact = wf_flag(l, "exact")};
     if (wf_flag(l, "wrap") && rows > chunk && rows % chunk != 0)
-        wf_tape_error(r->tape, WEFT_USAGE, "%s: %lld rows are not whole chunks of %lld, which 'wrap' needs", l->where, (long long)rows, (long long)chunk);
+        wf_tape_error(r->tape, WEFT_USAGE, "%s: %lld rows are not whole chunks of %lld, which 'wrap' needs", l->where,
+                      (long long)rows, (long long)chunk);
     if (wf_flag(l, "wrap") && rows > chunk)
         p.chunks = rows / chunk;
-    wf_tensor *q = turn(r, l, wf_project_heads(r, l, "q", io->x), true), *k = turn(r, l, wf_project_heads(r, l, "k", io->x), false), *v = wf_project_heads(r, l, "v", io->x);
-    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, wf_chunk_weights, wf_chunk_next, &p, sizeof p),
+    wf_tensor *q = turn(r, l, wf_project_heads(r, l, "q", io->x), true),
+              *k = turn(r, l, wf_project_heads(r, l, "k", io->x), false), *v = wf_project_heads(r, l, "v", io->x);
+    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")),
+                              .key_mask = io->mask,
+                              .pattern = wf_pattern(r, wf_chunk_weights, wf_chunk_next, &p, sizeof p),
                               .pattern_keys = (double)((p.before + p.after + 1) * chunk)};
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attend(r, l, q, k, v, &spec)));
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_local_chunk = {
-    .name = "local_chunk", .about = "softmax over the row's own chunk and its neighbours", .source = "Kitaev et al. 2020, arXiv 2001.04451; local-attention",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y",
-    .flops = "2*heads*(key_dim + value_dim) * T * min(T, (before + after + 1)*chunk)", .streams = "!wrap",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu", .check = check, .run = run};
+const wf_mixer wf_mixer_local_chunk = {.name = "local_chunk",
+                                       .about = "softmax over the row's own chunk and its neighbours",
+                                       .source = "Kitaev et al. 2020, arXiv 2001.04451; local-attention",
+                                       .keys = keys,
+                                       .slots = slots,
+                                       .states = states,
+                                       .inputs = "x mask?",
+                                       .outputs = "y",
+                                       .flops = "2*heads*(key_dim + value_dim) * T * min(T, (before + after + 1)*chunk)",
+                                       .streams = "!wrap",
+                                       .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
+                                       .lost_traits = lost_traits,
+                                       .companion = "glu",
+                                       .check = check,
+                                       .run = run};

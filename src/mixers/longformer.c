@@ -1,5 +1,5 @@
-/* longformer.c - a sliding window, dilated per head, and global tokens that see and are seen by all, with projections of their own.
- * Beltagy et al. 2020 (arXiv 2004.05150, section 3). */
+/* longformer.c - a sliding window, dilated per head, and global tokens that see and are seen by all, with projections of their
+ * own. Beltagy et al. 2020 (arXiv 2004.05150, section 3). */
 #include <math.h>
 #include "mixers/mixer.h"
 #include "parts/pattern.h"
@@ -45,7 +45,9 @@ static bool global(const wf_pattern_rows *r, int64_t j) {
 }
 
 /* ---- local rows ---- */
-static bool in_band(const record *p, int64_t d, int64_t i, int64_t j) { return j - i >= -p->left * d && j - i <= p->right * d && (j - i) % d == 0; }
+static bool in_band(const record *p, int64_t d, int64_t i, int64_t j) {
+    return j - i >= -p->left * d && j - i <= p->right * d && (j - i) % d == 0;
+}
 
 static float local_weight(const wf_pattern_rows *r, int64_t i, int64_t j) {
     const record *p = r->a->pattern->record;
@@ -111,12 +113,13 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_TRY(wf_check_qkvo(l, err));
     WF_CHECK(window->count == 2, err, WEFT_USAGE, "'window' must be [left, right]");
     for (size_t i = 0; i < 2; i++)
-        WF_CHECK(window->items[i].type == WF_INT && window->items[i].integer >= 0 && window->items[i].integer <= most, err, WEFT_USAGE,
-                 "'window' must be [left, right], integers from 0");
-    WF_CHECK(dilation->type == WF_NULL || dilation->count == (size_t)wf_int(l, "heads"), err, WEFT_USAGE, "'dilation' must have one number per head");
+        WF_CHECK(window->items[i].type == WF_INT && window->items[i].integer >= 0 && window->items[i].integer <= most, err,
+                 WEFT_USAGE, "'window' must be [left, right], integers from 0");
+    WF_CHECK(dilation->type == WF_NULL || dilation->count == (size_t)wf_int(l, "heads"), err, WEFT_USAGE,
+             "'dilation' must have one number per head");
     for (size_t i = 0; i < dilation->count; i++)
-        WF_CHECK(dilation->items[i].type == WF_INT && dilation->items[i].integer >= 1 && dilation->items[i].integer <= most, err, WEFT_USAGE,
-                 "'dilation' must be a list of integers from 1");
+        WF_CHECK(dilation->items[i].type == WF_INT && dilation->items[i].integer >= 1 && dilation->items[i].integer <= most,
+                 err, WEFT_USAGE, "'dilation' must be a list of integers from 1");
     return WEFT_OK;
 }
 
@@ -133,21 +136,35 @@ static const int64_t *dilations(wf_run *r, const wf_layer *l) {
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     const wf_value *window = wf_get(l, "window");
     const record p = {window->items[0].integer, window->items[1].integer, dilations(r, l), wf_flag(l, "causal")};
-    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, local_weights, local_next, &p, sizeof p),
-                              .pattern_data = {io->mask, wf_flag(l, "globals") ? io->global_mask : NULL}, .pattern_keys = (double)(p.left + p.right + 1)};
-    wf_tensor *o = wf_attend(r, l, wf_project_heads(r, l, "q", io->x), wf_project_heads(r, l, "k", io->x), wf_project_heads(r, l, "v", io->x), &spec);
+    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")),
+                              .key_mask = io->mask,
+                              .pattern = wf_pattern(r, local_weights, local_next, &p, sizeof p),
+                              .pattern_data = {io->mask, wf_flag(l, "globals") ? io->global_mask : NULL},
+                              .pattern_keys = (double)(p.left + p.right + 1)};
+    wf_tensor *o = wf_attend(r, l, wf_project_heads(r, l, "q", io->x), wf_project_heads(r, l, "k", io->x),
+                             wf_project_heads(r, l, "v", io->x), &spec);
     if (spec.pattern_data[GLOBAL]) {
         spec.pattern = wf_pattern(r, global_weights, global_next, &p, sizeof p);
         spec.pattern_keys = 1.0;
-        wf_tensor *all = wf_attend(r, l, wf_project_heads(r, l, "q_global", io->x), wf_project_heads(r, l, "k_global", io->x), wf_project_heads(r, l, "v_global", io->x), &spec);
+        wf_tensor *all = wf_attend(r, l, wf_project_heads(r, l, "q_global", io->x), wf_project_heads(r, l, "k_global", io->x),
+                                   wf_project_heads(r, l, "v_global", io->x), &spec);
         o = wf_add(r->tape, o, all); /* a row is local or global: it is 0 in the other */
     }
     io->y = wf_project(r, l, "o", wf_merge_heads(r, o));
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_longformer = {
-    .name = "longformer", .about = "softmax over a window and global tokens, which have projections of their own", .source = "Beltagy et al. 2020, arXiv 2004.05150, section 3",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask? global_mask?", .outputs = "y",
-    .flops = "2*heads*(key_dim + value_dim) * T * min(T, window[0] + window[1] + 1)", .streams = "!globals",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_longformer = {.name = "longformer",
+                                      .about = "softmax over a window and global tokens, which have projections of their own",
+                                      .source = "Beltagy et al. 2020, arXiv 2004.05150, section 3",
+                                      .keys = keys,
+                                      .slots = slots,
+                                      .states = states,
+                                      .inputs = "x mask? global_mask?",
+                                      .outputs = "y",
+                                      .flops = "2*heads*(key_dim + value_dim) * T * min(T, window[0] + window[1] + 1)",
+                                      .streams = "!globals",
+                                      .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+                                      .companion = "mlp",
+                                      .check = check,
+                                      .run = run};

@@ -1,5 +1,5 @@
-/* lsh.c - Reformer attention: rows meet the rows that hash near them, in several rounds, under one softmax. Kitaev et al. 2020 (arXiv
- * 2001.04451, section 2). Queries are keys; entries (round, row) are sorted by bucket and cut into chunks. */
+/* lsh.c - Reformer attention: rows meet the rows that hash near them, in several rounds, under one softmax. Kitaev et al. 2020
+ * (arXiv 2001.04451, section 2). Queries are keys; entries (round, row) are sorted by bucket and cut into chunks. */
 #include <math.h>
 #include "base/str.h"
 #include "mixers/mixer.h"
@@ -115,9 +115,11 @@ static weft_status check_buckets(const wf_value *v, weft_error *err) {
     const wf_value *items = v->type == WF_LIST ? v->items : v;
     size_t count = v->type == WF_LIST ? v->count : 1;
     int64_t product = 1;
-    WF_CHECK(count >= 1 && count <= WF_LSH_FACTORS, err, WEFT_USAGE, "'buckets' must be an even number or a list of 1 to %d", WF_LSH_FACTORS);
+    WF_CHECK(count >= 1 && count <= WF_LSH_FACTORS, err, WEFT_USAGE, "'buckets' must be an even number or a list of 1 to %d",
+             WF_LSH_FACTORS);
     for (size_t i = 0; i < count; i++) {
-        WF_CHECK(items[i].type == WF_INT && items[i].integer >= 2 && items[i].integer % 2 == 0, err, WEFT_USAGE, "'buckets' must be even numbers from 2");
+        WF_CHECK(items[i].type == WF_INT && items[i].integer >= 2 && items[i].integer % 2 == 0, err, WEFT_USAGE,
+                 "'buckets' must be even numbers from 2");
         product = product > (1 << 20) / items[i].integer ? 1 << 21 : product * items[i].integer;
     }
     WF_CHECK(product <= 1 << 20, err, WEFT_USAGE, "'buckets' are more than %d", 1 << 20);
@@ -143,12 +145,19 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     bool hashed = wf_flag(l, "always_hash") || r->rows > chunk;
     wf_tape *t = r->tape;
     if (r->rows > chunk && r->rows % chunk != 0)
-        wf_tape_error(t, WEFT_USAGE, "%s: lsh: %lld rows are not a multiple of 'chunk' (%lld)", l->where, (long long)r->rows, (long long)chunk);
+        wf_tape_error(t, WEFT_USAGE, "%s: lsh: %lld rows are not a multiple of 'chunk' (%lld)", l->where, (long long)r->rows,
+                      (long long)chunk);
     wf_tensor *q = wf_split_heads(r, wf_project(r, l, "qk", io->x), heads, wf_int(l, "key_dim")), *k = normed_keys(r, l, q);
     wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), heads, wf_int(l, "value_dim")), *own = v, *lse = NULL;
     wf_lsh_order order = {NULL, NULL, NULL};
-    record p = {.chunk = chunk, .before = wf_int(l, "before"), .after = wf_int(l, "after"), .rows = r->rows, .rounds = hashed ? wf_int(l, "rounds") : 1,
-                .causal = wf_flag(l, "causal"), .duplicates = wf_flag(l, "duplicates"), .across = wf_flag(l, "across_buckets")};
+    record p = {.chunk = chunk,
+                .before = wf_int(l, "before"),
+                .after = wf_int(l, "after"),
+                .rows = r->rows,
+                .rounds = hashed ? wf_int(l, "rounds") : 1,
+                .causal = wf_flag(l, "causal"),
+                .duplicates = wf_flag(l, "duplicates"),
+                .across = wf_flag(l, "across_buckets")};
     if (hashed) {
         io->buckets = (order = wf_lsh_sort(t, q, wf_weight(r, l, "rotations"), io->mask, factors, n_factors)).buckets;
         q = wf_take_rows(t, q, order.order);
@@ -159,15 +168,27 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         p.before = p.after = 0;
     }
     p.chunks = (p.rounds * p.rows + p.chunk - 1) / p.chunk;
-    wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"), .dropout = r->attention_dropout, .pattern = wf_pattern(r, weights, next, &p, sizeof p), .lse = &lse,
-                              .pattern_data = {order.order, order.buckets, order.place, io->mask}, .pattern_keys = (double)((p.before + p.after + 1) * p.chunk)};
+    wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"),
+                              .dropout = r->attention_dropout,
+                              .pattern = wf_pattern(r, weights, next, &p, sizeof p),
+                              .lse = &lse,
+                              .pattern_data = {order.order, order.buckets, order.place, io->mask},
+                              .pattern_keys = (double)((p.before + p.after + 1) * p.chunk)};
     wf_tensor *o = wf_attention(t, q, k, v, &spec);
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_merge_partials(t, o, lse, order.place, own, p.rounds)));
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_lsh = {
-    .name = "lsh", .about = "softmax over rows that hash alike, in several rounds", .source = "Kitaev et al. 2020, arXiv 2001.04451, section 2",
-    .keys = keys, .slots = slots, .inputs = "x mask?", .outputs = "y buckets?",
-    .flops = "heads*rounds*T*(2*(before + after + 1)*chunk*(key_dim + value_dim) + key_dim*sum(buckets))",
-    .traits = WF_PADDING_INERT, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_lsh = {.name = "lsh",
+                               .about = "softmax over rows that hash alike, in several rounds",
+                               .source = "Kitaev et al. 2020, arXiv 2001.04451, section 2",
+                               .keys = keys,
+                               .slots = slots,
+                               .inputs = "x mask?",
+                               .outputs = "y buckets?",
+                               .flops =
+                                   "heads*rounds*T*(2*(before + after + 1)*chunk*(key_dim + value_dim) + key_dim*sum(buckets))",
+                               .traits = WF_PADDING_INERT,
+                               .companion = "mlp",
+                               .check = check,
+                               .run = run};

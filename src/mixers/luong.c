@@ -1,5 +1,5 @@
-/* luong.c - the decoder of Luong et al. 2015 (arXiv 1508.04025, section 3): an LSTM, then attention of its state to the memory, global or
- * near a position (local-m, local-p), fed to the next step. x holds target embeddings, the memory encoder states. */
+/* luong.c - the decoder of Luong et al. 2015 (arXiv 1508.04025, section 3): an LSTM, then attention of its state to the memory,
+ * global or near a position (local-m, local-p), fed to the next step. x holds target embeddings, the memory encoder states. */
 #include "mixers/mixer.h"
 #include "parts/time_stack.h"
 
@@ -11,7 +11,8 @@ static const wf_key keys[] = {
     {"scaled", WF_KEY_BOOL, "false", 0, NULL, "a learned factor of the scores"},
     {"units", WF_KEY_INT, "hidden", 1, NULL, "width of the hidden layers of concat and of the position"},
     {"input_feeding", WF_KEY_BOOL, "true", 0, NULL, "the cell reads x and the last y"},
-    {"local", WF_KEY_STRING, "null", 0, "monotonic|predictive", "only near p: row t itself, or a predicted share of the memory, weighed by a bell"},
+    {"local", WF_KEY_STRING, "null", 0, "monotonic|predictive",
+     "only near p: row t itself, or a predicted share of the memory, weighed by a bell"},
     {"window", WF_KEY_INT, "local != null ? 10 : 1", 1, NULL, "of local: memory rows within this distance of p"},
     {NULL}};
 
@@ -35,7 +36,8 @@ static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, "[hidden]", NULL, N
                                        {NULL}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
-    WF_CHECK(!wf_is(l, "score", "dot") || wf_int(l, "memory_dim") == wf_int(l, "hidden"), err, WEFT_USAGE, "'score' dot needs memory_dim = hidden");
+    WF_CHECK(!wf_is(l, "score", "dot") || wf_int(l, "memory_dim") == wf_int(l, "hidden"), err, WEFT_USAGE,
+             "'score' dot needs memory_dim = hidden");
     return WEFT_OK;
 }
 
@@ -60,10 +62,16 @@ static wf_tensor *position(wf_run *r, const wf_layer *l, wf_tensor *h) {
 }
 
 /* y of rows h [B,T,hidden], the first of them row `first` of this call. */
-static wf_tensor *attend(wf_run *r, const wf_layer *l, const wf_ports *io, const asking *a, wf_tensor *h, int64_t first, wf_tensor **probs) {
+static wf_tensor *attend(wf_run *r, const wf_layer *l, const wf_ports *io, const asking *a, wf_tensor *h, int64_t first,
+                         wf_tensor **probs) {
     wf_tape *t = r->tape;
     bool local = wf_given(l, "local"), predictive = local && wf_is(l, "local", "predictive");
-    wf_memory_spec spec = {.v = a->v, .mask = io->memory_mask, .local = local, .bell = predictive, .window = wf_int(l, "window"), .first = first,
+    wf_memory_spec spec = {.v = a->v,
+                           .mask = io->memory_mask,
+                           .local = local,
+                           .bell = predictive,
+                           .window = wf_int(l, "window"),
+                           .first = first,
                            .centre = predictive ? position(r, l, h) : NULL};
     wf_tensor *q = a->v ? wf_linear_as(t, h, wf_weight(r, l, "score.q.weight"), NULL, WF_F32) : h;
     if (!a->v && wf_flag(l, "scaled"))
@@ -80,9 +88,15 @@ static wf_tensor *begin(wf_run *r, const wf_layer *l, const char *name) {
 }
 
 static wf_tensor *cell(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tensor **h, wf_tensor **c) {
-    wf_tensor *ih = wf_linear_as(r->tape, x, wf_weight(r, l, "cell.ih.weight"), wf_weight(r, l, "cell.ih.bias"), WF_F32), *h_out = NULL, *c_out = NULL;
-    wf_tensor *y = wf_lstm(r->tape, ih, &(wf_rnn_spec){.hh = wf_weight(r, l, "cell.hh.weight"), .hh_bias = wf_weight(r, l, "cell.hh.bias"),
-                                                       .h_in = *h, .c_in = *c, .h_out = &h_out, .c_out = &c_out});
+    wf_tensor *ih = wf_linear_as(r->tape, x, wf_weight(r, l, "cell.ih.weight"), wf_weight(r, l, "cell.ih.bias"), WF_F32),
+              *h_out = NULL, *c_out = NULL;
+    wf_tensor *y = wf_lstm(r->tape, ih,
+                           &(wf_rnn_spec){.hh = wf_weight(r, l, "cell.hh.weight"),
+                                          .hh_bias = wf_weight(r, l, "cell.hh.bias"),
+                                          .h_in = *h,
+                                          .c_in = *c,
+                                          .h_out = &h_out,
+                                          .c_out = &c_out});
     *h = h_out;
     *c = c_out;
     return y;
@@ -91,7 +105,8 @@ static wf_tensor *cell(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tensor **h
 /* Step by step: each reads what the one before gave. */
 static wf_tensor *fed(wf_run *r, const wf_layer *l, wf_ports *io, const asking *a, wf_tensor **h, wf_tensor **c) {
     int64_t hidden = wf_int(l, "hidden"), row[3] = {r->batch, 1, hidden};
-    wf_tensor *feed = begin(r, l, "feed"), **list = wf_arena_alloc(wf_tape_arena(r->tape), (size_t)(2 * r->rows) * sizeof(wf_tensor *));
+    wf_tensor *feed = begin(r, l, "feed"),
+              **list = wf_arena_alloc(wf_tape_arena(r->tape), (size_t)(2 * r->rows) * sizeof(wf_tensor *));
     if (!list)
         return wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory");
     feed = feed ? wf_reshape(r->tape, feed, 3, row) : wf_zeros(r->tape, 3, row);
@@ -128,7 +143,16 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_luong = {
-    .name = "luong", .about = "an LSTM whose state asks a memory after every step", .source = "Luong et al. 2015, arXiv 1508.04025, section 3",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x memory memory_mask?", .outputs = "y attention?", .flops = "T*T*2*(hidden + memory_dim)",
-    .traits = WF_CAUSAL | WF_STREAMS, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_luong = {.name = "luong",
+                                 .about = "an LSTM whose state asks a memory after every step",
+                                 .source = "Luong et al. 2015, arXiv 1508.04025, section 3",
+                                 .keys = keys,
+                                 .slots = slots,
+                                 .states = states,
+                                 .inputs = "x memory memory_mask?",
+                                 .outputs = "y attention?",
+                                 .flops = "T*T*2*(hidden + memory_dim)",
+                                 .traits = WF_CAUSAL | WF_STREAMS,
+                                 .companion = "mlp",
+                                 .check = check,
+                                 .run = run};

@@ -1,5 +1,6 @@
-/* mamba2.c - the state space dual (Dao & Gu 2024, arXiv 2405.21060, section 7): S_t = e^{A_h dt_t} S_{t-1} + B_t (dt_t x_t)^T, y_t = S_t^T C_t + d_h x_t,
- * one decay per head, B and C shared by the heads of a group, and a gated norm. Reference: transformers Mamba2Mixer. */
+/* mamba2.c - the state space dual (Dao & Gu 2024, arXiv 2405.21060, section 7): S_t = e^{A_h dt_t} S_{t-1} + B_t (dt_t x_t)^T,
+ * y_t = S_t^T C_t + d_h x_t, one decay per head, B and C shared by the heads of a group, and a gated norm. Reference:
+ * transformers Mamba2Mixer. */
 #include <math.h>
 #include "mixers/mixer.h"
 #include "parts/init.h"
@@ -42,7 +43,8 @@ static const wf_state_slot states[] = {
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     const wf_value *limit = wf_get(l, "dt_limit");
-    long long heads = wf_int(l, "heads"), groups = wf_int(l, "groups"), parts = wf_int(l, "norm_groups"), width = heads * wf_int(l, "value_dim");
+    long long heads = wf_int(l, "heads"), groups = wf_int(l, "groups"), parts = wf_int(l, "norm_groups"),
+              width = heads * wf_int(l, "value_dim");
     WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of groups (%lld)", heads, groups);
     WF_CHECK(width % parts == 0, err, WEFT_USAGE, "norm_groups (%lld) must divide the %lld channels", parts, width);
     bool pair = limit->count == 2;
@@ -79,7 +81,8 @@ static wf_tensor *time_steps(wf_run *r, const wf_layer *l, wf_tensor *x, int64_t
     dt = wf_activate(r->tape, wf_add_rows(r->tape, dt, wf_weight(r, l, "dt.bias")), WF_SOFTPLUS);
     if (limit[0].type == WF_NULL && limit[1].type == WF_NULL)
         return dt;
-    return wf_clamp(r->tape, dt, limit[0].type == WF_NULL ? 0.0f : (float)limit[0].number, limit[1].type == WF_NULL ? INFINITY : (float)limit[1].number);
+    return wf_clamp(r->tape, dt, limit[0].type == WF_NULL ? 0.0f : (float)limit[0].number,
+                    limit[1].type == WF_NULL ? INFINITY : (float)limit[1].number);
 }
 
 /* The gated norm over each of norm_groups parts. */
@@ -90,28 +93,36 @@ static wf_tensor *finish(wf_run *r, const wf_layer *l, wf_tensor *o, wf_tensor *
     if (!late)
         o = wf_gate(r->tape, z, o, WF_SILU);
     if (wf_flag(l, "norm")) {
-        o = wf_rms_norm(r->tape, wf_split_heads(r, o, parts, width / parts), wf_weight(r, l, "norm.weight"), 0.0f, (float)wf_float(l, "norm_eps"));
+        o = wf_rms_norm(r->tape, wf_split_heads(r, o, parts, width / parts), wf_weight(r, l, "norm.weight"), 0.0f,
+                        (float)wf_float(l, "norm_eps"));
         o = wf_merge_heads(r, o);
     }
     return wf_project(r, l, "o", late ? wf_gate(r->tape, z, o, WF_SILU) : o);
 }
 
 /* The bias of `in` reaches the convolution's window of the first rows behind padding. */
-static unsigned lost_traits(const wf_layer *l) { return wf_int(l, "conv") > 1 && wf_lists(l, "bias", "in") ? 0u : WF_PADDING_TRACE; }
+static unsigned lost_traits(const wf_layer *l) {
+    return wf_int(l, "conv") > 1 && wf_lists(l, "bias", "in") ? 0u : WF_PADDING_TRACE;
+}
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t heads = wf_int(l, "heads"), p = wf_int(l, "value_dim"), n = wf_int(l, "state"), groups = wf_int(l, "groups");
     int64_t width = heads * p, shared = groups * n;
     wf_tape *t = r->tape;
-    wf_tensor *s = NULL, *window = NULL, *x = wf_mask_rows(t, io->x, io->mask), *z = wf_scale(t, wf_project_rows(r, l, "in", x, 0, width), part_scale(l, Z));
+    wf_tensor *s = NULL, *window = NULL, *x = wf_mask_rows(t, io->x, io->mask),
+              *z = wf_scale(t, wf_project_rows(r, l, "in", x, 0, width), part_scale(l, Z));
     wf_tensor *u = convolved(r, l, x), *dt = time_steps(r, l, x, 2 * (width + shared));
-    u = wf_conv(t, u, wf_weight(r, l, "conv.weight"), wf_weight(r, l, "conv.bias"), true, wf_state_in(r, l, "conv"), wf_state_wanted(r) ? &window : NULL);
+    u = wf_conv(t, u, wf_weight(r, l, "conv.weight"), wf_weight(r, l, "conv.bias"), true, wf_state_in(r, l, "conv"),
+                wf_state_wanted(r) ? &window : NULL);
     u = wf_mask_rows(t, u, io->mask);
     wf_tensor *v = wf_split_heads(r, wf_slice_channels(t, u, 0, width), heads, p);
     wf_tensor *b = wf_split_heads(r, wf_slice_channels(t, u, width, shared), groups, n);
     wf_tensor *c = wf_split_heads(r, wf_slice_channels(t, u, width + shared, shared), groups, n);
     wf_tensor *a = wf_scale(t, wf_activate(t, wf_weight(r, l, "a_log"), WF_EXP), -1.0f);
-    wf_recurrence_spec spec = {.decay = WF_DECAY_SCALAR, .g = wf_mul_rows(t, dt, a), .scale = 1.0f, .s_in = wf_state_in(r, l, "s"),
+    wf_recurrence_spec spec = {.decay = WF_DECAY_SCALAR,
+                               .g = wf_mul_rows(t, dt, a),
+                               .scale = 1.0f,
+                               .s_in = wf_state_in(r, l, "s"),
                                .s_out = wf_state_wanted(r) ? &s : NULL};
     wf_tensor *o = wf_recurrence(t, c, b, wf_scale_rows(t, v, dt), &spec);
     io->y = finish(r, l, wf_add(t, o, wf_scale_rows(t, v, wf_weight(r, l, "d"))), z);
@@ -120,8 +131,16 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_mamba2 = {
-    .name = "mamba2", .about = "S = e^(A dt) S + B (dt x)^T, y = norm((C S + d x) silu(z))", .source = "Dao & Gu 2024, arXiv 2405.21060, section 7",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "4*T*heads*state*value_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
-    .lost_traits = lost_traits, .check = check, .run = run};
+const wf_mixer wf_mixer_mamba2 = {.name = "mamba2",
+                                  .about = "S = e^(A dt) S + B (dt x)^T, y = norm((C S + d x) silu(z))",
+                                  .source = "Dao & Gu 2024, arXiv 2405.21060, section 7",
+                                  .keys = keys,
+                                  .slots = slots,
+                                  .states = states,
+                                  .inputs = "x mask?",
+                                  .outputs = "y",
+                                  .flops = "4*T*heads*state*value_dim",
+                                  .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
+                                  .lost_traits = lost_traits,
+                                  .check = check,
+                                  .run = run};

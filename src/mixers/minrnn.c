@@ -1,23 +1,22 @@
-/* minrnn.c - minGRU and minLSTM (Feng et al. 2024, arXiv 2410.01201, sections 3.1 and 3.2): gates that do not read the state, h_t = a_t
- * h_{t-1} + b_t g(Lin(h, x_t)). gru: b = sigmoid(z), a = 1 - b; lstm: a = f / (f + i), b = i / (f + i). Written with the logit d of a: d =
- * -z, or ln f - ln i. */
+/* minrnn.c - minGRU and minLSTM (Feng et al. 2024, arXiv 2410.01201, sections 3.1 and 3.2): gates that do not read the state,
+ * h_t = a_t h_{t-1} + b_t g(Lin(h, x_t)). gru: b = sigmoid(z), a = 1 - b; lstm: a = f / (f + i), b = i / (f + i). Written with
+ * the logit d of a: d = -z, or ln f - ln i. */
 #include <math.h>
 #include "mixers/mixer.h"
 
-static const wf_key keys[] = {
-    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-    {"hidden", WF_KEY_INT, "dim", 1, NULL, "channels of the recurrence"},
-    {"cell", WF_KEY_STRING, "'gru'", 0, "gru|lstm", "one gate z, or two, f and i"},
-    {"candidate", WF_KEY_STRING, "'identity'", 0, "identity|positive", "what enters: t, or t + 0.5 above 0 and sigmoid(t) below"},
-    {0}};
+static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+                              {"hidden", WF_KEY_INT, "dim", 1, NULL, "channels of the recurrence"},
+                              {"cell", WF_KEY_STRING, "'gru'", 0, "gru|lstm", "one gate z, or two, f and i"},
+                              {"candidate", WF_KEY_STRING, "'identity'", 0, "identity|positive",
+                               "what enters: t, or t + 0.5 above 0 and sigmoid(t) below"},
+                              {0}};
 
-static const wf_slot slots[] = {
-    {"h.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
-    {"z.weight", "[hidden, dim]", "linear", "cell == 'gru'", NULL, false, NULL},
-    {"f.weight", "[hidden, dim]", "linear", "cell == 'lstm'", NULL, false, NULL},
-    {"i.weight", "[hidden, dim]", "linear", "cell == 'lstm'", NULL, false, NULL},
-    {"o.weight", "[dim, hidden]", "linear_out", NULL, NULL, false, NULL},
-    {0}};
+static const wf_slot slots[] = {{"h.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
+                                {"z.weight", "[hidden, dim]", "linear", "cell == 'gru'", NULL, false, NULL},
+                                {"f.weight", "[hidden, dim]", "linear", "cell == 'lstm'", NULL, false, NULL},
+                                {"i.weight", "[hidden, dim]", "linear", "cell == 'lstm'", NULL, false, NULL},
+                                {"o.weight", "[dim, hidden]", "linear_out", NULL, NULL, false, NULL},
+                                {0}};
 
 static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, "[hidden]", NULL, NULL, 0}, {0}};
 
@@ -55,7 +54,15 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_minrnn = {
-    .name = "minrnn", .about = "h = a h + b g(Lin(h, x)), gates of x alone: minGRU, minLSTM", .source = "Feng et al. 2024, arXiv 2410.01201, section 3",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "2*T*hidden",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "mlp", .run = run};
+const wf_mixer wf_mixer_minrnn = {.name = "minrnn",
+                                  .about = "h = a h + b g(Lin(h, x)), gates of x alone: minGRU, minLSTM",
+                                  .source = "Feng et al. 2024, arXiv 2410.01201, section 3",
+                                  .keys = keys,
+                                  .slots = slots,
+                                  .states = states,
+                                  .inputs = "x mask?",
+                                  .outputs = "y",
+                                  .flops = "2*T*hidden",
+                                  .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+                                  .companion = "mlp",
+                                  .run = run};

@@ -8,7 +8,15 @@
 #include "base/expr.h"
 #include "tensor/ops.h"
 
-typedef enum wf_key_type { WF_KEY_INT, WF_KEY_FLOAT, WF_KEY_BOOL, WF_KEY_STRING, WF_KEY_LIST, WF_KEY_OBJECT, WF_KEY_ANY } wf_key_type;
+typedef enum wf_key_type {
+    WF_KEY_INT,
+    WF_KEY_FLOAT,
+    WF_KEY_BOOL,
+    WF_KEY_STRING,
+    WF_KEY_LIST,
+    WF_KEY_OBJECT,
+    WF_KEY_ANY
+} wf_key_type;
 
 /* One option of a row. The fallback is an expression over the keys before it; NULL: required. `null` is allowed exactly when
  * the fallback is "null". */
@@ -16,14 +24,15 @@ typedef struct wf_key {
     const char *name;
     wf_key_type type;
     const char *fallback;
-    double min;          /* numbers: smallest allowed value */
-    const char *choices; /* strings: "half|interleaved"; objects: their members with defaults, "['theta', 10000.0, 'dim', key_dim]" */
+    double min; /* numbers: smallest allowed value */
+    const char
+        *choices; /* strings: "half|interleaved"; objects: their members with defaults, "['theta', 10000.0, 'dim', key_dim]" */
     const char *help;
 } wf_key;
 
 /* One weight. Shapes and conditions are expressions over the keys; `{n}` in the name repeats the slot for n = 0..repeat-1,
- * with `n` known to its expressions. init: "linear" (normal, std 0.5/sqrt(fan in)), "linear_out" (the same, divided by sqrt(2*layers)),
- * "zeros", "ones", "normal:S", "uniform:S", "constant:C", or "custom" with init_fn. */
+ * with `n` known to its expressions. init: "linear" (normal, std 0.5/sqrt(fan in)), "linear_out" (the same, divided by
+ * sqrt(2*layers)), "zeros", "ones", "normal:S", "uniform:S", "constant:C", or "custom" with init_fn. */
 typedef struct wf_slot {
     const char *name, *shape, *init;
     const char *when;   /* NULL: always */
@@ -37,23 +46,25 @@ typedef enum wf_state_kind { WF_STATE_FIXED, WF_STATE_APPEND } wf_state_kind;
 typedef struct wf_state_slot {
     const char *name;
     wf_state_kind kind;
-    const char *shape;  /* without B (and without time) */
-    const char *limit;  /* APPEND: expression, null = grows */
-    const char *when;   /* NULL: always */
-    float initial;      /* FIXED: value before the first token */
+    const char *shape; /* without B (and without time) */
+    const char *limit; /* APPEND: expression, null = grows */
+    const char *when;  /* NULL: always */
+    float initial;     /* FIXED: value before the first token */
 } wf_state_slot;
 
 typedef enum wf_trait {
-    WF_CAUSAL = 1,         /* y_t depends on x_0..x_t only (with a key `causal`: when it is true; `bidirectional`: when false) */
-    WF_STREAMS = 2,        /* step and chunk forms exist (when causal) */
-    WF_PADDING_INERT = 4,  /* masked rows do not change the others */
-    WF_PERMUTATION = 8,    /* permuting the rows permutes the outputs (when not causal and without positions) */
-    WF_PER_TOKEN = 16,     /* every row by itself */
-    WF_PADDING_TRACE = 64, /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
-    WF_TORCH_STATES = 32   /* in files the states are [n, B, ..], as torch's recurrent networks give them */
+    WF_CAUSAL = 1,        /* y_t depends on x_0..x_t only (with a key `causal`: when it is true; `bidirectional`: when false) */
+    WF_STREAMS = 2,       /* step and chunk forms exist (when causal) */
+    WF_PADDING_INERT = 4, /* masked rows do not change the others */
+    WF_PERMUTATION = 8,   /* permuting the rows permutes the outputs (when not causal and without positions) */
+    WF_PER_TOKEN = 16,    /* every row by itself */
+    WF_PADDING_TRACE =
+        64, /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
+    WF_TORCH_STATES = 32 /* in files the states are [n, B, ..], as torch's recurrent networks give them */
 } wf_trait;
 
-/* What a router adds to the loss of training: from its sums over tokens (tensor/experts.h), taken by layer or over all joint layers. */
+/* What a router adds to the loss of training: from its sums over tokens (tensor/experts.h), taken by layer or over all joint
+ * layers. */
 typedef struct wf_router_losses {
     wf_tensor *sums; /* NULL: no router, or wf_run.want_losses was false */
     bool joint;
@@ -77,18 +88,18 @@ typedef struct wf_ports {
     wf_tensor *mask;                 /* U8 [B,T], 1 = real */
     wf_tensor *positions, *segments; /* I64 [B,T] */
     wf_tensor *prefix;               /* I64 [B] */
-    wf_tensor *v_first;              /* [B,T,values] of the first layer, also out: whatever a layer leaves here the next one finds */
-    wf_tensor *global_mask;          /* U8 [B,T], 1 = global */
-    wf_tensor *plan;                 /* I64, what the row says */
+    wf_tensor *v_first;     /* [B,T,values] of the first layer, also out: whatever a layer leaves here the next one finds */
+    wf_tensor *global_mask; /* U8 [B,T], 1 = global */
+    wf_tensor *plan;        /* I64, what the row says */
     /* out */
-    wf_tensor *y;                    /* [B,T,width] */
-    wf_tensor *attention;            /* probabilities, only when run->want_attention */
-    wf_tensor *aux_loss, *z_loss;    /* [1], of this layer alone, only when run->want_losses */
+    wf_tensor *y;                 /* [B,T,width] */
+    wf_tensor *attention;         /* probabilities, only when run->want_attention */
+    wf_tensor *aux_loss, *z_loss; /* [1], of this layer alone, only when run->want_losses */
     wf_router_losses router;
-    wf_buffer_update update;         /* only when run->want_losses */
+    wf_buffer_update update;             /* only when run->want_losses */
     wf_tensor *indices, *weights, *kept; /* a router's choices: I64, F32 and U8 [B,T,k] or [B,E,C] */
     wf_tensor *blocks;                   /* I32: the rows of the experts as they were computed, see wf_blocks_of */
-    wf_tensor *buckets, *members;    /* I64: what was chosen, for inspection */
+    wf_tensor *buckets, *members;        /* I64: what was chosen, for inspection */
 } wf_ports;
 
 typedef struct wf_layer wf_layer;
@@ -98,20 +109,20 @@ struct wf_part_builder;
 
 typedef struct wf_mixer {
     const char *name;
-    const char *about;           /* one line: the formula in words */
-    const char *source;          /* paper, equation */
+    const char *about;  /* one line: the formula in words */
+    const char *source; /* paper, equation */
     const wf_key *keys;
     const wf_slot *slots;
-    const wf_state_slot *states; /* NULL: none */
+    const wf_state_slot *states;  /* NULL: none */
     const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
-    const char *flops;           /* forward, one sequence, besides the projections: expression over T and the keys */
+    const char *flops;            /* forward, one sequence, besides the projections: expression over T and the keys */
     unsigned traits;
     unsigned (*lost_traits)(const wf_layer *layer); /* those that the options of a layer take away; NULL: none */
-    const char *streams;         /* expression: which options have the chunk and step forms; NULL: all */
-    const char *companion;       /* the channel mixer a text pattern puts after it; NULL: none */
+    const char *streams;                            /* expression: which options have the chunk and step forms; NULL: all */
+    const char *companion;                          /* the channel mixer a text pattern puts after it; NULL: none */
     weft_status (*check)(const wf_layer *layer, weft_error *err); /* relations between keys; may be NULL */
-    /* Rows made of other layers: calls wf_layer_add_part for each. Their slots and states become the layer's own, behind a prefix, and
-     * only the traits that all of them have are the layer's. NULL: none. */
+    /* Rows made of other layers: calls wf_layer_add_part for each. Their slots and states become the layer's own, behind a
+     * prefix, and only the traits that all of them have are the layer's. NULL: none. */
     weft_status (*parts)(struct wf_part_builder *builder, const wf_layer *layer, weft_error *err);
     weft_status (*run)(wf_run *run, const wf_layer *layer, wf_ports *io);
 } wf_mixer;
@@ -119,16 +130,16 @@ typedef struct wf_mixer {
 enum { WF_MAX_STATES = 8 };
 
 typedef struct wf_layer_slot {
-    const char *name;            /* with {n} filled in */
+    const char *name; /* with {n} filled in */
     const wf_slot *row;
     int rank;
     int64_t dims[WF_MAX_RANK];
-    wf_param *param;             /* set by whoever owns the parameters */
+    wf_param *param; /* set by whoever owns the parameters */
 } wf_layer_slot;
 
 typedef struct wf_layer_state_shape {
     const wf_state_slot *row;
-    const char *name;          /* the row's, behind the prefix of a part */
+    const char *name; /* the row's, behind the prefix of a part */
     bool present;
     int rank;
     int64_t dims[WF_MAX_RANK]; /* without B and time */
@@ -138,18 +149,18 @@ typedef struct wf_layer_state_shape {
 /* A row with its options filled in. Immutable once built; lives in the model's arena. */
 struct wf_layer {
     const wf_mixer *row;
-    const char *where;           /* "block 3 mixer", for messages */
-    const wf_mem *mem;           /* of the arena it lives in */
-    const wf_value *values;      /* per key of the row */
+    const char *where;      /* "block 3 mixer", for messages */
+    const wf_mem *mem;      /* of the arena it lives in */
+    const wf_value *values; /* per key of the row */
     wf_layer_slot *slots;
     size_t n_slots;
     int n_states;
-    bool streams;                /* the row's condition of that name holds */
+    bool streams; /* the row's condition of that name holds */
     wf_layer_state_shape states[WF_MAX_STATES];
-    struct wf_layer **parts;     /* of a row made of other layers */
+    struct wf_layer **parts; /* of a row made of other layers */
     int n_parts;
-    /* Of a part: its slots are those of the layer around it from `first_slot` on, their names begin with `prefix` characters that are
-     * not its own; its states are those from `first_state` on. */
+    /* Of a part: its slots are those of the layer around it from `first_slot` on, their names begin with `prefix` characters
+     * that are not its own; its states are those from `first_state` on. */
     size_t prefix, first_slot;
     int first_state;
 };
@@ -158,12 +169,14 @@ struct wf_layer {
  * row->check. The members "mixer" and "spec" are those of the surrounding notation: {"mixer": m, key: ..} and {"mixer": m,
  * "spec": {key: ..}} mean the same. `dim` (0: none) is the default of the key `dim`. */
 /* For `parts`: builds a layer of row `mixer` from its spec (may be NULL: all defaults). */
-weft_status wf_layer_add_part(struct wf_part_builder *builder, const char *prefix, const char *mixer, const wf_json *spec, int64_t dim, weft_error *err);
+weft_status wf_layer_add_part(struct wf_part_builder *builder, const char *prefix, const char *mixer, const wf_json *spec,
+                              int64_t dim, weft_error *err);
 /* The spec written out in full, every option with its value, in `arena`; NULL when memory ran out. */
 wf_json *wf_layer_json(wf_arena *arena, const wf_layer *layer);
-weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where, wf_layer **out, weft_error *err);
-const wf_mixer *wf_mixer_find(const char *name);    /* token or channel mixer; NULL */
-const char *wf_mixer_nearest(const char *name);     /* the nearest name; NULL */
+weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where,
+                           wf_layer **out, weft_error *err);
+const wf_mixer *wf_mixer_find(const char *name); /* token or channel mixer; NULL */
+const char *wf_mixer_nearest(const char *name);  /* the nearest name; NULL */
 
 /* Options by name; the key must exist (assert). */
 int64_t wf_int(const wf_layer *layer, const char *key);
@@ -173,8 +186,8 @@ const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
 unsigned wf_layer_traits(const wf_layer *layer); /* of the row and of all its parts, without those its options take away */
-bool wf_layer_causal(const wf_layer *layer);  /* by its trait and its options causal, bidirectional */
-bool wf_layer_streams(const wf_layer *layer); /* the chunk and step forms exist */
+bool wf_layer_causal(const wf_layer *layer);     /* by its trait and its options causal, bidirectional */
+bool wf_layer_streams(const wf_layer *layer);    /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
 bool wf_lists(const wf_layer *layer, const char *key, const char *text); /* a list option holds this string */
 /* For `check`: the list option `bias` names only projections among these. */
@@ -193,13 +206,13 @@ typedef struct wf_layer_state { /* of the layer being recorded */
 
 struct wf_run {
     wf_tape *tape;
-    int64_t batch, rows;   /* B, T */
-    int64_t length;        /* positions reached by this call (T without states): for length-dependent rotary scalings */
+    int64_t batch, rows; /* B, T */
+    int64_t length;      /* positions reached by this call (T without states): for length-dependent rotary scalings */
     wf_state_mode mode;
     wf_layer_state *state; /* NULL in WF_NO_STATE */
     bool want_attention;
-    bool drop;             /* dropout of the mixers' own takes part */
-    bool want_losses;      /* of routers: training asks for them, decoding does not */
+    bool drop;        /* dropout of the mixers' own takes part */
+    bool want_losses; /* of routers: training asks for them, decoding does not */
     float dropout, attention_dropout;
 };
 
@@ -212,7 +225,8 @@ wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slo
 /* Lin(name, x): slots name.weight and name.bias. Result act. */
 wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
 /* Rows first..first+count-1 of that projection, in fp32: one part of a fused one. */
-wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first, int64_t count);
+wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first,
+                           int64_t count);
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width); /* [B,T,h*w] -> [B,T,h,w], any T */
 wf_tensor *wf_merge_heads(const wf_run *run, wf_tensor *x);                               /* [B,T,h,w] -> [B,T,h*w] */
 /* Lin(name, x) in fp32: what goes into exponentials and sums over the whole sequence. */
@@ -232,35 +246,43 @@ void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf
 wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
 
 /* ---- what rows with plain heads share: keys, slots, states and steps of q, k, v and o ---- */
-#define WF_QKVO_KEYS                                                                                                          \
-    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"}, {"heads", WF_KEY_INT, NULL, 1, NULL, "query heads"},                    \
-        {"kv_heads", WF_KEY_INT, "heads", 1, NULL, "key and value heads; heads is a multiple"},                               \
-        {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a key, per head"},            \
-        {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"}
-#define WF_QKVO_SLOTS                                                                                                         \
-    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},                                                  \
-        {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},                                          \
-        {"k.weight", "[kv_heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},                                           \
-        {"k.bias", "[kv_heads*key_dim]", "zeros", "has(bias, 'k')", NULL, false, NULL},                                       \
-        {"v.weight", "[kv_heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},                                         \
-        {"v.bias", "[kv_heads*value_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},                                     \
-        {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},                                        \
-        {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL}
-#define WF_KV_STATES(limit)                                                                                                   \
-    {"k", WF_STATE_APPEND, "[kv_heads, key_dim]", limit, NULL, 0}, {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", limit, NULL, 0}
+#define WF_QKVO_KEYS                                                                                                           \
+    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"}, {"heads", WF_KEY_INT, NULL, 1, NULL, "query heads"},                     \
+        {"kv_heads", WF_KEY_INT, "heads", 1, NULL, "key and value heads; heads is a multiple"},                                \
+        {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a key, per head"}, {           \
+        "value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"                                           \
+    }
+#define WF_QKVO_SLOTS                                                                                                          \
+    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},                                                   \
+        {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},                                           \
+        {"k.weight", "[kv_heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},                                            \
+        {"k.bias", "[kv_heads*key_dim]", "zeros", "has(bias, 'k')", NULL, false, NULL},                                        \
+        {"v.weight", "[kv_heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},                                          \
+        {"v.bias", "[kv_heads*value_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},                                      \
+        {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL}, {                                       \
+        "o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL                                                        \
+    }
+#define WF_KV_STATES(limit)                                                                                                    \
+    {"k", WF_STATE_APPEND, "[kv_heads, key_dim]", limit, NULL, 0}, {                                                           \
+        "v", WF_STATE_APPEND, "[kv_heads, value_dim]", limit, NULL, 0                                                          \
+    }
 /* The shape of a weight, in pieces [groups, in/groups, out/groups] when there are several: wf_project takes both. */
-#define WF_GROUPED(groups, out, in) groups " == 1 ? [" out ", " in "] : [" groups ", (" in ") // " groups ", (" out ") // " groups "]"
+#define WF_GROUPED(groups, out, in)                                                                                            \
+    groups " == 1 ? [" out ", " in "] : [" groups ", (" in ") // " groups ", (" out ") // " groups "]"
 weft_status wf_check_groups(const wf_layer *layer, const char *key, int64_t in, int64_t out, weft_error *err);
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err);
-/* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which` begins
- * with q, k or v. */
+/* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which`
+ * begins with q, k or v. */
 wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);
-/* Attention of q to all rows so far, through the states k and v where the row has them. `spec` comes without the members about states. */
-wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
+/* Attention of q to all rows so far, through the states k and v where the row has them. `spec` comes without the members about
+ * states. */
+wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v,
+                     const wf_attention_spec *spec);
 /* A pattern in the tape's arena with a copy of its record. */
-const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
-                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *),
-                                       const void *record, size_t size);
+const wf_attention_pattern *wf_pattern(const wf_run *run,
+                                       void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
+                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *), const void *record,
+                                       size_t size);
 
 /* ---- the tables ---- */
 extern const wf_mixer *const wf_mixers[];   /* token mixers, NULL-terminated */

@@ -1,6 +1,6 @@
-/* mla.c - multi-head latent attention: keys and values come out of one narrow latent row per token, positions out of one more key
- * that all heads share. DeepSeek-AI 2024 (DeepSeek-V2, arXiv 2405.04434, eq. 9-19). The states are the latent rows, not keys and
- * values. */
+/* mla.c - multi-head latent attention: keys and values come out of one narrow latent row per token, positions out of one more
+ * key that all heads share. DeepSeek-AI 2024 (DeepSeek-V2, arXiv 2405.04434, eq. 9-19). The states are the latent rows, not
+ * keys and values. */
 #include "mixers/mixer.h"
 #include "parts/rope.h"
 
@@ -14,7 +14,8 @@ static const wf_key keys[] = {
     {"value_dim", WF_KEY_INT, "nope_dim", 1, NULL, "channels of a value, per head"},
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
     {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q q.down q.up kv.down kv.up o"},
-    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', rope_dim, 'pairing', 'half', 'scaling', null]", "rotary positions {theta, dim, pairing, scaling}; null: all defaults"},
+    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', rope_dim, 'pairing', 'half', 'scaling', null]",
+     "rotary positions {theta, dim, pairing, scaling}; null: all defaults"},
     {"turns", WF_KEY_BOOL, "true", 0, NULL, "rotary positions; false: no positions"},
     {"scale", WF_KEY_FLOAT, "pow(nope_dim + rope_dim, -0.5)", 0, NULL, "of the scores"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "of the norms of the latent rows"},
@@ -66,7 +67,8 @@ static wf_tensor *queries(wf_run *r, const wf_layer *l, const wf_ports *io) {
     int64_t nope = wf_int(l, "nope_dim"), width = nope + wf_int(l, "rope_dim");
     wf_tensor *q;
     if (wf_given(l, "q_rank")) {
-        wf_tensor *low = wf_rms_norm(r->tape, wf_project(r, l, "q.down", io->x), wf_weight(r, l, "q_norm.weight"), 0.0f, (float)wf_float(l, "norm_eps"));
+        wf_tensor *low = wf_rms_norm(r->tape, wf_project(r, l, "q.down", io->x), wf_weight(r, l, "q_norm.weight"), 0.0f,
+                                     (float)wf_float(l, "norm_eps"));
         q = wf_project(r, l, "q.up", low);
     } else {
         q = wf_project(r, l, "q", io->x);
@@ -75,25 +77,43 @@ static wf_tensor *queries(wf_run *r, const wf_layer *l, const wf_ports *io) {
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    int64_t heads = wf_int(l, "heads"), rank = wf_int(l, "kv_rank"), nope = wf_int(l, "nope_dim"), turned = wf_int(l, "rope_dim"), value = wf_int(l, "value_dim");
+    int64_t heads = wf_int(l, "heads"), rank = wf_int(l, "kv_rank"), nope = wf_int(l, "nope_dim"),
+            turned = wf_int(l, "rope_dim"), value = wf_int(l, "value_dim");
     wf_tape *t = r->tape;
     wf_tensor *q = queries(r, l, io), *down = wf_project(r, l, "kv.down", io->x);
-    wf_tensor *c = wf_rms_norm(t, wf_slice_channels(t, down, 0, rank), wf_weight(r, l, "kv_norm.weight"), 0.0f, (float)wf_float(l, "norm_eps"));
-    wf_tensor *rot = wf_merge_heads(r, turn(r, l, wf_split_heads(r, wf_slice_channels(t, down, rank, turned), 1, turned), io, 0));
+    wf_tensor *c = wf_rms_norm(t, wf_slice_channels(t, down, 0, rank), wf_weight(r, l, "kv_norm.weight"), 0.0f,
+                               (float)wf_float(l, "norm_eps"));
+    wf_tensor *rot =
+        wf_merge_heads(r, turn(r, l, wf_split_heads(r, wf_slice_channels(t, down, rank, turned), 1, turned), io, 0));
     c = wf_state_append(r, l, "c", c);
     rot = wf_split_heads(r, wf_state_append(r, l, "k_rot", rot), 1, turned);
     wf_tensor *up = wf_split_heads(r, wf_project(r, l, "kv.up", c), heads, nope + value);
     wf_tensor *k = wf_join_channels(t, wf_slice_channels(t, up, 0, nope), rot), *v = wf_slice_channels(t, up, nope, value);
-    wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"), .dropout = r->attention_dropout, .causal = wf_flag(l, "causal"),
-                              .left = INT64_MAX, .right = INT64_MAX, .key_mask = io->mask, .q_segments = io->segments, .k_segments = io->segments,
-                              .offset_from_start = wf_state_wanted(r), .cached = wf_state_wanted(r) && r->mode == WF_STATE_IN_PLACE};
+    wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"),
+                              .dropout = r->attention_dropout,
+                              .causal = wf_flag(l, "causal"),
+                              .left = INT64_MAX,
+                              .right = INT64_MAX,
+                              .key_mask = io->mask,
+                              .q_segments = io->segments,
+                              .k_segments = io->segments,
+                              .offset_from_start = wf_state_wanted(r),
+                              .cached = wf_state_wanted(r) && r->mode == WF_STATE_IN_PLACE};
     spec.probs = r->want_attention ? &io->attention : NULL;
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attention(t, q, k, v, &spec)));
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_mla = {
-    .name = "mla", .about = "softmax attention whose keys and values are made of one latent row per token", .source = "DeepSeek-AI 2024, arXiv 2405.04434, eq. 9-19",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask? positions? segments?", .outputs = "y attention?",
-    .flops = "2*heads*(nope_dim + rope_dim + value_dim) * T * (causal ? (T + 1) / 2 : T)",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .check = check, .run = run};
+const wf_mixer wf_mixer_mla = {.name = "mla",
+                               .about = "softmax attention whose keys and values are made of one latent row per token",
+                               .source = "DeepSeek-AI 2024, arXiv 2405.04434, eq. 9-19",
+                               .keys = keys,
+                               .slots = slots,
+                               .states = states,
+                               .inputs = "x mask? positions? segments?",
+                               .outputs = "y attention?",
+                               .flops = "2*heads*(nope_dim + rope_dim + value_dim) * T * (causal ? (T + 1) / 2 : T)",
+                               .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+                               .companion = "glu",
+                               .check = check,
+                               .run = run};

@@ -1,5 +1,6 @@
-/* moa.c - mixture of attention heads: keys and values are shared, each of a token's top_k experts has queries and an output projection of
- * its own (Zhang et al. 2022, arXiv 2210.05144; JetMoE, Shen et al. 2024, arXiv 2404.07413). The router always works in fp32. */
+/* moa.c - mixture of attention heads: keys and values are shared, each of a token's top_k experts has queries and an output
+ * projection of its own (Zhang et al. 2022, arXiv 2210.05144; JetMoE, Shen et al. 2024, arXiv 2404.07413). The router always
+ * works in fp32. */
 #include "mixers/mixer.h"
 #include "parts/rope.h"
 #include "tensor/experts.h"
@@ -11,7 +12,8 @@ static const wf_key keys[] = {
     {"experts", WF_KEY_INT, "8", 1, NULL, "experts"},
     {"top_k", WF_KEY_INT, "min(2, experts)", 1, NULL, "experts of a token"},
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
-    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'scaling', null]", "rotary positions {theta, dim, pairing, scaling}"},
+    {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'scaling', null]",
+     "rotary positions {theta, dim, pairing, scaling}"},
     {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
     {"out_bias", WF_KEY_BOOL, "false", 0, NULL, "one bias added to y"},
     {"aux_joint", WF_KEY_BOOL, "false", 0, NULL, "the balance loss is taken over the tokens of all such layers together"},
@@ -19,22 +21,23 @@ static const wf_key keys[] = {
     {"aux_weight", WF_KEY_FLOAT, "0.0", 0, NULL, "of the balance loss in the loss of training"},
     {NULL}};
 
-static const wf_slot slots[] = {
-    {"router.weight", "[experts, dim]", "linear", NULL, NULL, false, NULL},
-    {"q.weight", "[experts, heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"k.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"v.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"o.weight", "[experts, dim, heads*key_dim]", "linear_out", NULL, NULL, false, NULL},
-    {"o.bias", "[dim]", "zeros", "out_bias", NULL, false, NULL},
-    {NULL}};
+static const wf_slot slots[] = {{"router.weight", "[experts, dim]", "linear", NULL, NULL, false, NULL},
+                                {"q.weight", "[experts, heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
+                                {"k.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
+                                {"v.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
+                                {"o.weight", "[experts, dim, heads*key_dim]", "linear_out", NULL, NULL, false, NULL},
+                                {"o.bias", "[dim]", "zeros", "out_bias", NULL, false, NULL},
+                                {NULL}};
 
-static const wf_state_slot states[] = {
-    {"k", WF_STATE_APPEND, "[heads, key_dim]", NULL, NULL, 0}, {"v", WF_STATE_APPEND, "[heads, key_dim]", NULL, NULL, 0}, {NULL}};
+static const wf_state_slot states[] = {{"k", WF_STATE_APPEND, "[heads, key_dim]", NULL, NULL, 0},
+                                       {"v", WF_STATE_APPEND, "[heads, key_dim]", NULL, NULL, 0},
+                                       {NULL}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t experts = wf_int(l, "experts"), k = wf_int(l, "top_k");
-    WF_CHECK(experts <= 4096 && k <= experts && k <= 256, err, WEFT_USAGE, "'top_k' (%lld) must be at most 256 and the number of experts (%lld, at most 4096)",
-             (long long)k, (long long)experts);
+    WF_CHECK(experts <= 4096 && k <= experts && k <= 256, err, WEFT_USAGE,
+             "'top_k' (%lld) must be at most 256 and the number of experts (%lld, at most 4096)", (long long)k,
+             (long long)experts);
     return wf_given(l, "rope") ? wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err) : WEFT_OK;
 }
 
@@ -43,7 +46,8 @@ static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, const wf_port
     weft_error err = {0};
     if (!wf_given(l, "rope"))
         return x;
-    if (wf_rope_args(wf_tape_arena(r->tape), wf_get(l, "rope")->object, wf_int(l, "key_dim"), r->length, &args, &err) != WEFT_OK)
+    if (wf_rope_args(wf_tape_arena(r->tape), wf_get(l, "rope")->object, wf_int(l, "key_dim"), r->length, &args, &err) !=
+        WEFT_OK)
         return wf_tape_error(r->tape, err.status, "%s: %s", l->where, err.message);
     args.positions = io->positions;
     return wf_rotate(r->tape, x, &args);
@@ -78,7 +82,11 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     q = turn(r, l, reorder(r, l, wf_unsort_rows(t, q, &d, r->batch), top, heads), io);
     wf_tensor *k = turn(r, l, wf_split_heads(r, wf_project(r, l, "k", io->x), heads, width), io);
     wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), heads, width);
-    wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"), .causal = wf_flag(l, "causal"), .left = INT64_MAX, .right = INT64_MAX, .key_mask = io->mask};
+    wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"),
+                              .causal = wf_flag(l, "causal"),
+                              .left = INT64_MAX,
+                              .right = INT64_MAX,
+                              .key_mask = io->mask};
     wf_tensor *o = wf_merge_heads(r, reorder(r, l, wf_attend(r, l, q, k, v, &spec), heads, top));
     o = wf_grouped_linear(t, wf_sort_rows(t, o, &d), wf_weight(r, l, "o.weight"), NULL, &d);
     io->y = wf_collect_rows(t, o, routing.weights, &d, r->batch);
@@ -89,8 +97,17 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_moa = {
-    .name = "moa", .about = "softmax attention whose queries and output projections are experts, chosen by a router", .source = "Zhang et al. 2022, arXiv 2210.05144; Shen et al. 2024, arXiv 2404.07413",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask? positions?", .outputs = "y aux_loss",
-    .flops = "T*top_k*heads*key_dim*(4*dim + 4*(causal ? (T + 1) / 2 : T))",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION, .companion = "glu", .check = check, .run = run};
+const wf_mixer wf_mixer_moa = {.name = "moa",
+                               .about =
+                                   "softmax attention whose queries and output projections are experts, chosen by a router",
+                               .source = "Zhang et al. 2022, arXiv 2210.05144; Shen et al. 2024, arXiv 2404.07413",
+                               .keys = keys,
+                               .slots = slots,
+                               .states = states,
+                               .inputs = "x mask? positions?",
+                               .outputs = "y aux_loss",
+                               .flops = "T*top_k*heads*key_dim*(4*dim + 4*(causal ? (T + 1) / 2 : T))",
+                               .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION,
+                               .companion = "glu",
+                               .check = check,
+                               .run = run};

@@ -1,15 +1,17 @@
-/* parallel.c - branches side by side over the same rows, summed: Hymba (Dong et al. 2024, arXiv 2411.13676, section 2.1), Falcon-H1
- * (Zuo et al. 2025, arXiv 2507.22448, section 3). */
+/* parallel.c - branches side by side over the same rows, summed: Hymba (Dong et al. 2024, arXiv 2411.13676, section 2.1),
+ * Falcon-H1 (Zuo et al. 2025, arXiv 2507.22448, section 3). */
 #include <stdio.h>
 #include "base/str.h"
 #include "mixers/mixer.h"
 
-static const wf_key keys[] = {
-    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-    {"branches", WF_KEY_LIST, NULL, 0, NULL, "list of {mixer, spec, in_scale (1), scale (1), norm {eps (1e-6)}}: y = sum of scale * rms(branch(in_scale * x)) * weight"},
-    {NULL}};
+static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+                              {"branches", WF_KEY_LIST, NULL, 0, NULL,
+                               "list of {mixer, spec, in_scale (1), scale (1), norm {eps (1e-6)}}: y = sum of scale * "
+                               "rms(branch(in_scale * x)) * weight"},
+                              {NULL}};
 
-static const wf_slot slots[] = {{"{n}.branch_norm.weight", "[dim]", "ones", "(branches[n].norm ?? null) != null", "len(branches)", false, NULL}, {NULL}};
+static const wf_slot slots[] = {
+    {"{n}.branch_norm.weight", "[dim]", "ones", "(branches[n].norm ?? null) != null", "len(branches)", false, NULL}, {NULL}};
 
 static const wf_json *branch(const wf_layer *l, size_t i) { return wf_get(l, "branches")->items[i].object; }
 
@@ -21,12 +23,14 @@ static weft_status check_branch(const wf_json *b, size_t i, weft_error *err) {
             known |= wf_streq(j->key, words[w]);
         WF_CHECK(known, err, WEFT_UNSUPPORTED, "branch %zu has no option '%s' (mixer, spec, in_scale, scale, norm)", i, j->key);
     }
-    const wf_json *norm = wf_json_get(b, "norm"), *spec = wf_json_get(b, "spec"), *scale = wf_json_get(b, "scale"), *in = wf_json_get(b, "in_scale");
+    const wf_json *norm = wf_json_get(b, "norm"), *spec = wf_json_get(b, "spec"), *scale = wf_json_get(b, "scale"),
+                  *in = wf_json_get(b, "in_scale");
     WF_CHECK(wf_json_text(b, "mixer", NULL), err, WEFT_USAGE, "branch %zu: 'mixer' (a name) is missing", i);
     WF_CHECK(!spec || spec->kind == WF_JSON_OBJECT, err, WEFT_USAGE, "branch %zu: 'spec' must be an object", i);
     WF_CHECK((!scale || scale->kind == WF_JSON_NUMBER) && (!in || in->kind == WF_JSON_NUMBER), err, WEFT_USAGE,
              "branch %zu: 'scale' and 'in_scale' must be numbers", i);
-    WF_CHECK(!norm || norm->kind == WF_JSON_NULL || norm->kind == WF_JSON_OBJECT, err, WEFT_USAGE, "branch %zu: 'norm' must be an object", i);
+    WF_CHECK(!norm || norm->kind == WF_JSON_NULL || norm->kind == WF_JSON_OBJECT, err, WEFT_USAGE,
+             "branch %zu: 'norm' must be an object", i);
     for (const wf_json *j = norm ? norm->child : NULL; j; j = j->next)
         WF_CHECK(wf_streq(j->key, "eps"), err, WEFT_UNSUPPORTED, "branch %zu: 'norm' has no option '%s' (eps)", i, j->key);
     return WEFT_OK;
@@ -70,7 +74,16 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_parallel = {
-    .name = "parallel", .about = "a weighted sum of mixers over the same rows", .source = "Dong et al. 2024, arXiv 2411.13676; Zuo et al. 2025, arXiv 2507.22448",
-    .keys = keys, .slots = slots, .inputs = "x mask? positions? segments?", .outputs = "y", .flops = "0",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN, .companion = "glu", .check = check, .parts = parts, .run = run};
+const wf_mixer wf_mixer_parallel = {.name = "parallel",
+                                    .about = "a weighted sum of mixers over the same rows",
+                                    .source = "Dong et al. 2024, arXiv 2411.13676; Zuo et al. 2025, arXiv 2507.22448",
+                                    .keys = keys,
+                                    .slots = slots,
+                                    .inputs = "x mask? positions? segments?",
+                                    .outputs = "y",
+                                    .flops = "0",
+                                    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN,
+                                    .companion = "glu",
+                                    .check = check,
+                                    .parts = parts,
+                                    .run = run};

@@ -1,7 +1,7 @@
 /* performer.c - linear attention with random features (Choromanski et al. 2021, arXiv 2009.14794): FAVOR+ estimates softmax by
- * phi(u) = R^-1/2 (e^{W u - |u|^2/2 - st} + eps), u = x K^-1/4, and the generalised kernel is relu(W u) + eps. The key stabiliser is the
- * largest feature of the whole sequence: it is there for parity with the reference and keeps such a layer from streaming. Reference:
- * performer-pytorch SelfAttention. */
+ * phi(u) = R^-1/2 (e^{W u - |u|^2/2 - st} + eps), u = x K^-1/4, and the generalised kernel is relu(W u) + eps. The key
+ * stabiliser is the largest feature of the whole sequence: it is there for parity with the reference and keeps such a layer
+ * from streaming. Reference: performer-pytorch SelfAttention. */
 #include <math.h>
 #include "mixers/mixer.h"
 
@@ -13,7 +13,8 @@ static const wf_key keys[] = {
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
     {"bias", WF_KEY_LIST, "['o']", 0, NULL, "projections with a bias, of q k v o"},
     {"kernel", WF_KEY_STRING, "'softmax'", 0, "softmax|relu", "what the features estimate"},
-    {"rows", WF_KEY_INT, "max(1, int(key_dim * ln(key_dim + 1)))", 0, NULL, "random directions; 0: none, features of u itself (relu)"},
+    {"rows", WF_KEY_INT, "max(1, int(key_dim * ln(key_dim + 1)))", 0, NULL,
+     "random directions; 0: none, features of u itself (relu)"},
     {"feature_eps", WF_KEY_FLOAT, "0.0", 0, NULL, "added to every feature"},
     {"stabiliser", WF_KEY_STRING, "'none'", 0, "max|none", "what is subtracted in the exponent"},
     {"mask_keys", WF_KEY_STRING, "'features'", 0, "features|values", "what padding loses: all, or its values only"},
@@ -39,8 +40,8 @@ static double length(const float *row, int64_t n) {
     return sqrt(squares);
 }
 
-/* Directions in orthogonal blocks of K (the paper's section 2.4): Gram-Schmidt of normal vectors, which keep their lengths, or get
- * those that normal vectors have on average. */
+/* Directions in orthogonal blocks of K (the paper's section 2.4): Gram-Schmidt of normal vectors, which keep their lengths, or
+ * get those that normal vectors have on average. */
 static void start_directions(float *value, const int64_t *dims, wf_rng rng, bool same_length) {
     int64_t width = dims[1];
     for (int64_t r = 0; r < dims[0]; r++) {
@@ -87,7 +88,8 @@ static const wf_state_slot states[] = {
 static weft_status check(const wf_layer *l, weft_error *err) {
     bool softmax = wf_is(l, "kernel", "softmax");
     double scaling = wf_float(l, "ortho_scaling");
-    WF_CHECK(!softmax || wf_int(l, "rows") > 0, err, WEFT_USAGE, "the softmax kernel needs rows: features without directions are those of relu");
+    WF_CHECK(!softmax || wf_int(l, "rows") > 0, err, WEFT_USAGE,
+             "the softmax kernel needs rows: features without directions are those of relu");
     WF_CHECK(scaling == 0.0 || scaling == 1.0, err, WEFT_USAGE, "ortho_scaling is 0 or 1");
     return wf_check_bias(l, (const char *const[]){"q", "k", "v", "o"}, 4, err);
 }
@@ -111,12 +113,16 @@ static wf_tensor *features(wf_run *r, const wf_layer *l, const char *name, wf_te
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     bool causal = wf_flag(l, "causal"), out = causal && wf_state_wanted(r), values = wf_is(l, "mask_keys", "values");
-    wf_tensor *s = NULL, *z = NULL, *q = features(r, l, "q", io->x, WF_FAVOR_ROW), *k = features(r, l, "k", io->x, WF_FAVOR_SEQUENCE), *o;
+    wf_tensor *s = NULL, *z = NULL, *q = features(r, l, "q", io->x, WF_FAVOR_ROW),
+              *k = features(r, l, "k", io->x, WF_FAVOR_SEQUENCE), *o;
     wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), wf_int(l, "heads"), wf_int(l, "value_dim"));
     k = wf_mask_rows(r->tape, k, values ? NULL : io->mask);
     v = wf_mask_rows(r->tape, v, values ? io->mask : NULL);
     wf_recurrence_spec spec = {.scale = 1.0f, .s_in = causal ? wf_state_in(r, l, "s") : NULL, .s_out = out ? &s : NULL};
-    wf_normalise_spec norm = {.causal = causal, .eps_inside = true, .eps = (float)wf_float(l, "eps"), .z_in = causal ? wf_state_in(r, l, "z") : NULL,
+    wf_normalise_spec norm = {.causal = causal,
+                              .eps_inside = true,
+                              .eps = (float)wf_float(l, "eps"),
+                              .z_in = causal ? wf_state_in(r, l, "z") : NULL,
                               .z_out = out ? &z : NULL};
     o = causal ? wf_recurrence(r->tape, q, k, v, &spec) : wf_full_linear(r->tape, q, k, v);
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_normalise_sum(r->tape, o, q, k, &norm)));
@@ -125,8 +131,17 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_performer = {
-    .name = "performer", .about = "linear attention whose random features estimate softmax", .source = "Choromanski et al. 2021, arXiv 2009.14794, section 2.3-2.4",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y",
-    .flops = "4*T*heads*rows*value_dim + 4*T*heads*rows*key_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION, .lost_traits = lost_traits, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_performer = {.name = "performer",
+                                     .about = "linear attention whose random features estimate softmax",
+                                     .source = "Choromanski et al. 2021, arXiv 2009.14794, section 2.3-2.4",
+                                     .keys = keys,
+                                     .slots = slots,
+                                     .states = states,
+                                     .inputs = "x mask?",
+                                     .outputs = "y",
+                                     .flops = "4*T*heads*rows*value_dim + 4*T*heads*rows*key_dim",
+                                     .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION,
+                                     .lost_traits = lost_traits,
+                                     .companion = "mlp",
+                                     .check = check,
+                                     .run = run};

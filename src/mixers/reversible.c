@@ -1,5 +1,6 @@
-/* reversible.c - two streams side by side, each changed by a function of the other, so that a layer's input could be rebuilt from its
- * output. Gomez et al. 2017 (arXiv 1707.04585, eq. 6); the Reformer, Kitaev et al. 2020 (arXiv 2001.04451, section 3). */
+/* reversible.c - two streams side by side, each changed by a function of the other, so that a layer's input could be rebuilt
+ * from its output. Gomez et al. 2017 (arXiv 1707.04585, eq. 6); the Reformer, Kitaev et al. 2020 (arXiv 2001.04451, section 3).
+ */
 #include "base/str.h"
 #include "mixers/mixer.h"
 
@@ -28,10 +29,14 @@ static weft_status parts(struct wf_part_builder *b, const wf_layer *l, weft_erro
 }
 
 /* x + part(layernorm(other)) */
-static wf_tensor *coupled(wf_run *r, const wf_layer *l, int part, wf_tensor *x, wf_tensor *other, wf_ports *io, weft_status *status) {
+static wf_tensor *coupled(wf_run *r, const wf_layer *l, int part, wf_tensor *x, wf_tensor *other, wf_ports *io,
+                          weft_status *status) {
     static const char *const weights[] = {"norm1.weight", "norm2.weight"}, *const biases[] = {"norm1.bias", "norm2.bias"};
     wf_ports own = *io;
-    own.x = wf_cast(r->tape, wf_layer_norm(r->tape, other, wf_weight(r, l, weights[part]), wf_weight(r, l, biases[part]), 0.0f, (float)wf_float(l, "norm_eps")), WF_F32);
+    own.x = wf_cast(r->tape,
+                    wf_layer_norm(r->tape, other, wf_weight(r, l, weights[part]), wf_weight(r, l, biases[part]), 0.0f,
+                                  (float)wf_float(l, "norm_eps")),
+                    WF_F32);
     if (*status == WEFT_OK)
         *status = wf_run_part(r, l, part, &own);
     io->aux_loss = own.aux_loss ? own.aux_loss : io->aux_loss;
@@ -49,7 +54,16 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return status;
 }
 
-const wf_mixer wf_mixer_reversible = {
-    .name = "reversible", .about = "y1 = x1 + mixer(norm(x2)), y2 = x2 + ffn(norm(y1))", .source = "Gomez et al. 2017, arXiv 1707.04585, eq. 6; Kitaev et al. 2020, arXiv 2001.04451",
-    .keys = keys, .slots = slots, .inputs = "x mask? positions? segments?", .outputs = "y", .flops = "0",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION, .check = check, .parts = parts, .run = run};
+const wf_mixer wf_mixer_reversible = {.name = "reversible",
+                                      .about = "y1 = x1 + mixer(norm(x2)), y2 = x2 + ffn(norm(y1))",
+                                      .source =
+                                          "Gomez et al. 2017, arXiv 1707.04585, eq. 6; Kitaev et al. 2020, arXiv 2001.04451",
+                                      .keys = keys,
+                                      .slots = slots,
+                                      .inputs = "x mask? positions? segments?",
+                                      .outputs = "y",
+                                      .flops = "0",
+                                      .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION,
+                                      .check = check,
+                                      .parts = parts,
+                                      .run = run};

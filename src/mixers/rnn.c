@@ -1,28 +1,26 @@
-/* rnn.c - the simple recurrent network (Elman 1990), h_t = act(Lin(ih, x_t) + Lin(hh, h_{t-1})), stacked and in one or two directions;
- * reference: torch.nn.RNN. */
+/* rnn.c - the simple recurrent network (Elman 1990), h_t = act(Lin(ih, x_t) + Lin(hh, h_{t-1})), stacked and in one or two
+ * directions; reference: torch.nn.RNN. */
 #include "mixers/mixer.h"
 #include "parts/rnn_stack.h"
 
-static const wf_key keys[] = {
-    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-    {"hidden", WF_KEY_INT, "dim", 1, NULL, "width of the state; y has hidden channels per direction"},
-    {"layers", WF_KEY_INT, "1", 1, NULL, "cells on top of each other"},
-    {"bidirectional", WF_KEY_BOOL, "false", 0, NULL, "also from the last token to the first"},
-    {"bias", WF_KEY_BOOL, "true", 0, NULL, "biases on both products"},
-    {"activation", WF_KEY_STRING, "'tanh'", 0, "tanh|relu", "of the state"},
-    {0}};
+static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+                              {"hidden", WF_KEY_INT, "dim", 1, NULL, "width of the state; y has hidden channels per direction"},
+                              {"layers", WF_KEY_INT, "1", 1, NULL, "cells on top of each other"},
+                              {"bidirectional", WF_KEY_BOOL, "false", 0, NULL, "also from the last token to the first"},
+                              {"bias", WF_KEY_BOOL, "true", 0, NULL, "biases on both products"},
+                              {"activation", WF_KEY_STRING, "'tanh'", 0, "tanh|relu", "of the state"},
+                              {0}};
 
 #define BELOW "n == 0 ? dim : hidden * (bidirectional ? 2 : 1)"
-static const wf_slot slots[] = {
-    {"l{n}.ih.weight", "[hidden, " BELOW "]", "linear", NULL, "layers", false, NULL},
-    {"l{n}.ih.bias", "[hidden]", "zeros", "bias", "layers", false, NULL},
-    {"l{n}.hh.weight", "[hidden, hidden]", "linear", NULL, "layers", false, NULL},
-    {"l{n}.hh.bias", "[hidden]", "zeros", "bias", "layers", false, NULL},
-    {"l{n}r.ih.weight", "[hidden, " BELOW "]", "linear", "bidirectional", "layers", false, NULL},
-    {"l{n}r.ih.bias", "[hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
-    {"l{n}r.hh.weight", "[hidden, hidden]", "linear", "bidirectional", "layers", false, NULL},
-    {"l{n}r.hh.bias", "[hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
-    {0}};
+static const wf_slot slots[] = {{"l{n}.ih.weight", "[hidden, " BELOW "]", "linear", NULL, "layers", false, NULL},
+                                {"l{n}.ih.bias", "[hidden]", "zeros", "bias", "layers", false, NULL},
+                                {"l{n}.hh.weight", "[hidden, hidden]", "linear", NULL, "layers", false, NULL},
+                                {"l{n}.hh.bias", "[hidden]", "zeros", "bias", "layers", false, NULL},
+                                {"l{n}r.ih.weight", "[hidden, " BELOW "]", "linear", "bidirectional", "layers", false, NULL},
+                                {"l{n}r.ih.bias", "[hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
+                                {"l{n}r.hh.weight", "[hidden, hidden]", "linear", "bidirectional", "layers", false, NULL},
+                                {"l{n}r.hh.bias", "[hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
+                                {0}};
 
 #define STATES "[layers * (bidirectional ? 2 : 1), hidden]"
 static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, STATES, NULL, NULL, 0}, {0}};
@@ -47,14 +45,29 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t layers = wf_int(l, "layers"), directions = wf_flag(l, "bidirectional") ? 2 : 1;
     for (int64_t i = 0; i < layers * directions; i++)
         w[i] = weights(r, l, i / directions, i % directions == 1);
-    wf_rnn_stack stack = {.cell = wf_plain_rnn, .layers = layers, .directions = directions, .weights = w, .mask = io->mask,
-                          .h_in = wf_state_in(r, l, "h"), .states = wf_state_wanted(r), .relu = wf_is(l, "activation", "relu")};
+    wf_rnn_stack stack = {.cell = wf_plain_rnn,
+                          .layers = layers,
+                          .directions = directions,
+                          .weights = w,
+                          .mask = io->mask,
+                          .h_in = wf_state_in(r, l, "h"),
+                          .states = wf_state_wanted(r),
+                          .relu = wf_is(l, "activation", "relu")};
     io->y = wf_run_rnn_stack(r->tape, io->x, &stack);
     wf_state_out(r, l, "h", stack.h_out);
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_rnn = {
-    .name = "rnn", .about = "h = act(W x + U h), act tanh or relu", .source = "Elman 1990, Cognitive Science 14(2)",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "0",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_TORCH_STATES, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_rnn = {.name = "rnn",
+                               .about = "h = act(W x + U h), act tanh or relu",
+                               .source = "Elman 1990, Cognitive Science 14(2)",
+                               .keys = keys,
+                               .slots = slots,
+                               .states = states,
+                               .inputs = "x mask?",
+                               .outputs = "y",
+                               .flops = "0",
+                               .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_TORCH_STATES,
+                               .companion = "mlp",
+                               .check = check,
+                               .run = run};

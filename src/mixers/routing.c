@@ -1,5 +1,5 @@
-/* routing.c - heads that attend inside clusters of similar rows, beside heads that attend near by. Roy et al. 2021 (arXiv 2003.05997,
- * section 4). Centroids are buffers; the choice of rows sees the whole sequence, so that there is no step form. */
+/* routing.c - heads that attend inside clusters of similar rows, beside heads that attend near by. Roy et al. 2021 (arXiv
+ * 2003.05997, section 4). Centroids are buffers; the choice of rows sees the whole sequence, so that there is no step form. */
 #include <math.h>
 #include "mixers/mixer.h"
 #include "parts/chunk_pattern.h"
@@ -29,8 +29,10 @@ static const wf_slot slots[] = {
     {"v.weight", "[(heads - local_heads)*key_dim, dim]", "linear", ROUTED, NULL, false, NULL},
     {"o.weight", "[dim, heads*key_dim]", "linear_out", NULL, NULL, false, NULL},
     {"centroids", "[heads - local_heads, clusters, key_dim]", "normal:1.0", ROUTED, NULL, true, NULL},
-    {"mem_k", "[heads - local_heads, clusters, memory_slots, key_dim]", "normal:0.1", ROUTED " && memory_slots > 0", NULL, false, NULL},
-    {"mem_v", "[heads - local_heads, clusters, memory_slots, key_dim]", "normal:0.1", ROUTED " && memory_slots > 0", NULL, false, NULL},
+    {"mem_k", "[heads - local_heads, clusters, memory_slots, key_dim]", "normal:0.1", ROUTED " && memory_slots > 0", NULL,
+     false, NULL},
+    {"mem_v", "[heads - local_heads, clusters, memory_slots, key_dim]", "normal:0.1", ROUTED " && memory_slots > 0", NULL,
+     false, NULL},
     {"local.q.weight", "[local_heads*key_dim, dim]", "linear", "local_heads > 0", NULL, false, NULL},
     {"local.q.bias", "[local_heads*key_dim]", "zeros", "local_heads > 0", NULL, false, NULL},
     {"local.k.weight", "[local_heads*key_dim, dim]", "linear", "local_heads > 0", NULL, false, NULL},
@@ -42,7 +44,8 @@ static const wf_slot slots[] = {
 static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(wf_int(l, "local_heads") <= wf_int(l, "heads"), err, WEFT_USAGE, "'local_heads' are more than 'heads'");
     WF_CHECK(wf_float(l, "centroid_decay") <= 1.0, err, WEFT_USAGE, "'centroid_decay' is at most 1");
-    WF_CHECK(wf_int(l, "local_heads") == 0 || wf_int(l, "key_dim") % 2 == 0, err, WEFT_USAGE, "local heads need an even key_dim");
+    WF_CHECK(wf_int(l, "local_heads") == 0 || wf_int(l, "key_dim") % 2 == 0, err, WEFT_USAGE,
+             "local heads need an even key_dim");
     return WEFT_OK;
 }
 
@@ -59,12 +62,17 @@ static wf_tensor *turned(wf_run *r, const wf_layer *l, const char *which, wf_ten
 }
 
 static wf_tensor *local(wf_run *r, const wf_layer *l, const wf_ports *io) {
-    const wf_chunk_pattern p = {.chunk = wf_int(l, "local_chunk"), .before = wf_int(l, "local_radius"), .after = wf_flag(l, "causal") ? 0 : wf_int(l, "local_radius"),
+    const wf_chunk_pattern p = {.chunk = wf_int(l, "local_chunk"),
+                                .before = wf_int(l, "local_radius"),
+                                .after = wf_flag(l, "causal") ? 0 : wf_int(l, "local_radius"),
                                 .causal = wf_flag(l, "causal")};
     wf_tensor *q = turned(r, l, "local.q", io->x, p.after * p.chunk), *k = turned(r, l, "local.k", io->x, 0);
     wf_tensor *v = wf_split_heads(r, wf_project(r, l, "local.v", io->x), wf_int(l, "local_heads"), wf_int(l, "key_dim"));
-    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .dropout = r->attention_dropout,
-                              .pattern = wf_pattern(r, wf_chunk_weights, wf_chunk_next, &p, sizeof p), .pattern_keys = (double)((p.before + p.after + 1) * p.chunk)};
+    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")),
+                              .key_mask = io->mask,
+                              .dropout = r->attention_dropout,
+                              .pattern = wf_pattern(r, wf_chunk_weights, wf_chunk_next, &p, sizeof p),
+                              .pattern_keys = (double)((p.before + p.after + 1) * p.chunk)};
     return wf_merge_heads(r, wf_attention(r->tape, q, k, v, &spec));
 }
 
@@ -138,7 +146,8 @@ static wf_tensor *with_slots(wf_run *r, const wf_layer *l, const char *slot, wf_
     if (!w || !entries)
         return entries;
     w = wf_reshape(r->tape, w, 4, (int64_t[]){1, w->dims[0], w->dims[1] * w->dims[2], w->dims[3]});
-    return wf_time_concat(r->tape, wf_cast(r->tape, wf_repeat_batch(r->tape, wf_swap_rows(r->tape, w), r->batch), entries->type), entries);
+    return wf_time_concat(
+        r->tape, wf_cast(r->tape, wf_repeat_batch(r->tape, wf_swap_rows(r->tape, w), r->batch), entries->type), entries);
 }
 
 static wf_tensor *normed(wf_run *r, wf_tensor *x, int64_t width) {
@@ -150,8 +159,11 @@ typedef struct entries {
 } entries;
 
 static wf_tensor *attend(wf_run *r, const wf_layer *l, const wf_ports *io, record *p, const entries *e) {
-    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .dropout = r->attention_dropout, .pattern = wf_pattern(r, weights, next, p, sizeof *p),
-                              .pattern_data = {e->q_index, e->k_index, io->mask}, .pattern_keys = (double)(p->take + p->slots)};
+    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")),
+                              .dropout = r->attention_dropout,
+                              .pattern = wf_pattern(r, weights, next, p, sizeof *p),
+                              .pattern_data = {e->q_index, e->k_index, io->mask},
+                              .pattern_keys = (double)(p->take + p->slots)};
     wf_tensor *o = wf_attention(r->tape, e->q, e->k, e->v, &spec);
     if (p->slots > 0)
         return o; /* memory is always seen */
@@ -181,19 +193,29 @@ static void commit(wf_run *r, const wf_layer *l, wf_ports *io, wf_tensor *u, wf_
         return;
     io->aux_loss = wf_scale(r->tape, loss, (float)wf_float(l, "commitment"));
     if (wf_float(l, "centroid_decay") < 1.0)
-        io->update = (wf_buffer_update){wf_slot_param(l, "centroids"), sums, follow, (float)(1.0 - wf_float(l, "centroid_decay"))};
+        io->update =
+            (wf_buffer_update){wf_slot_param(l, "centroids"), sums, follow, (float)(1.0 - wf_float(l, "centroid_decay"))};
 }
 
 static wf_tensor *routed(wf_run *r, const wf_layer *l, wf_ports *io) {
-    int64_t heads = wf_int(l, "heads") - wf_int(l, "local_heads"), width = wf_int(l, "key_dim"), take = wf_int(l, "window") < r->rows ? wf_int(l, "window") : r->rows;
+    int64_t heads = wf_int(l, "heads") - wf_int(l, "local_heads"), width = wf_int(l, "key_dim"),
+            take = wf_int(l, "window") < r->rows ? wf_int(l, "window") : r->rows;
     bool shared = wf_flag(l, "shared_qk");
     wf_tape *t = r->tape;
-    wf_tensor *q = wf_split_heads(r, wf_project(r, l, "q", io->x), heads, width), *v = wf_split_heads(r, wf_project(r, l, "v", io->x), heads, width), *unused;
-    wf_tensor *centroids = wf_weight(r, l, "centroids"), *qn = normed(r, q, width), *k = shared ? qn : wf_split_heads(r, wf_project(r, l, "k", io->x), heads, width);
+    wf_tensor *q = wf_split_heads(r, wf_project(r, l, "q", io->x), heads, width),
+              *v = wf_split_heads(r, wf_project(r, l, "v", io->x), heads, width), *unused;
+    wf_tensor *centroids = wf_weight(r, l, "centroids"), *qn = normed(r, q, width),
+              *k = shared ? qn : wf_split_heads(r, wf_project(r, l, "k", io->x), heads, width);
     wf_tensor *kn = shared ? qn : normed(r, k, width);
-    wf_tensor *q_index = wf_cluster_select(t, qn, centroids, take, &io->members), *k_index = shared ? q_index : wf_cluster_select(t, kn, centroids, take, &unused);
+    wf_tensor *q_index = wf_cluster_select(t, qn, centroids, take, &io->members),
+              *k_index = shared ? q_index : wf_cluster_select(t, kn, centroids, take, &unused);
     commit(r, l, io, shared ? qn : wf_time_concat(t, qn, kn), centroids);
-    record p = {.rows = r->rows, .take = take, .clusters = wf_int(l, "clusters"), .slots = wf_int(l, "memory_slots"), .causal = wf_flag(l, "causal"), .shared = shared};
+    record p = {.rows = r->rows,
+                .take = take,
+                .clusters = wf_int(l, "clusters"),
+                .slots = wf_int(l, "memory_slots"),
+                .causal = wf_flag(l, "causal"),
+                .shared = shared};
     k = with_slots(r, l, "mem_k", wf_take_rows(t, k, k_index));
     v = with_slots(r, l, "mem_v", wf_take_rows(t, v, k_index));
     wf_tensor *o = attend(r, l, io, &p, &(entries){wf_take_rows(t, q, q_index), k, v, q_index, k_index});
@@ -210,8 +232,17 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_routing = {
-    .name = "routing", .about = "softmax inside clusters of similar rows", .source = "Roy et al. 2021, arXiv 2003.05997, section 4",
-    .keys = keys, .slots = slots, .inputs = "x mask?", .outputs = "y aux_loss members?",
-    .flops = "4*key_dim*((heads - local_heads)*(clusters*min(window, T)*(min(window, T) + memory_slots) + T*clusters) + local_heads*T*min(T, (2*local_radius + 1)*local_chunk))",
-    .traits = WF_PERMUTATION, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_routing = {.name = "routing",
+                                   .about = "softmax inside clusters of similar rows",
+                                   .source = "Roy et al. 2021, arXiv 2003.05997, section 4",
+                                   .keys = keys,
+                                   .slots = slots,
+                                   .inputs = "x mask?",
+                                   .outputs = "y aux_loss members?",
+                                   .flops =
+                                       "4*key_dim*((heads - local_heads)*(clusters*min(window, T)*(min(window, T) + "
+                                       "memory_slots) + T*clusters) + local_heads*T*min(T, (2*local_radius + 1)*local_chunk))",
+                                   .traits = WF_PERMUTATION,
+                                   .companion = "mlp",
+                                   .check = check,
+                                   .run = run};

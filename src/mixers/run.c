@@ -12,7 +12,9 @@ wf_param *wf_slot_param(const wf_layer *layer, const char *slot) {
     return NULL;
 }
 
-wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot) { return wf_use(run->tape, wf_slot_param(layer, slot)); }
+wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot) {
+    return wf_use(run->tape, wf_slot_param(layer, slot));
+}
 
 wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n) {
     char name[64];
@@ -32,12 +34,14 @@ wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name
         return wf_tape_error(run->tape, WEFT_FAILURE, "%s: %s has no projection '%s'", layer->where, layer->row->name, name);
     if (x && weight->rank == 3) {
         int64_t groups = weight->dims[0];
-        return wf_merge_heads(run, wf_head_linear(run->tape, wf_split_heads(run, x, groups, wf_dim(x, -1) / groups), weight, bias));
+        return wf_merge_heads(run,
+                              wf_head_linear(run->tape, wf_split_heads(run, x, groups, wf_dim(x, -1) / groups), weight, bias));
     }
     return wf_linear(run->tape, x, weight, bias);
 }
 
-wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first, int64_t count) {
+wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first,
+                           int64_t count) {
     char slot[64];
     snprintf(slot, sizeof slot, "%s.weight", name);
     wf_tensor *weight = wf_weight(run, layer, slot);
@@ -45,7 +49,8 @@ wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char 
     wf_tensor *bias = wf_weight(run, layer, slot);
     if (!weight)
         return wf_tape_error(run->tape, WEFT_FAILURE, "%s: %s has no projection '%s'", layer->where, layer->row->name, name);
-    return wf_linear_as(run->tape, x, wf_rows(run->tape, weight, first, count), bias ? wf_rows(run->tape, bias, first, count) : NULL, WF_F32);
+    return wf_linear_as(run->tape, x, wf_rows(run->tape, weight, first, count),
+                        bias ? wf_rows(run->tape, bias, first, count) : NULL, WF_F32);
 }
 
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width) {
@@ -116,9 +121,10 @@ wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char
                           wf_int(layer, *which == 'v' ? "value_dim" : "key_dim"));
 }
 
-const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
-                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *),
-                                       const void *record, size_t size) {
+const wf_attention_pattern *wf_pattern(const wf_run *run,
+                                       void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
+                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *), const void *record,
+                                       size_t size) {
     wf_attention_pattern *p = wf_arena_alloc(wf_tape_arena(run->tape), sizeof *p);
     void *copy = wf_arena_alloc(wf_tape_arena(run->tape), size);
     if (!p || !copy) {
@@ -129,7 +135,8 @@ const wf_attention_pattern *wf_pattern(const wf_run *run, void (*weights)(const 
     return p;
 }
 
-wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec) {
+wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v,
+                     const wf_attention_spec *spec) {
     wf_attention_spec s = *spec;
     if (wf_state_wanted(run) && layer->n_states > 0) {
         k = wf_state_append(run, layer, "k", k);

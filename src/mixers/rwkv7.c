@@ -1,6 +1,6 @@
-/* rwkv7.c - RWKV-7 (Peng et al. 2025, arXiv 2503.14456, eq. 3-22): S_t = Diag(e^w) S_{t-1} + (kk a)(-kk^T S_{t-1}) + k v^T, o_t = S_t^T
- * r_t, inputs mixed with the token before. Values of the first layer flow into those of the later ones (v_first). Reference: fla
- * RWKV7Attention over its plain recurrence. */
+/* rwkv7.c - RWKV-7 (Peng et al. 2025, arXiv 2503.14456, eq. 3-22): S_t = Diag(e^w) S_{t-1} + (kk a)(-kk^T S_{t-1}) + k v^T, o_t
+ * = S_t^T r_t, inputs mixed with the token before. Values of the first layer flow into those of the later ones (v_first).
+ * Reference: fla RWKV7Attention over its plain recurrence. */
 #include <math.h>
 #include "mixers/mixer.h"
 
@@ -50,8 +50,9 @@ static const wf_slot slots[] = {
     {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
     {0}};
 
-static const wf_state_slot states[] = {
-    {"s", WF_STATE_FIXED, "[heads, " KEY ", value_dim]", NULL, NULL, 0}, {"shift", WF_STATE_FIXED, "[dim]", NULL, NULL, 0}, {0}};
+static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, " KEY ", value_dim]", NULL, NULL, 0},
+                                       {"shift", WF_STATE_FIXED, "[dim]", NULL, NULL, 0},
+                                       {0}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long dim = wf_int(l, "dim"), heads = wf_int(l, "heads");
@@ -59,7 +60,9 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     return WEFT_OK;
 }
 
-typedef struct mixing { wf_tensor *x, *d; } mixing; /* d: the token before, less this one */
+typedef struct mixing {
+    wf_tensor *x, *d;
+} mixing; /* d: the token before, less this one */
 
 static wf_tensor *mixed(wf_run *r, const wf_layer *l, mixing m, const char *slot) {
     return wf_add(r->tape, m.x, wf_mul_rows(r->tape, m.d, wf_weight(r, l, slot)));
@@ -79,7 +82,8 @@ static wf_tensor *values(wf_run *r, const wf_layer *l, mixing m, wf_ports *io) {
     if (!io->v_first)
         return wf_tape_error(t, WEFT_UNSUPPORTED, "%s: rwkv7 of layer %lld needs the values of a layer 0 before it", l->where,
                              (long long)wf_int(l, "layer"));
-    wf_tensor *first = wf_mask_rows(t, wf_cast(t, io->v_first, WF_F32), io->mask), *blend = narrow(r, l, "vres.down", "vres.up", u, WF_IDENTITY);
+    wf_tensor *first = wf_mask_rows(t, wf_cast(t, io->v_first, WF_F32), io->mask),
+              *blend = narrow(r, l, "vres.down", "vres.up", u, WF_IDENTITY);
     return wf_add(t, v, wf_gate(t, blend, wf_add_scaled(t, first, v, -1.0f), WF_SIGMOID));
 }
 
@@ -93,7 +97,8 @@ static wf_tensor *replacement_key(wf_run *r, const wf_layer *l, wf_tensor *k, wf
 static wf_tensor *finish(wf_run *r, const wf_layer *l, wf_tensor *o, wf_tensor *receptance, wf_tensor *k, wf_tensor *v) {
     wf_tape *t = r->tape;
     int64_t heads = wf_int(l, "heads"), width = wf_int(l, "dim") / heads;
-    o = wf_layer_norm(t, o, wf_weight(r, l, "norm.weight"), wf_weight(r, l, "norm.bias"), 0.0f, (float)(wf_float(l, "norm_eps") * (double)width));
+    o = wf_layer_norm(t, o, wf_weight(r, l, "norm.weight"), wf_weight(r, l, "norm.bias"), 0.0f,
+                      (float)(wf_float(l, "norm_eps") * (double)width));
     receptance = wf_mul_rows(t, receptance, wf_weight(r, l, "r_k"));
     wf_tensor *score = wf_row_dot(t, wf_split_heads(r, receptance, heads, width), wf_split_heads(r, k, heads, width));
     return wf_merge_heads(r, wf_add(t, wf_scale_rows(t, v, score), o));
@@ -105,15 +110,21 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *s = NULL, *shift = NULL, *x = wf_mask_rows(t, io->x, io->mask);
     wf_tensor *before = wf_time_shift(t, x, wf_state_in(r, l, "shift"), wf_state_wanted(r) ? &shift : NULL);
     mixing m = {x, wf_add_scaled(t, before, x, -1.0f)};
-    wf_tensor *receptance = wf_project_f32(r, l, "r", mixed(r, l, m, "mix_r")), *k = wf_project_f32(r, l, "k", mixed(r, l, m, "mix_k"));
+    wf_tensor *receptance = wf_project_f32(r, l, "r", mixed(r, l, m, "mix_r")),
+              *k = wf_project_f32(r, l, "k", mixed(r, l, m, "mix_k"));
     wf_tensor *v = wf_split_heads(r, values(r, l, m, io), heads, wf_int(l, "value_dim"));
     wf_tensor *w = wf_activate(t, narrow(r, l, "w.down", "w.up", mixed(r, l, m, "mix_w"), WF_TANH), WF_SIGMOID);
     wf_tensor *a = wf_activate(t, narrow(r, l, "a.down", "a.up", mixed(r, l, m, "mix_a"), WF_IDENTITY), WF_SIGMOID);
-    wf_tensor *removal = wf_unit(t, wf_split_heads(r, wf_mul_rows(t, k, wf_weight(r, l, "k_k")), heads, width), WF_UNIT_FLOORED, 1e-12f);
+    wf_tensor *removal =
+        wf_unit(t, wf_split_heads(r, wf_mul_rows(t, k, wf_weight(r, l, "k_k")), heads, width), WF_UNIT_FLOORED, 1e-12f);
     k = replacement_key(r, l, k, a);
-    wf_delta_spec spec = {.decay = WF_DECAY_VECTOR, .g = wf_split_heads(r, wf_scale(t, w, (float)-exp(-0.5)), heads, width), .scale = 1.0f,
-                          .a = wf_scale(t, removal, -1.0f), .b = wf_mul(t, removal, wf_split_heads(r, a, heads, width)),
-                          .s_in = wf_state_in(r, l, "s"), .s_out = wf_state_wanted(r) ? &s : NULL};
+    wf_delta_spec spec = {.decay = WF_DECAY_VECTOR,
+                          .g = wf_split_heads(r, wf_scale(t, w, (float)-exp(-0.5)), heads, width),
+                          .scale = 1.0f,
+                          .a = wf_scale(t, removal, -1.0f),
+                          .b = wf_mul(t, removal, wf_split_heads(r, a, heads, width)),
+                          .s_in = wf_state_in(r, l, "s"),
+                          .s_out = wf_state_wanted(r) ? &s : NULL};
     wf_tensor *o = wf_delta(t, wf_split_heads(r, receptance, heads, width), wf_split_heads(r, k, heads, width), v, &spec);
     wf_tensor *gate = narrow(r, l, "gate.down", "gate.up", mixed(r, l, m, "mix_g"), WF_SIGMOID);
     io->y = wf_project(r, l, "o", wf_mul(t, finish(r, l, o, receptance, k, v), gate));
@@ -122,8 +133,16 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_rwkv7 = {
-    .name = "rwkv7", .about = "S = Diag(e^w) S + (kk a)(-kk^T S) + k v^T, o = norm(r S), gated",
-    .source = "Peng et al. 2025, arXiv 2503.14456, eq. 3-22",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask? v_first?", .outputs = "y v_first?", .flops = "8*T*dim*value_dim",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "glu", .check = check, .run = run};
+const wf_mixer wf_mixer_rwkv7 = {.name = "rwkv7",
+                                 .about = "S = Diag(e^w) S + (kk a)(-kk^T S) + k v^T, o = norm(r S), gated",
+                                 .source = "Peng et al. 2025, arXiv 2503.14456, eq. 3-22",
+                                 .keys = keys,
+                                 .slots = slots,
+                                 .states = states,
+                                 .inputs = "x mask? v_first?",
+                                 .outputs = "y v_first?",
+                                 .flops = "8*T*dim*value_dim",
+                                 .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+                                 .companion = "glu",
+                                 .check = check,
+                                 .run = run};

@@ -1,13 +1,12 @@
-/* s4.c - the structured state space S4 (Gu et al. 2022, arXiv 2111.00396): h' = A h + b x per channel with A = diag(l) - p p^* over conjugate
- * pairs, discretised by the bilinear rule, u = 2 Re(c h) + d x, a gated linear unit after it. A whole sequence is a convolution with a kernel
- * from its generating function (section C.3); with states it is the recurrence (section C.2). */
+/* s4.c - the structured state space S4 (Gu et al. 2022, arXiv 2111.00396): h' = A h + b x per channel with A = diag(l) - p p^*
+ * over conjugate pairs, discretised by the bilinear rule, u = 2 Re(c h) + d x, a gated linear unit after it. A whole sequence
+ * is a convolution with a kernel from its generating function (section C.3); with states it is the recurrence (section C.2). */
 #include <math.h>
 #include "mixers/mixer.h"
 
-static const wf_key keys[] = {
-    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-    {"modes", WF_KEY_INT, "32", 1, NULL, "poles per channel, conjugates not counted"},
-    {0}};
+static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+                              {"modes", WF_KEY_INT, "32", 1, NULL, "poles per channel, conjugates not counted"},
+                              {0}};
 
 /* Steps between 0.001 and 0.1, log-uniform. */
 static void init_log_dt(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
@@ -29,17 +28,16 @@ static void init_ones(float *value, int64_t count, const int64_t *dims, wf_rng r
         value[i] = i % 2 ? 0.0f : 1.0f;
 }
 
-static const wf_slot slots[] = {
-    {"log_dt", "[dim]", "custom", NULL, NULL, false, init_log_dt},
-    {"a_log", "[dim, modes]", "constant:-0.6931472", NULL, NULL, false, NULL},
-    {"a_imag", "[dim, modes]", "custom", NULL, NULL, false, init_a_imag},
-    {"p", "[dim, modes, 2]", "normal:0.5", NULL, NULL, false, NULL},
-    {"b", "[dim, modes, 2]", "custom", NULL, NULL, false, init_ones},
-    {"c", "[dim, modes, 2]", "normal:0.7", NULL, NULL, false, NULL},
-    {"d", "[dim]", "ones", NULL, NULL, false, NULL},
-    {"o.weight", "[2*dim, dim]", "linear_out", NULL, NULL, false, NULL},
-    {"o.bias", "[2*dim]", "zeros", NULL, NULL, false, NULL},
-    {0}};
+static const wf_slot slots[] = {{"log_dt", "[dim]", "custom", NULL, NULL, false, init_log_dt},
+                                {"a_log", "[dim, modes]", "constant:-0.6931472", NULL, NULL, false, NULL},
+                                {"a_imag", "[dim, modes]", "custom", NULL, NULL, false, init_a_imag},
+                                {"p", "[dim, modes, 2]", "normal:0.5", NULL, NULL, false, NULL},
+                                {"b", "[dim, modes, 2]", "custom", NULL, NULL, false, init_ones},
+                                {"c", "[dim, modes, 2]", "normal:0.7", NULL, NULL, false, NULL},
+                                {"d", "[dim]", "ones", NULL, NULL, false, NULL},
+                                {"o.weight", "[2*dim, dim]", "linear_out", NULL, NULL, false, NULL},
+                                {"o.bias", "[2*dim]", "zeros", NULL, NULL, false, NULL},
+                                {0}};
 
 static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, "[dim, modes, 2]", NULL, NULL, 0}, {0}};
 
@@ -62,7 +60,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
     int64_t dim = wf_int(l, "dim");
     wf_tensor *x = wf_cast(t, wf_mask_rows(t, io->x, io->mask), WF_F32), *u;
-    wf_low_rank m = {wf_weight(r, l, "log_dt"), wf_weight(r, l, "a_log"), wf_weight(r, l, "a_imag"), wf_weight(r, l, "p"), wf_weight(r, l, "b")};
+    wf_low_rank m = {wf_weight(r, l, "log_dt"), wf_weight(r, l, "a_log"), wf_weight(r, l, "a_imag"), wf_weight(r, l, "p"),
+                     wf_weight(r, l, "b")};
     if (wf_state_wanted(r))
         u = recurrence(r, l, &m, x);
     else
@@ -73,6 +72,15 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 }
 
 const wf_mixer wf_mixer_s4 = {
-    .name = "s4", .about = "h = A h + B x per channel, A diagonal plus rank one and constant, u = 2 Re(C h) + d x, gated",
-    .source = "Gu et al. 2022, arXiv 2111.00396", .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y",
-    .flops = "T*dim*(120*modes + 30*ln(2*T)/ln(2))", .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "mlp", .run = run};
+    .name = "s4",
+    .about = "h = A h + B x per channel, A diagonal plus rank one and constant, u = 2 Re(C h) + d x, gated",
+    .source = "Gu et al. 2022, arXiv 2111.00396",
+    .keys = keys,
+    .slots = slots,
+    .states = states,
+    .inputs = "x mask?",
+    .outputs = "y",
+    .flops = "T*dim*(120*modes + 30*ln(2*T)/ln(2))",
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+    .companion = "mlp",
+    .run = run};

@@ -1,6 +1,6 @@
-/* s4d.c - the diagonal state space S4D (Gu et al. 2022, arXiv 2206.11893, section 3): h_t = A h_{t-1} + B x_t, u_t = 2 Re(C h_t) + d x_t per
- * channel, with A and B from continuous poles and a step size; a gated linear unit after it. References: state-spaces/s4 s4d.py by its
- * kernel, the recurrence in plain torch. */
+/* s4d.c - the diagonal state space S4D (Gu et al. 2022, arXiv 2206.11893, section 3): h_t = A h_{t-1} + B x_t, u_t = 2 Re(C
+ * h_t) + d x_t per channel, with A and B from continuous poles and a step size; a gated linear unit after it. References:
+ * state-spaces/s4 s4d.py by its kernel, the recurrence in plain torch. */
 #include <math.h>
 #include "mixers/mixer.h"
 
@@ -32,17 +32,16 @@ static void init_real(float *value, int64_t count, const int64_t *dims, wf_rng r
 }
 
 #define NUMBERS "real ? [dim, modes] : [dim, modes, 2]"
-static const wf_slot slots[] = {
-    {"log_dt", "[dim]", "custom", NULL, NULL, false, init_log_dt},
-    {"a_log", "[dim, modes]", "constant:-0.6931472", "!real", NULL, false, NULL},
-    {"a_log", "[dim, modes]", "custom", "real", NULL, false, init_real},
-    {"a_imag", "[dim, modes]", "custom", "!real", NULL, false, init_a_imag},
-    {"c", NUMBERS, "normal:0.7", NULL, NULL, false, NULL},
-    {"c_reverse", NUMBERS, "normal:0.7", "bidirectional", NULL, false, NULL},
-    {"d", "[dim]", "ones", NULL, NULL, false, NULL},
-    {"o.weight", "[2*dim, dim]", "linear_out", NULL, NULL, false, NULL},
-    {"o.bias", "[2*dim]", "zeros", NULL, NULL, false, NULL},
-    {0}};
+static const wf_slot slots[] = {{"log_dt", "[dim]", "custom", NULL, NULL, false, init_log_dt},
+                                {"a_log", "[dim, modes]", "constant:-0.6931472", "!real", NULL, false, NULL},
+                                {"a_log", "[dim, modes]", "custom", "real", NULL, false, init_real},
+                                {"a_imag", "[dim, modes]", "custom", "!real", NULL, false, init_a_imag},
+                                {"c", NUMBERS, "normal:0.7", NULL, NULL, false, NULL},
+                                {"c_reverse", NUMBERS, "normal:0.7", "bidirectional", NULL, false, NULL},
+                                {"d", "[dim]", "ones", NULL, NULL, false, NULL},
+                                {"o.weight", "[2*dim, dim]", "linear_out", NULL, NULL, false, NULL},
+                                {"o.bias", "[2*dim]", "zeros", NULL, NULL, false, NULL},
+                                {0}};
 
 static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, NUMBERS, NULL, NULL, 0}, {0}};
 
@@ -56,7 +55,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
     int64_t dim = wf_int(l, "dim");
     wf_tensor *h = NULL, *b, *x = wf_cast(t, wf_mask_rows(t, io->x, io->mask), WF_F32);
-    wf_tensor *a = wf_discretise(t, wf_weight(r, l, "log_dt"), wf_weight(r, l, "a_log"), wf_weight(r, l, "a_imag"), wf_is(l, "discretisation", "bilinear"), &b);
+    wf_tensor *a = wf_discretise(t, wf_weight(r, l, "log_dt"), wf_weight(r, l, "a_log"), wf_weight(r, l, "a_imag"),
+                                 wf_is(l, "discretisation", "bilinear"), &b);
     wf_pole_spec spec = {.skip = wf_weight(r, l, "d"), .h_in = wf_state_in(r, l, "h"), .h_out = wf_state_wanted(r) ? &h : NULL};
     wf_tensor *u = wf_pole_scan(t, x, a, b, wf_weight(r, l, "c"), &spec);
     if (wf_flag(l, "bidirectional"))
@@ -67,7 +67,15 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_s4d = {
-    .name = "s4d", .about = "h = A h + B x per channel, A diagonal and constant, u = 2 Re(C h) + d x, gated", .source = "Gu et al. 2022, arXiv 2206.11893, section 3",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "16*T*dim*modes*(bidirectional ? 2 : 1)",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "mlp", .run = run};
+const wf_mixer wf_mixer_s4d = {.name = "s4d",
+                               .about = "h = A h + B x per channel, A diagonal and constant, u = 2 Re(C h) + d x, gated",
+                               .source = "Gu et al. 2022, arXiv 2206.11893, section 3",
+                               .keys = keys,
+                               .slots = slots,
+                               .states = states,
+                               .inputs = "x mask?",
+                               .outputs = "y",
+                               .flops = "16*T*dim*modes*(bidirectional ? 2 : 1)",
+                               .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+                               .companion = "mlp",
+                               .run = run};

@@ -1,32 +1,30 @@
-/* slstm.c - the scalar LSTM of xLSTM (Beck et al. 2024, arXiv 2405.04517, eq. 8-18): exponential gates with a stabiliser, gates that read
- * the state of their own head, layer norm per head. Reference: the unstabilised exponential form. */
+/* slstm.c - the scalar LSTM of xLSTM (Beck et al. 2024, arXiv 2405.04517, eq. 8-18): exponential gates with a stabiliser, gates
+ * that read the state of their own head, layer norm per head. Reference: the unstabilised exponential form. */
 #include <stdio.h>
 #include "mixers/mixer.h"
 
-static const wf_key keys[] = {
-    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-    {"hidden", WF_KEY_INT, "dim", 1, NULL, "channels of the states, a multiple of heads"},
-    {"heads", WF_KEY_INT, "1", 1, NULL, "blocks of the recurrent matrices"},
-    {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "of the norm of a head"},
-    {0}};
+static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+                              {"hidden", WF_KEY_INT, "dim", 1, NULL, "channels of the states, a multiple of heads"},
+                              {"heads", WF_KEY_INT, "1", 1, NULL, "blocks of the recurrent matrices"},
+                              {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "of the norm of a head"},
+                              {0}};
 
 #define HEAD "hidden // heads"
-static const wf_slot slots[] = {
-    {"i.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
-    {"i.bias", "[hidden]", "zeros", NULL, NULL, false, NULL},
-    {"i.recurrent", "[heads, " HEAD ", " HEAD "]", "linear", NULL, NULL, false, NULL},
-    {"f.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
-    {"f.bias", "[hidden]", "constant:3", NULL, NULL, false, NULL},
-    {"f.recurrent", "[heads, " HEAD ", " HEAD "]", "linear", NULL, NULL, false, NULL},
-    {"z.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
-    {"z.bias", "[hidden]", "zeros", NULL, NULL, false, NULL},
-    {"z.recurrent", "[heads, " HEAD ", " HEAD "]", "linear", NULL, NULL, false, NULL},
-    {"og.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
-    {"og.bias", "[hidden]", "zeros", NULL, NULL, false, NULL},
-    {"og.recurrent", "[heads, " HEAD ", " HEAD "]", "linear", NULL, NULL, false, NULL},
-    {"norm.weight", "[hidden]", "ones", NULL, NULL, false, NULL},
-    {"o.weight", "[dim, hidden]", "linear_out", NULL, NULL, false, NULL},
-    {0}};
+static const wf_slot slots[] = {{"i.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
+                                {"i.bias", "[hidden]", "zeros", NULL, NULL, false, NULL},
+                                {"i.recurrent", "[heads, " HEAD ", " HEAD "]", "linear", NULL, NULL, false, NULL},
+                                {"f.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
+                                {"f.bias", "[hidden]", "constant:3", NULL, NULL, false, NULL},
+                                {"f.recurrent", "[heads, " HEAD ", " HEAD "]", "linear", NULL, NULL, false, NULL},
+                                {"z.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
+                                {"z.bias", "[hidden]", "zeros", NULL, NULL, false, NULL},
+                                {"z.recurrent", "[heads, " HEAD ", " HEAD "]", "linear", NULL, NULL, false, NULL},
+                                {"og.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
+                                {"og.bias", "[hidden]", "zeros", NULL, NULL, false, NULL},
+                                {"og.recurrent", "[heads, " HEAD ", " HEAD "]", "linear", NULL, NULL, false, NULL},
+                                {"norm.weight", "[hidden]", "ones", NULL, NULL, false, NULL},
+                                {"o.weight", "[dim, hidden]", "linear_out", NULL, NULL, false, NULL},
+                                {0}};
 
 #define STATE "[heads, " HEAD "]"
 static const char *const names[] = {"h", "c", "n", "m"};
@@ -63,7 +61,16 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_slstm = {
-    .name = "slstm", .about = "c = F c + I tanh(z), n = F n + I, h = sigmoid(o) c / n, exponential gates", .source = "Beck et al. 2024, arXiv 2405.04517, eq. 8-18",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y", .flops = "8*T*hidden*(hidden // heads)",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT, .companion = "mlp", .check = check, .run = run};
+const wf_mixer wf_mixer_slstm = {.name = "slstm",
+                                 .about = "c = F c + I tanh(z), n = F n + I, h = sigmoid(o) c / n, exponential gates",
+                                 .source = "Beck et al. 2024, arXiv 2405.04517, eq. 8-18",
+                                 .keys = keys,
+                                 .slots = slots,
+                                 .states = states,
+                                 .inputs = "x mask?",
+                                 .outputs = "y",
+                                 .flops = "8*T*hidden*(hidden // heads)",
+                                 .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+                                 .companion = "mlp",
+                                 .check = check,
+                                 .run = run};

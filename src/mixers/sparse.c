@@ -1,5 +1,5 @@
-/* sparse.c - the Sparse Transformer's two-step patterns: a local part, and every stride-th key or the last keys of every stride.
- * Child et al. 2019 (arXiv 1904.10509, section 4.2). */
+/* sparse.c - the Sparse Transformer's two-step patterns: a local part, and every stride-th key or the last keys of every
+ * stride. Child et al. 2019 (arXiv 1904.10509, section 4.2). */
 #include <math.h>
 #include "mixers/mixer.h"
 #include "parts/pattern.h"
@@ -8,10 +8,12 @@ static const wf_key keys[] = {
     WF_QKVO_KEYS,
     {"causal", WF_KEY_BOOL, "true", 0, NULL, "always true"},
     {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q k v o"},
-    {"pattern", WF_KEY_STRING, NULL, 0, "strided|fixed", "strided: i-j < stride, or i-j a multiple of it; fixed: the same stride, or the last `summary` of any"},
+    {"pattern", WF_KEY_STRING, NULL, 0, "strided|fixed",
+     "strided: i-j < stride, or i-j a multiple of it; fixed: the same stride, or the last `summary` of any"},
     {"stride", WF_KEY_INT, NULL, 1, NULL, "about the root of the length"},
     {"summary", WF_KEY_INT, "1", 1, NULL, "keys at the end of a stride that later rows see; fixed only"},
-    {"combine", WF_KEY_STRING, "'merged'", 0, "merged|heads", "every head sees both parts; or even heads the local part, odd heads the other"},
+    {"combine", WF_KEY_STRING, "'merged'", 0, "merged|heads",
+     "every head sees both parts; or even heads the local part, odd heads the other"},
     {NULL}};
 
 static const wf_slot slots[] = {WF_QKVO_SLOTS, {NULL}};
@@ -60,7 +62,8 @@ static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *who
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(wf_flag(l, "causal"), err, WEFT_UNSUPPORTED, "'causal' must be true");
-    WF_CHECK(wf_is(l, "pattern", "strided") || wf_int(l, "summary") <= wf_int(l, "stride"), err, WEFT_USAGE, "'summary' is longer than 'stride'");
+    WF_CHECK(wf_is(l, "pattern", "strided") || wf_int(l, "summary") <= wf_int(l, "stride"), err, WEFT_USAGE,
+             "'summary' is longer than 'stride'");
     return wf_check_qkvo(l, err);
 }
 
@@ -69,15 +72,29 @@ static unsigned lost_traits(const wf_layer *l) { return wf_is(l, "pattern", "str
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     const record p = {wf_int(l, "stride"), wf_int(l, "summary"), wf_is(l, "pattern", "fixed"), wf_is(l, "combine", "heads")};
-    wf_tensor *q = wf_project_heads(r, l, "q", io->x), *k = wf_project_heads(r, l, "k", io->x), *v = wf_project_heads(r, l, "v", io->x);
-    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")), .key_mask = io->mask, .pattern = wf_pattern(r, weights, next, &p, sizeof p),
+    wf_tensor *q = wf_project_heads(r, l, "q", io->x), *k = wf_project_heads(r, l, "k", io->x),
+              *v = wf_project_heads(r, l, "v", io->x);
+    wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")),
+                              .key_mask = io->mask,
+                              .pattern = wf_pattern(r, weights, next, &p, sizeof p),
                               .pattern_keys = 2.0 * (double)p.stride};
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attend(r, l, q, k, v, &spec)));
     return WEFT_OK;
 }
 
 const wf_mixer wf_mixer_sparse = {
-    .name = "sparse", .about = "softmax over a local part and every stride-th key, or a summary of every stride", .source = "Child et al. 2019, arXiv 1904.10509, section 4.2",
-    .keys = keys, .slots = slots, .states = states, .inputs = "x mask?", .outputs = "y",
-    .flops = "2*heads*(key_dim + value_dim) * T * min((T + 1) / 2, stride + T / (2*stride) * (pattern == 'fixed' ? summary : 1))",
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE, .lost_traits = lost_traits, .companion = "glu", .check = check, .run = run};
+    .name = "sparse",
+    .about = "softmax over a local part and every stride-th key, or a summary of every stride",
+    .source = "Child et al. 2019, arXiv 1904.10509, section 4.2",
+    .keys = keys,
+    .slots = slots,
+    .states = states,
+    .inputs = "x mask?",
+    .outputs = "y",
+    .flops =
+        "2*heads*(key_dim + value_dim) * T * min((T + 1) / 2, stride + T / (2*stride) * (pattern == 'fixed' ? summary : 1))",
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
+    .lost_traits = lost_traits,
+    .companion = "glu",
+    .check = check,
+    .run = run};

@@ -16,7 +16,8 @@ wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x) {
 }
 
 wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x) {
-    return wf_apply_norm(b->run->tape, &b->block->cross_norm[i], x, b->params->cross_norm_weight[i], b->params->cross_norm_bias[i]);
+    return wf_apply_norm(b->run->tape, &b->block->cross_norm[i], x, b->params->cross_norm_weight[i],
+                         b->params->cross_norm_bias[i]);
 }
 
 /* The memory is for the cross mixer alone. */
@@ -54,7 +55,8 @@ wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x) {
 
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch) {
     branch = wf_dropout(b->run->tape, branch, b->block->dropout);
-    return wf_add_scaled(b->run->tape, wf_scale(b->run->tape, x, b->block->keep[b->side]), branch, b->block->residual_scale[b->side]);
+    return wf_add_scaled(b->run->tape, wf_scale(b->run->tape, x, b->block->keep[b->side]), branch,
+                         b->block->residual_scale[b->side]);
 }
 
 wf_tensor *wf_block_gate(wf_block_run *b, int i, wf_tensor *branch) {
@@ -80,7 +82,8 @@ static wf_tensor *post(wf_block_run *b, wf_tensor *x) {
     x = wf_cast(b->run->tape, wf_block_norm(b, 0, wf_block_join(b, x, wf_block_mix(b, x))), WF_F32);
     if (b->block->cross)
         x = wf_cast(b->run->tape, wf_block_cross_norm(b, 0, wf_block_join(b, x, wf_block_cross(b, x))), WF_F32);
-    return b->block->channel ? wf_cast(b->run->tape, wf_block_norm(b, 1, wf_block_join(b, x, wf_block_channel(b, x))), WF_F32) : x;
+    return b->block->channel ? wf_cast(b->run->tape, wf_block_norm(b, 1, wf_block_join(b, x, wf_block_channel(b, x))), WF_F32)
+                             : x;
 }
 
 static wf_tensor *sandwich(wf_block_run *b, wf_tensor *x) {
@@ -110,13 +113,12 @@ static wf_tensor *gated(wf_block_run *b, wf_tensor *x) {
     return b->block->channel ? wf_block_join(b, x, wf_block_gate(b, 1, wf_block_channel(b, wf_block_norm(b, 1, x)))) : x;
 }
 
-const wf_wiring wf_wirings[] = {
-    {"pre", "x + f(norm(x))", 2, 1, false, 1, pre},
-    {"from_norm", "norm(x) + f(norm(x))", 2, 1, false, 0, from_norm},
-    {"post", "norm(x + f(x))", 2, 1, false, 1, post},
-    {"sandwich", "x + norm(f(norm(x)))", 4, 2, false, 2, sandwich},
-    {"post_sub", "x + norm(f(x))", 2, 1, false, 0, post_sub},
-    {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, false, 0, parallel},
-    {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, 0, parallel2},
-    {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, 0, gated},
-    {NULL, NULL, 0, 0, false, 0, NULL}};
+const wf_wiring wf_wirings[] = {{"pre", "x + f(norm(x))", 2, 1, false, 1, pre},
+                                {"from_norm", "norm(x) + f(norm(x))", 2, 1, false, 0, from_norm},
+                                {"post", "norm(x + f(x))", 2, 1, false, 1, post},
+                                {"sandwich", "x + norm(f(norm(x)))", 4, 2, false, 2, sandwich},
+                                {"post_sub", "x + norm(f(x))", 2, 1, false, 0, post_sub},
+                                {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, false, 0, parallel},
+                                {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, 0, parallel2},
+                                {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, 0, gated},
+                                {NULL, NULL, 0, 0, false, 0, NULL}};

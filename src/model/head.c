@@ -1,4 +1,5 @@
-/* head.c - the one skeleton of all heads: pooling, dense layers, the last product. What the logits mean is a row of src/heads. */
+/* head.c - the one skeleton of all heads: pooling, dense layers, the last product. What the logits mean is a row of src/heads.
+ */
 #include <stdio.h>
 #include <string.h>
 #include "model/parts.h"
@@ -16,10 +17,13 @@ const wf_spec_key wf_head_keys[] = {
     {"bias", "boolean", "false; true for kinds that are not tied", "a learned bias of the last product"},
     {"scale", "number", "1", "multiplies the logits"},
     {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
-    {"z_loss", "number", "0", "added to the loss of training: this times the mean over all positions of log(sum(exp(logit)))^2; of kinds with a class per row"},
+    {"z_loss", "number", "0",
+     "added to the loss of training: this times the mean over all positions of log(sum(exp(logit)))^2; of kinds with a class "
+     "per row"},
     {"dropout", "number", "0", "before the last product"},
     {"names", "list", "[]", "of the classes"},
-    {"problem", "string", "auto", "of `classify`: `single` (one class), `multi` (several), `regression` (numbers), or `auto`: as the labels are"},
+    {"problem", "string", "auto",
+     "of `classify`: `single` (one class), `multi` (several), `regression` (numbers), or `auto`: as the labels are"},
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_head_layer_keys[] = {
@@ -69,7 +73,8 @@ static void find_kind(wf_options *o, const wf_json *j, wf_head_spec *h) {
     for (h->row = wf_head_rows; h->row->name && !wf_streq(h->row->name, name); h->row++)
         ;
     if (!h->row->name)
-        wf_option_fail(o, j, "kind '%s' is not known%s%s%s", name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+        wf_option_fail(o, j, "kind '%s' is not known%s%s%s", name, near ? ", did you mean '" : "", near ? near : "",
+                       near ? "'?" : "");
 }
 
 static void find_pool(wf_options *o, const wf_json *j, wf_head_spec *h) {
@@ -77,13 +82,15 @@ static void find_pool(wf_options *o, const wf_json *j, wf_head_spec *h) {
     for (h->pool = wf_pool_table; h->pool->name && !wf_streq(h->pool->name, name); h->pool++)
         ;
     if (!h->pool->name)
-        wf_option_fail(o, j, "pooling '%s' is not known%s%s%s", name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+        wf_option_fail(o, j, "pooling '%s' is not known%s%s%s", name, near ? ", did you mean '" : "", near ? near : "",
+                       near ? "'?" : "");
     else if ((h->pool->run == NULL) != wf_streq(h->row->pool, "rows"))
         wf_option_fail(o, j, "'%s' cannot be pooled by '%s'", h->row->name, name);
 }
 
 static void read_classes(wf_options *o, const wf_json *j, const wf_spec_reader *r, wf_head_spec *h) {
-    const int64_t own[] = {[WF_CLASSES_NONE] = 0, [WF_CLASSES_VOCAB] = r->spec->vocab, [WF_CLASSES_ONE] = 1, [WF_CLASSES_TWO] = 2};
+    const int64_t own[] = {
+        [WF_CLASSES_NONE] = 0, [WF_CLASSES_VOCAB] = r->spec->vocab, [WF_CLASSES_ONE] = 1, [WF_CLASSES_TWO] = 2};
     bool given = h->row->classes == WF_CLASSES_GIVEN;
     h->classes = wf_option_int(o, "classes", given ? 0 : own[h->row->classes], 0, WF_MAX_VOCAB);
     if (given && h->classes < 1)
@@ -93,7 +100,8 @@ static void read_classes(wf_options *o, const wf_json *j, const wf_spec_reader *
 }
 
 static weft_status check_names(const wf_spec_reader *r, const wf_head_spec *h) {
-    bool fits = !h->names || (h->names->kind == WF_JSON_ARRAY && (h->names->count == 0 || (int64_t)h->names->count == h->classes));
+    bool fits =
+        !h->names || (h->names->kind == WF_JSON_ARRAY && (h->names->count == 0 || (int64_t)h->names->count == h->classes));
     for (const wf_json *j = fits && h->names ? h->names->child : NULL; j; j = j->next)
         fits &= j->kind == WF_JSON_STRING;
     WF_CHECK(fits, r->err, WEFT_USAGE, "head: 'names' must be one name for each of the %lld classes", (long long)h->classes);
@@ -187,12 +195,20 @@ wf_head_io wf_model_head(const wf_model *m, wf_tape *t, int index, wf_tensor *hi
     wf_tensor *x = hidden && h->pool->run && !h->late ? h->pool->run(t, hidden, mask) : hidden;
     for (int i = 0; i < h->n_layers; i++) {
         const wf_head_layer_spec *l = &h->layers[i];
-        x = wf_linear(t, dropout ? wf_dropout(t, x, l->dropout) : x, wf_use(t, p->layers[i].linear[0]), wf_use(t, p->layers[i].linear[1]));
+        x = wf_linear(t, dropout ? wf_dropout(t, x, l->dropout) : x, wf_use(t, p->layers[i].linear[0]),
+                      wf_use(t, p->layers[i].linear[1]));
         x = wf_apply_norm(t, &l->norm, wf_activate(t, x, l->activation), p->layers[i].norm[0], p->layers[i].norm[1]);
     }
-    return (wf_head_io){.x = dropout ? wf_dropout(t, x, h->dropout) : x, .weight = wf_use(t, p->weight), .bias = wf_use(t, p->bias),
-                        .scale = h->scale, .softcap = h->softcap, .z_loss = h->z_loss, .classes = h->classes, .late = h->late ? h->pool : NULL,
-                        .problem = h->problem, .mask = mask};
+    return (wf_head_io){.x = dropout ? wf_dropout(t, x, h->dropout) : x,
+                        .weight = wf_use(t, p->weight),
+                        .bias = wf_use(t, p->bias),
+                        .scale = h->scale,
+                        .softcap = h->softcap,
+                        .z_loss = h->z_loss,
+                        .classes = h->classes,
+                        .late = h->late ? h->pool : NULL,
+                        .problem = h->problem,
+                        .mask = mask};
 }
 
 /* ---- the normal form ---- */

@@ -11,14 +11,15 @@
  * overwrite the embeddings, and attention models learn nothing for hundreds of steps. */
 float wf_init_std(int64_t width) { return (float)(0.5 / sqrt((double)width)); }
 
-weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out, weft_error *err) {
+weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out,
+                       weft_error *err) {
     WF_TRY(wf_param_add(&m->params, name, rank, dims, out, err));
     (*out)->init = init;
     return WEFT_OK;
 }
 
-weft_status wf_declare_norm(wf_model *m, const wf_norm_spec *norm, const char *name, int64_t width, wf_param **weight, wf_param **bias,
-                            weft_error *err) {
+weft_status wf_declare_norm(wf_model *m, const wf_norm_spec *norm, const char *name, int64_t width, wf_param **weight,
+                            wf_param **bias, weft_error *err) {
     char full[96];
     if (norm->affine) {
         snprintf(full, sizeof full, "%s.weight", name);
@@ -32,7 +33,8 @@ weft_status wf_declare_norm(wf_model *m, const wf_norm_spec *norm, const char *n
     return WEFT_OK;
 }
 
-weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_t in, bool bias, wf_param **weight_bias, weft_error *err) {
+weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_t in, bool bias, wf_param **weight_bias,
+                              weft_error *err) {
     char full[96];
     snprintf(full, sizeof full, "%s.weight", name);
     WF_TRY(wf_declare(m, full, 2, (int64_t[]){out, in}, WF_INIT_NORMAL, &weight_bias[0], err));
@@ -41,8 +43,11 @@ weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_
     return bias ? wf_declare(m, full, 1, &out, WF_INIT_ZEROS, &weight_bias[1], err) : WEFT_OK;
 }
 
-typedef struct init_row { const char *word; wf_init init; } init_row;
-static const init_row inits[] = {{"zeros", WF_INIT_ZEROS}, {"ones", WF_INIT_ONES}, {"normal:", WF_INIT_NORMAL},
+typedef struct init_row {
+    const char *word;
+    wf_init init;
+} init_row;
+static const init_row inits[] = {{"zeros", WF_INIT_ZEROS},      {"ones", WF_INIT_ONES},          {"normal:", WF_INIT_NORMAL},
                                  {"uniform:", WF_INIT_UNIFORM}, {"constant:", WF_INIT_CONSTANT}, {"custom", WF_INIT_CUSTOM}};
 
 /* "linear": by fan in; "linear_out" shrinks with depth. */
@@ -66,8 +71,9 @@ static weft_status borrow_slot(wf_model *m, wf_layer_slot *slot, const char *par
     char name[160];
     snprintf(name, sizeof name, "block.%lld.%s.%s", (long long)from->integer, part, slot->name);
     slot->param = wf_param_find(&m->params, name);
-    WF_CHECK(slot->param && slot->param->rank == slot->rank && memcmp(slot->param->dims, slot->dims, (size_t)slot->rank * sizeof *slot->dims) == 0, err,
-             WEFT_USAGE, "'%s' cannot be borrowed", name);
+    WF_CHECK(slot->param && slot->param->rank == slot->rank &&
+                 memcmp(slot->param->dims, slot->dims, (size_t)slot->rank * sizeof *slot->dims) == 0,
+             err, WEFT_USAGE, "'%s' cannot be borrowed", name);
     return WEFT_OK;
 }
 
@@ -91,7 +97,8 @@ static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefi
 }
 
 static weft_status share_layer(wf_layer *layer, const wf_layer *from, weft_error *err) {
-    WF_CHECK(from && layer->row == from->row && layer->n_slots == from->n_slots, err, WEFT_USAGE, "%s: shares weights with a different mixer", layer->where);
+    WF_CHECK(from && layer->row == from->row && layer->n_slots == from->n_slots, err, WEFT_USAGE,
+             "%s: shares weights with a different mixer", layer->where);
     for (size_t i = 0; i < layer->n_slots; i++) {
         WF_CHECK(memcmp(layer->slots[i].dims, from->slots[i].dims, sizeof from->slots[i].dims) == 0, err, WEFT_USAGE,
                  "%s: shares weights of another shape", layer->where);
@@ -107,7 +114,8 @@ static weft_status share_block(wf_model *m, wf_block_spec *b, wf_block_params *p
         WF_CHECK(b->norm[i].affine == from->norm[i].affine && b->norm[i].bias == from->norm[i].bias, err, WEFT_USAGE,
                  "%s: shares weights with a block of other norms", b->mixer->where);
     WF_TRY(share_layer(b->mixer, from->mixer, err));
-    WF_CHECK(!b->cross == !from->cross && !b->aside == !from->aside, err, WEFT_USAGE, "%s: shares weights with a block of other parts", b->mixer->where);
+    WF_CHECK(!b->cross == !from->cross && !b->aside == !from->aside, err, WEFT_USAGE,
+             "%s: shares weights with a block of other parts", b->mixer->where);
     if (b->cross)
         WF_TRY(share_layer(b->cross, from->cross, err));
     if (b->aside)
@@ -134,13 +142,17 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
         WF_TRY(wf_declare_norm(m, &b->aside_norm, name, m->spec->dim, &p->aside_norm[0], &p->aside_norm[1], err));
     for (int n = 0; b->cross && n < b->wiring->cross_norms; n++) {
         snprintf(name, sizeof name, "block.%lld.cross_norm%d", (long long)i, n + 1);
-        WF_TRY(wf_declare_norm(m, &b->cross_norm[n], name, m->spec->dim, &p->cross_norm_weight[n], &p->cross_norm_bias[n], err));
+        WF_TRY(
+            wf_declare_norm(m, &b->cross_norm[n], name, m->spec->dim, &p->cross_norm_weight[n], &p->cross_norm_bias[n], err));
     }
     for (int g = 0; b->wiring->gates && g < (b->channel ? 2 : 1); g++) {
         snprintf(name, sizeof name, "block.%lld.gate%d", (long long)i, g + 1);
         WF_TRY(wf_declare(m, name, 1, &m->spec->dim, WF_INIT_ZEROS, &p->gate[g], err));
     }
-    const struct { const char *name; wf_layer *layer; } rows[] = {{"mixer", b->mixer}, {"cross", b->cross}, {"aside", b->aside}, {"channel", b->channel}};
+    const struct {
+        const char *name;
+        wf_layer *layer;
+    } rows[] = {{"mixer", b->mixer}, {"cross", b->cross}, {"aside", b->aside}, {"channel", b->channel}};
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         snprintf(name, sizeof name, "block.%lld.%s", (long long)i, rows[r].name);
         if (rows[r].layer)
@@ -221,7 +233,11 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     wf_block_spec block = r->model->spec->blocks[i];
     if (!o->dropout)
         block.dropout = block.attention_dropout = 0.0f;
-    wf_block_run b = {.run = &r->run, .model = r->model, .block = &block, .params = &r->model->blocks[i], .ports = &r->ports,
+    wf_block_run b = {.run = &r->run,
+                      .model = r->model,
+                      .block = &block,
+                      .params = &r->model->blocks[i],
+                      .ports = &r->ports,
                       .losses = o->losses ? &r->losses : NULL};
     for (size_t side = 0; side < 2 && o->mode != WF_NO_STATE; side++) {
         size_t layer = 2 * (size_t)i + side;
@@ -247,16 +263,27 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     return WEFT_OK;
 }
 
-weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o, wf_model_ports *p, weft_error *err) {
+weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o,
+                            wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
     wf_model_ports given = *p;
     int64_t asked = rows;
     rows = wf_stem_fill(m, tape, batch, rows, p);
-    r.run = (wf_run){.tape = tape, .batch = batch, .rows = rows, .length = o->length ? o->length : rows, .mode = o->mode, .drop = o->dropout,
+    r.run = (wf_run){.tape = tape,
+                     .batch = batch,
+                     .rows = rows,
+                     .length = o->length ? o->length : rows,
+                     .mode = o->mode,
+                     .drop = o->dropout,
                      .want_losses = o->losses};
     wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p); /* which may make the mask */
-    r.ports = (wf_ports){.mask = p->mask, .positions = p->positions, .segments = p->segments, .prefix = p->prefix,
-                         .global_mask = p->global_mask, .memory = p->memory, .memory_mask = p->memory_mask};
+    r.ports = (wf_ports){.mask = p->mask,
+                         .positions = p->positions,
+                         .segments = p->segments,
+                         .prefix = p->prefix,
+                         .global_mask = p->global_mask,
+                         .memory = p->memory,
+                         .memory_mask = p->memory_mask};
     for (int64_t i = 0; i < m->spec->layers; i++) {
         if (p->hidden_states)
             wf_keep(tape, p->hidden_states[i] = x);
@@ -280,7 +307,9 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     return WEFT_OK;
 }
 
-static bool has_rows(const wf_model *m) { return m->spec->n_heads > 0 && !m->spec->heads[0].pool->run && m->spec->heads[0].classes > 0; }
+static bool has_rows(const wf_model *m) {
+    return m->spec->n_heads > 0 && !m->spec->heads[0].pool->run && m->spec->heads[0].classes > 0;
+}
 
 wf_tensor *wf_model_logits(const wf_model *m, wf_tape *t, wf_tensor *hidden) {
     if (!has_rows(m))
@@ -289,8 +318,8 @@ wf_tensor *wf_model_logits(const wf_model *m, wf_tape *t, wf_tensor *hidden) {
     return wf_head_logits(t, &io);
 }
 
-wf_tensor *wf_model_loss(const wf_model *m, wf_tape *t, wf_tensor *hidden, wf_tensor *targets, wf_tensor *inverse_count, float smoothing,
-                         wf_tensor **token_loss) {
+wf_tensor *wf_model_loss(const wf_model *m, wf_tape *t, wf_tensor *hidden, wf_tensor *targets, wf_tensor *inverse_count,
+                         float smoothing, wf_tensor **token_loss) {
     wf_no_output(token_loss);
     if (!has_rows(m))
         return wf_tape_error(t, WEFT_UNSUPPORTED, "the model has no head that gives logits for each token");

@@ -1,9 +1,9 @@
 /* model.h - a model: a spec, its parameters by canonical name, and recording it on a tape.
  *
  * Parameter names: stem.token.weight, stem.position.weight, stem.<table>.weight, stem.norm.weight, stem.project.weight,
- * block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight,
- * head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread rule: immutable after wf_model_create but for the parameter
- * values; shareable between readers. */
+ * block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>,
+ * norm.weight, head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread
+ * rule: immutable after wf_model_create but for the parameter values; shareable between readers. */
 #ifndef WF_MODEL_MODEL_H
 #define WF_MODEL_MODEL_H
 #include "model/spec.h"
@@ -13,7 +13,9 @@ typedef struct wf_block_params {
     wf_param *norm_weight[4], *norm_bias[4], *cross_norm_weight[2], *cross_norm_bias[2], *gate[2];
 } wf_block_params;
 
-typedef struct wf_head_layer_params { wf_param *linear[2], *norm[2]; } wf_head_layer_params; /* weight, bias */
+typedef struct wf_head_layer_params {
+    wf_param *linear[2], *norm[2];
+} wf_head_layer_params; /* weight, bias */
 typedef struct wf_head_params {
     wf_head_layer_params *layers;
     wf_param *weight, *bias; /* the weight is the token table when tied */
@@ -27,7 +29,7 @@ typedef struct wf_model {
     wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_block_params *blocks;
-    void *files;                   /* what parameter values may point into, released with the model */
+    void *files; /* what parameter values may point into, released with the model */
     void (*release_files)(void *files);
 } wf_model;
 
@@ -36,28 +38,30 @@ weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **o
 void wf_model_free(wf_model *model);
 
 typedef struct wf_model_ports { /* tensors may be NULL */
-    wf_tensor *ids;                     /* I32 [B,T] */
+    wf_tensor *ids;             /* I32 [B,T] */
     wf_tensor *types, *positions, *segments, *mask, *prefix;
-    wf_tensor *tables[WF_MAX_TABLES];   /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
-    wf_tensor *global_mask;             /* U8 [B,T] */
-    wf_tensor *memory, *memory_mask;    /* of `cross` mixers: [B,S,memory_dim], U8 [B,S] */
-    wf_tensor *hidden;                  /* out: [B,T,dim] after the final norm */
-    wf_tensor **hidden_states;          /* not NULL: [layers+1] receives the input of each block, then `hidden` */
-    wf_tensor *stream;                  /* out, with hidden_states: what the last block gives, before the norm */
-    wf_tensor *aux_loss, *z_loss;       /* out, with options.losses: what the routers' losses are, without their weights; NULL: none */
-    wf_tensor *extra_loss;              /* out: their weighted sum, to be added to the loss; NULL: none has a weight */
-    struct wf_update_list *updates;     /* out: buffers that training moves, in the tape's arena; NULL: none */
+    wf_tensor *tables[WF_MAX_TABLES]; /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
+    wf_tensor *global_mask;           /* U8 [B,T] */
+    wf_tensor *memory, *memory_mask;  /* of `cross` mixers: [B,S,memory_dim], U8 [B,S] */
+    wf_tensor *hidden;                /* out: [B,T,dim] after the final norm */
+    wf_tensor **hidden_states;        /* not NULL: [layers+1] receives the input of each block, then `hidden` */
+    wf_tensor *stream;                /* out, with hidden_states: what the last block gives, before the norm */
+    wf_tensor *aux_loss,
+        *z_loss;           /* out, with options.losses: what the routers' losses are, without their weights; NULL: none */
+    wf_tensor *extra_loss; /* out: their weighted sum, to be added to the loss; NULL: none has a weight */
+    struct wf_update_list *updates; /* out: buffers that training moves, in the tape's arena; NULL: none */
 } wf_model_ports;
 
 typedef struct wf_state wf_state;
 typedef struct wf_model_options {
     wf_state_mode mode;
-    const wf_state *state;     /* with WF_STATE_IN_PLACE */
-    wf_tensor **state_in, **state_out; /* with WF_STATE_VALUES: [layers*2*WF_MAX_STATES] (mixer, channel), NULL entries: start */
-    int64_t length;             /* positions reached by the call; 0: T */
-    bool checkpoint;            /* activation checkpointing: one region per block */
-    bool dropout;               /* use the spec's dropout */
-    bool losses;                /* of routers: wanted in ports */
+    const wf_state *state; /* with WF_STATE_IN_PLACE */
+    wf_tensor **state_in,
+        **state_out; /* with WF_STATE_VALUES: [layers*2*WF_MAX_STATES] (mixer, channel), NULL entries: start */
+    int64_t length;  /* positions reached by the call; 0: T */
+    bool checkpoint; /* activation checkpointing: one region per block */
+    bool dropout;    /* use the spec's dropout */
+    bool losses;     /* of routers: wanted in ports */
 } wf_model_options;
 
 /* Records stem, blocks and final norm for B x T tokens. */
@@ -68,14 +72,14 @@ wf_head_io wf_model_head(const wf_model *model, wf_tape *tape, int index, wf_ten
 /* Logits and loss of the first head, which must have a class per row (lm, mlm, tag). */
 wf_tensor *wf_model_logits(const wf_model *model, wf_tape *tape, wf_tensor *hidden);
 /* Loss of [B,T] targets (ignore -100); see wf_cross_entropy for inverse_count and token_loss. */
-wf_tensor *wf_model_loss(const wf_model *model, wf_tape *tape, wf_tensor *hidden, wf_tensor *targets, wf_tensor *inverse_count, float smoothing,
-                         wf_tensor **token_loss);
+wf_tensor *wf_model_loss(const wf_model *model, wf_tape *tape, wf_tensor *hidden, wf_tensor *targets, wf_tensor *inverse_count,
+                         float smoothing, wf_tensor **token_loss);
 wf_tensor *wf_apply_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, wf_param *weight, wf_param *bias);
 /* Cost of one sequence of T tokens forward, multiply-adds x 2: every projection, and the mixers' own laws. */
 double wf_model_flops(const wf_model *model, int64_t rows);
 
-/* The losses of routers, as the blocks of one recording make them. Joint layers of the same experts and weights form a group, whose
- * loss is taken over the tokens of all of them. */
+/* The losses of routers, as the blocks of one recording make them. Joint layers of the same experts and weights form a group,
+ * whose loss is taken over the tokens of all of them. */
 enum { WF_LOSS_GROUPS = 8 };
 typedef struct wf_update_list {
     wf_buffer_update update;
@@ -96,16 +100,16 @@ typedef struct wf_block_run {
     const wf_model *model;
     const wf_block_spec *block;
     const wf_block_params *params;
-    wf_ports *ports;                /* mask, positions, segments, prefix; v_first, carried from layer to layer */
-    wf_layer_state *state[2];       /* of mixer and channel, NULL without states */
-    wf_losses *losses;              /* NULL: not wanted */
+    wf_ports *ports;          /* mask, positions, segments, prefix; v_first, carried from layer to layer */
+    wf_layer_state *state[2]; /* of mixer and channel, NULL without states */
+    wf_losses *losses;        /* NULL: not wanted */
     weft_status status;
-    int side;                       /* of the branch that ran last: 0 mixer, 1 channel */
+    int side; /* of the branch that ran last: 0 mixer, 1 channel */
 } wf_block_run;
-wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);     /* norm i (0-based) */
-wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);             /* the token mixer */
-wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x);         /* the channel mixer; x must not be NULL */
-wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x);           /* the mixer that reads the memory */
+wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);         /* norm i (0-based) */
+wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);                 /* the token mixer */
+wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x);             /* the channel mixer; x must not be NULL */
+wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x);               /* the mixer that reads the memory */
 wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y); /* norm(y + aside(x)), y the result of the wiring */
 wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x);
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch); /* x + scale*dropout(branch) */
@@ -125,18 +129,22 @@ typedef struct wf_state_buffer {
 
 struct wf_state {
     const wf_model *model;
-    int64_t batch, capacity, chunk;  /* tokens it can hold; most rows of one call */
-    int64_t *start;                  /* [B] tokens seen */
-    wf_state_buffer *buffers;        /* [layers][mixer, channel][WF_MAX_STATES]; data NULL: absent */
+    int64_t batch, capacity, chunk; /* tokens it can hold; most rows of one call */
+    int64_t *start;                 /* [B] tokens seen */
+    wf_state_buffer *buffers;       /* [layers][mixer, channel][WF_MAX_STATES]; data NULL: absent */
 };
 
 /* `capacity`: most tokens of a sequence (append states that are not rings grow to it); `chunk`: most rows per call. */
-weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capacity, int64_t chunk, wf_state **out, weft_error *err);
+weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capacity, int64_t chunk, wf_state **out,
+                            weft_error *err);
 void wf_state_free(wf_state *state);
-void wf_state_reset(wf_state *state, int64_t sequence);                 /* to before the first token */
-weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence, weft_error *err); /* fork */
-weft_status wf_state_reorder(wf_state *state, const int64_t *index, weft_error *err); /* sequence i becomes old index[i] (beams) */
-/* Drops the last tokens of a sequence so that n remain: append states only; WEFT_UNSUPPORTED when a fixed state or a full ring is there. */
+void wf_state_reset(wf_state *state, int64_t sequence); /* to before the first token */
+weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence,
+                          weft_error *err); /* fork */
+weft_status wf_state_reorder(wf_state *state, const int64_t *index,
+                             weft_error *err); /* sequence i becomes old index[i] (beams) */
+/* Drops the last tokens of a sequence so that n remain: append states only; WEFT_UNSUPPORTED when a fixed state or a full ring
+ * is there. */
 weft_status wf_state_truncate(wf_state *state, int64_t sequence, int64_t n, weft_error *err);
-size_t wf_state_bytes_at(const wf_model *model, int64_t tokens);        /* of one sequence that has seen `tokens` tokens */
+size_t wf_state_bytes_at(const wf_model *model, int64_t tokens); /* of one sequence that has seen `tokens` tokens */
 #endif

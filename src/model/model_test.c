@@ -13,7 +13,8 @@ static const int32_t ids[BATCH * ROWS] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9,
 static wf_json *wired(test_env *e, const char *wiring, const char *channel) {
     char text[512];
     snprintf(text, sizeof text,
-             "{\"dim\": 16, \"vocab\": %d, \"layers\": 3, \"context\": 32, \"stem\": {\"positions\": {\"kind\": \"learned\"}}, \"block\": {\"wiring\": \"%s\","
+             "{\"dim\": 16, \"vocab\": %d, \"layers\": 3, \"context\": 32, \"stem\": {\"positions\": {\"kind\": \"learned\"}}, "
+             "\"block\": {\"wiring\": \"%s\","
              " \"norm\": \"layer\", \"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"causal\": true}%s}}",
              VOCAB, wiring, channel);
     return test_json(e, text);
@@ -23,7 +24,8 @@ static wf_json *preset(test_env *e, const char *name) {
     wf_json *template_, *spec = NULL;
     weft_error err = {0};
     wf_sizes sizes = {.dim = 32, .layers = 4, .hidden = 40, .vocab = VOCAB, .context = 32};
-    if (wf_preset_template(&e->arena, name, &template_, &err) != WEFT_OK || wf_preset_fill(&e->arena, template_, &sizes, &spec, &err) != WEFT_OK)
+    if (wf_preset_template(&e->arena, name, &template_, &err) != WEFT_OK ||
+        wf_preset_fill(&e->arena, template_, &sizes, &spec, &err) != WEFT_OK)
         fail_msg("%s: %s", name, err.message);
     return spec;
 }
@@ -87,7 +89,8 @@ static void check_training(test_env *e, const char *what, wf_model *m) {
             memcpy(at, m->params.list[i]->value, (size_t)m->params.list[i]->count * sizeof *at);
             at += m->params.list[i]->count;
         }
-    wf_trainer_options o = {.batch = BATCH, .rows = ROWS, .accumulate = 1, .optimizer = test_json(e, "{\"name\": \"adamw\", \"lr\": 0.01}")};
+    wf_trainer_options o = {
+        .batch = BATCH, .rows = ROWS, .accumulate = 1, .optimizer = test_json(e, "{\"name\": \"adamw\", \"lr\": 0.01}")};
     if (wf_trainer_create(m, &o, &t, &err) != WEFT_OK)
         fail_msg("%s: %s", what, err.message);
     wf_train_batch b = {.ids = ids, .targets = targets};
@@ -140,15 +143,21 @@ static void test_presets(void **state) {
     test_env_close(&e);
 }
 
-static const char *const shared = "{\"dim\": 16, \"vocab\": 29, \"blocks\": [{\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}},"
-                                  " {\"mixer\": \"lstm\"}, {\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}, \"share\": 0},"
-                                  " {\"mixer\": \"lstm\", \"share\": 1}, {\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}, \"share\": 2}]}";
+static const char *const shared =
+    "{\"dim\": 16, \"vocab\": 29, \"blocks\": [{\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}},"
+    " {\"mixer\": \"lstm\"}, {\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}, \"share\": 0},"
+    " {\"mixer\": \"lstm\", \"share\": 1}, {\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}, \"share\": "
+    "2}]}";
 
 static void test_shared(void **state) {
     test_env e;
     (void)state;
     test_env_open(&e, 1);
-    wf_model *m = test_model(&e, shared, 3), *two = test_model(&e, "{\"dim\": 16, \"vocab\": 29, \"blocks\": [{\"mixer\": \"gru\", \"channel\": {\"mixer\": \"glu\", \"hidden\": 20}}, {\"mixer\": \"lstm\"}]}", 3);
+    wf_model *m = test_model(&e, shared, 3),
+             *two = test_model(&e,
+                               "{\"dim\": 16, \"vocab\": 29, \"blocks\": [{\"mixer\": \"gru\", \"channel\": {\"mixer\": "
+                               "\"glu\", \"hidden\": 20}}, {\"mixer\": \"lstm\"}]}",
+                               3);
     assert_int_equal(wf_params_total(&m->params), wf_params_total(&two->params));
     for (size_t i = 0; i < m->spec->blocks[0].mixer->n_slots; i++) {
         assert_ptr_equal(m->spec->blocks[2].mixer->slots[i].param, m->spec->blocks[0].mixer->slots[i].param);
@@ -164,7 +173,10 @@ static void test_shared(void **state) {
 }
 
 /* ---- states ---- */
-typedef struct pair { wf_session *s; const float *logits; } pair;
+typedef struct pair {
+    wf_session *s;
+    const float *logits;
+} pair;
 
 static pair feed_both(wf_model *m, const int32_t *a, const int32_t *b, int64_t n) {
     int32_t both[2 * ROWS];
@@ -254,7 +266,8 @@ static void test_truncate(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wirings), cmocka_unit_test(test_presets), cmocka_unit_test(test_shared),
-                                       cmocka_unit_test(test_states), cmocka_unit_test(test_truncate)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wirings), cmocka_unit_test(test_presets),
+                                       cmocka_unit_test(test_shared), cmocka_unit_test(test_states),
+                                       cmocka_unit_test(test_truncate)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,9 @@ void wf_normal_put(const writer *w, const char *key, wf_json *value) {
 
 void wf_normal_int(const writer *w, const char *key, int64_t value) { wf_normal_put(w, key, wf_json_new_int(w->arena, value)); }
 void wf_normal_bool(const writer *w, const char *key, bool value) { wf_normal_put(w, key, wf_json_new_bool(w->arena, value)); }
-void wf_normal_text(const writer *w, const char *key, const char *text) { wf_normal_put(w, key, wf_json_new_string(w->arena, text, strlen(text))); }
+void wf_normal_text(const writer *w, const char *key, const char *text) {
+    wf_normal_put(w, key, wf_json_new_string(w->arena, text, strlen(text)));
+}
 
 /* The decimal a person would have written for a float: the fewest digits that read back as the same float. */
 static double plain(float value) {
@@ -28,7 +30,9 @@ static double plain(float value) {
     return (double)value;
 }
 
-void wf_normal_float(const writer *w, const char *key, float value) { wf_normal_put(w, key, wf_json_new_float(w->arena, plain(value))); }
+void wf_normal_float(const writer *w, const char *key, float value) {
+    wf_normal_put(w, key, wf_json_new_float(w->arena, plain(value)));
+}
 
 writer wf_normal_begin(const writer *of) { return (writer){of->arena, wf_json_new(of->arena, WF_JSON_OBJECT), of->failed}; }
 

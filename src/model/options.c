@@ -49,7 +49,8 @@ int64_t wf_option_int(wf_options *o, const char *key, int64_t fallback, int64_t 
     if (!j->is_integer || j->kind != WF_JSON_NUMBER)
         wf_option_fail(o, j, "'%s' must be an integer", key);
     else if (j->integer < min || j->integer > max)
-        wf_option_fail(o, j, "'%s' must be between %lld and %lld, not %lld", key, (long long)min, (long long)max, (long long)j->integer);
+        wf_option_fail(o, j, "'%s' must be between %lld and %lld, not %lld", key, (long long)min, (long long)max,
+                       (long long)j->integer);
     return o->status == WEFT_OK ? j->integer : fallback;
 }
 

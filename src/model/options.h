@@ -1,4 +1,5 @@
-/* options.h - reading the options of a spec object with types, ranges and near names. Sticky: after an error the rest is skipped. */
+/* options.h - reading the options of a spec object with types, ranges and near names. Sticky: after an error the rest is
+ * skipped. */
 #ifndef WF_MODEL_OPTIONS_H
 #define WF_MODEL_OPTIONS_H
 #include "base/json.h"

@@ -1,5 +1,5 @@
-/* parts.h - private to the model: what spec, stem, head and blocks share. A part (stem.c, head.c) reads its options, declares its
- * parameters, records itself and writes its normal form, all in one file. */
+/* parts.h - private to the model: what spec, stem, head and blocks share. A part (stem.c, head.c) reads its options, declares
+ * its parameters, records itself and writes its normal form, all in one file. */
 #ifndef WF_MODEL_PARTS_H
 #define WF_MODEL_PARTS_H
 #include "model/model.h"
@@ -23,12 +23,14 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j);
 weft_status wf_heads_read(wf_spec_reader *r, const wf_json *head, const wf_json *more);
 
 /* ---- parameters ---- */
-weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out, weft_error *err);
-weft_status wf_declare_norm(wf_model *m, const wf_norm_spec *norm, const char *name, int64_t width, wf_param **weight, wf_param **bias,
-                            weft_error *err);
+weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out,
+                       weft_error *err);
+weft_status wf_declare_norm(wf_model *m, const wf_norm_spec *norm, const char *name, int64_t width, wf_param **weight,
+                            wf_param **bias, weft_error *err);
 float wf_init_std(int64_t width); /* of normal initial values: 0.02 at a width of about 768 */
 /* A matrix that a stream of rows goes through, normal with std 0.5/sqrt(fan in), and a bias of zeros where it has one. */
-weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_t in, bool bias, wf_param **weight_bias, weft_error *err);
+weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_t in, bool bias, wf_param **weight_bias,
+                              weft_error *err);
 weft_status wf_stem_declare(wf_model *m, weft_error *err);
 weft_status wf_heads_declare(wf_model *m, weft_error *err);
 
@@ -53,6 +55,6 @@ wf_json *wf_norm_normal(const wf_normal *of, const wf_norm_spec *norm);
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head);
 
-extern const wf_spec_key wf_stem_keys[], wf_position_keys[], wf_table_keys[], wf_stem_project_keys[], wf_token_dropout_keys[], wf_globals_keys[], wf_fill_keys[], wf_head_keys[],
-    wf_head_layer_keys[];
+extern const wf_spec_key wf_stem_keys[], wf_position_keys[], wf_table_keys[], wf_stem_project_keys[], wf_token_dropout_keys[],
+    wf_globals_keys[], wf_fill_keys[], wf_head_keys[], wf_head_layer_keys[];
 #endif

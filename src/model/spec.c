@@ -13,7 +13,8 @@ static const wf_spec_key spec_keys[] = {
     {"source", "string", "", "paper or page it comes from"},
     {"dim", "integer", NULL, "width of the residual stream, up to 1048576"},
     {"vocab", "integer", NULL, "number of tokens, up to 16777216; `train` and `compare` fill it in from the tokenizer"},
-    {"layers", "integer", "length of `blocks`", "number of blocks, up to 1024; the list `blocks` is repeated until there are as many"},
+    {"layers", "integer", "length of `blocks`",
+     "number of blocks, up to 1024; the list `blocks` is repeated until there are as many"},
     {"context", "integer", "0", "trained length; 0 is unknown"},
     {"stem", "object", "{}", "tokens to rows"},
     {"block", "object", "{}", "options of every block"},
@@ -33,9 +34,11 @@ static const wf_spec_key block_keys[] = {
     {"norm4", "norm", "`norm`", "the fourth norm alone"},
     {"aside_norm", "norm", "`norm`", "after `aside` has been added"},
     {"cross_norm", "norm", "`norm`", "every norm around `cross`"},
-    {"mixer", "object or name", NULL, "the token mixer: `{\"mixer\": NAME, option: value, ..}`; a name alone when no option is required"},
+    {"mixer", "object or name", NULL,
+     "the token mixer: `{\"mixer\": NAME, option: value, ..}`; a name alone when no option is required"},
     {"cross", "object or name", "null", "a mixer between the two that reads the memory; null is none"},
-    {"aside", "object or name", "null", "a token mixer of the block's input; its result is added to the block's, then normed; null is none"},
+    {"aside", "object or name", "null",
+     "a token mixer of the block's input; its result is added to the block's, then normed; null is none"},
     {"channel", "object or name", "null", "the channel mixer; null is none"},
     {"residual_scale", "number or list", "1", "multiplies a branch before it joins; [mixer, channel] are two numbers"},
     {"keep", "number or list", "1", "multiplies the stream that a branch joins; [mixer, channel] are two numbers"},
@@ -56,25 +59,22 @@ static const wf_spec_key norm_keys[] = {
     {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key out_keys[] = {
-    {"dim", "integer", NULL, "width of the result"},
-    {"bias", "boolean", "true", "a learned bias"},
-    {NULL, NULL, NULL, NULL}};
+    {"dim", "integer", NULL, "width of the result"}, {"bias", "boolean", "true", "a learned bias"}, {NULL, NULL, NULL, NULL}};
 
-const wf_spec_part wf_spec_parts[] = {
-    {"spec", "The top level", spec_keys},
-    {"stem", "`stem`", wf_stem_keys},
-    {"positions", "`stem.positions`", wf_position_keys},
-    {"tables", "`stem.tables`: each an object", wf_table_keys},
-    {"project", "`stem.project`", wf_stem_project_keys},
-    {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
-    {"out", "`project`", out_keys},
-    {"globals", "`stem.globals`", wf_globals_keys},
-    {"fill", "`stem.fill`", wf_fill_keys},
-    {"block", "`block`, and each of `blocks`", block_keys},
-    {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
-    {"head", "`head`, and each of `heads`", wf_head_keys},
-    {"layers", "`layers` of a head: each an object", wf_head_layer_keys},
-    {NULL, NULL, NULL}};
+const wf_spec_part wf_spec_parts[] = {{"spec", "The top level", spec_keys},
+                                      {"stem", "`stem`", wf_stem_keys},
+                                      {"positions", "`stem.positions`", wf_position_keys},
+                                      {"tables", "`stem.tables`: each an object", wf_table_keys},
+                                      {"project", "`stem.project`", wf_stem_project_keys},
+                                      {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
+                                      {"out", "`project`", out_keys},
+                                      {"globals", "`stem.globals`", wf_globals_keys},
+                                      {"fill", "`stem.fill`", wf_fill_keys},
+                                      {"block", "`block`, and each of `blocks`", block_keys},
+                                      {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
+                                      {"head", "`head`, and each of `heads`", wf_head_keys},
+                                      {"layers", "`layers` of a head: each an object", wf_head_layer_keys},
+                                      {NULL, NULL, NULL}};
 
 enum { MOST_KEYS = 32 };
 
@@ -120,8 +120,8 @@ static weft_status find_wiring(const wf_json *at, const char *name, const char *
         if (wf_streq((*out)->name, name))
             return WEFT_OK;
     const char *near = wf_nearest(name, wiring_name, wf_wirings);
-    return wf_fail_at(err, WEFT_USAGE, at ? at->offset : -1, "%s: unknown wiring '%s'%s%s%s", what, name, near ? ", did you mean '" : "",
-                      near ? near : "", near ? "'?" : "");
+    return wf_fail_at(err, WEFT_USAGE, at ? at->offset : -1, "%s: unknown wiring '%s'%s%s%s", what, name,
+                      near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static weft_status read_row(reader *r, const wf_json *j, const char *where, bool channel, wf_layer **out) {
@@ -132,8 +132,9 @@ static weft_status read_row(reader *r, const wf_json *j, const char *where, bool
     const wf_mixer *row = wf_mixer_find(name);
     if (!row) {
         const char *near = wf_mixer_nearest(name);
-        return wf_fail_at(r->err, WEFT_USAGE, j->offset, "%s: unknown %s mixer '%s'%s%s%s", where, channel ? "channel" : "token", name,
-                          near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+        return wf_fail_at(r->err, WEFT_USAGE, j->offset, "%s: unknown %s mixer '%s'%s%s%s", where,
+                          channel ? "channel" : "token", name, near ? ", did you mean '" : "", near ? near : "",
+                          near ? "'?" : "");
     }
     return wf_layer_build(r->arena, row, word ? wf_json_new(r->arena, WF_JSON_OBJECT) : j, r->spec->dim, where, out, r->err);
 }
@@ -174,7 +175,8 @@ static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) 
 }
 
 static weft_status read_borrow(reader *r, int64_t index, const wf_json *j, wf_block_spec *b) {
-    WF_CHECK(!j || j->kind == WF_JSON_OBJECT || j->kind == WF_JSON_NULL, r->err, WEFT_USAGE, "block %lld: 'borrow' must be an object", (long long)index);
+    WF_CHECK(!j || j->kind == WF_JSON_OBJECT || j->kind == WF_JSON_NULL, r->err, WEFT_USAGE,
+             "block %lld: 'borrow' must be an object", (long long)index);
     b->borrow = j && j->kind == WF_JSON_OBJECT && j->count ? j : NULL;
     for (const wf_json *s = b->borrow ? b->borrow->child : NULL; s; s = s->next)
         WF_CHECK(s->kind == WF_JSON_NUMBER && s->is_integer && s->integer >= 0 && s->integer < index, r->err, WEFT_USAGE,
@@ -201,7 +203,11 @@ static weft_status read_norms(reader *r, const wf_json *own, const wf_json *comm
 }
 
 static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, const wf_json *common, wf_block_spec *b) {
-    const struct { const char *key; wf_layer **layer; bool required; } rows[] = {
+    const struct {
+        const char *key;
+        wf_layer **layer;
+        bool required;
+    } rows[] = {
         {"mixer", &b->mixer, true}, {"cross", &b->cross, false}, {"aside", &b->aside, false}, {"channel", &b->channel, false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const wf_json *j = either(own, common, rows[i].key);
@@ -217,7 +223,8 @@ static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, con
 
 static weft_status read_block(reader *r, int64_t index, const wf_json *own, const wf_json *common) {
     wf_block_spec *b = &r->spec->blocks[index];
-    char *what = wf_arena_printf(r->arena, "block %lld", (long long)index), *norm = wf_arena_printf(r->arena, "block %lld norm", (long long)index);
+    char *what = wf_arena_printf(r->arena, "block %lld", (long long)index),
+         *norm = wf_arena_printf(r->arena, "block %lld norm", (long long)index);
     if (!what || !norm)
         return wf_fail_memory(r->err);
     wf_options all = wf_part_open(common, "block", block_keys, r->err), one = wf_part_open(own, what, block_keys, r->err);
@@ -231,14 +238,16 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     WF_TRY(find_wiring(w, w ? w->string : "pre", what, &b->wiring, r->err));
     WF_TRY(read_mixers(r, index, own, common, b));
     WF_TRY(read_borrow(r, index, either(own, common, "borrow"), b));
-    WF_CHECK(!b->cross || b->wiring->cross_norms > 0, r->err, WEFT_USAGE, "%s: the wiring '%s' has no place for 'cross'", what, b->wiring->name);
+    WF_CHECK(!b->cross || b->wiring->cross_norms > 0, r->err, WEFT_USAGE, "%s: the wiring '%s' has no place for 'cross'", what,
+             b->wiring->name);
     return read_norms(r, own, common, norm, b);
 }
 
 static weft_status read_blocks(reader *r, const wf_json *json) {
     const wf_json *common = wf_json_get(json, "block"), *list = wf_json_get(json, "blocks");
     WF_CHECK(common || list, r->err, WEFT_USAGE, "a model needs 'block' or 'blocks'");
-    WF_CHECK(!list || (list->kind == WF_JSON_ARRAY && list->count > 0), r->err, WEFT_USAGE, "'blocks' must be a list of blocks");
+    WF_CHECK(!list || (list->kind == WF_JSON_ARRAY && list->count > 0), r->err, WEFT_USAGE,
+             "'blocks' must be a list of blocks");
     r->spec->blocks = wf_arena_alloc(r->arena, (size_t)r->spec->layers * sizeof *r->spec->blocks);
     if (!r->spec->blocks)
         return wf_fail_memory(r->err);

@@ -11,48 +11,54 @@ typedef enum wf_norm_kind { WF_NORM_NONE, WF_NORM_RMS, WF_NORM_LAYER } wf_norm_k
 
 typedef struct wf_norm_spec {
     wf_norm_kind kind;
-    bool affine, bias;   /* a weight; and (layer norm) a bias */
-    float offset, eps;   /* y = xhat*(weight + offset) */
+    bool affine, bias; /* a weight; and (layer norm) a bias */
+    float offset, eps; /* y = xhat*(weight + offset) */
 } wf_norm_spec;
 
 typedef enum wf_position_count { WF_COUNT_ROWS, WF_COUNT_TOKENS, WF_COUNT_MASK } wf_position_count;
 typedef enum wf_position_kind { WF_POSITION_NONE, WF_POSITION_LEARNED, WF_POSITION_SINUSOIDAL } wf_position_kind;
-typedef enum wf_project_place { WF_PROJECT_NONE, WF_PROJECT_TOKENS, WF_PROJECT_SUM, WF_PROJECT_NORM, WF_PROJECT_DROPOUT } wf_project_place;
+typedef enum wf_project_place {
+    WF_PROJECT_NONE,
+    WF_PROJECT_TOKENS,
+    WF_PROJECT_SUM,
+    WF_PROJECT_NORM,
+    WF_PROJECT_DROPOUT
+} wf_project_place;
 
 enum { WF_MAX_TABLES = 8, WF_MAX_LOOKUPS = 4, WF_MAX_HEADS = 8 };
 
-typedef struct wf_stem_table {    /* ids beside those of the tokens */
-    const char *name, *input;     /* parameter stem.NAME.weight; the input that holds its ids */
+typedef struct wf_stem_table { /* ids beside those of the tokens */
+    const char *name, *input;  /* parameter stem.NAME.weight; the input that holds its ids */
     int64_t rows;
-    int64_t missing;              /* row that is looked up when the input is absent; -1 none */
-    int64_t padding;              /* row that gets no gradient; -1 none */
+    int64_t missing; /* row that is looked up when the input is absent; -1 none */
+    int64_t padding; /* row that gets no gradient; -1 none */
     int64_t dim;
-    bool join;                    /* stands beside the rows of the tokens instead of being added */
-    int n_lookups;                /* how often the table is looked up: by a column of the input, or a difference of two */
+    bool join;     /* stands beside the rows of the tokens instead of being added */
+    int n_lookups; /* how often the table is looked up: by a column of the input, or a difference of two */
     int64_t plus[WF_MAX_LOOKUPS], minus[WF_MAX_LOOKUPS]; /* -1: none */
 } wf_stem_table;
 
 typedef struct wf_stem_spec {
-    int64_t dim;                  /* width of the tables */
-    float scale, dropout;         /* multiplies the token rows */
+    int64_t dim;          /* width of the tables */
+    float scale, dropout; /* multiplies the token rows */
     wf_position_kind position;
-    int64_t length, offset;       /* rows of the learned table; first row used */
-    wf_position_count count;      /* what positions count */
-    bool halves, endpoint;        /* of sinusoids: all sines, then all cosines; the last rate is 1/10000 */
-    int64_t padding;              /* id whose row gets no gradient; -1 none */
-    int64_t dropped_token;        /* id whose rows are zero, the others scaled up; -1 none */
+    int64_t length, offset;  /* rows of the learned table; first row used */
+    wf_position_count count; /* what positions count */
+    bool halves, endpoint;   /* of sinusoids: all sines, then all cosines; the last rate is 1/10000 */
+    int64_t padding;         /* id whose row gets no gradient; -1 none */
+    int64_t dropped_token;   /* id whose rows are zero, the others scaled up; -1 none */
     float dropped_rate;
-    bool types;                   /* token types are looked up in the token table (GPT-2) */
+    bool types; /* token types are looked up in the token table (GPT-2) */
     wf_stem_table tables[WF_MAX_TABLES];
     int n_tables;
-    wf_project_place project;     /* where rows of width `dim` of the stem become those of the model */
+    wf_project_place project; /* where rows of width `dim` of the stem become those of the model */
     bool project_bias;
     int64_t fill, fill_beyond, fill_token; /* longer sequences are filled up to a multiple with a masked token; 0: no */
-    bool dropout_first;           /* before the norm */
-    wf_globals globals;           /* rows that are global when no mask of them is given */
+    bool dropout_first;                    /* before the norm */
+    wf_globals globals;                    /* rows that are global when no mask of them is given */
     int64_t global_token;
-    bool masked;                  /* rows of padding are zero */
-    bool ends;                    /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
+    bool masked; /* rows of padding are zero */
+    bool ends;   /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
     wf_norm_spec norm;
 } wf_stem_spec;
 
@@ -60,55 +66,55 @@ struct wf_wiring;
 struct wf_block_run;
 typedef struct wf_block_spec {
     const struct wf_wiring *wiring;
-    wf_norm_spec norm[4];         /* norm1..norm4, as many as the wiring has */
-    wf_norm_spec aside_norm;      /* after `aside` has been added */
-    wf_norm_spec cross_norm[2];   /* around `cross`, as many as the wiring has around the mixer */
-    wf_layer *mixer, *channel;    /* channel NULL: none */
-    wf_layer *aside;              /* a mixer of the block's input that is added to its output; NULL: none */
-    wf_layer *cross;              /* a mixer that reads the memory, between the two; NULL: none */
+    wf_norm_spec norm[4];             /* norm1..norm4, as many as the wiring has */
+    wf_norm_spec aside_norm;          /* after `aside` has been added */
+    wf_norm_spec cross_norm[2];       /* around `cross`, as many as the wiring has around the mixer */
+    wf_layer *mixer, *channel;        /* channel NULL: none */
+    wf_layer *aside;                  /* a mixer of the block's input that is added to its output; NULL: none */
+    wf_layer *cross;                  /* a mixer that reads the memory, between the two; NULL: none */
     float residual_scale[2], keep[2]; /* of the branches of mixer and channel, and of the stream they join */
     float stream_scale, dropout, attention_dropout;
-    bool masked;                  /* rows of padding are zero after the block */
-    const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
-    int share;                    /* index of the block whose weights this one uses; -1: its own */
+    bool masked;           /* rows of padding are zero after the block */
+    const wf_json *borrow; /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
+    int share;             /* index of the block whose weights this one uses; -1: its own */
 } wf_block_spec;
 
 typedef struct wf_head_layer_spec { /* act(Lin(x)), then the norm */
     int64_t in, out;
     bool bias;
     wf_activation activation;
-    float dropout;                /* of its input */
+    float dropout; /* of its input */
     wf_norm_spec norm;
 } wf_head_layer_spec;
 
 typedef struct wf_head_spec {
     const wf_head *row;
-    const char *task;             /* what a checkpoint calls it */
-    const wf_json *names;         /* of the classes; NULL: none */
-    const char *output, *labels;  /* names of the logits and of their labels; several are separated by a space */
+    const char *task;            /* what a checkpoint calls it */
+    const wf_json *names;        /* of the classes; NULL: none */
+    const char *output, *labels; /* names of the logits and of their labels; several are separated by a space */
     const wf_pool_row *pool;
-    bool late;                    /* the logits are pooled, not the rows */
+    bool late; /* the logits are pooled, not the rows */
     wf_head_layer_spec *layers;
     int n_layers;
-    int64_t width, classes;       /* of the last product, [classes, width]; 0 classes: none */
+    int64_t width, classes; /* of the last product, [classes, width]; 0 classes: none */
     bool tied, bias;
-    float scale, softcap;         /* logits = softcap*tanh(scale*logits/softcap) */
-    float dropout;                /* before the last product */
-    const char *problem;          /* of `classify`: auto, single, multi, regression */
-    float z_loss;                 /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
+    float scale, softcap; /* logits = softcap*tanh(scale*logits/softcap) */
+    float dropout;        /* before the last product */
+    const char *problem;  /* of `classify`: auto, single, multi, regression */
+    float z_loss;         /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;
 
 typedef struct wf_spec {
-    const wf_json *json;          /* as given, in the arena */
+    const wf_json *json; /* as given, in the arena */
     const char *name;
     int64_t dim, vocab, layers, context; /* context: trained length, 0 unknown */
     wf_stem_spec stem;
     wf_block_spec *blocks;
     wf_norm_spec norm;
-    bool projects, project_bias;  /* a dense layer after the norm, to the width `out` (dim without it) */
+    bool projects, project_bias; /* a dense layer after the norm, to the width `out` (dim without it) */
     int64_t out;
     wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */
-    int n_heads;                  /* 0: the model ends with its hidden states */
+    int n_heads;                      /* 0: the model ends with its hidden states */
 } wf_spec;
 
 /* Limits: refused before anything is allocated. */
@@ -119,22 +125,27 @@ weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, we
 /* The spec written out in full, every option with its value, in the same grammar: two spellings of one model give equal JSON
  * (wf_json_equal). The name and the trained length are left out. */
 weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, weft_error *err);
-/* "mamba*3+attention" over `layers` blocks of width `dim` -> a spec as JSON with the defaults of a modern decoder. Each word names
- * a mixer; the cycle repeats until there are `layers` blocks. */
+/* "mamba*3+attention" over `layers` blocks of width `dim` -> a spec as JSON with the defaults of a modern decoder. Each word
+ * names a mixer; the cycle repeats until there are `layers` blocks. */
 weft_status wf_spec_of_pattern(wf_arena *arena, const char *pattern, wf_json **out, weft_error *err);
 
 /* The options of every part but the mixers' own, as rows: what is read, and docs/spec.md. */
-typedef struct wf_spec_key { const char *name, *type, *fallback, *help; } wf_spec_key; /* fallback NULL: required */
-typedef struct wf_spec_part { const char *name, *about; const wf_spec_key *keys; } wf_spec_part;
+typedef struct wf_spec_key {
+    const char *name, *type, *fallback, *help;
+} wf_spec_key; /* fallback NULL: required */
+typedef struct wf_spec_part {
+    const char *name, *about;
+    const wf_spec_key *keys;
+} wf_spec_part;
 extern const wf_spec_part wf_spec_parts[]; /* ends with a NULL name */
 
 /* How one sublayer's residual program reads: the wirings are a table (block.c). */
 typedef struct wf_wiring {
     const char *name, *about;
-    int norms;                    /* how many norms a block has; channel-less blocks use the first half, rounded up */
+    int norms; /* how many norms a block has; channel-less blocks use the first half, rounded up */
     int norms_without_channel;
-    bool gates;                   /* learned gates gate1, gate2 */
-    int cross_norms;              /* around a cross mixer; 0: there is no place for one */
+    bool gates;      /* learned gates gate1, gate2 */
+    int cross_norms; /* around a cross mixer; 0: there is no place for one */
     wf_tensor *(*run)(struct wf_block_run *b, wf_tensor *x);
 } wf_wiring;
 extern const wf_wiring wf_wirings[]; /* ends with a NULL name */

@@ -1,4 +1,5 @@
-/* The grammar by table: what is read, and what is refused with which words. The normal form of every accepted spec reads back. */
+/* The grammar by table: what is read, and what is refused with which words. The normal form of every accepted spec reads back.
+ */
 #include "support/model.h"
 
 #define ONE "\"dim\": 16, \"vocab\": 11, \"layers\": 1"
@@ -8,7 +9,8 @@ static const char *const good[] = {
     "{" ONE ", " GRU "}",
     "{\"format\": 1, \"name\": \"n\", \"about\": \"a\", \"source\": \"s\", " ONE ", \"context\": 5, " GRU "}",
     "{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": \"lstm\"}]}",
-    "{\"dim\": 16, \"vocab\": 11, \"layers\": 5, \"block\": {\"norm\": \"layer\"}, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": \"lstm\"}]}",
+    "{\"dim\": 16, \"vocab\": 11, \"layers\": 5, \"block\": {\"norm\": \"layer\"}, \"blocks\": [{\"mixer\": \"gru\"}, "
+    "{\"mixer\": \"lstm\"}]}",
     "{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"attention\", \"spec\": {\"heads\": 4}}}}",
     "{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 3, \"key_dim\": 5}}}",
     "{" ONE ", " GRU ", \"norm\": null, \"stem\": {\"norm\": \"layer\", \"scale\": 4, \"padding\": 2, \"types\": true}}",
@@ -16,7 +18,8 @@ static const char *const good[] = {
     "{" ONE ", \"context\": 8, " GRU ", \"stem\": {\"positions\": {\"kind\": \"learned\"}}}",
     "{" ONE ", " GRU ", \"stem\": {\"positions\": {\"kind\": \"sinusoidal\", \"length\": 9, \"offset\": 2}}}",
     "{" ONE ", " GRU ", \"head\": {\"tied\": false, \"bias\": true, \"scale\": 0.5, \"softcap\": 30}}",
-    "{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": \"gru\", \"share\": 0}, {\"mixer\": \"gru\", \"share\": 1}]}",
+    "{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": \"gru\", \"share\": 0}, {\"mixer\": \"gru\", "
+    "\"share\": 1}]}",
 };
 
 static const struct {
@@ -31,7 +34,8 @@ static const struct {
     {"{" ONE ", \"block\": {\"mixer\": 3}}", "must be an object or a name", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": {}}}", "'mixer' (a name) is missing", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gruu\"}}", "did you mean 'gru'?", WEFT_USAGE},
-    {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"channel\": \"mlpp\"}}", "unknown channel mixer 'mlpp', did you mean 'mlp'?", WEFT_USAGE},
+    {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"channel\": \"mlpp\"}}", "unknown channel mixer 'mlpp', did you mean 'mlp'?",
+     WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"mixr\": 1}}", "did you mean 'mixer'?", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"gru\", \"hiden\": 1}}}", "did you mean 'hidden'?", WEFT_UNSUPPORTED},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"wiring\": 1}}", "'wiring' must be a string", WEFT_USAGE},
@@ -42,12 +46,17 @@ static const struct {
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"dropout\": \"x\"}}", "'dropout' must be a number", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"share\": 0}}", "an earlier block", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"share\": -2}}", "'share' must be between", WEFT_USAGE},
-    {"{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": \"lstm\", \"share\": 0}]}", "a different mixer", WEFT_USAGE},
-    {"{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": {\"mixer\": \"gru\", \"layers\": 2}, \"share\": 0}]}", "a different mixer",
-     WEFT_USAGE},
-    {"{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": {\"mixer\": \"gru\", \"hidden\": 5}, \"share\": 0}]}", "another shape",
-     WEFT_USAGE},
-    {"{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": \"gru\", \"norm\": \"layer\", \"share\": 0}]}", "other norms", WEFT_USAGE},
+    {"{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": \"lstm\", \"share\": 0}]}",
+     "a different mixer", WEFT_USAGE},
+    {"{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": {\"mixer\": \"gru\", \"layers\": 2}, "
+     "\"share\": 0}]}",
+     "a different mixer", WEFT_USAGE},
+    {"{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": {\"mixer\": \"gru\", \"hidden\": 5}, "
+     "\"share\": 0}]}",
+     "another shape", WEFT_USAGE},
+    {"{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": \"gru\", \"norm\": \"layer\", \"share\": "
+     "0}]}",
+     "other norms", WEFT_USAGE},
     {"{" ONE ", " GRU ", \"stem\": {\"positions\": {\"kind\": \"learned\"}}}", "need a 'length'", WEFT_USAGE},
     {"{" ONE ", " GRU ", \"stem\": {\"kind\": \"patches\"}}", "kind 'patches' is not known", WEFT_USAGE},
     {"{" ONE ", " GRU ", \"head\": {\"tied\": 1}}", "'tied' must be true or false", WEFT_USAGE},
@@ -61,7 +70,8 @@ static const struct {
     {"{\"dim\": 16, \"vocab\": 11, \"layers\": 1, \"blocks\": []}", "'blocks' must be a list", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 5}}}", "no default for these sizes", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"attention\"}}}", "'heads' is required", WEFT_USAGE},
-    {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"kv_heads\": 3}}}", "multiple of kv_heads", WEFT_USAGE},
+    {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"kv_heads\": 3}}}", "multiple of kv_heads",
+     WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"mlp\", \"hidden\": 99999999999}}}", "absurdly large", WEFT_USAGE},
 };
 
@@ -73,7 +83,8 @@ static void test_good(void **state) {
         wf_json *normal, *again;
         wf_spec *spec, *back;
         weft_error err = {0};
-        if (wf_spec_read(&e.arena, test_json(&e, good[i]), &spec, &err) != WEFT_OK || wf_spec_normal(&e.arena, spec, &normal, &err) != WEFT_OK ||
+        if (wf_spec_read(&e.arena, test_json(&e, good[i]), &spec, &err) != WEFT_OK ||
+            wf_spec_normal(&e.arena, spec, &normal, &err) != WEFT_OK ||
             wf_spec_read(&e.arena, normal, &back, &err) != WEFT_OK || wf_spec_normal(&e.arena, back, &again, &err) != WEFT_OK)
             fail_msg("%s: %s", good[i], err.message);
         if (!wf_json_equal(normal, again))

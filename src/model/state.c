@@ -41,7 +41,8 @@ static weft_status make_buffers(wf_state *s, weft_error *err) {
     return WEFT_OK;
 }
 
-weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capacity, int64_t chunk, wf_state **out, weft_error *err) {
+weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capacity, int64_t chunk, wf_state **out,
+                            weft_error *err) {
     const wf_mem *mem = &model->env->mem;
     wf_state *s = wf_calloc(mem, 1, sizeof *s);
     if (!s)
@@ -87,11 +88,13 @@ void wf_state_reset(wf_state *s, int64_t sequence) {
 }
 
 weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence, weft_error *err) {
-    WF_CHECK(to->model == from->model && to->capacity == from->capacity && to->chunk == from->chunk, err, WEFT_USAGE, "states of different shapes");
+    WF_CHECK(to->model == from->model && to->capacity == from->capacity && to->chunk == from->chunk, err, WEFT_USAGE,
+             "states of different shapes");
     to->start[to_sequence] = from->start[from_sequence];
     for (size_t i = 0; i < buffer_count(to->model); i++)
         if (to->buffers[i].data)
-            memmove(sequence_of(&to->buffers[i], to_sequence), sequence_of(&from->buffers[i], from_sequence), to->buffers[i].bytes / (size_t)to->batch);
+            memmove(sequence_of(&to->buffers[i], to_sequence), sequence_of(&from->buffers[i], from_sequence),
+                    to->buffers[i].bytes / (size_t)to->batch);
     return WEFT_OK;
 }
 
@@ -122,8 +125,8 @@ weft_status wf_state_reorder(wf_state *s, const int64_t *index, weft_error *err)
 }
 
 weft_status wf_state_truncate(wf_state *s, int64_t sequence, int64_t n, weft_error *err) {
-    WF_CHECK(n >= 0 && n <= s->start[sequence], err, WEFT_USAGE, "a sequence of %lld tokens cannot be cut to %lld", (long long)s->start[sequence],
-             (long long)n);
+    WF_CHECK(n >= 0 && n <= s->start[sequence], err, WEFT_USAGE, "a sequence of %lld tokens cannot be cut to %lld",
+             (long long)s->start[sequence], (long long)n);
     for (size_t i = 0; n < s->start[sequence] && i < buffer_count(s->model); i++) {
         const wf_state_buffer *b = &s->buffers[i];
         bool lost = b->data && n > 0 && (!b->append || (b->limit > 0 && s->start[sequence] > b->dims[1]));

@@ -1,5 +1,5 @@
-/* stem.c - tokens to rows: a sum of tables (tokens, positions, whatever other ids a model has), a norm, and a projection where the
- * tables are narrower than the model. The order of the steps is fixed; the options say which are there. */
+/* stem.c - tokens to rows: a sum of tables (tokens, positions, whatever other ids a model has), a norm, and a projection where
+ * the tables are narrower than the model. The order of the steps is fixed; the options say which are there. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +28,9 @@ const wf_spec_key wf_position_keys[] = {
     {"kind", "string", "none", "`none`, `learned` (a table) or `sinusoidal` (Vaswani et al. 2017, section 3.5)"},
     {"length", "integer", "`context`", "rows of the table: more positions than that are refused"},
     {"offset", "integer", "0", "row of the first position (OPT has 2)"},
-    {"count", "string", "rows", "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa); `mask`: the number of rows so far that the mask keeps, less one (OPT)"},
+    {"count", "string", "rows",
+     "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa); "
+     "`mask`: the number of rows so far that the mask keeps, less one (OPT)"},
     {"layout", "string", "pairs", "of sinusoids: `pairs` of sine and cosine, or `halves`: all sines, then all cosines"},
     {"endpoint", "boolean", "false", "of sinusoids: the slowest rate is 1/10000 itself (fairseq)"},
     {NULL, NULL, NULL, NULL}};
@@ -39,8 +41,11 @@ const wf_spec_key wf_table_keys[] = {
     {"rows", "integer", NULL, "rows of the table"},
     {"missing", "integer", "-1", "row that is looked up when the input is absent; -1 is none"},
     {"padding", "integer", "-1", "row that gets no gradient; -1 is none"},
-    {"columns", "list", "[0]", "an input that holds several ids for each token: the columns that are looked up, up to 4, each a number or the difference `[a, b]` of two"},
-    {"join", "boolean", "false", "the rows stand beside those of the tokens instead of being added; needs `project` after `tokens`"},
+    {"columns", "list", "[0]",
+     "an input that holds several ids for each token: the columns that are looked up, up to 4, each a number or the difference "
+     "`[a, b]` of two"},
+    {"join", "boolean", "false",
+     "the rows stand beside those of the tokens instead of being added; needs `project` after `tokens`"},
     {"dim", "integer", "that of the other tables", "width of the rows that are joined"},
     {NULL, NULL, NULL, NULL}};
 
@@ -59,11 +64,10 @@ const wf_spec_key wf_globals_keys[] = {
     {"token", "integer", "-1", "a separator"},
     {NULL, NULL, NULL, NULL}};
 
-const wf_spec_key wf_fill_keys[] = {
-    {"multiple", "integer", "0", "the number of rows becomes a multiple of it; 0 is off"},
-    {"beyond", "integer", "0", "sequences of at most so many rows stay as they are"},
-    {"token", "integer", "0", "what they are filled with"},
-    {NULL, NULL, NULL, NULL}};
+const wf_spec_key wf_fill_keys[] = {{"multiple", "integer", "0", "the number of rows becomes a multiple of it; 0 is off"},
+                                    {"beyond", "integer", "0", "sequences of at most so many rows stay as they are"},
+                                    {"token", "integer", "0", "what they are filled with"},
+                                    {NULL, NULL, NULL, NULL}};
 
 static const char *const global_kinds[] = {"none", "first", "before", "behind", NULL};
 static const char *const position_kinds[] = {"none", "learned", "sinusoidal", NULL};
@@ -89,7 +93,9 @@ static weft_status read_positions(wf_spec_reader *r, const wf_json *j, wf_stem_s
     return o.status;
 }
 
-static bool is_column(const wf_json *j) { return j && j->kind == WF_JSON_NUMBER && j->is_integer && j->integer >= 0 && j->integer < 64; }
+static bool is_column(const wf_json *j) {
+    return j && j->kind == WF_JSON_NUMBER && j->is_integer && j->integer >= 0 && j->integer < 64;
+}
 
 static weft_status read_columns(wf_options *o, const wf_json *list, wf_stem_table *out) {
     out->n_lookups = 1;
@@ -133,8 +139,8 @@ static weft_status read_tables(wf_spec_reader *r, const wf_json *list, wf_stem_s
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         WF_TRY(read_table(r, j, &s->tables[s->n_tables]));
         for (int i = 0; i < s->n_tables; i++)
-            WF_CHECK(!wf_streq(s->tables[i].name, s->tables[s->n_tables].name), r->err, WEFT_USAGE, "stem: two tables are called '%s'",
-                     s->tables[i].name);
+            WF_CHECK(!wf_streq(s->tables[i].name, s->tables[s->n_tables].name), r->err, WEFT_USAGE,
+                     "stem: two tables are called '%s'", s->tables[i].name);
         s->n_tables++;
     }
     return WEFT_OK;
@@ -220,9 +226,13 @@ static void sinusoids(float *value, const int64_t *dims, bool halves, bool endpo
 
 typedef void (*table_fn)(float *value, int64_t count, const int64_t *dims, wf_rng rng);
 static void pairs(float *v, int64_t n, const int64_t *d, wf_rng rng) { (void)n, (void)rng, sinusoids(v, d, false, false); }
-static void pairs_to_end(float *v, int64_t n, const int64_t *d, wf_rng rng) { (void)n, (void)rng, sinusoids(v, d, false, true); }
+static void pairs_to_end(float *v, int64_t n, const int64_t *d, wf_rng rng) {
+    (void)n, (void)rng, sinusoids(v, d, false, true);
+}
 static void halves(float *v, int64_t n, const int64_t *d, wf_rng rng) { (void)n, (void)rng, sinusoids(v, d, true, false); }
-static void halves_to_end(float *v, int64_t n, const int64_t *d, wf_rng rng) { (void)n, (void)rng, sinusoids(v, d, true, true); }
+static void halves_to_end(float *v, int64_t n, const int64_t *d, wf_rng rng) {
+    (void)n, (void)rng, sinusoids(v, d, true, true);
+}
 static const table_fn sinusoid_tables[2][2] = {{pairs, pairs_to_end}, {halves, halves_to_end}}; /* by layout and endpoint */
 
 static weft_status declare_table(wf_model *m, const char *name, int64_t rows, int64_t width, wf_param **out, weft_error *err) {
@@ -232,7 +242,9 @@ static weft_status declare_table(wf_model *m, const char *name, int64_t rows, in
 }
 
 /* Width of the tables beside that of the tokens, and of the norm after the sum. */
-static int64_t sum_width(const wf_model *m) { return m->spec->stem.project == WF_PROJECT_TOKENS ? m->spec->dim : m->spec->stem.dim; }
+static int64_t sum_width(const wf_model *m) {
+    return m->spec->stem.project == WF_PROJECT_TOKENS ? m->spec->dim : m->spec->stem.dim;
+}
 
 /* Width of what is projected. */
 static int64_t joined_width(const wf_stem_spec *s) {
@@ -375,7 +387,8 @@ static wf_json *normal_positions(const wf_normal *of, const wf_stem_spec *stem) 
 static wf_json *normal_columns(const wf_normal *of, const wf_stem_table *table) {
     wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
     for (int k = 0; k < table->n_lookups; k++) {
-        wf_json *plus = wf_json_new_int(of->arena, table->plus[k]), *pair = table->minus[k] < 0 ? plus : wf_json_new(of->arena, WF_JSON_ARRAY);
+        wf_json *plus = wf_json_new_int(of->arena, table->plus[k]),
+                *pair = table->minus[k] < 0 ? plus : wf_json_new(of->arena, WF_JSON_ARRAY);
         if (table->minus[k] >= 0)
             *of->failed |= !wf_json_push(pair, plus) || !wf_json_push(pair, wf_json_new_int(of->arena, table->minus[k]));
         *of->failed |= !wf_json_push(list, pair);

@@ -3,7 +3,7 @@
 #define WF_PARTS_CHUNK_PATTERN_H
 #include "tensor/ops.h"
 
-typedef struct wf_chunk_pattern { /* the pattern's record */
+typedef struct wf_chunk_pattern {         /* the pattern's record */
     int64_t chunk, before, after, chunks; /* chunks: of the ring, 0 without one; a chunk met twice counts twice */
     bool causal, exact;                   /* exact: no further than before*chunk back and after*chunk ahead */
 } wf_chunk_pattern;

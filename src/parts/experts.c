@@ -2,7 +2,8 @@
 #include "parts/experts.h"
 #include <math.h>
 
-/* act(h), or with a gate act(gate) * up; clamped and shifted as gpt-oss does it: act(alpha min(g, limit)) / alpha * (clamp(u) + shift). */
+/* act(h), or with a gate act(gate) * up; clamped and shifted as gpt-oss does it: act(alpha min(g, limit)) / alpha * (clamp(u) +
+ * shift). */
 static wf_tensor *inside(wf_tape *t, wf_tensor *up, wf_tensor *gate, const wf_expert_weights *e) {
     if (e->limit > 0.0f) {
         up = gate ? wf_clamp(t, up, -e->limit, e->limit) : wf_clamp(t, up, -INFINITY, e->limit);
@@ -19,11 +20,13 @@ static wf_tensor *inside(wf_tape *t, wf_tensor *up, wf_tensor *gate, const wf_ex
     return e->up_shift == 0.0f ? y : wf_add_scaled(t, y, active, e->up_shift);
 }
 
-wf_tensor *wf_run_experts(wf_tape *t, wf_tensor *x, wf_tensor *weights, const wf_dispatch *d, const wf_expert_weights *e, bool weigh_input) {
+wf_tensor *wf_run_experts(wf_tape *t, wf_tensor *x, wf_tensor *weights, const wf_dispatch *d, const wf_expert_weights *e,
+                          bool weigh_input) {
     if (!x)
         return NULL;
     wf_tensor *rows = wf_spread_rows(t, x, weigh_input ? weights : NULL, d);
-    wf_tensor *up = wf_grouped_linear(t, rows, e->up, e->up_bias, d), *gate = e->gate ? wf_grouped_linear(t, rows, e->gate, e->gate_bias, d) : NULL;
+    wf_tensor *up = wf_grouped_linear(t, rows, e->up, e->up_bias, d),
+              *gate = e->gate ? wf_grouped_linear(t, rows, e->gate, e->gate_bias, d) : NULL;
     if (e->gate && !gate)
         return NULL;
     wf_tensor *y = wf_grouped_linear(t, inside(t, up, gate, e), e->down, e->down_bias, d);

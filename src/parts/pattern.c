@@ -6,7 +6,8 @@ void wf_pattern_fill(const wf_pattern_rows *r, wf_pair_weight weight, const int6
             out[k * WF_ATTENTION_ROWS + i - r->row] = weight(r, i, keys[k]);
 }
 
-int wf_pattern_walk(const wf_pattern_rows *r, wf_key_seen seen, int64_t first, int64_t end, int64_t *at, int64_t *keys, bool *whole) {
+int wf_pattern_walk(const wf_pattern_rows *r, wf_key_seen seen, int64_t first, int64_t end, int64_t *at, int64_t *keys,
+                    bool *whole) {
     int64_t most = wf_attention_keys(r->a, r->b);
     int count = 0;
     *at = *at > first ? *at : first;

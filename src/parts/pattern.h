@@ -1,5 +1,5 @@
-/* pattern.h - the two halves of a sparsity pattern of kernel F (kernels/attention.h) from what a mixer says about one pair and about
- * one key: loops that every pattern shares. */
+/* pattern.h - the two halves of a sparsity pattern of kernel F (kernels/attention.h) from what a mixer says about one pair and
+ * about one key: loops that every pattern shares. */
 #ifndef WF_PARTS_PATTERN_H
 #define WF_PARTS_PATTERN_H
 #include "tensor/ops.h"
@@ -13,5 +13,6 @@ typedef wf_seen (*wf_key_seen)(const wf_pattern_rows *r, int64_t j);
 /* The function `weights` of a pattern. */
 void wf_pattern_fill(const wf_pattern_rows *r, wf_pair_weight weight, const int64_t *keys, int count, float *out);
 /* The function `next`: keys first..end-1 in order, those that no row sees left out. */
-int wf_pattern_walk(const wf_pattern_rows *r, wf_key_seen seen, int64_t first, int64_t end, int64_t *at, int64_t *keys, bool *whole);
+int wf_pattern_walk(const wf_pattern_rows *r, wf_key_seen seen, int64_t first, int64_t end, int64_t *at, int64_t *keys,
+                    bool *whole);
 #endif

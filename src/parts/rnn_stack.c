@@ -22,8 +22,14 @@ static wf_tensor *collect(wf_tape *t, wf_tensor *states, wf_tensor *one, int64_t
 static wf_tensor *run_direction(wf_tape *t, wf_tensor *x, wf_rnn_stack *s, int64_t i) {
     const wf_rnn_weights *w = &s->weights[i];
     wf_tensor *h = NULL, *c = NULL;
-    wf_rnn_spec spec = {.hh = w->hh, .hh_bias = w->hh_bias, .mask = s->mask, .reverse = i % s->directions == 1, .reset_before = s->reset_before, .relu = s->relu,
-                        .h_in = state_of(t, s->h_in, i), .c_in = state_of(t, s->c_in, i)};
+    wf_rnn_spec spec = {.hh = w->hh,
+                        .hh_bias = w->hh_bias,
+                        .mask = s->mask,
+                        .reverse = i % s->directions == 1,
+                        .reset_before = s->reset_before,
+                        .relu = s->relu,
+                        .h_in = state_of(t, s->h_in, i),
+                        .c_in = state_of(t, s->c_in, i)};
     if (s->states) {
         spec.h_out = &h;
         spec.c_out = &c;

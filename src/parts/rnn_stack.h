@@ -1,9 +1,12 @@
-/* rnn_stack.h - layers of a recurrent cell over a whole sequence, each in one or two directions; shared by rnn, lstm and gru. */
+/* rnn_stack.h - layers of a recurrent cell over a whole sequence, each in one or two directions; shared by rnn, lstm and gru.
+ */
 #ifndef WF_PARTS_RNN_STACK_H
 #define WF_PARTS_RNN_STACK_H
 #include "tensor/ops.h"
 
-typedef struct wf_rnn_weights { wf_tensor *ih, *ih_bias, *hh, *hh_bias; } wf_rnn_weights; /* biases may be NULL */
+typedef struct wf_rnn_weights {
+    wf_tensor *ih, *ih_bias, *hh, *hh_bias;
+} wf_rnn_weights; /* biases may be NULL */
 
 typedef struct wf_rnn_stack {
     wf_tensor *(*cell)(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* wf_lstm, wf_gru or wf_plain_rnn */

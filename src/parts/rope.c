@@ -92,7 +92,8 @@ static weft_status divisors(const angles *a, const char *name, const wf_json **o
     WF_CHECK(list && list->kind == WF_JSON_ARRAY && (int64_t)list->count == a->pairs, err, WEFT_USAGE,
              "rope scaling 'longrope': '%s' must be a list of %lld numbers", name, (long long)a->pairs);
     for (const wf_json *j = list->child; j; j = j->next)
-        WF_CHECK(j->kind == WF_JSON_NUMBER && j->number > 0.0, err, WEFT_USAGE, "rope scaling 'longrope': '%s' must hold positive numbers", name);
+        WF_CHECK(j->kind == WF_JSON_NUMBER && j->number > 0.0, err, WEFT_USAGE,
+                 "rope scaling 'longrope': '%s' must hold positive numbers", name);
     return WEFT_OK;
 }
 
@@ -131,8 +132,12 @@ static const rule_row rules[] = {
     {"default", "", none},
     {"linear", "factor", linear},
     {"dynamic", "factor max_position_embeddings original_max_position_embeddings", dynamic},
-    {"yarn", "factor original_max_position_embeddings max_position_embeddings attention_factor beta_fast beta_slow mscale mscale_all_dim truncate", yarn},
-    {"longrope", "factor original_max_position_embeddings max_position_embeddings attention_factor short_factor long_factor", longrope},
+    {"yarn",
+     "factor original_max_position_embeddings max_position_embeddings attention_factor beta_fast beta_slow mscale "
+     "mscale_all_dim truncate",
+     yarn},
+    {"longrope", "factor original_max_position_embeddings max_position_embeddings attention_factor short_factor long_factor",
+     longrope},
     {"llama3", "factor low_freq_factor high_freq_factor original_max_position_embeddings", llama3},
 };
 
@@ -158,21 +163,28 @@ static weft_status find_rule(const wf_json *scaling, const rule_row **out, weft_
             *out = &rules[i];
             return only_keys(scaling, rules[i].keys, "this rope scaling", err);
         }
-    return wf_fail(err, WEFT_UNSUPPORTED, "rope scaling type '%s' is unknown (default, linear, dynamic, yarn, longrope, llama3)", type);
+    return wf_fail(err, WEFT_UNSUPPORTED,
+                   "rope scaling type '%s' is unknown (default, linear, dynamic, yarn, longrope, llama3)", type);
 }
 
-weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, int64_t length, wf_rotate_args *args, weft_error *err) {
+weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, int64_t length, wf_rotate_args *args,
+                         weft_error *err) {
     const wf_json *scaling = wf_json_get(rope, "scaling");
     const char *pairing = wf_json_text(rope, "pairing", "half");
     const rule_row *rule = NULL;
-    angles a = {.rule = scaling, .theta = wf_json_double(rope, "theta", 10000.0), .dim = wf_json_int(rope, "dim", key_dim), .length = length, .magnitude = 1.0};
+    angles a = {.rule = scaling,
+                .theta = wf_json_double(rope, "theta", 10000.0),
+                .dim = wf_json_int(rope, "dim", key_dim),
+                .length = length,
+                .magnitude = 1.0};
     if (scaling && scaling->kind != WF_JSON_OBJECT)
         scaling = NULL;
     WF_TRY(only_keys(rope, "theta dim pairing reverse scaling", "rope", err));
     WF_CHECK(a.theta > 0.0, err, WEFT_USAGE, "rope: theta must be positive");
-    WF_CHECK(a.dim >= 1 && (a.dim + 1) / 2 * 2 <= key_dim, err, WEFT_USAGE, "rope: dim must fit into the channels of a key (%lld) in pairs, not %lld",
-             (long long)key_dim, (long long)a.dim);
-    WF_CHECK(wf_streq(pairing, "half") || wf_streq(pairing, "interleaved"), err, WEFT_USAGE, "rope: pairing is 'half' or 'interleaved', not '%s'", pairing);
+    WF_CHECK(a.dim >= 1 && (a.dim + 1) / 2 * 2 <= key_dim, err, WEFT_USAGE,
+             "rope: dim must fit into the channels of a key (%lld) in pairs, not %lld", (long long)key_dim, (long long)a.dim);
+    WF_CHECK(wf_streq(pairing, "half") || wf_streq(pairing, "interleaved"), err, WEFT_USAGE,
+             "rope: pairing is 'half' or 'interleaved', not '%s'", pairing);
     WF_TRY(find_rule(scaling, &rule, err));
     WF_CHECK(number(&a, "attention_factor", 1.0) > 0.0, err, WEFT_USAGE, "rope scaling: 'attention_factor' must be positive");
     a.pairs = (a.dim + 1) / 2; /* of an odd number one channel more turns, by the angles of the odd number */
@@ -184,8 +196,12 @@ weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, 
     for (int64_t p = 0; wf_json_bool(rope, "reverse", false) && p < a.pairs; p++)
         a.frequency[p] = -a.frequency[p];
     for (int64_t p = 0; p < a.pairs; p++)
-        WF_CHECK(isfinite(a.frequency[p]) && isfinite(a.magnitude), err, WEFT_USAGE, "rope: these numbers give no finite angles");
-    *args = (wf_rotate_args){.pairs = a.pairs, .interleaved = wf_streq(pairing, "interleaved"), .frequencies = a.frequency, .magnitude = (float)a.magnitude};
+        WF_CHECK(isfinite(a.frequency[p]) && isfinite(a.magnitude), err, WEFT_USAGE,
+                 "rope: these numbers give no finite angles");
+    *args = (wf_rotate_args){.pairs = a.pairs,
+                             .interleaved = wf_streq(pairing, "interleaved"),
+                             .frequencies = a.frequency,
+                             .magnitude = (float)a.magnitude};
     return WEFT_OK;
 }
 
@@ -204,6 +220,7 @@ float *wf_alibi_slopes(wf_arena *arena, int64_t heads) {
     while (2 * n <= heads)
         n *= 2;
     for (int64_t h = 0; slopes && h < heads; h++)
-        slopes[h] = (float)(h < n ? pow(2.0, -8.0 * (double)(h + 1) / (double)n) : pow(2.0, -4.0 * (double)(2 * (h - n) + 1) / (double)n));
+        slopes[h] = (float)(h < n ? pow(2.0, -8.0 * (double)(h + 1) / (double)n)
+                                  : pow(2.0, -4.0 * (double)(2 * (h - n) + 1) / (double)n));
     return slopes;
 }

@@ -40,7 +40,8 @@ static wf_json *text(wf_arena *arena, const char *s) { return wf_json_new_string
 
 /* A block for a mixer that no preset shows: its required sizes from the width, its companion beside it. */
 static wf_json *plain_block(wf_arena *arena, const wf_mixer *row) {
-    wf_json *block = wf_json_new(arena, WF_JSON_OBJECT), *mixer = wf_json_put(arena, block, "mixer", wf_json_new(arena, WF_JSON_OBJECT));
+    wf_json *block = wf_json_new(arena, WF_JSON_OBJECT),
+            *mixer = wf_json_put(arena, block, "mixer", wf_json_new(arena, WF_JSON_OBJECT));
     wf_json_put(arena, mixer, "mixer", text(arena, row->name));
     if (has_key(row, "heads"))
         wf_json_put(arena, mixer, "heads", text(arena, "=dim // 32"));
@@ -120,7 +121,8 @@ static weft_status read_term(const char **at, char word[64], int64_t *times, wef
                  "'%.*s' is not a number of layers from 1 to %d", (int)digits, *at, MAX_REPEAT);
         *at += digits;
     }
-    WF_CHECK(**at == 0 || (**at == '+' && (*at)[1]), err, WEFT_USAGE, "a pattern is mixer*count+mixer*count.., not '..%s'", *at);
+    WF_CHECK(**at == 0 || (**at == '+' && (*at)[1]), err, WEFT_USAGE, "a pattern is mixer*count+mixer*count.., not '..%s'",
+             *at);
     *at += **at == '+';
     return WEFT_OK;
 }
@@ -164,8 +166,10 @@ weft_status wf_preset_template(wf_arena *arena, const char *name, wf_json **out,
 /* ---- filling in ---- */
 static bool lookup(const void *user, const char *name, size_t length, wf_value *out) {
     const wf_sizes *s = user;
-    const struct { const char *name; int64_t value; } known[] = {
-        {"dim", s->dim}, {"layers", s->layers}, {"hidden", s->hidden}, {"vocab", s->vocab}, {"context", s->context}};
+    const struct {
+        const char *name;
+        int64_t value;
+    } known[] = {{"dim", s->dim}, {"layers", s->layers}, {"hidden", s->hidden}, {"vocab", s->vocab}, {"context", s->context}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i].name) == length && memcmp(known[i].name, name, length) == 0) {
             *out = wf_value_int(known[i].value);
@@ -276,17 +280,26 @@ static int64_t usual_layers(int64_t params) {
     return layers < 2 ? 2 : layers > 48 ? 48 : layers;
 }
 
-weft_status wf_preset_solve(const wf_env *env, wf_arena *arena, const wf_json *template_, const wf_sizing *sizing, wf_json **spec, weft_error *err) {
+weft_status wf_preset_solve(const wf_env *env, wf_arena *arena, const wf_json *template_, const wf_sizing *sizing,
+                            wf_json **spec, weft_error *err) {
     wf_sizes best = {0};
     double miss = 0.0;
     const wf_json *blocks = wf_json_path(template_, "spec.blocks");
-    solver s = {.env = env, .template_ = template_, .target = sizing->params, .hidden_per_dim = wf_json_double(template_, "hidden_per_dim", 2.75), .err = err};
-    WF_CHECK(sizing->params >= 1000 && sizing->params <= 100000000000, err, WEFT_USAGE, "a model of %lld parameters cannot be fitted", (long long)sizing->params);
-    s.sizes = (wf_sizes){.vocab = sizing->vocab, .context = sizing->context, .layers = usual_layers(sizing->params) * wf_json_int(template_, "layers_times", 1)};
+    solver s = {.env = env,
+                .template_ = template_,
+                .target = sizing->params,
+                .hidden_per_dim = wf_json_double(template_, "hidden_per_dim", 2.75),
+                .err = err};
+    WF_CHECK(sizing->params >= 1000 && sizing->params <= 100000000000, err, WEFT_USAGE,
+             "a model of %lld parameters cannot be fitted", (long long)sizing->params);
+    s.sizes = (wf_sizes){.vocab = sizing->vocab,
+                         .context = sizing->context,
+                         .layers = usual_layers(sizing->params) * wf_json_int(template_, "layers_times", 1)};
     if (blocks && (int64_t)blocks->count > s.sizes.layers)
         s.sizes.layers = (int64_t)blocks->count; /* at least one whole cycle */
     WF_TRY(fit_width(&s, wf_json_int(template_, "head_width", 32), &best, &miss));
-    WF_CHECK(miss <= 0.02, err, WEFT_USAGE, "no width gives %lld parameters within 2 %% (nearest is off by %.1f %%); the vocabulary alone may be too large",
+    WF_CHECK(miss <= 0.02, err, WEFT_USAGE,
+             "no width gives %lld parameters within 2 %% (nearest is off by %.1f %%); the vocabulary alone may be too large",
              (long long)sizing->params, 100.0 * miss);
     return wf_preset_fill(arena, template_, &best, spec, err);
 }

@@ -7,7 +7,9 @@
 #define WF_PRESETS_PRESETS_H
 #include "model/model.h"
 
-typedef struct wf_sizes { int64_t dim, layers, hidden, vocab, context; } wf_sizes;
+typedef struct wf_sizes {
+    int64_t dim, layers, hidden, vocab, context;
+} wf_sizes;
 
 /* The names of the presets, NULL-terminated; about: one line each. */
 const char *wf_preset_name(size_t i); /* NULL at the end */
@@ -18,9 +20,12 @@ bool wf_preset_exists(const char *name);
 weft_status wf_preset_template(wf_arena *arena, const char *name, wf_json **out, weft_error *err);
 /* Fills a template's expressions in; every size must be set. */
 weft_status wf_preset_fill(wf_arena *arena, const wf_json *template_, const wf_sizes *sizes, wf_json **spec, weft_error *err);
-typedef struct wf_sizing { int64_t params, vocab, context; } wf_sizing;
+typedef struct wf_sizing {
+    int64_t params, vocab, context;
+} wf_sizing;
 /* The spec of about sizing->params parameters (within 2 %, usually far less); vocabulary and context are given. */
-weft_status wf_preset_solve(const wf_env *env, wf_arena *arena, const wf_json *template_, const wf_sizing *sizing, wf_json **spec, weft_error *err);
+weft_status wf_preset_solve(const wf_env *env, wf_arena *arena, const wf_json *template_, const wf_sizing *sizing,
+                            wf_json **spec, weft_error *err);
 /* Parameters of a spec, without allocating them. */
 weft_status wf_spec_params(const wf_env *env, const wf_json *spec, int64_t *out, weft_error *err);
 #endif

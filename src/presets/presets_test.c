@@ -17,7 +17,8 @@ static void solve(test_env *e, const char *name, int64_t params) {
 
 static void test_solve(void **state) {
     static const int64_t sizes[] = {60000, 150000, 500000, 1000000, 3000000, 10000000};
-    static const char *const patterns[] = {"mamba*3+attention", "gru", "retention+linear_attention", "attention*2+lstm", "gpt2+mamba"};
+    static const char *const patterns[] = {"mamba*3+attention", "gru", "retention+linear_attention", "attention*2+lstm",
+                                           "gpt2+mamba"};
     test_env e;
     (void)state;
     test_env_open(&e, 1);
@@ -48,9 +49,13 @@ static void test_about(void **state) {
 
 /* The blocks a pattern stands for, in order. */
 static void test_patterns(void **state) {
-    static const struct { const char *pattern, *blocks; } rows[] = {
-        {"mamba*3+attention", "mamba mamba mamba attention "}, {"lstm", "lstm "}, {"gru*2", "gru gru "},
-        {"gpt2+mamba", "attention mamba "},                    {"attention+lstm+attention", "attention lstm attention "}};
+    static const struct {
+        const char *pattern, *blocks;
+    } rows[] = {{"mamba*3+attention", "mamba mamba mamba attention "},
+                {"lstm", "lstm "},
+                {"gru*2", "gru gru "},
+                {"gpt2+mamba", "attention mamba "},
+                {"attention+lstm+attention", "attention lstm attention "}};
     test_env e;
     weft_error err = {0};
     (void)state;
@@ -72,10 +77,20 @@ static void test_patterns(void **state) {
 }
 
 static void test_refused(void **state) {
-    static const struct { const char *pattern, *says; } rows[] = {
-        {"", "needs a name"},       {"mambo", "did you mean 'mamba'?"}, {"gtp2", "did you mean 'gpt2'?"},   {"mamba*", "not a number of layers"},
-        {"mamba*0", "from 1 to 64"}, {"mamba*65", "from 1 to 64"},       {"mamba*x", "not a number"},        {"mamba++lstm", "a pattern is"},
-        {"+", "a pattern is"},      {"lstm+", "a pattern is"},          {"lstm*64+gru", "at most 64 blocks"}, {"entirely unknown", "unknown model"}};
+    static const struct {
+        const char *pattern, *says;
+    } rows[] = {{"", "needs a name"},
+                {"mambo", "did you mean 'mamba'?"},
+                {"gtp2", "did you mean 'gpt2'?"},
+                {"mamba*", "not a number of layers"},
+                {"mamba*0", "from 1 to 64"},
+                {"mamba*65", "from 1 to 64"},
+                {"mamba*x", "not a number"},
+                {"mamba++lstm", "a pattern is"},
+                {"+", "a pattern is"},
+                {"lstm+", "a pattern is"},
+                {"lstm*64+gru", "at most 64 blocks"},
+                {"entirely unknown", "unknown model"}};
     test_env e;
     (void)state;
     test_env_open(&e, 1);
@@ -96,7 +111,7 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_solve), cmocka_unit_test(test_about), cmocka_unit_test(test_patterns),
-                                       cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_solve), cmocka_unit_test(test_about),
+                                       cmocka_unit_test(test_patterns), cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

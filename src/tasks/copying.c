@@ -1,5 +1,5 @@
-/* copying.c - a few symbols, blanks, then as many markers: give the symbols back (Hochreiter & Schmidhuber 1997; Arjovsky et al. 2016,
- * arXiv 1511.06464, section 5.1). */
+/* copying.c - a few symbols, blanks, then as many markers: give the symbols back (Hochreiter & Schmidhuber 1997; Arjovsky et
+ * al. 2016, arXiv 1511.06464, section 5.1). */
 #include "tasks/task.h"
 
 enum { TOKENS, SYMBOLS };
@@ -15,6 +15,11 @@ static void draw(const wf_task_config *c, wf_dice *d, int32_t *ids, int32_t *tar
         targets[answer + i] = ids[i];
 }
 
-const wf_task wf_task_copying = {.name = "copying", .about = "symbols, a long pause, then give them back in order", .source = "Arjovsky et al. 2016, arXiv 1511.06464, section 5.1",
-                                 .keys = {{"tokens", 10, 1, 1 << 20, "symbols to copy"}, {"symbols", 8, 2, 1 << 20, "kinds of symbols"}},
-                                 .vocab = vocab, .shortest = shortest, .draw = draw};
+const wf_task wf_task_copying = {
+    .name = "copying",
+    .about = "symbols, a long pause, then give them back in order",
+    .source = "Arjovsky et al. 2016, arXiv 1511.06464, section 5.1",
+    .keys = {{"tokens", 10, 1, 1 << 20, "symbols to copy"}, {"symbols", 8, 2, 1 << 20, "kinds of symbols"}},
+    .vocab = vocab,
+    .shortest = shortest,
+    .draw = draw};

@@ -1,5 +1,5 @@
-/* induction_heads.c - random symbols, once a special one; when it comes again, what followed it? (Olsson et al. 2022; Gu & Dao 2023, arXiv
- * 2312.00752, section 4.1.2). */
+/* induction_heads.c - random symbols, once a special one; when it comes again, what followed it? (Olsson et al. 2022; Gu & Dao
+ * 2023, arXiv 2312.00752, section 4.1.2). */
 #include "tasks/task.h"
 
 enum { SYMBOLS };
@@ -18,6 +18,10 @@ static void draw(const wf_task_config *c, wf_dice *d, int32_t *ids, int32_t *tar
     targets[c->length - 1] = ids[at + 1];
 }
 
-const wf_task wf_task_induction_heads = {.name = "induction_heads", .about = "what followed the special symbol the first time?",
-                                         .source = "Gu & Dao 2023, arXiv 2312.00752, section 4.1.2", .keys = {{"symbols", 15, 2, 1 << 20, "kinds of symbols"}},
-                                         .vocab = vocab, .shortest = shortest, .draw = draw};
+const wf_task wf_task_induction_heads = {.name = "induction_heads",
+                                         .about = "what followed the special symbol the first time?",
+                                         .source = "Gu & Dao 2023, arXiv 2312.00752, section 4.1.2",
+                                         .keys = {{"symbols", 15, 2, 1 << 20, "kinds of symbols"}},
+                                         .vocab = vocab,
+                                         .shortest = shortest,
+                                         .draw = draw};

@@ -1,6 +1,7 @@
-/* listops.c - nested expressions over digits: MIN, MAX, MED(ian) and SM (sum modulo 10), drawn by the grammar of Nangia & Bowman 2018 (arXiv
- * 1804.06028) with the sizes of the Long Range Arena (Tay et al. 2020, arXiv 2011.04006): an operator with a chance of a quarter, 2 to
- * `arguments` of them, depth at most `depth`; expressions that are too short or too long are drawn again. */
+/* listops.c - nested expressions over digits: MIN, MAX, MED(ian) and SM (sum modulo 10), drawn by the grammar of Nangia &
+ * Bowman 2018 (arXiv 1804.06028) with the sizes of the Long Range Arena (Tay et al. 2020, arXiv 2011.04006): an operator with a
+ * chance of a quarter, 2 to `arguments` of them, depth at most `depth`; expressions that are too short or too long are drawn
+ * again. */
 #include "tasks/task.h"
 
 enum { DEPTH, ARGUMENTS, LEAST };
@@ -99,8 +100,13 @@ static void draw(const wf_task_config *c, wf_dice *d, int32_t *ids, int32_t *tar
     targets[c->length - 1] = answer;
 }
 
-const wf_task wf_task_listops = {.name = "listops", .about = "the value of a nested list of MIN, MAX, MED and SM over digits", .source = "Nangia & Bowman 2018, arXiv 1804.06028; Tay et al. 2020, arXiv 2011.04006",
-                                 .keys = {{"depth", 10, 2, 16, "operators inside each other"},
-                                          {"arguments", 10, 2, MOST_ARGUMENTS, "most of an operator"},
-                                          {"least", 0, 0, 1 << 20, "expressions are longer than this; 0: a quarter of the sample"}},
-                                 .vocab = vocab, .shortest = shortest, .draw = draw};
+const wf_task wf_task_listops = {
+    .name = "listops",
+    .about = "the value of a nested list of MIN, MAX, MED and SM over digits",
+    .source = "Nangia & Bowman 2018, arXiv 1804.06028; Tay et al. 2020, arXiv 2011.04006",
+    .keys = {{"depth", 10, 2, 16, "operators inside each other"},
+             {"arguments", 10, 2, MOST_ARGUMENTS, "most of an operator"},
+             {"least", 0, 0, 1 << 20, "expressions are longer than this; 0: a quarter of the sample"}},
+    .vocab = vocab,
+    .shortest = shortest,
+    .draw = draw};

@@ -1,4 +1,5 @@
-/* modular_arithmetic.c - sums, differences and products of digits modulo m, products first (Deletang et al. 2023, arXiv 2207.02098). */
+/* modular_arithmetic.c - sums, differences and products of digits modulo m, products first (Deletang et al. 2023, arXiv
+ * 2207.02098). */
 #include "tasks/task.h"
 
 enum { MODULUS, LEAST };
@@ -24,7 +25,11 @@ static void draw(const wf_task_config *c, wf_dice *d, int32_t *ids, int32_t *tar
     targets[c->length - 1] = (int32_t)sum;
 }
 
-const wf_task wf_task_modular_arithmetic = {.name = "modular_arithmetic", .about = "the value of sums and products of digits, modulo m",
-                                            .source = "Deletang et al. 2023, arXiv 2207.02098",
-                                            .keys = {{"modulus", 5, 2, 1 << 16, "m"}, {"least", 1, 1, 1 << 20, "digits of the shortest expression"}},
-                                            .vocab = vocab, .shortest = shortest, .draw = draw};
+const wf_task wf_task_modular_arithmetic = {
+    .name = "modular_arithmetic",
+    .about = "the value of sums and products of digits, modulo m",
+    .source = "Deletang et al. 2023, arXiv 2207.02098",
+    .keys = {{"modulus", 5, 2, 1 << 16, "m"}, {"least", 1, 1, 1 << 20, "digits of the shortest expression"}},
+    .vocab = vocab,
+    .shortest = shortest,
+    .draw = draw};

@@ -1,5 +1,5 @@
-/* mqar.c - multi-query associative recall (Arora et al. 2023, arXiv 2312.04927, appendix F): pairs of key and value, then every key once more
- * among random tokens, sooner rather than later: what was its value? */
+/* mqar.c - multi-query associative recall (Arora et al. 2023, arXiv 2312.04927, appendix F): pairs of key and value, then every
+ * key once more among random tokens, sooner rather than later: what was its value? */
 #include <math.h>
 #include "tasks/task.h"
 
@@ -45,8 +45,12 @@ static void draw(const wf_task_config *c, wf_dice *d, int32_t *ids, int32_t *tar
     }
 }
 
-const wf_task wf_task_mqar = {.name = "mqar", .about = "pairs of keys and values, then the keys again: their values?", .source = "Arora et al. 2023, arXiv 2312.04927, appendix F",
+const wf_task wf_task_mqar = {.name = "mqar",
+                              .about = "pairs of keys and values, then the keys again: their values?",
+                              .source = "Arora et al. 2023, arXiv 2312.04927, appendix F",
                               .keys = {{"pairs", 8, 1, MOST_PAIRS, "pairs of key and value"},
                                        {"vocab", 256, 6, 1 << 20, "tokens: the lower half keys, the upper half values"},
                                        {"power", 1, 0, 100, "hundredths of the exponent that puts queries near the pairs"}},
-                              .vocab = vocab, .shortest = shortest, .draw = draw};
+                              .vocab = vocab,
+                              .shortest = shortest,
+                              .draw = draw};

@@ -1,5 +1,5 @@
-/* needle.c - facts "key: value" hidden in a long text of other words; at the end one of them is asked for (Kamradt 2023; Hsieh et al. 2024,
- * arXiv 2404.06654: needles with distractors of the same form). */
+/* needle.c - facts "key: value" hidden in a long text of other words; at the end one of them is asked for (Kamradt 2023; Hsieh
+ * et al. 2024, arXiv 2404.06654: needles with distractors of the same form). */
 #include "tasks/task.h"
 
 enum { NEEDLES, VALUE, WORDS, KEYS };
@@ -7,7 +7,9 @@ enum { MOST_NEEDLES = 64 };
 
 /* words, keys, needle, question, more */
 static int64_t vocab(const wf_task_config *c) { return c->values[WORDS] + c->values[KEYS] + 3; }
-static int64_t needles_of(const wf_task_config *c) { return c->values[NEEDLES] < c->values[KEYS] ? c->values[NEEDLES] : c->values[KEYS]; }
+static int64_t needles_of(const wf_task_config *c) {
+    return c->values[NEEDLES] < c->values[KEYS] ? c->values[NEEDLES] : c->values[KEYS];
+}
 static int64_t shortest(const wf_task_config *c) { return needles_of(c) * (c->values[VALUE] + 2) + c->values[VALUE] + 1; }
 
 static void draw(const wf_task_config *c, wf_dice *d, int32_t *ids, int32_t *targets) {
@@ -36,7 +38,13 @@ static void draw(const wf_task_config *c, wf_dice *d, int32_t *ids, int32_t *tar
     }
 }
 
-const wf_task wf_task_needle = {.name = "needle", .about = "facts hidden in a long text; one is asked for at the end", .source = "Kamradt 2023; Hsieh et al. 2024, arXiv 2404.06654",
-                                .keys = {{"needles", 4, 1, MOST_NEEDLES, "facts, all but one to distract"}, {"value", 2, 1, 1024, "tokens of a value"},
-                                         {"words", 64, 2, 1 << 20, "kinds of words"}, {"keys", 16, 1, 1 << 20, "kinds of keys"}},
-                                .vocab = vocab, .shortest = shortest, .draw = draw};
+const wf_task wf_task_needle = {.name = "needle",
+                                .about = "facts hidden in a long text; one is asked for at the end",
+                                .source = "Kamradt 2023; Hsieh et al. 2024, arXiv 2404.06654",
+                                .keys = {{"needles", 4, 1, MOST_NEEDLES, "facts, all but one to distract"},
+                                         {"value", 2, 1, 1024, "tokens of a value"},
+                                         {"words", 64, 2, 1 << 20, "kinds of words"},
+                                         {"keys", 16, 1, 1 << 20, "kinds of keys"}},
+                                .vocab = vocab,
+                                .shortest = shortest,
+                                .draw = draw};

@@ -1,7 +1,7 @@
-/* pathfinder.c - dashed curves on a small picture, two dots: are the dots the ends of one curve? (Linsley et al. 2018, arXiv 1805.08315, as
- * the Long Range Arena has it, arXiv 2011.04006: two curves and shorter distractors, 32 x 32 pixels, one token per pixel.) A sample of
- * n*n + 1 tokens is a picture of n x n; curves turn slowly, a dash is `dash` pixels long and the gap one, and different curves stay
- * three pixels apart. */
+/* pathfinder.c - dashed curves on a small picture, two dots: are the dots the ends of one curve? (Linsley et al. 2018, arXiv
+ * 1805.08315, as the Long Range Arena has it, arXiv 2011.04006: two curves and shorter distractors, 32 x 32 pixels, one token
+ * per pixel.) A sample of n*n + 1 tokens is a picture of n x n; curves turn slowly, a dash is `dash` pixels long and the gap
+ * one, and different curves stay three pixels apart. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +11,18 @@ enum { STEPS, DISTRACTORS, DASH };
 enum { NO = 256, YES, ASK, PADDING, VOCAB }; /* 0..255: grey */
 enum { LINE = 160, DOT = 255, APART = 3, MOST_SIDE = 128, MOST_STEPS = 512, ATTEMPTS = 400 };
 
-typedef struct cell { int x, y; } cell;
+typedef struct cell {
+    int x, y;
+} cell;
 typedef struct picture {
     int side;
     uint8_t owner[MOST_SIDE * MOST_SIDE]; /* curve + 1, 0: none; the pixels of gaps too */
     int32_t *grey;                        /* [side*side] */
 } picture;
-typedef struct curve { cell cells[MOST_STEPS]; int n; } curve;
+typedef struct curve {
+    cell cells[MOST_STEPS];
+    int n;
+} curve;
 
 static int64_t vocab(const wf_task_config *c) { return (void)c, VOCAB; }
 static int64_t shortest(const wf_task_config *c) { return (void)c, 10 * 10 + 1; }
@@ -32,7 +37,8 @@ static bool is_free(const picture *p, cell at, int owner) {
         return false;
     for (int y = at.y - APART + 1; y < at.y + APART; y++)
         for (int x = at.x - APART + 1; x < at.x + APART; x++)
-            if (x >= 0 && y >= 0 && x < p->side && y < p->side && p->owner[y * p->side + x] && p->owner[y * p->side + x] != owner)
+            if (x >= 0 && y >= 0 && x < p->side && y < p->side && p->owner[y * p->side + x] &&
+                p->owner[y * p->side + x] != owner)
                 return false;
     return true;
 }
@@ -72,7 +78,8 @@ static void dot(picture *p, cell at) { p->grey[at.y * p->side + at.x] = DOT; }
 
 static void draw(const wf_task_config *c, wf_dice *d, int32_t *ids, int32_t *targets) {
     picture p = {.side = side_of(c->length)};
-    int pixels = p.side * p.side, steps = (int)(c->values[STEPS] ? c->values[STEPS] : p.side * 2 / 3), dash = (int)c->values[DASH];
+    int pixels = p.side * p.side, steps = (int)(c->values[STEPS] ? c->values[STEPS] : p.side * 2 / 3),
+        dash = (int)c->values[DASH];
     curve curves[2], other;
     p.grey = ids + wf_task_pad(c, pixels + 1, PADDING, ids);
     do {
@@ -91,8 +98,12 @@ static void draw(const wf_task_config *c, wf_dice *d, int32_t *ids, int32_t *tar
     targets[c->length - 1] = same ? YES : NO;
 }
 
-const wf_task wf_task_pathfinder = {.name = "pathfinder", .about = "a picture of dashed curves, pixel by pixel: do two dots end the same one?",
+const wf_task wf_task_pathfinder = {.name = "pathfinder",
+                                    .about = "a picture of dashed curves, pixel by pixel: do two dots end the same one?",
                                     .source = "Linsley et al. 2018, arXiv 1805.08315; Tay et al. 2020, arXiv 2011.04006",
                                     .keys = {{"steps", 0, 0, MOST_STEPS, "pixels along a curve; 0: two thirds of the side"},
-                                             {"distractors", 2, 0, 200, "shorter curves"}, {"dash", 3, 1, 64, "pixels of a dash"}},
-                                    .vocab = vocab, .shortest = shortest, .draw = draw};
+                                             {"distractors", 2, 0, 200, "shorter curves"},
+                                             {"dash", 3, 1, 64, "pixels of a dash"}},
+                                    .vocab = vocab,
+                                    .shortest = shortest,
+                                    .draw = draw};

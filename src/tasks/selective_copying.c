@@ -1,5 +1,5 @@
-/* selective_copying.c - symbols at random places among blanks, then markers: give the symbols back (Jing et al. 2019; Gu & Dao 2023, arXiv
- * 2312.00752, section 4.1.1). What to remember depends on the content, so a time-invariant system cannot do it. */
+/* selective_copying.c - symbols at random places among blanks, then markers: give the symbols back (Jing et al. 2019; Gu & Dao
+ * 2023, arXiv 2312.00752, section 4.1.1). What to remember depends on the content, so a time-invariant system cannot do it. */
 #include "tasks/task.h"
 
 enum { TOKENS, SYMBOLS };
@@ -19,7 +19,11 @@ static void draw(const wf_task_config *c, wf_dice *d, int32_t *ids, int32_t *tar
         ids[i] = (int32_t)(symbols + 1);
 }
 
-const wf_task wf_task_selective_copying = {.name = "selective_copying", .about = "symbols scattered among blanks, then give them back in order",
-                                           .source = "Gu & Dao 2023, arXiv 2312.00752, section 4.1.1",
-                                           .keys = {{"tokens", 16, 1, 1 << 20, "symbols to copy"}, {"symbols", 14, 2, 1 << 20, "kinds of symbols"}},
-                                           .vocab = vocab, .shortest = shortest, .draw = draw};
+const wf_task wf_task_selective_copying = {
+    .name = "selective_copying",
+    .about = "symbols scattered among blanks, then give them back in order",
+    .source = "Gu & Dao 2023, arXiv 2312.00752, section 4.1.1",
+    .keys = {{"tokens", 16, 1, 1 << 20, "symbols to copy"}, {"symbols", 14, 2, 1 << 20, "kinds of symbols"}},
+    .vocab = vocab,
+    .shortest = shortest,
+    .draw = draw};

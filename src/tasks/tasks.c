@@ -64,15 +64,18 @@ static bool next_word(const char **at, const char *ends, char out[NAME]) {
 static weft_status read_key(const char **at, wf_task_config *c, weft_error *err) {
     char name[NAME], text[NAME], *end;
     const wf_task *task = c->task;
-    WF_CHECK(next_word(at, "=,", name) && **at == '=', err, WEFT_USAGE, "task %s: options are written key=value, with commas between", task->name);
+    WF_CHECK(next_word(at, "=,", name) && **at == '=', err, WEFT_USAGE,
+             "task %s: options are written key=value, with commas between", task->name);
     int i = key_index(task, name);
     const char *near = i < 0 ? wf_nearest(name, key_name, task->keys) : NULL;
-    WF_CHECK(i >= 0, err, WEFT_USAGE, "task %s has no option '%s'%s%s%s", task->name, name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    WF_CHECK(i >= 0, err, WEFT_USAGE, "task %s has no option '%s'%s%s%s", task->name, name, near ? ", did you mean '" : "",
+             near ? near : "", near ? "'?" : "");
     ++*at;
     bool whole = next_word(at, ",", text);
     long long value = whole ? strtoll(text, &end, 10) : 0;
-    WF_CHECK(whole && *end == 0 && value >= task->keys[i].min && value <= task->keys[i].max, err, WEFT_USAGE, "task %s: '%s' must be between %lld and %lld",
-             task->name, name, (long long)task->keys[i].min, (long long)task->keys[i].max);
+    WF_CHECK(whole && *end == 0 && value >= task->keys[i].min && value <= task->keys[i].max, err, WEFT_USAGE,
+             "task %s: '%s' must be between %lld and %lld", task->name, name, (long long)task->keys[i].min,
+             (long long)task->keys[i].max);
     c->values[i] = value;
     *at += **at == ',';
     return WEFT_OK;
@@ -83,7 +86,8 @@ weft_status wf_task_read(const char *text, int64_t length, wf_task_config *out, 
     bool named = next_word(&text, ":", name);
     const wf_task *task = named ? wf_task_find(name) : NULL;
     const char *near = named && !task ? wf_nearest(name, task_name, NULL) : NULL;
-    WF_CHECK(task, err, WEFT_USAGE, "no task '%s'%s%s%s; weft list tasks shows them", named ? name : "", near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    WF_CHECK(task, err, WEFT_USAGE, "no task '%s'%s%s%s; weft list tasks shows them", named ? name : "",
+             near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
     *out = (wf_task_config){.task = task, .length = length};
     for (int i = 0; task->keys[i].name; i++)
         out->values[i] = task->keys[i].fallback;
@@ -91,8 +95,9 @@ weft_status wf_task_read(const char *text, int64_t length, wf_task_config *out, 
     while (*text)
         WF_TRY(read_key(&text, out, err));
     int64_t least = task->shortest(out);
-    WF_CHECK(length >= least && length <= 1 << 24, err, WEFT_USAGE, "task %s: with these options a sample has at least %lld tokens, not %lld", task->name,
-             (long long)least, (long long)length);
+    WF_CHECK(length >= least && length <= 1 << 24, err, WEFT_USAGE,
+             "task %s: with these options a sample has at least %lld tokens, not %lld", task->name, (long long)least,
+             (long long)length);
     return WEFT_OK;
 }
 

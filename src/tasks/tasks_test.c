@@ -1,4 +1,5 @@
-/* Every task: its answers against a checker that reads nothing but the sample, the same samples for the same seed, lengths, options. */
+/* Every task: its answers against a checker that reads nothing but the sample, the same samples for the same seed, lengths,
+ * options. */
 #include "tasks/task.h"
 #include "support/test.h"
 #include <stdlib.h>
@@ -71,7 +72,10 @@ static int32_t listops(const sample *s, int64_t t) {
             qsort(v, (size_t)n, sizeof *v, compare_ints);
             for (int k = 0; k < n; k++)
                 sum += v[k];
-            int result = op[depth] == 10 ? v[0] : op[depth] == 11 ? v[n - 1] : op[depth] == 12 ? (v[(n - 1) / 2] + v[n / 2]) / 2 : sum % 10;
+            int result = op[depth] == 10   ? v[0]
+                         : op[depth] == 11 ? v[n - 1]
+                         : op[depth] == 12 ? (v[(n - 1) / 2] + v[n / 2]) / 2
+                                           : sum % 10;
             depth--;
             stack[depth][count[depth]++] = result;
         }
@@ -169,15 +173,32 @@ typedef struct task_row {
     int64_t answers; /* at least, per sample */
 } task_row;
 
-static const task_row rows[] = {
-    {"copying", "", 64, copying, 10}, {"copying", ":tokens=3,symbols=2", 6, copying, 3}, {"selective_copying", "", 128, copying, 16},
-    {"selective_copying", ":tokens=5,symbols=4", 10, copying, 5}, {"induction_heads", "", 64, induction, 1}, {"induction_heads", ":symbols=2", 3, induction, 1},
-    {"mqar", "", 128, recall, 8}, {"mqar", ":pairs=16,vocab=64", 64, recall, 16}, {"mqar", ":pairs=4,vocab=12,power=50", 200, recall, 4},
-    {"listops", "", 128, listops, 1}, {"listops", ":depth=3,arguments=4", 40, listops, 1}, {"listops", ":least=500", 2000, listops, 1}, {"listops", "", 6, listops, 1},
-    {"pathfinder", "", 128, pathfinder, 1}, {"pathfinder", "", 1025, pathfinder, 1}, {"pathfinder", ":dash=1,distractors=4,steps=30", 600, pathfinder, 1},
-    {"parity", "", 40, parity, 1}, {"dyck", "", 64, dyck, 1}, {"dyck", ":kinds=2,depth=3", 65, dyck, 1}, {"modular_arithmetic", "", 40, arithmetic, 1},
-    {"modular_arithmetic", ":modulus=7", 31, arithmetic, 1}, {"reversal", "", 41, reversal, 1}, {"reversal", ":symbols=3,least=4", 12, reversal, 4},
-    {"needle", "", 128, needle, 2}, {"needle", ":needles=1,value=1,words=9", 40, needle, 1}, {"needle", ":needles=9,value=3,keys=9", 49, needle, 3}};
+static const task_row rows[] = {{"copying", "", 64, copying, 10},
+                                {"copying", ":tokens=3,symbols=2", 6, copying, 3},
+                                {"selective_copying", "", 128, copying, 16},
+                                {"selective_copying", ":tokens=5,symbols=4", 10, copying, 5},
+                                {"induction_heads", "", 64, induction, 1},
+                                {"induction_heads", ":symbols=2", 3, induction, 1},
+                                {"mqar", "", 128, recall, 8},
+                                {"mqar", ":pairs=16,vocab=64", 64, recall, 16},
+                                {"mqar", ":pairs=4,vocab=12,power=50", 200, recall, 4},
+                                {"listops", "", 128, listops, 1},
+                                {"listops", ":depth=3,arguments=4", 40, listops, 1},
+                                {"listops", ":least=500", 2000, listops, 1},
+                                {"listops", "", 6, listops, 1},
+                                {"pathfinder", "", 128, pathfinder, 1},
+                                {"pathfinder", "", 1025, pathfinder, 1},
+                                {"pathfinder", ":dash=1,distractors=4,steps=30", 600, pathfinder, 1},
+                                {"parity", "", 40, parity, 1},
+                                {"dyck", "", 64, dyck, 1},
+                                {"dyck", ":kinds=2,depth=3", 65, dyck, 1},
+                                {"modular_arithmetic", "", 40, arithmetic, 1},
+                                {"modular_arithmetic", ":modulus=7", 31, arithmetic, 1},
+                                {"reversal", "", 41, reversal, 1},
+                                {"reversal", ":symbols=3,least=4", 12, reversal, 4},
+                                {"needle", "", 128, needle, 2},
+                                {"needle", ":needles=1,value=1,words=9", 40, needle, 1},
+                                {"needle", ":needles=9,value=3,keys=9", 49, needle, 3}};
 
 static wf_task_config read_task(const char *name, const char *options, int64_t length) {
     char text[128];
@@ -198,7 +219,8 @@ static void check_sample(const task_row *row, const sample *s) {
         asked++;
         assert_true(s->targets[t] >= 0 && s->targets[t] < vocab);
         if (row->answer(s, t) != s->targets[t])
-            fail_msg("%s%s: at %lld the answer is %d, not %d", row->task, row->options, (long long)t, row->answer(s, t), s->targets[t]);
+            fail_msg("%s%s: at %lld the answer is %d, not %d", row->task, row->options, (long long)t, row->answer(s, t),
+                     s->targets[t]);
     }
     if (asked < row->answers)
         fail_msg("%s%s: only %lld answers", row->task, row->options, (long long)asked);
@@ -242,7 +264,11 @@ static void test_samples(void **state) {
 }
 
 static void test_balance(void **state) {
-    static const struct { const char *task; int64_t length; int32_t yes; } two[] = {{"parity", 30, 1}, {"pathfinder", 128, 257}, {"pathfinder", 1025, 257}};
+    static const struct {
+        const char *task;
+        int64_t length;
+        int32_t yes;
+    } two[] = {{"parity", 30, 1}, {"pathfinder", 128, 257}, {"pathfinder", 1025, 257}};
     static sample s;
     (void)state;
     for (size_t i = 0; i < COUNT_OF(two); i++) {
@@ -257,10 +283,20 @@ static void test_balance(void **state) {
 }
 
 static void test_refused(void **state) {
-    static const struct { const char *text; int64_t length; const char *says; } bad[] = {
-        {"copyin", 64, "did you mean 'copying'"}, {"", 64, "no task"}, {"copying:token=3", 64, "did you mean 'tokens'"}, {"copying:tokens", 64, "key=value"},
-        {"copying:tokens=x", 64, "between"}, {"copying:tokens=0", 64, "between"}, {"copying:tokens=3x", 64, "between"}, {"copying", 12, "at least 20"},
-        {"mqar:pairs=40", 64, "at least 160"}, {"pathfinder", 64, "at least 101"}};
+    static const struct {
+        const char *text;
+        int64_t length;
+        const char *says;
+    } bad[] = {{"copyin", 64, "did you mean 'copying'"},
+               {"", 64, "no task"},
+               {"copying:token=3", 64, "did you mean 'tokens'"},
+               {"copying:tokens", 64, "key=value"},
+               {"copying:tokens=x", 64, "between"},
+               {"copying:tokens=0", 64, "between"},
+               {"copying:tokens=3x", 64, "between"},
+               {"copying", 12, "at least 20"},
+               {"mqar:pairs=40", 64, "at least 160"},
+               {"pathfinder", 64, "at least 101"}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         wf_task_config c;
@@ -283,7 +319,8 @@ static void test_every_task_has_a_checker(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_samples), cmocka_unit_test(test_balance), cmocka_unit_test(test_refused),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_samples),
+                                       cmocka_unit_test(test_balance), cmocka_unit_test(test_refused),
                                        cmocka_unit_test(test_every_task_has_a_checker)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

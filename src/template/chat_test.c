@@ -12,20 +12,26 @@ typedef struct row {
 } row;
 
 static const row rows[] = {
-    {"{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}", "[{\"role\": \"user\", \"content\": \"a\"}]", "user:a;"},
+    {"{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}", "[{\"role\": \"user\", \"content\": \"a\"}]",
+     "user:a;"},
     {"{{ messages[0] | tojson }}", "[{\"role\": \"a\", \"reasoning\": \"why\"}]",
      "{\"thinking\": \"why\", \"role\": \"a\", \"reasoning\": \"why\", \"reasoning_content\": \"why\"}"},
     {"{{ messages[0] | tojson }}", "[{\"role\": \"a\", \"thinking\": \"t\", \"reasoning_content\": \"r\"}]",
      "{\"thinking\": \"t\", \"role\": \"a\", \"reasoning_content\": \"r\"}"},
-    {"{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}{{ bos_token }}", "{\"messages\": []}", "TrueTrueFalse<s>"},
-    {"{{ tools[0].n }}{{ mood }}{{ bos_token }}", "{\"messages\": [], \"tools\": [{\"n\": 1}], \"mood\": \"calm\", \"bos_token\": \"b\"}", "1calmb"},
+    {"{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}{{ bos_token }}", "{\"messages\": []}",
+     "TrueTrueFalse<s>"},
+    {"{{ tools[0].n }}{{ mood }}{{ bos_token }}",
+     "{\"messages\": [], \"tools\": [{\"n\": 1}], \"mood\": \"calm\", \"bos_token\": \"b\"}", "1calmb"},
     {"<{{ messages[0].content }}>", "{\"messages\": [{\"content\": \"go on\"}], \"continue_final_message\": true}", "<go on"},
-    {"<{{ messages[0].content | trim }}>  ", "{\"messages\": [{\"content\": \" go on \"}], \"continue_final_message\": true}", "<go on"},
-    {"{{ messages[0].content[1].text }}!", "{\"messages\": [{\"content\": [{\"text\": \"a\"}, {\"text\": \"b\"}, {\"type\": \"image\"}]}],"
-                                           " \"continue_final_message\": true}",
+    {"<{{ messages[0].content | trim }}>  ", "{\"messages\": [{\"content\": \" go on \"}], \"continue_final_message\": true}",
+     "<go on"},
+    {"{{ messages[0].content[1].text }}!",
+     "{\"messages\": [{\"content\": [{\"text\": \"a\"}, {\"text\": \"b\"}, {\"type\": \"image\"}]}],"
+     " \"continue_final_message\": true}",
      "b"},
     {"{{ messages[0].thinking }}|{{ messages[0].content }}",
-     "{\"messages\": [{\"content\": \"c\", \"reasoning\": \"why\"}], \"continue_final_message\": \"reasoning_content\"}", "why"},
+     "{\"messages\": [{\"content\": \"c\", \"reasoning\": \"why\"}], \"continue_final_message\": \"reasoning_content\"}",
+     "why"},
     {"content {{ messages | length }}", "{\"messages\": [{\"content\": \"lost\"}], \"continue_final_message\": true}", NULL},
     {"content", "{\"messages\": [], \"continue_final_message\": true}", NULL},
     {"content", "{\"messages\": [{\"role\": \"a\"}], \"continue_final_message\": true}", NULL},
@@ -81,7 +87,8 @@ static void test_no_memory(void **state) {
             wf_template_result result;
             weft_error err = {0};
             weft_status status = render(&mem, &rows[i], &result, &err);
-            bool fine = f.fired ? status == WEFT_NO_MEMORY || (status != WEFT_OK && !rows[i].text) : (status == WEFT_OK) == (rows[i].text != NULL);
+            bool fine = f.fired ? status == WEFT_NO_MEMORY || (status != WEFT_OK && !rows[i].text)
+                                : (status == WEFT_OK) == (rows[i].text != NULL);
             if (!fine)
                 fail_msg("%s: allocation %ld: %s", rows[i].conversation, atomic_load(&f.fail_at), err.message);
             wf_template_result_free(&result);
@@ -119,8 +126,12 @@ static void check_folder(const char *name, bool tools, const char *source, const
 }
 
 static void test_folders(void **state) {
-    static const char *const files[] = {"chat_template.jinja", "chat_template.json", "tokenizer_config.json", "special_tokens_map.json",
-                                        "additional_chat_templates/rag.jinja", "additional_chat_templates/tool_use.jinja"};
+    static const char *const files[] = {"chat_template.jinja",
+                                        "chat_template.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "additional_chat_templates/rag.jinja",
+                                        "additional_chat_templates/tool_use.jinja"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         write_text(files[i], NULL);
     check_folder(NULL, false, NULL, "");
@@ -130,8 +141,9 @@ static void test_folders(void **state) {
     check_folder(NULL, true, "config", "<b>");
     check_folder("default", false, "config", "<b>");
     check_folder("rag", false, NULL, "");
-    write_text("tokenizer_config.json", "{\"chat_template\": [{\"name\": \"default\", \"template\": \"one\"}, {\"name\": \"tool_use\", \"template\":"
-                                        " \"two\"}, {\"name\": \"rag\", \"template\": \"three\"}]}");
+    write_text("tokenizer_config.json",
+               "{\"chat_template\": [{\"name\": \"default\", \"template\": \"one\"}, {\"name\": \"tool_use\", \"template\":"
+               " \"two\"}, {\"name\": \"rag\", \"template\": \"three\"}]}");
     check_folder(NULL, false, "one", "other");
     check_folder(NULL, true, "two", "other");
     check_folder("rag", true, "three", "other");
@@ -150,6 +162,7 @@ static void test_folders(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_folders)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_no_memory),
+                                       cmocka_unit_test(test_folders)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

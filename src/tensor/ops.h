@@ -1,6 +1,7 @@
-/* ops.h - the constructors of all operations. Shapes as [B,T,..]; B sequences of T rows. Every constructor takes NULL tensors as
- * "an earlier error" (returns NULL) unless it says that an argument may be NULL. Result types: `act` is the tape's activation
- * type, fp32 otherwise. One file per op in ops/. A result handed out through a pointer is NULL when the constructor fails. */
+/* ops.h - the constructors of all operations. Shapes as [B,T,..]; B sequences of T rows. Every constructor takes NULL tensors
+ * as "an earlier error" (returns NULL) unless it says that an argument may be NULL. Result types: `act` is the tape's
+ * activation type, fp32 otherwise. One file per op in ops/. A result handed out through a pointer is NULL when the constructor
+ * fails. */
 #ifndef WF_TENSOR_OPS_H
 #define WF_TENSOR_OPS_H
 #include "tensor/tensor.h"
@@ -17,8 +18,8 @@ wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
 /* The same in fp32 whatever the tape's type: for routers, whose choices should not depend on rounding. */
 wf_tensor *wf_linear_exact(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_turn_repeat(wf_tape *t, wf_tensor *x, int64_t batch); /* [m,n] -> [B,n,m], the same for every sequence */
-/* rows of table[V, dim] by ids (I32 or I64, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and no
- * gradient (callers check ids from users); `padding` >= 0: that row gets no gradient here. */
+/* rows of table[V, dim] by ids (I32 or I64, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and
+ * no gradient (callers check ids from users); `padding` >= 0: that row gets no gradient here. */
 wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding);
 /* table rows by position, [B,T,dim]: row offset + (positions[b,t], or start[b]+t when positions is NULL). */
 wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64_t rows, wf_tensor *positions, int64_t offset);
@@ -26,7 +27,8 @@ wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64
 wf_tensor *wf_id_column(wf_tape *t, wf_tensor *ids, int64_t plus, int64_t minus, int64_t add);
 /* U8 [B,T]: 1 for as many rows as ids[B,T] (I32) of the sequence differ from `padding`, then 0. No gradient. */
 wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
-/* U8 [B,T]: the first row, the rows before the first `token` of ids[B,T] (I32), or those behind it and the row after it. No gradient. */
+/* U8 [B,T]: the first row, the rows before the first `token` of ids[B,T] (I32), or those behind it and the row after it. No
+ * gradient. */
 typedef enum wf_globals { WF_GLOBALS_NONE, WF_GLOBALS_FIRST, WF_GLOBALS_BEFORE, WF_GLOBALS_BEHIND } wf_globals;
 wf_tensor *wf_token_globals(wf_tape *t, wf_tensor *ids, wf_globals kind, int64_t token);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
@@ -35,37 +37,38 @@ wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding);
 /* Positions by mask[B,T] (U8), I64: how many rows up to this one are not padding, less one. No gradient. */
 wf_tensor *wf_mask_positions(wf_tape *t, wf_tensor *mask);
 
-/* x[B,T,n] whose rows with ids[B,T] (I32) equal to `token` are zero and whose other rows are scaled by (1 - rate) / (1 - the share of
- * `token` among the rows whose mask (U8 [B,T]; NULL: all) is not 0). */
+/* x[B,T,n] whose rows with ids[B,T] (I32) equal to `token` are zero and whose other rows are scaled by (1 - rate) / (1 - the
+ * share of `token` among the rows whose mask (U8 [B,T]; NULL: all) is not 0). */
 wf_tensor *wf_token_dropout(wf_tape *t, wf_tensor *x, wf_tensor *ids, wf_tensor *mask, int64_t token, double rate);
 
 /* ---- elementwise ---- */
-wf_tensor *wf_add(wf_tape *t, wf_tensor *a, wf_tensor *b);                      /* same shape; fp32 when one is fp32 */
-wf_tensor *wf_add_scaled(wf_tape *t, wf_tensor *a, wf_tensor *b, float scale);  /* a + scale*b */
+wf_tensor *wf_add(wf_tape *t, wf_tensor *a, wf_tensor *b);                     /* same shape; fp32 when one is fp32 */
+wf_tensor *wf_add_scaled(wf_tape *t, wf_tensor *a, wf_tensor *b, float scale); /* a + scale*b */
 wf_tensor *wf_mul(wf_tape *t, wf_tensor *a, wf_tensor *b);
-wf_tensor *wf_mul_rows(wf_tape *t, wf_tensor *x, wf_tensor *w);                 /* x[.., n] * w[n] */
-wf_tensor *wf_row_dot(wf_tape *t, wf_tensor *a, wf_tensor *b);                  /* [.., n], [.., n] -> fp32 [..]: sums over the last dimension */
-wf_tensor *wf_add_rows(wf_tape *t, wf_tensor *x, wf_tensor *b);                 /* x[.., n] + b[n] */
-wf_tensor *wf_scale_rows(wf_tape *t, wf_tensor *x, wf_tensor *s); /* row r times s[r mod count]: s [H] or [B,T,H] for x [B,T,H,n] */
+wf_tensor *wf_mul_rows(wf_tape *t, wf_tensor *x, wf_tensor *w); /* x[.., n] * w[n] */
+wf_tensor *wf_row_dot(wf_tape *t, wf_tensor *a, wf_tensor *b); /* [.., n], [.., n] -> fp32 [..]: sums over the last dimension */
+wf_tensor *wf_add_rows(wf_tape *t, wf_tensor *x, wf_tensor *b); /* x[.., n] + b[n] */
+wf_tensor *wf_scale_rows(wf_tape *t, wf_tensor *x,
+                         wf_tensor *s); /* row r times s[r mod count]: s [H] or [B,T,H] for x [B,T,H,n] */
 wf_tensor *wf_scale(wf_tape *t, wf_tensor *x, float scale);
-wf_tensor *wf_affine(wf_tape *t, wf_tensor *x, float scale, float add);         /* scale*x + add */
+wf_tensor *wf_affine(wf_tape *t, wf_tensor *x, float scale, float add); /* scale*x + add */
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind);
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind); /* act(a) * b */
 wf_tensor *wf_softcap(wf_tape *t, wf_tensor *x, float cap);                     /* cap * tanh(x / cap) */
 /* xIELU with learned numbers; scalars: alpha_p, alpha_n, beta, eps, each F32 [1]. */
 wf_tensor *wf_xielu(wf_tape *t, wf_tensor *x, wf_tensor *const scalars[4]);
 wf_tensor *wf_log_gate(wf_tape *t, wf_tensor *x, float low, float scale); /* scale * log(low + (1 - low) sigmoid(x)), fp32 */
-wf_tensor *wf_scale_by(wf_tape *t, wf_tensor *x, wf_tensor *s);                 /* x * s, s fp32 [1] */
+wf_tensor *wf_scale_by(wf_tape *t, wf_tensor *x, wf_tensor *s);           /* x * s, s fp32 [1] */
 wf_tensor *wf_sine(wf_tape *t, wf_tensor *x);
-wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);                    /* x itself when it has the type */
-wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high);           /* the gradient passes between the bounds */
+wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type);          /* x itself when it has the type */
+wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high); /* the gradient passes between the bounds */
 /* x times uniform noise in [1-range, 1+range] while training; x itself when range is 0. */
 wf_tensor *wf_jitter(wf_tape *t, wf_tensor *x, float range);
 /* inverted dropout by counter; x itself when p is 0. Every call site has its own stream. */
 wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);
 
-/* ---- norms over the last dimension; w [n] or NULL, b [n] or NULL; y = xhat*(w + offset) + b. Result act. With w and b [H*n] the
- * rows of x [.., H, n] take their own n in turn. ---- */
+/* ---- norms over the last dimension; w [n] or NULL, b [n] or NULL; y = xhat*(w + offset) + b. Result act. With w and b [H*n]
+ * the rows of x [.., H, n] take their own n in turn. ---- */
 wf_tensor *wf_rms_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, float offset, float eps);
 wf_tensor *wf_layer_norm(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, float offset, float eps);
 
@@ -74,27 +77,31 @@ typedef enum wf_unit_kind { WF_UNIT_L2, WF_UNIT_FLOORED, WF_UNIT_SUM } wf_unit_k
 wf_tensor *wf_unit(wf_tape *t, wf_tensor *x, wf_unit_kind kind, float eps);
 
 /* ---- channels, the last dimension ---- */
-wf_tensor *wf_slice_channels(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[.., n] -> [.., count]; x itself when whole */
+wf_tensor *wf_slice_channels(wf_tape *t, wf_tensor *x, int64_t first,
+                             int64_t count); /* x[.., n] -> [.., count]; x itself when whole */
 /* [.., n] and [.., m] -> [.., n+m] of a's type; b may have fewer rows: each stands beside a's rows in turn (b [B,T,1,m] beside
  * a [B,T,H,n] is one row for all heads). */
 wf_tensor *wf_join_channels(wf_tape *t, wf_tensor *a, wf_tensor *b);
-wf_tensor *wf_repeat_heads(wf_tape *t, wf_tensor *x, int64_t times); /* [B,T,G,n] -> [B,T,G*times,n], each head `times` in a row */
+wf_tensor *wf_repeat_heads(wf_tape *t, wf_tensor *x,
+                           int64_t times); /* [B,T,G,n] -> [B,T,G*times,n], each head `times` in a row */
 /* Monomials of the last dimension, fp32: phi(x).phi(y) = (x.y)^2, or with taylor 1 + x.y + (x.y)^2/2. */
 wf_tensor *wf_quadratic(wf_tape *t, wf_tensor *x, bool taylor);
 
 /* ---- time ---- */
 wf_tensor *wf_time_slice(wf_tape *t, wf_tensor *x, int64_t first, int64_t count); /* x[B,T,..] -> [B,count,..] */
-wf_tensor *wf_time_concat(wf_tape *t, wf_tensor *a, wf_tensor *b);                /* [B,S,..], [B,T,..] -> [B,S+T,..]; a may be NULL: b */
-/* Rows around each row side by side, zeros beyond the ends: x[B,T,n] -> [B,T,count*n], part k of row t is x[t + first + k*step]. */
+wf_tensor *wf_time_concat(wf_tape *t, wf_tensor *a, wf_tensor *b); /* [B,S,..], [B,T,..] -> [B,S+T,..]; a may be NULL: b */
+/* Rows around each row side by side, zeros beyond the ends: x[B,T,n] -> [B,T,count*n], part k of row t is x[t + first +
+ * k*step]. */
 wf_tensor *wf_unfold(wf_tape *t, wf_tensor *x, int64_t first, int64_t count, int64_t step);
-/* Sequences filled up behind: ids[B,T] (I32) -> [B,total] with `id`; mask[B,rows] (U8; NULL: all ones) -> [B,total] with 0. No gradient. */
+/* Sequences filled up behind: ids[B,T] (I32) -> [B,total] with `id`; mask[B,rows] (U8; NULL: all ones) -> [B,total] with 0. No
+ * gradient. */
 wf_tensor *wf_id_pad(wf_tape *t, wf_tensor *ids, int64_t total, int64_t id);
 wf_tensor *wf_mask_pad(wf_tape *t, wf_tensor *mask, int64_t batch, int64_t rows, int64_t total);
-wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask);               /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
+wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask); /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
 /* y_t = x_{t-1}, y_0 = s_in (or 0): x [B,T,n], s_in [B,n] or NULL; *s_out receives the last x when not NULL. */
 wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **s_out);
-/* Appends x[B,T,..] to a cache bound by the caller, cache[B,cap,..], at row start[b]+t (modulo cap for a ring); the result is the
- * whole cache after it. No gradient. */
+/* Appends x[B,T,..] to a cache bound by the caller, cache[B,cap,..], at row start[b]+t (modulo cap for a ring); the result is
+ * the whole cache after it. No gradient. */
 wf_tensor *wf_cache_append(wf_tape *t, wf_tensor *cache, wf_tensor *x);
 /* Copies x into memory the caller binds to `target` (a state), at the end of the op's turn; result: target. No gradient. */
 wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
@@ -103,9 +110,10 @@ wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
  * weighted by 1, 2, .. T, the last of them, the largest entry of each channel. No row that counts gives zeros. */
 typedef enum wf_pool_kind { WF_POOL_MEAN, WF_POOL_MEAN_SQRT, WF_POOL_WEIGHTED, WF_POOL_LAST, WF_POOL_MAX } wf_pool_kind;
 wf_tensor *wf_pool_rows(wf_tape *t, wf_tensor *x, wf_pool_kind kind, wf_tensor *mask);
-wf_tensor *wf_swap_rows(wf_tape *t, wf_tensor *x);                /* [A,N,M,w] -> [A,M,N,w] */
-wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per);   /* [B,T,..] -> fp32 [B,T/per,..], means of consecutive rows */
-/* Rows of time mixed: x [B,S,G,W], e [P,L,R] with L >= S, P = 1 or a multiple of G -> fp32 [B,R,G or P,W], y_h = e_h[:S]^T x_h. */
+wf_tensor *wf_swap_rows(wf_tape *t, wf_tensor *x);              /* [A,N,M,w] -> [A,M,N,w] */
+wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per); /* [B,T,..] -> fp32 [B,T/per,..], means of consecutive rows */
+/* Rows of time mixed: x [B,S,G,W], e [P,L,R] with L >= S, P = 1 or a multiple of G -> fp32 [B,R,G or P,W], y_h = e_h[:S]^T x_h.
+ */
 wf_tensor *wf_time_project(wf_tape *t, wf_tensor *x, wf_tensor *e);
 /* A centred convolution over time, one filter per head: x [B,T,H,V], w [H,1,W] -> fp32. */
 wf_tensor *wf_conv_heads(wf_tape *t, wf_tensor *x, wf_tensor *w);
@@ -114,16 +122,16 @@ wf_tensor *wf_nystrom(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *u);
 
 /* ---- positions ---- */
 typedef struct wf_rotate_args {
-    int64_t first, pairs;     /* channels first..first+2*pairs-1 turn */
+    int64_t first, pairs; /* channels first..first+2*pairs-1 turn */
     bool interleaved;
     const double *frequencies; /* [pairs], in the tape's arena: angle = position * frequency */
-    float magnitude;          /* multiplies cos and sin (yarn, longrope); 1 otherwise */
-    wf_tensor *positions;     /* [B,T] I64, or NULL: start[b] + t */
-    bool from_zero;           /* without positions: rows of a memory, row t has position t whatever the sequences have seen */
-    int64_t shift;            /* added to every position */
+    float magnitude;           /* multiplies cos and sin (yarn, longrope); 1 otherwise */
+    wf_tensor *positions;      /* [B,T] I64, or NULL: start[b] + t */
+    bool from_zero;            /* without positions: rows of a memory, row t has position t whatever the sequences have seen */
+    int64_t shift;             /* added to every position */
     /* xPos: channel pair p is also multiplied by zeta_p^(sign*i/base), i the position; base 0: off */
     float xpos_base;
-    int xpos_sign;            /* +1 queries, -1 keys */
+    int xpos_sign; /* +1 queries, -1 keys */
 } wf_rotate_args;
 wf_tensor *wf_rotate(wf_tape *t, wf_tensor *x, const wf_rotate_args *args); /* x [B,T,H,K] */
 /* x[B,T,..] times 1 + scale*log1p(floor((p+1)/step)), p = positions[b,t] (I64 [B,T]), or start[b]+t when positions is NULL. */
@@ -133,105 +141,112 @@ wf_tensor *wf_temper(wf_tape *t, wf_tensor *x, wf_tensor *positions, float scale
 typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tensors may be NULL */
     float scale, softcap, dropout;
     bool causal;
-    int64_t left, right;      /* INT64_MAX: no limit */
-    const float *slopes;      /* [H] in the tape's arena, or NULL */
-    wf_tensor *rel_bias;      /* [buckets, H] with `buckets`, `max_distance`, `bidirectional` (T5) */
+    int64_t left, right; /* INT64_MAX: no limit */
+    const float *slopes; /* [H] in the tape's arena, or NULL */
+    wf_tensor *rel_bias; /* [buckets, H] with `buckets`, `max_distance`, `bidirectional` (T5) */
     int64_t buckets, max_distance;
     bool bidirectional;
-    wf_tensor *bias;          /* F32 [B or 1, H or 1, T (or, without a gradient, 1), S], added to the scores: -INFINITY hides a key, ln(n) counts it n times */
-    wf_tensor *sinks;         /* [H] */
-    wf_tensor *key_mask;      /* U8 [B,S] */
-    wf_tensor *prefix;        /* I64 [B] */
+    wf_tensor *bias;     /* F32 [B or 1, H or 1, T (or, without a gradient, 1), S], added to the scores: -INFINITY hides a key,
+                            ln(n) counts it n times */
+    wf_tensor *sinks;    /* [H] */
+    wf_tensor *key_mask; /* U8 [B,S] */
+    wf_tensor *prefix;   /* I64 [B] */
     wf_tensor *q_segments, *k_segments; /* I64 [B,T], [B,S] */
-    bool cached;              /* k, v are caches [B,cap,..]: valid rows are start[b] + T; `ring`: cap rows used modulo cap */
+    bool cached; /* k, v are caches [B,cap,..]: valid rows are start[b] + T; `ring`: cap rows used modulo cap */
     bool ring;
-    bool offset_from_start;   /* query row i has index start[b]+i (decoding) */
-    wf_tensor **probs;        /* not NULL: receives [B,H,T,S] */
-    wf_tensor **lse;          /* not NULL: receives [B,H,T] fp32, ln of the sum of e^score; differentiable */
-    const wf_attention_pattern *pattern; /* in the tape's arena: which keys a row sees, instead of causal, left, right, prefix, segments, biases */
+    bool offset_from_start; /* query row i has index start[b]+i (decoding) */
+    wf_tensor **probs;      /* not NULL: receives [B,H,T,S] */
+    wf_tensor **lse;        /* not NULL: receives [B,H,T] fp32, ln of the sum of e^score; differentiable */
+    const wf_attention_pattern
+        *pattern; /* in the tape's arena: which keys a row sees, instead of causal, left, right, prefix, segments, biases */
     wf_tensor *pattern_data[WF_PATTERN_DATA]; /* what it reads */
-    double pattern_keys;      /* keys of a row, on the average: for the count of operations */
+    double pattern_keys;                      /* keys of a row, on the average: for the count of operations */
 } wf_attention_spec;
-/* A bias by the number of the key, [B or 1,H,1,S]: scale * slope[h] * how many keys before j are not padding, slopes ([H], in the
- * tape's arena) and products rounded to bfloat16. mask U8 [B,S] or NULL: none is. No gradient. */
+/* A bias by the number of the key, [B or 1,H,1,S]: scale * slope[h] * how many keys before j are not padding, slopes ([H], in
+ * the tape's arena) and products rounded to bfloat16. mask U8 [B,S] or NULL: none is. No gradient. */
 wf_tensor *wf_alibi_keys(wf_tape *t, wf_tensor *mask, int64_t keys, const float *slopes, int64_t heads, float scale);
 /* q [B,T,H,K], k [B,S,G,K], v [B,S,G,V] -> [B,T,H,V] (act). */
 wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
 
-/* Scores with vectors that stand for distances, F32 [B,H,queries,keys]: scale * x_i . table[row of i - j], or with x_j. A distance d has
- * the row index[d + zero], d + zero cut to 0..count-1; -1 is none. x [B,T,H,K]; table [R,K], or [R,H,K]: one for each head. */
+/* Scores with vectors that stand for distances, F32 [B,H,queries,keys]: scale * x_i . table[row of i - j], or with x_j. A
+ * distance d has the row index[d + zero], d + zero cut to 0..count-1; -1 is none. x [B,T,H,K]; table [R,K], or [R,H,K]: one for
+ * each head. */
 typedef struct wf_relative_spec {
     int64_t queries, keys;
-    bool of_keys;             /* x are the rows j */
-    bool offset_from_start;   /* query row i has index start[b]+i (decoding) */
-    const int32_t *index;     /* [count], in the tape's arena */
+    bool of_keys;           /* x are the rows j */
+    bool offset_from_start; /* query row i has index start[b]+i (decoding) */
+    const int32_t *index;   /* [count], in the tape's arena */
     int64_t count, zero;
     float scale;
 } wf_relative_spec;
 wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_relative_spec *spec);
-/* Attention computed in parts becomes whole: o [B,P*T,H,V] and lse [B,H,P*T], row (p, t) of them at place[b,h,p*T+t] (I32, NULL: at
- * p*T+t) -> fp32 [B,T,H,V]. A token no part has keys for takes its row of `fallback` [B,T,H,V], or 0. */
+/* Attention computed in parts becomes whole: o [B,P*T,H,V] and lse [B,H,P*T], row (p, t) of them at place[b,h,p*T+t] (I32,
+ * NULL: at p*T+t) -> fp32 [B,T,H,V]. A token no part has keys for takes its row of `fallback` [B,T,H,V], or 0. */
 wf_tensor *wf_merge_partials(wf_tape *t, wf_tensor *o, wf_tensor *lse, wf_tensor *place, wf_tensor *fallback, int64_t parts);
 /* Rows gathered per head: x [B,T,H,K], index I32 [B,H,N] -> [B,N,H,K], zeros where negative. */
 wf_tensor *wf_take_rows(wf_tape *t, wf_tensor *x, wf_tensor *index);
-/* The Reformer's hashing of q [B,T,H,K] by rotations [H or 1,K,R,sum(factors)/2]; factors: even, their product is the number of buckets.
- * buckets I64 [B,H,R,T] (padding: one more); order I32 [B,H,R*T]: the token of each entry, sorted by round, bucket, position; place I32
- * [B,H,R*T]: where entry (r, t) stands. */
+/* The Reformer's hashing of q [B,T,H,K] by rotations [H or 1,K,R,sum(factors)/2]; factors: even, their product is the number of
+ * buckets. buckets I64 [B,H,R,T] (padding: one more); order I32 [B,H,R*T]: the token of each entry, sorted by round, bucket,
+ * position; place I32 [B,H,R*T]: where entry (r, t) stands. */
 enum { WF_LSH_FACTORS = 8 };
-typedef struct wf_lsh_order { wf_tensor *buckets, *order, *place; } wf_lsh_order;
-wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tensor *mask, const int64_t *factors, int64_t n_factors);
+typedef struct wf_lsh_order {
+    wf_tensor *buckets, *order, *place;
+} wf_lsh_order;
+wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tensor *mask, const int64_t *factors,
+                         int64_t n_factors);
 
 typedef struct wf_memory_spec { /* tensors may be NULL */
-    wf_tensor *v;      /* [U]: scores v . tanh(q + k); NULL: q . k */
-    wf_tensor *mask;   /* U8 [B,S] */
-    bool local, bell;  /* only keys with |j - p| <= window; times exp(-(j-p)^2 / (2 (window/2)^2)) after the softmax */
-    wf_tensor *centre; /* [B,T]: p as a share of the real keys; NULL: p = start[b] + first + t */
+    wf_tensor *v;               /* [U]: scores v . tanh(q + k); NULL: q . k */
+    wf_tensor *mask;            /* U8 [B,S] */
+    bool local, bell;           /* only keys with |j - p| <= window; times exp(-(j-p)^2 / (2 (window/2)^2)) after the softmax */
+    wf_tensor *centre;          /* [B,T]: p as a share of the real keys; NULL: p = start[b] + first + t */
     int64_t window, first;
 } wf_memory_spec;
 /* q [B,T,U], k [B,S,U], values [B,S,D] -> fp32 [B,T,D]; *probs (may be NULL) receives fp32 [B,T,S], without gradient. */
-wf_tensor *wf_memory_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *values, const wf_memory_spec *spec, wf_tensor **probs);
+wf_tensor *wf_memory_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *values, const wf_memory_spec *spec,
+                               wf_tensor **probs);
 wf_tensor *wf_max_pairs(wf_tape *t, wf_tensor *x); /* [.., 2n] -> [.., n], the larger of two neighbours */
 /* While decoding: the state [B,..] of sequences that have seen tokens, `first` (NULL: zeros) for new ones. No gradient. */
 wf_tensor *wf_begin_state(wf_tape *t, wf_tensor *state, wf_tensor *first);
-/* Routing (cluster.c): the rows nearest to every centroid, x [B,T,H,K], centroids [H,C,K] -> I32 [B,H,C*take], most similar first;
- * *members the same as I64 [B,H,C,take]. */
+/* Routing (cluster.c): the rows nearest to every centroid, x [B,T,H,K], centroids [H,C,K] -> I32 [B,H,C*take], most similar
+ * first; *members the same as I64 [B,H,C,take]. */
 wf_tensor *wf_cluster_select(wf_tape *t, wf_tensor *x, wf_tensor *centroids, int64_t take, wf_tensor **members);
 /* x [B,N,H,V] -> fp32 [B,rows,H,V]: the sum of the entries with that index [B,H,N], over their number + eps. */
 wf_tensor *wf_scatter_mean(wf_tape *t, wf_tensor *x, wf_tensor *index, int64_t rows, float eps);
-/* The mean of (x - the centroid most like it)^2, [1]; centroids are constants. *sums [H,C,K+1]: of the rows of each, and their number,
- * without gradient. */
+/* The mean of (x - the centroid most like it)^2, [1]; centroids are constants. *sums [H,C,K+1]: of the rows of each, and their
+ * number, without gradient. */
 wf_tensor *wf_commitment(wf_tape *t, wf_tensor *x, wf_tensor *centroids, wf_tensor **sums);
 wf_tensor *wf_repeat_batch(wf_tape *t, wf_tensor *x, int64_t batch); /* [1,..] -> [B,..] */
 
 typedef struct wf_recurrence_spec {
     wf_decay decay;
-    wf_tensor *g, *bonus;     /* log decay [H] | [H,K] | [B,T,H] | [B,T,H,K]; bonus [H,K]; NULL when unused */
-    const float *g_const;     /* [H] in the arena instead of a tensor, for WF_DECAY_CONST */
+    wf_tensor *g, *bonus; /* log decay [H] | [H,K] | [B,T,H] | [B,T,H,K]; bonus [H,K]; NULL when unused */
+    const float *g_const; /* [H] in the arena instead of a tensor, for WF_DECAY_CONST */
     float scale;
-    wf_tensor *s_in;          /* [B,H,K,V] or NULL */
-    wf_tensor **s_out;        /* receives the state after the last token, or NULL */
+    wf_tensor *s_in;   /* [B,H,K,V] or NULL */
+    wf_tensor **s_out; /* receives the state after the last token, or NULL */
 } wf_recurrence_spec;
 /* q, k [B,T,G,K], v [B,T,H,V] -> [B,T,H,V] fp32. Inputs are cast to fp32. */
 wf_tensor *wf_recurrence(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_recurrence_spec *spec);
 
 typedef struct wf_delta_spec { /* see kernels/delta.h */
-    wf_decay decay;           /* none, scalar or vector */
-    wf_tensor *g;             /* log decay [B,T,H] | [B,T,H,K], NULL for none */
-    wf_tensor *beta;          /* [B,T,H]: the delta rule */
-    wf_tensor *a, *b;         /* [B,T,G,K]: the general form; exactly one of beta and (a, b) */
-    float scale;              /* multiplies q */
-    wf_tensor *s_in;          /* [B,H,K,V] or NULL */
-    wf_tensor **s_out;        /* receives the state after the last token, or NULL */
+    wf_decay decay;            /* none, scalar or vector */
+    wf_tensor *g;              /* log decay [B,T,H] | [B,T,H,K], NULL for none */
+    wf_tensor *beta;           /* [B,T,H]: the delta rule */
+    wf_tensor *a, *b;          /* [B,T,G,K]: the general form; exactly one of beta and (a, b) */
+    float scale;               /* multiplies q */
+    wf_tensor *s_in;           /* [B,H,K,V] or NULL */
+    wf_tensor **s_out;         /* receives the state after the last token, or NULL */
 } wf_delta_spec;
 /* q, k [B,T,G,K], v [B,T,H,V] -> [B,T,H,V] fp32. Inputs are cast to fp32. */
 wf_tensor *wf_delta(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_delta_spec *spec);
 
-/* The denominators of linear attention: y = o / (q.z + eps), or o / (q.(z + eps)) with eps_inside; z the running sum of k (causal)
- * or the sum of all k. q [B,T,H,K], k [B,S,H,K], o [B,T,H,V] -> fp32 like o. */
+/* The denominators of linear attention: y = o / (q.z + eps), or o / (q.(z + eps)) with eps_inside; z the running sum of k
+ * (causal) or the sum of all k. q [B,T,H,K], k [B,S,H,K], o [B,T,H,V] -> fp32 like o. */
 typedef struct wf_normalise_spec {
     bool causal, eps_inside;
     float eps;
-    wf_tensor *z_in, **z_out;    /* [B,H,K]: the sum before and after; or NULL */
+    wf_tensor *z_in, **z_out; /* [B,H,K]: the sum before and after; or NULL */
 } wf_normalise_spec;
 wf_tensor *wf_normalise_sum(wf_tape *t, wf_tensor *o, wf_tensor *q, wf_tensor *k, const wf_normalise_spec *spec);
 /* Linear attention without causality: y = q (sum_s k_s v_s^T). q [B,T,H,K], k [B,S,H,K], v [B,S,H,V] -> [B,T,H,V] fp32. */
@@ -239,20 +254,20 @@ wf_tensor *wf_full_linear(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v);
 /* The row factors of retention: o / sqrt(sum_{j<=t} gamma^j), t counted from the start of the sequence; with q and k also
  * / max(1, |sum_j q_t.k_j gamma^(t-j) / sqrt(..)|). Constants of the backward. */
 typedef struct wf_decay_norm_spec {
-    const float *g;              /* [H] ln gamma, in the tape's arena */
-    wf_tensor *q, *k;            /* [B,T,H,K] or NULL */
-    wf_tensor *z_in, **z_out;    /* [B,H,K] or NULL: the decayed sum of k that the clamp needs */
+    const float *g;           /* [H] ln gamma, in the tape's arena */
+    wf_tensor *q, *k;         /* [B,T,H,K] or NULL */
+    wf_tensor *z_in, **z_out; /* [B,H,K] or NULL: the decayed sum of k that the clamp needs */
 } wf_decay_norm_spec;
 wf_tensor *wf_decay_norm(wf_tape *t, wf_tensor *o, const wf_decay_norm_spec *spec);
 
-/* Positive random features (Performer): of h = u W^T [B,T,H,R] and u [B,T,H,K], R^-1/2 (e^{h - |u|^2/2 - st} + eps), fp32. st: 0, the
- * largest h of the row, or that of the head's whole sequence; no gradient. */
+/* Positive random features (Performer): of h = u W^T [B,T,H,R] and u [B,T,H,K], R^-1/2 (e^{h - |u|^2/2 - st} + eps), fp32. st:
+ * 0, the largest h of the row, or that of the head's whole sequence; no gradient. */
 typedef enum wf_favor_stabiliser { WF_FAVOR_NONE, WF_FAVOR_ROW, WF_FAVOR_SEQUENCE } wf_favor_stabiliser;
 wf_tensor *wf_favor(wf_tape *t, wf_tensor *h, wf_tensor *u, wf_favor_stabiliser kind, float eps);
 
 /* The gates of the matrix LSTM: in, forget [B,T,H] (log), m_t = max(forget_t + m_{t-1}, in_t). Returns the log decay
- * forget_t + m_{t-1} - m_t; *u is e^{in_t - m_t}, *m all m_t. For use with wf_normalise_exp only: together they have the gradient of
- * the memory without its scale e^-m. */
+ * forget_t + m_{t-1} - m_t; *u is e^{in_t - m_t}, *m all m_t. For use with wf_normalise_exp only: together they have the
+ * gradient of the memory without its scale e^-m. */
 typedef struct wf_exp_gates_spec {
     wf_tensor *m_in, **m_out; /* [B,H] or NULL (zeros) */
     wf_tensor **u, **m;       /* [B,T,H] */
@@ -261,9 +276,12 @@ wf_tensor *wf_exp_gates(wf_tape *t, wf_tensor *in, wf_tensor *forget, const wf_e
 /* o [.., V] / (max(|nq|, e^-m) + eps), one nq and m per row. */
 wf_tensor *wf_normalise_exp(wf_tape *t, wf_tensor *o, wf_tensor *nq, wf_tensor *m, float eps);
 
-/* The weighted average of RWKV-4: k, v [B,T,A], decay (w < 0) and bonus (u) [A] -> [B,T,A] fp32. States num, den, max [B,A]: all of in
- * or none, and `out` [3] receives those after the last token, or is NULL. No gradient goes through max: nothing depends on it alone. */
-typedef struct wf_wkv_spec { wf_tensor *in[3], **out; } wf_wkv_spec;
+/* The weighted average of RWKV-4: k, v [B,T,A], decay (w < 0) and bonus (u) [A] -> [B,T,A] fp32. States num, den, max [B,A]:
+ * all of in or none, and `out` [3] receives those after the last token, or is NULL. No gradient goes through max: nothing
+ * depends on it alone. */
+typedef struct wf_wkv_spec {
+    wf_tensor *in[3], **out;
+} wf_wkv_spec;
 wf_tensor *wf_wkv(wf_tape *t, wf_tensor *k, wf_tensor *v, wf_tensor *decay, wf_tensor *bonus, const wf_wkv_spec *spec);
 
 typedef struct wf_scan_spec {
@@ -278,33 +296,39 @@ wf_tensor *wf_long_conv(wf_tape *t, wf_tensor *v, wf_tensor *k, wf_tensor *bias)
 /* Re(DFT over T of DFT over D of x), unscaled: [B,T,D] -> fp32. */
 wf_tensor *wf_fourier(wf_tape *t, wf_tensor *x);
 
-/* Continuous poles -e^a_log + i a_imag [D,M] and steps e^log_dt [D] -> a [D,M,2] and *b by the zero-order hold or the bilinear rule (see
- * kernels/poles.h); a_imag NULL: real ones, [D,M]. */
+/* Continuous poles -e^a_log + i a_imag [D,M] and steps e^log_dt [D] -> a [D,M,2] and *b by the zero-order hold or the bilinear
+ * rule (see kernels/poles.h); a_imag NULL: real ones, [D,M]. */
 wf_tensor *wf_discretise(wf_tape *t, wf_tensor *log_dt, wf_tensor *a_log, wf_tensor *a_imag, bool bilinear, wf_tensor **b);
 typedef struct wf_pole_spec {
-    wf_tensor *e, *v;            /* like a, or NULL: h_t = a h_{t-1} + b x_t - e s_t, s_t = 2 Re(sum_m v_m h_{t-1,m}); not reversed */
-    wf_tensor *skip;             /* [D] or NULL */
-    bool reverse;                /* from the last token to the first, each read before its token */
-    wf_tensor *h_in, **h_out;    /* [B,D,M,2], or [B,D,M] when real; or NULL */
+    wf_tensor *e, *v; /* like a, or NULL: h_t = a h_{t-1} + b x_t - e s_t, s_t = 2 Re(sum_m v_m h_{t-1,m}); not reversed */
+    wf_tensor *skip;  /* [D] or NULL */
+    bool reverse;     /* from the last token to the first, each read before its token */
+    wf_tensor *h_in, **h_out; /* [B,D,M,2], or [B,D,M] when real; or NULL */
 } wf_pole_spec;
-/* y = 2 Re(sum_m c_m h_m) + skip x, h_t = a h_{t-1} + b x_t; x [B,T,D], a, b, c [D,M,2] (real: [D,M], without the 2) -> [B,T,D] fp32. */
+/* y = 2 Re(sum_m c_m h_m) + skip x, h_t = a h_{t-1} + b x_t; x [B,T,D], a, b, c [D,M,2] (real: [D,M], without the 2) -> [B,T,D]
+ * fp32. */
 wf_tensor *wf_pole_scan(wf_tape *t, wf_tensor *x, wf_tensor *a, wf_tensor *b, wf_tensor *c, const wf_pole_spec *spec);
 
-/* Poles with a term of rank one, -e^a_log + i a_imag less p p^* (S4), bilinear rule: log_dt [D], a_log, a_imag [D,M], p, b [D,M,2]. The step
- * of its recurrence, out: a, b, e, v of wf_pole_scan; false after an error. The kernel of its convolution, c [D,M,2] -> [taps,D] fp32. */
-typedef struct wf_low_rank { wf_tensor *log_dt, *a_log, *a_imag, *p, *b; } wf_low_rank;
+/* Poles with a term of rank one, -e^a_log + i a_imag less p p^* (S4), bilinear rule: log_dt [D], a_log, a_imag [D,M], p, b
+ * [D,M,2]. The step of its recurrence, out: a, b, e, v of wf_pole_scan; false after an error. The kernel of its convolution, c
+ * [D,M,2] -> [taps,D] fp32. */
+typedef struct wf_low_rank {
+    wf_tensor *log_dt, *a_log, *a_imag, *p, *b;
+} wf_low_rank;
 bool wf_low_rank_step(wf_tape *t, const wf_low_rank *m, wf_tensor *out[4]);
 wf_tensor *wf_low_rank_kernel(wf_tape *t, const wf_low_rank *m, wf_tensor *c, int64_t taps);
 
-/* h_t = a_t h_{t-1} + x_t, every lane by itself: a, x [B,T,D] -> h [B,T,D] fp32; h_in [B,D] or NULL, *h_out (may be NULL) the last. */
+/* h_t = a_t h_{t-1} + x_t, every lane by itself: a, x [B,T,D] -> h [B,T,D] fp32; h_in [B,D] or NULL, *h_out (may be NULL) the
+ * last. */
 wf_tensor *wf_lane_scan(wf_tape *t, wf_tensor *a, wf_tensor *x, wf_tensor *h_in, wf_tensor **h_out);
-/* a = e^la and *root = sqrt(1 - a^2) of log decays la [B,T,D], fp32. Rows of position 0 (I64 [B,T]) have a = 0 and root = 1; without
- * positions the first row of a sequence has, unless `state` [B,..] came from tokens before. */
+/* a = e^la and *root = sqrt(1 - a^2) of log decays la [B,T,D], fp32. Rows of position 0 (I64 [B,T]) have a = 0 and root = 1;
+ * without positions the first row of a sequence has, unless `state` [B,..] came from tokens before. */
 wf_tensor *wf_decay_root(wf_tape *t, wf_tensor *la, wf_tensor *positions, wf_tensor *state, wf_tensor **root);
 /* A matrix per head: x [B,T,H,n], w [H,n,m], b [H,m] or NULL -> x w (+ b) [B,T,H,m] fp32. */
 wf_tensor *wf_head_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 
-/* x [B,T,C], w [C,1,W] or [C,W], bias [C] or NULL, s_in [B,C,W-1] or NULL, *s_out receives the new state when not NULL. fp32. */
+/* x [B,T,C], w [C,1,W] or [C,W], bias [C] or NULL, s_in [B,C,W-1] or NULL, *s_out receives the new state when not NULL. fp32.
+ */
 wf_tensor *wf_conv(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *bias, bool silu, wf_tensor *s_in, wf_tensor **s_out);
 
 typedef struct wf_rnn_spec {
@@ -315,34 +339,38 @@ typedef struct wf_rnn_spec {
     wf_tensor *h_in, *c_in;     /* [B,h] or NULL */
     wf_tensor **h_out, **c_out; /* or NULL */
 } wf_rnn_spec;
-wf_tensor *wf_plain_rnn(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,h] -> h = act(ih + hh h + b) [B,T,h] fp32 */
+wf_tensor *wf_plain_rnn(wf_tape *t, wf_tensor *ih,
+                        const wf_rnn_spec *spec);                       /* ih [B,T,h] -> h = act(ih + hh h + b) [B,T,h] fp32 */
 wf_tensor *wf_lstm(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec); /* ih [B,T,4h] = Lin(x) rows i,f,g,o -> [B,T,h] fp32 */
 wf_tensor *wf_gru(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec);  /* ih [B,T,3h] rows r,z,n */
 
-/* The scalar LSTM: gates i, f, z, o before R h [B,T,H*d], recurrent [H,d,d] each; states h, c, n, m [B,H*d] (NULL: none yet; a state
- * whose n is 0 is one without tokens); mask as above. -> [B,T,H*d] fp32. out: [4] receives the states, or NULL. */
-typedef struct wf_slstm_spec { wf_tensor *gates[4], *recurrent[4], *mask, *in[4], **out; } wf_slstm_spec;
+/* The scalar LSTM: gates i, f, z, o before R h [B,T,H*d], recurrent [H,d,d] each; states h, c, n, m [B,H*d] (NULL: none yet; a
+ * state whose n is 0 is one without tokens); mask as above. -> [B,T,H*d] fp32. out: [4] receives the states, or NULL. */
+typedef struct wf_slstm_spec {
+    wf_tensor *gates[4], *recurrent[4], *mask, *in[4], **out;
+} wf_slstm_spec;
 wf_tensor *wf_slstm(wf_tape *t, const wf_slstm_spec *spec);
 
 /* ---- losses ---- */
 typedef struct wf_cross_entropy_spec {
-    int64_t ignore;    /* targets equal to it do not count (-100) */
-    float smoothing;   /* label smoothing */
-    float logit_scale; /* multiplies the logits; 1 */
-    float softcap;     /* 0: off */
-    float z_loss;      /* this times the mean over all rows of log(sum(exp(logit)))^2 joins the loss; 0: off */
+    int64_t ignore;           /* targets equal to it do not count (-100) */
+    float smoothing;          /* label smoothing */
+    float logit_scale;        /* multiplies the logits; 1 */
+    float softcap;            /* 0: off */
+    float z_loss;             /* this times the mean over all rows of log(sum(exp(logit)))^2 joins the loss; 0: off */
     wf_tensor *inverse_count; /* F32 [1] input: the loss is the sum of token losses times this */
 } wf_cross_entropy_spec;
-/* x [.., dim], head w [V, dim] (+ b [V] or NULL), targets I32 [..] -> loss [1]; *token_loss (may be NULL) receives fp32 [..]: the
- * loss of each token, 0 where ignored. Works in row blocks: neither logits nor probabilities of all rows are ever stored, the
- * gradient is made in the forward of a training tape. */
-wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_tensor *targets, const wf_cross_entropy_spec *spec,
-                            wf_tensor **token_loss);
-/* Softmax cross-entropy of logits x[R,classes,C] over the middle dimension against targets I32 [R,C] (those outside the classes do
- * not count): the sum of the losses of column c times inverse[c], an F32 [C] input -> [1]. */
+/* x [.., dim], head w [V, dim] (+ b [V] or NULL), targets I32 [..] -> loss [1]; *token_loss (may be NULL) receives fp32 [..]:
+ * the loss of each token, 0 where ignored. Works in row blocks: neither logits nor probabilities of all rows are ever stored,
+ * the gradient is made in the forward of a training tape. */
+wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_tensor *targets,
+                            const wf_cross_entropy_spec *spec, wf_tensor **token_loss);
+/* Softmax cross-entropy of logits x[R,classes,C] over the middle dimension against targets I32 [R,C] (those outside the classes
+ * do not count): the sum of the losses of column c times inverse[c], an F32 [C] input -> [1]. */
 wf_tensor *wf_class_loss(wf_tape *t, wf_tensor *x, int64_t classes, wf_tensor *targets, wf_tensor *inverse);
-/* Per element against F32 targets of x's shape: -y log sigmoid(x) - (1-y) log(1 - sigmoid(x)), or (x-y)^2; the sum over elements
- * whose mask (U8; NULL: all) is not 0, times inverse, an F32 [1] input -> [1]. */
+/* Per element against F32 targets of x's shape: -y log sigmoid(x) - (1-y) log(1 - sigmoid(x)), or (x-y)^2; the sum over
+ * elements whose mask (U8; NULL: all) is not 0, times inverse, an F32 [1] input -> [1]. */
 typedef enum wf_value_loss_kind { WF_LOSS_SIGMOID, WF_LOSS_SQUARE } wf_value_loss_kind;
-wf_tensor *wf_value_loss(wf_tape *t, wf_value_loss_kind kind, wf_tensor *x, wf_tensor *targets, wf_tensor *inverse, wf_tensor *mask);
+wf_tensor *wf_value_loss(wf_tape *t, wf_value_loss_kind kind, wf_tensor *x, wf_tensor *targets, wf_tensor *inverse,
+                         wf_tensor *mask);
 #endif

@@ -1,5 +1,5 @@
-/* ops_test.c - every op: gradients against finite differences along random directions, fp32 against bf16, the same bits for 1 to 8
- * threads, checkpoint regions against plain recording. One table of cases; an op without a case fails. */
+/* ops_test.c - every op: gradients against finite differences along random directions, fp32 against bf16, the same bits for 1
+ * to 8 threads, checkpoint regions against plain recording. One table of cases; an op without a case fails. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,6 +36,7 @@ static wf_tensor *leaf3(fixture *f, int64_t a, int64_t b, int64_t c) { return le
 static wf_tensor *leaf4(fixture *f, int64_t a, int64_t b, int64_t c, int64_t d) { return leaf(f, 4, (int64_t[]){a, b, c, d}); }
 static wf_tensor *ids(fixture *f, int64_t a, int64_t b) { return wf_input(f->tape, "ids", WF_I32, 2, (int64_t[]){a, b}); }
 
+/* clang-format off */
 static wf_tensor *linear_case(fixture *f) { return wf_linear(f->tape, leaf3(f, 2, 3, 5), leaf2(f, 7, 5), leaf1(f, 7)); }
 static wf_tensor *linear_plain(fixture *f) { return wf_linear(f->tape, leaf2(f, 33, 65), leaf2(f, 19, 65), NULL); }
 static wf_tensor *linear_sliced(fixture *f) {
@@ -582,6 +583,7 @@ static const op_case cases[] = {
     {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3}, {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3},
     {"jitter", jitter_case, 2e-3}, {"add_rows", add_rows_case, 2e-3}, {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
 };
+/* clang-format on */
 /* Ops whose tests stand beside their kernels or with the states they write. */
 static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", NULL};
 
@@ -678,7 +680,8 @@ static void check_leaf(fixture *f, const op_case *c, int which) {
     double down = value(f), numeric = (up - down) / (2.0 * (double)step);
     shift(x, (uint32_t)which, step);
     if (!(fabs(slope - numeric) <= c->tolerance * (sqrt(scale) + 1e-3)))
-        fail_msg("%s: gradient %d is %.7g along a direction where differences say %.7g (scale %.3g)", c->op, which, slope, numeric, sqrt(scale));
+        fail_msg("%s: gradient %d is %.7g along a direction where differences say %.7g (scale %.3g)", c->op, which, slope,
+                 numeric, sqrt(scale));
 }
 
 static void test_gradients(void **state) {
@@ -787,7 +790,8 @@ static void test_errors(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients), cmocka_unit_test(test_same_bits), cmocka_unit_test(test_cast),
-                                       cmocka_unit_test(test_every_op_has_a_case), cmocka_unit_test(test_errors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients), cmocka_unit_test(test_same_bits),
+                                       cmocka_unit_test(test_cast), cmocka_unit_test(test_every_op_has_a_case),
+                                       cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,18 +6,24 @@
 #include "base/env.h"
 #include "base/rng.h"
 
-typedef enum wf_init { WF_INIT_ZEROS, WF_INIT_ONES, WF_INIT_NORMAL /* std scale */, WF_INIT_UNIFORM /* +-scale */,
-                       WF_INIT_CONSTANT /* scale */, WF_INIT_CUSTOM /* the row fills it */ } wf_init;
+typedef enum wf_init {
+    WF_INIT_ZEROS,
+    WF_INIT_ONES,
+    WF_INIT_NORMAL /* std scale */,
+    WF_INIT_UNIFORM /* +-scale */,
+    WF_INIT_CONSTANT /* scale */,
+    WF_INIT_CUSTOM /* the row fills it */
+} wf_init;
 
 typedef struct wf_param {
     const char *name; /* e.g. "block.0.mixer.q.weight" */
     int rank;
     int64_t dims[6], count;
-    float *value;      /* [count] */
-    float *grad;       /* [count], NULL when not training */
-    uint16_t *bf16;    /* [count] compute copy, NULL in fp32 mode */
-    bool buffer;       /* never trained */
-    bool owns_value;   /* false: value points into a mapped file */
+    float *value;    /* [count] */
+    float *grad;     /* [count], NULL when not training */
+    uint16_t *bf16;  /* [count] compute copy, NULL in fp32 mode */
+    bool buffer;     /* never trained */
+    bool owns_value; /* false: value points into a mapped file */
     wf_init init;
     float init_scale;
     void (*init_fn)(float *value, int64_t count, const int64_t *dims, wf_rng rng); /* WF_INIT_CUSTOM */
@@ -36,12 +42,13 @@ void wf_params_close(wf_params *params);
 /* Declares a parameter; memory comes with wf_params_allocate. A name twice is an error. */
 weft_status wf_param_add(wf_params *params, const char *name, int rank, const int64_t *dims, wf_param **out, weft_error *err);
 wf_param *wf_param_find(const wf_params *params, const char *name);
-weft_status wf_params_allocate(wf_params *params, weft_error *err);           /* values that have none yet, zeroed */
-weft_status wf_params_allocate_grads(wf_params *params, weft_error *err);     /* of all but buffers */
+weft_status wf_params_allocate(wf_params *params, weft_error *err);       /* values that have none yet, zeroed */
+weft_status wf_params_allocate_grads(wf_params *params, weft_error *err); /* of all but buffers */
 weft_status wf_params_allocate_bf16(wf_params *params, weft_error *err);
-void wf_params_refresh_bf16(wf_params *params);                               /* bf16 copies from the masters */
-void wf_params_init(wf_params *params, uint64_t seed);                        /* every value from its init; keyed by name, so adding a parameter moves no other */
-void wf_param_init(const wf_params *params, wf_param *param, uint64_t seed);  /* the same of one */
-int64_t wf_params_total(const wf_params *params);                             /* elements of all but buffers */
-uint64_t wf_params_digest(const wf_params *params);                           /* xxh64 over names and values */
+void wf_params_refresh_bf16(wf_params *params); /* bf16 copies from the masters */
+void wf_params_init(wf_params *params,
+                    uint64_t seed); /* every value from its init; keyed by name, so adding a parameter moves no other */
+void wf_param_init(const wf_params *params, wf_param *param, uint64_t seed); /* the same of one */
+int64_t wf_params_total(const wf_params *params);                            /* elements of all but buffers */
+uint64_t wf_params_digest(const wf_params *params);                          /* xxh64 over names and values */
 #endif

@@ -5,9 +5,9 @@
 
 typedef struct planner {
     wf_tape *tape;
-    int time;                /* of the entry being added */
-    int *recompute_time;     /* per region: when it was recomputed, INT_MAX before */
-    size_t claims[2];        /* phases so far in each list */
+    int time;            /* of the entry being added */
+    int *recompute_time; /* per region: when it was recomputed, INT_MAX before */
+    size_t claims[2];    /* phases so far in each list */
     weft_error *err;
 } planner;
 
@@ -68,7 +68,8 @@ static weft_status claim_gradient(planner *p, wf_pass list, wf_node *node, int i
     wf_tensor *base = wf_base(x);
     if (base->life->sliced && !base->life->grad_written) {
         touch(base, WF_GRAD, p->time);
-        WF_TRY(add_simple(p, list, (wf_entry){.kind = WF_ZERO_GRAD, .pass = list, .tensor = base}, wf_split_pieces(base->count, 65536)));
+        WF_TRY(add_simple(p, list, (wf_entry){.kind = WF_ZERO_GRAD, .pass = list, .tensor = base},
+                          wf_split_pieces(base->count, 65536)));
         base->life->grad_written = true;
     }
     node->grad_mode[i] = base->life->grad_written ? 2 : 1;

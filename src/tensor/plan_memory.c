@@ -24,9 +24,7 @@ static weft_status add_block(wf_tape *tape, blocks *b, block item, weft_error *e
     return WEFT_OK;
 }
 
-static bool owns_memory(const wf_tensor *x) {
-    return x->kind == WF_TEMP || (x->kind == WF_INPUT && !x->life->bound);
-}
+static bool owns_memory(const wf_tensor *x) { return x->kind == WF_TEMP || (x->kind == WF_INPUT && !x->life->bound); }
 
 static weft_status collect_tensors(wf_tape *tape, blocks *b, weft_error *err) {
     for (size_t i = 0; i < tape->tensors.count; i++) {
@@ -37,7 +35,8 @@ static weft_status collect_tensors(wf_tape *tape, blocks *b, weft_error *err) {
         for (int slot = 0; slot < WF_SLOTS; slot++) {
             if (x->life->first[slot] < 0 || (slot != WF_GRAD && !owns_memory(x)))
                 continue;
-            WF_TRY(add_block(tape, b, (block){x->life->first[slot], x->life->last[slot], bytes, 0, &x->life->offset[slot]}, err));
+            WF_TRY(
+                add_block(tape, b, (block){x->life->first[slot], x->life->last[slot], bytes, 0, &x->life->offset[slot]}, err));
         }
     }
     return WEFT_OK;
@@ -45,7 +44,10 @@ static weft_status collect_tensors(wf_tape *tape, blocks *b, weft_error *err) {
 
 /* Work buffers live during their node's entry; each entry that runs the node needs the same pointer, so they span from the
  * first to the last entry only when a region runs the node twice: then the block is placed once for both times. */
-typedef struct work_slot { size_t offset; int first, last; } work_slot;
+typedef struct work_slot {
+    size_t offset;
+    int first, last;
+} work_slot;
 
 static weft_status collect_work(wf_tape *tape, blocks *b, work_slot *slots, weft_error *err) {
     int time = 0;

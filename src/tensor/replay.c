@@ -90,7 +90,9 @@ static void run_entry(const replay *r, size_t e, wf_worker *worker) {
 
 static void replay_region(void *arg, int thread, int n_threads) {
     const replay *r = arg;
-    wf_worker worker = {.thread = thread, .k = r->tape->env->kernels, .rt = r->rt,
+    wf_worker worker = {.thread = thread,
+                        .k = r->tape->env->kernels,
+                        .rt = r->rt,
                         .scratch = r->tape->scratch + r->tape->scratch_bytes * (size_t)thread};
     (void)n_threads;
     wf_gemm_thread_init();
@@ -100,7 +102,8 @@ static void replay_region(void *arg, int thread, int n_threads) {
 
 static weft_status run(wf_tape *tape, wf_pass pass, const wf_runtime *rt, weft_error *err) {
     WF_CHECK(tape->planned, err, WEFT_FAILURE, "a tape runs before it is planned");
-    replay r = {.tape = tape, .entries = &tape->passes[pass], .rt = rt, .threads = tape->alone ? 1 : wf_pool_threads(tape->env->pool)};
+    replay r = {
+        .tape = tape, .entries = &tape->passes[pass], .rt = rt, .threads = tape->alone ? 1 : wf_pool_threads(tape->env->pool)};
     for (size_t i = 0; i < tape->n_claims; i++)
         atomic_store_explicit(&tape->claims[i], 0, memory_order_relaxed);
     if (r.threads == 1)
@@ -156,13 +159,15 @@ weft_status wf_tape_forward(wf_tape *tape, const wf_runtime *rt, weft_error *err
 weft_status wf_tape_backward(wf_tape *tape, const wf_runtime *rt, weft_error *err) { return run(tape, WF_BACKWARD, rt, err); }
 
 wf_tape_stats wf_tape_stats_of(const wf_tape *tape) {
-    wf_tape_stats s = {.arena_bytes = tape->memory_bytes, .nodes = tape->nodes.count,
+    wf_tape_stats s = {.arena_bytes = tape->memory_bytes,
+                       .nodes = tape->nodes.count,
                        .scratch_bytes = tape->scratch_bytes * (size_t)wf_pool_threads(tape->env->pool)};
     for (int list = 0; list < 2; list++)
         for (size_t e = 0; e < tape->passes[list].count; e++) {
             const wf_entry *entry = &tape->passes[list].list[e];
             if (entry->kind == WF_RUN && entry->node->op->flops)
-                *(list == WF_FORWARD ? &s.flops_forward : &s.flops_backward) += entry->node->op->flops(entry->node, entry->pass);
+                *(list == WF_FORWARD ? &s.flops_forward : &s.flops_backward) +=
+                    entry->node->op->flops(entry->node, entry->pass);
         }
     return s;
 }
@@ -178,6 +183,7 @@ void wf_tape_profile_each(const wf_tape *tape, void (*fn)(void *, const char *, 
     for (int list = 0; list < 2; list++)
         for (size_t e = 0; e < tape->passes[list].count; e++) {
             const wf_entry *entry = &tape->passes[list].list[e];
-            fn(user, entry->kind == WF_RUN ? entry->node->op->name : "(bookkeeping)", entry->pass, entry->seconds, entry->calls);
+            fn(user, entry->kind == WF_RUN ? entry->node->op->name : "(bookkeeping)", entry->pass, entry->seconds,
+               entry->calls);
         }
 }

@@ -6,7 +6,8 @@
 #include "base/checked.h"
 
 weft_status wf_list_push(wf_tape *tape, wf_list *list, void *item) {
-    WF_TRY(wf_grow(&tape->env->mem, (void **)&list->items, &list->capacity, list->count + 1, sizeof *list->items, &tape->error));
+    WF_TRY(
+        wf_grow(&tape->env->mem, (void **)&list->items, &list->capacity, list->count + 1, sizeof *list->items, &tape->error));
     list->items[list->count++] = item;
     return WEFT_OK;
 }
@@ -84,7 +85,9 @@ static wf_tensor *new_tensor(wf_tape *tape, wf_tensor_kind kind, wf_dtype type, 
     return x;
 }
 
-wf_tensor *wf_out(wf_tape *tape, wf_dtype type, int rank, const int64_t *dims) { return new_tensor(tape, WF_TEMP, type, rank, dims); }
+wf_tensor *wf_out(wf_tape *tape, wf_dtype type, int rank, const int64_t *dims) {
+    return new_tensor(tape, WF_TEMP, type, rank, dims);
+}
 
 wf_tensor *wf_input(wf_tape *tape, const char *label, wf_dtype type, int rank, const int64_t *dims) {
     wf_tensor *x = new_tensor(tape, WF_INPUT, type, rank, dims);
@@ -162,8 +165,8 @@ wf_tensor *wf_rows(wf_tape *tape, wf_tensor *x, int64_t first, int64_t count) {
     if (!x)
         return NULL;
     if (x->rank < 1 || first < 0 || count < 1 || first + count > x->dims[0])
-        return wf_tape_error(tape, WEFT_USAGE, "rows %lld..%lld of '%s' do not exist", (long long)first, (long long)(first + count),
-                             x->label);
+        return wf_tape_error(tape, WEFT_USAGE, "rows %lld..%lld of '%s' do not exist", (long long)first,
+                             (long long)(first + count), x->label);
     int64_t dims[WF_MAX_RANK];
     memcpy(dims, x->dims, sizeof dims);
     dims[0] = count;
@@ -220,7 +223,8 @@ void wf_region_begin(wf_tape *tape) {
 
 void wf_region_end(wf_tape *tape) { tape->region = -1; }
 
-wf_node *wf_record(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *in, int n_out, wf_tensor *const *out, void *attr) {
+wf_node *wf_record(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *in, int n_out, wf_tensor *const *out,
+                   void *attr) {
     for (int i = 0; i < n_out; i++)
         if (!out[i])
             return NULL;
@@ -229,7 +233,8 @@ wf_node *wf_record(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *i
         wf_tape_error(tape, WEFT_NO_MEMORY, "operation '%s' cannot be recorded", op->name);
         return NULL;
     }
-    *node = (wf_node){.op = op, .n_in = n_in, .n_out = n_out, .attr = attr, .index = (int)tape->nodes.count, .region = tape->region};
+    *node = (wf_node){
+        .op = op, .n_in = n_in, .n_out = n_out, .attr = attr, .index = (int)tape->nodes.count, .region = tape->region};
     bool needs = false;
     for (int i = 0; i < n_in; i++) {
         node->in[i] = in[i];

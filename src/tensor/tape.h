@@ -10,9 +10,9 @@ struct wf_life {
     int first[WF_SLOTS], last[WF_SLOTS]; /* entry times; first -1: unused */
     size_t offset[WF_SLOTS];
     bool keep, keep_grad, bound;
-    bool sliced;        /* some view covers only a part: gradients are zeroed first and every writer adds */
+    bool sliced; /* some view covers only a part: gradients are zeroed first and every writer adds */
     bool grad_arrives, grad_written;
-    bool region_local;  /* produced and used inside one region only: recomputed into slot 1 */
+    bool region_local; /* produced and used inside one region only: recomputed into slot 1 */
 };
 
 typedef enum wf_entry_kind { WF_RUN, WF_ZERO_GRAD, WF_SEED, WF_RECOMPUTE } wf_entry_kind;
@@ -38,7 +38,9 @@ typedef struct wf_list { /* of pointers, in the env's memory */
     size_t count, capacity;
 } wf_list;
 
-typedef struct wf_root_mark { wf_tensor *tensor, *seed; } wf_root_mark;
+typedef struct wf_root_mark {
+    wf_tensor *tensor, *seed;
+} wf_root_mark;
 
 struct wf_tape {
     const wf_env *env;

@@ -42,10 +42,10 @@ struct wf_tensor {
     int64_t dims[WF_MAX_RANK], count; /* row-major, contiguous */
     wf_tensor_kind kind;
     bool needs_grad;
-    void *data;         /* valid after planning; inputs may be bound elsewhere with wf_bind */
-    void *grad;         /* same type as data (parameters: fp32); NULL when no gradient arrives */
-    wf_tensor *base;    /* of a view: whose memory it shares; never itself a view */
-    int64_t offset;     /* of a view, in elements */
+    void *data;      /* valid after planning; inputs may be bound elsewhere with wf_bind */
+    void *grad;      /* same type as data (parameters: fp32); NULL when no gradient arrives */
+    wf_tensor *base; /* of a view: whose memory it shares; never itself a view */
+    int64_t offset;  /* of a view, in elements */
     wf_param *param;
     wf_node *producer;
     struct wf_life *life; /* the planner's */
@@ -56,11 +56,11 @@ typedef enum wf_pass { WF_FORWARD, WF_BACKWARD } wf_pass;
 /* What changes from replay to replay. */
 typedef struct wf_runtime {
     uint64_t seed;
-    uint32_t step;          /* of the trainer: keys dropout */
-    int micro;              /* index of the micro-batch in its accumulation: 0 overwrites parameter gradients, others add */
-    bool training;          /* dropout on */
-    float loss_scale;       /* gradient of every loss root */
-    const int64_t *start;   /* [B] tokens each sequence has seen before this call; NULL: zeros */
+    uint32_t step;        /* of the trainer: keys dropout */
+    int micro;            /* index of the micro-batch in its accumulation: 0 overwrites parameter gradients, others add */
+    bool training;        /* dropout on */
+    float loss_scale;     /* gradient of every loss root */
+    const int64_t *start; /* [B] tokens each sequence has seen before this call; NULL: zeros */
 } wf_runtime;
 
 typedef struct wf_worker { /* what one thread has while it runs a piece */
@@ -75,13 +75,13 @@ typedef struct wf_op {
     /* Number of pieces of a phase; 0: the pass has no such phase (and none after it). NULL for backward = no gradient. */
     int (*pieces)(const wf_node *node, wf_pass pass, int phase);
     void (*run)(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *worker);
-    uint32_t saves_in, saves_out; /* bit i: the backward reads in[i]->data / out[i]->data */
+    uint32_t saves_in, saves_out;                       /* bit i: the backward reads in[i]->data / out[i]->data */
     double (*flops)(const wf_node *node, wf_pass pass); /* multiply-adds count 2; NULL: not counted */
     void (*release)(const wf_env *env, wf_node *node);  /* frees what attr owns; may be NULL */
-    bool no_grad; /* the op has no gradient: recording it where one is needed is an error that names it */
+    bool no_grad;      /* the op has no gradient: recording it where one is needed is an error that names it */
     uint32_t in_place; /* bit i: out[i] may share memory with in[j], j the matching state (recurrent states while decoding) */
     uint32_t early;    /* bit i: the forward of a training tape already writes the gradient of in[i] (cross_entropy) */
-    bool uneven;  /* pieces differ in cost: threads claim them one by one instead of sharing them out */
+    bool uneven;       /* pieces differ in cost: threads claim them one by one instead of sharing them out */
 } wf_op;
 
 struct wf_node {
@@ -119,31 +119,35 @@ wf_tensor *wf_input(wf_tape *tape, const char *label, wf_dtype type, int rank, c
 wf_tensor *wf_input_grad(wf_tape *tape, const char *label, int rank, const int64_t *dims); /* fp32, its gradient is wanted */
 wf_tensor *wf_use(wf_tape *tape, wf_param *param); /* the same tensor for the same parameter; NULL gives NULL without error */
 wf_tensor *wf_zeros(wf_tape *tape, int rank, const int64_t *dims); /* fp32, constant */
-void wf_bind(wf_tensor *input, void *data);        /* memory of the caller instead of the arena's; any time before a run */
+void wf_bind(wf_tensor *input, void *data); /* memory of the caller instead of the arena's; any time before a run */
 /* Views: same memory, no node. Slices are of the first dimension only. */
 wf_tensor *wf_reshape(wf_tape *tape, wf_tensor *x, int rank, const int64_t *dims);
 wf_tensor *wf_rows(wf_tape *tape, wf_tensor *x, int64_t first, int64_t count);
-void wf_root(wf_tape *tape, wf_tensor *x);       /* a gradient starts here: a scalar loss (loss_scale) */
+void wf_root(wf_tape *tape, wf_tensor *x);                         /* a gradient starts here: a scalar loss (loss_scale) */
 void wf_root_seeded(wf_tape *tape, wf_tensor *x, wf_tensor *seed); /* ... or `seed`, an input of x's shape */
 /* Makes the output `x` of a node share the memory of the input `target` (same count and type): a state updated in place. */
 void wf_alias(wf_tape *tape, wf_tensor *x, wf_tensor *target);
-void wf_keep(wf_tape *tape, wf_tensor *x);       /* x->data stays valid until the next forward */
-void wf_keep_grad(wf_tape *tape, wf_tensor *x);  /* x->grad stays valid until the next backward */
+void wf_keep(wf_tape *tape, wf_tensor *x);      /* x->data stays valid until the next forward */
+void wf_keep_grad(wf_tape *tape, wf_tensor *x); /* x->grad stays valid until the next backward */
 /* Nodes recorded between these are recomputed before their backward instead of keeping their temporaries (Chen et al. 2016). */
 void wf_region_begin(wf_tape *tape);
 void wf_region_end(wf_tape *tape);
 
 /* ---- for ops ---- */
 /* Appends a node. `attr` must live in the tape's arena. Outputs are made with wf_out before. */
-wf_node *wf_record(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *in, int n_out, wf_tensor *const *out, void *attr);
+wf_node *wf_record(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *in, int n_out, wf_tensor *const *out,
+                   void *attr);
 wf_tensor *wf_out(wf_tape *tape, wf_dtype type, int rank, const int64_t *dims);
 /* Where node's backward writes the gradient of in[i]: NULL when none is wanted; *beta is 0 (overwrite) or 1 (add). */
 void *wf_grad_in(const wf_node *node, int i, const wf_worker *w, float *beta);
-static inline int64_t wf_dim(const wf_tensor *x, int i) { return x->dims[i < 0 ? x->rank + i : i]; } /* negative: from the end */
+static inline int64_t wf_dim(const wf_tensor *x, int i) {
+    return x->dims[i < 0 ? x->rank + i : i];
+} /* negative: from the end */
 static inline int64_t wf_row_count(const wf_tensor *x) { return x->rank ? x->count / x->dims[x->rank - 1] : 1; }
 static inline bool wf_is_parameter(const wf_tensor *x) { return (x->base ? x->base : x)->kind == WF_PARAMETER; }
 bool wf_same_shape(const wf_tensor *a, const wf_tensor *b);
-/* n elements from `first` as fp32: a pointer into fp32 data, or converted into tmp. Store is the reverse; store_add adds beta*old. */
+/* n elements from `first` as fp32: a pointer into fp32 data, or converted into tmp. Store is the reverse; store_add adds
+ * beta*old. */
 const float *wf_load(const wf_worker *w, const void *data, wf_dtype type, int64_t first, int64_t n, float *tmp);
 void wf_store(const wf_worker *w, void *data, wf_dtype type, int64_t first, int64_t n, const float *values, float beta);
 /* A fixed split of `count` items into pieces of at least `grain` items (at most 64 pieces); bounds of piece p. */
@@ -154,11 +158,15 @@ void wf_split_bounds(int64_t count, int pieces, int p, int64_t *first, int64_t *
 weft_status wf_tape_plan(wf_tape *tape, weft_error *err);
 weft_status wf_tape_forward(wf_tape *tape, const wf_runtime *rt, weft_error *err);
 weft_status wf_tape_backward(wf_tape *tape, const wf_runtime *rt, weft_error *err);
-typedef struct wf_tape_stats { size_t arena_bytes, scratch_bytes, nodes; double flops_forward, flops_backward; } wf_tape_stats;
+typedef struct wf_tape_stats {
+    size_t arena_bytes, scratch_bytes, nodes;
+    double flops_forward, flops_backward;
+} wf_tape_stats;
 wf_tape_stats wf_tape_stats_of(const wf_tape *tape);
 /* What a replay would take, without taking it: of a tape made with `measure`, instead of wf_tape_plan. */
 weft_status wf_tape_measure(wf_tape *tape, wf_tape_stats *out, weft_error *err);
 /* Seconds per op name of the last run, for profiling: calls fn for each; needs wf_tape_profile(tape, true) before. */
 void wf_tape_profile(wf_tape *tape, bool on);
-void wf_tape_profile_each(const wf_tape *tape, void (*fn)(void *user, const char *op, wf_pass pass, double seconds, int calls), void *user);
+void wf_tape_profile_each(const wf_tape *tape, void (*fn)(void *user, const char *op, wf_pass pass, double seconds, int calls),
+                          void *user);
 #endif

@@ -1,8 +1,8 @@
 /* bpe.c - byte-pair encoding: the pair with the lowest rank is merged first, the leftmost among equals, until none is left.
  *
  * A word is first taken apart where no merge can ever join two neighbouring characters, which gives the same tokens: so a text
- * without pre-tokenizer is as cheap as its words, and nothing but the current part is in memory. Short parts scan their few pairs;
- * long ones keep the pairs in a heap over a linked list, so a word of a megabyte costs n log n. */
+ * without pre-tokenizer is as cheap as its words, and nothing but the current part is in memory. Short parts scan their few
+ * pairs; long ones keep the pairs in a heap over a linked list, so a word of a megabyte costs n log n. */
 #include "text/bpe.h"
 
 #include <string.h>
@@ -41,11 +41,11 @@ typedef struct word {
     const wf_bpe *b;
     wf_encoder *e;
     wf_piece piece;
-    size_t done;         /* bytes whose tokens are out */
-    uint32_t unknown;    /* length of the unknown that waits, 0: none */
+    size_t done;      /* bytes whose tokens are out */
+    uint32_t unknown; /* length of the unknown that waits, 0: none */
     bool waits;
-    bool last_plain;     /* the last symbol is a character of its own */
-    bool after_unknown;  /* the last token is the unknown one */
+    bool last_plain;    /* the last symbol is a character of its own */
+    bool after_unknown; /* the last token is the unknown one */
 } word;
 
 /* ---- short parts ---- */
@@ -168,8 +168,8 @@ static bool all_bytes_known(const wf_bpe *b, wf_bytes text) {
     return true;
 }
 
-/* What a character that is no piece becomes in SentencePiece: its bytes, the last of which stands for the character, or the unknown
- * token, one for a whole run. */
+/* What a character that is no piece becomes in SentencePiece: its bytes, the last of which stands for the character, or the
+ * unknown token, one for a whole run. */
 static weft_status put_no_piece(word *w, uint32_t length) {
     const wf_bpe *b = w->b;
     size_t end = w->done + length;
@@ -243,7 +243,8 @@ static weft_status end_unknown(word *w) {
 
 /* A character without a token: it becomes the unknown token, joins the one that waits, or vanishes. */
 static weft_status add_unknown(word *w, size_t length) {
-    WF_CHECK(!w->b->lacks_unknown, w->e->err, WEFT_BAD_INPUT, "the text has a character that the vocabulary lacks, and so is the unknown token");
+    WF_CHECK(!w->b->lacks_unknown, w->e->err, WEFT_BAD_INPUT,
+             "the text has a character that the vocabulary lacks, and so is the unknown token");
     if (w->b->unknown == NONE)
         return WEFT_OK;
     if (w->waits && w->b->fuse_unknown) {

@@ -1,5 +1,5 @@
-/* bpe.h - a byte-pair model as both its readings (bpe_load.c: tokenizer.json's merges, and pieces with scores as in SentencePiece)
- * build it and bpe.c runs it. */
+/* bpe.h - a byte-pair model as both its readings (bpe_load.c: tokenizer.json's merges, and pieces with scores as in
+ * SentencePiece) build it and bpe.c runs it. */
 #ifndef WF_TEXT_BPE_H
 #define WF_TEXT_BPE_H
 #include "text/engine.h"
@@ -16,7 +16,7 @@ typedef struct wf_bpe {
     uint32_t ascii_id[128]; /* the token of each ASCII character, when no affixes are in the way */
     uint32_t fallback[256]; /* the tokens <0x00> ... */
     wf_bpe_merge *merges;
-    uint64_t mask; /* slots - 1 */
+    uint64_t mask;    /* slots - 1 */
     uint64_t *joints; /* pairs of symbols of one character between which some merge happens; 0: an empty slot */
     uint64_t joint_mask;
     uint32_t unknown;
@@ -25,9 +25,9 @@ typedef struct wf_bpe {
     bool lacks_unknown; /* the unknown token is named, but not in the vocabulary: the first unknown character is an error */
     /* pieces with scores: */
     bool scored;
-    wf_vocab extra;         /* characters that are no pieces, but parts of some: their symbols follow the ids */
+    wf_vocab extra; /* characters that are no pieces, but parts of some: their symbols follow the ids */
     uint32_t first_extra;
-    wf_trie frozen;         /* user-defined pieces: found before any merging; empty when there are none */
+    wf_trie frozen; /* user-defined pieces: found before any merging; empty when there are none */
 } wf_bpe;
 
 wf_bpe_merge *wf_bpe_find_merge(const wf_bpe *b, uint32_t left, uint32_t right);

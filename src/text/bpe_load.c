@@ -1,5 +1,5 @@
-/* bpe_load.c - building byte-pair models: from the merges of tokenizer.json, or from pieces with scores, where every way to put a
- * piece together from two others is a merge, ranked by the score. */
+/* bpe_load.c - building byte-pair models: from the merges of tokenizer.json, or from pieces with scores, where every way to put
+ * a piece together from two others is a merge, ranked by the score. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,8 +50,8 @@ static void put_joint(wf_bpe *b, uint32_t left, uint32_t right) {
 
 static weft_status check_options(wf_loading *l, const wf_json *options) {
     static const char *const known[] = {
-        "type",     "dropout",       "unk_token",    "continuing_subword_prefix", "end_of_word_suffix",
-        "fuse_unk", "byte_fallback", "ignore_merges", "merge_ranks"};
+        "type",          "dropout",       "unk_token",  "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+        "byte_fallback", "ignore_merges", "merge_ranks"};
     for (const wf_json *j = options->child; j; j = j->next) {
         bool found = false;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -104,9 +104,10 @@ static void find_bytes(const wf_tokenizer *tok, wf_bpe *b) {
 
 static weft_status load_part(wf_loading *l, const wf_merge_text *m, const char *text, size_t length, uint32_t *id) {
     *id = token_of(l->tok, text, length);
-    return *id != NONE ? WEFT_OK
-                       : wf_load_fail_at(l, WEFT_BAD_INPUT, m->at, "a merge needs the token \"%.*s\", which is not in the vocabulary",
-                                         (int)(length < 64 ? length : 64), text);
+    return *id != NONE
+               ? WEFT_OK
+               : wf_load_fail_at(l, WEFT_BAD_INPUT, m->at, "a merge needs the token \"%.*s\", which is not in the vocabulary",
+                                 (int)(length < 64 ? length : 64), text);
 }
 
 /* The token left + right, where the prefix of parts inside a word is said once. */
@@ -115,7 +116,8 @@ static weft_status load_result(wf_loading *l, const wf_bpe *b, const wf_merge_te
     if (prefix == 0)
         return load_part(l, m, text, m->total, id);
     if (right < prefix)
-        return wf_load_fail_at(l, WEFT_BAD_INPUT, m->at, "the second part of a merge is shorter than continuing_subword_prefix");
+        return wf_load_fail_at(l, WEFT_BAD_INPUT, m->at,
+                               "the second part of a merge is shorter than continuing_subword_prefix");
     char *joined = wf_alloc(l->mem, m->total);
     if (!joined)
         return wf_fail_memory(l->err);
@@ -229,7 +231,9 @@ static weft_status rank_pieces(scored_loading *s) {
     return WEFT_OK;
 }
 
-static bool is_part(const wf_pieces *p, uint32_t id) { return p->kinds[id] == WF_PIECE_NORMAL || p->kinds[id] == WF_PIECE_USER; }
+static bool is_part(const wf_pieces *p, uint32_t id) {
+    return p->kinds[id] == WF_PIECE_NORMAL || p->kinds[id] == WF_PIECE_USER;
+}
 
 /* The symbol of a part: a piece, or a character. */
 static weft_status symbol_of(scored_loading *s, const char *text, size_t length, uint32_t *id) {

@@ -52,7 +52,8 @@ static void put_aligned(wf_change *c, const char *bytes, size_t n, wf_span span)
 }
 
 static wf_span span_of_byte(const wf_change *c, size_t i) {
-    return i < c->in.length ? wf_piece_span(c->in, c->original, i, i + 1) : (wf_span){(uint32_t)c->in.origin, (uint32_t)c->in.origin};
+    return i < c->in.length ? wf_piece_span(c->in, c->original, i, i + 1)
+                            : (wf_span){(uint32_t)c->in.origin, (uint32_t)c->in.origin};
 }
 
 static void put_bytes(wf_change *c, const char *bytes, size_t n, int64_t by) {

@@ -115,7 +115,7 @@ static void put_replacement(editor *e, wf_bytes old, wf_bytes new) {
     int64_t olds = (int64_t)wf_count_chars((const uint8_t *)old.data, old.length), i = 0;
     for (size_t at = 0, length; at < new.length; at += length, i++) {
         uint32_t c = wf_char_at((const uint8_t *)new.data + at, new.length - at, &length);
-        put_edit(e, (edit){c, i >= olds, (uint8_t)new.data[at]});
+        put_edit(e, (edit){c, i >= olds, (uint8_t) new.data[at]});
     }
     if (i < olds && e->any) /* at the very beginning the reference forgets them, and later offsets are off: so be it */
         e->last.by -= olds - i;

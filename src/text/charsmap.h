@@ -1,7 +1,7 @@
-/* charsmap.h - the precompiled maps of SentencePiece models: which strings are replaced by which. A map is a little-endian u32 with
- * the bytes of a trie, the trie (a double array of u32), and replacements that each end in a zero byte. The two normalizers over
- * it read it differently: tokenizer.json's Precompiled looks up whole grapheme clusters and takes the shortest hit, SentencePiece
- * takes the longest hit at every position. */
+/* charsmap.h - the precompiled maps of SentencePiece models: which strings are replaced by which. A map is a little-endian u32
+ * with the bytes of a trie, the trie (a double array of u32), and replacements that each end in a zero byte. The two
+ * normalizers over it read it differently: tokenizer.json's Precompiled looks up whole grapheme clusters and takes the shortest
+ * hit, SentencePiece takes the longest hit at every position. */
 #ifndef WF_TEXT_CHARSMAP_H
 #define WF_TEXT_CHARSMAP_H
 #include "text/change.h"

@@ -23,7 +23,8 @@ static void put_lossy(wf_str *out, const char *text, size_t n) {
 }
 
 /* The tokens in `a` through the decoders, `b` being the other buffer. */
-static weft_status decode_texts(const wf_tokenizer *tok, unsigned flags, wf_texts *a, wf_texts *b, wf_str *out, weft_error *err) {
+static weft_status decode_texts(const wf_tokenizer *tok, unsigned flags, wf_texts *a, wf_texts *b, wf_str *out,
+                                weft_error *err) {
     if (a->failed || a->pool.failed)
         return wf_fail_memory(err);
     WF_TRY(wf_run_decoders(tok, a, b, err));
@@ -120,8 +121,9 @@ static weft_status first_prefix(wf_text_stream *s, weft_error *err) {
     return WEFT_OK;
 }
 
-/* The window of ids is decoded with and without the new one, and the difference is new: decoders look at their neighbours. A text
- * that ends in U+FFFD may be the beginning of a character; that wait is bounded here, because each step costs the window. */
+/* The window of ids is decoded with and without the new one, and the difference is new: decoders look at their neighbours. A
+ * text that ends in U+FFFD may be the beginning of a character; that wait is bounded here, because each step costs the window.
+ */
 static weft_status put_by_window(wf_text_stream *s, uint32_t id, wf_str *text, wf_str *out, weft_error *err) {
     enum { LONGEST_WAIT = 64 };
     WF_TRY(first_prefix(s, err));

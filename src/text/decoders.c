@@ -195,9 +195,11 @@ static weft_status decode_strip(const void *options, const wf_texts *in, wf_text
     for (size_t i = 0; i < in->count; i++) {
         wf_bytes t = wf_texts_at(in, i);
         size_t length;
-        for (size_t k = 0; k < o->start && t.length && wf_char_at((const uint8_t *)t.data, t.length, &length) == o->content; k++)
+        for (size_t k = 0; k < o->start && t.length && wf_char_at((const uint8_t *)t.data, t.length, &length) == o->content;
+             k++)
             t = (wf_bytes){t.data + length, t.length - length};
-        for (size_t k = 0; k < o->stop && t.length && wf_char_before((const uint8_t *)t.data, t.length, &length) == o->content; k++)
+        for (size_t k = 0; k < o->stop && t.length && wf_char_before((const uint8_t *)t.data, t.length, &length) == o->content;
+             k++)
             t.length -= length;
         wf_texts_put(out, t.data, t.length);
     }
@@ -297,11 +299,12 @@ static weft_status decode_metaspace(const void *options, const wf_texts *in, wf_
 
 /* ---- WordPiece and CTC ---- */
 
-/* What the reference calls clean-up: English punctuation and contractions lose the blank before them, one rule after another. */
+/* What the reference calls clean-up: English punctuation and contractions lose the blank before them, one rule after another.
+ */
 static void put_clean(wf_str *out, wf_bytes text, const wf_mem *mem) {
-    static const char *const rules[][2] = {{" .", "."},     {" ?", "?"},     {" !", "!"},         {" ,", ","},
-                                           {" ' ", "'"},    {" n't", "n't"}, {" 'm", "'m"},       {" do not", " don't"},
-                                           {" 's", "'s"},   {" 've", "'ve"}, {" 're", "'re"}};
+    static const char *const rules[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+                                           {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+                                           {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     wf_str a = wf_str_new(mem), b = wf_str_new(mem);
     wf_str_put(&a, text.data, text.length);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
@@ -467,8 +470,8 @@ static void put_byte_run(wf_str *out, const uint8_t *bytes, size_t n) {
             wf_str_put(out, (const char *)bytes + i, length);
 }
 
-/* The blank that was put in front of a text goes: one, or where extra blanks are removed, that of every token until something is
- * seen. */
+/* The blank that was put in front of a text goes: one, or where extra blanks are removed, that of every token until something
+ * is seen. */
 static weft_status decode_sentencepiece(const void *options, const wf_texts *in, wf_texts *out, weft_error *err) {
     const sentencepiece *o = options;
     wf_str run = wf_str_new(in->mem);
@@ -499,8 +502,8 @@ static weft_status decode_sentencepiece(const void *options, const wf_texts *in,
 
 /* ---- CleanSpaces ---- */
 
-/* llama.cpp's clean-up, in its three passes over the whole text: the blank goes before ? ! . ,  then around a lone apostrophe, then
- * before 's 'm 're 've. */
+/* llama.cpp's clean-up, in its three passes over the whole text: the blank goes before ? ! . ,  then around a lone apostrophe,
+ * then before 's 'm 're 've. */
 static bool drops_blank(int pass, const char *t, size_t n, size_t i) {
     char x = t[i], x1 = i + 1 < n ? t[i + 1] : 0, x2 = i + 2 < n ? t[i + 2] : 0;
     if (t[i - 1] != ' ')
@@ -543,7 +546,12 @@ static weft_status decode_clean_spaces(const void *options, const wf_texts *in, 
 /* ---- the table ---- */
 
 static const wf_decoder_row rows[] = {
-    {.name = "ByteLevel", .load = load_byte_level, .release = release_byte_level, .decode = decode_byte_level, .token = byte_level_token, .by_token = true},
+    {.name = "ByteLevel",
+     .load = load_byte_level,
+     .release = release_byte_level,
+     .decode = decode_byte_level,
+     .token = byte_level_token,
+     .by_token = true},
     {.name = "ByteFallback", .decode = decode_byte_fallback, .token = byte_fallback_token},
     {.name = "Fuse", .decode = decode_fuse, .token = put_plain},
     {.name = "Strip", .load = load_strip, .decode = decode_strip, .token = put_plain},
@@ -551,7 +559,10 @@ static const wf_decoder_row rows[] = {
     {.name = "Metaspace", .load = load_metaspace, .decode = decode_metaspace, .token = metaspace_token},
     {.name = "WordPiece", .load = load_wordpiece, .decode = decode_wordpiece, .token = wordpiece_token},
     {.name = "CTC", .load = load_ctc, .decode = decode_ctc, .token = put_plain},
-    {.name = "SentencePiece", .load = load_sentencepiece, .decode = decode_sentencepiece, .token = sentencepiece_token,
+    {.name = "SentencePiece",
+     .load = load_sentencepiece,
+     .decode = decode_sentencepiece,
+     .token = sentencepiece_token,
      .release = release_sentencepiece},
     {.name = "CleanSpaces", .decode = decode_clean_spaces, .token = put_plain},
     {.name = "BPEDecoder", .load = load_suffix, .decode = decode_suffix, .token = suffix_token},
@@ -582,7 +593,8 @@ weft_status wf_run_decoders(const wf_tokenizer *tok, wf_texts *a, wf_texts *b, w
     for (int i = 0; i < n; i++) {
         const wf_stage *stage = &tok->decoders.list[i];
         wf_texts_clear(b);
-        WF_TRY(tok->decoders.given ? ((const wf_decoder_row *)stage->row)->decode(stage->options, a, b, err) : join_with_blanks(a, b));
+        WF_TRY(tok->decoders.given ? ((const wf_decoder_row *)stage->row)->decode(stage->options, a, b, err)
+                                   : join_with_blanks(a, b));
         if (b->failed || b->pool.failed)
             return wf_fail_memory(err);
         wf_texts used = *a;

@@ -96,11 +96,13 @@ weft_status wf_encoder_spelled(wf_encoder *e, wf_piece in, wf_piece *out) {
         wf_str_put(&e->letters, letter, length);
         if (!e->full)
             continue;
-        WF_TRY(wf_grow(e->mem, (void **)&e->letter_align, &e->letter_align_capacity, n + length, sizeof *e->letter_align, e->err));
+        WF_TRY(
+            wf_grow(e->mem, (void **)&e->letter_align, &e->letter_align_capacity, n + length, sizeof *e->letter_align, e->err));
         for (size_t k = 0; k < length; k++)
             e->letter_align[n++] = wf_piece_span(in, e->original, i, i + 1);
     }
-    *out = (wf_piece){(const uint8_t *)wf_str_text(&e->letters), e->letters.length, e->full ? e->letter_align : NULL, in.origin, false};
+    *out = (wf_piece){(const uint8_t *)wf_str_text(&e->letters), e->letters.length, e->full ? e->letter_align : NULL, in.origin,
+                      false};
     return e->letters.failed ? wf_fail_memory(e->err) : WEFT_OK;
 }
 
@@ -164,7 +166,8 @@ static weft_status emit_known(wf_encoder *e, wf_piece piece, const wf_word_slot 
         return wf_ids_push(e->ids, e->cache.ids + known->ids, known->n_ids, e->err);
     e->units.count = 0;
     for (size_t i = 0; i < known->n_ids; i++)
-        WF_TRY(wf_units_push(e, e->cache.ids[known->ids + i], e->cache.spans[known->ids + i][0], e->cache.spans[known->ids + i][1]));
+        WF_TRY(wf_units_push(e, e->cache.ids[known->ids + i], e->cache.spans[known->ids + i][0],
+                             e->cache.spans[known->ids + i][1]));
     e->piece_number++;
     return emit_full(e, piece);
 }
@@ -181,7 +184,8 @@ static weft_status encode_piece(wf_encoder *e, wf_piece piece) {
         if (known)
             return emit_known(e, piece, known);
     }
-    WF_CHECK(piece.length <= WF_PIECE_MAX, e->err, WEFT_BAD_INPUT, "a word of %zu bytes; the limit is %d", piece.length, WF_PIECE_MAX);
+    WF_CHECK(piece.length <= WF_PIECE_MAX, e->err, WEFT_BAD_INPUT, "a word of %zu bytes; the limit is %d", piece.length,
+             WF_PIECE_MAX);
     e->units.count = 0;
     WF_TRY(row->encode(e->tok->model, e, piece));
     if (cached)
@@ -428,7 +432,8 @@ static weft_status post_process(wf_encoder *e, unsigned flags, wf_parts *parts, 
     const wf_tokenizer *tok = e->tok;
     bool specials = (flags & WF_ENCODE_SPECIALS) != 0, pair = parts->count == 2;
     if (e->truncation.on && !(flags & WF_ENCODE_UNLIMITED))
-        WF_TRY(wf_truncate(&e->truncation, specials ? added_tokens(tok, pair) : 0, &parts->list[0], pair ? &parts->list[1] : NULL, err));
+        WF_TRY(wf_truncate(&e->truncation, specials ? added_tokens(tok, pair) : 0, &parts->list[0],
+                           pair ? &parts->list[1] : NULL, err));
     for (int i = 0; i < tok->postprocessors.count; i++) {
         const wf_postprocessor_row *row = tok->postprocessors.list[i].row;
         WF_TRY(row->process(tok->postprocessors.list[i].options, parts, specials, err));
@@ -436,8 +441,8 @@ static weft_status post_process(wf_encoder *e, unsigned flags, wf_parts *parts, 
     return WEFT_OK;
 }
 
-static weft_status encode_parts(wf_encoder *e, const wf_text_input *text, const wf_text_input *pair, unsigned flags, wf_parts *parts,
-                                weft_error *err) {
+static weft_status encode_parts(wf_encoder *e, const wf_text_input *text, const wf_text_input *pair, unsigned flags,
+                                wf_parts *parts, weft_error *err) {
     WF_TRY(add_input(e, text, flags, parts, err));
     if (pair)
         WF_TRY(add_input(e, pair, flags, parts, err));
@@ -460,8 +465,8 @@ static weft_status encode_unpadded(wf_encoder *e, const wf_text_input *text, con
     return status;
 }
 
-weft_status wf_encode_text(wf_encoder *e, const wf_text_input *text, const wf_text_input *pair, unsigned flags, wf_encoding *out,
-                           weft_error *err) {
+weft_status wf_encode_text(wf_encoder *e, const wf_text_input *text, const wf_text_input *pair, unsigned flags,
+                           wf_encoding *out, weft_error *err) {
     WF_TRY(encode_unpadded(e, text, pair, flags, out, err));
     return e->padding.on && !(flags & WF_ENCODE_UNLIMITED) ? wf_pad(&e->padding, out, 1, err) : WEFT_OK;
 }
@@ -500,7 +505,8 @@ weft_status wf_encode_pretokens(wf_encoder *e, wf_bytes text, unsigned flags, wf
     return wf_encoder_next(e, -1, (wf_piece){.bytes = (const uint8_t *)text.data, .length = text.length});
 }
 
-weft_status wf_encoder_words(wf_encoder *e, wf_bytes text, weft_status (*fn)(void *user, wf_bytes word), void *user, weft_error *err) {
+weft_status wf_encoder_words(wf_encoder *e, wf_bytes text, weft_status (*fn)(void *user, wf_bytes word), void *user,
+                             weft_error *err) {
     wf_piece piece = {.bytes = (const uint8_t *)text.data, .length = text.length};
     e->flags = 0;
     e->full = NULL;

@@ -1,4 +1,5 @@
-/* encode_many.c - many texts over the threads of a pool: every thread takes the next text that nobody has, with an encoder of its own. */
+/* encode_many.c - many texts over the threads of a pool: every thread takes the next text that nobody has, with an encoder of
+ * its own. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -12,8 +13,8 @@ typedef struct many {
     unsigned flags;
     wf_ids *ids;
     atomic_size_t next;
-    atomic_int failed;   /* the first status that is not good wins */
-    weft_error *errors;  /* per thread */
+    atomic_int failed;  /* the first status that is not good wins */
+    weft_error *errors; /* per thread */
 } many;
 
 static weft_status encode_some(many *m, weft_error *err) {

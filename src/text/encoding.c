@@ -39,10 +39,14 @@ static weft_status grow(wf_encoding *g, size_t need, weft_error *err) {
     struct {
         void **array;
         size_t size;
-    } all[] = {{(void **)&g->ids, sizeof *g->ids},         {(void **)&g->types, sizeof *g->types},
-               {(void **)&g->spans, sizeof *g->spans},     {(void **)&g->words, sizeof *g->words},
-               {(void **)&g->sequences, sizeof *g->sequences}, {(void **)&g->special, sizeof *g->special},
-               {(void **)&g->attention, sizeof *g->attention}, {(void **)&g->pieces, sizeof *g->pieces}};
+    } all[] = {{(void **)&g->ids, sizeof *g->ids},
+               {(void **)&g->types, sizeof *g->types},
+               {(void **)&g->spans, sizeof *g->spans},
+               {(void **)&g->words, sizeof *g->words},
+               {(void **)&g->sequences, sizeof *g->sequences},
+               {(void **)&g->special, sizeof *g->special},
+               {(void **)&g->attention, sizeof *g->attention},
+               {(void **)&g->pieces, sizeof *g->pieces}};
     size_t capacity = g->capacity;
     if (need <= capacity)
         return WEFT_OK;
@@ -55,8 +59,8 @@ static weft_status grow(wf_encoding *g, size_t need, weft_error *err) {
 }
 
 wf_entry wf_encoding_at(const wf_encoding *g, size_t i) {
-    return (wf_entry){g->ids[i],   g->types[i],     g->spans[i],  g->words[i], g->sequences[i], g->special[i],
-                      g->attention[i], g->pieces[i]};
+    return (wf_entry){g->ids[i],       g->types[i],   g->spans[i],     g->words[i],
+                      g->sequences[i], g->special[i], g->attention[i], g->pieces[i]};
 }
 
 static void set(wf_encoding *g, size_t i, const wf_entry *x) {
@@ -116,7 +120,8 @@ weft_status wf_encoding_copy(wf_encoding *g, const wf_encoding *from, weft_error
 static weft_status push_pair(wf_encoding *to, const wf_encoding *a, const wf_encoding *b, weft_error *err) {
     enum { MOST_OVERFLOW = 1 << 20 };
     wf_encoding *o;
-    WF_CHECK(to->n_overflow < MOST_OVERFLOW, err, WEFT_BAD_INPUT, "truncation cuts off more than %d pieces", (int)MOST_OVERFLOW);
+    WF_CHECK(to->n_overflow < MOST_OVERFLOW, err, WEFT_BAD_INPUT, "truncation cuts off more than %d pieces",
+             (int)MOST_OVERFLOW);
     WF_TRY(push_overflow(to, &o, err));
     WF_TRY(append(o, a, 0, a->count, err));
     return append(o, b, 0, b->count, err);
@@ -185,7 +190,8 @@ static bool window(size_t n, size_t length, size_t step, bool left, size_t i, si
     return at < n;
 }
 
-static weft_status cut_windows(wf_encoding *to, const wf_encoding *from, const wf_truncation *t, size_t length, weft_error *err) {
+static weft_status cut_windows(wf_encoding *to, const wf_encoding *from, const wf_truncation *t, size_t length,
+                               weft_error *err) {
     size_t range[2];
     for (size_t i = 0; window(from->count, length, length - t->stride, t->left, i, range); i++) {
         wf_encoding *o = to;

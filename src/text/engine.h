@@ -15,9 +15,9 @@
 #include "text/vocab.h"
 
 enum {
-    WF_STAGES_MAX = 64,    /* normalizers, pre-tokenizers, decoders or post-processors of one file */
+    WF_STAGES_MAX = 64,     /* normalizers, pre-tokenizers, decoders or post-processors of one file */
     WF_SEQUENCE_DEPTH = 64, /* Sequence inside Sequence */
-    WF_PIECE_MAX = 1 << 30 /* bytes of one piece: positions are 32 bits */
+    WF_PIECE_MAX = 1 << 30  /* bytes of one piece: positions are 32 bits */
 };
 
 typedef struct wf_normalizer_row {
@@ -33,8 +33,8 @@ typedef struct wf_pretokenizer_row {
     weft_status (*load)(wf_loading *l, const wf_json *j, void **options); /* may be NULL */
     /* Cuts the piece and hands each part to wf_encoder_next(e, stage, part). */
     weft_status (*split)(const void *options, wf_encoder *e, int stage, wf_piece piece);
-    void (*release)(void *options); /* may be NULL */
-    bool makes_letters;             /* pieces leave it as letters */
+    void (*release)(void *options);            /* may be NULL */
+    bool makes_letters;                        /* pieces leave it as letters */
     bool (*needs_origin)(const void *options); /* asks where in the text a piece begins; may be NULL */
 } wf_pretokenizer_row;
 
@@ -61,8 +61,8 @@ typedef struct wf_model_row {
     weft_status (*load)(wf_loading *l, const wf_model_source *source, void **model); /* the model lives in the arena */
     /* Appends the tokens of one piece, which is not empty, to e->units. */
     weft_status (*encode)(const void *model, wf_encoder *e, wf_piece piece);
-    bool cached; /* the tokens of short pieces are worth keeping */
-    bool (*takes_letters)(const void *model);           /* pieces in letters need not be spelled; NULL: they must */
+    bool cached;                                     /* the tokens of short pieces are worth keeping */
+    bool (*takes_letters)(const void *model);        /* pieces in letters need not be spelled; NULL: they must */
     void (*release)(void *model, const wf_mem *mem); /* may be NULL */
 } wf_model_row;
 
@@ -88,7 +88,7 @@ typedef struct wf_decoder_row {
     weft_status (*decode)(const void *options, const wf_texts *in, wf_texts *out, weft_error *err);
     /* Appends what a token that is not at the text's edges stands for. */
     void (*token)(const void *options, wf_bytes text, wf_str *out);
-    bool by_token; /* alone, it decodes each token by itself */
+    bool by_token;                  /* alone, it decodes each token by itself */
     void (*release)(void *options); /* may be NULL */
 } wf_decoder_row;
 
@@ -114,8 +114,8 @@ typedef struct wf_added {
 
 typedef struct wf_token { /* one id */
     const char *piece;    /* as the file spells it; NULL for an unused id */
-    wf_bytes shown;       /* what decoding begins with: the piece, normalised when it is an added token found in normalised text */
-    size_t bytes;         /* into `decoded` */
+    wf_bytes shown; /* what decoding begins with: the piece, normalised when it is an added token found in normalised text */
+    size_t bytes;   /* into `decoded` */
     uint32_t piece_length, bytes_length;
     bool special;
 } wf_token;
@@ -213,9 +213,9 @@ struct wf_encoder {
     const wf_tokenizer *tok;
     const wf_mem *mem;
     unsigned flags;
-    wf_ids *ids;       /* where ids go, or: */
-    wf_encoding *full; /* where everything goes */
-    bool capture;      /* pieces go there instead of their tokens, or: */
+    wf_ids *ids;                                       /* where ids go, or: */
+    wf_encoding *full;                                 /* where everything goes */
+    bool capture;                                      /* pieces go there instead of their tokens, or: */
     weft_status (*on_word)(void *user, wf_bytes word); /* each piece goes there */
     void *on_word_user;
     weft_error *err;
@@ -245,7 +245,8 @@ weft_status wf_ids_push(wf_ids *ids, const uint32_t *data, size_t n, weft_error 
 /* The buffer of a stage, emptied. */
 weft_status wf_encoder_stage_text(wf_encoder *e, int stage, wf_piece in, wf_change **out);
 /* Hands the pieces of a text, after normalizer and pre-tokenizer and without looking for added tokens, to `fn`. */
-weft_status wf_encoder_words(wf_encoder *e, wf_bytes text, weft_status (*fn)(void *user, wf_bytes word), void *user, weft_error *err);
+weft_status wf_encoder_words(wf_encoder *e, wf_bytes text, weft_status (*fn)(void *user, wf_bytes word), void *user,
+                             weft_error *err);
 /* The piece with its letters written out, when it is in letters. Valid until the next call. */
 weft_status wf_encoder_spelled(wf_encoder *e, wf_piece in, wf_piece *out);
 weft_status wf_units_grow(wf_encoder *e, size_t n); /* room for n more */

@@ -9,8 +9,8 @@
 
 enum { FILE_LIMIT = 1 << 30, MOST_FILES = 2 };
 
-const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json, &wf_kind_sentencepiece, &wf_kind_tiktoken, &wf_kind_rwkv, &wf_kind_gguf,
-                                             &wf_kind_vocab_merges, &wf_kind_vocab_txt, NULL};
+const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json, &wf_kind_sentencepiece, &wf_kind_tiktoken,  &wf_kind_rwkv,
+                                             &wf_kind_gguf,           &wf_kind_vocab_merges,  &wf_kind_vocab_txt, NULL};
 
 const wf_file_kind *wf_file_kind_find(const char *name) {
     for (int i = 0; wf_file_kinds[i]; i++)
@@ -109,8 +109,8 @@ static weft_status check_count(const wf_file_kind *kind, const char *path, size_
     return WEFT_OK;
 }
 
-static weft_status open_files(const wf_mem *mem, const wf_file_kind *kind, const char *const *paths, size_t n, const wf_json *options,
-                              wf_tokenizer **out, weft_error *err) {
+static weft_status open_files(const wf_mem *mem, const wf_file_kind *kind, const char *const *paths, size_t n,
+                              const wf_json *options, wf_tokenizer **out, weft_error *err) {
     opened files[MOST_FILES] = {{{0}}};
     wf_bytes bytes[MOST_FILES];
     weft_status status = WEFT_OK;
@@ -133,8 +133,8 @@ static weft_status open_files(const wf_mem *mem, const wf_file_kind *kind, const
     return status;
 }
 
-weft_status wf_tokenizer_open_as(const wf_mem *mem, const char *kind, const char *const *paths, size_t n, const wf_json *options,
-                                 wf_tokenizer **out, weft_error *err) {
+weft_status wf_tokenizer_open_as(const wf_mem *mem, const char *kind, const char *const *paths, size_t n,
+                                 const wf_json *options, wf_tokenizer **out, weft_error *err) {
     const wf_file_kind *row = kind ? wf_file_kind_find(kind) : NULL;
     WF_CHECK(row || !kind, err, WEFT_UNSUPPORTED, "tokenizer files of kind '%s'", kind);
     return open_files(mem, row, paths, n, options, out, err);
@@ -143,7 +143,8 @@ weft_status wf_tokenizer_open_as(const wf_mem *mem, const char *kind, const char
 /* ---- folders ---- */
 
 /* The paths of the files "a+b" in a folder; *count 0 when one is missing. */
-static weft_status paths_in(wf_arena *arena, const char *folder, const char *names, const char *paths[MOST_FILES], size_t *count, weft_error *err) {
+static weft_status paths_in(wf_arena *arena, const char *folder, const char *names, const char *paths[MOST_FILES],
+                            size_t *count, weft_error *err) {
     size_t n = 0;
     *count = 0;
     for (const char *at = names; *at && n < MOST_FILES;) {
@@ -162,7 +163,8 @@ static weft_status paths_in(wf_arena *arena, const char *folder, const char *nam
 }
 
 /* tokenizer_config.json says what the vocabulary's own file does not: members that are options of the kind. */
-static weft_status config_options(const wf_file_kind *kind, wf_arena *arena, const char *folder, const wf_json **out, weft_error *err) {
+static weft_status config_options(const wf_file_kind *kind, wf_arena *arena, const char *folder, const wf_json **out,
+                                  weft_error *err) {
     char *path = wf_path_join(arena, folder, "tokenizer_config.json");
     wf_json *config, *options = wf_json_new(arena, WF_JSON_OBJECT);
     if (!path || !options)
@@ -193,8 +195,10 @@ static weft_status open_folder(const wf_mem *mem, wf_arena *arena, const char *f
             return open_files(mem, kind->recognise && n == 1 ? NULL : kind, paths, n, kind->convert ? options : NULL, out, err);
         }
     }
-    return wf_fail(err, WEFT_FAILURE, "%s: no tokenizer file in this folder (tokenizer.json, tokenizer.model, vocab.json and merges.txt, "
-                                      "vocab.txt ...)", folder);
+    return wf_fail(err, WEFT_FAILURE,
+                   "%s: no tokenizer file in this folder (tokenizer.json, tokenizer.model, vocab.json and merges.txt, "
+                   "vocab.txt ...)",
+                   folder);
 }
 
 weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer **out, weft_error *err) {
@@ -218,5 +222,8 @@ static bool is_tokenizer_json(const char *name, wf_bytes content) {
 }
 
 static const char *const tokenizer_json_names[] = {"tokenizer.json", "tokenizer.json.gz", NULL}, *const no_options[] = {NULL};
-const wf_file_kind wf_kind_tokenizer_json = {
-    .name = "tokenizer.json", .folder = tokenizer_json_names, .recognise = is_tokenizer_json, .options = no_options, .files = 1};
+const wf_file_kind wf_kind_tokenizer_json = {.name = "tokenizer.json",
+                                             .folder = tokenizer_json_names,
+                                             .recognise = is_tokenizer_json,
+                                             .options = no_options,
+                                             .files = 1};

@@ -1,5 +1,5 @@
-/* file_kinds.h - the kinds of files that hold a tokenizer. Every kind but tokenizer.json is rewritten as a tokenizer.json, in words
- * of weft's own where the format has none, so that there is one loader and every tokenizer can be saved:
+/* file_kinds.h - the kinds of files that hold a tokenizer. Every kind but tokenizer.json is rewritten as a tokenizer.json, in
+ * words of weft's own where the format has none, so that there is one loader and every tokenizer can be saved:
  *
  *   normalizer     SentencePiece {precompiled_charsmap, add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces,
  *                  whitespace_as_suffix, kept}
@@ -18,15 +18,16 @@
 
 typedef struct wf_kind_input {
     const wf_mem *mem;
-    const wf_bytes *files; /* as many as the row names */
+    const wf_bytes *files;  /* as many as the row names */
     const wf_json *options; /* an object, or NULL; an option the kind does not know is an error */
 } wf_kind_input;
 
 typedef struct wf_file_kind {
-    const char *name;          /* "vocab.txt" ... */
-    const char *const *folder; /* names in a folder that hold it, each with its companions: "vocab.json+merges.txt"; NULL at the end */
+    const char *name; /* "vocab.txt" ... */
+    const char *const
+        *folder; /* names in a folder that hold it, each with its companions: "vocab.json+merges.txt"; NULL at the end */
     bool (*recognise)(const char *name, wf_bytes content); /* by the file's name and its content */
-    const char *const *options; /* the names of its options, NULL at the end */
+    const char *const *options;                            /* the names of its options, NULL at the end */
     size_t files;
     /* Appends the text of a tokenizer.json; NULL: the file is one. */
     weft_status (*convert)(const wf_kind_input *in, wf_str *json, weft_error *err);
@@ -36,13 +37,13 @@ extern const wf_file_kind *const wf_file_kinds[]; /* NULL at the end */
 const wf_file_kind *wf_file_kind_find(const char *name);
 
 /* Opens files of a kind (NULL: told by name and content, of the first one). Options may be NULL. */
-weft_status wf_tokenizer_open_as(const wf_mem *mem, const char *kind, const char *const *paths, size_t n, const wf_json *options,
-                                 wf_tokenizer **out, weft_error *err);
+weft_status wf_tokenizer_open_as(const wf_mem *mem, const char *kind, const char *const *paths, size_t n,
+                                 const wf_json *options, wf_tokenizer **out, weft_error *err);
 /* The same from memory. */
 weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
                                  wf_tokenizer **out, weft_error *err);
 
 /* The rows. */
-extern const wf_file_kind wf_kind_tokenizer_json, wf_kind_vocab_txt, wf_kind_vocab_merges, wf_kind_sentencepiece, wf_kind_tiktoken,
-    wf_kind_rwkv, wf_kind_gguf;
+extern const wf_file_kind wf_kind_tokenizer_json, wf_kind_vocab_txt, wf_kind_vocab_merges, wf_kind_sentencepiece,
+    wf_kind_tiktoken, wf_kind_rwkv, wf_kind_gguf;
 #endif

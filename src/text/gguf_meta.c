@@ -1,4 +1,5 @@
-/* gguf_meta.c - GGUF versions 2 and 3: magic, version, counts, then key-value pairs. Lengths are checked against what is left. */
+/* gguf_meta.c - GGUF versions 2 and 3: magic, version, counts, then key-value pairs. Lengths are checked against what is left.
+ */
 #include "text/gguf_meta.h"
 
 #include <string.h>
@@ -20,7 +21,8 @@ static void skip_elements(wf_reader *r, uint32_t type, uint64_t count) {
     if (type >= TYPES || type == WF_GGUF_ARRAY) {
         r->failed = true;
     } else if (type != WF_GGUF_STRING) {
-        r->failed = r->failed || count > wf_reader_left(r) / sizes[type] || (count > 0 && !wf_read_bytes(r, (size_t)count * sizes[type]));
+        r->failed = r->failed || count > wf_reader_left(r) / sizes[type] ||
+                    (count > 0 && !wf_read_bytes(r, (size_t)count * sizes[type]));
     } else {
         r->failed = r->failed || count > wf_reader_left(r) / 8;
         for (uint64_t i = 0; i < count && !r->failed; i++)
@@ -51,7 +53,8 @@ weft_status wf_gguf_meta_read(wf_arena *arena, wf_bytes file, wf_gguf_meta *out,
     uint64_t n = wf_read_u64(&r);
     WF_CHECK(!r.failed && memcmp(magic, "GGUF", 4) == 0, err, WEFT_BAD_INPUT, "no GGUF file");
     WF_CHECK(version == 2 || version == 3, err, WEFT_UNSUPPORTED, "GGUF version %u", version);
-    WF_CHECK(n <= wf_reader_left(&r) / LEAST_BYTES, err, WEFT_BAD_INPUT, "%llu entries in a file of %zu bytes", (unsigned long long)n, file.length);
+    WF_CHECK(n <= wf_reader_left(&r) / LEAST_BYTES, err, WEFT_BAD_INPUT, "%llu entries in a file of %zu bytes",
+             (unsigned long long)n, file.length);
     *out = (wf_gguf_meta){wf_arena_alloc(arena, (size_t)n * sizeof *out->values), (size_t)n};
     if (!out->values)
         return wf_fail_memory(err);

@@ -5,11 +5,11 @@
 
 typedef struct wf_gguf_value {
     wf_bytes key;
-    uint32_t type;         /* GGUF's number; WF_GGUF_ARRAY with `element` */
+    uint32_t type; /* GGUF's number; WF_GGUF_ARRAY with `element` */
     uint32_t element;
-    uint64_t count;        /* elements; 1 */
-    const uint8_t *data;   /* the value, or the first element */
-    size_t bytes;          /* of all elements */
+    uint64_t count;      /* elements; 1 */
+    const uint8_t *data; /* the value, or the first element */
+    size_t bytes;        /* of all elements */
 } wf_gguf_value;
 enum { WF_GGUF_F32 = 6, WF_GGUF_BOOL = 7, WF_GGUF_STRING = 8, WF_GGUF_ARRAY = 9 };
 

@@ -1,5 +1,5 @@
-/* kind_gguf.c - the vocabulary inside a GGUF file, as llama.cpp reads it: byte-level BPE (gpt2), SentencePiece's two models (llama, t5)
- * and WordPiece (bert). */
+/* kind_gguf.c - the vocabulary inside a GGUF file, as llama.cpp reads it: byte-level BPE (gpt2), SentencePiece's two models
+ * (llama, t5) and WordPiece (bert). */
 #include <string.h>
 
 #include "text/base64.h"
@@ -12,37 +12,40 @@
 
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)"
 #define ANY_CASE_ENDINGS "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]"
-#define LLAMA3 \
-    "(?:" ANY_CASE_ENDINGS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define QWEN2 \
-    "(?:" ANY_CASE_ENDINGS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define LLAMA3                                                                                                                 \
+    "(?:" ANY_CASE_ENDINGS                                                                                                     \
+    ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define QWEN2                                                                                                                  \
+    "(?:" ANY_CASE_ENDINGS                                                                                                     \
+    ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define UPPER_FIRST "((?=[\\p{L}])([^a-z]))*((?=[\\p{L}])([^A-Z]))+"
 #define UPPER_SOME "((?=[\\p{L}])([^a-z]))+((?=[\\p{L}])([^A-Z]))*"
 #define TAIL "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define TEKKEN "[^\\r\\n\\p{L}\\p{N}]?" UPPER_FIRST "|[^\\r\\n\\p{L}\\p{N}]?" UPPER_SOME "|\\p{N}" TAIL
-#define GPT4O \
-    "[^\\r\\n\\p{L}\\p{N}]?" UPPER_FIRST "(?:" ANY_CASE_ENDINGS ")?|[^\\r\\n\\p{L}\\p{N}]?" UPPER_SOME "(?:" ANY_CASE_ENDINGS \
+#define GPT4O                                                                                                                  \
+    "[^\\r\\n\\p{L}\\p{N}]?" UPPER_FIRST "(?:" ANY_CASE_ENDINGS ")?|[^\\r\\n\\p{L}\\p{N}]?" UPPER_SOME "(?:" ANY_CASE_ENDINGS  \
     ")?|\\p{N}{1,3}" TAIL
 #define HAN "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+"
-#define DEEPSEEK3 \
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|" \
+#define DEEPSEEK3                                                                                                              \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "                      \
+    "?[\\p{P}\\p{S}]+[\\r\\n]*|"                                                                                               \
     "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define BLOOM " ?[^(\\s|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]+"
-#define DEEPSEEK_LETTERS \
-    "\\s?[A-Za-z\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\\x{1bc}-\\x{1bf}\\x{1c4}-\\x{293}" \
-    "\\x{295}-\\x{2af}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37b}-\\x{37d}\\x{37f}\\x{386}\\x{388}-\\x{38a}\\x{38c}" \
-    "\\x{38e}-\\x{3a1}\\x{3a3}-\\x{3f5}\\x{3f7}-\\x{481}\\x{48a}-\\x{52f}\\x{531}-\\x{556}\\x{10a0}-\\x{10c5}" \
-    "\\x{13a0}-\\x{13f5}\\x{13f8}-\\x{13fd}\\x{1c90}-\\x{1cba}\\x{1cbd}-\\x{1cbf}\\x{1d00}-\\x{1d2b}" \
-    "\\x{1d6b}-\\x{1d77}\\x{1d79}-\\x{1d9a}\\x{1e00}-\\x{1f15}\\x{1f18}-\\x{1f1d}\\x{1f20}-\\x{1f45}" \
-    "\\x{1f48}-\\x{1f4d}\\x{1f50}-\\x{1f57}\\x{1f59}\\x{1f5b}\\x{1f5d}\\x{1f5f}-\\x{1f7d}\\x{1f80}-\\x{1fb4}" \
-    "\\x{1fb6}-\\x{1fbc}\\x{1fbe}\\x{1fc2}-\\x{1fc4}\\x{1fc6}-\\x{1fcc}\\x{1fd0}-\\x{1fd3}\\x{1fd6}-\\x{1fdb}" \
-    "\\x{1fe0}-\\x{1fec}\\x{1ff2}-\\x{1ff4}\\x{1ff6}-\\x{1ffc}\\x{2102}\\x{2107}\\x{210a}-\\x{2113}\\x{2115}" \
-    "\\x{2119}-\\x{211d}\\x{2124}\\x{2126}\\x{2128}\\x{212a}-\\x{212d}\\x{212f}-\\x{2134}\\x{2139}" \
-    "\\x{213c}-\\x{213f}\\x{2145}-\\x{2149}\\x{214e}\\x{2183}\\x{2184}\\x{2c00}-\\x{2c7b}\\x{2c7e}-\\x{2ce4}" \
-    "\\x{2ceb}-\\x{2cee}\\x{2cf2}\\x{2cf3}\\x{a640}-\\x{a66d}\\x{a680}-\\x{a69b}\\x{a722}-\\x{a76f}" \
-    "\\x{a771}-\\x{a787}\\x{a78b}-\\x{a78e}\\x{ab70}-\\x{abbf}\\x{fb00}-\\x{fb06}\\x{fb13}-\\x{fb17}" \
-    "\\x{ff21}-\\x{ff3a}\\x{ff41}-\\x{ff5a}\\x{10400}-\\x{1044f}\\x{104b0}-\\x{104d3}\\x{104d8}-\\x{104fb}" \
-    "\\x{10c80}-\\x{10cb2}\\x{10cc0}-\\x{10cf2}\\x{118a0}-\\x{118df}\\x{1e900}-\\x{1e943}" \
+#define DEEPSEEK_LETTERS                                                                                                       \
+    "\\s?[A-Za-z\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\\x{1bc}-\\x{1bf}\\x{1c4}-\\x{293}"                       \
+    "\\x{295}-\\x{2af}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37b}-\\x{37d}\\x{37f}\\x{386}\\x{388}-\\x{38a}\\x{38c}"             \
+    "\\x{38e}-\\x{3a1}\\x{3a3}-\\x{3f5}\\x{3f7}-\\x{481}\\x{48a}-\\x{52f}\\x{531}-\\x{556}\\x{10a0}-\\x{10c5}"                 \
+    "\\x{13a0}-\\x{13f5}\\x{13f8}-\\x{13fd}\\x{1c90}-\\x{1cba}\\x{1cbd}-\\x{1cbf}\\x{1d00}-\\x{1d2b}"                          \
+    "\\x{1d6b}-\\x{1d77}\\x{1d79}-\\x{1d9a}\\x{1e00}-\\x{1f15}\\x{1f18}-\\x{1f1d}\\x{1f20}-\\x{1f45}"                          \
+    "\\x{1f48}-\\x{1f4d}\\x{1f50}-\\x{1f57}\\x{1f59}\\x{1f5b}\\x{1f5d}\\x{1f5f}-\\x{1f7d}\\x{1f80}-\\x{1fb4}"                  \
+    "\\x{1fb6}-\\x{1fbc}\\x{1fbe}\\x{1fc2}-\\x{1fc4}\\x{1fc6}-\\x{1fcc}\\x{1fd0}-\\x{1fd3}\\x{1fd6}-\\x{1fdb}"                 \
+    "\\x{1fe0}-\\x{1fec}\\x{1ff2}-\\x{1ff4}\\x{1ff6}-\\x{1ffc}\\x{2102}\\x{2107}\\x{210a}-\\x{2113}\\x{2115}"                  \
+    "\\x{2119}-\\x{211d}\\x{2124}\\x{2126}\\x{2128}\\x{212a}-\\x{212d}\\x{212f}-\\x{2134}\\x{2139}"                            \
+    "\\x{213c}-\\x{213f}\\x{2145}-\\x{2149}\\x{214e}\\x{2183}\\x{2184}\\x{2c00}-\\x{2c7b}\\x{2c7e}-\\x{2ce4}"                  \
+    "\\x{2ceb}-\\x{2cee}\\x{2cf2}\\x{2cf3}\\x{a640}-\\x{a66d}\\x{a680}-\\x{a69b}\\x{a722}-\\x{a76f}"                           \
+    "\\x{a771}-\\x{a787}\\x{a78b}-\\x{a78e}\\x{ab70}-\\x{abbf}\\x{fb00}-\\x{fb06}\\x{fb13}-\\x{fb17}"                          \
+    "\\x{ff21}-\\x{ff3a}\\x{ff41}-\\x{ff5a}\\x{10400}-\\x{1044f}\\x{104b0}-\\x{104d3}\\x{104d8}-\\x{104fb}"                    \
+    "\\x{10c80}-\\x{10cb2}\\x{10cc0}-\\x{10cf2}\\x{118a0}-\\x{118df}\\x{1e900}-\\x{1e943}"                                     \
     "]+"
 
 enum { MOST_PATTERNS = 6, ADD_BOS = 1, IGNORE_MERGES = 2, KEEP_SPACES = 4 };
@@ -54,15 +57,20 @@ typedef struct pre_row {
 static const pre_row pres[] = {
     {"llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", ADD_BOS | IGNORE_MERGES, {LLAMA3}},
     {"dbrx smaug-bpe glm4 chatglm-bpe", 0, {LLAMA3}},
-    {"deepseek-llm", KEEP_SPACES,
-     {"[\\r\\n]", DEEPSEEK_LETTERS,
-      "\\s?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+", "\\s+$", HAN, "\\p{N}+"}},
+    {"deepseek-llm",
+     KEEP_SPACES,
+     {"[\\r\\n]", DEEPSEEK_LETTERS, "\\s?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+",
+      "\\s+$", HAN, "\\p{N}+"}},
     {"deepseek-coder", KEEP_SPACES, {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", HAN, "\\p{N}"}},
-    {"deepseek-v3 hunyuan-dense", KEEP_SPACES, {"\\p{N}{1,3}", "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+", DEEPSEEK3}},
+    {"deepseek-v3 hunyuan-dense",
+     KEEP_SPACES,
+     {"\\p{N}{1,3}", "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+", DEEPSEEK3}},
     {"falcon", 0, {"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]"}},
     {"starcoder refact codeshell exaone minerva-7b", 0, {"\\p{N}", GPT2}},
     {"command-r smollm", KEEP_SPACES, {"\\p{N}", GPT2}},
-    {"gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum mpt olmo jais exaone4 jina-v1-en jina-v2-code roberta-bpe", 0,
+    {"gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum mpt olmo jais exaone4 jina-v1-en jina-v2-code "
+     "roberta-bpe",
+     0,
      {GPT2}},
     {"trillion granite-docling", KEEP_SPACES, {GPT2}},
     {"qwen2 deepseek-r1-qwen kormo hunyuan grok-2", KEEP_SPACES, {QWEN2}},
@@ -107,16 +115,19 @@ typedef struct gguf {
 
 /* Tokens that end a text are control tokens, whatever the file says. */
 static bool ends_texts(wf_bytes t) {
-    static const char names[] = "<|eot_id|> <|im_end|> <|end|> <|return|> <|call|> <end_of_turn> <|endoftext|> <|eom_id|> <EOT> _<EOT> "
-                                "<|end_of_text|> <end_of_utterance> <|flush|> <|calls|> </s> "
-                                "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>";
+    static const char names[] =
+        "<|eot_id|> <|im_end|> <|end|> <|return|> <|call|> <end_of_turn> <|endoftext|> <|eom_id|> <EOT> _<EOT> "
+        "<|end_of_text|> <end_of_utterance> <|flush|> <|calls|> </s> "
+        "<\xEF\xBD\x9C"
+        "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>";
     return is_named(names, t);
 }
 
 static weft_status check_array(const gguf *g, const char *key, uint32_t element, const wf_gguf_value **out) {
     const wf_gguf_value *v = wf_gguf_find(&g->meta, key);
     *out = v;
-    WF_CHECK(!v || (v->type == WF_GGUF_ARRAY && v->element == element), g->err, WEFT_BAD_INPUT, "%s is no list of the right type", key);
+    WF_CHECK(!v || (v->type == WF_GGUF_ARRAY && v->element == element), g->err, WEFT_BAD_INPUT,
+             "%s is no list of the right type", key);
     return WEFT_OK;
 }
 
@@ -127,7 +138,8 @@ static weft_status read_tokens(gguf *g) {
     WF_TRY(check_array(g, "tokenizer.ggml.token_type", I32, &g->types));
     WF_TRY(check_array(g, "tokenizer.ggml.scores", WF_GGUF_F32, &g->scores));
     WF_TRY(check_array(g, "tokenizer.ggml.merges", WF_GGUF_STRING, &g->merges));
-    WF_CHECK(g->tokens && g->tokens->count > 0 && g->tokens->count < UINT32_MAX, g->err, WEFT_BAD_INPUT, "the file has no tokenizer.ggml.tokens");
+    WF_CHECK(g->tokens && g->tokens->count > 0 && g->tokens->count < UINT32_MAX, g->err, WEFT_BAD_INPUT,
+             "the file has no tokenizer.ggml.tokens");
     size_t n = (size_t)g->tokens->count;
     WF_CHECK((!g->types || g->types->count == n) && (!g->scores || g->scores->count == n), g->err, WEFT_BAD_INPUT,
              "the file has other numbers of tokens, types and scores");
@@ -171,17 +183,18 @@ typedef struct strip_row {
     bool left;              /* else right */
 } strip_row;
 static const strip_row strips[] = {
-    {"tokenizer.ggml.pre", "jina-v2-de", "<mask>", true},   {"tokenizer.ggml.pre", "jina-v2-es", "<mask>", true},
-    {"tokenizer.ggml.pre", "jina-v2-code", "<mask>", true}, {"general.architecture", "nomic-bert-moe", "<mask>", true},
-    {"general.architecture", "jina-bert-v3", "<mask>", true},
-    {"general.name", "phi-3", "! <unk> <s> <|endoftext|>", false}, {"general.name", "phi3", "! <unk> <s> <|endoftext|>", false},
+    {"tokenizer.ggml.pre", "jina-v2-de", "<mask>", true},         {"tokenizer.ggml.pre", "jina-v2-es", "<mask>", true},
+    {"tokenizer.ggml.pre", "jina-v2-code", "<mask>", true},       {"general.architecture", "nomic-bert-moe", "<mask>", true},
+    {"general.architecture", "jina-bert-v3", "<mask>", true},     {"general.name", "phi-3", "! <unk> <s> <|endoftext|>", false},
+    {"general.name", "phi3", "! <unk> <s> <|endoftext|>", false},
 };
 
 static bool contains(wf_bytes text, const char *part) {
     size_t n = strlen(part);
     for (size_t i = 0; i + n <= text.length; i++) {
         size_t k = 0;
-        while (k < n && (text.data[i + k] >= 'A' && text.data[i + k] <= 'Z' ? text.data[i + k] + 32 : text.data[i + k]) == part[k])
+        while (k < n &&
+               (text.data[i + k] >= 'A' && text.data[i + k] <= 'Z' ? text.data[i + k] + 32 : text.data[i + k]) == part[k])
             k++;
         if (k == n)
             return true;
@@ -203,8 +216,11 @@ static void write_added(const gguf *g, wf_json_writer *w) {
     for (size_t i = 0; i < g->tokens->count; i++) {
         bool strips_it = strip && is_named(strip->tokens, g->texts[i]) != (strip->tokens[0] == '!');
         if (strchr("ucd", g->kinds[i]))
-            wf_jw_added(w, &(wf_added_entry){.id = (uint32_t)i, .content = g->texts[i], .special = g->kinds[i] != 'd',
-                                             .lstrip = strips_it && strip->left, .rstrip = strips_it && !strip->left});
+            wf_jw_added(w, &(wf_added_entry){.id = (uint32_t)i,
+                                             .content = g->texts[i],
+                                             .special = g->kinds[i] != 'd',
+                                             .lstrip = strips_it && strip->left,
+                                             .rstrip = strips_it && !strip->left});
     }
     wf_jw_end(w, ']');
 }
@@ -215,7 +231,8 @@ static weft_status special_of(const gguf *g, const char *key, int64_t fallback, 
     *text = NULL;
     if (!wanted)
         return WEFT_OK;
-    WF_CHECK(value >= 0 && (uint64_t)value < g->tokens->count, g->err, WEFT_BAD_INPUT, "%s is missing or outside the vocabulary", key);
+    WF_CHECK(value >= 0 && (uint64_t)value < g->tokens->count, g->err, WEFT_BAD_INPUT,
+             "%s is missing or outside the vocabulary", key);
     *id = (uint32_t)value;
     *text = wf_arena_strndup(g->arena, g->texts[value].data, g->texts[value].length);
     return *text ? WEFT_OK : wf_fail_memory(g->err);
@@ -371,7 +388,8 @@ static weft_status write_llama(const gguf *g, wf_json_writer *w) {
 static weft_status write_t5(const gguf *g, wf_json_writer *w) {
     const wf_gguf_value *map = wf_gguf_find(&g->meta, "tokenizer.ggml.precompiled_charsmap");
     wf_str text = wf_str_new(g->in->mem);
-    WF_CHECK(!map || (map->type == WF_GGUF_ARRAY && map->element <= 1), g->err, WEFT_BAD_INPUT, "precompiled_charsmap is no list of bytes");
+    WF_CHECK(!map || (map->type == WF_GGUF_ARRAY && map->element <= 1), g->err, WEFT_BAD_INPUT,
+             "precompiled_charsmap is no list of bytes");
     if (map)
         wf_base64_encode(map->data, map->bytes, &text);
     write_type(w, "normalizer", "SentencePiece");
@@ -401,7 +419,8 @@ static weft_status write_bert(const gguf *g, wf_json_writer *w) {
     wf_frame f;
     const char *unknown;
     uint32_t unknown_id;
-    WF_TRY(special_of(g, "tokenizer.ggml.cls_token_id", wf_gguf_int(&g->meta, "tokenizer.ggml.bos_token_id", 101), true, &f.bos_id, &f.bos));
+    WF_TRY(special_of(g, "tokenizer.ggml.cls_token_id", wf_gguf_int(&g->meta, "tokenizer.ggml.bos_token_id", 101), true,
+                      &f.bos_id, &f.bos));
     WF_TRY(special_of(g, "tokenizer.ggml.seperator_token_id", 102, true, &f.eos_id, &f.eos)); /* so it is spelled */
     WF_TRY(special_of(g, "tokenizer.ggml.unknown_token_id", 100, true, &unknown_id, &unknown));
     begin_sequence(w, "normalizer", "normalizers");
@@ -449,7 +468,8 @@ static weft_status convert(gguf *g, wf_str *json) {
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         if (is_named(models[i].name, name))
             row = &models[i];
-    WF_CHECK(row, g->err, WEFT_UNSUPPORTED, name.length ? "the tokenizer model '%.*s' of GGUF files" : "a GGUF file without a vocabulary%.*s",
+    WF_CHECK(row, g->err, WEFT_UNSUPPORTED,
+             name.length ? "the tokenizer model '%.*s' of GGUF files" : "a GGUF file without a vocabulary%.*s",
              (int)name.length, name.data);
     WF_TRY(read_tokens(g));
     wf_json_writer w;

@@ -1,7 +1,8 @@
-/* kind_ranks.c - vocabularies of bytes: tiktoken's ranks ("base64 rank" a line) and RWKV's ("id 'Python literal' length" a line).
+/* kind_ranks.c - vocabularies of bytes: tiktoken's ranks ("base64 rank" a line) and RWKV's ("id 'Python literal' length" a
+ * line).
  *
- * tiktoken merges the pair whose joined bytes have the lowest rank. As merges of a BPE model that is: every way to put a token together
- * from two others, with the rank of the token ("merge_ranks": "by_id"). */
+ * tiktoken merges the pair whose joined bytes have the lowest rank. As merges of a BPE model that is: every way to put a token
+ * together from two others, with the rank of the token ("merge_ranks": "by_id"). */
 #include <string.h>
 
 #include "text/base64.h"
@@ -33,22 +34,25 @@ static weft_status put_token(wf_vocab *v, wf_bytes bytes, int64_t id, size_t lin
 
 /* ---- tiktoken ---- */
 
-/* What the ranks of published vocabularies leave out: how texts are cut, and the special tokens. (GPT-2 alias r50k, p50k, cl100k, o200k.) */
+/* What the ranks of published vocabularies leave out: how texts are cut, and the special tokens. (GPT-2 alias r50k, p50k,
+ * cl100k, o200k.) */
 typedef struct published {
     size_t ranks; /* how many: by that it is known */
     const char *pattern;
     const char *const *specials; /* name, id, name, id, ..., NULL */
 } published;
 #define GPT2_PATTERN "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s"
-#define CL100K_PATTERN \
-    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"
-#define O200K_PATTERN \
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|" \
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|" \
+#define CL100K_PATTERN                                                                                                         \
+    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| "                                                     \
+    "?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"
+#define O200K_PATTERN                                                                                                          \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"  \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"  \
     "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 static const char *const gpt2_specials[] = {"<|endoftext|>", "50256", NULL};
-static const char *const cl100k_specials[] = {"<|endoftext|>",  "100257", "<|fim_prefix|>",  "100258", "<|fim_middle|>", "100259",
-                                              "<|fim_suffix|>", "100260", "<|endofprompt|>", "100276", NULL};
+static const char *const cl100k_specials[] = {
+    "<|endoftext|>", "100257",          "<|fim_prefix|>", "100258", "<|fim_middle|>", "100259", "<|fim_suffix|>",
+    "100260",        "<|endofprompt|>", "100276",         NULL};
 static const char *const o200k_specials[] = {"<|endoftext|>", "199999", "<|endofprompt|>", "200018", NULL};
 static const published tables[] = {
     {50256, GPT2_PATTERN, gpt2_specials},
@@ -81,7 +85,8 @@ static weft_status read_ranks(const wf_kind_input *in, wf_vocab *v, weft_error *
         int64_t rank;
         if (line.length == 0)
             continue;
-        WF_CHECK(line.length < sizeof bytes && parse_rank(line, &text, &rank) && wf_base64_decode(line.data, text, bytes, &length),
+        WF_CHECK(line.length < sizeof bytes && parse_rank(line, &text, &rank) &&
+                     wf_base64_decode(line.data, text, bytes, &length),
                  err, WEFT_BAD_INPUT, "line %zu is not a token in base64 and its rank", number);
         WF_TRY(put_token(v, (wf_bytes){(const char *)bytes, length}, rank, number, err));
     }
@@ -132,12 +137,15 @@ static weft_status write_given_specials(wf_json_writer *w, const wf_json *specia
     return WEFT_OK;
 }
 
-static weft_status write_tiktoken(const wf_kind_input *in, const wf_vocab *v, const published *p, wf_json_writer *w, weft_error *err) {
+static weft_status write_tiktoken(const wf_kind_input *in, const wf_vocab *v, const published *p, wf_json_writer *w,
+                                  weft_error *err) {
     const wf_json *specials = wf_json_get(in->options, "special_tokens");
     const char *pattern = wf_json_text(in->options, "pattern", p ? p->pattern : NULL);
     wf_str scratch = wf_str_new(in->mem);
-    WF_CHECK(pattern, err, WEFT_UNSUPPORTED, "ranks without the pattern that cuts texts, and not of a vocabulary that is known");
-    WF_CHECK(wf_streq(wf_json_text(in->options, "pattern_syntax", "perl"), "perl"), err, WEFT_UNSUPPORTED, "a pattern_syntax other than perl");
+    WF_CHECK(pattern, err, WEFT_UNSUPPORTED,
+             "ranks without the pattern that cuts texts, and not of a vocabulary that is known");
+    WF_CHECK(wf_streq(wf_json_text(in->options, "pattern_syntax", "perl"), "perl"), err, WEFT_UNSUPPORTED,
+             "a pattern_syntax other than perl");
     wf_jw_begin_tokenizer(w);
     wf_jw_open(w, "added_tokens", '[');
     if (specials)
@@ -197,8 +205,10 @@ static weft_status convert_tiktoken(const wf_kind_input *in, wf_str *json, weft_
     return status;
 }
 
-static const char *const tiktoken_names[] = {"tokenizer.tiktoken",   "cl100k_base.tiktoken", "o200k_base.tiktoken", "p50k_base.tiktoken",
-                                             "r50k_base.tiktoken", "qwen.tiktoken",        "tokenizer.model",     NULL},
+static const char *const tiktoken_names[] = {"tokenizer.tiktoken",  "cl100k_base.tiktoken",
+                                             "o200k_base.tiktoken", "p50k_base.tiktoken",
+                                             "r50k_base.tiktoken",  "qwen.tiktoken",
+                                             "tokenizer.model",     NULL},
                          *const tiktoken_options[] = {"pattern", "pattern_syntax", "special_tokens", NULL};
 const wf_file_kind wf_kind_tiktoken = {.name = "tiktoken",
                                        .folder = tiktoken_names,
@@ -272,15 +282,18 @@ static bool parse_entry(wf_bytes line, int64_t *id, wf_str *token) {
         end--;
     size_t start = first ? (size_t)(first - line.data) + 1 : 0;
     wf_str_clear(token);
-    return first && end > start && wf_parse_i64(line.data, start - 1, id) && wf_parse_i64(line.data + end, line.length - end, &length) &&
-           read_literal((wf_bytes){line.data + start, end - 1 - start}, token) && (int64_t)token->length == length && length > 0;
+    return first && end > start && wf_parse_i64(line.data, start - 1, id) &&
+           wf_parse_i64(line.data + end, line.length - end, &length) &&
+           read_literal((wf_bytes){line.data + start, end - 1 - start}, token) && (int64_t)token->length == length &&
+           length > 0;
 }
 
 static bool is_rwkv(const char *name, wf_bytes content) {
     size_t at = 0;
     wf_bytes line;
-    return next_line(content, &at, &line) && line.length > 4 && line.length < 1000 && line.data[0] >= '0' && line.data[0] <= '9' &&
-           memchr(line.data, ' ', line.length) && (memchr(line.data, '\'', line.length) || memchr(line.data, '"', line.length));
+    return next_line(content, &at, &line) && line.length > 4 && line.length < 1000 && line.data[0] >= '0' &&
+           line.data[0] <= '9' && memchr(line.data, ' ', line.length) &&
+           (memchr(line.data, '\'', line.length) || memchr(line.data, '"', line.length));
 }
 
 static weft_status read_entries(const wf_kind_input *in, wf_vocab *v, wf_str *token, weft_error *err) {
@@ -289,7 +302,8 @@ static weft_status read_entries(const wf_kind_input *in, wf_vocab *v, wf_str *to
         int64_t id;
         if (line.length == 0)
             continue;
-        WF_CHECK(parse_entry(line, &id, token), err, WEFT_BAD_INPUT, "line %zu is not an id, a Python literal and its length", number);
+        WF_CHECK(parse_entry(line, &id, token), err, WEFT_BAD_INPUT, "line %zu is not an id, a Python literal and its length",
+                 number);
         WF_TRY(put_token(v, (wf_bytes){wf_str_text(token), token->length}, id, number, err));
     }
     WF_CHECK(v->count > 0, err, WEFT_BAD_INPUT, "the vocabulary is empty");

@@ -1,4 +1,5 @@
-/* kind_sentencepiece.c - SentencePiece .model files: a protocol buffer of pieces and of the normaliser's and trainer's settings. */
+/* kind_sentencepiece.c - SentencePiece .model files: a protocol buffer of pieces and of the normaliser's and trainer's
+ * settings. */
 #include <string.h>
 
 #include "base/reader.h"
@@ -123,7 +124,8 @@ static weft_status note_piece(model *m, wf_bytes bytes) {
     WF_CHECK(read_piece(bytes, &p) && p.type >= 1 && p.type <= 6, m->err, WEFT_BAD_INPUT, "piece %zu is damaged", m->pieces);
     WF_CHECK(wf_utf8_valid((const uint8_t *)p.text.data, p.text.length) && p.text.length > 0, m->err, WEFT_BAD_INPUT,
              "piece %zu is %s", m->pieces, p.text.length ? "not UTF-8" : "empty");
-    WF_CHECK(p.score == p.score && p.score > -1e30f && p.score < 1e30f, m->err, WEFT_BAD_INPUT, "the score of piece %zu is no number", m->pieces);
+    WF_CHECK(p.score == p.score && p.score > -1e30f && p.score < 1e30f, m->err, WEFT_BAD_INPUT,
+             "the score of piece %zu is no number", m->pieces);
     WF_CHECK(p.type != 2 || m->unknown < 0, m->err, WEFT_BAD_INPUT, "two unknown pieces");
     if (p.type == 2)
         m->unknown = (int64_t)m->pieces;
@@ -142,7 +144,8 @@ static weft_status read_model(model *m) {
         WF_CHECK(f.number != 3 || read_normalizer(m, f.bytes), m->err, WEFT_BAD_INPUT, "the normaliser's settings are damaged");
     }
     WF_CHECK(!r.failed, m->err, WEFT_BAD_INPUT, "the file is cut off or no SentencePiece model, at byte %zu", r.position);
-    WF_CHECK(m->pieces > 0 && m->unknown >= 0, m->err, WEFT_BAD_INPUT, "a SentencePiece model needs pieces, and one of them unknown");
+    WF_CHECK(m->pieces > 0 && m->unknown >= 0, m->err, WEFT_BAD_INPUT,
+             "a SentencePiece model needs pieces, and one of them unknown");
     WF_CHECK(m->type == 1 || m->type == 2, m->err, WEFT_UNSUPPORTED, "SentencePiece models of type %llu (word or char)",
              (unsigned long long)m->type);
     return m->kinds.failed ? wf_fail_memory(m->err) : WEFT_OK;
@@ -269,8 +272,18 @@ static void write_all(const model *m, wf_json_writer *w, wf_arena *arena) {
 }
 
 static weft_status convert_sentencepiece(const wf_kind_input *in, wf_str *json, weft_error *err) {
-    model m = {.in = in, .dummy_prefix = true, .remove_extra = true, .escape = true, .type = 1, .bos = 1, .eos = 2, .unknown = -1,
-               .unknown_surface = {" \xE2\x81\x87 ", 5}, .charsmap = {"", 0}, .kinds = wf_str_new(in->mem), .err = err};
+    model m = {.in = in,
+               .dummy_prefix = true,
+               .remove_extra = true,
+               .escape = true,
+               .type = 1,
+               .bos = 1,
+               .eos = 2,
+               .unknown = -1,
+               .unknown_surface = {" \xE2\x81\x87 ", 5},
+               .charsmap = {"", 0},
+               .kinds = wf_str_new(in->mem),
+               .err = err};
     wf_json_writer w;
     wf_arena arena;
     wf_arena_init(&arena, in->mem, 0);
@@ -288,7 +301,8 @@ static bool is_sentencepiece(const char *name, wf_bytes content) {
     return content.length > 4 && content.data[0] == 0x0A && (uint8_t)content.data[1] < 128 && content.data[2] == 0x0A;
 }
 
-static const char *const names[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "source.spm", NULL},
+static const char *const names[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+                                    "spm.model",       "source.spm",   NULL},
                          *const options[] = {"add_bos_token", "add_eos_token", NULL};
 const wf_file_kind wf_kind_sentencepiece = {.name = "sentencepiece",
                                             .folder = names,

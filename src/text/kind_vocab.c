@@ -20,7 +20,8 @@ static weft_status read_lines(wf_bytes text, wf_vocab *v, weft_error *err) {
         next = at + length + 1;
         while (length && wf_char_class_of(wf_char_before((const uint8_t *)text.data + at, length, &step)) == WF_CHAR_SPACE)
             length -= step;
-        WF_CHECK(wf_utf8_valid((const uint8_t *)text.data + at, length), err, WEFT_BAD_INPUT, "line %u is not UTF-8", number + 1);
+        WF_CHECK(wf_utf8_valid((const uint8_t *)text.data + at, length), err, WEFT_BAD_INPUT, "line %u is not UTF-8",
+                 number + 1);
         WF_TRY(wf_vocab_put(v, text.data + at, length, number, &added, err));
         if (!added)
             v->entries[wf_vocab_find(v, text.data + at, length) - v->entries].id = number;
@@ -115,8 +116,9 @@ static weft_status convert_vocab_txt(const wf_kind_input *in, wf_str *json, weft
     return status;
 }
 
-static const char *const vocab_txt_names[] = {"vocab.txt", NULL},
-                         *const vocab_txt_options[] = {"do_lower_case", "strip_accents", "tokenize_chinese_chars", NULL};
+static const char *const vocab_txt_names[] = {"vocab.txt", NULL}, *const vocab_txt_options[] = {"do_lower_case",
+                                                                                                "strip_accents",
+                                                                                                "tokenize_chinese_chars", NULL};
 const wf_file_kind wf_kind_vocab_txt = {.name = "vocab.txt",
                                         .folder = vocab_txt_names,
                                         .recognise = is_vocab_txt,
@@ -224,8 +226,9 @@ static weft_status convert_vocab_merges(const wf_kind_input *in, wf_str *json, w
     return status;
 }
 
-static const char *const vocab_merges_names[] = {"vocab.json+merges.txt", NULL},
-                         *const vocab_merges_options[] = {"add_prefix_space", "added_special", "post_processor", "pre_tokenizer", NULL};
+static const char *const vocab_merges_names[] = {"vocab.json+merges.txt", NULL}, *const vocab_merges_options[] = {
+                                                                                     "add_prefix_space", "added_special",
+                                                                                     "post_processor", "pre_tokenizer", NULL};
 const wf_file_kind wf_kind_vocab_merges = {.name = "vocab.json+merges.txt",
                                            .folder = vocab_merges_names,
                                            .options = vocab_merges_options,

@@ -127,15 +127,9 @@ typedef struct section {
     weft_status (*load)(wf_loading *l, const wf_json *j);
 } section;
 static const section sections[] = {
-    {"version", load_version},
-    {"truncation", wf_load_truncation},
-    {"padding", wf_load_padding},
-    {"normalizer", wf_load_normalizer},
-    {"pre_tokenizer", wf_load_pretokenizer},
-    {"decoder", wf_load_decoder},
-    {"added_token_ids", load_added_ids},
-    {"added_tokens", wf_load_added},
-    {"post_processor", wf_load_postprocessor},
+    {"version", load_version},           {"truncation", wf_load_truncation},      {"padding", wf_load_padding},
+    {"normalizer", wf_load_normalizer},  {"pre_tokenizer", wf_load_pretokenizer}, {"decoder", wf_load_decoder},
+    {"added_token_ids", load_added_ids}, {"added_tokens", wf_load_added},         {"post_processor", wf_load_postprocessor},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 typedef struct found {

@@ -135,7 +135,8 @@ weft_status wf_load_decoder(wf_loading *l, const wf_json *j) {
 /* ---- truncation and padding ---- */
 
 weft_status wf_load_truncation(wf_loading *l, const wf_json *j) {
-    static const char *const strategies[] = {"LongestFirst", "OnlyFirst", "OnlySecond", NULL}, *const directions[] = {"Right", "Left", NULL};
+    static const char *const strategies[] = {"LongestFirst", "OnlyFirst", "OnlySecond", NULL}, *const directions[] = {
+                                                                                                   "Right", "Left", NULL};
     wf_truncation *t = &l->tok->truncation;
     int strategy = 0, direction = 0;
     if (j->kind != WF_JSON_OBJECT || !wf_json_get(j, "max_length"))
@@ -158,7 +159,8 @@ static weft_status load_padding_length(wf_loading *l, const wf_json *j, size_t *
     *out = 0;
     return wf_json_is_string(strategy, "BatchLongest")
                ? WEFT_OK
-               : wf_load_fail(l, WEFT_BAD_INPUT, strategy ? strategy : j, "strategy must be \"BatchLongest\" or {\"Fixed\": length}");
+               : wf_load_fail(l, WEFT_BAD_INPUT, strategy ? strategy : j,
+                              "strategy must be \"BatchLongest\" or {\"Fixed\": length}");
 }
 
 weft_status wf_load_padding(wf_loading *l, const wf_json *j) {
@@ -198,7 +200,8 @@ static weft_status read_added(wf_loading *l, const wf_json *j, wf_added *a) {
 }
 
 /* The reference's rule: a token of the vocabulary keeps its id there; the others are numbered after the vocabulary in the order
- * of the file, whatever ids the file gives (unless the file says that they are as given). Empty and repeated ones count for nothing. */
+ * of the file, whatever ids the file gives (unless the file says that they are as given). Empty and repeated ones count for
+ * nothing. */
 static weft_status number_added(wf_loading *l, wf_added *a, uint32_t *next, bool *keep) {
     const wf_vocab_entry *e = wf_vocab_find(&l->tok->vocab, a->content, a->length);
     if (!l->tok->added_ids_given || e)
@@ -221,7 +224,8 @@ static weft_status pattern_of(wf_loading *l, const wf_added *a, wf_pattern *out)
         wf_change_start(&text, piece, (wf_bytes){a->content, a->length}, false);
         weft_status status = row->apply(l->tok->normalizers.list[i].options, piece, &text, &changed, l->err);
         status = status ? status : wf_change_status(&text, l->err);
-        char *copy = status == WEFT_OK && changed ? wf_arena_strndup(l->arena, wf_str_text(&text.text), text.text.length) : NULL;
+        char *copy =
+            status == WEFT_OK && changed ? wf_arena_strndup(l->arena, wf_str_text(&text.text), text.text.length) : NULL;
         if (copy)
             piece = (wf_piece){.bytes = (const uint8_t *)copy, .length = text.text.length};
         wf_change_free(&text);
@@ -311,8 +315,11 @@ static void put_decoded(wf_tokenizer *tok, wf_bytes text, wf_str spare[2]) {
 
 static void put_token(wf_tokenizer *tok, uint32_t id, wf_bytes text, wf_bytes shown, bool special, wf_str spare[2]) {
     wf_token *t = &tok->tokens[id];
-    *t = (wf_token){
-        .piece = text.data, .shown = shown, .piece_length = (uint32_t)text.length, .bytes = tok->decoded.length, .special = special};
+    *t = (wf_token){.piece = text.data,
+                    .shown = shown,
+                    .piece_length = (uint32_t)text.length,
+                    .bytes = tok->decoded.length,
+                    .special = special};
     put_decoded(tok, shown, spare);
     t->bytes_length = (uint32_t)(tok->decoded.length - t->bytes);
 }

@@ -7,7 +7,7 @@
 /* What reading a file needs. Offsets in `section` trees count from `base`. */
 typedef struct wf_loading {
     wf_tokenizer *tok;
-    wf_arena *arena;   /* the tokenizer's */
+    wf_arena *arena; /* the tokenizer's */
     const wf_mem *mem;
     const char *where; /* "normalizer", "pre_tokenizer" ... for messages */
     int64_t base;
@@ -16,7 +16,8 @@ typedef struct wf_loading {
 weft_status wf_load_fail(const wf_loading *l, weft_status status, const wf_json *at, const char *fmt, ...) WF_PRINTF(4, 5);
 /* A member of the given type. Absent or null: *out is `fallback`; of another type: an error. */
 weft_status wf_load_bool(const wf_loading *l, const wf_json *object, const char *key, bool fallback, bool *out);
-weft_status wf_load_text(const wf_loading *l, const wf_json *object, const char *key, const wf_json **out); /* NULL when absent */
+weft_status wf_load_text(const wf_loading *l, const wf_json *object, const char *key,
+                         const wf_json **out); /* NULL when absent */
 weft_status wf_load_count(const wf_loading *l, const wf_json *object, const char *key, size_t fallback, size_t *out);
 weft_status wf_load_id(const wf_loading *l, const wf_json *j, uint32_t *out);
 /* A required text; `characters` is how many characters it must have, 0 for any number. */

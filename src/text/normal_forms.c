@@ -71,7 +71,8 @@ static uint32_t compose(uint32_t a, uint32_t b) {
     utf8proc_int32_t pair[2] = {(utf8proc_int32_t)a, (utf8proc_int32_t)b};
     if (b < 0x300u)
         return 0;
-    return utf8proc_normalize_utf32(pair, 2, (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE)) == 1 ? (uint32_t)pair[0] : 0;
+    return utf8proc_normalize_utf32(pair, 2, (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE)) == 1 ? (uint32_t)pair[0]
+                                                                                                           : 0;
 }
 
 /* Canonical composition of the stretch in place: a starter takes in what follows it, unless a mark between blocks the way. What

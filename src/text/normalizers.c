@@ -177,7 +177,8 @@ static weft_status load_replace(wf_loading *l, const wf_json *j, void **options)
 
 static void release_replace(void *options) { wf_regex_free(((replace *)options)->finder.regex); }
 
-static weft_status replace_all(const replace *o, wf_regex_scratch *scratch, wf_piece in, wf_change *out, bool *changed, weft_error *err) {
+static weft_status replace_all(const replace *o, wf_regex_scratch *scratch, wf_piece in, wf_change *out, bool *changed,
+                               weft_error *err) {
     wf_search search = wf_search_new(&o->finder, scratch, (wf_bytes){(const char *)in.bytes, in.length});
     size_t done = 0;
     for (;;) {

@@ -8,7 +8,8 @@ static weft_status load_kinds(wf_loading *l, const wf_model_source *s, wf_pieces
     WF_TRY(wf_load_text(l, s->options, "kinds", &text));
     out->given_kinds = text != NULL;
     if (text && (text->length != out->count || strspn(text->string, "nucdxb") != out->count))
-        return wf_load_fail(l, WEFT_BAD_INPUT, text, "kinds needs one of the letters nucdxb for each of %zu pieces", out->count);
+        return wf_load_fail(l, WEFT_BAD_INPUT, text, "kinds needs one of the letters nucdxb for each of %zu pieces",
+                            out->count);
     char *kinds = wf_arena_alloc(l->arena, out->count + 1);
     if (!kinds)
         return wf_fail_memory(l->err);

@@ -1,6 +1,6 @@
-/* pieces.h - a vocabulary that is a list of pieces with scores: Unigram models, and SentencePiece's own. Beside tokenizer.json's
- * members there is `kinds`, a letter per piece: n normal, u unknown, c control, d user-defined, x unused, b byte; without it unk_id
- * is unknown and all others are normal. */
+/* pieces.h - a vocabulary that is a list of pieces with scores: Unigram models, and SentencePiece's own. Beside
+ * tokenizer.json's members there is `kinds`, a letter per piece: n normal, u unknown, c control, d user-defined, x unused, b
+ * byte; without it unk_id is unknown and all others are normal. */
 #ifndef WF_TEXT_PIECES_H
 #define WF_TEXT_PIECES_H
 #include "text/engine.h"

@@ -15,7 +15,8 @@ typedef struct special {
 
 static weft_status push_special(wf_encoding *g, const special *s, uint32_t type, weft_error *err) {
     for (size_t i = 0; i < s->count; i++) {
-        wf_entry x = {.id = s->ids[i], .type = type, .word = -1, .sequence = -1, .special = 1, .attention = 1, .piece = s->texts[i]};
+        wf_entry x = {
+            .id = s->ids[i], .type = type, .word = -1, .sequence = -1, .special = 1, .attention = 1, .piece = s->texts[i]};
         WF_TRY(wf_encoding_push(g, &x, err));
     }
     return WEFT_OK;
@@ -23,18 +24,22 @@ static weft_status push_special(wf_encoding *g, const special *s, uint32_t type,
 
 /* ---- offsets without blanks ---- */
 
-static bool is_blank(uint32_t c) { return c != WF_NO_CHAR && (c == wf_letter_of_byte(' ') || wf_char_class_of(c) == WF_CHAR_SPACE); }
+static bool is_blank(uint32_t c) {
+    return c != WF_NO_CHAR && (c == wf_letter_of_byte(' ') || wf_char_class_of(c) == WF_CHAR_SPACE);
+}
 
 static uint32_t blanks_before(wf_bytes text) {
     uint32_t n = 0;
-    for (size_t i = 0, length; i < text.length && is_blank(wf_char_at((const uint8_t *)text.data + i, text.length - i, &length)); i += length)
+    for (size_t i = 0, length;
+         i < text.length && is_blank(wf_char_at((const uint8_t *)text.data + i, text.length - i, &length)); i += length)
         n++;
     return n;
 }
 
 static uint32_t blanks_behind(wf_bytes text) {
     uint32_t n = 0;
-    for (size_t length; text.length && is_blank(wf_char_before((const uint8_t *)text.data, text.length, &length)); text.length -= length)
+    for (size_t length; text.length && is_blank(wf_char_before((const uint8_t *)text.data, text.length, &length));
+         text.length -= length)
         n++;
     return n;
 }
@@ -167,7 +172,8 @@ typedef struct template {
     template_list single, pair;
     special *specials;
     size_t n_specials;
-} template;
+}
+template;
 
 static weft_status load_special_ids(wf_loading *l, const wf_json *j, special *s) {
     const wf_json *ids = wf_json_get(j, "ids"), *tokens = wf_json_get(j, "tokens");
@@ -205,7 +211,8 @@ static weft_status load_specials(wf_loading *l, const wf_json *list, template *o
 }
 
 static weft_status load_item(wf_loading *l, const wf_json *j, const template *o, template_item *item) {
-    const wf_json *named = wf_json_get(j, "SpecialToken"), *sequence = wf_json_get(j, "Sequence"), *body = named ? named : sequence;
+    const wf_json *named = wf_json_get(j, "SpecialToken"), *sequence = wf_json_get(j, "Sequence"),
+                  *body = named ? named : sequence;
     const wf_json *id = wf_json_get(body, "id"), *type = wf_json_get(body, "type_id");
     if (!id || id->kind != WF_JSON_STRING)
         return wf_load_fail(l, WEFT_BAD_INPUT, j, "a part of a template must be a SpecialToken or a Sequence with an id");
@@ -217,7 +224,8 @@ static weft_status load_item(wf_loading *l, const wf_json *j, const template *o,
         if (wf_streq(o->specials[i].name, id->string))
             item->special = &o->specials[i];
     if (named && !item->special)
-        return wf_load_fail(l, WEFT_BAD_INPUT, id, "the template names \"%s\", which special_tokens does not define", id->string);
+        return wf_load_fail(l, WEFT_BAD_INPUT, id, "the template names \"%s\", which special_tokens does not define",
+                            id->string);
     return WEFT_OK;
 }
 
@@ -317,7 +325,8 @@ static weft_status add_sequence(wf_parts *out, const wf_encoding *from, uint32_t
     return WEFT_OK;
 }
 
-static weft_status apply_template(const template_list *list, const wf_parts *in, wf_parts *out, bool specials, weft_error *err) {
+static weft_status apply_template(const template_list *list, const wf_parts *in, wf_parts *out, bool specials,
+                                  weft_error *err) {
     for (size_t i = 0; i < list->count; i++) {
         const template_item *item = &list->items[i];
         wf_encoding *g;
@@ -334,7 +343,8 @@ static weft_status apply_template(const template_list *list, const wf_parts *in,
 static weft_status process_template(const void *options, wf_parts *parts, bool specials, weft_error *err) {
     const template *o = options;
     wf_parts out = {.mem = parts->mem};
-    WF_CHECK(parts->count == 1 || parts->count == 2, err, WEFT_BAD_INPUT, "post_processor: a template after another that adds tokens");
+    WF_CHECK(parts->count == 1 || parts->count == 2, err, WEFT_BAD_INPUT,
+             "post_processor: a template after another that adds tokens");
     weft_status status = apply_template(parts->count == 2 ? &o->pair : &o->single, parts, &out, specials, err);
     wf_parts_free(parts);
     *parts = out;

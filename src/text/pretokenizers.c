@@ -200,8 +200,8 @@ static weft_status split_fixed_length(const void *options, wf_encoder *e, int st
 
 /* ---- UnicodeScripts ---- */
 
-/* A new piece begins where the script changes; a blank belongs to any script, so blanks at the very beginning belong to no piece
- * and are lost, as in the reference. */
+/* A new piece begins where the script changes; a blank belongs to any script, so blanks at the very beginning belong to no
+ * piece and are lost, as in the reference. */
 static weft_status split_scripts(const void *options, wf_encoder *e, int stage, wf_piece piece) {
     size_t from = SIZE_MAX, length;
     int last = -1;
@@ -339,7 +339,8 @@ static weft_status cut_at_matches(wf_cut *cut, const wf_finder *finder, wf_piece
         if (!search.found)
             break;
         at += cut->piece.letters ? bytes_of_letters(text.bytes, seen, search.start) : search.start - seen;
-        size_t matched = cut->piece.letters ? bytes_of_letters(text.bytes, search.start, search.end) : search.end - search.start;
+        size_t matched =
+            cut->piece.letters ? bytes_of_letters(text.bytes, search.start, search.end) : search.end - search.start;
         WF_TRY(wf_cut_feed(cut, plain, at, false));
         WF_TRY(wf_cut_feed(cut, at, at + matched, true));
         plain = at += matched;
@@ -361,7 +362,8 @@ static weft_status split_split(const void *options, wf_encoder *e, int stage, wf
         wf_str_put(&spelled->text, letter, wf_put_letter(piece.bytes[i], letter));
     }
     WF_TRY(wf_change_status(spelled, e->err));
-    return cut_at_matches(&cut, &o->finder, (wf_piece){.bytes = (const uint8_t *)wf_str_text(&spelled->text), .length = spelled->text.length});
+    return cut_at_matches(&cut, &o->finder,
+                          (wf_piece){.bytes = (const uint8_t *)wf_str_text(&spelled->text), .length = spelled->text.length});
 }
 
 /* ---- the table ---- */

@@ -139,8 +139,8 @@ static weft_status match(const wf_regex *r, wf_regex_scratch *s, wf_regex_text t
         *rc = r->compiled ? pcre2_jit_match(r->code, (PCRE2_SPTR)text.data, text.length, text.from, 0, s->data, s->limits)
                           : PCRE2_ERROR_JIT_STACKLIMIT;
         if (*rc == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter keeps its stack on the heap */
-            *rc = pcre2_match(r->code, (PCRE2_SPTR)text.data, text.length, text.from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->data,
-                              s->limits);
+            *rc = pcre2_match(r->code, (PCRE2_SPTR)text.data, text.length, text.from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                              s->data, s->limits);
         if (*rc != PCRE2_ERROR_MATCHLIMIT)
             return WEFT_OK;
     }
@@ -204,8 +204,8 @@ static size_t valid_end(const wf_search *s) {
 static weft_status find_in_stretch(wf_search *s, bool *found, weft_error *err) {
     for (;;) {
         size_t span[2];
-        WF_TRY(wf_regex_find(s->finder->regex, s->scratch, (wf_regex_text){s->text.data + s->base, s->valid - s->base, s->at - s->base},
-                             span, found, err));
+        WF_TRY(wf_regex_find(s->finder->regex, s->scratch,
+                             (wf_regex_text){s->text.data + s->base, s->valid - s->base, s->at - s->base}, span, found, err));
         if (!*found)
             return WEFT_OK;
         s->start = s->base + span[0];

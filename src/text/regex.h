@@ -1,5 +1,5 @@
-/* regex.h - regular expressions of tokenizer files, by PCRE2 with limits. tokenizer.json files speak Ruby's dialect (Oniguruma), see
- * regex_ruby.h; tiktoken and llama.cpp Perl's. */
+/* regex.h - regular expressions of tokenizer files, by PCRE2 with limits. tokenizer.json files speak Ruby's dialect
+ * (Oniguruma), see regex_ruby.h; tiktoken and llama.cpp Perl's. */
 #ifndef WF_TEXT_REGEX_H
 #define WF_TEXT_REGEX_H
 #include <stdbool.h>
@@ -28,15 +28,15 @@ typedef struct wf_regex_text {
 weft_status wf_regex_find(const wf_regex *r, wf_regex_scratch *s, wf_regex_text text, size_t span[2], bool *found,
                           weft_error *err);
 
-/* All matches of a finder from left to right, as the reference's find_iter gives them. Bytes that are no UTF-8 match nothing and
- * part the text. */
+/* All matches of a finder from left to right, as the reference's find_iter gives them. Bytes that are no UTF-8 match nothing
+ * and part the text. */
 typedef struct wf_search {
     const wf_finder *finder;
     wf_regex_scratch *scratch;
     wf_bytes text;
     bool found;
-    size_t start, end; /* of the match */
-    size_t at, last;   /* where the search goes on; the end of the last match */
+    size_t start, end;  /* of the match */
+    size_t at, last;    /* where the search goes on; the end of the last match */
     size_t base, valid; /* the stretch of UTF-8 that is being searched; valid SIZE_MAX: not known yet */
 } wf_search;
 wf_search wf_search_new(const wf_finder *finder, wf_regex_scratch *scratch, wf_bytes text);

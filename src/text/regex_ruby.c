@@ -1,15 +1,17 @@
-/* regex_ruby.c - patterns in Ruby's dialect (Oniguruma, which the reference runs) written for PCRE2. What means the same in both
- * passes through; the rest is spelled out; what neither can be is refused by name. */
+/* regex_ruby.c - patterns in Ruby's dialect (Oniguruma, which the reference runs) written for PCRE2. What means the same in
+ * both passes through; the rest is spelled out; what neither can be is refused by name. */
 #include "text/regex_ruby.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define SPACES "\\x{9}-\\x{d} \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-#define WORDS "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+#define WORDS                                                                                                                  \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-" \
+    "\\x{1f169}\\x{1f170}-\\x{1f189}"
 
-/* Named sets of characters: as an escape (lower case the set, upper case what is outside), [:name:] and \p{name}. PCRE2's own \s
- * has U+180E, which is no white space, and its \w has no marks. */
+/* Named sets of characters: as an escape (lower case the set, upper case what is outside), [:name:] and \p{name}. PCRE2's own
+ * \s has U+180E, which is no white space, and its \w has no marks. */
 typedef struct set {
     char escape;
     const char *name;
@@ -35,7 +37,7 @@ typedef struct parser {
     const char *p;
     size_t n, at;
     wf_str *out;
-    size_t atom; /* where the last atom begins in `out`: what a quantifier repeats */
+    size_t atom;        /* where the last atom begins in `out`: what a quantifier repeats */
     size_t groups[100]; /* where the open groups begin in `out` */
     int depth;
     weft_error *err;
@@ -126,7 +128,8 @@ static bool read_code(parser *s, wf_str *out) {
             break;
         code = code << 4 | (unsigned)v;
     }
-    if (digits == 0 || (kind == 'u' && digits < 4) || (braces && (at >= s->n || s->p[at] != '}')) || (!braces && code > 0x7F && kind == 'x'))
+    if (digits == 0 || (kind == 'u' && digits < 4) || (braces && (at >= s->n || s->p[at] != '}')) ||
+        (!braces && code > 0x7F && kind == 'x'))
         return false;
     s->at = at + braces;
     wf_str_printf(out, "\\x{%x}", code);
@@ -366,8 +369,8 @@ static bool read_interval(parser *s) {
         at++;
     if (at >= s->n || s->p[at] != '}' || (digits == 0 && at == second))
         return false;
-    wf_str_printf(s->out, "{%.*s%s%.*s}", digits ? (int)digits : 1, digits ? s->p + first : "0", comma ? "," : "", (int)(at - second),
-                  s->p + second);
+    wf_str_printf(s->out, "{%.*s%s%.*s}", digits ? (int)digits : 1, digits ? s->p + first : "0", comma ? "," : "",
+                  (int)(at - second), s->p + second);
     s->at = at + 1;
     char next = s->at < s->n ? s->p[s->at] : 0;
     if (next == '+' || (next == '?' && !comma))

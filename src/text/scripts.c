@@ -1,5 +1,5 @@
-/* scripts.c - from Unicode's table of scripts, as far as the reference knows it. Numbers of scripts are in the order of their first
- * character; what is in no range is of any script. */
+/* scripts.c - from Unicode's table of scripts, as far as the reference knows it. Numbers of scripts are in the order of their
+ * first character; what is in no range is of any script. */
 #include "text/scripts.h"
 
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* scripts.h - the script a character is written in, as the reference's pre-tokenizer UnicodeScripts sees it: the kana count as Han. */
+/* scripts.h - the script a character is written in, as the reference's pre-tokenizer UnicodeScripts sees it: the kana count as
+ * Han. */
 #ifndef WF_TEXT_SCRIPTS_H
 #define WF_TEXT_SCRIPTS_H
 #include <stdint.h>

@@ -47,8 +47,8 @@ typedef struct pass {
     const sentencepiece *o;
     wf_piece in;
     wf_change *out;
-    size_t at;         /* in the old text */
-    wf_match kept;     /* the next kept string at `at` or later; start SIZE_MAX: none */
+    size_t at;     /* in the old text */
+    wf_match kept; /* the next kept string at `at` or later; start SIZE_MAX: none */
 } pass;
 
 /* What the text at `at` becomes, and how many bytes of it that takes. */
@@ -71,7 +71,8 @@ static wf_bytes next_rule(pass *p, size_t *taken) {
 
 static uint32_t original_start(const pass *p, size_t at) {
     if (at >= p->in.length)
-        return p->in.length ? wf_piece_span(p->in, p->out->original, p->in.length - 1, p->in.length).end : (uint32_t)p->in.origin;
+        return p->in.length ? wf_piece_span(p->in, p->out->original, p->in.length - 1, p->in.length).end
+                            : (uint32_t)p->in.origin;
     return p->in.align ? p->in.align[at].start : (uint32_t)(p->in.origin + at);
 }
 

@@ -1,5 +1,5 @@
-/* suffix.c - the suffix array by doubling prefixes (Manber and Myers 1990) with counting sorts, common prefixes after Kasai et al.
- * 2001, and the inner nodes of the suffix tree from a stack over them. */
+/* suffix.c - the suffix array by doubling prefixes (Manber and Myers 1990) with counting sorts, common prefixes after Kasai et
+ * al. 2001, and the inner nodes of the suffix tree from a stack over them. */
 #include "text/suffix.h"
 
 #include <stdlib.h>
@@ -59,8 +59,8 @@ static bool double_prefix(sorter *s, size_t k) {
     uint32_t *new = s->next, rank = 0;
     for (size_t i = 0; i < s->n; i++) {
         size_t a = s->order[i], b = i ? s->order[i - 1] : 0;
-        bool same = i && s->rank[a] == s->rank[b] &&
-                    (a + k < s->n ? s->rank[a + k] + 1 : 0) == (b + k < s->n ? s->rank[b + k] + 1 : 0);
+        bool same =
+            i && s->rank[a] == s->rank[b] && (a + k < s->n ? s->rank[a + k] + 1 : 0) == (b + k < s->n ? s->rank[b + k] + 1 : 0);
         rank += i && !same;
         new[a] = rank;
     }
@@ -137,7 +137,8 @@ static weft_status collect(collector *c) {
     return WEFT_OK;
 }
 
-weft_status wf_find_repeats(const wf_mem *mem, const uint32_t *text, size_t n, size_t most, wf_repeat **out, size_t *count, weft_error *err) {
+weft_status wf_find_repeats(const wf_mem *mem, const uint32_t *text, size_t n, size_t most, wf_repeat **out, size_t *count,
+                            weft_error *err) {
     *out = NULL;
     *count = 0;
     WF_CHECK(n < UINT32_MAX / 2, err, WEFT_BAD_INPUT, "a text of %zu characters is too long to train on", n);

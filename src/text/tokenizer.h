@@ -63,8 +63,8 @@ typedef struct wf_training {
     const wf_env *env; /* may be NULL; its stop flag ends the training */
 } wf_training;
 /* Trains BPE, WordPiece, Unigram or WordLevel on n texts. Deterministic; ties go to the smallest pair of ids. */
-weft_status wf_tokenizer_train_on(const wf_mem *mem, const wf_training *how, const wf_bytes *texts, size_t n, wf_tokenizer **out,
-                                  weft_error *err);
+weft_status wf_tokenizer_train_on(const wf_mem *mem, const wf_training *how, const wf_bytes *texts, size_t n,
+                                  wf_tokenizer **out, weft_error *err);
 
 /* From the text of a tokenizer.json. What the engine lacks is refused by name with WEFT_UNSUPPORTED. */
 weft_status wf_tokenizer_parse(const wf_mem *mem, const char *json, size_t length, wf_tokenizer **out, weft_error *err);
@@ -103,8 +103,8 @@ enum {
     WF_ENCODE_UNLIMITED = 4,   /* wf_encode_text, _batch: do not truncate and pad as the file says */
     WF_ENCODE_BYTE_OFFSETS = 8 /* spans count bytes of the original text instead of characters */
 };
-/* Appends the ids of one text, whole: truncation and padding are for wf_encode_text. Time grows as n log n at worst (one endless
- * word), else linearly. */
+/* Appends the ids of one text, whole: truncation and padding are for wf_encode_text. Time grows as n log n at worst (one
+ * endless word), else linearly. */
 weft_status wf_tokenizer_encode(const wf_tokenizer *tok, const void *text, size_t length, unsigned flags, wf_ids *ids,
                                 weft_error *err);
 
@@ -144,11 +144,11 @@ typedef struct wf_text_input { /* a text, or the words of one */
     size_t n_words;
 } wf_text_input;
 /* One text, or a pair of them (`pair` may be NULL), truncated and padded as the file says. `out` is emptied first. */
-weft_status wf_encode_text(wf_encoder *e, const wf_text_input *text, const wf_text_input *pair, unsigned flags, wf_encoding *out,
-                           weft_error *err);
+weft_status wf_encode_text(wf_encoder *e, const wf_text_input *text, const wf_text_input *pair, unsigned flags,
+                           wf_encoding *out, weft_error *err);
 /* n texts together, padded to the longest where the file asks for that. pairs NULL, or n of them. */
-weft_status wf_encode_batch(wf_encoder *e, const wf_text_input *texts, const wf_text_input *pairs, size_t n, unsigned flags, wf_encoding *out,
-                            weft_error *err);
+weft_status wf_encode_batch(wf_encoder *e, const wf_text_input *texts, const wf_text_input *pairs, size_t n, unsigned flags,
+                            wf_encoding *out, weft_error *err);
 
 typedef struct wf_truncation {
     bool on;
@@ -158,7 +158,7 @@ typedef struct wf_truncation {
 } wf_truncation;
 typedef struct wf_padding {
     bool on;
-    size_t length; /* 0: the longest of the batch */
+    size_t length;   /* 0: the longest of the batch */
     size_t multiple; /* 0: any length */
     bool left;
     uint32_t id, type;
@@ -167,18 +167,19 @@ typedef struct wf_padding {
 /* Other limits than the file's from here on; NULL leaves one as it is. The token's text must outlive the encoder. */
 void wf_encoder_limits(wf_encoder *e, const wf_truncation *truncation, const wf_padding *padding);
 
-/* Single stages, to look inside. The whole text through the normalizer; the pieces that the pre-tokenizer makes of the whole text
- * without the normalizer (in `pieces` and `spans`; ids are 0). */
+/* Single stages, to look inside. The whole text through the normalizer; the pieces that the pre-tokenizer makes of the whole
+ * text without the normalizer (in `pieces` and `spans`; ids are 0). */
 weft_status wf_encode_normalized(wf_encoder *e, wf_bytes text, wf_str *out, weft_error *err);
 weft_status wf_encode_pretokens(wf_encoder *e, wf_bytes text, unsigned flags, wf_encoding *out, weft_error *err);
 
 /* ---- decoding ---- */
 enum {
     WF_DECODE_SKIP_SPECIALS = 1,
-    WF_DECODE_TEXT = 2 /* the text of the reference: what is not UTF-8 becomes U+FFFD. Else byte-level bytes stay as they are. */
+    WF_DECODE_TEXT =
+        2 /* the text of the reference: what is not UTF-8 becomes U+FFFD. Else byte-level bytes stay as they are. */
 };
-/* Appends the text of the ids; ids that name no token are skipped, as the reference does. WEFT_FAILURE when a regular expression
- * of the decoder needs too many steps. */
+/* Appends the text of the ids; ids that name no token are skipped, as the reference does. WEFT_FAILURE when a regular
+ * expression of the decoder needs too many steps. */
 weft_status wf_tokenizer_decode(const wf_tokenizer *tok, const uint32_t *ids, size_t count, unsigned flags, wf_str *out,
                                 weft_error *err);
 

@@ -88,7 +88,8 @@ static void test_bytes(void **state) {
     assert_int_equal(wf_tokenizer_decode(tok, ids.data, ids.count, WF_DECODE_SKIP_SPECIALS, &out, NULL), WEFT_OK);
     assert_string_equal(wf_str_text(&out), "ab");
     wf_str_clear(&out);
-    assert_int_equal(wf_tokenizer_decode(tok, (const uint32_t[]){'x', 5000, 256}, 3, 0, &out, NULL), WEFT_OK); /* ids that name nothing are skipped */
+    assert_int_equal(wf_tokenizer_decode(tok, (const uint32_t[]){'x', 5000, 256}, 3, 0, &out, NULL),
+                     WEFT_OK); /* ids that name nothing are skipped */
     assert_string_equal(wf_str_text(&out), "x<|endoftext|>");
     ids.count = 0;
     assert_int_equal(wf_tokenizer_encode(tok, text, strlen(text), WF_ENCODE_PLAIN, &ids, NULL), WEFT_OK);
@@ -203,9 +204,11 @@ static const struct {
     {"{\"stuff\":1," GOOD TAIL, WEFT_UNSUPPORTED, "unknown member \"stuff\""},
     {"{\"padding\":{}," GOOD TAIL, WEFT_BAD_INPUT, "padding: strategy must be"},
     {"{\"padding\":{\"strategy\":\"Longer\"}," GOOD TAIL, WEFT_BAD_INPUT, "padding: strategy must be"},
-    {"{\"padding\":{\"strategy\":\"BatchLongest\",\"pad_id\":0,\"pad_type_id\":-1}," GOOD TAIL, WEFT_BAD_INPUT, "an id must be"},
+    {"{\"padding\":{\"strategy\":\"BatchLongest\",\"pad_id\":0,\"pad_type_id\":-1}," GOOD TAIL, WEFT_BAD_INPUT,
+     "an id must be"},
     {"{\"truncation\":{}," GOOD TAIL, WEFT_BAD_INPUT, "truncation: truncation must be"},
-    {"{\"truncation\":{\"max_length\":5,\"strategy\":\"Sideways\"}," GOOD TAIL, WEFT_BAD_INPUT, "strategy cannot be \"Sideways\""},
+    {"{\"truncation\":{\"max_length\":5,\"strategy\":\"Sideways\"}," GOOD TAIL, WEFT_BAD_INPUT,
+     "strategy cannot be \"Sideways\""},
     {"{\"truncation\":null,\"truncation\":null," GOOD TAIL, WEFT_BAD_INPUT, "a second \"truncation\""},
     /* the model */
     {"{\"model\":{\"type\":\"Trigram\",\"vocab\":[[\"a\",0]]}" TAIL, WEFT_UNSUPPORTED, "the model \"Trigram\""},
@@ -249,8 +252,10 @@ static const struct {
     {"{\"normalizer\":{\"type\":\"Uppercase\"}," GOOD TAIL, WEFT_UNSUPPORTED, "the normalizer \"Uppercase\""},
     {"{\"normalizer\":{\"type\":\"Precompiled\"}," GOOD TAIL, WEFT_BAD_INPUT, "needs a precompiled_charsmap"},
     {"{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"!!\"}," GOOD TAIL, WEFT_BAD_INPUT, "not base64"},
-    {"{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"//8=\"}," GOOD TAIL, WEFT_BAD_INPUT, "map of 2 bytes"},
-    {"{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"/////wAAAAA=\"}," GOOD TAIL, WEFT_BAD_INPUT, "its trie has"},
+    {"{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"//8=\"}," GOOD TAIL, WEFT_BAD_INPUT,
+     "map of 2 bytes"},
+    {"{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"/////wAAAAA=\"}," GOOD TAIL, WEFT_BAD_INPUT,
+     "its trie has"},
     {"{\"normalizer\":{\"type\":\"Replace\",\"content\":\"\"}," GOOD TAIL, WEFT_BAD_INPUT, "a pattern must be"},
     {"{\"normalizer\":{\"type\":\"Prepend\"}," GOOD TAIL, WEFT_BAD_INPUT, "prepend is missing"},
     {"{\"normalizer\":{}," GOOD TAIL, WEFT_BAD_INPUT, "an object with a type"},
@@ -261,10 +266,12 @@ static const struct {
     {"{" GOOD ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"ab\"}}", WEFT_BAD_INPUT, "must have 1 character"},
     {"{" GOOD ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"a\",\"prepend_scheme\":\"maybe\"}}", WEFT_BAD_INPUT,
      "prepend_scheme cannot be \"maybe\""},
-    {"{" GOOD ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"a\",\"prepend_scheme\":\"first\",\"add_prefix_space\":false}}",
+    {"{" GOOD ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"a\",\"prepend_scheme\":\"first\",\"add_prefix_"
+     "space\":false}}",
      WEFT_BAD_INPUT, "does not match"},
     {"{" GOOD ",\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}}", WEFT_BAD_INPUT, "must not be 0"},
-    {"{" GOOD ",\"pre_tokenizer\":{\"type\":\"CharDelimiterSplit\",\"delimiter\":\"--\"}}", WEFT_BAD_INPUT, "must have 1 character"},
+    {"{" GOOD ",\"pre_tokenizer\":{\"type\":\"CharDelimiterSplit\",\"delimiter\":\"--\"}}", WEFT_BAD_INPUT,
+     "must have 1 character"},
     {"{" GOOD ",\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"use_regex\":1},\"decoder\":" BYTE_LEVEL "}", WEFT_BAD_INPUT,
      "use_regex must be true or false"},
     {"{" GOOD ",\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Sometimes\"},\"decoder\":" BYTE_LEVEL "}", WEFT_BAD_INPUT,
@@ -286,7 +293,8 @@ static const struct {
     {"{\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"a\",0]}," GOOD TAIL, WEFT_BAD_INPUT, "cls must be"},
     {"{\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"a\",0],\"cls\":[\"b\",77]}," GOOD TAIL, WEFT_BAD_INPUT,
      "id 77 is outside"},
-    {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}}]}," GOOD TAIL,
+    {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}}]}," GOOD
+         TAIL,
      WEFT_BAD_INPUT, "names \"x\""},
     {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"C\"}}]}," GOOD TAIL,
      WEFT_BAD_INPUT, "an id must be"},

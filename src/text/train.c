@@ -8,11 +8,16 @@
 
 /* ---- the table ---- */
 
-static const char *const merge_options[] = {"min_frequency", "initial_alphabet", "limit_alphabet", "continuing_subword_prefix",
-                                            "end_of_word_suffix", "max_token_length", NULL};
+static const char *const merge_options[] = {"min_frequency",
+                                            "initial_alphabet",
+                                            "limit_alphabet",
+                                            "continuing_subword_prefix",
+                                            "end_of_word_suffix",
+                                            "max_token_length",
+                                            NULL};
 static const char *const wordlevel_options[] = {"min_frequency", NULL};
-static const char *const unigram_options[] = {"unk_token", "max_piece_length", "n_sub_iterations", "seed_size", "shrinking_factor",
-                                              "initial_alphabet", NULL};
+static const char *const unigram_options[] = {
+    "unk_token", "max_piece_length", "n_sub_iterations", "seed_size", "shrinking_factor", "initial_alphabet", NULL};
 static const char *const bpe_replaced[] = {"vocab", "merges", "continuing_subword_prefix", "end_of_word_suffix", NULL};
 static const char *const wordpiece_replaced[] = {"vocab", "continuing_subword_prefix", NULL};
 static const char *const wordlevel_replaced[] = {"vocab", NULL};
@@ -86,7 +91,8 @@ static weft_status read_specials(wf_trainer_in *in) {
         return wf_fail_memory(in->err);
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         const wf_json *text = j->kind == WF_JSON_OBJECT ? wf_json_get(j, "content") : j;
-        WF_CHECK(text && text->kind == WF_JSON_STRING && text->length, in->err, WEFT_USAGE, "special_tokens must be a list of texts");
+        WF_CHECK(text && text->kind == WF_JSON_STRING && text->length, in->err, WEFT_USAGE,
+                 "special_tokens must be a list of texts");
         in->specials[in->n_specials++] = (wf_bytes){text->string, text->length};
     }
     return WEFT_OK;
@@ -149,7 +155,8 @@ static weft_status train(wf_trainer_in *in, wf_arena *arena, wf_str *json) {
     WF_TRY(check_options(in, row));
     WF_TRY(read_specials(in));
     WF_TRY(wf_load_count(in->l, in->options, "vocab_size", row->vocab_size, &in->vocab_size));
-    WF_CHECK(in->vocab_size > 0 && in->vocab_size <= 1u << 24, in->err, WEFT_USAGE, "a vocabulary of %zu tokens", in->vocab_size);
+    WF_CHECK(in->vocab_size > 0 && in->vocab_size <= 1u << 24, in->err, WEFT_USAGE, "a vocabulary of %zu tokens",
+             in->vocab_size);
     WF_TRY(wf_json_parse(arena, start->json, start->json_length, 0, &tree, in->err));
     wf_json_writer_init(&w, json, 2);
     WF_TRY(write_trained(in, row, tree, &w));
@@ -157,7 +164,8 @@ static weft_status train(wf_trainer_in *in, wf_arena *arena, wf_str *json) {
     return json->failed ? wf_fail_memory(in->err) : WEFT_OK;
 }
 
-static weft_status train_on_words(const wf_mem *mem, const wf_training *how, const wf_word_counts *words, wf_str *json, weft_error *err) {
+static weft_status train_on_words(const wf_mem *mem, const wf_training *how, const wf_word_counts *words, wf_str *json,
+                                  weft_error *err) {
     wf_arena arena;
     wf_tokenizer start = *how->start; /* the loading asks for a tokenizer that it may write to; nothing is written */
     wf_arena_init(&arena, mem, 0);
@@ -168,8 +176,8 @@ static weft_status train_on_words(const wf_mem *mem, const wf_training *how, con
     return status;
 }
 
-weft_status wf_tokenizer_train_on(const wf_mem *mem, const wf_training *how, const wf_bytes *texts, size_t n, wf_tokenizer **out,
-                                  weft_error *err) {
+weft_status wf_tokenizer_train_on(const wf_mem *mem, const wf_training *how, const wf_bytes *texts, size_t n,
+                                  wf_tokenizer **out, weft_error *err) {
     wf_word_counts words = {0};
     wf_str json = wf_str_new(mem);
     wf_vocab_init(&words.words, mem);
@@ -192,26 +200,30 @@ typedef struct blank_row {
 #define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}"
 #define METASPACE "{\"type\":\"Metaspace\",\"replacement\":\"\xE2\x96\x81\",\"prepend_scheme\":\"always\",\"split\":true}"
 static const blank_row blanks[] = {
-    {"bpe", "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":" BYTE_LEVEL
-            ",\"post_processor\":null,\"decoder\":" BYTE_LEVEL
-            ",\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,"
+    {"bpe", "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":null,\"pre_"
+            "tokenizer\":" BYTE_LEVEL ",\"post_processor\":null,\"decoder\":" BYTE_LEVEL
+            ",\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,\"end_of_word_"
+            "suffix\":null,"
             "\"fuse_unk\":false,\"byte_fallback\":false,\"ignore_merges\":false,\"vocab\":{},\"merges\":[]}}"},
-    {"bpe-char",
-     "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":" METASPACE
-     ",\"post_processor\":null,\"decoder\":" METASPACE
-     ",\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,"
-     "\"fuse_unk\":false,\"byte_fallback\":false,\"ignore_merges\":false,\"vocab\":{},\"merges\":[]}}"},
+    {"bpe-char", "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":null,\"pre_"
+                 "tokenizer\":" METASPACE ",\"post_processor\":null,\"decoder\":" METASPACE
+                 ",\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,\"end_of_"
+                 "word_suffix\":null,"
+                 "\"fuse_unk\":false,\"byte_fallback\":false,\"ignore_merges\":false,\"vocab\":{},\"merges\":[]}}"},
     {"wordpiece",
-     "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":"
-     "true,\"handle_chinese_chars\":true,\"strip_accents\":null,\"lowercase\":true},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
-     "\"post_processor\":null,\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true},\"model\":{\"type\":\"WordPiece\","
+     "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":{\"type\":"
+     "\"BertNormalizer\",\"clean_text\":"
+     "true,\"handle_chinese_chars\":true,\"strip_accents\":null,\"lowercase\":true},\"pre_tokenizer\":{\"type\":"
+     "\"BertPreTokenizer\"},"
+     "\"post_processor\":null,\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true},\"model\":{\"type\":"
+     "\"WordPiece\","
      "\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"vocab\":{}}}"},
-    {"unigram",
-     "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":{\"type\":\"NFKC\"},\"pre_tokenizer\":" METASPACE
-     ",\"post_processor\":null,\"decoder\":" METASPACE
-     ",\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0.0]],\"byte_fallback\":false}}"},
+    {"unigram", "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":{\"type\":"
+                "\"NFKC\"},\"pre_tokenizer\":" METASPACE ",\"post_processor\":null,\"decoder\":" METASPACE
+                ",\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0.0]],\"byte_fallback\":false}}"},
     {"wordlevel",
-     "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Whitespace\"},"
+     "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":{"
+     "\"type\":\"Whitespace\"},"
      "\"post_processor\":null,\"decoder\":null,\"model\":{\"type\":\"WordLevel\",\"vocab\":{},\"unk_token\":\"[UNK]\"}}"},
 };
 

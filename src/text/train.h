@@ -15,7 +15,7 @@ typedef struct wf_trainer_in {
     const wf_mem *mem;
     const wf_env *env; /* may be NULL */
     const wf_word_counts *words;
-    wf_loading *l;        /* for the options; its tokenizer is the one to start from */
+    wf_loading *l; /* for the options; its tokenizer is the one to start from */
     const wf_json *options;
     wf_bytes *specials;
     size_t n_specials;

@@ -1,5 +1,6 @@
-/* train_merges.c - byte-pair training, step for step what the reference's BpeTrainer does, so that equal texts give equal files: a
- * queue of pairs with the count they had when queued; a popped pair whose count has changed since goes back with the new one. */
+/* train_merges.c - byte-pair training, step for step what the reference's BpeTrainer does, so that equal texts give equal
+ * files: a queue of pairs with the count they had when queued; a popped pair whose count has changed since goes back with the
+ * new one. */
 #include "text/train_merges.h"
 
 #include <string.h>

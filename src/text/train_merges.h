@@ -1,5 +1,5 @@
-/* train_merges.h - the common part of training BPE and WordPiece: merging the most frequent pair, the smallest pair of ids among
- * equals, until the vocabulary is large enough. */
+/* train_merges.h - the common part of training BPE and WordPiece: merging the most frequent pair, the smallest pair of ids
+ * among equals, until the vocabulary is large enough. */
 #ifndef WF_TEXT_TRAIN_MERGES_H
 #define WF_TEXT_TRAIN_MERGES_H
 #include "text/tokenizer.h"
@@ -14,7 +14,7 @@ typedef struct wf_merging {
     uint32_t *lengths; /* per word, in symbols; they shrink */
     uint64_t *counts;  /* per word */
     size_t n_words;
-    uint32_t *sizes;   /* per symbol, in characters; NULL when there is no limit on them */
+    uint32_t *sizes; /* per symbol, in characters; NULL when there is no limit on them */
     uint64_t max_size;
     size_t vocab_size;
     uint64_t min_frequency; /* pairs seen less often are not merged */

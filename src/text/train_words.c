@@ -40,7 +40,8 @@ static weft_status add_initial(const wf_trainer_in *in, alphabet *a) {
         for (int b = 0; b < 256; b++)
             WF_TRY(add_letter(in, a, wf_letter_of_byte((uint8_t)b), UINT64_MAX));
     else
-        WF_CHECK(!given || given->kind == WF_JSON_ARRAY, in->err, WEFT_USAGE, "initial_alphabet must be \"bytelevel\" or a list of texts");
+        WF_CHECK(!given || given->kind == WF_JSON_ARRAY, in->err, WEFT_USAGE,
+                 "initial_alphabet must be \"bytelevel\" or a list of texts");
     for (const wf_json *j = given && given->kind == WF_JSON_ARRAY ? given->child : NULL; j; j = j->next) {
         size_t length;
         if (j->kind == WF_JSON_STRING && j->length)

@@ -26,7 +26,10 @@ static int compare(const void *a, const void *b) {
     const wf_trie_key *x = a, *y = b;
     size_t n = x->length < y->length ? x->length : y->length;
     int order = memcmp(x->text, y->text, n);
-    return order ? order : x->length != y->length ? (x->length < y->length ? -1 : 1) : x->value < y->value ? -1 : x->value > y->value;
+    return order                    ? order
+           : x->length != y->length ? (x->length < y->length ? -1 : 1)
+           : x->value < y->value    ? -1
+                                    : x->value > y->value;
 }
 
 /* 256 more free nodes at the end of the ring. */

@@ -1,4 +1,5 @@
-/* trie.h - a set of byte strings with values, as a double array (Aoe 1989): one lookup per byte. Never changes after its creation. */
+/* trie.h - a set of byte strings with values, as a double array (Aoe 1989): one lookup per byte. Never changes after its
+ * creation. */
 #ifndef WF_TEXT_TRIE_H
 #define WF_TEXT_TRIE_H
 #include <stdbool.h>
@@ -22,7 +23,8 @@ typedef struct wf_trie_key {
     uint32_t value; /* not WF_TRIE_NONE */
 } wf_trie_key;
 
-/* Sorts the keys; of equal ones that with the largest value counts. Empty keys are left out. The nodes are the caller's to free. */
+/* Sorts the keys; of equal ones that with the largest value counts. Empty keys are left out. The nodes are the caller's to
+ * free. */
 weft_status wf_trie_build(const wf_mem *mem, wf_trie_key *keys, size_t n, wf_trie *out, weft_error *err);
 void wf_trie_free(wf_trie *t, const wf_mem *mem);
 

@@ -78,7 +78,9 @@ wf_char_class wf_char_class_beyond_ascii(uint32_t c) {
     }
 }
 
-bool wf_char_is_numeric(uint32_t c) { return wf_char_class_of(c) == WF_CHAR_NUMBER || (c > 0xFFFFu && wf_age_has(WF_NEW_NUMBER, c)); }
+bool wf_char_is_numeric(uint32_t c) {
+    return wf_char_class_of(c) == WF_CHAR_NUMBER || (c > 0xFFFFu && wf_age_has(WF_NEW_NUMBER, c));
+}
 
 bool wf_char_is_punctuation(uint32_t c) {
     if (c < 128)
@@ -101,7 +103,8 @@ bool wf_char_is_word(uint32_t c) {
 
 bool wf_char_is_mark(uint32_t c) {
     utf8proc_category_t k = category(c);
-    return (k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME && !wf_age_has(WF_LATE_MARK, c)) || wf_age_has(WF_FORMER_MARK, c);
+    return (k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME && !wf_age_has(WF_LATE_MARK, c)) ||
+           wf_age_has(WF_FORMER_MARK, c);
 }
 
 bool wf_char_is_accent(uint32_t c) {

@@ -25,9 +25,10 @@ bool wf_char_is_accent(uint32_t c);      /* Mn (as of Unicode 9) */
 bool wf_char_is_control(uint32_t c);     /* Cc, Cf, Co, Cs (as of Unicode 9) */
 uint8_t wf_char_combining(uint32_t c);   /* canonical combining class */
 enum { WF_LONGEST_DECOMPOSITION = 32 };
-size_t wf_char_decompose(uint32_t c, uint32_t parts[WF_LONGEST_DECOMPOSITION]); /* its canonical decomposition; returns the count */
-uint32_t wf_char_base(uint32_t c);       /* the first character of its canonical decomposition */
-uint32_t wf_char_lower(uint32_t c);      /* its simple lower case; U+0130 is for the caller */
+size_t wf_char_decompose(uint32_t c,
+                         uint32_t parts[WF_LONGEST_DECOMPOSITION]); /* its canonical decomposition; returns the count */
+uint32_t wf_char_base(uint32_t c);                                  /* the first character of its canonical decomposition */
+uint32_t wf_char_lower(uint32_t c);                                 /* its simple lower case; U+0130 is for the caller */
 
 /* The character at `p` and its length in bytes (1..4); n > 0. */
 uint32_t wf_char_beyond_ascii(const uint8_t *p, size_t n, size_t *length);

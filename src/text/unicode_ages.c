@@ -1,5 +1,5 @@
-/* unicode_ages.c - the references know several ages of Unicode: their regular expressions and case tables the newest, their lists of
- * marks, accents and controls Unicode 9. Here is what differs from utf8proc's tables (Unicode 15). */
+/* unicode_ages.c - the references know several ages of Unicode: their regular expressions and case tables the newest, their
+ * lists of marks, accents and controls Unicode 9. Here is what differs from utf8proc's tables (Unicode 15). */
 #include "text/unicode_ages.h"
 
 #include <stddef.h>
@@ -71,8 +71,8 @@ static const struct {
     size_t count;
 } tables[] = {
 #define ROW(age, table) [age] = {table, sizeof table / sizeof *table}
-    ROW(WF_NEW_WORD, new_words),       ROW(WF_NEW_NUMBER, new_numbers),       ROW(WF_LATE_MARK, late_marks),
-    ROW(WF_FORMER_MARK, former_marks), ROW(WF_LATE_ACCENT, late_accents), ROW(WF_FORMER_ACCENT, former_accents),
+    ROW(WF_NEW_WORD, new_words),         ROW(WF_NEW_NUMBER, new_numbers),   ROW(WF_LATE_MARK, late_marks),
+    ROW(WF_FORMER_MARK, former_marks),   ROW(WF_LATE_ACCENT, late_accents), ROW(WF_FORMER_ACCENT, former_accents),
     ROW(WF_LATE_CONTROL, late_controls),
 };
 

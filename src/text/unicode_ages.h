@@ -5,13 +5,13 @@
 #include <stdint.h>
 
 typedef enum wf_age {
-    WF_NEW_WORD,      /* \\w since then */
-    WF_NEW_NUMBER,    /* Nd, Nl or No since then */
-    WF_LATE_MARK,     /* a mark for utf8proc, none for the reference */
-    WF_FORMER_MARK,   /* the other way round */
-    WF_LATE_ACCENT,   /* the same for Mn */
+    WF_NEW_WORD,    /* \\w since then */
+    WF_NEW_NUMBER,  /* Nd, Nl or No since then */
+    WF_LATE_MARK,   /* a mark for utf8proc, none for the reference */
+    WF_FORMER_MARK, /* the other way round */
+    WF_LATE_ACCENT, /* the same for Mn */
     WF_FORMER_ACCENT,
-    WF_LATE_CONTROL   /* the same for Cc, Cf, Co, Cs */
+    WF_LATE_CONTROL /* the same for Cc, Cf, Co, Cs */
 } wf_age;
 bool wf_age_has(wf_age age, uint32_t c);
 /* The lower case of capitals that came after utf8proc's tables; c itself when it is none. */

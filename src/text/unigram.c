@@ -1,5 +1,5 @@
-/* unigram.c - Unigram models (Kudo 2018): the pieces whose scores add up to the most, by Viterbi's search over the bytes of a piece.
- * Where all paths meet, what lies before is decided and need not be kept: so a whole text can be one piece. */
+/* unigram.c - Unigram models (Kudo 2018): the pieces whose scores add up to the most, by Viterbi's search over the bytes of a
+ * piece. Where all paths meet, what lies before is decided and need not be kept: so a whole text can be one piece. */
 #include <math.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@ typedef struct unigram {
     const char *kinds;
     size_t longest; /* bytes of a piece */
     double unknown_score;
-    uint32_t unknown; /* UINT32_MAX: none */
+    uint32_t unknown;           /* UINT32_MAX: none */
     bool byte_fallback, single; /* single: sums in single precision, as SentencePiece has them */
     bool sentencepiece;
     uint32_t fallback[256];

@@ -49,7 +49,8 @@ static weft_status load_unknown(wf_loading *l, const wf_json *options, const cha
 }
 
 static weft_status put_unknown(wf_encoder *e, uint32_t unknown, wf_piece piece) {
-    WF_CHECK(unknown != NONE, e->err, WEFT_BAD_INPUT, "the text has a word that the vocabulary lacks, and there is no unknown token");
+    WF_CHECK(unknown != NONE, e->err, WEFT_BAD_INPUT,
+             "the text has a word that the vocabulary lacks, and there is no unknown token");
     return wf_units_push(e, unknown, 0, piece.length);
 }
 
@@ -124,7 +125,8 @@ static weft_status bytes_of(wf_loading *l, const wf_vocab_entry *e, char *out, s
     *n = 0;
     for (size_t i = 0, length; i < e->length; i += length) {
         int byte = wf_byte_of_letter(wf_char_at(text + i, e->length - i, &length));
-        WF_CHECK(byte >= 0, l->err, WEFT_BAD_INPUT, "model: the token \"%s\" is not spelled in the letters of bytes", (const char *)text);
+        WF_CHECK(byte >= 0, l->err, WEFT_BAD_INPUT, "model: the token \"%s\" is not spelled in the letters of bytes",
+                 (const char *)text);
         out[(*n)++] = (char)byte;
     }
     return WEFT_OK;

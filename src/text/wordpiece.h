@@ -3,8 +3,8 @@
 #define WF_TEXT_WORDPIECE_H
 #include "text/engine.h"
 
-/* WordPiece: the longest token that a word begins with, then the longest continuation (with a prefix in the vocabulary), and so on;
- * one unknown token for a word where that fails. */
+/* WordPiece: the longest token that a word begins with, then the longest continuation (with a prefix in the vocabulary), and so
+ * on; one unknown token for a word where that fails. */
 weft_status wf_load_wordpiece(wf_loading *l, const wf_model_source *s, void **model);
 weft_status wf_encode_wordpiece(const void *model, wf_encoder *e, wf_piece piece);
 void wf_release_wordpiece(void *model, const wf_mem *mem);

@@ -20,7 +20,8 @@ void wf_jw_added(wf_json_writer *w, const wf_added_entry *a);
 void wf_jw_special(wf_json_writer *w, uint32_t id, wf_bytes content); /* a special one */
 /* A ByteLevel member. */
 void wf_jw_byte_level(wf_json_writer *w, const char *key, bool add_prefix_space, bool trim_offsets, bool use_regex);
-/* TemplateProcessing with the given tokens around a text; a name of NULL leaves that one out. Pairs: twice, with types 0 and 1. */
+/* TemplateProcessing with the given tokens around a text; a name of NULL leaves that one out. Pairs: twice, with types 0 and 1.
+ */
 typedef struct wf_frame {
     const char *bos, *eos;
     uint32_t bos_id, eos_id;

@@ -45,7 +45,9 @@ static weft_status collect(wf_trainer *t, const wf_model *model, wf_arena *arena
     return WEFT_OK;
 }
 
-static void digest_text(const part *p, char out[17]) { snprintf(out, 17, "%016llx", (unsigned long long)XXH3_64bits(p->data, bytes_of(p))); }
+static void digest_text(const part *p, char out[17]) {
+    snprintf(out, 17, "%016llx", (unsigned long long)XXH3_64bits(p->data, bytes_of(p)));
+}
 
 static weft_status digests(const parts *all, wf_arena *arena, const wf_mem *mem, char **out, weft_error *err) {
     wf_json *j = wf_json_new(arena, WF_JSON_OBJECT);
@@ -62,8 +64,8 @@ static weft_status digests(const parts *all, wf_arena *arena, const wf_mem *mem,
     return *out ? WEFT_OK : wf_fail_memory(err);
 }
 
-static weft_status write_parts(const wf_mem *mem, const parts *all, const char *path, const wf_stored_text *meta, size_t n_meta, wf_arena *arena,
-                               weft_error *err) {
+static weft_status write_parts(const wf_mem *mem, const parts *all, const char *path, const wf_stored_text *meta, size_t n_meta,
+                               wf_arena *arena, weft_error *err) {
     wf_tensor_plan *plan = wf_arena_alloc(arena, all->count * sizeof *plan);
     wf_safetensors_writer *w;
     if (!plan)
@@ -102,7 +104,8 @@ static void remove_leftovers(wf_arena *arena, const char *folder) {
     if (wf_list_dir(arena, folder, &names, &n, NULL) != WEFT_OK)
         return;
     for (size_t i = 0; i < n; i++) {
-        const char *path = wf_starts_with(names[i], "checkpoint-") && strstr(names[i], ".tmp.") ? wf_path_join(arena, folder, names[i]) : NULL;
+        const char *path =
+            wf_starts_with(names[i], "checkpoint-") && strstr(names[i], ".tmp.") ? wf_path_join(arena, folder, names[i]) : NULL;
         if (path)
             unlink(path);
     }
@@ -120,7 +123,8 @@ static void prune(wf_arena *arena, const char *folder, size_t keep) {
     }
 }
 
-static weft_status save(wf_trainer *t, const wf_model *model, const char *folder, const wf_json *loop, wf_arena *arena, weft_error *err) {
+static weft_status save(wf_trainer *t, const wf_model *model, const char *folder, const wf_json *loop, wf_arena *arena,
+                        weft_error *err) {
     const wf_mem *mem = &model->env->mem;
     parts all;
     char *sums;
@@ -162,16 +166,18 @@ weft_status wf_checkpoint_clear(const wf_mem *mem, const char *folder, weft_erro
 }
 
 /* ---- loading ---- */
-static weft_status verify_part(const part *p, const wf_safetensors *file, const wf_json *sums, const wf_stored_tensor **out, weft_error *err) {
+static weft_status verify_part(const part *p, const wf_safetensors *file, const wf_json *sums, const wf_stored_tensor **out,
+                               weft_error *err) {
     const wf_stored_tensor *stored = wf_safetensors_find(file, p->name);
     char hex[17];
     WF_CHECK(stored, err, WEFT_BAD_INPUT, "tensor '%s' is missing", p->name);
-    WF_CHECK(stored->size == bytes_of(p), err, WEFT_BAD_INPUT, "tensor '%s' at byte %zu has %zu bytes where %zu are expected", p->name, stored->offset,
-             stored->size, bytes_of(p));
+    WF_CHECK(stored->size == bytes_of(p), err, WEFT_BAD_INPUT, "tensor '%s' at byte %zu has %zu bytes where %zu are expected",
+             p->name, stored->offset, stored->size, bytes_of(p));
     snprintf(hex, sizeof hex, "%016llx", (unsigned long long)XXH3_64bits(stored->data, stored->size));
     const wf_json *sum = wf_json_get(sums, p->name);
     if (!sum || !wf_json_is_string(sum, hex))
-        return wf_fail_at(err, WEFT_BAD_INPUT, (int64_t)stored->offset, "tensor '%s' at byte %zu does not match its checksum", p->name, stored->offset);
+        return wf_fail_at(err, WEFT_BAD_INPUT, (int64_t)stored->offset, "tensor '%s' at byte %zu does not match its checksum",
+                          p->name, stored->offset);
     *out = stored;
     return WEFT_OK;
 }
@@ -193,7 +199,8 @@ static weft_status restore(const parts *all, const wf_safetensors *file, wf_aren
     return WEFT_OK;
 }
 
-static weft_status load_one(wf_trainer *t, const wf_model *model, const char *path, wf_arena *arena, wf_json **loop, weft_error *err) {
+static weft_status load_one(wf_trainer *t, const wf_model *model, const char *path, wf_arena *arena, wf_json **loop,
+                            weft_error *err) {
     parts all;
     wf_safetensors *file;
     WF_TRY(wf_safetensors_open(&model->env->mem, path, &file, err));
@@ -204,7 +211,8 @@ static weft_status load_one(wf_trainer *t, const wf_model *model, const char *pa
     return status;
 }
 
-weft_status wf_checkpoint_load(wf_trainer *t, wf_model *model, const char *folder, wf_arena *arena, wf_json **loop, bool *found, weft_error *err) {
+weft_status wf_checkpoint_load(wf_trainer *t, wf_model *model, const char *folder, wf_arena *arena, wf_json **loop, bool *found,
+                               weft_error *err) {
     char **names;
     size_t n;
     weft_error first = {0};

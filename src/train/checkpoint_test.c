@@ -1,5 +1,5 @@
-/* Checkpoints: what is saved comes back bit for bit and training goes on as if nothing had been; damage anywhere is found, named
- * and stepped over. */
+/* Checkpoints: what is saved comes back bit for bit and training goes on as if nothing had been; damage anywhere is found,
+ * named and stepped over. */
 #include "train/checkpoint.h"
 #include "support/model.h"
 #include <stdlib.h>
@@ -8,7 +8,8 @@
 
 enum { VOCAB = 17, ROWS = 8, BATCH = 2 };
 
-static const char *const spec = "{\"dim\": 16, \"vocab\": 17, \"layers\": 2, \"block\": {\"mixer\": \"gru\", \"dropout\": 0.1, \"channel\": {\"mixer\": \"mlp\", \"hidden\": 20}}}";
+static const char *const spec = "{\"dim\": 16, \"vocab\": 17, \"layers\": 2, \"block\": {\"mixer\": \"gru\", \"dropout\": 0.1, "
+                                "\"channel\": {\"mixer\": \"mlp\", \"hidden\": 20}}}";
 
 typedef struct world {
     test_env e;
@@ -27,9 +28,15 @@ static void on_log(void *user, int level, const char *line) {
 static void open_run(world *w) {
     weft_error err = {0};
     w->model = test_model(&w->e, spec, 5);
-    wf_trainer_options o = {.batch = BATCH, .rows = ROWS, .accumulate = 1, .bf16 = true, .optimizer = test_json(&w->e, "{\"name\": \"muon\", \"lr\": 0.02}"),
-                            .schedule = test_json(&w->e, "{\"name\": \"linear\", \"warmup_steps\": 2, \"total_steps\": 20}"), .average = "ema",
-                            .average_decay = 0.9, .seed = 1};
+    wf_trainer_options o = {.batch = BATCH,
+                            .rows = ROWS,
+                            .accumulate = 1,
+                            .bf16 = true,
+                            .optimizer = test_json(&w->e, "{\"name\": \"muon\", \"lr\": 0.02}"),
+                            .schedule = test_json(&w->e, "{\"name\": \"linear\", \"warmup_steps\": 2, \"total_steps\": 20}"),
+                            .average = "ema",
+                            .average_decay = 0.9,
+                            .seed = 1};
     if (wf_trainer_create(w->model, &o, &w->trainer, &err) != WEFT_OK)
         fail_msg("%s", err.message);
 }
@@ -182,6 +189,7 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damage), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damage),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,13 @@
-/* Mixtures of experts in training: the routers' losses are part of the loss, joint ones over the tokens of all layers; a bias moves towards
- * balance; the bits do not depend on threads or on recomputation. */
+/* Mixtures of experts in training: the routers' losses are part of the loss, joint ones over the tokens of all layers; a bias
+ * moves towards balance; the bits do not depend on threads or on recomputation. */
 #include "support/model.h"
 #include "tensor/experts.h"
 #include "train/trainer.h"
 
 enum { VOCAB = 31, ROWS = 16, BATCH = 4, STEPS = 4 };
 
-static const char *const pattern = "{\"dim\": 32, \"vocab\": 31, \"layers\": %d, \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"causal\": true}, "
+static const char *const pattern = "{\"dim\": 32, \"vocab\": 31, \"layers\": %d, \"block\": {\"mixer\": {\"mixer\": "
+                                   "\"attention\", \"heads\": 2, \"causal\": true}, "
                                    "\"channel\": {\"mixer\": \"moe\", \"hidden\": 16, \"experts\": 5, \"top_k\": 2%s}}}";
 
 static wf_model *model_of(test_env *e, int layers, const char *options) {
@@ -55,8 +56,10 @@ static void test_losses(void **state) {
     (void)state;
     test_env_open(&e, 2);
     for (int layers = 1; layers <= 3; layers++) {
-        double none = first_loss(&e, layers, ""), one = first_loss(&e, layers, ", \"aux_weight\": 0.5") - none, two = first_loss(&e, layers, ", \"aux_weight\": 1.0") - none;
-        double joint = first_loss(&e, layers, ", \"aux_weight\": 0.5, \"aux_joint\": true") - none, z = first_loss(&e, layers, ", \"z_weight\": 0.5") - none;
+        double none = first_loss(&e, layers, ""), one = first_loss(&e, layers, ", \"aux_weight\": 0.5") - none,
+               two = first_loss(&e, layers, ", \"aux_weight\": 1.0") - none;
+        double joint = first_loss(&e, layers, ", \"aux_weight\": 0.5, \"aux_joint\": true") - none,
+               z = first_loss(&e, layers, ", \"z_weight\": 0.5") - none;
         assert_true(fabs(two - 2 * one) < 1e-5 && one > 0.5 * layers); /* balanced: 0.5 * top_k a layer */
         assert_true(layers == 1 ? fabs(joint - one) < 1e-5 : joint < 0.9 * one);
         assert_true(fabs(z - 0.5 * layers * log(5.0) * log(5.0)) < 0.3 * layers); /* small logits */
@@ -89,7 +92,9 @@ static void test_same_bits(void **state) {
     for (int way = 0; way < 4; way++) {
         test_env e;
         test_env_open(&e, way < 2 ? 1 + 2 * way : 5);
-        wf_model *m = model_of(&e, 3, ", \"aux_weight\": 0.1, \"jitter\": 0.1, \"z_weight\": 0.01, \"select_bias\": true, \"bias_speed\": 0.01, \"shared\": 8");
+        wf_model *m = model_of(&e, 3,
+                               ", \"aux_weight\": 0.1, \"jitter\": 0.1, \"z_weight\": 0.01, \"select_bias\": true, "
+                               "\"bias_speed\": 0.01, \"shared\": 8");
         train(&e, m, (wf_trainer_options){.accumulate = 2, .checkpoint_activations = way >= 2}, STEPS);
         uint64_t digest = wf_params_digest(&m->params);
         first = way == 0 ? digest : first;
@@ -115,7 +120,8 @@ static void test_waste(void **state) {
         wf_keep(t, d.blocks);
         assert_int_equal(wf_tape_plan(t, &err), WEFT_OK);
         for (int64_t i = 0; i < n; i++)
-            ((int64_t *)indices->data)[i] = (int64_t)wf_rng_below(wf_rng_make(1, (uint32_t)experts, 0), (uint64_t)i, (uint64_t)experts);
+            ((int64_t *)indices->data)[i] =
+                (int64_t)wf_rng_below(wf_rng_make(1, (uint32_t)experts, 0), (uint64_t)i, (uint64_t)experts);
         assert_int_equal(wf_tape_forward(t, &(wf_runtime){.loss_scale = 1.0f}, &err), WEFT_OK);
         assert_true(wf_dispatch_waste(d.blocks->data, experts) <= 0.05);
         wf_tape_free(t);
@@ -124,6 +130,7 @@ static void test_waste(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_losses), cmocka_unit_test(test_balance), cmocka_unit_test(test_same_bits), cmocka_unit_test(test_waste)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_losses), cmocka_unit_test(test_balance),
+                                       cmocka_unit_test(test_same_bits), cmocka_unit_test(test_waste)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

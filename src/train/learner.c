@@ -18,10 +18,11 @@ static weft_status allocate(wf_learner *l, weft_error *err) {
     return l->positions && l->segments && l->packed ? WEFT_OK : wf_fail_memory(err);
 }
 
-weft_status wf_learner_open(wf_learner *l, wf_model *model, const wf_data *data, const wf_trainer_options *options, weft_error *err) {
+weft_status wf_learner_open(wf_learner *l, wf_model *model, const wf_data *data, const wf_trainer_options *options,
+                            weft_error *err) {
     *l = (wf_learner){.env = model->env, .data = data, .model = model, .options = *options};
-    WF_CHECK(wf_data_windows(data, options->rows) > 0, err, WEFT_BAD_INPUT, "the text is shorter than one window of %lld tokens",
-             (long long)options->rows + 1);
+    WF_CHECK(wf_data_windows(data, options->rows) > 0, err, WEFT_BAD_INPUT,
+             "the text is shorter than one window of %lld tokens", (long long)options->rows + 1);
     weft_status status = allocate(l, err);
     if (status == WEFT_OK)
         status = wf_trainer_create(model, options, &l->trainer, err);
@@ -78,8 +79,8 @@ double wf_learner_passes(const wf_learner *l) { return wf_data_passes(l->data, l
 typedef struct sums {
     double nats;
     uint64_t tokens, bytes;
-    double *position;  /* [rows] */
-    uint64_t *counts;  /* [rows] */
+    double *position; /* [rows] */
+    uint64_t *counts; /* [rows] */
 } sums;
 
 static void add_batch(sums *s, const float *loss, const int32_t *targets, int64_t batch, int64_t rows) {
@@ -93,14 +94,15 @@ static void add_batch(sums *s, const float *loss, const int32_t *targets, int64_
     }
 }
 
-static weft_status evaluate_windows(wf_evaluator *e, const wf_model *model, const wf_data *data, const wf_evaluation_options *o, int32_t *ids, sums *s,
-                                    weft_error *err) {
+static weft_status evaluate_windows(wf_evaluator *e, const wf_model *model, const wf_data *data, const wf_evaluation_options *o,
+                                    int32_t *ids, sums *s, weft_error *err) {
     uint64_t windows = wf_data_validation_windows(data, o->rows), stride = 1;
     if (o->max_windows && windows > o->max_windows)
         stride = windows / o->max_windows;
     size_t n = (size_t)(o->batch * o->rows);
     wf_batch b = {.rows = o->batch, .length = o->rows, .ids = ids, .targets = ids + n};
-    for (uint64_t first = 0, done = 0; first < windows && (!o->max_windows || done < o->max_windows); first += stride * (uint64_t)o->batch) {
+    for (uint64_t first = 0, done = 0; first < windows && (!o->max_windows || done < o->max_windows);
+         first += stride * (uint64_t)o->batch) {
         const float *loss;
         WF_TRY(wf_stopped(model->env));
         wf_data_validation_batch(data, first, stride, &b);
@@ -112,15 +114,18 @@ static weft_status evaluate_windows(wf_evaluator *e, const wf_model *model, cons
     return WEFT_OK;
 }
 
-weft_status wf_evaluate(const wf_model *model, const wf_data *data, const wf_evaluation_options *o, wf_evaluation *out, weft_error *err) {
+weft_status wf_evaluate(const wf_model *model, const wf_data *data, const wf_evaluation_options *o, wf_evaluation *out,
+                        weft_error *err) {
     const wf_mem *mem = &model->env->mem;
     wf_evaluator *e;
     size_t n = (size_t)(o->batch * o->rows);
     WF_CHECK(wf_data_validation_windows(data, o->rows) > 0, err, WEFT_BAD_INPUT, "the validation text is empty");
     WF_TRY(wf_evaluator_create(model, o->batch, o->rows, o->bf16, false, &e, err));
     int32_t *ids = wf_calloc(mem, 2 * n, sizeof *ids);
-    sums s = {.position = wf_calloc(mem, (size_t)o->rows, sizeof(double)), .counts = wf_calloc(mem, (size_t)o->rows, sizeof(uint64_t))};
-    weft_status status = ids && s.position && s.counts ? evaluate_windows(e, model, data, o, ids, &s, err) : wf_fail_memory(err);
+    sums s = {.position = wf_calloc(mem, (size_t)o->rows, sizeof(double)),
+              .counts = wf_calloc(mem, (size_t)o->rows, sizeof(uint64_t))};
+    weft_status status =
+        ids && s.position && s.counts ? evaluate_windows(e, model, data, o, ids, &s, err) : wf_fail_memory(err);
     *out = (wf_evaluation){.nats = s.tokens ? s.nats / (double)s.tokens : NAN, .tokens = s.tokens, .bytes = s.bytes};
     out->bits_per_byte = s.bytes ? s.nats / (double)s.bytes / log(2.0) : NAN;
     for (int64_t i = 0; o->position_nats && s.counts && i < o->rows; i++)

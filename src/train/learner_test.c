@@ -6,7 +6,8 @@
 
 enum { ROWS = 12, VOCAB = 256 };
 
-static const char *const spec = "{\"dim\": 16, \"vocab\": 256, \"layers\": 1, \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"causal\": true}}}";
+static const char *const spec = "{\"dim\": 16, \"vocab\": 256, \"layers\": 1, \"block\": {\"mixer\": {\"mixer\": "
+                                "\"attention\", \"heads\": 2, \"causal\": true}}}";
 
 typedef struct world {
     test_env e;
@@ -39,7 +40,10 @@ static void close_world(world *w) {
 }
 
 static wf_trainer_options options(world *w, int64_t batch, int64_t accumulate) {
-    return (wf_trainer_options){.batch = batch, .rows = ROWS, .accumulate = accumulate, .optimizer = test_json(&w->e, "{\"name\": \"sgd\", \"lr\": 0.1}")};
+    return (wf_trainer_options){.batch = batch,
+                                .rows = ROWS,
+                                .accumulate = accumulate,
+                                .optimizer = test_json(&w->e, "{\"name\": \"sgd\", \"lr\": 0.1}")};
 }
 
 static double train(world *w, wf_trainer_options o, int steps, uint64_t *cursor, double *passes) {
@@ -130,6 +134,7 @@ static void test_too_short(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cursor), cmocka_unit_test(test_evaluation), cmocka_unit_test(test_too_short)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cursor), cmocka_unit_test(test_evaluation),
+                                       cmocka_unit_test(test_too_short)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,8 +57,14 @@ static void test_every_preset(void **state) {
             wf_json *optimizer = wf_json_new(&w.arena, WF_JSON_OBJECT);
             const char *name = variant == 2 ? "muon" : "adamw";
             wf_json_put(&w.arena, optimizer, "name", wf_json_new_string(&w.arena, name, strlen(name)));
-            wf_trainer_options o = {.batch = 3, .rows = 20, .accumulate = 2, .bf16 = variant == 1, .checkpoint_activations = variant == 2,
-                                    .optimizer = optimizer, .average = variant == 1 ? "ema" : NULL, .average_decay = 0.9};
+            wf_trainer_options o = {.batch = 3,
+                                    .rows = 20,
+                                    .accumulate = 2,
+                                    .bf16 = variant == 1,
+                                    .checkpoint_activations = variant == 2,
+                                    .optimizer = optimizer,
+                                    .average = variant == 1 ? "ema" : NULL,
+                                    .average_decay = 0.9};
             wf_model *model = make(&w, wf_preset_name(i));
             compare(&w, model, &o);
             wf_model_free(model);

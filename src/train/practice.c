@@ -3,7 +3,8 @@
 #include <string.h>
 
 /* ---- practice ---- */
-weft_status wf_practice_open(wf_practice *p, wf_model *model, const wf_task_config *task, const wf_trainer_options *options, weft_error *err) {
+weft_status wf_practice_open(wf_practice *p, wf_model *model, const wf_task_config *task, const wf_trainer_options *options,
+                             weft_error *err) {
     *p = (wf_practice){.env = model->env, .task = *task, .options = *options};
     size_t all = (size_t)(options->batch * task->length) * (size_t)options->accumulate;
     WF_CHECK(model->spec->vocab >= task->task->vocab(task), err, WEFT_USAGE, "the task has %lld tokens, the model only %lld",
@@ -13,7 +14,8 @@ weft_status wf_practice_open(wf_practice *p, wf_model *model, const wf_task_conf
     p->batches = wf_calloc(&p->env->mem, (size_t)options->accumulate, sizeof *p->batches);
     p->ids = wf_calloc(&p->env->mem, all, sizeof *p->ids);
     p->targets = wf_calloc(&p->env->mem, all, sizeof *p->targets);
-    weft_status status = p->batches && p->ids && p->targets ? wf_trainer_create(model, &p->options, &p->trainer, err) : wf_fail_memory(err);
+    weft_status status =
+        p->batches && p->ids && p->targets ? wf_trainer_create(model, &p->options, &p->trainer, err) : wf_fail_memory(err);
     if (status != WEFT_OK)
         wf_practice_close(p);
     return status;
@@ -82,7 +84,8 @@ static weft_status sit(exam *e, int64_t first, weft_error *err) {
     int64_t length = e->task.length, vocab = e->model->spec->vocab;
     const wf_runtime rt = {.loss_scale = 1.0f};
     for (int64_t b = 0; b < e->how->batch; b++)
-        wf_task_draw(&e->task, e->how->seed ^ EXAM_SEED, (uint64_t)(first + b), (int32_t *)e->ids->data + b * length, e->targets + b * length);
+        wf_task_draw(&e->task, e->how->seed ^ EXAM_SEED, (uint64_t)(first + b), (int32_t *)e->ids->data + b * length,
+                     e->targets + b * length);
     WF_TRY(wf_stopped(e->model->env));
     WF_TRY(wf_tape_forward(e->tape, &rt, err));
     for (int64_t i = 0; i < e->how->batch * length; i++)
@@ -91,7 +94,8 @@ static weft_status sit(exam *e, int64_t first, weft_error *err) {
     return WEFT_OK;
 }
 
-weft_status wf_examine(const wf_model *model, const wf_task_config *task, const wf_exam_options *how, wf_score *out, weft_error *err) {
+weft_status wf_examine(const wf_model *model, const wf_task_config *task, const wf_exam_options *how, wf_score *out,
+                       weft_error *err) {
     exam e = {.model = model, .task = *task, .how = how};
     WF_CHECK(model->spec->vocab >= task->task->vocab(task), err, WEFT_USAGE, "the task has %lld tokens, the model only %lld",
              (long long)task->task->vocab(task), (long long)model->spec->vocab);
@@ -100,7 +104,9 @@ weft_status wf_examine(const wf_model *model, const wf_task_config *task, const 
     weft_status status = e.targets ? record(&e, err) : wf_fail_memory(err);
     for (int64_t first = 0; first < how->samples && status == WEFT_OK; first += how->batch)
         status = sit(&e, first, err);
-    *out = (wf_score){.accuracy = e.answers ? (double)e.right / (double)e.answers : NAN, .nats = e.answers ? e.nats / (double)e.answers : NAN, .answers = e.answers};
+    *out = (wf_score){.accuracy = e.answers ? (double)e.right / (double)e.answers : NAN,
+                      .nats = e.answers ? e.nats / (double)e.answers : NAN,
+                      .answers = e.answers};
     wf_tape_free(e.tape);
     wf_free(&model->env->mem, e.targets);
     return status;

@@ -21,7 +21,8 @@ typedef struct wf_practice {
     int32_t *ids, *targets;
 } wf_practice;
 
-weft_status wf_practice_open(wf_practice *practice, wf_model *model, const wf_task_config *task, const wf_trainer_options *options, weft_error *err);
+weft_status wf_practice_open(wf_practice *practice, wf_model *model, const wf_task_config *task,
+                             const wf_trainer_options *options, weft_error *err);
 void wf_practice_close(wf_practice *practice);
 weft_status wf_practice_step(wf_practice *practice, wf_step_result *out, weft_error *err);
 
@@ -36,5 +37,6 @@ typedef struct wf_score {
     int64_t answers;
 } wf_score;
 /* At the task's length, with contents that fill it. */
-weft_status wf_examine(const wf_model *model, const wf_task_config *task, const wf_exam_options *options, wf_score *out, weft_error *err);
+weft_status wf_examine(const wf_model *model, const wf_task_config *task, const wf_exam_options *options, wf_score *out,
+                       weft_error *err);
 #endif

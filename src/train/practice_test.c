@@ -2,10 +2,15 @@
 #include "train/practice.h"
 #include "support/model.h"
 
-static const char *const spec = "{\"dim\": 32, \"vocab\": 16, \"layers\": 1, \"block\": {\"mixer\": {\"mixer\": \"lstm\", \"hidden\": 32}, \"channel\": {\"mixer\": \"mlp\", \"hidden\": 32}}}";
+static const char *const spec = "{\"dim\": 32, \"vocab\": 16, \"layers\": 1, \"block\": {\"mixer\": {\"mixer\": \"lstm\", "
+                                "\"hidden\": 32}, \"channel\": {\"mixer\": \"mlp\", \"hidden\": 32}}}";
 
 static weft_status train(test_env *e, wf_model *m, const wf_task_config *task, int steps, double *loss, weft_error *err) {
-    wf_trainer_options o = {.batch = 16, .accumulate = 2, .global_mean = true, .seed = 3, .optimizer = test_json(e, "{\"name\": \"adamw\", \"lr\": 0.01}")};
+    wf_trainer_options o = {.batch = 16,
+                            .accumulate = 2,
+                            .global_mean = true,
+                            .seed = 3,
+                            .optimizer = test_json(e, "{\"name\": \"adamw\", \"lr\": 0.01}")};
     wf_practice p;
     wf_step_result r = {0};
     WF_TRY(wf_practice_open(&p, m, task, &o, err));

@@ -13,8 +13,8 @@ struct wf_trainer {
     wf_tape *tape;
     inputs in;
     wf_tensor *loss;
-    wf_update_list *updates; /* of buffers; in the tape's arena */
-    float **update_sums;     /* per update, over the micro-batches */
+    wf_update_list *updates;            /* of buffers; in the tape's arena */
+    float **update_sums;                /* per update, over the micro-batches */
     wf_optimizer *optimizer, *fallback; /* fallback NULL: every tensor is the optimizer's */
     wf_schedule schedule;
     wf_clip *clip;
@@ -55,8 +55,8 @@ typedef struct losses {
     wf_update_list *updates;
 } losses;
 
-static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, const wf_model_options *o, double smoothing, losses *out,
-                               weft_error *err) {
+static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, const wf_model_options *o, double smoothing,
+                               losses *out, weft_error *err) {
     wf_model_ports ports = {.ids = in->ids, .mask = in->mask, .positions = in->positions, .segments = in->segments};
     if (!in->ids)
         return wf_fail_memory(err);
@@ -67,9 +67,12 @@ static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, 
     return WEFT_OK;
 }
 
-static wf_tape_options tape_options(const wf_trainer_options *o) { return (wf_tape_options){.type = o->bf16 ? WF_BF16 : WF_F32, .grad = true}; }
+static wf_tape_options tape_options(const wf_trainer_options *o) {
+    return (wf_tape_options){.type = o->bf16 ? WF_BF16 : WF_F32, .grad = true};
+}
 
-static weft_status record_step(const wf_model *m, const wf_trainer_options *o, wf_tape *tape, inputs *in, losses *found, weft_error *err) {
+static weft_status record_step(const wf_model *m, const wf_trainer_options *o, wf_tape *tape, inputs *in, losses *found,
+                               weft_error *err) {
     wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations, .losses = true};
     make_inputs(tape, o->batch, o->rows, o->masks, o->segments, in);
     WF_TRY(record_loss(m, tape, in, &how, o->smoothing, found, err));
@@ -104,14 +107,17 @@ static weft_status record(wf_trainer *t, weft_error *err) {
 
 /* ---- optimizers ---- */
 /* Muon and its like take matrices inside the blocks; tables and heads go to the fallback, as its authors do. */
-static bool is_table(const wf_model *m, const wf_param *p) { return p == m->token || p == m->position || p == m->heads[0].weight; }
+static bool is_table(const wf_model *m, const wf_param *p) {
+    return p == m->token || p == m->position || p == m->heads[0].weight;
+}
 
 static bool takes(const wf_model *m, const wf_optimizer_row *row, const wf_param *p) {
     return !row->accepts || (row->accepts(p->rank, p->dims) && !is_table(m, p));
 }
 
 static wf_opt_param opt_param(const wf_param *p) {
-    return (wf_opt_param){.name = p->name, .param = p->value, .grad = p->grad, .bf16 = p->bf16, .rank = p->rank, .dims = p->dims};
+    return (wf_opt_param){
+        .name = p->name, .param = p->value, .grad = p->grad, .bf16 = p->bf16, .rank = p->rank, .dims = p->dims};
 }
 
 static const wf_json *default_fallback(wf_trainer *t, const wf_json *options) {
@@ -184,13 +190,16 @@ static weft_status build(wf_trainer *t, weft_error *err) {
         WF_TRY(wf_params_allocate_bf16(params, err));
     WF_TRY(record(t, err));
     WF_TRY(make_optimizers(t, err));
-    WF_TRY(wf_schedule_read(t->options.schedule, wf_json_double(t->options.optimizer, "lr", wf_optimizer_rate(t->optimizer, 1.0)), &t->schedule, err));
+    WF_TRY(wf_schedule_read(t->options.schedule,
+                            wf_json_double(t->options.optimizer, "lr", wf_optimizer_rate(t->optimizer, 1.0)), &t->schedule,
+                            err));
     WF_TRY(make_clip(t, err));
     return make_average(t, err);
 }
 
 weft_status wf_trainer_create(wf_model *model, const wf_trainer_options *options, wf_trainer **out, weft_error *err) {
-    WF_CHECK(options->batch > 0 && options->rows > 0 && options->accumulate > 0, err, WEFT_USAGE, "batch, context and accumulation must be positive");
+    WF_CHECK(options->batch > 0 && options->rows > 0 && options->accumulate > 0, err, WEFT_USAGE,
+             "batch, context and accumulation must be positive");
     wf_trainer *t = wf_calloc(&model->env->mem, 1, sizeof *t);
     if (!t)
         return wf_fail_memory(err);
@@ -250,7 +259,8 @@ static weft_status accumulate(wf_trainer *t, const wf_train_batch *batches, wf_s
     *out = (wf_step_result){.tokens = total};
     for (int64_t m = 0; m < o->accumulate; m++) {
         int64_t count = count_targets(&batches[m], n);
-        double scale = o->global_mean ? 1.0 / (double)(total > 0 ? total : 1) : 1.0 / ((double)(count > 0 ? count : 1) * (double)o->accumulate);
+        double scale = o->global_mean ? 1.0 / (double)(total > 0 ? total : 1)
+                                      : 1.0 / ((double)(count > 0 ? count : 1) * (double)o->accumulate);
         wf_runtime rt = {.seed = o->seed, .step = (uint32_t)t->steps, .micro = (int)m, .training = true, .loss_scale = 1.0f};
         fill_inputs(&t->in, &batches[m]);
         *(float *)t->in.inverse_count->data = (float)scale;
@@ -267,7 +277,8 @@ weft_status wf_trainer_step(wf_trainer *t, const wf_train_batch *batches, wf_ste
     out->grad_norm = wf_clip_norm(t->clip, 2.0);
     WF_CHECK(isfinite(out->loss), err, WEFT_FAILURE, "the loss is not a number at step %lld", (long long)t->steps + 1);
     WF_CHECK(isfinite(out->grad_norm), err, WEFT_FAILURE, "the gradient is not a number at step %lld", (long long)t->steps + 1);
-    double multiplier = wf_schedule_at(&t->schedule, t->steps), scale = t->options.clip > 0 ? wf_clip_scale(out->grad_norm, t->options.clip) : 1.0;
+    double multiplier = wf_schedule_at(&t->schedule, t->steps),
+           scale = t->options.clip > 0 ? wf_clip_scale(out->grad_norm, t->options.clip) : 1.0;
     out->lr = wf_optimizer_step(t->optimizer, multiplier, scale);
     if (t->fallback)
         wf_optimizer_step(t->fallback, multiplier, scale);
@@ -295,7 +306,8 @@ wf_average *wf_trainer_average(wf_trainer *t) { return t->average; }
 wf_tape *wf_trainer_tape(wf_trainer *t) { return t->tape; }
 
 size_t wf_trainer_states(const wf_trainer *t) {
-    return wf_optimizer_states(t->optimizer) + (t->fallback ? wf_optimizer_states(t->fallback) : 0) + (t->average ? t->average->count : 0);
+    return wf_optimizer_states(t->optimizer) + (t->fallback ? wf_optimizer_states(t->fallback) : 0) +
+           (t->average ? t->average->count : 0);
 }
 
 wf_opt_state wf_trainer_state(const wf_trainer *t, size_t i) {
@@ -341,13 +353,15 @@ static weft_status measure_tape(const wf_model *m, const wf_trainer_options *o, 
 }
 
 /* Floats of state; the fallback takes what the optimizer does not. */
-static int64_t moments_of(const wf_model *m, const wf_param *p, const wf_optimizer_row *row[2], double values[2][WF_OPTION_VALUES]) {
+static int64_t moments_of(const wf_model *m, const wf_param *p, const wf_optimizer_row *row[2],
+                          double values[2][WF_OPTION_VALUES]) {
     int which = takes(m, row[0], p) ? 0 : 1;
     int64_t count = wf_optimizer_state_count(row[which], values[which], p->rank, p->dims);
     return count > 0 ? count : 0;
 }
 
-weft_status wf_trainer_measure(const wf_model *m, const wf_trainer_options *o, wf_memory_parts *out, double *flops, weft_error *err) {
+weft_status wf_trainer_measure(const wf_model *m, const wf_trainer_options *o, wf_memory_parts *out, double *flops,
+                               weft_error *err) {
     const wf_optimizer_row *row[2];
     double values[2][WF_OPTION_VALUES];
     wf_json adamw = {.kind = WF_JSON_STRING, .key = "name", .string = "adamw", .length = 5};
@@ -396,7 +410,8 @@ static weft_status record_evaluator(wf_evaluator *e, int64_t batch, int64_t rows
     return wf_tape_plan(e->tape, err);
 }
 
-weft_status wf_evaluator_create(const wf_model *model, int64_t batch, int64_t rows, bool bf16, bool masks, wf_evaluator **out, weft_error *err) {
+weft_status wf_evaluator_create(const wf_model *model, int64_t batch, int64_t rows, bool bf16, bool masks, wf_evaluator **out,
+                                weft_error *err) {
     wf_evaluator *e = wf_calloc(&model->env->mem, 1, sizeof *e);
     if (!e)
         return wf_fail_memory(err);

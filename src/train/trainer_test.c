@@ -6,12 +6,17 @@
 
 enum { VOCAB = 31, ROWS = 16, BATCH = 4, STEPS = 4 };
 
-static const char *const deep = "{\"dim\": 32, \"vocab\": 31, \"layers\": 6, \"block\": {\"dropout\": 0.1, \"attention_dropout\": 0.1, \"mixer\": {\"mixer\": "
-                                "\"attention\", \"heads\": 2, \"causal\": true, \"rope\": {}}, \"channel\": {\"mixer\": \"glu\", \"hidden\": 64}}}";
-static const char *const plain = "{\"dim\": 32, \"vocab\": 31, \"layers\": 2, \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"causal\": true}, "
+static const char *const deep =
+    "{\"dim\": 32, \"vocab\": 31, \"layers\": 6, \"block\": {\"dropout\": 0.1, \"attention_dropout\": 0.1, \"mixer\": "
+    "{\"mixer\": "
+    "\"attention\", \"heads\": 2, \"causal\": true, \"rope\": {}}, \"channel\": {\"mixer\": \"glu\", \"hidden\": 64}}}";
+static const char *const plain = "{\"dim\": 32, \"vocab\": 31, \"layers\": 2, \"block\": {\"mixer\": {\"mixer\": "
+                                 "\"attention\", \"heads\": 2, \"causal\": true}, "
                                  "\"channel\": {\"mixer\": \"mlp\", \"hidden\": 48}}}";
 
-typedef struct text { int32_t ids[BATCH * ROWS], targets[BATCH * ROWS]; } text;
+typedef struct text {
+    int32_t ids[BATCH * ROWS], targets[BATCH * ROWS];
+} text;
 
 static void draw(text *t, uint32_t step) {
     wf_rng rng = wf_rng_make(17, step, 0);
@@ -66,7 +71,8 @@ static void test_accumulation(void **state) {
         for (int64_t micro = 1; micro <= 2; micro++) {
             wf_model *whole = test_model(&e, plain, 5), *parts = test_model(&e, plain, 5);
             double a = run(&e, whole, (wf_trainer_options){.batch = BATCH, .accumulate = 1}, sgd, NULL);
-            double b = run(&e, parts, (wf_trainer_options){.batch = micro, .accumulate = BATCH / micro, .global_mean = global}, sgd, NULL);
+            double b = run(&e, parts, (wf_trainer_options){.batch = micro, .accumulate = BATCH / micro, .global_mean = global},
+                           sgd, NULL);
             assert_true(fabs(a - b) < 1e-4 * a);
             for (size_t i = 0; i < whole->params.count; i++) {
                 const wf_param *p = whole->params.list[i], *q = parts->params.list[i];
@@ -88,7 +94,9 @@ static void test_recompute(void **state) {
     for (int bf16 = 0; bf16 < 2; bf16++) {
         wf_model *a = test_model(&e, deep, 5), *b = test_model(&e, deep, 5);
         double x = run(&e, a, (wf_trainer_options){.batch = BATCH, .accumulate = 1, .bf16 = bf16}, adamw, &kept);
-        double y = run(&e, b, (wf_trainer_options){.batch = BATCH, .accumulate = 1, .bf16 = bf16, .checkpoint_activations = true}, adamw, &recomputed);
+        double y =
+            run(&e, b, (wf_trainer_options){.batch = BATCH, .accumulate = 1, .bf16 = bf16, .checkpoint_activations = true},
+                adamw, &recomputed);
         assert_memory_equal(&x, &y, sizeof x);
         assert_int_equal(wf_params_digest(&a->params), wf_params_digest(&b->params));
         if (recomputed.activations * 3 > kept.activations * 2)
@@ -124,7 +132,8 @@ static void test_not_a_number(void **state) {
     (void)state;
     test_env_open(&e, 1);
     wf_model *m = test_model(&e, plain, 5);
-    wf_trainer *t = open_trainer(&e, m, (wf_trainer_options){.batch = BATCH, .accumulate = 1, .average = "ema", .average_decay = 0.9}, adamw);
+    wf_trainer *t = open_trainer(
+        &e, m, (wf_trainer_options){.batch = BATCH, .accumulate = 1, .average = "ema", .average_decay = 0.9}, adamw);
     draw(&x, 0);
     wf_train_batch b = {.ids = x.ids, .targets = x.targets};
     assert_int_equal(wf_trainer_step(t, &b, &r, &err), WEFT_OK);
@@ -175,7 +184,11 @@ static void test_refused(void **state) {
         {.batch = 0, .rows = 4, .accumulate = 1, .optimizer = test_json(&e, adamw)},
         {.batch = 1, .rows = 4, .accumulate = 0, .optimizer = test_json(&e, adamw)},
         {.batch = 1, .rows = 4, .accumulate = 1, .optimizer = test_json(&e, "{\"name\": \"adamx\"}")},
-        {.batch = 1, .rows = 4, .accumulate = 1, .optimizer = test_json(&e, adamw), .schedule = test_json(&e, "{\"name\": \"cosin\"}")},
+        {.batch = 1,
+         .rows = 4,
+         .accumulate = 1,
+         .optimizer = test_json(&e, adamw),
+         .schedule = test_json(&e, "{\"name\": \"cosin\"}")},
         {.batch = 1, .rows = 4, .accumulate = 1, .optimizer = test_json(&e, adamw), .average = "emma"}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         weft_error err = {0};
@@ -187,7 +200,8 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_accumulation), cmocka_unit_test(test_recompute), cmocka_unit_test(test_threads),
-                                       cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_learns), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_accumulation), cmocka_unit_test(test_recompute),
+                                       cmocka_unit_test(test_threads),      cmocka_unit_test(test_not_a_number),
+                                       cmocka_unit_test(test_learns),       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

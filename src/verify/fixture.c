@@ -27,7 +27,8 @@ weft_status wf_fixture_open(const wf_env *env, const char *path, wf_fixture *fx,
     fx->kind = wf_json_text(json, "kind", NULL);
     fx->gradient_scale = wf_json_double(json, "gradient_scale", 0.0);
     WF_CHECK(fx->kind, err, WEFT_BAD_INPUT, "fixture.json does not say its kind");
-    WF_CHECK(wf_json_int(json, "format", 0) == 1, err, WEFT_UNSUPPORTED, "fixture format %g", wf_json_double(json, "format", 0.0));
+    WF_CHECK(wf_json_int(json, "format", 0) == 1, err, WEFT_UNSUPPORTED, "fixture format %g",
+             wf_json_double(json, "format", 0.0));
     WF_TRY(open_tensors(fx, "inputs.safetensors", &fx->inputs, err));
     WF_TRY(open_tensors(fx, "expected.safetensors", &fx->expected, err));
     if (fx->expected && !(fx->compared = wf_arena_alloc(&fx->arena, wf_safetensors_count(fx->expected) * sizeof *fx->compared)))
@@ -49,9 +50,10 @@ static bool listed(const char *const *words, const char *word) {
 }
 
 weft_status wf_fixture_fields(const wf_fixture *fx, const char *const *fields, weft_error *err) {
-    static const char *const common[] = {"format",    "kind",    "name",    "reference",      "note",           "tolerance",
-                                         "inputs",    "outputs", "gradients", "gradient_scale", "zero_gradients", "tensors_without_gradient",
-                                         "spec",      "backward", NULL};
+    static const char *const common[] = {
+        "format", "kind",     "name",      "reference",      "note",           "tolerance",
+        "inputs", "outputs",  "gradients", "gradient_scale", "zero_gradients", "tensors_without_gradient",
+        "spec",   "backward", NULL};
     for (const wf_json *j = fx->json->child; j; j = j->next)
         WF_CHECK(listed(common, j->key) || listed(fields, j->key), err, WEFT_UNSUPPORTED, "field '%s' of the fixture", j->key);
     return WEFT_OK;
@@ -156,13 +158,14 @@ static void mark(wf_fixture *fx, const wf_stored_tensor *t) {
         fx->compared[i] |= wf_safetensors_at(fx->expected, i) == t;
 }
 
-static weft_status find_expected(wf_fixture *fx, const char *name, int64_t count, const wf_stored_tensor **out, weft_error *err) {
+static weft_status find_expected(wf_fixture *fx, const char *name, int64_t count, const wf_stored_tensor **out,
+                                 weft_error *err) {
     *out = fx->expected ? wf_safetensors_find(fx->expected, name) : NULL;
     if (!*out)
         return WEFT_OK;
     WF_CHECK((*out)->type >= 0, err, WEFT_UNSUPPORTED, "'%s' is of type %s", name, (*out)->dtype);
-    WF_CHECK(wf_stored_count(*out) == count, err, WEFT_MISMATCH, "'%s' has %lld elements instead of %lld", name, (long long)count,
-             (long long)wf_stored_count(*out));
+    WF_CHECK(wf_stored_count(*out) == count, err, WEFT_MISMATCH, "'%s' has %lld elements instead of %lld", name,
+             (long long)count, (long long)wf_stored_count(*out));
     mark(fx, *out);
     return WEFT_OK;
 }
@@ -172,8 +175,8 @@ static weft_status keep(wf_fixture *fx, const char *name, const char *form, doub
     double ratio = bad && !(error / tolerance > 1.0) ? INFINITY : error / tolerance;
     if (tolerance == 0.0)
         ratio = bad ? INFINITY : 0.0;
-    wf_log(fx->env, WF_DEBUG, "%s: %s%s%s%s: %.3g of %.3g%s", fx->name, name, form ? " (" : "", form ? form : "", form ? ")" : "", error, tolerance,
-           bad ? " FAIL" : "");
+    wf_log(fx->env, WF_DEBUG, "%s: %s%s%s%s: %.3g of %.3g%s", fx->name, name, form ? " (" : "", form ? form : "",
+           form ? ")" : "", error, tolerance, bad ? " FAIL" : "");
     fx->failed |= bad;
     fx->n_compared++;
     if (fx->worst && !(ratio > fx->worst_ratio))
@@ -190,7 +193,8 @@ static weft_status keep(wf_fixture *fx, const char *name, const char *form, doub
 
 /* The rows that count for an output: those of the mask when the tensor begins with its rows, else all. */
 static int64_t row_width(const wf_fixture *fx, const wf_stored_tensor *t) {
-    bool masked = fx->where && !is_gradient(t->name) && t->rank >= 2 && t->dims[0] == fx->where_dims[0] && t->dims[1] == fx->where_dims[1];
+    bool masked = fx->where && !is_gradient(t->name) && t->rank >= 2 && t->dims[0] == fx->where_dims[0] &&
+                  t->dims[1] == fx->where_dims[1];
     masked &= !fx->where_names || wf_starts_with(t->name, fx->where_names);
     return masked ? wf_stored_count(t) / (t->dims[0] * t->dims[1]) : 0;
 }
@@ -199,7 +203,8 @@ typedef double (*got_fn)(const void *got, int64_t i);
 static double got_float(const void *got, int64_t i) { return (double)((const float *)got)[i]; }
 static double got_double(const void *got, int64_t i) { return ((const double *)got)[i]; }
 
-static weft_status compare(wf_fixture *fx, const char *name, const char *form, const void *got, got_fn at, int64_t count, weft_error *err) {
+static weft_status compare(wf_fixture *fx, const char *name, const char *form, const void *got, got_fn at, int64_t count,
+                           weft_error *err) {
     const wf_stored_tensor *t;
     WF_TRY(find_expected(fx, name, count, &t, err));
     if (!t)
@@ -220,7 +225,8 @@ static weft_status compare(wf_fixture *fx, const char *name, const char *form, c
     return keep(fx, name, form, error, tolerance, err);
 }
 
-weft_status wf_fixture_compare(wf_fixture *fx, const char *name, const char *form, const float *got, int64_t count, weft_error *err) {
+weft_status wf_fixture_compare(wf_fixture *fx, const char *name, const char *form, const float *got, int64_t count,
+                               weft_error *err) {
     return compare(fx, name, form, got, got_float, count, err);
 }
 
@@ -228,7 +234,8 @@ weft_status wf_fixture_compare_doubles(wf_fixture *fx, const char *name, const d
     return compare(fx, name, NULL, got, got_double, count, err);
 }
 
-weft_status wf_fixture_compare_ints(wf_fixture *fx, const char *name, const char *form, const int64_t *got, int64_t count, weft_error *err) {
+weft_status wf_fixture_compare_ints(wf_fixture *fx, const char *name, const char *form, const int64_t *got, int64_t count,
+                                    weft_error *err) {
     const wf_stored_tensor *t;
     bool same = true;
     WF_TRY(find_expected(fx, name, count, &t, err));

@@ -7,14 +7,14 @@
 
 typedef struct wf_fixture {
     const wf_env *env;
-    wf_arena arena;          /* of everything made for this fixture */
-    const char *path;        /* the folder */
+    wf_arena arena;   /* of everything made for this fixture */
+    const char *path; /* the folder */
     const char *name, *kind;
     const wf_json *json;
     wf_safetensors *inputs, *expected; /* NULL when the file is absent */
-    bool *compared;          /* per expected tensor */
-    double gradient_scale;   /* largest gradient entry of the fixture */
-    const uint8_t *where;    /* [B,T]: outputs of [B,T,..] count only where 1; NULL: everywhere */
+    bool *compared;                    /* per expected tensor */
+    double gradient_scale;             /* largest gradient entry of the fixture */
+    const uint8_t *where;              /* [B,T]: outputs of [B,T,..] count only where 1; NULL: everywhere */
     int64_t where_dims[2];
     const char *where_names; /* only outputs whose names begin so; NULL: all */
     /* so far */
@@ -28,7 +28,8 @@ typedef struct wf_fixture {
 weft_status wf_fixture_open(const wf_env *env, const char *path, wf_fixture *out, weft_error *err);
 void wf_fixture_close(wf_fixture *fx);
 
-/* WEFT_UNSUPPORTED for the first field of fixture.json that is neither common to all kinds nor among `fields` (NULL-terminated). */
+/* WEFT_UNSUPPORTED for the first field of fixture.json that is neither common to all kinds nor among `fields`
+ * (NULL-terminated). */
 weft_status wf_fixture_fields(const wf_fixture *fx, const char *const *fields, weft_error *err);
 
 /* An input by name; NULL when absent. */
@@ -41,10 +42,12 @@ weft_status wf_fixture_bytes(wf_fixture *fx, const wf_stored_tensor *t, uint8_t 
 /* WEFT_BAD_INPUT unless t has exactly this shape. */
 weft_status wf_fixture_shape(const wf_stored_tensor *t, int rank, const int64_t *dims, weft_error *err);
 
-/* Compares `got` with the expected tensor of that name, when there is one. `form` ("step", NULL: the plain one) is for messages.
- * A difference does not stop the run: it is kept for the verdict. */
-weft_status wf_fixture_compare(wf_fixture *fx, const char *name, const char *form, const float *got, int64_t count, weft_error *err);
-weft_status wf_fixture_compare_ints(wf_fixture *fx, const char *name, const char *form, const int64_t *got, int64_t count, weft_error *err);
+/* Compares `got` with the expected tensor of that name, when there is one. `form` ("step", NULL: the plain one) is for
+ * messages. A difference does not stop the run: it is kept for the verdict. */
+weft_status wf_fixture_compare(wf_fixture *fx, const char *name, const char *form, const float *got, int64_t count,
+                               weft_error *err);
+weft_status wf_fixture_compare_ints(wf_fixture *fx, const char *name, const char *form, const int64_t *got, int64_t count,
+                                    weft_error *err);
 /* The same for numbers of double precision (a trace of losses). */
 weft_status wf_fixture_compare_doubles(wf_fixture *fx, const char *name, const double *got, int64_t count, weft_error *err);
 /* WEFT_UNSUPPORTED names the first expected tensor nothing was compared with. */

@@ -112,7 +112,8 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
     run.tape = p->tape;
     run.state = p->mode == WF_NO_STATE ? NULL : &p->state;
     run.want_losses = p->mode != WF_STATE_IN_PLACE;
-    run.want_attention = p->mode != WF_STATE_IN_PLACE && p->count == p->io->rows && strstr(p->layer->row->outputs, "attention") != NULL;
+    run.want_attention =
+        p->mode != WF_STATE_IN_PLACE && p->count == p->io->rows && strstr(p->layer->row->outputs, "attention") != NULL;
     weft_status status = p->layer->row->run(&run, p->layer, &p->ports);
     if (status != WEFT_OK)
         return wf_fail(err, status, "%s cannot run here", p->layer->row->name);
@@ -136,24 +137,29 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
 /* ---- rows of [B,T,width] ---- */
 static void cut(void *to, const void *from, const wf_form_io *io, int64_t first, int64_t count, size_t width) {
     for (int64_t b = 0; b < io->batch; b++)
-        memcpy((char *)to + (size_t)(b * count) * width, (const char *)from + (size_t)(b * io->rows + first) * width, (size_t)count * width);
+        memcpy((char *)to + (size_t)(b * count) * width, (const char *)from + (size_t)(b * io->rows + first) * width,
+               (size_t)count * width);
 }
 
 static void join(void *to, const void *from, const wf_form_io *io, int64_t first, int64_t count, size_t width) {
     for (int64_t b = 0; b < io->batch; b++)
-        memcpy((char *)to + (size_t)(b * io->rows + first) * width, (const char *)from + (size_t)(b * count) * width, (size_t)count * width);
+        memcpy((char *)to + (size_t)(b * io->rows + first) * width, (const char *)from + (size_t)(b * count) * width,
+               (size_t)count * width);
 }
 
 static void load_inputs(const piece *p) {
     const wf_form_io *io = p->io;
-    const struct { wf_tensor *tensor; const void *from; size_t width; } rows[] = {
-        {p->ports.x, io->x, (size_t)io->dim * sizeof(float)},
-        {io->v_first ? p->ports.v_first : NULL, io->v_first, (size_t)io->v_first_dim * sizeof(float)},
-        {p->ports.mask, io->mask, 1},
-        {p->ports.global_mask, io->global_mask, 1},
-        {p->ports.positions, io->positions, sizeof(int64_t)},
-        {p->ports.segments, io->segments, sizeof(int64_t)},
-        {p->dy, io->dy, p->dy ? (size_t)wf_dim(p->dy, -1) * sizeof(float) : 0}};
+    const struct {
+        wf_tensor *tensor;
+        const void *from;
+        size_t width;
+    } rows[] = {{p->ports.x, io->x, (size_t)io->dim * sizeof(float)},
+                {io->v_first ? p->ports.v_first : NULL, io->v_first, (size_t)io->v_first_dim * sizeof(float)},
+                {p->ports.mask, io->mask, 1},
+                {p->ports.global_mask, io->global_mask, 1},
+                {p->ports.positions, io->positions, sizeof(int64_t)},
+                {p->ports.segments, io->segments, sizeof(int64_t)},
+                {p->dy, io->dy, p->dy ? (size_t)wf_dim(p->dy, -1) * sizeof(float) : 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].tensor && rows[i].tensor->data)
             cut(rows[i].tensor->data, rows[i].from, io, p->first, p->count, rows[i].width);
@@ -276,7 +282,8 @@ static weft_status init(piece *p, const wf_env *env, const wf_layer *layer, wf_f
     return p->start ? WEFT_OK : wf_fail_memory(err);
 }
 
-weft_status wf_form_full(const wf_env *env, const wf_layer *layer, wf_form_io *io, bool with_state, wf_arena *arena, weft_error *err) {
+weft_status wf_form_full(const wf_env *env, const wf_layer *layer, wf_form_io *io, bool with_state, wf_arena *arena,
+                         weft_error *err) {
     piece p;
     WF_TRY(init(&p, env, layer, io, arena, err));
     p.mode = with_state ? WF_STATE_VALUES : WF_NO_STATE;
@@ -317,8 +324,8 @@ static weft_status backward_pieces(piece *p, size_t n, wf_arena *arena, weft_err
     return WEFT_OK;
 }
 
-weft_status wf_form_chunk(const wf_env *env, const wf_layer *layer, wf_form_io *io, const int64_t *pieces, size_t n, wf_arena *arena,
-                          weft_error *err) {
+weft_status wf_form_chunk(const wf_env *env, const wf_layer *layer, wf_form_io *io, const int64_t *pieces, size_t n,
+                          wf_arena *arena, weft_error *err) {
     piece *p = wf_arena_alloc(arena, n * sizeof *p);
     weft_status status = p ? WEFT_OK : wf_fail_memory(err);
     for (size_t k = 0; k < n && status == WEFT_OK; k++)
@@ -402,7 +409,8 @@ bool wf_form_unpad(const wf_form_io *io, int64_t b, wf_arena *arena, wf_form_io 
         return false;
     for (int64_t t = begin; t < end; t++)
         positions[t - begin] = io->positions ? io->positions[b * io->rows + t] : io->start + t;
-    *out = (wf_form_io){.batch = 1, .rows = end - begin, .dim = io->dim, .x = io->x + (b * io->rows + begin) * io->dim, .positions = positions};
+    *out = (wf_form_io){
+        .batch = 1, .rows = end - begin, .dim = io->dim, .x = io->x + (b * io->rows + begin) * io->dim, .positions = positions};
     *first = begin;
     return true;
 }

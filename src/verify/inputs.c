@@ -17,8 +17,8 @@ static weft_status read_rows(reader *r, const char *name, int64_t **out) {
     *out = NULL;
     if (!t)
         return WEFT_OK;
-    WF_CHECK(t->rank >= 2 && t->dims[t->rank - 1] == r->in->rows && wf_stored_count(t) == stacks * r->in->batch * r->in->rows, r->err,
-             WEFT_BAD_INPUT, "'%s' has another shape than expected", name);
+    WF_CHECK(t->rank >= 2 && t->dims[t->rank - 1] == r->in->rows && wf_stored_count(t) == stacks * r->in->batch * r->in->rows,
+             r->err, WEFT_BAD_INPUT, "'%s' has another shape than expected", name);
     WF_TRY(wf_fixture_ints(r->fx, t, out, r->err));
     *out += r->index * r->in->batch * r->in->rows;
     return WEFT_OK;
@@ -32,8 +32,8 @@ static weft_status read_ids(reader *r, const char *name, int64_t table, int32_t 
     if (!(*out = wf_arena_alloc(&r->fx->arena, (size_t)count * sizeof **out)))
         return wf_fail_memory(r->err);
     for (int64_t i = 0; i < count; i++) {
-        WF_CHECK(wide[i] >= 0 && wide[i] < table, r->err, WEFT_BAD_INPUT, "'%s' holds %lld, outside the %lld rows of its table", name,
-                 (long long)wide[i], (long long)table);
+        WF_CHECK(wide[i] >= 0 && wide[i] < table, r->err, WEFT_BAD_INPUT, "'%s' holds %lld, outside the %lld rows of its table",
+                 name, (long long)wide[i], (long long)table);
         (*out)[i] = (int32_t)wide[i];
     }
     return WEFT_OK;
@@ -72,10 +72,12 @@ static weft_status read_lengths(reader *r) {
 static weft_status check_lookups(const reader *r, int i, const int64_t *wide, int64_t columns) {
     const wf_stem_table *table = &r->model->spec->stem.tables[i];
     for (int k = 0; k < table->n_lookups; k++) {
-        WF_CHECK(table->plus[k] < columns && table->minus[k] < columns, r->err, WEFT_BAD_INPUT, "'%s' has %lld columns", table->input, (long long)columns);
+        WF_CHECK(table->plus[k] < columns && table->minus[k] < columns, r->err, WEFT_BAD_INPUT, "'%s' has %lld columns",
+                 table->input, (long long)columns);
         for (int64_t at = 0; at < r->in->batch * r->in->rows * columns; at += columns) {
             int64_t id = wide[at + table->plus[k]] - (table->minus[k] < 0 ? 0 : wide[at + table->minus[k]]);
-            WF_CHECK(id >= 0 && id < table->rows, r->err, WEFT_BAD_INPUT, "'%s' asks for row %lld of %lld", table->input, (long long)id, (long long)table->rows);
+            WF_CHECK(id >= 0 && id < table->rows, r->err, WEFT_BAD_INPUT, "'%s' asks for row %lld of %lld", table->input,
+                     (long long)id, (long long)table->rows);
         }
     }
     return WEFT_OK;
@@ -88,7 +90,8 @@ static weft_status read_table(reader *r, int i) {
     columns = choices ? 1 : columns;
     if (!t)
         return WEFT_OK;
-    WF_CHECK(wf_stored_count(t) == (r->stacked ? r->stacked : 1) * count * columns, r->err, WEFT_BAD_INPUT, "'%s' has another shape than expected", t->name);
+    WF_CHECK(wf_stored_count(t) == (r->stacked ? r->stacked : 1) * count * columns, r->err, WEFT_BAD_INPUT,
+             "'%s' has another shape than expected", t->name);
     WF_TRY(wf_fixture_ints(r->fx, t, &wide, r->err));
     wide += r->index * count * columns;
     WF_TRY(check_lookups(r, i, wide, columns));
@@ -113,7 +116,8 @@ static weft_status read_memory(reader *r) {
     const wf_stored_tensor *t = wf_fixture_input(r->fx, "encoder_hidden_states");
     if (!t)
         return WEFT_OK;
-    WF_CHECK(t->rank == 3 && t->dims[0] == r->in->batch, r->err, WEFT_BAD_INPUT, "'%s' has another shape than expected", t->name);
+    WF_CHECK(t->rank == 3 && t->dims[0] == r->in->batch, r->err, WEFT_BAD_INPUT, "'%s' has another shape than expected",
+             t->name);
     r->in->memory_rows = t->dims[1];
     r->in->memory_dim = t->dims[2];
     WF_TRY(wf_fixture_floats(r->fx, t, &r->in->memory, r->err));
@@ -129,8 +133,8 @@ static weft_status read_positions(reader *r) {
         WF_CHECK(p >= 0 && (most == 0 || p < most), r->err, WEFT_BAD_INPUT, "'position_ids' holds %lld", (long long)p);
         r->in->length = i == 0 || p + 1 > r->in->length ? p + 1 : r->in->length;
     }
-    WF_CHECK(r->in->positions || most == 0 || r->in->rows <= most, r->err, WEFT_BAD_INPUT, "the sequence is longer than the %lld positions",
-             (long long)most);
+    WF_CHECK(r->in->positions || most == 0 || r->in->rows <= most, r->err, WEFT_BAD_INPUT,
+             "the sequence is longer than the %lld positions", (long long)most);
     return WEFT_OK;
 }
 
@@ -161,7 +165,8 @@ static bool is_known(const reader *r, const char *name) {
         crosses |= spec->blocks[i].cross != NULL;
         globals |= listed_in(spec->blocks[i].mixer->row->inputs, "global_mask?");
     }
-    return (globals && wf_streq(name, "global_attention_mask")) || (spec->stem.types && wf_streq(name, "token_type_ids")) || wf_streq(name, "lengths") ||
+    return (globals && wf_streq(name, "global_attention_mask")) || (spec->stem.types && wf_streq(name, "token_type_ids")) ||
+           wf_streq(name, "lengths") ||
            (crosses && (wf_streq(name, "encoder_hidden_states") || wf_streq(name, "encoder_attention_mask")));
 }
 
@@ -198,7 +203,8 @@ static weft_status read_labels(reader *r) {
 static weft_status read_shape(reader *r) {
     const wf_stored_tensor *ids = wf_fixture_input(r->fx, "input_ids");
     int lead = r->stacked > 0;
-    bool choices = ids && ids->rank == 3 && !lead && r->model->spec->n_heads && r->model->spec->heads[0].row->label == WF_LABEL_CHOICE;
+    bool choices =
+        ids && ids->rank == 3 && !lead && r->model->spec->n_heads && r->model->spec->heads[0].row->label == WF_LABEL_CHOICE;
     WF_CHECK(ids && (ids->rank == 2 + lead || choices) && wf_stored_count(ids) > 0, r->err, WEFT_BAD_INPUT,
              "'input_ids' is missing or of the wrong shape");
     r->in->choices = choices ? ids->dims[1] : 0;
@@ -207,7 +213,8 @@ static weft_status read_shape(reader *r) {
     return WEFT_OK;
 }
 
-weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t stacked, int64_t index, wf_model_inputs *out, weft_error *err) {
+weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t stacked, int64_t index, wf_model_inputs *out,
+                                 weft_error *err) {
     reader r = {fx, model, stacked, index, out, err};
     memset(out, 0, sizeof *out);
     WF_TRY(read_shape(&r));
@@ -226,7 +233,8 @@ weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t 
 }
 
 /* ---- on a tape ---- */
-wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows, wf_model_ports *ports) {
+wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows,
+                                        wf_model_ports *ports) {
     int64_t dims[2] = {batch, rows}, memory[3] = {batch, in->memory_rows, in->memory_dim};
     wf_input_tensors t = {.ids = wf_input(tape, "ids", WF_I32, 2, dims)};
     if (in->types)
@@ -238,8 +246,9 @@ wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape
     if (in->positions)
         t.positions = wf_input(tape, "positions", WF_I64, 2, dims);
     for (int i = 0; i < WF_MAX_TABLES; i++)
-        ports->tables[i] = t.tables[i] =
-            in->tables[i] ? wf_input(tape, "table ids", WF_I32, in->table_columns[i] > 1 ? 3 : 2, (int64_t[]){batch, rows, in->table_columns[i]}) : NULL;
+        ports->tables[i] = t.tables[i] = in->tables[i] ? wf_input(tape, "table ids", WF_I32, in->table_columns[i] > 1 ? 3 : 2,
+                                                                  (int64_t[]){batch, rows, in->table_columns[i]})
+                                                       : NULL;
     if (in->memory)
         t.memory = wf_input(tape, "memory", WF_F32, 3, memory);
     if (in->memory_mask)
@@ -257,8 +266,8 @@ wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape
 /* Rows first.. of sequences b.. of an input [B,rows,..], `size` bytes a row. */
 static void load(const wf_tensor *to, const void *from, size_t size, int64_t rows, int64_t b, int64_t first) {
     for (int64_t s = 0; to && to->data && s < to->dims[0]; s++)
-        memcpy((char *)to->data + (size_t)(s * to->dims[1]) * size, (const char *)from + (size_t)((b + s) * rows + first) * size,
-               (size_t)to->dims[1] * size);
+        memcpy((char *)to->data + (size_t)(s * to->dims[1]) * size,
+               (const char *)from + (size_t)((b + s) * rows + first) * size, (size_t)to->dims[1] * size);
 }
 
 void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b, int64_t first) {

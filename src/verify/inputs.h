@@ -5,43 +5,45 @@
 #include "verify/fixture.h"
 
 typedef struct wf_head_labels { /* NULL classes and values: absent */
-    int32_t *classes;            /* as the head's row wants them; -100 counts for nothing */
+    int32_t *classes;           /* as the head's row wants them; -100 counts for nothing */
     float *values;
     int64_t count;
-    int columns;                 /* of `inverse` */
-    float inverse[2];            /* 1 / how many count */
+    int columns;      /* of `inverse` */
+    float inverse[2]; /* 1 / how many count */
 } wf_head_labels;
 
 typedef struct wf_model_inputs { /* [B,T] each; NULL: absent */
     int64_t batch, rows;
-    int64_t choices;             /* sequences that belong together, as [B/choices, choices, T] in the file; 0: none */
+    int64_t choices; /* sequences that belong together, as [B/choices, choices, T] in the file; 0: none */
     int32_t *ids, *types;
     uint8_t *mask, *global_mask;
     int64_t *positions;
     int32_t *tables[WF_MAX_TABLES]; /* [B,T,table_columns] */
     int64_t table_columns[WF_MAX_TABLES];
-    float *memory;               /* [B,S,memory_dim] */
+    float *memory; /* [B,S,memory_dim] */
     uint8_t *memory_mask;
     int64_t memory_rows, memory_dim;
-    int32_t *targets;            /* labels[0] where they are a class per row */
+    int32_t *targets; /* labels[0] where they are a class per row */
     wf_head_labels labels[WF_MAX_HEADS];
-    const float *probe;          /* of the shape of what is differentiated */
+    const float *probe; /* of the shape of what is differentiated */
     int64_t probe_count;
-    int64_t length;              /* positions reached: the largest + 1 */
+    int64_t length; /* positions reached: the largest + 1 */
 } wf_model_inputs;
 
 /* Reads the inputs of a fixture whose tensors may have a leading dimension (`index` of `stacked`; stacked 0: they have none).
  * WEFT_UNSUPPORTED names an input that is not one of these; ids outside the vocabulary are WEFT_BAD_INPUT. */
-weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t stacked, int64_t index, wf_model_inputs *out, weft_error *err);
+weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t stacked, int64_t index, wf_model_inputs *out,
+                                 weft_error *err);
 /* The labels of one head, with the inputs read before; all zero when they are absent. */
-weft_status wf_head_labels_read(wf_fixture *fx, const wf_head_spec *head, const wf_model_inputs *in, int64_t stacked, int64_t index,
-                                wf_head_labels *out, weft_error *err);
+weft_status wf_head_labels_read(wf_fixture *fx, const wf_head_spec *head, const wf_model_inputs *in, int64_t stacked,
+                                int64_t index, wf_head_labels *out, weft_error *err);
 
 /* The tensors of one recording of rows first..first+count of sequences b..b+n. */
 typedef struct wf_input_tensors {
     wf_tensor *ids, *types, *mask, *global_mask, *positions, *tables[WF_MAX_TABLES], *memory, *memory_mask;
 } wf_input_tensors;
 /* Makes inputs for what is there and puts them into `ports`. */
-wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows, wf_model_ports *ports);
+wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows,
+                                        wf_model_ports *ports);
 void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b, int64_t first);
 #endif

@@ -27,7 +27,8 @@ static weft_status make_classes(const reader *r, int64_t count) {
 }
 
 static weft_status put_class(const reader *r, const wf_stored_tensor *t, int64_t i, int64_t label, int64_t classes) {
-    WF_CHECK(label == -100 || (label >= 0 && label < classes), r->err, WEFT_BAD_INPUT, "'%s' holds %lld", t->name, (long long)label);
+    WF_CHECK(label == -100 || (label >= 0 && label < classes), r->err, WEFT_BAD_INPUT, "'%s' holds %lld", t->name,
+             (long long)label);
     r->out->classes[i] = (int32_t)label;
     return WEFT_OK;
 }
@@ -124,8 +125,8 @@ static const wf_stored_tensor *find_labels(const reader *r, int n) {
     return name ? wf_fixture_input(r->fx, name) : NULL;
 }
 
-weft_status wf_head_labels_read(wf_fixture *fx, const wf_head_spec *head, const wf_model_inputs *in, int64_t stacked, int64_t index,
-                                wf_head_labels *out, weft_error *err) {
+weft_status wf_head_labels_read(wf_fixture *fx, const wf_head_spec *head, const wf_model_inputs *in, int64_t stacked,
+                                int64_t index, wf_head_labels *out, weft_error *err) {
     reader r = {fx, head, in, stacked, index, out, err};
     const wf_stored_tensor *t = find_labels(&r, 0), *second = find_labels(&r, 1);
     weft_status status = WEFT_OK;

@@ -1,5 +1,5 @@
-/* mixer.c - kind `mixer`: one token or channel mixer with its projections, in the full form, and in the chunk and step forms where
- * it streams. */
+/* mixer.c - kind `mixer`: one token or channel mixer with its projections, in the full form, and in the chunk and step forms
+ * where it streams. */
 #include <string.h>
 #include "base/reader.h"
 #include "verify/fixture.h"
@@ -61,8 +61,10 @@ static int state_index(const wf_layer *layer, const char *name) {
 /* Sizes come from x and memory; everything else must agree with them. */
 static weft_status read_sizes(mixer_run *m) {
     const wf_stored_tensor *x = wf_fixture_input(m->fx, "x"), *memory = wf_fixture_input(m->fx, "memory");
-    WF_CHECK(x && x->rank == 3 && wf_stored_count(x) > 0, m->err, WEFT_BAD_INPUT, "the input 'x' is missing or of the wrong shape");
-    WF_CHECK(!memory || (memory->rank == 3 && memory->dims[0] == x->dims[0]), m->err, WEFT_BAD_INPUT, "'memory' has the wrong shape");
+    WF_CHECK(x && x->rank == 3 && wf_stored_count(x) > 0, m->err, WEFT_BAD_INPUT,
+             "the input 'x' is missing or of the wrong shape");
+    WF_CHECK(!memory || (memory->rank == 3 && memory->dims[0] == x->dims[0]), m->err, WEFT_BAD_INPUT,
+             "'memory' has the wrong shape");
     m->io.batch = x->dims[0];
     m->io.rows = x->dims[1];
     m->io.dim = x->dims[2];
@@ -150,7 +152,8 @@ static weft_status read_input(mixer_run *m, const wf_stored_tensor *t) {
         return read_state(m, t, t->name + strlen("state.in."));
     if (wf_streq(t->name, "dy"))
         return read_floats(m, t, &io->dy);
-    WF_CHECK(has_word(m->layer->row->inputs, t->name), m->err, WEFT_UNSUPPORTED, "input '%s' of %s", t->name, m->layer->row->name);
+    WF_CHECK(has_word(m->layer->row->inputs, t->name), m->err, WEFT_UNSUPPORTED, "input '%s' of %s", t->name,
+             m->layer->row->name);
     if (wf_streq(t->name, "x"))
         return read_floats(m, t, &io->x);
     if (wf_streq(t->name, "memory"))
@@ -335,7 +338,8 @@ static weft_status run(mixer_run *m) {
     const wf_mixer *row = wf_mixer_find(name);
     const wf_json *spec = wf_json_get(m->fx->json, "spec");
     WF_CHECK(row, m->err, WEFT_UNSUPPORTED, "mixer %s", name);
-    WF_CHECK(m->fx->inputs && m->fx->expected && spec, m->err, WEFT_BAD_INPUT, "the fixture lacks its spec, inputs or expected tensors");
+    WF_CHECK(m->fx->inputs && m->fx->expected && spec, m->err, WEFT_BAD_INPUT,
+             "the fixture lacks its spec, inputs or expected tensors");
     WF_TRY(wf_layer_build(&m->fx->arena, row, spec, 0, "fixture", &m->layer, m->err));
     WF_TRY(open_weights(m));
     WF_TRY(load_weights(m));

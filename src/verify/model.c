@@ -1,5 +1,5 @@
-/* model.c - kind `model`: a folder opened as any checkpoint, its outputs and gradients, and for causal models the chunk and step
- * forms with states in place. */
+/* model.c - kind `model`: a folder opened as any checkpoint, its outputs and gradients, and for causal models the chunk and
+ * step forms with states in place. */
 #include <string.h>
 #include "families/load.h"
 #include "gen/session.h"
@@ -10,8 +10,8 @@ typedef struct model_run {
     wf_checkpoint c;
     wf_model *model;
     wf_model_inputs in;
-    bool backward;          /* something is differentiated: */
-    const char *probed;     /* sum(output * probe) of this output; NULL: the loss */
+    bool backward;      /* something is differentiated: */
+    const char *probed; /* sum(output * probe) of this output; NULL: the loss */
     wf_tape *tape;
     wf_tensor *loss, *aux_loss, **hidden, *stream, *probe;
     wf_head_io heads[WF_MAX_HEADS];
@@ -164,7 +164,8 @@ static weft_status compare_outputs(model_run *m) {
     for (int i = 0; i < m->model->spec->n_heads; i++) {
         const wf_head_spec *head = &m->model->spec->heads[i];
         const wf_tensor *y = m->heads[i].logits;
-        WF_TRY(strchr(head->output, ' ') ? compare_columns(m, head->output, y) : wf_fixture_compare(m->fx, head->output, NULL, y->data, y->count, m->err));
+        WF_TRY(strchr(head->output, ' ') ? compare_columns(m, head->output, y)
+                                         : wf_fixture_compare(m->fx, head->output, NULL, y->data, y->count, m->err));
     }
     if (m->loss)
         WF_TRY(wf_fixture_compare(m->fx, "loss", NULL, m->loss->data, 1, m->err));
@@ -233,7 +234,8 @@ static weft_status decode_piece(decode *d, int64_t first, int64_t rows, wf_tape 
     wf_model_inputs_load(d->in, &inputs, 0, first);
     WF_TRY(wf_tape_forward(*tape, &rt, d->m->err));
     for (int64_t b = 0; b < d->in->batch; b++) {
-        memcpy(d->logits + (b * d->in->rows + first) * vocab, (const float *)logits->data + b * rows * vocab, (size_t)(rows * vocab) * sizeof(float));
+        memcpy(d->logits + (b * d->in->rows + first) * vocab, (const float *)logits->data + b * rows * vocab,
+               (size_t)(rows * vocab) * sizeof(float));
         d->state->start[b] += rows;
     }
     return WEFT_OK;
@@ -281,7 +283,8 @@ static bool keeps_rows(const wf_layer *l) {
 
 static bool marked_by_padding(const wf_layer *l) { return (wf_layer_traits(l) & WF_PADDING_TRACE) != 0; }
 
-/* Sequence b without its padding; false when there is a hole in it. Every position is explicit, unless the model counts tokens. */
+/* Sequence b without its padding; false when there is a hole in it. Every position is explicit, unless the model counts tokens.
+ */
 static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first) {
     const wf_model_inputs *in = &m->in;
     const uint8_t *mask = in->mask + b * in->rows;
@@ -298,9 +301,15 @@ static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first)
         return false;
     for (int64_t t = begin; t < end; t++)
         positions[t - begin] = in->positions ? in->positions[b * in->rows + t] : t;
-    *out = (wf_model_inputs){.batch = 1, .rows = end - begin, .length = in->length, .ids = in->ids + at, .types = in->types ? in->types + at : NULL,
-                             .positions = m->model->spec->stem.count != WF_COUNT_ROWS && !in->positions ? NULL : positions, .memory_rows = in->memory_rows,
-                             .memory_dim = in->memory_dim, .memory = in->memory ? in->memory + b * in->memory_rows * in->memory_dim : NULL,
+    *out = (wf_model_inputs){.batch = 1,
+                             .rows = end - begin,
+                             .length = in->length,
+                             .ids = in->ids + at,
+                             .types = in->types ? in->types + at : NULL,
+                             .positions = m->model->spec->stem.count != WF_COUNT_ROWS && !in->positions ? NULL : positions,
+                             .memory_rows = in->memory_rows,
+                             .memory_dim = in->memory_dim,
+                             .memory = in->memory ? in->memory + b * in->memory_rows * in->memory_dim : NULL,
                              .memory_mask = in->memory_mask ? in->memory_mask + b * in->memory_rows : NULL};
     for (int i = 0; i < WF_MAX_TABLES; i++) {
         out->table_columns[i] = in->table_columns[i];
@@ -310,8 +319,8 @@ static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first)
     return true;
 }
 
-/* States of a fixed size take padding like any row; a mixer that keeps one row per token never keeps padding: the sequences run one
- * by one, without it, unless that would not be the same. */
+/* States of a fixed size take padding like any row; a mixer that keeps one row per token never keeps padding: the sequences run
+ * one by one, without it, unless that would not be the same. */
 static weft_status run_form(model_run *m, bool steps) {
     const wf_head_spec *head = &m->model->spec->heads[0];
     const wf_tensor *full = m->heads[0].logits;

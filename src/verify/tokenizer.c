@@ -1,4 +1,5 @@
-/* tokenizer.c - fixtures of kind `tokenizer`: a file of some kind, and texts with everything that the reference makes of them. */
+/* tokenizer.c - fixtures of kind `tokenizer`: a file of some kind, and texts with everything that the reference makes of them.
+ */
 #include <string.h>
 #include "base/reader.h"
 #include "text/base64.h"
@@ -24,13 +25,15 @@ typedef struct token_case {
     const wf_encoding *got;
 } token_case;
 
-static wf_bytes bytes_of(const wf_json *j) { return j && j->kind == WF_JSON_STRING ? (wf_bytes){j->string, j->length} : (wf_bytes){"", 0}; }
+static wf_bytes bytes_of(const wf_json *j) {
+    return j && j->kind == WF_JSON_STRING ? (wf_bytes){j->string, j->length} : (wf_bytes){"", 0};
+}
 
 static weft_status differs(const token_case *c, const char *what, size_t at) {
     const wf_json *text = wf_json_get(c->json, "text");
     wf_bytes shown = bytes_of(text && text->kind == WF_JSON_ARRAY ? text->child : text);
-    return wf_fail(c->run->err, WEFT_MISMATCH, "%s differ at %zu for \"%.*s\"", what, at, (int)(shown.length < 60 ? shown.length : 60),
-                   shown.data);
+    return wf_fail(c->run->err, WEFT_MISMATCH, "%s differ at %zu for \"%.*s\"", what, at,
+                   (int)(shown.length < 60 ? shown.length : 60), shown.data);
 }
 
 /* ---- fields of an encoding ---- */
@@ -43,7 +46,8 @@ static int64_t special_at(const wf_encoding *g, size_t i) { return g->special[i]
 static int64_t attention_at(const wf_encoding *g, size_t i) { return g->attention[i]; }
 static int64_t word_at(const wf_encoding *g, size_t i) { return g->words[i]; }
 
-static weft_status check_numbers(const token_case *c, const wf_json *want, const wf_encoding *g, const char *what, number_fn fn, int64_t absent) {
+static weft_status check_numbers(const token_case *c, const wf_json *want, const wf_encoding *g, const char *what, number_fn fn,
+                                 int64_t absent) {
     const wf_json *j = want ? want->child : NULL;
     if (want && want->count != g->count)
         return differs(c, what, want->count < g->count ? want->count : g->count);
@@ -142,7 +146,8 @@ static weft_status check_pretokens(const token_case *c) {
     size_t i = 0;
     for (const wf_json *j = want->child; status == WEFT_OK && j; j = j->next, i++) {
         const wf_json *piece = wf_json_at(j, 0), *span = wf_json_at(j, 1);
-        bool same = i < g.count && g.pieces[i].length == piece->length && memcmp(g.pieces[i].data, piece->string, piece->length) == 0 &&
+        bool same = i < g.count && g.pieces[i].length == piece->length &&
+                    memcmp(g.pieces[i].data, piece->string, piece->length) == 0 &&
                     wf_json_at(span, 0)->integer == g.spans[i].start && wf_json_at(span, 1)->integer == g.spans[i].end;
         if (!same)
             status = differs(c, "pretokens", i);
@@ -206,7 +211,8 @@ static weft_status check_short_way(const token_case *c, const wf_text_input *tex
     weft_status status = wf_encode(c->run->encoder, text->text.data, text->text.length, flags, &ids, c->run->err);
     if (status == WEFT_OK)
         status = wf_encode_text(c->run->encoder, text, NULL, flags, &whole, c->run->err);
-    if (status == WEFT_OK && (ids.count != whole.count || (ids.count && memcmp(ids.data, whole.ids, ids.count * sizeof *ids.data) != 0)))
+    if (status == WEFT_OK &&
+        (ids.count != whole.count || (ids.count && memcmp(ids.data, whole.ids, ids.count * sizeof *ids.data) != 0)))
         status = differs(c, "ids of the short way", 0);
     wf_encoding_free(&whole);
     wf_ids_free(&ids);
@@ -261,8 +267,9 @@ static weft_status check_stream(const token_case *c, wf_text_stream *stream, wf_
     for (const wf_json *id = wf_json_get(c->json, "ids")->child; id && chunk; id = id->next, chunk = chunk->next, i++) {
         wf_str_clear(text);
         WF_TRY(wf_text_stream_put(stream, (uint32_t)id->integer, text, c->run->err));
-        bool same = chunk->kind == WF_JSON_NULL ? text->length == 0
-                                                : text->length == chunk->length && memcmp(wf_str_text(text), chunk->string, chunk->length) == 0;
+        bool same = chunk->kind == WF_JSON_NULL
+                        ? text->length == 0
+                        : text->length == chunk->length && memcmp(wf_str_text(text), chunk->string, chunk->length) == 0;
         if (!same)
             return differs(c, "chunks of a stream", i);
     }
@@ -273,18 +280,20 @@ static weft_status run_stream(void *user, wf_arena *arena, const wf_json *json) 
     token_case c = {.run = user, .json = json, .arena = arena};
     wf_text_stream stream = wf_text_stream_new(c.run->tok, WF_DECODE_SKIP_SPECIALS | WF_DECODE_TEXT);
     wf_str text = wf_str_new(arena->mem);
-    WF_CHECK(wf_json_get(json, "ids") && wf_json_get(json, "chunks"), c.run->err, WEFT_BAD_INPUT, "a stream needs ids and chunks");
+    WF_CHECK(wf_json_get(json, "ids") && wf_json_get(json, "chunks"), c.run->err, WEFT_BAD_INPUT,
+             "a stream needs ids and chunks");
     weft_status status = check_stream(&c, &stream, &text);
     wf_text_stream_free(&stream);
     wf_str_free(&text);
     return status;
 }
 
-static weft_status check_batch(const token_case *c, const wf_json *batch, const wf_text_input *texts, const wf_text_input *pairs,
-                               wf_encoding *got) {
+static weft_status check_batch(const token_case *c, const wf_json *batch, const wf_text_input *texts,
+                               const wf_text_input *pairs, wf_encoding *got) {
     const wf_json *want = wf_json_get(c->json, "encodings");
     weft_error failure = {0};
-    weft_status status = wf_encode_batch(c->run->encoder, texts, pairs, batch->count, c->run->flags | WF_ENCODE_SPECIALS, got, &failure);
+    weft_status status =
+        wf_encode_batch(c->run->encoder, texts, pairs, batch->count, c->run->flags | WF_ENCODE_SPECIALS, got, &failure);
     if (!want)
         return status == WEFT_OK ? differs(c, "an error and a result", 0) : WEFT_OK;
     WF_CHECK(status == WEFT_OK, c->run->err, status, "%s", failure.message);
@@ -338,18 +347,21 @@ static weft_status open_tokenizer(token_run *r) {
     const char *paths[2] = {NULL, NULL};
     size_t n = 0;
     WF_CHECK(file, r->err, WEFT_BAD_INPUT, "the fixture names no file");
-    for (const wf_json *j = file->kind == WF_JSON_ARRAY ? file->child : file; j && n < 2; j = file->kind == WF_JSON_ARRAY ? j->next : NULL) {
+    for (const wf_json *j = file->kind == WF_JSON_ARRAY ? file->child : file; j && n < 2;
+         j = file->kind == WF_JSON_ARRAY ? j->next : NULL) {
         paths[n] = wf_path_join(&fx->arena, fx->path, bytes_of(j).data);
         if (!paths[n++])
             return wf_fail_memory(r->err);
     }
-    return wf_tokenizer_open_as(&fx->env->mem, wf_json_text(fx->json, "tokenizer_format", NULL), paths, n,
-                                options, &r->tok, r->err);
+    return wf_tokenizer_open_as(&fx->env->mem, wf_json_text(fx->json, "tokenizer_format", NULL), paths, n, options, &r->tok,
+                                r->err);
 }
 
 static unsigned flags_of(const wf_fixture *fx) {
     const char *format = wf_json_text(fx->json, "tokenizer_format", "");
-    unsigned flags = wf_streq(format, "gguf") ? WF_ENCODE_PLAIN : wf_streq(format, "sentencepiece") ? WF_ENCODE_PLAIN | WF_ENCODE_BYTE_OFFSETS : 0;
+    unsigned flags = wf_streq(format, "gguf")            ? WF_ENCODE_PLAIN
+                     : wf_streq(format, "sentencepiece") ? WF_ENCODE_PLAIN | WF_ENCODE_BYTE_OFFSETS
+                                                         : 0;
     return wf_json_get(fx->json, "options") ? flags | WF_ENCODE_UNLIMITED : flags; /* published files: without their limits */
 }
 
@@ -357,7 +369,8 @@ static weft_status run_files(token_run *r) {
     static const struct {
         const char *name;
         wf_line_fn fn;
-    } files[] = {{"cases.jsonl", run_case}, {"decode.jsonl", run_decode}, {"stream.jsonl", run_stream}, {"batches.jsonl", run_batch}};
+    } files[] = {
+        {"cases.jsonl", run_case}, {"decode.jsonl", run_decode}, {"stream.jsonl", run_stream}, {"batches.jsonl", run_batch}};
     size_t seen = 0;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         WF_TRY(wf_each_line(r->fx, files[i].name, files[i].fn, r, &seen, r->err));
@@ -367,7 +380,10 @@ static weft_status run_files(token_run *r) {
 }
 
 weft_status wf_verify_tokenizer(wf_fixture *fx, weft_error *err) {
-    token_run r = {.fx = fx, .err = err, .flags = flags_of(fx), .only_normalizer = wf_streq(wf_json_text(fx->json, "part", ""), "normalizer")};
+    token_run r = {.fx = fx,
+                   .err = err,
+                   .flags = flags_of(fx),
+                   .only_normalizer = wf_streq(wf_json_text(fx->json, "part", ""), "normalizer")};
     weft_status status = open_tokenizer(&r);
     if (status == WEFT_OK)
         status = wf_encoder_create(r.tok, &r.encoder, err);

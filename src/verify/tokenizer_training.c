@@ -1,4 +1,5 @@
-/* tokenizer_training.c - fixtures of kind `tokenizer-training`: an untrained tokenizer, a corpus and a trainer -> the trained one. */
+/* tokenizer_training.c - fixtures of kind `tokenizer-training`: an untrained tokenizer, a corpus and a trainer -> the trained
+ * one. */
 #include <math.h>
 #include <string.h>
 #include "base/reader.h"
@@ -68,8 +69,8 @@ static weft_status same_vocab(const training_run *r, bool ids) {
     for (const wf_json *j = vocab->child; j; j = j->next) {
         int64_t id = wf_tokenizer_id(r->got, j->key, strlen(j->key));
         WF_CHECK(id >= 0, r->err, WEFT_MISMATCH, "the token \"%s\" is missing", j->key);
-        WF_CHECK(!ids || id == j->integer, r->err, WEFT_MISMATCH, "the token \"%s\" has the id %lld instead of %lld", j->key, (long long)id,
-                 (long long)j->integer);
+        WF_CHECK(!ids || id == j->integer, r->err, WEFT_MISMATCH, "the token \"%s\" has the id %lld instead of %lld", j->key,
+                 (long long)id, (long long)j->integer);
     }
     return WEFT_OK;
 }
@@ -102,7 +103,8 @@ static weft_status specials_keep_ids(const training_run *r) {
     const wf_json *specials = wf_json_path(r->fx->json, "trainer.special_tokens");
     int64_t id = 0;
     for (const wf_json *j = specials ? specials->child : NULL; j; j = j->next, id++)
-        WF_CHECK(wf_tokenizer_id(r->got, j->string, j->length) == id, r->err, WEFT_MISMATCH, "the special token \"%s\" has another id", j->string);
+        WF_CHECK(wf_tokenizer_id(r->got, j->string, j->length) == id, r->err, WEFT_MISMATCH,
+                 "the special token \"%s\" has another id", j->string);
     return WEFT_OK;
 }
 
@@ -113,7 +115,8 @@ static weft_status agree(const training_run *r) {
     for (const wf_json *j = vocab->child; j; j = j->next)
         common += wf_tokenizer_id(r->got, j->key, strlen(j->key)) >= 0;
     double share = (double)common / (double)(n + vocab->count - common);
-    WF_CHECK(n + 2 >= vocab->count && n <= vocab->count + 2, r->err, WEFT_MISMATCH, "%zu tokens instead of %zu", n, vocab->count);
+    WF_CHECK(n + 2 >= vocab->count && n <= vocab->count + 2, r->err, WEFT_MISMATCH, "%zu tokens instead of %zu", n,
+             vocab->count);
     WF_CHECK(share >= least, r->err, WEFT_MISMATCH, "%.4f of the tokens are the same, less than %.4f", share, least);
     return WEFT_OK;
 }
@@ -131,10 +134,11 @@ static weft_status compare_scores(const training_run *r, const wf_json *got, con
         const wf_json *score = score_of(got, index, wf_json_at(j, 0));
         double expected = wf_json_at(j, 1)->number;
         common += score != NULL;
-        WF_CHECK(!score || fabs(score->number - expected) <= tolerance, r->err, WEFT_MISMATCH, "the score of \"%s\" is %g instead of %g",
-                 wf_json_at(j, 0)->string, score->number, expected);
+        WF_CHECK(!score || fabs(score->number - expected) <= tolerance, r->err, WEFT_MISMATCH,
+                 "the score of \"%s\" is %g instead of %g", wf_json_at(j, 0)->string, score->number, expected);
     }
-    WF_CHECK((double)common >= 0.97 * (double)want->count, r->err, WEFT_MISMATCH, "%zu of %zu pieces are the same", common, want->count);
+    WF_CHECK((double)common >= 0.97 * (double)want->count, r->err, WEFT_MISMATCH, "%zu of %zu pieces are the same", common,
+             want->count);
     return WEFT_OK;
 }
 

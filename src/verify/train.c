@@ -1,5 +1,5 @@
-/* train.c - kind `train`: a model folder, batches and a recipe -> the trace of losses, gradient norms and rates, and the weights
- * (and their average) afterwards. */
+/* train.c - kind `train`: a model folder, batches and a recipe -> the trace of losses, gradient norms and rates, and the
+ * weights (and their average) afterwards. */
 #include <string.h>
 #include "families/load.h"
 #include "train/trainer.h"
@@ -18,8 +18,17 @@ typedef struct train_run {
 
 /* ---- the recipe ---- */
 static weft_status check_words(const train_run *r) {
-    static const char *const words[] = {"steps", "grad_accumulation", "optimizer", "schedule", "grad_clip", "token_normalisation",
-                                        "labels_shifted_in_model", "loss", "ema", "precision", NULL};
+    static const char *const words[] = {"steps",
+                                        "grad_accumulation",
+                                        "optimizer",
+                                        "schedule",
+                                        "grad_clip",
+                                        "token_normalisation",
+                                        "labels_shifted_in_model",
+                                        "loss",
+                                        "ema",
+                                        "precision",
+                                        NULL};
     for (const wf_json *j = r->recipe->child; j; j = j->next) {
         size_t i = 0;
         while (words[i] && !wf_streq(words[i], j->key))
@@ -55,8 +64,8 @@ static weft_status read_recipe(train_run *r) {
     WF_TRY(check_words(r));
     r->steps = wf_json_int(r->recipe, "steps", 0);
     r->options.accumulate = wf_json_int(r->recipe, "grad_accumulation", 1);
-    WF_CHECK(r->steps >= 1 && r->steps <= 10000 && r->options.accumulate >= 1 && r->options.accumulate <= 1000, r->err, WEFT_BAD_INPUT,
-             "a recipe of impossible length");
+    WF_CHECK(r->steps >= 1 && r->steps <= 10000 && r->options.accumulate >= 1 && r->options.accumulate <= 1000, r->err,
+             WEFT_BAD_INPUT, "a recipe of impossible length");
     WF_CHECK(wf_streq(wf_json_text(r->recipe, "precision", "fp32"), "fp32"), r->err, WEFT_UNSUPPORTED, "precision '%s'",
              wf_json_text(r->recipe, "precision", ""));
     r->options.optimizer = object_of(r, "optimizer");
@@ -76,7 +85,8 @@ static weft_status read_batches(train_run *r) {
         wf_model_inputs in;
         WF_TRY(wf_model_inputs_read(r->fx, r->c.model, count, i, &in, r->err));
         WF_CHECK(in.targets, r->err, WEFT_BAD_INPUT, "the input 'labels' is missing");
-        WF_CHECK(!in.types && !in.positions, r->err, WEFT_UNSUPPORTED, "training with '%s'", in.types ? "token_type_ids" : "position_ids");
+        WF_CHECK(!in.types && !in.positions, r->err, WEFT_UNSUPPORTED, "training with '%s'",
+                 in.types ? "token_type_ids" : "position_ids");
         r->batches[i] = (wf_train_batch){.ids = in.ids, .targets = in.targets, .mask = in.mask};
         r->options.batch = in.batch;
         r->options.rows = in.rows;
@@ -88,7 +98,8 @@ static weft_status read_batches(train_run *r) {
 /* ---- the trace ---- */
 static weft_status train(train_run *r) {
     size_t bytes = (size_t)r->steps * sizeof(double);
-    double *loss = wf_arena_alloc(&r->fx->arena, bytes), *norm = wf_arena_alloc(&r->fx->arena, bytes), *lr = wf_arena_alloc(&r->fx->arena, bytes);
+    double *loss = wf_arena_alloc(&r->fx->arena, bytes), *norm = wf_arena_alloc(&r->fx->arena, bytes),
+           *lr = wf_arena_alloc(&r->fx->arena, bytes);
     if (!loss || !norm || !lr)
         return wf_fail_memory(r->err);
     for (int64_t i = 0; i < r->steps; i++) {

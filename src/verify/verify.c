@@ -16,11 +16,37 @@ static const char *const model_fields[] = {"architecture", "family", "compare_wh
 static const char *const train_fields[] = {"architecture", "family", "train", "adapter", NULL};
 static const char *const dynamics_fields[] = {"dynamics", "steps", NULL};
 
-static const char *const tokenizer_fields[] = {"tokenizer_format", "file", "options", "part", "pattern", "pattern_syntax", "special_tokens",
-                                               "cases", "decode_cases", "stream_cases", "batches", "vocab_size", "model_type", "normalizer",
-                                               "add_dummy_prefix", "byte_fallback", "remove_extra_whitespaces", NULL};
-static const char *const training_fields[] = {"start", "corpus", "trainer", "expected", "compare", "agreement", "pass_if", "deterministic",
-                                              "cases", "pieces", "pieces_common_to_8_runs", "score_tolerance", NULL};
+static const char *const tokenizer_fields[] = {"tokenizer_format",
+                                               "file",
+                                               "options",
+                                               "part",
+                                               "pattern",
+                                               "pattern_syntax",
+                                               "special_tokens",
+                                               "cases",
+                                               "decode_cases",
+                                               "stream_cases",
+                                               "batches",
+                                               "vocab_size",
+                                               "model_type",
+                                               "normalizer",
+                                               "add_dummy_prefix",
+                                               "byte_fallback",
+                                               "remove_extra_whitespaces",
+                                               NULL};
+static const char *const training_fields[] = {"start",
+                                              "corpus",
+                                              "trainer",
+                                              "expected",
+                                              "compare",
+                                              "agreement",
+                                              "pass_if",
+                                              "deterministic",
+                                              "cases",
+                                              "pieces",
+                                              "pieces_common_to_8_runs",
+                                              "score_tolerance",
+                                              NULL};
 static const char *const template_fields[] = {"template", "variables", "cases", "errors", "rare", "limits", NULL};
 
 static const kind_row kinds[] = {
@@ -55,7 +81,9 @@ static wf_outcome judge(const wf_fixture *fx, weft_status status) {
     return status == WEFT_OK ? WF_PASSED : status == WEFT_UNSUPPORTED ? WF_NOT_SUPPORTED : WF_FAILED;
 }
 
-static bool ends_the_run(weft_status status) { return status == WEFT_NO_MEMORY || status == WEFT_INTERRUPTED || status == WEFT_TERMINATED; }
+static bool ends_the_run(weft_status status) {
+    return status == WEFT_NO_MEMORY || status == WEFT_INTERRUPTED || status == WEFT_TERMINATED;
+}
 
 typedef struct walk {
     const wf_env *env;
@@ -78,11 +106,16 @@ static weft_status verify_one(walk *w, const char *path) {
         wf_fixture_close(&fx);
         return wf_fail(w->err, status, "%s", err.message);
     }
-    wf_verdict v = {.name = fx.name, .outcome = judge(&fx, status), .worst = fx.worst, .error = fx.error, .tolerance = fx.tolerance,
+    wf_verdict v = {.name = fx.name,
+                    .outcome = judge(&fx, status),
+                    .worst = fx.worst,
+                    .error = fx.error,
+                    .tolerance = fx.tolerance,
                     .compared = fx.n_compared};
     if (v.outcome != WF_PASSED)
         v.why = fx.failed ? "a tensor is beyond its tolerance" : err.message;
-    size_t *counts[] = {[WF_PASSED] = &w->totals->passed, [WF_FAILED] = &w->totals->failed, [WF_NOT_SUPPORTED] = &w->totals->unsupported};
+    size_t *counts[] = {
+        [WF_PASSED] = &w->totals->passed, [WF_FAILED] = &w->totals->failed, [WF_NOT_SUPPORTED] = &w->totals->unsupported};
     ++*counts[v.outcome];
     if (w->fn)
         w->fn(w->user, &v);
@@ -130,12 +163,14 @@ static weft_status walk_all(walk *w, const char *path) {
 static weft_status summary(const walk *w, const char *path) {
     const wf_verify_totals *t = w->totals;
     WF_CHECK(t->passed + t->failed + t->unsupported > 0, w->err, WEFT_USAGE, "%s: no fixture found", path);
-    WF_CHECK(t->failed == 0, w->err, WEFT_MISMATCH, "%zu of %zu fixtures failed", t->failed, t->passed + t->failed + t->unsupported);
+    WF_CHECK(t->failed == 0, w->err, WEFT_MISMATCH, "%zu of %zu fixtures failed", t->failed,
+             t->passed + t->failed + t->unsupported);
     WF_CHECK(t->unsupported == 0, w->err, WEFT_UNSUPPORTED, "%zu fixtures are not supported", t->unsupported);
     return WEFT_OK;
 }
 
-weft_status wf_verify_path(const wf_env *env, const char *path, wf_verdict_fn fn, void *user, wf_verify_totals *totals, weft_error *err) {
+weft_status wf_verify_path(const wf_env *env, const char *path, wf_verdict_fn fn, void *user, wf_verify_totals *totals,
+                           weft_error *err) {
     walk w = {.env = env, .fn = fn, .user = user, .totals = totals, .err = err};
     memset(totals, 0, sizeof *totals);
     WF_CHECK(wf_is_dir(path), err, WEFT_USAGE, "%s: no such folder", path);

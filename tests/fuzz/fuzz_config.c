@@ -1,6 +1,6 @@
-/* A config.json from a stranger, through the family it names to a spec: no text makes it misbehave; an error has a status a user
- * can act on and a message; a spec that reads back says the same when it is written out in full, and its config, when a family can
- * write one, reads back as the same spec. */
+/* A config.json from a stranger, through the family it names to a spec: no text makes it misbehave; an error has a status a
+ * user can act on and a message; a spec that reads back says the same when it is written out in full, and its config, when a
+ * family can write one, reads back as the same spec. */
 #include <stdlib.h>
 #include <string.h>
 #include "families/family.h"

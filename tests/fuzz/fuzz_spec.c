@@ -14,7 +14,9 @@ static void require(bool condition) {
         abort();
 }
 
-static void require_message(weft_status status, const weft_error *err) { require(status == WEFT_OK || (err->status == status && err->message[0])); }
+static void require_message(weft_status status, const weft_error *err) {
+    require(status == WEFT_OK || (err->status == status && err->message[0]));
+}
 
 /* Sizes that a spec may ask for but a fuzzer cannot have. */
 static void *resize(void *user, void *block, size_t size) {

@@ -23,7 +23,8 @@ static void check_decoding(const wf_tokenizer *tok, const wf_ids *ids) {
     }
     status = status ? status : wf_text_stream_end(&stream, &streamed, NULL);
     wf_text_stream_free(&stream);
-    require(status != WEFT_OK || (whole.length == streamed.length && memcmp(wf_str_text(&whole), wf_str_text(&streamed), whole.length) == 0));
+    require(status != WEFT_OK ||
+            (whole.length == streamed.length && memcmp(wf_str_text(&whole), wf_str_text(&streamed), whole.length) == 0));
     wf_str_free(&whole);
     wf_str_free(&streamed);
 }

@@ -38,7 +38,8 @@ int64_t naive_width(const naive_io *io, const char *slot) {
 }
 
 /* Pieces of x through matrices of their own [groups, in, out]. */
-static double *grouped_linear(naive_io *io, const double *weight, const double *bias, const int64_t *dims, const double *x, int64_t rows) {
+static double *grouped_linear(naive_io *io, const double *weight, const double *bias, const int64_t *dims, const double *x,
+                              int64_t rows) {
     int64_t groups = dims[0], in = dims[1], out = dims[2];
     double *y = naive_zeros(io, rows * groups * out);
     for (int64_t r = 0; r < rows * groups; r++)
@@ -162,7 +163,8 @@ double naive_dot(const double *a, const double *b, int64_t n) {
 
 double *naive_attend(naive_io *io, const double *q, const double *k, const double *v, double scale, naive_pair pair) {
     const wf_layer *l = io->layer;
-    int64_t H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim"), T = io->rows;
+    int64_t H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim"),
+            T = io->rows;
     double *z = naive_zeros(io, T), *out = naive_zeros(io, io->batch * T * H * V);
     for (int64_t i = 0; i < io->batch * T * H; i++) {
         int64_t row = i / H, b = row / T, h = i % H, g = h / (H / G);
@@ -178,7 +180,8 @@ double *naive_attend(naive_io *io, const double *q, const double *k, const doubl
 
 void naive_self_attention(naive_io *io, naive_pair pair) {
     int64_t rows = io->batch * io->rows;
-    const double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows), *v = naive_linear(io, "v", io->x, rows);
+    const double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows),
+                 *v = naive_linear(io, "v", io->x, rows);
     io->y = naive_linear(io, "o", naive_attend(io, q, k, v, 1.0 / sqrt((double)wf_int(io->layer, "key_dim")), pair), rows);
     io->width = wf_int(io->layer, "dim");
 }

@@ -1,5 +1,6 @@
-/* naive.h - the naive form of a mixer: its definition, written from the formulas of the conformance documents in plain loops and double
- * precision. A row also says what it is tried on: axes of options and inputs, of which every case takes one entry each. */
+/* naive.h - the naive form of a mixer: its definition, written from the formulas of the conformance documents in plain loops
+ * and double precision. A row also says what it is tried on: axes of options and inputs, of which every case takes one entry
+ * each. */
 #ifndef WF_TESTS_NAIVE_H
 #define WF_TESTS_NAIVE_H
 #include <math.h>
@@ -14,21 +15,22 @@ typedef struct naive_io {
     const uint8_t *mask, *memory_mask;
     const uint8_t *global_mask;
     const int64_t *positions, *segments, *prefix, *plan;
-    const double *weights[NAIVE_MOST_SLOTS];  /* in the order of layer->slots */
-    const double *state_in[WF_MAX_STATES];    /* [B, shape]; NULL: zeros */
+    const double *weights[NAIVE_MOST_SLOTS]; /* in the order of layer->slots */
+    const double *state_in[WF_MAX_STATES];   /* [B, shape]; NULL: zeros */
     /* out */
-    double *y;                                /* [B,T,width], in the scratch arena */
-    double *attention;                        /* [B,H,T,S] or NULL */
+    double *y;         /* [B,T,width], in the scratch arena */
+    double *attention; /* [B,H,T,S] or NULL */
     double *state_out[WF_MAX_STATES];
     int64_t width;
     wf_arena *scratch;
     double *constants; /* what the backward takes as constant, in the order of use */
     size_t used;
-    bool frozen;       /* take them instead of computing them */
+    bool frozen; /* take them instead of computing them */
 } naive_io;
 
 /* An axis: NULL-terminated entries. An entry is a piece of a JSON object and then words that name inputs: "@rows 5", "@memory",
- * "@mask left|right|middle|all", "@global", "@plan HEADS ROWS COLUMNS", "@positions", "@segments", "@prefix", "@state", "@start 5"; either may be missing. */
+ * "@mask left|right|middle|all", "@global", "@plan HEADS ROWS COLUMNS", "@positions", "@segments", "@prefix", "@state", "@start
+ * 5"; either may be missing. */
 typedef const char *const *naive_axis;
 
 typedef struct naive_row {
@@ -61,8 +63,8 @@ double naive_dot(const double *a, const double *b, int64_t n);
 double naive_position(const naive_io *io, int64_t row); /* of row b*rows + t: positions, or start + t */
 /* Runs part i of a layer made of layers on rows x; its states are carried through. Returns its y. */
 double *naive_part(naive_io *io, int i, const double *x);
-/* What is added to the score of row i and row j, -INFINITY hides it; and softmax attention by the options heads, kv_heads, key_dim and
- * value_dim: q [B,T,H,K], k [B,T,G,K], v [B,T,G,V] -> [B,T,H,V]. */
+/* What is added to the score of row i and row j, -INFINITY hides it; and softmax attention by the options heads, kv_heads,
+ * key_dim and value_dim: q [B,T,H,K], k [B,T,G,K], v [B,T,G,V] -> [B,T,H,V]. */
 typedef double (*naive_pair)(const naive_io *io, int64_t b, int64_t h, int64_t i, int64_t j);
 double *naive_attend(naive_io *io, const double *q, const double *k, const double *v, double scale, naive_pair pair);
 /* y = Lin(o, attention of Lin(q, x), Lin(k, x), Lin(v, x)), scores times K^-0.5. */

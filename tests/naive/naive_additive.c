@@ -7,7 +7,8 @@ static double product(const double *w, int64_t row, const double *x, int64_t n) 
 static void first(naive_io *io, int64_t b, double *h) {
     int64_t n = wf_int(io->layer, "hidden"), half = wf_int(io->layer, "memory_dim") / 2;
     for (int64_t i = 0; i < n && !io->state_in[0] && strcmp(wf_string(io->layer, "init"), "backward") == 0; i++)
-        h[i] = tanh(product(naive_weight(io, "init.weight"), i, io->memory + b * io->memory_rows * 2 * half + half, half) + naive_weight(io, "init.bias")[i]);
+        h[i] = tanh(product(naive_weight(io, "init.weight"), i, io->memory + b * io->memory_rows * 2 * half + half, half) +
+                    naive_weight(io, "init.bias")[i]);
 }
 
 static void scores(const naive_io *io, int64_t b, const double *h, double *e) {
@@ -17,9 +18,10 @@ static void scores(const naive_io *io, int64_t b, const double *h, double *e) {
     for (int64_t j = 0; j < S; j++) {
         e[j] = naive_real(io->memory_mask, b * S + j) ? 0.0 : -INFINITY;
         for (int64_t u = 0; u < U; u++)
-            e[j] += v[u] * (g ? g[0] / sqrt(naive_dot(v, v, U)) : 1.0) *
-                    tanh(product(naive_weight(io, "score.q.weight"), u, h, wf_int(l, "hidden")) +
-                         product(naive_weight(io, "score.k.weight"), u, io->memory + (b * S + j) * M, M) + (bias ? bias[u] : 0.0));
+            e[j] +=
+                v[u] * (g ? g[0] / sqrt(naive_dot(v, v, U)) : 1.0) *
+                tanh(product(naive_weight(io, "score.q.weight"), u, h, wf_int(l, "hidden")) +
+                     product(naive_weight(io, "score.k.weight"), u, io->memory + (b * S + j) * M, M) + (bias ? bias[u] : 0.0));
     }
     naive_softmax(e, S);
 }
@@ -29,7 +31,8 @@ static void read_out(naive_io *io, const double *before, const double *after, co
     int64_t n = wf_int(l, "hidden"), D = wf_int(l, "dim"), M = wf_int(l, "memory_dim"), out = wf_int(l, "out"), at = 0;
     const char *kind = wf_string(l, "readout");
     bool maxout = strcmp(kind, "maxout") == 0;
-    const double *w = naive_weight(io, "o.weight"), *bias = naive_weight(io, "o.bias"), *state = maxout && strcmp(wf_string(l, "readout_state"), "previous") == 0 ? before : after;
+    const double *w = naive_weight(io, "o.weight"), *bias = naive_weight(io, "o.bias"),
+                 *state = maxout && strcmp(wf_string(l, "readout_state"), "previous") == 0 ? before : after;
     double in[256], u[2];
     memcpy(in, state, (size_t)n * sizeof *in);
     at = n;
@@ -75,11 +78,17 @@ static void run(naive_io *io) {
     }
 }
 
-static const char *const sizes[] = {"\"memory_dim\": 6 @memory", "\"hidden\": 7, \"memory_dim\": 10, \"units\": 5 @memory", "@memory", NULL};
+static const char *const sizes[] = {"\"memory_dim\": 6 @memory", "\"hidden\": 7, \"memory_dim\": 10, \"units\": 5 @memory",
+                                    "@memory", NULL};
 static const char *const inits[] = {"", "\"init\": \"backward\"", "\"init\": \"backward\" @state", "@state", NULL};
 static const char *const norms[] = {"", "\"normed\": true", NULL};
 static const char *const resets[] = {"", "\"reset\": \"before\"", NULL};
-static const char *const readouts[] = {"", "\"readout\": \"maxout\"", "\"readout\": \"maxout\", \"readout_state\": \"current\", \"out\": 5", "\"readout\": \"none\"", "\"readout\": \"linear\", \"out\": 9", NULL};
+static const char *const readouts[] = {"",
+                                       "\"readout\": \"maxout\"",
+                                       "\"readout\": \"maxout\", \"readout_state\": \"current\", \"out\": 5",
+                                       "\"readout\": \"none\"",
+                                       "\"readout\": \"linear\", \"out\": 9",
+                                       NULL};
 static const char *const inputs[] = {"", "@mask left", "@mask right", "@mask all", NULL};
 static const char *const rows[] = {"@rows 5", "@rows 1", "", NULL};
 static const naive_axis axes[] = {sizes, inits, norms, resets, readouts, inputs, rows, NULL};

@@ -13,7 +13,9 @@ typedef struct heads { /* one of q, k, v: [B, rows, count, width] */
     int64_t rows, count, width;
 } heads;
 
-static const wf_json *object(const naive_io *io, const char *key) { return wf_given(io->layer, key) ? wf_get(io->layer, key)->object : NULL; }
+static const wf_json *object(const naive_io *io, const char *key) {
+    return wf_given(io->layer, key) ? wf_get(io->layer, key)->object : NULL;
+}
 
 /* ---- norms of queries and keys ---- */
 typedef struct norm { /* of one head, or of all of them: weight and bias NULL when it has none */
@@ -86,7 +88,8 @@ static void scale_linear(turns *t, const wf_json *s) {
 }
 
 static void scale_dynamic(turns *t, const wf_json *s) {
-    double factor = wf_json_double(s, "factor", 0.0), most = wf_json_double(s, "max_position_embeddings", 0.0), d = (double)t->dim;
+    double factor = wf_json_double(s, "factor", 0.0), most = wf_json_double(s, "max_position_embeddings", 0.0),
+           d = (double)t->dim;
     double length = fmax((double)t->length, most);
     t->theta *= pow(factor * length / most - (factor - 1.0), d / (d - 2.0));
     plain(t);
@@ -96,9 +99,11 @@ static double yarn_log(double factor, double m) { return factor <= 1.0 ? 1.0 : 0
 
 /* Frequencies that turn often stay, those that turn rarely are divided by the factor, a ramp over the pair index between. */
 static void scale_yarn(turns *t, const wf_json *s) {
-    double factor = wf_json_double(s, "factor", 0.0), original = wf_json_double(s, "original_max_position_embeddings", 0.0), d = (double)t->dim;
+    double factor = wf_json_double(s, "factor", 0.0), original = wf_json_double(s, "original_max_position_embeddings", 0.0),
+           d = (double)t->dim;
     double fast = wf_json_double(s, "beta_fast", 32.0), slow = wf_json_double(s, "beta_slow", 1.0);
-    double low = d * log(original / (fast * 2.0 * PI)) / (2.0 * log(t->theta)), high = d * log(original / (slow * 2.0 * PI)) / (2.0 * log(t->theta));
+    double low = d * log(original / (fast * 2.0 * PI)) / (2.0 * log(t->theta)),
+           high = d * log(original / (slow * 2.0 * PI)) / (2.0 * log(t->theta));
     if (wf_json_bool(s, "truncate", true)) {
         low = floor(low);
         high = ceil(high);
@@ -127,7 +132,8 @@ static void scale_longrope(turns *t, const wf_json *s) {
 }
 
 static void scale_llama3(turns *t, const wf_json *s) {
-    double factor = wf_json_double(s, "factor", 0.0), low = wf_json_double(s, "low_freq_factor", 0.0), high = wf_json_double(s, "high_freq_factor", 0.0);
+    double factor = wf_json_double(s, "factor", 0.0), low = wf_json_double(s, "low_freq_factor", 0.0),
+           high = wf_json_double(s, "high_freq_factor", 0.0);
     double original = wf_json_double(s, "original_max_position_embeddings", 0.0);
     for (int64_t p = 0; p < (t->dim + 1) / 2; p++) {
         double f = t->frequency[p], turned = original * f / (2.0 * PI), smooth = (turned - low) / (high - low);
@@ -137,11 +143,19 @@ static void scale_llama3(turns *t, const wf_json *s) {
 
 static turns rotary(const naive_io *io) {
     const wf_json *rope = object(io, "rope"), *scaling = wf_json_get(rope, "scaling");
-    turns t = {.theta = wf_json_double(rope, "theta", 10000.0), .magnitude = 1.0, .length = io->rows,
+    turns t = {.theta = wf_json_double(rope, "theta", 10000.0),
+               .magnitude = 1.0,
+               .length = io->rows,
                .dim = wf_json_int(rope, "dim", wf_int(io->layer, "key_dim"))};
     const char *type = wf_json_text(scaling, "type", "default");
-    const struct { const char *name; void (*apply)(turns *t, const wf_json *s); } rules[] = {
-        {"linear", scale_linear}, {"dynamic", scale_dynamic}, {"yarn", scale_yarn}, {"longrope", scale_longrope}, {"llama3", scale_llama3}};
+    const struct {
+        const char *name;
+        void (*apply)(turns *t, const wf_json *s);
+    } rules[] = {{"linear", scale_linear},
+                 {"dynamic", scale_dynamic},
+                 {"yarn", scale_yarn},
+                 {"longrope", scale_longrope},
+                 {"llama3", scale_llama3}};
     assert((t.dim + 1) / 2 <= MOST_PAIRS);
     plain(&t);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
@@ -160,9 +174,11 @@ static void turn(const naive_io *io, const heads *h, bool own_positions, double 
     bool reverse = wf_json_bool(object(io, "rope"), "reverse", false);
     for (int64_t i = 0; i < io->batch * h->rows * h->count; i++) {
         int64_t row = i / h->count;
-        double position = (double)(io->positions && own_positions ? io->positions[row] : row % h->rows), width = (double)h->width;
+        double position = (double)(io->positions && own_positions ? io->positions[row] : row % h->rows),
+               width = (double)h->width;
         for (int64_t p = 0; p < (t.dim + 1) / 2; p++) {
-            double zeta = (2.0 * (double)p + 0.4 * width) / (1.4 * width), angle = position * t.frequency[p] * (reverse ? -1.0 : 1.0);
+            double zeta = (2.0 * (double)p + 0.4 * width) / (1.4 * width),
+                   angle = position * t.frequency[p] * (reverse ? -1.0 : 1.0);
             double m = t.magnitude * (xpos ? pow(zeta, sign * position / wf_json_double(xpos, "base", 512.0)) : 1.0);
             double *a = h->x + i * h->width + (half ? p : 2 * p), *b = half ? a + (t.dim + 1) / 2 : a + 1, first = *a;
             *a = m * (first * cos(angle) - *b * sin(angle));
@@ -175,7 +191,8 @@ static void temper(const naive_io *io, const heads *q) {
     const wf_json *how = object(io, "temper");
     for (int64_t i = 0; how && i < io->batch * q->rows * q->count * q->width; i++) {
         int64_t row = i / (q->count * q->width), p = io->positions ? io->positions[row] : row % q->rows;
-        q->x[i] *= 1.0 + wf_json_double(how, "scale", 0.1) * log1p(floor((double)(p + 1) / wf_json_double(how, "step", 8192.0)));
+        q->x[i] *=
+            1.0 + wf_json_double(how, "scale", 0.1) * log1p(floor((double)(p + 1) / wf_json_double(how, "step", 8192.0)));
     }
 }
 
@@ -202,7 +219,10 @@ static int64_t bucket(int64_t d, int64_t count, int64_t max_distance, bool bidir
 }
 
 static double rounded(double x) { /* to bfloat16, to the nearest, ties to even */
-    union { float value; uint32_t bits; } u = {(float)x};
+    union {
+        float value;
+        uint32_t bits;
+    } u = {(float)x};
     u.bits = (u.bits + 0x7fffu + (u.bits >> 16 & 1u)) & 0xffff0000u;
     return (double)u.value;
 }
@@ -223,8 +243,11 @@ static double bias_of(const naive_io *io, int64_t i, int64_t j, int64_t h) {
     const wf_json *t5 = object(io, "t5_bias");
     double sum = wf_flag(io->layer, "alibi") ? -slope(h, H) * fabs((double)(i - j)) : 0.0;
     if (t5)
-        sum += naive_weight(io, "rel_bias.weight")[bucket(j - i, wf_json_int(t5, "buckets", 32), wf_json_int(t5, "max_distance", 128),
-                                                          wf_json_bool(t5, "bidirectional", true)) * H + h];
+        sum += naive_weight(
+            io, "rel_bias.weight")[bucket(j - i, wf_json_int(t5, "buckets", 32), wf_json_int(t5, "max_distance", 128),
+                                          wf_json_bool(t5, "bidirectional", true)) *
+                                       H +
+                                   h];
     return sum;
 }
 
@@ -274,13 +297,16 @@ static void attend(const naive_io *io, query at, const heads *q, const heads *k,
     double most = sinks ? sinks[h] : -INFINITY, sum = 0.0, cap = wf_float(io->layer, "softcap");
     int64_t S = k->rows, g = h / (q->count / k->count);
     for (int64_t j = 0; j < S; j++) {
-        const double *own = q->x + ((b * q->rows + i) * q->count + h) * q->width, *key = k->x + ((b * S + j) * k->count + g) * k->width;
+        const double *own = q->x + ((b * q->rows + i) * q->count + h) * q->width,
+                     *key = k->x + ((b * S + j) * k->count + g) * k->width;
         double z = 0.0;
         for (int64_t c = 0; c < q->width; c++)
             z += own[c] * key[c];
         z *= wf_float(io->layer, "scale");
         z = cap > 0.0 ? cap * tanh(z / cap) : z;
-        p[j] = allowed(io, b, i, j, S) ? z + bias_of(io, i, j, h) + key_bias(io, b, j, S, h) + relative_of(io, own, key, i - j, q->width) : -INFINITY;
+        p[j] = allowed(io, b, i, j, S)
+                   ? z + bias_of(io, i, j, h) + key_bias(io, b, j, S, h) + relative_of(io, own, key, i - j, q->width)
+                   : -INFINITY;
         most = fmax(most, p[j]);
     }
     for (int64_t j = 0; j < S; j++) {
@@ -297,10 +323,12 @@ static void attend(const naive_io *io, query at, const heads *q, const heads *k,
 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
-    int64_t T = io->rows, S = io->memory ? io->memory_rows : T, H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), V = wf_int(l, "value_dim");
+    int64_t T = io->rows, S = io->memory ? io->memory_rows : T, H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"),
+            V = wf_int(l, "value_dim");
     const double *m = io->memory ? io->memory : io->x;
     heads q = {naive_linear(io, "q", io->x, io->batch * T), T, H, wf_int(l, "key_dim")};
-    heads k = {naive_linear(io, "k", m, io->batch * S), S, G, wf_int(l, "key_dim")}, v = {naive_linear(io, "v", m, io->batch * S), S, G, V};
+    heads k = {naive_linear(io, "k", m, io->batch * S), S, G, wf_int(l, "key_dim")},
+          v = {naive_linear(io, "v", m, io->batch * S), S, G, V};
     double *out = naive_zeros(io, io->batch * T * H * V);
     prepare(io, "q", &q);
     prepare(io, "k", &k);
@@ -318,9 +346,11 @@ static void run(naive_io *io) {
     for (int64_t b = 0; b < io->batch; b++)
         for (int64_t h = 0; h < H; h++)
             for (int64_t i = 0; i < T; i++)
-                attend(io, (query){b, i, h}, &q, &k, &v, io->attention + ((b * H + h) * T + i) * S, out + ((b * T + i) * H + h) * V);
+                attend(io, (query){b, i, h}, &q, &k, &v, io->attention + ((b * H + h) * T + i) * S,
+                       out + ((b * T + i) * H + h) * V);
     for (int64_t i = 0; object(io, "o_norm") && i < io->batch * T; i++)
-        naive_rms(out + i * H * V, H * V, wf_json_double(object(io, "o_norm"), "eps", wf_float(l, "norm_eps")), naive_weight(io, "o_norm.weight"));
+        naive_rms(out + i * H * V, H * V, wf_json_double(object(io, "o_norm"), "eps", wf_float(l, "norm_eps")),
+                  naive_weight(io, "o_norm.weight"));
     const double *gate = wf_flag(l, "gate") ? naive_linear(io, "gate", io->x, io->batch * T) : NULL;
     for (int64_t i = 0; gate && i < io->batch * T * H * V; i++)
         out[i] *= naive_activation("sigmoid", gate[i]);
@@ -328,65 +358,121 @@ static void run(naive_io *io) {
     io->width = wf_int(l, "dim");
 }
 
-static const char *const head_counts[] = {
-    "\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 6", "\"heads\": 6, \"kv_heads\": 1, \"key_dim\": 4, \"value_dim\": 3",
-    "\"heads\": 8, \"kv_heads\": 4, \"key_dim\": 4, \"value_dim\": 5", "\"heads\": 1, \"key_dim\": 8, \"value_dim\": 17",
-    "\"heads\": 3, \"kv_heads\": 3, \"key_dim\": 16, \"value_dim\": 7", NULL};
+static const char *const head_counts[] = {"\"heads\": 3",
+                                          "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 6",
+                                          "\"heads\": 6, \"kv_heads\": 1, \"key_dim\": 4, \"value_dim\": 3",
+                                          "\"heads\": 8, \"kv_heads\": 4, \"key_dim\": 4, \"value_dim\": 5",
+                                          "\"heads\": 1, \"key_dim\": 8, \"value_dim\": 17",
+                                          "\"heads\": 3, \"kv_heads\": 3, \"key_dim\": 16, \"value_dim\": 7",
+                                          NULL};
 static const char *const order[] = {"\"causal\": true", "", "\"causal\": false", NULL};
-static const char *const sources[] = {"", "@positions", "@segments", "@positions @segments", "\"memory_dim\": 7 @memory", "\"memory_dim\": 10 @memory", "@memory @positions", "@memory @segments", NULL};
-static const char *const biases[] = {"", "\"bias\": [\"q\", \"k\", \"v\", \"o\"]", "\"bias\": [\"o\"]", "\"bias\": [\"k\"]", "\"bias\": [\"v\", \"q\"]", NULL};
+static const char *const sources[] = {"",
+                                      "@positions",
+                                      "@segments",
+                                      "@positions @segments",
+                                      "\"memory_dim\": 7 @memory",
+                                      "\"memory_dim\": 10 @memory",
+                                      "@memory @positions",
+                                      "@memory @segments",
+                                      NULL};
+static const char *const biases[] = {
+    "", "\"bias\": [\"q\", \"k\", \"v\", \"o\"]", "\"bias\": [\"o\"]", "\"bias\": [\"k\"]", "\"bias\": [\"v\", \"q\"]", NULL};
 static const char *const scales[] = {"", "\"scale\": 1.0", "\"scale\": 0.2", NULL};
 static const char *const caps[] = {"", "\"softcap\": 2.0", "\"softcap\": 0.0", "\"softcap\": 30.0", NULL};
-static const char *const windows[] = {"", "\"window\": [3, null]", "\"window\": [null, 2]", "\"window\": [2, 1]", "\"window\": [null, null]",
-                                      "\"alibi_keys\": true", "\"window\": [0, 0]", "\"window\": [0, null]", "\"window\": null", "\"window\": [20, 5]", NULL};
+static const char *const windows[] = {"",
+                                      "\"window\": [3, null]",
+                                      "\"window\": [null, 2]",
+                                      "\"window\": [2, 1]",
+                                      "\"window\": [null, null]",
+                                      "\"alibi_keys\": true",
+                                      "\"window\": [0, 0]",
+                                      "\"window\": [0, null]",
+                                      "\"window\": null",
+                                      "\"window\": [20, 5]",
+                                      NULL};
 #define SCALED(rest) "\"rope\": {\"theta\": 100.0, \"dim\": 4, \"scaling\": {" rest "}}"
 static const char *const schemes[] = {
-    "", "\"rope\": {}", "\"rope\": {\"theta\": 50.0, \"pairing\": \"interleaved\"}", "\"rope\": {\"dim\": 2}", "\"rope\": {\"dim\": 3}",
-    "\"rope\": {\"dim\": 4, \"pairing\": \"interleaved\", \"theta\": 7.5, \"reverse\": true}", "\"rope\": {\"pairing\": \"half\", \"scaling\": null}",
-    SCALED("\"type\": \"default\""), SCALED("\"type\": \"linear\", \"factor\": 3.0"),
+    "",
+    "\"rope\": {}",
+    "\"rope\": {\"theta\": 50.0, \"pairing\": \"interleaved\"}",
+    "\"rope\": {\"dim\": 2}",
+    "\"rope\": {\"dim\": 3}",
+    "\"rope\": {\"dim\": 4, \"pairing\": \"interleaved\", \"theta\": 7.5, \"reverse\": true}",
+    "\"rope\": {\"pairing\": \"half\", \"scaling\": null}",
+    SCALED("\"type\": \"default\""),
+    SCALED("\"type\": \"linear\", \"factor\": 3.0"),
     SCALED("\"type\": \"dynamic\", \"factor\": 2.0, \"max_position_embeddings\": 8"),
     SCALED("\"type\": \"dynamic\", \"factor\": 2.0, \"max_position_embeddings\": 80"),
-    SCALED("\"type\": \"yarn\", \"factor\": 4.0, \"original_max_position_embeddings\": 9, \"beta_fast\": 1.0, \"beta_slow\": 0.2"),
-    SCALED("\"type\": \"yarn\", \"factor\": 4.0, \"original_max_position_embeddings\": 40, \"truncate\": false, \"mscale\": 0.7, \"mscale_all_dim\": 1.3"),
+    SCALED(
+        "\"type\": \"yarn\", \"factor\": 4.0, \"original_max_position_embeddings\": 9, \"beta_fast\": 1.0, \"beta_slow\": 0.2"),
+    SCALED("\"type\": \"yarn\", \"factor\": 4.0, \"original_max_position_embeddings\": 40, \"truncate\": false, \"mscale\": "
+           "0.7, \"mscale_all_dim\": 1.3"),
     SCALED("\"type\": \"yarn\", \"factor\": 2.0, \"original_max_position_embeddings\": 40, \"attention_factor\": 0.8"),
-    SCALED("\"type\": \"longrope\", \"original_max_position_embeddings\": 6, \"max_position_embeddings\": 24, \"short_factor\": [1.1, 1.4], \"long_factor\": [1.5, 4.0]"),
-    SCALED("\"type\": \"longrope\", \"original_max_position_embeddings\": 60, \"factor\": 3.0, \"short_factor\": [1.1, 1.4], \"long_factor\": [1.5, 4.0]"),
-    SCALED("\"type\": \"longrope\", \"original_max_position_embeddings\": 6, \"attention_factor\": 1.2, \"short_factor\": [1.1, 1.4], \"long_factor\": [1.5, 4.0]"),
-    SCALED("\"type\": \"llama3\", \"factor\": 4.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 100"),
-    SCALED("\"type\": \"llama3\", \"factor\": 4.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 12"),
-    "\"xpos\": {}", "\"xpos\": {\"base\": 16.0}", "\"alibi\": true", "\"alibi\": true, \"rope\": {}",
-    "\"t5_bias\": {\"buckets\": 8, \"max_distance\": 9}", "\"t5_bias\": {\"buckets\": 7, \"max_distance\": 13, \"bidirectional\": false}",
-    "\"t5_bias\": {}", "\"t5_bias\": {\"buckets\": 12, \"max_distance\": 20, \"bidirectional\": true}", NULL};
-static const char *const norms[] = {"", "\"qk_norm\": {}", "\"qk_norm\": {\"kind\": \"rms\", \"scope\": \"all\", \"eps\": 0.02}",
-                                    "\"qk_norm\": {\"kind\": \"layer\"}, \"norm_eps\": 0.1", "\"qk_norm\": {\"kind\": \"layer\", \"scope\": \"all\"}",
-                                    "\"qk_norm\": {\"kind\": \"l2\"}", "\"qk_norm\": {\"affine\": false, \"after_rope\": true}",
-                                    "\"qk_norm\": {\"offset\": 1.0, \"after_rope\": true, \"scope\": \"all\"}", "\"qk_norm\": {\"scope\": \"heads\"}",
-                                    "\"qk_norm\": {\"kind\": \"layer\", \"scope\": \"heads\", \"bias\": false}", "\"qk_norm\": {\"kind\": \"layer\", \"bias\": false, \"offset\": 1.0}",
-                                    "\"qk_norm\": {\"kind\": \"l2\", \"scope\": \"all\", \"eps\": 0.3}", NULL};
-static const char *const bounds[] = {"", "\"clip\": 0.5", "\"o_norm\": {}", "\"o_norm\": {\"eps\": 0.1}, \"clip\": 2.0", "\"gate\": true", NULL};
+    SCALED("\"type\": \"longrope\", \"original_max_position_embeddings\": 6, \"max_position_embeddings\": 24, "
+           "\"short_factor\": [1.1, 1.4], \"long_factor\": [1.5, 4.0]"),
+    SCALED("\"type\": \"longrope\", \"original_max_position_embeddings\": 60, \"factor\": 3.0, \"short_factor\": [1.1, 1.4], "
+           "\"long_factor\": [1.5, 4.0]"),
+    SCALED("\"type\": \"longrope\", \"original_max_position_embeddings\": 6, \"attention_factor\": 1.2, \"short_factor\": "
+           "[1.1, 1.4], \"long_factor\": [1.5, 4.0]"),
+    SCALED("\"type\": \"llama3\", \"factor\": 4.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+           "\"original_max_position_embeddings\": 100"),
+    SCALED("\"type\": \"llama3\", \"factor\": 4.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+           "\"original_max_position_embeddings\": 12"),
+    "\"xpos\": {}",
+    "\"xpos\": {\"base\": 16.0}",
+    "\"alibi\": true",
+    "\"alibi\": true, \"rope\": {}",
+    "\"t5_bias\": {\"buckets\": 8, \"max_distance\": 9}",
+    "\"t5_bias\": {\"buckets\": 7, \"max_distance\": 13, \"bidirectional\": false}",
+    "\"t5_bias\": {}",
+    "\"t5_bias\": {\"buckets\": 12, \"max_distance\": 20, \"bidirectional\": true}",
+    NULL};
+static const char *const norms[] = {"",
+                                    "\"qk_norm\": {}",
+                                    "\"qk_norm\": {\"kind\": \"rms\", \"scope\": \"all\", \"eps\": 0.02}",
+                                    "\"qk_norm\": {\"kind\": \"layer\"}, \"norm_eps\": 0.1",
+                                    "\"qk_norm\": {\"kind\": \"layer\", \"scope\": \"all\"}",
+                                    "\"qk_norm\": {\"kind\": \"l2\"}",
+                                    "\"qk_norm\": {\"affine\": false, \"after_rope\": true}",
+                                    "\"qk_norm\": {\"offset\": 1.0, \"after_rope\": true, \"scope\": \"all\"}",
+                                    "\"qk_norm\": {\"scope\": \"heads\"}",
+                                    "\"qk_norm\": {\"kind\": \"layer\", \"scope\": \"heads\", \"bias\": false}",
+                                    "\"qk_norm\": {\"kind\": \"layer\", \"bias\": false, \"offset\": 1.0}",
+                                    "\"qk_norm\": {\"kind\": \"l2\", \"scope\": \"all\", \"eps\": 0.3}",
+                                    NULL};
+static const char *const bounds[] = {
+    "", "\"clip\": 0.5", "\"o_norm\": {}", "\"o_norm\": {\"eps\": 0.1}, \"clip\": 2.0", "\"gate\": true", NULL};
 static const char *const sinks[] = {"", "\"sinks\": true", NULL};
 static const char *const masks[] = {"", "@mask left", "@mask right", "@mask middle", "@mask all", NULL};
 static const char *const prefixes[] = {"", "", "@prefix", NULL};
 static const char *const rows[] = {"", "@rows 16", "@rows 1", "@rows 37", "@rows 2", "", "@rows 67", NULL};
-static const naive_axis axes[] = {head_counts, order, sources, biases, scales, caps, windows, schemes, norms, bounds, sinks, masks, prefixes, rows, NULL};
+static const naive_axis axes[] = {head_counts, order,  sources, biases, scales,   caps, windows, schemes,
+                                  norms,       bounds, sinks,   masks,  prefixes, rows, NULL};
 const naive_row naive_attention = {"attention", run, axes, 300};
 
 /* Chunks do not go with most of the rest. */
-static const char *const chunks[] = {"\"causal\": true, \"chunk\": 4", "\"causal\": true, \"chunk\": 1", "\"causal\": true, \"chunk\": 16", NULL};
+static const char *const chunks[] = {"\"causal\": true, \"chunk\": 4", "\"causal\": true, \"chunk\": 1",
+                                     "\"causal\": true, \"chunk\": 16", NULL};
 static const char *const turned[] = {"", "\"rope\": {}", "\"rope\": {\"pairing\": \"interleaved\", \"theta\": 50.0}", NULL};
-static const char *const tempers[] = {"", "\"temper\": {\"step\": 3}", "\"temper\": {\"scale\": 0.7, \"step\": 2.5} @positions", NULL};
-static const naive_axis chunk_axes[] = {head_counts, chunks, biases, scales, caps, turned, norms, tempers, sinks, masks, rows, NULL};
+static const char *const tempers[] = {"", "\"temper\": {\"step\": 3}", "\"temper\": {\"scale\": 0.7, \"step\": 2.5} @positions",
+                                      NULL};
+static const naive_axis chunk_axes[] = {head_counts, chunks,  biases, scales, caps, turned,
+                                        norms,       tempers, sinks,  masks,  rows, NULL};
 const naive_row naive_attention_chunks = {"attention", run, chunk_axes, 80};
 static const char *const plain_heads[] = {"\"heads\": 3", "\"heads\": 2, \"key_dim\": 5", "\"heads\": 1, \"key_dim\": 8", NULL};
-static const char *const relatives[] = {"\"relative\": {\"length\": 11}", "\"relative\": {\"of\": \"both\", \"length\": 4}", "\"relative\": {\"of\": \"query\", \"length\": 3}",
-                                        "\"relative\": {\"of\": \"both\"}", NULL};
-static const char *const sides[] = {"", "\"causal\": true", "\"window\": [2, 1]", "@memory", "@mask middle", "@mask left", NULL};
+static const char *const relatives[] = {"\"relative\": {\"length\": 11}", "\"relative\": {\"of\": \"both\", \"length\": 4}",
+                                        "\"relative\": {\"of\": \"query\", \"length\": 3}", "\"relative\": {\"of\": \"both\"}",
+                                        NULL};
+static const char *const sides[] = {"",  "\"causal\": true", "\"window\": [2, 1]", "@memory", "@mask middle", "@mask left",
+                                    NULL};
 static const naive_axis relative_axes[] = {plain_heads, relatives, sides, scales, NULL};
 const naive_row naive_attention_relative = {"attention", run, relative_axes, 20};
-static const char *const values_turned[] = {"\"rope\": {}, \"rope_values\": true", "\"rope\": {\"pairing\": \"interleaved\", \"dim\": 4}, \"rope_values\": true", NULL};
+static const char *const values_turned[] = {
+    "\"rope\": {}, \"rope_values\": true", "\"rope\": {\"pairing\": \"interleaved\", \"dim\": 4}, \"rope_values\": true", NULL};
 static const char *const even_heads[] = {"\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 6", NULL};
 static const naive_axis turned_axes[] = {even_heads, values_turned, order, NULL};
 const naive_row naive_attention_values = {"attention", run, turned_axes, 8};
-static const char *const pieces[] = {"\"q_groups\": 2", "\"k_groups\": 2, \"v_groups\": 2", "\"o_groups\": 2", "\"q_groups\": 2, \"v_groups\": 2, \"o_groups\": 2", NULL};
+static const char *const pieces[] = {"\"q_groups\": 2", "\"k_groups\": 2, \"v_groups\": 2", "\"o_groups\": 2",
+                                     "\"q_groups\": 2, \"v_groups\": 2, \"o_groups\": 2", NULL};
 static const naive_axis group_axes[] = {even_heads, pieces, biases, NULL};
 const naive_row naive_attention_groups = {"attention", run, group_axes, 10};

@@ -30,7 +30,8 @@ static void run(naive_io *io) {
         current = (axis){1, shape->items[m].integer};
         for (size_t n = m + 1; n < shape->count; n++)
             current.inner *= shape->items[n].integer;
-        double *one = project(io, m, "o", naive_attend(io, project(io, m, "q", x), project(io, m, "k", x), project(io, m, "v", x), scale, pair));
+        double *one = project(
+            io, m, "o", naive_attend(io, project(io, m, "q", x), project(io, m, "k", x), project(io, m, "v", x), scale, pair));
         for (int64_t e = 0; e < count; e++)
             y[e] = (sum ? y[e] : 0.0) + one[e];
         x = sum ? x : one;
@@ -39,9 +40,14 @@ static void run(naive_io *io) {
     io->width = dim;
 }
 
-static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 5, \"value_dim\": 4", "\"heads\": 1", NULL};
-static const char *const shapes[] = {"\"shape\": [3, 4] @rows 12", "\"shape\": [11]", "\"shape\": [2, 3, 4] @rows 24", "\"shape\": [5, 2, 2, 1, 2], \"combine\": \"sum\" @rows 40",
-                                     "\"shape\": [4, 3], \"combine\": \"sequential\" @rows 12", NULL};
+static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 5, \"value_dim\": 4",
+                                    "\"heads\": 1", NULL};
+static const char *const shapes[] = {"\"shape\": [3, 4] @rows 12",
+                                     "\"shape\": [11]",
+                                     "\"shape\": [2, 3, 4] @rows 24",
+                                     "\"shape\": [5, 2, 2, 1, 2], \"combine\": \"sum\" @rows 40",
+                                     "\"shape\": [4, 3], \"combine\": \"sequential\" @rows 12",
+                                     NULL};
 static const char *const order[] = {"", "\"causal\": true", NULL};
 static const naive_axis axes[] = {sizes, shapes, order, NULL};
 const naive_row naive_axial = {"axial", run, axes, 24};

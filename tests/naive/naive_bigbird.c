@@ -12,9 +12,13 @@ static double pair(const naive_io *io, int64_t b, int64_t h, int64_t i, int64_t 
 
 static void run(naive_io *io) { naive_self_attention(io, pair); }
 
-static const char *const plans[] = {"\"heads\": 3, \"block\": 2, \"random\": 2 @rows 12 @plan 3 4 2", "\"heads\": 2, \"block\": 3, \"random\": 1 @rows 15",
-                                    "\"heads\": 4, \"kv_heads\": 2, \"value_dim\": 5, \"block\": 8, \"random\": 3 @rows 80 @plan 4 8 3",
-                                    "\"heads\": 1, \"key_dim\": 8, \"block\": 5, \"random\": 0 @rows 25", "\"heads\": 2, \"block\": 70, \"random\": 1 @rows 350 @plan 2 3 1", NULL};
+static const char *const plans[] = {
+    "\"heads\": 3, \"block\": 2, \"random\": 2 @rows 12 @plan 3 4 2",
+    "\"heads\": 2, \"block\": 3, \"random\": 1 @rows 15",
+    "\"heads\": 4, \"kv_heads\": 2, \"value_dim\": 5, \"block\": 8, \"random\": 3 @rows 80 @plan 4 8 3",
+    "\"heads\": 1, \"key_dim\": 8, \"block\": 5, \"random\": 0 @rows 25",
+    "\"heads\": 2, \"block\": 70, \"random\": 1 @rows 350 @plan 2 3 1",
+    NULL};
 static const char *const biases[] = {"", "\"bias\": []", "\"bias\": [\"k\", \"o\"]", NULL};
 static const char *const inputs[] = {"", "@mask left", "@mask right", "@mask middle", NULL};
 static const naive_axis axes[] = {plans, biases, inputs, NULL};

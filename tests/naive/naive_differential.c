@@ -19,15 +19,19 @@ static double lambda_of(const naive_io *io) {
 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
-    int64_t H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim"), T = io->rows, rows = io->batch * T;
-    double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows), *v = naive_linear(io, "v", io->x, rows);
-    double *z = naive_zeros(io, T), *a = naive_zeros(io, rows * H * 2 * V), *out = naive_zeros(io, rows * H * V), lambda = lambda_of(io);
+    int64_t H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim"),
+            T = io->rows, rows = io->batch * T;
+    double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows),
+           *v = naive_linear(io, "v", io->x, rows);
+    double *z = naive_zeros(io, T), *a = naive_zeros(io, rows * H * 2 * V), *out = naive_zeros(io, rows * H * V),
+           lambda = lambda_of(io);
     turn(io, q, H);
     turn(io, k, G);
     for (int64_t i = 0; i < rows * H; i++) {
         int64_t row = i / H, b = row / T, group = i % H / (H / G), pair = group % (G / 2);
         for (int64_t j = 0; j < T; j++)
-            z[j] = naive_sees(io, b, row % T, j) ? naive_dot(q + i * K, k + ((b * T + j) * G + group) * K, K) / sqrt((double)K) : -INFINITY;
+            z[j] = naive_sees(io, b, row % T, j) ? naive_dot(q + i * K, k + ((b * T + j) * G + group) * K, K) / sqrt((double)K)
+                                                 : -INFINITY;
         naive_softmax(z, T);
         for (int64_t j = 0; j < T; j++)
             for (int64_t c = 0; c < 2 * V; c++)
@@ -45,11 +49,14 @@ static void run(naive_io *io) {
     io->width = wf_int(l, "dim");
 }
 
-static const char *const sizes[] = {"\"heads\": 6", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 6", "\"heads\": 12, \"kv_heads\": 4, \"key_dim\": 2, \"value_dim\": 3",
+static const char *const sizes[] = {"\"heads\": 6", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 6",
+                                    "\"heads\": 12, \"kv_heads\": 4, \"key_dim\": 2, \"value_dim\": 3",
                                     "\"heads\": 2, \"key_dim\": 8, \"value_dim\": 9", NULL};
 static const char *const order[] = {"\"causal\": true", "", NULL};
-static const char *const ropes[] = {"", "\"rope\": {}", "\"rope\": {\"theta\": 100.0, \"pairing\": \"interleaved\"}", "\"rope\": {\"dim\": 2}", NULL};
-static const char *const lambdas[] = {"\"norm_eps\": 0.02", "\"layer\": 3, \"norm_eps\": 0.1", "\"lambda_init\": 0.4, \"norm_eps\": 0.1", NULL};
+static const char *const ropes[] = {"", "\"rope\": {}", "\"rope\": {\"theta\": 100.0, \"pairing\": \"interleaved\"}",
+                                    "\"rope\": {\"dim\": 2}", NULL};
+static const char *const lambdas[] = {"\"norm_eps\": 0.02", "\"layer\": 3, \"norm_eps\": 0.1",
+                                      "\"lambda_init\": 0.4, \"norm_eps\": 0.1", NULL};
 static const char *const biases[] = {"", "\"bias\": [\"q\", \"k\", \"v\", \"o\"]", NULL};
 static const char *const inputs[] = {"", "@mask left", "@positions", "@segments @mask right", "@mask middle", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", "@rows 16", NULL};

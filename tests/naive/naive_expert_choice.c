@@ -1,4 +1,5 @@
-/* p = softmax(Lin(router, x)) over the experts; expert e takes the C real tokens with the largest p_e; y_t = sum p_te expert_e(x_t). */
+/* p = softmax(Lin(router, x)) over the experts; expert e takes the C real tokens with the largest p_e; y_t = sum p_te
+ * expert_e(x_t). */
 #include "naive/naive.h"
 #include "naive/naive_experts.h"
 
@@ -38,7 +39,8 @@ static void run(naive_io *io) {
     io->width = dim;
 }
 
-static const char *const sizes[] = {"\"hidden\": 9, \"experts\": 4", "\"hidden\": 5, \"experts\": 6", "\"hidden\": 16, \"experts\": 1", NULL};
+static const char *const sizes[] = {"\"hidden\": 9, \"experts\": 4", "\"hidden\": 5, \"experts\": 6",
+                                    "\"hidden\": 16, \"experts\": 1", NULL};
 static const char *const capacities[] = {"\"capacity\": 3", "\"capacity\": 1", "\"capacity\": 6", "\"capacity\": 40", NULL};
 static const char *const forms[] = {"", "\"gated\": false, \"activation\": \"gelu\"", "\"activation\": \"sigmoid\"", NULL};
 static const char *const masks[] = {"", "@mask left", "@mask right", "@mask middle", NULL};

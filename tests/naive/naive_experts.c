@@ -10,7 +10,9 @@ static bool has_key(const wf_layer *l, const char *name) {
     return false;
 }
 
-static double option(const wf_layer *l, const char *name, double fallback) { return has_key(l, name) ? wf_float(l, name) : fallback; }
+static double option(const wf_layer *l, const char *name, double fallback) {
+    return has_key(l, name) ? wf_float(l, name) : fallback;
+}
 
 static double inside(const wf_layer *l, double up, double gate, bool gated) {
     double limit = option(l, "limit", 0.0), alpha = option(l, "alpha", 1.0), a = gated ? gate : up;
@@ -43,7 +45,8 @@ void naive_expert(naive_io *io, int64_t e, const double *x, double before, doubl
     const double *down = part(io, "experts.down.weight", e * n * dim), *down_b = part(io, "experts.down.bias", e * dim);
     double h[64];
     for (int64_t i = 0; i < n; i++)
-        h[i] = inside(l, row_of(up, up_b, i, x, before, dim), gate ? row_of(gate, gate_b, i, x, before, dim) : 0.0, gate != NULL);
+        h[i] =
+            inside(l, row_of(up, up_b, i, x, before, dim), gate ? row_of(gate, gate_b, i, x, before, dim) : 0.0, gate != NULL);
     for (int64_t i = 0; i < dim; i++)
         y[i] += after * row_of(down, down_b, i, h, 1.0, n);
 }
@@ -52,10 +55,12 @@ void naive_shared_expert(naive_io *io, int64_t rows, double *y) {
     const wf_layer *l = io->layer;
     int64_t dim = wf_int(l, "dim"), n = wf_int(l, "shared");
     bool gated = naive_weight(io, "shared.gate.weight") != NULL;
-    double *up = naive_linear(io, "shared.up", io->x, rows), *gate = gated ? naive_linear(io, "shared.gate", io->x, rows) : NULL;
+    double *up = naive_linear(io, "shared.up", io->x, rows),
+           *gate = gated ? naive_linear(io, "shared.gate", io->x, rows) : NULL;
     for (int64_t i = 0; i < rows * n; i++)
         up[i] = inside(l, up[i], gated ? gate[i] : 0.0, gated);
-    double *out = naive_linear(io, "shared.down", up, rows), *open = wf_flag(l, "shared_gate") ? naive_linear(io, "shared_gate", io->x, rows) : NULL;
+    double *out = naive_linear(io, "shared.down", up, rows),
+           *open = wf_flag(l, "shared_gate") ? naive_linear(io, "shared_gate", io->x, rows) : NULL;
     for (int64_t i = 0; i < rows * dim; i++)
         y[i] += out[i] * (open ? naive_sigmoid(open[i / dim]) : 1.0);
 }

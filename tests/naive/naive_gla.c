@@ -1,5 +1,5 @@
-/* g = max(logsigmoid(Lin(decay.up, Lin(decay.down, x))) / gate_normalizer, clamp_min) per key channel; q, k, v through conv and silu;
- * o = scan(q K^-1/2, k, v, g); y = finish(o); kv head g serves heads g*(H/G)... Padding: x, k, v and g are 0. */
+/* g = max(logsigmoid(Lin(decay.up, Lin(decay.down, x))) / gate_normalizer, clamp_min) per key channel; q, k, v through conv and
+ * silu; o = scan(q K^-1/2, k, v, g); y = finish(o); kv head g serves heads g*(H/G)... Padding: x, k, v and g are 0. */
 #include "naive/naive_heads.h"
 #include <string.h>
 
@@ -27,9 +27,11 @@ static double *feature(naive_io *io, const char *name, const double *x, int64_t 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     bool each = strcmp(l->row->name, "gla") == 0; /* one decay per channel, or per head */
-    int64_t rows = io->batch * io->rows, H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim");
+    int64_t rows = io->batch * io->rows, H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), K = wf_int(l, "key_dim"),
+            V = wf_int(l, "value_dim");
     double *x = naive_masked(io, io->x, wf_int(l, "dim")), *g = naive_zeros(io, rows * H * K);
-    double *raw = each ? naive_linear(io, "decay.up", naive_linear(io, "decay.down", x, rows), rows) : naive_linear(io, "decay", x, rows);
+    double *raw =
+        each ? naive_linear(io, "decay.up", naive_linear(io, "decay.down", x, rows), rows) : naive_linear(io, "decay", x, rows);
     if (each)
         raw = naive_shared(io, raw, rows, G, H, K);
     for (int64_t i = 0; i < rows * H * K; i++) {
@@ -38,17 +40,34 @@ static void run(naive_io *io) {
             g[i] = fmax(g[i], wf_float(l, "clamp_min"));
         g[i] = naive_real(io->mask, i / (H * K)) ? g[i] : 0.0;
     }
-    naive_scan scan = {.heads = H, .key_dim = K, .value_dim = V, .q = feature(io, "q", x, H), .k = feature(io, "k", x, G), .g = g,
-                       .scale = 1.0 / sqrt((double)K), .s = naive_state(io, "s", H * K * V)};
+    naive_scan scan = {.heads = H,
+                       .key_dim = K,
+                       .value_dim = V,
+                       .q = feature(io, "q", x, H),
+                       .k = feature(io, "k", x, G),
+                       .g = g,
+                       .scale = 1.0 / sqrt((double)K),
+                       .s = naive_state(io, "s", H * K * V)};
     scan.v = naive_shared(io, naive_project_conv(io, "v", x, true), rows, G, H, V);
     finish(io, naive_scan_heads(io, &scan));
 }
 
-static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"value_dim\": 5", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 5", "\"heads\": 6, \"kv_heads\": 2, \"value_dim\": 3",
-                                    "\"heads\": 1, \"key_dim\": 7", NULL};
-static const char *const ranks[] = {"\"rank\": 3", "\"rank\": 5, \"clamp_min\": -0.05", "\"rank\": 1", "\"rank\": 4, \"clamp_min\": -0.5", NULL};
+static const char *const heads[] = {"\"heads\": 3",
+                                    "\"heads\": 2, \"value_dim\": 5",
+                                    "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 5",
+                                    "\"heads\": 6, \"kv_heads\": 2, \"value_dim\": 3",
+                                    "\"heads\": 1, \"key_dim\": 7",
+                                    NULL};
+static const char *const ranks[] = {"\"rank\": 3", "\"rank\": 5, \"clamp_min\": -0.05", "\"rank\": 1",
+                                    "\"rank\": 4, \"clamp_min\": -0.5", NULL};
 static const char *const normalizers[] = {"", "\"gate_normalizer\": 2", "\"gate_normalizer\": 0.7", NULL};
-static const char *const features[] = {"", "\"feature\": \"elu1\"", "\"feature\": \"relu\"", "\"feature\": \"silu\"", "\"feature\": \"sigmoid\"", "\"feature\": \"softplus\"", NULL};
+static const char *const features[] = {"",
+                                       "\"feature\": \"elu1\"",
+                                       "\"feature\": \"relu\"",
+                                       "\"feature\": \"silu\"",
+                                       "\"feature\": \"sigmoid\"",
+                                       "\"feature\": \"softplus\"",
+                                       NULL};
 static const char *const convs[] = {"", "\"conv\": 4", "\"conv\": 3, \"conv_bias\": true", "\"conv\": 1", NULL};
 static const char *const gates[] = {"\"gate\": \"silu\"", "\"gate\": \"sigmoid\"", "", NULL};
 static const char *const norms[] = {"\"norm_eps\": 0.1", "\"norm_eps\": 0.3, \"norm_affine\": false", NULL};

@@ -7,7 +7,8 @@ static void run(naive_io *io) {
     for (int64_t i = 0; i < rows * hidden; i++)
         h[i] *= naive_activation(wf_string(io->layer, "activation"), wf_float(io->layer, "gate_scale") * gate[i]);
     for (int64_t i = 0; wf_given(io->layer, "norm") && i < rows; i++)
-        naive_rms(h + i * hidden, hidden, wf_json_double(wf_get(io->layer, "norm")->object, "eps", 1e-6), naive_weight(io, "norm.weight"));
+        naive_rms(h + i * hidden, hidden, wf_json_double(wf_get(io->layer, "norm")->object, "eps", 1e-6),
+                  naive_weight(io, "norm.weight"));
     io->y = naive_linear(io, "down", h, rows);
     io->width = naive_width(io, "down.weight");
     for (int64_t i = 0; i < rows * io->width; i++)
@@ -15,9 +16,17 @@ static void run(naive_io *io) {
 }
 
 static const char *const widths[] = {"\"hidden\": 9", "\"hidden\": 33", "\"hidden\": 1", NULL};
-static const char *const activations[] = {"", "\"activation\": \"relu\"", "\"activation\": \"gelu\"", "\"activation\": \"gelu_tanh\"",
-                                          "\"activation\": \"quick_gelu\"", "\"activation\": \"silu\"", "\"activation\": \"relu2\"",
-                                          "\"activation\": \"sigmoid\"", "\"activation\": \"tanh\"", "\"activation\": \"identity\"", NULL};
+static const char *const activations[] = {"",
+                                          "\"activation\": \"relu\"",
+                                          "\"activation\": \"gelu\"",
+                                          "\"activation\": \"gelu_tanh\"",
+                                          "\"activation\": \"quick_gelu\"",
+                                          "\"activation\": \"silu\"",
+                                          "\"activation\": \"relu2\"",
+                                          "\"activation\": \"sigmoid\"",
+                                          "\"activation\": \"tanh\"",
+                                          "\"activation\": \"identity\"",
+                                          NULL};
 static const char *const biases[] = {"\"bias\": true", "", "\"down_bias\": true", NULL};
 static const char *const norms[] = {"", "\"norm\": {}", "\"norm\": {\"eps\": 0.1}", NULL};
 static const char *const scales[] = {"", "\"gate_scale\": 0.7", "\"scale\": -1.4", NULL};

@@ -1,8 +1,10 @@
-/* Rows r, z, n: n = tanh(ih_n + r (hh_n h + b_hh_n)) (after) or tanh(ih_n + hh_n (r h) + b_hh_n) (before), h = (1-z) n + z h. */
+/* Rows r, z, n: n = tanh(ih_n + r (hh_n h + b_hh_n)) (after) or tanh(ih_n + hh_n (r h) + b_hh_n) (before), h = (1-z) n + z h.
+ */
 #include "naive/naive_rnn.h"
 #include <string.h>
 
-void naive_gru_cell(const wf_layer *l, const double *ih, const double *hh, const double *bias, double *h, double *c, int64_t n) {
+void naive_gru_cell(const wf_layer *l, const double *ih, const double *hh, const double *bias, double *h, double *c,
+                    int64_t n) {
     double r[64], z[64], reset[64], fresh[64];
     bool before = strcmp(wf_string(l, "reset"), "before") == 0;
     (void)c;

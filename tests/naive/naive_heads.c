@@ -35,7 +35,8 @@ double *naive_convolve(naive_io *io, const char *name, const double *x, int64_t 
     snprintf(slot, sizeof slot, "%s.bias", name);
     const double *bias = naive_weight(io, slot);
     int64_t T = io->rows, C = channels, W = wf_int(io->layer, "conv");
-    double *y = naive_zeros(io, io->batch * T * C), *window = naive_state(io, name, C * (W - 1)), *old = naive_zeros(io, io->batch * C * (W - 1));
+    double *y = naive_zeros(io, io->batch * T * C), *window = naive_state(io, name, C * (W - 1)),
+           *old = naive_zeros(io, io->batch * C * (W - 1));
     memcpy(old, window, (size_t)(io->batch * C * (W - 1)) * sizeof *old);
     for (int64_t n = 0; n < io->batch * C; n++) {
         const double *u = x + n / C * T * C + n % C;
@@ -98,7 +99,8 @@ double *naive_shifted(naive_io *io) {
     return y;
 }
 
-void naive_layer_norm(double *x, int64_t count, int64_t n, double eps, const double *weight, const double *bias, int64_t groups) {
+void naive_layer_norm(double *x, int64_t count, int64_t n, double eps, const double *weight, const double *bias,
+                      int64_t groups) {
     for (int64_t r = 0; r < count / n; r++) {
         double mean = 0.0, square = 0.0;
         for (int64_t i = 0; i < n; i++)

@@ -1,4 +1,5 @@
-/* a = b + (1-b) sigmoid(f), h_t = a h_{t-1} + (1-a) silu(i); y = Lin(o, rms(h) norm * silu(Lin(gate,x))), i and f through short convolutions. */
+/* a = b + (1-b) sigmoid(f), h_t = a h_{t-1} + (1-a) silu(i); y = Lin(o, rms(h) norm * silu(Lin(gate,x))), i and f through short
+ * convolutions. */
 #include "naive/naive_delta.h"
 
 static double *input(naive_io *io, const char *name, const char *conv, const double *x, int64_t n) {
@@ -10,7 +11,8 @@ static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t T = io->rows, rows = io->batch * T, n = wf_int(l, "inner");
     const double *x = naive_masked(io, io->x, wf_int(l, "dim"));
-    double *i = naive_masked(io, input(io, "i", "i_conv", x, n), n), *f = input(io, "f", "f_conv", x, n), *gate = naive_linear(io, "gate", x, rows);
+    double *i = naive_masked(io, input(io, "i", "i_conv", x, n), n), *f = input(io, "f", "f_conv", x, n),
+           *gate = naive_linear(io, "gate", x, rows);
     double *h = naive_state(io, "h", n), *y = naive_zeros(io, rows * n), low = wf_float(l, "lower_bound");
     for (int64_t at = 0; at < rows * n; at++) {
         double *state = h + at / n / T * n + at % n, a = low + (1.0 - low) * naive_sigmoid(f[at]);

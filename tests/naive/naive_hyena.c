@@ -1,15 +1,20 @@
-/* [x_0|..|x_{n-1}|v] = conv(Lin(in,x)); e_t = [t/(N-1) | cos(2 pi t f/N) | -sin(2 pi t f/N)]; k = filter_J(sin(freq * .. sin(freq * filter_0(e))))
- * * (exp(-t/(N-1) |r|) + shift); for o = 0..n-2: v = v * x_{n-1-o}, v_t = sum_{s<=t} k[t-s,o] v_s + filter_bias_o v_t; y = Lin(o, v * x_0). */
+/* [x_0|..|x_{n-1}|v] = conv(Lin(in,x)); e_t = [t/(N-1) | cos(2 pi t f/N) | -sin(2 pi t f/N)]; k = filter_J(sin(freq * ..
+ * sin(freq * filter_0(e))))
+ * * (exp(-t/(N-1) |r|) + shift); for o = 0..n-2: v = v * x_{n-1-o}, v_t = sum_{s<=t} k[t-s,o] v_s + filter_bias_o v_t; y =
+ * Lin(o, v * x_0). */
 #include <stdio.h>
 #include "naive/naive_heads.h"
 
-static double spaced(double first, double last, int64_t i, int64_t n) { return n > 1 ? first + (last - first) * (double)i / (double)(n - 1) : first; }
+static double spaced(double first, double last, int64_t i, int64_t n) {
+    return n > 1 ? first + (last - first) * (double)i / (double)(n - 1) : first;
+}
 
 /* [T, (n-1)*dim]. */
 static double *filters(naive_io *io) {
     static const double PI = 3.14159265358979323846;
     const wf_layer *l = io->layer;
-    int64_t T = io->rows, N = wf_int(l, "max_len"), E = wf_int(l, "embed"), bands = (E - 1) / 2, F = wf_int(l, "filter_dim"), J = wf_int(l, "filter_layers");
+    int64_t T = io->rows, N = wf_int(l, "max_len"), E = wf_int(l, "embed"), bands = (E - 1) / 2, F = wf_int(l, "filter_dim"),
+            J = wf_int(l, "filter_layers");
     int64_t dim = wf_int(l, "dim"), width = (wf_int(l, "order") - 1) * dim;
     double *x = naive_zeros(io, T * E);
     char name[32];
@@ -58,7 +63,8 @@ static void run(naive_io *io) {
 
 static const char *const orders[] = {"", "\"order\": 3", "\"order\": 4", NULL};
 static const char *const lengths[] = {"\"max_len\": 150", "\"max_len\": 200", NULL};
-static const char *const networks[] = {"\"filter_dim\": 8", "\"filter_dim\": 5, \"filter_layers\": 3, \"embed\": 5", "\"filter_dim\": 6, \"filter_layers\": 2, \"embed\": 9", NULL};
+static const char *const networks[] = {"\"filter_dim\": 8", "\"filter_dim\": 5, \"filter_layers\": 3, \"embed\": 5",
+                                       "\"filter_dim\": 6, \"filter_layers\": 2, \"embed\": 9", NULL};
 static const char *const convs[] = {"", "\"conv\": 1", "\"conv\": 4", NULL};
 static const char *const shifts[] = {"", "\"shift\": 0.05", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", "@rows 150", NULL};

@@ -1,27 +1,36 @@
-/* gated_deltanet with a decay per key channel from f = Lin(decay.up, Lin(decay.down,x)) + dt.bias: g = -e^a softplus(f), or lower_bound *
- * sigmoid(e^a f); the output gate is sigmoid(Lin(gate.up, Lin(gate.down,x))). */
+/* gated_deltanet with a decay per key channel from f = Lin(decay.up, Lin(decay.down,x)) + dt.bias: g = -e^a softplus(f), or
+ * lower_bound * sigmoid(e^a f); the output gate is sigmoid(Lin(gate.up, Lin(gate.down,x))). */
 #include "naive/naive_delta.h"
 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
-    int64_t rows = io->batch * io->rows, H = wf_int(l, "heads"), Hv = wf_int(l, "v_heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim");
-    const double *x = naive_masked(io, io->x, wf_int(l, "dim")), *gate = naive_linear(io, "gate.up", naive_linear(io, "gate.down", x, rows), rows);
+    int64_t rows = io->batch * io->rows, H = wf_int(l, "heads"), Hv = wf_int(l, "v_heads"), K = wf_int(l, "key_dim"),
+            V = wf_int(l, "value_dim");
+    const double *x = naive_masked(io, io->x, wf_int(l, "dim")),
+                 *gate = naive_linear(io, "gate.up", naive_linear(io, "gate.down", x, rows), rows);
     double *q = naive_delta_input(io, "q", x), *k = naive_delta_input(io, "k", x), *v = naive_delta_input(io, "v", x);
-    double *beta = naive_linear(io, "beta", x, rows), *g = naive_linear(io, "decay.up", naive_linear(io, "decay.down", x, rows), rows);
+    double *beta = naive_linear(io, "beta", x, rows),
+           *g = naive_linear(io, "decay.up", naive_linear(io, "decay.down", x, rows), rows);
     naive_directions(q, rows * H * K, K, wf_string(l, "qk_norm"));
     naive_directions(k, rows * H * K, K, wf_string(l, "qk_norm"));
     for (int64_t i = 0; i < rows * Hv; i++)
         beta[i] = wf_float(l, "beta_scale") * naive_sigmoid(beta[i]);
     for (int64_t i = 0; i < rows * Hv * K; i++) {
         double f = g[i] + naive_weight(io, "dt.bias")[i % (Hv * K)], rate = exp(naive_weight(io, "a_log")[i / K % Hv]);
-        g[i] = wf_given(l, "lower_bound") ? wf_float(l, "lower_bound") * naive_sigmoid(rate * f) : -rate * naive_activation("softplus", f);
+        g[i] = wf_given(l, "lower_bound") ? wf_float(l, "lower_bound") * naive_sigmoid(rate * f)
+                                          : -rate * naive_activation("softplus", f);
     }
     naive_finish(io, naive_delta_rule(io, &(naive_delta){H, Hv, K, V, q, k, v, beta, g, true}), Hv, V, gate, "sigmoid");
 }
 
-static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"v_heads\": 4, \"value_dim\": 5", "\"heads\": 1, \"key_dim\": 5, \"v_heads\": 3, \"rank\": 2", "\"heads\": 5, \"key_dim\": 3, \"value_dim\": 4", NULL};
-static const char *const decays[] = {"", "\"lower_bound\": -5.0", "\"gate_bias\": true", "\"lower_bound\": -0.5, \"gate_bias\": true", NULL};
+static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"v_heads\": 4, \"value_dim\": 5",
+                                    "\"heads\": 1, \"key_dim\": 5, \"v_heads\": 3, \"rank\": 2",
+                                    "\"heads\": 5, \"key_dim\": 3, \"value_dim\": 4", NULL};
+static const char *const decays[] = {"", "\"lower_bound\": -5.0", "\"gate_bias\": true",
+                                     "\"lower_bound\": -0.5, \"gate_bias\": true", NULL};
 static const char *const options[] = {"", "\"beta_scale\": 2", "\"qk_norm\": \"sum\"", NULL};
-static const char *const norms[] = {"\"norm_eps\": 0.01", "\"norm_affine\": false, \"norm_eps\": 0.1", "\"norm_eps\": 0.3", NULL};
-static const naive_axis axes[] = {heads, naive_convs, decays, options, norms, naive_left_right, naive_carried, naive_lengths, NULL};
+static const char *const norms[] = {"\"norm_eps\": 0.01", "\"norm_affine\": false, \"norm_eps\": 0.1", "\"norm_eps\": 0.3",
+                                    NULL};
+static const naive_axis axes[] = {heads,         naive_convs,   decays, options, norms, naive_left_right,
+                                  naive_carried, naive_lengths, NULL};
 const naive_row naive_kda = {"kda", run, axes, 60};

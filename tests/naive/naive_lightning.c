@@ -5,15 +5,22 @@
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t rows = io->batch * io->rows, H = wf_int(l, "heads"), K = wf_int(l, "key_dim");
-    double *all = naive_linear(io, "qkv", io->x, rows), *g = naive_zeros(io, rows * H * K), *gate = naive_linear(io, "gate", io->x, rows);
+    double *all = naive_linear(io, "qkv", io->x, rows), *g = naive_zeros(io, rows * H * K),
+           *gate = naive_linear(io, "gate", io->x, rows);
     double depth = 1.0 - (double)wf_int(l, "layer") / ((double)wf_int(l, "layers") - 1.0 + 1e-5) + 1e-5;
     for (int64_t i = 0; i < rows * H * 3 * K; i++)
         all[i] = naive_activation("silu", all[i]);
     all = naive_masked(io, all, H * 3 * K);
     for (int64_t i = 0; i < rows * H * K; i++)
         g[i] = -pow(2.0, -8.0 * (double)(i / K % H + 1) / (double)H) * depth;
-    naive_scan scan = {.heads = H, .key_dim = K, .value_dim = K, .q = naive_columns(io, all, rows * H, 3 * K, 0, K),
-                       .k = naive_columns(io, all, rows * H, 3 * K, K, K), .v = naive_columns(io, all, rows * H, 3 * K, 2 * K, K), .g = g, .scale = 1.0,
+    naive_scan scan = {.heads = H,
+                       .key_dim = K,
+                       .value_dim = K,
+                       .q = naive_columns(io, all, rows * H, 3 * K, 0, K),
+                       .k = naive_columns(io, all, rows * H, 3 * K, K, K),
+                       .v = naive_columns(io, all, rows * H, 3 * K, 2 * K, K),
+                       .g = g,
+                       .scale = 1.0,
                        .s = naive_state(io, "s", H * K * K)};
     double *o = naive_scan_heads(io, &scan);
     for (int64_t r = 0; r < rows; r++)

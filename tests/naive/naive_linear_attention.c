@@ -24,7 +24,8 @@ static void attend(const naive_io *io, const double *q, const double *k, const d
 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
-    int64_t T = io->rows, S = io->memory ? io->memory_rows : T, H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim");
+    int64_t T = io->rows, S = io->memory ? io->memory_rows : T, H = wf_int(l, "heads"), K = wf_int(l, "key_dim"),
+            V = wf_int(l, "value_dim");
     const double *memory = io->memory ? io->memory : io->x;
     const uint8_t *mask = io->memory ? io->memory_mask : io->mask;
     double *q = naive_linear(io, "q", io->x, io->batch * T), *k = naive_linear(io, "k", memory, io->batch * S);
@@ -48,15 +49,25 @@ static void run(naive_io *io) {
     io->width = wf_int(l, "dim");
 }
 
-static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"key_dim\": 5, \"value_dim\": 3", "\"heads\": 1, \"key_dim\": 7",
-                                    "\"heads\": 4, \"value_dim\": 9", NULL};
-static const char *const features[] = {"", "\"feature\": \"relu\", \"eps\": 0.3", "\"feature\": \"elu1\"", "\"feature\": \"relu2\", \"eps\": 0.3",
-                                       "\"feature\": \"softplus\"", "\"feature\": \"exp\"", "\"feature\": \"sigmoid\", \"eps\": 0.1",
-                                       "\"feature\": \"identity\", \"normalise\": false", "\"feature\": \"silu\", \"normalise\": false",
-                                       "\"feature\": \"elu1\", \"normalise\": false", "\"feature\": \"relu\", \"normalise\": false", NULL};
+static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"key_dim\": 5, \"value_dim\": 3",
+                                    "\"heads\": 1, \"key_dim\": 7", "\"heads\": 4, \"value_dim\": 9", NULL};
+static const char *const features[] = {"",
+                                       "\"feature\": \"relu\", \"eps\": 0.3",
+                                       "\"feature\": \"elu1\"",
+                                       "\"feature\": \"relu2\", \"eps\": 0.3",
+                                       "\"feature\": \"softplus\"",
+                                       "\"feature\": \"exp\"",
+                                       "\"feature\": \"sigmoid\", \"eps\": 0.1",
+                                       "\"feature\": \"identity\", \"normalise\": false",
+                                       "\"feature\": \"silu\", \"normalise\": false",
+                                       "\"feature\": \"elu1\", \"normalise\": false",
+                                       "\"feature\": \"relu\", \"normalise\": false",
+                                       NULL};
 static const char *const scales[] = {"", "\"scale\": 0.3", NULL};
-static const char *const order[] = {"\"causal\": true", "", "\"causal\": false, \"memory_dim\": 7 @memory", "\"causal\": true @state", NULL};
-static const char *const biases[] = {"", "\"bias\": [\"q\", \"k\", \"v\", \"o\"]", "\"bias\": [\"k\"]", "\"bias\": [\"o\", \"v\"]", NULL};
+static const char *const order[] = {"\"causal\": true", "", "\"causal\": false, \"memory_dim\": 7 @memory",
+                                    "\"causal\": true @state", NULL};
+static const char *const biases[] = {"", "\"bias\": [\"q\", \"k\", \"v\", \"o\"]", "\"bias\": [\"k\"]",
+                                     "\"bias\": [\"o\", \"v\"]", NULL};
 static const char *const masks[] = {"", "@mask left", "@mask right", "@mask middle", "@mask all", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
 static const naive_axis axes[] = {heads, features, scales, order, biases, masks, rows, NULL};

@@ -19,9 +19,11 @@ static void mixed(const naive_io *io, const char *weight, const double *x, int64
 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
-    int64_t H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim"), R = wf_int(l, "rank"), rows = io->batch * io->rows;
+    int64_t H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim"), R = wf_int(l, "rank"),
+            rows = io->batch * io->rows;
     bool share = wf_flag(l, "share_kv");
-    double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows), *v = share ? k : naive_linear(io, "v", io->x, rows);
+    double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows),
+           *v = share ? k : naive_linear(io, "v", io->x, rows);
     double *out = naive_zeros(io, rows * H * V), *z = naive_zeros(io, R), *row = naive_zeros(io, K + V);
     const char *proj_v = naive_weight(io, "proj_v") ? "proj_v" : "proj_k";
     for (int64_t i = 0; i < rows * H; i++) {
@@ -41,9 +43,16 @@ static void run(naive_io *io) {
     io->width = wf_int(l, "dim");
 }
 
-static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 5", "\"heads\": 2, \"kv_heads\": 1", NULL};
+static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 5",
+                                    "\"heads\": 2, \"kv_heads\": 1", NULL};
 static const char *const ranks[] = {"\"max_len\": 37, \"rank\": 4", "\"max_len\": 50, \"rank\": 7", NULL};
-static const char *const shares[] = {"", "\"headwise\": true", "\"share_proj\": true", "\"share_kv\": true", "\"headwise\": true, \"share_kv\": true", "\"headwise\": true, \"share_proj\": true", NULL};
+static const char *const shares[] = {"",
+                                     "\"headwise\": true",
+                                     "\"share_proj\": true",
+                                     "\"share_kv\": true",
+                                     "\"headwise\": true, \"share_kv\": true",
+                                     "\"headwise\": true, \"share_proj\": true",
+                                     NULL};
 static const char *const biases[] = {"", "\"bias\": [\"q\", \"k\"]", NULL};
 static const char *const inputs[] = {"", "@mask left", "@mask right", "@mask middle", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", "@rows 16", NULL};

@@ -1,5 +1,5 @@
-/* khat = q / sqrt(mean(q^2) + 1e-6) / sqrt(K) or q / |q|; count(i,j): pairs of entries of i and j in chunks that meet; z = scale q.khat + ln
- * count, without j = i; a row left empty sees itself. Buckets are constants of the backward. */
+/* khat = q / sqrt(mean(q^2) + 1e-6) / sqrt(K) or q / |q|; count(i,j): pairs of entries of i and j in chunks that meet; z =
+ * scale q.khat + ln count, without j = i; a row left empty sees itself. Buckets are constants of the backward. */
 #include "naive/naive.h"
 #include <string.h>
 
@@ -10,7 +10,8 @@ typedef struct hashing {
 static int64_t bucket_of(naive_io *io, const double *q, int64_t h, int64_t round) {
     const wf_layer *l = io->layer;
     const wf_value *v = wf_get(l, "buckets"), *items = v->type == WF_LIST ? v->items : v;
-    int64_t count = v->type == WF_LIST ? (int64_t)v->count : 1, columns = 0, bucket = 0, weight = 1, column = 0, K = wf_int(l, "key_dim"), R = wf_int(l, "rounds");
+    int64_t count = v->type == WF_LIST ? (int64_t)v->count : 1, columns = 0, bucket = 0, weight = 1, column = 0,
+            K = wf_int(l, "key_dim"), R = wf_int(l, "rounds");
     const double *rotations = naive_weight(io, "rotations");
     for (int64_t f = 0; f < count; f++)
         columns += items[f].integer / 2;
@@ -20,7 +21,8 @@ static int64_t bucket_of(naive_io *io, const double *q, int64_t h, int64_t round
         for (int64_t c = 0; c < 2 * half; c++) {
             double r = 0.0;
             for (int64_t d = 0; d < K; d++)
-                r += q[d] * rotations[(((wf_flag(l, "shared_rotations") ? 0 : h) * K + d) * R + round) * columns + column + c % half];
+                r += q[d] *
+                     rotations[(((wf_flag(l, "shared_rotations") ? 0 : h) * K + d) * R + round) * columns + column + c % half];
             r = c < half ? r : -r;
             if (r > most) {
                 most = r;
@@ -77,7 +79,9 @@ static void attend(naive_io *io, const double *q, const double *k, const double 
             double n = count ? count[i * T + j] : 1.0;
             n = wf_flag(l, "duplicates") ? n : fmin(n, 1.0);
             bool seen = n > 0.0 && j != i && naive_real(io->mask, b * T + j) && (!wf_flag(l, "causal") || j <= i);
-            z[j] = seen ? wf_float(l, "scale") * naive_dot(q + ((b * T + i) * H + h) * K, k + ((b * T + j) * H + h) * K, K) + log(n) : -INFINITY;
+            z[j] = seen ? wf_float(l, "scale") * naive_dot(q + ((b * T + i) * H + h) * K, k + ((b * T + j) * H + h) * K, K) +
+                              log(n)
+                        : -INFINITY;
             empty &= !seen;
         }
         z[i] = empty ? 0.0 : -INFINITY;
@@ -91,10 +95,12 @@ static void attend(naive_io *io, const double *q, const double *k, const double 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t rows = io->batch * io->rows, H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim");
-    double *q = naive_linear(io, "qk", io->x, rows), *v = naive_linear(io, "v", io->x, rows), *k = naive_zeros(io, rows * H * K), *out = naive_zeros(io, rows * H * V);
+    double *q = naive_linear(io, "qk", io->x, rows), *v = naive_linear(io, "v", io->x, rows),
+           *k = naive_zeros(io, rows * H * K), *out = naive_zeros(io, rows * H * V);
     bool rms = strcmp(wf_string(l, "key_norm"), "rms") == 0;
     for (int64_t i = 0; i < rows * H; i++) {
-        double square = naive_dot(q + i * K, q + i * K, K), norm = rms ? sqrt(square / (double)K + 1e-6) * sqrt((double)K) : fmax(sqrt(square), 1e-12);
+        double square = naive_dot(q + i * K, q + i * K, K),
+               norm = rms ? sqrt(square / (double)K + 1e-6) * sqrt((double)K) : fmax(sqrt(square), 1e-12);
         for (int64_t c = 0; c < K; c++)
             k[i * K + c] = q[i * K + c] / norm;
     }
@@ -105,13 +111,22 @@ static void run(naive_io *io) {
     io->width = wf_int(l, "dim");
 }
 
-static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 2, \"key_dim\": 5, \"value_dim\": 3", "\"heads\": 1, \"key_dim\": 8", NULL};
-static const char *const hashes[] = {"\"buckets\": 4", "\"buckets\": [2, 4], \"rounds\": 2", "\"buckets\": 6, \"rounds\": 3", "\"buckets\": [2], \"rounds\": 2", NULL};
-static const char *const chunks[] = {"\"chunk\": 3 @rows 12", "\"chunk\": 4, \"after\": 1 @rows 16", "\"chunk\": 12, \"before\": 0 @rows 36", "\"chunk\": 20",
-                                     "\"chunk\": 20, \"always_hash\": true @rows 7", "\"chunk\": 2, \"before\": 2, \"after\": 2 @rows 8", NULL};
+static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 2, \"key_dim\": 5, \"value_dim\": 3",
+                                    "\"heads\": 1, \"key_dim\": 8", NULL};
+static const char *const hashes[] = {"\"buckets\": 4", "\"buckets\": [2, 4], \"rounds\": 2", "\"buckets\": 6, \"rounds\": 3",
+                                     "\"buckets\": [2], \"rounds\": 2", NULL};
+static const char *const chunks[] = {"\"chunk\": 3 @rows 12",
+                                     "\"chunk\": 4, \"after\": 1 @rows 16",
+                                     "\"chunk\": 12, \"before\": 0 @rows 36",
+                                     "\"chunk\": 20",
+                                     "\"chunk\": 20, \"always_hash\": true @rows 7",
+                                     "\"chunk\": 2, \"before\": 2, \"after\": 2 @rows 8",
+                                     NULL};
 static const char *const order[] = {"", "\"causal\": true", NULL};
-static const char *const norms[] = {"", "\"key_norm\": \"l2\", \"scale\": 2.0", "\"key_norm\": \"rms\", \"shared_rotations\": true", NULL};
-static const char *const counting[] = {"", "\"duplicates\": false", "\"across_buckets\": false", "\"across_buckets\": false, \"duplicates\": false", NULL};
+static const char *const norms[] = {"", "\"key_norm\": \"l2\", \"scale\": 2.0",
+                                    "\"key_norm\": \"rms\", \"shared_rotations\": true", NULL};
+static const char *const counting[] = {"", "\"duplicates\": false", "\"across_buckets\": false",
+                                       "\"across_buckets\": false, \"duplicates\": false", NULL};
 static const char *const biases[] = {"", "\"bias\": true", "\"bias\": [\"qk\", \"v\"]", "\"bias\": false", NULL};
 static const char *const inputs[] = {"", "@mask left", "@mask right", NULL};
 static const naive_axis axes[] = {sizes, hashes, chunks, order, norms, counting, biases, inputs, NULL};

@@ -1,7 +1,8 @@
 /* Rows i, f, g, o: c = sigmoid(f) c + sigmoid(i) tanh(g), h = sigmoid(o) tanh(c). */
 #include "naive/naive_rnn.h"
 
-void naive_lstm_cell(const wf_layer *l, const double *ih, const double *hh, const double *bias, double *h, double *c, int64_t n) {
+void naive_lstm_cell(const wf_layer *l, const double *ih, const double *hh, const double *bias, double *h, double *c,
+                     int64_t n) {
     double gate[4][64];
     (void)l;
     for (int64_t r = 0; r < 4 * n; r++)

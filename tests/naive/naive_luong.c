@@ -1,5 +1,5 @@
-/* h = lstm([x | feed] or x); e_j = m_j.h, h.(W m_j) or v.tanh(W h + U m_j); a = softmax(e), near p only when local; y = feed = tanh(Lin(o,
- * [sum a_j m_j | h])). */
+/* h = lstm([x | feed] or x); e_j = m_j.h, h.(W m_j) or v.tanh(W h + U m_j); a = softmax(e), near p only when local; y = feed =
+ * tanh(Lin(o, [sum a_j m_j | h])). */
 #include "naive/naive_rnn.h"
 #include <string.h>
 
@@ -8,7 +8,8 @@ static double product(const double *w, int64_t row, const double *x, int64_t n) 
 static double score(const naive_io *io, const double *h, const double *m) {
     const wf_layer *l = io->layer;
     int64_t n = wf_int(l, "hidden"), M = wf_int(l, "memory_dim");
-    const double *k = naive_weight(io, "score.k.weight"), *q = naive_weight(io, "score.q.weight"), *g = naive_weight(io, "score.g");
+    const double *k = naive_weight(io, "score.k.weight"), *q = naive_weight(io, "score.q.weight"),
+                 *g = naive_weight(io, "score.g");
     double sum = 0.0;
     for (int64_t u = 0; q && u < wf_int(l, "units"); u++)
         sum += naive_weight(io, "score.v")[u] * tanh(product(q, u, h, n) + product(k, u, m, M));
@@ -45,7 +46,8 @@ static void attend(const naive_io *io, int64_t b, int64_t t, const double *h, do
 
 static void step(naive_io *io, int64_t b, int64_t t, double *h, double *c, double *feed) {
     const wf_layer *l = io->layer;
-    int64_t n = wf_int(l, "hidden"), D = wf_int(l, "dim"), M = wf_int(l, "memory_dim"), S = io->memory_rows, width = D + (wf_flag(l, "input_feeding") ? n : 0);
+    int64_t n = wf_int(l, "hidden"), D = wf_int(l, "dim"), M = wf_int(l, "memory_dim"), S = io->memory_rows,
+            width = D + (wf_flag(l, "input_feeding") ? n : 0);
     double in[256] = {0}, ih[256], *a = io->attention + (b * io->rows + t) * S;
     memcpy(in, io->x + (b * io->rows + t) * D, (size_t)D * sizeof *in);
     memcpy(in + D, feed, (size_t)n * sizeof *in);
@@ -73,10 +75,17 @@ static void run(naive_io *io) {
             step(io, b, t, h + b * n, c + b * n, feed + b * n);
 }
 
-static const char *const scores[] = {"\"score\": \"dot\" @memory", "\"memory_dim\": 7 @memory", "\"score\": \"concat\", \"memory_dim\": 7, \"units\": 5 @memory", "\"hidden\": 9, \"score\": \"general\" @memory", NULL};
+static const char *const scores[] = {"\"score\": \"dot\" @memory", "\"memory_dim\": 7 @memory",
+                                     "\"score\": \"concat\", \"memory_dim\": 7, \"units\": 5 @memory",
+                                     "\"hidden\": 9, \"score\": \"general\" @memory", NULL};
 static const char *const feeding[] = {"", "\"input_feeding\": false", NULL};
 static const char *const scaled[] = {"", "\"scaled\": true", NULL};
-static const char *const local[] = {"", "\"local\": \"monotonic\", \"window\": 3", "\"local\": \"predictive\", \"window\": 40", "\"local\": \"monotonic\"", "\"local\": null", NULL};
+static const char *const local[] = {"",
+                                    "\"local\": \"monotonic\", \"window\": 3",
+                                    "\"local\": \"predictive\", \"window\": 40",
+                                    "\"local\": \"monotonic\"",
+                                    "\"local\": null",
+                                    NULL};
 static const char *const inputs[] = {"", "@mask left", "@mask right", "@state @start 2", NULL};
 static const char *const rows[] = {"@rows 5", "@rows 1", "", NULL};
 static const naive_axis axes[] = {scores, feeding, scaled, local, inputs, rows, NULL};

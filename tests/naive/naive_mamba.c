@@ -1,14 +1,16 @@
-/* x *= mask; [u|z] = Lin(in,x); u = silu(conv(u)) * mask; [dt|B|C] = Lin(x,u), normed; dt = softplus(Lin(dt,dt)); A = -exp(a_log);
- * h_t = exp(dt_t A) h_{t-1} + (dt_t u_t) B_t^T; y = Lin(o, (h_t C_t + d u_t) * silu(z_t)). */
+/* x *= mask; [u|z] = Lin(in,x); u = silu(conv(u)) * mask; [dt|B|C] = Lin(x,u), normed; dt = softplus(Lin(dt,dt)); A =
+ * -exp(a_log); h_t = exp(dt_t A) h_{t-1} + (dt_t u_t) B_t^T; y = Lin(o, (h_t C_t + d u_t) * silu(z_t)). */
 #include "naive/naive.h"
 
-/* The short convolution of one sequence, u [T, 2D] (its first D channels) -> [T, D]; window [D, W-1], oldest first, moves on. */
+/* The short convolution of one sequence, u [T, 2D] (its first D channels) -> [T, D]; window [D, W-1], oldest first, moves on.
+ */
 static void convolve(const naive_io *io, const double *uz, double *window, double *out) {
     const double *weight = naive_weight(io, "conv.weight"), *bias = naive_weight(io, "conv.bias");
     int64_t D = wf_int(io->layer, "inner"), W = wf_int(io->layer, "conv");
     for (int64_t t = 0; t < io->rows; t++)
         for (int64_t c = 0; c < D; c++) {
-            double *last = window + c * (W - 1), now = uz[t * 2 * D + c], sum = (bias ? bias[c] : 0.0) + weight[c * W + W - 1] * now;
+            double *last = window + c * (W - 1), now = uz[t * 2 * D + c],
+                   sum = (bias ? bias[c] : 0.0) + weight[c * W + W - 1] * now;
             for (int64_t w = 0; w + 1 < W; w++)
                 sum += weight[c * W + w] * last[w];
             for (int64_t w = 0; w + 2 < W; w++)
@@ -20,7 +22,8 @@ static void convolve(const naive_io *io, const double *uz, double *window, doubl
 }
 
 /* Columns first.. of [rows, width], normed when the spec says so. */
-static double *columns(naive_io *io, const double *x, int64_t rows, int64_t width, int64_t first, int64_t count, const char *norm) {
+static double *columns(naive_io *io, const double *x, int64_t rows, int64_t width, int64_t first, int64_t count,
+                       const char *norm) {
     double *y = naive_zeros(io, rows * count);
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t c = 0; c < count; c++)
@@ -45,7 +48,8 @@ static double scan(const naive_io *io, int64_t c, double u, double dt, const dou
 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
-    int64_t T = io->rows, rows = io->batch * T, dim = wf_int(l, "dim"), D = wf_int(l, "inner"), N = wf_int(l, "state"), R = wf_int(l, "rank");
+    int64_t T = io->rows, rows = io->batch * T, dim = wf_int(l, "dim"), D = wf_int(l, "inner"), N = wf_int(l, "state"),
+            R = wf_int(l, "rank");
     int64_t W = wf_int(l, "conv"), width = R + 2 * N;
     double *x = naive_zeros(io, rows * dim), *u = naive_zeros(io, rows * D), *y = naive_zeros(io, rows * D);
     double *h = naive_state(io, "h", D * N), *window = naive_state(io, "conv", D * (W - 1));
@@ -57,18 +61,22 @@ static void run(naive_io *io) {
     for (int64_t i = 0; i < rows * D; i++)
         u[i] = naive_real(io->mask, i / D) ? u[i] : 0.0;
     double *all = naive_linear(io, "x", u, rows), *low = columns(io, all, rows, width, 0, R, "dt_norm.weight");
-    double *B = columns(io, all, rows, width, R, N, "b_norm.weight"), *C = columns(io, all, rows, width, R + N, N, "c_norm.weight");
+    double *B = columns(io, all, rows, width, R, N, "b_norm.weight"),
+           *C = columns(io, all, rows, width, R + N, N, "c_norm.weight");
     double *dt = naive_linear(io, "dt", low, rows);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < D; c++) {
             double z = uz[r * 2 * D + D + c], step = naive_activation("softplus", dt[r * D + c]);
-            y[r * D + c] = scan(io, c, u[r * D + c], step, B + r * N, C + r * N, h + (r / T * D + c) * N) * z * naive_sigmoid(z);
+            y[r * D + c] =
+                scan(io, c, u[r * D + c], step, B + r * N, C + r * N, h + (r / T * D + c) * N) * z * naive_sigmoid(z);
         }
     io->y = naive_linear(io, "o", y, rows);
     io->width = dim;
 }
 
-static const char *const sizes[] = {"\"inner\": 10, \"state\": 3, \"rank\": 2", "\"state\": 5", "\"inner\": 17, \"state\": 1, \"rank\": 1", "\"inner\": 9, \"state\": 16, \"rank\": 3", NULL};
+static const char *const sizes[] = {"\"inner\": 10, \"state\": 3, \"rank\": 2", "\"state\": 5",
+                                    "\"inner\": 17, \"state\": 1, \"rank\": 1", "\"inner\": 9, \"state\": 16, \"rank\": 3",
+                                    NULL};
 static const char *const convs[] = {"", "\"conv\": 3", "\"conv\": 2", "\"conv\": 1", "\"conv\": 5", NULL};
 static const char *const conv_biases[] = {"", "\"conv_bias\": false", NULL};
 static const char *const biases[] = {"", "\"bias\": [\"in\"]", "\"bias\": [\"o\"]", "\"bias\": [\"in\", \"o\"]", NULL};

@@ -1,5 +1,5 @@
-/* gru: b = sigmoid(Lin(z,x)), a = 1-b; lstm: f, i = sigmoid(..), a = f/(f+i), b = i/(f+i); h_t = a h_{t-1} + b candidate(Lin(h,x)), padding
- * leaves h alone; y = Lin(o,h). */
+/* gru: b = sigmoid(Lin(z,x)), a = 1-b; lstm: f, i = sigmoid(..), a = f/(f+i), b = i/(f+i); h_t = a h_{t-1} + b
+ * candidate(Lin(h,x)), padding leaves h alone; y = Lin(o,h). */
 #include <string.h>
 #include "naive/naive_delta.h"
 
@@ -11,7 +11,8 @@ static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t T = io->rows, rows = io->batch * T, n = wf_int(l, "hidden");
     bool gru = strcmp(wf_string(l, "cell"), "gru") == 0;
-    double *c = naive_linear(io, "h", io->x, rows), *forget = naive_linear(io, gru ? "z" : "f", io->x, rows), *in = gru ? NULL : naive_linear(io, "i", io->x, rows);
+    double *c = naive_linear(io, "h", io->x, rows), *forget = naive_linear(io, gru ? "z" : "f", io->x, rows),
+           *in = gru ? NULL : naive_linear(io, "i", io->x, rows);
     double *h = naive_state(io, "h", n), *y = naive_zeros(io, rows * n);
     for (int64_t at = 0; at < rows * n; at++) {
         double *state = h + at / n / T * n + at % n, f = naive_sigmoid(forget[at]), i = gru ? 0.0 : naive_sigmoid(in[at]);

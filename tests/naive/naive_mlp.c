@@ -5,7 +5,8 @@ static double one(const naive_io *io, const char *name) { return *naive_weight(i
 
 /* Huang & Schlag 2024, eq. 8, with learned a_p and a_n. */
 static double xielu(const naive_io *io, double x) {
-    double beta = one(io, "xielu.beta"), a_p = log1p(exp(one(io, "xielu.alpha_p"))), a_n = beta + log1p(exp(one(io, "xielu.alpha_n")));
+    double beta = one(io, "xielu.beta"), a_p = log1p(exp(one(io, "xielu.alpha_p"))),
+           a_n = beta + log1p(exp(one(io, "xielu.alpha_n")));
     return x > 0.0 ? a_p * x * x + beta * x : a_n * (expm1(fmin(x, one(io, "xielu.eps"))) - x) + beta * x;
 }
 
@@ -20,9 +21,18 @@ static void run(naive_io *io) {
 }
 
 static const char *const widths[] = {"\"hidden\": 9", "\"hidden\": 33", "\"hidden\": 1", NULL};
-static const char *const activations[] = {"", "\"activation\": \"relu\"", "\"activation\": \"gelu\"", "\"activation\": \"gelu_tanh\"",
-                                          "\"activation\": \"quick_gelu\"", "\"activation\": \"silu\"", "\"activation\": \"relu2\"",
-                                          "\"activation\": \"sigmoid\"", "\"activation\": \"tanh\"", "\"activation\": \"identity\"", "\"activation\": \"xielu\"", NULL};
+static const char *const activations[] = {"",
+                                          "\"activation\": \"relu\"",
+                                          "\"activation\": \"gelu\"",
+                                          "\"activation\": \"gelu_tanh\"",
+                                          "\"activation\": \"quick_gelu\"",
+                                          "\"activation\": \"silu\"",
+                                          "\"activation\": \"relu2\"",
+                                          "\"activation\": \"sigmoid\"",
+                                          "\"activation\": \"tanh\"",
+                                          "\"activation\": \"identity\"",
+                                          "\"activation\": \"xielu\"",
+                                          NULL};
 static const char *const biases[] = {"\"bias\": true", "", NULL};
 static const char *const chunks[] = {"", "\"chunk\": 3", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};

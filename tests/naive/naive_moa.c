@@ -1,4 +1,5 @@
-/* Each token's top_k experts attend with queries of their own to shared keys and values; y = sum_j g_j W_o,e_j attention_j + b. */
+/* Each token's top_k experts attend with queries of their own to shared keys and values; y = sum_j g_j W_o,e_j attention_j + b.
+ */
 #include <string.h>
 #include "naive/naive.h"
 
@@ -33,7 +34,8 @@ static void turn(const naive_io *io, double *head, int64_t row) {
     int64_t half = wf_int(io->layer, "key_dim") / 2;
     double position = (double)(io->positions ? io->positions[row] : row % io->rows);
     for (int64_t p = 0; rope && p < half; p++) {
-        double angle = position * pow(wf_json_double(rope, "theta", 10000.0), -(double)p / (double)half), a = head[p], b = head[p + half];
+        double angle = position * pow(wf_json_double(rope, "theta", 10000.0), -(double)p / (double)half), a = head[p],
+               b = head[p + half];
         head[p] = a * cos(angle) - b * sin(angle);
         head[p + half] = b * cos(angle) + a * sin(angle);
     }
@@ -58,7 +60,8 @@ static void attend(naive_io *io, int64_t row, int64_t h, const double *q, const 
 }
 
 static void run(naive_io *io) {
-    int64_t rows = io->batch * io->rows, dim = wf_int(io->layer, "dim"), H = wf_int(io->layer, "heads"), K = wf_int(io->layer, "key_dim");
+    int64_t rows = io->batch * io->rows, dim = wf_int(io->layer, "dim"), H = wf_int(io->layer, "heads"),
+            K = wf_int(io->layer, "key_dim");
     double *k = naive_linear(io, "k", io->x, rows), *v = naive_linear(io, "v", io->x, rows);
     const double *wq = naive_weight(io, "q.weight"), *wo = naive_weight(io, "o.weight"), *bias = naive_weight(io, "o.bias");
     for (int64_t i = 0; i < rows * H; i++)
@@ -88,7 +91,8 @@ static void run(naive_io *io) {
 }
 
 static const char *const shapes[] = {"\"heads\": 2", "\"heads\": 3, \"key_dim\": 6", "\"heads\": 1, \"key_dim\": 4", NULL};
-static const char *const experts[] = {"\"experts\": 4, \"top_k\": 2", "\"experts\": 5, \"top_k\": 3", "\"experts\": 3, \"top_k\": 1", "\"experts\": 2", NULL};
+static const char *const experts[] = {"\"experts\": 4, \"top_k\": 2", "\"experts\": 5, \"top_k\": 3",
+                                      "\"experts\": 3, \"top_k\": 1", "\"experts\": 2", NULL};
 static const char *const order[] = {"\"causal\": true", "", NULL};
 static const char *const turned[] = {"", "\"rope\": {}", "\"rope\": {\"theta\": 50.0} @positions", NULL};
 static const char *const rest[] = {"", "\"out_bias\": true", "\"scale\": 0.7", NULL};

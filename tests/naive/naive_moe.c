@@ -28,7 +28,8 @@ static void softmax(double *p, const double *l, const bool *in, int64_t n) {
 static void exclude(const naive_io *io, double *c, int64_t E) {
     if (!wf_given(io->layer, "groups"))
         return;
-    int64_t n = wf_int(io->layer, "groups"), top = wf_given(io->layer, "top_groups") ? wf_int(io->layer, "top_groups") : n, size = E / n, better;
+    int64_t n = wf_int(io->layer, "groups"), top = wf_given(io->layer, "top_groups") ? wf_int(io->layer, "top_groups") : n,
+            size = E / n, better;
     double score[64];
     bool out[64];
     for (int64_t g = 0; g < n; g++) {
@@ -115,7 +116,8 @@ static void run(naive_io *io) {
     for (int64_t n = 0; n < rows; n++) {
         for (int64_t j = 0; j < k; j++)
             if (g[n * k + j] != 0.0)
-                naive_expert(io, index[n * k + j], io->x + n * dim, is(io, "weigh", "input") ? g[n * k + j] : 1.0, is(io, "weigh", "input") ? 1.0 : g[n * k + j], y + n * dim);
+                naive_expert(io, index[n * k + j], io->x + n * dim, is(io, "weigh", "input") ? g[n * k + j] : 1.0,
+                             is(io, "weigh", "input") ? 1.0 : g[n * k + j], y + n * dim);
         for (int64_t i = 0; bias && i < dim; i++)
             y[n * dim + i] += bias[i];
     }
@@ -125,22 +127,36 @@ static void run(naive_io *io) {
     io->width = dim;
 }
 
-static const char *const sizes[] = {"\"hidden\": 9, \"experts\": 4", "\"hidden\": 5, \"experts\": 6, \"top_k\": 3", "\"hidden\": 16, \"experts\": 6, \"top_k\": 1",
-                                    "\"hidden\": 7, \"experts\": 1", "\"hidden\": 4, \"experts\": 12, \"top_k\": 4", NULL};
-static const char *const routers[] = {"", "\"router\": \"sigmoid\"", "\"router\": \"sparsemixer\", \"sparse_jitter\": 0.3", NULL};
-static const char *const forms[] = {"", "\"gated\": false, \"activation\": \"relu\"", "\"activation\": \"gelu\"", "\"gated\": false, \"activation\": \"gelu_tanh\"", NULL};
-static const char *const norms[] = {"", "\"normalise\": true", "\"normalise\": true, \"scale\": 2.5", "\"normalise\": true, \"normalise_order\": 2.0",
-                                    "\"normalise\": true, \"normalise_min\": 0.6", NULL};
-static const char *const biases[] = {"", "\"bias\": true, \"router_bias\": true", "\"select_bias\": true", "\"out_bias\": true", NULL};
-static const char *const shares[] = {"", "\"shared\": 10", "\"shared\": 3, \"shared_gate\": true", "\"shared\": 4, \"shared_bias\": true", NULL};
-static const char *const clamps[] = {"", "\"limit\": 0.7, \"alpha\": 1.3, \"up_shift\": 1.0", "\"limit\": 0.55", "\"alpha\": 2.0", NULL};
+static const char *const sizes[] = {"\"hidden\": 9, \"experts\": 4",
+                                    "\"hidden\": 5, \"experts\": 6, \"top_k\": 3",
+                                    "\"hidden\": 16, \"experts\": 6, \"top_k\": 1",
+                                    "\"hidden\": 7, \"experts\": 1",
+                                    "\"hidden\": 4, \"experts\": 12, \"top_k\": 4",
+                                    NULL};
+static const char *const routers[] = {"", "\"router\": \"sigmoid\"", "\"router\": \"sparsemixer\", \"sparse_jitter\": 0.3",
+                                      NULL};
+static const char *const forms[] = {"", "\"gated\": false, \"activation\": \"relu\"", "\"activation\": \"gelu\"",
+                                    "\"gated\": false, \"activation\": \"gelu_tanh\"", NULL};
+static const char *const norms[] = {"",
+                                    "\"normalise\": true",
+                                    "\"normalise\": true, \"scale\": 2.5",
+                                    "\"normalise\": true, \"normalise_order\": 2.0",
+                                    "\"normalise\": true, \"normalise_min\": 0.6",
+                                    NULL};
+static const char *const biases[] = {"", "\"bias\": true, \"router_bias\": true", "\"select_bias\": true", "\"out_bias\": true",
+                                     NULL};
+static const char *const shares[] = {"", "\"shared\": 10", "\"shared\": 3, \"shared_gate\": true",
+                                     "\"shared\": 4, \"shared_bias\": true", NULL};
+static const char *const clamps[] = {"", "\"limit\": 0.7, \"alpha\": 1.3, \"up_shift\": 1.0", "\"limit\": 0.55",
+                                     "\"alpha\": 2.0", NULL};
 static const char *const weighs[] = {"", "\"weigh\": \"input\"", NULL};
 static const char *const capacities[] = {"", "", "\"capacity\": 3", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
 static const naive_axis axes[] = {sizes, routers, forms, norms, biases, shares, clamps, weighs, capacities, rows, NULL};
 const naive_row naive_moe = {"moe", run, axes, 80};
 
-static const char *const groups[] = {"\"experts\": 8, \"groups\": 4, \"top_groups\": 2, \"top_k\": 3", "\"experts\": 6, \"groups\": 3, \"top_k\": 2",
+static const char *const groups[] = {"\"experts\": 8, \"groups\": 4, \"top_groups\": 2, \"top_k\": 3",
+                                     "\"experts\": 6, \"groups\": 3, \"top_k\": 2",
                                      "\"experts\": 8, \"groups\": 2, \"top_groups\": 1, \"group_score\": \"max\", \"top_k\": 3",
                                      "\"experts\": 6, \"groups\": 6, \"top_groups\": 4, \"top_k\": 2", NULL};
 static const char *const states[] = {"", "\"top_k\": 1, \"capacity\": 4 @state", NULL};

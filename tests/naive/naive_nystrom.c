@@ -12,7 +12,9 @@ static double *softmax_of(naive_io *io, const double *q, int64_t n, const double
     for (int64_t r = 0; r < io->batch * H * n; r++) {
         int64_t b = r / n / H, h = r / n % H, i = r % n;
         for (int64_t j = 0; j < m; j++)
-            out[r * m + j] = naive_real(mask, b * m + j) ? naive_dot(q + ((b * n + i) * H + h) * K, k + ((b * m + j) * H + h) * K, K) : -INFINITY;
+            out[r * m + j] = naive_real(mask, b * m + j)
+                                 ? naive_dot(q + ((b * n + i) * H + h) * K, k + ((b * m + j) * H + h) * K, K)
+                                 : -INFINITY;
         naive_softmax(out + r * m, m);
     }
     return out;
@@ -86,8 +88,10 @@ static void through(naive_io *io, const maps *m, const double *z, const double *
 
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
-    int64_t H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim"), T = io->rows, rows = io->batch * T, L = wf_int(l, "landmarks");
-    double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows), *v = naive_linear(io, "v", io->x, rows), *out = naive_zeros(io, rows * H * V);
+    int64_t H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim"), T = io->rows, rows = io->batch * T,
+            L = wf_int(l, "landmarks");
+    double *q = naive_linear(io, "q", io->x, rows), *k = naive_linear(io, "k", io->x, rows),
+           *v = naive_linear(io, "v", io->x, rows), *out = naive_zeros(io, rows * H * V);
     for (int64_t i = 0; i < rows * H * K; i++) {
         q[i] *= pow((double)K, -0.25);
         k[i] *= pow((double)K, -0.25);
@@ -107,7 +111,8 @@ static void run(naive_io *io) {
 }
 
 static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 2, \"value_dim\": 5", "\"heads\": 1, \"key_dim\": 8", NULL};
-static const char *const landmarks[] = {"\"landmarks\": 4 @rows 12", "\"landmarks\": 3 @rows 3", "\"landmarks\": 1 @rows 5", "\"landmarks\": 2 @rows 36", NULL};
+static const char *const landmarks[] = {"\"landmarks\": 4 @rows 12", "\"landmarks\": 3 @rows 3", "\"landmarks\": 1 @rows 5",
+                                        "\"landmarks\": 2 @rows 36", NULL};
 static const char *const convs[] = {"", "\"conv\": 5", "\"conv\": 1", NULL};
 static const char *const biases[] = {"", "\"bias\": []", NULL};
 static const char *const inputs[] = {"", "@mask left", "@mask right", NULL};

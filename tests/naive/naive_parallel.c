@@ -23,10 +23,14 @@ static void run(naive_io *io) {
     io->width = dim;
 }
 
-#define ATTENTION(options) "{\"mixer\": \"attention\", \"spec\": {\"heads\": 3" options "}, \"norm\": {\"eps\": 0.02}, \"scale\": 0.7}"
+#define ATTENTION(options)                                                                                                     \
+    "{\"mixer\": \"attention\", \"spec\": {\"heads\": 3" options "}, \"norm\": {\"eps\": 0.02}, \"scale\": 0.7}"
 static const char *const branches[] = {
-    "\"branches\": [" ATTENTION(", \"causal\": true") ", {\"mixer\": \"mamba\", \"scale\": -1.3, \"in_scale\": 0.6}]", "\"branches\": [" ATTENTION("") "]",
-    "\"branches\": [{\"mixer\": \"mamba\", \"norm\": {}}, {\"mixer\": \"retention\", \"spec\": {\"heads\": 3}}, " ATTENTION(", \"window\": [2, 0]") "]", NULL};
+    "\"branches\": [" ATTENTION(", \"causal\": true") ", {\"mixer\": \"mamba\", \"scale\": -1.3, \"in_scale\": 0.6}]",
+    "\"branches\": [" ATTENTION("") "]",
+    "\"branches\": [{\"mixer\": \"mamba\", \"norm\": {}}, {\"mixer\": \"retention\", \"spec\": {\"heads\": 3}}, " ATTENTION(
+        ", \"window\": [2, 0]") "]",
+    NULL};
 static const char *const inputs[] = {"", "@mask left", "@mask right", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 16", NULL};
 static const naive_axis axes[] = {branches, inputs, rows, NULL};

@@ -15,7 +15,8 @@ static void run(naive_io *io) { naive_rnn(io, cell, 1); }
 static const char *const sizes[] = {"\"hidden\": 7", "", "\"hidden\": 1", "\"hidden\": 19", NULL};
 static const char *const layers[] = {"", "\"layers\": 2", "\"layers\": 3", NULL};
 static const char *const directions[] = {"", "\"bidirectional\": true", NULL};
-static const char *const options[] = {"", "\"bias\": false", "\"activation\": \"relu\"", "\"activation\": \"relu\", \"bias\": false", NULL};
+static const char *const options[] = {"", "\"bias\": false", "\"activation\": \"relu\"",
+                                      "\"activation\": \"relu\", \"bias\": false", NULL};
 static const char *const masks[] = {"", "@mask left", "@mask right", "@mask middle", "@mask all", NULL};
 static const char *const states[] = {"", "@state", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};

@@ -1,4 +1,5 @@
-/* rotate q, k; k *= K^-1/2; S_t = gamma S_{t-1} + k_t v_t^T, o_t = S_t^T q_t, gamma_h = 1 - 2^(-5-h); row factors; y = Lin(o, act(gate) * rms(o)). */
+/* rotate q, k; k *= K^-1/2; S_t = gamma S_{t-1} + k_t v_t^T, o_t = S_t^T q_t, gamma_h = 1 - 2^(-5-h); row factors; y = Lin(o,
+ * act(gate) * rms(o)). */
 #include "naive/naive.h"
 #include <string.h>
 
@@ -61,8 +62,12 @@ static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t rows = io->batch * io->rows, H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), V = wf_int(l, "value_dim");
     double *gate = naive_linear(io, "gate", io->x, rows);
-    tensors all = {.q = naive_linear(io, "q", io->x, rows), .k = naive_linear(io, "k", io->x, rows), .v = naive_linear(io, "v", io->x, rows),
-                   .o = naive_zeros(io, rows * H * V), .s = naive_state(io, "s", H * K * V), .z = naive_state(io, "z", H * K)};
+    tensors all = {.q = naive_linear(io, "q", io->x, rows),
+                   .k = naive_linear(io, "k", io->x, rows),
+                   .v = naive_linear(io, "v", io->x, rows),
+                   .o = naive_zeros(io, rows * H * V),
+                   .s = naive_state(io, "s", H * K * V),
+                   .z = naive_state(io, "z", H * K)};
     turn(io, all.q);
     turn(io, all.k);
     for (int64_t i = 0; i < rows * H * K; i++)
@@ -76,9 +81,11 @@ static void run(naive_io *io) {
     io->width = wf_int(l, "dim");
 }
 
-static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"value_dim\": 5", "\"heads\": 1, \"key_dim\": 2", "\"heads\": 5, \"key_dim\": 6, \"value_dim\": 3", NULL};
+static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"value_dim\": 5", "\"heads\": 1, \"key_dim\": 2",
+                                    "\"heads\": 5, \"key_dim\": 6, \"value_dim\": 3", NULL};
 static const char *const rotations[] = {"", "\"rotation\": \"rope\"", NULL};
-static const char *const norms[] = {"", "\"row_norm\": \"clamped_sum\"", "\"row_norm\": \"none\"", "\"row_norm\": \"decay\"", NULL};
+static const char *const norms[] = {"", "\"row_norm\": \"clamped_sum\"", "\"row_norm\": \"none\"", "\"row_norm\": \"decay\"",
+                                    NULL};
 static const char *const gates[] = {"", "\"gate\": \"sigmoid\"", NULL};
 static const char *const affine[] = {"\"norm_affine\": true", "", NULL};
 static const char *const eps[] = {"\"norm_eps\": 0.01", "\"norm_eps\": 0.3", "", NULL};

@@ -15,7 +15,9 @@ static double *normed(naive_io *io, const double *x, int norm) {
         for (int64_t c = 0; c < n; c++)
             variance += (x[r * n + c] - mean) * (x[r * n + c] - mean) / (double)n;
         for (int64_t c = 0; c < n; c++)
-            out[r * n + c] = (x[r * n + c] - mean) / sqrt(variance + wf_float(io->layer, "norm_eps")) * naive_weight(io, weight)[c] + naive_weight(io, bias)[c];
+            out[r * n + c] =
+                (x[r * n + c] - mean) / sqrt(variance + wf_float(io->layer, "norm_eps")) * naive_weight(io, weight)[c] +
+                naive_weight(io, bias)[c];
     }
     return out;
 }
@@ -38,8 +40,10 @@ static void run(naive_io *io) {
     io->width = dim;
 }
 
-static const char *const mixers[] = {"\"mixer\": {\"heads\": 2}", "\"mixer\": {\"heads\": 3, \"causal\": true, \"rope\": {}}", "\"mixer\": {\"mixer\": \"mamba\"}", NULL};
-static const char *const channels[] = {"\"ffn\": {\"hidden\": 7, \"bias\": true}", "\"ffn\": {\"mixer\": \"glu\", \"hidden\": 5}", NULL};
+static const char *const mixers[] = {"\"mixer\": {\"heads\": 2}", "\"mixer\": {\"heads\": 3, \"causal\": true, \"rope\": {}}",
+                                     "\"mixer\": {\"mixer\": \"mamba\"}", NULL};
+static const char *const channels[] = {"\"ffn\": {\"hidden\": 7, \"bias\": true}",
+                                       "\"ffn\": {\"mixer\": \"glu\", \"hidden\": 5}", NULL};
 static const char *const norms[] = {"\"norm_eps\": 0.01", "\"norm_eps\": 0.1", NULL};
 static const char *const inputs[] = {"", "@mask left", "@mask right", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 16", NULL};

@@ -1,5 +1,6 @@
-/* u = conv(Lin(in,x)); per block of channels ig = sigmoid(u W_ig + b), rg = sigmoid(u W_rg + b); la = -8 rg softplus(lambda); h_t = e^{la}
- * h_{t-1} + sqrt(1 - e^{2 la}) (u ig); a token of position 0: h_t = u ig. y = Lin(o, h * gelu_tanh(Lin(gate,x))). */
+/* u = conv(Lin(in,x)); per block of channels ig = sigmoid(u W_ig + b), rg = sigmoid(u W_rg + b); la = -8 rg softplus(lambda);
+ * h_t = e^{la} h_{t-1} + sqrt(1 - e^{2 la}) (u ig); a token of position 0: h_t = u ig. y = Lin(o, h * gelu_tanh(Lin(gate,x))).
+ */
 #include "naive/naive_delta.h"
 #include <stdio.h>
 
@@ -25,7 +26,8 @@ static double *gate_of(naive_io *io, const char *name, const double *u) {
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t T = io->rows, rows = io->batch * T, n = wf_int(l, "inner");
-    const double *u = naive_convolve(io, "conv", naive_linear(io, "in", io->x, rows), n, false), *gate = naive_linear(io, "gate", io->x, rows);
+    const double *u = naive_convolve(io, "conv", naive_linear(io, "in", io->x, rows), n, false),
+                 *gate = naive_linear(io, "gate", io->x, rows);
     const double *ig = gate_of(io, "input_gate", u), *rg = gate_of(io, "recurrence_gate", u);
     double *h = naive_state(io, "h", n), *y = naive_zeros(io, rows * n);
     bool carried = io->state_in[0] != NULL;
@@ -40,7 +42,8 @@ static void run(naive_io *io) {
     io->width = wf_int(l, "dim");
 }
 
-static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 2, \"inner\": 10", "\"inner\": 7", "\"heads\": 4, \"inner\": 20", NULL};
+static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 2, \"inner\": 10", "\"inner\": 7",
+                                    "\"heads\": 4, \"inner\": 20", NULL};
 static const char *const convs[] = {"", "\"conv\": 3", "\"conv\": 1", "\"conv\": 2", NULL};
 static const char *const inputs[] = {"", "@state", "@positions", "@state @positions", NULL};
 static const naive_axis axes[] = {sizes, convs, inputs, naive_lengths, NULL};

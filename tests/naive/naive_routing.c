@@ -1,5 +1,5 @@
-/* Each cluster takes the rows whose normed queries and keys are nearest to it; softmax inside; the mean of what a row's clusters give. Local
- * heads come first. The choice of rows is a constant of the backward. */
+/* Each cluster takes the rows whose normed queries and keys are nearest to it; softmax inside; the mean of what a row's
+ * clusters give. Local heads come first. The choice of rows is a constant of the backward. */
 #include "naive/naive.h"
 #include <string.h>
 
@@ -7,9 +7,11 @@ static int64_t local_heads(const naive_io *io) { return wf_int(io->layer, "local
 
 static void local(naive_io *io, double *out) {
     const wf_layer *l = io->layer;
-    int64_t L = local_heads(io), H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), T = io->rows, rows = io->batch * T, C = wf_int(l, "local_chunk"), radius = wf_int(l, "local_radius");
+    int64_t L = local_heads(io), H = wf_int(l, "heads"), K = wf_int(l, "key_dim"), T = io->rows, rows = io->batch * T,
+            C = wf_int(l, "local_chunk"), radius = wf_int(l, "local_radius");
     int64_t after = wf_flag(l, "causal") ? 0 : radius;
-    double *q = naive_linear(io, "local.q", io->x, rows), *k = naive_linear(io, "local.k", io->x, rows), *v = naive_linear(io, "local.v", io->x, rows), *z = naive_zeros(io, T);
+    double *q = naive_linear(io, "local.q", io->x, rows), *k = naive_linear(io, "local.k", io->x, rows),
+           *v = naive_linear(io, "local.v", io->x, rows), *z = naive_zeros(io, T);
     for (int64_t i = 0; i < rows * L; i++) {
         naive_rope(q + i * K, K, 10000.0, true, (double)(i / L % T + after * C));
         naive_rope(k + i * K, K, 10000.0, true, (double)(i / L % T));
@@ -18,7 +20,9 @@ static void local(naive_io *io, double *out) {
         int64_t row = i / L, b = row / T, t = row % T, h = i % L;
         for (int64_t j = 0; j < T; j++) {
             bool near = j / C >= t / C - radius && j / C <= t / C + after && (!wf_flag(l, "causal") || j <= t);
-            z[j] = near && naive_real(io->mask, b * T + j) ? naive_dot(q + i * K, k + ((b * T + j) * L + h) * K, K) / sqrt((double)K) : -INFINITY;
+            z[j] = near && naive_real(io->mask, b * T + j)
+                       ? naive_dot(q + i * K, k + ((b * T + j) * L + h) * K, K) / sqrt((double)K)
+                       : -INFINITY;
         }
         naive_softmax(z, T);
         for (int64_t j = 0; j < T; j++)
@@ -27,7 +31,7 @@ static void local(naive_io *io, double *out) {
     }
 }
 
-typedef struct group { /* one cluster of one head of one sequence */
+typedef struct group {            /* one cluster of one head of one sequence */
     int64_t b, h, c, take, heads; /* heads: routed */
     int64_t *q, *k;               /* rows taken */
 } group;
@@ -57,18 +61,21 @@ static bool scores(const naive_io *io, const group *g, const double *q, const do
     const double *qi = q + ((g->b * T + g->q[i]) * g->heads + g->h) * K;
     bool some = M > 0, shared = wf_flag(l, "shared_qk");
     for (int64_t m = 0; m < M; m++)
-        z[m] = naive_dot(qi, naive_weight(io, "mem_k") + ((g->h * wf_int(l, "clusters") + g->c) * M + m) * K, K) / sqrt((double)K);
+        z[m] =
+            naive_dot(qi, naive_weight(io, "mem_k") + ((g->h * wf_int(l, "clusters") + g->c) * M + m) * K, K) / sqrt((double)K);
     for (int64_t j = 0; j < g->take; j++) {
         const double *kj = k + ((g->b * T + g->k[j]) * g->heads + g->h) * K;
         double norm = shared ? fmax(sqrt(naive_dot(kj, kj, K)), 1e-12) : 1.0;
-        bool seen = naive_real(io->mask, g->b * T + g->q[i]) && naive_real(io->mask, g->b * T + g->k[j]) && (!wf_flag(l, "causal") || g->k[j] <= g->q[i]);
+        bool seen = naive_real(io->mask, g->b * T + g->q[i]) && naive_real(io->mask, g->b * T + g->k[j]) &&
+                    (!wf_flag(l, "causal") || g->k[j] <= g->q[i]);
         z[M + j] = shared && g->q[i] == g->k[j] ? -5e4 : seen ? naive_dot(qi, kj, K) / norm / sqrt((double)K) : -INFINITY;
         some |= z[M + j] > -INFINITY;
     }
     return some;
 }
 
-static void attend(naive_io *io, const group *g, const double *q, const double *k, const double *v, double *sum, double *count) {
+static void attend(naive_io *io, const group *g, const double *q, const double *k, const double *v, double *sum,
+                   double *count) {
     const wf_layer *l = io->layer;
     int64_t T = io->rows, K = wf_int(l, "key_dim"), M = wf_int(l, "memory_slots");
     double *z = naive_zeros(io, M + g->take);
@@ -79,7 +86,8 @@ static void attend(naive_io *io, const group *g, const double *q, const double *
         int64_t at = (g->b * T + g->q[i]) * g->heads + g->h;
         count[at] += 1.0;
         for (int64_t j = 0; j < M + g->take; j++) {
-            const double *value = j < M ? naive_weight(io, "mem_v") + ((g->h * wf_int(l, "clusters") + g->c) * M + j) * K : v + ((g->b * T + g->k[j - M]) * g->heads + g->h) * K;
+            const double *value = j < M ? naive_weight(io, "mem_v") + ((g->h * wf_int(l, "clusters") + g->c) * M + j) * K
+                                        : v + ((g->b * T + g->k[j - M]) * g->heads + g->h) * K;
             for (int64_t c = 0; c < K; c++)
                 sum[at * K + c] += z[j] * value[c];
         }
@@ -90,7 +98,8 @@ static void routed(naive_io *io, double *out) {
     const wf_layer *l = io->layer;
     int64_t H = wf_int(l, "heads"), R = H - local_heads(io), K = wf_int(l, "key_dim"), T = io->rows, rows = io->batch * T;
     int64_t take = wf_int(l, "window") < T ? wf_int(l, "window") : T;
-    double *q = naive_linear(io, "q", io->x, rows), *v = naive_linear(io, "v", io->x, rows), *k = wf_flag(l, "shared_qk") ? q : naive_linear(io, "k", io->x, rows);
+    double *q = naive_linear(io, "q", io->x, rows), *v = naive_linear(io, "v", io->x, rows),
+           *k = wf_flag(l, "shared_qk") ? q : naive_linear(io, "k", io->x, rows);
     double *sum = naive_zeros(io, rows * R * K), *count = naive_zeros(io, rows * R);
     for (int64_t b = 0; b < io->batch; b++)
         for (int64_t h = 0; h < R; h++)
@@ -116,9 +125,11 @@ static void run(naive_io *io) {
     io->width = wf_int(l, "dim");
 }
 
-static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 2, \"key_dim\": 6, \"local_heads\": 1, \"local_chunk\": 3", "\"heads\": 3, \"local_heads\": 2, \"local_radius\": 2, \"local_chunk\": 2, \"key_dim\": 4",
+static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 2, \"key_dim\": 6, \"local_heads\": 1, \"local_chunk\": 3",
+                                    "\"heads\": 3, \"local_heads\": 2, \"local_radius\": 2, \"local_chunk\": 2, \"key_dim\": 4",
                                     "\"heads\": 2, \"local_heads\": 2, \"local_chunk\": 4", NULL};
-static const char *const clusters[] = {"\"clusters\": 3, \"window\": 4", "\"clusters\": 1, \"window\": 70", "\"clusters\": 4, \"window\": 3", NULL};
+static const char *const clusters[] = {"\"clusters\": 3, \"window\": 4", "\"clusters\": 1, \"window\": 70",
+                                       "\"clusters\": 4, \"window\": 3", NULL};
 static const char *const order[] = {"", "\"causal\": true", NULL};
 static const char *const shared[] = {"", "\"shared_qk\": true", NULL};
 static const char *const memory[] = {"", "\"memory_slots\": 2", "", NULL};

@@ -1,6 +1,6 @@
 /* u_n = x * mix_n + shifted(x) * (1 - mix_n); k, v = Lin(u_k), Lin(u_v), r = sigmoid(Lin(r, u_r)); w = -exp(decay);
- * out_t = (N_{t-1} + e^{k+first} v) / (D_{t-1} + e^{k+first}), N_t = e^w N_{t-1} + e^k v, D alike for 1; y = Lin(o, r * out). N and D stand as
- * num e^max and den e^max, max the running maximum. */
+ * out_t = (N_{t-1} + e^{k+first} v) / (D_{t-1} + e^{k+first}), N_t = e^w N_{t-1} + e^k v, D alike for 1; y = Lin(o, r * out). N
+ * and D stand as num e^max and den e^max, max the running maximum. */
 #include "naive/naive_heads.h"
 
 static double *mixed(naive_io *io, const double *before, const char *mix) {
@@ -16,7 +16,8 @@ static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t T = io->rows, rows = io->batch * T, A = wf_int(l, "inner");
     const double *before = naive_shifted(io), *decay = naive_weight(io, "decay"), *first = naive_weight(io, "first");
-    double *k = naive_linear(io, "k", mixed(io, before, "mix_k"), rows), *v = naive_linear(io, "v", mixed(io, before, "mix_v"), rows);
+    double *k = naive_linear(io, "k", mixed(io, before, "mix_k"), rows),
+           *v = naive_linear(io, "v", mixed(io, before, "mix_v"), rows);
     double *r = naive_linear(io, "r", mixed(io, before, "mix_r"), rows), *out = naive_zeros(io, rows * A);
     double *num = naive_state(io, "num", A), *den = naive_state(io, "den", A), *max = naive_state(io, "max", A);
     bool fresh = true;

@@ -1,6 +1,6 @@
-/* d = shifted(x) - x; z = tanh((x + d*mu) mix.down^T) as [5,r]; m_n = (column block n of mix.up) z_n + mix.bias_n, order r,w,k,v,g;
- * u_n = x + d*m_n; w = -exp(Lin(decay.up, tanh(Lin(decay.down, u_w)))); o_t = (S_{t-1} + Diag(bonus) k_t v_t^T)^T r_t,
- * S_t = Diag(e^{w_t}) S_{t-1} + k_t v_t^T; y = Lin(o, groupnorm(o) * silu(Lin(gate, u_g))). */
+/* d = shifted(x) - x; z = tanh((x + d*mu) mix.down^T) as [5,r]; m_n = (column block n of mix.up) z_n + mix.bias_n, order
+ * r,w,k,v,g; u_n = x + d*m_n; w = -exp(Lin(decay.up, tanh(Lin(decay.down, u_w)))); o_t = (S_{t-1} + Diag(bonus) k_t v_t^T)^T
+ * r_t, S_t = Diag(e^{w_t}) S_{t-1} + k_t v_t^T; y = Lin(o, groupnorm(o) * silu(Lin(gate, u_g))). */
 #include "naive/naive_heads.h"
 
 static double *change(naive_io *io) {
@@ -45,18 +45,29 @@ static void run(naive_io *io) {
     double *g = naive_linear(io, "decay.up", low, rows), *gate = mixed(io, "gate", d, z, 4);
     for (int64_t i = 0; i < rows * H * K; i++)
         g[i] = -exp(g[i]);
-    naive_scan scan = {.heads = H, .key_dim = K, .value_dim = V, .q = mixed(io, "r", d, z, 0), .k = mixed(io, "k", d, z, 2), .v = mixed(io, "v", d, z, 3),
-                       .g = g, .bonus = naive_weight(io, "bonus"), .scale = 1.0, .s = naive_state(io, "s", H * K * V)};
+    naive_scan scan = {.heads = H,
+                       .key_dim = K,
+                       .value_dim = V,
+                       .q = mixed(io, "r", d, z, 0),
+                       .k = mixed(io, "k", d, z, 2),
+                       .v = mixed(io, "v", d, z, 3),
+                       .g = g,
+                       .bonus = naive_weight(io, "bonus"),
+                       .scale = 1.0,
+                       .s = naive_state(io, "s", H * K * V)};
     double *o = naive_scan_heads(io, &scan);
-    naive_layer_norm(o, rows * H * V, V, wf_float(l, "norm_eps"), naive_weight(io, "norm.weight"), naive_weight(io, "norm.bias"), H);
+    naive_layer_norm(o, rows * H * V, V, wf_float(l, "norm_eps"), naive_weight(io, "norm.weight"),
+                     naive_weight(io, "norm.bias"), H);
     for (int64_t i = 0; i < rows * H * V; i++)
         o[i] *= naive_activation("silu", gate[i]);
     io->y = naive_linear(io, "o", o, rows);
     io->width = wf_int(l, "dim");
 }
 
-static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"value_dim\": 5", "\"heads\": 1, \"key_dim\": 7", "\"heads\": 4, \"value_dim\": 9", NULL};
-static const char *const ranks[] = {"\"mix_rank\": 2, \"decay_rank\": 3", "\"mix_rank\": 4, \"decay_rank\": 1", "\"mix_rank\": 1, \"decay_rank\": 5", NULL};
+static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"value_dim\": 5", "\"heads\": 1, \"key_dim\": 7",
+                                    "\"heads\": 4, \"value_dim\": 9", NULL};
+static const char *const ranks[] = {"\"mix_rank\": 2, \"decay_rank\": 3", "\"mix_rank\": 4, \"decay_rank\": 1",
+                                    "\"mix_rank\": 1, \"decay_rank\": 5", NULL};
 static const char *const eps[] = {"\"norm_eps\": 0.1", "\"norm_eps\": 0.02", NULL};
 static const char *const states[] = {"", "@state", NULL};
 static const char *const lengths[] = {"", "@rows 1", "@rows 37", NULL};

@@ -1,5 +1,5 @@
-/* A = diag(l) - p p^* over all conjugate pairs, l = -e^{a_log} + i a_imag; h_t = (I - dt/2 A)^{-1} ((I + dt/2 A) h_{t-1} + dt b x_t), by
- * elimination; u_t = 2 Re(sum c h_t) + d x_t; y = a sigmoid(b), [a|b] = Lin(o, gelu(u)). */
+/* A = diag(l) - p p^* over all conjugate pairs, l = -e^{a_log} + i a_imag; h_t = (I - dt/2 A)^{-1} ((I + dt/2 A) h_{t-1} + dt b
+ * x_t), by elimination; u_t = 2 Re(sum c h_t) + d x_t; y = a sigmoid(b), [a|b] = Lin(o, gelu(u)). */
 #include <complex.h>
 #include <string.h>
 #include "naive/naive_delta.h"
@@ -31,7 +31,11 @@ static void solve(double complex m[MOST][MOST], double complex *y, int64_t n) {
         y[i] /= m[i][i];
 }
 
-typedef struct channel { double complex A[MOST][MOST], b[MOST], c[MOST], h[MOST]; double dt; int64_t n; } channel;
+typedef struct channel {
+    double complex A[MOST][MOST], b[MOST], c[MOST], h[MOST];
+    double dt;
+    int64_t n;
+} channel;
 
 static channel make(naive_io *io, int64_t d, const double *state) {
     int64_t M = wf_int(io->layer, "modes");
@@ -39,7 +43,8 @@ static channel make(naive_io *io, int64_t d, const double *state) {
     double complex p[MOST];
     for (int64_t i = 0; i < 2 * M; i++) {
         int64_t at = d * M + i / 2, sign = i % 2 ? -1 : 1;
-        const double *ps = naive_weight(io, "p") + 2 * at, *bs = naive_weight(io, "b") + 2 * at, *cs = naive_weight(io, "c") + 2 * at;
+        const double *ps = naive_weight(io, "p") + 2 * at, *bs = naive_weight(io, "b") + 2 * at,
+                     *cs = naive_weight(io, "c") + 2 * at;
         p[i] = ps[0] + (double)sign * I * ps[1];
         ch.b[i] = bs[0] + (double)sign * I * bs[1];
         ch.c[i] = cs[0] + (double)sign * I * cs[1];

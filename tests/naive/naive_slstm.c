@@ -1,5 +1,6 @@
-/* pre-activations Lin(n,x) + R_n h per head; f~ = logsigmoid(f), m' = max(f~ + m, i) (first token without state: i, old state ignored), c =
- * e^{f~+m-m'} c + e^{i-m'} tanh(z), n alike with 1, h = sigmoid(og) c/n; y = Lin(o, layernorm per head (h) * norm). Padding holds the states. */
+/* pre-activations Lin(n,x) + R_n h per head; f~ = logsigmoid(f), m' = max(f~ + m, i) (first token without state: i, old state
+ * ignored), c = e^{f~+m-m'} c + e^{i-m'} tanh(z), n alike with 1, h = sigmoid(og) c/n; y = Lin(o, layernorm per head (h) *
+ * norm). Padding holds the states. */
 #include <stdio.h>
 #include <string.h>
 #include "naive/naive_delta.h"
@@ -46,7 +47,8 @@ static void run(naive_io *io) {
     io->width = wf_int(l, "dim");
 }
 
-static const char *const sizes[] = {"\"heads\": 3", "\"hidden\": 10, \"heads\": 2", "\"hidden\": 7", "\"heads\": 4, \"hidden\": 20", NULL};
+static const char *const sizes[] = {"\"heads\": 3", "\"hidden\": 10, \"heads\": 2", "\"hidden\": 7",
+                                    "\"heads\": 4, \"hidden\": 20", NULL};
 static const char *const norms[] = {"\"norm_eps\": 0.01", "\"norm_eps\": 0.1", "\"norm_eps\": 0.003", NULL};
 static const naive_axis axes[] = {sizes, norms, naive_left_right, naive_lengths, NULL};
 const naive_row naive_slstm = {"slstm", run, axes, 30};

@@ -1,4 +1,5 @@
-/* z = x slots; slot inputs = softmax over the real tokens of z, turned, times x; y = softmax over the slots of z times the experts' rows. */
+/* z = x slots; slot inputs = softmax over the real tokens of z, turned, times x; y = softmax over the slots of z times the
+ * experts' rows. */
 #include "naive/naive.h"
 #include "naive/naive_experts.h"
 
@@ -20,7 +21,8 @@ static double *copy(naive_io *io, const double *x, int64_t n) {
 /* z [rows, ES] */
 static double *scores(naive_io *io, int64_t rows, int64_t dim, int64_t ES) {
     bool normed = wf_flag(io->layer, "normed");
-    double *x = copy(io, io->x, rows * dim), *slots = copy(io, naive_weight(io, "slots"), dim * ES), *z = naive_zeros(io, rows * ES);
+    double *x = copy(io, io->x, rows * dim), *slots = copy(io, naive_weight(io, "slots"), dim * ES),
+           *z = naive_zeros(io, rows * ES);
     for (int64_t n = 0; normed && n < rows; n++)
         unit(x + n * dim, dim, 1);
     for (int64_t s = 0; normed && s < ES; s++)
@@ -65,7 +67,8 @@ static void run(naive_io *io) {
         sequence(io, z + b * T * ES, io->x + b * T * dim, io->mask ? io->mask + b * T : NULL, dim, ES, io->y + b * T * dim);
 }
 
-static const char *const sizes[] = {"\"hidden\": 9, \"experts\": 3, \"slots\": 2", "\"hidden\": 6, \"experts\": 4", "\"hidden\": 16, \"experts\": 1, \"slots\": 5", NULL};
+static const char *const sizes[] = {"\"hidden\": 9, \"experts\": 3, \"slots\": 2", "\"hidden\": 6, \"experts\": 4",
+                                    "\"hidden\": 16, \"experts\": 1, \"slots\": 5", NULL};
 static const char *const norms[] = {"", "\"normed\": true", NULL};
 static const char *const forms[] = {"", "\"gated\": false, \"activation\": \"gelu\"", "\"activation\": \"quick_gelu\"", NULL};
 static const char *const masks[] = {"", "@mask left", "@mask right", "@mask middle", NULL};

@@ -18,8 +18,10 @@ static void run(naive_io *io) {
     io->width = dim;
 }
 
-static const char *const widths[] = {"", "\"width\": 1", "\"width\": 4", "\"width\": 5, \"left\": 0", "\"width\": 2, \"left\": 3", NULL};
-static const char *const activations[] = {"", "\"activation\": \"gelu\"", "\"activation\": \"tanh\"", "\"activation\": \"silu\"", NULL};
+static const char *const widths[] = {
+    "", "\"width\": 1", "\"width\": 4", "\"width\": 5, \"left\": 0", "\"width\": 2, \"left\": 3", NULL};
+static const char *const activations[] = {"", "\"activation\": \"gelu\"", "\"activation\": \"tanh\"",
+                                          "\"activation\": \"silu\"", NULL};
 static const char *const biases[] = {"", "\"bias\": false", NULL};
 static const char *const masks[] = {"", "@mask left", "@mask right", "@mask middle", NULL};
 static const naive_axis axes[] = {widths, activations, biases, masks, NULL};

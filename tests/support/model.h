@@ -43,5 +43,7 @@ static inline wf_model *test_model_of(test_env *e, const wf_json *spec, uint64_t
     wf_params_init(&model->params, seed);
     return model;
 }
-static inline wf_model *test_model(test_env *e, const char *spec, uint64_t seed) { return test_model_of(e, test_json(e, spec), seed); }
+static inline wf_model *test_model(test_env *e, const char *spec, uint64_t seed) {
+    return test_model_of(e, test_json(e, spec), seed);
+}
 #endif

@@ -1,5 +1,5 @@
-/* ref_delta.c - kernel D in plain C (mixers.md section 14 and U4), straight from the definitions and in double. Both forms run as the
- * general one: the delta rule is a = e^g k, b = -beta k, with beta k in the place of k. */
+/* ref_delta.c - kernel D in plain C (mixers.md section 14 and U4), straight from the definitions and in double. Both forms run
+ * as the general one: the delta rule is a = e^g k, b = -beta k, with beta k in the place of k. */
 #include <math.h>
 #include <string.h>
 #include "kernels/ref/ref.h"
@@ -34,9 +34,12 @@ static double *state(const piece *p, int64_t i) { return p->states + i * p->a->k
 static double decay(const piece *p, int64_t t, int64_t d) {
     const wf_delta_args *a = p->a;
     switch (a->decay) {
-    case WF_DECAY_SCALAR: return exp((double)a->g[row(p, t)]);
-    case WF_DECAY_VECTOR: return exp((double)a->g[row(p, t) * a->key_dim + d]);
-    default: return 1;
+    case WF_DECAY_SCALAR:
+        return exp((double)a->g[row(p, t)]);
+    case WF_DECAY_VECTOR:
+        return exp((double)a->g[row(p, t) * a->key_dim + d]);
+    default:
+        return 1;
     }
 }
 
@@ -123,7 +126,9 @@ typedef struct sweep { /* what the backward carries from the last token to the f
     double *grad; /* gradient of S_t by everything after token t, [key_dim, width] */
 } sweep;
 
-typedef struct key_grads { double q, k, a, b, g; } key_grads; /* of one key channel, in the general form */
+typedef struct key_grads {
+    double q, k, a, b, g;
+} key_grads; /* of one key channel, in the general form */
 
 /* Gradients of the inputs as they were given, from those of the general form. */
 static void store_keys(const sweep *w, int64_t t, int64_t d, key_grads x, double *dbeta, double *dg) {
@@ -155,7 +160,8 @@ static void back_values(const sweep *w, int64_t t, double *dr) {
     double dv[WIDTH] = {0};
     memset(dr, 0, (size_t)p->width * sizeof *dr);
     for (int64_t d = 0; d < a->key_dim; d++) {
-        double q = (double)a->scale * qk_row(p, a->q, t)[d], b = correction(p, t, d), k = write_key(p, t, d), *grad = w->grad + d * p->width;
+        double q = (double)a->scale * qk_row(p, a->q, t)[d], b = correction(p, t, d), k = write_key(p, t, d),
+               *grad = w->grad + d * p->width;
         for (int64_t j = 0; j < p->width; j++) {
             grad[j] += q * dout[j];
             dr[j] += b * grad[j];
@@ -167,7 +173,8 @@ static void back_values(const sweep *w, int64_t t, double *dr) {
 }
 
 /* One key channel: its gradients, and dS_{t-1} in place of dS_t. */
-static key_grads back_row(const sweep *w, int64_t t, int64_t d, const double *before, const double *after, const double *r, const double *dr) {
+static key_grads back_row(const sweep *w, int64_t t, int64_t d, const double *before, const double *after, const double *r,
+                          const double *dr) {
     const piece *p = &w->p;
     const wf_delta_args *a = p->a;
     const float *v = a->v + value_row(p, t), *dout = a->do_ ? a->do_ + value_row(p, t) : zeros;

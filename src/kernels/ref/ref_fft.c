@@ -1,6 +1,7 @@
-/* ref_fft.c - Fourier transforms of WF_FFT_LANES signals side by side, [n][lanes], n a power of two, in plain C. Forward: decimation in
- * frequency (Gentleman & Sande 1966), natural order in, bit-reversed order out; inverse: decimation in time (Cooley & Tukey 1965), the other
- * way round, not scaled. Products of spectra need no other order. table [n/2][2]: cos and sin of 2 pi k / n. */
+/* ref_fft.c - Fourier transforms of WF_FFT_LANES signals side by side, [n][lanes], n a power of two, in plain C. Forward:
+ * decimation in frequency (Gentleman & Sande 1966), natural order in, bit-reversed order out; inverse: decimation in time
+ * (Cooley & Tukey 1965), the other way round, not scaled. Products of spectra need no other order. table [n/2][2]: cos and sin
+ * of 2 pi k / n. */
 #include "kernels/ref/ref.h"
 
 enum { LANES = WF_FFT_LANES };

@@ -12,8 +12,8 @@ void wf_ref_lane_scan(float *h, const float *a, const float *x, const float *bef
 }
 
 /* lambda_t = dy_t + a_{t+1} lambda_{t+1}: dx_t = lambda_t, da_t = lambda_t h_{t-1}. */
-void wf_ref_lane_scan_back(float *dx, float *da, float *dbefore, const float *a, const float *h, const float *before, const float *dy,
-                           const float *dlast, int64_t t, int64_t stride, int64_t n) {
+void wf_ref_lane_scan_back(float *dx, float *da, float *dbefore, const float *a, const float *h, const float *before,
+                           const float *dy, const float *dlast, int64_t t, int64_t stride, int64_t n) {
     for (int64_t j = 0; j < n; j++) {
         double lambda = dlast ? dlast[j] : 0;
         for (int64_t s = t - 1; s >= 0; s--) {

@@ -3,7 +3,9 @@
 
 enum { STRETCH = WF_SCAN_CHECKPOINT };
 
-typedef struct number { double re, im; } number;
+typedef struct number {
+    double re, im;
+} number;
 
 static int64_t stretches(int64_t t) { return (t + STRETCH - 1) / STRETCH; }
 static number at(const wf_pole_args *a, const float *x, int64_t i) {
@@ -80,8 +82,8 @@ void wf_ref_pole_scan(const wf_pole_args *a, int64_t batch, int64_t block, void 
 typedef struct sweep { /* one channel, last step to first */
     const wf_pole_args *a;
     int64_t batch, d;
-    number *h;                   /* [STRETCH+1, modes]: h[i] is the state before step i of the stretch */
-    number *lambda;              /* [modes]: gradient of the state by what comes later */
+    number *h;                      /* [STRETCH+1, modes]: h[i] is the state before step i of the stretch */
+    number *lambda;                 /* [modes]: gradient of the state by what comes later */
     number *da, *db, *dc, *de, *dv; /* [modes] */
     double dskip;
 } sweep;
@@ -170,13 +172,21 @@ static void back_channel(sweep *w) {
 
 void wf_ref_pole_scan_back(const wf_pole_args *a, int64_t batch, int64_t block, void *scratch) {
     number *h = scratch, *rest = h + (STRETCH + 1) * a->modes;
-    sweep w = {.a = a, .batch = batch, .h = h, .lambda = rest, .da = rest + a->modes, .db = rest + 2 * a->modes, .dc = rest + 3 * a->modes,
-               .de = rest + 4 * a->modes, .dv = rest + 5 * a->modes};
+    sweep w = {.a = a,
+               .batch = batch,
+               .h = h,
+               .lambda = rest,
+               .da = rest + a->modes,
+               .db = rest + 2 * a->modes,
+               .dc = rest + 3 * a->modes,
+               .de = rest + 4 * a->modes,
+               .dv = rest + 5 * a->modes};
     for (w.d = block * WF_SCAN_BLOCK; w.d < block_end(a, block); w.d++)
         back_channel(&w);
 }
 
-/* Enough for both forms: the vector form keeps the parameters, states and gradients of a vector of channels side by side, in fp32. */
+/* Enough for both forms: the vector form keeps the parameters, states and gradients of a vector of channels side by side, in
+ * fp32. */
 size_t wf_pole_scratch(const wf_pole_args *a, bool backward) {
     size_t row = (size_t)a->modes * 2 * WF_SCAN_BLOCK * sizeof(float);
     return backward ? row * (STRETCH + 1 + 17) : row * 6;

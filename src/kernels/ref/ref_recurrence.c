@@ -34,11 +34,16 @@ static double *state(const piece *p, int64_t i) { return p->states + i * p->a->k
 static double decay(const piece *p, int64_t t, int64_t d) {
     const wf_recurrence_args *a = p->a;
     switch (a->decay) {
-    case WF_DECAY_CONST: return exp((double)a->g[p->head]);
-    case WF_DECAY_CHANNEL: return exp((double)a->g[p->head * a->key_dim + d]);
-    case WF_DECAY_SCALAR: return exp((double)a->g[row(p, t)]);
-    case WF_DECAY_VECTOR: return exp((double)a->g[row(p, t) * a->key_dim + d]);
-    default: return 1;
+    case WF_DECAY_CONST:
+        return exp((double)a->g[p->head]);
+    case WF_DECAY_CHANNEL:
+        return exp((double)a->g[p->head * a->key_dim + d]);
+    case WF_DECAY_SCALAR:
+        return exp((double)a->g[row(p, t)]);
+    case WF_DECAY_VECTOR:
+        return exp((double)a->g[row(p, t) * a->key_dim + d]);
+    default:
+        return 1;
     }
 }
 

@@ -55,8 +55,8 @@ void wf_ref_selective_scan(const wf_scan_args *a, int64_t batch, int64_t block, 
 typedef struct sweep { /* one channel, last token to first */
     const wf_scan_args *a;
     int64_t batch, block, d;
-    double *h;            /* [STRETCH+1, state]: h[i] is the state before token i of the stretch */
-    double *lambda, *da;  /* [state]: gradient of h_t by what comes later; gradient of A */
+    double *h;           /* [STRETCH+1, state]: h[i] is the state before token i of the stretch */
+    double *lambda, *da; /* [state]: gradient of h_t by what comes later; gradient of A */
     double dskip;
 } sweep;
 
@@ -126,7 +126,8 @@ void wf_ref_selective_scan_back(const wf_scan_args *a, int64_t batch, int64_t bl
         back_channel(&w);
 }
 
-/* Enough for both forms: the vector form keeps, for a stretch, h and exp(dt A) of a whole block in fp32, and rows of its inputs. */
+/* Enough for both forms: the vector form keeps, for a stretch, h and exp(dt A) of a whole block in fp32, and rows of its
+ * inputs. */
 size_t wf_scan_scratch(const wf_scan_args *a, bool backward) {
     size_t lanes = WF_SCAN_BLOCK * sizeof(float), row = (size_t)a->state * lanes;
     return backward ? row * (2 * STRETCH + 8) + lanes * 5 * STRETCH : row * 4;

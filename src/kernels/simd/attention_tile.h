@@ -48,8 +48,8 @@ typedef struct tile {
     int64_t slot, index; /* of its first key */
     int64_t following;   /* keys of the tile after it: they are prefetched while this one is worked on */
     int n, n_strips;
-    bool segments; /* rows and keys of several segments meet */
-    bool apart, weighted;   /* of a pattern: the keys lie apart, at slots[]; its weights are added */
+    bool segments;        /* rows and keys of several segments meet */
+    bool apart, weighted; /* of a pattern: the keys lie apart, at slots[]; its weights are added */
     int64_t slots[KEYS], indices[KEYS];
     strip strips[STRIPS];
     int16_t low[KEYS], high[KEYS]; /* key j is in the band of rows low..high-1; valid where strips are masked */

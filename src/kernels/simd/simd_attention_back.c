@@ -70,8 +70,9 @@ static void gradients_of_scores(const block *blk, const tile *t) {
     })
 }
 
-/* The same for a block that meets this tile only: delta = sum_j p_j dP_j / sum_j p_j of the numbers at hand, not of a rounded o, so that what cancels
- * does: a row with one key has a gradient of exactly 0. (In bf16 the rounded o is what the sums would be compared with.) */
+/* The same for a block that meets this tile only: delta = sum_j p_j dP_j / sum_j p_j of the numbers at hand, not of a rounded
+ * o, so that what cancels does: a row with one key has a gradient of exactly 0. (In bf16 the rounded o is what the sums would
+ * be compared with.) */
 static void gradients_of_all_scores(const block *blk, const tile *t) {
     const wf_attention_args *a = blk->a;
     const float *d_lse = a->d_lse ? a->d_lse + (blk->b * a->heads + blk->h) * a->t + blk->first : NULL;

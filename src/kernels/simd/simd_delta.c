@@ -1,12 +1,11 @@
-/* simd_delta.c - vector forms of kernel D. A token is one pass over the slice of the state, which stays in cache: every vector of it is
- * loaded once, decayed, corrected, read for whatever needs it and stored. The forward reads S_t for o_t and for the correction of the token
- * after it. With r_t = S_{t-1}^T a_t and G_t the gradient of S_t by what comes after token t (mixers.md U4; ref_delta.c has the map from the
- * delta rule to this form), the backward is three such scans:
- *     values, over G, last token first:   dr_t = (G_t + q_t do_t^T)^T b_t, dv_t alike with k_t;  G_{t-1} = D_t (G_t + q_t do_t^T) + a_t dr_t^T
- *     queries, over S^T, first token first: da_t = S_{t-1} dr_t, dq_t = S_t do_t
- *     keys, over G^T, last token first:   db_t = (G_t + q_t do_t^T) r_t, dk_t alike with v_t
- * The transposed states turn sums over value channels into sums over rows. What a token adds to its own reads is added apart, so that dg,
- * a running sum of differences, stays relative to the decay. */
+/* simd_delta.c - vector forms of kernel D. A token is one pass over the slice of the state, which stays in cache: every vector
+ * of it is loaded once, decayed, corrected, read for whatever needs it and stored. The forward reads S_t for o_t and for the
+ * correction of the token after it. With r_t = S_{t-1}^T a_t and G_t the gradient of S_t by what comes after token t (mixers.md
+ * U4; ref_delta.c has the map from the delta rule to this form), the backward is three such scans: values, over G, last token
+ * first:   dr_t = (G_t + q_t do_t^T)^T b_t, dv_t alike with k_t;  G_{t-1} = D_t (G_t + q_t do_t^T) + a_t dr_t^T queries, over
+ * S^T, first token first: da_t = S_{t-1} dr_t, dq_t = S_t do_t keys, over G^T, last token first:   db_t = (G_t + q_t do_t^T)
+ * r_t, dk_t alike with v_t The transposed states turn sums over value channels into sums over rows. What a token adds to its
+ * own reads is added apart, so that dg, a running sum of differences, stays relative to the decay. */
 #include "kernels/vec/decay.h"
 #include "kernels/vec/fill.h"
 #include "kernels/vec/vec.h"
@@ -19,17 +18,19 @@ enum { COLUMNS = 4 }; /* vectors a pass holds of every row it writes or sums: 4*
 enum { COLUMNS = 2 };
 #endif
 
-typedef struct token { float *q, *k, *a, *b, *e; } token; /* [keys] each; q scaled, e the decays */
+typedef struct token {
+    float *q, *k, *a, *b, *e;
+} token; /* [keys] each; q scaled, e the decays */
 
 typedef struct piece { /* one slice of one head of one sequence */
     const wf_delta_args *a;
     int64_t head, shared, slice, first, width, tokens; /* shared: the q, k head; tokens: index of the sequence's first token */
     int64_t keys, columns;                             /* key and value channels in whole vectors */
     bool general;
-    token now, other;                                  /* the token at hand; the one before or after it */
-    float *key_out[2], *sums;                          /* [keys] */
-    float *v, *dout, *kept, *dr, *u, *value_out[2];    /* [64] */
-    float *state, *anchors;                            /* [keys*64], [wf_recurrence_anchors + 1] of them */
+    token now, other;                               /* the token at hand; the one before or after it */
+    float *key_out[2], *sums;                       /* [keys] */
+    float *v, *dout, *kept, *dr, *u, *value_out[2]; /* [64] */
+    float *state, *anchors;                         /* [keys*64], [wf_recurrence_anchors + 1] of them */
 } piece;
 
 static float *carve(float **at, int64_t n) {
@@ -48,7 +49,8 @@ static void carve_token(token *t, float **at, int64_t keys) {
 
 static piece make_piece(const wf_delta_args *a, int64_t batch, int64_t head, int64_t slice, void *scratch) {
     int64_t first = slice * WIDTH, left = a->value_dim - first;
-    piece p = {.a = a, .head = head, .slice = slice, .first = first, .width = left < WIDTH ? left : WIDTH, .tokens = batch * a->t};
+    piece p = {
+        .a = a, .head = head, .slice = slice, .first = first, .width = left < WIDTH ? left : WIDTH, .tokens = batch * a->t};
     float *at = scratch;
     p.shared = head / (a->heads / a->qk_heads);
     p.keys = whole(a->key_dim);
@@ -88,8 +90,9 @@ WF_INLINE void put(float *p, vf v, int64_t n) {
 
 /* ---- the pass over the state ---- */
 
-/* Writes are state += y_r z (y a number per row, z a row), reads are out = sum_r x_r state_r. Each pass has a fixed number of them, in this
- * order: reads, writes, decay, writes, reads, writes; they are numbered through. The decay is one number per row, or a row. */
+/* Writes are state += y_r z (y a number per row, z a row), reads are out = sum_r x_r state_r. Each pass has a fixed number of
+ * them, in this order: reads, writes, decay, writes, reads, writes; they are numbered through. The decay is one number per row,
+ * or a row. */
 typedef struct sweep {
     int64_t rows, columns, stride;
     float *state;
@@ -97,10 +100,12 @@ typedef struct sweep {
     float *out[2];
 } sweep;
 
-WF_INLINE void sweep_block(const sweep *s, int64_t c, int nb, int reads0, int writes0, int writes1, int reads1, int writes2, bool by_row) {
+WF_INLINE void sweep_block(const sweep *s, int64_t c, int nb, int reads0, int writes0, int writes1, int reads1, int writes2,
+                           bool by_row) {
     int reads = reads0 + reads1, writes = writes0 + writes1 + writes2;
     vf z[2][COLUMNS], sum[2][COLUMNS], decay[COLUMNS];
-    const float *x[2], *y[2], *decays = s->decay; /* locals: the stores below could otherwise change *s, for all the compiler knows */
+    const float *x[2], *y[2],
+        *decays = s->decay; /* locals: the stores below could otherwise change *s, for all the compiler knows */
     int64_t rows = s->rows, stride = s->stride;
     float *at = s->state + c;
     for (int i = 0; i < 2; i++) {
@@ -189,7 +194,8 @@ static void read_state(const piece *p, const float *x, float *out) {
 
 static void fetch_keys(const piece *p, int64_t t, token *to) {
     const wf_delta_args *a = p->a;
-    const float *q = a->q + qk_row(p, t), *k = a->k + qk_row(p, t), *g = a->decay == WF_DECAY_VECTOR ? a->g + row(p, t) * a->key_dim : NULL;
+    const float *q = a->q + qk_row(p, t), *k = a->k + qk_row(p, t),
+                *g = a->decay == WF_DECAY_VECTOR ? a->g + row(p, t) * a->key_dim : NULL;
     vf flat = a->decay == WF_DECAY_SCALAR ? vf_exp_decay(vf_set(a->g[row(p, t)])) : vf_set(1.0f);
     for (int64_t c = 0; c < p->keys; c += WF_VL) {
         int64_t n = a->key_dim - c;
@@ -292,9 +298,15 @@ static void delta(const wf_delta_args *a, int64_t batch, int64_t head, int64_t s
         correct(&p, t);
         if (!last)
             fetch_keys(&p, t + 1, &p.other);
-        sweep s = {.rows = a->key_dim, .columns = p.columns, .stride = WIDTH, .state = p.state, .decay = p.now.e,
-                   .x = {p.now.q, last ? p.now.q : p.other.a}, .y = {p.general ? p.now.b : p.now.k, p.now.k},
-                   .z = {p.general ? p.kept : p.u, p.v}, .out = {p.value_out[0], p.value_out[1]}};
+        sweep s = {.rows = a->key_dim,
+                   .columns = p.columns,
+                   .stride = WIDTH,
+                   .state = p.state,
+                   .decay = p.now.e,
+                   .x = {p.now.q, last ? p.now.q : p.other.a},
+                   .y = {p.general ? p.now.b : p.now.k, p.now.k},
+                   .z = {p.general ? p.kept : p.u, p.v},
+                   .out = {p.value_out[0], p.value_out[1]}};
         forward_sweep(&s, p.general);
         write_values(&p, a->o, t, p.value_out[0]);
         swap_tokens(&p);
@@ -337,8 +349,14 @@ static void value_pass(piece *p) {
     for (int64_t t = a->t - 1; t >= 0; t--) {
         fetch_keys(p, t, &p->now);
         fetch_values(p, a->do_, t, p->dout);
-        sweep s = {.rows = a->key_dim, .columns = p->columns, .stride = WIDTH, .state = p->state, .decay = p->other.e,
-                   .x = {p->general ? p->now.b : p->now.k, p->now.k}, .y = {p->other.a, p->now.q}, .z = {p->dr, p->dout},
+        sweep s = {.rows = a->key_dim,
+                   .columns = p->columns,
+                   .stride = WIDTH,
+                   .state = p->state,
+                   .decay = p->other.e,
+                   .x = {p->general ? p->now.b : p->now.k, p->now.k},
+                   .y = {p->other.a, p->now.q},
+                   .z = {p->dr, p->dout},
                    .out = {p->value_out[0], p->value_out[1]}};
         value_sweep(&s, p->general);
         finish_values(p, t);
@@ -351,19 +369,23 @@ static void value_pass(piece *p) {
         }
 }
 
-/* dg is a running sum over time of differences (mixers.md U6.4), and starts afresh at each anchor: a state kept from the forward scan. */
+/* dg is a running sum over time of differences (mixers.md U6.4), and starts afresh at each anchor: a state kept from the
+ * forward scan. */
 static bool at_anchor(const piece *p, int64_t t) { return p->a->dg_part && t % wf_recurrence_anchor_step(p->a->t) == 0; }
 static float *anchor(const piece *p, int64_t i) { return p->anchors + i * p->keys * WIDTH; }
 
-/* da_t and dq_t, which what the token itself has written is still missing from. dg gets q dq without it: k dk has the same number. */
+/* da_t and dq_t, which what the token itself has written is still missing from. dg gets q dq without it: k dk has the same
+ * number. */
 static void finish_queries(const piece *p, int64_t t) {
     const wf_delta_args *a = p->a;
     int64_t at = part_row(p, t) * a->key_dim;
-    float first = inner(p->general ? p->kept : p->u, p->dout, p->columns), second = p->general ? inner(p->v, p->dout, p->columns) : 0.0f;
+    float first = inner(p->general ? p->kept : p->u, p->dout, p->columns),
+          second = p->general ? inner(p->v, p->dout, p->columns) : 0.0f;
     vf all = vf_set(0.0f);
     for (int64_t c = 0; c < p->keys; c += WF_VL) {
         int64_t n = a->key_dim - c;
-        vf da = vf_load(p->key_out[0] + c), dq = vf_load(p->key_out[1] + c), k = vf_load(p->now.k + c), own = vf_load(p->now.q + c) * dq;
+        vf da = vf_load(p->key_out[0] + c), dq = vf_load(p->key_out[1] + c), k = vf_load(p->now.k + c),
+           own = vf_load(p->now.q + c) * dq;
         all += own;
         if (a->dg_part && a->decay == WF_DECAY_VECTOR)
             put(a->dg_part + at + c, own, n);
@@ -385,8 +407,14 @@ static void query_pass(piece *p) {
         fetch_written(p, t);
         fetch_values(p, a->do_, t, p->dout);
         fetch_values(p, a->de, t, p->dr);
-        sweep s = {.rows = p->width, .columns = p->keys, .stride = p->keys, .state = p->state, .decay = p->now.e, .x = {p->dr, p->dout},
-                   .y = {p->general ? p->kept : p->u, p->v}, .z = {p->general ? p->now.b : p->now.k, p->now.k},
+        sweep s = {.rows = p->width,
+                   .columns = p->keys,
+                   .stride = p->keys,
+                   .state = p->state,
+                   .decay = p->now.e,
+                   .x = {p->dr, p->dout},
+                   .y = {p->general ? p->kept : p->u, p->v},
+                   .z = {p->general ? p->now.b : p->now.k, p->now.k},
                    .out = {p->key_out[0], p->key_out[1]}};
         query_sweep(&s, p->general);
         finish_queries(p, t);
@@ -407,8 +435,8 @@ static void start_sums(const piece *p, const float *s, const float *grad) {
         p->sums[0] = vf_sum(all);
 }
 
-/* With A_t the row sums of S_t * G_t: those of D_t S_{t-1} * (G_t + q do^T) are A_t + q dq - b db - k dk, and with a da added A_{t-1}.
- * The first are dg in the general form; in the delta rule a = e^g k depends on g too, and dg is A_{t-1}. */
+/* With A_t the row sums of S_t * G_t: those of D_t S_{t-1} * (G_t + q do^T) are A_t + q dq - b db - k dk, and with a da added
+ * A_{t-1}. The first are dg in the general form; in the delta rule a = e^g k depends on g too, and dg is A_{t-1}. */
 static void step_sums(const piece *p, int64_t t, int64_t c, vf less, vf through, vf *flat) {
     const wf_delta_args *a = p->a;
     int64_t n = a->key_dim - c;
@@ -426,7 +454,8 @@ static void step_sums(const piece *p, int64_t t, int64_t c, vf less, vf through,
 static void finish_keys(const piece *p, int64_t t) {
     const wf_delta_args *a = p->a;
     int64_t at = part_row(p, t) * a->key_dim;
-    float first = inner(p->general ? p->kept : p->u, p->dout, p->columns), second = p->general ? inner(p->v, p->dout, p->columns) : 0.0f;
+    float first = inner(p->general ? p->kept : p->u, p->dout, p->columns),
+          second = p->general ? inner(p->v, p->dout, p->columns) : 0.0f;
     vf flat[2] = {vf_set(0.0f), vf_set(0.0f)};
     for (int64_t c = 0; c < p->keys; c += WF_VL) {
         int64_t n = a->key_dim - c;
@@ -460,8 +489,14 @@ static void key_pass(piece *p) {
         fetch_written(p, t);
         fetch_values(p, a->do_, t, p->dout);
         fetch_values(p, a->de, t, p->dr);
-        sweep s = {.rows = p->width, .columns = p->keys, .stride = p->keys, .state = p->state, .decay = p->now.e,
-                   .x = {p->general ? p->kept : p->u, p->v}, .y = {p->dout, p->dr}, .z = {p->now.q, p->now.a},
+        sweep s = {.rows = p->width,
+                   .columns = p->keys,
+                   .stride = p->keys,
+                   .state = p->state,
+                   .decay = p->now.e,
+                   .x = {p->general ? p->kept : p->u, p->v},
+                   .y = {p->dout, p->dr},
+                   .z = {p->now.q, p->now.a},
                    .out = {p->key_out[0], p->key_out[1]}};
         key_sweep(&s, p->general);
         finish_keys(p, t);

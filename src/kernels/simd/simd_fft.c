@@ -1,11 +1,13 @@
-/* simd_fft.c - vector forms of the Fourier transforms: every lane is a signal of its own, so a butterfly is a few vector operations. Two
- * stages run in one pass over memory where there are two left. */
+/* simd_fft.c - vector forms of the Fourier transforms: every lane is a signal of its own, so a butterfly is a few vector
+ * operations. Two stages run in one pass over memory where there are two left. */
 #include "kernels/vec/fill.h"
 #include "kernels/vec/rows.h"
 
 enum { LANES = WF_FFT_LANES };
 
-typedef struct cv { vf re, im; } cv; /* complex numbers of one vector of lanes */
+typedef struct cv {
+    vf re, im;
+} cv; /* complex numbers of one vector of lanes */
 
 WF_INLINE cv load(const float *re, const float *im, int64_t i) { return (cv){vf_load(re + i), vf_load(im + i)}; }
 WF_INLINE void store(float *re, float *im, int64_t i, cv v) {
@@ -43,10 +45,12 @@ WF_INLINE void two_stages(float *re, float *im, const float *table, int64_t n, i
     int64_t quarter = half / 2, wide = n / 2 / half;
     for (int64_t first = 0; first < n; first += 2 * half)
         for (int64_t k = 0; k < quarter; k++) {
-            const float *w0 = table + 2 * (k * wide), *w1 = table + 2 * ((k + quarter) * wide), *w2 = table + 2 * (2 * k * wide);
+            const float *w0 = table + 2 * (k * wide), *w1 = table + 2 * ((k + quarter) * wide),
+                        *w2 = table + 2 * (2 * k * wide);
             for (int64_t l = 0; l < LANES; l += WF_VL) {
                 int64_t i = (first + k) * LANES + l, step = quarter * LANES;
-                cv a = load(re, im, i), b = load(re, im, i + step), c = load(re, im, i + 2 * step), d = load(re, im, i + 3 * step);
+                cv a = load(re, im, i), b = load(re, im, i + step), c = load(re, im, i + 2 * step),
+                   d = load(re, im, i + 3 * step);
                 if (!inverse) {
                     pair(&a, &c, w0, false);
                     pair(&b, &d, w1, false);
@@ -90,8 +94,9 @@ static void fft(float *re, float *im, const float *table, int64_t n, bool back) 
 
 static void multiply_complex(float *re, float *im, const float *bre, const float *bim, bool conjugate, int64_t n) {
     float sign = conjugate ? -1.0f : 1.0f;
-    WF_ROW(i, m, n, vf ar = vtake(re + i, m); vf ai = vtake(im + i, m); vf br = vtake(bre + i, m); vf bi = vtake(bim + i, m) * sign;
-           vput(re + i, vf_fma(ar, br, -(ai * bi)), m); vput(im + i, vf_fma(ar, bi, ai * br), m););
+    WF_ROW(i, m, n, vf ar = vtake(re + i, m); vf ai = vtake(im + i, m); vf br = vtake(bre + i, m);
+           vf bi = vtake(bim + i, m) * sign; vput(re + i, vf_fma(ar, br, -(ai * bi)), m);
+           vput(im + i, vf_fma(ar, bi, ai * br), m););
 }
 
 WF_FILL(fft) {

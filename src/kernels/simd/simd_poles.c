@@ -1,5 +1,5 @@
-/* simd_poles.c - vector forms of the diagonal state space: lanes are channels, the modes of a vector of channels lie side by side in
- * scratch as [mode][re, im][lane]. Real modes run as complex ones whose imaginary parts are 0. */
+/* simd_poles.c - vector forms of the diagonal state space: lanes are channels, the modes of a vector of channels lie side by
+ * side in scratch as [mode][re, im][lane]. Real modes run as complex ones whose imaginary parts are 0. */
 #include "kernels/vec/fill.h"
 #include "kernels/vec/vec.h"
 
@@ -9,9 +9,9 @@ typedef struct strip { /* up to WF_VL channels of one sequence */
     const wf_pole_args *a;
     int64_t batch, first, live;
     float twice;
-    float *p, *b, *c, *e, *v;     /* [M][2][VL] */
-    float *h;                     /* the state; backward: [STRETCH+1] of them */
-    float *lambda, *da, *db, *dc, *de, *dv; /* gradients, since the last checkpoint .. */
+    float *p, *b, *c, *e, *v;                          /* [M][2][VL] */
+    float *h;                                          /* the state; backward: [STRETCH+1] of them */
+    float *lambda, *da, *db, *dc, *de, *dv;            /* gradients, since the last checkpoint .. */
     float *da_all, *db_all, *dc_all, *de_all, *dv_all; /* .. and before: sums of sums, so that errors do not grow with T */
 } strip;
 
@@ -24,7 +24,11 @@ static float *carve(float **at, int64_t n) {
 static strip make_strip(const wf_pole_args *a, int64_t batch, int64_t first, int64_t end, void *scratch, bool backward) {
     float *at = scratch;
     int64_t row = a->modes * PAIR;
-    strip s = {.a = a, .batch = batch, .first = first, .live = end - first < WF_VL ? end - first : WF_VL, .twice = a->real ? 1.0f : 2.0f};
+    strip s = {.a = a,
+               .batch = batch,
+               .first = first,
+               .live = end - first < WF_VL ? end - first : WF_VL,
+               .twice = a->real ? 1.0f : 2.0f};
     s.p = carve(&at, row);
     s.b = carve(&at, row);
     s.c = carve(&at, row);
@@ -33,7 +37,8 @@ static strip make_strip(const wf_pole_args *a, int64_t batch, int64_t first, int
     s.h = carve(&at, backward ? (STRETCH + 1) * row : row);
     if (!backward)
         return s;
-    float **const sums[] = {&s.lambda, &s.da, &s.db, &s.dc, &s.de, &s.dv, &s.da_all, &s.db_all, &s.dc_all, &s.de_all, &s.dv_all};
+    float **const sums[] = {&s.lambda, &s.da,     &s.db,     &s.dc,     &s.de,    &s.dv,
+                            &s.da_all, &s.db_all, &s.dc_all, &s.de_all, &s.dv_all};
     for (int i = 0; i < 11; i++)
         *sums[i] = carve(&at, row);
     return s;
@@ -98,7 +103,8 @@ WF_INLINE vf step(const strip *s, float *h, const float *before, vf x) {
     vf minus = ranked ? -feedback(s, before) : vf_set(0.0f);
     for (int64_t m = 0, n = s->a->modes * PAIR; m < n; m += PAIR) {
         vf re = vf_load(before + m), im = vf_load(before + m + WF_VL), pr = vf_load(s->p + m), pi = vf_load(s->p + m + WF_VL);
-        vf next = vf_fma(pr, re, vf_fma(-pi, im, vf_load(s->b + m) * x)), turned = vf_fma(pr, im, vf_fma(pi, re, vf_load(s->b + m + WF_VL) * x));
+        vf next = vf_fma(pr, re, vf_fma(-pi, im, vf_load(s->b + m) * x)),
+           turned = vf_fma(pr, im, vf_fma(pi, re, vf_load(s->b + m + WF_VL) * x));
         if (ranked) {
             next = vf_fma(vf_load(s->e + m), minus, next);
             turned = vf_fma(vf_load(s->e + m + WF_VL), minus, turned);
@@ -142,7 +148,8 @@ static void pole_scan(const wf_pole_args *a, int64_t batch, int64_t block, void 
 
 WF_INLINE void add_to(float *p, vf v) { vf_store(p, vf_load(p) + v); }
 
-/* The term of rank one: adds to de and returns the gradient of what it read, times 2. The gradient of h_t is lambda and what the read sends. */
+/* The term of rank one: adds to de and returns the gradient of what it read, times 2. The gradient of h_t is lambda and what
+ * the read sends. */
 static vf back_feedback(const strip *s, const float *before, vf twice) {
     vf minus = -feedback(s, before), ds = vf_set(0.0f);
     for (int64_t m = 0, n = s->a->modes * PAIR; m < n; m += PAIR) {
@@ -162,7 +169,8 @@ WF_INLINE vf back_step(const strip *s, const float *before, const float *after, 
     bool ranked = s->a->e != NULL;
     vf ds = ranked ? back_feedback(s, before, twice) : vf_set(0.0f);
     for (int64_t m = 0, n = s->a->modes * PAIR; m < n; m += PAIR) {
-        vf lr = vf_load(s->lambda + m), li = vf_load(s->lambda + m + WF_VL), cr = twice * vf_load(s->c + m), ci = twice * vf_load(s->c + m + WF_VL);
+        vf lr = vf_load(s->lambda + m), li = vf_load(s->lambda + m + WF_VL), cr = twice * vf_load(s->c + m),
+           ci = twice * vf_load(s->c + m + WF_VL);
         vf hr = vf_load(before + m), hi = vf_load(before + m + WF_VL), pr = vf_load(s->p + m), pi = vf_load(s->p + m + WF_VL);
         add_to(s->dc + m, twice * vf_load(read + m));
         add_to(s->dc + m + WF_VL, -twice * vf_load(read + m + WF_VL));

@@ -1,9 +1,9 @@
 /* simd_recurrence.c - vector forms of kernel L (mixers.md U3, U7): four tokens per pass over a slice of the state that stays in
  * cache. With b_i the sum of the log decays up to token i of the four, S_in the state before them and q already scaled,
- *     o_i = e^{b_i} q_i S_in + sum_{j<=i} P_ij v_j,  P_ij = sum_d q_id k_jd e^{b_i - b_j},  S_out = e^{b_3} S_in + sum_j k_j e^{b_3 - b_j} v_j^T.
- * Every exponent difference is a product of at most three decays <= 1, never a quotient. The backward is three such scans: dq
- * forward in time over S^T; dk and dv backward over G^T and G, where G is the gradient of the state. The two transposed ones
- * turn sums over value channels into sums over rows, so that no pass adds lanes. */
+ *     o_i = e^{b_i} q_i S_in + sum_{j<=i} P_ij v_j,  P_ij = sum_d q_id k_jd e^{b_i - b_j},  S_out = e^{b_3} S_in + sum_j k_j
+ * e^{b_3 - b_j} v_j^T. Every exponent difference is a product of at most three decays <= 1, never a quotient. The backward is
+ * three such scans: dq forward in time over S^T; dk and dv backward over G^T and G, where G is the gradient of the state. The
+ * two transposed ones turn sums over value channels into sums over rows, so that no pass adds lanes. */
 #include "kernels/vec/decay.h"
 #include "kernels/vec/fill.h"
 #include "kernels/vec/reduce.h"
@@ -28,18 +28,18 @@ typedef struct piece { /* one slice of one head of one sequence */
     const wf_recurrence_args *a;
     int64_t head, shared, tokens, slice, first, width; /* shared: the q, k head; tokens: index of the sequence's first token */
     int64_t keys;                                      /* key channels in whole vectors: the stride of what follows */
-    quad q, k, g, v, dout;        /* the four tokens at hand, where they lie or in a padded copy */
-    const float *bonus;           /* [keys] or NULL */
-    float flat[WF_VL], constant;  /* their decays, when all channels share one */
-    int64_t ahead;                /* where the scan goes, in tokens */
-    float *pads[5], *bonus_pad;   /* [4][keys] of q, k, g; [4][64] of v, do; [keys] */
+    quad q, k, g, v, dout;                             /* the four tokens at hand, where they lie or in a padded copy */
+    const float *bonus;                                /* [keys] or NULL */
+    float flat[WF_VL], constant;                       /* their decays, when all channels share one */
+    int64_t ahead;                                     /* where the scan goes, in tokens */
+    float *pads[5], *bonus_pad;                        /* [4][keys] of q, k, g; [4][64] of v, do; [keys] */
     float *read, *write, *e, *total; /* [4][keys]: e^{b_i} q_i, e^{b_3-b_j} k_j, the decays; [keys]: e^{b_3} */
-    float *out;                   /* [4][max(keys, 64)] */
-    float *sums;                  /* [keys]: running sums of the backward */
-    float *dbonus;                /* [2][keys]: since the last anchor, and before */
-    float *state;                 /* [keys*64] */
-    float *anchors;               /* [wf_recurrence_anchors + 1][keys*64] */
-    float score[TOKENS * TOKENS]; /* P, or the products do_i.v_j */
+    float *out;                      /* [4][max(keys, 64)] */
+    float *sums;                     /* [keys]: running sums of the backward */
+    float *dbonus;                   /* [2][keys]: since the last anchor, and before */
+    float *state;                    /* [keys*64] */
+    float *anchors;                  /* [wf_recurrence_anchors + 1][keys*64] */
+    float score[TOKENS * TOKENS];    /* P, or the products do_i.v_j */
 } piece;
 
 enum { PAD_Q, PAD_K, PAD_G, PAD_V, PAD_DO };
@@ -69,7 +69,13 @@ static int64_t whole(int64_t n) { return (n + WF_VL - 1) / WF_VL * WF_VL; }
 
 static piece make_piece(const wf_recurrence_args *a, int64_t batch, int64_t head, int64_t slice, void *scratch) {
     int64_t first = slice * WIDTH, left = a->value_dim - first;
-    piece p = {.a = a, .head = head, .slice = slice, .first = first, .width = left < WIDTH ? left : WIDTH, .tokens = batch * a->t, .ahead = AHEAD};
+    piece p = {.a = a,
+               .head = head,
+               .slice = slice,
+               .first = first,
+               .width = left < WIDTH ? left : WIDTH,
+               .tokens = batch * a->t,
+               .ahead = AHEAD};
     p.shared = head / (a->heads / a->qk_heads);
     p.keys = whole(a->key_dim);
     carve_scratch(&p, scratch);
@@ -119,7 +125,9 @@ typedef struct sweep { /* out_i = sum_r x_ir S_r; S_r = decay S_r + sum_j y_jr z
 WF_INLINE void sweep_block(const sweep *s, int64_t c, int m, int nb, decay_mode mode) {
     vf z[TOKENS][4], sum[TOKENS][4], decay[4];
     for (int b = 0; b < nb; b++) {
-        decay[b] = mode == DECAY_COLUMNS ? vf_load(s->decay + c + b * WF_VL) : mode == DECAY_ONE ? vf_set(*s->decay) : vf_set(1.0f);
+        decay[b] = mode == DECAY_COLUMNS ? vf_load(s->decay + c + b * WF_VL)
+                   : mode == DECAY_ONE   ? vf_set(*s->decay)
+                                         : vf_set(1.0f);
         for (int i = 0; i < m; i++) {
             z[i][b] = vf_load(s->z.at + i * s->z.stride + c + b * WF_VL);
             sum[i][b] = vf_set(0.0f);
@@ -128,7 +136,8 @@ WF_INLINE void sweep_block(const sweep *s, int64_t c, int m, int nb, decay_mode 
     /* Locals: the stores below could otherwise change *s, for all the compiler knows. */
     const float *src = s->src + c, *x = s->x.at, *y = s->y.at, *decays = s->decay;
     float *dst = s->dst + c;
-    int64_t rows = s->rows, src_stride = s->src_stride, dst_stride = s->dst_stride, x_stride = s->x.stride, y_stride = s->y.stride;
+    int64_t rows = s->rows, src_stride = s->src_stride, dst_stride = s->dst_stride, x_stride = s->x.stride,
+            y_stride = s->y.stride;
     for (int64_t r = 0; r < rows; r++, x++, y++, src += src_stride, dst += dst_stride) {
         vf state[4];
         for (int b = 0; b < nb; b++)
@@ -161,20 +170,36 @@ WF_INLINE void sweep_mode(const sweep *s, int m, int nb, decay_mode mode) {
 
 static void sweep_four(const sweep *s, decay_mode mode) {
     switch (mode) {
-    case DECAY_OFF: sweep_mode(s, TOKENS, COLUMNS, DECAY_OFF); break;
-    case DECAY_ONE: sweep_mode(s, TOKENS, COLUMNS, DECAY_ONE); break;
-    case DECAY_ROWS: sweep_mode(s, TOKENS, COLUMNS, DECAY_ROWS); break;
-    case DECAY_COLUMNS: sweep_mode(s, TOKENS, COLUMNS, DECAY_COLUMNS); break;
+    case DECAY_OFF:
+        sweep_mode(s, TOKENS, COLUMNS, DECAY_OFF);
+        break;
+    case DECAY_ONE:
+        sweep_mode(s, TOKENS, COLUMNS, DECAY_ONE);
+        break;
+    case DECAY_ROWS:
+        sweep_mode(s, TOKENS, COLUMNS, DECAY_ROWS);
+        break;
+    case DECAY_COLUMNS:
+        sweep_mode(s, TOKENS, COLUMNS, DECAY_COLUMNS);
+        break;
     }
 }
 
 /* One token: bound by the traffic to the state, so a pass takes whole rows. */
 static void sweep_one(const sweep *s, decay_mode mode) {
     switch (mode) {
-    case DECAY_OFF: sweep_mode(s, 1, 4, DECAY_OFF); break;
-    case DECAY_ONE: sweep_mode(s, 1, 4, DECAY_ONE); break;
-    case DECAY_ROWS: sweep_mode(s, 1, 4, DECAY_ROWS); break;
-    case DECAY_COLUMNS: sweep_mode(s, 1, 4, DECAY_COLUMNS); break;
+    case DECAY_OFF:
+        sweep_mode(s, 1, 4, DECAY_OFF);
+        break;
+    case DECAY_ONE:
+        sweep_mode(s, 1, 4, DECAY_ONE);
+        break;
+    case DECAY_ROWS:
+        sweep_mode(s, 1, 4, DECAY_ROWS);
+        break;
+    case DECAY_COLUMNS:
+        sweep_mode(s, 1, 4, DECAY_COLUMNS);
+        break;
     }
 }
 
@@ -185,7 +210,9 @@ static decay_mode mode_of(const piece *p, decay_mode vector) {
 /* ---- what a pass is fed with ---- */
 
 /* Element i of p, which may lie beyond the array; to the second level: the first holds the state. */
-WF_INLINE void prefetch(const float *p, int64_t i) { __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p), 0, 2); }
+WF_INLINE void prefetch(const float *p, int64_t i) {
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p), 0, 2);
+}
 
 /* The rows of four tokens that a scan comes to soon. Rows that follow each other in memory are left to the hardware. Inline: a
  * function that only prefetches counts as one without effect, and gcc drops its calls. */
@@ -359,7 +386,8 @@ static void load_transposed(const piece *p, float *s, const float *from) {
 
 /* out_i plus sum_{j<=i} P_ij in_j to rows t.. of `to`; reverse: j >= i and P_ji. */
 static void write_rows(const piece *p, float *to, quad in, int64_t t, int live, bool reverse) {
-    prefetch_rows(p, to + value_row(p, t), p->a->heads * p->a->value_dim, p->width); /* a store that misses holds up all behind it */
+    prefetch_rows(p, to + value_row(p, t), p->a->heads * p->a->value_dim,
+                  p->width); /* a store that misses holds up all behind it */
     for (int64_t c = 0; c < p->width; c += WF_VL)
         for (int i = 0; i < live; i++) {
             vf sum = vf_load(p->out + i * WIDTH + c);
@@ -371,8 +399,17 @@ static void write_rows(const piece *p, float *to, quad in, int64_t t, int live, 
 
 /* Over S with rows of key channels; z, src and dst are set for each four tokens. */
 static sweep value_sweep(const piece *p, const float *x, const float *y) {
-    return (sweep){.rows = p->a->key_dim, .columns = whole(p->width), .x = {x, p->keys}, .y = {y, p->keys}, .decay = p->total,
-                   .out = p->out, .out_stride = WIDTH, .src = p->state, .dst = p->state, .src_stride = WIDTH, .dst_stride = WIDTH};
+    return (sweep){.rows = p->a->key_dim,
+                   .columns = whole(p->width),
+                   .x = {x, p->keys},
+                   .y = {y, p->keys},
+                   .decay = p->total,
+                   .out = p->out,
+                   .out_stride = WIDTH,
+                   .src = p->state,
+                   .dst = p->state,
+                   .src_stride = WIDTH,
+                   .dst_stride = WIDTH};
 }
 
 static void recurrence(const wf_recurrence_args *a, int64_t batch, int64_t head, int64_t slice, void *scratch) {
@@ -412,8 +449,16 @@ static float *anchor(const piece *p, int64_t i) { return p->anchors + i * p->key
 
 /* Over a transposed state, rows of value channels: what it reads has key channels. */
 static sweep key_sweep(const piece *p, const float *z) {
-    return (sweep){.rows = p->width, .columns = p->keys, .decay = p->total, .z = {z, p->keys}, .out = p->out,
-                   .out_stride = p->keys, .src = p->state, .dst = p->state, .src_stride = p->keys, .dst_stride = p->keys};
+    return (sweep){.rows = p->width,
+                   .columns = p->keys,
+                   .decay = p->total,
+                   .z = {z, p->keys},
+                   .out = p->out,
+                   .out_stride = p->keys,
+                   .src = p->state,
+                   .dst = p->state,
+                   .src_stride = p->keys,
+                   .dst_stride = p->keys};
 }
 
 /* Sums over the lanes of four vectors. */
@@ -537,7 +582,8 @@ WF_INLINE void finish_keys(const piece *p, int64_t t, int live, bool vector, boo
     for (int i = 0; i < TOKENS; i++)
         products[i] = vf_set(0.0f);
     for (int64_t c = 0; c < p->keys; c += WF_VL) {
-        vf past = vf_set(1.0f), e[TOKENS], q[TOKENS], u = bonus ? vf_load(p->bonus + c) : vf_set(1.0f), running = vf_load(p->sums + c);
+        vf past = vf_set(1.0f), e[TOKENS], q[TOKENS], u = bonus ? vf_load(p->bonus + c) : vf_set(1.0f),
+           running = vf_load(p->sums + c);
         for (int j = TOKENS - 1; j >= 0; j--) {
             e[j] = decay_lanes(p, j, c, vector);
             q[j] = lanes(p->q, j, c) * a->scale;

@@ -125,7 +125,8 @@ WF_INLINE void sweep(float *y, const void *w, const float *x, const float *bias,
     for (; i + 2 * WF_VL <= k; i += 2 * WF_VL) {
         vf x0 = vf_load(x + i), x1 = vf_load(x + i + WF_VL);
         for (int j = 0; j < rows; j++) {
-            __builtin_prefetch((const char *)w + (size_t)((r + rows + j) * k + i) * (bf16 ? 2 : 4)); /* rows are short streams: ask for the next ones */
+            __builtin_prefetch((const char *)w + (size_t)((r + rows + j) * k + i) *
+                                                     (bf16 ? 2 : 4)); /* rows are short streams: ask for the next ones */
             even[j] = vf_fma(load_weight(w, (r + j) * k + i, WF_VL, bf16), x0, even[j]);
             odd[j] = vf_fma(load_weight(w, (r + j) * k + i + WF_VL, WF_VL, bf16), x1, odd[j]);
         }

@@ -57,7 +57,9 @@ static void load_rates(const strip *s) {
 
 /* Element i of p, which may lie outside the array; NULL is fine. Rows are a whole D apart: no hardware fetches ahead, and a few
  * of them fill their sets of the first cache, so that they come to the second. */
-WF_INLINE void prefetch(const float *p, int64_t i) { __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p), 0, 2); }
+WF_INLINE void prefetch(const float *p, int64_t i) {
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)i * sizeof *p), 0, 2);
+}
 
 /* h_t in place of h_{t-1}; decays, when kept, receives exp(dt A). Returns the sum over states of C h. */
 WF_INLINE vf step(const strip *s, const float *before, float *after, float *decays, int64_t token, vf dt, vf x) {
@@ -134,7 +136,7 @@ static void selective_scan(const wf_scan_args *a, int64_t batch, int64_t block, 
 /* ---- backward: lambda_t = e_{t+1} lambda_{t+1} + dy_t C_t (mixers.md section 12) ---- */
 
 typedef struct token_grads {
-    vf dt, x, dy;       /* x = dt u; dy of the ungated output */
+    vf dt, x, dy;        /* x = dt u; dy of the ungated output */
     vf through_b, rates; /* sums over states of B lambda, and of A log2(e) * gradient of dt A */
 } token_grads;
 

@@ -1,7 +1,9 @@
 /* activate.c - y = act(x). */
 #include "tensor/ops/elementwise.h"
 
-typedef struct activate { wf_activation kind; } activate;
+typedef struct activate {
+    wf_activation kind;
+} activate;
 
 static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
     float tmp[TILE], y[TILE];
@@ -11,7 +13,8 @@ static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w)
 
 static void backward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
     float tx[TILE], ty[TILE], dx[TILE];
-    w->k->activate_back(((const activate *)node->attr)->kind, dx, load_in(node, 0, first, n, tx, w), load_dout(node, first, n, ty, w), n);
+    w->k->activate_back(((const activate *)node->attr)->kind, dx, load_in(node, 0, first, n, tx, w),
+                        load_dout(node, first, n, ty, w), n);
     store_din(node, 0, first, n, dx, w);
 }
 

@@ -1,7 +1,9 @@
 /* add.c - y = a + scale*b, the residual connection. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct add { float scale; } add;
+typedef struct add {
+    float scale;
+} add;
 
 static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
     const add *a = node->attr;

@@ -49,6 +49,7 @@ wf_tensor *wf_add_rows(wf_tape *t, wf_tensor *x, wf_tensor *row) {
     if (!x || !row)
         return NULL;
     if (row->count != wf_dim(x, -1) || row->type != WF_F32)
-        return wf_tape_error(t, WEFT_USAGE, "add_rows: a row of %lld for rows of %lld", (long long)row->count, (long long)wf_dim(x, -1));
+        return wf_tape_error(t, WEFT_USAGE, "add_rows: a row of %lld for rows of %lld", (long long)row->count,
+                             (long long)wf_dim(x, -1));
     return record_like(t, &wf_op_add_rows, 2, (wf_tensor *[]){x, row}, x, x->type, NULL);
 }

@@ -1,5 +1,5 @@
-/* alibi_keys.c - linear biases by the number of the key alone (Falcon): slope * n_j, slopes and products rounded to bfloat16, then scaled
- * with the scores. Under softmax it is the bias by distance, but for the rounding. */
+/* alibi_keys.c - linear biases by the number of the key alone (Falcon): slope * n_j, slopes and products rounded to bfloat16,
+ * then scaled with the scores. Under softmax it is the bias by distance, but for the rounding. */
 #include "tensor/ops/elementwise.h"
 
 typedef struct alibi_keys {
@@ -7,7 +7,9 @@ typedef struct alibi_keys {
     float scale;
 } alibi_keys;
 
-static int batch_pieces(const wf_node *node, wf_pass pass, int phase) { return pass == WF_FORWARD && phase == 0 ? (int)node->out[0]->dims[0] : 0; }
+static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
+    return pass == WF_FORWARD && phase == 0 ? (int)node->out[0]->dims[0] : 0;
+}
 
 static float rounded(const wf_worker *w, float x) {
     uint16_t narrow;

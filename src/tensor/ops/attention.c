@@ -1,6 +1,6 @@
 /* attention.c - kernel F on tensors: softmax attention over visible keys. Forward pieces are blocks of query rows of one head,
- * backward pieces whole heads of one sequence; gradients that groups of heads or sequences share are summed in a later phase, in
- * the order of the heads and sequences. */
+ * backward pieces whole heads of one sequence; gradients that groups of heads or sequences share are summed in a later phase,
+ * in the order of the heads and sequences. */
 #include <math.h>
 #include "kernels/attention.h"
 #include "tensor/ops/elementwise.h"
@@ -11,10 +11,10 @@ enum { O, LSE, TABLE, PROBS };
 
 typedef struct attention {
     wf_attention_spec spec;
-    int64_t b, t, s, h, g, k, v;  /* batch, queries, keys, heads, key heads, key and value width */
-    int64_t distances, zero;      /* T5: entries per head, index of distance 0 */
+    int64_t b, t, s, h, g, k, v; /* batch, queries, keys, heads, key heads, key and value width */
+    int64_t distances, zero;     /* T5: entries per head, index of distance 0 */
     uint32_t site;
-    int64_t *kv_len;              /* [b] while decoding */
+    int64_t *kv_len; /* [b] while decoding */
     bool probs;
     bool shares; /* two of q, k and v are one tensor: their gradients are added one after the other */
     size_t at_dq, at_dk, at_dv, at_dtable, at_dsinks, at_dbias; /* offsets in the backward's work memory */
@@ -37,25 +37,55 @@ static int64_t bucket_of(const wf_attention_spec *s, int64_t distance) {
     int64_t exact = count / 2;
     if (n < exact)
         return base + n;
-    int64_t far = exact + (int64_t)floor(log((double)n / (double)exact) / log((double)s->max_distance / (double)exact) * (double)(count - exact));
+    int64_t far = exact + (int64_t)floor(log((double)n / (double)exact) / log((double)s->max_distance / (double)exact) *
+                                         (double)(count - exact));
     return base + (far < count - 1 ? far : count - 1);
 }
 
-static wf_strides strides_of(int64_t rows, int64_t heads, int64_t width) { return (wf_strides){rows * heads * width, heads * width, width}; }
+static wf_strides strides_of(int64_t rows, int64_t heads, int64_t width) {
+    return (wf_strides){rows * heads * width, heads * width, width};
+}
 
 static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
     const attention *a = node->attr;
     const wf_attention_spec *s = &a->spec;
-    wf_attention_args args = {
-        .batch = a->b, .heads = a->h, .kv_heads = a->g, .t = a->t, .s = a->s, .key_dim = a->k, .value_dim = a->v, .type = node->in[Q]->type,
-        .q = data_of(node, Q), .k = data_of(node, K), .v = data_of(node, V), .o = node->out[O]->data, .lse = node->out[LSE]->data,
-        .q_stride = strides_of(a->t, a->h, a->k), .k_stride = strides_of(a->s, a->g, a->k), .v_stride = strides_of(a->s, a->g, a->v),
-        .o_stride = strides_of(a->t, a->h, a->v), .do_stride = strides_of(a->t, a->h, a->v),
-        .dq_stride = strides_of(a->t, a->h, a->k), .scale = s->scale, .softcap = s->softcap, .causal = s->causal, .left = s->left, .right = s->right,
-        .start = s->offset_from_start ? w->rt->start : NULL, .kv_len = s->cached ? a->kv_len : NULL, .ring = s->ring ? a->s : 0,
-        .prefix = data_of(node, PREFIX), .q_segments = data_of(node, Q_SEGMENTS), .k_segments = data_of(node, K_SEGMENTS),
-        .key_mask = data_of(node, MASK), .slopes = s->slopes, .sinks = data_of(node, SINKS), .distances = a->distances, .distance_zero = a->zero,
-        .dropout = w->rt->training ? s->dropout : 0.0f, .pattern = s->pattern};
+    wf_attention_args args = {.batch = a->b,
+                              .heads = a->h,
+                              .kv_heads = a->g,
+                              .t = a->t,
+                              .s = a->s,
+                              .key_dim = a->k,
+                              .value_dim = a->v,
+                              .type = node->in[Q]->type,
+                              .q = data_of(node, Q),
+                              .k = data_of(node, K),
+                              .v = data_of(node, V),
+                              .o = node->out[O]->data,
+                              .lse = node->out[LSE]->data,
+                              .q_stride = strides_of(a->t, a->h, a->k),
+                              .k_stride = strides_of(a->s, a->g, a->k),
+                              .v_stride = strides_of(a->s, a->g, a->v),
+                              .o_stride = strides_of(a->t, a->h, a->v),
+                              .do_stride = strides_of(a->t, a->h, a->v),
+                              .dq_stride = strides_of(a->t, a->h, a->k),
+                              .scale = s->scale,
+                              .softcap = s->softcap,
+                              .causal = s->causal,
+                              .left = s->left,
+                              .right = s->right,
+                              .start = s->offset_from_start ? w->rt->start : NULL,
+                              .kv_len = s->cached ? a->kv_len : NULL,
+                              .ring = s->ring ? a->s : 0,
+                              .prefix = data_of(node, PREFIX),
+                              .q_segments = data_of(node, Q_SEGMENTS),
+                              .k_segments = data_of(node, K_SEGMENTS),
+                              .key_mask = data_of(node, MASK),
+                              .slopes = s->slopes,
+                              .sinks = data_of(node, SINKS),
+                              .distances = a->distances,
+                              .distance_zero = a->zero,
+                              .dropout = w->rt->training ? s->dropout : 0.0f,
+                              .pattern = s->pattern};
     for (int i = 0; i < WF_PATTERN_DATA; i++)
         args.pattern_data[i] = data_of(node, DATA + i);
     if (has_table(node))
@@ -107,7 +137,8 @@ static int bias_pieces(const wf_node *node) { /* of its gradient */
     return bias && bias->needs_grad ? wf_split_pieces(wf_row_count(bias), 16) : 0;
 }
 
-/* A gradient that one pass over the heads may write in place: fp32 (keys, values), first writer, one query head per key head. */
+/* A gradient that one pass over the heads may write in place: fp32 (keys, values), first writer, one query head per key head.
+ */
 static float *direct(const wf_node *node, int i, const wf_worker *w) {
     const attention *a = node->attr;
     float beta = 1.0f, *grad = wf_grad_in(node, i, w, &beta);
@@ -281,18 +312,23 @@ static double flops(const wf_node *node, wf_pass pass) {
     return pass == WF_FORWARD ? one : 2.5 * one;
 }
 
-const wf_op wf_op_attention = {.name = "attention", .pieces = pieces, .run = run, .flops = flops, .uneven = true,
-                               .saves_in = (1u << INPUTS) - 1u, .saves_out = 1u << O | 1u << LSE | 1u << TABLE};
+const wf_op wf_op_attention = {.name = "attention",
+                               .pieces = pieces,
+                               .run = run,
+                               .flops = flops,
+                               .uneven = true,
+                               .saves_in = (1u << INPUTS) - 1u,
+                               .saves_out = 1u << O | 1u << LSE | 1u << TABLE};
 
 static bool fits(const wf_tensor *q, const wf_tensor *k, const wf_tensor *v) {
-    return q->rank == 4 && k->rank == 4 && v->rank == 4 && q->dims[0] == k->dims[0] && k->dims[0] == v->dims[0] && k->dims[1] == v->dims[1] &&
-           k->dims[2] == v->dims[2] && q->dims[3] == k->dims[3] && q->dims[2] % k->dims[2] == 0;
+    return q->rank == 4 && k->rank == 4 && v->rank == 4 && q->dims[0] == k->dims[0] && k->dims[0] == v->dims[0] &&
+           k->dims[1] == v->dims[1] && k->dims[2] == v->dims[2] && q->dims[3] == k->dims[3] && q->dims[2] % k->dims[2] == 0;
 }
 
 static bool bias_fits(const wf_tensor *bias, const wf_tensor *q, const wf_tensor *k) {
     return bias->type == WF_F32 && bias->rank == 4 && (bias->dims[0] == 1 || bias->dims[0] == q->dims[0]) &&
-           (bias->dims[1] == 1 || bias->dims[1] == q->dims[2]) && (bias->dims[2] == q->dims[1] || (bias->dims[2] == 1 && !bias->needs_grad)) &&
-           bias->dims[3] == k->dims[1];
+           (bias->dims[1] == 1 || bias->dims[1] == q->dims[2]) &&
+           (bias->dims[2] == q->dims[1] || (bias->dims[2] == 1 && !bias->needs_grad)) && bias->dims[3] == k->dims[1];
 }
 
 static size_t reserve(size_t *total, int64_t elements) {
@@ -310,8 +346,16 @@ static void plan_work(wf_node *node, attention *a) {
     a->at_dsinks = reserve(&total, a->b * a->h);
     a->at_dbias = reserve(&total, bias_pieces(node) ? a->b * a->h * a->t * a->s : 0);
     node->work[WF_BACKWARD] = total;
-    wf_attention_args args = {.batch = a->b, .heads = a->h, .kv_heads = a->g, .t = a->t, .s = a->s, .key_dim = a->k, .value_dim = a->v, .type = node->in[Q]->type,
-                             .distances = a->distances, .pattern = a->spec.pattern};
+    wf_attention_args args = {.batch = a->b,
+                              .heads = a->h,
+                              .kv_heads = a->g,
+                              .t = a->t,
+                              .s = a->s,
+                              .key_dim = a->k,
+                              .value_dim = a->v,
+                              .type = node->in[Q]->type,
+                              .distances = a->distances,
+                              .pattern = a->spec.pattern};
     int64_t width = a->k > a->v ? a->k : a->v; /* of what is summed; a row of the bias too */
     size_t sum = (size_t)(bias_pieces(node) && a->s > width ? a->s : width) * sizeof(float);
     for (int back = 0; back < 2; back++) {
@@ -321,9 +365,18 @@ static void plan_work(wf_node *node, attention *a) {
     node->scratch = sum;
 }
 
-static attention *new_record(wf_tape *t, const wf_tensor *q, const wf_tensor *k, const wf_tensor *v, const wf_attention_spec *spec) {
-    attention a = {.spec = *spec, .b = q->dims[0], .t = q->dims[1], .s = k->dims[1], .h = q->dims[2], .g = k->dims[2], .k = q->dims[3], .v = v->dims[3],
-                   .site = wf_tape_site(t), .probs = spec->probs != NULL};
+static attention *new_record(wf_tape *t, const wf_tensor *q, const wf_tensor *k, const wf_tensor *v,
+                             const wf_attention_spec *spec) {
+    attention a = {.spec = *spec,
+                   .b = q->dims[0],
+                   .t = q->dims[1],
+                   .s = k->dims[1],
+                   .h = q->dims[2],
+                   .g = k->dims[2],
+                   .k = q->dims[3],
+                   .v = v->dims[3],
+                   .site = wf_tape_site(t),
+                   .probs = spec->probs != NULL};
     int64_t span = a.t > a.s ? a.t : a.s;
     if (spec->rel_bias) { /* the ends of the table stand for what lies beyond: all one bucket from max_distance on */
         if (spec->offset_from_start && span <= spec->max_distance)
@@ -355,12 +408,14 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
     if (!a)
         return NULL;
     a->shares = wf_base(q) == wf_base(k) || wf_base(k) == wf_base(v) || wf_base(q) == wf_base(v);
-    wf_tensor *out[4] = {wf_out(t, type, 4, (int64_t[]){a->b, a->t, a->h, a->v}), wf_out(t, WF_F32, 3, (int64_t[]){a->b, a->h, a->t}),
+    wf_tensor *out[4] = {wf_out(t, type, 4, (int64_t[]){a->b, a->t, a->h, a->v}),
+                         wf_out(t, WF_F32, 3, (int64_t[]){a->b, a->h, a->t}),
                          wf_out(t, WF_F32, 2, (int64_t[]){a->h, a->distances > 0 ? a->distances : 1}),
                          a->probs ? wf_out(t, WF_F32, 4, (int64_t[]){a->b, a->h, a->t, a->s}) : NULL};
     wf_node *node = wf_record(t, &wf_op_attention, INPUTS,
-                              (wf_tensor *[]){q, k, v, spec->sinks, spec->key_mask, spec->prefix, spec->q_segments, spec->k_segments, spec->rel_bias, spec->bias,
-                                              spec->pattern_data[0], spec->pattern_data[1], spec->pattern_data[2], spec->pattern_data[3]},
+                              (wf_tensor *[]){q, k, v, spec->sinks, spec->key_mask, spec->prefix, spec->q_segments,
+                                              spec->k_segments, spec->rel_bias, spec->bias, spec->pattern_data[0],
+                                              spec->pattern_data[1], spec->pattern_data[2], spec->pattern_data[3]},
                               a->probs ? 4 : 3, out, a);
     if (!node)
         return NULL;

@@ -1,9 +1,12 @@
-/* begin_state.c - what a recurrence starts from while decoding: for sequences that have seen tokens the state, for new ones `first`, or 0. */
+/* begin_state.c - what a recurrence starts from while decoding: for sequences that have seen tokens the state, for new ones
+ * `first`, or 0. */
 #include "tensor/ops/elementwise.h"
 
 enum { STATE, FIRST };
 
-static int pieces(const wf_node *node, wf_pass pass, int phase) { return pass == WF_FORWARD && phase == 0 ? (int)node->out[0]->dims[0] : 0; }
+static int pieces(const wf_node *node, wf_pass pass, int phase) {
+    return pass == WF_FORWARD && phase == 0 ? (int)node->out[0]->dims[0] : 0;
+}
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     int64_t n = node->out[0]->count / node->out[0]->dims[0];

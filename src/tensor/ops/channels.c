@@ -5,7 +5,9 @@ typedef struct channels {
     int64_t first, per; /* slice: its first channel; join: rows of a for each row of b */
 } channels;
 
-static const char *bytes_at(const wf_tensor *x, int64_t element) { return (const char *)x->data + (size_t)element * wf_dtypes[x->type].size; }
+static const char *bytes_at(const wf_tensor *x, int64_t element) {
+    return (const char *)x->data + (size_t)element * wf_dtypes[x->type].size;
+}
 static void copy(const wf_tensor *to, int64_t at, const wf_tensor *from, int64_t element, int64_t n) {
     memcpy((char *)(uintptr_t)bytes_at(to, at), bytes_at(from, element), (size_t)n * wf_dtypes[to->type].size);
 }
@@ -47,7 +49,8 @@ wf_tensor *wf_slice_channels(wf_tape *t, wf_tensor *x, int64_t first, int64_t co
     if (!x || (x->rank > 0 && first == 0 && count == wf_dim(x, -1)))
         return x;
     if (x->rank < 1 || first < 0 || count < 1 || first + count > wf_dim(x, -1))
-        return wf_tape_error(t, WEFT_USAGE, "a slice of channels outside 0..%lld", (long long)(x->rank < 1 ? 0 : wf_dim(x, -1)));
+        return wf_tape_error(t, WEFT_USAGE, "a slice of channels outside 0..%lld",
+                             (long long)(x->rank < 1 ? 0 : wf_dim(x, -1)));
     int64_t dims[WF_MAX_RANK];
     memcpy(dims, x->dims, sizeof dims);
     dims[x->rank - 1] = count;

@@ -1,14 +1,20 @@
-/* choose_tokens.c - the experts' choice (Zhou et al. 2022, arXiv 2202.09368, eq. 1-2): softmax over the experts, then every expert takes the
- * `capacity` tokens of a sequence where it is largest. Handed on as a choice of the tokens, who go to expert j as their choice j or not. */
+/* choose_tokens.c - the experts' choice (Zhou et al. 2022, arXiv 2202.09368, eq. 1-2): softmax over the experts, then every
+ * expert takes the `capacity` tokens of a sequence where it is largest. Handed on as a choice of the tokens, who go to expert j
+ * as their choice j or not. */
 #include "tensor/experts.h"
 #include "tensor/ops/elementwise.h"
 
 enum { LOGITS, MASK };
 enum { WEIGHTS, ASSIGNED, KEPT, PROBS, INDICES, TAKEN };
-typedef struct choose { int64_t batch, rows, experts, most; } choose;
+typedef struct choose {
+    int64_t batch, rows, experts, most;
+} choose;
 
 /* Is token a of expert e behind token b: a smaller probability, or the same further on? NaN comes last. */
-typedef struct order { const float *p; int64_t experts; } order;
+typedef struct order {
+    const float *p;
+    int64_t experts;
+} order;
 static bool behind(const order *o, int32_t a, int32_t b) {
     float x = o->p[a * o->experts], y = o->p[b * o->experts];
     return x < y || (!(x > y) && a > b);
@@ -54,7 +60,8 @@ static void choose_for(const wf_node *node, int64_t b, int64_t e, wf_worker *w) 
 
 static void prepare(const wf_node *node, int64_t n, wf_worker *w) {
     const choose *a = node->attr;
-    w->k->softmax((float *)node->out[PROBS]->data + n * a->experts, (const float *)node->in[LOGITS]->data + n * a->experts, a->experts);
+    w->k->softmax((float *)node->out[PROBS]->data + n * a->experts, (const float *)node->in[LOGITS]->data + n * a->experts,
+                  a->experts);
     for (int64_t e = 0; e < a->experts; e++) {
         ((int64_t *)node->out[ASSIGNED]->data)[n * a->experts + e] = e;
         ((uint8_t *)node->out[KEPT]->data)[n * a->experts + e] = 0;
@@ -64,7 +71,8 @@ static void prepare(const wf_node *node, int64_t n, wf_worker *w) {
 
 static void back(const wf_node *node, int64_t n, wf_worker *w) {
     const choose *a = node->attr;
-    const float *p = (const float *)node->out[PROBS]->data + n * a->experts, *dg = (const float *)node->out[WEIGHTS]->grad + n * a->experts;
+    const float *p = (const float *)node->out[PROBS]->data + n * a->experts,
+                *dg = (const float *)node->out[WEIGHTS]->grad + n * a->experts;
     const uint8_t *kept = (const uint8_t *)node->out[KEPT]->data + n * a->experts;
     float *d = w->scratch;
     double sum = 0.0;
@@ -94,9 +102,11 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         (pass == WF_FORWARD ? prepare : back)(node, first, w);
 }
 
-const wf_op wf_op_choose_tokens = {.name = "choose_tokens", .pieces = pieces, .run = run, .saves_out = 1u << KEPT | 1u << PROBS};
+const wf_op wf_op_choose_tokens = {
+    .name = "choose_tokens", .pieces = pieces, .run = run, .saves_out = 1u << KEPT | 1u << PROBS};
 
-bool wf_choose_tokens(wf_tape *t, wf_tensor *logits, wf_tensor *mask, int64_t capacity, wf_routing *tokens, wf_routing *experts) {
+bool wf_choose_tokens(wf_tape *t, wf_tensor *logits, wf_tensor *mask, int64_t capacity, wf_routing *tokens,
+                      wf_routing *experts) {
     *tokens = *experts = (wf_routing){NULL, NULL, NULL};
     if (!logits)
         return false;
@@ -109,8 +119,9 @@ bool wf_choose_tokens(wf_tape *t, wf_tensor *logits, wf_tensor *mask, int64_t ca
     a.most = capacity < a.rows ? capacity : a.rows;
     choose *attr = attr_copy(t, &a, sizeof a);
     const int64_t taken[3] = {a.batch, a.experts, a.most};
-    wf_tensor *o[6] = {wf_out(t, WF_F32, 3, logits->dims), wf_out(t, WF_I64, 3, logits->dims), wf_out(t, WF_U8, 3, logits->dims),
-                       wf_out(t, WF_F32, 3, logits->dims), wf_out(t, WF_I64, 3, taken),        wf_out(t, WF_F32, 3, taken)};
+    wf_tensor *o[6] = {wf_out(t, WF_F32, 3, logits->dims), wf_out(t, WF_I64, 3, logits->dims),
+                       wf_out(t, WF_U8, 3, logits->dims),  wf_out(t, WF_F32, 3, logits->dims),
+                       wf_out(t, WF_I64, 3, taken),        wf_out(t, WF_F32, 3, taken)};
     wf_node *node = attr ? wf_record(t, &wf_op_choose_tokens, 2, (wf_tensor *[]){logits, mask}, 6, o, attr) : NULL;
     if (!node)
         return false;

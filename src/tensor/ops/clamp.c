@@ -1,7 +1,9 @@
 /* clamp.c - y = x between two bounds; the gradient passes where x lies within them, bounds included. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct clamp { float low, high; } clamp;
+typedef struct clamp {
+    float low, high;
+} clamp;
 
 static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
     const clamp *a = node->attr;

@@ -6,7 +6,9 @@
 
 enum { X, TARGETS, INVERSE };
 enum { LOSS, TERMS };
-typedef struct class_loss { int64_t rows, classes, columns; } class_loss;
+typedef struct class_loss {
+    int64_t rows, classes, columns;
+} class_loss;
 
 static int row_pieces(const class_loss *a) { return wf_split_pieces(a->rows * a->columns, 4); }
 
@@ -83,7 +85,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         sum_terms(node);
 }
 
-const wf_op wf_op_class_loss = {.name = "class_loss", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << TARGETS | 1u << INVERSE};
+const wf_op wf_op_class_loss = {
+    .name = "class_loss", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << TARGETS | 1u << INVERSE};
 
 wf_tensor *wf_class_loss(wf_tape *t, wf_tensor *x, int64_t classes, wf_tensor *targets, wf_tensor *inverse) {
     if (!x || !targets || !inverse)

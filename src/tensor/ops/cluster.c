@@ -1,5 +1,6 @@
-/* cluster.c - the routing of the Routing Transformer (Roy et al. 2021, arXiv 2003.05997, section 4.1): which rows every cluster takes, the
- * mean of what a row's clusters give it, and the commitment of rows to their centroids. Choices are constants of the backward. */
+/* cluster.c - the routing of the Routing Transformer (Roy et al. 2021, arXiv 2003.05997, section 4.1): which rows every cluster
+ * takes, the mean of what a row's clusters give it, and the commitment of rows to their centroids. Choices are constants of the
+ * backward. */
 #include "tensor/ops/elementwise.h"
 
 /* ---- select: the `take` rows nearest to each centroid, most similar first ---- */
@@ -45,12 +46,15 @@ wf_tensor *wf_cluster_select(wf_tape *t, wf_tensor *x, wf_tensor *centroids, int
     x = wf_cast(t, x, WF_F32);
     if (!x || !centroids)
         return NULL;
-    if (x->rank != 4 || centroids->rank != 3 || centroids->dims[0] != x->dims[2] || centroids->dims[2] != x->dims[3] || take < 1 || take > x->dims[1])
+    if (x->rank != 4 || centroids->rank != 3 || centroids->dims[0] != x->dims[2] || centroids->dims[2] != x->dims[3] ||
+        take < 1 || take > x->dims[1])
         return wf_tape_error(t, WEFT_USAGE, "cluster_select: the centroids do not fit the rows");
-    cluster *a = attr_copy(t, &(cluster){x->dims[0], x->dims[1], x->dims[2], x->dims[3], centroids->dims[1], take}, sizeof(cluster));
+    cluster *a =
+        attr_copy(t, &(cluster){x->dims[0], x->dims[1], x->dims[2], x->dims[3], centroids->dims[1], take}, sizeof(cluster));
     if (!a)
         return NULL;
-    wf_tensor *out[2] = {wf_out(t, WF_I64, 4, (int64_t[]){a->batch, a->heads, a->clusters, take}), wf_out(t, WF_I32, 3, (int64_t[]){a->batch, a->heads, a->clusters * take})};
+    wf_tensor *out[2] = {wf_out(t, WF_I64, 4, (int64_t[]){a->batch, a->heads, a->clusters, take}),
+                         wf_out(t, WF_I32, 3, (int64_t[]){a->batch, a->heads, a->clusters * take})};
     wf_node *node = out[0] && out[1] ? wf_record(t, &wf_op_cluster_select, 2, (wf_tensor *[]){x, centroids}, 2, out, a) : NULL;
     if (!node)
         return NULL;
@@ -110,7 +114,8 @@ wf_tensor *wf_scatter_mean(wf_tape *t, wf_tensor *x, wf_tensor *index, int64_t r
     return y;
 }
 
-/* ---- commitment: the mean of (x - mu)^2, mu the centroid of the largest product with x; and the rows of each, summed and counted ---- */
+/* ---- commitment: the mean of (x - mu)^2, mu the centroid of the largest product with x; and the rows of each, summed and
+ * counted ---- */
 enum { LOSS, SUMS };
 
 typedef struct commit {
@@ -171,10 +176,12 @@ wf_tensor *wf_commitment(wf_tape *t, wf_tensor *x, wf_tensor *centroids, wf_tens
         return NULL;
     if (x->rank != 4 || centroids->rank != 3 || centroids->dims[0] != x->dims[2] || centroids->dims[2] != x->dims[3])
         return wf_tape_error(t, WEFT_USAGE, "commitment: the centroids do not fit the rows");
-    commit *a = attr_copy(t, &(commit){x->dims[0] * x->dims[1] * x->dims[2], x->dims[2], x->dims[3], centroids->dims[1]}, sizeof(commit));
+    commit *a = attr_copy(t, &(commit){x->dims[0] * x->dims[1] * x->dims[2], x->dims[2], x->dims[3], centroids->dims[1]},
+                          sizeof(commit));
     if (!a)
         return NULL;
-    wf_tensor *out[2] = {wf_out(t, WF_F32, 1, (int64_t[]){1}), wf_out(t, WF_F32, 3, (int64_t[]){a->heads, a->clusters, a->width + 1})};
+    wf_tensor *out[2] = {wf_out(t, WF_F32, 1, (int64_t[]){1}),
+                         wf_out(t, WF_F32, 3, (int64_t[]){a->heads, a->clusters, a->width + 1})};
     wf_node *node = out[0] && out[1] ? wf_record(t, &wf_op_commitment, 2, (wf_tensor *[]){x, centroids}, 2, out, a) : NULL;
     if (!node)
         return NULL;

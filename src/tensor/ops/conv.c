@@ -1,5 +1,5 @@
-/* conv.c - short causal convolution over time, one filter per channel, with its state and an optional silu. A piece is a block of
- * channels of one sequence; weights gather their gradient per sequence, summed in order by a second phase. */
+/* conv.c - short causal convolution over time, one filter per channel, with its state and an optional silu. A piece is a block
+ * of channels of one sequence; weights gather their gradient per sequence, summed in order by a second phase. */
 #include "tensor/ops/parts.h"
 
 enum { X, W, B, S_IN };
@@ -15,7 +15,9 @@ typedef struct conv {
 static int64_t rows(const conv *a) { return a->batch * a->t; }
 static float *grad_of(const wf_node *node, int i) { return i < 0 ? NULL : node->out[i]->grad; }
 
-typedef struct piece_at { int64_t b, c0, c1, row, state; } piece_at; /* first element of the sequence in [B,T,C], of its state */
+typedef struct piece_at {
+    int64_t b, c0, c1, row, state;
+} piece_at; /* first element of the sequence in [B,T,C], of its state */
 static piece_at locate(const conv *a, int piece) {
     int64_t b = piece / a->blocks, c0 = piece % a->blocks * BLOCK, c1 = c0 + BLOCK;
     return (piece_at){b, c0, c1 < a->channels ? c1 : a->channels, b * a->t * a->channels, b * a->channels * (a->width - 1)};
@@ -39,8 +41,8 @@ static void forward(const wf_node *node, piece_at at, const wf_worker *w) {
     const conv *a = node->attr;
     const float *s_in = data_of(node->in[S_IN]);
     float *y = (float *)node->out[Y]->data + at.row, *raw = a->raw < 0 ? y : (float *)node->out[a->raw]->data + at.row;
-    w->k->conv(raw, (const float *)node->in[X]->data + at.row, node->in[W]->data, data_of(node->in[B]), s_in ? s_in + at.state : NULL, a->t,
-               a->channels, a->width, at.c0, at.c1);
+    w->k->conv(raw, (const float *)node->in[X]->data + at.row, node->in[W]->data, data_of(node->in[B]),
+               s_in ? s_in + at.state : NULL, a->t, a->channels, a->width, at.c0, at.c1);
     for (int64_t i = 0; a->silu && i < a->t; i++)
         w->k->activate(WF_SILU, y + i * a->channels + at.c0, raw + i * a->channels + at.c0, at.c1 - at.c0);
     if (a->s_out >= 0)
@@ -48,7 +50,10 @@ static void forward(const wf_node *node, piece_at at, const wf_worker *w) {
 }
 
 /* The backward's own memory. */
-typedef struct parts { float *draw, *dx, *ds, *dw, *db; size_t count; } parts;
+typedef struct parts {
+    float *draw, *dx, *ds, *dw, *db;
+    size_t count;
+} parts;
 static parts map_parts(const conv *a, float *base) {
     parts p = {0};
     p.draw = carve(base, &p.count, rows(a) * a->channels);
@@ -145,8 +150,13 @@ static double flops(const wf_node *node, wf_pass pass) {
     return pass == WF_FORWARD ? one : 2 * one;
 }
 
-const wf_op wf_op_conv = {.name = "conv", .pieces = pieces, .run = run, .flops = flops, .in_place = 1u << S_OUT,
-                          .saves_in = 1u << X | 1u << W | 1u << S_IN, .saves_out = 1u << 1 | 1u << 2};
+const wf_op wf_op_conv = {.name = "conv",
+                          .pieces = pieces,
+                          .run = run,
+                          .flops = flops,
+                          .in_place = 1u << S_OUT,
+                          .saves_in = 1u << X | 1u << W | 1u << S_IN,
+                          .saves_out = 1u << 1 | 1u << 2};
 
 static wf_node *record(wf_tape *t, wf_tensor *const *in, conv *a, bool want_state) {
     wf_tensor *out[3] = {wf_out(t, WF_F32, 3, in[X]->dims)};
@@ -163,19 +173,24 @@ static wf_node *record(wf_tape *t, wf_tensor *const *in, conv *a, bool want_stat
     return node;
 }
 
-wf_tensor *wf_conv(wf_tape *t, wf_tensor *x, wf_tensor *weight, wf_tensor *bias, bool silu, wf_tensor *s_in, wf_tensor **s_out) {
+wf_tensor *wf_conv(wf_tape *t, wf_tensor *x, wf_tensor *weight, wf_tensor *bias, bool silu, wf_tensor *s_in,
+                   wf_tensor **s_out) {
     wf_no_output(s_out);
     if (!x || !weight)
         return NULL;
     wf_tensor *in[] = {wf_cast(t, x, WF_F32), weight, bias, s_in};
     if (!in[X])
         return NULL;
-    conv a = {.batch = x->dims[0], .t = x->rank == 3 ? x->dims[1] : 0, .channels = wf_dim(x, -1), .width = wf_dim(weight, -1), .silu = silu};
+    conv a = {.batch = x->dims[0],
+              .t = x->rank == 3 ? x->dims[1] : 0,
+              .channels = wf_dim(x, -1),
+              .width = wf_dim(weight, -1),
+              .silu = silu};
     a.blocks = (a.channels + BLOCK - 1) / BLOCK;
-    if (x->rank != 3 || weight->dims[0] != a.channels || weight->count != a.channels * a.width || (bias && bias->count != a.channels) ||
-        (s_in && s_in->count != a.batch * a.channels * (a.width - 1)))
-        return wf_tape_error(t, WEFT_USAGE, "conv: a filter [%lld, %lld] does not fit %lld channels", (long long)weight->dims[0],
-                             (long long)a.width, (long long)a.channels);
+    if (x->rank != 3 || weight->dims[0] != a.channels || weight->count != a.channels * a.width ||
+        (bias && bias->count != a.channels) || (s_in && s_in->count != a.batch * a.channels * (a.width - 1)))
+        return wf_tape_error(t, WEFT_USAGE, "conv: a filter [%lld, %lld] does not fit %lld channels",
+                             (long long)weight->dims[0], (long long)a.width, (long long)a.channels);
     bool want_state = s_out && a.width > 1; /* one tap remembers nothing */
     wf_node *node = record(t, in, &a, want_state);
     if (node && s_out)

@@ -1,5 +1,5 @@
-/* conv_heads.c - a centred convolution over time with one filter per head: y[t] = sum_k w[h,k] x[t + k - W/2]. A piece is one head of one
- * sequence. */
+/* conv_heads.c - a centred convolution over time with one filter per head: y[t] = sum_k w[h,k] x[t + k - W/2]. A piece is one
+ * head of one sequence. */
 #include "tensor/ops/elementwise.h"
 
 enum { X, WEIGHT };
@@ -72,7 +72,8 @@ wf_tensor *wf_conv_heads(wf_tape *t, wf_tensor *x, wf_tensor *weight) {
     if (!x || !weight)
         return NULL;
     x = wf_cast(t, x, WF_F32);
-    if (!x || x->rank != 4 || weight->dims[0] != x->dims[2] || weight->count != x->dims[2] * wf_dim(weight, -1) || weight->type != WF_F32)
+    if (!x || x->rank != 4 || weight->dims[0] != x->dims[2] || weight->count != x->dims[2] * wf_dim(weight, -1) ||
+        weight->type != WF_F32)
         return wf_tape_error(t, WEFT_USAGE, "conv_heads: the filters are not one per head");
     wf_tensor *y = record_like(t, &wf_op_conv_heads, 2, (wf_tensor *[]){x, weight}, x, WF_F32, NULL);
     if (y)

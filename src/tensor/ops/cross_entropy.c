@@ -22,7 +22,9 @@ static int64_t block_rows(const head *a, int64_t b) { return b + 1 < a->blocks ?
 static int last(const head *a, int64_t b) { return b + 1 == a->blocks; }
 static int row_pieces(int64_t rows) { return (int)((rows + ROWS_PER_PIECE - 1) / ROWS_PER_PIECE); }
 static int bias_pieces(const head *a) { return (int)((a->v + BIAS_COLUMNS - 1) / BIAS_COLUMNS); }
-static bool trains(const wf_node *node, int i) { return ((const head *)node->attr)->grad && node->in[i] && node->in[i]->needs_grad; }
+static bool trains(const wf_node *node, int i) {
+    return ((const head *)node->attr)->grad && node->in[i] && node->in[i]->needs_grad;
+}
 
 static int gradient_pieces(const wf_node *node, int64_t b) {
     const head *a = node->attr;
@@ -186,8 +188,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     else if (b >= a->blocks)
         sum_losses(node);
     else if (phase % per_block == 0)
-        wf_gemm_run(a->y[last(a, b)], piece, x_block(node, b), weight_of(node), logits_of(node), node->in[B] ? node->in[B]->data : NULL, 0.0f,
-                    w->scratch);
+        wf_gemm_run(a->y[last(a, b)], piece, x_block(node, b), weight_of(node), logits_of(node),
+                    node->in[B] ? node->in[B]->data : NULL, 0.0f, w->scratch);
     else if (phase % per_block == 1)
         rows(node, b, piece, w);
     else
@@ -197,7 +199,9 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
 static double flops(const wf_node *node, wf_pass pass) {
     const head *a = node->attr;
     double one = 2.0 * (double)a->m * (double)a->v * (double)a->n;
-    return pass == WF_FORWARD ? one : one * (trains(node, X) + trains(node, W)); /* spent in the forward, counted where others count */
+    return pass == WF_FORWARD
+               ? one
+               : one * (trains(node, X) + trains(node, W)); /* spent in the forward, counted where others count */
 }
 
 static void release(const wf_env *env, wf_node *node) {
@@ -209,19 +213,29 @@ static void release(const wf_env *env, wf_node *node) {
     }
 }
 
-const wf_op wf_op_cross_entropy = {.name = "cross_entropy", .pieces = pieces, .run = run, .saves_out = 1u << DX, .flops = flops,
-                                   .release = release, .uneven = true, .early = 1u << W | 1u << B};
+const wf_op wf_op_cross_entropy = {.name = "cross_entropy",
+                                   .pieces = pieces,
+                                   .run = run,
+                                   .saves_out = 1u << DX,
+                                   .flops = flops,
+                                   .release = release,
+                                   .uneven = true,
+                                   .early = 1u << W | 1u << B};
 
 static weft_status make_plans(const wf_env *env, head *a, int i, bool bias, wf_dtype x_type, weft_error *err) {
     int64_t m = i ? a->m - (a->blocks - 1) * a->block : a->block;
     wf_dtype c = a->compute;
-    WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = m, .n = a->v, .k = a->n, .a_type = c, .b_type = c, .c_type = WF_F32, .trans_b = true,
-                                               .bias = bias}, &a->y[i], err));
+    WF_TRY(wf_gemm_plan_create(
+        env,
+        &(wf_gemm){.m = m, .n = a->v, .k = a->n, .a_type = c, .b_type = c, .c_type = WF_F32, .trans_b = true, .bias = bias},
+        &a->y[i], err));
     if (!a->grad)
         return WEFT_OK;
-    WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = m, .n = a->n, .k = a->v, .a_type = c, .b_type = c, .c_type = x_type}, &a->dx[i], err));
-    return wf_gemm_plan_create(env, &(wf_gemm){.m = a->v, .n = a->n, .k = m, .a_type = c, .b_type = c, .c_type = WF_F32, .trans_a = true},
-                               &a->dw[i], err);
+    WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = m, .n = a->n, .k = a->v, .a_type = c, .b_type = c, .c_type = x_type},
+                               &a->dx[i], err));
+    return wf_gemm_plan_create(
+        env, &(wf_gemm){.m = a->v, .n = a->n, .k = m, .a_type = c, .b_type = c, .c_type = WF_F32, .trans_a = true}, &a->dw[i],
+        err);
 }
 
 static size_t scratch_of(const head *a) {
@@ -248,8 +262,8 @@ static bool fits(const wf_tensor *x, const wf_tensor *w, const wf_tensor *b, con
            targets->count == wf_row_count(x);
 }
 
-wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_tensor *targets, const wf_cross_entropy_spec *spec,
-                            wf_tensor **token_loss) {
+wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_tensor *targets,
+                            const wf_cross_entropy_spec *spec, wf_tensor **token_loss) {
     wf_no_output(token_loss);
     if (!x || !w || !targets || !spec->inverse_count)
         return NULL;
@@ -257,13 +271,22 @@ wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b
         return wf_tape_error(t, WEFT_USAGE, "cross_entropy: head, rows and targets do not fit");
     bool bf16 = wf_tape_type(t) == WF_BF16 && wf_is_parameter(w);
     x = wf_cast(t, x, bf16 ? WF_BF16 : WF_F32);
-    head *a = x ? attr_copy(t, &(head){.spec = *spec, .m = wf_row_count(x), .v = w->dims[0], .n = w->dims[1], .grad = wf_tape_grad(t),
-                                       .compute = x->type}, sizeof(head)) : NULL;
+    head *a = x ? attr_copy(t,
+                            &(head){.spec = *spec,
+                                    .m = wf_row_count(x),
+                                    .v = w->dims[0],
+                                    .n = w->dims[1],
+                                    .grad = wf_tape_grad(t),
+                                    .compute = x->type},
+                            sizeof(head))
+                : NULL;
     if (!a)
         return NULL;
     choose_blocks(a);
-    wf_tensor *out[3] = {wf_out(t, WF_F32, 1, (int64_t[]){1}), wf_out(t, WF_F32, targets->rank, targets->dims), wf_out(t, x->type, x->rank, x->dims)};
-    wf_node *node = wf_record(t, &wf_op_cross_entropy, 5, (wf_tensor *[]){x, w, b, targets, spec->inverse_count}, a->grad ? 3 : 2, out, a);
+    wf_tensor *out[3] = {wf_out(t, WF_F32, 1, (int64_t[]){1}), wf_out(t, WF_F32, targets->rank, targets->dims),
+                         wf_out(t, x->type, x->rank, x->dims)};
+    wf_node *node =
+        wf_record(t, &wf_op_cross_entropy, 5, (wf_tensor *[]){x, w, b, targets, spec->inverse_count}, a->grad ? 3 : 2, out, a);
     weft_error err = {0};
     if (!node)
         return NULL;
@@ -271,7 +294,8 @@ wf_tensor *wf_cross_entropy(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b
         if (make_plans(wf_tape_env(t), a, i, b != NULL, x->type, &err) != WEFT_OK)
             return wf_tape_error(t, err.status, "%s", err.message);
     node->scratch = scratch_of(a);
-    node->work[WF_FORWARD] = (size_t)squares(a) * sizeof(float) + (size_t)(a->block * a->v) * (sizeof(float) + (a->grad && bf16 ? sizeof(uint16_t) : 0));
+    node->work[WF_FORWARD] = (size_t)squares(a) * sizeof(float) +
+                             (size_t)(a->block * a->v) * (sizeof(float) + (a->grad && bf16 ? sizeof(uint16_t) : 0));
     if (token_loss)
         *token_loss = out[TOKEN_LOSS];
     return out[LOSS];

@@ -1,6 +1,7 @@
-/* decay_norm.c - the row factors of retention (Sun et al. 2023, arXiv 2307.08621, section 2.4; torchscale 0.3.0): o_t / sqrt(n_t),
- * n_t = sum_{j<=t} gamma^j counted from the start of the sequence, and, clamped, also / max(1, |sum_j q_t.k_j gamma^(t-j) / sqrt(n_t)|).
- * Factors are constants of the backward, as in the reference. A piece is one head of one sequence. */
+/* decay_norm.c - the row factors of retention (Sun et al. 2023, arXiv 2307.08621, section 2.4; torchscale 0.3.0): o_t /
+ * sqrt(n_t), n_t = sum_{j<=t} gamma^j counted from the start of the sequence, and, clamped, also / max(1, |sum_j q_t.k_j
+ * gamma^(t-j) / sqrt(n_t)|). Factors are constants of the backward, as in the reference. A piece is one head of one sequence.
+ */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
@@ -84,16 +85,22 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     zero_rest(node, piece / a->heads, piece % a->heads, w);
 }
 
-const wf_op wf_op_decay_norm = {.name = "decay_norm", .pieces = pieces, .run = run, .in_place = 1u << Z_OUT, .saves_out = 1u << FACTORS};
+const wf_op wf_op_decay_norm = {
+    .name = "decay_norm", .pieces = pieces, .run = run, .in_place = 1u << Z_OUT, .saves_out = 1u << FACTORS};
 
 wf_tensor *wf_decay_norm(wf_tape *t, wf_tensor *o, const wf_decay_norm_spec *spec) {
     if (!o)
         return NULL;
-    wf_tensor *in[INPUTS] = {wf_cast(t, o, WF_F32), spec->q ? wf_cast(t, spec->q, WF_F32) : NULL, spec->k ? wf_cast(t, spec->k, WF_F32) : NULL,
-                             spec->z_in};
-    decay a = {.g = spec->g, .t = o->dims[1], .heads = o->dims[2], .key_dim = spec->q ? wf_dim(spec->q, -1) : 0, .value_dim = wf_dim(o, -1)};
+    wf_tensor *in[INPUTS] = {wf_cast(t, o, WF_F32), spec->q ? wf_cast(t, spec->q, WF_F32) : NULL,
+                             spec->k ? wf_cast(t, spec->k, WF_F32) : NULL, spec->z_in};
+    decay a = {.g = spec->g,
+               .t = o->dims[1],
+               .heads = o->dims[2],
+               .key_dim = spec->q ? wf_dim(spec->q, -1) : 0,
+               .value_dim = wf_dim(o, -1)};
     int64_t keys = o->dims[0] * a.t * a.heads * a.key_dim;
-    if (o->rank != 4 || (in[Q] && (!in[K] || in[Q]->count != keys || in[K]->count != keys)) || (spec->z_in && spec->z_in->count != keys / a.t))
+    if (o->rank != 4 || (in[Q] && (!in[K] || in[Q]->count != keys || in[K]->count != keys)) ||
+        (spec->z_in && spec->z_in->count != keys / a.t))
         return wf_tape_error(t, WEFT_USAGE, "decay_norm: the shapes of o, q, k and the state do not fit together");
     bool state = spec->z_out && in[Q];
     wf_tensor *out[3] = {wf_out(t, WF_F32, 4, o->dims), wf_out(t, WF_F32, 3, o->dims), NULL};

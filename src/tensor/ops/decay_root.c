@@ -1,5 +1,5 @@
-/* decay_root.c - the two factors of the real-gated linear recurrent unit (De et al. 2024, arXiv 2402.19427, eq. 3-4): a = e^la and
- * root = sqrt(1 - a^2), which keeps the size of the state. A row of position 0 starts afresh: a = 0, root = 1. */
+/* decay_root.c - the two factors of the real-gated linear recurrent unit (De et al. 2024, arXiv 2402.19427, eq. 3-4): a = e^la
+ * and root = sqrt(1 - a^2), which keeps the size of the state. A row of position 0 starts afresh: a = 0, root = 1. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 

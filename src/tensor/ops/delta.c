@@ -1,6 +1,6 @@
-/* delta.c - the matrix state with a rank-one correction on kernel D: the delta rule, S_t = D_t S_{t-1} + beta_t k_t (v_t - (D_t S_{t-1})^T
- * k_t)^T, or the general form S_t = D_t S_{t-1} + b_t (a_t^T S_{t-1}) + k_t v_t^T; o_t = S_t^T q_t. A piece is one slice of one head of
- * one sequence; what slices and the heads of a group share is summed in order by a second phase. */
+/* delta.c - the matrix state with a rank-one correction on kernel D: the delta rule, S_t = D_t S_{t-1} + beta_t k_t (v_t - (D_t
+ * S_{t-1})^T k_t)^T, or the general form S_t = D_t S_{t-1} + b_t (a_t^T S_{t-1}) + k_t v_t^T; o_t = S_t^T q_t. A piece is one
+ * slice of one head of one sequence; what slices and the heads of a group share is summed in order by a second phase. */
 #include "tensor/ops/parts.h"
 
 enum { Q, K, V, G, BETA, A, B, S_IN, INPUTS };
@@ -20,7 +20,10 @@ static int64_t decays(const delta *a) {
 }
 
 /* The backward's own memory: what cannot go straight into a gradient. */
-typedef struct parts { float *dq, *dk, *da, *db, *dv, *de, *dg, *dbeta, *ds; size_t count; } parts;
+typedef struct parts {
+    float *dq, *dk, *da, *db, *dv, *de, *dg, *dbeta, *ds;
+    size_t count;
+} parts;
 static parts map_parts(const delta *a, bool general, float *base) {
     int64_t keys = a->slices * tokens(a) * a->heads * a->key_dim, values = tokens(a) * a->heads * a->value_dim;
     parts p = {0};
@@ -40,11 +43,25 @@ static float *output(const wf_node *node, int i) { return i < 0 ? NULL : node->o
 
 static wf_delta_args forward_args(const wf_node *node) {
     const delta *a = node->attr;
-    return (wf_delta_args){.batch = a->batch, .t = a->t, .heads = a->heads, .qk_heads = a->qk_heads, .key_dim = a->key_dim,
-                           .value_dim = a->value_dim, .q = data_of(node->in[Q]), .k = data_of(node->in[K]), .v = data_of(node->in[V]),
-                           .decay = a->decay, .g = data_of(node->in[G]), .beta = data_of(node->in[BETA]), .a = data_of(node->in[A]),
-                           .b = data_of(node->in[B]), .scale = a->scale, .s_in = data_of(node->in[S_IN]), .o = node->out[O]->data,
-                           .s_out = output(node, a->s_out), .e = output(node, a->kept)};
+    return (wf_delta_args){.batch = a->batch,
+                           .t = a->t,
+                           .heads = a->heads,
+                           .qk_heads = a->qk_heads,
+                           .key_dim = a->key_dim,
+                           .value_dim = a->value_dim,
+                           .q = data_of(node->in[Q]),
+                           .k = data_of(node->in[K]),
+                           .v = data_of(node->in[V]),
+                           .decay = a->decay,
+                           .g = data_of(node->in[G]),
+                           .beta = data_of(node->in[BETA]),
+                           .a = data_of(node->in[A]),
+                           .b = data_of(node->in[B]),
+                           .scale = a->scale,
+                           .s_in = data_of(node->in[S_IN]),
+                           .o = node->out[O]->data,
+                           .s_out = output(node, a->s_out),
+                           .e = output(node, a->kept)};
 }
 
 static wf_delta_args backward_args(const wf_node *node, const wf_worker *w) {
@@ -104,29 +121,42 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         add_parts(node, S_IN, 0, node->in[S_IN]->count, (sum_of){args.ds_in, 1, 0}, w);
 }
 
-/* Multiply-adds of the state: the read before, the update (twice in the general form), the read after; three such scans back. */
+/* Multiply-adds of the state: the read before, the update (twice in the general form), the read after; three such scans back.
+ */
 static double flops(const wf_node *node, wf_pass pass) {
     const delta *a = node->attr;
-    double one = (node->in[BETA] ? 6.0 : 8.0) * (double)tokens(a) * (double)a->heads * (double)a->key_dim * (double)a->value_dim;
+    double one =
+        (node->in[BETA] ? 6.0 : 8.0) * (double)tokens(a) * (double)a->heads * (double)a->key_dim * (double)a->value_dim;
     return pass == WF_FORWARD ? one : 3 * one;
 }
 
-const wf_op wf_op_delta = {.name = "delta", .pieces = pieces, .run = run, .flops = flops, .in_place = 1u << 1 | 1u << 2,
-                           .saves_in = (1u << INPUTS) - 1, .saves_out = 1u << KEPT};
+const wf_op wf_op_delta = {.name = "delta",
+                           .pieces = pieces,
+                           .run = run,
+                           .flops = flops,
+                           .in_place = 1u << 1 | 1u << 2,
+                           .saves_in = (1u << INPUTS) - 1,
+                           .saves_out = 1u << KEPT};
 
 static bool fits(const delta *a, wf_tensor *const *in) {
     int64_t keys = tokens(a) * a->qk_heads * a->key_dim;
     bool general = in[A] && in[B], decays_fit = a->decay == WF_DECAY_NONE || wf_decay_per_token(a->decay);
     return in[Q]->dims[0] == a->batch && in[Q]->dims[1] == a->t && in[Q]->count == keys && in[K]->count == keys &&
            a->heads % a->qk_heads == 0 && decays_fit && (in[G] != NULL) == (a->decay != WF_DECAY_NONE) &&
-           (!in[G] || in[G]->count == tokens(a) * decays(a)) && (in[BETA] != NULL) != general && (in[A] != NULL) == (in[B] != NULL) &&
-           (!in[BETA] || in[BETA]->count == tokens(a) * a->heads) && (!in[A] || (in[A]->count == keys && in[B]->count == keys)) &&
+           (!in[G] || in[G]->count == tokens(a) * decays(a)) && (in[BETA] != NULL) != general &&
+           (in[A] != NULL) == (in[B] != NULL) && (!in[BETA] || in[BETA]->count == tokens(a) * a->heads) &&
+           (!in[A] || (in[A]->count == keys && in[B]->count == keys)) &&
            (!in[S_IN] || in[S_IN]->count == a->batch * a->heads * a->key_dim * a->value_dim);
 }
 
 static void set_memory(wf_node *node, const delta *a, bool training) {
-    wf_delta_args args = {.batch = a->batch, .t = a->t, .heads = a->heads, .qk_heads = a->qk_heads, .key_dim = a->key_dim,
-                          .value_dim = a->value_dim, .decay = a->decay};
+    wf_delta_args args = {.batch = a->batch,
+                          .t = a->t,
+                          .heads = a->heads,
+                          .qk_heads = a->qk_heads,
+                          .key_dim = a->key_dim,
+                          .value_dim = a->value_dim,
+                          .decay = a->decay};
     size_t forward = wf_delta_scratch(&args, false), backward = training ? wf_delta_scratch(&args, true) : 0;
     node->scratch = forward > backward ? forward : backward;
     node->work[WF_BACKWARD] = map_parts(a, !node->in[BETA], NULL).count * sizeof(float);
@@ -157,10 +187,18 @@ wf_tensor *wf_delta(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, const 
             return NULL;
     if (q->rank != 4 || k->rank != 4 || v->rank != 4)
         return wf_tape_error(t, WEFT_USAGE, "delta: q, k and v need a batch, a time, heads and channels");
-    delta a = {.decay = spec->decay, .scale = spec->scale, .batch = v->dims[0], .t = v->dims[1], .heads = v->dims[2],
-               .qk_heads = q->dims[2], .key_dim = q->dims[3], .value_dim = v->dims[3], .slices = wf_recurrence_slices(v->dims[3])};
+    delta a = {.decay = spec->decay,
+               .scale = spec->scale,
+               .batch = v->dims[0],
+               .t = v->dims[1],
+               .heads = v->dims[2],
+               .qk_heads = q->dims[2],
+               .key_dim = q->dims[3],
+               .value_dim = v->dims[3],
+               .slices = wf_recurrence_slices(v->dims[3])};
     if (!fits(&a, in))
-        return wf_tape_error(t, WEFT_USAGE, "delta: the shapes of q, k, v, the decay, the correction and the state do not fit together");
+        return wf_tape_error(t, WEFT_USAGE,
+                             "delta: the shapes of q, k, v, the decay, the correction and the state do not fit together");
     wf_node *node = record(t, in, &a, spec->s_out != NULL);
     if (node && spec->s_out)
         *spec->s_out = node->out[a.s_out];

@@ -1,5 +1,5 @@
-/* dispatch.c - assignments sorted by expert, and rows between the order of the tokens and that order. Both directions walk a table in
- * index order, one piece per range of rows, so that sums are made in the same order whoever computes them. */
+/* dispatch.c - assignments sorted by expert, and rows between the order of the tokens and that order. Both directions walk a
+ * table in index order, one piece per range of rows, so that sums are made in the same order whoever computes them. */
 #include "base/str.h"
 #include "tensor/experts.h"
 #include "tensor/ops/elementwise.h"
@@ -7,7 +7,9 @@
 /* ---- dispatch ---- */
 enum { INDICES, KEPT };
 enum { SLOT, ROW, BLOCKS };
-typedef struct sort { int64_t n, experts, per; } sort; /* per: rows that belong to the experts in turn, so many each; 0: by INDICES */
+typedef struct sort {
+    int64_t n, experts, per;
+} sort; /* per: rows that belong to the experts in turn, so many each; 0: by INDICES */
 
 wf_blocks wf_blocks_of(const void *data, int64_t experts) {
     const int32_t *at = data;
@@ -15,7 +17,9 @@ wf_blocks wf_blocks_of(const void *data, int64_t experts) {
 }
 
 static int64_t rounded(int64_t rows) { return (rows + WF_EXPERT_ROUND - 1) / WF_EXPERT_ROUND * WF_EXPERT_ROUND; }
-int64_t wf_blocks_most(const wf_dispatch *d) { return d->rows / WF_EXPERT_BLOCK + (d->experts < d->rows ? d->experts : d->rows); }
+int64_t wf_blocks_most(const wf_dispatch *d) {
+    return d->rows / WF_EXPERT_BLOCK + (d->experts < d->rows ? d->experts : d->rows);
+}
 
 double wf_dispatch_waste(const void *blocks, int64_t experts) {
     wf_blocks b = wf_blocks_of(blocks, experts);
@@ -29,7 +33,8 @@ double wf_dispatch_waste(const void *blocks, int64_t experts) {
 
 /* The blocks of an expert with `real` rows: equal parts of at most WF_EXPERT_BLOCK rows. Returns how many. */
 static int32_t cut_blocks(wf_block *to, int64_t first, int64_t real) {
-    int64_t count = (rounded(real) + WF_EXPERT_BLOCK - 1) / WF_EXPERT_BLOCK, each = count ? rounded((real + count - 1) / count) : 0;
+    int64_t count = (rounded(real) + WF_EXPERT_BLOCK - 1) / WF_EXPERT_BLOCK,
+            each = count ? rounded((real + count - 1) / count) : 0;
     int32_t n = 0;
     for (int64_t at = 0; at < real; at += each) {
         int64_t take = real - at < each ? real - at : each;
@@ -96,8 +101,8 @@ bool wf_dispatch_rows(wf_tape *t, const wf_routing *routing, int64_t experts, in
     *out = (wf_dispatch){.slot = NULL};
     if (!index)
         return false;
-    if (index->type != WF_I64 || index->rank < 1 || (kept && (kept->type != WF_U8 || kept->count != index->count)) || experts < 1 ||
-        index->count > INT32_MAX / 4 || experts > INT32_MAX / 4) {
+    if (index->type != WF_I64 || index->rank < 1 || (kept && (kept->type != WF_U8 || kept->count != index->count)) ||
+        experts < 1 || index->count > INT32_MAX / 4 || experts > INT32_MAX / 4) {
         wf_tape_error(t, WEFT_USAGE, "dispatch: int64 indices and one byte for each are needed");
         return false;
     }
@@ -119,7 +124,10 @@ bool wf_dispatch_slots(wf_tape *t, int64_t batch, int64_t experts, int64_t slots
 
 /* ---- rows there and back ---- */
 enum { X, WEIGHTS, TO_SLOT, TO_ROW };
-typedef struct move { int64_t width, tokens, top_k, rows; bool collects; } move;
+typedef struct move {
+    int64_t width, tokens, top_k, rows;
+    bool collects;
+} move;
 
 typedef struct transfer { /* from data to out, rows of two tensors */
     const wf_tensor *from, *to;
@@ -128,7 +136,9 @@ typedef struct transfer { /* from data to out, rows of two tensors */
     float beta;
 } transfer;
 
-static float weight_at(const wf_node *node, int64_t slot) { return node->in[WEIGHTS] ? ((const float *)node->in[WEIGHTS]->data)[slot] : 1.0f; }
+static float weight_at(const wf_node *node, int64_t slot) {
+    return node->in[WEIGHTS] ? ((const float *)node->in[WEIGHTS]->data)[slot] : 1.0f;
+}
 
 /* Sorted rows from those of tokens: to[r] = weight * from[token of r], 0 for padding. */
 static void spread(const wf_node *node, const transfer *m, int64_t r, wf_worker *w) {
@@ -156,7 +166,8 @@ static void collect(const wf_node *node, const transfer *m, int64_t token, wf_wo
         memset(y, 0, (size_t)part * sizeof *y);
         for (int64_t j = 0; j < a->top_k; j++)
             if (row[j] >= 0)
-                w->k->axpy(y, weight_at(node, token * a->top_k + j), wf_load(w, m->data, m->from->type, row[j] * n + c, part, tmp), part);
+                w->k->axpy(y, weight_at(node, token * a->top_k + j),
+                           wf_load(w, m->data, m->from->type, row[j] * n + c, part, tmp), part);
         wf_store(w, m->out, m->to->type, token * n + c, part, y, m->beta);
     }
 }
@@ -172,7 +183,8 @@ static void weight_gradient(const wf_node *node, int64_t token, wf_worker *w) {
         double sum = 0.0;
         for (int64_t c = 0; row >= 0 && c < n; c += TILE) {
             int64_t m = n - c < TILE ? n - c : TILE, i = token * n + c, r = row * n + c;
-            sum += w->k->dot(wf_load(w, x->data, x->type, a->collects ? r : i, m, tx), wf_load(w, y->grad, y->type, a->collects ? i : r, m, ty), m);
+            sum += w->k->dot(wf_load(w, x->data, x->type, a->collects ? r : i, m, tx),
+                             wf_load(w, y->grad, y->type, a->collects ? i : r, m, ty), m);
         }
         grad[at] = (beta == 0.0f ? 0.0f : grad[at]) + (float)sum;
     }
@@ -209,7 +221,8 @@ static void move_run(const wf_node *node, wf_pass pass, int phase, int piece, wf
 const wf_op wf_op_spread_rows = {.name = "spread_rows", .pieces = move_pieces, .run = move_run, .saves_in = MOVE_SAVES};
 const wf_op wf_op_collect_rows = {.name = "collect_rows", .pieces = move_pieces, .run = move_run, .saves_in = MOVE_SAVES};
 
-static wf_tensor *record_move(wf_tape *t, const wf_op *op, wf_tensor *x, wf_tensor *weights, const wf_dispatch *d, const move *a, wf_tensor *y) {
+static wf_tensor *record_move(wf_tape *t, const wf_op *op, wf_tensor *x, wf_tensor *weights, const wf_dispatch *d,
+                              const move *a, wf_tensor *y) {
     move *attr = attr_copy(t, a, sizeof *a);
     return attr && y && wf_record(t, op, 4, (wf_tensor *[]){x, weights, d->slot, d->row}, 1, &y, attr) ? y : NULL;
 }
@@ -220,7 +233,8 @@ wf_tensor *wf_spread_rows(wf_tape *t, wf_tensor *x, wf_tensor *weights, const wf
     int64_t n = wf_dim(x, -1);
     if (wf_row_count(x) != d->tokens || (weights && weights->count != d->row->count))
         return wf_tape_error(t, WEFT_USAGE, "spread_rows: the rows are not those of the routing");
-    return record_move(t, &wf_op_spread_rows, x, weights, d, &(move){n, d->tokens, d->top_k, d->rows, false}, wf_out(t, wf_tape_type(t), 2, (int64_t[]){d->rows, n}));
+    return record_move(t, &wf_op_spread_rows, x, weights, d, &(move){n, d->tokens, d->top_k, d->rows, false},
+                       wf_out(t, wf_tape_type(t), 2, (int64_t[]){d->rows, n}));
 }
 
 wf_tensor *wf_collect_rows(wf_tape *t, wf_tensor *rows, wf_tensor *weights, const wf_dispatch *d, int64_t batch) {
@@ -229,5 +243,6 @@ wf_tensor *wf_collect_rows(wf_tape *t, wf_tensor *rows, wf_tensor *weights, cons
     int64_t n = wf_dim(rows, -1);
     if (rows->rank != 2 || rows->dims[0] != d->rows || d->tokens % batch || (weights && weights->count != d->row->count))
         return wf_tape_error(t, WEFT_USAGE, "collect_rows: the rows are not those of the routing");
-    return record_move(t, &wf_op_collect_rows, rows, weights, d, &(move){n, d->tokens, d->top_k, d->rows, true}, wf_out(t, WF_F32, 3, (int64_t[]){batch, d->tokens / batch, n}));
+    return record_move(t, &wf_op_collect_rows, rows, weights, d, &(move){n, d->tokens, d->top_k, d->rows, true},
+                       wf_out(t, WF_F32, 3, (int64_t[]){batch, d->tokens / batch, n}));
 }

@@ -1,8 +1,11 @@
-/* dropout.c - inverted dropout (Srivastava et al. 2014) by counter: the mask is f(seed, site, step, index), so the backward and a
- * recomputed region draw the same one and nothing is stored. */
+/* dropout.c - inverted dropout (Srivastava et al. 2014) by counter: the mask is f(seed, site, step, index), so the backward and
+ * a recomputed region draw the same one and nothing is stored. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct dropout { float p; uint32_t site; } dropout;
+typedef struct dropout {
+    float p;
+    uint32_t site;
+} dropout;
 
 static wf_rng stream(const wf_node *node, const wf_worker *w) {
     const dropout *a = node->attr;

@@ -36,7 +36,8 @@ static inline void store_din(const wf_node *node, int i, int64_t first, int64_t 
         wf_store(w, grad, node->in[i]->type, first, n, dx, beta);
 }
 /* The record of an op of one shape: out like `like`, of type `type`. */
-static inline wf_tensor *record_like(wf_tape *t, const wf_op *op, int n_in, wf_tensor *const *in, const wf_tensor *like, wf_dtype type, void *attr) {
+static inline wf_tensor *record_like(wf_tape *t, const wf_op *op, int n_in, wf_tensor *const *in, const wf_tensor *like,
+                                     wf_dtype type, void *attr) {
     wf_tensor *y = wf_out(t, type, like->rank, like->dims);
     return y && wf_record(t, op, n_in, in, 1, &y, attr) ? y : NULL;
 }

@@ -3,7 +3,10 @@
 #include "tensor/ops/elementwise.h"
 
 enum { IDS, TABLE };
-typedef struct embed { int64_t padding, offset, batch, rows; bool by_position; } embed;
+typedef struct embed {
+    int64_t padding, offset, batch, rows;
+    bool by_position;
+} embed;
 
 static int64_t row_id(const wf_node *node, int64_t i, const wf_worker *w) {
     const embed *a = node->attr;
@@ -92,7 +95,8 @@ wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t paddin
 wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64_t rows, wf_tensor *positions, int64_t offset) {
     if (!table)
         return NULL;
-    embed *attr = attr_copy(t, &(embed){.padding = -1, .offset = offset, .batch = batch, .rows = rows, .by_position = true}, sizeof(embed));
+    embed *attr = attr_copy(t, &(embed){.padding = -1, .offset = offset, .batch = batch, .rows = rows, .by_position = true},
+                            sizeof(embed));
     wf_tensor *y = wf_out(t, WF_F32, 3, (int64_t[]){batch, rows, table->dims[1]});
     return attr && y && wf_record(t, &wf_op_embed_positions, 2, (wf_tensor *[]){positions, table}, 1, &y, attr) ? y : NULL;
 }

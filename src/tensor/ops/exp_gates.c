@@ -33,7 +33,9 @@ static void forward(const wf_node *node, int64_t b) {
     }
 }
 
-static float grad_at(const wf_node *node, int i, int64_t at) { return node->out[i]->grad ? ((const float *)node->out[i]->grad)[at] : 0.0f; }
+static float grad_at(const wf_node *node, int i, int64_t at) {
+    return node->out[i]->grad ? ((const float *)node->out[i]->grad)[at] : 0.0f;
+}
 
 /* The gradient of m_t goes where the maximum came from: g_t = 0 says f_t + m_{t-1}. */
 static void backward(const wf_node *node, int64_t b, const wf_worker *w) {
@@ -62,7 +64,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         backward(node, piece, w);
 }
 
-const wf_op wf_op_exp_gates = {.name = "exp_gates", .pieces = pieces, .run = run, .in_place = 1u << M_OUT, .saves_out = 1u << G | 1u << U};
+const wf_op wf_op_exp_gates = {
+    .name = "exp_gates", .pieces = pieces, .run = run, .in_place = 1u << M_OUT, .saves_out = 1u << G | 1u << U};
 
 wf_tensor *wf_exp_gates(wf_tape *t, wf_tensor *in, wf_tensor *forget, const wf_exp_gates_spec *spec) {
     wf_no_output(spec->u);

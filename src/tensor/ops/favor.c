@@ -1,6 +1,6 @@
-/* favor.c - the positive random features of Performer (Choromanski et al. 2021, arXiv 2009.14794, lemma 1): of projections h [B,T,H,R] of
- * rows u [B,T,H,K], phi = R^-1/2 (e^{h - |u|^2/2 - st} + eps). The stabiliser st is nothing, the largest h of the row, or that of the
- * head's whole sequence, and a constant of the backward. A piece is one head of one sequence. */
+/* favor.c - the positive random features of Performer (Choromanski et al. 2021, arXiv 2009.14794, lemma 1): of projections h
+ * [B,T,H,R] of rows u [B,T,H,K], phi = R^-1/2 (e^{h - |u|^2/2 - st} + eps). The stabiliser st is nothing, the largest h of the
+ * row, or that of the head's whole sequence, and a constant of the backward. A piece is one head of one sequence. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
@@ -22,7 +22,7 @@ static float largest(const float *x, int64_t n, float most) {
     return most;
 }
 
-typedef struct head { /* rows of one head of one sequence */
+typedef struct head {             /* rows of one head of one sequence */
     int64_t t, first, step, r, k; /* row i is first + i*step */
     float stabiliser;
 } head;
@@ -31,7 +31,11 @@ static head locate(const wf_node *node, int piece) {
     const favor *a = node->attr;
     const wf_tensor *h = node->in[H];
     int64_t heads = h->dims[2], b = piece / heads;
-    head at = {.t = h->dims[1], .first = b * h->dims[1] * heads + piece % heads, .step = heads, .r = h->dims[3], .k = node->in[U]->dims[3]};
+    head at = {.t = h->dims[1],
+               .first = b * h->dims[1] * heads + piece % heads,
+               .step = heads,
+               .r = h->dims[3],
+               .k = node->in[U]->dims[3]};
     if (a->kind != WF_FAVOR_SEQUENCE)
         return at;
     at.stabiliser = -INFINITY;
@@ -43,7 +47,8 @@ static head locate(const wf_node *node, int piece) {
 /* e = e^{h - |u|^2/2 - st} of a row. */
 static void exponentials(const wf_node *node, const head *at, int64_t row, float *e, const wf_worker *w) {
     const float *h = (const float *)node->in[H]->data + row * at->r, *u = (const float *)node->in[U]->data + row * at->k;
-    float off = (float)(0.5 * w->k->sum_squares(u, at->k)) + (((const favor *)node->attr)->kind == WF_FAVOR_ROW ? largest(h, at->r, -INFINITY) : at->stabiliser);
+    float off = (float)(0.5 * w->k->sum_squares(u, at->k)) +
+                (((const favor *)node->attr)->kind == WF_FAVOR_ROW ? largest(h, at->r, -INFINITY) : at->stabiliser);
     for (int64_t i = 0; i < at->r; i++)
         e[i] = h[i] - off;
     w->k->activate(WF_EXP, e, e, at->r);

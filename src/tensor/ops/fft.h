@@ -13,6 +13,7 @@ static inline int64_t wf_fft_size(int64_t n) {
 /* cos and sin of 2 pi k / n, k < n/2, in the tape's arena; NULL after an error. */
 float *wf_fft_table(wf_tape *t, int64_t n);
 
-/* `rows` numbers of up to WF_FFT_LANES signals into [size][lanes], the rest 0: signal l is from + l*lane, its numbers `stride` apart. */
+/* `rows` numbers of up to WF_FFT_LANES signals into [size][lanes], the rest 0: signal l is from + l*lane, its numbers `stride`
+ * apart. */
 void wf_fft_gather(float *to, const float *from, int64_t rows, int64_t size, int64_t stride, int64_t lane, int64_t live);
 #endif

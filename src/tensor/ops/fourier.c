@@ -1,5 +1,6 @@
-/* fourier.c - y = Re(DFT over time of DFT over channels of x), unscaled (Lee-Thorp et al. 2021, arXiv 2105.03824, eq. 3), for any lengths: a
- * transform of n numbers is a convolution with a chirp (Bluestein 1970). The map is its own transpose, so the backward is the forward. */
+/* fourier.c - y = Re(DFT over time of DFT over channels of x), unscaled (Lee-Thorp et al. 2021, arXiv 2105.03824, eq. 3), for
+ * any lengths: a transform of n numbers is a convolution with a chirp (Bluestein 1970). The map is its own transpose, so the
+ * backward is the forward. */
 #include <math.h>
 #include "tensor/ops/fft.h"
 
@@ -7,10 +8,13 @@ enum { LANES = WF_FFT_LANES };
 
 typedef struct axis { /* transforms of n numbers */
     int64_t n, size;
-    float *table, *chirp, *filter; /* chirp [n][2]: e^{-i pi j^2 / n}; filter: the spectrum of its conjugate, [re, im][size][lanes] */
+    float *table, *chirp,
+        *filter; /* chirp [n][2]: e^{-i pi j^2 / n}; filter: the spectrum of its conjugate, [re, im][size][lanes] */
 } axis;
 
-typedef struct fourier { axis time, channels; } fourier;
+typedef struct fourier {
+    axis time, channels;
+} fourier;
 
 static int64_t spectrum(const axis *a) { return a->size * LANES; }
 
@@ -45,7 +49,8 @@ static void transform(const axis *a, float *re, float *im, const wf_kernels *k) 
 
 static void over_channels(const wf_node *node, const float *x, float *z, int piece, const wf_worker *w) {
     const axis *a = &((const fourier *)node->attr)->channels;
-    int64_t rows = wf_row_count(node->in[0]), first = (int64_t)piece * LANES, live = rows - first < LANES ? rows - first : LANES;
+    int64_t rows = wf_row_count(node->in[0]), first = (int64_t)piece * LANES,
+            live = rows - first < LANES ? rows - first : LANES;
     float *re = w->scratch, *im = re + spectrum(a);
     wf_fft_gather(re, x + first * a->n, a->n, a->size, 1, a->n, live);
     memset(im, 0, (size_t)spectrum(a) * sizeof *im);
@@ -59,7 +64,8 @@ static void over_channels(const wf_node *node, const float *x, float *z, int pie
 
 static void over_time(const wf_node *node, wf_pass pass, const float *z, int piece, const wf_worker *w) {
     const axis *a = &((const fourier *)node->attr)->time;
-    int64_t d = wf_dim(node->in[0], -1), blocks = (d + LANES - 1) / LANES, c = piece % blocks * LANES, live = d - c < LANES ? d - c : LANES;
+    int64_t d = wf_dim(node->in[0], -1), blocks = (d + LANES - 1) / LANES, c = piece % blocks * LANES,
+            live = d - c < LANES ? d - c : LANES;
     int64_t at = piece / blocks * a->n * d + c;
     float *re = w->scratch, *im = re + spectrum(a);
     wf_fft_gather(re, z + at, a->n, a->size, d, 1, live);

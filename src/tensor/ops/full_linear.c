@@ -1,5 +1,5 @@
-/* full_linear.c - linear attention without causality (Katharopoulos et al. 2020, eq. 6): y = q S, S = sum over all keys of k v^T.
- * A piece is one head of one sequence: two small matrix products, four in the backward. */
+/* full_linear.c - linear attention without causality (Katharopoulos et al. 2020, eq. 6): y = q S, S = sum over all keys of k
+ * v^T. A piece is one head of one sequence: two small matrix products, four in the backward. */
 #include "kernels/gemm/gemm.h"
 #include "tensor/ops/elementwise.h"
 
@@ -28,7 +28,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     int64_t b = piece / a->heads, h = piece % a->heads, one = a->key_dim * a->value_dim;
     int64_t at_q = (b * a->t * a->heads + h) * a->key_dim, at_k = (b * a->s * a->heads + h) * a->key_dim;
     int64_t at_v = (b * a->s * a->heads + h) * a->value_dim, at_y = (b * a->t * a->heads + h) * a->value_dim;
-    const float *q = (const float *)node->in[Q]->data + at_q, *k = (const float *)node->in[K]->data + at_k, *v = (const float *)node->in[V]->data + at_v;
+    const float *q = (const float *)node->in[Q]->data + at_q, *k = (const float *)node->in[K]->data + at_k,
+                *v = (const float *)node->in[V]->data + at_v;
     float *s = (float *)node->out[S]->data + piece * one, beta, *grad;
     (void)phase;
     if (pass == WF_FORWARD) {
@@ -59,8 +60,13 @@ static void release(const wf_env *env, wf_node *node) {
         wf_gemm_plan_free(env, a->plans[i]);
 }
 
-const wf_op wf_op_full_linear = {.name = "full_linear", .pieces = pieces, .run = run, .flops = flops, .release = release,
-                                 .saves_in = 1u << Q | 1u << K | 1u << V, .saves_out = 1u << S};
+const wf_op wf_op_full_linear = {.name = "full_linear",
+                                 .pieces = pieces,
+                                 .run = run,
+                                 .flops = flops,
+                                 .release = release,
+                                 .saves_in = 1u << Q | 1u << K | 1u << V,
+                                 .saves_out = 1u << S};
 
 static weft_status make_plans(const wf_env *env, full *a, int count, weft_error *err) {
     int64_t d = a->key_dim, v = a->value_dim, keys = a->heads * d, values = a->heads * v;
@@ -82,13 +88,18 @@ wf_tensor *wf_full_linear(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v) 
     wf_tensor *in[] = {wf_cast(t, q, WF_F32), wf_cast(t, k, WF_F32), wf_cast(t, v, WF_F32)};
     if (!in[Q] || !in[K] || !in[V])
         return NULL;
-    if (q->rank != 4 || k->rank != 4 || v->rank != 4 || k->dims[0] != q->dims[0] || v->dims[0] != q->dims[0] || k->dims[1] != v->dims[1] ||
-        k->dims[2] != q->dims[2] || v->dims[2] != q->dims[2] || k->dims[3] != q->dims[3])
+    if (q->rank != 4 || k->rank != 4 || v->rank != 4 || k->dims[0] != q->dims[0] || v->dims[0] != q->dims[0] ||
+        k->dims[1] != v->dims[1] || k->dims[2] != q->dims[2] || v->dims[2] != q->dims[2] || k->dims[3] != q->dims[3])
         return wf_tape_error(t, WEFT_USAGE, "full_linear: the shapes of q, k and v do not fit together");
     full *a = wf_arena_alloc(wf_tape_arena(t), sizeof *a);
     if (!a)
         return wf_tape_error(t, WEFT_NO_MEMORY, "out of memory");
-    *a = (full){.batch = q->dims[0], .t = q->dims[1], .s = k->dims[1], .heads = q->dims[2], .key_dim = q->dims[3], .value_dim = v->dims[3]};
+    *a = (full){.batch = q->dims[0],
+                .t = q->dims[1],
+                .s = k->dims[1],
+                .heads = q->dims[2],
+                .key_dim = q->dims[3],
+                .value_dim = v->dims[3]};
     wf_tensor *out[2] = {wf_out(t, WF_F32, 4, (int64_t[]){a->batch, a->t, a->heads, a->value_dim}),
                          wf_out(t, WF_F32, 4, (int64_t[]){a->batch, a->heads, a->key_dim, a->value_dim})};
     wf_node *node = wf_record(t, &wf_op_full_linear, 3, in, 2, out, a);

@@ -1,7 +1,9 @@
 /* gate.c - y = act(a) * b, the gated linear unit (Dauphin et al. 2017; Shazeer 2020, arXiv 2002.05202). */
 #include "tensor/ops/elementwise.h"
 
-typedef struct gate { wf_activation kind; } gate;
+typedef struct gate {
+    wf_activation kind;
+} gate;
 
 static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
     float ta[TILE], tb[TILE], y[TILE];
@@ -13,7 +15,8 @@ static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w)
 static void backward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
     wf_activation kind = ((const gate *)node->attr)->kind;
     float ta[TILE], tb[TILE], ty[TILE], d[TILE];
-    const float *a = load_in(node, 0, first, n, ta, w), *b = load_in(node, 1, first, n, tb, w), *dy = load_dout(node, first, n, ty, w);
+    const float *a = load_in(node, 0, first, n, ta, w), *b = load_in(node, 1, first, n, tb, w),
+                *dy = load_dout(node, first, n, ty, w);
     w->k->mul(d, dy, b, n);
     w->k->activate_back(kind, d, a, d, n);
     store_din(node, 0, first, n, d, w);

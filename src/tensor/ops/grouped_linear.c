@@ -1,6 +1,6 @@
-/* grouped_linear.c - one matrix product per expert over rows sorted by expert: y = x W_e^T + b_e. How many rows an expert has is known
- * only when it runs, so the rows of an expert are cut into blocks, and there is a plan for every size a block can have; a piece is a tile
- * of a block. The gradient of a weight adds up an expert's blocks in order. */
+/* grouped_linear.c - one matrix product per expert over rows sorted by expert: y = x W_e^T + b_e. How many rows an expert has
+ * is known only when it runs, so the rows of an expert are cut into blocks, and there is a plan for every size a block can
+ * have; a piece is a tile of a block. The gradient of a weight adds up an expert's blocks in order. */
 #include "kernels/gemm/gemm.h"
 #include "tensor/experts.h"
 #include "tensor/ops/elementwise.h"
@@ -11,10 +11,10 @@ enum { SIZES = WF_EXPERT_BLOCK / WF_EXPERT_ROUND, FEW_EACH = 4, COLUMNS = 128 };
 
 typedef struct grouped {
     int64_t rows, most, experts, n, k, blocks; /* most: assignments there can be, blocks: blocks there can be */
-    int sizes, tiles[2], parts;          /* sizes of blocks in use; most tiles of a block; row parts of a weight's gradient */
-    bool sweep;                          /* few rows for each expert, as while decoding: sweeps over the weights instead of products */
+    int sizes, tiles[2], parts; /* sizes of blocks in use; most tiles of a block; row parts of a weight's gradient */
+    bool sweep;                 /* few rows for each expert, as while decoding: sweeps over the weights instead of products */
     wf_dtype compute;
-    wf_gemm_plan *plans[KINDS][SIZES];   /* for blocks of (i+1)*WF_EXPERT_ROUND rows */
+    wf_gemm_plan *plans[KINDS][SIZES]; /* for blocks of (i+1)*WF_EXPERT_ROUND rows */
 } grouped;
 
 static const char *weight_of(const wf_node *node, int64_t expert) {
@@ -25,8 +25,12 @@ static const char *weight_of(const wf_node *node, int64_t expert) {
     return data + (size_t)(expert * a->n * a->k) * wf_dtypes[a->compute].size;
 }
 
-static wf_blocks blocks_of(const wf_node *node) { return wf_blocks_of(node->in[BLOCKS]->data, ((const grouped *)node->attr)->experts); }
-static char *at_row(const wf_tensor *x, void *data, int64_t row, int64_t width) { return (char *)data + (size_t)(row * width) * wf_dtypes[x->type].size; }
+static wf_blocks blocks_of(const wf_node *node) {
+    return wf_blocks_of(node->in[BLOCKS]->data, ((const grouped *)node->attr)->experts);
+}
+static char *at_row(const wf_tensor *x, void *data, int64_t row, int64_t width) {
+    return (char *)data + (size_t)(row * width) * wf_dtypes[x->type].size;
+}
 static int size_of(const wf_block *b) { return b->rows / WF_EXPERT_ROUND - 1; }
 static bool wants(const wf_node *node, int i) { return node->in[i] && node->grad_mode[i] != 0; }
 
@@ -66,23 +70,25 @@ static void block_tile(const wf_node *node, int kind, int piece, void *out, floa
     int64_t expert = expert_of(&b, a->experts, index);
     const float *bias = kind == Y_PLAN && node->in[B] ? (const float *)node->in[B]->data + expert * a->n : NULL;
     if (piece % a->tiles[kind] < wf_gemm_tiles(plan))
-        wf_gemm_run(plan, piece % a->tiles[kind], (const char *)from + (size_t)(block->first * in) * wf_dtypes[a->compute].size, weight_of(node, expert),
-                    at_row(to, out, block->first, width), bias, beta, w->scratch);
+        wf_gemm_run(plan, piece % a->tiles[kind], (const char *)from + (size_t)(block->first * in) * wf_dtypes[a->compute].size,
+                    weight_of(node, expert), at_row(to, out, block->first, width), bias, beta, w->scratch);
 }
 
 static int tile_pieces(const grouped *a, int kind) { return (int)(a->blocks * a->tiles[kind] + 1); }
 
 /* ---- few rows ---- */
-static void sweep_row(const wf_node *node, int64_t row, const char *weight, const float *bias, int64_t first, int64_t end, wf_worker *w) {
+static void sweep_row(const wf_node *node, int64_t row, const char *weight, const float *bias, int64_t first, int64_t end,
+                      wf_worker *w) {
     const grouped *a = node->attr;
     float *x = w->scratch, *y = x + a->k;
     if (a->compute == WF_F32) {
-        w->k->gemv((float *)node->out[0]->data + row * a->n + first, (const float *)(const void *)weight + first * a->k, (const float *)node->in[X]->data + row * a->k,
-                   bias ? bias + first : NULL, a->k, 0, end - first);
+        w->k->gemv((float *)node->out[0]->data + row * a->n + first, (const float *)(const void *)weight + first * a->k,
+                   (const float *)node->in[X]->data + row * a->k, bias ? bias + first : NULL, a->k, 0, end - first);
         return;
     }
     w->k->bf16_to_f32(x, (const uint16_t *)node->in[X]->data + row * a->k, a->k);
-    w->k->gemv_bf16(y, (const uint16_t *)(const void *)weight + first * a->k, x, bias ? bias + first : NULL, a->k, 0, end - first);
+    w->k->gemv_bf16(y, (const uint16_t *)(const void *)weight + first * a->k, x, bias ? bias + first : NULL, a->k, 0,
+                    end - first);
     wf_store(w, node->out[0]->data, node->out[0]->type, row * a->n + first, end - first, y, 0.0f);
 }
 
@@ -119,8 +125,11 @@ static void weight_gradient(const wf_node *node, int piece, wf_worker *w) {
         const wf_block *block = &b.block[i];
         const wf_gemm_plan *plan = a->plans[DW_PLAN][size_of(block)];
         for (int tile = 0; tile < wf_gemm_tiles(plan); tile++)
-            wf_gemm_run(plan, tile, at_row(node->out[0], node->out[0]->grad, block->first, a->n) + (size_t)column * wf_dtypes[a->compute].size,
-                        at_row(node->in[X], node->in[X]->data, block->first, a->k), dw, NULL, i > b.start[expert] ? 1.0f : beta, w->scratch);
+            wf_gemm_run(plan, tile,
+                        at_row(node->out[0], node->out[0]->grad, block->first, a->n) +
+                            (size_t)column * wf_dtypes[a->compute].size,
+                        at_row(node->in[X], node->in[X]->data, block->first, a->k), dw, NULL, i > b.start[expert] ? 1.0f : beta,
+                        w->scratch);
     }
 }
 
@@ -145,7 +154,8 @@ static int pieces(const wf_node *node, wf_pass pass, int phase) {
         return 0;
     if (pass == WF_FORWARD)
         return a->sweep ? wf_split_pieces(a->n, COLUMNS) + 1 : tile_pieces(a, Y_PLAN);
-    return (wants(node, X) ? tile_pieces(a, DX_PLAN) : 0) + (wants(node, W) ? (int)a->experts * a->parts : 0) + (wants(node, B) ? (int)a->experts : 0);
+    return (wants(node, X) ? tile_pieces(a, DX_PLAN) : 0) + (wants(node, W) ? (int)a->experts * a->parts : 0) +
+           (wants(node, B) ? (int)a->experts : 0);
 }
 
 static void backward(const wf_node *node, int piece, wf_worker *w) {
@@ -189,17 +199,37 @@ static void release(const wf_env *env, wf_node *node) {
             wf_gemm_plan_free(env, a->plans[kind][i]);
 }
 
-const wf_op wf_op_grouped_linear = {.name = "grouped_linear", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << W | 1u << BLOCKS,
-                                    .flops = flops, .release = release, .uneven = true};
+const wf_op wf_op_grouped_linear = {.name = "grouped_linear",
+                                    .pieces = pieces,
+                                    .run = run,
+                                    .saves_in = 1u << X | 1u << W | 1u << BLOCKS,
+                                    .flops = flops,
+                                    .release = release,
+                                    .uneven = true};
 
 static weft_status make_plans(const wf_env *env, grouped *a, bool bias, bool grad, weft_error *err) {
     wf_dtype c = a->compute;
     for (int i = 0; i < a->sizes; i++) {
         int64_t m = (i + 1) * WF_EXPERT_ROUND;
         const wf_gemm shapes[KINDS] = {
-            [Y_PLAN] = {.m = m, .n = a->n, .k = a->k, .a_type = c, .b_type = c, .c_type = c, .trans_b = true, .bias = bias, .steady = true},
+            [Y_PLAN] = {.m = m,
+                        .n = a->n,
+                        .k = a->k,
+                        .a_type = c,
+                        .b_type = c,
+                        .c_type = c,
+                        .trans_b = true,
+                        .bias = bias,
+                        .steady = true},
             [DX_PLAN] = {.m = m, .n = a->k, .k = a->n, .a_type = c, .b_type = c, .c_type = c, .steady = true},
-            [DW_PLAN] = {.m = a->n / a->parts, .n = a->k, .k = m, .lda = a->n, .a_type = c, .b_type = c, .c_type = WF_F32, .trans_a = true}};
+            [DW_PLAN] = {.m = a->n / a->parts,
+                         .n = a->k,
+                         .k = m,
+                         .lda = a->n,
+                         .a_type = c,
+                         .b_type = c,
+                         .c_type = WF_F32,
+                         .trans_a = true}};
         for (int kind = a->sweep ? DX_PLAN : Y_PLAN; kind < (grad ? KINDS : DX_PLAN); kind++)
             WF_TRY(wf_gemm_plan_create(env, &shapes[kind], &a->plans[kind][i], err));
     }
@@ -232,11 +262,22 @@ wf_tensor *wf_grouped_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *
         return NULL;
     if (w->rank != 3 || x->rank != 2 || x->dims[1] != w->dims[2] || x->dims[0] != d->rows || w->dims[0] != d->experts ||
         (b && b->count != w->dims[0] * w->dims[1]))
-        return wf_tape_error(t, WEFT_USAGE, "grouped_linear: '%s' does not fit rows of %lld", w->label, (long long)wf_dim(x, -1));
+        return wf_tape_error(t, WEFT_USAGE, "grouped_linear: '%s' does not fit rows of %lld", w->label,
+                             (long long)wf_dim(x, -1));
     bool bf16 = wf_tape_type(t) == WF_BF16 && wf_is_parameter(w), grad = wf_tape_grad(t);
     x = wf_cast(t, x, bf16 ? WF_BF16 : WF_F32);
-    grouped *a = x ? attr_copy(t, &(grouped){.rows = d->rows, .most = d->most, .experts = d->experts, .n = w->dims[1], .k = w->dims[2], .blocks = wf_blocks_most(d),
-                                             .sweep = d->most <= FEW_EACH * d->experts && !grad, .compute = x->type, .tiles = {1, 1}}, sizeof *a) : NULL;
+    grouped *a = x ? attr_copy(t,
+                               &(grouped){.rows = d->rows,
+                                          .most = d->most,
+                                          .experts = d->experts,
+                                          .n = w->dims[1],
+                                          .k = w->dims[2],
+                                          .blocks = wf_blocks_most(d),
+                                          .sweep = d->most <= FEW_EACH * d->experts && !grad,
+                                          .compute = x->type,
+                                          .tiles = {1, 1}},
+                               sizeof *a)
+                   : NULL;
     if (!a)
         return NULL;
     a->sizes = (int)(d->rows < WF_EXPERT_BLOCK ? (d->rows + WF_EXPERT_ROUND - 1) / WF_EXPERT_ROUND : SIZES);

@@ -1,6 +1,6 @@
 /* gru.c - the gated recurrent unit (Cho et al. 2014, arXiv 1406.1078), gates r, z, n and h = (1-z) n + z h. The reset gate acts
- * after the product, n = tanh(ih_n + r (hh_n h + b)), as libraries have it, or before it, n = tanh(ih_n + hh_n (r h) + b), as in
- * the paper: then a step has two products, one after the other. */
+ * after the product, n = tanh(ih_n + r (hh_n h + b)), as libraries have it, or before it, n = tanh(ih_n + hh_n (r h) + b), as
+ * in the paper: then a step has two products, one after the other. */
 #include "tensor/ops/rnn.h"
 
 enum { R, Z, N, GATES }; /* and in what is saved: */
@@ -14,7 +14,8 @@ static void start(const wf_node *node, rnn_at at, int g0, int g1, float *z, bool
         for (int g = g0; g < g1; g++) {
             const float *bias = wf_rnn_bias(node, at, g);
             bool ih = g != N || with_last;
-            w->k->add(z + (i * RNN_SAVED + g) * at.n, ih ? wf_rnn_ih(node, at, at.b0 + i, g) : zeros, bias ? bias : zeros, at.n);
+            w->k->add(z + (i * RNN_SAVED + g) * at.n, ih ? wf_rnn_ih(node, at, at.b0 + i, g) : zeros, bias ? bias : zeros,
+                      at.n);
         }
 }
 
@@ -33,7 +34,8 @@ static void forward_after(const wf_node *node, int stage, rnn_at at, wf_worker *
     start(node, at, R, GATES, all, false, w);
     wf_rnn_product(node, at, R, GATES, NULL, all, w);
     for (int64_t i = 0; i < at.rows; i++) {
-        float *from = all + i * RNN_SAVED * at.n, *u = from + N * at.n, *saved = wf_rnn_saved(node, at, at.b0 + i), *n = saved + N * at.n;
+        float *from = all + i * RNN_SAVED * at.n, *u = from + N * at.n, *saved = wf_rnn_saved(node, at, at.b0 + i),
+              *n = saved + N * at.n;
         if (wf_rnn_padding(node, at, at.b0 + i)) {
             wf_rnn_write(node, at, at.b0 + i, NULL);
             continue;
@@ -72,7 +74,8 @@ static void forward_before(const wf_node *node, int stage, rnn_at at, wf_worker 
 
 /* From dh of the step: gradients before the activations of z and n; dh becomes what goes straight to the state before. */
 static void back_state(const wf_node *node, rnn_at at, int64_t b, const float *saved, float *dh, float *dz, float *dn) {
-    const float *before = wf_rnn_before(node, at, b), *dy = wf_rnn_dy(node, at, b), *z = saved + Z * at.n, *n = saved + N * at.n;
+    const float *before = wf_rnn_before(node, at, b), *dy = wf_rnn_dy(node, at, b), *z = saved + Z * at.n,
+                *n = saved + N * at.n;
     for (int64_t j = 0; j < at.n; j++) {
         float d = dh[j] + dy[j];
         dz[j] = d * (before[j] - n[j]) * z[j] * (1.0f - z[j]);

@@ -1,5 +1,5 @@
-/* head_linear.c - a matrix of its own for every head: y[b,t,h,:] = x[b,t,h,:] W[h] (+ bias[h]), the block-diagonal projections of gated
- * recurrences. A piece is a tile of the product of one head. */
+/* head_linear.c - a matrix of its own for every head: y[b,t,h,:] = x[b,t,h,:] W[h] (+ bias[h]), the block-diagonal projections
+ * of gated recurrences. A piece is a tile of the product of one head. */
 #include "kernels/gemm/gemm.h"
 #include "tensor/ops/elementwise.h"
 
@@ -37,7 +37,8 @@ static void bias_gradient(const wf_node *node, int64_t h, const wf_worker *w) {
 
 static void backward(const wf_node *node, int64_t h, int tile, const wf_worker *w) {
     const head_linear *a = node->attr;
-    const float *x = (const float *)node->in[X]->data + h * a->in, *weight = (const float *)node->in[W]->data + h * a->in * a->out;
+    const float *x = (const float *)node->in[X]->data + h * a->in,
+                *weight = (const float *)node->in[W]->data + h * a->in * a->out;
     const float *dy = (const float *)node->out[0]->grad + h * a->out;
     float beta, *grad;
     if (tile == 0 && node->in[B])
@@ -62,7 +63,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     }
     const float *bias = node->in[B] ? (const float *)node->in[B]->data + h * a->out : NULL;
     wf_gemm_run(a->plans[MAKE_Y], (int)(piece / a->heads), (const float *)node->in[X]->data + h * a->in,
-                (const float *)node->in[W]->data + h * a->in * a->out, (float *)node->out[0]->data + h * a->out, bias, 0.0f, w->scratch);
+                (const float *)node->in[W]->data + h * a->in * a->out, (float *)node->out[0]->data + h * a->out, bias, 0.0f,
+                w->scratch);
 }
 
 static double flops(const wf_node *node, wf_pass pass) {
@@ -77,7 +79,8 @@ static void release(const wf_env *env, wf_node *node) {
         wf_gemm_plan_free(env, a->plans[i]);
 }
 
-const wf_op wf_op_head_linear = {.name = "head_linear", .pieces = pieces, .run = run, .flops = flops, .release = release, .saves_in = 1u << X | 1u << W};
+const wf_op wf_op_head_linear = {
+    .name = "head_linear", .pieces = pieces, .run = run, .flops = flops, .release = release, .saves_in = 1u << X | 1u << W};
 
 static weft_status make_plans(const wf_env *env, head_linear *a, bool bias, int count, weft_error *err) {
     int64_t wide = a->heads * a->in, wide_out = a->heads * a->out;

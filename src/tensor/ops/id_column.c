@@ -1,8 +1,10 @@
-/* id_column.c - ids made of ids: a column of several that stand together, the difference of two (a width from two corners), or one
- * id for every row. */
+/* id_column.c - ids made of ids: a column of several that stand together, the difference of two (a width from two corners), or
+ * one id for every row. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct id_column { int64_t plus, minus, add; } id_column;
+typedef struct id_column {
+    int64_t plus, minus, add;
+} id_column;
 
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
     return pass == WF_FORWARD && phase == 0 ? wf_split_pieces(node->out[0]->count, 4096) : 0;
@@ -16,7 +18,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     (void)pass, (void)phase, (void)w;
     wf_split_bounds(node->out[0]->count, wf_split_pieces(node->out[0]->count, 4096), piece, &first, &end);
     for (int64_t i = first; i < end; i++)
-        y[i] = (int32_t)(a->add + (a->plus < 0 ? 0 : ids[i * columns + a->plus]) - (a->minus < 0 ? 0 : ids[i * columns + a->minus]));
+        y[i] = (int32_t)(a->add + (a->plus < 0 ? 0 : ids[i * columns + a->plus]) -
+                         (a->minus < 0 ? 0 : ids[i * columns + a->minus]));
 }
 
 const wf_op wf_op_id_column = {.name = "id_column", .pieces = pieces, .run = run, .no_grad = true};

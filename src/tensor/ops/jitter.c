@@ -1,7 +1,11 @@
-/* jitter.c - y = x times uniform noise in [1-e, 1+e] while training (Fedus et al. 2022, arXiv 2101.03961, appendix C), by counter as dropout. */
+/* jitter.c - y = x times uniform noise in [1-e, 1+e] while training (Fedus et al. 2022, arXiv 2101.03961, appendix C), by
+ * counter as dropout. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct jitter { float range; uint32_t site; } jitter;
+typedef struct jitter {
+    float range;
+    uint32_t site;
+} jitter;
 
 static void multiply(const wf_node *node, const float *x, float *y, int64_t first, int64_t n, const wf_worker *w) {
     const jitter *a = node->attr;

@@ -1,4 +1,5 @@
-/* linear.c - y = x W^T + b: matmul tiles fixed by the shape (kernels/gemm); a row sweep for few rows. The model op of the room. */
+/* linear.c - y = x W^T + b: matmul tiles fixed by the shape (kernels/gemm); a row sweep for few rows. The model op of the room.
+ */
 #include "kernels/gemm/gemm.h"
 #include "tensor/ops.h"
 
@@ -6,8 +7,8 @@ enum { FEW_ROWS = 4, BIAS_COLUMNS = 256 };
 
 typedef struct linear {
     int64_t m, n, k;
-    bool sweep;                     /* few rows: row sweep instead of tiles */
-    wf_dtype compute;               /* type of x and W in the products */
+    bool sweep;       /* few rows: row sweep instead of tiles */
+    wf_dtype compute; /* type of x and W in the products */
     wf_gemm_plan *y, *dx, *dw;
 } linear;
 
@@ -117,8 +118,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     } else if (a->sweep) {
         sweep(node, piece, w);
     } else {
-        wf_gemm_run(a->y, piece, node->in[X]->data, weight_data(node), node->out[0]->data, node->in[B] ? node->in[B]->data : NULL, 0.0f,
-                    w->scratch);
+        wf_gemm_run(a->y, piece, node->in[X]->data, weight_data(node), node->out[0]->data,
+                    node->in[B] ? node->in[B]->data : NULL, 0.0f, w->scratch);
     }
 }
 
@@ -135,20 +136,29 @@ static void release(const wf_env *env, wf_node *node) {
     wf_gemm_plan_free(env, a->dw);
 }
 
-const wf_op wf_op_linear = {.name = "linear", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << W, .flops = flops,
-                            .release = release, .uneven = true};
+const wf_op wf_op_linear = {.name = "linear",
+                            .pieces = pieces,
+                            .run = run,
+                            .saves_in = 1u << X | 1u << W,
+                            .flops = flops,
+                            .release = release,
+                            .uneven = true};
 
 static weft_status make_plans(wf_tape *t, linear *a, bool bias, wf_dtype out, wf_dtype grad_x, weft_error *err) {
     const wf_env *env = wf_tape_env(t);
     wf_dtype c = a->compute;
     if (!a->sweep)
-        WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = a->m, .n = a->n, .k = a->k, .a_type = c, .b_type = c, .c_type = out, .trans_b = true,
-                                                   .bias = bias}, &a->y, err));
+        WF_TRY(wf_gemm_plan_create(
+            env,
+            &(wf_gemm){.m = a->m, .n = a->n, .k = a->k, .a_type = c, .b_type = c, .c_type = out, .trans_b = true, .bias = bias},
+            &a->y, err));
     if (!wf_tape_grad(t))
         return WEFT_OK;
-    WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = a->m, .n = a->k, .k = a->n, .a_type = c, .b_type = c, .c_type = grad_x}, &a->dx, err));
-    return wf_gemm_plan_create(env, &(wf_gemm){.m = a->n, .n = a->k, .k = a->m, .a_type = c, .b_type = c, .c_type = WF_F32, .trans_a = true},
-                               &a->dw, err);
+    WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = a->m, .n = a->k, .k = a->n, .a_type = c, .b_type = c, .c_type = grad_x},
+                               &a->dx, err));
+    return wf_gemm_plan_create(
+        env, &(wf_gemm){.m = a->n, .n = a->k, .k = a->m, .a_type = c, .b_type = c, .c_type = WF_F32, .trans_a = true}, &a->dw,
+        err);
 }
 
 static size_t scratch_of(const linear *a) {
@@ -164,7 +174,8 @@ static wf_tensor *record(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, w
     if (!x || !w)
         return NULL;
     if (w->rank != 2 || x->rank < 1 || wf_dim(x, -1) != w->dims[1] || (b && b->count != w->dims[0]))
-        return wf_tape_error(t, WEFT_USAGE, "linear: '%s' does not fit an input of width %lld", w->label, (long long)wf_dim(x, -1));
+        return wf_tape_error(t, WEFT_USAGE, "linear: '%s' does not fit an input of width %lld", w->label,
+                             (long long)wf_dim(x, -1));
     bool bf16 = wf_tape_type(t) == WF_BF16 && wf_is_parameter(w) && !exact;
     x = wf_cast(t, x, bf16 ? WF_BF16 : WF_F32);
     linear *a = wf_arena_alloc(wf_tape_arena(t), sizeof *a);
@@ -189,6 +200,8 @@ static wf_tensor *record(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, w
     return y;
 }
 
-wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type) { return record(t, x, w, b, type, false); }
+wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type) {
+    return record(t, x, w, b, type, false);
+}
 wf_tensor *wf_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b) { return wf_linear_as(t, x, w, b, wf_tape_type(t)); }
 wf_tensor *wf_linear_exact(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b) { return record(t, x, w, b, WF_F32, true); }

@@ -1,9 +1,11 @@
-/* log_gate.c - the logarithm of a forget gate with a lower bound: y = scale * log(low + (1 - low) sigmoid(x)), fp32. Written with
- * c = sigmoid(-x), so that gates near 1 keep their digits: log1p(-(1 - low) c), and without a bound -softplus(-x). */
+/* log_gate.c - the logarithm of a forget gate with a lower bound: y = scale * log(low + (1 - low) sigmoid(x)), fp32. Written
+ * with c = sigmoid(-x), so that gates near 1 keep their digits: log1p(-(1 - low) c), and without a bound -softplus(-x). */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
-typedef struct log_gate { float low, scale; } log_gate;
+typedef struct log_gate {
+    float low, scale;
+} log_gate;
 
 static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
     const log_gate *a = node->attr;

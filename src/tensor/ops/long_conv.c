@@ -1,8 +1,8 @@
-/* long_conv.c - causal convolution over the whole sequence by Fourier transforms: y_t = sum_{s<=t} k_{t-s} v_s + bias v_t, a filter per
- * channel. The forward halves the sequence again and again: the left half of a segment reaches its right half through one transform, short
- * segments are summed directly. So no rounding error of a later token reaches an earlier one, which a single transform would not grant. A
- * first phase transforms the filters of a block of channels; a piece then is that block of one sequence, in the backward of all sequences,
- * whose filter gradients are summed in order. */
+/* long_conv.c - causal convolution over the whole sequence by Fourier transforms: y_t = sum_{s<=t} k_{t-s} v_s + bias v_t, a
+ * filter per channel. The forward halves the sequence again and again: the left half of a segment reaches its right half
+ * through one transform, short segments are summed directly. So no rounding error of a later token reaches an earlier one,
+ * which a single transform would not grant. A first phase transforms the filters of a block of channels; a piece then is that
+ * block of one sequence, in the backward of all sequences, whose filter gradients are summed in order. */
 #include "tensor/ops/fft.h"
 
 enum { V, K, BIAS, INPUTS };
@@ -16,7 +16,8 @@ typedef struct long_conv {
 
 static int64_t spectrum(const long_conv *a) { return a->size * LANES; } /* floats of one part of a block */
 static int64_t segment(int level) { return (int64_t)(2 * BASE) << level; }
-/* Spectra of the filters. Backward: [blocks][re, im][size][lanes]; forward: [blocks], for each level [re, im][segment][lanes]. */
+/* Spectra of the filters. Backward: [blocks][re, im][size][lanes]; forward: [blocks], for each level [re, im][segment][lanes].
+ */
 static float *filter_of(const wf_node *node, int64_t block) {
     return (float *)node->work_data[WF_BACKWARD] + block * 2 * spectrum(node->attr);
 }
@@ -25,7 +26,9 @@ static float *level_filter(const wf_node *node, int64_t block, int level) {
     const long_conv *a = node->attr;
     return (float *)node->work_data[WF_FORWARD] + block * before_level(a->levels) + before_level(level);
 }
-static int64_t live(const long_conv *a, int64_t block) { return a->channels - block * LANES < LANES ? a->channels - block * LANES : LANES; }
+static int64_t live(const long_conv *a, int64_t block) {
+    return a->channels - block * LANES < LANES ? a->channels - block * LANES : LANES;
+}
 
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
     const long_conv *a = node->attr;
@@ -53,7 +56,8 @@ static void transform_levels(const wf_node *node, int64_t block, const wf_worker
     for (int level = 0; level < a->levels; level++) {
         int64_t n = segment(level);
         float *re = level_filter(node, block, level);
-        wf_fft_gather(re, (const float *)node->in[K]->data + block * LANES, n < a->t ? n : a->t, n, a->channels, 1, live(a, block));
+        wf_fft_gather(re, (const float *)node->in[K]->data + block * LANES, n < a->t ? n : a->t, n, a->channels, 1,
+                      live(a, block));
         memset(re + n * LANES, 0, (size_t)(n * LANES) * sizeof *re);
         w->k->fft(re, re + n * LANES, a->tables[level], n, false);
     }
@@ -74,8 +78,10 @@ static void sum_directly(const wf_node *node, int64_t block, const float *v, flo
     }
 }
 
-/* What the left half of every segment of a level sends to the right one: a circular convolution of its size wraps into the left half only. */
-static void cross_halves(const wf_node *node, int64_t block, int level, const float *v, float *y, float *re, const wf_worker *w) {
+/* What the left half of every segment of a level sends to the right one: a circular convolution of its size wraps into the left
+ * half only. */
+static void cross_halves(const wf_node *node, int64_t block, int level, const float *v, float *y, float *re,
+                         const wf_worker *w) {
     const long_conv *a = node->attr;
     int64_t n = segment(level), half = n / 2;
     float *im = re + n * LANES, *filter = level_filter(node, block, level), scale = 1.0f / (float)n;
@@ -107,7 +113,8 @@ static void forward(const wf_node *node, int64_t b, int64_t block, const wf_work
 static void back_sequence(const wf_node *node, int64_t b, int64_t block, float *dk, float *dbias, const wf_worker *w) {
     const long_conv *a = node->attr;
     int64_t first = b * a->t * a->channels;
-    const float *v = (const float *)node->in[V]->data + first, *dy = (const float *)node->out[0]->grad + first, *bias = data_of(node->in[BIAS]);
+    const float *v = (const float *)node->in[V]->data + first, *dy = (const float *)node->out[0]->grad + first,
+                *bias = data_of(node->in[BIAS]);
     float *re = w->scratch, *product = re + 2 * spectrum(a), scale = 1.0f / (float)a->size, dv[LANES];
     transform(a, re, dy, block, w);
     transform(a, product, v, block, w);
@@ -133,7 +140,8 @@ static void back_filter(const wf_node *node, int64_t block, float *dk, const wf_
     w->k->fft(dk, dk + spectrum(a), a->table, a->size, true);
     memset(dk + a->t * LANES, 0, (size_t)((a->size - a->t) * LANES) * sizeof *dk);
     for (int64_t i = 0; i < node->in[K]->dims[0]; i++) /* taps beyond the sequence reach nothing */
-        store_din(node, K, i * a->channels + block * LANES, live(a, block), i < a->t ? dk + i * LANES : dk + spectrum(a) + spectrum(a), w);
+        store_din(node, K, i * a->channels + block * LANES, live(a, block),
+                  i < a->t ? dk + i * LANES : dk + spectrum(a) + spectrum(a), w);
 }
 
 static void backward(const wf_node *node, int64_t block, const wf_worker *w) {
@@ -173,7 +181,8 @@ static double flops(const wf_node *node, wf_pass pass) {
     if (pass == WF_BACKWARD)
         return d * transform_flops((double)a->size) * (2.0 + 3.0 * batch);
     for (int level = 0; level < a->levels; level++)
-        sum += d * transform_flops((double)segment(level)) * (1.0 + 2.0 * batch * (double)((a->t + segment(level) - 1) / segment(level)));
+        sum += d * transform_flops((double)segment(level)) *
+               (1.0 + 2.0 * batch * (double)((a->t + segment(level) - 1) / segment(level)));
     return sum;
 }
 
@@ -182,7 +191,8 @@ const wf_op wf_op_long_conv = {.name = "long_conv", .pieces = pieces, .run = run
 wf_tensor *wf_long_conv(wf_tape *t, wf_tensor *v, wf_tensor *k, wf_tensor *bias) {
     if (!v || !k || !(v = wf_cast(t, v, WF_F32)) || !(k = wf_cast(t, k, WF_F32)))
         return NULL;
-    if (v->rank != 3 || k->rank != 2 || k->dims[1] != v->dims[2] || k->dims[0] < v->dims[1] || (bias && bias->count != v->dims[2]))
+    if (v->rank != 3 || k->rank != 2 || k->dims[1] != v->dims[2] || k->dims[0] < v->dims[1] ||
+        (bias && bias->count != v->dims[2]))
         return wf_tape_error(t, WEFT_USAGE, "long_conv: v [B,T,D] and a filter of at least T taps per channel are needed");
     long_conv a = {.batch = v->dims[0], .t = v->dims[1], .channels = v->dims[2], .size = wf_fft_size(v->dims[1])};
     a.blocks = (a.channels + LANES - 1) / LANES;
@@ -194,8 +204,10 @@ wf_tensor *wf_long_conv(wf_tape *t, wf_tensor *v, wf_tensor *k, wf_tensor *bias)
     wf_tensor *y = attr ? record_like(t, &wf_op_long_conv, INPUTS, (wf_tensor *[]){v, k, bias}, v, WF_F32, attr) : NULL;
     if (!y)
         return NULL;
-    int64_t forward_floats = 2 * LANES * (a.t + (a.levels ? segment(a.levels - 1) : 0)), backward_floats = 6 * spectrum(&a) + LANES;
-    y->producer->scratch = (size_t)(wf_tape_grad(t) && backward_floats > forward_floats ? backward_floats : forward_floats) * sizeof(float);
+    int64_t forward_floats = 2 * LANES * (a.t + (a.levels ? segment(a.levels - 1) : 0)),
+            backward_floats = 6 * spectrum(&a) + LANES;
+    y->producer->scratch =
+        (size_t)(wf_tape_grad(t) && backward_floats > forward_floats ? backward_floats : forward_floats) * sizeof(float);
     y->producer->work[WF_FORWARD] = (size_t)(a.blocks * before_level(a.levels)) * sizeof(float);
     y->producer->work[WF_BACKWARD] = (size_t)(2 * a.blocks * spectrum(&a)) * sizeof(float);
     return y;

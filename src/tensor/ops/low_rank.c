@@ -1,11 +1,11 @@
-/* low_rank.c - state spaces whose poles carry a term of rank one, A = diag(l) - p p^* over conjugate pairs (S4: Gu et al. 2022, arXiv
- * 2111.00396), discretised by the bilinear rule; in two forms that must agree.
+/* low_rank.c - state spaces whose poles carry a term of rank one, A = diag(l) - p p^* over conjugate pairs (S4: Gu et al. 2022,
+ * arXiv 2111.00396), discretised by the bilinear rule; in two forms that must agree.
  *
- * The recurrence (section C.2 there): with w = dt/2, D = 1/(1 - w l), e = w D p, rho = 2 Re(sum conj(p) e), v = 2 conj(p) D/(1 + rho), f = dt D b
- * and psi = 2 Re(sum conj(p) f)/(1 + rho), the step h' = (I - wA)^{-1} ((I + wA) h + dt b x) is
- *     h' = (2D - 1) h + (f - psi e) x - e 2 Re(sum v h).
- * The kernel (section C.3): K(z) = sum_t k_t z^t = dt (R_cb - w R_cp R_qb/(1 + w R_qp)), w = dt (1 + z)/2, q = conj(p), R_xy = sum x y/d over
- * both of each pair, d = (1 - z) - w l. Its values at L >= 2T points of the circle |z| = r < 1 give k_t up to r^L times k_{t+L}. */
+ * The recurrence (section C.2 there): with w = dt/2, D = 1/(1 - w l), e = w D p, rho = 2 Re(sum conj(p) e), v = 2 conj(p) D/(1
+ * + rho), f = dt D b and psi = 2 Re(sum conj(p) f)/(1 + rho), the step h' = (I - wA)^{-1} ((I + wA) h + dt b x) is h' = (2D -
+ * 1) h + (f - psi e) x - e 2 Re(sum v h). The kernel (section C.3): K(z) = sum_t k_t z^t = dt (R_cb - w R_cp R_qb/(1 + w
+ * R_qp)), w = dt (1 + z)/2, q = conj(p), R_xy = sum x y/d over both of each pair, d = (1 - z) - w l. Its values at L >= 2T
+ * points of the circle |z| = r < 1 give k_t up to r^L times k_{t+L}. */
 #include <math.h>
 #include "tensor/ops/complex.h"
 #include "tensor/ops/parts.h"
@@ -21,7 +21,8 @@ static void store_number(float *x, int64_t i, double complex v) {
 static double complex input_at(const wf_node *node, int which, int64_t i) { return number_at(node->in[which]->data, i); }
 static double step_of(const wf_node *node, int64_t d) { return exp((double)((const float *)node->in[LOG_DT]->data)[d]); }
 static double complex pole_of(const wf_node *node, int64_t i) {
-    return complex_of(-exp((double)((const float *)node->in[A_LOG]->data)[i]), (double)((const float *)node->in[A_IMAG]->data)[i]);
+    return complex_of(-exp((double)((const float *)node->in[A_LOG]->data)[i]),
+                      (double)((const float *)node->in[A_IMAG]->data)[i]);
 }
 static double both(double complex x) { return 2.0 * creal(x); } /* of a pair */
 /* Re(conj(slope) grad): what a complex gradient sends to a real number. */
@@ -49,7 +50,9 @@ static int channel_pieces(const wf_node *node, wf_pass pass, int phase) {
 
 /* ---- the recurrence ---- */
 
-typedef struct mode { double complex l, p, b, d, e, f; } mode;
+typedef struct mode {
+    double complex l, p, b, d, e, f;
+} mode;
 static mode mode_at(const wf_node *node, int64_t i, double dt) {
     mode m = {.l = pole_of(node, i), .p = input_at(node, P, i), .b = input_at(node, B, i)};
     m.d = 1.0 / (1.0 - 0.5 * dt * m.l);
@@ -58,7 +61,9 @@ static mode mode_at(const wf_node *node, int64_t i, double dt) {
     return m;
 }
 
-typedef struct sums { double dt, rho, phi; } sums; /* of a channel */
+typedef struct sums {
+    double dt, rho, phi;
+} sums; /* of a channel */
 static sums sums_of(const wf_node *node, int64_t d) {
     int64_t modes = wf_dim(node->in[A_LOG], -1);
     sums s = {.dt = step_of(node, d)};
@@ -100,7 +105,8 @@ static void step_backward(const wf_node *node, int64_t d, const wf_worker *w) {
         mode m = mode_at(node, i, s.dt);
         double complex gb = grad_of(node, OUT_B, i), gv = grad_of(node, OUT_V, i);
         double complex ge = grad_of(node, OUT_E, i) - s.phi * k * gb + 2.0 * drho * m.p, gf = gb + 2.0 * dphi * m.p;
-        double complex gd = 2.0 * grad_of(node, OUT_A, i) + 2.0 * k * m.p * gv + conj(0.5 * s.dt * m.p) * ge + conj(s.dt * m.b) * gf;
+        double complex gd =
+            2.0 * grad_of(node, OUT_A, i) + 2.0 * k * m.p * gv + conj(0.5 * s.dt * m.p) * ge + conj(s.dt * m.b) * gf;
         double complex gp = 2.0 * dphi * m.f + 2.0 * drho * m.e + 2.0 * k * m.d * conj(gv) + conj(0.5 * s.dt * m.d) * ge;
         ddt += onto(0.5 * m.d * m.p, ge) + onto(m.d * m.b, gf) + onto(0.5 * m.l * m.d * m.d, gd);
         store_pole(node, i, conj(0.5 * s.dt * m.d * m.d) * gd, w);
@@ -175,7 +181,9 @@ static void transform(const kernel *a, double complex *x) {
 }
 
 /* The modes of a channel, both of each pair. */
-typedef struct term { double complex l, p, q, b, c; } term;
+typedef struct term {
+    double complex l, p, q, b, c;
+} term;
 static void load_terms(const wf_node *node, int64_t d, term *to) {
     int64_t modes = wf_dim(node->in[A_LOG], -1);
     for (int64_t n = 0; n < modes; n++) {
@@ -193,7 +201,10 @@ static double complex inverse_at(double complex l, double complex z, double comp
     return conj(d) / (creal(d) * creal(d) + cimag(d) * cimag(d));
 }
 
-typedef struct cauchy { double complex z, w, cb, cp, qb, qp; double dt; } cauchy; /* the four sums of a channel at a point */
+typedef struct cauchy {
+    double complex z, w, cb, cp, qb, qp;
+    double dt;
+} cauchy; /* the four sums of a channel at a point */
 static cauchy sums_at(const term *terms, int64_t count, double complex z, double dt) {
     cauchy s = {.z = z, .w = 0.5 * dt * (1.0 + z), .dt = dt};
     for (int64_t n = 0; n < count; n++) {
@@ -208,8 +219,15 @@ static cauchy sums_at(const term *terms, int64_t count, double complex z, double
 }
 
 /* What a piece works in. */
-typedef struct mode_grads { double complex l, p, b, c; } mode_grads;
-typedef struct room { double complex *values; term *terms; mode_grads *grads; int64_t modes; } room;
+typedef struct mode_grads {
+    double complex l, p, b, c;
+} mode_grads;
+typedef struct room {
+    double complex *values;
+    term *terms;
+    mode_grads *grads;
+    int64_t modes;
+} room;
 static room room_of(const wf_node *node, void *scratch) {
     const kernel *a = node->attr;
     room r = {.values = scratch, .modes = wf_dim(node->in[A_LOG], -1)};
@@ -234,18 +252,21 @@ static void kernel_forward(const wf_node *node, int64_t d, room r) {
     }
     transform(a, values);
     for (int64_t t = 0; t < a->t; t++)
-        ((float *)node->out[0]->data)[t * channels + d] = (float)(creal(values[t]) * pow(a->radius, -(double)t) / (double)a->points);
+        ((float *)node->out[0]->data)[t * channels + d] =
+            (float)(creal(values[t]) * pow(a->radius, -(double)t) / (double)a->points);
 }
 
 /* Adds the gradients of all modes by that of the value at one point; returns the gradient of dt. */
 static double back_point(const room *r, const cauchy *s, double complex grad) {
     double complex e = 1.0 + s->w * s->qp, ratio = s->cp * s->qb / e;
-    double complex to_cb = s->dt, to_cp = -s->dt * s->w * s->qb / e, to_qb = -s->dt * s->w * s->cp / e, to_qp = s->dt * s->w * s->w * ratio / e;
+    double complex to_cb = s->dt, to_cp = -s->dt * s->w * s->qb / e, to_qb = -s->dt * s->w * s->cp / e,
+                   to_qp = s->dt * s->w * s->w * ratio / e;
     double complex to_w = -s->dt * ratio + s->dt * s->w * ratio * s->qp / e;
     for (int64_t n = 0; n < 2 * r->modes; n++) {
         bool second = n % 2 == 1;
         const term *m = &r->terms[n];
-        double complex inverse = inverse_at(m->l, s->z, s->w), by_b = to_cb * m->c + to_qb * m->q, by_p = to_cp * m->c + to_qp * m->q;
+        double complex inverse = inverse_at(m->l, s->z, s->w), by_b = to_cb * m->c + to_qb * m->q,
+                       by_p = to_cp * m->c + to_qp * m->q;
         double complex inner = (by_b * m->b + by_p * m->p) * inverse * inverse, dl = conj(inner * s->w) * grad;
         double complex db = conj(by_b * inverse) * grad, dc = conj((to_cb * m->b + to_cp * m->p) * inverse) * grad;
         double complex dp = conj(by_p * inverse) * grad, dq = conj((to_qb * m->b + to_qp * m->p) * inverse) * grad;
@@ -266,7 +287,9 @@ static void kernel_backward(const wf_node *node, int64_t d, room r, const wf_wor
     load_terms(node, d, r.terms);
     memset(r.grads, 0, (size_t)r.modes * sizeof *r.grads);
     for (int64_t t = 0; t < a->points; t++)
-        r.values[t] = t < a->t ? (double)((const float *)node->out[0]->grad)[t * channels + d] * pow(a->radius, -(double)t) / (double)a->points : 0.0;
+        r.values[t] = t < a->t ? (double)((const float *)node->out[0]->grad)[t * channels + d] * pow(a->radius, -(double)t) /
+                                     (double)a->points
+                               : 0.0;
     transform(a, r.values);
     for (int64_t j = 0; j <= a->points / 2; j++) {
         cauchy s = sums_at(r.terms, 2 * r.modes, point(a, j), step_of(node, d));
@@ -296,7 +319,8 @@ static double kernel_flops(const wf_node *node, wf_pass pass) {
     return (pass == WF_FORWARD ? 60.0 : 200.0) * (double)a->points * (double)node->in[A_LOG]->count;
 }
 
-const wf_op wf_op_low_rank_kernel = {.name = "low_rank_kernel", .pieces = channel_pieces, .run = kernel_run, .flops = kernel_flops, .saves_in = 63};
+const wf_op wf_op_low_rank_kernel = {
+    .name = "low_rank_kernel", .pieces = channel_pieces, .run = kernel_run, .flops = kernel_flops, .saves_in = 63};
 
 static bool make_points(wf_tape *t, kernel *a) {
     static const double PI = 3.14159265358979323846, ALIAS = 1e-9; /* radius^points: what of k_{t+points} is left in k_t */
@@ -321,6 +345,7 @@ wf_tensor *wf_low_rank_kernel(wf_tape *t, const wf_low_rank *m, wf_tensor *c, in
     wf_node *node = attr && k ? wf_record(t, &wf_op_low_rank_kernel, INPUTS, in, 1, &k, attr) : NULL;
     if (!node)
         return NULL;
-    node->scratch = (size_t)a.points * sizeof(double complex) + (size_t)m->a_log->dims[1] * (2 * sizeof(term) + sizeof(mode_grads));
+    node->scratch =
+        (size_t)a.points * sizeof(double complex) + (size_t)m->a_log->dims[1] * (2 * sizeof(term) + sizeof(mode_grads));
     return k;
 }

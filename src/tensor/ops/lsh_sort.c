@@ -1,6 +1,6 @@
-/* lsh_sort.c - the hashing of the Reformer: tokens into buckets by random rotations, and the order of all rounds * T entries by round,
- * bucket and position (Kitaev et al. 2020, arXiv 2001.04451, section 2; Andoni et al. 2015 for the hash). No gradient: the order is a
- * constant. A piece is one head of one sequence. */
+/* lsh_sort.c - the hashing of the Reformer: tokens into buckets by random rotations, and the order of all rounds * T entries by
+ * round, bucket and position (Kitaev et al. 2020, arXiv 2001.04451, section 2; Andoni et al. 2015 for the hash). No gradient:
+ * the order is a constant. A piece is one head of one sequence. */
 #include "tensor/ops/elementwise.h"
 
 enum { Q, ROTATIONS, MASK };
@@ -70,16 +70,19 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     (void)pass, (void)phase;
     for (int64_t r = 0; r < a->rounds; r++) {
         for (int64_t t = 0; t < a->t; t++) {
-            const float *q = wf_load(w, node->in[Q]->data, node->in[Q]->type, ((b * a->t + t) * a->heads + h) * a->width, a->width, tmp);
+            const float *q =
+                wf_load(w, node->in[Q]->data, node->in[Q]->type, ((b * a->t + t) * a->heads + h) * a->width, a->width, tmp);
             buckets[r * a->t + t] = padded(node, b * a->t + t) ? a->buckets : bucket_of(a, q, turn, r);
         }
-        sort_round(a, buckets + r * a->t, r, (int32_t *)node->out[ORDER]->data + piece * n, (int32_t *)node->out[PLACE]->data + piece * n, count);
+        sort_round(a, buckets + r * a->t, r, (int32_t *)node->out[ORDER]->data + piece * n,
+                   (int32_t *)node->out[PLACE]->data + piece * n, count);
     }
 }
 
 const wf_op wf_op_lsh_sort = {.name = "lsh_sort", .pieces = pieces, .run = run};
 
-wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tensor *mask, const int64_t *factors, int64_t n_factors) {
+wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tensor *mask, const int64_t *factors,
+                         int64_t n_factors) {
     const wf_lsh_order none = {NULL, NULL, NULL};
     lsh a = {.n_factors = n_factors, .buckets = 1};
     if (!q || !rotations)
@@ -89,8 +92,9 @@ wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tens
         a.buckets *= factors[f];
         a.columns += factors[f] / 2;
     }
-    if (q->rank != 4 || rotations->rank != 4 || rotations->type != WF_F32 || n_factors < 1 || n_factors > WF_LSH_FACTORS || rotations->dims[1] != q->dims[3] ||
-        rotations->dims[3] != a.columns || (rotations->dims[0] != 1 && rotations->dims[0] != q->dims[2])) {
+    if (q->rank != 4 || rotations->rank != 4 || rotations->type != WF_F32 || n_factors < 1 || n_factors > WF_LSH_FACTORS ||
+        rotations->dims[1] != q->dims[3] || rotations->dims[3] != a.columns ||
+        (rotations->dims[0] != 1 && rotations->dims[0] != q->dims[2])) {
         wf_tape_error(t, WEFT_USAGE, "lsh_sort: the rotations do not fit");
         return none;
     }
@@ -102,7 +106,9 @@ wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tens
     lsh *attr = attr_copy(t, &a, sizeof a);
     int64_t dims[4] = {a.batch, a.heads, a.rounds, a.t}, flat[3] = {a.batch, a.heads, a.rounds * a.t};
     wf_tensor *out[3] = {wf_out(t, WF_I64, 4, dims), wf_out(t, WF_I32, 3, flat), wf_out(t, WF_I32, 3, flat)};
-    wf_node *node = attr && out[0] && out[1] && out[2] ? wf_record(t, &wf_op_lsh_sort, 3, (wf_tensor *[]){q, rotations, mask}, 3, out, attr) : NULL;
+    wf_node *node = attr && out[0] && out[1] && out[2]
+                        ? wf_record(t, &wf_op_lsh_sort, 3, (wf_tensor *[]){q, rotations, mask}, 3, out, attr)
+                        : NULL;
     if (!node)
         return none;
     node->scratch = (size_t)(a.buckets + 2) * sizeof(int64_t) + (size_t)a.width * sizeof(float);

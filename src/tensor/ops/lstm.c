@@ -52,7 +52,8 @@ static void backward(const wf_node *node, int stage, rnn_at at, wf_worker *w) {
         bool padding = wf_rnn_padding(node, at, b);
         if (!padding) {
             w->k->add(sum, dh, wf_rnn_dy(node, at, b), at.n);
-            w->k->lstm_cell_back(dz, dc, sum, dc, wf_rnn_saved(node, at, b), cell_row(node, at.time, at, b), cell_before(node, at, b), at.n);
+            w->k->lstm_cell_back(dz, dc, sum, dc, wf_rnn_saved(node, at, b), cell_row(node, at.time, at, b),
+                                 cell_before(node, at, b), at.n);
             memset(dh, 0, (size_t)at.n * sizeof *dh);
         }
         for (int g = 0; g < GATES; g++)
@@ -64,4 +65,6 @@ static const rnn_cell cell = {.gates = GATES, .stages = 1, .cells = true, .forwa
 
 const wf_op wf_op_lstm = WF_RNN_OP("lstm");
 
-wf_tensor *wf_lstm(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec) { return wf_rnn_record(t, &wf_op_lstm, &cell, false, ih, spec); }
+wf_tensor *wf_lstm(wf_tape *t, wf_tensor *ih, const wf_rnn_spec *spec) {
+    return wf_rnn_record(t, &wf_op_lstm, &cell, false, ih, spec);
+}

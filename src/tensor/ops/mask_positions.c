@@ -1,8 +1,10 @@
-/* mask_positions.c - positions counted over the rows that are not padding (OPT): 0, 1, ..; padding stands where the count is, -1 before
- * the first row. A sequence that has been decoded for a while goes on counting from there. */
+/* mask_positions.c - positions counted over the rows that are not padding (OPT): 0, 1, ..; padding stands where the count is,
+ * -1 before the first row. A sequence that has been decoded for a while goes on counting from there. */
 #include "tensor/ops/elementwise.h"
 
-static int batch_pieces(const wf_node *node, wf_pass pass, int phase) { return pass == WF_FORWARD && phase == 0 ? (int)node->in[0]->dims[0] : 0; }
+static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
+    return pass == WF_FORWARD && phase == 0 ? (int)node->in[0]->dims[0] : 0;
+}
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     int64_t rows = node->in[0]->dims[1], seen = (w->rt->start ? w->rt->start[piece] : 0) - 1;

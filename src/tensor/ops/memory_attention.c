@@ -1,6 +1,6 @@
-/* memory_attention.c - one softmax over a memory for every row, as sequence models before the Transformer had it: scores v.tanh(q + k)
- * (Bahdanau et al. 2015, arXiv 1409.0473) or q.k (Luong et al. 2015, arXiv 1508.04025), the keys near a centre only (ibid. section 3.2).
- * A piece is one sequence. */
+/* memory_attention.c - one softmax over a memory for every row, as sequence models before the Transformer had it: scores
+ * v.tanh(q + k) (Bahdanau et al. 2015, arXiv 1409.0473) or q.k (Luong et al. 2015, arXiv 1508.04025), the keys near a centre
+ * only (ibid. section 3.2). A piece is one sequence. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
@@ -19,7 +19,9 @@ static int pieces(const wf_node *node, wf_pass pass, int phase) {
     return phase == 1 && pass == WF_BACKWARD && node->in[V] && node->grad_mode[V] ? 1 : 0;
 }
 
-static const float *row(const wf_node *node, int i, int64_t r, int64_t width) { return (const float *)node->in[i]->data + r * width; }
+static const float *row(const wf_node *node, int i, int64_t r, int64_t width) {
+    return (const float *)node->in[i]->data + r * width;
+}
 
 static bool real(const wf_node *node, int64_t b, int64_t j) {
     return !node->in[MASK] || ((const uint8_t *)node->in[MASK]->data)[b * ((const memory *)node->attr)->s + j];
@@ -78,7 +80,9 @@ static void forward(const wf_node *node, int64_t b, int64_t t, wf_worker *w) {
     double p = a->spec.local ? centre(node, b, t, w) : 0.0;
     for (int64_t j = 0; j < a->s; j++) {
         bool near = !a->spec.local || fabs((double)j - p) <= (double)a->spec.window;
-        soft[j] = near && real(node, b, j) ? (float)score(node, row(node, Q, r, a->units), row(node, K, b * a->s + j, a->units), w) : -INFINITY;
+        soft[j] = near && real(node, b, j)
+                      ? (float)score(node, row(node, Q, r, a->units), row(node, K, b * a->s + j, a->units), w)
+                      : -INFINITY;
     }
     soften(soft, a->s);
     memset(context, 0, (size_t)a->width * sizeof *context);
@@ -124,7 +128,8 @@ static void back_score(const wf_node *node, int64_t r, int64_t k, float dz, floa
 static void backward(const wf_node *node, int64_t b, int64_t t, float *dv, wf_worker *w) {
     const memory *a = node->attr;
     int64_t r = b * a->t + t;
-    const float *soft = (const float *)node->out[SOFT]->data + r * a->s, *probs = (const float *)node->out[PROBS]->data + r * a->s;
+    const float *soft = (const float *)node->out[SOFT]->data + r * a->s,
+                *probs = (const float *)node->out[PROBS]->data + r * a->s;
     const float *dy = (const float *)node->out[CONTEXT]->grad + r * a->width;
     float *da = (float *)w->scratch + a->units;
     double p = a->spec.local ? centre(node, b, t, w) : 0.0, inner = 0.0, dcentre = 0.0, sigma = (double)a->spec.window / 2.0;
@@ -175,27 +180,38 @@ static double flops(const wf_node *node, wf_pass pass) {
     return pass == WF_FORWARD ? one : 2.0 * one;
 }
 
-const wf_op wf_op_memory_attention = {.name = "memory_attention", .pieces = pieces, .run = run, .flops = flops,
-                                      .saves_in = 63, .saves_out = 1u << PROBS | 1u << SOFT};
+const wf_op wf_op_memory_attention = {.name = "memory_attention",
+                                      .pieces = pieces,
+                                      .run = run,
+                                      .flops = flops,
+                                      .saves_in = 63,
+                                      .saves_out = 1u << PROBS | 1u << SOFT};
 
-wf_tensor *wf_memory_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *values, const wf_memory_spec *spec, wf_tensor **probs) {
+wf_tensor *wf_memory_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *values, const wf_memory_spec *spec,
+                               wf_tensor **probs) {
     wf_no_output(probs);
     q = wf_cast(t, q, WF_F32);
     k = wf_cast(t, k, WF_F32);
     values = wf_cast(t, values, WF_F32);
     if (!q || !k || !values)
         return NULL;
-    if (q->rank != 3 || k->rank != 3 || values->rank != 3 || k->dims[0] != q->dims[0] || k->dims[2] != q->dims[2] || values->dims[0] != k->dims[0] ||
-        values->dims[1] != k->dims[1] || (spec->v && (spec->v->count != q->dims[2] || spec->v->type != WF_F32)) ||
-        (spec->centre && spec->centre->count != q->dims[0] * q->dims[1]) || (spec->mask && spec->mask->count != k->dims[0] * k->dims[1]))
+    if (q->rank != 3 || k->rank != 3 || values->rank != 3 || k->dims[0] != q->dims[0] || k->dims[2] != q->dims[2] ||
+        values->dims[0] != k->dims[0] || values->dims[1] != k->dims[1] ||
+        (spec->v && (spec->v->count != q->dims[2] || spec->v->type != WF_F32)) ||
+        (spec->centre && spec->centre->count != q->dims[0] * q->dims[1]) ||
+        (spec->mask && spec->mask->count != k->dims[0] * k->dims[1]))
         return wf_tape_error(t, WEFT_USAGE, "memory_attention: the shapes do not fit");
     memory *a = attr_copy(t, &(memory){q->dims[0], q->dims[1], k->dims[1], q->dims[2], values->dims[2], *spec}, sizeof(memory));
     if (!a)
         return NULL;
     wf_tensor *centre_ = spec->centre ? wf_cast(t, spec->centre, WF_F32) : NULL;
     int64_t map[3] = {a->batch, a->t, a->s};
-    wf_tensor *out[3] = {wf_out(t, WF_F32, 3, (int64_t[]){a->batch, a->t, a->width}), wf_out(t, WF_F32, 3, map), wf_out(t, WF_F32, 3, map)};
-    wf_node *node = out[0] && out[1] && out[2] ? wf_record(t, &wf_op_memory_attention, 6, (wf_tensor *[]){q, k, spec->v, values, spec->mask, centre_}, 3, out, a) : NULL;
+    wf_tensor *out[3] = {wf_out(t, WF_F32, 3, (int64_t[]){a->batch, a->t, a->width}), wf_out(t, WF_F32, 3, map),
+                         wf_out(t, WF_F32, 3, map)};
+    wf_node *node =
+        out[0] && out[1] && out[2]
+            ? wf_record(t, &wf_op_memory_attention, 6, (wf_tensor *[]){q, k, spec->v, values, spec->mask, centre_}, 3, out, a)
+            : NULL;
     if (!node)
         return NULL;
     node->scratch = (size_t)(a->units + a->s) * sizeof(float);

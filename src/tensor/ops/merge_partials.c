@@ -1,6 +1,7 @@
-/* merge_partials.c - attention computed in parts becomes whole: L = ln sum_p e^lse_p, o = sum_p e^(lse_p - L) o_p (the merge of ring
- * attention, Liu et al. 2023, arXiv 2310.01889; of Reformer's rounds, Kitaev et al. 2020, arXiv 2001.04451). Row (part p, token t) of the
- * parts stands at place[b,h,p*T+t], or at p*T+t. A token no part has keys for takes its row of `fallback`, or 0. */
+/* merge_partials.c - attention computed in parts becomes whole: L = ln sum_p e^lse_p, o = sum_p e^(lse_p - L) o_p (the merge of
+ * ring attention, Liu et al. 2023, arXiv 2310.01889; of Reformer's rounds, Kitaev et al. 2020, arXiv 2001.04451). Row (part p,
+ * token t) of the parts stands at place[b,h,p*T+t], or at p*T+t. A token no part has keys for takes its row of `fallback`, or
+ * 0. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
@@ -37,11 +38,14 @@ static int64_t lse_at(const wf_node *node, const token *at, int64_t e) {
     return (at->b * a->heads + at->h) * a->parts * a->t + e;
 }
 
-static float lse_of(const wf_node *node, const token *at, int64_t e) { return ((const float *)node->in[LSE]->data)[lse_at(node, at, e)]; }
+static float lse_of(const wf_node *node, const token *at, int64_t e) {
+    return ((const float *)node->in[LSE]->data)[lse_at(node, at, e)];
+}
 
 static token open_token(const wf_node *node, int piece, int64_t t) {
     const merge *a = node->attr;
-    token at = {piece / a->heads, piece % a->heads, t, ((piece / a->heads * a->t + t) * a->heads + piece % a->heads) * a->width, -INFINITY};
+    token at = {piece / a->heads, piece % a->heads, t, ((piece / a->heads * a->t + t) * a->heads + piece % a->heads) * a->width,
+                -INFINITY};
     double most = -INFINITY, sum = 0.0;
     for (int64_t p = 0; p < a->parts; p++)
         most = fmax(most, (double)lse_of(node, &at, entry(node, &at, p)));
@@ -61,7 +65,8 @@ static void forward(const wf_node *node, const token *at, float *y, float *tmp, 
     memset(y, 0, (size_t)a->width * sizeof *y);
     for (int64_t p = 0; p < a->parts && at->lse != -INFINITY; p++) {
         int64_t e = entry(node, at, p);
-        w->k->axpy(y, share(node, at, e), wf_load(w, node->in[O]->data, node->in[O]->type, part_row(node, at, e), a->width, tmp), a->width);
+        w->k->axpy(y, share(node, at, e),
+                   wf_load(w, node->in[O]->data, node->in[O]->type, part_row(node, at, e), a->width, tmp), a->width);
     }
     if (at->lse == -INFINITY && node->in[FALLBACK])
         w->k->scale(y, 1.0f, wf_load(w, node->in[FALLBACK]->data, node->in[FALLBACK]->type, at->row, a->width, tmp), a->width);
@@ -101,7 +106,8 @@ const wf_op wf_op_merge_partials = {.name = "merge_partials", .pieces = pieces, 
 wf_tensor *wf_merge_partials(wf_tape *t, wf_tensor *o, wf_tensor *lse, wf_tensor *place, wf_tensor *fallback, int64_t parts) {
     if (!o || !lse)
         return NULL;
-    if (o->rank != 4 || parts < 1 || o->dims[1] % parts != 0 || lse->type != WF_F32 || lse->count != o->dims[0] * o->dims[1] * o->dims[2] ||
+    if (o->rank != 4 || parts < 1 || o->dims[1] % parts != 0 || lse->type != WF_F32 ||
+        lse->count != o->dims[0] * o->dims[1] * o->dims[2] ||
         (place && (place->type != WF_I32 || place->count != lse->count)) || (fallback && fallback->count * parts != o->count))
         return wf_tape_error(t, WEFT_USAGE, "merge_partials: the parts do not fit");
     merge *a = attr_copy(t, &(merge){o->dims[0], o->dims[1] / parts, o->dims[2], o->dims[3], parts}, sizeof(merge));

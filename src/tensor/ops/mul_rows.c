@@ -19,7 +19,8 @@ static void rows(const wf_node *node, wf_pass pass, int piece, wf_worker *w) {
     for (int64_t r = first; r < end; r++)
         for (int64_t c = 0; c < n; c += TILE) {
             int64_t m = n - c < TILE ? n - c : TILE;
-            const float *x = pass == WF_FORWARD ? load_in(node, 0, r * n + c, m, tmp, w) : load_dout(node, r * n + c, m, tmp, w);
+            const float *x =
+                pass == WF_FORWARD ? load_in(node, 0, r * n + c, m, tmp, w) : load_dout(node, r * n + c, m, tmp, w);
             w->k->mul(y, x, weight + c, m);
             if (pass == WF_FORWARD)
                 store_out(node, r * n + c, m, y, w);
@@ -51,6 +52,7 @@ wf_tensor *wf_mul_rows(wf_tape *t, wf_tensor *x, wf_tensor *weight) {
     if (!x || !weight)
         return NULL;
     if (weight->count != wf_dim(x, -1) || weight->type != WF_F32)
-        return wf_tape_error(t, WEFT_USAGE, "mul_rows: a weight of %lld for rows of %lld", (long long)weight->count, (long long)wf_dim(x, -1));
+        return wf_tape_error(t, WEFT_USAGE, "mul_rows: a weight of %lld for rows of %lld", (long long)weight->count,
+                             (long long)wf_dim(x, -1));
     return record_like(t, &wf_op_mul_rows, 2, (wf_tensor *[]){x, weight}, x, x->type, NULL);
 }

@@ -1,9 +1,13 @@
-/* norm.c - RMS norm (Zhang & Sennrich 2019) and layer norm (Ba et al. 2016) over the last dimension. A weight of several groups of n
- * serves the rows in turn: norms per head with weights of their own. The backward makes row gradients and, per piece of rows, partial
- * sums for weight and bias, which a second phase adds in the order of the pieces. */
+/* norm.c - RMS norm (Zhang & Sennrich 2019) and layer norm (Ba et al. 2016) over the last dimension. A weight of several groups
+ * of n serves the rows in turn: norms per head with weights of their own. The backward makes row gradients and, per piece of
+ * rows, partial sums for weight and bias, which a second phase adds in the order of the pieces. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct norm { float offset, eps; bool layer; int64_t groups; } norm;
+typedef struct norm {
+    float offset, eps;
+    bool layer;
+    int64_t groups;
+} norm;
 enum { X, W, B };
 enum { Y, STATS };
 
@@ -31,7 +35,8 @@ static void forward(const wf_node *node, int piece, wf_worker *w) {
         const float *x = load_in(node, X, r * n, n, tmp, w);
         float *to = node->out[Y]->type == WF_F32 ? (float *)node->out[Y]->data + r * n : y;
         if (a->layer)
-            stats[2 * r + 1] = w->k->layer_norm(to, &stats[2 * r], x, weight_of(node, W, r), weight_of(node, B, r), a->offset, a->eps, n);
+            stats[2 * r + 1] =
+                w->k->layer_norm(to, &stats[2 * r], x, weight_of(node, W, r), weight_of(node, B, r), a->offset, a->eps, n);
         else
             stats[r] = w->k->rms_norm(to, x, weight_of(node, W, r), a->offset, a->eps, n);
         if (to == y)
@@ -82,8 +87,10 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         backward_weights(node, piece, w);
 }
 
-const wf_op wf_op_rms_norm = {.name = "rms_norm", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << W, .saves_out = 1u << STATS};
-const wf_op wf_op_layer_norm = {.name = "layer_norm", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << W, .saves_out = 1u << STATS};
+const wf_op wf_op_rms_norm = {
+    .name = "rms_norm", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << W, .saves_out = 1u << STATS};
+const wf_op wf_op_layer_norm = {
+    .name = "layer_norm", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << W, .saves_out = 1u << STATS};
 
 static wf_tensor *record(wf_tape *t, wf_tensor *x, wf_tensor *weight, wf_tensor *bias, norm a) {
     if (!x)
@@ -93,8 +100,11 @@ static wf_tensor *record(wf_tape *t, wf_tensor *x, wf_tensor *weight, wf_tensor 
     if (wide % n != 0 || rows % a.groups != 0 || (bias && bias->count != wide))
         return wf_tape_error(t, WEFT_USAGE, "norm: a weight of %lld for rows of %lld", (long long)wide, (long long)n);
     norm *attr = attr_copy(t, &a, sizeof a);
-    wf_tensor *out[2] = {wf_out(t, wf_tape_type(t), x->rank, x->dims), wf_out(t, WF_F32, 1, (int64_t[]){rows * (a.layer ? 2 : 1)})};
-    wf_node *node = attr ? wf_record(t, a.layer ? &wf_op_layer_norm : &wf_op_rms_norm, 3, (wf_tensor *[]){x, weight, bias}, 2, out, attr) : NULL;
+    wf_tensor *out[2] = {wf_out(t, wf_tape_type(t), x->rank, x->dims),
+                         wf_out(t, WF_F32, 1, (int64_t[]){rows * (a.layer ? 2 : 1)})};
+    wf_node *node =
+        attr ? wf_record(t, a.layer ? &wf_op_layer_norm : &wf_op_rms_norm, 3, (wf_tensor *[]){x, weight, bias}, 2, out, attr)
+             : NULL;
     if (!node)
         return NULL;
     node->scratch = (size_t)(3 * n > wide ? 3 * n : wide) * sizeof(float);

@@ -1,12 +1,14 @@
 /* normalise_exp.c - the normaliser of the matrix LSTM (Beck et al. 2024, arXiv 2405.04517, eq. 21, stabilised): y = o / d with
- * d = max(|n.q|, e^{-m}) + eps, one d per row. o and n.q carry the factor e^{-m}, so that y depends on m by eps alone: that is the
- * gradient of m here, and exp_gates takes its m as constants. */
+ * d = max(|n.q|, e^{-m}) + eps, one d per row. o and n.q carry the factor e^{-m}, so that y depends on m by eps alone: that is
+ * the gradient of m here, and exp_gates takes its m as constants. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
 enum { O, NQ, M };
 
-typedef struct normalise_exp { float eps; } normalise_exp;
+typedef struct normalise_exp {
+    float eps;
+} normalise_exp;
 
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
     (void)pass;
@@ -45,7 +47,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     }
 }
 
-const wf_op wf_op_normalise_exp = {.name = "normalise_exp", .pieces = pieces, .run = run, .saves_in = 1u << NQ | 1u << M, .saves_out = 1};
+const wf_op wf_op_normalise_exp = {
+    .name = "normalise_exp", .pieces = pieces, .run = run, .saves_in = 1u << NQ | 1u << M, .saves_out = 1};
 
 wf_tensor *wf_normalise_exp(wf_tape *t, wf_tensor *o, wf_tensor *nq, wf_tensor *m, float eps) {
     if (!o || !nq || !m)

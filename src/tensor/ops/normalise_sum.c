@@ -1,5 +1,5 @@
-/* normalise_sum.c - the denominators of linear attention (Katharopoulos et al. 2020, arXiv 2006.16236, eq. 4 and 9): y_t = o_t /
- * (q_t.z_t + eps), z_t the sum of the keys up to t, or of all keys. A piece is one head of one sequence. */
+/* normalise_sum.c - the denominators of linear attention (Katharopoulos et al. 2020, arXiv 2006.16236, eq. 4 and 9): y_t = o_t
+ * / (q_t.z_t + eps), z_t the sum of the keys up to t, or of all keys. A piece is one head of one sequence. */
 #include "tensor/ops/elementwise.h"
 
 enum { O, Q, K, Z_IN, INPUTS };
@@ -11,7 +11,9 @@ typedef struct normalise {
     float eps;
 } normalise;
 
-typedef struct head_at { int64_t b, h; } head_at;
+typedef struct head_at {
+    int64_t b, h;
+} head_at;
 static head_at locate(const normalise *a, int piece) { return (head_at){piece / a->heads, piece % a->heads}; }
 /* Index of row t of a head in [B,length,H,width]. */
 static int64_t row(const normalise *a, head_at at, int64_t length, int64_t t, int64_t width) {
@@ -114,8 +116,12 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     back_keys(node, at, node->work_data[WF_BACKWARD], w);
 }
 
-const wf_op wf_op_normalise_sum = {.name = "normalise_sum", .pieces = pieces, .run = run, .in_place = 1u << Z_OUT,
-                                   .saves_in = 1u << Q | 1u << K | 1u << Z_IN, .saves_out = 1u << Y | 1u << INVERSE};
+const wf_op wf_op_normalise_sum = {.name = "normalise_sum",
+                                   .pieces = pieces,
+                                   .run = run,
+                                   .in_place = 1u << Z_OUT,
+                                   .saves_in = 1u << Q | 1u << K | 1u << Z_IN,
+                                   .saves_out = 1u << Y | 1u << INVERSE};
 
 wf_tensor *wf_normalise_sum(wf_tape *t, wf_tensor *o, wf_tensor *q, wf_tensor *k, const wf_normalise_spec *spec) {
     if (!o || !q || !k)
@@ -123,11 +129,19 @@ wf_tensor *wf_normalise_sum(wf_tape *t, wf_tensor *o, wf_tensor *q, wf_tensor *k
     wf_tensor *in[INPUTS] = {wf_cast(t, o, WF_F32), wf_cast(t, q, WF_F32), wf_cast(t, k, WF_F32), spec->z_in};
     if (!in[O] || !in[Q] || !in[K])
         return NULL;
-    if (o->rank != 4 || q->rank != 4 || k->rank != 4 || o->dims[2] != q->dims[2] || k->dims[2] != q->dims[2] || k->dims[3] != q->dims[3] ||
-        o->dims[1] != q->dims[1] || (spec->causal && k->dims[1] != q->dims[1]) || (spec->z_in && spec->z_in->count != q->count / q->dims[1]))
+    if (o->rank != 4 || q->rank != 4 || k->rank != 4 || o->dims[2] != q->dims[2] || k->dims[2] != q->dims[2] ||
+        k->dims[3] != q->dims[3] || o->dims[1] != q->dims[1] || (spec->causal && k->dims[1] != q->dims[1]) ||
+        (spec->z_in && spec->z_in->count != q->count / q->dims[1]))
         return wf_tape_error(t, WEFT_USAGE, "normalise_sum: the shapes of o, q, k and the state do not fit together");
-    normalise a = {.batch = q->dims[0], .t = q->dims[1], .s = k->dims[1], .heads = q->dims[2], .key_dim = q->dims[3], .value_dim = o->dims[3],
-                   .causal = spec->causal, .inside = spec->eps_inside, .eps = spec->eps};
+    normalise a = {.batch = q->dims[0],
+                   .t = q->dims[1],
+                   .s = k->dims[1],
+                   .heads = q->dims[2],
+                   .key_dim = q->dims[3],
+                   .value_dim = o->dims[3],
+                   .causal = spec->causal,
+                   .inside = spec->eps_inside,
+                   .eps = spec->eps};
     wf_tensor *out[3] = {wf_out(t, WF_F32, 4, o->dims), wf_out(t, WF_F32, 3, q->dims), NULL};
     if (spec->z_out)
         out[Z_OUT] = wf_out(t, WF_F32, 3, (int64_t[]){a.batch, a.heads, a.key_dim});

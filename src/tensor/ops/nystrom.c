@@ -1,6 +1,6 @@
-/* nystrom.c - y = Z u, where Z approaches the pseudo-inverse of A = softmax(q k^T) over the landmarks: Z_0 = A^T / (the largest column
- * sum of any A), six steps of Z = Z/4 (13 I - a (15 I - a (7 I - a))), a = A Z (Xiong et al. 2021, arXiv 2102.03902, eq. 11). The one
- * maximum couples all heads and sequences, in the gradient too. q, k [B,L,H,K], u [B,L,H,V] -> [B,L,H,V]. */
+/* nystrom.c - y = Z u, where Z approaches the pseudo-inverse of A = softmax(q k^T) over the landmarks: Z_0 = A^T / (the largest
+ * column sum of any A), six steps of Z = Z/4 (13 I - a (15 I - a (7 I - a))), a = A Z (Xiong et al. 2021, arXiv 2102.03902, eq.
+ * 11). The one maximum couples all heads and sequences, in the gradient too. q, k [B,L,H,K], u [B,L,H,V] -> [B,L,H,V]. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
@@ -18,7 +18,8 @@ static int64_t head_count(const nystrom *s) { return s->batch * s->heads; }
 /* Rows of one head, gathered: x [B,L,H,w]. */
 static void gather(const nystrom *s, const float *x, int64_t head, int64_t width, float *out) {
     for (int64_t i = 0; i < s->n; i++)
-        memcpy(out + i * width, x + ((head / s->heads * s->n + i) * s->heads + head % s->heads) * width, (size_t)width * sizeof *out);
+        memcpy(out + i * width, x + ((head / s->heads * s->n + i) * s->heads + head % s->heads) * width,
+               (size_t)width * sizeof *out);
 }
 
 /* c = alpha*a*b + diagonal*I, n x n. */
@@ -97,15 +98,18 @@ static void make_y(const wf_node *node, int64_t head, wf_worker *w) {
         memset(y, 0, (size_t)v * sizeof *y);
         for (int64_t k = 0; k < n; k++)
             w->k->axpy(y, z[STEPS * nn + i * n + k], u + k * v, v);
-        memcpy((float *)node->out[Y]->data + ((head / s->heads * n + i) * s->heads + head % s->heads) * v, y, (size_t)v * sizeof *y);
+        memcpy((float *)node->out[Y]->data + ((head / s->heads * n + i) * s->heads + head % s->heads) * v, y,
+               (size_t)v * sizeof *y);
     }
 }
 
 /* ---- backward ---- */
-/* One step: Z' = Z t / 4, t = 13 - p r, r = 15 - p q, q = 7 - p, p = A Z. From dZ' to dZ, dA added to. m: eight matrices of room. */
+/* One step: Z' = Z t / 4, t = 13 - p r, r = 15 - p q, q = 7 - p, p = A Z. From dZ' to dZ, dA added to. m: eight matrices of
+ * room. */
 static void step_back(const float *a, const float *z, float *dz, float *da, float *m, int64_t n, const wf_worker *w) {
     int64_t nn = n * n;
-    float *p = m, *q = m + nn, *r = m + 2 * nn, *t = m + 3 * nn, *dt = m + 4 * nn, *dp = m + 5 * nn, *x = m + 6 * nn, *y = m + 7 * nn;
+    float *p = m, *q = m + nn, *r = m + 2 * nn, *t = m + 3 * nn, *dt = m + 4 * nn, *dp = m + 5 * nn, *x = m + 6 * nn,
+          *y = m + 7 * nn;
     square(a, z, 1.0f, 0.0f, p, n, w);
     w->k->scale(q, -1.0f, p, nn);
     for (int64_t i = 0; i < n; i++)
@@ -140,7 +144,8 @@ static void back_inverse(const wf_node *node, int64_t head, wf_worker *w) {
     int64_t n = s->n, v = s->value_dim, nn = n * n;
     float *z = w->scratch, *room = z + (STEPS + 1) * nn, *dz = room + 8 * nn, *u = dz + nn, *dy = u + n * v, *du = dy + n * v;
     const float *a = (const float *)node->out[A]->data + head * nn;
-    float most = ((const float *)node->out[SUMS]->data)[2 * winner(node)], *da = (float *)node->work_data[WF_BACKWARD] + head * nn;
+    float most = ((const float *)node->out[SUMS]->data)[2 * winner(node)],
+          *da = (float *)node->work_data[WF_BACKWARD] + head * nn;
     double dmost = 0.0;
     gather(s, node->in[U]->data, head, v, u);
     gather(s, node->out[Y]->grad, head, v, dy);
@@ -169,7 +174,8 @@ static void back_softmax(const wf_node *node, int64_t head, wf_worker *w) {
     const nystrom *s = node->attr;
     int64_t n = s->n, kd = s->key_dim, nn = n * n, first = winner(node);
     float *q = w->scratch, *k = q + n * kd, *dq = k + n * kd, *dk = dq + n * kd;
-    const float *a = (const float *)node->out[A]->data + head * nn, *ds = (const float *)((const char *)node->work_data[WF_BACKWARD] + s->at_ds);
+    const float *a = (const float *)node->out[A]->data + head * nn,
+                *ds = (const float *)((const char *)node->work_data[WF_BACKWARD] + s->at_ds);
     float *da = (float *)node->work_data[WF_BACKWARD] + head * nn;
     int64_t column = (int64_t)((const float *)node->out[SUMS]->data)[2 * head + 1];
     double dmost = 0.0;
@@ -206,11 +212,13 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
 
 static double flops(const wf_node *node, wf_pass pass) {
     const nystrom *s = node->attr;
-    double n = (double)s->n, one = (double)head_count(s) * (STEPS * 8.0 * n * n * n + 2.0 * n * n * (double)(s->key_dim + s->value_dim));
+    double n = (double)s->n,
+           one = (double)head_count(s) * (STEPS * 8.0 * n * n * n + 2.0 * n * n * (double)(s->key_dim + s->value_dim));
     return pass == WF_FORWARD ? one : 4.0 * one;
 }
 
-const wf_op wf_op_nystrom = {.name = "nystrom", .pieces = pieces, .run = run, .flops = flops, .saves_in = 7, .saves_out = 1u << A | 1u << SUMS};
+const wf_op wf_op_nystrom = {
+    .name = "nystrom", .pieces = pieces, .run = run, .flops = flops, .saves_in = 7, .saves_out = 1u << A | 1u << SUMS};
 
 wf_tensor *wf_nystrom(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *u) {
     q = wf_cast(t, q, WF_F32);
@@ -218,17 +226,23 @@ wf_tensor *wf_nystrom(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *u) {
     u = wf_cast(t, u, WF_F32);
     if (!q || !k || !u)
         return NULL;
-    if (q->rank != 4 || !wf_same_shape(q, k) || u->rank != 4 || u->dims[0] != q->dims[0] || u->dims[1] != q->dims[1] || u->dims[2] != q->dims[2])
+    if (q->rank != 4 || !wf_same_shape(q, k) || u->rank != 4 || u->dims[0] != q->dims[0] || u->dims[1] != q->dims[1] ||
+        u->dims[2] != q->dims[2])
         return wf_tape_error(t, WEFT_USAGE, "nystrom: the shapes do not fit");
-    nystrom *s = attr_copy(t, &(nystrom){.batch = q->dims[0], .n = q->dims[1], .heads = q->dims[2], .key_dim = q->dims[3], .value_dim = u->dims[3]}, sizeof(nystrom));
+    nystrom *s = attr_copy(
+        t,
+        &(nystrom){.batch = q->dims[0], .n = q->dims[1], .heads = q->dims[2], .key_dim = q->dims[3], .value_dim = u->dims[3]},
+        sizeof(nystrom));
     if (!s)
         return NULL;
     int64_t n = s->n, nn = n * n;
-    wf_tensor *out[3] = {wf_out(t, WF_F32, 4, u->dims), wf_out(t, WF_F32, 2, (int64_t[]){head_count(s), nn}), wf_out(t, WF_F32, 2, (int64_t[]){head_count(s), 2})};
+    wf_tensor *out[3] = {wf_out(t, WF_F32, 4, u->dims), wf_out(t, WF_F32, 2, (int64_t[]){head_count(s), nn}),
+                         wf_out(t, WF_F32, 2, (int64_t[]){head_count(s), 2})};
     wf_node *node = out[Y] && out[A] && out[SUMS] ? wf_record(t, &wf_op_nystrom, 3, (wf_tensor *[]){q, k, u}, 3, out, s) : NULL;
     if (!node)
         return NULL;
-    size_t room = (size_t)((STEPS + 10) * nn + 3 * n * s->value_dim) * sizeof(float), keys = (size_t)(4 * n * s->key_dim) * sizeof(float);
+    size_t room = (size_t)((STEPS + 10) * nn + 3 * n * s->value_dim) * sizeof(float),
+           keys = (size_t)(4 * n * s->key_dim) * sizeof(float);
     node->scratch = room > keys ? room : keys;
     s->at_ds = ((size_t)(head_count(s) * nn) * sizeof(float) + 63) & ~(size_t)63;
     node->work[WF_BACKWARD] = s->at_ds + (size_t)head_count(s) * sizeof(float);

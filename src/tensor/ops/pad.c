@@ -1,9 +1,13 @@
 /* pad.c - what stands behind a sequence that is filled up: a token, and a mask of zeros. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct mask_pad { int64_t rows, value; } mask_pad;
+typedef struct mask_pad {
+    int64_t rows, value;
+} mask_pad;
 
-static int batch_pieces(const wf_node *node, wf_pass pass, int phase) { return pass == WF_FORWARD && phase == 0 ? (int)node->out[0]->dims[0] : 0; }
+static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
+    return pass == WF_FORWARD && phase == 0 ? (int)node->out[0]->dims[0] : 0;
+}
 
 static void mask_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     const wf_tensor *mask = node->in[0];

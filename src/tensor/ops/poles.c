@@ -1,4 +1,5 @@
-/* poles.c - diagonal state spaces (Gu et al. 2022, arXiv 2206.11893): the discretisation of their poles, and the scan with them. */
+/* poles.c - diagonal state spaces (Gu et al. 2022, arXiv 2206.11893): the discretisation of their poles, and the scan with
+ * them. */
 #include <math.h>
 #include "tensor/ops/complex.h"
 #include "tensor/ops/parts.h"
@@ -6,9 +7,14 @@
 /* ---- discretisation: (log_dt [D], a_log [D,M], a_imag [D,M]) -> a, b ---- */
 enum { LOG_DT, A_LOG, A_IMAG };
 
-typedef struct discretise { bool bilinear; } discretise;
+typedef struct discretise {
+    bool bilinear;
+} discretise;
 
-typedef struct pole { double complex A, a, b; double dt; } pole;
+typedef struct pole {
+    double complex A, a, b;
+    double dt;
+} pole;
 
 /* e^z - 1 with all its digits near 0. */
 static double complex expm1_of(double complex z) {
@@ -43,7 +49,8 @@ static void store_number(float *x, int64_t i, double complex v, bool real) {
         x[2 * i + 1] = (float)cimag(v);
 }
 
-/* Gradients of A (re and im of its complex number) and of dt by those of a and b: dL/dA = conj(da/dA) dL/da + conj(db/dA) dL/db. */
+/* Gradients of A (re and im of its complex number) and of dt by those of a and b: dL/dA = conj(da/dA) dL/da + conj(db/dA)
+ * dL/db. */
 static double complex back_pole(const wf_node *node, const pole *p, double complex da, double complex db, double *ddt) {
     if (((const discretise *)node->attr)->bilinear) {
         double complex n = 1.0 / (1.0 - 0.5 * p->dt * p->A), square = conj(n * n);
@@ -65,7 +72,8 @@ static void back_channel(const wf_node *node, int64_t d, const wf_worker *w) {
     double ddt = 0.0, dt = step_of(node, d);
     for (int64_t i = d * modes; i < (d + 1) * modes; i++) {
         pole p = pole_at(node, i, dt);
-        double complex dA = back_pole(node, &p, number_at(node->out[0]->grad, i, real), number_at(node->out[1]->grad, i, real), &ddt);
+        double complex dA =
+            back_pole(node, &p, number_at(node->out[0]->grad, i, real), number_at(node->out[1]->grad, i, real), &ddt);
         float log_part = (float)(creal(dA) * creal(p.A)), imag_part = (float)cimag(dA);
         store_din(node, A_LOG, i, 1, &log_part, w);
         if (!real)
@@ -117,7 +125,10 @@ typedef struct scan {
     int h_out, checkpoints; /* index among the outputs, -1: not there */
 } scan;
 
-typedef struct parts { float *dx, *da, *db, *dc, *de, *dv, *dskip, *dh; size_t count; } parts;
+typedef struct parts {
+    float *dx, *da, *db, *dc, *de, *dv, *dskip, *dh;
+    size_t count;
+} parts;
 static parts map_parts(const scan *a, float *base) {
     parts p = {0};
     p.dx = carve(base, &p.count, a->batch * a->t * a->channels);
@@ -135,11 +146,23 @@ static float *output(const wf_node *node, int i) { return i < 0 ? NULL : node->o
 
 static wf_pole_args scan_args(const wf_node *node) {
     const scan *a = node->attr;
-    return (wf_pole_args){.batch = a->batch, .t = a->t, .channels = a->channels, .modes = a->modes, .real = a->real, .reverse = a->reverse,
-                          .x = data_of(node->in[X]), .a = data_of(node->in[A]), .b = data_of(node->in[B]), .c = data_of(node->in[C]),
-                          .e = data_of(node->in[E]), .v = data_of(node->in[READ]), .skip = data_of(node->in[SKIP]), .h_in = data_of(node->in[H_IN]),
+    return (wf_pole_args){.batch = a->batch,
+                          .t = a->t,
+                          .channels = a->channels,
+                          .modes = a->modes,
+                          .real = a->real,
+                          .reverse = a->reverse,
+                          .x = data_of(node->in[X]),
+                          .a = data_of(node->in[A]),
+                          .b = data_of(node->in[B]),
+                          .c = data_of(node->in[C]),
+                          .e = data_of(node->in[E]),
+                          .v = data_of(node->in[READ]),
+                          .skip = data_of(node->in[SKIP]),
+                          .h_in = data_of(node->in[H_IN]),
                           .h_out = output(node, a->h_out),
-                          .y = node->out[Y]->data, .checkpoints = output(node, a->checkpoints)};
+                          .y = node->out[Y]->data,
+                          .checkpoints = output(node, a->checkpoints)};
 }
 
 static wf_pole_args back_args(const wf_node *node, const wf_worker *w) {
@@ -197,15 +220,21 @@ static void scan_run(const wf_node *node, wf_pass pass, int phase, int piece, wf
         sum_parts(node, &args, piece, w);
 }
 
-/* Per channel, mode and token: a complex product, an update and the real part of a read; the backward repeats them and does twice as much. */
+/* Per channel, mode and token: a complex product, an update and the real part of a read; the backward repeats them and does
+ * twice as much. */
 static double flops(const wf_node *node, wf_pass pass) {
     const scan *a = node->attr;
     double one = (a->ranked ? 24.0 : 16.0) * (double)(a->batch * a->t) * (double)a->channels * (double)a->modes;
     return pass == WF_FORWARD ? one : 3 * one;
 }
 
-const wf_op wf_op_pole_scan = {.name = "pole_scan", .pieces = scan_pieces, .run = scan_run, .flops = flops, .in_place = 1u << 1,
-                               .saves_in = (1u << INPUTS) - 1, .saves_out = 1u << 1 | 1u << 2};
+const wf_op wf_op_pole_scan = {.name = "pole_scan",
+                               .pieces = scan_pieces,
+                               .run = scan_run,
+                               .flops = flops,
+                               .in_place = 1u << 1,
+                               .saves_in = (1u << INPUTS) - 1,
+                               .saves_out = 1u << 1 | 1u << 2};
 
 static wf_node *record_scan(wf_tape *t, wf_tensor *const *in, scan *a, bool want_state) {
     int64_t stretches = (a->t + WF_SCAN_CHECKPOINT - 1) / WF_SCAN_CHECKPOINT;
@@ -229,15 +258,22 @@ wf_tensor *wf_pole_scan(wf_tape *t, wf_tensor *x, wf_tensor *a, wf_tensor *b, wf
     wf_no_output(spec->h_out);
     if (!x || !a || !b || !c || !(x = wf_cast(t, x, WF_F32)))
         return NULL;
-    if (x->rank != 3 || a->rank < 2 || a->rank > 3 || a->dims[0] != x->dims[2] || (a->rank == 3 && a->dims[2] != 2) || b->count != a->count ||
-        c->count != a->count || (spec->skip && spec->skip->count != x->dims[2]) ||
+    if (x->rank != 3 || a->rank < 2 || a->rank > 3 || a->dims[0] != x->dims[2] || (a->rank == 3 && a->dims[2] != 2) ||
+        b->count != a->count || c->count != a->count || (spec->skip && spec->skip->count != x->dims[2]) ||
         (spec->h_in && spec->h_in->count != x->dims[0] * a->count) ||
         (spec->e && (spec->e->count != a->count || !spec->v || spec->v->count != a->count || spec->reverse)))
         return wf_tape_error(t, WEFT_USAGE, "pole_scan: the shapes of x, the poles and the state do not fit together");
-    scan s = {.batch = x->dims[0], .t = x->dims[1], .channels = x->dims[2], .modes = a->dims[1], .numbers = a->count,
-              .blocks = wf_scan_blocks(x->dims[2]), .real = a->rank == 2, .reverse = spec->reverse,
+    scan s = {.batch = x->dims[0],
+              .t = x->dims[1],
+              .channels = x->dims[2],
+              .modes = a->dims[1],
+              .numbers = a->count,
+              .blocks = wf_scan_blocks(x->dims[2]),
+              .real = a->rank == 2,
+              .reverse = spec->reverse,
               .ranked = spec->e != NULL};
-    wf_node *node = record_scan(t, (wf_tensor *[]){x, a, b, c, spec->e, spec->e ? spec->v : NULL, spec->skip, spec->h_in}, &s, spec->h_out != NULL);
+    wf_node *node = record_scan(t, (wf_tensor *[]){x, a, b, c, spec->e, spec->e ? spec->v : NULL, spec->skip, spec->h_in}, &s,
+                                spec->h_out != NULL);
     if (node && spec->h_out)
         *spec->h_out = node->out[s.h_out];
     return node ? node->out[Y] : NULL;

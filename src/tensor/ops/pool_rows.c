@@ -1,11 +1,13 @@
-/* pool_rows.c - one row per sequence: y[b] = sum over t of weight[b,t] x[b,t], the weights by the rows that count, or the largest
- * entry of each channel. */
+/* pool_rows.c - one row per sequence: y[b] = sum over t of weight[b,t] x[b,t], the weights by the rows that count, or the
+ * largest entry of each channel. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
 enum { X, MASK };
 enum { Y, PICKED }; /* max: the row of each channel */
-typedef struct pool { wf_pool_kind kind; } pool;
+typedef struct pool {
+    wf_pool_kind kind;
+} pool;
 
 static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
     (void)pass;
@@ -17,7 +19,10 @@ static bool counts(const wf_node *node, int64_t b, int64_t t) {
 }
 
 /* What the weights are made of: rows that count, the last of them, and the sum 1 + 2 + .. over their numbers. */
-typedef struct tally { double count, numbers; int64_t last, first; } tally;
+typedef struct tally {
+    double count, numbers;
+    int64_t last, first;
+} tally;
 
 static tally tally_of(const wf_node *node, int64_t b) {
     tally s = {.last = -1, .first = -1};
@@ -103,7 +108,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         forward_sum(node, piece, &s, w);
 }
 
-const wf_op wf_op_pool_rows = {.name = "pool_rows", .pieces = batch_pieces, .run = run, .saves_in = 1u << MASK, .saves_out = 1u << PICKED};
+const wf_op wf_op_pool_rows = {
+    .name = "pool_rows", .pieces = batch_pieces, .run = run, .saves_in = 1u << MASK, .saves_out = 1u << PICKED};
 
 wf_tensor *wf_pool_rows(wf_tape *t, wf_tensor *x, wf_pool_kind kind, wf_tensor *mask) {
     if (!x)

@@ -1,10 +1,12 @@
-/* quadratic.c - feature maps whose products are polynomials of z = x.y: all monomials of degree 2 give z^2 (ReBased, Aksenov et al. 2024,
- * arXiv 2402.10644), with those of degree 0 and 1 they give 1 + z + z^2/2, the Taylor series of e^z (Based, Arora et al. 2024, arXiv
- * 2402.18668). Order: [1 | x |] x_i^2 | x_i x_j, i < j. */
+/* quadratic.c - feature maps whose products are polynomials of z = x.y: all monomials of degree 2 give z^2 (ReBased, Aksenov et
+ * al. 2024, arXiv 2402.10644), with those of degree 0 and 1 they give 1 + z + z^2/2, the Taylor series of e^z (Based, Arora et
+ * al. 2024, arXiv 2402.18668). Order: [1 | x |] x_i^2 | x_i x_j, i < j. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
-typedef struct quadratic { bool taylor; } quadratic;
+typedef struct quadratic {
+    bool taylor;
+} quadratic;
 
 static int64_t features(int64_t n, bool taylor) { return n * (n + 1) / 2 + (taylor ? n + 1 : 0); }
 

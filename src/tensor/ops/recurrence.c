@@ -1,5 +1,5 @@
-/* recurrence.c - the matrix-state recurrence S_t = decay_t S_{t-1} + k_t v_t^T, o_t = S_t^T q_t on kernel L. A piece is one slice
- * of one head of one sequence; what slices and the heads of a group share is summed in order by a second phase. */
+/* recurrence.c - the matrix-state recurrence S_t = decay_t S_{t-1} + k_t v_t^T, o_t = S_t^T q_t on kernel L. A piece is one
+ * slice of one head of one sequence; what slices and the heads of a group share is summed in order by a second phase. */
 #include "tensor/ops/parts.h"
 
 enum { Q, K, V, G, U, S_IN };
@@ -19,7 +19,10 @@ static int64_t decays(const recurrence *a) {
 }
 
 /* The backward's own memory: what cannot go straight into a gradient. */
-typedef struct parts { float *dq, *dk, *dv, *dg, *du, *ds; size_t count; } parts;
+typedef struct parts {
+    float *dq, *dk, *dv, *dg, *du, *ds;
+    size_t count;
+} parts;
 static parts map_parts(const recurrence *a, float *base) {
     int64_t keys = a->slices * tokens(a) * a->heads * a->key_dim;
     parts p = {0};
@@ -34,10 +37,21 @@ static parts map_parts(const recurrence *a, float *base) {
 
 static wf_recurrence_args forward_args(const wf_node *node) {
     const recurrence *a = node->attr;
-    return (wf_recurrence_args){.batch = a->batch, .t = a->t, .heads = a->heads, .qk_heads = a->qk_heads, .key_dim = a->key_dim,
-                                .value_dim = a->value_dim, .q = data_of(node->in[Q]), .k = data_of(node->in[K]), .v = data_of(node->in[V]),
-                                .decay = a->decay, .g = node->in[G] ? data_of(node->in[G]) : a->g_const, .bonus = data_of(node->in[U]),
-                                .scale = a->scale, .s_in = data_of(node->in[S_IN]), .o = data_of(node->out[O]),
+    return (wf_recurrence_args){.batch = a->batch,
+                                .t = a->t,
+                                .heads = a->heads,
+                                .qk_heads = a->qk_heads,
+                                .key_dim = a->key_dim,
+                                .value_dim = a->value_dim,
+                                .q = data_of(node->in[Q]),
+                                .k = data_of(node->in[K]),
+                                .v = data_of(node->in[V]),
+                                .decay = a->decay,
+                                .g = node->in[G] ? data_of(node->in[G]) : a->g_const,
+                                .bonus = data_of(node->in[U]),
+                                .scale = a->scale,
+                                .s_in = data_of(node->in[S_IN]),
+                                .o = data_of(node->out[O]),
                                 .s_out = node->n_out > S_OUT ? data_of(node->out[S_OUT]) : NULL};
 }
 
@@ -111,21 +125,30 @@ static double flops(const wf_node *node, wf_pass pass) {
     return pass == WF_FORWARD ? one : 3 * one;
 }
 
-const wf_op wf_op_recurrence = {.name = "recurrence", .pieces = pieces, .run = run, .flops = flops, .in_place = 1u << S_OUT,
+const wf_op wf_op_recurrence = {.name = "recurrence",
+                                .pieces = pieces,
+                                .run = run,
+                                .flops = flops,
+                                .in_place = 1u << S_OUT,
                                 .saves_in = 1u << Q | 1u << K | 1u << V | 1u << G | 1u << U | 1u << S_IN};
 
 static bool fits(const recurrence *a, wf_tensor *const *in, const wf_recurrence_spec *spec) {
     int64_t gates = wf_decay_per_token(a->decay) ? tokens(a) * decays(a) : decays(a);
     bool given = in[G] || (a->decay == WF_DECAY_CONST && spec->g_const);
-    return in[Q]->dims[0] == a->batch && in[Q]->dims[1] == a->t && in[K]->count == in[Q]->count && in[K]->dims[2] == a->qk_heads &&
-           a->heads % a->qk_heads == 0 && given == (a->decay != WF_DECAY_NONE) && (!in[G] || in[G]->count == gates) &&
-           (!in[U] || in[U]->count == a->heads * a->key_dim) &&
+    return in[Q]->dims[0] == a->batch && in[Q]->dims[1] == a->t && in[K]->count == in[Q]->count &&
+           in[K]->dims[2] == a->qk_heads && a->heads % a->qk_heads == 0 && given == (a->decay != WF_DECAY_NONE) &&
+           (!in[G] || in[G]->count == gates) && (!in[U] || in[U]->count == a->heads * a->key_dim) &&
            (!in[S_IN] || in[S_IN]->count == a->batch * a->heads * a->key_dim * a->value_dim);
 }
 
 static void set_memory(wf_node *node, const recurrence *a, bool training) {
-    wf_recurrence_args args = {.batch = a->batch, .t = a->t, .heads = a->heads, .qk_heads = a->qk_heads, .key_dim = a->key_dim,
-                               .value_dim = a->value_dim, .decay = a->decay};
+    wf_recurrence_args args = {.batch = a->batch,
+                               .t = a->t,
+                               .heads = a->heads,
+                               .qk_heads = a->qk_heads,
+                               .key_dim = a->key_dim,
+                               .value_dim = a->value_dim,
+                               .decay = a->decay};
     size_t forward = wf_recurrence_scratch(&args, false), backward = training ? wf_recurrence_scratch(&args, true) : 0;
     node->scratch = forward > backward ? forward : backward;
     node->work[WF_BACKWARD] = map_parts(a, NULL).count * sizeof(float);
@@ -141,8 +164,15 @@ wf_tensor *wf_recurrence(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, c
             return NULL;
     if (q->rank != 4 || k->rank != 4 || v->rank != 4)
         return wf_tape_error(t, WEFT_USAGE, "recurrence: q, k and v need a batch, a time, heads and channels");
-    recurrence a = {.decay = spec->decay, .g_const = spec->g_const, .scale = spec->scale, .batch = v->dims[0], .t = v->dims[1],
-                    .heads = v->dims[2], .qk_heads = q->dims[2], .key_dim = q->dims[3], .value_dim = v->dims[3],
+    recurrence a = {.decay = spec->decay,
+                    .g_const = spec->g_const,
+                    .scale = spec->scale,
+                    .batch = v->dims[0],
+                    .t = v->dims[1],
+                    .heads = v->dims[2],
+                    .qk_heads = q->dims[2],
+                    .key_dim = q->dims[3],
+                    .value_dim = v->dims[3],
                     .slices = wf_recurrence_slices(v->dims[3])};
     if (!fits(&a, in, spec))
         return wf_tape_error(t, WEFT_USAGE, "recurrence: the shapes of q, k, v, the decay and the state do not fit together");

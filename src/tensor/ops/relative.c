@@ -1,15 +1,17 @@
-/* relative.c - scores of queries or keys with vectors that stand for distances: y[b,h,i,j] = scale * x[b,i,h] . table[row(i - j)]
- * (Shaw et al. 2018, arXiv 1803.02155), or with x[b,j,h] (He et al. 2020, arXiv 2006.03654, position to content). */
+/* relative.c - scores of queries or keys with vectors that stand for distances: y[b,h,i,j] = scale * x[b,i,h] . table[row(i -
+ * j)] (Shaw et al. 2018, arXiv 1803.02155), or with x[b,j,h] (He et al. 2020, arXiv 2006.03654, position to content). */
 #include "tensor/ops/elementwise.h"
 
 enum { X, TABLE };
 typedef struct relative {
     wf_relative_spec spec;
-    int64_t b, n, h, k;      /* batch, rows of x, heads, width */
+    int64_t b, n, h, k; /* batch, rows of x, heads, width */
     int64_t rows, table_heads;
 } relative;
 
-static int64_t start_of(const relative *a, int64_t b, const wf_worker *w) { return a->spec.offset_from_start && w->rt->start ? w->rt->start[b] : 0; }
+static int64_t start_of(const relative *a, int64_t b, const wf_worker *w) {
+    return a->spec.offset_from_start && w->rt->start ? w->rt->start[b] : 0;
+}
 
 /* The row of the table for a distance; -1: none. */
 static int64_t row_of(const relative *a, int64_t distance) {
@@ -107,7 +109,8 @@ static double flops(const wf_node *node, wf_pass pass) {
     return pass == WF_FORWARD ? one : 2.0 * one;
 }
 
-const wf_op wf_op_relative = {.name = "relative", .pieces = pieces, .run = run, .flops = flops, .saves_in = 1u << X | 1u << TABLE, .uneven = true};
+const wf_op wf_op_relative = {
+    .name = "relative", .pieces = pieces, .run = run, .flops = flops, .saves_in = 1u << X | 1u << TABLE, .uneven = true};
 
 wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_relative_spec *spec) {
     x = wf_cast(t, x, WF_F32);
@@ -115,9 +118,12 @@ wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_rela
     if (!x || !table)
         return NULL;
     bool per_head = table->rank == 3 && x->rank == 4 && table->dims[1] == x->dims[2], shared = table->rank == 2;
-    if (x->rank != 4 || !(per_head || shared) || wf_dim(table, -1) != x->dims[3] || x->dims[1] != (spec->of_keys ? spec->keys : spec->queries))
+    if (x->rank != 4 || !(per_head || shared) || wf_dim(table, -1) != x->dims[3] ||
+        x->dims[1] != (spec->of_keys ? spec->keys : spec->queries))
         return wf_tape_error(t, WEFT_USAGE, "relative: rows and table do not fit");
-    relative *a = attr_copy(t, &(relative){*spec, x->dims[0], x->dims[1], x->dims[2], x->dims[3], table->dims[0], per_head ? x->dims[2] : 1}, sizeof(relative));
+    relative *a = attr_copy(
+        t, &(relative){*spec, x->dims[0], x->dims[1], x->dims[2], x->dims[3], table->dims[0], per_head ? x->dims[2] : 1},
+        sizeof(relative));
     wf_tensor *y = wf_out(t, WF_F32, 4, (int64_t[]){x->dims[0], x->dims[2], spec->queries, spec->keys});
     wf_node *node = a && y ? wf_record(t, &wf_op_relative, 2, (wf_tensor *[]){x, table}, 1, &y, a) : NULL;
     if (node)

@@ -7,7 +7,8 @@ static int pieces(const wf_node *node, wf_pass pass, int phase) {
 }
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
-    int64_t n = wf_dim(node->in[0], -1), rows = wf_row_count(node->in[0]), times = wf_row_count(node->out[0]) / rows, first, end;
+    int64_t n = wf_dim(node->in[0], -1), rows = wf_row_count(node->in[0]), times = wf_row_count(node->out[0]) / rows, first,
+            end;
     float tmp[TILE], sum[TILE];
     (void)phase;
     wf_split_bounds(rows, wf_split_pieces(rows, 16), piece, &first, &end);

@@ -103,7 +103,8 @@ const float *wf_rnn_dy(const wf_node *node, rnn_at at, int64_t b) {
     return dy ? dy + (b * a->t + at.time) * a->hidden + at.j0 : zeros;
 }
 
-void wf_rnn_write_back(const wf_node *node, rnn_at at, int64_t b, int gate, const float *du, const float *dih, const wf_worker *w) {
+void wf_rnn_write_back(const wf_node *node, rnn_at at, int64_t b, int gate, const float *du, const float *dih,
+                       const wf_worker *w) {
     const rnn *a = node->attr;
     rnn_memory m = wf_rnn_memory(node, WF_BACKWARD, w);
     size_t bytes = (size_t)at.n * sizeof(float);
@@ -140,7 +141,8 @@ void wf_rnn_product(const wf_node *node, rnn_at at, int g0, int g1, const float 
     const float *from = reset ? reset + at.b0 * a->hidden : row_before(node, at, at.b0);
     int64_t stride = reset || at.step == 0 ? a->hidden : a->t * a->hidden;
     for (int g = g0; from && g < g1; g++)
-        w->k->gemm_block(z + g * at.n, RNN_SAVED * at.n, from, stride, 1, panels + g * a->hidden * RNN_LANES, a->hidden, at.rows, at.n, true);
+        w->k->gemm_block(z + g * at.n, RNN_SAVED * at.n, from, stride, 1, panels + g * a->hidden * RNN_LANES, a->hidden,
+                         at.rows, at.n, true);
 }
 
 void wf_rnn_product_back(const wf_node *node, rnn_at at, int g0, int g1, float *out, int64_t ldc, wf_worker *w) {
@@ -183,7 +185,11 @@ static int64_t units(const rnn *a) { return a->t * a->cell->stages; }
 static void run_unit(const wf_node *node, wf_pass pass, int64_t unit, int64_t b0, int64_t b1, int64_t j0, wf_worker *w) {
     const rnn *a = node->attr;
     int64_t u = pass == WF_FORWARD ? unit : units(a) - 1 - unit, step = u / a->cell->stages;
-    rnn_at at = {.step = step, .time = time_of(a, step), .before = time_of(a, step - 1), .after = time_of(a, step + 1), .j0 = j0,
+    rnn_at at = {.step = step,
+                 .time = time_of(a, step),
+                 .before = time_of(a, step - 1),
+                 .after = time_of(a, step + 1),
+                 .j0 = j0,
                  .n = a->hidden - j0 < RNN_LANES ? a->hidden - j0 : RNN_LANES};
     for (at.b0 = b0; at.b0 < b1; at.b0 += RNN_ROWS) {
         at.rows = b1 - at.b0 < RNN_ROWS ? b1 - at.b0 : RNN_ROWS;
@@ -308,11 +314,16 @@ enum { DW, DW_RESET, DB, DIH, DSTATE, LAST };
 static int last_pieces(const wf_node *node, int kind) {
     const rnn *a = node->attr;
     switch (kind) {
-    case DW: return wants(node, RNN_HH) ? wf_gemm_tiles(a->dw[0]) : 0;
-    case DW_RESET: return wants(node, RNN_HH) && a->dw[1] ? wf_gemm_tiles(a->dw[1]) : 0;
-    case DB: return wants(node, RNN_BIAS) ? (int)((a->width + BIAS_COLUMNS - 1) / BIAS_COLUMNS) : 0;
-    case DIH: return wants(node, RNN_IH) ? wf_split_pieces(a->batch * a->t * a->width, 8192) : 0;
-    default: return wants(node, RNN_H_IN) || wants(node, RNN_C_IN) ? (int)blocks(a) : 0;
+    case DW:
+        return wants(node, RNN_HH) ? wf_gemm_tiles(a->dw[0]) : 0;
+    case DW_RESET:
+        return wants(node, RNN_HH) && a->dw[1] ? wf_gemm_tiles(a->dw[1]) : 0;
+    case DB:
+        return wants(node, RNN_BIAS) ? (int)((a->width + BIAS_COLUMNS - 1) / BIAS_COLUMNS) : 0;
+    case DIH:
+        return wants(node, RNN_IH) ? wf_split_pieces(a->batch * a->t * a->width, 8192) : 0;
+    default:
+        return wants(node, RNN_H_IN) || wants(node, RNN_C_IN) ? (int)blocks(a) : 0;
     }
 }
 
@@ -391,7 +402,8 @@ void wf_rnn_release(const wf_env *env, wf_node *node) {
 
 static weft_status make_plans(wf_tape *t, rnn *a, weft_error *err) {
     int64_t cut = resets(a) ? a->width - a->hidden : a->width;
-    wf_gemm g = {.m = cut, .n = a->hidden, .k = a->batch * a->t, .lda = a->width, .ldb = a->hidden, .ldc = a->hidden, .trans_a = true};
+    wf_gemm g = {
+        .m = cut, .n = a->hidden, .k = a->batch * a->t, .lda = a->width, .ldb = a->hidden, .ldc = a->hidden, .trans_a = true};
     if (!wf_tape_grad(t))
         return WEFT_OK;
     WF_TRY(wf_gemm_plan_create(wf_tape_env(t), &g, &a->dw[0], err));
@@ -425,8 +437,10 @@ static int list_outputs(wf_tape *t, rnn *a, bool masked, wf_tensor **out) {
 
 static bool fits(const rnn *a, wf_tensor *const *in) {
     const wf_tensor *hh = in[RNN_HH], *mask = in[RNN_MASK];
-    return hh->rank == 2 && hh->dims[0] == a->width && a->hidden * a->cell->gates == a->width && (!in[RNN_BIAS] || in[RNN_BIAS]->count == a->width) &&
-           (!mask || (mask->type == WF_U8 && mask->count == a->batch * a->t)) && (!in[RNN_H_IN] || in[RNN_H_IN]->count == a->batch * a->hidden) &&
+    return hh->rank == 2 && hh->dims[0] == a->width && a->hidden * a->cell->gates == a->width &&
+           (!in[RNN_BIAS] || in[RNN_BIAS]->count == a->width) &&
+           (!mask || (mask->type == WF_U8 && mask->count == a->batch * a->t)) &&
+           (!in[RNN_H_IN] || in[RNN_H_IN]->count == a->batch * a->hidden) &&
            (!in[RNN_C_IN] || (a->cell->cells && in[RNN_C_IN]->count == a->batch * a->hidden));
 }
 
@@ -440,19 +454,27 @@ static void set_memory(wf_node *node, const rnn *a) {
     node->work[WF_BACKWARD] = wf_rnn_memory(node, WF_BACKWARD, NULL).count * sizeof(float);
 }
 
-wf_tensor *wf_rnn_record(wf_tape *t, const wf_op *op, const rnn_cell *cell, bool hidden_gate, wf_tensor *ih, const wf_rnn_spec *spec) {
+wf_tensor *wf_rnn_record(wf_tape *t, const wf_op *op, const rnn_cell *cell, bool hidden_gate, wf_tensor *ih,
+                         const wf_rnn_spec *spec) {
     wf_no_output(spec->h_out);
     wf_no_output(spec->c_out);
     if (!ih || !spec->hh)
         return NULL;
-    wf_tensor *in[RNN_INPUTS] = {wf_cast(t, ih, WF_F32), spec->hh, spec->hh_bias, spec->mask, spec->h_in, spec->c_in}, *out[WF_MAX_OUT];
+    wf_tensor *in[RNN_INPUTS] = {wf_cast(t, ih, WF_F32), spec->hh, spec->hh_bias, spec->mask, spec->h_in, spec->c_in},
+              *out[WF_MAX_OUT];
     if (!in[RNN_IH])
         return NULL;
-    rnn a = {.cell = cell, .reverse = spec->reverse, .hidden_gate = hidden_gate, .batch = ih->dims[0], .t = ih->rank == 3 ? ih->dims[1] : 0,
-             .width = wf_dim(ih, -1), .hidden = wf_dim(spec->hh, -1), .wants_state = spec->h_out || spec->c_out};
+    rnn a = {.cell = cell,
+             .reverse = spec->reverse,
+             .hidden_gate = hidden_gate,
+             .batch = ih->dims[0],
+             .t = ih->rank == 3 ? ih->dims[1] : 0,
+             .width = wf_dim(ih, -1),
+             .hidden = wf_dim(spec->hh, -1),
+             .wants_state = spec->h_out || spec->c_out};
     if (ih->rank != 3 || !fits(&a, in))
-        return wf_tape_error(t, WEFT_USAGE, "%s: pre-activations of width %lld do not fit a state of %lld", op->name, (long long)a.width,
-                             (long long)a.hidden);
+        return wf_tape_error(t, WEFT_USAGE, "%s: pre-activations of width %lld do not fit a state of %lld", op->name,
+                             (long long)a.width, (long long)a.hidden);
     choose_cut(t, &a);
     int n_out = list_outputs(t, &a, spec->mask != NULL, out);
     rnn *attr = attr_copy(t, &a, sizeof a);

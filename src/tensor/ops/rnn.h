@@ -2,8 +2,8 @@
  * pre-activations of the input; each step adds the product of the last state with hh [gates*h, h].
  *
  * How the work is cut depends on the shape only. Several sequences and weights that fit a cache: a piece is a few sequences for
- * all steps. Otherwise every step is a phase and a piece a block of lanes (channels of the state) of all sequences, so that each
- * thread keeps its share of the weights in its own cache. */
+ * all steps. Otherwise every step is a phase and a piece a block of lanes (channels of the state) of all sequences, so that
+ * each thread keeps its share of the weights in its own cache. */
 #ifndef WF_TENSOR_OPS_RNN_H
 #define WF_TENSOR_OPS_RNN_H
 #include "kernels/gemm/gemm.h"
@@ -36,7 +36,7 @@ typedef struct rnn {
     int64_t groups;                  /* of sequences, when not by step */
     int c_out, gates, cells, states; /* index among the outputs, -1: not there; states: with a mask, else those are y */
     bool wants_state;
-    wf_gemm_plan *dw[2];             /* gradient of hh; [1]: of its last gate when that reads r*h (gru, reset before) */
+    wf_gemm_plan *dw[2]; /* gradient of hh; [1]: of its last gate when that reads r*h (gru, reset before) */
 } rnn;
 
 /* Working memory of a pass. du [B,T,width]: gradient of hh h + bias; dih: of ih, the same memory unless they differ. */
@@ -48,27 +48,31 @@ typedef struct rnn_memory {
 rnn_memory wf_rnn_memory(const wf_node *node, wf_pass pass, const wf_worker *w);
 
 bool wf_rnn_padding(const wf_node *node, rnn_at at, int64_t b);
-const float *wf_rnn_ih(const wf_node *node, rnn_at at, int64_t b, int gate);       /* n lanes */
-const float *wf_rnn_bias(const wf_node *node, rnn_at at, int gate);                /* n lanes; NULL: none */
-const float *wf_rnn_before(const wf_node *node, rnn_at at, int64_t b);             /* n lanes of h before the step */
+const float *wf_rnn_ih(const wf_node *node, rnn_at at, int64_t b, int gate); /* n lanes */
+const float *wf_rnn_bias(const wf_node *node, rnn_at at, int gate);          /* n lanes; NULL: none */
+const float *wf_rnn_before(const wf_node *node, rnn_at at, int64_t b);       /* n lanes of h before the step */
 float *wf_rnn_saved(const wf_node *node, rnn_at at, int64_t b);
-void wf_rnn_write(const wf_node *node, rnn_at at, int64_t b, const float *h);      /* NULL: padding, the state stays and y is 0 */
+void wf_rnn_write(const wf_node *node, rnn_at at, int64_t b, const float *h); /* NULL: padding, the state stays and y is 0 */
 /* z gates g0..g1-1 += hh times the state before the step, or times rows of `reset` [B,h]. */
 void wf_rnn_product(const wf_node *node, rnn_at at, int g0, int g1, const float *reset, float *z, wf_worker *w);
 /* out [row][ldc] += du of the step (gates g0..g1-1) times hh. */
 void wf_rnn_product_back(const wf_node *node, rnn_at at, int g0, int g1, float *out, int64_t ldc, wf_worker *w);
 /* Adds to dh what the step after this one sends back through gates 0..gates-1. */
 void wf_rnn_carry(const wf_node *node, rnn_at at, int gates, wf_worker *w);
-const float *wf_rnn_dy(const wf_node *node, rnn_at at, int64_t b);                 /* n lanes; zeros when no gradient arrives */
+const float *wf_rnn_dy(const wf_node *node, rnn_at at, int64_t b); /* n lanes; zeros when no gradient arrives */
 /* Writes du (and dih, where it is other memory) of one gate; NULL: zeros. */
-void wf_rnn_write_back(const wf_node *node, rnn_at at, int64_t b, int gate, const float *du, const float *dih, const wf_worker *w);
+void wf_rnn_write_back(const wf_node *node, rnn_at at, int64_t b, int gate, const float *du, const float *dih,
+                       const wf_worker *w);
 
 int wf_rnn_pieces(const wf_node *node, wf_pass pass, int phase);
 void wf_rnn_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w);
 double wf_rnn_flops(const wf_node *node, wf_pass pass);
 void wf_rnn_release(const wf_env *env, wf_node *node);
-wf_tensor *wf_rnn_record(wf_tape *t, const wf_op *op, const rnn_cell *cell, bool hidden_gate, wf_tensor *ih, const wf_rnn_spec *spec);
+wf_tensor *wf_rnn_record(wf_tape *t, const wf_op *op, const rnn_cell *cell, bool hidden_gate, wf_tensor *ih,
+                         const wf_rnn_spec *spec);
 #define WF_RNN_OP(op_name)                                                                                                     \
-    {.name = op_name, .pieces = wf_rnn_pieces, .run = wf_rnn_run, .flops = wf_rnn_flops, .release = wf_rnn_release,            \
-     .in_place = 6, .saves_in = (1u << RNN_INPUTS) - 1 - (1u << RNN_IH | 1u << RNN_BIAS), .saves_out = 1u | 0x3cu}
+    {                                                                                                                          \
+        .name = op_name, .pieces = wf_rnn_pieces, .run = wf_rnn_run, .flops = wf_rnn_flops, .release = wf_rnn_release,         \
+        .in_place = 6, .saves_in = (1u << RNN_INPUTS) - 1 - (1u << RNN_IH | 1u << RNN_BIAS), .saves_out = 1u | 0x3cu           \
+    }
 #endif

@@ -62,7 +62,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
             int64_t at = (r * heads + h) * n;
             const float *from = pass == WF_FORWARD ? load_in(node, X, at, n, tmp, w) : load_dout(node, at, n, tmp, w);
             memcpy(y, from, (size_t)a->first * sizeof *y);
-            w->k->rotate(y + a->first, from + a->first, turns, turns + a->pairs, a->pairs, n - a->first, a->interleaved, pass == WF_FORWARD ? 1.0f : -1.0f);
+            w->k->rotate(y + a->first, from + a->first, turns, turns + a->pairs, a->pairs, n - a->first, a->interleaved,
+                         pass == WF_FORWARD ? 1.0f : -1.0f);
             if (pass == WF_FORWARD)
                 store_out(node, at, n, y, w);
             else
@@ -75,7 +76,8 @@ const wf_op wf_op_rotate = {.name = "rotate", .pieces = row_pieces, .run = run, 
 
 static bool same_turns(const wf_rotate_args *a, const wf_rotate_args *b) {
     return a->pairs == b->pairs && a->magnitude == b->magnitude && a->shift == b->shift && a->xpos_base == b->xpos_base &&
-           a->xpos_sign == b->xpos_sign && memcmp(a->frequencies, b->frequencies, (size_t)a->pairs * sizeof *a->frequencies) == 0;
+           a->xpos_sign == b->xpos_sign &&
+           memcmp(a->frequencies, b->frequencies, (size_t)a->pairs * sizeof *a->frequencies) == 0;
 }
 
 /* The table of this tape for these angles: an earlier node's, or a new one. NULL is fine (computed row by row). */
@@ -97,7 +99,8 @@ wf_tensor *wf_rotate(wf_tape *t, wf_tensor *x, const wf_rotate_args *args) {
     if (!x)
         return NULL;
     if (x->rank != 4 || args->first < 0 || args->pairs < 0 || args->first + 2 * args->pairs > x->dims[3])
-        return wf_tape_error(t, WEFT_USAGE, "rotate: %lld pairs do not fit heads of %lld channels", (long long)args->pairs, (long long)wf_dim(x, -1));
+        return wf_tape_error(t, WEFT_USAGE, "rotate: %lld pairs do not fit heads of %lld channels", (long long)args->pairs,
+                             (long long)wf_dim(x, -1));
     if (args->positions && args->positions->count != x->dims[0] * x->dims[1])
         return wf_tape_error(t, WEFT_USAGE, "rotate: the positions are not those of these rows");
     rotate *attr = attr_copy(t, &(rotate){.args = *args}, sizeof(rotate));

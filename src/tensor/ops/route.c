@@ -1,5 +1,6 @@
-/* route.c - a router's choice: each token's k best experts and their weights (Shazeer et al. 2017; Fedus et al. 2022, eq. 1-3; Lepikhin
- * et al. 2021, algorithm 1; DeepSeek-AI 2024, arXiv 2412.19437, eq. 12-16). What a router makes of its logits is a row of a table. */
+/* route.c - a router's choice: each token's k best experts and their weights (Shazeer et al. 2017; Fedus et al. 2022, eq. 1-3;
+ * Lepikhin et al. 2021, algorithm 1; DeepSeek-AI 2024, arXiv 2412.19437, eq. 12-16). What a router makes of its logits is a row
+ * of a table. */
 #include <math.h>
 #include "base/str.h"
 #include "tensor/experts.h"
@@ -14,7 +15,8 @@ typedef struct router {
     const char *name;
     bool planes; /* probabilities per choice: [k, E] instead of [E] */
     bool eps;    /* 1e-20 in the sum of the weights */
-    void (*probabilities)(const route *a, float *p, const float *logits, const wf_worker *w); /* of a row, before the choice; may be NULL */
+    void (*probabilities)(const route *a, float *p, const float *logits,
+                          const wf_worker *w); /* of a row, before the choice; may be NULL */
     void (*choose)(const route *a, float *p, const float *logits, float *score, int64_t *index, const wf_worker *w);
     /* dlogits += of dp[j], the gradient of the probability of choice j. */
     void (*back)(const route *a, float *dlogits, const float *p, const int64_t *index, const double *dp);
@@ -103,7 +105,9 @@ static void softmax_back(const route *a, float *dlogits, const float *p, const i
 }
 
 /* ---- sigmoid ---- */
-static void sigmoid(const route *a, float *p, const float *logits, const wf_worker *w) { w->k->activate(WF_SIGMOID, p, logits, a->experts); }
+static void sigmoid(const route *a, float *p, const float *logits, const wf_worker *w) {
+    w->k->activate(WF_SIGMOID, p, logits, a->experts);
+}
 
 static void sigmoid_back(const route *a, float *dlogits, const float *p, const int64_t *index, const double *dp) {
     for (int64_t j = 0; j < a->spec.top_k; j++) {
@@ -112,8 +116,8 @@ static void sigmoid_back(const route *a, float *dlogits, const float *p, const i
     }
 }
 
-/* ---- sparsemixer (Liu et al. 2023, arXiv 2310.00811), as phimoe evaluates it: choice j is the best of those not taken yet, its weight a
- * softmax over them without the experts that are further below than 2*jitter of max(|l|, best). ---- */
+/* ---- sparsemixer (Liu et al. 2023, arXiv 2310.00811), as phimoe evaluates it: choice j is the best of those not taken yet,
+ * its weight a softmax over them without the experts that are further below than 2*jitter of max(|l|, best). ---- */
 static void sparse_softmax(const route *a, float *p, const float *logits, const bool *taken, int64_t best, const wf_worker *w) {
     float top = logits[best];
     for (int64_t e = 0; e < a->experts; e++) {
@@ -165,7 +169,8 @@ static double norm_of(const route *a, const float *p, const int64_t *index, bool
 
 static void route_row(const wf_node *node, int64_t n, wf_worker *w) {
     const route *a = node->attr;
-    const float *logits = (const float *)node->in[LOGITS]->data + n * a->experts, *bias = node->in[BIAS] ? node->in[BIAS]->data : NULL;
+    const float *logits = (const float *)node->in[LOGITS]->data + n * a->experts,
+                *bias = node->in[BIAS] ? node->in[BIAS]->data : NULL;
     float *p = (float *)node->out[PROBS]->data + n * a->plane, *score = w->scratch;
     int64_t *index = (int64_t *)node->out[INDICES]->data + n * a->spec.top_k;
     bool clamped;
@@ -177,7 +182,8 @@ static void route_row(const wf_node *node, int64_t n, wf_worker *w) {
     a->router->choose(a, p, logits, score, index, w);
     double norm = norm_of(a, p, index, &clamped);
     for (int64_t j = 0; j < a->spec.top_k; j++) {
-        ((float *)node->out[WEIGHTS]->data)[n * a->spec.top_k + j] = (float)((double)a->spec.scale * chosen(a, p, index, j) / norm);
+        ((float *)node->out[WEIGHTS]->data)[n * a->spec.top_k + j] =
+            (float)((double)a->spec.scale * chosen(a, p, index, j) / norm);
         ((uint8_t *)node->out[KEPT]->data)[n * a->spec.top_k + j] = 1;
     }
 }
@@ -263,7 +269,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     }
 }
 
-const wf_op wf_op_route = {.name = "route", .pieces = pieces, .run = run, .saves_out = 1u << INDICES | 1u << KEPT | 1u << PROBS};
+const wf_op wf_op_route = {
+    .name = "route", .pieces = pieces, .run = run, .saves_out = 1u << INDICES | 1u << KEPT | 1u << PROBS};
 
 static const char *problem(const wf_tensor *logits, const route *a) {
     const wf_route_spec *s = &a->spec;
@@ -274,17 +281,26 @@ static const char *problem(const wf_tensor *logits, const route *a) {
         return "logits [B,T,E] of at most 4096 experts are needed";
     if (s->top_k < 1 || s->top_k > a->experts || s->top_k > MOST_CHOICES)
         return "top_k must be between 1 and the number of experts (at most 256)";
-    if (s->groups < 0 || s->groups > 256 || (s->groups > 0 && (a->experts % s->groups || s->top_groups < 1 || s->top_groups > s->groups)))
+    if (s->groups < 0 || s->groups > 256 ||
+        (s->groups > 0 && (a->experts % s->groups || s->top_groups < 1 || s->top_groups > s->groups)))
         return "the groups do not divide the experts";
     if (s->groups > 0 && s->top_k > s->top_groups * group)
         return "top_k is more than the experts of the best groups";
-    return (s->select_bias && s->select_bias->count != a->experts) || (s->used_in && s->used_in->count != a->batch * a->experts) ? "wrong shapes" : NULL;
+    return (s->select_bias && s->select_bias->count != a->experts) || (s->used_in && s->used_in->count != a->batch * a->experts)
+               ? "wrong shapes"
+               : NULL;
 }
 
 bool wf_route(wf_tape *t, wf_tensor *logits, const wf_route_spec *spec, wf_routing *out) {
     *out = (wf_routing){NULL, NULL, NULL};
     wf_no_output(spec->used_out);
-    route *a = logits ? attr_copy(t, &(route){.spec = *spec, .batch = logits->dims[0], .rows = wf_dim(logits, 1), .experts = wf_dim(logits, -1)}, sizeof *a) : NULL;
+    route *a =
+        logits
+            ? attr_copy(
+                  t,
+                  &(route){.spec = *spec, .batch = logits->dims[0], .rows = wf_dim(logits, 1), .experts = wf_dim(logits, -1)},
+                  sizeof *a)
+            : NULL;
     if (!a)
         return false;
     for (size_t i = 0; i < sizeof routers / sizeof *routers; i++)
@@ -301,7 +317,8 @@ bool wf_route(wf_tape *t, wf_tensor *logits, const wf_route_spec *spec, wf_routi
                        wf_out(t, WF_F32, 3, (int64_t[]){a->batch, a->rows, a->plane}), NULL};
     if (spec->capacity > 0)
         o[USED] = wf_out(t, WF_F32, 2, (int64_t[]){a->batch, a->experts});
-    wf_node *node = wf_record(t, &wf_op_route, 3, (wf_tensor *[]){logits, spec->select_bias, spec->used_in}, spec->capacity > 0 ? 5 : 4, o, a);
+    wf_node *node = wf_record(t, &wf_op_route, 3, (wf_tensor *[]){logits, spec->select_bias, spec->used_in},
+                              spec->capacity > 0 ? 5 : 4, o, a);
     if (!node)
         return false;
     node->scratch = (size_t)a->experts * sizeof(float);

@@ -1,5 +1,6 @@
-/* router_loss.c - what keeps the experts busy alike and the router's logits small: the load-balancing loss (Fedus et al. 2022, arXiv
- * 2101.03961, eq. 4-6) and the z-loss (Zoph et al. 2022, arXiv 2202.08906, eq. 5), from sums over the tokens that several layers may share. */
+/* router_loss.c - what keeps the experts busy alike and the router's logits small: the load-balancing loss (Fedus et al. 2022,
+ * arXiv 2101.03961, eq. 4-6) and the z-loss (Zoph et al. 2022, arXiv 2202.08906, eq. 5), from sums over the tokens that several
+ * layers may share. */
 #include <math.h>
 #include "base/str.h"
 #include "tensor/experts.h"
@@ -7,7 +8,10 @@
 
 /* ---- sums: [groups, 2E+2] = counts | probabilities | tokens | logsumexp^2 ---- */
 enum { LOGITS, INDICES, MASK };
-typedef struct sums { int64_t groups, rows, experts, top_k; bool sigmoid; } sums;
+typedef struct sums {
+    int64_t groups, rows, experts, top_k;
+    bool sigmoid;
+} sums;
 
 static bool counts(const wf_node *node, int64_t n) { return !node->in[MASK] || ((const uint8_t *)node->in[MASK]->data)[n]; }
 
@@ -51,7 +55,8 @@ static void sum_group(const wf_node *node, int64_t g, wf_worker *w) {
 
 static void sum_back(const wf_node *node, int64_t n, wf_worker *w) {
     const sums *a = node->attr;
-    const float *logits = (const float *)node->in[LOGITS]->data + n * a->experts, *dy = (const float *)node->out[0]->grad + n / a->rows * (2 * a->experts + 2);
+    const float *logits = (const float *)node->in[LOGITS]->data + n * a->experts,
+                *dy = (const float *)node->out[0]->grad + n / a->rows * (2 * a->experts + 2);
     float *p = w->scratch, *d = p + a->experts, z = w->k->log_sum_exp(logits, a->experts);
     double dot = 0.0, dz = 2.0 * (double)z * (double)dy[2 * a->experts + 1];
     memset(d, 0, (size_t)a->experts * sizeof *d);
@@ -85,15 +90,20 @@ static void sums_run(const wf_node *node, wf_pass pass, int phase, int piece, wf
         sum_back(node, first, w);
 }
 
-const wf_op wf_op_router_sums = {.name = "router_sums", .pieces = sums_pieces, .run = sums_run, .saves_in = 1u << LOGITS | 1u << MASK};
+const wf_op wf_op_router_sums = {
+    .name = "router_sums", .pieces = sums_pieces, .run = sums_run, .saves_in = 1u << LOGITS | 1u << MASK};
 
-wf_tensor *wf_router_sums(wf_tape *t, wf_tensor *logits, wf_tensor *indices, wf_tensor *mask, const char *router, bool per_sequence) {
+wf_tensor *wf_router_sums(wf_tape *t, wf_tensor *logits, wf_tensor *indices, wf_tensor *mask, const char *router,
+                          bool per_sequence) {
     if (!logits || !indices)
         return NULL;
-    if (logits->rank != 3 || logits->type != WF_F32 || indices->type != WF_I64 || wf_row_count(indices) != wf_row_count(logits) ||
-        (mask && (mask->type != WF_U8 || mask->count != wf_row_count(logits))))
+    if (logits->rank != 3 || logits->type != WF_F32 || indices->type != WF_I64 ||
+        wf_row_count(indices) != wf_row_count(logits) || (mask && (mask->type != WF_U8 || mask->count != wf_row_count(logits))))
         return wf_tape_error(t, WEFT_USAGE, "router_sums: logits, indices and mask do not fit together");
-    sums a = {.groups = per_sequence ? logits->dims[0] : 1, .experts = logits->dims[2], .top_k = wf_dim(indices, -1), .sigmoid = wf_streq(router, "sigmoid")};
+    sums a = {.groups = per_sequence ? logits->dims[0] : 1,
+              .experts = logits->dims[2],
+              .top_k = wf_dim(indices, -1),
+              .sigmoid = wf_streq(router, "sigmoid")};
     a.rows = wf_row_count(logits) / a.groups;
     sums *attr = attr_copy(t, &a, sizeof a);
     wf_tensor *y = wf_out(t, WF_F32, 2, (int64_t[]){a.groups, 2 * a.experts + 2});
@@ -105,7 +115,9 @@ wf_tensor *wf_router_sums(wf_tape *t, wf_tensor *logits, wf_tensor *indices, wf_
 }
 
 /* ---- the losses ---- */
-typedef struct loss { int64_t groups, experts; } loss;
+typedef struct loss {
+    int64_t groups, experts;
+} loss;
 
 static int one_piece(const wf_node *node, wf_pass pass, int phase) {
     (void)node, (void)pass;
@@ -127,7 +139,9 @@ static void balance_run(const wf_node *node, wf_pass pass, int phase, int piece,
         for (int64_t e = 0; e < E; e++)
             sum += part((double)s[e], tokens) * part((double)s[E + e], tokens);
         for (int64_t i = 0; grad && i < width; i++) {
-            double d = i < E || i >= 2 * E ? 0.0 : part(part((double)s[i - E], tokens), tokens) * each * (double)*(const float *)node->out[0]->grad;
+            double d = i < E || i >= 2 * E
+                           ? 0.0
+                           : part(part((double)s[i - E], tokens), tokens) * each * (double)*(const float *)node->out[0]->grad;
             grad[g * width + i] = (beta == 0.0f ? 0.0f : grad[g * width + i]) + (float)d;
         }
     }

@@ -75,7 +75,8 @@ wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per) {
     if (!x || per == 1)
         return x;
     if (x->rank < 2 || per < 1 || x->dims[1] % per != 0)
-        return wf_tape_error(t, WEFT_USAGE, "mean_rows: %lld rows are not whole groups of %lld", (long long)(x->rank < 2 ? 0 : x->dims[1]), (long long)per);
+        return wf_tape_error(t, WEFT_USAGE, "mean_rows: %lld rows are not whole groups of %lld",
+                             (long long)(x->rank < 2 ? 0 : x->dims[1]), (long long)per);
     int64_t dims[WF_MAX_RANK];
     memcpy(dims, x->dims, sizeof dims);
     dims[1] /= per;

@@ -1,7 +1,9 @@
 /* scale.c - y = scale * x + add. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct scale { float by, add; } scale;
+typedef struct scale {
+    float by, add;
+} scale;
 
 static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
     float tmp[TILE], y[TILE];

@@ -1,5 +1,5 @@
-/* scale_rows.c - every row times a number of its own: y[r, :] = x[r, :] * s[r], or s[r mod count] when the leading rows share them. The
- * backward makes one product per row, which a second phase sums over the rows that share a number. */
+/* scale_rows.c - every row times a number of its own: y[r, :] = x[r, :] * s[r], or s[r mod count] when the leading rows share
+ * them. The backward makes one product per row, which a second phase sums over the rows that share a number. */
 #include "tensor/ops/elementwise.h"
 
 enum { X, S };
@@ -58,7 +58,8 @@ wf_tensor *wf_scale_rows(wf_tape *t, wf_tensor *x, wf_tensor *s) {
     if (!x || !s || !(s = wf_cast(t, s, WF_F32)))
         return NULL;
     if (wf_row_count(x) % s->count != 0)
-        return wf_tape_error(t, WEFT_USAGE, "scale_rows: %lld numbers for %lld rows", (long long)s->count, (long long)wf_row_count(x));
+        return wf_tape_error(t, WEFT_USAGE, "scale_rows: %lld numbers for %lld rows", (long long)s->count,
+                             (long long)wf_row_count(x));
     wf_tensor *y = wf_out(t, x->type, x->rank, x->dims);
     wf_node *node = y ? wf_record(t, &wf_op_scale_rows, 2, (wf_tensor *[]){x, s}, 1, &y, NULL) : NULL;
     if (!node)

@@ -13,9 +13,13 @@ typedef struct scan {
 static int64_t tokens(const scan *a) { return a->batch * a->t; }
 
 /* The backward's own memory: what cannot go straight into a gradient. */
-typedef struct parts { float *du, *ddt, *dz, *db, *dc, *da, *dskip, *dh; size_t count; } parts;
+typedef struct parts {
+    float *du, *ddt, *dz, *db, *dc, *da, *dskip, *dh;
+    size_t count;
+} parts;
 static parts map_parts(const scan *a, float *base) {
-    int64_t rows = tokens(a) * a->channels, reads = a->blocks * tokens(a) * a->state, states = a->batch * a->channels * a->state;
+    int64_t rows = tokens(a) * a->channels, reads = a->blocks * tokens(a) * a->state,
+            states = a->batch * a->channels * a->state;
     parts p = {0};
     p.du = carve(base, &p.count, rows);
     p.ddt = carve(base, &p.count, rows);
@@ -32,10 +36,21 @@ static float *output(const wf_node *node, int i) { return i < 0 ? NULL : node->o
 
 static wf_scan_args forward_args(const wf_node *node) {
     const scan *a = node->attr;
-    return (wf_scan_args){.batch = a->batch, .t = a->t, .channels = a->channels, .state = a->state, .u = data_of(node->in[U]),
-                          .dt = data_of(node->in[DT]), .a_log = data_of(node->in[A_LOG]), .b = data_of(node->in[B]), .c = data_of(node->in[C]),
-                          .skip = data_of(node->in[SKIP]), .z = data_of(node->in[Z]), .h_in = data_of(node->in[H_IN]),
-                          .h_out = output(node, a->h_out), .y = node->out[Y]->data, .checkpoints = output(node, a->checkpoints)};
+    return (wf_scan_args){.batch = a->batch,
+                          .t = a->t,
+                          .channels = a->channels,
+                          .state = a->state,
+                          .u = data_of(node->in[U]),
+                          .dt = data_of(node->in[DT]),
+                          .a_log = data_of(node->in[A_LOG]),
+                          .b = data_of(node->in[B]),
+                          .c = data_of(node->in[C]),
+                          .skip = data_of(node->in[SKIP]),
+                          .z = data_of(node->in[Z]),
+                          .h_in = data_of(node->in[H_IN]),
+                          .h_out = output(node, a->h_out),
+                          .y = node->out[Y]->data,
+                          .checkpoints = output(node, a->checkpoints)};
 }
 
 static wf_scan_args backward_args(const wf_node *node, const wf_worker *w) {
@@ -93,21 +108,27 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     }
 }
 
-/* Per channel, state and token: decay, its exponential (16), update and read; the backward repeats them and does as much again. */
+/* Per channel, state and token: decay, its exponential (16), update and read; the backward repeats them and does as much again.
+ */
 static double flops(const wf_node *node, wf_pass pass) {
     const scan *a = node->attr;
     double one = 22.0 * (double)tokens(a) * (double)a->channels * (double)a->state;
     return pass == WF_FORWARD ? one : 2 * one;
 }
 
-const wf_op wf_op_selective_scan = {.name = "selective_scan", .pieces = pieces, .run = run, .flops = flops, .in_place = 1u << 1,
-                                    .saves_in = (1u << INPUTS) - 1, .saves_out = 1u << 1 | 1u << 2};
+const wf_op wf_op_selective_scan = {.name = "selective_scan",
+                                    .pieces = pieces,
+                                    .run = run,
+                                    .flops = flops,
+                                    .in_place = 1u << 1,
+                                    .saves_in = (1u << INPUTS) - 1,
+                                    .saves_out = 1u << 1 | 1u << 2};
 
 static bool fits(const scan *a, wf_tensor *const *in) {
     int64_t rows = tokens(a) * a->channels, reads = tokens(a) * a->state;
-    return in[DT]->count == rows && in[B]->count == reads && in[C]->count == reads && in[A_LOG]->count == a->channels * a->state &&
-           (!in[SKIP] || in[SKIP]->count == a->channels) && (!in[Z] || in[Z]->count == rows) &&
-           (!in[H_IN] || in[H_IN]->count == a->batch * a->channels * a->state);
+    return in[DT]->count == rows && in[B]->count == reads && in[C]->count == reads &&
+           in[A_LOG]->count == a->channels * a->state && (!in[SKIP] || in[SKIP]->count == a->channels) &&
+           (!in[Z] || in[Z]->count == rows) && (!in[H_IN] || in[H_IN]->count == a->batch * a->channels * a->state);
 }
 
 static wf_node *record(wf_tape *t, wf_tensor *const *in, scan *a, bool want_state) {
@@ -139,7 +160,11 @@ wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor 
             return NULL;
     if (u->rank != 3 || in[A_LOG]->rank != 2)
         return wf_tape_error(t, WEFT_USAGE, "selective_scan: u is [B,T,D] and a_log is [D,N]");
-    scan a = {.batch = u->dims[0], .t = u->dims[1], .channels = u->dims[2], .state = in[A_LOG]->dims[1], .blocks = wf_scan_blocks(u->dims[2])};
+    scan a = {.batch = u->dims[0],
+              .t = u->dims[1],
+              .channels = u->dims[2],
+              .state = in[A_LOG]->dims[1],
+              .blocks = wf_scan_blocks(u->dims[2])};
     if (!fits(&a, in))
         return wf_tape_error(t, WEFT_USAGE, "selective_scan: the shapes of u, dt, b, c and the state do not fit together");
     wf_node *node = record(t, in, &a, spec->h_out != NULL);

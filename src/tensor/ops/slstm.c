@@ -1,6 +1,7 @@
-/* slstm.c - the scalar LSTM with exponential gates (Beck et al. 2024, arXiv 2405.04517, eq. 8-18): c = F c + I tanh(z), n = F n + I, h =
- * sigmoid(o) c / n, with F = e^{f~ + m - m'}, I = e^{i - m'}, m' = max(f~ + m, i), f~ = logsigmoid(f). The gates read the state of their own
- * head, so a piece is one head of one sequence for all steps. The stabiliser m changes no output: its gradient is 0. */
+/* slstm.c - the scalar LSTM with exponential gates (Beck et al. 2024, arXiv 2405.04517, eq. 8-18): c = F c + I tanh(z), n = F n
+ * + I, h = sigmoid(o) c / n, with F = e^{f~ + m - m'}, I = e^{i - m'}, m' = max(f~ + m, i), f~ = logsigmoid(f). The gates read
+ * the state of their own head, so a piece is one head of one sequence for all steps. The stabiliser m changes no output: its
+ * gradient is 0. */
 #include <math.h>
 #include "tensor/ops/parts.h"
 
@@ -9,9 +10,14 @@ enum { X = 0, R = GATES, MASK = 2 * GATES, H_IN, C_IN, N_IN, M_IN, INPUTS };
 enum { Y, SAVED, H_OUT, C_OUT, N_OUT, M_OUT };
 enum { KEPT_I, KEPT_F, KEPT_Z, KEPT_O, KEPT_AWAY, KEPT_C, KEPT_N, KEPT_H, KEPT }; /* AWAY: 1 - sigmoid(f) */
 
-typedef struct slstm { int64_t batch, t, heads, width, hidden; } slstm; /* width: of a head */
+typedef struct slstm {
+    int64_t batch, t, heads, width, hidden;
+} slstm; /* width: of a head */
 
-typedef struct head_at { int64_t b, j0; const float *r[GATES]; } head_at; /* lanes j0.. of a row [hidden] */
+typedef struct head_at {
+    int64_t b, j0;
+    const float *r[GATES];
+} head_at; /* lanes j0.. of a row [hidden] */
 static head_at locate(const wf_node *node, int piece) {
     const slstm *a = node->attr;
     int64_t h = piece % a->heads;
@@ -61,8 +67,10 @@ static void preactivations(const wf_node *node, head_at at, int64_t t, float *pr
 static void cell(const wf_node *node, head_at at, int64_t t, float *pre, float *m, const wf_worker *w) {
     const slstm *a = node->attr;
     const float *c0 = before(node, at, t, KEPT_C, C_IN), *n0 = before(node, at, t, KEPT_N, N_IN);
-    float *c = kept(node, at, t, KEPT_C), *n = kept(node, at, t, KEPT_N), *h = kept(node, at, t, KEPT_H), *in = kept(node, at, t, KEPT_I);
-    float *keep = kept(node, at, t, KEPT_F), *z = kept(node, at, t, KEPT_Z), *o = kept(node, at, t, KEPT_O), *away = kept(node, at, t, KEPT_AWAY);
+    float *c = kept(node, at, t, KEPT_C), *n = kept(node, at, t, KEPT_N), *h = kept(node, at, t, KEPT_H),
+          *in = kept(node, at, t, KEPT_I);
+    float *keep = kept(node, at, t, KEPT_F), *z = kept(node, at, t, KEPT_Z), *o = kept(node, at, t, KEPT_O),
+          *away = kept(node, at, t, KEPT_AWAY);
     float *f = pre + GATE_F * a->width;
     w->k->activate(WF_TANH, z, pre + GATE_Z * a->width, a->width);
     w->k->activate(WF_SIGMOID, o, pre + GATE_O * a->width, a->width);
@@ -130,7 +138,8 @@ static float *dpre_at(const wf_node *node, head_at at, int64_t t, int gate) {
 static void cell_back(const wf_node *node, head_at at, int64_t t, float *dh, float *dc, float *dn) {
     const slstm *a = node->attr;
     const float *c0 = before(node, at, t, KEPT_C, C_IN), *n0 = before(node, at, t, KEPT_N, N_IN), *dy = node->out[Y]->grad;
-    const float *c = kept(node, at, t, KEPT_C), *n = kept(node, at, t, KEPT_N), *in = kept(node, at, t, KEPT_I), *keep = kept(node, at, t, KEPT_F);
+    const float *c = kept(node, at, t, KEPT_C), *n = kept(node, at, t, KEPT_N), *in = kept(node, at, t, KEPT_I),
+                *keep = kept(node, at, t, KEPT_F);
     const float *z = kept(node, at, t, KEPT_Z), *o = kept(node, at, t, KEPT_O), *away = kept(node, at, t, KEPT_AWAY);
     for (int64_t j = 0; j < a->width; j++) {
         float up = dh[j] + (dy ? dy[(at.b * a->t + t) * a->hidden + at.j0 + j] : 0.0f), ratio = c[j] / n[j];
@@ -209,12 +218,17 @@ static double flops(const wf_node *node, wf_pass pass) {
     return pass == WF_FORWARD ? one : 2 * one;
 }
 
-const wf_op wf_op_slstm = {.name = "slstm", .pieces = pieces, .run = run, .flops = flops,
+const wf_op wf_op_slstm = {.name = "slstm",
+                           .pieces = pieces,
+                           .run = run,
+                           .flops = flops,
                            .in_place = 1u << H_OUT | 1u << C_OUT | 1u << N_OUT | 1u << M_OUT,
-                           .saves_in = 15u << R | 1u << MASK | 7u << H_IN, .saves_out = 1u << SAVED};
+                           .saves_in = 15u << R | 1u << MASK | 7u << H_IN,
+                           .saves_out = 1u << SAVED};
 
 static bool fits(const slstm *a, wf_tensor *const *in) {
-    bool fit = a->width * a->heads == a->hidden && (!in[MASK] || (in[MASK]->type == WF_U8 && in[MASK]->count == a->batch * a->t));
+    bool fit =
+        a->width * a->heads == a->hidden && (!in[MASK] || (in[MASK]->type == WF_U8 && in[MASK]->count == a->batch * a->t));
     for (int g = 0; g < GATES; g++)
         fit = fit && in[X + g]->count == a->batch * a->t * a->hidden && in[R + g]->count == a->hidden * a->width;
     for (int i = H_IN; i < INPUTS; i++)

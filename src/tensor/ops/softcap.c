@@ -1,7 +1,9 @@
 /* softcap.c - y = cap * tanh(x / cap) (Gemma 2, arXiv 2408.00118). */
 #include "tensor/ops/elementwise.h"
 
-typedef struct softcap { float cap; } softcap;
+typedef struct softcap {
+    float cap;
+} softcap;
 
 static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
     float cap = ((const softcap *)node->attr)->cap, tmp[TILE], y[TILE];

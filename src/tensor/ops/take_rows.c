@@ -1,5 +1,5 @@
-/* take_rows.c - rows gathered per head: y[b,n,h,:] = x[b, index[b,h,n], h, :], zeros where the index is negative. The backward adds, in
- * the order of n. A piece is one head of one sequence. */
+/* take_rows.c - rows gathered per head: y[b,n,h,:] = x[b, index[b,h,n], h, :], zeros where the index is negative. The backward
+ * adds, in the order of n. A piece is one head of one sequence. */
 #include "tensor/ops/elementwise.h"
 
 enum { X, INDEX };
@@ -31,7 +31,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         bool there = index[i] >= 0 && index[i] < x->dims[1];
         int64_t source = from + index[i] * step, target = to + i * step;
         if (pass == WF_FORWARD && there)
-            memcpy((char *)y->data + (size_t)target * size, (const char *)x->data + (size_t)source * size, (size_t)width * size);
+            memcpy((char *)y->data + (size_t)target * size, (const char *)x->data + (size_t)source * size,
+                   (size_t)width * size);
         else if (pass == WF_FORWARD)
             memset((char *)y->data + (size_t)target * size, 0, (size_t)width * size);
         for (int64_t c = 0; dx && there && c < width; c += TILE) {
@@ -46,7 +47,8 @@ const wf_op wf_op_take_rows = {.name = "take_rows", .pieces = pieces, .run = run
 wf_tensor *wf_take_rows(wf_tape *t, wf_tensor *x, wf_tensor *index) {
     if (!x || !index)
         return NULL;
-    if (x->rank != 4 || index->rank != 3 || index->type != WF_I32 || index->dims[0] != x->dims[0] || index->dims[1] != x->dims[2])
+    if (x->rank != 4 || index->rank != 3 || index->type != WF_I32 || index->dims[0] != x->dims[0] ||
+        index->dims[1] != x->dims[2])
         return wf_tape_error(t, WEFT_USAGE, "take_rows: the indices do not fit the rows");
     wf_tensor *y = wf_out(t, x->type, 4, (int64_t[]){x->dims[0], index->dims[2], x->dims[2], x->dims[3]});
     return y && wf_record(t, &wf_op_take_rows, 2, (wf_tensor *[]){x, index}, 1, &y, NULL) ? y : NULL;

@@ -1,9 +1,12 @@
-/* temper.c - queries grow with their position p: x * (1 + scale * log1p(floor((p + 1) / step))) (Llama 4; Nakanishi 2025, arXiv 2501.19399). */
+/* temper.c - queries grow with their position p: x * (1 + scale * log1p(floor((p + 1) / step))) (Llama 4; Nakanishi 2025, arXiv
+ * 2501.19399). */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
 enum { X, POSITIONS };
-typedef struct temper { float scale, step; } temper;
+typedef struct temper {
+    float scale, step;
+} temper;
 
 static int row_pieces(const wf_node *node, wf_pass pass, int phase) {
     (void)pass;
@@ -26,7 +29,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     for (int64_t r = first; r < end; r++)
         for (int64_t c = 0; c < n; c += TILE) {
             int64_t at = r * n + c, m = n - c < TILE ? n - c : TILE;
-            w->k->scale(y, factor_of(node, r, w), pass == WF_FORWARD ? load_in(node, X, at, m, tmp, w) : load_dout(node, at, m, tmp, w), m);
+            w->k->scale(y, factor_of(node, r, w),
+                        pass == WF_FORWARD ? load_in(node, X, at, m, tmp, w) : load_dout(node, at, m, tmp, w), m);
             if (pass == WF_FORWARD)
                 store_out(node, at, m, y, w);
             else

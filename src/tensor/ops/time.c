@@ -1,7 +1,9 @@
 /* time.c - pieces of the time axis: slices, concatenation, masking of padding rows, caches and stored states. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct slice { int64_t first; } slice;
+typedef struct slice {
+    int64_t first;
+} slice;
 
 static size_t row_bytes(const wf_tensor *x) { return (size_t)(x->count / (x->dims[0] * x->dims[1])) * wf_dtypes[x->type].size; }
 static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
@@ -18,8 +20,8 @@ static void slice_run(const wf_node *node, wf_pass pass, int phase, int piece, w
     float tmp[TILE], beta;
     (void)phase;
     if (pass == WF_FORWARD) {
-        memcpy((char *)y->data + (size_t)piece * (size_t)y->dims[1] * row_bytes(y), (const char *)x->data + (size_t)(piece * x->dims[1] + first) * row_bytes(x),
-               (size_t)y->dims[1] * row_bytes(x));
+        memcpy((char *)y->data + (size_t)piece * (size_t)y->dims[1] * row_bytes(y),
+               (const char *)x->data + (size_t)(piece * x->dims[1] + first) * row_bytes(x), (size_t)y->dims[1] * row_bytes(x));
         return;
     }
     void *dx = wf_grad_in(node, 0, w, &beta);
@@ -123,7 +125,8 @@ static void append_run(const wf_node *node, wf_pass pass, int phase, int piece, 
     size_t bytes = row_bytes(x);
     (void)pass, (void)phase;
     for (int64_t r = rows > cap ? rows - cap : 0; r < rows; r++)
-        memcpy((char *)cache->data + (size_t)(piece * cap + (start + r) % cap) * bytes, (const char *)x->data + (size_t)(piece * rows + r) * bytes, bytes);
+        memcpy((char *)cache->data + (size_t)(piece * cap + (start + r) % cap) * bytes,
+               (const char *)x->data + (size_t)(piece * rows + r) * bytes, bytes);
 }
 
 const wf_op wf_op_cache_append = {.name = "cache_append", .pieces = batch_pieces, .run = append_run, .no_grad = true};
@@ -149,7 +152,8 @@ static void store_run(const wf_node *node, wf_pass pass, int phase, int piece, w
     size_t size = wf_dtypes[x->type].size;
     (void)pass, (void)phase, (void)w;
     wf_split_bounds(x->count, wf_split_pieces(x->count, 8192), piece, &first, &end);
-    memcpy((char *)target->data + (size_t)first * size, (const char *)x->data + (size_t)first * size, (size_t)(end - first) * size);
+    memcpy((char *)target->data + (size_t)first * size, (const char *)x->data + (size_t)first * size,
+           (size_t)(end - first) * size);
 }
 
 const wf_op wf_op_store_state = {.name = "store_state", .pieces = store_pieces, .run = store_run, .no_grad = true};

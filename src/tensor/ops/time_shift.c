@@ -1,5 +1,5 @@
-/* time_shift.c - every row becomes the one before it: the token shift of RWKV (Peng et al. 2023, arXiv 2305.13048, section 3.1.1). A piece
- * is one sequence. */
+/* time_shift.c - every row becomes the one before it: the token shift of RWKV (Peng et al. 2023, arXiv 2305.13048,
+ * section 3.1.1). A piece is one sequence. */
 #include "tensor/ops/elementwise.h"
 
 enum { X, S_IN };
@@ -25,7 +25,8 @@ static void forward(const wf_node *node, int64_t b, const wf_worker *w) {
     float tmp[TILE];
     for (int64_t c = 0; node->n_out > S_OUT && c < width; c += TILE) {
         int64_t m = width - c < TILE ? width - c : TILE;
-        memcpy((float *)node->out[S_OUT]->data + b * width + c, load_in(node, X, (b + 1) * n - width + c, m, tmp, w), (size_t)m * sizeof(float));
+        memcpy((float *)node->out[S_OUT]->data + b * width + c, load_in(node, X, (b + 1) * n - width + c, m, tmp, w),
+               (size_t)m * sizeof(float));
     }
 }
 
@@ -64,7 +65,8 @@ wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **
     if (x->rank != 3 || (s_in && s_in->count != x->dims[0] * x->dims[2]))
         return wf_tape_error(t, WEFT_USAGE, "time_shift: the shapes of x and the state do not fit together");
     wf_tensor *in[] = {x, s_in ? wf_cast(t, s_in, WF_F32) : NULL};
-    wf_tensor *out[2] = {wf_out(t, x->type, 3, x->dims), s_out ? wf_out(t, WF_F32, 2, (int64_t[]){x->dims[0], x->dims[2]}) : NULL};
+    wf_tensor *out[2] = {wf_out(t, x->type, 3, x->dims),
+                         s_out ? wf_out(t, WF_F32, 2, (int64_t[]){x->dims[0], x->dims[2]}) : NULL};
     if (!wf_record(t, &wf_op_time_shift, 2, in, s_out ? 2 : 1, out, NULL))
         return NULL;
     if (s_out)

@@ -3,7 +3,10 @@
 #include "tensor/ops/elementwise.h"
 
 enum { X, IDS, MASK };
-typedef struct token_dropout { int64_t token; double rate; } token_dropout;
+typedef struct token_dropout {
+    int64_t token;
+    double rate;
+} token_dropout;
 
 static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
     (void)pass;
@@ -29,7 +32,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         for (int64_t c = 0; c < n; c += TILE) {
             int64_t m = n - c < TILE ? n - c : TILE;
             float row = ((const int32_t *)node->in[IDS]->data)[t] == a->token ? 0.0f : by;
-            w->k->scale(y, row, pass == WF_FORWARD ? load_in(node, X, t * n + c, m, tmp, w) : load_dout(node, t * n + c, m, tmp, w), m);
+            w->k->scale(y, row,
+                        pass == WF_FORWARD ? load_in(node, X, t * n + c, m, tmp, w) : load_dout(node, t * n + c, m, tmp, w), m);
             if (pass == WF_FORWARD)
                 store_out(node, t * n + c, m, y, w);
             else
@@ -37,7 +41,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         }
 }
 
-const wf_op wf_op_token_dropout = {.name = "token_dropout", .pieces = batch_pieces, .run = run, .saves_in = 1u << IDS | 1u << MASK};
+const wf_op wf_op_token_dropout = {
+    .name = "token_dropout", .pieces = batch_pieces, .run = run, .saves_in = 1u << IDS | 1u << MASK};
 
 wf_tensor *wf_token_dropout(wf_tape *t, wf_tensor *x, wf_tensor *ids, wf_tensor *mask, int64_t token, double rate) {
     if (!x || !ids)

@@ -1,10 +1,15 @@
-/* token_globals.c - which rows are global when nobody says (Beltagy et al. 2020, section 3): the first, those before the first token
- * of a kind (the question before its separator), or those behind it and the one that follows. */
+/* token_globals.c - which rows are global when nobody says (Beltagy et al. 2020, section 3): the first, those before the first
+ * token of a kind (the question before its separator), or those behind it and the one that follows. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct token_globals { wf_globals kind; int64_t token; } token_globals;
+typedef struct token_globals {
+    wf_globals kind;
+    int64_t token;
+} token_globals;
 
-static int batch_pieces(const wf_node *node, wf_pass pass, int phase) { return pass == WF_FORWARD && phase == 0 ? (int)node->in[0]->dims[0] : 0; }
+static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
+    return pass == WF_FORWARD && phase == 0 ? (int)node->in[0]->dims[0] : 0;
+}
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     const token_globals *a = node->attr;

@@ -1,10 +1,15 @@
-/* token_positions.c - what padding tokens say: positions counted over the tokens that are not padding (RoBERTa): padding + 1, padding + 2, ..; a padding
- * token stands at `padding`. A sequence that has been decoded for a while goes on counting from there. */
+/* token_positions.c - what padding tokens say: positions counted over the tokens that are not padding (RoBERTa): padding + 1,
+ * padding + 2, ..; a padding token stands at `padding`. A sequence that has been decoded for a while goes on counting from
+ * there. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct token_positions { int64_t padding; } token_positions;
+typedef struct token_positions {
+    int64_t padding;
+} token_positions;
 
-static int batch_pieces(const wf_node *node, wf_pass pass, int phase) { return pass == WF_FORWARD && phase == 0 ? (int)node->in[0]->dims[0] : 0; }
+static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
+    return pass == WF_FORWARD && phase == 0 ? (int)node->in[0]->dims[0] : 0;
+}
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     int64_t padding = ((const token_positions *)node->attr)->padding, rows = node->in[0]->dims[1];

@@ -1,7 +1,9 @@
 /* unfold.c - the rows around each row side by side: y[b,t,k,:] = x[b, t + first + k*step, :], zeros beyond the ends. */
 #include "tensor/ops/elementwise.h"
 
-typedef struct unfold { int64_t first, count, step; } unfold;
+typedef struct unfold {
+    int64_t first, count, step;
+} unfold;
 
 static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
     (void)pass;
@@ -17,7 +19,8 @@ static void forward(const wf_node *node, int64_t b, wf_worker *w) {
             for (int64_t c = 0; c < n; c += TILE) {
                 int64_t from = t + a->first + k * a->step, m = n - c < TILE ? n - c : TILE;
                 bool inside = from >= 0 && from < rows;
-                store_out(node, ((b * rows + t) * a->count + k) * n + c, m, inside ? load_in(node, 0, (b * rows + from) * n + c, m, tmp, w) : zero, w);
+                store_out(node, ((b * rows + t) * a->count + k) * n + c, m,
+                          inside ? load_in(node, 0, (b * rows + from) * n + c, m, tmp, w) : zero, w);
             }
 }
 

@@ -5,7 +5,9 @@
 
 enum { X, TARGETS, INVERSE, MASK };
 enum { LOSS, TERMS };
-typedef struct value_loss { wf_value_loss_kind kind; } value_loss;
+typedef struct value_loss {
+    wf_value_loss_kind kind;
+} value_loss;
 
 static int count_pieces(const wf_node *node) { return wf_split_pieces(node->in[X]->count, 1024); }
 
@@ -58,13 +60,16 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
 
 const wf_op wf_op_value_loss = {.name = "value_loss", .pieces = pieces, .run = run, .saves_in = (1u << (MASK + 1)) - 1u};
 
-wf_tensor *wf_value_loss(wf_tape *t, wf_value_loss_kind kind, wf_tensor *x, wf_tensor *targets, wf_tensor *inverse, wf_tensor *mask) {
+wf_tensor *wf_value_loss(wf_tape *t, wf_value_loss_kind kind, wf_tensor *x, wf_tensor *targets, wf_tensor *inverse,
+                         wf_tensor *mask) {
     if (!x || !targets || !inverse)
         return NULL;
     if (targets->type != WF_F32 || targets->count != x->count || inverse->count != 1 || (mask && mask->count != x->count))
-        return wf_tape_error(t, WEFT_USAGE, "value_loss: %lld targets for %lld logits", (long long)targets->count, (long long)x->count);
+        return wf_tape_error(t, WEFT_USAGE, "value_loss: %lld targets for %lld logits", (long long)targets->count,
+                             (long long)x->count);
     x = wf_cast(t, x, WF_F32);
     value_loss *a = attr_copy(t, &(value_loss){kind}, sizeof(value_loss));
     wf_tensor *out[2] = {wf_out(t, WF_F32, 1, (int64_t[]){1}), wf_out(t, WF_F32, 1, (int64_t[]){targets->count})};
-    return x && a && wf_record(t, &wf_op_value_loss, 4, (wf_tensor *[]){x, targets, inverse, mask}, 2, out, a) ? out[LOSS] : NULL;
+    return x && a && wf_record(t, &wf_op_value_loss, 4, (wf_tensor *[]){x, targets, inverse, mask}, 2, out, a) ? out[LOSS]
+                                                                                                               : NULL;
 }

@@ -1,7 +1,8 @@
-/* wkv.c - the weighted average of RWKV-4 (Peng et al. 2023, arXiv 2305.13048, eq. 16-18), all exponents kept relative to a running
- * maximum: with N_t = e^w N_{t-1} + e^{k_t} v_t and D_t alike for 1, y_t = (N_{t-1} + e^{u+k_t} v_t) / (D_{t-1} + e^{u+k_t}). N and D are
- * stored as num e^max and den e^max. y does not depend on how they are split, so the maximum is a constant of the backward. A piece is
- * a block of channels of one sequence; a second phase sums the gradients of w and u over the sequences. */
+/* wkv.c - the weighted average of RWKV-4 (Peng et al. 2023, arXiv 2305.13048, eq. 16-18), all exponents kept relative to a
+ * running maximum: with N_t = e^w N_{t-1} + e^{k_t} v_t and D_t alike for 1, y_t = (N_{t-1} + e^{u+k_t} v_t) / (D_{t-1} +
+ * e^{u+k_t}). N and D are stored as num e^max and den e^max. y does not depend on how they are split, so the maximum is a
+ * constant of the backward. A piece is a block of channels of one sequence; a second phase sums the gradients of w and u over
+ * the sequences. */
 #include "tensor/ops/elementwise.h"
 
 enum { K, V, W, U, NUM_IN, DEN_IN, MAX_IN, INPUTS };
@@ -48,7 +49,9 @@ static void two_exps(const float *x, const float *z, float *p, float *e, int64_t
     w->k->activate(WF_EXP, e, e, 2 * n);
 }
 
-typedef struct averaged { float p[LANES], e[2 * LANES], d[LANES]; } averaged; /* maximum; both weights relative to it; denominator */
+typedef struct averaged {
+    float p[LANES], e[2 * LANES], d[LANES];
+} averaged; /* maximum; both weights relative to it; denominator */
 
 static void average(const lanes *l, const float *k, const float *v, averaged *a, float *y, const wf_worker *w) {
     float own[LANES], *e = a->e;
@@ -121,7 +124,8 @@ static void begin(const wf_node *node, const lanes *l, carried *c) {
 /* What token t adds to the gradients, in units of e^{-p}: of N, -y times it of D. */
 static void back_token(const wf_node *node, lanes *l, carried *c, int64_t t, const wf_worker *w) {
     int64_t n = l->n, at = (l->b * ((const wkv *)node->attr)->t + t) * ((const wkv *)node->attr)->channels + l->c;
-    const float *k = in_data(node, K) + at, *v = in_data(node, V) + at, *dy = node->out[Y]->grad ? (const float *)node->out[Y]->grad + at : NULL;
+    const float *k = in_data(node, K) + at, *v = in_data(node, V) + at,
+                *dy = node->out[Y]->grad ? (const float *)node->out[Y]->grad + at : NULL;
     averaged all;
     float *p = all.p, *e = all.e, *d = all.d, y[LANES], more[2 * LANES], kept[LANES], dk[LANES], dv[LANES], ends[2 * LANES];
     memcpy(l->num, trail(node, l, 0, t), (size_t)n * sizeof(float));
@@ -207,7 +211,11 @@ static double flops(const wf_node *node, wf_pass pass) {
     return pass == WF_FORWARD ? one : 1.5 * one;
 }
 
-const wf_op wf_op_wkv = {.name = "wkv", .pieces = pieces, .run = run, .flops = flops, .in_place = 1u << NUM | 1u << DEN | 1u << MAX,
+const wf_op wf_op_wkv = {.name = "wkv",
+                         .pieces = pieces,
+                         .run = run,
+                         .flops = flops,
+                         .in_place = 1u << NUM | 1u << DEN | 1u << MAX,
                          .saves_in = 1u << K | 1u << V | 1u << W | 1u << U | 1u << NUM_IN | 1u << DEN_IN | 1u << MAX_IN,
                          .saves_out = 1u << MAX | 1u << 1 | 1u << 4};
 
@@ -221,10 +229,15 @@ static bool fits(const wkv *a, wf_tensor *const *in) {
 wf_tensor *wf_wkv(wf_tape *t, wf_tensor *k, wf_tensor *v, wf_tensor *decay, wf_tensor *bonus, const wf_wkv_spec *spec) {
     if (!k || !v || !decay || !bonus)
         return NULL;
-    wf_tensor *in[INPUTS] = {wf_cast(t, k, WF_F32), wf_cast(t, v, WF_F32), decay, bonus, spec->in[0], spec->in[1], spec->in[2]}, *out[5] = {0};
+    wf_tensor *in[INPUTS] = {wf_cast(t, k, WF_F32), wf_cast(t, v, WF_F32), decay, bonus, spec->in[0], spec->in[1], spec->in[2]},
+              *out[5] = {0};
     if (!in[K] || !in[V])
         return NULL;
-    wkv a = {.batch = k->dims[0], .t = k->rank == 3 ? k->dims[1] : 0, .channels = wf_dim(k, -1), .states = spec->out != NULL, .trail = -1};
+    wkv a = {.batch = k->dims[0],
+             .t = k->rank == 3 ? k->dims[1] : 0,
+             .channels = wf_dim(k, -1),
+             .states = spec->out != NULL,
+             .trail = -1};
     a.blocks = (a.channels + LANES - 1) / LANES;
     if (k->rank != 3 || !fits(&a, in))
         return wf_tape_error(t, WEFT_USAGE, "wkv: the shapes of k, v, the decay and the states do not fit together");

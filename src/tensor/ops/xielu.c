@@ -4,7 +4,9 @@
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
-typedef struct curve { float p, n, beta, eps; } curve; /* p, n: after softplus */
+typedef struct curve {
+    float p, n, beta, eps;
+} curve; /* p, n: after softplus */
 
 static float scalar(const wf_node *node, int i) { return *(const float *)node->in[i]->data; }
 static float softplus(float x) { return x > 20.0f ? x : log1pf(expf(x)); }
