@@ -68,12 +68,11 @@ static weft_status one_round(wf_bench *b, wf_bench_line *line, const wf_bench_ca
     WF_TRY(wf_stopped(b->job->env));
     WF_TRY(once(state, &ours, b->job->err));
     wf_series_add(&line->ours, ours);
-    if (!b->peer || !c)
+    if (!b->peer || !c || line->note) /* a note: the peer was absent in the round before */
         return WEFT_OK;
     WF_TRY(wf_bench_run_peer(b, c, &theirs, &absent));
     if (absent) {
         line->note = "peer skipped: what it needs is not installed";
-        b->peer = NULL;
         return WEFT_OK;
     }
     wf_series_add(&line->peer, theirs);

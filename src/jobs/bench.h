@@ -69,6 +69,7 @@ const char *wf_bench_text(wf_bench *b, const char *fmt, ...) WF_PRINTF(2, 3); /*
 typedef struct wf_bench_case {
     int64_t batch, context;
     const char *precision;
+    const char *name; /* of one of several cases of the row, or NULL: WEFT_BENCH_CASE */
 } wf_bench_case;
 /* One run of the peer command, which prints {"seconds": x, ..}. *absent: it ended with code 77 (something it needs is missing).
  */

@@ -17,6 +17,8 @@ static weft_status command(wf_bench *b, const wf_bench_case *c, wf_str *out) {
         out,
         "export WEFT_BENCH=%s WEFT_BENCH_THREADS=%d WEFT_BENCH_BATCH=%lld WEFT_BENCH_CONTEXT=%lld WEFT_BENCH_PRECISION=%s; ",
         b->name, wf_pool_threads(b->job->env->pool), (long long)c->batch, (long long)c->context, c->precision);
+    if (c->name)
+        wf_str_printf(out, "export WEFT_BENCH_CASE=%s; ", c->name);
     wf_str_puts(out, b->peer);
     return out->failed ? wf_fail_memory(b->job->err) : WEFT_OK;
 }
