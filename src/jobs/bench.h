@@ -81,6 +81,10 @@ typedef weft_status (*wf_bench_once)(void *state, double *seconds, weft_error *e
 weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, int rounds, wf_bench_once once,
                             void *state);
 
+struct wf_tape;
+/* Where `seconds` went by the tape's profile: the operations above 2 % and what is outside of the tape, into the note. */
+void wf_bench_tell_operations(wf_bench *b, wf_bench_line *line, const struct wf_tape *tape, double seconds);
+
 /* The model of GPT-2 124M (or the toy): its spec in the arena; the model made of it with random values. */
 weft_status wf_bench_gpt2(wf_bench *b, wf_json **spec);
 struct wf_model;

@@ -27,7 +27,13 @@ static weft_status measure(wf_bench *b, const char *name, int64_t rows, bool bf1
     const char *precision = bf16 ? "bf16" : "fp32";
     wf_bench_line *line = wf_bench_add(b, "%s, T=%lld, %s", name, (long long)rows, precision);
     wf_bench_case c = {1, rows, precision, name};
-    return line ? wf_bench_rounds(b, line, &c, b->peer ? 3 : 7, wf_bench_layer_once, layer) : wf_fail_memory(b->job->err);
+    double seconds;
+    if (!line)
+        return wf_fail_memory(b->job->err);
+    WF_TRY(wf_bench_rounds(b, line, &c, b->peer ? 3 : 7, wf_bench_layer_once, layer));
+    WF_TRY(wf_bench_layer_once(layer, &seconds, b->job->err));
+    wf_bench_tell_operations(b, line, layer->tape, seconds);
+    return WEFT_OK;
 }
 
 static weft_status run_layer(wf_bench *b, const versus *v) {
