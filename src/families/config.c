@@ -209,6 +209,8 @@ static weft_status check_refused(const config_reader *r, const wf_json *table) {
     const wf_json *refused = wf_json_get(table, "refused");
     for (const wf_json *j = refused ? refused->child : NULL; j; j = j->next) {
         bool condition = j->key[0] == '=';
+        if (table == r->family->common && lists(r->family->json, "keys", j->key))
+            continue; /* the family knows what to do with it */
         const wf_json *at = condition ? NULL : wf_json_get(r->config, j->key);
         wf_value value = {.type = WF_NULL};
         if (condition)

@@ -59,6 +59,7 @@ typedef struct wf_stem_spec {
     int64_t global_token;
     bool masked; /* rows of padding are zero */
     bool ends;   /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
+    bool shared; /* of an encoder: the token table is that of the model around it */
     wf_norm_spec norm;
 } wf_stem_spec;
 
@@ -97,20 +98,31 @@ typedef struct wf_head_spec {
     wf_head_layer_spec *layers;
     int n_layers;
     int64_t width, classes; /* of the last product, [classes, width]; 0 classes: none */
-    bool tied, bias;
+    bool tied, bias, bias_fixed; /* a fixed bias is never trained */
+    bool aligned;                /* labels stand at the rows that predict them, not one row later */
+    int64_t pool_token;          /* the rows that are pooled: those with this token in the source; -1: not asked */
     float scale, softcap; /* logits = softcap*tanh(scale*logits/softcap) */
     float dropout;        /* before the last product */
     const char *problem;  /* of `classify`: auto, single, multi, regression */
     float z_loss;         /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;
 
+typedef struct wf_shift_spec { /* what a decoder reads that is given only labels, or only a source: they, moved by one row */
+    bool there, rotate;        /* rotate: the last token that is not padding comes first, else `token` */
+    int64_t token, padding;    /* padding also stands for labels that do not count */
+} wf_shift_spec;
+
 typedef struct wf_spec {
     const wf_json *json; /* as given, in the arena */
+    const char *stack;   /* for messages: "", or "encoder " */
+    struct wf_spec *encoder; /* its rows are the memory of `cross`; it has no heads; NULL: none */
+    wf_shift_spec shift;
     const char *name;
     int64_t dim, vocab, layers, context; /* context: trained length, 0 unknown */
     wf_stem_spec stem;
     wf_block_spec *blocks;
     wf_norm_spec norm;
+    float dropout;               /* of the rows after the norm */
     bool projects, project_bias; /* a dense layer after the norm, to the width `out` (dim without it) */
     int64_t out;
     wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */

@@ -11,6 +11,7 @@ const wf_spec_key wf_stem_keys[] = {
     {"scale", "number", "1", "multiplies the rows of the tokens"},
     {"positions", "object", "none", "added to the rows"},
     {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
+    {"shared", "boolean", "false", "of an encoder: the table of the tokens is that of the model around it"},
     {"token_dropout", "object", "null", "the rows of one token are zero and the others scaled up, always (ESM)"},
     {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
     {"tables", "list", "[]", "more tables that are added, each for ids of its own"},
@@ -201,6 +202,7 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     s->dropout_first = wf_option_bool(&o, "dropout_first", false);
     s->masked = wf_option_bool(&o, "masked", false);
     s->ends = wf_option_bool(&o, "ends", false);
+    s->shared = wf_option_bool(&o, "shared", false);
     WF_TRY(o.status);
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
@@ -271,7 +273,10 @@ weft_status wf_stem_declare(wf_model *m, weft_error *err) {
     const wf_stem_spec *s = &m->spec->stem;
     int64_t norm_width = s->project == WF_PROJECT_SUM ? m->spec->dim : sum_width(m);
     char name[160];
-    WF_TRY(declare_table(m, "stem.token.weight", m->spec->vocab, s->dim, &m->token, err));
+    if (s->shared)
+        m->token = m->whole->token;
+    else
+        WF_TRY(declare_table(m, "stem.token.weight", m->spec->vocab, s->dim, &m->token, err));
     WF_TRY(declare_positions(m, err));
     for (int i = 0; i < s->n_tables; i++) {
         snprintf(name, sizeof name, "stem.%s.weight", s->tables[i].name);
@@ -462,6 +467,8 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal_put(&w, "globals", normal_globals(of, stem));
     wf_normal_bool(&w, "masked", stem->masked);
     wf_normal_bool(&w, "ends", stem->ends);
+    if (stem->shared)
+        wf_normal_bool(&w, "shared", true);
     wf_normal_put(&w, "project", normal_project(of, stem));
     wf_normal_put(&w, "norm", wf_norm_normal(of, &stem->norm));
     return w.object;

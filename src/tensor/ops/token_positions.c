@@ -56,3 +56,25 @@ wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding) {
     wf_tensor *y = wf_out(t, WF_U8, 2, ids->dims);
     return a && y && wf_record(t, &wf_op_token_mask, 1, &ids, 1, &y, a) ? y : NULL;
 }
+
+/* ---- the rows of one token ---- */
+static void rows_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
+    int64_t token = ((const token_positions *)node->attr)->padding, rows = node->in[0]->dims[1];
+    const int32_t *ids = (const int32_t *)node->in[0]->data + piece * rows;
+    uint8_t *to = (uint8_t *)node->out[0]->data + piece * rows;
+    (void)pass, (void)phase, (void)w;
+    for (int64_t i = 0; i < rows; i++)
+        to[i] = ids[i] == token;
+}
+
+const wf_op wf_op_token_rows = {.name = "token_rows", .pieces = batch_pieces, .run = rows_run, .no_grad = true};
+
+wf_tensor *wf_token_rows(wf_tape *t, wf_tensor *ids, int64_t token) {
+    if (!ids)
+        return NULL;
+    if (ids->type != WF_I32 || ids->rank != 2)
+        return wf_tape_error(t, WEFT_USAGE, "token_rows: int32 ids [B,T] are needed");
+    token_positions *a = attr_copy(t, &(token_positions){token}, sizeof(token_positions));
+    wf_tensor *y = wf_out(t, WF_U8, 2, ids->dims);
+    return a && y && wf_record(t, &wf_op_token_rows, 1, &ids, 1, &y, a) ? y : NULL;
+}
