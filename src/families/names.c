@@ -67,8 +67,8 @@ typedef struct mapper {
     const wf_named_model *model;
     const char *prefix;   /* of the names that are being read */
     const wf_json *stack; /* written out in full: the model, or its encoder while that is being named */
-    size_t *order;    /* indices of the parameters sorted by name */
-    int64_t *covered; /* elements that have a name */
+    size_t *order;        /* indices of the parameters sorted by name */
+    int64_t *covered;     /* elements that have a name */
     wf_names *out;
     weft_error *err;
 } mapper;
@@ -428,7 +428,9 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
     mapper m = {.family = family, .arena = arena, .model = model, .prefix = "", .stack = model->spec, .out = out, .err = err};
     const wf_json *names = wf_json_get(family->json, "names");
     const char *base = wf_json_text(family->json, "base", NULL);
-    *out = (wf_names){.tied = wf_json_get(family->json, "tied"), .unused = wf_json_get(family->json, "unused")};
+    *out = (wf_names){.tied = wf_json_get(family->json, "tied"),
+                      .unused = wf_json_get(family->json, "unused"),
+                      .optional = wf_json_get(family->json, "optional")};
     WF_CHECK(names, err, WEFT_BAD_INPUT, "family %s has no names", family->name);
     if (base && !(out->base = wf_arena_printf(arena, "%s.", base)))
         return wf_fail_memory(err);
@@ -440,8 +442,8 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
 }
 
 /* ---- tensors nobody reads ---- */
-bool wf_names_unused(const wf_names *names, const char *tensor) {
-    for (const wf_json *j = names->unused ? names->unused->child : NULL; j; j = j->next) {
+static bool lists_tensor(const wf_names *names, const wf_json *list, const char *tensor) {
+    for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         size_t base = names->base ? strlen(names->base) : 0;
         if (j->kind != WF_JSON_STRING)
             continue;
@@ -451,3 +453,6 @@ bool wf_names_unused(const wf_names *names, const char *tensor) {
     }
     return false;
 }
+
+bool wf_names_unused(const wf_names *names, const char *tensor) { return lists_tensor(names, names->unused, tensor); }
+bool wf_names_optional(const wf_names *names, const char *tensor) { return lists_tensor(names, names->optional, tensor); }

@@ -311,8 +311,12 @@ static wf_tensor *bind_buffer(wf_tape *t, const wf_state_buffer *buffer) {
 static void remember_blocks(const wf_model *m, wf_run *run, const wf_state *state, wf_ports *ports) {
     for (int64_t i = 0; i < m->spec->layers; i++) {
         wf_layer_state kept = {{NULL}, {NULL}};
-        wf_block_run b = {
-            .run = run, .model = m, .block = &m->spec->blocks[i], .params = &m->blocks[i], .ports = ports, .state = {NULL, NULL, &kept}};
+        wf_block_run b = {.run = run,
+                          .model = m,
+                          .block = &m->spec->blocks[i],
+                          .params = &m->blocks[i],
+                          .ports = ports,
+                          .state = {NULL, NULL, &kept}};
         bind_states(run->tape, state, WF_SIDES * (size_t)i + 2, &kept);
         wf_block_remember(&b);
     }
@@ -321,12 +325,15 @@ static void remember_blocks(const wf_model *m, wf_run *run, const wf_state *stat
 weft_status wf_model_remember(const wf_model *m, wf_tape *tape, const wf_state *state, wf_model_ports *p, weft_error *err) {
     static const wf_model_options plain = {.mode = WF_NO_STATE};
     wf_tensor *kept = bind_buffer(tape, wf_state_memory(state)), *mask = bind_buffer(tape, wf_state_memory_mask(state));
-    wf_run run = {.tape = tape, .batch = state->batch, .rows = state->source, .length = state->source, .mode = WF_STATE_IN_PLACE};
+    wf_run run = {
+        .tape = tape, .batch = state->batch, .rows = state->source, .length = state->source, .mode = WF_STATE_IN_PLACE};
     if (!p->memory)
         WF_TRY(record_source(m, tape, &plain, p, err));
-    WF_CHECK(!p->memory || p->memory->dims[1] == state->source, err, WEFT_USAGE, "a source of %lld rows, there is room for %lld",
-             (long long)(p->memory ? p->memory->dims[1] : 0), (long long)state->source);
-    wf_store_state(tape, mask, p->memory_mask ? p->memory_mask : wf_mask_pad(tape, NULL, state->batch, state->source, state->source));
+    WF_CHECK(!p->memory || p->memory->dims[1] == state->source, err, WEFT_USAGE,
+             "a source of %lld rows, there is room for %lld", (long long)(p->memory ? p->memory->dims[1] : 0),
+             (long long)state->source);
+    wf_store_state(tape, mask,
+                   p->memory_mask ? p->memory_mask : wf_mask_pad(tape, NULL, state->batch, state->source, state->source));
     if (kept)
         wf_store_state(tape, kept, p->memory);
     remember_blocks(m, &run, state, &(wf_ports){.memory = p->memory, .memory_mask = p->memory_mask});
@@ -334,7 +341,8 @@ weft_status wf_model_remember(const wf_model *m, wf_tape *tape, const wf_state *
 }
 
 /* What blocks read of the memory: made here, given, or kept in the state. */
-static weft_status find_memory(const wf_model *m, wf_tape *tape, const wf_model_options *o, wf_model_ports *p, weft_error *err) {
+static weft_status find_memory(const wf_model *m, wf_tape *tape, const wf_model_options *o, wf_model_ports *p,
+                               weft_error *err) {
     if (o->mode == WF_STATE_IN_PLACE && !p->memory && o->state->source) {
         p->memory = bind_buffer(tape, wf_state_memory(o->state));
         p->memory_mask = bind_buffer(tape, wf_state_memory_mask(o->state));

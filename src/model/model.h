@@ -1,9 +1,10 @@
 /* model.h - a model: a spec, its parameters by canonical name, and recording it on a tape.
  *
- * Parameter names, those of an encoder with `encoder.` before them: stem.token.weight, stem.position.weight, stem.<table>.weight, stem.norm.weight, stem.project.weight,
- * block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>,
- * norm.weight, head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread
- * rule: immutable after wf_model_create but for the parameter values; shareable between readers. */
+ * Parameter names, those of an encoder with `encoder.` before them: stem.token.weight, stem.position.weight,
+ * stem.<table>.weight, stem.norm.weight, stem.project.weight, block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>,
+ * block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, head.layer.N.weight, head.layer.N.norm.weight, head.weight,
+ * head.bias; further heads: heads.N.weight, .. Thread rule: immutable after wf_model_create but for the parameter values;
+ * shareable between readers. */
 #ifndef WF_MODEL_MODEL_H
 #define WF_MODEL_MODEL_H
 #include "model/spec.h"
@@ -31,7 +32,7 @@ typedef struct wf_model {
     wf_block_params *blocks;
     struct wf_model *encoder; /* in the arena, without parameters of its own: they are this model's; NULL: none */
     struct wf_model *whole;   /* of an encoder: the model around it */
-    void *files; /* what parameter values may point into, released with the model */
+    void *files;              /* what parameter values may point into, released with the model */
     void (*release_files)(void *files);
 } wf_model;
 
@@ -42,7 +43,7 @@ void wf_model_free(wf_model *model);
 typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *ids;             /* I32 [B,T] */
     wf_tensor *types, *positions, *segments, *prefix;
-    wf_tensor *mask; /* U8 [B,T]; out: the rows that heads pool, where they ask for those of a token */
+    wf_tensor *mask;                  /* U8 [B,T]; out: the rows that heads pool, where they ask for those of a token */
     wf_tensor *tables[WF_MAX_TABLES]; /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
     wf_tensor *global_mask;           /* U8 [B,T] */
     wf_tensor *memory, *memory_mask;  /* of `cross` mixers: [B,S,memory_dim], U8 [B,S]; out, where an encoder makes them */
@@ -75,7 +76,8 @@ weft_status wf_model_record(const wf_model *model, wf_tape *tape, int64_t batch,
                             wf_model_ports *ports, weft_error *err);
 /* Records the encoder (or takes a given memory) and keeps what the decoder needs of it in the state, whose sequences then go on
  * from there: once per source. The source has as many rows as the state has room for, the last ones masked. */
-weft_status wf_model_remember(const wf_model *model, wf_tape *tape, const wf_state *state, wf_model_ports *ports, weft_error *err);
+weft_status wf_model_remember(const wf_model *model, wf_tape *tape, const wf_state *state, wf_model_ports *ports,
+                              weft_error *err);
 /* Head `index` up to its last product; wf_head_logits and the loss of its row record the rest. `mask`: U8 [B,T] or NULL. */
 wf_head_io wf_model_head(const wf_model *model, wf_tape *tape, int index, wf_tensor *hidden, wf_tensor *mask, bool dropout);
 /* Logits and loss of the first head, which must have a class per row (lm, mlm, tag). */
@@ -109,9 +111,9 @@ typedef struct wf_block_run {
     const wf_model *model;
     const wf_block_spec *block;
     const wf_block_params *params;
-    wf_ports *ports;          /* mask, positions, segments, prefix; v_first, carried from layer to layer */
+    wf_ports *ports;                 /* mask, positions, segments, prefix; v_first, carried from layer to layer */
     wf_layer_state *state[WF_SIDES]; /* NULL without states */
-    wf_losses *losses;        /* NULL: not wanted */
+    wf_losses *losses;               /* NULL: not wanted */
     weft_status status;
     int side; /* of the branch that ran last: 0 mixer, 1 channel */
 } wf_block_run;

@@ -28,26 +28,25 @@ static const wf_spec_key spec_keys[] = {
     {"heads", "list", "[]", "more heads beside `head`"},
     {NULL, NULL, NULL, NULL}};
 
-static const wf_spec_key encoder_keys[] = {
-    {"dim", "integer", "that of the model", "width of its residual stream"},
-    {"vocab", "integer", "that of the model", "number of its tokens"},
-    {"layers", "integer", "length of `blocks`", "number of its blocks"},
-    {"context", "integer", "that of the model", "trained length"},
-    {"stem", "object", "{}", "as that of the model, with parameters of its own"},
-    {"block", "object", "{}", "options of every block"},
-    {"blocks", "list", "[]", "options of each block"},
-    {"norm", "norm", "rms", "after the last block"},
-    {"dropout", "number", "0", "of the rows after that norm"},
-    {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
-    {NULL, NULL, NULL, NULL}};
+static const wf_spec_key encoder_keys[] = {{"dim", "integer", "that of the model", "width of its residual stream"},
+                                           {"vocab", "integer", "that of the model", "number of its tokens"},
+                                           {"layers", "integer", "length of `blocks`", "number of its blocks"},
+                                           {"context", "integer", "that of the model", "trained length"},
+                                           {"stem", "object", "{}", "as that of the model, with parameters of its own"},
+                                           {"block", "object", "{}", "options of every block"},
+                                           {"blocks", "list", "[]", "options of each block"},
+                                           {"norm", "norm", "rms", "after the last block"},
+                                           {"dropout", "number", "0", "of the rows after that norm"},
+                                           {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
+                                           {NULL, NULL, NULL, NULL}};
 
-static const wf_spec_key shift_keys[] = {
-    {"kind", "string", "start",
-     "the labels (or, where they are not a token for each row, the source) one row later: `start`: `token` comes first; `rotate`: "
-     "the last of them that is not `padding` does (mBART)"},
-    {"token", "integer", "0", "the first token"},
-    {"padding", "integer", "0", "stands for labels that do not count"},
-    {NULL, NULL, NULL, NULL}};
+static const wf_spec_key shift_keys[] = {{"kind", "string", "start",
+                                          "the labels (or, where they are not a token for each row, the source) one row later: "
+                                          "`start`: `token` comes first; `rotate`: "
+                                          "the last of them that is not `padding` does (mBART)"},
+                                         {"token", "integer", "0", "the first token"},
+                                         {"padding", "integer", "0", "stands for labels that do not count"},
+                                         {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key block_keys[] = {
     {"wiring", "string", "pre", "how the branches join the stream, see below"},

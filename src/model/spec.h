@@ -97,14 +97,14 @@ typedef struct wf_head_spec {
     bool late; /* the logits are pooled, not the rows */
     wf_head_layer_spec *layers;
     int n_layers;
-    int64_t width, classes; /* of the last product, [classes, width]; 0 classes: none */
+    int64_t width, classes;      /* of the last product, [classes, width]; 0 classes: none */
     bool tied, bias, bias_fixed; /* a fixed bias is never trained */
     bool aligned;                /* labels stand at the rows that predict them, not one row later */
     int64_t pool_token;          /* the rows that are pooled: those with this token in the source; -1: not asked */
-    float scale, softcap; /* logits = softcap*tanh(scale*logits/softcap) */
-    float dropout;        /* before the last product */
-    const char *problem;  /* of `classify`: auto, single, multi, regression */
-    float z_loss;         /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
+    float scale, softcap;        /* logits = softcap*tanh(scale*logits/softcap) */
+    float dropout;               /* before the last product */
+    const char *problem;         /* of `classify`: auto, single, multi, regression */
+    float z_loss;                /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;
 
 typedef struct wf_shift_spec { /* what a decoder reads that is given only labels, or only a source: they, moved by one row */
@@ -113,8 +113,8 @@ typedef struct wf_shift_spec { /* what a decoder reads that is given only labels
 } wf_shift_spec;
 
 typedef struct wf_spec {
-    const wf_json *json; /* as given, in the arena */
-    const char *stack;   /* for messages: "", or "encoder " */
+    const wf_json *json;     /* as given, in the arena */
+    const char *stack;       /* for messages: "", or "encoder " */
     struct wf_spec *encoder; /* its rows are the memory of `cross`; it has no heads; NULL: none */
     wf_shift_spec shift;
     const char *name;

@@ -125,7 +125,8 @@ void wf_state_reset(wf_state *s, int64_t sequence) {
 }
 
 weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence, weft_error *err) {
-    WF_CHECK(to->model == from->model && to->capacity == from->capacity && to->chunk == from->chunk && to->source == from->source,
+    WF_CHECK(to->model == from->model && to->capacity == from->capacity && to->chunk == from->chunk &&
+                 to->source == from->source,
              err, WEFT_USAGE, "states of different shapes");
     to->start[to_sequence] = from->start[from_sequence];
     for (size_t i = 0; i < buffer_count(to->model); i++)

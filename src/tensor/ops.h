@@ -29,8 +29,8 @@ wf_tensor *wf_id_column(wf_tape *t, wf_tensor *ids, int64_t plus, int64_t minus,
 wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
 /* U8 [B,T]: the rows whose ids[B,T] (I32) are `token`. No gradient. */
 wf_tensor *wf_token_rows(wf_tape *t, wf_tensor *ids, int64_t token);
-/* I32 [B,T]: ids[B,T] (I32) one row later; row 0 has `token`, or with `rotate` the last of ids that is not `padding`. Ids below 0
- * become `padding`. No gradient. */
+/* I32 [B,T]: ids[B,T] (I32) one row later; row 0 has `token`, or with `rotate` the last of ids that is not `padding`. Ids below
+ * 0 become `padding`. No gradient. */
 wf_tensor *wf_shift_right(wf_tape *t, wf_tensor *ids, bool rotate, int64_t token, int64_t padding);
 /* U8 [B,T]: the first row, the rows before the first `token` of ids[B,T] (I32), or those behind it and the row after it. No
  * gradient. */

@@ -286,7 +286,8 @@ weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t 
 }
 
 /* ---- on a tape ---- */
-static wf_input_tensors record_stack(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows, wf_model_ports *ports) {
+static wf_input_tensors record_stack(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows,
+                                     wf_model_ports *ports) {
     int64_t dims[2] = {batch, rows};
     wf_input_tensors t = {NULL};
     if (in->ids)

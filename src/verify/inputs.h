@@ -27,7 +27,7 @@ typedef struct wf_model_inputs { /* [B,T] each; NULL: absent. A decoder without 
     wf_head_labels labels[WF_MAX_HEADS];
     const float *probe; /* of the shape of what is differentiated */
     int64_t probe_count;
-    int64_t length; /* positions reached: the largest + 1 */
+    int64_t length;                 /* positions reached: the largest + 1 */
     struct wf_model_inputs *source; /* of the encoder; then these are the decoder's; NULL: none */
 } wf_model_inputs;
 
@@ -48,7 +48,8 @@ typedef struct wf_input_tensors {
 wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows,
                                         wf_model_ports *ports);
 /* The same of what a decoder reads beside its own tokens: the source, or a memory that is given. */
-void wf_source_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, wf_model_ports *ports, wf_input_tensors *t);
+void wf_source_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, wf_model_ports *ports,
+                             wf_input_tensors *t);
 void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b, int64_t first);
 void wf_source_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b);
 #endif

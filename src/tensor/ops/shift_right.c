@@ -1,5 +1,5 @@
-/* shift_right.c - what a decoder reads of the tokens it is to say: they, one row later. A start token comes first (T5, BART), or
- * the last token that is not padding does, which was the language (mBART). Labels that do not count become padding. */
+/* shift_right.c - what a decoder reads of the tokens it is to say: they, one row later. A start token comes first (T5, BART),
+ * or the last token that is not padding does, which was the language (mBART). Labels that do not count become padding. */
 #include "tensor/ops/elementwise.h"
 
 typedef struct shift_right {
