@@ -362,7 +362,7 @@ static wf_tensor *shifted(const wf_model *m, wf_tape *tape, const wf_model_ports
 static wf_tensor *pooled_rows(const wf_model *m, wf_tape *tape, const wf_model_ports *p) {
     for (int i = 0; i < m->spec->n_heads; i++)
         if (m->spec->heads[i].pool_token >= 0)
-            return wf_token_rows(tape, m->encoder && p->source ? p->source->ids : p->ids, m->spec->heads[i].pool_token);
+            return wf_token_rows(tape, m->encoder && p->source ? p->source->ids : p->ids, m->spec->heads[i].pool_token, false);
     return p->mask;
 }
 
@@ -393,7 +393,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                      .mode = o->mode,
                      .drop = o->dropout,
                      .want_losses = o->losses};
-    wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p); /* which may make the mask */
+    wf_tensor *x = wf_stem_record(m, tape, batch, rows, o, p); /* which may make the mask */
     r.ports = (wf_ports){.mask = p->mask,
                          .positions = p->positions,
                          .segments = p->segments,

@@ -148,9 +148,9 @@ static wf_json *normal_shift(const writer *of, const wf_shift_spec *shift) {
 }
 
 static void normal_encoder(const writer *w, const wf_spec *spec) {
-    writer encoder = wf_normal_begin(w);
     if (!spec->encoder)
         return;
+    writer encoder = wf_normal_begin(w);
     normal_stack(&encoder, spec->encoder);
     wf_normal_put(w, "encoder", encoder.object);
     if (spec->shift.there)

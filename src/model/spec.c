@@ -325,10 +325,10 @@ static weft_status read_stack(reader *r, const wf_json *json) {
 
 static weft_status read_encoder(reader *r, const wf_json *json) {
     const wf_spec *around = r->spec;
-    reader own = {.arena = r->arena, .spec = wf_arena_alloc(r->arena, sizeof(wf_spec)), .err = r->err};
     const wf_json *blocks = wf_json_get(json, "blocks");
     if (!json || json->kind == WF_JSON_NULL)
         return WEFT_OK;
+    reader own = {.arena = r->arena, .spec = wf_arena_alloc(r->arena, sizeof(wf_spec)), .err = r->err};
     if (!own.spec)
         return wf_fail_memory(r->err);
     wf_spec *s = own.spec;

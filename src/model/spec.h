@@ -44,6 +44,7 @@ typedef struct wf_stem_spec {
     wf_position_kind position;
     int64_t length, offset;  /* rows of the learned table; first row used */
     wf_position_count count; /* what positions count */
+    bool blank;              /* counting tokens: padding has no position */
     bool halves, endpoint;   /* of sinusoids: all sines, then all cosines; the last rate is 1/10000 */
     int64_t padding;         /* id whose row gets no gradient; -1 none */
     int64_t dropped_token;   /* id whose rows are zero, the others scaled up; -1 none */
@@ -57,9 +58,11 @@ typedef struct wf_stem_spec {
     bool dropout_first;                    /* before the norm */
     wf_globals globals;                    /* rows that are global when no mask of them is given */
     int64_t global_token;
-    bool masked; /* rows of padding are zero */
-    bool ends;   /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
-    bool shared; /* of an encoder: the token table is that of the model around it */
+    bool masked;     /* rows of padding are zero */
+    bool ends;       /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
+    bool pads;       /* without a mask, the rows of `padding` are masked (FSMT) */
+    bool norm_first; /* the norm comes before the positions */
+    bool shared;     /* of an encoder: the token table is that of the model around it */
     wf_norm_spec norm;
 } wf_stem_spec;
 

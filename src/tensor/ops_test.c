@@ -157,7 +157,7 @@ static wf_tensor *add_rows_case(fixture *f) { return wf_add_rows(f->tape, leaf3(
 static wf_tensor *by_mask_case(fixture *f) {
     return wf_embed_positions(f->tape, leaf2(f, 9, 6), 3, 5, wf_mask_positions(f->tape, wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){3, 5})), 2);
 }
-static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_positions(f->tape, ids(f, 3, 5), 3), leaf2(f, 9, 6), -1); }
+static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_positions(f->tape, ids(f, 3, 5), 3, true), leaf2(f, 9, 6), -1); }
 static wf_tensor *unfold_case(fixture *f) {
     wf_tensor *x = leaf3(f, 2, 7, 5);
     return wf_add(f->tape, wf_unfold(f->tape, x, -2, 3, 1), wf_unfold(f->tape, x, 1, 3, -1));
@@ -170,7 +170,7 @@ static wf_tensor *masked_case(fixture *f) { return wf_mask_rows(f->tape, leaf3(f
 static wf_tensor *shift_case(fixture *f) {
     wf_tensor *start = wf_shift_right(f->tape, ids(f, 2, 5), false, 3, 0), *turned = wf_shift_right(f->tape, ids(f, 2, 5), true, 0, 2);
     wf_tensor *x = wf_add(f->tape, wf_embed(f->tape, start, leaf2(f, 9, 6), -1), wf_embed(f->tape, turned, leaf2(f, 9, 6), -1));
-    return wf_mask_rows(f->tape, x, wf_token_rows(f->tape, start, 1));
+    return wf_mask_rows(f->tape, x, wf_token_rows(f->tape, start, 1, true));
 }
 static wf_tensor *column_case(fixture *f) {
     wf_tensor *x = wf_input(f->tape, "ids", WF_I32, 3, (int64_t[]){2, 3, 4});

@@ -20,7 +20,7 @@ typedef struct model_run {
     wf_tape *tape;
     wf_tensor *loss, *aux_loss, *probe;
     stack_run stack, source; /* of an encoder-decoder: the decoder, the encoder */
-    wf_tensor *ids, *memory;
+    wf_tensor *ids, *mask, *memory;
     wf_head_io heads[WF_MAX_HEADS];
     wf_input_tensors inputs;
     weft_error *err;
@@ -125,6 +125,7 @@ static weft_status record(model_run *m) {
     m->source.stream = ports.source ? ports.source->stream : NULL;
     m->memory = ports.memory;
     wf_keep(m->tape, m->ids = ports.ids);
+    wf_keep(m->tape, m->mask = ports.mask);
     wf_keep(m->tape, m->aux_loss = ports.aux_loss);
     for (int i = 0; i < m->model->spec->n_heads; i++)
         record_head(m, i, &ports);
@@ -422,14 +423,18 @@ static weft_status run_form(model_run *m, bool steps) {
     return wf_fixture_compare(m->fx, head->output, steps ? "step" : "chunk", logits, full->count, m->err);
 }
 
-/* What the decoder was made to read is given to the other forms. */
-static weft_status keep_ids(model_run *m) {
-    if (m->in.ids || !m->ids)
-        return WEFT_OK;
-    size_t bytes = (size_t)m->ids->count * sizeof *m->in.ids;
-    if (!(m->in.ids = wf_arena_alloc(&m->fx->arena, bytes)))
-        return wf_fail_memory(m->err);
-    memcpy(m->in.ids, m->ids->data, bytes);
+/* What the decoder was made to read, and a mask that its tokens told, are given to the other forms. */
+static weft_status keep_inputs(model_run *m) {
+    if (!m->in.ids && m->ids) {
+        if (!(m->in.ids = wf_arena_alloc(&m->fx->arena, (size_t)m->ids->count * sizeof *m->in.ids)))
+            return wf_fail_memory(m->err);
+        memcpy(m->in.ids, m->ids->data, (size_t)m->ids->count * sizeof *m->in.ids);
+    }
+    if (!m->in.mask && m->mask) {
+        if (!(m->in.mask = wf_arena_alloc(&m->fx->arena, (size_t)m->mask->count)))
+            return wf_fail_memory(m->err);
+        memcpy(m->in.mask, m->mask->data, (size_t)m->mask->count);
+    }
     return WEFT_OK;
 }
 
@@ -443,7 +448,7 @@ static weft_status run(model_run *m) {
     WF_TRY(run_full(m));
     if (!wf_json_bool(m->fx->json, "prefix_invariant", true) || wf_model_can_stream(m->model, NULL) != WEFT_OK)
         return WEFT_OK;
-    WF_TRY(keep_ids(m));
+    WF_TRY(keep_inputs(m));
     WF_TRY(run_form(m, false));
     return run_form(m, true);
 }
