@@ -58,7 +58,7 @@ static weft_status read_layer(wf_spec_reader *r, const wf_json *j, int64_t in, w
 
 static weft_status read_layers(wf_spec_reader *r, const wf_json *list, wf_head_spec *h) {
     WF_CHECK(!list || list->kind == WF_JSON_ARRAY, r->err, WEFT_USAGE, "head: 'layers' must be a list");
-    h->width = r->spec->out;
+    h->width = r->spec->project.dim;
     h->layers = list && list->count ? wf_arena_alloc(r->arena, list->count * sizeof *h->layers) : NULL;
     if (list && list->count && !h->layers)
         return wf_fail_memory(r->err);

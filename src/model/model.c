@@ -172,6 +172,11 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     return WEFT_OK;
 }
 
+static weft_status declare_out(wf_model *m, const char *name, const wf_out_spec *out, int64_t width, wf_param **weight_bias,
+                               weft_error *err) {
+    return out->there ? wf_declare_linear(m, name, out->dim, width, out->bias, weight_bias, err) : WEFT_OK;
+}
+
 static weft_status declare_all(wf_model *m, weft_error *err);
 
 static weft_status declare_encoder(wf_model *m, weft_error *err) {
@@ -192,8 +197,8 @@ static weft_status declare_all(wf_model *m, weft_error *err) {
     for (int64_t i = 0; i < m->spec->layers; i++)
         WF_TRY(declare_block(m, i, err));
     WF_TRY(wf_declare_norm(m, &m->spec->norm, "norm", m->spec->dim, &m->norm[0], &m->norm[1], err));
-    if (m->spec->projects)
-        WF_TRY(wf_declare_linear(m, "project", m->spec->out, m->spec->dim, m->spec->project_bias, m->out, err));
+    WF_TRY(declare_out(m, "project", &m->spec->project, m->spec->dim, m->out, err));
+    WF_TRY(declare_out(m, "bridge", &m->spec->bridge, m->spec->project.dim, m->bridge, err));
     return wf_heads_declare(m, err);
 }
 
@@ -286,6 +291,10 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     return WEFT_OK;
 }
 
+static wf_tensor *record_out(wf_tape *tape, const wf_out_spec *out, wf_param *const *weight_bias, wf_tensor *x) {
+    return out->there ? wf_linear_as(tape, x, wf_use(tape, weight_bias[0]), wf_use(tape, weight_bias[1]), WF_F32) : x;
+}
+
 /* ---- the memory ---- */
 static weft_status record_source(const wf_model *m, wf_tape *tape, const wf_model_options *o, wf_model_ports *p,
                                  weft_error *err) {
@@ -294,9 +303,10 @@ static weft_status record_source(const wf_model *m, wf_tape *tape, const wf_mode
     WF_CHECK(of || wf_tape_failed(tape), err, WEFT_USAGE, "the encoder has nothing to read");
     if (!of)
         return WEFT_OK;
+    bool masked = p->source->mask != NULL; /* a mask that the stem makes of the tokens is the encoder's own */
     WF_TRY(wf_model_record(m->encoder, tape, of->dims[0], of->dims[1], &plain, p->source, err));
-    p->memory = p->source->hidden;
-    p->memory_mask = p->source->mask;
+    p->memory = record_out(tape, &m->encoder->spec->bridge, m->encoder->bridge, p->source->hidden);
+    p->memory_mask = masked ? p->source->mask : NULL;
     return WEFT_OK;
 }
 
@@ -352,10 +362,14 @@ static weft_status find_memory(const wf_model *m, wf_tape *tape, const wf_model_
 }
 
 /* What a decoder reads when its ids are not given. */
-static wf_tensor *shifted(const wf_model *m, wf_tape *tape, const wf_model_ports *p) {
+static void make_ids(const wf_model *m, wf_tape *tape, wf_model_ports *p) {
     const wf_shift_spec *s = &m->spec->shift;
     wf_tensor *from = p->labels ? p->labels : p->source ? p->source->ids : NULL;
-    return from && s->there ? wf_shift_right(tape, from, s->rotate, s->token, s->padding) : NULL;
+    if (p->ids || !from || !s->there)
+        return;
+    p->ids = wf_shift_right(tape, from, s->rotate, s->token, s->padding);
+    if (s->masked && !p->mask)
+        p->mask = wf_token_rows(tape, p->ids, s->padding, true);
 }
 
 /* The mask that heads pool by: the given one, or the rows of a token. */
@@ -382,7 +396,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                             wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
     WF_TRY(find_memory(m, tape, o, p, err));
-    p->ids = p->ids ? p->ids : shifted(m, tape, p);
+    make_ids(m, tape, p);
     wf_model_ports given = *p;
     int64_t asked = rows;
     rows = wf_stem_fill(m, tape, batch, rows, p);
@@ -408,8 +422,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     }
     p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
     p->hidden = o->dropout ? wf_dropout(tape, p->hidden, m->spec->dropout) : p->hidden;
-    if (m->spec->projects)
-        p->hidden = wf_linear_as(tape, p->hidden, wf_use(tape, m->out[0]), wf_use(tape, m->out[1]), WF_F32);
+    p->hidden = record_out(tape, &m->spec->project, m->out, p->hidden);
     p->hidden = wf_time_slice(tape, p->hidden, 0, asked);
     if (p->hidden_states) {
         wf_keep(tape, p->stream = x);
@@ -459,11 +472,15 @@ static double head_flops(const wf_head_spec *h, int64_t rows) {
     return 2.0 * one * (double)(h->pool->run && !h->late ? 1 : rows);
 }
 
+static double out_flops(const wf_out_spec *out, int64_t width, int64_t rows) {
+    return out->there ? 2.0 * (double)out->dim * (double)width * (double)rows : 0.0;
+}
+
 double wf_model_flops(const wf_model *m, int64_t rows) {
     const wf_stem_spec *stem = &m->spec->stem;
     double flops = m->encoder ? wf_model_flops(m->encoder, rows) : 0.0;
     flops += stem->project == WF_PROJECT_NONE ? 0.0 : 2.0 * (double)stem->dim * (double)m->spec->dim * (double)rows;
-    flops += m->spec->projects ? 2.0 * (double)m->spec->out * (double)m->spec->dim * (double)rows : 0.0;
+    flops += out_flops(&m->spec->project, m->spec->dim, rows) + out_flops(&m->spec->bridge, m->spec->project.dim, rows);
     for (int i = 0; i < m->spec->n_heads; i++)
         flops += head_flops(&m->spec->heads[i], rows);
     for (int64_t i = 0; i < m->spec->layers; i++) {

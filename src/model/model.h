@@ -27,7 +27,7 @@ typedef struct wf_model {
     wf_arena arena;
     wf_spec *spec;
     wf_params params;
-    wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2];
+    wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2], *bridge[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_block_params *blocks;
     struct wf_model *encoder; /* in the arena, without parameters of its own: they are this model's; NULL: none */

@@ -116,11 +116,13 @@ static wf_json *normal_heads(const writer *of, const wf_spec *spec) {
     return list;
 }
 
-static wf_json *normal_project(const writer *of, const wf_spec *spec) {
+static void normal_out(const writer *of, const char *key, const wf_out_spec *out) {
+    if (!out->there)
+        return;
     writer w = wf_normal_begin(of);
-    wf_normal_int(&w, "dim", spec->out);
-    wf_normal_bool(&w, "bias", spec->project_bias);
-    return w.object;
+    wf_normal_int(&w, "dim", out->dim);
+    wf_normal_bool(&w, "bias", out->bias);
+    wf_normal_put(of, key, w.object);
 }
 
 static void normal_stack(const writer *w, const wf_spec *spec) {
@@ -135,8 +137,8 @@ static void normal_stack(const writer *w, const wf_spec *spec) {
     wf_normal_put(w, "norm", wf_norm_normal(w, &spec->norm));
     if (spec->dropout != 0.0f)
         wf_normal_float(w, "dropout", spec->dropout);
-    if (spec->projects)
-        wf_normal_put(w, "project", normal_project(w, spec));
+    normal_out(w, "project", &spec->project);
+    normal_out(w, "bridge", &spec->bridge);
 }
 
 static wf_json *normal_shift(const writer *of, const wf_shift_spec *shift) {
@@ -144,6 +146,7 @@ static wf_json *normal_shift(const writer *of, const wf_shift_spec *shift) {
     wf_normal_text(&w, "kind", shift->rotate ? "rotate" : "start");
     wf_normal_int(&w, "token", shift->rotate ? 0 : shift->token);
     wf_normal_int(&w, "padding", shift->padding);
+    wf_normal_bool(&w, "masked", shift->masked);
     return w.object;
 }
 

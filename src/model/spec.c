@@ -28,17 +28,19 @@ static const wf_spec_key spec_keys[] = {
     {"heads", "list", "[]", "more heads beside `head`"},
     {NULL, NULL, NULL, NULL}};
 
-static const wf_spec_key encoder_keys[] = {{"dim", "integer", "that of the model", "width of its residual stream"},
-                                           {"vocab", "integer", "that of the model", "number of its tokens"},
-                                           {"layers", "integer", "length of `blocks`", "number of its blocks"},
-                                           {"context", "integer", "that of the model", "trained length"},
-                                           {"stem", "object", "{}", "as that of the model, with parameters of its own"},
-                                           {"block", "object", "{}", "options of every block"},
-                                           {"blocks", "list", "[]", "options of each block"},
-                                           {"norm", "norm", "rms", "after the last block"},
-                                           {"dropout", "number", "0", "of the rows after that norm"},
-                                           {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
-                                           {NULL, NULL, NULL, NULL}};
+static const wf_spec_key encoder_keys[] = {
+    {"dim", "integer", "that of the model", "width of its residual stream"},
+    {"vocab", "integer", "that of the model", "number of its tokens"},
+    {"layers", "integer", "length of `blocks`", "number of its blocks"},
+    {"context", "integer", "that of the model", "trained length"},
+    {"stem", "object", "{}", "as that of the model, with parameters of its own"},
+    {"block", "object", "{}", "options of every block"},
+    {"blocks", "list", "[]", "options of each block"},
+    {"norm", "norm", "rms", "after the last block"},
+    {"dropout", "number", "0", "of the rows after that norm"},
+    {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
+    {"bridge", "object", "null", "a dense layer from its rows to the memory: {dim, bias}"},
+    {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key shift_keys[] = {{"kind", "string", "start",
                                           "the labels (or, where they are not a token for each row, the source) one row later: "
@@ -46,6 +48,7 @@ static const wf_spec_key shift_keys[] = {{"kind", "string", "start",
                                           "the last of them that is not `padding` does (mBART)"},
                                          {"token", "integer", "0", "the first token"},
                                          {"padding", "integer", "0", "stands for labels that do not count"},
+                                         {"masked", "boolean", "false", "rows that come out as `padding` are masked"},
                                          {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key block_keys[] = {
@@ -92,7 +95,7 @@ const wf_spec_part wf_spec_parts[] = {{"spec", "The top level", spec_keys},
                                       {"tables", "`stem.tables`: each an object", wf_table_keys},
                                       {"project", "`stem.project`", wf_stem_project_keys},
                                       {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
-                                      {"out", "`project`", out_keys},
+                                      {"out", "`project`, and `bridge` of an encoder", out_keys},
                                       {"globals", "`stem.globals`", wf_globals_keys},
                                       {"fill", "`stem.fill`", wf_fill_keys},
                                       {"block", "`block`, and each of `blocks`", block_keys},
@@ -304,14 +307,13 @@ static weft_status read_sizes(reader *r, const wf_json *json) {
     return WEFT_OK;
 }
 
-static weft_status read_project(reader *r, const wf_json *j) {
-    wf_spec *s = r->spec;
-    bool there = j && j->kind != WF_JSON_NULL;
-    wf_options o = wf_part_open(there ? j : NULL, "project", out_keys, r->err);
-    s->out = wf_option_int(&o, "dim", there ? 0 : s->dim, 1, WF_MAX_DIM);
-    s->projects = there;
-    s->project_bias = wf_option_bool(&o, "bias", true) && there;
-    if (s->out < 1)
+/* A dense layer; without it the width stays. */
+static weft_status read_out(reader *r, const wf_json *j, const char *what, int64_t width, wf_out_spec *out) {
+    out->there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(out->there ? j : NULL, what, out_keys, r->err);
+    out->dim = wf_option_int(&o, "dim", out->there ? 0 : width, 1, WF_MAX_DIM);
+    out->bias = wf_option_bool(&o, "bias", true) && out->there;
+    if (out->dim < 1)
         wf_option_fail(&o, j, "'dim' is needed");
     return o.status;
 }
@@ -320,7 +322,7 @@ static weft_status read_project(reader *r, const wf_json *j) {
 static weft_status read_stack(reader *r, const wf_json *json) {
     WF_TRY(wf_stem_read(r, wf_json_get(json, "stem")));
     WF_TRY(wf_norm_read(r, wf_json_get(json, "norm"), "norm", &r->spec->norm));
-    return read_project(r, wf_json_get(json, "project"));
+    return read_out(r, wf_json_get(json, "project"), "project", r->spec->dim, &r->spec->project);
 }
 
 static weft_status read_encoder(reader *r, const wf_json *json) {
@@ -345,6 +347,7 @@ static weft_status read_encoder(reader *r, const wf_json *json) {
     WF_CHECK(!s->stem.shared || (s->vocab == around->vocab && s->stem.dim == around->stem.dim), r->err, WEFT_USAGE,
              "encoder: a shared table of %lld rows of %lld, the model's has %lld of %lld", (long long)s->vocab,
              (long long)s->stem.dim, (long long)around->vocab, (long long)around->stem.dim);
+    WF_TRY(read_out(&own, wf_json_get(json, "bridge"), "bridge", s->project.dim, &s->bridge));
     r->spec->encoder = s;
     return read_blocks(&own, json);
 }
@@ -357,6 +360,7 @@ static weft_status read_shift(reader *r, const wf_json *j) {
     s->rotate = wf_option_word(&o, j, "kind", wf_option_text(&o, "kind", "start"), kinds) == 1;
     s->token = wf_option_int(&o, "token", 0, 0, r->spec->vocab - 1);
     s->padding = wf_option_int(&o, "padding", 0, 0, r->spec->vocab - 1);
+    s->masked = wf_option_bool(&o, "masked", false);
     if (s->there && !r->spec->encoder)
         wf_option_fail(&o, j, "'shift' needs an encoder");
     return o.status;

@@ -111,9 +111,15 @@ typedef struct wf_head_spec {
 } wf_head_spec;
 
 typedef struct wf_shift_spec { /* what a decoder reads that is given only labels, or only a source: they, moved by one row */
+    bool masked;               /* without a mask, rows that came out as padding are masked */
     bool there, rotate;        /* rotate: the last token that is not padding comes first, else `token` */
     int64_t token, padding;    /* padding also stands for labels that do not count */
 } wf_shift_spec;
+
+typedef struct wf_out_spec { /* a dense layer to the width dim; not there: the width stays */
+    bool there, bias;
+    int64_t dim;
+} wf_out_spec;
 
 typedef struct wf_spec {
     const wf_json *json;     /* as given, in the arena */
@@ -125,9 +131,8 @@ typedef struct wf_spec {
     wf_stem_spec stem;
     wf_block_spec *blocks;
     wf_norm_spec norm;
-    float dropout;               /* of the rows after the norm */
-    bool projects, project_bias; /* a dense layer after the norm, to the width `out` (dim without it) */
-    int64_t out;
+    float dropout;                    /* of the rows after the norm */
+    wf_out_spec project, bridge;      /* after the norm; of an encoder, from its rows to the memory */
     wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */
     int n_heads;                      /* 0: the model ends with its hidden states */
 } wf_spec;

@@ -43,21 +43,21 @@ static weft_status read_backward(model_run *m) {
     return WEFT_OK;
 }
 
-/* One mask for every output of its shape, or for the outputs whose names begin with a word. */
+static weft_status add_mask(model_run *m, const char *pattern, const char *name) {
+    const wf_model_inputs *source = m->in.source, *in = source && wf_streq(name, "attention_mask") ? source : &m->in;
+    bool known = wf_streq(name, source && in == &m->in ? "decoder_attention_mask" : "attention_mask");
+    WF_CHECK(known && in->mask, m->err, WEFT_UNSUPPORTED, "comparing where '%s'", name);
+    return wf_fixture_add_mask(m->fx, pattern, in->mask, in->batch, in->rows, m->err);
+}
+
+/* One mask for every output of its shape, or masks for the outputs that a pattern names. */
 static weft_status read_where(model_run *m) {
     const wf_json *map = wf_json_get(m->fx->json, "valid_mask");
     const char *where = wf_json_text(m->fx->json, "compare_where", wf_json_text(m->fx->json, "valid_mask", NULL));
-    if (map && map->kind == WF_JSON_OBJECT) {
-        WF_CHECK(map->count == 1 && map->child->kind == WF_JSON_STRING, m->err, WEFT_UNSUPPORTED, "several masks of outputs");
-        where = map->child->string;
-        m->fx->where_names = map->child->key;
-    }
-    if (!where)
-        return WEFT_OK;
-    WF_CHECK(wf_streq(where, "attention_mask") && m->in.mask, m->err, WEFT_UNSUPPORTED, "comparing where '%s'", where);
-    m->fx->where = m->in.mask;
-    m->fx->where_dims[0] = m->in.batch;
-    m->fx->where_dims[1] = m->in.rows;
+    if (where)
+        return add_mask(m, NULL, where);
+    for (const wf_json *j = map && map->kind == WF_JSON_OBJECT ? map->child : NULL; j; j = j->next)
+        WF_TRY(add_mask(m, j->key, j->kind == WF_JSON_STRING ? j->string : "?"));
     return WEFT_OK;
 }
 
