@@ -145,7 +145,8 @@ static bool cut_elsewhere(const loader *l, const wf_tensor_map *maps, const wf_s
     bool elsewhere = false;
     for (size_t k = 0; k < maps->siblings; k++) {
         const wf_tensor_map *map = &maps[k];
-        if (map >= l->c->names.list + l->c->names.count || map->sibling != k || map->rank == 0 || tensors[k]->rank != map->rank)
+        if (map >= l->c->names.list + l->c->names.count || map->sibling != k || map->rank == 0 || !tensors[k] ||
+            tensors[k]->rank != map->rank)
             return false;
         for (int d = 1; d < map->rank; d++)
             if (map->dims[d] != maps->dims[d] || tensors[k]->dims[d] != map->dims[d])
@@ -193,13 +194,16 @@ static weft_status find_tensors(loader *l, const char *folder) {
         const wf_stored_tensor *t = find_either(l, name);
         if (!t)
             t = find_twin(l, name);
-        WF_CHECK(t, l->err, WEFT_BAD_INPUT, "%s: the weights lack the tensor '%s'", folder, name);
+        WF_CHECK(t || wf_names_optional(names, name), l->err, WEFT_BAD_INPUT, "%s: the weights lack the tensor '%s'", folder,
+                 name);
         l->tensors[i] = t;
-        if (!(l->c->found[i] = wf_arena_strdup(&l->c->arena, t->name)))
+        if (!(l->c->found[i] = wf_arena_strdup(&l->c->arena, t ? t->name : name)))
             return wf_fail_memory(l->err);
     }
     for (size_t i = 0; i < names->count; i++) {
         wf_tensor_map *map = &names->list[i];
+        if (!l->tensors[i])
+            continue;
         if (map->siblings > 1 && map->sibling == 0 && cut_elsewhere(l, map, l->tensors + i))
             WF_TRY(follow_cuts(l, map, l->tensors + i));
         WF_TRY(check_tensor(l, map, l->tensors[i]));
@@ -229,7 +233,7 @@ static weft_status check_extra(const loader *l) {
 
 /* ---- values ---- */
 static bool can_map(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t) {
-    return l->options->map && map->plain && t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0;
+    return l->options->map && t && map->plain && t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0;
 }
 
 static void point_into_files(const loader *l) {
@@ -238,7 +242,7 @@ static void point_into_files(const loader *l) {
         union {
             const void *from;
             float *to;
-        } data = {l->tensors[i]->data}; /* read-only by agreement: wf_load_options.map */
+        } data = {l->tensors[i] ? l->tensors[i]->data : NULL}; /* read-only by agreement: wf_load_options.map */
         if (can_map(l, &l->c->names.list[i], l->tensors[i]))
             p->value = data.to;
     }
@@ -267,6 +271,12 @@ static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stor
     wf_map_read(map, scratch, values, scratch + map->count);
 }
 
+/* What a file may lack has its initial value. */
+static void start_tensor(const loader *l, const wf_tensor_map *map) {
+    for (size_t i = 0; i < map->n_parts; i++)
+        wf_param_init(&l->c->model->params, l->c->model->params.list[map->parts[i].param], 0);
+}
+
 static void release_shards(void *files) { wf_shards_free(files); }
 
 static weft_status read_values(loader *l) {
@@ -281,7 +291,10 @@ static weft_status read_values(loader *l) {
     if (most && !scratch)
         return wf_fail_memory(l->err);
     for (size_t i = 0; i < l->c->names.count; i++)
-        read_tensor(l, &l->c->names.list[i], l->tensors[i], scratch);
+        if (l->tensors[i])
+            read_tensor(l, &l->c->names.list[i], l->tensors[i], scratch);
+        else
+            start_tensor(l, &l->c->names.list[i]);
     wf_free_big(&l->env->mem, scratch);
     if (!l->options->map)
         return WEFT_OK;
