@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/json.h"
 #include "base/reader.h"
+#include "formats/tensor_file.h"
 
 enum { HEADER_MAX = 100000000, LENGTH_BYTES = 8 };
 
@@ -44,7 +45,7 @@ static const struct {
     {"U32", 32},    {"F32", 32},    {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64},
 };
 
-static unsigned element_bits(const char *dtype, size_t length, const char **name) {
+unsigned wf_element_bits(const char *dtype, size_t length, const char **name) {
     for (size_t i = 0; i < sizeof element_types / sizeof *element_types; i++)
         if (strlen(element_types[i].name) == length && memcmp(element_types[i].name, dtype, length) == 0) {
             *name = element_types[i].name;
@@ -121,7 +122,7 @@ static weft_status read_offsets(parsing *p, entry *e, const item *list) {
 static weft_status read_dtype(parsing *p, entry *e, const item *i, unsigned *bits) {
     if (i->kind != WF_JSON_STRING)
         return fail_tensor(p, e, value_at(p), "dtype must be a text");
-    *bits = element_bits(i->value, i->value_length, &e->tensor.dtype);
+    *bits = wf_element_bits(i->value, i->value_length, &e->tensor.dtype);
     if (*bits == 0)
         return fail_tensor(p, e, value_at(p), "unknown dtype");
     e->tensor.type = wf_dtype_by_safetensors(e->tensor.dtype);
@@ -374,3 +375,32 @@ const char *wf_safetensors_text(const wf_safetensors *f, const char *key) {
             return f->metadata[i].value;
     return NULL;
 }
+
+/* ---- the row ---- */
+static bool is(const uint8_t *data, size_t size) {
+    wf_reader r = wf_reader_of(data, size);
+    uint64_t length = wf_read_u64(&r);
+    return !r.failed && length <= HEADER_MAX && length <= size - LENGTH_BYTES && wf_read_u8(&r) == '{';
+}
+
+static void release(void *file) { wf_safetensors_free(file); }
+
+static weft_status read_file(wf_tensor_file *file, weft_error *err) {
+    wf_safetensors *own;
+    WF_TRY(wf_safetensors_parse(file->mem, file->data, file->size, &own, err));
+    file->owner = own;
+    file->release = release;
+    file->metadata = wf_safetensors_metadata(own, &file->n_metadata);
+    for (size_t i = 0; i < own->count; i++)
+        WF_TRY(wf_tensor_file_add(file, &own->entries[i].tensor, err));
+    return WEFT_OK;
+}
+
+const wf_format wf_format_safetensors = {.name = "safetensors",
+                                         .about = "a JSON header and the data without holes",
+                                         .suffix = ".safetensors",
+                                         .only = true,
+                                         .whole = "model.safetensors",
+                                         .index = "model.safetensors.index.json",
+                                         .is = is,
+                                         .parse = read_file};

@@ -76,14 +76,13 @@ static weft_status show_run(wf_job *job, const char *folder) {
             last = names[i];
     WF_CHECK(last, job->err, WEFT_BAD_INPUT, "%s: a folder without config.json and without .safetensors files", folder);
     const char *path = wf_path_join(job->arena, folder, last);
-    return path ? wf_inspect_safetensors(job, path) : wf_fail_memory(job->err);
+    return path ? wf_inspect_tensors(job, path) : wf_fail_memory(job->err);
 }
 
 static weft_status show_file(wf_job *job, request *r, const char *path) {
     bool tokenizer = false;
-    if (wf_ends_with(path, ".safetensors"))
-        return wf_inspect_safetensors(job, path);
-    WF_CHECK(wf_ends_with(path, ".json"), job->err, WEFT_UNSUPPORTED, "%s: neither .safetensors nor .json", path);
+    if (!wf_ends_with(path, ".json"))
+        return wf_inspect_tensors(job, path);
     WF_TRY(wf_inspect_tokenizer(job, path, &tokenizer));
     return tokenizer ? WEFT_OK : show_spec(job, r, NULL, path);
 }
