@@ -144,3 +144,4 @@ const char *wf_shards_path(const wf_shards *s, const wf_stored_tensor *t) {
 }
 
 const wf_json *wf_shards_config(const wf_shards *s) { return s->count ? s->list[0].file->config : NULL; }
+const char *wf_shards_format(const wf_shards *s) { return s->count ? s->list[0].file->kind->name : ""; }

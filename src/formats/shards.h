@@ -13,5 +13,6 @@ size_t wf_shards_count(const wf_shards *shards);
 const wf_stored_tensor *wf_shards_at(const wf_shards *shards, size_t i);
 const wf_stored_tensor *wf_shards_find(const wf_shards *shards, const char *name); /* NULL when absent */
 const char *wf_shards_path(const wf_shards *shards, const wf_stored_tensor *t);    /* of the file that holds it, for messages */
+const char *wf_shards_format(const wf_shards *shards);                             /* the name of the (first) file's kind */
 const wf_json *wf_shards_config(const wf_shards *shards); /* what the (first) file says about its model; NULL: nothing */
 #endif

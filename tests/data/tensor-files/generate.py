@@ -1,5 +1,7 @@
 """Writes the files of this folder: the same tensors in many layouts (torch, numpy), and malformed ones. Needs torch, numpy, safetensors."""
-import torch, zipfile, io, pickle, struct, os, numpy as np, sys
+import io, os, pickle, struct, zipfile
+import numpy as np
+import torch
 from collections import OrderedDict
 from safetensors.torch import save_file
 out=os.path.dirname(os.path.abspath(__file__))+'/'
