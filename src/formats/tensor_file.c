@@ -14,7 +14,7 @@ const wf_format *const wf_formats[] = {
 #undef WF_FORMAT
 
 /* The kind that alone has the file's suffix; else, the first that knows the bytes. */
-static const wf_format *recognise(const char *path, const uint8_t *data, size_t size) {
+const wf_format *wf_format_of(const char *path, const uint8_t *data, size_t size) {
     for (int i = 0; path && wf_formats[i]; i++)
         if (wf_formats[i]->only && wf_ends_with(path, wf_formats[i]->suffix))
             return wf_formats[i];
@@ -73,7 +73,7 @@ weft_status wf_tensor_file_parse(const wf_mem *mem, const wf_format *kind, const
         return wf_fail_memory(err);
     f->data = data;
     f->size = size;
-    return finish(f, parse(f, kind ? kind : recognise(NULL, data, size), err), out);
+    return finish(f, parse(f, kind ? kind : wf_format_of(NULL, data, size), err), out);
 }
 
 weft_status wf_tensor_file_open(const wf_mem *mem, const char *path, wf_tensor_file **out, weft_error *err) {
@@ -84,7 +84,7 @@ weft_status wf_tensor_file_open(const wf_mem *mem, const char *path, wf_tensor_f
     if (status == WEFT_OK) {
         f->data = f->file.data;
         f->size = f->file.size;
-        status = parse(f, recognise(path, f->data, f->size), err);
+        status = parse(f, wf_format_of(path, f->data, f->size), err);
         if (status != WEFT_OK)
             wf_fail_in(err, "%s", path);
     }

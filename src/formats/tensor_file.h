@@ -28,6 +28,9 @@ typedef struct wf_format {
 
 extern const wf_format *const wf_formats[]; /* NULL at the end */
 
+/* The kind of a file by its name and bytes, NULL when it is none. `path` may be NULL. */
+const wf_format *wf_format_of(const char *path, const uint8_t *data, size_t size);
+
 struct wf_tensor_file {
     const wf_mem *mem;
     const wf_format *kind;
