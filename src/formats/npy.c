@@ -79,7 +79,8 @@ static weft_status read_descr(npy *n) {
     size_t length, digits = 1;
     int64_t width;
     skip_blanks(n);
-    WF_CHECK(n->at >= n->length || n->text[n->at] != '[', n->err, WEFT_UNSUPPORTED, "npy: arrays of records are not supported");
+    WF_CHECK(n->at >= n->length || n->text[n->at] != '[', n->err, WEFT_UNSUPPORTED,
+             "npy header: 'descr' tells of records, which are not supported");
     if (!take_string(n, &text, &length))
         return fail(n, "'descr' must be a string");
     n->order = length > 0 && strchr("<>|=", text[0]) ? text[0] : 0;

@@ -206,7 +206,8 @@ static weft_status read_metadata(parsing *p, wf_json_kind kind) {
 static weft_status read_header(parsing *p) {
     item i;
     WF_TRY(next(p, &i));
-    WF_CHECK(i.kind == WF_JSON_OBJECT, p->err, WEFT_BAD_INPUT, "the header must be an object");
+    if (i.kind != WF_JSON_OBJECT)
+        return wf_fail_at(p->err, WEFT_BAD_INPUT, LENGTH_BYTES, "the header must be an object (byte %d)", LENGTH_BYTES);
     for (;;) {
         WF_TRY(next(p, &i));
         if (i.kind == WF_JSON_END)
@@ -234,7 +235,7 @@ static int by_place(const void *a, const void *b) {
 }
 
 /* The tensors must tile the data: that also rules overlaps out. */
-static weft_status check_tiling(parsing *p, size_t data_size) {
+static weft_status check_tiling(parsing *p, size_t start, size_t data_size) {
     wf_safetensors *f = p->file;
     int64_t end = 0;
     if (f->count)
@@ -247,7 +248,9 @@ static weft_status check_tiling(parsing *p, size_t data_size) {
             return fail_tensor(p, e, e->at, "its data ends beyond the file");
         end = e->end;
     }
-    WF_CHECK((uint64_t)end == data_size, p->err, WEFT_BAD_INPUT, "%zu bytes follow the last tensor", data_size - (size_t)end);
+    if ((uint64_t)end != data_size)
+        return wf_fail_at(p->err, WEFT_BAD_INPUT, (int64_t)start + end, "%zu bytes follow the last tensor (byte %zu)",
+                          data_size - (size_t)end, start + (size_t)end);
     return WEFT_OK;
 }
 
@@ -266,11 +269,14 @@ static weft_status sort_names(parsing *p) {
 static weft_status parse(wf_safetensors *f, const uint8_t *data, size_t size, weft_error *err) {
     wf_reader r = wf_reader_of(data, size);
     uint64_t length = wf_read_u64(&r);
-    WF_CHECK(!r.failed, err, WEFT_BAD_INPUT, "%zu bytes are too few for a safetensors file", size);
-    WF_CHECK(length <= HEADER_MAX, err, WEFT_BAD_INPUT, "a header of %llu bytes; the limit is %d", (unsigned long long)length,
-             HEADER_MAX);
-    WF_CHECK(length <= size - LENGTH_BYTES, err, WEFT_BAD_INPUT, "the header of %llu bytes is longer than the file",
-             (unsigned long long)length);
+    if (r.failed)
+        return wf_fail_at(err, WEFT_BAD_INPUT, 0, "%zu bytes are too few for a safetensors file", size);
+    if (length > HEADER_MAX)
+        return wf_fail_at(err, WEFT_BAD_INPUT, 0, "a header of %llu bytes; the limit is %d (byte 0)",
+                          (unsigned long long)length, HEADER_MAX);
+    if (length > size - LENGTH_BYTES)
+        return wf_fail_at(err, WEFT_BAD_INPUT, 0, "the header of %llu bytes is longer than the file (byte 0)",
+                          (unsigned long long)length);
     parsing p = {.file = f, .err = err};
     size_t start = LENGTH_BYTES + (size_t)length;
     wf_json_open(&p.json, f->mem, (const char *)data + LENGTH_BYTES, (size_t)length, err);
@@ -284,7 +290,7 @@ static weft_status parse(wf_safetensors *f, const uint8_t *data, size_t size, we
     }
     WF_TRY(status);
     WF_TRY(sort_names(&p)); /* first: a name given twice is a better message than its overlap */
-    WF_TRY(check_tiling(&p, size - start));
+    WF_TRY(check_tiling(&p, start, size - start));
     WF_TRY(sort_names(&p));
     for (size_t i = 0; i < f->count; i++) {
         wf_stored_tensor *t = &f->entries[i].tensor;

@@ -107,7 +107,7 @@ static weft_status use_tokenizer(const format_run *run, const wf_env *env, const
     WF_TRY(wf_tokenizer_read_as(&env->mem, kind, &bytes, NULL, &tok, err));
     weft_status status = encode(tok, &env->mem, err);
     wf_tokenizer_free(tok);
-    return status == WEFT_UNSUPPORTED ? WEFT_OK : status; /* taken, and a text it cannot encode is told */
+    return status == WEFT_NO_MEMORY || status == WEFT_FAILURE ? status : WEFT_OK; /* a text it has no tokens for is told */
 }
 
 static const format_row rows[] = {
