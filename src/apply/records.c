@@ -175,13 +175,13 @@ void wf_records_free(wf_records *r) {
 size_t wf_records_count(const wf_records *r) { return r->count; }
 
 /* ---- one record ---- */
-weft_status wf_record_fail_in(const wf_record *record, weft_error *err) {
+weft_status wf_text_record_fail_in(const wf_text_record *record, weft_error *err) {
     if (record->line)
         return wf_fail_in(err, "%s: line %zu", record->where, record->line);
     return wf_fail_in(err, "%s", record->where);
 }
 
-static weft_status take_list(const wf_record_field *field, const wf_json *j, size_t i, wf_arena *arena, wf_record *out,
+static weft_status take_list(const wf_record_field *field, const wf_json *j, size_t i, wf_arena *arena, wf_text_record *out,
                              weft_error *err) {
     wf_bytes *list = wf_arena_alloc(arena, j->count * sizeof *list);
     if (!list)
@@ -199,7 +199,7 @@ static const char *nth_key(const void *user, size_t i) {
     return c ? c->key : NULL;
 }
 
-static weft_status take_field(const wf_records *r, size_t i, const wf_json *object, wf_arena *arena, wf_record *out,
+static weft_status take_field(const wf_records *r, size_t i, const wf_json *object, wf_arena *arena, wf_text_record *out,
                               weft_error *err) {
     const wf_record_field *field = &r->fields[i];
     const wf_json *j = wf_json_get(object, field->name);
@@ -229,7 +229,7 @@ static weft_status fail_json(weft_error *err) {
     return err ? err->status : WEFT_BAD_INPUT;
 }
 
-static weft_status get_json(const wf_records *r, wf_bytes line, wf_arena *arena, wf_record *out, weft_error *err) {
+static weft_status get_json(const wf_records *r, wf_bytes line, wf_arena *arena, wf_text_record *out, weft_error *err) {
     wf_json *object;
     if (wf_json_parse(arena, line.data, line.length, 0, &object, err) != WEFT_OK)
         return fail_json(err);
@@ -246,13 +246,14 @@ static size_t main_field(const wf_records *r) {
     return 0;
 }
 
-weft_status wf_records_get(const wf_records *r, size_t i, wf_arena *arena, wf_record *out, weft_error *err) {
+weft_status wf_records_get(const wf_records *r, size_t i, wf_arena *arena, wf_text_record *out, weft_error *err) {
     const found *f = &r->list[i];
     const record_source *s = &r->sources[f->source];
     const char *base = s->text.bytes ? s->text.bytes : "";
-    *out = (wf_record){.where = s->where, .line = f->line};
+    *out = (wf_text_record){.where = s->where, .line = f->line};
     if (s->json)
-        return get_json(r, (wf_bytes){base + f->start, f->length}, arena, out, err) ? wf_record_fail_in(out, err) : WEFT_OK;
+        return get_json(r, (wf_bytes){base + f->start, f->length}, arena, out, err) ? wf_text_record_fail_in(out, err)
+                                                                                    : WEFT_OK;
     if (!s->table) {
         out->fields[main_field(r)] = (wf_bytes){base + f->start, f->length};
         return WEFT_OK;

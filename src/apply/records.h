@@ -30,13 +30,13 @@ typedef struct wf_records_options {
     bool whole; /* a text is one record, not its lines */
 } wf_records_options;
 
-typedef struct wf_record {
+typedef struct wf_text_record {
     const char *where; /* the file */
     size_t line;       /* of a text or of JSON Lines, or the row of a table, from 1; 0: the whole text */
     wf_bytes fields[WF_RECORD_FIELDS];
     const wf_bytes *lists[WF_RECORD_FIELDS]; /* of fields that are lists: their texts; NULL for the others */
     size_t counts[WF_RECORD_FIELDS];
-} wf_record;
+} wf_text_record;
 
 typedef struct wf_records wf_records;
 /* A text has one field, the first that is not optional; lines that need more are an error that says so. */
@@ -45,7 +45,7 @@ weft_status wf_records_load(const wf_env *env, const char *const *paths, size_t 
 void wf_records_free(wf_records *records); /* NULL is fine */
 size_t wf_records_count(const wf_records *records);
 /* Record i; what had to be decoded lives in the arena. */
-weft_status wf_records_get(const wf_records *records, size_t i, wf_arena *arena, wf_record *out, weft_error *err);
+weft_status wf_records_get(const wf_records *records, size_t i, wf_arena *arena, wf_text_record *out, weft_error *err);
 /* "reviews.jsonl: line 3" in front of the message in err. */
-weft_status wf_record_fail_in(const wf_record *record, weft_error *err);
+weft_status wf_text_record_fail_in(const wf_text_record *record, weft_error *err);
 #endif

@@ -41,10 +41,10 @@ static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *folder, 
     return WEFT_OK;
 }
 
-static weft_status open_parts(wf_opened *o, const wf_env *env, const char *folder, bool bf16, wf_arena *arena,
+static weft_status open_parts(wf_opened *o, const wf_env *env, const char *folder, bool bf16, bool body, wf_arena *arena,
                               weft_error *err) {
     WF_CHECK(wf_is_dir(folder), err, WEFT_USAGE, "'%s' is not a model folder", folder);
-    WF_TRY(wf_model_load(env, folder, &(wf_load_options){.map = true}, &o->model, err));
+    WF_TRY(wf_model_load(env, folder, &(wf_load_options){.map = true, .body = body}, &o->model, err));
     WF_TRY(wf_tokenizer_open(&env->mem, folder, &o->tok, err));
     if (bf16)
         WF_TRY(wf_params_allocate_bf16(&o->model->params, err));
@@ -52,10 +52,14 @@ static weft_status open_parts(wf_opened *o, const wf_env *env, const char *folde
 }
 
 weft_status wf_opened_open(const wf_env *env, const char *folder, bool bf16, wf_opened *out, weft_error *err) {
+    return wf_opened_open_part(env, folder, bf16, false, out, err);
+}
+
+weft_status wf_opened_open_part(const wf_env *env, const char *folder, bool bf16, bool body, wf_opened *out, weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, &env->mem, 0);
     *out = (wf_opened){.bos = -1};
-    weft_status status = open_parts(out, env, folder, bf16, &arena, err);
+    weft_status status = open_parts(out, env, folder, bf16, body, &arena, err);
     wf_arena_free(&arena);
     if (status != WEFT_OK)
         wf_opened_close(out);
