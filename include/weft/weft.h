@@ -139,7 +139,8 @@ WEFT_API weft_status weft_rerank(weft *lib, const char *options, weft_text_fn pi
                                  weft_error *err);
 
 /* ---- models ---- */
-/* A folder as Hugging Face or weft_train writes it. */
+/* A folder as Hugging Face or weft_train writes it, or a name in the cache of the Hugging Face hub ("org/name"), which is only
+ * read. So for every model and tokenizer named to the library. */
 WEFT_API weft_status weft_model_open(weft *lib, const char *folder, weft_model **out, weft_error *err);
 /* A new model with random weights from a spec (docs/spec.md). */
 WEFT_API weft_status weft_model_create(weft *lib, const char *spec, uint64_t seed, weft_model **out, weft_error *err);

@@ -21,6 +21,7 @@ struct wf_runner {
     wf_runner_options options;
     bool exact;     /* padding would be noticed */
     int type_table; /* of the stem, -1: none */
+    int64_t kinds;  /* of tokens; tokenizers may tell two texts apart for a model that does not */
     recorded tapes[TAPES];
     uint64_t clock;
 };
@@ -68,6 +69,7 @@ weft_status wf_runner_create(const wf_model *model, const wf_runner_options *opt
         return wf_fail_memory(err);
     *r = (wf_runner){
         .model = model, .options = *options, .exact = is_exact(model, options->head), .type_table = find_types(model)};
+    r->kinds = r->type_table >= 0 ? model->spec->stem.tables[r->type_table].rows : 0;
     if (!r->options.tokens)
         r->options.tokens = USUAL_TOKENS;
     *out = r;
@@ -196,7 +198,7 @@ static void fill_row(const wf_runner *r, const recorded *d, const wf_sequence *q
     for (int64_t t = 0; t < d->shape.rows; t++) {
         ids[t] = t < n ? (int32_t)q->ids[t] : (int32_t)r->options.padding;
         if (types)
-            types[t] = t < n && q->types ? (int32_t)q->types[t] : 0;
+            types[t] = t < n && q->types && r->kinds > 1 ? (int32_t)q->types[t] : 0;
         if (d->mask)
             ((uint8_t *)d->mask->data)[first + t] = t < n;
         if (d->counted)
@@ -219,15 +221,14 @@ static void fill(const wf_runner *r, const recorded *d, const batch *b) {
 
 static weft_status check(const wf_runner *r, const wf_sequence *q, weft_error *err) {
     int64_t limit = wf_runner_limit(r->model), vocab = r->model->spec->vocab;
-    const wf_stem_table *types = r->type_table >= 0 ? &r->model->spec->stem.tables[r->type_table] : NULL;
     WF_CHECK(limit == 0 || (int64_t)q->count <= limit, err, WEFT_USAGE,
              "%zu tokens are more than the %lld positions of the model", q->count, (long long)limit);
     for (size_t i = 0; i < q->count; i++) {
         WF_CHECK((int64_t)q->ids[i] < vocab, err, WEFT_BAD_INPUT,
                  "the tokenizer does not belong to the model: token %lu is outside its vocabulary of %lld",
                  (unsigned long)q->ids[i], (long long)vocab);
-        WF_CHECK(!types || !q->types || (int64_t)q->types[i] < types->rows, err, WEFT_UNSUPPORTED,
-                 "the model knows %lld kinds of tokens, not %lu", (long long)types->rows, (unsigned long)q->types[i] + 1);
+        WF_CHECK(r->kinds < 2 || !q->types || (int64_t)q->types[i] < r->kinds, err, WEFT_UNSUPPORTED,
+                 "the model knows %lld kinds of tokens, not %lu", (long long)r->kinds, (unsigned long)q->types[i] + 1);
     }
     return WEFT_OK;
 }

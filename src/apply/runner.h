@@ -6,8 +6,8 @@
  *     WF_TRY(wf_runner_run(r, list, n, take, user, err));
  *
  * Sequences of one batch are filled up on the right where no layer of the model notices that; where one does, only sequences of
- * equal length share a batch. So the result of a sequence does not depend on its neighbours. Tapes are kept by shape.
- * Thread rule: one caller; the model may be shared. */
+ * equal length share a batch. So the result of a sequence depends on its neighbours by rounding at most. Tapes are kept by
+ * shape. Thread rule: one caller; the model may be shared. */
 #ifndef WF_APPLY_RUNNER_H
 #define WF_APPLY_RUNNER_H
 #include "model/model.h"

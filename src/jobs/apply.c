@@ -18,7 +18,7 @@ static weft_status read_request(wf_apply *a, const char *const **paths, size_t *
     for (size_t i = 0; a->row->words[i] && n < MOST_WORDS - 1; i++)
         words[n++] = a->row->words[i];
     wf_options o = wf_options_open(a->job->options, a->row->name, words, a->job->err);
-    a->model = wf_option_text(&o, "model", NULL);
+    a->model = wf_job_model(a->job, &o, "model");
     a->json = wf_option_bool(&o, "json", false);
     a->records = (wf_records_options){.format = wf_option_text(&o, "input", NULL), .whole = a->row->whole};
     a->how = (wf_runner_options){.head = -1, .bf16 = wf_job_bf16(&o), .tokens = wf_option_int(&o, "batch", 0, 1, 1 << 24)};

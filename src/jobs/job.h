@@ -44,6 +44,8 @@ double wf_job_count(wf_options *o, const char *key, double fallback);
 double wf_job_positive(wf_options *o, const char *key, double value);
 /* The option as texts, given as one or as a list of them: *n is 0 when absent. The list lives in the job's arena. */
 const char *const *wf_job_texts(const wf_job *job, wf_options *o, const char *key, size_t *n);
+/* The option that names a model: a path, or a name in the cache of the Hugging Face hub (formats/hub.h). */
+const char *wf_job_model(const wf_job *job, wf_options *o, const char *key);
 /* precision: "fp32" or "bf16" -> whether bf16. */
 bool wf_job_bf16(wf_options *o);
 #endif

@@ -44,7 +44,7 @@ static weft_status prepare(wf_apply *a) {
     tagging *t = a->own;
     a->windowed = a->stride >= 0;
     a->cut.stride = a->windowed ? (size_t)a->stride : 0;
-    WF_CHECK(!a->windowed || !a->limit || a->stride < a->limit - 8, a->job->err, WEFT_USAGE,
+    WF_CHECK(!a->windowed || !a->limit || a->stride <= a->limit / 2, a->job->err, WEFT_USAGE,
              "tag: windows of %lld tokens cannot overlap by %lld", (long long)a->limit, (long long)a->stride);
     return wf_apply_labels(a, &t->labels);
 }
