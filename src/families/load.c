@@ -254,9 +254,10 @@ static weft_status check_zero(const loader *l, const wf_stored_tensor *t) {
     return WEFT_OK;
 }
 
+/* Tensors beyond the model's are a mistake somewhere, unless its heads were left away. */
 static weft_status check_extra(const loader *l) {
     size_t count = wf_shards_count(l->shards);
-    for (size_t i = 0; count > l->c->names.count && i < count; i++) {
+    for (size_t i = 0; !l->options->body && count > l->c->names.count && i < count; i++) {
         const wf_stored_tensor *t = wf_shards_at(l->shards, i);
         if (is_read(l, t))
             continue;
@@ -371,11 +372,21 @@ static weft_status of_config(const loader *l, weft_status status) {
     return status;
 }
 
+static weft_status drop_heads(loader *l, wf_json *spec) {
+    wf_json *none = wf_json_new(&l->c->arena, WF_JSON_OBJECT);
+    wf_json_put(&l->c->arena, none, "kind", wf_json_new_string(&l->c->arena, "none", 4));
+    wf_json_put(&l->c->arena, spec, "head", none);
+    wf_json_put(&l->c->arena, spec, "heads", wf_json_new(&l->c->arena, WF_JSON_ARRAY));
+    return l->c->arena.failed ? wf_fail_memory(l->err) : WEFT_OK;
+}
+
 static weft_status make_spec(loader *l, wf_json **spec) {
     wf_config_options options = {.env = l->env, .strict = l->options->strict};
     wf_spec *read;
     WF_TRY(wf_family_of_config(&l->c->families, l->c->config, &l->c->family, l->err));
     WF_TRY(wf_family_spec(l->c->family, &l->c->arena, l->c->config, &options, spec, l->err));
+    if (l->options->body)
+        WF_TRY(drop_heads(l, *spec));
     return wf_spec_read(&l->c->arena, *spec, &read, l->err); /* a bad config is told before any weights are looked at */
 }
 

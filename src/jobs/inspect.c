@@ -120,6 +120,7 @@ weft_status wf_job_inspect(wf_job *job) {
     WF_CHECK(!r.name || !r.spec, job->err, WEFT_USAGE, "give either a model or a spec file, not both");
     if (!r.name || r.spec)
         return show_spec(job, &r, r.name, r.spec);
+    WF_TRY(wf_subject_find(job, &r.name));
     if (wf_subject_is_folder(r.name))
         return show_folder(job, &r, r.name);
     if (wf_is_dir(r.name))

@@ -108,6 +108,7 @@ static weft_status new_model(wf_job *job, wf_training_options *o, const wf_sourc
 }
 
 weft_status wf_training_model(wf_job *job, wf_training_options *o, const wf_source *source, wf_model **out) {
+    WF_TRY(wf_subject_find(job, &o->model));
     if (wf_subject_is_folder(o->model))
         WF_TRY(wf_model_load(job->env, o->model, NULL, out, job->err));
     else
