@@ -73,7 +73,7 @@ weft_status wf_params_allocate(wf_params *params, weft_error *err) {
 weft_status wf_params_allocate_grads(wf_params *params, weft_error *err) {
     for (size_t i = 0; i < params->count; i++) {
         wf_param *p = params->list[i];
-        if (p->grad || p->buffer)
+        if (p->grad || !wf_param_trains(p))
             continue;
         p->grad = wf_alloc_big(&params->env->mem, (size_t)p->count * sizeof(float));
         if (!p->grad)
@@ -168,6 +168,13 @@ int64_t wf_params_total(const wf_params *params) {
     int64_t total = 0;
     for (size_t i = 0; i < params->count; i++)
         total += params->list[i]->buffer ? 0 : params->list[i]->count;
+    return total;
+}
+
+int64_t wf_params_trained(const wf_params *params) {
+    int64_t total = 0;
+    for (size_t i = 0; i < params->count; i++)
+        total += wf_param_trains(params->list[i]) ? params->list[i]->count : 0;
     return total;
 }
 
