@@ -13,17 +13,23 @@ void wf_params_open(wf_params *params, const wf_env *env) {
     wf_arena_init(&params->arena, &env->mem, 0);
 }
 
-void wf_params_close(wf_params *params) {
-    if (!params->env)
-        return;
+void wf_params_cut(wf_params *params, size_t count) {
     const wf_mem *mem = &params->env->mem;
-    for (size_t i = 0; i < params->count; i++) {
+    for (size_t i = count; i < params->count; i++) {
         wf_param *p = params->list[i];
         if (p->owns_value)
             wf_free_big(mem, p->value);
         wf_free_big(mem, p->grad);
         wf_free_big(mem, p->bf16);
     }
+    params->count = count < params->count ? count : params->count;
+}
+
+void wf_params_close(wf_params *params) {
+    if (!params->env)
+        return;
+    const wf_mem *mem = &params->env->mem;
+    wf_params_cut(params, 0);
     wf_free(mem, params->list);
     wf_arena_free(&params->arena);
     memset(params, 0, sizeof *params);

@@ -17,9 +17,9 @@ typedef enum wf_init {
 
 struct wf_param;
 
-/* What an adapter makes of a parameter, seen as `slices` matrices [rows, columns] one behind the other: W_i + scale_i * L_i R_i,
- * and with a magnitude its rows (or columns) brought to these lengths. L_i are rows of `left`, from row first + i*rows on; R_i
- * are rows of `right`, from i*rank on. Several parameters may share a right factor and have rows of one left. */
+/* What an adapter makes of a parameter, seen as `slices` matrices [rows, columns] one behind the other: W_i + scale_i * L_i
+ * R_i, and with a magnitude its rows (or columns) brought to these lengths. L_i are rows of `left`, from row first + i*rows on;
+ * R_i are rows of `right`, from i*rank on. Several parameters may share a right factor and have rows of one left. */
 typedef struct wf_adapter {
     struct wf_param *left, *right; /* [.., rank], [slices*rank, columns] */
     struct wf_param *magnitude;    /* [..]: of row i at first + i, or of column j of slice s at s*columns + j; NULL: none */
@@ -60,6 +60,7 @@ void wf_params_open(wf_params *params, const wf_env *env);
 void wf_params_close(wf_params *params);
 /* Declares a parameter; memory comes with wf_params_allocate. A name twice is an error. */
 weft_status wf_param_add(wf_params *params, const char *name, int rank, const int64_t *dims, wf_param **out, weft_error *err);
+void wf_params_cut(wf_params *params, size_t count); /* frees all but the first `count` */
 wf_param *wf_param_find(const wf_params *params, const char *name);
 weft_status wf_params_allocate(wf_params *params, weft_error *err);       /* values that have none yet, zeroed */
 weft_status wf_params_allocate_grads(wf_params *params, weft_error *err); /* of those that train */

@@ -1,6 +1,6 @@
-/* adapt.c - what an adapter makes of a parameter: V = W + scale * L R per slice, and with a magnitude m every row (or column) of
- * V times m / n, n its length. n is a constant of the backward (Liu et al. 2024, section 4.3). Row pieces make V and the gradients
- * of L, of W and of a magnitude by row; column pieces make those of R and of a magnitude by column. */
+/* adapt.c - what an adapter makes of a parameter: V = W + scale * L R per slice, and with a magnitude m every row (or column)
+ * of V times m / n, n its length. n is a constant of the backward (Liu et al. 2024, section 4.3). Row pieces make V and the
+ * gradients of L, of W and of a magnitude by row; column pieces make those of R and of a magnitude by column. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
 
@@ -108,7 +108,8 @@ static void backward_rows(const wf_node *node, int piece, wf_worker *w) {
         if (!node->in[M] || a->by_column || !node->grad_mode[M])
             continue;
         base_row(node, row, 0, a->columns, v, w);
-        float dm = over((float)w->k->dot((const float *)node->out[Y]->grad + row * a->columns, v, a->columns), length_at(node, row));
+        float dm =
+            over((float)w->k->dot((const float *)node->out[Y]->grad + row * a->columns, v, a->columns), length_at(node, row));
         store_din(node, M, row, 1, &dm, w);
     }
 }
