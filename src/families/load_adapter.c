@@ -340,6 +340,8 @@ static weft_status list_held(builder *b, const wf_tensor_map *map) {
     WF_CHECK(there || !saved || !b->files->tensors, b->err, WEFT_BAD_INPUT, "the adapter lacks the tensor '%s'", t.key);
     if (!there && !t.trained)
         return WEFT_OK;
+    for (size_t k = 0; t.trained && k < map->n_parts; k++)
+        model_of(b)->params.list[map->parts[k].param]->frozen = false;
     memcpy(t.dims, map->dims, sizeof t.dims);
     if (!(t.map = keep_map(b, map)))
         return wf_fail_memory(b->err);
@@ -403,7 +405,6 @@ static weft_status read_tensor(builder *b, size_t index, float *file) {
     for (size_t k = 0; t->map && k < t->map->n_parts; k++) {
         wf_param *p = model_of(b)->params.list[t->map->parts[k].param];
         WF_TRY(own_value(b, p));
-        p->frozen = p->frozen && !t->trained;
     }
     b->used += s != NULL;
     if (s) {
@@ -449,16 +450,28 @@ static weft_status read_values(builder *b) {
 /* ---- all together ---- */
 static void release(const wf_mem *mem, struct wf_adapters *adapters) { wf_adapters_free(mem, adapters); }
 
+/* A new adapter says how its base stores matrices: as [in, out] where the family turns them. */
+static weft_status note_layout(builder *b) {
+    bool turned = false;
+    for (size_t i = 0; i < b->n_modules; i++)
+        turned |= b->modules[i].map->n_steps == 1 && !b->modules[i].table;
+    wf_arena *arena = &b->a->arena;
+    return b->files->tensors || wf_json_put(arena, b->a->config, "fan_in_fan_out", wf_json_new_bool(arena, turned))
+               ? WEFT_OK
+               : wf_fail_memory(b->err);
+}
+
 static weft_status build(builder *b, bool values) {
     wf_model *m = model_of(b);
     if (!(b->a->config = wf_json_copy(&b->a->arena, b->files->config.json)))
         return wf_fail_memory(b->err);
     find_bare(b);
     WF_TRY(find_modules(b));
+    WF_TRY(note_layout(b));
     WF_TRY(make_units(b));
-    WF_TRY(list_tensors(b));
     for (size_t i = 0; i < m->own_params; i++)
         m->params.list[i]->frozen = true;
+    WF_TRY(list_tensors(b));
     return values ? read_values(b) : WEFT_OK;
 }
 

@@ -247,7 +247,8 @@ static void sum_updates(wf_trainer *t, bool first) {
 static void move_buffers(wf_trainer *t) {
     size_t i = 0;
     for (const wf_update_list *u = t->updates; u; u = u->next, i++)
-        u->update.apply(u->update.param, t->update_sums[i], u->update.from->count, u->update.rate);
+        if (!u->update.param->frozen)
+            u->update.apply(u->update.param, t->update_sums[i], u->update.from->count, u->update.rate);
 }
 
 /* Forward and backward of every micro-batch: gradients are those of the update's loss. */
