@@ -34,7 +34,8 @@ struct wf_adapters {
     size_t n_tensors, capacity;
     wf_merged *merged;
     size_t n_merged;
-    const char *untied; /* a module of which one use is changed; NULL: none */
+    bool parted;      /* one use of a tied tensor is another one than before */
+    const char *term; /* a module of a tied pair that has terms; NULL: none */
 };
 
 void wf_adapters_free(const wf_mem *mem, wf_adapters *adapters);

@@ -450,6 +450,15 @@ static weft_status read_values(builder *b) {
 /* ---- all together ---- */
 static void release(const wf_mem *mem, struct wf_adapters *adapters) { wf_adapters_free(mem, adapters); }
 
+/* The module of a tied pair that has terms of its own. */
+static void note_tied(const builder *b) {
+    const wf_json *tied = wf_json_get(b->c->family->json, "tied");
+    for (const wf_json *j = b->a->parted && tied ? tied->child : NULL; j; j = j->next)
+        for (size_t i = 0; i < b->n_modules; i++)
+            if (wf_streq(b->modules[i].map->name, j->key) || wf_json_is_string(j, b->modules[i].map->name))
+                b->a->term = b->modules[i].name;
+}
+
 /* A new adapter says how its base stores matrices: as [in, out] where the family turns them. */
 static weft_status note_layout(builder *b) {
     bool turned = false;
@@ -467,6 +476,7 @@ static weft_status build(builder *b, bool values) {
         return wf_fail_memory(b->err);
     find_bare(b);
     WF_TRY(find_modules(b));
+    note_tied(b);
     WF_TRY(note_layout(b));
     WF_TRY(make_units(b));
     for (size_t i = 0; i < m->own_params; i++)
@@ -483,7 +493,7 @@ weft_status wf_adapters_attach(wf_checkpoint *c, const wf_adapter_files *files, 
     wf_arena_init(&a->arena, mem, 0);
     c->model->adapters = a;
     c->model->release_adapters = release;
-    a->untied = untied ? "the token table" : NULL;
+    a->parted = untied;
     builder b = {.c = c, .files = files, .a = a, .err = err};
     weft_status status = build(&b, values);
     if (status == WEFT_OK || status == WEFT_NO_MEMORY || !files->tensors)

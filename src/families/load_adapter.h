@@ -56,6 +56,9 @@ weft_status wf_adapter_tensor_write(const wf_model *model, const wf_adapter_tens
  * of a tied tensor): WEFT_UNSUPPORTED, unless `used`: the model is used and not written. */
 weft_status wf_adapters_merge(wf_model *model, bool used, weft_error *err);
 void wf_adapters_unmerge(wf_model *model);
+bool wf_adapters_part(const wf_model *model); /* two uses of a tied tensor are two tensors now */
+/* Whether this tensor of the base is another one once merged: it has terms, or the adapter holds it whole. */
+bool wf_adapters_change(const wf_model *model, const wf_tensor_map *map);
 /* Merged for good: the adapter and its parameters are gone. */
 void wf_adapters_drop(wf_model *model);
 /* Writes adapter_config.json and adapter_model.safetensors; each appears whole or not at all. */

@@ -178,8 +178,8 @@ weft_status wf_adapters_merge(wf_model *m, bool used, weft_error *err) {
     wf_adapters *a = m->adapters;
     if (!a || a->n_merged > 0)
         return WEFT_OK;
-    WF_CHECK(used || !a->untied, err, WEFT_UNSUPPORTED,
-             "this adapter cannot be merged: it changes one use of %s, which the model uses twice", a->untied);
+    WF_CHECK(used || !a->term, err, WEFT_UNSUPPORTED,
+             "this adapter cannot be merged: it changes '%s' in one of the two places that share its tensor", a->term);
     if (!a->merged && !(a->merged = wf_arena_alloc(&a->arena, m->own_params * sizeof *a->merged)))
         return wf_fail_memory(err);
     for (size_t i = 0; i < m->own_params; i++) {
@@ -206,6 +206,28 @@ void wf_adapters_unmerge(wf_model *m) {
         wf_params_refresh_bf16(&m->params);
     if (a)
         a->n_merged = 0;
+}
+
+static bool holds(const wf_adapters *a, size_t param) {
+    for (size_t i = 0; i < a->n_tensors; i++)
+        for (size_t k = 0; a->tensors[i].map && k < a->tensors[i].map->n_parts; k++)
+            if (a->tensors[i].map->parts[k].param == param)
+                return true;
+    return false;
+}
+
+bool wf_adapters_part(const wf_model *m) { return m->adapters && m->adapters->parted; }
+
+bool wf_adapters_change(const wf_model *m, const wf_tensor_map *map) {
+    const wf_adapters *a = m->adapters;
+    for (size_t k = 0; a && k < map->n_parts; k++) {
+        bool merged = m->params.list[map->parts[k].param]->adapter != NULL;
+        for (size_t i = 0; i < a->n_merged; i++)
+            merged |= a->merged[i].param == m->params.list[map->parts[k].param];
+        if (merged || holds(a, map->parts[k].param))
+            return true;
+    }
+    return false;
 }
 
 void wf_adapters_drop(wf_model *m) {
