@@ -73,8 +73,8 @@ static const wf_slot slots[] = {
     {"gate.weight", "[heads*value_dim, dim]", "linear", "gate", NULL, false, NULL},
     {"gate.bias", "[heads*value_dim]", "zeros", "gate && has(bias, 'gate')", NULL, false, NULL},
     {"sinks", "[heads]", "zeros", "sinks", NULL, false, NULL},
-    {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "normal:0.02", "relative != null", NULL, false, NULL},
-    {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "normal:0.02", "t5_bias != null", NULL, false, NULL},
+    {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "table:0.02", "relative != null", NULL, false, NULL},
+    {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "table:0.02", "t5_bias != null", NULL, false, NULL},
     {NULL}};
 
 #define RING "chunk != null ? chunk : causal && window != null && window[0] != null ? window[0] + 1 : null"

@@ -43,6 +43,21 @@ static wf_tensor *linear_sliced(fixture *f) {
     wf_tensor *x = leaf2(f, 6, 9), *w = leaf2(f, 10, 9);
     return wf_mul(f->tape, wf_linear(f->tape, x, wf_rows(f->tape, w, 0, 4), NULL), wf_linear(f->tape, x, wf_rows(f->tape, w, 5, 4), NULL));
 }
+static const float adapt_scales[2] = {0.7f, -1.3f};
+static wf_tensor *adapt_case(fixture *f) { /* two slices, several columns of pieces */
+    wf_adapter a = {.slices = 2, .rows = 5, .columns = 300, .rank = 3, .scales = adapt_scales};
+    return wf_adapt(f->tape, leaf3(f, 2, 5, 300), leaf2(f, 10, 3), leaf2(f, 6, 300), NULL, &a);
+}
+static wf_tensor *adapt_rows(fixture *f) { /* the length is a constant: only what does not depend on it is probed */
+    wf_adapter a = {.slices = 2, .rows = 4, .columns = 70, .rank = 2, .scales = adapt_scales};
+    wf_tensor *w = wf_input(f->tape, "w", WF_F32, 2, (int64_t[]){8, 70}), *l = wf_input(f->tape, "l", WF_F32, 2, (int64_t[]){8, 2});
+    return wf_adapt(f->tape, w, l, wf_input(f->tape, "r", WF_F32, 2, (int64_t[]){4, 70}), leaf1(f, 8), &a);
+}
+static wf_tensor *adapt_columns(fixture *f) {
+    wf_adapter a = {.slices = 2, .rows = 4, .columns = 300, .rank = 2, .scales = adapt_scales, .by_column = true};
+    wf_tensor *w = wf_input(f->tape, "w", WF_F32, 2, (int64_t[]){8, 300}), *l = wf_input(f->tape, "l", WF_F32, 2, (int64_t[]){8, 2});
+    return wf_adapt(f->tape, w, l, wf_input(f->tape, "r", WF_F32, 2, (int64_t[]){4, 300}), leaf1(f, 600), &a);
+}
 static wf_tensor *embed_case(fixture *f) { return wf_embed(f->tape, ids(f, 3, 5), leaf2(f, 7, 6), -1); }
 static wf_tensor *positions_case(fixture *f) { return wf_embed_positions(f->tape, leaf2(f, 9, 6), 2, 5, NULL, 2); }
 static wf_tensor *add_case(fixture *f) { return wf_add_scaled(f->tape, leaf2(f, 3, 700), leaf2(f, 3, 700), 0.37f); }
@@ -550,6 +565,7 @@ typedef struct op_case {
 
 static const op_case cases[] = {
     {"linear", linear_case, 2e-3},       {"linear", linear_plain, 2e-3},    {"linear", linear_sliced, 2e-3}, {"embed", embed_case, 2e-3},
+    {"adapt", adapt_case, 2e-3},         {"adapt", adapt_rows, 2e-3},       {"adapt", adapt_columns, 2e-3},
     {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
     {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"scale", affine_case, 2e-3},    {"activate", silu_case, 2e-3},
     {"softcap", softcap_case, 2e-3},     {"xielu", xielu_case, 4e-3},       {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
