@@ -43,11 +43,16 @@ typedef struct wf_bench_line {
 typedef struct wf_bench {
     wf_job *job;
     const char *peer, *data, *text,
-        *program;     /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
-    int64_t rounds;   /* 0: the row's own number */
-    bool full;        /* the larger setting of a row that has one */
-    bool quick;       /* a toy in the place of GPT-2 124M, to try things out */
-    const char *name; /* of the running row */
+        *program;            /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
+    int64_t rounds;          /* 0: the row's own number */
+    bool full;               /* the larger setting of a row that has one */
+    bool quick;              /* a toy in the place of GPT-2 124M, to try things out */
+    const char *const *only; /* parts of a row that are asked for: mixers, tasks */
+    size_t n_only;
+    int64_t shortest, longest; /* tokens */
+    const char *report;        /* file for a page; NULL: none */
+    const char *name;          /* of the running row */
+    wf_json *result;           /* its object, for more than lines */
     wf_bench_line *first, *last;
     const char *skipped; /* set by a row that cannot run here: why */
 } wf_bench;
@@ -60,6 +65,11 @@ typedef struct wf_bench_row {
 #define WF_BENCH(name) extern const wf_bench_row wf_bench_##name;
 #include "jobs/bench.def"
 #undef WF_BENCH
+
+/* Is this part of the row asked for? Without --only all are. */
+bool wf_bench_wants(const wf_bench *b, const char *part);
+/* An error for a word of --only that `name` (as in wf_nearest) does not give. */
+weft_status wf_bench_check_only(const wf_bench *b, const char *(*name)(const void *user, size_t i));
 
 /* A new line; NULL when out of memory. */
 wf_bench_line *wf_bench_add(wf_bench *b, const char *fmt, ...) WF_PRINTF(2, 3);

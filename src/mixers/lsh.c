@@ -220,16 +220,18 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_lsh = {.name = "lsh",
-                               .about = "softmax over rows that hash alike, in several rounds",
-                               .source = "Kitaev et al. 2020, arXiv 2001.04451, section 2",
-                               .keys = keys,
-                               .slots = slots,
-                               .inputs = "x mask?",
-                               .outputs = "y buckets?",
-                               .flops =
-                                   "heads*rounds*T*(2*(before + after + 1)*chunk*(key_dim + value_dim) + key_dim*sum(buckets))",
-                               .traits = WF_PADDING_INERT,
-                               .companion = "mlp",
-                               .check = check,
-                               .run = run};
+const wf_mixer wf_mixer_lsh = {
+    .name = "lsh",
+    .about = "softmax over rows that hash alike, in several rounds",
+    .source = "Kitaev et al. 2020, arXiv 2001.04451, section 2",
+    .keys = keys,
+    .slots = slots,
+    .inputs = "x mask?",
+    .outputs = "y buckets?",
+    .example = "{\"heads\": \"=dim // 32\", \"buckets\": 16, \"chunk\": 64, \"rounds\": 2, \"causal\": true}",
+    .flops = "heads*rounds*T*(2*(before + after + 1)*chunk*(key_dim + value_dim) + key_dim*sum(buckets))",
+    .bf16 = 0.5,
+    .traits = WF_PADDING_INERT,
+    .companion = "mlp",
+    .check = check,
+    .run = run};

@@ -117,7 +117,16 @@ typedef struct wf_mixer {
     const wf_slot *slots;
     const wf_state_slot *states;  /* NULL: none */
     const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
-    const char *flops;            /* forward, one sequence, besides the projections: expression over T and the keys */
+    /* Options of a layer to show and to measure, JSON: in a model of width dim, for T = context tokens; strings "=.." are
+     * expressions over dim, hidden and context. NULL: heads of 32 channels, causal, as far as the row has these options. */
+    const char *example;
+    /* How cost grows with the number of tokens, up to a factor: expressions over T and the keys, NULL is T. time: of the FLOPs
+     * besides the projections; space: of the bytes that training keeps. Of rows made of others, beside their parts. */
+    const char *time, *space;
+    const char *flops; /* forward, one sequence, besides the projections: expression over T and the keys */
+    /* What bf16 mode may change: the root of the mean square of the differences of y, and of the gradient of x, from fp32, as a
+     * share of that of y (or the gradient). Rows that choose (buckets, experts) may choose otherwise. */
+    double bf16;
     unsigned traits;
     unsigned (*lost_traits)(const wf_layer *layer); /* those that the options of a layer take away; NULL: none */
     const char *streams;                            /* expression: which options have the chunk and step forms; NULL: all */
