@@ -44,6 +44,8 @@ typedef struct wf_bench {
     wf_job *job;
     const char *peer, *data, *text,
         *program;     /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
+    const char *const *tokenizers; /* files */
+    size_t n_tokenizers;
     int64_t rounds;   /* 0: the row's own number */
     bool full;        /* the larger setting of a row that has one */
     bool quick;       /* a toy in the place of GPT-2 124M, to try things out */
@@ -65,10 +67,11 @@ typedef struct wf_bench_row {
 wf_bench_line *wf_bench_add(wf_bench *b, const char *fmt, ...) WF_PRINTF(2, 3);
 const char *wf_bench_text(wf_bench *b, const char *fmt, ...) WF_PRINTF(2, 3); /* in the job's arena, never NULL */
 
-/* What the peer is told, beside WEFT_BENCH (the row's name) and WEFT_BENCH_THREADS. */
+/* What the peer is told, beside WEFT_BENCH (the row's name), WEFT_BENCH_THREADS and WEFT_BENCH_DATA (the option data). */
 typedef struct wf_bench_case {
     int64_t batch, context;
     const char *precision;
+    const char *subject, *way; /* WEFT_BENCH_SUBJECT, a file, and WEFT_BENCH_WAY; NULL: none */
 } wf_bench_case;
 /* One run of the peer command, which prints {"seconds": x, ..}. *absent: it ended with code 77 (something it needs is missing).
  */
