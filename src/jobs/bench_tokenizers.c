@@ -184,4 +184,5 @@ static weft_status run(wf_bench *b) {
     return status;
 }
 
-const wf_bench_row wf_bench_tokenizers = {"tokenizers", "text to ids; the peer gets the first 10 MB of the same text", run, true};
+const wf_bench_row wf_bench_tokenizers = {"tokenizers", "text to ids; the peer gets the first 10 MB of the same text", run,
+                                          true};

@@ -17,6 +17,7 @@ typedef struct wf_bpe {
     uint32_t fallback[256]; /* the tokens <0x00> ... */
     wf_bpe_merge *merges;
     uint64_t mask;    /* slots - 1 */
+    uint32_t n_ranks; /* above every rank */
     uint64_t *joints; /* pairs of symbols of one character between which some merge happens; 0: an empty slot */
     uint64_t joint_mask;
     uint32_t unknown;

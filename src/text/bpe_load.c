@@ -32,7 +32,10 @@ static weft_status make_tables(wf_loading *l, wf_bpe *b, size_t n) {
 }
 
 /* A later merge of the same pair replaces the earlier one, as in the reference. */
-static void put_merge(wf_bpe *b, wf_bpe_merge new) { *wf_bpe_find_merge(b, new.left, new.right) = new; }
+static void put_merge(wf_bpe *b, wf_bpe_merge new) {
+    *wf_bpe_find_merge(b, new.left, new.right) = new;
+    b->n_ranks = new.rank >= b->n_ranks ? new.rank + 1 : b->n_ranks;
+}
 
 static void put_joint(wf_bpe *b, uint32_t left, uint32_t right) {
     uint64_t pair = ((uint64_t)left << 32 | right) + 1;
@@ -137,6 +140,36 @@ static void note_joint(wf_loading *l, wf_bpe *b, const wf_merge_text *m, const c
         put_joint(b, left, right);
 }
 
+/* Ranks that are ids may lie far apart, and a table of ranks must not be larger than the file: they are numbered anew, in
+ * order. */
+static int by_number(const void *a, const void *b) {
+    const uint32_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static weft_status close_ranks(wf_loading *l, wf_bpe *b, size_t n_merges) {
+    size_t n = 0, kept = 0;
+    if (b->n_ranks <= 4 * n_merges + 4096)
+        return WEFT_OK;
+    uint32_t *ranks = wf_calloc(l->mem, n_merges, sizeof *ranks);
+    if (!ranks)
+        return wf_fail_memory(l->err);
+    for (uint64_t i = 0; i <= b->mask; i++)
+        if (b->merges[i].rank != NONE)
+            ranks[n++] = b->merges[i].rank;
+    qsort(ranks, n, sizeof *ranks, by_number);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || ranks[i] != ranks[kept - 1])
+            ranks[kept++] = ranks[i];
+    for (uint64_t i = 0; i <= b->mask; i++)
+        if (b->merges[i].rank != NONE)
+            b->merges[i].rank =
+                (uint32_t)((uint32_t *)bsearch(&b->merges[i].rank, ranks, kept, sizeof *ranks, by_number) - ranks);
+    b->n_ranks = (uint32_t)kept;
+    wf_free(l->mem, ranks);
+    return WEFT_OK;
+}
+
 static weft_status load_merges(wf_loading *l, const wf_model_source *s, wf_bpe *b) {
     static const char *const names[] = {"by_order", "by_id", NULL};
     bool affixes = b->prefix.length || b->suffix.length;
@@ -158,7 +191,7 @@ static weft_status load_merges(wf_loading *l, const wf_model_source *s, wf_bpe *
     }
     if (affixes) /* characters have other names inside a word: no taking apart */
         b->joints = NULL;
-    return WEFT_OK;
+    return close_ranks(l, b, s->n_merges);
 }
 
 static bool all_letters(const wf_bpe *b) {

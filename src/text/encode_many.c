@@ -1,5 +1,5 @@
-/* encode_many.c - many texts over the threads of a pool: every thread takes the next few that nobody has, with an encoder of its
- * own that lives as long as the set, so that the words it has met stay known. */
+/* encode_many.c - many texts over the threads of a pool: every thread takes the next few that nobody has, with an encoder of
+ * its own that lives as long as the set, so that the words it has met stay known. */
 #include <stdatomic.h>
 
 #include "base/pool.h"

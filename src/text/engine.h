@@ -7,6 +7,7 @@
 #ifndef WF_TEXT_ENGINE_H
 #define WF_TEXT_ENGINE_H
 #include "base/json.h"
+#include "text/bpe_queue.h"
 #include "text/change.h"
 #include "text/loading.h"
 #include "text/matcher.h"
@@ -198,8 +199,7 @@ typedef struct wf_bpe_scratch {
     size_t count, symbols_capacity;
     wf_bpe_link *links;
     size_t links_capacity;
-    uint64_t *heap; /* rank << 32 | position */
-    size_t heap_count, heap_capacity;
+    wf_bpe_queue queue;
     wf_str text; /* a character with what is put around it */
 } wf_bpe_scratch;
 
