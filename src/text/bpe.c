@@ -12,13 +12,8 @@
 #define NONE WF_BPE_NONE
 enum { SHORT = 64, UNITS_AT_ONCE = 4096 };
 
-static uint64_t pair_hash(uint32_t left, uint32_t right) {
-    uint64_t x = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15u;
-    return x ^ x >> 32;
-}
-
 wf_bpe_merge *wf_bpe_find_merge(const wf_bpe *b, uint32_t left, uint32_t right) {
-    for (uint64_t i = pair_hash(left, right);; i++) {
+    for (uint64_t i = wf_bpe_pair_hash((uint64_t)left << 32 | right);; i++) {
         wf_bpe_merge *m = &b->merges[i & b->mask];
         if (m->rank == NONE || (m->left == left && m->right == right))
             return m;
@@ -29,7 +24,7 @@ static uint32_t rank_of(const wf_bpe *b, uint32_t left, uint32_t right) { return
 
 bool wf_bpe_may_join(const wf_bpe *b, uint32_t left, uint32_t right) {
     uint64_t pair = ((uint64_t)left << 32 | right) + 1;
-    for (uint64_t i = pair_hash(left, right);; i++) {
+    for (uint64_t i = wf_bpe_pair_hash(pair - 1);; i++) {
         uint64_t have = b->joints[i & b->joint_mask];
         if (have == 0 || have == pair)
             return have == pair;

@@ -41,9 +41,9 @@ typedef struct wf_pretokenizer_row {
 
 /* What was collected from the "model" object while it streamed past; a vocabulary with ids went to tok->vocab. */
 typedef struct wf_merge_text {
-    size_t offset, at;
-    uint32_t left, total;
-} wf_merge_text; /* lengths; `at`: where in the file */
+    size_t at;            /* where in the file */
+    uint32_t left, total; /* lengths in the pool, where one merge follows the other */
+} wf_merge_text;
 typedef struct wf_model_source {
     wf_json *options;  /* every member but vocab and merges */
     wf_str merge_pool; /* left and right side by side */
@@ -294,6 +294,9 @@ const wf_decoder_row *wf_decoder_find(const char *name);
 const wf_postprocessor_row *wf_postprocessor_find(const char *name);
 
 /* ---- reading and writing (load.c, load_parts.c, load_model.c, save.c) ---- */
+/* As wf_tokenizer_parse, but the text, a block of `mem`, is the tokenizer's from here on, also after an error. NULL is an
+ * error. */
+weft_status wf_tokenizer_take(const wf_mem *mem, char *json, size_t length, wf_tokenizer **out, weft_error *err);
 weft_status wf_load_normalizer(wf_loading *l, const wf_json *j);
 weft_status wf_load_pretokenizer(wf_loading *l, const wf_json *j);
 weft_status wf_load_postprocessor(wf_loading *l, const wf_json *j);
