@@ -26,7 +26,7 @@ static const versus layers[] = {
 static weft_status measure(wf_bench *b, const char *name, int64_t rows, bool bf16, wf_bench_layer *layer) {
     const char *precision = bf16 ? "bf16" : "fp32";
     wf_bench_line *line = wf_bench_add(b, "%s, T=%lld, %s", name, (long long)rows, precision);
-    wf_bench_case c = {1, rows, precision, name};
+    wf_bench_case c = {.batch = 1, .context = rows, .precision = precision, .name = name};
     double seconds;
     if (!line)
         return wf_fail_memory(b->job->err);
