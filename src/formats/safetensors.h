@@ -50,7 +50,12 @@ typedef struct wf_tensor_plan {
     wf_dtype type;
     int rank;
     const int64_t *dims;
+    const char *stored; /* an element type that wf_dtype lacks, as files call it: only copied; NULL: `type` */
+    size_t bytes;       /* of such a tensor */
 } wf_tensor_plan;
+
+/* Bytes of the planned tensor; false when it is negative or beyond 2^63. */
+bool wf_tensor_plan_bytes(const wf_tensor_plan *tensor, int64_t *out);
 
 typedef struct wf_safetensors_plan {
     const wf_tensor_plan *tensors; /* in this order their bytes follow */

@@ -14,9 +14,25 @@ struct wf_safetensors_writer {
     uint64_t planned, written; /* bytes of data */
 };
 
+bool wf_tensor_plan_bytes(const wf_tensor_plan *t, int64_t *out) {
+    int64_t elements;
+    *out = (int64_t)t->bytes;
+    if (!wf_product(t->dims, t->rank, &elements))
+        return false;
+    return t->stored ? t->bytes <= INT64_MAX : wf_mul_i64(elements, (int64_t)wf_dtypes[t->type].size, out);
+}
+
+/* Of an element, for alignment. */
+static size_t width(const wf_tensor_plan *t) {
+    int64_t elements;
+    if (!t->stored)
+        return wf_dtypes[t->type].size;
+    return wf_product(t->dims, t->rank, &elements) && elements > 0 ? t->bytes / (size_t)elements : 0;
+}
+
 static int by_width_and_name(const void *a, const void *b) {
     const wf_tensor_plan *x = a, *y = b;
-    size_t m = wf_dtypes[x->type].size, n = wf_dtypes[y->type].size;
+    size_t m = width(x), n = width(y);
     return m != n ? (m > n ? -1 : 1) : strcmp(x->name, y->name);
 }
 
@@ -26,14 +42,13 @@ void wf_safetensors_order(wf_tensor_plan *tensors, size_t n) {
 }
 
 static weft_status put_tensor(wf_json_writer *w, const wf_tensor_plan *t, int64_t *offset, weft_error *err) {
-    int64_t elements, size, end;
-    if (!wf_product(t->dims, t->rank, &elements) || !wf_mul_i64(elements, (int64_t)wf_dtypes[t->type].size, &size) ||
-        !wf_add_i64(*offset, size, &end))
+    int64_t size, end;
+    if (!wf_tensor_plan_bytes(t, &size) || !wf_add_i64(*offset, size, &end))
         return wf_fail(err, WEFT_FAILURE, "tensor \"%.64s\": its size is negative or beyond 2^63", t->name);
     wf_jw_key(w, t->name);
     wf_jw_begin(w, '{');
     wf_jw_key(w, "dtype");
-    wf_jw_string(w, wf_dtypes[t->type].safetensors);
+    wf_jw_string(w, t->stored ? t->stored : wf_dtypes[t->type].safetensors);
     wf_jw_key(w, "shape");
     wf_jw_begin(w, '[');
     for (int i = 0; i < t->rank; i++)
