@@ -173,8 +173,11 @@ static weft_status run_job(weft *lib, wf_job *job, wf_job_fn fn, const char *opt
 #include "jobs/jobs.def"
 #undef WF_JOB
 
-weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
-                          weft_error *err) {
-    wf_job job = {.piece = piece, .user = user, .err = err};
-    return run_job(lib, &job, wf_job_generate, options, result);
-}
+#define WF_TEXT_JOB(name)                                                                                                      \
+    weft_status weft_##name(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,               \
+                            weft_error *err) {                                                                                 \
+        wf_job job = {.piece = piece, .user = user, .err = err};                                                               \
+        return run_job(lib, &job, wf_job_##name, options, result);                                                             \
+    }
+#include "jobs/texts.def"
+#undef WF_TEXT_JOB

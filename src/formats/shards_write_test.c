@@ -11,10 +11,8 @@
 static const float numbers[4][6] = {{1, 2, 3, 4, 5, 6}, {7, 8, 9, 10, 11, 12}, {13, 14, 15}, {0}};
 static const int64_t six[2] = {2, 3}, three[1] = {3}, eight[1] = {8};
 static const char raw[8] = "octets!";
-static const wf_tensor_plan tensors[] = {{"a", WF_F32, 2, six, NULL, 0},
-                                         {"b", WF_F32, 2, six, NULL, 0},
-                                         {"c", WF_F32, 1, three, NULL, 0},
-                                         {"d", WF_U8, 1, eight, "F8_E4M3", 8}};
+static const wf_tensor_plan tensors[] = {
+    {"a", WF_F32, 2, six, NULL}, {"b", WF_F32, 2, six, NULL}, {"c", WF_F32, 1, three, NULL}, {"d", WF_U8, 1, eight, "F8_E4M3"}};
 
 static weft_status bytes_of(void *user, size_t i, const void **data, size_t *size, weft_error *err) {
     int64_t n;

@@ -61,7 +61,7 @@ static weft_status plan_tensor(writing *w, size_t i) {
     w->sources[i] = (source){t, merged_map(c, t->name)};
     c->changed += w->sources[i].map != NULL;
     wf_tensor_plan *p = &w->plan[i];
-    *p = (wf_tensor_plan){NULL, WF_U8, t->rank, t->dims, t->dtype, t->size};
+    *p = (wf_tensor_plan){NULL, WF_U8, t->rank, t->dims, t->dtype};
     if (t->type >= 0)
         *p = (wf_tensor_plan){NULL, (wf_dtype)(c->type >= 0 && is_number(t->type) ? c->type : t->type), t->rank, t->dims, NULL,
                               0};
@@ -86,7 +86,7 @@ static int64_t count_of(const wf_stored_tensor *t) {
 }
 
 static bool changes(const writing *w, size_t i) {
-    return w->sources[i].map || (!w->plan[i].stored && (int)w->plan[i].type != w->sources[i].stored->type);
+    return w->sources[i].map || (!w->plan[i].dtype && (int)w->plan[i].type != w->sources[i].stored->type);
 }
 
 static void read_merged(const writing *w, const wf_tensor_map *map) {

@@ -27,7 +27,7 @@ static weft_status read_request(wf_job *job, request *r) {
     wf_options o = wf_options_open(job->options, "generate", words, job->err);
     wf_generate_options usual = wf_generate_usual();
     wf_sampling *s = &usual.sampling;
-    r->model = wf_option_text(&o, "model", NULL);
+    r->model = wf_job_model(job, &o, "model");
     r->prompt = wf_option_text(&o, "prompt", "");
     r->bf16 = wf_job_bf16(&o);
     usual.max_tokens = wf_option_int(&o, "max_tokens", usual.max_tokens, 0, INT32_MAX);

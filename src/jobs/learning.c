@@ -158,6 +158,7 @@ weft_status wf_training_folder(wf_job *job, const wf_training_options *o, const 
 }
 
 weft_status wf_training_model(wf_job *job, wf_training_options *o, const wf_source *source, wf_model **out) {
+    WF_TRY(wf_subject_find(job, &o->model));
     if (wf_subject_is_folder(o->model))
         WF_TRY(wf_training_folder(job, o, NULL, out));
     else

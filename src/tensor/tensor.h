@@ -78,7 +78,9 @@ typedef struct wf_op {
     void (*run)(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *worker);
     uint32_t saves_in, saves_out;                       /* bit i: the backward reads in[i]->data / out[i]->data */
     double (*flops)(const wf_node *node, wf_pass pass); /* multiply-adds count 2; NULL: not counted */
-    void (*release)(const wf_env *env, wf_node *node);  /* frees what attr owns; may be NULL */
+    /* The same of the forward that has just run, where its data decide what is computed; NULL: flops. */
+    double (*scheduled)(const wf_node *node, const wf_runtime *rt);
+    void (*release)(const wf_env *env, wf_node *node); /* frees what attr owns; may be NULL */
     bool no_grad;      /* the op has no gradient: recording it where one is needed is an error that names it */
     uint32_t in_place; /* bit i: out[i] may share memory with in[j], j the matching state (recurrent states while decoding) */
     uint32_t early;    /* bit i: the forward of a training tape already writes the gradient of in[i] (cross_entropy) */
@@ -173,6 +175,9 @@ typedef struct wf_tape_stats {
     double flops_forward, flops_backward;
 } wf_tape_stats;
 wf_tape_stats wf_tape_stats_of(const wf_tape *tape);
+/* FLOPs of the forward that has just run with `rt`, of a tape with a backward (whose inputs are still there): those of the
+ * stats, but what patterns made of the data has been counted key by key. */
+double wf_tape_scheduled_flops(const wf_tape *tape, const wf_runtime *rt);
 /* What a replay would take, without taking it: of a tape made with `measure`, instead of wf_tape_plan. */
 weft_status wf_tape_measure(wf_tape *tape, wf_tape_stats *out, weft_error *err);
 /* Seconds per op name of the last run, for profiling: calls fn for each; needs wf_tape_profile(tape, true) before. */
