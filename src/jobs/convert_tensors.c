@@ -61,10 +61,8 @@ static weft_status plan_tensor(writing *w, size_t i) {
     w->sources[i] = (source){t, merged_map(c, t->name)};
     c->changed += w->sources[i].map != NULL;
     wf_tensor_plan *p = &w->plan[i];
-    *p = (wf_tensor_plan){NULL, WF_U8, t->rank, t->dims, t->dtype};
-    if (t->type >= 0)
-        *p = (wf_tensor_plan){NULL, (wf_dtype)(c->type >= 0 && is_number(t->type) ? c->type : t->type), t->rank, t->dims, NULL,
-                              0};
+    wf_dtype type = is_number(t->type) && c->type >= 0 ? (wf_dtype)c->type : t->type >= 0 ? (wf_dtype)t->type : WF_U8;
+    *p = (wf_tensor_plan){NULL, type, t->rank, t->dims, t->type >= 0 ? NULL : t->dtype};
     return rename_tensor(c, t->name, &p->name);
 }
 
