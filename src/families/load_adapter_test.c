@@ -7,6 +7,7 @@
 #include "base/reader.h"
 #include "families/adapter_parts.h"
 #include "presets/presets.h"
+#include "support/fail_mem.h"
 #include "support/test.h"
 
 #define DECODERS WEFT_SOURCE_DIR "/tests/fixtures/decoders/"
@@ -333,9 +334,38 @@ static void test_wrong_folders(void **state) {
     close_bench(&b);
 }
 
+/* Every allocation on the way fails once: opening beside and merged, writing. */
+static void test_memory(void **state) {
+#define ADAPTERS WEFT_SOURCE_DIR "/tests/fixtures/adapter/gpt2-dora"
+    fail_mem memory = {0};
+    bench b;
+    (void)state;
+    open_bench(&b);
+    while (fail_mem_next(&memory)) {
+        wf_env env = b.env;
+        wf_model *m, *merged = NULL;
+        env.mem = fail_mem_hook(&memory);
+        weft_status status =
+            wf_model_load(&env, ADAPTERS, &(wf_load_options){.adapter = ADAPTERS "/adapter", .unmerged = true}, &m, NULL);
+        if (status == WEFT_OK) {
+            status = wf_model_save(m, SCRATCH "/memory", NULL, NULL);
+            if (status == WEFT_OK)
+                status = wf_adapters_merge(m, false, NULL);
+            wf_model_free(m);
+        }
+        if (status == WEFT_OK)
+            status = wf_model_load(&env, ADAPTERS, &(wf_load_options){.adapter = ADAPTERS "/adapter"}, &merged, NULL);
+        if (status == WEFT_OK)
+            wf_model_free(merged);
+        assert_int_equal(status, atomic_load(&memory.fired) ? WEFT_NO_MEMORY : WEFT_OK);
+        assert_int_equal(memory.live, 0);
+    }
+    close_bench(&b);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_every_preset),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_dropout),
-                                       cmocka_unit_test(test_wrong_folders)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases),         cmocka_unit_test(test_every_preset),
+                                       cmocka_unit_test(test_refused),       cmocka_unit_test(test_dropout),
+                                       cmocka_unit_test(test_wrong_folders), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
