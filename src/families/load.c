@@ -459,6 +459,7 @@ static weft_status open_adapter(loader *l) {
         return WEFT_OK;
     WF_TRY(wf_adapter_files_open(l->env, &l->c->arena, path, o->new_adapter, &l->adapter, l->err));
     l->adapter.seed = o->adapter_seed;
+    l->adapter.partial = o->body;
     return WEFT_OK;
 }
 

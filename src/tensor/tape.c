@@ -224,9 +224,14 @@ void wf_region_begin(wf_tape *tape) {
 
 void wf_region_end(wf_tape *tape) { tape->region = -1; }
 
-/* Parameters with adapters come as what these make of them. */
+/* Parameters with adapters come as what these make of them. What goes into a projection inside another operation is not there
+ * to be dropped. */
 static bool adapt_inputs(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *given, wf_tensor **in) {
     for (int i = 0; i < n_in; i++) {
+        const wf_adapter *a = given[i] && !op->bare ? wf_adapter_of(given[i]) : NULL;
+        if (a && a->dropout > 0.0f && tape->options.grad)
+            wf_tape_error(tape, WEFT_UNSUPPORTED, "a dropout of the adapter of '%s', which '%s' reads, is not supported",
+                          wf_base(given[i])->label, op->name);
         in[i] = given[i] && !op->bare ? wf_adapted(tape, given[i]) : given[i];
         if (given[i] && !in[i])
             return false;
