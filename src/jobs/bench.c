@@ -314,7 +314,8 @@ static void list_rows(wf_job *job) {
 }
 
 weft_status wf_job_bench(wf_job *job) {
-    static const char *const words[] = {"names", "peer", "data", "text", "program", "rounds", "quick", "full", "list", NULL};
+    static const char *const words[] = {"names", "peer", "data", "text",  "program", "rounds",
+                                        "quick", "full", "list", "model", NULL};
     wf_options o = wf_options_open(job->options, "bench", words, job->err);
     size_t n;
     const char *const *names = wf_job_texts(job, &o, "names", &n);
@@ -324,6 +325,7 @@ weft_status wf_job_bench(wf_job *job) {
                   .text = wf_option_text(&o, "text", NULL),
                   .program = wf_option_text(&o, "program", NULL),
                   .rounds = wf_option_int(&o, "rounds", 0, 1, WF_BENCH_ROUNDS)};
+    b.model = wf_job_model(job, &o, "model");
     bool list = wf_option_bool(&o, "list", false);
     b.quick = wf_option_bool(&o, "quick", false);
     b.full = wf_option_bool(&o, "full", false);

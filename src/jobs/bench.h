@@ -43,11 +43,12 @@ typedef struct wf_bench_line {
 typedef struct wf_bench {
     wf_job *job;
     const char *peer, *data, *text,
-        *program;     /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
-    int64_t rounds;   /* 0: the row's own number */
-    bool full;        /* the larger setting of a row that has one */
-    bool quick;       /* a toy in the place of GPT-2 124M, to try things out */
-    const char *name; /* of the running row */
+        *program;      /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
+    const char *model; /* a folder or a name, for embed; NULL: none */
+    int64_t rounds;    /* 0: the row's own number */
+    bool full;         /* the larger setting of a row that has one */
+    bool quick;        /* a toy in the place of GPT-2 124M, to try things out */
+    const char *name;  /* of the running row */
     wf_bench_line *first, *last;
     const char *skipped; /* set by a row that cannot run here: why */
 } wf_bench;
@@ -65,10 +66,11 @@ typedef struct wf_bench_row {
 wf_bench_line *wf_bench_add(wf_bench *b, const char *fmt, ...) WF_PRINTF(2, 3);
 const char *wf_bench_text(wf_bench *b, const char *fmt, ...) WF_PRINTF(2, 3); /* in the job's arena, never NULL */
 
-/* What the peer is told, beside WEFT_BENCH (the row's name) and WEFT_BENCH_THREADS. */
+/* What the peer is told, beside WEFT_BENCH (the row's name), WEFT_BENCH_THREADS and WEFT_BENCH_DATA (the option data). */
 typedef struct wf_bench_case {
     int64_t batch, context;
     const char *precision;
+    const char *subject, *way; /* WEFT_BENCH_SUBJECT, a file, and WEFT_BENCH_WAY; NULL: none */
 } wf_bench_case;
 /* One run of the peer command, which prints {"seconds": x, ..}. *absent: it ended with code 77 (something it needs is missing).
  */
