@@ -1,7 +1,9 @@
 #include "families/load.h"
 #include <stdio.h>
 #include <string.h>
+#include "base/checked.h"
 #include "base/reader.h"
+#include "families/measure.h"
 #include "formats/shards.h"
 
 /* ---- config.json ---- */
@@ -13,6 +15,7 @@ typedef struct loader {
     wf_checkpoint *c;
     const char *config_path;
     wf_shards *shards;
+    const char *prefix;               /* of every name in the files beside the family's own; "": none */
     const wf_stored_tensor **tensors; /* per map of the names */
     weft_error *err;
 } loader;
@@ -20,10 +23,10 @@ typedef struct loader {
 static weft_status read_config(loader *l, const char *folder) {
     wf_file file;
     wf_json *config;
-    l->config_path = wf_path_join(&l->c->arena, folder, "config.json");
-    if (!l->config_path)
-        return wf_fail_memory(l->err);
-    WF_TRY(wf_file_open(&l->env->mem, l->config_path, false, CONFIG_BYTES, &file, l->err));
+    char *path;
+    WF_TRY(wf_path_inside(&l->c->arena, folder, "config.json", &path, l->err));
+    l->config_path = path;
+    WF_TRY(wf_file_open(&l->env->mem, path, false, CONFIG_BYTES, &file, l->err));
     weft_status status = wf_config_parse(&l->c->arena, (const char *)file.data, file.size, &config, l->err);
     wf_file_close(&file);
     if (status == WEFT_OK)
@@ -56,6 +59,31 @@ const char *wf_checkpoint_name(const wf_checkpoint *c, const wf_tensor_map *map)
     return c->found && c->found[i] ? c->found[i] : map->name;
 }
 
+/* What wrappers put before every name: data parallelism, compilation, training loops. */
+static weft_status find_prefix(loader *l) {
+    static const char *const wrappers[] = {"module.", "_orig_mod.", "state_dict.", "model_state_dict."};
+    char *prefix = wf_arena_strdup(&l->c->arena, "");
+    for (size_t w = 0; prefix && w < sizeof wrappers / sizeof *wrappers; w++) {
+        char *longer = wf_arena_printf(&l->c->arena, "%s%s", prefix, wrappers[w]);
+        size_t i = 0, count = wf_shards_count(l->shards);
+        while (longer && i < count && wf_starts_with(wf_shards_at(l->shards, i)->name, longer))
+            i++;
+        if (count > 0 && i == count) {
+            prefix = longer;
+            w = SIZE_MAX; /* from the first one again: wrappers are wrapped */
+        }
+    }
+    l->prefix = prefix;
+    return prefix ? WEFT_OK : wf_fail_memory(l->err);
+}
+
+static const wf_stored_tensor *look_up(const loader *l, const char *name) {
+    char *full = *l->prefix ? wf_arena_printf(&l->c->arena, "%s%s", l->prefix, name) : NULL;
+    return wf_shards_find(l->shards, full ? full : name);
+}
+
+static const char *own_name(const loader *l, const wf_stored_tensor *t) { return t->name + strlen(l->prefix); }
+
 /* Norms were called gamma and beta once. */
 static const wf_stored_tensor *find_legacy(const loader *l, const char *name) {
     static const char *const renamed[2][2] = {{".weight", ".gamma"}, {".bias", ".beta"}};
@@ -63,15 +91,15 @@ static const wf_stored_tensor *find_legacy(const loader *l, const char *name) {
         if (wf_ends_with(name, renamed[i][0])) {
             char *old =
                 wf_arena_printf(&l->c->arena, "%.*s%s", (int)(strlen(name) - strlen(renamed[i][0])), name, renamed[i][1]);
-            return old ? wf_shards_find(l->shards, old) : NULL;
+            return old ? look_up(l, old) : NULL;
         }
     return NULL;
 }
 
 static const wf_stored_tensor *find_either(const loader *l, const char *name) {
     const char *bare = without_base(family_base(l->c), name);
-    const wf_stored_tensor *t = wf_shards_find(l->shards, name);
-    t = t ? t : wf_shards_find(l->shards, bare);
+    const wf_stored_tensor *t = look_up(l, name);
+    t = t ? t : look_up(l, bare);
     t = t ? t : find_legacy(l, name);
     return t ? t : find_legacy(l, bare);
 }
@@ -211,7 +239,16 @@ static bool is_read(const loader *l, const wf_stored_tensor *t) {
     for (size_t i = 0; i < l->c->names.count; i++)
         if (l->tensors[i] == t)
             return true;
-    return is_twin(l, t->name) || wf_names_unused(&l->c->names, t->name);
+    return is_twin(l, own_name(l, t)) || wf_names_unused(&l->c->names, own_name(l, t));
+}
+
+/* Parts that the family does not have may be there when they do nothing. */
+static weft_status check_zero(const loader *l, const wf_stored_tensor *t) {
+    const char *bytes = t->data;
+    for (size_t i = 0; i < t->size; i++)
+        WF_CHECK(bytes[i] == 0, l->err, WEFT_UNSUPPORTED, "%s: the part of the model with the tensor '%s' is not supported",
+                 wf_shards_path(l->shards, t), t->name);
+    return WEFT_OK;
 }
 
 /* Tensors beyond the model's are a mistake somewhere, unless its heads were left away. */
@@ -221,6 +258,10 @@ static weft_status check_extra(const loader *l) {
         const wf_stored_tensor *t = wf_shards_at(l->shards, i);
         if (is_read(l, t))
             continue;
+        if (wf_names_zero(&l->c->names, own_name(l, t))) {
+            WF_TRY(check_zero(l, t));
+            continue;
+        }
         WF_CHECK(!l->options->strict, l->err, WEFT_UNSUPPORTED, "%s: the model has no place for the tensor '%s'",
                  wf_shards_path(l->shards, t), t->name);
         wf_log(l->env, WF_WARN, "%s: the tensor '%s' is not used", wf_shards_path(l->shards, t), t->name);
@@ -245,17 +286,17 @@ static void point_into_files(const loader *l) {
     }
 }
 
-static size_t largest_moved(const wf_names *names) {
-    size_t most = 0;
-    for (size_t i = 0; i < names->count; i++)
-        if (!names->list[i].plain && (size_t)names->list[i].count > most)
-            most = (size_t)names->list[i].count;
-    return most;
+/* Numbers that can be moved from where they lie. */
+static bool is_ready(const wf_stored_tensor *t) { return t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0; }
+
+static size_t scratch_of(const wf_tensor_map *map, const wf_stored_tensor *t) {
+    return map->plain ? 0 : (size_t)(wf_map_scratch(map) + (is_ready(t) ? 0 : map->count));
 }
 
 static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t, float *scratch) {
     wf_param **list = l->c->model->params.list;
     float *values[WF_NAME_PARTS];
+    const float *from = t->data;
     if (map->plain) {
         wf_param *p = list[map->parts[0].param];
         if (p->owns_value)
@@ -264,26 +305,64 @@ static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stor
     }
     for (size_t i = 0; i < map->n_parts; i++)
         values[i] = list[map->parts[i].param]->value + map->parts[i].first;
-    wf_dtypes[t->type].to_f32(scratch, t->data, map->count);
-    wf_map_read(map, scratch, values, scratch + map->count);
+    if (!is_ready(t)) {
+        wf_dtypes[t->type].to_f32(scratch, t->data, map->count);
+        from = scratch;
+        scratch += map->count;
+    }
+    wf_map_read(map, from, values, scratch);
+}
+
+typedef struct reading { /* of all values, shared by the threads */
+    const loader *l;
+    float *scratch;
+    size_t each; /* scratch of a thread */
+} reading;
+
+enum { MOST_THREADS = 256 };
+
+/* Each tensor goes to the thread with the least to do so far: every thread counts the same. */
+static void read_share(void *arg, int thread, int n_threads) {
+    const reading *r = arg;
+    const wf_names *names = &r->l->c->names;
+    int64_t busy[MOST_THREADS] = {0};
+    for (size_t i = 0; i < names->count; i++) {
+        int to = 0;
+        for (int k = 1; k < n_threads; k++)
+            to = busy[k] < busy[to] ? k : to;
+        busy[to] += names->list[i].count;
+        if (to == thread)
+            read_tensor(r->l, &names->list[i], r->l->tensors[i], r->scratch + (size_t)thread * r->each);
+    }
+}
+
+static weft_status read_all(loader *l) {
+    reading r = {.l = l};
+    size_t threads = (size_t)wf_pool_threads(l->env->pool), bytes;
+    for (size_t i = 0; i < l->c->names.count; i++) {
+        size_t need = scratch_of(&l->c->names.list[i], l->tensors[i]);
+        r.each = need > r.each ? need : r.each;
+    }
+    if (!wf_mul_size(r.each, threads * sizeof *r.scratch, &bytes))
+        return wf_fail_memory(l->err);
+    r.scratch = bytes ? wf_alloc_big(&l->env->mem, bytes) : NULL;
+    if (bytes && !r.scratch)
+        return wf_fail_memory(l->err);
+    wf_pool_run(l->env->pool, read_share, &r);
+    wf_free_big(&l->env->mem, r.scratch);
+    return WEFT_OK;
 }
 
 static void release_shards(void *files) { wf_shards_free(files); }
 
 static weft_status read_values(loader *l) {
     wf_model *m = l->c->model;
-    size_t most = largest_moved(&l->c->names);
     point_into_files(l);
     WF_TRY(wf_params_allocate(&m->params, l->err));
     for (size_t i = 0; i < m->params.count; i++)
         if (wf_names_computed(l->c->family, m->params.list[i]->name))
             wf_param_init(&m->params, m->params.list[i], 0);
-    float *scratch = most ? wf_alloc_big(&l->env->mem, 3 * most * sizeof *scratch) : NULL;
-    if (most && !scratch)
-        return wf_fail_memory(l->err);
-    for (size_t i = 0; i < l->c->names.count; i++)
-        read_tensor(l, &l->c->names.list[i], l->tensors[i], scratch);
-    wf_free_big(&l->env->mem, scratch);
+    WF_TRY(read_all(l));
     if (!l->options->map)
         return WEFT_OK;
     m->files = l->shards;
@@ -337,19 +416,62 @@ static weft_status make_spec(loader *l, wf_json **spec) {
     return wf_spec_read(&l->c->arena, *spec, &read, l->err); /* a bad config is told before any weights are looked at */
 }
 
-static weft_status open_all(loader *l, const char *folder) {
+static weft_status open_shards(loader *l, const char *path) {
+    if (!l->shards)
+        WF_TRY(wf_shards_open(&l->env->mem, path, &l->shards, l->err));
+    return find_prefix(l);
+}
+
+static bool names_model(const wf_json *config) {
+    return wf_json_get(config, "model_type") || wf_json_get(config, "architectures");
+}
+
+/* What the weights say themselves, over a config that does not name its model. */
+static weft_status measure_config(loader *l, const char *path) {
+    const wf_json *own;
+    WF_TRY(open_shards(l, path));
+    own = wf_shards_config(l->shards);
+    wf_json *given = l->c->config ? wf_json_copy(&l->c->arena, l->c->config) : wf_json_new(&l->c->arena, WF_JSON_OBJECT);
+    for (const wf_json *j = own ? own->child : NULL; j; j = j->next)
+        if (!wf_json_put(&l->c->arena, given, j->key, wf_json_copy(&l->c->arena, j)))
+            return wf_fail_memory(l->err);
+    return wf_family_measure(&l->c->families, &l->c->arena, l->shards, given, &l->c->config, l->err);
+}
+
+static bool has_config(loader *l, const char *folder) {
+    char *path = wf_path_join(&l->c->arena, folder, "config.json");
+    return path && wf_is_file(path);
+}
+
+/* A folder's config.json comes first, so that a bad one is told before any weights are looked at. */
+static weft_status find_config(loader *l, const char *path) {
+    bool folder = wf_is_dir(path);
+    l->config_path = path;
+    if (folder && has_config(l, path)) {
+        WF_TRY(of_config(l, read_config(l, path)));
+        if (names_model(l->c->config))
+            return WEFT_OK;
+    }
+    weft_error quiet = {.offset = -1};
+    weft_status status = folder ? wf_shards_open(&l->env->mem, path, &l->shards, &quiet) : WEFT_OK;
+    if (status == WEFT_FAILURE) /* no weights either: then the config is what is missing */
+        return l->c->config ? WEFT_OK : of_config(l, read_config(l, path));
+    return status ? wf_fail(l->err, status, "%s", quiet.message) : measure_config(l, path);
+}
+
+static weft_status open_all(loader *l, const char *path) {
     wf_json *spec;
-    WF_CHECK(wf_is_dir(folder), l->err, WEFT_FAILURE, "%s: no such folder", folder);
+    WF_CHECK(wf_is_dir(path) || wf_is_file(path), l->err, WEFT_FAILURE, "%s: no such folder", path);
     WF_TRY(open_families(l));
-    WF_TRY(of_config(l, read_config(l, folder)));
+    WF_TRY(find_config(l, path));
     WF_TRY(of_config(l, make_spec(l, &spec)));
     if (l->options->config_only)
         return of_config(l, wf_model_create(l->env, spec, &l->c->model, l->err));
-    WF_TRY(wf_shards_open(&l->env->mem, folder, &l->shards, l->err));
+    WF_TRY(open_shards(l, path));
     WF_TRY(untie(l, spec));
     WF_TRY(of_config(l, wf_model_create(l->env, spec, &l->c->model, l->err)));
     WF_TRY(wf_model_names(l->c->model, l->c->family, &l->c->arena, &l->c->names, l->err));
-    WF_TRY(find_tensors(l, folder));
+    WF_TRY(find_tensors(l, path));
     WF_TRY(check_extra(l));
     return read_values(l);
 }

@@ -87,6 +87,8 @@ weft_status wf_bench_gpt2(wf_bench *b, wf_json **spec);
 struct wf_model;
 weft_status wf_bench_model(wf_bench *b, const wf_json *spec, struct wf_model **out);
 weft_status wf_bench_json(wf_bench *b, const char *text, wf_json **out);
+/* Removes a folder and the files in it. */
+void wf_bench_remove(wf_bench *b, const char *folder);
 /* 6*P*tokens + 12*layers*dim*T*tokens, half of the second for a causal model; head included. */
 double wf_bench_model_flops(const struct wf_model *model, int64_t batch, int64_t rows);
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/reader.h"
 #include "families/load.h"
+#include "formats/tensor_file.h"
 #include "jobs/inspect.h"
 #include "jobs/put.h"
 #include "jobs/subject.h"
@@ -76,14 +77,39 @@ static weft_status show_run(wf_job *job, const char *folder) {
             last = names[i];
     WF_CHECK(last, job->err, WEFT_BAD_INPUT, "%s: a folder without config.json and without .safetensors files", folder);
     const char *path = wf_path_join(job->arena, folder, last);
-    return path ? wf_inspect_safetensors(job, path) : wf_fail_memory(job->err);
+    return path ? wf_inspect_tensors(job, path) : wf_fail_memory(job->err);
+}
+
+/* Whatever is no JSON text, and JSON that holds tensors. */
+static weft_status holds_tensors(wf_job *job, const char *path, bool *tensors) {
+    wf_file file;
+    *tensors = !wf_ends_with(path, ".json");
+    if (*tensors)
+        return WEFT_OK;
+    WF_TRY(wf_file_open(&job->env->mem, path, true, 0, &file, job->err));
+    *tensors = wf_format_of(path, file.data, file.size) != NULL;
+    wf_file_close(&file);
+    return WEFT_OK;
+}
+
+/* The tensors, and the model when the file says what it is. */
+static weft_status show_weights(wf_job *job, request *r, const char *path) {
+    wf_checkpoint c;
+    weft_error quiet = {.offset = -1};
+    WF_TRY(wf_inspect_tensors(job, path));
+    weft_status status = wf_checkpoint_open(job->env, path, &(wf_load_options){.config_only = true}, &c, &quiet);
+    if (status != WEFT_OK)
+        return status == WEFT_UNSUPPORTED ? WEFT_OK : wf_fail(job->err, status, "%s", quiet.message);
+    status = show(job, r, c.model, c.family->name);
+    wf_checkpoint_close(&c);
+    return status;
 }
 
 static weft_status show_file(wf_job *job, request *r, const char *path) {
-    bool tokenizer = false;
-    if (wf_ends_with(path, ".safetensors"))
-        return wf_inspect_safetensors(job, path);
-    WF_CHECK(wf_ends_with(path, ".json"), job->err, WEFT_UNSUPPORTED, "%s: neither .safetensors nor .json", path);
+    bool tokenizer = false, tensors;
+    WF_TRY(holds_tensors(job, path, &tensors));
+    if (tensors)
+        return show_weights(job, r, path);
     WF_TRY(wf_inspect_tokenizer(job, path, &tokenizer));
     return tokenizer ? WEFT_OK : show_spec(job, r, NULL, path);
 }

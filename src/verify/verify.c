@@ -49,6 +49,9 @@ static const char *const training_fields[] = {"start",
                                               NULL};
 static const char *const template_fields[] = {"template", "variables", "cases", "errors", "rare", "limits", NULL};
 
+static const char *const format_fields[] = {"accept",     "reject",      "files",   "folders",           "expected", "manifest",
+                                            "generators", "format_name", "pass_if", "reference_differs", NULL};
+
 static const kind_row kinds[] = {
     {"mixer", mixer_fields, wf_verify_mixer},
     {"model", model_fields, wf_verify_model},
@@ -57,6 +60,7 @@ static const kind_row kinds[] = {
     {"tokenizer", tokenizer_fields, wf_verify_tokenizer},
     {"tokenizer-training", training_fields, wf_verify_tokenizer_training},
     {"template", template_fields, wf_verify_template},
+    {"format", format_fields, wf_verify_format},
 };
 
 static const kind_row *find_kind(const char *name) {
