@@ -86,6 +86,10 @@ WEFT_API weft_status weft_train(weft *lib, const char *options, weft_progress_fn
                                 weft_error *err);
 WEFT_API weft_status weft_eval(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
                                weft_error *err);
+/* A model folder written anew: {"model": FOLDER, "out": NEW FOLDER, "dtype": "fp32|fp16|bf16", "shard_size": "2GB", "prefix":
+ * "add|strip", "adapter": FOLDER, "merge": true}. */
+WEFT_API weft_status weft_convert(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                                  weft_error *err);
 /* Text to tokens: {"tokenizer": PATH, "text": [PATH..] or "string": TEXT, "lines", "show": "ids|pieces|table|count", ...}. The
  * result's json: tokens, bytes, bytes_per_token, and per text in "texts" {"ids", "pieces", "offsets"} as `show` asks
  * ("records": false leaves them out). One of these makes it something else: "decode": true (the texts are ids; "texts" is a

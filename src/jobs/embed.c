@@ -142,7 +142,8 @@ static weft_status prepare(wf_apply *a) {
     if (wf_json_get(a->job->options, "max_length") == NULL && said > 0)
         a->limit = places && places < said ? places : said;
     a->cut = (wf_truncation){.on = a->limit > 0, .max_length = (size_t)a->limit};
-    WF_TRY(wf_modules_load(e->modules, a->m.model->spec->out, a->job->err));
+    const wf_spec *spec = a->m.model->spec;
+    WF_TRY(wf_modules_load(e->modules, spec->project.there ? spec->project.dim : spec->dim, a->job->err));
     WF_CHECK(e->dims <= wf_modules_width(e->modules), a->job->err, WEFT_USAGE, "embed: the vectors have %lld numbers, not %lld",
              (long long)wf_modules_width(e->modules), (long long)e->dims);
     if (!e->dims)

@@ -48,7 +48,7 @@ void wf_tokenizer_free(wf_tokenizer *tok) {
     wf_vocab_free(&tok->vocab);
     wf_vocab_free(&tok->added_vocab);
     wf_str_free(&tok->decoded);
-    wf_free(tok->mem, tok->tokens);
+    wf_free_big(tok->mem, tok->tokens);
     wf_free(tok->mem, tok->json);
     wf_arena_free(&tok->arena);
     wf_free(tok->mem, tok);
