@@ -93,8 +93,10 @@ static const case_row cases[] = {
      true},
     {"mamba", "{\"inner\": 12, \"state\": 3, \"rank\": 2, \"heads\": 3}", true},
     {"chain",
-     "{\"steps\": [{\"mixer\": \"attention\", \"start\": true, \"norm\": {}, \"spec\": {\"heads\": 3, \"out_dim\": 12, \"causal\": true, "
-     "\"low_rank\": 2}}, {\"mixer\": \"glu\", \"norm\": {}, \"project\": true, \"spec\": {\"hidden\": 5, \"low_rank\": 2}}, {\"mixer\": "
+     "{\"steps\": [{\"mixer\": \"attention\", \"start\": true, \"norm\": {}, \"spec\": {\"heads\": 3, \"out_dim\": 12, "
+     "\"causal\": true, "
+     "\"low_rank\": 2}}, {\"mixer\": \"glu\", \"norm\": {}, \"project\": true, \"spec\": {\"hidden\": 5, \"low_rank\": 2}}, "
+     "{\"mixer\": "
      "\"mamba\", \"norm\": {}, \"add\": true}]}",
      true},
     {"performer", "{\"heads\": 3, \"rows\": 10}", false},

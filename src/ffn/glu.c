@@ -3,19 +3,20 @@
 
 #define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
 
-static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-                              {"hidden", WF_KEY_INT, "(8*dim//3 + 15) // 16 * 16", 1, NULL, "width inside"},
-                              {"activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS,
-                               "of the gate: silu is SwiGLU, gelu GEGLU, relu ReGLU, sigmoid GLU, identity bilinear"},
-                              {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases on all projections"},
-                              {"down_bias", WF_KEY_BOOL, "bias", 0, NULL, "a bias on down"},
-                              {"dropout", WF_KEY_FLOAT, "0.0", 0, NULL, "of what goes into down, in training"},
-                              {"norm", WF_KEY_OBJECT, "null", 0, "['eps', 1e-6]", "RMS norm of what goes into down {eps}"},
-                              {"gate_scale", WF_KEY_FLOAT, "1.0", -1e30, NULL, "multiplies what goes into the non-linearity"},
-                              {"low_rank", WF_KEY_INT, "null", 1, NULL,
-                               "products of two matrices of this rank, the first one shared, are added to those of gate and up"},
-                              {"scale", WF_KEY_FLOAT, "1.0", -1e30, NULL, "multiplies y"},
-                              {NULL}};
+static const wf_key keys[] = {
+    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+    {"hidden", WF_KEY_INT, "(8*dim//3 + 15) // 16 * 16", 1, NULL, "width inside"},
+    {"activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS,
+     "of the gate: silu is SwiGLU, gelu GEGLU, relu ReGLU, sigmoid GLU, identity bilinear"},
+    {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases on all projections"},
+    {"down_bias", WF_KEY_BOOL, "bias", 0, NULL, "a bias on down"},
+    {"dropout", WF_KEY_FLOAT, "0.0", 0, NULL, "of what goes into down, in training"},
+    {"norm", WF_KEY_OBJECT, "null", 0, "['eps', 1e-6]", "RMS norm of what goes into down {eps}"},
+    {"gate_scale", WF_KEY_FLOAT, "1.0", -1e30, NULL, "multiplies what goes into the non-linearity"},
+    {"low_rank", WF_KEY_INT, "null", 1, NULL,
+     "products of two matrices of this rank, the first one shared, are added to those of gate and up"},
+    {"scale", WF_KEY_FLOAT, "1.0", -1e30, NULL, "multiplies y"},
+    {NULL}};
 
 static const wf_slot slots[] = {{"gate.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
                                 {"gate.bias", "[hidden]", "zeros", "bias", NULL, false, NULL},

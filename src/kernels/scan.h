@@ -1,6 +1,7 @@
 /* scan.h - kernel E, the selective scan of Mamba (Gu & Dao 2023, arXiv 2312.00752): per channel d and state n
  * h_t = exp(dt_t A) h_{t-1} + dt_t u_t B_t,  y_t = (sum_n C_tn h_tn + skip u_t) * silu(z_t). B and C may differ between
- * groups of neighbouring channels. A block is WF_SCAN_BLOCK channels of one group of one sequence. The backward recomputes h from checkpoints every WF_SCAN_CHECKPOINT tokens. */
+ * groups of neighbouring channels. A block is WF_SCAN_BLOCK channels of one group of one sequence. The backward recomputes h
+ * from checkpoints every WF_SCAN_CHECKPOINT tokens. */
 #ifndef WF_KERNELS_SCAN_H
 #define WF_KERNELS_SCAN_H
 #include <stdbool.h>
@@ -39,7 +40,8 @@ typedef struct wf_scan_range {
 } wf_scan_range;
 /* Block 0 .. groups*blocks - 1 of a sequence, the blocks of a group one after the other. */
 static inline wf_scan_range wf_scan_block(const wf_scan_args *a, int64_t index) {
-    int64_t wide = a->channels / wf_scan_groups(a), blocks = wf_scan_blocks(wide), group = index / blocks, part = index % blocks;
+    int64_t wide = a->channels / wf_scan_groups(a), blocks = wf_scan_blocks(wide), group = index / blocks,
+            part = index % blocks;
     int64_t first = group * wide + part * WF_SCAN_BLOCK, end = first + WF_SCAN_BLOCK, last = (group + 1) * wide;
     return (wf_scan_range){first, end < last ? end : last, group, part};
 }

@@ -12,12 +12,12 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {
-    {1, 1, 1, 1, false, false, false, 1},  {2, 2, 3, 2, true, false, true, 1},     {1, 3, 16, 16, true, true, false, 0.1},
-    {2, 5, 17, 5, false, true, true, 1},   {1, 63, 20, 16, true, true, true, 0.1}, {1, 64, 33, 7, true, false, false, 2},
-    {2, 65, 8, 16, false, false, true, 1}, {1, 66, 40, 17, true, true, true, 20},  {1, 127, 5, 1, true, true, true, 0.01},
-    {2, 128, 31, 4, true, true, false, 1}, {1, 129, 48, 33, true, true, true, 1},  {1, 130, 16, 256, true, true, true, 1},
-    {3, 1, 24, 16, true, true, true, 0.5}, {1, 300, 9, 8, false, true, true, 0.3},
-    {2, 7, 42, 5, true, true, true, 1, 2}, {1, 66, 51, 16, true, true, true, 1, 3}, {2, 65, 4, 3, false, true, false, 1, 4},
+    {1, 1, 1, 1, false, false, false, 1},    {2, 2, 3, 2, true, false, true, 1},      {1, 3, 16, 16, true, true, false, 0.1},
+    {2, 5, 17, 5, false, true, true, 1},     {1, 63, 20, 16, true, true, true, 0.1},  {1, 64, 33, 7, true, false, false, 2},
+    {2, 65, 8, 16, false, false, true, 1},   {1, 66, 40, 17, true, true, true, 20},   {1, 127, 5, 1, true, true, true, 0.01},
+    {2, 128, 31, 4, true, true, false, 1},   {1, 129, 48, 33, true, true, true, 1},   {1, 130, 16, 256, true, true, true, 1},
+    {3, 1, 24, 16, true, true, true, 0.5},   {1, 300, 9, 8, false, true, true, 0.3},  {2, 7, 42, 5, true, true, true, 1, 2},
+    {1, 66, 51, 16, true, true, true, 1, 3}, {2, 65, 4, 3, false, true, false, 1, 4},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -34,8 +34,8 @@ typedef struct run {
 
 static void sizes(run *r) {
     const shape *s = &r->s;
-    size_t tokens = (size_t)(s->batch * s->t), rows = tokens * (size_t)s->channels, groups = (size_t)(s->groups ? s->groups : 1),
-           reads = tokens * groups * (size_t)s->state;
+    size_t tokens = (size_t)(s->batch * s->t), rows = tokens * (size_t)s->channels,
+           groups = (size_t)(s->groups ? s->groups : 1), reads = tokens * groups * (size_t)s->state;
     size_t state = (size_t)(s->batch * s->channels * s->state), given = s->states ? state : 0,
            blocks = (size_t)wf_scan_blocks(s->channels / (int64_t)groups);
     size_t in[INPUTS] = {[U] = rows,

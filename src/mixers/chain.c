@@ -1,20 +1,21 @@
-/* chain.c - layers one after the other over the same rows, each behind a norm: what Zamba puts before a block's own mixer (Glorioso
- * et al. 2024, arXiv 2405.16712, eq. 4-6; 2411.15242, section 2). */
+/* chain.c - layers one after the other over the same rows, each behind a norm: what Zamba puts before a block's own mixer
+ * (Glorioso et al. 2024, arXiv 2405.16712, eq. 4-6; 2411.15242, section 2). */
 #include <stdio.h>
 #include "base/str.h"
 #include "mixers/mixer.h"
 
-static const wf_key keys[] = {
-    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-    {"steps", WF_KEY_LIST, NULL, 0, NULL,
-     "list of {mixer, spec, norm {eps (1e-6)}, start (false), add (false), project (false)}: a step reads rms(u) * weight, u what the "
-     "one before gave (the first: x); `start`: u beside the rows that the first block read, `add`: x + u; `project`: what it gives goes "
-     "through a matrix"},
-    {NULL}};
+static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
+                              {"steps", WF_KEY_LIST, NULL, 0, NULL,
+                               "list of {mixer, spec, norm {eps (1e-6)}, start (false), add (false), project (false)}: a step "
+                               "reads rms(u) * weight, u what the "
+                               "one before gave (the first: x); `start`: u beside the rows that the first block read, `add`: x "
+                               "+ u; `project`: what it gives goes "
+                               "through a matrix"},
+                              {NULL}};
 
 static const wf_slot slots[] = {
-    {"{n}.step_norm.weight", "[(steps[n].start ?? false) ? 2*dim : dim]", "ones", "(steps[n].norm ?? null) != null", "len(steps)", false,
-     NULL},
+    {"{n}.step_norm.weight", "[(steps[n].start ?? false) ? 2*dim : dim]", "ones", "(steps[n].norm ?? null) != null",
+     "len(steps)", false, NULL},
     {"{n}.project.weight", "[dim, dim]", "linear", "steps[n].project ?? false", "len(steps)", false, NULL},
     {NULL}};
 
@@ -33,8 +34,8 @@ static weft_status check_step(const wf_json *step, size_t i, weft_error *err) {
         WF_CHECK(w < sizeof words / sizeof *words, err, WEFT_UNSUPPORTED,
                  "step %zu has no option '%s' (mixer, spec, norm, start, add, project)", i, j->key);
         bool flag = words[w].kind == WF_JSON_TRUE && j->kind == WF_JSON_FALSE;
-        WF_CHECK(j->kind == words[w].kind || j->kind == WF_JSON_NULL || flag, err, WEFT_USAGE, "step %zu: '%s' has the wrong type", i,
-                 j->key);
+        WF_CHECK(j->kind == words[w].kind || j->kind == WF_JSON_NULL || flag, err, WEFT_USAGE,
+                 "step %zu: '%s' has the wrong type", i, j->key);
     }
     const wf_json *norm = wf_json_get(step, "norm");
     WF_CHECK(wf_json_text(step, "mixer", NULL), err, WEFT_USAGE, "step %zu: 'mixer' (a name) is missing", i);
@@ -59,7 +60,8 @@ static weft_status parts(struct wf_part_builder *b, const wf_layer *l, weft_erro
         const wf_json *one = step_of(l, i);
         int64_t wide = wf_json_bool(one, "start", false) ? 2 : 1;
         snprintf(prefix, sizeof prefix, "%zu.", i);
-        WF_TRY(wf_layer_add_part(b, prefix, wf_json_text(one, "mixer", ""), wf_json_get(one, "spec"), wide * wf_int(l, "dim"), err));
+        WF_TRY(wf_layer_add_part(b, prefix, wf_json_text(one, "mixer", ""), wf_json_get(one, "spec"), wide * wf_int(l, "dim"),
+                                 err));
     }
     return WEFT_OK;
 }

@@ -40,10 +40,12 @@ static void run(naive_io *io) {
 
 #define ATTENTION(options) "{\"mixer\": \"attention\", \"start\": true, \"spec\": {\"heads\": 3, \"out_dim\": 12" options "}}"
 static const char *const steps[] = {
-    "\"steps\": [" ATTENTION(", \"causal\": true") ", {\"mixer\": \"glu\", \"norm\": {\"eps\": 0.02}, \"project\": true, \"spec\": "
-    "{\"hidden\": 7}}, {\"mixer\": \"mamba\", \"norm\": {\"eps\": 0.05}, \"add\": true}]",
+    "\"steps\": [" ATTENTION(
+        ", \"causal\": true") ", {\"mixer\": \"glu\", \"norm\": {\"eps\": 0.02}, \"project\": true, \"spec\": "
+                              "{\"hidden\": 7}}, {\"mixer\": \"mamba\", \"norm\": {\"eps\": 0.05}, \"add\": true}]",
     "\"steps\": [" ATTENTION("") "]",
-    "\"steps\": [{\"mixer\": \"retention\", \"spec\": {\"heads\": 3}, \"norm\": {}, \"project\": true}, {\"mixer\": \"mamba2\", "
+    "\"steps\": [{\"mixer\": \"retention\", \"spec\": {\"heads\": 3}, \"norm\": {}, \"project\": true}, {\"mixer\": "
+    "\"mamba2\", "
     "\"spec\": {\"heads\": 2}}]",
     NULL};
 static const char *const inputs[] = {"", "@mask left", "@mask right", NULL};

@@ -1,5 +1,5 @@
-/* y = scale * Lin(down, norm(act(gate_scale * Lin(gate, x)) * Lin(up, x))), the norm where there is one; low rank: gate.high low and
- * up.high low are added to the weights of gate and up. */
+/* y = scale * Lin(down, norm(act(gate_scale * Lin(gate, x)) * Lin(up, x))), the norm where there is one; low rank: gate.high
+ * low and up.high low are added to the weights of gate and up. */
 #include "naive/naive.h"
 
 static void run(naive_io *io) {
@@ -37,7 +37,8 @@ static const char *const activations[] = {"",
                                           NULL};
 static const char *const biases[] = {"\"bias\": true", "", "\"down_bias\": true", NULL};
 static const char *const norms[] = {"", "\"norm\": {}", "\"norm\": {\"eps\": 0.1}", NULL};
-static const char *const scales[] = {"", "\"gate_scale\": 0.7", "\"low_rank\": 2", "\"low_rank\": 3, \"gate_scale\": 1.3", "\"scale\": -1.4", NULL};
+static const char *const scales[] = {
+    "", "\"gate_scale\": 0.7", "\"low_rank\": 2", "\"low_rank\": 3, \"gate_scale\": 1.3", "\"scale\": -1.4", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
 static const naive_axis axes[] = {widths, activations, biases, norms, scales, rows, NULL};
 const naive_row naive_glu = {"glu", run, axes, 40};

@@ -73,7 +73,8 @@ static void run(naive_io *io) {
     for (int64_t i = 0; i < rows * D; i++)
         u[i] = naive_real(io->mask, i / D) ? u[i] : 0.0;
     int64_t H = wf_int(l, "heads"), wide = D / H; /* one row per head: [rows*H, ..] */
-    double *all = by_head(io, "x.weight", u, rows, wide, width), *low = columns(io, all, rows * H, width, 0, R, "dt_norm.weight");
+    double *all = by_head(io, "x.weight", u, rows, wide, width),
+           *low = columns(io, all, rows * H, width, 0, R, "dt_norm.weight");
     double *B = columns(io, all, rows * H, width, R, N, "b_norm.weight"),
            *C = columns(io, all, rows * H, width, R + N, N, "c_norm.weight");
     double *dt = by_head(io, "dt.weight", low, rows, R, wide);
@@ -82,8 +83,7 @@ static void run(naive_io *io) {
         for (int64_t c = 0; c < D; c++) {
             double z = uz[r * 2 * D + D + c], step = naive_activation("softplus", dt[r * D + c] + dt_bias[c]);
             int64_t read = (r * H + c / wide) * N;
-            y[r * D + c] =
-                scan(io, c, u[r * D + c], step, B + read, C + read, h + (r / T * D + c) * N) * z * naive_sigmoid(z);
+            y[r * D + c] = scan(io, c, u[r * D + c], step, B + read, C + read, h + (r / T * D + c) * N) * z * naive_sigmoid(z);
         }
     io->y = naive_linear(io, "o", y, rows);
     io->width = dim;
@@ -103,6 +103,7 @@ static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
 static const naive_axis axes[] = {sizes, convs, conv_biases, biases, norms, masks, states, rows, NULL};
 const naive_row naive_mamba = {"mamba", run, axes, 80};
 static const char *const headed[] = {"\"inner\": 12, \"heads\": 3, \"rank\": 2, \"state\": 7",
-                                     "\"inner\": 24, \"heads\": 2, \"state\": 3", "\"inner\": 20, \"heads\": 4, \"conv\": 3", NULL};
+                                     "\"inner\": 24, \"heads\": 2, \"state\": 3", "\"inner\": 20, \"heads\": 4, \"conv\": 3",
+                                     NULL};
 static const naive_axis head_axes[] = {headed, biases, masks, states, rows, NULL};
 const naive_row naive_mamba_heads = {"mamba", run, head_axes, 12};

@@ -10,13 +10,13 @@ enum { STRETCH = WF_SCAN_CHECKPOINT, AHEAD = 12 /* tokens prefetched */ };
 
 typedef struct strip {
     const wf_scan_args *a;
-    int64_t batch, first, live;        /* channels first..first+live-1 */
-    int64_t group, groups, part;       /* that read the same b and c; the block within its group */
-    bool more;                         /* not the first strip of its block: its db and dc add to what is there */
-    float *rate, *h;                   /* [state][WF_VL]: A*log2(e); the state */
-    float *decays, *past;              /* backward, one stretch: [STRETCH][state][WF_VL]; one more state */
-    float *u, *dt, *z, *dy, *outs;     /* [STRETCH][WF_VL]: its rows side by side, and the ungated outputs */
-    float *lambda, *da, *da_all;       /* [state][WF_VL] */
+    int64_t batch, first, live;    /* channels first..first+live-1 */
+    int64_t group, groups, part;   /* that read the same b and c; the block within its group */
+    bool more;                     /* not the first strip of its block: its db and dc add to what is there */
+    float *rate, *h;               /* [state][WF_VL]: A*log2(e); the state */
+    float *decays, *past;          /* backward, one stretch: [STRETCH][state][WF_VL]; one more state */
+    float *u, *dt, *z, *dy, *outs; /* [STRETCH][WF_VL]: its rows side by side, and the ungated outputs */
+    float *lambda, *da, *da_all;   /* [state][WF_VL] */
 } strip;
 
 WF_INLINE vf take(const float *p, int64_t n) { return n >= WF_VL ? vf_load(p) : vf_load_n(p, n); }

@@ -41,9 +41,8 @@ WF_INLINE vf vmul_wide(vf x, float high, float low, vf gain) {
     memcpy(part, &x, sizeof x);
     memcpy(by, &gain, sizeof gain);
     for (int i = 0; i < 2; i++)
-        part[i] = __builtin_convertvector(__builtin_convertvector(part[i], vd) * ((double)high + (double)low) *
-                                              __builtin_convertvector(by[i], vd),
-                                          vh);
+        part[i] = __builtin_convertvector(
+            __builtin_convertvector(part[i], vd) * ((double)high + (double)low) * __builtin_convertvector(by[i], vd), vh);
     memcpy(&x, part, sizeof x);
     return x;
 }

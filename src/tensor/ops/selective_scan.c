@@ -7,7 +7,7 @@ enum { Y };
 
 typedef struct scan {
     int64_t batch, t, channels, state, groups, blocks; /* groups read b and c of their own; blocks of a group */
-    int h_out, checkpoints; /* index among the outputs, -1: not there */
+    int h_out, checkpoints;                            /* index among the outputs, -1: not there */
 } scan;
 
 static int64_t tokens(const scan *a) { return a->batch * a->t; }
