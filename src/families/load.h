@@ -12,10 +12,11 @@
 #include "model/model.h"
 
 typedef struct wf_load_options {
-    bool strict;        /* keys and tensors that no table lists are errors, not warnings */
-    bool map;           /* parameters may point into the mapped file, read-only: for running, not for training */
-    bool config_only;   /* the model without values: the weights are not even opened */
-    const char *family; /* path of a family file to try first; NULL: that of the env, if any */
+    bool strict;              /* keys and tensors that no table lists are errors, not warnings */
+    bool map;                 /* parameters may point into the mapped file, read-only: for running, not for training */
+    const wf_json *arguments; /* members that replace those of config.json; NULL: none */
+    bool config_only;         /* the model without values: the weights are not even opened */
+    const char *family;       /* path of a family file to try first; NULL: that of the env, if any */
 } wf_load_options;
 
 /* A folder opened with what it was read by, for those who need the file's own names. */
