@@ -19,12 +19,22 @@ static void take_ends(wf_opened *o, const wf_json *config) {
         o->bos = bos->integer;
 }
 
+/* A decoder's first token, and the one that follows it whatever the model says (the language, of translators). */
+static void take_start(wf_opened *o, const wf_json *config) {
+    static const char *const keys[] = {"decoder_start_token_id", "forced_bos_token_id"};
+    for (size_t i = 0; i < 2 && o->n_start == i; i++) {
+        const wf_json *j = wf_json_get(config, keys[i]);
+        if (j && j->is_integer && j->integer >= 0 && j->integer < o->model->spec->vocab)
+            o->start[o->n_start++] = (int32_t)j->integer;
+    }
+}
+
 /* generation_config.json, else config.json, else what the tokenizer calls the end. A file that says nothing is no error here:
  * the loader has judged config.json already. */
 static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *folder, weft_error *err) {
     static const char *const files[] = {"generation_config.json", "config.json"};
     static const char usual[] = "<|endoftext|>";
-    for (size_t i = 0; i < 2 && o->n_eos == 0; i++) {
+    for (size_t i = 0; i < 2 && (o->n_eos == 0 || (o->model->encoder && o->n_start == 0)); i++) {
         wf_json *config;
         const char *path = wf_path_join(arena, folder, files[i]);
         weft_status status = !path               ? WEFT_NO_MEMORY
@@ -32,8 +42,10 @@ static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *folder, 
                                                  : wf_json_parse_file(arena, path, &config, NULL);
         if (status == WEFT_NO_MEMORY)
             return wf_fail_memory(err);
-        if (status == WEFT_OK)
+        if (status == WEFT_OK && o->n_eos == 0)
             take_ends(o, config);
+        if (status == WEFT_OK && o->n_start == 0)
+            take_start(o, config);
     }
     int64_t id = wf_tokenizer_id(o->tok, usual, strlen(usual));
     if (o->n_eos == 0 && id >= 0 && id < o->model->spec->vocab)
