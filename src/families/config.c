@@ -43,7 +43,9 @@ weft_status wf_config_parse(wf_arena *arena, const char *text, size_t size, wf_j
         return wf_fail_memory(err);
     quote_bare(copy, size);
     WF_TRY(wf_json_parse(arena, copy, size, CONFIG_NODES, out, err));
-    WF_CHECK((*out)->kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "a config must be an object");
+    if ((*out)->kind != WF_JSON_OBJECT)
+        return wf_fail_at(err, WEFT_BAD_INPUT, (*out)->offset, "a config must be an object (byte %lld)",
+                          (long long)(*out)->offset);
     return WEFT_OK;
 }
 

@@ -267,7 +267,7 @@ static weft_status read_architecture(const wf_json *config, const wf_json **out,
 
 weft_status wf_family_of_config(const wf_families *set, const wf_json *config, const wf_family **out, weft_error *err) {
     const wf_json *type = wf_json_get(config, "model_type"), *architecture;
-    WF_CHECK(config && config->kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "a config must be an object");
+    WF_CHECK(config && config->kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "a config must be an object, with 'model_type'");
     WF_TRY(read_architecture(config, &architecture, err));
     WF_CHECK(type || architecture, err, WEFT_BAD_INPUT, "neither 'model_type' nor 'architectures' says what model this is");
     if (!type)

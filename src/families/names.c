@@ -29,8 +29,11 @@ typedef struct place {    /* which of the tensors a pattern stands for */
     size_t choice[MOST_GROUPS];
 } place;
 
+static bool names_slices(const char *at) { return strncmp(at, "{e:", 3) == 0; }
+
 static bool is_number(const char *at) {
-    return strncmp(at, "{i}", 3) == 0 || strncmp(at, "{e}", 3) == 0 || strncmp(at, "{*}", 3) == 0 || strncmp(at, "{=", 2) == 0;
+    return names_slices(at) || strncmp(at, "{i}", 3) == 0 || strncmp(at, "{e}", 3) == 0 || strncmp(at, "{*}", 3) == 0 ||
+           strncmp(at, "{=", 2) == 0;
 }
 
 /* Writes `pattern` with {i}, {e} and the chosen alternatives filled in; false when it does not fit or is malformed. */
@@ -40,7 +43,9 @@ static bool expand(const char *pattern, const place *at_place, char out[NAME_SIZ
         const char *piece = at;
         char digits[24];
         size_t length = 1;
-        if (is_number(at)) {
+        if (names_slices(at)) {
+            length = alternative(at + 2, (size_t)at_place->slice, &piece);
+        } else if (is_number(at)) {
             length =
                 (size_t)snprintf(digits, sizeof digits, "%lld", (long long)(at[1] == 'i' ? at_place->layer : at_place->slice));
             piece = digits;
@@ -121,7 +126,13 @@ static bool find_param(const mapper *m, const char *name, size_t *out) {
     return false;
 }
 
-static bool sliced(const entry *e) { return strstr(e->pattern, "{e}") != NULL; }
+static bool sliced(const entry *e) { return strstr(e->pattern, "{e}") || strstr(e->pattern, "{e:"); }
+
+/* How many slices have names; 0: they have numbers. */
+static int64_t named_slices(const entry *e) {
+    const char *at = strstr(e->pattern, "{e:");
+    return at ? (int64_t)alternatives(at) : 0;
+}
 
 /* The stack of the parts: they must agree in all but their first dimension. */
 static weft_status stack_shape(mapper *m, const entry *e, wf_tensor_map *map) {
@@ -255,6 +266,8 @@ static weft_status add_slices(mapper *m, const entry *e, const char *suffix, con
         WF_CHECK(!sliced(e) || (m->model->params[params[i]].rank > 0 && m->model->params[params[i]].dims[0] == slices), m->err,
                  WEFT_UNSUPPORTED, "family %s: '%s' has other slices than '%s'", m->family->name,
                  m->model->params[params[i]].name, first->name);
+    WF_CHECK(named_slices(e) == 0 || named_slices(e) == slices, m->err, WEFT_UNSUPPORTED, "family %s: '%s' has %lld slices",
+             m->family->name, first->name, (long long)slices);
     for (where.slice = 0; where.slice < slices; where.slice++) {
         WF_CHECK(expand(pattern, &where, name), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name,
                  e->pattern);
@@ -430,7 +443,8 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
     const char *base = wf_json_text(family->json, "base", NULL);
     *out = (wf_names){.tied = wf_json_get(family->json, "tied"),
                       .unused = wf_json_get(family->json, "unused"),
-                      .optional = wf_json_get(family->json, "optional")};
+                      .optional = wf_json_get(family->json, "optional"),
+                      .zero = wf_json_get(family->json, "zero")};
     WF_CHECK(names, err, WEFT_BAD_INPUT, "family %s has no names", family->name);
     if (base && !(out->base = wf_arena_printf(arena, "%s.", base)))
         return wf_fail_memory(err);
@@ -442,9 +456,9 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
 }
 
 /* ---- tensors nobody reads ---- */
-static bool lists_tensor(const wf_names *names, const wf_json *list, const char *tensor) {
+static bool listed(const wf_names *names, const wf_json *list, const char *tensor) {
+    size_t base = names->base ? strlen(names->base) : 0;
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
-        size_t base = names->base ? strlen(names->base) : 0;
         if (j->kind != WF_JSON_STRING)
             continue;
         if (matches(j->string, tensor) ||
@@ -454,5 +468,6 @@ static bool lists_tensor(const wf_names *names, const wf_json *list, const char 
     return false;
 }
 
-bool wf_names_unused(const wf_names *names, const char *tensor) { return lists_tensor(names, names->unused, tensor); }
-bool wf_names_optional(const wf_names *names, const char *tensor) { return lists_tensor(names, names->optional, tensor); }
+bool wf_names_unused(const wf_names *names, const char *tensor) { return listed(names, names->unused, tensor); }
+bool wf_names_zero(const wf_names *names, const char *tensor) { return listed(names, names->zero, tensor); }
+bool wf_names_optional(const wf_names *names, const char *tensor) { return listed(names, names->optional, tensor); }

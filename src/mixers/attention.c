@@ -73,8 +73,8 @@ static const wf_slot slots[] = {
     {"gate.weight", "[heads*value_dim, dim]", "linear", "gate", NULL, false, NULL},
     {"gate.bias", "[heads*value_dim]", "zeros", "gate && has(bias, 'gate')", NULL, false, NULL},
     {"sinks", "[heads]", "zeros", "sinks", NULL, false, NULL},
-    {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "normal:0.02", "relative != null", NULL, false, NULL},
-    {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "normal:0.02", "t5_bias != null", NULL, false, NULL},
+    {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "table:0.02", "relative != null", NULL, false, NULL},
+    {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "table:0.02", "t5_bias != null", NULL, false, NULL},
     {NULL}};
 
 #define RING "chunk != null ? chunk : causal && window != null && window[0] != null ? window[0] + 1 : null"
@@ -365,19 +365,22 @@ static unsigned lost_traits(const wf_layer *l) {
     return wf_given(l, "temper") || wf_flag(l, "rope_values") ? 0u : WF_PADDING_TRACE;
 }
 
-const wf_mixer wf_mixer_attention = {.name = "attention",
-                                     .about = "softmax(q k^T) v over visible keys",
-                                     .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",
-                                     .keys = keys,
-                                     .slots = slots,
-                                     .states = states,
-                                     .inputs = "x memory? memory_mask? mask? positions? segments? prefix?",
-                                     .outputs = "y attention?",
-                                     .flops =
-                                         "2*heads*(key_dim + value_dim) * T * (chunk != null ? min(T, chunk) / 2 : window != "
-                                         "null && window[0] != null ? min(T, window[0] + 1) : causal ? (T + 1) / 2 : T)",
-                                     .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION,
-                                     .lost_traits = lost_traits,
-                                     .companion = "glu",
-                                     .check = check,
-                                     .run = run};
+const wf_mixer wf_mixer_attention = {
+    .name = "attention",
+    .about = "softmax(q k^T) v over visible keys",
+    .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",
+    .keys = keys,
+    .slots = slots,
+    .states = states,
+    .inputs = "x memory? memory_mask? mask? positions? segments? prefix?",
+    .outputs = "y attention?",
+    .time = "chunk == null && (window == null || window[0] == null || !causal && window[1] == null) ? T*T : T",
+    .flops = "2*heads*(key_dim + value_dim) * T * (chunk != null ? min(T, chunk) / 2 : window != "
+             "null && window[0] != null && (causal || window[1] != null) ? min(T, window[0] + 1 + (causal ? 0 : "
+             "window[1])) : causal ? (T + 1) / 2 : T)",
+    .bf16 = 0.02,
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION,
+    .lost_traits = lost_traits,
+    .companion = "glu",
+    .check = check,
+    .run = run};

@@ -32,7 +32,8 @@ typedef struct wf_key {
 
 /* One weight. Shapes and conditions are expressions over the keys; `{n}` in the name repeats the slot for n = 0..repeat-1,
  * with `n` known to its expressions. init: "linear" (normal, std 0.5/sqrt(fan in)), "linear_out" (the same, divided by
- * sqrt(2*layers)), "zeros", "ones", "normal:S", "uniform:S", "constant:C", or "custom" with init_fn. */
+ * sqrt(2*layers)), "zeros", "ones", "normal:S", "table:S" (normal; its rows are looked up by number), "uniform:S",
+ * "constant:C", or "custom" with init_fn. */
 typedef struct wf_slot {
     const char *name, *shape, *init;
     const char *when;   /* NULL: always */
@@ -116,7 +117,16 @@ typedef struct wf_mixer {
     const wf_slot *slots;
     const wf_state_slot *states;  /* NULL: none */
     const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
-    const char *flops;            /* forward, one sequence, besides the projections: expression over T and the keys */
+    /* Options of a layer to show and to measure, JSON: in a model of width dim, for T = context tokens; strings "=.." are
+     * expressions over dim, hidden and context. NULL: heads of 32 channels, causal, as far as the row has these options. */
+    const char *example;
+    /* How cost grows with the number of tokens, up to a factor: expressions over T and the keys, NULL is T. time: of the FLOPs
+     * besides the projections; space: of the bytes that training keeps. Of rows made of others, beside their parts. */
+    const char *time, *space;
+    const char *flops; /* forward, one sequence, besides the projections: expression over T and the keys */
+    /* What bf16 mode may change: the root of the mean square of the differences of y, and of the gradient of x, from fp32, as a
+     * share of that of y (or the gradient). Rows that choose (buckets, experts) may choose otherwise. */
+    double bf16;
     unsigned traits;
     unsigned (*lost_traits)(const wf_layer *layer); /* those that the options of a layer take away; NULL: none */
     const char *streams;                            /* expression: which options have the chunk and step forms; NULL: all */

@@ -58,7 +58,8 @@ typedef struct init_row {
     wf_init init;
 } init_row;
 static const init_row inits[] = {{"zeros", WF_INIT_ZEROS},      {"ones", WF_INIT_ONES},          {"normal:", WF_INIT_NORMAL},
-                                 {"uniform:", WF_INIT_UNIFORM}, {"constant:", WF_INIT_CONSTANT}, {"custom", WF_INIT_CUSTOM}};
+                                 {"uniform:", WF_INIT_UNIFORM}, {"constant:", WF_INIT_CONSTANT}, {"custom", WF_INIT_CUSTOM},
+                                 {"table:", WF_INIT_NORMAL}};
 
 /* "linear": by fan in; "linear_out" shrinks with depth. */
 static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
@@ -74,6 +75,7 @@ static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
             p->init_scale = (float)strtod(row->init + strlen(inits[i].word), NULL);
         }
     p->init_fn = row->init_fn;
+    p->table = wf_starts_with(row->init, "table:");
 }
 
 /* A weight of an earlier block in the place of the layer's own. */
@@ -213,6 +215,7 @@ weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **o
     weft_status status = copy ? wf_spec_read(&m->arena, copy, &m->spec, err) : wf_fail_memory(err);
     if (status == WEFT_OK)
         status = declare_all(m, err);
+    m->own_params = m->params.count;
     if (status == WEFT_OK && (m->arena.failed || m->params.arena.failed))
         status = wf_fail_memory(err);
     if (status != WEFT_OK) {
@@ -227,6 +230,8 @@ void wf_model_free(wf_model *m) {
     if (!m)
         return;
     const wf_mem *mem = &m->env->mem;
+    if (m->release_adapters)
+        m->release_adapters(mem, m->adapters);
     wf_params_close(&m->params);
     if (m->release_files)
         m->release_files(m->files);

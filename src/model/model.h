@@ -30,9 +30,12 @@ typedef struct wf_model {
     wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2], *bridge[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_block_params *blocks;
-    struct wf_model *encoder; /* in the arena, without parameters of its own: they are this model's; NULL: none */
-    struct wf_model *whole;   /* of an encoder: the model around it */
-    void *files;              /* what parameter values may point into, released with the model */
+    struct wf_model *encoder;     /* in the arena, without parameters of its own: they are this model's; NULL: none */
+    struct wf_model *whole;       /* of an encoder: the model around it */
+    size_t own_params;            /* of the spec; behind them come those of an adapter */
+    struct wf_adapters *adapters; /* families/load_adapter.h; NULL: none */
+    void (*release_adapters)(const wf_mem *mem, struct wf_adapters *adapters);
+    void *files; /* what parameter values may point into, released with the model */
     void (*release_files)(void *files);
 } wf_model;
 

@@ -250,6 +250,7 @@ static const table_fn sinusoid_tables[2][2] = {{pairs, pairs_to_end}, {halves, h
 static weft_status declare_table(wf_model *m, const char *name, int64_t rows, int64_t width, wf_param **out, weft_error *err) {
     WF_TRY(wf_declare(m, name, 2, (int64_t[]){rows, width}, WF_INIT_NORMAL, out, err));
     (*out)->init_scale = wf_init_std(width);
+    (*out)->table = true;
     return WEFT_OK;
 }
 

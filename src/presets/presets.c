@@ -38,21 +38,31 @@ static bool has_key(const wf_mixer *row, const char *name) {
 
 static wf_json *text(wf_arena *arena, const char *s) { return wf_json_new_string(arena, s, strlen(s)); }
 
-/* A block for a mixer that no preset shows: its required sizes from the width, its companion beside it. */
-static wf_json *plain_block(wf_arena *arena, const wf_mixer *row) {
-    wf_json *block = wf_json_new(arena, WF_JSON_OBJECT),
-            *mixer = wf_json_put(arena, block, "mixer", wf_json_new(arena, WF_JSON_OBJECT));
+weft_status wf_preset_mixer(wf_arena *arena, const wf_mixer *row, wf_json **out, weft_error *err) {
+    wf_json *mixer = wf_json_new(arena, WF_JSON_OBJECT), *options = wf_json_new(arena, WF_JSON_OBJECT);
+    if (row->example)
+        WF_TRY(wf_json_parse(arena, row->example, strlen(row->example), 0, &options, err));
+    if (!row->example && has_key(row, "heads"))
+        wf_json_put(arena, options, "heads", text(arena, "=dim // 32"));
+    if (!row->example && has_key(row, "causal"))
+        wf_json_put(arena, options, "causal", wf_json_new_bool(arena, true));
     wf_json_put(arena, mixer, "mixer", text(arena, row->name));
-    if (has_key(row, "heads"))
-        wf_json_put(arena, mixer, "heads", text(arena, "=dim // 32"));
-    if (has_key(row, "causal"))
-        wf_json_put(arena, mixer, "causal", wf_json_new_bool(arena, true));
+    *out = mixer;
+    return wf_json_put(arena, mixer, "spec", options) ? WEFT_OK : wf_fail_memory(err);
+}
+
+/* A block for a mixer that no preset shows: the options of its example, its companion beside it. */
+static weft_status plain_block(wf_arena *arena, const wf_mixer *row, wf_json **out, weft_error *err) {
+    wf_json *block = wf_json_new(arena, WF_JSON_OBJECT), *mixer;
+    WF_TRY(wf_preset_mixer(arena, row, &mixer, err));
+    wf_json_put(arena, block, "mixer", mixer);
     if (row->companion) {
         wf_json *channel = wf_json_put(arena, block, "channel", wf_json_new(arena, WF_JSON_OBJECT));
         wf_json_put(arena, channel, "mixer", text(arena, row->companion));
         wf_json_put(arena, channel, "hidden", text(arena, "=hidden"));
     }
-    return block;
+    *out = block;
+    return WEFT_OK;
 }
 
 /* The preset that shows mixer `word` best: the one that says so, else the one of that name, else the first that uses it. */
@@ -99,7 +109,7 @@ static weft_status block_of_word(wf_arena *arena, const char *word, wf_json **bl
     if (*preset && wf_json_path(*preset, "spec.block.mixer"))
         *block = wf_json_copy(arena, wf_json_path(*preset, "spec.block"));
     else if (row)
-        *block = plain_block(arena, row);
+        WF_TRY(plain_block(arena, row, block, err));
     else
         return unknown_word(word, err);
     return *block ? WEFT_OK : wf_fail_memory(err);

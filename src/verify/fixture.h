@@ -71,4 +71,5 @@ weft_status wf_verify_dynamics(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_tokenizer(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_tokenizer_training(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_template(wf_fixture *fx, weft_error *err);
+weft_status wf_verify_format(wf_fixture *fx, weft_error *err);
 #endif

@@ -1,8 +1,9 @@
-/* model.c - kind `model`: a folder opened as any checkpoint, its outputs and gradients, and for causal models the chunk and
- * step forms with states in place. */
+/* model.c - kinds `model` and `adapter`: a folder opened as any checkpoint, its outputs and gradients, and for causal models
+ * the chunk and step forms with states in place. */
 #include <string.h>
 #include "families/load.h"
 #include "gen/session.h"
+#include "verify/adapter.h"
 #include "verify/inputs.h"
 
 typedef struct stack_run { /* what the reference calls hidden states */
@@ -451,15 +452,50 @@ static weft_status keep_inputs(model_run *m) {
     return WEFT_OK;
 }
 
+/* ---- an adapter: its gradients, then the same outputs with its terms in the weights, then the base again ---- */
+static weft_status run_merged(model_run *m) {
+    wf_tape_free(m->tape);
+    m->tape = NULL;
+    m->loss = NULL;
+    m->backward = false;
+    memset(m->heads, 0, sizeof m->heads);
+    WF_TRY(record(m));
+    WF_TRY(forward(m));
+    return compare_outputs(m);
+}
+
+static weft_status run_adapter(model_run *m) {
+    if (!m->model->adapters)
+        return WEFT_OK;
+    if (m->backward)
+        WF_TRY(wf_verify_adapter_tensors(m->fx, m->model, "grad", true, m->err));
+    weft_status status = wf_adapters_merge(m->model, false, m->err);
+    if (!wf_json_bool(m->fx->json, "merge", true)) {
+        WF_CHECK(status == WEFT_UNSUPPORTED, m->err, WEFT_FAILURE, "an adapter that no file can hold was merged");
+        return WEFT_OK;
+    }
+    WF_TRY(status);
+    WF_TRY(run_merged(m));
+    WF_TRY(wf_verify_merged(m->fx, &m->c, m->err));
+    return wf_verify_unmerged(m->fx, &m->c, m->err);
+}
+
+static weft_status open_model(model_run *m) {
+    wf_load_options how = {.strict = true, .unmerged = true, .arguments = wf_json_get(m->fx->json, "arguments")};
+    WF_TRY(wf_fixture_adapter(m->fx, &how.adapter, m->err));
+    WF_TRY(wf_checkpoint_open(m->fx->env, m->fx->path, &how, &m->c, m->err));
+    m->model = m->c.model;
+    return WEFT_OK;
+}
+
 static weft_status run(model_run *m) {
     WF_CHECK(m->fx->inputs && m->fx->expected, m->err, WEFT_BAD_INPUT, "the fixture lacks its inputs or expected tensors");
-    const wf_load_options options = {.strict = true, .arguments = wf_json_get(m->fx->json, "arguments")};
-    WF_TRY(wf_checkpoint_open(m->fx->env, m->fx->path, &options, &m->c, m->err));
-    m->model = m->c.model;
+    WF_TRY(open_model(m));
     WF_TRY(wf_model_inputs_read(m->fx, m->model, 0, 0, &m->in, m->err));
     WF_TRY(read_backward(m));
     WF_TRY(read_where(m));
     WF_TRY(run_full(m));
+    WF_TRY(run_adapter(m));
     if (!wf_json_bool(m->fx->json, "prefix_invariant", true) || wf_model_can_stream(m->model, NULL) != WEFT_OK)
         return WEFT_OK;
     WF_TRY(keep_inputs(m));
