@@ -68,12 +68,11 @@ static weft_status one_round(wf_bench *b, wf_bench_line *line, const wf_bench_ca
     WF_TRY(wf_stopped(b->job->env));
     WF_TRY(once(state, &ours, b->job->err));
     wf_series_add(&line->ours, ours);
-    if (!b->peer || !c)
+    if (!b->peer || !c || line->note) /* a note: the peer was absent in the round before */
         return WEFT_OK;
     WF_TRY(wf_bench_run_peer(b, c, &theirs, &absent));
     if (absent) {
         line->note = "peer skipped: what it needs is not installed";
-        b->peer = NULL;
         return WEFT_OK;
     }
     wf_series_add(&line->peer, theirs);
@@ -347,8 +346,8 @@ static weft_status read_lengths(wf_bench *b, const char *text) {
 }
 
 weft_status wf_job_bench(wf_job *job) {
-    static const char *const words[] = {"names", "peer", "data", "text",    "program", "rounds", "quick",
-                                        "full",  "list", "only", "lengths", "report",  NULL};
+    static const char *const words[] = {"names", "peer", "data", "tokenizers", "text",    "program", "rounds",
+                                        "quick", "full", "list", "only",       "lengths", "report",  NULL};
     wf_options o = wf_options_open(job->options, "bench", words, job->err);
     size_t n;
     const char *const *names = wf_job_texts(job, &o, "names", &n);
@@ -361,6 +360,7 @@ weft_status wf_job_bench(wf_job *job) {
                   .report = wf_option_text(&o, "report", NULL)};
     const char *lengths = wf_option_text(&o, "lengths", "256..65536");
     b.only = wf_job_texts(job, &o, "only", &b.n_only);
+    b.tokenizers = wf_job_texts(job, &o, "tokenizers", &b.n_tokenizers);
     bool list = wf_option_bool(&o, "list", false);
     b.quick = wf_option_bool(&o, "quick", false);
     b.full = wf_option_bool(&o, "full", false);

@@ -28,7 +28,7 @@ static const wf_slot slots[] = {
     {"v.bias", "[heads*key_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},
     {"o.weight", "[dim, heads*key_dim]", "linear_out", NULL, NULL, false, NULL},
     {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL},
-    {"table.weight", "[2*" SPAN ", dim]", "normal:0.02", "len(terms) > 0", NULL, false, NULL},
+    {"table.weight", "[2*" SPAN ", dim]", "table:0.02", "len(terms) > 0", NULL, false, NULL},
     {"norm.weight", "[dim]", "ones", "norm != null && len(terms) > 0", NULL, false, NULL},
     {"norm.bias", "[dim]", "zeros", "norm != null && len(terms) > 0", NULL, false, NULL},
     {"pk.weight", "[heads*key_dim, dim]", "linear", "!shared && has(terms, 'c2p')", NULL, false, NULL},

@@ -268,8 +268,21 @@ static weft_status add_states(builder *b, wf_layer *layer) {
         if (row->limit)
             WF_TRY(evaluate(b, row->limit, &limit));
         shape->limit = limit.type == WF_INT ? limit.integer : 0;
+        shape->present = row->kind != WF_STATE_SOURCE;
     }
     return WEFT_OK;
+}
+
+void wf_layer_reads_memory(wf_layer *layer) {
+    for (int i = 0; i < layer->n_states; i++)
+        layer->states[i].present = layer->states[i].row->kind == WF_STATE_SOURCE;
+}
+
+bool wf_layer_keeps_memory(const wf_layer *layer) {
+    for (int i = 0; i < layer->n_states; i++)
+        if (layer->states[i].present && layer->states[i].row->kind == WF_STATE_SOURCE)
+            return true;
+    return false;
 }
 
 /* ---- parts ---- */
@@ -529,7 +542,7 @@ size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens) {
         size_t n = s->present ? sizeof(float) : 0;
         for (int d = 0; d < s->rank; d++)
             n *= (size_t)s->dims[d];
-        if (layer->states[i].row->kind == WF_STATE_APPEND)
+        if (layer->states[i].row->kind != WF_STATE_FIXED)
             n *= (size_t)(s->limit > 0 && s->limit < tokens ? s->limit : tokens);
         total += n;
     }

@@ -9,6 +9,6 @@ double wf_layer_flops(const wf_layer *layer, int64_t rows);
 /* How FLOPs and kept bytes grow, by the laws of the row and its parts (the largest); NaN when memory ran out. */
 double wf_layer_time(const wf_layer *layer, int64_t rows);
 double wf_layer_space(const wf_layer *layer, int64_t rows);
-/* Bytes of fp32 state of one sequence after `tokens` tokens. */
+/* Bytes of fp32 state of one sequence after `tokens` tokens (and of a source of as many rows). */
 size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens);
 #endif

@@ -47,6 +47,7 @@ struct wf_tensor {
     wf_tensor *base; /* of a view: whose memory it shares; never itself a view */
     int64_t offset;  /* of a view, in elements */
     wf_param *param;
+    wf_tensor *adapted; /* of a parameter with an adapter: what it makes of it, once something needs it whole */
     wf_node *producer;
     struct wf_life *life; /* the planner's */
 };
@@ -85,6 +86,7 @@ typedef struct wf_op {
     uint32_t early;    /* bit i: the forward of a training tape already writes the gradient of in[i] (cross_entropy) */
     bool by_runtime;   /* reads what changes from replay to replay (wf_runtime): its inputs alone do not decide */
     bool uneven;       /* pieces differ in cost: threads claim them one by one instead of sharing them out */
+    bool bare;         /* takes parameters without what their adapters make of them: its constructor sees to those */
 } wf_op;
 
 struct wf_node {
@@ -149,7 +151,15 @@ static inline int64_t wf_dim(const wf_tensor *x, int i) {
     return x->dims[i < 0 ? x->rank + i : i];
 } /* negative: from the end */
 static inline int64_t wf_row_count(const wf_tensor *x) { return x->rank ? x->count / x->dims[x->rank - 1] : 1; }
-static inline bool wf_is_parameter(const wf_tensor *x) { return (x->base ? x->base : x)->kind == WF_PARAMETER; }
+/* The adapter of a parameter or of a view of one; NULL: none. */
+static inline const wf_adapter *wf_adapter_of(const wf_tensor *x) {
+    const wf_param *p = (x->base ? x->base : x)->param;
+    return p ? p->adapter : NULL;
+}
+/* The memory of a parameter, with its compute copy. */
+static inline bool wf_is_parameter(const wf_tensor *x) {
+    return (x->base ? x->base : x)->kind == WF_PARAMETER && !wf_adapter_of(x);
+}
 bool wf_same_shape(const wf_tensor *a, const wf_tensor *b);
 /* n elements from `first` as fp32: a pointer into fp32 data, or converted into tmp. Store is the reverse; store_add adds
  * beta*old. */
