@@ -1,5 +1,5 @@
-/* patterns.h - patterns that many tokenizers share, by hand: a row of the table in patterns.c is a pattern and a function that finds
- * the pieces its regular expression finds, several times faster. Every one of these patterns matches somewhere at any
+/* patterns.h - patterns that many tokenizers share, by hand: a row of the table in patterns.c is a pattern and a function that
+ * finds the pieces its regular expression finds, several times faster. Every one of these patterns matches somewhere at any
  * character, so its matches cover the text. A test holds each row against the expression on random texts. */
 #ifndef WF_TEXT_PATTERNS_H
 #define WF_TEXT_PATTERNS_H
