@@ -61,8 +61,8 @@ static weft_status interleave_plan(wf_tensor_map *map, wf_name_step *step, const
 }
 
 /* ---- swap: the first two dimensions ---- */
-static weft_status swap_plan(wf_tensor_map *map, const wf_value *argument, weft_error *err) {
-    (void)argument;
+static weft_status swap_plan(wf_tensor_map *map, wf_name_step *step, const wf_value *argument, weft_error *err) {
+    (void)step, (void)argument;
     WF_CHECK(map->rank >= 2, err, WEFT_UNSUPPORTED, "'%s' has no two dimensions to swap", map->name);
     int64_t rows = map->dims[0];
     map->dims[0] = map->dims[1];
@@ -79,8 +79,10 @@ static void swap(const float *from, float *to, int rank, const int64_t *dims, bo
             memcpy(to + (c * rows + r) * n, from + (r * columns + c) * n, (size_t)n * sizeof *to);
 }
 
-static void swap_forward(const float *from, float *to, int rank, const int64_t *dims) { swap(from, to, rank, dims, false); }
-static void swap_back(const float *from, float *to, int rank, const int64_t *dims) { swap(from, to, rank, dims, true); }
+static void swap_forward(const float *from, float *to, const wf_name_step *step) {
+    swap(from, to, step->rank, step->dims, false);
+}
+static void swap_back(const float *from, float *to, const wf_name_step *step) { swap(from, to, step->rank, step->dims, true); }
 
 /* ---- reshape([..]): the same elements in the same order ---- */
 static weft_status reshape_plan(wf_tensor_map *map, wf_name_step *step, const wf_value *argument, weft_error *err) {
