@@ -104,14 +104,21 @@ wf_tensor *wf_input_grad(wf_tape *tape, const char *label, int rank, const int64
     return x;
 }
 
-wf_tensor *wf_zeros(wf_tape *tape, int rank, const int64_t *dims) {
-    wf_tensor *x = wf_input(tape, "zeros", WF_F32, rank, dims);
-    float *values = x ? wf_arena_alloc(&tape->arena, (size_t)x->count * sizeof *values) : NULL;
-    if (!values)
-        return out_of_memory(tape);
-    memset(values, 0, (size_t)x->count * sizeof *values);
+wf_tensor *wf_constant(wf_tape *tape, int rank, const int64_t *dims, float *values) {
+    wf_tensor *x = wf_input(tape, "constant", WF_F32, rank, dims);
+    if (!x)
+        return NULL;
     wf_bind(x, values);
+    x->life->constant = true;
     return x;
+}
+
+wf_tensor *wf_zeros(wf_tape *tape, int rank, const int64_t *dims) {
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++)
+        count *= dims[i];
+    float *values = wf_arena_alloc(&tape->arena, (size_t)count * sizeof *values); /* zeroed */
+    return values ? wf_constant(tape, rank, dims, values) : out_of_memory(tape);
 }
 
 wf_tensor *wf_use(wf_tape *tape, wf_param *param) {
