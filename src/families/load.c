@@ -32,6 +32,9 @@ static weft_status read_config(loader *l, const char *folder) {
     WF_TRY(wf_file_open(&l->env->mem, path, false, CONFIG_BYTES, &file, l->err));
     weft_status status = wf_config_parse(&l->c->arena, (const char *)file.data, file.size, &config, l->err);
     wf_file_close(&file);
+    for (const wf_json *j = l->options->arguments ? l->options->arguments->child : NULL; status == WEFT_OK && j; j = j->next)
+        if (!wf_json_put(&l->c->arena, config, j->key, wf_json_copy(&l->c->arena, j)))
+            status = wf_fail_memory(l->err);
     if (status == WEFT_OK)
         l->c->config = config;
     return status;
@@ -498,6 +501,7 @@ static weft_status open_adapter(loader *l) {
         return WEFT_OK;
     WF_TRY(wf_adapter_files_open(l->env, &l->c->arena, path, o->new_adapter, &l->adapter, l->err));
     l->adapter.seed = o->adapter_seed;
+    l->adapter.partial = o->body;
     return WEFT_OK;
 }
 
