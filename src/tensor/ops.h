@@ -118,7 +118,14 @@ wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
 
 /* x[B,T,n] -> fp32 [B,n] over the rows whose mask[B,T] (U8; NULL: all) is not 0: their mean, their sum / sqrt(count), the mean
  * weighted by 1, 2, .. T, the last of them, the largest entry of each channel. No row that counts gives zeros. */
-typedef enum wf_pool_kind { WF_POOL_MEAN, WF_POOL_MEAN_SQRT, WF_POOL_WEIGHTED, WF_POOL_LAST, WF_POOL_MAX } wf_pool_kind;
+typedef enum wf_pool_kind {
+    WF_POOL_MEAN,
+    WF_POOL_MEAN_SQRT,
+    WF_POOL_WEIGHTED,
+    WF_POOL_FIRST,
+    WF_POOL_LAST,
+    WF_POOL_MAX
+} wf_pool_kind;
 wf_tensor *wf_pool_rows(wf_tape *t, wf_tensor *x, wf_pool_kind kind, wf_tensor *mask);
 wf_tensor *wf_swap_rows(wf_tape *t, wf_tensor *x);              /* [A,N,M,w] -> [A,M,N,w] */
 wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per); /* [B,T,..] -> fp32 [B,T/per,..], means of consecutive rows */

@@ -203,6 +203,7 @@ static wf_tensor *pool_all(fixture *f) { return pool_case(f, WF_POOL_MEAN, false
 static wf_tensor *pool_sqrt(fixture *f) { return pool_case(f, WF_POOL_MEAN_SQRT, true); }
 static wf_tensor *pool_weighted(fixture *f) { return pool_case(f, WF_POOL_WEIGHTED, true); }
 static wf_tensor *pool_last(fixture *f) { return pool_case(f, WF_POOL_LAST, true); }
+static wf_tensor *pool_first(fixture *f) { return pool_case(f, WF_POOL_FIRST, true); }
 static wf_tensor *pool_max(fixture *f) { return pool_case(f, WF_POOL_MAX, true); }
 static wf_tensor *inverse_of(fixture *f, int64_t n) { return wf_input(f->tape, "inverse", WF_F32, 1, (int64_t[]){n}); }
 static wf_tensor *class_case(fixture *f) { return wf_class_loss(f->tape, leaf3(f, 2, 5, 7), 7, ids(f, 2, 5), inverse_of(f, 1)); }
@@ -605,7 +606,7 @@ static const op_case cases[] = {
     {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
     {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"unfold", unfold_case, 2e-3}, {"id_pad", pad_case, 2e-3}, {"mask_pad", pad_case, 2e-3}, {"token_globals", pad_case, 2e-3}, {"fourier", fourier_case, 2e-3}, {"id_column", column_case, 2e-3}, {"shift_right", shift_right_case, 2e-3}, {"token_rows", shift_right_case, 2e-3},
     {"mask_positions", by_mask_case, 2e-3}, {"alibi_keys", alibi_case, 2e-3},
-    {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
+    {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3}, {"pool_rows", pool_first, 2e-3},
     {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
     {"value_loss", squares_case, 2e-3},
     {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3}, {"sort_rows", sort_case, 2e-3},
