@@ -85,8 +85,8 @@ static bool bytes_of(const config *c, const row *w, int64_t *elements, int64_t *
     if (!wf_product(w->dims, w->rank, elements) || !wf_mul_i64(*elements, 4, bytes))
         return false;
     if (packed) /* the bytes, then a scale for each group */
-        *bytes = *elements + *elements / c->group * 4;
-    return !packed || *elements % c->group == 0;
+        return *elements % c->group == 0 && wf_add_i64(*elements, *elements / c->group * 4, bytes);
+    return true;
 }
 
 static bool total_of(const config *c, int64_t *total) {
