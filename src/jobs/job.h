@@ -16,7 +16,7 @@ typedef struct wf_job {
     void *user;
     wf_json *json;      /* out: the result, in the arena */
     wf_str text;        /* out: for people */
-    weft_text_fn piece; /* generate only */
+    weft_text_fn piece; /* generate, tokenize: takes text as it comes; may be NULL */
     weft_error *err;
 } wf_job;
 
@@ -26,6 +26,8 @@ typedef weft_status (*wf_job_fn)(wf_job *job);
 #include "jobs/jobs.def"
 #undef WF_JOB
 
+/* Hands the text so far to `piece`, where there is one; WEFT_FAILURE when that wants no more. */
+weft_status wf_job_hand_out(wf_job *job);
 /* Not in the table, for its progress is text: `piece` instead of `progress`. */
 weft_status wf_job_generate(wf_job *job);
 
