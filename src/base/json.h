@@ -109,6 +109,7 @@ void wf_jw_string(wf_json_writer *w, const char *text);
 void wf_jw_string_n(wf_json_writer *w, const char *text, size_t length); /* invalid UTF-8 becomes U+FFFD */
 void wf_jw_int(wf_json_writer *w, int64_t value);
 void wf_jw_double(wf_json_writer *w, double value); /* not finite: null */
+void wf_jw_float(wf_json_writer *w, float value);   /* the same with a float's digits */
 void wf_jw_bool(wf_json_writer *w, bool value);
 void wf_jw_null(wf_json_writer *w);
 void wf_jw_json(wf_json_writer *w, const wf_json *j);

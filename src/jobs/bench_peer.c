@@ -26,8 +26,10 @@ static weft_status command(wf_bench *b, const wf_bench_case *c, wf_str *out) {
         "export WEFT_BENCH=%s WEFT_BENCH_THREADS=%d WEFT_BENCH_BATCH=%lld WEFT_BENCH_CONTEXT=%lld WEFT_BENCH_PRECISION=%s; ",
         b->name, wf_pool_threads(b->job->env->pool), (long long)c->batch, (long long)c->context,
         c->precision ? c->precision : "");
-    const char *const more[][2] = {
-        {"WEFT_BENCH_DATA", b->data}, {"WEFT_BENCH_SUBJECT", c->subject}, {"WEFT_BENCH_WAY", c->way}};
+    const char *const more[][2] = {{"WEFT_BENCH_DATA", b->data},
+                                   {"WEFT_BENCH_CASE", c->name},
+                                   {"WEFT_BENCH_SUBJECT", c->subject},
+                                   {"WEFT_BENCH_WAY", c->way}};
     for (size_t i = 0; i < sizeof more / sizeof *more; i++)
         if (more[i][1])
             export_text(out, more[i][0], more[i][1]);

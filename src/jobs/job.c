@@ -1,6 +1,7 @@
 #include "jobs/job.h"
 #include <math.h>
 #include <string.h>
+#include "formats/hub.h"
 
 weft_progress wf_progress_new(const char *phase, const char *subject) {
     return (weft_progress){.phase = phase,
@@ -104,6 +105,13 @@ const char *const *wf_job_texts(const wf_job *job, wf_options *o, const char *ke
     return list;
 }
 
+const char *wf_job_model(const wf_job *job, wf_options *o, const char *key) {
+    const char *name = wf_option_text(o, key, NULL);
+    if (name && o->status == WEFT_OK)
+        o->status = wf_hub_path(job->arena, name, &name, o->err);
+    return name;
+}
+
 bool wf_job_bf16(wf_options *o) {
     const char *word = wf_option_text(o, "precision", "fp32");
     if (!wf_streq(word, "fp32") && !wf_streq(word, "bf16"))
@@ -116,7 +124,7 @@ weft_status wf_job_hand_out(wf_job *job) {
         return WEFT_OK;
     if (job->text.failed)
         return wf_fail_memory(job->err);
-    WF_CHECK(job->piece(job->user, job->text.data, job->text.length) == 0, job->err, WEFT_FAILURE, "the output was refused");
+    WF_CHECK(job->piece(job->user, job->text.data, job->text.length) == 0, job->err, WEFT_FAILURE, "the reader has had enough");
     wf_str_clear(&job->text);
     return WEFT_OK;
 }

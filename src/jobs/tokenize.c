@@ -45,13 +45,12 @@ static weft_status read_request(wf_job *job, wf_tokenize_request *r) {
                                         "template",      "generation_prompt",
                                         "continue",      NULL};
     wf_options o = wf_options_open(job->options, "tokenize", words, job->err);
-    *r =
-        (wf_tokenize_request){.tokenizer = wf_option_text(&o, "tokenizer", NULL), .string = wf_option_text(&o, "string", NULL)};
+    *r = (wf_tokenize_request){.tokenizer = wf_job_model(job, &o, "tokenizer"), .string = wf_option_text(&o, "string", NULL)};
     r->format = wf_option_text(&o, "format", NULL);
     r->paths = wf_job_texts(job, &o, "text", &r->n_paths);
     r->fields = wf_job_texts(job, &o, "field", &r->n_fields);
     r->train = wf_option_text(&o, "train", NULL);
-    r->compare = wf_option_text(&o, "compare", NULL);
+    r->compare = wf_job_model(job, &o, "compare");
     r->chat = wf_option_text(&o, "chat", NULL);
     r->decode = wf_option_bool(&o, "decode", false);
     r->show = read_show(&o, r->chat != NULL);

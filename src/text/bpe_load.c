@@ -295,7 +295,7 @@ weft_status wf_load_bpe(wf_loading *l, const wf_model_source *s, void **model) {
     WF_TRY(wf_load_options(l, sizeof(wf_bpe), model));
     wf_bpe *b = *model;
     if (!s->has_vocab || !s->has_merges)
-        return wf_fail(l->err, WEFT_BAD_INPUT, "model: BPE needs vocab and merges");
+        return wf_fail(l->err, WEFT_BAD_INPUT, "model: BPE needs 'vocab' and 'merges'");
     WF_TRY(check_options(l, s->options));
     WF_TRY(load_affix(l, s->options, "continuing_subword_prefix", &b->prefix));
     WF_TRY(load_affix(l, s->options, "end_of_word_suffix", &b->suffix));

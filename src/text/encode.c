@@ -169,8 +169,9 @@ static weft_status emit_known(wf_encoder *e, wf_piece piece, const wf_word_slot 
     for (size_t i = 0; i < known->n_ids; i++)
         WF_TRY(wf_units_push(e, e->cache.ids[known->ids + i], e->cache.spans[known->ids + i][0],
                              e->cache.spans[known->ids + i][1]));
+    WF_TRY(emit_full(e, piece));
     e->piece_number++;
-    return emit_full(e, piece);
+    return WEFT_OK;
 }
 
 static weft_status encode_piece(wf_encoder *e, wf_piece piece) {

@@ -9,8 +9,9 @@
 
 enum { FILE_LIMIT = 1 << 30, MOST_FILES = 2 };
 
-const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json, &wf_kind_sentencepiece, &wf_kind_tiktoken,  &wf_kind_rwkv,
-                                             &wf_kind_gguf,           &wf_kind_vocab_merges,  &wf_kind_vocab_txt, NULL};
+const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json, &wf_kind_sentencepiece, &wf_kind_tiktoken,
+                                             &wf_kind_rwkv,           &wf_kind_gguf,          &wf_kind_llama2c,
+                                             &wf_kind_vocab_merges,   &wf_kind_vocab_txt,     NULL};
 
 const wf_file_kind *wf_file_kind_find(const char *name) {
     for (int i = 0; wf_file_kinds[i]; i++)
@@ -158,6 +159,25 @@ weft_status wf_tokenizer_open_as(const wf_mem *mem, const char *kind, const char
 
 /* ---- folders ---- */
 
+/* The path of a name in a folder. A star in it stands for any digits: the first such file, NULL when there is none. */
+static weft_status find_name(wf_arena *arena, const char *folder, const char *name, char **path, weft_error *err) {
+    const char *star = strchr(name, '*');
+    char **names;
+    size_t count;
+    if (!star)
+        return wf_path_inside(arena, folder, name, path, err);
+    *path = NULL;
+    WF_TRY(wf_list_dir(arena, folder, &names, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        size_t before = (size_t)(star - name), digits;
+        if (strncmp(names[i], name, before) != 0 || (digits = strspn(names[i] + before, "0123456789")) == 0)
+            continue;
+        if (wf_streq(names[i] + before + digits, star + 1))
+            return wf_path_inside(arena, folder, names[i], path, err);
+    }
+    return WEFT_OK;
+}
+
 /* The paths of the files "a+b" in a folder; *count 0 when one is missing. */
 static weft_status paths_in(wf_arena *arena, const char *folder, const char *names, const char *paths[MOST_FILES],
                             size_t *count, weft_error *err) {
@@ -165,12 +185,13 @@ static weft_status paths_in(wf_arena *arena, const char *folder, const char *nam
     *count = 0;
     for (const char *at = names; *at && n < MOST_FILES;) {
         size_t length = strcspn(at, "+");
-        char *name = wf_arena_strndup(arena, at, length);
-        paths[n] = name ? wf_path_join(arena, folder, name) : NULL;
-        if (!paths[n])
+        char *name = wf_arena_strndup(arena, at, length), *path;
+        if (!name)
             return wf_fail_memory(err);
-        if (!wf_is_file(paths[n]))
+        WF_TRY(find_name(arena, folder, name, &path, err));
+        if (!path || !wf_is_file(path))
             return WEFT_OK;
+        paths[n] = path;
         n++;
         at += length + (at[length] == '+');
     }

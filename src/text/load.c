@@ -169,7 +169,8 @@ static weft_status read_members(wf_loading *l, wf_json_reader *r, found *values)
     const char *key;
     size_t length;
     WF_TRY(wf_json_next(r, &kind, NULL, NULL, NULL, NULL));
-    WF_CHECK(kind == WF_JSON_OBJECT, l->err, WEFT_BAD_INPUT, "tokenizer.json must hold an object");
+    if (kind != WF_JSON_OBJECT)
+        return wf_fail_at(l->err, WEFT_BAD_INPUT, 0, "tokenizer.json must hold an object (byte 0)");
     for (;;) {
         WF_TRY(wf_json_next(r, &kind, &key, &length, NULL, NULL));
         if (kind == WF_JSON_END)
@@ -186,7 +187,7 @@ static weft_status load_all(wf_loading *l) {
     weft_status status = read_members(l, &r, values);
     wf_json_close(&r);
     WF_TRY(status);
-    WF_CHECK(l->tok->model_row, l->err, WEFT_BAD_INPUT, "tokenizer.json has no model");
+    WF_CHECK(l->tok->model_row, l->err, WEFT_BAD_INPUT, "tokenizer.json has no 'model'");
     for (int i = 0; i < SECTIONS; i++) {
         l->where = sections[i].name;
         l->base = values[i].base;

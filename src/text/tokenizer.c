@@ -80,6 +80,8 @@ wf_bytes wf_tokenizer_piece(const wf_tokenizer *tok, uint32_t id) {
     return t ? (wf_bytes){t->piece, t->piece_length} : (wf_bytes){"", 0};
 }
 
+bool wf_tokenizer_marks_words(const wf_tokenizer *tok) { return tok->model_row->needs == WF_NEEDS_PREFIX; }
+
 bool wf_tokenizer_is_special(const wf_tokenizer *tok, uint32_t id) {
     const wf_token *t = token(tok, id);
     return t && t->special;

@@ -87,6 +87,8 @@ int64_t wf_tokenizer_id(const wf_tokenizer *tok, const char *text, size_t length
 wf_bytes wf_tokenizer_token(const wf_tokenizer *tok, uint32_t id);
 wf_bytes wf_tokenizer_piece(const wf_tokenizer *tok, uint32_t id); /* the token as the file spells it */
 bool wf_tokenizer_is_special(const wf_tokenizer *tok, uint32_t id);
+/* Whether tokens inside a word are spelled with a prefix (##ing). */
+bool wf_tokenizer_marks_words(const wf_tokenizer *tok);
 
 /* ---- encoding: ids only ---- */
 typedef struct wf_ids {
