@@ -56,6 +56,17 @@ static void complete(const cli_run *run, cli_buffer *json) {
     cli_puts(json, run->options + 1);
 }
 
+static int write_text(void *user, const char *text, size_t length) {
+    (void)user;
+    return fwrite(text, 1, length, stdout) != length || fflush(stdout) != 0;
+}
+
+/* Text goes out as it is made, unless it is progress that comes meanwhile (training) or JSON at the end. */
+static weft_status tokenize(cli_run *run, const char *json, weft_result *result, weft_error *err) {
+    return run->json || cli_given(run, "train") ? weft_tokenize(run->lib, json, cli_progress, run, result, err)
+                                                : weft_tokenize_stream(run->lib, json, write_text, run, result, err);
+}
+
 static int run(cli_run *run) {
     cli_buffer json = {0};
     weft_error err = {0};
@@ -65,7 +76,7 @@ static int run(cli_run *run) {
         return WEFT_USAGE;
     }
     complete(run, &json);
-    weft_status status = json.failed ? WEFT_NO_MEMORY : weft_tokenize(run->lib, json.data, cli_progress, run, &result, &err);
+    weft_status status = json.failed ? WEFT_NO_MEMORY : tokenize(run, json.data, &result, &err);
     cli_buffer_free(&json);
     return cli_finish(run, status, &result, &err);
 }

@@ -173,6 +173,12 @@ static weft_status run_job(weft *lib, wf_job *job, wf_job_fn fn, const char *opt
 #include "jobs/jobs.def"
 #undef WF_JOB
 
+weft_status weft_tokenize_stream(weft *lib, const char *options, weft_text_fn text, void *user, weft_result *result,
+                                 weft_error *err) {
+    wf_job job = {.piece = text, .user = user, .err = err};
+    return run_job(lib, &job, wf_job_tokenize, options, result);
+}
+
 #define WF_TEXT_JOB(name)                                                                                                      \
     weft_status weft_##name(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,               \
                             weft_error *err) {                                                                                 \

@@ -108,8 +108,13 @@ WEFT_API weft_status weft_list(weft *lib, const char *options, weft_progress_fn 
 WEFT_API weft_status weft_info(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
                                weft_error *err);
 
-/* Pieces of generated text as they come: complete UTF-8 characters. Return nonzero to stop. */
+/* Pieces of text as they come: of generated text complete UTF-8 characters. Return nonzero to stop. */
 typedef int (*weft_text_fn)(void *user, const char *text, size_t length);
+/* weft_tokenize whose text goes to `text` as it is made; what is left for the end is result->text. With "lines" and without
+ * files
+ * ("records": false) lines of standard input are told as they come, in memory that does not grow with them. */
+WEFT_API weft_status weft_tokenize_stream(weft *lib, const char *options, weft_text_fn text, void *user, weft_result *result,
+                                          weft_error *err);
 /* {"model": DIR, "prompt": TEXT, "max_tokens": N, "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
  * "stop": [..], "overflow": "stop|slide|error", "context": N, "precision": "fp32|bf16"}. `piece` may be NULL: then result->text
  * is the generated text; else that was handed out already, and result->text is a line of statistics. */

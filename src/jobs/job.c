@@ -118,3 +118,13 @@ bool wf_job_bf16(wf_options *o) {
         wf_option_fail(o, wf_json_get(o->object, "precision"), "'precision' must be fp32 or bf16, not '%s'", word);
     return wf_streq(word, "bf16");
 }
+
+weft_status wf_job_hand_out(wf_job *job) {
+    if (!job->piece || job->text.length == 0)
+        return WEFT_OK;
+    if (job->text.failed)
+        return wf_fail_memory(job->err);
+    WF_CHECK(job->piece(job->user, job->text.data, job->text.length) == 0, job->err, WEFT_FAILURE, "the reader has had enough");
+    wf_str_clear(&job->text);
+    return WEFT_OK;
+}

@@ -16,7 +16,7 @@ typedef struct wf_job {
     void *user;
     wf_json *json;      /* out: the result, in the arena */
     wf_str text;        /* out: for people */
-    weft_text_fn piece; /* of jobs in texts.def */
+    weft_text_fn piece; /* of jobs in texts.def, and of tokenize: takes text as it comes; may be NULL */
     weft_error *err;
 } wf_job;
 
@@ -26,6 +26,8 @@ typedef weft_status (*wf_job_fn)(wf_job *job);
 #include "jobs/jobs.def"
 #undef WF_JOB
 
+/* Hands the text so far to `piece`, where there is one; WEFT_FAILURE when that wants no more. */
+weft_status wf_job_hand_out(wf_job *job);
 /* Those whose result is text that comes piece by piece: `piece` instead of `progress`. */
 #define WF_TEXT_JOB(name) weft_status wf_job_##name(wf_job *job);
 #include "jobs/texts.def"

@@ -78,7 +78,7 @@ static weft_status push(wf_job *job, wf_tokenize_texts *t, const char *data, siz
 }
 
 /* Line ends belong to no text; an end at the end of a document begins no further line. */
-static weft_status push_lines(wf_job *job, wf_tokenize_texts *t, const char *data, size_t length) {
+weft_status wf_tokenize_push_lines(wf_job *job, wf_tokenize_texts *t, const char *data, size_t length) {
     for (const char *end = data + length, *stop; data < end; data = stop + 1) {
         stop = memchr(data, '\n', (size_t)(end - data));
         stop = stop ? stop : end;
@@ -101,7 +101,7 @@ weft_status wf_tokenize_load(wf_job *job, const wf_tokenize_request *r, wf_token
     *out = (wf_tokenize_texts){.text = wf_text_new(&job->env->mem)};
     weft_status status = read_texts(job, r, out);
     for (size_t i = 0, start = 0; status == WEFT_OK && i < out->text.count; start = out->text.ends[i++])
-        status = (r->lines ? push_lines : push)(job, out, out->text.bytes + start, out->text.ends[i] - start);
+        status = (r->lines ? wf_tokenize_push_lines : push)(job, out, out->text.bytes + start, out->text.ends[i] - start);
     if (status == WEFT_OK && r->string && !out->count) /* an empty text is one */
         status = push(job, out, "", 0);
     if (status)
@@ -211,33 +211,18 @@ static void show_encoding(showing *s, const wf_encoding *g, size_t bytes) {
         wf_str_putc(text, '\n');
 }
 
-static unsigned encode_flags(const wf_tokenize_request *r) {
+unsigned wf_tokenize_flags(const wf_tokenize_request *r) {
     return (r->specials ? WF_ENCODE_SPECIALS : 0u) | (r->plain ? WF_ENCODE_PLAIN : 0u) |
            (r->limits ? 0u : WF_ENCODE_UNLIMITED) | (r->bytes ? WF_ENCODE_BYTE_OFFSETS : 0u);
 }
 
-/* Ids alone, a bundle of texts at a time over the threads. */
-static weft_status show_fast(showing *s, const wf_tokenizer *tok, const wf_bytes *texts, size_t n) {
-    enum { BUNDLE = 256 };
-    wf_encoders *encoders;
-    WF_TRY(wf_encoders_create(tok, s->job->env, &encoders, s->job->err));
-    wf_ids ids[BUNDLE];
-    weft_status status = WEFT_OK;
-    for (int i = 0; i < BUNDLE; i++)
-        ids[i] = wf_ids_new(&s->job->env->mem);
-    for (size_t from = 0; from < n && status == WEFT_OK; from += BUNDLE) {
-        size_t count = n - from < BUNDLE ? n - from : BUNDLE;
-        for (size_t i = 0; i < count; i++)
-            ids[i].count = 0;
-        status = wf_encode_many(encoders, texts + from, count, encode_flags(s->r), ids, s->job->err);
-        for (size_t i = 0; i < count && status == WEFT_OK; i++)
-            show_ids(s, &ids[i], texts[from + i].length);
-        if (status == WEFT_OK)
-            status = wf_stopped(s->job->env);
-    }
-    for (int i = 0; i < BUNDLE; i++)
-        wf_ids_free(&ids[i]);
-    wf_encoders_free(encoders);
+/* Ids alone, over the threads. */
+static weft_status show_fast(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, const wf_bytes *texts,
+                             size_t n, wf_tokenize_counts *counts) {
+    wf_tokenize_ids *ids;
+    WF_TRY(wf_tokenize_ids_open(job, r, tok, counts, &ids));
+    weft_status status = wf_tokenize_ids_put(ids, texts, n);
+    wf_tokenize_ids_close(ids);
     return status;
 }
 
@@ -247,11 +232,13 @@ static weft_status show_full(showing *s, const wf_tokenizer *tok, const wf_bytes
     weft_status status = wf_encoder_create(tok, &e, s->job->err);
     WF_TRY(status);
     for (size_t i = 0; i < n && status == WEFT_OK; i++) {
-        status = wf_encode_text(e, &(wf_text_input){.text = texts[i]}, NULL, encode_flags(s->r), &g, s->job->err);
+        status = wf_encode_text(e, &(wf_text_input){.text = texts[i]}, NULL, wf_tokenize_flags(s->r), &g, s->job->err);
         if (status == WEFT_OK && (s->r->show == WF_SHOW_PIECES || s->r->show == WF_SHOW_TABLE))
             show_encoding(s, &g, texts[i].length);
         else if (status == WEFT_OK)
             show_ids(s, &(wf_ids){.data = g.ids, .count = g.count}, texts[i].length);
+        if (status == WEFT_OK)
+            status = wf_job_hand_out(s->job);
         if (status == WEFT_OK)
             status = wf_stopped(s->job->env);
     }
@@ -262,9 +249,11 @@ static weft_status show_full(showing *s, const wf_tokenizer *tok, const wf_bytes
 
 weft_status wf_tokenize_show_texts(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, const wf_bytes *texts,
                                    size_t n, wf_tokenize_counts *counts) {
-    showing s = {job, r, r->records ? wf_put_list(job->arena, job->json, "texts") : NULL, counts};
     bool full = r->limits || r->show == WF_SHOW_PIECES || r->show == WF_SHOW_TABLE;
-    return full ? show_full(&s, tok, texts, n) : show_fast(&s, tok, texts, n);
+    if (!full)
+        return show_fast(job, r, tok, texts, n, counts);
+    showing s = {job, r, r->records ? wf_put_list(job->arena, job->json, "texts") : NULL, counts};
+    return show_full(&s, tok, texts, n);
 }
 
 weft_status wf_tokenize_put_text(wf_job *job, const wf_tokenize_request *r, const wf_str *text) {
@@ -298,8 +287,9 @@ weft_status wf_tokenize_encode(wf_job *job, const wf_tokenize_request *r) {
     wf_tokenizer *tok;
     wf_tokenize_counts counts = {0};
     WF_TRY(open_tokenizer(job, r, &tok));
-    weft_status status = wf_tokenize_load(job, r, &texts);
-    if (status == WEFT_OK) {
+    bool streams = wf_tokenize_streams(r);
+    weft_status status = streams ? wf_tokenize_stream(job, r, tok, &counts) : wf_tokenize_load(job, r, &texts);
+    if (status == WEFT_OK && !streams) {
         status = wf_tokenize_show_texts(job, r, tok, texts.list, texts.count, &counts);
         wf_tokenize_texts_free(&texts);
     }
@@ -357,6 +347,8 @@ static weft_status decode_all(wf_job *job, const wf_tokenize_request *r, const w
         status = read_ids(job, texts->list[i], &ids);
         if (status == WEFT_OK)
             status = decode_one(job, r, tok, list, &ids);
+        if (status == WEFT_OK)
+            status = wf_job_hand_out(job);
     }
     wf_ids_free(&ids);
     return status;

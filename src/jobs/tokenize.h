@@ -40,6 +40,8 @@ typedef struct wf_tokenize_texts {
 } wf_tokenize_texts;
 weft_status wf_tokenize_load(wf_job *job, const wf_tokenize_request *r, wf_tokenize_texts *out);
 void wf_tokenize_texts_free(wf_tokenize_texts *texts);
+/* Adds the lines of a text, without their ends; views into it. */
+weft_status wf_tokenize_push_lines(wf_job *job, wf_tokenize_texts *t, const char *data, size_t length);
 
 /* One text through the encoder, and shown as asked: a line (or a table) of text, a record of JSON. */
 typedef struct wf_tokenize_counts {
@@ -47,6 +49,18 @@ typedef struct wf_tokenize_counts {
 } wf_tokenize_counts;
 weft_status wf_tokenize_show_texts(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, const wf_bytes *texts,
                                    size_t n, wf_tokenize_counts *counts);
+unsigned wf_tokenize_flags(const wf_tokenize_request *r); /* WF_ENCODE_... */
+
+/* Ids or counts of texts that come a few at a time. */
+typedef struct wf_tokenize_ids wf_tokenize_ids;
+weft_status wf_tokenize_ids_open(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, wf_tokenize_counts *counts,
+                                 wf_tokenize_ids **out);
+weft_status wf_tokenize_ids_put(wf_tokenize_ids *s, const wf_bytes *texts, size_t n);
+void wf_tokenize_ids_close(wf_tokenize_ids *s);
+/* Whether the request is one for lines of standard input, which can be told as they come; and that. */
+bool wf_tokenize_streams(const wf_tokenize_request *r);
+weft_status wf_tokenize_stream(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, wf_tokenize_counts *counts);
+
 void wf_tokenize_put_piece(wf_str *out, wf_bytes piece); /* in quotes, as JSON, where it holds white space or controls */
 
 wf_json *wf_tokenize_piece_json(wf_arena *arena, wf_bytes piece);

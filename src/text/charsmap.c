@@ -190,6 +190,18 @@ static size_t kept_end(const wf_charsmap *map, wf_piece in, size_t at) {
     return end < in.length && end > at ? end - 1 : end; /* a mark may follow the last one */
 }
 
+/* Characters that stay; the last one waits, as an edit. Where characters at the very beginning are forgotten (see
+ * put_replacement), what is next in the old text is not what stays. */
+static void put_run(editor *e, wf_piece in, size_t at, size_t end) {
+    flush_edit(e);
+    if (e->out->taken == at) {
+        wf_change_keep(e->out, end - at - 1);
+        at = end - 1;
+    }
+    for (; at < end; at++)
+        put_edit(e, (edit){in.bytes[at], 0, 0});
+}
+
 weft_status wf_apply_precompiled(const void *options, wf_piece in, wf_change *out, bool *changed, weft_error *err) {
     const wf_charsmap *map = options;
     editor e = {.out = out};
@@ -198,10 +210,8 @@ weft_status wf_apply_precompiled(const void *options, wf_piece in, wf_change *ou
         return WEFT_OK;
     for (size_t at = 0, end; at < in.length; at = end) {
         end = kept_end(map, in, at);
-        if (end > at + 1) { /* the last one waits, as an edit */
-            flush_edit(&e);
-            wf_change_keep(out, end - at - 1);
-            put_edit(&e, (edit){in.bytes[end - 1], 0, 0});
+        if (end > at) {
+            put_run(&e, in, at, end);
             continue;
         }
         end = cluster_end(in, at);

@@ -5,6 +5,7 @@
 #include <utf8proc.h>
 
 #include "text/unicode.h"
+#include "text/unicode_ages.h"
 
 typedef struct wf_form_char {
     uint32_t c;
@@ -72,8 +73,8 @@ static uint32_t compose(uint32_t a, uint32_t b) {
     utf8proc_int32_t pair[2] = {(utf8proc_int32_t)a, (utf8proc_int32_t)b};
     if (b < 0x300u)
         return 0;
-    return utf8proc_normalize_utf32(pair, 2, (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE)) == 1 ? (uint32_t)pair[0]
-                                                                                                           : 0;
+    bool one = utf8proc_normalize_utf32(pair, 2, (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE)) == 1;
+    return one && !wf_age_has(WF_LATE_FORM, (uint32_t)pair[0]) ? (uint32_t)pair[0] : 0;
 }
 
 /* Canonical composition of the stretch in place: a starter takes in what follows it, unless a mark between blocks the way. What
@@ -113,8 +114,11 @@ static weft_status put_char(form *f, uint32_t c) {
     utf8proc_int32_t parts[LONGEST_DECOMPOSITION];
     if (f->count > 256 && begins_anew(c))
         WF_TRY(flush(f));
-    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, parts, LONGEST_DECOMPOSITION,
-                                                 (utf8proc_option_t)(f->options & ~UTF8PROC_COMPOSE), NULL);
+    utf8proc_ssize_t n = 1;
+    parts[0] = (utf8proc_int32_t)c;
+    if (!wf_age_has(WF_LATE_FORM, c))
+        n = utf8proc_decompose_char((utf8proc_int32_t)c, parts, LONGEST_DECOMPOSITION,
+                                    (utf8proc_option_t)(f->options & ~UTF8PROC_COMPOSE), NULL);
     WF_TRY(wf_grow(f->mem, (void **)&f->chars, &f->capacity, f->count + LONGEST_DECOMPOSITION, sizeof *f->chars, f->err));
     for (utf8proc_ssize_t i = 0; i < n; i++)
         f->chars[f->count++] = (wf_form_char){(uint32_t)parts[i], i > 0};

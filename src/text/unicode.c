@@ -118,7 +118,8 @@ bool wf_char_is_control(uint32_t c) {
            !wf_age_has(WF_LATE_CONTROL, c);
 }
 
-size_t wf_char_decompose(uint32_t c, uint32_t parts[WF_LONGEST_DECOMPOSITION]) {
+/* By utf8proc's own tables. */
+static size_t decompose(uint32_t c, uint32_t parts[WF_LONGEST_DECOMPOSITION]) {
     parts[0] = c;
     if (c < 0xC0u || c > 0x10FFFFu)
         return 1;
@@ -127,9 +128,14 @@ size_t wf_char_decompose(uint32_t c, uint32_t parts[WF_LONGEST_DECOMPOSITION]) {
     return n > 0 ? (size_t)n : 1;
 }
 
+size_t wf_char_decompose(uint32_t c, uint32_t parts[WF_LONGEST_DECOMPOSITION]) {
+    parts[0] = c;
+    return wf_age_has(WF_LATE_FORM, c) ? 1 : decompose(c, parts);
+}
+
 uint32_t wf_char_base(uint32_t c) {
     uint32_t parts[WF_LONGEST_DECOMPOSITION];
-    wf_char_decompose(c, parts);
+    decompose(c, parts);
     return parts[0];
 }
 
@@ -141,7 +147,8 @@ uint32_t wf_char_lower(uint32_t c) {
 }
 
 uint8_t wf_char_combining(uint32_t c) {
-    return c > 0x10FFFFu ? 0 : (uint8_t)utf8proc_get_property((utf8proc_int32_t)c)->combining_class;
+    uint8_t class = c > 0x10FFFFu ? 0 : (uint8_t)utf8proc_get_property((utf8proc_int32_t)c)->combining_class;
+    return class && !wf_age_has(WF_LATE_FORM, c) ? class : 0;
 }
 
 /* Length announced by a lead byte, 0 when it cannot lead; and the range its second byte must lie in (Unicode, table 3-7). */

@@ -11,7 +11,8 @@ typedef enum wf_age {
     WF_FORMER_MARK, /* the other way round */
     WF_LATE_ACCENT, /* the same for Mn */
     WF_FORMER_ACCENT,
-    WF_LATE_CONTROL /* the same for Cc, Cf, Co, Cs */
+    WF_LATE_CONTROL, /* the same for Cc, Cf, Co, Cs */
+    WF_LATE_FORM     /* moves or changes in a normal form for utf8proc, not for the reference */
 } wf_age;
 bool wf_age_has(wf_age age, uint32_t c);
 /* The lower case of capitals that came after utf8proc's tables; c itself when it is none. */

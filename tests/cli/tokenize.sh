@@ -35,6 +35,20 @@ check "one line of ids per line of text" test "$(wc -l <"$out")" = 3
 cp "$out" ids
 run 0 "$WEFT" tokenize bpe.json --decode --lines ids
 check "lines come back" test "$(sed -n 3p "$out")" = "$(sed -n 3p text.txt)"
+
+# Lines of standard input are told as they come, with the same ids, packed or not and for any number of threads.
+run 0 "$WEFT" tokenize bpe.json --lines corpus.txt
+cp "$out" whole
+for threads in 1 2 3; do
+    "$WEFT" tokenize bpe.json --lines --threads $threads <corpus.txt >stream
+    check "a stream of lines, $threads threads" cmp -s whole stream
+done
+gzip -c corpus.txt | "$WEFT" tokenize bpe.json --lines >stream
+check "a packed stream" cmp -s whole stream
+{ head -1 corpus.txt; while [ ! -s early ]; do sleep 1; done; } | "$WEFT" tokenize bpe.json --lines >early
+check "a line is told before the next one comes" test -s early
+run 4 "$WEFT" tokenize bpe.json --lines
+has "$err" "standard input is empty"
 run 0 "$WEFT" tokenize bpe.json --string 'The weaver' --show pieces
 has "$out" "The"
 run 0 "$WEFT" tokenize bpe.json --string 'The weaver' --show table
