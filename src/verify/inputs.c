@@ -85,7 +85,8 @@ static weft_status check_lookups(const reader *r, int i, const int64_t *wide, in
 
 static weft_status read_table(reader *r, int i) {
     const wf_stored_tensor *t = wf_fixture_input(r->fx, r->model->spec->stem.tables[i].input);
-    int64_t *wide, count = r->in->batch * r->in->rows, columns = t && t->rank == 3 ? t->dims[2] : 1;
+    int64_t *wide, count = r->in->batch * r->in->rows,
+                   columns = t && t->rank == 3 + (r->stacked > 0) ? t->dims[t->rank - 1] : 1;
     bool choices = r->in->choices > 0;
     columns = choices ? 1 : columns;
     if (!t)

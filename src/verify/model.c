@@ -1,6 +1,7 @@
 /* model.c - kind `model`: a folder opened as any checkpoint, its outputs and gradients, and for causal models the chunk and
  * step forms with states in place. */
 #include <string.h>
+#include "base/reader.h"
 #include "families/load.h"
 #include "gen/session.h"
 #include "verify/inputs.h"
@@ -342,8 +343,19 @@ static weft_status run_form(model_run *m, bool steps) {
     return wf_fixture_compare(m->fx, head->output, steps ? "step" : "chunk", logits, full->count, m->err);
 }
 
+/* Conventions without a config.json have no family here. */
+static weft_status check_folder(model_run *m) {
+    char *config = wf_path_join(&m->fx->arena, m->fx->path, "config.json");
+    if (!config)
+        return wf_fail_memory(m->err);
+    WF_CHECK(wf_is_file(config), m->err, WEFT_UNSUPPORTED, "a model '%s' without a config.json",
+             wf_json_text(m->fx->json, "family", wf_json_text(m->fx->json, "architecture", "?")));
+    return WEFT_OK;
+}
+
 static weft_status run(model_run *m) {
     WF_CHECK(m->fx->inputs && m->fx->expected, m->err, WEFT_BAD_INPUT, "the fixture lacks its inputs or expected tensors");
+    WF_TRY(check_folder(m));
     WF_TRY(wf_checkpoint_open(m->fx->env, m->fx->path, &(wf_load_options){.strict = true}, &m->c, m->err));
     m->model = m->c.model;
     WF_TRY(wf_model_inputs_read(m->fx, m->model, 0, 0, &m->in, m->err));

@@ -91,6 +91,8 @@ static weft_status read_batches(train_run *r) {
         r->options.batch = in.batch;
         r->options.rows = in.rows;
         r->options.masks = in.mask != NULL;
+        memcpy(r->batches[i].tables, in.tables, sizeof in.tables);
+        memcpy(r->options.table_columns, in.table_columns, sizeof in.table_columns);
     }
     return WEFT_OK;
 }
