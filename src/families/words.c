@@ -435,6 +435,17 @@ static weft_status word_at(call *c) {
     return WEFT_OK;
 }
 
+/* index(list, text): the number of the first string of the list that is the text; -1: none is */
+static weft_status word_index(call *c) {
+    const wf_value *list = arg(c, 0), *text = arg(c, 1);
+    int64_t i = 0;
+    WF_CHECK(list->type == WF_LIST && text->type == WF_STRING, c->err, WEFT_BAD_INPUT, "index() takes a list and a string");
+    while (i < (int64_t)list->count && !(list->items[i].type == WF_STRING && wf_streq(list->items[i].string, text->string)))
+        i++;
+    *c->out = wf_value_int(i < (int64_t)list->count ? i : -1);
+    return WEFT_OK;
+}
+
 /* words(text): its parts between bars, without blanks, in small letters; a list stays */
 static weft_status word_words(call *c) {
     const wf_value *text = arg(c, 0);
@@ -618,6 +629,7 @@ static const word_row words[] = {
     {"repeated", 1, 1, word_repeated},
     {"count", 3, 4, word_count},
     {"at", 2, 2, word_at},
+    {"index", 2, 2, word_index},
     {"words", 1, 1, word_words},
     {"task", 1, 1, word_task},
     {"labels", 2, 2, word_labels},

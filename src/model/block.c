@@ -53,6 +53,17 @@ wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x) {
     return run_row(b, b->block->cross, NULL, x);
 }
 
+wf_tensor *wf_block_adapt(wf_block_run *b, wf_tensor *x) {
+    const wf_block_spec *s = b->block;
+    wf_param *const *own = b->params->adapter_norm;
+    if (!s->adapter)
+        return x;
+    wf_tensor *n =
+        s->adapter_own_norm ? wf_apply_norm(b->run->tape, &s->adapter_norm, x, own[0], own[1]) : wf_block_norm(b, 1, x);
+    n = wf_cast(b->run->tape, n, WF_F32);
+    return wf_block_join(b, s->adapter_from_norm ? n : x, run_row(b, s->adapter, NULL, n));
+}
+
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch) {
     branch = wf_dropout(b->run->tape, branch, b->block->dropout);
     return wf_add_scaled(b->run->tape, wf_scale(b->run->tape, x, b->block->keep[b->side]), branch,
@@ -68,7 +79,7 @@ static wf_tensor *pre(wf_block_run *b, wf_tensor *x) {
     x = wf_block_join(b, x, wf_block_mix(b, wf_block_norm(b, 0, x)));
     if (b->block->cross)
         x = wf_block_join(b, x, wf_block_cross(b, wf_block_cross_norm(b, 0, x)));
-    return b->block->channel ? wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, x))) : x;
+    return b->block->channel ? wf_block_adapt(b, wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, x)))) : x;
 }
 
 static wf_tensor *from_norm(wf_block_run *b, wf_tensor *x) {
@@ -82,8 +93,10 @@ static wf_tensor *post(wf_block_run *b, wf_tensor *x) {
     x = wf_cast(b->run->tape, wf_block_norm(b, 0, wf_block_join(b, x, wf_block_mix(b, x))), WF_F32);
     if (b->block->cross)
         x = wf_cast(b->run->tape, wf_block_cross_norm(b, 0, wf_block_join(b, x, wf_block_cross(b, x))), WF_F32);
-    return b->block->channel ? wf_cast(b->run->tape, wf_block_norm(b, 1, wf_block_join(b, x, wf_block_channel(b, x))), WF_F32)
-                             : x;
+    if (!b->block->channel)
+        return x;
+    x = wf_block_adapt(b, wf_block_join(b, x, wf_block_channel(b, x)));
+    return wf_cast(b->run->tape, wf_block_norm(b, 1, x), WF_F32);
 }
 
 static wf_tensor *sandwich(wf_block_run *b, wf_tensor *x) {
@@ -113,12 +126,13 @@ static wf_tensor *gated(wf_block_run *b, wf_tensor *x) {
     return b->block->channel ? wf_block_join(b, x, wf_block_gate(b, 1, wf_block_channel(b, wf_block_norm(b, 1, x)))) : x;
 }
 
-const wf_wiring wf_wirings[] = {{"pre", "x + f(norm(x))", 2, 1, false, 1, pre},
-                                {"from_norm", "norm(x) + f(norm(x))", 2, 1, false, 0, from_norm},
-                                {"post", "norm(x + f(x))", 2, 1, false, 1, post},
-                                {"sandwich", "x + norm(f(norm(x)))", 4, 2, false, 2, sandwich},
-                                {"post_sub", "x + norm(f(x))", 2, 1, false, 0, post_sub},
-                                {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, false, 0, parallel},
-                                {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, 0, parallel2},
-                                {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, 0, gated},
-                                {NULL, NULL, 0, 0, false, 0, NULL}};
+const wf_wiring wf_wirings[] = {
+    {"pre", "x + f(norm(x))", 2, 1, false, 1, true, pre},
+    {"from_norm", "norm(x) + f(norm(x))", 2, 1, false, 0, false, from_norm},
+    {"post", "norm(x + f(x))", 2, 1, false, 1, true, post},
+    {"sandwich", "x + norm(f(norm(x)))", 4, 2, false, 2, false, sandwich},
+    {"post_sub", "x + norm(f(x))", 2, 1, false, 0, false, post_sub},
+    {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, false, 0, false, parallel},
+    {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, 0, false, parallel2},
+    {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, 0, false, gated},
+    {NULL, NULL, 0, 0, false, 0, false, NULL}};

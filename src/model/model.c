@@ -114,12 +114,14 @@ static weft_status share_block(wf_model *m, wf_block_spec *b, wf_block_params *p
         WF_CHECK(b->norm[i].affine == from->norm[i].affine && b->norm[i].bias == from->norm[i].bias, err, WEFT_USAGE,
                  "%s: shares weights with a block of other norms", b->mixer->where);
     WF_TRY(share_layer(b->mixer, from->mixer, err));
-    WF_CHECK(!b->cross == !from->cross && !b->aside == !from->aside, err, WEFT_USAGE,
+    WF_CHECK(!b->cross == !from->cross && !b->aside == !from->aside && !b->adapter == !from->adapter, err, WEFT_USAGE,
              "%s: shares weights with a block of other parts", b->mixer->where);
     if (b->cross)
         WF_TRY(share_layer(b->cross, from->cross, err));
     if (b->aside)
         WF_TRY(share_layer(b->aside, from->aside, err));
+    if (b->adapter)
+        WF_TRY(share_layer(b->adapter, from->adapter, err));
     if (b->channel)
         WF_TRY(share_layer(b->channel, from->channel, err));
     *p = m->blocks[b->share];
@@ -140,6 +142,9 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     snprintf(name, sizeof name, "block.%lld.aside_norm", (long long)i);
     if (b->aside)
         WF_TRY(wf_declare_norm(m, &b->aside_norm, name, m->spec->dim, &p->aside_norm[0], &p->aside_norm[1], err));
+    snprintf(name, sizeof name, "block.%lld.adapter_norm", (long long)i);
+    if (b->adapter && b->adapter_own_norm)
+        WF_TRY(wf_declare_norm(m, &b->adapter_norm, name, m->spec->dim, &p->adapter_norm[0], &p->adapter_norm[1], err));
     for (int n = 0; b->cross && n < b->wiring->cross_norms; n++) {
         snprintf(name, sizeof name, "block.%lld.cross_norm%d", (long long)i, n + 1);
         WF_TRY(
@@ -152,7 +157,8 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     const struct {
         const char *name;
         wf_layer *layer;
-    } rows[] = {{"mixer", b->mixer}, {"cross", b->cross}, {"aside", b->aside}, {"channel", b->channel}};
+    } rows[] = {
+        {"mixer", b->mixer}, {"cross", b->cross}, {"aside", b->aside}, {"channel", b->channel}, {"adapter", b->adapter}};
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         snprintf(name, sizeof name, "block.%lld.%s", (long long)i, rows[r].name);
         if (rows[r].layer)
@@ -282,6 +288,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                          .segments = p->segments,
                          .prefix = p->prefix,
                          .global_mask = p->global_mask,
+                         .variants = p->variants,
                          .memory = p->memory,
                          .memory_mask = p->memory_mask};
     for (int64_t i = 0; i < m->spec->layers; i++) {
@@ -349,6 +356,8 @@ double wf_model_flops(const wf_model *m, int64_t rows) {
         flops += wf_layer_flops(m->spec->blocks[i].mixer, rows);
         if (m->spec->blocks[i].cross)
             flops += wf_layer_flops(m->spec->blocks[i].cross, rows);
+        if (m->spec->blocks[i].adapter)
+            flops += wf_layer_flops(m->spec->blocks[i].adapter, rows);
         if (m->spec->blocks[i].channel)
             flops += wf_layer_flops(m->spec->blocks[i].channel, rows);
     }

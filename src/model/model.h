@@ -1,15 +1,15 @@
 /* model.h - a model: a spec, its parameters by canonical name, and recording it on a tape.
  *
  * Parameter names: stem.token.weight, stem.position.weight, stem.<table>.weight, stem.norm.weight, stem.project.weight,
- * block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>,
- * norm.weight, head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread
- * rule: immutable after wf_model_create but for the parameter values; shareable between readers. */
+ * block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>, block.N.adapter.<slot>, block.N.cross_norm1.weight,
+ * block.N.channel.<slot>, norm.weight, head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads:
+ * heads.N.weight, .. Thread rule: immutable after wf_model_create but for the parameter values; shareable between readers. */
 #ifndef WF_MODEL_MODEL_H
 #define WF_MODEL_MODEL_H
 #include "model/spec.h"
 
 typedef struct wf_block_params {
-    wf_param *aside_norm[2]; /* weight, bias */
+    wf_param *aside_norm[2], *adapter_norm[2]; /* weight, bias */
     wf_param *norm_weight[4], *norm_bias[4], *cross_norm_weight[2], *cross_norm_bias[2], *gate[2];
 } wf_block_params;
 
@@ -42,6 +42,7 @@ typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *types, *positions, *segments, *mask, *prefix;
     wf_tensor *tables[WF_MAX_TABLES]; /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
     wf_tensor *global_mask;           /* U8 [B,T] */
+    wf_tensor *variants;              /* I64 [B,T]: the input `variants` of the stem */
     wf_tensor *memory, *memory_mask;  /* of `cross` mixers: [B,S,memory_dim], U8 [B,S] */
     wf_tensor *hidden;                /* out: [B,T,dim] after the final norm */
     wf_tensor **hidden_states;        /* not NULL: [layers+1] receives the input of each block, then `hidden` */
@@ -110,6 +111,7 @@ wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);         /* norm 
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);                 /* the token mixer */
 wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x);             /* the channel mixer; x must not be NULL */
 wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x);               /* the mixer that reads the memory */
+wf_tensor *wf_block_adapt(wf_block_run *b, wf_tensor *x);               /* x after the adapter, where the block has one */
 wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y); /* norm(y + aside(x)), y the result of the wiring */
 wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x);
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch); /* x + scale*dropout(branch) */

@@ -97,6 +97,13 @@ static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
     if (block->aside)
         wf_normal_put(&w, "aside", normal_layer(of, block->aside));
     wf_normal_put(&w, "channel", block->channel ? normal_layer(of, block->channel) : wf_json_new(of->arena, WF_JSON_NULL));
+    if (block->adapter) {
+        wf_normal_put(&w, "adapter", normal_layer(of, block->adapter));
+        wf_normal_text(&w, "adapter_wiring", block->adapter_from_norm ? "from_norm" : "pre");
+        wf_normal_put(&w, "adapter_norm",
+                      block->adapter_own_norm ? wf_norm_normal(of, &block->adapter_norm)
+                                              : wf_json_new_string(of->arena, "norm2", 5));
+    }
     normal_pair(&w, "residual_scale", block->residual_scale);
     normal_pair(&w, "keep", block->keep);
     wf_normal_float(&w, "stream_scale", block->stream_scale);

@@ -40,6 +40,9 @@ static const wf_spec_key block_keys[] = {
     {"aside", "object or name", "null",
      "a token mixer of the block's input; its result is added to the block's, then normed; null is none"},
     {"channel", "object or name", "null", "the channel mixer; null is none"},
+    {"adapter", "object or name", "null", "a channel mixer behind the other one, in `pre` and `post`; null is none"},
+    {"adapter_norm", "norm or name", "none", "before `adapter`; `norm2`: the second norm and its weights"},
+    {"adapter_wiring", "string", "pre", "how `adapter` joins: `pre` or `from_norm`"},
     {"residual_scale", "number or list", "1", "multiplies a branch before it joins; [mixer, channel] are two numbers"},
     {"keep", "number or list", "1", "multiplies the stream that a branch joins; [mixer, channel] are two numbers"},
     {"stream_scale", "number", "1", "multiplies the stream after the block"},
@@ -184,6 +187,21 @@ static weft_status read_borrow(reader *r, int64_t index, const wf_json *j, wf_bl
     return WEFT_OK;
 }
 
+static weft_status read_adapter_norm(reader *r, const wf_json *j, const char *what, wf_block_spec *b) {
+    b->adapter_own_norm = !wf_json_is_string(j, "norm2");
+    return j && b->adapter_own_norm ? wf_norm_read(r, j, what, &b->adapter_norm) : WEFT_OK;
+}
+
+static weft_status read_adapter_wiring(reader *r, const wf_json *j, const char *what, wf_block_spec *b) {
+    bool from_norm = wf_json_is_string(j, "from_norm");
+    WF_CHECK(!j || from_norm || wf_json_is_string(j, "pre"), r->err, WEFT_USAGE, "%s: 'adapter_wiring' is pre or from_norm",
+             what);
+    WF_CHECK(!b->adapter || (b->wiring->adapts && b->channel), r->err, WEFT_USAGE,
+             "%s: the wiring '%s' has no place for 'adapter', which stands behind a channel mixer", what, b->wiring->name);
+    b->adapter_from_norm = from_norm;
+    return WEFT_OK;
+}
+
 /* Each norm has its own option; what it leaves unsaid is that of `norm`. */
 static weft_status read_norms(reader *r, const wf_json *own, const wf_json *common, const char *what, wf_block_spec *b) {
     static const char *const keys[] = {"norm1", "norm2", "norm3", "norm4"};
@@ -195,6 +213,8 @@ static weft_status read_norms(reader *r, const wf_json *own, const wf_json *comm
         const wf_json *j = either(own, common, "aside_norm");
         WF_TRY(wf_norm_read(r, j ? j : either(own, common, "norm"), what, &b->aside_norm));
     }
+    if (b->adapter)
+        WF_TRY(read_adapter_norm(r, either(own, common, "adapter_norm"), what, b));
     for (int i = 0; b->cross && i < b->wiring->cross_norms; i++) {
         const wf_json *j = either(own, common, "cross_norm");
         WF_TRY(wf_norm_read(r, j ? j : either(own, common, "norm"), what, &b->cross_norm[i]));
@@ -207,8 +227,11 @@ static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, con
         const char *key;
         wf_layer **layer;
         bool required;
-    } rows[] = {
-        {"mixer", &b->mixer, true}, {"cross", &b->cross, false}, {"aside", &b->aside, false}, {"channel", &b->channel, false}};
+    } rows[] = {{"mixer", &b->mixer, true},
+                {"cross", &b->cross, false},
+                {"aside", &b->aside, false},
+                {"channel", &b->channel, false},
+                {"adapter", &b->adapter, false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const wf_json *j = either(own, common, rows[i].key);
         char *where = wf_arena_printf(r->arena, "block %lld %s", (long long)index, rows[i].key);
@@ -216,7 +239,7 @@ static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, con
             return wf_fail_memory(r->err);
         WF_CHECK(j || !rows[i].required, r->err, WEFT_USAGE, "block %lld: '%s' is missing", (long long)index, rows[i].key);
         if (j && (rows[i].required || j->kind != WF_JSON_NULL))
-            WF_TRY(read_row(r, j, where, wf_streq(rows[i].key, "channel"), rows[i].layer));
+            WF_TRY(read_row(r, j, where, i >= 3, rows[i].layer));
     }
     return WEFT_OK;
 }
@@ -240,6 +263,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     WF_TRY(read_borrow(r, index, either(own, common, "borrow"), b));
     WF_CHECK(!b->cross || b->wiring->cross_norms > 0, r->err, WEFT_USAGE, "%s: the wiring '%s' has no place for 'cross'", what,
              b->wiring->name);
+    WF_TRY(read_adapter_wiring(r, either(own, common, "adapter_wiring"), what, b));
     return read_norms(r, own, common, norm, b);
 }
 

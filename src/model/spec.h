@@ -57,8 +57,9 @@ typedef struct wf_stem_spec {
     bool dropout_first;                    /* before the norm */
     wf_globals globals;                    /* rows that are global when no mask of them is given */
     int64_t global_token;
-    bool masked; /* rows of padding are zero */
-    bool ends;   /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
+    bool masked;          /* rows of padding are zero */
+    const char *variants; /* input that says which of several weights a row takes; NULL: none */
+    bool ends;            /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
     wf_norm_spec norm;
 } wf_stem_spec;
 
@@ -72,6 +73,10 @@ typedef struct wf_block_spec {
     wf_layer *mixer, *channel;        /* channel NULL: none */
     wf_layer *aside;                  /* a mixer of the block's input that is added to its output; NULL: none */
     wf_layer *cross;                  /* a mixer that reads the memory, between the two; NULL: none */
+    wf_layer *adapter;                /* a channel mixer behind the other one; NULL: none */
+    wf_norm_spec adapter_norm;        /* before it */
+    bool adapter_own_norm;            /* with weights of its own, not those of the second norm */
+    bool adapter_from_norm;           /* added to what the norm gives, not to what goes in */
     float residual_scale[2], keep[2]; /* of the branches of mixer and channel, and of the stream they join */
     float stream_scale, dropout, attention_dropout;
     bool masked;           /* rows of padding are zero after the block */
@@ -146,6 +151,7 @@ typedef struct wf_wiring {
     int norms_without_channel;
     bool gates;      /* learned gates gate1, gate2 */
     int cross_norms; /* around a cross mixer; 0: there is no place for one */
+    bool adapts;     /* there is a place for an adapter */
     wf_tensor *(*run)(struct wf_block_run *b, wf_tensor *x);
 } wf_wiring;
 extern const wf_wiring wf_wirings[]; /* ends with a NULL name */

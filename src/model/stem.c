@@ -19,6 +19,7 @@ const wf_spec_key wf_stem_keys[] = {
     {"fill", "object", "none", "sequences are filled up to whole blocks with masked tokens"},
     {"masked", "boolean", "false", "rows of padding are zero after the norm"},
     {"ends", "boolean", "false", "without a mask, sequences end after as many rows as tokens differ from `padding` (XLM)"},
+    {"variants", "string", "null", "name of the input that says which adapter a sequence, or each token, takes"},
     {"dropout", "number", "0", "of the rows"},
     {"dropout_first", "boolean", "false", "the dropout comes before the norm (BigBird)"},
     {"project", "object", "null", "a dense layer from the width of the tables to the model's"},
@@ -201,6 +202,7 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     s->dropout_first = wf_option_bool(&o, "dropout_first", false);
     s->masked = wf_option_bool(&o, "masked", false);
     s->ends = wf_option_bool(&o, "ends", false);
+    s->variants = wf_option_text(&o, "variants", NULL);
     WF_TRY(o.status);
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
@@ -462,6 +464,8 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal_put(&w, "globals", normal_globals(of, stem));
     wf_normal_bool(&w, "masked", stem->masked);
     wf_normal_bool(&w, "ends", stem->ends);
+    if (stem->variants)
+        wf_normal_text(&w, "variants", stem->variants);
     wf_normal_put(&w, "project", normal_project(of, stem));
     wf_normal_put(&w, "norm", wf_norm_normal(of, &stem->norm));
     return w.object;

@@ -139,6 +139,33 @@ static weft_status read_positions(reader *r) {
     return WEFT_OK;
 }
 
+static int64_t count_variants(const wf_spec *spec) {
+    const wf_layer *l = spec->layers ? spec->blocks[0].adapter : NULL;
+    return l ? (int64_t)wf_get(l, "names")->count : 0;
+}
+
+/* One for each sequence, or for each of its rows. */
+static weft_status read_variants(reader *r) {
+    const char *name = r->model->spec->stem.variants;
+    const wf_stored_tensor *t = name ? wf_fixture_input(r->fx, name) : NULL;
+    int64_t *wide, count = r->in->batch * r->in->rows, stacks = r->stacked ? r->stacked : 1;
+    if (!t)
+        return WEFT_OK;
+    bool each = wf_stored_count(t) == stacks * count;
+    WF_CHECK(each || wf_stored_count(t) == stacks * r->in->batch, r->err, WEFT_BAD_INPUT,
+             "'%s' has another shape than expected", name);
+    WF_TRY(wf_fixture_ints(r->fx, t, &wide, r->err));
+    wide += r->index * (each ? count : r->in->batch);
+    if (!(r->in->variants = wf_arena_alloc(&r->fx->arena, (size_t)count * sizeof *wide)))
+        return wf_fail_memory(r->err);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t one = r->in->variants[i] = wide[each ? i : i / r->in->rows];
+        WF_CHECK(one >= 0 && one < count_variants(r->model->spec), r->err, WEFT_BAD_INPUT, "'%s' holds %lld", name,
+                 (long long)one);
+    }
+    return WEFT_OK;
+}
+
 /* A name among those that a text separates by spaces. */
 static bool listed_in(const char *names, const char *name) {
     size_t n = strlen(name);
@@ -167,7 +194,7 @@ static bool is_known(const reader *r, const char *name) {
         globals |= listed_in(spec->blocks[i].mixer->row->inputs, "global_mask?");
     }
     return (globals && wf_streq(name, "global_attention_mask")) || (spec->stem.types && wf_streq(name, "token_type_ids")) ||
-           wf_streq(name, "lengths") ||
+           wf_streq(name, "lengths") || (spec->stem.variants && wf_streq(name, spec->stem.variants)) ||
            (crosses && (wf_streq(name, "encoder_hidden_states") || wf_streq(name, "encoder_attention_mask")));
 }
 
@@ -228,6 +255,7 @@ weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t 
     WF_TRY(read_mask(&r, "global_attention_mask", out->batch * out->rows, &out->global_mask));
     WF_TRY(read_lengths(&r));
     WF_TRY(read_positions(&r));
+    WF_TRY(read_variants(&r));
     WF_TRY(read_memory(&r));
     WF_TRY(read_labels(&r));
     return read_probe(&r);
@@ -246,6 +274,8 @@ wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape
         t.global_mask = wf_input(tape, "global mask", WF_U8, 2, dims);
     if (in->positions)
         t.positions = wf_input(tape, "positions", WF_I64, 2, dims);
+    if (in->variants)
+        t.variants = wf_input(tape, "variants", WF_I64, 2, dims);
     for (int i = 0; i < WF_MAX_TABLES; i++)
         ports->tables[i] = t.tables[i] = in->tables[i] ? wf_input(tape, "table ids", WF_I32, in->table_columns[i] > 1 ? 3 : 2,
                                                                   (int64_t[]){batch, rows, in->table_columns[i]})
@@ -259,6 +289,7 @@ wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape
     ports->mask = t.mask;
     ports->global_mask = t.global_mask;
     ports->positions = t.positions;
+    ports->variants = t.variants;
     ports->memory = t.memory;
     ports->memory_mask = t.memory_mask;
     return t;
@@ -276,6 +307,7 @@ void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, 
     load(t->types, in->types, sizeof *in->types, in->rows, b, first);
     load(t->mask, in->mask, sizeof *in->mask, in->rows, b, first);
     load(t->global_mask, in->global_mask, sizeof *in->global_mask, in->rows, b, first);
+    load(t->variants, in->variants, sizeof *in->variants, in->rows, b, first);
     load(t->positions, in->positions, sizeof *in->positions, in->rows, b, first);
     for (int i = 0; i < WF_MAX_TABLES; i++)
         load(t->tables[i], in->tables[i], (size_t)in->table_columns[i] * sizeof *in->tables[i], in->rows, b, first);
