@@ -34,6 +34,7 @@ static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state
     if (b->status == WEFT_OK)
         b->status = status;
     b->ports->v_first = io.v_first;
+    b->ports->side = io.side;
     if (b->losses && status == WEFT_OK)
         wf_losses_add(b->losses, b->run->tape, &io);
     return io.y;

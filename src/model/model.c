@@ -289,6 +289,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                          .prefix = p->prefix,
                          .global_mask = p->global_mask,
                          .variants = p->variants,
+                         .side = p->side,
                          .memory = p->memory,
                          .memory_mask = p->memory_mask};
     for (int64_t i = 0; i < m->spec->layers; i++) {

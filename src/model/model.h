@@ -1,6 +1,7 @@
 /* model.h - a model: a spec, its parameters by canonical name, and recording it on a tape.
  *
  * Parameter names: stem.token.weight, stem.position.weight, stem.<table>.weight, stem.norm.weight, stem.project.weight,
+ * stem.side.position.weight, stem.side.norm.weight, stem.side.project.weight,
  * block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>, block.N.adapter.<slot>, block.N.cross_norm1.weight,
  * block.N.channel.<slot>, norm.weight, head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads:
  * heads.N.weight, .. Thread rule: immutable after wf_model_create but for the parameter values; shareable between readers. */
@@ -27,6 +28,7 @@ typedef struct wf_model {
     wf_spec *spec;
     wf_params params;
     wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2];
+    wf_param *side_position, *side_project[2], *side_norm[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_block_params *blocks;
     void *files; /* what parameter values may point into, released with the model */
@@ -43,6 +45,7 @@ typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *tables[WF_MAX_TABLES]; /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
     wf_tensor *global_mask;           /* U8 [B,T] */
     wf_tensor *variants;              /* I64 [B,T]: the input `variants` of the stem */
+    wf_tensor *side;                  /* out: the second stream as it leaves the stem; NULL: none */
     wf_tensor *memory, *memory_mask;  /* of `cross` mixers: [B,S,memory_dim], U8 [B,S] */
     wf_tensor *hidden;                /* out: [B,T,dim] after the final norm */
     wf_tensor **hidden_states;        /* not NULL: [layers+1] receives the input of each block, then `hidden` */

@@ -56,5 +56,5 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head);
 
 extern const wf_spec_key wf_stem_keys[], wf_position_keys[], wf_table_keys[], wf_stem_project_keys[], wf_token_dropout_keys[],
-    wf_globals_keys[], wf_fill_keys[], wf_head_keys[], wf_head_layer_keys[];
+    wf_globals_keys[], wf_fill_keys[], wf_side_keys[], wf_head_keys[], wf_head_layer_keys[];
 #endif

@@ -33,6 +33,8 @@ typedef struct wf_stem_table { /* ids beside those of the tokens */
     int64_t missing; /* row that is looked up when the input is absent; -1 none */
     int64_t padding; /* row that gets no gradient; -1 none */
     int64_t dim;
+    int of;        /* number of an earlier table whose rows these are; -1: its own */
+    bool side;     /* stands beside the others of the side stream */
     bool join;     /* stands beside the rows of the tokens instead of being added */
     int n_lookups; /* how often the table is looked up: by a column of the input, or a difference of two */
     int64_t plus[WF_MAX_LOOKUPS], minus[WF_MAX_LOOKUPS]; /* -1: none */
@@ -57,7 +59,9 @@ typedef struct wf_stem_spec {
     bool dropout_first;                    /* before the norm */
     wf_globals globals;                    /* rows that are global when no mask of them is given */
     int64_t global_token;
-    bool masked;          /* rows of padding are zero */
+    bool masked;  /* rows of padding are zero */
+    int64_t side; /* width of a second stream beside the first; 0: none */
+    wf_norm_spec side_norm;
     const char *variants; /* input that says which of several weights a row takes; NULL: none */
     bool ends;            /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
     wf_norm_spec norm;

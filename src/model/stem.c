@@ -19,6 +19,8 @@ const wf_spec_key wf_stem_keys[] = {
     {"fill", "object", "none", "sequences are filled up to whole blocks with masked tokens"},
     {"masked", "boolean", "false", "rows of padding are zero after the norm"},
     {"ends", "boolean", "false", "without a mask, sequences end after as many rows as tokens differ from `padding` (XLM)"},
+    {"side", "object", "null",
+     "a second stream: the rows of the tables with `side` beside each other, projected, with positions of their own, normed"},
     {"variants", "string", "null", "name of the input that says which adapter a sequence, or each token, takes"},
     {"dropout", "number", "0", "of the rows"},
     {"dropout_first", "boolean", "false", "the dropout comes before the norm (BigBird)"},
@@ -48,6 +50,8 @@ const wf_spec_key wf_table_keys[] = {
     {"join", "boolean", "false",
      "the rows stand beside those of the tokens instead of being added; needs `project` after `tokens`"},
     {"dim", "integer", "that of the other tables", "width of the rows that are joined"},
+    {"side", "boolean", "false", "the rows stand beside those of the other such tables, as the stem's `side`"},
+    {"of", "string", "null", "name of an earlier table whose weights these are"},
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_stem_project_keys[] = {
@@ -64,6 +68,9 @@ const wf_spec_key wf_globals_keys[] = {
     {"rows", "string", "none", "`none`, `first`, `before` the first `token`, or `behind` it and the row after it"},
     {"token", "integer", "-1", "a separator"},
     {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_side_keys[] = {
+    {"dim", "integer", NULL, "width of the stream"}, {"norm", "norm", "none", "after the sum"}, {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_fill_keys[] = {{"multiple", "integer", "0", "the number of rows becomes a multiple of it; 0 is off"},
                                     {"beyond", "integer", "0", "sequences of at most so many rows stay as they are"},
@@ -118,6 +125,17 @@ static weft_status read_columns(wf_options *o, const wf_json *list, wf_stem_tabl
     return o->status;
 }
 
+/* The number of the table whose weights this one uses. */
+static int earlier_table(wf_options *o, const wf_json *j, const wf_stem_spec *s) {
+    const char *name = wf_option_text(o, "of", NULL);
+    for (int i = 0; name && i < s->n_tables; i++)
+        if (wf_streq(s->tables[i].name, name) && s->tables[i].of < 0)
+            return i;
+    if (name)
+        wf_option_fail(o, j, "'of' must be an earlier table with weights of its own, not '%s'", name);
+    return -1;
+}
+
 static weft_status read_table(wf_spec_reader *r, const wf_json *j, wf_stem_table *out) {
     wf_options o = wf_part_open(j, "stem table", wf_table_keys, r->err);
     out->name = wf_option_text(&o, "name", NULL);
@@ -127,6 +145,10 @@ static weft_status read_table(wf_spec_reader *r, const wf_json *j, wf_stem_table
     out->padding = wf_option_int(&o, "padding", -1, -1, WF_MAX_VOCAB);
     out->join = wf_option_bool(&o, "join", false);
     out->dim = wf_option_int(&o, "dim", r->spec->stem.dim, 1, WF_MAX_DIM);
+    out->side = wf_option_bool(&o, "side", false);
+    out->of = earlier_table(&o, j, &r->spec->stem);
+    if (out->side && out->join)
+        wf_option_fail(&o, j, "a table cannot both be joined and stand at the side");
     if (!out->name || !out->input || out->rows == 0)
         wf_option_fail(&o, j, "'name', 'input' and 'rows' are needed");
     if (out->missing >= out->rows)
@@ -156,7 +178,7 @@ static weft_status read_project(wf_spec_reader *r, const wf_json *j, wf_stem_spe
     for (int i = 0; i < s->n_tables; i++)
         if (s->tables[i].join && s->project != WF_PROJECT_TOKENS)
             wf_option_fail(&o, j, "joined tables need a projection after 'tokens'");
-        else if (!s->tables[i].join)
+        else if (!s->tables[i].join && !s->tables[i].side)
             s->tables[i].dim = s->project == WF_PROJECT_TOKENS ? r->spec->dim : s->dim;
     if (!there && s->dim != r->spec->dim)
         wf_option_fail(&o, j, "tables of width %lld need a projection to %lld", (long long)s->dim, (long long)r->spec->dim);
@@ -189,6 +211,26 @@ static weft_status read_globals(wf_spec_reader *r, const wf_json *j, wf_stem_spe
     return o.status;
 }
 
+static weft_status read_side(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    bool there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(j, "stem side", wf_side_keys, r->err);
+    s->side = wf_option_int(&o, "dim", 0, 1, WF_MAX_DIM);
+    if (there && s->side < 1)
+        wf_option_fail(&o, j, "'dim' is needed");
+    int64_t lookups = 0;
+    for (int i = 0; i < s->n_tables; i++) {
+        const wf_stem_table *t = &s->tables[i], *of = t->of < 0 ? t : &s->tables[t->of];
+        lookups += t->side ? t->n_lookups : 0;
+        if (of->rows != t->rows || of->dim != t->dim)
+            wf_option_fail(&o, j, "the tables '%s' and '%s' have other sizes", t->name, of->name);
+    }
+    if (there != (lookups > 0))
+        wf_option_fail(&o, j, "'side' and tables with 'side' belong together");
+    WF_TRY(o.status);
+    const wf_json *norm = wf_json_get(j, "norm");
+    return norm ? wf_norm_read(r, norm, "stem side norm", &s->side_norm) : WEFT_OK;
+}
+
 weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     wf_stem_spec *s = &r->spec->stem;
     wf_options o = wf_part_open(j, "stem", wf_stem_keys, r->err);
@@ -207,6 +249,7 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
     WF_TRY(read_project(r, wf_json_get(j, "project"), s));
+    WF_TRY(read_side(r, wf_json_get(j, "side"), s));
     WF_TRY(read_fill(r, wf_json_get(j, "fill"), s));
     WF_TRY(read_globals(r, wf_json_get(j, "globals"), s));
     WF_TRY(read_token_dropout(r, wf_json_get(j, "token_dropout"), s));
@@ -256,6 +299,23 @@ static int64_t joined_width(const wf_stem_spec *s) {
     return width;
 }
 
+static int64_t side_width(const wf_stem_spec *s) {
+    int64_t width = 0;
+    for (int i = 0; i < s->n_tables; i++)
+        width += s->tables[i].side ? s->tables[i].dim * s->tables[i].n_lookups : 0;
+    return width;
+}
+
+static weft_status declare_side(wf_model *m, weft_error *err) {
+    const wf_stem_spec *s = &m->spec->stem;
+    if (s->side == 0)
+        return WEFT_OK;
+    WF_TRY(wf_declare_linear(m, "stem.side.project", s->side, side_width(s), true, m->side_project, err));
+    if (s->position == WF_POSITION_LEARNED)
+        WF_TRY(declare_table(m, "stem.side.position.weight", s->length + s->offset, s->side, &m->side_position, err));
+    return wf_declare_norm(m, &s->side_norm, "stem.side.norm", s->side, &m->side_norm[0], &m->side_norm[1], err);
+}
+
 static weft_status declare_positions(wf_model *m, weft_error *err) {
     const wf_stem_spec *s = &m->spec->stem;
     if (s->position == WF_POSITION_NONE)
@@ -277,8 +337,11 @@ weft_status wf_stem_declare(wf_model *m, weft_error *err) {
     WF_TRY(declare_positions(m, err));
     for (int i = 0; i < s->n_tables; i++) {
         snprintf(name, sizeof name, "stem.%s.weight", s->tables[i].name);
-        WF_TRY(declare_table(m, name, s->tables[i].rows, s->tables[i].dim, &m->tables[i], err));
+        m->tables[i] = s->tables[i].of < 0 ? NULL : m->tables[s->tables[i].of];
+        if (!m->tables[i])
+            WF_TRY(declare_table(m, name, s->tables[i].rows, s->tables[i].dim, &m->tables[i], err));
     }
+    WF_TRY(declare_side(m, err));
     if (s->project != WF_PROJECT_NONE)
         WF_TRY(wf_declare_linear(m, "stem.project", m->spec->dim, joined_width(s), s->project_bias, m->project, err));
     return wf_declare_norm(m, &s->norm, "stem.norm", norm_width, &m->stem_norm[0], &m->stem_norm[1], err);
@@ -291,9 +354,10 @@ static wf_tensor *project(const wf_model *m, wf_tape *t, wf_project_place here, 
     return wf_linear_as(t, x, wf_use(t, m->project[0]), wf_use(t, m->project[1]), WF_F32);
 }
 
-static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_ports *p) {
+static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_param *param,
+                            const wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
-    wf_tensor *table = wf_use(t, m->position);
+    wf_tensor *table = wf_use(t, param);
     if (s->count == WF_COUNT_MASK && !p->positions && p->mask)
         return wf_embed_positions(t, table, batch, rows, wf_mask_positions(t, p->mask), s->offset);
     if (s->count == WF_COUNT_TOKENS && !p->positions)
@@ -318,13 +382,32 @@ static wf_tensor *look_up(const wf_model *m, wf_tape *t, int i, int k, const wf_
 static wf_tensor *put_tables(const wf_model *m, wf_tape *t, bool join, wf_tensor *x, const wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
     for (int i = 0; i < s->n_tables; i++)
-        for (int k = 0; s->tables[i].join == join && k < s->tables[i].n_lookups; k++) {
+        for (int k = 0; s->tables[i].join == join && !s->tables[i].side && k < s->tables[i].n_lookups; k++) {
             bool there = p->tables[i] || s->tables[i].missing >= 0;
             wf_tensor *rows = there ? look_up(m, t, i, k, p) : NULL;
             if (there)
                 x = join ? wf_join_channels(t, x, rows) : wf_add(t, x, rows);
         }
     return x;
+}
+
+/* The second stream. */
+static wf_tensor *record_side(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout,
+                              const wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *x = NULL;
+    for (int i = 0; i < s->n_tables; i++)
+        for (int k = 0; s->tables[i].side && k < s->tables[i].n_lookups; k++) {
+            wf_tensor *one = look_up(m, t, i, k, p);
+            if (!one)
+                return wf_tape_error(t, WEFT_USAGE, "the input '%s' is missing", s->tables[i].input);
+            x = x ? wf_join_channels(t, x, one) : one;
+        }
+    x = wf_linear_as(t, x, wf_use(t, m->side_project[0]), wf_use(t, m->side_project[1]), WF_F32);
+    if (m->side_position)
+        x = wf_add(t, x, positions(m, t, batch, rows, m->side_position, p));
+    x = wf_cast(t, wf_apply_norm(t, &s->side_norm, x, m->side_norm[0], m->side_norm[1]), WF_F32);
+    return dropout ? wf_dropout(t, x, s->dropout) : x;
 }
 
 int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_model_ports *p) {
@@ -350,12 +433,14 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
         p->mask = wf_token_mask(t, p->ids, s->padding);
     if (s->globals != WF_GLOBALS_NONE && !p->global_mask)
         p->global_mask = wf_token_globals(t, p->ids, s->globals, s->global_token);
+    if (s->side > 0)
+        p->side = record_side(m, t, batch, rows, dropout, p);
     wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
     if (s->dropped_token >= 0)
         x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
     x = project(m, t, WF_PROJECT_TOKENS, put_tables(m, t, true, x, p));
     if (s->position != WF_POSITION_NONE)
-        x = wf_add(t, x, positions(m, t, batch, rows, p));
+        x = wf_add(t, x, positions(m, t, batch, rows, m->position, p));
     x = put_tables(m, t, false, x, p);
     if (p->types && s->types)
         x = wf_add(t, x, wf_embed(t, p->types, wf_use(t, m->token), -1));
@@ -410,6 +495,9 @@ static wf_json *normal_tables(const wf_normal *of, const wf_stem_spec *stem) {
         wf_normal_put(&w, "columns", normal_columns(of, &stem->tables[i]));
         wf_normal_bool(&w, "join", stem->tables[i].join);
         wf_normal_int(&w, "dim", stem->tables[i].dim);
+        wf_normal_bool(&w, "side", stem->tables[i].side);
+        if (stem->tables[i].of >= 0)
+            wf_normal_text(&w, "of", stem->tables[stem->tables[i].of].name);
         *of->failed |= !wf_json_push(list, w.object);
     }
     return list;
@@ -448,6 +536,15 @@ static wf_json *normal_globals(const wf_normal *of, const wf_stem_spec *stem) {
     return w.object;
 }
 
+static wf_json *normal_side(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_normal w = wf_normal_begin(of);
+    if (stem->side == 0)
+        return wf_json_new(of->arena, WF_JSON_NULL);
+    wf_normal_int(&w, "dim", stem->side);
+    wf_normal_put(&w, "norm", wf_norm_normal(of, &stem->side_norm));
+    return w.object;
+}
+
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", "token");
@@ -460,6 +557,7 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal_put(&w, "token_dropout", normal_token_dropout(of, stem));
     wf_normal_bool(&w, "types", stem->types);
     wf_normal_put(&w, "tables", normal_tables(of, stem));
+    wf_normal_put(&w, "side", normal_side(of, stem));
     wf_normal_put(&w, "fill", normal_fill(of, stem));
     wf_normal_put(&w, "globals", normal_globals(of, stem));
     wf_normal_bool(&w, "masked", stem->masked);
