@@ -316,7 +316,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
 }
 
 static bool has_rows(const wf_model *m) {
-    return m->spec->n_heads > 0 && !m->spec->heads[0].pool->run && m->spec->heads[0].classes > 0;
+    return m->spec->n_heads > 0 && !m->spec->heads[0].pool->run && m->spec->heads[0].classes > 0 && m->spec->heads[0].query < 0;
 }
 
 wf_tensor *wf_model_logits(const wf_model *m, wf_tape *t, wf_tensor *hidden) {
@@ -344,6 +344,8 @@ static double head_flops(const wf_head_spec *h, int64_t rows) {
     double one = (double)h->width * (double)h->classes;
     for (int i = 0; i < h->n_layers; i++)
         one += (double)h->layers[i].in * (double)h->layers[i].out;
+    if (h->query >= 0)
+        one = one * (double)h->classes + (double)h->width * (double)h->classes;
     return 2.0 * one * (double)(h->pool->run && !h->late ? 1 : rows);
 }
 

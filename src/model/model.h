@@ -17,7 +17,12 @@ typedef struct wf_block_params {
 typedef struct wf_head_layer_params {
     wf_param *linear[2], *norm[2];
 } wf_head_layer_params; /* weight, bias */
+typedef struct wf_query_params { /* of one class of a head that a row asks */
+    wf_head_layer_params *rows, *query;
+    wf_param *weight;
+} wf_query_params;
 typedef struct wf_head_params {
+    wf_query_params *queries; /* [classes]; NULL: the head is not asked */
     wf_head_layer_params *layers;
     wf_param *weight, *bias; /* the weight is the token table when tied */
 } wf_head_params;
@@ -73,6 +78,8 @@ weft_status wf_model_record(const wf_model *model, wf_tape *tape, int64_t batch,
                             wf_model_ports *ports, weft_error *err);
 /* Head `index` up to its last product; wf_head_logits and the loss of its row record the rest. `mask`: U8 [B,T] or NULL. */
 wf_head_io wf_model_head(const wf_model *model, wf_tape *tape, int index, wf_tensor *hidden, wf_tensor *mask, bool dropout);
+/* The same with the tokens and the mask of `ports`: heads that a token asks need them. */
+wf_head_io wf_model_head_of(const wf_model *model, wf_tape *tape, int index, const wf_model_ports *ports, bool dropout);
 /* Logits and loss of the first head, which must have a class per row (lm, mlm, tag). */
 wf_tensor *wf_model_logits(const wf_model *model, wf_tape *tape, wf_tensor *hidden);
 /* Loss of [B,T] targets (ignore -100); see wf_cross_entropy for inverse_count and token_loss. */

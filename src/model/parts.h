@@ -33,6 +33,14 @@ weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_
                               weft_error *err);
 weft_status wf_stem_declare(wf_model *m, weft_error *err);
 weft_status wf_heads_declare(wf_model *m, weft_error *err);
+/* The dense layers of a head under a prefix, and running x through them. */
+weft_status wf_head_layers_declare(wf_model *m, const char *prefix, const wf_head_spec *h, wf_head_layer_params **out,
+                                   weft_error *err);
+wf_tensor *wf_head_layers(wf_tape *t, const wf_head_spec *h, const wf_head_layer_params *p, wf_tensor *x, bool dropout);
+/* Heads that a row asks (query_head.c). */
+weft_status wf_query_declare(wf_model *m, const char *prefix, const wf_head_spec *h, wf_head_params *p, weft_error *err);
+wf_tensor *wf_query_logits(wf_tape *t, const wf_head_spec *h, const wf_head_params *p, wf_tensor *x, wf_tensor *ids,
+                           wf_tensor *mask, bool dropout);
 
 /* ---- recording ---- */
 /* Fills up the inputs of sequences where the stem says so; the rows there are then. */

@@ -109,6 +109,7 @@ typedef struct wf_head_spec {
     bool tied, bias;
     float scale, softcap; /* logits = softcap*tanh(scale*logits/softcap) */
     float dropout;        /* before the last product */
+    int64_t query;        /* token whose first row asks the others; -1: none */
     const char *problem;  /* of `classify`: auto, single, multi, regression */
     float z_loss;         /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;

@@ -31,6 +31,8 @@ wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
  * gradient. */
 typedef enum wf_globals { WF_GLOBALS_NONE, WF_GLOBALS_FIRST, WF_GLOBALS_BEFORE, WF_GLOBALS_BEHIND } wf_globals;
 wf_tensor *wf_token_globals(wf_tape *t, wf_tensor *ids, wf_globals kind, int64_t token);
+/* I32 [B,1,1]: the row of the first `token` of ids[B,T] (I32) in each sequence, 0 where there is none. No gradient. */
+wf_tensor *wf_find_token(wf_tape *t, wf_tensor *ids, int64_t token);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
  * `padding` itself (RoBERTa). No gradient. */
 wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding);
@@ -98,6 +100,7 @@ wf_tensor *wf_unfold(wf_tape *t, wf_tensor *x, int64_t first, int64_t count, int
 wf_tensor *wf_id_pad(wf_tape *t, wf_tensor *ids, int64_t total, int64_t id);
 wf_tensor *wf_mask_pad(wf_tape *t, wf_tensor *mask, int64_t batch, int64_t rows, int64_t total);
 wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask); /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
+wf_tensor *wf_fill_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask, float value); /* the same rows become `value` */
 /* y_t = x_{t-1}, y_0 = s_in (or 0): x [B,T,n], s_in [B,n] or NULL; *s_out receives the last x when not NULL. */
 wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **s_out);
 /* Appends x[B,T,..] to a cache bound by the caller, cache[B,cap,..], at row start[b]+t (modulo cap for a ring); the result is

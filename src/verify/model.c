@@ -61,7 +61,7 @@ static weft_status read_where(model_run *m) {
 static void record_head(model_run *m, int i, const wf_model_ports *ports) {
     const wf_head_labels *l = &m->in.labels[i];
     wf_head_io *io = &m->heads[i];
-    *io = wf_model_head(m->model, m->tape, i, ports->hidden, ports->mask, false);
+    *io = wf_model_head_of(m->model, m->tape, i, ports, false);
     wf_keep(m->tape, wf_head_logits(m->tape, io));
     if (!l->count || !m->model->spec->heads[i].row->loss)
         return;
