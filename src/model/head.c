@@ -21,7 +21,8 @@ const wf_spec_key wf_head_keys[] = {
      "added to the loss of training: this times the mean over all positions of log(sum(exp(logit)))^2; of kinds with a class "
      "per row"},
     {"query", "integer", "-1",
-     "of `span`: a token whose first row asks the others: each class has layers of its own for both, and a matrix between them"},
+     "of `span`: a token whose first row asks the others: each class has layers of its own for both, and a matrix between "
+     "them"},
     {"dropout", "number", "0", "before the last product"},
     {"names", "list", "[]", "of the classes"},
     {"problem", "string", "auto",

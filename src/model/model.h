@@ -16,7 +16,7 @@ typedef struct wf_block_params {
 
 typedef struct wf_head_layer_params {
     wf_param *linear[2], *norm[2];
-} wf_head_layer_params; /* weight, bias */
+} wf_head_layer_params;          /* weight, bias */
 typedef struct wf_query_params { /* of one class of a head that a row asks */
     wf_head_layer_params *rows, *query;
     wf_param *weight;

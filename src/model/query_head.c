@@ -1,6 +1,6 @@
 /* query_head.c - a head that is asked by one row of the sequence (Splinter's question-aware span selection, Ram et al. 2021,
- * arXiv 2101.00438, eq. 3): each class c has dense layers of its own for the rows and for the asking row q, and a matrix between
- * them: logit_c(t) = (W_c g_c(x_q)) . f_c(x_t). Padding has the least logit there is. */
+ * arXiv 2101.00438, eq. 3): each class c has dense layers of its own for the rows and for the asking row q, and a matrix
+ * between them: logit_c(t) = (W_c g_c(x_q)) . f_c(x_t). Padding has the least logit there is. */
 #include <float.h>
 #include <stdio.h>
 #include "model/parts.h"

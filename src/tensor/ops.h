@@ -120,6 +120,9 @@ wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per); /* [B,T,..] -> f
 wf_tensor *wf_time_project(wf_tape *t, wf_tensor *x, wf_tensor *e);
 /* A centred convolution over time, one filter per head: x [B,T,H,V], w [H,1,W] -> fp32. */
 wf_tensor *wf_conv_heads(wf_tape *t, wf_tensor *x, wf_tensor *w);
+/* A convolution over time whose filters come with the rows: y[t,h] = sum over k of softmax(z[t,h])_k x[t + k - left, h], x
+ * [B,T,H,V], z [B,T,H,taps] -> fp32. */
+wf_tensor *wf_dynamic_conv(wf_tape *t, wf_tensor *x, wf_tensor *z, int64_t left);
 /* Z u, Z the iterated pseudo-inverse of softmax(q k^T) (see nystrom.c): q, k [B,L,H,K], u [B,L,H,V] -> fp32 like u. */
 wf_tensor *wf_nystrom(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *u);
 
