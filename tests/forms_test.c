@@ -170,6 +170,8 @@ static const case_row cases[] = {
     {"expert_choice", "{\"hidden\": 9, \"experts\": 4, \"capacity\": 3}", false},
     {"soft_moe", "{\"hidden\": 9, \"experts\": 3, \"slots\": 2, \"normed\": true}", false},
     {"rwkv_channel", "{\"hidden\": 9}", true},
+    {"bottleneck", "{\"heads\": 3, \"inner\": 6, \"networks\": 2}", false},
+    {"bottleneck", "{\"heads\": 3, \"attend\": \"inner\", \"norm\": \"layer\"}", false},
     {"span_conv", "{\"heads\": 3, \"taps\": 3}", true},
     {"side_attention", "{\"heads\": 3, \"side_dim\": 6}", false},
     {"side_mlp", "{\"hidden\": 9, \"side_dim\": 6}", false},

@@ -6,6 +6,10 @@ wf_tensor *wf_apply_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, 
     wf_tensor *w = norm->affine ? wf_use(tape, weight) : NULL, *b = norm->bias ? wf_use(tape, bias) : NULL;
     if (norm->kind == WF_NORM_NONE)
         return x;
+    if (norm->kind == WF_NORM_SCALE) {
+        x = w ? wf_mul_rows(tape, x, w) : x;
+        return b ? wf_add_rows(tape, x, b) : x;
+    }
     if (norm->kind == WF_NORM_RMS)
         return wf_rms_norm(tape, x, w, norm->offset, norm->eps);
     return wf_layer_norm(tape, x, w, b, norm->offset, norm->eps);
@@ -83,6 +87,11 @@ static wf_tensor *pre(wf_block_run *b, wf_tensor *x) {
     return b->block->channel ? wf_block_adapt(b, wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, x)))) : x;
 }
 
+static wf_tensor *plain(wf_block_run *b, wf_tensor *x) {
+    x = wf_cast(b->run->tape, wf_block_mix(b, x), WF_F32);
+    return b->block->channel ? wf_cast(b->run->tape, wf_block_channel(b, x), WF_F32) : x;
+}
+
 static wf_tensor *from_norm(wf_block_run *b, wf_tensor *x) {
     wf_tensor *n = wf_cast(b->run->tape, wf_block_norm(b, 0, x), WF_F32);
     x = wf_block_join(b, n, wf_block_mix(b, n));
@@ -136,4 +145,5 @@ const wf_wiring wf_wirings[] = {
     {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, false, 0, false, parallel},
     {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, 0, false, parallel2},
     {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, 0, false, gated},
-    {NULL, NULL, 0, 0, false, 0, false, NULL}};
+    {"plain", "f(x): mixers that join and norm themselves", 0, 0, false, 0, false, plain},
+                                {NULL, NULL, 0, 0, false, 0, false, NULL}};

@@ -14,6 +14,7 @@ const wf_spec_key wf_head_keys[] = {
     {"layers", "list", "[]", "dense layers before the last product"},
     {"classes", "integer", "that of the kind", "rows of the last product; needed where the kind has no number of its own"},
     {"tied", "boolean", "that of the kind", "the last product is the token table"},
+    {"extra", "integer", "0", "the last so many channels before the last product have a matrix of their own (beside a narrower token table)"},
     {"bias", "boolean", "false; true for kinds that are not tied", "a learned bias of the last product"},
     {"scale", "number", "1", "multiplies the logits"},
     {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
@@ -133,13 +134,15 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     h->problem = wf_option_text(&o, "problem", "auto");
     (void)wf_option_word(&o, j, "problem", h->problem, problems);
     WF_TRY(o.status);
+    h->extra = wf_option_int(&o, "extra", 0, 0, WF_MAX_DIM);
     h->query = wf_option_int(&o, "query", -1, -1, r->spec->vocab - 1);
     if (h->query >= 0 && h->row->classes != WF_CLASSES_TWO)
         wf_option_fail(&o, j, "'query' belongs to a head of kind span");
     WF_TRY(o.status);
     WF_TRY(check_names(r, h));
     WF_TRY(read_layers(r, wf_json_get(j, "layers"), h));
-    WF_CHECK(!h->tied || (h->row->classes == WF_CLASSES_VOCAB && h->width == r->spec->stem.dim), r->err, WEFT_USAGE,
+    WF_CHECK(h->extra < h->width || h->width == 0, r->err, WEFT_USAGE, "head: 'extra' must be less than the width %lld", (long long)h->width);
+    WF_CHECK(!h->tied || (h->row->classes == WF_CLASSES_VOCAB && h->width - h->extra == r->spec->stem.dim), r->err, WEFT_USAGE,
              "head: rows of width %lld do not fit the token table", (long long)h->width);
     return WEFT_OK;
 }
@@ -180,15 +183,18 @@ weft_status wf_head_layers_declare(wf_model *m, const char *prefix, const wf_hea
 static weft_status declare_head(wf_model *m, int index, weft_error *err) {
     const wf_head_spec *h = &m->spec->heads[index];
     wf_head_params *p = &m->heads[index];
-    char prefix[32], name[64];
+    char prefix[32], name[64], extra[64];
     snprintf(prefix, sizeof prefix, index ? "heads.%d" : "head", index - 1);
     if (h->query >= 0)
         return wf_query_declare(m, prefix, h, p, err);
     WF_TRY(wf_head_layers_declare(m, prefix, h, &p->layers, err));
     p->weight = h->tied ? m->token : NULL;
     snprintf(name, sizeof name, "%s.bias", prefix);
+    snprintf(extra, sizeof extra, "%s.extra", prefix);
+    if (h->extra)
+        WF_TRY(wf_declare_linear(m, extra, h->classes, h->extra, false, &p->extra, err));
     if (h->classes && !h->tied)
-        return wf_declare_linear(m, prefix, h->classes, h->width, h->bias, &p->weight, err);
+        return wf_declare_linear(m, prefix, h->classes, h->width - h->extra, h->bias, &p->weight, err);
     return h->bias ? wf_declare(m, name, 1, &h->classes, WF_INIT_ZEROS, &p->bias, err) : WEFT_OK;
 }
 
@@ -216,8 +222,11 @@ wf_head_io wf_model_head_of(const wf_model *m, wf_tape *t, int index, const wf_m
         x = wf_query_logits(t, h, p, x, ports->ids, ports->mask, dropout);
     else
         x = wf_head_layers(t, h, p->layers, x, dropout);
+    wf_tensor *weight = wf_use(t, p->weight);
+    if (p->extra)
+        weight = wf_join_channels(t, weight, wf_use(t, p->extra));
     return (wf_head_io){.x = dropout ? wf_dropout(t, x, h->dropout) : x,
-                        .weight = wf_use(t, p->weight),
+                        .weight = weight,
                         .bias = wf_use(t, p->bias),
                         .scale = h->scale,
                         .softcap = h->softcap,
@@ -259,6 +268,7 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_put(&w, "layers", normal_layers(of, head));
     wf_normal_int(&w, "classes", head->classes);
     wf_normal_bool(&w, "tied", head->tied);
+    wf_normal_int(&w, "extra", head->extra);
     wf_normal_bool(&w, "bias", head->bias);
     wf_normal_float(&w, "scale", head->scale);
     wf_normal_float(&w, "softcap", head->softcap);

@@ -24,7 +24,7 @@ typedef struct wf_query_params { /* of one class of a head that a row asks */
 typedef struct wf_head_params {
     wf_query_params *queries; /* [classes]; NULL: the head is not asked */
     wf_head_layer_params *layers;
-    wf_param *weight, *bias; /* the weight is the token table when tied */
+    wf_param *weight, *bias, *extra; /* the weight is the token table when tied; extra: of the last channels, NULL: none */
 } wf_head_params;
 
 typedef struct wf_model {

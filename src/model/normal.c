@@ -37,7 +37,7 @@ void wf_normal_float(const writer *w, const char *key, float value) {
 writer wf_normal_begin(const writer *of) { return (writer){of->arena, wf_json_new(of->arena, WF_JSON_OBJECT), of->failed}; }
 
 wf_json *wf_norm_normal(const writer *of, const wf_norm_spec *norm) {
-    static const char *const kinds[] = {[WF_NORM_NONE] = "none", [WF_NORM_RMS] = "rms", [WF_NORM_LAYER] = "layer"};
+    static const char *const kinds[] = {[WF_NORM_NONE] = "none", [WF_NORM_RMS] = "rms", [WF_NORM_LAYER] = "layer", [WF_NORM_SCALE] = "scale"};
     writer w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", kinds[norm->kind]);
     if (norm->kind == WF_NORM_NONE)
@@ -45,7 +45,7 @@ wf_json *wf_norm_normal(const writer *of, const wf_norm_spec *norm) {
     wf_normal_float(&w, "eps", norm->eps);
     wf_normal_bool(&w, "affine", norm->affine);
     wf_normal_float(&w, "offset", norm->affine ? norm->offset : 0.0f);
-    if (norm->kind == WF_NORM_LAYER)
+    if (norm->kind >= WF_NORM_LAYER)
         wf_normal_bool(&w, "bias", norm->bias);
     return w.object;
 }

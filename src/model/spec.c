@@ -54,11 +54,11 @@ static const wf_spec_key block_keys[] = {
     {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key norm_keys[] = {
-    {"kind", "string", "rms", "`none`, `rms` (Zhang & Sennrich 2019) or `layer` (Ba et al. 2016)"},
+    {"kind", "string", "rms", "`none`, `rms` (Zhang & Sennrich 2019), `layer` (Ba et al. 2016) or `scale`: a factor and a bias for each channel and nothing else"},
     {"eps", "number", "1e-6; layer: 1e-5", "added to the variance"},
     {"offset", "number", "0", "added to the weight (Gemma has 1)"},
     {"affine", "boolean", "true", "a learned weight"},
-    {"bias", "boolean", "layer: true", "a learned bias, of `layer` only"},
+    {"bias", "boolean", "layer, scale: true", "a learned bias, of `layer` and `scale` only"},
     {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key out_keys[] = {
@@ -103,7 +103,7 @@ int wf_option_word(wf_options *o, const wf_json *at, const char *key, const char
 
 /* ---- reading ---- */
 weft_status wf_norm_read(reader *r, const wf_json *j, const char *what, wf_norm_spec *out) {
-    static const char *const kinds[] = {"none", "rms", "layer", NULL};
+    static const char *const kinds[] = {"none", "rms", "layer", "scale", NULL};
     bool word = j && j->kind == WF_JSON_STRING;
     wf_options o = wf_part_open(word ? NULL : j, what, norm_keys, r->err);
     const char *kind = word ? j->string : j && j->kind == WF_JSON_NULL ? "none" : wf_option_text(&o, "kind", "rms");
@@ -112,7 +112,7 @@ weft_status wf_norm_read(reader *r, const wf_json *j, const char *what, wf_norm_
     out->eps = (float)wf_option_float(&o, "eps", found == WF_NORM_LAYER ? 1e-5 : 1e-6, 0.0, 1.0);
     out->offset = (float)wf_option_float(&o, "offset", 0.0, -1e6, 1e6);
     out->affine = wf_option_bool(&o, "affine", true) && found > WF_NORM_NONE;
-    out->bias = wf_option_bool(&o, "bias", found == WF_NORM_LAYER) && out->affine && found == WF_NORM_LAYER;
+    out->bias = wf_option_bool(&o, "bias", found >= WF_NORM_LAYER) && out->affine && found >= WF_NORM_LAYER;
     return o.status;
 }
 

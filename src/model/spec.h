@@ -7,7 +7,7 @@
 #include "heads/head.h"
 #include "mixers/mixer.h"
 
-typedef enum wf_norm_kind { WF_NORM_NONE, WF_NORM_RMS, WF_NORM_LAYER } wf_norm_kind;
+typedef enum wf_norm_kind { WF_NORM_NONE, WF_NORM_RMS, WF_NORM_LAYER, WF_NORM_SCALE } wf_norm_kind;
 
 typedef struct wf_norm_spec {
     wf_norm_kind kind;
@@ -48,6 +48,7 @@ typedef struct wf_stem_spec {
     wf_position_count count; /* what positions count */
     bool halves, endpoint;   /* of sinusoids: all sines, then all cosines; the last rate is 1/10000 */
     int64_t padding;         /* id whose row gets no gradient; -1 none */
+    int64_t span;            /* the rows of so many tokens stand beside each other, the last one first */
     int64_t dropped_token;   /* id whose rows are zero, the others scaled up; -1 none */
     float dropped_rate;
     bool types; /* token types are looked up in the token table (GPT-2) */
@@ -109,6 +110,7 @@ typedef struct wf_head_spec {
     bool tied, bias;
     float scale, softcap; /* logits = softcap*tanh(scale*logits/softcap) */
     float dropout;        /* before the last product */
+    int64_t extra;        /* of the width: the last so many channels have a matrix of their own */
     int64_t query;        /* token whose first row asks the others; -1: none */
     const char *problem;  /* of `classify`: auto, single, multi, regression */
     float z_loss;         /* weight of the mean of log(sum(exp(logit)))^2 in the loss */

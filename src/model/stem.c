@@ -11,6 +11,7 @@ const wf_spec_key wf_stem_keys[] = {
     {"scale", "number", "1", "multiplies the rows of the tokens"},
     {"positions", "object", "none", "added to the rows"},
     {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
+    {"span", "integer", "1", "the rows of so many tokens stand beside each other, an odd number, the last one first; needs `project` after `tokens` (MobileBERT)"},
     {"token_dropout", "object", "null", "the rows of one token are zero and the others scaled up, always (ESM)"},
     {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
     {"tables", "list", "[]", "more tables that are added, each for ids of its own"},
@@ -175,6 +176,8 @@ static weft_status read_project(wf_spec_reader *r, const wf_json *j, wf_stem_spe
     s->project_bias = wf_option_bool(&o, "bias", true) && there;
     if (there)
         s->project = (wf_project_place)wf_option_word(&o, j, "after", wf_option_text(&o, "after", "dropout"), places);
+    if (s->span > 1 && s->project != WF_PROJECT_TOKENS)
+        wf_option_fail(&o, j, "a 'span' needs a projection after 'tokens'");
     for (int i = 0; i < s->n_tables; i++)
         if (s->tables[i].join && s->project != WF_PROJECT_TOKENS)
             wf_option_fail(&o, j, "joined tables need a projection after 'tokens'");
@@ -244,6 +247,9 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     s->dropout_first = wf_option_bool(&o, "dropout_first", false);
     s->masked = wf_option_bool(&o, "masked", false);
     s->ends = wf_option_bool(&o, "ends", false);
+    s->span = wf_option_int(&o, "span", 1, 1, 63);
+    if (s->span % 2 == 0)
+        wf_option_fail(&o, j, "'span' must be odd");
     s->variants = wf_option_text(&o, "variants", NULL);
     WF_TRY(o.status);
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
@@ -293,7 +299,7 @@ static int64_t sum_width(const wf_model *m) {
 
 /* Width of what is projected. */
 static int64_t joined_width(const wf_stem_spec *s) {
-    int64_t width = s->dim;
+    int64_t width = s->dim * s->span;
     for (int i = 0; i < s->n_tables; i++)
         width += s->tables[i].join ? s->tables[i].dim : 0;
     return width;
@@ -438,6 +444,8 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
     wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
     if (s->dropped_token >= 0)
         x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
+    if (s->span > 1)
+        x = wf_unfold(t, x, s->span / 2, s->span, -1);
     x = project(m, t, WF_PROJECT_TOKENS, put_tables(m, t, true, x, p));
     if (s->position != WF_POSITION_NONE)
         x = wf_add(t, x, positions(m, t, batch, rows, m->position, p));
@@ -555,6 +563,7 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal_put(&w, "positions", normal_positions(of, stem));
     wf_normal_int(&w, "padding", stem->padding);
     wf_normal_put(&w, "token_dropout", normal_token_dropout(of, stem));
+    wf_normal_int(&w, "span", stem->span);
     wf_normal_bool(&w, "types", stem->types);
     wf_normal_put(&w, "tables", normal_tables(of, stem));
     wf_normal_put(&w, "side", normal_side(of, stem));
