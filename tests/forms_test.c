@@ -172,6 +172,8 @@ static const case_row cases[] = {
     {"rwkv_channel", "{\"hidden\": 9}", true},
     {"bottleneck", "{\"heads\": 3, \"inner\": 6, \"networks\": 2}", false},
     {"bottleneck", "{\"heads\": 3, \"attend\": \"inner\", \"norm\": \"layer\"}", false},
+    {"yoso", "{\"heads\": 3}", false},
+    {"yoso", "{\"heads\": 2, \"bits\": 4, \"conv\": 3}", true},
     {"span_conv", "{\"heads\": 3, \"taps\": 3}", true},
     {"side_attention", "{\"heads\": 3, \"side_dim\": 6}", false},
     {"side_mlp", "{\"hidden\": 9, \"side_dim\": 6}", false},

@@ -1,6 +1,6 @@
-/* bottleneck.c - attention and a stack of feed-forward networks, all narrower than the stream (MobileBERT, Sun et al. 2020, arXiv
- * 2004.02984, section 3.1): h = norm(Lin(in, x)), h = norm(h + attention), h = norm(h + mlp(h)) so many times, y = Lin(out, h).
- * Without `inner` there is no narrower stream: h = x, and y is h. */
+/* bottleneck.c - attention and a stack of feed-forward networks, all narrower than the stream (MobileBERT, Sun et al. 2020,
+ * arXiv 2004.02984, section 3.1): h = norm(Lin(in, x)), h = norm(h + attention), h = norm(h + mlp(h)) so many times, y =
+ * Lin(out, h). Without `inner` there is no narrower stream: h = x, and y is h. */
 #include <math.h>
 #include <stdio.h>
 #include "mixers/mixer.h"
@@ -26,10 +26,13 @@ static const wf_key keys[] = {
 #define V "(attend == 'inner' ? " W " : dim)"
 #define OWN "inner != null && attend == 'own'"
 #define NORM(name, when, repeat)                                                                                               \
-    {name ".weight", "[" W "]", "ones", when, repeat, false, NULL}, { name ".bias", "[" W "]", "zeros", when, repeat, false, NULL }
+    {name ".weight", "[" W "]", "ones", when, repeat, false, NULL}, {                                                          \
+        name ".bias", "[" W "]", "zeros", when, repeat, false, NULL                                                            \
+    }
 #define LINEAR(name, out, in, when, repeat)                                                                                    \
-    {name ".weight", "[" out ", " in "]", "linear", when, repeat, false, NULL},                                                \
-        { name ".bias", "[" out "]", "zeros", when, repeat, false, NULL }
+    {name ".weight", "[" out ", " in "]", "linear", when, repeat, false, NULL}, {                                              \
+        name ".bias", "[" out "]", "zeros", when, repeat, false, NULL                                                          \
+    }
 static const wf_slot slots[] = {LINEAR("in", W, "dim", "inner != null", NULL),
                                 NORM("in_norm", "inner != null", NULL),
                                 LINEAR("own", W, "dim", OWN, NULL),

@@ -92,6 +92,15 @@ static wf_tensor *plain(wf_block_run *b, wf_tensor *x) {
     return b->block->channel ? wf_cast(b->run->tape, wf_block_channel(b, x), WF_F32) : x;
 }
 
+/* Two streams, each changed by a function of the other (Gomez et al. 2017, arXiv 1707.04585, eq. 6). */
+static wf_tensor *coupled(wf_block_run *b, wf_tensor *x) {
+    if (!b->ports->side)
+        return wf_tape_error(b->run->tape, WEFT_USAGE, "%s: a second stream is needed", b->block->mixer->where);
+    wf_tensor *y = wf_block_mix(b, wf_block_norm(b, 0, x));
+    b->ports->side = wf_block_join(b, b->ports->side, y);
+    return b->block->channel ? wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, b->ports->side))) : x;
+}
+
 static wf_tensor *from_norm(wf_block_run *b, wf_tensor *x) {
     wf_tensor *n = wf_cast(b->run->tape, wf_block_norm(b, 0, x), WF_F32);
     x = wf_block_join(b, n, wf_block_mix(b, n));
@@ -146,4 +155,5 @@ const wf_wiring wf_wirings[] = {
     {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, 0, false, parallel2},
     {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, 0, false, gated},
     {"plain", "f(x): mixers that join and norm themselves", 0, 0, false, 0, false, plain},
-                                {NULL, NULL, 0, 0, false, 0, false, NULL}};
+    {"coupled", "s + mixer(norm(x)), then x + channel(norm(s)), s the stem's side", 2, 1, false, 0, false, coupled},
+    {NULL, NULL, 0, 0, false, 0, false, NULL}};

@@ -14,7 +14,8 @@ const wf_spec_key wf_head_keys[] = {
     {"layers", "list", "[]", "dense layers before the last product"},
     {"classes", "integer", "that of the kind", "rows of the last product; needed where the kind has no number of its own"},
     {"tied", "boolean", "that of the kind", "the last product is the token table"},
-    {"extra", "integer", "0", "the last so many channels before the last product have a matrix of their own (beside a narrower token table)"},
+    {"extra", "integer", "0",
+     "the last so many channels before the last product have a matrix of their own (beside a narrower token table)"},
     {"bias", "boolean", "false; true for kinds that are not tied", "a learned bias of the last product"},
     {"scale", "number", "1", "multiplies the logits"},
     {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
@@ -141,7 +142,8 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     WF_TRY(o.status);
     WF_TRY(check_names(r, h));
     WF_TRY(read_layers(r, wf_json_get(j, "layers"), h));
-    WF_CHECK(h->extra < h->width || h->width == 0, r->err, WEFT_USAGE, "head: 'extra' must be less than the width %lld", (long long)h->width);
+    WF_CHECK(h->extra < h->width || h->width == 0, r->err, WEFT_USAGE, "head: 'extra' must be less than the width %lld",
+             (long long)h->width);
     WF_CHECK(!h->tied || (h->row->classes == WF_CLASSES_VOCAB && h->width - h->extra == r->spec->stem.dim), r->err, WEFT_USAGE,
              "head: rows of width %lld do not fit the token table", (long long)h->width);
     return WEFT_OK;

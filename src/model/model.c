@@ -174,9 +174,9 @@ static weft_status declare_all(wf_model *m, weft_error *err) {
     WF_TRY(wf_stem_declare(m, err));
     for (int64_t i = 0; i < m->spec->layers; i++)
         WF_TRY(declare_block(m, i, err));
-    WF_TRY(wf_declare_norm(m, &m->spec->norm, "norm", m->spec->dim, &m->norm[0], &m->norm[1], err));
+    WF_TRY(wf_declare_norm(m, &m->spec->norm, "norm", wf_spec_end_width(m->spec), &m->norm[0], &m->norm[1], err));
     if (m->spec->projects)
-        WF_TRY(wf_declare_linear(m, "project", m->spec->out, m->spec->dim, m->spec->project_bias, m->out, err));
+        WF_TRY(wf_declare_linear(m, "project", m->spec->out, wf_spec_end_width(m->spec), m->spec->project_bias, m->out, err));
     return wf_heads_declare(m, err);
 }
 
@@ -297,7 +297,8 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
             wf_keep(tape, p->hidden_states[i] = x);
         WF_TRY(record_block(&r, i, &x, err));
     }
-    p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
+    wf_tensor *end = m->spec->joined ? wf_join_channels(tape, r.ports.side, x) : x;
+    p->hidden = wf_apply_norm(tape, &m->spec->norm, end, m->norm[0], m->norm[1]);
     if (m->spec->projects)
         p->hidden = wf_linear_as(tape, p->hidden, wf_use(tape, m->out[0]), wf_use(tape, m->out[1]), WF_F32);
     p->hidden = wf_time_slice(tape, p->hidden, 0, asked);

@@ -1,7 +1,7 @@
 /* model.h - a model: a spec, its parameters by canonical name, and recording it on a tape.
  *
  * Parameter names: stem.token.weight, stem.position.weight, stem.<table>.weight, stem.norm.weight, stem.project.weight,
- * stem.side.position.weight, stem.side.norm.weight, stem.side.project.weight,
+ * stem.position.{0,1}.weight (axial), stem.side.position.weight, stem.side.norm.weight, stem.side.project.weight,
  * block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>, block.N.adapter.<slot>, block.N.cross_norm1.weight,
  * block.N.channel.<slot>, norm.weight, head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads:
  * heads.N.weight, .. Thread rule: immutable after wf_model_create but for the parameter values; shareable between readers. */
@@ -33,6 +33,7 @@ typedef struct wf_model {
     wf_spec *spec;
     wf_params params;
     wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2];
+    wf_param *axis[2]; /* axial positions */
     wf_param *side_position, *side_project[2], *side_norm[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_block_params *blocks;

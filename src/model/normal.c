@@ -37,7 +37,8 @@ void wf_normal_float(const writer *w, const char *key, float value) {
 writer wf_normal_begin(const writer *of) { return (writer){of->arena, wf_json_new(of->arena, WF_JSON_OBJECT), of->failed}; }
 
 wf_json *wf_norm_normal(const writer *of, const wf_norm_spec *norm) {
-    static const char *const kinds[] = {[WF_NORM_NONE] = "none", [WF_NORM_RMS] = "rms", [WF_NORM_LAYER] = "layer", [WF_NORM_SCALE] = "scale"};
+    static const char *const kinds[] = {
+        [WF_NORM_NONE] = "none", [WF_NORM_RMS] = "rms", [WF_NORM_LAYER] = "layer", [WF_NORM_SCALE] = "scale"};
     writer w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", kinds[norm->kind]);
     if (norm->kind == WF_NORM_NONE)
@@ -142,6 +143,8 @@ weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, 
         failed |= !wf_json_push(blocks, normal_block(&w, &spec->blocks[i]));
     wf_normal_put(&w, "blocks", blocks);
     wf_normal_put(&w, "norm", wf_norm_normal(&w, &spec->norm));
+    if (spec->joined)
+        wf_normal_bool(&w, "joined", true);
     if (spec->projects)
         wf_normal_put(&w, "project", normal_project(&w, spec));
     wf_normal_put(&w, "head", spec->n_heads ? wf_head_normal(&w, &spec->heads[0]) : wf_json_new(arena, WF_JSON_NULL));

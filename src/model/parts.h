@@ -22,6 +22,8 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j);
 /* `head`, and `heads` beside it. */
 weft_status wf_heads_read(wf_spec_reader *r, const wf_json *head, const wf_json *more);
 
+int64_t wf_spec_end_width(const wf_spec *spec); /* of what the last norm takes */
+
 /* ---- parameters ---- */
 weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out,
                        weft_error *err);

@@ -20,6 +20,7 @@ static const wf_spec_key spec_keys[] = {
     {"block", "object", "{}", "options of every block"},
     {"blocks", "list", "[]", "options of each block, over those of `block`"},
     {"norm", "norm", "rms", "the norm before the head"},
+    {"joined", "boolean", "false", "the stem's `side` stream stands before the other at the end, under the norm"},
     {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
     {"head", "object", "{}", "rows to logits; null is none"},
     {"heads", "list", "[]", "more heads beside `head`"},
@@ -54,7 +55,9 @@ static const wf_spec_key block_keys[] = {
     {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key norm_keys[] = {
-    {"kind", "string", "rms", "`none`, `rms` (Zhang & Sennrich 2019), `layer` (Ba et al. 2016) or `scale`: a factor and a bias for each channel and nothing else"},
+    {"kind", "string", "rms",
+     "`none`, `rms` (Zhang & Sennrich 2019), `layer` (Ba et al. 2016) or `scale`: a factor and a bias for each channel and "
+     "nothing else"},
     {"eps", "number", "1e-6; layer: 1e-5", "added to the variance"},
     {"offset", "number", "0", "added to the weight (Gemma has 1)"},
     {"affine", "boolean", "true", "a learned weight"},
@@ -301,11 +304,19 @@ static weft_status read_sizes(reader *r, const wf_json *json) {
     return WEFT_OK;
 }
 
+int64_t wf_spec_end_width(const wf_spec *s) { return s->dim + (s->joined ? s->stem.side : 0); }
+
+static weft_status read_joined(reader *r, const wf_json *json) {
+    r->spec->joined = wf_json_bool(json, "joined", false);
+    WF_CHECK(!r->spec->joined || r->spec->stem.side > 0, r->err, WEFT_USAGE, "'joined' needs a 'side' of the stem");
+    return WEFT_OK;
+}
+
 static weft_status read_project(reader *r, const wf_json *j) {
     wf_spec *s = r->spec;
     bool there = j && j->kind != WF_JSON_NULL;
     wf_options o = wf_part_open(there ? j : NULL, "project", out_keys, r->err);
-    s->out = wf_option_int(&o, "dim", there ? 0 : s->dim, 1, WF_MAX_DIM);
+    s->out = wf_option_int(&o, "dim", there ? 0 : wf_spec_end_width(s), 1, WF_MAX_DIM);
     s->projects = there;
     s->project_bias = wf_option_bool(&o, "bias", true) && there;
     if (s->out < 1)
@@ -322,6 +333,7 @@ weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, we
     WF_TRY(read_sizes(&r, json));
     WF_TRY(wf_stem_read(&r, wf_json_get(json, "stem")));
     WF_TRY(wf_norm_read(&r, wf_json_get(json, "norm"), "norm", &r.spec->norm));
+    WF_TRY(read_joined(&r, json));
     WF_TRY(read_project(&r, wf_json_get(json, "project")));
     WF_TRY(wf_heads_read(&r, wf_json_get(json, "head"), wf_json_get(json, "heads")));
     WF_TRY(read_blocks(&r, json));

@@ -16,7 +16,12 @@ typedef struct wf_norm_spec {
 } wf_norm_spec;
 
 typedef enum wf_position_count { WF_COUNT_ROWS, WF_COUNT_TOKENS, WF_COUNT_MASK } wf_position_count;
-typedef enum wf_position_kind { WF_POSITION_NONE, WF_POSITION_LEARNED, WF_POSITION_SINUSOIDAL } wf_position_kind;
+typedef enum wf_position_kind {
+    WF_POSITION_NONE,
+    WF_POSITION_LEARNED,
+    WF_POSITION_SINUSOIDAL,
+    WF_POSITION_AXIAL
+} wf_position_kind;
 typedef enum wf_project_place {
     WF_PROJECT_NONE,
     WF_PROJECT_TOKENS,
@@ -44,7 +49,9 @@ typedef struct wf_stem_spec {
     int64_t dim;          /* width of the tables */
     float scale, dropout; /* multiplies the token rows */
     wf_position_kind position;
-    int64_t length, offset;  /* rows of the learned table; first row used */
+    int64_t length, offset; /* rows of the learned table; first row used */
+    int64_t axes[2],
+        axis_dims[2];        /* of axial positions: rows and widths of the two tables; length is the product of the rows */
     wf_position_count count; /* what positions count */
     bool halves, endpoint;   /* of sinusoids: all sines, then all cosines; the last rate is 1/10000 */
     int64_t padding;         /* id whose row gets no gradient; -1 none */
@@ -60,8 +67,9 @@ typedef struct wf_stem_spec {
     bool dropout_first;                    /* before the norm */
     wf_globals globals;                    /* rows that are global when no mask of them is given */
     int64_t global_token;
-    bool masked;  /* rows of padding are zero */
-    int64_t side; /* width of a second stream beside the first; 0: none */
+    bool masked;      /* rows of padding are zero */
+    int64_t side;     /* width of a second stream beside the first; 0: none */
+    bool side_copies; /* the second stream begins as the first */
     wf_norm_spec side_norm;
     const char *variants; /* input that says which of several weights a row takes; NULL: none */
     bool ends;            /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
@@ -123,6 +131,7 @@ typedef struct wf_spec {
     wf_stem_spec stem;
     wf_block_spec *blocks;
     wf_norm_spec norm;
+    bool joined;                 /* the second stream stands before the first at the end, under the norm */
     bool projects, project_bias; /* a dense layer after the norm, to the width `out` (dim without it) */
     int64_t out;
     wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */

@@ -11,7 +11,9 @@ const wf_spec_key wf_stem_keys[] = {
     {"scale", "number", "1", "multiplies the rows of the tokens"},
     {"positions", "object", "none", "added to the rows"},
     {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
-    {"span", "integer", "1", "the rows of so many tokens stand beside each other, an odd number, the last one first; needs `project` after `tokens` (MobileBERT)"},
+    {"span", "integer", "1",
+     "the rows of so many tokens stand beside each other, an odd number, the last one first; needs `project` after `tokens` "
+     "(MobileBERT)"},
     {"token_dropout", "object", "null", "the rows of one token are zero and the others scaled up, always (ESM)"},
     {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
     {"tables", "list", "[]", "more tables that are added, each for ids of its own"},
@@ -29,8 +31,12 @@ const wf_spec_key wf_stem_keys[] = {
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_position_keys[] = {
-    {"kind", "string", "none", "`none`, `learned` (a table) or `sinusoidal` (Vaswani et al. 2017, section 3.5)"},
+    {"kind", "string", "none",
+     "`none`, `learned` (a table), `sinusoidal` (Vaswani et al. 2017, section 3.5) or `axial`: two tables side by side, for "
+     "position / n and for position % n, n the rows of the second"},
     {"length", "integer", "`context`", "rows of the table: more positions than that are refused"},
+    {"axes", "list", "axial: needed", "of `axial`: the rows of both tables; their product is the length"},
+    {"widths", "list", "axial: needed", "of `axial`: the widths of both; their sum is that of the stream"},
     {"offset", "integer", "0", "row of the first position (OPT has 2)"},
     {"count", "string", "rows",
      "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa); "
@@ -70,8 +76,10 @@ const wf_spec_key wf_globals_keys[] = {
     {"token", "integer", "-1", "a separator"},
     {NULL, NULL, NULL, NULL}};
 
-const wf_spec_key wf_side_keys[] = {
-    {"dim", "integer", NULL, "width of the stream"}, {"norm", "norm", "none", "after the sum"}, {NULL, NULL, NULL, NULL}};
+const wf_spec_key wf_side_keys[] = {{"dim", "integer", "that of the model with `copy`", "width of the stream"},
+                                    {"copy", "boolean", "false", "it begins as the first stream, without tables"},
+                                    {"norm", "norm", "none", "after the sum"},
+                                    {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_fill_keys[] = {{"multiple", "integer", "0", "the number of rows becomes a multiple of it; 0 is off"},
                                     {"beyond", "integer", "0", "sequences of at most so many rows stay as they are"},
@@ -79,18 +87,38 @@ const wf_spec_key wf_fill_keys[] = {{"multiple", "integer", "0", "the number of 
                                     {NULL, NULL, NULL, NULL}};
 
 static const char *const global_kinds[] = {"none", "first", "before", "behind", NULL};
-static const char *const position_kinds[] = {"none", "learned", "sinusoidal", NULL};
+static const char *const position_kinds[] = {"none", "learned", "sinusoidal", "axial", NULL};
 static const char *const counts[] = {"rows", "tokens", "mask", NULL};
 static const char *const layouts[] = {"pairs", "halves", NULL};
 static const char *const places[] = {"none", "tokens", "sum", "norm", "dropout", NULL};
 
 /* ---- reading ---- */
+static bool read_two(const wf_json *list, int64_t out[2]) {
+    bool two = list && list->kind == WF_JSON_ARRAY && list->count == 2;
+    for (size_t i = 0; two && i < 2; i++) {
+        const wf_json *j = wf_json_at(list, i);
+        two = j->kind == WF_JSON_NUMBER && j->is_integer && j->integer >= 1 && j->integer <= WF_MAX_VOCAB;
+        out[i] = two ? j->integer : 0;
+    }
+    return two;
+}
+
+static void read_axes(wf_options *o, const wf_json *j, wf_stem_spec *out) {
+    bool fits = read_two(wf_json_get(j, "axes"), out->axes) && read_two(wf_json_get(j, "widths"), out->axis_dims);
+    if (!fits || out->axes[0] > WF_MAX_VOCAB / out->axes[1])
+        wf_option_fail(o, j, "axial positions need two 'axes' and two 'widths'");
+    else
+        out->length = out->axes[0] * out->axes[1];
+}
+
 static weft_status read_positions(wf_spec_reader *r, const wf_json *j, wf_stem_spec *out) {
     wf_options o = wf_part_open(j, "stem positions", wf_position_keys, r->err);
     int found = wf_option_word(&o, j, "kind", wf_option_text(&o, "kind", "none"), position_kinds);
     out->position = found < 0 ? WF_POSITION_NONE : (wf_position_kind)found;
     out->offset = wf_option_int(&o, "offset", 0, 0, WF_MAX_VOCAB);
     out->length = wf_option_int(&o, "length", found > 0 ? r->spec->context : 0, 0, WF_MAX_VOCAB);
+    if (out->position == WF_POSITION_AXIAL)
+        read_axes(&o, j, out);
     int count = wf_option_word(&o, j, "count", wf_option_text(&o, "count", "rows"), counts);
     out->count = count < 0 ? WF_COUNT_ROWS : (wf_position_count)count;
     out->halves = wf_option_word(&o, j, "layout", wf_option_text(&o, "layout", "pairs"), layouts) == 1;
@@ -217,7 +245,10 @@ static weft_status read_globals(wf_spec_reader *r, const wf_json *j, wf_stem_spe
 static weft_status read_side(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
     bool there = j && j->kind != WF_JSON_NULL;
     wf_options o = wf_part_open(j, "stem side", wf_side_keys, r->err);
-    s->side = wf_option_int(&o, "dim", 0, 1, WF_MAX_DIM);
+    s->side_copies = wf_option_bool(&o, "copy", false);
+    s->side = wf_option_int(&o, "dim", s->side_copies ? r->spec->dim : 0, 1, WF_MAX_DIM);
+    if (s->side_copies && s->side != r->spec->dim)
+        wf_option_fail(&o, j, "a copy has the width of the model");
     if (there && s->side < 1)
         wf_option_fail(&o, j, "'dim' is needed");
     int64_t lookups = 0;
@@ -227,7 +258,7 @@ static weft_status read_side(wf_spec_reader *r, const wf_json *j, wf_stem_spec *
         if (of->rows != t->rows || of->dim != t->dim)
             wf_option_fail(&o, j, "the tables '%s' and '%s' have other sizes", t->name, of->name);
     }
-    if (there != (lookups > 0))
+    if ((there && !s->side_copies) != (lookups > 0))
         wf_option_fail(&o, j, "'side' and tables with 'side' belong together");
     WF_TRY(o.status);
     const wf_json *norm = wf_json_get(j, "norm");
@@ -314,7 +345,7 @@ static int64_t side_width(const wf_stem_spec *s) {
 
 static weft_status declare_side(wf_model *m, weft_error *err) {
     const wf_stem_spec *s = &m->spec->stem;
-    if (s->side == 0)
+    if (s->side == 0 || s->side_copies)
         return WEFT_OK;
     WF_TRY(wf_declare_linear(m, "stem.side.project", s->side, side_width(s), true, m->side_project, err));
     if (s->position == WF_POSITION_LEARNED)
@@ -322,10 +353,20 @@ static weft_status declare_side(wf_model *m, weft_error *err) {
     return wf_declare_norm(m, &s->side_norm, "stem.side.norm", s->side, &m->side_norm[0], &m->side_norm[1], err);
 }
 
+static weft_status declare_axes(wf_model *m, weft_error *err) {
+    const wf_stem_spec *s = &m->spec->stem;
+    WF_CHECK(s->axis_dims[0] + s->axis_dims[1] == sum_width(m), err, WEFT_USAGE,
+             "the 'widths' of axial positions must add up to %lld", (long long)sum_width(m));
+    WF_TRY(declare_table(m, "stem.position.0.weight", s->axes[0], s->axis_dims[0], &m->axis[0], err));
+    return declare_table(m, "stem.position.1.weight", s->axes[1], s->axis_dims[1], &m->axis[1], err);
+}
+
 static weft_status declare_positions(wf_model *m, weft_error *err) {
     const wf_stem_spec *s = &m->spec->stem;
     if (s->position == WF_POSITION_NONE)
         return WEFT_OK;
+    if (s->position == WF_POSITION_AXIAL)
+        return declare_axes(m, err);
     WF_TRY(declare_table(m, "stem.position.weight", s->length + s->offset, sum_width(m), &m->position, err));
     if (s->position == WF_POSITION_LEARNED)
         return WEFT_OK;
@@ -360,10 +401,24 @@ static wf_tensor *project(const wf_model *m, wf_tape *t, wf_project_place here, 
     return wf_linear_as(t, x, wf_use(t, m->project[0]), wf_use(t, m->project[1]), WF_F32);
 }
 
+/* The table of all positions, [rows, width]. */
+static wf_tensor *axial_table(const wf_model *m, wf_tape *t) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *a = wf_use(t, m->axis[0]), *b = wf_use(t, m->axis[1]);
+    if (!a || !b)
+        return NULL;
+    a = wf_repeat_heads(t, wf_reshape(t, a, 4, (int64_t[]){1, s->axes[0], 1, s->axis_dims[0]}), s->axes[1]);
+    b = wf_repeat_batch(t, wf_reshape(t, b, 3, (int64_t[]){1, s->axes[1], s->axis_dims[1]}), s->axes[0]);
+    wf_tensor *both = a && b ? wf_join_channels(t, wf_reshape(t, a, 2, (int64_t[]){s->length, s->axis_dims[0]}),
+                                                wf_reshape(t, b, 2, (int64_t[]){s->length, s->axis_dims[1]}))
+                             : NULL;
+    return both;
+}
+
 static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_param *param,
                             const wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
-    wf_tensor *table = wf_use(t, param);
+    wf_tensor *table = s->position == WF_POSITION_AXIAL ? axial_table(m, t) : wf_use(t, param);
     if (s->count == WF_COUNT_MASK && !p->positions && p->mask)
         return wf_embed_positions(t, table, batch, rows, wf_mask_positions(t, p->mask), s->offset);
     if (s->count == WF_COUNT_TOKENS && !p->positions)
@@ -439,7 +494,7 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
         p->mask = wf_token_mask(t, p->ids, s->padding);
     if (s->globals != WF_GLOBALS_NONE && !p->global_mask)
         p->global_mask = wf_token_globals(t, p->ids, s->globals, s->global_token);
-    if (s->side > 0)
+    if (s->side > 0 && !s->side_copies)
         p->side = record_side(m, t, batch, rows, dropout, p);
     wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
     if (s->dropped_token >= 0)
@@ -460,16 +515,30 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
     if (s->masked)
         x = wf_mask_rows(t, x, p->mask);
     x = dropout && !s->dropout_first ? wf_dropout(t, x, s->dropout) : x;
-    return project(m, t, WF_PROJECT_DROPOUT, x);
+    x = project(m, t, WF_PROJECT_DROPOUT, x);
+    if (s->side_copies)
+        p->side = x;
+    return x;
 }
 
 /* ---- the normal form ---- */
+static wf_json *normal_two(const wf_normal *of, const int64_t two[2]) {
+    wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
+    for (int i = 0; i < 2; i++)
+        *of->failed |= !wf_json_push(list, wf_json_new_int(of->arena, two[i]));
+    return list;
+}
+
 static wf_json *normal_positions(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", position_kinds[stem->position]);
     if (stem->position == WF_POSITION_SINUSOIDAL) {
         wf_normal_text(&w, "layout", layouts[stem->halves]);
         wf_normal_bool(&w, "endpoint", stem->endpoint);
+    }
+    if (stem->position == WF_POSITION_AXIAL) {
+        wf_normal_put(&w, "axes", normal_two(of, stem->axes));
+        wf_normal_put(&w, "widths", normal_two(of, stem->axis_dims));
     }
     if (stem->position != WF_POSITION_NONE) {
         wf_normal_int(&w, "length", stem->length);
@@ -549,6 +618,7 @@ static wf_json *normal_side(const wf_normal *of, const wf_stem_spec *stem) {
     if (stem->side == 0)
         return wf_json_new(of->arena, WF_JSON_NULL);
     wf_normal_int(&w, "dim", stem->side);
+    wf_normal_bool(&w, "copy", stem->side_copies);
     wf_normal_put(&w, "norm", wf_norm_normal(of, &stem->side_norm));
     return w.object;
 }

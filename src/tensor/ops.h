@@ -123,6 +123,9 @@ wf_tensor *wf_conv_heads(wf_tape *t, wf_tensor *x, wf_tensor *w);
 /* A convolution over time whose filters come with the rows: y[t,h] = sum over k of softmax(z[t,h])_k x[t + k - left, h], x
  * [B,T,H,V], z [B,T,H,taps] -> fp32. */
 wf_tensor *wf_dynamic_conv(wf_tape *t, wf_tensor *x, wf_tensor *z, int64_t left);
+/* Rows weighed by the chance that hashes of so many bits meet: y_i = sum_j (1 - arccos(q_i . k_j)/pi)^bits v_j, q, k [B,T,H,K]
+ * of length one, v [B,T,H,V] -> fp32; the gradient of q and k is YOSO's surrogate. */
+wf_tensor *wf_collide(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, int64_t bits);
 /* Z u, Z the iterated pseudo-inverse of softmax(q k^T) (see nystrom.c): q, k [B,L,H,K], u [B,L,H,V] -> fp32 like u. */
 wf_tensor *wf_nystrom(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *u);
 

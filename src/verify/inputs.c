@@ -175,6 +175,15 @@ static bool listed_in(const char *names, const char *name) {
     return false;
 }
 
+static bool is_buffer(const wf_model *m, const char *name) {
+    for (size_t i = 0; i < m->params.count; i++) {
+        const char *last = m->params.list[i]->buffer ? strrchr(m->params.list[i]->name, '.') : NULL;
+        if (last && wf_streq(last + 1, name))
+            return true;
+    }
+    return false;
+}
+
 /* Inputs that this model has a use for. */
 static bool is_known(const reader *r, const char *name) {
     static const char *const known[] = {"input_ids", "attention_mask", "position_ids", "probe", NULL};
@@ -194,7 +203,8 @@ static bool is_known(const reader *r, const char *name) {
         globals |= listed_in(spec->blocks[i].mixer->row->inputs, "global_mask?");
     }
     return (globals && wf_streq(name, "global_attention_mask")) || (spec->stem.types && wf_streq(name, "token_type_ids")) ||
-           wf_streq(name, "lengths") || (spec->stem.variants && wf_streq(name, spec->stem.variants)) ||
+           wf_streq(name, "lengths") || is_buffer(r->model, name) ||
+           (spec->stem.variants && wf_streq(name, spec->stem.variants)) ||
            (crosses && (wf_streq(name, "encoder_hidden_states") || wf_streq(name, "encoder_attention_mask")));
 }
 

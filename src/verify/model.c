@@ -155,9 +155,27 @@ static weft_status compare_columns(model_run *m, const char *names, const wf_ten
 
 /* Entry i of the reference: the input of block i, or in a family that says so its output; the last one is normed. */
 static const wf_tensor *hidden_state(const model_run *m, int64_t i) {
-    bool outputs = wf_streq(wf_json_text(m->c.family->json, "hidden_states", "inputs"), "outputs");
+    const char *kind = wf_json_text(m->c.family->json, "hidden_states", "inputs");
+    bool outputs = wf_streq(kind, "outputs");
     int64_t last = m->model->spec->layers;
+    if (wf_streq(kind, "stream") && i == last)
+        return m->stream;
     return !outputs || i == last ? m->hidden[i] : i + 1 < last ? m->hidden[i + 1] : m->stream;
+}
+
+/* Where sequences were filled up, references keep the rows of the filling or cut them off. */
+static weft_status compare_hidden(model_run *m, const char *name, const wf_tensor *hidden) {
+    const wf_stored_tensor *t = wf_safetensors_find(m->fx->expected, name);
+    int64_t rows = m->in.rows, width = wf_dim(hidden, -1);
+    if (hidden->dims[1] == rows || !t || wf_stored_count(t) != m->in.batch * rows * width)
+        return wf_fixture_compare(m->fx, name, NULL, hidden->data, hidden->count, m->err);
+    float *cut = wf_arena_alloc(&m->fx->arena, (size_t)(m->in.batch * rows * width) * sizeof *cut);
+    if (!cut)
+        return wf_fail_memory(m->err);
+    for (int64_t b = 0; b < m->in.batch; b++)
+        memcpy(cut + b * rows * width, (const float *)hidden->data + b * hidden->dims[1] * width,
+               (size_t)(rows * width) * sizeof *cut);
+    return wf_fixture_compare(m->fx, name, NULL, cut, m->in.batch * rows * width, m->err);
 }
 
 static weft_status compare_outputs(model_run *m) {
@@ -177,8 +195,7 @@ static weft_status compare_outputs(model_run *m) {
         char *name = wf_arena_printf(&m->fx->arena, "hidden_states.%lld", (long long)i);
         if (!name)
             return wf_fail_memory(m->err);
-        const wf_tensor *hidden = hidden_state(m, i);
-        WF_TRY(wf_fixture_compare(m->fx, name, NULL, hidden->data, hidden->count, m->err));
+        WF_TRY(compare_hidden(m, name, hidden_state(m, i)));
     }
     return WEFT_OK;
 }
@@ -343,6 +360,22 @@ static weft_status run_form(model_run *m, bool steps) {
     return wf_fixture_compare(m->fx, head->output, steps ? "step" : "chunk", logits, full->count, m->err);
 }
 
+/* Inputs that are buffers of the mixers: the rotations of hashes, which the reference draws. */
+static weft_status fill_buffers(model_run *m) {
+    for (size_t i = 0; i < m->model->params.count; i++) {
+        wf_param *p = m->model->params.list[i];
+        const char *name = p->buffer ? strrchr(p->name, '.') : NULL;
+        const wf_stored_tensor *t = name ? wf_fixture_input(m->fx, name + 1) : NULL;
+        float *values;
+        if (!t)
+            continue;
+        WF_TRY(wf_fixture_shape(t, p->rank, p->dims, m->err));
+        WF_TRY(wf_fixture_floats(m->fx, t, &values, m->err));
+        memcpy(p->value, values, (size_t)p->count * sizeof *values);
+    }
+    return WEFT_OK;
+}
+
 /* Conventions without a config.json have no family here. */
 static weft_status check_folder(model_run *m) {
     char *config = wf_path_join(&m->fx->arena, m->fx->path, "config.json");
@@ -359,6 +392,7 @@ static weft_status run(model_run *m) {
     WF_TRY(wf_checkpoint_open(m->fx->env, m->fx->path, &(wf_load_options){.strict = true}, &m->c, m->err));
     m->model = m->c.model;
     WF_TRY(wf_model_inputs_read(m->fx, m->model, 0, 0, &m->in, m->err));
+    WF_TRY(fill_buffers(m));
     WF_TRY(read_backward(m));
     WF_TRY(read_where(m));
     WF_TRY(run_full(m));

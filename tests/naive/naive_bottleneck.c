@@ -70,7 +70,8 @@ static void network(naive_io *io, const char *prefix, double *h, double eps) {
 static void run(naive_io *io) {
     const wf_layer *l = io->layer;
     int64_t rows = io->batch * io->rows, n = width_of(io);
-    double *h = wf_given(l, "inner") ? naive_linear(io, "in", io->x, rows) : naive_zeros(io, rows * n), eps = wf_float(l, "norm_eps");
+    double *h = wf_given(l, "inner") ? naive_linear(io, "in", io->x, rows) : naive_zeros(io, rows * n),
+           eps = wf_float(l, "norm_eps");
     char prefix[32];
     if (wf_given(l, "inner"))
         norm(io, "in_norm", h, rows, eps);
@@ -90,7 +91,8 @@ static void run(naive_io *io) {
 }
 
 static const char *const widths[] = {"\"inner\": 6, \"heads\": 3", "\"inner\": 8, \"heads\": 2, \"attend\": \"inner\"",
-                                     "\"inner\": 6, \"heads\": 1, \"attend\": \"x\"", "\"heads\": 3, \"attend\": \"inner\"", NULL};
+                                     "\"inner\": 6, \"heads\": 1, \"attend\": \"x\"", "\"heads\": 3, \"attend\": \"inner\"",
+                                     NULL};
 static const char *const networks[] = {"", "\"networks\": 3, \"hidden\": 5", NULL};
 static const char *const norms[] = {"", "\"norm\": \"layer\", \"norm_eps\": 0.01, \"last_eps\": 0.1", NULL};
 static const char *const activations[] = {"\"activation\": \"gelu\"", "\"activation\": \"silu\"", NULL};
