@@ -238,6 +238,56 @@ static void test_join(void **state) {
     assert_string_equal(wf_path_join(&f->arena, "a/b", "c.d"), "a/b/c.d");
 }
 
+static weft_status place(fixture *f, const char *folder, const char *name) {
+    char *path = NULL;
+    weft_error err = {0};
+    weft_status status = wf_path_inside(&f->arena, inside(f, folder), name, &path, &err);
+    if (status == WEFT_OK)
+        assert_string_equal(path, inside(f, wf_path_join(&f->arena, folder, name)));
+    return status;
+}
+
+static void put_link(fixture *f, const char *target, const char *name) {
+    assert_int_equal(symlink(target, inside(f, name)), 0);
+}
+
+/* Names in a folder: plain ones, and links that stay inside or lead to the blobs of the cache. */
+static void test_inside(void **state) {
+    static const char *const bad[] = {"", ".", "..", "../a", "a/b", "/etc/passwd", ".hidden", "a\\b"};
+    static const char *const made[] = {"repo/snapshots/r/in",
+                                       "repo/snapshots/r/out",
+                                       "repo/snapshots/r/blob",
+                                       "repo/snapshots/r/real",
+                                       "repo/blobs/b",
+                                       "repo/snapshots/r/dir/blob",
+                                       "repo/snapshots/r/dir",
+                                       "repo/snapshots/r",
+                                       "repo/snapshots",
+                                       "repo/blobs",
+                                       "repo",
+                                       "secret"};
+    fixture *f = *state;
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_int_equal(place(f, "", bad[i]), WEFT_BAD_INPUT);
+    assert_int_equal(wf_make_dir(inside(f, "repo/snapshots/r/dir"), NULL), WEFT_OK);
+    assert_int_equal(wf_make_dir(inside(f, "repo/blobs"), NULL), WEFT_OK);
+    assert_int_equal(wf_write_file(&wf_mem_default, inside(f, "secret"), "x", 1, NULL), WEFT_OK);
+    assert_int_equal(wf_write_file(&wf_mem_default, inside(f, "repo/blobs/b"), "x", 1, NULL), WEFT_OK);
+    assert_int_equal(wf_write_file(&wf_mem_default, inside(f, "repo/snapshots/r/real"), "x", 1, NULL), WEFT_OK);
+    put_link(f, "real", "repo/snapshots/r/in");
+    put_link(f, "../../../secret", "repo/snapshots/r/out");
+    put_link(f, "../../blobs/b", "repo/snapshots/r/blob");
+    put_link(f, "../../../blobs/b", "repo/snapshots/r/dir/blob");
+    assert_int_equal(place(f, "repo/snapshots/r", "real"), WEFT_OK);
+    assert_int_equal(place(f, "repo/snapshots/r", "in"), WEFT_OK);
+    assert_int_equal(place(f, "repo/snapshots/r", "blob"), WEFT_OK);
+    assert_int_equal(place(f, "repo/snapshots/r/dir", "blob"), WEFT_OK);
+    assert_int_equal(place(f, "repo/snapshots/r", "absent"), WEFT_OK);
+    assert_int_equal(place(f, "repo/snapshots/r", "out"), WEFT_BAD_INPUT);
+    for (size_t i = 0; i < COUNT_OF(made); i++)
+        remove(inside(f, made[i]));
+}
+
 static void test_memory_failures(void **state) {
     fixture *f = *state;
     char *path = inside(f, "a");
@@ -277,6 +327,7 @@ int main(void) {
         TEST(test_relative_paths),
         TEST(test_folders),
         TEST(test_join),
+        TEST(test_inside),
         TEST(test_memory_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 #include "base/reader.h"
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,6 +58,51 @@ char *wf_path_join(wf_arena *arena, const char *folder, const char *name) {
     path[length] = '/'; /* overwritten by the name when the folder is the root */
     memcpy(path + length + slash, name, room);
     return path;
+}
+
+bool wf_is_plain_name(const char *name, size_t length) {
+    return length > 0 && strlen(name) == length && name[0] != '.' && !strchr(name, '/') && !strchr(name, '\\');
+}
+
+/* Cuts the last part off; false at the root. */
+static bool to_parent(char *path) {
+    char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return false;
+    *slash = 0;
+    return true;
+}
+
+static bool is_below(const char *path, const char *folder) {
+    size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || (n > 0 && folder[n - 1] == '/'));
+}
+
+/* The blobs of the repository that `folder` (a real path, cut to pieces here) is a snapshot of, or a folder in one. */
+static bool in_blobs(const char *path, char *folder) {
+    while (to_parent(folder)) {
+        const char *name = strrchr(folder, '/');
+        if (!name || strcmp(name, "/snapshots") != 0)
+            continue;
+        to_parent(folder);
+        size_t n = strlen(folder);
+        return is_below(path, folder) && strncmp(path + n, "/blobs/", strlen("/blobs/")) == 0;
+    }
+    return false;
+}
+
+weft_status wf_path_inside(wf_arena *arena, const char *folder, const char *name, char **out, weft_error *err) {
+    char place[PATH_MAX], target[PATH_MAX];
+    WF_CHECK(wf_is_plain_name(name, strlen(name)), err, WEFT_BAD_INPUT, "'%s' is not a plain file name", name);
+    char *path = wf_path_join(arena, folder, name);
+    if (!path)
+        return wf_fail_memory(err);
+    *out = path;
+    if (!realpath(*folder ? folder : ".", place) || !realpath(path, target))
+        return errno == ENOENT || errno == ENOTDIR ? WEFT_OK : wf_fail_os(err, path);
+    WF_CHECK(is_below(target, place) || in_blobs(target, place), err, WEFT_BAD_INPUT, "%s: a link that leads out of the folder",
+             path);
+    return WEFT_OK;
 }
 
 typedef struct entry {

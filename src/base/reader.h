@@ -32,6 +32,8 @@ typedef struct wf_file {
 } wf_file;
 weft_status wf_file_open(const wf_mem *mem, const char *path, bool map, size_t limit, wf_file *out, weft_error *err);
 void wf_file_close(wf_file *file);
+/* The memory of a file that was read, the caller's from here on (free with wf_free); the file is closed. */
+char *wf_file_take(wf_file *file);
 
 /* Writing that never loses the old file: path.tmp.<pid>, every write checked, fsync, rename, fsync of the folder.
  * On any error, and on wf_writer_abort, the temporary file is removed and the old file is untouched. */
@@ -46,6 +48,12 @@ bool wf_is_dir(const char *path);
 bool wf_is_file(const char *path);
 /* Joins folder and name with one slash, in the arena. */
 char *wf_path_join(wf_arena *arena, const char *folder, const char *name);
+/* A name that a file of a folder may give another: of that folder itself, not empty, without slashes and NULs, not hidden. */
+bool wf_is_plain_name(const char *name, size_t length);
+/* The path of a plain name in a folder, in the arena. WEFT_BAD_INPUT when the name is not plain, or when it is a link that
+ * leads out of the folder; in a snapshot of a Hugging Face cache (REPOSITORY/snapshots/REVISION) links may lead to that
+ * repository's blobs. A file that is not there is no error here. */
+weft_status wf_path_inside(wf_arena *arena, const char *folder, const char *name, char **out, weft_error *err);
 /* Names of the entries of a folder, sorted by bytes, without "." and "..", in the arena. */
 weft_status wf_list_dir(wf_arena *arena, const char *path, char ***names, size_t *count, weft_error *err);
 #endif

@@ -279,6 +279,36 @@ static void test_names(void **state) {
     close_fixture(&f);
 }
 
+/* Slices with names, and other orders of dimensions and of pieces, there and back. */
+static void test_orders(void **state) {
+    static const char text[] = "{\"family\": \"o\", \"zero\": [\"off.{i}\"], \"names\": {\"x_{e:r,w}\": \"rows\", \"p\": "
+                               "{\"to\": \"turned\", \"how\": "
+                               "[{\"reshape\": \"[2, 2, 3]\"}, {\"permute\": \"[1, 2, 0]\"}, {\"pieces\": \"[1, 0]\"}]}}}";
+    const wf_named_shape params[] = {{"rows", 2, (int64_t[]){2, 2}}, {"turned", 2, (int64_t[]){2, 6}}};
+    fixture f;
+    wf_names names;
+    weft_error err = {0};
+    open_fixture(&f);
+    assert_int_equal(wf_families_add(&f.set, "o", text, strlen(text), &err), WEFT_OK);
+    if (wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){params, 2, 0, NULL}, &names, &err) != WEFT_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(names.count, 3);
+    assert_string_equal(names.list[0].name, "x_r");
+    assert_string_equal(names.list[1].name, "x_w");
+    assert_int_equal(names.list[1].parts[0].first, 2);
+    const wf_tensor_map *p = &names.list[2];
+    assert_int_equal(p->rank, 3);
+    assert_true(p->dims[0] == 2 && p->dims[1] == 3 && p->dims[2] == 2);
+    const float stack[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+    float back[12], file[12], scratch[24];
+    wf_map_write(p, (const float *[]){stack}, file, scratch);
+    assert_memory_equal(file, ((float[]){3, 9, 4, 10, 5, 11, 0, 6, 1, 7, 2, 8}), sizeof file);
+    wf_map_read(p, file, (float *[]){back}, scratch);
+    assert_memory_equal(back, stack, sizeof stack);
+    assert_true(wf_names_zero(&names, "off.3") && !wf_names_zero(&names, "on.3"));
+    close_fixture(&f);
+}
+
 /* ---- every family: a config of defaults makes a model, whose parameters all have names and whose spec makes that config ----
  */
 static void check_family(fixture *f, const wf_family *family, const wf_json *architecture) {
@@ -349,9 +379,9 @@ static void test_no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_honoured), cmocka_unit_test(test_back),
-                                       cmocka_unit_test(test_refused),  cmocka_unit_test(test_own_family),
-                                       cmocka_unit_test(test_names),    cmocka_unit_test(test_every_family),
-                                       cmocka_unit_test(test_no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_honoured),     cmocka_unit_test(test_back),
+                                       cmocka_unit_test(test_refused),      cmocka_unit_test(test_own_family),
+                                       cmocka_unit_test(test_names),        cmocka_unit_test(test_orders),
+                                       cmocka_unit_test(test_every_family), cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,15 +2,15 @@
  * between them. Words only move elements, so reading and writing are the same data in two directions, and bits are kept.
  *
  * In the family file: "names": {"h.{i}.ln_{1,2}": "block.{i}.norm{1,2}", "h.{i}.c_attn": {"to": [q, k, v], "how":
- * ["transpose"]}}. {i} is the layer, {e} a slice of the first dimension; the n-th group of alternatives on the left goes with
- * the n-th on the right;
+ * ["transpose"]}}. {i} is the layer, {e} a slice of the first dimension ({e:a,b}: slices with names); the n-th group of
+ * alternatives on the left goes with the n-th on the right;
  * `.weight` and `.bias` need not be written. Several targets are stacked along their first dimension; `how` lists the words
  * (moves.c) that make the file's tensor of the stack. */
 #ifndef WF_FAMILIES_NAMES_H
 #define WF_FAMILIES_NAMES_H
 #include "families/family.h"
 
-enum { WF_NAME_RANK = 6, WF_NAME_MOVES = 4, WF_NAME_PARTS = 8 };
+enum { WF_NAME_RANK = 6, WF_NAME_MOVES = 4, WF_NAME_PARTS = 8, WF_NAME_ORDER = 8 };
 
 typedef struct wf_named_shape { /* a parameter of the model */
     const char *name;
@@ -35,6 +35,8 @@ typedef struct wf_name_step {
     const wf_move *move;
     int rank;
     int64_t dims[WF_NAME_RANK]; /* before it */
+    int order[WF_NAME_ORDER];   /* of what it puts in another order */
+    int count;                  /* of the order */
 } wf_name_step;
 
 typedef struct wf_tensor_map { /* a tensor of the file */
@@ -53,8 +55,8 @@ typedef struct wf_tensor_map { /* a tensor of the file */
 typedef struct wf_names {
     wf_tensor_map *list;
     size_t count, capacity;
-    const wf_json *tied, *unused; /* of the family; NULL: none */
-    const char *base;             /* prefix that files may leave out, with its dot; NULL: none */
+    const wf_json *tied, *unused, *optional, *zero; /* of the family; NULL: none */
+    const char *base;                               /* prefix that files may leave out, with its dot; NULL: none */
 } wf_names;
 
 /* The tensors for the parameters of a model, in the order of the family file. WEFT_UNSUPPORTED names the first parameter the
@@ -64,6 +66,10 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
 bool wf_names_computed(const wf_family *family, const char *param);
 /* A tensor that files of this family may hold and nothing reads. */
 bool wf_names_unused(const wf_names *names, const char *tensor);
+/* A tensor that files may lack: its parameters then have their initial values. */
+bool wf_names_optional(const wf_names *names, const char *tensor);
+/* A tensor that must be all zeros where a file holds it: a part of the model that is not used. */
+bool wf_names_zero(const wf_names *names, const char *tensor);
 /* Elements between the file's tensor and its parameters (values[k] is part k). Scratch holds 2*count floats; it is not touched
  * when there is nothing to move. */
 void wf_map_read(const wf_tensor_map *map, const float *file, float *const *values, float *scratch);

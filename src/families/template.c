@@ -75,7 +75,7 @@ static weft_status fill_repeat(wf_vars *vars, const wf_json *t, int depth, wf_js
     size_t before = vars->count;
     WF_TRY(wf_vars_eval(vars, wf_json_text(t, "count", ""), &count, err));
     WF_CHECK(body && count.type == WF_INT && count.integer >= 0 && count.integer <= MOST_REPEATS, err, WEFT_BAD_INPUT,
-             "%s repetitions of a part (at most %d)", wf_json_text(t, "count", "?"), MOST_REPEATS);
+             "'%s' repetitions of a part (at most %d)", wf_json_text(t, "count", "?"), MOST_REPEATS);
     for (int64_t i = 0; i < count.integer; i++) {
         wf_json *item;
         WF_TRY(wf_vars_put(vars, wf_json_text(t, "each", ""), wf_value_int(i), err));

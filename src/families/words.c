@@ -486,6 +486,24 @@ static weft_status word_words(call *c) {
     return list ? WEFT_OK : wf_fail_memory(c->err);
 }
 
+/* numbered(object, 'a.{i}.b', first): how many members there are of this name with first (0), first + 1 .. for {i} (layers
+ * among tensors) */
+static weft_status word_numbered(call *c) {
+    const wf_value *object = arg(c, 0), *pattern = arg(c, 1);
+    const char *at = pattern->type == WF_STRING ? strstr(pattern->string, "{i}") : NULL;
+    char name[256];
+    int64_t first = arg(c, 2)->type == WF_INT ? arg(c, 2)->integer : 0, n = first;
+    WF_CHECK(object->type == WF_OBJECT && at, c->err, WEFT_BAD_INPUT, "numbered() takes an object and a name with {i}");
+    for (;; n++) {
+        int length =
+            snprintf(name, sizeof name, "%.*s%lld%s", (int)(at - pattern->string), pattern->string, (long long)n, at + 3);
+        if (length >= (int)sizeof name || !wf_json_get(object->object, name))
+            break;
+    }
+    *c->out = wf_value_int(n - first);
+    return WEFT_OK;
+}
+
 /* ---- heads ---- */
 
 const char *wf_task_of(const char *name) {
@@ -582,6 +600,14 @@ static weft_status word_letters(call *c) {
     return WEFT_OK;
 }
 
+/* after(text, beginning): what follows it; null when the text begins otherwise */
+static weft_status word_after(call *c) {
+    const wf_value *text = arg(c, 0), *begin = arg(c, 1);
+    WF_CHECK(text->type == WF_STRING && begin->type == WF_STRING, c->err, WEFT_BAD_INPUT, "after() takes two strings");
+    *c->out = wf_starts_with(text->string, begin->string) ? wf_value_string(text->string + strlen(begin->string)) : nothing;
+    return WEFT_OK;
+}
+
 /* ---- numbers without a bound: what Python writes of infinity ---- */
 
 /* The config writer of transformers 5 makes objects of numbers that JSON lacks; bare ones have become blanks (wf_config_parse).
@@ -653,6 +679,8 @@ static const word_row words[] = {
     {"label2id", 2, 2, word_label2id},
     {"find", 3, 3, word_find},
     {"letters", 1, 1, word_letters},
+    {"after", 2, 2, word_after},
+    {"numbered", 2, 3, word_numbered},
     {"as_bf16", 1, 1, word_as_bf16},
     {"bounds", 1, 1, word_bounds},
     {"their_bounds", 2, 2, word_their_bounds},

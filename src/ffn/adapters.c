@@ -76,6 +76,7 @@ const wf_mixer wf_mixer_adapters = {.name = "adapters",
                                     .inputs = "x variants?",
                                     .outputs = "y",
                                     .flops = "0",
+                                    .bf16 = 0.012,
                                     .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN,
                                     .check = check,
                                     .run = run};

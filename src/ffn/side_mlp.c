@@ -49,5 +49,6 @@ const wf_mixer wf_mixer_side_mlp = {.name = "side_mlp",
                                     .inputs = "x side?",
                                     .outputs = "y side?",
                                     .flops = "0",
+                                    .bf16 = 0.012,
                                     .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN,
                                     .run = run};

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/json.h"
 #include "base/reader.h"
+#include "formats/tensor_file.h"
 
 enum { HEADER_MAX = 100000000, LENGTH_BYTES = 8 };
 
@@ -44,7 +45,7 @@ static const struct {
     {"U32", 32},    {"F32", 32},    {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64},
 };
 
-static unsigned element_bits(const char *dtype, size_t length, const char **name) {
+unsigned wf_element_bits(const char *dtype, size_t length, const char **name) {
     for (size_t i = 0; i < sizeof element_types / sizeof *element_types; i++)
         if (strlen(element_types[i].name) == length && memcmp(element_types[i].name, dtype, length) == 0) {
             *name = element_types[i].name;
@@ -121,7 +122,7 @@ static weft_status read_offsets(parsing *p, entry *e, const item *list) {
 static weft_status read_dtype(parsing *p, entry *e, const item *i, unsigned *bits) {
     if (i->kind != WF_JSON_STRING)
         return fail_tensor(p, e, value_at(p), "dtype must be a text");
-    *bits = element_bits(i->value, i->value_length, &e->tensor.dtype);
+    *bits = wf_element_bits(i->value, i->value_length, &e->tensor.dtype);
     if (*bits == 0)
         return fail_tensor(p, e, value_at(p), "unknown dtype");
     e->tensor.type = wf_dtype_by_safetensors(e->tensor.dtype);
@@ -205,7 +206,8 @@ static weft_status read_metadata(parsing *p, wf_json_kind kind) {
 static weft_status read_header(parsing *p) {
     item i;
     WF_TRY(next(p, &i));
-    WF_CHECK(i.kind == WF_JSON_OBJECT, p->err, WEFT_BAD_INPUT, "the header must be an object");
+    if (i.kind != WF_JSON_OBJECT)
+        return wf_fail_at(p->err, WEFT_BAD_INPUT, LENGTH_BYTES, "the header must be an object (byte %d)", LENGTH_BYTES);
     for (;;) {
         WF_TRY(next(p, &i));
         if (i.kind == WF_JSON_END)
@@ -233,7 +235,7 @@ static int by_place(const void *a, const void *b) {
 }
 
 /* The tensors must tile the data: that also rules overlaps out. */
-static weft_status check_tiling(parsing *p, size_t data_size) {
+static weft_status check_tiling(parsing *p, size_t start, size_t data_size) {
     wf_safetensors *f = p->file;
     int64_t end = 0;
     if (f->count)
@@ -246,7 +248,9 @@ static weft_status check_tiling(parsing *p, size_t data_size) {
             return fail_tensor(p, e, e->at, "its data ends beyond the file");
         end = e->end;
     }
-    WF_CHECK((uint64_t)end == data_size, p->err, WEFT_BAD_INPUT, "%zu bytes follow the last tensor", data_size - (size_t)end);
+    if ((uint64_t)end != data_size)
+        return wf_fail_at(p->err, WEFT_BAD_INPUT, (int64_t)start + end, "%zu bytes follow the last tensor (byte %zu)",
+                          data_size - (size_t)end, start + (size_t)end);
     return WEFT_OK;
 }
 
@@ -265,11 +269,14 @@ static weft_status sort_names(parsing *p) {
 static weft_status parse(wf_safetensors *f, const uint8_t *data, size_t size, weft_error *err) {
     wf_reader r = wf_reader_of(data, size);
     uint64_t length = wf_read_u64(&r);
-    WF_CHECK(!r.failed, err, WEFT_BAD_INPUT, "%zu bytes are too few for a safetensors file", size);
-    WF_CHECK(length <= HEADER_MAX, err, WEFT_BAD_INPUT, "a header of %llu bytes; the limit is %d", (unsigned long long)length,
-             HEADER_MAX);
-    WF_CHECK(length <= size - LENGTH_BYTES, err, WEFT_BAD_INPUT, "the header of %llu bytes is longer than the file",
-             (unsigned long long)length);
+    if (r.failed)
+        return wf_fail_at(err, WEFT_BAD_INPUT, 0, "%zu bytes are too few for a safetensors file", size);
+    if (length > HEADER_MAX)
+        return wf_fail_at(err, WEFT_BAD_INPUT, 0, "a header of %llu bytes; the limit is %d (byte 0)",
+                          (unsigned long long)length, HEADER_MAX);
+    if (length > size - LENGTH_BYTES)
+        return wf_fail_at(err, WEFT_BAD_INPUT, 0, "the header of %llu bytes is longer than the file (byte 0)",
+                          (unsigned long long)length);
     parsing p = {.file = f, .err = err};
     size_t start = LENGTH_BYTES + (size_t)length;
     wf_json_open(&p.json, f->mem, (const char *)data + LENGTH_BYTES, (size_t)length, err);
@@ -283,7 +290,7 @@ static weft_status parse(wf_safetensors *f, const uint8_t *data, size_t size, we
     }
     WF_TRY(status);
     WF_TRY(sort_names(&p)); /* first: a name given twice is a better message than its overlap */
-    WF_TRY(check_tiling(&p, size - start));
+    WF_TRY(check_tiling(&p, start, size - start));
     WF_TRY(sort_names(&p));
     for (size_t i = 0; i < f->count; i++) {
         wf_stored_tensor *t = &f->entries[i].tensor;
@@ -374,3 +381,32 @@ const char *wf_safetensors_text(const wf_safetensors *f, const char *key) {
             return f->metadata[i].value;
     return NULL;
 }
+
+/* ---- the row ---- */
+static bool is(const uint8_t *data, size_t size) {
+    wf_reader r = wf_reader_of(data, size);
+    uint64_t length = wf_read_u64(&r);
+    return !r.failed && length <= HEADER_MAX && length <= size - LENGTH_BYTES && wf_read_u8(&r) == '{';
+}
+
+static void release(void *file) { wf_safetensors_free(file); }
+
+static weft_status read_file(wf_tensor_file *file, weft_error *err) {
+    wf_safetensors *own;
+    WF_TRY(wf_safetensors_parse(file->mem, file->data, file->size, &own, err));
+    file->owner = own;
+    file->release = release;
+    file->metadata = wf_safetensors_metadata(own, &file->n_metadata);
+    for (size_t i = 0; i < own->count; i++)
+        WF_TRY(wf_tensor_file_add(file, &own->entries[i].tensor, err));
+    return WEFT_OK;
+}
+
+const wf_format wf_format_safetensors = {.name = "safetensors",
+                                         .about = "a JSON header and the data without holes",
+                                         .suffix = ".safetensors",
+                                         .only = true,
+                                         .whole = "model.safetensors",
+                                         .index = "model.safetensors.index.json",
+                                         .is = is,
+                                         .parse = read_file};

@@ -11,6 +11,7 @@
 #ifndef WF_FORMATS_SAFETENSORS_H
 #define WF_FORMATS_SAFETENSORS_H
 #include "base/mem.h"
+#include "base/str.h"
 #include "kernels/dtype.h"
 
 enum { WF_STORED_RANK_MAX = 64 };
@@ -50,6 +51,7 @@ typedef struct wf_tensor_plan {
     wf_dtype type;
     int rank;
     const int64_t *dims;
+    const char *dtype; /* the type's name in the file, for those weft only copies; NULL: that of `type` */
 } wf_tensor_plan;
 
 typedef struct wf_safetensors_plan {
@@ -61,6 +63,9 @@ typedef struct wf_safetensors_plan {
 
 /* The order of the reference's writer: wide elements first, so that every tensor is aligned to its elements; then by name. */
 void wf_safetensors_order(wf_tensor_plan *tensors, size_t n);
+
+/* The length and the header, appended to `out`; the bytes of the tensors follow in the order of the plan. */
+weft_status wf_safetensors_header(const wf_safetensors_plan *plan, wf_str *out, int64_t *data_size, weft_error *err);
 
 typedef struct wf_safetensors_writer wf_safetensors_writer;
 /* Writes the header; the plan is not needed any more afterwards. The file appears at commit, whole or not at all. */

@@ -6,7 +6,7 @@
 #include "base/checked.h"
 #include "base/json.h"
 #include "base/reader.h"
-#include "formats/safetensors.h"
+#include "formats/tensor_file.h"
 
 struct wf_safetensors_writer {
     const wf_mem *mem;
@@ -14,9 +14,16 @@ struct wf_safetensors_writer {
     uint64_t planned, written; /* bytes of data */
 };
 
+static const char *type_of(const wf_tensor_plan *t) { return t->dtype ? t->dtype : wf_dtypes[t->type].safetensors; }
+
+static unsigned bits_of(const wf_tensor_plan *t) {
+    const char *name, *type = type_of(t);
+    return wf_element_bits(type, strlen(type), &name);
+}
+
 static int by_width_and_name(const void *a, const void *b) {
     const wf_tensor_plan *x = a, *y = b;
-    size_t m = wf_dtypes[x->type].size, n = wf_dtypes[y->type].size;
+    unsigned m = bits_of(x), n = bits_of(y);
     return m != n ? (m > n ? -1 : 1) : strcmp(x->name, y->name);
 }
 
@@ -27,13 +34,13 @@ void wf_safetensors_order(wf_tensor_plan *tensors, size_t n) {
 
 static weft_status put_tensor(wf_json_writer *w, const wf_tensor_plan *t, int64_t *offset, weft_error *err) {
     int64_t elements, size, end;
-    if (!wf_product(t->dims, t->rank, &elements) || !wf_mul_i64(elements, (int64_t)wf_dtypes[t->type].size, &size) ||
-        !wf_add_i64(*offset, size, &end))
+    if (!wf_product(t->dims, t->rank, &elements) || !wf_mul_i64(elements, bits_of(t), &size) || size % 8 != 0 ||
+        !wf_add_i64(*offset, size / 8, &end))
         return wf_fail(err, WEFT_FAILURE, "tensor \"%.64s\": its size is negative or beyond 2^63", t->name);
     wf_jw_key(w, t->name);
     wf_jw_begin(w, '{');
     wf_jw_key(w, "dtype");
-    wf_jw_string(w, wf_dtypes[t->type].safetensors);
+    wf_jw_string(w, type_of(t));
     wf_jw_key(w, "shape");
     wf_jw_begin(w, '[');
     for (int i = 0; i < t->rank; i++)
@@ -61,8 +68,7 @@ static void put_metadata(wf_json_writer *w, const wf_safetensors_plan *plan) {
     wf_jw_end(w, '}');
 }
 
-/* The length and the header, ready to be written. */
-static weft_status make_header(const wf_safetensors_plan *plan, wf_str *out, int64_t *data_size, weft_error *err) {
+weft_status wf_safetensors_header(const wf_safetensors_plan *plan, wf_str *out, int64_t *data_size, weft_error *err) {
     wf_json_writer w;
     uint8_t length[8];
     *data_size = 0;
@@ -87,7 +93,7 @@ static weft_status make_header(const wf_safetensors_plan *plan, wf_str *out, int
 static weft_status start(wf_safetensors_writer *w, const char *path, const wf_safetensors_plan *plan, weft_error *err) {
     wf_str header = wf_str_new(w->mem);
     int64_t planned;
-    weft_status status = make_header(plan, &header, &planned, err);
+    weft_status status = wf_safetensors_header(plan, &header, &planned, err);
     if (status == WEFT_OK)
         status = wf_writer_open(w->mem, path, &w->out, err);
     if (status == WEFT_OK) {

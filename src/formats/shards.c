@@ -5,7 +5,7 @@
 
 typedef struct shard {
     const char *path;
-    wf_safetensors *file;
+    wf_tensor_file *file;
 } shard;
 
 struct wf_shards {
@@ -18,25 +18,19 @@ struct wf_shards {
 static weft_status add(wf_shards *s, const char *path, size_t *index, weft_error *err) {
     WF_TRY(wf_grow(s->mem, (void **)&s->list, &s->capacity, s->count + 1, sizeof *s->list, err));
     s->list[s->count] = (shard){.path = path};
-    WF_TRY(wf_safetensors_open(s->mem, path, &s->list[s->count].file, err));
+    WF_TRY(wf_tensor_file_open(s->mem, path, &s->list[s->count].file, err));
     *index = s->count++;
     return WEFT_OK;
-}
-
-static bool is_plain(const wf_json *name) {
-    return name->kind == WF_JSON_STRING && name->length > 0 && strlen(name->string) == name->length &&
-           !strchr(name->string, '/') && !strchr(name->string, '\\') && name->string[0] != '.';
 }
 
 enum { MOST_SHARDS = 10000 };
 
 /* The shard of that name, opened when it is new. */
 static weft_status find_shard(wf_shards *s, const char *folder, const wf_json *name, size_t *index, weft_error *err) {
-    if (!is_plain(name))
+    char *path;
+    if (name->kind != WF_JSON_STRING || !wf_is_plain_name(name->string, name->length))
         return wf_fail_at(err, WEFT_BAD_INPUT, name->offset, "the shard of '%s' is not a plain file name", name->key);
-    const char *path = wf_path_join(&s->arena, folder, name->string);
-    if (!path)
-        return wf_fail_memory(err);
+    WF_TRY(wf_path_inside(&s->arena, folder, name->string, &path, err));
     for (*index = 0; *index < s->count; ++*index)
         if (wf_streq(s->list[*index].path, path))
             return WEFT_OK;
@@ -51,7 +45,7 @@ static weft_status read_map(wf_shards *s, const char *folder, const wf_json *ind
     for (const wf_json *j = map->child; j; j = j->next) {
         size_t at;
         WF_TRY(find_shard(s, folder, j, &at, err));
-        WF_CHECK(wf_safetensors_find(s->list[at].file, j->key), err, WEFT_BAD_INPUT, "the shard '%s' has no tensor '%s'",
+        WF_CHECK(wf_tensor_file_find(s->list[at].file, j->key), err, WEFT_BAD_INPUT, "the shard '%s' has no tensor '%s'",
                  j->string, j->key);
     }
     return WEFT_OK;
@@ -64,24 +58,42 @@ static weft_status open_index(wf_shards *s, const char *folder, const char *path
     return status ? wf_fail_in(err, "%s", path) : WEFT_OK;
 }
 
-static weft_status open_folder(wf_shards *s, const char *folder, weft_error *err) {
-    const char *one = wf_path_join(&s->arena, folder, "model.safetensors");
-    const char *index = wf_path_join(&s->arena, folder, "model.safetensors.index.json");
-    size_t first;
-    if (!one || !index)
-        return wf_fail_memory(err);
-    if (wf_is_file(one) || !wf_is_file(index))
-        return add(s, one, &first, err); /* says that it is missing when both are */
-    return open_index(s, folder, index, err);
+/* The file of that name, when the folder has it; else *path is NULL. */
+static weft_status look_for(wf_shards *s, const char *folder, const char *name, char **path, weft_error *err) {
+    *path = NULL;
+    if (!name)
+        return WEFT_OK;
+    WF_TRY(wf_path_inside(&s->arena, folder, name, path, err));
+    if (!wf_is_file(*path))
+        *path = NULL;
+    return WEFT_OK;
 }
 
-weft_status wf_shards_open(const wf_mem *mem, const char *folder, wf_shards **out, weft_error *err) {
+static weft_status open_folder(wf_shards *s, const char *folder, weft_error *err) {
+    for (int i = 0; wf_formats[i]; i++) {
+        const wf_format *kind = wf_formats[i];
+        char *one, *index;
+        size_t first;
+        WF_TRY(look_for(s, folder, kind->whole, &one, err));
+        if (one)
+            return add(s, one, &first, err);
+        WF_TRY(look_for(s, folder, kind->index, &index, err));
+        if (index)
+            return open_index(s, folder, index, err);
+    }
+    return wf_fail(err, WEFT_FAILURE, "%s: no file of weights in this folder (model.safetensors, pytorch_model.bin ..)",
+                   folder);
+}
+
+weft_status wf_shards_open(const wf_mem *mem, const char *path, wf_shards **out, weft_error *err) {
     wf_shards *s = wf_calloc(mem, 1, sizeof *s);
+    size_t first;
     if (!s)
         return wf_fail_memory(err);
     s->mem = mem;
     wf_arena_init(&s->arena, mem, 0);
-    weft_status status = open_folder(s, folder, err);
+    char *copy = wf_arena_strdup(&s->arena, path);
+    weft_status status = !copy ? wf_fail_memory(err) : wf_is_dir(path) ? open_folder(s, copy, err) : add(s, copy, &first, err);
     if (status != WEFT_OK) {
         wf_shards_free(s);
         return status;
@@ -94,7 +106,7 @@ void wf_shards_free(wf_shards *s) {
     if (!s)
         return;
     for (size_t i = 0; i < s->count; i++)
-        wf_safetensors_free(s->list[i].file);
+        wf_tensor_file_free(s->list[i].file);
     wf_free(s->mem, s->list);
     wf_arena_free(&s->arena);
     wf_free(s->mem, s);
@@ -103,16 +115,16 @@ void wf_shards_free(wf_shards *s) {
 size_t wf_shards_count(const wf_shards *s) {
     size_t n = 0;
     for (size_t i = 0; i < s->count; i++)
-        n += wf_safetensors_count(s->list[i].file);
+        n += s->list[i].file->count;
     return n;
 }
 
 const wf_stored_tensor *wf_shards_at(const wf_shards *s, size_t i) {
     for (size_t k = 0; k < s->count; k++) {
-        size_t n = wf_safetensors_count(s->list[k].file);
-        if (i < n)
-            return wf_safetensors_at(s->list[k].file, i);
-        i -= n;
+        const wf_tensor_file *file = s->list[k].file;
+        if (i < file->count)
+            return &file->list[i];
+        i -= file->count;
     }
     return NULL;
 }
@@ -120,13 +132,16 @@ const wf_stored_tensor *wf_shards_at(const wf_shards *s, size_t i) {
 const wf_stored_tensor *wf_shards_find(const wf_shards *s, const char *name) {
     const wf_stored_tensor *t = NULL;
     for (size_t k = 0; k < s->count && !t; k++)
-        t = wf_safetensors_find(s->list[k].file, name);
+        t = wf_tensor_file_find(s->list[k].file, name);
     return t;
 }
 
 const char *wf_shards_path(const wf_shards *s, const wf_stored_tensor *t) {
     for (size_t k = 0; k < s->count; k++)
-        if (wf_safetensors_find(s->list[k].file, t->name) == t)
+        if (wf_tensor_file_find(s->list[k].file, t->name) == t)
             return s->list[k].path;
     return "";
 }
+
+const wf_json *wf_shards_config(const wf_shards *s) { return s->count ? s->list[0].file->config : NULL; }
+const char *wf_shards_format(const wf_shards *s) { return s->count ? s->list[0].file->kind->name : ""; }

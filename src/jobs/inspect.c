@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/reader.h"
 #include "families/load.h"
+#include "formats/tensor_file.h"
 #include "jobs/inspect.h"
 #include "jobs/put.h"
 #include "jobs/subject.h"
@@ -25,7 +26,8 @@ static const wf_json *optimizer(wf_job *job, wf_options *o) {
 }
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model", "spec", "params", "vocab", "context", "batch", "precision", "optimizer", NULL};
+    static const char *const words[] = {"model", "spec",      "params",    "vocab",   "context",
+                                        "batch", "precision", "optimizer", "adapter", NULL};
     wf_options o = wf_options_open(job->options, "inspect", words, job->err);
     int64_t context = wf_option_int(&o, "context", 0, 1, INT32_MAX);
     r->sizing = (wf_sizing){(int64_t)wf_job_count(&o, "params", 1e6), wf_option_int(&o, "vocab", 256, 1, WF_MAX_VOCAB),
@@ -48,7 +50,7 @@ static weft_status show(wf_job *job, request *r, const wf_model *model, const ch
 
 static weft_status show_folder(wf_job *job, request *r, const char *folder) {
     wf_checkpoint c;
-    WF_TRY(wf_checkpoint_open(job->env, folder, &(wf_load_options){.config_only = true}, &c, job->err));
+    WF_TRY(wf_checkpoint_open(job->env, folder, &(wf_load_options){.config_only = true, .unmerged = true}, &c, job->err));
     weft_status status = show(job, r, c.model, c.family->name);
     wf_checkpoint_close(&c);
     return status;
@@ -57,6 +59,7 @@ static weft_status show_folder(wf_job *job, request *r, const char *folder) {
 static weft_status show_spec(wf_job *job, request *r, const char *name, const char *file) {
     wf_json *template_, *spec;
     wf_model *model;
+    WF_CHECK(!job->env->adapter, job->err, WEFT_USAGE, "inspect: an adapter needs a model folder");
     WF_TRY(wf_subject_template(job, name, file, &template_, job->err));
     WF_TRY(wf_subject_spec(job, template_, &r->sizing, &spec, job->err));
     WF_TRY(wf_model_create(job->env, spec, &model, job->err));
@@ -76,14 +79,39 @@ static weft_status show_run(wf_job *job, const char *folder) {
             last = names[i];
     WF_CHECK(last, job->err, WEFT_BAD_INPUT, "%s: a folder without config.json and without .safetensors files", folder);
     const char *path = wf_path_join(job->arena, folder, last);
-    return path ? wf_inspect_safetensors(job, path) : wf_fail_memory(job->err);
+    return path ? wf_inspect_tensors(job, path) : wf_fail_memory(job->err);
+}
+
+/* Whatever is no JSON text, and JSON that holds tensors. */
+static weft_status holds_tensors(wf_job *job, const char *path, bool *tensors) {
+    wf_file file;
+    *tensors = !wf_ends_with(path, ".json");
+    if (*tensors)
+        return WEFT_OK;
+    WF_TRY(wf_file_open(&job->env->mem, path, true, 0, &file, job->err));
+    *tensors = wf_format_of(path, file.data, file.size) != NULL;
+    wf_file_close(&file);
+    return WEFT_OK;
+}
+
+/* The tensors, and the model when the file says what it is. */
+static weft_status show_weights(wf_job *job, request *r, const char *path) {
+    wf_checkpoint c;
+    weft_error quiet = {.offset = -1};
+    WF_TRY(wf_inspect_tensors(job, path));
+    weft_status status = wf_checkpoint_open(job->env, path, &(wf_load_options){.config_only = true}, &c, &quiet);
+    if (status != WEFT_OK)
+        return status == WEFT_UNSUPPORTED ? WEFT_OK : wf_fail(job->err, status, "%s", quiet.message);
+    status = show(job, r, c.model, c.family->name);
+    wf_checkpoint_close(&c);
+    return status;
 }
 
 static weft_status show_file(wf_job *job, request *r, const char *path) {
-    bool tokenizer = false;
-    if (wf_ends_with(path, ".safetensors"))
-        return wf_inspect_safetensors(job, path);
-    WF_CHECK(wf_ends_with(path, ".json"), job->err, WEFT_UNSUPPORTED, "%s: neither .safetensors nor .json", path);
+    bool tokenizer = false, tensors;
+    WF_TRY(holds_tensors(job, path, &tensors));
+    if (tensors)
+        return show_weights(job, r, path);
     WF_TRY(wf_inspect_tokenizer(job, path, &tokenizer));
     return tokenizer ? WEFT_OK : show_spec(job, r, NULL, path);
 }
@@ -94,6 +122,7 @@ weft_status wf_job_inspect(wf_job *job) {
     WF_CHECK(!r.name || !r.spec, job->err, WEFT_USAGE, "give either a model or a spec file, not both");
     if (!r.name || r.spec)
         return show_spec(job, &r, r.name, r.spec);
+    WF_TRY(wf_subject_find(job, &r.name));
     if (wf_subject_is_folder(r.name))
         return show_folder(job, &r, r.name);
     if (wf_is_dir(r.name))

@@ -14,7 +14,7 @@ typedef struct wf_inspection { /* what a training step would be */
 weft_status wf_inspect_model(wf_job *job, const wf_model *model, const char *family, int64_t context);
 /* Memory of a training step by part, and its FLOPs; "not possible" when the model has no training form. */
 weft_status wf_inspect_memory(wf_job *job, const wf_model *model, const wf_inspection *step);
-weft_status wf_inspect_safetensors(wf_job *job, const char *path);
+weft_status wf_inspect_tensors(wf_job *job, const char *path); /* of a file of any kind of formats/formats.def */
 /* *is false (and WEFT_OK) when the JSON file is no tokenizer. */
 weft_status wf_inspect_tokenizer(wf_job *job, const char *path, bool *is);
 /* "12.3 MB" into out (16 bytes). */

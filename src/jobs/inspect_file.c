@@ -1,12 +1,12 @@
-/* inspect_file.c - files: tensors of a .safetensors file (checkpoints of a training run among them), tokenizers. */
+/* inspect_file.c - files: their tensors (checkpoints of a training run among them), tokenizers. */
 #include <stdio.h>
 #include <string.h>
 #include "base/reader.h"
-#include "formats/safetensors.h"
+#include "formats/tensor_file.h"
 #include "jobs/inspect.h"
 #include "jobs/put.h"
 
-/* ---- safetensors ---- */
+/* ---- tensors ---- */
 static int64_t elements(const wf_stored_tensor *t) {
     int64_t n = 1;
     for (int i = 0; i < t->rank; i++)
@@ -30,44 +30,49 @@ static void put_tensor(wf_job *job, wf_json *list, const wf_stored_tensor *t) {
 }
 
 /* Long values, such as the digests of a checkpoint, are cut in the text. */
-static void put_metadata(wf_job *job, const wf_safetensors *file) {
-    size_t n;
-    const wf_stored_text *list = wf_safetensors_metadata(file, &n);
+static void put_metadata(wf_job *job, const wf_tensor_file *file) {
     wf_json *out = wf_put_object(job->arena, job->json, "metadata");
-    for (size_t i = 0; i < n; i++) {
-        bool lengthy = strlen(list[i].value) > 80;
-        wf_put_text(job->arena, out, list[i].key, list[i].value);
-        wf_str_printf(&job->text, "  %s: %.80s%s\n", list[i].key, list[i].value, lengthy ? "..." : "");
+    for (size_t i = 0; i < file->n_metadata; i++) {
+        const wf_stored_text *m = &file->metadata[i];
+        wf_put_text(job->arena, out, m->key, m->value);
+        wf_str_printf(&job->text, "  %s: %.80s%s\n", m->key, m->value, strlen(m->value) > 80 ? "..." : "");
     }
 }
 
-static void put_totals(wf_job *job, const wf_safetensors *file, const char *path) {
-    size_t count = wf_safetensors_count(file), bytes = 0;
+static bool is_checkpoint(const wf_tensor_file *file) {
+    for (size_t i = 0; i < file->n_metadata; i++)
+        if (wf_streq(file->metadata[i].key, "format") && wf_starts_with(file->metadata[i].value, "weft-checkpoint"))
+            return true;
+    return false;
+}
+
+static void put_totals(wf_job *job, const wf_tensor_file *file, const char *path) {
+    size_t bytes = 0;
     int64_t total = 0;
     char size[16], number[16];
-    const char *format = wf_safetensors_text(file, "format");
-    for (size_t i = 0; i < count; i++) {
-        total += elements(wf_safetensors_at(file, i));
-        bytes += wf_safetensors_at(file, i)->size;
+    for (size_t i = 0; i < file->count; i++) {
+        total += elements(&file->list[i]);
+        bytes += file->list[i].size;
     }
     wf_format_bytes((double)bytes, size);
     wf_format_count((double)total, number);
-    wf_str_printf(&job->text, "%s: %zu tensors, %s elements, %s%s\n", path, count, number, size,
-                  format && wf_starts_with(format, "weft-checkpoint") ? ", a checkpoint of a training run" : "");
+    wf_str_printf(&job->text, "%s: %s, %zu tensors, %s elements, %s%s\n", path, file->kind->name, file->count, number, size,
+                  is_checkpoint(file) ? ", a checkpoint of a training run" : "");
     wf_put_text(job->arena, job->json, "file", path);
+    wf_put_text(job->arena, job->json, "kind", file->kind->name);
     wf_put_int(job->arena, job->json, "elements", total);
     wf_put_int(job->arena, job->json, "bytes", (int64_t)bytes);
 }
 
-weft_status wf_inspect_safetensors(wf_job *job, const char *path) {
-    wf_safetensors *file;
-    WF_TRY(wf_safetensors_open(&job->env->mem, path, &file, job->err));
+weft_status wf_inspect_tensors(wf_job *job, const char *path) {
+    wf_tensor_file *file;
+    WF_TRY(wf_tensor_file_open(&job->env->mem, path, &file, job->err));
     put_totals(job, file, path);
     put_metadata(job, file);
     wf_json *list = wf_put_list(job->arena, job->json, "tensors");
-    for (size_t i = 0; i < wf_safetensors_count(file); i++)
-        put_tensor(job, list, wf_safetensors_at(file, i));
-    wf_safetensors_free(file);
+    for (size_t i = 0; i < file->count; i++)
+        put_tensor(job, list, &file->list[i]);
+    wf_tensor_file_free(file);
     return WEFT_OK;
 }
 

@@ -19,43 +19,67 @@ static void take_ends(wf_opened *o, const wf_json *config) {
         o->bos = bos->integer;
 }
 
-/* generation_config.json, else config.json, else what the tokenizer calls the end. A file that says nothing is no error here:
- * the loader has judged config.json already. */
-static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *folder, weft_error *err) {
-    static const char *const files[] = {"generation_config.json", "config.json"};
+/* generation_config.json, else the config, else what the tokenizer calls the end. A file that says nothing is no error here:
+ * the loader has judged the config already. */
+static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, const wf_json *config, weft_error *err) {
     static const char usual[] = "<|endoftext|>";
-    for (size_t i = 0; i < 2 && o->n_eos == 0; i++) {
-        wf_json *config;
-        const char *path = wf_path_join(arena, folder, files[i]);
-        weft_status status = !path               ? WEFT_NO_MEMORY
-                             : !wf_is_file(path) ? WEFT_FAILURE
-                                                 : wf_json_parse_file(arena, path, &config, NULL);
-        if (status == WEFT_NO_MEMORY)
-            return wf_fail_memory(err);
-        if (status == WEFT_OK)
-            take_ends(o, config);
-    }
+    const char *file = wf_path_join(arena, path, "generation_config.json");
+    wf_json *generation;
+    weft_status status = !file               ? WEFT_NO_MEMORY
+                         : !wf_is_file(file) ? WEFT_FAILURE
+                                             : wf_json_parse_file(arena, file, &generation, NULL);
+    if (status == WEFT_NO_MEMORY)
+        return wf_fail_memory(err);
+    if (status == WEFT_OK)
+        take_ends(o, generation);
+    if (o->n_eos == 0)
+        take_ends(o, config);
     int64_t id = wf_tokenizer_id(o->tok, usual, strlen(usual));
     if (o->n_eos == 0 && id >= 0 && id < o->model->spec->vocab)
         o->eos[o->n_eos++] = (int32_t)id;
     return WEFT_OK;
 }
 
-static weft_status open_parts(wf_opened *o, const wf_env *env, const char *folder, bool bf16, wf_arena *arena,
-                              weft_error *err) {
-    WF_CHECK(wf_is_dir(folder), err, WEFT_USAGE, "'%s' is not a model folder", folder);
-    WF_TRY(wf_model_load(env, folder, &(wf_load_options){.map = true}, &o->model, err));
-    WF_TRY(wf_tokenizer_open(&env->mem, folder, &o->tok, err));
-    if (bf16)
-        WF_TRY(wf_params_allocate_bf16(&o->model->params, err));
-    return find_ends(o, arena, folder, err);
+enum { BYTES = 256 };
+
+/* That of the folder, or of the file's folder; a file of bytes needs none. */
+static weft_status open_tokenizer(wf_opened *o, const wf_mem *mem, const char *path, wf_arena *arena, weft_error *err) {
+    const char *slash = strrchr(path, '/'), *folder = path;
+    if (!wf_is_dir(path))
+        folder = slash ? wf_arena_strndup(arena, path, (size_t)(slash - path) + (slash == path)) : ".";
+    if (!folder)
+        return wf_fail_memory(err);
+    weft_status status = wf_tokenizer_open(mem, folder, &o->tok, err);
+    if (status == WEFT_FAILURE && folder != path && o->model->spec->vocab == BYTES)
+        return wf_tokenizer_bytes(mem, NULL, 0, &o->tok, err);
+    return status;
 }
 
-weft_status wf_opened_open(const wf_env *env, const char *folder, bool bf16, wf_opened *out, weft_error *err) {
+static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path, bool bf16, bool body, wf_arena *arena,
+                              weft_error *err) {
+    wf_checkpoint c;
+    WF_CHECK(wf_is_dir(path) || wf_is_file(path), err, WEFT_USAGE, "'%s' is neither a model folder nor a file", path);
+    WF_TRY(wf_checkpoint_open(env, path, &(wf_load_options){.map = true, .body = body}, &c, err));
+    o->model = c.model;
+    c.model = NULL;
+    weft_status status = open_tokenizer(o, &env->mem, path, arena, err);
+    if (status == WEFT_OK && bf16)
+        status = wf_params_allocate_bf16(&o->model->params, err);
+    if (status == WEFT_OK)
+        status = find_ends(o, arena, path, c.config, err);
+    wf_checkpoint_close(&c);
+    return status;
+}
+
+weft_status wf_opened_open(const wf_env *env, const char *path, bool bf16, wf_opened *out, weft_error *err) {
+    return wf_opened_open_part(env, path, bf16, false, out, err);
+}
+
+weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, bool body, wf_opened *out, weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, &env->mem, 0);
     *out = (wf_opened){.bos = -1};
-    weft_status status = open_parts(out, env, folder, bf16, &arena, err);
+    weft_status status = open_parts(out, env, path, bf16, body, &arena, err);
     wf_arena_free(&arena);
     if (status != WEFT_OK)
         wf_opened_close(out);

@@ -1,4 +1,5 @@
-/* opened.h - a model folder opened for use: the model with its values, its tokenizer, the tokens that begin and end a text. */
+/* opened.h - a model folder, or a file that holds a whole model, opened for use: the model with its values, its tokenizer, the
+ * tokens that begin and end a text. */
 #ifndef WF_JOBS_OPENED_H
 #define WF_JOBS_OPENED_H
 #include "model/model.h"
@@ -15,6 +16,8 @@ typedef struct wf_opened {
 } wf_opened;
 
 /* `bf16`: compute in bf16. On failure nothing is left open. */
-weft_status wf_opened_open(const wf_env *env, const char *folder, bool bf16, wf_opened *out, weft_error *err);
+weft_status wf_opened_open(const wf_env *env, const char *path, bool bf16, wf_opened *out, weft_error *err);
+/* The same of a model without its heads, when `body`. */
+weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, bool body, wf_opened *out, weft_error *err);
 void wf_opened_close(wf_opened *opened);
 #endif

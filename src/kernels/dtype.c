@@ -43,9 +43,12 @@ static uint16_t f32_to_f16(float f) {
 
 #define TO_F32(name, type, convert)                                                                                            \
     static void name##_to_f32(float *dst, const void *src, int64_t n) {                                                        \
-        const type *s = src;                                                                                                   \
-        for (int64_t i = 0; i < n; i++)                                                                                        \
-            dst[i] = convert(s[i]);                                                                                            \
+        const char *at = src; /* perhaps misaligned: files promise nothing */                                                  \
+        for (int64_t i = 0; i < n; i++) {                                                                                      \
+            type value;                                                                                                        \
+            memcpy(&value, at + (size_t)i * sizeof value, sizeof value);                                                       \
+            dst[i] = convert(value);                                                                                           \
+        }                                                                                                                      \
     }
 #define FROM_F32(name, type, convert)                                                                                          \
     static void name##_from_f32(void *dst, const float *src, int64_t n) {                                                      \

@@ -8,7 +8,7 @@ static const wf_key keys[] = {
     {"heads", WF_KEY_INT, NULL, 1, NULL, "heads"},
     {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a key, per head"},
     {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"},
-    {"gate", WF_KEY_STRING, "'silu'", 0, "silu|sigmoid", "activation of the output gate; null: no gate"},
+    {"gate", WF_KEY_STRING, "'silu'", 0, "silu|sigmoid|none", "activation of the output gate; none: no gate (5.1)"},
     {"norm_eps", WF_KEY_FLOAT, "64e-5", 0, NULL, "of the norm of a head"},
     {0}};
 
@@ -22,11 +22,11 @@ static void start_decay(float *value, int64_t count, const int64_t *dims, wf_rng
 static const wf_slot slots[] = {{"mix_r", "[dim]", "constant:0.5", NULL, NULL, false, NULL},
                                 {"mix_k", "[dim]", "constant:0.5", NULL, NULL, false, NULL},
                                 {"mix_v", "[dim]", "constant:0.5", NULL, NULL, false, NULL},
-                                {"mix_g", "[dim]", "constant:0.5", "gate", NULL, false, NULL},
+                                {"mix_g", "[dim]", "constant:0.5", "gate != 'none'", NULL, false, NULL},
                                 {"r.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
                                 {"k.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
                                 {"v.weight", "[heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},
-                                {"gate.weight", "[heads*value_dim, dim]", "linear", "gate", NULL, false, NULL},
+                                {"gate.weight", "[heads*value_dim, dim]", "linear", "gate != 'none'", NULL, false, NULL},
                                 {"decay", "[heads, key_dim]", "custom", NULL, NULL, false, start_decay},
                                 {"bonus", "[heads, key_dim]", "uniform:0.5", NULL, NULL, false, NULL},
                                 {"norm.weight", "[heads*value_dim]", "ones", NULL, NULL, false, NULL},
@@ -63,7 +63,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *o = wf_recurrence(t, q, k, v, &spec);
     o = wf_merge_heads(r, wf_layer_norm(t, o, wf_weight(r, l, "norm.weight"), wf_weight(r, l, "norm.bias"), 0.0f,
                                         (float)wf_float(l, "norm_eps")));
-    if (wf_given(l, "gate"))
+    if (!wf_is(l, "gate", "none"))
         o = wf_gate(t, read_mix(r, l, "gate", "mix_g", before, change), o,
                     (wf_activation)wf_activation_by_name(wf_string(l, "gate")));
     io->y = wf_project(r, l, "o", o);
@@ -81,6 +81,7 @@ const wf_mixer wf_mixer_rwkv5 = {.name = "rwkv5",
                                  .inputs = "x",
                                  .outputs = "y",
                                  .flops = "4*T*heads*key_dim*value_dim",
+                                 .bf16 = 0.08,
                                  .traits = WF_CAUSAL | WF_STREAMS,
                                  .companion = "glu",
                                  .run = run};

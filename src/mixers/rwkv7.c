@@ -17,6 +17,7 @@ static const wf_key keys[] = {
     {"ranks", WF_KEY_OBJECT, "null", 0, "['w', " NARROW ", 'a', " NARROW ", 'gate', " GATE ", 'vres', " BLEND "]",
      "widths that the decay, the correction, the gate and the value residual are read through {w, a, gate, vres}"},
     {"norm_eps", WF_KEY_FLOAT, "1e-5", 0, NULL, "of the norm of a head, times the key channels"},
+    {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of o"},
     {0}};
 
 #define KEY "dim // heads"
@@ -48,6 +49,7 @@ static const wf_slot slots[] = {
     {"norm.weight", "[heads*value_dim]", "ones", NULL, NULL, false, NULL},
     {"norm.bias", "[heads*value_dim]", "zeros", NULL, NULL, false, NULL},
     {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
+    {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL},
     {0}};
 
 static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, " KEY ", value_dim]", NULL, NULL, 0},
@@ -142,6 +144,7 @@ const wf_mixer wf_mixer_rwkv7 = {.name = "rwkv7",
                                  .inputs = "x mask? v_first?",
                                  .outputs = "y v_first?",
                                  .flops = "8*T*dim*value_dim",
+                                 .bf16 = 0.012,
                                  .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
                                  .companion = "glu",
                                  .check = check,

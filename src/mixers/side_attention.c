@@ -77,6 +77,7 @@ const wf_mixer wf_mixer_side_attention = {.name = "side_attention",
                                           .inputs = "x side? mask?",
                                           .outputs = "y attention? side?",
                                           .flops = "8*heads*(key_dim + side_key_dim)*T*T",
+                                          .bf16 = 0.012,
                                           .traits = WF_PADDING_INERT | WF_PERMUTATION,
                                           .companion = "side_mlp",
                                           .run = run};

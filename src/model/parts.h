@@ -47,7 +47,8 @@ wf_tensor *wf_query_logits(wf_tape *t, const wf_head_spec *h, const wf_head_para
 /* ---- recording ---- */
 /* Fills up the inputs of sequences where the stem says so; the rows there are then. */
 int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_model_ports *p);
-wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout, wf_model_ports *p);
+wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o,
+                          wf_model_ports *p);
 
 /* ---- the normal form ---- */
 typedef struct wf_normal {

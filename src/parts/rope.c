@@ -180,9 +180,9 @@ weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, 
     if (scaling && scaling->kind != WF_JSON_OBJECT)
         scaling = NULL;
     WF_TRY(only_keys(rope, "theta dim pairing reverse scaling", "rope", err));
-    WF_CHECK(a.theta > 0.0, err, WEFT_USAGE, "rope: theta must be positive");
+    WF_CHECK(a.theta > 0.0, err, WEFT_USAGE, "rope: 'theta' must be positive");
     WF_CHECK(a.dim >= 1 && (a.dim + 1) / 2 * 2 <= key_dim, err, WEFT_USAGE,
-             "rope: dim must fit into the channels of a key (%lld) in pairs, not %lld", (long long)key_dim, (long long)a.dim);
+             "rope: 'dim' must fit into the channels of a key (%lld) in pairs, not %lld", (long long)key_dim, (long long)a.dim);
     WF_CHECK(wf_streq(pairing, "half") || wf_streq(pairing, "interleaved"), err, WEFT_USAGE,
              "rope: pairing is 'half' or 'interleaved', not '%s'", pairing);
     WF_TRY(find_rule(scaling, &rule, err));

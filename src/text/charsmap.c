@@ -4,7 +4,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "text/base64.h"
+#include "base/base64.h"
 #include "text/unicode.h"
 
 weft_status wf_charsmap_open(wf_bytes data, wf_charsmap *out, weft_error *err) {

@@ -207,7 +207,7 @@ static weft_status cut(wf_encoding *g, const wf_truncation *t, size_t length, we
     if (length >= g->count)
         return WEFT_OK;
     WF_CHECK(length == 0 || t->stride < length, err, WEFT_BAD_INPUT,
-             "truncation: the stride %zu must be less than the %zu tokens that are kept of a text", t->stride, length);
+             "truncation: the 'stride' %zu must be less than the %zu tokens that are kept of a text", t->stride, length);
     wf_encoding whole = *g, *o;
     *g = wf_encoding_new(whole.arena.mem);
     weft_status status;

@@ -9,8 +9,9 @@
 
 enum { FILE_LIMIT = 1 << 30, MOST_FILES = 2 };
 
-const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json, &wf_kind_sentencepiece, &wf_kind_tiktoken,  &wf_kind_rwkv,
-                                             &wf_kind_gguf,           &wf_kind_vocab_merges,  &wf_kind_vocab_txt, NULL};
+const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json, &wf_kind_sentencepiece, &wf_kind_tiktoken,
+                                             &wf_kind_rwkv,           &wf_kind_gguf,          &wf_kind_llama2c,
+                                             &wf_kind_vocab_merges,   &wf_kind_vocab_txt,     NULL};
 
 const wf_file_kind *wf_file_kind_find(const char *name) {
     for (int i = 0; wf_file_kinds[i]; i++)
@@ -54,7 +55,7 @@ typedef struct opened { /* one file, unpacked when it was packed */
 
 static weft_status open_one(const wf_mem *mem, const char *path, opened *o, weft_error *err) {
     o->unpacked = wf_str_new(mem);
-    WF_TRY(wf_file_open(mem, path, true, FILE_LIMIT, &o->file, err));
+    WF_TRY(wf_file_open(mem, path, false, FILE_LIMIT, &o->file, err));
     o->bytes = (wf_bytes){(const char *)o->file.data, o->file.size};
     if (o->file.size < 2 || o->file.data[0] != 0x1F || o->file.data[1] != 0x8B)
         return WEFT_OK;
@@ -66,6 +67,15 @@ static weft_status open_one(const wf_mem *mem, const char *path, opened *o, weft
 static void close_one(opened *o) {
     wf_file_close(&o->file);
     wf_str_free(&o->unpacked);
+}
+
+/* The text, which is the caller's from here on. */
+static char *take_text(opened *o) {
+    char *text = o->unpacked.data;
+    if (!text)
+        return wf_file_take(&o->file);
+    o->unpacked = wf_str_new(o->unpacked.mem);
+    return text;
 }
 
 /* ---- reading ---- */
@@ -80,19 +90,23 @@ static weft_status check_options(const wf_file_kind *kind, const wf_json *option
     return WEFT_OK;
 }
 
-weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
-                                 wf_tokenizer **out, weft_error *err) {
-    WF_TRY(check_options(kind, options, err));
-    if (!kind->convert)
-        return wf_tokenizer_parse(mem, files[0].data, files[0].length, out, err);
+static weft_status convert(const wf_mem *mem, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
+                           wf_tokenizer **out, weft_error *err) {
     wf_str json = wf_str_new(mem);
     weft_status status = kind->convert(&(wf_kind_input){mem, files, options}, &json, err);
     if (status == WEFT_OK && json.failed)
         status = wf_fail_memory(err);
     if (status == WEFT_OK)
-        status = wf_tokenizer_parse(mem, json.data, json.length, out, err);
+        return wf_tokenizer_take(mem, json.data, json.length, out, err);
     wf_str_free(&json);
     return status;
+}
+
+weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
+                                 wf_tokenizer **out, weft_error *err) {
+    WF_TRY(check_options(kind, options, err));
+    return kind->convert ? convert(mem, kind, files, options, out, err)
+                         : wf_tokenizer_parse(mem, files[0].data, files[0].length, out, err);
 }
 
 static const wf_file_kind *recognise(const char *name, wf_bytes content) {
@@ -124,7 +138,10 @@ static weft_status open_files(const wf_mem *mem, const wf_file_kind *kind, const
     if (status == WEFT_OK)
         status = check_count(kind, paths[0], n, err);
     if (status == WEFT_OK) {
-        status = wf_tokenizer_read_as(mem, kind, bytes, options, out, err);
+        status = check_options(kind, options, err);
+        if (status == WEFT_OK)
+            status = kind->convert ? convert(mem, kind, bytes, options, out, err)
+                                   : wf_tokenizer_take(mem, take_text(&files[0]), bytes[0].length, out, err);
         if (status != WEFT_OK)
             wf_fail_in(err, "%s", paths[0]);
     }
@@ -142,6 +159,25 @@ weft_status wf_tokenizer_open_as(const wf_mem *mem, const char *kind, const char
 
 /* ---- folders ---- */
 
+/* The path of a name in a folder. A star in it stands for any digits: the first such file, NULL when there is none. */
+static weft_status find_name(wf_arena *arena, const char *folder, const char *name, char **path, weft_error *err) {
+    const char *star = strchr(name, '*');
+    char **names;
+    size_t count;
+    if (!star)
+        return wf_path_inside(arena, folder, name, path, err);
+    *path = NULL;
+    WF_TRY(wf_list_dir(arena, folder, &names, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        size_t before = (size_t)(star - name), digits;
+        if (strncmp(names[i], name, before) != 0 || (digits = strspn(names[i] + before, "0123456789")) == 0)
+            continue;
+        if (wf_streq(names[i] + before + digits, star + 1))
+            return wf_path_inside(arena, folder, names[i], path, err);
+    }
+    return WEFT_OK;
+}
+
 /* The paths of the files "a+b" in a folder; *count 0 when one is missing. */
 static weft_status paths_in(wf_arena *arena, const char *folder, const char *names, const char *paths[MOST_FILES],
                             size_t *count, weft_error *err) {
@@ -149,12 +185,13 @@ static weft_status paths_in(wf_arena *arena, const char *folder, const char *nam
     *count = 0;
     for (const char *at = names; *at && n < MOST_FILES;) {
         size_t length = strcspn(at, "+");
-        char *name = wf_arena_strndup(arena, at, length);
-        paths[n] = name ? wf_path_join(arena, folder, name) : NULL;
-        if (!paths[n])
+        char *name = wf_arena_strndup(arena, at, length), *path;
+        if (!name)
             return wf_fail_memory(err);
-        if (!wf_is_file(paths[n]))
+        WF_TRY(find_name(arena, folder, name, &path, err));
+        if (!path || !wf_is_file(path))
             return WEFT_OK;
+        paths[n] = path;
         n++;
         at += length + (at[length] == '+');
     }

@@ -23,9 +23,9 @@ typedef struct wf_kind_input {
 } wf_kind_input;
 
 typedef struct wf_file_kind {
-    const char *name; /* "vocab.txt" ... */
-    const char *const
-        *folder; /* names in a folder that hold it, each with its companions: "vocab.json+merges.txt"; NULL at the end */
+    const char *name;          /* "vocab.txt" ... */
+    const char *const *folder; /* names in a folder that hold it, each with its companions: "vocab.json+merges.txt"; a star
+                                  stands for digits; NULL at the end */
     bool (*recognise)(const char *name, wf_bytes content); /* by the file's name and its content */
     const char *const *options;                            /* the names of its options, NULL at the end */
     size_t files;
@@ -45,5 +45,5 @@ weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, co
 
 /* The rows. */
 extern const wf_file_kind wf_kind_tokenizer_json, wf_kind_vocab_txt, wf_kind_vocab_merges, wf_kind_sentencepiece,
-    wf_kind_tiktoken, wf_kind_rwkv, wf_kind_gguf;
+    wf_kind_tiktoken, wf_kind_rwkv, wf_kind_gguf, wf_kind_llama2c;
 #endif

@@ -2,7 +2,7 @@
  * (llama, t5) and WordPiece (bert). */
 #include <string.h>
 
-#include "text/base64.h"
+#include "base/base64.h"
 #include "text/file_kinds.h"
 #include "text/gguf_meta.h"
 #include "text/unicode.h"

@@ -5,7 +5,7 @@
  * together from two others, with the rank of the token ("merge_ranks": "by_id"). */
 #include <string.h>
 
-#include "text/base64.h"
+#include "base/base64.h"
 #include "text/bytelevel.h"
 #include "text/file_kinds.h"
 #include "text/unicode.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/reader.h"
-#include "text/base64.h"
+#include "base/base64.h"
 #include "text/file_kinds.h"
 #include "text/unicode.h"
 #include "text/write_json.h"

@@ -169,7 +169,8 @@ static weft_status read_members(wf_loading *l, wf_json_reader *r, found *values)
     const char *key;
     size_t length;
     WF_TRY(wf_json_next(r, &kind, NULL, NULL, NULL, NULL));
-    WF_CHECK(kind == WF_JSON_OBJECT, l->err, WEFT_BAD_INPUT, "tokenizer.json must hold an object");
+    if (kind != WF_JSON_OBJECT)
+        return wf_fail_at(l->err, WEFT_BAD_INPUT, 0, "tokenizer.json must hold an object (byte 0)");
     for (;;) {
         WF_TRY(wf_json_next(r, &kind, &key, &length, NULL, NULL));
         if (kind == WF_JSON_END)
@@ -186,7 +187,7 @@ static weft_status load_all(wf_loading *l) {
     weft_status status = read_members(l, &r, values);
     wf_json_close(&r);
     WF_TRY(status);
-    WF_CHECK(l->tok->model_row, l->err, WEFT_BAD_INPUT, "tokenizer.json has no model");
+    WF_CHECK(l->tok->model_row, l->err, WEFT_BAD_INPUT, "tokenizer.json has no 'model'");
     for (int i = 0; i < SECTIONS; i++) {
         l->where = sections[i].name;
         l->base = values[i].base;
@@ -199,15 +200,21 @@ static weft_status load_all(wf_loading *l) {
 }
 
 weft_status wf_tokenizer_parse(const wf_mem *mem, const char *json, size_t length, wf_tokenizer **out, weft_error *err) {
+    return wf_tokenizer_take(mem, wf_strndup(mem, json, length), length, out, err);
+}
+
+weft_status wf_tokenizer_take(const wf_mem *mem, char *json, size_t length, wf_tokenizer **out, weft_error *err) {
     wf_tokenizer *tok = wf_calloc(mem, 1, sizeof *tok);
-    if (!tok)
+    if (!tok) {
+        wf_free(mem, json);
         return wf_fail_memory(err);
+    }
     tok->mem = mem;
     wf_arena_init(&tok->arena, mem, 0);
     wf_vocab_init(&tok->vocab, mem);
     wf_vocab_init(&tok->added_vocab, mem);
     tok->decoded = wf_str_new(mem);
-    tok->json = wf_strndup(mem, json, length);
+    tok->json = json;
     tok->json_length = length;
     wf_loading l = {.tok = tok, .arena = &tok->arena, .mem = mem, .where = "tokenizer.json", .err = err};
     weft_status status = tok->json ? load_all(&l) : wf_fail_memory(err);

@@ -284,7 +284,8 @@ static weft_status check_largest(wf_loading *l, uint32_t *largest) {
         *largest = tok->added[i].id > *largest ? tok->added[i].id : *largest;
     /* Ids index tables here and embeddings in models: a file of a few tokens must not ask for gigabytes. */
     size_t limit = (tok->vocab.count + tok->n_added) * 4 + 4096;
-    WF_CHECK(*largest < limit, l->err, WEFT_UNSUPPORTED, "a token has the id %u, far beyond the %zu tokens there are", *largest,
+    WF_CHECK(*largest < limit, l->err, WEFT_UNSUPPORTED,
+             "model: a token of 'vocab' has the id %u, far beyond the %zu tokens there are", *largest,
              tok->vocab.count + tok->n_added);
     return WEFT_OK;
 }
@@ -293,7 +294,7 @@ static weft_status check_largest(wf_loading *l, uint32_t *largest) {
 static weft_status check_specials(wf_loading *l, const wf_id_list *list) {
     for (size_t i = 0; i < list->count; i++)
         WF_CHECK(list->data[i] < l->tok->n_tokens, l->err, WEFT_BAD_INPUT,
-                 "post_processor: the id %u is outside the vocabulary", list->data[i]);
+                 "'post_processor': the id %u is outside the vocabulary", list->data[i]);
     return WEFT_OK;
 }
 
@@ -328,7 +329,7 @@ static weft_status put_tokens(wf_loading *l, wf_str spare[2]) {
     wf_tokenizer *tok = l->tok;
     for (size_t i = 0; i < tok->vocab.count; i++) {
         const wf_vocab_entry *e = &tok->vocab.entries[i];
-        WF_CHECK(!tok->tokens[e->id].piece, l->err, WEFT_BAD_INPUT, "two tokens have the id %u", e->id);
+        WF_CHECK(!tok->tokens[e->id].piece, l->err, WEFT_BAD_INPUT, "model: in 'vocab' two tokens have the id %u", e->id);
         wf_bytes text = {wf_vocab_text(&tok->vocab, e), e->length};
         put_token(tok, e->id, text, text, false, spare);
     }
@@ -347,7 +348,7 @@ weft_status wf_load_tokens(wf_loading *l) {
     tok->n_tokens = tok->vocab.count + tok->n_added > 0 ? (size_t)largest + 1 : 0; /* one to be trained is empty */
     WF_TRY(check_specials(l, &tok->before));
     WF_TRY(check_specials(l, &tok->after));
-    tok->tokens = wf_calloc(tok->mem, tok->n_tokens + 1, sizeof *tok->tokens);
+    tok->tokens = wf_alloc_big(tok->mem, (tok->n_tokens + 1) * sizeof *tok->tokens);
     if (!tok->tokens)
         return wf_fail_memory(l->err);
     wf_str spare[2] = {wf_str_new(tok->mem), wf_str_new(tok->mem)};

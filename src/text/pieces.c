@@ -24,7 +24,7 @@ static weft_status load_kinds(wf_loading *l, const wf_model_source *s, wf_pieces
 weft_status wf_load_pieces(wf_loading *l, const wf_model_source *s, wf_pieces *out) {
     *out = (wf_pieces){.count = s->n_scores, .scores = s->scores, .unknown = UINT32_MAX};
     if (!s->has_list)
-        return wf_fail(l->err, WEFT_BAD_INPUT, "model: the vocabulary must be a list of pieces with scores");
+        return wf_fail(l->err, WEFT_BAD_INPUT, "model: 'vocab' must be a list of pieces with scores");
     const wf_json *unknown = wf_json_get(s->options, "unk_id");
     WF_TRY(load_kinds(l, s, out));
     WF_TRY(wf_load_bool(l, s->options, "byte_fallback", false, &out->byte_fallback));

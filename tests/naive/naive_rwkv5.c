@@ -32,7 +32,7 @@ static void run(naive_io *io) {
     double *o = naive_scan_heads(io, &scan);
     naive_layer_norm(o, rows * H * V, V, wf_float(l, "norm_eps"), naive_weight(io, "norm.weight"),
                      naive_weight(io, "norm.bias"), H);
-    const double *gate = wf_given(l, "gate") ? mixed(io, before, "gate", "mix_g") : NULL;
+    const double *gate = !wf_is(l, "gate", "none") ? mixed(io, before, "gate", "mix_g") : NULL;
     for (int64_t i = 0; gate && i < rows * H * V; i++)
         o[i] *= naive_activation(wf_string(l, "gate"), gate[i]);
     io->y = naive_linear(io, "o", o, rows);
@@ -41,7 +41,7 @@ static void run(naive_io *io) {
 
 static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"value_dim\": 5", "\"heads\": 1, \"key_dim\": 7",
                                     "\"heads\": 4, \"value_dim\": 9", NULL};
-static const char *const gates[] = {"", "\"gate\": null", "\"gate\": \"sigmoid\"", NULL};
+static const char *const gates[] = {"", "\"gate\": \"none\"", "\"gate\": \"sigmoid\"", NULL};
 static const char *const eps[] = {"\"norm_eps\": 0.1", "\"norm_eps\": 0.02", NULL};
 static const char *const states[] = {"", "@state", NULL};
 static const char *const lengths[] = {"", "@rows 1", "@rows 37", NULL};

@@ -103,5 +103,6 @@ static const char *const heads[] = {"\"heads\": 3", "\"heads\": 2, \"value_dim\"
 static const char *const ranks[] = {"\"ranks\": {\"w\": 3, \"a\": 2, \"gate\": 4}",
                                     "\"ranks\": {\"w\": 1, \"a\": 5, \"gate\": 2}", NULL};
 static const char *const norms[] = {"\"norm_eps\": 0.01", "\"norm_eps\": 0.1", "\"norm_eps\": 0.003", NULL};
-static const naive_axis axes[] = {heads, ranks, norms, naive_left_right, naive_carried, naive_lengths, NULL};
+static const char *const biases[] = {"", "\"bias\": [\"o\"]", NULL};
+static const naive_axis axes[] = {heads, ranks, norms, biases, naive_left_right, naive_carried, naive_lengths, NULL};
 const naive_row naive_rwkv7 = {"rwkv7", run, axes, 40};

@@ -1,6 +1,6 @@
 /* base64.h - RFC 4648 base64. */
-#ifndef WF_TEXT_BASE64_H
-#define WF_TEXT_BASE64_H
+#ifndef WF_BASE_BASE64_H
+#define WF_BASE_BASE64_H
 #include <stdbool.h>
 #include "base/str.h"
 
