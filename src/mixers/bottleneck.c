@@ -128,7 +128,7 @@ const wf_mixer wf_mixer_bottleneck = {.name = "bottleneck",
                                       .inputs = "x mask?",
                                       .outputs = "y attention?",
                                       .flops = "4*" W "*T*T",
-                                      .bf16 = 0.013,
+                                      .bf16 = 0.1,
                                       .traits = WF_PADDING_INERT | WF_PERMUTATION,
                                       .check = check,
                                       .run = run};
