@@ -178,6 +178,14 @@ static const case_row cases[] = {
     {"expert_choice", "{\"hidden\": 9, \"experts\": 4, \"capacity\": 3}", false},
     {"soft_moe", "{\"hidden\": 9, \"experts\": 3, \"slots\": 2, \"normed\": true}", false},
     {"rwkv_channel", "{\"hidden\": 9}", true},
+    {"bottleneck", "{\"heads\": 3, \"inner\": 6, \"networks\": 2}", false},
+    {"bottleneck", "{\"heads\": 3, \"attend\": \"inner\", \"norm\": \"layer\"}", false},
+    {"yoso", "{\"heads\": 3}", false},
+    {"yoso", "{\"heads\": 2, \"bits\": 4, \"conv\": 3}", true},
+    {"span_conv", "{\"heads\": 3, \"taps\": 3}", true},
+    {"side_attention", "{\"heads\": 3, \"side_dim\": 6}", false},
+    {"side_mlp", "{\"hidden\": 9, \"side_dim\": 6}", false},
+    {"adapters", "{\"hidden\": 9, \"names\": [\"en\", \"de\"], \"default\": 1}", false},
     {"rwkv_channel", "{\"hidden\": 9, \"receptance\": false, \"mix_of\": \"shifted\"}", true},
 };
 

@@ -33,7 +33,8 @@ static bool notices_padding(const wf_layer *layer) {
 
 static bool is_exact(const wf_model *m, int head) {
     const wf_spec *s = m->spec;
-    if (s->stem.fill > 0) /* the number of rows decides how they are cut into blocks */
+    if (s->stem.fill > 0 ||
+        s->stem.span > 1) /* the rows decide how they are cut into blocks; neighbours are seen, padding or not */
         return true;
     for (int64_t i = 0; i < s->layers; i++)
         if (notices_padding(s->blocks[i].mixer) || (s->blocks[i].channel && notices_padding(s->blocks[i].channel)) ||
@@ -104,7 +105,8 @@ static wf_tensor *record_end(wf_runner *r, recorded *d, const wf_model_ports *po
         return wf_cast(d->tape, hidden, WF_F32);
     if (r->options.pick)
         hidden = pick_rows(d->tape, d, hidden);
-    wf_head_io io = wf_model_head(r->model, d->tape, r->options.head, hidden, r->options.pick ? NULL : mask, false);
+    wf_model_ports own = {.hidden = hidden, .mask = r->options.pick ? NULL : mask, .ids = r->options.pick ? NULL : ports->ids};
+    wf_head_io io = wf_model_head_of(r->model, d->tape, r->options.head, &own, false);
     return wf_head_logits(d->tape, &io);
 }
 

@@ -271,6 +271,8 @@ weft_status wf_family_of_config(const wf_families *set, const wf_json *config, c
     const wf_json *type = wf_json_get(config, "model_type"), *architecture;
     WF_CHECK(config && config->kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "a config must be an object, with 'model_type'");
     WF_TRY(read_architecture(config, &architecture, err));
+    const char *other = type || architecture ? NULL : wf_json_text(config, "_class_name", NULL);
+    WF_CHECK(!other, err, WEFT_UNSUPPORTED, "models of the class '%s' are not known", other);
     WF_CHECK(type || architecture, err, WEFT_BAD_INPUT, "neither 'model_type' nor 'architectures' says what model this is");
     if (!type)
         return find_by_architecture(set, architecture, out, err);

@@ -33,7 +33,7 @@ static bool names_slices(const char *at) { return strncmp(at, "{e:", 3) == 0; }
 
 static bool is_number(const char *at) {
     return names_slices(at) || strncmp(at, "{i}", 3) == 0 || strncmp(at, "{e}", 3) == 0 || strncmp(at, "{*}", 3) == 0 ||
-           strncmp(at, "{=", 2) == 0;
+           strncmp(at, "{=", 2) == 0 || strncmp(at, "{e=", 3) == 0;
 }
 
 /* Writes `pattern` with {i}, {e} and the chosen alternatives filled in; false when it does not fit or is malformed. */
@@ -126,7 +126,9 @@ static bool find_param(const mapper *m, const char *name, size_t *out) {
     return false;
 }
 
-static bool sliced(const entry *e) { return strstr(e->pattern, "{e}") || strstr(e->pattern, "{e:"); }
+static bool sliced(const entry *e) {
+    return strstr(e->pattern, "{e}") || strstr(e->pattern, "{e=") || strstr(e->pattern, "{e:");
+}
 
 /* How many slices have names; 0: they have numbers. */
 static int64_t named_slices(const entry *e) {
@@ -153,7 +155,7 @@ static weft_status stack_shape(mapper *m, const entry *e, wf_tensor_map *map) {
 }
 
 /* Expressions see the spec written out in full, `block` (the layer's), `i` and `task`. */
-static weft_status argument_value(const mapper *m, const char *expression, int64_t layer, wf_value *out) {
+static weft_status argument_value(const mapper *m, const char *expression, int64_t layer, int64_t slice, wf_value *out) {
     wf_vars vars = {.arena = m->arena};
     wf_value value;
     const wf_json *spec = m->model->spec, *block = wf_json_at(wf_json_get(m->stack, "blocks"), (size_t)layer);
@@ -167,6 +169,7 @@ static weft_status argument_value(const mapper *m, const char *expression, int64
     WF_TRY(wf_value_of_json(m->arena, block, &value, m->err));
     WF_TRY(wf_vars_put(&vars, "block", value, m->err));
     WF_TRY(wf_vars_put(&vars, "i", wf_value_int(layer), m->err));
+    WF_TRY(wf_vars_put(&vars, "e", wf_value_int(slice), m->err));
     WF_TRY(wf_vars_put(&vars, "task", wf_value_string(wf_json_text(wf_json_get(spec, "head"), "task", "Model")), m->err));
     return wf_vars_eval(&vars, expression, out, m->err);
 }
@@ -174,7 +177,7 @@ static weft_status argument_value(const mapper *m, const char *expression, int64
 static weft_status plan_moves(mapper *m, const entry *e, int64_t layer, wf_tensor_map *map) {
     for (int i = 0; i < e->n_moves; i++) {
         wf_value argument;
-        WF_TRY(argument_value(m, e->moves[i].argument, layer, &argument));
+        WF_TRY(argument_value(m, e->moves[i].argument, layer, 0, &argument));
         if (wf_move_add(map, &e->moves[i], &argument, m->err) != WEFT_OK)
             return wf_fail_in(m->err, "family %s", m->family->name);
     }
@@ -233,24 +236,29 @@ static weft_status add_map(mapper *m, const entry *e, const char *name, const si
     return plan_moves(m, e, where->layer, map);
 }
 
-/* {=expression} of a pattern becomes its value. */
-static weft_status fill_formulas(const mapper *m, const char *pattern, int64_t layer, char out[NAME_SIZE]) {
+/* {=expression} and {e=expression} of a pattern become their value. */
+static weft_status fill_formulas(const mapper *m, const char *pattern, int64_t layer, int64_t slice, char out[NAME_SIZE]) {
     size_t n = 0;
     for (const char *at = pattern; *at; at++) {
-        const char *close = strncmp(at, "{=", 2) == 0 ? strchr(at, '}') : NULL;
-        char digits[24] = {*at, 0};
+        size_t opening = strncmp(at, "{=", 2) == 0 ? 2 : strncmp(at, "{e=", 3) == 0 ? 3 : 0;
+        const char *close = opening ? strchr(at, '}') : NULL;
+        char digit[24] = {*at, 0};
+        const char *text = digit;
         if (close) {
             wf_value value;
-            char *formula = wf_arena_strndup(m->arena, at + 2, (size_t)(close - at - 2));
+            char *formula = wf_arena_strndup(m->arena, at + opening, (size_t)(close - at) - opening);
             if (!formula)
                 return wf_fail_memory(m->err);
-            WF_TRY(argument_value(m, formula, layer, &value));
-            WF_CHECK(value.type == WF_INT, m->err, WEFT_BAD_INPUT, "family %s: '%s' is no number", m->family->name, formula);
-            snprintf(digits, sizeof digits, "%lld", (long long)value.integer);
+            WF_TRY(argument_value(m, formula, layer, slice, &value));
+            WF_CHECK(value.type == WF_INT || value.type == WF_STRING, m->err, WEFT_BAD_INPUT,
+                     "family %s: '%s' is no number or text", m->family->name, formula);
+            snprintf(digit, sizeof digit, "%lld", (long long)value.integer);
+            text = value.type == WF_STRING ? value.string : digit;
             at = close;
         }
-        WF_CHECK(n + strlen(digits) < NAME_SIZE, m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name, pattern);
-        n += (size_t)snprintf(out + n, NAME_SIZE - n, "%s", digits);
+        WF_CHECK(n + strlen(text) < NAME_SIZE && !strpbrk(text, close ? "{}" : ""), m->err, WEFT_BAD_INPUT,
+                 "family %s: bad name '%s'", m->family->name, pattern);
+        n += (size_t)snprintf(out + n, NAME_SIZE - n, "%s", text);
     }
     out[n] = 0;
     return WEFT_OK;
@@ -260,7 +268,6 @@ static weft_status fill_formulas(const mapper *m, const char *pattern, int64_t l
 static weft_status add_slices(mapper *m, const entry *e, const char *suffix, const size_t *params, place where) {
     char name[NAME_SIZE], full[2 * NAME_SIZE + 16], pattern[NAME_SIZE];
     const wf_named_shape *first = &m->model->params[params[0]];
-    WF_TRY(fill_formulas(m, e->pattern, where.layer, pattern));
     int64_t slices = sliced(e) && first->rank > 0 ? first->dims[0] : 1;
     for (size_t i = 0; i < e->n_targets; i++)
         WF_CHECK(!sliced(e) || (m->model->params[params[i]].rank > 0 && m->model->params[params[i]].dims[0] == slices), m->err,
@@ -269,6 +276,7 @@ static weft_status add_slices(mapper *m, const entry *e, const char *suffix, con
     WF_CHECK(named_slices(e) == 0 || named_slices(e) == slices, m->err, WEFT_UNSUPPORTED, "family %s: '%s' has %lld slices",
              m->family->name, first->name, (long long)slices);
     for (where.slice = 0; where.slice < slices; where.slice++) {
+        WF_TRY(fill_formulas(m, e->pattern, where.layer, where.slice, pattern));
         WF_CHECK(expand(pattern, &where, name), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name,
                  e->pattern);
         snprintf(full, sizeof full, "%s%s%s", m->prefix, name, suffix);
@@ -319,7 +327,7 @@ static weft_status map_entry(mapper *m, const entry *e) {
     for (int64_t layer = 0; layer < (repeated ? layers : 1); layer++) {
         place where = {.layer = layer};
         wf_value holds;
-        WF_TRY(argument_value(m, e->when, layer, &holds));
+        WF_TRY(argument_value(m, e->when, layer, 0, &holds));
         if (e->when && !wf_value_true(&holds))
             continue;
         for (size_t g = 0; g < MOST_GROUPS;) { /* every combination, the first group fastest */
@@ -412,7 +420,7 @@ static weft_status map_group(mapper *m, const wf_json *group, int depth) {
     wf_value value;
     WF_CHECK(depth < DEEPEST_NAMES, m->err, WEFT_BAD_INPUT, "family %s: names are nested too deep", m->family->name);
     m->stack = m->model->spec;
-    WF_TRY(argument_value(m, group->key + 1, 0, &value));
+    WF_TRY(argument_value(m, group->key + 1, 0, 0, &value));
     if (*group->key == '?')
         return wf_value_true(&value) ? map_names(m, group, depth + 1) : WEFT_OK;
     WF_CHECK(value.type == WF_STRING && strlen(value.string) < NAME_SIZE, m->err, WEFT_BAD_INPUT, "family %s: '%s' is no text",

@@ -441,6 +441,31 @@ static weft_status word_at(call *c) {
     return WEFT_OK;
 }
 
+/* index(list, text): the number of the first string of the list that is the text; -1: none is */
+static weft_status word_index(call *c) {
+    const wf_value *list = arg(c, 0), *text = arg(c, 1);
+    int64_t i = 0;
+    WF_CHECK(list->type == WF_LIST && text->type == WF_STRING, c->err, WEFT_BAD_INPUT, "index() takes a list and a string");
+    while (i < (int64_t)list->count && !(list->items[i].type == WF_STRING && wf_streq(list->items[i].string, text->string)))
+        i++;
+    *c->out = wf_value_int(i < (int64_t)list->count ? i : -1);
+    return WEFT_OK;
+}
+
+/* lcm(a, b): the least common multiple of two sizes */
+static weft_status word_lcm(call *c) {
+    int64_t a = arg(c, 0)->integer, b = arg(c, 1)->integer, x = a, y = b;
+    bool sizes = arg(c, 0)->type == WF_INT && arg(c, 1)->type == WF_INT && a > 0 && b > 0 && a < INT32_MAX && b < INT32_MAX;
+    WF_CHECK(sizes, c->err, WEFT_BAD_INPUT, "lcm() takes two sizes");
+    while (y) {
+        int64_t rest = x % y;
+        x = y;
+        y = rest;
+    }
+    *c->out = wf_value_int(a / x * b);
+    return WEFT_OK;
+}
+
 /* words(text): its parts between bars, without blanks, in small letters; a list stays */
 static weft_status word_words(call *c) {
     const wf_value *text = arg(c, 0);
@@ -650,6 +675,8 @@ static const word_row words[] = {
     {"repeated", 1, 1, word_repeated},
     {"count", 3, 4, word_count},
     {"at", 2, 2, word_at},
+    {"index", 2, 2, word_index},
+    {"lcm", 2, 2, word_lcm},
     {"words", 1, 1, word_words},
     {"task", 1, 1, word_task},
     {"labels", 2, 2, word_labels},

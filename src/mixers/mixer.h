@@ -92,8 +92,10 @@ typedef struct wf_ports {
     wf_tensor *positions, *segments; /* I64 [B,T] */
     wf_tensor *prefix;               /* I64 [B] */
     wf_tensor *v_first;     /* [B,T,values] of the first layer, also out: whatever a layer leaves here the next one finds */
+    wf_tensor *side;        /* [B,T,n] of a second stream, also out: carried from layer to layer */
     wf_tensor *global_mask; /* U8 [B,T], 1 = global */
     wf_tensor *plan;        /* I64, what the row says */
+    wf_tensor *variants;    /* I64 [B,T]: which of several weights a row takes */
     /* out */
     wf_tensor *y;                 /* [B,T,width] */
     wf_tensor *attention;         /* probabilities, only when run->want_attention */

@@ -6,6 +6,10 @@ wf_tensor *wf_apply_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, 
     wf_tensor *w = norm->affine ? wf_use(tape, weight) : NULL, *b = norm->bias ? wf_use(tape, bias) : NULL;
     if (norm->kind == WF_NORM_NONE)
         return x;
+    if (norm->kind == WF_NORM_SCALE) {
+        x = w ? wf_mul_rows(tape, x, w) : x;
+        return b ? wf_add_rows(tape, x, b) : x;
+    }
     if (norm->kind == WF_NORM_RMS)
         return wf_rms_norm(tape, x, w, norm->offset, norm->eps);
     return wf_layer_norm(tape, x, w, b, norm->offset, norm->eps);
@@ -34,6 +38,7 @@ static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state
     if (b->status == WEFT_OK)
         b->status = status;
     b->ports->v_first = io.v_first;
+    b->ports->side = io.side;
     if (b->losses && status == WEFT_OK)
         wf_losses_add(b->losses, b->run->tape, &io);
     return io.y;
@@ -59,6 +64,17 @@ void wf_block_remember(wf_block_run *b) {
         run_row(b, b->block->cross, b->state[2], NULL);
 }
 
+wf_tensor *wf_block_adapt(wf_block_run *b, wf_tensor *x) {
+    const wf_block_spec *s = b->block;
+    wf_param *const *own = b->params->adapter_norm;
+    if (!s->adapter)
+        return x;
+    wf_tensor *n =
+        s->adapter_own_norm ? wf_apply_norm(b->run->tape, &s->adapter_norm, x, own[0], own[1]) : wf_block_norm(b, 1, x);
+    n = wf_cast(b->run->tape, n, WF_F32);
+    return wf_block_join(b, s->adapter_from_norm ? n : x, run_row(b, s->adapter, NULL, n));
+}
+
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch) {
     branch = wf_dropout(b->run->tape, branch, b->block->dropout);
     return wf_add_scaled(b->run->tape, wf_scale(b->run->tape, x, b->block->keep[b->side]), branch,
@@ -74,7 +90,21 @@ static wf_tensor *pre(wf_block_run *b, wf_tensor *x) {
     x = wf_block_join(b, x, wf_block_mix(b, wf_block_norm(b, 0, x)));
     if (b->block->cross)
         x = wf_block_join(b, x, wf_block_cross(b, wf_block_cross_norm(b, 0, x)));
-    return b->block->channel ? wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, x))) : x;
+    return b->block->channel ? wf_block_adapt(b, wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, x)))) : x;
+}
+
+static wf_tensor *plain(wf_block_run *b, wf_tensor *x) {
+    x = wf_cast(b->run->tape, wf_block_mix(b, x), WF_F32);
+    return b->block->channel ? wf_cast(b->run->tape, wf_block_channel(b, x), WF_F32) : x;
+}
+
+/* Two streams, each changed by a function of the other (Gomez et al. 2017, arXiv 1707.04585, eq. 6). */
+static wf_tensor *coupled(wf_block_run *b, wf_tensor *x) {
+    if (!b->ports->side)
+        return wf_tape_error(b->run->tape, WEFT_USAGE, "%s: a second stream is needed", b->block->mixer->where);
+    wf_tensor *y = wf_block_mix(b, wf_block_norm(b, 0, x));
+    b->ports->side = wf_block_join(b, b->ports->side, y);
+    return b->block->channel ? wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, b->ports->side))) : x;
 }
 
 static wf_tensor *from_norm(wf_block_run *b, wf_tensor *x) {
@@ -88,8 +118,10 @@ static wf_tensor *post(wf_block_run *b, wf_tensor *x) {
     x = wf_cast(b->run->tape, wf_block_norm(b, 0, wf_block_join(b, x, wf_block_mix(b, x))), WF_F32);
     if (b->block->cross)
         x = wf_cast(b->run->tape, wf_block_cross_norm(b, 0, wf_block_join(b, x, wf_block_cross(b, x))), WF_F32);
-    return b->block->channel ? wf_cast(b->run->tape, wf_block_norm(b, 1, wf_block_join(b, x, wf_block_channel(b, x))), WF_F32)
-                             : x;
+    if (!b->block->channel)
+        return x;
+    x = wf_block_adapt(b, wf_block_join(b, x, wf_block_channel(b, x)));
+    return wf_cast(b->run->tape, wf_block_norm(b, 1, x), WF_F32);
 }
 
 static wf_tensor *sandwich(wf_block_run *b, wf_tensor *x) {
@@ -119,12 +151,15 @@ static wf_tensor *gated(wf_block_run *b, wf_tensor *x) {
     return b->block->channel ? wf_block_join(b, x, wf_block_gate(b, 1, wf_block_channel(b, wf_block_norm(b, 1, x)))) : x;
 }
 
-const wf_wiring wf_wirings[] = {{"pre", "x + f(norm(x))", 2, 1, false, 1, pre},
-                                {"from_norm", "norm(x) + f(norm(x))", 2, 1, false, 0, from_norm},
-                                {"post", "norm(x + f(x))", 2, 1, false, 1, post},
-                                {"sandwich", "x + norm(f(norm(x)))", 4, 2, false, 2, sandwich},
-                                {"post_sub", "x + norm(f(x))", 2, 1, false, 0, post_sub},
-                                {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, false, 0, parallel},
-                                {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, 0, parallel2},
-                                {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, 0, gated},
-                                {NULL, NULL, 0, 0, false, 0, NULL}};
+const wf_wiring wf_wirings[] = {
+    {"pre", "x + f(norm(x))", 2, 1, false, 1, true, pre},
+    {"from_norm", "norm(x) + f(norm(x))", 2, 1, false, 0, false, from_norm},
+    {"post", "norm(x + f(x))", 2, 1, false, 1, true, post},
+    {"sandwich", "x + norm(f(norm(x)))", 4, 2, false, 2, false, sandwich},
+    {"post_sub", "x + norm(f(x))", 2, 1, false, 0, false, post_sub},
+    {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, false, 0, false, parallel},
+    {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, false, 0, false, parallel2},
+    {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, 0, false, gated},
+    {"plain", "f(x): mixers that join and norm themselves", 0, 0, false, 0, false, plain},
+    {"coupled", "s + mixer(norm(x)), then x + channel(norm(s)), s the stem's side", 2, 1, false, 0, false, coupled},
+    {NULL, NULL, 0, 0, false, 0, false, NULL}};

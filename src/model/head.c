@@ -14,6 +14,8 @@ const wf_spec_key wf_head_keys[] = {
     {"layers", "list", "[]", "dense layers before the last product"},
     {"classes", "integer", "that of the kind", "rows of the last product; needed where the kind has no number of its own"},
     {"tied", "boolean", "that of the kind", "the last product is the token table"},
+    {"extra", "integer", "0",
+     "the last so many channels before the last product have a matrix of their own (beside a narrower token table)"},
     {"bias", "boolean", "false; true for kinds that are not tied", "a learned bias of the last product"},
     {"bias_fixed", "boolean", "false", "that bias is never trained (the `final_logits_bias` of BART)"},
     {"aligned", "boolean", "with an encoder: true",
@@ -25,6 +27,9 @@ const wf_spec_key wf_head_keys[] = {
     {"z_loss", "number", "0",
      "added to the loss of training: this times the mean over all positions of log(sum(exp(logit)))^2; of kinds with a class "
      "per row"},
+    {"query", "integer", "-1",
+     "of `span`: a token whose first row asks the others: each class has layers of its own for both, and a matrix between "
+     "them"},
     {"dropout", "number", "0", "before the last product"},
     {"names", "list", "[]", "of the classes"},
     {"problem", "string", "auto",
@@ -138,9 +143,16 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     h->problem = wf_option_text(&o, "problem", "auto");
     (void)wf_option_word(&o, j, "problem", h->problem, problems);
     WF_TRY(o.status);
+    h->extra = wf_option_int(&o, "extra", 0, 0, WF_MAX_DIM);
+    h->query = wf_option_int(&o, "query", -1, -1, r->spec->vocab - 1);
+    if (h->query >= 0 && h->row->classes != WF_CLASSES_TWO)
+        wf_option_fail(&o, j, "'query' belongs to a head of kind span");
+    WF_TRY(o.status);
     WF_TRY(check_names(r, h));
     WF_TRY(read_layers(r, wf_json_get(j, "layers"), h));
-    WF_CHECK(!h->tied || (h->row->classes == WF_CLASSES_VOCAB && h->width == r->spec->stem.dim), r->err, WEFT_USAGE,
+    WF_CHECK(h->extra < h->width || h->width == 0, r->err, WEFT_USAGE, "head: 'extra' must be less than the width %lld",
+             (long long)h->width);
+    WF_CHECK(!h->tied || (h->row->classes == WF_CLASSES_VOCAB && h->width - h->extra == r->spec->stem.dim), r->err, WEFT_USAGE,
              "head: rows of width %lld do not fit the token table", (long long)h->width);
     return WEFT_OK;
 }
@@ -161,18 +173,19 @@ weft_status wf_heads_read(wf_spec_reader *r, const wf_json *head, const wf_json 
 }
 
 /* ---- parameters ---- */
-static weft_status declare_layers(wf_model *m, const char *prefix, const wf_head_spec *h, wf_head_params *p, weft_error *err) {
+weft_status wf_head_layers_declare(wf_model *m, const char *prefix, const wf_head_spec *h, wf_head_layer_params **out,
+                                   weft_error *err) {
     char name[96];
-    p->layers = h->n_layers ? wf_arena_alloc(&m->arena, (size_t)h->n_layers * sizeof *p->layers) : NULL;
-    if (h->n_layers && !p->layers)
+    (*out) = h->n_layers ? wf_arena_alloc(&m->arena, (size_t)h->n_layers * sizeof *(*out)) : NULL;
+    if (h->n_layers && !(*out))
         return wf_fail_memory(err);
     for (int i = 0; i < h->n_layers; i++) {
         const wf_head_layer_spec *l = &h->layers[i];
-        p->layers[i] = (wf_head_layer_params){{NULL}, {NULL}};
+        (*out)[i] = (wf_head_layer_params){{NULL}, {NULL}};
         snprintf(name, sizeof name, "%s.layer.%d", prefix, i);
-        WF_TRY(wf_declare_linear(m, name, l->out, l->in, l->bias, p->layers[i].linear, err));
+        WF_TRY(wf_declare_linear(m, name, l->out, l->in, l->bias, (*out)[i].linear, err));
         snprintf(name, sizeof name, "%s.layer.%d.norm", prefix, i);
-        WF_TRY(wf_declare_norm(m, &l->norm, name, l->out, &p->layers[i].norm[0], &p->layers[i].norm[1], err));
+        WF_TRY(wf_declare_norm(m, &l->norm, name, l->out, &(*out)[i].norm[0], &(*out)[i].norm[1], err));
     }
     return WEFT_OK;
 }
@@ -180,13 +193,18 @@ static weft_status declare_layers(wf_model *m, const char *prefix, const wf_head
 static weft_status declare_head(wf_model *m, int index, weft_error *err) {
     const wf_head_spec *h = &m->spec->heads[index];
     wf_head_params *p = &m->heads[index];
-    char prefix[32], name[64];
+    char prefix[32], name[64], extra[64];
     snprintf(prefix, sizeof prefix, index ? "heads.%d" : "head", index - 1);
-    WF_TRY(declare_layers(m, prefix, h, p, err));
+    if (h->query >= 0)
+        return wf_query_declare(m, prefix, h, p, err);
+    WF_TRY(wf_head_layers_declare(m, prefix, h, &p->layers, err));
     p->weight = h->tied ? m->token : NULL;
     snprintf(name, sizeof name, "%s.bias", prefix);
+    snprintf(extra, sizeof extra, "%s.extra", prefix);
+    if (h->extra)
+        WF_TRY(wf_declare_linear(m, extra, h->classes, h->extra, false, &p->extra, err));
     if (h->classes && !h->tied)
-        WF_TRY(wf_declare_linear(m, prefix, h->classes, h->width, h->bias, &p->weight, err));
+        WF_TRY(wf_declare_linear(m, prefix, h->classes, h->width - h->extra, h->bias, &p->weight, err));
     else if (h->bias)
         WF_TRY(wf_declare(m, name, 1, &h->classes, WF_INIT_ZEROS, &p->bias, err));
     if (p->bias)
@@ -201,18 +219,28 @@ weft_status wf_heads_declare(wf_model *m, weft_error *err) {
 }
 
 /* ---- recording ---- */
-wf_head_io wf_model_head(const wf_model *m, wf_tape *t, int index, wf_tensor *hidden, wf_tensor *mask, bool dropout) {
-    const wf_head_spec *h = &m->spec->heads[index];
-    const wf_head_params *p = &m->heads[index];
-    wf_tensor *x = hidden && h->pool->run && !h->late ? h->pool->run(t, hidden, mask) : hidden;
+wf_tensor *wf_head_layers(wf_tape *t, const wf_head_spec *h, const wf_head_layer_params *p, wf_tensor *x, bool dropout) {
     for (int i = 0; i < h->n_layers; i++) {
         const wf_head_layer_spec *l = &h->layers[i];
-        x = wf_linear(t, dropout ? wf_dropout(t, x, l->dropout) : x, wf_use(t, p->layers[i].linear[0]),
-                      wf_use(t, p->layers[i].linear[1]));
-        x = wf_apply_norm(t, &l->norm, wf_activate(t, x, l->activation), p->layers[i].norm[0], p->layers[i].norm[1]);
+        x = wf_linear(t, dropout ? wf_dropout(t, x, l->dropout) : x, wf_use(t, p[i].linear[0]), wf_use(t, p[i].linear[1]));
+        x = wf_apply_norm(t, &l->norm, wf_activate(t, x, l->activation), p[i].norm[0], p[i].norm[1]);
     }
+    return x;
+}
+
+wf_head_io wf_model_head_of(const wf_model *m, wf_tape *t, int index, const wf_model_ports *ports, bool dropout) {
+    const wf_head_spec *h = &m->spec->heads[index];
+    const wf_head_params *p = &m->heads[index];
+    wf_tensor *x = ports->hidden && h->pool->run && !h->late ? h->pool->run(t, ports->hidden, ports->mask) : ports->hidden;
+    if (h->query >= 0)
+        x = wf_query_logits(t, h, p, x, ports->ids, ports->mask, dropout);
+    else
+        x = wf_head_layers(t, h, p->layers, x, dropout);
+    wf_tensor *weight = wf_use(t, p->weight);
+    if (p->extra)
+        weight = wf_join_channels(t, weight, wf_use(t, p->extra));
     return (wf_head_io){.x = dropout ? wf_dropout(t, x, h->dropout) : x,
-                        .weight = wf_use(t, p->weight),
+                        .weight = weight,
                         .bias = wf_use(t, p->bias),
                         .scale = h->scale,
                         .softcap = h->softcap,
@@ -220,7 +248,11 @@ wf_head_io wf_model_head(const wf_model *m, wf_tape *t, int index, wf_tensor *hi
                         .classes = h->classes,
                         .late = h->late ? h->pool : NULL,
                         .problem = h->problem,
-                        .mask = mask};
+                        .mask = ports->mask};
+}
+
+wf_head_io wf_model_head(const wf_model *m, wf_tape *t, int index, wf_tensor *hidden, wf_tensor *mask, bool dropout) {
+    return wf_model_head_of(m, t, index, &(wf_model_ports){.hidden = hidden, .mask = mask}, dropout);
 }
 
 /* ---- the normal form ---- */
@@ -250,6 +282,7 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_put(&w, "layers", normal_layers(of, head));
     wf_normal_int(&w, "classes", head->classes);
     wf_normal_bool(&w, "tied", head->tied);
+    wf_normal_int(&w, "extra", head->extra);
     wf_normal_bool(&w, "bias", head->bias);
     if (head->bias_fixed)
         wf_normal_bool(&w, "bias_fixed", true);
@@ -260,6 +293,8 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_float(&w, "softcap", head->softcap);
     wf_normal_float(&w, "z_loss", head->z_loss);
     wf_normal_float(&w, "dropout", head->dropout);
+    if (head->query >= 0)
+        wf_normal_int(&w, "query", head->query);
     wf_normal_text(&w, "problem", head->problem);
     if (head->names && head->names->count)
         wf_normal_put(&w, "names", wf_json_copy(of->arena, head->names));

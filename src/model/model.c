@@ -127,12 +127,14 @@ static weft_status share_block(wf_model *m, wf_block_spec *b, wf_block_params *p
         WF_CHECK(b->norm[i].affine == from->norm[i].affine && b->norm[i].bias == from->norm[i].bias, err, WEFT_USAGE,
                  "%s: shares weights with a block of other norms", b->mixer->where);
     WF_TRY(share_layer(b->mixer, from->mixer, err));
-    WF_CHECK(!b->cross == !from->cross && !b->aside == !from->aside, err, WEFT_USAGE,
+    WF_CHECK(!b->cross == !from->cross && !b->aside == !from->aside && !b->adapter == !from->adapter, err, WEFT_USAGE,
              "%s: shares weights with a block of other parts", b->mixer->where);
     if (b->cross)
         WF_TRY(share_layer(b->cross, from->cross, err));
     if (b->aside)
         WF_TRY(share_layer(b->aside, from->aside, err));
+    if (b->adapter)
+        WF_TRY(share_layer(b->adapter, from->adapter, err));
     if (b->channel)
         WF_TRY(share_layer(b->channel, from->channel, err));
     *p = m->blocks[b->share];
@@ -153,6 +155,9 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     snprintf(name, sizeof name, "block.%lld.aside_norm", (long long)i);
     if (b->aside)
         WF_TRY(wf_declare_norm(m, &b->aside_norm, name, m->spec->dim, &p->aside_norm[0], &p->aside_norm[1], err));
+    snprintf(name, sizeof name, "block.%lld.adapter_norm", (long long)i);
+    if (b->adapter && b->adapter_own_norm)
+        WF_TRY(wf_declare_norm(m, &b->adapter_norm, name, m->spec->dim, &p->adapter_norm[0], &p->adapter_norm[1], err));
     for (int n = 0; b->cross && n < b->wiring->cross_norms; n++) {
         snprintf(name, sizeof name, "block.%lld.cross_norm%d", (long long)i, n + 1);
         WF_TRY(
@@ -165,7 +170,8 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     const struct {
         const char *name;
         wf_layer *layer;
-    } rows[] = {{"mixer", b->mixer}, {"cross", b->cross}, {"aside", b->aside}, {"channel", b->channel}};
+    } rows[] = {
+        {"mixer", b->mixer}, {"cross", b->cross}, {"aside", b->aside}, {"channel", b->channel}, {"adapter", b->adapter}};
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         snprintf(name, sizeof name, "block.%lld.%s", (long long)i, rows[r].name);
         if (rows[r].layer)
@@ -198,8 +204,9 @@ static weft_status declare_all(wf_model *m, weft_error *err) {
         WF_TRY(declare_encoder(m, err));
     for (int64_t i = 0; i < m->spec->layers; i++)
         WF_TRY(declare_block(m, i, err));
-    WF_TRY(wf_declare_norm(m, &m->spec->norm, "norm", m->spec->dim, &m->norm[0], &m->norm[1], err));
-    WF_TRY(declare_out(m, "project", &m->spec->project, m->spec->dim, m->out, err));
+    int64_t end = wf_spec_end_width(m->spec);
+    WF_TRY(wf_declare_norm(m, &m->spec->norm, "norm", end, &m->norm[0], &m->norm[1], err));
+    WF_TRY(declare_out(m, "project", &m->spec->project, end, m->out, err));
     WF_TRY(declare_out(m, "bridge", &m->spec->bridge, m->spec->project.dim, m->bridge, err));
     return wf_heads_declare(m, err);
 }
@@ -419,6 +426,8 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                          .segments = p->segments,
                          .prefix = p->prefix,
                          .global_mask = p->global_mask,
+                         .variants = p->variants,
+                         .side = p->side,
                          .memory = p->memory,
                          .memory_mask = p->memory_mask};
     for (int64_t i = 0; i < m->spec->layers; i++) {
@@ -426,7 +435,8 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
             wf_keep(tape, p->hidden_states[i] = x);
         WF_TRY(record_block(&r, i, &x, err));
     }
-    p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
+    wf_tensor *end = m->spec->joined ? wf_join_channels(tape, r.ports.side, x) : x;
+    p->hidden = wf_apply_norm(tape, &m->spec->norm, end, m->norm[0], m->norm[1]);
     p->hidden = o->dropout ? wf_dropout(tape, p->hidden, m->spec->dropout) : p->hidden;
     p->hidden = record_out(tape, &m->spec->project, m->out, p->hidden);
     p->hidden = wf_time_slice(tape, p->hidden, 0, asked);
@@ -447,7 +457,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
 }
 
 static bool has_rows(const wf_model *m) {
-    return m->spec->n_heads > 0 && !m->spec->heads[0].pool->run && m->spec->heads[0].classes > 0;
+    return m->spec->n_heads > 0 && !m->spec->heads[0].pool->run && m->spec->heads[0].classes > 0 && m->spec->heads[0].query < 0;
 }
 
 wf_tensor *wf_model_logits(const wf_model *m, wf_tape *t, wf_tensor *hidden) {
@@ -475,6 +485,8 @@ static double head_flops(const wf_head_spec *h, int64_t rows) {
     double one = (double)h->width * (double)h->classes;
     for (int i = 0; i < h->n_layers; i++)
         one += (double)h->layers[i].in * (double)h->layers[i].out;
+    if (h->query >= 0)
+        one = one * (double)h->classes + (double)h->width * (double)h->classes;
     return 2.0 * one * (double)(h->pool->run && !h->late ? 1 : rows);
 }
 
@@ -493,6 +505,8 @@ double wf_model_flops(const wf_model *m, int64_t rows) {
         flops += wf_layer_flops(m->spec->blocks[i].mixer, rows);
         if (m->spec->blocks[i].cross)
             flops += wf_layer_flops(m->spec->blocks[i].cross, rows);
+        if (m->spec->blocks[i].adapter)
+            flops += wf_layer_flops(m->spec->blocks[i].adapter, rows);
         if (m->spec->blocks[i].channel)
             flops += wf_layer_flops(m->spec->blocks[i].channel, rows);
     }

@@ -1,25 +1,31 @@
 /* model.h - a model: a spec, its parameters by canonical name, and recording it on a tape.
  *
  * Parameter names, those of an encoder with `encoder.` before them: stem.token.weight, stem.position.weight,
- * stem.<table>.weight, stem.norm.weight, stem.project.weight, block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>,
- * block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, head.layer.N.weight, head.layer.N.norm.weight, head.weight,
- * head.bias; further heads: heads.N.weight, .. Thread rule: immutable after wf_model_create but for the parameter values;
- * shareable between readers. */
+ * stem.position.{0,1}.weight (axial), stem.<table>.weight, stem.norm.weight, stem.project.weight, stem.side.position.weight,
+ * stem.side.norm.weight, stem.side.project.weight, block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>,
+ * block.N.adapter.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, head.layer.N.weight,
+ * head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread rule: immutable after
+ * wf_model_create but for the parameter values; shareable between readers. */
 #ifndef WF_MODEL_MODEL_H
 #define WF_MODEL_MODEL_H
 #include "model/spec.h"
 
 typedef struct wf_block_params {
-    wf_param *aside_norm[2]; /* weight, bias */
+    wf_param *aside_norm[2], *adapter_norm[2]; /* weight, bias */
     wf_param *norm_weight[4], *norm_bias[4], *cross_norm_weight[2], *cross_norm_bias[2], *gate[2];
 } wf_block_params;
 
 typedef struct wf_head_layer_params {
     wf_param *linear[2], *norm[2];
-} wf_head_layer_params; /* weight, bias */
+} wf_head_layer_params;          /* weight, bias */
+typedef struct wf_query_params { /* of one class of a head that a row asks */
+    wf_head_layer_params *rows, *query;
+    wf_param *weight;
+} wf_query_params;
 typedef struct wf_head_params {
+    wf_query_params *queries; /* [classes]; NULL: the head is not asked */
     wf_head_layer_params *layers;
-    wf_param *weight, *bias; /* the weight is the token table when tied */
+    wf_param *weight, *bias, *extra; /* the weight is the token table when tied; extra: of the last channels, NULL: none */
 } wf_head_params;
 
 typedef struct wf_model {
@@ -28,6 +34,8 @@ typedef struct wf_model {
     wf_spec *spec;
     wf_params params;
     wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2], *bridge[2];
+    wf_param *axis[2]; /* axial positions */
+    wf_param *side_position, *side_project[2], *side_norm[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_block_params *blocks;
     struct wf_model *encoder;     /* in the arena, without parameters of its own: they are this model's; NULL: none */
@@ -49,6 +57,8 @@ typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *mask;                  /* U8 [B,T]; out: the rows that heads pool, where they ask for those of a token */
     wf_tensor *tables[WF_MAX_TABLES]; /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
     wf_tensor *global_mask;           /* U8 [B,T] */
+    wf_tensor *variants;              /* I64 [B,T]: the input `variants` of the stem */
+    wf_tensor *side;                  /* out: the second stream as it leaves the stem; NULL: none */
     wf_tensor *memory, *memory_mask;  /* of `cross` mixers: [B,S,memory_dim], U8 [B,S]; out, where an encoder makes them */
     wf_tensor *labels;                /* I32 [B,T]: without ids a decoder reads what the spec's `shift` makes of them */
     struct wf_model_ports *source;    /* of the encoder: ids [B,S], mask, ..; not read when the memory is given */
@@ -83,6 +93,8 @@ weft_status wf_model_remember(const wf_model *model, wf_tape *tape, const wf_sta
                               weft_error *err);
 /* Head `index` up to its last product; wf_head_logits and the loss of its row record the rest. `mask`: U8 [B,T] or NULL. */
 wf_head_io wf_model_head(const wf_model *model, wf_tape *tape, int index, wf_tensor *hidden, wf_tensor *mask, bool dropout);
+/* The same with the tokens and the mask of `ports`: heads that a token asks need them. */
+wf_head_io wf_model_head_of(const wf_model *model, wf_tape *tape, int index, const wf_model_ports *ports, bool dropout);
 /* Logits and loss of the first head, which must have a class per row (lm, mlm, tag). */
 wf_tensor *wf_model_logits(const wf_model *model, wf_tape *tape, wf_tensor *hidden);
 /* Loss of [B,T] targets (ignore -100); see wf_cross_entropy for inverse_count and token_loss. */
@@ -124,6 +136,7 @@ wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);         /* norm 
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);                 /* the token mixer */
 wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x);             /* the channel mixer; x must not be NULL */
 wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x);               /* the mixer that reads the memory */
+wf_tensor *wf_block_adapt(wf_block_run *b, wf_tensor *x);               /* x after the adapter, where the block has one */
 void wf_block_remember(wf_block_run *b);                                /* keeps what that mixer needs of the memory */
 wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y); /* norm(y + aside(x)), y the result of the wiring */
 wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x);

@@ -37,7 +37,8 @@ void wf_normal_float(const writer *w, const char *key, float value) {
 writer wf_normal_begin(const writer *of) { return (writer){of->arena, wf_json_new(of->arena, WF_JSON_OBJECT), of->failed}; }
 
 wf_json *wf_norm_normal(const writer *of, const wf_norm_spec *norm) {
-    static const char *const kinds[] = {[WF_NORM_NONE] = "none", [WF_NORM_RMS] = "rms", [WF_NORM_LAYER] = "layer"};
+    static const char *const kinds[] = {
+        [WF_NORM_NONE] = "none", [WF_NORM_RMS] = "rms", [WF_NORM_LAYER] = "layer", [WF_NORM_SCALE] = "scale"};
     writer w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", kinds[norm->kind]);
     if (norm->kind == WF_NORM_NONE)
@@ -45,7 +46,7 @@ wf_json *wf_norm_normal(const writer *of, const wf_norm_spec *norm) {
     wf_normal_float(&w, "eps", norm->eps);
     wf_normal_bool(&w, "affine", norm->affine);
     wf_normal_float(&w, "offset", norm->affine ? norm->offset : 0.0f);
-    if (norm->kind == WF_NORM_LAYER)
+    if (norm->kind >= WF_NORM_LAYER)
         wf_normal_bool(&w, "bias", norm->bias);
     return w.object;
 }
@@ -97,6 +98,13 @@ static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
     if (block->aside)
         wf_normal_put(&w, "aside", normal_layer(of, block->aside));
     wf_normal_put(&w, "channel", block->channel ? normal_layer(of, block->channel) : wf_json_new(of->arena, WF_JSON_NULL));
+    if (block->adapter) {
+        wf_normal_put(&w, "adapter", normal_layer(of, block->adapter));
+        wf_normal_text(&w, "adapter_wiring", block->adapter_from_norm ? "from_norm" : "pre");
+        wf_normal_put(&w, "adapter_norm",
+                      block->adapter_own_norm ? wf_norm_normal(of, &block->adapter_norm)
+                                              : wf_json_new_string(of->arena, "norm2", 5));
+    }
     normal_pair(&w, "residual_scale", block->residual_scale);
     normal_pair(&w, "keep", block->keep);
     wf_normal_float(&w, "stream_scale", block->stream_scale);
@@ -135,6 +143,8 @@ static void normal_stack(const writer *w, const wf_spec *spec) {
         *w->failed |= !wf_json_push(blocks, normal_block(w, &spec->blocks[i]));
     wf_normal_put(w, "blocks", blocks);
     wf_normal_put(w, "norm", wf_norm_normal(w, &spec->norm));
+    if (spec->joined)
+        wf_normal_bool(w, "joined", true);
     if (spec->dropout != 0.0f)
         wf_normal_float(w, "dropout", spec->dropout);
     normal_out(w, "project", &spec->project);

@@ -22,6 +22,8 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j);
 /* `head`, and `heads` beside it. */
 weft_status wf_heads_read(wf_spec_reader *r, const wf_json *head, const wf_json *more);
 
+int64_t wf_spec_end_width(const wf_spec *spec); /* of what the last norm takes */
+
 /* ---- parameters ---- */
 weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out,
                        weft_error *err);
@@ -33,6 +35,14 @@ weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_
                               weft_error *err);
 weft_status wf_stem_declare(wf_model *m, weft_error *err);
 weft_status wf_heads_declare(wf_model *m, weft_error *err);
+/* The dense layers of a head under a prefix, and running x through them. */
+weft_status wf_head_layers_declare(wf_model *m, const char *prefix, const wf_head_spec *h, wf_head_layer_params **out,
+                                   weft_error *err);
+wf_tensor *wf_head_layers(wf_tape *t, const wf_head_spec *h, const wf_head_layer_params *p, wf_tensor *x, bool dropout);
+/* Heads that a row asks (query_head.c). */
+weft_status wf_query_declare(wf_model *m, const char *prefix, const wf_head_spec *h, wf_head_params *p, weft_error *err);
+wf_tensor *wf_query_logits(wf_tape *t, const wf_head_spec *h, const wf_head_params *p, wf_tensor *x, wf_tensor *ids,
+                           wf_tensor *mask, bool dropout);
 
 /* ---- recording ---- */
 /* Fills up the inputs of sequences where the stem says so; the rows there are then. */
@@ -57,5 +67,5 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head);
 
 extern const wf_spec_key wf_stem_keys[], wf_position_keys[], wf_table_keys[], wf_stem_project_keys[], wf_token_dropout_keys[],
-    wf_globals_keys[], wf_fill_keys[], wf_head_keys[], wf_head_layer_keys[];
+    wf_globals_keys[], wf_fill_keys[], wf_side_keys[], wf_head_keys[], wf_head_layer_keys[];
 #endif

@@ -20,6 +20,7 @@ static const wf_spec_key spec_keys[] = {
     {"block", "object", "{}", "options of every block"},
     {"blocks", "list", "[]", "options of each block, over those of `block`"},
     {"norm", "norm", "rms", "the norm before the head"},
+    {"joined", "boolean", "false", "the stem's `side` stream stands before the other at the end, under the norm"},
     {"dropout", "number", "0", "of the rows after that norm"},
     {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
     {"encoder", "object", "null", "a stack whose rows are the memory that `cross` reads; null is none"},
@@ -66,6 +67,9 @@ static const wf_spec_key block_keys[] = {
     {"aside", "object or name", "null",
      "a token mixer of the block's input; its result is added to the block's, then normed; null is none"},
     {"channel", "object or name", "null", "the channel mixer; null is none"},
+    {"adapter", "object or name", "null", "a channel mixer behind the other one, in `pre` and `post`; null is none"},
+    {"adapter_norm", "norm or name", "none", "before `adapter`; `norm2`: the second norm and its weights"},
+    {"adapter_wiring", "string", "pre", "how `adapter` joins: `pre` or `from_norm`"},
     {"residual_scale", "number or list", "1", "multiplies a branch before it joins; [mixer, channel] are two numbers"},
     {"keep", "number or list", "1", "multiplies the stream that a branch joins; [mixer, channel] are two numbers"},
     {"stream_scale", "number", "1", "multiplies the stream after the block"},
@@ -77,11 +81,13 @@ static const wf_spec_key block_keys[] = {
     {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key norm_keys[] = {
-    {"kind", "string", "rms", "`none`, `rms` (Zhang & Sennrich 2019) or `layer` (Ba et al. 2016)"},
+    {"kind", "string", "rms",
+     "`none`, `rms` (Zhang & Sennrich 2019), `layer` (Ba et al. 2016) or `scale`: a factor and a bias for each channel and "
+     "nothing else"},
     {"eps", "number", "1e-6; layer: 1e-5", "added to the variance"},
     {"offset", "number", "0", "added to the weight (Gemma has 1)"},
     {"affine", "boolean", "true", "a learned weight"},
-    {"bias", "boolean", "layer: true", "a learned bias, of `layer` only"},
+    {"bias", "boolean", "layer, scale: true", "a learned bias, of `layer` and `scale` only"},
     {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key out_keys[] = {
@@ -98,6 +104,7 @@ const wf_spec_part wf_spec_parts[] = {{"spec", "The top level", spec_keys},
                                       {"out", "`project`, and `bridge` of an encoder", out_keys},
                                       {"globals", "`stem.globals`", wf_globals_keys},
                                       {"fill", "`stem.fill`", wf_fill_keys},
+                                      {"side", "`stem.side`", wf_side_keys},
                                       {"block", "`block`, and each of `blocks`", block_keys},
                                       {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
                                       {"head", "`head`, and each of `heads`", wf_head_keys},
@@ -127,7 +134,7 @@ int wf_option_word(wf_options *o, const wf_json *at, const char *key, const char
 
 /* ---- reading ---- */
 weft_status wf_norm_read(reader *r, const wf_json *j, const char *what, wf_norm_spec *out) {
-    static const char *const kinds[] = {"none", "rms", "layer", NULL};
+    static const char *const kinds[] = {"none", "rms", "layer", "scale", NULL};
     bool word = j && j->kind == WF_JSON_STRING;
     wf_options o = wf_part_open(word ? NULL : j, what, norm_keys, r->err);
     const char *kind = word ? j->string : j && j->kind == WF_JSON_NULL ? "none" : wf_option_text(&o, "kind", "rms");
@@ -136,7 +143,7 @@ weft_status wf_norm_read(reader *r, const wf_json *j, const char *what, wf_norm_
     out->eps = (float)wf_option_float(&o, "eps", found == WF_NORM_LAYER ? 1e-5 : 1e-6, 0.0, 1.0);
     out->offset = (float)wf_option_float(&o, "offset", 0.0, -1e6, 1e6);
     out->affine = wf_option_bool(&o, "affine", true) && found > WF_NORM_NONE;
-    out->bias = wf_option_bool(&o, "bias", found == WF_NORM_LAYER) && out->affine && found == WF_NORM_LAYER;
+    out->bias = wf_option_bool(&o, "bias", found >= WF_NORM_LAYER) && out->affine && found >= WF_NORM_LAYER;
     return o.status;
 }
 
@@ -212,6 +219,21 @@ static weft_status read_borrow(reader *r, int64_t index, const wf_json *j, wf_bl
     return WEFT_OK;
 }
 
+static weft_status read_adapter_norm(reader *r, const wf_json *j, const char *what, wf_block_spec *b) {
+    b->adapter_own_norm = !wf_json_is_string(j, "norm2");
+    return j && b->adapter_own_norm ? wf_norm_read(r, j, what, &b->adapter_norm) : WEFT_OK;
+}
+
+static weft_status read_adapter_wiring(reader *r, const wf_json *j, const char *what, wf_block_spec *b) {
+    bool from_norm = wf_json_is_string(j, "from_norm");
+    WF_CHECK(!j || from_norm || wf_json_is_string(j, "pre"), r->err, WEFT_USAGE, "%s: 'adapter_wiring' is pre or from_norm",
+             what);
+    WF_CHECK(!b->adapter || (b->wiring->adapts && b->channel), r->err, WEFT_USAGE,
+             "%s: the wiring '%s' has no place for 'adapter', which stands behind a channel mixer", what, b->wiring->name);
+    b->adapter_from_norm = from_norm;
+    return WEFT_OK;
+}
+
 /* Each norm has its own option; what it leaves unsaid is that of `norm`. */
 static weft_status read_norms(reader *r, const wf_json *own, const wf_json *common, const char *what, wf_block_spec *b) {
     static const char *const keys[] = {"norm1", "norm2", "norm3", "norm4"};
@@ -223,6 +245,8 @@ static weft_status read_norms(reader *r, const wf_json *own, const wf_json *comm
         const wf_json *j = either(own, common, "aside_norm");
         WF_TRY(wf_norm_read(r, j ? j : either(own, common, "norm"), what, &b->aside_norm));
     }
+    if (b->adapter)
+        WF_TRY(read_adapter_norm(r, either(own, common, "adapter_norm"), what, b));
     for (int i = 0; b->cross && i < b->wiring->cross_norms; i++) {
         const wf_json *j = either(own, common, "cross_norm");
         WF_TRY(wf_norm_read(r, j ? j : either(own, common, "norm"), what, &b->cross_norm[i]));
@@ -235,8 +259,11 @@ static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, con
         const char *key;
         wf_layer **layer;
         bool required;
-    } rows[] = {
-        {"mixer", &b->mixer, true}, {"cross", &b->cross, false}, {"aside", &b->aside, false}, {"channel", &b->channel, false}};
+    } rows[] = {{"mixer", &b->mixer, true},
+                {"cross", &b->cross, false},
+                {"aside", &b->aside, false},
+                {"channel", &b->channel, false},
+                {"adapter", &b->adapter, false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const wf_json *j = either(own, common, rows[i].key);
         char *where = wf_arena_printf(r->arena, "%sblock %lld %s", r->spec->stack, (long long)index, rows[i].key);
@@ -244,7 +271,7 @@ static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, con
             return wf_fail_memory(r->err);
         WF_CHECK(j || !rows[i].required, r->err, WEFT_USAGE, "block %lld: '%s' is missing", (long long)index, rows[i].key);
         if (j && (rows[i].required || j->kind != WF_JSON_NULL))
-            WF_TRY(read_row(r, j, where, wf_streq(rows[i].key, "channel"), rows[i].layer));
+            WF_TRY(read_row(r, j, where, i >= 3, rows[i].layer));
     }
     if (b->cross)
         wf_layer_reads_memory(b->cross);
@@ -270,6 +297,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     WF_TRY(read_borrow(r, index, either(own, common, "borrow"), b));
     WF_CHECK(!b->cross || b->wiring->cross_norms > 0, r->err, WEFT_USAGE, "%s: the wiring '%s' has no place for 'cross'", what,
              b->wiring->name);
+    WF_TRY(read_adapter_wiring(r, either(own, common, "adapter_wiring"), what, b));
     return read_norms(r, own, common, norm, b);
 }
 
@@ -307,6 +335,14 @@ static weft_status read_sizes(reader *r, const wf_json *json) {
     return WEFT_OK;
 }
 
+int64_t wf_spec_end_width(const wf_spec *s) { return s->dim + (s->joined ? s->stem.side : 0); }
+
+static weft_status read_joined(reader *r, const wf_json *json) {
+    r->spec->joined = wf_json_bool(json, "joined", false);
+    WF_CHECK(!r->spec->joined || r->spec->stem.side > 0, r->err, WEFT_USAGE, "'joined' needs a 'side' of the stem");
+    return WEFT_OK;
+}
+
 /* A dense layer; without it the width stays. */
 static weft_status read_out(reader *r, const wf_json *j, const char *what, int64_t width, wf_out_spec *out) {
     out->there = j && j->kind != WF_JSON_NULL;
@@ -322,7 +358,8 @@ static weft_status read_out(reader *r, const wf_json *j, const char *what, int64
 static weft_status read_stack(reader *r, const wf_json *json) {
     WF_TRY(wf_stem_read(r, wf_json_get(json, "stem")));
     WF_TRY(wf_norm_read(r, wf_json_get(json, "norm"), "norm", &r->spec->norm));
-    return read_out(r, wf_json_get(json, "project"), "project", r->spec->dim, &r->spec->project);
+    WF_TRY(read_joined(r, json));
+    return read_out(r, wf_json_get(json, "project"), "project", wf_spec_end_width(r->spec), &r->spec->project);
 }
 
 static weft_status read_encoder(reader *r, const wf_json *json) {

@@ -7,7 +7,7 @@
 #include "heads/head.h"
 #include "mixers/mixer.h"
 
-typedef enum wf_norm_kind { WF_NORM_NONE, WF_NORM_RMS, WF_NORM_LAYER } wf_norm_kind;
+typedef enum wf_norm_kind { WF_NORM_NONE, WF_NORM_RMS, WF_NORM_LAYER, WF_NORM_SCALE } wf_norm_kind;
 
 typedef struct wf_norm_spec {
     wf_norm_kind kind;
@@ -16,7 +16,12 @@ typedef struct wf_norm_spec {
 } wf_norm_spec;
 
 typedef enum wf_position_count { WF_COUNT_ROWS, WF_COUNT_TOKENS, WF_COUNT_MASK } wf_position_count;
-typedef enum wf_position_kind { WF_POSITION_NONE, WF_POSITION_LEARNED, WF_POSITION_SINUSOIDAL } wf_position_kind;
+typedef enum wf_position_kind {
+    WF_POSITION_NONE,
+    WF_POSITION_LEARNED,
+    WF_POSITION_SINUSOIDAL,
+    WF_POSITION_AXIAL
+} wf_position_kind;
 typedef enum wf_project_place {
     WF_PROJECT_NONE,
     WF_PROJECT_TOKENS,
@@ -33,6 +38,8 @@ typedef struct wf_stem_table { /* ids beside those of the tokens */
     int64_t missing; /* row that is looked up when the input is absent; -1 none */
     int64_t padding; /* row that gets no gradient; -1 none */
     int64_t dim;
+    int of;        /* number of an earlier table whose rows these are; -1: its own */
+    bool side;     /* stands beside the others of the side stream */
     bool join;     /* stands beside the rows of the tokens instead of being added */
     int n_lookups; /* how often the table is looked up: by a column of the input, or a difference of two */
     int64_t plus[WF_MAX_LOOKUPS], minus[WF_MAX_LOOKUPS]; /* -1: none */
@@ -42,11 +49,14 @@ typedef struct wf_stem_spec {
     int64_t dim;          /* width of the tables */
     float scale, dropout; /* multiplies the token rows */
     wf_position_kind position;
-    int64_t length, offset;  /* rows of the learned table; first row used */
+    int64_t length, offset; /* rows of the learned table; first row used */
+    int64_t axes[2],
+        axis_dims[2];        /* of axial positions: rows and widths of the two tables; length is the product of the rows */
     wf_position_count count; /* what positions count */
     bool blank;              /* counting tokens: padding has no position */
     bool halves, endpoint;   /* of sinusoids: all sines, then all cosines; the last rate is 1/10000 */
     int64_t padding;         /* id whose row gets no gradient; -1 none */
+    int64_t span;            /* the rows of so many tokens stand beside each other, the last one first */
     int64_t dropped_token;   /* id whose rows are zero, the others scaled up; -1 none */
     float dropped_rate;
     bool types; /* token types are looked up in the token table (GPT-2) */
@@ -58,11 +68,15 @@ typedef struct wf_stem_spec {
     bool dropout_first;                    /* before the norm */
     wf_globals globals;                    /* rows that are global when no mask of them is given */
     int64_t global_token;
-    bool masked;     /* rows of padding are zero */
-    bool ends;       /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
-    bool pads;       /* without a mask, the rows of `padding` are masked (FSMT) */
-    bool norm_first; /* the norm comes before the positions */
-    bool shared;     /* of an encoder: the token table is that of the model around it */
+    bool masked;      /* rows of padding are zero */
+    int64_t side;     /* width of a second stream beside the first; 0: none */
+    bool side_copies; /* the second stream begins as the first */
+    wf_norm_spec side_norm;
+    const char *variants; /* input that says which of several weights a row takes; NULL: none */
+    bool ends;            /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
+    bool pads;            /* without a mask, the rows of `padding` are masked (FSMT) */
+    bool norm_first;      /* the norm comes before the positions */
+    bool shared;          /* of an encoder: the token table is that of the model around it */
     wf_norm_spec norm;
 } wf_stem_spec;
 
@@ -76,6 +90,10 @@ typedef struct wf_block_spec {
     wf_layer *mixer, *channel;        /* channel NULL: none */
     wf_layer *aside;                  /* a mixer of the block's input that is added to its output; NULL: none */
     wf_layer *cross;                  /* a mixer that reads the memory, between the two; NULL: none */
+    wf_layer *adapter;                /* a channel mixer behind the other one; NULL: none */
+    wf_norm_spec adapter_norm;        /* before it */
+    bool adapter_own_norm;            /* with weights of its own, not those of the second norm */
+    bool adapter_from_norm;           /* added to what the norm gives, not to what goes in */
     float residual_scale[2], keep[2]; /* of the branches of mixer and channel, and of the stream they join */
     float stream_scale, dropout, attention_dropout;
     bool masked;           /* rows of padding are zero after the block */
@@ -106,6 +124,8 @@ typedef struct wf_head_spec {
     int64_t pool_token;          /* the rows that are pooled: those with this token in the source; -1: not asked */
     float scale, softcap;        /* logits = softcap*tanh(scale*logits/softcap) */
     float dropout;               /* before the last product */
+    int64_t extra;               /* of the width: the last so many channels have a matrix of their own */
+    int64_t query;               /* token whose first row asks the others; -1: none */
     const char *problem;         /* of `classify`: auto, single, multi, regression */
     float z_loss;                /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;
@@ -131,6 +151,7 @@ typedef struct wf_spec {
     wf_stem_spec stem;
     wf_block_spec *blocks;
     wf_norm_spec norm;
+    bool joined;                      /* the second stream stands before the first at the end, under the norm */
     float dropout;                    /* of the rows after the norm */
     wf_out_spec project, bridge;      /* after the norm; of an encoder, from its rows to the memory */
     wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */
@@ -166,6 +187,7 @@ typedef struct wf_wiring {
     int norms_without_channel;
     bool gates;      /* learned gates gate1, gate2 */
     int cross_norms; /* around a cross mixer; 0: there is no place for one */
+    bool adapts;     /* there is a place for an adapter */
     wf_tensor *(*run)(struct wf_block_run *b, wf_tensor *x);
 } wf_wiring;
 extern const wf_wiring wf_wirings[]; /* ends with a NULL name */

@@ -11,6 +11,9 @@ const wf_spec_key wf_stem_keys[] = {
     {"scale", "number", "1", "multiplies the rows of the tokens"},
     {"positions", "object", "none", "added to the rows"},
     {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
+    {"span", "integer", "1",
+     "the rows of so many tokens stand beside each other, an odd number, the last one first; needs `project` after `tokens` "
+     "(MobileBERT)"},
     {"shared", "boolean", "false", "of an encoder: the table of the tokens is that of the model around it"},
     {"token_dropout", "object", "null", "the rows of one token are zero and the others scaled up, always (ESM)"},
     {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
@@ -21,6 +24,9 @@ const wf_spec_key wf_stem_keys[] = {
     {"fill", "object", "none", "sequences are filled up to whole blocks with masked tokens"},
     {"masked", "boolean", "false", "rows of padding are zero after the norm"},
     {"ends", "boolean", "false", "without a mask, sequences end after as many rows as tokens differ from `padding` (XLM)"},
+    {"side", "object", "null",
+     "a second stream: the rows of the tables with `side` beside each other, projected, with positions of their own, normed"},
+    {"variants", "string", "null", "name of the input that says which adapter a sequence, or each token, takes"},
     {"pads", "boolean", "false", "without a mask, rows of `padding` are masked (FSMT)"},
     {"dropout", "number", "0", "of the rows"},
     {"dropout_first", "boolean", "false", "the dropout comes before the norm (BigBird)"},
@@ -28,8 +34,12 @@ const wf_spec_key wf_stem_keys[] = {
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_position_keys[] = {
-    {"kind", "string", "none", "`none`, `learned` (a table) or `sinusoidal` (Vaswani et al. 2017, section 3.5)"},
+    {"kind", "string", "none",
+     "`none`, `learned` (a table), `sinusoidal` (Vaswani et al. 2017, section 3.5) or `axial`: two tables side by side, for "
+     "position / n and for position % n, n the rows of the second"},
     {"length", "integer", "`context`", "rows of the table: more positions than that are refused"},
+    {"axes", "list", "axial: needed", "of `axial`: the rows of both tables; their product is the length"},
+    {"widths", "list", "axial: needed", "of `axial`: the widths of both; their sum is that of the stream"},
     {"offset", "integer", "0", "row of the first position (OPT has 2)"},
     {"count", "string", "rows",
      "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa); "
@@ -51,6 +61,8 @@ const wf_spec_key wf_table_keys[] = {
     {"join", "boolean", "false",
      "the rows stand beside those of the tokens instead of being added; needs `project` after `tokens`"},
     {"dim", "integer", "that of the other tables", "width of the rows that are joined"},
+    {"side", "boolean", "false", "the rows stand beside those of the other such tables, as the stem's `side`"},
+    {"of", "string", "null", "name of an earlier table whose weights these are"},
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_stem_project_keys[] = {
@@ -68,24 +80,49 @@ const wf_spec_key wf_globals_keys[] = {
     {"token", "integer", "-1", "a separator"},
     {NULL, NULL, NULL, NULL}};
 
+const wf_spec_key wf_side_keys[] = {{"dim", "integer", "that of the model with `copy`", "width of the stream"},
+                                    {"copy", "boolean", "false", "it begins as the first stream, without tables"},
+                                    {"norm", "norm", "none", "after the sum"},
+                                    {NULL, NULL, NULL, NULL}};
+
 const wf_spec_key wf_fill_keys[] = {{"multiple", "integer", "0", "the number of rows becomes a multiple of it; 0 is off"},
                                     {"beyond", "integer", "0", "sequences of at most so many rows stay as they are"},
                                     {"token", "integer", "0", "what they are filled with"},
                                     {NULL, NULL, NULL, NULL}};
 
 static const char *const global_kinds[] = {"none", "first", "before", "behind", NULL};
-static const char *const position_kinds[] = {"none", "learned", "sinusoidal", NULL};
+static const char *const position_kinds[] = {"none", "learned", "sinusoidal", "axial", NULL};
 static const char *const counts[] = {"rows", "tokens", "mask", NULL};
 static const char *const layouts[] = {"pairs", "halves", NULL};
 static const char *const places[] = {"none", "tokens", "sum", "norm", "dropout", NULL};
 
 /* ---- reading ---- */
+static bool read_two(const wf_json *list, int64_t out[2]) {
+    bool two = list && list->kind == WF_JSON_ARRAY && list->count == 2;
+    for (size_t i = 0; two && i < 2; i++) {
+        const wf_json *j = wf_json_at(list, i);
+        two = j->kind == WF_JSON_NUMBER && j->is_integer && j->integer >= 1 && j->integer <= WF_MAX_VOCAB;
+        out[i] = two ? j->integer : 0;
+    }
+    return two;
+}
+
+static void read_axes(wf_options *o, const wf_json *j, wf_stem_spec *out) {
+    bool fits = read_two(wf_json_get(j, "axes"), out->axes) && read_two(wf_json_get(j, "widths"), out->axis_dims);
+    if (!fits || out->axes[0] > WF_MAX_VOCAB / out->axes[1])
+        wf_option_fail(o, j, "axial positions need two 'axes' and two 'widths'");
+    else
+        out->length = out->axes[0] * out->axes[1];
+}
+
 static weft_status read_positions(wf_spec_reader *r, const wf_json *j, wf_stem_spec *out) {
     wf_options o = wf_part_open(j, "stem positions", wf_position_keys, r->err);
     int found = wf_option_word(&o, j, "kind", wf_option_text(&o, "kind", "none"), position_kinds);
     out->position = found < 0 ? WF_POSITION_NONE : (wf_position_kind)found;
     out->offset = wf_option_int(&o, "offset", 0, 0, WF_MAX_VOCAB);
     out->length = wf_option_int(&o, "length", found > 0 ? r->spec->context : 0, 0, WF_MAX_VOCAB);
+    if (out->position == WF_POSITION_AXIAL)
+        read_axes(&o, j, out);
     int count = wf_option_word(&o, j, "count", wf_option_text(&o, "count", "rows"), counts);
     out->count = count < 0 ? WF_COUNT_ROWS : (wf_position_count)count;
     out->halves = wf_option_word(&o, j, "layout", wf_option_text(&o, "layout", "pairs"), layouts) == 1;
@@ -122,6 +159,17 @@ static weft_status read_columns(wf_options *o, const wf_json *list, wf_stem_tabl
     return o->status;
 }
 
+/* The number of the table whose weights this one uses. */
+static int earlier_table(wf_options *o, const wf_json *j, const wf_stem_spec *s) {
+    const char *name = wf_option_text(o, "of", NULL);
+    for (int i = 0; name && i < s->n_tables; i++)
+        if (wf_streq(s->tables[i].name, name) && s->tables[i].of < 0)
+            return i;
+    if (name)
+        wf_option_fail(o, j, "'of' must be an earlier table with weights of its own, not '%s'", name);
+    return -1;
+}
+
 static weft_status read_table(wf_spec_reader *r, const wf_json *j, wf_stem_table *out) {
     wf_options o = wf_part_open(j, "stem table", wf_table_keys, r->err);
     out->name = wf_option_text(&o, "name", NULL);
@@ -131,6 +179,10 @@ static weft_status read_table(wf_spec_reader *r, const wf_json *j, wf_stem_table
     out->padding = wf_option_int(&o, "padding", -1, -1, WF_MAX_VOCAB);
     out->join = wf_option_bool(&o, "join", false);
     out->dim = wf_option_int(&o, "dim", r->spec->stem.dim, 1, WF_MAX_DIM);
+    out->side = wf_option_bool(&o, "side", false);
+    out->of = earlier_table(&o, j, &r->spec->stem);
+    if (out->side && out->join)
+        wf_option_fail(&o, j, "a table cannot both be joined and stand at the side");
     if (!out->name || !out->input || out->rows == 0)
         wf_option_fail(&o, j, "'name', 'input' and 'rows' are needed");
     if (out->missing >= out->rows)
@@ -157,10 +209,12 @@ static weft_status read_project(wf_spec_reader *r, const wf_json *j, wf_stem_spe
     s->project_bias = wf_option_bool(&o, "bias", true) && there;
     if (there)
         s->project = (wf_project_place)wf_option_word(&o, j, "after", wf_option_text(&o, "after", "dropout"), places);
+    if (s->span > 1 && s->project != WF_PROJECT_TOKENS)
+        wf_option_fail(&o, j, "a 'span' needs a projection after 'tokens'");
     for (int i = 0; i < s->n_tables; i++)
         if (s->tables[i].join && s->project != WF_PROJECT_TOKENS)
             wf_option_fail(&o, j, "joined tables need a projection after 'tokens'");
-        else if (!s->tables[i].join)
+        else if (!s->tables[i].join && !s->tables[i].side)
             s->tables[i].dim = s->project == WF_PROJECT_TOKENS ? r->spec->dim : s->dim;
     if (!there && s->dim != r->spec->dim)
         wf_option_fail(&o, j, "tables of width %lld need a projection to %lld", (long long)s->dim, (long long)r->spec->dim);
@@ -193,6 +247,29 @@ static weft_status read_globals(wf_spec_reader *r, const wf_json *j, wf_stem_spe
     return o.status;
 }
 
+static weft_status read_side(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    bool there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(j, "stem side", wf_side_keys, r->err);
+    s->side_copies = wf_option_bool(&o, "copy", false);
+    s->side = wf_option_int(&o, "dim", s->side_copies ? r->spec->dim : 0, 1, WF_MAX_DIM);
+    if (s->side_copies && s->side != r->spec->dim)
+        wf_option_fail(&o, j, "a copy has the width of the model");
+    if (there && s->side < 1)
+        wf_option_fail(&o, j, "'dim' is needed");
+    int64_t lookups = 0;
+    for (int i = 0; i < s->n_tables; i++) {
+        const wf_stem_table *t = &s->tables[i], *of = t->of < 0 ? t : &s->tables[t->of];
+        lookups += t->side ? t->n_lookups : 0;
+        if (of->rows != t->rows || of->dim != t->dim)
+            wf_option_fail(&o, j, "the tables '%s' and '%s' have other sizes", t->name, of->name);
+    }
+    if ((there && !s->side_copies) != (lookups > 0))
+        wf_option_fail(&o, j, "'side' and tables with 'side' belong together");
+    WF_TRY(o.status);
+    const wf_json *norm = wf_json_get(j, "norm");
+    return norm ? wf_norm_read(r, norm, "stem side norm", &s->side_norm) : WEFT_OK;
+}
+
 weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     wf_stem_spec *s = &r->spec->stem;
     wf_options o = wf_part_open(j, "stem", wf_stem_keys, r->err);
@@ -206,6 +283,10 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     s->dropout_first = wf_option_bool(&o, "dropout_first", false);
     s->masked = wf_option_bool(&o, "masked", false);
     s->ends = wf_option_bool(&o, "ends", false);
+    s->span = wf_option_int(&o, "span", 1, 1, 63);
+    if (s->span % 2 == 0)
+        wf_option_fail(&o, j, "'span' must be odd");
+    s->variants = wf_option_text(&o, "variants", NULL);
     s->shared = wf_option_bool(&o, "shared", false);
     s->pads = wf_option_bool(&o, "pads", false);
     s->norm_first = wf_option_bool(&o, "norm_first", false);
@@ -213,6 +294,7 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
     WF_TRY(read_project(r, wf_json_get(j, "project"), s));
+    WF_TRY(read_side(r, wf_json_get(j, "side"), s));
     WF_TRY(read_fill(r, wf_json_get(j, "fill"), s));
     WF_TRY(read_globals(r, wf_json_get(j, "globals"), s));
     WF_TRY(read_token_dropout(r, wf_json_get(j, "token_dropout"), s));
@@ -261,16 +343,43 @@ static int64_t sum_width(const wf_model *m) {
 
 /* Width of what is projected. */
 static int64_t joined_width(const wf_stem_spec *s) {
-    int64_t width = s->dim;
+    int64_t width = s->dim * s->span;
     for (int i = 0; i < s->n_tables; i++)
         width += s->tables[i].join ? s->tables[i].dim : 0;
     return width;
+}
+
+static int64_t side_width(const wf_stem_spec *s) {
+    int64_t width = 0;
+    for (int i = 0; i < s->n_tables; i++)
+        width += s->tables[i].side ? s->tables[i].dim * s->tables[i].n_lookups : 0;
+    return width;
+}
+
+static weft_status declare_side(wf_model *m, weft_error *err) {
+    const wf_stem_spec *s = &m->spec->stem;
+    if (s->side == 0 || s->side_copies)
+        return WEFT_OK;
+    WF_TRY(wf_declare_linear(m, "stem.side.project", s->side, side_width(s), true, m->side_project, err));
+    if (s->position == WF_POSITION_LEARNED)
+        WF_TRY(declare_table(m, "stem.side.position.weight", s->length + s->offset, s->side, &m->side_position, err));
+    return wf_declare_norm(m, &s->side_norm, "stem.side.norm", s->side, &m->side_norm[0], &m->side_norm[1], err);
+}
+
+static weft_status declare_axes(wf_model *m, weft_error *err) {
+    const wf_stem_spec *s = &m->spec->stem;
+    WF_CHECK(s->axis_dims[0] + s->axis_dims[1] == sum_width(m), err, WEFT_USAGE,
+             "the 'widths' of axial positions must add up to %lld", (long long)sum_width(m));
+    WF_TRY(declare_table(m, "stem.position.0.weight", s->axes[0], s->axis_dims[0], &m->axis[0], err));
+    return declare_table(m, "stem.position.1.weight", s->axes[1], s->axis_dims[1], &m->axis[1], err);
 }
 
 static weft_status declare_positions(wf_model *m, weft_error *err) {
     const wf_stem_spec *s = &m->spec->stem;
     if (s->position == WF_POSITION_NONE)
         return WEFT_OK;
+    if (s->position == WF_POSITION_AXIAL)
+        return declare_axes(m, err);
     WF_TRY(declare_table(m, "stem.position.weight", s->length + s->offset, sum_width(m), &m->position, err));
     if (s->position == WF_POSITION_LEARNED)
         return WEFT_OK;
@@ -291,8 +400,11 @@ weft_status wf_stem_declare(wf_model *m, weft_error *err) {
     WF_TRY(declare_positions(m, err));
     for (int i = 0; i < s->n_tables; i++) {
         snprintf(name, sizeof name, "stem.%s.weight", s->tables[i].name);
-        WF_TRY(declare_table(m, name, s->tables[i].rows, s->tables[i].dim, &m->tables[i], err));
+        m->tables[i] = s->tables[i].of < 0 ? NULL : m->tables[s->tables[i].of];
+        if (!m->tables[i])
+            WF_TRY(declare_table(m, name, s->tables[i].rows, s->tables[i].dim, &m->tables[i], err));
     }
+    WF_TRY(declare_side(m, err));
     if (s->project != WF_PROJECT_NONE)
         WF_TRY(wf_declare_linear(m, "stem.project", m->spec->dim, joined_width(s), s->project_bias, m->project, err));
     return wf_declare_norm(m, &s->norm, "stem.norm", norm_width, &m->stem_norm[0], &m->stem_norm[1], err);
@@ -305,9 +417,24 @@ static wf_tensor *project(const wf_model *m, wf_tape *t, wf_project_place here, 
     return wf_linear_as(t, x, wf_use(t, m->project[0]), wf_use(t, m->project[1]), WF_F32);
 }
 
-static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_ports *p) {
+/* The table of all positions, [rows, width]. */
+static wf_tensor *axial_table(const wf_model *m, wf_tape *t) {
     const wf_stem_spec *s = &m->spec->stem;
-    wf_tensor *table = wf_use(t, m->position);
+    wf_tensor *a = wf_use(t, m->axis[0]), *b = wf_use(t, m->axis[1]);
+    if (!a || !b)
+        return NULL;
+    a = wf_repeat_heads(t, wf_reshape(t, a, 4, (int64_t[]){1, s->axes[0], 1, s->axis_dims[0]}), s->axes[1]);
+    b = wf_repeat_batch(t, wf_reshape(t, b, 3, (int64_t[]){1, s->axes[1], s->axis_dims[1]}), s->axes[0]);
+    wf_tensor *both = a && b ? wf_join_channels(t, wf_reshape(t, a, 2, (int64_t[]){s->length, s->axis_dims[0]}),
+                                                wf_reshape(t, b, 2, (int64_t[]){s->length, s->axis_dims[1]}))
+                             : NULL;
+    return both;
+}
+
+static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_param *param,
+                            const wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *table = s->position == WF_POSITION_AXIAL ? axial_table(m, t) : wf_use(t, param);
     if (s->count == WF_COUNT_MASK && !p->positions && p->mask)
         return wf_embed_positions(t, table, batch, rows, wf_mask_positions(t, p->mask), s->offset);
     if (s->count == WF_COUNT_TOKENS && !p->positions)
@@ -332,13 +459,32 @@ static wf_tensor *look_up(const wf_model *m, wf_tape *t, int i, int k, const wf_
 static wf_tensor *put_tables(const wf_model *m, wf_tape *t, bool join, wf_tensor *x, const wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
     for (int i = 0; i < s->n_tables; i++)
-        for (int k = 0; s->tables[i].join == join && k < s->tables[i].n_lookups; k++) {
+        for (int k = 0; s->tables[i].join == join && !s->tables[i].side && k < s->tables[i].n_lookups; k++) {
             bool there = p->tables[i] || s->tables[i].missing >= 0;
             wf_tensor *rows = there ? look_up(m, t, i, k, p) : NULL;
             if (there)
                 x = join ? wf_join_channels(t, x, rows) : wf_add(t, x, rows);
         }
     return x;
+}
+
+/* The second stream. */
+static wf_tensor *record_side(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout,
+                              const wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *x = NULL;
+    for (int i = 0; i < s->n_tables; i++)
+        for (int k = 0; s->tables[i].side && k < s->tables[i].n_lookups; k++) {
+            wf_tensor *one = look_up(m, t, i, k, p);
+            if (!one)
+                return wf_tape_error(t, WEFT_USAGE, "the input '%s' is missing", s->tables[i].input);
+            x = x ? wf_join_channels(t, x, one) : one;
+        }
+    x = wf_linear_as(t, x, wf_use(t, m->side_project[0]), wf_use(t, m->side_project[1]), WF_F32);
+    if (m->side_position)
+        x = wf_add(t, x, positions(m, t, batch, rows, m->side_position, p));
+    x = wf_cast(t, wf_apply_norm(t, &s->side_norm, x, m->side_norm[0], m->side_norm[1]), WF_F32);
+    return dropout ? wf_dropout(t, x, s->dropout) : x;
 }
 
 int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_model_ports *p) {
@@ -377,14 +523,18 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
     p->mask = find_mask(s, t, o, p);
     if (s->globals != WF_GLOBALS_NONE && !p->global_mask)
         p->global_mask = wf_token_globals(t, p->ids, s->globals, s->global_token);
+    if (s->side > 0 && !s->side_copies)
+        p->side = record_side(m, t, batch, rows, dropout, p);
     wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
     if (s->dropped_token >= 0)
         x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
+    if (s->span > 1)
+        x = wf_unfold(t, x, s->span / 2, s->span, -1);
     x = project(m, t, WF_PROJECT_TOKENS, put_tables(m, t, true, x, p));
     if (s->norm_first)
         x = normed(m, t, x);
     if (s->position != WF_POSITION_NONE)
-        x = wf_add(t, x, positions(m, t, batch, rows, p));
+        x = wf_add(t, x, positions(m, t, batch, rows, m->position, p));
     x = put_tables(m, t, false, x, p);
     if (p->types && s->types)
         x = wf_add(t, x, wf_embed(t, p->types, wf_use(t, m->token), -1));
@@ -396,16 +546,30 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
     if (s->masked)
         x = wf_mask_rows(t, x, p->mask);
     x = dropout && !s->dropout_first ? wf_dropout(t, x, s->dropout) : x;
-    return project(m, t, WF_PROJECT_DROPOUT, x);
+    x = project(m, t, WF_PROJECT_DROPOUT, x);
+    if (s->side_copies)
+        p->side = x;
+    return x;
 }
 
 /* ---- the normal form ---- */
+static wf_json *normal_two(const wf_normal *of, const int64_t two[2]) {
+    wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
+    for (int i = 0; i < 2; i++)
+        *of->failed |= !wf_json_push(list, wf_json_new_int(of->arena, two[i]));
+    return list;
+}
+
 static wf_json *normal_positions(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", position_kinds[stem->position]);
     if (stem->position == WF_POSITION_SINUSOIDAL) {
         wf_normal_text(&w, "layout", layouts[stem->halves]);
         wf_normal_bool(&w, "endpoint", stem->endpoint);
+    }
+    if (stem->position == WF_POSITION_AXIAL) {
+        wf_normal_put(&w, "axes", normal_two(of, stem->axes));
+        wf_normal_put(&w, "widths", normal_two(of, stem->axis_dims));
     }
     if (stem->position != WF_POSITION_NONE) {
         wf_normal_int(&w, "length", stem->length);
@@ -441,6 +605,9 @@ static wf_json *normal_tables(const wf_normal *of, const wf_stem_spec *stem) {
         wf_normal_put(&w, "columns", normal_columns(of, &stem->tables[i]));
         wf_normal_bool(&w, "join", stem->tables[i].join);
         wf_normal_int(&w, "dim", stem->tables[i].dim);
+        wf_normal_bool(&w, "side", stem->tables[i].side);
+        if (stem->tables[i].of >= 0)
+            wf_normal_text(&w, "of", stem->tables[stem->tables[i].of].name);
         *of->failed |= !wf_json_push(list, w.object);
     }
     return list;
@@ -479,6 +646,16 @@ static wf_json *normal_globals(const wf_normal *of, const wf_stem_spec *stem) {
     return w.object;
 }
 
+static wf_json *normal_side(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_normal w = wf_normal_begin(of);
+    if (stem->side == 0)
+        return wf_json_new(of->arena, WF_JSON_NULL);
+    wf_normal_int(&w, "dim", stem->side);
+    wf_normal_bool(&w, "copy", stem->side_copies);
+    wf_normal_put(&w, "norm", wf_norm_normal(of, &stem->side_norm));
+    return w.object;
+}
+
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", "token");
@@ -489,12 +666,16 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal_put(&w, "positions", normal_positions(of, stem));
     wf_normal_int(&w, "padding", stem->padding);
     wf_normal_put(&w, "token_dropout", normal_token_dropout(of, stem));
+    wf_normal_int(&w, "span", stem->span);
     wf_normal_bool(&w, "types", stem->types);
     wf_normal_put(&w, "tables", normal_tables(of, stem));
+    wf_normal_put(&w, "side", normal_side(of, stem));
     wf_normal_put(&w, "fill", normal_fill(of, stem));
     wf_normal_put(&w, "globals", normal_globals(of, stem));
     wf_normal_bool(&w, "masked", stem->masked);
     wf_normal_bool(&w, "ends", stem->ends);
+    if (stem->variants)
+        wf_normal_text(&w, "variants", stem->variants);
     if (stem->pads)
         wf_normal_bool(&w, "pads", true);
     if (stem->norm_first)

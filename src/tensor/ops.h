@@ -41,6 +41,8 @@ wf_tensor *wf_shift_right(wf_tape *t, wf_tensor *ids, bool rotate, int64_t token
  * gradient. */
 typedef enum wf_globals { WF_GLOBALS_NONE, WF_GLOBALS_FIRST, WF_GLOBALS_BEFORE, WF_GLOBALS_BEHIND } wf_globals;
 wf_tensor *wf_token_globals(wf_tape *t, wf_tensor *ids, wf_globals kind, int64_t token);
+/* I32 [B,1,1]: the row of the first `token` of ids[B,T] (I32) in each sequence, 0 where there is none. No gradient. */
+wf_tensor *wf_find_token(wf_tape *t, wf_tensor *ids, int64_t token);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
  * `padding` itself (RoBERTa), or with `blank` no row (-1). No gradient. */
 wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding, bool blank);
@@ -108,6 +110,7 @@ wf_tensor *wf_unfold(wf_tape *t, wf_tensor *x, int64_t first, int64_t count, int
 wf_tensor *wf_id_pad(wf_tape *t, wf_tensor *ids, int64_t total, int64_t id);
 wf_tensor *wf_mask_pad(wf_tape *t, wf_tensor *mask, int64_t batch, int64_t rows, int64_t total);
 wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask); /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
+wf_tensor *wf_fill_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask, float value); /* the same rows become `value` */
 /* y_t = x_{t-1}, y_0 = s_in (or 0): x [B,T,n], s_in [B,n] or NULL; *s_out receives the last x when not NULL. */
 wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **s_out);
 /* Appends x[B,T,..] to a cache bound by the caller, cache[B,cap,..], at row start[b]+t (modulo cap for a ring); the result is
@@ -134,6 +137,12 @@ wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per); /* [B,T,..] -> f
 wf_tensor *wf_time_project(wf_tape *t, wf_tensor *x, wf_tensor *e);
 /* A centred convolution over time, one filter per head: x [B,T,H,V], w [H,1,W] -> fp32. */
 wf_tensor *wf_conv_heads(wf_tape *t, wf_tensor *x, wf_tensor *w);
+/* A convolution over time whose filters come with the rows: y[t,h] = sum over k of softmax(z[t,h])_k x[t + k - left, h], x
+ * [B,T,H,V], z [B,T,H,taps] -> fp32. */
+wf_tensor *wf_dynamic_conv(wf_tape *t, wf_tensor *x, wf_tensor *z, int64_t left);
+/* Rows weighed by the chance that hashes of so many bits meet: y_i = sum_j (1 - arccos(q_i . k_j)/pi)^bits v_j, q, k [B,T,H,K]
+ * of length one, v [B,T,H,V] -> fp32; the gradient of q and k is YOSO's surrogate. */
+wf_tensor *wf_collide(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, int64_t bits);
 /* Z u, Z the iterated pseudo-inverse of softmax(q k^T) (see nystrom.c): q, k [B,L,H,K], u [B,L,H,V] -> fp32 like u. */
 wf_tensor *wf_nystrom(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *u);
 

@@ -109,6 +109,14 @@ static wf_tensor *swap_rows_case(fixture *f) { return wf_swap_rows(f->tape, leaf
 static wf_tensor *mean_rows_case(fixture *f) { return wf_mean_rows(f->tape, leaf4(f, 2, 12, 3, 5), 3); }
 static wf_tensor *time_project_case(fixture *f) { return wf_time_project(f->tape, leaf4(f, 2, 6, 1, 10), leaf3(f, 1, 9, 4)); }
 static wf_tensor *time_project_heads(fixture *f) { return wf_time_project(f->tape, leaf4(f, 2, 6, 2, 5), leaf3(f, 4, 6, 3)); }
+static wf_tensor *collide_case(fixture *f) { /* the gradient of q and k is not the derivative */
+    wf_tensor *q = wf_input(f->tape, "q", WF_F32, 4, (int64_t[]){2, 5, 3, 4}), *k = wf_input(f->tape, "k", WF_F32, 4, (int64_t[]){2, 5, 3, 4});
+    return wf_collide(f->tape, wf_unit(f->tape, q, WF_UNIT_L2, 1e-6f), wf_unit(f->tape, k, WF_UNIT_L2, 1e-6f), leaf4(f, 2, 5, 3, 6), 4);
+}
+static wf_tensor *dynamic_conv_case(fixture *f) { return wf_dynamic_conv(f->tape, leaf4(f, 2, 7, 3, 5), leaf4(f, 2, 7, 3, 4), 1); }
+static wf_tensor *find_token_case(fixture *f) {
+    return wf_take_rows(f->tape, leaf4(f, 3, 5, 1, 4), wf_find_token(f->tape, ids(f, 3, 5), 3));
+}
 static wf_tensor *conv_heads_case(fixture *f) { return wf_conv_heads(f->tape, leaf4(f, 2, 7, 3, 5), leaf3(f, 3, 1, 5)); }
 static wf_tensor *nystrom_case(fixture *f) { /* queries near their keys: a matrix far from singular */
     wf_tensor *k = wf_scale(f->tape, leaf4(f, 2, 4, 2, 12), 2.0f);
@@ -582,7 +590,7 @@ static const op_case cases[] = {
     {"row_dot", row_dot_case, 2e-3},     {"gate", gate_case, 2e-3},         {"scale_by", scale_by_case, 2e-3},
     {"unit", unit_l2, 2e-3},             {"unit", unit_floored, 4e-3},      {"unit", unit_sum, 2e-3},
     {"swap_rows", swap_rows_case, 2e-3}, {"mean_rows", mean_rows_case, 2e-3}, {"time_project", time_project_case, 2e-3},
-    {"time_project", time_project_heads, 2e-3}, {"conv_heads", conv_heads_case, 2e-3}, {"nystrom", nystrom_case, 2e-3},
+    {"time_project", time_project_heads, 2e-3}, {"conv_heads", conv_heads_case, 2e-3}, {"dynamic_conv", dynamic_conv_case, 2e-3}, {"collide", collide_case, 2e-3}, {"find_token", find_token_case, 2e-3}, {"nystrom", nystrom_case, 2e-3},
     {"mask_rows", mask_case, 2e-3},      {"rotate", rotate_case, 2e-3},     {"rotate", xpos_case, 2e-3}, {"temper", temper_case, 2e-3},     {"cross_entropy", entropy_case, 2e-3},
     {"take_rows", take_rows_case, 2e-3}, {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3},
     {"memory_attention", memory_case, 2e-3}, {"memory_attention", memory_near, 2e-3}, {"max_pairs", max_pairs_case, 2e-3},

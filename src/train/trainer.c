@@ -4,7 +4,7 @@
 #include <string.h>
 
 typedef struct inputs { /* of one recorded tape */
-    wf_tensor *ids, *targets, *mask, *positions, *segments, *inverse_count, *source, *source_mask;
+    wf_tensor *ids, *targets, *mask, *positions, *segments, *tables[WF_MAX_TABLES], *inverse_count, *source, *source_mask;
 } inputs;
 
 struct wf_trainer {
@@ -47,6 +47,13 @@ static void fill(wf_tensor *input, const void *data) {
         memcpy(input->data, data, (size_t)input->count * wf_dtypes[input->type].size);
 }
 
+static void make_tables(wf_tape *t, const wf_trainer_options *o, inputs *in) {
+    for (int i = 0; i < WF_MAX_TABLES; i++)
+        if (o->table_columns[i])
+            in->tables[i] = wf_input(t, "table ids", WF_I32, o->table_columns[i] > 1 ? 3 : 2,
+                                     (int64_t[]){o->batch, o->rows, o->table_columns[i]});
+}
+
 static void fill_inputs(const inputs *in, const wf_train_batch *b) {
     fill(in->ids, b->ids);
     fill(in->source, b->source);
@@ -55,6 +62,8 @@ static void fill_inputs(const inputs *in, const wf_train_batch *b) {
     fill(in->mask, b->mask);
     fill(in->segments, b->segments);
     fill(in->positions, b->positions);
+    for (int i = 0; i < WF_MAX_TABLES; i++)
+        fill(in->tables[i], b->tables[i]);
 }
 
 typedef struct losses {
@@ -71,6 +80,7 @@ static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, 
                             .positions = in->positions,
                             .segments = in->segments,
                             .source = in->source ? &source : NULL};
+    memcpy(ports.tables, in->tables, sizeof ports.tables);
     if (!in->targets)
         return wf_fail_memory(err);
     WF_TRY(wf_model_record(m, t, in->targets->dims[0], in->targets->dims[1], o, &ports, err));
@@ -88,6 +98,7 @@ static weft_status record_step(const wf_model *m, const wf_trainer_options *o, w
                                weft_error *err) {
     wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations, .losses = true};
     make_inputs(m, tape, o, in);
+    make_tables(tape, o, in);
     WF_TRY(record_loss(m, tape, in, &how, o->smoothing, found, err));
     if (found->extra)
         found->mean = wf_add_scaled(tape, found->mean, found->extra, 1.0f / (float)o->accumulate);

@@ -91,7 +91,8 @@ static weft_status check_lookups(const reader *r, int i, const int64_t *wide, in
 
 static weft_status read_table(reader *r, int i) {
     const wf_stored_tensor *t = input_of(r, r->model->spec->stem.tables[i].input);
-    int64_t *wide, count = r->in->batch * r->in->rows, columns = t && t->rank == 3 ? t->dims[2] : 1;
+    int64_t *wide, count = r->in->batch * r->in->rows,
+                   columns = t && t->rank == 3 + (r->stacked > 0) ? t->dims[t->rank - 1] : 1;
     bool choices = r->in->choices > 0;
     columns = choices ? 1 : columns;
     if (!t)
@@ -144,12 +145,48 @@ static weft_status read_positions(reader *r) {
     return WEFT_OK;
 }
 
+static int64_t count_variants(const wf_spec *spec) {
+    const wf_layer *l = spec->layers ? spec->blocks[0].adapter : NULL;
+    return l ? (int64_t)wf_get(l, "names")->count : 0;
+}
+
+/* One for each sequence, or for each of its rows. */
+static weft_status read_variants(reader *r) {
+    const char *name = r->model->spec->stem.variants;
+    const wf_stored_tensor *t = name ? wf_fixture_input(r->fx, name) : NULL;
+    int64_t *wide, count = r->in->batch * r->in->rows, stacks = r->stacked ? r->stacked : 1;
+    if (!t)
+        return WEFT_OK;
+    bool each = wf_stored_count(t) == stacks * count;
+    WF_CHECK(each || wf_stored_count(t) == stacks * r->in->batch, r->err, WEFT_BAD_INPUT,
+             "'%s' has another shape than expected", name);
+    WF_TRY(wf_fixture_ints(r->fx, t, &wide, r->err));
+    wide += r->index * (each ? count : r->in->batch);
+    if (!(r->in->variants = wf_arena_alloc(&r->fx->arena, (size_t)count * sizeof *wide)))
+        return wf_fail_memory(r->err);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t one = r->in->variants[i] = wide[each ? i : i / r->in->rows];
+        WF_CHECK(one >= 0 && one < count_variants(r->model->spec), r->err, WEFT_BAD_INPUT, "'%s' holds %lld", name,
+                 (long long)one);
+    }
+    return WEFT_OK;
+}
+
 /* A name among those that a text separates by spaces. */
 static bool listed_in(const char *names, const char *name) {
     size_t n = strlen(name);
     for (const char *at = names; at && *at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL)
         if (strncmp(at, name, n) == 0 && (at[n] == 0 || at[n] == ' '))
             return true;
+    return false;
+}
+
+static bool is_buffer(const wf_model *m, const char *name) {
+    for (size_t i = 0; i < m->params.count; i++) {
+        const char *last = m->params.list[i]->buffer ? strrchr(m->params.list[i]->name, '.') : NULL;
+        if (last && wf_streq(last + 1, name))
+            return true;
+    }
     return false;
 }
 
@@ -178,12 +215,12 @@ static bool is_known(const reader *r, const char *name) {
             return true;
     for (int64_t i = 0; i < spec->layers; i++)
         crosses |= spec->blocks[i].cross != NULL;
-    if (wf_streq(name, "probe"))
+    if (wf_streq(name, "probe") || is_buffer(r->model, name))
         return true;
     if (r->model->encoder)
         return is_of_stack(r->model->encoder->spec, name) ||
                (wf_starts_with(name, prefix) && is_of_stack(spec, name + strlen(prefix)));
-    return is_of_stack(spec, name) ||
+    return is_of_stack(spec, name) || (spec->stem.variants && wf_streq(name, spec->stem.variants)) ||
            (crosses && (wf_streq(name, "encoder_hidden_states") || wf_streq(name, "encoder_attention_mask")));
 }
 
@@ -277,6 +314,7 @@ weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t 
     if (model->encoder)
         WF_TRY(read_source(&r));
     WF_TRY(read_stack(&r));
+    WF_TRY(read_variants(&r));
     WF_CHECK(!out->source || out->source->batch == out->batch, err, WEFT_BAD_INPUT, "%lld sources for %lld sequences",
              (long long)out->source->batch, (long long)out->batch);
     if (!model->encoder)
@@ -300,6 +338,8 @@ static wf_input_tensors record_stack(const wf_model_inputs *in, wf_tape *tape, i
         t.global_mask = wf_input(tape, "global mask", WF_U8, 2, dims);
     if (in->positions)
         t.positions = wf_input(tape, "positions", WF_I64, 2, dims);
+    if (in->variants)
+        t.variants = wf_input(tape, "variants", WF_I64, 2, dims);
     for (int i = 0; i < WF_MAX_TABLES; i++)
         ports->tables[i] = t.tables[i] = in->tables[i] ? wf_input(tape, "table ids", WF_I32, in->table_columns[i] > 1 ? 3 : 2,
                                                                   (int64_t[]){batch, rows, in->table_columns[i]})
@@ -309,6 +349,7 @@ static wf_input_tensors record_stack(const wf_model_inputs *in, wf_tape *tape, i
     ports->mask = t.mask;
     ports->global_mask = t.global_mask;
     ports->positions = t.positions;
+    ports->variants = t.variants;
     return t;
 }
 
@@ -352,6 +393,7 @@ static void load_stack(const wf_model_inputs *in, const wf_input_tensors *t, int
     load(t->types, in->types, sizeof *in->types, in->rows, b, first);
     load(t->mask, in->mask, sizeof *in->mask, in->rows, b, first);
     load(t->global_mask, in->global_mask, sizeof *in->global_mask, in->rows, b, first);
+    load(t->variants, in->variants, sizeof *in->variants, in->rows, b, first);
     load(t->positions, in->positions, sizeof *in->positions, in->rows, b, first);
     for (int i = 0; i < WF_MAX_TABLES; i++)
         load(t->tables[i], in->tables[i], (size_t)in->table_columns[i] * sizeof *in->tables[i], in->rows, b, first);

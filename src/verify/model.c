@@ -1,6 +1,7 @@
 /* model.c - kinds `model` and `adapter`: a folder opened as any checkpoint, its outputs and gradients, and for causal models
  * the chunk and step forms with states in place. */
 #include <string.h>
+#include "base/reader.h"
 #include "families/load.h"
 #include "gen/session.h"
 #include "verify/adapter.h"
@@ -68,7 +69,7 @@ static weft_status read_where(model_run *m) {
 static void record_head(model_run *m, int i, const wf_model_ports *ports) {
     const wf_head_labels *l = &m->in.labels[i];
     wf_head_io *io = &m->heads[i];
-    *io = wf_model_head(m->model, m->tape, i, ports->hidden, ports->mask, false);
+    *io = wf_model_head_of(m->model, m->tape, i, ports, false);
     wf_keep(m->tape, wf_head_logits(m->tape, io));
     if (!l->count || !m->model->spec->heads[i].row->loss)
         return;
@@ -182,7 +183,10 @@ static weft_status compare_columns(model_run *m, const char *names, const wf_ten
 
 /* Entry i of the reference: the input of block i, or in a family that says so its output; the last one is normed. */
 static const wf_tensor *hidden_state(const model_run *m, const stack_run *s, int64_t i) {
-    bool outputs = wf_streq(wf_json_text(m->c.family->json, "hidden_states", "inputs"), "outputs");
+    const char *kind = wf_json_text(m->c.family->json, "hidden_states", "inputs");
+    bool outputs = wf_streq(kind, "outputs");
+    if (wf_streq(kind, "stream") && i == s->layers)
+        return s->stream;
     return !outputs || i == s->layers ? s->hidden[i] : i + 1 < s->layers ? s->hidden[i + 1] : s->stream;
 }
 
@@ -191,6 +195,21 @@ static weft_status compare_loss(model_run *m, const char *prefix, const char *na
     if (!full)
         return wf_fail_memory(m->err);
     return loss ? wf_fixture_compare(m->fx, full, NULL, loss->data, 1, m->err) : WEFT_OK;
+}
+
+/* Where sequences were filled up, references keep the rows of the filling or cut them off. */
+static weft_status compare_hidden(model_run *m, const char *name, const wf_tensor *hidden) {
+    const wf_stored_tensor *t = wf_safetensors_find(m->fx->expected, name);
+    int64_t rows = m->in.rows, width = wf_dim(hidden, -1);
+    if (hidden->dims[1] == rows || !t || wf_stored_count(t) != m->in.batch * rows * width)
+        return wf_fixture_compare(m->fx, name, NULL, hidden->data, hidden->count, m->err);
+    float *cut = wf_arena_alloc(&m->fx->arena, (size_t)(m->in.batch * rows * width) * sizeof *cut);
+    if (!cut)
+        return wf_fail_memory(m->err);
+    for (int64_t b = 0; b < m->in.batch; b++)
+        memcpy(cut + b * rows * width, (const float *)hidden->data + b * hidden->dims[1] * width,
+               (size_t)(rows * width) * sizeof *cut);
+    return wf_fixture_compare(m->fx, name, NULL, cut, m->in.batch * rows * width, m->err);
 }
 
 static weft_status compare_stack(model_run *m, const stack_run *s, const char *prefix) {
@@ -204,8 +223,7 @@ static weft_status compare_stack(model_run *m, const stack_run *s, const char *p
         char *name = wf_arena_printf(&m->fx->arena, "%shidden_states.%lld", prefix, (long long)i);
         if (!name)
             return wf_fail_memory(m->err);
-        const wf_tensor *hidden = hidden_state(m, s, i);
-        WF_TRY(wf_fixture_compare(m->fx, name, NULL, hidden->data, hidden->count, m->err));
+        WF_TRY(compare_hidden(m, name, hidden_state(m, s, i)));
     }
     return WEFT_OK;
 }
@@ -437,6 +455,22 @@ static weft_status run_form(model_run *m, bool steps) {
     return wf_fixture_compare(m->fx, head->output, steps ? "step" : "chunk", logits, full->count, m->err);
 }
 
+/* Inputs that are buffers of the mixers: the rotations of hashes, which the reference draws. */
+static weft_status fill_buffers(model_run *m) {
+    for (size_t i = 0; i < m->model->params.count; i++) {
+        wf_param *p = m->model->params.list[i];
+        const char *name = p->buffer ? strrchr(p->name, '.') : NULL;
+        const wf_stored_tensor *t = name ? wf_fixture_input(m->fx, name + 1) : NULL;
+        float *values;
+        if (!t)
+            continue;
+        WF_TRY(wf_fixture_shape(t, p->rank, p->dims, m->err));
+        WF_TRY(wf_fixture_floats(m->fx, t, &values, m->err));
+        memcpy(p->value, values, (size_t)p->count * sizeof *values);
+    }
+    return WEFT_OK;
+}
+
 /* What the decoder was made to read, and a mask that its tokens told, are given to the other forms. */
 static weft_status keep_inputs(model_run *m) {
     if (!m->in.ids && m->ids) {
@@ -480,18 +514,27 @@ static weft_status run_adapter(model_run *m) {
     return wf_verify_unmerged(m->fx, &m->c, m->err);
 }
 
+/* Conventions that say nothing of themselves have no family here. */
+static weft_status without_family(model_run *m, weft_status status) {
+    char *config = wf_path_join(&m->fx->arena, m->fx->path, "config.json");
+    WF_CHECK(!config || wf_is_file(config), m->err, WEFT_UNSUPPORTED, "a model '%s' without a config.json",
+             wf_json_text(m->fx->json, "family", wf_json_text(m->fx->json, "architecture", "?")));
+    return status;
+}
+
 static weft_status open_model(model_run *m) {
     wf_load_options how = {.strict = true, .unmerged = true, .arguments = wf_json_get(m->fx->json, "arguments")};
     WF_TRY(wf_fixture_adapter(m->fx, &how.adapter, m->err));
-    WF_TRY(wf_checkpoint_open(m->fx->env, m->fx->path, &how, &m->c, m->err));
+    weft_status status = wf_checkpoint_open(m->fx->env, m->fx->path, &how, &m->c, m->err);
     m->model = m->c.model;
-    return WEFT_OK;
+    return status == WEFT_OK ? WEFT_OK : without_family(m, status);
 }
 
 static weft_status run(model_run *m) {
     WF_CHECK(m->fx->inputs && m->fx->expected, m->err, WEFT_BAD_INPUT, "the fixture lacks its inputs or expected tensors");
     WF_TRY(open_model(m));
     WF_TRY(wf_model_inputs_read(m->fx, m->model, 0, 0, &m->in, m->err));
+    WF_TRY(fill_buffers(m));
     WF_TRY(read_backward(m));
     WF_TRY(read_where(m));
     WF_TRY(run_full(m));

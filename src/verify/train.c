@@ -99,6 +99,8 @@ static weft_status read_batches(train_run *r) {
             r->options.source_masks = in.source->mask != NULL;
             r->options.own_ids = in.ids != NULL;
         }
+        memcpy(r->batches[i].tables, in.tables, sizeof in.tables);
+        memcpy(r->options.table_columns, in.table_columns, sizeof in.table_columns);
     }
     return WEFT_OK;
 }
