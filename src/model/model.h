@@ -29,6 +29,7 @@ typedef struct wf_model {
     wf_params params;
     wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2], *bridge[2];
     wf_head_params heads[WF_MAX_HEADS];
+    wf_param *conv[WF_MAX_CONVS][2], *conv_norm[WF_MAX_CONVS][2];
     wf_block_params *blocks;
     struct wf_model *encoder;     /* in the arena, without parameters of its own: they are this model's; NULL: none */
     struct wf_model *whole;       /* of an encoder: the model around it */
@@ -45,6 +46,8 @@ void wf_model_free(wf_model *model);
 
 typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *ids;             /* I32 [B,T] */
+    wf_tensor
+        *features; /* F32 [B,T,channels] of a stem that reads frames, with as many rows as were asked for; fewer come out */
     wf_tensor *types, *positions, *segments, *prefix;
     wf_tensor *mask;                  /* U8 [B,T]; out: the rows that heads pool, where they ask for those of a token */
     wf_tensor *tables[WF_MAX_TABLES]; /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
