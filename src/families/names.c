@@ -451,7 +451,7 @@ static weft_status fill_unused(const mapper *m, const wf_json *list, const wf_js
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         if (j->kind != WF_JSON_STRING)
             continue;
-        WF_TRY(fill_formulas(m, j->string, 0, pattern));
+        WF_TRY(fill_formulas(m, j->string, 0, 0, pattern));
         wf_json *one = wf_json_new_string(m->arena, pattern, strlen(pattern));
         if (!filled || !one || !wf_json_push(filled, one))
             return wf_fail_memory(m->err);

@@ -311,7 +311,7 @@ static wf_tensor *record_out(wf_tape *tape, const wf_out_spec *out, wf_param *co
 static weft_status record_source(const wf_model *m, wf_tape *tape, const wf_model_options *o, wf_model_ports *p,
                                  weft_error *err) {
     wf_model_options plain = {.checkpoint = o->checkpoint, .dropout = o->dropout, .losses = o->losses};
-    wf_tensor *of = p->source ? p->source->ids : NULL;
+    wf_tensor *of = !p->source ? NULL : m->encoder->spec->stem.channels ? p->source->features : p->source->ids;
     WF_CHECK(of || wf_tape_failed(tape), err, WEFT_USAGE, "the encoder has nothing to read");
     if (!of)
         return WEFT_OK;
@@ -410,8 +410,8 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     WF_TRY(find_memory(m, tape, o, p, err));
     make_ids(m, tape, p);
     wf_model_ports given = *p;
-    int64_t asked = rows;
-    rows = wf_stem_fill(m, tape, batch, rows, p);
+    int64_t asked = wf_stem_rows(&m->spec->stem, rows);
+    rows = wf_stem_fill(m, tape, batch, asked, p);
     r.run = (wf_run){.tape = tape,
                      .batch = batch,
                      .rows = rows,

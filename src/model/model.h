@@ -37,6 +37,7 @@ typedef struct wf_model {
     wf_param *axis[2]; /* axial positions */
     wf_param *side_position, *side_project[2], *side_norm[2];
     wf_head_params heads[WF_MAX_HEADS];
+    wf_param *conv[WF_MAX_CONVS][2], *conv_norm[WF_MAX_CONVS][2];
     wf_block_params *blocks;
     struct wf_model *encoder;     /* in the arena, without parameters of its own: they are this model's; NULL: none */
     struct wf_model *whole;       /* of an encoder: the model around it */
@@ -53,6 +54,8 @@ void wf_model_free(wf_model *model);
 
 typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *ids;             /* I32 [B,T] */
+    wf_tensor
+        *features; /* F32 [B,T,channels] of a stem that reads frames, with as many rows as were asked for; fewer come out */
     wf_tensor *types, *positions, *segments, *prefix;
     wf_tensor *mask;                  /* U8 [B,T]; out: the rows that heads pool, where they ask for those of a token */
     wf_tensor *tables[WF_MAX_TABLES]; /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */

@@ -44,6 +44,11 @@ weft_status wf_query_declare(wf_model *m, const char *prefix, const wf_head_spec
 wf_tensor *wf_query_logits(wf_tape *t, const wf_head_spec *h, const wf_head_params *p, wf_tensor *x, wf_tensor *ids,
                            wf_tensor *mask, bool dropout);
 
+/* Of a stem that reads frames: its convolutions. */
+weft_status wf_frames_read(wf_spec_reader *r, const wf_json *list);
+weft_status wf_frames_declare(wf_model *m, weft_error *err);
+wf_tensor *wf_frames_record(const wf_model *m, wf_tape *t, wf_model_ports *p); /* the mask too */
+
 /* ---- recording ---- */
 /* Fills up the inputs of sequences where the stem says so; the rows there are then. */
 int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_model_ports *p);
@@ -62,10 +67,11 @@ void wf_normal_int(const wf_normal *w, const char *key, int64_t value);
 void wf_normal_bool(const wf_normal *w, const char *key, bool value);
 void wf_normal_text(const wf_normal *w, const char *key, const char *text);
 void wf_normal_float(const wf_normal *w, const char *key, float value);
+wf_json *wf_frames_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_norm_normal(const wf_normal *of, const wf_norm_spec *norm);
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head);
 
-extern const wf_spec_key wf_stem_keys[], wf_position_keys[], wf_table_keys[], wf_stem_project_keys[], wf_token_dropout_keys[],
-    wf_globals_keys[], wf_fill_keys[], wf_side_keys[], wf_head_keys[], wf_head_layer_keys[];
+extern const wf_spec_key wf_conv_keys[], wf_stem_keys[], wf_position_keys[], wf_table_keys[], wf_stem_project_keys[],
+    wf_token_dropout_keys[], wf_globals_keys[], wf_fill_keys[], wf_side_keys[], wf_head_keys[], wf_head_layer_keys[];
 #endif

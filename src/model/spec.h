@@ -45,7 +45,20 @@ typedef struct wf_stem_table { /* ids beside those of the tokens */
     int64_t plus[WF_MAX_LOOKUPS], minus[WF_MAX_LOOKUPS]; /* -1: none */
 } wf_stem_table;
 
+enum { WF_MAX_CONVS = 8 };
+typedef struct wf_conv_spec { /* a convolution over time */
+    int64_t in, out, kernel, stride, padding;
+    bool bias, gated; /* gated: makes 2*out channels, the second half a gate */
+    wf_activation activation;
+    float norm; /* eps of the norm of a whole sequence; 0: none */
+} wf_conv_spec;
+
 typedef struct wf_stem_spec {
+    const char *input;   /* of frames: the input's name */
+    int64_t channels;    /* of frames: channels of the input; 0: the stem reads tokens */
+    bool channels_first; /* files of inputs have them before the rows */
+    wf_conv_spec convs[WF_MAX_CONVS];
+    int n_convs;
     int64_t dim;          /* width of the tables */
     float scale, dropout; /* multiplies the token rows */
     wf_position_kind position;
@@ -169,6 +182,9 @@ weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, 
 /* "mamba*3+attention" over `layers` blocks of width `dim` -> a spec as JSON with the defaults of a modern decoder. Each word
  * names a mixer; the cycle repeats until there are `layers` blocks. */
 weft_status wf_spec_of_pattern(wf_arena *arena, const char *pattern, wf_json **out, weft_error *err);
+
+/* Rows that a stem makes of `rows` frames or tokens. */
+int64_t wf_stem_rows(const wf_stem_spec *stem, int64_t rows);
 
 /* The options of every part but the mixers' own, as rows: what is read, and docs/spec.md. */
 typedef struct wf_spec_key {

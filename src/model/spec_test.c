@@ -58,7 +58,7 @@ static const struct {
      "0}]}",
      "other norms", WEFT_USAGE},
     {"{" ONE ", " GRU ", \"stem\": {\"positions\": {\"kind\": \"learned\"}}}", "need a 'length'", WEFT_USAGE},
-    {"{" ONE ", " GRU ", \"stem\": {\"kind\": \"patches\"}}", "kind 'patches' is not known", WEFT_USAGE},
+    {"{" ONE ", " GRU ", \"stem\": {\"kind\": \"patches\"}}", "kind is token or frames", WEFT_USAGE},
     {"{" ONE ", " GRU ", \"head\": {\"tied\": 1}}", "'tied' must be true or false", WEFT_USAGE},
     {"{" ONE ", " GRU ", \"haed\": {}}", "did you mean 'head'?", WEFT_USAGE},
     {"{" ONE ", \"format\": 7, " GRU "}", "format 7 is not known", WEFT_USAGE},

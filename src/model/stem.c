@@ -6,7 +6,11 @@
 #include "model/parts.h"
 
 const wf_spec_key wf_stem_keys[] = {
-    {"kind", "string", "token", "`token`: one row of a table per token"},
+    {"kind", "string", "token", "`token`: one row of a table per token; `frames`: rows of numbers through convolutions"},
+    {"input", "string", "input_features", "of `frames`: the input"},
+    {"channels", "integer", "1", "of `frames`: channels of the input"},
+    {"channels_first", "boolean", "false", "of `frames`: inputs are given with their channels before their rows"},
+    {"convs", "list", "[]", "of `frames`: convolutions over time"},
     {"dim", "integer", "`dim`", "width of the tables; another than the model's needs `project`"},
     {"scale", "number", "1", "multiplies the rows of the tokens"},
     {"positions", "object", "none", "added to the rows"},
@@ -44,7 +48,7 @@ const wf_spec_key wf_position_keys[] = {
     {"count", "string", "rows",
      "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa); "
      "`mask`: the number of rows so far that the mask keeps, less one (OPT)"},
-    {"blank", "boolean", "false", "counting `tokens`: `padding` has no position, a row of zeros (fairseq)"},
+    {"blank", "boolean", "false", "counting `tokens` or by the `mask`: padding has no position, a row of zeros (fairseq)"},
     {"layout", "string", "pairs", "of sinusoids: `pairs` of sine and cosine, or `halves`: all sines, then all cosines"},
     {"endpoint", "boolean", "false", "of sinusoids: the slowest rate is 1/10000 itself (fairseq)"},
     {NULL, NULL, NULL, NULL}};
@@ -91,6 +95,7 @@ const wf_spec_key wf_fill_keys[] = {{"multiple", "integer", "0", "the number of 
                                     {NULL, NULL, NULL, NULL}};
 
 static const char *const global_kinds[] = {"none", "first", "before", "behind", NULL};
+static const char *const kinds[] = {"token", "frames", NULL};
 static const char *const position_kinds[] = {"none", "learned", "sinusoidal", "axial", NULL};
 static const char *const counts[] = {"rows", "tokens", "mask", NULL};
 static const char *const layouts[] = {"pairs", "halves", NULL};
@@ -127,7 +132,7 @@ static weft_status read_positions(wf_spec_reader *r, const wf_json *j, wf_stem_s
     out->count = count < 0 ? WF_COUNT_ROWS : (wf_position_count)count;
     out->halves = wf_option_word(&o, j, "layout", wf_option_text(&o, "layout", "pairs"), layouts) == 1;
     out->endpoint = wf_option_bool(&o, "endpoint", false);
-    out->blank = wf_option_bool(&o, "blank", false) && out->count == WF_COUNT_TOKENS;
+    out->blank = wf_option_bool(&o, "blank", false) && out->count != WF_COUNT_ROWS;
     if (found > 0 && out->length < 1)
         wf_option_fail(&o, j, "positions need a 'length' (or the model a 'context')");
     if (out->count == WF_COUNT_TOKENS && out->padding < 0)
@@ -273,8 +278,10 @@ static weft_status read_side(wf_spec_reader *r, const wf_json *j, wf_stem_spec *
 weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     wf_stem_spec *s = &r->spec->stem;
     wf_options o = wf_part_open(j, "stem", wf_stem_keys, r->err);
-    if (!wf_streq(wf_option_text(&o, "kind", "token"), "token"))
-        wf_option_fail(&o, j, "kind '%s' is not known (token)", wf_option_text(&o, "kind", ""));
+    bool frames = wf_option_word(&o, j, "kind", wf_option_text(&o, "kind", "token"), kinds) == 1;
+    s->input = wf_option_text(&o, "input", "input_features");
+    s->channels = frames ? wf_option_int(&o, "channels", 1, 1, WF_MAX_DIM) : 0;
+    s->channels_first = wf_option_bool(&o, "channels_first", false) && frames;
     s->dim = wf_option_int(&o, "dim", r->spec->dim, 1, WF_MAX_DIM);
     s->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
     s->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
@@ -291,6 +298,8 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     s->pads = wf_option_bool(&o, "pads", false);
     s->norm_first = wf_option_bool(&o, "norm_first", false);
     WF_TRY(o.status);
+    if (frames)
+        WF_TRY(wf_frames_read(r, wf_json_get(j, "convs")));
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
     WF_TRY(read_project(r, wf_json_get(j, "project"), s));
@@ -393,7 +402,9 @@ weft_status wf_stem_declare(wf_model *m, weft_error *err) {
     const wf_stem_spec *s = &m->spec->stem;
     int64_t norm_width = s->project == WF_PROJECT_SUM ? m->spec->dim : sum_width(m);
     char name[160];
-    if (s->shared)
+    if (s->channels)
+        WF_TRY(wf_frames_declare(m, err));
+    else if (s->shared)
         m->token = m->whole->token;
     else
         WF_TRY(declare_table(m, "stem.token.weight", m->spec->vocab, s->dim, &m->token, err));
@@ -436,7 +447,8 @@ static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_
     const wf_stem_spec *s = &m->spec->stem;
     wf_tensor *table = s->position == WF_POSITION_AXIAL ? axial_table(m, t) : wf_use(t, param);
     if (s->count == WF_COUNT_MASK && !p->positions && p->mask)
-        return wf_embed_positions(t, table, batch, rows, wf_mask_positions(t, p->mask), s->offset);
+        return wf_mask_rows(t, wf_embed_positions(t, table, batch, rows, wf_mask_positions(t, p->mask), s->offset),
+                            s->blank ? p->mask : NULL);
     if (s->count == WF_COUNT_TOKENS && !p->positions)
         return wf_embed(t, wf_token_positions(t, p->ids, s->padding, s->blank), table, s->padding);
     return wf_embed_positions(t, table, batch, rows, p->positions, s->offset);
@@ -511,7 +523,7 @@ static wf_tensor *normed(const wf_model *m, wf_tape *t, wf_tensor *x) {
 
 /* A mask that tokens tell when none is given; sequences that are being decoded hold no padding. */
 static wf_tensor *find_mask(const wf_stem_spec *s, wf_tape *t, const wf_model_options *o, const wf_model_ports *p) {
-    if (p->mask || o->mode != WF_NO_STATE)
+    if (p->mask || s->channels || o->mode != WF_NO_STATE)
         return p->mask;
     return s->pads ? wf_token_rows(t, p->ids, s->padding, true) : s->ends ? wf_token_mask(t, p->ids, s->padding) : NULL;
 }
@@ -525,7 +537,8 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
         p->global_mask = wf_token_globals(t, p->ids, s->globals, s->global_token);
     if (s->side > 0 && !s->side_copies)
         p->side = record_side(m, t, batch, rows, dropout, p);
-    wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
+    wf_tensor *x = s->channels ? wf_frames_record(m, t, p) : wf_embed(t, p->ids, wf_use(t, m->token), s->padding);
+    x = wf_scale(t, x, s->scale);
     if (s->dropped_token >= 0)
         x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
     if (s->span > 1)
@@ -658,7 +671,13 @@ static wf_json *normal_side(const wf_normal *of, const wf_stem_spec *stem) {
 
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
-    wf_normal_text(&w, "kind", "token");
+    wf_normal_text(&w, "kind", kinds[stem->channels > 0]);
+    if (stem->channels) {
+        wf_normal_text(&w, "input", stem->input);
+        wf_normal_int(&w, "channels", stem->channels);
+        wf_normal_bool(&w, "channels_first", stem->channels_first);
+        wf_normal_put(&w, "convs", wf_frames_normal(&w, stem));
+    }
     wf_normal_int(&w, "dim", stem->dim);
     wf_normal_float(&w, "scale", stem->scale);
     wf_normal_float(&w, "dropout", stem->dropout);

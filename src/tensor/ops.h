@@ -105,6 +105,12 @@ wf_tensor *wf_time_concat(wf_tape *t, wf_tensor *a, wf_tensor *b); /* [B,S,..], 
 /* Rows around each row side by side, zeros beyond the ends: x[B,T,n] -> [B,T,count*n], part k of row t is x[t + first +
  * k*step]. */
 wf_tensor *wf_unfold(wf_tape *t, wf_tensor *x, int64_t first, int64_t count, int64_t step);
+/* Windows of `kernel` rows, `stride` apart, side by side: x[B,T,n] -> [B,T',kernel*n], part k of row t is x[t*stride - padding
+ * + k], zeros beyond the ends; T' is wf_frame_count. */
+int64_t wf_frame_count(int64_t rows, int64_t kernel, int64_t stride, int64_t padding);
+wf_tensor *wf_frames(wf_tape *t, wf_tensor *x, int64_t kernel, int64_t stride, int64_t padding);
+/* U8 [B,rows]: row t of it is row t*stride of mask[B,T] (U8), 0 beyond. NULL for NULL. No gradient. */
+wf_tensor *wf_frame_mask(wf_tape *t, wf_tensor *mask, int64_t rows, int64_t stride);
 /* Sequences filled up behind: ids[B,T] (I32) -> [B,total] with `id`; mask[B,rows] (U8; NULL: all ones) -> [B,total] with 0. No
  * gradient. */
 wf_tensor *wf_id_pad(wf_tape *t, wf_tensor *ids, int64_t total, int64_t id);

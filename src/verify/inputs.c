@@ -140,7 +140,7 @@ static weft_status read_positions(reader *r) {
         WF_CHECK(p >= 0 && (most == 0 || p < most), r->err, WEFT_BAD_INPUT, "'position_ids' holds %lld", (long long)p);
         r->in->length = i == 0 || p + 1 > r->in->length ? p + 1 : r->in->length;
     }
-    WF_CHECK(r->in->positions || most == 0 || r->in->rows <= most, r->err, WEFT_BAD_INPUT,
+    WF_CHECK(r->in->positions || most == 0 || wf_stem_rows(&r->model->spec->stem, r->in->rows) <= most, r->err, WEFT_BAD_INPUT,
              "the sequence is longer than the %lld positions", (long long)most);
     return WEFT_OK;
 }
@@ -197,6 +197,8 @@ static bool is_of_stack(const wf_spec *spec, const char *name) {
     for (size_t i = 0; known[i]; i++)
         if (wf_streq(known[i], name))
             return true;
+    if (spec->stem.channels && wf_streq(name, spec->stem.input))
+        return true;
     for (int i = 0; i < spec->stem.n_tables; i++)
         if (wf_streq(spec->stem.tables[i].input, name))
             return true;
@@ -282,11 +284,38 @@ static weft_status read_shape(reader *r) {
     return WEFT_OK;
 }
 
+/* Rows of numbers, whichever way a file holds them: [B,T,channels], [B,channels,T], or [B,T] of one channel. */
+static weft_status read_features(reader *r) {
+    const wf_stem_spec *stem = &r->model->spec->stem;
+    const wf_stored_tensor *t = input_of(r, stem->input);
+    float *values;
+    int64_t n = stem->channels;
+    int rows = stem->channels_first ? 2 : 1;
+    bool flat = t && t->rank == 2 && n == 1;
+    WF_CHECK(t && (flat || (t->rank == 3 && t->dims[3 - rows] == n)) && wf_stored_count(t) > 0, r->err, WEFT_BAD_INPUT,
+             "'%s' is missing or of the wrong shape", stem->input);
+    r->in->batch = t->dims[0];
+    r->in->rows = t->dims[flat ? 1 : rows];
+    r->in->channels = n;
+    WF_TRY(wf_fixture_floats(r->fx, t, &values, r->err));
+    r->in->features = values;
+    if (flat || !stem->channels_first)
+        return WEFT_OK;
+    if (!(r->in->features = wf_arena_alloc(&r->fx->arena, (size_t)wf_stored_count(t) * sizeof *values)))
+        return wf_fail_memory(r->err);
+    for (int64_t i = 0; i < wf_stored_count(t); i++) {
+        int64_t b = i / (r->in->rows * n), c = i / r->in->rows % n;
+        r->in->features[(b * r->in->rows + i % r->in->rows) * n + c] = values[i];
+    }
+    return WEFT_OK;
+}
+
 static weft_status read_stack(reader *r) {
     const wf_spec *spec = r->model->spec;
     wf_model_inputs *out = r->in;
-    WF_TRY(read_shape(r));
-    WF_TRY(read_ids(r, "input_ids", spec->vocab, &out->ids));
+    WF_TRY(spec->stem.channels ? read_features(r) : read_shape(r));
+    if (!spec->stem.channels)
+        WF_TRY(read_ids(r, "input_ids", spec->vocab, &out->ids));
     if (spec->stem.types)
         WF_TRY(read_ids(r, "token_type_ids", spec->vocab, &out->types));
     WF_TRY(read_tables(r));
@@ -330,6 +359,8 @@ static wf_input_tensors record_stack(const wf_model_inputs *in, wf_tape *tape, i
     wf_input_tensors t = {NULL};
     if (in->ids)
         t.ids = wf_input(tape, "ids", WF_I32, 2, dims);
+    if (in->features)
+        t.features = wf_input(tape, "features", WF_F32, 3, (int64_t[]){batch, rows, in->channels});
     if (in->types)
         t.types = wf_input(tape, "types", WF_I32, 2, dims);
     if (in->mask)
@@ -345,6 +376,7 @@ static wf_input_tensors record_stack(const wf_model_inputs *in, wf_tape *tape, i
                                                                   (int64_t[]){batch, rows, in->table_columns[i]})
                                                        : NULL;
     ports->ids = t.ids;
+    ports->features = t.features;
     ports->types = t.types;
     ports->mask = t.mask;
     ports->global_mask = t.global_mask;
@@ -390,6 +422,7 @@ static void load(const wf_tensor *to, const void *from, size_t size, int64_t row
 
 static void load_stack(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b, int64_t first) {
     load(t->ids, in->ids, sizeof *in->ids, in->rows, b, first);
+    load(t->features, in->features, (size_t)in->channels * sizeof *in->features, in->rows, b, first);
     load(t->types, in->types, sizeof *in->types, in->rows, b, first);
     load(t->mask, in->mask, sizeof *in->mask, in->rows, b, first);
     load(t->global_mask, in->global_mask, sizeof *in->global_mask, in->rows, b, first);

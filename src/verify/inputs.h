@@ -16,6 +16,8 @@ typedef struct wf_model_inputs { /* [B,T] each; NULL: absent. A decoder without 
     int64_t batch, rows;
     int64_t choices; /* sequences that belong together, as [B/choices, choices, T] in the file; 0: none */
     int32_t *ids, *types;
+    float *features; /* [B,T,channels] */
+    int64_t channels;
     uint8_t *mask, *global_mask;
     int64_t *positions, *variants;
     int32_t *tables[WF_MAX_TABLES]; /* [B,T,table_columns] */
@@ -41,7 +43,8 @@ weft_status wf_head_labels_read(wf_fixture *fx, const wf_head_spec *head, const 
 
 /* The tensors of one recording of rows first..first+count of sequences b..b+n. */
 typedef struct wf_input_tensors {
-    wf_tensor *ids, *types, *mask, *global_mask, *positions, *variants, *tables[WF_MAX_TABLES], *memory, *memory_mask, *labels;
+    wf_tensor *ids, *features, *types, *mask, *global_mask, *positions, *variants, *tables[WF_MAX_TABLES], *memory,
+        *memory_mask, *labels;
     struct wf_input_tensors *source; /* in the tape's arena */
 } wf_input_tensors;
 /* Makes inputs for what is there and puts them into `ports`. */

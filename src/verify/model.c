@@ -373,6 +373,7 @@ static bool marked_by_padding(const wf_layer *l) { return (wf_layer_traits(l) & 
 /* Every input from row `at` on. */
 static void slice_rows(wf_model_inputs *in, int64_t at) {
     in->ids = in->ids ? in->ids + at : NULL;
+    in->features = in->features ? in->features + at * in->channels : NULL;
     in->types = in->types ? in->types + at : NULL;
     in->mask = in->mask ? in->mask + at : NULL;
     in->global_mask = in->global_mask ? in->global_mask + at : NULL;
