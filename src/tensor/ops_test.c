@@ -1,6 +1,7 @@
 /* lint: long file, because it is one table of cases, an entry for every operation */
 /* ops_test.c - every op: gradients against finite differences along random directions, fp32 against bf16, the same bits for 1
  * to 8 threads, checkpoint regions against plain recording. One table of cases; an op without a case fails. */
+/* lint: long file, because every operation has its cases in the one table */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
