@@ -4,10 +4,14 @@
 
 static const cli_option options[] = {
     {"peer", CLI_TEXT, "CMD", NULL, "a shell command to compare with: prints {\"seconds\": x}", NULL},
-    {"data", CLI_TEXT, "FILE", NULL, "tiny Shakespeare, for char_lm", NULL},
+    {"data", CLI_TEXT, "FILE", NULL, "tiny Shakespeare, for char_lm; any text, for tokenizers", NULL},
+    {"tokenizers", CLI_LIST, "A,B", NULL, "tokenizer files, for tokenizers", NULL},
     {"rounds", CLI_VALUE, "N", "by benchmark", "times each number is measured", NULL},
     {"quick", CLI_FLAG, NULL, NULL, "a toy model and short probes, to try a peer command out: the numbers mean nothing", NULL},
     {"full", CLI_FLAG, NULL, NULL, "the larger setting of orderings: longer samples, wider models, more steps", NULL},
+    {"only", CLI_LIST, "A,B,..", NULL, "parts of one benchmark: mixers of mixers, tasks of orderings", NULL},
+    {"lengths", CLI_TEXT, "A..B", "256..65536", "tokens, for mixers", NULL},
+    {"report", CLI_TEXT, "FILE", NULL, "an HTML page with charts, of mixers", NULL},
     {"list", CLI_FLAG, NULL, NULL, "say what there is", NULL},
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
@@ -59,9 +63,11 @@ const cli_command cli_command_bench = {
     .arguments = "[NAME...]",
     .options = options,
     .run = run,
-    .details = "Every benchmark measures the machine's roofs before and after it. A peer command runs between weft's own "
-               "rounds; it finds\n"
-               "WEFT_BENCH (the benchmark), WEFT_BENCH_BATCH, _CONTEXT, _PRECISION and _THREADS in its environment, prints a "
-               "line of JSON with\n"
-               "\"seconds\", and ends with code 77 when something it needs is missing.\n\n"
-               "examples:\n  weft bench --list\n  weft bench step --peer 'python3 bench/peers/gpt2_step.py'\n"};
+    .details =
+        "Every benchmark measures the machine's roofs before and after it. A peer command runs between weft's own "
+        "rounds; it finds\n"
+        "WEFT_BENCH (the benchmark), WEFT_BENCH_BATCH, _CONTEXT, _PRECISION, _CASE, _DATA, _SUBJECT, _WAY and _THREADS in "
+        "its environment, prints\n"
+        "a line of JSON with \"seconds\", and ends with code 77 when something it needs is missing.\n\n"
+        "examples:\n  weft bench --list\n  weft bench mixers --only mamba,gla --lengths 256..16384 --report "
+        "mixers.html\n  weft bench step --peer 'python3 bench/peers/gpt2_step.py'\n"};

@@ -8,6 +8,7 @@ static const cli_option options[] = {
     {"batch", CLI_VALUE, "N", "8", "sequences of a training step, for its memory", NULL},
     {"precision", CLI_TEXT, "TYPE", "fp32", "of a training step: fp32 or bf16", NULL},
     {"optimizer", CLI_TEXT, "NAME", "adamw", "of a training step", NULL},
+    CLI_ADAPTER,
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
 const cli_command cli_command_inspect = {

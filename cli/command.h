@@ -23,6 +23,10 @@ typedef struct cli_option {
     const char *key; /* JSON key when it is not the name */
 } cli_option;
 
+/* The option of every command that opens a model for use. */
+#define CLI_ADAPTER                                                                                                            \
+    { "adapter", CLI_TEXT, "DIR", NULL, "open the model with this LoRA adapter, a folder in PEFT's format", NULL }
+
 typedef struct cli_buffer { /* a growing string; failure is sticky */
     char *data;
     size_t length, capacity;

@@ -128,16 +128,28 @@ static weft_status settle(wf_job *job, weft_status status) {
     return (job->arena->failed || job->text.failed) && !stopped ? wf_fail_memory(job->err) : status;
 }
 
+/* `adapter` is an option of every job that opens a model; those that do not, do not know it. */
+static weft_status take_adapter(wf_env *env, const wf_json *options, weft_error *err) {
+    const wf_json *adapter = wf_json_get(options, "adapter");
+    WF_CHECK(!adapter || adapter->kind == WF_JSON_STRING || adapter->kind == WF_JSON_NULL, err, WEFT_USAGE,
+             "'adapter' must be a folder");
+    env->adapter = wf_json_text(options, "adapter", NULL);
+    return WEFT_OK;
+}
+
 static weft_status run_job(weft *lib, wf_job *job, wf_job_fn fn, const char *options, weft_result *result) {
     wf_arena arena;
+    wf_env env = lib->env;
     wf_json *tree = NULL;
     weft_error own = {.offset = -1};
     wf_arena_init(&arena, &lib->env.mem, 0);
-    job->env = &lib->env;
+    job->env = &env;
     job->arena = &arena;
     job->text = wf_str_new(&lib->env.mem);
     job->err = job->err ? job->err : &own;
     weft_status status = read_options(job, options, &tree);
+    if (status == WEFT_OK)
+        status = take_adapter(&env, tree, job->err);
     if (status == WEFT_OK) {
         job->options = tree;
         job->json = wf_json_new(&arena, WF_JSON_OBJECT);
@@ -161,8 +173,11 @@ static weft_status run_job(weft *lib, wf_job *job, wf_job_fn fn, const char *opt
 #include "jobs/jobs.def"
 #undef WF_JOB
 
-weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
-                          weft_error *err) {
-    wf_job job = {.piece = piece, .user = user, .err = err};
-    return run_job(lib, &job, wf_job_generate, options, result);
-}
+#define WF_TEXT_JOB(name)                                                                                                      \
+    weft_status weft_##name(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,               \
+                            weft_error *err) {                                                                                 \
+        wf_job job = {.piece = piece, .user = user, .err = err};                                                               \
+        return run_job(lib, &job, wf_job_##name, options, result);                                                             \
+    }
+#include "jobs/texts.def"
+#undef WF_TEXT_JOB

@@ -1,6 +1,7 @@
 /* weft_handles.c - the facade's second part: models, tokenizers and sessions for programs that embed them. */
 #include <string.h>
 #include "families/load.h"
+#include "formats/hub.h"
 #include "gen/session.h"
 #include "text/tokenizer.h"
 #include "weft_handle.h"
@@ -36,9 +37,14 @@ static weft_status wrap_model(weft *lib, wf_model *model, weft_model **out, weft
 }
 
 weft_status weft_model_open(weft *lib, const char *folder, weft_model **out, weft_error *err) {
-    wf_model *model;
-    WF_TRY(wf_model_load(&lib->env, folder, &(wf_load_options){.map = true}, &model, err));
-    return wrap_model(lib, model, out, err);
+    wf_model *model = NULL;
+    wf_arena arena;
+    wf_arena_init(&arena, &lib->env.mem, 0);
+    weft_status status = wf_hub_path(&arena, folder, &folder, err);
+    if (status == WEFT_OK)
+        status = wf_model_load(&lib->env, folder, &(wf_load_options){.map = true}, &model, err);
+    wf_arena_free(&arena);
+    return status == WEFT_OK ? wrap_model(lib, model, out, err) : status;
 }
 
 static weft_status new_model(weft *lib, const char *spec, uint64_t seed, wf_arena *arena, wf_model **out, weft_error *err) {
@@ -87,7 +93,12 @@ weft_status weft_tokenizer_open(weft *lib, const char *path, weft_tokenizer **ou
     if (!t)
         return wf_fail_memory(err);
     t->mem = lib->env.mem;
-    weft_status status = wf_tokenizer_open(&t->mem, path, &t->tok, err);
+    wf_arena arena;
+    wf_arena_init(&arena, &t->mem, 0);
+    weft_status status = wf_hub_path(&arena, path, &path, err);
+    if (status == WEFT_OK)
+        status = wf_tokenizer_open(&t->mem, path, &t->tok, err);
+    wf_arena_free(&arena);
     if (status == WEFT_OK)
         *out = t;
     else

@@ -1,6 +1,7 @@
 /* weft_tokens.c - the facade's third part: tokens with their places, streaming decoders, conversations. */
 #include <string.h>
 #include <time.h>
+#include "formats/hub.h"
 #include "template/chat.h"
 #include "text/tokenizer.h"
 #include "weft_handle.h"
@@ -151,6 +152,7 @@ static weft_status run_chat(weft *lib, wf_arena *arena, const char *folder, cons
     wf_chat chat;
     WF_TRY(wf_json_parse(arena, conversation, strlen(conversation), 0, &json, err));
     const wf_json *tools = wf_json_get(json, "tools");
+    WF_TRY(wf_hub_path(arena, folder, &folder, err));
     WF_TRY(wf_chat_open(arena, folder, NULL, tools && tools->count > 0, &f, err));
     weft_status status = wf_chat_read(arena, json, f.specials, &chat, err);
     if (status == WEFT_OK)

@@ -307,6 +307,53 @@ static void check_forms(subject *s) {
     close_to(s, "y of the steps", step.y, full.y, (size_t)(BATCH * ROWS * full.width));
 }
 
+/* ---- bf16 ---- */
+static double apart(const float *a, const float *b, size_t count) {
+    double sum = 0.0, all = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(isfinite(a[i]));
+        sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        all += (double)b[i] * (double)b[i];
+    }
+    return sqrt(sum / all);
+}
+
+/* The root of the mean square of what bf16 mode changes in y and dx, as a share of theirs. */
+static double half_error(subject *s) {
+    weft_error err = {0};
+    wf_form_io full = s->io, half = s->io;
+    ok(s, wf_form_full(&s->env, s->layer, &full, false, &s->arena, &err), &err);
+    size_t count = (size_t)(BATCH * ROWS * full.width);
+    full.dy = half.dy = draw(&s->arena, count, 2, 1.0f);
+    full.y = NULL;
+    half.bf16 = true;
+    ok(s, wf_params_allocate_bf16(&s->params, &err), &err);
+    wf_params_refresh_bf16(&s->params);
+    ok(s, wf_form_full(&s->env, s->layer, &full, false, &s->arena, &err), &err);
+    ok(s, wf_form_full(&s->env, s->layer, &half, false, &s->arena, &err), &err);
+    return fmax(apart(half.y, full.y, count), apart(half.dx, full.dx, BATCH * ROWS * DIM));
+}
+
+/* The most of the cases of each row, against what the row states: no case above, and not stated too loosely. */
+static double worst_half[COUNT_OF(cases)];
+
+static void check_half(subject *s) {
+    double error = half_error(s), stated = s->layer->row->bf16;
+    worst_half[s->row - cases] = error;
+    if (error > stated)
+        fail_msg("%s %s: bf16 mode is off by %g, the row states %g", s->row->mixer, s->row->spec, error, stated);
+}
+
+static void check_stated_halves(void) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        double worst = 0.0, stated = wf_mixer_find(cases[i].mixer)->bf16;
+        for (size_t j = 0; j < COUNT_OF(cases); j++)
+            worst = strcmp(cases[i].mixer, cases[j].mixer) == 0 ? fmax(worst, worst_half[j]) : worst;
+        if (worst < 0.3 * stated)
+            fail_msg("%s: bf16 mode is off by %g only, the row states %g", cases[i].mixer, worst, stated);
+    }
+}
+
 /* ---- probes ---- */
 static bool same_rows(const float *a, const float *b, size_t width, int64_t batch, int64_t first, int64_t end) {
     return memcmp(a + (size_t)(batch * ROWS + first) * width, b + (size_t)(batch * ROWS + first) * width,
@@ -420,8 +467,10 @@ static void test_rows(void **state) {
         probe_trace(&s);
         probe_permutation(&s);
         probe_per_token(&s);
+        check_half(&s);
         close_layer(&s);
     }
+    check_stated_halves();
     wf_pool_free(s.env.pool);
 }
 

@@ -86,6 +86,10 @@ WEFT_API weft_status weft_train(weft *lib, const char *options, weft_progress_fn
                                 weft_error *err);
 WEFT_API weft_status weft_eval(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
                                weft_error *err);
+/* A model folder written anew: {"model": FOLDER, "out": NEW FOLDER, "dtype": "fp32|fp16|bf16", "shard_size": "2GB", "prefix":
+ * "add|strip", "adapter": FOLDER, "merge": true}. */
+WEFT_API weft_status weft_convert(weft *lib, const char *options, weft_progress_fn progress, void *user, weft_result *result,
+                                  weft_error *err);
 /* Text to tokens: {"tokenizer": PATH, "text": [PATH..] or "string": TEXT, "lines", "show": "ids|pieces|table|count", ...}. The
  * result's json: tokens, bytes, bytes_per_token, and per text in "texts" {"ids", "pieces", "offsets"} as `show` asks
  * ("records": false leaves them out). One of these makes it something else: "decode": true (the texts are ids; "texts" is a
@@ -112,8 +116,35 @@ typedef int (*weft_text_fn)(void *user, const char *text, size_t length);
 WEFT_API weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                    weft_error *err);
 
+/* What a model's head says about texts. Options of all: {"model": DIR, "text": [PATH..] ("-", the default, is standard input),
+ * "input": "text|jsonl|csv|tsv", "field": [NAME..], "json": lines are JSON objects, "precision": "fp32|bf16", "batch": tokens
+ * at a time, "max_length": tokens of a text}. A line (or several) for every record, in order, is handed to `piece` as soon as
+ * it is ready; `piece` NULL: all of them are result->text. result->json: texts, tokens, truncated, seconds. A model without the
+ * head that is needed is WEFT_UNSUPPORTED, and the message names the head it has. Vectors: "pooling", "prompt": NAME,
+ * "prompt_text": TEXT, "dims": N, "normalize", "format": "jsonl|tsv|npy|fvecs|f32". */
+WEFT_API weft_status weft_embed(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
+                                weft_error *err);
+/* Classes of a text or a pair: "pair": FIELD, "top_k", "threshold", "function": "softmax|sigmoid|none". */
+WEFT_API weft_status weft_classify(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
+                                   weft_error *err);
+/* Stretches of a text: "aggregation": "none|simple|first|average|max", "stride": tokens that windows of long texts share,
+ * "ignore": [LABEL..]. */
+WEFT_API weft_status weft_tag(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
+                              weft_error *err);
+/* Answers in a context: "question": TEXT (else a field), "top_k", "longest": tokens of an answer, "no_answer", "stride",
+ * "lines". */
+WEFT_API weft_status weft_answer(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
+                                 weft_error *err);
+/* Tokens for a mask: "top_k", "mask": how texts write it, "targets": [TEXT..]. */
+WEFT_API weft_status weft_fill(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
+                               weft_error *err);
+/* The best first: "query": TEXT, "top_k", "label", "raw". */
+WEFT_API weft_status weft_rerank(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
+                                 weft_error *err);
+
 /* ---- models ---- */
-/* A folder as Hugging Face or weft_train writes it. */
+/* A folder as Hugging Face or weft_train writes it, or a name in the cache of the Hugging Face hub ("org/name"), which is only
+ * read. So for every model and tokenizer named to the library. */
 WEFT_API weft_status weft_model_open(weft *lib, const char *folder, weft_model **out, weft_error *err);
 /* A new model with random weights from a spec (docs/spec.md). */
 WEFT_API weft_status weft_model_create(weft *lib, const char *spec, uint64_t seed, weft_model **out, weft_error *err);

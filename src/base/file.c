@@ -1,5 +1,6 @@
 #include "base/reader.h"
 #include "base/str.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -94,6 +95,13 @@ void wf_file_close(wf_file *file) {
     else
         wf_free(file->mem, without_const(file->data));
     *file = (wf_file){.mem = file->mem};
+}
+
+char *wf_file_take(wf_file *file) {
+    assert(!file->mapped);
+    char *data = without_const(file->data);
+    *file = (wf_file){.mem = file->mem};
+    return data;
 }
 
 /* ---- writing ---- */

@@ -41,6 +41,11 @@ void wf_json_close(wf_json_reader *r);
  * or the number's text until the next call. After the root, END once when only whitespace is left. */
 weft_status wf_json_next(wf_json_reader *r, wf_json_kind *kind, const char **key, size_t *key_length, const char **value,
                          size_t *value_length);
+/* The next element at a third of the price where it is of the usual form: in an array a string (n = 1) or an array of n
+ * strings, in an object a name with a whole number below 10^9, all without escapes. false: it is another one, and nothing was
+ * read. */
+bool wf_json_quick_strings(wf_json_reader *r, size_t n, const char *texts[], size_t lengths[]);
+bool wf_json_quick_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value);
 weft_status wf_json_skip(wf_json_reader *r); /* leaves the level just entered, checking it */
 /* Line and column (both from 1, characters) of a byte offset, for messages about what a document means. */
 void wf_json_position(const char *text, size_t offset, size_t *line, size_t *column);
@@ -104,6 +109,7 @@ void wf_jw_string(wf_json_writer *w, const char *text);
 void wf_jw_string_n(wf_json_writer *w, const char *text, size_t length); /* invalid UTF-8 becomes U+FFFD */
 void wf_jw_int(wf_json_writer *w, int64_t value);
 void wf_jw_double(wf_json_writer *w, double value); /* not finite: null */
+void wf_jw_float(wf_json_writer *w, float value);   /* the same with a float's digits */
 void wf_jw_bool(wf_json_writer *w, bool value);
 void wf_jw_null(wf_json_writer *w);
 void wf_jw_json(wf_json_writer *w, const wf_json *j);

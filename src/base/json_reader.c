@@ -39,12 +39,13 @@ static weft_status fail_expected(wf_json_reader *r, const char *what) {
     return fail(r, r->position, text);
 }
 
-static void skip_space(wf_json_reader *r) {
-    size_t i = r->position;
+static size_t past_space(const wf_json_reader *r, size_t i) {
     while (i < r->length && (r->text[i] == ' ' || r->text[i] == '\n' || r->text[i] == '\r' || r->text[i] == '\t'))
         i++;
-    r->position = i;
+    return i;
 }
+
+static void skip_space(wf_json_reader *r) { r->position = past_space(r, r->position); }
 
 static bool at(const wf_json_reader *r, char c) { return r->position < r->length && r->text[r->position] == c; }
 
@@ -52,14 +53,24 @@ static bool at(const wf_json_reader *r, char c) { return r->position < r->length
 
 static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
 
-/* True when all of the eight bytes at `p` are plain. */
-static bool eight_plain(const char *p) {
+/* How many of the eight bytes at `p` are plain, up to the first that is not. */
+static size_t eight_plain(const char *p) {
     const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
     uint64_t x;
     memcpy(&x, p, 8);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
     uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
-    /* A borrow sets the high bit of a byte that was 0, or less than 0x20 in the third term. Bytes above 0x7f have it anyway. */
-    return (((quote - ones) | (backslash - ones) | (x - ones * 0x20) | x) & high) == 0;
+    /* A borrow sets the high bit of a byte that was 0, or less than 0x20 in the third term. Bytes above 0x7f have it anyway.
+     * The lowest one that is set is right, for borrows go up. */
+    uint64_t marks = ((quote - ones) | (backslash - ones) | (x - ones * 0x20) | x) & high;
+    return marks ? (size_t)__builtin_ctzll(marks) / 8 : 8;
+}
+
+/* A character of two bytes. */
+static bool is_pair(const char *p) {
+    return (unsigned char)p[0] >= 0xC2 && (unsigned char)p[0] < 0xE0 && ((unsigned char)p[1] & 0xC0) == 0x80;
 }
 
 /* The first byte from `i` that needs a look, past the plain and valid UTF-8 ones. */
@@ -67,10 +78,14 @@ static size_t skip_plain(const wf_json_reader *r, size_t i) {
     const char *text = r->text;
     size_t length = r->length;
     for (;;) {
-        while (i + 8 <= length && eight_plain(text + i))
-            i += 8;
+        for (size_t n = 8; n == 8 && i + 8 <= length; i += n)
+            n = eight_plain(text + i);
         while (i < length && is_plain((unsigned char)text[i]))
             i++;
+        if (i + 1 < length && is_pair(text + i)) {
+            i += 2;
+            continue;
+        }
         int step = i < length && (unsigned char)text[i] >= 0x80 ? wf_utf8_length(text + i, length - i) : 0;
         if (step == 0)
             return i;
@@ -329,6 +344,77 @@ weft_status wf_json_next(wf_json_reader *r, wf_json_kind *kind, const char **key
     if (value_length)
         *value_length = content.length;
     return WEFT_OK;
+}
+
+/* ---- the usual element in a straight line ---- */
+
+/* Where the next element begins, behind white space and the comma; SIZE_MAX when that takes a closer look. */
+static size_t element_start(const wf_json_reader *r) {
+    size_t i = past_space(r, r->position);
+    if (r->failed || r->depth == 0 || i >= r->length)
+        return SIZE_MAX;
+    if (r->first)
+        return i;
+    return r->text[i] == ',' ? past_space(r, i + 1) : SIZE_MAX;
+}
+
+/* A string without escapes from its quote on; returns the place behind it, SIZE_MAX when it is not one. */
+static size_t quick_string(const wf_json_reader *r, size_t i, const char **text, size_t *length) {
+    if (i >= r->length || r->text[i] != '"')
+        return SIZE_MAX;
+    size_t end = skip_plain(r, i + 1);
+    if (end >= r->length || r->text[end] != '"')
+        return SIZE_MAX;
+    *text = r->text + i + 1;
+    *length = end - i - 1;
+    return end + 1;
+}
+
+static size_t quick_char(const wf_json_reader *r, size_t i, char c) {
+    i = i < r->length ? past_space(r, i) : r->length;
+    return i < r->length && r->text[i] == c ? past_space(r, i + 1) : SIZE_MAX;
+}
+
+bool wf_json_quick_strings(wf_json_reader *r, size_t n, const char *texts[], size_t lengths[]) {
+    size_t i = element_start(r), start = i;
+    if (i == SIZE_MAX || r->stack[r->depth - 1] != '[')
+        return false;
+    if (n > 1)
+        i = quick_char(r, i, '[');
+    for (size_t k = 0; k < n && i != SIZE_MAX; k++) {
+        if (k > 0)
+            i = quick_char(r, i, ',');
+        i = quick_string(r, i, &texts[k], &lengths[k]);
+    }
+    if (n > 1 && i != SIZE_MAX)
+        i = quick_char(r, i, ']');
+    if (i == SIZE_MAX)
+        return false;
+    r->value_offset = start;
+    r->position = i;
+    r->first = false;
+    return true;
+}
+
+bool wf_json_quick_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value) {
+    enum { DIGITS = 9 };
+    size_t i = element_start(r), start = i, digits;
+    if (i == SIZE_MAX || r->stack[r->depth - 1] != '{')
+        return false;
+    i = quick_string(r, i, key, key_length);
+    i = quick_char(r, i, ':');
+    if (i == SIZE_MAX)
+        return false;
+    for (*value = 0, digits = i; i < r->length && r->text[i] >= '0' && r->text[i] <= '9' && i - digits <= DIGITS; i++)
+        *value = *value * 10 + (uint32_t)(r->text[i] - '0');
+    bool ends = i < r->length && strchr(",} \n\r\t", r->text[i]) && r->text[i];
+    if (!ends || i == digits || i - digits > DIGITS || (r->text[digits] == '0' && i > digits + 1))
+        return false;
+    r->key_offset = start;
+    r->value_offset = digits;
+    r->position = i;
+    r->first = false;
+    return true;
 }
 
 weft_status wf_json_skip(wf_json_reader *r) {

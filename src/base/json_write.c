@@ -173,6 +173,14 @@ void wf_jw_double(wf_json_writer *w, double value) {
     put_double(w->out, value);
 }
 
+void wf_jw_float(wf_json_writer *w, float value) {
+    char text[32] = "null";
+    separate(w);
+    if (isfinite(value))
+        wf_format_float(value, text);
+    wf_str_puts(w->out, text);
+}
+
 void wf_jw_bool(wf_json_writer *w, bool value) {
     separate(w);
     wf_str_puts(w->out, value ? "true" : "false");

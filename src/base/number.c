@@ -124,3 +124,58 @@ void wf_format_double(double value, char out[32]) {
             return;
     }
 }
+
+/* `digits` significant ones of a value 10^(exponent-1) <= |value| < 10^exponent, as an integer. */
+static int64_t mantissa_of(double value, int exponent, int digits) {
+    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
+    int shift = digits - exponent;
+    return llround(shift >= 0 ? fabs(value) * powers[shift] : fabs(value) / powers[-shift]);
+}
+
+/* The digits of mantissa * 10^(exponent - digits), without zeros at the end. */
+static void put_fixed(int64_t mantissa, int exponent, int digits, bool negative, char out[32]) {
+    char text[24];
+    size_t n = 0;
+    int length = snprintf(text, sizeof text, "%lld", (long long)mantissa);
+    exponent += length - digits; /* 9.9999 may have become 10 */
+    while (length > 1 && length > exponent && text[length - 1] == '0')
+        length--;
+    if (negative)
+        out[n++] = '-';
+    if (exponent <= 0)
+        out[n++] = '0';
+    for (int i = 0; i < length || i < exponent; i++) {
+        if (i == (exponent > 0 ? exponent : 0))
+            out[n++] = '.';
+        for (int z = exponent; i == 0 && z < 0; z++)
+            out[n++] = '0';
+        out[n++] = i < length ? text[i] : '0';
+    }
+    out[n] = 0;
+}
+
+void wf_format_float(float value, char out[32]) {
+    static const double bounds[] = {1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+    double x = fabs((double)value);
+    if (!(x >= 1e-5 && x < 1e6)) {
+        for (int digits = 6; isfinite(value) && digits <= 9; digits++) {
+            double back;
+            print_digits((double)value, digits, out);
+            if (wf_parse_double(out, strlen(out), &back) && (float)back == value)
+                return;
+        }
+        wf_format_double((double)value, out);
+        return;
+    }
+    int exponent = -4;
+    while (x >= bounds[exponent + 4])
+        exponent++;
+    for (int digits = 7; digits <= 9; digits++) {
+        int64_t mantissa = mantissa_of(x, exponent, digits);
+        double back = digits - exponent >= 0 ? (double)mantissa / pow(10.0, digits - exponent) : (double)mantissa;
+        if ((float)back != fabsf(value) && digits < 9)
+            continue;
+        put_fixed(mantissa, exponent, digits, value < 0, out);
+        return;
+    }
+}

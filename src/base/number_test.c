@@ -142,6 +142,43 @@ static void test_format_double(void **state) {
     }
 }
 
+static void check_float(float value) {
+    char out[32];
+    double back;
+    wf_format_float(value, out);
+    assert_true(strlen(out) <= 16);
+    assert_true(wf_parse_double(out, strlen(out), &back));
+    assert_true((float)back == value);
+}
+
+static void test_format_float(void **state) {
+    static const struct {
+        float value;
+        const char *text;
+    } rows[] = {{0.0f, "0"},        {-0.0f, "-0"},
+                {0.1f, "0.1"},      {-0.25f, "-0.25"},
+                {100.0f, "100"},    {999999.9f, "999999.9"},
+                {0.001f, "0.001"},  {0.99999994f, "0.99999994"},
+                {2e-5f, "0.00002"}, {1e20f, "1e+20"},
+                {1e-7f, "1e-07"},   {INFINITY, "inf"},
+                {NAN, "nan"},       {-12345.678f, "-12345.678"}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char out[32];
+        wf_format_float(rows[i].value, out);
+        assert_string_equal(out, rows[i].text);
+    }
+    wf_rng rng = wf_rng_make(1, 1, 1);
+    for (uint64_t i = 0; i < 50000; i++) {
+        uint32_t bits = wf_rng_u32(rng, i);
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        if (isfinite(value))
+            check_float(value);
+        check_float((float)wf_rng_uniform(rng, i) - 0.5f);
+        check_float(((float)wf_rng_uniform(rng, i) - 0.5f) * 1000.0f);
+    }
+}
+
 /* A program that set a locale with a decimal comma still reads and writes points. Skipped where no such locale is installed. */
 static void test_locale(void **state) {
     static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "fr_FR.utf8"};
@@ -160,6 +197,7 @@ static void test_locale(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_parse_i64), cmocka_unit_test(test_parse_double),
-                                       cmocka_unit_test(test_format_double), cmocka_unit_test(test_locale)};
+                                       cmocka_unit_test(test_format_double), cmocka_unit_test(test_format_float),
+                                       cmocka_unit_test(test_locale)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

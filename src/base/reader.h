@@ -32,6 +32,8 @@ typedef struct wf_file {
 } wf_file;
 weft_status wf_file_open(const wf_mem *mem, const char *path, bool map, size_t limit, wf_file *out, weft_error *err);
 void wf_file_close(wf_file *file);
+/* The memory of a file that was read, the caller's from here on (free with wf_free); the file is closed. */
+char *wf_file_take(wf_file *file);
 
 /* Writing that never loses the old file: path.tmp.<pid>, every write checked, fsync, rename, fsync of the folder.
  * On any error, and on wf_writer_abort, the temporary file is removed and the old file is untouched. */

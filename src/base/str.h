@@ -30,6 +30,8 @@ bool wf_parse_i64(const char *text, size_t length, int64_t *out);
 bool wf_parse_double(const char *text, size_t length, double *out);
 /* The fewest digits that read back as the same double, "C" locale; `out` holds 32 bytes. */
 void wf_format_double(double value, char out[32]);
+/* The same for a number that was a float: at most 9 digits. Fast for magnitudes between 1e-5 and 1e6. */
+void wf_format_float(float value, char out[32]);
 /* The candidate nearest to `word` by edit distance (at most a third of its length, at least 1, and 2 at most for short words),
  * NULL when none is near. next(user, i) returns candidate i or NULL at the end. */
 const char *wf_nearest(const char *word, const char *(*next)(const void *user, size_t i), const void *user);

@@ -136,25 +136,51 @@ static weft_status read_default(config_reader *r, const wf_json *key, wf_value *
     return wf_value_of_json(r->vars->arena, fallback, out, r->err);
 }
 
+static bool is_listed(const config_reader *r, const char *key);
+
 /* "key": ["type", default]; a type that ends in ? may be null, and is when there is no default. */
-static weft_status read_key(config_reader *r, const wf_json *key) {
-    const wf_json *word = wf_json_at(key, 0), *j = given(r, key->key);
+static weft_status read_members(config_reader *r, const wf_json *key, const wf_json *given_object, wf_value *out);
+
+static weft_status read_value(config_reader *r, const wf_json *key, const wf_json *j, wf_value *out) {
+    const wf_json *word = wf_json_at(key, 0);
     const char *name = word && word->kind == WF_JSON_STRING ? word->string : "";
     bool optional = wf_ends_with(name, "?");
     const type_row *type = find_type(name, strlen(name) - optional);
     char text[64];
-    wf_value value;
     WF_CHECK(type, r->err, WEFT_BAD_INPUT, "family %s: key '%s' has no type '%s'", r->family->name, key->key, name);
     if (!j) {
         WF_CHECK(optional || key->count > 1, r->err, WEFT_BAD_INPUT, "'%s' is missing", key->key);
-        WF_TRY(read_default(r, key, &value));
-    } else {
-        if (!fits(type, j) && !(optional && j->kind == WF_JSON_NULL))
-            return wf_fail_at(r->err, WEFT_BAD_INPUT, j->offset, "'%s' must be %s, not %s", j->key, type->says,
-                              shown(j, text, sizeof text));
-        WF_TRY(wf_value_of_json(r->vars->arena, j, &value, r->err));
+        return read_default(r, key, out);
     }
+    if (!fits(type, j) && !(optional && j->kind == WF_JSON_NULL))
+        return wf_fail_at(r->err, WEFT_BAD_INPUT, j->offset, "'%s' must be %s, not %s", j->key, type->says,
+                          shown(j, text, sizeof text));
+    if (key->count > 2 && j->kind == WF_JSON_OBJECT)
+        return read_members(r, key, j, out);
+    return wf_value_of_json(r->vars->arena, j, out, r->err);
+}
+
+static weft_status read_key(config_reader *r, const wf_json *key) {
+    wf_value value;
+    WF_TRY(read_value(r, key, given(r, key->key), &value));
     return wf_vars_put(r->vars, key->key, value, r->err);
+}
+
+/* "key": ["object", null, {keys}]: a config inside the config, with keys of its own. The value has all of them. */
+static weft_status read_members(config_reader *r, const wf_json *key, const wf_json *object, wf_value *out) {
+    const wf_json *keys = wf_json_at(key, 2);
+    wf_json *full = wf_json_new(r->vars->arena, WF_JSON_OBJECT);
+    wf_value value;
+    for (const wf_json *k = keys->child; k; k = k->next) {
+        if (read_value(r, k, wf_json_get(object, k->key), &value) != WEFT_OK)
+            return wf_fail_in(r->err, "in '%s'", key->key);
+        if (!wf_json_put(r->vars->arena, full, k->key, wf_value_to_json(r->vars->arena, &value)))
+            return wf_fail_memory(r->err);
+    }
+    for (const wf_json *j = object->child; j; j = j->next)
+        if (!wf_json_get(keys, j->key) && !is_listed(r, j->key))
+            WF_TRY(wf_unlisted(r->vars->options, key->key, j, r->err));
+    return wf_value_of_json(r->vars->arena, full, out, r->err);
 }
 
 static weft_status read_keys(config_reader *r, const wf_json *keys) {
@@ -211,6 +237,8 @@ static weft_status check_refused(const config_reader *r, const wf_json *table) {
     const wf_json *refused = wf_json_get(table, "refused");
     for (const wf_json *j = refused ? refused->child : NULL; j; j = j->next) {
         bool condition = j->key[0] == '=';
+        if (table == r->family->common && lists(r->family->json, "keys", j->key))
+            continue; /* the family knows what to do with it */
         const wf_json *at = condition ? NULL : wf_json_get(r->config, j->key);
         wf_value value = {.type = WF_NULL};
         if (condition)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/checked.h"
 #include "base/reader.h"
+#include "families/load_adapter.h"
 #include "families/measure.h"
 #include "formats/shards.h"
 
@@ -17,6 +18,8 @@ typedef struct loader {
     wf_shards *shards;
     const char *prefix;               /* of every name in the files beside the family's own; "": none */
     const wf_stored_tensor **tensors; /* per map of the names */
+    wf_adapter_files adapter;
+    bool adapted, untied; /* there is an adapter; it parts a tied tensor */
     weft_error *err;
 } loader;
 
@@ -109,6 +112,12 @@ static bool same_tensor(const wf_stored_tensor *a, const wf_stored_tensor *b) {
     return a == b || (wf_streq(a->dtype, b->dtype) && a->size == b->size && memcmp(a->data, b->data, a->size) == 0);
 }
 
+static weft_status loosen(loader *l, wf_json *spec) {
+    wf_json *loose = wf_json_copy(&l->c->arena, wf_json_get(spec, "head"));
+    wf_json_put(&l->c->arena, loose, "tied", wf_json_new_bool(&l->c->arena, false));
+    return wf_json_put(&l->c->arena, spec, "head", loose) ? WEFT_OK : wf_fail_memory(l->err);
+}
+
 /* A config may tie what the file holds twice and differently; like the reference, the file is believed. */
 static weft_status untie(loader *l, wf_json *spec) {
     const wf_json *tied = wf_json_get(l->c->family->json, "tied"), *head = wf_json_get(spec, "head");
@@ -117,20 +126,28 @@ static weft_status untie(loader *l, wf_json *spec) {
         if (!a || !b || !wf_json_bool(head, "tied", false) || same_tensor(a, b))
             continue;
         wf_log(l->env, WF_WARN, "%s: '%s' and '%s' differ, so they are not tied", l->config_path, j->key, j->string);
-        wf_json *loose = wf_json_copy(&l->c->arena, head);
-        wf_json_put(&l->c->arena, loose, "tied", wf_json_new_bool(&l->c->arena, false));
-        if (!wf_json_put(&l->c->arena, spec, "head", loose))
-            return wf_fail_memory(l->err);
+        WF_TRY(loosen(l, spec));
     }
     return WEFT_OK;
+}
+
+/* An adapter of one use of a tied tensor leaves the other as it is. */
+static weft_status untie_for_adapter(loader *l, wf_json *spec) {
+    if (!l->adapted || !wf_json_bool(wf_json_get(spec, "head"), "tied", false))
+        return WEFT_OK;
+    WF_TRY(wf_adapter_unties(&l->adapter, l->c, &l->untied, l->err));
+    return l->untied ? loosen(l, spec) : WEFT_OK;
 }
 
 /* The other name of a tied tensor, for files that hold only that one. */
 static const wf_stored_tensor *find_twin(const loader *l, const char *name) {
     const wf_json *tied = l->c->names.tied;
-    for (const wf_json *j = tied ? tied->child : NULL; j; j = j->next)
+    for (const wf_json *j = tied ? tied->child : NULL; j; j = j->next) {
         if (wf_json_is_string(j, name))
             return find_either(l, j->key);
+        if (l->untied && j->kind == WF_JSON_STRING && wf_streq(j->key, name))
+            return find_either(l, j->string);
+    }
     return NULL;
 }
 
@@ -173,7 +190,8 @@ static bool cut_elsewhere(const loader *l, const wf_tensor_map *maps, const wf_s
     bool elsewhere = false;
     for (size_t k = 0; k < maps->siblings; k++) {
         const wf_tensor_map *map = &maps[k];
-        if (map >= l->c->names.list + l->c->names.count || map->sibling != k || map->rank == 0 || tensors[k]->rank != map->rank)
+        if (map >= l->c->names.list + l->c->names.count || map->sibling != k || map->rank == 0 || !tensors[k] ||
+            tensors[k]->rank != map->rank)
             return false;
         for (int d = 1; d < map->rank; d++)
             if (map->dims[d] != maps->dims[d] || tensors[k]->dims[d] != map->dims[d])
@@ -221,13 +239,16 @@ static weft_status find_tensors(loader *l, const char *folder) {
         const wf_stored_tensor *t = find_either(l, name);
         if (!t)
             t = find_twin(l, name);
-        WF_CHECK(t, l->err, WEFT_BAD_INPUT, "%s: the weights lack the tensor '%s'", folder, name);
+        WF_CHECK(t || wf_names_optional(names, name), l->err, WEFT_BAD_INPUT, "%s: the weights lack the tensor '%s'", folder,
+                 name);
         l->tensors[i] = t;
-        if (!(l->c->found[i] = wf_arena_strdup(&l->c->arena, t->name)))
+        if (!(l->c->found[i] = wf_arena_strdup(&l->c->arena, t ? t->name : name)))
             return wf_fail_memory(l->err);
     }
     for (size_t i = 0; i < names->count; i++) {
         wf_tensor_map *map = &names->list[i];
+        if (!l->tensors[i])
+            continue;
         if (map->siblings > 1 && map->sibling == 0 && cut_elsewhere(l, map, l->tensors + i))
             WF_TRY(follow_cuts(l, map, l->tensors + i));
         WF_TRY(check_tensor(l, map, l->tensors[i]));
@@ -251,9 +272,10 @@ static weft_status check_zero(const loader *l, const wf_stored_tensor *t) {
     return WEFT_OK;
 }
 
+/* Tensors beyond the model's are a mistake somewhere, unless its heads were left away. */
 static weft_status check_extra(const loader *l) {
     size_t count = wf_shards_count(l->shards);
-    for (size_t i = 0; count > l->c->names.count && i < count; i++) {
+    for (size_t i = 0; !l->options->body && count > l->c->names.count && i < count; i++) {
         const wf_stored_tensor *t = wf_shards_at(l->shards, i);
         if (is_read(l, t))
             continue;
@@ -270,7 +292,7 @@ static weft_status check_extra(const loader *l) {
 
 /* ---- values ---- */
 static bool can_map(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t) {
-    return l->options->map && map->plain && t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0;
+    return l->options->map && t && map->plain && t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0;
 }
 
 static void point_into_files(const loader *l) {
@@ -279,7 +301,7 @@ static void point_into_files(const loader *l) {
         union {
             const void *from;
             float *to;
-        } data = {l->tensors[i]->data}; /* read-only by agreement: wf_load_options.map */
+        } data = {l->tensors[i] ? l->tensors[i]->data : NULL}; /* read-only by agreement: wf_load_options.map */
         if (can_map(l, &l->c->names.list[i], l->tensors[i]))
             p->value = data.to;
     }
@@ -289,7 +311,7 @@ static void point_into_files(const loader *l) {
 static bool is_ready(const wf_stored_tensor *t) { return t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0; }
 
 static size_t scratch_of(const wf_tensor_map *map, const wf_stored_tensor *t) {
-    return map->plain ? 0 : (size_t)(wf_map_scratch(map) + (is_ready(t) ? 0 : map->count));
+    return map->plain || !t ? 0 : (size_t)(wf_map_scratch(map) + (is_ready(t) ? 0 : map->count));
 }
 
 static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t, float *scratch) {
@@ -312,6 +334,12 @@ static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stor
     wf_map_read(map, from, values, scratch);
 }
 
+/* What a file may lack has its initial value. */
+static void start_tensor(const loader *l, const wf_tensor_map *map) {
+    for (size_t i = 0; i < map->n_parts; i++)
+        wf_param_init(&l->c->model->params, l->c->model->params.list[map->parts[i].param], 0);
+}
+
 typedef struct reading { /* of all values, shared by the threads */
     const loader *l;
     float *scratch;
@@ -330,8 +358,12 @@ static void read_share(void *arg, int thread, int n_threads) {
         for (int k = 1; k < n_threads; k++)
             to = busy[k] < busy[to] ? k : to;
         busy[to] += names->list[i].count;
-        if (to == thread)
+        if (to != thread)
+            continue;
+        if (r->l->tensors[i])
             read_tensor(r->l, &names->list[i], r->l->tensors[i], r->scratch + (size_t)thread * r->each);
+        else
+            start_tensor(r->l, &names->list[i]);
     }
 }
 
@@ -373,12 +405,12 @@ static weft_status read_values(loader *l) {
 /* ---- all together ---- */
 weft_status wf_model_names(const wf_model *model, const wf_family *family, wf_arena *arena, wf_names *out, weft_error *err) {
     const wf_params *params = &model->params;
-    wf_named_shape *shapes = wf_arena_alloc(arena, params->count * sizeof *shapes);
-    wf_named_model named = {shapes, params->count, model->spec->layers, NULL};
+    wf_named_shape *shapes = wf_arena_alloc(arena, model->own_params * sizeof *shapes);
+    wf_named_model named = {shapes, model->own_params, model->spec->layers, NULL};
     wf_json *normal;
     if (!shapes)
         return wf_fail_memory(err);
-    for (size_t i = 0; i < params->count; i++)
+    for (size_t i = 0; i < model->own_params; i++)
         shapes[i] = (wf_named_shape){params->list[i]->name, params->list[i]->rank, params->list[i]->dims};
     WF_TRY(wf_spec_normal(arena, model->spec, &normal, err));
     named.spec = normal;
@@ -397,11 +429,21 @@ static weft_status of_config(const loader *l, weft_status status) {
     return status;
 }
 
+static weft_status drop_heads(loader *l, wf_json *spec) {
+    wf_json *none = wf_json_new(&l->c->arena, WF_JSON_OBJECT);
+    wf_json_put(&l->c->arena, none, "kind", wf_json_new_string(&l->c->arena, "none", 4));
+    wf_json_put(&l->c->arena, spec, "head", none);
+    wf_json_put(&l->c->arena, spec, "heads", wf_json_new(&l->c->arena, WF_JSON_ARRAY));
+    return l->c->arena.failed ? wf_fail_memory(l->err) : WEFT_OK;
+}
+
 static weft_status make_spec(loader *l, wf_json **spec) {
     wf_config_options options = {.env = l->env, .strict = l->options->strict};
     wf_spec *read;
     WF_TRY(wf_family_of_config(&l->c->families, l->c->config, &l->c->family, l->err));
     WF_TRY(wf_family_spec(l->c->family, &l->c->arena, l->c->config, &options, spec, l->err));
+    if (l->options->body)
+        WF_TRY(drop_heads(l, *spec));
     return wf_spec_read(&l->c->arena, *spec, &read, l->err); /* a bad config is told before any weights are looked at */
 }
 
@@ -448,21 +490,57 @@ static weft_status find_config(loader *l, const char *path) {
     return status ? wf_fail(l->err, status, "%s", quiet.message) : measure_config(l, path);
 }
 
+/* ---- an adapter beside it ---- */
+static weft_status open_adapter(loader *l) {
+    const wf_load_options *o = l->options;
+    const char *path = o->adapter || o->new_adapter ? o->adapter : l->env->adapter;
+    l->adapted = path || o->new_adapter;
+    if (!l->adapted)
+        return WEFT_OK;
+    WF_TRY(wf_adapter_files_open(l->env, &l->c->arena, path, o->new_adapter, &l->adapter, l->err));
+    l->adapter.seed = o->adapter_seed;
+    return WEFT_OK;
+}
+
+static weft_status attach_adapter(loader *l, bool values) {
+    wf_model *m = l->c->model;
+    if (!l->adapted)
+        return WEFT_OK;
+    WF_TRY(wf_adapters_attach(l->c, &l->adapter, l->untied, values, l->err));
+    if (l->options->unmerged || !values)
+        return WEFT_OK;
+    WF_TRY(wf_adapters_merge(m, true, l->err));
+    wf_adapters_drop(m);
+    return WEFT_OK;
+}
+
+static weft_status create_only(loader *l, wf_json *spec) {
+    WF_TRY(untie_for_adapter(l, spec));
+    WF_TRY(of_config(l, wf_model_create(l->env, spec, &l->c->model, l->err)));
+    if (!l->adapted)
+        return WEFT_OK;
+    WF_TRY(wf_model_names(l->c->model, l->c->family, &l->c->arena, &l->c->names, l->err));
+    return attach_adapter(l, false);
+}
+
 static weft_status open_all(loader *l, const char *path) {
     wf_json *spec;
     WF_CHECK(wf_is_dir(path) || wf_is_file(path), l->err, WEFT_FAILURE, "%s: no such folder", path);
     WF_TRY(open_families(l));
     WF_TRY(find_config(l, path));
     WF_TRY(of_config(l, make_spec(l, &spec)));
+    WF_TRY(open_adapter(l));
     if (l->options->config_only)
-        return of_config(l, wf_model_create(l->env, spec, &l->c->model, l->err));
+        return create_only(l, spec);
     WF_TRY(open_shards(l, path));
     WF_TRY(untie(l, spec));
+    WF_TRY(untie_for_adapter(l, spec));
     WF_TRY(of_config(l, wf_model_create(l->env, spec, &l->c->model, l->err)));
     WF_TRY(wf_model_names(l->c->model, l->c->family, &l->c->arena, &l->c->names, l->err));
     WF_TRY(find_tensors(l, path));
     WF_TRY(check_extra(l));
-    return read_values(l);
+    WF_TRY(read_values(l));
+    return attach_adapter(l, true);
 }
 
 weft_status wf_checkpoint_open(const wf_env *env, const char *folder, const wf_load_options *options, wf_checkpoint *out,
@@ -474,6 +552,7 @@ weft_status wf_checkpoint_open(const wf_env *env, const char *folder, const wf_l
     wf_arena_init(&out->arena, &env->mem, 0);
     weft_status status = open_all(&l, folder);
     wf_shards_free(l.shards);
+    wf_adapter_files_close(&l.adapter);
     if (status != WEFT_OK)
         wf_checkpoint_close(out);
     return status;

@@ -14,8 +14,15 @@
 typedef struct wf_load_options {
     bool strict;        /* keys and tensors that no table lists are errors, not warnings */
     bool map;           /* parameters may point into the mapped file, read-only: for running, not for training */
+    bool body;          /* the model without its heads: for its hidden states; what the file holds of heads is not read */
     bool config_only;   /* the model without values: the weights are not even opened */
     const char *family; /* path of a family file to try first; NULL: that of the env, if any */
+    /* A PEFT folder (NULL: that of the env, if any), or the config of an adapter that begins here. It is merged into the
+     * values, or stands beside them (load_adapter.h) when `unmerged`. */
+    const char *adapter;
+    const wf_json *new_adapter;
+    uint64_t adapter_seed;
+    bool unmerged;
 } wf_load_options;
 
 /* A folder opened with what it was read by, for those who need the file's own names. */
@@ -48,6 +55,7 @@ typedef struct wf_save_options {
 } wf_save_options;
 
 /* Writes config.json, generation_config.json and model.safetensors as the first family that says the spec exactly, else as
- * `weft`. Each file appears whole or not at all. `options` NULL: fp32, no ids. */
+ * `weft`; a model with an adapter beside it as that adapter's folder. Each file appears whole or not at all. `options` NULL:
+ * fp32, no ids. */
 weft_status wf_model_save(const wf_model *model, const char *folder, const wf_save_options *options, weft_error *err);
 #endif

@@ -2,7 +2,7 @@
  */
 #include <string.h>
 #include "base/reader.h"
-#include "families/load.h"
+#include "families/load_adapter.h"
 #include "formats/safetensors.h"
 
 typedef struct saver {
@@ -188,6 +188,8 @@ static weft_status save(saver *s, const char *folder) {
 weft_status wf_model_save(const wf_model *model, const char *folder, const wf_save_options *options, weft_error *err) {
     static const wf_save_options plain = {WF_F32, -1, -1, -1};
     saver s = {.model = model, .options = options ? options : &plain, .mem = &model->env->mem, .err = err};
+    if (model->adapters)
+        return wf_adapters_save(model, folder, err);
     wf_arena_init(&s.arena, s.mem, 0);
     weft_status status = save(&s, folder);
     wf_families_close(&s.families);

@@ -187,20 +187,25 @@ static void return_folder(bench *b, const char *folder) {
     wf_model_free(again);
 }
 
+static void return_group(bench *b, const char *root, const char *group) {
+    DIR *folder = opendir(wf_arena_printf(&b->arena, "%s/%s", root, group));
+    assert_non_null(folder);
+    for (const struct dirent *e; (e = readdir(folder));) {
+        const char *path = wf_arena_printf(&b->arena, "%s/%s/%s", root, group, e->d_name);
+        if (e->d_name[0] != '.' && wf_is_dir(path))
+            return_folder(b, path);
+    }
+    closedir(folder);
+}
+
 static void test_fixtures_return(void **state) {
     const char *root = getenv("WEFT_FIXTURES");
     bench b;
     if (!root)
         skip();
     open_bench(&b);
-    DIR *folder = opendir(wf_arena_printf(&b.arena, "%s/decoders", root));
-    assert_non_null(folder);
-    for (const struct dirent *e; (e = readdir(folder));) {
-        const char *path = wf_arena_printf(&b.arena, "%s/decoders/%s", root, e->d_name);
-        if (e->d_name[0] != '.' && wf_is_dir(path))
-            return_folder(&b, path);
-    }
-    closedir(folder);
+    return_group(&b, root, "decoders");
+    return_group(&b, root, "seq2seq");
     close_bench(&b);
 }
 

@@ -70,8 +70,10 @@ typedef struct mapper {
     const wf_family *family;
     wf_arena *arena;
     const wf_named_model *model;
-    size_t *order;    /* indices of the parameters sorted by name */
-    int64_t *covered; /* elements that have a name */
+    const char *prefix;   /* of the names that are being read */
+    const wf_json *stack; /* written out in full: the model, or its encoder while that is being named */
+    size_t *order;        /* indices of the parameters sorted by name */
+    int64_t *covered;     /* elements that have a name */
     wf_names *out;
     weft_error *err;
 } mapper;
@@ -154,7 +156,7 @@ static weft_status stack_shape(mapper *m, const entry *e, wf_tensor_map *map) {
 static weft_status argument_value(const mapper *m, const char *expression, int64_t layer, wf_value *out) {
     wf_vars vars = {.arena = m->arena};
     wf_value value;
-    const wf_json *spec = m->model->spec, *block = wf_json_at(wf_json_get(spec, "blocks"), (size_t)layer);
+    const wf_json *spec = m->model->spec, *block = wf_json_at(wf_json_get(m->stack, "blocks"), (size_t)layer);
     *out = (wf_value){.type = WF_NULL};
     if (!expression)
         return WEFT_OK;
@@ -256,7 +258,7 @@ static weft_status fill_formulas(const mapper *m, const char *pattern, int64_t l
 
 /* The tensors of targets that were found: one, or one per slice. */
 static weft_status add_slices(mapper *m, const entry *e, const char *suffix, const size_t *params, place where) {
-    char name[NAME_SIZE], full[NAME_SIZE + 16], pattern[NAME_SIZE];
+    char name[NAME_SIZE], full[2 * NAME_SIZE + 16], pattern[NAME_SIZE];
     const wf_named_shape *first = &m->model->params[params[0]];
     WF_TRY(fill_formulas(m, e->pattern, where.layer, pattern));
     int64_t slices = sliced(e) && first->rank > 0 ? first->dims[0] : 1;
@@ -269,7 +271,7 @@ static weft_status add_slices(mapper *m, const entry *e, const char *suffix, con
     for (where.slice = 0; where.slice < slices; where.slice++) {
         WF_CHECK(expand(pattern, &where, name), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name,
                  e->pattern);
-        snprintf(full, sizeof full, "%s%s", name, suffix);
+        snprintf(full, sizeof full, "%s%s%s", m->prefix, name, suffix);
         WF_TRY(add_map(m, e, full, params, &where));
     }
     return WEFT_OK;
@@ -296,6 +298,14 @@ static weft_status map_choice(mapper *m, const entry *e, const place *where) {
     return WEFT_OK;
 }
 
+/* Layers count in the stack whose parameters the targets are. */
+static int64_t choose_stack(mapper *m, const entry *e) {
+    const wf_json *encoder = wf_json_get(m->model->spec, "encoder");
+    bool inner = strncmp(e->targets[0], "encoder.", strlen("encoder.")) == 0;
+    m->stack = inner ? encoder : m->model->spec;
+    return inner ? wf_json_int(encoder, "layers", 0) : m->model->layers;
+}
+
 static weft_status map_entry(mapper *m, const entry *e) {
     size_t most[MOST_GROUPS] = {1, 1, 1, 1}, groups = 0;
     for (const char *at = e->pattern; (at = strchr(at, '{')); at++) {
@@ -305,7 +315,8 @@ static weft_status map_entry(mapper *m, const entry *e) {
         most[groups++] = alternatives(at);
     }
     bool repeated = strstr(e->targets[0], "{i}") != NULL;
-    for (int64_t layer = 0; layer < (repeated ? m->model->layers : 1); layer++) {
+    int64_t layers = choose_stack(m, e);
+    for (int64_t layer = 0; layer < (repeated ? layers : 1); layer++) {
         place where = {.layer = layer};
         wf_value holds;
         WF_TRY(argument_value(m, e->when, layer, &holds));
@@ -393,31 +404,46 @@ static weft_status check_covered(const mapper *m) {
 
 enum { DEEPEST_NAMES = 4 };
 
-/* "?condition": {names} holds names for some models only. */
+static weft_status map_names(mapper *m, const wf_json *names, int depth);
+
+/* "?condition": {names} holds names for some models only, "@text": {names} those that begin with the text of an expression. */
+static weft_status map_group(mapper *m, const wf_json *group, int depth) {
+    const char *outer = m->prefix;
+    wf_value value;
+    WF_CHECK(depth < DEEPEST_NAMES, m->err, WEFT_BAD_INPUT, "family %s: names are nested too deep", m->family->name);
+    m->stack = m->model->spec;
+    WF_TRY(argument_value(m, group->key + 1, 0, &value));
+    if (*group->key == '?')
+        return wf_value_true(&value) ? map_names(m, group, depth + 1) : WEFT_OK;
+    WF_CHECK(value.type == WF_STRING && strlen(value.string) < NAME_SIZE, m->err, WEFT_BAD_INPUT, "family %s: '%s' is no text",
+             m->family->name, group->key);
+    m->prefix = value.string;
+    WF_TRY(map_names(m, group, depth + 1));
+    m->prefix = outer;
+    return WEFT_OK;
+}
+
 static weft_status map_names(mapper *m, const wf_json *names, int depth) {
     for (const wf_json *j = names->child; j; j = j->next) {
         entry e;
-        wf_value holds;
-        if (j->key[0] != '?') {
-            WF_TRY(read_entry(m, j, &e));
-            WF_TRY(map_entry(m, &e));
+        if (j->key[0] == '?' || j->key[0] == '@') {
+            WF_TRY(map_group(m, j, depth));
             continue;
         }
-        WF_CHECK(depth < DEEPEST_NAMES, m->err, WEFT_BAD_INPUT, "family %s: names are nested too deep", m->family->name);
-        WF_TRY(argument_value(m, j->key + 1, 0, &holds));
-        if (wf_value_true(&holds))
-            WF_TRY(map_names(m, j, depth + 1));
+        WF_TRY(read_entry(m, j, &e));
+        WF_TRY(map_entry(m, &e));
     }
     return WEFT_OK;
 }
 
 weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_named_model *model, wf_names *out,
                          weft_error *err) {
-    mapper m = {.family = family, .arena = arena, .model = model, .out = out, .err = err};
+    mapper m = {.family = family, .arena = arena, .model = model, .prefix = "", .stack = model->spec, .out = out, .err = err};
     const wf_json *names = wf_json_get(family->json, "names");
     const char *base = wf_json_text(family->json, "base", NULL);
     *out = (wf_names){.tied = wf_json_get(family->json, "tied"),
                       .unused = wf_json_get(family->json, "unused"),
+                      .optional = wf_json_get(family->json, "optional"),
                       .zero = wf_json_get(family->json, "zero")};
     WF_CHECK(names, err, WEFT_BAD_INPUT, "family %s has no names", family->name);
     if (base && !(out->base = wf_arena_printf(arena, "%s.", base)))
@@ -444,3 +470,4 @@ static bool listed(const wf_names *names, const wf_json *list, const char *tenso
 
 bool wf_names_unused(const wf_names *names, const char *tensor) { return listed(names, names->unused, tensor); }
 bool wf_names_zero(const wf_names *names, const char *tensor) { return listed(names, names->zero, tensor); }
+bool wf_names_optional(const wf_names *names, const char *tensor) { return listed(names, names->optional, tensor); }

@@ -55,8 +55,8 @@ typedef struct wf_tensor_map { /* a tensor of the file */
 typedef struct wf_names {
     wf_tensor_map *list;
     size_t count, capacity;
-    const wf_json *tied, *unused, *zero; /* of the family; NULL: none */
-    const char *base;                    /* prefix that files may leave out, with its dot; NULL: none */
+    const wf_json *tied, *unused, *optional, *zero; /* of the family; NULL: none */
+    const char *base;                               /* prefix that files may leave out, with its dot; NULL: none */
 } wf_names;
 
 /* The tensors for the parameters of a model, in the order of the family file. WEFT_UNSUPPORTED names the first parameter the
@@ -66,6 +66,8 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
 bool wf_names_computed(const wf_family *family, const char *param);
 /* A tensor that files of this family may hold and nothing reads. */
 bool wf_names_unused(const wf_names *names, const char *tensor);
+/* A tensor that files may lack: its parameters then have their initial values. */
+bool wf_names_optional(const wf_names *names, const char *tensor);
 /* A tensor that must be all zeros where a file holds it: a part of the model that is not used. */
 bool wf_names_zero(const wf_names *names, const char *tensor);
 /* Elements between the file's tensor and its parameters (values[k] is part k). Scratch holds 2*count floats, for reading

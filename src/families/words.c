@@ -575,6 +575,14 @@ static weft_status word_letters(call *c) {
     return WEFT_OK;
 }
 
+/* after(text, beginning): what follows it; null when the text begins otherwise */
+static weft_status word_after(call *c) {
+    const wf_value *text = arg(c, 0), *begin = arg(c, 1);
+    WF_CHECK(text->type == WF_STRING && begin->type == WF_STRING, c->err, WEFT_BAD_INPUT, "after() takes two strings");
+    *c->out = wf_starts_with(text->string, begin->string) ? wf_value_string(text->string + strlen(begin->string)) : nothing;
+    return WEFT_OK;
+}
+
 /* ---- numbers without a bound: what Python writes of infinity ---- */
 
 /* The config writer of transformers 5 makes objects of numbers that JSON lacks; bare ones have become blanks (wf_config_parse).
@@ -644,6 +652,7 @@ static const word_row words[] = {
     {"label2id", 2, 2, word_label2id},
     {"find", 3, 3, word_find},
     {"letters", 1, 1, word_letters},
+    {"after", 2, 2, word_after},
     {"numbered", 2, 3, word_numbered},
     {"as_bf16", 1, 1, word_as_bf16},
     {"bounds", 1, 1, word_bounds},

@@ -44,5 +44,6 @@ const wf_mixer wf_mixer_glu = {.name = "glu",
                                .inputs = "x",
                                .outputs = "y",
                                .flops = "0",
+                               .bf16 = 0.008,
                                .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN,
                                .run = run};

@@ -10,6 +10,7 @@ static const wf_key keys[] = {
     {"activation", WF_KEY_STRING, "'gelu'", 0, ACTIVATIONS "|xielu",
      "the non-linearity; xielu has learned numbers (Huang & Schlag 2024)"},
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases on both projections"},
+    {"dropout", WF_KEY_FLOAT, "0.0", 0, NULL, "of what goes into down, in training"},
     {"up_groups", WF_KEY_INT, "1", 1, NULL, "pieces of x and of what is inside; each piece comes from one of x alone"},
     {"down_groups", WF_KEY_INT, "1", 1, NULL, "the same of what is inside, and y"},
     {"chunk", WF_KEY_INT, "null", 1, NULL, "tokens per piece in the reference; never changes the result"},
@@ -42,7 +43,8 @@ static wf_tensor *activate(wf_run *r, const wf_layer *l, wf_tensor *h) {
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    io->y = wf_project(r, l, "down", activate(r, l, wf_project(r, l, "up", io->x)));
+    wf_tensor *h = activate(r, l, wf_project(r, l, "up", io->x));
+    io->y = wf_project(r, l, "down", r->drop ? wf_dropout(r->tape, h, (float)wf_float(l, "dropout")) : h);
     return WEFT_OK;
 }
 
@@ -54,6 +56,7 @@ const wf_mixer wf_mixer_mlp = {.name = "mlp",
                                .inputs = "x",
                                .outputs = "y",
                                .flops = "0",
+                               .bf16 = 0.008,
                                .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN,
                                .check = check,
                                .run = run};

@@ -229,6 +229,7 @@ const wf_mixer wf_mixer_moe = {.name = "moe",
                                .inputs = "x mask?",
                                .outputs = "y indices weights kept aux_loss z_loss",
                                .flops = "T*top_k*hidden*dim*(gated ? 6 : 4)",
+                               .bf16 = 0.015,
                                .traits =
                                    WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION | WF_PER_TOKEN,
                                .lost_traits = lost_traits,

@@ -47,5 +47,6 @@ const wf_mixer wf_mixer_rwkv_channel = {.name = "rwkv_channel",
                                         .inputs = "x",
                                         .outputs = "y",
                                         .flops = "0",
+                                        .bf16 = 0.01,
                                         .traits = WF_CAUSAL | WF_STREAMS,
                                         .run = run};

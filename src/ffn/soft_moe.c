@@ -72,6 +72,7 @@ const wf_mixer wf_mixer_soft_moe = {.name = "soft_moe",
                                     .inputs = "x mask?",
                                     .outputs = "y",
                                     .flops = "experts*slots*(hidden*dim*(gated ? 6 : 4) + 8*T*dim)",
+                                    .bf16 = 0.01,
                                     .traits = WF_PADDING_INERT | WF_PERMUTATION,
                                     .check = check,
                                     .run = run};

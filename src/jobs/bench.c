@@ -68,12 +68,11 @@ static weft_status one_round(wf_bench *b, wf_bench_line *line, const wf_bench_ca
     WF_TRY(wf_stopped(b->job->env));
     WF_TRY(once(state, &ours, b->job->err));
     wf_series_add(&line->ours, ours);
-    if (!b->peer || !c)
+    if (!b->peer || !c || line->note) /* a note: the peer was absent in the round before */
         return WEFT_OK;
     WF_TRY(wf_bench_run_peer(b, c, &theirs, &absent));
     if (absent) {
         line->note = "peer skipped: what it needs is not installed";
-        b->peer = NULL;
         return WEFT_OK;
     }
     wf_series_add(&line->peer, theirs);
@@ -129,6 +128,26 @@ weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_cas
     wf_series_sort(&line->ratio);
     report_line(b, line, &p);
     return status;
+}
+
+/* ---- parts of a row ---- */
+bool wf_bench_wants(const wf_bench *b, const char *part) {
+    for (size_t i = 0; i < b->n_only; i++)
+        if (wf_streq(b->only[i], part))
+            return true;
+    return b->n_only == 0;
+}
+
+weft_status wf_bench_check_only(const wf_bench *b, const char *(*name)(const void *user, size_t i)) {
+    for (size_t i = 0; i < b->n_only; i++) {
+        bool known = false;
+        for (size_t k = 0; name(NULL, k); k++)
+            known |= wf_streq(name(NULL, k), b->only[i]);
+        const char *near = known ? NULL : wf_nearest(b->only[i], name, NULL);
+        WF_CHECK(known, b->job->err, WEFT_USAGE, "bench %s: no '%s' in it%s%s%s", b->name, b->only[i],
+                 near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    }
+    return WEFT_OK;
 }
 
 /* ---- models ---- */
@@ -244,6 +263,7 @@ static weft_status run_row(wf_bench *b, const wf_bench_row *row, wf_json *list) 
     weft_progress p = wf_progress_new("roofs", row->name);
     wf_json *out = wf_json_push(list, wf_json_new(job->arena, WF_JSON_OBJECT)), *lines;
     b->name = row->name;
+    b->result = out;
     b->first = b->last = NULL;
     b->skipped = NULL;
     wf_job_report(job, &p);
@@ -313,8 +333,21 @@ static void list_rows(wf_job *job) {
     }
 }
 
+/* "256..65536", or one length. */
+static weft_status read_lengths(wf_bench *b, const char *text) {
+    const char *dots = strstr(text, "..");
+    const char *first = dots ? wf_arena_printf(b->job->arena, "%.*s", (int)(dots - text), text) : text;
+    double low = first ? wf_parse_count(first) : NAN, high = dots ? wf_parse_count(dots + 2) : low;
+    WF_CHECK(low >= 1 && high >= low && high <= (1 << 24), b->job->err, WEFT_USAGE,
+             "'lengths' is FIRST..LAST in tokens, such as 256..65536, not '%s'", text);
+    b->shortest = (int64_t)low;
+    b->longest = (int64_t)high;
+    return WEFT_OK;
+}
+
 weft_status wf_job_bench(wf_job *job) {
-    static const char *const words[] = {"names", "peer", "data", "text", "program", "rounds", "quick", "full", "list", NULL};
+    static const char *const words[] = {"names", "peer", "data", "tokenizers", "text",    "program", "rounds",
+                                        "quick", "full", "list", "only",       "lengths", "report",  NULL};
     wf_options o = wf_options_open(job->options, "bench", words, job->err);
     size_t n;
     const char *const *names = wf_job_texts(job, &o, "names", &n);
@@ -323,13 +356,18 @@ weft_status wf_job_bench(wf_job *job) {
                   .data = wf_option_text(&o, "data", NULL),
                   .text = wf_option_text(&o, "text", NULL),
                   .program = wf_option_text(&o, "program", NULL),
-                  .rounds = wf_option_int(&o, "rounds", 0, 1, WF_BENCH_ROUNDS)};
+                  .rounds = wf_option_int(&o, "rounds", 0, 1, WF_BENCH_ROUNDS),
+                  .report = wf_option_text(&o, "report", NULL)};
+    const char *lengths = wf_option_text(&o, "lengths", "256..65536");
+    b.only = wf_job_texts(job, &o, "only", &b.n_only);
+    b.tokenizers = wf_job_texts(job, &o, "tokenizers", &b.n_tokenizers);
     bool list = wf_option_bool(&o, "list", false);
     b.quick = wf_option_bool(&o, "quick", false);
     b.full = wf_option_bool(&o, "full", false);
     const char *peer = b.peer;
     WF_TRY(o.status);
     WF_TRY(check_names(job, names, n));
+    WF_TRY(read_lengths(&b, lengths));
     if (list) {
         list_rows(job);
         return WEFT_OK;

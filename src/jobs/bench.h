@@ -43,11 +43,18 @@ typedef struct wf_bench_line {
 typedef struct wf_bench {
     wf_job *job;
     const char *peer, *data, *text,
-        *program;     /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
-    int64_t rounds;   /* 0: the row's own number */
-    bool full;        /* the larger setting of a row that has one */
-    bool quick;       /* a toy in the place of GPT-2 124M, to try things out */
-    const char *name; /* of the running row */
+        *program;                  /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
+    const char *const *tokenizers; /* files */
+    size_t n_tokenizers;
+    int64_t rounds;          /* 0: the row's own number */
+    bool full;               /* the larger setting of a row that has one */
+    bool quick;              /* a toy in the place of GPT-2 124M, to try things out */
+    const char *const *only; /* parts of a row that are asked for: mixers, tasks */
+    size_t n_only;
+    int64_t shortest, longest; /* tokens */
+    const char *report;        /* file for a page; NULL: none */
+    const char *name;          /* of the running row */
+    wf_json *result;           /* its object, for more than lines */
     wf_bench_line *first, *last;
     const char *skipped; /* set by a row that cannot run here: why */
 } wf_bench;
@@ -61,14 +68,21 @@ typedef struct wf_bench_row {
 #include "jobs/bench.def"
 #undef WF_BENCH
 
+/* Is this part of the row asked for? Without --only all are. */
+bool wf_bench_wants(const wf_bench *b, const char *part);
+/* An error for a word of --only that `name` (as in wf_nearest) does not give. */
+weft_status wf_bench_check_only(const wf_bench *b, const char *(*name)(const void *user, size_t i));
+
 /* A new line; NULL when out of memory. */
 wf_bench_line *wf_bench_add(wf_bench *b, const char *fmt, ...) WF_PRINTF(2, 3);
 const char *wf_bench_text(wf_bench *b, const char *fmt, ...) WF_PRINTF(2, 3); /* in the job's arena, never NULL */
 
-/* What the peer is told, beside WEFT_BENCH (the row's name) and WEFT_BENCH_THREADS. */
+/* What the peer is told, beside WEFT_BENCH (the row's name), WEFT_BENCH_THREADS and WEFT_BENCH_DATA (the option data). */
 typedef struct wf_bench_case {
     int64_t batch, context;
     const char *precision;
+    const char *name;          /* of one of several cases of the row, WEFT_BENCH_CASE; NULL: none */
+    const char *subject, *way; /* WEFT_BENCH_SUBJECT, a file, and WEFT_BENCH_WAY; NULL: none */
 } wf_bench_case;
 /* One run of the peer command, which prints {"seconds": x, ..}. *absent: it ended with code 77 (something it needs is missing).
  */
@@ -79,6 +93,10 @@ weft_status wf_bench_run_peer(wf_bench *b, const wf_bench_case *c, double *secon
 typedef weft_status (*wf_bench_once)(void *state, double *seconds, weft_error *err);
 weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, int rounds, wf_bench_once once,
                             void *state);
+
+struct wf_tape;
+/* Where `seconds` went by the tape's profile: the operations above 2 % and what is outside of the tape, into the note. */
+void wf_bench_tell_operations(wf_bench *b, wf_bench_line *line, const struct wf_tape *tape, double seconds);
 
 /* The model of GPT-2 124M (or the toy): its spec in the arena; the model made of it with random values. */
 weft_status wf_bench_gpt2(wf_bench *b, wf_json **spec);

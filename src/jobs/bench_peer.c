@@ -11,12 +11,28 @@ static const char unpinned[] =
     "unset OPENBLAS_CORETYPE MKL_DEBUG_CPU_TYPE MKL_ENABLE_INSTRUCTIONS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA "
     "NPY_DISABLE_CPU_FEATURES ATEN_CPU_CAPABILITY; ";
 
+/* A variable of the peer's environment, whatever its value holds. */
+static void export_text(wf_str *out, const char *name, const char *value) {
+    wf_str_printf(out, "export %s='", name);
+    for (; *value; value++)
+        wf_str_puts(out, *value == '\'' ? "'\\''" : (char[]){*value, 0});
+    wf_str_puts(out, "'; ");
+}
+
 static weft_status command(wf_bench *b, const wf_bench_case *c, wf_str *out) {
     wf_str_puts(out, unpinned);
     wf_str_printf(
         out,
         "export WEFT_BENCH=%s WEFT_BENCH_THREADS=%d WEFT_BENCH_BATCH=%lld WEFT_BENCH_CONTEXT=%lld WEFT_BENCH_PRECISION=%s; ",
-        b->name, wf_pool_threads(b->job->env->pool), (long long)c->batch, (long long)c->context, c->precision);
+        b->name, wf_pool_threads(b->job->env->pool), (long long)c->batch, (long long)c->context,
+        c->precision ? c->precision : "");
+    const char *const more[][2] = {{"WEFT_BENCH_DATA", b->data},
+                                   {"WEFT_BENCH_CASE", c->name},
+                                   {"WEFT_BENCH_SUBJECT", c->subject},
+                                   {"WEFT_BENCH_WAY", c->way}};
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        if (more[i][1])
+            export_text(out, more[i][0], more[i][1]);
     wf_str_puts(out, b->peer);
     return out->failed ? wf_fail_memory(b->job->err) : WEFT_OK;
 }

@@ -62,47 +62,14 @@ static weft_status once(void *state, double *seconds, weft_error *err) {
     return WEFT_OK;
 }
 
-/* ---- where the time goes ---- */
-enum { SHARES = 32 };
-typedef struct shares {
-    const char *op[SHARES];
-    double seconds[SHARES], total;
-    int n;
-} shares;
-
-static void add_share(void *user, const char *op, wf_pass pass, double seconds, int calls) {
-    shares *s = user;
-    int i = 0;
-    (void)pass;
-    (void)calls;
-    s->total += seconds;
-    while (i < s->n && !wf_streq(s->op[i], op))
-        i++;
-    if (i == SHARES)
-        return;
-    s->n += i == s->n;
-    s->op[i] = op;
-    s->seconds[i] += seconds;
-}
-
-/* One more step with the clock on: the operations above 2 %, and what is outside of the tape (optimizer, clipping). */
+/* One more step with the clock on. */
 static weft_status profile(wf_bench *b, stepping *st, wf_bench_line *line) {
-    shares s = {.n = 0};
     double seconds;
-    wf_json *out = wf_put_object(b->job->arena, line->extra, "operations");
-    const char *note = "";
-    wf_tape_profile(wf_trainer_tape(st->trainer), true);
+    wf_tape *tape = wf_trainer_tape(st->trainer);
+    wf_tape_profile(tape, true);
     WF_TRY(once(st, &seconds, b->job->err));
-    wf_tape_profile_each(wf_trainer_tape(st->trainer), add_share, &s);
-    wf_tape_profile(wf_trainer_tape(st->trainer), false);
-    for (int i = 0; i < s.n; i++) {
-        wf_put_number(b->job->arena, out, s.op[i], s.seconds[i]);
-        if (s.seconds[i] > 0.02 * seconds)
-            note = wf_bench_text(b, "%s%s%s %.0f %%", note, note[0] ? ", " : "", s.op[i], 100.0 * s.seconds[i] / seconds);
-    }
-    wf_put_number(b->job->arena, out, "outside", seconds - s.total);
-    line->note = wf_bench_text(b, "%s%s(%s, outside %.0f %%)", line->note ? line->note : "", line->note ? " " : "", note,
-                               100.0 * (1.0 - s.total / seconds));
+    wf_bench_tell_operations(b, line, tape, seconds);
+    wf_tape_profile(tape, false);
     return WEFT_OK;
 }
 

@@ -18,10 +18,10 @@ typedef struct request {
 } request;
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model", "text",    "format",    "field",       "context",
-                                        "batch", "windows", "precision", "by_position", NULL};
+    static const char *const words[] = {"model",   "text",      "format",      "field",   "context", "batch",
+                                        "windows", "precision", "by_position", "adapter", NULL};
     wf_options o = wf_options_open(job->options, "eval", words, job->err);
-    *r = (request){.model = wf_option_text(&o, "model", NULL), .format = wf_option_text(&o, "format", NULL)};
+    *r = (request){.model = wf_job_model(job, &o, "model"), .format = wf_option_text(&o, "format", NULL)};
     r->paths = wf_job_texts(job, &o, "text", &r->n_paths);
     r->fields = wf_job_texts(job, &o, "field", &r->n_fields);
     r->context = wf_option_int(&o, "context", 0, 1, INT32_MAX / 16);

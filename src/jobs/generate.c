@@ -23,11 +23,11 @@ static wf_overflow overflow(wf_options *o) {
 static weft_status read_request(wf_job *job, request *r) {
     static const char *const words[] = {"model",    "prompt",  "max_tokens",         "temperature", "top_k",
                                         "top_p",    "min_p",   "repetition_penalty", "seed",        "stop",
-                                        "overflow", "context", "precision",          NULL};
+                                        "overflow", "context", "precision",          "adapter",     NULL};
     wf_options o = wf_options_open(job->options, "generate", words, job->err);
     wf_generate_options usual = wf_generate_usual();
     wf_sampling *s = &usual.sampling;
-    r->model = wf_option_text(&o, "model", NULL);
+    r->model = wf_job_model(job, &o, "model");
     r->prompt = wf_option_text(&o, "prompt", "");
     r->bf16 = wf_job_bf16(&o);
     usual.max_tokens = wf_option_int(&o, "max_tokens", usual.max_tokens, 0, INT32_MAX);

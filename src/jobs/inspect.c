@@ -26,7 +26,8 @@ static const wf_json *optimizer(wf_job *job, wf_options *o) {
 }
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model", "spec", "params", "vocab", "context", "batch", "precision", "optimizer", NULL};
+    static const char *const words[] = {"model", "spec",      "params",    "vocab",   "context",
+                                        "batch", "precision", "optimizer", "adapter", NULL};
     wf_options o = wf_options_open(job->options, "inspect", words, job->err);
     int64_t context = wf_option_int(&o, "context", 0, 1, INT32_MAX);
     r->sizing = (wf_sizing){(int64_t)wf_job_count(&o, "params", 1e6), wf_option_int(&o, "vocab", 256, 1, WF_MAX_VOCAB),
@@ -49,7 +50,7 @@ static weft_status show(wf_job *job, request *r, const wf_model *model, const ch
 
 static weft_status show_folder(wf_job *job, request *r, const char *folder) {
     wf_checkpoint c;
-    WF_TRY(wf_checkpoint_open(job->env, folder, &(wf_load_options){.config_only = true}, &c, job->err));
+    WF_TRY(wf_checkpoint_open(job->env, folder, &(wf_load_options){.config_only = true, .unmerged = true}, &c, job->err));
     weft_status status = show(job, r, c.model, c.family->name);
     wf_checkpoint_close(&c);
     return status;
@@ -58,6 +59,7 @@ static weft_status show_folder(wf_job *job, request *r, const char *folder) {
 static weft_status show_spec(wf_job *job, request *r, const char *name, const char *file) {
     wf_json *template_, *spec;
     wf_model *model;
+    WF_CHECK(!job->env->adapter, job->err, WEFT_USAGE, "inspect: an adapter needs a model folder");
     WF_TRY(wf_subject_template(job, name, file, &template_, job->err));
     WF_TRY(wf_subject_spec(job, template_, &r->sizing, &spec, job->err));
     WF_TRY(wf_model_create(job->env, spec, &model, job->err));
@@ -120,6 +122,7 @@ weft_status wf_job_inspect(wf_job *job) {
     WF_CHECK(!r.name || !r.spec, job->err, WEFT_USAGE, "give either a model or a spec file, not both");
     if (!r.name || r.spec)
         return show_spec(job, &r, r.name, r.spec);
+    WF_TRY(wf_subject_find(job, &r.name));
     if (wf_subject_is_folder(r.name))
         return show_folder(job, &r, r.name);
     if (wf_is_dir(r.name))

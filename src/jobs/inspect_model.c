@@ -1,6 +1,7 @@
 /* inspect_model.c - an architecture as a tree: shapes, parameters, states and cost by part. */
 #include <stdio.h>
 #include <string.h>
+#include "families/load_adapter.h"
 #include "jobs/inspect.h"
 #include "jobs/put.h"
 #include "jobs/tree.h"
@@ -163,6 +164,26 @@ static void draw_stem(drawing *d) {
     put_facts(d->job, wf_put_object(d->job->arena, d->job->json, "stem"), params, 0, 0);
 }
 
+/* The terms beside the base, under the names of their file. */
+static void draw_adapter(drawing *d) {
+    const wf_params *params = &d->model->params;
+    wf_job *job = d->job;
+    char text[96], dims[64];
+    int64_t trained = wf_params_trained(params);
+    facts(trained, 0, 0, text);
+    wf_tree_add(&d->tree, 1, text, "adapter");
+    wf_json *j = wf_put_object(job->arena, job->json, "adapter"), *list = wf_put_list(job->arena, j, "tensors");
+    wf_put_int(job->arena, j, "parameters", trained);
+    for (size_t i = 0; i < wf_adapters_count(d->model); i++) {
+        const wf_adapter_tensor *t = wf_adapters_at(d->model, i);
+        int n = snprintf(dims, sizeof dims, "%lld", (long long)t->dims[0]);
+        for (int k = 1; k < t->rank && n < 40; k++)
+            n += snprintf(dims + n, sizeof dims - (size_t)n, ", %lld", (long long)t->dims[k]);
+        wf_tree_add(&d->tree, 2, "", "%s [%s]", t->key, dims);
+        wf_json_push(list, wf_json_new_string(job->arena, t->key, strlen(t->key)));
+    }
+}
+
 static void summary(drawing *d, const char *family) {
     const wf_spec *spec = d->model->spec;
     wf_job *job = d->job;
@@ -193,6 +214,8 @@ weft_status wf_inspect_model(wf_job *job, const wf_model *model, const char *fam
     draw_weights(&d, 2, "norm.", NULL);
     for (int i = 0; i < spec->n_heads; i++)
         draw_head(&d, i);
+    if (model->adapters)
+        draw_adapter(&d);
     wf_tree_print(&d.tree, &job->text);
     wf_str_printf(&job->text, "%lld parameters, width %lld, %lld blocks, vocabulary %lld, context %lld%s%s\n",
                   (long long)wf_params_total(&model->params), (long long)spec->dim, (long long)spec->layers,

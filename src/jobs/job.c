@@ -1,6 +1,7 @@
 #include "jobs/job.h"
 #include <math.h>
 #include <string.h>
+#include "formats/hub.h"
 
 weft_progress wf_progress_new(const char *phase, const char *subject) {
     return (weft_progress){.phase = phase,
@@ -102,6 +103,13 @@ const char *const *wf_job_texts(const wf_job *job, wf_options *o, const char *ke
             list[(*n)++] = one->string;
     }
     return list;
+}
+
+const char *wf_job_model(const wf_job *job, wf_options *o, const char *key) {
+    const char *name = wf_option_text(o, key, NULL);
+    if (name && o->status == WEFT_OK)
+        o->status = wf_hub_path(job->arena, name, &name, o->err);
+    return name;
 }
 
 bool wf_job_bf16(wf_options *o) {

@@ -16,7 +16,7 @@ typedef struct wf_job {
     void *user;
     wf_json *json;      /* out: the result, in the arena */
     wf_str text;        /* out: for people */
-    weft_text_fn piece; /* generate only */
+    weft_text_fn piece; /* of jobs in texts.def */
     weft_error *err;
 } wf_job;
 
@@ -26,8 +26,10 @@ typedef weft_status (*wf_job_fn)(wf_job *job);
 #include "jobs/jobs.def"
 #undef WF_JOB
 
-/* Not in the table, for its progress is text: `piece` instead of `progress`. */
-weft_status wf_job_generate(wf_job *job);
+/* Those whose result is text that comes piece by piece: `piece` instead of `progress`. */
+#define WF_TEXT_JOB(name) weft_status wf_job_##name(wf_job *job);
+#include "jobs/texts.def"
+#undef WF_TEXT_JOB
 
 /* A tick or a line of progress; numbers unknown. */
 weft_progress wf_progress_new(const char *phase, const char *subject);
@@ -42,6 +44,8 @@ double wf_job_count(wf_options *o, const char *key, double fallback);
 double wf_job_positive(wf_options *o, const char *key, double value);
 /* The option as texts, given as one or as a list of them: *n is 0 when absent. The list lives in the job's arena. */
 const char *const *wf_job_texts(const wf_job *job, wf_options *o, const char *key, size_t *n);
+/* The option that names a model: a path, or a name in the cache of the Hugging Face hub (formats/hub.h). */
+const char *wf_job_model(const wf_job *job, wf_options *o, const char *key);
 /* precision: "fp32" or "bf16" -> whether bf16. */
 bool wf_job_bf16(wf_options *o);
 #endif

@@ -2,13 +2,33 @@
 #include <math.h>
 #include <string.h>
 #include "base/reader.h"
-#include "families/load.h"
+#include "families/load_adapter.h"
+#include "jobs/lora.h"
 #include "jobs/put.h"
 
-static const char *const words[] = {
-    "text",   "format", "field",  "val",   "tokenizer",        "model",      "spec",         "out",
-    "params", "steps",  "tokens", "time",  "checkpoint_every", "eval_every", "eval_windows", "patience",
-    "resume", "force",  "config", "quiet", WF_RECIPE_WORDS,    NULL};
+static const char *const words[] = {"text",
+                                    "format",
+                                    "field",
+                                    "val",
+                                    "tokenizer",
+                                    "model",
+                                    "spec",
+                                    "out",
+                                    "params",
+                                    "steps",
+                                    "tokens",
+                                    "time",
+                                    "checkpoint_every",
+                                    "eval_every",
+                                    "eval_windows",
+                                    "patience",
+                                    "resume",
+                                    "force",
+                                    "config",
+                                    "quiet",
+                                    "lora",
+                                    WF_RECIPE_WORDS,
+                                    NULL};
 
 /* ---- options ---- */
 /* Members of `over` replace those of `base`. */
@@ -40,6 +60,26 @@ static weft_status gather(wf_job *job) {
     return job->options ? WEFT_OK : wf_fail_memory(job->err);
 }
 
+/* A model folder with a tokenizer is read with it. */
+static const char *usual_tokenizer(const wf_job *job, const char *model) {
+    static const char *const files[] = {"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"};
+    for (size_t i = 0; wf_subject_is_folder(model) && i < sizeof files / sizeof *files; i++) {
+        const char *path = wf_path_join(job->arena, model, files[i]);
+        if (path && wf_is_file(path))
+            return model;
+    }
+    return "byte";
+}
+
+static weft_status read_lora(wf_job *job, wf_training_options *t) {
+    const wf_json *lora = wf_json_get(job->options, "lora");
+    bool asked = lora && lora->kind != WF_JSON_NULL;
+    WF_CHECK(!asked || wf_subject_is_folder(t->model), job->err, WEFT_USAGE,
+             "'lora' trains an adapter of a model folder; --model names none");
+    WF_CHECK(!asked || t->recipe.dropout < 0.0, job->err, WEFT_USAGE, "an adapter has a dropout of its own: lora dropout=P");
+    return wf_lora_read(job, lora, t->model ? t->model : "", &t->lora);
+}
+
 weft_status wf_training_options_read(wf_job *job, wf_training_options *t) {
     WF_TRY(gather(job));
     wf_options o = wf_options_open(job->options, "train", words, job->err);
@@ -63,13 +103,14 @@ weft_status wf_training_options_read(wf_job *job, wf_training_options *t) {
         (wf_source_options){.format = wf_option_text(&o, "format", NULL),
                             .field = wf_option_text(&o, "field", NULL),
                             .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
-                            .tokenizer = wf_option_text(&o, "tokenizer", "byte"),
+                            .tokenizer = wf_option_text(&o, "tokenizer", usual_tokenizer(job, t->model)),
                             .context = t->recipe.context,
                             .seed = t->recipe.seed,
                             .packed = t->recipe.packed};
     WF_TRY(o.status);
     WF_CHECK((t->steps > 0) + (t->tokens > 0) + (t->seconds > 0) <= 1, job->err, WEFT_USAGE,
              "give one of steps, tokens and time");
+    WF_TRY(read_lora(job, t));
     return wf_job_strings(job, "text", &t->source.paths, &t->source.n_paths);
 }
 
@@ -107,9 +148,19 @@ static weft_status new_model(wf_job *job, wf_training_options *o, const wf_sourc
     return WEFT_OK;
 }
 
+/* The model of a folder; with `lora` beside an adapter that begins, or (`adapter`) one that is there. */
+weft_status wf_training_folder(wf_job *job, const wf_training_options *o, const char *adapter, wf_model **out) {
+    wf_load_options how = {.unmerged = true,
+                           .adapter = o->lora ? adapter : NULL,
+                           .new_adapter = adapter ? NULL : o->lora,
+                           .adapter_seed = o->recipe.seed};
+    return wf_model_load(job->env, o->model, &how, out, job->err);
+}
+
 weft_status wf_training_model(wf_job *job, wf_training_options *o, const wf_source *source, wf_model **out) {
+    WF_TRY(wf_subject_find(job, &o->model));
     if (wf_subject_is_folder(o->model))
-        WF_TRY(wf_model_load(job->env, o->model, NULL, out, job->err));
+        WF_TRY(wf_training_folder(job, o, NULL, out));
     else
         WF_TRY(new_model(job, o, source, out));
     const wf_spec *spec = (*out)->spec;
@@ -142,6 +193,21 @@ static weft_status time_steps(wf_learner *l, double *seconds, weft_error *err) {
     return WEFT_OK;
 }
 
+/* The same with an adapter: measured on another copy of the folder. */
+static weft_status measure_folder(wf_job *job, const wf_training_options *o, const wf_data *data,
+                                  const wf_trainer_options *options, double *seconds) {
+    wf_model *copy;
+    wf_learner learner;
+    WF_TRY(wf_training_folder(job, o, NULL, &copy));
+    weft_status status = wf_learner_open(&learner, copy, data, options, job->err);
+    if (status == WEFT_OK) {
+        status = time_steps(&learner, seconds, job->err);
+        wf_learner_close(&learner);
+    }
+    wf_model_free(copy);
+    return status;
+}
+
 weft_status wf_measure_step(const wf_env *env, const wf_model *like, const wf_data *data, const wf_trainer_options *options,
                             double *seconds, weft_error *err) {
     wf_model *copy;
@@ -171,7 +237,8 @@ weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const w
         weft_progress p = wf_progress_new("calibrate", model->spec->name);
         wf_job_report(job, &p);
         WF_TRY(wf_recipe_trainer(job->arena, &o->recipe, 1000, &trainer, job->err));
-        WF_TRY(wf_measure_step(job->env, model, source->data, &trainer, &seconds, job->err));
+        WF_TRY(o->lora ? measure_folder(job, o, source->data, &trainer, &seconds)
+                       : wf_measure_step(job->env, model, source->data, &trainer, &seconds, job->err));
         n = floor(o->seconds / seconds);
     }
     if (n == 0 && o->steps == 0 && o->tokens == 0)
@@ -203,6 +270,8 @@ static wf_json *resolve(wf_job *job, const wf_training_options *o, int64_t steps
         wf_json_push(text, wf_json_new_string(arena, o->source.paths[i], strlen(o->source.paths[i])));
     wf_put_text(arena, j, "model", o->spec ? NULL : o->model ? o->model : "llama");
     wf_put_text(arena, j, "spec", o->spec);
+    if (o->lora)
+        wf_json_put(arena, j, "lora", wf_json_copy(arena, o->lora));
     wf_put_text(arena, j, "format", o->source.format);
     wf_put_text(arena, j, "field", o->source.field);
     wf_put_text(arena, j, "val", o->source.validation ? o->source.validation : "0.05");

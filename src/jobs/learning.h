@@ -14,6 +14,7 @@ typedef struct wf_training_options {
     double params, steps, tokens, seconds; /* budgets: 0 when not given */
     int64_t checkpoint_every, eval_every, eval_windows, patience;
     bool resume, force;
+    wf_json *lora;     /* the config of a new adapter, which alone trains; NULL: the whole model does */
     wf_json *resolved; /* as saved in OUT/train.json */
 } wf_training_options;
 
@@ -21,6 +22,7 @@ typedef struct wf_training_options {
 weft_status wf_training_options_read(wf_job *job, wf_training_options *out);
 /* A new model with its random start, or the model of a folder. */
 weft_status wf_training_model(wf_job *job, wf_training_options *o, const wf_source *source, wf_model **out);
+weft_status wf_training_folder(wf_job *job, const wf_training_options *o, const char *adapter, wf_model **out);
 /* From steps, tokens or time (a short calibration on a copy); one pass over the text when nothing is given. */
 weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const wf_source *source, wf_model *model,
                               int64_t *steps);

@@ -11,7 +11,9 @@
 #include "train/schedule.h"
 
 typedef struct entry {
-    const char *name, *about, *detail;
+    const char *name, *about;
+    const wf_mixer *row; /* of a mixer, NULL of others */
+    const char *laws;    /* what it costs */
     weft_status status;
 } entry;
 
@@ -20,20 +22,20 @@ typedef struct list_row {
     bool (*at)(wf_job *job, size_t i, entry *out); /* false at the end; NULL: a page of its own, shown when asked for */
 } list_row;
 
-static const char *forms(const wf_mixer *row) { return row->traits & WF_STREAMS ? "full chunk step" : "full"; }
-
-static bool mixer_at(const wf_mixer *const *table, size_t i, entry *out) {
-    if (!table[i])
+static bool mixer_at(wf_job *job, const wf_mixer *const *table, size_t i, entry *out) {
+    const wf_mixer *row = table[i];
+    if (!row)
         return false;
-    *out = (entry){table[i]->name, table[i]->about, forms(table[i]), WEFT_OK};
+    const char *laws = wf_arena_printf(job->arena, "time %s, state %s", row->time ? row->time : "T", wf_mixer_state_law(row));
+    *out = (entry){row->name, row->about, row, laws, laws ? WEFT_OK : wf_fail_memory(job->err)};
     return true;
 }
 
-static bool token_mixer(wf_job *job, size_t i, entry *out) { return (void)job, mixer_at(wf_mixers, i, out); }
-static bool channel_mixer(wf_job *job, size_t i, entry *out) { return (void)job, mixer_at(wf_channels, i, out); }
+static bool token_mixer(wf_job *job, size_t i, entry *out) { return mixer_at(job, wf_mixers, i, out); }
+static bool channel_mixer(wf_job *job, size_t i, entry *out) { return mixer_at(job, wf_channels, i, out); }
 
 static bool preset(wf_job *job, size_t i, entry *out) {
-    *out = (entry){wf_preset_name(i), "", "", WEFT_OK};
+    *out = (entry){wf_preset_name(i), "", NULL, NULL, WEFT_OK};
     if (out->name)
         out->status = wf_preset_about(job->arena, out->name, &out->about, job->err);
     return out->name != NULL;
@@ -41,48 +43,48 @@ static bool preset(wf_job *job, size_t i, entry *out) {
 
 static bool wiring(wf_job *job, size_t i, entry *out) {
     (void)job;
-    *out = (entry){wf_wirings[i].name, wf_wirings[i].about, "", WEFT_OK};
+    *out = (entry){wf_wirings[i].name, wf_wirings[i].about, NULL, NULL, WEFT_OK};
     return out->name != NULL;
 }
 
 static bool optimizer(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_optimizers[i])
-        *out = (entry){wf_optimizers[i]->name, wf_optimizers[i]->help, "", WEFT_OK};
+        *out = (entry){wf_optimizers[i]->name, wf_optimizers[i]->help, NULL, NULL, WEFT_OK};
     return wf_optimizers[i] != NULL;
 }
 
 static bool schedule(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_schedules[i])
-        *out = (entry){wf_schedules[i]->name, wf_schedules[i]->help, "", WEFT_OK};
+        *out = (entry){wf_schedules[i]->name, wf_schedules[i]->help, NULL, NULL, WEFT_OK};
     return wf_schedules[i] != NULL;
 }
 
 static bool average(wf_job *job, size_t i, entry *out) {
     (void)job;
-    *out = (entry){wf_averages[i].name, wf_averages[i].help, "", WEFT_OK};
+    *out = (entry){wf_averages[i].name, wf_averages[i].help, NULL, NULL, WEFT_OK};
     return out->name != NULL;
 }
 
 static bool activation(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (i < WF_ACTIVATION_COUNT)
-        *out = (entry){wf_activation_names[i], "", "", WEFT_OK};
+        *out = (entry){wf_activation_names[i], "", NULL, NULL, WEFT_OK};
     return i < WF_ACTIVATION_COUNT;
 }
 
 static bool op(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_ops[i])
-        *out = (entry){wf_ops[i]->name, wf_ops[i]->no_grad ? "no gradient" : "", "", WEFT_OK};
+        *out = (entry){wf_ops[i]->name, wf_ops[i]->no_grad ? "no gradient" : "", NULL, NULL, WEFT_OK};
     return wf_ops[i] != NULL;
 }
 
 static bool task(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_tasks[i])
-        *out = (entry){wf_tasks[i]->name, wf_tasks[i]->about, "", WEFT_OK};
+        *out = (entry){wf_tasks[i]->name, wf_tasks[i]->about, NULL, NULL, WEFT_OK};
     return wf_tasks[i] != NULL;
 }
 
@@ -108,6 +110,20 @@ static weft_status add_page(wf_job *job, const list_row *row) {
     return failed ? wf_fail_memory(job->err) : WEFT_OK;
 }
 
+static void put_mixer(wf_job *job, wf_json *out, const wf_mixer *row) {
+    const struct {
+        const char *key, *text;
+    } texts[] = {{"forms", wf_mixer_forms(row)},
+                 {"source", row->source},
+                 {"flops", row->flops},
+                 {"time", row->time ? row->time : "T"},
+                 {"memory", row->space ? row->space : "T"},
+                 {"state", wf_mixer_state_law(row)}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        wf_json_put(job->arena, out, texts[i].key, string(job, texts[i].text ? texts[i].text : ""));
+    wf_json_put(job->arena, out, "bf16_error", wf_json_new_double(job->arena, row->bf16));
+}
+
 static weft_status add_list(wf_job *job, const list_row *row) {
     wf_json *array = wf_json_put(job->arena, job->json, row->name, wf_json_new(job->arena, WF_JSON_ARRAY));
     entry e;
@@ -116,10 +132,12 @@ static weft_status add_list(wf_job *job, const list_row *row) {
         wf_json *one = wf_json_push(array, wf_json_new(job->arena, WF_JSON_OBJECT));
         wf_json_put(job->arena, one, "name", string(job, e.name));
         wf_json_put(job->arena, one, "about", string(job, e.about));
-        if (e.detail[0])
-            wf_json_put(job->arena, one, "forms", string(job, e.detail));
-        wf_str_printf(&job->text, "  %-28s %s%s%s%s\n", e.name, e.about, e.detail[0] ? "  [" : "", e.detail,
-                      e.detail[0] ? "]" : "");
+        wf_str_printf(&job->text, "  %-28s %s", e.name, e.about);
+        if (e.row) {
+            put_mixer(job, one, e.row);
+            wf_str_printf(&job->text, "  [%s; %s]", wf_mixer_forms(e.row), e.laws);
+        }
+        wf_str_putc(&job->text, '\n');
     }
     return WEFT_OK;
 }

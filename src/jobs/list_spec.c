@@ -151,13 +151,31 @@ static void put_traits(wf_str *out, const wf_mixer *row) {
         }
 }
 
+const char *wf_mixer_forms(const wf_mixer *row) { return row->traits & WF_STREAMS ? "full chunk step" : "full"; }
+
+const char *wf_mixer_state_law(const wf_mixer *row) {
+    bool fixed = false, grows = false, ring = false;
+    for (const wf_state_slot *s = row->states; s && s->name; s++) {
+        fixed |= s->kind == WF_STATE_FIXED;
+        grows |= s->kind == WF_STATE_APPEND;
+        ring |= s->limit != NULL;
+    }
+    if (row->parts)
+        return "that of its parts";
+    return ring ? "T or a window" : grows ? "T" : fixed ? "constant" : "none";
+}
+
 static void put_mixer(wf_str *out, const wf_mixer *row) {
     wf_str_printf(out, "\n### %s\n\n%s.\n", row->name, row->about);
     if (row->source && row->source[0])
         wf_str_printf(out, "Source: %s.\n", row->source);
     wf_str_printf(out, "In: %s; out: %s. ", row->inputs, row->outputs);
     put_traits(out, row);
-    wf_str_printf(out, ".\nFLOPs beside the projections: `%s`.\n", row->flops ? row->flops : "0");
+    wf_str_printf(out, ".\nForms: %s. FLOPs beside the projections: `%s`.\n", wf_mixer_forms(row), row->flops);
+    wf_str_printf(
+        out,
+        "Up to a factor, time grows as `%s`, what training keeps as `%s`, the state as %s. bf16 mode: within %g %% of fp32.\n",
+        row->time ? row->time : "T", row->space ? row->space : "T", wf_mixer_state_law(row), 100.0 * row->bf16);
     put_keys(out, row->keys);
     put_slots(out, row->slots);
     put_states(out, row->states);

@@ -54,10 +54,11 @@ static weft_status open_tokenizer(wf_opened *o, const wf_mem *mem, const char *p
     return status;
 }
 
-static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path, bool bf16, wf_arena *arena, weft_error *err) {
+static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path, bool bf16, bool body, wf_arena *arena,
+                              weft_error *err) {
     wf_checkpoint c;
     WF_CHECK(wf_is_dir(path) || wf_is_file(path), err, WEFT_USAGE, "'%s' is neither a model folder nor a file", path);
-    WF_TRY(wf_checkpoint_open(env, path, &(wf_load_options){.map = true}, &c, err));
+    WF_TRY(wf_checkpoint_open(env, path, &(wf_load_options){.map = true, .body = body}, &c, err));
     o->model = c.model;
     c.model = NULL;
     weft_status status = open_tokenizer(o, &env->mem, path, arena, err);
@@ -70,10 +71,14 @@ static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path,
 }
 
 weft_status wf_opened_open(const wf_env *env, const char *path, bool bf16, wf_opened *out, weft_error *err) {
+    return wf_opened_open_part(env, path, bf16, false, out, err);
+}
+
+weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, bool body, wf_opened *out, weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, &env->mem, 0);
     *out = (wf_opened){.bos = -1};
-    weft_status status = open_parts(out, env, path, bf16, &arena, err);
+    weft_status status = open_parts(out, env, path, bf16, body, &arena, err);
     wf_arena_free(&arena);
     if (status != WEFT_OK)
         wf_opened_close(out);

@@ -17,5 +17,7 @@ typedef struct wf_opened {
 
 /* `bf16`: compute in bf16. On failure nothing is left open. */
 weft_status wf_opened_open(const wf_env *env, const char *path, bool bf16, wf_opened *out, weft_error *err);
+/* The same of a model without its heads, when `body`. */
+weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, bool body, wf_opened *out, weft_error *err);
 void wf_opened_close(wf_opened *opened);
 #endif

@@ -1,6 +1,7 @@
 #include "jobs/source.h"
 #include <string.h>
 #include "base/reader.h"
+#include "jobs/subject.h"
 
 weft_status wf_job_strings(wf_job *job, const char *key, const char *const **out, size_t *count) {
     const wf_json *j = wf_json_get(job->options, key);
@@ -26,6 +27,7 @@ static weft_status make_tokenizer(wf_job *job, const char *choice, const wf_text
     int64_t entries = 0;
     if (wf_streq(choice, "byte"))
         return wf_tokenizer_bytes(&job->env->mem, specials, 1, out, job->err);
+    WF_TRY(wf_subject_find(job, &choice));
     if (!wf_starts_with(choice, "bpe:"))
         return wf_tokenizer_open(&job->env->mem, choice, out, job->err);
     WF_CHECK(wf_parse_i64(choice + 4, strlen(choice + 4), &entries) && entries >= 257 && entries <= 1000000, job->err,

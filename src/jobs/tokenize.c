@@ -45,13 +45,12 @@ static weft_status read_request(wf_job *job, wf_tokenize_request *r) {
                                         "template",      "generation_prompt",
                                         "continue",      NULL};
     wf_options o = wf_options_open(job->options, "tokenize", words, job->err);
-    *r =
-        (wf_tokenize_request){.tokenizer = wf_option_text(&o, "tokenizer", NULL), .string = wf_option_text(&o, "string", NULL)};
+    *r = (wf_tokenize_request){.tokenizer = wf_job_model(job, &o, "tokenizer"), .string = wf_option_text(&o, "string", NULL)};
     r->format = wf_option_text(&o, "format", NULL);
     r->paths = wf_job_texts(job, &o, "text", &r->n_paths);
     r->fields = wf_job_texts(job, &o, "field", &r->n_fields);
     r->train = wf_option_text(&o, "train", NULL);
-    r->compare = wf_option_text(&o, "compare", NULL);
+    r->compare = wf_job_model(job, &o, "compare");
     r->chat = wf_option_text(&o, "chat", NULL);
     r->decode = wf_option_bool(&o, "decode", false);
     r->show = read_show(&o, r->chat != NULL);
@@ -220,6 +219,8 @@ static unsigned encode_flags(const wf_tokenize_request *r) {
 /* Ids alone, a bundle of texts at a time over the threads. */
 static weft_status show_fast(showing *s, const wf_tokenizer *tok, const wf_bytes *texts, size_t n) {
     enum { BUNDLE = 256 };
+    wf_encoders *encoders;
+    WF_TRY(wf_encoders_create(tok, s->job->env, &encoders, s->job->err));
     wf_ids ids[BUNDLE];
     weft_status status = WEFT_OK;
     for (int i = 0; i < BUNDLE; i++)
@@ -228,7 +229,7 @@ static weft_status show_fast(showing *s, const wf_tokenizer *tok, const wf_bytes
         size_t count = n - from < BUNDLE ? n - from : BUNDLE;
         for (size_t i = 0; i < count; i++)
             ids[i].count = 0;
-        status = wf_tokenizer_encode_many(tok, s->job->env->pool, texts + from, count, encode_flags(s->r), ids, s->job->err);
+        status = wf_encode_many(encoders, texts + from, count, encode_flags(s->r), ids, s->job->err);
         for (size_t i = 0; i < count && status == WEFT_OK; i++)
             show_ids(s, &ids[i], texts[from + i].length);
         if (status == WEFT_OK)
@@ -236,6 +237,7 @@ static weft_status show_fast(showing *s, const wf_tokenizer *tok, const wf_bytes
     }
     for (int i = 0; i < BUNDLE; i++)
         wf_ids_free(&ids[i]);
+    wf_encoders_free(encoders);
     return status;
 }
 

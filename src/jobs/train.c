@@ -101,7 +101,10 @@ static weft_status take_best(training *t) {
     wf_model *best = NULL;
     if (!folder)
         return wf_fail_memory(t->job->err);
-    WF_TRY(wf_model_load(t->job->env, folder, NULL, &best, t->job->err));
+    if (t->o.lora)
+        WF_TRY(wf_training_folder(t->job, &t->o, folder, &best));
+    else
+        WF_TRY(wf_model_load(t->job->env, folder, NULL, &best, t->job->err));
     bool same = best->params.count == t->model->params.count;
     for (size_t i = 0; same && i < best->params.count; i++)
         same = best->params.list[i]->count == t->model->params.list[i]->count;
@@ -216,7 +219,7 @@ static void report(training *t) {
                   (long long)step, tokens, wf_learner_passes(&t->learner), t->seconds, tokens / t->seconds);
     wf_str_printf(&job->text, "validation loss %.4f nats/token, %.4f bits/byte; weights %s\n", t->last.nats,
                   t->last.bits_per_byte, digest);
-    wf_str_printf(&job->text, "model in %s\n", t->o.out);
+    wf_str_printf(&job->text, "%s in %s\n", t->o.lora ? "adapter" : "model", t->o.out);
 }
 
 static weft_status finish(training *t) {

@@ -73,13 +73,15 @@ static const wf_slot slots[] = {
     {"gate.weight", "[heads*value_dim, dim]", "linear", "gate", NULL, false, NULL},
     {"gate.bias", "[heads*value_dim]", "zeros", "gate && has(bias, 'gate')", NULL, false, NULL},
     {"sinks", "[heads]", "zeros", "sinks", NULL, false, NULL},
-    {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "normal:0.02", "relative != null", NULL, false, NULL},
-    {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "normal:0.02", "t5_bias != null", NULL, false, NULL},
+    {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "table:0.02", "relative != null", NULL, false, NULL},
+    {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "table:0.02", "t5_bias != null", NULL, false, NULL},
     {NULL}};
 
 #define RING "chunk != null ? chunk : causal && window != null && window[0] != null ? window[0] + 1 : null"
 static const wf_state_slot states[] = {{"k", WF_STATE_APPEND, "[kv_heads, key_dim]", RING, NULL, 0},
                                        {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", RING, NULL, 0},
+                                       {"memory_k", WF_STATE_SOURCE, "[kv_heads, key_dim]", NULL, NULL, 0},
+                                       {"memory_v", WF_STATE_SOURCE, "[kv_heads, value_dim]", NULL, NULL, 0},
                                        {NULL}};
 
 static weft_status window_side(const wf_value *window, size_t i, int64_t *out, weft_error *err) {
@@ -252,16 +254,16 @@ static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, const wf_port
     return wf_rotate(r->tape, x, &args);
 }
 
-static wf_attention_spec attention_spec(const wf_run *r, const wf_layer *l, const wf_ports *io) {
+static wf_attention_spec attention_spec(const wf_run *r, const wf_layer *l, const wf_ports *io, bool memory) {
     wf_attention_spec s = {.scale = (float)wf_float(l, "scale"),
                            .softcap = (float)wf_float(l, "softcap"),
                            .dropout = r->attention_dropout,
                            .causal = wf_flag(l, "causal"),
                            .sinks = wf_weight(r, l, "sinks"),
                            .prefix = io->prefix,
-                           .key_mask = io->memory ? io->memory_mask : io->mask,
-                           .q_segments = io->memory ? NULL : io->segments,
-                           .k_segments = io->memory ? NULL : io->segments};
+                           .key_mask = memory ? io->memory_mask : io->mask,
+                           .q_segments = memory ? NULL : io->segments,
+                           .k_segments = memory ? NULL : io->segments};
     (void)window_side(wf_get(l, "window"), 0, &s.left, NULL);
     (void)window_side(wf_get(l, "window"), 1, &s.right, NULL);
     if (wf_flag(l, "alibi"))
@@ -299,16 +301,33 @@ static wf_tensor *relative_bias(wf_run *r, const wf_layer *l, wf_tensor *q, wf_t
                                                                    : bias;
 }
 
-static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads");
-    wf_tensor *memory = io->memory ? io->memory : io->x;
-    wf_tensor *q = heads_of(r, l, "q", io->x, heads), *k = heads_of(r, l, "k", memory, groups),
-              *v = heads_of(r, l, "v", memory, groups);
-    wf_attention_spec spec = attention_spec(r, l, io);
-    q = norm_heads(r, l, "q", turn(r, l, q, io, false, 1), true);
-    k = norm_heads(r, l, "k", turn(r, l, k, io, io->memory != NULL, -1), true);
+/* Keys and values of the rows of x or of a memory; those of a memory may have been kept. */
+static void keys_of(wf_run *r, const wf_layer *l, const wf_ports *io, bool memory, wf_tensor **k, wf_tensor **v) {
+    int64_t groups = wf_int(l, "kv_heads");
+    wf_tensor *from = memory ? io->memory : io->x;
+    *k = memory && io->x ? wf_state_source(r, l, "memory_k", NULL) : NULL;
+    *v = memory && io->x ? wf_state_source(r, l, "memory_v", NULL) : NULL;
+    if (*k)
+        return;
+    *k = norm_heads(r, l, "k", turn(r, l, heads_of(r, l, "k", from, groups), io, memory, -1), true);
+    *v = heads_of(r, l, "v", from, groups);
     if (wf_flag(l, "rope_values"))
-        v = turn(r, l, v, io, io->memory != NULL, -1);
+        *v = turn(r, l, *v, io, memory, -1);
+    if (memory && !io->x) {
+        wf_state_source(r, l, "memory_k", *k);
+        wf_state_source(r, l, "memory_v", *v);
+    }
+}
+
+static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
+    int64_t heads = wf_int(l, "heads");
+    bool memory = io->memory || wf_state_source(r, l, "memory_k", NULL);
+    wf_tensor *k, *v, *q = io->x ? heads_of(r, l, "q", io->x, heads) : NULL;
+    keys_of(r, l, io, memory, &k, &v);
+    if (!io->x)
+        return WEFT_OK;
+    q = norm_heads(r, l, "q", turn(r, l, q, io, false, 1), true);
+    wf_attention_spec spec = attention_spec(r, l, io, memory);
     if (wf_given(l, "temper")) {
         const wf_json *t = wf_get(l, "temper")->object;
         q = wf_temper(r->tape, q, io->positions, (float)wf_json_double(t, "scale", 0.1),
@@ -319,7 +338,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
             wf_pattern(r, wf_own_chunk_weights, wf_own_chunk_next, &(wf_chunk){wf_int(l, "chunk")}, sizeof(wf_chunk));
     spec.pattern_keys = wf_given(l, "chunk") ? (double)wf_int(l, "chunk") / 2.0 : 0.0;
     spec.offset_from_start = wf_state_wanted(r);
-    if (!io->memory && wf_state_wanted(r)) {
+    if (!memory && wf_state_wanted(r)) {
         k = wf_state_append(r, l, "k", k);
         v = wf_state_append(r, l, "v", v);
         spec.cached = r->mode == WF_STATE_IN_PLACE;
@@ -346,19 +365,22 @@ static unsigned lost_traits(const wf_layer *l) {
     return wf_given(l, "temper") || wf_flag(l, "rope_values") ? 0u : WF_PADDING_TRACE;
 }
 
-const wf_mixer wf_mixer_attention = {.name = "attention",
-                                     .about = "softmax(q k^T) v over visible keys",
-                                     .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",
-                                     .keys = keys,
-                                     .slots = slots,
-                                     .states = states,
-                                     .inputs = "x memory? memory_mask? mask? positions? segments? prefix?",
-                                     .outputs = "y attention?",
-                                     .flops =
-                                         "2*heads*(key_dim + value_dim) * T * (chunk != null ? min(T, chunk) / 2 : window != "
-                                         "null && window[0] != null ? min(T, window[0] + 1) : causal ? (T + 1) / 2 : T)",
-                                     .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION,
-                                     .lost_traits = lost_traits,
-                                     .companion = "glu",
-                                     .check = check,
-                                     .run = run};
+const wf_mixer wf_mixer_attention = {
+    .name = "attention",
+    .about = "softmax(q k^T) v over visible keys",
+    .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",
+    .keys = keys,
+    .slots = slots,
+    .states = states,
+    .inputs = "x memory? memory_mask? mask? positions? segments? prefix?",
+    .outputs = "y attention?",
+    .time = "chunk == null && (window == null || window[0] == null || !causal && window[1] == null) ? T*T : T",
+    .flops = "2*heads*(key_dim + value_dim) * T * (chunk != null ? min(T, chunk) / 2 : window != "
+             "null && window[0] != null && (causal || window[1] != null) ? min(T, window[0] + 1 + (causal ? 0 : "
+             "window[1])) : causal ? (T + 1) / 2 : T)",
+    .bf16 = 0.02,
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION,
+    .lost_traits = lost_traits,
+    .companion = "glu",
+    .check = check,
+    .run = run};

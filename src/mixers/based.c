@@ -65,6 +65,7 @@ const wf_mixer wf_mixer_based = {.name = "based",
                                  .inputs = "x mask?",
                                  .outputs = "y",
                                  .flops = "2*T*heads*key_dim*key_dim*value_dim",
+                                 .bf16 = 0.012,
                                  .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION,
                                  .companion = "glu",
                                  .run = run};

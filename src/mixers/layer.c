@@ -268,8 +268,21 @@ static weft_status add_states(builder *b, wf_layer *layer) {
         if (row->limit)
             WF_TRY(evaluate(b, row->limit, &limit));
         shape->limit = limit.type == WF_INT ? limit.integer : 0;
+        shape->present = row->kind != WF_STATE_SOURCE;
     }
     return WEFT_OK;
+}
+
+void wf_layer_reads_memory(wf_layer *layer) {
+    for (int i = 0; i < layer->n_states; i++)
+        layer->states[i].present = layer->states[i].row->kind == WF_STATE_SOURCE;
+}
+
+bool wf_layer_keeps_memory(const wf_layer *layer) {
+    for (int i = 0; i < layer->n_states; i++)
+        if (layer->states[i].present && layer->states[i].row->kind == WF_STATE_SOURCE)
+            return true;
+    return false;
 }
 
 /* ---- parts ---- */
@@ -473,27 +486,53 @@ static bool law_lookup(const void *user, const char *name, size_t length, wf_val
     return i >= 0;
 }
 
-static double law_flops(const wf_layer *layer, int64_t rows) {
+/* A law of the layer itself, without its parts. */
+static double own_law(const wf_layer *layer, const char *expression, int64_t rows) {
     law l = {layer, rows};
     wf_scope scope = {law_lookup, NULL, &l};
     wf_value v = {0};
     wf_arena arena;
-    double flops = NAN;
+    double value = NAN;
     wf_arena_init(&arena, layer->mem, 0);
-    if (wf_expr_eval(layer->row->flops, &scope, &arena, &v, NULL) == WEFT_OK)
-        flops = v.number;
+    if (wf_expr_eval(expression, &scope, &arena, &v, NULL) == WEFT_OK)
+        value = v.number;
     wf_arena_free(&arena);
+    return value;
+}
+
+static double law_flops(const wf_layer *layer, int64_t rows) {
+    double flops = own_law(layer, layer->row->flops, rows);
     for (int i = 0; i < layer->n_parts; i++)
         flops += law_flops(layer->parts[i], rows);
     return flops;
 }
 
-double wf_layer_flops(const wf_layer *layer, int64_t rows) {
-    double flops = law_flops(layer, rows);
-    for (size_t i = 0; i < layer->n_slots; i++)
-        if (layer->slots[i].rank == 2)
-            flops += 2.0 * (double)layer->slots[i].dims[0] * (double)layer->slots[i].dims[1] * (double)rows;
+double wf_layer_time(const wf_layer *layer, int64_t rows) {
+    double most = own_law(layer, layer->row->time ? layer->row->time : "T", rows);
+    for (int i = 0; i < layer->n_parts; i++)
+        most = fmax(most, wf_layer_time(layer->parts[i], rows));
+    return most;
+}
+
+double wf_layer_space(const wf_layer *layer, int64_t rows) {
+    double most = own_law(layer, layer->row->space ? layer->row->space : "T", rows);
+    for (int i = 0; i < layer->n_parts; i++)
+        most = fmax(most, wf_layer_space(layer->parts[i], rows));
+    return most;
+}
+
+double wf_layer_projections(const wf_layer *layer, int64_t rows) {
+    double flops = 0.0;
+    for (size_t i = 0; i < layer->n_slots; i++) {
+        const wf_layer_slot *slot = &layer->slots[i];
+        if (slot->rank == 2 && wf_ends_with(slot->name, ".weight"))
+            flops += 2.0 * (double)slot->dims[0] * (double)slot->dims[1] * (double)rows;
+    }
     return flops;
+}
+
+double wf_layer_flops(const wf_layer *layer, int64_t rows) {
+    return wf_layer_projections(layer, rows) + law_flops(layer, rows);
 }
 
 size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens) {
@@ -503,7 +542,7 @@ size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens) {
         size_t n = s->present ? sizeof(float) : 0;
         for (int d = 0; d < s->rank; d++)
             n *= (size_t)s->dims[d];
-        if (layer->states[i].row->kind == WF_STATE_APPEND)
+        if (layer->states[i].row->kind != WF_STATE_FIXED)
             n *= (size_t)(s->limit > 0 && s->limit < tokens ? s->limit : tokens);
         total += n;
     }

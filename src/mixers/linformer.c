@@ -59,16 +59,18 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_linformer = {.name = "linformer",
-                                     .about = "softmax over learned mixtures of the rows",
-                                     .source = "Wang et al. 2020, arXiv 2006.04768, eq. 7",
-                                     .keys = keys,
-                                     .slots = slots,
-                                     .inputs = "x mask?",
-                                     .outputs = "y",
-                                     .flops = "T*rank*(2*(kv_heads + heads)*key_dim + 2*(kv_heads + heads)*value_dim) - "
-                                              "2*rank*max_len*(headwise ? 0 : share_proj || share_kv ? 1 : 2)*T",
-                                     .traits = WF_PADDING_INERT,
-                                     .companion = "mlp",
-                                     .check = check,
-                                     .run = run};
+const wf_mixer wf_mixer_linformer = {
+    .name = "linformer",
+    .about = "softmax over learned mixtures of the rows",
+    .source = "Wang et al. 2020, arXiv 2006.04768, eq. 7",
+    .keys = keys,
+    .slots = slots,
+    .inputs = "x mask?",
+    .outputs = "y",
+    .example = "{\"heads\": \"=dim // 32\", \"max_len\": \"=context\", \"rank\": \"=min(32, context)\"}",
+    .flops = "T*rank*(2*(kv_heads + heads)*key_dim + 2*(kv_heads + heads)*value_dim)",
+    .bf16 = 0.01,
+    .traits = WF_PADDING_INERT,
+    .companion = "mlp",
+    .check = check,
+    .run = run};

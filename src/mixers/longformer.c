@@ -154,17 +154,20 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_longformer = {.name = "longformer",
-                                      .about = "softmax over a window and global tokens, which have projections of their own",
-                                      .source = "Beltagy et al. 2020, arXiv 2004.05150, section 3",
-                                      .keys = keys,
-                                      .slots = slots,
-                                      .states = states,
-                                      .inputs = "x mask? global_mask?",
-                                      .outputs = "y",
-                                      .flops = "2*heads*(key_dim + value_dim) * T * min(T, window[0] + window[1] + 1)",
-                                      .streams = "!globals",
-                                      .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
-                                      .companion = "mlp",
-                                      .check = check,
-                                      .run = run};
+const wf_mixer wf_mixer_longformer = {
+    .name = "longformer",
+    .about = "softmax over a window and global tokens, which have projections of their own",
+    .source = "Beltagy et al. 2020, arXiv 2004.05150, section 3",
+    .keys = keys,
+    .slots = slots,
+    .states = states,
+    .inputs = "x mask? global_mask?",
+    .outputs = "y",
+    .example = "{\"heads\": \"=dim // 32\", \"window\": [64, 0], \"causal\": true, \"globals\": false}",
+    .flops = "2*heads*(key_dim + value_dim) * T * min(T, window[0] + window[1] + 1)",
+    .streams = "!globals",
+    .bf16 = 0.012,
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+    .companion = "mlp",
+    .check = check,
+    .run = run};

@@ -54,13 +54,18 @@ static int64_t bucket_of(const wf_pattern_rows *r, int64_t e) {
     return buckets ? buckets[(r->b * r->a->heads + r->h) * r->a->s + e / p->rows * p->rows + row_of(r, e)] : 0;
 }
 
-/* How often entries e (asking) and f meet: offsets -before..after that lead from e's chunk to f's on the ring. */
+/* How often a chunk meets another: the offsets -before..after that lead from one to the other on the ring. */
+static int64_t meetings_of_chunks(const record *p, int64_t asking, int64_t other) {
+    int64_t d = other - asking, lowest = -p->before + ((d + p->before) % p->chunks + p->chunks) % p->chunks;
+    return lowest > p->after ? 0 : (p->after - lowest) / p->chunks + 1;
+}
+
+/* The same of entries e (asking) and f. */
 static int64_t meetings(const wf_pattern_rows *r, int64_t e, int64_t f) {
     const record *p = r->a->pattern->record;
-    int64_t d = f / p->chunk - e / p->chunk, lowest = -p->before + ((d + p->before) % p->chunks + p->chunks) % p->chunks;
-    if (lowest > p->after || (!p->across && (e / p->rows != f / p->rows || bucket_of(r, e) != bucket_of(r, f))))
+    if (!p->across && (e / p->rows != f / p->rows || bucket_of(r, e) != bucket_of(r, f)))
         return 0;
-    return (p->after - lowest) / p->chunks + 1;
+    return meetings_of_chunks(p, e / p->chunk, f / p->chunk);
 }
 
 /* How often rows i and j meet over all rounds. */
@@ -74,32 +79,68 @@ static int64_t all_meetings(const wf_pattern_rows *r, int64_t i, int64_t j) {
     return place ? count : 1;
 }
 
-static float weight(const wf_pattern_rows *r, int64_t e, int64_t f) {
+static float weight_of(const wf_pattern_rows *r, int64_t count, int64_t i, int64_t j) {
     const record *p = r->a->pattern->record;
-    const uint8_t *mask = r->a->pattern_data[MASK];
-    int64_t count = meetings(r, e, f), i = row_of(r, e), j = row_of(r, f);
-    if (count == 0 || i == j || (p->causal && j > i) || (mask && !mask[r->b * p->rows + j]))
-        return -INFINITY;
     double times = p->duplicates ? (double)count : (double)count / (double)all_meetings(r, i, j);
     return times == 1.0 ? 0.0f : (float)log(times);
 }
 
-static wf_seen seen(const wf_pattern_rows *r, int64_t f) {
+/* What the asking entries of a block are: found once for all keys. */
+typedef struct asking {
+    int64_t row[WF_ATTENTION_ROWS], chunk[WF_ATTENTION_ROWS], round[WF_ATTENTION_ROWS], bucket[WF_ATTENTION_ROWS];
+} asking;
+
+static void describe(const wf_pattern_rows *r, asking *a) {
     const record *p = r->a->pattern->record;
-    for (int64_t c = r->row / p->chunk; c <= r->last / p->chunk; c++) {
-        int64_t d = f / p->chunk - c;
-        if (-p->before + ((d + p->before) % p->chunks + p->chunks) % p->chunks <= p->after)
-            return WF_SEEN_SOME;
+    for (int64_t e = r->row, n = 0; e <= r->last; e++, n++) {
+        a->row[n] = row_of(r, e);
+        a->chunk[n] = e / p->chunk;
+        a->round[n] = e / p->rows;
+        a->bucket[n] = bucket_of(r, e);
     }
-    return WF_SEEN_NONE;
+}
+
+/* The weights of one key. Neighbouring entries share a chunk: its meetings are counted when it changes. */
+static void weights_of_key(const wf_pattern_rows *r, const asking *a, int64_t f, float *out) {
+    const record *p = r->a->pattern->record;
+    const uint8_t *mask = r->a->pattern_data[MASK];
+    int64_t j = row_of(r, f), chunk = -1, count = 0, round = f / p->rows, bucket = p->across ? 0 : bucket_of(r, f);
+    bool hidden = mask && !mask[r->b * p->rows + j];
+    for (int64_t n = 0; n <= r->last - r->row; n++) {
+        if (a->chunk[n] != chunk)
+            count = meetings_of_chunks(p, chunk = a->chunk[n], f / p->chunk);
+        bool apart = !p->across && (a->round[n] != round || a->bucket[n] != bucket);
+        bool unseen = hidden || count == 0 || apart || a->row[n] == j || (p->causal && j > a->row[n]);
+        out[n] = unseen ? -INFINITY : count == 1 && p->duplicates ? 0.0f : weight_of(r, count, a->row[n], j);
+    }
 }
 
 static void weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
-    wf_pattern_fill(r, weight, keys_, count, out);
+    asking a;
+    describe(r, &a);
+    for (int k = 0; k < count; k++)
+        weights_of_key(r, &a, keys_[k], out + k * WF_ATTENTION_ROWS);
 }
 
+/* The chunks that a block of rows sees are an arc of the ring: one range of entries, or a first and a last one. */
 static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *whole) {
-    return wf_pattern_walk(r, seen, 0, INT64_MAX, at, keys_, whole);
+    const record *p = r->a->pattern->record;
+    int64_t first = r->row / p->chunk - p->before, length = r->last / p->chunk - r->row / p->chunk + p->before + p->after + 1;
+    int64_t start = (first % p->chunks + p->chunks) % p->chunks, most = wf_attention_keys(r->a, r->b);
+    int64_t wrapped = start + length - p->chunks; /* chunks 0..wrapped-1 belong to it too */
+    if (length >= p->chunks)
+        start = 0, wrapped = 0;
+    int64_t end = (start + length) * p->chunk < most ? (start + length) * p->chunk : most;
+    int count = 0;
+    *whole = false;
+    for (; count < WF_ATTENTION_KEYS; (*at)++) {
+        if (*at >= wrapped * p->chunk && *at < start * p->chunk)
+            *at = start * p->chunk;
+        if (*at >= end)
+            break;
+        keys_[count++] = *at;
+    }
+    return count;
 }
 
 /* ---- options ---- */
@@ -179,16 +220,18 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_lsh = {.name = "lsh",
-                               .about = "softmax over rows that hash alike, in several rounds",
-                               .source = "Kitaev et al. 2020, arXiv 2001.04451, section 2",
-                               .keys = keys,
-                               .slots = slots,
-                               .inputs = "x mask?",
-                               .outputs = "y buckets?",
-                               .flops =
-                                   "heads*rounds*T*(2*(before + after + 1)*chunk*(key_dim + value_dim) + key_dim*sum(buckets))",
-                               .traits = WF_PADDING_INERT,
-                               .companion = "mlp",
-                               .check = check,
-                               .run = run};
+const wf_mixer wf_mixer_lsh = {
+    .name = "lsh",
+    .about = "softmax over rows that hash alike, in several rounds",
+    .source = "Kitaev et al. 2020, arXiv 2001.04451, section 2",
+    .keys = keys,
+    .slots = slots,
+    .inputs = "x mask?",
+    .outputs = "y buckets?",
+    .example = "{\"heads\": \"=dim // 32\", \"buckets\": 16, \"chunk\": 64, \"rounds\": 2, \"causal\": true}",
+    .flops = "heads*rounds*T*(2*(before + after + 1)*chunk*(key_dim + value_dim) + key_dim*sum(buckets))",
+    .bf16 = 0.5,
+    .traits = WF_PADDING_INERT,
+    .companion = "mlp",
+    .check = check,
+    .run = run};

@@ -68,6 +68,7 @@ const wf_mixer wf_mixer_lstm = {.name = "lstm",
                                 .inputs = "x mask?",
                                 .outputs = "y",
                                 .flops = "0",
+                                .bf16 = 0.01,
                                 .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_TORCH_STATES,
                                 .check = check,
                                 .run = run};

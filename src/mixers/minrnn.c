@@ -63,6 +63,7 @@ const wf_mixer wf_mixer_minrnn = {.name = "minrnn",
                                   .inputs = "x mask?",
                                   .outputs = "y",
                                   .flops = "2*T*hidden",
+                                  .bf16 = 0.008,
                                   .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
                                   .companion = "mlp",
                                   .run = run};

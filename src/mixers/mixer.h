@@ -32,7 +32,8 @@ typedef struct wf_key {
 
 /* One weight. Shapes and conditions are expressions over the keys; `{n}` in the name repeats the slot for n = 0..repeat-1,
  * with `n` known to its expressions. init: "linear" (normal, std 0.5/sqrt(fan in)), "linear_out" (the same, divided by
- * sqrt(2*layers)), "zeros", "ones", "normal:S", "uniform:S", "constant:C", or "custom" with init_fn. */
+ * sqrt(2*layers)), "zeros", "ones", "normal:S", "table:S" (normal; its rows are looked up by number), "uniform:S",
+ * "constant:C", or "custom" with init_fn. */
 typedef struct wf_slot {
     const char *name, *shape, *init;
     const char *when;   /* NULL: always */
@@ -41,8 +42,9 @@ typedef struct wf_slot {
     void (*init_fn)(float *value, int64_t count, const int64_t *dims, wf_rng rng);
 } wf_slot;
 
-/* FIXED: [B, shape]; APPEND: one row of `shape` per token; with a limit it is a ring of that many rows. */
-typedef enum wf_state_kind { WF_STATE_FIXED, WF_STATE_APPEND } wf_state_kind;
+/* FIXED: [B, shape]; APPEND: one row of `shape` per token; with a limit it is a ring of that many rows. SOURCE: one row of
+ * `shape` per row of the memory, made once for a source; only layers that read a memory have it, and no other state. */
+typedef enum wf_state_kind { WF_STATE_FIXED, WF_STATE_APPEND, WF_STATE_SOURCE } wf_state_kind;
 typedef struct wf_state_slot {
     const char *name;
     wf_state_kind kind;
@@ -83,7 +85,7 @@ typedef struct wf_buffer_update {
 /* What goes in and out, by name. Unused ports stay NULL; block.c routes them. */
 typedef struct wf_ports {
     /* in */
-    wf_tensor *x;                    /* [B,T,dim] */
+    wf_tensor *x;                    /* [B,T,dim]; NULL: only the memory is read, into SOURCE states */
     wf_tensor *memory, *memory_mask; /* [B,S,memory_dim], U8 [B,S] */
     wf_tensor *mask;                 /* U8 [B,T], 1 = real */
     wf_tensor *positions, *segments; /* I64 [B,T] */
@@ -115,7 +117,16 @@ typedef struct wf_mixer {
     const wf_slot *slots;
     const wf_state_slot *states;  /* NULL: none */
     const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
-    const char *flops;            /* forward, one sequence, besides the projections: expression over T and the keys */
+    /* Options of a layer to show and to measure, JSON: in a model of width dim, for T = context tokens; strings "=.." are
+     * expressions over dim, hidden and context. NULL: heads of 32 channels, causal, as far as the row has these options. */
+    const char *example;
+    /* How cost grows with the number of tokens, up to a factor: expressions over T and the keys, NULL is T. time: of the FLOPs
+     * besides the projections; space: of the bytes that training keeps. Of rows made of others, beside their parts. */
+    const char *time, *space;
+    const char *flops; /* forward, one sequence, besides the projections: expression over T and the keys */
+    /* What bf16 mode may change: the root of the mean square of the differences of y, and of the gradient of x, from fp32, as a
+     * share of that of y (or the gradient). Rows that choose (buckets, experts) may choose otherwise. */
+    double bf16;
     unsigned traits;
     unsigned (*lost_traits)(const wf_layer *layer); /* those that the options of a layer take away; NULL: none */
     const char *streams;                            /* expression: which options have the chunk and step forms; NULL: all */
@@ -127,7 +138,7 @@ typedef struct wf_mixer {
     weft_status (*run)(wf_run *run, const wf_layer *layer, wf_ports *io);
 } wf_mixer;
 
-enum { WF_MAX_STATES = 8 };
+enum { WF_MAX_STATES = 16 };
 
 typedef struct wf_layer_slot {
     const char *name; /* with {n} filled in */
@@ -173,6 +184,9 @@ weft_status wf_layer_add_part(struct wf_part_builder *builder, const char *prefi
                               int64_t dim, weft_error *err);
 /* The spec written out in full, every option with its value, in `arena`; NULL when memory ran out. */
 wf_json *wf_layer_json(wf_arena *arena, const wf_layer *layer);
+/* Once, after it is built: the layer reads a memory. Its states are those of kind SOURCE. */
+void wf_layer_reads_memory(wf_layer *layer);
+bool wf_layer_keeps_memory(const wf_layer *layer); /* it has states of that kind: the memory itself is not needed again */
 weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where,
                            wf_layer **out, weft_error *err);
 const wf_mixer *wf_mixer_find(const char *name); /* token or channel mixer; NULL */
@@ -241,6 +255,9 @@ wf_tensor *wf_finish_heads(const wf_run *run, const wf_layer *layer, wf_tensor *
 bool wf_state_wanted(const wf_run *run); /* out states are needed */
 wf_tensor *wf_state_in(const wf_run *run, const wf_layer *layer, const char *name);
 void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *value);
+/* A SOURCE state: with rows of a memory `made` (while it is being read) they are kept, without (NULL) they are what was kept.
+ * NULL when the layer keeps none. */
+wf_tensor *wf_state_source(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *made);
 /* All rows so far of an APPEND state, x [B,T,..] included: x itself without states, the concatenation with values, the cache in
  * place. */
 wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);

@@ -104,16 +104,20 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_mla = {.name = "mla",
-                               .about = "softmax attention whose keys and values are made of one latent row per token",
-                               .source = "DeepSeek-AI 2024, arXiv 2405.04434, eq. 9-19",
-                               .keys = keys,
-                               .slots = slots,
-                               .states = states,
-                               .inputs = "x mask? positions? segments?",
-                               .outputs = "y attention?",
-                               .flops = "2*heads*(nope_dim + rope_dim + value_dim) * T * (causal ? (T + 1) / 2 : T)",
-                               .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
-                               .companion = "glu",
-                               .check = check,
-                               .run = run};
+const wf_mixer wf_mixer_mla = {
+    .name = "mla",
+    .about = "softmax attention whose keys and values are made of one latent row per token",
+    .source = "DeepSeek-AI 2024, arXiv 2405.04434, eq. 9-19",
+    .keys = keys,
+    .slots = slots,
+    .states = states,
+    .inputs = "x mask? positions? segments?",
+    .outputs = "y attention?",
+    .example = "{\"heads\": \"=dim // 32\", \"kv_rank\": \"=dim // 2\", \"rope_dim\": 16, \"causal\": true}",
+    .time = "T*T",
+    .flops = "2*heads*(nope_dim + rope_dim + value_dim) * T * (causal ? (T + 1) / 2 : T)",
+    .bf16 = 0.012,
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+    .companion = "glu",
+    .check = check,
+    .run = run};

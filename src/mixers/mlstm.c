@@ -84,6 +84,7 @@ const wf_mixer wf_mixer_mlstm = {.name = "mlstm",
                                  .inputs = "x",
                                  .outputs = "y",
                                  .flops = "4*T*heads*key_dim*(value_dim + 1)",
+                                 .bf16 = 0.04,
                                  .traits = WF_CAUSAL | WF_STREAMS,
                                  .companion = "glu",
                                  .run = run};

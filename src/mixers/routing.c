@@ -239,9 +239,13 @@ const wf_mixer wf_mixer_routing = {.name = "routing",
                                    .slots = slots,
                                    .inputs = "x mask?",
                                    .outputs = "y aux_loss members?",
+                                   .example = "{\"heads\": \"=dim // 32\", \"clusters\": \"=max(1, round(sqrt(context)))\", "
+                                              "\"window\": \"=max(1, round(sqrt(context)))\", \"causal\": true}",
+                                   .time = "T*clusters + clusters*window*window",
                                    .flops =
                                        "4*key_dim*((heads - local_heads)*(clusters*min(window, T)*(min(window, T) + "
                                        "memory_slots) + T*clusters) + local_heads*T*min(T, (2*local_radius + 1)*local_chunk))",
+                                   .bf16 = 0.012,
                                    .traits = WF_PERMUTATION,
                                    .companion = "mlp",
                                    .check = check,

@@ -116,6 +116,11 @@ void wf_state_out(const wf_run *run, const wf_layer *layer, const char *name, wf
     run->state->out[i] = as_declared(run, &layer->states[i], value);
 }
 
+wf_tensor *wf_state_source(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *made) {
+    wf_tensor *kept = run->mode == WF_STATE_IN_PLACE ? wf_state_in(run, layer, name) : NULL;
+    return kept && made ? wf_store_state(run->tape, kept, made) : kept;
+}
+
 wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x) {
     return wf_split_heads(run, wf_project(run, layer, which, x), wf_int(layer, *which == 'q' ? "heads" : "kv_heads"),
                           wf_int(layer, *which == 'v' ? "value_dim" : "key_dim"));

@@ -59,5 +59,6 @@ const wf_mixer wf_mixer_rwkv4 = {.name = "rwkv4",
                                  .inputs = "x",
                                  .outputs = "y",
                                  .flops = "80*T*inner",
+                                 .bf16 = 0.008,
                                  .traits = WF_CAUSAL | WF_STREAMS,
                                  .run = run};

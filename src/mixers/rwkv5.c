@@ -81,6 +81,7 @@ const wf_mixer wf_mixer_rwkv5 = {.name = "rwkv5",
                                  .inputs = "x",
                                  .outputs = "y",
                                  .flops = "4*T*heads*key_dim*value_dim",
+                                 .bf16 = 0.08,
                                  .traits = WF_CAUSAL | WF_STREAMS,
                                  .companion = "glu",
                                  .run = run};

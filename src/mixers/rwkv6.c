@@ -93,6 +93,7 @@ const wf_mixer wf_mixer_rwkv6 = {.name = "rwkv6",
                                  .inputs = "x",
                                  .outputs = "y",
                                  .flops = "4*T*heads*key_dim*value_dim",
+                                 .bf16 = 0.02,
                                  .traits = WF_CAUSAL | WF_STREAMS,
                                  .companion = "glu",
                                  .run = run};

@@ -76,6 +76,7 @@ const wf_mixer wf_mixer_s4d = {.name = "s4d",
                                .inputs = "x mask?",
                                .outputs = "y",
                                .flops = "16*T*dim*modes*(bidirectional ? 2 : 1)",
+                               .bf16 = 0.006,
                                .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
                                .companion = "mlp",
                                .run = run};

@@ -48,9 +48,15 @@ wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y) {
 }
 
 wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x) {
-    if (!b->ports->memory)
+    bool kept = b->state[2] && wf_layer_keeps_memory(b->block->cross);
+    if (!b->ports->memory && !kept)
         return wf_tape_error(b->run->tape, WEFT_USAGE, "%s: a memory is needed", b->block->cross->where);
-    return run_row(b, b->block->cross, NULL, x);
+    return run_row(b, b->block->cross, kept ? b->state[2] : NULL, x);
+}
+
+void wf_block_remember(wf_block_run *b) {
+    if (b->block->cross && wf_layer_keeps_memory(b->block->cross))
+        run_row(b, b->block->cross, b->state[2], NULL);
 }
 
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch) {

@@ -15,6 +15,11 @@ const wf_spec_key wf_head_keys[] = {
     {"classes", "integer", "that of the kind", "rows of the last product; needed where the kind has no number of its own"},
     {"tied", "boolean", "that of the kind", "the last product is the token table"},
     {"bias", "boolean", "false; true for kinds that are not tied", "a learned bias of the last product"},
+    {"bias_fixed", "boolean", "false", "that bias is never trained (the `final_logits_bias` of BART)"},
+    {"aligned", "boolean", "with an encoder: true",
+     "of `lm`: labels stand at the rows that predict them; else row t predicts the label of row t + 1"},
+    {"pool_token", "integer", "-1",
+     "the rows that are pooled are those of this token, in the source where there is an encoder"},
     {"scale", "number", "1", "multiplies the logits"},
     {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
     {"z_loss", "number", "0",
@@ -53,7 +58,7 @@ static weft_status read_layer(wf_spec_reader *r, const wf_json *j, int64_t in, w
 
 static weft_status read_layers(wf_spec_reader *r, const wf_json *list, wf_head_spec *h) {
     WF_CHECK(!list || list->kind == WF_JSON_ARRAY, r->err, WEFT_USAGE, "head: 'layers' must be a list");
-    h->width = r->spec->out;
+    h->width = r->spec->project.dim;
     h->layers = list && list->count ? wf_arena_alloc(r->arena, list->count * sizeof *h->layers) : NULL;
     if (list && list->count && !h->layers)
         return wf_fail_memory(r->err);
@@ -123,6 +128,9 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     h->late = wf_option_bool(&o, "late", false) && h->pool->run;
     h->tied = wf_option_bool(&o, "tied", h->row->tied) && h->classes > 0;
     h->bias = wf_option_bool(&o, "bias", !h->row->tied) && h->classes > 0;
+    h->bias_fixed = wf_option_bool(&o, "bias_fixed", false) && h->bias;
+    h->aligned = wf_option_bool(&o, "aligned", r->spec->encoder != NULL) && h->row->label == WF_LABEL_NEXT;
+    h->pool_token = wf_option_int(&o, "pool_token", -1, -1, WF_MAX_VOCAB);
     h->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
     h->softcap = (float)wf_option_float(&o, "softcap", 0.0, 0.0, 1e6);
     h->z_loss = (float)wf_option_float(&o, "z_loss", 0.0, 0.0, 1e6);
@@ -178,8 +186,12 @@ static weft_status declare_head(wf_model *m, int index, weft_error *err) {
     p->weight = h->tied ? m->token : NULL;
     snprintf(name, sizeof name, "%s.bias", prefix);
     if (h->classes && !h->tied)
-        return wf_declare_linear(m, prefix, h->classes, h->width, h->bias, &p->weight, err);
-    return h->bias ? wf_declare(m, name, 1, &h->classes, WF_INIT_ZEROS, &p->bias, err) : WEFT_OK;
+        WF_TRY(wf_declare_linear(m, prefix, h->classes, h->width, h->bias, &p->weight, err));
+    else if (h->bias)
+        WF_TRY(wf_declare(m, name, 1, &h->classes, WF_INIT_ZEROS, &p->bias, err));
+    if (p->bias)
+        p->bias->buffer = h->bias_fixed;
+    return WEFT_OK;
 }
 
 weft_status wf_heads_declare(wf_model *m, weft_error *err) {
@@ -239,6 +251,11 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_int(&w, "classes", head->classes);
     wf_normal_bool(&w, "tied", head->tied);
     wf_normal_bool(&w, "bias", head->bias);
+    if (head->bias_fixed)
+        wf_normal_bool(&w, "bias_fixed", true);
+    wf_normal_bool(&w, "aligned", head->aligned);
+    if (head->pool_token >= 0)
+        wf_normal_int(&w, "pool_token", head->pool_token);
     wf_normal_float(&w, "scale", head->scale);
     wf_normal_float(&w, "softcap", head->softcap);
     wf_normal_float(&w, "z_loss", head->z_loss);

@@ -11,9 +11,19 @@
  * overwrite the embeddings, and attention models learn nothing for hundreds of steps. */
 float wf_init_std(int64_t width) { return (float)(0.5 / sqrt((double)width)); }
 
+static wf_model *whole(wf_model *m) { return m->whole ? m->whole : m; }
+
+/* The parameters of an encoder are those of the model around it, with a word before their names. */
+enum { NAME_SIZE = 192 };
+static void full_name(const wf_model *m, const char *name, char out[NAME_SIZE]) {
+    snprintf(out, NAME_SIZE, "%s%s", m->whole ? "encoder." : "", name);
+}
+
 weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *dims, wf_init init, wf_param **out,
                        weft_error *err) {
-    WF_TRY(wf_param_add(&m->params, name, rank, dims, out, err));
+    char full[NAME_SIZE];
+    full_name(m, name, full);
+    WF_TRY(wf_param_add(&whole(m)->params, full, rank, dims, out, err));
     (*out)->init = init;
     return WEFT_OK;
 }
@@ -48,7 +58,8 @@ typedef struct init_row {
     wf_init init;
 } init_row;
 static const init_row inits[] = {{"zeros", WF_INIT_ZEROS},      {"ones", WF_INIT_ONES},          {"normal:", WF_INIT_NORMAL},
-                                 {"uniform:", WF_INIT_UNIFORM}, {"constant:", WF_INIT_CONSTANT}, {"custom", WF_INIT_CUSTOM}};
+                                 {"uniform:", WF_INIT_UNIFORM}, {"constant:", WF_INIT_CONSTANT}, {"custom", WF_INIT_CUSTOM},
+                                 {"table:", WF_INIT_NORMAL}};
 
 /* "linear": by fan in; "linear_out" shrinks with depth. */
 static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
@@ -64,13 +75,15 @@ static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
             p->init_scale = (float)strtod(row->init + strlen(inits[i].word), NULL);
         }
     p->init_fn = row->init_fn;
+    p->table = wf_starts_with(row->init, "table:");
 }
 
 /* A weight of an earlier block in the place of the layer's own. */
 static weft_status borrow_slot(wf_model *m, wf_layer_slot *slot, const char *part, const wf_json *from, weft_error *err) {
-    char name[160];
-    snprintf(name, sizeof name, "block.%lld.%s.%s", (long long)from->integer, part, slot->name);
-    slot->param = wf_param_find(&m->params, name);
+    char own[160], name[NAME_SIZE];
+    snprintf(own, sizeof own, "block.%lld.%s.%s", (long long)from->integer, part, slot->name);
+    full_name(m, own, name);
+    slot->param = wf_param_find(&whole(m)->params, name);
     WF_CHECK(slot->param && slot->param->rank == slot->rank &&
                  memcmp(slot->param->dims, slot->dims, (size_t)slot->rank * sizeof *slot->dims) == 0,
              err, WEFT_USAGE, "'%s' cannot be borrowed", name);
@@ -89,7 +102,7 @@ static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefi
             continue;
         }
         snprintf(name, sizeof name, "%s.%s", prefix, slot->name);
-        WF_TRY(wf_param_add(&m->params, name, slot->rank, slot->dims, &slot->param, err));
+        WF_TRY(wf_declare(m, name, slot->rank, slot->dims, WF_INIT_ZEROS, &slot->param, err));
         slot->param->buffer = slot->row->buffer;
         set_init(slot->param, slot->row, m->spec->layers);
     }
@@ -161,16 +174,33 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     return WEFT_OK;
 }
 
+static weft_status declare_out(wf_model *m, const char *name, const wf_out_spec *out, int64_t width, wf_param **weight_bias,
+                               weft_error *err) {
+    return out->there ? wf_declare_linear(m, name, out->dim, width, out->bias, weight_bias, err) : WEFT_OK;
+}
+
+static weft_status declare_all(wf_model *m, weft_error *err);
+
+static weft_status declare_encoder(wf_model *m, weft_error *err) {
+    m->encoder = wf_arena_alloc(&m->arena, sizeof *m->encoder);
+    if (!m->encoder)
+        return wf_fail_memory(err);
+    *m->encoder = (wf_model){.env = m->env, .spec = m->spec->encoder, .whole = m};
+    return declare_all(m->encoder, err);
+}
+
 static weft_status declare_all(wf_model *m, weft_error *err) {
-    m->blocks = wf_arena_alloc(&m->arena, (size_t)m->spec->layers * sizeof *m->blocks);
+    m->blocks = wf_arena_alloc(&whole(m)->arena, (size_t)m->spec->layers * sizeof *m->blocks);
     if (!m->blocks)
         return wf_fail_memory(err);
     WF_TRY(wf_stem_declare(m, err));
+    if (m->spec->encoder)
+        WF_TRY(declare_encoder(m, err));
     for (int64_t i = 0; i < m->spec->layers; i++)
         WF_TRY(declare_block(m, i, err));
     WF_TRY(wf_declare_norm(m, &m->spec->norm, "norm", m->spec->dim, &m->norm[0], &m->norm[1], err));
-    if (m->spec->projects)
-        WF_TRY(wf_declare_linear(m, "project", m->spec->out, m->spec->dim, m->spec->project_bias, m->out, err));
+    WF_TRY(declare_out(m, "project", &m->spec->project, m->spec->dim, m->out, err));
+    WF_TRY(declare_out(m, "bridge", &m->spec->bridge, m->spec->project.dim, m->bridge, err));
     return wf_heads_declare(m, err);
 }
 
@@ -185,6 +215,7 @@ weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **o
     weft_status status = copy ? wf_spec_read(&m->arena, copy, &m->spec, err) : wf_fail_memory(err);
     if (status == WEFT_OK)
         status = declare_all(m, err);
+    m->own_params = m->params.count;
     if (status == WEFT_OK && (m->arena.failed || m->params.arena.failed))
         status = wf_fail_memory(err);
     if (status != WEFT_OK) {
@@ -199,6 +230,8 @@ void wf_model_free(wf_model *m) {
     if (!m)
         return;
     const wf_mem *mem = &m->env->mem;
+    if (m->release_adapters)
+        m->release_adapters(mem, m->adapters);
     wf_params_close(&m->params);
     if (m->release_files)
         m->release_files(m->files);
@@ -228,7 +261,7 @@ typedef struct recorder {
 } recorder;
 
 static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_error *err) {
-    wf_layer_state states[2] = {{{NULL}, {NULL}}, {{NULL}, {NULL}}};
+    wf_layer_state states[WF_SIDES] = {{{NULL}, {NULL}}, {{NULL}, {NULL}}, {{NULL}, {NULL}}};
     const wf_model_options *o = r->options;
     wf_block_spec block = r->model->spec->blocks[i];
     if (!o->dropout)
@@ -239,8 +272,8 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
                       .params = &r->model->blocks[i],
                       .ports = &r->ports,
                       .losses = o->losses ? &r->losses : NULL};
-    for (size_t side = 0; side < 2 && o->mode != WF_NO_STATE; side++) {
-        size_t layer = 2 * (size_t)i + side;
+    for (size_t side = 0; side < WF_SIDES && o->mode != WF_NO_STATE; side++) {
+        size_t layer = WF_SIDES * (size_t)i + side;
         if (o->mode == WF_STATE_IN_PLACE)
             bind_states(r->run.tape, o->state, layer, &states[side]);
         for (size_t s = 0; o->mode == WF_STATE_VALUES && o->state_in && s < WF_MAX_STATES; s++)
@@ -257,15 +290,118 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
         *x = wf_mask_rows(r->run.tape, *x, r->ports.mask);
     if (o->checkpoint)
         wf_region_end(r->run.tape);
-    for (size_t k = 0; o->mode == WF_STATE_VALUES && o->state_out && k < 2 * WF_MAX_STATES; k++)
-        o->state_out[2 * (size_t)i * WF_MAX_STATES + k] = states[k / WF_MAX_STATES].out[k % WF_MAX_STATES];
+    for (size_t k = 0; o->mode == WF_STATE_VALUES && o->state_out && k < WF_SIDES * WF_MAX_STATES; k++)
+        o->state_out[WF_SIDES * (size_t)i * WF_MAX_STATES + k] = states[k / WF_MAX_STATES].out[k % WF_MAX_STATES];
     WF_CHECK(b.status == WEFT_OK, err, b.status, "%s cannot run here", block.mixer->where);
     return WEFT_OK;
+}
+
+static wf_tensor *record_out(wf_tape *tape, const wf_out_spec *out, wf_param *const *weight_bias, wf_tensor *x) {
+    return out->there ? wf_linear_as(tape, x, wf_use(tape, weight_bias[0]), wf_use(tape, weight_bias[1]), WF_F32) : x;
+}
+
+/* ---- the memory ---- */
+static weft_status record_source(const wf_model *m, wf_tape *tape, const wf_model_options *o, wf_model_ports *p,
+                                 weft_error *err) {
+    wf_model_options plain = {.checkpoint = o->checkpoint, .dropout = o->dropout, .losses = o->losses};
+    wf_tensor *of = p->source ? p->source->ids : NULL;
+    WF_CHECK(of || wf_tape_failed(tape), err, WEFT_USAGE, "the encoder has nothing to read");
+    if (!of)
+        return WEFT_OK;
+    bool masked = p->source->mask != NULL; /* a mask that the stem makes of the tokens is the encoder's own */
+    WF_TRY(wf_model_record(m->encoder, tape, of->dims[0], of->dims[1], &plain, p->source, err));
+    p->memory = record_out(tape, &m->encoder->spec->bridge, m->encoder->bridge, p->source->hidden);
+    p->memory_mask = masked ? p->source->mask : NULL;
+    return WEFT_OK;
+}
+
+/* A buffer of the state as an input of the tape; NULL when it is absent. */
+static wf_tensor *bind_buffer(wf_tape *t, const wf_state_buffer *buffer) {
+    wf_tensor *x = buffer->data ? wf_input(t, "state", buffer->type, buffer->rank, buffer->dims) : NULL;
+    if (x)
+        wf_bind(x, buffer->data);
+    return x;
+}
+
+static void remember_blocks(const wf_model *m, wf_run *run, const wf_state *state, wf_ports *ports) {
+    for (int64_t i = 0; i < m->spec->layers; i++) {
+        wf_layer_state kept = {{NULL}, {NULL}};
+        wf_block_run b = {.run = run,
+                          .model = m,
+                          .block = &m->spec->blocks[i],
+                          .params = &m->blocks[i],
+                          .ports = ports,
+                          .state = {NULL, NULL, &kept}};
+        bind_states(run->tape, state, WF_SIDES * (size_t)i + 2, &kept);
+        wf_block_remember(&b);
+    }
+}
+
+weft_status wf_model_remember(const wf_model *m, wf_tape *tape, const wf_state *state, wf_model_ports *p, weft_error *err) {
+    static const wf_model_options plain = {.mode = WF_NO_STATE};
+    wf_tensor *kept = bind_buffer(tape, wf_state_memory(state)), *mask = bind_buffer(tape, wf_state_memory_mask(state));
+    wf_run run = {
+        .tape = tape, .batch = state->batch, .rows = state->source, .length = state->source, .mode = WF_STATE_IN_PLACE};
+    if (!p->memory)
+        WF_TRY(record_source(m, tape, &plain, p, err));
+    WF_CHECK(!p->memory || p->memory->dims[1] == state->source, err, WEFT_USAGE,
+             "a source of %lld rows, there is room for %lld", (long long)(p->memory ? p->memory->dims[1] : 0),
+             (long long)state->source);
+    wf_store_state(tape, mask,
+                   p->memory_mask ? p->memory_mask : wf_mask_pad(tape, NULL, state->batch, state->source, state->source));
+    if (kept)
+        wf_store_state(tape, kept, p->memory);
+    remember_blocks(m, &run, state, &(wf_ports){.memory = p->memory, .memory_mask = p->memory_mask});
+    return WEFT_OK;
+}
+
+/* What blocks read of the memory: made here, given, or kept in the state. */
+static weft_status find_memory(const wf_model *m, wf_tape *tape, const wf_model_options *o, wf_model_ports *p,
+                               weft_error *err) {
+    if (o->mode == WF_STATE_IN_PLACE && !p->memory && o->state->source) {
+        p->memory = bind_buffer(tape, wf_state_memory(o->state));
+        p->memory_mask = bind_buffer(tape, wf_state_memory_mask(o->state));
+        return WEFT_OK;
+    }
+    return m->encoder && !p->memory ? record_source(m, tape, o, p, err) : WEFT_OK;
+}
+
+/* What a decoder reads when its ids are not given. */
+static void make_ids(const wf_model *m, wf_tape *tape, wf_model_ports *p) {
+    const wf_shift_spec *s = &m->spec->shift;
+    wf_tensor *from = p->labels ? p->labels : p->source ? p->source->ids : NULL;
+    if (p->ids || !from || !s->there)
+        return;
+    p->ids = wf_shift_right(tape, from, s->rotate, s->token, s->padding);
+    if (s->masked && !p->mask)
+        p->mask = wf_token_rows(tape, p->ids, s->padding, true);
+}
+
+/* The mask that heads pool by: the given one, or the rows of a token. */
+static wf_tensor *pooled_rows(const wf_model *m, wf_tape *tape, const wf_model_ports *p) {
+    for (int i = 0; i < m->spec->n_heads; i++)
+        if (m->spec->heads[i].pool_token >= 0)
+            return wf_token_rows(tape, m->encoder && p->source ? p->source->ids : p->ids, m->spec->heads[i].pool_token, false);
+    return p->mask;
+}
+
+/* What the encoder adds to the loss, and its buffers that move. */
+static void join_losses(wf_tape *tape, wf_model_ports *p) {
+    wf_update_list **end = &p->updates;
+    if (!p->source)
+        return;
+    if (p->source->extra_loss)
+        p->extra_loss = p->extra_loss ? wf_add(tape, p->extra_loss, p->source->extra_loss) : p->source->extra_loss;
+    while (*end)
+        end = &(*end)->next;
+    *end = p->source->updates;
 }
 
 weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o,
                             wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
+    WF_TRY(find_memory(m, tape, o, p, err));
+    make_ids(m, tape, p);
     wf_model_ports given = *p;
     int64_t asked = rows;
     rows = wf_stem_fill(m, tape, batch, rows, p);
@@ -276,7 +412,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                      .mode = o->mode,
                      .drop = o->dropout,
                      .want_losses = o->losses};
-    wf_tensor *x = wf_stem_record(m, tape, batch, rows, o->dropout, p); /* which may make the mask */
+    wf_tensor *x = wf_stem_record(m, tape, batch, rows, o, p); /* which may make the mask */
     r.ports = (wf_ports){.mask = p->mask,
                          .positions = p->positions,
                          .segments = p->segments,
@@ -290,8 +426,8 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
         WF_TRY(record_block(&r, i, &x, err));
     }
     p->hidden = wf_apply_norm(tape, &m->spec->norm, x, m->norm[0], m->norm[1]);
-    if (m->spec->projects)
-        p->hidden = wf_linear_as(tape, p->hidden, wf_use(tape, m->out[0]), wf_use(tape, m->out[1]), WF_F32);
+    p->hidden = o->dropout ? wf_dropout(tape, p->hidden, m->spec->dropout) : p->hidden;
+    p->hidden = record_out(tape, &m->spec->project, m->out, p->hidden);
     p->hidden = wf_time_slice(tape, p->hidden, 0, asked);
     if (p->hidden_states) {
         wf_keep(tape, p->stream = x);
@@ -299,11 +435,13 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     }
     if (rows != asked)
         p->mask = given.mask;
+    p->mask = pooled_rows(m, tape, p);
     wf_losses_finish(&r.losses, tape);
     p->aux_loss = r.losses.aux;
     p->z_loss = r.losses.z;
     p->extra_loss = r.losses.extra;
     p->updates = r.losses.updates;
+    join_losses(tape, p);
     return WEFT_OK;
 }
 
@@ -339,10 +477,15 @@ static double head_flops(const wf_head_spec *h, int64_t rows) {
     return 2.0 * one * (double)(h->pool->run && !h->late ? 1 : rows);
 }
 
+static double out_flops(const wf_out_spec *out, int64_t width, int64_t rows) {
+    return out->there ? 2.0 * (double)out->dim * (double)width * (double)rows : 0.0;
+}
+
 double wf_model_flops(const wf_model *m, int64_t rows) {
     const wf_stem_spec *stem = &m->spec->stem;
-    double flops = stem->project == WF_PROJECT_NONE ? 0.0 : 2.0 * (double)stem->dim * (double)m->spec->dim * (double)rows;
-    flops += m->spec->projects ? 2.0 * (double)m->spec->out * (double)m->spec->dim * (double)rows : 0.0;
+    double flops = m->encoder ? wf_model_flops(m->encoder, rows) : 0.0;
+    flops += stem->project == WF_PROJECT_NONE ? 0.0 : 2.0 * (double)stem->dim * (double)m->spec->dim * (double)rows;
+    flops += out_flops(&m->spec->project, m->spec->dim, rows) + out_flops(&m->spec->bridge, m->spec->project.dim, rows);
     for (int i = 0; i < m->spec->n_heads; i++)
         flops += head_flops(&m->spec->heads[i], rows);
     for (int64_t i = 0; i < m->spec->layers; i++) {

@@ -1,9 +1,10 @@
 /* model.h - a model: a spec, its parameters by canonical name, and recording it on a tape.
  *
- * Parameter names: stem.token.weight, stem.position.weight, stem.<table>.weight, stem.norm.weight, stem.project.weight,
- * block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>,
- * norm.weight, head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread
- * rule: immutable after wf_model_create but for the parameter values; shareable between readers. */
+ * Parameter names, those of an encoder with `encoder.` before them: stem.token.weight, stem.position.weight,
+ * stem.<table>.weight, stem.norm.weight, stem.project.weight, block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>,
+ * block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, head.layer.N.weight, head.layer.N.norm.weight, head.weight,
+ * head.bias; further heads: heads.N.weight, .. Thread rule: immutable after wf_model_create but for the parameter values;
+ * shareable between readers. */
 #ifndef WF_MODEL_MODEL_H
 #define WF_MODEL_MODEL_H
 #include "model/spec.h"
@@ -26,9 +27,14 @@ typedef struct wf_model {
     wf_arena arena;
     wf_spec *spec;
     wf_params params;
-    wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2];
+    wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2], *bridge[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_block_params *blocks;
+    struct wf_model *encoder;     /* in the arena, without parameters of its own: they are this model's; NULL: none */
+    struct wf_model *whole;       /* of an encoder: the model around it */
+    size_t own_params;            /* of the spec; behind them come those of an adapter */
+    struct wf_adapters *adapters; /* families/load_adapter.h; NULL: none */
+    void (*release_adapters)(const wf_mem *mem, struct wf_adapters *adapters);
     void *files; /* what parameter values may point into, released with the model */
     void (*release_files)(void *files);
 } wf_model;
@@ -39,10 +45,13 @@ void wf_model_free(wf_model *model);
 
 typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *ids;             /* I32 [B,T] */
-    wf_tensor *types, *positions, *segments, *mask, *prefix;
+    wf_tensor *types, *positions, *segments, *prefix;
+    wf_tensor *mask;                  /* U8 [B,T]; out: the rows that heads pool, where they ask for those of a token */
     wf_tensor *tables[WF_MAX_TABLES]; /* I32 [B,T] or [B,T,columns]: ids of the stem's tables */
     wf_tensor *global_mask;           /* U8 [B,T] */
-    wf_tensor *memory, *memory_mask;  /* of `cross` mixers: [B,S,memory_dim], U8 [B,S] */
+    wf_tensor *memory, *memory_mask;  /* of `cross` mixers: [B,S,memory_dim], U8 [B,S]; out, where an encoder makes them */
+    wf_tensor *labels;                /* I32 [B,T]: without ids a decoder reads what the spec's `shift` makes of them */
+    struct wf_model_ports *source;    /* of the encoder: ids [B,S], mask, ..; not read when the memory is given */
     wf_tensor *hidden;                /* out: [B,T,dim] after the final norm */
     wf_tensor **hidden_states;        /* not NULL: [layers+1] receives the input of each block, then `hidden` */
     wf_tensor *stream;                /* out, with hidden_states: what the last block gives, before the norm */
@@ -53,11 +62,12 @@ typedef struct wf_model_ports { /* tensors may be NULL */
 } wf_model_ports;
 
 typedef struct wf_state wf_state;
+enum { WF_SIDES = 3 }; /* of a block: mixer, channel, cross */
 typedef struct wf_model_options {
     wf_state_mode mode;
     const wf_state *state; /* with WF_STATE_IN_PLACE */
     wf_tensor **state_in,
-        **state_out; /* with WF_STATE_VALUES: [layers*2*WF_MAX_STATES] (mixer, channel), NULL entries: start */
+        **state_out; /* with WF_STATE_VALUES: [layers*WF_SIDES*WF_MAX_STATES] (mixer, channel, cross), NULL entries: start */
     int64_t length;  /* positions reached by the call; 0: T */
     bool checkpoint; /* activation checkpointing: one region per block */
     bool dropout;    /* use the spec's dropout */
@@ -67,6 +77,10 @@ typedef struct wf_model_options {
 /* Records stem, blocks and final norm for B x T tokens. */
 weft_status wf_model_record(const wf_model *model, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *options,
                             wf_model_ports *ports, weft_error *err);
+/* Records the encoder (or takes a given memory) and keeps what the decoder needs of it in the state, whose sequences then go on
+ * from there: once per source. The source has as many rows as the state has room for, the last ones masked. */
+weft_status wf_model_remember(const wf_model *model, wf_tape *tape, const wf_state *state, wf_model_ports *ports,
+                              weft_error *err);
 /* Head `index` up to its last product; wf_head_logits and the loss of its row record the rest. `mask`: U8 [B,T] or NULL. */
 wf_head_io wf_model_head(const wf_model *model, wf_tape *tape, int index, wf_tensor *hidden, wf_tensor *mask, bool dropout);
 /* Logits and loss of the first head, which must have a class per row (lm, mlm, tag). */
@@ -100,9 +114,9 @@ typedef struct wf_block_run {
     const wf_model *model;
     const wf_block_spec *block;
     const wf_block_params *params;
-    wf_ports *ports;          /* mask, positions, segments, prefix; v_first, carried from layer to layer */
-    wf_layer_state *state[2]; /* of mixer and channel, NULL without states */
-    wf_losses *losses;        /* NULL: not wanted */
+    wf_ports *ports;                 /* mask, positions, segments, prefix; v_first, carried from layer to layer */
+    wf_layer_state *state[WF_SIDES]; /* NULL without states */
+    wf_losses *losses;               /* NULL: not wanted */
     weft_status status;
     int side; /* of the branch that ran last: 0 mixer, 1 channel */
 } wf_block_run;
@@ -110,6 +124,7 @@ wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);         /* norm 
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);                 /* the token mixer */
 wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x);             /* the channel mixer; x must not be NULL */
 wf_tensor *wf_block_cross(wf_block_run *b, wf_tensor *x);               /* the mixer that reads the memory */
+void wf_block_remember(wf_block_run *b);                                /* keeps what that mixer needs of the memory */
 wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y); /* norm(y + aside(x)), y the result of the wiring */
 wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x);
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch); /* x + scale*dropout(branch) */
@@ -119,7 +134,7 @@ wf_tensor *wf_block_gate(wf_block_run *b, int i, wf_tensor *branch);        /* t
 typedef struct wf_state_buffer {
     void *data;
     wf_dtype type;
-    bool append;
+    bool append, source; /* one row per token; one row per row of the memory */
     int rank;
     int64_t dims[WF_MAX_RANK]; /* [B, ..] or [B, cap, ..] */
     int64_t limit;             /* APPEND: rows a ring must keep, 0: grows up to cap */
@@ -131,14 +146,20 @@ struct wf_state {
     const wf_model *model;
     int64_t batch, capacity, chunk; /* tokens it can hold; most rows of one call */
     int64_t *start;                 /* [B] tokens seen */
-    wf_state_buffer *buffers;       /* [layers][mixer, channel][WF_MAX_STATES]; data NULL: absent */
+    int64_t source;                 /* rows of a memory there is room for; 0: none */
+    wf_state_buffer *buffers; /* [layers][WF_SIDES][WF_MAX_STATES], then the memory (NULL: nothing reads it again) and its mask;
+                                 data NULL: absent */
 };
 
 /* `capacity`: most tokens of a sequence (append states that are not rings grow to it); `chunk`: most rows per call. */
 weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capacity, int64_t chunk, wf_state **out,
                             weft_error *err);
+/* Room for what is kept of a memory of `rows` rows; `dim`: its width. Once. */
+weft_status wf_state_open_source(wf_state *state, int64_t rows, int64_t dim, weft_error *err);
+const wf_state_buffer *wf_state_memory(const wf_state *state);
+const wf_state_buffer *wf_state_memory_mask(const wf_state *state);
 void wf_state_free(wf_state *state);
-void wf_state_reset(wf_state *state, int64_t sequence); /* to before the first token */
+void wf_state_reset(wf_state *state, int64_t sequence); /* to before the first token; what is kept of the memory stays */
 weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence,
                           weft_error *err); /* fork */
 weft_status wf_state_reorder(wf_state *state, const int64_t *index,

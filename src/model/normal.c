@@ -116,27 +116,55 @@ static wf_json *normal_heads(const writer *of, const wf_spec *spec) {
     return list;
 }
 
-static wf_json *normal_project(const writer *of, const wf_spec *spec) {
+static void normal_out(const writer *of, const char *key, const wf_out_spec *out) {
+    if (!out->there)
+        return;
     writer w = wf_normal_begin(of);
-    wf_normal_int(&w, "dim", spec->out);
-    wf_normal_bool(&w, "bias", spec->project_bias);
+    wf_normal_int(&w, "dim", out->dim);
+    wf_normal_bool(&w, "bias", out->bias);
+    wf_normal_put(of, key, w.object);
+}
+
+static void normal_stack(const writer *w, const wf_spec *spec) {
+    wf_json *blocks = wf_json_new(w->arena, WF_JSON_ARRAY);
+    wf_normal_int(w, "dim", spec->dim);
+    wf_normal_int(w, "vocab", spec->vocab);
+    wf_normal_int(w, "layers", spec->layers);
+    wf_normal_put(w, "stem", wf_stem_normal(w, &spec->stem));
+    for (int64_t i = 0; i < spec->layers && !*w->failed; i++)
+        *w->failed |= !wf_json_push(blocks, normal_block(w, &spec->blocks[i]));
+    wf_normal_put(w, "blocks", blocks);
+    wf_normal_put(w, "norm", wf_norm_normal(w, &spec->norm));
+    if (spec->dropout != 0.0f)
+        wf_normal_float(w, "dropout", spec->dropout);
+    normal_out(w, "project", &spec->project);
+    normal_out(w, "bridge", &spec->bridge);
+}
+
+static wf_json *normal_shift(const writer *of, const wf_shift_spec *shift) {
+    writer w = wf_normal_begin(of);
+    wf_normal_text(&w, "kind", shift->rotate ? "rotate" : "start");
+    wf_normal_int(&w, "token", shift->rotate ? 0 : shift->token);
+    wf_normal_int(&w, "padding", shift->padding);
+    wf_normal_bool(&w, "masked", shift->masked);
     return w.object;
+}
+
+static void normal_encoder(const writer *w, const wf_spec *spec) {
+    if (!spec->encoder)
+        return;
+    writer encoder = wf_normal_begin(w);
+    normal_stack(&encoder, spec->encoder);
+    wf_normal_put(w, "encoder", encoder.object);
+    if (spec->shift.there)
+        wf_normal_put(w, "shift", normal_shift(w, &spec->shift));
 }
 
 weft_status wf_spec_normal(wf_arena *arena, const wf_spec *spec, wf_json **out, weft_error *err) {
     bool failed = false;
     writer w = {arena, wf_json_new(arena, WF_JSON_OBJECT), &failed};
-    wf_json *blocks = wf_json_new(arena, WF_JSON_ARRAY);
-    wf_normal_int(&w, "dim", spec->dim);
-    wf_normal_int(&w, "vocab", spec->vocab);
-    wf_normal_int(&w, "layers", spec->layers);
-    wf_normal_put(&w, "stem", wf_stem_normal(&w, &spec->stem));
-    for (int64_t i = 0; i < spec->layers && !failed; i++)
-        failed |= !wf_json_push(blocks, normal_block(&w, &spec->blocks[i]));
-    wf_normal_put(&w, "blocks", blocks);
-    wf_normal_put(&w, "norm", wf_norm_normal(&w, &spec->norm));
-    if (spec->projects)
-        wf_normal_put(&w, "project", normal_project(&w, spec));
+    normal_stack(&w, spec);
+    normal_encoder(&w, spec);
     wf_normal_put(&w, "head", spec->n_heads ? wf_head_normal(&w, &spec->heads[0]) : wf_json_new(arena, WF_JSON_NULL));
     if (spec->n_heads > 1)
         wf_normal_put(&w, "heads", normal_heads(&w, spec));

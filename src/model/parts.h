@@ -37,7 +37,8 @@ weft_status wf_heads_declare(wf_model *m, weft_error *err);
 /* ---- recording ---- */
 /* Fills up the inputs of sequences where the stem says so; the rows there are then. */
 int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_model_ports *p);
-wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout, wf_model_ports *p);
+wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o,
+                          wf_model_ports *p);
 
 /* ---- the normal form ---- */
 typedef struct wf_normal {

@@ -20,10 +20,36 @@ static const wf_spec_key spec_keys[] = {
     {"block", "object", "{}", "options of every block"},
     {"blocks", "list", "[]", "options of each block, over those of `block`"},
     {"norm", "norm", "rms", "the norm before the head"},
+    {"dropout", "number", "0", "of the rows after that norm"},
     {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
+    {"encoder", "object", "null", "a stack whose rows are the memory that `cross` reads; null is none"},
+    {"shift", "object", "null", "with an encoder: what the decoder reads when it is given labels, or nothing but the source"},
     {"head", "object", "{}", "rows to logits; null is none"},
     {"heads", "list", "[]", "more heads beside `head`"},
     {NULL, NULL, NULL, NULL}};
+
+static const wf_spec_key encoder_keys[] = {
+    {"dim", "integer", "that of the model", "width of its residual stream"},
+    {"vocab", "integer", "that of the model", "number of its tokens"},
+    {"layers", "integer", "length of `blocks`", "number of its blocks"},
+    {"context", "integer", "that of the model", "trained length"},
+    {"stem", "object", "{}", "as that of the model, with parameters of its own"},
+    {"block", "object", "{}", "options of every block"},
+    {"blocks", "list", "[]", "options of each block"},
+    {"norm", "norm", "rms", "after the last block"},
+    {"dropout", "number", "0", "of the rows after that norm"},
+    {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
+    {"bridge", "object", "null", "a dense layer from its rows to the memory: {dim, bias}"},
+    {NULL, NULL, NULL, NULL}};
+
+static const wf_spec_key shift_keys[] = {{"kind", "string", "start",
+                                          "the labels (or, where they are not a token for each row, the source) one row later: "
+                                          "`start`: `token` comes first; `rotate`: "
+                                          "the last of them that is not `padding` does (mBART)"},
+                                         {"token", "integer", "0", "the first token"},
+                                         {"padding", "integer", "0", "stands for labels that do not count"},
+                                         {"masked", "boolean", "false", "rows that come out as `padding` are masked"},
+                                         {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key block_keys[] = {
     {"wiring", "string", "pre", "how the branches join the stream, see below"},
@@ -62,12 +88,14 @@ static const wf_spec_key out_keys[] = {
     {"dim", "integer", NULL, "width of the result"}, {"bias", "boolean", "true", "a learned bias"}, {NULL, NULL, NULL, NULL}};
 
 const wf_spec_part wf_spec_parts[] = {{"spec", "The top level", spec_keys},
+                                      {"encoder", "`encoder`", encoder_keys},
+                                      {"shift", "`shift`", shift_keys},
                                       {"stem", "`stem`", wf_stem_keys},
                                       {"positions", "`stem.positions`", wf_position_keys},
                                       {"tables", "`stem.tables`: each an object", wf_table_keys},
                                       {"project", "`stem.project`", wf_stem_project_keys},
                                       {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
-                                      {"out", "`project`", out_keys},
+                                      {"out", "`project`, and `bridge` of an encoder", out_keys},
                                       {"globals", "`stem.globals`", wf_globals_keys},
                                       {"fill", "`stem.fill`", wf_fill_keys},
                                       {"block", "`block`, and each of `blocks`", block_keys},
@@ -211,20 +239,22 @@ static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, con
         {"mixer", &b->mixer, true}, {"cross", &b->cross, false}, {"aside", &b->aside, false}, {"channel", &b->channel, false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const wf_json *j = either(own, common, rows[i].key);
-        char *where = wf_arena_printf(r->arena, "block %lld %s", (long long)index, rows[i].key);
+        char *where = wf_arena_printf(r->arena, "%sblock %lld %s", r->spec->stack, (long long)index, rows[i].key);
         if (!where)
             return wf_fail_memory(r->err);
         WF_CHECK(j || !rows[i].required, r->err, WEFT_USAGE, "block %lld: '%s' is missing", (long long)index, rows[i].key);
         if (j && (rows[i].required || j->kind != WF_JSON_NULL))
             WF_TRY(read_row(r, j, where, wf_streq(rows[i].key, "channel"), rows[i].layer));
     }
+    if (b->cross)
+        wf_layer_reads_memory(b->cross);
     return WEFT_OK;
 }
 
 static weft_status read_block(reader *r, int64_t index, const wf_json *own, const wf_json *common) {
     wf_block_spec *b = &r->spec->blocks[index];
-    char *what = wf_arena_printf(r->arena, "block %lld", (long long)index),
-         *norm = wf_arena_printf(r->arena, "block %lld norm", (long long)index);
+    char *what = wf_arena_printf(r->arena, "%sblock %lld", r->spec->stack, (long long)index),
+         *norm = wf_arena_printf(r->arena, "%sblock %lld norm", r->spec->stack, (long long)index);
     if (!what || !norm)
         return wf_fail_memory(r->err);
     wf_options all = wf_part_open(common, "block", block_keys, r->err), one = wf_part_open(own, what, block_keys, r->err);
@@ -271,20 +301,68 @@ static weft_status read_sizes(reader *r, const wf_json *json) {
     s->vocab = wf_option_int(&o, "vocab", 0, 1, WF_MAX_VOCAB);
     s->layers = wf_option_int(&o, "layers", blocks ? (int64_t)blocks->count : 0, 1, WF_MAX_LAYERS);
     s->context = wf_option_int(&o, "context", 0, 0, INT32_MAX);
+    s->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
     WF_TRY(o.status);
     WF_CHECK(s->dim > 0 && s->vocab > 0 && s->layers > 0, r->err, WEFT_USAGE, "a model needs 'dim', 'vocab' and 'layers'");
     return WEFT_OK;
 }
 
-static weft_status read_project(reader *r, const wf_json *j) {
-    wf_spec *s = r->spec;
-    bool there = j && j->kind != WF_JSON_NULL;
-    wf_options o = wf_part_open(there ? j : NULL, "project", out_keys, r->err);
-    s->out = wf_option_int(&o, "dim", there ? 0 : s->dim, 1, WF_MAX_DIM);
-    s->projects = there;
-    s->project_bias = wf_option_bool(&o, "bias", true) && there;
-    if (s->out < 1)
+/* A dense layer; without it the width stays. */
+static weft_status read_out(reader *r, const wf_json *j, const char *what, int64_t width, wf_out_spec *out) {
+    out->there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(out->there ? j : NULL, what, out_keys, r->err);
+    out->dim = wf_option_int(&o, "dim", out->there ? 0 : width, 1, WF_MAX_DIM);
+    out->bias = wf_option_bool(&o, "bias", true) && out->there;
+    if (out->dim < 1)
         wf_option_fail(&o, j, "'dim' is needed");
+    return o.status;
+}
+
+/* The parts that a model and its encoder both have. */
+static weft_status read_stack(reader *r, const wf_json *json) {
+    WF_TRY(wf_stem_read(r, wf_json_get(json, "stem")));
+    WF_TRY(wf_norm_read(r, wf_json_get(json, "norm"), "norm", &r->spec->norm));
+    return read_out(r, wf_json_get(json, "project"), "project", r->spec->dim, &r->spec->project);
+}
+
+static weft_status read_encoder(reader *r, const wf_json *json) {
+    const wf_spec *around = r->spec;
+    const wf_json *blocks = wf_json_get(json, "blocks");
+    if (!json || json->kind == WF_JSON_NULL)
+        return WEFT_OK;
+    reader own = {.arena = r->arena, .spec = wf_arena_alloc(r->arena, sizeof(wf_spec)), .err = r->err};
+    if (!own.spec)
+        return wf_fail_memory(r->err);
+    wf_spec *s = own.spec;
+    wf_options o = wf_part_open(json, "encoder", encoder_keys, r->err);
+    *s = (wf_spec){.json = json, .stack = "encoder ", .name = "encoder"};
+    s->dim = wf_option_int(&o, "dim", around->dim, 1, WF_MAX_DIM);
+    s->vocab = wf_option_int(&o, "vocab", around->vocab, 1, WF_MAX_VOCAB);
+    s->layers = wf_option_int(&o, "layers", blocks ? (int64_t)blocks->count : 0, 1, WF_MAX_LAYERS);
+    s->context = wf_option_int(&o, "context", around->context, 0, INT32_MAX);
+    s->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
+    WF_TRY(o.status);
+    WF_CHECK(s->layers > 0, r->err, WEFT_USAGE, "an encoder needs 'layers'");
+    WF_TRY(read_stack(&own, json));
+    WF_CHECK(!s->stem.shared || (s->vocab == around->vocab && s->stem.dim == around->stem.dim), r->err, WEFT_USAGE,
+             "encoder: a shared table of %lld rows of %lld, the model's has %lld of %lld", (long long)s->vocab,
+             (long long)s->stem.dim, (long long)around->vocab, (long long)around->stem.dim);
+    WF_TRY(read_out(&own, wf_json_get(json, "bridge"), "bridge", s->project.dim, &s->bridge));
+    r->spec->encoder = s;
+    return read_blocks(&own, json);
+}
+
+static weft_status read_shift(reader *r, const wf_json *j) {
+    static const char *const kinds[] = {"start", "rotate", NULL};
+    wf_options o = wf_part_open(j, "shift", shift_keys, r->err);
+    wf_shift_spec *s = &r->spec->shift;
+    s->there = j && j->kind == WF_JSON_OBJECT;
+    s->rotate = wf_option_word(&o, j, "kind", wf_option_text(&o, "kind", "start"), kinds) == 1;
+    s->token = wf_option_int(&o, "token", 0, 0, r->spec->vocab - 1);
+    s->padding = wf_option_int(&o, "padding", 0, 0, r->spec->vocab - 1);
+    s->masked = wf_option_bool(&o, "masked", false);
+    if (s->there && !r->spec->encoder)
+        wf_option_fail(&o, j, "'shift' needs an encoder");
     return o.status;
 }
 
@@ -294,10 +372,12 @@ weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, we
         return wf_fail_memory(err);
     WF_CHECK(json && json->kind == WF_JSON_OBJECT, err, WEFT_USAGE, "a spec must be an object");
     r.spec->json = json;
+    r.spec->stack = "";
     WF_TRY(read_sizes(&r, json));
-    WF_TRY(wf_stem_read(&r, wf_json_get(json, "stem")));
-    WF_TRY(wf_norm_read(&r, wf_json_get(json, "norm"), "norm", &r.spec->norm));
-    WF_TRY(read_project(&r, wf_json_get(json, "project")));
+    WF_TRY(read_stack(&r, json));
+    WF_TRY(read_encoder(&r, wf_json_get(json, "encoder")));
+    WF_TRY(read_shift(&r, wf_json_get(json, "shift")));
+    WF_CHECK(!r.spec->stem.shared, err, WEFT_USAGE, "stem: only an encoder can share the table of the model around it");
     WF_TRY(wf_heads_read(&r, wf_json_get(json, "head"), wf_json_get(json, "heads")));
     WF_TRY(read_blocks(&r, json));
     *out = r.spec;

@@ -44,6 +44,7 @@ typedef struct wf_stem_spec {
     wf_position_kind position;
     int64_t length, offset;  /* rows of the learned table; first row used */
     wf_position_count count; /* what positions count */
+    bool blank;              /* counting tokens: padding has no position */
     bool halves, endpoint;   /* of sinusoids: all sines, then all cosines; the last rate is 1/10000 */
     int64_t padding;         /* id whose row gets no gradient; -1 none */
     int64_t dropped_token;   /* id whose rows are zero, the others scaled up; -1 none */
@@ -57,8 +58,11 @@ typedef struct wf_stem_spec {
     bool dropout_first;                    /* before the norm */
     wf_globals globals;                    /* rows that are global when no mask of them is given */
     int64_t global_token;
-    bool masked; /* rows of padding are zero */
-    bool ends;   /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
+    bool masked;     /* rows of padding are zero */
+    bool ends;       /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
+    bool pads;       /* without a mask, the rows of `padding` are masked (FSMT) */
+    bool norm_first; /* the norm comes before the positions */
+    bool shared;     /* of an encoder: the token table is that of the model around it */
     wf_norm_spec norm;
 } wf_stem_spec;
 
@@ -96,23 +100,39 @@ typedef struct wf_head_spec {
     bool late; /* the logits are pooled, not the rows */
     wf_head_layer_spec *layers;
     int n_layers;
-    int64_t width, classes; /* of the last product, [classes, width]; 0 classes: none */
-    bool tied, bias;
-    float scale, softcap; /* logits = softcap*tanh(scale*logits/softcap) */
-    float dropout;        /* before the last product */
-    const char *problem;  /* of `classify`: auto, single, multi, regression */
-    float z_loss;         /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
+    int64_t width, classes;      /* of the last product, [classes, width]; 0 classes: none */
+    bool tied, bias, bias_fixed; /* a fixed bias is never trained */
+    bool aligned;                /* labels stand at the rows that predict them, not one row later */
+    int64_t pool_token;          /* the rows that are pooled: those with this token in the source; -1: not asked */
+    float scale, softcap;        /* logits = softcap*tanh(scale*logits/softcap) */
+    float dropout;               /* before the last product */
+    const char *problem;         /* of `classify`: auto, single, multi, regression */
+    float z_loss;                /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;
 
+typedef struct wf_shift_spec { /* what a decoder reads that is given only labels, or only a source: they, moved by one row */
+    bool masked;               /* without a mask, rows that came out as padding are masked */
+    bool there, rotate;        /* rotate: the last token that is not padding comes first, else `token` */
+    int64_t token, padding;    /* padding also stands for labels that do not count */
+} wf_shift_spec;
+
+typedef struct wf_out_spec { /* a dense layer to the width dim; not there: the width stays */
+    bool there, bias;
+    int64_t dim;
+} wf_out_spec;
+
 typedef struct wf_spec {
-    const wf_json *json; /* as given, in the arena */
+    const wf_json *json;     /* as given, in the arena */
+    const char *stack;       /* for messages: "", or "encoder " */
+    struct wf_spec *encoder; /* its rows are the memory of `cross`; it has no heads; NULL: none */
+    wf_shift_spec shift;
     const char *name;
     int64_t dim, vocab, layers, context; /* context: trained length, 0 unknown */
     wf_stem_spec stem;
     wf_block_spec *blocks;
     wf_norm_spec norm;
-    bool projects, project_bias; /* a dense layer after the norm, to the width `out` (dim without it) */
-    int64_t out;
+    float dropout;                    /* of the rows after the norm */
+    wf_out_spec project, bridge;      /* after the norm; of an encoder, from its rows to the memory */
     wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */
     int n_heads;                      /* 0: the model ends with its hidden states */
 } wf_spec;

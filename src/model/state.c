@@ -3,7 +3,8 @@
 #include "mixers/layer_cost.h"
 #include "model/model.h"
 
-static size_t buffer_count(const wf_model *m) { return (size_t)m->spec->layers * 2 * WF_MAX_STATES; }
+static size_t layer_buffers(const wf_model *m) { return (size_t)m->spec->layers * WF_SIDES * WF_MAX_STATES; }
+static size_t buffer_count(const wf_model *m) { return layer_buffers(m) + 2; }
 
 static int64_t ring_rows(const wf_state *s, int64_t limit) {
     int64_t rows = limit > 0 ? limit + s->chunk - 1 : s->capacity; /* a call's own rows must not push out keys it still needs */
@@ -15,12 +16,15 @@ static weft_status make_buffer(wf_state *s, const wf_layer *layer, int i, wf_sta
     if (!shape->present)
         return WEFT_OK;
     b->append = layer->states[i].row->kind == WF_STATE_APPEND;
+    b->source = layer->states[i].row->kind == WF_STATE_SOURCE;
     b->type = WF_F32;
     b->limit = shape->limit;
     b->initial = layer->states[i].row->initial;
     b->dims[b->rank++] = s->batch;
     if (b->append)
         b->dims[b->rank++] = ring_rows(s, shape->limit);
+    if (b->source)
+        b->dims[b->rank++] = s->source;
     b->bytes = sizeof(float);
     for (int d = 0; d < shape->rank; d++)
         b->dims[b->rank++] = shape->dims[d];
@@ -36,9 +40,42 @@ static weft_status make_buffers(wf_state *s, weft_error *err) {
         for (int side = 0; side < 2; side++) {
             const wf_layer *l = side ? spec->blocks[layer].channel : spec->blocks[layer].mixer;
             for (int i = 0; l && i < l->n_states; i++)
-                WF_TRY(make_buffer(s, l, i, &s->buffers[(2 * layer + side) * WF_MAX_STATES + i], err));
+                WF_TRY(make_buffer(s, l, i, &s->buffers[(WF_SIDES * layer + side) * WF_MAX_STATES + i], err));
         }
     return WEFT_OK;
+}
+
+const wf_state_buffer *wf_state_memory(const wf_state *s) { return &s->buffers[layer_buffers(s->model)]; }
+const wf_state_buffer *wf_state_memory_mask(const wf_state *s) { return &s->buffers[layer_buffers(s->model) + 1]; }
+
+static weft_status make_memory(wf_state *s, int64_t dim, weft_error *err) {
+    wf_state_buffer *memory = &s->buffers[layer_buffers(s->model)], *mask = memory + 1;
+    *memory = (wf_state_buffer){.type = WF_F32,
+                                .source = true,
+                                .rank = 3,
+                                .dims = {s->batch, s->source, dim},
+                                .bytes = (size_t)(s->batch * s->source * dim) * sizeof(float)};
+    *mask = (wf_state_buffer){
+        .type = WF_U8, .source = true, .rank = 2, .dims = {s->batch, s->source}, .bytes = (size_t)(s->batch * s->source)};
+    bool wanted = false;
+    for (int64_t i = 0; i < s->model->spec->layers; i++)
+        wanted |= s->model->spec->blocks[i].cross && !wf_layer_keeps_memory(s->model->spec->blocks[i].cross);
+    memory->data = wanted ? wf_alloc_big(&s->model->env->mem, memory->bytes) : NULL;
+    mask->data = wf_alloc_big(&s->model->env->mem, mask->bytes);
+    return mask->data && (memory->data || !wanted) ? WEFT_OK : wf_fail_memory(err);
+}
+
+weft_status wf_state_open_source(wf_state *s, int64_t rows, int64_t dim, weft_error *err) {
+    WF_CHECK(s->source == 0 && rows > 0 && dim > 0 && s->batch <= INT32_MAX && rows <= INT32_MAX, err, WEFT_USAGE,
+             "a memory of %lld rows", (long long)rows);
+    WF_TRY(wf_memory_check((double)s->batch * (double)rows * (double)dim * sizeof(float), "a source of this length", err));
+    s->source = rows;
+    for (int64_t layer = 0; layer < s->model->spec->layers; layer++) {
+        const wf_layer *l = s->model->spec->blocks[layer].cross;
+        for (int i = 0; l && i < l->n_states; i++)
+            WF_TRY(make_buffer(s, l, i, &s->buffers[(WF_SIDES * layer + 2) * WF_MAX_STATES + i], err));
+    }
+    return make_memory(s, dim, err);
 }
 
 weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capacity, int64_t chunk, wf_state **out,
@@ -80,7 +117,7 @@ void wf_state_reset(wf_state *s, int64_t sequence) {
     s->start[sequence] = 0;
     for (size_t i = 0; i < buffer_count(s->model); i++) {
         const wf_state_buffer *b = &s->buffers[i];
-        size_t n = b->data && !b->append ? b->bytes / (size_t)b->dims[0] / sizeof(float) : 0;
+        size_t n = b->data && !b->append && !b->source ? b->bytes / (size_t)b->dims[0] / sizeof(float) : 0;
         float *value = b->data ? (float *)sequence_of(b, sequence) : NULL;
         for (size_t j = 0; j < n; j++)
             value[j] = b->initial;
@@ -88,8 +125,9 @@ void wf_state_reset(wf_state *s, int64_t sequence) {
 }
 
 weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence, weft_error *err) {
-    WF_CHECK(to->model == from->model && to->capacity == from->capacity && to->chunk == from->chunk, err, WEFT_USAGE,
-             "states of different shapes");
+    WF_CHECK(to->model == from->model && to->capacity == from->capacity && to->chunk == from->chunk &&
+                 to->source == from->source,
+             err, WEFT_USAGE, "states of different shapes");
     to->start[to_sequence] = from->start[from_sequence];
     for (size_t i = 0; i < buffer_count(to->model); i++)
         if (to->buffers[i].data)
@@ -129,7 +167,7 @@ weft_status wf_state_truncate(wf_state *s, int64_t sequence, int64_t n, weft_err
              (long long)s->start[sequence], (long long)n);
     for (size_t i = 0; n < s->start[sequence] && i < buffer_count(s->model); i++) {
         const wf_state_buffer *b = &s->buffers[i];
-        bool lost = b->data && n > 0 && (!b->append || (b->limit > 0 && s->start[sequence] > b->dims[1]));
+        bool lost = b->data && !b->source && n > 0 && (!b->append || (b->limit > 0 && s->start[sequence] > b->dims[1]));
         WF_CHECK(!lost, err, WEFT_UNSUPPORTED, "a recurrent state (or a window that has moved on) cannot be cut back");
     }
     if (n == 0)
@@ -142,6 +180,8 @@ size_t wf_state_bytes_at(const wf_model *m, int64_t tokens) {
     size_t total = 0;
     for (int64_t i = 0; i < m->spec->layers; i++) {
         total += wf_layer_state_bytes(m->spec->blocks[i].mixer, tokens);
+        if (m->spec->blocks[i].cross)
+            total += wf_layer_state_bytes(m->spec->blocks[i].cross, tokens);
         if (m->spec->blocks[i].channel)
             total += wf_layer_state_bytes(m->spec->blocks[i].channel, tokens);
     }

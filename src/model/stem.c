@@ -11,14 +11,17 @@ const wf_spec_key wf_stem_keys[] = {
     {"scale", "number", "1", "multiplies the rows of the tokens"},
     {"positions", "object", "none", "added to the rows"},
     {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
+    {"shared", "boolean", "false", "of an encoder: the table of the tokens is that of the model around it"},
     {"token_dropout", "object", "null", "the rows of one token are zero and the others scaled up, always (ESM)"},
     {"types", "boolean", "false", "token types are looked up in the token table too (GPT-2)"},
     {"tables", "list", "[]", "more tables that are added, each for ids of its own"},
     {"norm", "norm", "none", "after the sum"},
+    {"norm_first", "boolean", "false", "that norm comes before positions and tables are added"},
     {"globals", "object", "none", "rows that are global for the mixers when no mask of them is given"},
     {"fill", "object", "none", "sequences are filled up to whole blocks with masked tokens"},
     {"masked", "boolean", "false", "rows of padding are zero after the norm"},
     {"ends", "boolean", "false", "without a mask, sequences end after as many rows as tokens differ from `padding` (XLM)"},
+    {"pads", "boolean", "false", "without a mask, rows of `padding` are masked (FSMT)"},
     {"dropout", "number", "0", "of the rows"},
     {"dropout_first", "boolean", "false", "the dropout comes before the norm (BigBird)"},
     {"project", "object", "null", "a dense layer from the width of the tables to the model's"},
@@ -31,6 +34,7 @@ const wf_spec_key wf_position_keys[] = {
     {"count", "string", "rows",
      "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa); "
      "`mask`: the number of rows so far that the mask keeps, less one (OPT)"},
+    {"blank", "boolean", "false", "counting `tokens`: `padding` has no position, a row of zeros (fairseq)"},
     {"layout", "string", "pairs", "of sinusoids: `pairs` of sine and cosine, or `halves`: all sines, then all cosines"},
     {"endpoint", "boolean", "false", "of sinusoids: the slowest rate is 1/10000 itself (fairseq)"},
     {NULL, NULL, NULL, NULL}};
@@ -86,6 +90,7 @@ static weft_status read_positions(wf_spec_reader *r, const wf_json *j, wf_stem_s
     out->count = count < 0 ? WF_COUNT_ROWS : (wf_position_count)count;
     out->halves = wf_option_word(&o, j, "layout", wf_option_text(&o, "layout", "pairs"), layouts) == 1;
     out->endpoint = wf_option_bool(&o, "endpoint", false);
+    out->blank = wf_option_bool(&o, "blank", false) && out->count == WF_COUNT_TOKENS;
     if (found > 0 && out->length < 1)
         wf_option_fail(&o, j, "positions need a 'length' (or the model a 'context')");
     if (out->count == WF_COUNT_TOKENS && out->padding < 0)
@@ -201,6 +206,9 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     s->dropout_first = wf_option_bool(&o, "dropout_first", false);
     s->masked = wf_option_bool(&o, "masked", false);
     s->ends = wf_option_bool(&o, "ends", false);
+    s->shared = wf_option_bool(&o, "shared", false);
+    s->pads = wf_option_bool(&o, "pads", false);
+    s->norm_first = wf_option_bool(&o, "norm_first", false);
     WF_TRY(o.status);
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
@@ -215,9 +223,13 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
 /* ---- parameters ---- */
 /* Vaswani et al. 2017, section 3.5: sin and cos of row / 10000^(2p/width), or 10000^(p/(width/2 - 1)) with the endpoint. */
 static void sinusoids(float *value, const int64_t *dims, bool halves, bool endpoint) {
-    int64_t width = dims[1], half = (width + 1) / 2;
+    int64_t width = dims[1], half = halves && endpoint ? width / 2 : (width + 1) / 2;
     for (int64_t i = 0; i < dims[0] * width; i++) {
-        int64_t row = i / width, c = i % width, pair = halves ? c % half : c / 2;
+        int64_t row = i / width, c = i % width, pair = !halves ? c / 2 : half ? c % half : 0;
+        if (halves && endpoint && c >= 2 * half) {
+            value[i] = 0.0f; /* fairseq leaves the last of an odd number of channels empty */
+            continue;
+        }
         double rate = endpoint ? (double)pair / (half > 1 ? (double)half - 1.0 : 1.0) : 2.0 * (double)pair / (double)width;
         double angle = (double)row * pow(10000.0, -rate);
         value[i] = (float)((halves ? c >= half : c % 2 == 1) ? cos(angle) : sin(angle));
@@ -238,6 +250,7 @@ static const table_fn sinusoid_tables[2][2] = {{pairs, pairs_to_end}, {halves, h
 static weft_status declare_table(wf_model *m, const char *name, int64_t rows, int64_t width, wf_param **out, weft_error *err) {
     WF_TRY(wf_declare(m, name, 2, (int64_t[]){rows, width}, WF_INIT_NORMAL, out, err));
     (*out)->init_scale = wf_init_std(width);
+    (*out)->table = true;
     return WEFT_OK;
 }
 
@@ -271,7 +284,10 @@ weft_status wf_stem_declare(wf_model *m, weft_error *err) {
     const wf_stem_spec *s = &m->spec->stem;
     int64_t norm_width = s->project == WF_PROJECT_SUM ? m->spec->dim : sum_width(m);
     char name[160];
-    WF_TRY(declare_table(m, "stem.token.weight", m->spec->vocab, s->dim, &m->token, err));
+    if (s->shared)
+        m->token = m->whole->token;
+    else
+        WF_TRY(declare_table(m, "stem.token.weight", m->spec->vocab, s->dim, &m->token, err));
     WF_TRY(declare_positions(m, err));
     for (int i = 0; i < s->n_tables; i++) {
         snprintf(name, sizeof name, "stem.%s.weight", s->tables[i].name);
@@ -295,7 +311,7 @@ static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_
     if (s->count == WF_COUNT_MASK && !p->positions && p->mask)
         return wf_embed_positions(t, table, batch, rows, wf_mask_positions(t, p->mask), s->offset);
     if (s->count == WF_COUNT_TOKENS && !p->positions)
-        return wf_embed(t, wf_token_positions(t, p->ids, s->padding), table, s->padding);
+        return wf_embed(t, wf_token_positions(t, p->ids, s->padding, s->blank), table, s->padding);
     return wf_embed_positions(t, table, batch, rows, p->positions, s->offset);
 }
 
@@ -342,16 +358,31 @@ int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows,
     return all;
 }
 
-wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout, wf_model_ports *p) {
+static wf_tensor *normed(const wf_model *m, wf_tape *t, wf_tensor *x) {
+    const wf_norm_spec *norm = &m->spec->stem.norm;
+    return norm->kind == WF_NORM_NONE ? x : wf_cast(t, wf_apply_norm(t, norm, x, m->stem_norm[0], m->stem_norm[1]), WF_F32);
+}
+
+/* A mask that tokens tell when none is given; sequences that are being decoded hold no padding. */
+static wf_tensor *find_mask(const wf_stem_spec *s, wf_tape *t, const wf_model_options *o, const wf_model_ports *p) {
+    if (p->mask || o->mode != WF_NO_STATE)
+        return p->mask;
+    return s->pads ? wf_token_rows(t, p->ids, s->padding, true) : s->ends ? wf_token_mask(t, p->ids, s->padding) : NULL;
+}
+
+wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o,
+                          wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
-    if (s->ends && !p->mask)
-        p->mask = wf_token_mask(t, p->ids, s->padding);
+    bool dropout = o->dropout;
+    p->mask = find_mask(s, t, o, p);
     if (s->globals != WF_GLOBALS_NONE && !p->global_mask)
         p->global_mask = wf_token_globals(t, p->ids, s->globals, s->global_token);
     wf_tensor *x = wf_scale(t, wf_embed(t, p->ids, wf_use(t, m->token), s->padding), s->scale);
     if (s->dropped_token >= 0)
         x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
     x = project(m, t, WF_PROJECT_TOKENS, put_tables(m, t, true, x, p));
+    if (s->norm_first)
+        x = normed(m, t, x);
     if (s->position != WF_POSITION_NONE)
         x = wf_add(t, x, positions(m, t, batch, rows, p));
     x = put_tables(m, t, false, x, p);
@@ -359,8 +390,8 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
         x = wf_add(t, x, wf_embed(t, p->types, wf_use(t, m->token), -1));
     x = project(m, t, WF_PROJECT_SUM, x);
     x = dropout && s->dropout_first ? wf_dropout(t, x, s->dropout) : x;
-    if (s->norm.kind != WF_NORM_NONE)
-        x = wf_cast(t, wf_apply_norm(t, &s->norm, x, m->stem_norm[0], m->stem_norm[1]), WF_F32);
+    if (!s->norm_first)
+        x = normed(m, t, x);
     x = project(m, t, WF_PROJECT_NORM, x);
     if (s->masked)
         x = wf_mask_rows(t, x, p->mask);
@@ -380,6 +411,8 @@ static wf_json *normal_positions(const wf_normal *of, const wf_stem_spec *stem) 
         wf_normal_int(&w, "length", stem->length);
         wf_normal_int(&w, "offset", stem->offset);
         wf_normal_text(&w, "count", counts[stem->count]);
+        if (stem->blank)
+            wf_normal_bool(&w, "blank", true);
     }
     return w.object;
 }
@@ -462,6 +495,12 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal_put(&w, "globals", normal_globals(of, stem));
     wf_normal_bool(&w, "masked", stem->masked);
     wf_normal_bool(&w, "ends", stem->ends);
+    if (stem->pads)
+        wf_normal_bool(&w, "pads", true);
+    if (stem->norm_first)
+        wf_normal_bool(&w, "norm_first", true);
+    if (stem->shared)
+        wf_normal_bool(&w, "shared", true);
     wf_normal_put(&w, "project", normal_project(of, stem));
     wf_normal_put(&w, "norm", wf_norm_normal(of, &stem->norm));
     return w.object;

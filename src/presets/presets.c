@@ -3,10 +3,10 @@
 #include <string.h>
 #include "base/embed.h"
 
-const char *wf_preset_name(size_t i) { return wf_embedded_presets[i].name; }
+const char *wf_preset_name(size_t i) { return wf_embedded_presets.list[i].name; }
 
 static const wf_embedded *find(const char *name) {
-    for (const wf_embedded *e = wf_embedded_presets; e->name; e++)
+    for (const wf_embedded *e = wf_embedded_presets.list; e->name; e++)
         if (wf_streq(e->name, name))
             return e;
     return NULL;
@@ -15,7 +15,9 @@ static const wf_embedded *find(const char *name) {
 bool wf_preset_exists(const char *name) { return find(name) != NULL; }
 
 static weft_status read_preset(wf_arena *arena, const wf_embedded *e, wf_json **out, weft_error *err) {
-    weft_status status = wf_json_parse(arena, e->text, e->size, 0, out, err);
+    const char *texts;
+    WF_TRY(wf_embedded_open(arena, &wf_embedded_presets, &texts, err));
+    weft_status status = wf_json_parse(arena, texts + e->at, e->size, 0, out, err);
     return status ? wf_fail_in(err, "preset %s", e->name) : WEFT_OK;
 }
 
@@ -38,28 +40,38 @@ static bool has_key(const wf_mixer *row, const char *name) {
 
 static wf_json *text(wf_arena *arena, const char *s) { return wf_json_new_string(arena, s, strlen(s)); }
 
-/* A block for a mixer that no preset shows: its required sizes from the width, its companion beside it. */
-static wf_json *plain_block(wf_arena *arena, const wf_mixer *row) {
-    wf_json *block = wf_json_new(arena, WF_JSON_OBJECT),
-            *mixer = wf_json_put(arena, block, "mixer", wf_json_new(arena, WF_JSON_OBJECT));
+weft_status wf_preset_mixer(wf_arena *arena, const wf_mixer *row, wf_json **out, weft_error *err) {
+    wf_json *mixer = wf_json_new(arena, WF_JSON_OBJECT), *options = wf_json_new(arena, WF_JSON_OBJECT);
+    if (row->example)
+        WF_TRY(wf_json_parse(arena, row->example, strlen(row->example), 0, &options, err));
+    if (!row->example && has_key(row, "heads"))
+        wf_json_put(arena, options, "heads", text(arena, "=dim // 32"));
+    if (!row->example && has_key(row, "causal"))
+        wf_json_put(arena, options, "causal", wf_json_new_bool(arena, true));
     wf_json_put(arena, mixer, "mixer", text(arena, row->name));
-    if (has_key(row, "heads"))
-        wf_json_put(arena, mixer, "heads", text(arena, "=dim // 32"));
-    if (has_key(row, "causal"))
-        wf_json_put(arena, mixer, "causal", wf_json_new_bool(arena, true));
+    *out = mixer;
+    return wf_json_put(arena, mixer, "spec", options) ? WEFT_OK : wf_fail_memory(err);
+}
+
+/* A block for a mixer that no preset shows: the options of its example, its companion beside it. */
+static weft_status plain_block(wf_arena *arena, const wf_mixer *row, wf_json **out, weft_error *err) {
+    wf_json *block = wf_json_new(arena, WF_JSON_OBJECT), *mixer;
+    WF_TRY(wf_preset_mixer(arena, row, &mixer, err));
+    wf_json_put(arena, block, "mixer", mixer);
     if (row->companion) {
         wf_json *channel = wf_json_put(arena, block, "channel", wf_json_new(arena, WF_JSON_OBJECT));
         wf_json_put(arena, channel, "mixer", text(arena, row->companion));
         wf_json_put(arena, channel, "hidden", text(arena, "=hidden"));
     }
-    return block;
+    *out = block;
+    return WEFT_OK;
 }
 
 /* The preset that shows mixer `word` best: the one that says so, else the one of that name, else the first that uses it. */
 static weft_status preset_of(wf_arena *arena, const char *word, wf_json **out, weft_error *err) {
     wf_json *first = NULL, *named = NULL;
     *out = NULL;
-    for (const wf_embedded *e = wf_embedded_presets; e->name; e++) {
+    for (const wf_embedded *e = wf_embedded_presets.list; e->name; e++) {
         wf_json *j;
         WF_TRY(read_preset(arena, e, &j, err));
         if (wf_streq(wf_json_text(j, "block_of", NULL), word))
@@ -77,13 +89,13 @@ static weft_status preset_of(wf_arena *arena, const char *word, wf_json **out, w
 static const char *nth_name(const void *user, size_t i) { /* presets, then mixers */
     size_t presets = 0, mixers = 0;
     (void)user;
-    while (wf_embedded_presets[presets].name)
+    while (wf_embedded_presets.list[presets].name)
         presets++;
     while (wf_mixers[mixers])
         mixers++;
     if (i >= presets)
         return i - presets < mixers ? wf_mixers[i - presets]->name : NULL;
-    return wf_embedded_presets[i].name;
+    return wf_embedded_presets.list[i].name;
 }
 
 static weft_status unknown_word(const char *word, weft_error *err) {
@@ -99,7 +111,7 @@ static weft_status block_of_word(wf_arena *arena, const char *word, wf_json **bl
     if (*preset && wf_json_path(*preset, "spec.block.mixer"))
         *block = wf_json_copy(arena, wf_json_path(*preset, "spec.block"));
     else if (row)
-        *block = plain_block(arena, row);
+        WF_TRY(plain_block(arena, row, block, err));
     else
         return unknown_word(word, err);
     return *block ? WEFT_OK : wf_fail_memory(err);

@@ -18,6 +18,8 @@ bool wf_preset_exists(const char *name);
 
 /* The template of a preset, a pattern, or a spec's JSON given as an object (then only sizes written as "=.." are free). */
 weft_status wf_preset_template(wf_arena *arena, const char *name, wf_json **out, weft_error *err);
+/* The template of a mixer's options, as its row shows them: {"mixer": NAME, "spec": {..}}. */
+weft_status wf_preset_mixer(wf_arena *arena, const wf_mixer *row, wf_json **out, weft_error *err);
 /* Fills a template's expressions in; every size must be set. */
 weft_status wf_preset_fill(wf_arena *arena, const wf_json *template_, const wf_sizes *sizes, wf_json **spec, weft_error *err);
 typedef struct wf_sizing {

@@ -17,6 +17,11 @@ wf_tensor *wf_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type);
 /* The same in fp32 whatever the tape's type: for routers, whose choices should not depend on rounding. */
 wf_tensor *wf_linear_exact(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
+/* What the adapter of a parameter makes of it, whole: fp32, of x's shape; x itself when it has none. Every op but projections
+ * and tables gets its parameters so, from wf_record. */
+wf_tensor *wf_adapted(wf_tape *t, wf_tensor *x);
+/* The same of given tensors: w, left [slices*rows, rank], right, magnitude (NULL: none) and the shapes and scales of `a`. */
+wf_tensor *wf_adapt(wf_tape *t, wf_tensor *w, wf_tensor *left, wf_tensor *right, wf_tensor *magnitude, const wf_adapter *a);
 wf_tensor *wf_turn_repeat(wf_tape *t, wf_tensor *x, int64_t batch); /* [m,n] -> [B,n,m], the same for every sequence */
 /* rows of table[V, dim] by ids (I32 or I64, any shape [..]) -> fp32 [.., dim]. An id outside the table gives a row of zeros and
  * no gradient (callers check ids from users); `padding` >= 0: that row gets no gradient here. */
@@ -27,13 +32,18 @@ wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64
 wf_tensor *wf_id_column(wf_tape *t, wf_tensor *ids, int64_t plus, int64_t minus, int64_t add);
 /* U8 [B,T]: 1 for as many rows as ids[B,T] (I32) of the sequence differ from `padding`, then 0. No gradient. */
 wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
+/* U8 [B,T]: the rows whose ids[B,T] (I32) are `token`, or with `others` all the others. No gradient. */
+wf_tensor *wf_token_rows(wf_tape *t, wf_tensor *ids, int64_t token, bool others);
+/* I32 [B,T]: ids[B,T] (I32) one row later; row 0 has `token`, or with `rotate` the last of ids that is not `padding`. Ids below
+ * 0 become `padding`. No gradient. */
+wf_tensor *wf_shift_right(wf_tape *t, wf_tensor *ids, bool rotate, int64_t token, int64_t padding);
 /* U8 [B,T]: the first row, the rows before the first `token` of ids[B,T] (I32), or those behind it and the row after it. No
  * gradient. */
 typedef enum wf_globals { WF_GLOBALS_NONE, WF_GLOBALS_FIRST, WF_GLOBALS_BEFORE, WF_GLOBALS_BEHIND } wf_globals;
 wf_tensor *wf_token_globals(wf_tape *t, wf_tensor *ids, wf_globals kind, int64_t token);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
- * `padding` itself (RoBERTa). No gradient. */
-wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding);
+ * `padding` itself (RoBERTa), or with `blank` no row (-1). No gradient. */
+wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding, bool blank);
 /* Positions by mask[B,T] (U8), I64: how many rows up to this one are not padding, less one. No gradient. */
 wf_tensor *wf_mask_positions(wf_tape *t, wf_tensor *mask);
 

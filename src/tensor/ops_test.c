@@ -43,6 +43,21 @@ static wf_tensor *linear_sliced(fixture *f) {
     wf_tensor *x = leaf2(f, 6, 9), *w = leaf2(f, 10, 9);
     return wf_mul(f->tape, wf_linear(f->tape, x, wf_rows(f->tape, w, 0, 4), NULL), wf_linear(f->tape, x, wf_rows(f->tape, w, 5, 4), NULL));
 }
+static const float adapt_scales[2] = {0.7f, -1.3f};
+static wf_tensor *adapt_case(fixture *f) { /* two slices, several columns of pieces */
+    wf_adapter a = {.slices = 2, .rows = 5, .columns = 300, .rank = 3, .scales = adapt_scales};
+    return wf_adapt(f->tape, leaf3(f, 2, 5, 300), leaf2(f, 10, 3), leaf2(f, 6, 300), NULL, &a);
+}
+static wf_tensor *adapt_rows(fixture *f) { /* the length is a constant: only what does not depend on it is probed */
+    wf_adapter a = {.slices = 2, .rows = 4, .columns = 70, .rank = 2, .scales = adapt_scales};
+    wf_tensor *w = wf_input(f->tape, "w", WF_F32, 2, (int64_t[]){8, 70}), *l = wf_input(f->tape, "l", WF_F32, 2, (int64_t[]){8, 2});
+    return wf_adapt(f->tape, w, l, wf_input(f->tape, "r", WF_F32, 2, (int64_t[]){4, 70}), leaf1(f, 8), &a);
+}
+static wf_tensor *adapt_columns(fixture *f) {
+    wf_adapter a = {.slices = 2, .rows = 4, .columns = 300, .rank = 2, .scales = adapt_scales, .by_column = true};
+    wf_tensor *w = wf_input(f->tape, "w", WF_F32, 2, (int64_t[]){8, 300}), *l = wf_input(f->tape, "l", WF_F32, 2, (int64_t[]){8, 2});
+    return wf_adapt(f->tape, w, l, wf_input(f->tape, "r", WF_F32, 2, (int64_t[]){4, 300}), leaf1(f, 600), &a);
+}
 static wf_tensor *embed_case(fixture *f) { return wf_embed(f->tape, ids(f, 3, 5), leaf2(f, 7, 6), -1); }
 static wf_tensor *positions_case(fixture *f) { return wf_embed_positions(f->tape, leaf2(f, 9, 6), 2, 5, NULL, 2); }
 static wf_tensor *add_case(fixture *f) { return wf_add_scaled(f->tape, leaf2(f, 3, 700), leaf2(f, 3, 700), 0.37f); }
@@ -157,7 +172,7 @@ static wf_tensor *add_rows_case(fixture *f) { return wf_add_rows(f->tape, leaf3(
 static wf_tensor *by_mask_case(fixture *f) {
     return wf_embed_positions(f->tape, leaf2(f, 9, 6), 3, 5, wf_mask_positions(f->tape, wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){3, 5})), 2);
 }
-static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_positions(f->tape, ids(f, 3, 5), 3), leaf2(f, 9, 6), -1); }
+static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_positions(f->tape, ids(f, 3, 5), 3, true), leaf2(f, 9, 6), -1); }
 static wf_tensor *unfold_case(fixture *f) {
     wf_tensor *x = leaf3(f, 2, 7, 5);
     return wf_add(f->tape, wf_unfold(f->tape, x, -2, 3, 1), wf_unfold(f->tape, x, 1, 3, -1));
@@ -167,6 +182,11 @@ static wf_tensor *pad_case(fixture *f) {
     return wf_mask_rows(f->tape, wf_embed(f->tape, wf_id_pad(f->tape, ids(f, 2, 5), 8, 6), leaf2(f, 7, 5), -1), mask);
 }
 static wf_tensor *masked_case(fixture *f) { return wf_mask_rows(f->tape, leaf3(f, 3, 5, 6), wf_token_mask(f->tape, ids(f, 3, 5), 3)); }
+static wf_tensor *shift_right_case(fixture *f) {
+    wf_tensor *start = wf_shift_right(f->tape, ids(f, 2, 5), false, 3, 0), *turned = wf_shift_right(f->tape, ids(f, 2, 5), true, 0, 2);
+    wf_tensor *x = wf_add(f->tape, wf_embed(f->tape, start, leaf2(f, 9, 6), -1), wf_embed(f->tape, turned, leaf2(f, 9, 6), -1));
+    return wf_mask_rows(f->tape, x, wf_token_rows(f->tape, start, 1, true));
+}
 static wf_tensor *column_case(fixture *f) {
     wf_tensor *x = wf_input(f->tape, "ids", WF_I32, 3, (int64_t[]){2, 3, 4});
     return wf_embed(f->tape, wf_id_column(f->tape, x, 2, 1, 1), leaf2(f, 9, 6), -1);
@@ -545,6 +565,7 @@ typedef struct op_case {
 
 static const op_case cases[] = {
     {"linear", linear_case, 2e-3},       {"linear", linear_plain, 2e-3},    {"linear", linear_sliced, 2e-3}, {"embed", embed_case, 2e-3},
+    {"adapt", adapt_case, 2e-3},         {"adapt", adapt_rows, 2e-3},       {"adapt", adapt_columns, 2e-3},
     {"embed_positions", positions_case, 2e-3}, {"add", add_case, 2e-3},     {"add", add_same, 2e-3},         {"mul", mul_case, 2e-3},
     {"mul_rows", mul_rows_case, 2e-3},   {"scale", scale_case, 2e-3},       {"scale", affine_case, 2e-3},    {"activate", silu_case, 2e-3},
     {"softcap", softcap_case, 2e-3},     {"xielu", xielu_case, 4e-3},       {"dropout", dropout_case, 2e-3}, {"rms_norm", rms_case, 4e-3},
@@ -574,7 +595,7 @@ static const op_case cases[] = {
     {"head_linear", head_linear_case, 2e-3}, {"head_linear", head_linear_plain, 2e-3}, {"conv", conv_case, 2e-3}, {"conv", conv_silu, 2e-3}, {"conv", conv_plain, 2e-3}, {"plain_rnn", rnn_tanh, 2e-3}, {"plain_rnn", rnn_wide, 2e-3}, {"lstm", lstm_case, 2e-3}, {"lstm", lstm_wide, 2e-3},
     {"gru", gru_case, 2e-3}, {"gru", gru_wide, 2e-3}, {"gru", gru_before, 2e-3}, {"gru", gru_before_wide, 2e-3}, {"slstm", slstm_case, 2e-3},
     {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
-    {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"unfold", unfold_case, 2e-3}, {"id_pad", pad_case, 2e-3}, {"mask_pad", pad_case, 2e-3}, {"token_globals", pad_case, 2e-3}, {"fourier", fourier_case, 2e-3}, {"id_column", column_case, 2e-3},
+    {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"unfold", unfold_case, 2e-3}, {"id_pad", pad_case, 2e-3}, {"mask_pad", pad_case, 2e-3}, {"token_globals", pad_case, 2e-3}, {"fourier", fourier_case, 2e-3}, {"id_column", column_case, 2e-3}, {"shift_right", shift_right_case, 2e-3}, {"token_rows", shift_right_case, 2e-3},
     {"mask_positions", by_mask_case, 2e-3}, {"alibi_keys", alibi_case, 2e-3},
     {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
     {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},

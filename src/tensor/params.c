@@ -13,17 +13,23 @@ void wf_params_open(wf_params *params, const wf_env *env) {
     wf_arena_init(&params->arena, &env->mem, 0);
 }
 
-void wf_params_close(wf_params *params) {
-    if (!params->env)
-        return;
+void wf_params_cut(wf_params *params, size_t count) {
     const wf_mem *mem = &params->env->mem;
-    for (size_t i = 0; i < params->count; i++) {
+    for (size_t i = count; i < params->count; i++) {
         wf_param *p = params->list[i];
         if (p->owns_value)
             wf_free_big(mem, p->value);
         wf_free_big(mem, p->grad);
         wf_free_big(mem, p->bf16);
     }
+    params->count = count < params->count ? count : params->count;
+}
+
+void wf_params_close(wf_params *params) {
+    if (!params->env)
+        return;
+    const wf_mem *mem = &params->env->mem;
+    wf_params_cut(params, 0);
     wf_free(mem, params->list);
     wf_arena_free(&params->arena);
     memset(params, 0, sizeof *params);
@@ -73,7 +79,7 @@ weft_status wf_params_allocate(wf_params *params, weft_error *err) {
 weft_status wf_params_allocate_grads(wf_params *params, weft_error *err) {
     for (size_t i = 0; i < params->count; i++) {
         wf_param *p = params->list[i];
-        if (p->grad || p->buffer)
+        if (p->grad || !wf_param_trains(p))
             continue;
         p->grad = wf_alloc_big(&params->env->mem, (size_t)p->count * sizeof(float));
         if (!p->grad)
@@ -168,6 +174,13 @@ int64_t wf_params_total(const wf_params *params) {
     int64_t total = 0;
     for (size_t i = 0; i < params->count; i++)
         total += params->list[i]->buffer ? 0 : params->list[i]->count;
+    return total;
+}
+
+int64_t wf_params_trained(const wf_params *params) {
+    int64_t total = 0;
+    for (size_t i = 0; i < params->count; i++)
+        total += wf_param_trains(params->list[i]) ? params->list[i]->count : 0;
     return total;
 }
 

@@ -15,6 +15,20 @@ typedef enum wf_init {
     WF_INIT_CUSTOM /* the row fills it */
 } wf_init;
 
+struct wf_param;
+
+/* What an adapter makes of a parameter, seen as `slices` matrices [rows, columns] one behind the other: W_i + scale_i * L_i
+ * R_i, and with a magnitude its rows (or columns) brought to these lengths. L_i are rows of `left`, from row first + i*rows on;
+ * R_i are rows of `right`, from i*rank on. Several parameters may share a right factor and have rows of one left. */
+typedef struct wf_adapter {
+    struct wf_param *left, *right; /* [.., rank], [slices*rank, columns] */
+    struct wf_param *magnitude;    /* [..]: of row i at first + i, or of column j of slice s at s*columns + j; NULL: none */
+    bool by_column;
+    int64_t first, slices, rows, columns, rank;
+    const float *scales; /* [slices] */
+    float dropout;       /* of what goes into a projection, in training */
+} wf_adapter;
+
 typedef struct wf_param {
     const char *name; /* e.g. "block.0.mixer.q.weight" */
     int rank;
@@ -23,12 +37,17 @@ typedef struct wf_param {
     float *grad;     /* [count], NULL when not training */
     uint16_t *bf16;  /* [count] compute copy, NULL in fp32 mode */
     bool buffer;     /* never trained */
+    bool frozen;     /* not trained while an adapter is */
+    bool table;      /* rows are looked up by number */
     bool owns_value; /* false: value points into a mapped file */
     wf_init init;
     float init_scale;
     void (*init_fn)(float *value, int64_t count, const int64_t *dims, wf_rng rng); /* WF_INIT_CUSTOM */
     uint32_t id;
+    const wf_adapter *adapter; /* NULL: the parameter is its value */
 } wf_param;
+
+static inline bool wf_param_trains(const wf_param *p) { return !p->buffer && !p->frozen; }
 
 typedef struct wf_params {
     const wf_env *env;
@@ -41,14 +60,16 @@ void wf_params_open(wf_params *params, const wf_env *env);
 void wf_params_close(wf_params *params);
 /* Declares a parameter; memory comes with wf_params_allocate. A name twice is an error. */
 weft_status wf_param_add(wf_params *params, const char *name, int rank, const int64_t *dims, wf_param **out, weft_error *err);
+void wf_params_cut(wf_params *params, size_t count); /* frees all but the first `count` */
 wf_param *wf_param_find(const wf_params *params, const char *name);
 weft_status wf_params_allocate(wf_params *params, weft_error *err);       /* values that have none yet, zeroed */
-weft_status wf_params_allocate_grads(wf_params *params, weft_error *err); /* of all but buffers */
+weft_status wf_params_allocate_grads(wf_params *params, weft_error *err); /* of those that train */
 weft_status wf_params_allocate_bf16(wf_params *params, weft_error *err);
 void wf_params_refresh_bf16(wf_params *params); /* bf16 copies from the masters */
 void wf_params_init(wf_params *params,
                     uint64_t seed); /* every value from its init; keyed by name, so adding a parameter moves no other */
 void wf_param_init(const wf_params *params, wf_param *param, uint64_t seed); /* the same of one */
 int64_t wf_params_total(const wf_params *params);                            /* elements of all but buffers */
+int64_t wf_params_trained(const wf_params *params);                          /* elements of those that train */
 uint64_t wf_params_digest(const wf_params *params);                          /* xxh64 over names and values */
 #endif

@@ -172,6 +172,17 @@ wf_tape_stats wf_tape_stats_of(const wf_tape *tape) {
     return s;
 }
 
+double wf_tape_scheduled_flops(const wf_tape *tape, const wf_runtime *rt) {
+    double sum = 0.0;
+    for (size_t e = 0; e < tape->passes[WF_FORWARD].count; e++) {
+        const wf_entry *entry = &tape->passes[WF_FORWARD].list[e];
+        const wf_op *op = entry->kind == WF_RUN ? entry->node->op : NULL;
+        if (op && (op->scheduled || op->flops))
+            sum += op->scheduled ? op->scheduled(entry->node, rt) : op->flops(entry->node, WF_FORWARD);
+    }
+    return sum;
+}
+
 void wf_tape_profile(wf_tape *tape, bool on) {
     tape->profile = on;
     for (int list = 0; list < 2; list++)

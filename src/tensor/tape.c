@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/checked.h"
+#include "tensor/ops.h"
 
 weft_status wf_list_push(wf_tape *tape, wf_list *list, void *item) {
     WF_TRY(
@@ -128,7 +129,7 @@ wf_tensor *wf_use(wf_tape *tape, wf_param *param) {
     x->param = param;
     x->data = param->value;
     x->grad = param->grad;
-    x->needs_grad = tape->options.grad && (param->grad || tape->options.measure) && !param->buffer;
+    x->needs_grad = tape->options.grad && (param->grad || tape->options.measure) && wf_param_trains(param);
     return x;
 }
 
@@ -223,11 +224,24 @@ void wf_region_begin(wf_tape *tape) {
 
 void wf_region_end(wf_tape *tape) { tape->region = -1; }
 
-wf_node *wf_record(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *in, int n_out, wf_tensor *const *out,
+/* Parameters with adapters come as what these make of them. */
+static bool adapt_inputs(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *given, wf_tensor **in) {
+    for (int i = 0; i < n_in; i++) {
+        in[i] = given[i] && !op->bare ? wf_adapted(tape, given[i]) : given[i];
+        if (given[i] && !in[i])
+            return false;
+    }
+    return true;
+}
+
+wf_node *wf_record(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *given, int n_out, wf_tensor *const *out,
                    void *attr) {
+    wf_tensor *in[WF_MAX_IN];
     for (int i = 0; i < n_out; i++)
         if (!out[i])
             return NULL;
+    if (n_in <= WF_MAX_IN && !adapt_inputs(tape, op, n_in, given, in))
+        return NULL;
     wf_node *node = wf_arena_alloc(&tape->arena, sizeof *node);
     if (!node || n_in > WF_MAX_IN || n_out > WF_MAX_OUT) {
         wf_tape_error(tape, WEFT_NO_MEMORY, "operation '%s' cannot be recorded", op->name);

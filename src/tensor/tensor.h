@@ -47,6 +47,7 @@ struct wf_tensor {
     wf_tensor *base; /* of a view: whose memory it shares; never itself a view */
     int64_t offset;  /* of a view, in elements */
     wf_param *param;
+    wf_tensor *adapted; /* of a parameter with an adapter: what it makes of it, once something needs it whole */
     wf_node *producer;
     struct wf_life *life; /* the planner's */
 };
@@ -77,11 +78,14 @@ typedef struct wf_op {
     void (*run)(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *worker);
     uint32_t saves_in, saves_out;                       /* bit i: the backward reads in[i]->data / out[i]->data */
     double (*flops)(const wf_node *node, wf_pass pass); /* multiply-adds count 2; NULL: not counted */
-    void (*release)(const wf_env *env, wf_node *node);  /* frees what attr owns; may be NULL */
+    /* The same of the forward that has just run, where its data decide what is computed; NULL: flops. */
+    double (*scheduled)(const wf_node *node, const wf_runtime *rt);
+    void (*release)(const wf_env *env, wf_node *node); /* frees what attr owns; may be NULL */
     bool no_grad;      /* the op has no gradient: recording it where one is needed is an error that names it */
     uint32_t in_place; /* bit i: out[i] may share memory with in[j], j the matching state (recurrent states while decoding) */
     uint32_t early;    /* bit i: the forward of a training tape already writes the gradient of in[i] (cross_entropy) */
     bool uneven;       /* pieces differ in cost: threads claim them one by one instead of sharing them out */
+    bool bare;         /* takes parameters without what their adapters make of them: its constructor sees to those */
 } wf_op;
 
 struct wf_node {
@@ -144,7 +148,15 @@ static inline int64_t wf_dim(const wf_tensor *x, int i) {
     return x->dims[i < 0 ? x->rank + i : i];
 } /* negative: from the end */
 static inline int64_t wf_row_count(const wf_tensor *x) { return x->rank ? x->count / x->dims[x->rank - 1] : 1; }
-static inline bool wf_is_parameter(const wf_tensor *x) { return (x->base ? x->base : x)->kind == WF_PARAMETER; }
+/* The adapter of a parameter or of a view of one; NULL: none. */
+static inline const wf_adapter *wf_adapter_of(const wf_tensor *x) {
+    const wf_param *p = (x->base ? x->base : x)->param;
+    return p ? p->adapter : NULL;
+}
+/* The memory of a parameter, with its compute copy. */
+static inline bool wf_is_parameter(const wf_tensor *x) {
+    return (x->base ? x->base : x)->kind == WF_PARAMETER && !wf_adapter_of(x);
+}
 bool wf_same_shape(const wf_tensor *a, const wf_tensor *b);
 /* n elements from `first` as fp32: a pointer into fp32 data, or converted into tmp. Store is the reverse; store_add adds
  * beta*old. */
@@ -163,6 +175,9 @@ typedef struct wf_tape_stats {
     double flops_forward, flops_backward;
 } wf_tape_stats;
 wf_tape_stats wf_tape_stats_of(const wf_tape *tape);
+/* FLOPs of the forward that has just run with `rt`, of a tape with a backward (whose inputs are still there): those of the
+ * stats, but what patterns made of the data has been counted key by key. */
+double wf_tape_scheduled_flops(const wf_tape *tape, const wf_runtime *rt);
 /* What a replay would take, without taking it: of a tape made with `measure`, instead of wf_tape_plan. */
 weft_status wf_tape_measure(wf_tape *tape, wf_tape_stats *out, weft_error *err);
 /* Seconds per op name of the last run, for profiling: calls fn for each; needs wf_tape_profile(tape, true) before. */

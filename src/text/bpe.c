@@ -2,7 +2,7 @@
  *
  * A word is first taken apart where no merge can ever join two neighbouring characters, which gives the same tokens: so a text
  * without pre-tokenizer is as cheap as its words, and nothing but the current part is in memory. Short parts scan their few
- * pairs; long ones keep the pairs in a heap over a linked list, so a word of a megabyte costs n log n. */
+ * pairs; long ones keep the pairs in a queue by rank over a linked list, so a word of a megabyte costs what its parts would. */
 #include "text/bpe.h"
 
 #include <string.h>
@@ -12,13 +12,8 @@
 #define NONE WF_BPE_NONE
 enum { SHORT = 64, UNITS_AT_ONCE = 4096 };
 
-static uint64_t pair_hash(uint32_t left, uint32_t right) {
-    uint64_t x = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15u;
-    return x ^ x >> 32;
-}
-
 wf_bpe_merge *wf_bpe_find_merge(const wf_bpe *b, uint32_t left, uint32_t right) {
-    for (uint64_t i = pair_hash(left, right);; i++) {
+    for (uint64_t i = wf_bpe_pair_hash((uint64_t)left << 32 | right);; i++) {
         wf_bpe_merge *m = &b->merges[i & b->mask];
         if (m->rank == NONE || (m->left == left && m->right == right))
             return m;
@@ -29,7 +24,7 @@ static uint32_t rank_of(const wf_bpe *b, uint32_t left, uint32_t right) { return
 
 bool wf_bpe_may_join(const wf_bpe *b, uint32_t left, uint32_t right) {
     uint64_t pair = ((uint64_t)left << 32 | right) + 1;
-    for (uint64_t i = pair_hash(left, right);; i++) {
+    for (uint64_t i = wf_bpe_pair_hash(pair - 1);; i++) {
         uint64_t have = b->joints[i & b->joint_mask];
         if (have == 0 || have == pair)
             return have == pair;
@@ -76,57 +71,25 @@ static size_t merge_short(const wf_bpe *b, wf_bpe_symbol *s, size_t n) {
 
 /* ---- long parts ---- */
 
-static void sift_down(uint64_t *heap, size_t n, size_t i) {
-    uint64_t x = heap[i];
-    for (size_t c; (c = 2 * i + 1) < n; i = c) {
-        c += c + 1 < n && heap[c + 1] < heap[c];
-        if (heap[c] >= x)
-            break;
-        heap[i] = heap[c];
-    }
-    heap[i] = x;
-}
-
-static weft_status push(wf_bpe_scratch *s, const wf_mem *mem, uint32_t rank, size_t position, weft_error *err) {
-    WF_TRY(wf_grow(mem, (void **)&s->heap, &s->heap_capacity, s->heap_count + 1, sizeof *s->heap, err));
-    uint64_t x = (uint64_t)rank << 32 | position;
-    size_t i = s->heap_count++;
-    for (; i > 0 && s->heap[(i - 1) / 2] > x; i = (i - 1) / 2)
-        s->heap[i] = s->heap[(i - 1) / 2];
-    s->heap[i] = x;
-    return WEFT_OK;
-}
-
-static uint64_t pop(wf_bpe_scratch *s) {
-    uint64_t top = s->heap[0];
-    s->heap[0] = s->heap[--s->heap_count];
-    if (s->heap_count)
-        sift_down(s->heap, s->heap_count, 0);
-    return top;
-}
-
 /* Ranks the pair that begins at `i` anew and queues it. */
 static weft_status rank_pair(const word *w, int32_t i) {
     wf_bpe_scratch *s = &w->e->bpe;
     wf_bpe_link *link = &s->links[i];
     link->rank = link->next < 0 ? NONE : rank_of(w->b, s->symbols[i].id, s->symbols[link->next].id);
-    return link->rank == NONE ? WEFT_OK : push(s, w->e->mem, link->rank, (size_t)i, w->e->err);
+    return link->rank == NONE ? WEFT_OK : wf_bpe_queue_put(&s->queue, w->e->mem, link->rank, (uint32_t)i, w->e->err);
 }
 
 static weft_status link_symbols(const word *w, size_t n) {
     wf_bpe_scratch *s = &w->e->bpe;
     WF_TRY(wf_grow(w->e->mem, (void **)&s->links, &s->links_capacity, n, sizeof *s->links, w->e->err));
-    WF_TRY(wf_grow(w->e->mem, (void **)&s->heap, &s->heap_capacity, n, sizeof *s->heap, w->e->err));
-    s->heap_count = 0;
+    WF_TRY(wf_bpe_queue_begin(&s->queue, w->e->mem, w->b->n_ranks, w->e->err));
     for (size_t i = 0; i < n; i++) {
         bool last = i + 1 == n;
         uint32_t rank = last ? NONE : rank_of(w->b, s->symbols[i].id, s->symbols[i + 1].id);
         s->links[i] = (wf_bpe_link){rank, (int32_t)i - 1, last ? -1 : (int32_t)i + 1};
         if (rank != NONE)
-            s->heap[s->heap_count++] = (uint64_t)rank << 32 | i;
+            WF_TRY(wf_bpe_queue_put(&s->queue, w->e->mem, rank, (uint32_t)i, w->e->err));
     }
-    for (size_t i = s->heap_count / 2; i-- > 0;)
-        sift_down(s->heap, s->heap_count, i);
     return WEFT_OK;
 }
 
@@ -136,7 +99,7 @@ static weft_status merge_at(const word *w, int32_t i) {
     s->symbols[i].id = wf_bpe_find_merge(w->b, s->symbols[i].id, s->symbols[right].id)->id;
     s->symbols[i].length += s->symbols[right].length;
     s->links[i].next = s->links[right].next;
-    s->links[right].rank = NONE; /* its entries in the heap are void */
+    s->links[right].rank = NONE; /* its entries in the queue are void */
     if (s->links[i].next >= 0)
         s->links[s->links[i].next].previous = i;
     WF_TRY(rank_pair(w, i));
@@ -147,10 +110,13 @@ static weft_status merge_long(const word *w, size_t *n) {
     wf_bpe_scratch *s = &w->e->bpe;
     WF_CHECK(*n <= INT32_MAX, w->e->err, WEFT_BAD_INPUT, "a word of %zu characters", *n);
     WF_TRY(link_symbols(w, *n));
-    while (s->heap_count) {
-        uint64_t top = pop(s);
-        if (s->links[(uint32_t)top].rank == top >> 32)
-            WF_TRY(merge_at(w, (int32_t)(uint32_t)top));
+    for (uint32_t rank, at;;) {
+        bool some;
+        WF_TRY(wf_bpe_queue_take(&s->queue, w->e->mem, &rank, &at, &some, w->e->err));
+        if (!some)
+            break;
+        if (s->links[at].rank == rank)
+            WF_TRY(merge_at(w, (int32_t)at));
     }
     size_t kept = 0;
     for (int32_t i = 0; i >= 0; i = s->links[i].next)

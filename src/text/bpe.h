@@ -17,8 +17,9 @@ typedef struct wf_bpe {
     uint32_t fallback[256]; /* the tokens <0x00> ... */
     wf_bpe_merge *merges;
     uint64_t mask;    /* slots - 1 */
+    uint32_t n_ranks; /* above every rank */
     uint64_t *joints; /* pairs of symbols of one character between which some merge happens; 0: an empty slot */
-    uint64_t joint_mask;
+    uint64_t joint_mask, n_joints;
     uint32_t unknown;
     wf_bytes prefix, suffix; /* of characters that are not the first, that are the last of a word */
     bool byte_fallback, fuse_unknown, ignore_merges, merges_nothing;
@@ -30,6 +31,11 @@ typedef struct wf_bpe {
     wf_trie frozen; /* user-defined pieces: found before any merging; empty when there are none */
 } wf_bpe;
 
+/* Of left << 32 | right. */
+static inline uint64_t wf_bpe_pair_hash(uint64_t pair) {
+    uint64_t x = pair * 0x9E3779B97F4A7C15u;
+    return x ^ x >> 32;
+}
 wf_bpe_merge *wf_bpe_find_merge(const wf_bpe *b, uint32_t left, uint32_t right);
 /* May a merge happen between these symbols of one character each? */
 bool wf_bpe_may_join(const wf_bpe *b, uint32_t left, uint32_t right);

@@ -18,32 +18,51 @@ static uint32_t token_of(const wf_tokenizer *tok, const char *text, size_t lengt
 /* ---- tables ---- */
 
 static weft_status make_tables(wf_loading *l, wf_bpe *b, size_t n) {
+    enum { JOINTS = 1024 };
     size_t slots = 16;
     while (slots < n * 2)
         slots *= 2;
-    b->mask = b->joint_mask = slots - 1;
-    b->merges = wf_arena_alloc(l->arena, slots * sizeof *b->merges);
-    b->joints = wf_arena_alloc(l->arena, slots * sizeof *b->joints);
+    b->mask = slots - 1;
+    b->joint_mask = JOINTS - 1;
+    b->merges = wf_alloc_big(l->mem, slots * sizeof *b->merges);
+    b->joints = wf_calloc(l->mem, JOINTS, sizeof *b->joints);
     if (!b->merges || !b->joints)
         return wf_fail_memory(l->err);
-    for (size_t i = 0; i < slots; i++)
-        b->merges[i].rank = NONE;
+    memset(b->merges, 0xFF, slots * sizeof *b->merges); /* the rank NONE */
     return WEFT_OK;
 }
 
 /* A later merge of the same pair replaces the earlier one, as in the reference. */
-static void put_merge(wf_bpe *b, wf_bpe_merge new) { *wf_bpe_find_merge(b, new.left, new.right) = new; }
+static void put_merge(wf_bpe *b, wf_bpe_merge new) {
+    *wf_bpe_find_merge(b, new.left, new.right) = new;
+    b->n_ranks = new.rank >= b->n_ranks ? new.rank + 1 : b->n_ranks;
+}
 
-static void put_joint(wf_bpe *b, uint32_t left, uint32_t right) {
-    uint64_t pair = ((uint64_t)left << 32 | right) + 1;
-    uint64_t x = (pair - 1) * 0x9E3779B97F4A7C15u;
-    for (uint64_t i = x ^ x >> 32;; i++) {
-        uint64_t *slot = &b->joints[i & b->joint_mask];
-        if (*slot == 0)
-            *slot = pair;
-        if (*slot == pair)
-            return;
-    }
+static uint64_t *find_joint(uint64_t *joints, uint64_t mask, uint64_t pair) {
+    for (uint64_t i = wf_bpe_pair_hash(pair - 1);; i++)
+        if (joints[i & mask] == 0 || joints[i & mask] == pair)
+            return &joints[i & mask];
+}
+
+static weft_status grow_joints(wf_loading *l, wf_bpe *b) {
+    uint64_t mask = b->joint_mask * 2 + 1, *joints = wf_calloc(l->mem, mask + 1, sizeof *joints);
+    if (!joints)
+        return wf_fail_memory(l->err);
+    for (uint64_t i = 0; i <= b->joint_mask; i++)
+        if (b->joints[i])
+            *find_joint(joints, mask, b->joints[i]) = b->joints[i];
+    wf_free(l->mem, b->joints);
+    b->joints = joints;
+    b->joint_mask = mask;
+    return WEFT_OK;
+}
+
+static weft_status put_joint(wf_loading *l, wf_bpe *b, uint32_t left, uint32_t right) {
+    uint64_t pair = ((uint64_t)left << 32 | right) + 1, *slot = find_joint(b->joints, b->joint_mask, pair);
+    if (*slot)
+        return WEFT_OK;
+    *slot = pair;
+    return ++b->n_joints * 2 > b->joint_mask ? grow_joints(l, b) : WEFT_OK;
 }
 
 /* ---- options of tokenizer.json ---- */
@@ -110,55 +129,159 @@ static weft_status load_part(wf_loading *l, const wf_merge_text *m, const char *
                                  (int)(length < 64 ? length : 64), text);
 }
 
-/* The token left + right, where the prefix of parts inside a word is said once. */
-static weft_status load_result(wf_loading *l, const wf_bpe *b, const wf_merge_text *m, const char *text, uint32_t *id) {
-    size_t right = m->total - m->left, prefix = b->prefix.length;
+/* A file's merges on their way into the table, a few at a time: what is read of the vocabulary lies far apart, and is asked
+ * for before it is needed. */
+enum { AT_ONCE = 32, NEAR_CHARS = 0x180 };
+typedef struct merging {
+    wf_loading *l;
+    const wf_model_source *s;
+    wf_bpe *b;
+    bool by_id;
+    size_t expected;           /* the entry of the last result: mostly the next one is that again, or the one behind it */
+    uint32_t near[NEAR_CHARS]; /* tokens of single characters */
+    const char *text;          /* of the next merge */
+    const char *texts[AT_ONCE];
+    uint64_t hashes[AT_ONCE][2];
+    wf_bpe_merge found[AT_ONCE];
+} merging;
+
+static uint32_t token_of_char(const merging *m, const char *text, size_t length, uint32_t c) {
+    return c < NEAR_CHARS ? m->near[c] : token_of(m->l->tok, text, length);
+}
+
+/* The token left + right. */
+static weft_status load_whole(merging *m, const wf_merge_text *t, const char *text, uint32_t *id) {
+    const wf_vocab *v = &m->l->tok->vocab;
+    const wf_vocab_entry *e = NULL;
+    for (size_t i = m->expected; i < m->expected + 2 && i < v->count && !e; i++)
+        if (v->entries[i].length == t->total && memcmp(wf_vocab_text(v, &v->entries[i]), text, t->total) == 0)
+            e = &v->entries[i];
+    if (!e)
+        e = wf_vocab_find(v, text, t->total);
+    if (!e)
+        return load_part(m->l, t, text, t->total, id); /* which says so */
+    m->expected = (size_t)(e - v->entries);
+    *id = e->id;
+    return WEFT_OK;
+}
+
+/* The same where the prefix of parts inside a word is said once. */
+static weft_status load_result(merging *m, const wf_merge_text *t, const char *text, uint32_t *id) {
+    size_t right = t->total - t->left, prefix = m->b->prefix.length;
     if (prefix == 0)
-        return load_part(l, m, text, m->total, id);
+        return load_whole(m, t, text, id);
     if (right < prefix)
-        return wf_load_fail_at(l, WEFT_BAD_INPUT, m->at,
+        return wf_load_fail_at(m->l, WEFT_BAD_INPUT, t->at,
                                "the second part of a merge is shorter than continuing_subword_prefix");
-    char *joined = wf_alloc(l->mem, m->total);
+    char *joined = wf_alloc(m->l->mem, t->total);
     if (!joined)
-        return wf_fail_memory(l->err);
-    memcpy(joined, text, m->left);
-    memcpy(joined + m->left, text + m->left + prefix, right - prefix);
-    weft_status status = load_part(l, m, joined, m->total - prefix, id);
-    wf_free(l->mem, joined);
+        return wf_fail_memory(m->l->err);
+    memcpy(joined, text, t->left);
+    memcpy(joined + t->left, text + t->left + prefix, right - prefix);
+    weft_status status = load_part(m->l, t, joined, t->total - prefix, id);
+    wf_free(m->l->mem, joined);
     return status;
 }
 
-static void note_joint(wf_loading *l, wf_bpe *b, const wf_merge_text *m, const char *text) {
+static weft_status note_joint(merging *m, const wf_merge_text *t, const char *text) {
     size_t last, first;
-    wf_char_before((const uint8_t *)text, m->left, &last);
-    wf_char_at((const uint8_t *)text + m->left, m->total - m->left, &first);
-    uint32_t left = token_of(l->tok, text + m->left - last, last), right = token_of(l->tok, text + m->left, first);
-    if (left != NONE && right != NONE)
-        put_joint(b, left, right);
+    uint32_t a = wf_char_before((const uint8_t *)text, t->left, &last),
+             z = wf_char_at((const uint8_t *)text + t->left, t->total - t->left, &first);
+    uint32_t left = token_of_char(m, text + t->left - last, last, a), right = token_of_char(m, text + t->left, first, z);
+    return left != NONE && right != NONE ? put_joint(m->l, m->b, left, right) : WEFT_OK;
+}
+
+static void fetch_parts(merging *m, size_t from, size_t n) {
+    const wf_vocab *v = &m->l->tok->vocab;
+    for (size_t i = 0; i < n; i++) {
+        const wf_merge_text *t = &m->s->merges[from + i];
+        const char *text = m->texts[i] = m->text;
+        m->text += t->total;
+        m->hashes[i][0] = wf_vocab_hash(text, t->left);
+        m->hashes[i][1] = wf_vocab_hash(text + t->left, t->total - t->left);
+        wf_vocab_fetch_slot(v, m->hashes[i][0]);
+        wf_vocab_fetch_slot(v, m->hashes[i][1]);
+    }
+    for (size_t i = 0; i < 2 * n; i++)
+        wf_vocab_fetch_entry(v, m->hashes[i / 2][i % 2]);
+    for (size_t i = 0; i < 2 * n; i++)
+        wf_vocab_fetch_text(v, m->hashes[i / 2][i % 2]);
+}
+
+static weft_status find_part(const merging *m, const wf_merge_text *t, wf_bytes text, uint64_t hash, uint32_t *id) {
+    const wf_vocab_entry *e = wf_vocab_find_hashed(&m->l->tok->vocab, hash, text.data, text.length);
+    *id = e ? e->id : NONE;
+    return e ? WEFT_OK : load_part(m->l, t, text.data, text.length, id); /* which says so */
+}
+
+static weft_status load_some(merging *m, size_t from, size_t n) {
+    fetch_parts(m, from, n);
+    for (size_t i = 0; i < n; i++) {
+        const wf_merge_text *t = &m->s->merges[from + i];
+        const char *text = m->texts[i];
+        wf_bpe_merge *new = &m->found[i];
+        new->rank = (uint32_t)(from + i);
+        WF_TRY(find_part(m, t, (wf_bytes){text, t->left}, m->hashes[i][0], &new->left));
+        WF_TRY(find_part(m, t, (wf_bytes){text + t->left, t->total - t->left}, m->hashes[i][1], &new->right));
+        WF_TRY(load_result(m, t, text, &new->id));
+        if (m->by_id)
+            new->rank = new->id;
+        __builtin_prefetch(&m->b->merges[wf_bpe_pair_hash((uint64_t) new->left << 32 | new->right) & m->b->mask], 1);
+        WF_TRY(note_joint(m, t, text));
+    }
+    for (size_t i = 0; i < n; i++)
+        put_merge(m->b, m->found[i]);
+    return WEFT_OK;
+}
+
+/* Ranks that are ids may lie far apart, and a table of ranks must not be larger than the file: they are numbered anew, in
+ * order. */
+static int by_number(const void *a, const void *b) {
+    const uint32_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static weft_status close_ranks(wf_loading *l, wf_bpe *b, size_t n_merges) {
+    size_t n = 0, kept = 0;
+    if (b->n_ranks <= 4 * n_merges + 4096)
+        return WEFT_OK;
+    uint32_t *ranks = wf_calloc(l->mem, n_merges, sizeof *ranks);
+    if (!ranks)
+        return wf_fail_memory(l->err);
+    for (uint64_t i = 0; i <= b->mask; i++)
+        if (b->merges[i].rank != NONE)
+            ranks[n++] = b->merges[i].rank;
+    qsort(ranks, n, sizeof *ranks, by_number);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || ranks[i] != ranks[kept - 1])
+            ranks[kept++] = ranks[i];
+    for (uint64_t i = 0; i <= b->mask; i++)
+        if (b->merges[i].rank != NONE)
+            b->merges[i].rank =
+                (uint32_t)((uint32_t *)bsearch(&b->merges[i].rank, ranks, kept, sizeof *ranks, by_number) - ranks);
+    b->n_ranks = (uint32_t)kept;
+    wf_free(l->mem, ranks);
+    return WEFT_OK;
 }
 
 static weft_status load_merges(wf_loading *l, const wf_model_source *s, wf_bpe *b) {
     static const char *const names[] = {"by_order", "by_id", NULL};
-    bool affixes = b->prefix.length || b->suffix.length;
+    merging m = {.l = l, .s = s, .b = b, .text = s->merge_pool.data};
     int ranks = 0;
     WF_TRY(wf_load_choice(l, s->options, "merge_ranks", names, &ranks));
     WF_TRY(make_tables(l, b, s->n_merges));
-    for (size_t i = 0; i < s->n_merges; i++) {
-        const wf_merge_text *m = &s->merges[i];
-        const char *text = s->merge_pool.data + m->offset;
-        wf_bpe_merge new = {.rank = (uint32_t)i};
-        WF_TRY(load_part(l, m, text, m->left, &new.left));
-        WF_TRY(load_part(l, m, text + m->left, m->total - m->left, &new.right));
-        WF_TRY(load_result(l, b, m, text, &new.id));
-        if (ranks == 1)
-            new.rank = new.id;
-        put_merge(b, new);
-        if (!affixes)
-            note_joint(l, b, m, text);
+    m.by_id = ranks == 1;
+    for (uint32_t c = 0; c < NEAR_CHARS; c++) {
+        char text[4];
+        m.near[c] = token_of(l->tok, text, wf_put_char(c, text));
     }
-    if (affixes) /* characters have other names inside a word: no taking apart */
+    for (size_t i = 0; i < s->n_merges; i += AT_ONCE)
+        WF_TRY(load_some(&m, i, s->n_merges - i < AT_ONCE ? s->n_merges - i : AT_ONCE));
+    if (b->prefix.length || b->suffix.length) { /* characters have other names inside a word: no taking apart */
+        wf_free(l->mem, b->joints);
         b->joints = NULL;
-    return WEFT_OK;
+    }
+    return close_ranks(l, b, s->n_merges);
 }
 
 static bool all_letters(const wf_bpe *b) {
@@ -190,6 +313,8 @@ void wf_release_bpe(void *model, const wf_mem *mem) {
     if (b->extra.mem)
         wf_vocab_free(&b->extra);
     wf_trie_free(&b->frozen, mem);
+    wf_free_big(mem, b->merges);
+    wf_free(mem, b->joints);
 }
 
 /* ---- pieces with scores ---- */
@@ -276,7 +401,7 @@ static weft_status note_joints(scored_loading *s, uint32_t id) {
         wf_char_at((const uint8_t *)text.data + at, text.length - at, &step);
         WF_TRY(symbol_of(s, text.data + at, step, &right));
         if (left != NONE)
-            put_joint(s->b, left, right);
+            WF_TRY(put_joint(s->l, s->b, left, right));
     }
     return WEFT_OK;
 }

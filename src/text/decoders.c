@@ -59,10 +59,26 @@ static void put_plain(const void *options, wf_bytes text, wf_str *out) { wf_str_
 
 /* ---- ByteLevel ---- */
 
-static bool all_letters(wf_bytes text) {
-    for (size_t i = 0, step; i < text.length; i += step)
-        if (wf_byte_of_letter(wf_char_at((const uint8_t *)text.data + i, text.length - i, &step)) < 0)
+/* Appends the bytes that the letters of a text stand for; false, and nothing, when a character is no letter. */
+static bool put_bytes(wf_bytes text, wf_str *out) {
+    size_t before = out->length, length;
+    char run[64];
+    for (size_t i = 0, n = 0; i < text.length || n;) {
+        if (n == sizeof run || i == text.length) {
+            wf_str_put(out, run, n);
+            n = 0;
+            continue;
+        }
+        char c = text.data[i]; /* most letters are the bytes they stand for */
+        int byte =
+            c > ' ' && c < 0x7F ? c : wf_byte_of_letter(wf_char_at((const uint8_t *)text.data + i, text.length - i, &length));
+        i += c > ' ' && c < 0x7F ? 1 : length;
+        run[n++] = (char)byte;
+        if (byte < 0) {
+            out->length = before;
             return false;
+        }
+    }
     return true;
 }
 
@@ -96,12 +112,9 @@ static void release_byte_level(void *options) {
 /* A token with any character outside the alphabet stands for its own UTF-8 bytes, as in the reference. */
 static void byte_level_token(const void *options, wf_bytes text, wf_str *out) {
     const byte_level *o = options;
-    if (!all_letters(text) || wf_vocab_find(&o->plain, text.data, text.length)) {
+    bool plain = o->plain.count && wf_vocab_find(&o->plain, text.data, text.length);
+    if (plain || !put_bytes(text, out))
         wf_str_put(out, text.data, text.length);
-        return;
-    }
-    for (size_t i = 0, step; i < text.length; i += step)
-        wf_str_putc(out, (char)wf_byte_of_letter(wf_char_at((const uint8_t *)text.data + i, text.length - i, &step)));
 }
 
 static weft_status decode_byte_level(const void *options, const wf_texts *in, wf_texts *out, weft_error *err) {

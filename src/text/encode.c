@@ -57,6 +57,7 @@ void wf_encoder_free(wf_encoder *e) {
     wf_change_free(&e->normalized[1]);
     wf_str_free(&e->letters);
     wf_str_free(&e->bpe.text);
+    wf_bpe_queue_free(&e->bpe.queue, e->mem);
     for (int i = 0; i < 2 * WF_STAGES_MAX; i++)
         if (e->stage_text[i]) {
             wf_change_free(e->stage_text[i]);
@@ -64,7 +65,7 @@ void wf_encoder_free(wf_encoder *e) {
         }
     wf_word_cache_free(&e->cache, e->mem);
     wf_regex_scratch_free(e->regex);
-    void *blocks[] = {e->bpe.symbols, e->bpe.links, e->bpe.heap, e->units.data, e->paths, e->letter_align, e->char_at};
+    void *blocks[] = {e->bpe.symbols, e->bpe.links, e->units.data, e->paths, e->letter_align, e->char_at};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         wf_free(e->mem, blocks[i]);
     wf_free(e->mem, e);
@@ -168,8 +169,9 @@ static weft_status emit_known(wf_encoder *e, wf_piece piece, const wf_word_slot 
     for (size_t i = 0; i < known->n_ids; i++)
         WF_TRY(wf_units_push(e, e->cache.ids[known->ids + i], e->cache.spans[known->ids + i][0],
                              e->cache.spans[known->ids + i][1]));
+    WF_TRY(emit_full(e, piece));
     e->piece_number++;
-    return emit_full(e, piece);
+    return WEFT_OK;
 }
 
 static weft_status encode_piece(wf_encoder *e, wf_piece piece) {

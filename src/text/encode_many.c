@@ -1,57 +1,113 @@
-/* encode_many.c - many texts over the threads of a pool: every thread takes the next text that nobody has, with an encoder of
- * its own. */
+/* encode_many.c - many texts over the threads of a pool: every thread takes the next few that nobody has, with an encoder of
+ * its own that lives as long as the set, so that the words it has met stay known. */
 #include <stdatomic.h>
-#include <string.h>
 
 #include "base/pool.h"
 #include "text/tokenizer.h"
 
-typedef struct many {
-    const wf_tokenizer *tok;
-    const wf_bytes *texts;
-    size_t n;
-    unsigned flags;
-    wf_ids *ids;
-    atomic_size_t next;
-    atomic_int failed;  /* the first status that is not good wins */
-    weft_error *errors; /* per thread */
-} many;
+typedef struct seat { /* of a thread */
+    wf_encoder *encoder;
+    weft_error error;
+} seat;
 
-static weft_status encode_some(many *m, weft_error *err) {
-    wf_encoder *e;
-    WF_TRY(wf_encoder_create(m->tok, &e, err));
-    weft_status status = WEFT_OK;
-    while (status == WEFT_OK && atomic_load(&m->failed) == WEFT_OK) {
-        size_t i = atomic_fetch_add(&m->next, 1);
-        if (i >= m->n)
-            break;
-        wf_ids mine = m->ids[i]; /* lists of neighbours share cache lines: they are written once */
-        status = wf_encode(e, m->texts[i].data, m->texts[i].length, m->flags, &mine, err);
-        m->ids[i] = mine;
-    }
-    wf_encoder_free(e);
+struct wf_encoders {
+    const wf_mem *mem;
+    wf_pool *pool;
+    seat *seats;
+    int n_seats;
+};
+
+weft_status wf_encoders_create(const wf_tokenizer *tok, const wf_env *env, wf_encoders **out, weft_error *err) {
+    wf_encoders *s = wf_calloc(&env->mem, 1, sizeof *s);
+    if (!s)
+        return wf_fail_memory(err);
+    s->mem = &env->mem;
+    s->pool = env->pool;
+    s->n_seats = wf_pool_threads(env->pool);
+    s->seats = wf_calloc(s->mem, (size_t)s->n_seats, sizeof *s->seats);
+    weft_status status = s->seats ? WEFT_OK : wf_fail_memory(err);
+    for (int i = 0; i < s->n_seats && status == WEFT_OK; i++)
+        status = wf_encoder_create(tok, &s->seats[i].encoder, err);
+    if (status == WEFT_OK)
+        *out = s;
+    else
+        wf_encoders_free(s);
     return status;
+}
+
+void wf_encoders_free(wf_encoders *s) {
+    if (!s)
+        return;
+    for (int i = 0; s->seats && i < s->n_seats; i++)
+        wf_encoder_free(s->seats[i].encoder);
+    wf_free(s->mem, s->seats);
+    wf_free(s->mem, s);
+}
+
+typedef struct round {
+    wf_encoders *set;
+    size_t n, grain;
+    wf_encoders_fn fn;
+    void *user;
+    atomic_size_t next;
+    atomic_int failed; /* the first status that is not good wins */
+} round;
+
+static weft_status take_turns(round *r, seat *s) {
+    while (atomic_load(&r->failed) == WEFT_OK) {
+        size_t from = atomic_fetch_add(&r->next, r->grain), to = from + r->grain < r->n ? from + r->grain : r->n;
+        if (from >= r->n)
+            break;
+        for (size_t i = from; i < to; i++)
+            WF_TRY(r->fn(r->user, s->encoder, i, &s->error));
+    }
+    return WEFT_OK;
 }
 
 static void region(void *arg, int thread, int n_threads) {
-    many *m = arg;
+    round *r = arg;
     int none = WEFT_OK;
-    weft_status status = encode_some(m, &m->errors[thread]);
+    weft_status status = take_turns(r, &r->set->seats[thread]);
     if (status != WEFT_OK)
-        atomic_compare_exchange_strong(&m->failed, &none, (int)status);
+        atomic_compare_exchange_strong(&r->failed, &none, (int)status);
 }
 
-weft_status wf_tokenizer_encode_many(const wf_tokenizer *tok, wf_pool *pool, const wf_bytes *texts, size_t n, unsigned flags,
-                                     wf_ids *ids, weft_error *err) {
-    weft_error errors[256];
-    memset(errors, 0, sizeof errors);
-    many m = {.tok = tok, .texts = texts, .n = n, .flags = flags, .ids = ids, .errors = errors};
-    atomic_init(&m.next, 0);
-    atomic_init(&m.failed, WEFT_OK);
-    wf_pool_run(pool, region, &m);
-    weft_status status = (weft_status)atomic_load(&m.failed);
-    for (int i = 0; status != WEFT_OK && i < wf_pool_threads(pool); i++)
-        if (errors[i].status == status)
-            return wf_fail(err, status, "%s", errors[i].message);
+/* Short texts are taken by the dozen, for a counter that both threads write costs as much as a few words. */
+static size_t grain_of(const wf_encoders *s, size_t n) {
+    enum { TURNS = 16, MOST = 64 };
+    size_t grain = n / ((size_t)s->n_seats * TURNS);
+    return grain < 1 ? 1 : grain < MOST ? grain : MOST;
+}
+
+weft_status wf_encoders_each(wf_encoders *s, size_t n, wf_encoders_fn fn, void *user, weft_error *err) {
+    round r = {.set = s, .n = n, .grain = grain_of(s, n), .fn = fn, .user = user};
+    atomic_init(&r.next, 0);
+    atomic_init(&r.failed, WEFT_OK);
+    if (n == 1)
+        return fn(user, s->seats[0].encoder, 0, err);
+    wf_pool_run(s->pool, region, &r);
+    weft_status status = (weft_status)atomic_load(&r.failed);
+    for (int i = 0; status != WEFT_OK && i < s->n_seats; i++)
+        if (s->seats[i].error.status == status)
+            return wf_fail(err, status, "%s", s->seats[i].error.message);
     return status;
+}
+
+typedef struct many {
+    const wf_bytes *texts;
+    unsigned flags;
+    wf_ids *ids;
+} many;
+
+static weft_status encode_one(void *user, wf_encoder *e, size_t i, weft_error *err) {
+    many *m = user;
+    wf_ids mine = m->ids[i]; /* lists of neighbours share cache lines: they are written once */
+    weft_status status = wf_encode(e, m->texts[i].data, m->texts[i].length, m->flags, &mine, err);
+    m->ids[i] = mine;
+    return status;
+}
+
+weft_status wf_encode_many(wf_encoders *s, const wf_bytes *texts, size_t n, unsigned flags, wf_ids *ids, weft_error *err) {
+    many m = {texts, flags, ids};
+    return wf_encoders_each(s, n, encode_one, &m, err);
 }

@@ -7,6 +7,7 @@
 #ifndef WF_TEXT_ENGINE_H
 #define WF_TEXT_ENGINE_H
 #include "base/json.h"
+#include "text/bpe_queue.h"
 #include "text/change.h"
 #include "text/loading.h"
 #include "text/matcher.h"
@@ -40,9 +41,9 @@ typedef struct wf_pretokenizer_row {
 
 /* What was collected from the "model" object while it streamed past; a vocabulary with ids went to tok->vocab. */
 typedef struct wf_merge_text {
-    size_t offset, at;
-    uint32_t left, total;
-} wf_merge_text; /* lengths; `at`: where in the file */
+    size_t at;            /* where in the file */
+    uint32_t left, total; /* lengths in the pool, where one merge follows the other */
+} wf_merge_text;
 typedef struct wf_model_source {
     wf_json *options;  /* every member but vocab and merges */
     wf_str merge_pool; /* left and right side by side */
@@ -198,8 +199,7 @@ typedef struct wf_bpe_scratch {
     size_t count, symbols_capacity;
     wf_bpe_link *links;
     size_t links_capacity;
-    uint64_t *heap; /* rank << 32 | position */
-    size_t heap_count, heap_capacity;
+    wf_bpe_queue queue;
     wf_str text; /* a character with what is put around it */
 } wf_bpe_scratch;
 
@@ -294,6 +294,9 @@ const wf_decoder_row *wf_decoder_find(const char *name);
 const wf_postprocessor_row *wf_postprocessor_find(const char *name);
 
 /* ---- reading and writing (load.c, load_parts.c, load_model.c, save.c) ---- */
+/* As wf_tokenizer_parse, but the text, a block of `mem`, is the tokenizer's from here on, also after an error. NULL is an
+ * error. */
+weft_status wf_tokenizer_take(const wf_mem *mem, char *json, size_t length, wf_tokenizer **out, weft_error *err);
 weft_status wf_load_normalizer(wf_loading *l, const wf_json *j);
 weft_status wf_load_pretokenizer(wf_loading *l, const wf_json *j);
 weft_status wf_load_postprocessor(wf_loading *l, const wf_json *j);

@@ -55,7 +55,7 @@ typedef struct opened { /* one file, unpacked when it was packed */
 
 static weft_status open_one(const wf_mem *mem, const char *path, opened *o, weft_error *err) {
     o->unpacked = wf_str_new(mem);
-    WF_TRY(wf_file_open(mem, path, true, FILE_LIMIT, &o->file, err));
+    WF_TRY(wf_file_open(mem, path, false, FILE_LIMIT, &o->file, err));
     o->bytes = (wf_bytes){(const char *)o->file.data, o->file.size};
     if (o->file.size < 2 || o->file.data[0] != 0x1F || o->file.data[1] != 0x8B)
         return WEFT_OK;
@@ -67,6 +67,15 @@ static weft_status open_one(const wf_mem *mem, const char *path, opened *o, weft
 static void close_one(opened *o) {
     wf_file_close(&o->file);
     wf_str_free(&o->unpacked);
+}
+
+/* The text, which is the caller's from here on. */
+static char *take_text(opened *o) {
+    char *text = o->unpacked.data;
+    if (!text)
+        return wf_file_take(&o->file);
+    o->unpacked = wf_str_new(o->unpacked.mem);
+    return text;
 }
 
 /* ---- reading ---- */
@@ -81,19 +90,23 @@ static weft_status check_options(const wf_file_kind *kind, const wf_json *option
     return WEFT_OK;
 }
 
-weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
-                                 wf_tokenizer **out, weft_error *err) {
-    WF_TRY(check_options(kind, options, err));
-    if (!kind->convert)
-        return wf_tokenizer_parse(mem, files[0].data, files[0].length, out, err);
+static weft_status convert(const wf_mem *mem, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
+                           wf_tokenizer **out, weft_error *err) {
     wf_str json = wf_str_new(mem);
     weft_status status = kind->convert(&(wf_kind_input){mem, files, options}, &json, err);
     if (status == WEFT_OK && json.failed)
         status = wf_fail_memory(err);
     if (status == WEFT_OK)
-        status = wf_tokenizer_parse(mem, json.data, json.length, out, err);
+        return wf_tokenizer_take(mem, json.data, json.length, out, err);
     wf_str_free(&json);
     return status;
+}
+
+weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
+                                 wf_tokenizer **out, weft_error *err) {
+    WF_TRY(check_options(kind, options, err));
+    return kind->convert ? convert(mem, kind, files, options, out, err)
+                         : wf_tokenizer_parse(mem, files[0].data, files[0].length, out, err);
 }
 
 static const wf_file_kind *recognise(const char *name, wf_bytes content) {
@@ -125,7 +138,10 @@ static weft_status open_files(const wf_mem *mem, const wf_file_kind *kind, const
     if (status == WEFT_OK)
         status = check_count(kind, paths[0], n, err);
     if (status == WEFT_OK) {
-        status = wf_tokenizer_read_as(mem, kind, bytes, options, out, err);
+        status = check_options(kind, options, err);
+        if (status == WEFT_OK)
+            status = kind->convert ? convert(mem, kind, bytes, options, out, err)
+                                   : wf_tokenizer_take(mem, take_text(&files[0]), bytes[0].length, out, err);
         if (status != WEFT_OK)
             wf_fail_in(err, "%s", paths[0]);
     }

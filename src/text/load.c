@@ -200,15 +200,21 @@ static weft_status load_all(wf_loading *l) {
 }
 
 weft_status wf_tokenizer_parse(const wf_mem *mem, const char *json, size_t length, wf_tokenizer **out, weft_error *err) {
+    return wf_tokenizer_take(mem, wf_strndup(mem, json, length), length, out, err);
+}
+
+weft_status wf_tokenizer_take(const wf_mem *mem, char *json, size_t length, wf_tokenizer **out, weft_error *err) {
     wf_tokenizer *tok = wf_calloc(mem, 1, sizeof *tok);
-    if (!tok)
+    if (!tok) {
+        wf_free(mem, json);
         return wf_fail_memory(err);
+    }
     tok->mem = mem;
     wf_arena_init(&tok->arena, mem, 0);
     wf_vocab_init(&tok->vocab, mem);
     wf_vocab_init(&tok->added_vocab, mem);
     tok->decoded = wf_str_new(mem);
-    tok->json = wf_strndup(mem, json, length);
+    tok->json = json;
     tok->json_length = length;
     wf_loading l = {.tok = tok, .arena = &tok->arena, .mem = mem, .where = "tokenizer.json", .err = err};
     weft_status status = tok->json ? load_all(&l) : wf_fail_memory(err);

@@ -9,23 +9,32 @@ static bool key_is(const char *key, size_t length, const char *name) {
 
 /* ---- the vocabulary ---- */
 
+static weft_status put_token(wf_loading *l, const wf_json_reader *r, const char *key, size_t length, uint32_t id) {
+    bool added;
+    WF_TRY(wf_vocab_put(&l->tok->vocab, key, length, id, &added, l->err));
+    return added ? WEFT_OK
+                 : wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "the vocabulary has the token \"%.*s\" twice",
+                                   (int)(length < 64 ? length : 64), key);
+}
+
 static weft_status read_vocab(wf_loading *l, wf_json_reader *r) {
     wf_json_kind kind;
     const char *key, *value;
     size_t key_length, value_length;
     for (;;) {
+        uint32_t quick;
+        int64_t id = 0;
+        if (wf_json_quick_count(r, &key, &key_length, &quick)) {
+            WF_TRY(put_token(l, r, key, key_length, quick));
+            continue;
+        }
         WF_TRY(wf_json_next(r, &kind, &key, &key_length, &value, &value_length));
         if (kind == WF_JSON_END)
             return WEFT_OK;
-        int64_t id = 0;
-        bool added;
         if (kind != WF_JSON_NUMBER || !wf_parse_i64(value, value_length, &id) || id < 0 || id >= UINT32_MAX)
             return wf_load_fail_at(l, WEFT_BAD_INPUT, r->value_offset,
                                    "the id of a token must be a whole number from 0 to 4294967294");
-        WF_TRY(wf_vocab_put(&l->tok->vocab, key, key_length, (uint32_t)id, &added, l->err));
-        if (!added)
-            return wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "the vocabulary has the token \"%.*s\" twice",
-                                   (int)(key_length < 64 ? key_length : 64), key);
+        WF_TRY(put_token(l, r, key, key_length, (uint32_t)id));
     }
 }
 
@@ -71,7 +80,7 @@ static weft_status put_merge(wf_loading *l, wf_model_source *s, size_t left, siz
     if (left == 0 || left == total || total > UINT32_MAX / 4)
         return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must have two parts");
     WF_TRY(wf_grow(l->tok->mem, (void **)&s->merges, &s->merges_capacity, s->n_merges + 1, sizeof *s->merges, l->err));
-    s->merges[s->n_merges++] = (wf_merge_text){s->merge_pool.length - total, at, (uint32_t)left, (uint32_t)total};
+    s->merges[s->n_merges++] = (wf_merge_text){at, (uint32_t)left, (uint32_t)total};
     return s->merge_pool.failed ? wf_fail_memory(l->err) : WEFT_OK;
 }
 
@@ -105,11 +114,29 @@ static weft_status merge_of_pair(wf_loading *l, wf_json_reader *r, wf_model_sour
     }
 }
 
+/* Merges of one form as long as they are written as usual. */
+static weft_status merges_quickly(wf_loading *l, wf_json_reader *r, wf_model_source *s, wf_json_kind form) {
+    const char *texts[2];
+    size_t lengths[2];
+    if (form == WF_JSON_STRING)
+        while (wf_json_quick_strings(r, 1, texts, lengths))
+            WF_TRY(merge_of_text(l, s, texts[0], lengths[0], r->value_offset));
+    else
+        while (wf_json_quick_strings(r, 2, texts, lengths)) {
+            wf_str_put(&s->merge_pool, texts[0], lengths[0]);
+            wf_str_put(&s->merge_pool, texts[1], lengths[1]);
+            WF_TRY(put_merge(l, s, lengths[0], lengths[0] + lengths[1], r->value_offset));
+        }
+    return WEFT_OK;
+}
+
 static weft_status read_merges(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
     wf_json_kind kind, form = WF_JSON_END;
     const char *text;
     size_t length;
     for (;;) {
+        if (form != WF_JSON_END)
+            WF_TRY(merges_quickly(l, r, s, form));
         WF_TRY(wf_json_next(r, &kind, NULL, NULL, &text, &length));
         if (kind == WF_JSON_END)
             return WEFT_OK;

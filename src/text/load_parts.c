@@ -348,7 +348,7 @@ weft_status wf_load_tokens(wf_loading *l) {
     tok->n_tokens = tok->vocab.count + tok->n_added > 0 ? (size_t)largest + 1 : 0; /* one to be trained is empty */
     WF_TRY(check_specials(l, &tok->before));
     WF_TRY(check_specials(l, &tok->after));
-    tok->tokens = wf_calloc(tok->mem, tok->n_tokens + 1, sizeof *tok->tokens);
+    tok->tokens = wf_alloc_big(tok->mem, (tok->n_tokens + 1) * sizeof *tok->tokens);
     if (!tok->tokens)
         return wf_fail_memory(l->err);
     wf_str spare[2] = {wf_str_new(tok->mem), wf_str_new(tok->mem)};

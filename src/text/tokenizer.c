@@ -48,7 +48,7 @@ void wf_tokenizer_free(wf_tokenizer *tok) {
     wf_vocab_free(&tok->vocab);
     wf_vocab_free(&tok->added_vocab);
     wf_str_free(&tok->decoded);
-    wf_free(tok->mem, tok->tokens);
+    wf_free_big(tok->mem, tok->tokens);
     wf_free(tok->mem, tok->json);
     wf_arena_free(&tok->arena);
     wf_free(tok->mem, tok);
@@ -79,6 +79,8 @@ wf_bytes wf_tokenizer_piece(const wf_tokenizer *tok, uint32_t id) {
     const wf_token *t = token(tok, id);
     return t ? (wf_bytes){t->piece, t->piece_length} : (wf_bytes){"", 0};
 }
+
+bool wf_tokenizer_marks_words(const wf_tokenizer *tok) { return tok->model_row->needs == WF_NEEDS_PREFIX; }
 
 bool wf_tokenizer_is_special(const wf_tokenizer *tok, uint32_t id) {
     const wf_token *t = token(tok, id);

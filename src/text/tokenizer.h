@@ -87,6 +87,8 @@ int64_t wf_tokenizer_id(const wf_tokenizer *tok, const char *text, size_t length
 wf_bytes wf_tokenizer_token(const wf_tokenizer *tok, uint32_t id);
 wf_bytes wf_tokenizer_piece(const wf_tokenizer *tok, uint32_t id); /* the token as the file spells it */
 bool wf_tokenizer_is_special(const wf_tokenizer *tok, uint32_t id);
+/* Whether tokens inside a word are spelled with a prefix (##ing). */
+bool wf_tokenizer_marks_words(const wf_tokenizer *tok);
 
 /* ---- encoding: ids only ---- */
 typedef struct wf_ids {
@@ -113,10 +115,16 @@ typedef struct wf_encoder wf_encoder;
 weft_status wf_encoder_create(const wf_tokenizer *tok, wf_encoder **out, weft_error *err);
 weft_status wf_encode(wf_encoder *e, const void *text, size_t length, unsigned flags, wf_ids *ids, weft_error *err);
 void wf_encoder_free(wf_encoder *e);
-/* n texts over the threads of the pool, text i into ids[i] (made with wf_ids_new); the same ids for every number of threads.
- * After an error the lists hold anything. */
-weft_status wf_tokenizer_encode_many(const wf_tokenizer *tok, wf_pool *pool, const wf_bytes *texts, size_t n, unsigned flags,
-                                     wf_ids *ids, weft_error *err);
+/* An encoder for every thread of the pool of `env`, which must outlive the set. A set is used by one caller at a time. */
+typedef struct wf_encoders wf_encoders;
+weft_status wf_encoders_create(const wf_tokenizer *tok, const wf_env *env, wf_encoders **out, weft_error *err);
+void wf_encoders_free(wf_encoders *s); /* NULL is fine */
+/* n texts over the threads, text i into ids[i] (made with wf_ids_new); the same ids for every number of threads. After an error
+ * the lists hold anything. */
+weft_status wf_encode_many(wf_encoders *s, const wf_bytes *texts, size_t n, unsigned flags, wf_ids *ids, weft_error *err);
+/* Runs fn(user, e, i, err) for every i below n over the threads, with the encoder of the thread. */
+typedef weft_status (*wf_encoders_fn)(void *user, wf_encoder *e, size_t i, weft_error *err);
+weft_status wf_encoders_each(wf_encoders *s, size_t n, wf_encoders_fn fn, void *user, weft_error *err);
 
 /* ---- encoding in full ---- */
 typedef struct wf_span {

@@ -157,6 +157,26 @@ static void test_save(void **state) {
     rmdir(folder);
 }
 
+/* The numbers of words do not depend on which words the encoder has met before. */
+static void test_word_numbers(void **state) {
+    static const char text[] = "one two one three two one";
+    wf_tokenizer *tok = open_tokenizer(FOLDER "gpt2-like.json");
+    wf_encoder *e;
+    wf_encoding g[2] = {wf_encoding_new(mem), wf_encoding_new(mem)};
+    assert_int_equal(wf_encoder_create(tok, &e, NULL), WEFT_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(wf_encode_text(e, &(wf_text_input){.text = {text, strlen(text)}}, NULL, 0, &g[i], NULL), WEFT_OK);
+    assert_true(g[0].count > 0 && g[0].count == g[1].count);
+    assert_int_equal(g[0].words[0], 0);
+    assert_int_equal(g[0].words[g[0].count - 1], 5);
+    for (size_t i = 0; i < g[0].count; i++)
+        assert_int_equal(g[0].words[i], g[1].words[i]);
+    wf_encoding_free(&g[0]);
+    wf_encoding_free(&g[1]);
+    wf_encoder_free(e);
+    wf_tokenizer_free(tok);
+}
+
 /* One endless word, endless space, endless marks: nothing is quadratic (a quadratic one would take minutes). */
 static void test_long_words(void **state) {
     enum { N = 1000000 };
@@ -399,11 +419,17 @@ static void test_training_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_stream),      cmocka_unit_test(test_save),
-        cmocka_unit_test(test_long_words),  cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_accepted),    cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_training_without_memory),
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_save),
+        cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_word_numbers),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_training_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,43 +12,54 @@ void wf_vocab_init(wf_vocab *v, const wf_mem *mem) {
 void wf_vocab_free(wf_vocab *v) {
     wf_free(v->mem, v->pool);
     wf_free(v->mem, v->entries);
-    wf_free(v->mem, v->slots);
+    wf_free_big(v->mem, v->slots);
     wf_vocab_init(v, v->mem);
 }
 
 static size_t find_slot(const wf_vocab *v, uint64_t hash, const char *text, size_t length) {
     size_t i = (size_t)hash & (v->n_slots - 1);
     for (;; i = (i + 1) & (v->n_slots - 1)) {
-        if (v->slots[i] == 0)
+        uint64_t slot = v->slots[i];
+        if (slot == 0)
             return i;
-        const wf_vocab_entry *e = &v->entries[v->slots[i] - 1];
+        if (slot >> 32 != hash >> 32)
+            continue;
+        const wf_vocab_entry *e = &v->entries[(uint32_t)slot - 1];
         if (e->hash == hash && e->length == length && memcmp(v->pool + e->offset, text, length) == 0)
             return i;
     }
 }
 
+static uint64_t slot_of(uint64_t hash, size_t entry) { return hash >> 32 << 32 | (uint32_t)(entry + 1); }
+
 static weft_status rehash(wf_vocab *v, weft_error *err) {
-    size_t n = v->n_slots ? v->n_slots * 2 : 1024;
-    uint32_t *slots = wf_calloc(v->mem, n, sizeof *slots);
+    size_t n = v->n_slots ? v->n_slots * 4 : 1024;
+    uint64_t *slots = wf_alloc_big(v->mem, n * sizeof *slots);
     if (!slots)
         return wf_fail_memory(err);
     for (size_t e = 0; e < v->count; e++) {
         size_t i = (size_t)v->entries[e].hash & (n - 1);
         while (slots[i])
             i = (i + 1) & (n - 1);
-        slots[i] = (uint32_t)e + 1;
+        slots[i] = slot_of(v->entries[e].hash, e);
     }
-    wf_free(v->mem, v->slots);
+    wf_free_big(v->mem, v->slots);
     v->slots = slots;
     v->n_slots = n;
     return WEFT_OK;
 }
 
-const wf_vocab_entry *wf_vocab_find(const wf_vocab *v, const char *text, size_t length) {
+uint64_t wf_vocab_hash(const char *text, size_t length) { return XXH3_64bits(text, length); }
+
+const wf_vocab_entry *wf_vocab_find_hashed(const wf_vocab *v, uint64_t hash, const char *text, size_t length) {
     if (v->n_slots == 0)
         return NULL;
-    size_t slot = find_slot(v, XXH3_64bits(text, length), text, length);
-    return v->slots[slot] ? &v->entries[v->slots[slot] - 1] : NULL;
+    size_t slot = find_slot(v, hash, text, length);
+    return v->slots[slot] ? &v->entries[(uint32_t)v->slots[slot] - 1] : NULL;
+}
+
+const wf_vocab_entry *wf_vocab_find(const wf_vocab *v, const char *text, size_t length) {
+    return wf_vocab_find_hashed(v, XXH3_64bits(text, length), text, length);
 }
 
 weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t id, bool *added, weft_error *err) {
@@ -66,6 +77,6 @@ weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t 
     v->pool[v->pool_used + length] = 0;
     v->entries[v->count] = (wf_vocab_entry){hash, v->pool_used, (uint32_t)length, id};
     v->pool_used += length + 1;
-    v->slots[slot] = (uint32_t)++v->count;
+    v->slots[slot] = slot_of(hash, v->count++);
     return WEFT_OK;
 }

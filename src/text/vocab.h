@@ -16,7 +16,7 @@ typedef struct wf_vocab {
     size_t pool_used, pool_capacity;
     wf_vocab_entry *entries; /* in the order of insertion */
     size_t count, capacity;
-    uint32_t *slots; /* entry + 1, 0 is empty */
+    uint64_t *slots; /* the upper half of the hash, and entry + 1; 0 is empty */
     size_t n_slots;  /* a power of two */
 } wf_vocab;
 
@@ -26,5 +26,22 @@ void wf_vocab_free(wf_vocab *v);
 weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t id, bool *added, weft_error *err);
 /* NULL when absent. Valid until the next put. */
 const wf_vocab_entry *wf_vocab_find(const wf_vocab *v, const char *text, size_t length);
+/* The same in steps, for many strings at once: each step asks the memory for what the next one reads. */
+uint64_t wf_vocab_hash(const char *text, size_t length);
+const wf_vocab_entry *wf_vocab_find_hashed(const wf_vocab *v, uint64_t hash, const char *text, size_t length);
+static inline void wf_vocab_fetch_slot(const wf_vocab *v, uint64_t hash) {
+    if (v->n_slots)
+        __builtin_prefetch(&v->slots[(size_t)hash & (v->n_slots - 1)]);
+}
+static inline const wf_vocab_entry *wf_vocab_first(const wf_vocab *v, uint64_t hash) {
+    uint32_t slot = v->n_slots ? (uint32_t)v->slots[(size_t)hash & (v->n_slots - 1)] : 0;
+    return slot ? &v->entries[slot - 1] : NULL;
+}
+static inline void wf_vocab_fetch_entry(const wf_vocab *v, uint64_t hash) { __builtin_prefetch(wf_vocab_first(v, hash)); }
+static inline void wf_vocab_fetch_text(const wf_vocab *v, uint64_t hash) {
+    const wf_vocab_entry *e = wf_vocab_first(v, hash);
+    if (e)
+        __builtin_prefetch(v->pool + e->offset);
+}
 static inline const char *wf_vocab_text(const wf_vocab *v, const wf_vocab_entry *e) { return v->pool + e->offset; }
 #endif

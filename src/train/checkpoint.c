@@ -31,6 +31,8 @@ static weft_status collect(wf_trainer *t, const wf_model *model, wf_arena *arena
         return wf_fail_memory(err);
     for (size_t i = 0; i < model->params.count; i++) {
         wf_param *p = model->params.list[i];
+        if (p->frozen)
+            continue; /* the base of an adapter has its values from its own file */
         list[n++] = (part){wf_arena_printf(arena, "parameter/%s", p->name), p->value, WF_F32, p->count};
     }
     for (size_t i = 0; i < states; i++) {

@@ -162,12 +162,15 @@ static weft_status put_record(const table *t, wf_text *out) {
     if (t->n_cells != t->n_names)
         return wf_fail_at(t->err, WEFT_BAD_INPUT, t->at - t->source->bytes, "%s: line %zu has %zu columns, the header has %zu",
                           t->source->where, t->line, t->n_cells, t->n_names);
+    bool apart = t->source->options->apart;
     for (size_t i = 0; i < t->n_picked; i++) {
-        if (i > 0)
+        if (i > 0 && !apart)
             WF_TRY(wf_text_put(out, "\n", 1, t->err));
         WF_TRY(put_cell(t, &t->cells[t->picked[i]], out));
+        if (apart)
+            WF_TRY(wf_text_end_any(out, t->err));
     }
-    return wf_text_end(out, t->err);
+    return apart ? WEFT_OK : wf_text_end(out, t->err);
 }
 
 static weft_status read_table(table *t, wf_text *out) {

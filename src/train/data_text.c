@@ -35,8 +35,10 @@ weft_status wf_text_put(wf_text *text, const char *bytes, size_t n, weft_error *
 
 weft_status wf_text_end(wf_text *text, weft_error *err) {
     size_t begin = text->count ? text->ends[text->count - 1] : 0;
-    if (text->length == begin)
-        return WEFT_OK;
+    return text->length == begin ? WEFT_OK : wf_text_end_any(text, err);
+}
+
+weft_status wf_text_end_any(wf_text *text, weft_error *err) {
     WF_TRY(wf_grow(text->mem, (void **)&text->ends, &text->ends_capacity, text->count + 1, sizeof *text->ends, err));
     text->ends[text->count++] = text->length;
     return WEFT_OK;

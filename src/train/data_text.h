@@ -32,6 +32,7 @@ typedef struct wf_text_options {
     const char *const *fields; /* members of JSONL objects or columns; several are joined by a newline. None: "text", or a */
     size_t n_fields;           /* table's only column */
     size_t limit;              /* bytes of text, also of one unpacked file; 0 means 4 GiB */
+    bool apart;                /* of tables: every field is a document of its own, an empty one too */
 } wf_text_options;
 
 /* `options` may be NULL. Fails when there is no text at all. */
@@ -43,6 +44,7 @@ void wf_text_free(wf_text *text);
 wf_text wf_text_new(const wf_mem *mem);
 weft_status wf_text_put(wf_text *text, const char *bytes, size_t n, weft_error *err); /* to the document that is open */
 weft_status wf_text_end(wf_text *text, weft_error *err);                              /* ends it, unless it is empty */
+weft_status wf_text_end_any(wf_text *text, weft_error *err);                          /* ends it */
 
 /* ---- formats ---- */
 typedef struct wf_text_source {

@@ -141,7 +141,7 @@ static weft_status make_optimizers(wf_trainer *t, weft_error *err) {
     for (size_t i = 0; i < params->count; i++) {
         const wf_param *p = params->list[i];
         int which = takes(t->model, row, p) ? 0 : 1;
-        if (!p->buffer)
+        if (wf_param_trains(p))
             list[(size_t)which * (params->count + 1) + n[which]++] = opt_param(p);
     }
     WF_TRY(wf_optimizer_create(env, options, list, n[0], &t->optimizer, err));
@@ -160,7 +160,7 @@ static weft_status make_clip(wf_trainer *t, weft_error *err) {
     if (!views)
         return wf_fail_memory(err);
     for (size_t i = 0; i < params->count; i++)
-        if (!params->list[i]->buffer)
+        if (wf_param_trains(params->list[i]))
             views[n++] = (wf_grad_view){params->list[i]->grad, params->list[i]->count};
     return wf_clip_create(t->model->env, views, n, &t->clip, err);
 }
@@ -177,14 +177,14 @@ static weft_status make_average(wf_trainer *t, weft_error *err) {
     if (!views)
         return wf_fail_memory(err);
     for (size_t i = 0; i < params->count; i++)
-        if (!params->list[i]->buffer)
+        if (wf_param_trains(params->list[i]))
             views[n++] = (wf_weight_view){params->list[i]->name, params->list[i]->value, params->list[i]->count};
     return wf_average_create(t->model->env, row, t->options.average_decay, views, n, &t->average, err);
 }
 
 static weft_status build(wf_trainer *t, weft_error *err) {
     wf_params *params = &t->model->params;
-    WF_TRY(wf_memory_check(2.0 * (double)wf_params_total(params) * sizeof(float), "training a model of this size", err));
+    WF_TRY(wf_memory_check(2.0 * (double)wf_params_trained(params) * sizeof(float), "training a model of this size", err));
     WF_TRY(wf_params_allocate_grads(params, err));
     if (t->options.bf16)
         WF_TRY(wf_params_allocate_bf16(params, err));
@@ -247,7 +247,8 @@ static void sum_updates(wf_trainer *t, bool first) {
 static void move_buffers(wf_trainer *t) {
     size_t i = 0;
     for (const wf_update_list *u = t->updates; u; u = u->next, i++)
-        u->update.apply(u->update.param, t->update_sums[i], u->update.from->count, u->update.rate);
+        if (!u->update.param->frozen)
+            u->update.apply(u->update.param, t->update_sums[i], u->update.from->count, u->update.rate);
 }
 
 /* Forward and backward of every micro-batch: gradients are those of the update's loss. */
@@ -376,7 +377,7 @@ weft_status wf_trainer_measure(const wf_model *m, const wf_trainer_options *o, w
         size_t n = (size_t)p->count;
         out->parameters += n * sizeof(float);
         out->compute_copies += o->bf16 ? n * sizeof(uint16_t) : 0;
-        if (p->buffer)
+        if (!wf_param_trains(p))
             continue;
         out->gradients += n * sizeof(float);
         out->average += o->average ? n * sizeof(float) : 0;

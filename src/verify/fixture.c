@@ -1,4 +1,5 @@
 #include "verify/fixture.h"
+#include "text/regex.h"
 #include <math.h>
 #include <string.h>
 #include "base/checked.h"
@@ -37,6 +38,9 @@ weft_status wf_fixture_open(const wf_env *env, const char *path, wf_fixture *fx,
 }
 
 void wf_fixture_close(wf_fixture *fx) {
+    for (int w = 0; w < fx->n_where; w++)
+        wf_regex_free(fx->where[w].names);
+    fx->n_where = 0;
     wf_safetensors_free(fx->inputs);
     wf_safetensors_free(fx->expected);
     wf_arena_free(&fx->arena);
@@ -191,12 +195,43 @@ static weft_status keep(wf_fixture *fx, const char *name, const char *form, doub
     return WEFT_OK;
 }
 
-/* The rows that count for an output: those of the mask when the tensor begins with its rows, else all. */
-static int64_t row_width(const wf_fixture *fx, const wf_stored_tensor *t) {
-    bool masked = fx->where && !is_gradient(t->name) && t->rank >= 2 && t->dims[0] == fx->where_dims[0] &&
-                  t->dims[1] == fx->where_dims[1];
-    masked &= !fx->where_names || wf_starts_with(t->name, fx->where_names);
-    return masked ? wf_stored_count(t) / (t->dims[0] * t->dims[1]) : 0;
+weft_status wf_fixture_add_mask(wf_fixture *fx, const char *pattern, const uint8_t *mask, int64_t batch, int64_t rows,
+                                weft_error *err) {
+    WF_CHECK(fx->n_where < WF_FIXTURE_MASKS, err, WEFT_UNSUPPORTED, "more than %d masks of outputs", WF_FIXTURE_MASKS);
+    wf_fixture_mask *w = &fx->where[fx->n_where];
+    *w = (wf_fixture_mask){mask, {batch, rows}, NULL};
+    if (pattern)
+        WF_TRY(wf_regex_compile(&fx->env->mem, pattern, strlen(pattern), WF_PERL, &w->names, err));
+    fx->n_where++;
+    return WEFT_OK;
+}
+
+static weft_status is_named(const wf_fixture *fx, const wf_regex *names, const char *name, bool *yes, weft_error *err) {
+    wf_regex_scratch *scratch;
+    size_t span[2] = {1, 1};
+    *yes = !names;
+    if (!names)
+        return WEFT_OK;
+    WF_TRY(wf_regex_scratch_create(&fx->env->mem, &scratch, err));
+    wf_regex_allow(scratch, strlen(name));
+    weft_status status = wf_regex_find(names, scratch, (wf_regex_text){name, strlen(name), 0}, span, yes, err);
+    wf_regex_scratch_free(scratch);
+    *yes &= span[0] == 0;
+    return status;
+}
+
+/* The mask of an output that begins with its rows; NULL when all of them count. */
+static weft_status find_mask(const wf_fixture *fx, const wf_stored_tensor *t, const uint8_t **mask, weft_error *err) {
+    *mask = NULL;
+    for (int i = 0; i < fx->n_where && !*mask; i++) {
+        const wf_fixture_mask *w = &fx->where[i];
+        bool named;
+        if (is_gradient(t->name) || t->rank < 2 || t->dims[0] != w->dims[0] || t->dims[1] != w->dims[1])
+            continue;
+        WF_TRY(is_named(fx, w->names, t->name, &named, err));
+        *mask = named ? w->mask : NULL;
+    }
+    return WEFT_OK;
 }
 
 typedef double (*got_fn)(const void *got, int64_t i);
@@ -209,10 +244,12 @@ static weft_status compare(wf_fixture *fx, const char *name, const char *form, c
     WF_TRY(find_expected(fx, name, count, &t, err));
     if (!t)
         return WEFT_OK;
-    int64_t width = row_width(fx, t);
+    const uint8_t *mask;
+    WF_TRY(find_mask(fx, t, &mask, err));
+    int64_t width = mask ? wf_stored_count(t) / (t->dims[0] * t->dims[1]) : 0;
     double most = 0.0, difference = 0.0, tolerance = tolerance_of(fx, name);
     for (int64_t i = 0; i < count; i++) {
-        if (width && !fx->where[i / width])
+        if (width && !mask[i / width])
             continue;
         double b = element(t, i), d = fabs(at(got, i) - b);
         most = fmax(most, fabs(b));

@@ -5,6 +5,13 @@
 #include "base/json.h"
 #include "formats/safetensors.h"
 
+enum { WF_FIXTURE_MASKS = 4 };
+typedef struct wf_fixture_mask { /* outputs of [B,T,..] count only where it is 1 */
+    const uint8_t *mask;         /* [B,T] */
+    int64_t dims[2];
+    struct wf_regex *names; /* only outputs whose names begin with a match; NULL: all */
+} wf_fixture_mask;
+
 typedef struct wf_fixture {
     const wf_env *env;
     wf_arena arena;   /* of everything made for this fixture */
@@ -14,9 +21,8 @@ typedef struct wf_fixture {
     wf_safetensors *inputs, *expected; /* NULL when the file is absent */
     bool *compared;                    /* per expected tensor */
     double gradient_scale;             /* largest gradient entry of the fixture */
-    const uint8_t *where;              /* [B,T]: outputs of [B,T,..] count only where 1; NULL: everywhere */
-    int64_t where_dims[2];
-    const char *where_names; /* only outputs whose names begin so; NULL: all */
+    wf_fixture_mask where[WF_FIXTURE_MASKS];
+    int n_where;
     /* so far */
     const char *worst;
     double worst_ratio, error, tolerance;
@@ -52,6 +58,10 @@ weft_status wf_fixture_compare_ints(wf_fixture *fx, const char *name, const char
 weft_status wf_fixture_compare_doubles(wf_fixture *fx, const char *name, const double *got, int64_t count, weft_error *err);
 /* WEFT_UNSUPPORTED names the first expected tensor nothing was compared with. */
 weft_status wf_fixture_all_compared(const wf_fixture *fx, weft_error *err);
+
+/* Another mask for the outputs that `pattern` (a regular expression; NULL: all) names. `mask` must outlive the fixture. */
+weft_status wf_fixture_add_mask(wf_fixture *fx, const char *pattern, const uint8_t *mask, int64_t batch, int64_t rows,
+                                weft_error *err);
 
 /* The kinds: each runs an open fixture. WEFT_UNSUPPORTED says what is not built; other errors are failures of the fixture. */
 weft_status wf_verify_mixer(wf_fixture *fx, weft_error *err);

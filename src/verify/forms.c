@@ -105,7 +105,7 @@ static void record_roots(piece *p, bool seed_states) {
 
 static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err) {
     wf_run run = {.batch = p->io->batch, .rows = p->count, .length = p->io->start + p->io->rows, .mode = p->mode};
-    WF_TRY(wf_tape_create(p->env, &(wf_tape_options){.type = WF_F32, .grad = grad}, &p->tape, err));
+    WF_TRY(wf_tape_create(p->env, &(wf_tape_options){.type = p->io->bf16 ? WF_BF16 : WF_F32, .grad = grad}, &p->tape, err));
     record_inputs(p);
     if (p->mode != WF_NO_STATE)
         record_states(p);
@@ -117,6 +117,11 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
     weft_status status = p->layer->row->run(&run, p->layer, &p->ports);
     if (status != WEFT_OK)
         return wf_fail(err, status, "%s cannot run here", p->layer->row->name);
+    p->ports.y = wf_cast(p->tape, p->ports.y, WF_F32);
+    if (p->ports.v_first && !p->io->v_first)
+        p->ports.v_first = wf_cast(p->tape, p->ports.v_first, WF_F32);
+    if (p->ports.weights)
+        p->ports.weights = wf_cast(p->tape, p->ports.weights, WF_F32);
     if (grad)
         record_roots(p, seed_states);
     wf_keep(p->tape, p->ports.y);

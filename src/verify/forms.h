@@ -19,6 +19,7 @@ typedef struct wf_form_io {
     int64_t v_first_dim;
     const float *state_in[WF_MAX_STATES]; /* fixed states only */
     int64_t start;                        /* tokens seen before */
+    bool bf16;                            /* activations and weights (which need their bf16 copies) */
     double aux_weight, z_weight;          /* of the router losses in what is differentiated */
     /* out, in the arena; NULL when the mixer does not give it */
     float *y, *dx, *dmemory;

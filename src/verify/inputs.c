@@ -10,9 +10,15 @@ typedef struct reader {
     weft_error *err;
 } reader;
 
+/* An input by name; those of a decoder have a word before theirs. NULL: absent. */
+static const wf_stored_tensor *input_of(const reader *r, const char *name) {
+    const char *full = r->model->encoder ? wf_arena_printf(&r->fx->arena, "decoder_%s", name) : name;
+    return full ? wf_fixture_input(r->fx, full) : NULL;
+}
+
 /* The integers of one micro-batch of an input [B,T] or [stacked,B,T]; NULL when it is absent. */
 static weft_status read_rows(reader *r, const char *name, int64_t **out) {
-    const wf_stored_tensor *t = wf_fixture_input(r->fx, name);
+    const wf_stored_tensor *t = input_of(r, name);
     int64_t stacks = r->stacked ? r->stacked : 1;
     *out = NULL;
     if (!t)
@@ -40,7 +46,7 @@ static weft_status read_ids(reader *r, const char *name, int64_t table, int32_t 
 }
 
 static weft_status read_mask(reader *r, const char *name, int64_t count, uint8_t **out) {
-    const wf_stored_tensor *t = wf_fixture_input(r->fx, name);
+    const wf_stored_tensor *t = input_of(r, name);
     int64_t *wide, stacks = r->stacked ? r->stacked : 1;
     if (!t)
         return WEFT_OK;
@@ -55,7 +61,7 @@ static weft_status read_mask(reader *r, const char *name, int64_t count, uint8_t
 
 /* A model whose sequences have lengths: the rows behind them are padding. */
 static weft_status read_lengths(reader *r) {
-    const wf_stored_tensor *t = wf_fixture_input(r->fx, "lengths");
+    const wf_stored_tensor *t = input_of(r, "lengths");
     int64_t *lengths;
     if (!t || r->in->mask)
         return WEFT_OK;
@@ -84,7 +90,7 @@ static weft_status check_lookups(const reader *r, int i, const int64_t *wide, in
 }
 
 static weft_status read_table(reader *r, int i) {
-    const wf_stored_tensor *t = wf_fixture_input(r->fx, r->model->spec->stem.tables[i].input);
+    const wf_stored_tensor *t = input_of(r, r->model->spec->stem.tables[i].input);
     int64_t *wide, count = r->in->batch * r->in->rows, columns = t && t->rank == 3 ? t->dims[2] : 1;
     bool choices = r->in->choices > 0;
     columns = choices ? 1 : columns;
@@ -147,26 +153,37 @@ static bool listed_in(const char *names, const char *name) {
     return false;
 }
 
-/* Inputs that this model has a use for. */
-static bool is_known(const reader *r, const char *name) {
-    static const char *const known[] = {"input_ids", "attention_mask", "position_ids", "probe", NULL};
-    const wf_spec *spec = r->model->spec;
-    bool crosses = false, globals = false;
+/* Inputs that a stack has a use for. */
+static bool is_of_stack(const wf_spec *spec, const char *name) {
+    static const char *const known[] = {"input_ids", "attention_mask", "position_ids", "lengths", NULL};
+    bool globals = false;
     for (size_t i = 0; known[i]; i++)
         if (wf_streq(known[i], name))
             return true;
     for (int i = 0; i < spec->stem.n_tables; i++)
         if (wf_streq(spec->stem.tables[i].input, name))
             return true;
+    for (int64_t i = 0; i < spec->layers; i++)
+        globals |= listed_in(spec->blocks[i].mixer->row->inputs, "global_mask?");
+    return (globals && wf_streq(name, "global_attention_mask")) || (spec->stem.types && wf_streq(name, "token_type_ids"));
+}
+
+/* Inputs that this model has a use for. */
+static bool is_known(const reader *r, const char *name) {
+    static const char prefix[] = "decoder_";
+    const wf_spec *spec = r->model->spec;
+    bool crosses = false;
     for (int i = 0; i < spec->n_heads; i++)
         if (listed_in(spec->heads[i].labels, name))
             return true;
-    for (int64_t i = 0; i < spec->layers; i++) {
+    for (int64_t i = 0; i < spec->layers; i++)
         crosses |= spec->blocks[i].cross != NULL;
-        globals |= listed_in(spec->blocks[i].mixer->row->inputs, "global_mask?");
-    }
-    return (globals && wf_streq(name, "global_attention_mask")) || (spec->stem.types && wf_streq(name, "token_type_ids")) ||
-           wf_streq(name, "lengths") ||
+    if (wf_streq(name, "probe"))
+        return true;
+    if (r->model->encoder)
+        return is_of_stack(r->model->encoder->spec, name) ||
+               (wf_starts_with(name, prefix) && is_of_stack(spec, name + strlen(prefix)));
+    return is_of_stack(spec, name) ||
            (crosses && (wf_streq(name, "encoder_hidden_states") || wf_streq(name, "encoder_attention_mask")));
 }
 
@@ -199,10 +216,25 @@ static weft_status read_labels(reader *r) {
     return WEFT_OK;
 }
 
+/* What gives a stack its shape: ids; of a decoder without them labels, one for each row; NULL: the source does. */
+static const wf_stored_tensor *find_shape(const reader *r) {
+    const wf_stored_tensor *ids = input_of(r, "input_ids");
+    const wf_spec *spec = r->model->spec;
+    wf_label_kind kind = spec->n_heads ? spec->heads[0].row->label : WF_LABEL_NONE;
+    if (!ids && r->model->encoder && (kind == WF_LABEL_NEXT || kind == WF_LABEL_ROW))
+        ids = wf_fixture_input(r->fx, spec->heads[0].labels);
+    return ids;
+}
+
 /* [B,T], or [B,C,T] where C sequences belong together, or [stacked,B,T]. */
 static weft_status read_shape(reader *r) {
-    const wf_stored_tensor *ids = wf_fixture_input(r->fx, "input_ids");
+    const wf_stored_tensor *ids = find_shape(r);
     int lead = r->stacked > 0;
+    if (!ids && r->in->source) {
+        r->in->batch = r->in->source->batch;
+        r->in->rows = r->in->source->rows;
+        return WEFT_OK;
+    }
     bool choices =
         ids && ids->rank == 3 && !lead && r->model->spec->n_heads && r->model->spec->heads[0].row->label == WF_LABEL_CHOICE;
     WF_CHECK(ids && (ids->rank == 2 + lead || choices) && wf_stored_count(ids) > 0, r->err, WEFT_BAD_INPUT,
@@ -213,30 +245,53 @@ static weft_status read_shape(reader *r) {
     return WEFT_OK;
 }
 
+static weft_status read_stack(reader *r) {
+    const wf_spec *spec = r->model->spec;
+    wf_model_inputs *out = r->in;
+    WF_TRY(read_shape(r));
+    WF_TRY(read_ids(r, "input_ids", spec->vocab, &out->ids));
+    if (spec->stem.types)
+        WF_TRY(read_ids(r, "token_type_ids", spec->vocab, &out->types));
+    WF_TRY(read_tables(r));
+    WF_TRY(read_mask(r, "attention_mask", out->batch * out->rows, &out->mask));
+    WF_TRY(read_mask(r, "global_attention_mask", out->batch * out->rows, &out->global_mask));
+    WF_TRY(read_lengths(r));
+    return read_positions(r);
+}
+
+static weft_status read_source(reader *r) {
+    reader own = *r;
+    own.model = r->model->encoder;
+    own.in = r->in->source = wf_arena_alloc(&r->fx->arena, sizeof *r->in->source);
+    if (!own.in)
+        return wf_fail_memory(r->err);
+    memset(own.in, 0, sizeof *own.in);
+    return read_stack(&own);
+}
+
 weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t stacked, int64_t index, wf_model_inputs *out,
                                  weft_error *err) {
     reader r = {fx, model, stacked, index, out, err};
     memset(out, 0, sizeof *out);
-    WF_TRY(read_shape(&r));
     WF_TRY(check_names(&r));
-    WF_TRY(read_ids(&r, "input_ids", model->spec->vocab, &out->ids));
-    if (model->spec->stem.types)
-        WF_TRY(read_ids(&r, "token_type_ids", model->spec->vocab, &out->types));
-    WF_TRY(read_tables(&r));
-    WF_TRY(read_mask(&r, "attention_mask", out->batch * out->rows, &out->mask));
-    WF_TRY(read_mask(&r, "global_attention_mask", out->batch * out->rows, &out->global_mask));
-    WF_TRY(read_lengths(&r));
-    WF_TRY(read_positions(&r));
-    WF_TRY(read_memory(&r));
+    if (model->encoder)
+        WF_TRY(read_source(&r));
+    WF_TRY(read_stack(&r));
+    WF_CHECK(!out->source || out->source->batch == out->batch, err, WEFT_BAD_INPUT, "%lld sources for %lld sequences",
+             (long long)out->source->batch, (long long)out->batch);
+    if (!model->encoder)
+        WF_TRY(read_memory(&r));
     WF_TRY(read_labels(&r));
     return read_probe(&r);
 }
 
 /* ---- on a tape ---- */
-wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows,
-                                        wf_model_ports *ports) {
-    int64_t dims[2] = {batch, rows}, memory[3] = {batch, in->memory_rows, in->memory_dim};
-    wf_input_tensors t = {.ids = wf_input(tape, "ids", WF_I32, 2, dims)};
+static wf_input_tensors record_stack(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows,
+                                     wf_model_ports *ports) {
+    int64_t dims[2] = {batch, rows};
+    wf_input_tensors t = {NULL};
+    if (in->ids)
+        t.ids = wf_input(tape, "ids", WF_I32, 2, dims);
     if (in->types)
         t.types = wf_input(tape, "types", WF_I32, 2, dims);
     if (in->mask)
@@ -249,17 +304,39 @@ wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape
         ports->tables[i] = t.tables[i] = in->tables[i] ? wf_input(tape, "table ids", WF_I32, in->table_columns[i] > 1 ? 3 : 2,
                                                                   (int64_t[]){batch, rows, in->table_columns[i]})
                                                        : NULL;
-    if (in->memory)
-        t.memory = wf_input(tape, "memory", WF_F32, 3, memory);
-    if (in->memory_mask)
-        t.memory_mask = wf_input(tape, "memory mask", WF_U8, 2, memory);
     ports->ids = t.ids;
     ports->types = t.types;
     ports->mask = t.mask;
     ports->global_mask = t.global_mask;
     ports->positions = t.positions;
-    ports->memory = t.memory;
-    ports->memory_mask = t.memory_mask;
+    return t;
+}
+
+void wf_source_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, wf_model_ports *ports,
+                             wf_input_tensors *t) {
+    int64_t memory[3] = {batch, in->memory_rows, in->memory_dim};
+    if (in->memory)
+        ports->memory = t->memory = wf_input(tape, "memory", WF_F32, 3, memory);
+    if (in->memory_mask)
+        ports->memory_mask = t->memory_mask = wf_input(tape, "memory mask", WF_U8, 2, memory);
+    if (!in->source)
+        return;
+    t->source = wf_arena_alloc(wf_tape_arena(tape), sizeof *t->source);
+    ports->source = wf_arena_alloc(wf_tape_arena(tape), sizeof *ports->source);
+    if (!t->source || !ports->source) {
+        wf_tape_error(tape, WEFT_NO_MEMORY, "out of memory");
+        return;
+    }
+    *ports->source = (wf_model_ports){NULL};
+    *t->source = record_stack(in->source, tape, batch, in->source->rows, ports->source);
+}
+
+wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows,
+                                        wf_model_ports *ports) {
+    wf_input_tensors t = record_stack(in, tape, batch, rows, ports);
+    wf_source_inputs_record(in, tape, batch, ports, &t);
+    if (!in->ids && in->targets)
+        ports->labels = t.labels = wf_input(tape, "labels", WF_I32, 2, (int64_t[]){batch, rows});
     return t;
 }
 
@@ -270,7 +347,7 @@ static void load(const wf_tensor *to, const void *from, size_t size, int64_t row
                (const char *)from + (size_t)((b + s) * rows + first) * size, (size_t)to->dims[1] * size);
 }
 
-void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b, int64_t first) {
+static void load_stack(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b, int64_t first) {
     load(t->ids, in->ids, sizeof *in->ids, in->rows, b, first);
     load(t->types, in->types, sizeof *in->types, in->rows, b, first);
     load(t->mask, in->mask, sizeof *in->mask, in->rows, b, first);
@@ -278,6 +355,17 @@ void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, 
     load(t->positions, in->positions, sizeof *in->positions, in->rows, b, first);
     for (int i = 0; i < WF_MAX_TABLES; i++)
         load(t->tables[i], in->tables[i], (size_t)in->table_columns[i] * sizeof *in->tables[i], in->rows, b, first);
+}
+
+void wf_source_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b) {
     load(t->memory, in->memory, (size_t)in->memory_dim * sizeof *in->memory, in->memory_rows, b, 0);
     load(t->memory_mask, in->memory_mask, sizeof *in->memory_mask, in->memory_rows, b, 0);
+    if (t->source)
+        load_stack(in->source, t->source, b, 0);
+}
+
+void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b, int64_t first) {
+    load_stack(in, t, b, first);
+    load(t->labels, in->targets, sizeof *in->targets, in->rows, b, first);
+    wf_source_inputs_load(in, t, b);
 }

@@ -12,7 +12,7 @@ typedef struct wf_head_labels { /* NULL classes and values: absent */
     float inverse[2]; /* 1 / how many count */
 } wf_head_labels;
 
-typedef struct wf_model_inputs { /* [B,T] each; NULL: absent */
+typedef struct wf_model_inputs { /* [B,T] each; NULL: absent. A decoder without ids reads what its labels or the source make */
     int64_t batch, rows;
     int64_t choices; /* sequences that belong together, as [B/choices, choices, T] in the file; 0: none */
     int32_t *ids, *types;
@@ -27,7 +27,8 @@ typedef struct wf_model_inputs { /* [B,T] each; NULL: absent */
     wf_head_labels labels[WF_MAX_HEADS];
     const float *probe; /* of the shape of what is differentiated */
     int64_t probe_count;
-    int64_t length; /* positions reached: the largest + 1 */
+    int64_t length;                 /* positions reached: the largest + 1 */
+    struct wf_model_inputs *source; /* of the encoder; then these are the decoder's; NULL: none */
 } wf_model_inputs;
 
 /* Reads the inputs of a fixture whose tensors may have a leading dimension (`index` of `stacked`; stacked 0: they have none).
@@ -40,10 +41,15 @@ weft_status wf_head_labels_read(wf_fixture *fx, const wf_head_spec *head, const 
 
 /* The tensors of one recording of rows first..first+count of sequences b..b+n. */
 typedef struct wf_input_tensors {
-    wf_tensor *ids, *types, *mask, *global_mask, *positions, *tables[WF_MAX_TABLES], *memory, *memory_mask;
+    wf_tensor *ids, *types, *mask, *global_mask, *positions, *tables[WF_MAX_TABLES], *memory, *memory_mask, *labels;
+    struct wf_input_tensors *source; /* in the tape's arena */
 } wf_input_tensors;
 /* Makes inputs for what is there and puts them into `ports`. */
 wf_input_tensors wf_model_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows,
                                         wf_model_ports *ports);
+/* The same of what a decoder reads beside its own tokens: the source, or a memory that is given. */
+void wf_source_inputs_record(const wf_model_inputs *in, wf_tape *tape, int64_t batch, wf_model_ports *ports,
+                             wf_input_tensors *t);
 void wf_model_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b, int64_t first);
+void wf_source_inputs_load(const wf_model_inputs *in, const wf_input_tensors *t, int64_t b);
 #endif

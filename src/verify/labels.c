@@ -138,7 +138,7 @@ weft_status wf_head_labels_read(wf_fixture *fx, const wf_head_spec *head, const 
         return WEFT_OK;
     case WF_LABEL_NEXT:
     case WF_LABEL_ROW:
-        status = read_rows(&r, t, head->row->label == WF_LABEL_NEXT);
+        status = read_rows(&r, t, head->row->label == WF_LABEL_NEXT && !head->aligned);
         break;
     case WF_LABEL_SEQUENCE:
         status = read_sequence(&r, t);

@@ -1,9 +1,15 @@
-/* model.c - kind `model`: a folder opened as any checkpoint, its outputs and gradients, and for causal models the chunk and
- * step forms with states in place. */
+/* model.c - kinds `model` and `adapter`: a folder opened as any checkpoint, its outputs and gradients, and for causal models
+ * the chunk and step forms with states in place. */
 #include <string.h>
 #include "families/load.h"
 #include "gen/session.h"
+#include "verify/adapter.h"
 #include "verify/inputs.h"
+
+typedef struct stack_run { /* what the reference calls hidden states */
+    int64_t layers;
+    wf_tensor **hidden, *stream; /* hidden NULL: there is no such stack */
+} stack_run;
 
 typedef struct model_run {
     wf_fixture *fx;
@@ -13,7 +19,9 @@ typedef struct model_run {
     bool backward;      /* something is differentiated: */
     const char *probed; /* sum(output * probe) of this output; NULL: the loss */
     wf_tape *tape;
-    wf_tensor *loss, *aux_loss, **hidden, *stream, *probe;
+    wf_tensor *loss, *aux_loss, *probe;
+    stack_run stack, source; /* of an encoder-decoder: the decoder, the encoder */
+    wf_tensor *ids, *mask, *memory;
     wf_head_io heads[WF_MAX_HEADS];
     wf_input_tensors inputs;
     weft_error *err;
@@ -36,21 +44,21 @@ static weft_status read_backward(model_run *m) {
     return WEFT_OK;
 }
 
-/* One mask for every output of its shape, or for the outputs whose names begin with a word. */
+static weft_status add_mask(model_run *m, const char *pattern, const char *name) {
+    const wf_model_inputs *source = m->in.source, *in = source && wf_streq(name, "attention_mask") ? source : &m->in;
+    bool known = wf_streq(name, source && in == &m->in ? "decoder_attention_mask" : "attention_mask");
+    WF_CHECK(known && in->mask, m->err, WEFT_UNSUPPORTED, "comparing where '%s'", name);
+    return wf_fixture_add_mask(m->fx, pattern, in->mask, in->batch, in->rows, m->err);
+}
+
+/* One mask for every output of its shape, or masks for the outputs that a pattern names. */
 static weft_status read_where(model_run *m) {
     const wf_json *map = wf_json_get(m->fx->json, "valid_mask");
     const char *where = wf_json_text(m->fx->json, "compare_where", wf_json_text(m->fx->json, "valid_mask", NULL));
-    if (map && map->kind == WF_JSON_OBJECT) {
-        WF_CHECK(map->count == 1 && map->child->kind == WF_JSON_STRING, m->err, WEFT_UNSUPPORTED, "several masks of outputs");
-        where = map->child->string;
-        m->fx->where_names = map->child->key;
-    }
-    if (!where)
-        return WEFT_OK;
-    WF_CHECK(wf_streq(where, "attention_mask") && m->in.mask, m->err, WEFT_UNSUPPORTED, "comparing where '%s'", where);
-    m->fx->where = m->in.mask;
-    m->fx->where_dims[0] = m->in.batch;
-    m->fx->where_dims[1] = m->in.rows;
+    if (where)
+        return add_mask(m, NULL, where);
+    for (const wf_json *j = map && map->kind == WF_JSON_OBJECT ? map->child : NULL; j; j = j->next)
+        WF_TRY(add_mask(m, j->key, j->kind == WF_JSON_STRING ? j->string : "?"));
     return WEFT_OK;
 }
 
@@ -76,7 +84,9 @@ static wf_tensor *find_output(const model_run *m, const char *name) {
     for (int i = 0; i < m->model->spec->n_heads; i++)
         if (wf_streq(m->model->spec->heads[i].output, name))
             return m->heads[i].logits;
-    return wf_streq(name, "last_hidden_state") ? m->hidden[m->model->spec->layers] : NULL;
+    if (wf_streq(name, "encoder_last_hidden_state") && m->source.hidden)
+        return m->source.hidden[m->source.layers];
+    return wf_streq(name, "last_hidden_state") ? m->stack.hidden[m->stack.layers] : NULL;
 }
 
 static weft_status record_root(model_run *m) {
@@ -94,17 +104,29 @@ static weft_status record_root(model_run *m) {
     return WEFT_OK;
 }
 
+static weft_status make_stack(model_run *m, const wf_model *model, stack_run *out) {
+    out->layers = model->spec->layers;
+    out->hidden = wf_arena_alloc(&m->fx->arena, (size_t)(out->layers + 1) * sizeof *out->hidden);
+    return out->hidden ? WEFT_OK : wf_fail_memory(m->err);
+}
+
 static weft_status record(model_run *m) {
     wf_model_ports ports = {NULL};
     wf_model_options options = {.mode = WF_NO_STATE, .length = m->in.length, .losses = true};
-    m->hidden = wf_arena_alloc(&m->fx->arena, (size_t)(m->model->spec->layers + 1) * sizeof *m->hidden);
-    if (!m->hidden)
-        return wf_fail_memory(m->err);
+    WF_TRY(make_stack(m, m->model, &m->stack));
+    if (m->model->encoder)
+        WF_TRY(make_stack(m, m->model->encoder, &m->source));
     WF_TRY(wf_tape_create(m->fx->env, &(wf_tape_options){.type = WF_F32, .grad = m->backward}, &m->tape, m->err));
     m->inputs = wf_model_inputs_record(&m->in, m->tape, m->in.batch, m->in.rows, &ports);
-    ports.hidden_states = m->hidden;
+    ports.hidden_states = m->stack.hidden;
+    if (ports.source)
+        ports.source->hidden_states = m->source.hidden;
     WF_TRY(wf_model_record(m->model, m->tape, m->in.batch, m->in.rows, &options, &ports, m->err));
-    m->stream = ports.stream;
+    m->stack.stream = ports.stream;
+    m->source.stream = ports.source ? ports.source->stream : NULL;
+    m->memory = ports.memory;
+    wf_keep(m->tape, m->ids = ports.ids);
+    wf_keep(m->tape, m->mask = ports.mask);
     wf_keep(m->tape, m->aux_loss = ports.aux_loss);
     for (int i = 0; i < m->model->spec->n_heads; i++)
         record_head(m, i, &ports);
@@ -153,14 +175,28 @@ static weft_status compare_columns(model_run *m, const char *names, const wf_ten
 }
 
 /* Entry i of the reference: the input of block i, or in a family that says so its output; the last one is normed. */
-static const wf_tensor *hidden_state(const model_run *m, int64_t i) {
+static const wf_tensor *hidden_state(const model_run *m, const stack_run *s, int64_t i) {
     bool outputs = wf_streq(wf_json_text(m->c.family->json, "hidden_states", "inputs"), "outputs");
-    int64_t last = m->model->spec->layers;
-    return !outputs || i == last ? m->hidden[i] : i + 1 < last ? m->hidden[i + 1] : m->stream;
+    return !outputs || i == s->layers ? s->hidden[i] : i + 1 < s->layers ? s->hidden[i + 1] : s->stream;
+}
+
+static weft_status compare_stack(model_run *m, const stack_run *s, const char *prefix) {
+    const char *last = wf_arena_printf(&m->fx->arena, "%slast_hidden_state", prefix);
+    if (!last)
+        return wf_fail_memory(m->err);
+    WF_TRY(wf_fixture_compare(m->fx, last, NULL, s->hidden[s->layers]->data, s->hidden[s->layers]->count, m->err));
+    for (int64_t i = 0; i <= s->layers; i++) {
+        char *name = wf_arena_printf(&m->fx->arena, "%shidden_states.%lld", prefix, (long long)i);
+        if (!name)
+            return wf_fail_memory(m->err);
+        const wf_tensor *hidden = hidden_state(m, s, i);
+        WF_TRY(wf_fixture_compare(m->fx, name, NULL, hidden->data, hidden->count, m->err));
+    }
+    return WEFT_OK;
 }
 
 static weft_status compare_outputs(model_run *m) {
-    const wf_tensor *last = m->hidden[m->model->spec->layers];
+    const wf_tensor *last = m->stack.hidden[m->stack.layers];
     for (int i = 0; i < m->model->spec->n_heads; i++) {
         const wf_head_spec *head = &m->model->spec->heads[i];
         const wf_tensor *y = m->heads[i].logits;
@@ -169,17 +205,13 @@ static weft_status compare_outputs(model_run *m) {
     }
     if (m->loss)
         WF_TRY(wf_fixture_compare(m->fx, "loss", NULL, m->loss->data, 1, m->err));
-    WF_TRY(wf_fixture_compare(m->fx, "last_hidden_state", NULL, last->data, last->count, m->err));
+    if (m->model->encoder)
+        WF_TRY(wf_fixture_compare(m->fx, "last_hidden_state", NULL, last->data, last->count, m->err));
     if (m->aux_loss)
         WF_TRY(wf_fixture_compare(m->fx, "aux_loss", NULL, m->aux_loss->data, 1, m->err));
-    for (int64_t i = 0; i <= m->model->spec->layers; i++) {
-        char *name = wf_arena_printf(&m->fx->arena, "hidden_states.%lld", (long long)i);
-        if (!name)
-            return wf_fail_memory(m->err);
-        const wf_tensor *hidden = hidden_state(m, i);
-        WF_TRY(wf_fixture_compare(m->fx, name, NULL, hidden->data, hidden->count, m->err));
-    }
-    return WEFT_OK;
+    if (m->model->encoder)
+        WF_TRY(compare_stack(m, &m->source, "encoder_"));
+    return compare_stack(m, &m->stack, m->model->encoder ? "decoder_" : "");
 }
 
 /* A gradient has the file's shape: it moves as the weight does. */
@@ -219,6 +251,23 @@ typedef struct decode {
     float *logits; /* [B,T,V] */
 } decode;
 
+/* The source is read once, before the first piece. */
+static weft_status read_source(decode *d, wf_tape **tape) {
+    wf_model_ports ports = {NULL};
+    wf_input_tensors inputs = {NULL};
+    const wf_tensor *memory = d->m->memory;
+    wf_runtime rt = {.loss_scale = 1.0f};
+    if (!memory)
+        return WEFT_OK;
+    WF_TRY(wf_state_open_source(d->state, memory->dims[1], memory->dims[2], d->m->err));
+    WF_TRY(wf_tape_create(d->m->fx->env, &(wf_tape_options){.type = WF_F32}, tape, d->m->err));
+    wf_source_inputs_record(d->in, *tape, d->in->batch, &ports, &inputs);
+    WF_TRY(wf_model_remember(d->m->model, *tape, d->state, &ports, d->m->err));
+    WF_TRY(wf_tape_plan(*tape, d->m->err));
+    wf_source_inputs_load(d->in, &inputs, 0);
+    return wf_tape_forward(*tape, &rt, d->m->err);
+}
+
 static weft_status decode_piece(decode *d, int64_t first, int64_t rows, wf_tape **tape) {
     const wf_model *model = d->m->model;
     wf_model_ports ports = {NULL};
@@ -226,12 +275,16 @@ static weft_status decode_piece(decode *d, int64_t first, int64_t rows, wf_tape 
     wf_runtime rt = {.loss_scale = 1.0f, .start = d->state->start};
     int64_t vocab = model->spec->heads[0].classes;
     WF_TRY(wf_tape_create(d->m->fx->env, &(wf_tape_options){.type = WF_F32}, tape, d->m->err));
-    wf_input_tensors inputs = wf_model_inputs_record(d->in, *tape, d->in->batch, rows, &ports);
+    wf_model_inputs own = *d->in; /* the source has been read */
+    own.source = NULL;
+    own.memory = NULL;
+    own.memory_mask = NULL;
+    wf_input_tensors inputs = wf_model_inputs_record(&own, *tape, d->in->batch, rows, &ports);
     WF_TRY(wf_model_record(model, *tape, d->in->batch, rows, &options, &ports, d->m->err));
     wf_tensor *logits = wf_model_logits(model, *tape, ports.hidden);
     wf_keep(*tape, logits);
     WF_TRY(wf_tape_plan(*tape, d->m->err));
-    wf_model_inputs_load(d->in, &inputs, 0, first);
+    wf_model_inputs_load(&own, &inputs, 0, first);
     WF_TRY(wf_tape_forward(*tape, &rt, d->m->err));
     for (int64_t b = 0; b < d->in->batch; b++) {
         memcpy(d->logits + (b * d->in->rows + first) * vocab, (const float *)logits->data + b * rows * vocab,
@@ -256,6 +309,9 @@ static weft_status run_decode(model_run *m, const wf_model_inputs *in, bool step
     decode d = {m, in, NULL, logits};
     weft_status status = wf_state_create(m->model, in->batch, in->rows, steps ? 1 : in->rows, &d.state, m->err);
     int64_t index = 0;
+    wf_tape *once = NULL;
+    status = status == WEFT_OK ? read_source(&d, &once) : status;
+    wf_tape_free(once);
     for (int64_t first = 0; status == WEFT_OK && first < in->rows; index++) {
         wf_tape *tape = NULL;
         int64_t rows = next_piece(&d, first, steps, index);
@@ -283,6 +339,34 @@ static bool keeps_rows(const wf_layer *l) {
 
 static bool marked_by_padding(const wf_layer *l) { return (wf_layer_traits(l) & WF_PADDING_TRACE) != 0; }
 
+/* Every input from row `at` on. */
+static void slice_rows(wf_model_inputs *in, int64_t at) {
+    in->ids = in->ids ? in->ids + at : NULL;
+    in->types = in->types ? in->types + at : NULL;
+    in->mask = in->mask ? in->mask + at : NULL;
+    in->global_mask = in->global_mask ? in->global_mask + at : NULL;
+    in->positions = in->positions ? in->positions + at : NULL;
+    for (int i = 0; i < WF_MAX_TABLES; i++)
+        in->tables[i] = in->tables[i] ? in->tables[i] + at * in->table_columns[i] : NULL;
+}
+
+/* What sequence b reads beside its own tokens. */
+static weft_status own_source(model_run *m, int64_t b, wf_model_inputs *out) {
+    const wf_model_inputs *in = &m->in, *source = in->source;
+    if (in->memory)
+        out->memory = in->memory + b * in->memory_rows * in->memory_dim;
+    if (in->memory_mask)
+        out->memory_mask = in->memory_mask + b * in->memory_rows;
+    if (!source)
+        return WEFT_OK;
+    if (!(out->source = wf_arena_alloc(&m->fx->arena, sizeof *out->source)))
+        return wf_fail_memory(m->err);
+    *out->source = *source;
+    out->source->batch = 1;
+    slice_rows(out->source, b * source->rows);
+    return WEFT_OK;
+}
+
 /* Sequence b without its padding; false when there is a hole in it. Every position is explicit, unless the model counts tokens.
  */
 static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first) {
@@ -308,15 +392,13 @@ static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first)
                              .types = in->types ? in->types + at : NULL,
                              .positions = m->model->spec->stem.count != WF_COUNT_ROWS && !in->positions ? NULL : positions,
                              .memory_rows = in->memory_rows,
-                             .memory_dim = in->memory_dim,
-                             .memory = in->memory ? in->memory + b * in->memory_rows * in->memory_dim : NULL,
-                             .memory_mask = in->memory_mask ? in->memory_mask + b * in->memory_rows : NULL};
+                             .memory_dim = in->memory_dim};
     for (int i = 0; i < WF_MAX_TABLES; i++) {
         out->table_columns[i] = in->table_columns[i];
         out->tables[i] = in->tables[i] ? in->tables[i] + at * in->table_columns[i] : NULL;
     }
     *first = at;
-    return true;
+    return own_source(m, b, out) == WEFT_OK;
 }
 
 /* States of a fixed size take padding like any row; a mixer that keeps one row per token never keeps padding: the sequences run
@@ -342,16 +424,68 @@ static weft_status run_form(model_run *m, bool steps) {
     return wf_fixture_compare(m->fx, head->output, steps ? "step" : "chunk", logits, full->count, m->err);
 }
 
+/* What the decoder was made to read, and a mask that its tokens told, are given to the other forms. */
+static weft_status keep_inputs(model_run *m) {
+    if (!m->in.ids && m->ids) {
+        if (!(m->in.ids = wf_arena_alloc(&m->fx->arena, (size_t)m->ids->count * sizeof *m->in.ids)))
+            return wf_fail_memory(m->err);
+        memcpy(m->in.ids, m->ids->data, (size_t)m->ids->count * sizeof *m->in.ids);
+    }
+    if (!m->in.mask && m->mask) {
+        if (!(m->in.mask = wf_arena_alloc(&m->fx->arena, (size_t)m->mask->count)))
+            return wf_fail_memory(m->err);
+        memcpy(m->in.mask, m->mask->data, (size_t)m->mask->count);
+    }
+    return WEFT_OK;
+}
+
+/* ---- an adapter: its gradients, then the same outputs with its terms in the weights, then the base again ---- */
+static weft_status run_merged(model_run *m) {
+    wf_tape_free(m->tape);
+    m->tape = NULL;
+    m->loss = NULL;
+    m->backward = false;
+    memset(m->heads, 0, sizeof m->heads);
+    WF_TRY(record(m));
+    WF_TRY(forward(m));
+    return compare_outputs(m);
+}
+
+static weft_status run_adapter(model_run *m) {
+    if (!m->model->adapters)
+        return WEFT_OK;
+    if (m->backward)
+        WF_TRY(wf_verify_adapter_tensors(m->fx, m->model, "grad", true, m->err));
+    weft_status status = wf_adapters_merge(m->model, false, m->err);
+    if (!wf_json_bool(m->fx->json, "merge", true)) {
+        WF_CHECK(status == WEFT_UNSUPPORTED, m->err, WEFT_FAILURE, "an adapter that no file can hold was merged");
+        return WEFT_OK;
+    }
+    WF_TRY(status);
+    WF_TRY(run_merged(m));
+    WF_TRY(wf_verify_merged(m->fx, &m->c, m->err));
+    return wf_verify_unmerged(m->fx, &m->c, m->err);
+}
+
+static weft_status open_model(model_run *m) {
+    wf_load_options how = {.strict = true, .unmerged = true};
+    WF_TRY(wf_fixture_adapter(m->fx, &how.adapter, m->err));
+    WF_TRY(wf_checkpoint_open(m->fx->env, m->fx->path, &how, &m->c, m->err));
+    m->model = m->c.model;
+    return WEFT_OK;
+}
+
 static weft_status run(model_run *m) {
     WF_CHECK(m->fx->inputs && m->fx->expected, m->err, WEFT_BAD_INPUT, "the fixture lacks its inputs or expected tensors");
-    WF_TRY(wf_checkpoint_open(m->fx->env, m->fx->path, &(wf_load_options){.strict = true}, &m->c, m->err));
-    m->model = m->c.model;
+    WF_TRY(open_model(m));
     WF_TRY(wf_model_inputs_read(m->fx, m->model, 0, 0, &m->in, m->err));
     WF_TRY(read_backward(m));
     WF_TRY(read_where(m));
     WF_TRY(run_full(m));
+    WF_TRY(run_adapter(m));
     if (!wf_json_bool(m->fx->json, "prefix_invariant", true) || wf_model_can_stream(m->model, NULL) != WEFT_OK)
         return WEFT_OK;
+    WF_TRY(keep_inputs(m));
     WF_TRY(run_form(m, false));
     return run_form(m, true);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "families/load.h"
 #include "train/trainer.h"
+#include "verify/adapter.h"
 #include "verify/inputs.h"
 
 typedef struct train_run {
@@ -140,14 +141,24 @@ static weft_status compare_weights(train_run *r, const wf_tensor_map *map, const
     return wf_fixture_compare(r->fx, name, NULL, file, map->count, r->err);
 }
 
+/* With an adapter only its tensors train; merged they are the base's. */
+static weft_status compare_adapter(train_run *r) {
+    WF_TRY(wf_verify_adapter_tensors(r->fx, r->c.model, "final", false, r->err));
+    WF_TRY(wf_adapters_merge(r->c.model, false, r->err));
+    return wf_verify_merged(r->fx, &r->c, r->err);
+}
+
 static weft_status run(train_run *r) {
-    WF_CHECK(!wf_json_get(r->fx->json, "adapter"), r->err, WEFT_UNSUPPORTED, "LoRA adapters");
+    wf_load_options how = {.strict = true, .unmerged = true};
     WF_CHECK(r->fx->inputs && r->fx->expected, r->err, WEFT_BAD_INPUT, "the fixture lacks its inputs or expected tensors");
-    WF_TRY(wf_checkpoint_open(r->fx->env, r->fx->path, &(wf_load_options){.strict = true}, &r->c, r->err));
+    WF_TRY(wf_fixture_adapter(r->fx, &how.adapter, r->err));
+    WF_TRY(wf_checkpoint_open(r->fx->env, r->fx->path, &how, &r->c, r->err));
     WF_TRY(read_recipe(r));
     WF_TRY(read_batches(r));
     WF_TRY(wf_trainer_create(r->c.model, &r->options, &r->trainer, r->err));
     WF_TRY(train(r));
+    if (r->c.model->adapters)
+        return compare_adapter(r);
     for (size_t i = 0; i < r->c.names.count; i++) {
         const wf_average *average = wf_trainer_average(r->trainer);
         WF_TRY(compare_weights(r, &r->c.names.list[i], "final", NULL));

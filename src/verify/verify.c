@@ -13,6 +13,7 @@ typedef struct kind_row {
 static const char *const mixer_fields[] = {"mixer", NULL};
 static const char *const model_fields[] = {"architecture", "family", "compare_where", "valid_mask", "prefix_invariant", NULL};
 
+static const char *const adapter_fields[] = {"adapter", "merge", "architecture", "family", NULL};
 static const char *const train_fields[] = {"architecture", "family", "train", "adapter", NULL};
 static const char *const dynamics_fields[] = {"dynamics", "steps", NULL};
 
@@ -55,6 +56,7 @@ static const char *const format_fields[] = {"accept",     "reject",      "files"
 static const kind_row kinds[] = {
     {"mixer", mixer_fields, wf_verify_mixer},
     {"model", model_fields, wf_verify_model},
+    {"adapter", adapter_fields, wf_verify_model},
     {"train", train_fields, wf_verify_train},
     {"dynamics", dynamics_fields, wf_verify_dynamics},
     {"tokenizer", tokenizer_fields, wf_verify_tokenizer},

@@ -4,7 +4,7 @@ name=bench
 . "$WEFT_SOURCE_DIR/tests/support/cli.sh"
 
 run 0 "$WEFT" bench --list
-for row in step bf16_loss char_lm decode layers experts orderings memory start kernels; do has "$out" "  $row "; done
+for row in step bf16_loss char_lm decode layers experts mixers orderings memory start kernels; do has "$out" "  $row "; done
 empty "$err"
 run 2 "$WEFT" bench setp
 has "$err" "did you mean 'step'?"
@@ -21,7 +21,21 @@ run 0 "$WEFT" bench experts --quick --rounds 1 --quiet
 has "$out" "of the rows for nothing"
 run 0 "$WEFT" bench orderings --quick --quiet
 has "$out" "% right"
-has "$out" "reproduced"
+has "$out" "reproduce"
+run 0 "$WEFT" bench orderings --quick --quiet --only listops
+has "$out" "listops: mamba"
+lacks "$out" "mqar"
+run 2 "$WEFT" bench orderings --quick --quiet --only listopts
+has "$err" "did you mean 'listops'?"
+run 0 "$WEFT" bench mixers --quick --quiet --lengths 64..256 --only gla,bigbird --report page.html --json
+is_json "$out"
+has "$out" '"law_exponent"'
+has "$out" '"crossover"'
+lacks "$out" '"retention"'
+has page.html "<svg"
+has page.html "bigbird"
+run 2 "$WEFT" bench mixers --quick --lengths 64..32
+has "$err" "FIRST..LAST"
 run 0 "$WEFT" bench memory --quick --quiet
 has "$out" "estimate"
 

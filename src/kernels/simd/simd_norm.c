@@ -7,10 +7,16 @@ WF_INLINE vf gain(const float *weight, float offset, int64_t i, int64_t m) {
     return weight ? vtake(weight + i, m) + offset : vf_set(1.0f);
 }
 
+/* 1 / sqrt(mean + eps), rounded once: the backward of a row subtracts what the norm has made equal, and multiplies its error.
+ */
+static float inverse_root(float squares, int64_t n, float eps) {
+    return (float)(1.0 / sqrt((double)squares / (double)n + (double)eps));
+}
+
 static float rms_norm(float *y, const float *x, const float *weight, float offset, float eps, int64_t n) {
     vf total;
     WF_FOLD(total, i, m, n, a, 0.0f, vf_fma(vtake(x + i, m), vtake(x + i, m), a), vadd);
-    float rstd = 1.0f / sqrtf(vf_sum(total) / (float)n + eps);
+    float rstd = inverse_root(vf_sum(total), n, eps);
     WF_ROW(i, m, n, vput(y + i, vtake(x + i, m) * rstd * gain(weight, offset, i, m), m););
     return rstd;
 }
@@ -27,7 +33,7 @@ static float layer_norm(float *y, float *mean, const float *x, const float *weig
     WF_FOLD(total, i, m, n, a, 0.0f, a + vtake(x + i, m), vadd);
     float mu = vf_sum(total) / (float)n;
     WF_FOLD(squares, i, m, n, a, 0.0f, add_square(a, x + i, mu, m), vadd);
-    float rstd = 1.0f / sqrtf(vf_sum(squares) / (float)n + eps);
+    float rstd = inverse_root(vf_sum(squares), n, eps);
     WF_ROW(i, m, n, vf b = bias ? vtake(bias + i, m) : vf_set(0.0f);
            vput(y + i, vf_fma((vtake(x + i, m) - mu) * rstd, gain(weight, offset, i, m), b), m););
     *mean = mu;

@@ -304,18 +304,43 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
 static double flops(const wf_node *node, wf_pass pass) {
     const attention *a = node->attr;
     double keys = a->spec.causal && !a->spec.cached ? 0.5 * (double)(a->s + 1) : (double)a->s;
-    if (a->spec.left != INT64_MAX && (double)a->spec.left + 1.0 < keys)
-        keys = (double)a->spec.left + 1.0;
+    double window = (double)a->spec.left + 1.0 + (a->spec.causal ? 0.0 : (double)a->spec.right); /* INT64_MAX: no limit */
+    keys = window < keys ? window : keys;
     if (a->spec.pattern)
         keys = a->spec.pattern_keys;
     double one = 2.0 * (double)(a->b * a->h * a->t) * keys * (double)(a->k + a->v);
     return pass == WF_FORWARD ? one : 2.5 * one;
 }
 
+/* Keys that the schedule of a pattern visits for one block of rows. */
+static double keys_visited(const wf_attention_args *args, int64_t b, int64_t h, int64_t row) {
+    const wf_pattern_rows rows = {args, b, h, row,
+                                  row + WF_ATTENTION_ROWS < args->t ? row + WF_ATTENTION_ROWS - 1 : args->t - 1};
+    int64_t at = 0, keys[WF_ATTENTION_KEYS];
+    double sum = 0.0;
+    bool whole = false;
+    for (int count; (count = args->pattern->next(&rows, &at, keys, &whole)) > 0; whole = false)
+        sum += (double)count;
+    return sum * (double)(rows.last - rows.row + 1);
+}
+
+static double scheduled(const wf_node *node, const wf_runtime *rt) {
+    const attention *a = node->attr;
+    const wf_attention_args args = arguments(node, &(wf_worker){.rt = rt});
+    double pairs = 0.0;
+    if (!a->spec.pattern)
+        return flops(node, WF_FORWARD);
+    for (int64_t i = 0; i < a->b * a->h; i++)
+        for (int64_t row = 0; row < a->t; row += WF_ATTENTION_ROWS)
+            pairs += keys_visited(&args, i / a->h, i % a->h, row);
+    return 2.0 * pairs * (double)(a->k + a->v);
+}
+
 const wf_op wf_op_attention = {.name = "attention",
                                .pieces = pieces,
                                .run = run,
                                .flops = flops,
+                               .scheduled = scheduled,
                                .uneven = true,
                                .saves_in = (1u << INPUTS) - 1u,
                                .saves_out = 1u << O | 1u << LSE | 1u << TABLE};

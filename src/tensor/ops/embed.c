@@ -76,13 +76,11 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         scatter(node, piece, w);
 }
 
-const wf_op wf_op_embed = {.name = "embed", .pieces = pieces, .run = run, .saves_in = 1u << IDS};
+const wf_op wf_op_embed = {.name = "embed", .pieces = pieces, .run = run, .saves_in = 1u << IDS, .bare = true};
 const wf_op wf_op_embed_positions = {.name = "embed_positions", .pieces = pieces, .run = run, .saves_in = 1u << IDS};
 
-wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding) {
-    if (!ids || !table)
-        return NULL;
-    if ((ids->type != WF_I32 && ids->type != WF_I64) || ids->rank + 1 > WF_MAX_RANK || table->rank != 2)
+static wf_tensor *lookup(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding) {
+    if (!table || (ids->type != WF_I32 && ids->type != WF_I64) || ids->rank + 1 > WF_MAX_RANK || table->rank != 2)
         return wf_tape_error(t, WEFT_USAGE, "embed: integer ids and a table [V, dim] are needed");
     int64_t dims[WF_MAX_RANK];
     memcpy(dims, ids->dims, sizeof dims);
@@ -90,6 +88,26 @@ wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t paddin
     embed *attr = attr_copy(t, &(embed){.padding = padding}, sizeof(embed));
     wf_tensor *y = wf_out(t, WF_F32, ids->rank + 1, dims);
     return attr && y && wf_record(t, &wf_op_embed, 2, (wf_tensor *[]){ids, table}, 1, &y, attr) ? y : NULL;
+}
+
+/* E[ids] + scale * L[ids] R: rows of the adapted table without the table. */
+static wf_tensor *adapted_rows(wf_tape *t, wf_tensor *ids, wf_tensor *table, const wf_adapter *a, int64_t padding) {
+    wf_tensor *left = wf_rows(t, wf_use(t, a->left), a->first, a->rows), *right = wf_use(t, a->right);
+    wf_tensor *y = lookup(t, ids, table, padding), *low = left ? lookup(t, ids, left, padding) : NULL;
+    if (!y || !low || !right)
+        return NULL;
+    low = wf_reshape(t, low, 4, (int64_t[]){1, ids->count, 1, a->rank});
+    low = wf_head_linear(t, low, wf_reshape(t, right, 3, (int64_t[]){1, a->rank, a->columns}), NULL);
+    return low ? wf_add_scaled(t, y, wf_reshape(t, low, y->rank, y->dims), a->scales[0]) : NULL;
+}
+
+wf_tensor *wf_embed(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding) {
+    if (!ids || !table)
+        return NULL;
+    const wf_adapter *a = wf_adapter_of(table);
+    if (a && !table->base && !a->magnitude && a->slices == 1 && table->rank == 2)
+        return adapted_rows(t, ids, table, a, padding);
+    return lookup(t, ids, wf_adapted(t, table), padding);
 }
 
 wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64_t rows, wf_tensor *positions, int64_t offset) {

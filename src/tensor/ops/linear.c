@@ -142,7 +142,8 @@ const wf_op wf_op_linear = {.name = "linear",
                             .saves_in = 1u << X | 1u << W,
                             .flops = flops,
                             .release = release,
-                            .uneven = true};
+                            .uneven = true,
+                            .bare = true};
 
 static weft_status make_plans(wf_tape *t, linear *a, bool bias, wf_dtype out, wf_dtype grad_x, weft_error *err) {
     const wf_env *env = wf_tape_env(t);
@@ -170,13 +171,13 @@ static size_t scratch_of(const linear *a) {
     return most;
 }
 
-static wf_tensor *record(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type, bool exact) {
+static wf_tensor *plain(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type, bool exact) {
     if (!x || !w)
         return NULL;
     if (w->rank != 2 || x->rank < 1 || wf_dim(x, -1) != w->dims[1] || (b && b->count != w->dims[0]))
         return wf_tape_error(t, WEFT_USAGE, "linear: '%s' does not fit an input of width %lld", w->label,
                              (long long)wf_dim(x, -1));
-    bool bf16 = wf_tape_type(t) == WF_BF16 && wf_is_parameter(w) && !exact;
+    bool bf16 = wf_tape_type(t) == WF_BF16 && (w->base ? w->base : w)->kind == WF_PARAMETER && !exact;
     x = wf_cast(t, x, bf16 ? WF_BF16 : WF_F32);
     linear *a = wf_arena_alloc(wf_tape_arena(t), sizeof *a);
     if (!x || !a)
@@ -198,6 +199,38 @@ static wf_tensor *record(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, w
     node->scratch = scratch_of(a);
     node->work[WF_BACKWARD] = type != a->compute ? (size_t)(a->m * a->n) * sizeof(uint16_t) : 0;
     return y;
+}
+
+/* ---- weights with adapters ---- */
+/* The factors of W[rows, columns], a piece of an adapted matrix: L [rows, rank] and R [rank, columns]. False: it is no such
+ * piece. */
+static bool factors(wf_tape *t, const wf_tensor *w, const wf_adapter *a, wf_tensor **left, wf_tensor **right) {
+    if (a->slices != 1 || w->rank != 2 || w->dims[1] != a->columns || w->offset % a->columns != 0)
+        return false;
+    *left = wf_rows(t, wf_use(t, a->left), a->first + w->offset / a->columns, w->dims[0]);
+    *right = wf_use(t, a->right);
+    return true;
+}
+
+/* y = x W^T + b + scale * (dropout(x) R^T) L^T, or for rows of given lengths x W^T + b + dropout(x) (adapted W - W)^T: both are
+ * the adapted product where nothing is dropped (Hu et al. 2021, eq. 3; Liu et al. 2024, eq. 5). */
+static wf_tensor *record(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type, bool exact) {
+    const wf_adapter *a = w ? wf_adapter_of(w) : NULL;
+    wf_tensor *left, *right, *more;
+    if (!a || !x)
+        return plain(t, x, w, b, type, exact);
+    float dropout = wf_tape_grad(t) ? a->dropout : 0.0f;
+    if ((a->magnitude && dropout == 0.0f) || !factors(t, w, a, &left, &right))
+        return plain(t, x, wf_adapted(t, w), b, type, exact);
+    wf_tensor *y = plain(t, x, w, b, WF_F32, exact), *dropped = wf_dropout(t, x, dropout);
+    if (a->magnitude) {
+        more = plain(t, dropped, wf_adapted(t, w), NULL, WF_F32, exact);
+        more = wf_add_scaled(t, more, plain(t, dropped, w, NULL, WF_F32, exact), -1.0f);
+    } else {
+        more = plain(t, plain(t, dropped, right, NULL, type, exact), left, NULL, WF_F32, exact);
+    }
+    y = wf_add_scaled(t, y, more, a->magnitude ? 1.0f : a->scales[0]);
+    return wf_tape_type(t) == WF_BF16 ? wf_cast(t, y, exact ? WF_F32 : type) : y;
 }
 
 wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type) {

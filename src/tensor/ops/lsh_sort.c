@@ -17,29 +17,35 @@ static int pieces(const wf_node *node, wf_pass pass, int phase) {
     return pass == WF_FORWARD && phase == 0 ? (int)(a->batch * a->heads) : 0;
 }
 
-/* argmax of [r, -r] for every factor; r is q times the columns of the round. */
-static int64_t bucket_of(const lsh *a, const float *q, const float *rotations, int64_t round) {
+/* turned[round*columns + c] = q times every column of the rotations, in double: the order must not hang on rounding. */
+static void turn_row(const lsh *a, const float *q, const float *rotations, double *turned) {
+    int64_t n = a->rounds * a->columns;
+    memset(turned, 0, (size_t)n * sizeof *turned);
+    for (int64_t d = 0; d < a->width; d++) {
+        const double x = (double)q[d];
+        const float *row = rotations + d * n;
+        for (int64_t c = 0; c < n; c++)
+            turned[c] += x * (double)row[c];
+    }
+}
+
+/* argmax of [r, -r]. */
+static int64_t side_of(const double *r, int64_t half) {
+    int64_t best = 0, lowest = 0;
+    for (int64_t c = 1; c < half; c++) {
+        best = r[c] > r[best] ? c : best;
+        lowest = r[c] < r[lowest] ? c : lowest;
+    }
+    return -r[lowest] > r[best] ? half + lowest : best;
+}
+
+/* The sides of all factors as one number. */
+static int64_t bucket_of(const lsh *a, const double *turned) {
     int64_t bucket = 0, weight = 1, column = 0;
     for (int64_t f = 0; f < a->n_factors; f++) {
-        int64_t half = a->factors[f] / 2, best = 0;
-        double most = 0.0, least = 0.0;
-        int64_t lowest = 0;
-        for (int64_t c = 0; c < half; c++) {
-            double r = 0.0;
-            for (int64_t d = 0; d < a->width; d++)
-                r += (double)q[d] * (double)rotations[(d * a->rounds + round) * a->columns + column + c];
-            if (c == 0 || r > most) {
-                most = r;
-                best = c;
-            }
-            if (c == 0 || r < least) {
-                least = r;
-                lowest = c;
-            }
-        }
-        bucket += weight * (-least > most ? half + lowest : best);
+        bucket += weight * side_of(turned + column, a->factors[f] / 2);
         weight *= a->factors[f];
-        column += half;
+        column += a->factors[f] / 2;
     }
     return bucket;
 }
@@ -60,23 +66,31 @@ static void sort_round(const lsh *a, const int64_t *buckets, int64_t round, int3
     }
 }
 
-static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
+static void hash_head(const wf_node *node, int piece, int64_t *buckets, double *turned, wf_worker *w) {
     const lsh *a = node->attr;
     const wf_tensor *rotations = node->in[ROTATIONS];
-    int64_t b = piece / a->heads, h = piece % a->heads, n = a->rounds * a->t;
-    int64_t *buckets = (int64_t *)node->out[BUCKETS]->data + piece * n, *count = w->scratch;
+    int64_t b = piece / a->heads, h = piece % a->heads;
     const float *turn = (const float *)rotations->data + (rotations->dims[0] > 1 ? h : 0) * a->width * a->rounds * a->columns;
-    float *tmp = (float *)(count + a->buckets + 2);
+    float *tmp = (float *)(turned + a->rounds * a->columns);
+    for (int64_t t = 0; t < a->t; t++) {
+        int64_t row = ((b * a->t + t) * a->heads + h) * a->width;
+        bool none = padded(node, b * a->t + t);
+        if (!none)
+            turn_row(a, wf_load(w, node->in[Q]->data, node->in[Q]->type, row, a->width, tmp), turn, turned);
+        for (int64_t r = 0; r < a->rounds; r++)
+            buckets[r * a->t + t] = none ? a->buckets : bucket_of(a, turned + r * a->columns);
+    }
+}
+
+static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
+    const lsh *a = node->attr;
+    int64_t n = a->rounds * a->t;
+    int64_t *buckets = (int64_t *)node->out[BUCKETS]->data + piece * n, *count = w->scratch;
     (void)pass, (void)phase;
-    for (int64_t r = 0; r < a->rounds; r++) {
-        for (int64_t t = 0; t < a->t; t++) {
-            const float *q =
-                wf_load(w, node->in[Q]->data, node->in[Q]->type, ((b * a->t + t) * a->heads + h) * a->width, a->width, tmp);
-            buckets[r * a->t + t] = padded(node, b * a->t + t) ? a->buckets : bucket_of(a, q, turn, r);
-        }
+    hash_head(node, piece, buckets, (double *)(count + a->buckets + 2), w);
+    for (int64_t r = 0; r < a->rounds; r++)
         sort_round(a, buckets + r * a->t, r, (int32_t *)node->out[ORDER]->data + piece * n,
                    (int32_t *)node->out[PLACE]->data + piece * n, count);
-    }
 }
 
 const wf_op wf_op_lsh_sort = {.name = "lsh_sort", .pieces = pieces, .run = run};
@@ -111,6 +125,7 @@ wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tens
                         : NULL;
     if (!node)
         return none;
-    node->scratch = (size_t)(a.buckets + 2) * sizeof(int64_t) + (size_t)a.width * sizeof(float);
+    node->scratch = (size_t)(a.buckets + 2) * sizeof(int64_t) + (size_t)(a.rounds * a.columns) * sizeof(double) +
+                    (size_t)a.width * sizeof(float);
     return (wf_lsh_order){out[BUCKETS], out[ORDER], out[PLACE]};
 }

@@ -5,6 +5,7 @@
 
 typedef struct token_positions {
     int64_t padding;
+    bool flag; /* positions: padding has none; rows: those of other tokens */
 } token_positions;
 
 static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
@@ -12,23 +13,24 @@ static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
 }
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
-    int64_t padding = ((const token_positions *)node->attr)->padding, rows = node->in[0]->dims[1];
+    const token_positions *a = node->attr;
+    int64_t padding = a->padding, rows = node->in[0]->dims[1];
     int64_t seen = padding + (w->rt->start ? w->rt->start[piece] : 0);
     const int32_t *ids = (const int32_t *)node->in[0]->data + piece * rows;
     int64_t *to = (int64_t *)node->out[0]->data + piece * rows;
     (void)pass, (void)phase;
     for (int64_t i = 0; i < rows; i++)
-        to[i] = ids[i] == padding ? padding : ++seen;
+        to[i] = ids[i] != padding ? ++seen : a->flag ? -1 : padding;
 }
 
 const wf_op wf_op_token_positions = {.name = "token_positions", .pieces = batch_pieces, .run = run, .no_grad = true};
 
-wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding) {
+wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding, bool blank) {
     if (!ids)
         return NULL;
     if (ids->type != WF_I32 || ids->rank != 2)
         return wf_tape_error(t, WEFT_USAGE, "token_positions: int32 ids [B,T] are needed");
-    token_positions *a = attr_copy(t, &(token_positions){padding}, sizeof(token_positions));
+    token_positions *a = attr_copy(t, &(token_positions){padding, blank}, sizeof(token_positions));
     wf_tensor *y = wf_out(t, WF_I64, 2, ids->dims);
     return a && y && wf_record(t, &wf_op_token_positions, 1, &ids, 1, &y, a) ? y : NULL;
 }
@@ -52,7 +54,30 @@ wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding) {
         return NULL;
     if (ids->type != WF_I32 || ids->rank != 2)
         return wf_tape_error(t, WEFT_USAGE, "token_mask: int32 ids [B,T] are needed");
-    token_positions *a = attr_copy(t, &(token_positions){padding}, sizeof(token_positions));
+    token_positions *a = attr_copy(t, &(token_positions){padding, false}, sizeof(token_positions));
     wf_tensor *y = wf_out(t, WF_U8, 2, ids->dims);
     return a && y && wf_record(t, &wf_op_token_mask, 1, &ids, 1, &y, a) ? y : NULL;
+}
+
+/* ---- the rows of one token ---- */
+static void rows_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
+    const token_positions *a = node->attr;
+    int64_t rows = node->in[0]->dims[1];
+    const int32_t *ids = (const int32_t *)node->in[0]->data + piece * rows;
+    uint8_t *to = (uint8_t *)node->out[0]->data + piece * rows;
+    (void)pass, (void)phase, (void)w;
+    for (int64_t i = 0; i < rows; i++)
+        to[i] = (ids[i] == a->padding) != a->flag;
+}
+
+const wf_op wf_op_token_rows = {.name = "token_rows", .pieces = batch_pieces, .run = rows_run, .no_grad = true};
+
+wf_tensor *wf_token_rows(wf_tape *t, wf_tensor *ids, int64_t token, bool others) {
+    if (!ids)
+        return NULL;
+    if (ids->type != WF_I32 || ids->rank != 2)
+        return wf_tape_error(t, WEFT_USAGE, "token_rows: int32 ids [B,T] are needed");
+    token_positions *a = attr_copy(t, &(token_positions){token, others}, sizeof(token_positions));
+    wf_tensor *y = wf_out(t, WF_U8, 2, ids->dims);
+    return a && y && wf_record(t, &wf_op_token_rows, 1, &ids, 1, &y, a) ? y : NULL;
 }

@@ -1,0 +1,300 @@
+#include "apply/runner.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAPES = 8, USUAL_TOKENS = 2048, GRAIN = 8 };
+
+typedef struct shape {
+    int64_t batch, rows, picks; /* picks: of the whole batch */
+    bool masked, skips;
+} shape;
+
+typedef struct recorded {
+    shape shape;
+    wf_tape *tape;
+    wf_tensor *ids, *types, *mask, *counted, *index, *out;
+    uint64_t used; /* for replacing the one unused longest */
+} recorded;
+
+struct wf_runner {
+    const wf_model *model;
+    wf_runner_options options;
+    bool exact;     /* padding would be noticed */
+    int type_table; /* of the stem, -1: none */
+    int64_t kinds;  /* of tokens; tokenizers may tell two texts apart for a model that does not */
+    recorded tapes[TAPES];
+    uint64_t clock;
+};
+
+/* ---- what the model is like ---- */
+static bool notices_padding(const wf_layer *layer) {
+    return !(wf_layer_traits(layer) & WF_PADDING_INERT) && !wf_layer_causal(layer);
+}
+
+static bool is_exact(const wf_model *m, int head) {
+    const wf_spec *s = m->spec;
+    if (s->stem.fill > 0) /* the number of rows decides how they are cut into blocks */
+        return true;
+    for (int64_t i = 0; i < s->layers; i++)
+        if (notices_padding(s->blocks[i].mixer) || (s->blocks[i].channel && notices_padding(s->blocks[i].channel)) ||
+            (s->blocks[i].aside && notices_padding(s->blocks[i].aside)))
+            return true;
+    /* Poolings that take padding for rows. */
+    return head >= 0 && (wf_streq(s->heads[head].pool->name, "last") || wf_streq(s->heads[head].pool->name, "mean_all"));
+}
+
+static int find_types(const wf_model *m) {
+    for (int i = 0; i < m->spec->stem.n_tables; i++)
+        if (wf_streq(m->spec->stem.tables[i].input, "token_type_ids"))
+            return i;
+    return -1;
+}
+
+int64_t wf_runner_limit(const wf_model *model) {
+    const wf_stem_spec *s = &model->spec->stem;
+    int64_t taken = s->count == WF_COUNT_TOKENS ? s->padding + 1 : 0; /* positions begin behind that of padding */
+    return s->position == WF_POSITION_NONE ? 0 : s->length - taken;
+}
+
+weft_status wf_runner_create(const wf_model *model, const wf_runner_options *options, wf_runner **out, weft_error *err) {
+    const wf_head_spec *head = options->head >= 0 ? &model->spec->heads[options->head] : NULL;
+    WF_CHECK(options->head < model->spec->n_heads, err, WEFT_USAGE, "the model has no head %d", options->head);
+    WF_CHECK(!options->pick || (head && !head->pool->run), err, WEFT_USAGE,
+             "only heads with logits for each row are picked from");
+    for (int64_t i = 0; i < model->spec->layers; i++)
+        WF_CHECK(!model->spec->blocks[i].cross, err, WEFT_UNSUPPORTED, "%s: reads a second sequence, which is not there",
+                 model->spec->blocks[i].cross->where);
+    wf_runner *r = wf_calloc(&model->env->mem, 1, sizeof *r);
+    if (!r)
+        return wf_fail_memory(err);
+    *r = (wf_runner){
+        .model = model, .options = *options, .exact = is_exact(model, options->head), .type_table = find_types(model)};
+    r->kinds = r->type_table >= 0 ? model->spec->stem.tables[r->type_table].rows : 0;
+    if (!r->options.tokens)
+        r->options.tokens = USUAL_TOKENS;
+    *out = r;
+    return WEFT_OK;
+}
+
+void wf_runner_free(wf_runner *r) {
+    if (!r)
+        return;
+    for (int i = 0; i < TAPES; i++)
+        wf_tape_free(r->tapes[i].tape);
+    wf_free(&r->model->env->mem, r);
+}
+
+/* ---- recording ---- */
+/* [B,T,n] -> [1,picks,n] */
+static wf_tensor *pick_rows(wf_tape *t, recorded *d, wf_tensor *x) {
+    if (!x)
+        return NULL;
+    int64_t n = x->dims[2], picks = d->shape.picks;
+    wf_tensor *flat = wf_reshape(t, x, 4, (int64_t[]){1, x->dims[0] * x->dims[1], 1, n});
+    d->index = wf_input(t, "picks", WF_I32, 3, (int64_t[]){1, 1, picks});
+    wf_tensor *rows = wf_take_rows(t, flat, d->index);
+    return rows ? wf_reshape(t, rows, 3, (int64_t[]){1, picks, n}) : NULL;
+}
+
+static wf_tensor *record_end(wf_runner *r, recorded *d, const wf_model_ports *ports) {
+    wf_tensor *hidden = ports->hidden, *mask = d->counted ? d->counted : ports->mask;
+    if (r->options.finish)
+        return r->options.finish(r->options.user, d->tape, hidden, mask);
+    if (r->options.head < 0)
+        return wf_cast(d->tape, hidden, WF_F32);
+    if (r->options.pick)
+        hidden = pick_rows(d->tape, d, hidden);
+    wf_head_io io = wf_model_head(r->model, d->tape, r->options.head, hidden, r->options.pick ? NULL : mask, false);
+    return wf_head_logits(d->tape, &io);
+}
+
+static weft_status record(wf_runner *r, recorded *d, const shape *s, weft_error *err) {
+    const int64_t dims[2] = {s->batch, s->rows};
+    wf_model_ports ports = {NULL};
+    wf_model_options how = {.mode = WF_NO_STATE};
+    wf_tape_free(d->tape);
+    *d = (recorded){.shape = *s};
+    WF_TRY(wf_tape_create(r->model->env, &(wf_tape_options){.type = r->options.bf16 ? WF_BF16 : WF_F32}, &d->tape, err));
+    d->ids = ports.ids = wf_input(d->tape, "ids", WF_I32, 2, dims);
+    if (r->type_table >= 0)
+        d->types = ports.tables[r->type_table] = wf_input(d->tape, "types", WF_I32, 2, dims);
+    if (s->masked)
+        d->mask = ports.mask = wf_input(d->tape, "mask", WF_U8, 2, dims);
+    if (s->skips)
+        d->counted = wf_input(d->tape, "counted", WF_U8, 2, dims);
+    WF_TRY(wf_model_record(r->model, d->tape, s->batch, s->rows, &how, &ports, err));
+    d->out = record_end(r, d, &ports);
+    wf_keep(d->tape, d->out);
+    return wf_tape_plan(d->tape, err);
+}
+
+static bool same(const shape *a, const shape *b) {
+    return a->batch == b->batch && a->rows == b->rows && a->picks == b->picks && a->masked == b->masked && a->skips == b->skips;
+}
+
+/* The tape of this shape: an old one, or a new one in the place of the one unused longest. */
+static weft_status tape_for(wf_runner *r, const shape *s, recorded **out, weft_error *err) {
+    recorded *oldest = &r->tapes[0];
+    r->clock++;
+    for (int i = 0; i < TAPES; i++) {
+        recorded *d = &r->tapes[i];
+        if (d->tape && same(&d->shape, s)) {
+            d->used = r->clock;
+            return *out = d, WEFT_OK;
+        }
+        if (d->used < oldest->used)
+            oldest = d;
+    }
+    weft_status status = record(r, oldest, s, err);
+    if (status != WEFT_OK) {
+        wf_tape_free(oldest->tape);
+        *oldest = (recorded){.tape = NULL};
+        return status;
+    }
+    oldest->used = r->clock;
+    *out = oldest;
+    return WEFT_OK;
+}
+
+/* ---- batches ---- */
+typedef struct batch {
+    const wf_sequence *list;
+    const size_t *order;
+    size_t n;
+} batch;
+
+static int64_t round_up(int64_t n, int64_t grain) { return (n + grain - 1) / grain * grain; }
+
+/* The rows of sequences of this length side by side. */
+static int64_t rows_for(const wf_runner *r, size_t count) {
+    int64_t n = (int64_t)count, limit = wf_runner_limit(r->model), rows = r->exact ? n : round_up(n, GRAIN);
+    return limit > 0 && rows > limit ? (n > limit ? n : limit) : rows;
+}
+
+/* How many sequences from here share a batch: they are sorted, the longest first. */
+static size_t take_batch(const wf_runner *r, const wf_sequence *list, const size_t *order, size_t n) {
+    int64_t rows = rows_for(r, list[order[0]].count), most = r->options.tokens / rows;
+    size_t taken = 1;
+    while (taken < n && (int64_t)taken < most && rows_for(r, list[order[taken]].count) == rows)
+        taken++;
+    return taken;
+}
+
+static shape shape_of(const wf_runner *r, const batch *b) {
+    shape s = {.batch = (int64_t)b->n, .rows = rows_for(r, b->list[b->order[0]].count)};
+    for (size_t i = 0; i < b->n; i++) {
+        const wf_sequence *q = &b->list[b->order[i]];
+        s.picks += (int64_t)q->n_picks;
+        s.masked |= (int64_t)q->count != s.rows;
+        s.skips |= q->skip > 0;
+    }
+    s.picks = r->options.pick ? round_up(s.picks ? s.picks : 1, GRAIN) : 0;
+    return s;
+}
+
+static void fill_row(const wf_runner *r, const recorded *d, const wf_sequence *q, int64_t row) {
+    int64_t first = row * d->shape.rows, n = (int64_t)q->count;
+    int32_t *ids = (int32_t *)d->ids->data + first, *types = d->types ? (int32_t *)d->types->data + first : NULL;
+    for (int64_t t = 0; t < d->shape.rows; t++) {
+        ids[t] = t < n ? (int32_t)q->ids[t] : (int32_t)r->options.padding;
+        if (types)
+            types[t] = t < n && q->types && r->kinds > 1 ? (int32_t)q->types[t] : 0;
+        if (d->mask)
+            ((uint8_t *)d->mask->data)[first + t] = t < n;
+        if (d->counted)
+            ((uint8_t *)d->counted->data)[first + t] = t < n && t >= (int64_t)q->skip;
+    }
+}
+
+static void fill(const wf_runner *r, const recorded *d, const batch *b) {
+    int32_t *index = d->index ? d->index->data : NULL;
+    int64_t at = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        const wf_sequence *q = &b->list[b->order[i]];
+        fill_row(r, d, q, (int64_t)i);
+        for (size_t k = 0; index && k < q->n_picks; k++)
+            index[at++] = (int32_t)((int64_t)i * d->shape.rows + (int64_t)q->picks[k]);
+    }
+    while (index && at < d->shape.picks)
+        index[at++] = -1;
+}
+
+static weft_status check(const wf_runner *r, const wf_sequence *q, weft_error *err) {
+    int64_t limit = wf_runner_limit(r->model), vocab = r->model->spec->vocab;
+    WF_CHECK(limit == 0 || (int64_t)q->count <= limit, err, WEFT_USAGE,
+             "%zu tokens are more than the %lld positions of the model", q->count, (long long)limit);
+    for (size_t i = 0; i < q->count; i++) {
+        WF_CHECK((int64_t)q->ids[i] < vocab, err, WEFT_BAD_INPUT,
+                 "the tokenizer does not belong to the model: token %lu is outside its vocabulary of %lld",
+                 (unsigned long)q->ids[i], (long long)vocab);
+        WF_CHECK(r->kinds < 2 || !q->types || (int64_t)q->types[i] < r->kinds, err, WEFT_UNSUPPORTED,
+                 "the model knows %lld kinds of tokens, not %lu", (long long)r->kinds, (unsigned long)q->types[i] + 1);
+    }
+    return WEFT_OK;
+}
+
+static weft_status hand_out(const recorded *d, const batch *b, wf_sequence_fn take, void *user) {
+    const float *values = d->out->data;
+    int64_t columns = wf_dim(d->out, -1);
+    bool pooled = d->out->rank == 2;
+    for (size_t i = 0; i < b->n; i++) {
+        const wf_sequence *q = &b->list[b->order[i]];
+        int64_t rows = d->index ? (int64_t)q->n_picks : pooled ? 1 : (int64_t)q->count;
+        WF_TRY(take(user, b->order[i], values, rows, columns));
+        values += (d->index ? rows : pooled ? 1 : d->shape.rows) * columns;
+    }
+    return WEFT_OK;
+}
+
+static weft_status run_batch(wf_runner *r, const batch *b, wf_sequence_fn take, void *user, weft_error *err) {
+    wf_runtime rt = {.loss_scale = 1.0f};
+    shape s = shape_of(r, b);
+    recorded *d;
+    WF_TRY(wf_stopped(r->model->env));
+    WF_TRY(tape_for(r, &s, &d, err));
+    fill(r, d, b);
+    WF_TRY(wf_tape_forward(d->tape, &rt, err));
+    return hand_out(d, b, take, user);
+}
+
+typedef struct sortable {
+    size_t count, index;
+} sortable;
+
+static int longest_first(const void *a, const void *b) {
+    const sortable *x = a, *y = b;
+    if (x->count != y->count)
+        return x->count < y->count ? 1 : -1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static weft_status run_sorted(wf_runner *r, const wf_sequence *list, size_t n, size_t *order, wf_sequence_fn take, void *user,
+                              weft_error *err) {
+    for (size_t at = 0, taken; at < n; at += taken) {
+        taken = take_batch(r, list, order + at, n - at);
+        WF_TRY(run_batch(r, &(batch){list, order + at, taken}, take, user, err));
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_runner_run(wf_runner *r, const wf_sequence *list, size_t n, wf_sequence_fn take, void *user, weft_error *err) {
+    const wf_mem *mem = &r->model->env->mem;
+    for (size_t i = 0; i < n; i++)
+        WF_TRY(check(r, &list[i], err));
+    if (n == 0)
+        return WEFT_OK;
+    sortable *sorted = wf_calloc(mem, n, sizeof *sorted);
+    size_t *order = wf_calloc(mem, n, sizeof *order);
+    weft_status status = sorted && order ? WEFT_OK : wf_fail_memory(err);
+    for (size_t i = 0; status == WEFT_OK && i < n; i++)
+        sorted[i] = (sortable){list[i].count, i};
+    if (status == WEFT_OK)
+        qsort(sorted, n, sizeof *sorted, longest_first);
+    for (size_t i = 0; status == WEFT_OK && i < n; i++)
+        order[i] = sorted[i].index;
+    if (status == WEFT_OK)
+        status = run_sorted(r, list, n, order, take, user, err);
+    wf_free(mem, sorted);
+    wf_free(mem, order);
+    return status;
+}

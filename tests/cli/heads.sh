@@ -1,0 +1,184 @@
+#!/bin/sh
+# Texts through the heads of models: embed, classify, tag, answer, fill, rerank; what they read and write, and their mistakes.
+name=heads
+. "$WEFT_SOURCE_DIR/tests/support/cli.sh"
+
+# A tiny model of the fixtures with a vocabulary of words of its size.
+model() { # model NAME FIXTURE WORDS
+    cp -R "$WEFT_SOURCE_DIR/tests/fixtures/encoders/$2" "$1"
+    chmod -R u+w "$1"
+    awk -v n="$3" 'BEGIN {
+        split("[PAD] [UNK] [CLS] [SEP] [MASK] the cat sat on mat who is red sky ##s . , ? anna lives in paris good bad", w, " ")
+        for (i = 1; i <= n; i++) print i in w ? w[i] : "word" i
+    }' >"$1/vocab.txt"
+    printf '{"do_lower_case": true, "mask_token": "[MASK]", "cls_token": "[CLS]", "unk_token": "[UNK]"}' >"$1/tokenizer_config.json"
+}
+model mlm bert-pretraining 103
+model tags bert-tokcls 101
+model choice electra-multichoice 99
+lines() { check "$2 lines" test "$(wc -l <"$1")" -eq "$2"; }
+
+printf 'The cat sat on the mat.\n\nThe red cats\nAnna lives in Paris, who?\n' >texts
+printf '{"title": "the cat", "text": "sat on"}\n\n{"text": "red sky", "title": "the"}\n' >texts.jsonl
+printf 'id,text\n1,"the cat, red"\n2,\n' >texts.csv
+
+# ---- embed
+run 0 "$WEFT" embed mlm texts
+lines "$out" 4
+empty "$err"
+run 0 "$WEFT" embed mlm texts --json --dims 3 --normalize
+lines "$out" 4
+has "$out" '"text":"The red cats"'
+cp "$out" one
+run 0 "$WEFT" embed mlm texts --json --dims 3 --normalize --threads 1
+check "the same vectors by one thread" cmp one "$out"
+run 0 sh -c '"$1" embed mlm --json --dims 3 --normalize <texts' - "$WEFT"
+lines "$out" 4
+run 0 "$WEFT" embed mlm texts.jsonl --field title,text --format tsv --dims 2
+lines "$out" 2
+run 0 "$WEFT" embed mlm texts.csv --format f32
+check "4 bytes a number" test "$(wc -c <"$out")" -eq 256
+run 0 "$WEFT" embed mlm texts --format fvecs
+check "the width before each" test "$(wc -c <"$out")" -eq 528
+run 0 "$WEFT" embed mlm texts --format npy
+check "a header of 128 bytes" test "$(wc -c <"$out")" -eq 640
+check "the magic" sh -c 'head -c 6 "$1" | grep -q NUMPY' - "$out"
+run 0 "$WEFT" embed mlm texts --max-length 4
+has "$err" "3 of 4 texts are longer than 4 tokens"
+run 2 "$WEFT" embed mlm texts --max-length 41
+has "$err" "40 positions"
+run 2 "$WEFT" embed mlm texts --dims 33
+has "$err" "32 numbers"
+run 2 "$WEFT" embed mlm texts --prompt query
+has "$err" "no prompt 'query'"
+run 6 "$WEFT" embed mlm texts --pooling middle
+has "$err" "weightedmean"
+run 2 "$WEFT" embed mlm texts --format png
+has "$err" "fvecs"
+run 4 "$WEFT" embed mlm texts.jsonl --field txt
+has "$err" 'texts.jsonl: line 1: there is no field "txt"; its first is "title"'
+printf '{"text": "a"}\n{"text": \n' >bad.jsonl
+run 4 "$WEFT" embed mlm bad.jsonl
+has "$err" "bad.jsonl: line 2"
+run 4 "$WEFT" embed mlm texts.csv --field body
+has "$err" 'no column "body"'
+run 2 "$WEFT" embed
+has "$err" "which model?"
+
+# ---- a sentence-transformers folder
+mkdir st
+cp -R mlm st/0_Transformer
+mkdir st/1_Pooling st/2_Normalize
+cat >st/modules.json <<'END'
+[{"idx": 0, "name": "0", "path": "0_Transformer", "type": "sentence_transformers.models.Transformer"},
+ {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+ {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}]
+END
+printf '{"word_embedding_dimension": 32, "pooling_mode_cls_token": true, "pooling_mode_max_tokens": true}' >st/1_Pooling/config.json
+printf '{"prompts": {"query": "the cat "}, "default_prompt_name": null}' >st/config_sentence_transformers.json
+printf '{"max_seq_length": 6, "do_lower_case": false}' >st/0_Transformer/sentence_bert_config.json
+run 0 "$WEFT" embed st texts --format f32
+check "two poolings side by side" test "$(wc -c <"$out")" -eq 1024
+has "$err" "longer than 6 tokens"
+printf 'sat on\n' >short
+printf 'the cat sat on\n' >long
+run 0 "$WEFT" embed st short --prompt query
+cp "$out" prompted
+run 0 "$WEFT" embed st long
+check "a prompt stands before the text" cmp prompted "$out"
+sed 's/1_Pooling", "type"/..\/mlm", "type"/' st/modules.json >escape.json
+cp st/modules.json modules.json
+cp escape.json st/modules.json
+run 4 "$WEFT" embed st short
+has "$err" "not a plain file name"
+sed 's/models.Normalize/models.LSTM/' modules.json >st/modules.json
+run 6 "$WEFT" embed st short
+has "$err" "models.LSTM"
+
+# ---- fill
+printf 'the [MASK] sat on [MASK] .\n' >masks
+run 0 "$WEFT" fill mlm masks
+lines "$out" 2
+run 0 "$WEFT" fill mlm masks --top-k 2 --json
+lines "$out" 1
+is_json "$out"
+printf 'the ___ sat\n' >blanks
+run 0 "$WEFT" fill mlm blanks --mask ___ --targets cat,mat
+lines "$out" 1
+has "$out" "mat"
+run 4 "$WEFT" fill mlm texts
+has "$err" "texts: line 1: there is no [MASK] in the text"
+run 2 "$WEFT" fill mlm blanks --mask ___ --targets zebra,cats
+has "$err" "not one token"
+
+# ---- classify, rerank
+run 0 "$WEFT" classify mlm texts
+lines "$out" 4
+has "$out" "LABEL_"
+run 0 "$WEFT" classify mlm texts --json
+lines "$out" 4
+has "$out" '"scores":[{"label":"LABEL_'
+printf '{"a": "the cat", "b": "the mat"}\n' >pairs.jsonl
+run 0 "$WEFT" classify mlm pairs.jsonl --field a --pair b --top-k 0
+lines "$out" 1
+run 2 "$WEFT" classify mlm texts --pair b
+has "$err" "lines of text have one field"
+printf '{"text": "the cat", "choices": ["sat", "is red"]}\n{"text": "sky", "question": "is", "choices": ["red"]}\n' >choices.jsonl
+run 0 "$WEFT" classify choice choices.jsonl --top-k 0
+lines "$out" 2
+has "$out" "is red"
+run 4 "$WEFT" classify choice texts.jsonl
+has "$err" '"choices"'
+run 6 "$WEFT" rerank mlm texts --query cat
+has "$err" "2 classes"
+run 0 "$WEFT" rerank mlm texts --query cat --label LABEL_1
+lines "$out" 4
+check "the best first" sort -c -g -r -k 1,1 "$out"
+run 0 "$WEFT" rerank mlm texts --query cat --label LABEL_1 --top-k 2 --json
+lines "$out" 2
+run 2 "$WEFT" rerank mlm texts
+has "$err" "which query?"
+
+# ---- tag
+run 0 "$WEFT" tag tags texts --ignore none
+has "$out" "The cat"
+run 0 "$WEFT" tag tags texts --json --aggregation first
+lines "$out" 4
+printf 'Anna lives in Paris in the red sky on the mat on the mat in Paris who is Anna\n' >walk
+run 0 "$WEFT" tag tags walk --aggregation none --ignore none --max-length 8 --stride 3 --json
+has "$out" '"end":77'
+empty "$err"
+run 2 "$WEFT" tag tags texts --aggregation best
+has "$err" "simple"
+run 6 "$WEFT" tag mlm texts
+has "$err" "needs a model with a head 'tag'; the head of this one is 'mlm' (see: weft help fill)"
+
+# ---- answer
+cp -R tags spans
+cp "$WEFT_SOURCE_DIR/tests/fixtures/encoders/roberta-qa/config.json" "$WEFT_SOURCE_DIR/tests/fixtures/encoders/roberta-qa/model.safetensors" spans
+run 0 "$WEFT" answer spans walk --question 'who is in Paris' --max-length 12 --stride 3 --json --top-k 3
+is_json "$out"
+has "$out" '"answers":['
+empty "$err"
+printf '{"question": "who ?", "context": "Anna"}\n{"question": "", "context": "Anna"}\n' >questions.jsonl
+run 4 "$WEFT" answer spans questions.jsonl
+has "$err" "line 2: the question is empty"
+run 6 "$WEFT" answer tags walk --question who
+has "$err" "'span'"
+
+# ---- names in the cache of the hub
+mkdir -p hub/models--tiny--tags/refs hub/models--tiny--tags/snapshots/abc hub/models--tiny--tags/blobs
+for f in config.json model.safetensors vocab.txt tokenizer_config.json; do
+    cp tags/$f hub/models--tiny--tags/blobs/blob-$f
+    ln -s ../../blobs/blob-$f hub/models--tiny--tags/snapshots/abc/$f
+done
+printf abc >hub/models--tiny--tags/refs/main
+export HF_HUB_CACHE="$work/hub"
+run 0 "$WEFT" tag tiny/tags texts --ignore none
+has "$out" "The cat"
+run 0 "$WEFT" inspect tiny/tags
+has "$out" "family bert"
+run 0 "$WEFT" tokenize tiny/tags texts
+run 2 "$WEFT" tag tiny/tags@v2 texts
+has "$err" "revision 'v2'"
+finish
