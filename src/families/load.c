@@ -32,6 +32,9 @@ static weft_status read_config(loader *l, const char *folder) {
     WF_TRY(wf_file_open(&l->env->mem, path, false, CONFIG_BYTES, &file, l->err));
     weft_status status = wf_config_parse(&l->c->arena, (const char *)file.data, file.size, &config, l->err);
     wf_file_close(&file);
+    for (const wf_json *j = l->options->arguments ? l->options->arguments->child : NULL; status == WEFT_OK && j; j = j->next)
+        if (!wf_json_put(&l->c->arena, config, j->key, wf_json_copy(&l->c->arena, j)))
+            status = wf_fail_memory(l->err);
     if (status == WEFT_OK)
         l->c->config = config;
     return status;
@@ -311,7 +314,7 @@ static void point_into_files(const loader *l) {
 static bool is_ready(const wf_stored_tensor *t) { return t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0; }
 
 static size_t scratch_of(const wf_tensor_map *map, const wf_stored_tensor *t) {
-    return map->plain || !t ? 0 : (size_t)(wf_map_scratch(map) + (is_ready(t) ? 0 : map->count));
+    return map->plain ? 0 : (size_t)(wf_map_scratch(map) + (is_ready(t) ? 0 : map->count));
 }
 
 static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t, float *scratch) {
@@ -334,12 +337,6 @@ static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stor
     wf_map_read(map, from, values, scratch);
 }
 
-/* What a file may lack has its initial value. */
-static void start_tensor(const loader *l, const wf_tensor_map *map) {
-    for (size_t i = 0; i < map->n_parts; i++)
-        wf_param_init(&l->c->model->params, l->c->model->params.list[map->parts[i].param], 0);
-}
-
 typedef struct reading { /* of all values, shared by the threads */
     const loader *l;
     float *scratch;
@@ -358,12 +355,8 @@ static void read_share(void *arg, int thread, int n_threads) {
         for (int k = 1; k < n_threads; k++)
             to = busy[k] < busy[to] ? k : to;
         busy[to] += names->list[i].count;
-        if (to != thread)
-            continue;
-        if (r->l->tensors[i])
+        if (to == thread && r->l->tensors[i])
             read_tensor(r->l, &names->list[i], r->l->tensors[i], r->scratch + (size_t)thread * r->each);
-        else
-            start_tensor(r->l, &names->list[i]);
     }
 }
 
@@ -371,7 +364,7 @@ static weft_status read_all(loader *l) {
     reading r = {.l = l};
     size_t threads = (size_t)wf_pool_threads(l->env->pool), bytes;
     for (size_t i = 0; i < l->c->names.count; i++) {
-        size_t need = scratch_of(&l->c->names.list[i], l->tensors[i]);
+        size_t need = l->tensors[i] ? scratch_of(&l->c->names.list[i], l->tensors[i]) : 0;
         r.each = need > r.each ? need : r.each;
     }
     if (!wf_mul_size(r.each, threads * sizeof *r.scratch, &bytes))
@@ -384,6 +377,12 @@ static weft_status read_all(loader *l) {
     return WEFT_OK;
 }
 
+/* What a file may lack has its initial value. */
+static void start_tensor(const loader *l, const wf_tensor_map *map) {
+    for (size_t i = 0; i < map->n_parts; i++)
+        wf_param_init(&l->c->model->params, l->c->model->params.list[map->parts[i].param], 0);
+}
+
 static void release_shards(void *files) { wf_shards_free(files); }
 
 static weft_status read_values(loader *l) {
@@ -394,6 +393,9 @@ static weft_status read_values(loader *l) {
         if (wf_names_computed(l->c->family, m->params.list[i]->name))
             wf_param_init(&m->params, m->params.list[i], 0);
     WF_TRY(read_all(l));
+    for (size_t i = 0; i < l->c->names.count; i++)
+        if (!l->tensors[i])
+            start_tensor(l, &l->c->names.list[i]);
     if (!l->options->map)
         return WEFT_OK;
     m->files = l->shards;
@@ -499,6 +501,7 @@ static weft_status open_adapter(loader *l) {
         return WEFT_OK;
     WF_TRY(wf_adapter_files_open(l->env, &l->c->arena, path, o->new_adapter, &l->adapter, l->err));
     l->adapter.seed = o->adapter_seed;
+    l->adapter.partial = o->body;
     return WEFT_OK;
 }
 

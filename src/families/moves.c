@@ -60,6 +60,30 @@ static weft_status interleave_plan(wf_tensor_map *map, wf_name_step *step, const
     return WEFT_OK;
 }
 
+/* ---- swap: the first two dimensions ---- */
+static weft_status swap_plan(wf_tensor_map *map, wf_name_step *step, const wf_value *argument, weft_error *err) {
+    (void)step, (void)argument;
+    WF_CHECK(map->rank >= 2, err, WEFT_UNSUPPORTED, "'%s' has no two dimensions to swap", map->name);
+    int64_t rows = map->dims[0];
+    map->dims[0] = map->dims[1];
+    map->dims[1] = rows;
+    return WEFT_OK;
+}
+
+static void swap(const float *from, float *to, int rank, const int64_t *dims, bool back) {
+    int64_t rows = dims[back ? 1 : 0], columns = dims[back ? 0 : 1], n = 1;
+    for (int i = 2; i < rank; i++)
+        n *= dims[i];
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            memcpy(to + (c * rows + r) * n, from + (r * columns + c) * n, (size_t)n * sizeof *to);
+}
+
+static void swap_forward(const float *from, float *to, const wf_name_step *step) {
+    swap(from, to, step->rank, step->dims, false);
+}
+static void swap_back(const float *from, float *to, const wf_name_step *step) { swap(from, to, step->rank, step->dims, true); }
+
 /* ---- reshape([..]): the same elements in the same order ---- */
 static weft_status reshape_plan(wf_tensor_map *map, wf_name_step *step, const wf_value *argument, weft_error *err) {
     (void)step;
@@ -150,6 +174,7 @@ static void pieces_back(const float *from, float *to, const wf_name_step *step) 
 static const wf_move moves[] = {
     {"interleave", true, interleave_plan, NULL, NULL},
     {"transpose", false, transpose_plan, transpose_forward, transpose_back},
+    {"swap", false, swap_plan, swap_forward, swap_back},
     {"reshape", true, reshape_plan, NULL, NULL},
     {"permute", true, permute_plan, permute_forward, permute_back},
     {"pieces", true, pieces_plan, pieces_forward, pieces_back},

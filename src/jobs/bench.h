@@ -44,6 +44,7 @@ typedef struct wf_bench {
     wf_job *job;
     const char *peer, *data, *text,
         *program;                  /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
+    const char *model;             /* a folder or a name, for embed; NULL: none */
     const char *const *tokenizers; /* files */
     size_t n_tokenizers;
     int64_t rounds;          /* 0: the row's own number */
