@@ -73,7 +73,32 @@ static void test_equal(void **state) {
     assert_null(wf_scan_find("\\s+", 3, true));
 }
 
+/* Letters and numbers of expressions are those of the tables, which are the reference's, whatever age PCRE2 is of. */
+static void test_classes(void **state) {
+    static const struct {
+        const char *pattern;
+        wf_char_class class;
+        bool inside;
+    } cases[] = {{"\\p{L}", WF_CHAR_LETTER, true},   {"[^\\p{L}]", WF_CHAR_LETTER, false}, {"[\\P{L}]", WF_CHAR_LETTER, false},
+                 {"[\\p{N}]", WF_CHAR_NUMBER, true}, {"\\P{N}", WF_CHAR_NUMBER, false},    {"\\s", WF_CHAR_SPACE, true}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        wf_finder f = {.regex = NULL};
+        wf_regex_scratch *scratch;
+        assert_int_equal(wf_regex_compile(mem, cases[i].pattern, strlen(cases[i].pattern), WF_RUBY, &f.regex, NULL), WEFT_OK);
+        assert_int_equal(wf_regex_scratch_create(mem, &scratch, NULL), WEFT_OK);
+        for (uint32_t c = 0; c <= 0x10FFFF; c += c == 0xD7FF ? 0x801 : 1) {
+            char text[4];
+            wf_search s = wf_search_new(&f, scratch, (wf_bytes){text, wf_put_char(c, text)});
+            assert_int_equal(wf_search_next(&s, NULL), WEFT_OK);
+            if (s.found != ((wf_char_class_of(c) == cases[i].class) == cases[i].inside))
+                fail_msg("%s at U+%04X", cases[i].pattern, (unsigned)c);
+        }
+        wf_regex_scratch_free(scratch);
+        wf_regex_free(f.regex);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equal)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equal), cmocka_unit_test(test_classes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
