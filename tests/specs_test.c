@@ -4,6 +4,7 @@
 #include "support/model.h"
 #include <stdlib.h>
 #include "base/str.h"
+#include "gen/session.h"
 #include "jobs/one_layer.h"
 #include "mixers/layer_cost.h"
 
@@ -148,7 +149,6 @@ static const struct {
     {"hyena", "{\"max_len\": 8, \"filter_dim\": 4}", 16, {"block 0 mixer", "'max_len'", "16"}},
     {"axial", "{\"heads\": 2, \"shape\": [3, 4]}", 16, {"block 0 mixer", "'shape'", "16"}},
     {"nystrom", "{\"heads\": 2, \"landmarks\": 5}", 16, {"block 0 mixer", "'landmarks'", "16"}},
-    {"routing", "{\"heads\": 2, \"clusters\": 2, \"window\": 40}", 16, {"block 0 mixer", "'window'", "40"}},
 };
 
 static void test_refusals(void **state) {
@@ -179,7 +179,33 @@ static void test_refusals(void **state) {
     test_env_close(&e);
 }
 
+/* Decoding what cannot be: the layer and the option that stands in the way. */
+static void test_undecodable(void **state) {
+    static const struct {
+        const char *mixer, *says;
+    } rows[] = {{"{\"mixer\": \"attention\", \"heads\": 2}", "'causal' is false"},
+                {"{\"mixer\": \"lstm\", \"hidden\": 8, \"bidirectional\": true}", "'bidirectional' is true"},
+                {"{\"mixer\": \"fourier\"}", "full form only"},
+                {"{\"mixer\": \"longformer\", \"heads\": 2, \"window\": [2, 0], \"causal\": true}", "!globals"}};
+    test_env e;
+    (void)state;
+    test_env_open(&e, 1);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        weft_error err = {0};
+        wf_json *spec = test_json(&e, "{\"dim\": 16, \"layers\": 1, \"vocab\": 8}");
+        wf_json *block = wf_json_put(&e.arena, spec, "block", wf_json_new(&e.arena, WF_JSON_OBJECT));
+        wf_json_put(&e.arena, block, "mixer", test_json(&e, rows[i].mixer));
+        wf_model *model = test_model_of(&e, spec, 1);
+        assert_int_equal(wf_model_can_stream(model, &err), WEFT_UNSUPPORTED);
+        if (!strstr(err.message, "block 0 mixer") || !strstr(err.message, rows[i].says))
+            fail_msg("%s: '%s'", rows[i].mixer, err.message);
+        wf_model_free(model);
+    }
+    test_env_close(&e);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_undecodable)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

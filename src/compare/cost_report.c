@@ -47,10 +47,10 @@ static void put_row(page *p, const wf_json *m) {
     wf_html_escape(p->out, wf_json_text(m, "name", ""));
     wf_str_puts(p->out, "</td>");
     put_axis_cell(p, WF_BINARY, last(m, "lengths"));
-    put_axis_cell(p, WF_SECONDS, last(m, "train_seconds"));
+    put_cell(p, 2, 1e3 * last(m, "train_seconds"));
     put_cell(p, 2, wf_json_double(m, "time_exponent", NAN));
     put_cell(p, 2, wf_json_double(m, "law_exponent", NAN));
-    put_axis_cell(p, WF_SECONDS, last(m, "decode_seconds"));
+    put_cell(p, 1, 1e6 * last(m, "decode_seconds"));
     put_axis_cell(p, WF_BYTES, last(m, "activation_bytes"));
     put_axis_cell(p, WF_BYTES, last(m, "state_bytes"));
     put_cell(p, 0, wf_json_double(m, "crossover", NAN));
@@ -63,8 +63,8 @@ static void put_table(page *p) {
         "<section><h2>All of them</h2><p class=\"intro\">At the longest length that was measured. The exponent is that of T "
         "in the time of forward and backward; beside it what the law of the row says, projections included. "
         "Crossover: tokens from which the mixer is faster than full attention.</p><div class=\"scroll\"><table><thead><tr>"
-        "<th>mixer</th><th>tokens</th><th>forward and backward</th><th>exponent</th><th>by its law</th>"
-        "<th>decoding a token</th><th>kept for the backward</th><th>state</th><th>crossover</th></tr></thead>"
+        "<th>mixer</th><th>tokens</th><th>forward and backward, ms</th><th>exponent</th><th>by its law</th>"
+        "<th>decoding a token, µs</th><th>kept for the backward</th><th>state</th><th>crossover</th></tr></thead>"
         "<tbody>\n");
     for (const wf_json *m = p->list->child; m; m = m->next)
         put_row(p, m);
@@ -85,13 +85,14 @@ static void put_chart(page *p, const wf_json *m, int index) {
                                 .y = y[i],
                                 .count = numbers(both[i], "lengths", x[i])};
     for (int i = 0; i < n; i++)
-        numbers(both[i], "train_seconds", y[i]);
+        for (size_t k = 0, count = numbers(both[i], "train_seconds", y[i]); k < count; k++)
+            y[i][k] *= 1e3;
     snprintf(id, sizeof id, "mixer-%d", index);
     snprintf(mark, sizeof mark, "%.0f tokens", cross);
     wf_chart chart = {.id = id,
                       .label = series[0].name,
                       .x = {.title = "tokens", .scale = WF_LOG2, .unit = WF_BINARY},
-                      .y = {.title = "forward and backward", .scale = WF_LOG10, .unit = WF_SECONDS},
+                      .y = {.title = "forward and backward, ms", .scale = WF_LOG10},
                       .series = series,
                       .count = (size_t)n,
                       .mark = cross,

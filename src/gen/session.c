@@ -25,10 +25,30 @@ int64_t wf_model_position_limit(const wf_model *model) {
     return model->spec->stem.position == WF_POSITION_NONE ? 0 : model->spec->stem.length;
 }
 
+static bool has_option(const wf_layer *layer, const char *name) {
+    for (const wf_key *key = layer->row->keys; key->name; key++)
+        if (wf_streq(key->name, name))
+            return true;
+    return false;
+}
+
+/* Which option stands in the way. */
 static weft_status layer_streams(const wf_layer *layer, weft_error *err) {
-    WF_CHECK(wf_layer_streams(layer), err, WEFT_UNSUPPORTED, "%s: %s cannot be decoded step by step with these options",
-             layer->where, layer->row->name);
-    return WEFT_OK;
+    const char *why = "with these options", *name = layer->row->name;
+    if (wf_layer_streams(layer))
+        return WEFT_OK;
+    for (int i = 0; i < layer->n_parts; i++)
+        WF_TRY(layer_streams(layer->parts[i], err));
+    if (has_option(layer, "causal") && !wf_flag(layer, "causal"))
+        why = "when 'causal' is false";
+    else if (has_option(layer, "bidirectional") && wf_flag(layer, "bidirectional"))
+        why = "when 'bidirectional' is true";
+    else if (!(layer->row->traits & WF_STREAMS))
+        why = "(it has the full form only)";
+    else if (layer->row->streams && !layer->streams)
+        return wf_fail(err, WEFT_UNSUPPORTED, "%s: %s cannot be decoded step by step: its options must satisfy %s",
+                       layer->where, name, layer->row->streams);
+    return wf_fail(err, WEFT_UNSUPPORTED, "%s: %s cannot be decoded step by step %s", layer->where, name, why);
 }
 
 weft_status wf_model_can_stream(const wf_model *model, weft_error *err) {
