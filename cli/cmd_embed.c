@@ -3,7 +3,8 @@
 static const cli_option options[] = {
     CLI_TEXT_OPTIONS,
     {"format", CLI_TEXT, "NAME", "jsonl", "of the result: jsonl (a list a line), tsv, npy, fvecs or f32 (bare numbers)", NULL},
-    {"pooling", CLI_TEXT, "NAME", "the folder's, else mean", "cls, mean, max, mean_sqrt_len, weightedmean or lasttoken", NULL},
+    {"pooling", CLI_TEXT, "NAME", "the folder's, else mean", "cls, mean, max, mean_sqrt_len_tokens, weightedmean or lasttoken",
+     NULL},
     {"prompt", CLI_TEXT, "NAME", "the folder's", "a prompt that config_sentence_transformers.json names", NULL},
     {"prompt-text", CLI_TEXT, "TEXT", NULL, "put before every text", NULL},
     {"dims", CLI_VALUE, "N", "all", "only the first N numbers of each vector", NULL},

@@ -24,7 +24,11 @@ endif()
 set(WEFT_KERNEL_OBJECTS)
 foreach(isa ${WEFT_ISAS})
   if(WEFT_SIMD)
-    add_library(weft_simd_${isa} OBJECT ${WEFT_SIMD})
+    set(WEFT_GROUPS ${WEFT_SIMD})
+    if(isa STREQUAL avx512_bf16) # src/kernels/groups.def
+      list(FILTER WEFT_GROUPS INCLUDE REGEX "simd_(fill|rows|train|attention|attention_back)\\.c$")
+    endif()
+    add_library(weft_simd_${isa} OBJECT ${WEFT_GROUPS})
     target_include_directories(weft_simd_${isa} PRIVATE src include)
     target_compile_definitions(weft_simd_${isa} PRIVATE WF_ISA=${isa} WF_ISA_${isa}=1)
     target_compile_options(weft_simd_${isa} PRIVATE ${WEFT_ISA_FLAGS_${isa}} "$<$<CONFIG:Release>:-O3>"

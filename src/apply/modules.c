@@ -39,30 +39,37 @@ typedef struct module_row {
 } module_row;
 
 /* ---- Pooling ---- */
+/* What [CLS] is called here is the first row that counts: behind a prompt that does not. */
+static wf_tensor *first_counted(wf_tape *t, wf_tensor *x, wf_tensor *mask) { return wf_pool_rows(t, x, WF_POOL_FIRST, mask); }
+static const wf_pool_row begin = {"begin", "the first row that counts", first_counted};
+
 typedef struct pool_word {
-    const char *word, *key, *pool; /* as weft and newer files say it, as older files do; the row of wf_pool_table */
+    const char *word, *key, *pool; /* as newer files say it, as older ones do; the row of wf_pool_table, NULL: `begin` */
 } pool_word;
 /* In the order in which several stand side by side. */
-static const pool_word pool_words[] = {{"cls", "pooling_mode_cls_token", "first"},
+static const pool_word pool_words[] = {{"cls", "pooling_mode_cls_token", NULL},
                                        {"max", "pooling_mode_max_tokens", "max"},
                                        {"mean", "pooling_mode_mean_tokens", "mean"},
-                                       {"mean_sqrt_len", "pooling_mode_mean_sqrt_len_tokens", "mean_sqrt"},
+                                       {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", "mean_sqrt"},
                                        {"weightedmean", "pooling_mode_weightedmean_tokens", "weighted"},
                                        {"lasttoken", "pooling_mode_lasttoken", "end"}};
 enum { POOL_WORDS = sizeof pool_words / sizeof *pool_words };
 
 static void add_pool(module *one, const pool_word *word) {
-    for (const wf_pool_row *row = wf_pool_table; row->name; row++)
+    if (!word->pool && one->n_pools < MOST_POOLS)
+        one->pools[one->n_pools++] = &begin;
+    for (const wf_pool_row *row = wf_pool_table; word->pool && row->name; row++)
         if (wf_streq(row->name, word->pool) && one->n_pools < MOST_POOLS)
             one->pools[one->n_pools++] = row;
 }
 
 static weft_status pool_by_word(module *one, const char *word, weft_error *err) {
+    WF_CHECK(one->n_pools < MOST_POOLS, err, WEFT_UNSUPPORTED, "more than %d poolings", (int)MOST_POOLS);
     for (int i = 0; i < POOL_WORDS; i++)
         if (wf_streq(pool_words[i].word, word) || wf_streq(pool_words[i].key, word))
             return add_pool(one, &pool_words[i]), WEFT_OK;
-    return wf_fail(err, WEFT_UNSUPPORTED, "pooling '%s' is not known: cls, mean, max, mean_sqrt_len, weightedmean or lasttoken",
-                   word);
+    return wf_fail(err, WEFT_UNSUPPORTED,
+                   "pooling '%s' is not known: cls, mean, max, mean_sqrt_len_tokens, weightedmean or lasttoken", word);
 }
 
 /* "pooling_mode": a word or a list of them. */
@@ -146,17 +153,24 @@ static weft_status read_dense(wf_modules *m, module *one, weft_error *err) {
     return WEFT_OK;
 }
 
-static weft_status load_param(wf_modules *m, const module *one, const wf_shards *shards, const char *name, int rank,
-                              const int64_t *dims, wf_param **out, weft_error *err) {
-    const wf_stored_tensor *t = wf_shards_find(shards, name);
-    WF_CHECK(t, err, WEFT_BAD_INPUT, "the weights lack the tensor '%s'", name);
+typedef struct loading { /* the tensors of one module */
+    wf_modules *m;
+    const module *one;
+    const wf_shards *shards;
+    weft_error *err;
+} loading;
+
+static weft_status load_param(const loading *l, const char *name, int rank, const int64_t *dims, wf_param **out) {
+    const wf_stored_tensor *t = wf_shards_find(l->shards, name);
+    WF_CHECK(t, l->err, WEFT_BAD_INPUT, "the weights lack the tensor '%s'", name);
     bool fits = t->rank == rank && t->dims[0] == dims[0] && (rank == 1 || t->dims[1] == dims[1]);
-    WF_CHECK(fits && t->type >= 0, err, WEFT_BAD_INPUT, "the tensor '%s' has another shape or type than the config says", name);
-    const char *full = wf_arena_printf(&m->arena, "%zu.%s", (size_t)(one - m->list), name);
+    WF_CHECK(fits && t->type >= 0, l->err, WEFT_BAD_INPUT, "the tensor '%s' has another shape or type than the config says",
+             name);
+    const char *full = wf_arena_printf(&l->m->arena, "%zu.%s", (size_t)(l->one - l->m->list), name);
     if (!full)
-        return wf_fail_memory(err);
-    WF_TRY(wf_param_add(&m->params, full, rank, dims, out, err));
-    WF_TRY(wf_params_allocate(&m->params, err));
+        return wf_fail_memory(l->err);
+    WF_TRY(wf_param_add(&l->m->params, full, rank, dims, out, l->err));
+    WF_TRY(wf_params_allocate(&l->m->params, l->err));
     wf_dtypes[t->type].to_f32((*out)->value, t->data, (*out)->count);
     return WEFT_OK;
 }
@@ -167,9 +181,10 @@ static weft_status load_pair(wf_modules *m, module *one, const char *prefix, int
     snprintf(name[0], sizeof name[0], "%s.weight", prefix);
     snprintf(name[1], sizeof name[1], "%s.bias", prefix);
     WF_TRY(wf_shards_open(&m->env->mem, one->folder, &shards, err));
-    weft_status status = load_param(m, one, shards, name[0], rank, dims, &one->weight, err);
+    loading l = {m, one, shards, err};
+    weft_status status = load_param(&l, name[0], rank, dims, &one->weight);
     if (status == WEFT_OK && one->biased)
-        status = load_param(m, one, shards, name[1], 1, dims, &one->bias, err);
+        status = load_param(&l, name[1], 1, dims, &one->bias);
     wf_shards_free(shards);
     return status;
 }

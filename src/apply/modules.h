@@ -11,7 +11,8 @@
 
 typedef struct wf_modules wf_modules;
 
-/* `pooling`: in the place of the folder's: cls, mean, max, mean_sqrt_len, weightedmean or lasttoken; NULL: the folder's. */
+/* `pooling`: in the place of the folder's: cls, mean, max, mean_sqrt_len_tokens, weightedmean or lasttoken; NULL: the folder's.
+ */
 weft_status wf_modules_open(const wf_env *env, const char *folder, const char *pooling, wf_modules **out, weft_error *err);
 void wf_modules_free(wf_modules *modules); /* NULL is fine */
 

@@ -76,14 +76,14 @@ static bool goes_on(const char *label, const char *last) {
     return strcmp(without_side(label), without_side(last)) == 0 && strncmp(label, "B-", 2) != 0;
 }
 
-weft_status wf_tags_merge(wf_tag_merging how, const char *const *labels, int64_t classes, const wf_tag_token *tokens, size_t n,
-                          wf_arena *arena, wf_entity **out, size_t *count, weft_error *err) {
+weft_status wf_tags_merge(wf_tag_merging how, const wf_tag_classes *classes, const wf_tag_token *tokens, size_t n,
+                          wf_arena *arena, wf_entities *out, weft_error *err) {
+    const char *const *labels = classes->labels;
     tagged *list = wf_arena_alloc(arena, (n + 1) * sizeof *list);
-    *out = wf_arena_alloc(arena, (n + 1) * sizeof **out);
-    *count = 0;
-    if (!list || !*out)
+    *out = (wf_entities){wf_arena_alloc(arena, (n + 1) * sizeof *out->list), 0};
+    if (!list || !out->list)
         return wf_fail_memory(err);
-    size_t words = tag_all(how, tokens, n, classes, list);
+    size_t words = tag_all(how, tokens, n, classes->count, list);
     for (size_t i = 0, length; i < words; i += length) {
         const char *label = labels[list[i].class];
         float sum = list[i].score;
@@ -91,8 +91,8 @@ weft_status wf_tags_merge(wf_tag_merging how, const char *const *labels, int64_t
                          goes_on(labels[list[i + length].class], labels[list[i + length - 1].class]);
              length++)
             sum += list[i + length].score;
-        (*out)[(*count)++] = (wf_entity){how == WF_TAGS_NONE ? label : group_name(label), sum / (float)length, list[i].start,
-                                         list[i + length - 1].end, list[i].index};
+        out->list[out->count++] = (wf_entity){how == WF_TAGS_NONE ? label : group_name(label), sum / (float)length,
+                                              list[i].start, list[i + length - 1].end, list[i].index};
     }
     return WEFT_OK;
 }
@@ -105,12 +105,13 @@ static int by_start(const void *a, const void *b) {
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-void wf_tags_join(wf_entity *list, size_t *count) {
+void wf_tags_join(wf_entities *all) {
+    wf_entity *list = all->list;
     size_t kept = 0;
-    if (*count < 2)
+    if (all->count < 2)
         return;
-    qsort(list, *count, sizeof *list, by_start);
-    for (size_t i = 1; i < *count; i++) {
+    qsort(list, all->count, sizeof *list, by_start);
+    for (size_t i = 1; i < all->count; i++) {
         wf_entity *last = &list[kept];
         const wf_entity *one = &list[i];
         uint32_t length = one->end - one->start, before = last->end - last->start;
@@ -119,5 +120,5 @@ void wf_tags_join(wf_entity *list, size_t *count) {
         else if (length > before || (length == before && one->score > last->score))
             *last = *one;
     }
-    *count = kept + 1;
+    all->count = kept + 1;
 }

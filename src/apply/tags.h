@@ -28,9 +28,19 @@ typedef struct wf_entity {
     uint32_t index; /* of the first token */
 } wf_entity;
 
-/* The entities of n tokens, in order; `labels`: the name of every class. The list lives in the arena; labels are views. */
-weft_status wf_tags_merge(wf_tag_merging how, const char *const *labels, int64_t classes, const wf_tag_token *tokens, size_t n,
-                          wf_arena *arena, wf_entity **out, size_t *count, weft_error *err);
+typedef struct wf_tag_classes {
+    const char *const *labels; /* the name of every class */
+    int64_t count;
+} wf_tag_classes;
+
+typedef struct wf_entities {
+    wf_entity *list;
+    size_t count;
+} wf_entities;
+
+/* The entities of n tokens, in order. The list lives in the arena; labels are views. */
+weft_status wf_tags_merge(wf_tag_merging how, const wf_tag_classes *classes, const wf_tag_token *tokens, size_t n,
+                          wf_arena *arena, wf_entities *out, weft_error *err);
 /* Of entities of windows that overlap: the longest of those that cover each other, the surest of equally long ones. Sorts. */
-void wf_tags_join(wf_entity *list, size_t *count);
+void wf_tags_join(wf_entities *all);
 #endif

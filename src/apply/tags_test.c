@@ -13,14 +13,14 @@ static const wf_tag_token tokens[] = {{scores[0], 0, 4, 1, false},   {scores[1],
 
 static void check(wf_tag_merging how, const char *expected) {
     wf_arena arena;
-    wf_entity *list;
-    size_t count, n = 0;
+    wf_entities all;
+    size_t n = 0;
     char text[512] = "";
     wf_arena_init(&arena, &wf_mem_default, 0);
-    assert_int_equal(wf_tags_merge(how, labels, 4, tokens, COUNT_OF(tokens), &arena, &list, &count, NULL), WEFT_OK);
-    for (size_t i = 0; i < count; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s %u-%u %.3f;", list[i].label, (unsigned)list[i].start,
-                              (unsigned)list[i].end, (double)list[i].score);
+    assert_int_equal(wf_tags_merge(how, &(wf_tag_classes){labels, 4}, tokens, COUNT_OF(tokens), &arena, &all, NULL), WEFT_OK);
+    for (size_t i = 0; i < all.count; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s %u-%u %.3f;", all.list[i].label, (unsigned)all.list[i].start,
+                              (unsigned)all.list[i].end, (double)all.list[i].score);
     assert_string_equal(text, expected);
     wf_arena_free(&arena);
 }
@@ -37,9 +37,9 @@ static void test_merging(void **state) {
 static void test_joining(void **state) {
     wf_entity list[] = {
         {"A", .5f, 8, 12, 0}, {"A", .9f, 0, 3, 0}, {"B", .6f, 8, 15, 0}, {"C", .7f, 20, 22, 0}, {"C", .8f, 20, 22, 1}};
-    size_t count = COUNT_OF(list);
-    wf_tags_join(list, &count);
-    assert_int_equal(count, 3);
+    wf_entities all = {list, COUNT_OF(list)};
+    wf_tags_join(&all);
+    assert_int_equal(all.count, 3);
     assert_int_equal(list[0].end, 3);
     assert_string_equal(list[1].label, "B");
     assert_true(list[2].score > .75f);

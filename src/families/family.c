@@ -164,21 +164,23 @@ weft_status wf_families_add(wf_families *set, const char *name, const char *text
 
 static size_t embedded_count(void) {
     size_t n = 0;
-    while (wf_embedded_families[n].name)
+    while (wf_embedded_families.list[n].name)
         n++;
     return n;
 }
 
 static weft_status add_embedded(wf_families *set, weft_error *err) {
     wf_json *common = NULL;
-    for (const wf_embedded *e = wf_embedded_families; e->name; e++)
+    const char *texts;
+    WF_TRY(wf_embedded_open(&set->arena, &wf_embedded_families, &texts, err));
+    for (const wf_embedded *e = wf_embedded_families.list; e->name; e++)
         if (wf_streq(e->name, "common"))
-            WF_TRY(parse_family(set, e->name, e->text, e->size, &common, err));
+            WF_TRY(parse_family(set, e->name, texts + e->at, e->size, &common, err));
     set->common = common;
     for (size_t i = embedded_count(); i-- > 0;) { /* backwards, so that the order is that of the table */
-        const wf_embedded *e = &wf_embedded_families[i];
+        const wf_embedded *e = &wf_embedded_families.list[i];
         if (!wf_streq(e->name, "common"))
-            WF_TRY(add(set, e->name, e->text, e->size, err));
+            WF_TRY(add(set, e->name, texts + e->at, e->size, err));
     }
     for (size_t i = 0; i < set->count; i++)
         WF_TRY(resolve(set, &set->list[i], 0, err));

@@ -96,7 +96,7 @@ static weft_status record(wf_session *s, recorded *r, int64_t rows, bool all, we
     bool bf16 = s->model->token->bf16 != NULL;
     wf_tape_free(r->tape);
     *r = (recorded){.rows = rows, .all = all};
-    WF_TRY(wf_tape_create(env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32}, &r->tape, err));
+    WF_TRY(wf_tape_create(env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32, .fixed = true}, &r->tape, err));
     r->ids = ports.ids = wf_input(r->tape, "ids", WF_I32, 2, (int64_t[]){s->state->batch, rows});
     WF_TRY(wf_model_record(s->model, r->tape, s->state->batch, rows, &options, &ports, err));
     wf_tensor *hidden = all ? ports.hidden : wf_time_slice(r->tape, ports.hidden, rows - 1, 1);

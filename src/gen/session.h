@@ -1,5 +1,6 @@
 /* session.h - decoding: a model, a state, and recorded tapes per number of rows. Logits come out for what goes in.
- * Thread rule: one caller; the model may be shared. */
+ * Thread rule: one caller; the model may be shared. Its weights stay as they are while the session lives: what depends on them
+ * alone (discretised poles, filters) is computed once. */
 #ifndef WF_GEN_SESSION_H
 #define WF_GEN_SESSION_H
 #include "model/model.h"

@@ -33,11 +33,10 @@ static void take_start(wf_opened *o, const wf_json *config) {
  * the loader has judged the config already. */
 static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, const wf_json *config, weft_error *err) {
     static const char usual[] = "<|endoftext|>";
-    const char *file = wf_path_join(arena, path, "generation_config.json");
+    char *file;
     wf_json *generation;
-    weft_status status = !file               ? WEFT_NO_MEMORY
-                         : !wf_is_file(file) ? WEFT_FAILURE
-                                             : wf_json_parse_file(arena, file, &generation, NULL);
+    WF_TRY(wf_path_inside(arena, path, "generation_config.json", &file, err));
+    weft_status status = wf_is_file(file) ? wf_json_parse_file(arena, file, &generation, NULL) : WEFT_FAILURE;
     if (status == WEFT_NO_MEMORY)
         return wf_fail_memory(err);
     if (status == WEFT_OK) {

@@ -11,8 +11,7 @@ typedef struct tagging {
 } tagging;
 
 typedef struct found { /* of one text, over its windows */
-    wf_entity *list;
-    size_t count;
+    wf_entities all;
     size_t windows;
 } found;
 
@@ -106,17 +105,17 @@ static bool is_ignored(const tagging *t, const char *label) {
     return false;
 }
 
-static weft_status add(wf_apply *a, found *f, const wf_entity *list, size_t count) {
+static weft_status add(wf_apply *a, wf_entities *to, const wf_entities *more) {
     const tagging *t = a->own;
-    wf_entity *all = wf_arena_alloc(&a->arena, (f->count + count + 1) * sizeof *all);
+    wf_entity *all = wf_arena_alloc(&a->arena, (to->count + more->count + 1) * sizeof *all);
     if (!all)
         return wf_fail_memory(a->job->err);
-    if (f->count)
-        memcpy(all, f->list, f->count * sizeof *all);
-    f->list = all;
-    for (size_t i = 0; i < count; i++)
-        if (!is_ignored(t, list[i].label))
-            all[f->count++] = list[i];
+    if (to->count)
+        memcpy(all, to->list, to->count * sizeof *all);
+    to->list = all;
+    for (size_t i = 0; i < more->count; i++)
+        if (!is_ignored(t, more->list[i].label))
+            all[to->count++] = more->list[i];
     return WEFT_OK;
 }
 
@@ -127,8 +126,8 @@ static weft_status take(wf_apply *a, wf_apply_item *item, size_t index, const wf
     float *scores = wf_arena_alloc(&a->arena, (size_t)(rows * columns) * sizeof *scores);
     wf_tag_token *tokens = wf_arena_alloc(&a->arena, (code->count + 1) * sizeof *tokens);
     wf_bytes text = item->inputs[0].text;
-    wf_entity *list;
-    size_t *starts, count;
+    wf_entities merged;
+    size_t *starts;
     (void)index;
     if (!item->own)
         item->own = wf_arena_alloc(&a->arena, sizeof(found));
@@ -138,9 +137,10 @@ static weft_status take(wf_apply *a, wf_apply_item *item, size_t index, const wf
     for (int64_t i = 0; i < rows; i++)
         wf_apply_softmax(values + i * columns, columns, scores + i * columns);
     size_t n = list_tokens(a, code, text, starts, scores, columns, tokens);
-    WF_TRY(wf_tags_merge(t->how, t->labels, columns, tokens, n, &a->arena, &list, &count, a->job->err));
-    ((found *)item->own)->windows++;
-    return add(a, item->own, list, count);
+    WF_TRY(wf_tags_merge(t->how, &(wf_tag_classes){t->labels, columns}, tokens, n, &a->arena, &merged, a->job->err));
+    found *f = item->own;
+    f->windows++;
+    return add(a, &f->all, &merged);
 }
 
 /* ---- lines ---- */
@@ -148,7 +148,7 @@ static wf_bytes stretch(wf_bytes text, const size_t *starts, const wf_entity *e)
     return (wf_bytes){text.data + starts[e->start], starts[e->end] - starts[e->start]};
 }
 
-static void put_text(wf_apply *a, const wf_apply_item *item, const found *f, const size_t *starts) {
+static void put_text(wf_apply *a, const wf_apply_item *item, const wf_entities *f, const size_t *starts) {
     for (size_t i = 0; i < f->count; i++) {
         const wf_entity *e = &f->list[i];
         wf_str_printf(&a->line, "%zu\t%u\t%u\t%s\t%.4f\t", item->number + 1, (unsigned)e->start, (unsigned)e->end, e->label,
@@ -158,7 +158,7 @@ static void put_text(wf_apply *a, const wf_apply_item *item, const found *f, con
     }
 }
 
-static void put_json(wf_apply *a, const wf_apply_item *item, const found *f, const size_t *starts) {
+static void put_json(wf_apply *a, const wf_apply_item *item, const wf_entities *f, const size_t *starts) {
     wf_bytes text = item->inputs[0].text;
     wf_json_writer w;
     wf_json_writer_init(&w, &a->line, 0);
@@ -192,8 +192,8 @@ static weft_status put(wf_apply *a, wf_apply_item *item) {
     size_t *starts;
     WF_TRY(index_characters(a, item->inputs[0].text, &starts));
     if (f->windows > 1)
-        wf_tags_join(f->list, &f->count);
-    (a->json ? put_json : put_text)(a, item, f, starts);
+        wf_tags_join(&f->all);
+    (a->json ? put_json : put_text)(a, item, &f->all, starts);
     return WEFT_OK;
 }
 

@@ -3,10 +3,10 @@
 #include <string.h>
 #include "base/embed.h"
 
-const char *wf_preset_name(size_t i) { return wf_embedded_presets[i].name; }
+const char *wf_preset_name(size_t i) { return wf_embedded_presets.list[i].name; }
 
 static const wf_embedded *find(const char *name) {
-    for (const wf_embedded *e = wf_embedded_presets; e->name; e++)
+    for (const wf_embedded *e = wf_embedded_presets.list; e->name; e++)
         if (wf_streq(e->name, name))
             return e;
     return NULL;
@@ -15,7 +15,9 @@ static const wf_embedded *find(const char *name) {
 bool wf_preset_exists(const char *name) { return find(name) != NULL; }
 
 static weft_status read_preset(wf_arena *arena, const wf_embedded *e, wf_json **out, weft_error *err) {
-    weft_status status = wf_json_parse(arena, e->text, e->size, 0, out, err);
+    const char *texts;
+    WF_TRY(wf_embedded_open(arena, &wf_embedded_presets, &texts, err));
+    weft_status status = wf_json_parse(arena, texts + e->at, e->size, 0, out, err);
     return status ? wf_fail_in(err, "preset %s", e->name) : WEFT_OK;
 }
 
@@ -69,7 +71,7 @@ static weft_status plain_block(wf_arena *arena, const wf_mixer *row, wf_json **o
 static weft_status preset_of(wf_arena *arena, const char *word, wf_json **out, weft_error *err) {
     wf_json *first = NULL, *named = NULL;
     *out = NULL;
-    for (const wf_embedded *e = wf_embedded_presets; e->name; e++) {
+    for (const wf_embedded *e = wf_embedded_presets.list; e->name; e++) {
         wf_json *j;
         WF_TRY(read_preset(arena, e, &j, err));
         if (wf_streq(wf_json_text(j, "block_of", NULL), word))
@@ -87,13 +89,13 @@ static weft_status preset_of(wf_arena *arena, const char *word, wf_json **out, w
 static const char *nth_name(const void *user, size_t i) { /* presets, then mixers */
     size_t presets = 0, mixers = 0;
     (void)user;
-    while (wf_embedded_presets[presets].name)
+    while (wf_embedded_presets.list[presets].name)
         presets++;
     while (wf_mixers[mixers])
         mixers++;
     if (i >= presets)
         return i - presets < mixers ? wf_mixers[i - presets]->name : NULL;
-    return wf_embedded_presets[i].name;
+    return wf_embedded_presets.list[i].name;
 }
 
 static weft_status unknown_word(const char *word, weft_error *err) {

@@ -124,7 +124,14 @@ wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x);
 
 /* x[B,T,n] -> fp32 [B,n] over the rows whose mask[B,T] (U8; NULL: all) is not 0: their mean, their sum / sqrt(count), the mean
  * weighted by 1, 2, .. T, the last of them, the largest entry of each channel. No row that counts gives zeros. */
-typedef enum wf_pool_kind { WF_POOL_MEAN, WF_POOL_MEAN_SQRT, WF_POOL_WEIGHTED, WF_POOL_LAST, WF_POOL_MAX } wf_pool_kind;
+typedef enum wf_pool_kind {
+    WF_POOL_MEAN,
+    WF_POOL_MEAN_SQRT,
+    WF_POOL_WEIGHTED,
+    WF_POOL_FIRST,
+    WF_POOL_LAST,
+    WF_POOL_MAX
+} wf_pool_kind;
 wf_tensor *wf_pool_rows(wf_tape *t, wf_tensor *x, wf_pool_kind kind, wf_tensor *mask);
 wf_tensor *wf_swap_rows(wf_tape *t, wf_tensor *x);              /* [A,N,M,w] -> [A,M,N,w] */
 wf_tensor *wf_mean_rows(wf_tape *t, wf_tensor *x, int64_t per); /* [B,T,..] -> fp32 [B,T/per,..], means of consecutive rows */
@@ -304,11 +311,14 @@ typedef struct wf_scan_spec {
     wf_tensor *a_log, *skip, *z; /* [D,N]; [D] or NULL; [B,T,D] or NULL */
     wf_tensor *h_in, **h_out;    /* [B,D,N] or NULL */
 } wf_scan_spec;
-/* u, dt [B,T,D], b, c [B,T,N] -> [B,T,D] fp32. */
+/* u, dt [B,T,D], b, c [B,T,N], or [B,T,G,N] for G groups of neighbouring channels -> [B,T,D] fp32. */
 wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor *b, wf_tensor *c, const wf_scan_spec *spec);
 
 /* y_t = sum_{s<=t} k_{t-s} v_s + bias v_t: v [B,T,D], k [N,D] with N >= T, bias [D] or NULL -> fp32. By Fourier transforms. */
 wf_tensor *wf_long_conv(wf_tape *t, wf_tensor *v, wf_tensor *k, wf_tensor *bias);
+/* Its last rows while decoding: cache [B,S,D] fp32 holds all rows so far (start + rows of them), k [N,D] with N >= S ->
+ * [B,rows,D]. No gradient. */
+wf_tensor *wf_history_conv(wf_tape *t, wf_tensor *cache, wf_tensor *k, wf_tensor *bias, int64_t rows);
 /* Re(DFT over T of DFT over D of x), unscaled: [B,T,D] -> fp32. */
 wf_tensor *wf_fourier(wf_tape *t, wf_tensor *x);
 

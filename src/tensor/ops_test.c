@@ -1,3 +1,4 @@
+/* lint: long file, because it is one table of cases, an entry for every operation */
 /* ops_test.c - every op: gradients against finite differences along random directions, fp32 against bf16, the same bits for 1
  * to 8 threads, checkpoint regions against plain recording. One table of cases; an op without a case fails. */
 #include <math.h>
@@ -206,6 +207,7 @@ static wf_tensor *pool_all(fixture *f) { return pool_case(f, WF_POOL_MEAN, false
 static wf_tensor *pool_sqrt(fixture *f) { return pool_case(f, WF_POOL_MEAN_SQRT, true); }
 static wf_tensor *pool_weighted(fixture *f) { return pool_case(f, WF_POOL_WEIGHTED, true); }
 static wf_tensor *pool_last(fixture *f) { return pool_case(f, WF_POOL_LAST, true); }
+static wf_tensor *pool_first(fixture *f) { return pool_case(f, WF_POOL_FIRST, true); }
 static wf_tensor *pool_max(fixture *f) { return pool_case(f, WF_POOL_MAX, true); }
 static wf_tensor *inverse_of(fixture *f, int64_t n) { return wf_input(f->tape, "inverse", WF_F32, 1, (int64_t[]){n}); }
 static wf_tensor *class_case(fixture *f) { return wf_class_loss(f->tape, leaf3(f, 2, 5, 7), 7, ids(f, 2, 5), inverse_of(f, 1)); }
@@ -288,6 +290,13 @@ static wf_tensor *scan_case(fixture *f) {
     return wf_time_concat(f->tape, y,
                           wf_selective_scan(f->tape, wf_time_slice(f->tape, u, 4, 3), wf_time_slice(f->tape, dt, 4, 3),
                                             wf_time_slice(f->tape, b, 4, 3), wf_time_slice(f->tape, c, 4, 3), &second));
+}
+
+/* Three groups of channels, each with its own b and c. */
+static wf_tensor *scan_groups(fixture *f) {
+    wf_tensor *u = leaf3(f, 2, 7, 51), *dt = wf_activate(f->tape, leaf3(f, 2, 7, 51), WF_SOFTPLUS);
+    wf_scan_spec spec = {.a_log = leaf2(f, 51, 5), .skip = leaf1(f, 51)};
+    return wf_selective_scan(f->tape, u, dt, leaf4(f, 2, 7, 3, 5), leaf4(f, 2, 7, 3, 5), &spec);
 }
 
 static wf_tensor *long_conv_case(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 2, 11, 19), leaf2(f, 13, 19), leaf1(f, 19)); }
@@ -592,7 +601,7 @@ static const op_case cases[] = {
     {"recurrence", recurrence_none, 2e-3}, {"recurrence", recurrence_const, 2e-3}, {"recurrence", recurrence_groups, 2e-3},
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_channel, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
     {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
-    {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
+    {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3}, {"selective_scan", scan_groups, 4e-3},
     {"long_conv", long_conv_case, 2e-3}, {"long_conv", long_conv_long, 2e-3}, {"long_conv", long_conv_plain, 2e-3}, {"sine", sine_case, 2e-3},
     {"discretise", discretise_zoh, 4e-3}, {"discretise", discretise_bilinear, 4e-3}, {"discretise", discretise_real, 4e-3},
     {"low_rank_step", low_rank_step_case, 4e-3}, {"low_rank_kernel", low_rank_kernel_case, 4e-3}, {"pole_scan", pole_complex, 2e-3}, {"pole_scan", pole_reverse, 2e-3}, {"pole_scan", pole_ranked, 2e-3}, {"pole_scan", pole_real, 2e-3}, {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
@@ -601,7 +610,7 @@ static const op_case cases[] = {
     {"cross_entropy", entropy_capped, 4e-3}, {"cross_entropy", entropy_squares, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3}, {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3},
     {"attention", attention_bias_alone, 2e-3}, {"relative", relative_case, 2e-3}, {"token_positions", counted_case, 2e-3}, {"frames", frames_case, 2e-3}, {"frame_mask", frames_case, 2e-3}, {"token_dropout", token_dropout_case, 2e-3}, {"token_mask", masked_case, 2e-3}, {"unfold", unfold_case, 2e-3}, {"id_pad", pad_case, 2e-3}, {"mask_pad", pad_case, 2e-3}, {"token_globals", pad_case, 2e-3}, {"fourier", fourier_case, 2e-3}, {"id_column", column_case, 2e-3}, {"shift_right", shift_right_case, 2e-3}, {"token_rows", shift_right_case, 2e-3},
     {"mask_positions", by_mask_case, 2e-3}, {"alibi_keys", alibi_case, 2e-3},
-    {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
+    {"pool_rows", pool_mean, 2e-3}, {"pool_rows", pool_all, 2e-3}, {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3}, {"pool_rows", pool_first, 2e-3},
     {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3}, {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3},
     {"value_loss", squares_case, 2e-3},
     {"route", experts_softmax, 2e-3}, {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3}, {"sort_rows", sort_case, 2e-3},
@@ -610,7 +619,7 @@ static const op_case cases[] = {
 };
 /* clang-format on */
 /* Ops whose tests stand beside their kernels or with the states they write. */
-static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", NULL};
+static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", "history_conv", NULL};
 
 static void fill(wf_tensor *x, uint32_t stream) {
     wf_rng rng = wf_rng_make(7, stream, 0);

@@ -107,8 +107,8 @@ printf '{"steps": 3,\n "lr": }' >config.json
 bad 4 "config.json: line 2, column 8" "$WEFT" train text.txt --config config.json --out run
 printf '{"stepz": 3}' >config.json
 bad 2 "unknown option 'stepz', did you mean 'steps'?" "$WEFT" train text.txt --config config.json --out run
-bad 2 "not a model folder" "$WEFT" generate nowhere hello
-bad 2 "not a model folder" "$WEFT" eval nowhere text.txt
+bad 2 "neither a model folder nor a file" "$WEFT" generate nowhere hello
+bad 2 "neither a model folder nor a file" "$WEFT" eval nowhere text.txt
 bad 2 "which model?" "$WEFT" generate
 bad 2 "which text?" "$WEFT" eval nowhere
 

@@ -107,7 +107,7 @@ run 2 "$WEFT" generate
 has "$err" "which model"
 run 2 "$WEFT" generate $model a b
 run 2 "$WEFT" generate no-such-model a
-has "$err" "not a model folder"
+has "$err" "neither a model folder nor a file"
 if [ -e /dev/full ]; then
     last="generate >/dev/full"
     code=0

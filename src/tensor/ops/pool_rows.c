@@ -48,6 +48,8 @@ static double weight(const wf_node *node, const tally *s, int64_t b, int64_t t) 
         return (double)(t + 1) / s->numbers;
     case WF_POOL_LAST:
         return t == s->last ? 1.0 : 0.0;
+    case WF_POOL_FIRST:
+        return t == s->first ? 1.0 : 0.0;
     default:
         return 0.0;
     }
