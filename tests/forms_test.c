@@ -91,6 +91,14 @@ static const case_row cases[] = {
     {"mamba", "{}", true},
     {"mamba", "{\"inner\": 10, \"state\": 3, \"rank\": 2, \"conv\": 3, \"inner_norms\": true, \"bias\": [\"in\", \"o\"]}",
      true},
+    {"mamba", "{\"inner\": 12, \"state\": 3, \"rank\": 2, \"heads\": 3}", true},
+    {"chain",
+     "{\"steps\": [{\"mixer\": \"attention\", \"start\": true, \"norm\": {}, \"spec\": {\"heads\": 3, \"out_dim\": 12, "
+     "\"causal\": true, "
+     "\"low_rank\": 2}}, {\"mixer\": \"glu\", \"norm\": {}, \"project\": true, \"spec\": {\"hidden\": 5, \"low_rank\": 2}}, "
+     "{\"mixer\": "
+     "\"mamba\", \"norm\": {}, \"add\": true}]}",
+     true},
     {"performer", "{\"heads\": 3, \"rows\": 10}", false},
     {"performer", "{\"heads\": 3, \"causal\": true, \"rows\": 7, \"value_dim\": 5, \"eps\": 0.1}", false},
     {"performer", "{\"heads\": 2, \"causal\": true, \"kernel\": \"relu\", \"rows\": 0, \"feature_eps\": 0.1}", false},

@@ -241,9 +241,9 @@ static void test_own_family(void **state) {
 
 /* ---- names ---- */
 static void test_names(void **state) {
-    static const char text[] =
-        "{\"family\": \"n\", \"base\": \"m\", \"unused\": [\"m.{i}.mask\"], \"names\": {\"m.{i}.{x,y}.w\": \"b.{i}.{p,q}\","
-        "\"m.{i}.qk\": {\"to\": [\"b.{i}.a\", \"b.{i}.c\"], \"how\": [\"transpose\"]}}}";
+    static const char text[] = "{\"family\": \"n\", \"base\": \"m\", \"unused\": [\"m.{i}.mask\", \"m.x{=1 + 2}.{*}\"], "
+                               "\"names\": {\"m.{i}.{x,y}.w\": \"b.{i}.{p,q}\","
+                               "\"m.{i}.qk\": {\"to\": [\"b.{i}.a\", \"b.{i}.c\"], \"how\": [\"transpose\"]}}}";
     const wf_named_shape params[] = {{"b.0.p", 1, (int64_t[]){2}},
                                      {"b.0.q.bias", 1, (int64_t[]){3}},
                                      {"b.1.a.weight", 2, (int64_t[]){1, 3}},
@@ -270,6 +270,7 @@ static void test_names(void **state) {
     assert_memory_equal(back, file, sizeof file);
     assert_true(wf_names_unused(&names, "m.12.mask") && wf_names_unused(&names, "3.mask") &&
                 !wf_names_unused(&names, "m.x.mask"));
+    assert_true(wf_names_unused(&names, "m.x3.eh.w") && !wf_names_unused(&names, "m.x2.eh.w"));
     const wf_named_shape strange[] = {{"b.0.p", 1, (int64_t[]){2}}, {"elsewhere", 1, (int64_t[]){2}}};
     assert_int_equal(wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){strange, 2, 2, NULL}, &names, &err),
                      WEFT_UNSUPPORTED);

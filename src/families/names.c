@@ -444,16 +444,32 @@ static weft_status map_names(mapper *m, const wf_json *names, int depth) {
     return WEFT_OK;
 }
 
+/* The patterns of tensors nobody reads, with their formulas filled in. */
+static weft_status fill_unused(const mapper *m, const wf_json *list, const wf_json **out) {
+    char pattern[NAME_SIZE];
+    wf_json *filled = wf_json_new(m->arena, WF_JSON_ARRAY);
+    for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
+        if (j->kind != WF_JSON_STRING)
+            continue;
+        WF_TRY(fill_formulas(m, j->string, 0, 0, pattern));
+        wf_json *one = wf_json_new_string(m->arena, pattern, strlen(pattern));
+        if (!filled || !one || !wf_json_push(filled, one))
+            return wf_fail_memory(m->err);
+    }
+    *out = filled;
+    return filled ? WEFT_OK : wf_fail_memory(m->err);
+}
+
 weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_named_model *model, wf_names *out,
                          weft_error *err) {
     mapper m = {.family = family, .arena = arena, .model = model, .prefix = "", .stack = model->spec, .out = out, .err = err};
     const wf_json *names = wf_json_get(family->json, "names");
     const char *base = wf_json_text(family->json, "base", NULL);
     *out = (wf_names){.tied = wf_json_get(family->json, "tied"),
-                      .unused = wf_json_get(family->json, "unused"),
                       .optional = wf_json_get(family->json, "optional"),
                       .zero = wf_json_get(family->json, "zero")};
     WF_CHECK(names, err, WEFT_BAD_INPUT, "family %s has no names", family->name);
+    WF_TRY(fill_unused(&m, wf_json_get(family->json, "unused"), &out->unused));
     if (base && !(out->base = wf_arena_printf(arena, "%s.", base)))
         return wf_fail_memory(err);
     WF_TRY(sort_params(&m));

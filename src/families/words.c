@@ -289,6 +289,12 @@ static weft_status word_first(call *c) {
     return WEFT_OK;
 }
 
+/* What an element of a list has at the path; the empty path: the element itself. NULL: nothing. */
+static const wf_json *member(const call *c, const wf_value *item) {
+    const char *path = arg(c, 1)->string;
+    return !*path ? wf_value_to_json(c->arena, item) : item->type == WF_OBJECT ? wf_json_path(item->object, path) : NULL;
+}
+
 /* matching(blocks, 'path', value): the first object of a list with this value at the path; differing(..): with another one */
 static weft_status find_object(call *c, bool same) {
     const wf_value *list = arg(c, 0);
@@ -297,7 +303,7 @@ static weft_status find_object(call *c, bool same) {
     const wf_json *sought = wf_value_to_json(c->arena, arg(c, 2));
     *c->out = nothing;
     for (size_t i = 0; i < list->count && c->out->type == WF_NULL; i++) {
-        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        const wf_json *j = member(c, &list->items[i]);
         bool both_null = (!j || j->kind == WF_JSON_NULL) && sought && sought->kind == WF_JSON_NULL;
         if (list->items[i].type == WF_OBJECT && (both_null || (j && sought && wf_json_equal(j, sought))) == same)
             *c->out = list->items[i];
@@ -316,7 +322,7 @@ static weft_status word_places(call *c) {
     if (!sought || !items)
         return wf_fail_memory(c->err);
     for (size_t i = 0; i < list->count; i++) {
-        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        const wf_json *j = member(c, &list->items[i]);
         if (j && wf_json_equal(j, sought))
             items[n++] = wf_value_int((int64_t)i);
     }
@@ -394,7 +400,7 @@ static weft_status find_equal(call *c, int64_t upto, int64_t *first, int64_t *co
     *first = (int64_t)list->count;
     *count = 0;
     for (int64_t i = 0; i < (int64_t)list->count && i < upto; i++) {
-        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        const wf_json *j = member(c, &list->items[i]);
         bool equal = j && wf_json_equal(j, wanted);
         *first = equal && *count == 0 ? i : *first;
         *count += equal;
@@ -420,7 +426,7 @@ static weft_status word_count(call *c) {
     if (!wanted)
         return wf_fail_memory(c->err);
     for (int64_t i = 0; i < (int64_t)list->count && i < upto; i++) {
-        const wf_json *j = list->items[i].type == WF_OBJECT ? wf_json_path(list->items[i].object, arg(c, 1)->string) : NULL;
+        const wf_json *j = member(c, &list->items[i]);
         count += j && wf_json_equal(j, wanted);
     }
     *c->out = wf_value_int(count);

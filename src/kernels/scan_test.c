@@ -8,14 +8,16 @@ typedef struct shape {
     int64_t batch, t, channels, state;
     bool skip, gate, states; /* states: h_in, h_out and their gradients */
     double longest;          /* dt lies between 0 and longest */
+    int64_t groups;          /* of channels; 0: one */
 } shape;
 
 static const shape shapes[] = {
-    {1, 1, 1, 1, false, false, false, 1},  {2, 2, 3, 2, true, false, true, 1},     {1, 3, 16, 16, true, true, false, 0.1},
-    {2, 5, 17, 5, false, true, true, 1},   {1, 63, 20, 16, true, true, true, 0.1}, {1, 64, 33, 7, true, false, false, 2},
-    {2, 65, 8, 16, false, false, true, 1}, {1, 66, 40, 17, true, true, true, 20},  {1, 127, 5, 1, true, true, true, 0.01},
-    {2, 128, 31, 4, true, true, false, 1}, {1, 129, 48, 33, true, true, true, 1},  {1, 130, 16, 256, true, true, true, 1},
-    {3, 1, 24, 16, true, true, true, 0.5}, {1, 300, 9, 8, false, true, true, 0.3},
+    {1, 1, 1, 1, false, false, false, 1},    {2, 2, 3, 2, true, false, true, 1},      {1, 3, 16, 16, true, true, false, 0.1},
+    {2, 5, 17, 5, false, true, true, 1},     {1, 63, 20, 16, true, true, true, 0.1},  {1, 64, 33, 7, true, false, false, 2},
+    {2, 65, 8, 16, false, false, true, 1},   {1, 66, 40, 17, true, true, true, 20},   {1, 127, 5, 1, true, true, true, 0.01},
+    {2, 128, 31, 4, true, true, false, 1},   {1, 129, 48, 33, true, true, true, 1},   {1, 130, 16, 256, true, true, true, 1},
+    {3, 1, 24, 16, true, true, true, 0.5},   {1, 300, 9, 8, false, true, true, 0.3},  {2, 7, 42, 5, true, true, true, 1, 2},
+    {1, 66, 51, 16, true, true, true, 1, 3}, {2, 65, 4, 3, false, true, false, 1, 4},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -32,9 +34,10 @@ typedef struct run {
 
 static void sizes(run *r) {
     const shape *s = &r->s;
-    size_t tokens = (size_t)(s->batch * s->t), rows = tokens * (size_t)s->channels, reads = tokens * (size_t)s->state;
+    size_t tokens = (size_t)(s->batch * s->t), rows = tokens * (size_t)s->channels,
+           groups = (size_t)(s->groups ? s->groups : 1), reads = tokens * groups * (size_t)s->state;
     size_t state = (size_t)(s->batch * s->channels * s->state), given = s->states ? state : 0,
-           blocks = (size_t)wf_scan_blocks(s->channels);
+           blocks = (size_t)wf_scan_blocks(s->channels / (int64_t)groups);
     size_t in[INPUTS] = {[U] = rows,
                          [DT] = rows,
                          [A_LOG] = (size_t)(s->channels * s->state),
@@ -73,6 +76,7 @@ static run make_run(const shape *s) {
                          .t = s->t,
                          .channels = s->channels,
                          .state = s->state,
+                         .groups = s->groups,
                          .u = i[U],
                          .dt = i[DT],
                          .a_log = i[A_LOG],
@@ -109,7 +113,7 @@ static void run_pieces(const wf_kernels *k, const wf_scan_args *a, bool backward
     void *scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
     assert_non_null(scratch);
     for (int64_t b = 0; b < a->batch; b++)
-        for (int64_t block = 0; block < wf_scan_blocks(a->channels); block++) {
+        for (int64_t block = 0; block < wf_scan_groups(a) * wf_scan_blocks(a->channels / wf_scan_groups(a)); block++) {
             memset(scratch, 0xff, bytes);
             (backward ? k->selective_scan_back : k->selective_scan)(a, b, block, scratch);
         }
@@ -225,8 +229,8 @@ static void run_part(const wf_kernels *k, const run *r, float *carried, int64_t 
     a.u += first * a.channels;
     a.dt += first * a.channels;
     a.z = a.z ? a.z + first * a.channels : NULL;
-    a.b += first * a.state;
-    a.c += first * a.state;
+    a.b += first * wf_scan_groups(&a) * a.state;
+    a.c += first * wf_scan_groups(&a) * a.state;
     a.y = y + first * a.channels;
     a.h_in = first ? carried : r->a.h_in;
     a.h_out = carried;

@@ -86,6 +86,7 @@ typedef struct wf_buffer_update {
 typedef struct wf_ports {
     /* in */
     wf_tensor *x;                    /* [B,T,dim]; NULL: only the memory is read, into SOURCE states */
+    wf_tensor *start;                /* [B,T,dim] of the first block of the stack; NULL: x */
     wf_tensor *memory, *memory_mask; /* [B,S,memory_dim], U8 [B,S] */
     wf_tensor *mask;                 /* U8 [B,T], 1 = real */
     wf_tensor *positions, *segments; /* I64 [B,T] */
@@ -238,7 +239,8 @@ weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io)
 wf_param *wf_slot_param(const wf_layer *layer, const char *slot);
 wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot);
 wf_tensor *wf_weight_n(const wf_run *run, const wf_layer *layer, const char *slot, int64_t n); /* "l{n}.ih.weight" */
-/* Lin(name, x): slots name.weight and name.bias. Result act. */
+/* Lin(name, x): slots name.weight and name.bias, and where the row has them name.low.weight and name.high.weight, whose product
+ * is added to the weight. Result act. */
 wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
 /* Rows first..first+count-1 of that projection, in fp32: one part of a fused one. */
 wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first,

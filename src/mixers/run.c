@@ -37,7 +37,13 @@ wf_tensor *wf_project(const wf_run *run, const wf_layer *layer, const char *name
         return wf_merge_heads(run,
                               wf_head_linear(run->tape, wf_split_heads(run, x, groups, wf_dim(x, -1) / groups), weight, bias));
     }
-    return wf_linear(run->tape, x, weight, bias);
+    wf_tensor *y = wf_linear(run->tape, x, weight, bias);
+    snprintf(slot, sizeof slot, "%s.low.weight", name);
+    wf_tensor *low = wf_weight(run, layer, slot);
+    snprintf(slot, sizeof slot, "%s.high.weight", name);
+    return low ? wf_add(run->tape, y,
+                        wf_linear(run->tape, wf_linear(run->tape, x, low, NULL), wf_weight(run, layer, slot), NULL))
+               : y;
 }
 
 wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, int64_t first,

@@ -420,7 +420,8 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                      .drop = o->dropout,
                      .want_losses = o->losses};
     wf_tensor *x = wf_stem_record(m, tape, batch, rows, o, p); /* which may make the mask */
-    r.ports = (wf_ports){.mask = p->mask,
+    r.ports = (wf_ports){.start = x,
+                         .mask = p->mask,
                          .positions = p->positions,
                          .segments = p->segments,
                          .prefix = p->prefix,

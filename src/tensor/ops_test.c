@@ -295,6 +295,13 @@ static wf_tensor *scan_case(fixture *f) {
                                             wf_time_slice(f->tape, b, 4, 3), wf_time_slice(f->tape, c, 4, 3), &second));
 }
 
+/* Three groups of channels, each with its own b and c. */
+static wf_tensor *scan_groups(fixture *f) {
+    wf_tensor *u = leaf3(f, 2, 7, 51), *dt = wf_activate(f->tape, leaf3(f, 2, 7, 51), WF_SOFTPLUS);
+    wf_scan_spec spec = {.a_log = leaf2(f, 51, 5), .skip = leaf1(f, 51)};
+    return wf_selective_scan(f->tape, u, dt, leaf4(f, 2, 7, 3, 5), leaf4(f, 2, 7, 3, 5), &spec);
+}
+
 static wf_tensor *long_conv_case(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 2, 11, 19), leaf2(f, 13, 19), leaf1(f, 19)); }
 static wf_tensor *long_conv_long(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 1, 300, 17), leaf2(f, 300, 17), leaf1(f, 17)); }
 static wf_tensor *long_conv_plain(fixture *f) { return wf_long_conv(f->tape, leaf3(f, 3, 1, 3), leaf2(f, 1, 3), NULL); }
@@ -597,7 +604,7 @@ static const op_case cases[] = {
     {"recurrence", recurrence_none, 2e-3}, {"recurrence", recurrence_const, 2e-3}, {"recurrence", recurrence_groups, 2e-3},
     {"recurrence", recurrence_bonus, 2e-3}, {"recurrence", recurrence_channel, 2e-3}, {"recurrence", recurrence_alone, 2e-3},
     {"delta", delta_none, 2e-3}, {"delta", delta_groups, 2e-3}, {"delta", delta_vector, 2e-3}, {"delta", delta_general, 2e-3},
-    {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3},
+    {"delta", delta_general_groups, 2e-3}, {"selective_scan", scan_case, 4e-3}, {"selective_scan", scan_groups, 4e-3},
     {"long_conv", long_conv_case, 2e-3}, {"long_conv", long_conv_long, 2e-3}, {"long_conv", long_conv_plain, 2e-3}, {"sine", sine_case, 2e-3},
     {"discretise", discretise_zoh, 4e-3}, {"discretise", discretise_bilinear, 4e-3}, {"discretise", discretise_real, 4e-3},
     {"low_rank_step", low_rank_step_case, 4e-3}, {"low_rank_kernel", low_rank_kernel_case, 4e-3}, {"pole_scan", pole_complex, 2e-3}, {"pole_scan", pole_reverse, 2e-3}, {"pole_scan", pole_ranked, 2e-3}, {"pole_scan", pole_real, 2e-3}, {"lane_scan", lane_scan_case, 2e-3}, {"lane_scan", lane_scan_same, 2e-3}, {"decay_root", decay_root_case, 4e-3},
@@ -615,7 +622,7 @@ static const op_case cases[] = {
 };
 /* clang-format on */
 /* Ops whose tests stand beside their kernels or with the states they write. */
-static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", NULL};
+static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", "history_conv", NULL};
 
 static void fill(wf_tensor *x, uint32_t stream) {
     wf_rng rng = wf_rng_make(7, stream, 0);

@@ -94,6 +94,13 @@ static weft_status read_batches(train_run *r) {
         r->options.masks = in.mask != NULL;
         memcpy(r->batches[i].tables, in.tables, sizeof in.tables);
         memcpy(r->options.table_columns, in.table_columns, sizeof in.table_columns);
+        if (in.source) {
+            r->batches[i].source = in.source->ids;
+            r->batches[i].source_mask = in.source->mask;
+            r->options.source_rows = in.source->rows;
+            r->options.source_masks = in.source->mask != NULL;
+            r->options.own_ids = in.ids != NULL;
+        }
     }
     return WEFT_OK;
 }

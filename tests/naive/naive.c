@@ -52,6 +52,19 @@ static double *grouped_linear(naive_io *io, const double *weight, const double *
     return y;
 }
 
+/* y += high (low x): low [rank, in], high [out, rank]. */
+static void add_low_rank(const double *low, const double *high, const double *x, const int64_t sizes[4], double *y) {
+    int64_t rows = sizes[0], in = sizes[1], rank = sizes[2], out = sizes[3];
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = 0; k < rank; k++) {
+            double inner = 0.0;
+            for (int64_t i = 0; i < in; i++)
+                inner += low[k * in + i] * x[r * in + i];
+            for (int64_t o = 0; o < out; o++)
+                y[r * out + o] += high[o * rank + k] * inner;
+        }
+}
+
 double *naive_linear(naive_io *io, const char *name, const double *x, int64_t rows) {
     char slot[64];
     snprintf(slot, sizeof slot, "%s.weight", name);
@@ -72,6 +85,11 @@ double *naive_linear(naive_io *io, const char *name, const double *x, int64_t ro
                 sum += weight[o * in + i] * x[r * in + i];
             y[r * out + o] = sum;
         }
+    snprintf(slot, sizeof slot, "%s.low.weight", name);
+    const double *low = naive_weight(io, slot);
+    snprintf(slot, sizeof slot, "%s.high.weight", name);
+    if (low)
+        add_low_rank(low, naive_weight(io, slot), x, (int64_t[]){rows, in, wf_int(io->layer, "low_rank"), out}, y);
     return y;
 }
 

@@ -355,7 +355,7 @@ static void run(naive_io *io) {
     for (int64_t i = 0; gate && i < io->batch * T * H * V; i++)
         out[i] *= naive_activation("sigmoid", gate[i]);
     io->y = naive_linear(io, "o", out, io->batch * T);
-    io->width = wf_int(l, "dim");
+    io->width = wf_int(l, "out_dim");
 }
 
 static const char *const head_counts[] = {"\"heads\": 3",
@@ -476,3 +476,6 @@ static const char *const pieces[] = {"\"q_groups\": 2", "\"k_groups\": 2, \"v_gr
                                      "\"q_groups\": 2, \"v_groups\": 2, \"o_groups\": 2", NULL};
 static const naive_axis group_axes[] = {even_heads, pieces, biases, NULL};
 const naive_row naive_attention_groups = {"attention", run, group_axes, 10};
+static const char *const widths[] = {"\"out_dim\": 5", "\"low_rank\": 2", "\"low_rank\": 3, \"out_dim\": 17", NULL};
+static const naive_axis width_axes[] = {even_heads, widths, sides, biases, NULL};
+const naive_row naive_attention_widths = {"attention", run, width_axes, 12};

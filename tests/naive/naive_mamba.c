@@ -34,6 +34,18 @@ static double *columns(naive_io *io, const double *x, int64_t rows, int64_t widt
     return y;
 }
 
+/* A product per head: x [rows, H*in] -> [rows, H*out], weight [out, in], or with several heads [H, in, out]. */
+static double *by_head(naive_io *io, const char *name, const double *x, int64_t rows, int64_t in, int64_t out) {
+    const double *weight = naive_weight(io, name);
+    int64_t H = wf_int(io->layer, "heads");
+    double *y = naive_zeros(io, rows * H * out);
+    for (int64_t r = 0; r < rows * H; r++)
+        for (int64_t o = 0; o < out; o++)
+            for (int64_t i = 0; i < in; i++)
+                y[r * out + o] += x[r * in + i] * (H == 1 ? weight[o * in + i] : weight[(r % H * in + i) * out + o]);
+    return y;
+}
+
 /* One channel at one row. */
 static double scan(const naive_io *io, int64_t c, double u, double dt, const double *B, const double *C, double *h) {
     const double *a_log = naive_weight(io, "a_log");
@@ -60,15 +72,18 @@ static void run(naive_io *io) {
         convolve(io, uz + b * T * 2 * D, window + b * D * (W - 1), u + b * T * D);
     for (int64_t i = 0; i < rows * D; i++)
         u[i] = naive_real(io->mask, i / D) ? u[i] : 0.0;
-    double *all = naive_linear(io, "x", u, rows), *low = columns(io, all, rows, width, 0, R, "dt_norm.weight");
-    double *B = columns(io, all, rows, width, R, N, "b_norm.weight"),
-           *C = columns(io, all, rows, width, R + N, N, "c_norm.weight");
-    double *dt = naive_linear(io, "dt", low, rows);
+    int64_t H = wf_int(l, "heads"), wide = D / H; /* one row per head: [rows*H, ..] */
+    double *all = by_head(io, "x.weight", u, rows, wide, width),
+           *low = columns(io, all, rows * H, width, 0, R, "dt_norm.weight");
+    double *B = columns(io, all, rows * H, width, R, N, "b_norm.weight"),
+           *C = columns(io, all, rows * H, width, R + N, N, "c_norm.weight");
+    double *dt = by_head(io, "dt.weight", low, rows, R, wide);
+    const double *dt_bias = naive_weight(io, "dt.bias");
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < D; c++) {
-            double z = uz[r * 2 * D + D + c], step = naive_activation("softplus", dt[r * D + c]);
-            y[r * D + c] =
-                scan(io, c, u[r * D + c], step, B + r * N, C + r * N, h + (r / T * D + c) * N) * z * naive_sigmoid(z);
+            double z = uz[r * 2 * D + D + c], step = naive_activation("softplus", dt[r * D + c] + dt_bias[c]);
+            int64_t read = (r * H + c / wide) * N;
+            y[r * D + c] = scan(io, c, u[r * D + c], step, B + read, C + read, h + (r / T * D + c) * N) * z * naive_sigmoid(z);
         }
     io->y = naive_linear(io, "o", y, rows);
     io->width = dim;
@@ -87,3 +102,8 @@ static const char *const states[] = {"", "@state", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
 static const naive_axis axes[] = {sizes, convs, conv_biases, biases, norms, masks, states, rows, NULL};
 const naive_row naive_mamba = {"mamba", run, axes, 80};
+static const char *const headed[] = {"\"inner\": 12, \"heads\": 3, \"rank\": 2, \"state\": 7",
+                                     "\"inner\": 24, \"heads\": 2, \"state\": 3", "\"inner\": 20, \"heads\": 4, \"conv\": 3",
+                                     NULL};
+static const naive_axis head_axes[] = {headed, biases, masks, states, rows, NULL};
+const naive_row naive_mamba_heads = {"mamba", run, head_axes, 12};

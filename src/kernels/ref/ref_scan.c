@@ -8,18 +8,26 @@ static int64_t stretches(int64_t t) { return (t + STRETCH - 1) / STRETCH; }
 static double sigmoid(double x) { return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)); }
 static double rate(const wf_scan_args *a, int64_t d, int64_t n) { return -exp((double)a->a_log[d * a->state + n]); }
 
+/* Where b and c of a channel lie. */
+static int64_t read_row(const wf_scan_args *a, int64_t token, int64_t d) {
+    int64_t groups = wf_scan_groups(a);
+    return (token * groups + d / (a->channels / groups)) * a->state;
+}
+
 /* h_t from h_{t-1} for one channel: h_t = exp(dt A) h + dt u B. */
 static void step(const wf_scan_args *a, double *h, const double *before, int64_t token, int64_t d) {
     double dt = a->dt[token * a->channels + d], u = a->u[token * a->channels + d];
+    const float *b = a->b + read_row(a, token, d);
     for (int64_t n = 0; n < a->state; n++)
-        h[n] = exp(dt * rate(a, d, n)) * before[n] + dt * u * a->b[token * a->state + n];
+        h[n] = exp(dt * rate(a, d, n)) * before[n] + dt * u * b[n];
 }
 
 /* y before the gate. */
 static double read_out(const wf_scan_args *a, const double *h, int64_t token, int64_t d) {
     double sum = a->skip ? (double)a->skip[d] * a->u[token * a->channels + d] : 0;
+    const float *c = a->c + read_row(a, token, d);
     for (int64_t n = 0; n < a->state; n++)
-        sum += a->c[token * a->state + n] * h[n];
+        sum += c[n] * h[n];
     return sum;
 }
 
@@ -42,19 +50,15 @@ static void scan_channel(const wf_scan_args *a, int64_t batch, int64_t d, double
         a->h_out[(batch * a->channels + d) * size + n] = (float)h[n];
 }
 
-static int64_t block_end(const wf_scan_args *a, int64_t block) {
-    int64_t end = (block + 1) * WF_SCAN_BLOCK;
-    return end < a->channels ? end : a->channels;
-}
-
 void wf_ref_selective_scan(const wf_scan_args *a, int64_t batch, int64_t block, void *scratch) {
-    for (int64_t d = block * WF_SCAN_BLOCK; d < block_end(a, block); d++)
+    wf_scan_range range = wf_scan_block(a, block);
+    for (int64_t d = range.first; d < range.end; d++)
         scan_channel(a, batch, d, scratch);
 }
 
 typedef struct sweep { /* one channel, last token to first */
     const wf_scan_args *a;
-    int64_t batch, block, d;
+    int64_t batch, part, d;
     double *h;           /* [STRETCH+1, state]: h[i] is the state before token i of the stretch */
     double *lambda, *da; /* [state]: gradient of h_t by what comes later; gradient of A */
     double dskip;
@@ -63,7 +67,8 @@ typedef struct sweep { /* one channel, last token to first */
 /* dlog_a, db, dc and lambda of one token; before and after are h_{t-1} and h_t. */
 static void back_token(sweep *w, int64_t token, const double *before, const double *after) {
     const wf_scan_args *a = w->a;
-    int64_t i = token * a->channels + w->d, part = (w->block * a->batch * a->t + token) * a->state;
+    int64_t i = token * a->channels + w->d, read = read_row(a, token, w->d),
+            part = w->part * a->batch * a->t * wf_scan_groups(a) * a->state + read;
     double u = a->u[i], dt = a->dt[i], dy = a->dy ? a->dy[i] : 0, du = 0, ddt = 0;
     if (a->z) {
         double z = a->z[i], s = sigmoid(z);
@@ -75,8 +80,8 @@ static void back_token(sweep *w, int64_t token, const double *before, const doub
         w->dskip += dy * u;
     }
     for (int64_t n = 0; n < a->state; n++) {
-        double rate_n = rate(a, w->d, n), e = exp(dt * rate_n), b = a->b[token * a->state + n];
-        double lambda = w->lambda[n] + dy * a->c[token * a->state + n];
+        double rate_n = rate(a, w->d, n), e = exp(dt * rate_n), b = a->b[read + n];
+        double lambda = w->lambda[n] + dy * a->c[read + n];
         double through = e * before[n] * lambda; /* gradient of dt*A */
         a->dc_part[part + n] += (float)(dy * after[n]);
         a->db_part[part + n] += (float)(dt * u * lambda);
@@ -118,11 +123,15 @@ static void back_channel(sweep *w) {
 
 void wf_ref_selective_scan_back(const wf_scan_args *a, int64_t batch, int64_t block, void *scratch) {
     double *h = scratch, *lambda = h + (STRETCH + 1) * a->state;
-    sweep w = {.a = a, .batch = batch, .block = block, .h = h, .lambda = lambda, .da = lambda + a->state};
-    int64_t parts = (block * a->batch + batch) * a->t * a->state;
-    for (int64_t i = 0; i < a->t * a->state; i++)
-        a->db_part[parts + i] = a->dc_part[parts + i] = 0;
-    for (w.d = block * WF_SCAN_BLOCK; w.d < block_end(a, block); w.d++)
+    wf_scan_range range = wf_scan_block(a, block);
+    sweep w = {.a = a, .batch = batch, .part = range.part, .h = h, .lambda = lambda, .da = lambda + a->state};
+    int64_t groups = wf_scan_groups(a), first = (range.part * a->batch + batch) * a->t;
+    for (int64_t t = first; t < first + a->t; t++)
+        for (int64_t n = 0; n < a->state; n++) {
+            int64_t i = (t * groups + range.group) * a->state + n;
+            a->db_part[i] = a->dc_part[i] = 0;
+        }
+    for (w.d = range.first; w.d < range.end; w.d++)
         back_channel(&w);
 }
 

@@ -2,22 +2,20 @@
 #include "kernels/vec/fill.h"
 #include "kernels/vec/math.h"
 #include "kernels/vec/rows.h"
+#include "kernels/vec/wide.h"
 
 WF_INLINE vf gain(const float *weight, float offset, int64_t i, int64_t m) {
     return weight ? vtake(weight + i, m) + offset : vf_set(1.0f);
 }
 
-/* 1 / sqrt(mean + eps), rounded once: the backward of a row subtracts what the norm has made equal, and multiplies its error.
- */
-static float inverse_root(float squares, int64_t n, float eps) {
-    return (float)(1.0 / sqrt((double)squares / (double)n + (double)eps));
-}
+/* The backward of a row subtracts what the norm has made equal and multiplies every error, above all that of the factor that a
+ * whole row shares: 1 / sqrt(mean + eps) is kept in double. */
+static double inverse_root(double squares, int64_t n, float eps) { return 1.0 / sqrt(squares / (double)n + (double)eps); }
 
 static float rms_norm(float *y, const float *x, const float *weight, float offset, float eps, int64_t n) {
-    vf total;
-    WF_FOLD(total, i, m, n, a, 0.0f, vf_fma(vtake(x + i, m), vtake(x + i, m), a), vadd);
-    float rstd = inverse_root(vf_sum(total), n, eps);
-    WF_ROW(i, m, n, vput(y + i, vtake(x + i, m) * rstd * gain(weight, offset, i, m), m););
+    double root = inverse_root(vdot_wide(x, x, n), n, eps);
+    float rstd = (float)root, rest = (float)(root - (double)rstd);
+    WF_ROW(i, m, n, vput(y + i, vmul_wide(vtake(x + i, m), rstd, rest, gain(weight, offset, i, m)), m););
     return rstd;
 }
 
@@ -33,7 +31,7 @@ static float layer_norm(float *y, float *mean, const float *x, const float *weig
     WF_FOLD(total, i, m, n, a, 0.0f, a + vtake(x + i, m), vadd);
     float mu = vf_sum(total) / (float)n;
     WF_FOLD(squares, i, m, n, a, 0.0f, add_square(a, x + i, mu, m), vadd);
-    float rstd = inverse_root(vf_sum(squares), n, eps);
+    float rstd = (float)inverse_root((double)vf_sum(squares), n, eps);
     WF_ROW(i, m, n, vf b = bias ? vtake(bias + i, m) : vf_set(0.0f);
            vput(y + i, vf_fma((vtake(x + i, m) - mu) * rstd, gain(weight, offset, i, m), b), m););
     *mean = mu;

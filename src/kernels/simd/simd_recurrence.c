@@ -251,7 +251,7 @@ static void fetch_keys(piece *p, int64_t t, int live) {
     float g[WF_VL] = {0};
     for (int i = 0; i < live; i++)
         g[i] = a->g[row(p, t + i)];
-    vf_store(p->flat, vf_exp_decay(vf_load(g)));
+    vf_store(p->flat, vf_exp(vf_load(g)));
 }
 
 static quad fetch_values(const piece *p, const float *from, int64_t t, int live, float *pad) {

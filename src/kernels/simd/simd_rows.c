@@ -1,6 +1,7 @@
 /* simd_rows.c - vector forms of conversions, elementwise arithmetic, double sums, rotation and matrix-vector sweeps. */
 #include "kernels/vec/fill.h"
 #include "kernels/vec/rows.h"
+#include "kernels/vec/wide.h"
 
 static void bf16_to_f32(float *dst, const uint16_t *src, int64_t n) {
     WF_ROW(i, m, n, vput(dst + i, vtake_bf16(src + i, m), m););
@@ -27,32 +28,7 @@ static void scale(float *dst, float factor, const float *src, int64_t n) {
     WF_ROW(i, m, n, vput(dst + i, vtake(src + i, m) * factor, m););
 }
 
-/* Doubles: half as many lanes as floats. */
-enum { HALF = WF_VL / 2 };
-typedef float vh __attribute__((vector_size(4 * HALF)));
-typedef double vd __attribute__((vector_size(8 * HALF)));
-
-WF_INLINE vd widen(const float *p) {
-    vh v;
-    memcpy(&v, p, sizeof v);
-    return __builtin_convertvector(v, vd);
-}
-
-static double dot(const float *a, const float *b, int64_t n) {
-    vd sums[4] = {{0}, {0}, {0}, {0}};
-    int64_t i = 0;
-    for (; i + 4 * HALF <= n; i += 4 * HALF)
-        for (int u = 0; u < 4; u++)
-            sums[u] += widen(a + i + u * HALF) * widen(b + i + u * HALF);
-    double rest = 0;
-    for (; i < n; i++)
-        rest += (double)a[i] * b[i];
-    vd all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    for (int j = 0; j < HALF; j++)
-        rest += all[j];
-    return rest;
-}
-
+static double dot(const float *a, const float *b, int64_t n) { return vdot_wide(a, b, n); }
 static double sum_squares(const float *a, int64_t n) { return dot(a, a, n); }
 
 /* ---- rotation ---- */

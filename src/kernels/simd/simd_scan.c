@@ -10,12 +10,13 @@ enum { STRETCH = WF_SCAN_CHECKPOINT, AHEAD = 12 /* tokens prefetched */ };
 
 typedef struct strip {
     const wf_scan_args *a;
-    int64_t batch, block, first, live; /* channels first..first+live-1 */
-    bool more;                         /* not the first strip of its block: its db and dc add to what is there */
-    float *rate, *h;                   /* [state][WF_VL]: A*log2(e); the state */
-    float *decays, *past;              /* backward, one stretch: [STRETCH][state][WF_VL]; one more state */
-    float *u, *dt, *z, *dy, *outs;     /* [STRETCH][WF_VL]: its rows side by side, and the ungated outputs */
-    float *lambda, *da, *da_all;       /* [state][WF_VL] */
+    int64_t batch, first, live;    /* channels first..first+live-1 */
+    int64_t group, groups, part;   /* that read the same b and c; the block within its group */
+    bool more;                     /* not the first strip of its block: its db and dc add to what is there */
+    float *rate, *h;               /* [state][WF_VL]: A*log2(e); the state */
+    float *decays, *past;          /* backward, one stretch: [STRETCH][state][WF_VL]; one more state */
+    float *u, *dt, *z, *dy, *outs; /* [STRETCH][WF_VL]: its rows side by side, and the ungated outputs */
+    float *lambda, *da, *da_all;   /* [state][WF_VL] */
 } strip;
 
 WF_INLINE vf take(const float *p, int64_t n) { return n >= WF_VL ? vf_load(p) : vf_load_n(p, n); }
@@ -63,7 +64,8 @@ WF_INLINE void prefetch(const float *p, int64_t i) {
 
 /* h_t in place of h_{t-1}; decays, when kept, receives exp(dt A). Returns the sum over states of C h. */
 WF_INLINE vf step(const strip *s, const float *before, float *after, float *decays, int64_t token, vf dt, vf x) {
-    const float *b = s->a->b + token * s->a->state, *c = s->a->c + token * s->a->state;
+    int64_t read = (token * s->groups + s->group) * s->a->state;
+    const float *b = s->a->b + read, *c = s->a->c + read;
     vf y = vf_set(0.0f);
     for (int64_t n = 0; n < s->a->state; n++) {
         vf e = vf_exp2_decay(dt, vf_load(s->rate + n * WF_VL));
@@ -101,11 +103,14 @@ static void scan_strip(const strip *s) {
         save_lanes(s, states_of(s, a->h_out), s->h);
 }
 
-static strip make_strip(const wf_scan_args *a, int64_t batch, int64_t block, int64_t first, void *scratch) {
-    int64_t left = a->channels - first, row = a->state * WF_VL;
+static strip make_strip(const wf_scan_args *a, int64_t batch, const wf_scan_range *range, int64_t first, void *scratch) {
+    int64_t left = range->end - first, row = a->state * WF_VL;
     float *at = scratch;
-    strip s = {.a = a, .batch = batch, .block = block, .first = first, .live = left < WF_VL ? left : WF_VL};
-    s.more = first > block * WF_SCAN_BLOCK;
+    strip s = {.a = a, .batch = batch, .first = first, .live = left < WF_VL ? left : WF_VL};
+    s.group = range->group;
+    s.groups = wf_scan_groups(a);
+    s.part = range->part;
+    s.more = first > range->first;
     s.rate = at;
     s.h = at + row;
     s.lambda = at + 2 * row;
@@ -121,14 +126,10 @@ static strip make_strip(const wf_scan_args *a, int64_t batch, int64_t block, int
     return s;
 }
 
-static int64_t block_end(const wf_scan_args *a, int64_t block) {
-    int64_t end = (block + 1) * WF_SCAN_BLOCK;
-    return end < a->channels ? end : a->channels;
-}
-
 static void selective_scan(const wf_scan_args *a, int64_t batch, int64_t block, void *scratch) {
-    for (int64_t d = block * WF_SCAN_BLOCK; d < block_end(a, block); d += WF_VL) {
-        strip s = make_strip(a, batch, block, d, scratch);
+    wf_scan_range range = wf_scan_block(a, block);
+    for (int64_t d = range.first; d < range.end; d += WF_VL) {
+        strip s = make_strip(a, batch, &range, d, scratch);
         scan_strip(&s);
     }
 }
@@ -144,7 +145,8 @@ typedef struct token_grads {
 WF_INLINE void back_states(const strip *s, token_grads *g, int64_t token, int64_t i, int64_t n0, int64_t count) {
     const wf_scan_args *a = s->a;
     vf to_b[WF_VL], to_c[WF_VL];
-    const float *b = a->b + token * a->state + n0, *c = a->c + token * a->state + n0;
+    int64_t read = (token * s->groups + s->group) * a->state + n0;
+    const float *b = a->b + read, *c = a->c + read;
     int64_t row = a->state * WF_VL, at = n0 * WF_VL;
     const float *decays = s->decays + i * row + at, *before = s->past + i * row + at, *after = before + row;
     for (int64_t k = 0; k < WF_VL; k++, at += WF_VL) {
@@ -161,7 +163,7 @@ WF_INLINE void back_states(const strip *s, token_grads *g, int64_t token, int64_
         to_b[k] = g->x * lambda;
         to_c[k] = g->dy * vf_load(after + k * WF_VL);
     }
-    int64_t part = (s->block * a->batch * a->t + token) * a->state + n0;
+    int64_t part = s->part * a->batch * a->t * s->groups * a->state + read;
     vf db = vf_sum_rows(to_b), dc = vf_sum_rows(to_c);
     put(a->db_part + part, s->more ? db + take(a->db_part + part, count) : db, count);
     put(a->dc_part + part, s->more ? dc + take(a->dc_part + part, count) : dc, count);
@@ -248,8 +250,9 @@ static void back_strip(const strip *s) {
 }
 
 static void selective_scan_back(const wf_scan_args *a, int64_t batch, int64_t block, void *scratch) {
-    for (int64_t d = block * WF_SCAN_BLOCK; d < block_end(a, block); d += WF_VL) {
-        strip s = make_strip(a, batch, block, d, scratch);
+    wf_scan_range range = wf_scan_block(a, block);
+    for (int64_t d = range.first; d < range.end; d += WF_VL) {
+        strip s = make_strip(a, batch, &range, d, scratch);
         back_strip(&s);
     }
 }

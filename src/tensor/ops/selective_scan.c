@@ -6,8 +6,8 @@ enum { U, DT, B, C, A_LOG, SKIP, Z, H_IN, INPUTS };
 enum { Y };
 
 typedef struct scan {
-    int64_t batch, t, channels, state, blocks;
-    int h_out, checkpoints; /* index among the outputs, -1: not there */
+    int64_t batch, t, channels, state, groups, blocks; /* groups read b and c of their own; blocks of a group */
+    int h_out, checkpoints;                            /* index among the outputs, -1: not there */
 } scan;
 
 static int64_t tokens(const scan *a) { return a->batch * a->t; }
@@ -18,7 +18,7 @@ typedef struct parts {
     size_t count;
 } parts;
 static parts map_parts(const scan *a, float *base) {
-    int64_t rows = tokens(a) * a->channels, reads = a->blocks * tokens(a) * a->state,
+    int64_t rows = tokens(a) * a->channels, reads = a->blocks * tokens(a) * a->groups * a->state,
             states = a->batch * a->channels * a->state;
     parts p = {0};
     p.du = carve(base, &p.count, rows);
@@ -40,6 +40,7 @@ static wf_scan_args forward_args(const wf_node *node) {
                           .t = a->t,
                           .channels = a->channels,
                           .state = a->state,
+                          .groups = a->groups,
                           .u = data_of(node->in[U]),
                           .dt = data_of(node->in[DT]),
                           .a_log = data_of(node->in[A_LOG]),
@@ -75,7 +76,7 @@ static int token_pieces(const scan *a) { return wf_split_pieces(tokens(a), 64); 
 
 static void add_tokens(const wf_node *node, const wf_scan_args *args, int piece, const wf_worker *w) {
     const scan *a = node->attr;
-    int64_t first, end, d = a->channels, n = a->state;
+    int64_t first, end, d = a->channels, n = a->groups * a->state;
     wf_split_bounds(tokens(a), token_pieces(a), piece, &first, &end);
     add_parts(node, U, first * d, end * d, (sum_of){args->du, 1, 0}, w);
     add_parts(node, DT, first * d, end * d, (sum_of){args->ddt, 1, 0}, w);
@@ -87,17 +88,18 @@ static void add_tokens(const wf_node *node, const wf_scan_args *args, int piece,
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
     const scan *a = node->attr;
     if (phase == 0)
-        return (int)(a->batch * a->blocks);
+        return (int)(a->batch * a->groups * a->blocks);
     return pass == WF_BACKWARD && phase == 1 ? token_pieces(a) + 1 : 0;
 }
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     const scan *a = node->attr;
+    int64_t blocks = a->groups * a->blocks;
     wf_scan_args args = pass == WF_FORWARD ? forward_args(node) : backward_args(node, w);
     if (pass == WF_FORWARD) {
-        w->k->selective_scan(&args, piece / a->blocks, piece % a->blocks, w->scratch);
+        w->k->selective_scan(&args, piece / blocks, piece % blocks, w->scratch);
     } else if (phase == 0) {
-        w->k->selective_scan_back(&args, piece / a->blocks, piece % a->blocks, w->scratch);
+        w->k->selective_scan_back(&args, piece / blocks, piece % blocks, w->scratch);
     } else if (piece < token_pieces(a)) {
         add_tokens(node, &args, piece, w);
     } else { /* what has no token axis */
@@ -125,7 +127,7 @@ const wf_op wf_op_selective_scan = {.name = "selective_scan",
                                     .saves_out = 1u << 1 | 1u << 2};
 
 static bool fits(const scan *a, wf_tensor *const *in) {
-    int64_t rows = tokens(a) * a->channels, reads = tokens(a) * a->state;
+    int64_t rows = tokens(a) * a->channels, reads = tokens(a) * a->groups * a->state;
     return in[DT]->count == rows && in[B]->count == reads && in[C]->count == reads &&
            in[A_LOG]->count == a->channels * a->state && (!in[SKIP] || in[SKIP]->count == a->channels) &&
            (!in[Z] || in[Z]->count == rows) && (!in[H_IN] || in[H_IN]->count == a->batch * a->channels * a->state);
@@ -144,7 +146,7 @@ static wf_node *record(wf_tape *t, wf_tensor *const *in, scan *a, bool want_stat
     wf_node *node = attr ? wf_record(t, &wf_op_selective_scan, INPUTS, in, n, out, attr) : NULL;
     if (!node)
         return NULL;
-    wf_scan_args args = {.batch = a->batch, .t = a->t, .channels = a->channels, .state = a->state};
+    wf_scan_args args = {.batch = a->batch, .t = a->t, .channels = a->channels, .state = a->state, .groups = a->groups};
     node->scratch = wf_scan_scratch(&args, wf_tape_grad(t));
     node->work[WF_BACKWARD] = map_parts(a, NULL).count * sizeof(float);
     return node;
@@ -164,7 +166,10 @@ wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor 
               .t = u->dims[1],
               .channels = u->dims[2],
               .state = in[A_LOG]->dims[1],
-              .blocks = wf_scan_blocks(u->dims[2])};
+              .groups = b->rank == 4 ? b->dims[2] : 1};
+    if (u->dims[2] % a.groups)
+        return wf_tape_error(t, WEFT_USAGE, "selective_scan: the channels cannot be cut into groups");
+    a.blocks = wf_scan_blocks(u->dims[2] / a.groups);
     if (!fits(&a, in))
         return wf_tape_error(t, WEFT_USAGE, "selective_scan: the shapes of u, dt, b, c and the state do not fit together");
     wf_node *node = record(t, in, &a, spec->h_out != NULL);
