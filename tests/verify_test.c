@@ -79,6 +79,7 @@ static const group_row groups[] = {
     {"encoders", {"albert", "bert-", "roberta", "deberta", "electra", "modernbert", "xlm", "esm"}},
     {"mixers", {"attention-", "lstm", "gru", "linear-attention-", "retention-", "mamba-", "mamba"}},
     {"channel", {""}},
+    {"safetensors", {"valid", "sharded", "malformed", "npy-malformed", "config-malformed"}},
     {"train", {"gpt2-adamw", "llama-a", "optimizer-", "schedule-", "average-", "clip-"}},
 };
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAPES = 8, USUAL_TOKENS = 2048, GRAIN = 8 };
+enum { TAPES = 8, USUAL_TOKENS = 2048, GRAIN = 4 };
 
 typedef struct shape {
     int64_t batch, rows, picks; /* picks: of the whole batch */

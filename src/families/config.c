@@ -150,7 +150,9 @@ static weft_status read_value(config_reader *r, const wf_json *key, const wf_jso
     WF_CHECK(type, r->err, WEFT_BAD_INPUT, "family %s: key '%s' has no type '%s'", r->family->name, key->key, name);
     if (!j) {
         WF_CHECK(optional || key->count > 1, r->err, WEFT_BAD_INPUT, "'%s' is missing", key->key);
-        return read_default(r, key, out);
+        const wf_json *fallback = wf_json_at(key, 1);
+        return key->count > 2 && fallback->kind == WF_JSON_OBJECT ? read_members(r, key, fallback, out)
+                                                                  : read_default(r, key, out);
     }
     if (!fits(type, j) && !(optional && j->kind == WF_JSON_NULL))
         return wf_fail_at(r->err, WEFT_BAD_INPUT, j->offset, "'%s' must be %s, not %s", j->key, type->says,
@@ -166,7 +168,7 @@ static weft_status read_key(config_reader *r, const wf_json *key) {
     return wf_vars_put(r->vars, key->key, value, r->err);
 }
 
-/* "key": ["object", null, {keys}]: a config inside the config, with keys of its own. The value has all of them. */
+/* "key": ["object", {}, {keys}]: a config inside the config, with keys of its own. The value has all of them. */
 static weft_status read_members(config_reader *r, const wf_json *key, const wf_json *object, wf_value *out) {
     const wf_json *keys = wf_json_at(key, 2);
     wf_json *full = wf_json_new(r->vars->arena, WF_JSON_OBJECT);

@@ -1,6 +1,7 @@
 #include "families/load.h"
 #include <stdio.h>
 #include <string.h>
+#include "base/checked.h"
 #include "base/reader.h"
 #include "families/load_adapter.h"
 #include "families/measure.h"
@@ -31,6 +32,9 @@ static weft_status read_config(loader *l, const char *folder) {
     WF_TRY(wf_file_open(&l->env->mem, path, false, CONFIG_BYTES, &file, l->err));
     weft_status status = wf_config_parse(&l->c->arena, (const char *)file.data, file.size, &config, l->err);
     wf_file_close(&file);
+    for (const wf_json *j = l->options->arguments ? l->options->arguments->child : NULL; status == WEFT_OK && j; j = j->next)
+        if (!wf_json_put(&l->c->arena, config, j->key, wf_json_copy(&l->c->arena, j)))
+            status = wf_fail_memory(l->err);
     if (status == WEFT_OK)
         l->c->config = config;
     return status;
@@ -306,17 +310,17 @@ static void point_into_files(const loader *l) {
     }
 }
 
-static size_t largest_moved(const wf_names *names) {
-    size_t most = 0;
-    for (size_t i = 0; i < names->count; i++)
-        if (!names->list[i].plain && (size_t)names->list[i].count > most)
-            most = (size_t)names->list[i].count;
-    return most;
+/* Numbers that can be moved from where they lie. */
+static bool is_ready(const wf_stored_tensor *t) { return t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0; }
+
+static size_t scratch_of(const wf_tensor_map *map, const wf_stored_tensor *t) {
+    return map->plain ? 0 : (size_t)(wf_map_scratch(map) + (is_ready(t) ? 0 : map->count));
 }
 
 static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t, float *scratch) {
     wf_param **list = l->c->model->params.list;
     float *values[WF_NAME_PARTS];
+    const float *from = t->data;
     if (map->plain) {
         wf_param *p = list[map->parts[0].param];
         if (p->owns_value)
@@ -325,8 +329,52 @@ static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stor
     }
     for (size_t i = 0; i < map->n_parts; i++)
         values[i] = list[map->parts[i].param]->value + map->parts[i].first;
-    wf_dtypes[t->type].to_f32(scratch, t->data, map->count);
-    wf_map_read(map, scratch, values, scratch + map->count);
+    if (!is_ready(t)) {
+        wf_dtypes[t->type].to_f32(scratch, t->data, map->count);
+        from = scratch;
+        scratch += map->count;
+    }
+    wf_map_read(map, from, values, scratch);
+}
+
+typedef struct reading { /* of all values, shared by the threads */
+    const loader *l;
+    float *scratch;
+    size_t each; /* scratch of a thread */
+} reading;
+
+enum { MOST_THREADS = 256 };
+
+/* Each tensor goes to the thread with the least to do so far: every thread counts the same. */
+static void read_share(void *arg, int thread, int n_threads) {
+    const reading *r = arg;
+    const wf_names *names = &r->l->c->names;
+    int64_t busy[MOST_THREADS] = {0};
+    for (size_t i = 0; i < names->count; i++) {
+        int to = 0;
+        for (int k = 1; k < n_threads; k++)
+            to = busy[k] < busy[to] ? k : to;
+        busy[to] += names->list[i].count;
+        if (to == thread && r->l->tensors[i])
+            read_tensor(r->l, &names->list[i], r->l->tensors[i], r->scratch + (size_t)thread * r->each);
+    }
+}
+
+static weft_status read_all(loader *l) {
+    reading r = {.l = l};
+    size_t threads = (size_t)wf_pool_threads(l->env->pool), bytes;
+    for (size_t i = 0; i < l->c->names.count; i++) {
+        size_t need = l->tensors[i] ? scratch_of(&l->c->names.list[i], l->tensors[i]) : 0;
+        r.each = need > r.each ? need : r.each;
+    }
+    if (!wf_mul_size(r.each, threads * sizeof *r.scratch, &bytes))
+        return wf_fail_memory(l->err);
+    r.scratch = bytes ? wf_alloc_big(&l->env->mem, bytes) : NULL;
+    if (bytes && !r.scratch)
+        return wf_fail_memory(l->err);
+    wf_pool_run(l->env->pool, read_share, &r);
+    wf_free_big(&l->env->mem, r.scratch);
+    return WEFT_OK;
 }
 
 /* What a file may lack has its initial value. */
@@ -339,21 +387,15 @@ static void release_shards(void *files) { wf_shards_free(files); }
 
 static weft_status read_values(loader *l) {
     wf_model *m = l->c->model;
-    size_t most = largest_moved(&l->c->names);
     point_into_files(l);
     WF_TRY(wf_params_allocate(&m->params, l->err));
     for (size_t i = 0; i < m->params.count; i++)
         if (wf_names_computed(l->c->family, m->params.list[i]->name))
             wf_param_init(&m->params, m->params.list[i], 0);
-    float *scratch = most ? wf_alloc_big(&l->env->mem, 3 * most * sizeof *scratch) : NULL;
-    if (most && !scratch)
-        return wf_fail_memory(l->err);
+    WF_TRY(read_all(l));
     for (size_t i = 0; i < l->c->names.count; i++)
-        if (l->tensors[i])
-            read_tensor(l, &l->c->names.list[i], l->tensors[i], scratch);
-        else
+        if (!l->tensors[i])
             start_tensor(l, &l->c->names.list[i]);
-    wf_free_big(&l->env->mem, scratch);
     if (!l->options->map)
         return WEFT_OK;
     m->files = l->shards;
@@ -459,6 +501,7 @@ static weft_status open_adapter(loader *l) {
         return WEFT_OK;
     WF_TRY(wf_adapter_files_open(l->env, &l->c->arena, path, o->new_adapter, &l->adapter, l->err));
     l->adapter.seed = o->adapter_seed;
+    l->adapter.partial = o->body;
     return WEFT_OK;
 }
 

@@ -12,11 +12,12 @@
 #include "model/model.h"
 
 typedef struct wf_load_options {
-    bool strict;        /* keys and tensors that no table lists are errors, not warnings */
-    bool map;           /* parameters may point into the mapped file, read-only: for running, not for training */
-    bool body;          /* the model without its heads: for its hidden states; what the file holds of heads is not read */
-    bool config_only;   /* the model without values: the weights are not even opened */
-    const char *family; /* path of a family file to try first; NULL: that of the env, if any */
+    bool strict;              /* keys and tensors that no table lists are errors, not warnings */
+    bool map;                 /* parameters may point into the mapped file, read-only: for running, not for training */
+    bool body;                /* the model without its heads: for its hidden states; what the file holds of heads is not read */
+    const wf_json *arguments; /* members that replace those of config.json; NULL: none */
+    bool config_only;         /* the model without values: the weights are not even opened */
+    const char *family;       /* path of a family file to try first; NULL: that of the env, if any */
     /* A PEFT folder (NULL: that of the env, if any), or the config of an adapter that begins here. It is merged into the
      * values, or stands beside them (load_adapter.h) when `unmerged`. */
     const char *adapter;

@@ -420,7 +420,7 @@ static weft_status read_tensor(builder *b, size_t index, float *file) {
 }
 
 static weft_status check_used(const builder *b) {
-    size_t count = b->files->tensors ? wf_safetensors_count(b->files->tensors) : 0;
+    size_t count = b->files->tensors && !b->files->partial ? wf_safetensors_count(b->files->tensors) : 0;
     for (size_t i = 0; b->used < count && i < count; i++) {
         const char *name = wf_safetensors_at(b->files->tensors, i)->name;
         size_t k = 0;

@@ -21,6 +21,7 @@ typedef struct wf_adapter_files {
     const char *config_path;
     struct wf_safetensors *tensors; /* NULL: a new adapter */
     uint64_t seed;
+    bool partial; /* the model lacks its heads: what the adapter has for them has no place */
 } wf_adapter_files;
 
 /* Reads the folder, or takes the config of a new adapter (`fresh`; folder NULL). Close also after a failure. */

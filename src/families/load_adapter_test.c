@@ -7,6 +7,7 @@
 #include "base/reader.h"
 #include "families/adapter_parts.h"
 #include "presets/presets.h"
+#include "support/fail_mem.h"
 #include "support/test.h"
 
 #define DECODERS WEFT_SOURCE_DIR "/tests/fixtures/decoders/"
@@ -283,6 +284,29 @@ static void test_refused(void **state) {
     close_bench(&b);
 }
 
+/* A dropout that cannot be kept is refused where it would be trained with, and nowhere else. */
+static void test_dropout(void **state) {
+    bench b;
+    wf_tape *tape;
+    weft_error err = {0};
+    (void)state;
+    open_bench(&b);
+    wf_json *config = parse(&b, "{\"target_modules\": [\"lm_head\"], \"lora_dropout\": 0.5}");
+    wf_model *m =
+        open_with(&b, DECODERS "gpt2-inverse-layer-untied", &(wf_load_options){.new_adapter = config, .unmerged = true});
+    (void)loss_of(&b, m, false, false);
+    assert_int_equal(wf_params_allocate_grads(&m->params, NULL), WEFT_OK);
+    assert_int_equal(wf_tape_create(&b.env, &(wf_tape_options){.type = WF_F32, .grad = true}, &tape, NULL), WEFT_OK);
+    wf_tensor *x = wf_input(tape, "x", WF_F32, 3, (int64_t[]){1, 2, m->spec->dim});
+    wf_tensor *targets = wf_input(tape, "targets", WF_I32, 2, (int64_t[]){1, 2}), *tokens;
+    (void)wf_model_loss(m, tape, x, targets, wf_input(tape, "inverse", WF_F32, 1, (int64_t[]){1}), 0.0f, &tokens);
+    assert_int_equal(wf_tape_plan(tape, &err), WEFT_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "head.weight"));
+    wf_tape_free(tape);
+    wf_model_free(m);
+    close_bench(&b);
+}
+
 /* A folder whose tensors are not those its config says. */
 static void test_wrong_folders(void **state) {
     bench b;
@@ -310,8 +334,38 @@ static void test_wrong_folders(void **state) {
     close_bench(&b);
 }
 
+/* Every allocation on the way fails once: opening beside and merged, writing. */
+static void test_memory(void **state) {
+#define ADAPTERS WEFT_SOURCE_DIR "/tests/fixtures/adapter/gpt2-dora"
+    fail_mem memory = {0};
+    bench b;
+    (void)state;
+    open_bench(&b);
+    while (fail_mem_next(&memory)) {
+        wf_env env = b.env;
+        wf_model *m, *merged = NULL;
+        env.mem = fail_mem_hook(&memory);
+        weft_status status =
+            wf_model_load(&env, ADAPTERS, &(wf_load_options){.adapter = ADAPTERS "/adapter", .unmerged = true}, &m, NULL);
+        if (status == WEFT_OK) {
+            status = wf_model_save(m, SCRATCH "/memory", NULL, NULL);
+            if (status == WEFT_OK)
+                status = wf_adapters_merge(m, false, NULL);
+            wf_model_free(m);
+        }
+        if (status == WEFT_OK)
+            status = wf_model_load(&env, ADAPTERS, &(wf_load_options){.adapter = ADAPTERS "/adapter"}, &merged, NULL);
+        if (status == WEFT_OK)
+            wf_model_free(merged);
+        assert_int_equal(status, atomic_load(&memory.fired) ? WEFT_NO_MEMORY : WEFT_OK);
+        assert_int_equal(memory.live, 0);
+    }
+    close_bench(&b);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_every_preset),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_wrong_folders)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases),         cmocka_unit_test(test_every_preset),
+                                       cmocka_unit_test(test_refused),       cmocka_unit_test(test_dropout),
+                                       cmocka_unit_test(test_wrong_folders), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/reader.h"
 #include "formats/shards.h"
 #include "presets/presets.h"
@@ -328,6 +329,39 @@ static void test_untied_by_the_file(void **state) {
     close_bench(&b);
 }
 
+/* Wrappers put a word before every name, one over the other. */
+static void test_wrapped(void **state) {
+    const char *from = OWN "llama-rope-dynamic", *to = SCRATCH "/wrapped";
+    tensor_list list;
+    wf_shards *shards;
+    bench b;
+    open_bench(&b);
+    uint64_t plain = digest(&b, from, true);
+    copy_config(&b, from, to, NULL, NULL);
+    assert_int_equal(wf_shards_open(&b.env.mem, from, &shards, NULL), WEFT_OK);
+    edited(&b, shards, NULL, NULL, &list);
+    for (size_t i = 0; i < list.count; i++)
+        list.plan[i].name = wf_arena_printf(&b.arena, "state_dict.module.%s", list.plan[i].name);
+    write_tensors(&b, &list, 0, list.count, SCRATCH "/wrapped/model.safetensors");
+    assert_true(digest(&b, to, true) == plain);
+    wf_shards_free(shards);
+    close_bench(&b);
+}
+
+/* A link that leads out of the folder is not followed. */
+static void test_links(void **state) {
+    wf_model *model;
+    weft_error err = {0};
+    bench b;
+    open_bench(&b);
+    copy_config(&b, OWN "llama-rope-dynamic", SCRATCH "/links", NULL, NULL);
+    remove(SCRATCH "/links/model.safetensors");
+    assert_int_equal(symlink(OWN "llama-rope-dynamic/model.safetensors", SCRATCH "/links/model.safetensors"), 0);
+    assert_int_equal(wf_model_load(&b.env, SCRATCH "/links", NULL, &model, &err), WEFT_BAD_INPUT);
+    assert_non_null(strstr(err.message, "leads out of the folder"));
+    close_bench(&b);
+}
+
 static void test_shards(void **state) {
     const char *from = OWN "llama-rope-dynamic", *to = SCRATCH "/shards";
     tensor_list list;
@@ -505,6 +539,8 @@ int main(void) {
                                        cmocka_unit_test(test_fixtures_return),
                                        cmocka_unit_test(test_names_of_old_files),
                                        cmocka_unit_test(test_untied_by_the_file),
+                                       cmocka_unit_test(test_wrapped),
+                                       cmocka_unit_test(test_links),
                                        cmocka_unit_test(test_shards),
                                        cmocka_unit_test(test_bad_indexes),
                                        cmocka_unit_test(test_refused),

@@ -23,13 +23,13 @@ static weft_status transpose_plan(wf_tensor_map *map, wf_name_step *step, const 
     return WEFT_OK;
 }
 
-enum { TILE = 32 };
+enum { TILE = 16 };
 
 static void turn(const float *from, float *to, int64_t rows, int64_t columns) {
-    for (int64_t r = 0; r < rows; r += TILE)
-        for (int64_t c = 0; c < columns; c += TILE)
-            for (int64_t i = r; i < rows && i < r + TILE; i++)
-                for (int64_t j = c; j < columns && j < c + TILE; j++)
+    for (int64_t c = 0; c < columns; c += TILE) /* writes run on where reads jump: that costs less */
+        for (int64_t r = 0; r < rows; r += TILE)
+            for (int64_t j = c; j < columns && j < c + TILE; j++)
+                for (int64_t i = r; i < rows && i < r + TILE; i++)
                     to[j * rows + i] = from[i * columns + j];
 }
 
@@ -202,15 +202,23 @@ void wf_map_write(const wf_tensor_map *map, const float *const *values, float *f
     }
 }
 
+int64_t wf_map_scratch(const wf_tensor_map *map) {
+    bool direct = map->n_steps == 0 || (map->n_steps == 1 && map->n_parts == 1 && map->pieces == 1);
+    return direct ? 0 : 2 * map->count;
+}
+
 void wf_map_read(const wf_tensor_map *map, const float *file, float *const *values, float *scratch) {
     float *buffers[2] = {scratch, scratch ? scratch + map->count : NULL}, *stack = NULL;
     const float *from = file;
+    bool whole_stack = map->n_parts == 1 && map->pieces == 1; /* then the last step writes where it belongs */
     for (int i = map->n_steps; i-- > 0;) {
         const wf_name_step *step = &map->steps[i];
-        stack = buffers[i % 2];
+        stack = i == 0 && whole_stack ? values[0] : buffers[i % 2];
         step->move->back(from, stack, step);
         from = stack;
     }
+    if (map->n_steps > 0 && whole_stack)
+        return;
     union {
         const float *from;
         float *to;

@@ -70,8 +70,9 @@ bool wf_names_unused(const wf_names *names, const char *tensor);
 bool wf_names_optional(const wf_names *names, const char *tensor);
 /* A tensor that must be all zeros where a file holds it: a part of the model that is not used. */
 bool wf_names_zero(const wf_names *names, const char *tensor);
-/* Elements between the file's tensor and its parameters (values[k] is part k). Scratch holds 2*count floats; it is not touched
- * when there is nothing to move. */
+/* Elements between the file's tensor and its parameters (values[k] is part k). Scratch holds 2*count floats, for reading
+ * wf_map_scratch() of them; it is not touched when there is nothing to move. */
+int64_t wf_map_scratch(const wf_tensor_map *map);
 void wf_map_read(const wf_tensor_map *map, const float *file, float *const *values, float *scratch);
 void wf_map_write(const wf_tensor_map *map, const float *const *values, float *file, float *scratch);
 #endif

@@ -32,6 +32,7 @@ static const wf_key keys[] = {
     {"router_bias", WF_KEY_BOOL, "false", 0, NULL, "a bias of the router's projection"},
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases of the experts' projections"},
     {"out_bias", WF_KEY_BOOL, "false", 0, NULL, "one bias added to y"},
+    {"masked", WF_KEY_BOOL, "false", 0, NULL, "padding goes to no expert: its rows of y are 0"},
     {"shared", WF_KEY_INT, "null", 1, NULL, "width of the shared expert that every token goes to"},
     {"shared_bias", WF_KEY_BOOL, "false", 0, NULL, "biases of its projections"},
     {"shared_gate", WF_KEY_BOOL, "false", 0, NULL, "the shared expert times sigmoid(Lin(shared_gate, x))"},
@@ -210,6 +211,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         io->y = wf_add(r->tape, io->y, shared_expert(r, l, io->x));
     if (bias)
         io->y = wf_add_rows(r->tape, io->y, bias);
+    if (wf_flag(l, "masked"))
+        io->y = wf_mask_rows(r->tape, io->y, io->mask);
     io->indices = routing.indices;
     io->weights = routing.weights;
     io->kept = routing.kept;

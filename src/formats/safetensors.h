@@ -54,6 +54,9 @@ typedef struct wf_tensor_plan {
     const char *dtype; /* the type's name in the file, for those weft only copies; NULL: that of `type` */
 } wf_tensor_plan;
 
+/* Bytes of the planned tensor; false when it is negative, no whole number or beyond 2^63. */
+bool wf_tensor_plan_bytes(const wf_tensor_plan *tensor, int64_t *out);
+
 typedef struct wf_safetensors_plan {
     const wf_tensor_plan *tensors; /* in this order their bytes follow */
     size_t n_tensors;

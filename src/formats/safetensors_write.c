@@ -21,6 +21,14 @@ static unsigned bits_of(const wf_tensor_plan *t) {
     return wf_element_bits(type, strlen(type), &name);
 }
 
+bool wf_tensor_plan_bytes(const wf_tensor_plan *t, int64_t *out) {
+    int64_t elements;
+    if (!wf_product(t->dims, t->rank, &elements) || !wf_mul_i64(elements, bits_of(t), out) || *out % 8 != 0)
+        return false;
+    *out /= 8;
+    return true;
+}
+
 static int by_width_and_name(const void *a, const void *b) {
     const wf_tensor_plan *x = a, *y = b;
     unsigned m = bits_of(x), n = bits_of(y);
@@ -33,9 +41,8 @@ void wf_safetensors_order(wf_tensor_plan *tensors, size_t n) {
 }
 
 static weft_status put_tensor(wf_json_writer *w, const wf_tensor_plan *t, int64_t *offset, weft_error *err) {
-    int64_t elements, size, end;
-    if (!wf_product(t->dims, t->rank, &elements) || !wf_mul_i64(elements, bits_of(t), &size) || size % 8 != 0 ||
-        !wf_add_i64(*offset, size / 8, &end))
+    int64_t size, end;
+    if (!wf_tensor_plan_bytes(t, &size) || !wf_add_i64(*offset, size, &end))
         return wf_fail(err, WEFT_FAILURE, "tensor \"%.64s\": its size is negative or beyond 2^63", t->name);
     wf_jw_key(w, t->name);
     wf_jw_begin(w, '{');

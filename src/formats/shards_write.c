@@ -33,9 +33,8 @@ static weft_status divide(writing *w) {
     w->files = 1;
     for (size_t i = 0; i < n; i++) {
         const wf_tensor_plan *t = &w->plan->tensors[i];
-        int64_t count, size;
-        WF_CHECK(wf_product(t->dims, t->rank, &count) && wf_mul_i64(count, (int64_t)wf_dtypes[t->type].size, &size), w->err,
-                 WEFT_FAILURE, "tensor \"%.64s\" is too large", t->name);
+        int64_t size;
+        WF_CHECK(wf_tensor_plan_bytes(t, &size), w->err, WEFT_FAILURE, "tensor \"%.64s\" is too large", t->name);
         if (used > 0 && used + (uint64_t)size > w->plan->limit) {
             w->files++;
             used = 0;

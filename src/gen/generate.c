@@ -132,6 +132,8 @@ typedef struct generator {
     wf_generation *out;
     wf_session *session;
     wf_sampler *sampler;
+    int32_t *source; /* of an encoder-decoder: the prompt */
+    int64_t n_source;
     int32_t *ids; /* prompt and new tokens */
     size_t capacity;
     int64_t n, fed; /* tokens in ids; tokens in the session */
@@ -243,21 +245,47 @@ static weft_status start(generator *g) {
     WF_TRY(check_prompt(g));
     WF_TRY(wf_session_create(g->model, 1, capacity_of(g), &g->session, g->err));
     WF_TRY(wf_sampler_create(g->model->env, g->model->spec->vocab, &g->o->sampling, &g->sampler, g->err));
+    if (g->model->encoder)
+        WF_TRY(wf_session_source(g->session, g->source, g->n_source, NULL, g->err));
     WF_TRY(feed(g));
     g->out->prompt_seconds = wf_seconds() - g->started;
     return WEFT_OK;
 }
 
-static weft_status take_prompt(generator *g, const uint32_t *prompt, size_t n) {
-    WF_TRY(wf_grow(&g->model->env->mem, (void **)&g->ids, &g->capacity, n + 1, sizeof *g->ids, g->err));
+static weft_status take_ids(const generator *g, const uint32_t *prompt, size_t n, int64_t vocab, int32_t *out) {
     for (size_t i = 0; i < n; i++) {
-        WF_CHECK((int64_t)prompt[i] < g->model->spec->vocab, g->err, WEFT_BAD_INPUT,
-                 "token %u of the prompt is outside the model's vocabulary of %lld", (unsigned)prompt[i],
-                 (long long)g->model->spec->vocab);
-        g->ids[i] = (int32_t)prompt[i];
+        WF_CHECK((int64_t)prompt[i] < vocab, g->err, WEFT_BAD_INPUT,
+                 "token %u of the prompt is outside the model's vocabulary of %lld", (unsigned)prompt[i], (long long)vocab);
+        out[i] = (int32_t)prompt[i];
     }
+    return WEFT_OK;
+}
+
+/* What the decoder begins with: what the caller says, the spec's first token, or (where the labels' own last one comes first)
+ * the end of a text. */
+static weft_status take_start(generator *g) {
+    const wf_shift_spec *shift = &g->model->spec->shift;
+    const int32_t *from = g->o->start, usual = shift->rotate && g->o->n_eos ? g->o->eos[0] : (int32_t)shift->token;
+    size_t n = from && g->o->n_start ? g->o->n_start : 1;
+    from = from && g->o->n_start ? from : &usual;
+    WF_TRY(wf_grow(&g->model->env->mem, (void **)&g->ids, &g->capacity, n + 1, sizeof *g->ids, g->err));
+    memcpy(g->ids, from, n * sizeof *from);
     g->n = (int64_t)n;
     return WEFT_OK;
+}
+
+static weft_status take_prompt(generator *g, const uint32_t *prompt, size_t n) {
+    const wf_model *m = g->model;
+    if (!m->encoder) {
+        WF_TRY(wf_grow(&m->env->mem, (void **)&g->ids, &g->capacity, n + 1, sizeof *g->ids, g->err));
+        g->n = (int64_t)n;
+        return take_ids(g, prompt, n, m->spec->vocab, g->ids);
+    }
+    if (!(g->source = wf_calloc(&m->env->mem, n + 1, sizeof *g->source)))
+        return wf_fail_memory(g->err);
+    g->n_source = (int64_t)n;
+    WF_TRY(take_ids(g, prompt, n, m->encoder->spec->vocab, g->source));
+    return take_start(g);
 }
 
 weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const uint32_t *prompt, size_t n,
@@ -282,5 +310,6 @@ weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const ui
     wf_sampler_free(g.sampler);
     wf_session_free(g.session);
     wf_free(mem, g.ids);
+    wf_free(mem, g.source);
     return status;
 }

@@ -1,4 +1,5 @@
-/* generate.h - text from a prompt: a session, a sampler and a tokenizer in a loop.
+/* generate.h - text from a prompt: a session, a sampler and a tokenizer in a loop. The prompt of an encoder-decoder is what its
+ * encoder reads.
  *
  *     wf_generate_options o = wf_generate_usual();
  *     wf_generation g = {.text = wf_str_new(&env->mem)};
@@ -32,7 +33,9 @@ const char *wf_finish_name(wf_finish finish); /* "max_tokens", "eos", "stop", "c
 typedef struct wf_generate_options {
     wf_sampling sampling;
     int64_t max_tokens;
-    int64_t context;    /* tokens a sequence may have; 0: the model's own end, or none */
+    int64_t context;      /* tokens a sequence may have; 0: the model's own end, or none */
+    const int32_t *start; /* what a decoder with an encoder begins with; none: what the spec's `shift` says */
+    size_t n_start;
     const int32_t *eos; /* any of them ends the text */
     size_t n_eos;
     const char *const *stop; /* any of these strings ends the text and is left out of it */

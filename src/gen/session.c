@@ -15,7 +15,9 @@ struct wf_session {
     const wf_model *model;
     wf_state *state;
     recorded tapes[TAPES];
-    int32_t *ids; /* [B, chunk] of one call */
+    int32_t *ids;    /* [B, chunk] of one call */
+    wf_tape *source; /* of an encoder-decoder: reads as many rows as the state has room for; NULL: nothing read yet */
+    wf_tensor *source_ids, *source_mask;
     uint64_t clock;
 };
 
@@ -36,6 +38,9 @@ weft_status wf_model_can_stream(const wf_model *model, weft_error *err) {
     for (int64_t i = 0; i < model->spec->layers; i++) {
         WF_CHECK(!spec->blocks[i].aside, err, WEFT_UNSUPPORTED, "%s cannot be decoded step by step",
                  spec->blocks[i].aside->where);
+        const wf_layer *cross = spec->blocks[i].cross;
+        WF_CHECK(!cross || cross->n_states == 0 || wf_layer_keeps_memory(cross), err, WEFT_UNSUPPORTED,
+                 "%s cannot be decoded step by step", cross->where);
         WF_TRY(layer_streams(model->spec->blocks[i].mixer, err));
         if (model->spec->blocks[i].channel)
             WF_TRY(layer_streams(model->spec->blocks[i].channel, err));
@@ -70,6 +75,7 @@ void wf_session_free(wf_session *s) {
     const wf_mem *mem = &s->model->env->mem;
     for (int i = 0; i < TAPES; i++)
         wf_tape_free(s->tapes[i].tape);
+    wf_tape_free(s->source);
     wf_state_free(s->state);
     wf_free(mem, s->ids);
     wf_free(mem, s);
@@ -90,7 +96,7 @@ static weft_status record(wf_session *s, recorded *r, int64_t rows, bool all, we
     bool bf16 = s->model->token->bf16 != NULL;
     wf_tape_free(r->tape);
     *r = (recorded){.rows = rows, .all = all};
-    WF_TRY(wf_tape_create(env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32}, &r->tape, err));
+    WF_TRY(wf_tape_create(env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32, .fixed = true}, &r->tape, err));
     r->ids = ports.ids = wf_input(r->tape, "ids", WF_I32, 2, (int64_t[]){s->state->batch, rows});
     WF_TRY(wf_model_record(s->model, r->tape, s->state->batch, rows, &options, &ports, err));
     wf_tensor *hidden = all ? ports.hidden : wf_time_slice(r->tape, ports.hidden, rows - 1, 1);
@@ -140,6 +146,7 @@ static weft_status feed(wf_session *s, const int32_t *ids, int64_t stride, int64
 
 static weft_status check_room(const wf_session *s, const int32_t *ids, int64_t n, weft_error *err) {
     WF_CHECK(n > 0, err, WEFT_USAGE, "no tokens to feed");
+    WF_CHECK(!s->model->encoder || s->source, err, WEFT_USAGE, "the encoder has read nothing yet");
     for (int64_t b = 0; b < s->state->batch; b++)
         WF_CHECK(s->state->start[b] + n <= s->state->capacity, err, WEFT_USAGE, "the context of %lld tokens is full",
                  (long long)s->state->capacity);
@@ -147,6 +154,71 @@ static weft_status check_room(const wf_session *s, const int32_t *ids, int64_t n
         WF_CHECK(ids[i] >= 0 && ids[i] < s->model->spec->vocab, err, WEFT_USAGE, "token %d is outside the vocabulary of %lld",
                  (int)ids[i], (long long)s->model->spec->vocab);
     return WEFT_OK;
+}
+
+/* ---- the source ---- */
+enum { SOURCE_STEP = 16 }; /* rows are rounded up to it, so that few lengths need tapes of their own */
+
+static weft_status record_source(wf_session *s, weft_error *err) {
+    const int64_t dims[2] = {s->state->batch, s->state->source};
+    bool bf16 = s->model->token->bf16 != NULL;
+    wf_model_ports source = {NULL}, ports = {.source = &source};
+    WF_TRY(wf_tape_create(s->model->env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32}, &s->source, err));
+    s->source_ids = source.ids = wf_input(s->source, "source", WF_I32, 2, dims);
+    s->source_mask = source.mask = wf_input(s->source, "source mask", WF_U8, 2, dims);
+    WF_TRY(wf_model_remember(s->model, s->source, s->state, &ports, err));
+    return wf_tape_plan(s->source, err);
+}
+
+/* A state with room for `rows` rows of a source, and no tape that knows another one. */
+static weft_status make_room(wf_session *s, int64_t rows, weft_error *err) {
+    int64_t batch = s->state->batch, capacity = s->state->capacity;
+    for (int i = 0; i < TAPES; i++) {
+        wf_tape_free(s->tapes[i].tape);
+        s->tapes[i] = (recorded){0};
+    }
+    wf_tape_free(s->source);
+    wf_state_free(s->state);
+    s->source = NULL;
+    s->state = NULL;
+    WF_TRY(wf_state_create(s->model, batch, capacity, WF_SESSION_CHUNK, &s->state, err));
+    WF_TRY(wf_state_open_source(s->state, rows, s->model->encoder->spec->bridge.dim, err));
+    return record_source(s, err);
+}
+
+static weft_status check_source(const wf_session *s, const int32_t *ids, int64_t n, weft_error *err) {
+    const wf_model *encoder = s->model->encoder;
+    WF_CHECK(encoder, err, WEFT_USAGE, "the model has no encoder");
+    int64_t limit = wf_model_position_limit(encoder);
+    WF_CHECK(s->state, err, WEFT_USAGE, "the session has failed before");
+    WF_CHECK(n > 0, err, WEFT_USAGE, "the source has no tokens");
+    WF_CHECK(limit == 0 || n <= limit, err, WEFT_USAGE, "the source has %lld tokens, the encoder only %lld positions",
+             (long long)n, (long long)limit);
+    for (int64_t i = 0; i < n * s->state->batch; i++)
+        WF_CHECK(ids[i] >= 0 && ids[i] < encoder->spec->vocab, err, WEFT_USAGE,
+                 "token %d is outside the encoder's vocabulary of %lld", (int)ids[i], (long long)encoder->spec->vocab);
+    return WEFT_OK;
+}
+
+weft_status wf_session_source(wf_session *s, const int32_t *ids, int64_t n, const int64_t *lengths, weft_error *err) {
+    WF_TRY(check_source(s, ids, n, err));
+    int64_t limit = wf_model_position_limit(s->model->encoder), rows = (n + SOURCE_STEP - 1) / SOURCE_STEP * SOURCE_STEP;
+    const wf_stem_spec *stem = &s->model->encoder->spec->stem;
+    rows = limit > 0 && rows > limit ? limit : rows;
+    if (!s->source || s->state->source != rows)
+        WF_TRY(make_room(s, rows, err));
+    wf_session_reset(s);
+    for (int64_t b = 0; b < s->state->batch; b++) {
+        int32_t *to = (int32_t *)s->source_ids->data + b * rows;
+        uint8_t *mask = (uint8_t *)s->source_mask->data + b * rows;
+        int64_t length = lengths ? lengths[b] : n;
+        for (int64_t i = 0; i < rows; i++) {
+            to[i] = i < length ? ids[b * n + i] : stem->padding > 0 ? (int32_t)stem->padding : 0;
+            mask[i] = i < length;
+        }
+    }
+    wf_runtime rt = {.loss_scale = 1.0f};
+    return wf_tape_forward(s->source, &rt, err);
 }
 
 weft_status wf_session_feed(wf_session *s, const int32_t *ids, int64_t n, const float **logits, weft_error *err) {

@@ -1,5 +1,6 @@
 /* session.h - decoding: a model, a state, and recorded tapes per number of rows. Logits come out for what goes in.
- * Thread rule: one caller; the model may be shared. */
+ * Thread rule: one caller; the model may be shared. Its weights stay as they are while the session lives: what depends on them
+ * alone (discretised poles, filters) is computed once. */
 #ifndef WF_GEN_SESSION_H
 #define WF_GEN_SESSION_H
 #include "model/model.h"
@@ -14,6 +15,9 @@ void wf_session_free(wf_session *session);
 void wf_session_reset(wf_session *session); /* every sequence before its first token */
 wf_state *wf_session_state(wf_session *session);
 int64_t wf_session_capacity(const wf_session *session);
+/* Of an encoder-decoder: reads sources, ids [B, n] of which lengths[b] (NULL: n) count, once for all that follows, and puts
+ * every sequence before its first token. Needed before the first feed; again for other sources. */
+weft_status wf_session_source(wf_session *session, const int32_t *ids, int64_t n, const int64_t *lengths, weft_error *err);
 /* Feeds ids [B, n] (any n that fits the capacity). *logits: [B, vocab] after the last token, valid until the next call. */
 weft_status wf_session_feed(wf_session *session, const int32_t *ids, int64_t n, const float **logits, weft_error *err);
 /* The same for n <= WF_SESSION_CHUNK with the logits of every row: [B, n, vocab]. */

@@ -7,7 +7,7 @@
 enum { WINDOW_RECORDS = 4096, WINDOW_BYTES = 8 << 20, MOST_WORDS = 32 };
 
 /* ---- options ---- */
-static const char *const common[] = {"model", "text", "input", "field", "precision", "batch", "max_length", "json"};
+static const char *const common[] = {"model", "text", "input", "field", "precision", "batch", "max_length", "json", "adapter"};
 enum { COMMON = sizeof common / sizeof *common };
 
 static weft_status read_request(wf_apply *a, const char *const **paths, size_t *n_paths) {
@@ -430,43 +430,52 @@ static void tell(wf_apply *a, double seconds) {
                a->texts, (long long)a->limit, a->first_truncated + 1);
 }
 
-static weft_status run_all(wf_apply *a) {
-    double started = wf_seconds();
+weft_status wf_apply_records(wf_apply *a) {
     weft_status status = WEFT_OK;
     for (size_t first = 0, n; status == WEFT_OK && first < wf_records_count(a->list); first += n)
         status = run_window(a, first, &n);
     if (status == WEFT_OK && a->row->end)
         status = a->row->end(a);
-    if (status == WEFT_OK)
-        status = wf_apply_put(a);
-    tell(a, wf_seconds() - started);
-    return status;
+    return status == WEFT_OK ? wf_apply_put(a) : status;
 }
 
-static weft_status run(wf_apply *a) {
+static weft_status open_all(wf_apply *a) {
     static const char *const stdin_path[] = {"-"};
     const char *const *paths;
     size_t n;
+    a->own = wf_arena_alloc(a->job->arena, a->row->own);
+    if (!a->own)
+        return wf_fail_memory(a->job->err);
     WF_TRY(read_request(a, &paths, &n));
     a->records.fields = a->fields;
     WF_TRY(open_model(a));
-    WF_TRY(wf_records_load(a->job->env, n ? paths : stdin_path, n ? n : 1, &a->records, &a->list, a->job->err));
-    return run_all(a);
+    return wf_records_load(a->job->env, n ? paths : stdin_path, n ? n : 1, &a->records, &a->list, a->job->err);
+}
+
+weft_status wf_apply_open(wf_apply *a, wf_job *job, const wf_apply_row *row) {
+    *a = (wf_apply){.job = job, .row = row, .head = -1, .line = wf_str_new(&job->env->mem)};
+    wf_arena_init(&a->arena, &job->env->mem, 0);
+    return open_all(a);
+}
+
+void wf_apply_close(wf_apply *a) {
+    if (a->own && a->row->close)
+        a->row->close(a);
+    wf_runner_free(a->runner);
+    wf_records_free(a->list);
+    wf_opened_close(&a->m);
+    wf_str_free(&a->line);
+    wf_arena_free(&a->arena);
 }
 
 weft_status wf_apply_run(wf_job *job, const wf_apply_row *row) {
-    wf_apply a = {.job = job, .row = row, .head = -1, .line = wf_str_new(&job->env->mem)};
-    a.own = wf_arena_alloc(job->arena, row->own);
-    if (!a.own)
-        return wf_fail_memory(job->err);
-    wf_arena_init(&a.arena, &job->env->mem, 0);
-    weft_status status = run(&a);
-    if (row->close)
-        row->close(&a);
-    wf_runner_free(a.runner);
-    wf_records_free(a.list);
-    wf_opened_close(&a.m);
-    wf_str_free(&a.line);
-    wf_arena_free(&a.arena);
+    wf_apply a;
+    weft_status status = wf_apply_open(&a, job, row);
+    double started = wf_seconds();
+    if (status == WEFT_OK) {
+        status = wf_apply_records(&a);
+        tell(&a, wf_seconds() - started);
+    }
+    wf_apply_close(&a);
     return status;
 }

@@ -72,6 +72,11 @@ struct wf_apply {
 };
 
 weft_status wf_apply_run(wf_job *job, const wf_apply_row *row);
+extern const wf_apply_row wf_apply_embed; /* embed.c */
+/* The parts of it, for measuring: all is open and read; every record is run, any number of times. Close after a failure too. */
+weft_status wf_apply_open(wf_apply *a, wf_job *job, const wf_apply_row *row);
+weft_status wf_apply_records(wf_apply *a);
+void wf_apply_close(wf_apply *a);
 /* Hands out a->line (one line or several) and empties it. */
 weft_status wf_apply_put(wf_apply *a);
 /* Fields by the option `field`, else these. With more names than fields the first ones are joined by a line end. */

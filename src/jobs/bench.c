@@ -346,8 +346,8 @@ static weft_status read_lengths(wf_bench *b, const char *text) {
 }
 
 weft_status wf_job_bench(wf_job *job) {
-    static const char *const words[] = {"names", "peer", "data", "tokenizers", "text",    "program", "rounds",
-                                        "quick", "full", "list", "only",       "lengths", "report",  NULL};
+    static const char *const words[] = {"names", "peer", "data", "tokenizers", "text",   "program", "rounds", "quick",
+                                        "full",  "list", "only", "lengths",    "report", "model",   NULL};
     wf_options o = wf_options_open(job->options, "bench", words, job->err);
     size_t n;
     const char *const *names = wf_job_texts(job, &o, "names", &n);
@@ -361,6 +361,7 @@ weft_status wf_job_bench(wf_job *job) {
     const char *lengths = wf_option_text(&o, "lengths", "256..65536");
     b.only = wf_job_texts(job, &o, "only", &b.n_only);
     b.tokenizers = wf_job_texts(job, &o, "tokenizers", &b.n_tokenizers);
+    b.model = wf_job_model(job, &o, "model");
     bool list = wf_option_bool(&o, "list", false);
     b.quick = wf_option_bool(&o, "quick", false);
     b.full = wf_option_bool(&o, "full", false);

@@ -44,6 +44,7 @@ typedef struct wf_bench {
     wf_job *job;
     const char *peer, *data, *text,
         *program;                  /* command; tiny Shakespeare; any text; path of the weft program; each NULL: none */
+    const char *model;             /* a folder or a name, for embed; NULL: none */
     const char *const *tokenizers; /* files */
     size_t n_tokenizers;
     int64_t rounds;          /* 0: the row's own number */
@@ -103,6 +104,8 @@ weft_status wf_bench_gpt2(wf_bench *b, wf_json **spec);
 struct wf_model;
 weft_status wf_bench_model(wf_bench *b, const wf_json *spec, struct wf_model **out);
 weft_status wf_bench_json(wf_bench *b, const char *text, wf_json **out);
+/* Removes a folder and the files in it. */
+void wf_bench_remove(wf_bench *b, const char *folder);
 /* 6*P*tokens + 12*layers*dim*T*tokens, half of the second for a causal model; head included. */
 double wf_bench_model_flops(const struct wf_model *model, int64_t batch, int64_t rows);
 #endif

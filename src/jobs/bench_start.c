@@ -72,7 +72,7 @@ static weft_status write_model(wf_bench *b, const char *folder, const char *toke
     return status;
 }
 
-static void remove_model(wf_bench *b, const char *folder) {
+void wf_bench_remove(wf_bench *b, const char *folder) {
     char **names;
     size_t n;
     if (wf_list_dir(b->job->arena, folder, &names, &n, NULL) != WEFT_OK)
@@ -113,7 +113,7 @@ static weft_status run(wf_bench *b) {
     }
     WF_CHECK(mkdtemp(folder), b->job->err, WEFT_FAILURE, "no folder could be made in /tmp");
     weft_status status = time_first_token(b, folder);
-    remove_model(b, folder);
+    wf_bench_remove(b, folder);
     return status;
 }
 

@@ -48,7 +48,7 @@ static weft_status read_options(wf_job *job, wf_conversion *c) {
     wf_options o = wf_options_open(job->options, "convert", words, job->err);
     const wf_json *size = wf_json_get(job->options, "shard_size");
     bool number = size && size->kind == WF_JSON_NUMBER;
-    c->from = wf_option_text(&o, "model", NULL);
+    c->from = wf_job_model(job, &o, "model");
     c->to = wf_option_text(&o, "out", NULL);
     c->adapter = wf_option_text(&o, "adapter", NULL);
     bool merge = wf_option_bool(&o, "merge", false);
@@ -59,6 +59,7 @@ static weft_status read_options(wf_job *job, wf_conversion *c) {
         wf_option_fail(&o, size, "'shard_size' must be a size such as 2GB or 500MB");
     WF_TRY(o.status);
     c->shard_bytes = (uint64_t)bytes;
+    c->limited = size != NULL;
     WF_CHECK(c->from && c->to, job->err, WEFT_USAGE, "convert: which model, and where to?");
     WF_CHECK(!c->adapter || merge, job->err, WEFT_USAGE, "convert: an adapter is merged or left out; 'merge' says that it is");
     WF_CHECK(c->adapter || !merge, job->err, WEFT_USAGE, "convert: nothing to merge, 'adapter' names no folder");
@@ -99,8 +100,39 @@ static weft_status open_model(wf_conversion *c) {
     return WEFT_OK;
 }
 
+/* A file, or a folder without a config: the model that it is, in the form of a family that can say it. */
+static bool has_config(const wf_conversion *c) {
+    const char *path = wf_path_join(c->job->arena, c->from, "config.json");
+    return wf_is_dir(c->from) && path && wf_is_file(path);
+}
+
+static weft_status save_model(wf_conversion *c) {
+    wf_load_options how = {.map = true, .adapter = c->adapter};
+    const wf_json *config;
+    WF_CHECK(c->prefix == WF_PREFIX_KEEP, c->job->err, WEFT_UNSUPPORTED, "convert: 'prefix' is for folders with a config.json");
+    WF_TRY(wf_checkpoint_open(c->job->env, c->from, &how, &c->checkpoint, c->job->err));
+    c->known = true;
+    config = c->checkpoint.config;
+    wf_save_options save = {.type = c->type < 0 ? WF_F32 : (wf_dtype)c->type,
+                            .bos = wf_json_int(config, "bos_token_id", -1),
+                            .eos = wf_json_int(config, "eos_token_id", -1),
+                            .pad = wf_json_int(config, "pad_token_id", -1)};
+    const wf_params *params = &c->checkpoint.model->params;
+    c->tensors = params->count;
+    c->files = 1;
+    for (size_t i = 0; i < params->count; i++)
+        c->bytes += (uint64_t)params->list[i]->count * wf_dtypes[save.type].size;
+    WF_CHECK(c->bytes <= c->shard_bytes || !c->limited, c->job->err, WEFT_UNSUPPORTED,
+             "convert: 'shard_size' is for folders with a config.json");
+    return wf_model_save(c->checkpoint.model, c->to, &save, c->job->err);
+}
+
 static weft_status convert(wf_conversion *c) {
     WF_TRY(claim(c));
+    if (!has_config(c)) {
+        WF_TRY(save_model(c));
+        return wf_is_dir(c->from) ? wf_convert_files(c) : WEFT_OK;
+    }
     WF_TRY(open_model(c));
     WF_TRY(wf_shards_open(&c->job->env->mem, c->from, &c->shards, c->job->err));
     WF_TRY(wf_make_dir(c->to, c->job->err));

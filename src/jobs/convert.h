@@ -12,6 +12,7 @@ typedef struct wf_conversion {
     const char *from, *to, *adapter;
     int type; /* wf_dtype of numbers; -1: as they are */
     uint64_t shard_bytes;
+    bool limited; /* shard_bytes was asked for */
     wf_prefix_change prefix;
     /* what is open */
     wf_shards *shards;

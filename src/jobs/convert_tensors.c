@@ -57,13 +57,12 @@ static bool is_number(int type) { return type == WF_F32 || type == WF_BF16 || ty
 static weft_status plan_tensor(writing *w, size_t i) {
     wf_conversion *c = w->c;
     const wf_stored_tensor *t = wf_shards_at(c->shards, i);
-    WF_CHECK(t->type >= 0, c->job->err, WEFT_UNSUPPORTED, "convert: the tensor '%s' of type %s is not supported", t->name,
-             t->dtype);
     WF_CHECK(!c->known || c->checkpoint.found, c->job->err, WEFT_UNSUPPORTED, "convert: the model has no weights");
     w->sources[i] = (source){t, merged_map(c, t->name)};
     c->changed += w->sources[i].map != NULL;
     wf_tensor_plan *p = &w->plan[i];
-    *p = (wf_tensor_plan){NULL, (wf_dtype)(c->type >= 0 && is_number(t->type) ? c->type : t->type), t->rank, t->dims};
+    wf_dtype type = is_number(t->type) && c->type >= 0 ? (wf_dtype)c->type : t->type >= 0 ? (wf_dtype)t->type : WF_U8;
+    *p = (wf_tensor_plan){NULL, type, t->rank, t->dims, t->type >= 0 ? NULL : t->dtype};
     return rename_tensor(c, t->name, &p->name);
 }
 
@@ -82,6 +81,10 @@ static int64_t count_of(const wf_stored_tensor *t) {
     for (int i = 0; i < t->rank; i++)
         n *= t->dims[i];
     return n;
+}
+
+static bool changes(const writing *w, size_t i) {
+    return w->sources[i].map || (!w->plan[i].dtype && (int)w->plan[i].type != w->sources[i].stored->type);
 }
 
 static void read_merged(const writing *w, const wf_tensor_map *map) {
@@ -108,7 +111,7 @@ static weft_status bytes_of(void *user, size_t i, const void **data, size_t *siz
     int64_t n = count_of(t);
     WF_TRY(wf_stopped(w->c->job->env));
     (void)err;
-    if (!w->sources[i].map && (int)type == t->type) {
+    if (!changes(w, i)) {
         *data = t->data;
         *size = t->size;
         return WEFT_OK;
@@ -131,8 +134,10 @@ static weft_status write_all(writing *w, size_t n) {
     for (size_t i = 0; i < n; i++) {
         const wf_stored_tensor *t = w->sources[i].stored;
         int64_t count = count_of(t);
-        most = (w->sources[i].map || (int)w->plan[i].type != t->type) && count > most ? count : most;
-        c->bytes += (uint64_t)count * wf_dtypes[w->plan[i].type].size;
+        int64_t size = 0;
+        most = changes(w, i) && count > most ? count : most;
+        WF_CHECK(wf_tensor_plan_bytes(&w->plan[i], &size), c->job->err, WEFT_BAD_INPUT, "'%s' is too large", t->name);
+        c->bytes += (uint64_t)size;
     }
     w->values = wf_alloc_big(&c->job->env->mem, (size_t)most * sizeof *w->values);
     w->scratch = wf_alloc_big(&c->job->env->mem, 2 * (size_t)most * sizeof *w->scratch); /* room for fp64 too */

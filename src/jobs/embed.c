@@ -229,15 +229,15 @@ static weft_status put(wf_apply *a, wf_apply_item *item) {
 static void close_modules(wf_apply *a) { wf_modules_free(((embedding *)a->own)->modules); }
 
 static const char *const words[] = {"pooling", "prompt", "prompt_text", "dims", "normalize", "format", NULL};
-static const wf_apply_row row = {.name = "embed",
-                                 .words = words,
-                                 .own = sizeof(embedding),
-                                 .read = read,
-                                 .prepare = prepare,
-                                 .inputs = inputs,
-                                 .ready = ready,
-                                 .take = take,
-                                 .put = put,
-                                 .close = close_modules};
+const wf_apply_row wf_apply_embed = {.name = "embed",
+                                     .words = words,
+                                     .own = sizeof(embedding),
+                                     .read = read,
+                                     .prepare = prepare,
+                                     .inputs = inputs,
+                                     .ready = ready,
+                                     .take = take,
+                                     .put = put,
+                                     .close = close_modules};
 
-weft_status wf_job_embed(wf_job *job) { return wf_apply_run(job, &row); }
+weft_status wf_job_embed(wf_job *job) { return wf_apply_run(job, &wf_apply_embed); }

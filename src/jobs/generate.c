@@ -102,6 +102,8 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
     wf_generate_options how = r->how;
     wf_ids ids = wf_ids_new(&job->env->mem);
     wf_generation g = {.text = wf_str_new(&job->env->mem)};
+    how.start = m->start;
+    how.n_start = m->n_start;
     how.eos = m->eos;
     how.n_eos = m->n_eos;
     how.piece = job->piece;

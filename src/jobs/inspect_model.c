@@ -12,6 +12,10 @@ typedef struct drawing {
     const wf_model *model;
     wf_tree tree;
     int64_t context;
+    const wf_model *stack; /* what is being drawn: the model, or its encoder with `prefix` before the names of its parameters */
+    const char *prefix;
+    int depth;
+    wf_json *json; /* of the stack */
 } drawing;
 
 void wf_format_bytes(double bytes, char out[16]) {
@@ -29,11 +33,12 @@ static void dims_text(const wf_param *p, char out[128]) {
     snprintf(out + n, 128 - (size_t)n, "]%s", p->buffer ? " (buffer)" : "");
 }
 
-/* Parameters whose name begins with `prefix` but not with one of the two `except`s. */
-static bool belongs(const wf_param *p, const char *prefix, const char *const except[2]) {
+/* Parameters whose name begins with `prefix` but not with one of the `except`s. */
+enum { PARTS = 3 };
+static bool belongs(const wf_param *p, const char *prefix, const char *const except[PARTS]) {
     if (!wf_starts_with(p->name, prefix))
         return false;
-    for (int i = 0; except && i < 2; i++)
+    for (int i = 0; except && i < PARTS; i++)
         if (wf_starts_with(p->name + strlen(prefix), except[i]))
             return false;
     return true;
@@ -47,8 +52,9 @@ static int64_t count_under(const wf_model *m, const char *prefix) {
     return n;
 }
 
-static void draw_weights(drawing *d, int depth, const char *prefix, const char *const except[2]) {
+static void draw_weights(drawing *d, int depth, const char *prefix, const char *const except[PARTS]) {
     char dims[128];
+    depth += d->depth;
     for (size_t i = 0; i < d->model->params.count; i++) {
         const wf_param *p = d->model->params.list[i];
         if (!belongs(p, prefix, except))
@@ -80,16 +86,17 @@ static void put_facts(const wf_job *job, wf_json *j, int64_t params, double flop
 static double layer_flops(const drawing *d, const wf_layer *layer) {
     return layer ? wf_layer_flops(layer, d->context) / (double)d->context : 0.0;
 }
+/* An encoder is read at once. */
 static size_t layer_state(const drawing *d, const wf_layer *layer) {
-    return layer ? wf_layer_state_bytes(layer, d->context) : 0;
+    return layer && d->stack == d->model ? wf_layer_state_bytes(layer, d->context) : 0;
 }
 
 static void draw_layer(drawing *d, const wf_layer *layer, const char *side, int64_t block, wf_json *out) {
-    char prefix[64], text[96];
-    snprintf(prefix, sizeof prefix, "block.%lld.%s.", (long long)block, side);
+    char prefix[80], text[96];
+    snprintf(prefix, sizeof prefix, "%sblock.%lld.%s.", d->prefix, (long long)block, side);
     int64_t params = count_under(d->model, prefix);
     facts(params, layer_flops(d, layer), layer_state(d, layer), text);
-    wf_tree_add(&d->tree, 2, text, "%s %s", side, layer->row->name);
+    wf_tree_add(&d->tree, d->depth + 2, text, "%s %s", side, layer->row->name);
     draw_weights(d, 3, prefix, NULL);
     wf_json *j = wf_put_object(d->job->arena, out, side);
     wf_put_text(d->job->arena, j, "mixer", layer->row->name);
@@ -97,40 +104,42 @@ static void draw_layer(drawing *d, const wf_layer *layer, const char *side, int6
 }
 
 static void draw_block(drawing *d, int64_t i, wf_json *blocks) {
-    static const char *const layers[2] = {"mixer.", "channel."};
-    const wf_block_spec *b = &d->model->spec->blocks[i];
+    static const char *const layers[PARTS] = {"mixer.", "channel.", "cross."};
+    const wf_block_spec *b = &d->stack->spec->blocks[i];
     wf_json *one = wf_json_push(blocks, wf_json_new(d->job->arena, WF_JSON_OBJECT));
-    char prefix[64], text[96];
-    snprintf(prefix, sizeof prefix, "block.%lld.", (long long)i);
+    char prefix[80], text[96];
+    snprintf(prefix, sizeof prefix, "%sblock.%lld.", d->prefix, (long long)i);
     int64_t params = count_under(d->model, prefix);
-    double flops = layer_flops(d, b->mixer) + layer_flops(d, b->channel);
-    size_t state = layer_state(d, b->mixer) + layer_state(d, b->channel);
+    double flops = layer_flops(d, b->mixer) + layer_flops(d, b->cross) + layer_flops(d, b->channel);
+    size_t state = layer_state(d, b->mixer) + layer_state(d, b->cross) + layer_state(d, b->channel);
     facts(params, flops, state, text);
-    wf_tree_add(&d->tree, 1, text, "block %lld, %s", (long long)i, b->wiring->name);
+    wf_tree_add(&d->tree, d->depth + 1, text, "block %lld, %s", (long long)i, b->wiring->name);
     draw_weights(d, 2, prefix, layers);
     wf_put_text(d->job->arena, one, "wiring", b->wiring->name);
     put_facts(d->job, one, params, flops, state);
     if (b->share >= 0)
         wf_put_int(d->job->arena, one, "shares", b->share);
     if (b->share >= 0)
-        wf_tree_add(&d->tree, 2, "", "with the weights of block %lld", (long long)b->share);
+        wf_tree_add(&d->tree, d->depth + 2, "", "with the weights of block %lld", (long long)b->share);
     draw_layer(d, b->mixer, "mixer", i, one);
+    if (b->cross)
+        draw_layer(d, b->cross, "cross", i, one);
     if (b->channel)
         draw_layer(d, b->channel, "channel", i, one);
 }
 
 /* Blocks that look like the one before are folded into it. */
 static void draw_blocks(drawing *d) {
-    wf_json *blocks = wf_put_list(d->job->arena, d->job->json, "blocks");
+    wf_json *blocks = wf_put_list(d->job->arena, d->json, "blocks");
     size_t first = 0, lines = 0;
     int64_t begin = 0;
-    for (int64_t i = 0; i < d->model->spec->layers; i++) {
+    for (int64_t i = 0; i < d->stack->spec->layers; i++) {
         size_t at = d->tree.count;
         draw_block(d, i, blocks);
         if (i > 0 && lines > 0 && d->tree.count - at == lines && wf_tree_same(&d->tree, first, at, lines)) {
             d->tree.count = at;
             const char *name = wf_arena_printf(d->tree.arena, "blocks %lld-%lld, each: %s", (long long)begin, (long long)i,
-                                               d->model->spec->blocks[i].wiring->name);
+                                               d->stack->spec->blocks[i].wiring->name);
             d->tree.lines[first].left = name ? name : d->tree.lines[first].left;
             continue;
         }
@@ -156,12 +165,47 @@ static void draw_head(drawing *d, int index) {
 }
 
 static void draw_stem(drawing *d) {
-    char text[96];
-    int64_t params = count_under(d->model, "stem.");
+    char text[96], prefix[32];
+    snprintf(prefix, sizeof prefix, "%sstem.", d->prefix);
+    int64_t params = count_under(d->model, prefix);
     facts(params, 0, 0, text);
-    wf_tree_add(&d->tree, 1, text, "stem");
-    draw_weights(d, 2, "stem.", NULL);
-    put_facts(d->job, wf_put_object(d->job->arena, d->job->json, "stem"), params, 0, 0);
+    wf_tree_add(&d->tree, d->depth + 1, text, "stem%s",
+                d->stack->spec->stem.shared ? ", with the token table of the decoder" : "");
+    draw_weights(d, 2, prefix, NULL);
+    put_facts(d->job, wf_put_object(d->job->arena, d->json, "stem"), params, 0, 0);
+}
+
+/* Weights that stand alone: the norm, a dense layer after it. */
+static void draw_part(drawing *d, const char *name) {
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "%s%s.", d->prefix, name);
+    if (count_under(d->model, prefix))
+        wf_tree_add(&d->tree, d->depth + 1, "", "%s", name);
+    draw_weights(d, 2, prefix, NULL);
+}
+
+static void draw_stack(drawing *d) {
+    draw_stem(d);
+    draw_blocks(d);
+    draw_part(d, "norm");
+    draw_part(d, "project");
+    draw_part(d, "bridge");
+}
+
+static void draw_encoder(drawing *d) {
+    drawing inner = *d;
+    char text[96];
+    int64_t params = count_under(d->model, "encoder.");
+    double flops = wf_model_flops(d->model->encoder, d->context) / (double)d->context;
+    inner.stack = d->model->encoder;
+    inner.prefix = "encoder.";
+    inner.depth = 1;
+    inner.json = wf_put_object(d->job->arena, d->job->json, "encoder");
+    facts(params, flops, 0, text);
+    wf_tree_add(&inner.tree, 1, text, "encoder");
+    put_facts(d->job, inner.json, params, flops, 0);
+    draw_stack(&inner);
+    d->tree = inner.tree;
 }
 
 /* The terms beside the base, under the names of their file. */
@@ -205,13 +249,17 @@ static void summary(drawing *d, const char *family) {
 
 weft_status wf_inspect_model(wf_job *job, const wf_model *model, const char *family, int64_t context) {
     const wf_spec *spec = model->spec;
-    drawing d = {.job = job, .model = model, .tree = wf_tree_new(job->arena), .context = context};
+    drawing d = {.job = job,
+                 .model = model,
+                 .tree = wf_tree_new(job->arena),
+                 .context = context,
+                 .stack = model,
+                 .prefix = "",
+                 .json = job->json};
     summary(&d, family);
-    draw_stem(&d);
-    draw_blocks(&d);
-    if (model->norm[0] || model->norm[1])
-        wf_tree_add(&d.tree, 1, "", "norm");
-    draw_weights(&d, 2, "norm.", NULL);
+    if (model->encoder)
+        draw_encoder(&d);
+    draw_stack(&d);
     for (int i = 0; i < spec->n_heads; i++)
         draw_head(&d, i);
     if (model->adapters)

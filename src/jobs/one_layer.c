@@ -93,8 +93,10 @@ static void fill(wf_tensor *t, uint32_t site, float scale) {
 weft_status wf_one_layer_record(const wf_env *env, const wf_model *model, const wf_one_layer_how *how, wf_one_layer *out,
                                 weft_error *err) {
     const wf_block_spec *block = &model->spec->blocks[0];
-    const wf_tape_options options = {
-        .type = how->bf16 ? WF_BF16 : WF_F32, .grad = how->use == WF_LAYER_TRAIN, .measure = how->measured != NULL};
+    const wf_tape_options options = {.type = how->bf16 ? WF_BF16 : WF_F32,
+                                     .grad = how->use == WF_LAYER_TRAIN,
+                                     .fixed = how->use == WF_LAYER_DECODE,
+                                     .measure = how->measured != NULL};
     inputs in = {NULL, NULL, NULL};
     *out = (wf_one_layer){.env = env, .rows = how->rows, .use = how->use};
     out->start = how->use == WF_LAYER_DECODE ? how->rows - 1 : 0;

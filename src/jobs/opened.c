@@ -19,21 +19,34 @@ static void take_ends(wf_opened *o, const wf_json *config) {
         o->bos = bos->integer;
 }
 
+/* A decoder's first token, and the one that follows it whatever the model says (the language, of translators). */
+static void take_start(wf_opened *o, const wf_json *config) {
+    static const char *const keys[] = {"decoder_start_token_id", "forced_bos_token_id"};
+    for (size_t i = 0; i < 2 && o->n_start == i; i++) {
+        const wf_json *j = wf_json_get(config, keys[i]);
+        if (j && j->is_integer && j->integer >= 0 && j->integer < o->model->spec->vocab)
+            o->start[o->n_start++] = (int32_t)j->integer;
+    }
+}
+
 /* generation_config.json, else the config, else what the tokenizer calls the end. A file that says nothing is no error here:
  * the loader has judged the config already. */
 static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, const wf_json *config, weft_error *err) {
     static const char usual[] = "<|endoftext|>";
-    const char *file = wf_path_join(arena, path, "generation_config.json");
+    char *file;
     wf_json *generation;
-    weft_status status = !file               ? WEFT_NO_MEMORY
-                         : !wf_is_file(file) ? WEFT_FAILURE
-                                             : wf_json_parse_file(arena, file, &generation, NULL);
+    WF_TRY(wf_path_inside(arena, path, "generation_config.json", &file, err));
+    weft_status status = wf_is_file(file) ? wf_json_parse_file(arena, file, &generation, NULL) : WEFT_FAILURE;
     if (status == WEFT_NO_MEMORY)
         return wf_fail_memory(err);
-    if (status == WEFT_OK)
+    if (status == WEFT_OK) {
         take_ends(o, generation);
+        take_start(o, generation);
+    }
     if (o->n_eos == 0)
         take_ends(o, config);
+    if (o->n_start == 0)
+        take_start(o, config);
     int64_t id = wf_tokenizer_id(o->tok, usual, strlen(usual));
     if (o->n_eos == 0 && id >= 0 && id < o->model->spec->vocab)
         o->eos[o->n_eos++] = (int32_t)id;

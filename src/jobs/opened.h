@@ -12,7 +12,9 @@ typedef struct wf_opened {
     wf_tokenizer *tok;
     int32_t eos[WF_EOS_MAX];
     size_t n_eos;
-    int64_t bos; /* -1: none */
+    int64_t bos;      /* -1: none */
+    int32_t start[2]; /* what a decoder with an encoder begins with, and a token that is forced after it */
+    size_t n_start;
 } wf_opened;
 
 /* `bf16`: compute in bf16. On failure nothing is left open. */

@@ -99,6 +99,9 @@ const wf_mixer wf_mixer_chain = {.name = "chain",
                                  .slots = slots,
                                  .inputs = "x start? mask? positions? segments?",
                                  .outputs = "y",
+                                 .example = "{\"steps\": [{\"mixer\": \"attention\", \"norm\": {}, \"spec\": {\"heads\": "
+                                            "\"=dim // 32\", \"causal\": true}}, {\"mixer\": \"mamba\", \"norm\": {}, "
+                                            "\"add\": true}]}",
                                  .flops = "0",
                                  .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN,
                                  .bf16 = 0.02,

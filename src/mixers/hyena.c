@@ -29,6 +29,20 @@ static const wf_slot slots[] = {{"in.weight", "[(order + 1)*dim, dim]", "linear"
                                 {"o.bias", "[dim]", "zeros", NULL, NULL, false, NULL},
                                 {0}};
 
+/* What the convolutions have read so far: a row per token and convolution. */
+#define HISTORY(n)                                                                                                             \
+    { "v" #n, WF_STATE_APPEND, "[dim]", NULL, "order > " #n " + 1 && order <= 8", 0 }
+static const wf_state_slot states[] = {
+    {"conv", WF_STATE_FIXED, "[(order + 1)*dim, conv - 1]", NULL, "conv > 1 && order <= 8", 0},
+    HISTORY(0),
+    HISTORY(1),
+    HISTORY(2),
+    HISTORY(3),
+    HISTORY(4),
+    HISTORY(5),
+    HISTORY(6),
+    {0}};
+
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long embed = wf_int(l, "embed");
     WF_CHECK(embed % 2 == 1, err, WEFT_USAGE, "embed (%lld) must be odd: the position, then cosines and sines", embed);
@@ -36,15 +50,14 @@ static weft_status check(const wf_layer *l, weft_error *err) {
 }
 
 /* Numbers that no gradient reaches, [rows, n]; `value` gives them. */
-static wf_tensor *constants(wf_run *r, const wf_layer *l, int64_t n, double (*value)(const wf_layer *l, int64_t t, int64_t c)) {
-    float *all = wf_arena_alloc(wf_tape_arena(r->tape), (size_t)(r->rows * n) * sizeof *all);
-    wf_tensor *x = wf_input(r->tape, "constants", WF_F32, 2, (int64_t[]){r->rows, n});
-    if (!all || !x)
+static wf_tensor *constants(wf_run *r, const wf_layer *l, int64_t rows, int64_t n,
+                            double (*value)(const wf_layer *l, int64_t t, int64_t c)) {
+    float *all = wf_arena_alloc(wf_tape_arena(r->tape), (size_t)(rows * n) * sizeof *all);
+    if (!all)
         return wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory");
-    for (int64_t i = 0; i < r->rows * n; i++)
+    for (int64_t i = 0; i < rows * n; i++)
         all[i] = (float)value(l, i / n, i % n);
-    wf_bind(x, all);
-    return x;
+    return wf_constant(r->tape, 2, (int64_t[]){rows, n}, all);
 }
 
 /* Number i of n from `first` to `last`. */
@@ -69,35 +82,54 @@ static double fading(const wf_layer *l, int64_t t, int64_t c) {
     return exp(-(double)t / (double)(wf_int(l, "max_len") - 1) * fabs(rate)) + wf_float(l, "shift");
 }
 
-/* The filters' first T taps, [T, (order-1)*dim]. */
-static wf_tensor *filters(wf_run *r, const wf_layer *l) {
+/* The filters' first `rows` taps, [rows, (order-1)*dim]. */
+static wf_tensor *filters(wf_run *r, const wf_layer *l, int64_t rows) {
     wf_tape *t = r->tape;
     int64_t layers = wf_int(l, "filter_layers"), width = (wf_int(l, "order") - 1) * wf_int(l, "dim");
-    wf_tensor *x = constants(r, l, wf_int(l, "embed"), embedding);
+    wf_tensor *x = constants(r, l, rows, wf_int(l, "embed"), embedding);
     for (int64_t n = 0; n < layers; n++) {
         wf_tensor *bias = n + 1 < layers ? wf_weight_n(r, l, "filter.{n}.bias", n) : NULL;
         x = wf_linear_as(t, x, wf_weight_n(r, l, "filter.{n}.weight", n), bias, WF_F32);
         if (n + 1 < layers)
             x = wf_sine(t, wf_mul_rows(t, x, wf_weight(r, l, "freq")));
     }
-    return wf_mul(t, x, constants(r, l, width, fading));
+    return wf_mul(t, x, constants(r, l, rows, width, fading));
+}
+
+/* Rows that a convolution reads: those of this call and, with states, all before it (while decoding, what the cache holds). */
+static int64_t reach(const wf_run *r, const wf_layer *l) {
+    const wf_tensor *before = wf_layer_streams(l) ? wf_state_in(r, l, "v0") : NULL;
+    return r->mode == WF_STATE_IN_PLACE && before ? before->dims[1] : r->rows + (before ? before->dims[1] : 0);
+}
+
+static wf_tensor *convolve(wf_run *r, const wf_layer *l, int64_t n, wf_tensor *v, wf_tensor *k, wf_tensor *bias) {
+    char name[24];
+    if (!wf_state_wanted(r))
+        return wf_long_conv(r->tape, v, k, bias);
+    snprintf(name, sizeof name, "v%lld", (long long)n);
+    wf_tensor *all = wf_state_append(r, l, name, v);
+    if (r->mode == WF_STATE_IN_PLACE)
+        return wf_history_conv(r->tape, all, k, bias, r->rows);
+    return all ? wf_time_slice(r->tape, wf_long_conv(r->tape, all, k, bias), all->dims[1] - r->rows, r->rows) : NULL;
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
-    int64_t dim = wf_int(l, "dim"), order = wf_int(l, "order");
-    if (r->rows > wf_int(l, "max_len")) {
+    int64_t dim = wf_int(l, "dim"), order = wf_int(l, "order"), rows = reach(r, l);
+    wf_tensor *window = NULL;
+    if (rows > wf_int(l, "max_len")) {
         wf_tape_error(t, WEFT_UNSUPPORTED, "%s: hyena: 'max_len' is %lld, the sequence has %lld rows", l->where,
-                      (long long)wf_int(l, "max_len"), (long long)r->rows);
+                      (long long)wf_int(l, "max_len"), (long long)rows);
         return WEFT_OK;
     }
-    wf_tensor *k = filters(r, l), *bias = wf_weight(r, l, "filter_bias");
+    wf_tensor *k = filters(r, l, rows), *bias = wf_weight(r, l, "filter_bias");
     wf_tensor *u = wf_conv(t, wf_project_f32(r, l, "in", io->x), wf_weight(r, l, "conv.weight"), wf_weight(r, l, "conv.bias"),
-                           false, NULL, NULL);
+                           false, wf_state_in(r, l, "conv"), wf_state_wanted(r) ? &window : NULL);
+    wf_state_out(r, l, "conv", window);
     wf_tensor *v = wf_slice_channels(t, u, order * dim, dim);
     for (int64_t o = 0; o + 1 < order; o++) {
         v = wf_mul(t, v, wf_slice_channels(t, u, (order - 1 - o) * dim, dim));
-        v = wf_long_conv(t, v, wf_slice_channels(t, k, o * dim, dim), wf_rows(t, bias, o, 1));
+        v = convolve(r, l, o, v, wf_slice_channels(t, k, o * dim, dim), wf_rows(t, bias, o, 1));
     }
     io->y = wf_project(r, l, "o", wf_mul(t, v, wf_slice_channels(t, u, 0, dim)));
     return WEFT_OK;
@@ -109,13 +141,15 @@ const wf_mixer wf_mixer_hyena = {
     .source = "Poli et al. 2023, arXiv 2302.10866, definition 3.1",
     .keys = keys,
     .slots = slots,
+    .states = states,
     .inputs = "x",
     .outputs = "y",
     .example = "{\"max_len\": \"=context\"}",
     .time = "T*ln(T)*ln(T)",
     .flops = "(order - 1)*T*dim*(64 + 5*max(0, pow(ln(T)/ln(2), 2) + 3*ln(T)/ln(2) - 42)) + 2*(order + 1)*T*dim*conv",
     .bf16 = 0.01,
-    .traits = WF_CAUSAL,
+    .streams = "order <= 8",
+    .traits = WF_CAUSAL | WF_STREAMS,
     .companion = "mlp",
     .check = check,
     .run = run};

@@ -1,6 +1,6 @@
 /* mla.c - multi-head latent attention: keys and values come out of one narrow latent row per token, positions out of one more
  * key that all heads share. DeepSeek-AI 2024 (DeepSeek-V2, arXiv 2405.04434, eq. 9-19). The states are the latent rows, not
- * keys and values. */
+ * keys and values, and decoding reads them as they are. */
 #include "mixers/mixer.h"
 #include "parts/rope.h"
 
@@ -76,9 +76,54 @@ static wf_tensor *queries(wf_run *r, const wf_layer *l, const wf_ports *io) {
     return turn(r, l, wf_split_heads(r, q, wf_int(l, "heads"), width), io, nope);
 }
 
+/* Keys and values of every row, made of the latent rows: the definition. */
+static wf_tensor *expanded(wf_run *r, const wf_layer *l, wf_tensor *q, wf_tensor *c, wf_tensor *rot,
+                           const wf_attention_spec *spec) {
+    int64_t heads = wf_int(l, "heads"), nope = wf_int(l, "nope_dim"), value = wf_int(l, "value_dim");
+    wf_tensor *up = wf_split_heads(r, wf_project(r, l, "kv.up", c), heads, nope + value);
+    wf_tensor *k = wf_join_channels(r->tape, wf_slice_channels(r->tape, up, 0, nope), rot),
+              *v = wf_slice_channels(r->tape, up, nope, value);
+    return wf_attention(r->tape, q, k, v, spec);
+}
+
+/* Columns first..first+count-1 of every head in a weight or bias of kv.up, [heads, count*width]. */
+static wf_tensor *of_heads(wf_run *r, const wf_layer *l, const char *slot, int64_t width, int64_t first, int64_t count) {
+    int64_t heads = wf_int(l, "heads"), all = wf_int(l, "nope_dim") + wf_int(l, "value_dim");
+    wf_tensor *w = wf_weight(r, l, slot);
+    w = w ? wf_reshape(r->tape, w, 2, (int64_t[]){heads, all * width}) : NULL;
+    return w ? wf_slice_channels(r->tape, w, first * width, count * width) : NULL;
+}
+
+/* The same without expanding them: the matrices of keys and values move to the queries and the output (section 2.1.2), so that
+ * attention reads the latent rows themselves. The bias of the keys adds the same to all scores of a row: nothing. */
+static wf_tensor *absorbed(wf_run *r, const wf_layer *l, wf_tensor *q, wf_tensor *c, wf_tensor *rot,
+                           const wf_attention_spec *spec) {
+    wf_tape *t = r->tape;
+    int64_t heads = wf_int(l, "heads"), nope = wf_int(l, "nope_dim"), value = wf_int(l, "value_dim"),
+            rank = wf_int(l, "kv_rank"), turned = wf_int(l, "rope_dim");
+    wf_tensor *keys_ = of_heads(r, l, "kv.up.weight", rank, 0, nope),
+              *values = of_heads(r, l, "kv.up.weight", rank, nope, value);
+    wf_tensor *bias = of_heads(r, l, "kv.up.bias", 1, nope, value);
+    if (!keys_ || !values || !q)
+        return NULL;
+    keys_ = wf_reshape(t, keys_, 3, (int64_t[]){heads, nope, rank});
+    values = wf_swap_rows(t, wf_reshape(t, values, 4, (int64_t[]){heads, value, rank, 1}));
+    values = values ? wf_reshape(t, values, 3, (int64_t[]){heads, rank, value}) : NULL;
+    q = wf_join_channels(t, wf_head_linear(t, wf_slice_channels(t, q, 0, nope), keys_, NULL),
+                         wf_cast(t, wf_slice_channels(t, q, nope, turned), WF_F32));
+    c = wf_split_heads(r, wf_cast(t, c, WF_F32), 1, rank);
+    wf_tensor *o = wf_attention(t, q, wf_join_channels(t, c, wf_cast(t, rot, WF_F32)), c, spec);
+    return wf_head_linear(t, o, values, bias);
+}
+
+/* Decoding a few rows at a time is cheaper absorbed: there every cached row costs its width once for each new row and head. */
+static bool absorbs(const wf_run *r, const wf_layer *l) {
+    int64_t rank = wf_int(l, "kv_rank"), both = wf_int(l, "nope_dim") + wf_int(l, "value_dim");
+    return r->mode == WF_STATE_IN_PLACE && r->rows * (2 * rank - both) < rank * both;
+}
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    int64_t heads = wf_int(l, "heads"), rank = wf_int(l, "kv_rank"), nope = wf_int(l, "nope_dim"),
-            turned = wf_int(l, "rope_dim"), value = wf_int(l, "value_dim");
+    int64_t rank = wf_int(l, "kv_rank"), turned = wf_int(l, "rope_dim");
     wf_tape *t = r->tape;
     wf_tensor *q = queries(r, l, io), *down = wf_project(r, l, "kv.down", io->x);
     wf_tensor *c = wf_rms_norm(t, wf_slice_channels(t, down, 0, rank), wf_weight(r, l, "kv_norm.weight"), 0.0f,
@@ -87,8 +132,6 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         wf_merge_heads(r, turn(r, l, wf_split_heads(r, wf_slice_channels(t, down, rank, turned), 1, turned), io, 0));
     c = wf_state_append(r, l, "c", c);
     rot = wf_split_heads(r, wf_state_append(r, l, "k_rot", rot), 1, turned);
-    wf_tensor *up = wf_split_heads(r, wf_project(r, l, "kv.up", c), heads, nope + value);
-    wf_tensor *k = wf_join_channels(t, wf_slice_channels(t, up, 0, nope), rot), *v = wf_slice_channels(t, up, nope, value);
     wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"),
                               .dropout = r->attention_dropout,
                               .causal = wf_flag(l, "causal"),
@@ -100,7 +143,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
                               .offset_from_start = wf_state_wanted(r),
                               .cached = wf_state_wanted(r) && r->mode == WF_STATE_IN_PLACE};
     spec.probs = r->want_attention ? &io->attention : NULL;
-    io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attention(t, q, k, v, &spec)));
+    wf_tensor *o = absorbs(r, l) ? absorbed(r, l, q, c, rot, &spec) : expanded(r, l, q, c, rot, &spec);
+    io->y = wf_project(r, l, "o", wf_merge_heads(r, o));
     return WEFT_OK;
 }
 

@@ -54,19 +54,19 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return status;
 }
 
-const wf_mixer wf_mixer_reversible = {.name = "reversible",
-                                      .about = "y1 = x1 + mixer(norm(x2)), y2 = x2 + ffn(norm(y1))",
-                                      .source =
-                                          "Gomez et al. 2017, arXiv 1707.04585, eq. 6; Kitaev et al. 2020, arXiv 2001.04451",
-                                      .keys = keys,
-                                      .slots = slots,
-                                      .inputs = "x mask? positions? segments?",
-                                      .outputs = "y",
-                                      .example = "{\"mixer\": {\"mixer\": \"attention\", \"heads\": \"=max(1, dim // 64)\", "
-                                                 "\"causal\": true}, \"ffn\": {\"hidden\": \"=hidden\"}}",
-                                      .flops = "0",
-                                      .bf16 = 0.012,
-                                      .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION,
-                                      .check = check,
-                                      .parts = parts,
-                                      .run = run};
+const wf_mixer wf_mixer_reversible = {
+    .name = "reversible",
+    .about = "y1 = x1 + mixer(norm(x2)), y2 = x2 + ffn(norm(y1))",
+    .source = "Gomez et al. 2017, arXiv 1707.04585, eq. 6; Kitaev et al. 2020, arXiv 2001.04451",
+    .keys = keys,
+    .slots = slots,
+    .inputs = "x mask? positions? segments?",
+    .outputs = "y",
+    .example = "{\"mixer\": {\"mixer\": \"attention\", \"heads\": \"=max(1, dim // 64)\", \"key_dim\": 32, "
+               "\"causal\": true}, \"ffn\": {\"hidden\": \"=hidden\"}}",
+    .flops = "0",
+    .bf16 = 0.012,
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION,
+    .check = check,
+    .parts = parts,
+    .run = run};

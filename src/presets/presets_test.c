@@ -31,6 +31,16 @@ static void test_solve(void **state) {
     test_env_close(&e);
 }
 
+/* Every token mixer by its name alone, as its row shows it. */
+static void test_every_mixer(void **state) {
+    test_env e;
+    (void)state;
+    test_env_open(&e, 1);
+    for (size_t i = 0; wf_mixers[i]; i++)
+        solve(&e, wf_mixers[i]->name, 500000);
+    test_env_close(&e);
+}
+
 static void test_about(void **state) {
     const char *about;
     test_env e;
@@ -111,7 +121,8 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_solve), cmocka_unit_test(test_about),
-                                       cmocka_unit_test(test_patterns), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_solve), cmocka_unit_test(test_every_mixer),
+                                       cmocka_unit_test(test_about), cmocka_unit_test(test_patterns),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -303,6 +303,9 @@ wf_tensor *wf_selective_scan(wf_tape *t, wf_tensor *u, wf_tensor *dt, wf_tensor 
 
 /* y_t = sum_{s<=t} k_{t-s} v_s + bias v_t: v [B,T,D], k [N,D] with N >= T, bias [D] or NULL -> fp32. By Fourier transforms. */
 wf_tensor *wf_long_conv(wf_tape *t, wf_tensor *v, wf_tensor *k, wf_tensor *bias);
+/* Its last rows while decoding: cache [B,S,D] fp32 holds all rows so far (start + rows of them), k [N,D] with N >= S ->
+ * [B,rows,D]. No gradient. */
+wf_tensor *wf_history_conv(wf_tape *t, wf_tensor *cache, wf_tensor *k, wf_tensor *bias, int64_t rows);
 /* Re(DFT over T of DFT over D of x), unscaled: [B,T,D] -> fp32. */
 wf_tensor *wf_fourier(wf_tape *t, wf_tensor *x);
 

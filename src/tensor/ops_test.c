@@ -613,7 +613,7 @@ static const op_case cases[] = {
 };
 /* clang-format on */
 /* Ops whose tests stand beside their kernels or with the states they write. */
-static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", NULL};
+static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", "history_conv", NULL};
 
 static void fill(wf_tensor *x, uint32_t stream) {
     wf_rng rng = wf_rng_make(7, stream, 0);

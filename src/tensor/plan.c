@@ -91,8 +91,25 @@ static weft_status claim_early(planner *p, wf_node *node) {
     return WEFT_OK;
 }
 
+static bool is_constant(const wf_tensor *x) {
+    const wf_tensor *base = x->base ? x->base : x;
+    return base->kind == WF_PARAMETER || base->life->constant;
+}
+
+/* Does the node read constants alone? Then what it makes is constant too. */
+static bool runs_once(const wf_tape *tape, const wf_node *node) {
+    bool some = false, all = true;
+    for (int i = 0; i < node->n_in; i++) {
+        some |= node->in[i] != NULL;
+        all = all && (!node->in[i] || is_constant(node->in[i]));
+    }
+    return tape->options.fixed && !tape->options.grad && some && all && !node->op->by_runtime;
+}
+
 static weft_status add_forward(planner *p, wf_pass list, wf_node *node) {
-    wf_entry entry = {.kind = WF_RUN, .pass = WF_FORWARD, .node = node};
+    wf_entry entry = {.kind = WF_RUN, .pass = WF_FORWARD, .node = node, .once = runs_once(p->tape, node)};
+    for (int i = 0; i < node->n_out && entry.once; i++)
+        node->out[i]->life->constant = true;
     if (node->op->early && list == WF_FORWARD)
         WF_TRY(claim_early(p, node));
     WF_TRY(count_phases(p, &entry));
@@ -203,12 +220,12 @@ static weft_status plan_backward(planner *p) {
     return WEFT_OK;
 }
 
-/* Kept tensors and inputs live through the whole replay. */
+/* Kept tensors, inputs and constants live through the whole replay. */
 static void extend_lives(wf_tape *tape, int end) {
     for (size_t i = 0; i < tape->tensors.count; i++) {
         wf_tensor *x = tape->tensors.items[i];
         struct wf_life *life = x->life;
-        if (x->kind == WF_INPUT) {
+        if (x->kind == WF_INPUT || (life->constant && life->first[WF_DATA] >= 0)) {
             life->first[WF_DATA] = 0;
             life->last[WF_DATA] = end;
         } else if (life->keep && life->first[WF_DATA] >= 0) {

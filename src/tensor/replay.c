@@ -97,7 +97,8 @@ static void replay_region(void *arg, int thread, int n_threads) {
     (void)n_threads;
     wf_gemm_thread_init();
     for (size_t e = 0; e < r->entries->count; e++)
-        run_entry(r, e, &worker);
+        if (!r->entries->list[e].once || !r->tape->warm)
+            run_entry(r, e, &worker);
 }
 
 static weft_status run(wf_tape *tape, wf_pass pass, const wf_runtime *rt, weft_error *err) {
@@ -153,7 +154,9 @@ weft_status wf_tape_plan(wf_tape *tape, weft_error *err) {
 
 weft_status wf_tape_forward(wf_tape *tape, const wf_runtime *rt, weft_error *err) {
     first_lives(tape);
-    return run(tape, WF_FORWARD, rt, err);
+    WF_TRY(run(tape, WF_FORWARD, rt, err));
+    tape->warm = true;
+    return WEFT_OK;
 }
 
 weft_status wf_tape_backward(wf_tape *tape, const wf_runtime *rt, weft_error *err) { return run(tape, WF_BACKWARD, rt, err); }

@@ -104,14 +104,21 @@ wf_tensor *wf_input_grad(wf_tape *tape, const char *label, int rank, const int64
     return x;
 }
 
-wf_tensor *wf_zeros(wf_tape *tape, int rank, const int64_t *dims) {
-    wf_tensor *x = wf_input(tape, "zeros", WF_F32, rank, dims);
-    float *values = x ? wf_arena_alloc(&tape->arena, (size_t)x->count * sizeof *values) : NULL;
-    if (!values)
-        return out_of_memory(tape);
-    memset(values, 0, (size_t)x->count * sizeof *values);
+wf_tensor *wf_constant(wf_tape *tape, int rank, const int64_t *dims, float *values) {
+    wf_tensor *x = wf_input(tape, "constant", WF_F32, rank, dims);
+    if (!x)
+        return NULL;
     wf_bind(x, values);
+    x->life->constant = true;
     return x;
+}
+
+wf_tensor *wf_zeros(wf_tape *tape, int rank, const int64_t *dims) {
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++)
+        count *= dims[i];
+    float *values = wf_arena_alloc(&tape->arena, (size_t)count * sizeof *values); /* zeroed */
+    return values ? wf_constant(tape, rank, dims, values) : out_of_memory(tape);
 }
 
 wf_tensor *wf_use(wf_tape *tape, wf_param *param) {
@@ -224,9 +231,14 @@ void wf_region_begin(wf_tape *tape) {
 
 void wf_region_end(wf_tape *tape) { tape->region = -1; }
 
-/* Parameters with adapters come as what these make of them. */
+/* Parameters with adapters come as what these make of them. What goes into a projection inside another operation is not there
+ * to be dropped. */
 static bool adapt_inputs(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *given, wf_tensor **in) {
     for (int i = 0; i < n_in; i++) {
+        const wf_adapter *a = given[i] && !op->bare ? wf_adapter_of(given[i]) : NULL;
+        if (a && a->dropout > 0.0f && tape->options.grad)
+            wf_tape_error(tape, WEFT_UNSUPPORTED, "a dropout of the adapter of '%s', which '%s' reads, is not supported",
+                          wf_base(given[i])->label, op->name);
         in[i] = given[i] && !op->bare ? wf_adapted(tape, given[i]) : given[i];
         if (given[i] && !in[i])
             return false;

@@ -10,7 +10,8 @@ struct wf_life {
     int first[WF_SLOTS], last[WF_SLOTS]; /* entry times; first -1: unused */
     size_t offset[WF_SLOTS];
     bool keep, keep_grad, bound;
-    bool sliced; /* some view covers only a part: gradients are zeroed first and every writer adds */
+    bool constant; /* decided by parameters that do not change: see wf_tape_options.fixed */
+    bool sliced;   /* some view covers only a part: gradients are zeroed first and every writer adds */
     bool grad_arrives, grad_written;
     bool region_local; /* produced and used inside one region only: recomputed into slot 1 */
 };
@@ -22,6 +23,7 @@ typedef struct wf_entry {
     wf_node *node;
     wf_tensor *tensor, *seed; /* ZERO_GRAD, SEED */
     int region;               /* RECOMPUTE: tensors of this region move to slot 1 */
+    bool once;                /* its outputs are constant */
     int phases, *pieces;      /* pieces of each phase, in the tape's arena */
     size_t claim;             /* of the first phase, in tape->claims */
     double seconds;
@@ -51,6 +53,7 @@ struct wf_tape {
     uint32_t sites;
     int region, regions; /* open region (-1), number of regions */
     bool planned, profile;
+    bool warm;  /* a forward has run: what is constant is there */
     bool alone; /* too little work to share: runs on the caller */
     wf_entries passes[2];
     atomic_int *claims; /* next piece per entry and phase */

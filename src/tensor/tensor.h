@@ -84,6 +84,7 @@ typedef struct wf_op {
     bool no_grad;      /* the op has no gradient: recording it where one is needed is an error that names it */
     uint32_t in_place; /* bit i: out[i] may share memory with in[j], j the matching state (recurrent states while decoding) */
     uint32_t early;    /* bit i: the forward of a training tape already writes the gradient of in[i] (cross_entropy) */
+    bool by_runtime;   /* reads what changes from replay to replay (wf_runtime): its inputs alone do not decide */
     bool uneven;       /* pieces differ in cost: threads claim them one by one instead of sharing them out */
     bool bare;         /* takes parameters without what their adapters make of them: its constructor sees to those */
 } wf_op;
@@ -105,6 +106,7 @@ struct wf_node {
 typedef struct wf_tape_options {
     wf_dtype type; /* of activations: F32, or BF16 (fp32 residual stream, sums and parameters) */
     bool grad;     /* record for a backward pass */
+    bool fixed;    /* parameters stay as they are: what they alone decide is computed in the first forward only */
     bool measure;  /* for wf_tape_measure: parameters need no memory, their gradients are planned all the same */
 } wf_tape_options;
 
@@ -122,7 +124,8 @@ wf_tensor *wf_tape_error(wf_tape *tape, weft_status status, const char *fmt, ...
 wf_tensor *wf_input(wf_tape *tape, const char *label, wf_dtype type, int rank, const int64_t *dims);
 wf_tensor *wf_input_grad(wf_tape *tape, const char *label, int rank, const int64_t *dims); /* fp32, its gradient is wanted */
 wf_tensor *wf_use(wf_tape *tape, wf_param *param); /* the same tensor for the same parameter; NULL gives NULL without error */
-wf_tensor *wf_zeros(wf_tape *tape, int rank, const int64_t *dims); /* fp32, constant */
+wf_tensor *wf_zeros(wf_tape *tape, int rank, const int64_t *dims);                   /* fp32, constant */
+wf_tensor *wf_constant(wf_tape *tape, int rank, const int64_t *dims, float *values); /* fp32, `values` in the tape's arena */
 void wf_bind(wf_tensor *input, void *data); /* memory of the caller instead of the arena's; any time before a run */
 /* Views: same memory, no node. Slices are of the first dimension only. */
 wf_tensor *wf_reshape(wf_tape *tape, wf_tensor *x, int rank, const int64_t *dims);

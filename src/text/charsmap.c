@@ -54,13 +54,39 @@ wf_bytes wf_charsmap_find(const wf_charsmap *map, wf_bytes text, bool longest, s
     return found;
 }
 
+/* Is there a way from the trie's root along these bytes? */
+static bool begins_key(const wf_charsmap *map, const uint8_t *bytes, size_t n) {
+    size_t at = map->units ? offset_of(unit_at(map, 0)) : 0;
+    for (size_t i = 0; i < n; i++) {
+        at ^= bytes[i];
+        uint32_t unit = at < map->units ? unit_at(map, at) : 0;
+        if (at >= map->units || (unit & 0x800000FFu) != bytes[i])
+            return false;
+        at ^= offset_of(unit);
+    }
+    return true;
+}
+
+static void know_ascii(wf_charsmap *map) {
+    for (int c = 0; c < 128; c++) {
+        size_t found;
+        wf_charsmap_find(map, (wf_bytes){&(char){(char)c}, 1}, true, &found);
+        map->keeps[c] = found == 0 && c != '\r'; /* it may make one cluster with a line end */
+        map->quiet[c] = found == 0;
+        for (int d = 1; d < 128 && map->quiet[c]; d++)
+            map->quiet[c] = !begins_key(map, (uint8_t[]){(uint8_t)c, (uint8_t)d}, 2);
+    }
+}
+
 weft_status wf_load_charsmap(wf_loading *l, const wf_json *object, const char *key, wf_charsmap *out) {
     const wf_json *text;
     wf_bytes data;
     *out = (wf_charsmap){0};
     WF_TRY(wf_load_text(l, object, key, &text));
-    if (!text || text->length == 0)
+    if (!text || text->length == 0) {
+        know_ascii(out);
         return WEFT_OK;
+    }
     uint8_t *bytes = wf_arena_alloc(l->arena, text->length);
     if (!bytes)
         return wf_fail_memory(l->err);
@@ -70,6 +96,7 @@ weft_status wf_load_charsmap(wf_loading *l, const wf_json *object, const char *k
     weft_error inner = {0};
     if (wf_charsmap_open(data, out, &inner) != WEFT_OK)
         return wf_load_fail(l, WEFT_BAD_INPUT, text, "%s", inner.message);
+    know_ascii(out);
     return WEFT_OK;
 }
 
@@ -155,10 +182,28 @@ static size_t cluster_end(wf_piece in, size_t at) {
     return at;
 }
 
+/* The end of the ASCII characters from `at` on that are clusters of their own and not in the map. */
+static size_t kept_end(const wf_charsmap *map, wf_piece in, size_t at) {
+    size_t end = at;
+    while (end < in.length && in.bytes[end] < 128 && map->keeps[in.bytes[end]])
+        end++;
+    return end < in.length && end > at ? end - 1 : end; /* a mark may follow the last one */
+}
+
 weft_status wf_apply_precompiled(const void *options, wf_piece in, wf_change *out, bool *changed, weft_error *err) {
     const wf_charsmap *map = options;
     editor e = {.out = out};
+    size_t first = kept_end(map, in, 0);
+    if (first == in.length)
+        return WEFT_OK;
     for (size_t at = 0, end; at < in.length; at = end) {
+        end = kept_end(map, in, at);
+        if (end > at + 1) { /* the last one waits, as an edit */
+            flush_edit(&e);
+            wf_change_keep(out, end - at - 1);
+            put_edit(&e, (edit){in.bytes[end - 1], 0, 0});
+            continue;
+        }
         end = cluster_end(in, at);
         put_cluster(&e, map, (wf_bytes){(const char *)in.bytes + at, end - at});
     }

@@ -11,6 +11,7 @@ typedef struct wf_charsmap {
     const uint8_t *trie; /* unaligned u32s */
     size_t units;
     wf_bytes strings;
+    bool keeps[128], quiet[128]; /* ASCII characters that are no key; that begin none together with another of them */
 } wf_charsmap;
 
 /* A view into `data`. WEFT_BAD_INPUT when the sizes do not fit. Offsets inside the trie are checked when they are followed. */

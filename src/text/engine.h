@@ -12,6 +12,7 @@
 #include "text/loading.h"
 #include "text/matcher.h"
 #include "text/regex.h"
+#include "text/patterns.h"
 #include "text/tokenizer.h"
 #include "text/vocab.h"
 
@@ -323,8 +324,4 @@ weft_status wf_write_bpe_json(const wf_bpe_writing *b, wf_str *out, weft_error *
 
 /* Not empty, valid UTF-8, no two equal. */
 weft_status wf_check_specials(const char *const *specials, size_t n, weft_error *err);
-
-/* ---- pieces of the pre-tokenizers ---- */
-/* Where the piece of the GPT-2 pattern that begins at `at` ends. */
-size_t wf_gpt2_next(const uint8_t *text, size_t n, size_t at);
 #endif

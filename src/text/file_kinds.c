@@ -202,11 +202,12 @@ static weft_status paths_in(wf_arena *arena, const char *folder, const char *nam
 /* tokenizer_config.json says what the vocabulary's own file does not: members that are options of the kind. */
 static weft_status config_options(const wf_file_kind *kind, wf_arena *arena, const char *folder, const wf_json **out,
                                   weft_error *err) {
-    char *path = wf_path_join(arena, folder, "tokenizer_config.json");
+    char *path;
     wf_json *config, *options = wf_json_new(arena, WF_JSON_OBJECT);
-    if (!path || !options)
+    if (!options)
         return wf_fail_memory(err);
     *out = options;
+    WF_TRY(wf_path_inside(arena, folder, "tokenizer_config.json", &path, err));
     if (!wf_is_file(path))
         return WEFT_OK;
     WF_TRY(wf_json_parse_file(arena, path, &config, err));

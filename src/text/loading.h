@@ -34,7 +34,8 @@ weft_status wf_load_options(const wf_loading *l, size_t size, void **out);
 /* {"String": ...} or {"Regex": ...} (Ruby's dialect) or {"Perl": ...}: what Split and Replace look for. */
 struct wf_regex;
 typedef struct wf_finder {
-    struct wf_regex *regex; /* or a literal: */
+    const struct wf_scan *scan; /* by hand; or: */
+    struct wf_regex *regex;     /* or a literal: */
     wf_bytes text;
 } wf_finder;
 weft_status wf_load_finder(wf_loading *l, const wf_json *j, wf_finder *out);

@@ -13,7 +13,8 @@ typedef struct wf_form_char {
 
 /* A stretch of text being brought to a normal form. */
 typedef struct form {
-    int options; /* of utf8proc */
+    int options;   /* of utf8proc */
+    uint8_t limit; /* bytes below it are characters that stay as they are */
     wf_form_char *chars;
     size_t count, capacity;
     const wf_mem *mem;
@@ -120,8 +121,26 @@ static weft_status put_char(form *f, uint32_t c) {
     return WEFT_OK;
 }
 
+/* Characters that stay as they are and that nothing before them joins, but for the last, which a mark may follow. */
+static size_t plain_run(const form *f, wf_piece in, size_t i) {
+    uint8_t limit = f->limit;
+    size_t end = i, last = i;
+    while (end < in.length && in.bytes[end] < limit) {
+        last = (in.bytes[end] & 0xC0) == 0x80 ? last : end;
+        end++;
+    }
+    return last - i;
+}
+
 static weft_status put_text(form *f, wf_piece in) {
     for (size_t i = 0, length; i < in.length; i += length) {
+        enum { WORTH_IT = 16 };
+        size_t run = in.bytes[i] < f->limit ? plain_run(f, in, i) : 0;
+        if (run >= WORTH_IT && wf_utf8_valid(in.bytes + i, run)) {
+            WF_TRY(flush(f));
+            wf_change_keep(f->out, run);
+            i += run;
+        }
         uint32_t c = wf_char_at(in.bytes + i, in.length - i, &length);
         if (c != WF_NO_CHAR) {
             WF_TRY(put_char(f, c));
@@ -133,9 +152,7 @@ static weft_status put_text(form *f, wf_piece in) {
     return flush(f);
 }
 
-/* Text below U+0300 is in both composed forms' canonical one; ASCII is in all four. */
-static bool is_plain(wf_piece in, bool latin_too) {
-    uint8_t limit = latin_too ? 0xCC : 0x80;
+static bool is_plain(wf_piece in, uint8_t limit) {
     for (size_t i = 0; i < in.length; i++)
         if (in.bytes[i] >= limit)
             return false;
@@ -147,9 +164,11 @@ weft_status wf_normal_form(wf_normal_kind kind, wf_piece in, wf_change *out, boo
                               UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
                               UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT};
     int options = all[kind];
-    if (is_plain(in, kind == WF_NFC))
+    /* Text below U+0300 is in both composed forms' canonical one; ASCII is in all four. */
+    uint8_t limit = kind == WF_NFC ? 0xCC : 0x80;
+    if (is_plain(in, limit))
         return WEFT_OK;
-    form f = {.options = options, .mem = out->text.mem, .out = out, .err = err};
+    form f = {.options = options, .limit = limit, .mem = out->text.mem, .out = out, .err = err};
     weft_status status = put_text(&f, in);
     wf_free(f.mem, f.chars);
     *changed = true;

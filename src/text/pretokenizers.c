@@ -350,8 +350,19 @@ static weft_status cut_at_matches(wf_cut *cut, const wf_finder *finder, wf_piece
     return wf_cut_end(cut);
 }
 
+/* The usual case: every match is a piece, and the matches cover the text. */
+static weft_status split_by_scan(const wf_scan *s, wf_encoder *e, int stage, wf_piece piece) {
+    for (size_t at = 0, end; at < piece.length; at = end) {
+        end = s->next(s, piece.bytes, piece.length, at);
+        WF_TRY(wf_encoder_next(e, stage, wf_piece_part(piece, at, end)));
+    }
+    return WEFT_OK;
+}
+
 static weft_status split_split(const void *options, wf_encoder *e, int stage, wf_piece piece) {
     const split *o = options;
+    if (o->finder.scan && o->behavior == WF_CUT_ISOLATED && !piece.letters && wf_utf8_valid(piece.bytes, piece.length))
+        return split_by_scan(o->finder.scan, e, stage, piece);
     wf_cut cut = wf_cut_new(e, stage, piece, o->behavior, o->invert);
     wf_change *spelled;
     if (!piece.letters)

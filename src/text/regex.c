@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "text/loading.h"
 #include "text/regex_ruby.h"
+#include "text/patterns.h"
 #include "text/unicode.h"
 
 struct wf_regex {
@@ -193,11 +194,15 @@ static size_t char_length(const wf_search *s, size_t at) {
 
 /* The end of the valid UTF-8 that begins at s->at. */
 static size_t valid_end(const wf_search *s) {
-    const uint8_t *p = (const uint8_t *)s->text.data;
-    size_t end = s->at, length;
-    while (end < s->text.length && wf_char_at(p + end, s->text.length - end, &length) != WF_NO_CHAR)
-        end += length;
-    return end;
+    return s->at + wf_utf8_valid_length((const uint8_t *)s->text.data + s->at, s->text.length - s->at);
+}
+
+static void scan_in_stretch(wf_search *s) {
+    const uint8_t *base = (const uint8_t *)s->text.data + s->base;
+    s->found = s->at < s->valid;
+    s->start = s->at;
+    if (s->found)
+        s->end = s->at = s->base + s->finder->scan->next(s->finder->scan, base, s->valid - s->base, s->at - s->base);
 }
 
 /* The next match in the valid stretch; empty ones right behind the last match do not count. */
@@ -224,7 +229,7 @@ static weft_status find_in_stretch(wf_search *s, bool *found, weft_error *err) {
 }
 
 weft_status wf_search_next(wf_search *s, weft_error *err) {
-    if (!s->finder->regex) {
+    if (!s->finder->regex && !s->finder->scan) {
         find_literal(s);
         return WEFT_OK;
     }
@@ -233,7 +238,9 @@ weft_status wf_search_next(wf_search *s, weft_error *err) {
             s->base = s->at;
             s->valid = valid_end(s);
         }
-        if (s->at <= s->valid)
+        if (s->finder->scan)
+            scan_in_stretch(s);
+        else if (s->at <= s->valid)
             WF_TRY(find_in_stretch(s, &s->found, err));
         if (s->found || s->valid >= s->text.length)
             break;
@@ -257,6 +264,9 @@ weft_status wf_load_finder(wf_loading *l, const wf_json *j, wf_finder *out) {
     if (!given || given->kind != WF_JSON_STRING || j->count != 1)
         return wf_load_fail(l, WEFT_BAD_INPUT, j, "a pattern must be {\"String\": ...} or {\"Regex\": ...}");
     out->text = (wf_bytes){given->string, given->length};
+    out->scan = text ? NULL : wf_scan_find(given->string, given->length, !ruby);
+    if (out->scan)
+        return WEFT_OK;
     /* An empty text is found before every character, as a regular expression of it is. */
     return text && text->length ? WEFT_OK : compile_finder(l, given, ruby ? WF_RUBY : WF_PERL, out);
 }

@@ -51,6 +51,18 @@ typedef struct pass {
     wf_match kept; /* the next kept string at `at` or later; start SIZE_MAX: none */
 } pass;
 
+/* How many ASCII characters from `at` on no rule changes, blanks aside. Where origins are asked for each goes by itself. */
+static size_t quiet_run(const pass *p) {
+    size_t n = p->o->kept && p->kept.start < p->in.length ? p->kept.start : p->in.length, i = p->at;
+    const bool *quiet = p->o->map.quiet;
+    const uint8_t *text = p->in.bytes;
+    if (p->out->aligned)
+        return 0;
+    while (i < n && text[i] < 128 && text[i] != ' ' && quiet[text[i]])
+        i++;
+    return i - p->at - (i > p->at && i < p->in.length && text[i] >= 128);
+}
+
 /* What the text at `at` becomes, and how many bytes of it that takes. */
 static wf_bytes next_rule(pass *p, size_t *taken) {
     const char *from = (const char *)p->in.bytes + p->at;
@@ -61,6 +73,9 @@ static wf_bytes next_rule(pass *p, size_t *taken) {
         *taken = p->kept.end - p->kept.start;
         return (wf_bytes){from, *taken};
     }
+    *taken = quiet_run(p);
+    if (*taken)
+        return (wf_bytes){from, *taken};
     wf_bytes found = wf_charsmap_find(&p->o->map, (wf_bytes){from, left}, true, taken);
     if (*taken)
         return found;

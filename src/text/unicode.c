@@ -1,6 +1,7 @@
 /* unicode.c - UTF-8 decoding and character classes over the tables of utf8proc. */
 #include "text/unicode.h"
 
+#include <string.h>
 #include <utf8proc.h>
 
 #include "text/unicode_ages.h"
@@ -212,12 +213,19 @@ size_t wf_count_chars(const uint8_t *p, size_t n) {
     return count;
 }
 
-bool wf_utf8_valid(const uint8_t *p, size_t n) {
-    for (size_t i = 0, length; i < n; i += length)
-        if (wf_char_at(p + i, n - i, &length) == WF_NO_CHAR)
-            return false;
-    return true;
+size_t wf_utf8_valid_length(const uint8_t *p, size_t n) {
+    for (size_t i = 0, length;; i += length) {
+        for (uint64_t eight = 0; i + 8 <= n; i += 8) {
+            memcpy(&eight, p + i, 8);
+            if (eight & 0x8080808080808080u)
+                break;
+        }
+        if (i == n || wf_char_at(p + i, n - i, &length) == WF_NO_CHAR)
+            return i;
+    }
 }
+
+bool wf_utf8_valid(const uint8_t *p, size_t n) { return wf_utf8_valid_length(p, n) == n; }
 
 size_t wf_utf8_broken(const uint8_t *p, size_t n) {
     uint8_t low, high;

@@ -44,6 +44,7 @@ uint32_t wf_char_before(const uint8_t *p, size_t n, size_t *length);
 size_t wf_put_char(uint32_t c, char out[4]); /* its UTF-8 form; returns the length */
 size_t wf_count_chars(const uint8_t *p, size_t n);
 bool wf_utf8_valid(const uint8_t *p, size_t n);
+size_t wf_utf8_valid_length(const uint8_t *p, size_t n); /* of the valid characters at the beginning */
 /* How many of the bytes at p, which begin no character, count as one broken one (Unicode's "maximal subparts"), at least 1. */
 size_t wf_utf8_broken(const uint8_t *p, size_t n);
 /* How many bytes (0..3) at the end of p[0..n) begin a character that more bytes could complete. */

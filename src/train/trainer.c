@@ -4,7 +4,7 @@
 #include <string.h>
 
 typedef struct inputs { /* of one recorded tape */
-    wf_tensor *ids, *targets, *mask, *positions, *segments, *inverse_count;
+    wf_tensor *ids, *targets, *mask, *positions, *segments, *inverse_count, *source, *source_mask;
 } inputs;
 
 struct wf_trainer {
@@ -24,14 +24,19 @@ struct wf_trainer {
 };
 
 /* ---- recording ---- */
-static void make_inputs(wf_tape *t, int64_t batch, int64_t rows, bool masks, bool segments, inputs *in) {
-    const int64_t dims[2] = {batch, rows};
-    in->ids = wf_input(t, "ids", WF_I32, 2, dims);
+static void make_inputs(const wf_model *m, wf_tape *t, const wf_trainer_options *o, inputs *in) {
+    const int64_t dims[2] = {o->batch, o->rows}, source[2] = {o->batch, o->source_rows ? o->source_rows : o->rows};
+    if (!m->encoder || o->own_ids)
+        in->ids = wf_input(t, "ids", WF_I32, 2, dims);
+    if (m->encoder)
+        in->source = wf_input(t, "source", WF_I32, 2, source);
+    if (m->encoder && o->source_masks)
+        in->source_mask = wf_input(t, "source mask", WF_U8, 2, source);
     in->targets = wf_input(t, "targets", WF_I32, 2, dims);
     in->inverse_count = wf_input(t, "inverse_count", WF_F32, 1, (int64_t[]){1});
-    if (masks)
+    if (o->masks)
         in->mask = wf_input(t, "mask", WF_U8, 2, dims);
-    if (segments) {
+    if (o->segments) {
         in->segments = wf_input(t, "segments", WF_I64, 2, dims);
         in->positions = wf_input(t, "positions", WF_I64, 2, dims);
     }
@@ -44,6 +49,8 @@ static void fill(wf_tensor *input, const void *data) {
 
 static void fill_inputs(const inputs *in, const wf_train_batch *b) {
     fill(in->ids, b->ids);
+    fill(in->source, b->source);
+    fill(in->source_mask, b->source_mask);
     fill(in->targets, b->targets);
     fill(in->mask, b->mask);
     fill(in->segments, b->segments);
@@ -57,10 +64,16 @@ typedef struct losses {
 
 static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, const wf_model_options *o, double smoothing,
                                losses *out, weft_error *err) {
-    wf_model_ports ports = {.ids = in->ids, .mask = in->mask, .positions = in->positions, .segments = in->segments};
-    if (!in->ids)
+    wf_model_ports source = {.ids = in->source, .mask = in->source_mask};
+    wf_model_ports ports = {.ids = in->ids,
+                            .labels = in->ids ? NULL : in->targets,
+                            .mask = in->mask,
+                            .positions = in->positions,
+                            .segments = in->segments,
+                            .source = in->source ? &source : NULL};
+    if (!in->targets)
         return wf_fail_memory(err);
-    WF_TRY(wf_model_record(m, t, in->ids->dims[0], in->ids->dims[1], o, &ports, err));
+    WF_TRY(wf_model_record(m, t, in->targets->dims[0], in->targets->dims[1], o, &ports, err));
     out->mean = wf_model_loss(m, t, ports.hidden, in->targets, in->inverse_count, (float)smoothing, &out->token);
     out->extra = ports.extra_loss;
     out->updates = ports.updates;
@@ -74,7 +87,7 @@ static wf_tape_options tape_options(const wf_trainer_options *o) {
 static weft_status record_step(const wf_model *m, const wf_trainer_options *o, wf_tape *tape, inputs *in, losses *found,
                                weft_error *err) {
     wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations, .losses = true};
-    make_inputs(tape, o->batch, o->rows, o->masks, o->segments, in);
+    make_inputs(m, tape, o, in);
     WF_TRY(record_loss(m, tape, in, &how, o->smoothing, found, err));
     if (found->extra)
         found->mean = wf_add_scaled(tape, found->mean, found->extra, 1.0f / (float)o->accumulate);
@@ -108,7 +121,8 @@ static weft_status record(wf_trainer *t, weft_error *err) {
 /* ---- optimizers ---- */
 /* Muon and its like take matrices inside the blocks; tables and heads go to the fallback, as its authors do. */
 static bool is_table(const wf_model *m, const wf_param *p) {
-    return p == m->token || p == m->position || p == m->heads[0].weight;
+    return p == m->token || p == m->position || p == m->heads[0].weight ||
+           (m->encoder && (p == m->encoder->token || p == m->encoder->position));
 }
 
 static bool takes(const wf_model *m, const wf_optimizer_row *row, const wf_param *p) {
@@ -404,7 +418,7 @@ static weft_status record_evaluator(wf_evaluator *e, int64_t batch, int64_t rows
     losses loss;
     wf_model_options how = {.dropout = false};
     WF_TRY(wf_tape_create(e->model->env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32}, &e->tape, err));
-    make_inputs(e->tape, batch, rows, masks, false, &e->in);
+    make_inputs(e->model, e->tape, &(wf_trainer_options){.batch = batch, .rows = rows, .masks = masks}, &e->in);
     WF_TRY(record_loss(e->model, e->tape, &e->in, &how, 0.0, &loss, err));
     e->token_loss = loss.token;
     wf_keep(e->tape, e->token_loss);

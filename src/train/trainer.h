@@ -21,12 +21,15 @@ typedef struct wf_trainer_options {
     bool checkpoint_activations; /* recompute each block in the backward */
     bool global_mean;            /* loss = token sum over all micro-batches / tokens; else the mean of each one's mean */
     bool masks, segments;        /* batches carry padding masks / segments and positions */
-    const wf_json *optimizer;    /* {"name": "adamw", ...} */
-    const wf_json *fallback;     /* for tensors the optimizer does not take (muon): NULL = adamw with its lr */
-    const wf_json *schedule;     /* NULL: constant */
-    double clip;                 /* 0: off */
-    double smoothing;            /* label smoothing */
-    const char *average;         /* a row of average.h, NULL: none */
+    int64_t source_rows;         /* of an encoder-decoder: rows of the source; 0: as many as `rows` */
+    bool source_masks,
+        own_ids;              /* its batches carry masks of the source, and what the decoder reads: else the targets, shifted */
+    const wf_json *optimizer; /* {"name": "adamw", ...} */
+    const wf_json *fallback;  /* for tensors the optimizer does not take (muon): NULL = adamw with its lr */
+    const wf_json *schedule;  /* NULL: constant */
+    double clip;              /* 0: off */
+    double smoothing;         /* label smoothing */
+    const char *average;      /* a row of average.h, NULL: none */
     double average_decay;
     uint64_t seed; /* dropout */
 } wf_trainer_options;
@@ -35,6 +38,8 @@ typedef struct wf_train_batch {   /* [B,T] each; NULL where unused */
     const int32_t *ids, *targets; /* targets: next tokens, -100 where none */
     const uint8_t *mask;
     const int64_t *positions, *segments;
+    const int32_t *source; /* [B,S] of an encoder-decoder, whose targets are not those of the next row */
+    const uint8_t *source_mask;
 } wf_train_batch;
 
 typedef struct wf_step_result {

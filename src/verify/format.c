@@ -414,6 +414,7 @@ weft_status wf_verify_format(wf_fixture *fx, weft_error *err) {
     weft_error first = {.offset = -1};
     run.err = &first;
     weft_status status = check_all(&run);
+    fx->n_compared += run.files;
     if (status == WEFT_OK && run.wrong > 0)
         return wf_fail(err, WEFT_MISMATCH, "%zu of %zu files: %s", run.wrong, run.files, first.message);
     if (status != WEFT_OK)

@@ -105,7 +105,8 @@ static void record_roots(piece *p, bool seed_states) {
 
 static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err) {
     wf_run run = {.batch = p->io->batch, .rows = p->count, .length = p->io->start + p->io->rows, .mode = p->mode};
-    WF_TRY(wf_tape_create(p->env, &(wf_tape_options){.type = p->io->bf16 ? WF_BF16 : WF_F32, .grad = grad}, &p->tape, err));
+    const wf_tape_options how = {.type = p->io->bf16 ? WF_BF16 : WF_F32, .grad = grad, .fixed = p->mode == WF_STATE_IN_PLACE};
+    WF_TRY(wf_tape_create(p->env, &how, &p->tape, err));
     record_inputs(p);
     if (p->mode != WF_NO_STATE)
         record_states(p);

@@ -8,7 +8,7 @@
 
 typedef struct stack_run { /* what the reference calls hidden states */
     int64_t layers;
-    wf_tensor **hidden, *stream; /* hidden NULL: there is no such stack */
+    wf_tensor **hidden, *stream, *aux_loss, *z_loss; /* hidden NULL: there is no such stack */
 } stack_run;
 
 typedef struct model_run {
@@ -19,7 +19,7 @@ typedef struct model_run {
     bool backward;      /* something is differentiated: */
     const char *probed; /* sum(output * probe) of this output; NULL: the loss */
     wf_tape *tape;
-    wf_tensor *loss, *aux_loss, *probe;
+    wf_tensor *loss, *probe;
     stack_run stack, source; /* of an encoder-decoder: the decoder, the encoder */
     wf_tensor *ids, *mask, *memory;
     wf_head_io heads[WF_MAX_HEADS];
@@ -110,6 +110,12 @@ static weft_status make_stack(model_run *m, const wf_model *model, stack_run *ou
     return out->hidden ? WEFT_OK : wf_fail_memory(m->err);
 }
 
+static void take_outputs(model_run *m, const wf_model_ports *ports, stack_run *out) {
+    out->stream = ports->stream;
+    wf_keep(m->tape, out->aux_loss = ports->aux_loss);
+    wf_keep(m->tape, out->z_loss = ports->z_loss);
+}
+
 static weft_status record(model_run *m) {
     wf_model_ports ports = {NULL};
     wf_model_options options = {.mode = WF_NO_STATE, .length = m->in.length, .losses = true};
@@ -122,12 +128,12 @@ static weft_status record(model_run *m) {
     if (ports.source)
         ports.source->hidden_states = m->source.hidden;
     WF_TRY(wf_model_record(m->model, m->tape, m->in.batch, m->in.rows, &options, &ports, m->err));
-    m->stack.stream = ports.stream;
-    m->source.stream = ports.source ? ports.source->stream : NULL;
+    take_outputs(m, &ports, &m->stack);
+    if (ports.source)
+        take_outputs(m, ports.source, &m->source);
     m->memory = ports.memory;
     wf_keep(m->tape, m->ids = ports.ids);
     wf_keep(m->tape, m->mask = ports.mask);
-    wf_keep(m->tape, m->aux_loss = ports.aux_loss);
     for (int i = 0; i < m->model->spec->n_heads; i++)
         record_head(m, i, &ports);
     if (m->loss && ports.extra_loss)
@@ -180,7 +186,16 @@ static const wf_tensor *hidden_state(const model_run *m, const stack_run *s, int
     return !outputs || i == s->layers ? s->hidden[i] : i + 1 < s->layers ? s->hidden[i + 1] : s->stream;
 }
 
+static weft_status compare_loss(model_run *m, const char *prefix, const char *name, const wf_tensor *loss) {
+    char *full = wf_arena_printf(&m->fx->arena, "%s%s", prefix, name);
+    if (!full)
+        return wf_fail_memory(m->err);
+    return loss ? wf_fixture_compare(m->fx, full, NULL, loss->data, 1, m->err) : WEFT_OK;
+}
+
 static weft_status compare_stack(model_run *m, const stack_run *s, const char *prefix) {
+    WF_TRY(compare_loss(m, prefix, "aux_loss", s->aux_loss));
+    WF_TRY(compare_loss(m, prefix, "z_loss", s->z_loss));
     const char *last = wf_arena_printf(&m->fx->arena, "%slast_hidden_state", prefix);
     if (!last)
         return wf_fail_memory(m->err);
@@ -207,8 +222,6 @@ static weft_status compare_outputs(model_run *m) {
         WF_TRY(wf_fixture_compare(m->fx, "loss", NULL, m->loss->data, 1, m->err));
     if (m->model->encoder)
         WF_TRY(wf_fixture_compare(m->fx, "last_hidden_state", NULL, last->data, last->count, m->err));
-    if (m->aux_loss)
-        WF_TRY(wf_fixture_compare(m->fx, "aux_loss", NULL, m->aux_loss->data, 1, m->err));
     if (m->model->encoder)
         WF_TRY(compare_stack(m, &m->source, "encoder_"));
     return compare_stack(m, &m->stack, m->model->encoder ? "decoder_" : "");
@@ -468,7 +481,7 @@ static weft_status run_adapter(model_run *m) {
 }
 
 static weft_status open_model(model_run *m) {
-    wf_load_options how = {.strict = true, .unmerged = true};
+    wf_load_options how = {.strict = true, .unmerged = true, .arguments = wf_json_get(m->fx->json, "arguments")};
     WF_TRY(wf_fixture_adapter(m->fx, &how.adapter, m->err));
     WF_TRY(wf_checkpoint_open(m->fx->env, m->fx->path, &how, &m->c, m->err));
     m->model = m->c.model;

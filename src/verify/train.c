@@ -92,6 +92,13 @@ static weft_status read_batches(train_run *r) {
         r->options.batch = in.batch;
         r->options.rows = in.rows;
         r->options.masks = in.mask != NULL;
+        if (in.source) {
+            r->batches[i].source = in.source->ids;
+            r->batches[i].source_mask = in.source->mask;
+            r->options.source_rows = in.source->rows;
+            r->options.source_masks = in.source->mask != NULL;
+            r->options.own_ids = in.ids != NULL;
+        }
     }
     return WEFT_OK;
 }

@@ -11,7 +11,8 @@ typedef struct kind_row {
 } kind_row;
 
 static const char *const mixer_fields[] = {"mixer", NULL};
-static const char *const model_fields[] = {"architecture", "family", "compare_where", "valid_mask", "prefix_invariant", NULL};
+static const char *const model_fields[] = {"architecture",     "family", "compare_where", "arguments", "valid_mask",
+                                           "prefix_invariant", NULL};
 
 static const char *const adapter_fields[] = {"adapter", "merge", "architecture", "family", NULL};
 static const char *const train_fields[] = {"architecture", "family", "train", "adapter", NULL};

@@ -3,7 +3,7 @@
 name=adapter
 . "$WEFT_SOURCE_DIR/tests/support/cli.sh"
 cat "$WEFT_SOURCE_DIR"/src/model/*.c | head -c 20000 >text.txt
-head -c 3000 text.txt >short.txt
+head -c 3000 text.txt | grep . >short.txt
 how="--context 24 --batch 2 --threads 1 --quiet"
 member() { sed -n "s/^ *\"$1\": \"\\{0,1\\}\\([^\",]*\\)\"\\{0,1\\},\{0,1\}\$/\\1/p" "$out" | head -1; }
 digest() { sed -n 's/.*weights \([0-9a-f]*\)$/\1/p' "$out"; }
@@ -41,6 +41,12 @@ has "$out" "tensors are merged with tuned"
 run 0 "$WEFT" eval merged short.txt --json
 check "merged is the same" test "$(printf %.5f "$(member loss)")" = "$(printf %.5f "$beside")"
 run 0 "$WEFT" generate base "int " --adapter tuned --max-tokens 3 --quiet
+run 0 "$WEFT" embed base short.txt
+cp "$out" plain.txt
+run 0 "$WEFT" embed base short.txt --adapter tuned
+check "other vectors" test "$(cmp -s "$out" plain.txt; echo $?)" -eq 1
+run 0 "$WEFT" embed merged short.txt
+check "as many" test "$(wc -l <"$out")" -eq "$(wc -l <plain.txt)"
 run 0 "$WEFT" inspect base --adapter tuned
 has "$out" "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight [32, 3]"
 

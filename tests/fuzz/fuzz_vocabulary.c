@@ -26,7 +26,7 @@ static void use(const wf_tokenizer *tok) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const char *const kinds[] = {"sentencepiece", "tiktoken", "gguf", "rwkv", "vocab.txt"};
+    static const char *const kinds[] = {"sentencepiece", "tiktoken", "gguf", "rwkv", "vocab.txt", "llama2.c"};
     wf_tokenizer *tok = NULL;
     weft_error err = {0};
     if (size == 0)

@@ -132,12 +132,53 @@ static void scan_strip(const strip *s) {
     save_modes(s, modes_of(s, a->h_out, s->batch), s->h);
 }
 
+/* One token of one channel, h and its parameters as they lie in memory: for a single token, bringing them into lanes and back
+ * costs more than the step. `parts`: numbers of a mode. */
+WF_INLINE float single(const wf_pole_args *a, int64_t at, int64_t parts, const float *before, float *h, float x) {
+    float sum = 0.0f, read = 0.0f, scale = parts == 2 ? 2.0f : 1.0f;
+    for (int64_t i = 0; a->e && i < a->modes * parts; i++)
+        read += (i % parts ? -1.0f : 1.0f) * a->v[at + i] * before[i];
+    read *= scale;
+    for (int64_t m = 0; m < a->modes; m++) {
+        const float *p = a->a + at + m * parts, *b = a->b + at + m * parts, *c = a->c + at + m * parts;
+        float re = before[m * parts], im = parts == 2 ? before[m * parts + 1] : 0.0f, pi = parts == 2 ? p[1] : 0.0f;
+        float next = p[0] * re - pi * im + b[0] * x - (a->e ? a->e[at + m * parts] * read : 0.0f);
+        sum += c[0] * next;
+        h[m * parts] = next;
+        if (parts == 1)
+            continue;
+        float turned = p[0] * im + pi * re + b[1] * x - (a->e ? a->e[at + m * parts + 1] * read : 0.0f);
+        sum -= c[1] * turned;
+        h[m * parts + 1] = turned;
+    }
+    return scale * sum;
+}
+
+/* The only token of channels first..end-1. */
+static void scan_single(const wf_pole_args *a, int64_t batch, int64_t first, int64_t end, float *scratch) {
+    int64_t parts = a->real ? 1 : 2, width = a->modes * parts;
+    for (int64_t d = first; d < end; d++) {
+        int64_t row = (batch * a->channels + d) * width, at = batch * a->channels + d;
+        float *h = a->h_out ? a->h_out + row : scratch;
+        const float *before = a->h_in ? a->h_in + row : scratch;
+        if (!a->h_in)
+            memset(scratch, 0, (size_t)width * sizeof *scratch);
+        if (a->checkpoints)
+            memcpy(a->checkpoints + row, before, (size_t)width * sizeof *before);
+        a->y[at] = single(a, d * width, parts, before, h, a->x[at]) + (a->skip ? a->skip[d] * a->x[at] : 0.0f);
+    }
+}
+
 static int64_t block_end(const wf_pole_args *a, int64_t block) {
     int64_t end = (block + 1) * WF_SCAN_BLOCK;
     return end < a->channels ? end : a->channels;
 }
 
 static void pole_scan(const wf_pole_args *a, int64_t batch, int64_t block, void *scratch) {
+    if (a->t == 1 && !a->reverse) {
+        scan_single(a, batch, block * WF_SCAN_BLOCK, block_end(a, block), scratch);
+        return;
+    }
     for (int64_t d = block * WF_SCAN_BLOCK; d < block_end(a, block); d += WF_VL) {
         strip s = make_strip(a, batch, d, block_end(a, block), scratch, false);
         scan_strip(&s);

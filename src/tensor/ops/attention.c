@@ -337,6 +337,7 @@ static double scheduled(const wf_node *node, const wf_runtime *rt) {
 }
 
 const wf_op wf_op_attention = {.name = "attention",
+                               .by_runtime = true,
                                .pieces = pieces,
                                .run = run,
                                .flops = flops,

@@ -20,7 +20,7 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         memset(y, 0, (size_t)n * sizeof *y);
 }
 
-const wf_op wf_op_begin_state = {.name = "begin_state", .pieces = pieces, .run = run, .no_grad = true};
+const wf_op wf_op_begin_state = {.name = "begin_state", .by_runtime = true, .pieces = pieces, .run = run, .no_grad = true};
 
 wf_tensor *wf_begin_state(wf_tape *t, wf_tensor *state, wf_tensor *first) {
     if (!state)

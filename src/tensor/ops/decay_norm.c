@@ -85,8 +85,12 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     zero_rest(node, piece / a->heads, piece % a->heads, w);
 }
 
-const wf_op wf_op_decay_norm = {
-    .name = "decay_norm", .pieces = pieces, .run = run, .in_place = 1u << Z_OUT, .saves_out = 1u << FACTORS};
+const wf_op wf_op_decay_norm = {.name = "decay_norm",
+                                .by_runtime = true,
+                                .pieces = pieces,
+                                .run = run,
+                                .in_place = 1u << Z_OUT,
+                                .saves_out = 1u << FACTORS};
 
 wf_tensor *wf_decay_norm(wf_tape *t, wf_tensor *o, const wf_decay_norm_spec *spec) {
     if (!o)

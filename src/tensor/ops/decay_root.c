@@ -65,7 +65,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
             backward(node, r, w);
 }
 
-const wf_op wf_op_decay_root = {.name = "decay_root", .pieces = pieces, .run = run, .saves_out = 1u << A_OUT | 1u << ROOT};
+const wf_op wf_op_decay_root = {
+    .name = "decay_root", .by_runtime = true, .pieces = pieces, .run = run, .saves_out = 1u << A_OUT | 1u << ROOT};
 
 wf_tensor *wf_decay_root(wf_tape *t, wf_tensor *la, wf_tensor *positions, wf_tensor *state, wf_tensor **root) {
     wf_no_output(root);

@@ -37,7 +37,7 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     elementwise_run(node, piece, pass == WF_FORWARD ? forward : backward, w);
 }
 
-const wf_op wf_op_dropout = {.name = "dropout", .pieces = elementwise_pieces, .run = run};
+const wf_op wf_op_dropout = {.name = "dropout", .by_runtime = true, .pieces = elementwise_pieces, .run = run};
 
 wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p) {
     if (!x || p == 0.0f)

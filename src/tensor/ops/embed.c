@@ -76,8 +76,10 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         scatter(node, piece, w);
 }
 
-const wf_op wf_op_embed = {.name = "embed", .pieces = pieces, .run = run, .saves_in = 1u << IDS, .bare = true};
-const wf_op wf_op_embed_positions = {.name = "embed_positions", .pieces = pieces, .run = run, .saves_in = 1u << IDS};
+const wf_op wf_op_embed = {
+    .name = "embed", .by_runtime = true, .pieces = pieces, .run = run, .saves_in = 1u << IDS, .bare = true};
+const wf_op wf_op_embed_positions = {
+    .name = "embed_positions", .by_runtime = true, .pieces = pieces, .run = run, .saves_in = 1u << IDS};
 
 static wf_tensor *lookup(wf_tape *t, wf_tensor *ids, wf_tensor *table, int64_t padding) {
     if (!table || (ids->type != WF_I32 && ids->type != WF_I64) || ids->rank + 1 > WF_MAX_RANK || table->rank != 2)

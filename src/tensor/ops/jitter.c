@@ -35,7 +35,7 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     elementwise_run(node, piece, pass == WF_FORWARD ? forward : backward, w);
 }
 
-const wf_op wf_op_jitter = {.name = "jitter", .pieces = elementwise_pieces, .run = run};
+const wf_op wf_op_jitter = {.name = "jitter", .by_runtime = true, .pieces = elementwise_pieces, .run = run};
 
 wf_tensor *wf_jitter(wf_tape *t, wf_tensor *x, float range) {
     if (!x || range == 0.0f)

@@ -15,7 +15,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         to[i] = seen += mask[i] != 0;
 }
 
-const wf_op wf_op_mask_positions = {.name = "mask_positions", .pieces = batch_pieces, .run = run, .no_grad = true};
+const wf_op wf_op_mask_positions = {
+    .name = "mask_positions", .by_runtime = true, .pieces = batch_pieces, .run = run, .no_grad = true};
 
 wf_tensor *wf_mask_positions(wf_tape *t, wf_tensor *mask) {
     if (!mask)

@@ -181,6 +181,7 @@ static double flops(const wf_node *node, wf_pass pass) {
 }
 
 const wf_op wf_op_memory_attention = {.name = "memory_attention",
+                                      .by_runtime = true,
                                       .pieces = pieces,
                                       .run = run,
                                       .flops = flops,

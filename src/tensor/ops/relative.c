@@ -109,8 +109,13 @@ static double flops(const wf_node *node, wf_pass pass) {
     return pass == WF_FORWARD ? one : 2.0 * one;
 }
 
-const wf_op wf_op_relative = {
-    .name = "relative", .pieces = pieces, .run = run, .flops = flops, .saves_in = 1u << X | 1u << TABLE, .uneven = true};
+const wf_op wf_op_relative = {.name = "relative",
+                              .by_runtime = true,
+                              .pieces = pieces,
+                              .run = run,
+                              .flops = flops,
+                              .saves_in = 1u << X | 1u << TABLE,
+                              .uneven = true};
 
 wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_relative_spec *spec) {
     x = wf_cast(t, x, WF_F32);

@@ -72,7 +72,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     }
 }
 
-const wf_op wf_op_rotate = {.name = "rotate", .pieces = row_pieces, .run = run, .saves_in = 1u << POSITIONS};
+const wf_op wf_op_rotate = {
+    .name = "rotate", .by_runtime = true, .pieces = row_pieces, .run = run, .saves_in = 1u << POSITIONS};
 
 static bool same_turns(const wf_rotate_args *a, const wf_rotate_args *b) {
     return a->pairs == b->pairs && a->magnitude == b->magnitude && a->shift == b->shift && a->xpos_base == b->xpos_base &&

@@ -38,7 +38,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         }
 }
 
-const wf_op wf_op_temper = {.name = "temper", .pieces = row_pieces, .run = run, .saves_in = 1u << POSITIONS};
+const wf_op wf_op_temper = {
+    .name = "temper", .by_runtime = true, .pieces = row_pieces, .run = run, .saves_in = 1u << POSITIONS};
 
 wf_tensor *wf_temper(wf_tape *t, wf_tensor *x, wf_tensor *positions, float scale, float step) {
     if (!x)

@@ -129,7 +129,8 @@ static void append_run(const wf_node *node, wf_pass pass, int phase, int piece, 
                (const char *)x->data + (size_t)(piece * rows + r) * bytes, bytes);
 }
 
-const wf_op wf_op_cache_append = {.name = "cache_append", .pieces = batch_pieces, .run = append_run, .no_grad = true};
+const wf_op wf_op_cache_append = {
+    .name = "cache_append", .by_runtime = true, .pieces = batch_pieces, .run = append_run, .no_grad = true};
 
 /* The result shares the cache's memory but is a tensor of its own, so that readers are ordered after the append. */
 wf_tensor *wf_cache_append(wf_tape *t, wf_tensor *cache, wf_tensor *x) {
@@ -156,7 +157,8 @@ static void store_run(const wf_node *node, wf_pass pass, int phase, int piece, w
            (size_t)(end - first) * size);
 }
 
-const wf_op wf_op_store_state = {.name = "store_state", .pieces = store_pieces, .run = store_run, .no_grad = true};
+const wf_op wf_op_store_state = {
+    .name = "store_state", .by_runtime = true, .pieces = store_pieces, .run = store_run, .no_grad = true};
 
 wf_tensor *wf_store_state(wf_tape *t, wf_tensor *target, wf_tensor *x) {
     if (!target || !x)

@@ -23,7 +23,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         to[i] = ids[i] != padding ? ++seen : a->flag ? -1 : padding;
 }
 
-const wf_op wf_op_token_positions = {.name = "token_positions", .pieces = batch_pieces, .run = run, .no_grad = true};
+const wf_op wf_op_token_positions = {
+    .name = "token_positions", .by_runtime = true, .pieces = batch_pieces, .run = run, .no_grad = true};
 
 wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding, bool blank) {
     if (!ids)
@@ -47,7 +48,8 @@ static void mask_run(const wf_node *node, wf_pass pass, int phase, int piece, wf
         to[i] = i < length;
 }
 
-const wf_op wf_op_token_mask = {.name = "token_mask", .pieces = batch_pieces, .run = mask_run, .no_grad = true};
+const wf_op wf_op_token_mask = {
+    .name = "token_mask", .by_runtime = true, .pieces = batch_pieces, .run = mask_run, .no_grad = true};
 
 wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding) {
     if (!ids)
