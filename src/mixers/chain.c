@@ -103,7 +103,6 @@ const wf_mixer wf_mixer_chain = {.name = "chain",
                                             "\"=dim // 32\", \"causal\": true}}, {\"mixer\": \"mamba\", \"norm\": {}, "
                                             "\"add\": true}]}",
                                  .flops = "0",
-                                 .bf16 = 0.02,
                                  .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN,
                                  .bf16 = 0.02,
                                  .companion = "glu",
