@@ -185,8 +185,79 @@ static void test_stories(void **state) {
     test_env_close(&e);
 }
 
+/* ---- a word in other letters ---- */
+enum { MOST_WORDS = 64, MOST_LETTERS = 32 };
+
+typedef struct vocabulary {
+    wf_file file;
+    const char *words[MOST_WORDS];
+    size_t lengths[MOST_WORDS];
+    int count;
+} vocabulary;
+
+static void read_words(test_env *e, const char *folder, const char *name, vocabulary *v) {
+    memset(v, 0, sizeof *v);
+    assert_int_equal(wf_file_open(&wf_mem_default, wf_path_join(&e->arena, folder, name), false, 0, &v->file, NULL), WEFT_OK);
+    const char *text = (const char *)v->file.data;
+    for (size_t at = 0; at < v->file.size && v->count < MOST_WORDS; v->count++) {
+        v->words[v->count] = text + at;
+        v->lengths[v->count] = strcspn(text + at, "\n");
+        at += v->lengths[v->count] + 1;
+    }
+}
+
+static int32_t find_word(const vocabulary *v, const char *word) {
+    for (int i = 0; i < v->count; i++)
+        if (v->lengths[i] == strlen(word) && memcmp(v->words[i], word, v->lengths[i]) == 0)
+            return i;
+    fail_msg("no letter '%s'", word);
+    return -1;
+}
+
+static void check_word(test_env *e, const char *folder) {
+    enum { BEGIN = 1, STOP = 2 };
+    static const char *const letters[] = {"\xD8\xA2", "\xD8\xAA", "\xD8\xB2", "\xD9\x85", "\xD9\x88", "\xD9\x86"};
+    vocabulary source, target;
+    wf_session *session;
+    const float *logits;
+    int32_t ids[COUNT_OF(letters)], last = BEGIN;
+    char word[MOST_LETTERS] = "";
+    wf_model *model = open_model(e, folder);
+    read_words(e, folder, "source_vocabulary.txt", &source);
+    read_words(e, folder, "target_vocabulary.txt", &target);
+    for (size_t i = 0; i < COUNT_OF(letters); i++)
+        ids[i] = find_word(&source, letters[i]);
+    assert_int_equal(wf_session_create(model, 1, MOST_LETTERS, &session, NULL), WEFT_OK);
+    assert_int_equal(wf_session_source(session, ids, COUNT_OF(letters), NULL, NULL), WEFT_OK);
+    for (int i = 0; i < MOST_LETTERS - 1; i++) {
+        assert_int_equal(wf_session_feed(session, &last, 1, &logits, NULL), WEFT_OK);
+        last = best(logits, (int)model->spec->vocab);
+        if (last == STOP)
+            break;
+        strncat(word, target.words[last], 1);
+    }
+    assert_string_equal(word, "atzmon");
+    wf_session_free(session);
+    wf_file_close(&source.file);
+    wf_file_close(&target.file);
+    wf_model_free(model);
+}
+
+static void test_transliteration(void **state) {
+    static const char *const folders[] = {"aren-transliteration", "aren-transliteration-i16", "aren-transliteration-i8"};
+    test_env e;
+    test_env_open(&e, 1);
+    for (size_t i = 0; i < COUNT_OF(folders); i++) {
+        char *path = data_path(&e, wf_arena_printf(&e.arena, "ct2-aren-transliteration/%s", folders[i]));
+        if (path)
+            check_word(&e, path);
+    }
+    test_env_close(&e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rwkv), cmocka_unit_test(test_reverse),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_stories)};
+                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_stories),
+                                       cmocka_unit_test(test_transliteration)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
