@@ -146,6 +146,10 @@ WEFT_API weft_status weft_fill(weft *lib, const char *options, weft_text_fn piec
 /* The best first: "query": TEXT, "top_k", "label", "raw". */
 WEFT_API weft_status weft_rerank(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                  weft_error *err);
+/* What an encoder-decoder writes to every text: "from", "to": codes of languages, "prefix": TEXT, "max_tokens", "temperature"
+ * (0), "top_k", "top_p", "seed". */
+WEFT_API weft_status weft_translate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
+                                    weft_error *err);
 
 /* ---- models ---- */
 /* A folder as Hugging Face or weft_train writes it, or a name in the cache of the Hugging Face hub ("org/name"), which is only

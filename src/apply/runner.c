@@ -52,7 +52,7 @@ static int find_types(const wf_model *m) {
 }
 
 int64_t wf_runner_limit(const wf_model *model) {
-    const wf_stem_spec *s = &model->spec->stem;
+    const wf_stem_spec *s = model->encoder ? &model->encoder->spec->stem : &model->spec->stem;
     int64_t taken = s->count == WF_COUNT_TOKENS ? s->padding + 1 : 0; /* positions begin behind that of padding */
     return s->position == WF_POSITION_NONE ? 0 : s->length - taken;
 }

@@ -261,11 +261,13 @@ static weft_status take_ids(const generator *g, const uint32_t *prompt, size_t n
     return WEFT_OK;
 }
 
-/* What the decoder begins with: what the caller says, the spec's first token, or (where the labels' own last one comes first)
- * the end of a text. */
+int32_t wf_first_token(const wf_model *model, const int32_t *eos, size_t n_eos) {
+    const wf_shift_spec *shift = &model->spec->shift;
+    return shift->rotate && n_eos ? eos[0] : (int32_t)shift->token;
+}
+
 static weft_status take_start(generator *g) {
-    const wf_shift_spec *shift = &g->model->spec->shift;
-    const int32_t *from = g->o->start, usual = shift->rotate && g->o->n_eos ? g->o->eos[0] : (int32_t)shift->token;
+    const int32_t *from = g->o->start, usual = wf_first_token(g->model, g->o->eos, g->o->n_eos);
     size_t n = from && g->o->n_start ? g->o->n_start : 1;
     from = from && g->o->n_start ? from : &usual;
     WF_TRY(wf_grow(&g->model->env->mem, (void **)&g->ids, &g->capacity, n + 1, sizeof *g->ids, g->err));

@@ -59,6 +59,9 @@ typedef struct wf_generation {
 /* Tokens a sequence of this model may have: its position table, or (attention without a window) its trained length; 0: no end.
  */
 int64_t wf_context_end(const wf_model *model);
+/* What a decoder with an encoder begins with where nobody says: the spec's first token, or (where the labels' own last one
+ * comes first) the end of a text. */
+int32_t wf_first_token(const wf_model *model, const int32_t *eos, size_t n_eos);
 /* `prompt` must not be empty. An interrupt returns its status with `out` filled as far as it came. */
 weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const uint32_t *prompt, size_t n,
                         const wf_generate_options *options, wf_generation *out, weft_error *err);

@@ -24,6 +24,9 @@ weft_status wf_sampler_create(const wf_env *env, int64_t vocab, const wf_samplin
     WF_CHECK(o->top_p > 0 && o->top_p <= 1, err, WEFT_USAGE, "top-p must be in (0, 1], not %g", o->top_p);
     WF_CHECK(o->min_p >= 0 && o->min_p <= 1, err, WEFT_USAGE, "min-p must be in [0, 1], not %g", o->min_p);
     WF_CHECK(o->repetition_penalty > 0, err, WEFT_USAGE, "repetition penalty must be positive, not %g", o->repetition_penalty);
+    for (size_t i = 0; i < o->n_banned; i++)
+        WF_CHECK(o->banned[i] >= 0 && o->banned[i] < vocab, err, WEFT_USAGE, "token %d is outside the vocabulary of %lld",
+                 (int)o->banned[i], (long long)vocab);
     wf_sampler *s = wf_calloc(&env->mem, 1, sizeof *s);
     if (!s)
         return wf_fail_memory(err);
@@ -116,6 +119,8 @@ weft_status wf_sampler_next(wf_sampler *s, const float *logits, const int32_t *h
         s->list[i] = (candidate){(double)logits[i], (int32_t)i};
     }
     penalise(s, history, n);
+    for (size_t i = 0; i < s->options.n_banned; i++)
+        s->list[s->options.banned[i]].p = -INFINITY;
     if (s->options.temperature == 0.0) {
         *token = best(s)->token;
         return WEFT_OK;

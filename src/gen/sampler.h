@@ -11,6 +11,8 @@ typedef struct wf_sampling {
     double min_p;              /* 0: off; keeps p >= min_p * max p (Nguyen et al. 2024) */
     double repetition_penalty; /* 1: off (Keskar et al. 2019) */
     uint64_t seed;
+    const int32_t *banned; /* tokens that are never chosen; they must outlive the sampler */
+    size_t n_banned;
 } wf_sampling;
 
 typedef struct wf_sampler wf_sampler;

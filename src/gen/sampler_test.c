@@ -79,6 +79,10 @@ static void test_options(void **state) {
     expect("greedy", &o, NULL, 0, (double[VOCAB]){0, 1, 0, 0, 0, 0});
     o.repetition_penalty = 100;
     expect("greedy with a penalty", &o, seen, 5, (double[VOCAB]){0, 0, 0, 1, 0, 0});
+    o = plain, o.banned = (int32_t[]){1, 4}, o.n_banned = 2;
+    expect("banned", &o, NULL, 0, (double[VOCAB]){0.1, 0, 0.01, 0.3, 0, 0.15});
+    o.temperature = 0;
+    expect("greedy, banned", &o, NULL, 0, (double[VOCAB]){0, 0, 0, 1, 0, 0});
 }
 
 static void test_seed(void **state) {
@@ -138,12 +142,14 @@ static void test_odd_logits(void **state) {
 }
 
 static void test_refused(void **state) {
+    static const int32_t outside[] = {VOCAB};
     static const wf_sampling rows[] = {{.temperature = -1, .top_p = 1, .repetition_penalty = 1},
                                        {.temperature = 1, .top_p = 0, .repetition_penalty = 1},
                                        {.temperature = 1, .top_p = 1.5, .repetition_penalty = 1},
                                        {.temperature = 1, .top_p = 1, .repetition_penalty = 0},
                                        {.temperature = 1, .top_p = 1, .top_k = -1, .repetition_penalty = 1},
-                                       {.temperature = 1, .top_p = 1, .min_p = 2, .repetition_penalty = 1}};
+                                       {.temperature = 1, .top_p = 1, .min_p = 2, .repetition_penalty = 1},
+                                       {.top_p = 1, .repetition_penalty = 1, .banned = outside, .n_banned = 1}};
     wf_env env = {.mem = wf_mem_default};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

@@ -97,7 +97,8 @@ static weft_status open_model(wf_apply *a) {
     WF_TRY(choose_limit(a));
     if (a->row->prepare)
         WF_TRY(a->row->prepare(a));
-    return wf_runner_create(a->m.model, &a->how, &a->runner, a->job->err);
+    return a->row->written ? wf_translator_create(a->m.model, &a->writing, &a->translator, a->job->err)
+                           : wf_runner_create(a->m.model, &a->how, &a->runner, a->job->err);
 }
 
 weft_status wf_apply_labels(wf_apply *a, const char *const **out) {
@@ -287,11 +288,22 @@ static weft_status take(void *user, size_t index, const float *values, int64_t r
     return w->a->row->take(w->a, item, index - item->first, w->codes[index], values, rows, columns);
 }
 
+static weft_status written(void *user, size_t index, const uint32_t *ids, size_t n, bool ended) {
+    window *w = user;
+    return w->a->row->written(w->a, &w->items[w->owners[index]], ids, n, ended);
+}
+
+static weft_status run_sequences(window *w) {
+    wf_apply *a = w->a;
+    return a->translator ? wf_translator_run(a->translator, w->sequences, w->count, written, w, a->job->err)
+                         : wf_runner_run(a->runner, w->sequences, w->count, take, w, a->job->err);
+}
+
 static weft_status run_items(wf_apply *a, wf_apply_item *items, size_t n) {
     window w = {.a = a, .items = items, .n = n};
     WF_TRY(encode_window(a, items, n));
     WF_TRY(list_sequences(&w));
-    WF_TRY(wf_runner_run(a->runner, w.sequences, w.count, take, &w, a->job->err));
+    WF_TRY(run_sequences(&w));
     for (size_t i = 0; i < n; i++) {
         WF_TRY(a->row->put(a, &items[i]));
         WF_TRY(wf_apply_put(a));
@@ -462,6 +474,7 @@ void wf_apply_close(wf_apply *a) {
     if (a->own && a->row->close)
         a->row->close(a);
     wf_runner_free(a->runner);
+    wf_translator_free(a->translator);
     wf_records_free(a->list);
     wf_opened_close(&a->m);
     wf_str_free(&a->line);

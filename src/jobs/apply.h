@@ -1,7 +1,7 @@
 /* apply.h - what the commands have in common that send texts through a model and give a line for each: embed, classify, tag,
- * answer, fill, rerank. A command is a row: which head it needs, what its records hold, what becomes of the logits; the frame
- * opens the model, reads the records, encodes a window of them over the threads, runs their sequences in batches of similar
- * length and has the lines written in the order of the records.
+ * answer, fill, rerank, translate. A command is a row: which head it needs, what its records hold, what becomes of the logits;
+ * the frame opens the model, reads the records, encodes a window of them over the threads, runs their sequences in batches of
+ * similar length and has the lines written in the order of the records.
  *
  * Lines go to job->piece as they are ready, else all of them are the text of the result. */
 #ifndef WF_JOBS_APPLY_H
@@ -9,6 +9,7 @@
 #include "apply/facts.h"
 #include "apply/records.h"
 #include "apply/runner.h"
+#include "apply/translator.h"
 #include "jobs/job.h"
 #include "jobs/opened.h"
 
@@ -42,6 +43,9 @@ typedef struct wf_apply_row {
     /* The result of sequence `index` of the item; see wf_sequence_fn. */
     weft_status (*take)(wf_apply *a, wf_apply_item *item, size_t index, const wf_encoding *code, const float *values,
                         int64_t rows, int64_t columns);
+    /* Instead of `take`: the row's model writes a text to each sequence (apply/translator.h), as `a->writing` says, which
+     * `prepare` fills in; see wf_translated_fn. */
+    weft_status (*written)(wf_apply *a, wf_apply_item *item, const uint32_t *ids, size_t n, bool ended);
     weft_status (*put)(wf_apply *a, wf_apply_item *item); /* all sequences are done: its line into a->line */
     weft_status (*end)(wf_apply *a);                      /* after the last record; may be NULL */
     void (*close)(wf_apply *a);                           /* may be NULL */
@@ -60,12 +64,14 @@ struct wf_apply {
     size_t joined;         /* the first so many fields are one text, a line each */
     int64_t limit, stride; /* tokens of a sequence, 0: the model's own; of overlap between windows */
     wf_runner_options how;
+    wf_translator_options writing;
     wf_truncation cut;
     wf_opened m;
     wf_facts facts;
     int head; /* -1: none */
     wf_records *list;
-    wf_runner *runner;
+    wf_runner *runner; /* one of the two */
+    wf_translator *translator;
     wf_arena arena; /* of the window */
     wf_str line;
     size_t texts, tokens, truncated, first_truncated; /* counts; the number of the first one */

@@ -105,6 +105,8 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
     how.start = m->start;
     how.n_start = m->n_start;
     how.eos = m->eos;
+    how.sampling.banned = m->banned;
+    how.sampling.n_banned = m->n_banned;
     how.n_eos = m->n_eos;
     how.piece = job->piece;
     how.user = job->user;

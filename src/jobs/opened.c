@@ -29,6 +29,72 @@ static void take_start(wf_opened *o, const wf_json *config) {
     }
 }
 
+/* ---- what else the files say about writing ---- */
+static bool is_eos(const wf_opened *o, int64_t id) {
+    for (size_t i = 0; i < o->n_eos; i++)
+        if (o->eos[i] == id)
+            return true;
+    return false;
+}
+
+static void ban(wf_opened *o, const wf_json *id, const char *key) {
+    if (o->n_banned == WF_BANNED_MAX)
+        o->unfollowed = key;
+    else if (id && id->is_integer && id->integer >= 0 && id->integer < o->model->spec->vocab)
+        o->banned[o->n_banned++] = (int32_t)id->integer;
+}
+
+/* Single tokens of `bad_words_ids` (the end of a text stays allowed, as in the reference) and all of `suppress_tokens`. */
+static void take_banned(wf_opened *o, const wf_json *config) {
+    const wf_json *words = wf_json_get(config, "bad_words_ids"), *tokens = wf_json_get(config, "suppress_tokens");
+    for (const wf_json *j = words && words->kind == WF_JSON_ARRAY ? words->child : NULL; j; j = j->next) {
+        const wf_json *id = j->kind == WF_JSON_ARRAY ? j->child : NULL;
+        if (id && id->next)
+            o->unfollowed = "bad_words_ids";
+        else if (id && !is_eos(o, id->integer))
+            ban(o, id, "bad_words_ids");
+    }
+    for (const wf_json *j = tokens && tokens->kind == WF_JSON_ARRAY ? tokens->child : NULL; j; j = j->next)
+        ban(o, j, "suppress_tokens");
+}
+
+/* Rules that are not followed, and the number that makes one do nothing. */
+static const struct rule {
+    const char *key;
+    double none;
+} rules[] = {{"num_beams", 1},
+             {"min_length", 0},
+             {"min_new_tokens", 0},
+             {"repetition_penalty", 1},
+             {"encoder_repetition_penalty", 1},
+             {"no_repeat_ngram_size", 0},
+             {"encoder_no_repeat_ngram_size", 0}};
+
+static void take_rules(wf_opened *o, const wf_json *config) {
+    static const char *const lists[] = {"sequence_bias", "exponential_decay_length_penalty", "begin_suppress_tokens"};
+    const wf_json *last = wf_json_get(config, "forced_eos_token_id"), *most = wf_json_get(config, "max_length"),
+                  *new_tokens = wf_json_get(config, "max_new_tokens");
+    take_banned(o, config);
+    if (last && last->is_integer && last->integer >= 0 && last->integer < o->model->spec->vocab)
+        o->last = last->integer;
+    else if (last && last->kind == WF_JSON_ARRAY)
+        o->unfollowed = "forced_eos_token_id";
+    if (most && most->is_integer && most->integer > 1 && most->integer < INT32_MAX)
+        o->longest = most->integer;
+    if (new_tokens && new_tokens->is_integer && new_tokens->integer > 0 && new_tokens->integer < INT32_MAX)
+        o->longest = new_tokens->integer + 1;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        double value = wf_json_double(config, rules[i].key, rules[i].none);
+        if (value > rules[i].none || value < rules[i].none)
+            o->unfollowed = rules[i].key;
+    }
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const wf_json *list = wf_json_get(config, lists[i]);
+        if (list && list->child)
+            o->unfollowed = lists[i];
+    }
+}
+
 /* generation_config.json, else the config, else what the tokenizer calls the end. A file that says nothing is no error here:
  * the loader has judged the config already. */
 static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, const wf_json *config, weft_error *err) {
@@ -47,6 +113,11 @@ static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, co
         take_ends(o, config);
     if (o->n_start == 0)
         take_start(o, config);
+    if (o->n_start == 0 && o->model->encoder && o->model->spec->shift.rotate && o->bos >= 0) {
+        o->start[o->n_start++] = (int32_t)o->bos;
+        o->start_usual = true;
+    }
+    take_rules(o, status == WEFT_OK ? generation : config);
     int64_t id = wf_tokenizer_id(o->tok, usual, strlen(usual));
     if (o->n_eos == 0 && id >= 0 && id < o->model->spec->vocab)
         o->eos[o->n_eos++] = (int32_t)id;
@@ -91,7 +162,7 @@ weft_status wf_opened_open(const wf_env *env, const char *path, bool bf16, wf_op
 weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, bool body, wf_opened *out, weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, &env->mem, 0);
-    *out = (wf_opened){.bos = -1};
+    *out = (wf_opened){.bos = -1, .last = -1};
     weft_status status = open_parts(out, env, path, bf16, body, &arena, err);
     wf_arena_free(&arena);
     if (status != WEFT_OK)
@@ -102,5 +173,5 @@ weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, 
 void wf_opened_close(wf_opened *o) {
     wf_model_free(o->model);
     wf_tokenizer_free(o->tok);
-    *o = (wf_opened){.bos = -1};
+    *o = (wf_opened){.bos = -1, .last = -1};
 }

@@ -5,7 +5,7 @@
 #include "model/model.h"
 #include "text/tokenizer.h"
 
-enum { WF_EOS_MAX = 16 };
+enum { WF_EOS_MAX = 16, WF_BANNED_MAX = 256 };
 
 typedef struct wf_opened {
     wf_model *model;
@@ -15,6 +15,12 @@ typedef struct wf_opened {
     int64_t bos;      /* -1: none */
     int32_t start[2]; /* what a decoder with an encoder begins with, and a token that is forced after it */
     size_t n_start;
+    bool start_usual;              /* no file names that token: the reference takes the one that begins a text */
+    int32_t banned[WF_BANNED_MAX]; /* tokens that are never written */
+    size_t n_banned;
+    int64_t last;           /* what ends a text that is as long as it may be; -1: nothing is forced */
+    int64_t longest;        /* tokens a text may have, the first one counted; 0: nobody says */
+    const char *unfollowed; /* a rule of generation_config.json that would change the text and is not followed; NULL: none */
 } wf_opened;
 
 /* `bf16`: compute in bf16. On failure nothing is left open. */

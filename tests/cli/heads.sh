@@ -1,5 +1,5 @@
 #!/bin/sh
-# Texts through the heads of models: embed, classify, tag, answer, fill, rerank; what they read and write, and their mistakes.
+# Texts through the heads of models: embed, classify, tag, answer, fill, rerank, translate; what they read and write, and their mistakes.
 name=heads
 . "$WEFT_SOURCE_DIR/tests/support/cli.sh"
 
@@ -165,6 +165,138 @@ run 4 "$WEFT" answer spans questions.jsonl
 has "$err" "line 2: the question is empty"
 run 6 "$WEFT" answer tags walk --question who
 has "$err" "'span'"
+
+# ---- translate
+# A tiny encoder-decoder whose token N is written wN, but for those of WORDS ("N text ..", special where marked with !).
+seq2seq() { # seq2seq NAME FOLDER VOCABULARY WORDS POST_PROCESSOR
+    cp -R "$WEFT_SOURCE_DIR/tests/fixtures/$2" "$1"
+    chmod -R u+w "$1"
+    awk -v n="$3" -v words="$4" -v post="$5" 'BEGIN {
+        m = split(words, w, " ")
+        for (i = 0; i < n; i++) name[i] = "w" i
+        for (i = 1; i < m; i += 2) {
+            special[w[i]] = sub(/^!/, "", w[i + 1])
+            name[w[i]] = w[i + 1]
+        }
+        printf "{\"version\": \"1.0\", \"normalizer\": null, \"decoder\": null, \"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}, "
+        printf "\"post_processor\": %s, \"added_tokens\": [", post
+        for (i = 0; i < n; i++) if (special[i]) {
+            printf "%s{\"id\": %d, \"content\": \"%s\", \"special\": true, \"normalized\": false, \"single_word\": false, \"lstrip\": false, \"rstrip\": false}", comma, i, name[i]
+            comma = ", "
+        }
+        printf "], \"model\": {\"type\": \"WordLevel\", \"unk_token\": \"w3\", \"vocab\": {"
+        for (i = 0; i < n; i++) printf "%s\"%s\": %d", i ? ", " : "", name[i], i
+        printf "}}}\n"
+    }' >"$1/tokenizer.json"
+}
+is() { # is TEXT: the output is that line
+    printf '%s\n' "$1" >wanted
+    check "the same text" cmp -s wanted "$out"
+}
+same() { check "$1" cmp -s "$2" "$out"; }
+seq2seq t5 seq2seq/t5-greedy 61 '' null
+printf '{"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0, "max_new_tokens": 12}' >t5/generation_config.json
+printf 'w11 w56 w48 w27 w57 w39 w48 w38 w59\nw47 w37 w50 w24 w25 w18\n' >sources
+printf 'w43 w14 w46 w41 w39 w46 w41 w39 w46 w41 w39 w46\nw52 w29 w27 w9 w24 w39 w46 w41 w36 w10 w24 w39\n' >reference
+run 0 "$WEFT" translate t5 sources
+same "the texts of the reference" reference
+has "$err" "2 of 2 translations were cut after 12 tokens"
+run 0 "$WEFT" translate t5 sources --batch 4 --threads 1
+same "one at a time" reference
+run 0 "$WEFT" translate t5 sources --json --max-tokens 3
+lines "$out" 2
+has "$out" '{"text":"w47 w37 w50 w24 w25 w18","translation":"w52 w29 w27","tokens":3,"finish":"max_tokens"}'
+printf '{"id": 1, "body": "w47 w37 w50 w24 w25 w18"}\n' >sources.jsonl
+run 0 "$WEFT" translate t5 sources.jsonl --field body --max-tokens 2
+is 'w52 w29'
+run 0 "$WEFT" translate t5 sources --temperature 2 --seed 3
+cp "$out" drawn
+run 0 "$WEFT" translate t5 sources --temperature 2 --seed 3 --batch 4
+same "the same draws in other batches" drawn
+run 0 "$WEFT" translate t5 sources --temperature 2 --top-k 1
+same "the best one of one" reference
+run 0 "$WEFT" generate t5 'w47 w37 w50 w24 w25 w18' --temperature 0 --max-tokens 12 --quiet
+is 'w52 w29 w27 w9 w24 w39 w46 w41 w36 w10 w24 w39'
+run 0 sh -c 'printf "w47 w37 w50 w24 w25 w18" | "$1" generate t5 --temperature 0 --max-tokens 2 --quiet' - "$WEFT"
+is 'w52 w29'
+printf 'w37 w50 w24 w25 w18\n' >rest
+run 0 "$WEFT" translate t5 rest --prefix 'w47 ' --max-tokens 2
+is 'w52 w29'
+sed 's/"vocab_size"/"task_specific_params": {"translation_en_to_de": {"prefix": "w47 "}, "summarization": {"prefix": "w1 "}},&/' \
+    t5/config.json >config.json
+cp t5/config.json plain.json
+cp config.json t5/config.json
+run 0 "$WEFT" translate t5 rest --max-tokens 2
+is 'w52 w29'
+run 0 "$WEFT" translate t5 rest --from en --to de --max-tokens 2
+is 'w52 w29'
+run 2 "$WEFT" translate t5 rest --from en --to df
+has "$err" "did you mean 'translation_en_to_de'"
+run 0 "$WEFT" translate t5 sources --prefix ''
+same "no prefix" reference
+cp plain.json t5/config.json
+printf '{"decoder_start_token_id": 0, "eos_token_id": 52, "bad_words_ids": [[43], [52]], "num_beams": 4, "max_length": 5}' \
+    >t5/generation_config.json
+run 0 "$WEFT" translate t5 sources
+lacks "$out" w43
+check "an empty line where the text ended at once" sh -c 'test -z "$(sed -n 2p "$1")"' - "$out"
+has "$err" "'num_beams' of the generation config is not followed"
+has "$err" "1 of 2 translations were cut after 4 tokens"
+run 6 "$WEFT" translate t5 rest --to de
+has "$err" "no language 'de'"
+run 2 "$WEFT" translate t5 rest --max-tokens 0
+has "$err" "max_tokens"
+
+seq2seq forced seq2seq/bart-greedy-forced 63 '' null
+printf '{"decoder_start_token_id": 2, "forced_bos_token_id": 0, "forced_eos_token_id": 2, "eos_token_id": 2, "max_new_tokens": 10}' \
+    >forced/generation_config.json
+printf 'w7 w9 w24 w14 w41 w7 w30 w32 w47\n' >source
+run 0 "$WEFT" translate forced source
+is 'w50 w56 w46 w34 w10 w6 w59 w30'
+empty "$err"
+run 2 "$WEFT" translate forced source --max-tokens 40
+has "$err" "40 tokens are more than the 3"
+run 2 "$WEFT" translate forced source --max-length 40
+has "$err" "40 tokens are more than the"
+template='{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "en_XX", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+    "special_tokens": {"en_XX": {"id": "en_XX", "ids": [7], "tokens": ["en_XX"]}}}'
+seq2seq many seq2seq/bart-greedy-forced 63 '7 !en_XX 8 !de_DE 50 !fr_XX' "$template"
+cp forced/generation_config.json many
+printf 'w9 w24 w14 w41 en_XX w30 w32 w47\n' >rest
+run 0 "$WEFT" translate many rest
+is 'w56 w46 w34 w10 w6 w59 w30'
+run 0 "$WEFT" translate many rest --from de_DE --json
+cp "$out" german
+run 0 "$WEFT" translate many rest --from en_XX
+is 'w56 w46 w34 w10 w6 w59 w30'
+sed 's/_id": 0/_id": 50/' forced/generation_config.json >other.json
+cp other.json forced/generation_config.json
+run 0 "$WEFT" translate forced source
+tr -d '\n' <"$out" >french
+run 0 "$WEFT" translate many rest --to fr_XX
+check "--to is the forced token" test "$(cat "$out")" = "$(sed 's/w50 *//g' french)"
+printf 'w8 w9 w24 w14 w41 w7 w30 w32 w47\n' >source
+sed 's/_id": 50/_id": 0/' other.json >forced/generation_config.json
+run 0 "$WEFT" translate forced source
+check "--from replaces the tokenizer's language" grep -qF "$(sed 's/w50 *//g; s/w7/en_XX/' "$out")" german
+run 2 "$WEFT" translate many rest --to fr
+has "$err" "there is no language 'fr'; did you mean 'fr_XX'?"
+run 2 "$WEFT" translate many rest --to pt_BR
+has "$err" "among the 3 of this model"
+seq2seq asked seq2seq/t5-greedy 61 '47 >>fra<<' null
+cp t5/generation_config.json asked
+printf '{"decoder_start_token_id": 0, "eos_token_id": 1, "max_new_tokens": 2}' >asked/generation_config.json
+printf 'w37 w50 w24 w25 w18\n' >rest
+run 0 "$WEFT" translate asked rest --to fra
+is 'w52 w29'
+run 2 "$WEFT" translate asked rest --from fra
+has "$err" "'to'"
+run 6 "$WEFT" translate mlm texts
+has "$err" "needs a model with a head 'lm'; the head of this one is 'mlm'"
+seq2seq alone decoders/gpt2-inverse-layer-untied 113 '' null
+run 6 "$WEFT" translate alone rest
+has "$err" "this model has a decoder alone (see: weft help generate)"
 
 # ---- names in the cache of the hub
 mkdir -p hub/models--tiny--tags/refs hub/models--tiny--tags/snapshots/abc hub/models--tiny--tags/blobs
