@@ -9,9 +9,9 @@
 
 enum { FILE_LIMIT = 1 << 30, MOST_FILES = 2 };
 
-const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json, &wf_kind_sentencepiece, &wf_kind_tiktoken,
-                                             &wf_kind_rwkv,           &wf_kind_gguf,          &wf_kind_llama2c,
-                                             &wf_kind_vocab_merges,   &wf_kind_vocab_txt,     NULL};
+const wf_file_kind *const wf_file_kinds[] = {
+    &wf_kind_tokenizer_json, &wf_kind_sentencepiece, &wf_kind_sentencepiece_pair, &wf_kind_tiktoken,  &wf_kind_rwkv,
+    &wf_kind_gguf,           &wf_kind_llama2c,       &wf_kind_vocab_merges,       &wf_kind_vocab_txt, NULL};
 
 const wf_file_kind *wf_file_kind_find(const char *name) {
     for (int i = 0; wf_file_kinds[i]; i++)
@@ -219,6 +219,16 @@ static weft_status config_options(const wf_file_kind *kind, wf_arena *arena, con
     return WEFT_OK;
 }
 
+/* The kind of a file that was found by a name which other kinds have too; *kind stays where nobody knows the content. */
+static weft_status look_inside(const wf_mem *mem, const char *path, const wf_file_kind **kind, weft_error *err) {
+    opened file = {{0}};
+    weft_status status = open_one(mem, path, &file, err);
+    const wf_file_kind *seen = status == WEFT_OK ? recognise(base_name(path), file.bytes) : NULL;
+    *kind = seen ? seen : *kind;
+    close_one(&file);
+    return status;
+}
+
 static weft_status open_folder(const wf_mem *mem, wf_arena *arena, const char *folder, wf_tokenizer **out, weft_error *err) {
     const char *paths[MOST_FILES];
     for (int i = 0; wf_file_kinds[i]; i++) {
@@ -229,6 +239,8 @@ static weft_status open_folder(const wf_mem *mem, wf_arena *arena, const char *f
             WF_TRY(paths_in(arena, folder, kind->folder[k], paths, &n, err));
             if (n == 0)
                 continue;
+            if (kind->recognise && kind->options[0])
+                WF_TRY(look_inside(mem, paths[0], &kind, err));
             WF_TRY(config_options(kind, arena, folder, &options, err));
             return open_files(mem, kind->recognise && n == 1 ? NULL : kind, paths, n, kind->convert ? options : NULL, out, err);
         }

@@ -151,6 +151,32 @@ static weft_status read_model(model *m) {
     return m->kinds.failed ? wf_fail_memory(m->err) : WEFT_OK;
 }
 
+/* ---- what the classes of Hugging Face do with such a file ---- */
+static const struct class {
+    const char *name;
+    bool eos;          /* a text ends with it, whatever the options say */
+    const char *other; /* the file alone does not say the ids: why not */
+} classes[] = {{"T5Tokenizer", true, NULL},
+               {"MarianTokenizer", false, "takes its ids from vocab.json"},
+               {"M2M100Tokenizer", false, "takes its ids from vocab.json"},
+               {"Speech2TextTokenizer", false, "takes its ids from vocab.json"},
+               {"MBartTokenizer", false, "moves the ids of the file"},
+               {"MBart50Tokenizer", false, "moves the ids of the file"},
+               {"NllbTokenizer", false, "moves the ids of the file"},
+               {"PLBartTokenizer", false, "moves the ids of the file"},
+               {"PegasusTokenizer", false, "moves the ids of the file"},
+               {"XLMRobertaTokenizer", false, "moves the ids of the file"},
+               {"CamembertTokenizer", false, "moves the ids of the file"},
+               {"XGLMTokenizer", false, "moves the ids of the file"}};
+
+static const struct class *class_of(const wf_kind_input *in) {
+    const char *said = wf_json_text(in->options, "tokenizer_class", "");
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (wf_starts_with(said, classes[i].name))
+            return &classes[i];
+    return NULL;
+}
+
 /* ---- writing ---- */
 
 typedef void (*piece_fn)(const model *m, wf_json_writer *w, uint32_t id, const piece *p);
@@ -258,7 +284,8 @@ static void write_all(const model *m, wf_json_writer *w, wf_arena *arena) {
     wf_frame frame = {.bos_id = (uint32_t)m->bos, .eos_id = (uint32_t)m->eos};
     if (wf_json_bool(m->in->options, "add_bos_token", false))
         frame.bos = name_of(m, arena, m->bos);
-    if (wf_json_bool(m->in->options, "add_eos_token", false))
+    const struct class *class = class_of(m->in);
+    if ((class && class->eos) || wf_json_bool(m->in->options, "add_eos_token", false))
         frame.eos = name_of(m, arena, m->eos);
     wf_jw_begin_tokenizer(w);
     wf_jw_open(w, "added_tokens", '[');
@@ -287,7 +314,10 @@ static weft_status convert_sentencepiece(const wf_kind_input *in, wf_str *json, 
     wf_json_writer w;
     wf_arena arena;
     wf_arena_init(&arena, in->mem, 0);
-    weft_status status = read_model(&m);
+    const struct class *class = class_of(in);
+    weft_status status = class && class->other ? wf_fail(err, WEFT_UNSUPPORTED, "%s %s, which is not read (tokenizer.json is)",
+                                                         class->name, class->other)
+                                               : read_model(&m);
     wf_json_writer_init(&w, json, 0);
     if (status == WEFT_OK)
         write_all(&m, &w, &arena);
@@ -301,12 +331,21 @@ static bool is_sentencepiece(const char *name, wf_bytes content) {
     return content.length > 4 && content.data[0] == 0x0A && (uint8_t)content.data[1] < 128 && content.data[2] == 0x0A;
 }
 
-static const char *const names[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
-                                    "spm.model",       "source.spm",   NULL},
-                         *const options[] = {"add_bos_token", "add_eos_token", NULL};
+static const char *const names[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", NULL},
+                         *const options[] = {"add_bos_token", "add_eos_token", "tokenizer_class", NULL};
 const wf_file_kind wf_kind_sentencepiece = {.name = "sentencepiece",
                                             .folder = names,
                                             .recognise = is_sentencepiece,
                                             .options = options,
                                             .files = 1,
                                             .convert = convert_sentencepiece};
+
+/* ---- Marian's ---- */
+static weft_status refuse_pair(const wf_kind_input *in, wf_str *json, weft_error *err) {
+    (void)in, (void)json;
+    return wf_fail(err, WEFT_UNSUPPORTED, "source.spm and target.spm with ids from vocab.json (tokenizer.json is read)");
+}
+
+static const char *const pair_names[] = {"source.spm", NULL}, *const pair_options[] = {NULL};
+const wf_file_kind wf_kind_sentencepiece_pair = {
+    .name = "source.spm", .folder = pair_names, .options = pair_options, .files = 1, .convert = refuse_pair};

@@ -266,8 +266,6 @@ cp forced/generation_config.json many
 printf 'w9 w24 w14 w41 en_XX w30 w32 w47\n' >rest
 run 0 "$WEFT" translate many rest
 is 'w56 w46 w34 w10 w6 w59 w30'
-run 0 "$WEFT" translate many rest --from de_DE --json
-cp "$out" german
 run 0 "$WEFT" translate many rest --from en_XX
 is 'w56 w46 w34 w10 w6 w59 w30'
 sed 's/_id": 0/_id": 50/' forced/generation_config.json >other.json
@@ -276,22 +274,38 @@ run 0 "$WEFT" translate forced source
 tr -d '\n' <"$out" >french
 run 0 "$WEFT" translate many rest --to fr_XX
 check "--to is the forced token" test "$(cat "$out")" = "$(sed 's/w50 *//g' french)"
-printf 'w8 w9 w24 w14 w41 w7 w30 w32 w47\n' >source
-sed 's/_id": 50/_id": 0/' other.json >forced/generation_config.json
-run 0 "$WEFT" translate forced source
-check "--from replaces the tokenizer's language" grep -qF "$(sed 's/w50 *//g; s/w7/en_XX/' "$out")" german
+check "--to changes the text" test "$(cat "$out")" != 'w56 w46 w34 w10 w6 w59 w30'
 run 2 "$WEFT" translate many rest --to fr
 has "$err" "there is no language 'fr'; did you mean 'fr_XX'?"
 run 2 "$WEFT" translate many rest --to pt_BR
 has "$err" "among the 3 of this model"
 seq2seq asked seq2seq/t5-greedy 61 '47 >>fra<<' null
-cp t5/generation_config.json asked
 printf '{"decoder_start_token_id": 0, "eos_token_id": 1, "max_new_tokens": 2}' >asked/generation_config.json
 printf 'w37 w50 w24 w25 w18\n' >rest
+seq2seq spoken seq2seq/t5-greedy 61 '47 !en_XX 27 !de_DE' "$(printf '%s' "$template" | sed 's/\[7\]/[47]/')"
+seq2seq bare seq2seq/t5-greedy 61 '47 !__en__ 27 !__de__' null
+cp asked/generation_config.json spoken
+cp asked/generation_config.json bare
+run 0 "$WEFT" translate spoken rest
+is 'w52 w29'
+run 0 "$WEFT" translate spoken rest --from de_DE --json
+is '{"text":"w37 w50 w24 w25 w18","translation":"w43 w14","tokens":2,"finish":"max_tokens"}'
+run 0 "$WEFT" translate bare rest --from de
+is 'w43 w14'
+run 0 "$WEFT" translate bare rest --from __en__
+is 'w52 w29'
 run 0 "$WEFT" translate asked rest --to fra
 is 'w52 w29'
 run 2 "$WEFT" translate asked rest --from fra
 has "$err" "'to'"
+mv asked/tokenizer.json asked/source.spm
+run 6 "$WEFT" translate asked rest
+has "$err" "ids from vocab.json"
+rm asked/source.spm
+printf '\n\007\n\005<unk>' >asked/spiece.model
+printf '{"tokenizer_class": "MBart50Tokenizer"}' >asked/tokenizer_config.json
+run 6 "$WEFT" translate asked rest
+has "$err" "moves the ids of the file"
 run 6 "$WEFT" translate mlm texts
 has "$err" "needs a model with a head 'lm'; the head of this one is 'mlm'"
 seq2seq alone decoders/gpt2-inverse-layer-untied 113 '' null
