@@ -112,7 +112,7 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
     how.user = job->user;
     weft_status status = encode(m, r->prompt, &ids, job->err);
     if (status == WEFT_OK)
-        status = wf_generate(m->model, m->tok, ids.data, ids.count, &how, &g, job->err);
+        status = wf_generate(m->model, m->target, ids.data, ids.count, &how, &g, job->err);
     if (status == WEFT_OK || g.finish == WF_FINISH_INTERRUPT) {
         tell(job, r, &g);
         note_overflow(job, &g);

@@ -98,7 +98,7 @@ static void take_rules(wf_opened *o, const wf_json *config) {
 /* generation_config.json, else the config, else what the tokenizer calls the end. A file that says nothing is no error here:
  * the loader has judged the config already. */
 static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, const wf_json *config, weft_error *err) {
-    static const char usual[] = "<|endoftext|>";
+    const char *usual = o->model->encoder ? "</s>" : "<|endoftext|>";
     char *file;
     wf_json *generation;
     WF_TRY(wf_path_inside(arena, path, "generation_config.json", &file, err));
@@ -118,13 +118,26 @@ static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, co
         o->start_usual = true;
     }
     take_rules(o, status == WEFT_OK ? generation : config);
-    int64_t id = wf_tokenizer_id(o->tok, usual, strlen(usual));
+    int64_t id = wf_tokenizer_id(o->target, usual, strlen(usual));
     if (o->n_eos == 0 && id >= 0 && id < o->model->spec->vocab)
         o->eos[o->n_eos++] = (int32_t)id;
     return WEFT_OK;
 }
 
 enum { BYTES = 256 };
+
+/* target_vocabulary.txt beside the tokenizer of the source. */
+static weft_status open_target(wf_opened *o, const wf_mem *mem, const char *folder, wf_arena *arena, weft_error *err) {
+    char *path;
+    o->target = o->tok;
+    if (!o->model->encoder)
+        return WEFT_OK;
+    WF_TRY(wf_path_inside(arena, folder, "target_vocabulary.txt", &path, err));
+    if (!wf_is_file(path))
+        return WEFT_OK;
+    o->target = NULL;
+    return wf_tokenizer_open(mem, path, &o->target, err);
+}
 
 /* That of the folder, or of the file's folder; a file of bytes needs none. */
 static weft_status open_tokenizer(wf_opened *o, const wf_mem *mem, const char *path, wf_arena *arena, weft_error *err) {
@@ -135,8 +148,8 @@ static weft_status open_tokenizer(wf_opened *o, const wf_mem *mem, const char *p
         return wf_fail_memory(err);
     weft_status status = wf_tokenizer_open(mem, folder, &o->tok, err);
     if (status == WEFT_FAILURE && folder != path && o->model->spec->vocab == BYTES)
-        return wf_tokenizer_bytes(mem, NULL, 0, &o->tok, err);
-    return status;
+        status = wf_tokenizer_bytes(mem, NULL, 0, &o->tok, err);
+    return status == WEFT_OK ? open_target(o, mem, folder, arena, err) : status;
 }
 
 static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path, bool bf16, bool body, wf_arena *arena,
@@ -172,6 +185,8 @@ weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, 
 
 void wf_opened_close(wf_opened *o) {
     wf_model_free(o->model);
+    if (o->target != o->tok)
+        wf_tokenizer_free(o->target);
     wf_tokenizer_free(o->tok);
     *o = (wf_opened){.bos = -1, .last = -1};
 }

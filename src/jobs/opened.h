@@ -10,6 +10,7 @@ enum { WF_EOS_MAX = 16, WF_BANNED_MAX = 256 };
 typedef struct wf_opened {
     wf_model *model;
     wf_tokenizer *tok;
+    wf_tokenizer *target; /* of what an encoder-decoder writes: `tok`, or one of its own */
     int32_t eos[WF_EOS_MAX];
     size_t n_eos;
     int64_t bos;      /* -1: none */

@@ -126,13 +126,13 @@ static weft_status choose_from(wf_apply *a, translating *t) {
  * names a language itself or nobody names it. */
 static weft_status choose_to(wf_apply *a, translating *t) {
     wf_language to;
-    WF_TRY(wf_language_find(a->m.tok, t->to, a->job->arena, &to, a->job->err));
+    WF_TRY(wf_language_find(a->m.target, t->to, a->job->arena, &to, a->job->err));
     if (to.before)
         return choose_source(a, t, to.id);
     WF_CHECK(to.id < a->m.model->spec->vocab, a->job->err, WEFT_BAD_INPUT,
              "the tokenizer does not belong to the model: token %lld is outside its vocabulary of %lld", (long long)to.id,
              (long long)a->m.model->spec->vocab);
-    t->n_start = a->m.start_usual || wf_is_language(a->m.tok, (uint32_t)t->start[0]) ? 0 : 1;
+    t->n_start = a->m.start_usual || wf_is_language(a->m.target, (uint32_t)t->start[0]) ? 0 : 1;
     t->start[t->n_start++] = (int32_t)to.id;
     return WEFT_OK;
 }
@@ -151,11 +151,15 @@ static weft_status choose_length(wf_apply *a, translating *t) {
 }
 
 static weft_status prepare(wf_apply *a) {
+    static const char *const around[] = {"add_source_bos", "add_source_eos"};
     translating *t = a->own;
     bool named;
     WF_CHECK(a->m.model->encoder, a->job->err, WEFT_UNSUPPORTED,
              "%s: translate needs a decoder that reads a source; this model has a decoder alone (see: weft help generate)",
              a->model);
+    for (size_t i = 0; i < sizeof around / sizeof *around; i++)
+        WF_CHECK(a->m.target == a->m.tok || !wf_json_bool(a->facts.config, around[i], false), a->job->err, WEFT_UNSUPPORTED,
+                 "%s: '%s' of config.json is not supported", a->model, around[i]);
     t->source = -1;
     t->n_start = a->m.n_start;
     memcpy(t->start, a->m.start, sizeof a->m.start);
@@ -225,7 +229,7 @@ static weft_status written(wf_apply *a, wf_apply_item *item, const uint32_t *ids
     wf_str text = wf_str_new(&a->job->env->mem);
     if (!out)
         return wf_fail_memory(a->job->err);
-    weft_status status = wf_tokenizer_decode(a->m.tok, ids, n, WF_DECODE_SKIP_SPECIALS | WF_DECODE_TEXT, &text, a->job->err);
+    weft_status status = wf_tokenizer_decode(a->m.target, ids, n, WF_DECODE_SKIP_SPECIALS | WF_DECODE_TEXT, &text, a->job->err);
     char *copy = status == WEFT_OK && !text.failed ? wf_arena_strndup(&a->arena, wf_str_text(&text), text.length) : NULL;
     *out = (translation){{copy, text.length}, n + t->n_start - 1 + ended, ended};
     item->own = out;

@@ -44,6 +44,6 @@ weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, co
                                  wf_tokenizer **out, weft_error *err);
 
 /* The rows. */
-extern const wf_file_kind wf_kind_tokenizer_json, wf_kind_vocab_txt, wf_kind_vocab_merges, wf_kind_sentencepiece,
-    wf_kind_sentencepiece_pair, wf_kind_tiktoken, wf_kind_rwkv, wf_kind_gguf, wf_kind_llama2c;
+extern const wf_file_kind wf_kind_tokenizer_json, wf_kind_vocab_txt, wf_kind_vocab_merges, wf_kind_vocabulary,
+    wf_kind_sentencepiece, wf_kind_sentencepiece_pair, wf_kind_tiktoken, wf_kind_rwkv, wf_kind_gguf, wf_kind_llama2c;
 #endif

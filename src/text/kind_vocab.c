@@ -1,4 +1,5 @@
-/* kind_vocab.c - vocab.txt (BERT: a token a line) and vocab.json with merges.txt (GPT-2 and RoBERTa). */
+/* kind_vocab.c - vocab.txt (BERT: a token a line), the vocabularies of CTranslate2 (the same of whole words) and vocab.json
+ * with merges.txt (GPT-2 and RoBERTa). */
 #include <string.h>
 
 #include "text/file_kinds.h"
@@ -125,6 +126,50 @@ const wf_file_kind wf_kind_vocab_txt = {.name = "vocab.txt",
                                         .options = vocab_txt_options,
                                         .files = 1,
                                         .convert = convert_vocab_txt};
+
+/* ---- source_vocabulary.txt, target_vocabulary.txt, shared_vocabulary.txt ---- */
+
+static bool is_vocabulary(const char *name, wf_bytes content) { return wf_ends_with(name, "_vocabulary.txt"); }
+
+/* Tokens are what stands between white space; the unknown one comes last where the file lacks it. */
+static weft_status write_words(wf_json_writer *w, wf_vocab *v, weft_error *err) {
+    static const char *const specials[] = {"<blank>", "<s>", "</s>", "<unk>", "<pad>", NULL};
+    bool added;
+    WF_TRY(wf_vocab_put(v, "<unk>", strlen("<unk>"), (uint32_t)v->count, &added, err));
+    wf_jw_begin_tokenizer(w);
+    write_specials(w, v, specials);
+    wf_jw_open(w, "pre_tokenizer", '{');
+    wf_jw_text(w, "type", "WhitespaceSplit");
+    wf_jw_end(w, '}');
+    wf_jw_open(w, "model", '{');
+    wf_jw_text(w, "type", "WordLevel");
+    wf_jw_text(w, "unk_token", "<unk>");
+    write_vocab(w, v);
+    wf_jw_end(w, '}');
+    wf_jw_end(w, '}');
+    return WEFT_OK;
+}
+
+static weft_status convert_vocabulary(const wf_kind_input *in, wf_str *json, weft_error *err) {
+    wf_vocab v;
+    wf_json_writer w;
+    wf_vocab_init(&v, in->mem);
+    weft_status status = read_lines(in->files[0], &v, err);
+    wf_json_writer_init(&w, json, 0);
+    if (status == WEFT_OK)
+        status = write_words(&w, &v, err);
+    wf_vocab_free(&v);
+    return status;
+}
+
+static const char *const vocabulary_names[] = {"source_vocabulary.txt", "shared_vocabulary.txt", NULL},
+                         *const vocabulary_options[] = {NULL};
+const wf_file_kind wf_kind_vocabulary = {.name = "vocabulary.txt",
+                                         .folder = vocabulary_names,
+                                         .recognise = is_vocabulary,
+                                         .options = vocabulary_options,
+                                         .files = 1,
+                                         .convert = convert_vocabulary};
 
 /* ---- vocab.json and merges.txt ---- */
 

@@ -306,6 +306,16 @@ printf '\n\007\n\005<unk>' >asked/spiece.model
 printf '{"tokenizer_class": "MBart50Tokenizer"}' >asked/tokenizer_config.json
 run 6 "$WEFT" translate asked rest
 has "$err" "moves the ids of the file"
+mkdir pair
+cp t5/config.json t5/model.safetensors spoken/generation_config.json pair
+awk 'BEGIN { for (i = 0; i < 61; i++) print "w" i }' >pair/source_vocabulary.txt
+awk 'BEGIN { for (i = 0; i < 61; i++) print "v" i }' >pair/target_vocabulary.txt
+printf 'w47 w37 w50 w24 w25 w18\n' >source
+run 0 "$WEFT" translate pair source
+is 'v52 v29'
+sed 's/"vocab_size"/"add_source_eos": true,&/' t5/config.json >pair/config.json
+run 6 "$WEFT" translate pair source
+has "$err" "add_source_eos"
 run 6 "$WEFT" translate mlm texts
 has "$err" "needs a model with a head 'lm'; the head of this one is 'mlm'"
 seq2seq alone decoders/gpt2-inverse-layer-untied 113 '' null
