@@ -203,6 +203,10 @@ same "the texts of the reference" reference
 has "$err" "2 of 2 translations were cut after 12 tokens"
 run 0 "$WEFT" translate t5 sources --batch 4 --threads 1
 same "one at a time" reference
+sed -n '1!G;h;$p' sources >turned
+sed -n '1!G;h;$p' reference >turned.reference
+run 0 "$WEFT" translate t5 turned
+same "in the order of the sources" turned.reference
 run 0 "$WEFT" translate t5 sources --json --max-tokens 3
 lines "$out" 2
 has "$out" '{"text":"w47 w37 w50 w24 w25 w18","translation":"w52 w29 w27","tokens":3,"finish":"max_tokens"}'
