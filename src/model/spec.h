@@ -165,6 +165,7 @@ typedef struct wf_spec {
     wf_block_spec *blocks;
     wf_norm_spec norm;
     bool joined;                      /* the second stream stands before the first at the end, under the norm */
+    bool layer_sum;                   /* the inputs of the blocks and the normed rows, weighted, are the rows */
     float dropout;                    /* of the rows after the norm */
     wf_out_spec project, bridge;      /* after the norm; of an encoder, from its rows to the memory */
     wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */
