@@ -48,6 +48,7 @@ static const case_row cases[] = {
     {"transient_global", "{\"heads\": 3, \"window\": [2, 1], \"block\": 3}", true},
     {"transient_global", "{\"heads\": 2, \"window\": [2, 2], \"block\": 2, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9}}",
      true},
+    {"block_global", "{\"heads\": 3, \"block\": 4, \"offset\": 2}", true},
     {"linformer", "{\"heads\": 3, \"max_len\": 15, \"rank\": 4}", true},
     {"nystrom", "{\"heads\": 3, \"landmarks\": 13, \"conv\": 3}", true},
     {"axial", "{\"heads\": 2, \"shape\": [13, 1], \"causal\": true}", true},

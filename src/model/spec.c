@@ -344,7 +344,8 @@ int64_t wf_spec_end_width(const wf_spec *s) { return s->dim + (s->joined ? s->st
 
 static weft_status read_joined(reader *r, const wf_json *json) {
     r->spec->joined = wf_json_bool(json, "joined", false);
-    WF_CHECK(!r->spec->joined || r->spec->stem.side > 0, r->err, WEFT_USAGE, "'joined' needs a 'side' of the stem");
+    WF_CHECK(!r->spec->joined || (r->spec->stem.side > 0 && r->spec->stem.side_rows == 0), r->err, WEFT_USAGE,
+             "'joined' needs a 'side' of the stem, row by row");
     return WEFT_OK;
 }
 

@@ -81,9 +81,10 @@ typedef struct wf_stem_spec {
     bool dropout_first;                    /* before the norm */
     wf_globals globals;                    /* rows that are global when no mask of them is given */
     int64_t global_token;
-    bool masked;      /* rows of padding are zero */
-    int64_t side;     /* width of a second stream beside the first; 0: none */
-    bool side_copies; /* the second stream begins as the first */
+    bool masked;       /* rows of padding are zero */
+    int64_t side;      /* width of a second stream beside the first; 0: none */
+    int64_t side_rows; /* it is so many learned rows; 0: it has a row for each of the first */
+    bool side_copies;  /* the second stream begins as the first */
     wf_norm_spec side_norm;
     const char *variants; /* input that says which of several weights a row takes; NULL: none */
     bool ends;            /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
