@@ -116,14 +116,6 @@ static weft_status check_qk_norm(const wf_json *norm, weft_error *err) {
     return WEFT_OK;
 }
 
-static weft_status check_t5(const wf_json *t5, weft_error *err) {
-    int64_t buckets = wf_json_int(t5, "buckets", 32), most = wf_json_int(t5, "max_distance", 128);
-    int64_t exact = buckets / (wf_json_bool(t5, "bidirectional", true) ? 4 : 2);
-    WF_CHECK(exact >= 1 && most > exact, err, WEFT_USAGE, "t5_bias: %lld buckets do not fit a distance of %lld",
-             (long long)buckets, (long long)most);
-    return WEFT_OK;
-}
-
 static weft_status check_relative(const wf_layer *l, weft_error *err) {
     const wf_json *relative = wf_get(l, "relative")->object;
     const char *of = wf_json_text(relative, "of", "query");
@@ -175,7 +167,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
              "'rope_values' needs values as wide as keys");
     if (wf_given(l, "relative"))
         WF_TRY(check_relative(l, err));
-    return wf_given(l, "t5_bias") ? check_t5(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
+    return wf_given(l, "t5_bias") ? wf_check_t5_bias(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
 }
 
 static bool norms(const wf_layer *l, const char *scope) {

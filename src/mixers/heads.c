@@ -33,3 +33,29 @@ wf_tensor *wf_finish_heads(const wf_run *run, const wf_layer *layer, wf_tensor *
         run, wf_rms_norm(run->tape, o, wf_weight(run, layer, "norm.weight"), 0.0f, (float)wf_float(layer, "norm_eps")));
     return wf_project(run, layer, "o", gate ? wf_gate(run->tape, gate, o, kind) : o);
 }
+
+weft_status wf_check_t5_bias(const wf_json *t5, weft_error *err) {
+    int64_t buckets = wf_json_int(t5, "buckets", 32), most = wf_json_int(t5, "max_distance", 128);
+    int64_t exact = buckets / (wf_json_bool(t5, "bidirectional", true) ? 4 : 2);
+    WF_CHECK(exact >= 1 && most > exact, err, WEFT_USAGE, "t5_bias: %lld buckets do not fit a distance of %lld",
+             (long long)buckets, (long long)most);
+    return WEFT_OK;
+}
+
+wf_partial wf_attend_part(const wf_run *run, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec) {
+    wf_partial out = {NULL, NULL};
+    wf_attention_spec s = *spec;
+    s.dropout = run->attention_dropout;
+    s.lse = &out.lse;
+    out.o = wf_attention(run->tape, q, k, v, &s);
+    return out;
+}
+
+wf_tensor *wf_join_parts(const wf_run *run, const wf_partial *a, const wf_partial *b) {
+    if (!a->o || !a->lse || !b->o || !b->lse)
+        return NULL;
+    int64_t batch = a->o->dims[0], rows = a->o->dims[1], heads = a->o->dims[2], dims[3] = {batch * heads, rows, 1};
+    wf_tensor *lse = wf_time_concat(run->tape, wf_reshape(run->tape, a->lse, 3, dims), wf_reshape(run->tape, b->lse, 3, dims));
+    lse = lse ? wf_reshape(run->tape, lse, 3, (int64_t[]){batch, heads, 2 * rows}) : NULL;
+    return wf_merge_partials(run->tape, wf_time_concat(run->tape, a->o, b->o), lse, NULL, NULL, 2);
+}

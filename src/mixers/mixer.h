@@ -292,9 +292,16 @@ wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char 
     groups " == 1 ? [" out ", " in "] : [" groups ", (" in ") // " groups ", (" out ") // " groups "]"
 weft_status wf_check_groups(const wf_layer *layer, const char *key, int64_t in, int64_t out, weft_error *err);
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err);
+weft_status wf_check_t5_bias(const wf_json *t5, weft_error *err); /* {buckets, max_distance, bidirectional} */
 /* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which`
  * begins with q, k or v. */
 wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);
+/* Attention to some of the keys, and one softmax over two such sets. `spec` comes without dropout. */
+typedef struct wf_partial {
+    wf_tensor *o, *lse; /* [B,T,H,V], [B,H,T] */
+} wf_partial;
+wf_partial wf_attend_part(const wf_run *run, wf_tensor *q, wf_tensor *k, wf_tensor *v, const wf_attention_spec *spec);
+wf_tensor *wf_join_parts(const wf_run *run, const wf_partial *a, const wf_partial *b);
 /* Attention of q to all rows so far, through the states k and v where the row has them. `spec` comes without the members about
  * states. */
 wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v,

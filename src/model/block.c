@@ -107,6 +107,23 @@ static wf_tensor *coupled(wf_block_run *b, wf_tensor *x) {
     return b->block->channel ? wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, b->ports->side))) : x;
 }
 
+/* A second stream of the same width goes the same way, with a first norm of its own; its mixer gives what joins it. */
+static wf_tensor *pre_both(wf_block_run *b, wf_tensor *x) {
+    wf_tensor *side = b->ports->side;
+    if (!side)
+        return wf_tape_error(b->run->tape, WEFT_USAGE, "%s: a second stream is needed", b->block->mixer->where);
+    b->ports->side = wf_block_norm(b, 1, side);
+    wf_tensor *y = wf_block_mix(b, wf_block_norm(b, 0, x));
+    side = wf_block_join(b, side, b->ports->side);
+    x = wf_block_join(b, x, y);
+    if (b->block->channel) {
+        side = wf_block_join(b, side, wf_block_channel(b, wf_block_norm(b, 2, side)));
+        x = wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 2, x)));
+    }
+    b->ports->side = side;
+    return x;
+}
+
 static wf_tensor *from_norm(wf_block_run *b, wf_tensor *x) {
     wf_tensor *n = wf_cast(b->run->tape, wf_block_norm(b, 0, x), WF_F32);
     x = wf_block_join(b, n, wf_block_mix(b, n));
@@ -162,4 +179,6 @@ const wf_wiring wf_wirings[] = {
     {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, true, 0, false, gated},
     {"plain", "f(x): mixers that join and norm themselves", 0, 0, false, 0, false, plain},
     {"coupled", "s + mixer(norm(x)), then x + channel(norm(s)), s the stem's side", 2, 1, false, 0, false, coupled},
+    {"pre_both", "as `pre`, the stem's side too: norm2 is its first, norm3 the second of both", 3, 2, false, 0, false,
+     pre_both},
     {NULL, NULL, 0, 0, false, 0, false, NULL}};

@@ -206,6 +206,8 @@ static weft_status declare_all(wf_model *m, weft_error *err) {
         WF_TRY(declare_block(m, i, err));
     int64_t end = wf_spec_end_width(m->spec);
     WF_TRY(wf_declare_norm(m, &m->spec->norm, "norm", end, &m->norm[0], &m->norm[1], err));
+    if (m->spec->layer_sum)
+        WF_TRY(wf_declare(m, "layer_sum", 1, (int64_t[]){m->spec->layers + 1}, WF_INIT_ZEROS, &m->layer_sum, err));
     WF_TRY(declare_out(m, "project", &m->spec->project, end, m->out, err));
     WF_TRY(declare_out(m, "bridge", &m->spec->bridge, m->spec->project.dim, m->bridge, err));
     return wf_heads_declare(m, err);
@@ -265,7 +267,23 @@ typedef struct recorder {
     wf_run run;
     wf_ports ports;
     wf_losses losses;
+    wf_tensor *shares, *sum; /* of a sum over layers: the weight of each, and the sum so far */
 } recorder;
+
+static void begin_sum(recorder *r, const wf_model *m) {
+    if (m->layer_sum)
+        r->shares =
+            wf_unit(r->run.tape, wf_activate(r->run.tape, wf_use(r->run.tape, m->layer_sum), WF_EXP), WF_UNIT_SUM, 1e-30f);
+}
+
+/* x goes into block i, or is what the norm gives behind the last one. */
+static wf_tensor *add_layer(recorder *r, int64_t i, wf_tensor *x) {
+    wf_tape *t = r->run.tape;
+    if (!r->shares)
+        return x;
+    x = wf_scale_by(t, wf_cast(t, x, WF_F32), wf_slice_channels(t, r->shares, i, 1));
+    return r->sum = r->sum ? wf_add(t, r->sum, x) : x;
+}
 
 static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_error *err) {
     wf_layer_state states[WF_SIDES] = {{{NULL}, {NULL}}, {{NULL}, {NULL}}, {{NULL}, {NULL}}};
@@ -430,7 +448,9 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                          .side = p->side,
                          .memory = p->memory,
                          .memory_mask = p->memory_mask};
+    begin_sum(&r, m);
     for (int64_t i = 0; i < m->spec->layers; i++) {
+        (void)add_layer(&r, i, x);
         if (p->hidden_states)
             wf_keep(tape, p->hidden_states[i] = x);
         WF_TRY(record_block(&r, i, &x, err));
@@ -439,10 +459,11 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     p->hidden = wf_apply_norm(tape, &m->spec->norm, end, m->norm[0], m->norm[1]);
     p->hidden = o->dropout ? wf_dropout(tape, p->hidden, m->spec->dropout) : p->hidden;
     p->hidden = record_out(tape, &m->spec->project, m->out, p->hidden);
-    p->hidden = wf_time_slice(tape, p->hidden, 0, asked);
+    end = p->hidden;
+    p->hidden = wf_time_slice(tape, add_layer(&r, m->spec->layers, end), 0, asked);
     if (p->hidden_states) {
         wf_keep(tape, p->stream = x);
-        wf_keep(tape, p->hidden_states[m->spec->layers] = p->hidden);
+        wf_keep(tape, p->hidden_states[m->spec->layers] = m->layer_sum ? wf_time_slice(tape, end, 0, asked) : p->hidden);
     }
     if (rows != asked)
         p->mask = given.mask;

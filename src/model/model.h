@@ -2,10 +2,10 @@
  *
  * Parameter names, those of an encoder with `encoder.` before them: stem.token.weight, stem.position.weight,
  * stem.position.{0,1}.weight (axial), stem.<table>.weight, stem.norm.weight, stem.project.weight, stem.side.position.weight,
- * stem.side.norm.weight, stem.side.project.weight, block.N.norm1.weight, block.N.mixer.<slot>, block.N.cross.<slot>,
- * block.N.adapter.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, head.layer.N.weight,
- * head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread rule: immutable after
- * wf_model_create but for the parameter values; shareable between readers. */
+ * stem.side.norm.weight, stem.side.rows.weight, stem.side.project.weight, block.N.norm1.weight, block.N.mixer.<slot>,
+ * block.N.cross.<slot>, block.N.adapter.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, layer_sum,
+ * head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread rule:
+ * immutable after wf_model_create but for the parameter values; shareable between readers. */
 #ifndef WF_MODEL_MODEL_H
 #define WF_MODEL_MODEL_H
 #include "model/spec.h"
@@ -34,8 +34,9 @@ typedef struct wf_model {
     wf_spec *spec;
     wf_params params;
     wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2], *bridge[2];
-    wf_param *axis[2]; /* axial positions */
-    wf_param *side_position, *side_project[2], *side_norm[2];
+    wf_param *axis[2];   /* axial positions */
+    wf_param *layer_sum; /* [layers + 1] */
+    wf_param *side_rows, *side_position, *side_project[2], *side_norm[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_param *conv[WF_MAX_CONVS][2], *conv_norm[WF_MAX_CONVS][2];
     wf_block_params *blocks;

@@ -133,6 +133,34 @@ static void test_wirings(void **state) {
     test_env_close(&e);
 }
 
+static void test_layer_sum(void **state) {
+    test_env e;
+    (void)state;
+    test_env_open(&e, 1);
+    wf_json *spec = wired(&e, "pre", ", \"channel\": {\"mixer\": \"mlp\", \"hidden\": 24}");
+    assert_true(wf_json_put(&e.arena, spec, "layer_sum", wf_json_new_bool(&e.arena, true)));
+    wf_model *m = test_model_of(&e, spec, 7);
+    check_steps("layer_sum", m);
+    check_training(&e, "layer_sum", m);
+    check_steps("layer_sum", m);
+    wf_model_free(m);
+    test_env_close(&e);
+}
+
+static void test_side_rows(void **state) {
+    test_env e;
+    (void)state;
+    test_env_open(&e, 1);
+    wf_model *m = test_model(&e,
+                             "{\"dim\": 16, \"vocab\": 29, \"layers\": 3, \"stem\": {\"side\": {\"rows\": 2, \"dim\": 16}}, "
+                             "\"block\": {\"wiring\": \"pre_both\", \"norm\": \"layer\", \"mixer\": {\"mixer\": "
+                             "\"block_global\", \"heads\": 2, \"block\": 4}, \"channel\": {\"mixer\": \"mlp\"}}}",
+                             3);
+    check_training(&e, "side rows", m);
+    wf_model_free(m);
+    test_env_close(&e);
+}
+
 static void test_presets(void **state) {
     test_env e;
     (void)state;
@@ -273,8 +301,9 @@ static void test_truncate(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wirings), cmocka_unit_test(test_presets),
-                                       cmocka_unit_test(test_shared), cmocka_unit_test(test_states),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wirings),   cmocka_unit_test(test_layer_sum),
+                                       cmocka_unit_test(test_side_rows), cmocka_unit_test(test_presets),
+                                       cmocka_unit_test(test_shared),    cmocka_unit_test(test_states),
                                        cmocka_unit_test(test_truncate)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

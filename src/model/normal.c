@@ -145,6 +145,8 @@ static void normal_stack(const writer *w, const wf_spec *spec) {
     wf_normal_put(w, "norm", wf_norm_normal(w, &spec->norm));
     if (spec->joined)
         wf_normal_bool(w, "joined", true);
+    if (spec->layer_sum)
+        wf_normal_bool(w, "layer_sum", true);
     if (spec->dropout != 0.0f)
         wf_normal_float(w, "dropout", spec->dropout);
     normal_out(w, "project", &spec->project);

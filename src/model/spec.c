@@ -22,6 +22,9 @@ static const wf_spec_key spec_keys[] = {
     {"norm", "norm", "rms", "the norm before the head"},
     {"joined", "boolean", "false", "the stem's `side` stream stands before the other at the end, under the norm"},
     {"dropout", "number", "0", "of the rows after that norm"},
+    {"layer_sum", "boolean", "false",
+     "the rows are the sum of what goes into each block and of what that norm gives, weighted by the softmax of one learned "
+     "number each"},
     {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
     {"encoder", "object", "null", "a stack whose rows are the memory that `cross` reads; null is none"},
     {"shift", "object", "null", "with an encoder: what the decoder reads when it is given labels, or nothing but the source"},
@@ -39,6 +42,7 @@ static const wf_spec_key encoder_keys[] = {
     {"blocks", "list", "[]", "options of each block"},
     {"norm", "norm", "rms", "after the last block"},
     {"dropout", "number", "0", "of the rows after that norm"},
+    {"layer_sum", "boolean", "false", "as that of the model"},
     {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
     {"bridge", "object", "null", "a dense layer from its rows to the memory: {dim, bias}"},
     {NULL, NULL, NULL, NULL}};
@@ -340,7 +344,8 @@ int64_t wf_spec_end_width(const wf_spec *s) { return s->dim + (s->joined ? s->st
 
 static weft_status read_joined(reader *r, const wf_json *json) {
     r->spec->joined = wf_json_bool(json, "joined", false);
-    WF_CHECK(!r->spec->joined || r->spec->stem.side > 0, r->err, WEFT_USAGE, "'joined' needs a 'side' of the stem");
+    WF_CHECK(!r->spec->joined || (r->spec->stem.side > 0 && r->spec->stem.side_rows == 0), r->err, WEFT_USAGE,
+             "'joined' needs a 'side' of the stem, row by row");
     return WEFT_OK;
 }
 
@@ -360,7 +365,11 @@ static weft_status read_stack(reader *r, const wf_json *json) {
     WF_TRY(wf_stem_read(r, wf_json_get(json, "stem")));
     WF_TRY(wf_norm_read(r, wf_json_get(json, "norm"), "norm", &r->spec->norm));
     WF_TRY(read_joined(r, json));
-    return read_out(r, wf_json_get(json, "project"), "project", wf_spec_end_width(r->spec), &r->spec->project);
+    WF_TRY(read_out(r, wf_json_get(json, "project"), "project", wf_spec_end_width(r->spec), &r->spec->project));
+    r->spec->layer_sum = wf_json_bool(json, "layer_sum", false);
+    WF_CHECK(!r->spec->layer_sum || (!r->spec->joined && !r->spec->project.there), r->err, WEFT_USAGE,
+             "'layer_sum' goes neither with 'joined' nor with 'project'");
+    return WEFT_OK;
 }
 
 static weft_status read_encoder(reader *r, const wf_json *json) {

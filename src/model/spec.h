@@ -81,9 +81,10 @@ typedef struct wf_stem_spec {
     bool dropout_first;                    /* before the norm */
     wf_globals globals;                    /* rows that are global when no mask of them is given */
     int64_t global_token;
-    bool masked;      /* rows of padding are zero */
-    int64_t side;     /* width of a second stream beside the first; 0: none */
-    bool side_copies; /* the second stream begins as the first */
+    bool masked;       /* rows of padding are zero */
+    int64_t side;      /* width of a second stream beside the first; 0: none */
+    int64_t side_rows; /* it is so many learned rows; 0: it has a row for each of the first */
+    bool side_copies;  /* the second stream begins as the first */
     wf_norm_spec side_norm;
     const char *variants; /* input that says which of several weights a row takes; NULL: none */
     bool ends;            /* without a mask, sequences end after as many rows as tokens differ from `padding` (XLM) */
@@ -165,6 +166,7 @@ typedef struct wf_spec {
     wf_block_spec *blocks;
     wf_norm_spec norm;
     bool joined;                      /* the second stream stands before the first at the end, under the norm */
+    bool layer_sum;                   /* the inputs of the blocks and the normed rows, weighted, are the rows */
     float dropout;                    /* of the rows after the norm */
     wf_out_spec project, bridge;      /* after the norm; of an encoder, from its rows to the memory */
     wf_head_spec heads[WF_MAX_HEADS]; /* the first is `head` */

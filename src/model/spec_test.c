@@ -60,6 +60,7 @@ static const struct {
     {"{" ONE ", " GRU ", \"stem\": {\"positions\": {\"kind\": \"learned\"}}}", "need a 'length'", WEFT_USAGE},
     {"{" ONE ", " GRU ", \"stem\": {\"kind\": \"patches\"}}", "kind is token or frames", WEFT_USAGE},
     {"{" ONE ", " GRU ", \"head\": {\"tied\": 1}}", "'tied' must be true or false", WEFT_USAGE},
+    {"{" ONE ", " GRU ", \"layer_sum\": true, \"project\": {\"dim\": 4}}", "goes neither", WEFT_USAGE},
     {"{" ONE ", " GRU ", \"haed\": {}}", "did you mean 'head'?", WEFT_USAGE},
     {"{" ONE ", \"format\": 7, " GRU "}", "format 7 is not known", WEFT_USAGE},
     {"{\"dim\": 0, \"vocab\": 11, \"layers\": 1, " GRU "}", "'dim' must be between", WEFT_USAGE},

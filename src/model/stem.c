@@ -86,6 +86,7 @@ const wf_spec_key wf_globals_keys[] = {
 
 const wf_spec_key wf_side_keys[] = {{"dim", "integer", "that of the model with `copy`", "width of the stream"},
                                     {"copy", "boolean", "false", "it begins as the first stream, without tables"},
+                                    {"rows", "integer", "0", "without tables: so many learned rows for every sequence"},
                                     {"norm", "norm", "none", "after the sum"},
                                     {NULL, NULL, NULL, NULL}};
 
@@ -257,6 +258,9 @@ static weft_status read_side(wf_spec_reader *r, const wf_json *j, wf_stem_spec *
     wf_options o = wf_part_open(j, "stem side", wf_side_keys, r->err);
     s->side_copies = wf_option_bool(&o, "copy", false);
     s->side = wf_option_int(&o, "dim", s->side_copies ? r->spec->dim : 0, 1, WF_MAX_DIM);
+    s->side_rows = wf_option_int(&o, "rows", 0, 0, WF_MAX_VOCAB);
+    if (s->side_rows > 0 && s->side_copies)
+        wf_option_fail(&o, j, "a 'copy' has no 'rows' of its own");
     if (s->side_copies && s->side != r->spec->dim)
         wf_option_fail(&o, j, "a copy has the width of the model");
     if (there && s->side < 1)
@@ -268,7 +272,7 @@ static weft_status read_side(wf_spec_reader *r, const wf_json *j, wf_stem_spec *
         if (of->rows != t->rows || of->dim != t->dim)
             wf_option_fail(&o, j, "the tables '%s' and '%s' have other sizes", t->name, of->name);
     }
-    if ((there && !s->side_copies) != (lookups > 0))
+    if ((there && !s->side_copies && s->side_rows == 0) != (lookups > 0))
         wf_option_fail(&o, j, "'side' and tables with 'side' belong together");
     WF_TRY(o.status);
     const wf_json *norm = wf_json_get(j, "norm");
@@ -369,6 +373,10 @@ static weft_status declare_side(wf_model *m, weft_error *err) {
     const wf_stem_spec *s = &m->spec->stem;
     if (s->side == 0 || s->side_copies)
         return WEFT_OK;
+    if (s->side_rows > 0) {
+        WF_TRY(declare_table(m, "stem.side.rows.weight", s->side_rows, s->side, &m->side_rows, err));
+        return wf_declare_norm(m, &s->side_norm, "stem.side.norm", s->side, &m->side_norm[0], &m->side_norm[1], err);
+    }
     WF_TRY(wf_declare_linear(m, "stem.side.project", s->side, side_width(s), true, m->side_project, err));
     if (s->position == WF_POSITION_LEARNED)
         WF_TRY(declare_table(m, "stem.side.position.weight", s->length + s->offset, s->side, &m->side_position, err));
@@ -481,6 +489,14 @@ static wf_tensor *put_tables(const wf_model *m, wf_tape *t, bool join, wf_tensor
 }
 
 /* The second stream. */
+/* The same rows for every sequence. */
+static wf_tensor *record_side_rows(const wf_model *m, wf_tape *t, int64_t batch) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *x = wf_use(t, m->side_rows);
+    x = x ? wf_repeat_batch(t, wf_reshape(t, x, 3, (int64_t[]){1, s->side_rows, s->side}), batch) : NULL;
+    return wf_cast(t, wf_apply_norm(t, &s->side_norm, x, m->side_norm[0], m->side_norm[1]), WF_F32);
+}
+
 static wf_tensor *record_side(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, bool dropout,
                               const wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
@@ -535,7 +551,9 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
     p->mask = find_mask(s, t, o, p);
     if (s->globals != WF_GLOBALS_NONE && !p->global_mask)
         p->global_mask = wf_token_globals(t, p->ids, s->globals, s->global_token);
-    if (s->side > 0 && !s->side_copies)
+    if (s->side_rows > 0)
+        p->side = record_side_rows(m, t, batch);
+    else if (s->side > 0 && !s->side_copies)
         p->side = record_side(m, t, batch, rows, dropout, p);
     wf_tensor *x = s->channels ? wf_frames_record(m, t, p) : wf_embed(t, p->ids, wf_use(t, m->token), s->padding);
     x = wf_scale(t, x, s->scale);
@@ -665,6 +683,8 @@ static wf_json *normal_side(const wf_normal *of, const wf_stem_spec *stem) {
         return wf_json_new(of->arena, WF_JSON_NULL);
     wf_normal_int(&w, "dim", stem->side);
     wf_normal_bool(&w, "copy", stem->side_copies);
+    if (stem->side_rows > 0)
+        wf_normal_int(&w, "rows", stem->side_rows);
     wf_normal_put(&w, "norm", wf_norm_normal(of, &stem->side_norm));
     return w.object;
 }

@@ -194,6 +194,8 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
     wf_tensor *pattern_data[WF_PATTERN_DATA]; /* what it reads */
     double pattern_keys;                      /* keys of a row, on the average: for the count of operations */
 } wf_attention_spec;
+/* T5's bucket of a distance j-i (Raffel et al. 2020, section 2.1). */
+int64_t wf_distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance, bool bidirectional);
 /* A bias by the number of the key, [B or 1,H,1,S]: scale * slope[h] * how many keys before j are not padding, slopes ([H], in
  * the tape's arena) and products rounded to bfloat16. mask U8 [B,S] or NULL: none is. No gradient. */
 wf_tensor *wf_alibi_keys(wf_tape *t, wf_tensor *mask, int64_t keys, const float *slopes, int64_t heads, float scale);
@@ -248,6 +250,15 @@ wf_tensor *wf_scatter_mean(wf_tape *t, wf_tensor *x, wf_tensor *index, int64_t r
 /* The mean of (x - the centroid most like it)^2, [1]; centroids are constants. *sums [H,C,K+1]: of the rows of each, and their
  * number, without gradient. */
 wf_tensor *wf_commitment(wf_tape *t, wf_tensor *x, wf_tensor *centroids, wf_tensor **sums);
+/* Rows in blocks of `size`, I32 [B,rows]: the number of the block of each row, -1 for padding (mask U8 [B,rows] or NULL). A
+ * block is full when its last row is no padding; rows behind as many blocks as there are full ones join the last of these, and
+ * without one have none. */
+wf_tensor *wf_block_ids(wf_tape *t, wf_tensor *mask, int64_t batch, int64_t rows, int64_t size);
+wf_tensor *wf_block_sum(wf_tape *t, wf_tensor *x, wf_tensor *ids, int64_t count); /* x[B,T,n] -> fp32 [B,count,n] */
+wf_tensor *wf_block_mask(wf_tape *t, wf_tensor *ids, int64_t count); /* U8 [B,count]: up to the last block of a row */
+/* T5's bucket of block g seen from the block of row t, I32 [B,T*count] at t*count + g. */
+wf_tensor *wf_block_buckets(wf_tape *t, wf_tensor *ids, int64_t count, int64_t buckets, int64_t max_distance,
+                            bool bidirectional);
 wf_tensor *wf_repeat_batch(wf_tape *t, wf_tensor *x, int64_t batch); /* [1,..] -> [B,..] */
 
 typedef struct wf_recurrence_spec {

@@ -156,6 +156,12 @@ static wf_tensor *commitment_case(fixture *f) {
     wf_tensor *sums;
     return wf_commitment(f->tape, leaf4(f, 2, 5, 2, 6), wf_input(f->tape, "centroids", WF_F32, 3, (int64_t[]){2, 3, 6}), &sums);
 }
+static wf_tensor *blocks_case(fixture *f) {
+    wf_tensor *ids = wf_block_ids(f->tape, wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 11}), 2, 11, 3);
+    wf_tensor *rows = wf_embed(f->tape, wf_block_buckets(f->tape, ids, 3, 8, 20, true), leaf2(f, 8, 3), -1);
+    wf_tensor *sums = wf_mask_rows(f->tape, wf_block_sum(f->tape, leaf3(f, 2, 11, 33), ids, 3), wf_block_mask(f->tape, ids, 3));
+    return rows && sums ? wf_mul(f->tape, wf_cast(f->tape, rows, WF_F32), wf_reshape(f->tape, sums, 3, rows->dims)) : NULL;
+}
 static wf_tensor *repeat_case(fixture *f) { return wf_repeat_batch(f->tape, leaf3(f, 1, 5, 7), 3); }
 
 static const double frequencies[3] = {1.0, 0.21, 0.013};
@@ -600,6 +606,7 @@ static const op_case cases[] = {
     {"take_rows", take_rows_case, 2e-3}, {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3},
     {"memory_attention", memory_case, 2e-3}, {"memory_attention", memory_near, 2e-3}, {"max_pairs", max_pairs_case, 2e-3},
     {"cluster_select", cluster_case, 2e-3}, {"scatter_mean", cluster_case, 2e-3}, {"commitment", commitment_case, 4e-3}, {"repeat_batch", repeat_case, 2e-3},
+    {"block_ids", blocks_case, 2e-3}, {"block_sum", blocks_case, 2e-3}, {"block_mask", blocks_case, 2e-3}, {"block_buckets", blocks_case, 2e-3},
     {"normalise_sum", normalise_case, 2e-3}, {"normalise_sum", normalise_full, 2e-3}, {"full_linear", full_linear_case, 2e-3},
     {"decay_norm", decay_norm_case, 2e-3},
     {"clamp", clamp_case, 2e-3}, {"scale_rows", scale_rows_case, 2e-3}, {"scale_rows", scale_rows_shared, 2e-3}, {"log_gate", log_gate_case, 2e-3},

@@ -26,10 +26,9 @@ static bool has_table(const wf_node *node) { return node->in[REL_BIAS] != NULL; 
 static bool prepares(const wf_node *node) { return has_table(node) || ((const attention *)node->attr)->spec.cached; }
 static float *work_at(const wf_node *node, size_t offset) { return (float *)((char *)node->work_data[WF_BACKWARD] + offset); }
 
-/* T5's bucket of a distance j-i (Raffel et al. 2020; mixers/README.md). */
-static int64_t bucket_of(const wf_attention_spec *s, int64_t distance) {
-    int64_t count = s->buckets, base = 0, n = distance < 0 ? -distance : 0;
-    if (s->bidirectional) {
+int64_t wf_distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance, bool bidirectional) {
+    int64_t count = buckets, base = 0, n = distance < 0 ? -distance : 0;
+    if (bidirectional) {
         count /= 2;
         base = distance > 0 ? count : 0;
         n = distance < 0 ? -distance : distance;
@@ -37,9 +36,13 @@ static int64_t bucket_of(const wf_attention_spec *s, int64_t distance) {
     int64_t exact = count / 2;
     if (n < exact)
         return base + n;
-    int64_t far = exact + (int64_t)floor(log((double)n / (double)exact) / log((double)s->max_distance / (double)exact) *
+    int64_t far = exact + (int64_t)floor(log((double)n / (double)exact) / log((double)max_distance / (double)exact) *
                                          (double)(count - exact));
     return base + (far < count - 1 ? far : count - 1);
+}
+
+static int64_t bucket_of(const wf_attention_spec *s, int64_t distance) {
+    return wf_distance_bucket(distance, s->buckets, s->max_distance, s->bidirectional);
 }
 
 static wf_strides strides_of(int64_t rows, int64_t heads, int64_t width) {
