@@ -21,6 +21,7 @@ static const struct {
     {"sparse", "{\"heads\": 2, \"pattern\": \"fixed\", \"summary\": 4, \"stride\": \"=round(sqrt(context))\"}"},
     {"local_chunk", "{\"heads\": 2, \"chunk\": 64, \"after\": 1}"},
     {"longformer", "{\"heads\": 2, \"window\": [32, 32], \"globals\": false}"},
+    {"bigbird", "{\"heads\": 2, \"block\": 16, \"random\": 3, \"extra\": 64}"},
     {"linear_attention", "{\"heads\": 2}"},
     {"based", "{\"heads\": 2, \"key_dim\": 4}"},
     {"s4d", "{\"bidirectional\": true}"},

@@ -45,6 +45,7 @@ static const case_row cases[] = {
     {"longformer", "{\"heads\": 3, \"window\": [2, 1]}", true},
     {"longformer", "{\"heads\": 3, \"window\": [2, 1], \"causal\": true, \"globals\": false, \"dilation\": [1, 2, 3]}", true},
     {"bigbird", "{\"heads\": 3, \"block\": 1, \"random\": 2}", true},
+    {"bigbird", "{\"heads\": 3, \"block\": 2, \"random\": 1, \"extra\": 3}", true},
     {"linformer", "{\"heads\": 3, \"max_len\": 15, \"rank\": 4}", true},
     {"nystrom", "{\"heads\": 3, \"landmarks\": 13, \"conv\": 3}", true},
     {"axial", "{\"heads\": 2, \"shape\": [13, 1], \"causal\": true}", true},
