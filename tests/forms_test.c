@@ -166,6 +166,8 @@ static const case_row cases[] = {
     {"gru", "{\"hidden\": 5, \"bidirectional\": true}", true},
     {"mlp", "{\"hidden\": 9, \"bias\": true}", false},
     {"glu", "{\"hidden\": 9, \"activation\": \"silu\"}", false},
+    {"mlp", "{\"hidden\": 9, \"bias\": true, \"chunk\": 4}", false},
+    {"glu", "{\"hidden\": 9, \"norm\": {}, \"chunk\": 5}", false},
     {"moa", "{\"heads\": 2, \"experts\": 4}", false},
     {"moa", "{\"heads\": 3, \"key_dim\": 4, \"experts\": 4, \"top_k\": 3, \"causal\": true, \"rope\": {}, \"out_bias\": true}",
      true},

@@ -260,6 +260,11 @@ wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char 
                            int64_t count);
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width); /* [B,T,h*w] -> [B,T,h,w], any T */
 wf_tensor *wf_merge_heads(const wf_run *run, wf_tensor *x);                               /* [B,T,h,w] -> [B,T,h*w] */
+/* A layer that works on every token by itself: part(x) [B,T,dim] -> [B,T,n]; with the option `chunk` so many tokens after the
+ * other, at most WF_MOST_PIECES times, each [1,chunk,dim] and computed again in the backward. */
+enum { WF_MOST_PIECES = 1024 };
+typedef wf_tensor *wf_piece(wf_run *run, const wf_layer *layer, wf_tensor *x);
+wf_tensor *wf_in_pieces(wf_run *run, const wf_layer *layer, wf_piece *part, wf_tensor *x);
 /* Lin(name, x) in fp32: what goes into exponentials and sums over the whole sequence. */
 wf_tensor *wf_project_f32(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
 /* The same, then the short convolution name_conv (slots and state) when the spec has `conv` taps, then silu when asked. */
