@@ -62,6 +62,7 @@ static const case_row cases[] = {
     {"additive", "{\"hidden\": 7, \"memory_dim\": 6, \"init\": \"backward\", \"readout\": \"maxout\", \"out\": 5}", true},
     {"additive", "{\"normed\": true, \"reset\": \"before\"}", true},
     {"additive", "{\"readout\": \"none\"}", true},
+    {"additive", "{\"hidden\": 7, \"cell\": \"lstm\", \"readout\": \"none\", \"side\": true}", true},
     {"luong", "{\"hidden\": 7, \"memory_dim\": 5}", true},
     {"luong", "{\"score\": \"dot\", \"input_feeding\": false, \"scaled\": true, \"local\": \"monotonic\", \"window\": 2}",
      true},

@@ -199,6 +199,7 @@ weft_status wf_layer_add_part(struct wf_part_builder *builder, const char *prefi
 wf_json *wf_layer_json(wf_arena *arena, const wf_layer *layer);
 /* Once, after it is built: the layer reads a memory. Its states are those of kind SOURCE. */
 void wf_layer_reads_memory(wf_layer *layer);
+bool wf_layer_needs_memory(const wf_layer *layer); /* its row cannot do without one */
 bool wf_layer_keeps_memory(const wf_layer *layer); /* it has states of that kind: the memory itself is not needed again */
 weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where,
                            wf_layer **out, weft_error *err);
