@@ -201,7 +201,7 @@ static const tamper_row tampered[] = {
     {"train/llama-adamw-linear", "fixture.json", "\"weight_decay\": 0.1", "\"weight_decay\": 0.2", WEFT_MISMATCH, "tolerance"},
     {"train/llama-adamw-linear", "fixture.json", "\"steps\": 8", "\"steps\": 8, \"mixup\": 1", WEFT_UNSUPPORTED, "mixup"},
     {"train/llama-adamw-linear", "fixture.json", "\"kind\": \"train\"", "\"adapter\": \"adapter\", \"kind\": \"train\"",
-     WEFT_UNSUPPORTED, "LoRA"},
+     WEFT_MISMATCH, "adapter: no such folder"},
 };
 
 static void test_tampered(void **state) {

@@ -74,7 +74,7 @@ weft_status wf_family_measure(const wf_families *set, wf_arena *arena, const wf_
     if (family)
         return measure(&vars, family, given, config, err);
     WF_CHECK(wf_json_get(given, "model_type") || wf_json_get(given, "architectures"), err, WEFT_UNSUPPORTED,
-             "weights without a config, and no family knows tensors like these");
+             "no config.json, and no family knows tensors like these");
     *config = given;
     return WEFT_OK;
 }

@@ -50,7 +50,7 @@ static weft_status bind_state(wf_one_layer *one, const wf_layer *layer, int i, w
 
 /* ---- recording ---- */
 typedef struct inputs {
-    wf_tensor *x, *memory, *dy;
+    wf_tensor *x, *memory, *side, *dy;
 } inputs;
 
 static wf_tensor *rows_in(wf_one_layer *one, const char *label, int64_t rows, int64_t dim) {
@@ -70,6 +70,8 @@ static weft_status record(wf_one_layer *one, const wf_layer *layer, int64_t dim,
                   .state = decode ? &state : NULL};
     if (strstr(layer->row->inputs, " memory ")) /* one that it cannot do without */
         io.memory = in->memory = rows_in(one, "memory", one->rows, wf_int(layer, "memory_dim"));
+    if (strstr(layer->row->inputs, " side?"))
+        io.side = in->side = rows_in(one, "side", one->rows, wf_int(layer, "side_dim"));
     for (int i = 0; decode && i < layer->n_states; i++)
         WF_TRY(bind_state(one, layer, i, &state, err));
     WF_TRY(layer->row->run(&run, layer, &io));
@@ -97,7 +99,7 @@ weft_status wf_one_layer_record(const wf_env *env, const wf_model *model, const 
                                      .grad = how->use == WF_LAYER_TRAIN,
                                      .fixed = how->use == WF_LAYER_DECODE,
                                      .measure = how->measured != NULL};
-    inputs in = {NULL, NULL, NULL};
+    inputs in = {NULL, NULL, NULL, NULL};
     *out = (wf_one_layer){.env = env, .rows = how->rows, .use = how->use};
     out->start = how->use == WF_LAYER_DECODE ? how->rows - 1 : 0;
     WF_TRY(wf_tape_create(env, &options, &out->tape, err));
@@ -107,6 +109,7 @@ weft_status wf_one_layer_record(const wf_env *env, const wf_model *model, const 
     WF_TRY(wf_tape_plan(out->tape, err));
     fill(in.x, 1, 1.0f);
     fill(in.memory, 2, 1.0f);
+    fill(in.side, 4, 1.0f);
     fill(in.dy, 3, 0.01f);
     return WEFT_OK;
 }

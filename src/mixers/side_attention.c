@@ -69,15 +69,18 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_side_attention = {.name = "side_attention",
-                                          .about = "softmax(q k^T + q' k'^T) of x and of a stream beside it",
-                                          .source = "Wang et al. 2022, arXiv 2202.13669, eq. 3-4",
-                                          .keys = keys,
-                                          .slots = slots,
-                                          .inputs = "x side? mask?",
-                                          .outputs = "y attention? side?",
-                                          .flops = "8*heads*(key_dim + side_key_dim)*T*T",
-                                          .bf16 = 0.012,
-                                          .traits = WF_PADDING_INERT | WF_PERMUTATION,
-                                          .companion = "side_mlp",
-                                          .run = run};
+const wf_mixer wf_mixer_side_attention = {
+    .name = "side_attention",
+    .about = "softmax(q k^T + q' k'^T) of x and of a stream beside it",
+    .source = "Wang et al. 2022, arXiv 2202.13669, eq. 3-4",
+    .keys = keys,
+    .slots = slots,
+    .inputs = "x side? mask?",
+    .outputs = "y attention? side?",
+    .example = "{\"heads\": \"=max(1, dim // 32)\", \"side_dim\": \"=2 * (dim // 4)\", \"side_key_dim\": 8}",
+    .time = "T*T",
+    .flops = "6*heads*(key_dim + side_key_dim)*T*T",
+    .bf16 = 0.012,
+    .traits = WF_PADDING_INERT | WF_PERMUTATION,
+    .companion = "mlp",
+    .run = run};

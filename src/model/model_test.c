@@ -12,11 +12,15 @@ static const int32_t ids[BATCH * ROWS] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9,
 
 static wf_json *wired(test_env *e, const char *wiring, const char *channel) {
     char text[512];
-    snprintf(text, sizeof text,
-             "{\"dim\": 16, \"vocab\": %d, \"layers\": 3, \"context\": 32, \"stem\": {\"positions\": {\"kind\": \"learned\"}}, "
-             "\"block\": {\"wiring\": \"%s\","
-             " \"norm\": \"layer\", \"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"causal\": true}%s}}",
-             VOCAB, wiring, channel);
+    const char *side = strcmp(wiring, "coupled") == 0 ? ", \"side\": {\"copy\": true}" : "";
+    const char *joined =
+        *side ? ", \"joined\": true, \"head\": {\"tied\": false}" : ""; /* the mixer reaches the end on that side */
+    snprintf(
+        text, sizeof text,
+        "{\"dim\": 16, \"vocab\": %d, \"layers\": 3, \"context\": 32, \"stem\": {\"positions\": {\"kind\": \"learned\"}%s}%s, "
+        "\"block\": {\"wiring\": \"%s\","
+        " \"norm\": \"layer\", \"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"causal\": true}%s}}",
+        VOCAB, side, joined, wiring, channel);
     return test_json(e, text);
 }
 
@@ -135,9 +139,12 @@ static void test_presets(void **state) {
     test_env_open(&e, 2);
     for (size_t i = 0; wf_preset_name(i); i++) {
         wf_model *m = test_model_of(&e, preset(&e, wf_preset_name(i)), 5);
-        check_steps(wf_preset_name(i), m);
+        bool streams = wf_model_can_stream(m, NULL) == WEFT_OK;
+        if (streams)
+            check_steps(wf_preset_name(i), m);
         check_training(&e, wf_preset_name(i), m);
-        check_steps(wf_preset_name(i), m);
+        if (streams)
+            check_steps(wf_preset_name(i), m);
         wf_model_free(m);
     }
     test_env_close(&e);

@@ -40,7 +40,7 @@ static const struct {
     {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"gru\", \"hiden\": 1}}}", "did you mean 'hidden'?", WEFT_UNSUPPORTED},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"wiring\": 1}}", "'wiring' must be a string", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"wiring\": \"prr\"}}", "did you mean 'pre'?", WEFT_USAGE},
-    {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"norm\": \"rsm\"}}", "kind is none, rms or layer", WEFT_USAGE},
+    {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"norm\": \"rsm\"}}", "kind is none, rms, layer or scale", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"norm\": {\"eps\": -1}}}", "'eps' must be between", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"dropout\": 1}}", "'dropout' must be between", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"dropout\": \"x\"}}", "'dropout' must be a number", WEFT_USAGE},

@@ -218,7 +218,7 @@ static const struct {
     {"{\"version\":\"1.0\"", WEFT_BAD_INPUT, "line 1, column 17"},
     {"{" GOOD TAIL "x", WEFT_BAD_INPUT, "unexpected text"},
     {"{\"version\":\"2.0\"," GOOD TAIL, WEFT_BAD_INPUT, "version: only version \"1.0\""},
-    {"{\"version\":\"1.0\"}", WEFT_BAD_INPUT, "no model"},
+    {"{\"version\":\"1.0\"}", WEFT_BAD_INPUT, "no 'model'"},
     {"{\"model\":null" TAIL, WEFT_BAD_INPUT, "must be an object"},
     {"{" GOOD "," GOOD TAIL, WEFT_BAD_INPUT, "a second model"},
     {"{\"stuff\":1," GOOD TAIL, WEFT_UNSUPPORTED, "unknown member \"stuff\""},

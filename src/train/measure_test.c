@@ -28,9 +28,11 @@ static void close_world(world *w) {
 static wf_model *make(world *w, const char *preset) {
     wf_json *template_, *spec;
     wf_model *model;
-    assert_int_equal(wf_preset_template(&w->arena, preset, &template_, NULL), WEFT_OK);
-    assert_int_equal(wf_preset_solve(&w->env, &w->arena, template_, &(wf_sizing){60000, 64, 32}, &spec, NULL), WEFT_OK);
-    assert_int_equal(wf_model_create(&w->env, spec, &model, NULL), WEFT_OK);
+    weft_error err = {0};
+    if (wf_preset_template(&w->arena, preset, &template_, &err) != WEFT_OK ||
+        wf_preset_solve(&w->env, &w->arena, template_, &(wf_sizing){60000, 257, 64}, &spec, &err) != WEFT_OK ||
+        wf_model_create(&w->env, spec, &model, &err) != WEFT_OK)
+        fail_msg("%s: %s", preset, err.message);
     return model;
 }
 

@@ -84,7 +84,14 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         backward(node, &l, w);
 }
 
-const wf_op wf_op_collide = {.name = "collide", .pieces = pieces, .run = run, .saves_in = 7};
+/* A product of rows for every pair, and one of its weight and the value; backward five of the kind. */
+static double flops(const wf_node *node, wf_pass pass) {
+    const wf_tensor *q = node->in[0], *v = node->in[2];
+    double one = 2.0 * (double)(q->count + v->count) * (double)q->dims[1];
+    return pass == WF_FORWARD ? one : 2.5 * one;
+}
+
+const wf_op wf_op_collide = {.name = "collide", .pieces = pieces, .run = run, .flops = flops, .saves_in = 7};
 
 wf_tensor *wf_collide(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, int64_t bits) {
     q = q ? wf_cast(t, q, WF_F32) : NULL;
