@@ -21,6 +21,7 @@ static const struct {
     {"sparse", "{\"heads\": 2, \"pattern\": \"fixed\", \"summary\": 4, \"stride\": \"=round(sqrt(context))\"}"},
     {"local_chunk", "{\"heads\": 2, \"chunk\": 64, \"after\": 1}"},
     {"longformer", "{\"heads\": 2, \"window\": [32, 32], \"globals\": false}"},
+    {"bigbird", "{\"heads\": 2, \"block\": 16, \"random\": 3, \"extra\": 64}"},
     {"linear_attention", "{\"heads\": 2}"},
     {"based", "{\"heads\": 2, \"key_dim\": 4}"},
     {"s4d", "{\"bidirectional\": true}"},
@@ -148,8 +149,32 @@ static void test_attention_in_linear_memory(void **state) {
     test_env_close(&e);
 }
 
+/* What is inside a layer that works in pieces is kept for one piece only, whatever its width. */
+static void test_pieces(void **state) {
+    static const struct {
+        const char *mixer, *whole, *pieces;
+    } rows[] = {
+        {"mlp", "{\"hidden\": 1024}", "{\"hidden\": 1024, \"chunk\": 128}"},
+        {"glu", "{\"hidden\": 1024}", "{\"hidden\": 1024, \"chunk\": 128}"},
+    };
+    test_env e;
+    (void)state;
+    test_env_open(&e, 1);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const wf_mixer *row = wf_mixer_find(rows[i].mixer);
+        counts whole, pieces;
+        count(&e, row, rows[i].whole, SHORT, &whole);
+        count(&e, row, rows[i].pieces, SHORT, &pieces);
+        double streams = 8.0 * sizeof(float) * SHORT * DIM, inside = 6.0 * sizeof(float) * 128 * 1024;
+        within(row, rows[i].pieces, "bytes:", pieces.bytes, 0.0, streams + inside);
+        within(row, rows[i].whole, "bytes:", whole.bytes, 2.0 * sizeof(float) * SHORT * 1024, 1e9);
+        within(row, rows[i].pieces, "FLOPs over those of the whole:", pieces.forward / whole.forward, 0.999, 1.001);
+    }
+    test_env_close(&e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_row), cmocka_unit_test(test_options),
-                                       cmocka_unit_test(test_attention_in_linear_memory)};
+                                       cmocka_unit_test(test_attention_in_linear_memory), cmocka_unit_test(test_pieces)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,9 @@ static const wf_key keys[] = {
     {"low_rank", WF_KEY_INT, "null", 1, NULL,
      "products of two matrices of this rank, the first one shared, are added to those of gate and up"},
     {"scale", WF_KEY_FLOAT, "1.0", -1e30, NULL, "multiplies y"},
+    {"chunk", WF_KEY_INT, "null", 1, NULL,
+     "tokens that are worked on at a time (more where it would be over 1024 times): bounds the memory, never changes the "
+     "result"},
     {NULL}};
 
 static const wf_slot slots[] = {{"gate.weight", "[hidden, dim]", "linear", NULL, NULL, false, NULL},
@@ -30,10 +33,10 @@ static const wf_slot slots[] = {{"gate.weight", "[hidden, dim]", "linear", NULL,
                                 {"down.bias", "[dim]", "zeros", "down_bias", NULL, false, NULL},
                                 {NULL}};
 
-static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    wf_tensor *gate = wf_project(r, l, "gate", io->x), *up = wf_project(r, l, "up", io->x);
+static wf_tensor *inside(wf_run *r, const wf_layer *l, wf_tensor *x) {
+    wf_tensor *gate = wf_project(r, l, "gate", x), *up = wf_project(r, l, "up", x);
     if (wf_given(l, "low_rank")) {
-        wf_tensor *low = wf_project(r, l, "low", io->x);
+        wf_tensor *low = wf_project(r, l, "low", x);
         gate = wf_add(r->tape, gate, wf_project(r, l, "gate.high", low));
         up = wf_add(r->tape, up, wf_project(r, l, "up.high", low));
     }
@@ -43,7 +46,11 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         h = wf_rms_norm(r->tape, h, wf_weight(r, l, "norm.weight"), 0.0f,
                         (float)wf_json_double(wf_get(l, "norm")->object, "eps", 1e-6));
     h = wf_project(r, l, "down", r->drop ? wf_dropout(r->tape, h, (float)wf_float(l, "dropout")) : h);
-    io->y = wf_scale(r->tape, h, (float)wf_float(l, "scale"));
+    return wf_scale(r->tape, h, (float)wf_float(l, "scale"));
+}
+
+static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
+    io->y = wf_in_pieces(r, l, inside, io->x);
     return WEFT_OK;
 }
 

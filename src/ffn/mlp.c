@@ -1,5 +1,4 @@
-/* mlp.c - the two-layer feed-forward network (Vaswani et al. 2017, eq. 2): y = Lin(down, act(Lin(up, x))).
- * `chunk` bounds the memory of the reference; here the planner does, and the key changes nothing. */
+/* mlp.c - the two-layer feed-forward network (Vaswani et al. 2017, eq. 2): y = Lin(down, act(Lin(up, x))). */
 #include "mixers/mixer.h"
 
 #define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
@@ -13,7 +12,9 @@ static const wf_key keys[] = {
     {"dropout", WF_KEY_FLOAT, "0.0", 0, NULL, "of what goes into down, in training"},
     {"up_groups", WF_KEY_INT, "1", 1, NULL, "pieces of x and of what is inside; each piece comes from one of x alone"},
     {"down_groups", WF_KEY_INT, "1", 1, NULL, "the same of what is inside, and y"},
-    {"chunk", WF_KEY_INT, "null", 1, NULL, "tokens per piece in the reference; never changes the result"},
+    {"chunk", WF_KEY_INT, "null", 1, NULL,
+     "tokens that are worked on at a time (more where it would be over 1024 times): bounds the memory, never changes the "
+     "result"},
     {NULL}};
 
 #define XIELU "activation == 'xielu'"
@@ -42,9 +43,13 @@ static wf_tensor *activate(wf_run *r, const wf_layer *l, wf_tensor *h) {
                                     wf_weight(r, l, "xielu.beta"), wf_weight(r, l, "xielu.eps")});
 }
 
+static wf_tensor *inside(wf_run *r, const wf_layer *l, wf_tensor *x) {
+    wf_tensor *h = activate(r, l, wf_project(r, l, "up", x));
+    return wf_project(r, l, "down", r->drop ? wf_dropout(r->tape, h, (float)wf_float(l, "dropout")) : h);
+}
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    wf_tensor *h = activate(r, l, wf_project(r, l, "up", io->x));
-    io->y = wf_project(r, l, "down", r->drop ? wf_dropout(r->tape, h, (float)wf_float(l, "dropout")) : h);
+    io->y = wf_in_pieces(r, l, inside, io->x);
     return WEFT_OK;
 }
 

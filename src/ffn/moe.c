@@ -170,8 +170,9 @@ static wf_tensor *shared_expert(wf_run *r, const wf_layer *l, wf_tensor *x) {
 }
 
 /* Balance without a loss (Wang et al. 2024, arXiv 2408.15664, algorithm 1): b_e += rate sign(mean count - count_e). */
-static void balance(wf_param *bias, const float *sums, int64_t count, float rate) {
-    int64_t experts = bias->count, width = 2 * experts + 2;
+static void balance(wf_param *bias, const wf_buffer_change *change) {
+    int64_t experts = bias->count, width = 2 * experts + 2, count = change->count;
+    const float *sums = change->from, rate = change->rate;
     double mean = 0.0;
     for (int64_t i = 0; i < count; i++)
         mean += i % width < experts ? (double)sums[i] / (double)experts : 0.0;
@@ -191,8 +192,8 @@ static void add_losses(wf_run *r, const wf_layer *l, wf_tensor *logits, wf_ports
     out->aux_weight = (float)wf_float(l, "aux_weight");
     out->z_weight = (float)wf_float(l, "z_weight");
     if (wf_float(l, "bias_speed") > 0.0)
-        io->update =
-            (wf_buffer_update){wf_slot_param(l, "router.select_bias"), out->sums, balance, (float)wf_float(l, "bias_speed")};
+        wf_move_buffer(r, &(wf_buffer_update){wf_slot_param(l, "router.select_bias"), out->sums, balance,
+                                              (float)wf_float(l, "bias_speed"), 1});
     if (out->joint)
         return;
     io->aux_loss = wf_balance_loss(r->tape, out->sums);

@@ -136,7 +136,8 @@ static void draw_blocks(drawing *d) {
     for (int64_t i = 0; i < d->stack->spec->layers; i++) {
         size_t at = d->tree.count;
         draw_block(d, i, blocks);
-        if (i > 0 && lines > 0 && d->tree.count - at == lines && wf_tree_same(&d->tree, first, at, lines)) {
+        if (i > 0 && lines > 0 && d->tree.count - at == lines && wf_tree_same(&d->tree, first, at, lines) &&
+            d->stack->spec->blocks[i].wiring == d->stack->spec->blocks[begin].wiring) {
             d->tree.count = at;
             const char *name = wf_arena_printf(d->tree.arena, "blocks %lld-%lld, each: %s", (long long)begin, (long long)i,
                                                d->stack->spec->blocks[i].wiring->name);

@@ -1,5 +1,6 @@
 /* additive.c - the decoder of Bahdanau et al. 2015 (arXiv 1409.0473, section 3.1 and appendix A.2): the state asks the memory
- * before every step of a GRU. x holds target embeddings, the memory encoder states. */
+ * before every step of a GRU, or of an LSTM as the bottom layer of GNMT's decoder does (Wu et al. 2016, arXiv 1609.08144,
+ * section 3). x holds target embeddings, the memory encoder states. */
 #include <math.h>
 #include "mixers/mixer.h"
 #include "parts/time_stack.h"
@@ -11,15 +12,18 @@ static const wf_key keys[] = {
     {"units", WF_KEY_INT, "hidden", 1, NULL, "width of the scores' hidden layer"},
     {"score", WF_KEY_STRING, "'concat'", 0, "concat", "v . tanh(score.q h + score.k m)"},
     {"normed", WF_KEY_BOOL, "false", 0, NULL, "v of learned length, and a bias inside (Salimans & Kingma 2016)"},
+    {"cell", WF_KEY_STRING, "'gru'", 0, "gru|lstm", "what reads x beside the context"},
+    {"side", WF_KEY_BOOL, "false", 0, NULL, "the contexts become the stream beside the rows, for later layers"},
     {"init", WF_KEY_STRING, "'zero'", 0, "backward|zero", "first state: from the backward half of the first memory row, or 0"},
     {"reset", WF_KEY_STRING, "'after'", 0, "after|before",
-     "where the reset gate acts: after the product with the state, or before it"},
+     "of gru: where the reset gate acts, after the product with the state or before it"},
     {"readout", WF_KEY_STRING, "'linear'", 0, "maxout|linear|none",
      "maxout of state, x and context; linear of new state and context; the new state"},
     {"readout_state", WF_KEY_STRING, "'previous'", 0, "previous|current", "of maxout"},
     {"out", WF_KEY_INT, "readout == 'none' ? hidden : dim", 1, NULL, "width of y"},
     {NULL}};
 
+#define GATES "(cell == 'lstm' ? 4 : 3) * hidden"
 static const wf_slot slots[] = {
     {"score.q.weight", "[units, hidden]", "linear", NULL, NULL, false, NULL},
     {"score.k.weight", "[units, memory_dim]", "linear", NULL, NULL, false, NULL},
@@ -28,16 +32,17 @@ static const wf_slot slots[] = {
     {"score.b", "[units]", "zeros", "normed", NULL, false, NULL},
     {"init.weight", "[hidden, memory_dim // 2]", "linear", "init == 'backward'", NULL, false, NULL},
     {"init.bias", "[hidden]", "zeros", "init == 'backward'", NULL, false, NULL},
-    {"cell.ih.weight", "[3*hidden, dim + memory_dim]", "linear", NULL, NULL, false, NULL},
-    {"cell.ih.bias", "[3*hidden]", "zeros", NULL, NULL, false, NULL},
-    {"cell.hh.weight", "[3*hidden, hidden]", "linear", NULL, NULL, false, NULL},
-    {"cell.hh.bias", "[3*hidden]", "zeros", NULL, NULL, false, NULL},
+    {"cell.ih.weight", "[" GATES ", dim + memory_dim]", "linear", NULL, NULL, false, NULL},
+    {"cell.ih.bias", "[" GATES "]", "zeros", NULL, NULL, false, NULL},
+    {"cell.hh.weight", "[" GATES ", hidden]", "linear", NULL, NULL, false, NULL},
+    {"cell.hh.bias", "[" GATES "]", "zeros", NULL, NULL, false, NULL},
     {"o.weight", "[readout == 'maxout' ? 2*out : out, hidden + memory_dim + (readout == 'maxout' ? dim : 0)]", "linear_out",
      "readout != 'none'", NULL, false, NULL},
     {"o.bias", "[readout == 'maxout' ? 2*out : out]", "zeros", "readout != 'none'", NULL, false, NULL},
     {NULL}};
 
-static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, "[hidden]", NULL, NULL, 0}, {NULL}};
+static const wf_state_slot states[] = {
+    {"h", WF_STATE_FIXED, "[hidden]", NULL, NULL, 0}, {"c", WF_STATE_FIXED, "[hidden]", NULL, "cell == 'lstm'", 0}, {NULL}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(wf_is(l, "init", "zero") || wf_int(l, "memory_dim") % 2 == 0, err, WEFT_USAGE,
@@ -59,6 +64,14 @@ static wf_tensor *first_state(wf_run *r, const wf_layer *l, const wf_ports *io) 
         begin = begin ? wf_cast(r->tape, wf_reshape(r->tape, begin, 2, dims), WF_F32) : NULL;
     }
     return given ? wf_begin_state(r->tape, given, begin) : begin;
+}
+
+/* Of an LSTM, [B,hidden]: from the state, or zeros. */
+static wf_tensor *first_cell(wf_run *r, const wf_layer *l) {
+    wf_tensor *given = wf_state_in(r, l, "c");
+    if (given)
+        return r->mode == WF_STATE_IN_PLACE ? wf_begin_state(r->tape, given, NULL) : given;
+    return wf_zeros(r->tape, 2, (int64_t[]){r->batch, wf_int(l, "hidden")});
 }
 
 /* v, or g v/|v|. */
@@ -86,25 +99,33 @@ static wf_tensor *ask(wf_run *r, const wf_layer *l, const wf_ports *io, wf_tenso
     return wf_memory_attention(r->tape, q, k, io->memory, &(wf_memory_spec){.v = v, .mask = io->memory_mask}, probs);
 }
 
-static wf_tensor *decode(wf_run *r, const wf_layer *l, const wf_ports *io, wf_tensor *h, const rows *at) {
+/* One step from its input row; h and c (NULL: a GRU) are replaced. */
+static wf_tensor *step(wf_run *r, const wf_layer *l, wf_tensor *row, wf_tensor **h, wf_tensor **c) {
+    wf_tensor *ih = wf_linear_as(r->tape, row, wf_weight(r, l, "cell.ih.weight"), wf_weight(r, l, "cell.ih.bias"), WF_F32),
+              *h_out = NULL, *c_out = NULL;
+    const wf_rnn_spec spec = {.hh = wf_weight(r, l, "cell.hh.weight"),
+                              .hh_bias = wf_weight(r, l, "cell.hh.bias"),
+                              .h_in = *h,
+                              .c_in = *c,
+                              .h_out = &h_out,
+                              .c_out = *c ? &c_out : NULL,
+                              .reset_before = !*c && wf_is(l, "reset", "before")};
+    wf_tensor *y = *c ? wf_lstm(r->tape, ih, &spec) : wf_gru(r->tape, ih, &spec);
+    *h = h_out;
+    *c = c_out;
+    return y;
+}
+
+/* The states after the last row are left in *h and *c. */
+static void decode(wf_run *r, const wf_layer *l, const wf_ports *io, wf_tensor **h, wf_tensor **c, const rows *at) {
     wf_tape *t = r->tape;
     wf_tensor *k = wf_linear_as(t, io->memory, wf_weight(r, l, "score.k.weight"), wf_weight(r, l, "score.b"), WF_F32),
               *v = score_vector(r, l);
     for (int64_t i = 0; i < r->rows; i++) {
-        wf_tensor *next = NULL, *x = wf_time_slice(t, io->x, i, 1);
-        at->before[i] = as_row(r, h);
-        at->context[i] = ask(r, l, io, h, k, v, &at->probs[i]);
-        wf_tensor *ih = wf_linear_as(t, wf_join_channels(t, x, at->context[i]), wf_weight(r, l, "cell.ih.weight"),
-                                     wf_weight(r, l, "cell.ih.bias"), WF_F32);
-        at->after[i] = wf_gru(t, ih,
-                              &(wf_rnn_spec){.hh = wf_weight(r, l, "cell.hh.weight"),
-                                             .hh_bias = wf_weight(r, l, "cell.hh.bias"),
-                                             .h_in = h,
-                                             .h_out = &next,
-                                             .reset_before = wf_is(l, "reset", "before")});
-        h = next;
+        at->before[i] = as_row(r, *h);
+        at->context[i] = ask(r, l, io, *h, k, v, &at->probs[i]);
+        at->after[i] = step(r, l, wf_join_channels(t, wf_time_slice(t, io->x, i, 1), at->context[i]), h, c);
     }
-    return h;
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
@@ -123,11 +144,15 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         return WEFT_OK;
     }
     at = (rows){list, list + r->rows, list + 2 * r->rows, list + 3 * r->rows};
-    wf_state_out(r, l, "h", decode(r, l, io, h, &at));
+    wf_tensor *c = wf_is(l, "cell", "lstm") ? first_cell(r, l) : NULL;
+    decode(r, l, io, &h, &c, &at);
+    wf_state_out(r, l, "h", h);
+    wf_state_out(r, l, "c", c);
     if (r->want_attention)
         io->attention = wf_time_stack(t, at.probs, r->rows);
     wf_tensor *after = wf_time_stack(t, at.after, r->rows), *context = wf_time_stack(t, at.context, r->rows);
     io->y = after;
+    io->side = wf_flag(l, "side") ? context : io->side;
     if (wf_is(l, "readout", "linear"))
         io->y = wf_project(r, l, "o", wf_join_channels(t, after, context));
     if (wf_is(l, "readout", "maxout")) {
@@ -137,19 +162,20 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_additive = {.name = "additive",
-                                    .about = "a GRU whose state asks a memory before every step",
-                                    .source = "Bahdanau et al. 2015, arXiv 1409.0473, section 3.1, appendix A.2",
-                                    .keys = keys,
-                                    .slots = slots,
-                                    .states = states,
-                                    .inputs = "x memory memory_mask?",
-                                    .outputs = "y attention?",
-                                    .time = "T*T",
-                                    .space = "T*T",
-                                    .flops = "T*T*(20*units + 2*memory_dim)",
-                                    .bf16 = 0.01,
-                                    .traits = WF_CAUSAL | WF_STREAMS,
-                                    .companion = "mlp",
-                                    .check = check,
-                                    .run = run};
+const wf_mixer wf_mixer_additive = {
+    .name = "additive",
+    .about = "a GRU or LSTM whose state asks a memory before every step",
+    .source = "Bahdanau et al. 2015, arXiv 1409.0473, section 3.1, appendix A.2; Wu et al. 2016, arXiv 1609.08144, section 3",
+    .keys = keys,
+    .slots = slots,
+    .states = states,
+    .inputs = "x memory memory_mask?",
+    .outputs = "y attention? side?",
+    .time = "T*T",
+    .space = "T*T",
+    .flops = "T*T*(20*units + 2*memory_dim)",
+    .bf16 = 0.01,
+    .traits = WF_CAUSAL | WF_STREAMS,
+    .companion = "mlp",
+    .check = check,
+    .run = run};

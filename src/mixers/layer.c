@@ -278,6 +278,8 @@ void wf_layer_reads_memory(wf_layer *layer) {
         layer->states[i].present = layer->states[i].row->kind == WF_STATE_SOURCE;
 }
 
+bool wf_layer_needs_memory(const wf_layer *layer) { return strstr(layer->row->inputs, " memory ") != NULL; }
+
 bool wf_layer_keeps_memory(const wf_layer *layer) {
     for (int i = 0; i < layer->n_states; i++)
         if (layer->states[i].present && layer->states[i].row->kind == WF_STATE_SOURCE)

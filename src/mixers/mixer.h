@@ -73,14 +73,25 @@ typedef struct wf_router_losses {
     float aux_weight, z_weight;
 } wf_router_losses;
 
-/* A buffer that training moves by other means than a gradient: after every update, apply(value of param, sum of `from` over the
- * micro-batches, its elements, rate). */
-typedef struct wf_buffer_update {
-    wf_param *param; /* NULL: none */
-    wf_tensor *from; /* fp32 */
-    void (*apply)(wf_param *param, const float *from, int64_t count, float rate);
+/* A buffer that training moves by other means than a gradient: apply is called after every update whose number, counted from 1,
+ * is a multiple of `every`. */
+typedef struct wf_buffer_change {
+    const float *from; /* the sum of the update's `from` over the micro-batches */
+    int64_t count;     /* its elements, 0 without */
     float rate;
+    wf_rng rng; /* of this parameter at this update: the same for any number of threads and in a resumed run */
+} wf_buffer_change;
+typedef struct wf_buffer_update {
+    wf_param *param;
+    wf_tensor *from; /* fp32; NULL: the change needs nothing of the batch */
+    void (*apply)(wf_param *param, const wf_buffer_change *change);
+    float rate;
+    int64_t every;
 } wf_buffer_update;
+typedef struct wf_update_list {
+    wf_buffer_update update;
+    struct wf_update_list *next;
+} wf_update_list;
 
 /* What goes in and out, by name. Unused ports stay NULL; block.c routes them. */
 typedef struct wf_ports {
@@ -101,7 +112,6 @@ typedef struct wf_ports {
     wf_tensor *attention;         /* probabilities, only when run->want_attention */
     wf_tensor *aux_loss, *z_loss; /* [1], of this layer alone, only when run->want_losses */
     wf_router_losses router;
-    wf_buffer_update update;             /* only when run->want_losses */
     wf_tensor *indices, *weights, *kept; /* a router's choices: I64, F32 and U8 [B,T,k] or [B,E,C] */
     wf_tensor *blocks;                   /* I32: the rows of the experts as they were computed, see wf_blocks_of */
     wf_tensor *buckets, *members;        /* I64: what was chosen, for inspection */
@@ -189,6 +199,7 @@ weft_status wf_layer_add_part(struct wf_part_builder *builder, const char *prefi
 wf_json *wf_layer_json(wf_arena *arena, const wf_layer *layer);
 /* Once, after it is built: the layer reads a memory. Its states are those of kind SOURCE. */
 void wf_layer_reads_memory(wf_layer *layer);
+bool wf_layer_needs_memory(const wf_layer *layer); /* its row cannot do without one */
 bool wf_layer_keeps_memory(const wf_layer *layer); /* it has states of that kind: the memory itself is not needed again */
 weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where,
                            wf_layer **out, weft_error *err);
@@ -228,13 +239,16 @@ struct wf_run {
     wf_state_mode mode;
     wf_layer_state *state; /* NULL in WF_NO_STATE */
     bool want_attention;
-    bool drop;        /* dropout of the mixers' own takes part */
-    bool want_losses; /* of routers: training asks for them, decoding does not */
+    bool drop;               /* dropout of the mixers' own takes part */
+    bool want_losses;        /* of routers: training asks for them, decoding does not */
+    wf_update_list *updates; /* out, with want_losses: in the tape's arena */
     float dropout, attention_dropout;
 };
 
 /* Runs part i of a layer (see wf_mixer.parts) with ports of its own; its states are carried through. */
 weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io);
+/* Asks training for a change of a buffer; nothing without run->want_losses. */
+void wf_move_buffer(wf_run *run, const wf_buffer_update *update);
 /* The parameter of a slot, and the weight on the tape; NULL when the spec leaves it out. */
 wf_param *wf_slot_param(const wf_layer *layer, const char *slot);
 wf_tensor *wf_weight(const wf_run *run, const wf_layer *layer, const char *slot);
@@ -247,6 +261,11 @@ wf_tensor *wf_project_rows(const wf_run *run, const wf_layer *layer, const char 
                            int64_t count);
 wf_tensor *wf_split_heads(const wf_run *run, wf_tensor *x, int64_t heads, int64_t width); /* [B,T,h*w] -> [B,T,h,w], any T */
 wf_tensor *wf_merge_heads(const wf_run *run, wf_tensor *x);                               /* [B,T,h,w] -> [B,T,h*w] */
+/* A layer that works on every token by itself: part(x) [B,T,dim] -> [B,T,n]; with the option `chunk` so many tokens after the
+ * other, at most WF_MOST_PIECES times, each [1,chunk,dim] and computed again in the backward. */
+enum { WF_MOST_PIECES = 1024 };
+typedef wf_tensor *wf_piece(wf_run *run, const wf_layer *layer, wf_tensor *x);
+wf_tensor *wf_in_pieces(wf_run *run, const wf_layer *layer, wf_piece *part, wf_tensor *x);
 /* Lin(name, x) in fp32: what goes into exponentials and sums over the whole sequence. */
 wf_tensor *wf_project_f32(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
 /* The same, then the short convolution name_conv (slots and state) when the spec has `conv` taps, then silu when asked. */

@@ -20,6 +20,7 @@ static const wf_key keys[] = {
     {"mask_keys", WF_KEY_STRING, "'features'", 0, "features|values", "what padding loses: all, or its values only"},
     {"eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "added to the sum of the keys"},
     {"ortho_scaling", WF_KEY_FLOAT, "0.0", 0, NULL, "lengths of the directions: 0 as of normal vectors, 1 all sqrt(K)"},
+    {"redraw", WF_KEY_INT, "0", 0, NULL, "training draws new directions after every so many updates; 0: never"},
     {0}};
 
 /* Less of a row in the direction of another. */
@@ -67,6 +68,14 @@ static void start_equal(float *value, int64_t count, const int64_t *dims, wf_rng
     start_directions(value, dims, rng, true);
 }
 
+/* New directions by the number of the update (section 4.2 of the paper). */
+static void redraw_free(wf_param *p, const wf_buffer_change *change) {
+    start_directions(p->value, p->dims, change->rng, false);
+}
+static void redraw_equal(wf_param *p, const wf_buffer_change *change) {
+    start_directions(p->value, p->dims, change->rng, true);
+}
+
 static const wf_slot slots[] = {
     {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
     {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},
@@ -91,6 +100,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(!softmax || wf_int(l, "rows") > 0, err, WEFT_USAGE,
              "the softmax kernel needs rows: features without directions are those of relu");
     WF_CHECK(scaling == 0.0 || scaling == 1.0, err, WEFT_USAGE, "ortho_scaling is 0 or 1");
+    WF_CHECK(wf_int(l, "redraw") == 0 || wf_int(l, "rows") > 0, err, WEFT_USAGE,
+             "'redraw' needs rows: there are no directions to draw");
     return wf_check_bias(l, (const char *const[]){"q", "k", "v", "o"}, 4, err);
 }
 
@@ -126,6 +137,10 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
                               .z_out = out ? &z : NULL};
     o = causal ? wf_recurrence(r->tape, q, k, v, &spec) : wf_full_linear(r->tape, q, k, v);
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_normalise_sum(r->tape, o, q, k, &norm)));
+    if (wf_int(l, "redraw") > 0)
+        wf_move_buffer(r, &(wf_buffer_update){.param = wf_slot_param(l, "features"),
+                                              .apply = wf_float(l, "ortho_scaling") == 1.0 ? redraw_equal : redraw_free,
+                                              .every = wf_int(l, "redraw")});
     wf_state_out(r, l, "s", s);
     wf_state_out(r, l, "z", z);
     return WEFT_OK;

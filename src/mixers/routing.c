@@ -174,16 +174,16 @@ static wf_tensor *attend(wf_run *r, const wf_layer *l, const wf_ports *io, recor
 }
 
 /* Centroids follow the directions of their rows: mu = (1 - rate) mu + rate * normalize(sum). */
-static void follow(wf_param *centroids, const float *sums, int64_t count, float rate) {
+static void follow(wf_param *centroids, const wf_buffer_change *change) {
     int64_t width = centroids->dims[2];
-    (void)count;
     for (int64_t c = 0; c < centroids->count / width; c++) {
-        const float *sum = sums + c * (width + 1);
+        const float *sum = change->from + c * (width + 1);
         double norm = 0.0;
         for (int64_t d = 0; d < width; d++)
             norm += (double)sum[d] * (double)sum[d];
         for (int64_t d = 0; d < width && sum[width] > 0.0f && norm > 0.0; d++)
-            centroids->value[c * width + d] += rate * ((float)((double)sum[d] / sqrt(norm)) - centroids->value[c * width + d]);
+            centroids->value[c * width + d] +=
+                change->rate * ((float)((double)sum[d] / sqrt(norm)) - centroids->value[c * width + d]);
     }
 }
 
@@ -193,8 +193,8 @@ static void commit(wf_run *r, const wf_layer *l, wf_ports *io, wf_tensor *u, wf_
         return;
     io->aux_loss = wf_scale(r->tape, loss, (float)wf_float(l, "commitment"));
     if (wf_float(l, "centroid_decay") < 1.0)
-        io->update =
-            (wf_buffer_update){wf_slot_param(l, "centroids"), sums, follow, (float)(1.0 - wf_float(l, "centroid_decay"))};
+        wf_move_buffer(r, &(wf_buffer_update){wf_slot_param(l, "centroids"), sums, follow,
+                                              (float)(1.0 - wf_float(l, "centroid_decay")), 1});
 }
 
 static wf_tensor *routed(wf_run *r, const wf_layer *l, wf_ports *io) {

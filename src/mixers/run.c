@@ -88,6 +88,19 @@ weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io)
     return status;
 }
 
+void wf_move_buffer(wf_run *run, const wf_buffer_update *update) {
+    wf_update_list *one = run->want_losses ? wf_arena_alloc(wf_tape_arena(run->tape), sizeof *one) : NULL;
+    if (!run->want_losses || !update->param)
+        return;
+    if (!one) {
+        wf_tape_error(run->tape, WEFT_NO_MEMORY, "out of memory");
+        return;
+    }
+    *one = (wf_update_list){*update, run->updates};
+    wf_keep(run->tape, update->from);
+    run->updates = one;
+}
+
 bool wf_state_wanted(const wf_run *run) { return run->mode != WF_NO_STATE && run->state; }
 
 wf_tensor *wf_state_in(const wf_run *run, const wf_layer *layer, const char *name) {

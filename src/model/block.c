@@ -24,11 +24,11 @@ wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x) {
                          b->params->cross_norm_bias[i]);
 }
 
-/* The memory is for the cross mixer alone. */
+/* The memory is for the cross mixer, and for mixers that cannot do without. */
 static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state *state, wf_tensor *x) {
     wf_ports io = *b->ports;
     io.x = x;
-    if (layer != b->block->cross)
+    if (layer != b->block->cross && !wf_layer_needs_memory(layer))
         io.memory = io.memory_mask = NULL;
     b->side = layer == b->block->channel;
     b->run->state = state;

@@ -17,21 +17,8 @@ static bool alike(const wf_router_losses *a, const wf_router_losses *b) {
     return wf_same_shape(a->sums, b->sums) && a->aux_weight == b->aux_weight && a->z_weight == b->z_weight;
 }
 
-static void keep_update(wf_losses *l, wf_tape *t, const wf_buffer_update *update) {
-    wf_update_list *one = wf_arena_alloc(wf_tape_arena(t), sizeof *one);
-    if (!one) {
-        wf_tape_error(t, WEFT_NO_MEMORY, "out of memory");
-        return;
-    }
-    *one = (wf_update_list){*update, l->updates};
-    wf_keep(t, update->from);
-    l->updates = one;
-}
-
 void wf_losses_add(wf_losses *l, wf_tape *t, const wf_ports *io) {
     const wf_router_losses *how = &io->router;
-    if (io->update.param && io->update.from)
-        keep_update(l, t, &io->update);
     if (!how->joint) {
         if (io->aux_loss || io->z_loss)
             add(l, t, io->aux_loss, io->z_loss, how);

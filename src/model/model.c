@@ -472,7 +472,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     p->aux_loss = r.losses.aux;
     p->z_loss = r.losses.z;
     p->extra_loss = r.losses.extra;
-    p->updates = r.losses.updates;
+    p->updates = r.run.updates;
     join_losses(tape, p);
     return WEFT_OK;
 }

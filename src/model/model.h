@@ -111,15 +111,10 @@ double wf_model_flops(const wf_model *model, int64_t rows);
 /* The losses of routers, as the blocks of one recording make them. Joint layers of the same experts and weights form a group,
  * whose loss is taken over the tokens of all of them. */
 enum { WF_LOSS_GROUPS = 8 };
-typedef struct wf_update_list {
-    wf_buffer_update update;
-    struct wf_update_list *next;
-} wf_update_list;
 typedef struct wf_losses {
     wf_router_losses groups[WF_LOSS_GROUPS];
     size_t n_groups;
     wf_tensor *aux, *z, *extra;
-    wf_update_list *updates;
 } wf_losses;
 void wf_losses_add(wf_losses *losses, wf_tape *tape, const wf_ports *io); /* after a layer has run */
 void wf_losses_finish(wf_losses *losses, wf_tape *tape);

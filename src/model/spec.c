@@ -26,7 +26,8 @@ static const wf_spec_key spec_keys[] = {
      "the rows are the sum of what goes into each block and of what that norm gives, weighted by the softmax of one learned "
      "number each"},
     {"project", "object", "null", "a dense layer after that norm: {dim, bias}"},
-    {"encoder", "object", "null", "a stack whose rows are the memory that `cross` reads; null is none"},
+    {"encoder", "object", "null",
+     "a stack whose rows are the memory that `cross` (and a mixer that cannot do without) reads; null is none"},
     {"shift", "object", "null", "with an encoder: what the decoder reads when it is given labels, or nothing but the source"},
     {"head", "object", "{}", "rows to logits; null is none"},
     {"heads", "list", "[]", "more heads beside `head`"},

@@ -58,8 +58,10 @@ static weft_status make_memory(wf_state *s, int64_t dim, weft_error *err) {
     *mask = (wf_state_buffer){
         .type = WF_U8, .source = true, .rank = 2, .dims = {s->batch, s->source}, .bytes = (size_t)(s->batch * s->source)};
     bool wanted = false;
-    for (int64_t i = 0; i < s->model->spec->layers; i++)
-        wanted |= s->model->spec->blocks[i].cross && !wf_layer_keeps_memory(s->model->spec->blocks[i].cross);
+    for (int64_t i = 0; i < s->model->spec->layers; i++) {
+        const wf_block_spec *b = &s->model->spec->blocks[i];
+        wanted |= (b->cross && !wf_layer_keeps_memory(b->cross)) || wf_layer_needs_memory(b->mixer);
+    }
     memory->data = wanted ? wf_alloc_big(&s->model->env->mem, memory->bytes) : NULL;
     mask->data = wf_alloc_big(&s->model->env->mem, mask->bytes);
     return mask->data && (memory->data || !wanted) ? WEFT_OK : wf_fail_memory(err);

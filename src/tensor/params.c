@@ -138,6 +138,10 @@ static void init_range(wf_param *p, wf_rng rng, int64_t first, int64_t end) {
     }
 }
 
+wf_rng wf_param_rng(const wf_param *p, uint64_t seed, uint32_t step) {
+    return wf_rng_make(seed, (uint32_t)XXH64(p->name, strlen(p->name), 0), step);
+}
+
 typedef struct init_work {
     wf_params *params;
     uint64_t seed;
@@ -148,7 +152,7 @@ static void init_region(void *arg, int thread, int n) {
     int64_t turn = 0;
     for (size_t i = 0; i < w->params->count; i++) {
         wf_param *p = w->params->list[i];
-        wf_rng rng = wf_rng_make(w->seed, (uint32_t)XXH64(p->name, strlen(p->name), 0), 0);
+        wf_rng rng = wf_param_rng(p, w->seed, 0);
         for (int64_t first = 0; first < p->count; first += INIT_PIECE, turn++)
             if (turn % n == thread)
                 init_range(p, rng, first, p->count - first < INIT_PIECE ? p->count : first + INIT_PIECE);
@@ -156,7 +160,7 @@ static void init_region(void *arg, int thread, int n) {
 }
 
 void wf_param_init(const wf_params *params, wf_param *p, uint64_t seed) {
-    init_range(p, wf_rng_make(seed, (uint32_t)XXH64(p->name, strlen(p->name), 0), 0), 0, p->count);
+    init_range(p, wf_param_rng(p, seed, 0), 0, p->count);
     if (p->bf16)
         params->env->kernels->f32_to_bf16(p->bf16, p->value, p->count);
 }

@@ -69,7 +69,9 @@ void wf_params_refresh_bf16(wf_params *params); /* bf16 copies from the masters 
 void wf_params_init(wf_params *params,
                     uint64_t seed); /* every value from its init; keyed by name, so adding a parameter moves no other */
 void wf_param_init(const wf_params *params, wf_param *param, uint64_t seed); /* the same of one */
-int64_t wf_params_total(const wf_params *params);                            /* elements of all but buffers */
-int64_t wf_params_trained(const wf_params *params);                          /* elements of those that train */
-uint64_t wf_params_digest(const wf_params *params);                          /* xxh64 over names and values */
+/* Random numbers of a parameter at a step; init draws those of step 0. */
+wf_rng wf_param_rng(const wf_param *param, uint64_t seed, uint32_t step);
+int64_t wf_params_total(const wf_params *params);   /* elements of all but buffers */
+int64_t wf_params_trained(const wf_params *params); /* elements of those that train */
+uint64_t wf_params_digest(const wf_params *params); /* xxh64 over names and values */
 #endif

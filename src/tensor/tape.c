@@ -223,13 +223,16 @@ void wf_alias(wf_tape *tape, wf_tensor *x, wf_tensor *target) {
 }
 
 void wf_region_begin(wf_tape *tape) {
-    if (tape->region >= 0)
-        wf_tape_error(tape, WEFT_USAGE, "checkpoint regions do not nest");
-    else
-        tape->region = tape->regions++;
+    if (tape->inner)
+        wf_tape_error(tape, WEFT_USAGE, "checkpoint regions nest once only");
+    tape->inner = tape->region >= 0;
+    tape->region = tape->regions++;
 }
 
-void wf_region_end(wf_tape *tape) { tape->region = -1; }
+void wf_region_end(wf_tape *tape) {
+    tape->region = tape->inner ? tape->regions++ : -1;
+    tape->inner = false;
+}
 
 /* Parameters with adapters come as what these make of them. What goes into a projection inside another operation is not there
  * to be dropped. */

@@ -52,6 +52,7 @@ struct wf_tape {
     weft_error error;
     uint32_t sites;
     int region, regions; /* open region (-1), number of regions */
+    bool inner;          /* the open region stands inside another */
     bool planned, profile;
     bool warm;  /* a forward has run: what is constant is there */
     bool alone; /* too little work to share: runs on the caller */

@@ -136,7 +136,8 @@ void wf_root_seeded(wf_tape *tape, wf_tensor *x, wf_tensor *seed); /* ... or `se
 void wf_alias(wf_tape *tape, wf_tensor *x, wf_tensor *target);
 void wf_keep(wf_tape *tape, wf_tensor *x);      /* x->data stays valid until the next forward */
 void wf_keep_grad(wf_tape *tape, wf_tensor *x); /* x->grad stays valid until the next backward */
-/* Nodes recorded between these are recomputed before their backward instead of keeping their temporaries (Chen et al. 2016). */
+/* Nodes recorded between these are recomputed before their backward instead of keeping their temporaries (Chen et al. 2016).
+ * One region may stand inside another, which is then three: what is before it, itself, and what is behind. */
 void wf_region_begin(wf_tape *tape);
 void wf_region_end(wf_tape *tape);
 

@@ -8,13 +8,18 @@
 
 enum { VOCAB = 17, ROWS = 8, BATCH = 2 };
 
-static const char *const spec = "{\"dim\": 16, \"vocab\": 17, \"layers\": 2, \"block\": {\"mixer\": \"gru\", \"dropout\": 0.1, "
-                                "\"channel\": {\"mixer\": \"mlp\", \"hidden\": 20}}}";
+static const char *const recurrent = "{\"dim\": 16, \"vocab\": 17, \"layers\": 2, \"block\": {\"mixer\": \"gru\", \"dropout\": "
+                                     "0.1, \"channel\": {\"mixer\": \"mlp\", \"hidden\": 20}}}";
+/* Its buffers are drawn anew as training goes on. */
+static const char *const redrawn = "{\"dim\": 16, \"vocab\": 17, \"layers\": 2, \"block\": {\"mixer\": {\"mixer\": "
+                                   "\"performer\", \"heads\": 2, \"causal\": true, "
+                                   "\"rows\": 9, \"redraw\": 2}, \"channel\": {\"mixer\": \"mlp\", \"hidden\": 20}}}";
 
 typedef struct world {
     test_env e;
     wf_model *model;
     wf_trainer *trainer;
+    const char *spec;
     char folder[64];
     char log[1024];
 } world;
@@ -27,7 +32,7 @@ static void on_log(void *user, int level, const char *line) {
 
 static void open_run(world *w) {
     weft_error err = {0};
-    w->model = test_model(&w->e, spec, 5);
+    w->model = test_model(&w->e, w->spec, 5);
     wf_trainer_options o = {.batch = BATCH,
                             .rows = ROWS,
                             .accumulate = 1,
@@ -46,8 +51,9 @@ static void close_run(world *w) {
     wf_model_free(w->model);
 }
 
-static void open_world(world *w) {
+static void open_world(world *w, const char *spec) {
     memset(w, 0, sizeof *w);
+    w->spec = spec;
     test_env_open(&w->e, 1);
     w->e.env.log = on_log;
     w->e.env.log_user = w;
@@ -93,13 +99,12 @@ static weft_status load(world *w, bool *found, wf_json **loop, weft_error *err) 
     return wf_checkpoint_load(w->trainer, w->model, w->folder, &w->e.arena, loop, found, err);
 }
 
-static void test_round_trip(void **state) {
+static void round_trip(const char *spec) {
     world w;
     wf_json *loop;
     bool found = true;
     weft_error err = {0};
-    (void)state;
-    open_world(&w);
+    open_world(&w, spec);
     assert_int_equal(load(&w, &found, &loop, &err), WEFT_OK);
     assert_false(found);
     steps(&w, 9);
@@ -119,6 +124,12 @@ static void test_round_trip(void **state) {
     close_world(&w);
 }
 
+static void test_round_trip(void **state) {
+    (void)state;
+    round_trip(recurrent);
+    round_trip(redrawn);
+}
+
 static void newest(world *w, char path[128]) {
     char **names;
     size_t n;
@@ -135,7 +146,7 @@ static void test_damage(void **state) {
     char path[128];
     wf_file file;
     (void)state;
-    open_world(&w);
+    open_world(&w, recurrent);
     steps(&w, 1);
     save(&w);
     steps(&w, 1);
@@ -173,7 +184,7 @@ static void test_refused(void **state) {
     bool found;
     weft_error err = {0};
     (void)state;
-    open_world(&w);
+    open_world(&w, recurrent);
     save(&w);
     wf_model *other = test_model(&w.e, "{\"dim\": 16, \"vocab\": 17, \"layers\": 2, \"block\": {\"mixer\": \"lstm\"}}", 5);
     wf_trainer *t;

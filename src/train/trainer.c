@@ -106,6 +106,8 @@ static weft_status record_step(const wf_model *m, const wf_trainer_options *o, w
     return WEFT_OK;
 }
 
+static int64_t count_from(const wf_update_list *u) { return u->update.from ? u->update.from->count : 0; }
+
 static weft_status make_update_sums(wf_trainer *t, weft_error *err) {
     size_t n = 0, i = 0;
     for (const wf_update_list *u = t->updates; u; u = u->next)
@@ -113,7 +115,7 @@ static weft_status make_update_sums(wf_trainer *t, weft_error *err) {
     if (!(t->update_sums = wf_arena_alloc(&t->arena, (n + 1) * sizeof *t->update_sums)))
         return wf_fail_memory(err);
     for (const wf_update_list *u = t->updates; u; u = u->next, i++)
-        if (!(t->update_sums[i] = wf_arena_alloc(&t->arena, (size_t)u->update.from->count * sizeof(float))))
+        if (!(t->update_sums[i] = wf_arena_alloc(&t->arena, (size_t)(count_from(u) + 1) * sizeof(float))))
             return wf_fail_memory(err);
     return WEFT_OK;
 }
@@ -265,15 +267,20 @@ static int64_t count_targets(const wf_train_batch *b, int64_t n) {
 static void sum_updates(wf_trainer *t, bool first) {
     size_t i = 0;
     for (const wf_update_list *u = t->updates; u; u = u->next, i++)
-        for (int64_t j = 0; j < u->update.from->count; j++)
+        for (int64_t j = 0; j < count_from(u); j++)
             t->update_sums[i][j] = (first ? 0.0f : t->update_sums[i][j]) + ((const float *)u->update.from->data)[j];
 }
 
 static void move_buffers(wf_trainer *t) {
     size_t i = 0;
-    for (const wf_update_list *u = t->updates; u; u = u->next, i++)
-        if (!u->update.param->frozen)
-            u->update.apply(u->update.param, t->update_sums[i], u->update.from->count, u->update.rate);
+    int64_t number = t->steps + 1;
+    for (const wf_update_list *u = t->updates; u; u = u->next, i++) {
+        wf_param *p = u->update.param;
+        wf_buffer_change change = {t->update_sums[i], count_from(u), u->update.rate,
+                                   wf_param_rng(p, t->options.seed, (uint32_t)number)};
+        if (!p->frozen && number % u->update.every == 0)
+            u->update.apply(p, &change);
+    }
 }
 
 /* Forward and backward of every micro-batch: gradients are those of the update's loss. */

@@ -1,5 +1,5 @@
-/* One update: accumulated micro-batches are one big batch, recomputed activations give the same bits in less memory, the same
- * bits for every number of threads, a loss that is not a number changes nothing. */
+/* One update: accumulated micro-batches are one big batch, recomputed activations give the same bits in less memory, pieces the
+ * same result, the same bits for every number of threads, a loss that is not a number changes nothing. */
 #include "train/trainer.h"
 #include "support/model.h"
 #include <math.h>
@@ -108,6 +108,30 @@ static void test_recompute(void **state) {
     test_env_close(&e);
 }
 
+/* A feed-forward network in pieces trains as the whole one does, in recomputed blocks too, with any number of threads. */
+static void test_pieces(void **state) {
+    static const char *const pieces = "{\"dim\": 32, \"vocab\": 31, \"layers\": 2, \"block\": {\"mixer\": {\"mixer\": "
+                                      "\"attention\", \"heads\": 2, \"causal\": true}, "
+                                      "\"channel\": {\"mixer\": \"mlp\", \"hidden\": 48, \"chunk\": 10}}}";
+    uint64_t first = 0;
+    (void)state;
+    for (int way = 0; way < 4; way++) {
+        test_env e;
+        test_env_open(&e, way % 2 ? 1 : 3);
+        wf_model *whole = test_model(&e, plain, 5), *parts = test_model(&e, pieces, 5);
+        double a = run(&e, whole, (wf_trainer_options){.batch = BATCH, .accumulate = 1}, sgd, NULL);
+        double b =
+            run(&e, parts, (wf_trainer_options){.batch = BATCH, .accumulate = 1, .checkpoint_activations = way < 2}, sgd, NULL);
+        assert_true(fabs(a - b) < 1e-5 * a);
+        uint64_t digest = wf_params_digest(&parts->params);
+        first = way == 0 ? digest : first;
+        assert_int_equal(digest, first);
+        wf_model_free(whole);
+        wf_model_free(parts);
+        test_env_close(&e);
+    }
+}
+
 static void test_threads(void **state) {
     uint64_t first = 0;
     (void)state;
@@ -201,7 +225,8 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_accumulation), cmocka_unit_test(test_recompute),
-                                       cmocka_unit_test(test_threads),      cmocka_unit_test(test_not_a_number),
-                                       cmocka_unit_test(test_learns),       cmocka_unit_test(test_refused)};
+                                       cmocka_unit_test(test_pieces),       cmocka_unit_test(test_threads),
+                                       cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_learns),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* e_j = v.tanh(score.q h + score.k m_j (+ score.b)); a = softmax(e); c = sum a_j m_j; h = gru([x | c], h); a readout. */
+/* e_j = v.tanh(score.q h + score.k m_j (+ score.b)); a = softmax(e); c = sum a_j m_j; h = cell([x | c], h), a gru or lstm; a
+ * readout. */
 #include "naive/naive_rnn.h"
 #include <string.h>
 
@@ -48,9 +49,10 @@ static void read_out(naive_io *io, const double *before, const double *after, co
     }
 }
 
-static void step(naive_io *io, int64_t b, int64_t t, double *h) {
+static void step(naive_io *io, int64_t b, int64_t t, double *h, double *cell) {
     const wf_layer *l = io->layer;
     int64_t n = wf_int(l, "hidden"), D = wf_int(l, "dim"), M = wf_int(l, "memory_dim"), S = io->memory_rows;
+    int64_t gates = naive_width(io, "cell.ih.weight");
     double *e = io->attention + (b * io->rows + t) * S, before[64], in[256] = {0}, ih[256];
     const double *x = io->x + (b * io->rows + t) * D;
     scores(io, b, h, e);
@@ -59,28 +61,31 @@ static void step(naive_io *io, int64_t b, int64_t t, double *h) {
     for (int64_t j = 0; j < S; j++)
         for (int64_t c = 0; c < M; c++)
             in[D + c] += e[j] * io->memory[(b * S + j) * M + c];
-    for (int64_t r = 0; r < 3 * n; r++)
+    for (int64_t r = 0; r < gates; r++)
         ih[r] = product(naive_weight(io, "cell.ih.weight"), r, in, D + M) + naive_weight(io, "cell.ih.bias")[r];
-    naive_gru_cell(l, ih, naive_weight(io, "cell.hh.weight"), naive_weight(io, "cell.hh.bias"), h, NULL, n);
+    naive_cell *one = cell ? naive_lstm_cell : naive_gru_cell;
+    one(l, ih, naive_weight(io, "cell.hh.weight"), naive_weight(io, "cell.hh.bias"), h, cell, n);
     read_out(io, before, h, x, in + D, io->y + (b * io->rows + t) * io->width);
 }
 
 static void run(naive_io *io) {
     int64_t n = wf_int(io->layer, "hidden");
-    double *h = naive_state(io, "h", n);
+    double *h = naive_state(io, "h", n),
+           *c = strcmp(wf_string(io->layer, "cell"), "lstm") == 0 ? naive_state(io, "c", n) : NULL;
     io->width = wf_int(io->layer, "out");
     io->y = naive_zeros(io, io->batch * io->rows * io->width);
     io->attention = naive_zeros(io, io->batch * io->rows * io->memory_rows);
     for (int64_t b = 0; b < io->batch; b++) {
         first(io, b, h + b * n);
         for (int64_t t = 0; t < io->rows; t++)
-            step(io, b, t, h + b * n);
+            step(io, b, t, h + b * n, c ? c + b * n : NULL);
     }
 }
 
 static const char *const sizes[] = {"\"memory_dim\": 6 @memory", "\"hidden\": 7, \"memory_dim\": 10, \"units\": 5 @memory",
                                     "@memory", NULL};
 static const char *const inits[] = {"", "\"init\": \"backward\"", "\"init\": \"backward\" @state", "@state", NULL};
+static const char *const cells[] = {"", "\"cell\": \"lstm\"", "\"cell\": \"lstm\", \"side\": true", NULL};
 static const char *const norms[] = {"", "\"normed\": true", NULL};
 static const char *const resets[] = {"", "\"reset\": \"before\"", NULL};
 static const char *const readouts[] = {"",
@@ -91,5 +96,5 @@ static const char *const readouts[] = {"",
                                        NULL};
 static const char *const inputs[] = {"", "@mask left", "@mask right", "@mask all", NULL};
 static const char *const rows[] = {"@rows 5", "@rows 1", "", NULL};
-static const naive_axis axes[] = {sizes, inits, norms, resets, readouts, inputs, rows, NULL};
+static const naive_axis axes[] = {sizes, inits, cells, norms, resets, readouts, inputs, rows, NULL};
 const naive_row naive_additive = {"additive", run, axes, 40, false};

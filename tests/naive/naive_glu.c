@@ -39,6 +39,7 @@ static const char *const biases[] = {"\"bias\": true", "", "\"down_bias\": true"
 static const char *const norms[] = {"", "\"norm\": {}", "\"norm\": {\"eps\": 0.1}", NULL};
 static const char *const scales[] = {
     "", "\"gate_scale\": 0.7", "\"low_rank\": 2", "\"low_rank\": 3, \"gate_scale\": 1.3", "\"scale\": -1.4", NULL};
+static const char *const chunks[] = {"", "\"chunk\": 3", "\"chunk\": 8", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
-static const naive_axis axes[] = {widths, activations, biases, norms, scales, rows, NULL};
+static const naive_axis axes[] = {widths, activations, biases, norms, scales, chunks, rows, NULL};
 const naive_row naive_glu = {"glu", run, axes, 40};
