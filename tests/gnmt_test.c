@@ -54,14 +54,14 @@ static void turn(const wf_model *m, const char *place, const double *x, int64_t 
     }
 }
 
-/* A layer over `rows` rows of width `in`, backwards or forwards, into columns `at`.. of out, which is `wide`. */
-static void sweep(const wf_model *m, const char *place, const double *x, int64_t in, int64_t rows, bool back, int64_t n,
-                  double *out, int64_t wide, int64_t at) {
+/* An encoder's layer of n cells over `rows` rows, backwards or forwards, into the columns of the rows of the memory at `out`.
+ */
+static void sweep(const wf_model *m, const char *place, const double *x, int64_t rows, bool back, int64_t n, double *out) {
     double h[MOST] = {0}, c[MOST] = {0};
     for (int64_t i = 0; i < rows; i++) {
         int64_t t = back ? rows - 1 - i : i;
-        turn(m, place, x + t * in, in, h, c, n);
-        memcpy(out + t * wide + at, h, (size_t)n * sizeof *h);
+        turn(m, place, x + t * MEMORY, MEMORY, h, c, n);
+        memcpy(out + t * MEMORY, h, (size_t)n * sizeof *h);
     }
 }
 
@@ -74,10 +74,10 @@ static void encode(const wf_model *m, int64_t b, double memory[SOURCE * MEMORY])
     double x[SOURCE * MEMORY] = {0}, y[SOURCE * MEMORY] = {0};
     int64_t n = lengths[b];
     embed(value(m, "encoder.", "stem.token.weight"), source + b * SOURCE, n, MEMORY, x);
-    sweep(m, "encoder.block.0.mixer.l0.", x, MEMORY, n, false, MEMORY / 2, y, MEMORY, 0);
-    sweep(m, "encoder.block.0.mixer.l0r.", x, MEMORY, n, true, MEMORY / 2, y, MEMORY, MEMORY / 2);
-    sweep(m, "encoder.block.1.mixer.l0.", y, MEMORY, n, false, MEMORY, x, MEMORY, 0);
-    sweep(m, "encoder.block.2.mixer.l0.", x, MEMORY, n, false, MEMORY, memory, MEMORY, 0);
+    sweep(m, "encoder.block.0.mixer.l0.", x, n, false, MEMORY / 2, y);
+    sweep(m, "encoder.block.0.mixer.l0r.", x, n, true, MEMORY / 2, y + MEMORY / 2);
+    sweep(m, "encoder.block.1.mixer.l0.", y, n, false, MEMORY, x);
+    sweep(m, "encoder.block.2.mixer.l0.", x, n, false, MEMORY, memory);
     for (int64_t i = 0; i < n * MEMORY; i++)
         memory[i] += x[i];
 }

@@ -114,7 +114,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     spec.pattern = wf_pattern(r, weights, next, &p, sizeof p);
     spec.pattern_data[MASK] = io->mask;
     spec.pattern_data[PLAN] = random > 0 ? io->plan : NULL;
-    spec.pattern_keys = (double)(2 * extra + ((p.ends ? 5 : 3) + random) * block);
+    spec.pattern_keys = 2.0 * (double)extra + ((p.ends ? 5.0 : 3.0) + (double)random) * (double)block;
     io->y = wf_project(r, l, "o", attend(r, l, io->x, &spec));
     return WEFT_OK;
 }
