@@ -65,6 +65,7 @@ static void test_own(void **state) {
     must_pass(&b, OWN "/channel", 4);
     must_pass(&b, OWN "/decoders", 5);
     must_pass(&b, OWN "/encoders", 3);
+    must_pass(&b, OWN "/seq2seq", 1);
     must_pass(&b, OWN "/train", 30);
     close_bench(&b);
 }

@@ -58,6 +58,14 @@ static wf_tensor *rows_in(wf_one_layer *one, const char *label, int64_t rows, in
     return one->use == WF_LAYER_TRAIN ? wf_input_grad(one->tape, label, 3, dims) : wf_input(one->tape, label, WF_F32, 3, dims);
 }
 
+/* A second stream with a row for each of the first: rows that have one say its width. */
+static bool has_side(const wf_layer *layer) {
+    for (const wf_key *k = layer->row->keys; k->name; k++)
+        if (strcmp(k->name, "side_dim") == 0)
+            return true;
+    return false;
+}
+
 static weft_status record(wf_one_layer *one, const wf_layer *layer, int64_t dim, inputs *in, weft_error *err) {
     bool decode = one->use == WF_LAYER_DECODE;
     wf_layer_state state = {{NULL}, {NULL}};
@@ -70,7 +78,7 @@ static weft_status record(wf_one_layer *one, const wf_layer *layer, int64_t dim,
                   .state = decode ? &state : NULL};
     if (strstr(layer->row->inputs, " memory ")) /* one that it cannot do without */
         io.memory = in->memory = rows_in(one, "memory", one->rows, wf_int(layer, "memory_dim"));
-    if (strstr(layer->row->inputs, " side?"))
+    if (has_side(layer))
         io.side = in->side = rows_in(one, "side", one->rows, wf_int(layer, "side_dim"));
     for (int i = 0; decode && i < layer->n_states; i++)
         WF_TRY(bind_state(one, layer, i, &state, err));

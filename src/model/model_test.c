@@ -12,7 +12,8 @@ static const int32_t ids[BATCH * ROWS] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9,
 
 static wf_json *wired(test_env *e, const char *wiring, const char *channel) {
     char text[512];
-    const char *side = strcmp(wiring, "coupled") == 0 ? ", \"side\": {\"copy\": true}" : "";
+    bool two = strcmp(wiring, "coupled") == 0 || strcmp(wiring, "pre_both") == 0;
+    const char *side = two ? ", \"side\": {\"copy\": true}" : "";
     const char *joined =
         *side ? ", \"joined\": true, \"head\": {\"tied\": false}" : ""; /* the mixer reaches the end on that side */
     snprintf(
