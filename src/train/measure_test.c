@@ -27,7 +27,7 @@ static void close_world(world *w) {
 
 static wf_model *make(world *w, const char *preset) {
     wf_json *template_, *spec;
-    wf_model *model;
+    wf_model *model = NULL;
     weft_error err = {0};
     if (wf_preset_template(&w->arena, preset, &template_, &err) != WEFT_OK ||
         wf_preset_solve(&w->env, &w->arena, template_, &(wf_sizing){60000, 257, 64}, &spec, &err) != WEFT_OK ||
