@@ -72,7 +72,7 @@ static void count(test_env *e, const wf_mixer *row, const char *options, int64_t
 static double visit(test_env *e, const wf_mixer *row, const char *options, int64_t rows) {
     wf_json *spec;
     wf_one_layer one;
-    double flops;
+    double flops = 0.0;
     weft_error err = {0};
     if (wf_one_layer_spec(&e->arena, row, options, DIM, rows, &spec, &err) != WEFT_OK)
         fail_msg("%s: %s", row->name, err.message);
