@@ -349,6 +349,7 @@ enum { MOST_THREADS = 256 };
 static void read_share(void *arg, int thread, int n_threads) {
     const reading *r = arg;
     const wf_names *names = &r->l->c->names;
+    float *own = r->scratch ? r->scratch + (size_t)thread * r->each : NULL;
     int64_t busy[MOST_THREADS] = {0};
     for (size_t i = 0; i < names->count; i++) {
         int to = 0;
@@ -356,7 +357,7 @@ static void read_share(void *arg, int thread, int n_threads) {
             to = busy[k] < busy[to] ? k : to;
         busy[to] += names->list[i].count;
         if (to == thread && r->l->tensors[i])
-            read_tensor(r->l, &names->list[i], r->l->tensors[i], r->scratch + (size_t)thread * r->each);
+            read_tensor(r->l, &names->list[i], r->l->tensors[i], own);
     }
 }
 

@@ -84,7 +84,7 @@ static weft_status encode_unit(void *user, wf_encoder *e, size_t i, weft_error *
         size_t before = u->ids.count;
         WF_TRY(wf_encode(e, u->texts[k].data, u->texts[k].length, wf_tokenize_flags(s->r), &u->ids, err));
         u->n_ids[k] = u->ids.count - before;
-        put_line(s, u, u->ids.data + before, u->n_ids[k]);
+        put_line(s, u, u->ids.data ? u->ids.data + before : NULL, u->n_ids[k]);
     }
     return u->text.failed ? wf_fail_memory(err) : WEFT_OK;
 }
