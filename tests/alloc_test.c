@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include "weft/weft.h"
 
-enum { QUICK_SAMPLES = 250 };
+enum { QUICK_SAMPLES = 120 };
 
 static char folder[512], text_path[600], run_path[600], model_path[600], options[4096];
 
