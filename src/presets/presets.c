@@ -14,11 +14,15 @@ static const wf_embedded *find(const char *name) {
 
 bool wf_preset_exists(const char *name) { return find(name) != NULL; }
 
+static weft_status parse_preset(wf_arena *arena, const char *texts, const wf_embedded *e, wf_json **out, weft_error *err) {
+    weft_status status = wf_json_parse(arena, texts + e->at, e->size, 0, out, err);
+    return status ? wf_fail_in(err, "preset %s", e->name) : WEFT_OK;
+}
+
 static weft_status read_preset(wf_arena *arena, const wf_embedded *e, wf_json **out, weft_error *err) {
     const char *texts;
     WF_TRY(wf_embedded_open(arena, &wf_embedded_presets, &texts, err));
-    weft_status status = wf_json_parse(arena, texts + e->at, e->size, 0, out, err);
-    return status ? wf_fail_in(err, "preset %s", e->name) : WEFT_OK;
+    return parse_preset(arena, texts, e, out, err);
 }
 
 weft_status wf_preset_about(wf_arena *arena, const char *name, const char **about, weft_error *err) {
@@ -70,10 +74,12 @@ static weft_status plain_block(wf_arena *arena, const wf_mixer *row, wf_json **o
 /* The preset that shows mixer `word` best: the one that says so, else the one of that name, else the first that uses it. */
 static weft_status preset_of(wf_arena *arena, const char *word, wf_json **out, weft_error *err) {
     wf_json *first = NULL, *named = NULL;
+    const char *texts;
     *out = NULL;
+    WF_TRY(wf_embedded_open(arena, &wf_embedded_presets, &texts, err));
     for (const wf_embedded *e = wf_embedded_presets.list; e->name; e++) {
         wf_json *j;
-        WF_TRY(read_preset(arena, e, &j, err));
+        WF_TRY(parse_preset(arena, texts, e, &j, err));
         if (wf_streq(wf_json_text(j, "block_of", NULL), word))
             *out = j;
         if (wf_streq(e->name, word))
