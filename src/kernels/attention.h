@@ -1,6 +1,7 @@
 /* attention.h - kernel F: tiled softmax attention with online softmax (Dao et al. 2022, arXiv 2205.14135), log-sum-exp saved,
- * backward by recomputation. One call of the forward does one block of WF_ATTENTION_ROWS query rows of one head; one call of
- * the backward does one head of one sequence (all its blocks in a fixed order). Any thread may do any piece. */
+ * backward by recomputation. One call of the forward does wf_attention_blocks(a, false) blocks of WF_ATTENTION_ROWS query rows
+ * of one head; one call of the backward does one head of one sequence (all its blocks in a fixed order). Any thread may do any
+ * piece. */
 #ifndef WF_KERNELS_ATTENTION_H
 #define WF_KERNELS_ATTENTION_H
 #include <stdbool.h>
@@ -9,7 +10,7 @@
 #include "base/rng.h"
 #include "kernels/dtype.h"
 
-enum { WF_ATTENTION_ROWS = 64, WF_ATTENTION_KEYS = 64 };
+enum { WF_ATTENTION_ROWS = 64, WF_ATTENTION_KEYS = 64, WF_ATTENTION_BLOCKS = 8 };
 
 typedef struct wf_strides { /* in elements; channels of a head are contiguous */
     int64_t batch, token, head;
@@ -86,6 +87,19 @@ typedef struct wf_attention_args {
 
 /* Tokens that sequence b has as keys: their indices are below it. */
 static inline int64_t wf_attention_keys(const wf_attention_args *a, int64_t b) { return a->kv_len ? a->kv_len[b] : a->s; }
+
+/* Blocks of query rows that meet a tile of keys one after the other while it is in the cache. A function of the shape alone: a
+ * forward piece grows with the sequence, so that short ones still make many pieces; a pattern walks the keys block by block. */
+static inline int64_t wf_attention_blocks(const wf_attention_args *a, bool backward) {
+    int64_t blocks = backward ? (a->t + WF_ATTENTION_ROWS - 1) / WF_ATTENTION_ROWS : a->t / (4 * WF_ATTENTION_ROWS);
+    return a->pattern || blocks < 1 ? 1 : blocks < WF_ATTENTION_BLOCKS ? blocks : WF_ATTENTION_BLOCKS;
+}
+
+/* Forward pieces of one head. */
+static inline int64_t wf_attention_pieces(const wf_attention_args *a) {
+    int64_t rows = wf_attention_blocks(a, false) * WF_ATTENTION_ROWS;
+    return (a->t + rows - 1) / rows;
+}
 
 /* Bytes of scratch (64-aligned) per thread for forward and backward pieces of these arguments. */
 size_t wf_attention_scratch(const wf_attention_args *a, bool backward);

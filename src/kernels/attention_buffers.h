@@ -1,5 +1,6 @@
 /* attention_buffers.h - how kernel F's vector forms divide their scratch: one walk that both counts the bytes and hands out the
- * pointers. Tiles are 64 x 64 floats with query rows along the lanes: [key][row]. Channel counts are padded to 16. */
+ * pointers. Tiles are 64 x 64 floats with query rows along the lanes: [key][row]. Channel counts are padded to 16. Blocks of
+ * rows that meet the same tiles of keys have their own rows and sums, and share the rest. */
 #ifndef WF_KERNELS_ATTENTION_BUFFERS_H
 #define WF_KERNELS_ATTENTION_BUFFERS_H
 #include "kernels/attention.h"
@@ -14,8 +15,8 @@ typedef struct wf_attention_buffers {
     float *few_q, *few_o;                /* [4][pad]: the rows of a block of few rows */
     float *q_t, *o_t;                    /* [key_dim][64], [value_dim][64] */
     float *s, *extra, *stage;            /* [64 keys][64 rows]: scores; bias or dropout factors; a tile on its way */
-    float *k, *v;                        /* [64][key_pad], [64][value_pad]: a BF16 tile in fp32, or keys that lie apart */
-    float *dk, *dv;                      /* backward of a pattern: gradients of keys that lie apart */
+    float *k, *v;                        /* [64][key_pad], [64][value_pad]: a tile in fp32, close together */
+    float *dk, *dv;                      /* backward: gradients of such a tile */
     float *q_n, *do_n, *do_t, *dq_t;     /* backward: rows as they are, and transposed */
     float *dp, *cap;                     /* backward: [64 keys][64 rows] */
     double *distances;                   /* backward: gradient of the distance bias */
@@ -27,44 +28,60 @@ static inline void *wf_attention_take(char *base, size_t *used, int64_t count, s
     return p;
 }
 
-static inline size_t wf_attention_divide(const wf_attention_args *a, bool backward, void *scratch, wf_attention_buffers *m) {
-    size_t used = 0;
-    char *base = scratch;
-    const int64_t r = WF_ATTENTION_ROWS, pad = 16;
-#define TAKE(field, count) m->field = wf_attention_take(base, &used, count, sizeof *m->field)
-    m->key_pad = (a->key_dim + pad - 1) / pad * pad;
-    m->value_pad = (a->value_dim + pad - 1) / pad * pad;
-    TAKE(m, r);
-    TAKE(l, r);
-    TAKE(correction, r);
-    TAKE(delta, r);
-    TAKE(segment_low, r);
-    TAKE(segment_high, r);
-    TAKE(reversed, 2 * r);
-    TAKE(diagonal, 2 * r);
-    TAKE(few_q, WF_ATTENTION_FEW * m->key_pad);
-    TAKE(few_o, WF_ATTENTION_FEW * m->value_pad);
-    TAKE(q_t, r * m->key_pad);
-    TAKE(o_t, r * m->value_pad);
-    TAKE(s, WF_ATTENTION_TILE);
-    TAKE(extra, WF_ATTENTION_TILE);
-    TAKE(stage, WF_ATTENTION_TILE);
-    if (a->type == WF_BF16 || a->pattern) {
-        TAKE(k, r * m->key_pad);
-        TAKE(v, r * m->value_pad);
-    }
+#define WF_TAKE(field, count) m->field = wf_attention_take(base, used, count, sizeof *m->field)
+static inline void wf_attention_take_shared(const wf_attention_args *a, bool backward, bool close, char *base, size_t *used,
+                                            wf_attention_buffers *m) {
+    const int64_t r = WF_ATTENTION_ROWS;
+    WF_TAKE(reversed, 2 * r);
+    WF_TAKE(diagonal, 2 * r);
+    WF_TAKE(few_q, WF_ATTENTION_FEW * m->key_pad);
+    WF_TAKE(few_o, WF_ATTENTION_FEW * m->value_pad);
+    WF_TAKE(s, WF_ATTENTION_TILE);
+    WF_TAKE(extra, WF_ATTENTION_TILE);
+    WF_TAKE(stage, WF_ATTENTION_TILE);
+    WF_TAKE(k, close ? r * m->key_pad : 0);
+    WF_TAKE(v, close ? r * m->value_pad : 0);
     if (backward) {
-        TAKE(q_n, r * m->key_pad);
-        TAKE(do_n, r * m->value_pad);
-        TAKE(do_t, r * m->value_pad);
-        TAKE(dq_t, r * m->key_pad);
-        TAKE(dp, WF_ATTENTION_TILE);
-        TAKE(cap, WF_ATTENTION_TILE);
-        TAKE(distances, a->distances);
-        TAKE(dk, a->pattern ? r * m->key_pad : 0);
-        TAKE(dv, a->pattern ? r * m->value_pad : 0);
+        WF_TAKE(dp, WF_ATTENTION_TILE);
+        WF_TAKE(cap, WF_ATTENTION_TILE);
+        WF_TAKE(distances, a->distances);
+        WF_TAKE(dk, close ? r * m->key_pad : 0);
+        WF_TAKE(dv, close ? r * m->value_pad : 0);
     }
-#undef TAKE
+}
+
+static inline void wf_attention_take_rows(bool backward, char *base, size_t *used, wf_attention_buffers *m) {
+    const int64_t r = WF_ATTENTION_ROWS;
+    WF_TAKE(m, r);
+    WF_TAKE(l, r);
+    WF_TAKE(correction, r);
+    WF_TAKE(delta, r);
+    WF_TAKE(segment_low, r);
+    WF_TAKE(segment_high, r);
+    WF_TAKE(q_t, r * m->key_pad);
+    if (backward) {
+        WF_TAKE(q_n, r * m->key_pad);
+        WF_TAKE(do_n, r * m->value_pad);
+        WF_TAKE(do_t, r * m->value_pad);
+        WF_TAKE(dq_t, r * m->key_pad);
+    } else {
+        WF_TAKE(o_t, r * m->value_pad);
+    }
+}
+#undef WF_TAKE
+
+/* The buffers of wf_attention_blocks(a, backward) blocks into m; the bytes of all of them. */
+static inline size_t wf_attention_divide(const wf_attention_args *a, bool backward, void *scratch,
+                                         wf_attention_buffers m[WF_ATTENTION_BLOCKS]) {
+    size_t used = 0;
+    const int64_t pad = 16, blocks = wf_attention_blocks(a, backward);
+    m[0].key_pad = (a->key_dim + pad - 1) / pad * pad;
+    m[0].value_pad = (a->value_dim + pad - 1) / pad * pad;
+    wf_attention_take_shared(a, backward, a->type == WF_BF16 || a->pattern || blocks > 1, scratch, &used, &m[0]);
+    for (int64_t i = 0; i < blocks; i++) {
+        m[i] = m[0];
+        wf_attention_take_rows(backward, scratch, &used, &m[i]);
+    }
     return used;
 }
 #endif

@@ -53,6 +53,8 @@ static const attention_case cases[] = {
     {"causal-200", 1, 4, 2, 200, 200, 32, 48, CAUSAL | PROBS, NONE, NONE, 0, 0, 0},
     {"causal-65", 1, 1, 1, 65, 65, 24, 24, CAUSAL | D_LSE, NONE, NONE, 0, 0, 0},
     {"causal-129-wide", 1, 1, 1, 129, 129, 128, 160, CAUSAL, NONE, NONE, 0, 0, 0},
+    {"causal-groups", 1, 2, 1, 1110, 1110, 8, 4, CAUSAL | D_LSE, 700, NONE, 0, 0, 0},
+    {"groups-bf16", 1, 1, 1, 600, 330, 16, 8, BF16 | DISTANCES | KEY_MASK, NONE, NONE, 0, 0, 0.1f},
     {"causal-bf16", 2, 4, 1, 150, 150, 20, 36, CAUSAL | BF16, NONE, NONE, 0, 0, 0},
     {"full-bf16", 1, 2, 2, 70, 90, 64, 64, BF16 | D_LSE, NONE, NONE, 0, 0, 0},
     {"causal-offset", 1, 2, 2, 70, 170, 16, 16, CAUSAL | OFFSET, NONE, NONE, 0, 0, 0},
@@ -287,7 +289,7 @@ static void *take_scratch(const wf_attention_args *a, bool backward) {
 /* Every piece, forwards or backwards, each with scratch full of NaN. */
 static void run(const wf_kernels *k, const wf_attention_args *a, bool backward, bool reversed) {
     void *scratch = take_scratch(a, backward);
-    int64_t blocks = backward ? 1 : (a->t + WF_ATTENTION_ROWS - 1) / WF_ATTENTION_ROWS, pieces = a->batch * a->heads * blocks;
+    int64_t blocks = backward ? 1 : wf_attention_pieces(a), pieces = a->batch * a->heads * blocks;
     for (int64_t n = 0; n < pieces; n++) {
         int64_t piece = reversed ? pieces - 1 - n : n, head = piece / blocks;
         memset(scratch, 0xff, wf_attention_scratch(a, backward));
@@ -610,7 +612,7 @@ static double measure(const wf_kernels *k, const wf_attention_args *a, bool back
         double start = seconds();
         if (backward)
             k->attention_back(a, head / a->heads, head % a->heads, scratch);
-        for (int64_t block = 0; !backward && block * WF_ATTENTION_ROWS < a->t; block++)
+        for (int64_t block = 0; !backward && block < wf_attention_pieces(a); block++)
             k->attention(a, head / a->heads, head % a->heads, block, scratch);
         times[n] = seconds() - start;
     }

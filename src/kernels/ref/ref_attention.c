@@ -128,9 +128,10 @@ static void forward_row(piece p, int64_t i, double *o) {
     a->lse[(p.b * a->heads + p.h) * a->t + i] = (float)lse;
 }
 
-void wf_ref_attention(const wf_attention_args *a, int64_t batch, int64_t head, int64_t block, void *scratch) {
+void wf_ref_attention(const wf_attention_args *a, int64_t batch, int64_t head, int64_t piece_, void *scratch) {
     piece p = {a, batch, head};
-    int64_t first = block * WF_ATTENTION_ROWS, end = first + WF_ATTENTION_ROWS < a->t ? first + WF_ATTENTION_ROWS : a->t;
+    int64_t rows = wf_attention_blocks(a, false) * WF_ATTENTION_ROWS, first = piece_ * rows,
+            end = first + rows < a->t ? first + rows : a->t;
     for (int64_t i = first; i < end; i++)
         forward_row(p, i, scratch);
 }

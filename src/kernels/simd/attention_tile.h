@@ -36,7 +36,20 @@ typedef struct block { /* query rows of one head, at most 64 */
     int64_t prefix, segment_min, segment_max;
     run runs[2];
     int n_runs;
+    panel_ahead *later;
+    bool grouped; /* other blocks meet its tiles while they are in the cache */
+    bool alone;   /* backward: it meets one tile at most */
+    int met;      /* forward: tiles so far */
 } block;
+
+enum { FETCHES = 4 * WF_ATTENTION_BLOCKS };
+typedef struct stack { /* blocks of one head, one below the other */
+    block blocks[WF_ATTENTION_BLOCKS];
+    panel_ahead later, fetches[FETCHES]; /* rows that the stack or the next one will need: a list, its head and its members */
+    int n_fetches;
+    int n;
+    bool backward;
+} stack;
 
 /* Keys key..key+keys-1 of a tile against row vectors v0..v1-1: the part of a tile that is computed. */
 typedef struct strip {
@@ -47,13 +60,14 @@ typedef struct strip {
 typedef struct tile {
     int64_t slot, index; /* of its first key */
     int64_t following;   /* keys of the tile after it: they are prefetched while this one is worked on */
+    panel_ahead ahead_k, ahead_v;
     int n, n_strips;
     bool segments;        /* rows and keys of several segments meet */
     bool apart, weighted; /* of a pattern: the keys lie apart, at slots[]; its weights are added */
     int64_t slots[KEYS], indices[KEYS];
     strip strips[STRIPS];
     int16_t low[KEYS], high[KEYS]; /* key j is in the band of rows low..high-1; valid where strips are masked */
-    const float *k, *v;            /* fp32 rows */
+    const float *k, *v;            /* fp32 rows; NULL: not looked up yet */
     int64_t k_stride, v_stride;
 } tile;
 
@@ -124,15 +138,11 @@ WF_LOCAL void view_turn_back(view to, int64_t first, int64_t n, int64_t columns,
 /* Rows lie far apart in memory, which hides them from the processor's own prefetching. */
 WF_LOCAL panel_ahead view_ahead(view from, int64_t first, int64_t n, int64_t columns) {
     const int64_t size = from.type == WF_BF16 ? 2 : 4;
-    return (panel_ahead){from.at + first * from.stride * size, from.stride * size, columns * size, n};
+    return (panel_ahead){from.at + first * from.stride * size, from.stride * size, columns * size, n, false, NULL};
 }
 WF_LOCAL void view_prefetch(view from, int64_t first, int64_t n, int64_t columns) {
     panel_ahead ahead = view_ahead(from, first, n, columns);
-    panel_prefetch(&ahead, n, false);
-}
-WF_LOCAL void view_prefetch_out(view to, int64_t first, int64_t n, int64_t columns) {
-    panel_ahead ahead = view_ahead(to, first, n, columns);
-    panel_prefetch(&ahead, n, true);
+    panel_prefetch(&ahead, n);
 }
 
 /* A ring is one run, or two where its newest token wraps. Slots beyond the tokens are in none. */
@@ -163,11 +173,10 @@ WF_LOCAL void find_segments(block *blk) {
     }
 }
 
-WF_LOCAL block block_open(const wf_attention_args *a, int64_t b, int64_t h, bool backward, void *scratch) {
+WF_LOCAL block block_open(const wf_attention_args *a, int64_t b, int64_t h, const wf_attention_buffers *m) {
     const int64_t far = INT64_C(1) << 60; /* no limit, without overflow when indices are added */
     int64_t kv = h / (a->heads / a->kv_heads);
-    block blk = {.a = a, .b = b, .h = h};
-    wf_attention_divide(a, backward, scratch, &blk.m);
+    block blk = {.a = a, .b = b, .h = h, .m = *m};
     blk.q = view_of(a->type, a->q, a->q_stride, b, h);
     blk.k = view_of(a->type, a->k, a->k_stride, b, kv);
     blk.v = view_of(a->type, a->v, a->v_stride, b, kv);
@@ -185,7 +194,45 @@ WF_LOCAL void block_rows(block *blk, int64_t first) {
     blk->n = min64(ROWS, a->t - first);
     blk->index = (a->start ? a->start[blk->b] : 0) + first;
     blk->vectors = (int)((blk->n + WF_VL - 1) / WF_VL);
+    blk->met = 0;
     find_segments(blk);
+}
+
+WF_LOCAL void stack_open(const wf_attention_args *a, int64_t b, int64_t h, bool backward, void *scratch, stack *st) {
+    wf_attention_buffers m[WF_ATTENTION_BLOCKS] = {0};
+    wf_attention_divide(a, backward, scratch, m);
+    st->backward = backward;
+    st->later = (panel_ahead){0};
+    for (int64_t i = 0; i < wf_attention_blocks(a, backward); i++)
+        st->blocks[i] = block_open(a, b, h, &m[i]);
+}
+
+/* Whether the walk over keys has come to the stack's own rows, where a causal one ends: what is fetched much earlier has left
+ * the cache when it is needed. */
+WF_INLINE bool stack_ending(const stack *st, const tile *t) { return t->index + t->n > st->blocks[0].index; }
+
+/* Rows first..first+n-1 are to be fetched when there is time. */
+WF_LOCAL void stack_fetch(stack *st, view rows, int64_t first, int64_t n, int64_t columns, bool write) {
+    if (n <= 0 || st->n_fetches == FETCHES)
+        return;
+    panel_ahead *fetch = &st->fetches[st->n_fetches], *last = st->later.then ? fetch - 1 : &st->later;
+    *fetch = view_ahead(rows, first, n, columns);
+    fetch->write = write;
+    last->then = fetch;
+    st->n_fetches++;
+}
+
+/* As many blocks as there are rows left from `first` on. */
+WF_LOCAL void stack_rows(stack *st, int64_t first) {
+    const wf_attention_args *a = st->blocks[0].a;
+    st->n = (int)min64(wf_attention_blocks(a, st->backward), (a->t - first + ROWS - 1) / ROWS);
+    st->later.then = NULL;
+    st->n_fetches = 0;
+    for (int i = 0; i < st->n; i++) {
+        st->blocks[i].grouped = st->n > 1;
+        st->blocks[i].later = &st->later;
+        block_rows(&st->blocks[i], first + i * ROWS);
+    }
 }
 
 /* ---- which keys ---- */
@@ -276,6 +323,18 @@ WF_INLINE wf_pattern_rows pattern_rows(const block *blk) {
     return (wf_pattern_rows){blk->a, blk->b, blk->h, blk->index, blk->index + blk->n - 1};
 }
 
+/* The n keys from `at` of a run of slots, `following` keys after them. */
+WF_LOCAL void tile_place(const block *blk, tile *t, run at, int64_t following) {
+    t->slot = at.slot;
+    t->index = at.index;
+    t->n = (int)at.count;
+    t->following = following;
+    t->ahead_k = view_ahead(blk->k, t->slot + t->n, following, blk->a->key_dim);
+    t->ahead_v = view_ahead(blk->v, t->slot + t->n, following, blk->a->value_dim);
+    t->ahead_k.then = t->ahead_v.then = blk->later;
+    t->k = t->v = NULL;
+}
+
 /* The next tile of a pattern's walk: one strip. */
 WF_LOCAL bool next_of_pattern(const block *blk, cursor *c, tile *t) {
     const wf_attention_args *a = blk->a;
@@ -295,9 +354,8 @@ WF_LOCAL bool next_of_pattern(const block *blk, cursor *c, tile *t) {
         }
         if (t->n == 0)
             continue;
-        t->slot = t->slots[0];
+        tile_place(blk, t, (run){t->slots[0], t->n, 0}, 0);
         t->weighted = !whole;
-        t->following = 0;
         t->segments = false;
         t->n_strips = 1;
         t->strips[0] = (strip){0, t->n, 0, blk->vectors, false};
@@ -306,23 +364,32 @@ WF_LOCAL bool next_of_pattern(const block *blk, cursor *c, tile *t) {
     return false;
 }
 
-/* The next tile that some row sees; without a pattern tiles come in the order of slots. */
-WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
+/* The next tile, whichever rows see it; the same ones for every block of a stack. Tiles come in the order of slots, those of a
+ * pattern planned and in its order. */
+WF_LOCAL bool next_place(const block *blk, cursor *c, tile *t) {
     if (blk->a->pattern)
         return next_of_pattern(blk, c, t);
     t->apart = t->weighted = false;
     for (; c->run < blk->n_runs; c->run++, c->at = 0) {
         const run *r = &blk->runs[c->run];
-        while (c->at < r->count) {
-            t->slot = r->slot + c->at;
-            t->index = r->index + c->at;
-            t->n = (int)min64(KEYS, r->count - c->at);
-            c->at += t->n;
-            t->following = min64(KEYS, r->count - c->at);
-            if (tile_plan(blk, t))
-                return true;
+        if (c->at < r->count) {
+            int64_t n = min64(KEYS, r->count - c->at), from = c->at;
+            c->at += n;
+            tile_place(blk, t, (run){r->slot + from, n, r->index + from}, min64(KEYS, r->count - c->at));
+            return true;
         }
     }
+    return false;
+}
+
+/* Plans the tile for a block; false when none of its rows sees it. */
+WF_LOCAL bool tile_seen(const block *blk, tile *t) { return blk->a->pattern || tile_plan(blk, t); }
+
+/* The next tile that some row of the block sees. */
+WF_LOCAL bool next_tile(const block *blk, cursor *c, tile *t) {
+    while (next_place(blk, c, t))
+        if (tile_seen(blk, t))
+            return true;
     return false;
 }
 
@@ -335,14 +402,15 @@ WF_LOCAL void tile_prefetch(const block *blk, const tile *t) {
     view_prefetch(blk->v, t->slot, t->n, blk->a->value_dim);
 }
 
-/* The tile's rows of K (and V): where they lie, or converted into the scratch. */
+/* The tile's rows of K (and V): where they lie, or in the scratch, converted or close together. Rows of many heads lie a power
+ * of two or nearly one apart, where few of them stay in the first cache at a time. */
 WF_LOCAL void tile_operands(const block *blk, tile *t) {
     const wf_attention_args *a = blk->a;
     t->k = (const float *)(const void *)blk->k.at + t->slot * blk->k.stride;
     t->v = (const float *)(const void *)blk->v.at + t->slot * blk->v.stride;
     t->k_stride = blk->k.stride;
     t->v_stride = blk->v.stride;
-    if (a->type == WF_F32 && !t->apart)
+    if (a->type == WF_F32 && !t->apart && !blk->grouped)
         return;
     if (t->apart) {
         for (int j = 0; j < t->n; j++) {
@@ -469,9 +537,9 @@ WF_LOCAL void mask_strip(const block *blk, const tile *t, const strip *s) {
 /* Logits of the tile into m.s, hidden pairs -INFINITY; cells outside the strips are not touched. */
 WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
     const wf_attention_args *a = blk->a;
-    tile_operands(blk, t);
-    panel_ahead ahead = view_ahead(blk->k, t->slot + t->n, t->following, a->key_dim);
-    tile_products(t, t->k, t->k_stride, blk->m.q_t, a->key_dim, blk->m.s, &ahead);
+    if (!t->k)
+        tile_operands(blk, t);
+    tile_products(t, t->k, t->k_stride, blk->m.q_t, a->key_dim, blk->m.s, &t->ahead_k);
     if (a->softcap > 0)
         soften(blk, t, slope);
     if (a->slopes)
@@ -488,20 +556,24 @@ WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
 }
 
 /* e^x for x <= 0 (a little above is harmless), exactly 0 for -infinity; NaN stays. Shorter than vf_exp: one constant for ln 2
- * is enough for the relative error 2e-9 * |x/ln 2|, and the polynomial is the minimax one of degree 6 (relative error 3e-9). */
+ * is enough for the relative error 2e-9 * |x/ln 2|, and the polynomial is the minimax one of degree 5 (relative error 1.1e-7,
+ * as much as one rounding). */
 WF_INLINE vf exp_score(vf x) {
     const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to the nearest integer */
+#if defined(__AVX512F__)
+    const vf lowest = vf_set(-104.0f); /* e^lowest rounds to 0; on the way there threads flush denormals (base/pool.h) */
+#else
     const vf lowest = vf_set(-87.33654f); /* e^lowest is the least normal number: no denormals, they cost 100 cycles */
+#endif
     vf c = vf_max(lowest, x), biased = vf_fma(c, vf_set(1.44269504088896341f), magic), n = biased - magic;
     vf r = vf_fma(n, vf_set(-0.69314718055994531f), c);
-    vf p = vf_fma(vf_set(1.406124040591665e-3f), r, vf_set(8.379011162351227e-3f));
-    p = vf_fma(p, r, vf_set(4.166477729716046e-2f));
-    p = vf_fma(p, r, vf_set(1.6666365441258335e-1f));
-    p = vf_fma(p, r, vf_set(5.00000043437474e-1f));
+    vf p = vf_fma(vf_set(8.312477678131282e-3f), r, vf_set(4.1890550231355274e-2f));
+    p = vf_fma(p, r, vf_set(1.6667116314622432e-1f));
+    p = vf_fma(p, r, vf_set(4.999922882393284e-1f));
     p = vf_fma(p, r, vf_set(1.0f));
     p = vf_fma(p, r, vf_set(1.0f));
 #if defined(__AVX512F__)
-    return (vf)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)x, (__m512)lowest, _CMP_NLT_UQ), (__m512)p, (__m512)n);
+    return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
 #else
     p = (vf)((vi)p + ((vi)biased << 23)); /* magic's own bits leave the word */
     return vf_select(x < lowest, vf_set(0.0f), p);

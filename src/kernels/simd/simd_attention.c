@@ -60,13 +60,13 @@ static void rescale(const block *blk) {
 }
 
 /* o^T = o^T * correction + V^T p^T; before the first tile o^T holds nothing. */
-static void add_values(const block *blk, const tile *t, bool first) {
+static void add_values(const block *blk, tile *t) {
+    bool first = blk->met == 0;
     bool whole = t->n_strips == 1 && t->strips[0].v0 == 0 && t->strips[0].v1 == blk->vectors;
     if (first && !whole)
         memset(blk->m.o_t, 0, (size_t)(blk->a->value_dim * ROWS) * sizeof(float));
     else if (!whole)
         rescale(blk);
-    panel_ahead ahead = view_ahead(blk->v, t->slot + t->n, t->following, blk->a->value_dim);
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL;
@@ -82,7 +82,7 @@ static void add_values(const block *blk, const tile *t, bool first) {
                            .n = (s->v1 - s->v0) * WF_VL,
                            .add = !(first && whole),
                            .scale = whole && !first ? blk->m.correction : NULL,
-                           .ahead = &ahead});
+                           .ahead = &t->ahead_v});
     }
 }
 
@@ -121,34 +121,58 @@ static void store_probabilities(const block *blk) {
     }
 }
 
-static void forward_tiles(const block *blk) {
-    const wf_attention_args *a = blk->a;
-    cursor c = {0};
-    tile t;
-    bool first = true, more = next_tile(blk, &c, &t);
-    if (more)
-        tile_prefetch(blk, &t);
-    view_turn(blk->q, blk->first, blk->n, a->key_dim, a->scale, NULL, 0, blk->m.q_t);
-    view_prefetch_out(blk->o, blk->first, blk->n, a->value_dim);
+static void begin_rows(const block *blk) {
+    view_turn(blk->q, blk->first, blk->n, blk->a->key_dim, blk->a->scale, NULL, 0, blk->m.q_t);
     for (int v = 0; v < blk->vectors; v++) {
         vf_store(blk->m.m + v * WF_VL, vf_set(-INFINITY));
         vf_store(blk->m.l + v * WF_VL, vf_set(0.0f));
     }
-    for (; more; first = false, more = next_tile(blk, &c, &t)) {
-        tile_scores(blk, &t, NULL);
-        online_softmax(blk, &t);
-        if (a->dropout > 0) {
-            tile_dropout(blk, &t);
-            EACH_CELL(&t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) * vf_load(blk->m.extra + j * ROWS + v * WF_VL)); })
-        }
-        add_values(blk, &t, first);
+}
+
+static void forward_tile(block *blk, tile *t) {
+    if (blk->met == 0)
+        begin_rows(blk);
+    tile_scores(blk, t, NULL);
+    online_softmax(blk, t);
+    if (blk->a->dropout > 0) {
+        tile_dropout(blk, t);
+        EACH_CELL(t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) * vf_load(blk->m.extra + j * ROWS + v * WF_VL)); })
     }
-    if (first)
+    add_values(blk, t);
+    blk->met++;
+}
+
+static void end_rows(const block *blk) {
+    if (blk->met == 0) {
+        begin_rows(blk);
         memset(blk->m.o_t, 0, (size_t)(blk->a->value_dim * ROWS) * sizeof(float));
+    }
     finish_rows(blk);
-    view_turn_back(blk->o, blk->first, blk->n, a->value_dim, blk->m.correction, blk->m.o_t);
-    if (a->probs)
+    view_turn_back(blk->o, blk->first, blk->n, blk->a->value_dim, blk->m.correction, blk->m.o_t);
+    if (blk->a->probs)
         store_probabilities(blk);
+}
+
+static void forward_tiles(stack *st) {
+    cursor c = {0};
+    tile t;
+    bool more = next_place(&st->blocks[0], &c, &t);
+    if (more)
+        tile_prefetch(&st->blocks[0], &t);
+    for (int i = 1; i < st->n; i++)
+        stack_fetch(st, st->blocks[i].q, st->blocks[i].first, st->blocks[i].n, st->blocks[i].a->key_dim, false);
+    for (bool ending = false; more; more = next_place(&st->blocks[0], &c, &t)) {
+        if (!ending && stack_ending(st, &t)) {
+            ending = true;
+            for (int i = 0; i < st->n; i++)
+                stack_fetch(st, st->blocks[i].o, st->blocks[i].first, st->blocks[i].n, st->blocks[i].a->value_dim, true);
+        }
+        for (int i = 0; i < st->n; i++)
+            if (tile_seen(&st->blocks[i], &t))
+                forward_tile(&st->blocks[i], &t);
+    }
+    for (int i = 0; i < st->n; i++)
+        end_rows(&st->blocks[i]);
 }
 
 /* ---- few rows (decoding): K and V are read once, where they lie, with channels along the lanes ---- */
@@ -163,7 +187,7 @@ WF_INLINE void row_products(const block *blk, const tile *t, const float *q, flo
     const int64_t size = bf16 ? 2 : 4, stride = blk->k.stride * size, dim = blk->a->key_dim;
     const char *k = blk->k.at + t->slot * stride;
     for (int j = 0; j < t->n; j++, k += stride) {
-        panel_prefetch(&ahead, 1, false);
+        panel_prefetch(&ahead, 1);
         vf sum0 = vf_set(0.0f), sum1 = sum0;
         int64_t d = 0;
         for (; d + 2 * WF_VL <= dim; d += 2 * WF_VL) {
@@ -188,7 +212,7 @@ WF_INLINE void row_values(const block *blk, const tile *t, const float *p, float
             sum[x] = vf_load(o + c + x * WF_VL) * correction;
         const char *v = first;
         for (int j = 0; j < t->n; j++, v += stride) {
-            panel_prefetch(&ahead, 1, false);
+            panel_prefetch(&ahead, 1);
             for (int x = 0; x < 4; x++)
                 sum[x] = vf_fma(vf_set(p[j]), take(bf16, v, c + x * WF_VL, WF_VL), sum[x]);
         }
@@ -285,13 +309,14 @@ static void forward_few(const block *blk) {
             view_put(blk->o, blk->first + i, d, vf_load(blk->m.few_o + i * blk->m.value_pad + d) * blk->m.correction[i], m););
 }
 
-static void attention(const wf_attention_args *a, int64_t batch, int64_t head, int64_t block_, void *scratch) {
-    block blk = block_open(a, batch, head, false, scratch);
-    block_rows(&blk, block_ * ROWS);
-    if (blk.n <= WF_ATTENTION_FEW * WF_VL / 16 && !a->probs && !a->pattern && a->dropout == 0)
-        forward_few(&blk);
+static void attention(const wf_attention_args *a, int64_t batch, int64_t head, int64_t piece, void *scratch) {
+    stack st;
+    stack_open(a, batch, head, false, scratch, &st);
+    stack_rows(&st, piece * wf_attention_blocks(a, false) * ROWS);
+    if (st.blocks[0].n <= WF_ATTENTION_FEW * WF_VL / 16 && !a->probs && !a->pattern && a->dropout == 0)
+        forward_few(&st.blocks[0]);
     else
-        forward_tiles(&blk);
+        forward_tiles(&st);
 }
 
 WF_FILL(attention) { k->attention = attention; }

@@ -11,6 +11,13 @@ typedef struct head { /* where this head's gradients go */
     double sink;
 } head;
 
+typedef struct sums { /* of the tile being worked on: where rows of the gradients of its keys are summed */
+    float *dk, *dv;
+    int64_t dk_stride, dv_stride;
+    bool close, fresh;            /* in the scratch; the rows they are for have not been set */
+    panel_ahead ahead_k, ahead_v; /* those rows */
+} sums;
+
 /* delta = rowsum(do * o) - dL/dlse, so that dS = P * (dP - delta) (ibid. eq. 4). */
 static void row_deltas(const block *blk) {
     const wf_attention_args *a = blk->a;
@@ -137,32 +144,65 @@ static void add_distance_gradients(const block *blk, const tile *t) {
         blk->m.distances[distance_entry(blk, t, e - (KEYS - 1))] += (double)blk->m.diagonal[e];
 }
 
-/* Rows of keys that lie apart were summed in the scratch: each goes to its slot. */
-static void scatter_keys(const block *blk, const tile *t, const head *hd) {
-    for (int j = 0; j < t->n; j++) {
-        float *dk = hd->dk + t->slots[j] * hd->dk_stride, *dv = hd->dv + t->slots[j] * hd->dv_stride;
-        WF_ROW(c, m, blk->a->key_dim, vput(dk + c, vtake(dk + c, m) + vf_load(blk->m.dk + j * blk->m.key_pad + c), m););
-        WF_ROW(c, m, blk->a->value_dim, vput(dv + c, vtake(dv + c, m) + vf_load(blk->m.dv + j * blk->m.value_pad + c), m););
+/* Rows become zero just before the first tile adds to them, while they are in the cache. */
+static void zero_keys(const block *blk, head *hd, int64_t end) {
+    for (; hd->zeroed < end; hd->zeroed++) {
+        memset(hd->dk + hd->zeroed * hd->dk_stride, 0, (size_t)blk->a->key_dim * sizeof(float));
+        memset(hd->dv + hd->zeroed * hd->dv_stride, 0, (size_t)blk->a->value_dim * sizeof(float));
     }
 }
 
-/* dV += P^T dO and dK += dS^T Q, Q scaled: rows of both where they lie. */
-static void add_key_gradients(const block *blk, const tile *t, const head *whole) {
-    head apart = *whole, *hd = &apart;
-    if (t->apart) {
-        memset(blk->m.dk, 0, (size_t)(t->n * blk->m.key_pad) * sizeof(float));
-        memset(blk->m.dv, 0, (size_t)(t->n * blk->m.value_pad) * sizeof(float));
-        apart.dk = blk->m.dk;
-        apart.dv = blk->m.dv;
-        apart.dk_stride = blk->m.key_pad;
-        apart.dv_stride = blk->m.value_pad;
+static panel_ahead rows_ahead(const float *to, int64_t stride, int64_t slot, int64_t n, int64_t columns) {
+    return view_ahead((view){WF_F32, (char *)(uintptr_t)to, stride}, slot, n, columns);
+}
+
+/* Where rows lie apart, or several blocks add to them, they are summed in the scratch first. */
+static sums begin_keys(const block *blk, const tile *t, head *hd) {
+    const wf_attention_args *a = blk->a;
+    sums to = {hd->dk + t->slot * hd->dk_stride, hd->dv + t->slot * hd->dv_stride, hd->dk_stride, hd->dv_stride};
+    to.close = t->apart || blk->grouped;
+    to.ahead_k.then = to.ahead_v.then = blk->later;
+    zero_keys(blk, hd, a->pattern ? a->s : t->slot + (to.close ? 0 : t->n));
+    if (!to.close)
+        return to;
+    if (hd->zeroed == t->slot) {
+        to.fresh = true;
+        hd->zeroed += t->n;
     }
+    if (!t->apart) {
+        to.ahead_k = rows_ahead(hd->dk, hd->dk_stride, t->slot, t->n, a->key_dim);
+        to.ahead_v = rows_ahead(hd->dv, hd->dv_stride, t->slot, t->n, a->value_dim);
+        to.ahead_k.then = to.ahead_v.then = blk->later;
+    }
+    to.dk = blk->m.dk;
+    to.dv = blk->m.dv;
+    to.dk_stride = blk->m.key_pad;
+    to.dv_stride = blk->m.value_pad;
+    memset(to.dk, 0, (size_t)(t->n * to.dk_stride) * sizeof(float));
+    memset(to.dv, 0, (size_t)(t->n * to.dv_stride) * sizeof(float));
+    return to;
+}
+
+WF_INLINE void add_row(float *to, const float *from, int64_t columns, bool fresh) {
+    WF_ROW(c, m, columns, vput(to + c, fresh ? vf_load(from + c) : vtake(to + c, m) + vf_load(from + c), m););
+}
+
+/* Rows summed in the scratch go to their slots. */
+static void end_keys(const block *blk, const tile *t, const head *hd, const sums *from) {
+    for (int j = 0; from->close && j < t->n; j++) {
+        int64_t slot = t->apart ? t->slots[j] : t->slot + j;
+        add_row(hd->dk + slot * hd->dk_stride, from->dk + j * from->dk_stride, blk->a->key_dim, from->fresh);
+        add_row(hd->dv + slot * hd->dv_stride, from->dv + j * from->dv_stride, blk->a->value_dim, from->fresh);
+    }
+}
+
+/* dV += P^T dO and dK += dS^T Q, Q scaled. */
+static void add_key_gradients(const block *blk, const tile *t, sums *to) {
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
-        int64_t row = s->v0 * WF_VL, rows = min64(s->v1 * WF_VL, blk->n) - row, cell = s->key * ROWS + row,
-                slot = (t->apart ? 0 : t->slot) + s->key;
-        panel_run(&(panel){.c = hd->dv + slot * hd->dv_stride,
-                           .ldc = hd->dv_stride,
+        int64_t row = s->v0 * WF_VL, rows = min64(s->v1 * WF_VL, blk->n) - row, cell = s->key * ROWS + row;
+        panel_run(&(panel){.c = to->dv + s->key * to->dv_stride,
+                           .ldc = to->dv_stride,
                            .a = blk->m.s + cell,
                            .a_row = ROWS,
                            .a_col = 1,
@@ -171,9 +211,10 @@ static void add_key_gradients(const block *blk, const tile *t, const head *whole
                            .m = s->keys,
                            .k = rows,
                            .n = blk->a->value_dim,
-                           .add = true});
-        panel_run(&(panel){.c = hd->dk + slot * hd->dk_stride,
-                           .ldc = hd->dk_stride,
+                           .add = true,
+                           .ahead = &to->ahead_v});
+        panel_run(&(panel){.c = to->dk + s->key * to->dk_stride,
+                           .ldc = to->dk_stride,
                            .a = blk->m.dp + cell,
                            .a_row = ROWS,
                            .a_col = 1,
@@ -182,10 +223,9 @@ static void add_key_gradients(const block *blk, const tile *t, const head *whole
                            .m = s->keys,
                            .k = rows,
                            .n = blk->a->key_dim,
-                           .add = true});
+                           .add = true,
+                           .ahead = &to->ahead_k});
     }
-    if (t->apart)
-        scatter_keys(blk, t, whole);
 }
 
 /* dQ^T += K^T dS^T */
@@ -203,24 +243,23 @@ static void add_query_gradients(const block *blk, const tile *t) {
                            .m = blk->a->key_dim,
                            .k = s->keys,
                            .n = (s->v1 - s->v0) * WF_VL,
-                           .add = true});
+                           .add = true,
+                           .ahead = &(panel_ahead){.then = blk->later}});
     }
 }
 
-/* Rows become zero just before the first tile adds to them, while they are in the cache. */
-static void zero_keys(const block *blk, head *hd, int64_t end) {
-    for (; hd->zeroed < end; hd->zeroed++) {
-        memset(hd->dk + hd->zeroed * hd->dk_stride, 0, (size_t)blk->a->key_dim * sizeof(float));
-        memset(hd->dv + hd->zeroed * hd->dv_stride, 0, (size_t)blk->a->value_dim * sizeof(float));
-    }
+/* Whether the block meets one tile at most. */
+static bool meets_one(const block *blk) {
+    cursor c = {0};
+    tile t;
+    return !next_tile(blk, &c, &t) || !next_tile(blk, &c, &t);
 }
 
-static void back_tile(const block *blk, tile *t, bool alone, head *hd) {
+static void back_tile(const block *blk, tile *t, sums *to) {
     const wf_attention_args *a = blk->a;
     tile_scores(blk, t, blk->m.cap);
-    panel_ahead ahead = view_ahead(blk->v, t->slot + t->n, t->following, a->value_dim);
-    tile_products(t, t->v, t->v_stride, blk->m.do_t, a->value_dim, blk->m.dp, &ahead);
-    if (alone)
+    tile_products(t, t->v, t->v_stride, blk->m.do_t, a->value_dim, blk->m.dp, &t->ahead_v);
+    if (blk->alone)
         gradients_of_all_scores(blk, t);
     else
         gradients_of_scores(blk, t);
@@ -230,36 +269,71 @@ static void back_tile(const block *blk, tile *t, bool alone, head *hd) {
         store_transposed(blk, t, blk->m.dp, a->d_bias + (blk->b * a->heads + blk->h) * a->t * a->s);
     if (a->softcap > 0)
         EACH_CELL(t, i, j, v, blk->m.dp, x, { vf_store(x, vf_load(x) * vf_load(blk->m.cap + j * ROWS + v * WF_VL)); })
-    zero_keys(blk, hd, a->pattern ? a->s : t->slot + t->n);
-    add_key_gradients(blk, t, hd);
+    add_key_gradients(blk, t, to);
     add_query_gradients(blk, t);
 }
 
-static void back_block(const block *blk, head *hd) {
+static void begin_rows(block *blk, head *hd) {
     const wf_attention_args *a = blk->a;
-    cursor c = {0};
-    tile tiles[2]; /* this one and the next */
-    int now = 0;
-    bool more = next_tile(blk, &c, &tiles[0]), first = true;
-    if (more)
-        tile_prefetch(blk, &tiles[0]);
+    blk->alone = a->type == WF_F32 && meets_one(blk);
     load_block(blk, hd);
-    view_prefetch_out(hd->dq, blk->first, blk->n, a->key_dim);
     if (a->d_bias)
         memset(a->d_bias + ((blk->b * a->heads + blk->h) * a->t + blk->first) * a->s, 0,
                (size_t)(blk->n * a->s) * sizeof(float));
-    for (bool this = more; this; this = more, now = 1 - now, first = false) {
-        more = next_tile(blk, &c, &tiles[1 - now]);
-        back_tile(blk, &tiles[now], first && !more && a->type == WF_F32, hd);
-    }
+}
+
+static void end_rows(const block *blk, head *hd) {
     add_sinks(blk, hd);
     for (int v = 0; v < blk->vectors; v++)
-        vf_store(blk->m.correction + v * WF_VL, vf_set(a->scale));
-    view_turn_back(hd->dq, blk->first, blk->n, a->key_dim, blk->m.correction, blk->m.dq_t);
+        vf_store(blk->m.correction + v * WF_VL, vf_set(blk->a->scale));
+    view_turn_back(hd->dq, blk->first, blk->n, blk->a->key_dim, blk->m.correction, blk->m.dq_t);
+}
+
+/* What this stack writes at its end and what the next one reads at its beginning. */
+static void fetch_rows(stack *st, const head *hd) {
+    const block *any = &st->blocks[0], *last = &st->blocks[st->n - 1];
+    int64_t first = last->first + last->n, n = min64(any->a->t - first, WF_ATTENTION_BLOCKS * ROWS);
+    stack_fetch(st, hd->dq, any->first, first - any->first, any->a->key_dim, true);
+    stack_fetch(st, any->q, first, n, any->a->key_dim, false);
+    stack_fetch(st, hd->dout, first, n, any->a->value_dim, false);
+    stack_fetch(st, any->o, first, n, any->a->value_dim, false);
+}
+
+static void back_stack(stack *st, head *hd) {
+    const block *any = &st->blocks[0];
+    cursor c = {0};
+    tile t;
+    bool more = next_place(any, &c, &t);
+    if (more)
+        tile_prefetch(any, &t);
+    for (int i = 0; i < st->n; i++)
+        begin_rows(&st->blocks[i], hd);
+    for (bool ending = false; more; more = next_place(any, &c, &t)) {
+        sums to;
+        bool met = false;
+        if (!ending && stack_ending(st, &t)) {
+            ending = true;
+            fetch_rows(st, hd);
+        }
+        for (int i = 0; i < st->n; i++) {
+            if (!tile_seen(&st->blocks[i], &t))
+                continue;
+            if (!met)
+                to = begin_keys(any, &t, hd);
+            met = true;
+            back_tile(&st->blocks[i], &t, &to);
+        }
+        if (met)
+            end_keys(any, &t, hd, &to);
+    }
+    for (int i = 0; i < st->n; i++)
+        end_rows(&st->blocks[i], hd);
 }
 
 static void attention_back(const wf_attention_args *a, int64_t batch, int64_t head_, void *scratch) {
-    block blk = block_open(a, batch, head_, true, scratch);
+    stack st;
+    stack_open(a, batch, head_, true, scratch, &st);
+    const block *any = &st.blocks[0];
     head hd = {.dout = view_of(a->type, a->do_, a->do_stride, batch, head_),
                .dq = view_of(a->type, a->dq, a->dq_stride, batch, head_)};
     hd.dk_stride = a->heads * a->key_dim;
@@ -267,14 +341,14 @@ static void attention_back(const wf_attention_args *a, int64_t batch, int64_t he
     hd.dk = a->dk + batch * a->s * hd.dk_stride + head_ * a->key_dim;
     hd.dv = a->dv + batch * a->s * hd.dv_stride + head_ * a->value_dim;
     if (a->d_distance_bias)
-        memset(blk.m.distances, 0, (size_t)a->distances * sizeof *blk.m.distances);
-    for (int64_t first = 0; first < a->t; first += ROWS) {
-        block_rows(&blk, first);
-        back_block(&blk, &hd);
+        memset(any->m.distances, 0, (size_t)a->distances * sizeof *any->m.distances);
+    for (int64_t first = 0; first < a->t; first += st.n * ROWS) {
+        stack_rows(&st, first);
+        back_stack(&st, &hd);
     }
-    zero_keys(&blk, &hd, a->s);
+    zero_keys(any, &hd, a->s);
     for (int64_t e = 0; e < a->distances && a->d_distance_bias; e++)
-        a->d_distance_bias[(batch * a->heads + head_) * a->distances + e] = (float)blk.m.distances[e];
+        a->d_distance_bias[(batch * a->heads + head_) * a->distances + e] = (float)any->m.distances[e];
     if (a->d_sinks)
         a->d_sinks[batch * a->heads + head_] = (float)hd.sink;
 }

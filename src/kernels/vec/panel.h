@@ -5,10 +5,15 @@
 #include <stdbool.h>
 #include "kernels/vec/vec.h"
 
-typedef struct panel_ahead { /* rows that are needed soon, fetched a few at a time between blocks of the product */
+/* Rows that are needed soon, fetched a few at a time in the course of the product: all at once they would keep its own loads
+ * waiting. */
+typedef struct panel_ahead {
     const char *at;
     int64_t stride, bytes, rows;
+    bool write;
+    struct panel_ahead *then; /* NULL, or the head (no rows of its own) of a list of rows to fetch when these are */
 } panel_ahead;
+enum { PANEL_STEPS = 16, PANEL_FETCH = 3 }; /* so many steps, then so many rows */
 
 typedef struct panel {
     float *c;
@@ -23,10 +28,20 @@ typedef struct panel {
     panel_ahead *ahead; /* or NULL */
 } panel;
 
-WF_INLINE void panel_prefetch(panel_ahead *ahead, int64_t rows, const bool write) {
+WF_INLINE void panel_prefetch(panel_ahead *ahead, int64_t rows) {
+    if (ahead->rows == 0) {
+        panel_ahead *head = ahead->then;
+        if (!head)
+            return;
+        while (head->then && head->then->rows == 0)
+            head->then = head->then->then;
+        ahead = head->then;
+        if (!ahead)
+            return;
+    }
     for (; rows > 0 && ahead->rows > 0; rows--, ahead->rows--, ahead->at += ahead->stride)
         for (int64_t c = 0; c < ahead->bytes; c += 64) {
-            if (write)
+            if (ahead->write)
                 __builtin_prefetch(ahead->at + c, 1, 2);
             else
                 __builtin_prefetch(ahead->at + c, 0, 2);
@@ -49,14 +64,19 @@ static __attribute__((noinline, unused)) void panel_store_part(const panel *p, f
         }
 }
 
+/* The compiler is to know nothing about p: else it computes the addresses of all rows of C before the loop, more than there are
+ * registers for. */
+#define PANEL_OPAQUE(p) __asm__("" : "+r"(p))
+
 WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int rows, const int columns) {
     vf acc[8][4];
-    const float *a = p->a + i * p->a_row, *b = p->b + column;
     const int64_t a_row = p->a_row, a_col = p->a_col, ldb = p->ldb;
+    const float *a = p->a + i * a_row, *a3 = a + 3 * a_row, *b = p->b + column;
 #define ZERO(r, q) acc[r][q] = vf_set(0.0f);
 #define ZERO_ROW(r) PANEL_COLUMNS(ZERO, r)
     PANEL_ROWS(ZERO_ROW)
-    for (int64_t l = p->k; l > 0; l--, a += a_col, b += ldb) {
+    int64_t steps = p->ahead && p->k > PANEL_STEPS ? PANEL_STEPS : p->k;
+    for (int64_t l = p->k, pause = l - steps; l > 0; l--, a += a_col, a3 += a_col, b += ldb) {
         vf bv[4];
 #define LOAD(r, q)                                                                                                             \
     if (q < columns)                                                                                                           \
@@ -66,30 +86,40 @@ WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int 
         acc[r][q] = vf_fma(x, bv[q], acc[r][q]);
 #define STEP_ROW(r)                                                                                                            \
     if (r < rows) {                                                                                                            \
-        vf x = vf_set(a[r * a_row]);                                                                                           \
+        vf x = vf_set(r < 3 ? a[r * a_row] : a3[(r - 3) * a_row]);                                                             \
         PANEL_COLUMNS(STEP, r)                                                                                                 \
     }
         PANEL_COLUMNS(LOAD, 0)
         PANEL_ROWS(STEP_ROW)
+        if (l == pause) {
+            panel_prefetch(p->ahead, PANEL_FETCH);
+            pause -= PANEL_STEPS;
+        }
     }
-    float *c = p->c + i * p->ldc + column, sums[8 * 4 * WF_VL];
     const int64_t ldc = p->ldc;
+    float *c = p->c + i * ldc + column, sums[8 * 4 * WF_VL];
+    PANEL_OPAQUE(c);
 #define PUT(r, q)                                                                                                              \
-    if (r < rows && q < columns)                                                                                               \
-        vf_store(c + r * ldc + q * WF_VL, acc[r][q]);
+    if (q < columns)                                                                                                           \
+        vf_store(c + q * WF_VL, acc[r][q]);
 #define ADD(r, q)                                                                                                              \
-    if (r < rows && q < columns)                                                                                               \
-        vf_store(c + r * ldc + q * WF_VL, vf_load(c + r * ldc + q * WF_VL) + acc[r][q]);
+    if (q < columns)                                                                                                           \
+        vf_store(c + q * WF_VL, vf_load(c + q * WF_VL) + acc[r][q]);
 #define SCALE(r, q)                                                                                                            \
-    if (r < rows && q < columns)                                                                                               \
-        vf_store(c + r * ldc + q * WF_VL,                                                                                      \
-                 vf_fma(vf_load(c + r * ldc + q * WF_VL), vf_load(p->scale + column + q * WF_VL), acc[r][q]));
+    if (q < columns)                                                                                                           \
+        vf_store(c + q * WF_VL, vf_fma(vf_load(c + q * WF_VL), vf_load(p->scale + column + q * WF_VL), acc[r][q]));
 #define PART(r, q)                                                                                                             \
     if (r < rows && q < columns)                                                                                               \
         vf_store(sums + (r * 4 + q) * WF_VL, acc[r][q]);
-#define PUT_ROW(r) PANEL_COLUMNS(PUT, r)
-#define ADD_ROW(r) PANEL_COLUMNS(ADD, r)
-#define SCALE_ROW(r) PANEL_COLUMNS(SCALE, r)
+#define STORE_ROW(DO, r)                                                                                                       \
+    if (r < rows) {                                                                                                            \
+        PANEL_COLUMNS(DO, r)                                                                                                   \
+        c += ldc;                                                                                                              \
+        PANEL_OPAQUE(c);                                                                                                       \
+    }
+#define PUT_ROW(r) STORE_ROW(PUT, r)
+#define ADD_ROW(r) STORE_ROW(ADD, r)
+#define SCALE_ROW(r) STORE_ROW(SCALE, r)
 #define PART_ROW(r) PANEL_COLUMNS(PART, r)
     if (p->n - column < columns * WF_VL) {
         PANEL_ROWS(PART_ROW)
@@ -110,6 +140,7 @@ WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int 
 #undef ADD
 #undef SCALE
 #undef PART
+#undef STORE_ROW
 #undef PUT_ROW
 #undef ADD_ROW
 #undef SCALE_ROW
@@ -120,11 +151,8 @@ WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int 
 #define PANEL_STRIPE(columns, step)                                                                                            \
     static void panel_stripe_##columns(const panel *p, int64_t column) {                                                       \
         int64_t i = 0;                                                                                                         \
-        for (; i + step <= p->m; i += step) {                                                                                  \
+        for (; i + step <= p->m; i += step)                                                                                    \
             panel_block(p, i, column, step, columns);                                                                          \
-            if (p->ahead)                                                                                                      \
-                panel_prefetch(p->ahead, step, false);                                                                         \
-        }                                                                                                                      \
         if (p->m - i >= 4) {                                                                                                   \
             panel_block(p, i, column, 4, columns);                                                                             \
             i += 4;                                                                                                            \

@@ -21,7 +21,9 @@ typedef struct attention {
 } attention;
 
 static const void *data_of(const wf_node *node, int i) { return node->in[i] ? node->in[i]->data : NULL; }
-static int64_t blocks_of(const attention *a) { return (a->t + WF_ATTENTION_ROWS - 1) / WF_ATTENTION_ROWS; }
+static int64_t pieces_of(const attention *a) { /* of one head, forward */
+    return wf_attention_pieces(&(wf_attention_args){.t = a->t, .pattern = a->spec.pattern});
+}
 static bool has_table(const wf_node *node) { return node->in[REL_BIAS] != NULL; }
 static bool prepares(const wf_node *node) { return has_table(node) || ((const attention *)node->attr)->spec.cached; }
 static float *work_at(const wf_node *node, size_t offset) { return (float *)((char *)node->work_data[WF_BACKWARD] + offset); }
@@ -123,15 +125,16 @@ static void prepare(const wf_node *node, wf_worker *w) {
     }
 }
 
+/* The last rows come first: causal ones have the most to do, and what is left for the end is small. */
 static void forward(const wf_node *node, int phase, int piece, wf_worker *w) {
     const attention *a = node->attr;
     if (phase == 0 && prepares(node)) {
         prepare(node, w);
         return;
     }
-    int64_t blocks = blocks_of(a), head = piece / blocks;
+    int64_t heads = a->b * a->h, head = piece % heads;
     wf_attention_args args = arguments(node, w);
-    w->k->attention(&args, head / a->h, head % a->h, piece % blocks, w->scratch);
+    w->k->attention(&args, head / a->h, head % a->h, pieces_of(a) - 1 - piece / heads, w->scratch);
 }
 
 /* ---- backward ---- */
@@ -293,8 +296,8 @@ static int pieces(const wf_node *node, wf_pass pass, int phase) {
     if (pass == WF_BACKWARD)
         return back_pieces(node, phase);
     if (prepares(node))
-        return phase == 0 ? 1 : phase == 1 ? (int)(a->b * a->h * blocks_of(a)) : 0;
-    return phase == 0 ? (int)(a->b * a->h * blocks_of(a)) : 0;
+        return phase == 0 ? 1 : phase == 1 ? (int)(a->b * a->h * pieces_of(a)) : 0;
+    return phase == 0 ? (int)(a->b * a->h * pieces_of(a)) : 0;
 }
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
