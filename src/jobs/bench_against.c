@@ -57,11 +57,18 @@ static weft_status run_attention(wf_bench *b, int64_t rows, bool bf16) {
     return status;
 }
 
+static const char *case_name(const void *user, size_t i) {
+    (void)user;
+    return i == 0 ? "attention" : i <= sizeof layers / sizeof *layers ? layers[i - 1].name : NULL;
+}
+
 static weft_status run(wf_bench *b) {
-    for (int i = 0; i < 4; i++)
+    WF_TRY(wf_bench_check_only(b, case_name));
+    for (int i = 0; i < 4 && wf_bench_wants(b, "attention"); i++)
         WF_TRY(run_attention(b, i < 2 ? 1024 : 4096, i % 2 == 1));
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
-        WF_TRY(run_layer(b, &layers[i]));
+        if (wf_bench_wants(b, layers[i].name))
+            WF_TRY(run_layer(b, &layers[i]));
     return WEFT_OK;
 }
 
