@@ -213,7 +213,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
                               .dropout = r->attention_dropout,
                               .pattern = wf_pattern(r, weights, next, &p, sizeof p),
                               .lse = &lse,
-                              .pattern_data = {order.order, order.buckets, order.place, io->mask},
+                              .pattern_data = {order.order, p.across ? NULL : order.buckets, order.place, io->mask},
                               .pattern_keys = (double)((p.before + p.after + 1) * p.chunk)};
     wf_tensor *o = wf_attention(t, q, k, v, &spec);
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_merge_partials(t, o, lse, order.place, own, p.rounds)));

@@ -228,6 +228,7 @@ typedef struct wf_lsh_order {
 } wf_lsh_order;
 wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tensor *mask, const int64_t *factors,
                          int64_t n_factors);
+wf_tensor *wf_order_places(wf_tape *t, wf_tensor *order, int64_t rows); /* the places of such an order of `rows` tokens */
 
 typedef struct wf_memory_spec { /* tensors may be NULL */
     wf_tensor *v;               /* [U]: scores v . tanh(q + k); NULL: q . k */
