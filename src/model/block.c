@@ -24,12 +24,23 @@ wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x) {
                          b->params->cross_norm_bias[i]);
 }
 
+static void read_before(const wf_block_run *b, wf_ports *io) {
+    wf_param *const *norm = b->params->memory_norm;
+    io->memory =
+        wf_cast(b->run->tape, wf_apply_norm(b->run->tape, &b->block->memory_norm, b->before->x, norm[0], norm[1]), WF_F32);
+    io->memory_mask = b->before->mask;
+    io->memory_kinds = b->before->kinds;
+    io->memory_lie = b->before->lie;
+}
+
 /* The memory is for the cross mixer, and for mixers that cannot do without. */
 static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state *state, wf_tensor *x) {
     wf_ports io = *b->ports;
     io.x = x;
     if (layer != b->block->cross && !wf_layer_needs_memory(layer))
         io.memory = io.memory_mask = NULL;
+    if (layer == b->block->mixer && b->before)
+        read_before(b, &io);
     b->side = layer == b->block->channel;
     b->run->state = state;
     b->run->dropout = b->block->dropout;
