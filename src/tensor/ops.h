@@ -246,6 +246,22 @@ typedef struct wf_kind_spec {
     int64_t keys, common, skip;
 } wf_kind_spec;
 wf_tensor *wf_kind_scores(wf_tape *t, wf_tensor *x, const wf_kind_spec *spec);
+/* A bias by the key, x[B,S,G] for the heads of group g, and of the keys that a row may see only those with the `keep` largest:
+ * F32 [B,heads,rows,S], -INFINITY for the others (see base/select.h for equal ones). Visibility and caches as in
+ * wf_attention_spec, without rings; mask U8 [B,S] or NULL; `length`: keys that the whole sequence will have, 0: as many as
+ * there are. */
+typedef struct wf_keep_spec {
+    int64_t heads, rows, keep, length;
+    bool causal, cached, offset_from_start;
+    int64_t left, right;
+} wf_keep_spec;
+wf_tensor *wf_keep_keys(wf_tape *t, wf_tensor *x, wf_tensor *mask, const wf_keep_spec *spec);
+/* a[..,n] and b[..,m] of as many rows -> fp32 [..,n*m]: the sums of every pair. */
+wf_tensor *wf_pair_scores(wf_tape *t, wf_tensor *a, wf_tensor *b);
+/* Experts of one hidden unit: x [B,T,n], indices I64 and gates F32 [B,T,k], tables {down, up} [E,n] -> fp32 [B,T,n]: the sum
+ * over a row's choices e of gate * act(x . down_e) up_e. */
+wf_tensor *wf_retrieve(wf_tape *t, wf_tensor *x, wf_tensor *indices, wf_tensor *gates, wf_tensor *const tables[2],
+                       wf_activation kind);
 /* Attention computed in parts becomes whole: o [B,P*T,H,V] and lse [B,H,P*T], row (p, t) of them at place[b,h,p*T+t] (I32,
  * NULL: at p*T+t) -> fp32 [B,T,H,V]. A token no part has keys for takes its row of `fallback` [B,T,H,V], or 0. */
 wf_tensor *wf_merge_partials(wf_tape *t, wf_tensor *o, wf_tensor *lse, wf_tensor *place, wf_tensor *fallback, int64_t parts);
