@@ -32,7 +32,7 @@ static weft_status measure(wf_bench *b, const char *name, int64_t rows, bool bf1
         return wf_fail_memory(b->job->err);
     WF_TRY(wf_bench_rounds(b, line, &c, b->peer ? 3 : 7, wf_bench_layer_once, layer));
     WF_TRY(wf_bench_layer_once(layer, &seconds, b->job->err));
-    wf_bench_tell_operations(b, line, layer->tape, seconds);
+    wf_bench_tell_operations(b, line, layer->one.tape, seconds);
     return WEFT_OK;
 }
 

@@ -209,8 +209,9 @@ const wf_wiring wf_wirings[] = {
     {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, WF_GATES_NONE, 0, false, false, parallel2},
     {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, WF_GATES_SHUT, 0, false, false, gated},
     {"plain", "f(x): mixers that join and norm themselves", 0, 0, WF_GATES_NONE, 0, false, false, plain},
-    {"coupled", "s + mixer(norm(x)), then x + channel(norm(s)), s the stem's side", 2, 1, WF_GATES_NONE, 0, false, true, coupled},
-    {"pre_both", "as `pre`, the stem's side too: norm2 is its first, norm3 the second of both", 3, 2, WF_GATES_NONE, 0, false, false,
-     pre_both},
+    {"coupled", "s + mixer(norm(x)), then x + channel(norm(s)), s the stem's side", 2, 1, WF_GATES_NONE, 0, false, true,
+     coupled},
+    {"pre_both", "as `pre`, the stem's side too: norm2 is its first, norm3 the second of both", 3, 2, WF_GATES_NONE, 0, false,
+     false, pre_both},
     {"weighed", "gate * x + f(norm(x)), gate learned per channel from 1", 2, 1, WF_GATES_OPEN, 0, false, false, weighed},
     {NULL, NULL, 0, 0, WF_GATES_NONE, 0, false, false, NULL}};

@@ -188,8 +188,8 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     }
     for (int g = 0; b->wiring->gates && g < (b->channel ? 2 : 1); g++) {
         snprintf(name, sizeof name, "block.%lld.gate%d", (long long)i, g + 1);
-        WF_TRY(wf_declare(m, name, 1, &b->dim, b->wiring->gates == WF_GATES_OPEN ? WF_INIT_ONES : WF_INIT_ZEROS,
-                          &p->gate[g], err));
+        WF_TRY(wf_declare(m, name, 1, &b->dim, b->wiring->gates == WF_GATES_OPEN ? WF_INIT_ONES : WF_INIT_ZEROS, &p->gate[g],
+                          err));
     }
     return declare_parts(m, i, b, err);
 }

@@ -218,6 +218,9 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
         *pattern; /* in the tape's arena: which keys a row sees, instead of causal, left, right, prefix, segments, biases */
     wf_tensor *pattern_data[WF_PATTERN_DATA]; /* what it reads */
     double pattern_keys;                      /* keys of a row, on the average: for the count of operations */
+    /* Not NULL: rows and keys of the pattern are entries, I32 [B,H,P*T]: entry e is row entries[e] of q, k and v, each row P
+     * times. All entries of a row stand under one softmax. places I32 [B,H,P*T]: where part p of row t stands, at p*T + t. */
+    wf_tensor *entries, *places;
 } wf_attention_spec;
 /* T5's bucket of a distance j-i (Raffel et al. 2020, section 2.1). */
 int64_t wf_distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance, bool bidirectional);
