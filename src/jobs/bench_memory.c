@@ -86,14 +86,28 @@ static weft_status run_subject(wf_bench *b, const subject *s) {
     return WEFT_OK;
 }
 
+/* The preset reformer of one width in `layers` layers: its activations are the same for any depth. */
+static weft_status reversible(wf_bench *b, int64_t layers, wf_json **spec) {
+    const wf_sizes sizes = {
+        .dim = b->quick ? 64 : 512, .layers = layers, .hidden = b->quick ? 128 : 1024, .vocab = 256, .context = 512};
+    wf_json *template_;
+    WF_TRY(wf_preset_template(b->job->arena, "reformer", &template_, b->job->err));
+    return wf_preset_fill(b->job->arena, wf_json_get(template_, "spec"), &sizes, spec, b->job->err);
+}
+
 static weft_status run(wf_bench *b) {
-    wf_json *gpt2, *template_, *small;
+    wf_json *gpt2, *template_, *small, *few, *many;
+    WF_TRY(reversible(b, 4, &few));
+    WF_TRY(reversible(b, 16, &many));
     WF_TRY(wf_bench_gpt2(b, &gpt2));
     WF_TRY(wf_preset_template(b->job->arena, "llama", &template_, b->job->err));
     WF_TRY(wf_preset_solve(b->job->env, b->job->arena, template_,
                            &(wf_sizing){b->quick ? 1000000 : 10000000, b->quick ? 256 : 4096, 256}, &small, b->job->err));
-    const subject subjects[] = {
-        {"llama 10M", small, 8, 256, false}, {"GPT-2 124M", gpt2, 4, 256, false}, {"GPT-2 124M", gpt2, 4, 256, true}};
+    const subject subjects[] = {{"llama 10M", small, 8, 256, false},
+                                {"GPT-2 124M", gpt2, 4, 256, false},
+                                {"GPT-2 124M", gpt2, 4, 256, true},
+                                {"reformer, 4 layers", few, 8, 512, false},
+                                {"reformer, 16 layers", many, 8, 512, false}};
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !b->skipped; i++)
         WF_TRY(run_subject(b, &subjects[i]));
     return WEFT_OK;

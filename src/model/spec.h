@@ -206,6 +206,7 @@ typedef struct wf_wiring {
     bool gates;      /* learned gates gate1, gate2 */
     int cross_norms; /* around a cross mixer; 0: there is no place for one */
     bool adapts;     /* there is a place for an adapter */
+    bool rebuilds;   /* it is made of couplings: training rebuilds what goes in from what comes out */
     wf_tensor *(*run)(struct wf_block_run *b, wf_tensor *x);
 } wf_wiring;
 extern const wf_wiring wf_wirings[]; /* ends with a NULL name */

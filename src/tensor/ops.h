@@ -323,8 +323,8 @@ wf_tensor *wf_exp_gates(wf_tape *t, wf_tensor *in, wf_tensor *forget, const wf_e
 wf_tensor *wf_normalise_exp(wf_tape *t, wf_tensor *o, wf_tensor *nq, wf_tensor *m, float eps);
 
 /* The weighted average of RWKV-4: k, v [B,T,A], decay (w < 0) and bonus (u) [A] -> [B,T,A] fp32. States num, den, max [B,A]:
- * all of in or none, and `out` [3] receives those after the last token, or is NULL. No gradient goes through max: nothing
- * depends on it alone. */
+ * those of `in` that are NULL start at 0, 0, -1e38; `out` [3] receives those after the last token, or is NULL. No gradient goes
+ * through max: nothing depends on it alone. */
 typedef struct wf_wkv_spec {
     wf_tensor *in[3], **out;
 } wf_wkv_spec;

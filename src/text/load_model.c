@@ -1,6 +1,8 @@
 /* load_model.c - the "model" object, read as it streams past: it is most of the file, so no tree is built of it. */
 #include "text/engine.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool key_is(const char *key, size_t length, const char *name) {
@@ -40,6 +42,59 @@ static weft_status read_vocab(wf_loading *l, wf_json_reader *r) {
 
 /* ---- a list of pieces with scores ---- */
 
+/* 1e0 to 1e308, rounded to the nearest. */
+static bool power_of_ten(int64_t n, double *out) {
+    static const double exact[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    if (n < (int64_t)(sizeof exact / sizeof *exact)) {
+        *out = exact[n];
+        return true;
+    }
+    char text[32];
+    snprintf(text, sizeof text, "1e%lld", (long long)n);
+    return wf_parse_double(text, strlen(text), out);
+}
+
+/* digits * 10^exponent, in the reference's steps */
+static bool scale(double digits, int64_t exponent, double *out) {
+    enum { LARGEST = 308 };
+    double power;
+    for (*out = digits; exponent < -LARGEST && *out != 0; exponent += LARGEST)
+        *out /= 1e308;
+    if (*out == 0)
+        return true;
+    if (!power_of_ten(exponent < 0 ? -exponent : exponent, &power))
+        return false;
+    *out = exponent < 0 ? *out / power : *out * power;
+    return isfinite(*out);
+}
+
+/* A score as the reference reads it: its digits as one whole number, times or through a power of ten. One score in four comes
+ * out a last place off the nearest double, and where two ways to cut a text cost the same that decides. */
+static bool read_score(const char *text, size_t length, double *out) {
+    uint64_t digits = 0;
+    int64_t exponent = 0, said = 0;
+    size_t i = text[0] == '-';
+    double nearest;
+    if (!wf_parse_double(text, length, &nearest)) /* no number, or beyond all doubles */
+        return false;
+    for (bool point = false, full = false; i < length && (text[i] | 32) != 'e'; i++) {
+        if (text[i] == '.') {
+            point = true;
+            continue;
+        }
+        uint64_t digit = (uint64_t)(text[i] - '0');
+        full = full || digits > (UINT64_MAX - digit) / 10; /* the digits from here on are left out */
+        digits = full ? digits : digits * 10 + digit;
+        exponent += (full && !point) - (!full && point);
+    }
+    if (i < length && (!wf_parse_i64(text + i + 1, length - i - 1, &said) || said > INT32_MAX || said < -INT32_MAX))
+        said = text[i + 1] == '-' ? -INT32_MAX : INT32_MAX;
+    bool fits = scale((double)digits, exponent + said, out);
+    *out = text[0] == '-' ? -*out : *out;
+    return fits;
+}
+
 /* ["piece", -1.5], entered already */
 static weft_status read_scored(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
     wf_json_kind kind;
@@ -54,7 +109,7 @@ static weft_status read_scored(wf_loading *l, wf_json_reader *r, wf_model_source
     if (!added)
         return wf_load_fail_at(l, WEFT_UNSUPPORTED, at, "the piece \"%.*s\" twice", (int)(length < 64 ? length : 64), text);
     WF_TRY(wf_json_next(r, &kind, NULL, NULL, &text, &length));
-    if (kind != WF_JSON_NUMBER || !wf_parse_double(text, length, &score))
+    if (kind != WF_JSON_NUMBER || !read_score(text, length, &score))
         return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a piece must be a text and its score");
     WF_TRY(wf_grow(l->mem, (void **)&s->scores, &s->scores_capacity, s->n_scores + 1, sizeof *s->scores, l->err));
     s->scores[s->n_scores++] = score;
