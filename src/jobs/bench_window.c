@@ -3,7 +3,7 @@
 #include "jobs/bench_layer.h"
 #include "jobs/put.h"
 
-enum { LENGTHS = 7 };
+enum { LENGTHS = 6 };
 #define ATTENTION "\"mixer\": \"attention\", \"heads\": 8, \"causal\": true"
 
 /* Full and windowed in turn, so that what disturbs one disturbs the other. */
@@ -44,7 +44,7 @@ static weft_status run_length(wf_bench *b, int64_t rows, double medians[2]) {
 }
 
 static weft_status run(wf_bench *b) {
-    static const double lengths[LENGTHS] = {256, 384, 512, 768, 1024, 2048, 4096};
+    static const double lengths[LENGTHS] = {384, 512, 768, 1024, 2048, 4096};
     double full[LENGTHS], window[LENGTHS];
     int n = b->quick ? 3 : LENGTHS;
     for (int i = 0; i < n; i++) {

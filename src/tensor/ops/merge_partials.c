@@ -45,6 +45,8 @@ static float lse_of(const wf_node *node, const token *at, int64_t e) {
 
 float wf_join_lse(const float *lse, const int32_t *place, int64_t parts, int64_t step) {
     double most = -INFINITY, sum = 0.0;
+    if (parts == 1)
+        return lse[place ? *place : 0];
     for (int64_t p = 0; p < parts; p++)
         most = fmax(most, (double)lse[place ? place[p * step] : p * step]);
     if (most == -INFINITY)
