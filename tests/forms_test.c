@@ -27,6 +27,7 @@ static const case_row cases[] = {
      "{\"heads\": 2, \"causal\": true, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9, \"bidirectional\": false}}", true},
     {"attention", "{\"heads\": 3, \"causal\": true, \"relative\": {\"of\": \"both\", \"length\": 5}}", true},
     {"attention", "{\"heads\": 2, \"causal\": true, \"rope\": {}, \"rope_values\": true}", true},
+    {"attention", "{\"heads\": 4, \"kv_heads\": 2, \"causal\": true, \"dynamic\": {\"keep\": 3}}", false},
     {"disentangled", "{\"heads\": 3, \"distance\": 5}", true},
     {"xl_attention", "{\"heads\": 3, \"kinds\": true, \"apart\": 1, \"bias\": [\"k\", \"v\", \"o\"]}", true},
     {"xl_attention", "{\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 5, \"value_dim\": 3}", true},
@@ -186,6 +187,8 @@ static const case_row cases[] = {
      "{\"hidden\": 6, \"experts\": 6, \"groups\": 3, \"top_groups\": 2, \"router\": \"sigmoid\", \"shared\": 5, "
      "\"shared_gate\": true}",
      false},
+    {"product_keys", "{\"hidden\": 9, \"keys\": 3, \"top_k\": 2}", false},
+    {"product_keys", "{\"hidden\": 9, \"keys\": 3, \"top_k\": 2, \"whole\": true}", true},
     {"expert_choice", "{\"hidden\": 9, \"experts\": 4, \"capacity\": 3}", false},
     {"soft_moe", "{\"hidden\": 9, \"experts\": 3, \"slots\": 2, \"normed\": true}", false},
     {"rwkv_channel", "{\"hidden\": 9}", true},

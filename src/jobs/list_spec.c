@@ -156,7 +156,8 @@ static void put_traits(wf_str *out, const wf_mixer *row) {
                 {WF_PADDING_INERT, "padded rows change nothing"},
                 {WF_PADDING_TRACE, "but rows before a sequence may leave a trace"},
                 {WF_PERMUTATION, "without positions, an order of rows is as good as another"},
-                {WF_PER_TOKEN, "every row by itself"}};
+                {WF_PER_TOKEN, "every row by itself"},
+                {WF_REBUILDS, "training rebuilds its input from its output"}};
     bool first = true;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (row->traits & rows[i].bit) {

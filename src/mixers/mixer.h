@@ -61,7 +61,8 @@ typedef enum wf_trait {
     WF_PERMUTATION = 8,   /* permuting the rows permutes the outputs (when not causal and without positions) */
     WF_PER_TOKEN = 16,    /* every row by itself */
     WF_PADDING_TRACE =
-        64, /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
+        64,            /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
+    WF_REBUILDS = 128, /* its input can be rebuilt from its output: it is made of couplings (wf_couple) */
     WF_TORCH_STATES = 32 /* in files the states are [n, B, ..], as torch's recurrent networks give them */
 } wf_trait;
 
@@ -247,6 +248,7 @@ struct wf_run {
     wf_layer_state *state; /* NULL in WF_NO_STATE */
     bool want_attention;
     bool drop;               /* dropout of the mixers' own takes part */
+    bool rebuild;            /* in training: couplings do not keep what they can rebuild */
     bool want_losses;        /* of routers: training asks for them, decoding does not */
     wf_update_list *updates; /* out, with want_losses: in the tape's arena */
     float dropout, attention_dropout;
@@ -254,6 +256,10 @@ struct wf_run {
 
 /* Runs part i of a layer (see wf_mixer.parts) with ports of its own; its states are carried through. */
 weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io);
+/* y = x + scale*f, x fp32 and f made since wf_couple_begin without x: a coupling. With run->rebuild neither x nor what makes f
+ * is kept for the backward, which makes f again, then x = y - scale*f (Gomez et al. 2017, arXiv 1707.04585, algorithm 1). */
+void wf_couple_begin(const wf_run *run);
+wf_tensor *wf_couple(const wf_run *run, wf_tensor *x, wf_tensor *f, float scale);
 /* Asks training for a change of a buffer; nothing without run->want_losses. */
 void wf_move_buffer(wf_run *run, const wf_buffer_update *update);
 /* The parameter of a slot, and the weight on the tape; NULL when the spec leaves it out. */

@@ -188,7 +188,8 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     }
     for (int g = 0; b->wiring->gates && g < (b->channel ? 2 : 1); g++) {
         snprintf(name, sizeof name, "block.%lld.gate%d", (long long)i, g + 1);
-        WF_TRY(wf_declare(m, name, 1, &b->dim, WF_INIT_ZEROS, &p->gate[g], err));
+        WF_TRY(wf_declare(m, name, 1, &b->dim, b->wiring->gates == WF_GATES_OPEN ? WF_INIT_ONES : WF_INIT_ZEROS, &p->gate[g],
+                          err));
     }
     return declare_parts(m, i, b, err);
 }
@@ -299,6 +300,12 @@ static wf_tensor *add_layer(recorder *r, int64_t i, wf_tensor *x) {
     return r->sum = r->sum ? wf_add(t, r->sum, x) : x;
 }
 
+/* Is the block recomputed from its input? Those made of couplings rebuild it themselves. */
+static bool is_region(const wf_model_options *o, const wf_block_spec *b) {
+    bool rebuilds = b->wiring->rebuilds || (wf_layer_traits(b->mixer) & WF_REBUILDS);
+    return o->checkpoint && !(o->rebuild && rebuilds);
+}
+
 static weft_status record_block(recorder *r, int64_t i, const wf_place *before, wf_tensor **x, weft_error *err) {
     wf_layer_state states[WF_SIDES] = {{{NULL}, {NULL}}, {{NULL}, {NULL}}, {{NULL}, {NULL}}};
     const wf_model_options *o = r->options;
@@ -320,7 +327,7 @@ static weft_status record_block(recorder *r, int64_t i, const wf_place *before, 
             states[side].in[s] = o->state_in[layer * WF_MAX_STATES + s];
         b.state[side] = &states[side];
     }
-    if (o->checkpoint)
+    if (is_region(o, &block))
         wf_region_begin(r->run.tape);
     wf_tensor *in = *x;
     *x = wf_scale(r->run.tape, block.wiring->run(&b, in), block.stream_scale);
@@ -328,7 +335,7 @@ static weft_status record_block(recorder *r, int64_t i, const wf_place *before, 
         *x = wf_cast(r->run.tape, wf_block_aside(&b, in, *x), WF_F32);
     if (block.masked)
         *x = wf_mask_rows(r->run.tape, *x, r->ports.mask);
-    if (o->checkpoint)
+    if (is_region(o, &block))
         wf_region_end(r->run.tape);
     for (size_t k = 0; o->mode == WF_STATE_VALUES && o->state_out && k < WF_SIDES * WF_MAX_STATES; k++)
         o->state_out[WF_SIDES * (size_t)i * WF_MAX_STATES + k] = states[k / WF_MAX_STATES].out[k % WF_MAX_STATES];
@@ -343,7 +350,7 @@ static wf_tensor *record_out(wf_tape *tape, const wf_out_spec *out, wf_param *co
 /* ---- the memory ---- */
 static weft_status record_source(const wf_model *m, wf_tape *tape, const wf_model_options *o, wf_model_ports *p,
                                  weft_error *err) {
-    wf_model_options plain = {.checkpoint = o->checkpoint, .dropout = o->dropout, .losses = o->losses};
+    wf_model_options plain = {.checkpoint = o->checkpoint, .rebuild = o->rebuild, .dropout = o->dropout, .losses = o->losses};
     wf_tensor *of = !p->source ? NULL : m->encoder->spec->stem.channels ? p->source->features : p->source->ids;
     WF_CHECK(of || wf_tape_failed(tape), err, WEFT_USAGE, "the encoder has nothing to read");
     if (!of)
@@ -496,6 +503,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                      .length = o->length ? o->length : rows,
                      .mode = o->mode,
                      .drop = o->dropout,
+                     .rebuild = o->rebuild,
                      .want_losses = o->losses};
     wf_tensor *x = wf_stem_record(m, tape, batch, rows, o, p); /* which may make the mask */
     r.ports = (wf_ports){.start = x,

@@ -101,6 +101,7 @@ typedef struct wf_model_options {
         **state_out; /* with WF_STATE_VALUES: [layers*WF_SIDES*WF_MAX_STATES] (mixer, channel, cross), NULL entries: start */
     int64_t length;  /* positions reached by the call; 0: T */
     bool checkpoint; /* activation checkpointing: one region per block */
+    bool rebuild;    /* blocks made of couplings keep neither their input nor their activations: such a block is no region */
     bool dropout;    /* use the spec's dropout */
     bool losses;     /* of routers: wanted in ports */
 } wf_model_options;

@@ -230,13 +230,15 @@ typedef struct wf_spec_part {
 extern const wf_spec_part wf_spec_parts[]; /* ends with a NULL name */
 
 /* How one sublayer's residual program reads: the wirings are a table (block.c). */
+typedef enum wf_gates { WF_GATES_NONE, WF_GATES_SHUT, WF_GATES_OPEN } wf_gates; /* none; starting at 0, or at 1 */
 typedef struct wf_wiring {
     const char *name, *about;
     int norms; /* how many norms a block has; channel-less blocks use the first half, rounded up */
     int norms_without_channel;
-    bool gates;      /* learned gates gate1, gate2 */
+    wf_gates gates;  /* learned: gate1, gate2 */
     int cross_norms; /* around a cross mixer; 0: there is no place for one */
     bool adapts;     /* there is a place for an adapter */
+    bool rebuilds;   /* it is made of couplings: training rebuilds what goes in from what comes out */
     wf_tensor *(*run)(struct wf_block_run *b, wf_tensor *x);
 } wf_wiring;
 extern const wf_wiring wf_wirings[]; /* ends with a NULL name */

@@ -221,6 +221,9 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
         *pattern; /* in the tape's arena: which keys a row sees, instead of causal, left, right, prefix, segments, biases */
     wf_tensor *pattern_data[WF_PATTERN_DATA]; /* what it reads */
     double pattern_keys;                      /* keys of a row, on the average: for the count of operations */
+    /* Not NULL: rows and keys of the pattern are entries, I32 [B,H,P*T]: entry e is row entries[e] of q, k and v, each row P
+     * times. All entries of a row stand under one softmax. places I32 [B,H,P*T]: where part p of row t stands, at p*T + t. */
+    wf_tensor *entries, *places;
 } wf_attention_spec;
 /* T5's bucket of a distance j-i (Raffel et al. 2020, section 2.1). */
 int64_t wf_distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance, bool bidirectional);
@@ -249,6 +252,22 @@ typedef struct wf_kind_spec {
     int64_t keys, common, skip;
 } wf_kind_spec;
 wf_tensor *wf_kind_scores(wf_tape *t, wf_tensor *x, const wf_kind_spec *spec);
+/* A bias by the key, x[B,S,G] for the heads of group g, and of the keys that a row may see only those with the `keep` largest:
+ * F32 [B,heads,rows,S], -INFINITY for the others (see base/select.h for equal ones). Visibility and caches as in
+ * wf_attention_spec, without rings; mask U8 [B,S] or NULL; `length`: keys that the whole sequence will have, 0: as many as
+ * there are. */
+typedef struct wf_keep_spec {
+    int64_t heads, rows, keep, length;
+    bool causal, cached, offset_from_start;
+    int64_t left, right;
+} wf_keep_spec;
+wf_tensor *wf_keep_keys(wf_tape *t, wf_tensor *x, wf_tensor *mask, const wf_keep_spec *spec);
+/* a[..,n] and b[..,m] of as many rows -> fp32 [..,n*m]: the sums of every pair. */
+wf_tensor *wf_pair_scores(wf_tape *t, wf_tensor *a, wf_tensor *b);
+/* Experts of one hidden unit: x [B,T,n], indices I64 and gates F32 [B,T,k], tables {down, up} [E,n] -> fp32 [B,T,n]: the sum
+ * over a row's choices e of gate * act(x . down_e) up_e. */
+wf_tensor *wf_retrieve(wf_tape *t, wf_tensor *x, wf_tensor *indices, wf_tensor *gates, wf_tensor *const tables[2],
+                       wf_activation kind);
 /* Attention computed in parts becomes whole: o [B,P*T,H,V] and lse [B,H,P*T], row (p, t) of them at place[b,h,p*T+t] (I32,
  * NULL: at p*T+t) -> fp32 [B,T,H,V]. A token no part has keys for takes its row of `fallback` [B,T,H,V], or 0. */
 wf_tensor *wf_merge_partials(wf_tape *t, wf_tensor *o, wf_tensor *lse, wf_tensor *place, wf_tensor *fallback, int64_t parts);
@@ -263,6 +282,7 @@ typedef struct wf_lsh_order {
 } wf_lsh_order;
 wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tensor *mask, const int64_t *factors,
                          int64_t n_factors);
+wf_tensor *wf_order_places(wf_tape *t, wf_tensor *order, int64_t rows); /* the places of such an order of `rows` tokens */
 
 typedef struct wf_memory_spec { /* tensors may be NULL */
     wf_tensor *v;               /* [U]: scores v . tanh(q + k); NULL: q . k */
@@ -355,8 +375,8 @@ wf_tensor *wf_exp_gates(wf_tape *t, wf_tensor *in, wf_tensor *forget, const wf_e
 wf_tensor *wf_normalise_exp(wf_tape *t, wf_tensor *o, wf_tensor *nq, wf_tensor *m, float eps);
 
 /* The weighted average of RWKV-4: k, v [B,T,A], decay (w < 0) and bonus (u) [A] -> [B,T,A] fp32. States num, den, max [B,A]:
- * all of in or none, and `out` [3] receives those after the last token, or is NULL. No gradient goes through max: nothing
- * depends on it alone. */
+ * those of `in` that are NULL start at 0, 0, -1e38; `out` [3] receives those after the last token, or is NULL. No gradient goes
+ * through max: nothing depends on it alone. */
 typedef struct wf_wkv_spec {
     wf_tensor *in[3], **out;
 } wf_wkv_spec;

@@ -231,7 +231,7 @@ const op_case wf_op_cases_rows[] = {
     {"dynamic_conv", dynamic_conv_case, 2e-3}, {"collide", collide_case, 2e-3}, {"find_token", find_token_case, 2e-3},
     {"nystrom", nystrom_case, 2e-3}, {"mask_rows", mask_case, 2e-3}, {"rotate", rotate_case, 2e-3}, {"rotate", xpos_case, 2e-3},
     {"temper", temper_case, 2e-3}, {"cross_entropy", entropy_case, 2e-3}, {"take_rows", take_rows_case, 2e-3},
-    {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3}, {"memory_attention", memory_case, 2e-3},
+    {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3}, {"order_places", lsh_case, 2e-3}, {"memory_attention", memory_case, 2e-3},
     {"memory_attention", memory_near, 2e-3}, {"max_pairs", max_pairs_case, 2e-3}, {"cluster_select", cluster_case, 2e-3},
     {"scatter_mean", cluster_case, 2e-3}, {"commitment", commitment_case, 4e-3}, {"repeat_batch", repeat_case, 2e-3},
     {"block_ids", blocks_case, 2e-3}, {"block_sum", blocks_case, 2e-3}, {"block_mask", blocks_case, 2e-3},
