@@ -122,7 +122,8 @@ static void store_probabilities(const block *blk) {
 }
 
 static void begin_rows(const block *blk) {
-    view_turn(blk->q, blk->first, blk->n, blk->a->key_dim, blk->a->scale, NULL, 0, blk->m.q_t);
+    view_turn(block_view(blk, blk->q, blk->a->key_dim, blk->m.k, blk->m.key_pad), 0, blk->n, blk->a->key_dim, blk->a->scale,
+              NULL, 0, blk->m.q_t);
     for (int v = 0; v < blk->vectors; v++) {
         vf_store(blk->m.m + v * WF_VL, vf_set(-INFINITY));
         vf_store(blk->m.l + v * WF_VL, vf_set(0.0f));
