@@ -89,7 +89,7 @@ static weft_status run_subject(wf_bench *b, const subject *s) {
 /* The preset reformer of one width in `layers` layers: its activations are the same for any depth. */
 static weft_status reversible(wf_bench *b, int64_t layers, wf_json **spec) {
     const wf_sizes sizes = {
-        .dim = b->quick ? 64 : 512, .layers = layers, .hidden = b->quick ? 128 : 1024, .vocab = 256, .context = 512};
+        .dim = b->quick ? 64 : 512, .layers = layers, .hidden = b->quick ? 128 : 2048, .vocab = 256, .context = 1024};
     wf_json *template_;
     WF_TRY(wf_preset_template(b->job->arena, "reformer", &template_, b->job->err));
     return wf_preset_fill(b->job->arena, wf_json_get(template_, "spec"), &sizes, spec, b->job->err);
@@ -106,8 +106,8 @@ static weft_status run(wf_bench *b) {
     const subject subjects[] = {{"llama 10M", small, 8, 256, false},
                                 {"GPT-2 124M", gpt2, 4, 256, false},
                                 {"GPT-2 124M", gpt2, 4, 256, true},
-                                {"reformer, 4 layers", few, 8, 512, false},
-                                {"reformer, 16 layers", many, 8, 512, false}};
+                                {"reformer, 4 layers", few, 8, 1024, false},
+                                {"reformer, 16 layers", many, 8, 1024, false}};
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !b->skipped; i++)
         WF_TRY(run_subject(b, &subjects[i]));
     return WEFT_OK;

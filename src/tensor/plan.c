@@ -124,11 +124,16 @@ static weft_status add_forward(planner *p, wf_pass list, wf_node *node) {
     return add_entry(p, list, entry);
 }
 
-static bool makes_integers(const wf_node *node) {
+static bool is_real(const wf_tensor *x) { return x && (x->type == WF_F32 || x->type == WF_BF16); }
+
+/* Does the node make integers of real numbers? */
+static bool chooses(const wf_node *node) {
+    bool reals = false, integers = false;
+    for (int i = 0; i < node->n_in; i++)
+        reals |= is_real(node->in[i]);
     for (int i = 0; i < node->n_out; i++)
-        if (node->out[i]->type != WF_F32 && node->out[i]->type != WF_BF16)
-            return true;
-    return false;
+        integers |= !is_real(node->out[i]);
+    return reals && integers;
 }
 
 /* The innermost region that holds all nodes that make or read a tensor. Beside inverses choices are kept: they have no home. */
@@ -136,7 +141,7 @@ static void find_homes(wf_tape *tape) {
     for (size_t i = 0; i < tape->tensors.count; i++) {
         wf_tensor *x = tape->tensors.items[i];
         bool kept = x->kind != WF_TEMP || !x->producer || x->life->keep;
-        x->life->home = kept || (tape->inverts && makes_integers(x->producer)) ? -1 : x->producer->region;
+        x->life->home = kept || (tape->inverts && chooses(x->producer)) ? -1 : x->producer->region;
     }
     for (size_t i = 0; i < tape->nodes.count; i++) {
         const wf_node *node = tape->nodes.items[i];

@@ -144,8 +144,8 @@ void wf_region_end(wf_tape *tape);
 /* A region may carry its inverse: the nodes recorded from here to its end, which run in the backward only, after the others
  * have been recomputed, and may read what these made. wf_rebuilt: `again`, made by them, is x (fp32, from outside of the
  * region), which therefore is not kept for the backward where nothing else needs it sooner (Gomez et al. 2017). Integers that
- * nodes of regions make are kept once there is an inverse: choices stay the same where their reasons were rebuilt with
- * rounding. */
+ * nodes of regions make of real numbers are kept once there is an inverse: choices stay the same where their reasons were
+ * rebuilt. */
 void wf_region_inverse(wf_tape *tape);
 void wf_rebuilt(wf_tape *tape, wf_tensor *x, wf_tensor *again);
 

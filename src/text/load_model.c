@@ -11,15 +11,16 @@ static bool key_is(const char *key, size_t length, const char *name) {
 
 /* ---- the vocabulary ---- */
 
-static weft_status put_token(wf_loading *l, const wf_json_reader *r, const char *key, size_t length, uint32_t id) {
+static weft_status put_token(wf_loading *l, const wf_json_reader *r, wf_vocab *vocab, const char *key, size_t length,
+                             uint32_t id) {
     bool added;
-    WF_TRY(wf_vocab_put(&l->tok->vocab, key, length, id, &added, l->err));
+    WF_TRY(wf_vocab_put(vocab, key, length, id, &added, l->err));
     return added ? WEFT_OK
                  : wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "the vocabulary has the token \"%.*s\" twice",
                                    (int)(length < 64 ? length : 64), key);
 }
 
-static weft_status read_vocab(wf_loading *l, wf_json_reader *r) {
+static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *vocab) {
     wf_json_kind kind;
     const char *key, *value;
     size_t key_length, value_length;
@@ -27,7 +28,7 @@ static weft_status read_vocab(wf_loading *l, wf_json_reader *r) {
         uint32_t quick;
         int64_t id = 0;
         if (wf_json_quick_count(r, &key, &key_length, &quick)) {
-            WF_TRY(put_token(l, r, key, key_length, quick));
+            WF_TRY(put_token(l, r, vocab, key, key_length, quick));
             continue;
         }
         WF_TRY(wf_json_next(r, &kind, &key, &key_length, &value, &value_length));
@@ -36,7 +37,7 @@ static weft_status read_vocab(wf_loading *l, wf_json_reader *r) {
         if (kind != WF_JSON_NUMBER || !wf_parse_i64(value, value_length, &id) || id < 0 || id >= UINT32_MAX)
             return wf_load_fail_at(l, WEFT_BAD_INPUT, r->value_offset,
                                    "the id of a token must be a whole number from 0 to 4294967294");
-        WF_TRY(put_token(l, r, key, key_length, (uint32_t)id));
+        WF_TRY(put_token(l, r, vocab, key, key_length, (uint32_t)id));
     }
 }
 
@@ -225,6 +226,10 @@ static weft_status read_option(wf_loading *l, wf_json_reader *r, wf_model_source
 static weft_status read_member(wf_loading *l, wf_json_reader *r, wf_model_source *s, const char *key, size_t length,
                                wf_json_kind kind) {
     bool vocab = key_is(key, length, "vocab"), merges = key_is(key, length, "merges");
+    if (key_is(key, length, "ids") && kind == WF_JSON_OBJECT && !s->has_ids) {
+        s->has_ids = true;
+        return read_vocab(l, r, &l->tok->ids);
+    }
     if (!vocab && !merges)
         return read_option(l, r, s, key, length, kind);
     bool list = vocab && kind == WF_JSON_ARRAY;
@@ -237,7 +242,7 @@ static weft_status read_member(wf_loading *l, wf_json_reader *r, wf_model_source
         return wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "\"%s\" is neither an object nor a list as it must be",
                                vocab ? "vocab" : "merges");
     *seen = true;
-    return list ? read_list(l, r, s) : vocab ? read_vocab(l, r) : read_merges(l, r, s);
+    return list ? read_list(l, r, s) : vocab ? read_vocab(l, r, &l->tok->vocab) : read_merges(l, r, s);
 }
 
 static weft_status read_members(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
@@ -252,6 +257,26 @@ static weft_status read_members(wf_loading *l, wf_json_reader *r, wf_model_sourc
     }
 }
 
+/* Pieces that have no id are unknown. */
+static weft_status place_pieces(wf_loading *l, const wf_model_source *s) {
+    wf_tokenizer *tok = l->tok;
+    uint32_t unknown, *map = wf_arena_alloc(l->arena, (tok->vocab.count + 1) * sizeof *map);
+    if (!map)
+        return wf_fail_memory(l->err);
+    WF_CHECK(s->has_list && wf_json_get(s->options, "kinds") && wf_json_get(s->options, "unknown_id"), l->err, WEFT_BAD_INPUT,
+             "model: 'ids' needs a list of pieces, 'kinds' and 'unknown_id'");
+    WF_TRY(wf_load_id(l, wf_json_get(s->options, "unknown_id"), &unknown));
+    for (size_t i = 0; i < tok->vocab.count; i++) {
+        const wf_vocab_entry *piece = &tok->vocab.entries[i],
+                             *e =
+                                 wf_vocab_find_hashed(&tok->ids, piece->hash, wf_vocab_text(&tok->vocab, piece), piece->length);
+        map[i] = e ? e->id : unknown;
+    }
+    tok->id_of_piece = map;
+    tok->unknown = tok->names_unknown ? unknown : tok->unknown;
+    return WEFT_OK;
+}
+
 static weft_status build(wf_loading *l, const wf_model_source *s) {
     const wf_json *type;
     l->base = 0;
@@ -260,7 +285,8 @@ static weft_status build(wf_loading *l, const wf_model_source *s) {
     if (!l->tok->model_row && type)
         return wf_load_fail(l, WEFT_UNSUPPORTED, type, "the model \"%s\"", type->string);
     WF_CHECK(l->tok->model_row, l->err, WEFT_BAD_INPUT, "model: it names no type, and its members fit none");
-    return l->tok->model_row->load(l, s, &l->tok->model);
+    WF_TRY(l->tok->model_row->load(l, s, &l->tok->model));
+    return s->has_ids ? place_pieces(l, s) : WEFT_OK;
 }
 
 weft_status wf_load_model(wf_loading *l, wf_json_reader *r) {

@@ -100,8 +100,8 @@ class Weft:
         out = json.loads(self.run("".join(json.dumps({"text": t}) + "\n" for t in texts), "--show", "table", "--json"))
         return [(t["ids"], t["pieces"], [tuple(o) for o in t["offsets"]]) for t in out["texts"]]
 
-    def decode(self, lists):
-        out = self.run("".join(json.dumps({"text": " ".join(map(str, ids))}) + "\n" for ids in lists), "--decode", "--json")
+    def decode(self, lists, *options):
+        out = self.run("".join(json.dumps({"text": " ".join(map(str, ids))}) + "\n" for ids in lists), "--decode", "--json", *options)
         return json.loads(out)["texts"]
 
 

@@ -6,7 +6,7 @@
 #include "tensor/ops/elementwise.h"
 
 enum { Q, ROTATIONS, MASK };
-enum { BUCKETS, ORDER, PLACE };
+enum { BUCKETS, ORDER };
 
 typedef struct lsh {
     int64_t batch, t, heads, width, rounds, columns; /* columns: of the rotations, per round */
@@ -75,17 +75,14 @@ static int64_t bucket_of_rounded(const lsh *a, const wf_kernels *k, const float 
 static bool padded(const wf_node *node, int64_t i) { return node->in[MASK] && !((const uint8_t *)node->in[MASK]->data)[i]; }
 
 /* Counting sort of one round: entries round*T.. of the order. */
-static void sort_round(const lsh *a, const int64_t *buckets, int64_t round, int32_t *order, int32_t *place, int64_t *count) {
+static void sort_round(const lsh *a, const int64_t *buckets, int64_t round, int32_t *order, int64_t *count) {
     memset(count, 0, (size_t)(a->buckets + 2) * sizeof *count);
     for (int64_t t = 0; t < a->t; t++)
         count[buckets[t] + 1]++;
     for (int64_t k = 0; k <= a->buckets; k++)
         count[k + 1] += count[k];
-    for (int64_t t = 0; t < a->t; t++) {
-        int64_t e = round * a->t + count[buckets[t]]++;
-        order[e] = (int32_t)t;
-        place[round * a->t + t] = (int32_t)e;
-    }
+    for (int64_t t = 0; t < a->t; t++)
+        order[round * a->t + count[buckets[t]]++] = (int32_t)t;
 }
 
 /* ---- one head ---- */
@@ -180,8 +177,7 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     open_head(node, piece % a->heads, &h, w);
     hash_head(node, piece, &h, buckets, w);
     for (int64_t r = 0; r < a->rounds; r++)
-        sort_round(a, buckets + r * a->t, r, (int32_t *)node->out[ORDER]->data + piece * n,
-                   (int32_t *)node->out[PLACE]->data + piece * n, h.count);
+        sort_round(a, buckets + r * a->t, r, (int32_t *)node->out[ORDER]->data + piece * n, h.count);
 }
 
 const wf_op wf_op_lsh_sort = {.name = "lsh_sort", .pieces = pieces, .run = run};
@@ -210,12 +206,11 @@ wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tens
     a.rounds = rotations->dims[2];
     lsh *attr = attr_copy(t, &a, sizeof a);
     int64_t dims[4] = {a.batch, a.heads, a.rounds, a.t}, flat[3] = {a.batch, a.heads, a.rounds * a.t};
-    wf_tensor *out[3] = {wf_out(t, WF_I64, 4, dims), wf_out(t, WF_I32, 3, flat), wf_out(t, WF_I32, 3, flat)};
-    wf_node *node = attr && out[0] && out[1] && out[2]
-                        ? wf_record(t, &wf_op_lsh_sort, 3, (wf_tensor *[]){q, rotations, mask}, 3, out, attr)
-                        : NULL;
+    wf_tensor *out[2] = {wf_out(t, WF_I64, 4, dims), wf_out(t, WF_I32, 3, flat)};
+    wf_node *node =
+        attr && out[0] && out[1] ? wf_record(t, &wf_op_lsh_sort, 3, (wf_tensor *[]){q, rotations, mask}, 2, out, attr) : NULL;
     if (!node)
         return none;
     node->scratch = scratch_bytes(&a);
-    return (wf_lsh_order){out[BUCKETS], out[ORDER], out[PLACE]};
+    return (wf_lsh_order){out[BUCKETS], out[ORDER], wf_order_places(t, out[ORDER], a.t)};
 }
