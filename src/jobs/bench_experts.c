@@ -6,11 +6,14 @@
 
 enum { EXPERTS = 16, WIDTH = 512, HIDDEN = 2048 };
 
-static void tell_waste(wf_bench *b, wf_bench_line *line, const wf_bench_layer *layer, double dense) {
-    double waste = wf_dispatch_waste(layer->one.blocks->data, EXPERTS), ratio = dense / line->ours.median;
+static weft_status tell_waste(wf_bench *b, wf_bench_line *line, wf_bench_layer *layer, double dense) {
+    double seconds = 0.0, waste = wf_dispatch_waste(layer->one.blocks->data, EXPERTS), ratio = dense / line->ours.median;
     wf_put_number(b->job->arena, line->extra, "wasted_rows", waste);
     wf_put_number(b->job->arena, line->extra, "of_dense", ratio);
     line->note = wf_bench_text(b, "%.2fx of the dense layer; %.1f %% of the rows for nothing", ratio, 100.0 * waste);
+    WF_TRY(wf_bench_layer_once(layer, &seconds, b->job->err));
+    wf_bench_tell_operations(b, line, layer->one.tape, seconds);
+    return WEFT_OK;
 }
 
 static weft_status run_layer(wf_bench *b, const char *label, const char *channel, int64_t tokens, bool bf16, double *median) {
@@ -30,7 +33,7 @@ static weft_status run_layer(wf_bench *b, const char *label, const char *channel
     if (status == WEFT_OK)
         status = wf_bench_rounds(b, line, NULL, 9, wf_bench_layer_once, &layer);
     if (status == WEFT_OK && layer.one.blocks)
-        tell_waste(b, line, &layer, *median);
+        status = tell_waste(b, line, &layer, *median);
     else if (status == WEFT_OK)
         *median = line->ours.median;
     wf_bench_layer_close(&layer);
@@ -38,8 +41,8 @@ static weft_status run_layer(wf_bench *b, const char *label, const char *channel
 }
 
 static weft_status run(wf_bench *b) {
-    static const int64_t tokens[] = {1024, 4096};
-    for (size_t i = 0; i < (b->quick ? 1u : 2u); i++)
+    static const int64_t tokens[] = {1024, 4096, 16384};
+    for (size_t i = 0; i < (b->quick ? 1u : 3u); i++)
         for (int bf16 = 0; bf16 < 2; bf16++) {
             double dense;
             WF_TRY(run_layer(b, "dense",

@@ -54,7 +54,8 @@ weft_status wf_bench_attention_open(wf_bench *b, int64_t rows, int64_t heads, bo
 }
 
 void wf_bench_layer_close(wf_bench_layer *layer) {
-    wf_one_layer_close(&layer->one);
+    if (layer->one.env) /* it was opened */
+        wf_one_layer_close(&layer->one);
     wf_model_free(layer->model);
     *layer = (wf_bench_layer){0};
 }

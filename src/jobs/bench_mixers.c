@@ -157,7 +157,9 @@ static weft_status run_row(wf_bench *b, const wf_mixer *row, costs *c) {
         if ((wf_seconds() - begin) * GROWTH > most)
             break;
     }
-    return status == WEFT_OK ? WEFT_OK : wf_fail_in(b->job->err, "%s", row->name);
+    if (status == WEFT_OK || status == WEFT_INTERRUPTED || status == WEFT_TERMINATED)
+        return status; /* who stops it needs no message */
+    return wf_fail_in(b->job->err, "%s", row->name);
 }
 
 static weft_status report_row(wf_bench *b, const costs *c, const costs *full, wf_json *list) {

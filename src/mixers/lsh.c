@@ -221,6 +221,9 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(bias->type == WF_BOOL || bias->type == WF_LIST, err, WEFT_USAGE, "'bias' must be a list, true or false");
     if (bias->type == WF_LIST)
         WF_TRY(wf_check_bias(l, (const char *const[]){"qk", "v", "o"}, 3, err));
+    static const char *const sizes[] = {"chunk", "before", "after"};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        WF_CHECK(wf_int(l, sizes[i]) <= 1 << 24, err, WEFT_USAGE, "'%s' is more than %d", sizes[i], 1 << 24);
     return check_buckets(wf_get(l, "buckets"), err);
 }
 
