@@ -94,6 +94,11 @@ typedef struct wf_update_list {
     struct wf_update_list *next;
 } wf_update_list;
 
+/* Where rows lie: row i at origin + i*step, counted in rows of the stem. */
+typedef struct wf_lie {
+    int64_t origin, step;
+} wf_lie;
+
 /* What goes in and out, by name. Unused ports stay NULL; block.c routes them. */
 typedef struct wf_ports {
     /* in */
@@ -103,6 +108,8 @@ typedef struct wf_ports {
     wf_tensor *mask;                 /* U8 [B,T], 1 = real */
     wf_tensor *positions, *segments; /* I64 [B,T] */
     wf_tensor *prefix;               /* I64 [B] */
+    wf_tensor *kinds, *memory_kinds; /* I32 [B,T], [B,S]: of which kind a row is (which of two texts it belongs to) */
+    wf_lie lie, memory_lie;          /* step 0: rows lie one after the other */
     wf_tensor *v_first;     /* [B,T,values] of the first layer, also out: whatever a layer leaves here the next one finds */
     wf_tensor *side;        /* [B,T,n] of a second stream, also out: carried from layer to layer */
     wf_tensor *global_mask; /* U8 [B,T], 1 = global */
@@ -336,6 +343,8 @@ const wf_attention_pattern *wf_pattern(const wf_run *run,
                                        void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
                                        int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *), const void *record,
                                        size_t size);
+/* The same of one with more to say; its record has `size` bytes. */
+const wf_attention_pattern *wf_pattern_of(const wf_run *run, const wf_attention_pattern *pattern, size_t size);
 
 /* ---- the tables ---- */
 extern const wf_mixer *const wf_mixers[];   /* token mixers, NULL-terminated */
