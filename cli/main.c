@@ -75,7 +75,7 @@ static void watch_signals(weft *lib) {
 
 static void on_log(void *user, int level, const char *line) {
     const cli_run *run = user;
-    if (level <= WEFT_LEVEL_WARN || (run->verbose && level <= WEFT_LEVEL_INFO))
+    if (level <= WEFT_LEVEL_WARN || run->verbose)
         fprintf(stderr, "%sweft: %s\n", run->terminal ? "\r\033[K" : "", line);
 }
 

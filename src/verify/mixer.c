@@ -300,10 +300,11 @@ static weft_status run_streams(mixer_run *m) {
     return compare_states(m, &step, "step");
 }
 
-/* A mixer that keeps one row per token never keeps padding: its sequences run one by one, without it. `y` starts as the full
- * form's, so that padding rows compare equal. */
+/* A mixer that keeps one row per token never keeps padding: its sequences run one by one, without it, but for those that
+ * padding before them changes. `y` starts as the full form's, so that padding rows compare equal. */
 static weft_status run_unpadded(mixer_run *m) {
     wf_form_io *io = &m->io;
+    bool counted = (wf_layer_traits(m->layer) & WF_PADDING_TRACE) != 0;
     size_t bytes = (size_t)(io->batch * io->rows * io->width) * sizeof(float);
     float *chunk = wf_arena_alloc(&m->fx->arena, bytes), *step = wf_arena_alloc(&m->fx->arena, bytes);
     if (!chunk || !step)
@@ -313,7 +314,7 @@ static weft_status run_unpadded(mixer_run *m) {
     for (int64_t b = 0; b < io->batch; b++) {
         wf_form_io one, other;
         int64_t first, pieces[MOST_PIECES];
-        if (!wf_form_unpad(io, b, &m->fx->arena, &one, &first))
+        if (!wf_form_unpad(io, b, &m->fx->arena, &one, &first) || (counted && first > 0))
             continue;
         other = one;
         size_t n = draw_pieces(m->fx->name, one.rows, pieces), at = (size_t)((b * io->rows + first) * io->width);
