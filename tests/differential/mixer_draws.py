@@ -140,7 +140,7 @@ def attention(d, plain=False):
     if kind < 0.25:
         s["alibi"] = True
     elif kind < 0.5:
-        s["t5_bias"] = {"buckets": d.pick(4, 6, 8, 12, 32), "max_distance": d.pick(9, 20, 50, 128), "bidirectional": d.chance()}
+        s["t5_bias"] = {"buckets": d.pick(4, 6, 8, 12), "max_distance": d.pick(9, 20, 50, 128), "bidirectional": d.chance()}
     if K > 2 and d.chance(0.3):
         s["qk_norm"] = qk_norm(d)
     d.put("sinks", True, p=0.3)
