@@ -127,8 +127,8 @@ static weft_status read_model(wf_sentencepiece *m) {
     WF_CHECK(!r.failed, m->err, WEFT_BAD_INPUT, "the file is cut off or no SentencePiece model, at byte %zu", r.position);
     WF_CHECK(m->pieces > 0 && m->unknown >= 0, m->err, WEFT_BAD_INPUT,
              "a SentencePiece model needs pieces, and one of them unknown");
-    WF_CHECK(m->type >= WF_SP_UNIGRAM && m->type <= WF_SP_CHAR, m->err, WEFT_UNSUPPORTED, "SentencePiece models of type %llu",
-             (unsigned long long)m->type);
+    WF_CHECK(m->type >= WF_SP_UNIGRAM && m->type <= WF_SP_CHAR && m->type != WF_SP_WORD, m->err, WEFT_UNSUPPORTED,
+             "SentencePiece models of type %s", m->type == WF_SP_WORD ? "word" : "unknown");
     return m->kinds.failed ? wf_fail_memory(m->err) : WEFT_OK;
 }
 

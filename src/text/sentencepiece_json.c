@@ -65,16 +65,6 @@ static void write_unknown_text(void *user, uint32_t id, const wf_sentencepiece_p
         wf_jw_string_n(w, p->text.data, p->text.length);
 }
 
-static void write_word(void *user, uint32_t id, const wf_sentencepiece_piece *p) {
-    wf_json_writer *w = ((writing *)user)->w;
-    wf_str key = wf_str_new(w->out->mem);
-    wf_str_put(&key, p->text.data, p->text.length);
-    wf_jw_key(w, wf_str_text(&key));
-    wf_jw_int(w, id);
-    w->out->failed = w->out->failed || key.failed;
-    wf_str_free(&key);
-}
-
 /* ---- as SentencePiece computes ---- */
 
 static void write_charsmap(const wf_sentencepiece *m, wf_json_writer *w) {
@@ -145,34 +135,9 @@ static void write_list(writing *x) {
     wf_jw_end(x->w, ']');
 }
 
-/* Words are looked up whole; each begins with the sign for a blank. */
-static void write_words(writing *x) {
-    wf_json_writer *w = x->w;
-    wf_jw_open(w, "pre_tokenizer", '{');
-    wf_jw_text(w, "type", "Split");
-    wf_jw_open(w, "pattern", '{');
-    wf_jw_text(w, "String", "\xE2\x96\x81");
-    wf_jw_end(w, '}');
-    wf_jw_text(w, "behavior", "MergedWithNext");
-    wf_jw_flag(w, "invert", false);
-    wf_jw_end(w, '}');
-    wf_jw_open(w, "model", '{');
-    wf_jw_text(w, "type", "WordLevel");
-    wf_jw_open(w, "vocab", '{');
-    wf_each_piece(x->m, x, write_word);
-    wf_jw_end(w, '}');
-    wf_jw_key(w, "unk_token");
-    wf_each_piece(x->m, x, write_unknown_text);
-    wf_jw_end(w, '}');
-}
-
 static void write_model(writing *x) {
     const wf_sentencepiece *m = x->m;
     wf_json_writer *w = x->w;
-    if (m->type == WF_SP_WORD) {
-        write_words(x);
-        return;
-    }
     wf_jw_open(w, "model", '{');
     wf_jw_text(w, "type", m->type == WF_SP_UNIGRAM ? "Unigram" : "ScoredBPE");
     if (m->type == WF_SP_UNIGRAM)
@@ -310,7 +275,7 @@ static weft_status find_ids(writing *x) {
     WF_CHECK(!beside || x->vocab_json, x->err, WEFT_UNSUPPORTED, "%s takes its ids from vocab.json, which is not beside it",
              x->class.name);
     WF_CHECK(!x->moves || x->m->type == WF_SP_UNIGRAM || x->m->type == WF_SP_BPE, x->err, WEFT_UNSUPPORTED,
-             "%s with a SentencePiece model of words or characters", x->class.name);
+             "%s with a SentencePiece model of characters", x->class.name);
     if (!x->moves)
         wf_each_piece(x->m, x, place_piece); /* to find special tokens */
     return beside ? read_vocab_json(x) : x->moves ? place_pieces(x) : x->status;
