@@ -121,7 +121,7 @@ static weft_status put_bases(wf_arena *arena, const char *base, wf_json *j, int 
 }
 
 static weft_status fill_base(wf_families *set, wf_family *family, weft_error *err) {
-    static const char *const sections[] = {"names", "tied", "unused", "optional"};
+    static const char *const sections[] = {"names", "tied", "tables", "unused", "optional"};
     const char *base = wf_json_text(family->json, "base", NULL);
     if (!base)
         return WEFT_OK;

@@ -134,6 +134,26 @@ static weft_status untie(loader *l, wf_json *spec) {
     return WEFT_OK;
 }
 
+/* An encoder whose table of tokens is the decoder's, where the file holds two that differ: each has its own. */
+static weft_status part_tables(loader *l, wf_json *spec) {
+    const wf_json *tables = wf_json_get(l->c->family->json, "tables");
+    wf_json *encoder = wf_json_copy(&l->c->arena, wf_json_get(spec, "encoder"));
+    const wf_json *stem = encoder ? wf_json_get(encoder, "stem") : NULL;
+    if (!wf_json_bool(stem, "shared", false))
+        return WEFT_OK;
+    for (const wf_json *j = tables ? tables->child : NULL; j && j->next; j = j->next->next) {
+        const wf_stored_tensor *a = find_either(l, j->string), *b = find_either(l, j->next->string);
+        if (!a || !b || same_tensor(a, b))
+            continue;
+        wf_log(l->env, WF_WARN, "%s: '%s' and '%s' differ, so they are not one", l->config_path, j->string, j->next->string);
+        wf_json *own = wf_json_copy(&l->c->arena, stem);
+        wf_json_put(&l->c->arena, own, "shared", wf_json_new_bool(&l->c->arena, false));
+        if (!wf_json_put(&l->c->arena, encoder, "stem", own) || !wf_json_put(&l->c->arena, spec, "encoder", encoder))
+            return wf_fail_memory(l->err);
+    }
+    return WEFT_OK;
+}
+
 /* An adapter of one use of a tied tensor leaves the other as it is. */
 static weft_status untie_for_adapter(loader *l, wf_json *spec) {
     if (!l->adapted || !wf_json_bool(wf_json_get(spec, "head"), "tied", false))
@@ -538,6 +558,7 @@ static weft_status open_all(loader *l, const char *path) {
         return create_only(l, spec);
     WF_TRY(open_shards(l, path));
     WF_TRY(untie(l, spec));
+    WF_TRY(part_tables(l, spec));
     WF_TRY(untie_for_adapter(l, spec));
     WF_TRY(of_config(l, wf_model_create(l->env, spec, &l->c->model, l->err)));
     WF_TRY(wf_model_names(l->c->model, l->c->family, &l->c->arena, &l->c->names, l->err));
