@@ -3,7 +3,7 @@
 #ifndef WF_JOBS_BENCH_LAYER_H
 #define WF_JOBS_BENCH_LAYER_H
 #include "jobs/bench.h"
-#include "model/model.h"
+#include "jobs/one_layer.h"
 
 typedef struct wf_bench_layer_case {
     const char *mixer, *channel; /* members of a JSON object; `channel` NULL: the mixer is measured, else the channel */
@@ -12,9 +12,8 @@ typedef struct wf_bench_layer_case {
 } wf_bench_layer_case;
 
 typedef struct wf_bench_layer {
-    wf_model *model;
-    wf_tape *tape;
-    wf_tensor *blocks; /* of experts: their rows (tensor/experts.h); else NULL */
+    wf_model *model; /* NULL: attention by itself */
+    wf_one_layer one;
 } wf_bench_layer;
 
 /* Builds the layer with random values. Close it also after a failure. */

@@ -45,7 +45,7 @@ static weft_status run_length(wf_bench *b, const char *name, const char *mixer, 
     if (status == WEFT_OK)
         status = wf_bench_rounds(b, line, NULL, rows > 16384 ? 3 : 7, once, &r);
     if (status == WEFT_OK) {
-        tell_core(b, line, r.layer.tape);
+        tell_core(b, line, r.layer.one.tape);
         *median = line->ours.median;
     }
     wf_bench_layer_close(&r.layer);

@@ -68,7 +68,12 @@ typedef struct wf_attention_args {
     int64_t bias_batch, bias_head, bias_row;
     const wf_attention_pattern *pattern;       /* NULL: the rules above */
     const void *pattern_data[WF_PATTERN_DATA]; /* arrays that the pattern reads */
-    const float *sinks;                        /* [heads] or NULL: one more logit in the denominator */
+    /* NULL, or [batch, heads, t], with a pattern: rows and keys are entries, entry i is row entries[..i] of q and of k and v,
+     * which have s rows; a row may have several. The forward gives o and lse of entries. The backward takes all entries of a
+     * row as parts of one softmax: o, lse, do_ and d_lse are those of the rows, and dq, then fp32 too, is summed over them. No
+     * probs, no sinks. */
+    const int32_t *entries;
+    const float *sinks; /* [heads] or NULL: one more logit in the denominator */
     /* of probabilities: kept where wf_rng_uniform(rng, ((b*heads+h)*t+i)*s+j) >= dropout, then p/(1-dropout) */
     float dropout;
     wf_rng rng;
@@ -84,8 +89,10 @@ typedef struct wf_attention_args {
     const float *d_lse;     /* [batch, heads, t] or NULL */
 } wf_attention_args;
 
-/* Tokens that sequence b has as keys: their indices are below it. */
-static inline int64_t wf_attention_keys(const wf_attention_args *a, int64_t b) { return a->kv_len ? a->kv_len[b] : a->s; }
+/* Tokens (or entries) that sequence b has as keys: their indices are below it. */
+static inline int64_t wf_attention_keys(const wf_attention_args *a, int64_t b) {
+    return a->entries ? a->t : a->kv_len ? a->kv_len[b] : a->s;
+}
 
 /* Bytes of scratch (64-aligned) per thread for forward and backward pieces of these arguments. */
 size_t wf_attention_scratch(const wf_attention_args *a, bool backward);

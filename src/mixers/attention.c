@@ -17,7 +17,7 @@ static const wf_key keys[] = {
     {"out_dim", WF_KEY_INT, "dim", 1, NULL, "width of y"},
     {"low_rank", WF_KEY_INT, "null", 1, NULL, "products of two matrices of this rank are added to those of q, k and v"},
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
-    {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q k v o gate"},
+    {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q k v o gate dynamic"},
     {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
     {"softcap", WF_KEY_FLOAT, "0.0", 0, NULL, "c*tanh(score/c); 0 is off"},
     {"window", WF_KEY_LIST, "null", 0, NULL, "[left, right] keys visible beside row i, inclusive; null is no limit"},
@@ -38,6 +38,10 @@ static const wf_key keys[] = {
     {"relative", WF_KEY_OBJECT, "null", 0, "['of', 'query', 'length', 512]",
      "learned vectors by distance whose products with the query (`of`: query) or with query and key (both) are added to the "
      "scores {of, length}"},
+    {"dynamic", WF_KEY_OBJECT, "null", 0, "['keep', 2048]",
+     "a bias by the key, exp(a softplus(Lin(dynamic, v))) of all its values, and a row sees the `keep` keys of the largest "
+     "{keep} "
+     "(Doge)"},
     {"norm_eps", WF_KEY_FLOAT, "1e-6", 0, NULL, "default of qk_norm.eps"},
     {"qk_norm", WF_KEY_OBJECT, "null", 0,
      "['kind', 'rms', 'eps', norm_eps, 'scope', 'head', 'affine', true, 'bias', true, 'offset', 0.0, 'after_rope', false]",
@@ -82,12 +86,16 @@ static const wf_slot slots[] = {
     {"gate.bias", "[heads*value_dim]", "zeros", "gate && has(bias, 'gate')", NULL, false, NULL},
     {"sinks", "[heads]", "zeros", "sinks", NULL, false, NULL},
     {"relative.weight", "[2*(relative.length ?? 512) - 1, key_dim]", "table:0.02", "relative != null", NULL, false, NULL},
+    {"dynamic.weight", "[kv_heads, kv_heads*value_dim]", "linear", "dynamic != null", NULL, false, NULL},
+    {"dynamic.bias", "[kv_heads]", "zeros", "dynamic != null && has(bias, 'dynamic')", NULL, false, NULL},
+    {"dynamic.a", "[kv_heads]", "zeros", "dynamic != null", NULL, false, NULL},
     {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "table:0.02", "t5_bias != null", NULL, false, NULL},
     {NULL}};
 
-#define RING "chunk != null ? chunk : causal && window != null && window[0] != null ? window[0] + 1 : null"
+#define RING "chunk != null ? chunk : dynamic == null && causal && window != null && window[0] != null ? window[0] + 1 : null"
 static const wf_state_slot states[] = {{"k", WF_STATE_APPEND, "[kv_heads, key_dim]", RING, NULL, 0},
                                        {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", RING, NULL, 0},
+                                       {"key_bias", WF_STATE_APPEND, "[kv_heads]", RING, "dynamic != null", 0},
                                        {"memory_k", WF_STATE_SOURCE, "[kv_heads, key_dim]", NULL, NULL, 0},
                                        {"memory_v", WF_STATE_SOURCE, "[kv_heads, value_dim]", NULL, NULL, 0},
                                        {NULL}};
@@ -139,6 +147,14 @@ static weft_status check_chunk(const wf_layer *l, weft_error *err) {
     return WEFT_OK;
 }
 
+static weft_status check_dynamic(const wf_layer *l, weft_error *err) {
+    WF_CHECK(wf_json_int(wf_get(l, "dynamic")->object, "keep", 2048) >= 1, err, WEFT_USAGE,
+             "dynamic: 'keep' must be at least 1");
+    WF_CHECK(!wf_given(l, "chunk") && !wf_given(l, "relative") && !wf_flag(l, "alibi_keys"), err, WEFT_USAGE,
+             "'dynamic' goes neither with 'chunk' nor with 'relative' nor with 'alibi_keys'");
+    return WEFT_OK;
+}
+
 static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads"), side;
     int64_t dim = wf_int(l, "dim"), memory = wf_int(l, "memory_dim"), key = wf_int(l, "key_dim"),
@@ -150,7 +166,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_TRY(wf_check_groups(l, "o_groups", heads * value, dim, err));
     WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads,
              (long long)groups);
-    WF_TRY(wf_check_bias(l, (const char *const[]){"q", "k", "v", "o", "gate"}, 5, err));
+    WF_TRY(wf_check_bias(l, (const char *const[]){"q", "k", "v", "o", "gate", "dynamic"}, 6, err));
     if (window->type != WF_NULL) {
         WF_CHECK(window->count == 2, err, WEFT_USAGE, "'window' must be [left, right]");
         WF_TRY(window_side(window, 0, &side, err));
@@ -167,6 +183,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
              "'rope_values' needs values as wide as keys");
     if (wf_given(l, "relative"))
         WF_TRY(check_relative(l, err));
+    if (wf_given(l, "dynamic"))
+        WF_TRY(check_dynamic(l, err));
     return wf_given(l, "t5_bias") ? wf_check_t5_bias(wf_get(l, "t5_bias")->object, err) : WEFT_OK;
 }
 
@@ -319,6 +337,25 @@ static void keys_of(wf_run *r, const wf_layer *l, const wf_ports *io, bool memor
     }
 }
 
+/* The bias of every key by its values; `s` says which keys a row may see. */
+static wf_tensor *dynamic_bias(wf_run *r, const wf_layer *l, wf_tensor *v, const wf_ports *io, const wf_attention_spec *s) {
+    wf_tensor *z = wf_project_f32(r, l, "dynamic", wf_merge_heads(r, v));
+    if (io->prefix || io->segments || io->memory)
+        return wf_tape_error(r->tape, WEFT_UNSUPPORTED, "%s: 'dynamic' with a prefix, segments or a memory", l->where);
+    z = wf_mul_rows(r->tape, wf_activate(r->tape, z, WF_SOFTPLUS), wf_weight(r, l, "dynamic.a"));
+    z = wf_state_append(r, l, "key_bias", wf_activate(r->tape, z, WF_EXP));
+    wf_keep_spec keep = {.heads = wf_int(l, "heads"),
+                         .rows = r->rows,
+                         .keep = wf_json_int(wf_get(l, "dynamic")->object, "keep", 2048),
+                         .length = r->length,
+                         .causal = s->causal,
+                         .cached = s->cached,
+                         .offset_from_start = s->offset_from_start,
+                         .left = s->left,
+                         .right = s->right};
+    return wf_keep_keys(r->tape, z, s->key_mask, &keep);
+}
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t heads = wf_int(l, "heads");
     bool memory = io->memory || wf_state_source(r, l, "memory_k", NULL);
@@ -338,6 +375,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
             wf_pattern(r, wf_own_chunk_weights, wf_own_chunk_next, &(wf_chunk){wf_int(l, "chunk")}, sizeof(wf_chunk));
     spec.pattern_keys = wf_given(l, "chunk") ? (double)wf_int(l, "chunk") / 2.0 : 0.0;
     spec.offset_from_start = wf_state_wanted(r);
+    wf_tensor *values = v;
     if (!memory && wf_state_wanted(r)) {
         k = wf_state_append(r, l, "k", k);
         v = wf_state_append(r, l, "v", v);
@@ -347,6 +385,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     if (wf_flag(l, "alibi_keys") && k)
         spec.bias = wf_alibi_keys(r->tape, spec.key_mask, k->dims[1], wf_alibi_slopes(wf_tape_arena(r->tape), heads), heads,
                                   spec.scale);
+    if (wf_given(l, "dynamic"))
+        spec.bias = dynamic_bias(r, l, values, io, &spec);
     if (wf_given(l, "relative"))
         spec.bias = relative_bias(r, l, q, k, spec.offset_from_start);
     spec.probs = r->want_attention ? &io->attention : NULL;

@@ -14,6 +14,9 @@ static const wf_key keys[] = {
     {"after", WF_KEY_INT, "causal ? 0 : 1", 0, NULL, "chunks seen after it"},
     {"exact", WF_KEY_BOOL, "false", 0, NULL, "no further than before*chunk back and after*chunk ahead"},
     {"wrap", WF_KEY_BOOL, "false", 0, NULL, "the chunks are a ring: the first sees the last; one met twice counts twice"},
+    {"whole", WF_KEY_BOOL, "false", 0, NULL,
+     "rows of a chunk that is all padding see it as if it were not, instead of nothing; needs 0 chunks before and after "
+     "(CANINE)"},
     {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'scaling', null]",
      "rotary positions; queries stand after*chunk ahead"},
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', null]", "xPos rotary decay {base}, on the pairs of rope"},
@@ -27,6 +30,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_TRY(wf_check_qkvo(l, err));
     WF_CHECK(wf_int(l, "before") <= most / wf_int(l, "chunk") && wf_int(l, "after") <= most / wf_int(l, "chunk"), err,
              WEFT_USAGE, "'before' or 'after' is absurdly large");
+    WF_CHECK(!wf_flag(l, "whole") || (wf_int(l, "before") == 0 && wf_int(l, "after") == 0), err, WEFT_USAGE,
+             "'whole' needs 0 chunks before and after");
     if (wf_given(l, "xpos"))
         WF_CHECK(wf_json_double(wf_get(l, "xpos")->object, "base", 0.0) > 0.0, err, WEFT_USAGE,
                  "'xpos' needs a 'base' above 0");
@@ -68,7 +73,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *q = turn(r, l, wf_project_heads(r, l, "q", io->x), true),
               *k = turn(r, l, wf_project_heads(r, l, "k", io->x), false), *v = wf_project_heads(r, l, "v", io->x);
     wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")),
-                              .key_mask = io->mask,
+                              .key_mask = wf_flag(l, "whole") ? wf_window_open(r->tape, io->mask, chunk) : io->mask,
                               .pattern = wf_pattern(r, wf_chunk_weights, wf_chunk_next, &p, sizeof p),
                               .pattern_keys = (double)((p.before + p.after + 1) * chunk)};
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attend(r, l, q, k, v, &spec)));

@@ -88,6 +88,23 @@ weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io)
     return status;
 }
 
+static bool rebuilds(const wf_run *run) { return run->rebuild && wf_tape_grad(run->tape); }
+
+void wf_couple_begin(const wf_run *run) {
+    if (rebuilds(run))
+        wf_region_begin(run->tape);
+}
+
+wf_tensor *wf_couple(const wf_run *run, wf_tensor *x, wf_tensor *f, float scale) {
+    wf_tensor *y = wf_add_scaled(run->tape, x, f, scale);
+    if (rebuilds(run)) {
+        wf_region_inverse(run->tape);
+        wf_rebuilt(run->tape, x, wf_add_scaled(run->tape, y, f, -scale));
+        wf_region_end(run->tape);
+    }
+    return y;
+}
+
 void wf_move_buffer(wf_run *run, const wf_buffer_update *update) {
     wf_update_list *one = run->want_losses ? wf_arena_alloc(wf_tape_arena(run->tape), sizeof *one) : NULL;
     if (!run->want_losses || !update->param)

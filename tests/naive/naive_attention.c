@@ -286,8 +286,28 @@ static double relative_of(const naive_io *io, const double *q, const double *k, 
     return wf_float(io->layer, "scale") * sum;
 }
 
+/* ---- a bias by the key, of which the largest stay ---- */
+static double *dynamic_biases(naive_io *io, const double *v, int64_t rows, int64_t G) {
+    if (!wf_given(io->layer, "dynamic"))
+        return NULL;
+    double *w = naive_linear(io, "dynamic", v, rows);
+    const double *a = naive_weight(io, "dynamic.a");
+    for (int64_t i = 0; i < rows * G; i++)
+        w[i] = exp(a[i % G] * log1p(exp(w[i])));
+    return w;
+}
+
+/* How many keys that row i may see have a larger bias than j. */
+static int64_t rank_of(const naive_io *io, const double *w, int64_t b, int64_t i, int64_t j, int64_t S, int64_t g, int64_t G) {
+    int64_t larger = 0;
+    for (int64_t o = 0; o < S; o++)
+        larger += allowed(io, b, i, o, S) && w[(b * S + o) * G + g] > w[(b * S + j) * G + g];
+    return larger;
+}
+
 typedef struct query { /* row i of head h of sequence b */
     int64_t b, i, h;
+    const double *w; /* the biases of the keys, or NULL */
 } query;
 
 /* One query row: p [S] and out [V]. */
@@ -307,6 +327,10 @@ static void attend(const naive_io *io, query at, const heads *q, const heads *k,
         p[j] = allowed(io, b, i, j, S)
                    ? z + bias_of(io, i, j, h) + key_bias(io, b, j, S, h) + relative_of(io, own, key, i - j, q->width)
                    : -INFINITY;
+        if (at.w && p[j] > -INFINITY)
+            p[j] = rank_of(io, at.w, b, i, j, S, g, k->count) < wf_json_int(object(io, "dynamic"), "keep", 2048)
+                       ? p[j] + at.w[(b * S + j) * k->count + g]
+                       : -INFINITY;
         most = fmax(most, p[j]);
     }
     for (int64_t j = 0; j < S; j++) {
@@ -342,11 +366,12 @@ static void run(naive_io *io) {
         norm_heads(io, "k", &k);
     }
     temper(io, &q);
+    const double *biases = dynamic_biases(io, v.x, io->batch * S, G);
     io->attention = naive_zeros(io, io->batch * H * T * S);
     for (int64_t b = 0; b < io->batch; b++)
         for (int64_t h = 0; h < H; h++)
             for (int64_t i = 0; i < T; i++)
-                attend(io, (query){b, i, h}, &q, &k, &v, io->attention + ((b * H + h) * T + i) * S,
+                attend(io, (query){b, i, h, biases}, &q, &k, &v, io->attention + ((b * H + h) * T + i) * S,
                        out + ((b * T + i) * H + h) * V);
     for (int64_t i = 0; object(io, "o_norm") && i < io->batch * T; i++)
         naive_rms(out + i * H * V, H * V, wf_json_double(object(io, "o_norm"), "eps", wf_float(l, "norm_eps")),
@@ -479,3 +504,11 @@ const naive_row naive_attention_groups = {"attention", run, group_axes, 10};
 static const char *const widths[] = {"\"out_dim\": 5", "\"low_rank\": 2", "\"low_rank\": 3, \"out_dim\": 17", NULL};
 static const naive_axis width_axes[] = {even_heads, widths, sides, biases, NULL};
 const naive_row naive_attention_widths = {"attention", run, width_axes, 12};
+
+static const char *const kept[] = {"\"dynamic\": {}", "\"dynamic\": {\"keep\": 3}", "\"dynamic\": {\"keep\": 1}",
+                                   "\"dynamic\": {\"keep\": 4}, \"bias\": [\"v\", \"dynamic\"]", NULL};
+static const char *const kept_sides[] = {"\"causal\": true", "", "\"causal\": true, \"window\": [5, null]", "@mask right",
+                                         NULL};
+static const char *const kept_rows[] = {"", "@rows 37", NULL};
+static const naive_axis dynamic_axes[] = {even_heads, kept, kept_sides, kept_rows, NULL};
+const naive_row naive_attention_dynamic = {"attention", run, dynamic_axes, 16, true};

@@ -2,6 +2,14 @@
 #include "naive/naive.h"
 #include <string.h>
 
+static bool all_padding(const naive_io *io, int64_t b, int64_t chunk) {
+    int64_t C = wf_int(io->layer, "chunk");
+    for (int64_t t = chunk * C; t < (chunk + 1) * C && t < io->rows; t++)
+        if (naive_real(io->mask, b * io->rows + t))
+            return false;
+    return true;
+}
+
 static double pair(const naive_io *io, int64_t b, int64_t h, int64_t i, int64_t j) {
     const wf_layer *l = io->layer;
     int64_t C = wf_int(l, "chunk"), before = wf_int(l, "before"), after = wf_int(l, "after"), count = 0, chunks = io->rows / C;
@@ -10,8 +18,9 @@ static double pair(const naive_io *io, int64_t b, int64_t h, int64_t i, int64_t 
     for (int64_t o = -before; o <= after; o++)
         count += wrap && io->rows > C ? ((i / C + o) % chunks + chunks) % chunks == j / C : i / C + o == j / C;
     count = wrap && io->rows <= C ? 1 : count;
+    bool opened = wf_flag(l, "whole") && all_padding(io, b, j / C) && (!wf_layer_causal(l) || j <= i);
     bool far = wf_flag(l, "exact") && (i - j > before * C || j - i > after * C);
-    return count > 0 && !far && naive_sees(io, b, i, j) ? log((double)count) : -INFINITY;
+    return count > 0 && !far && (opened || naive_sees(io, b, i, j)) ? log((double)count) : -INFINITY;
 }
 
 static void turn(naive_io *io, double *x, int64_t heads, int64_t shift, double sign) {
@@ -46,8 +55,12 @@ static void run(naive_io *io) {
 
 static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 6, \"value_dim\": 5",
                                     "\"heads\": 1, \"key_dim\": 8", NULL};
-static const char *const chunks[] = {"\"chunk\": 3", "\"chunk\": 4, \"before\": 2, \"after\": 0",
-                                     "\"chunk\": 1, \"before\": 3, \"after\": 2", "\"chunk\": 72, \"before\": 0", NULL};
+static const char *const chunks[] = {"\"chunk\": 3",
+                                     "\"chunk\": 4, \"before\": 2, \"after\": 0",
+                                     "\"chunk\": 1, \"before\": 3, \"after\": 2",
+                                     "\"chunk\": 72, \"before\": 0",
+                                     "\"chunk\": 2, \"before\": 0, \"after\": 0, \"whole\": true",
+                                     NULL};
 static const char *const order[] = {"", "\"causal\": true", "\"causal\": true, \"exact\": true", "\"exact\": true", NULL};
 static const char *const ropes[] = {"",
                                     "\"rope\": {}",

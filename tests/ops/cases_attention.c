@@ -29,12 +29,35 @@ static wf_tensor *attention_bias_alone(fixture *f) { /* one per sequence, then o
     wf_tensor *y = attend(f, 3, 3, (wf_attention_spec){.softcap = 2, .bias = leaf4(f, 2, 1, 9, 9)});
     return wf_add(f->tape, y, attend(f, 3, 1, (wf_attention_spec){.bias = wf_scale(f->tape, leaf4(f, 2, 3, 9, 9), 2)}));
 }
+static wf_tensor *kinds_case(fixture *f) {
+    wf_kind_spec s = {.q_kinds = ids(f, 2, 6), .k_kinds = ids(f, 2, 9), .keys = 9, .common = 2, .skip = 1};
+    return wf_kind_scores(f->tape, leaf4(f, 2, 6, 3, 2), &s);
+}
 static const int32_t distances[7] = {5, -1, 3, 0, 1, 1, 2};
 static wf_tensor *relative_case(fixture *f) {
     wf_relative_spec s = {.queries = 6, .keys = 8, .index = distances, .count = 7, .zero = 3, .scale = 0.7f};
     wf_tensor *y = wf_relative(f->tape, leaf4(f, 2, 6, 3, 5), leaf2(f, 7, 5), &s);
+    s.step = 2;
+    s.skip = 1;
+    y = wf_add(f->tape, y, wf_relative(f->tape, leaf4(f, 2, 6, 3, 5), leaf2(f, 7, 5), &s));
     s.of_keys = true;
+    s.step = s.skip = 0;
     return wf_add(f->tape, y, wf_relative(f->tape, leaf4(f, 2, 8, 3, 5), leaf3(f, 7, 3, 5), &s));
+}
+static wf_tensor *keep_keys_case(fixture *f) { /* which are kept does not change with small steps of the inputs */
+    wf_keep_spec s = {.heads = 4, .rows = 6, .keep = 3, .causal = true, .left = INT64_MAX, .right = INT64_MAX};
+    wf_tensor *bias = wf_keep_keys(f->tape, leaf3(f, 2, 6, 2), NULL, &s);
+    wf_tensor *q = leaf4(f, 2, 6, 4, 5), *k = leaf4(f, 2, 6, 2, 5);
+    return wf_attention(f->tape, q, k, k, &(wf_attention_spec){.scale = 0.7f, .causal = true, .left = INT64_MAX, .right = INT64_MAX, .bias = bias});
+}
+static wf_tensor *pair_scores_case(fixture *f) { return wf_pair_scores(f->tape, leaf3(f, 2, 5, 3), leaf3(f, 2, 5, 4)); }
+static wf_tensor *retrieve_case(fixture *f) {
+    wf_routing routing;
+    wf_tensor *x = leaf3(f, 2, 5, 6), *tables[2] = {leaf2(f, 7, 6), leaf2(f, 7, 6)};
+    wf_route_spec spec = {.router = "softmax", .top_k = 3, .normalise = true, .normalise_order = 1.0f, .scale = 1.0f};
+    if (!wf_route(f->tape, wf_scale(f->tape, leaf3(f, 2, 5, 7), 3.0f), &spec, &routing))
+        return NULL;
+    return wf_retrieve(f->tape, x, routing.indices, routing.weights, tables, WF_SILU);
 }
 static wf_tensor *normalise_case(fixture *f) {
     wf_tensor *o = leaf4(f, 2, 7, 3, 4), *q = positive4(f, 2, 7, 3, 5), *k = positive4(f, 2, 7, 3, 5), *z;
@@ -148,10 +171,11 @@ const op_case wf_op_cases_attention[] = {
     {"quadratic", taylor_case, 2e-3}, {"quadratic", quadratic_case, 2e-3}, {"time_shift", shift_case, 2e-3},
     {"favor", favor_case, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3},
     {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3}, {"attention", attention_bias_alone, 2e-3},
-    {"relative", relative_case, 2e-3}, {"alibi_keys", alibi_case, 2e-3}, {"route", experts_softmax, 2e-3},
+    {"kind_scores", kinds_case, 2e-3}, {"relative", relative_case, 2e-3}, {"alibi_keys", alibi_case, 2e-3}, {"route", experts_softmax, 2e-3},
     {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3},
     {"sort_rows", sort_case, 2e-3}, {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3},
     {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3}, {"jitter", jitter_case, 2e-3},
     {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
+    {"keep_keys", keep_keys_case, 2e-3}, {"pair_scores", pair_scores_case, 2e-3}, {"retrieve", retrieve_case, 2e-3},
     {NULL, NULL, 0.0},
 };

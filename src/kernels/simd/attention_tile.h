@@ -30,6 +30,7 @@ typedef struct block { /* query rows of one head, at most 64 */
     wf_attention_buffers m;
     int64_t b, h;
     view q, k, v, o;
+    const int32_t *entries;  /* of this head, or NULL */
     int64_t first, n, index; /* first row, rows, index of the first row */
     int vectors;             /* that hold the rows */
     int64_t ahead, behind;   /* key j is in the band of row i when j-i <= ahead and i-j <= behind */
@@ -121,6 +122,20 @@ WF_LOCAL void view_turn_back(view to, int64_t first, int64_t n, int64_t columns,
         }
 }
 
+/* Row i of the block in what has one row for all entries of a token. */
+WF_INLINE int64_t block_row(const block *blk, int64_t i) {
+    return blk->entries ? blk->entries[blk->first + i] : blk->first + i;
+}
+
+/* The block's rows of `from`, from row 0 on: where they lie, or those of its entries, gathered into `to`. */
+WF_LOCAL view block_view(const block *blk, view from, int64_t columns, float *to, int64_t pad) {
+    if (!blk->entries)
+        return (view){from.type, from.at + blk->first * from.stride * (from.type == WF_BF16 ? 2 : 4), from.stride};
+    for (int64_t i = 0; i < blk->n; i++)
+        view_read(from, block_row(blk, i), 1, columns, to + i * pad, pad);
+    return (view){WF_F32, (char *)to, pad};
+}
+
 /* Rows lie far apart in memory, which hides them from the processor's own prefetching. */
 WF_LOCAL panel_ahead view_ahead(view from, int64_t first, int64_t n, int64_t columns) {
     const int64_t size = from.type == WF_BF16 ? 2 : 4;
@@ -172,6 +187,7 @@ WF_LOCAL block block_open(const wf_attention_args *a, int64_t b, int64_t h, bool
     blk.k = view_of(a->type, a->k, a->k_stride, b, kv);
     blk.v = view_of(a->type, a->v, a->v_stride, b, kv);
     blk.o = view_of(a->type, a->o, a->o_stride, b, h);
+    blk.entries = a->entries ? a->entries + (b * a->heads + h) * a->t : NULL;
     blk.ahead = max64(min64(a->right, a->causal ? 0 : far), -far);
     blk.behind = max64(min64(a->left, far), -far);
     blk.prefix = a->prefix ? a->prefix[b] : INT64_MIN;
@@ -267,7 +283,9 @@ WF_LOCAL bool tile_plan(const block *blk, tile *t) {
 WF_LOCAL int64_t slot_of(const block *blk, int64_t index) {
     const wf_attention_args *a = blk->a;
     int64_t len = wf_attention_keys(a, blk->b), slot = a->ring ? index % a->ring : index;
-    if (index < 0 || index >= len || slot >= a->s || (a->ring && index < len - a->ring))
+    if (blk->entries)
+        slot = index >= 0 && index < len ? blk->entries[index] : -1;
+    if (index < 0 || index >= len || slot < 0 || slot >= a->s || (a->ring && index < len - a->ring))
         return -1;
     return a->key_mask && !a->key_mask[blk->b * a->s + slot] ? -1 : slot;
 }

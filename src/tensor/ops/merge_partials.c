@@ -4,6 +4,7 @@
  * 0. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
+#include "tensor/ops/partials.h"
 
 enum { O, LSE, PLACE, FALLBACK };
 
@@ -42,16 +43,24 @@ static float lse_of(const wf_node *node, const token *at, int64_t e) {
     return ((const float *)node->in[LSE]->data)[lse_at(node, at, e)];
 }
 
+float wf_join_lse(const float *lse, const int32_t *place, int64_t parts, int64_t step) {
+    double most = -INFINITY, sum = 0.0;
+    for (int64_t p = 0; p < parts; p++)
+        most = fmax(most, (double)lse[place ? place[p * step] : p * step]);
+    if (most == -INFINITY)
+        return -INFINITY;
+    for (int64_t p = 0; p < parts; p++)
+        sum += exp((double)lse[place ? place[p * step] : p * step] - most);
+    return (float)(most + log(sum));
+}
+
 static token open_token(const wf_node *node, int piece, int64_t t) {
     const merge *a = node->attr;
     token at = {piece / a->heads, piece % a->heads, t, ((piece / a->heads * a->t + t) * a->heads + piece % a->heads) * a->width,
                 -INFINITY};
-    double most = -INFINITY, sum = 0.0;
-    for (int64_t p = 0; p < a->parts; p++)
-        most = fmax(most, (double)lse_of(node, &at, entry(node, &at, p)));
-    for (int64_t p = 0; most > -INFINITY && p < a->parts; p++)
-        sum += exp((double)lse_of(node, &at, entry(node, &at, p)) - most);
-    at.lse = most > -INFINITY ? (float)(most + log(sum)) : -INFINITY;
+    const float *lse = (const float *)node->in[LSE]->data + piece * a->parts * a->t;
+    const int32_t *place = node->in[PLACE] ? (const int32_t *)node->in[PLACE]->data + piece * a->parts * a->t + t : NULL;
+    at.lse = wf_join_lse(place ? lse : lse + t, place, a->parts, a->t);
     return at;
 }
 

@@ -13,9 +13,11 @@ static int64_t start_of(const relative *a, int64_t b, const wf_worker *w) {
     return a->spec.offset_from_start && w->rt->start ? w->rt->start[b] : 0;
 }
 
-/* The row of the table for a distance; -1: none. */
-static int64_t row_of(const relative *a, int64_t distance) {
-    int64_t at = distance + a->spec.zero;
+/* The row of the table for a query and a key; -1: none. */
+static int64_t row_of(const relative *a, int64_t start, int64_t i, int64_t j) {
+    int64_t at = (start + i) * a->spec.step - j + a->spec.zero;
+    if (i < a->spec.skip || j < a->spec.skip)
+        return -1;
     at = at < 0 ? 0 : at >= a->spec.count ? a->spec.count - 1 : at;
     return a->spec.index[at];
 }
@@ -46,7 +48,7 @@ static void forward(const wf_node *node, int64_t b, int64_t h, wf_worker *w) {
     int64_t start = start_of(a, b, w);
     for (int64_t i = 0; i < a->spec.queries; i++)
         for (int64_t j = 0; j < a->spec.keys; j++) {
-            int64_t row = row_of(a, start + i - j);
+            int64_t row = row_of(a, start, i, j);
             double dot = row < 0 ? 0.0 : w->k->dot(x_row(node, b, a->spec.of_keys ? j : i, h), entry(node, row, h), a->k);
             ((float *)node->out[0]->data)[score_at(a, b, h, i, j)] = (float)((double)a->spec.scale * dot);
         }
@@ -60,7 +62,7 @@ static void backward_x(const wf_node *node, int64_t b, int64_t h, wf_worker *w) 
     for (int64_t r = 0; r < a->n; r++) {
         memset(sum, 0, (size_t)a->k * sizeof *sum);
         for (int64_t o = 0; o < others; o++) {
-            int64_t i = a->spec.of_keys ? o : r, j = a->spec.of_keys ? r : o, row = row_of(a, start + i - j);
+            int64_t i = a->spec.of_keys ? o : r, j = a->spec.of_keys ? r : o, row = row_of(a, start, i, j);
             if (row >= 0)
                 w->k->axpy(sum, a->spec.scale * dy[score_at(a, b, h, i, j)], entry(node, row, h), a->k);
         }
@@ -75,7 +77,7 @@ static void add_row(const wf_node *node, int64_t row, int64_t b, int64_t h, floa
     int64_t start = start_of(a, b, w);
     for (int64_t i = 0; i < a->spec.queries; i++)
         for (int64_t j = 0; j < a->spec.keys; j++)
-            if (row_of(a, start + i - j) == row)
+            if (row_of(a, start, i, j) == row)
                 w->k->axpy(sum, a->spec.scale * dy[score_at(a, b, h, i, j)], x_row(node, b, a->spec.of_keys ? j : i, h), a->k);
 }
 
@@ -129,6 +131,8 @@ wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_rela
     relative *a = attr_copy(
         t, &(relative){*spec, x->dims[0], x->dims[1], x->dims[2], x->dims[3], table->dims[0], per_head ? x->dims[2] : 1},
         sizeof(relative));
+    if (a && a->spec.step == 0)
+        a->spec.step = 1;
     wf_tensor *y = wf_out(t, WF_F32, 4, (int64_t[]){x->dims[0], x->dims[2], spec->queries, spec->keys});
     wf_node *node = a && y ? wf_record(t, &wf_op_relative, 2, (wf_tensor *[]){x, table}, 1, &y, a) : NULL;
     if (node)
