@@ -39,7 +39,7 @@ static weft_status measure(wf_bench *b, const char *name, int64_t rows, bool bf1
 static weft_status run_layer(wf_bench *b, const versus *v) {
     wf_bench_layer layer;
     int64_t rows = b->quick ? v->rows / 4 : v->rows;
-    wf_bench_layer_case c = {.mixer = v->mixer, .dim = v->dim, .batch = 1, .rows = rows};
+    wf_bench_layer_case c = {.mixer = v->mixer, .use = WF_LAYER_TRAIN, .dim = v->dim, .batch = 1, .rows = rows};
     weft_status status = wf_bench_layer_open(b, &c, &layer);
     if (status == WEFT_OK)
         status = measure(b, v->name, rows, false, &layer);
@@ -50,7 +50,7 @@ static weft_status run_layer(wf_bench *b, const versus *v) {
 /* Causal attention without projections: 12 heads of 64. */
 static weft_status run_attention(wf_bench *b, int64_t rows, bool bf16) {
     wf_bench_layer layer = {0};
-    weft_status status = wf_bench_attention_open(b, rows, bf16, &layer);
+    weft_status status = wf_bench_attention_open(b, rows, 12, bf16, &layer);
     if (status == WEFT_OK)
         status = measure(b, "attention", rows, bf16, &layer);
     wf_bench_layer_close(&layer);

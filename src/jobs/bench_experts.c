@@ -17,6 +17,7 @@ static weft_status run_layer(wf_bench *b, const char *label, const char *channel
     wf_bench_layer layer;
     wf_bench_layer_case c = {.mixer = "\"mixer\": \"lstm\", \"hidden\": 8",
                              .channel = channel,
+                             .use = WF_LAYER_TRAIN,
                              .dim = WIDTH,
                              .batch = 1,
                              .rows = tokens,

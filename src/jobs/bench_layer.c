@@ -22,7 +22,7 @@ static weft_status build_model(wf_bench *b, const wf_bench_layer_case *c, wf_mod
 
 weft_status wf_bench_layer_open(wf_bench *b, const wf_bench_layer_case *c, wf_bench_layer *out) {
     const wf_one_layer_how how = {
-        .use = WF_LAYER_TRAIN, .batch = c->batch, .rows = c->rows, .channel = c->channel != NULL, .bf16 = c->bf16};
+        .use = c->use, .batch = c->batch, .rows = c->rows, .channel = c->channel != NULL, .bf16 = c->bf16};
     *out = (wf_bench_layer){.one.env = b->job->env};
     WF_TRY(build_model(b, c, &out->model));
     return wf_one_layer_record(b->job->env, out->model, &how, &out->one, b->job->err);
@@ -34,8 +34,8 @@ static void fill(const wf_tensor *x, uint64_t stream, float scale) {
         ((float *)x->data)[i] = scale * (float)wf_rng_normal(rng, (uint64_t)i);
 }
 
-weft_status wf_bench_attention_open(wf_bench *b, int64_t rows, bool bf16, wf_bench_layer *out) {
-    const int64_t dims[4] = {1, rows, 12, 64};
+weft_status wf_bench_attention_open(wf_bench *b, int64_t rows, int64_t heads, bool bf16, wf_bench_layer *out) {
+    const int64_t dims[4] = {1, rows, heads, 64};
     wf_dtype type = bf16 ? WF_BF16 : WF_F32;
     wf_tensor *in[3], *used[3];
     *out = (wf_bench_layer){.one = {.env = b->job->env, .rows = rows, .use = WF_LAYER_TRAIN}};

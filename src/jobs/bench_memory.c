@@ -1,40 +1,11 @@
 /* bench_memory.c - the peak memory of training steps against the estimate of `inspect`. Needs Linux's /proc. */
-#include <stdio.h>
 #include <string.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include "jobs/bench.h"
 #include "jobs/inspect.h"
+#include "jobs/peak.h"
 #include "jobs/put.h"
 #include "presets/presets.h"
 #include "train/trainer.h"
-
-/* A line of /proc/self/status in bytes, 0 when it is not there. */
-static double status_bytes(const char *key) {
-    char line[256];
-    double kb = 0.0;
-    FILE *f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), ": %lf", &kb) == 1)
-            break;
-    if (f)
-        fclose(f);
-    return kb * 1024.0;
-}
-
-/* The peak counts from now. What is free but still held would be used again without being seen: it goes back first. */
-static bool reset_peak(double *before) {
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
-    *before = status_bytes("VmRSS");
-    FILE *f = fopen("/proc/self/clear_refs", "w");
-    bool good = f && fputc('5', f) != EOF;
-    if (f && fclose(f) != 0)
-        good = false;
-    return good && *before > 0.0;
-}
 
 typedef struct subject {
     const char *label;
@@ -101,12 +72,12 @@ static weft_status run_subject(wf_bench *b, const subject *s) {
     double guess, before;
     wf_put_text(b->job->arena, adamw, "name", "adamw");
     WF_TRY(estimate(b, s, &o, &guess));
-    if (!reset_peak(&before)) {
+    if (!wf_peak_begin(&before)) {
         b->skipped = "no /proc/self/clear_refs, so the peak cannot be measured";
         return WEFT_OK;
     }
     WF_TRY(train_a_little(b, s, &o, &parts));
-    double peak = status_bytes("VmHWM") - before;
+    double peak = wf_peak_bytes() - before;
     wf_bench_line *line = wf_bench_add(b, "%s, B=%lld T=%lld %s", b->quick ? "toy" : s->label, (long long)s->batch,
                                        (long long)s->rows, s->bf16 ? "bf16" : "fp32");
     if (!line)

@@ -30,9 +30,11 @@ typedef struct wf_attention_pattern {
     void (*weights)(const wf_pattern_rows *rows, const int64_t *keys, int count, float *out);
     /* The schedule, which makes time follow the sparsity: the next at most WF_ATTENTION_KEYS keys of a walk over all keys that
      * one of these rows may see, each once. *at begins at 0 and is the walk's own. Returns how many, 0 at the end; *whole
-     * (false before the call): all of these rows see all of these keys with weight 0. */
+     * (false before the call): all of these rows see all of these keys with weight 0, beside what causal and others hide. */
     int (*next)(const wf_pattern_rows *rows, int64_t *at, int64_t *keys, bool *whole);
     const void *record; /* the pattern's own numbers */
+    /* What every row does not see, as the weights say too: keys after it; its own key. Of entries the rows are compared. */
+    bool causal, others;
 } wf_attention_pattern;
 enum { WF_PATTERN_DATA = 4 };
 

@@ -31,7 +31,8 @@ typedef enum option {
     BIAS_SHARED = 16384 /* one bias for all batches and heads */,
     BLOCK_SEGMENTS = 32768 /* long runs of equal segments */,
     PATTERN = 65536,
-    ENTRIES = 131072 /* t entries of s rows */
+    ENTRIES = 131072 /* t entries of s rows */,
+    ORDER = 262144 /* a pattern of causal and others alone */
 } option;
 
 typedef struct attention_case {
@@ -97,6 +98,8 @@ static const attention_case cases[] = {
     {"pattern-cache", 3, 4, 2, 1, 150, 32, 24, PATTERN | CACHE | OFFSET | KEY_MASK, NONE, NONE, 0, 0, 0},
     {"pattern-entries", 2, 2, 1, 150, 60, 16, 20, PATTERN | ENTRIES | KEY_MASK | D_LSE, NONE, NONE, 0, 0, 0.2f},
     {"pattern-entries-bf16", 1, 2, 2, 130, 40, 24, 40, PATTERN | ENTRIES | BF16, NONE, NONE, 0, 2, 0},
+    {"pattern-order", 1, 2, 1, 100, 100, 16, 20, PATTERN | ORDER | OFFSET, NONE, NONE, 0, 0, 0},
+    {"pattern-order-entries", 2, 2, 2, 150, 60, 16, 20, PATTERN | ORDER | ENTRIES | KEY_MASK, NONE, NONE, 0, 0, 0},
     {"pattern-ring", 3, 2, 1, 20, 100, 16, 16, PATTERN | CACHE | OFFSET | PROBS, NONE, NONE, 100, 0, 0},
 };
 enum { CASES = COUNT_OF(cases), GAP = 3, GUARD = 16 };
@@ -235,6 +238,22 @@ static int pattern_next(const wf_pattern_rows *r, int64_t *at, int64_t *keys, bo
     return count;
 }
 
+static void order_weights(const wf_pattern_rows *r, const int64_t *keys, int count, float *out) {
+    const int32_t *entries = r->a->entries ? r->a->entries + (r->b * r->a->heads + r->h) * r->a->t : NULL;
+    for (int k = 0; k < count; k++)
+        for (int64_t i = r->row; i <= r->last; i++)
+            out[k * WF_ATTENTION_ROWS + i - r->row] =
+                (entries ? entries[keys[k]] < entries[i] : keys[k] < i) ? 0.0f : -INFINITY;
+}
+
+static int order_next(const wf_pattern_rows *r, int64_t *at, int64_t *keys, bool *whole) {
+    int count = 0;
+    *whole = true;
+    for (; *at < wf_attention_keys(r->a, r->b) && count < WF_ATTENTION_KEYS; (*at)++)
+        keys[count++] = *at;
+    return count;
+}
+
 /* Rows of what has one for all entries of a row. */
 static int64_t rows_of(const attention_case *c) { return c->options & ENTRIES ? c->s : c->t; }
 
@@ -279,8 +298,9 @@ static problem open_problem(const attention_case *c) {
     a->v = random_rows(&p, 3, a->v_stride, 1);
     a->do_ = random_rows(&p, 4, a->do_stride, 1);
     a->d_lse = c->options & D_LSE ? random_floats(&p, 5, c->b * c->h * rows_of(c), 1) : NULL;
-    static const wf_attention_pattern pattern = {pattern_weights, pattern_next, NULL};
-    a->pattern = c->options & PATTERN ? &pattern : NULL;
+    static const wf_attention_pattern pattern = {.weights = pattern_weights, .next = pattern_next},
+                                      order = {.weights = order_weights, .next = order_next, .causal = true, .others = true};
+    a->pattern = c->options & ORDER ? &order : c->options & PATTERN ? &pattern : NULL;
     add_masks(&p);
     add_biases(&p);
     if (c->options & ENTRIES)

@@ -36,7 +36,7 @@ static const wf_slot slots[] = {
     {"rotations", "[shared_rotations ? 1 : heads, key_dim, rounds, sum(buckets) // 2]", "normal:1.0", NULL, NULL, true, NULL},
     {NULL}};
 
-enum { ORDER, BUCKETS, PLACE, MASK };
+enum { ORDER, BUCKETS, PLACE };
 
 typedef struct record {
     int64_t chunk, before, after, rows, rounds, chunks; /* rows: of the sequence; chunks: of all entries */
@@ -156,7 +156,6 @@ static void share_weights(const wf_pattern_rows *r, asking *a, const int64_t *ke
 
 static void weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
     const record *p = r->a->pattern->record;
-    const uint8_t *mask = r->a->pattern_data[MASK];
     int32_t js[WF_ATTENTION_KEYS];
     asking a;
     describe(r, &a);
@@ -167,8 +166,6 @@ static void weights(const wf_pattern_rows *r, const int64_t *keys_, int count, f
             meet_chunk(p, f / p->chunk, &a);
         weights_of_key(p, &a, js[k], p->across ? 0 : (int32_t)round, p->across ? 0 : bucket_of(r, round, js[k]),
                        out + k * WF_ATTENTION_ROWS);
-        for (int n = 0; mask && !mask[r->b * p->rows + js[k]] && n < WF_ATTENTION_ROWS; n++)
-            out[k * WF_ATTENTION_ROWS + n] = -INFINITY;
     }
     if (!p->duplicates && r->a->pattern_data[PLACE])
         share_weights(r, &a, keys_, js, count, out);
@@ -184,7 +181,7 @@ static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *who
         start = 0, wrapped = 0;
     int64_t end = (start + length) * p->chunk < most ? (start + length) * p->chunk : most;
     int count = 0;
-    *whole = false;
+    *whole = p->across && p->duplicates && r->row / p->chunk == r->last / p->chunk && length <= p->chunks; /* all met once */
     for (; count < WF_ATTENTION_KEYS; (*at)++) {
         if (*at >= wrapped * p->chunk && *at < start * p->chunk)
             *at = start * p->chunk;
@@ -233,17 +230,8 @@ static wf_tensor *normed_keys(wf_run *r, const wf_layer *l, wf_tensor *q) {
     return wf_scale(r->tape, wf_rms_norm(r->tape, q, NULL, 0.0f, eps), 1.0f / sqrtf(width));
 }
 
-static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    int64_t heads = wf_int(l, "heads"), factors[WF_LSH_FACTORS], n_factors = factors_of(l, factors), chunk = wf_int(l, "chunk");
-    bool hashed = wf_flag(l, "always_hash") || r->rows > chunk;
-    wf_tape *t = r->tape;
-    if (r->rows > chunk && r->rows % chunk != 0)
-        wf_tape_error(t, WEFT_USAGE, "%s: lsh: %lld rows are not a multiple of 'chunk' (%lld)", l->where, (long long)r->rows,
-                      (long long)chunk);
-    wf_tensor *q = wf_split_heads(r, wf_project(r, l, "qk", io->x), heads, wf_int(l, "key_dim")), *k = normed_keys(r, l, q);
-    wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), heads, wf_int(l, "value_dim")), *lse = NULL;
-    wf_lsh_order order = {NULL, NULL, NULL};
-    record p = {.chunk = chunk,
+static record record_of(const wf_run *r, const wf_layer *l, bool hashed) {
+    record p = {.chunk = wf_int(l, "chunk"),
                 .before = wf_int(l, "before"),
                 .after = wf_int(l, "after"),
                 .rows = r->rows,
@@ -251,24 +239,45 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
                 .causal = wf_flag(l, "causal"),
                 .duplicates = wf_flag(l, "duplicates"),
                 .across = wf_flag(l, "across_buckets")};
-    if (hashed) {
-        io->buckets = (order = wf_lsh_sort(t, q, wf_weight(r, l, "rotations"), io->mask, factors, n_factors)).buckets;
-    } else { /* one chunk, met once */
+    if (!hashed) { /* one chunk, met once */
         p.chunk = r->rows;
         p.before = p.after = 0;
     }
     p.chunks = (p.rounds * p.rows + p.chunk - 1) / p.chunk;
+    return p;
+}
+
+/* Rows that see no other see themselves. */
+static wf_tensor *attend(wf_run *r, const wf_layer *l, wf_ports *io, wf_tensor *q, wf_tensor *v, const wf_lsh_order *order) {
+    const record p = record_of(r, l, order->order != NULL);
+    const wf_attention_pattern pattern = {.weights = weights, .next = next, .record = &p, .causal = p.causal, .others = true};
+    wf_tensor *lse = NULL;
     wf_attention_spec spec = {
         .scale = (float)wf_float(l, "scale"),
         .dropout = r->attention_dropout,
-        .pattern = wf_pattern(r, weights, next, &p, sizeof p),
+        .key_mask = io->mask,
+        .pattern = wf_pattern_of(r, &pattern, sizeof p),
         .lse = &lse,
-        .entries = order.order,
-        .places = order.place,
-        .pattern_data = {order.order, p.across ? NULL : order.buckets, p.duplicates ? NULL : order.place, io->mask},
+        .entries = order->order,
+        .places = order->place,
+        .pattern_data = {order->order, p.across ? NULL : order->buckets, p.duplicates ? NULL : order->place},
         .pattern_keys = (double)((p.before + p.after + 1) * p.chunk)};
-    wf_tensor *o = wf_attention(t, q, k, v, &spec);
-    io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_merge_partials(t, o, lse, NULL, v, 1)));
+    wf_tensor *o = wf_attention(r->tape, q, normed_keys(r, l, q), v, &spec);
+    return wf_merge_partials(r->tape, o, lse, NULL, v, 1);
+}
+
+static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
+    int64_t heads = wf_int(l, "heads"), factors[WF_LSH_FACTORS], n_factors = factors_of(l, factors), chunk = wf_int(l, "chunk");
+    bool hashed = wf_flag(l, "always_hash") || r->rows > chunk;
+    if (r->rows > chunk && r->rows % chunk != 0)
+        wf_tape_error(r->tape, WEFT_USAGE, "%s: lsh: %lld rows are not a multiple of 'chunk' (%lld)", l->where,
+                      (long long)r->rows, (long long)chunk);
+    wf_tensor *q = wf_split_heads(r, wf_project(r, l, "qk", io->x), heads, wf_int(l, "key_dim"));
+    wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), heads, wf_int(l, "value_dim"));
+    wf_lsh_order order = {NULL, NULL, NULL};
+    if (hashed)
+        io->buckets = (order = wf_lsh_sort(r->tape, q, wf_weight(r, l, "rotations"), io->mask, factors, n_factors)).buckets;
+    io->y = wf_project(r, l, "o", wf_merge_heads(r, attend(r, l, io, q, v, &order)));
     return WEFT_OK;
 }
 

@@ -343,6 +343,8 @@ const wf_attention_pattern *wf_pattern(const wf_run *run,
                                        void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
                                        int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *), const void *record,
                                        size_t size);
+/* The same of one with more to say; its record has `size` bytes. */
+const wf_attention_pattern *wf_pattern_of(const wf_run *run, const wf_attention_pattern *pattern, size_t size);
 
 /* ---- the tables ---- */
 extern const wf_mixer *const wf_mixers[];   /* token mixers, NULL-terminated */

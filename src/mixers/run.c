@@ -162,18 +162,23 @@ wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char
                           wf_int(layer, *which == 'v' ? "value_dim" : "key_dim"));
 }
 
-const wf_attention_pattern *wf_pattern(const wf_run *run,
-                                       void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
-                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *), const void *record,
-                                       size_t size) {
+const wf_attention_pattern *wf_pattern_of(const wf_run *run, const wf_attention_pattern *pattern, size_t size) {
     wf_attention_pattern *p = wf_arena_alloc(wf_tape_arena(run->tape), sizeof *p);
     void *copy = wf_arena_alloc(wf_tape_arena(run->tape), size);
     if (!p || !copy) {
         wf_tape_error(run->tape, WEFT_NO_MEMORY, "out of memory");
         return NULL;
     }
-    *p = (wf_attention_pattern){weights, next, memcpy(copy, record, size)};
+    *p = *pattern;
+    p->record = memcpy(copy, pattern->record, size);
     return p;
+}
+
+const wf_attention_pattern *wf_pattern(const wf_run *run,
+                                       void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
+                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *), const void *record,
+                                       size_t size) {
+    return wf_pattern_of(run, &(wf_attention_pattern){.weights = weights, .next = next, .record = record}, size);
 }
 
 wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v,

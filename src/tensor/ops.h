@@ -126,8 +126,9 @@ wf_tensor *wf_pool_windows(wf_tape *t, wf_tensor *x, const wf_windows *how, bool
  * row has in ids[B,T]. NULL for NULL. No gradient. */
 wf_tensor *wf_window_mask(wf_tape *t, wf_tensor *mask, const wf_windows *how, int64_t rows, bool all);
 wf_tensor *wf_window_first(wf_tape *t, wf_tensor *ids, const wf_windows *how, int64_t rows);
-/* U8 [B,T]: mask[B,T], and all rows of windows of `stride` rows that have none. NULL for NULL. No gradient. */
-wf_tensor *wf_window_open(wf_tape *t, wf_tensor *mask, int64_t stride);
+/* U8 [B,T] of mask[B,T] in windows of `stride` rows: the mask and all rows of windows in which none counts; or with `any` all
+ * rows of windows in which one does. NULL for NULL. No gradient. */
+wf_tensor *wf_window_open(wf_tape *t, wf_tensor *mask, int64_t stride, bool any);
 /* x[B,W,n] -> [B,rows,n]: row t is that of the window it lies in; with `skip` (and not `apart`) that of the next one. Beyond
  * the last window rows are zeros, or with `last` its row. */
 typedef struct wf_fill_spec {
@@ -142,6 +143,8 @@ wf_tensor *wf_id_pad(wf_tape *t, wf_tensor *ids, int64_t total, int64_t id);
 wf_tensor *wf_mask_pad(wf_tape *t, wf_tensor *mask, int64_t batch, int64_t rows, int64_t total);
 wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask); /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
 wf_tensor *wf_fill_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask, float value); /* the same rows become `value` */
+/* Rows with mask[B,T] (U8) 0 times `forward_by`, their gradients times `backward_by`; mask NULL: x. */
+wf_tensor *wf_scale_apart(wf_tape *t, wf_tensor *x, wf_tensor *mask, float forward_by, float backward_by);
 /* y_t = x_{t-1}, y_0 = s_in (or 0): x [B,T,n], s_in [B,n] or NULL; *s_out receives the last x when not NULL. */
 wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **s_out);
 /* Appends x[B,T,..] to a cache bound by the caller, cache[B,cap,..], at row start[b]+t (modulo cap for a ring); the result is

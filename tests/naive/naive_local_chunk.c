@@ -1,4 +1,5 @@
-/* count(i,j) = offsets o in -before..after with chunk(j) = chunk(i) + o; z = q.k / sqrt(K) + ln(count). */
+/* count(i,j) = offsets o in -before..after with chunk(j) = chunk(i) + o; z = q.k / sqrt(K) + ln(count); with
+ * `whole` z is 0 in chunks that are all padding, whose gradient stays that of q.k / sqrt(K). */
 #include "naive/naive.h"
 #include <string.h>
 
@@ -10,17 +11,32 @@ static bool all_padding(const naive_io *io, int64_t b, int64_t chunk) {
     return true;
 }
 
+static struct {
+    naive_io *io;
+    const double *q, *k;
+} running; /* the case */
+
+/* The score of two rows of a chunk that is all padding: it is taken off again, but not its gradient. */
+static double vanishing(int64_t b, int64_t h, int64_t i, int64_t j) {
+    naive_io *io = running.io;
+    const wf_layer *l = io->layer;
+    int64_t H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), K = wf_int(l, "key_dim"), T = io->rows;
+    const double *q = running.q + ((b * T + i) * H + h) * K, *k = running.k + ((b * T + j) * G + h / (H / G)) * K;
+    return naive_constant(io, naive_dot(q, k, K) / sqrt((double)K));
+}
+
 static double pair(const naive_io *io, int64_t b, int64_t h, int64_t i, int64_t j) {
     const wf_layer *l = io->layer;
     int64_t C = wf_int(l, "chunk"), before = wf_int(l, "before"), after = wf_int(l, "after"), count = 0, chunks = io->rows / C;
     bool wrap = wf_flag(l, "wrap");
-    (void)h;
     for (int64_t o = -before; o <= after; o++)
         count += wrap && io->rows > C ? ((i / C + o) % chunks + chunks) % chunks == j / C : i / C + o == j / C;
     count = wrap && io->rows <= C ? 1 : count;
     bool opened = wf_flag(l, "whole") && all_padding(io, b, j / C) && (!wf_layer_causal(l) || j <= i);
     bool far = wf_flag(l, "exact") && (i - j > before * C || j - i > after * C);
-    return count > 0 && !far && (opened || naive_sees(io, b, i, j)) ? log((double)count) : -INFINITY;
+    if (count <= 0 || far || !(opened || naive_sees(io, b, i, j)))
+        return -INFINITY;
+    return log((double)count) - (opened ? vanishing(b, h, i, j) : 0.0);
 }
 
 static void turn(naive_io *io, double *x, int64_t heads, int64_t shift, double sign) {
@@ -49,6 +65,9 @@ static void run(naive_io *io) {
            *v = naive_linear(io, "v", io->x, rows);
     turn(io, q, wf_int(l, "heads"), wf_int(l, "after") * wf_int(l, "chunk"), 1.0);
     turn(io, k, wf_int(l, "kv_heads"), 0, -1.0);
+    running.io = io;
+    running.q = q;
+    running.k = k;
     io->y = naive_linear(io, "o", naive_attend(io, q, k, v, 1.0 / sqrt((double)wf_int(l, "key_dim")), pair), rows);
     io->width = wf_int(l, "dim");
 }

@@ -139,9 +139,10 @@ static wf_tensor *windows_apart(fixture *f) { return windows(f, (wf_windows){.st
 static wf_tensor *windows_largest(fixture *f) { return windows(f, (wf_windows){.stride = 4, .apart = true}, true); }
 static wf_tensor *windows_last(fixture *f) { return windows(f, (wf_windows){.stride = 2, .drop = 3}, true); }
 static wf_tensor *open_case(fixture *f) {
-    wf_tensor *mask = wf_window_open(f->tape, wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 11}), 2);
-    return wf_mask_rows(f->tape, leaf3(f, 2, 11, 5), mask);
+    wf_tensor *mask = wf_window_open(f->tape, wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 11}), 2, false);
+    return wf_mask_rows(f->tape, wf_mask_rows(f->tape, leaf3(f, 2, 11, 5), mask), wf_window_open(f->tape, mask, 3, true));
 }
+static wf_tensor *apart_case(fixture *f) { return wf_scale_apart(f->tape, leaf4(f, 2, 11, 3, 5), wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 11}), -1.7f, -1.7f); }
 static wf_tensor *hash_case(fixture *f) { return wf_embed(f->tape, wf_hash_ids(f->tape, ids(f, 3, 5), 31, 7), leaf2(f, 7, 6), -1); }
 static wf_tensor *repeat_case(fixture *f) { return wf_repeat_batch(f->tape, leaf3(f, 1, 5, 7), 3); }
 
@@ -247,5 +248,6 @@ const op_case wf_op_cases_rows[] = {
     {"add_rows", add_rows_case, 2e-3}, {"pool_windows", windows_plain, 2e-3}, {"pool_windows", windows_apart, 2e-3},
     {"pool_windows", windows_largest, 2e-3}, {"fill_windows", windows_last, 2e-3}, {"window_mask", windows_plain, 2e-3},
     {"window_first", windows_plain, 2e-3}, {"window_open", open_case, 2e-3}, {"hash_ids", hash_case, 2e-3},
+    {"scale_apart", apart_case, 2e-3},
     {NULL, NULL, 0.0},
 };

@@ -178,6 +178,12 @@ WF_LOCAL void find_segments(block *blk) {
     }
 }
 
+/* What a pattern's order compares: entries are of rows, others have indices. */
+WF_LOCAL void find_numbers(block *blk) {
+    for (int64_t i = 0; i < ROWS; i++)
+        blk->m.segment_low[i] = i >= blk->n ? 0 : blk->entries ? blk->entries[blk->first + i] : (int32_t)(blk->index + i);
+}
+
 WF_LOCAL block block_open(const wf_attention_args *a, int64_t b, int64_t h, bool backward, void *scratch) {
     const int64_t far = INT64_C(1) << 60; /* no limit, without overflow when indices are added */
     int64_t kv = h / (a->heads / a->kv_heads);
@@ -201,7 +207,10 @@ WF_LOCAL void block_rows(block *blk, int64_t first) {
     blk->n = min64(ROWS, a->t - first);
     blk->index = (a->start ? a->start[blk->b] : 0) + first;
     blk->vectors = (int)((blk->n + WF_VL - 1) / WF_VL);
-    find_segments(blk);
+    if (a->pattern)
+        find_numbers(blk);
+    else
+        find_segments(blk);
 }
 
 /* ---- which keys ---- */
@@ -465,6 +474,24 @@ WF_LOCAL void add_weights(const block *blk, const tile *t) {
     EACH_CELL(t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) + vf_load(blk->m.extra + j * ROWS + v * WF_VL)); })
 }
 
+/* What a whole tile of a pattern leaves to its order. */
+WF_LOCAL void mask_order(const block *blk, const tile *t) {
+    const bool causal = blk->a->pattern->causal, others = blk->a->pattern->others;
+    const vf hidden = vf_set(-INFINITY);
+    if (!causal && !others)
+        return;
+    EACH_CELL(t, i, j, v, blk->m.s, x, {
+        int32_t key = (int32_t)(blk->entries ? t->slots[j] : t->indices[j]);
+        vi row, seen;
+        memcpy(&row, blk->m.segment_low + v * WF_VL, sizeof row);
+        if (causal)
+            seen = row > (others ? key : key - 1);
+        else
+            seen = row != key;
+        vf_store(x, vf_select(seen, vf_load(x), hidden));
+    })
+}
+
 WF_LOCAL void mask_strip(const block *blk, const tile *t, const strip *s) {
     const vf hidden = vf_set(-INFINITY);
     const int64_t *segments = t->segments ? blk->a->k_segments + blk->b * blk->a->s + t->slot : NULL;
@@ -500,6 +527,8 @@ WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
         add_bias(blk, t);
     if (t->weighted)
         add_weights(blk, t);
+    else if (a->pattern)
+        mask_order(blk, t);
     for (int i = 0; i < t->n_strips; i++)
         if (t->strips[i].masked)
             mask_strip(blk, t, &t->strips[i]);

@@ -42,16 +42,10 @@ static int64_t side_of(const double *r, int64_t half) {
 }
 
 /* The same of rounded numbers; -1 where it could be another one without the rounding, which is at most `error`. */
-static int64_t side_of_rounded(const float *r, int64_t half, float error) {
-    int64_t best = 0;
-    float most = fabsf(r[0]), next = 0.0f;
-    for (int64_t c = 1; c < half; c++) {
-        float size = fabsf(r[c]);
-        next = size > next ? size < most ? size : most : next;
-        best = size > most ? c : best;
-        most = size > most ? size : most;
-    }
-    return most - next > 2.0f * error ? best + (r[best] < 0.0f ? half : 0) : -1;
+static int64_t side_of_rounded(const wf_kernels *k, const float *r, int64_t half, float error) {
+    float lead;
+    int64_t best = k->largest(&lead, r, half);
+    return lead > 2.0f * error ? best + (r[best] < 0.0f ? half : 0) : -1;
 }
 
 /* The sides of all factors as one number. */
@@ -65,10 +59,10 @@ static int64_t bucket_of(const lsh *a, const double *turned) {
     return bucket;
 }
 
-static int64_t bucket_of_rounded(const lsh *a, const float *turned, float error) {
+static int64_t bucket_of_rounded(const lsh *a, const wf_kernels *k, const float *turned, float error) {
     int64_t bucket = 0, weight = 1, column = 0;
     for (int64_t f = 0; f < a->n_factors; f++) {
-        int64_t side = side_of_rounded(turned + column, a->factors[f] / 2, error);
+        int64_t side = side_of_rounded(k, turned + column, a->factors[f] / 2, error);
         if (side < 0)
             return -1;
         bucket += weight * side;
@@ -143,7 +137,7 @@ static void hash_row(const lsh *a, const head *h, const float *q, const float *t
     float error = (float)(a->width + 2) * 0x1p-23f * sqrtf((float)w->k->sum_squares(q, a->width)) * h->length;
     bool exact = false;
     for (int64_t r = 0; r < a->rounds; r++) {
-        buckets[r * a->t] = bucket_of_rounded(a, turned + r * a->columns, error);
+        buckets[r * a->t] = bucket_of_rounded(a, w->k, turned + r * a->columns, error);
         if (buckets[r * a->t] >= 0)
             continue;
         if (!exact)

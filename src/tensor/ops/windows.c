@@ -134,7 +134,8 @@ static void first_run(const wf_node *node, wf_pass pass, int phase, int piece, w
 }
 
 static void open_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
-    int64_t rows = node->in[X]->dims[1], stride = ((const windows *)node->attr)->how.stride;
+    const windows *a = node->attr;
+    int64_t rows = node->in[X]->dims[1], stride = a->how.stride;
     const uint8_t *mask = (const uint8_t *)node->in[X]->data + piece * rows;
     uint8_t *to = (uint8_t *)node->out[Y]->data + piece * rows;
     (void)pass, (void)phase, (void)w;
@@ -144,7 +145,7 @@ static void open_run(const wf_node *node, wf_pass pass, int phase, int piece, wf
         for (int64_t t = first; t < first + n; t++)
             none &= mask[t] == 0;
         for (int64_t t = first; t < first + n; t++)
-            to[t] = none || mask[t];
+            to[t] = a->all ? !none : none || mask[t];
     }
 }
 
@@ -168,12 +169,12 @@ wf_tensor *wf_window_mask(wf_tape *t, wf_tensor *mask, const wf_windows *how, in
     return record_marks(t, &wf_op_window_mask, mask, &(windows){.how = *how, .all = all}, rows);
 }
 
-wf_tensor *wf_window_open(wf_tape *t, wf_tensor *mask, int64_t stride) {
+wf_tensor *wf_window_open(wf_tape *t, wf_tensor *mask, int64_t stride, bool any) {
     if (!mask)
         return NULL;
     if (mask->type != WF_U8)
         return wf_tape_error(t, WEFT_USAGE, "window_open: one byte for each row is needed");
-    return record_marks(t, &wf_op_window_open, mask, &(windows){.how = {.stride = stride}}, mask->dims[1]);
+    return record_marks(t, &wf_op_window_open, mask, &(windows){.how = {.stride = stride}, .all = any}, mask->dims[1]);
 }
 
 wf_tensor *wf_window_first(wf_tape *t, wf_tensor *ids, const wf_windows *how, int64_t rows) {
