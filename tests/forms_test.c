@@ -87,6 +87,10 @@ static const case_row cases[] = {
      "{}}, {\"mixer\": \"mamba\"}]}",
      true},
     {"parallel",
+     "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"causal\": true, \"window\": [2, 0]}}, {\"mixer\": "
+     "\"attention\", \"spec\": {\"heads\": 2, \"causal\": true}}]}",
+     true},
+    {"parallel",
      "{\"branches\": [{\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 4}}]}",
      false},
     {"reversible", "{\"mixer\": {\"heads\": 3}, \"ffn\": {\"hidden\": 7}}", false},

@@ -19,8 +19,7 @@ typedef struct piece {
     const struct piece *before; /* whose states go in; NULL: the first piece */
     int64_t first, count;
     wf_state_mode mode;
-    float *buffers[WF_MAX_STATES]; /* in place: memory of the states, and rows of those with one per token */
-    int64_t slots;
+    float *buffers[WF_MAX_STATES]; /* in place: memory of the states */
     wf_tape *tape;
     wf_ports ports;
     wf_layer_state state;
@@ -66,6 +65,12 @@ static int state_dims(const piece *p, int i, int64_t rows, int64_t dims[WF_MAX_R
     return rank;
 }
 
+/* Rows of a cache: as many as the sequence has, or the ring a window needs. */
+static int64_t cache_rows(const piece *p, int i) {
+    int64_t limit = p->layer->states[i].limit;
+    return limit > 0 && limit < p->io->rows ? limit : p->io->rows;
+}
+
 /* The states that come in: those of the piece before, or those given from outside, or (in place) all of them. */
 static void record_states(piece *p) {
     int64_t dims[WF_MAX_RANK];
@@ -74,7 +79,7 @@ static void record_states(piece *p) {
         if (!p->layer->states[i].present)
             continue;
         if (p->mode == WF_STATE_IN_PLACE) {
-            p->state.in[i] = wf_input(p->tape, "state", WF_F32, state_dims(p, i, p->slots, dims), dims);
+            p->state.in[i] = wf_input(p->tape, "state", WF_F32, state_dims(p, i, cache_rows(p, i), dims), dims);
             if (p->state.in[i])
                 wf_bind(p->state.in[i], p->buffers[i]);
         } else if (before) {
@@ -357,7 +362,7 @@ static weft_status make_buffers(piece *p, wf_arena *arena, weft_error *err) {
         size_t count = 1;
         if (!p->layer->states[i].present)
             continue;
-        int rank = state_dims(p, i, p->slots, dims);
+        int rank = state_dims(p, i, cache_rows(p, i), dims);
         WF_CHECK(limit == 0 || state_kind(p->layer, i) == WF_STATE_APPEND, err, WEFT_FAILURE, "a fixed state with a limit");
         for (int d = 0; d < rank; d++)
             count *= (size_t)dims[d];
@@ -367,14 +372,6 @@ static weft_status make_buffers(piece *p, wf_arena *arena, weft_error *err) {
             p->buffers[i][k] = p->io->state_in[i] ? p->io->state_in[i][k] : p->layer->states[i].row->initial;
     }
     return WEFT_OK;
-}
-
-/* Rows of a cache: as many as the sequence has, or the ring a window needs. Every APPEND state of a layer has the same. */
-static int64_t cache_rows(const wf_layer *layer, int64_t rows) {
-    for (int i = 0; i < layer->n_states; i++)
-        if (layer->states[i].limit > 0 && layer->states[i].limit < rows)
-            return layer->states[i].limit;
-    return rows;
 }
 
 static weft_status run_steps(piece *p, wf_arena *arena, weft_error *err) {
@@ -395,7 +392,6 @@ weft_status wf_form_step(const wf_env *env, const wf_layer *layer, wf_form_io *i
     WF_TRY(init(&p, env, layer, io, arena, err));
     p.mode = WF_STATE_IN_PLACE;
     p.count = 1;
-    p.slots = cache_rows(layer, io->rows);
     weft_status status = run_steps(&p, arena, err);
     wf_tape_free(p.tape);
     return status;

@@ -44,6 +44,12 @@ static const wf_json *object_of(const train_run *r, const char *key) {
     return j && j->kind != WF_JSON_NULL ? j : NULL;
 }
 
+/* The model's first label is predicted by no row. */
+static bool shifts(const train_run *r) {
+    const wf_spec *spec = r->c.model->spec;
+    return spec->n_heads > 0 && spec->heads[0].row->label == WF_LABEL_NEXT && !spec->heads[0].aligned;
+}
+
 static weft_status read_loss(train_run *r) {
     const wf_json *loss = object_of(r, "loss"), *ema = object_of(r, "ema");
     const char *mean = wf_json_text(r->recipe, "token_normalisation", "micro"), *name = wf_json_text(loss, "name", "?");
@@ -51,8 +57,8 @@ static weft_status read_loss(train_run *r) {
     WF_CHECK(wf_streq(mean, "micro") || wf_streq(mean, "global"), r->err, WEFT_UNSUPPORTED, "a token normalisation '%s'", mean);
     r->options.smoothing = wf_json_double(loss, "epsilon", 0.0);
     r->options.global_mean = wf_streq(mean, "global");
-    WF_CHECK(!r->options.global_mean || wf_json_bool(r->recipe, "labels_shifted_in_model", true), r->err, WEFT_UNSUPPORTED,
-             "counting labels that are not predicted");
+    WF_CHECK(!r->options.global_mean || wf_json_bool(r->recipe, "labels_shifted_in_model", shifts(r)) == shifts(r), r->err,
+             WEFT_UNSUPPORTED, "counting labels that are not predicted");
     if (ema) {
         r->options.average = "ema";
         r->options.average_decay = wf_json_double(ema, "decay", -1.0);
@@ -85,7 +91,8 @@ static weft_status read_batches(train_run *r) {
     for (int64_t i = 0; i < count; i++) {
         wf_model_inputs in;
         WF_TRY(wf_model_inputs_read(r->fx, r->c.model, count, i, &in, r->err));
-        WF_CHECK(in.targets, r->err, WEFT_BAD_INPUT, "the input 'labels' is missing");
+        WF_CHECK(in.labels[0].count > 0, r->err, WEFT_BAD_INPUT, "the input 'labels' is missing");
+        WF_CHECK(in.targets, r->err, WEFT_UNSUPPORTED, "training with labels that are no class for every row");
         WF_CHECK(!in.types && !in.positions, r->err, WEFT_UNSUPPORTED, "training with '%s'",
                  in.types ? "token_type_ids" : "position_ids");
         r->batches[i] = (wf_train_batch){.ids = in.ids, .targets = in.targets, .mask = in.mask};
