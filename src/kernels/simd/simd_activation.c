@@ -30,9 +30,10 @@ WF_INLINE vf tanh_slope(vf x) {
 #define FORMS(FORM)                                                                                                            \
     FORM(WF_RELU, relu, vf_select(x < 0.0f, zero, x), vf_select(x > 0.0f, one, zero))                                          \
     FORM(WF_GELU, gelu, x *vf_normal_cdf(x), gelu_slope(x))                                                                    \
-    FORM(WF_GELU_TANH, gelu_tanh, x *vf_sigmoid(tanh_argument(x)), gated_slope(x, tanh_argument(x), tanh_argument_slope(x)))   \
-    FORM(WF_QUICK_GELU, quick_gelu, x *vf_sigmoid(x * 1.702f), gated_slope(x, x * 1.702f, vf_set(1.702f)))                     \
-    FORM(WF_SILU, silu, x *vf_sigmoid(x), gated_slope(x, x, one))                                                              \
+    FORM(WF_GELU_TANH, gelu_tanh, vf_times_sigmoid(x, tanh_argument(x)),                                                       \
+         gated_slope(x, tanh_argument(x), tanh_argument_slope(x)))                                                             \
+    FORM(WF_QUICK_GELU, quick_gelu, vf_times_sigmoid(x, x * 1.702f), gated_slope(x, x * 1.702f, vf_set(1.702f)))               \
+    FORM(WF_SILU, silu, vf_times_sigmoid(x, x), gated_slope(x, x, one))                                                        \
     FORM(WF_RELU2, relu2, vf_select(x < 0.0f, zero, x * x), vf_select(x > 0.0f, x + x, zero))                                  \
     FORM(WF_SIGMOID, sigmoid, vf_sigmoid(x), vf_sigmoid(x) * vf_sigmoid(-x))                                                   \
     FORM(WF_TANH, tanh, vf_tanh(x), tanh_slope(x))                                                                             \

@@ -171,7 +171,7 @@ WF_INLINE vf vf_exp(vf x) {
     p = vf_fma(p, r, vf_set(4.1665795894e-2f));
     p = vf_fma(p, r, vf_set(1.6666665459e-1f));
     p = vf_fma(p, r, vf_set(5.0000001201e-1f));
-    p = vf_fma(p, r * r, r + 1.0f);
+    p = vf_fma(p, r * r, r) + 1.0f; /* the one comes last: it alone rounds much */
 #if defined(__AVX512F__)
     return (vf)_mm512_maskz_scalef_ps(seen, (__m512)p, (__m512)n);
 #else
