@@ -287,12 +287,29 @@ static weft_status run_clip(wf_fixture *fx, weft_error *err) {
 static const struct {
     const char *name;
     weft_status (*run)(wf_fixture *fx, weft_error *err);
-} rows[] = {{"optimizer", run_optimizer}, {"lr_schedule", run_schedule}, {"average", run_average}, {"grad_clip", run_clip}};
+    const char *words[4]; /* of the spec; none: its reader knows them */
+} rows[] = {{"optimizer", run_optimizer, {NULL}},
+            {"lr_schedule", run_schedule, {"cases", "steps", NULL}},
+            {"average", run_average, {"decay", NULL}},
+            {"grad_clip", run_clip, {"clip_value", "max_norms", "norm_types", NULL}}};
+
+static weft_status check_words(const wf_fixture *fx, const char *const *words, weft_error *err) {
+    const wf_json *spec = spec_of(fx);
+    for (const wf_json *j = spec && words[0] ? spec->child : NULL; j; j = j->next) {
+        size_t i = 0;
+        while (words[i] && !wf_streq(words[i], j->key))
+            i++;
+        WF_CHECK(words[i], err, WEFT_UNSUPPORTED, "'%s' of the spec", j->key ? j->key : "a list");
+    }
+    return WEFT_OK;
+}
 
 weft_status wf_verify_dynamics(wf_fixture *fx, weft_error *err) {
     const char *name = wf_json_text(fx->json, "dynamics", "none");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (wf_streq(rows[i].name, name))
+        if (wf_streq(rows[i].name, name)) {
+            WF_TRY(check_words(fx, rows[i].words, err));
             return rows[i].run(fx, err);
+        }
     return wf_fail(err, WEFT_UNSUPPORTED, "dynamics \"%s\"", name);
 }
