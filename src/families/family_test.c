@@ -91,6 +91,13 @@ static const honoured_row honoured[] = {
     {GPT2 ", \"layer_norm_epsilon\": 0.01}", "blocks.0.norm.eps", "0.01"},
     {GPT2 ", \"activation_function\": \"relu\"}", "blocks.0.channel.activation", "\"relu\""},
     {GPT2 ", \"tie_word_embeddings\": false}", "head.tied", "false"},
+    {"{\"model_type\": \"ctrl\", \"n_layer\": 1, \"layer_norm_epsilon\": 0.5}", "blocks.0.norm.eps",
+     "1e-6"}, /* read by the last only */
+    {"{\"model_type\": \"ctrl\", \"n_layer\": 1, \"layer_norm_epsilon\": 0.5}", "norm.eps", "0.5"},
+    {"{\"model_type\": \"jetmoe\", \"num_hidden_layers\": 1, \"rms_norm_eps\": 0.5}", "blocks.0.norm.eps", "1e-6"},
+    {"{\"model_type\": \"cohere2\", \"num_hidden_layers\": 1, \"head_dim\": 6}", "blocks.0.mixer.key_dim", "6"},
+    {"{\"model_type\": \"modernbert-decoder\", \"num_hidden_layers\": 2, \"sliding_window\": 5}", "blocks.1.mixer.window",
+     "[4,null]"},
 };
 
 static void test_honoured(void **state) {

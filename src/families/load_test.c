@@ -329,6 +329,26 @@ static void test_untied_by_the_file(void **state) {
     close_bench(&b);
 }
 
+/* One table of tokens on both sides, but the file holds two. */
+static void test_tables_of_the_file(void **state) {
+    const char *bart = WEFT_SOURCE_DIR "/tests/fixtures/seq2seq/bart-greedy-forced", *half = SCRATCH "/half",
+               *two = SCRATCH "/two";
+    const edit encoder[] = {{"model.shared.weight", "model.encoder.embed_tokens.weight", true, true}, {0}};
+    const edit decoder[] = {{"model.shared.weight", "model.decoder.embed_tokens.weight", false, false}, {0}};
+    bench b;
+    open_bench(&b);
+    copy_config(&b, bart, half, NULL, NULL);
+    write_edited(&b, bart, encoder, NULL, half);
+    copy_config(&b, bart, two, NULL, NULL);
+    write_edited(&b, half, decoder, NULL, two);
+    wf_model *model = load(&b, two, true);
+    assert_true(model->encoder->token != model->token);
+    assert_true(model->encoder->token->value[5] == 2.0f * model->token->value[5]);
+    assert_non_null(strstr(b.log, "not one"));
+    wf_model_free(model);
+    close_bench(&b);
+}
+
 /* Wrappers put a word before every name, one over the other. */
 static void test_wrapped(void **state) {
     const char *from = OWN "llama-rope-dynamic", *to = SCRATCH "/wrapped";
@@ -539,6 +559,7 @@ int main(void) {
                                        cmocka_unit_test(test_fixtures_return),
                                        cmocka_unit_test(test_names_of_old_files),
                                        cmocka_unit_test(test_untied_by_the_file),
+                                       cmocka_unit_test(test_tables_of_the_file),
                                        cmocka_unit_test(test_wrapped),
                                        cmocka_unit_test(test_links),
                                        cmocka_unit_test(test_shards),
