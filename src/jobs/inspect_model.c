@@ -11,7 +11,7 @@ typedef struct drawing {
     wf_job *job;
     const wf_model *model;
     wf_tree tree;
-    int64_t context;
+    int64_t context, rows; /* tokens; rows of the block being drawn */
     const wf_model *stack; /* what is being drawn: the model, or its encoder with `prefix` before the names of its parameters */
     const char *prefix;
     int depth;
@@ -84,11 +84,11 @@ static void put_facts(const wf_job *job, wf_json *j, int64_t params, double flop
 }
 
 static double layer_flops(const drawing *d, const wf_layer *layer) {
-    return layer ? wf_layer_flops(layer, d->context) / (double)d->context : 0.0;
+    return layer ? wf_layer_flops(layer, d->rows) / (double)d->context : 0.0;
 }
-/* An encoder is read at once. */
+/* An encoder is read at once, and so is a model whose blocks change the number of rows. */
 static size_t layer_state(const drawing *d, const wf_layer *layer) {
-    return layer && d->stack == d->model ? wf_layer_state_bytes(layer, d->context) : 0;
+    return layer && d->stack == d->model && !d->stack->spec->reshaped ? wf_layer_state_bytes(layer, d->context) : 0;
 }
 
 static void draw_layer(drawing *d, const wf_layer *layer, const char *side, int64_t block, wf_json *out) {
@@ -110,12 +110,17 @@ static void draw_block(drawing *d, int64_t i, wf_json *blocks) {
     char prefix[80], text[96];
     snprintf(prefix, sizeof prefix, "%sblock.%lld.", d->prefix, (long long)i);
     int64_t params = count_under(d->model, prefix);
+    d->rows = wf_spec_rows(d->stack->spec, i, d->context);
     double flops = layer_flops(d, b->mixer) + layer_flops(d, b->cross) + layer_flops(d, b->channel);
     size_t state = layer_state(d, b->mixer) + layer_state(d, b->cross) + layer_state(d, b->channel);
     facts(params, flops, state, text);
     wf_tree_add(&d->tree, d->depth + 1, text, "block %lld, %s", (long long)i, b->wiring->name);
+    if (b->rows.n)
+        wf_tree_add(&d->tree, d->depth + 2, "", "%lld rows of width %lld", (long long)d->rows, (long long)b->dim);
     draw_weights(d, 2, prefix, layers);
     wf_put_text(d->job->arena, one, "wiring", b->wiring->name);
+    if (d->stack->spec->reshaped)
+        wf_put_int(d->job->arena, one, "rows", d->rows);
     put_facts(d->job, one, params, flops, state);
     if (b->share >= 0)
         wf_put_int(d->job->arena, one, "shares", b->share);

@@ -54,6 +54,9 @@ void wf_rows_record(wf_tape *t, const wf_rows_list *list, const wf_rows_params *
                     wf_place *at);
 double wf_rows_flops(const wf_spec *spec, int64_t index, int64_t rows);
 
+/* `hashes` of a stem. */
+weft_status wf_hashes_read(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s);
+
 /* Of a stem that reads frames: its convolutions. */
 weft_status wf_frames_read(wf_spec_reader *r, const wf_json *list);
 weft_status wf_frames_declare(wf_model *m, weft_error *err);
@@ -80,6 +83,7 @@ void wf_normal_text(const wf_normal *w, const char *key, const char *text);
 void wf_normal_float(const wf_normal *w, const char *key, float value);
 wf_json *wf_frames_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_norm_normal(const wf_normal *of, const wf_norm_spec *norm);
+wf_json *wf_hashes_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_rows_normal(const wf_normal *of, const wf_rows_list *steps);
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head);

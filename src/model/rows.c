@@ -28,6 +28,8 @@ const wf_spec_key wf_rows_keys[] = {
     {"count", "integer", "needed", "of `learned`: rows"},
     {NULL, NULL, NULL, NULL}};
 
+enum { MOST_STEPS = 16 };
+
 static const char *const modes[] = {"mean", "max", NULL};
 static const char *const mask_words[] = {"any", "all", NULL};
 
@@ -229,8 +231,8 @@ static weft_status read_step(wf_spec_reader *r, const wf_json *j, int64_t index,
 weft_status wf_rows_read(wf_spec_reader *r, const wf_json *list, int64_t index, const char *what, wf_rows_list *out) {
     if (!list || list->kind == WF_JSON_NULL)
         return WEFT_OK;
-    WF_CHECK(list->kind == WF_JSON_ARRAY && list->count <= WF_MAX_LAYERS, r->err, WEFT_USAGE, "%s: 'rows' must be a list",
-             what);
+    WF_CHECK(list->kind == WF_JSON_ARRAY && list->count <= MOST_STEPS, r->err, WEFT_USAGE,
+             "%s: 'rows' must be a list of at most %d steps", what, (int)MOST_STEPS);
     out->steps = wf_arena_alloc(r->arena, (list->count + 1) * sizeof *out->steps);
     if (!out->steps)
         return wf_fail_memory(r->err);
@@ -288,28 +290,43 @@ void wf_rows_record(wf_tape *t, const wf_rows_list *list, const wf_rows_params *
     }
 }
 
-static int64_t count_rows(const wf_spec *spec, const wf_rows_list *list, int64_t rows, int64_t stem_rows) {
-    for (int64_t i = 0; i < list->n; i++) {
-        const wf_rows_step *s = &list->steps[i];
-        rows = s->kind->count(s, rows, s->of >= 0 ? wf_spec_rows(spec, s->of, stem_rows) : 0);
+static const wf_rows_list *steps_of(const wf_spec *spec, int64_t index) {
+    return index < spec->layers ? &spec->blocks[index].rows : &spec->rows;
+}
+
+static int64_t step_rows(const wf_rows_step *s, int64_t rows, const int64_t *given) {
+    return s->kind->count(s, rows, s->of >= 0 ? given[s->of] : 0);
+}
+
+/* Rows of every block up to `index`. */
+static void count_rows(const wf_spec *spec, int64_t index, int64_t rows, int64_t given[WF_MAX_LAYERS + 1]) {
+    for (int64_t i = 0; i <= index; i++) {
+        const wf_rows_list *list = steps_of(spec, i);
+        for (int64_t k = 0; k < list->n; k++)
+            rows = step_rows(&list->steps[k], rows, given);
+        given[i] = rows;
     }
-    return rows;
 }
 
 int64_t wf_spec_rows(const wf_spec *spec, int64_t index, int64_t rows) {
-    int64_t n = rows;
-    for (int64_t i = 0; spec->reshaped && i <= index; i++)
-        n = count_rows(spec, i < spec->layers ? &spec->blocks[i].rows : &spec->rows, n, rows);
-    return n;
+    int64_t given[WF_MAX_LAYERS + 1];
+    if (!spec->reshaped)
+        return rows;
+    count_rows(spec, index, rows, given);
+    return given[index];
 }
 
 double wf_rows_flops(const wf_spec *spec, int64_t index, int64_t rows) {
-    const wf_rows_list *list = index < spec->layers ? &spec->blocks[index].rows : &spec->rows;
-    int64_t n = index > 0 ? wf_spec_rows(spec, index - 1, rows) : rows;
+    const wf_rows_list *list = steps_of(spec, index);
+    int64_t given[WF_MAX_LAYERS + 1] = {0}, n;
     double flops = 0.0;
+    if (list->n == 0)
+        return flops;
+    count_rows(spec, index - 1, rows, given);
+    n = index > 0 ? given[index - 1] : rows;
     for (int64_t i = 0; i < list->n; i++) {
         const wf_rows_step *s = &list->steps[i];
-        n = s->kind->count(s, n, s->of >= 0 ? wf_spec_rows(spec, s->of, rows) : 0);
+        n = step_rows(s, n, given);
         flops += s->kind->run == conv_run ? 2.0 * (double)n * (double)s->kernel * (double)s->in * (double)s->out : 0.0;
     }
     return flops;

@@ -79,11 +79,6 @@ const wf_spec_key wf_stem_project_keys[] = {
     {"bias", "boolean", "true", "a learned bias"},
     {NULL, NULL, NULL, NULL}};
 
-const wf_spec_key wf_hash_keys[] = {
-    {"buckets", "integer", NULL, "rows of each table"},
-    {"multipliers", "list", NULL, "one for each table, up to 16: token t has row (t + 1) * multiplier mod buckets"},
-    {NULL, NULL, NULL, NULL}};
-
 const wf_spec_key wf_token_dropout_keys[] = {
     {"token", "integer", NULL, "whose rows are zero"},
     {"rate", "number", "0.12", "the usual share of the token: rows are multiplied by (1 - rate) / (1 - its share)"},
@@ -240,25 +235,6 @@ static weft_status read_project(wf_spec_reader *r, const wf_json *j, wf_stem_spe
     return o.status;
 }
 
-static weft_status read_hashes(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
-    bool there = j && j->kind != WF_JSON_NULL;
-    wf_options o = wf_part_open(j, "stem hashes", wf_hash_keys, r->err);
-    const wf_json *list = there && o.status == WEFT_OK ? wf_json_get(j, "multipliers") : NULL;
-    s->buckets = wf_option_int(&o, "buckets", 0, 1, WF_MAX_VOCAB);
-    bool fits = list && list->kind == WF_JSON_ARRAY && list->count >= 1 && list->count <= WF_MAX_HASHES && s->buckets > 0;
-    for (const wf_json *one = fits ? list->child : NULL; one; one = one->next) {
-        fits &= one->kind == WF_JSON_NUMBER && one->is_integer && one->integer >= 1 && one->integer <= INT32_MAX;
-        s->hashes[s->n_hashes++] = one->integer;
-    }
-    if (there && !fits)
-        wf_option_fail(&o, j, "'buckets' and 1 to %d 'multipliers' are needed", (int)WF_MAX_HASHES);
-    if (there && fits && s->dim % s->n_hashes != 0)
-        wf_option_fail(&o, j, "%lld tables do not divide a width of %lld", (long long)s->n_hashes, (long long)s->dim);
-    if (there && (s->types || s->channels || s->padding >= 0 || s->shared))
-        wf_option_fail(&o, j, "hashed tokens go with neither 'types', 'padding', 'shared' nor frames");
-    return o.status;
-}
-
 static weft_status read_token_dropout(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
     wf_options o = wf_part_open(j, "stem token_dropout", wf_token_dropout_keys, r->err);
     bool there = j && j->kind != WF_JSON_NULL;
@@ -343,7 +319,7 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     WF_TRY(read_fill(r, wf_json_get(j, "fill"), s));
     WF_TRY(read_globals(r, wf_json_get(j, "globals"), s));
     WF_TRY(read_token_dropout(r, wf_json_get(j, "token_dropout"), s));
-    WF_TRY(read_hashes(r, wf_json_get(j, "hashes"), s));
+    WF_TRY(wf_hashes_read(r, wf_json_get(j, "hashes"), s));
     const wf_json *norm = wf_json_get(j, "norm");
     return norm ? wf_norm_read(r, norm, "stem norm", &s->norm) : WEFT_OK;
 }
@@ -721,16 +697,6 @@ static wf_json *normal_project(const wf_normal *of, const wf_stem_spec *stem) {
     return w.object;
 }
 
-static wf_json *normal_hashes(const wf_normal *of, const wf_stem_spec *stem) {
-    wf_normal w = wf_normal_begin(of);
-    wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
-    for (int64_t i = 0; i < stem->n_hashes; i++)
-        *of->failed |= !wf_json_push(list, wf_json_new_int(of->arena, stem->hashes[i]));
-    wf_normal_int(&w, "buckets", stem->buckets);
-    wf_normal_put(&w, "multipliers", list);
-    return w.object;
-}
-
 static wf_json *normal_token_dropout(const wf_normal *of, const wf_stem_spec *stem) {
     if (stem->dropped_token < 0)
         return wf_json_new(of->arena, WF_JSON_NULL);
@@ -778,7 +744,7 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     }
     wf_normal_int(&w, "dim", stem->dim);
     if (stem->n_hashes)
-        wf_normal_put(&w, "hashes", normal_hashes(of, stem));
+        wf_normal_put(&w, "hashes", wf_hashes_normal(of, stem));
     wf_normal_float(&w, "scale", stem->scale);
     wf_normal_float(&w, "dropout", stem->dropout);
     wf_normal_bool(&w, "dropout_first", stem->dropout_first);
