@@ -107,6 +107,12 @@ typedef struct wf_ports {
     wf_tensor *global_mask; /* U8 [B,T], 1 = global */
     wf_tensor *plan;        /* I64, what the row says */
     wf_tensor *variants;    /* I64 [B,T]: which of several weights a row takes */
+    wf_tensor *past;        /* [B,P,dim] rows before the sequence, or [B,1,dim]: `past_rows` times the same */
+    int64_t past_rows;
+    wf_tensor *pairs;           /* U8 [B,T,T], 1: row i may not see row j */
+    int64_t queries;            /* 0: x is the main stream; else x are so many streams of queries, one behind the other */
+    wf_tensor *map;             /* F32 [B,P,T]: the place of each row of a stream of queries among those of the main stream */
+    wf_tensor *main_k, *main_v; /* [B,S,H,K]: keys and values that the main stream leaves for the streams of queries */
     /* out */
     wf_tensor *y;                 /* [B,T,width] */
     wf_tensor *attention;         /* probabilities, only when run->want_attention */

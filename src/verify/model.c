@@ -10,6 +10,7 @@
 typedef struct stack_run { /* what the reference calls hidden states */
     int64_t layers;
     wf_tensor **hidden, *stream, *aux_loss, *z_loss; /* hidden NULL: there is no such stack */
+    wf_tensor **queries, **next_past;                /* streams of queries as hidden; what goes on to the next call */
 } stack_run;
 
 typedef struct model_run {
@@ -71,10 +72,11 @@ static void record_head(model_run *m, int i, const wf_model_ports *ports) {
     wf_head_io *io = &m->heads[i];
     *io = wf_model_head_of(m->model, m->tape, i, ports, false);
     wf_keep(m->tape, wf_head_logits(m->tape, io));
-    if (!l->count || !m->model->spec->heads[i].row->loss)
+    if (!l->count || !m->model->spec->heads[i].row->loss || m->model->spec->heads[i].weight == 0.0f)
         return;
-    bool rows = l->count == m->in.batch * m->in.rows;
-    int64_t dims[2] = {rows ? m->in.batch : l->count, m->in.rows};
+    int64_t each = m->in.map_rows ? m->in.map_rows : m->in.rows;
+    bool rows = l->count == m->in.batch * each;
+    int64_t dims[2] = {rows ? m->in.batch : l->count, each};
     io->labels = wf_input(m->tape, "labels", l->classes ? WF_I32 : WF_F32, rows ? 2 : 1, dims);
     io->inverse = wf_input(m->tape, "inverse", WF_F32, 1, (int64_t[]){l->columns});
     wf_tensor *loss = m->model->spec->heads[i].row->loss(m->tape, io);
@@ -107,8 +109,13 @@ static weft_status record_root(model_run *m) {
 
 static weft_status make_stack(model_run *m, const wf_model *model, stack_run *out) {
     out->layers = model->spec->layers;
-    out->hidden = wf_arena_alloc(&m->fx->arena, (size_t)(out->layers + 1) * sizeof *out->hidden);
-    return out->hidden ? WEFT_OK : wf_fail_memory(m->err);
+    size_t size = (size_t)(out->layers + 1) * sizeof *out->hidden;
+    out->hidden = wf_arena_alloc(&m->fx->arena, size);
+    out->queries = wf_arena_alloc(&m->fx->arena, size);
+    out->next_past = wf_arena_alloc(&m->fx->arena, size);
+    if (out->queries)
+        memset(out->queries, 0, size);
+    return out->hidden && out->queries && out->next_past ? WEFT_OK : wf_fail_memory(m->err);
 }
 
 static void take_outputs(model_run *m, const wf_model_ports *ports, stack_run *out) {
@@ -126,6 +133,8 @@ static weft_status record(model_run *m) {
     WF_TRY(wf_tape_create(m->fx->env, &(wf_tape_options){.type = WF_F32, .grad = m->backward}, &m->tape, m->err));
     m->inputs = wf_model_inputs_record(&m->in, m->tape, m->in.batch, m->in.rows, &ports);
     ports.hidden_states = m->stack.hidden;
+    ports.stream_states = m->stack.queries;
+    ports.next_past = m->stack.next_past;
     if (ports.source)
         ports.source->hidden_states = m->source.hidden;
     WF_TRY(wf_model_record(m->model, m->tape, m->in.batch, m->in.rows, &options, &ports, m->err));
@@ -219,13 +228,34 @@ static weft_status compare_stack(model_run *m, const stack_run *s, const char *p
     if (!last)
         return wf_fail_memory(m->err);
     WF_TRY(wf_fixture_compare(m->fx, last, NULL, s->hidden[s->layers]->data, s->hidden[s->layers]->count, m->err));
+    bool both = m->model->spec->stem.query_map && s->queries[0]; /* the rows and their queries take turns */
     for (int64_t i = 0; i <= s->layers; i++) {
-        char *name = wf_arena_printf(&m->fx->arena, "%shidden_states.%lld", prefix, (long long)i);
-        if (!name)
+        char *name = wf_arena_printf(&m->fx->arena, "%shidden_states.%lld", prefix, (long long)(both ? 2 * i : i));
+        char *of_queries = both ? wf_arena_printf(&m->fx->arena, "%shidden_states.%lld", prefix, (long long)(2 * i + 1))
+                                : wf_arena_printf(&m->fx->arena, "%sngram_hidden_states.%lld", prefix, (long long)i);
+        if (!name || !of_queries)
             return wf_fail_memory(m->err);
         WF_TRY(compare_hidden(m, name, hidden_state(m, s, i)));
+        if (s->queries[i])
+            WF_TRY(wf_fixture_compare(m->fx, of_queries, NULL, s->queries[i]->data, s->queries[i]->count, m->err));
     }
     return WEFT_OK;
+}
+
+/* What goes on to the next call, [P,B,dim] in files. */
+static weft_status compare_past(model_run *m, int64_t layer) {
+    const wf_tensor *x = m->stack.next_past[layer];
+    char *name = wf_arena_printf(&m->fx->arena, "new_mems.%lld", (long long)layer);
+    float *turned = x ? wf_arena_alloc(&m->fx->arena, (size_t)x->count * sizeof *turned) : NULL;
+    if (!x)
+        return WEFT_OK;
+    if (!name || !turned)
+        return wf_fail_memory(m->err);
+    int64_t rows = x->dims[1], width = x->dims[2];
+    for (int64_t i = 0; i < x->dims[0] * rows; i++)
+        memcpy(turned + (i % rows * x->dims[0] + i / rows) * width, (const float *)x->data + i * width,
+               (size_t)width * sizeof *turned);
+    return wf_fixture_compare(m->fx, name, NULL, turned, x->count, m->err);
 }
 
 static weft_status compare_outputs(model_run *m) {
@@ -236,6 +266,8 @@ static weft_status compare_outputs(model_run *m) {
         WF_TRY(strchr(head->output, ' ') ? compare_columns(m, head->output, y)
                                          : wf_fixture_compare(m->fx, head->output, NULL, y->data, y->count, m->err));
     }
+    for (int64_t i = 0; i < m->stack.layers; i++)
+        WF_TRY(compare_past(m, i));
     if (m->loss)
         WF_TRY(wf_fixture_compare(m->fx, "loss", NULL, m->loss->data, 1, m->err));
     if (m->model->encoder)
