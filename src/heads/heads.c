@@ -51,16 +51,15 @@ static wf_tensor *stream_labels(wf_tape *t, const wf_head_io *io) {
 
 /* A class per row: logits and probabilities of all rows never exist at once. */
 static wf_tensor *row_loss(wf_tape *t, wf_head_io *io) {
+    wf_tensor *inverse = wf_scale(t, io->inverse, io->weighed), *labels = stream_labels(t, io);
     wf_cross_entropy_spec spec = {.ignore = -100,
                                   .smoothing = io->smoothing,
                                   .logit_scale = io->scale,
                                   .softcap = io->softcap,
                                   .z_loss = io->z_loss,
-                                  .inverse_count = io->inverse};
-    wf_tensor *labels = stream_labels(t, io);
-    wf_tensor *loss = io->weight ? wf_cross_entropy(t, io->x, io->weight, io->bias, labels, &spec, io->token_loss)
-                                 : wf_class_loss(t, io->x, io->classes, labels, io->inverse);
-    return wf_scale(t, loss, io->weighed);
+                                  .inverse_count = inverse};
+    return io->weight ? wf_cross_entropy(t, io->x, io->weight, io->bias, labels, &spec, io->token_loss)
+                      : wf_class_loss(t, io->x, io->classes, labels, inverse);
 }
 
 static wf_tensor *class_loss(wf_tape *t, wf_head_io *io) {

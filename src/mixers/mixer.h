@@ -149,7 +149,8 @@ typedef struct wf_mixer {
     unsigned traits;
     unsigned (*lost_traits)(const wf_layer *layer); /* those that the options of a layer take away; NULL: none */
     const char *streams;                            /* expression: which options have the chunk and step forms; NULL: all */
-    const char *companion;                          /* the channel mixer a text pattern puts after it; NULL: none */
+    const char *apart;     /* expression: which options decode by another rule than the full form's; NULL: none */
+    const char *companion; /* the channel mixer a text pattern puts after it; NULL: none */
     weft_status (*check)(const wf_layer *layer, weft_error *err); /* relations between keys; may be NULL */
     /* Rows made of other layers: calls wf_layer_add_part for each. Their slots and states become the layer's own, behind a
      * prefix, and only the traits that all of them have are the layer's. NULL: none. */
@@ -186,6 +187,7 @@ struct wf_layer {
     size_t n_slots;
     int n_states;
     bool streams; /* the row's condition of that name holds */
+    bool apart;   /* the same */
     wf_layer_state_shape states[WF_MAX_STATES];
     struct wf_layer **parts; /* of a row made of other layers */
     int n_parts;

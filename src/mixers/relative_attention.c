@@ -1,10 +1,10 @@
-/* relative_attention.c - attention whose scores compare queries with distances too, over rows that came before the sequence, its
- * own rows, and for streams of queries the rows of the main stream.
- *   sinusoids: z_ij = ((q_i + u).k_j + (q_i + v).Lin(r, R_(i-j)) + (q_i + s).e_[same segment?]) * scale (Dai et al. 2019, arXiv
- *     1901.02860, section 3.3; Yang et al. 2019, arXiv 1906.08237, eq. 2 and section 2.5)
- *   buckets: z_ij = q_i.k_j * scale + Lin(distance, x_i)[bucket of i - j] (Qi et al. 2020, arXiv 2001.04063, section 3.2)
- * Row n of a stream of queries sees what the main stream's mixer has seen as keys: with `own` rows up to its own less the number
- * of the stream, the first one, and itself, one further on; else the row that `map` gives it a place at. */
+/* relative_attention.c - attention whose scores compare queries with distances too, over rows that came before the sequence,
+ * its own rows, and for streams of queries the rows of the main stream. sinusoids: z_ij = ((q_i + u).k_j + (q_i + v).Lin(r,
+ * R_(i-j)) + (q_i + s).e_[same segment?]) * scale (Dai et al. 2019, arXiv 1901.02860, section 3.3; Yang et al. 2019, arXiv
+ * 1906.08237, eq. 2 and section 2.5) buckets: z_ij = q_i.k_j * scale + Lin(distance, x_i)[bucket of i - j] (Qi et al. 2020,
+ * arXiv 2001.04063, section 3.2) Row n of a stream of queries sees what the main stream's mixer has seen as keys: with `own`
+ * rows up to its own less the number of the stream, the first one, and itself, one further on; else the row that `map` gives it
+ * a place at. */
 #include <math.h>
 #include "base/str.h"
 #include "mixers/mixer.h"
@@ -19,13 +19,17 @@ static const wf_key keys[] = {
      "distances as sines, then cosines, through a projection, or in logarithmic buckets"},
     {"clamp", WF_KEY_INT, "null", 1, NULL, "sinusoids: distances from it on are one"},
     {"mirrored", WF_KEY_BOOL, "false", 0, NULL, "sinusoids: the second half of the batch has all distances the other way"},
-    {"segments", WF_KEY_BOOL, "false", 0, NULL, "sinusoids: scores tell keys of the same segment from others, where there are any"},
+    {"segments", WF_KEY_BOOL, "false", 0, NULL,
+     "sinusoids: scores tell keys of the same segment from others, where there are any"},
     {"buckets", WF_KEY_INT, "32", 2, NULL, "of distances, half of them single"},
     {"max_distance", WF_KEY_INT, "128", 2, NULL, "distances from it on are in the last bucket"},
     {"window", WF_KEY_ANY, "null", 0, NULL,
      "causal: the largest distance that is seen; 'past': as many as there are rows before the sequence"},
     {"self", WF_KEY_BOOL, "false", 0, NULL, "a row of the main stream sees itself even where it is padding or hidden"},
     {"own", WF_KEY_BOOL, "false", 0, NULL, "rows of streams of queries see themselves, beside rows of the main stream"},
+    {"crossed", WF_KEY_BOOL, "false", 0, NULL,
+     "buckets of streams of queries: numbers in the order of row, stream and head are read in that of stream, head and row "
+     "(ProphetNet as published); while decoding each row has its own"},
     {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
     {NULL}};
 
@@ -63,7 +67,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(waves(l) || (wf_flag(l, "causal") && !wf_flag(l, "segments") && !wf_flag(l, "mirrored") && !wf_given(l, "clamp")),
              err, WEFT_USAGE, "'buckets' are of causal rows, without 'segments', 'mirrored' and 'clamp'");
     WF_CHECK(waves(l) || wf_int(l, "max_distance") > wf_int(l, "buckets") / 2, err, WEFT_USAGE,
-             "%lld buckets do not fit a distance of %lld", (long long)wf_int(l, "buckets"), (long long)wf_int(l, "max_distance"));
+             "%lld buckets do not fit a distance of %lld", (long long)wf_int(l, "buckets"),
+             (long long)wf_int(l, "max_distance"));
     WF_CHECK(wf_int(l, "dim") % 2 == 0 || !waves(l), err, WEFT_USAGE, "'sinusoids' need an even width");
     return wf_check_bias(l, (const char *const[]){"q", "k", "v", "o", "distance"}, 5, err);
 }
@@ -185,8 +190,8 @@ static wf_tensor *bucket_numbers(wf_run *r, const wf_layer *l, wf_tensor *x) {
 /* q + a vector for each head. */
 static wf_tensor *shifted(wf_run *r, const wf_layer *l, wf_tensor *q, const char *slot) {
     wf_tensor *b = wf_weight(r, l, slot);
-    return b ? wf_split_heads(r, wf_add_rows(r->tape, wf_merge_heads(r, q), wf_reshape(r->tape, b, 1, &b->count)), wf_int(l, "heads"),
-                              wf_int(l, "key_dim"))
+    return b ? wf_split_heads(r, wf_add_rows(r->tape, wf_merge_heads(r, q), wf_reshape(r->tape, b, 1, &b->count)),
+                              wf_int(l, "heads"), wf_int(l, "key_dim"))
              : q;
 }
 
@@ -266,7 +271,8 @@ typedef struct reading {
     distances d;
 } reading;
 
-static wf_tensor *read_all(wf_run *r, const wf_layer *l, const wf_ports *io, const asking *a, const reading *all, wf_tensor *x) {
+static wf_tensor *read_all(wf_run *r, const wf_layer *l, const wf_ports *io, const asking *a, const reading *all,
+                           wf_tensor *x) {
     wf_partial p = attend(r, l, io, a, &all->d, &all->own);
     if (all->past.k) {
         wf_partial before = attend(r, l, io, a, &all->d, &all->past);
@@ -279,19 +285,35 @@ static wf_tensor *read_all(wf_run *r, const wf_layer *l, const wf_ports *io, con
     return a->stream >= 0 ? wf_join_parts(r, &p, &own) : p.o;
 }
 
-/* Stream n of `rows` rows each. */
-static wf_tensor *one_stream(wf_run *r, const wf_layer *l, const wf_ports *io, const reading *all, int64_t n, int64_t rows) {
+/* The numbers of all streams [B,n*T,heads,buckets], read in another order than they were made in. */
+static wf_tensor *crossed(wf_run *r, const wf_layer *l, const wf_ports *io, int64_t rows) {
+    int64_t heads = wf_int(l, "heads"), width = wf_int(l, "buckets"), n = io->queries;
+    wf_tensor *z = bucket_numbers(r, l, io->x);
+    if (!z)
+        return NULL;
+    int64_t batch = z->dims[0];
+    z = wf_swap_rows(r->tape, wf_reshape(r->tape, z, 4, (int64_t[]){batch, n, rows, heads * width}));
+    z = z ? wf_swap_rows(r->tape, wf_reshape(r->tape, z, 4, (int64_t[]){batch * n, heads, rows, width})) : NULL;
+    return z ? wf_reshape(r->tape, z, 4, (int64_t[]){batch, n * rows, heads, width}) : NULL;
+}
+
+/* Stream n of `rows` rows each; numbers NULL: its own. */
+static wf_tensor *one_stream(wf_run *r, const wf_layer *l, const wf_ports *io, const reading *all, wf_tensor *numbers,
+                             int64_t n) {
+    int64_t rows = io->x->dims[1] / io->queries;
     wf_tensor *x = wf_time_slice(r->tape, io->x, n * rows, rows);
     asking a = ask(r, l, io, x, heads_of(r, l, "q", x));
+    a.of = numbers ? wf_time_slice(r->tape, numbers, n * rows, rows) : a.of;
     a.stream = n;
     return read_all(r, l, io, &a, all, x);
 }
 
 static wf_tensor *all_streams(wf_run *r, const wf_layer *l, const wf_ports *io, const reading *all) {
-    wf_tensor *y = NULL;
-    int64_t rows = io->x ? io->x->dims[1] / io->queries : 0;
+    wf_tensor *y = NULL, *numbers = NULL;
+    if (wf_flag(l, "crossed") && r->mode == WF_NO_STATE && io->x)
+        numbers = crossed(r, l, io, io->x->dims[1] / io->queries);
     for (int64_t n = 0; n < io->queries && io->x; n++) {
-        wf_tensor *one = one_stream(r, l, io, all, n, rows);
+        wf_tensor *one = one_stream(r, l, io, all, numbers, n);
         y = n ? wf_time_concat(r->tape, y, one) : one;
     }
     return y;
@@ -325,7 +347,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     if (wf_flag(l, "mirrored"))
         behind = ahead;
     all.d = waves(l) ? wave_distances(r, l, behind, ahead) : bucket_distances(r, l, ahead);
-    wf_tensor *o = !io->queries ? main_stream(r, l, io, &all)
+    wf_tensor *o = !io->queries        ? main_stream(r, l, io, &all)
                    : wf_flag(l, "own") ? all_streams(r, l, io, &all)
                                        : mapped(r, l, io, &all);
     io->y = wf_project(r, l, "o", wf_merge_heads(r, o));
@@ -336,7 +358,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 const wf_mixer wf_mixer_relative_attention = {
     .name = "relative_attention",
     .about = "softmax((q + u) k^T + (q + v) r^T) v, r of the distance; memory rows and streams of queries",
-    .source = "Dai et al. 2019, arXiv 1901.02860, section 3.3; Yang et al. 2019, arXiv 1906.08237; Qi et al. 2020, arXiv 2001.04063",
+    .source =
+        "Dai et al. 2019, arXiv 1901.02860, section 3.3; Yang et al. 2019, arXiv 1906.08237; Qi et al. 2020, arXiv 2001.04063",
     .keys = keys,
     .slots = slots,
     .states = states,
@@ -347,6 +370,7 @@ const wf_mixer wf_mixer_relative_attention = {
     .flops = "(causal ? 4 : 6)*heads*key_dim*T*T",
     .bf16 = 0.012,
     .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT,
+    .apart = "crossed",
     .companion = "mlp",
     .check = check,
     .run = run};

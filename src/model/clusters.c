@@ -120,9 +120,8 @@ weft_status wf_head_clusters_declare(wf_model *m, const char *prefix, const wf_h
     for (int64_t n = 0; n < h->clusters.count; n++)
         WF_TRY(declare_part(m, prefix, h, n, p, err));
     snprintf(name, sizeof name, "%s.cluster", prefix);
-    return h->clusters.count > 1
-               ? wf_declare_linear(m, name, h->clusters.count - 1, m->spec->stem.dim, true, p->cluster, err)
-               : WEFT_OK;
+    return h->clusters.count > 1 ? wf_declare_linear(m, name, h->clusters.count - 1, m->spec->stem.dim, true, p->cluster, err)
+                                 : WEFT_OK;
 }
 
 /* ---- recording ---- */

@@ -268,8 +268,8 @@ typedef struct recorder {
     wf_run run;
     wf_ports ports;
     wf_losses losses;
-    int64_t rows;              /* of the main stream */
-    wf_tensor *queries;        /* the streams of queries so far; NULL: none */
+    int64_t rows;       /* of the main stream */
+    wf_tensor *queries; /* the streams of queries so far; NULL: none */
     wf_tensor **past, **next_past;
     wf_tensor *shares, *sum; /* of a sum over layers: the weight of each, and the sum so far */
 } recorder;

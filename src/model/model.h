@@ -3,9 +3,10 @@
  * Parameter names, those of an encoder with `encoder.` before them: stem.token.weight, stem.position.weight,
  * stem.position.{0,1}.weight (axial), stem.<table>.weight, stem.norm.weight, stem.project.weight, stem.side.position.weight,
  * stem.side.norm.weight, stem.side.rows.weight, stem.side.project.weight, block.N.norm1.weight, block.N.mixer.<slot>,
- * stem.queries.weight, stem.token.N.weight and stem.project.N.weight (a table in pieces), block.N.cross.<slot>, block.N.adapter.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, layer_sum,
- * head.layer.N.weight, head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread rule:
- * immutable after wf_model_create but for the parameter values; shareable between readers. */
+ * stem.queries.weight, stem.token.N.weight and stem.project.N.weight (a table in pieces), block.N.cross.<slot>,
+ * block.N.adapter.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, layer_sum, head.layer.N.weight,
+ * head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread rule: immutable after
+ * wf_model_create but for the parameter values; shareable between readers. */
 #ifndef WF_MODEL_MODEL_H
 #define WF_MODEL_MODEL_H
 #include "model/spec.h"
@@ -25,7 +26,7 @@ typedef struct wf_query_params { /* of one class of a head that a row asks */
 typedef struct wf_head_params {
     wf_query_params *queries; /* [classes]; NULL: the head is not asked */
     wf_head_layer_params *layers;
-    wf_param *cluster[2];                                                   /* adaptive: logits of the clusters */
+    wf_param *cluster[2]; /* adaptive: logits of the clusters */
     wf_param *part[WF_MAX_CLUSTERS], *part_bias[WF_MAX_CLUSTERS], *part_project[WF_MAX_CLUSTERS];
     wf_param *weight, *bias, *extra; /* the weight is the token table when tied; extra: of the last channels, NULL: none */
 } wf_head_params;
@@ -41,7 +42,7 @@ typedef struct wf_model {
     wf_param *side_rows, *side_position, *side_project[2], *side_norm[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_param *token_part[WF_MAX_CLUSTERS], *token_project[WF_MAX_CLUSTERS]; /* of a table in pieces */
-    wf_param *queries;                                                     /* [streams, dim] */
+    wf_param *queries;                                                      /* [streams, dim] */
     wf_param *conv[WF_MAX_CONVS][2], *conv_norm[WF_MAX_CONVS][2];
     wf_block_params *blocks;
     struct wf_model *encoder;     /* in the arena, without parameters of its own: they are this model's; NULL: none */
@@ -138,7 +139,7 @@ typedef struct wf_block_run {
     wf_layer_state *state[WF_SIDES]; /* NULL without states */
     wf_losses *losses;               /* NULL: not wanted */
     weft_status status;
-    int side; /* of the branch that ran last: 0 mixer, 1 channel */
+    int side;        /* of the branch that ran last: 0 mixer, 1 channel */
     wf_tensor *past; /* rows before the sequence, normed as those of the mixer are; NULL: none */
     bool mixed;      /* the mixer has run */
 } wf_block_run;

@@ -63,7 +63,8 @@ weft_status wf_clusters_read(wf_spec_reader *r, const wf_json *j, int64_t vocab,
 int64_t wf_cluster_dim(const wf_clusters *clusters, int64_t dim, int64_t n);
 weft_status wf_stem_clusters_declare(wf_model *m, weft_error *err);
 wf_tensor *wf_stem_clusters(const wf_model *m, wf_tape *t, wf_tensor *ids);
-weft_status wf_head_clusters_declare(wf_model *m, const char *prefix, const wf_head_spec *h, wf_head_params *p, weft_error *err);
+weft_status wf_head_clusters_declare(wf_model *m, const char *prefix, const wf_head_spec *h, wf_head_params *p,
+                                     weft_error *err);
 wf_tensor *wf_head_clusters(wf_tape *t, const wf_head_spec *h, const wf_head_params *p, wf_tensor *x);
 
 /* ---- the normal form ---- */

@@ -99,10 +99,10 @@ typedef struct wf_stem_spec {
     bool norm_first;      /* the norm comes before the positions */
     bool shared;          /* of an encoder: the token table is that of the model around it */
     wf_norm_spec norm;
-    wf_clusters clusters;          /* of a token table in pieces; none: it is one */
-    int64_t queries;               /* streams of queries beside the rows; 0: none */
-    const char *query_map;         /* input that gives their rows places among the others; NULL: they have a row for each */
-    const char *pairs, *segments;  /* inputs: which pairs of rows are hidden from each other; the segments; NULL: none */
+    wf_clusters clusters;         /* of a token table in pieces; none: it is one */
+    int64_t queries;              /* streams of queries beside the rows; 0: none */
+    const char *query_map;        /* input that gives their rows places among the others; NULL: they have a row for each */
+    const char *pairs, *segments; /* inputs: which pairs of rows are hidden from each other; the segments; NULL: none */
 } wf_stem_spec;
 
 struct wf_wiring;
@@ -121,11 +121,11 @@ typedef struct wf_block_spec {
     bool adapter_from_norm;           /* added to what the norm gives, not to what goes in */
     float residual_scale[2], keep[2]; /* of the branches of mixer and channel, and of the stream they join */
     float stream_scale, dropout, attention_dropout;
-    bool masked;           /* rows of padding are zero after the block */
-    int64_t past_start;    /* rows of zeros before every sequence, where none are given */
+    bool masked;                  /* rows of padding are zero after the block */
+    int64_t past_start;           /* rows of zeros before every sequence, where none are given */
     int64_t past_keep, past_take; /* how many of its last rows go on, and of the call's first; -1: all */
-    const wf_json *borrow; /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
-    int share;             /* index of the block whose weights this one uses; -1: its own */
+    const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
+    int share;                    /* index of the block whose weights this one uses; -1: its own */
 } wf_block_spec;
 
 typedef struct wf_head_layer_spec { /* act(Lin(x)), then the norm */

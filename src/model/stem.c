@@ -32,8 +32,10 @@ const wf_spec_key wf_stem_keys[] = {
      "a second stream: the rows of the tables with `side` beside each other, projected, with positions of their own, normed"},
     {"variants", "string", "null", "name of the input that says which adapter a sequence, or each token, takes"},
     {"pads", "boolean", "false", "without a mask, rows of `padding` are masked (FSMT)"},
-    {"clusters", "object", "null", "the table of the tokens in pieces, those of rare tokens narrower, each with a projection to the model's width"},
-    {"queries", "object", "null", "streams of queries beside the rows, each begun by a learned row; mixers let them look at the rows, heads read the first"},
+    {"clusters", "object", "null",
+     "the table of the tokens in pieces, those of rare tokens narrower, each with a projection to the model's width"},
+    {"queries", "object", "null",
+     "streams of queries beside the rows, each begun by a learned row; mixers let them look at the rows, heads read the first"},
     {"pairs", "string", "null", "name of the input that hides rows from others: 1 at [i, j] hides row j from row i"},
     {"segments", "string", "null", "name of the input that says which segment a row is of, for the mixers"},
     {"dropout", "number", "0", "of the rows"},
@@ -102,7 +104,8 @@ const wf_spec_key wf_fill_keys[] = {{"multiple", "integer", "0", "the number of 
 const wf_spec_key wf_query_keys[] = {
     {"count", "integer", "1", "how many streams; each has a row for each of the others, with the position behind it"},
     {"map", "string", "null",
-     "name of an input [B,P,T]: there is one stream of P rows, only when the input is given, which says where they stand among the "
+     "name of an input [B,P,T]: there is one stream of P rows, only when the input is given, which says where they stand among "
+     "the "
      "T rows (XLNet)"},
     {NULL, NULL, NULL, NULL}};
 
@@ -331,7 +334,8 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
     WF_TRY(wf_clusters_read(r, wf_json_get(j, "clusters"), r->spec->vocab, s->dim, &s->clusters));
     WF_TRY(read_project(r, wf_json_get(j, "project"), s));
-    WF_CHECK(s->clusters.count == 0 || (s->project == WF_PROJECT_NONE && s->span == 1 && s->channels == 0 && !s->types && !s->shared),
+    WF_CHECK(s->clusters.count == 0 ||
+                 (s->project == WF_PROJECT_NONE && s->span == 1 && s->channels == 0 && !s->types && !s->shared),
              r->err, WEFT_USAGE, "stem: 'clusters' go neither with 'project' nor with 'span', 'types' and 'shared'");
     WF_TRY(read_side(r, wf_json_get(j, "side"), s));
     WF_TRY(read_fill(r, wf_json_get(j, "fill"), s));

@@ -22,11 +22,11 @@ typedef struct wf_model_inputs { /* [B,T] each; NULL: absent. A decoder without 
     int64_t *positions, *variants;
     int32_t *tables[WF_MAX_TABLES]; /* [B,T,table_columns] */
     int64_t table_columns[WF_MAX_TABLES];
-    uint8_t *pairs;      /* [B,T,T]: 1 hides row j from row i */
-    float *map;          /* [B,map_rows,T]: where rows of a stream of queries stand */
-    int64_t map_rows;    /* 0: there is none */
-    int64_t *segments;   /* [B,T] */
-    float *past;         /* [layers,B,past_rows,dim] */
+    uint8_t *pairs;    /* [B,T,T]: 1 hides row j from row i */
+    float *map;        /* [B,map_rows,T]: where rows of a stream of queries stand */
+    int64_t map_rows;  /* 0: there is none */
+    int64_t *segments; /* [B,T] */
+    float *past;       /* [layers,B,past_rows,dim] */
     int64_t past_rows, past_dim, layers;
     float *memory; /* [B,S,memory_dim] */
     uint8_t *memory_mask;

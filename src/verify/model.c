@@ -400,6 +400,7 @@ static bool keeps_rows(const wf_layer *l) {
     return false;
 }
 
+static bool decodes_apart(const wf_layer *l) { return l->apart; }
 static bool marked_by_padding(const wf_layer *l) { return (wf_layer_traits(l) & WF_PADDING_TRACE) != 0; }
 
 /* Every input from row `at` on. */
@@ -572,7 +573,8 @@ static weft_status run(model_run *m) {
     WF_TRY(read_where(m));
     WF_TRY(run_full(m));
     WF_TRY(run_adapter(m));
-    if (!wf_json_bool(m->fx->json, "prefix_invariant", true) || wf_model_can_stream(m->model, NULL) != WEFT_OK)
+    if (!wf_json_bool(m->fx->json, "prefix_invariant", true) || has_layer(m->model, decodes_apart) ||
+        wf_model_can_stream(m->model, NULL) != WEFT_OK)
         return WEFT_OK;
     WF_TRY(keep_inputs(m));
     WF_TRY(run_form(m, false));

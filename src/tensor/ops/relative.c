@@ -70,8 +70,8 @@ static void backward_x(const wf_node *node, int64_t b, int64_t h, wf_worker *w) 
     }
 }
 
-/* What a row of the table gets from the keys of row i that have the entry `at` of the index: one key, or at the ends all that are
- * farther away. */
+/* What a row of the table gets from the keys of row i that have the entry `at` of the index: one key, or at the ends all that
+ * are farther away. */
 static void add_entry(const wf_node *node, int64_t at, int64_t b, int64_t h, int64_t i, float *sum, wf_worker *w) {
     const relative *a = node->attr;
     const float *dy = node->out[0]->grad;

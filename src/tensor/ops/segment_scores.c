@@ -1,5 +1,5 @@
-/* segment_scores.c - scores of queries with one of two vectors, for keys of their own segment and of others: y[b,h,i,j] = scale *
- * x[b,i,h] . table[s_i != s_j, h] (Yang et al. 2019, arXiv 1906.08237, section 2.5). */
+/* segment_scores.c - scores of queries with one of two vectors, for keys of their own segment and of others: y[b,h,i,j] = scale
+ * * x[b,i,h] . table[s_i != s_j, h] (Yang et al. 2019, arXiv 1906.08237, section 2.5). */
 #include "tensor/ops/elementwise.h"
 
 enum { X, TABLE, QUERIES, KEYS };
@@ -81,10 +81,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
         (pass == WF_FORWARD ? score_row : row_back)(node, piece / a->h, piece % a->h, i, w);
 }
 
-const wf_op wf_op_segment_scores = {.name = "segment_scores",
-                                    .pieces = pieces,
-                                    .run = run,
-                                    .saves_in = 1u << X | 1u << TABLE | 1u << QUERIES | 1u << KEYS};
+const wf_op wf_op_segment_scores = {
+    .name = "segment_scores", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << TABLE | 1u << QUERIES | 1u << KEYS};
 
 wf_tensor *wf_segment_scores(wf_tape *t, wf_tensor *x, wf_tensor *table, wf_tensor *const segments[2], int64_t keys,
                              float scale) {
