@@ -8,6 +8,9 @@ static const cli_option options[] = {
     {"batch", CLI_VALUE, "N", "8", "sequences of a training step, for its memory", NULL},
     {"precision", CLI_TEXT, "TYPE", "fp32", "of a training step: fp32 or bf16", NULL},
     {"optimizer", CLI_TEXT, "NAME", "adamw", "of a training step", NULL},
+    {"checkpoint-activations", CLI_FLAG, NULL, NULL, "a training step that recomputes blocks in the backward",
+     "checkpoint_activations"},
+    {"keep-activations", CLI_FLAG, NULL, NULL, "one that keeps those of reversible layers, too", "keep_activations"},
     CLI_ADAPTER,
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 

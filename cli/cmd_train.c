@@ -28,6 +28,8 @@ static const cli_option options[] = {
     {"precision", CLI_TEXT, "fp32|bf16", "fp32", "of the computation; masters are fp32", NULL},
     {"checkpoint-activations", CLI_FLAG, NULL, NULL, "recompute blocks in the backward: less memory, more time",
      "checkpoint_activations"},
+    {"keep-activations", CLI_FLAG, NULL, NULL, "of reversible layers, which else rebuild them: less time, more memory",
+     "keep_activations"},
     {"packed", CLI_FLAG, NULL, NULL, "keep documents apart (segments) instead of windows over everything", NULL},
     {"average", CLI_TEXT, "NAME", NULL, "also keep averaged weights: see weft list averages", NULL},
     {"average-decay", CLI_VALUE, "X", "0.999", "of an exponential average", "average_decay"},

@@ -71,6 +71,7 @@ bool cli_given(const cli_run *run, const char *key); /* whether run->options has
 int cli_finish(cli_run *run, weft_status status, weft_result *result, weft_error *err);
 void cli_progress(void *user, const weft_progress *progress); /* user: cli_run */
 int cli_fail(const weft_error *err);                          /* "weft: message" on stderr; the exit code */
+bool cli_reader_gone(void); /* what read stdout has closed it: no reason for a message (main.c) */
 /* help.c */
 void cli_print_help(FILE *out, const cli_command *command);
 void cli_print_overview(FILE *out);

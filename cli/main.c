@@ -48,6 +48,17 @@ static void on_pipe(int signal) {
     pipe_closed = 1;
 }
 
+bool cli_reader_gone(void) { return pipe_closed && ferror(stdout); }
+
+/* Ends as a program does that never heard of the signal: the shell is to see why. */
+static void end_by_pipe(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    sigaction(SIGPIPE, &action, NULL);
+    raise(SIGPIPE);
+}
+
 static void watch_signals(weft *lib) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -64,7 +75,7 @@ static void watch_signals(weft *lib) {
 
 static void on_log(void *user, int level, const char *line) {
     const cli_run *run = user;
-    if (level <= WEFT_LEVEL_WARN || (run->verbose && level <= WEFT_LEVEL_INFO))
+    if (level <= WEFT_LEVEL_WARN || run->verbose)
         fprintf(stderr, "%sweft: %s\n", run->terminal ? "\r\033[K" : "", line);
 }
 
@@ -147,9 +158,11 @@ static void guard_streams(void) {
 int main(int argc, char **argv) {
     guard_streams();
     int code = run_word(argc, argv);
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
-        if (!pipe_closed)
-            fputs("weft: the result could not be written\n", stderr);
+    bool lost = fflush(stdout) != 0 || ferror(stdout);
+    if (cli_reader_gone())
+        end_by_pipe();
+    if (lost && code == 0) {
+        fputs("weft: the result could not be written\n", stderr);
         code = WEFT_FAILURE;
     }
     return code;

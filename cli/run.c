@@ -45,7 +45,8 @@ void cli_progress(void *user, const weft_progress *p) {
 }
 
 int cli_fail(const weft_error *err) {
-    fprintf(stderr, "weft: %s\n", err->message[0] ? err->message : weft_status_name(err->status));
+    if (!cli_reader_gone())
+        fprintf(stderr, "weft: %s\n", err->message[0] ? err->message : weft_status_name(err->status));
     return err->status ? (int)err->status : 1;
 }
 

@@ -2,8 +2,8 @@
 # Each is made from a list file that changes when a file appears or goes, so the result follows.
 set(WEFT_EMBED_LINES "")
 set(WEFT_EMBED_FILES "")
-foreach(table presets families)
-  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${table}/*.json)
+foreach(table presets families classes)
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${table}/*.json ${CMAKE_SOURCE_DIR}/src/text/${table}/*.json)
   list(SORT files)
   foreach(file IN LISTS files)
     string(APPEND WEFT_EMBED_LINES "${table} ${file}\n")

@@ -161,6 +161,14 @@ static int64_t position_at(int64_t b, int64_t t) { return b ? (t + 3) % 7 : 2 * 
 static int64_t segment_at(int64_t b, int64_t t) { return b ? t % 3 : t / 4; }
 static int64_t prefix_at(int64_t b, int64_t t) { return t + (b ? 0 : 4); }
 
+/* Three kinds, other ones in each sequence. */
+static const int32_t *make_kinds(subject *s, const char *words, int64_t n) {
+    int32_t *kinds = strstr(words, "@kinds") ? take(&s->arena, (size_t)(BATCH * n) * sizeof *kinds) : NULL;
+    for (int64_t i = 0; kinds && i < BATCH * n; i++)
+        kinds[i] = i % n == 0 ? 2 : (int32_t)((i % n + 2 * (i / n)) / 3 % 2);
+    return kinds;
+}
+
 static void make_states(subject *s) {
     for (int i = 0; i < s->layer->n_states; i++) {
         const wf_layer_state_shape *shape = &s->layer->states[i];
@@ -193,6 +201,7 @@ static void make_inputs(subject *s, const char *words) {
     make_plan(s, words);
     io->positions = strstr(words, "@positions") ? make_ints(s, position_at, T) : NULL;
     io->segments = strstr(words, "@segments") ? make_ints(s, segment_at, T) : NULL;
+    io->kinds = make_kinds(s, words, T);
     io->prefix = strstr(words, "@prefix") ? make_ints(s, prefix_at, 1) : NULL;
     s->with_state = strstr(words, "@state") != NULL;
     s->naive = (naive_io){.layer = s->layer,
@@ -204,6 +213,7 @@ static void make_inputs(subject *s, const char *words) {
                           .memory_mask = io->memory_mask,
                           .positions = io->positions,
                           .segments = io->segments,
+                          .kinds = io->kinds,
                           .prefix = io->prefix,
                           .global_mask = io->global_mask,
                           .plan = io->plan,
@@ -331,6 +341,7 @@ static const float *plain_forward(subject *s, wf_dtype type) {
                       .memory_mask = ints_in(t, "memory_mask", WF_U8, S, io->memory_mask),
                       .positions = ints_in(t, "positions", WF_I64, T, io->positions),
                       .segments = ints_in(t, "segments", WF_I64, T, io->segments),
+                      .kinds = ints_in(t, "kinds", WF_I32, T, io->kinds),
                       .prefix = io->prefix ? wf_input(t, "prefix", WF_I64, 1, (int64_t[]){BATCH}) : NULL};
     wf_run run = {.tape = t, .batch = BATCH, .rows = T, .length = io->start + T, .mode = WF_NO_STATE};
     ok(s, s->layer->row->run(&run, s->layer, &ports), &err);
@@ -345,6 +356,7 @@ static const float *plain_forward(subject *s, wf_dtype type) {
     load(ports.memory_mask, io->memory_mask, 1);
     load(ports.positions, io->positions, sizeof(int64_t));
     load(ports.segments, io->segments, sizeof(int64_t));
+    load(ports.kinds, io->kinds, sizeof(int32_t));
     load(ports.prefix, io->prefix, sizeof(int64_t));
     ok(s, wf_tape_forward(t, &(wf_runtime){.loss_scale = 1.0f, .start = start}, &err), &err);
     float *out = take(&s->arena, (size_t)y->count * sizeof *out);

@@ -98,7 +98,8 @@ static wf_tensor *pick_rows(wf_tape *t, recorded *d, wf_tensor *x) {
 }
 
 static wf_tensor *record_end(wf_runner *r, recorded *d, const wf_model_ports *ports) {
-    wf_tensor *hidden = ports->hidden, *mask = d->counted ? d->counted : ports->mask;
+    wf_model_ports asked = r->options.head >= 0 ? wf_model_head_ports(r->model, r->options.head, ports) : *ports;
+    wf_tensor *hidden = asked.hidden, *mask = d->counted && hidden == ports->hidden ? d->counted : asked.mask;
     if (r->options.finish)
         return r->options.finish(r->options.user, d->tape, hidden, mask);
     if (r->options.head < 0)

@@ -345,21 +345,50 @@ static weft_status put_identity(const wf_family *family, wf_arena *arena, const 
     return WEFT_OK;
 }
 
+weft_status wf_vars_where(wf_vars *vars, const wf_family *family, weft_error *err) {
+    const wf_json *where = wf_json_get(family->json, "where");
+    wf_value value;
+    for (const wf_json *j = where ? where->child : NULL; j; j = j->next) {
+        WF_CHECK(j->kind == WF_JSON_STRING, err, WEFT_BAD_INPUT, "family %s: '%s' must be a formula", family->name, j->key);
+        WF_TRY(wf_vars_eval(vars, j->string, &value, err));
+        WF_TRY(wf_vars_put(vars, j->key, value, err));
+    }
+    return WEFT_OK;
+}
+
+/* What expressions over a spec written out in full see. */
+static weft_status put_spec(wf_vars *vars, const wf_family *family, const wf_json *normal, weft_error *err) {
+    wf_arena *arena = vars->arena;
+    wf_value value, block;
+    for (const wf_json *j = normal->child; j; j = j->next) {
+        WF_TRY(wf_value_of_json(arena, j, &value, err));
+        WF_TRY(wf_vars_put(vars, j->key, value, err));
+    }
+    WF_TRY(wf_value_of_json(arena, wf_json_at(wf_json_get(normal, "blocks"), 0), &block, err));
+    WF_TRY(wf_vars_put(vars, "block", block, err));
+    WF_TRY(wf_vars_put(vars, "i", wf_value_int(0), err));
+    const char *task = wf_json_text(wf_json_get(normal, "head"), "task", "Model");
+    WF_TRY(wf_vars_put(vars, "task", wf_value_string(task), err));
+    return wf_vars_where(vars, family, err);
+}
+
 weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_json *normal, int64_t context, wf_json **config,
                              weft_error *err) {
     wf_vars vars = {.arena = arena, .nulls = true}; /* the default of a key may be something else */
-    wf_value value, block;
     const wf_json *template_ = wf_json_get(family->json, "config");
     WF_CHECK(template_, err, WEFT_BAD_INPUT, "family %s cannot be written", family->name);
-    for (const wf_json *j = normal->child; j; j = j->next) {
-        WF_TRY(wf_value_of_json(arena, j, &value, err));
-        WF_TRY(wf_vars_put(&vars, j->key, value, err));
-    }
-    WF_TRY(wf_value_of_json(arena, wf_json_at(wf_json_get(normal, "blocks"), 0), &block, err));
-    WF_TRY(wf_vars_put(&vars, "block", block, err));
+    WF_TRY(put_spec(&vars, family, normal, err));
     WF_TRY(wf_vars_put(&vars, "context", wf_value_int(context), err));
-    const char *task = wf_json_text(wf_json_get(normal, "head"), "task", "Model");
-    WF_TRY(wf_vars_put(&vars, "task", wf_value_string(task), err));
     WF_TRY(wf_template_fill(&vars, template_, config, err));
-    return put_identity(family, arena, task, *config, err);
+    return put_identity(family, arena, wf_json_text(wf_json_get(normal, "head"), "task", "Model"), *config, err);
+}
+
+weft_status wf_family_hidden(const wf_family *family, wf_arena *arena, const wf_json *normal, wf_json **out, weft_error *err) {
+    wf_vars vars = {.arena = arena};
+    const wf_json *template_ = wf_json_get(family->json, "hidden_states");
+    *out = NULL;
+    if (!template_)
+        return WEFT_OK;
+    WF_TRY(put_spec(&vars, family, normal, err));
+    return wf_template_fill(&vars, template_, out, err);
 }

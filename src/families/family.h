@@ -53,4 +53,6 @@ weft_status wf_family_spec(const wf_family *family, wf_arena *arena, const wf_js
  * and compare. WEFT_BAD_INPUT when an expression fails, which means that it cannot. `context`: trained length, 0 unknown. */
 weft_status wf_family_config(const wf_family *family, wf_arena *arena, const wf_json *normal, int64_t context, wf_json **config,
                              weft_error *err);
+/* What the reference calls hidden states of such a model: a word, or a list of places ("into N", "of N"); NULL: not said. */
+weft_status wf_family_hidden(const wf_family *family, wf_arena *arena, const wf_json *normal, wf_json **out, weft_error *err);
 #endif

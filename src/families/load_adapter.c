@@ -320,6 +320,22 @@ static bool is_target(const builder *b, const char *name) {
     return false;
 }
 
+/* Every bias is kept by its path in the trained model: that of a saved module once more, and the one it replaces, which counts
+ * for nothing. Both come before the saved one. */
+static weft_status list_copies(builder *b, const wf_adapter_tensor *saved, const char *own, const char *leaf) {
+    static const char *const places[] = {"original_module", "modules_to_save"};
+    for (int i = 0; i < 2; i++) {
+        wf_adapter_tensor t = *saved;
+        t.key = wf_arena_printf(&b->a->arena, "%s%s.%s.%s", prefix, own, places[i], leaf);
+        t.trained = i == 1;
+        if (!t.key)
+            return wf_fail_memory(b->err);
+        if (stored(b, t.key))
+            WF_TRY(push_tensor(b, &t));
+    }
+    return WEFT_OK;
+}
+
 /* A tensor of the base that the adapter holds whole: of a saved module, or a bias that it trains; or one that its file holds
  * for no such reason, which stays as it is. */
 static weft_status list_held(builder *b, const wf_tensor_map *map) {
@@ -345,6 +361,8 @@ static weft_status list_held(builder *b, const wf_tensor_map *map) {
     memcpy(t.dims, map->dims, sizeof t.dims);
     if (!(t.map = keep_map(b, map)))
         return wf_fail_memory(b->err);
+    if (saved && bias)
+        WF_TRY(list_copies(b, &t, own, leaf));
     return push_tensor(b, &t);
 }
 

@@ -171,6 +171,7 @@ static weft_status argument_value(const mapper *m, const char *expression, int64
     WF_TRY(wf_vars_put(&vars, "i", wf_value_int(layer), m->err));
     WF_TRY(wf_vars_put(&vars, "e", wf_value_int(slice), m->err));
     WF_TRY(wf_vars_put(&vars, "task", wf_value_string(wf_json_text(wf_json_get(spec, "head"), "task", "Model")), m->err));
+    WF_TRY(wf_vars_where(&vars, m->family, m->err));
     return wf_vars_eval(&vars, expression, out, m->err);
 }
 

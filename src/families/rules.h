@@ -21,6 +21,8 @@ typedef struct wf_vars {
 /* A later variable hides an earlier one of its name. */
 weft_status wf_vars_put(wf_vars *vars, const char *name, wf_value value, weft_error *err);
 weft_status wf_vars_eval(const wf_vars *vars, const char *expression, wf_value *out, weft_error *err);
+/* The formulas of `where`, in order; they see the spec, `block` and `i`. */
+weft_status wf_vars_where(wf_vars *vars, const wf_family *family, weft_error *err);
 /* Reports a key that no table lists: a warning, or an error in strict mode. `inside` names the object, NULL for the config. */
 weft_status wf_unlisted(const wf_config_options *options, const char *inside, const wf_json *key, weft_error *err);
 

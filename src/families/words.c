@@ -433,6 +433,55 @@ static weft_status word_count(call *c) {
     return WEFT_OK;
 }
 
+/* having(list, 'path', upto): the numbers of those of the first `upto` objects that have something at the path */
+static weft_status word_having(call *c) {
+    const wf_value *list = arg(c, 0);
+    WF_CHECK(list->type == WF_LIST && arg(c, 1)->type == WF_STRING && arg(c, 2)->type == WF_INT, c->err, WEFT_BAD_INPUT,
+             "having() takes a list, a path and a number");
+    wf_value *items = wf_arena_alloc(c->arena, (list->count + 1) * sizeof *items);
+    size_t n = 0;
+    if (!items)
+        return wf_fail_memory(c->err);
+    for (int64_t i = 0; i < (int64_t)list->count && i < arg(c, 2)->integer; i++) {
+        const wf_json *j = member(c, &list->items[i]);
+        if (j && j->kind != WF_JSON_NULL)
+            items[n++] = wf_value_int(i);
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = items, .count = n};
+    return WEFT_OK;
+}
+
+/* Entry i of a list of counts, or the one that stands for all; -1: no count. */
+static int64_t count_at(const wf_value *counts, size_t i) {
+    const wf_value *one = counts->type == WF_LIST && i < counts->count ? &counts->items[i] : counts;
+    return one->type == WF_INT && one->integer >= 0 && one->integer <= MOST_ITEMS ? one->integer : -1;
+}
+
+/* units(sizes, times): for group g of so many members, each so many times: [g, member, time], one after the other */
+static weft_status word_units(call *c) {
+    const wf_value *sizes = arg(c, 0), *times = arg(c, 1);
+    WF_CHECK(sizes->type == WF_LIST && (times->type != WF_LIST || times->count == sizes->count), c->err, WEFT_BAD_INPUT,
+             "units() takes two lists of counts of the same length");
+    wf_value *list = wf_arena_alloc(c->arena, MOST_ITEMS * sizeof *list);
+    wf_value *numbers = wf_arena_alloc(c->arena, 3 * MOST_ITEMS * sizeof *numbers);
+    int64_t n = 0;
+    if (!list || !numbers)
+        return wf_fail_memory(c->err);
+    for (size_t g = 0; g < sizes->count; g++) {
+        int64_t members = count_at(sizes, g), each = count_at(times, g);
+        WF_CHECK(members >= 0 && each >= 0 && n + members * each <= MOST_ITEMS, c->err, WEFT_BAD_INPUT,
+                 "sizes and repeats must be counts, of at most %d in all", (int)MOST_ITEMS);
+        for (int64_t k = 0; k < members * each; k++, n++) {
+            numbers[3 * n] = wf_value_int((int64_t)g);
+            numbers[3 * n + 1] = wf_value_int(k / each);
+            numbers[3 * n + 2] = wf_value_int(k % each);
+            list[n] = (wf_value){.type = WF_LIST, .items = numbers + 3 * n, .count = 3};
+        }
+    }
+    *c->out = (wf_value){.type = WF_LIST, .items = list, .count = (size_t)n};
+    return WEFT_OK;
+}
+
 /* at(numbers, i): entry i of a list, or the one number that is given for all; null beyond the end */
 static weft_status word_at(call *c) {
     const wf_value *list = arg(c, 0);
@@ -687,6 +736,8 @@ static const word_row words[] = {
     {"all_in", 2, 2, word_all_in},
     {"repeated", 1, 1, word_repeated},
     {"count", 3, 4, word_count},
+    {"having", 3, 3, word_having},
+    {"units", 2, 2, word_units},
     {"at", 2, 2, word_at},
     {"index", 2, 2, word_index},
     {"lcm", 2, 2, word_lcm},

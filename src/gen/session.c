@@ -55,6 +55,8 @@ weft_status wf_model_can_stream(const wf_model *model, weft_error *err) {
     const wf_spec *spec = model->spec;
     WF_CHECK(spec->n_heads > 0 && spec->heads[0].row->generates, err, WEFT_UNSUPPORTED,
              "the model has no head for the next token");
+    WF_CHECK(!spec->reshaped, err, WEFT_UNSUPPORTED,
+             "a model whose blocks change the number of rows cannot be decoded step by step");
     for (int64_t i = 0; i < model->spec->layers; i++) {
         WF_CHECK(!spec->blocks[i].aside, err, WEFT_UNSUPPORTED, "%s cannot be decoded step by step",
                  spec->blocks[i].aside->where);

@@ -130,6 +130,17 @@ weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_cas
     return status;
 }
 
+double wf_bench_crossover(const double *lengths, const double *full, const double *other, int n) {
+    double before = NAN;
+    for (int i = 0; i < n; i++) {
+        double ahead = log(full[i] / other[i]);
+        if (ahead >= 0.0)
+            return i == 0 ? lengths[0] : exp(log(lengths[i]) - log(lengths[i] / lengths[i - 1]) * ahead / (ahead - before));
+        before = ahead;
+    }
+    return NAN;
+}
+
 /* ---- parts of a row ---- */
 bool wf_bench_wants(const wf_bench *b, const char *part) {
     for (size_t i = 0; i < b->n_only; i++)

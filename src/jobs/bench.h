@@ -95,6 +95,10 @@ typedef weft_status (*wf_bench_once)(void *state, double *seconds, weft_error *e
 weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, int rounds, wf_bench_once once,
                             void *state);
 
+/* The length from which on `other` takes less time than `full`, between those that were measured: NaN when it never does, the
+ * first when it always does. */
+double wf_bench_crossover(const double *lengths, const double *full, const double *other, int n);
+
 struct wf_tape;
 /* Where `seconds` went by the tape's profile: the operations above 2 % and what is outside of the tape, into the note. */
 void wf_bench_tell_operations(wf_bench *b, wf_bench_line *line, const struct wf_tape *tape, double seconds);

@@ -32,14 +32,14 @@ static weft_status measure(wf_bench *b, const char *name, int64_t rows, bool bf1
         return wf_fail_memory(b->job->err);
     WF_TRY(wf_bench_rounds(b, line, &c, b->peer ? 3 : 7, wf_bench_layer_once, layer));
     WF_TRY(wf_bench_layer_once(layer, &seconds, b->job->err));
-    wf_bench_tell_operations(b, line, layer->tape, seconds);
+    wf_bench_tell_operations(b, line, layer->one.tape, seconds);
     return WEFT_OK;
 }
 
 static weft_status run_layer(wf_bench *b, const versus *v) {
     wf_bench_layer layer;
     int64_t rows = b->quick ? v->rows / 4 : v->rows;
-    wf_bench_layer_case c = {.mixer = v->mixer, .dim = v->dim, .batch = 1, .rows = rows};
+    wf_bench_layer_case c = {.mixer = v->mixer, .use = WF_LAYER_TRAIN, .dim = v->dim, .batch = 1, .rows = rows};
     weft_status status = wf_bench_layer_open(b, &c, &layer);
     if (status == WEFT_OK)
         status = measure(b, v->name, rows, false, &layer);
@@ -50,18 +50,25 @@ static weft_status run_layer(wf_bench *b, const versus *v) {
 /* Causal attention without projections: 12 heads of 64. */
 static weft_status run_attention(wf_bench *b, int64_t rows, bool bf16) {
     wf_bench_layer layer = {0};
-    weft_status status = wf_bench_attention_open(b, rows, bf16, &layer);
+    weft_status status = wf_bench_attention_open(b, rows, 12, bf16, &layer);
     if (status == WEFT_OK)
         status = measure(b, "attention", rows, bf16, &layer);
     wf_bench_layer_close(&layer);
     return status;
 }
 
+static const char *case_name(const void *user, size_t i) {
+    (void)user;
+    return i == 0 ? "attention" : i <= sizeof layers / sizeof *layers ? layers[i - 1].name : NULL;
+}
+
 static weft_status run(wf_bench *b) {
-    for (int i = 0; i < 4; i++)
+    WF_TRY(wf_bench_check_only(b, case_name));
+    for (int i = 0; i < 4 && wf_bench_wants(b, "attention"); i++)
         WF_TRY(run_attention(b, i < 2 ? 1024 : 4096, i % 2 == 1));
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
-        WF_TRY(run_layer(b, &layers[i]));
+        if (wf_bench_wants(b, layers[i].name))
+            WF_TRY(run_layer(b, &layers[i]));
     return WEFT_OK;
 }
 

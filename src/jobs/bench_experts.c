@@ -7,7 +7,7 @@
 enum { EXPERTS = 16, WIDTH = 512, HIDDEN = 2048 };
 
 static void tell_waste(wf_bench *b, wf_bench_line *line, const wf_bench_layer *layer, double dense) {
-    double waste = wf_dispatch_waste(layer->blocks->data, EXPERTS), ratio = dense / line->ours.median;
+    double waste = wf_dispatch_waste(layer->one.blocks->data, EXPERTS), ratio = dense / line->ours.median;
     wf_put_number(b->job->arena, line->extra, "wasted_rows", waste);
     wf_put_number(b->job->arena, line->extra, "of_dense", ratio);
     line->note = wf_bench_text(b, "%.2fx of the dense layer; %.1f %% of the rows for nothing", ratio, 100.0 * waste);
@@ -17,6 +17,7 @@ static weft_status run_layer(wf_bench *b, const char *label, const char *channel
     wf_bench_layer layer;
     wf_bench_layer_case c = {.mixer = "\"mixer\": \"lstm\", \"hidden\": 8",
                              .channel = channel,
+                             .use = WF_LAYER_TRAIN,
                              .dim = WIDTH,
                              .batch = 1,
                              .rows = tokens,
@@ -28,7 +29,7 @@ static weft_status run_layer(wf_bench *b, const char *label, const char *channel
     weft_status status = wf_bench_layer_open(b, &c, &layer);
     if (status == WEFT_OK)
         status = wf_bench_rounds(b, line, NULL, 9, wf_bench_layer_once, &layer);
-    if (status == WEFT_OK && layer.blocks)
+    if (status == WEFT_OK && layer.one.blocks)
         tell_waste(b, line, &layer, *median);
     else if (status == WEFT_OK)
         *median = line->ours.median;

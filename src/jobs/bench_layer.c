@@ -20,74 +20,50 @@ static weft_status build_model(wf_bench *b, const wf_bench_layer_case *c, wf_mod
     return WEFT_OK;
 }
 
-static void fill_input(const wf_tensor *x, uint64_t stream) {
+weft_status wf_bench_layer_open(wf_bench *b, const wf_bench_layer_case *c, wf_bench_layer *out) {
+    const wf_one_layer_how how = {
+        .use = c->use, .batch = c->batch, .rows = c->rows, .channel = c->channel != NULL, .bf16 = c->bf16};
+    *out = (wf_bench_layer){.one.env = b->job->env};
+    WF_TRY(build_model(b, c, &out->model));
+    return wf_one_layer_record(b->job->env, out->model, &how, &out->one, b->job->err);
+}
+
+static void fill(const wf_tensor *x, uint64_t stream, float scale) {
     wf_rng rng = wf_rng_make(1, stream, 0);
     for (int64_t i = 0; i < x->count; i++)
-        ((float *)x->data)[i] = (float)wf_rng_normal(rng, (uint64_t)i);
+        ((float *)x->data)[i] = scale * (float)wf_rng_normal(rng, (uint64_t)i);
 }
 
-static void fill_seed(const wf_tensor *seed) {
-    for (int64_t i = 0; i < seed->count; i++)
-        ((float *)seed->data)[i] = (float)(i % 13 - 6) * 0.01f;
-}
-
-static weft_status record(wf_bench *b, const wf_bench_layer_case *c, wf_bench_layer *l) {
-    const int64_t dims[3] = {c->batch, c->rows, c->dim};
-    const wf_block_spec *block = &l->model->spec->blocks[0];
-    wf_layer *layer = c->channel ? block->channel : block->mixer;
-    wf_tape_options options = {.type = c->bf16 ? WF_BF16 : WF_F32, .grad = true};
-    WF_TRY(wf_tape_create(b->job->env, &options, &l->tape, b->job->err));
-    wf_ports io = {.x = wf_input_grad(l->tape, "x", 3, dims)};
-    wf_run run = {.tape = l->tape, .batch = c->batch, .rows = c->rows, .length = c->rows, .mode = WF_NO_STATE};
-    wf_tensor *seed = wf_input(l->tape, "dy", WF_F32, 3, dims);
-    WF_TRY(layer->row->run(&run, layer, &io));
-    wf_root_seeded(l->tape, wf_cast(l->tape, io.y, WF_F32), seed);
-    l->blocks = io.blocks;
-    if (l->blocks)
-        wf_keep(l->tape, l->blocks);
-    WF_TRY(wf_tape_plan(l->tape, b->job->err));
-    fill_input(io.x, 0);
-    fill_seed(seed);
-    return WEFT_OK;
-}
-
-weft_status wf_bench_layer_open(wf_bench *b, const wf_bench_layer_case *c, wf_bench_layer *out) {
-    *out = (wf_bench_layer){0};
-    WF_TRY(build_model(b, c, &out->model));
-    return record(b, c, out);
-}
-
-weft_status wf_bench_attention_open(wf_bench *b, int64_t rows, bool bf16, wf_bench_layer *out) {
-    const int64_t dims[4] = {1, rows, 12, 64};
+weft_status wf_bench_attention_open(wf_bench *b, int64_t rows, int64_t heads, bool bf16, wf_bench_layer *out) {
+    const int64_t dims[4] = {1, rows, heads, 64};
     wf_dtype type = bf16 ? WF_BF16 : WF_F32;
     wf_tensor *in[3], *used[3];
-    *out = (wf_bench_layer){0};
-    WF_TRY(wf_tape_create(b->job->env, &(wf_tape_options){.type = type, .grad = true}, &out->tape, b->job->err));
+    *out = (wf_bench_layer){.one = {.env = b->job->env, .rows = rows, .use = WF_LAYER_TRAIN}};
+    WF_TRY(wf_tape_create(b->job->env, &(wf_tape_options){.type = type, .grad = true}, &out->one.tape, b->job->err));
+    wf_tape *tape = out->one.tape;
     for (int i = 0; i < 3; i++)
-        used[i] = wf_cast(out->tape, in[i] = wf_input_grad(out->tape, "x", 4, dims), type);
+        used[i] = wf_cast(tape, in[i] = wf_input_grad(tape, "x", 4, dims), type);
     wf_attention_spec spec = {.scale = 0.125f, .causal = true, .left = INT64_MAX, .right = INT64_MAX};
-    wf_tensor *seed = wf_input(out->tape, "dy", WF_F32, 4, dims);
-    wf_root_seeded(out->tape, wf_cast(out->tape, wf_attention(out->tape, used[0], used[1], used[2], &spec), WF_F32), seed);
-    WF_TRY(wf_tape_plan(out->tape, b->job->err));
+    wf_tensor *seed = wf_input(tape, "dy", WF_F32, 4, dims);
+    wf_root_seeded(tape, wf_cast(tape, wf_attention(tape, used[0], used[1], used[2], &spec), WF_F32), seed);
+    WF_TRY(wf_tape_plan(tape, b->job->err));
     for (int i = 0; i < 3; i++)
-        fill_input(in[i], (uint64_t)i);
-    fill_seed(seed);
+        fill(in[i], (uint64_t)i, 1.0f);
+    fill(seed, 3, 0.01f);
     return WEFT_OK;
 }
 
 void wf_bench_layer_close(wf_bench_layer *layer) {
-    wf_tape_free(layer->tape);
+    wf_one_layer_close(&layer->one);
     wf_model_free(layer->model);
     *layer = (wf_bench_layer){0};
 }
 
 weft_status wf_bench_layer_once(void *state, double *seconds, weft_error *err) {
     wf_bench_layer *layer = state;
-    wf_runtime rt = {.loss_scale = 1.0f};
-    wf_tape_profile(layer->tape, true); /* from zero: the last run counts */
+    wf_tape_profile(layer->one.tape, true); /* from zero: the last run counts */
     double from = wf_seconds();
-    WF_TRY(wf_tape_forward(layer->tape, &rt, err));
-    WF_TRY(wf_tape_backward(layer->tape, &rt, err));
+    WF_TRY(wf_one_layer_run(&layer->one, err));
     *seconds = wf_seconds() - from;
     return WEFT_OK;
 }

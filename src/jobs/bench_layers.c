@@ -40,12 +40,12 @@ static weft_status run_length(wf_bench *b, const char *name, const char *mixer, 
     wf_bench_line *line = wf_bench_add(b, "%s T=%lldk, 1000 tokens", name, (long long)rows / 1024);
     if (!line)
         return wf_fail_memory(b->job->err);
-    wf_bench_layer_case c = {.mixer = mixer, .dim = 512, .batch = 1, .rows = rows};
+    wf_bench_layer_case c = {.mixer = mixer, .use = WF_LAYER_TRAIN, .dim = 512, .batch = 1, .rows = rows};
     weft_status status = wf_bench_layer_open(b, &c, &r.layer);
     if (status == WEFT_OK)
         status = wf_bench_rounds(b, line, NULL, rows > 16384 ? 3 : 7, once, &r);
     if (status == WEFT_OK) {
-        tell_core(b, line, r.layer.tape);
+        tell_core(b, line, r.layer.one.tape);
         *median = line->ours.median;
     }
     wf_bench_layer_close(&r.layer);

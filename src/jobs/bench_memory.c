@@ -1,33 +1,11 @@
 /* bench_memory.c - the peak memory of training steps against the estimate of `inspect`. Needs Linux's /proc. */
-#include <stdio.h>
 #include <string.h>
 #include "jobs/bench.h"
 #include "jobs/inspect.h"
+#include "jobs/peak.h"
 #include "jobs/put.h"
 #include "presets/presets.h"
 #include "train/trainer.h"
-
-/* A line of /proc/self/status in bytes, 0 when it is not there. */
-static double status_bytes(const char *key) {
-    char line[256];
-    double kb = 0.0;
-    FILE *f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), ": %lf", &kb) == 1)
-            break;
-    if (f)
-        fclose(f);
-    return kb * 1024.0;
-}
-
-/* The peak counts from now. */
-static bool reset_peak(void) {
-    FILE *f = fopen("/proc/self/clear_refs", "w");
-    bool good = f && fputc('5', f) != EOF;
-    if (f && fclose(f) != 0)
-        good = false;
-    return good;
-}
 
 typedef struct subject {
     const char *label;
@@ -91,16 +69,15 @@ static weft_status run_subject(wf_bench *b, const subject *s) {
     wf_trainer_options o = {
         .batch = s->batch, .rows = s->rows, .accumulate = 1, .bf16 = s->bf16, .optimizer = adamw, .clip = 1.0};
     wf_memory_parts parts;
-    double guess;
+    double guess, before;
     wf_put_text(b->job->arena, adamw, "name", "adamw");
     WF_TRY(estimate(b, s, &o, &guess));
-    double before = status_bytes("VmRSS");
-    if (!reset_peak() || before == 0.0) {
+    if (!wf_peak_begin(&before)) {
         b->skipped = "no /proc/self/clear_refs, so the peak cannot be measured";
         return WEFT_OK;
     }
     WF_TRY(train_a_little(b, s, &o, &parts));
-    double peak = status_bytes("VmHWM") - before;
+    double peak = wf_peak_bytes() - before;
     wf_bench_line *line = wf_bench_add(b, "%s, B=%lld T=%lld %s", b->quick ? "toy" : s->label, (long long)s->batch,
                                        (long long)s->rows, s->bf16 ? "bf16" : "fp32");
     if (!line)
@@ -109,14 +86,28 @@ static weft_status run_subject(wf_bench *b, const subject *s) {
     return WEFT_OK;
 }
 
+/* The preset reformer of one width in `layers` layers: its activations are the same for any depth. */
+static weft_status reversible(wf_bench *b, int64_t layers, wf_json **spec) {
+    const wf_sizes sizes = {
+        .dim = b->quick ? 64 : 512, .layers = layers, .hidden = b->quick ? 128 : 2048, .vocab = 256, .context = 1024};
+    wf_json *template_;
+    WF_TRY(wf_preset_template(b->job->arena, "reformer", &template_, b->job->err));
+    return wf_preset_fill(b->job->arena, wf_json_get(template_, "spec"), &sizes, spec, b->job->err);
+}
+
 static weft_status run(wf_bench *b) {
-    wf_json *gpt2, *template_, *small;
+    wf_json *gpt2, *template_, *small, *few, *many;
+    WF_TRY(reversible(b, 4, &few));
+    WF_TRY(reversible(b, 16, &many));
     WF_TRY(wf_bench_gpt2(b, &gpt2));
     WF_TRY(wf_preset_template(b->job->arena, "llama", &template_, b->job->err));
     WF_TRY(wf_preset_solve(b->job->env, b->job->arena, template_,
                            &(wf_sizing){b->quick ? 1000000 : 10000000, b->quick ? 256 : 4096, 256}, &small, b->job->err));
-    const subject subjects[] = {
-        {"llama 10M", small, 8, 256, false}, {"GPT-2 124M", gpt2, 4, 256, false}, {"GPT-2 124M", gpt2, 4, 256, true}};
+    const subject subjects[] = {{"llama 10M", small, 8, 256, false},
+                                {"GPT-2 124M", gpt2, 4, 256, false},
+                                {"GPT-2 124M", gpt2, 4, 256, true},
+                                {"reformer, 4 layers", few, 8, 1024, false},
+                                {"reformer, 16 layers", many, 8, 1024, false}};
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !b->skipped; i++)
         WF_TRY(run_subject(b, &subjects[i]));
     return WEFT_OK;

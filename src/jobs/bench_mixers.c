@@ -94,17 +94,8 @@ static double exponent(const costs *c, const double *y) {
     return n < 2 ? NAN : (n * sxy - sx * sy) / (n * sxx - sx * sx);
 }
 
-/* Tokens from which on `c` trains faster than `full`: NaN when it never does, its shortest length when it always does. */
 static double crossover(const costs *c, const costs *full) {
-    double before = NAN;
-    for (int i = 0; i < c->n && i < full->n; i++) {
-        double ahead = log(full->train[i] / c->train[i]);
-        if (ahead >= 0.0)
-            return i == 0 ? c->length[0]
-                          : exp(log(c->length[i]) - log(c->length[i] / c->length[i - 1]) * ahead / (ahead - before));
-        before = ahead;
-    }
-    return NAN;
+    return wf_bench_crossover(c->length, full->train, c->train, c->n < full->n ? c->n : full->n);
 }
 
 static void put_numbers(wf_bench *b, wf_json *out, const char *key, const double *values, int n) {

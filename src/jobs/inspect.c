@@ -26,8 +26,18 @@ static const wf_json *optimizer(wf_job *job, wf_options *o) {
 }
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model", "spec",      "params",    "vocab",   "context",
-                                        "batch", "precision", "optimizer", "adapter", NULL};
+    static const char *const words[] = {"model",
+                                        "spec",
+                                        "params",
+                                        "vocab",
+                                        "context",
+                                        "batch",
+                                        "precision",
+                                        "checkpoint_activations",
+                                        "keep_activations",
+                                        "optimizer",
+                                        "adapter",
+                                        NULL};
     wf_options o = wf_options_open(job->options, "inspect", words, job->err);
     int64_t context = wf_option_int(&o, "context", 0, 1, INT32_MAX);
     r->sizing = (wf_sizing){(int64_t)wf_job_count(&o, "params", 1e6), wf_option_int(&o, "vocab", 256, 1, WF_MAX_VOCAB),
@@ -37,6 +47,8 @@ static weft_status read_request(wf_job *job, request *r) {
     r->context_given = context > 0;
     r->step = (wf_inspection){
         .context = context, .batch = wf_option_int(&o, "batch", USUAL_BATCH, 1, 1 << 20), .bf16 = wf_job_bf16(&o)};
+    r->step.checkpoint_activations = wf_option_bool(&o, "checkpoint_activations", false);
+    r->step.keep_activations = wf_option_bool(&o, "keep_activations", false);
     r->step.optimizer = optimizer(job, &o);
     return o.status;
 }

@@ -6,7 +6,7 @@
 
 typedef struct wf_inspection { /* what a training step would be */
     int64_t context, batch;
-    bool bf16;
+    bool bf16, checkpoint_activations, keep_activations;
     const wf_json *optimizer; /* an object with "name" */
 } wf_inspection;
 

@@ -44,8 +44,13 @@ static void tell(wf_job *job, const wf_inspection *step, const wf_memory_parts *
 }
 
 weft_status wf_inspect_memory(wf_job *job, const wf_model *model, const wf_inspection *step) {
-    wf_trainer_options o = {
-        .batch = step->batch, .rows = step->context, .accumulate = 1, .bf16 = step->bf16, .optimizer = step->optimizer};
+    wf_trainer_options o = {.batch = step->batch,
+                            .rows = step->context,
+                            .accumulate = 1,
+                            .bf16 = step->bf16,
+                            .checkpoint_activations = step->checkpoint_activations,
+                            .keep_activations = step->keep_activations,
+                            .optimizer = step->optimizer};
     wf_memory_parts parts;
     weft_error err = {0};
     double flops;

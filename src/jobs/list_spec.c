@@ -52,6 +52,20 @@ static void put_wirings(wf_str *out) {
     }
 }
 
+static void put_rows(wf_str *out) {
+    const char *about, *name;
+    wf_str_puts(out,
+                "\n## Steps of `rows`\n\nA mask follows the rows: row j counts when any (or all) of its window do. A window of "
+                "`pool` is what it pools; that of row j of `conv` are the rows from `j*stride` on. `spread`, `add` and `join` "
+                "take the mask of the block they name, learned rows have none. Models with such steps have no chunk and step "
+                "forms.\n\n| kind | what |\n|---|---|\n");
+    for (size_t i = 0; (name = wf_rows_kind_name(i, &about)); i++) {
+        put_code(out, name);
+        put_cell(out, about);
+        end_row(out);
+    }
+}
+
 static void put_heads(wf_str *out) {
     wf_str_puts(out, "\n## Heads\n\n| kind | what | pooling | output | labels |\n|---|---|---|---|---|\n");
     for (const wf_head *h = wf_head_rows; h->name; h++) {
@@ -142,7 +156,8 @@ static void put_traits(wf_str *out, const wf_mixer *row) {
                 {WF_PADDING_INERT, "padded rows change nothing"},
                 {WF_PADDING_TRACE, "but rows before a sequence may leave a trace"},
                 {WF_PERMUTATION, "without positions, an order of rows is as good as another"},
-                {WF_PER_TOKEN, "every row by itself"}};
+                {WF_PER_TOKEN, "every row by itself"},
+                {WF_REBUILDS, "training rebuilds its input from its output"}};
     bool first = true;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (row->traits & rows[i].bit) {
@@ -202,6 +217,7 @@ void wf_spec_page(wf_str *out) {
     for (const wf_spec_part *p = wf_spec_parts; p->name; p++)
         put_part(out, p);
     put_wirings(out);
+    put_rows(out);
     put_heads(out);
     wf_str_puts(out, "\n## Token mixers\n\nDefaults are expressions over the options before them; shapes are expressions over "
                      "all of them.\n");

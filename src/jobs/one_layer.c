@@ -30,7 +30,7 @@ weft_status wf_one_layer_spec(wf_arena *arena, const wf_mixer *row, const char *
 /* ---- states of decoding ---- */
 static weft_status bind_state(wf_one_layer *one, const wf_layer *layer, int i, wf_layer_state *state, weft_error *err) {
     const wf_layer_state_shape *shape = &layer->states[i];
-    int64_t dims[WF_MAX_RANK] = {1}, rank = 1, count = 1;
+    int64_t dims[WF_MAX_RANK] = {one->batch}, rank = 1, count = 1;
     if (!shape->present)
         return WEFT_OK;
     if (shape->row->kind == WF_STATE_APPEND)
@@ -54,7 +54,7 @@ typedef struct inputs {
 } inputs;
 
 static wf_tensor *rows_in(wf_one_layer *one, const char *label, int64_t rows, int64_t dim) {
-    const int64_t dims[3] = {1, rows, dim};
+    const int64_t dims[3] = {one->batch, rows, dim};
     return one->use == WF_LAYER_TRAIN ? wf_input_grad(one->tape, label, 3, dims) : wf_input(one->tape, label, WF_F32, 3, dims);
 }
 
@@ -71,7 +71,7 @@ static weft_status record(wf_one_layer *one, const wf_layer *layer, int64_t dim,
     wf_layer_state state = {{NULL}, {NULL}};
     wf_ports io = {.x = in->x = rows_in(one, "x", decode ? 1 : one->rows, dim)};
     wf_run run = {.tape = one->tape,
-                  .batch = 1,
+                  .batch = one->batch,
                   .rows = decode ? 1 : one->rows,
                   .length = one->rows,
                   .mode = decode ? WF_STATE_IN_PLACE : WF_NO_STATE,
@@ -89,6 +89,8 @@ static weft_status record(wf_one_layer *one, const wf_layer *layer, int64_t dim,
         wf_root_seeded(one->tape, y, in->dy);
     }
     wf_keep(one->tape, y);
+    if ((one->blocks = io.blocks))
+        wf_keep(one->tape, one->blocks);
     for (int i = 0; decode && i < layer->n_states; i++)
         wf_keep(one->tape, state.out[i]);
     return WEFT_OK;
@@ -108,8 +110,11 @@ weft_status wf_one_layer_record(const wf_env *env, const wf_model *model, const 
                                      .fixed = how->use == WF_LAYER_DECODE,
                                      .measure = how->measured != NULL};
     inputs in = {NULL, NULL, NULL, NULL};
-    *out = (wf_one_layer){.env = env, .rows = how->rows, .use = how->use};
-    out->start = how->use == WF_LAYER_DECODE ? how->rows - 1 : 0;
+    *out = (wf_one_layer){.env = env, .batch = how->batch ? how->batch : 1, .rows = how->rows, .use = how->use};
+    if (!(out->start = wf_alloc(&env->mem, (size_t)out->batch * sizeof *out->start)))
+        return wf_fail_memory(err);
+    for (int64_t b = 0; b < out->batch; b++)
+        out->start[b] = how->use == WF_LAYER_DECODE ? how->rows - 1 : 0;
     WF_TRY(wf_tape_create(env, &options, &out->tape, err));
     WF_TRY(record(out, how->channel ? block->channel : block->mixer, model->spec->dim, &in, err));
     if (how->measured)
@@ -123,13 +128,13 @@ weft_status wf_one_layer_record(const wf_env *env, const wf_model *model, const 
 }
 
 weft_status wf_one_layer_run(const wf_one_layer *one, weft_error *err) {
-    const wf_runtime rt = {.loss_scale = 1.0f, .start = &one->start};
+    const wf_runtime rt = {.loss_scale = 1.0f, .start = one->start};
     WF_TRY(wf_tape_forward(one->tape, &rt, err));
     return one->use == WF_LAYER_TRAIN ? wf_tape_backward(one->tape, &rt, err) : WEFT_OK;
 }
 
 weft_status wf_one_layer_visited(const wf_one_layer *one, double *flops, weft_error *err) {
-    const wf_runtime rt = {.loss_scale = 1.0f, .start = &one->start};
+    const wf_runtime rt = {.loss_scale = 1.0f, .start = one->start};
     WF_TRY(wf_tape_forward(one->tape, &rt, err));
     *flops = wf_tape_scheduled_flops(one->tape, &rt);
     return WEFT_OK;
@@ -137,6 +142,7 @@ weft_status wf_one_layer_visited(const wf_one_layer *one, double *flops, weft_er
 
 void wf_one_layer_close(wf_one_layer *one) {
     wf_tape_free(one->tape);
+    wf_free(&one->env->mem, one->start);
     for (int i = 0; i < WF_MAX_STATES; i++)
         wf_free(&one->env->mem, one->states[i]);
     *one = (wf_one_layer){.env = one->env};

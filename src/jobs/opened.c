@@ -126,17 +126,15 @@ static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, co
 
 enum { BYTES = 256 };
 
-/* target_vocabulary.txt beside the tokenizer of the source. */
-static weft_status open_target(wf_opened *o, const wf_mem *mem, const char *folder, wf_arena *arena, weft_error *err) {
-    char *path;
+/* The tokenizer of translations, where the folder has another one than that of the source. */
+static weft_status open_target(wf_opened *o, const wf_mem *mem, const char *folder, weft_error *err) {
     o->target = o->tok;
     if (!o->model->encoder)
         return WEFT_OK;
-    WF_TRY(wf_path_inside(arena, folder, "target_vocabulary.txt", &path, err));
-    if (!wf_is_file(path))
-        return WEFT_OK;
     o->target = NULL;
-    return wf_tokenizer_open(mem, path, &o->target, err);
+    WF_TRY(wf_tokenizer_open_target(mem, folder, &o->target, err));
+    o->target = o->target ? o->target : o->tok;
+    return WEFT_OK;
 }
 
 /* That of the folder, or of the file's folder; a file of bytes needs none. */
@@ -149,7 +147,7 @@ static weft_status open_tokenizer(wf_opened *o, const wf_mem *mem, const char *p
     weft_status status = wf_tokenizer_open(mem, folder, &o->tok, err);
     if (status == WEFT_FAILURE && folder != path && o->model->spec->vocab == BYTES)
         status = wf_tokenizer_bytes(mem, NULL, 0, &o->tok, err);
-    return status == WEFT_OK ? open_target(o, mem, folder, arena, err) : status;
+    return status == WEFT_OK ? open_target(o, mem, folder, err) : status;
 }
 
 static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path, bool bf16, bool body, wf_arena *arena,

@@ -8,6 +8,7 @@ void wf_recipe_read(wf_options *o, wf_recipe *r) {
                      .context = wf_option_int(o, "context", 256, 1, 1 << 24),
                      .accumulate = wf_option_int(o, "accumulate", 1, 1, 65536),
                      .checkpoint_activations = wf_option_bool(o, "checkpoint_activations", false),
+                     .keep_activations = wf_option_bool(o, "keep_activations", false),
                      .packed = wf_option_bool(o, "packed", false),
                      .optimizer = wf_option_text(o, "optimizer", "adamw"),
                      .schedule = wf_option_text(o, "schedule", "cosine"),
@@ -55,6 +56,7 @@ void wf_recipe_write(wf_arena *arena, const wf_recipe *r, wf_json *object) {
     wf_put_text(arena, object, "schedule", r->schedule);
     wf_put_text(arena, object, "average", r->average);
     wf_json_put(arena, object, "checkpoint_activations", wf_json_new_bool(arena, r->checkpoint_activations));
+    wf_json_put(arena, object, "keep_activations", wf_json_new_bool(arena, r->keep_activations));
     wf_json_put(arena, object, "packed", wf_json_new_bool(arena, r->packed));
 }
 
@@ -110,6 +112,7 @@ weft_status wf_recipe_trainer(wf_arena *arena, const wf_recipe *r, int64_t steps
                                 .accumulate = r->accumulate,
                                 .bf16 = r->bf16,
                                 .checkpoint_activations = r->checkpoint_activations,
+                                .keep_activations = r->keep_activations,
                                 .segments = r->packed,
                                 .optimizer = optimizer,
                                 .schedule = schedule,

@@ -6,7 +6,7 @@
 
 typedef struct wf_recipe {
     int64_t batch, context, accumulate;
-    bool bf16, checkpoint_activations, packed;
+    bool bf16, checkpoint_activations, keep_activations, packed;
     const char *optimizer, *schedule;
     double lr, weight_decay, warmup, clip, smoothing,
         dropout; /* warmup: updates, or a share below 1; dropout < 0: the spec's */
@@ -18,8 +18,9 @@ typedef struct wf_recipe {
 
 /* The option names read here, for a job's list of words. */
 #define WF_RECIPE_WORDS                                                                                                        \
-    "batch", "context", "accumulate", "precision", "checkpoint_activations", "packed", "optimizer", "schedule", "lr",          \
-        "weight_decay", "warmup", "clip", "smoothing", "dropout", "beta1", "beta2", "average", "average_decay", "seed"
+    "batch", "context", "accumulate", "precision", "checkpoint_activations", "keep_activations", "packed", "optimizer",        \
+        "schedule", "lr", "weight_decay", "warmup", "clip", "smoothing", "dropout", "beta1", "beta2", "average",               \
+        "average_decay", "seed"
 /* Defaults first; errors go to o. */
 void wf_recipe_read(wf_options *o, wf_recipe *out);
 /* Back to an object with the same names (resolved). */

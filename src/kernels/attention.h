@@ -30,9 +30,11 @@ typedef struct wf_attention_pattern {
     void (*weights)(const wf_pattern_rows *rows, const int64_t *keys, int count, float *out);
     /* The schedule, which makes time follow the sparsity: the next at most WF_ATTENTION_KEYS keys of a walk over all keys that
      * one of these rows may see, each once. *at begins at 0 and is the walk's own. Returns how many, 0 at the end; *whole
-     * (false before the call): all of these rows see all of these keys with weight 0. */
+     * (false before the call): all of these rows see all of these keys with weight 0, beside what causal and others hide. */
     int (*next)(const wf_pattern_rows *rows, int64_t *at, int64_t *keys, bool *whole);
     const void *record; /* the pattern's own numbers */
+    /* What every row does not see, as the weights say too: keys after it; its own key. Of entries the rows are compared. */
+    bool causal, others;
 } wf_attention_pattern;
 enum { WF_PATTERN_DATA = 4 };
 
@@ -68,7 +70,12 @@ typedef struct wf_attention_args {
     int64_t bias_batch, bias_head, bias_row;
     const wf_attention_pattern *pattern;       /* NULL: the rules above */
     const void *pattern_data[WF_PATTERN_DATA]; /* arrays that the pattern reads */
-    const float *sinks;                        /* [heads] or NULL: one more logit in the denominator */
+    /* NULL, or [batch, heads, t], with a pattern: rows and keys are entries, entry i is row entries[..i] of q and of k and v,
+     * which have s rows; a row may have several. The forward gives o and lse of entries. The backward takes all entries of a
+     * row as parts of one softmax: o, lse, do_ and d_lse are those of the rows, and dq, then fp32 too, is summed over them. No
+     * probs, no sinks. */
+    const int32_t *entries;
+    const float *sinks; /* [heads] or NULL: one more logit in the denominator */
     /* of probabilities: kept where wf_rng_uniform(rng, ((b*heads+h)*t+i)*s+j) >= dropout, then p/(1-dropout) */
     float dropout;
     wf_rng rng;
@@ -84,8 +91,10 @@ typedef struct wf_attention_args {
     const float *d_lse;     /* [batch, heads, t] or NULL */
 } wf_attention_args;
 
-/* Tokens that sequence b has as keys: their indices are below it. */
-static inline int64_t wf_attention_keys(const wf_attention_args *a, int64_t b) { return a->kv_len ? a->kv_len[b] : a->s; }
+/* Tokens (or entries) that sequence b has as keys: their indices are below it. */
+static inline int64_t wf_attention_keys(const wf_attention_args *a, int64_t b) {
+    return a->entries ? a->t : a->kv_len ? a->kv_len[b] : a->s;
+}
 
 /* Bytes of scratch (64-aligned) per thread for forward and backward pieces of these arguments. */
 size_t wf_attention_scratch(const wf_attention_args *a, bool backward);

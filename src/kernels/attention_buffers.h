@@ -9,7 +9,7 @@ enum { WF_ATTENTION_FEW = 4, WF_ATTENTION_TILE = WF_ATTENTION_ROWS * WF_ATTENTIO
 typedef struct wf_attention_buffers {
     int64_t key_pad, value_pad;          /* key_dim and value_dim up to a multiple of 16 */
     float *m, *l, *correction, *delta;   /* [64]: running maximum, sum and rescaling factor; backward: lse in m */
-    int32_t *segment_low, *segment_high; /* [64] halves of the rows' segment numbers */
+    int32_t *segment_low, *segment_high; /* [64] halves of the rows' segment numbers; of a pattern, the rows' numbers */
     float *reversed, *diagonal;          /* [128]: distance bias of a tile by i-j; its gradient */
     float *few_q, *few_o;                /* [4][pad]: the rows of a block of few rows */
     float *q_t, *o_t;                    /* [key_dim][64], [value_dim][64] */

@@ -30,7 +30,9 @@ typedef enum option {
     ALL_MASKED = 8192 /* a sequence of padding */,
     BIAS_SHARED = 16384 /* one bias for all batches and heads */,
     BLOCK_SEGMENTS = 32768 /* long runs of equal segments */,
-    PATTERN = 65536
+    PATTERN = 65536,
+    ENTRIES = 131072 /* t entries of s rows */,
+    ORDER = 262144 /* a pattern of causal and others alone */
 } option;
 
 typedef struct attention_case {
@@ -94,6 +96,10 @@ static const attention_case cases[] = {
     {"pattern-keys", 2, 3, 3, 70, 150, 20, 20, PATTERN | OFFSET | KEY_MASK | SINKS, NONE, NONE, 0, 2, 0.3f},
     {"pattern-bf16", 1, 2, 2, 130, 130, 24, 40, PATTERN | BF16 | D_LSE, NONE, NONE, 0, 0, 0},
     {"pattern-cache", 3, 4, 2, 1, 150, 32, 24, PATTERN | CACHE | OFFSET | KEY_MASK, NONE, NONE, 0, 0, 0},
+    {"pattern-entries", 2, 2, 1, 150, 60, 16, 20, PATTERN | ENTRIES | KEY_MASK | D_LSE, NONE, NONE, 0, 0, 0.2f},
+    {"pattern-entries-bf16", 1, 2, 2, 130, 40, 24, 40, PATTERN | ENTRIES | BF16, NONE, NONE, 0, 2, 0},
+    {"pattern-order", 1, 2, 1, 100, 100, 16, 20, PATTERN | ORDER | OFFSET, NONE, NONE, 0, 0, 0},
+    {"pattern-order-entries", 2, 2, 2, 150, 60, 16, 20, PATTERN | ORDER | ENTRIES | KEY_MASK, NONE, NONE, 0, 0, 0},
     {"pattern-ring", 3, 2, 1, 20, 100, 16, 16, PATTERN | CACHE | OFFSET | PROBS, NONE, NONE, 100, 0, 0},
 };
 enum { CASES = COUNT_OF(cases), GAP = 3, GUARD = 16 };
@@ -103,6 +109,8 @@ enum { CASES = COUNT_OF(cases), GAP = 3, GUARD = 16 };
 typedef struct problem {
     const attention_case *c;
     wf_attention_args a;
+    void *joined_o; /* of rows, where there are entries */
+    float *joined_lse;
     void *blocks[64];
     int n_blocks;
 } problem;
@@ -230,6 +238,35 @@ static int pattern_next(const wf_pattern_rows *r, int64_t *at, int64_t *keys, bo
     return count;
 }
 
+static void order_weights(const wf_pattern_rows *r, const int64_t *keys, int count, float *out) {
+    const int32_t *entries = r->a->entries ? r->a->entries + (r->b * r->a->heads + r->h) * r->a->t : NULL;
+    for (int k = 0; k < count; k++)
+        for (int64_t i = r->row; i <= r->last; i++)
+            out[k * WF_ATTENTION_ROWS + i - r->row] =
+                (entries ? entries[keys[k]] < entries[i] : keys[k] < i) ? 0.0f : -INFINITY;
+}
+
+static int order_next(const wf_pattern_rows *r, int64_t *at, int64_t *keys, bool *whole) {
+    int count = 0;
+    *whole = true;
+    for (; *at < wf_attention_keys(r->a, r->b) && count < WF_ATTENTION_KEYS; (*at)++)
+        keys[count++] = *at;
+    return count;
+}
+
+/* Rows of what has one for all entries of a row. */
+static int64_t rows_of(const attention_case *c) { return c->options & ENTRIES ? c->s : c->t; }
+
+static void add_entries(problem *p) {
+    const attention_case *c = p->c;
+    int32_t *entries = take(p, c->b * c->h * c->t, 4);
+    for (int64_t i = 0; i < c->b * c->h * c->t; i++)
+        entries[i] = (int32_t)((i * i / 3 + i) % c->s); /* some rows often, some never */
+    p->a.entries = entries;
+    p->joined_o = empty_rows(p, layout(c->s, c->h, c->v));
+    p->joined_lse = take(p, c->b * c->h * c->s, 4);
+}
+
 /* Inputs are the same every time; outputs are NaN. */
 static problem open_problem(const attention_case *c) {
     problem p = {.c = c};
@@ -250,24 +287,27 @@ static problem open_problem(const attention_case *c) {
                              .ring = c->ring,
                              .dropout = c->dropout,
                              .rng = wf_rng_make(9, 1, 2)};
-    a->q_stride = layout(c->t, c->h, c->k);
+    a->q_stride = layout(rows_of(c), c->h, c->k);
     a->k_stride = layout(c->s, c->g, c->k);
     a->v_stride = layout(c->s, c->g, c->v);
     a->o_stride = layout(c->t, c->h, c->v);
-    a->do_stride = layout(c->t, c->h, c->v);
-    a->dq_stride = layout(c->t, c->h, c->k);
+    a->do_stride = layout(rows_of(c), c->h, c->v);
+    a->dq_stride = layout(rows_of(c), c->h, c->k);
     a->q = random_rows(&p, 1, a->q_stride, 3);
     a->k = random_rows(&p, 2, a->k_stride, 3);
     a->v = random_rows(&p, 3, a->v_stride, 1);
     a->do_ = random_rows(&p, 4, a->do_stride, 1);
-    a->d_lse = c->options & D_LSE ? random_floats(&p, 5, c->b * c->h * c->t, 1) : NULL;
-    static const wf_attention_pattern pattern = {pattern_weights, pattern_next, NULL};
-    a->pattern = c->options & PATTERN ? &pattern : NULL;
+    a->d_lse = c->options & D_LSE ? random_floats(&p, 5, c->b * c->h * rows_of(c), 1) : NULL;
+    static const wf_attention_pattern pattern = {.weights = pattern_weights, .next = pattern_next},
+                                      order = {.weights = order_weights, .next = order_next, .causal = true, .others = true};
+    a->pattern = c->options & ORDER ? &order : c->options & PATTERN ? &pattern : NULL;
     add_masks(&p);
     add_biases(&p);
+    if (c->options & ENTRIES)
+        add_entries(&p);
     int64_t pairs = c->b * c->h * c->t * c->s;
     a->o = empty_rows(&p, a->o_stride);
-    a->dq = empty_rows(&p, a->dq_stride);
+    a->dq = a->entries ? take(&p, c->b * a->dq_stride.batch, 4) : empty_rows(&p, a->dq_stride);
     a->lse = take(&p, c->b * c->h * c->t, 4);
     a->dk = take(&p, c->b * c->s * c->h * c->k, 4);
     a->dv = take(&p, c->b * c->s * c->h * c->v, 4);
@@ -299,6 +339,52 @@ static void run(const wf_kernels *k, const wf_attention_args *a, bool backward, 
     free(scratch);
 }
 
+static float load(wf_dtype type, const void *x, int64_t i) {
+    return type == WF_BF16 ? wf_bf16_to_f32(((const uint16_t *)x)[i]) : ((const float *)x)[i];
+}
+
+/* Row `row` of head h: the entries' results under one softmax. */
+static void join_row(const problem *p, wf_strides to, int64_t b, int64_t h, int64_t row) {
+    const wf_attention_args *a = &p->a;
+    const int64_t head = b * a->heads + h;
+    double sum = 0, out[256] = {0};
+    for (int64_t i = 0; i < a->t; i++) {
+        double share = a->entries[head * a->t + i] == row ? exp((double)a->lse[head * a->t + i]) : 0;
+        sum += share;
+        for (int64_t x = 0; share > 0 && x < a->value_dim; x++)
+            out[x] +=
+                share * (double)load(a->type, a->o, b * a->o_stride.batch + i * a->o_stride.token + h * a->o_stride.head + x);
+    }
+    for (int64_t x = 0; x < a->value_dim; x++) {
+        float value = sum > 0 ? (float)(out[x] / sum) : 0.0f;
+        int64_t at = b * to.batch + row * to.token + h * to.head + x;
+        if (a->type == WF_BF16)
+            ((uint16_t *)p->joined_o)[at] = wf_f32_to_bf16(value);
+        else
+            ((float *)p->joined_o)[at] = value;
+    }
+    p->joined_lse[head * a->s + row] = (float)log(sum);
+}
+
+/* What the backward is given. */
+static wf_attention_args joined(const problem *p) {
+    wf_attention_args a = p->a;
+    if (!a.entries)
+        return a;
+    a.o_stride = layout(a.s, a.heads, a.value_dim);
+    for (int64_t head = 0; head < a.batch * a.heads; head++)
+        for (int64_t row = 0; row < a.s; row++)
+            join_row(p, a.o_stride, head / a.heads, head % a.heads, row);
+    a.o = p->joined_o;
+    a.lse = p->joined_lse;
+    return a;
+}
+
+static void run_back(const wf_kernels *k, const problem *p, bool reversed) {
+    wf_attention_args a = joined(p);
+    run(k, &a, true, reversed);
+}
+
 /* ---- outputs ---- */
 
 typedef struct output {
@@ -319,7 +405,7 @@ static int list_outputs(const problem *p, bool backward, output out[OUTPUTS]) {
         out[n++] = (output){"probs", a->probs, WF_F32, rows * a->t, a->s, a->s};
         return (int)n;
     }
-    out[n++] = (output){"dq", a->dq, a->type, a->batch * a->t, width_q, a->dq_stride.token};
+    out[n++] = (output){"dq", a->dq, a->entries ? WF_F32 : a->type, a->batch * rows_of(p->c), width_q, a->dq_stride.token};
     out[n++] = (output){"dk", a->dk, WF_F32, a->batch * a->s, width_q, width_q};
     out[n++] = (output){"dv", a->dv, WF_F32, a->batch * a->s, width_v, width_v};
     out[n++] = (output){"d_distance_bias", a->d_distance_bias, WF_F32, rows, a->distances, a->distances};
@@ -328,9 +414,7 @@ static int list_outputs(const problem *p, bool backward, output out[OUTPUTS]) {
     return (int)n;
 }
 
-static float cell(const output *o, int64_t i) {
-    return o->type == WF_BF16 ? wf_bf16_to_f32(((const uint16_t *)o->data)[i]) : ((const float *)o->data)[i];
-}
+static float cell(const output *o, int64_t i) { return load(o->type, o->data, i); }
 
 static void compare(const problem *p, const char *isa, const output *want, const output *got) {
     double largest = 0.25, step = want->type == WF_BF16 ? 1.0 / 128 : 0; /* bf16: the last bit may round the other way */
@@ -361,8 +445,13 @@ static void check_pass(const problem *want, const wf_kernels *k, bool backward) 
         got.a.o = again.a.o = want->a.o;
         got.a.lse = again.a.lse = want->a.lse;
     }
-    run(k, &got.a, backward, false);
-    run(k, &again.a, backward, true);
+    if (backward) {
+        run_back(k, &got, false);
+        run_back(k, &again, true);
+    } else {
+        run(k, &got.a, false, false);
+        run(k, &again.a, false, true);
+    }
     int n = list_outputs(want, backward, a);
     list_outputs(&got, backward, b);
     list_outputs(&again, backward, c);
@@ -380,7 +469,7 @@ static void test_forms_agree(void **state) {
     for (int c = 0; c < CASES; c++) {
         problem want = open_problem(&cases[c]);
         run(&wf_kernels_ref, &want.a, false, false);
-        run(&wf_kernels_ref, &want.a, true, false);
+        run_back(&wf_kernels_ref, &want, false);
         for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
             wf_kernels k;
             assert_int_equal(wf_kernels_choose(*isa, &k, NULL), WEFT_OK);
@@ -433,14 +522,14 @@ static void test_nan_stays(void **state) {
 
 /* sum o*do + sum lse*d_lse */
 static double loss(problem *p) {
-    const wf_attention_args *a = &p->a;
-    run(&wf_kernels_ref, a, false, false);
+    run(&wf_kernels_ref, &p->a, false, false);
+    const wf_attention_args of_rows = joined(p), *a = &of_rows;
     double sum = 0;
-    for (int64_t i = 0; i < a->batch * a->t; i++)
+    for (int64_t i = 0; i < a->batch * rows_of(p->c); i++)
         for (int64_t x = 0; x < a->heads * a->value_dim; x++)
             sum += (double)((const float *)a->o)[i * a->o_stride.token + x] *
                    (double)((const float *)a->do_)[i * a->do_stride.token + x];
-    for (int64_t i = 0; a->d_lse && i < a->batch * a->heads * a->t; i++)
+    for (int64_t i = 0; a->d_lse && i < a->batch * a->heads * rows_of(p->c); i++)
         if (a->lse[i] != -INFINITY)
             sum += (double)a->lse[i] * (double)a->d_lse[i];
     return sum;
@@ -534,7 +623,7 @@ static void test_gradients(void **state) {
         problem p = open_problem(&cases[c]);
         const wf_attention_args *a = &p.a;
         run(&wf_kernels_ref, a, false, false);
-        run(&wf_kernels_ref, a, true, false);
+        run_back(&wf_kernels_ref, &p, false);
         int64_t rows = a->bias_head ? a->batch * a->heads * a->t : a->t;
         const input inputs[] = {
             {"q", writable(a->q), a->batch * a->q_stride.batch, gradient_q},

@@ -43,6 +43,15 @@ static void run_axpy(const wf_kernels *k, const work *w) {
     k->axpy(w->out[0], 0.7f, w->in[1], w->n);
 }
 static void run_dot(const wf_kernels *k, const work *w) { w->out[0][0] = (float)k->dot(w->in[0], w->in[1], w->n); }
+static void run_largest(const wf_kernels *k, const work *w) {
+    memcpy(w->out[2], w->in[0], (size_t)w->n * sizeof(float));
+    w->out[0][0] = w->out[1][0] = 0.0f;
+    if (w->n == 0)
+        return;
+    if (w->variant > 0) /* two of one size, which may be the largest */
+        w->out[2][w->n / 2] = -2.0f, w->out[2][w->n - 1] = 2.0f;
+    w->out[0][0] = (float)k->largest(w->out[1], w->out[2], w->n);
+}
 static void run_sum_squares(const wf_kernels *k, const work *w) { w->out[0][0] = (float)k->sum_squares(w->in[0], w->n); }
 
 /* Arguments of activations: the normal range, and now and then the far ends and zeros. */
@@ -211,6 +220,7 @@ static const kernel_case cases[] = {
     {"scale", run_scale, {1}, 1, 0},
     {"dot", run_dot, {-1}, 1, 1e-7},
     {"sum_squares", run_sum_squares, {-1}, 1, 1e-7},
+    {"largest", run_largest, {-1, -1, 1}, 2, 0},
     {"activate", run_activate, {1, 1}, WF_ACTIVATION_COUNT, 2e-6},
     {"activate_back", run_activate_back, {1, 1}, WF_ACTIVATION_COUNT, 4e-6},
     {"rms_norm", run_rms_norm, {1, -1}, 2, 3e-6},

@@ -58,7 +58,7 @@ static const wf_key keys[] = {
     {"sinks", WF_KEY_BOOL, "false", 0, NULL, "one learned logit per head in the denominator"},
     {NULL}};
 
-#define QK_WEIGHTED "qk_norm != null && qk_norm.kind != 'l2' && qk_norm.affine"
+#define QK_WEIGHTED "qk_norm != null && qk_norm.affine"
 #define QK_BIASED "qk_norm != null && qk_norm.kind == 'layer' && qk_norm.affine && qk_norm.bias"
 #define QK_SHAPE(heads)                                                                                                        \
     "qk_norm.scope == 'all' ? [" heads "*key_dim] : qk_norm.scope == 'heads' ? [" heads ", key_dim] : [key_dim]"
@@ -204,7 +204,7 @@ static wf_tensor *normalise(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tenso
     if (wf_streq(kind, "rms"))
         return wf_rms_norm(r->tape, x, weight, offset, eps);
     /* x/sqrt(sum x^2 + eps) = rms(x, eps/n)/sqrt(n) */
-    return wf_scale(r->tape, wf_rms_norm(r->tape, x, NULL, 0.0f, (float)((double)eps / n)), (float)(1.0 / sqrt(n)));
+    return wf_scale(r->tape, wf_rms_norm(r->tape, x, weight, offset, (float)((double)eps / n)), (float)(1.0 / sqrt(n)));
 }
 
 /* Weights of a head each: [heads, key_dim] times rows of all heads. */

@@ -421,7 +421,7 @@ unsigned wf_layer_traits(const wf_layer *layer) {
     unsigned traits = layer->row->traits & ~(layer->row->lost_traits ? layer->row->lost_traits(layer) : 0u);
     for (int i = 0; i < layer->n_parts; i++) { /* a trace of one part is a trace, the others are promises of all */
         unsigned part = wf_layer_traits(layer->parts[i]);
-        traits = (traits & (part | WF_PADDING_TRACE)) | (part & WF_PADDING_TRACE);
+        traits = (traits & (part | WF_PADDING_TRACE | WF_REBUILDS)) | (part & WF_PADDING_TRACE);
     }
     return traits;
 }

@@ -14,6 +14,9 @@ static const wf_key keys[] = {
     {"after", WF_KEY_INT, "causal ? 0 : 1", 0, NULL, "chunks seen after it"},
     {"exact", WF_KEY_BOOL, "false", 0, NULL, "no further than before*chunk back and after*chunk ahead"},
     {"wrap", WF_KEY_BOOL, "false", 0, NULL, "the chunks are a ring: the first sees the last; one met twice counts twice"},
+    {"whole", WF_KEY_BOOL, "false", 0, NULL,
+     "rows of a chunk that is all padding take the mean of its values (their scores keep their gradients), instead of nothing; "
+     "needs 0 chunks before and after (CANINE)"},
     {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'scaling', null]",
      "rotary positions; queries stand after*chunk ahead"},
     {"xpos", WF_KEY_OBJECT, "null", 0, "['base', null]", "xPos rotary decay {base}, on the pairs of rope"},
@@ -27,6 +30,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_TRY(wf_check_qkvo(l, err));
     WF_CHECK(wf_int(l, "before") <= most / wf_int(l, "chunk") && wf_int(l, "after") <= most / wf_int(l, "chunk"), err,
              WEFT_USAGE, "'before' or 'after' is absurdly large");
+    WF_CHECK(!wf_flag(l, "whole") || (wf_int(l, "before") == 0 && wf_int(l, "after") == 0), err, WEFT_USAGE,
+             "'whole' needs 0 chunks before and after");
     if (wf_given(l, "xpos"))
         WF_CHECK(wf_json_double(wf_get(l, "xpos")->object, "base", 0.0) > 0.0, err, WEFT_USAGE,
                  "'xpos' needs a 'base' above 0");
@@ -53,6 +58,14 @@ static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, bool query) {
 /* Chunks count from the first row; an exact window is relative. */
 static unsigned lost_traits(const wf_layer *l) { return wf_flag(l, "exact") ? WF_PADDING_TRACE : 0u; }
 
+/* Scores of chunks that are all padding: under the mask of the reference, a huge number that is added, they vanish, but their
+ * gradients are those of what they were. */
+static void vanish(const wf_run *r, wf_tensor *live, wf_tensor **q, wf_tensor **k) {
+    const float tiny = 0x1p-30f;
+    *q = wf_scale_apart(r->tape, *q, live, tiny, 1.0f);
+    *k = wf_scale_apart(r->tape, *k, live, 1.0f, 1.0f / tiny);
+}
+
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     int64_t chunk = wf_int(l, "chunk"), rows = r->rows;
     wf_chunk_pattern p = {.chunk = chunk,
@@ -67,8 +80,10 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         p.chunks = rows / chunk;
     wf_tensor *q = turn(r, l, wf_project_heads(r, l, "q", io->x), true),
               *k = turn(r, l, wf_project_heads(r, l, "k", io->x), false), *v = wf_project_heads(r, l, "v", io->x);
+    if (wf_flag(l, "whole"))
+        vanish(r, wf_window_open(r->tape, io->mask, chunk, true), &q, &k);
     wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)wf_int(l, "key_dim")),
-                              .key_mask = io->mask,
+                              .key_mask = wf_flag(l, "whole") ? wf_window_open(r->tape, io->mask, chunk, false) : io->mask,
                               .pattern = wf_pattern(r, wf_chunk_weights, wf_chunk_next, &p, sizeof p),
                               .pattern_keys = (double)((p.before + p.after + 1) * chunk)};
     io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attend(r, l, q, k, v, &spec)));

@@ -36,22 +36,25 @@ static const wf_slot slots[] = {
     {"rotations", "[shared_rotations ? 1 : heads, key_dim, rounds, sum(buckets) // 2]", "normal:1.0", NULL, NULL, true, NULL},
     {NULL}};
 
-enum { ORDER, BUCKETS, PLACE, MASK };
+enum { ORDER, BUCKETS, PLACE };
 
 typedef struct record {
     int64_t chunk, before, after, rows, rounds, chunks; /* rows: of the sequence; chunks: of all entries */
     bool causal, duplicates, across;
 } record;
 
+static int64_t first_of_head(const wf_pattern_rows *r) { return (r->b * r->a->heads + r->h) * r->a->t; }
+
 static int64_t row_of(const wf_pattern_rows *r, int64_t e) {
     const int32_t *order = r->a->pattern_data[ORDER];
-    return order ? order[(r->b * r->a->heads + r->h) * r->a->s + e] : e;
+    return order ? order[first_of_head(r) + e] : e;
 }
 
-static int64_t bucket_of(const wf_pattern_rows *r, int64_t e) {
+/* The bucket of a row in a round: 0 unless buckets keep apart. */
+static int32_t bucket_of(const wf_pattern_rows *r, int64_t round, int64_t row) {
     const record *p = r->a->pattern->record;
     const int64_t *buckets = r->a->pattern_data[BUCKETS];
-    return buckets ? buckets[(r->b * r->a->heads + r->h) * r->a->s + e / p->rows * p->rows + row_of(r, e)] : 0;
+    return buckets ? (int32_t)buckets[first_of_head(r) + round * p->rows + row] : 0;
 }
 
 /* How often a chunk meets another: the offsets -before..after that lead from one to the other on the ring. */
@@ -60,66 +63,112 @@ static int64_t meetings_of_chunks(const record *p, int64_t asking, int64_t other
     return lowest > p->after ? 0 : (p->after - lowest) / p->chunks + 1;
 }
 
-/* The same of entries e (asking) and f. */
-static int64_t meetings(const wf_pattern_rows *r, int64_t e, int64_t f) {
-    const record *p = r->a->pattern->record;
-    if (!p->across && (e / p->rows != f / p->rows || bucket_of(r, e) != bucket_of(r, f)))
-        return 0;
-    return meetings_of_chunks(p, e / p->chunk, f / p->chunk);
-}
-
-/* How often rows i and j meet over all rounds. */
-static int64_t all_meetings(const wf_pattern_rows *r, int64_t i, int64_t j) {
-    const record *p = r->a->pattern->record;
-    const int32_t *place = r->a->pattern_data[PLACE];
-    int64_t count = 0, base = (r->b * r->a->heads + r->h) * r->a->s;
-    for (int64_t x = 0; place && x < p->rounds; x++)
-        for (int64_t y = 0; y < p->rounds; y++)
-            count += meetings(r, place[base + x * p->rows + i], place[base + y * p->rows + j]);
-    return place ? count : 1;
-}
-
-static float weight_of(const wf_pattern_rows *r, int64_t count, int64_t i, int64_t j) {
-    const record *p = r->a->pattern->record;
-    double times = p->duplicates ? (double)count : (double)count / (double)all_meetings(r, i, j);
-    return times == 1.0 ? 0.0f : (float)log(times);
-}
-
-/* What the asking entries of a block are: found once for all keys. */
+/* What the asking entries of a block are: found once for all keys, for whole vectors. */
 typedef struct asking {
-    int64_t row[WF_ATTENTION_ROWS], chunk[WF_ATTENTION_ROWS], round[WF_ATTENTION_ROWS], bucket[WF_ATTENTION_ROWS];
+    int32_t row[WF_ATTENTION_ROWS], round[WF_ATTENTION_ROWS], bucket[WF_ATTENTION_ROWS], chunk[WF_ATTENTION_ROWS];
+    int32_t count[WF_ATTENTION_ROWS]; /* how often they meet the chunk of the key, and what that adds to a score */
+    float weight[WF_ATTENTION_ROWS];
 } asking;
 
 static void describe(const wf_pattern_rows *r, asking *a) {
     const record *p = r->a->pattern->record;
-    for (int64_t e = r->row, n = 0; e <= r->last; e++, n++) {
-        a->row[n] = row_of(r, e);
-        a->chunk[n] = e / p->chunk;
-        a->round[n] = e / p->rows;
-        a->bucket[n] = bucket_of(r, e);
+    for (int64_t n = 0; n < WF_ATTENTION_ROWS; n++) {
+        int64_t e = r->row + n < r->last ? r->row + n : r->last;
+        a->row[n] = (int32_t)row_of(r, e);
+        a->chunk[n] = (int32_t)(e / p->chunk);
+        a->round[n] = p->across ? 0 : (int32_t)(e / p->rows);
+        a->bucket[n] = p->across ? 0 : bucket_of(r, e / p->rows, a->row[n]);
     }
 }
 
-/* The weights of one key. Neighbouring entries share a chunk: its meetings are counted when it changes. */
-static void weights_of_key(const wf_pattern_rows *r, const asking *a, int64_t f, float *out) {
+/* Neighbouring keys share a chunk. */
+static void meet_chunk(const record *p, int64_t chunk, asking *a) {
+    for (int64_t n = 0; n < WF_ATTENTION_ROWS; n++) {
+        a->count[n] = (int32_t)meetings_of_chunks(p, a->chunk[n], chunk);
+        a->weight[n] = a->count[n] == 0 ? -INFINITY : a->count[n] == 1 ? 0.0f : (float)log((double)a->count[n]);
+    }
+}
+
+/* The weights of a key, row j; rows in other buckets are left out where buckets keep apart. */
+static void weights_of_key(const record *p, const asking *a, int32_t j, int32_t round, int32_t bucket, float *out) {
+    for (int n = 0; n < WF_ATTENTION_ROWS; n++)
+        out[n] = a->row[n] != j ? a->weight[n] : -INFINITY;
+    for (int n = 0; p->causal && n < WF_ATTENTION_ROWS; n++)
+        out[n] = a->row[n] >= j ? out[n] : -INFINITY;
+    for (int n = 0; !p->across && n < WF_ATTENTION_ROWS; n++)
+        out[n] = (a->round[n] == round) & (a->bucket[n] == bucket) ? out[n] : -INFINITY;
+}
+
+/* ---- rows that meet in several rounds, counted once ---- */
+/* count[n] += 1 where chunk `other` is in the window of chunk[n] and the bucket is `bucket`. */
+static void add_meetings(const record *p, const int32_t *chunk, const int32_t *buckets, int32_t other, int32_t bucket,
+                         int32_t *count) {
+    const int32_t ring = (int32_t)p->chunks, window = (int32_t)(p->before + p->after), shift = other + (int32_t)p->before;
+    for (int n = 0; n < WF_ATTENTION_ROWS; n++) {
+        int32_t d = shift - chunk[n]; /* -ring < d < 2 ring, for the window goes around the ring once at most */
+        d += d < 0 ? ring : 0;
+        d -= d >= ring ? ring : 0;
+        count[n] += (d <= window) & (buckets[n] == bucket);
+    }
+}
+
+static void add_many_meetings(const record *p, const int32_t *chunk, const int32_t *buckets, int32_t other, int32_t bucket,
+                              int32_t *count) {
+    for (int n = 0; n < WF_ATTENTION_ROWS; n++)
+        count[n] += buckets[n] == bucket ? (int32_t)meetings_of_chunks(p, chunk[n], other) : 0;
+}
+
+/* counts[k][n] += how often row n in round x meets row js[k] in all rounds (in its own, where buckets keep apart). */
+static void add_round(const wf_pattern_rows *r, const asking *a, int64_t x, const int32_t *js, int keys_,
+                      int32_t (*counts)[WF_ATTENTION_ROWS]) {
     const record *p = r->a->pattern->record;
-    const uint8_t *mask = r->a->pattern_data[MASK];
-    int64_t j = row_of(r, f), chunk = -1, count = 0, round = f / p->rows, bucket = p->across ? 0 : bucket_of(r, f);
-    bool hidden = mask && !mask[r->b * p->rows + j];
-    for (int64_t n = 0; n <= r->last - r->row; n++) {
-        if (a->chunk[n] != chunk)
-            count = meetings_of_chunks(p, chunk = a->chunk[n], f / p->chunk);
-        bool apart = !p->across && (a->round[n] != round || a->bucket[n] != bucket);
-        bool unseen = hidden || count == 0 || apart || a->row[n] == j || (p->causal && j > a->row[n]);
-        out[n] = unseen ? -INFINITY : count == 1 && p->duplicates ? 0.0f : weight_of(r, count, a->row[n], j);
+    const int32_t *place = (const int32_t *)r->a->pattern_data[PLACE] + first_of_head(r);
+    int32_t chunk[WF_ATTENTION_ROWS], buckets[WF_ATTENTION_ROWS];
+    for (int n = 0; n < WF_ATTENTION_ROWS; n++) {
+        chunk[n] = (int32_t)(place[x * p->rows + a->row[n]] / p->chunk);
+        buckets[n] = bucket_of(r, x, a->row[n]);
+    }
+    for (int k = 0; k < keys_; k++)
+        for (int64_t y = p->across ? 0 : x; y < (p->across ? p->rounds : x + 1); y++) {
+            int32_t other = (int32_t)(place[y * p->rows + js[k]] / p->chunk);
+            (p->before + p->after < p->chunks ? add_meetings : add_many_meetings)(p, chunk, buckets, other,
+                                                                                  bucket_of(r, y, js[k]), counts[k]);
+        }
+}
+
+/* A key met `count` of all times weighs that share of one: over all rounds it counts once. */
+static void share_weights(const wf_pattern_rows *r, asking *a, const int64_t *keys_, const int32_t *js, int n_keys,
+                          float *out) {
+    const record *p = r->a->pattern->record;
+    int32_t counts[WF_ATTENTION_KEYS][WF_ATTENTION_ROWS] = {{0}};
+    for (int64_t x = 0; x < p->rounds; x++)
+        add_round(r, a, x, js, n_keys, counts);
+    for (int k = 0; k < n_keys; k++) {
+        if (k == 0 || keys_[k] / p->chunk != keys_[k - 1] / p->chunk)
+            meet_chunk(p, keys_[k] / p->chunk, a);
+        for (int64_t n = 0; n <= r->last - r->row; n++) {
+            float *w = out + k * WF_ATTENTION_ROWS + n;
+            if (*w != -INFINITY)
+                *w = counts[k][n] == a->count[n] ? 0.0f : (float)log((double)a->count[n] / (double)counts[k][n]);
+        }
     }
 }
 
 static void weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
+    const record *p = r->a->pattern->record;
+    int32_t js[WF_ATTENTION_KEYS];
     asking a;
     describe(r, &a);
-    for (int k = 0; k < count; k++)
-        weights_of_key(r, &a, keys_[k], out + k * WF_ATTENTION_ROWS);
+    for (int k = 0; k < count; k++) {
+        const int64_t f = keys_[k], round = f / p->rows;
+        js[k] = (int32_t)row_of(r, f);
+        if (k == 0 || f / p->chunk != keys_[k - 1] / p->chunk)
+            meet_chunk(p, f / p->chunk, &a);
+        weights_of_key(p, &a, js[k], p->across ? 0 : (int32_t)round, p->across ? 0 : bucket_of(r, round, js[k]),
+                       out + k * WF_ATTENTION_ROWS);
+    }
+    if (!p->duplicates && r->a->pattern_data[PLACE])
+        share_weights(r, &a, keys_, js, count, out);
 }
 
 /* The chunks that a block of rows sees are an arc of the ring: one range of entries, or a first and a last one. */
@@ -132,7 +181,7 @@ static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *who
         start = 0, wrapped = 0;
     int64_t end = (start + length) * p->chunk < most ? (start + length) * p->chunk : most;
     int count = 0;
-    *whole = false;
+    *whole = p->across && p->duplicates && r->row / p->chunk == r->last / p->chunk && length <= p->chunks; /* all met once */
     for (; count < WF_ATTENTION_KEYS; (*at)++) {
         if (*at >= wrapped * p->chunk && *at < start * p->chunk)
             *at = start * p->chunk;
@@ -181,17 +230,8 @@ static wf_tensor *normed_keys(wf_run *r, const wf_layer *l, wf_tensor *q) {
     return wf_scale(r->tape, wf_rms_norm(r->tape, q, NULL, 0.0f, eps), 1.0f / sqrtf(width));
 }
 
-static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    int64_t heads = wf_int(l, "heads"), factors[WF_LSH_FACTORS], n_factors = factors_of(l, factors), chunk = wf_int(l, "chunk");
-    bool hashed = wf_flag(l, "always_hash") || r->rows > chunk;
-    wf_tape *t = r->tape;
-    if (r->rows > chunk && r->rows % chunk != 0)
-        wf_tape_error(t, WEFT_USAGE, "%s: lsh: %lld rows are not a multiple of 'chunk' (%lld)", l->where, (long long)r->rows,
-                      (long long)chunk);
-    wf_tensor *q = wf_split_heads(r, wf_project(r, l, "qk", io->x), heads, wf_int(l, "key_dim")), *k = normed_keys(r, l, q);
-    wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), heads, wf_int(l, "value_dim")), *own = v, *lse = NULL;
-    wf_lsh_order order = {NULL, NULL, NULL};
-    record p = {.chunk = chunk,
+static record record_of(const wf_run *r, const wf_layer *l, bool hashed) {
+    record p = {.chunk = wf_int(l, "chunk"),
                 .before = wf_int(l, "before"),
                 .after = wf_int(l, "after"),
                 .rows = r->rows,
@@ -199,24 +239,45 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
                 .causal = wf_flag(l, "causal"),
                 .duplicates = wf_flag(l, "duplicates"),
                 .across = wf_flag(l, "across_buckets")};
-    if (hashed) {
-        io->buckets = (order = wf_lsh_sort(t, q, wf_weight(r, l, "rotations"), io->mask, factors, n_factors)).buckets;
-        q = wf_take_rows(t, q, order.order);
-        k = wf_take_rows(t, k, order.order);
-        v = wf_take_rows(t, v, order.order);
-    } else { /* one chunk, met once */
+    if (!hashed) { /* one chunk, met once */
         p.chunk = r->rows;
         p.before = p.after = 0;
     }
     p.chunks = (p.rounds * p.rows + p.chunk - 1) / p.chunk;
-    wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"),
-                              .dropout = r->attention_dropout,
-                              .pattern = wf_pattern(r, weights, next, &p, sizeof p),
-                              .lse = &lse,
-                              .pattern_data = {order.order, order.buckets, order.place, io->mask},
-                              .pattern_keys = (double)((p.before + p.after + 1) * p.chunk)};
-    wf_tensor *o = wf_attention(t, q, k, v, &spec);
-    io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_merge_partials(t, o, lse, order.place, own, p.rounds)));
+    return p;
+}
+
+/* Rows that see no other see themselves. */
+static wf_tensor *attend(wf_run *r, const wf_layer *l, wf_ports *io, wf_tensor *q, wf_tensor *v, const wf_lsh_order *order) {
+    const record p = record_of(r, l, order->order != NULL);
+    const wf_attention_pattern pattern = {.weights = weights, .next = next, .record = &p, .causal = p.causal, .others = true};
+    wf_tensor *lse = NULL;
+    wf_attention_spec spec = {
+        .scale = (float)wf_float(l, "scale"),
+        .dropout = r->attention_dropout,
+        .key_mask = io->mask,
+        .pattern = wf_pattern_of(r, &pattern, sizeof p),
+        .lse = &lse,
+        .entries = order->order,
+        .places = order->place,
+        .pattern_data = {order->order, p.across ? NULL : order->buckets, p.duplicates ? NULL : order->place},
+        .pattern_keys = (double)((p.before + p.after + 1) * p.chunk)};
+    wf_tensor *o = wf_attention(r->tape, q, normed_keys(r, l, q), v, &spec);
+    return wf_merge_partials(r->tape, o, lse, NULL, v, 1);
+}
+
+static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
+    int64_t heads = wf_int(l, "heads"), factors[WF_LSH_FACTORS], n_factors = factors_of(l, factors), chunk = wf_int(l, "chunk");
+    bool hashed = wf_flag(l, "always_hash") || r->rows > chunk;
+    if (r->rows > chunk && r->rows % chunk != 0)
+        wf_tape_error(r->tape, WEFT_USAGE, "%s: lsh: %lld rows are not a multiple of 'chunk' (%lld)", l->where,
+                      (long long)r->rows, (long long)chunk);
+    wf_tensor *q = wf_split_heads(r, wf_project(r, l, "qk", io->x), heads, wf_int(l, "key_dim"));
+    wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), heads, wf_int(l, "value_dim"));
+    wf_lsh_order order = {NULL, NULL, NULL};
+    if (hashed)
+        io->buckets = (order = wf_lsh_sort(r->tape, q, wf_weight(r, l, "rotations"), io->mask, factors, n_factors)).buckets;
+    io->y = wf_project(r, l, "o", wf_merge_heads(r, attend(r, l, io, q, v, &order)));
     return WEFT_OK;
 }
 

@@ -61,7 +61,8 @@ typedef enum wf_trait {
     WF_PERMUTATION = 8,   /* permuting the rows permutes the outputs (when not causal and without positions) */
     WF_PER_TOKEN = 16,    /* every row by itself */
     WF_PADDING_TRACE =
-        64, /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
+        64,            /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
+    WF_REBUILDS = 128, /* its input can be rebuilt from its output: it is made of couplings (wf_couple) */
     WF_TORCH_STATES = 32 /* in files the states are [n, B, ..], as torch's recurrent networks give them */
 } wf_trait;
 
@@ -93,6 +94,11 @@ typedef struct wf_update_list {
     struct wf_update_list *next;
 } wf_update_list;
 
+/* Where rows lie: row i at origin + i*step, counted in rows of the stem. */
+typedef struct wf_lie {
+    int64_t origin, step;
+} wf_lie;
+
 /* What goes in and out, by name. Unused ports stay NULL; block.c routes them. */
 typedef struct wf_ports {
     /* in */
@@ -102,6 +108,8 @@ typedef struct wf_ports {
     wf_tensor *mask;                 /* U8 [B,T], 1 = real */
     wf_tensor *positions, *segments; /* I64 [B,T] */
     wf_tensor *prefix;               /* I64 [B] */
+    wf_tensor *kinds, *memory_kinds; /* I32 [B,T], [B,S]: of which kind a row is (which of two texts it belongs to) */
+    wf_lie lie, memory_lie;          /* step 0: rows lie one after the other */
     wf_tensor *v_first;     /* [B,T,values] of the first layer, also out: whatever a layer leaves here the next one finds */
     wf_tensor *side;        /* [B,T,n] of a second stream, also out: carried from layer to layer */
     wf_tensor *global_mask; /* U8 [B,T], 1 = global */
@@ -248,6 +256,7 @@ struct wf_run {
     wf_layer_state *state; /* NULL in WF_NO_STATE */
     bool want_attention;
     bool drop;               /* dropout of the mixers' own takes part */
+    bool rebuild;            /* in training: couplings do not keep what they can rebuild */
     bool want_losses;        /* of routers: training asks for them, decoding does not */
     wf_update_list *updates; /* out, with want_losses: in the tape's arena */
     float dropout, attention_dropout;
@@ -255,6 +264,10 @@ struct wf_run {
 
 /* Runs part i of a layer (see wf_mixer.parts) with ports of its own; its states are carried through. */
 weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io);
+/* y = x + scale*f, x fp32 and f made since wf_couple_begin without x: a coupling. With run->rebuild neither x nor what makes f
+ * is kept for the backward, which makes f again, then x = y - scale*f (Gomez et al. 2017, arXiv 1707.04585, algorithm 1). */
+void wf_couple_begin(const wf_run *run);
+wf_tensor *wf_couple(const wf_run *run, wf_tensor *x, wf_tensor *f, float scale);
 /* Asks training for a change of a buffer; nothing without run->want_losses. */
 void wf_move_buffer(wf_run *run, const wf_buffer_update *update);
 /* The parameter of a slot, and the weight on the tape; NULL when the spec leaves it out. */
@@ -338,6 +351,8 @@ const wf_attention_pattern *wf_pattern(const wf_run *run,
                                        void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
                                        int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *), const void *record,
                                        size_t size);
+/* The same of one with more to say; its record has `size` bytes. */
+const wf_attention_pattern *wf_pattern_of(const wf_run *run, const wf_attention_pattern *pattern, size_t size);
 
 /* ---- the tables ---- */
 extern const wf_mixer *const wf_mixers[];   /* token mixers, NULL-terminated */

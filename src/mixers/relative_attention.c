@@ -219,6 +219,7 @@ static wf_tensor *bias_of(wf_run *r, const wf_layer *l, const wf_ports *io, cons
                           .index = d->index,
                           .count = d->count,
                           .zero = d->zero,
+                          .step = 1,
                           .behind = set->behind + (a->stream >= 0),
                           .scale = a->scale};
     wf_tensor *bias = wf_relative(r->tape, a->of, d->table, &s);

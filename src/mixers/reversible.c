@@ -1,5 +1,6 @@
-/* reversible.c - two streams side by side, each changed by a function of the other, so that a layer's input could be rebuilt
- * from its output. Gomez et al. 2017 (arXiv 1707.04585, eq. 6); the Reformer, Kitaev et al. 2020 (arXiv 2001.04451, section 3).
+/* reversible.c - two streams side by side, each changed by a function of the other, so that training rebuilds a layer's input
+ * from its output instead of keeping it. Gomez et al. 2017 (arXiv 1707.04585, eq. 6); the Reformer, Kitaev et al. 2020 (arXiv
+ * 2001.04451, section 3).
  */
 #include "base/str.h"
 #include "mixers/mixer.h"
@@ -33,6 +34,7 @@ static wf_tensor *coupled(wf_run *r, const wf_layer *l, int part, wf_tensor *x, 
                           weft_status *status) {
     static const char *const weights[] = {"norm1.weight", "norm2.weight"}, *const biases[] = {"norm1.bias", "norm2.bias"};
     wf_ports own = *io;
+    wf_couple_begin(r);
     own.x = wf_cast(r->tape,
                     wf_layer_norm(r->tape, other, wf_weight(r, l, weights[part]), wf_weight(r, l, biases[part]), 0.0f,
                                   (float)wf_float(l, "norm_eps")),
@@ -41,7 +43,7 @@ static wf_tensor *coupled(wf_run *r, const wf_layer *l, int part, wf_tensor *x, 
         *status = wf_run_part(r, l, part, &own);
     io->aux_loss = own.aux_loss ? own.aux_loss : io->aux_loss;
     io->z_loss = own.z_loss ? own.z_loss : io->z_loss;
-    return wf_add(r->tape, x, own.y);
+    return wf_couple(r, x, own.y, 1.0f);
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
@@ -66,7 +68,7 @@ const wf_mixer wf_mixer_reversible = {
                "\"causal\": true}, \"ffn\": {\"hidden\": \"=hidden\"}}",
     .flops = "0",
     .bf16 = 0.012,
-    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION,
+    .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_REBUILDS,
     .check = check,
     .parts = parts,
     .run = run};

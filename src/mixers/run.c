@@ -88,6 +88,23 @@ weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io)
     return status;
 }
 
+static bool rebuilds(const wf_run *run) { return run->rebuild && wf_tape_grad(run->tape); }
+
+void wf_couple_begin(const wf_run *run) {
+    if (rebuilds(run))
+        wf_region_begin(run->tape);
+}
+
+wf_tensor *wf_couple(const wf_run *run, wf_tensor *x, wf_tensor *f, float scale) {
+    wf_tensor *y = wf_add_scaled(run->tape, x, f, scale);
+    if (rebuilds(run)) {
+        wf_region_inverse(run->tape);
+        wf_rebuilt(run->tape, x, wf_add_scaled(run->tape, y, f, -scale));
+        wf_region_end(run->tape);
+    }
+    return y;
+}
+
 void wf_move_buffer(wf_run *run, const wf_buffer_update *update) {
     wf_update_list *one = run->want_losses ? wf_arena_alloc(wf_tape_arena(run->tape), sizeof *one) : NULL;
     if (!run->want_losses || !update->param)
@@ -145,18 +162,23 @@ wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char
                           wf_int(layer, *which == 'v' ? "value_dim" : "key_dim"));
 }
 
-const wf_attention_pattern *wf_pattern(const wf_run *run,
-                                       void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
-                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *), const void *record,
-                                       size_t size) {
+const wf_attention_pattern *wf_pattern_of(const wf_run *run, const wf_attention_pattern *pattern, size_t size) {
     wf_attention_pattern *p = wf_arena_alloc(wf_tape_arena(run->tape), sizeof *p);
     void *copy = wf_arena_alloc(wf_tape_arena(run->tape), size);
     if (!p || !copy) {
         wf_tape_error(run->tape, WEFT_NO_MEMORY, "out of memory");
         return NULL;
     }
-    *p = (wf_attention_pattern){weights, next, memcpy(copy, record, size)};
+    *p = *pattern;
+    p->record = memcpy(copy, pattern->record, size);
     return p;
+}
+
+const wf_attention_pattern *wf_pattern(const wf_run *run,
+                                       void (*weights)(const wf_pattern_rows *, const int64_t *, int, float *),
+                                       int (*next)(const wf_pattern_rows *, int64_t *, int64_t *, bool *), const void *record,
+                                       size_t size) {
+    return wf_pattern_of(run, &(wf_attention_pattern){.weights = weights, .next = next, .record = record}, size);
 }
 
 wf_tensor *wf_attend(const wf_run *run, const wf_layer *layer, wf_tensor *q, wf_tensor *k, wf_tensor *v,

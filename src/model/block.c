@@ -26,12 +26,23 @@ wf_tensor *wf_block_cross_norm(wf_block_run *b, int i, wf_tensor *x) {
                          b->params->cross_norm_bias[i]);
 }
 
+static void read_before(const wf_block_run *b, wf_ports *io) {
+    wf_param *const *norm = b->params->memory_norm;
+    io->memory =
+        wf_cast(b->run->tape, wf_apply_norm(b->run->tape, &b->block->memory_norm, b->before->x, norm[0], norm[1]), WF_F32);
+    io->memory_mask = b->before->mask;
+    io->memory_kinds = b->before->kinds;
+    io->memory_lie = b->before->lie;
+}
+
 /* The memory is for the cross mixer, and for mixers that cannot do without. */
 static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state *state, wf_tensor *x) {
     wf_ports io = *b->ports;
     io.x = x;
     if (layer != b->block->cross && !wf_layer_needs_memory(layer))
         io.memory = io.memory_mask = NULL;
+    if (layer == b->block->mixer && b->before)
+        read_before(b, &io);
     b->side = layer == b->block->channel;
     b->run->state = state;
     b->run->dropout = b->block->dropout;
@@ -113,13 +124,23 @@ static wf_tensor *plain(wf_block_run *b, wf_tensor *x) {
     return b->block->channel ? wf_cast(b->run->tape, wf_block_channel(b, x), WF_F32) : x;
 }
 
+/* One half of a coupled block: as wf_block_join, but what joins is rebuilt in the backward; not where the stream shrinks or
+ * grows, which would let rounding grow from block to block. */
+static wf_tensor *couple(wf_block_run *b, wf_tensor *x, wf_tensor *(*run)(wf_block_run *, wf_tensor *), int i,
+                         wf_tensor *other) {
+    if (b->block->keep[i] != 1.0f)
+        return wf_block_join(b, x, run(b, wf_block_norm(b, i, other)));
+    wf_couple_begin(b->run);
+    wf_tensor *f = wf_dropout(b->run->tape, run(b, wf_block_norm(b, i, other)), b->block->dropout);
+    return wf_couple(b->run, x, f, b->block->residual_scale[i]);
+}
+
 /* Two streams, each changed by a function of the other (Gomez et al. 2017, arXiv 1707.04585, eq. 6). */
 static wf_tensor *coupled(wf_block_run *b, wf_tensor *x) {
     if (!b->ports->side)
         return wf_tape_error(b->run->tape, WEFT_USAGE, "%s: a second stream is needed", b->block->mixer->where);
-    wf_tensor *y = wf_block_mix(b, wf_block_norm(b, 0, x));
-    b->ports->side = wf_block_join(b, b->ports->side, y);
-    return b->block->channel ? wf_block_join(b, x, wf_block_channel(b, wf_block_norm(b, 1, b->ports->side))) : x;
+    b->ports->side = couple(b, b->ports->side, wf_block_mix, 0, x);
+    return b->block->channel ? couple(b, x, wf_block_channel, 1, b->ports->side) : x;
 }
 
 /* A second stream of the same width goes the same way, with a first norm of its own; its mixer gives what joins it. */
@@ -189,17 +210,18 @@ static wf_tensor *weighed(wf_block_run *b, wf_tensor *x) {
 }
 
 const wf_wiring wf_wirings[] = {
-    {"pre", "x + f(norm(x))", 2, 1, WF_GATES_NONE, 1, true, pre},
-    {"from_norm", "norm(x) + f(norm(x))", 2, 1, WF_GATES_NONE, 0, false, from_norm},
-    {"post", "norm(x + f(x))", 2, 1, WF_GATES_NONE, 1, true, post},
-    {"sandwich", "x + norm(f(norm(x)))", 4, 2, WF_GATES_NONE, 2, false, sandwich},
-    {"post_sub", "x + norm(f(x))", 2, 1, WF_GATES_NONE, 0, false, post_sub},
-    {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, WF_GATES_NONE, 0, false, parallel},
-    {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, WF_GATES_NONE, 0, false, parallel2},
-    {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, WF_GATES_SHUT, 0, false, gated},
-    {"plain", "f(x): mixers that join and norm themselves", 0, 0, WF_GATES_NONE, 0, false, plain},
-    {"coupled", "s + mixer(norm(x)), then x + channel(norm(s)), s the stem's side", 2, 1, WF_GATES_NONE, 0, false, coupled},
+    {"pre", "x + f(norm(x))", 2, 1, WF_GATES_NONE, 1, true, false, pre},
+    {"from_norm", "norm(x) + f(norm(x))", 2, 1, WF_GATES_NONE, 0, false, false, from_norm},
+    {"post", "norm(x + f(x))", 2, 1, WF_GATES_NONE, 1, true, false, post},
+    {"sandwich", "x + norm(f(norm(x)))", 4, 2, WF_GATES_NONE, 2, false, false, sandwich},
+    {"post_sub", "x + norm(f(x))", 2, 1, WF_GATES_NONE, 0, false, false, post_sub},
+    {"parallel", "x + mixer(norm(x)) + channel(norm(x)), one norm", 1, 1, WF_GATES_NONE, 0, false, false, parallel},
+    {"parallel2", "x + mixer(norm1(x)) + channel(norm2(x))", 2, 1, WF_GATES_NONE, 0, false, false, parallel2},
+    {"gated", "x + tanh(gate) * f(norm(x)), gate learned per channel from 0", 2, 1, WF_GATES_SHUT, 0, false, false, gated},
+    {"plain", "f(x): mixers that join and norm themselves", 0, 0, WF_GATES_NONE, 0, false, false, plain},
+    {"coupled", "s + mixer(norm(x)), then x + channel(norm(s)), s the stem's side", 2, 1, WF_GATES_NONE, 0, false, true,
+     coupled},
     {"pre_both", "as `pre`, the stem's side too: norm2 is its first, norm3 the second of both", 3, 2, WF_GATES_NONE, 0, false,
-     pre_both},
-    {"weighed", "gate * x + f(norm(x)), gate learned per channel from 1", 2, 1, WF_GATES_OPEN, 0, false, weighed},
-    {NULL, NULL, 0, 0, WF_GATES_NONE, 0, false, NULL}};
+     false, pre_both},
+    {"weighed", "gate * x + f(norm(x)), gate learned per channel from 1", 2, 1, WF_GATES_OPEN, 0, false, false, weighed},
+    {NULL, NULL, 0, 0, WF_GATES_NONE, 0, false, false, NULL}};

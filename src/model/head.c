@@ -36,6 +36,7 @@ const wf_spec_key wf_head_keys[] = {
     {"query", "integer", "-1",
      "of `span`: a token whose first row asks the others: each class has layers of its own for both, and a matrix between "
      "them"},
+    {"of", "integer", "-1", "number of a block (from 0) whose rows it reads; -1: those at the end, after the norm"},
     {"dropout", "number", "0", "before the last product"},
     {"names", "list", "[]", "of the classes"},
     {"problem", "string", "auto",
@@ -69,7 +70,7 @@ static weft_status read_layer(wf_spec_reader *r, const wf_json *j, int64_t in, w
 
 static weft_status read_layers(wf_spec_reader *r, const wf_json *list, wf_head_spec *h) {
     WF_CHECK(!list || list->kind == WF_JSON_ARRAY, r->err, WEFT_USAGE, "head: 'layers' must be a list");
-    h->width = r->spec->project.dim;
+    h->width = h->of < 0 ? r->spec->project.dim : r->spec->blocks[h->of].dim;
     h->layers = list && list->count ? wf_arena_alloc(r->arena, list->count * sizeof *h->layers) : NULL;
     if (list && list->count && !h->layers)
         return wf_fail_memory(r->err);
@@ -178,6 +179,7 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     WF_TRY(o.status);
     h->extra = wf_option_int(&o, "extra", 0, 0, WF_MAX_DIM);
     h->query = wf_option_int(&o, "query", -1, -1, r->spec->vocab - 1);
+    h->of = wf_option_int(&o, "of", -1, -1, r->spec->layers - 1);
     if (h->query >= 0 && h->row->classes != WF_CLASSES_TWO)
         wf_option_fail(&o, j, "'query' belongs to a head of kind span");
     WF_TRY(o.status);
@@ -308,6 +310,16 @@ wf_head_io wf_model_head_of(const wf_model *m, wf_tape *t, int index, const wf_m
                         .mask = ports->mask};
 }
 
+wf_model_ports wf_model_head_ports(const wf_model *m, int index, const wf_model_ports *ports) {
+    int64_t of = m->spec->heads[index].of;
+    wf_model_ports own = *ports;
+    if (of >= 0 && ports->places) {
+        own.hidden = ports->places[of].x;
+        own.mask = ports->places[of].mask;
+    }
+    return own;
+}
+
 wf_head_io wf_model_head(const wf_model *m, wf_tape *t, int index, wf_tensor *hidden, wf_tensor *mask, bool dropout) {
     return wf_model_head_of(m, t, index, &(wf_model_ports){.hidden = hidden, .mask = mask}, dropout);
 }
@@ -364,6 +376,8 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_float(&w, "dropout", head->dropout);
     if (head->query >= 0)
         wf_normal_int(&w, "query", head->query);
+    if (head->of >= 0)
+        wf_normal_int(&w, "of", head->of);
     wf_normal_text(&w, "problem", head->problem);
     if (head->names && head->names->count)
         wf_normal_put(&w, "names", wf_json_copy(of->arena, head->names));

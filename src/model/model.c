@@ -12,6 +12,7 @@
 float wf_init_std(int64_t width) { return (float)(0.5 / sqrt((double)width)); }
 
 static wf_model *whole(wf_model *m) { return m->whole ? m->whole : m; }
+wf_arena *wf_model_arena(wf_model *m) { return &whole(m)->arena; }
 
 /* The parameters of an encoder are those of the model around it, with a word before their names. */
 enum { NAME_SIZE = 192 };
@@ -127,6 +128,8 @@ static weft_status share_block(wf_model *m, wf_block_spec *b, wf_block_params *p
         WF_CHECK(b->norm[i].affine == from->norm[i].affine && b->norm[i].bias == from->norm[i].bias, err, WEFT_USAGE,
                  "%s: shares weights with a block of other norms", b->mixer->where);
     WF_TRY(share_layer(b->mixer, from->mixer, err));
+    WF_CHECK(!b->before || b->memory_norm.kind == WF_NORM_NONE || (from->before && b->from_dim == from->from_dim), err,
+             WEFT_USAGE, "%s: shares weights with a block that reads another memory", b->mixer->where);
     WF_CHECK(!b->cross == !from->cross && !b->aside == !from->aside && !b->adapter == !from->adapter, err, WEFT_USAGE,
              "%s: shares weights with a block of other parts", b->mixer->where);
     if (b->cross)
@@ -137,7 +140,24 @@ static weft_status share_block(wf_model *m, wf_block_spec *b, wf_block_params *p
         WF_TRY(share_layer(b->adapter, from->adapter, err));
     if (b->channel)
         WF_TRY(share_layer(b->channel, from->channel, err));
+    wf_rows_params *own = p->rows;
     *p = m->blocks[b->share];
+    p->rows = own;
+    return WEFT_OK;
+}
+
+static weft_status declare_parts(wf_model *m, int64_t i, wf_block_spec *b, weft_error *err) {
+    const struct {
+        const char *name;
+        wf_layer *layer;
+    } rows[] = {
+        {"mixer", b->mixer}, {"cross", b->cross}, {"aside", b->aside}, {"channel", b->channel}, {"adapter", b->adapter}};
+    char name[64];
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        snprintf(name, sizeof name, "block.%lld.%s", (long long)i, rows[r].name);
+        if (rows[r].layer)
+            WF_TRY(declare_layer(m, rows[r].layer, name, b->borrow, err));
+    }
     return WEFT_OK;
 }
 
@@ -145,40 +165,33 @@ static weft_status declare_block(wf_model *m, int64_t i, weft_error *err) {
     wf_block_spec *b = &m->spec->blocks[i];
     wf_block_params *p = &m->blocks[i];
     char name[64];
+    snprintf(name, sizeof name, "block.%lld.rows", (long long)i);
+    WF_TRY(wf_rows_declare(m, name, &b->rows, &p->rows, err));
     if (b->share >= 0)
         return share_block(m, b, p, err);
+    snprintf(name, sizeof name, "block.%lld.memory_norm", (long long)i);
+    WF_TRY(wf_declare_norm(m, &b->memory_norm, name, b->from_dim, &p->memory_norm[0], &p->memory_norm[1], err));
     int norms = b->channel ? b->wiring->norms : b->wiring->norms_without_channel;
     for (int n = 0; n < norms; n++) {
         snprintf(name, sizeof name, "block.%lld.norm%d", (long long)i, n + 1);
-        WF_TRY(wf_declare_norm(m, &b->norm[n], name, m->spec->dim, &p->norm_weight[n], &p->norm_bias[n], err));
+        WF_TRY(wf_declare_norm(m, &b->norm[n], name, b->dim, &p->norm_weight[n], &p->norm_bias[n], err));
     }
     snprintf(name, sizeof name, "block.%lld.aside_norm", (long long)i);
     if (b->aside)
-        WF_TRY(wf_declare_norm(m, &b->aside_norm, name, m->spec->dim, &p->aside_norm[0], &p->aside_norm[1], err));
+        WF_TRY(wf_declare_norm(m, &b->aside_norm, name, b->dim, &p->aside_norm[0], &p->aside_norm[1], err));
     snprintf(name, sizeof name, "block.%lld.adapter_norm", (long long)i);
     if (b->adapter && b->adapter_own_norm)
-        WF_TRY(wf_declare_norm(m, &b->adapter_norm, name, m->spec->dim, &p->adapter_norm[0], &p->adapter_norm[1], err));
+        WF_TRY(wf_declare_norm(m, &b->adapter_norm, name, b->dim, &p->adapter_norm[0], &p->adapter_norm[1], err));
     for (int n = 0; b->cross && n < b->wiring->cross_norms; n++) {
         snprintf(name, sizeof name, "block.%lld.cross_norm%d", (long long)i, n + 1);
-        WF_TRY(
-            wf_declare_norm(m, &b->cross_norm[n], name, m->spec->dim, &p->cross_norm_weight[n], &p->cross_norm_bias[n], err));
+        WF_TRY(wf_declare_norm(m, &b->cross_norm[n], name, b->dim, &p->cross_norm_weight[n], &p->cross_norm_bias[n], err));
     }
     for (int g = 0; b->wiring->gates && g < (b->channel ? 2 : 1); g++) {
         snprintf(name, sizeof name, "block.%lld.gate%d", (long long)i, g + 1);
-        WF_TRY(wf_declare(m, name, 1, &m->spec->dim, b->wiring->gates == WF_GATES_OPEN ? WF_INIT_ONES : WF_INIT_ZEROS,
-                          &p->gate[g], err));
+        WF_TRY(wf_declare(m, name, 1, &b->dim, b->wiring->gates == WF_GATES_OPEN ? WF_INIT_ONES : WF_INIT_ZEROS, &p->gate[g],
+                          err));
     }
-    const struct {
-        const char *name;
-        wf_layer *layer;
-    } rows[] = {
-        {"mixer", b->mixer}, {"cross", b->cross}, {"aside", b->aside}, {"channel", b->channel}, {"adapter", b->adapter}};
-    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-        snprintf(name, sizeof name, "block.%lld.%s", (long long)i, rows[r].name);
-        if (rows[r].layer)
-            WF_TRY(declare_layer(m, rows[r].layer, name, b->borrow, err));
-    }
-    return WEFT_OK;
+    return declare_parts(m, i, b, err);
 }
 
 static weft_status declare_out(wf_model *m, const char *name, const wf_out_spec *out, int64_t width, wf_param **weight_bias,
@@ -205,6 +218,7 @@ static weft_status declare_all(wf_model *m, weft_error *err) {
         WF_TRY(declare_encoder(m, err));
     for (int64_t i = 0; i < m->spec->layers; i++)
         WF_TRY(declare_block(m, i, err));
+    WF_TRY(wf_rows_declare(m, "rows", &m->spec->rows, &m->rows, err));
     int64_t end = wf_spec_end_width(m->spec);
     WF_TRY(wf_declare_norm(m, &m->spec->norm, "norm", end, &m->norm[0], &m->norm[1], err));
     if (m->spec->layer_sum)
@@ -333,7 +347,13 @@ static void queries_through(recorder *r, wf_block_run b, wf_tensor *past, weft_s
     r->run.rows = r->rows;
 }
 
-static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_error *err) {
+/* Is the block recomputed from its input? Those made of couplings rebuild it themselves. */
+static bool is_region(const wf_model_options *o, const wf_block_spec *b) {
+    bool rebuilds = b->wiring->rebuilds || (wf_layer_traits(b->mixer) & WF_REBUILDS);
+    return o->checkpoint && !(o->rebuild && rebuilds);
+}
+
+static weft_status record_block(recorder *r, int64_t i, const wf_place *before, wf_tensor **x, weft_error *err) {
     wf_layer_state states[WF_SIDES] = {{{NULL}, {NULL}}, {{NULL}, {NULL}}, {{NULL}, {NULL}}};
     const wf_model_options *o = r->options;
     wf_block_spec block = r->model->spec->blocks[i];
@@ -344,6 +364,7 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
                       .block = &block,
                       .params = &r->model->blocks[i],
                       .ports = &r->ports,
+                      .before = r->model->spec->blocks[i].before ? before : NULL,
                       .losses = o->losses ? &r->losses : NULL};
     for (size_t side = 0; side < WF_SIDES && o->mode != WF_NO_STATE; side++) {
         size_t layer = WF_SIDES * (size_t)i + side;
@@ -353,7 +374,7 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
             states[side].in[s] = o->state_in[layer * WF_MAX_STATES + s];
         b.state[side] = &states[side];
     }
-    if (o->checkpoint)
+    if (is_region(o, &block))
         wf_region_begin(r->run.tape);
     wf_tensor *in = *x, *past = find_past(r, &block, r->past ? r->past[i] : NULL);
     if (r->next_past)
@@ -362,7 +383,7 @@ static weft_status record_block(recorder *r, int64_t i, wf_tensor **x, weft_erro
     if (block.masked)
         *x = wf_mask_rows(r->run.tape, *x, r->ports.mask);
     queries_through(r, b, past, &b.status);
-    if (o->checkpoint)
+    if (is_region(o, &block))
         wf_region_end(r->run.tape);
     for (size_t k = 0; o->mode == WF_STATE_VALUES && o->state_out && k < WF_SIDES * WF_MAX_STATES; k++)
         o->state_out[WF_SIDES * (size_t)i * WF_MAX_STATES + k] = states[k / WF_MAX_STATES].out[k % WF_MAX_STATES];
@@ -377,7 +398,7 @@ static wf_tensor *record_out(wf_tape *tape, const wf_out_spec *out, wf_param *co
 /* ---- the memory ---- */
 static weft_status record_source(const wf_model *m, wf_tape *tape, const wf_model_options *o, wf_model_ports *p,
                                  weft_error *err) {
-    wf_model_options plain = {.checkpoint = o->checkpoint, .dropout = o->dropout, .losses = o->losses};
+    wf_model_options plain = {.checkpoint = o->checkpoint, .rebuild = o->rebuild, .dropout = o->dropout, .losses = o->losses};
     wf_tensor *of = !p->source ? NULL : m->encoder->spec->stem.channels ? p->source->features : p->source->ids;
     WF_CHECK(of || wf_tape_failed(tape), err, WEFT_USAGE, "the encoder has nothing to read");
     if (!of)
@@ -484,9 +505,56 @@ static void take_streams(recorder *r, wf_model_ports *p) {
         wf_keep(t, p->stream_states[m->spec->layers] = p->streams);
 }
 
+/* What a sequence says of its rows one by one holds for the stem alone where their number changes. */
+static weft_status check_reshaped(const wf_model *m, const wf_model_options *o, const wf_model_ports *p, weft_error *err) {
+    bool marked = p->segments || p->prefix || p->global_mask || p->variants;
+    WF_CHECK(!m->spec->reshaped || o->mode == WF_NO_STATE, err, WEFT_UNSUPPORTED,
+             "a model whose blocks change the number of rows has no chunk and step forms");
+    WF_CHECK(!m->spec->reshaped || !marked, err, WEFT_UNSUPPORTED,
+             "a model whose blocks change the number of rows takes no segments, prefixes, global rows or variants");
+    return WEFT_OK;
+}
+
+/* The blocks read what is true of the rows here. */
+static void stand(recorder *r, const wf_place *at) {
+    r->run.rows = at->rows;
+    r->ports.mask = at->mask;
+    r->ports.kinds = at->kinds;
+    r->ports.lie = at->lie;
+    if (r->model->spec->reshaped) {
+        r->run.length = at->rows;
+        r->ports.positions = NULL;
+    }
+}
+
+static weft_status record_blocks(recorder *r, wf_place *at, wf_model_ports *p, weft_error *err) {
+    const wf_model *m = r->model;
+    wf_tape *tape = r->run.tape;
+    bool dropout = r->options->dropout;
+    p->places = wf_arena_alloc(wf_tape_arena(tape), (size_t)m->spec->layers * sizeof *p->places);
+    if (!p->places)
+        return wf_fail_memory(err);
+    for (int64_t i = 0; i < m->spec->layers; i++) {
+        wf_place before = *at;
+        wf_rows_record(tape, &m->spec->blocks[i].rows, m->blocks[i].rows, p->places, dropout, at);
+        stand(r, at);
+        (void)add_layer(r, i, at->x);
+        if (p->hidden_states)
+            wf_keep(tape, p->hidden_states[i] = at->x);
+        if (p->stream_states)
+            wf_keep(tape, p->stream_states[i] = r->queries);
+        WF_TRY(record_block(r, i, &before, &at->x, err));
+        p->places[i] = *at;
+    }
+    wf_rows_record(tape, &m->spec->rows, m->rows, p->places, dropout, at);
+    stand(r, at);
+    return WEFT_OK;
+}
+
 weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o,
                             wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
+    WF_TRY(check_reshaped(m, o, p, err));
     WF_TRY(find_memory(m, tape, o, p, err));
     make_ids(m, tape, p);
     wf_model_ports given = *p;
@@ -498,6 +566,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                      .length = o->length ? o->length : rows,
                      .mode = o->mode,
                      .drop = o->dropout,
+                     .rebuild = o->rebuild,
                      .want_losses = o->losses};
     wf_tensor *x = wf_stem_record(m, tape, batch, rows, o, p); /* which may make the mask */
     r.queries = wf_stem_queries(m, tape, batch, rows, o, p);
@@ -517,27 +586,21 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                          .memory = p->memory,
                          .memory_mask = p->memory_mask};
     begin_sum(&r, m);
-    for (int64_t i = 0; i < m->spec->layers; i++) {
-        (void)add_layer(&r, i, x);
-        if (p->hidden_states)
-            wf_keep(tape, p->hidden_states[i] = x);
-        if (p->stream_states)
-            wf_keep(tape, p->stream_states[i] = r.queries);
-        WF_TRY(record_block(&r, i, &x, err));
-    }
+    wf_place at = {.x = x, .mask = p->mask, .kinds = wf_stem_kinds(m, p), .rows = rows, .lie = {0, 1}};
+    WF_TRY(record_blocks(&r, &at, p, err));
+    x = at.x;
     wf_tensor *end = m->spec->joined ? wf_join_channels(tape, r.ports.side, x) : x;
     p->hidden = wf_apply_norm(tape, &m->spec->norm, end, m->norm[0], m->norm[1]);
     p->hidden = o->dropout ? wf_dropout(tape, p->hidden, m->spec->dropout) : p->hidden;
     p->hidden = record_out(tape, &m->spec->project, m->out, p->hidden);
     end = p->hidden;
-    p->hidden = wf_time_slice(tape, add_layer(&r, m->spec->layers, end), 0, asked);
+    p->hidden = wf_time_slice(tape, add_layer(&r, m->spec->layers, end), 0, m->spec->reshaped ? at.rows : asked);
     if (p->hidden_states) {
         wf_keep(tape, p->stream = x);
         wf_keep(tape, p->hidden_states[m->spec->layers] = m->layer_sum ? wf_time_slice(tape, end, 0, asked) : p->hidden);
     }
     take_streams(&r, p);
-    if (rows != asked)
-        p->mask = given.mask;
+    p->mask = rows != asked ? given.mask : at.mask;
     p->mask = pooled_rows(m, tape, p);
     wf_losses_finish(&r.losses, tape);
     p->aux_loss = r.losses.aux;
@@ -549,7 +612,8 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
 }
 
 static bool has_rows(const wf_model *m) {
-    return m->spec->n_heads > 0 && !m->spec->heads[0].pool->run && m->spec->heads[0].classes > 0 && m->spec->heads[0].query < 0;
+    return m->spec->n_heads > 0 && !m->spec->heads[0].pool->run && m->spec->heads[0].classes > 0 &&
+           m->spec->heads[0].query < 0 && m->spec->heads[0].of < 0;
 }
 
 wf_tensor *wf_model_logits(const wf_model *m, wf_tape *t, wf_tensor *hidden) {
@@ -586,21 +650,29 @@ static double out_flops(const wf_out_spec *out, int64_t width, int64_t rows) {
     return out->there ? 2.0 * (double)out->dim * (double)width * (double)rows : 0.0;
 }
 
+/* A mixer whose keys are other rows than its queries lies between what it would cost with either. */
+static double block_flops(const wf_spec *spec, int64_t i, int64_t stem_rows) {
+    const wf_block_spec *b = &spec->blocks[i];
+    int64_t rows = wf_spec_rows(spec, i, stem_rows), from = i > 0 ? wf_spec_rows(spec, i - 1, stem_rows) : stem_rows;
+    const wf_layer *others[] = {b->cross, b->adapter, b->channel};
+    double flops = wf_layer_flops(b->mixer, rows) + wf_rows_flops(spec, i, stem_rows);
+    flops += b->before ? (wf_layer_flops(b->mixer, from) - wf_layer_flops(b->mixer, rows)) / 2.0 : 0.0;
+    for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+        flops += others[k] ? wf_layer_flops(others[k], rows) : 0.0;
+    return flops;
+}
+
 double wf_model_flops(const wf_model *m, int64_t rows) {
     const wf_stem_spec *stem = &m->spec->stem;
     double flops = m->encoder ? wf_model_flops(m->encoder, rows) : 0.0;
     flops += stem->project == WF_PROJECT_NONE ? 0.0 : 2.0 * (double)stem->dim * (double)m->spec->dim * (double)rows;
-    flops += out_flops(&m->spec->project, m->spec->dim, rows) + out_flops(&m->spec->bridge, m->spec->project.dim, rows);
+    int64_t end = wf_spec_rows(m->spec, m->spec->layers, rows);
+    flops += out_flops(&m->spec->project, wf_spec_end_width(m->spec), end);
+    flops += out_flops(&m->spec->bridge, m->spec->project.dim, end) + wf_rows_flops(m->spec, m->spec->layers, rows);
     for (int i = 0; i < m->spec->n_heads; i++)
-        flops += head_flops(&m->spec->heads[i], rows);
-    for (int64_t i = 0; i < m->spec->layers; i++) {
-        flops += wf_layer_flops(m->spec->blocks[i].mixer, rows);
-        if (m->spec->blocks[i].cross)
-            flops += wf_layer_flops(m->spec->blocks[i].cross, rows);
-        if (m->spec->blocks[i].adapter)
-            flops += wf_layer_flops(m->spec->blocks[i].adapter, rows);
-        if (m->spec->blocks[i].channel)
-            flops += wf_layer_flops(m->spec->blocks[i].channel, rows);
-    }
+        flops +=
+            head_flops(&m->spec->heads[i], m->spec->heads[i].of < 0 ? end : wf_spec_rows(m->spec, m->spec->heads[i].of, rows));
+    for (int64_t i = 0; i < m->spec->layers; i++)
+        flops += block_flops(m->spec, i, rows);
     return flops;
 }

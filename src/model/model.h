@@ -3,15 +3,22 @@
  * Parameter names, those of an encoder with `encoder.` before them: stem.token.weight, stem.position.weight,
  * stem.position.{0,1}.weight (axial), stem.<table>.weight, stem.norm.weight, stem.project.weight, stem.side.position.weight,
  * stem.side.norm.weight, stem.side.rows.weight, stem.side.project.weight, block.N.norm1.weight, block.N.mixer.<slot>,
- * stem.queries.weight, stem.token.N.weight and stem.project.N.weight (a table in pieces), block.N.cross.<slot>,
- * block.N.adapter.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, layer_sum, head.layer.N.weight,
+ * stem.queries.weight, stem.token.N.weight and stem.project.N.weight (a table in pieces),
+ * block.N.cross.<slot>, block.N.adapter.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, layer_sum,
+ * block.N.rows.K.weight, block.N.memory_norm.weight, rows.K.weight, stem.token.K.weight (hashes), head.layer.N.weight,
  * head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread rule: immutable after
  * wf_model_create but for the parameter values; shareable between readers. */
 #ifndef WF_MODEL_MODEL_H
 #define WF_MODEL_MODEL_H
 #include "model/spec.h"
 
+typedef struct wf_rows_params {    /* of one step of `rows` */
+    wf_param *linear[2], *norm[2]; /* weight, bias */
+} wf_rows_params;
+
 typedef struct wf_block_params {
+    wf_rows_params *rows;
+    wf_param *memory_norm[2];
     wf_param *aside_norm[2], *adapter_norm[2]; /* weight, bias */
     wf_param *norm_weight[4], *norm_bias[4], *cross_norm_weight[2], *cross_norm_bias[2], *gate[2];
 } wf_block_params;
@@ -37,8 +44,10 @@ typedef struct wf_model {
     wf_spec *spec;
     wf_params params;
     wf_param *token, *position, *tables[WF_MAX_TABLES], *stem_norm[2], *project[2], *norm[2], *out[2], *bridge[2];
-    wf_param *axis[2];   /* axial positions */
-    wf_param *layer_sum; /* [layers + 1] */
+    wf_param *axis[2];               /* axial positions */
+    wf_param *hashed[WF_MAX_HASHES]; /* instead of `token` */
+    wf_rows_params *rows;            /* behind the last block */
+    wf_param *layer_sum;             /* [layers + 1] */
     wf_param *side_rows, *side_position, *side_project[2], *side_norm[2];
     wf_head_params heads[WF_MAX_HEADS];
     wf_param *token_part[WF_MAX_CLUSTERS], *token_project[WF_MAX_CLUSTERS]; /* of a table in pieces */
@@ -57,6 +66,13 @@ typedef struct wf_model {
 /* Declares the model of a spec; memory for the values comes with wf_params_allocate(&model->params). The spec is copied. */
 weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **out, weft_error *err);
 void wf_model_free(wf_model *model);
+
+/* The stream somewhere in the stack: its rows, their mask (U8 [B,rows]), kinds (I32 [B,rows]) and where they lie. */
+typedef struct wf_place {
+    wf_tensor *x, *mask, *kinds;
+    int64_t rows;
+    wf_lie lie;
+} wf_place;
 
 typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *ids;             /* I32 [B,T] */
@@ -78,6 +94,7 @@ typedef struct wf_model_ports { /* tensors may be NULL */
     struct wf_model_ports *source;    /* of the encoder: ids [B,S], mask, ..; not read when the memory is given */
     wf_tensor *hidden;                /* out: [B,T,dim] after the final norm */
     wf_tensor **hidden_states;        /* not NULL: [layers+1] receives the input of each block, then `hidden` */
+    wf_place *places;                 /* out, in the tape's arena: what each block gives */
     wf_tensor *stream;                /* out, with hidden_states: what the last block gives, before the norm */
     wf_tensor *aux_loss,
         *z_loss;           /* out, with options.losses: what the routers' losses are, without their weights; NULL: none */
@@ -94,6 +111,7 @@ typedef struct wf_model_options {
         **state_out; /* with WF_STATE_VALUES: [layers*WF_SIDES*WF_MAX_STATES] (mixer, channel, cross), NULL entries: start */
     int64_t length;  /* positions reached by the call; 0: T */
     bool checkpoint; /* activation checkpointing: one region per block */
+    bool rebuild;    /* blocks made of couplings keep neither their input nor their activations: such a block is no region */
     bool dropout;    /* use the spec's dropout */
     bool losses;     /* of routers: wanted in ports */
 } wf_model_options;
@@ -106,6 +124,8 @@ weft_status wf_model_record(const wf_model *model, wf_tape *tape, int64_t batch,
 weft_status wf_model_remember(const wf_model *model, wf_tape *tape, const wf_state *state, wf_model_ports *ports,
                               weft_error *err);
 /* Head `index` up to its last product; wf_head_logits and the loss of its row record the rest. `mask`: U8 [B,T] or NULL. */
+/* What the head reads of a recording: `hidden` and `mask` become those of the block it names. */
+wf_model_ports wf_model_head_ports(const wf_model *model, int index, const wf_model_ports *ports);
 wf_head_io wf_model_head(const wf_model *model, wf_tape *tape, int index, wf_tensor *hidden, wf_tensor *mask, bool dropout);
 /* The same with the tokens and the mask of `ports`: heads that a token asks need them. */
 wf_head_io wf_model_head_of(const wf_model *model, wf_tape *tape, int index, const wf_model_ports *ports, bool dropout);
@@ -136,6 +156,7 @@ typedef struct wf_block_run {
     const wf_block_spec *block;
     const wf_block_params *params;
     wf_ports *ports;                 /* mask, positions, segments, prefix; v_first, carried from layer to layer */
+    const wf_place *before;          /* what the mixer reads as its memory; NULL: not asked */
     wf_layer_state *state[WF_SIDES]; /* NULL without states */
     wf_losses *losses;               /* NULL: not wanted */
     weft_status status;

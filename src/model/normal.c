@@ -99,6 +99,12 @@ static void normal_past(const writer *of, const wf_block_spec *block) {
 static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
     writer w = wf_normal_begin(of);
     wf_normal_text(&w, "wiring", block->wiring->name);
+    if (block->rows.n)
+        wf_normal_put(&w, "rows", wf_rows_normal(&w, &block->rows));
+    if (block->before) {
+        wf_normal_text(&w, "memory", "before");
+        wf_normal_put(&w, "memory_norm", wf_norm_normal(&w, &block->memory_norm));
+    }
     normal_norms(&w, block);
     wf_normal_put(&w, "mixer", normal_layer(of, block->mixer));
     if (block->cross)
@@ -152,6 +158,8 @@ static void normal_stack(const writer *w, const wf_spec *spec) {
     for (int64_t i = 0; i < spec->layers && !*w->failed; i++)
         *w->failed |= !wf_json_push(blocks, normal_block(w, &spec->blocks[i]));
     wf_normal_put(w, "blocks", blocks);
+    if (spec->rows.n)
+        wf_normal_put(w, "rows", wf_rows_normal(w, &spec->rows));
     wf_normal_put(w, "norm", wf_norm_normal(w, &spec->norm));
     if (spec->joined)
         wf_normal_bool(w, "joined", true);

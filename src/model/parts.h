@@ -10,6 +10,7 @@ typedef struct wf_spec_reader {
     wf_arena *arena;
     wf_spec *spec;
     weft_error *err;
+    int64_t width; /* of the stream where the next block is read */
 } wf_spec_reader;
 
 /* The options of a part whose keys are rows; null is an empty object. */
@@ -19,6 +20,8 @@ int wf_option_word(wf_options *o, const wf_json *at, const char *key, const char
 /* An absent norm is RMS with eps 1e-6; a string is its kind. */
 weft_status wf_norm_read(wf_spec_reader *r, const wf_json *j, const char *what, wf_norm_spec *out);
 weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j);
+/* `rows` of block `index`; the reader's width becomes that behind them. */
+weft_status wf_rows_read(wf_spec_reader *r, const wf_json *list, int64_t index, const char *what, wf_rows_list *out);
 /* `head`, and `heads` beside it. */
 weft_status wf_heads_read(wf_spec_reader *r, const wf_json *head, const wf_json *more);
 
@@ -29,7 +32,8 @@ weft_status wf_declare(wf_model *m, const char *name, int rank, const int64_t *d
                        weft_error *err);
 weft_status wf_declare_norm(wf_model *m, const wf_norm_spec *norm, const char *name, int64_t width, wf_param **weight,
                             wf_param **bias, weft_error *err);
-float wf_init_std(int64_t width); /* of normal initial values: 0.02 at a width of about 768 */
+wf_arena *wf_model_arena(wf_model *m); /* of the model, or of that around an encoder */
+float wf_init_std(int64_t width);      /* of normal initial values: 0.02 at a width of about 768 */
 /* A matrix that a stream of rows goes through, normal with std 0.5/sqrt(fan in), and a bias of zeros where it has one. */
 weft_status wf_declare_linear(wf_model *m, const char *name, int64_t out, int64_t in, bool bias, wf_param **weight_bias,
                               weft_error *err);
@@ -44,6 +48,12 @@ weft_status wf_query_declare(wf_model *m, const char *prefix, const wf_head_spec
 wf_tensor *wf_query_logits(wf_tape *t, const wf_head_spec *h, const wf_head_params *p, wf_tensor *x, wf_tensor *ids,
                            wf_tensor *mask, bool dropout);
 
+/* `rows`: parameters under a prefix, recording them, and their multiply-adds x 2. `places`: what each block has given. */
+weft_status wf_rows_declare(wf_model *m, const char *prefix, const wf_rows_list *list, wf_rows_params **out, weft_error *err);
+void wf_rows_record(wf_tape *t, const wf_rows_list *list, const wf_rows_params *params, const wf_place *places, bool dropout,
+                    wf_place *at);
+double wf_rows_flops(const wf_spec *spec, int64_t index, int64_t rows);
+
 /* Of a stem that reads frames: its convolutions. */
 weft_status wf_frames_read(wf_spec_reader *r, const wf_json *list);
 weft_status wf_frames_declare(wf_model *m, weft_error *err);
@@ -52,6 +62,7 @@ wf_tensor *wf_frames_record(const wf_model *m, wf_tape *t, wf_model_ports *p); /
 /* ---- recording ---- */
 /* Fills up the inputs of sequences where the stem says so; the rows there are then. */
 int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_model_ports *p);
+wf_tensor *wf_stem_kinds(const wf_model *m, const wf_model_ports *p); /* I32 [B,T]; NULL: all are of one kind */
 wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o,
                           wf_model_ports *p);
 
@@ -82,10 +93,11 @@ void wf_normal_float(const wf_normal *w, const char *key, float value);
 wf_json *wf_frames_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_norm_normal(const wf_normal *of, const wf_norm_spec *norm);
 wf_json *wf_clusters_normal(const wf_normal *of, const wf_clusters *clusters, bool head);
+wf_json *wf_rows_normal(const wf_normal *of, const wf_rows_list *steps);
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head);
 
 extern const wf_spec_key wf_conv_keys[], wf_stem_keys[], wf_position_keys[], wf_table_keys[], wf_stem_project_keys[],
-    wf_token_dropout_keys[], wf_globals_keys[], wf_fill_keys[], wf_side_keys[], wf_head_keys[], wf_head_layer_keys[],
-    wf_cluster_keys[], wf_query_keys[];
+    wf_token_dropout_keys[], wf_hash_keys[], wf_rows_keys[], wf_globals_keys[], wf_fill_keys[], wf_side_keys[], wf_head_keys[],
+    wf_head_layer_keys[], wf_cluster_keys[], wf_query_keys[];
 #endif

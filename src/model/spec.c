@@ -1,6 +1,7 @@
 /* spec.c - the grammar: JSON -> spec. docs/spec.md describes what is read here. */
 #include "model/spec.h"
 #include <stdio.h>
+#include <string.h>
 #include "model/parts.h"
 
 typedef wf_spec_reader reader;
@@ -19,6 +20,7 @@ static const wf_spec_key spec_keys[] = {
     {"stem", "object", "{}", "tokens to rows"},
     {"block", "object", "{}", "options of every block"},
     {"blocks", "list", "[]", "options of each block, over those of `block`"},
+    {"rows", "list", "[]", "steps that change the rows behind the last block, before the norm"},
     {"norm", "norm", "rms", "the norm before the head"},
     {"joined", "boolean", "false", "the stem's `side` stream stands before the other at the end, under the norm"},
     {"dropout", "number", "0", "of the rows after that norm"},
@@ -41,6 +43,7 @@ static const wf_spec_key encoder_keys[] = {
     {"stem", "object", "{}", "as that of the model, with parameters of its own"},
     {"block", "object", "{}", "options of every block"},
     {"blocks", "list", "[]", "options of each block"},
+    {"rows", "list", "[]", "as that of the model"},
     {"norm", "norm", "rms", "after the last block"},
     {"dropout", "number", "0", "of the rows after that norm"},
     {"layer_sum", "boolean", "false", "as that of the model"},
@@ -66,6 +69,11 @@ static const wf_spec_key block_keys[] = {
     {"norm4", "norm", "`norm`", "the fourth norm alone"},
     {"aside_norm", "norm", "`norm`", "after `aside` has been added"},
     {"cross_norm", "norm", "`norm`", "every norm around `cross`"},
+    {"rows", "list", "[]", "steps that change the rows of the stream before the block, in order"},
+    {"memory", "string", "encoder",
+     "what the mixer reads beside its rows: `encoder` (where it cannot do without), or `before`: the stream as it was before "
+     "`rows`, which gives keys and values"},
+    {"memory_norm", "norm", "none", "of a memory `before`"},
     {"mixer", "object or name", NULL,
      "the token mixer: `{\"mixer\": NAME, option: value, ..}`; a name alone when no option is required"},
     {"cross", "object or name", "null", "a mixer between the two that reads the memory; null is none"},
@@ -105,27 +113,30 @@ static const wf_spec_key norm_keys[] = {
 static const wf_spec_key out_keys[] = {
     {"dim", "integer", NULL, "width of the result"}, {"bias", "boolean", "true", "a learned bias"}, {NULL, NULL, NULL, NULL}};
 
-const wf_spec_part wf_spec_parts[] = {{"spec", "The top level", spec_keys},
-                                      {"encoder", "`encoder`", encoder_keys},
-                                      {"shift", "`shift`", shift_keys},
-                                      {"stem", "`stem`", wf_stem_keys},
-                                      {"convs", "`stem.convs`: each an object", wf_conv_keys},
-                                      {"positions", "`stem.positions`", wf_position_keys},
-                                      {"tables", "`stem.tables`: each an object", wf_table_keys},
-                                      {"project", "`stem.project`", wf_stem_project_keys},
-                                      {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
-                                      {"out", "`project`, and `bridge` of an encoder", out_keys},
-                                      {"globals", "`stem.globals`", wf_globals_keys},
-                                      {"fill", "`stem.fill`", wf_fill_keys},
-                                      {"side", "`stem.side`", wf_side_keys},
-                                      {"block", "`block`, and each of `blocks`", block_keys},
-                                      {"past", "`past` of a block", past_keys},
-                                      {"queries", "`stem.queries`", wf_query_keys},
-                                      {"clusters", "`clusters` of the stem, and of a head", wf_cluster_keys},
-                                      {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
-                                      {"head", "`head`, and each of `heads`", wf_head_keys},
-                                      {"layers", "`layers` of a head: each an object", wf_head_layer_keys},
-                                      {NULL, NULL, NULL}};
+const wf_spec_part wf_spec_parts[] = {
+    {"spec", "The top level", spec_keys},
+    {"encoder", "`encoder`", encoder_keys},
+    {"shift", "`shift`", shift_keys},
+    {"stem", "`stem`", wf_stem_keys},
+    {"convs", "`stem.convs`: each an object", wf_conv_keys},
+    {"positions", "`stem.positions`", wf_position_keys},
+    {"tables", "`stem.tables`: each an object", wf_table_keys},
+    {"hashes", "`stem.hashes`", wf_hash_keys},
+    {"project", "`stem.project`", wf_stem_project_keys},
+    {"token_dropout", "`stem.token_dropout`", wf_token_dropout_keys},
+    {"out", "`project`, and `bridge` of an encoder", out_keys},
+    {"globals", "`stem.globals`", wf_globals_keys},
+    {"fill", "`stem.fill`", wf_fill_keys},
+    {"side", "`stem.side`", wf_side_keys},
+    {"block", "`block`, and each of `blocks`", block_keys},
+    {"rows", "`rows`: each an object, a step that changes the rows of the stream", wf_rows_keys},
+    {"past", "`past` of a block", past_keys},
+    {"queries", "`stem.queries`", wf_query_keys},
+    {"clusters", "`clusters` of the stem, and of a head", wf_cluster_keys},
+    {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
+    {"head", "`head`, and each of `heads`", wf_head_keys},
+    {"layers", "`layers` of a head: each an object", wf_head_layer_keys},
+    {NULL, NULL, NULL}};
 
 enum { MOST_KEYS = 48 };
 
@@ -187,7 +198,7 @@ static weft_status read_row(reader *r, const wf_json *j, const char *where, bool
                           channel ? "channel" : "token", name, near ? ", did you mean '" : "", near ? near : "",
                           near ? "'?" : "");
     }
-    return wf_layer_build(r->arena, row, word ? wf_json_new(r->arena, WF_JSON_OBJECT) : j, r->spec->dim, where, out, r->err);
+    return wf_layer_build(r->arena, row, word ? wf_json_new(r->arena, WF_JSON_OBJECT) : j, r->width, where, out, r->err);
 }
 
 /* An option of block i: its own, else that of the common `block`. */
@@ -305,6 +316,19 @@ static weft_status read_past(reader *r, const wf_json *j, const char *what, wf_b
     return o.status;
 }
 
+/* The stream before the rows change, as the memory of the mixer. */
+static weft_status read_before(reader *r, const wf_json *own, const wf_json *common, const char *what, wf_block_spec *b) {
+    const wf_json *memory = either(own, common, "memory"), *norm = either(own, common, "memory_norm");
+    b->before = wf_json_is_string(memory, "before");
+    WF_CHECK(!memory || b->before || wf_json_is_string(memory, "encoder"), r->err, WEFT_USAGE,
+             "%s: 'memory' is encoder or before", what);
+    WF_CHECK(!b->before || strstr(b->mixer->row->inputs, "memory"), r->err, WEFT_USAGE, "%s: '%s' reads no memory", what,
+             b->mixer->row->name);
+    WF_CHECK(!norm || norm->kind == WF_JSON_NULL || b->before, r->err, WEFT_USAGE,
+             "%s: 'memory_norm' belongs to a memory 'before'", what);
+    return norm ? wf_norm_read(r, norm, what, &b->memory_norm) : WEFT_OK;
+}
+
 static weft_status read_block(reader *r, int64_t index, const wf_json *own, const wf_json *common) {
     wf_block_spec *b = &r->spec->blocks[index];
     char *what = wf_arena_printf(r->arena, "%sblock %lld", r->spec->stack, (long long)index),
@@ -320,8 +344,12 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     const wf_json *w = either(own, common, "wiring");
     WF_CHECK(!w || w->kind == WF_JSON_STRING, r->err, WEFT_USAGE, "%s: 'wiring' must be a string", what);
     WF_TRY(find_wiring(w, w ? w->string : "pre", what, &b->wiring, r->err));
+    b->from_dim = r->width;
+    WF_TRY(wf_rows_read(r, either(own, common, "rows"), index, what, &b->rows));
+    b->dim = r->width;
     WF_TRY(read_mixers(r, index, own, common, b));
     WF_TRY(read_past(r, either(own, common, "past"), what, b));
+    WF_TRY(read_before(r, own, common, what, b));
     WF_TRY(read_borrow(r, index, either(own, common, "borrow"), b));
     WF_CHECK(!b->cross || b->wiring->cross_norms > 0, r->err, WEFT_USAGE, "%s: the wiring '%s' has no place for 'cross'", what,
              b->wiring->name);
@@ -342,6 +370,11 @@ static weft_status read_blocks(reader *r, const wf_json *json) {
         WF_TRY(read_block(r, i, own, common));
         own = own && own->next ? own->next : list ? list->child : NULL; /* the list is a cycle */
     }
+    WF_TRY(wf_rows_read(r, wf_json_get(json, "rows"), r->spec->layers, "rows", &r->spec->rows));
+    r->spec->end_dim = r->width;
+    const wf_stem_spec *stem = &r->spec->stem;
+    WF_CHECK(!r->spec->reshaped || (stem->side == 0 && stem->fill == 0), r->err, WEFT_USAGE,
+             "'rows' goes with neither 'side' nor 'fill' of the stem");
     return WEFT_OK;
 }
 
@@ -363,7 +396,7 @@ static weft_status read_sizes(reader *r, const wf_json *json) {
     return WEFT_OK;
 }
 
-int64_t wf_spec_end_width(const wf_spec *s) { return s->dim + (s->joined ? s->stem.side : 0); }
+int64_t wf_spec_end_width(const wf_spec *s) { return s->end_dim + (s->joined ? s->stem.side : 0); }
 
 static weft_status read_joined(reader *r, const wf_json *json) {
     r->spec->joined = wf_json_bool(json, "joined", false);
@@ -386,12 +419,14 @@ static weft_status read_out(reader *r, const wf_json *j, const char *what, int64
 /* The parts that a model and its encoder both have. */
 static weft_status read_stack(reader *r, const wf_json *json) {
     WF_TRY(wf_stem_read(r, wf_json_get(json, "stem")));
+    r->width = r->spec->dim;
+    WF_TRY(read_blocks(r, json));
     WF_TRY(wf_norm_read(r, wf_json_get(json, "norm"), "norm", &r->spec->norm));
     WF_TRY(read_joined(r, json));
     WF_TRY(read_out(r, wf_json_get(json, "project"), "project", wf_spec_end_width(r->spec), &r->spec->project));
     r->spec->layer_sum = wf_json_bool(json, "layer_sum", false);
-    WF_CHECK(!r->spec->layer_sum || (!r->spec->joined && !r->spec->project.there), r->err, WEFT_USAGE,
-             "'layer_sum' goes neither with 'joined' nor with 'project'");
+    WF_CHECK(!r->spec->layer_sum || (!r->spec->joined && !r->spec->project.there && !r->spec->reshaped), r->err, WEFT_USAGE,
+             "'layer_sum' goes neither with 'joined' nor with 'project' nor with 'rows'");
     return WEFT_OK;
 }
 
@@ -419,7 +454,7 @@ static weft_status read_encoder(reader *r, const wf_json *json) {
              (long long)s->stem.dim, (long long)around->vocab, (long long)around->stem.dim);
     WF_TRY(read_out(&own, wf_json_get(json, "bridge"), "bridge", s->project.dim, &s->bridge));
     r->spec->encoder = s;
-    return read_blocks(&own, json);
+    return WEFT_OK;
 }
 
 static weft_status read_shift(reader *r, const wf_json *j) {
@@ -449,7 +484,6 @@ weft_status wf_spec_read(wf_arena *arena, const wf_json *json, wf_spec **out, we
     WF_TRY(read_shift(&r, wf_json_get(json, "shift")));
     WF_CHECK(!r.spec->stem.shared, err, WEFT_USAGE, "stem: only an encoder can share the table of the model around it");
     WF_TRY(wf_heads_read(&r, wf_json_get(json, "head"), wf_json_get(json, "heads")));
-    WF_TRY(read_blocks(&r, json));
     *out = r.spec;
     return WEFT_OK;
 }

@@ -48,11 +48,12 @@ typedef struct wf_stem_table { /* ids beside those of the tokens */
     int of;        /* number of an earlier table whose rows these are; -1: its own */
     bool side;     /* stands beside the others of the side stream */
     bool join;     /* stands beside the rows of the tokens instead of being added */
+    bool kinds;    /* has no weights: its ids say to the mixers of which kind each row is */
     int n_lookups; /* how often the table is looked up: by a column of the input, or a difference of two */
     int64_t plus[WF_MAX_LOOKUPS], minus[WF_MAX_LOOKUPS]; /* -1: none */
 } wf_stem_table;
 
-enum { WF_MAX_CONVS = 8 };
+enum { WF_MAX_CONVS = 8, WF_MAX_HASHES = 16 };
 typedef struct wf_conv_spec { /* a convolution over time */
     int64_t in, out, kernel, stride, padding;
     bool bias, gated; /* gated: makes 2*out channels, the second half a gate */
@@ -66,7 +67,9 @@ typedef struct wf_stem_spec {
     bool channels_first; /* files of inputs have them before the rows */
     wf_conv_spec convs[WF_MAX_CONVS];
     int n_convs;
-    int64_t dim;          /* width of the tables */
+    int64_t dim; /* width of the tables */
+    int64_t hashes[WF_MAX_HASHES], n_hashes,
+        buckets;          /* instead of one token table: multipliers of hashes, each with a table of so many rows; 0: none */
     float scale, dropout; /* multiplies the token rows */
     wf_position_kind position;
     int64_t length, offset; /* rows of the learned table; first row used */
@@ -105,6 +108,23 @@ typedef struct wf_stem_spec {
     const char *pairs, *segments; /* inputs: which pairs of rows are hidden from each other; the segments; NULL: none */
 } wf_stem_spec;
 
+typedef struct wf_rows_kind wf_rows_kind;
+typedef struct wf_rows_step { /* changes the rows of the stream (rows.c) */
+    const wf_rows_kind *kind;
+    wf_windows how;
+    int64_t kernel, count, in, out, least;
+    int64_t of; /* number of an earlier block; -1: not asked */
+    bool largest, all, same, bias, skip, last;
+    wf_activation activation;
+    wf_norm_spec norm;
+    float dropout;
+} wf_rows_step;
+
+typedef struct wf_rows_list {
+    wf_rows_step *steps;
+    int64_t n;
+} wf_rows_list;
+
 struct wf_wiring;
 struct wf_block_run;
 typedef struct wf_block_spec {
@@ -121,7 +141,11 @@ typedef struct wf_block_spec {
     bool adapter_from_norm;           /* added to what the norm gives, not to what goes in */
     float residual_scale[2], keep[2]; /* of the branches of mixer and channel, and of the stream they join */
     float stream_scale, dropout, attention_dropout;
-    bool masked;                  /* rows of padding are zero after the block */
+    bool masked;           /* rows of padding are zero after the block */
+    wf_rows_list rows;     /* what the stream goes through before the block */
+    int64_t from_dim, dim; /* its width before and after them */
+    bool before;           /* the memory of the mixer is the stream as it was before them */
+    wf_norm_spec memory_norm;
     int64_t past_start;           /* rows of zeros before every sequence, where none are given */
     int64_t past_keep, past_take; /* how many of its last rows go on, and of the call's first; -1: all */
     const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
@@ -153,6 +177,7 @@ typedef struct wf_head_spec {
     float dropout;               /* before the last product */
     int64_t extra;               /* of the width: the last so many channels have a matrix of their own */
     int64_t query;               /* token whose first row asks the others; -1: none */
+    int64_t of;                  /* reads the rows that this block gives; -1: those at the end */
     const char *problem;         /* of `classify`: auto, single, multi, regression */
     int64_t stream, streams;     /* streams of queries that it reads: the first, how many; 0: the hidden rows */
     bool shared;                 /* the last product is that of the first head */
@@ -181,6 +206,9 @@ typedef struct wf_spec {
     int64_t dim, vocab, layers, context; /* context: trained length, 0 unknown */
     wf_stem_spec stem;
     wf_block_spec *blocks;
+    wf_rows_list rows; /* what the stream goes through behind the last block */
+    int64_t end_dim;   /* its width then */
+    bool reshaped;     /* there are such steps somewhere */
     wf_norm_spec norm;
     bool joined;                      /* the second stream stands before the first at the end, under the norm */
     bool layer_sum;                   /* the inputs of the blocks and the normed rows, weighted, are the rows */
@@ -204,6 +232,9 @@ weft_status wf_spec_of_pattern(wf_arena *arena, const char *pattern, wf_json **o
 
 /* Rows that a stem makes of `rows` frames or tokens. */
 int64_t wf_stem_rows(const wf_stem_spec *stem, int64_t rows);
+/* Rows of block `index` (the number of blocks: at the end) when the stem gives `rows`. */
+int64_t wf_spec_rows(const wf_spec *spec, int64_t index, int64_t rows);
+const char *wf_rows_kind_name(size_t i, const char **about); /* NULL behind the last */
 
 /* The options of every part but the mixers' own, as rows: what is read, and docs/spec.md. */
 typedef struct wf_spec_key {
@@ -224,6 +255,7 @@ typedef struct wf_wiring {
     wf_gates gates;  /* learned: gate1, gate2 */
     int cross_norms; /* around a cross mixer; 0: there is no place for one */
     bool adapts;     /* there is a place for an adapter */
+    bool rebuilds;   /* it is made of couplings: training rebuilds what goes in from what comes out */
     wf_tensor *(*run)(struct wf_block_run *b, wf_tensor *x);
 } wf_wiring;
 extern const wf_wiring wf_wirings[]; /* ends with a NULL name */

@@ -12,6 +12,9 @@ const wf_spec_key wf_stem_keys[] = {
     {"channels_first", "boolean", "false", "of `frames`: inputs are given with their channels before their rows"},
     {"convs", "list", "[]", "of `frames`: convolutions over time"},
     {"dim", "integer", "`dim`", "width of the tables; another than the model's needs `project`"},
+    {"hashes", "object", "null",
+     "instead of a table of the tokens several small ones, looked up by hashes of the token, their rows beside each other: "
+     "`stem.token.N.weight` (CANINE)"},
     {"scale", "number", "1", "multiplies the rows of the tokens"},
     {"positions", "object", "none", "added to the rows"},
     {"padding", "integer", "-1", "token whose row gets no gradient; -1 is none"},
@@ -73,11 +76,18 @@ const wf_spec_key wf_table_keys[] = {
     {"dim", "integer", "that of the other tables", "width of the rows that are joined"},
     {"side", "boolean", "false", "the rows stand beside those of the other such tables, as the stem's `side`"},
     {"of", "string", "null", "name of an earlier table whose weights these are"},
+    {"kinds", "boolean", "false",
+     "no table: the ids say to the mixers of which kind each row is (which of two texts it belongs to)"},
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_stem_project_keys[] = {
     {"after", "string", "dropout", "`tokens` (then the other tables have the model's width), `sum`, `norm` or `dropout`"},
     {"bias", "boolean", "true", "a learned bias"},
+    {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_hash_keys[] = {
+    {"buckets", "integer", NULL, "rows of each table"},
+    {"multipliers", "list", NULL, "one for each table, up to 16: token t has row (t + 1) * multiplier mod buckets"},
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_token_dropout_keys[] = {
@@ -201,6 +211,9 @@ static weft_status read_table(wf_spec_reader *r, const wf_json *j, wf_stem_table
     out->dim = wf_option_int(&o, "dim", r->spec->stem.dim, 1, WF_MAX_DIM);
     out->side = wf_option_bool(&o, "side", false);
     out->of = earlier_table(&o, j, &r->spec->stem);
+    out->kinds = wf_option_bool(&o, "kinds", false);
+    if (out->kinds && (out->side || out->join || out->of >= 0))
+        wf_option_fail(&o, j, "'kinds' are not looked up");
     if (out->side && out->join)
         wf_option_fail(&o, j, "a table cannot both be joined and stand at the side");
     if (!out->name || !out->input || out->rows == 0)
@@ -238,6 +251,25 @@ static weft_status read_project(wf_spec_reader *r, const wf_json *j, wf_stem_spe
             s->tables[i].dim = s->project == WF_PROJECT_TOKENS || s->clusters.count ? r->spec->dim : s->dim;
     if (!there && s->dim != r->spec->dim && s->clusters.count == 0)
         wf_option_fail(&o, j, "tables of width %lld need a projection to %lld", (long long)s->dim, (long long)r->spec->dim);
+    return o.status;
+}
+
+static weft_status read_hashes(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    bool there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(j, "stem hashes", wf_hash_keys, r->err);
+    const wf_json *list = there && o.status == WEFT_OK ? wf_json_get(j, "multipliers") : NULL;
+    s->buckets = wf_option_int(&o, "buckets", 0, 1, WF_MAX_VOCAB);
+    bool fits = list && list->kind == WF_JSON_ARRAY && list->count >= 1 && list->count <= WF_MAX_HASHES && s->buckets > 0;
+    for (const wf_json *one = fits ? list->child : NULL; one; one = one->next) {
+        fits &= one->kind == WF_JSON_NUMBER && one->is_integer && one->integer >= 1 && one->integer <= INT32_MAX;
+        s->hashes[s->n_hashes++] = one->integer;
+    }
+    if (there && !fits)
+        wf_option_fail(&o, j, "'buckets' and 1 to %d 'multipliers' are needed", (int)WF_MAX_HASHES);
+    if (there && fits && s->dim % s->n_hashes != 0)
+        wf_option_fail(&o, j, "%lld tables do not divide a width of %lld", (long long)s->n_hashes, (long long)s->dim);
+    if (there && (s->types || s->channels || s->padding >= 0 || s->shared))
+        wf_option_fail(&o, j, "hashed tokens go with neither 'types', 'padding', 'shared' nor frames");
     return o.status;
 }
 
@@ -342,6 +374,7 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     WF_TRY(read_globals(r, wf_json_get(j, "globals"), s));
     WF_TRY(read_token_dropout(r, wf_json_get(j, "token_dropout"), s));
     WF_TRY(read_queries(r, wf_json_get(j, "queries"), s));
+    WF_TRY(read_hashes(r, wf_json_get(j, "hashes"), s));
     const wf_json *norm = wf_json_get(j, "norm");
     return norm ? wf_norm_read(r, norm, "stem norm", &s->norm) : WEFT_OK;
 }
@@ -437,6 +470,19 @@ static weft_status declare_positions(wf_model *m, weft_error *err) {
     return WEFT_OK;
 }
 
+static weft_status declare_tokens(wf_model *m, weft_error *err) {
+    const wf_stem_spec *s = &m->spec->stem;
+    char name[64];
+    if (s->n_hashes == 0)
+        return declare_table(m, "stem.token.weight", m->spec->vocab, s->dim, &m->token, err);
+    for (int64_t i = 0; i < s->n_hashes; i++) {
+        snprintf(name, sizeof name, "stem.token.%lld.weight", (long long)i);
+        WF_TRY(declare_table(m, name, s->buckets, s->dim / s->n_hashes, &m->hashed[i], err));
+    }
+    m->token = m->hashed[0];
+    return WEFT_OK;
+}
+
 weft_status wf_stem_declare(wf_model *m, weft_error *err) {
     const wf_stem_spec *s = &m->spec->stem;
     int64_t norm_width = s->project == WF_PROJECT_SUM ? m->spec->dim : sum_width(m);
@@ -448,11 +494,13 @@ weft_status wf_stem_declare(wf_model *m, weft_error *err) {
     else if (s->clusters.count)
         WF_TRY(wf_stem_clusters_declare(m, err));
     else
-        WF_TRY(declare_table(m, "stem.token.weight", m->spec->vocab, s->dim, &m->token, err));
+        WF_TRY(declare_tokens(m, err));
     if (s->queries)
         WF_TRY(declare_table(m, "stem.queries.weight", s->queries, m->spec->dim, &m->queries, err));
     WF_TRY(declare_positions(m, err));
     for (int i = 0; i < s->n_tables; i++) {
+        if (s->tables[i].kinds)
+            continue;
         snprintf(name, sizeof name, "stem.%s.weight", s->tables[i].name);
         m->tables[i] = s->tables[i].of < 0 ? NULL : m->tables[s->tables[i].of];
         if (!m->tables[i])
@@ -514,7 +562,8 @@ static wf_tensor *look_up(const wf_model *m, wf_tape *t, int i, int k, const wf_
 static wf_tensor *put_tables(const wf_model *m, wf_tape *t, bool join, wf_tensor *x, const wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
     for (int i = 0; i < s->n_tables; i++)
-        for (int k = 0; s->tables[i].join == join && !s->tables[i].side && k < s->tables[i].n_lookups; k++) {
+        for (int k = 0; s->tables[i].join == join && !s->tables[i].side && !s->tables[i].kinds && k < s->tables[i].n_lookups;
+             k++) {
             bool there = p->tables[i] || s->tables[i].missing >= 0;
             wf_tensor *rows = there ? look_up(m, t, i, k, p) : NULL;
             if (there)
@@ -579,6 +628,23 @@ static wf_tensor *find_mask(const wf_stem_spec *s, wf_tape *t, const wf_model_op
     return s->pads ? wf_token_rows(t, p->ids, s->padding, true) : s->ends ? wf_token_mask(t, p->ids, s->padding) : NULL;
 }
 
+static wf_tensor *tokens(const wf_model *m, wf_tape *t, const wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *x = s->n_hashes ? NULL : wf_embed(t, p->ids, wf_use(t, m->token), s->padding);
+    for (int64_t i = 0; i < s->n_hashes; i++) {
+        wf_tensor *one = wf_embed(t, wf_hash_ids(t, p->ids, s->hashes[i], s->buckets), wf_use(t, m->hashed[i]), -1);
+        x = i ? wf_join_channels(t, x, one) : one;
+    }
+    return x;
+}
+
+wf_tensor *wf_stem_kinds(const wf_model *m, const wf_model_ports *p) {
+    for (int i = 0; i < m->spec->stem.n_tables; i++)
+        if (m->spec->stem.tables[i].kinds)
+            return p->tables[i];
+    return NULL;
+}
+
 wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o,
                           wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
@@ -592,7 +658,7 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
         p->side = record_side(m, t, batch, rows, dropout, p);
     wf_tensor *x = s->channels         ? wf_frames_record(m, t, p)
                    : s->clusters.count ? wf_stem_clusters(m, t, p->ids)
-                                       : wf_embed(t, p->ids, wf_use(t, m->token), s->padding);
+                                       : tokens(m, t, p);
     x = wf_scale(t, x, s->scale);
     if (s->dropped_token >= 0)
         x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
@@ -703,6 +769,8 @@ static wf_json *normal_tables(const wf_normal *of, const wf_stem_spec *stem) {
         wf_normal_bool(&w, "join", stem->tables[i].join);
         wf_normal_int(&w, "dim", stem->tables[i].dim);
         wf_normal_bool(&w, "side", stem->tables[i].side);
+        if (stem->tables[i].kinds)
+            wf_normal_bool(&w, "kinds", true);
         if (stem->tables[i].of >= 0)
             wf_normal_text(&w, "of", stem->tables[stem->tables[i].of].name);
         *of->failed |= !wf_json_push(list, w.object);
@@ -716,6 +784,16 @@ static wf_json *normal_project(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "after", places[stem->project]);
     wf_normal_bool(&w, "bias", stem->project_bias);
+    return w.object;
+}
+
+static wf_json *normal_hashes(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_normal w = wf_normal_begin(of);
+    wf_json *list = wf_json_new(of->arena, WF_JSON_ARRAY);
+    for (int64_t i = 0; i < stem->n_hashes; i++)
+        *of->failed |= !wf_json_push(list, wf_json_new_int(of->arena, stem->hashes[i]));
+    wf_normal_int(&w, "buckets", stem->buckets);
+    wf_normal_put(&w, "multipliers", list);
     return w.object;
 }
 
@@ -773,6 +851,8 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
         wf_normal_put(&w, "convs", wf_frames_normal(&w, stem));
     }
     wf_normal_int(&w, "dim", stem->dim);
+    if (stem->n_hashes)
+        wf_normal_put(&w, "hashes", normal_hashes(of, stem));
     wf_normal_float(&w, "scale", stem->scale);
     wf_normal_float(&w, "dropout", stem->dropout);
     wf_normal_bool(&w, "dropout_first", stem->dropout_first);

@@ -41,6 +41,8 @@ wf_tensor *wf_shift_right(wf_tape *t, wf_tensor *ids, bool rotate, int64_t token
  * gradient. */
 typedef enum wf_globals { WF_GLOBALS_NONE, WF_GLOBALS_FIRST, WF_GLOBALS_BEFORE, WF_GLOBALS_BEHIND } wf_globals;
 wf_tensor *wf_token_globals(wf_tape *t, wf_tensor *ids, wf_globals kind, int64_t token);
+/* I32 of ids' shape: (id + 1) * multiplier mod buckets. No gradient. */
+wf_tensor *wf_hash_ids(wf_tape *t, wf_tensor *ids, int64_t multiplier, int64_t buckets);
 /* I32 [B,1,1]: the row of the first `token` of ids[B,T] (I32) in each sequence, 0 where there is none. No gradient. */
 wf_tensor *wf_find_token(wf_tape *t, wf_tensor *ids, int64_t token);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
@@ -111,12 +113,38 @@ int64_t wf_frame_count(int64_t rows, int64_t kernel, int64_t stride, int64_t pad
 wf_tensor *wf_frames(wf_tape *t, wf_tensor *x, int64_t kernel, int64_t stride, int64_t padding);
 /* U8 [B,rows]: row t of it is row t*stride of mask[B,T] (U8), 0 beyond. NULL for NULL. No gradient. */
 wf_tensor *wf_frame_mask(wf_tape *t, wf_tensor *mask, int64_t rows, int64_t stride);
+/* Rows cut into windows: `stride` rows each, or with `apart` the first row alone and then the others; the last `drop` rows are
+ * in none. */
+typedef struct wf_windows {
+    int64_t stride, drop;
+    bool apart;
+} wf_windows;
+int64_t wf_window_count(const wf_windows *how, int64_t rows);
+/* x[B,T,n] -> fp32 [B,count,n]: the mean of each window, or the largest entry of each channel. */
+wf_tensor *wf_pool_windows(wf_tape *t, wf_tensor *x, const wf_windows *how, bool largest);
+/* Of the first `rows` windows: U8 [B,rows], whether all (or any) rows of each count in mask[B,T]; I32 [B,rows], what its first
+ * row has in ids[B,T]. NULL for NULL. No gradient. */
+wf_tensor *wf_window_mask(wf_tape *t, wf_tensor *mask, const wf_windows *how, int64_t rows, bool all);
+wf_tensor *wf_window_first(wf_tape *t, wf_tensor *ids, const wf_windows *how, int64_t rows);
+/* U8 [B,T] of mask[B,T] in windows of `stride` rows: the mask and all rows of windows in which none counts; or with `any` all
+ * rows of windows in which one does. NULL for NULL. No gradient. */
+wf_tensor *wf_window_open(wf_tape *t, wf_tensor *mask, int64_t stride, bool any);
+/* x[B,W,n] -> [B,rows,n]: row t is that of the window it lies in; with `skip` (and not `apart`) that of the next one. Beyond
+ * the last window rows are zeros, or with `last` its row. */
+typedef struct wf_fill_spec {
+    wf_windows how;
+    int64_t rows;
+    bool skip, last;
+} wf_fill_spec;
+wf_tensor *wf_fill_windows(wf_tape *t, wf_tensor *x, const wf_fill_spec *spec);
 /* Sequences filled up behind: ids[B,T] (I32) -> [B,total] with `id`; mask[B,rows] (U8; NULL: all ones) -> [B,total] with 0. No
  * gradient. */
 wf_tensor *wf_id_pad(wf_tape *t, wf_tensor *ids, int64_t total, int64_t id);
 wf_tensor *wf_mask_pad(wf_tape *t, wf_tensor *mask, int64_t batch, int64_t rows, int64_t total);
 wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask); /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
 wf_tensor *wf_fill_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask, float value); /* the same rows become `value` */
+/* Rows with mask[B,T] (U8) 0 times `forward_by`, their gradients times `backward_by`; mask NULL: x. */
+wf_tensor *wf_scale_apart(wf_tape *t, wf_tensor *x, wf_tensor *mask, float forward_by, float backward_by);
 /* y_t = x_{t-1}, y_0 = s_in (or 0): x [B,T,n], s_in [B,n] or NULL; *s_out receives the last x when not NULL. */
 wf_tensor *wf_time_shift(wf_tape *t, wf_tensor *x, wf_tensor *s_in, wf_tensor **s_out);
 /* Appends x[B,T,..] to a cache bound by the caller, cache[B,cap,..], at row start[b]+t (modulo cap for a ring); the result is
@@ -193,6 +221,9 @@ typedef struct wf_attention_spec { /* see kernels/attention.h for meanings; tens
         *pattern; /* in the tape's arena: which keys a row sees, instead of causal, left, right, prefix, segments, biases */
     wf_tensor *pattern_data[WF_PATTERN_DATA]; /* what it reads */
     double pattern_keys;                      /* keys of a row, on the average: for the count of operations */
+    /* Not NULL: rows and keys of the pattern are entries, I32 [B,H,P*T]: entry e is row entries[e] of q, k and v, each row P
+     * times. All entries of a row stand under one softmax. places I32 [B,H,P*T]: where part p of row t stands, at p*T + t. */
+    wf_tensor *entries, *places;
 } wf_attention_spec;
 /* T5's bucket of a distance j-i (Raffel et al. 2020, section 2.1). */
 int64_t wf_distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance, bool bidirectional);
@@ -204,14 +235,14 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
 
 /* Scores with vectors that stand for distances, F32 [B,H,queries,keys]: scale * x_i . table[row of i - j], or with x_j. A
  * distance d has the row index[d + zero], d + zero cut to 0..count-1; -1 is none. x [B,T,H,K]; table [R,K], or [R,H,K]: one for
- * each head. */
+ * each head. Queries may lie `step` keys apart (0: 1): the distance is i*step - j. The first `skip` queries and keys have 0. */
 typedef struct wf_relative_spec {
     int64_t queries, keys;
     bool of_keys;           /* x are the rows j */
     bool offset_from_start; /* query row i has index start[b]+i (decoding) */
     bool mirrored;          /* sequences of the second half of the batch have the distance j - i (XLNet) */
     const int32_t *index;   /* [count], in the tape's arena */
-    int64_t count, zero;
+    int64_t count, zero, step, skip;
     int64_t behind; /* added to every distance: the keys are rows that came so much earlier */
     float scale;
 } wf_relative_spec;
@@ -234,6 +265,13 @@ wf_tensor *wf_map_rows(wf_tape *t, wf_tensor *x, wf_tensor *map, bool turned);
 /* The adaptive softmax: logits x[.., V+C] of V classes in C+1 clusters that end at ends[C+1] (in the tape's arena), the logits
  * of all clusters but the first behind them -> fp32 [.., V], ln of the probabilities. */
 wf_tensor *wf_cluster_softmax(wf_tape *t, wf_tensor *x, const int64_t *ends, int64_t clusters);
+/* x [B,T,H,2] -> fp32 [B,H,T,keys]: entry 1 of row i where its kind is that of key j or one of the two is `common`, else entry
+ * 0; the first `skip` rows and keys have 0. Kinds I32 [B,T], [B,keys]; NULL: all are of one kind. */
+typedef struct wf_kind_spec {
+    wf_tensor *q_kinds, *k_kinds;
+    int64_t keys, common, skip;
+} wf_kind_spec;
+wf_tensor *wf_kind_scores(wf_tape *t, wf_tensor *x, const wf_kind_spec *spec);
 /* A bias by the key, x[B,S,G] for the heads of group g, and of the keys that a row may see only those with the `keep` largest:
  * F32 [B,heads,rows,S], -INFINITY for the others (see base/select.h for equal ones). Visibility and caches as in
  * wf_attention_spec, without rings; mask U8 [B,S] or NULL; `length`: keys that the whole sequence will have, 0: as many as
@@ -264,6 +302,7 @@ typedef struct wf_lsh_order {
 } wf_lsh_order;
 wf_lsh_order wf_lsh_sort(wf_tape *t, wf_tensor *q, wf_tensor *rotations, wf_tensor *mask, const int64_t *factors,
                          int64_t n_factors);
+wf_tensor *wf_order_places(wf_tape *t, wf_tensor *order, int64_t rows); /* the places of such an order of `rows` tokens */
 
 typedef struct wf_memory_spec { /* tensors may be NULL */
     wf_tensor *v;               /* [U]: scores v . tanh(q + k); NULL: q . k */
@@ -356,8 +395,8 @@ wf_tensor *wf_exp_gates(wf_tape *t, wf_tensor *in, wf_tensor *forget, const wf_e
 wf_tensor *wf_normalise_exp(wf_tape *t, wf_tensor *o, wf_tensor *nq, wf_tensor *m, float eps);
 
 /* The weighted average of RWKV-4: k, v [B,T,A], decay (w < 0) and bonus (u) [A] -> [B,T,A] fp32. States num, den, max [B,A]:
- * all of in or none, and `out` [3] receives those after the last token, or is NULL. No gradient goes through max: nothing
- * depends on it alone. */
+ * those of `in` that are NULL start at 0, 0, -1e38; `out` [3] receives those after the last token, or is NULL. No gradient goes
+ * through max: nothing depends on it alone. */
 typedef struct wf_wkv_spec {
     wf_tensor *in[3], **out;
 } wf_wkv_spec;

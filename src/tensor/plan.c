@@ -1,13 +1,12 @@
 /* plan.c - the schedule of a replay (forward list, backward list) and the lifetime of every temporary. */
-#include <limits.h>
-#include <string.h>
+#include <assert.h>
 #include "tensor/tape.h"
 
 typedef struct planner {
     wf_tape *tape;
-    int time;            /* of the entry being added */
-    int *recompute_time; /* per region: when it was recomputed, INT_MAX before */
-    size_t claims[2];    /* phases so far in each list */
+    int time;         /* of the entry being added */
+    bool *again;      /* per node: the region being planned runs it again */
+    size_t claims[2]; /* phases so far in each list */
     weft_error *err;
 } planner;
 
@@ -28,13 +27,18 @@ static void touch(wf_tensor *x, int slot, int time) {
     life->last[slot] = time;
 }
 
+/* Where its data is now. */
 static void touch_data(const planner *p, wf_tensor *x) {
-    if (!x)
-        return;
     wf_tensor *base = wf_base(x);
-    int region = base->producer ? base->producer->region : -1;
-    bool again = base->life->region_local && region >= 0 && p->time >= p->recompute_time[region];
-    touch(base, again ? WF_DATA_AGAIN : WF_DATA, p->time);
+    base = base->life->moved ? base->life->again : base;
+    touch(base, base->life->now, p->time);
+}
+
+static void read_data(const planner *p, wf_tensor *x) {
+    if (x) {
+        assert(wf_base(x)->life->now == WF_DATA || wf_base(x)->life->first[wf_base(x)->life->now] >= 0);
+        touch_data(p, x);
+    }
 }
 
 static weft_status set_phases(planner *p, wf_entry *entry, int phases, const int *pieces) {
@@ -114,24 +118,37 @@ static weft_status add_forward(planner *p, wf_pass list, wf_node *node) {
         WF_TRY(claim_early(p, node));
     WF_TRY(count_phases(p, &entry));
     for (int i = 0; i < node->n_in; i++)
-        touch_data(p, node->in[i]);
+        read_data(p, node->in[i]);
     for (int i = 0; i < node->n_out; i++)
         touch_data(p, node->out[i]);
     return add_entry(p, list, entry);
 }
 
-/* Marks tensors that live inside one region only. */
-static void find_region_locals(wf_tape *tape) {
+static bool is_real(const wf_tensor *x) { return x && (x->type == WF_F32 || x->type == WF_BF16); }
+
+/* Does the node make integers of real numbers? */
+static bool chooses(const wf_node *node) {
+    bool reals = false, integers = false;
+    for (int i = 0; i < node->n_in; i++)
+        reals |= is_real(node->in[i]);
+    for (int i = 0; i < node->n_out; i++)
+        integers |= !is_real(node->out[i]);
+    return reals && integers;
+}
+
+/* The innermost region that holds all nodes that make or read a tensor. Beside inverses choices are kept: they have no home. */
+static void find_homes(wf_tape *tape) {
     for (size_t i = 0; i < tape->tensors.count; i++) {
         wf_tensor *x = tape->tensors.items[i];
-        x->life->region_local = x->kind == WF_TEMP && x->producer && x->producer->region >= 0 && !x->life->keep;
+        bool kept = x->kind != WF_TEMP || !x->producer || x->life->keep;
+        x->life->home = kept || (tape->inverts && chooses(x->producer)) ? -1 : x->producer->region;
     }
     for (size_t i = 0; i < tape->nodes.count; i++) {
-        wf_node *node = tape->nodes.items[i];
+        const wf_node *node = tape->nodes.items[i];
         for (int j = 0; j < node->n_in; j++) {
-            wf_tensor *base = node->in[j] ? wf_base(node->in[j]) : NULL;
-            if (base && base->producer && base->producer->region != node->region)
-                base->life->region_local = false;
+            struct wf_life *life = node->in[j] ? wf_base(node->in[j])->life : NULL;
+            while (life && !wf_region_holds(tape, life->home, node->region))
+                life->home = tape->regions[life->home].parent;
         }
     }
 }
@@ -168,28 +185,79 @@ static weft_status add_backward(planner *p, wf_node *node) {
     WF_TRY(count_phases(p, &entry));
     for (int i = 0; i < node->n_in; i++) {
         if (node->in[i] && node->op->saves_in >> i & 1u)
-            touch_data(p, node->in[i]);
+            read_data(p, node->in[i]);
         if (node->grad_mode[i])
             touch(node->in[i], WF_GRAD, p->time);
     }
     for (int i = 0; i < node->n_out; i++) {
         if (node->op->saves_out >> i & 1u)
-            touch_data(p, node->out[i]);
+            read_data(p, node->out[i]);
         if (wf_base(node->out[i])->life->grad_arrives)
             touch(node->out[i], WF_GRAD, p->time);
     }
     return add_entry(p, WF_BACKWARD, entry);
 }
 
-static weft_status recompute_region(planner *p, int region) {
-    p->recompute_time[region] = p->time;
-    WF_TRY(add_entry(p, WF_BACKWARD, (wf_entry){.kind = WF_RECOMPUTE, .region = region}));
-    for (size_t i = 0; i < p->tape->nodes.count; i++) {
-        wf_node *node = p->tape->nodes.items[i];
-        if (node->region == region)
-            WF_TRY(add_forward(p, WF_BACKWARD, node));
+/* ---- regions again ---- */
+static void want(wf_tensor *x, bool yes) {
+    if (x && yes)
+        wf_base(x)->life->wanted = true;
+}
+
+/* What a node of the region needs of it later: its backward, its being computed again as a part of an inner region, its
+ * inverse. */
+static void want_of(const planner *p, int region, wf_node *node) {
+    bool inner = node->region != region, back = !node->inverse && wants_backward(node);
+    for (int i = 0; i < node->n_in; i++)
+        if (node->in[i] && wf_base(node->in[i])->life->home == region)
+            want(node->in[i], inner || node->inverse || (back && node->op->saves_in >> i & 1u));
+    for (int i = 0; back && i < node->n_out; i++)
+        if (wf_base(node->out[i])->life->home == region)
+            want(node->out[i], node->op->saves_out >> i & 1u);
+    bool again = false;
+    for (int i = 0; i < node->n_out && !node->inverse; i++)
+        again |= wf_base(node->out[i])->life->wanted;
+    for (int i = 0; again && i < node->n_in; i++)
+        want(node->in[i], node->in[i] && wf_region_holds(p->tape, region, wf_base(node->in[i])->life->home));
+    p->again[node->index] = again || (node->inverse && !inner);
+}
+
+/* Tensors of the region move to their next life. */
+static void leave_lives(const wf_tape *tape, int region) {
+    const wf_region *r = &tape->regions[region];
+    for (size_t i = r->tensor; i < r->tensors; i++) {
+        struct wf_life *life = ((wf_tensor *)tape->tensors.items[i])->life;
+        life->wanted = false;
+        life->now += life->home >= 0 && wf_region_holds(tape, region, life->home);
     }
-    return WEFT_OK;
+}
+
+/* From here on the inputs that the region rebuilds are what its inverse has made. */
+static weft_status rebuild_inputs(planner *p, int region) {
+    bool some = false;
+    for (size_t i = 0; i < p->tape->tensors.count; i++) {
+        struct wf_life *life = ((wf_tensor *)p->tape->tensors.items[i])->life;
+        if (life->again && !life->keep && life->again->producer->region == region)
+            some = life->moved = true;
+    }
+    return some ? add_entry(p, WF_BACKWARD, (wf_entry){.kind = WF_REBUILT, .region = region}) : WEFT_OK;
+}
+
+static weft_status recompute_region(planner *p, int region) {
+    wf_region *r = &p->tape->regions[region];
+    if (r->again)
+        return WEFT_OK;
+    if (r->parent >= 0)
+        WF_TRY(recompute_region(p, r->parent));
+    r->again = true;
+    leave_lives(p->tape, region);
+    for (size_t i = r->end; i-- > r->first;)
+        want_of(p, region, p->tape->nodes.items[i]);
+    WF_TRY(add_entry(p, WF_BACKWARD, (wf_entry){.kind = WF_RECOMPUTE, .region = region}));
+    for (size_t i = r->first; i < r->end; i++)
+        if (p->again[i])
+            WF_TRY(add_forward(p, WF_BACKWARD, p->tape->nodes.items[i]));
+    return r->inverse < r->end ? rebuild_inputs(p, region) : WEFT_OK;
 }
 
 static weft_status seed_roots(planner *p) {
@@ -213,7 +281,7 @@ static weft_status plan_backward(planner *p) {
         wf_node *node = tape->nodes.items[i];
         if (!wants_backward(node))
             continue;
-        if (node->region >= 0 && p->recompute_time[node->region] == INT_MAX)
+        if (node->region >= 0)
             WF_TRY(recompute_region(p, node->region));
         WF_TRY(add_backward(p, node));
     }
@@ -238,18 +306,17 @@ static void extend_lives(wf_tape *tape, int end) {
 
 weft_status wf_plan_schedule(wf_tape *tape, weft_error *err) {
     planner p = {.tape = tape, .err = err};
-    p.recompute_time = wf_calloc(&tape->env->mem, (size_t)tape->regions + 1, sizeof *p.recompute_time);
-    if (!p.recompute_time)
+    p.again = wf_calloc(&tape->env->mem, tape->nodes.count + 1, sizeof *p.again);
+    if (!p.again)
         return wf_fail_memory(err);
-    for (int i = 0; i < tape->regions; i++)
-        p.recompute_time[i] = INT_MAX;
-    find_region_locals(tape);
+    find_homes(tape);
     weft_status status = WEFT_OK;
     for (size_t i = 0; i < tape->nodes.count && status == WEFT_OK; i++)
-        status = add_forward(&p, WF_FORWARD, tape->nodes.items[i]);
+        if (!((const wf_node *)tape->nodes.items[i])->inverse)
+            status = add_forward(&p, WF_FORWARD, tape->nodes.items[i]);
     if (status == WEFT_OK && tape->options.grad)
         status = plan_backward(&p);
     extend_lives(tape, p.time);
-    wf_free(&tape->env->mem, p.recompute_time);
+    wf_free(&tape->env->mem, p.again);
     return status;
 }

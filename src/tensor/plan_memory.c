@@ -42,32 +42,15 @@ static weft_status collect_tensors(wf_tape *tape, blocks *b, weft_error *err) {
     return WEFT_OK;
 }
 
-/* Work buffers live during their node's entry; each entry that runs the node needs the same pointer, so they span from the
- * first to the last entry only when a region runs the node twice: then the block is placed once for both times. */
-typedef struct work_slot {
-    size_t offset;
-    int first, last;
-} work_slot;
-
-static weft_status collect_work(wf_tape *tape, blocks *b, work_slot *slots, weft_error *err) {
+/* Work buffers live during one entry. */
+static weft_status collect_work(wf_tape *tape, blocks *b, weft_error *err) {
     int time = 0;
-    size_t n = tape->nodes.count;
-    for (size_t i = 0; i < 2 * n; i++)
-        slots[i].first = -1;
     for (int pass = 0; pass < 2; pass++)
         for (size_t e = 0; e < tape->passes[pass].count; e++, time++) {
-            const wf_entry *entry = &tape->passes[pass].list[e];
-            if (entry->kind != WF_RUN || !entry->node->work[entry->pass])
-                continue;
-            work_slot *s = &slots[2 * (size_t)entry->node->index + entry->pass];
-            s->first = s->first < 0 ? time : s->first;
-            s->last = time;
+            wf_entry *entry = &tape->passes[pass].list[e];
+            if (entry->kind == WF_RUN && entry->node->work[entry->pass])
+                WF_TRY(add_block(tape, b, (block){time, time, entry->node->work[entry->pass], 0, &entry->work}, err));
         }
-    for (size_t i = 0; i < 2 * n; i++) {
-        const wf_node *node = tape->nodes.items[i / 2];
-        if (slots[i].first >= 0)
-            WF_TRY(add_block(tape, b, (block){slots[i].first, slots[i].last, node->work[i % 2], 0, &slots[i].offset}, err));
-    }
     return WEFT_OK;
 }
 
@@ -113,7 +96,7 @@ static size_t place_all(blocks *b, const block **busy) {
     return total;
 }
 
-static void assign_pointers(wf_tape *tape, const work_slot *slots) {
+static void assign_pointers(wf_tape *tape) {
     for (size_t i = 0; i < tape->tensors.count; i++) {
         wf_tensor *x = tape->tensors.items[i];
         if (x->kind == WF_VIEW || x->kind == WF_PARAMETER)
@@ -123,12 +106,12 @@ static void assign_pointers(wf_tape *tape, const work_slot *slots) {
         if (x->life->first[WF_GRAD] >= 0)
             x->grad = tape->memory + x->life->offset[WF_GRAD];
     }
-    for (size_t i = 0; i < tape->nodes.count; i++) {
-        wf_node *node = tape->nodes.items[i];
-        for (int pass = 0; pass < 2; pass++)
-            if (slots[2 * i + (size_t)pass].first >= 0)
-                node->work_data[pass] = tape->memory + slots[2 * i + (size_t)pass].offset;
-    }
+    for (int list = 0; list < 2; list++)
+        for (size_t e = 0; e < tape->passes[list].count; e++) {
+            const wf_entry *entry = &tape->passes[list].list[e];
+            if (entry->kind == WF_RUN && entry->pass == (wf_pass)list)
+                wf_entry_work(tape, entry);
+        }
 }
 
 static void size_scratch(wf_tape *tape) {
@@ -165,13 +148,10 @@ static weft_status allocate_scratch(wf_tape *tape, weft_error *err) {
 weft_status wf_plan_memory(wf_tape *tape, bool measure, weft_error *err) {
     const wf_mem *mem = &tape->env->mem;
     blocks b = {0};
-    work_slot *slots = wf_calloc(mem, 2 * tape->nodes.count + 1, sizeof *slots);
     const block **busy = NULL;
-    weft_status status = slots ? WEFT_OK : wf_fail_memory(err);
+    weft_status status = collect_tensors(tape, &b, err);
     if (status == WEFT_OK)
-        status = collect_tensors(tape, &b, err);
-    if (status == WEFT_OK)
-        status = collect_work(tape, &b, slots, err);
+        status = collect_work(tape, &b, err);
     if (status == WEFT_OK && !(busy = wf_calloc(mem, b.count + 1, sizeof *busy)))
         status = wf_fail_memory(err);
     if (status == WEFT_OK) {
@@ -181,17 +161,16 @@ weft_status wf_plan_memory(wf_tape *tape, bool measure, weft_error *err) {
     if (status == WEFT_OK && !measure)
         status = allocate(tape, err);
     if (status == WEFT_OK && !measure) {
-        assign_pointers(tape, slots);
+        assign_pointers(tape);
         status = allocate_scratch(tape, err);
     }
-    wf_free(mem, slots);
     wf_free(mem, busy);
     wf_free(mem, b.list);
     return status;
 }
 
-void wf_plan_resolve_views(wf_tape *tape) {
-    for (size_t i = 0; i < tape->tensors.count; i++) {
+void wf_plan_resolve_views(wf_tape *tape, size_t first, size_t end) {
+    for (size_t i = first; i < end; i++) {
         wf_tensor *x = tape->tensors.items[i];
         if (x->kind != WF_VIEW)
             continue;

@@ -34,14 +34,35 @@ static void zero_gradient(const wf_entry *entry, int piece, const wf_runtime *rt
     memset((char *)x->grad + (size_t)first * size, 0, (size_t)(end - first) * size);
 }
 
-/* Temporaries of the region move to the memory planned for their second life. */
-static void enter_region_again(wf_tape *tape, int region) {
+static void to_life(const wf_tape *tape, wf_tensor *x, int now) {
+    x->life->now = now;
+    if (x->life->first[now] >= 0)
+        x->data = tape->memory + x->life->offset[now];
+}
+
+/* Temporaries of the region, and what nodes share among their phases, move to the memory planned for their next life. */
+static void enter_region_again(const replay *r, size_t e) {
+    wf_tape *tape = r->tape;
+    int region = r->entries->list[e].region;
+    const wf_region *of = &tape->regions[region];
+    for (size_t i = of->tensor; i < of->tensors; i++) {
+        wf_tensor *x = tape->tensors.items[i];
+        if (x->life->home >= 0 && wf_region_holds(tape, region, x->life->home))
+            to_life(tape, x, x->life->now + 1);
+    }
+    for (e++; e < r->entries->count && r->entries->list[e].kind == WF_RUN && r->entries->list[e].pass == WF_FORWARD; e++)
+        wf_entry_work(tape, &r->entries->list[e]);
+    wf_plan_resolve_views(tape, of->tensor, of->tensors);
+}
+
+/* The inputs that the region rebuilds are from now on what its inverse has made. */
+static void move_inputs(wf_tape *tape, int region) {
     for (size_t i = 0; i < tape->tensors.count; i++) {
         wf_tensor *x = tape->tensors.items[i];
-        if (x->life->region_local && x->producer->region == region && x->life->first[WF_DATA_AGAIN] >= 0)
-            x->data = tape->memory + x->life->offset[WF_DATA_AGAIN];
+        if (x->life->moved && x->life->again->producer->region == region)
+            x->data = x->life->again->data;
     }
-    wf_plan_resolve_views(tape);
+    wf_plan_resolve_views(tape, 0, tape->tensors.count);
 }
 
 static void run_piece(const wf_entry *entry, int phase, int piece, wf_worker *worker) {
@@ -73,9 +94,11 @@ static void barrier(const replay *r) {
 static void run_entry(const replay *r, size_t e, wf_worker *worker) {
     wf_entry *entry = &r->entries->list[e];
     double begin = worker->thread == 0 && r->tape->profile ? wf_seconds() : 0;
-    if (entry->kind == WF_RECOMPUTE) {
-        if (worker->thread == 0)
-            enter_region_again(r->tape, entry->region);
+    if (entry->kind == WF_RECOMPUTE || entry->kind == WF_REBUILT) {
+        if (worker->thread == 0 && entry->kind == WF_RECOMPUTE)
+            enter_region_again(r, e);
+        if (worker->thread == 0 && entry->kind == WF_REBUILT)
+            move_inputs(r->tape, entry->region);
         barrier(r);
     }
     for (int phase = 0; phase < entry->phases; phase++) {
@@ -115,13 +138,15 @@ static weft_status run(wf_tape *tape, wf_pass pass, const wf_runtime *rt, weft_e
 }
 
 static void first_lives(wf_tape *tape) {
-    if (tape->regions > 0)
-        for (size_t i = 0; i < tape->tensors.count; i++) {
-            wf_tensor *x = tape->tensors.items[i];
-            if (x->life->region_local && x->life->first[WF_DATA] >= 0)
-                x->data = tape->memory + x->life->offset[WF_DATA];
-        }
-    wf_plan_resolve_views(tape);
+    for (size_t i = 0; tape->n_regions > 0 && i < tape->tensors.count; i++) {
+        wf_tensor *x = tape->tensors.items[i];
+        if (x->life->home >= 0 || x->life->moved)
+            to_life(tape, x, WF_DATA);
+    }
+    for (size_t e = 0; tape->n_regions > 0 && e < tape->passes[WF_FORWARD].count; e++)
+        if (tape->passes[WF_FORWARD].list[e].kind == WF_RUN)
+            wf_entry_work(tape, &tape->passes[WF_FORWARD].list[e]);
+    wf_plan_resolve_views(tape, 0, tape->tensors.count);
 }
 
 static weft_status lay_out(wf_tape *tape, bool measure, weft_error *err) {
@@ -145,7 +170,7 @@ weft_status wf_tape_measure(wf_tape *tape, wf_tape_stats *out, weft_error *err) 
 weft_status wf_tape_plan(wf_tape *tape, weft_error *err) {
     WF_CHECK(!tape->options.measure, err, WEFT_USAGE, "this tape was made to be measured only");
     WF_TRY(lay_out(tape, false, err));
-    wf_plan_resolve_views(tape);
+    wf_plan_resolve_views(tape, 0, tape->tensors.count);
     /* Below this a step is faster on one core than the barriers of two: decoding with small models. */
     tape->alone = !tape->options.grad && wf_tape_stats_of(tape).flops_forward < SMALL_FLOPS;
     tape->planned = true;

@@ -40,6 +40,7 @@ void wf_tape_free(wf_tape *tape) {
     wf_free(mem, tape->passes[0].list);
     wf_free(mem, tape->passes[1].list);
     wf_free(mem, tape->claims);
+    wf_free(mem, tape->regions);
     wf_free_big(mem, tape->memory);
     wf_free_big(mem, tape->scratch);
     wf_arena_free(&tape->arena);
@@ -76,6 +77,7 @@ static wf_tensor *new_tensor(wf_tape *tape, wf_tensor_kind kind, wf_dtype type, 
         return out_of_memory(tape);
     for (int i = 0; i < WF_SLOTS; i++)
         life->first[i] = life->last[i] = -1;
+    life->home = -1;
     *x = (wf_tensor){.label = "", .type = type, .rank = rank, .kind = kind, .life = life};
     for (int i = 0; i < rank; i++)
         x->dims[i] = dims[i];
@@ -222,16 +224,57 @@ void wf_alias(wf_tape *tape, wf_tensor *x, wf_tensor *target) {
     x->offset = target->offset;
 }
 
+bool wf_region_holds(const wf_tape *tape, int outer, int inner) {
+    while (inner > outer) /* regions inside others have higher numbers */
+        inner = tape->regions[inner].parent;
+    return inner == outer;
+}
+
 void wf_region_begin(wf_tape *tape) {
-    if (tape->inner)
-        wf_tape_error(tape, WEFT_USAGE, "checkpoint regions nest once only");
-    tape->inner = tape->region >= 0;
-    tape->region = tape->regions++;
+    int depth = 0;
+    for (int r = tape->region; r >= 0; r = tape->regions[r].parent)
+        depth++;
+    if (depth >= WF_MAX_NESTED) {
+        wf_tape_error(tape, WEFT_USAGE, "more than %d regions inside each other", WF_MAX_NESTED);
+        return;
+    }
+    if (wf_grow(&tape->env->mem, (void **)&tape->regions, &tape->regions_capacity, tape->n_regions + 1, sizeof *tape->regions,
+                &tape->error) != WEFT_OK)
+        return;
+    tape->regions[tape->n_regions] =
+        (wf_region){.parent = tape->region, .first = tape->nodes.count, .inverse = SIZE_MAX, .tensor = tape->tensors.count};
+    tape->region = (int)tape->n_regions++;
 }
 
 void wf_region_end(wf_tape *tape) {
-    tape->region = tape->inner ? tape->regions++ : -1;
-    tape->inner = false;
+    if (wf_tape_failed(tape) || tape->region < 0) /* after an error regions may not have begun */
+        return;
+    wf_region *r = &tape->regions[tape->region];
+    r->end = tape->nodes.count;
+    r->tensors = tape->tensors.count;
+    r->inverse = r->inverse < r->end ? r->inverse : r->end;
+    tape->region = r->parent;
+}
+
+void wf_region_inverse(wf_tape *tape) {
+    if (!wf_tape_failed(tape) && tape->region >= 0)
+        tape->regions[tape->region].inverse = tape->nodes.count;
+}
+
+void wf_rebuilt(wf_tape *tape, wf_tensor *x, wf_tensor *again) {
+    if (!x || !again || wf_tape_failed(tape))
+        return;
+    wf_tensor *base = wf_base(x);
+    bool fits = again->kind == WF_TEMP && again->producer && again->producer->inverse && again->count == base->count &&
+                again->type == base->type && !(base->producer && wf_region_holds(tape, tape->region, base->producer->region));
+    if (!fits) {
+        wf_tape_error(tape, WEFT_USAGE, "an inverse that is not one of '%s'", x->label);
+        return;
+    }
+    if (base->kind == WF_TEMP && !base->life->again) {
+        base->life->again = again;
+        tape->inverts = true;
+    }
 }
 
 /* Parameters with adapters come as what these make of them. What goes into a projection inside another operation is not there
@@ -264,6 +307,7 @@ wf_node *wf_record(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *g
     }
     *node = (wf_node){
         .op = op, .n_in = n_in, .n_out = n_out, .attr = attr, .index = (int)tape->nodes.count, .region = tape->region};
+    node->inverse = tape->region >= 0 && tape->regions[tape->region].inverse <= tape->nodes.count;
     bool needs = false;
     for (int i = 0; i < n_in; i++) {
         node->in[i] = in[i];

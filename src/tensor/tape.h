@@ -4,25 +4,39 @@
 #include <stdatomic.h>
 #include "tensor/tensor.h"
 
-/* The planner's notes on one tensor. Slot 0: data; slot 1: data after its region was recomputed; slot 2: gradient. */
-enum { WF_DATA, WF_DATA_AGAIN, WF_GRAD, WF_SLOTS };
+/* The planner's notes on one tensor. Slots 0, 1, ..: data, then data after a region that it does not leave was recomputed, from
+ * the outermost such region inwards; the last: gradient. */
+enum { WF_MAX_NESTED = 3, WF_DATA = 0, WF_GRAD = WF_MAX_NESTED + 1, WF_SLOTS };
 struct wf_life {
     int first[WF_SLOTS], last[WF_SLOTS]; /* entry times; first -1: unused */
     size_t offset[WF_SLOTS];
+    int home;           /* the innermost region that all its producers and readers stand in, -1 none: it is not kept outside */
+    int now;            /* slot of its data at this point of the plan or of the replay */
+    bool wanted, moved; /* by the region being planned; the plan has passed the place where it is rebuilt */
+    wf_tensor *again;   /* what it is rebuilt as, NULL: nothing */
     bool keep, keep_grad, bound;
     bool constant; /* decided by parameters that do not change: see wf_tape_options.fixed */
     bool sliced;   /* some view covers only a part: gradients are zeroed first and every writer adds */
     bool grad_arrives, grad_written;
-    bool region_local; /* produced and used inside one region only: recomputed into slot 1 */
 };
 
-typedef enum wf_entry_kind { WF_RUN, WF_ZERO_GRAD, WF_SEED, WF_RECOMPUTE } wf_entry_kind;
+/* A stretch of nodes whose temporaries are recomputed; those from `inverse` on rebuild inputs of the others. */
+typedef struct wf_region {
+    int parent;             /* the region around it, -1 none */
+    size_t first, end;      /* nodes */
+    size_t inverse;         /* first node of the inverse; end: none */
+    size_t tensor, tensors; /* first and last+1 of those made meanwhile */
+    bool again;             /* the plan has recomputed it */
+} wf_region;
+
+typedef enum wf_entry_kind { WF_RUN, WF_ZERO_GRAD, WF_SEED, WF_RECOMPUTE, WF_REBUILT } wf_entry_kind;
 typedef struct wf_entry {
     wf_entry_kind kind;
     wf_pass pass;
     wf_node *node;
     wf_tensor *tensor, *seed; /* ZERO_GRAD, SEED */
-    int region;               /* RECOMPUTE: tensors of this region move to slot 1 */
+    int region;               /* RECOMPUTE: its tensors move to their next slot; REBUILT: its inputs to where they are now */
+    size_t work;              /* RUN: offset of what its phases share */
     bool once;                /* its outputs are constant */
     int phases, *pieces;      /* pieces of each phase, in the tape's arena */
     size_t claim;             /* of the first phase, in tape->claims */
@@ -51,8 +65,10 @@ struct wf_tape {
     wf_list nodes, tensors, roots;
     weft_error error;
     uint32_t sites;
-    int region, regions; /* open region (-1), number of regions */
-    bool inner;          /* the open region stands inside another */
+    wf_region *regions;
+    size_t n_regions, regions_capacity;
+    int region;   /* the open one, -1 none */
+    bool inverts; /* some region has an inverse */
     bool planned, profile;
     bool warm;  /* a forward has run: what is constant is there */
     bool alone; /* too little work to share: runs on the caller */
@@ -66,9 +82,14 @@ struct wf_tape {
 };
 
 static inline wf_tensor *wf_base(wf_tensor *x) { return x->base ? x->base : x; }
+bool wf_region_holds(const wf_tape *tape, int outer, int inner); /* inner is outer or stands inside it */
 weft_status wf_list_push(wf_tape *tape, wf_list *list, void *item);
 weft_status wf_plan_schedule(wf_tape *tape, weft_error *err); /* entries and lifetimes */
 /* Arena and pointers; `measure`: sizes only. */
 weft_status wf_plan_memory(wf_tape *tape, bool measure, weft_error *err);
-void wf_plan_resolve_views(wf_tape *tape);
+/* Gives the entry's node the memory that its phases share in this entry. */
+static inline void wf_entry_work(const wf_tape *tape, const wf_entry *entry) {
+    entry->node->work_data[entry->pass] = entry->node->work[entry->pass] ? tape->memory + entry->work : NULL;
+}
+void wf_plan_resolve_views(wf_tape *tape, size_t first, size_t end); /* of these tensors */
 #endif

@@ -99,7 +99,8 @@ struct wf_node {
     size_t work[2];             /* bytes shared by the phases of one pass */
     void *work_data[2];
     uint8_t grad_mode[WF_MAX_IN]; /* set by the planner: 0 none, 1 first writer, 2 adds */
-    int index, region;            /* position on the tape; activation-checkpoint region, -1 none */
+    int index, region;            /* position on the tape; innermost region, -1 none */
+    bool inverse;                 /* belongs to the inverse of its region */
 };
 
 /* ---- building ---- */
@@ -137,9 +138,16 @@ void wf_alias(wf_tape *tape, wf_tensor *x, wf_tensor *target);
 void wf_keep(wf_tape *tape, wf_tensor *x);      /* x->data stays valid until the next forward */
 void wf_keep_grad(wf_tape *tape, wf_tensor *x); /* x->grad stays valid until the next backward */
 /* Nodes recorded between these are recomputed before their backward instead of keeping their temporaries (Chen et al. 2016).
- * One region may stand inside another, which is then three: what is before it, itself, and what is behind. */
+ * Regions may stand inside others. What the backward does not ask for is not recomputed. */
 void wf_region_begin(wf_tape *tape);
 void wf_region_end(wf_tape *tape);
+/* A region may carry its inverse: the nodes recorded from here to its end, which run in the backward only, after the others
+ * have been recomputed, and may read what these made. wf_rebuilt: `again`, made by them, is x (fp32, from outside of the
+ * region), which therefore is not kept for the backward where nothing else needs it sooner (Gomez et al. 2017). Integers that
+ * nodes of regions make of real numbers are kept once there is an inverse: choices stay the same where their reasons were
+ * rebuilt. */
+void wf_region_inverse(wf_tape *tape);
+void wf_rebuilt(wf_tape *tape, wf_tensor *x, wf_tensor *again);
 
 /* ---- for ops ---- */
 /* Appends a node. `attr` must live in the tape's arena. Outputs are made with wf_out before. */

@@ -326,6 +326,7 @@ typedef struct scored_loading {
     uint32_t *ranks; /* of the pieces */
     wf_bpe_merge *merges;
     size_t n_merges, capacity;
+    bool characters; /* they stay alone */
 } scored_loading;
 
 static int by_score(const void *a, const void *b) {
@@ -415,7 +416,7 @@ static weft_status build_scored(scored_loading *s) {
         longest += text.length;
         /* Every part of a piece is looked at: a few endless pieces must not cost their square. */
         WF_CHECK(text.length <= 4096, s->l->err, WEFT_UNSUPPORTED, "model: a piece of %zu bytes", text.length);
-        if (is_part(p, id))
+        if (is_part(p, id) && !s->characters)
             WF_TRY(split_piece(s, id));
     }
     WF_TRY(make_tables(s->l, s->b, s->n_merges + longest));
@@ -441,7 +442,13 @@ weft_status wf_load_scored_bpe(wf_loading *l, const wf_model_source *source, voi
     for (int c = 0; c < 128; c++)
         if (b->ascii_id[c] != NONE && !is_part(&pieces, b->ascii_id[c]))
             b->ascii_id[c] = NONE;
-    scored_loading s = {.l = l, .pieces = &pieces, .b = b, .ranks = wf_calloc(l->mem, pieces.count + 1, sizeof(uint32_t))};
+    bool characters;
+    WF_TRY(wf_load_bool(l, source->options, "characters", false, &characters));
+    scored_loading s = {.l = l,
+                        .pieces = &pieces,
+                        .b = b,
+                        .characters = characters,
+                        .ranks = wf_calloc(l->mem, pieces.count + 1, sizeof(uint32_t))};
     weft_status status = s.ranks ? build_scored(&s) : wf_fail_memory(l->err);
     wf_free(l->mem, s.ranks);
     wf_free(l->mem, s.merges);

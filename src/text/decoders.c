@@ -437,7 +437,7 @@ static weft_status decode_suffix(const void *options, const wf_texts *in, wf_tex
 /* ---- SentencePiece ---- */
 
 typedef struct sentencepiece {
-    bool dummy_prefix, remove_extra, byte_fallback;
+    bool dummy_prefix, remove_extra, byte_fallback, strip;
     wf_bytes unknown, surface;
     wf_vocab control; /* tokens that are not seen */
 } sentencepiece;
@@ -449,6 +449,7 @@ static weft_status load_sentencepiece(wf_loading *l, const wf_json *j, void **op
     WF_TRY(wf_load_bool(l, j, "add_dummy_prefix", true, &o->dummy_prefix));
     WF_TRY(wf_load_bool(l, j, "remove_extra_whitespaces", true, &o->remove_extra));
     WF_TRY(wf_load_bool(l, j, "byte_fallback", false, &o->byte_fallback));
+    WF_TRY(wf_load_bool(l, j, "strip", false, &o->strip));
     WF_TRY(wf_load_string(l, j, "unknown", 0, &o->unknown));
     WF_TRY(wf_load_string(l, j, "unknown_surface", 0, &o->surface));
     return WEFT_OK;
@@ -462,13 +463,15 @@ static void release_sentencepiece(void *options) {
 
 static const wf_bytes space_symbol = {"\xE2\x96\x81", 3}, one_blank = {" ", 1};
 
+static bool is_unknown(const sentencepiece *o, wf_bytes text) { return o->unknown.length && same_text(text, o->unknown); }
+
 static void sentencepiece_token(const void *options, wf_bytes text, wf_str *out) {
     const sentencepiece *o = options;
     if (wf_vocab_find(&o->control, text.data, text.length))
         return;
     if (o->byte_fallback && byte_of_token(text) >= 0)
         wf_str_putc(out, (char)byte_of_token(text));
-    else if (same_text(text, o->unknown))
+    else if (is_unknown(o, text))
         wf_str_put(out, o->surface.data, o->surface.length);
     else
         put_replaced(out, text, space_symbol, one_blank);
@@ -481,6 +484,19 @@ static void put_byte_run(wf_str *out, const uint8_t *bytes, size_t n) {
             wf_str_put(out, "\xEF\xBF\xBD", 3);
         else
             wf_str_put(out, (const char *)bytes + i, length);
+}
+
+/* Takes white space from the ends of a text. */
+static void strip_ends(wf_str *text) {
+    size_t length, from = 0;
+    const uint8_t *bytes = (const uint8_t *)wf_str_text(text);
+    while (text->length && wf_char_class_of(wf_char_before(bytes, text->length, &length)) == WF_CHAR_SPACE)
+        text->length -= length;
+    while (from < text->length && wf_char_class_of(wf_char_at(bytes + from, text->length - from, &length)) == WF_CHAR_SPACE)
+        from += length;
+    if (from)
+        memmove(text->data, text->data + from, text->length - from);
+    text->length -= from;
 }
 
 /* The blank that was put in front of a text goes: one, or where extra blanks are removed, that of every token until something
@@ -499,7 +515,7 @@ static weft_status decode_sentencepiece(const void *options, const wf_texts *in,
         out->failed = out->failed || run.failed;
         wf_str_clear(&run);
         begins = begins && !blank_gone && out->pool.length == 0;
-        bool plain = !wf_vocab_find(&o->control, t.data, t.length) && !same_text(t, o->unknown);
+        bool plain = !wf_vocab_find(&o->control, t.data, t.length) && !is_unknown(o, t);
         if (plain && begins && (o->dummy_prefix || o->remove_extra) && begins_with(t, space_symbol)) {
             t = (wf_bytes){t.data + space_symbol.length, t.length - space_symbol.length};
             blank_gone = !o->remove_extra;
@@ -509,6 +525,8 @@ static weft_status decode_sentencepiece(const void *options, const wf_texts *in,
     put_byte_run(&out->pool, (const uint8_t *)wf_str_text(&run), run.length);
     out->failed = out->failed || run.failed;
     wf_str_free(&run);
+    if (o->strip)
+        strip_ends(&out->pool);
     wf_texts_close(out);
     return WEFT_OK;
 }

@@ -156,7 +156,15 @@ static weft_status emit(wf_encoder *e, wf_piece piece) {
     return WEFT_OK;
 }
 
+/* Places in a list of pieces become ids. */
+static void place_units(wf_encoder *e) {
+    const uint32_t *map = e->tok->id_of_piece;
+    for (size_t i = 0; map && i < e->units.count; i++)
+        e->units.data[i].id = map[e->units.data[i].id];
+}
+
 weft_status wf_units_flush(wf_encoder *e, wf_piece piece) {
+    place_units(e);
     WF_TRY(emit(e, piece));
     e->units.count = 0;
     return WEFT_OK;
@@ -190,6 +198,7 @@ static weft_status encode_piece(wf_encoder *e, wf_piece piece) {
              WF_PIECE_MAX);
     e->units.count = 0;
     WF_TRY(row->encode(e->tok->model, e, piece));
+    place_units(e);
     if (cached)
         wf_word_cache_put(&e->cache, hash, piece, e->units.data, e->units.count);
     WF_TRY(emit(e, piece));
@@ -308,7 +317,33 @@ static weft_status run_normalizers(wf_encoder *e, wf_piece *piece) {
     return WEFT_OK;
 }
 
+/* A code that begins the text, as >>fra<<, is a token, known or not. */
+static weft_status take_code(wf_encoder *e, wf_piece *piece) {
+    const wf_tokenizer *tok = e->tok;
+    wf_bytes opens = tok->code_opens, closes = tok->code_closes;
+    size_t end = 0;
+    if (piece->length < opens.length || memcmp(piece->bytes, opens.data, opens.length) != 0)
+        return WEFT_OK;
+    while (end + closes.length <= piece->length && memcmp(piece->bytes + end, closes.data, closes.length) != 0)
+        end++;
+    if (end + closes.length > piece->length)
+        return WEFT_OK;
+    wf_piece code = wf_piece_part(*piece, 0, end + closes.length);
+    const wf_vocab_entry *known = wf_vocab_find(wf_outer_vocab(tok), (const char *)code.bytes, code.length);
+    uint32_t id = known ? known->id : tok->unknown;
+    *piece = wf_piece_part(*piece, code.length, piece->length);
+    if (!e->full)
+        return wf_ids_push(e->ids, &id, 1, e->err);
+    WF_TRY(put_entry(e, code, (wf_unit){id, 0, (uint32_t)code.length}, wf_tokenizer_piece(tok, id)));
+    e->piece_number++;
+    return WEFT_OK;
+}
+
 static weft_status normalize(wf_encoder *e, wf_piece piece) {
+    if (e->tok->code_opens.length)
+        WF_TRY(take_code(e, &piece));
+    if (piece.length == 0)
+        return WEFT_OK;
     WF_TRY(run_normalizers(e, &piece));
     return piece.length ? split_added(e, e->tok->match_normalized, piece, pretokenize) : WEFT_OK;
 }

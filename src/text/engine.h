@@ -52,7 +52,7 @@ typedef struct wf_model_source {
     size_t n_merges, merges_capacity;
     double *scores; /* of the pieces of a list, which went to tok->vocab; NULL when the vocabulary was no list */
     size_t n_scores, scores_capacity;
-    bool has_vocab, has_merges, has_list;
+    bool has_vocab, has_merges, has_list, has_ids;
 } wf_model_source;
 
 /* By what a file that does not name its model is told apart. */
@@ -141,7 +141,9 @@ struct wf_tokenizer {
     char *json;
     size_t json_length;
     uint64_t digest;
-    wf_vocab vocab; /* the model's; added tokens outside it are in `added_vocab` */
+    wf_vocab vocab;              /* the model's; added tokens outside it are in `added_vocab` */
+    wf_vocab ids;                /* by token, where the file says them beside a list of pieces: then `vocab` has places in it */
+    const uint32_t *id_of_piece; /* by that place; NULL: the same */
     wf_vocab added_vocab;
     wf_token *tokens; /* by id */
     size_t n_tokens;
@@ -149,6 +151,7 @@ struct wf_tokenizer {
     wf_added *added;
     size_t n_added;
     bool added_ids_given;
+    wf_bytes code_opens, code_closes;         /* around a token that begins a text; empty: there are none */
     wf_matcher *match_raw, *match_normalized; /* NULL when there is nothing to find */
     wf_stages normalizers, pretokenizers, decoders, postprocessors;
     const wf_model_row *model_row;
@@ -162,6 +165,9 @@ struct wf_tokenizer {
     bool names_unknown;       /* the token of an unknown piece is the piece */
     uint32_t unknown;
 };
+
+/* The vocabulary with the ids that texts become. */
+static inline const wf_vocab *wf_outer_vocab(const wf_tokenizer *tok) { return tok->id_of_piece ? &tok->ids : &tok->vocab; }
 
 /* ---- the state of encoding ---- */
 typedef struct wf_unit { /* a token of the current piece, and the bytes of the piece it covers */

@@ -10,8 +10,8 @@
 enum { FILE_LIMIT = 1 << 30, MOST_FILES = 2 };
 
 const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json,
+                                             &wf_kind_sentencepiece_ids,
                                              &wf_kind_sentencepiece,
-                                             &wf_kind_sentencepiece_pair,
                                              &wf_kind_tiktoken,
                                              &wf_kind_rwkv,
                                              &wf_kind_gguf,
@@ -212,7 +212,8 @@ static weft_status config_options(const wf_file_kind *kind, wf_arena *arena, con
                                   weft_error *err) {
     char *path;
     wf_json *config, *options = wf_json_new(arena, WF_JSON_OBJECT);
-    if (!options)
+    const char *class = kind->usual_class;
+    if (!options || (class && !wf_json_put(arena, options, "tokenizer_class", wf_json_new_string(arena, class, strlen(class)))))
         return wf_fail_memory(err);
     *out = options;
     WF_TRY(wf_path_inside(arena, folder, "tokenizer_config.json", &path, err));
@@ -237,14 +238,17 @@ static weft_status look_inside(const wf_mem *mem, const char *path, const wf_fil
     return status;
 }
 
-static weft_status open_folder(const wf_mem *mem, wf_arena *arena, const char *folder, wf_tokenizer **out, weft_error *err) {
+/* The first kind with all its files in the folder; *out stays where there is none. */
+static weft_status open_by_names(const wf_mem *mem, wf_arena *arena, const char *folder, bool target, wf_tokenizer **out,
+                                 weft_error *err) {
     const char *paths[MOST_FILES];
     for (int i = 0; wf_file_kinds[i]; i++) {
         const wf_file_kind *kind = wf_file_kinds[i];
-        for (size_t k = 0; kind->folder[k]; k++) {
+        const char *const *names = target ? kind->target : kind->folder;
+        for (size_t k = 0; names && names[k]; k++) {
             const wf_json *options = NULL;
             size_t n;
-            WF_TRY(paths_in(arena, folder, kind->folder[k], paths, &n, err));
+            WF_TRY(paths_in(arena, folder, names[k], paths, &n, err));
             if (n == 0)
                 continue;
             if (kind->recognise && kind->options[0])
@@ -253,20 +257,31 @@ static weft_status open_folder(const wf_mem *mem, wf_arena *arena, const char *f
             return open_files(mem, kind->recognise && n == 1 ? NULL : kind, paths, n, kind->convert ? options : NULL, out, err);
         }
     }
-    return wf_fail(err, WEFT_FAILURE,
-                   "%s: no tokenizer file in this folder (tokenizer.json, tokenizer.model, vocab.json and merges.txt, "
-                   "vocab.txt ...)",
-                   folder);
+    return WEFT_OK;
+}
+
+static weft_status open_folder(const wf_mem *mem, const char *folder, bool target, wf_tokenizer **out, weft_error *err) {
+    wf_arena arena;
+    wf_arena_init(&arena, mem, 0);
+    *out = NULL;
+    weft_status status = open_by_names(mem, &arena, folder, target, out, err);
+    wf_arena_free(&arena);
+    return status;
 }
 
 weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer **out, weft_error *err) {
     if (!wf_is_dir(path))
         return open_files(mem, NULL, &path, 1, NULL, out, err);
-    wf_arena arena;
-    wf_arena_init(&arena, mem, 0);
-    weft_status status = open_folder(mem, &arena, path, out, err);
-    wf_arena_free(&arena);
-    return status;
+    WF_TRY(open_folder(mem, path, false, out, err));
+    WF_CHECK(*out, err, WEFT_FAILURE,
+             "%s: no tokenizer file in this folder (tokenizer.json, tokenizer.model, vocab.json and merges.txt, "
+             "vocab.txt ...)",
+             path);
+    return WEFT_OK;
+}
+
+weft_status wf_tokenizer_open_target(const wf_mem *mem, const char *folder, wf_tokenizer **out, weft_error *err) {
+    return open_folder(mem, folder, true, out, err);
 }
 
 /* ---- tokenizer.json ---- */

@@ -3,12 +3,13 @@
  *
  *   normalizer     SentencePiece {precompiled_charsmap, add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces,
  *                  whitespace_as_suffix, kept}
- *   model          ScoredBPE {vocab: [[piece, score]], kinds, unk_id, byte_fallback}: pieces merged by score
- *                  Greedy {vocab}: the longest token at every byte
- *                  Unigram's kinds and single_precision: as SentencePiece computes
+ *   model          ScoredBPE {vocab: [[piece, score]], kinds, unk_id, byte_fallback}: pieces merged by score; `characters`: not
+ *                  merged
+ *                  ids {token: id} with unknown_id, beside a list of pieces with kinds: their ids, if those are not their
+ * places Greedy {vocab}: the longest token at every byte Unigram's kinds and single_precision: as SentencePiece computes
  *                  WordPiece's beginning_subword_prefix, BPE's merge_ranks
  *   decoder        SentencePiece, CleanSpaces, ByteLevel's plain_tokens
- *   top level      added_token_ids
+ *   top level      added_token_ids, codes {opens, closes}: what is written so where a text begins is one token
  *   patterns       {"Perl": ...} */
 #ifndef WF_TEXT_FILE_KINDS_H
 #define WF_TEXT_FILE_KINDS_H
@@ -26,8 +27,10 @@ typedef struct wf_file_kind {
     const char *name;          /* "vocab.txt" ... */
     const char *const *folder; /* names in a folder that hold it, each with its companions: "vocab.json+merges.txt"; a star
                                   stands for digits; NULL at the end */
+    const char *const *target; /* the same for the tokenizer of translations, where a folder has two; NULL: it has one */
     bool (*recognise)(const char *name, wf_bytes content); /* by the file's name and its content */
     const char *const *options;                            /* the names of its options, NULL at the end */
+    const char *usual_class;                               /* the tokenizer_class of a folder that names none; NULL: none */
     size_t files;
     /* Appends the text of a tokenizer.json; NULL: the file is one. */
     weft_status (*convert)(const wf_kind_input *in, wf_str *json, weft_error *err);
@@ -45,5 +48,5 @@ weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, co
 
 /* The rows. */
 extern const wf_file_kind wf_kind_tokenizer_json, wf_kind_vocab_txt, wf_kind_vocab_merges, wf_kind_vocabulary,
-    wf_kind_sentencepiece, wf_kind_sentencepiece_pair, wf_kind_tiktoken, wf_kind_rwkv, wf_kind_gguf, wf_kind_llama2c;
+    wf_kind_sentencepiece, wf_kind_sentencepiece_ids, wf_kind_tiktoken, wf_kind_rwkv, wf_kind_gguf, wf_kind_llama2c;
 #endif

@@ -163,9 +163,10 @@ static weft_status convert_vocabulary(const wf_kind_input *in, wf_str *json, wef
 }
 
 static const char *const vocabulary_names[] = {"source_vocabulary.txt", "shared_vocabulary.txt", NULL},
-                         *const vocabulary_options[] = {NULL};
+                         *const vocabulary_targets[] = {"target_vocabulary.txt", NULL}, *const vocabulary_options[] = {NULL};
 const wf_file_kind wf_kind_vocabulary = {.name = "vocabulary.txt",
                                          .folder = vocabulary_names,
+                                         .target = vocabulary_targets,
                                          .recognise = is_vocabulary,
                                          .options = vocabulary_options,
                                          .files = 1,

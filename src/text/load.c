@@ -121,15 +121,31 @@ static weft_status load_added_ids(wf_loading *l, const wf_json *j) {
     return wf_json_is_string(j, "as given") ? WEFT_OK : wf_load_fail(l, WEFT_BAD_INPUT, j, "it can only be \"as given\"");
 }
 
+/* {"opens": ">>", "closes": "<<"}: what stands between them where a text begins is one token. */
+static weft_status load_codes(wf_loading *l, const wf_json *j) {
+    WF_TRY(wf_load_string(l, j, "opens", 0, &l->tok->code_opens));
+    WF_TRY(wf_load_string(l, j, "closes", 0, &l->tok->code_closes));
+    if (!l->tok->names_unknown || l->tok->code_closes.length == 0)
+        return wf_load_fail(l, WEFT_BAD_INPUT, j, "codes need an end, and a model with an unknown token");
+    return WEFT_OK;
+}
+
 /* In the order in which they are used: later ones build on earlier ones. The model comes between them, see load_all. */
 typedef struct section {
     const char *name;
     weft_status (*load)(wf_loading *l, const wf_json *j);
 } section;
 static const section sections[] = {
-    {"version", load_version},           {"truncation", wf_load_truncation},      {"padding", wf_load_padding},
-    {"normalizer", wf_load_normalizer},  {"pre_tokenizer", wf_load_pretokenizer}, {"decoder", wf_load_decoder},
-    {"added_token_ids", load_added_ids}, {"added_tokens", wf_load_added},         {"post_processor", wf_load_postprocessor},
+    {"version", load_version},
+    {"truncation", wf_load_truncation},
+    {"padding", wf_load_padding},
+    {"normalizer", wf_load_normalizer},
+    {"pre_tokenizer", wf_load_pretokenizer},
+    {"decoder", wf_load_decoder},
+    {"added_token_ids", load_added_ids},
+    {"codes", load_codes},
+    {"added_tokens", wf_load_added},
+    {"post_processor", wf_load_postprocessor},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 typedef struct found {
@@ -212,6 +228,7 @@ weft_status wf_tokenizer_take(const wf_mem *mem, char *json, size_t length, wf_t
     tok->mem = mem;
     wf_arena_init(&tok->arena, mem, 0);
     wf_vocab_init(&tok->vocab, mem);
+    wf_vocab_init(&tok->ids, mem);
     wf_vocab_init(&tok->added_vocab, mem);
     tok->decoded = wf_str_new(mem);
     tok->json = json;

@@ -1,6 +1,8 @@
 /* load_model.c - the "model" object, read as it streams past: it is most of the file, so no tree is built of it. */
 #include "text/engine.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool key_is(const char *key, size_t length, const char *name) {
@@ -9,15 +11,16 @@ static bool key_is(const char *key, size_t length, const char *name) {
 
 /* ---- the vocabulary ---- */
 
-static weft_status put_token(wf_loading *l, const wf_json_reader *r, const char *key, size_t length, uint32_t id) {
+static weft_status put_token(wf_loading *l, const wf_json_reader *r, wf_vocab *vocab, const char *key, size_t length,
+                             uint32_t id) {
     bool added;
-    WF_TRY(wf_vocab_put(&l->tok->vocab, key, length, id, &added, l->err));
+    WF_TRY(wf_vocab_put(vocab, key, length, id, &added, l->err));
     return added ? WEFT_OK
                  : wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "the vocabulary has the token \"%.*s\" twice",
                                    (int)(length < 64 ? length : 64), key);
 }
 
-static weft_status read_vocab(wf_loading *l, wf_json_reader *r) {
+static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *vocab) {
     wf_json_kind kind;
     const char *key, *value;
     size_t key_length, value_length;
@@ -25,7 +28,7 @@ static weft_status read_vocab(wf_loading *l, wf_json_reader *r) {
         uint32_t quick;
         int64_t id = 0;
         if (wf_json_quick_count(r, &key, &key_length, &quick)) {
-            WF_TRY(put_token(l, r, key, key_length, quick));
+            WF_TRY(put_token(l, r, vocab, key, key_length, quick));
             continue;
         }
         WF_TRY(wf_json_next(r, &kind, &key, &key_length, &value, &value_length));
@@ -34,11 +37,64 @@ static weft_status read_vocab(wf_loading *l, wf_json_reader *r) {
         if (kind != WF_JSON_NUMBER || !wf_parse_i64(value, value_length, &id) || id < 0 || id >= UINT32_MAX)
             return wf_load_fail_at(l, WEFT_BAD_INPUT, r->value_offset,
                                    "the id of a token must be a whole number from 0 to 4294967294");
-        WF_TRY(put_token(l, r, key, key_length, (uint32_t)id));
+        WF_TRY(put_token(l, r, vocab, key, key_length, (uint32_t)id));
     }
 }
 
 /* ---- a list of pieces with scores ---- */
+
+/* 1e0 to 1e308, rounded to the nearest. */
+static bool power_of_ten(int64_t n, double *out) {
+    static const double exact[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    if (n < (int64_t)(sizeof exact / sizeof *exact)) {
+        *out = exact[n];
+        return true;
+    }
+    char text[32];
+    snprintf(text, sizeof text, "1e%lld", (long long)n);
+    return wf_parse_double(text, strlen(text), out);
+}
+
+/* digits * 10^exponent, in the reference's steps */
+static bool scale(double digits, int64_t exponent, double *out) {
+    enum { LARGEST = 308 };
+    double power;
+    for (*out = digits; exponent < -LARGEST && *out != 0; exponent += LARGEST)
+        *out /= 1e308;
+    if (*out == 0)
+        return true;
+    if (!power_of_ten(exponent < 0 ? -exponent : exponent, &power))
+        return false;
+    *out = exponent < 0 ? *out / power : *out * power;
+    return isfinite(*out);
+}
+
+/* A score as the reference reads it: its digits as one whole number, times or through a power of ten. One score in four comes
+ * out a last place off the nearest double, and where two ways to cut a text cost the same that decides. */
+static bool read_score(const char *text, size_t length, double *out) {
+    uint64_t digits = 0;
+    int64_t exponent = 0, said = 0;
+    size_t i = text[0] == '-';
+    double nearest;
+    if (!wf_parse_double(text, length, &nearest)) /* no number, or beyond all doubles */
+        return false;
+    for (bool point = false, full = false; i < length && (text[i] | 32) != 'e'; i++) {
+        if (text[i] == '.') {
+            point = true;
+            continue;
+        }
+        uint64_t digit = (uint64_t)(text[i] - '0');
+        full = full || digits > (UINT64_MAX - digit) / 10; /* the digits from here on are left out */
+        digits = full ? digits : digits * 10 + digit;
+        exponent += (full && !point) - (!full && point);
+    }
+    if (i < length && (!wf_parse_i64(text + i + 1, length - i - 1, &said) || said > INT32_MAX || said < -INT32_MAX))
+        said = text[i + 1] == '-' ? -INT32_MAX : INT32_MAX;
+    bool fits = scale((double)digits, exponent + said, out);
+    *out = text[0] == '-' ? -*out : *out;
+    return fits;
+}
 
 /* ["piece", -1.5], entered already */
 static weft_status read_scored(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
@@ -54,7 +110,7 @@ static weft_status read_scored(wf_loading *l, wf_json_reader *r, wf_model_source
     if (!added)
         return wf_load_fail_at(l, WEFT_UNSUPPORTED, at, "the piece \"%.*s\" twice", (int)(length < 64 ? length : 64), text);
     WF_TRY(wf_json_next(r, &kind, NULL, NULL, &text, &length));
-    if (kind != WF_JSON_NUMBER || !wf_parse_double(text, length, &score))
+    if (kind != WF_JSON_NUMBER || !read_score(text, length, &score))
         return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a piece must be a text and its score");
     WF_TRY(wf_grow(l->mem, (void **)&s->scores, &s->scores_capacity, s->n_scores + 1, sizeof *s->scores, l->err));
     s->scores[s->n_scores++] = score;
@@ -170,6 +226,10 @@ static weft_status read_option(wf_loading *l, wf_json_reader *r, wf_model_source
 static weft_status read_member(wf_loading *l, wf_json_reader *r, wf_model_source *s, const char *key, size_t length,
                                wf_json_kind kind) {
     bool vocab = key_is(key, length, "vocab"), merges = key_is(key, length, "merges");
+    if (key_is(key, length, "ids") && kind == WF_JSON_OBJECT && !s->has_ids) {
+        s->has_ids = true;
+        return read_vocab(l, r, &l->tok->ids);
+    }
     if (!vocab && !merges)
         return read_option(l, r, s, key, length, kind);
     bool list = vocab && kind == WF_JSON_ARRAY;
@@ -182,7 +242,7 @@ static weft_status read_member(wf_loading *l, wf_json_reader *r, wf_model_source
         return wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "\"%s\" is neither an object nor a list as it must be",
                                vocab ? "vocab" : "merges");
     *seen = true;
-    return list ? read_list(l, r, s) : vocab ? read_vocab(l, r) : read_merges(l, r, s);
+    return list ? read_list(l, r, s) : vocab ? read_vocab(l, r, &l->tok->vocab) : read_merges(l, r, s);
 }
 
 static weft_status read_members(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
@@ -197,6 +257,26 @@ static weft_status read_members(wf_loading *l, wf_json_reader *r, wf_model_sourc
     }
 }
 
+/* Pieces that have no id are unknown. */
+static weft_status place_pieces(wf_loading *l, const wf_model_source *s) {
+    wf_tokenizer *tok = l->tok;
+    uint32_t unknown, *map = wf_arena_alloc(l->arena, (tok->vocab.count + 1) * sizeof *map);
+    if (!map)
+        return wf_fail_memory(l->err);
+    WF_CHECK(s->has_list && wf_json_get(s->options, "kinds") && wf_json_get(s->options, "unknown_id"), l->err, WEFT_BAD_INPUT,
+             "model: 'ids' needs a list of pieces, 'kinds' and 'unknown_id'");
+    WF_TRY(wf_load_id(l, wf_json_get(s->options, "unknown_id"), &unknown));
+    for (size_t i = 0; i < tok->vocab.count; i++) {
+        const wf_vocab_entry *piece = &tok->vocab.entries[i],
+                             *e =
+                                 wf_vocab_find_hashed(&tok->ids, piece->hash, wf_vocab_text(&tok->vocab, piece), piece->length);
+        map[i] = e ? e->id : unknown;
+    }
+    tok->id_of_piece = map;
+    tok->unknown = tok->names_unknown ? unknown : tok->unknown;
+    return WEFT_OK;
+}
+
 static weft_status build(wf_loading *l, const wf_model_source *s) {
     const wf_json *type;
     l->base = 0;
@@ -205,7 +285,8 @@ static weft_status build(wf_loading *l, const wf_model_source *s) {
     if (!l->tok->model_row && type)
         return wf_load_fail(l, WEFT_UNSUPPORTED, type, "the model \"%s\"", type->string);
     WF_CHECK(l->tok->model_row, l->err, WEFT_BAD_INPUT, "model: it names no type, and its members fit none");
-    return l->tok->model_row->load(l, s, &l->tok->model);
+    WF_TRY(l->tok->model_row->load(l, s, &l->tok->model));
+    return s->has_ids ? place_pieces(l, s) : WEFT_OK;
 }
 
 weft_status wf_load_model(wf_loading *l, wf_json_reader *r) {

@@ -203,7 +203,7 @@ static weft_status read_added(wf_loading *l, const wf_json *j, wf_added *a) {
  * of the file, whatever ids the file gives (unless the file says that they are as given). Empty and repeated ones count for
  * nothing. */
 static weft_status number_added(wf_loading *l, wf_added *a, uint32_t *next, bool *keep) {
-    const wf_vocab_entry *e = wf_vocab_find(&l->tok->vocab, a->content, a->length);
+    const wf_vocab_entry *e = wf_vocab_find(wf_outer_vocab(l->tok), a->content, a->length);
     if (!l->tok->added_ids_given || e)
         a->id = e ? e->id : *next;
     *keep = false;
@@ -260,7 +260,7 @@ weft_status wf_load_added(wf_loading *l, const wf_json *j) {
     tok->added = wf_arena_alloc(&tok->arena, j->count * sizeof *tok->added);
     if (!tok->added)
         return wf_fail_memory(l->err);
-    uint32_t next = (uint32_t)tok->vocab.count;
+    uint32_t next = (uint32_t)wf_outer_vocab(tok)->count;
     for (const wf_json *item = j->child; item; item = item->next) {
         wf_added a = {0};
         bool keep;
@@ -277,16 +277,17 @@ weft_status wf_load_added(wf_loading *l, const wf_json *j) {
 
 static weft_status check_largest(wf_loading *l, uint32_t *largest) {
     const wf_tokenizer *tok = l->tok;
+    const wf_vocab *vocab = wf_outer_vocab(tok);
     *largest = 0;
-    for (size_t i = 0; i < tok->vocab.count; i++)
-        *largest = tok->vocab.entries[i].id > *largest ? tok->vocab.entries[i].id : *largest;
+    for (size_t i = 0; i < vocab->count; i++)
+        *largest = vocab->entries[i].id > *largest ? vocab->entries[i].id : *largest;
     for (size_t i = 0; i < tok->n_added; i++)
         *largest = tok->added[i].id > *largest ? tok->added[i].id : *largest;
     /* Ids index tables here and embeddings in models: a file of a few tokens must not ask for gigabytes. */
-    size_t limit = (tok->vocab.count + tok->n_added) * 4 + 4096;
+    size_t limit = (vocab->count + tok->n_added) * 4 + 4096;
     WF_CHECK(*largest < limit, l->err, WEFT_UNSUPPORTED,
              "model: a token of 'vocab' has the id %u, far beyond the %zu tokens there are", *largest,
-             tok->vocab.count + tok->n_added);
+             vocab->count + tok->n_added);
     return WEFT_OK;
 }
 
@@ -327,10 +328,11 @@ static void put_token(wf_tokenizer *tok, uint32_t id, wf_bytes text, wf_bytes sh
 
 static weft_status put_tokens(wf_loading *l, wf_str spare[2]) {
     wf_tokenizer *tok = l->tok;
-    for (size_t i = 0; i < tok->vocab.count; i++) {
-        const wf_vocab_entry *e = &tok->vocab.entries[i];
+    const wf_vocab *vocab = wf_outer_vocab(tok);
+    for (size_t i = 0; i < vocab->count; i++) {
+        const wf_vocab_entry *e = &vocab->entries[i];
         WF_CHECK(!tok->tokens[e->id].piece, l->err, WEFT_BAD_INPUT, "model: in 'vocab' two tokens have the id %u", e->id);
-        wf_bytes text = {wf_vocab_text(&tok->vocab, e), e->length};
+        wf_bytes text = {wf_vocab_text(vocab, e), e->length};
         put_token(tok, e->id, text, text, false, spare);
     }
     for (size_t i = 0; i < tok->n_added; i++) {
@@ -345,7 +347,7 @@ weft_status wf_load_tokens(wf_loading *l) {
     uint32_t largest;
     WF_TRY(check_largest(l, &largest));
     tok->simple = tok->simple || tok->postprocessors.count == 0;
-    tok->n_tokens = tok->vocab.count + tok->n_added > 0 ? (size_t)largest + 1 : 0; /* one to be trained is empty */
+    tok->n_tokens = wf_outer_vocab(tok)->count + tok->n_added > 0 ? (size_t)largest + 1 : 0; /* one to be trained is empty */
     WF_TRY(check_specials(l, &tok->before));
     WF_TRY(check_specials(l, &tok->after));
     tok->tokens = wf_alloc_big(tok->mem, (tok->n_tokens + 1) * sizeof *tok->tokens);

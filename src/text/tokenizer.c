@@ -46,6 +46,7 @@ void wf_tokenizer_free(wf_tokenizer *tok) {
     if (tok->model && tok->model_row->release)
         tok->model_row->release(tok->model, tok->mem);
     wf_vocab_free(&tok->vocab);
+    wf_vocab_free(&tok->ids);
     wf_vocab_free(&tok->added_vocab);
     wf_str_free(&tok->decoded);
     wf_free_big(tok->mem, tok->tokens);
@@ -62,7 +63,7 @@ uint64_t wf_tokenizer_digest(const wf_tokenizer *tok) { return tok->digest; }
 int64_t wf_tokenizer_id(const wf_tokenizer *tok, const char *text, size_t length) {
     const wf_vocab_entry *e = wf_vocab_find(&tok->added_vocab, text, length);
     if (!e)
-        e = wf_vocab_find(&tok->vocab, text, length);
+        e = wf_vocab_find(wf_outer_vocab(tok), text, length);
     return e ? (int64_t)e->id : -1;
 }
 

@@ -71,6 +71,9 @@ weft_status wf_tokenizer_parse(const wf_mem *mem, const char *json, size_t lengt
 /* From a file of any kind (file_kinds.h tells them apart by name and content), or from a folder, whose tokenizer file is found
  * by its name. Gzipped files are read too. Messages start with the path. */
 weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer **out, weft_error *err);
+/* The tokenizer of what is translated into, where the folder has another one than wf_tokenizer_open finds; *out is NULL where
+ * it has not. */
+weft_status wf_tokenizer_open_target(const wf_mem *mem, const char *folder, wf_tokenizer **out, weft_error *err);
 /* Writes tokenizer.json at `path`: the very bytes it was read from, or what Hugging Face's `tokenizers` opens with equal ids. A
  * tokenizer of another kind of file is written in weft's own words where tokenizer.json has none (file_kinds.h). */
 weft_status wf_tokenizer_save(const wf_tokenizer *tok, const char *path, weft_error *err);

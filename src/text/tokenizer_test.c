@@ -158,6 +158,21 @@ static void test_save(void **state) {
 }
 
 /* The numbers of words do not depend on which words the encoder has met before. */
+/* Scores are a last place off the nearest double, as in the reference: here "a" and "b" together cost what "ab" costs, and the
+ * piece that was found first stays. With the nearest doubles they would cost less. */
+static void test_scores_of_the_reference(void **state) {
+    static const char json[] = "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"?\",0],[\"a\",-2.0122928619384766],"
+                               "[\"b\",0],[\"ab\",-2.012292861938477]]}}";
+    wf_tokenizer *tok;
+    wf_ids ids = wf_ids_new(mem);
+    assert_int_equal(wf_tokenizer_parse(mem, json, strlen(json), &tok, NULL), WEFT_OK);
+    assert_int_equal(wf_tokenizer_encode(tok, "ab", 2, 0, &ids, NULL), WEFT_OK);
+    assert_int_equal(ids.count, 1);
+    assert_int_equal(ids.data[0], 3);
+    wf_ids_free(&ids);
+    wf_tokenizer_free(tok);
+}
+
 static void test_word_numbers(void **state) {
     static const char text[] = "one two one three two one";
     wf_tokenizer *tok = open_tokenizer(FOLDER "gpt2-like.json");
@@ -419,17 +434,12 @@ static void test_training_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_save),
-        cmocka_unit_test(test_long_words),
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_word_numbers),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_training_without_memory),
+        cmocka_unit_test(test_round_trips),  cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_stream),       cmocka_unit_test(test_save),
+        cmocka_unit_test(test_long_words),   cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_accepted),     cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_word_numbers), cmocka_unit_test(test_scores_of_the_reference),
+        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_training_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,10 +37,10 @@ void wf_jw_added(wf_json_writer *w, const wf_added_entry *a) {
     wf_jw_int(w, a->id);
     wf_jw_key(w, "content");
     wf_jw_string_n(w, a->content.data, a->content.length);
-    wf_jw_flag(w, "single_word", false);
+    wf_jw_flag(w, "single_word", a->single_word);
     wf_jw_flag(w, "lstrip", a->lstrip);
     wf_jw_flag(w, "rstrip", a->rstrip);
-    wf_jw_flag(w, "normalized", false);
+    wf_jw_flag(w, "normalized", a->normalized);
     wf_jw_flag(w, "special", a->special);
     wf_jw_end(w, '}');
 }
@@ -58,9 +58,9 @@ void wf_jw_byte_level(wf_json_writer *w, const char *key, bool add_prefix_space,
     wf_jw_end(w, '}');
 }
 
-static void write_item(wf_json_writer *w, const char *kind, const char *id, int type) {
+void wf_jw_template_item(wf_json_writer *w, bool sequence, const char *id, int type) {
     wf_jw_begin(w, '{');
-    wf_jw_open(w, kind, '{');
+    wf_jw_open(w, sequence ? "Sequence" : "SpecialToken", '{');
     wf_jw_text(w, "id", id);
     wf_jw_key(w, "type_id");
     wf_jw_int(w, type);
@@ -70,13 +70,13 @@ static void write_item(wf_json_writer *w, const char *kind, const char *id, int 
 
 static void write_framed(wf_json_writer *w, const wf_frame *f, const char *sequence, int type) {
     if (f->bos)
-        write_item(w, "SpecialToken", f->bos, type);
-    write_item(w, "Sequence", sequence, type);
+        wf_jw_template_item(w, false, f->bos, type);
+    wf_jw_template_item(w, true, sequence, type);
     if (f->eos)
-        write_item(w, "SpecialToken", f->eos, type);
+        wf_jw_template_item(w, false, f->eos, type);
 }
 
-static void write_special(wf_json_writer *w, const char *name, uint32_t id) {
+void wf_jw_template_token(wf_json_writer *w, const char *name, uint32_t id) {
     wf_jw_open(w, name, '{');
     wf_jw_text(w, "id", name);
     wf_jw_open(w, "ids", '[');
@@ -104,9 +104,9 @@ void wf_jw_template(wf_json_writer *w, const wf_frame *f) {
     wf_jw_end(w, ']');
     wf_jw_open(w, "special_tokens", '{');
     if (f->bos)
-        write_special(w, f->bos, f->bos_id);
+        wf_jw_template_token(w, f->bos, f->bos_id);
     if (f->eos && !(f->bos && wf_streq(f->bos, f->eos)))
-        write_special(w, f->eos, f->eos_id);
+        wf_jw_template_token(w, f->eos, f->eos_id);
     wf_jw_end(w, '}');
     wf_jw_end(w, '}');
 }

@@ -14,7 +14,7 @@ void wf_jw_begin_tokenizer(wf_json_writer *w);
 typedef struct wf_added_entry {
     uint32_t id;
     wf_bytes content;
-    bool special, lstrip, rstrip;
+    bool special, lstrip, rstrip, single_word, normalized;
 } wf_added_entry;
 void wf_jw_added(wf_json_writer *w, const wf_added_entry *a);
 void wf_jw_special(wf_json_writer *w, uint32_t id, wf_bytes content); /* a special one */
@@ -27,6 +27,9 @@ typedef struct wf_frame {
     uint32_t bos_id, eos_id;
 } wf_frame;
 void wf_jw_template(wf_json_writer *w, const wf_frame *f);
+/* Its parts: an entry of a template, and of special_tokens. */
+void wf_jw_template_item(wf_json_writer *w, bool sequence, const char *id, int type);
+void wf_jw_template_token(wf_json_writer *w, const char *name, uint32_t id);
 /* The letters of bytes, as a string. */
 void wf_jw_letters(wf_json_writer *w, wf_bytes bytes, wf_str *scratch);
 #endif

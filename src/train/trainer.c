@@ -96,7 +96,8 @@ static wf_tape_options tape_options(const wf_trainer_options *o) {
 
 static weft_status record_step(const wf_model *m, const wf_trainer_options *o, wf_tape *tape, inputs *in, losses *found,
                                weft_error *err) {
-    wf_model_options how = {.dropout = true, .checkpoint = o->checkpoint_activations, .losses = true};
+    wf_model_options how = {
+        .dropout = true, .checkpoint = o->checkpoint_activations, .rebuild = !o->keep_activations, .losses = true};
     make_inputs(m, tape, o, in);
     make_tables(tape, o, in);
     WF_TRY(record_loss(m, tape, in, &how, o->smoothing, found, err));

@@ -19,6 +19,7 @@ typedef struct wf_trainer_options {
     int64_t accumulate;          /* micro-batches per update */
     bool bf16;                   /* bf16 compute, fp32 masters and sums */
     bool checkpoint_activations; /* recompute each block in the backward */
+    bool keep_activations;       /* of reversible layers, too: their inputs are not rebuilt */
     bool global_mean;            /* loss = token sum over all micro-batches / tokens; else the mean of each one's mean */
     bool masks, segments;        /* batches carry padding masks / segments and positions */
     int64_t table_columns[WF_MAX_TABLES]; /* ids per token that batches carry for the tables of the stem; 0: none */

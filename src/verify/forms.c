@@ -43,6 +43,7 @@ static void record_inputs(piece *p) {
         p->ports.plan = wf_input(p->tape, "plan", WF_I64, 3, io->plan_dims);
     p->ports.positions = input(p, "positions", WF_I64, io->positions);
     p->ports.segments = input(p, "segments", WF_I64, io->segments);
+    p->ports.kinds = input(p, "kinds", WF_I32, io->kinds);
     if (io->prefix)
         p->ports.prefix = wf_input(p->tape, "prefix", WF_I64, 1, &io->batch);
     if (io->memory)
@@ -165,6 +166,7 @@ static void load_inputs(const piece *p) {
                 {p->ports.global_mask, io->global_mask, 1},
                 {p->ports.positions, io->positions, sizeof(int64_t)},
                 {p->ports.segments, io->segments, sizeof(int64_t)},
+                {p->ports.kinds, io->kinds, sizeof(int32_t)},
                 {p->dy, io->dy, p->dy ? (size_t)wf_dim(p->dy, -1) * sizeof(float) : 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].tensor && rows[i].tensor->data)

@@ -15,6 +15,7 @@ typedef struct wf_form_io {
     const int64_t *plan;        /* of plan_dims */
     int64_t plan_dims[3];
     const int64_t *positions, *segments, *prefix;
+    const int32_t *kinds; /* [B,T] */
     const float *v_first; /* [B,T,v_first_dim] */
     int64_t v_first_dim;
     const float *state_in[WF_MAX_STATES]; /* fixed states only */

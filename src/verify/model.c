@@ -1,5 +1,6 @@
 /* model.c - kinds `model` and `adapter`: a folder opened as any checkpoint, its outputs and gradients, and for causal models
  * the chunk and step forms with states in place. */
+#include <stdlib.h>
 #include <string.h>
 #include "base/reader.h"
 #include "families/load.h"
@@ -11,6 +12,8 @@ typedef struct stack_run { /* what the reference calls hidden states */
     int64_t layers;
     wf_tensor **hidden, *stream, *aux_loss, *z_loss; /* hidden NULL: there is no such stack */
     wf_tensor **queries, **next_past;                /* streams of queries as hidden; what goes on to the next call */
+    const wf_place *places;                          /* what each block gives */
+    const wf_json *said;                             /* of the family: a word, or a list of places; NULL: nothing */
 } stack_run;
 
 typedef struct model_run {
@@ -70,7 +73,8 @@ static weft_status read_where(model_run *m) {
 static void record_head(model_run *m, int i, const wf_model_ports *ports) {
     const wf_head_labels *l = &m->in.labels[i];
     wf_head_io *io = &m->heads[i];
-    *io = wf_model_head_of(m->model, m->tape, i, ports, false);
+    wf_model_ports own = wf_model_head_ports(m->model, i, ports);
+    *io = wf_model_head_of(m->model, m->tape, i, &own, false);
     wf_keep(m->tape, wf_head_logits(m->tape, io));
     if (!l->count || !m->model->spec->heads[i].row->loss || m->model->spec->heads[i].weight == 0.0f)
         return;
@@ -115,11 +119,20 @@ static weft_status make_stack(model_run *m, const wf_model *model, stack_run *ou
     out->next_past = wf_arena_alloc(&m->fx->arena, size);
     if (out->queries)
         memset(out->queries, 0, size);
-    return out->hidden && out->queries && out->next_past ? WEFT_OK : wf_fail_memory(m->err);
+    if (!out->hidden || !out->queries || !out->next_past)
+        return wf_fail_memory(m->err);
+    wf_json *normal, *said;
+    WF_TRY(wf_spec_normal(&m->fx->arena, m->model->spec, &normal, m->err));
+    WF_TRY(wf_family_hidden(m->c.family, &m->fx->arena, normal, &said, m->err));
+    out->said = said;
+    return WEFT_OK;
 }
 
 static void take_outputs(model_run *m, const wf_model_ports *ports, stack_run *out) {
     out->stream = ports->stream;
+    out->places = ports->places;
+    for (int64_t i = 0; i < out->layers && out->said && out->said->kind == WF_JSON_ARRAY; i++)
+        wf_keep(m->tape, out->places[i].x);
     wf_keep(m->tape, out->aux_loss = ports->aux_loss);
     wf_keep(m->tape, out->z_loss = ports->z_loss);
 }
@@ -190,11 +203,24 @@ static weft_status compare_columns(model_run *m, const char *names, const wf_ten
     return WEFT_OK;
 }
 
+/* "into N": what goes into block N, behind its steps; "of N": what it gives. */
+static const wf_tensor *hidden_place(const stack_run *s, const wf_json *said) {
+    const char *text = said && said->kind == WF_JSON_STRING ? said->string : "";
+    bool of = wf_starts_with(text, "of ");
+    int64_t n = strtol(text + strcspn(text, " "), NULL, 10);
+    return n < 0 || n >= s->layers + !of ? NULL : of ? s->places[n].x : s->hidden[n];
+}
+
+static int64_t hidden_count(const stack_run *s) {
+    return s->said && s->said->kind == WF_JSON_ARRAY ? (int64_t)s->said->count : s->layers + 1;
+}
+
 /* Entry i of the reference: the input of block i, or in a family that says so its output; the last one is normed. */
-static const wf_tensor *hidden_state(const model_run *m, const stack_run *s, int64_t i) {
-    const char *kind = wf_json_text(m->c.family->json, "hidden_states", "inputs");
-    bool outputs = wf_streq(kind, "outputs");
-    if (wf_streq(kind, "stream") && i == s->layers)
+static const wf_tensor *hidden_state(const stack_run *s, int64_t i) {
+    bool outputs = wf_json_is_string(s->said, "outputs");
+    if (s->said && s->said->kind == WF_JSON_ARRAY)
+        return hidden_place(s, wf_json_at(s->said, (size_t)i));
+    if (wf_json_is_string(s->said, "stream") && i == s->layers)
         return s->stream;
     return !outputs || i == s->layers ? s->hidden[i] : i + 1 < s->layers ? s->hidden[i + 1] : s->stream;
 }
@@ -229,14 +255,16 @@ static weft_status compare_stack(model_run *m, const stack_run *s, const char *p
         return wf_fail_memory(m->err);
     WF_TRY(wf_fixture_compare(m->fx, last, NULL, s->hidden[s->layers]->data, s->hidden[s->layers]->count, m->err));
     bool both = m->model->spec->stem.query_map && s->queries[0]; /* the rows and their queries take turns */
-    for (int64_t i = 0; i <= s->layers; i++) {
+    for (int64_t i = 0; i < hidden_count(s); i++) {
         char *name = wf_arena_printf(&m->fx->arena, "%shidden_states.%lld", prefix, (long long)(both ? 2 * i : i));
         char *of_queries = both ? wf_arena_printf(&m->fx->arena, "%shidden_states.%lld", prefix, (long long)(2 * i + 1))
                                 : wf_arena_printf(&m->fx->arena, "%sngram_hidden_states.%lld", prefix, (long long)i);
         if (!name || !of_queries)
             return wf_fail_memory(m->err);
-        WF_TRY(compare_hidden(m, name, hidden_state(m, s, i)));
-        if (s->queries[i])
+        const wf_tensor *hidden = hidden_state(s, i);
+        WF_CHECK(hidden, m->err, WEFT_FAILURE, "family %s names no place for '%s'", m->c.family->name, name);
+        WF_TRY(compare_hidden(m, name, hidden));
+        if (i <= s->layers && s->queries[i])
             WF_TRY(wf_fixture_compare(m->fx, of_queries, NULL, s->queries[i]->data, s->queries[i]->count, m->err));
     }
     return WEFT_OK;

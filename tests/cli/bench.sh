@@ -19,6 +19,10 @@ run 0 "$WEFT" bench char_lm --quick --quiet
 has "$out" "skipped: needs tiny Shakespeare"
 run 0 "$WEFT" bench experts --quick --rounds 1 --quiet
 has "$out" "of the rows for nothing"
+run 0 "$WEFT" bench long_decode window long_attention --quick --rounds 1 --quiet
+has "$out" "the tokens of attention"
+has "$out" "of full attention"
+has "$out" "bytes a token"
 run 0 "$WEFT" bench orderings --quick --quiet
 has "$out" "% right"
 has "$out" "reproduce"

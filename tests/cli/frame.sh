@@ -94,6 +94,21 @@ has "$out" "attention"
 last="reader gone"
 "$WEFT" list 2>"$err" | true
 empty "$err"
+i=0
+while [ $i -lt 20000 ]; do
+    echo "a line of words $i"
+    i=$((i + 1))
+done >lines.txt
+for words in "" "--json"; do
+    last="reader gone while lines are written $words"
+    (
+        code=0
+        "$WEFT" tokenize "$WEFT_SOURCE_DIR/tests/data/tokenizers/gpt2-like.json" lines.txt --lines $words 2>"$err" || code=$?
+        echo "$code" >code
+    ) | head -1 >/dev/null
+    empty "$err"
+    check "ended by the pipe" [ "$(cat code)" -eq 141 ]
+done
 
 # Completion: words of the table, and bash takes it.
 run 0 "$WEFT" completion

@@ -35,15 +35,17 @@ ALPHABETS = [
 ]
 WORDS = ("the weaver weaves a web of wool don't they're I'LL we've it's isn't 3.14 1,000,000 10th http://a.b/c?d=e&f f(x)={y:1}; snake_case "
          "camelCase HTML \u00c9cole na\u00efve \u043f\u0440\u0438\u0432\u0435\u0442 \u4f60\u597d\u4e16\u754c \u3053\u3093\u306b\u3061\u306f <s> </s> [CLS] [MASK] <|endoftext|> <pad> "
-         "<0x41> <unk>").split()
+         "<0x41> <unk> \U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 \U0001f3f3\ufe0f\u200d\U0001f308 \U0001f44d\U0001f3fe 1\ufe0f\u20e3 "
+         "e\u0301 Z\u0351\u036b\u0343 \u0e01\u0e33 \u0ba8\u0bbf \u0646\u0650 a\u200bb co\u00adop").split()
 
 
 class Texts:
     """Random texts, some of them made of the tokenizer's own pieces."""
 
-    def __init__(self, seed, pieces, assigned):
+    def __init__(self, seed, pieces, added, assigned):
         self.r = random.Random(seed)
         self.pieces = pieces
+        self.added = added
         self.assigned = assigned
 
     def part(self):
@@ -58,7 +60,11 @@ class Texts:
             return piece if r.random() < 0.6 else piece[:cut] + r.choice(["", " ", "x", "\u0301"]) + piece[cut:]
         if kind < 0.80:
             return r.choice(" \n\t.a1") * r.choice([1, 2, 3, 7, 30])
-        if kind < 0.85:
+        if kind < 0.81:
+            return "".join(r.choices(r.choice(ALPHABETS), k=r.choice([30, 99, 101, 300])))
+        if kind < 0.83 and self.added:
+            return r.choice(self.added)
+        if kind < 0.86:
             c = chr(r.randint(0, 0x2FFFF))
             unfit = "Cs" if not self.assigned else ("Cs", "Cn")
             return "?" if unicodedata.category(c) in unfit else c
@@ -94,8 +100,8 @@ class Weft:
         out = json.loads(self.run("".join(json.dumps({"text": t}) + "\n" for t in texts), "--show", "table", "--json"))
         return [(t["ids"], t["pieces"], [tuple(o) for o in t["offsets"]]) for t in out["texts"]]
 
-    def decode(self, lists):
-        out = self.run("".join(json.dumps({"text": " ".join(map(str, ids))}) + "\n" for ids in lists), "--decode", "--json")
+    def decode(self, lists, *options):
+        out = self.run("".join(json.dumps({"text": " ".join(map(str, ids))}) + "\n" for ids in lists), "--decode", "--json", *options)
         return json.loads(out)["texts"]
 
 
@@ -173,7 +179,9 @@ def run_file(path, args, folder):
         return 0
     TOK[:] = [tok]
     weft = Weft(args.weft, path, folder)
-    texts = Texts(args.seed, [p.replace("\u2581", " ").replace("\u0120", " ").removeprefix("##") for p in list(tok.get_vocab())[:50000]], args.assigned)
+    pieces = [p.replace("\u2581", " ").replace("\u0120", " ").removeprefix("##") for p in list(tok.get_vocab())[:50000]]
+    added = [t.content for t in tok.get_added_tokens_decoder().values()]
+    texts = Texts(args.seed, pieces, added, args.assigned)
     started, done, wrong, batch = time.time(), 0, 0, 0
     while done < args.count and (not args.seconds or time.time() - started < args.seconds):
         some = [texts.one() for _ in range(min(BATCH, args.count - done))]

@@ -15,6 +15,7 @@ typedef struct naive_io {
     const uint8_t *mask, *memory_mask;
     const uint8_t *global_mask;
     const int64_t *positions, *segments, *prefix, *plan;
+    const int32_t *kinds;
     const double *weights[NAIVE_MOST_SLOTS]; /* in the order of layer->slots */
     const double *state_in[WF_MAX_STATES];   /* [B, shape]; NULL: zeros */
     /* out */

@@ -1,17 +1,42 @@
-/* count(i,j) = offsets o in -before..after with chunk(j) = chunk(i) + o; z = q.k / sqrt(K) + ln(count). */
+/* count(i,j) = offsets o in -before..after with chunk(j) = chunk(i) + o; z = q.k / sqrt(K) + ln(count); with
+ * `whole` z is 0 in chunks that are all padding, whose gradient stays that of q.k / sqrt(K). */
 #include "naive/naive.h"
 #include <string.h>
+
+static bool all_padding(const naive_io *io, int64_t b, int64_t chunk) {
+    int64_t C = wf_int(io->layer, "chunk");
+    for (int64_t t = chunk * C; t < (chunk + 1) * C && t < io->rows; t++)
+        if (naive_real(io->mask, b * io->rows + t))
+            return false;
+    return true;
+}
+
+static struct {
+    naive_io *io;
+    const double *q, *k;
+} running; /* the case */
+
+/* The score of two rows of a chunk that is all padding: it is taken off again, but not its gradient. */
+static double vanishing(int64_t b, int64_t h, int64_t i, int64_t j) {
+    naive_io *io = running.io;
+    const wf_layer *l = io->layer;
+    int64_t H = wf_int(l, "heads"), G = wf_int(l, "kv_heads"), K = wf_int(l, "key_dim"), T = io->rows;
+    const double *q = running.q + ((b * T + i) * H + h) * K, *k = running.k + ((b * T + j) * G + h / (H / G)) * K;
+    return naive_constant(io, naive_dot(q, k, K) / sqrt((double)K));
+}
 
 static double pair(const naive_io *io, int64_t b, int64_t h, int64_t i, int64_t j) {
     const wf_layer *l = io->layer;
     int64_t C = wf_int(l, "chunk"), before = wf_int(l, "before"), after = wf_int(l, "after"), count = 0, chunks = io->rows / C;
     bool wrap = wf_flag(l, "wrap");
-    (void)h;
     for (int64_t o = -before; o <= after; o++)
         count += wrap && io->rows > C ? ((i / C + o) % chunks + chunks) % chunks == j / C : i / C + o == j / C;
     count = wrap && io->rows <= C ? 1 : count;
+    bool opened = wf_flag(l, "whole") && all_padding(io, b, j / C) && (!wf_layer_causal(l) || j <= i);
     bool far = wf_flag(l, "exact") && (i - j > before * C || j - i > after * C);
-    return count > 0 && !far && naive_sees(io, b, i, j) ? log((double)count) : -INFINITY;
+    if (count <= 0 || far || !(opened || naive_sees(io, b, i, j)))
+        return -INFINITY;
+    return log((double)count) - (opened ? vanishing(b, h, i, j) : 0.0);
 }
 
 static void turn(naive_io *io, double *x, int64_t heads, int64_t shift, double sign) {
@@ -40,14 +65,21 @@ static void run(naive_io *io) {
            *v = naive_linear(io, "v", io->x, rows);
     turn(io, q, wf_int(l, "heads"), wf_int(l, "after") * wf_int(l, "chunk"), 1.0);
     turn(io, k, wf_int(l, "kv_heads"), 0, -1.0);
+    running.io = io;
+    running.q = q;
+    running.k = k;
     io->y = naive_linear(io, "o", naive_attend(io, q, k, v, 1.0 / sqrt((double)wf_int(l, "key_dim")), pair), rows);
     io->width = wf_int(l, "dim");
 }
 
 static const char *const sizes[] = {"\"heads\": 3", "\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 6, \"value_dim\": 5",
                                     "\"heads\": 1, \"key_dim\": 8", NULL};
-static const char *const chunks[] = {"\"chunk\": 3", "\"chunk\": 4, \"before\": 2, \"after\": 0",
-                                     "\"chunk\": 1, \"before\": 3, \"after\": 2", "\"chunk\": 72, \"before\": 0", NULL};
+static const char *const chunks[] = {"\"chunk\": 3",
+                                     "\"chunk\": 4, \"before\": 2, \"after\": 0",
+                                     "\"chunk\": 1, \"before\": 3, \"after\": 2",
+                                     "\"chunk\": 72, \"before\": 0",
+                                     "\"chunk\": 2, \"before\": 0, \"after\": 0, \"whole\": true",
+                                     NULL};
 static const char *const order[] = {"", "\"causal\": true", "\"causal\": true, \"exact\": true", "\"exact\": true", NULL};
 static const char *const ropes[] = {"",
                                     "\"rope\": {}",

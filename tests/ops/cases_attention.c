@@ -29,16 +29,24 @@ static wf_tensor *attention_bias_alone(fixture *f) { /* one per sequence, then o
     wf_tensor *y = attend(f, 3, 3, (wf_attention_spec){.softcap = 2, .bias = leaf4(f, 2, 1, 9, 9)});
     return wf_add(f->tape, y, attend(f, 3, 1, (wf_attention_spec){.bias = wf_scale(f->tape, leaf4(f, 2, 3, 9, 9), 2)}));
 }
+static wf_tensor *kinds_case(fixture *f) {
+    wf_kind_spec s = {.q_kinds = ids(f, 2, 6), .k_kinds = ids(f, 2, 9), .keys = 9, .common = 2, .skip = 1};
+    return wf_kind_scores(f->tape, leaf4(f, 2, 6, 3, 2), &s);
+}
 static const int32_t distances[7] = {5, -1, 3, 0, 1, 1, 2};
 static wf_tensor *relative_case(fixture *f) {
     wf_relative_spec s = {.queries = 6, .keys = 8, .index = distances, .count = 7, .zero = 3, .scale = 0.7f};
     wf_tensor *y = wf_relative(f->tape, leaf4(f, 2, 6, 3, 5), leaf2(f, 7, 5), &s);
+    s.step = 2;
+    s.skip = 1;
+    y = wf_add(f->tape, y, wf_relative(f->tape, leaf4(f, 2, 6, 3, 5), leaf2(f, 7, 5), &s));
     s.of_keys = true;
+    s.step = s.skip = 0;
     return wf_add(f->tape, y, wf_relative(f->tape, leaf4(f, 2, 8, 3, 5), leaf3(f, 7, 3, 5), &s));
 }
 static wf_tensor *relative_mirrored(fixture *f) {
     static const int32_t every[9] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
-    wf_relative_spec s = {.queries = 4, .keys = 6, .index = every, .count = 9, .zero = 4, .behind = 1, .mirrored = true, .scale = 0.7f};
+    wf_relative_spec s = {.queries = 4, .keys = 6, .index = every, .count = 9, .zero = 4, .step = 1, .behind = 1, .mirrored = true, .scale = 0.7f};
     return wf_relative(f->tape, leaf4(f, 2, 4, 3, 5), leaf3(f, 9, 3, 5), &s);
 }
 static wf_tensor *segment_case(fixture *f) {
@@ -186,7 +194,7 @@ const op_case wf_op_cases_attention[] = {
     {"quadratic", taylor_case, 2e-3}, {"quadratic", quadratic_case, 2e-3}, {"time_shift", shift_case, 2e-3},
     {"favor", favor_case, 4e-3}, {"attention", attention_plain, 2e-3}, {"attention", attention_groups, 2e-3},
     {"attention", attention_t5, 2e-3}, {"attention", attention_bias, 2e-3}, {"attention", attention_bias_alone, 2e-3},
-    {"relative", relative_case, 2e-3}, {"alibi_keys", alibi_case, 2e-3}, {"route", experts_softmax, 2e-3},
+    {"kind_scores", kinds_case, 2e-3}, {"relative", relative_case, 2e-3}, {"alibi_keys", alibi_case, 2e-3}, {"route", experts_softmax, 2e-3},
     {"dispatch", experts_sigmoid, 2e-3}, {"spread_rows", experts_sigmoid, 2e-3}, {"collect_rows", experts_sparse, 2e-3},
     {"sort_rows", sort_case, 2e-3}, {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3},
     {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3}, {"jitter", jitter_case, 2e-3},

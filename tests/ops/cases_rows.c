@@ -126,6 +126,24 @@ static wf_tensor *blocks_case(fixture *f) {
     wf_tensor *sums = wf_mask_rows(f->tape, wf_block_sum(f->tape, leaf3(f, 2, 11, 33), ids, 3), wf_block_mask(f->tape, ids, 3));
     return rows && sums ? wf_mul(f->tape, wf_cast(f->tape, rows, WF_F32), wf_reshape(f->tape, sums, 3, rows->dims)) : NULL;
 }
+static wf_tensor *windows(fixture *f, wf_windows how, bool largest) { /* fewer rows, masked, and many again */
+    wf_tensor *mask = wf_window_mask(f->tape, wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 11}), &how, wf_window_count(&how, 11), largest);
+    wf_tensor *kinds = wf_window_first(f->tape, ids(f, 2, 11), &how, wf_window_count(&how, 11));
+    wf_tensor *x = wf_mask_rows(f->tape, wf_pool_windows(f->tape, leaf3(f, 2, 11, 5), &how, largest), mask);
+    x = wf_add(f->tape, x, wf_embed(f->tape, kinds, leaf2(f, 9, 5), -1));
+    wf_fill_spec spec = {.how = how, .rows = 13, .skip = !how.apart, .last = largest};
+    return wf_fill_windows(f->tape, x, &spec);
+}
+static wf_tensor *windows_plain(fixture *f) { return windows(f, (wf_windows){.stride = 3}, false); }
+static wf_tensor *windows_apart(fixture *f) { return windows(f, (wf_windows){.stride = 2, .apart = true, .drop = 2}, false); }
+static wf_tensor *windows_largest(fixture *f) { return windows(f, (wf_windows){.stride = 4, .apart = true}, true); }
+static wf_tensor *windows_last(fixture *f) { return windows(f, (wf_windows){.stride = 2, .drop = 3}, true); }
+static wf_tensor *open_case(fixture *f) {
+    wf_tensor *mask = wf_window_open(f->tape, wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 11}), 2, false);
+    return wf_mask_rows(f->tape, wf_mask_rows(f->tape, leaf3(f, 2, 11, 5), mask), wf_window_open(f->tape, mask, 3, true));
+}
+static wf_tensor *apart_case(fixture *f) { return wf_scale_apart(f->tape, leaf4(f, 2, 11, 3, 5), wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){2, 11}), -1.7f, -1.7f); }
+static wf_tensor *hash_case(fixture *f) { return wf_embed(f->tape, wf_hash_ids(f->tape, ids(f, 3, 5), 31, 7), leaf2(f, 7, 6), -1); }
 static wf_tensor *repeat_case(fixture *f) { return wf_repeat_batch(f->tape, leaf3(f, 1, 5, 7), 3); }
 
 static const double frequencies[3] = {1.0, 0.21, 0.013};
@@ -213,7 +231,7 @@ const op_case wf_op_cases_rows[] = {
     {"dynamic_conv", dynamic_conv_case, 2e-3}, {"collide", collide_case, 2e-3}, {"find_token", find_token_case, 2e-3},
     {"nystrom", nystrom_case, 2e-3}, {"mask_rows", mask_case, 2e-3}, {"rotate", rotate_case, 2e-3}, {"rotate", xpos_case, 2e-3},
     {"temper", temper_case, 2e-3}, {"cross_entropy", entropy_case, 2e-3}, {"take_rows", take_rows_case, 2e-3},
-    {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3}, {"memory_attention", memory_case, 2e-3},
+    {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3}, {"order_places", lsh_case, 2e-3}, {"memory_attention", memory_case, 2e-3},
     {"memory_attention", memory_near, 2e-3}, {"max_pairs", max_pairs_case, 2e-3}, {"cluster_select", cluster_case, 2e-3},
     {"scatter_mean", cluster_case, 2e-3}, {"commitment", commitment_case, 4e-3}, {"repeat_batch", repeat_case, 2e-3},
     {"block_ids", blocks_case, 2e-3}, {"block_sum", blocks_case, 2e-3}, {"block_mask", blocks_case, 2e-3},
@@ -227,6 +245,9 @@ const op_case wf_op_cases_rows[] = {
     {"pool_rows", pool_sqrt, 2e-3}, {"pool_rows", pool_weighted, 2e-3}, {"pool_rows", pool_last, 2e-3},
     {"pool_rows", pool_first, 2e-3}, {"pool_rows", pool_max, 2e-3}, {"class_loss", class_case, 2e-3},
     {"class_loss", class_span, 2e-3}, {"value_loss", values_case, 2e-3}, {"value_loss", squares_case, 2e-3},
-    {"add_rows", add_rows_case, 2e-3},
+    {"add_rows", add_rows_case, 2e-3}, {"pool_windows", windows_plain, 2e-3}, {"pool_windows", windows_apart, 2e-3},
+    {"pool_windows", windows_largest, 2e-3}, {"fill_windows", windows_last, 2e-3}, {"window_mask", windows_plain, 2e-3},
+    {"window_first", windows_plain, 2e-3}, {"window_open", open_case, 2e-3}, {"hash_ids", hash_case, 2e-3},
+    {"scale_apart", apart_case, 2e-3},
     {NULL, NULL, 0.0},
 };

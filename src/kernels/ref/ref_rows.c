@@ -32,6 +32,19 @@ void wf_ref_scale(float *dst, float scale, const float *src, int64_t n) {
         dst[i] = scale * src[i];
 }
 
+int64_t wf_ref_largest(float *lead, const float *x, int64_t n) {
+    int64_t best = 0;
+    float most = fabsf(x[0]), next = 0.0f;
+    for (int64_t i = 1; i < n; i++) {
+        float size = fabsf(x[i]);
+        next = size > most ? most : size > next ? size : next;
+        best = size > most ? i : best;
+        most = size > most ? size : most;
+    }
+    *lead = most - next;
+    return best;
+}
+
 double wf_ref_dot(const float *a, const float *b, int64_t n) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++)

@@ -30,6 +30,7 @@ typedef struct block { /* query rows of one head, at most 64 */
     wf_attention_buffers m;
     int64_t b, h;
     view q, k, v, o;
+    const int32_t *entries;  /* of this head, or NULL */
     int64_t first, n, index; /* first row, rows, index of the first row */
     int vectors;             /* that hold the rows */
     int64_t ahead, behind;   /* key j is in the band of row i when j-i <= ahead and i-j <= behind */
@@ -121,6 +122,20 @@ WF_LOCAL void view_turn_back(view to, int64_t first, int64_t n, int64_t columns,
         }
 }
 
+/* Row i of the block in what has one row for all entries of a token. */
+WF_INLINE int64_t block_row(const block *blk, int64_t i) {
+    return blk->entries ? blk->entries[blk->first + i] : blk->first + i;
+}
+
+/* The block's rows of `from`, from row 0 on: where they lie, or those of its entries, gathered into `to`. */
+WF_LOCAL view block_view(const block *blk, view from, int64_t columns, float *to, int64_t pad) {
+    if (!blk->entries)
+        return (view){from.type, from.at + blk->first * from.stride * (from.type == WF_BF16 ? 2 : 4), from.stride};
+    for (int64_t i = 0; i < blk->n; i++)
+        view_read(from, block_row(blk, i), 1, columns, to + i * pad, pad);
+    return (view){WF_F32, (char *)to, pad};
+}
+
 /* Rows lie far apart in memory, which hides them from the processor's own prefetching. */
 WF_LOCAL panel_ahead view_ahead(view from, int64_t first, int64_t n, int64_t columns) {
     const int64_t size = from.type == WF_BF16 ? 2 : 4;
@@ -163,6 +178,12 @@ WF_LOCAL void find_segments(block *blk) {
     }
 }
 
+/* What a pattern's order compares: entries are of rows, others have indices. */
+WF_LOCAL void find_numbers(block *blk) {
+    for (int64_t i = 0; i < ROWS; i++)
+        blk->m.segment_low[i] = i >= blk->n ? 0 : blk->entries ? blk->entries[blk->first + i] : (int32_t)(blk->index + i);
+}
+
 WF_LOCAL block block_open(const wf_attention_args *a, int64_t b, int64_t h, bool backward, void *scratch) {
     const int64_t far = INT64_C(1) << 60; /* no limit, without overflow when indices are added */
     int64_t kv = h / (a->heads / a->kv_heads);
@@ -172,6 +193,7 @@ WF_LOCAL block block_open(const wf_attention_args *a, int64_t b, int64_t h, bool
     blk.k = view_of(a->type, a->k, a->k_stride, b, kv);
     blk.v = view_of(a->type, a->v, a->v_stride, b, kv);
     blk.o = view_of(a->type, a->o, a->o_stride, b, h);
+    blk.entries = a->entries ? a->entries + (b * a->heads + h) * a->t : NULL;
     blk.ahead = max64(min64(a->right, a->causal ? 0 : far), -far);
     blk.behind = max64(min64(a->left, far), -far);
     blk.prefix = a->prefix ? a->prefix[b] : INT64_MIN;
@@ -185,7 +207,10 @@ WF_LOCAL void block_rows(block *blk, int64_t first) {
     blk->n = min64(ROWS, a->t - first);
     blk->index = (a->start ? a->start[blk->b] : 0) + first;
     blk->vectors = (int)((blk->n + WF_VL - 1) / WF_VL);
-    find_segments(blk);
+    if (a->pattern)
+        find_numbers(blk);
+    else
+        find_segments(blk);
 }
 
 /* ---- which keys ---- */
@@ -267,7 +292,9 @@ WF_LOCAL bool tile_plan(const block *blk, tile *t) {
 WF_LOCAL int64_t slot_of(const block *blk, int64_t index) {
     const wf_attention_args *a = blk->a;
     int64_t len = wf_attention_keys(a, blk->b), slot = a->ring ? index % a->ring : index;
-    if (index < 0 || index >= len || slot >= a->s || (a->ring && index < len - a->ring))
+    if (blk->entries)
+        slot = index >= 0 && index < len ? blk->entries[index] : -1;
+    if (index < 0 || index >= len || slot < 0 || slot >= a->s || (a->ring && index < len - a->ring))
         return -1;
     return a->key_mask && !a->key_mask[blk->b * a->s + slot] ? -1 : slot;
 }
@@ -447,6 +474,24 @@ WF_LOCAL void add_weights(const block *blk, const tile *t) {
     EACH_CELL(t, i, j, v, blk->m.s, x, { vf_store(x, vf_load(x) + vf_load(blk->m.extra + j * ROWS + v * WF_VL)); })
 }
 
+/* What a whole tile of a pattern leaves to its order. */
+WF_LOCAL void mask_order(const block *blk, const tile *t) {
+    const bool causal = blk->a->pattern->causal, others = blk->a->pattern->others;
+    const vf hidden = vf_set(-INFINITY);
+    if (!causal && !others)
+        return;
+    EACH_CELL(t, i, j, v, blk->m.s, x, {
+        int32_t key = (int32_t)(blk->entries ? t->slots[j] : t->indices[j]);
+        vi row, seen;
+        memcpy(&row, blk->m.segment_low + v * WF_VL, sizeof row);
+        if (causal)
+            seen = row > (others ? key : key - 1);
+        else
+            seen = row != key;
+        vf_store(x, vf_select(seen, vf_load(x), hidden));
+    })
+}
+
 WF_LOCAL void mask_strip(const block *blk, const tile *t, const strip *s) {
     const vf hidden = vf_set(-INFINITY);
     const int64_t *segments = t->segments ? blk->a->k_segments + blk->b * blk->a->s + t->slot : NULL;
@@ -482,6 +527,8 @@ WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
         add_bias(blk, t);
     if (t->weighted)
         add_weights(blk, t);
+    else if (a->pattern)
+        mask_order(blk, t);
     for (int i = 0; i < t->n_strips; i++)
         if (t->strips[i].masked)
             mask_strip(blk, t, &t->strips[i]);

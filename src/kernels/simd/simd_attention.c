@@ -128,7 +128,8 @@ static void forward_tiles(const block *blk) {
     bool first = true, more = next_tile(blk, &c, &t);
     if (more)
         tile_prefetch(blk, &t);
-    view_turn(blk->q, blk->first, blk->n, a->key_dim, a->scale, NULL, 0, blk->m.q_t);
+    view_turn(block_view(blk, blk->q, a->key_dim, blk->m.k, blk->m.key_pad), 0, blk->n, a->key_dim, a->scale, NULL, 0,
+              blk->m.q_t);
     view_prefetch_out(blk->o, blk->first, blk->n, a->value_dim);
     for (int v = 0; v < blk->vectors; v++) {
         vf_store(blk->m.m + v * WF_VL, vf_set(-INFINITY));

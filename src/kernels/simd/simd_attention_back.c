@@ -11,26 +11,35 @@ typedef struct head { /* where this head's gradients go */
     double sink;
 } head;
 
+/* Numbers of this head that every row has one of. */
+static const float *of_rows(const block *blk, const float *all) {
+    return all + (blk->b * blk->a->heads + blk->h) * (blk->entries ? blk->a->s : blk->a->t);
+}
+
+static float d_lse_of(const block *blk, int64_t i) {
+    return blk->a->d_lse ? of_rows(blk, blk->a->d_lse)[block_row(blk, i)] : 0.0f;
+}
+
 /* delta = rowsum(do * o) - dL/dlse, so that dS = P * (dP - delta) (ibid. eq. 4). */
 static void row_deltas(const block *blk) {
     const wf_attention_args *a = blk->a;
-    const float *d_lse = a->d_lse ? a->d_lse + (blk->b * a->heads + blk->h) * a->t + blk->first : NULL;
     for (int64_t i = 0; i < blk->vectors * WF_VL; i++)
         blk->m.delta[i] = 0;
     for (int64_t i = 0; i < blk->n; i++) {
         vf sum = vf_set(0.0f);
         WF_ROW(c, m, a->value_dim,
-               sum = vf_fma(view_take(blk->o, blk->first + i, c, m), vf_load(blk->m.do_n + i * blk->m.value_pad + c), sum););
-        blk->m.delta[i] = vf_sum(sum) - (d_lse ? d_lse[i] : 0.0f);
+               sum = vf_fma(view_take(blk->o, block_row(blk, i), c, m), vf_load(blk->m.do_n + i * blk->m.value_pad + c), sum););
+        blk->m.delta[i] = vf_sum(sum) - d_lse_of(blk, i);
     }
 }
 
 /* The lse of a row without keys becomes +infinity: every e^(s-lse) is 0. So do rows that only fill the last vector up. */
 static void row_lses(const block *blk) {
-    const wf_attention_args *a = blk->a;
-    const float *lse = a->lse + (blk->b * a->heads + blk->h) * a->t + blk->first;
-    for (int64_t i = 0; i < blk->vectors * WF_VL; i++)
-        blk->m.m[i] = i < blk->n && lse[i] != -INFINITY ? lse[i] : INFINITY;
+    const float *all = of_rows(blk, blk->a->lse);
+    for (int64_t i = 0; i < blk->vectors * WF_VL; i++) {
+        float lse = i < blk->n ? all[block_row(blk, i)] : -INFINITY;
+        blk->m.m[i] = lse != -INFINITY ? lse : INFINITY;
+    }
 }
 
 /* The sink is a key whose value is 0. */
@@ -43,8 +52,10 @@ static void add_sinks(const block *blk, head *hd) {
 
 static void load_block(const block *blk, head *hd) {
     const wf_attention_args *a = blk->a;
-    view_turn(blk->q, blk->first, blk->n, a->key_dim, a->scale, blk->m.q_n, blk->m.key_pad, blk->m.q_t);
-    view_turn(hd->dout, blk->first, blk->n, a->value_dim, 1.0f, blk->m.do_n, blk->m.value_pad, blk->m.do_t);
+    view_turn(block_view(blk, blk->q, a->key_dim, blk->m.k, blk->m.key_pad), 0, blk->n, a->key_dim, a->scale, blk->m.q_n,
+              blk->m.key_pad, blk->m.q_t);
+    view_turn(block_view(blk, hd->dout, a->value_dim, blk->m.v, blk->m.value_pad), 0, blk->n, a->value_dim, 1.0f, blk->m.do_n,
+              blk->m.value_pad, blk->m.do_t);
     memset(blk->m.dq_t, 0, (size_t)(blk->m.key_pad * ROWS) * sizeof(float));
     row_deltas(blk);
     row_lses(blk);
@@ -70,12 +81,11 @@ static void gradients_of_scores(const block *blk, const tile *t) {
     })
 }
 
-/* The same for a block that meets this tile only: delta = sum_j p_j dP_j / sum_j p_j of the numbers at hand, not of a rounded
- * o, so that what cancels does: a row with one key has a gradient of exactly 0. (In bf16 the rounded o is what the sums would
- * be compared with.) */
+/* The same for a block that meets this tile only (and whose rows are in no other): delta = sum_j p_j dP_j / sum_j p_j of the
+ * numbers at hand, not of a rounded o, so that what cancels does: a row with one key has a gradient of exactly 0. (In bf16 the
+ * rounded o is what the sums would be compared with.) */
 static void gradients_of_all_scores(const block *blk, const tile *t) {
     const wf_attention_args *a = blk->a;
-    const float *d_lse = a->d_lse ? a->d_lse + (blk->b * a->heads + blk->h) * a->t + blk->first : NULL;
     bool drops = a->dropout > 0;
     if (drops)
         tile_dropout(blk, t);
@@ -93,7 +103,7 @@ static void gradients_of_all_scores(const block *blk, const tile *t) {
     })
     for (int64_t i = 0; i < blk->n; i++) {
         float sum = a->sinks || blk->m.l[i] == 0.0f ? 1.0f : blk->m.l[i]; /* 1 but for rounding, and for what a sink takes */
-        blk->m.delta[i] = blk->m.delta[i] / sum - (d_lse ? d_lse[i] : 0.0f);
+        blk->m.delta[i] = blk->m.delta[i] / sum - d_lse_of(blk, i);
     }
     EACH_CELL(t, i, j, v, blk->m.s, x, {
         float *d = blk->m.dp + j * ROWS + v * WF_VL;
@@ -235,6 +245,23 @@ static void back_tile(const block *blk, tile *t, bool alone, head *hd) {
     add_query_gradients(blk, t);
 }
 
+/* dQ of the block's rows; entries add theirs to the rows they are of. */
+static void store_queries(const block *blk, const head *hd) {
+    const wf_attention_args *a = blk->a;
+    for (int v = 0; v < blk->vectors; v++)
+        vf_store(blk->m.correction + v * WF_VL, vf_set(a->scale));
+    if (!blk->entries) {
+        view_turn_back(hd->dq, blk->first, blk->n, a->key_dim, blk->m.correction, blk->m.dq_t);
+        return;
+    }
+    view_turn_back((view){WF_F32, (char *)blk->m.q_n, blk->m.key_pad}, 0, blk->n, a->key_dim, blk->m.correction, blk->m.dq_t);
+    for (int64_t i = 0; i < blk->n; i++) {
+        float *dq = (float *)(void *)hd->dq.at + block_row(blk, i) * hd->dq.stride;
+        const float *part = blk->m.q_n + i * blk->m.key_pad;
+        WF_ROW(c, m, a->key_dim, vput(dq + c, vtake(dq + c, m) + vtake(part + c, m), m););
+    }
+}
+
 static void back_block(const block *blk, head *hd) {
     const wf_attention_args *a = blk->a;
     cursor c = {0};
@@ -250,22 +277,22 @@ static void back_block(const block *blk, head *hd) {
                (size_t)(blk->n * a->s) * sizeof(float));
     for (bool this = more; this; this = more, now = 1 - now, first = false) {
         more = next_tile(blk, &c, &tiles[1 - now]);
-        back_tile(blk, &tiles[now], first && !more && a->type == WF_F32, hd);
+        back_tile(blk, &tiles[now], first && !more && a->type == WF_F32 && !a->entries, hd);
     }
     add_sinks(blk, hd);
-    for (int v = 0; v < blk->vectors; v++)
-        vf_store(blk->m.correction + v * WF_VL, vf_set(a->scale));
-    view_turn_back(hd->dq, blk->first, blk->n, a->key_dim, blk->m.correction, blk->m.dq_t);
+    store_queries(blk, hd);
 }
 
 static void attention_back(const wf_attention_args *a, int64_t batch, int64_t head_, void *scratch) {
     block blk = block_open(a, batch, head_, true, scratch);
     head hd = {.dout = view_of(a->type, a->do_, a->do_stride, batch, head_),
-               .dq = view_of(a->type, a->dq, a->dq_stride, batch, head_)};
+               .dq = view_of(a->entries ? WF_F32 : a->type, a->dq, a->dq_stride, batch, head_)};
     hd.dk_stride = a->heads * a->key_dim;
     hd.dv_stride = a->heads * a->value_dim;
     hd.dk = a->dk + batch * a->s * hd.dk_stride + head_ * a->key_dim;
     hd.dv = a->dv + batch * a->s * hd.dv_stride + head_ * a->value_dim;
+    for (int64_t i = 0; a->entries && i < a->s; i++)
+        memset((float *)(void *)hd.dq.at + i * hd.dq.stride, 0, (size_t)a->key_dim * sizeof(float));
     if (a->d_distance_bias)
         memset(blk.m.distances, 0, (size_t)a->distances * sizeof *blk.m.distances);
     for (int64_t first = 0; first < a->t; first += ROWS) {

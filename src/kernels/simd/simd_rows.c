@@ -31,6 +31,22 @@ static void scale(float *dst, float factor, const float *src, int64_t n) {
 static double dot(const float *a, const float *b, int64_t n) { return vdot_wide(a, b, n); }
 static double sum_squares(const float *a, int64_t n) { return dot(a, a, n); }
 
+/* The largest and the next of every lane, then of the lanes. */
+static int64_t largest(float *lead, const float *x, int64_t n) {
+    vf most = vf_set(0.0f), next = most;
+    WF_ROW(i, m, n, vf size = vf_abs(vtake(x + i, m)); next = vf_max(next, vf_min(size, most)); most = vf_max(most, size););
+    const float all = vf_hmax(most);
+    const vi leads = most == all;
+    int64_t at = 0, lanes = 0;
+    for (int v = 0; v < WF_VL; v++)
+        lanes += leads[v] != 0;
+    next = vf_max(next, vf_select(leads, lanes > 1 ? most : vf_set(0.0f), most));
+    *lead = all - vf_hmax(next);
+    while (at < n - 1 && fabsf(x[at]) != all)
+        at++;
+    return at;
+}
+
 /* ---- rotation ---- */
 
 static void rotate_half(float *y, const float *x, const float *cosine, const float *sine, int64_t pairs, float sign) {
@@ -142,6 +158,7 @@ WF_FILL(rows) {
     k->scale = scale;
     k->dot = dot;
     k->sum_squares = sum_squares;
+    k->largest = largest;
     k->rotate = rotate;
     k->gemv = gemv;
     k->gemv_bf16 = gemv_bf16;

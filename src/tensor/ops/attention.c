@@ -4,24 +4,44 @@
 #include <math.h>
 #include "kernels/attention.h"
 #include "tensor/ops/elementwise.h"
+#include "tensor/ops/partials.h"
 #include "tensor/tape.h"
 
-enum { Q, K, V, SINKS, MASK, PREFIX, Q_SEGMENTS, K_SEGMENTS, REL_BIAS, BIAS, DATA, INPUTS = DATA + WF_PATTERN_DATA };
+enum {
+    Q,
+    K,
+    V,
+    SINKS,
+    MASK,
+    PREFIX,
+    Q_SEGMENTS,
+    K_SEGMENTS,
+    REL_BIAS,
+    BIAS,
+    DATA,
+    ENTRIES = DATA + WF_PATTERN_DATA,
+    PLACES,
+    INPUTS
+};
 enum { O, LSE, TABLE, PROBS };
+enum { JOINED = 64 }; /* rows of a piece that joins entries */
 
 typedef struct attention {
     wf_attention_spec spec;
     int64_t b, t, s, h, g, k, v; /* batch, queries, keys, heads, key heads, key and value width */
+    int64_t n, parts;            /* rows of kernel F: the queries; or entries, `parts` of each */
     int64_t distances, zero;     /* T5: entries per head, index of distance 0 */
     uint32_t site;
     int64_t *kv_len; /* [b] while decoding */
     bool probs;
     bool shares; /* two of q, k and v are one tensor: their gradients are added one after the other */
     size_t at_dq, at_dk, at_dv, at_dtable, at_dsinks, at_dbias; /* offsets in the backward's work memory */
+    size_t at_lse;                                              /* of entries, in the forward's; their o stands before it */
 } attention;
 
 static const void *data_of(const wf_node *node, int i) { return node->in[i] ? node->in[i]->data : NULL; }
-static int64_t blocks_of(const attention *a) { return (a->t + WF_ATTENTION_ROWS - 1) / WF_ATTENTION_ROWS; }
+static int64_t blocks_of(const attention *a) { return (a->n + WF_ATTENTION_ROWS - 1) / WF_ATTENTION_ROWS; }
+static wf_dtype dq_type(const wf_node *node) { return node->in[ENTRIES] ? WF_F32 : node->in[Q]->type; }
 static bool has_table(const wf_node *node) { return node->in[REL_BIAS] != NULL; }
 static bool prepares(const wf_node *node) { return has_table(node) || ((const attention *)node->attr)->spec.cached; }
 static float *work_at(const wf_node *node, size_t offset) { return (float *)((char *)node->work_data[WF_BACKWARD] + offset); }
@@ -55,7 +75,7 @@ static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
     wf_attention_args args = {.batch = a->b,
                               .heads = a->h,
                               .kv_heads = a->g,
-                              .t = a->t,
+                              .t = a->n,
                               .s = a->s,
                               .key_dim = a->k,
                               .value_dim = a->v,
@@ -88,7 +108,8 @@ static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
                               .distances = a->distances,
                               .distance_zero = a->zero,
                               .dropout = w->rt->training ? s->dropout : 0.0f,
-                              .pattern = s->pattern};
+                              .pattern = s->pattern,
+                              .entries = data_of(node, ENTRIES)};
     for (int i = 0; i < WF_PATTERN_DATA; i++)
         args.pattern_data[i] = data_of(node, DATA + i);
     if (has_table(node))
@@ -123,14 +144,49 @@ static void prepare(const wf_node *node, wf_worker *w) {
     }
 }
 
+static float *lse_of_entries(const wf_node *node) {
+    return (float *)((char *)node->work_data[WF_FORWARD] + ((const attention *)node->attr)->at_lse);
+}
+
+static int64_t join_pieces(const attention *a) { return a->b * a->h * ((a->t + JOINED - 1) / JOINED); }
+
+/* The entries of JOINED rows of a head come under one softmax. */
+static void join_rows(const wf_node *node, int piece, wf_worker *w) {
+    const attention *a = node->attr;
+    int64_t per = (a->t + JOINED - 1) / JOINED, head = piece / per, first = piece % per * JOINED;
+    const int32_t *place = (const int32_t *)node->in[PLACES]->data + head * a->n;
+    const float *lse = lse_of_entries(node) + head * a->n;
+    wf_dtype type = node->out[O]->type;
+    float *y = w->scratch, *tmp = y + a->v;
+    for (int64_t t = first; t < a->t && t < first + JOINED; t++) {
+        float all = wf_join_lse(lse, place + t, a->parts, a->t);
+        memset(y, 0, (size_t)a->v * sizeof *y);
+        for (int64_t p = 0; p < a->parts && all != -INFINITY; p++) {
+            int64_t e = place[p * a->t + t], row = ((head / a->h * a->n + e) * a->h + head % a->h) * a->v;
+            w->k->axpy(y, expf(lse[e] - all), wf_load(w, node->work_data[WF_FORWARD], type, row, a->v, tmp), a->v);
+        }
+        ((float *)node->out[LSE]->data)[head * a->t + t] = all;
+        store_out(node, ((head / a->h * a->t + t) * a->h + head % a->h) * a->v, a->v, y, w);
+    }
+}
+
 static void forward(const wf_node *node, int phase, int piece, wf_worker *w) {
     const attention *a = node->attr;
     if (phase == 0 && prepares(node)) {
         prepare(node, w);
         return;
     }
+    if (phase == 1 && a->parts > 0) {
+        join_rows(node, piece, w);
+        return;
+    }
     int64_t blocks = blocks_of(a), head = piece / blocks;
     wf_attention_args args = arguments(node, w);
+    if (a->parts > 0) {
+        args.o = node->work_data[WF_FORWARD];
+        args.lse = lse_of_entries(node);
+        args.o_stride = strides_of(a->n, a->h, a->v);
+    }
     w->k->attention(&args, head / a->h, head % a->h, piece % blocks, w->scratch);
 }
 
@@ -145,7 +201,7 @@ static int bias_pieces(const wf_node *node) { /* of its gradient */
 static float *direct(const wf_node *node, int i, const wf_worker *w) {
     const attention *a = node->attr;
     float beta = 1.0f, *grad = wf_grad_in(node, i, w, &beta);
-    bool fits = i == Q ? true : a->h == a->g && node->in[i]->type == WF_F32;
+    bool fits = i == Q ? node->in[Q]->type == dq_type(node) : a->h == a->g && node->in[i]->type == WF_F32;
     return grad && beta == 0.0f && fits ? grad : NULL;
 }
 
@@ -199,7 +255,7 @@ static void add_queries(const wf_node *node, int piece, wf_worker *w) {
     wf_split_bounds(rows, (int)row_pieces(rows), piece, &first, &end);
     for (int64_t i = first * n; i < end * n; i += TILE) {
         int64_t m = end * n - i < TILE ? end * n - i : TILE;
-        store_din(node, Q, i, m, wf_load(w, work_at(node, a->at_dq), node->in[Q]->type, i, m, tmp), w);
+        store_din(node, Q, i, m, wf_load(w, work_at(node, a->at_dq), dq_type(node), i, m, tmp), w);
     }
 }
 
@@ -294,6 +350,8 @@ static int pieces(const wf_node *node, wf_pass pass, int phase) {
         return back_pieces(node, phase);
     if (prepares(node))
         return phase == 0 ? 1 : phase == 1 ? (int)(a->b * a->h * blocks_of(a)) : 0;
+    if (a->parts > 0 && phase == 1)
+        return (int)join_pieces(a);
     return phase == 0 ? (int)(a->b * a->h * blocks_of(a)) : 0;
 }
 
@@ -311,7 +369,7 @@ static double flops(const wf_node *node, wf_pass pass) {
     keys = window < keys ? window : keys;
     if (a->spec.pattern)
         keys = a->spec.pattern_keys;
-    double one = 2.0 * (double)(a->b * a->h * a->t) * keys * (double)(a->k + a->v);
+    double one = 2.0 * (double)(a->b * a->h * a->n) * keys * (double)(a->k + a->v);
     return pass == WF_FORWARD ? one : 2.5 * one;
 }
 
@@ -334,7 +392,7 @@ static double scheduled(const wf_node *node, const wf_runtime *rt) {
     if (!a->spec.pattern)
         return flops(node, WF_FORWARD);
     for (int64_t i = 0; i < a->b * a->h; i++)
-        for (int64_t row = 0; row < a->t; row += WF_ATTENTION_ROWS)
+        for (int64_t row = 0; row < a->n; row += WF_ATTENTION_ROWS)
             pairs += keys_visited(&args, i / a->h, i % a->h, row);
     return 2.0 * pairs * (double)(a->k + a->v);
 }
@@ -346,7 +404,7 @@ const wf_op wf_op_attention = {.name = "attention",
                                .flops = flops,
                                .scheduled = scheduled,
                                .uneven = true,
-                               .saves_in = (1u << INPUTS) - 1u,
+                               .saves_in = (1u << PLACES) - 1u,
                                .saves_out = 1u << O | 1u << LSE | 1u << TABLE};
 
 static bool fits(const wf_tensor *q, const wf_tensor *k, const wf_tensor *v) {
@@ -360,6 +418,16 @@ static bool bias_fits(const wf_tensor *bias, const wf_tensor *q, const wf_tensor
            (bias->dims[2] == q->dims[1] || (bias->dims[2] == 1 && !bias->needs_grad)) && bias->dims[3] == k->dims[1];
 }
 
+/* Every row of q, k and v stands in as many entries. */
+static bool entries_fit(const wf_tensor *q, const wf_tensor *k, const wf_attention_spec *s) {
+    const wf_tensor *e = s->entries, *p = s->places;
+    if (!e)
+        return true;
+    return p && e->type == WF_I32 && p->type == WF_I32 && e->rank == 3 && p->count == e->count && e->dims[0] == q->dims[0] &&
+           e->dims[1] == q->dims[2] && q->dims[1] == k->dims[1] && q->dims[1] > 0 && e->dims[2] % q->dims[1] == 0 &&
+           s->pattern && !s->probs && !s->sinks && !s->cached && !s->rel_bias && !s->offset_from_start;
+}
+
 static size_t reserve(size_t *total, int64_t elements) {
     size_t at = *total;
     *total += ((size_t)elements * sizeof(float) + 63) & ~(size_t)63;
@@ -367,7 +435,7 @@ static size_t reserve(size_t *total, int64_t elements) {
 }
 
 static void plan_work(wf_node *node, attention *a) {
-    size_t total = 0;
+    size_t total = 0, entries = 0;
     a->at_dq = reserve(&total, a->b * a->t * a->h * a->k);
     a->at_dk = reserve(&total, a->b * a->s * a->h * a->k);
     a->at_dv = reserve(&total, a->b * a->s * a->h * a->v);
@@ -375,10 +443,15 @@ static void plan_work(wf_node *node, attention *a) {
     a->at_dsinks = reserve(&total, a->b * a->h);
     a->at_dbias = reserve(&total, bias_pieces(node) ? a->b * a->h * a->t * a->s : 0);
     node->work[WF_BACKWARD] = total;
+    if (a->parts > 0) {
+        reserve(&entries, a->b * a->n * a->h * a->v);
+        a->at_lse = reserve(&entries, a->b * a->h * a->n);
+        node->work[WF_FORWARD] = entries;
+    }
     wf_attention_args args = {.batch = a->b,
                               .heads = a->h,
                               .kv_heads = a->g,
-                              .t = a->t,
+                              .t = a->n,
                               .s = a->s,
                               .key_dim = a->k,
                               .value_dim = a->v,
@@ -386,7 +459,7 @@ static void plan_work(wf_node *node, attention *a) {
                               .distances = a->distances,
                               .pattern = a->spec.pattern};
     int64_t width = a->k > a->v ? a->k : a->v; /* of what is summed; a row of the bias too */
-    size_t sum = (size_t)(bias_pieces(node) && a->s > width ? a->s : width) * sizeof(float);
+    size_t sum = (size_t)(bias_pieces(node) && a->s > width ? a->s : 2 * width) * sizeof(float);
     for (int back = 0; back < 2; back++) {
         size_t need = wf_attention_scratch(&args, back);
         sum = need > sum ? need : sum;
@@ -406,6 +479,8 @@ static attention *new_record(wf_tape *t, const wf_tensor *q, const wf_tensor *k,
                    .v = v->dims[3],
                    .site = wf_tape_site(t),
                    .probs = spec->probs != NULL};
+    a.n = spec->entries ? spec->entries->dims[2] : a.t;
+    a.parts = spec->entries ? a.n / a.t : 0;
     int64_t span = a.t > a.s ? a.t : a.s;
     if (spec->rel_bias) { /* the ends of the table stand for what lies beyond: all one bucket from max_distance on */
         if (spec->offset_from_start && span <= spec->max_distance)
@@ -429,6 +504,8 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
         return wf_tape_error(t, WEFT_USAGE, "attention: queries, keys and values do not fit");
     if (spec->bias && !bias_fits(spec->bias, q, k))
         return wf_tape_error(t, WEFT_USAGE, "attention: the bias does not fit");
+    if (!entries_fit(q, k, spec))
+        return wf_tape_error(t, WEFT_USAGE, "attention: the entries do not fit");
     wf_dtype type = spec->cached ? k->type : wf_tape_type(t); /* caches are fp32: so is decoding */
     q = wf_cast(t, q, type);
     k = wf_cast(t, k, type);
@@ -441,11 +518,12 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
                          wf_out(t, WF_F32, 3, (int64_t[]){a->b, a->h, a->t}),
                          wf_out(t, WF_F32, 2, (int64_t[]){a->h, a->distances > 0 ? a->distances : 1}),
                          a->probs ? wf_out(t, WF_F32, 4, (int64_t[]){a->b, a->h, a->t, a->s}) : NULL};
-    wf_node *node = wf_record(t, &wf_op_attention, INPUTS,
-                              (wf_tensor *[]){q, k, v, spec->sinks, spec->key_mask, spec->prefix, spec->q_segments,
-                                              spec->k_segments, spec->rel_bias, spec->bias, spec->pattern_data[0],
-                                              spec->pattern_data[1], spec->pattern_data[2], spec->pattern_data[3]},
-                              a->probs ? 4 : 3, out, a);
+    wf_node *node =
+        wf_record(t, &wf_op_attention, INPUTS,
+                  (wf_tensor *[]){q, k, v, spec->sinks, spec->key_mask, spec->prefix, spec->q_segments, spec->k_segments,
+                                  spec->rel_bias, spec->bias, spec->pattern_data[0], spec->pattern_data[1],
+                                  spec->pattern_data[2], spec->pattern_data[3], spec->entries, spec->places},
+                  a->probs ? 4 : 3, out, a);
     if (!node)
         return NULL;
     plan_work(node, a);

@@ -45,20 +45,6 @@ static void slice_run(const wf_node *node, wf_pass pass, int phase, int piece, w
 
 const wf_op wf_op_slice_channels = {.name = "slice_channels", .pieces = row_pieces, .run = slice_run};
 
-wf_tensor *wf_slice_channels(wf_tape *t, wf_tensor *x, int64_t first, int64_t count) {
-    if (!x || (x->rank > 0 && first == 0 && count == wf_dim(x, -1)))
-        return x;
-    if (x->rank < 1 || first < 0 || count < 1 || first + count > wf_dim(x, -1))
-        return wf_tape_error(t, WEFT_USAGE, "a slice of channels outside 0..%lld",
-                             (long long)(x->rank < 1 ? 0 : wf_dim(x, -1)));
-    int64_t dims[WF_MAX_RANK];
-    memcpy(dims, x->dims, sizeof dims);
-    dims[x->rank - 1] = count;
-    channels *attr = attr_copy(t, &(channels){.first = first}, sizeof(channels));
-    wf_tensor *y = wf_out(t, x->type, x->rank, dims);
-    return attr && y && wf_record(t, &wf_op_slice_channels, 1, &x, 1, &y, attr) ? y : NULL;
-}
-
 /* ---- join ---- */
 static void join_back_shared(const wf_node *node, int64_t row, wf_worker *w) {
     const channels *a = node->attr;
@@ -114,4 +100,30 @@ wf_tensor *wf_join_channels(wf_tape *t, wf_tensor *a, wf_tensor *b) {
     channels *attr = attr_copy(t, &(channels){.per = wf_row_count(a) / wf_row_count(b)}, sizeof(channels));
     wf_tensor *y = wf_out(t, a->type, a->rank, dims);
     return attr && y && wf_record(t, &wf_op_join_channels, 2, (wf_tensor *[]){a, b}, 1, &y, attr) ? y : NULL;
+}
+
+/* ---- slice of either ---- */
+/* The half of a join that a slice of it is; NULL: none. */
+static wf_tensor *half_of(const wf_tensor *x, int64_t first, int64_t count) {
+    const wf_node *join = x->kind == WF_TEMP && x->producer && x->producer->op == &wf_op_join_channels ? x->producer : NULL;
+    if (!join || ((const channels *)join->attr)->per != 1)
+        return NULL;
+    int64_t n = wf_dim(join->in[0], -1), m = wf_dim(join->in[1], -1);
+    return first == 0 && count == n ? join->in[0] : first == n && count == m ? join->in[1] : NULL;
+}
+
+wf_tensor *wf_slice_channels(wf_tape *t, wf_tensor *x, int64_t first, int64_t count) {
+    if (!x || (x->rank > 0 && first == 0 && count == wf_dim(x, -1)))
+        return x;
+    if (x->rank < 1 || first < 0 || count < 1 || first + count > wf_dim(x, -1))
+        return wf_tape_error(t, WEFT_USAGE, "a slice of channels outside 0..%lld",
+                             (long long)(x->rank < 1 ? 0 : wf_dim(x, -1)));
+    if (half_of(x, first, count))
+        return half_of(x, first, count);
+    int64_t dims[WF_MAX_RANK];
+    memcpy(dims, x->dims, sizeof dims);
+    dims[x->rank - 1] = count;
+    channels *attr = attr_copy(t, &(channels){.first = first}, sizeof(channels));
+    wf_tensor *y = wf_out(t, x->type, x->rank, dims);
+    return attr && y && wf_record(t, &wf_op_slice_channels, 1, &x, 1, &y, attr) ? y : NULL;
 }

@@ -4,6 +4,7 @@
  * 0. */
 #include <math.h>
 #include "tensor/ops/elementwise.h"
+#include "tensor/ops/partials.h"
 
 enum { O, LSE, PLACE, FALLBACK };
 
@@ -11,10 +12,10 @@ typedef struct merge {
     int64_t batch, t, heads, width, parts;
 } merge;
 
-static int pieces(const wf_node *node, wf_pass pass, int phase) {
+static int pieces(const wf_node *node, wf_pass pass, int phase) { /* tokens with all their heads, which lie together */
     const merge *a = node->attr;
     (void)pass;
-    return phase == 0 ? (int)(a->batch * a->heads) : 0;
+    return phase == 0 ? wf_split_pieces(a->batch * a->t, 64) : 0;
 }
 
 typedef struct token {
@@ -42,16 +43,26 @@ static float lse_of(const wf_node *node, const token *at, int64_t e) {
     return ((const float *)node->in[LSE]->data)[lse_at(node, at, e)];
 }
 
-static token open_token(const wf_node *node, int piece, int64_t t) {
-    const merge *a = node->attr;
-    token at = {piece / a->heads, piece % a->heads, t, ((piece / a->heads * a->t + t) * a->heads + piece % a->heads) * a->width,
-                -INFINITY};
+float wf_join_lse(const float *lse, const int32_t *place, int64_t parts, int64_t step) {
     double most = -INFINITY, sum = 0.0;
-    for (int64_t p = 0; p < a->parts; p++)
-        most = fmax(most, (double)lse_of(node, &at, entry(node, &at, p)));
-    for (int64_t p = 0; most > -INFINITY && p < a->parts; p++)
-        sum += exp((double)lse_of(node, &at, entry(node, &at, p)) - most);
-    at.lse = most > -INFINITY ? (float)(most + log(sum)) : -INFINITY;
+    if (parts == 1)
+        return lse[place ? *place : 0];
+    for (int64_t p = 0; p < parts; p++)
+        most = fmax(most, (double)lse[place ? place[p * step] : p * step]);
+    if (most == -INFINITY)
+        return -INFINITY;
+    for (int64_t p = 0; p < parts; p++)
+        sum += exp((double)lse[place ? place[p * step] : p * step] - most);
+    return (float)(most + log(sum));
+}
+
+static token open_token(const wf_node *node, int64_t b, int64_t t, int64_t h) {
+    const merge *a = node->attr;
+    token at = {b, h, t, ((b * a->t + t) * a->heads + h) * a->width, -INFINITY};
+    const int64_t head = (b * a->heads + h) * a->parts * a->t;
+    const float *lse = (const float *)node->in[LSE]->data + head;
+    const int32_t *place = node->in[PLACE] ? (const int32_t *)node->in[PLACE]->data + head + t : NULL;
+    at.lse = wf_join_lse(place ? lse : lse + t, place, a->parts, a->t);
     return at;
 }
 
@@ -94,9 +105,11 @@ static void backward(const wf_node *node, const token *at, float *y, float *tmp,
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     const merge *a = node->attr;
     float *y = w->scratch, *tmp = y + 2 * a->width;
+    int64_t first, end;
     (void)phase;
-    for (int64_t t = 0; t < a->t; t++) {
-        token at = open_token(node, piece, t);
+    wf_split_bounds(a->batch * a->t, wf_split_pieces(a->batch * a->t, 64), piece, &first, &end);
+    for (int64_t t = first * a->heads; t < end * a->heads; t++) {
+        token at = open_token(node, t / a->heads / a->t, t / a->heads % a->t, t % a->heads);
         (pass == WF_FORWARD ? forward : backward)(node, &at, y, tmp, w);
     }
 }

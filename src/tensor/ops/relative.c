@@ -15,9 +15,11 @@ static int64_t start_of(const relative *a, int64_t b, const wf_worker *w) {
 
 static bool turns(const relative *a, int64_t b) { return a->spec.mirrored && b >= a->b / 2; }
 
-/* The row of the table for a distance in sequence b; -1: none. */
-static int64_t row_of(const relative *a, int64_t b, int64_t distance) {
-    int64_t at = (turns(a, b) ? -distance : distance) + a->spec.zero;
+/* The row of the table for a query and a key of sequence b; -1: none. */
+static int64_t row_of(const relative *a, int64_t b, int64_t start, int64_t i, int64_t j) {
+    int64_t distance = (start + i) * a->spec.step - j, at = (turns(a, b) ? -distance : distance) + a->spec.zero;
+    if (i < a->spec.skip || j < a->spec.skip)
+        return -1;
     at = at < 0 ? 0 : at >= a->spec.count ? a->spec.count - 1 : at;
     return a->spec.index[at];
 }
@@ -48,7 +50,7 @@ static void forward(const wf_node *node, int64_t b, int64_t h, wf_worker *w) {
     int64_t start = start_of(a, b, w);
     for (int64_t i = 0; i < a->spec.queries; i++)
         for (int64_t j = 0; j < a->spec.keys; j++) {
-            int64_t row = row_of(a, b, start + i - j);
+            int64_t row = row_of(a, b, start, i, j);
             double dot = row < 0 ? 0.0 : w->k->dot(x_row(node, b, a->spec.of_keys ? j : i, h), entry(node, row, h), a->k);
             ((float *)node->out[0]->data)[score_at(a, b, h, i, j)] = (float)((double)a->spec.scale * dot);
         }
@@ -62,7 +64,7 @@ static void backward_x(const wf_node *node, int64_t b, int64_t h, wf_worker *w) 
     for (int64_t r = 0; r < a->n; r++) {
         memset(sum, 0, (size_t)a->k * sizeof *sum);
         for (int64_t o = 0; o < others; o++) {
-            int64_t i = a->spec.of_keys ? o : r, j = a->spec.of_keys ? r : o, row = row_of(a, b, start + i - j);
+            int64_t i = a->spec.of_keys ? o : r, j = a->spec.of_keys ? r : o, row = row_of(a, b, start, i, j);
             if (row >= 0)
                 w->k->axpy(sum, a->spec.scale * dy[score_at(a, b, h, i, j)], entry(node, row, h), a->k);
         }
@@ -76,9 +78,9 @@ static void add_entry(const wf_node *node, int64_t at, int64_t b, int64_t h, int
     const relative *a = node->attr;
     const float *dy = node->out[0]->grad;
     bool turned = turns(a, b), low = at == 0, high = at == a->spec.count - 1;
-    int64_t distance = turned ? a->spec.zero - at : at - a->spec.zero, j = start_of(a, b, w) + i - distance;
+    int64_t distance = turned ? a->spec.zero - at : at - a->spec.zero, j = (start_of(a, b, w) + i) * a->spec.step - distance;
     int64_t first = (turned ? low : high) ? 0 : j, last = (turned ? high : low) ? a->spec.keys - 1 : j;
-    first = first < 0 ? 0 : first;
+    first = first < a->spec.skip ? a->spec.skip : first;
     last = last < a->spec.keys ? last : a->spec.keys - 1;
     for (j = first; j <= last; j++)
         w->k->axpy(sum, a->spec.scale * dy[score_at(a, b, h, i, j)], x_row(node, b, a->spec.of_keys ? j : i, h), a->k);
@@ -88,7 +90,7 @@ static void add_entry(const wf_node *node, int64_t at, int64_t b, int64_t h, int
 static void add_row(const wf_node *node, int64_t row, int64_t b, int64_t h, float *sum, wf_worker *w) {
     const relative *a = node->attr;
     for (int64_t at = 0; at < a->spec.count; at++)
-        for (int64_t i = 0; a->spec.index[at] == row && i < a->spec.queries; i++)
+        for (int64_t i = a->spec.skip; a->spec.index[at] == row && i < a->spec.queries; i++)
             add_entry(node, at, b, h, i, sum, w);
 }
 
@@ -142,6 +144,8 @@ wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_rela
     relative *a = attr_copy(
         t, &(relative){*spec, x->dims[0], x->dims[1], x->dims[2], x->dims[3], table->dims[0], per_head ? x->dims[2] : 1},
         sizeof(relative));
+    if (a && a->spec.step == 0)
+        a->spec.step = 1;
     wf_tensor *y = wf_out(t, WF_F32, 4, (int64_t[]){x->dims[0], x->dims[2], spec->queries, spec->keys});
     wf_node *node = a && y ? wf_record(t, &wf_op_relative, 2, (wf_tensor *[]){x, table}, 1, &y, a) : NULL;
     if (node)

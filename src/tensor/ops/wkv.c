@@ -164,16 +164,17 @@ static void backward(const wf_node *node, int piece, const wf_worker *w) {
         back_token(node, &l, &c, t, w);
     memcpy(parts + at, c.dw, (size_t)l.n * sizeof(float));
     memcpy(parts + a->batch * a->channels + at, c.du, (size_t)l.n * sizeof(float));
-    if (!node->in[NUM_IN])
+    if (!node->in[NUM_IN] && !node->in[DEN_IN])
         return;
     for (int64_t i = 0; i < l.n; i++) /* l.max is that of the first token: what came in */
         c.top[i] += l.max[i];
     w->k->activate(WF_EXP, c.top, c.top, l.n);
     w->k->mul(c.num, c.num, c.top, l.n);
     w->k->mul(c.den, c.den, c.top, l.n);
-    store_din(node, NUM_IN, at, l.n, c.num, w);
-    store_din(node, DEN_IN, at, l.n, c.den, w);
-    store_din(node, MAX_IN, at, l.n, zero, w);
+    const float *of[] = {c.num, c.den, zero};
+    for (int i = NUM_IN; i <= MAX_IN; i++)
+        if (node->in[i])
+            store_din(node, i, at, l.n, of[i - NUM_IN], w);
 }
 
 static void sum_sequences(const wf_node *node, int piece, const wf_worker *w) {
@@ -220,10 +221,10 @@ const wf_op wf_op_wkv = {.name = "wkv",
                          .saves_out = 1u << MAX | 1u << 1 | 1u << 4};
 
 static bool fits(const wkv *a, wf_tensor *const *in) {
-    int64_t state = a->batch * a->channels;
-    bool together = !in[NUM_IN] == !in[DEN_IN] && !in[NUM_IN] == !in[MAX_IN];
-    return in[V]->count == in[K]->count && in[W]->count == a->channels && in[U]->count == a->channels && together &&
-           (!in[NUM_IN] || (in[NUM_IN]->count == state && in[DEN_IN]->count == state && in[MAX_IN]->count == state));
+    for (int i = NUM_IN; i <= MAX_IN; i++)
+        if (in[i] && in[i]->count != a->batch * a->channels)
+            return false;
+    return in[V]->count == in[K]->count && in[W]->count == a->channels && in[U]->count == a->channels;
 }
 
 wf_tensor *wf_wkv(wf_tape *t, wf_tensor *k, wf_tensor *v, wf_tensor *decay, wf_tensor *bonus, const wf_wkv_spec *spec) {
