@@ -515,6 +515,19 @@ static weft_status word_lcm(call *c) {
     return WEFT_OK;
 }
 
+/* turned(n): the numbers 1 .. n-1, then 0 */
+static weft_status word_turned(call *c) {
+    int64_t n = arg(c, 0)->integer;
+    WF_CHECK(arg(c, 0)->type == WF_INT && n > 0 && n <= 4096, c->err, WEFT_BAD_INPUT, "turned() takes a small size");
+    wf_value *items = wf_arena_alloc(c->arena, (size_t)n * sizeof *items);
+    if (!items)
+        return wf_fail_memory(c->err);
+    for (int64_t i = 0; i < n; i++)
+        items[i] = wf_value_int((i + 1) % n);
+    *c->out = (wf_value){.type = WF_LIST, .items = items, .count = (size_t)n};
+    return WEFT_OK;
+}
+
 /* words(text): its parts between bars, without blanks, in small letters; a list stays */
 static weft_status word_words(call *c) {
     const wf_value *text = arg(c, 0);
@@ -728,6 +741,7 @@ static const word_row words[] = {
     {"at", 2, 2, word_at},
     {"index", 2, 2, word_index},
     {"lcm", 2, 2, word_lcm},
+    {"turned", 1, 1, word_turned},
     {"words", 1, 1, word_words},
     {"task", 1, 1, word_task},
     {"labels", 2, 2, word_labels},

@@ -29,6 +29,8 @@ typedef struct wf_head_io {
     wf_tensor *weight, *bias; /* [classes,n], [classes]; weight NULL: x are the logits */
     float scale, softcap;     /* of the logits */
     float z_loss;             /* weight of the mean of log(sum(exp(logit)))^2 in the loss, where there is a class per row */
+    float weighed;            /* of the loss */
+    int64_t streams;          /* x are so many streams behind each other, each with all labels; 0 or 1: one */
     int64_t classes;
     const wf_pool_row *late;     /* pools the logits instead of the rows; NULL: no */
     const char *problem;         /* auto, single, multi, regression */

@@ -41,15 +41,25 @@ wf_tensor *wf_head_logits(wf_tape *t, wf_head_io *io) {
     return io->logits = io->late ? io->late->run(t, y, io->mask) : y;
 }
 
+/* The labels of all streams. */
+static wf_tensor *stream_labels(wf_tape *t, const wf_head_io *io) {
+    wf_tensor *all = io->labels;
+    for (int64_t n = 1; n < io->streams; n++)
+        all = wf_time_concat(t, all, io->labels);
+    return all;
+}
+
 /* A class per row: logits and probabilities of all rows never exist at once. */
 static wf_tensor *row_loss(wf_tape *t, wf_head_io *io) {
+    wf_tensor *inverse = wf_scale(t, io->inverse, io->weighed), *labels = stream_labels(t, io);
     wf_cross_entropy_spec spec = {.ignore = -100,
                                   .smoothing = io->smoothing,
                                   .logit_scale = io->scale,
                                   .softcap = io->softcap,
                                   .z_loss = io->z_loss,
-                                  .inverse_count = io->inverse};
-    return wf_cross_entropy(t, io->x, io->weight, io->bias, io->labels, &spec, io->token_loss);
+                                  .inverse_count = inverse};
+    return io->weight ? wf_cross_entropy(t, io->x, io->weight, io->bias, labels, &spec, io->token_loss)
+                      : wf_class_loss(t, io->x, io->classes, labels, inverse);
 }
 
 static wf_tensor *class_loss(wf_tape *t, wf_head_io *io) {

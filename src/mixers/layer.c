@@ -388,6 +388,8 @@ weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *
     WF_TRY(add_slots(&b, layer));
     WF_TRY(add_states(&b, layer));
     WF_TRY(holds(&b, row->streams, &layer->streams));
+    if (row->apart)
+        WF_TRY(holds(&b, row->apart, &layer->apart));
     if (row->parts)
         WF_TRY(row->parts(&(wf_part_builder){arena, layer}, layer, err));
     *out = layer;

@@ -115,6 +115,12 @@ typedef struct wf_ports {
     wf_tensor *global_mask; /* U8 [B,T], 1 = global */
     wf_tensor *plan;        /* I64, what the row says */
     wf_tensor *variants;    /* I64 [B,T]: which of several weights a row takes */
+    wf_tensor *past;        /* [B,P,dim] rows before the sequence, or [B,1,dim]: `past_rows` times the same */
+    int64_t past_rows;
+    wf_tensor *pairs;           /* U8 [B,T,T], 1: row i may not see row j */
+    int64_t queries;            /* 0: x is the main stream; else x are so many streams of queries, one behind the other */
+    wf_tensor *map;             /* F32 [B,P,T]: the place of each row of a stream of queries among those of the main stream */
+    wf_tensor *main_k, *main_v; /* [B,S,H,K]: keys and values that the main stream leaves for the streams of queries */
     /* out */
     wf_tensor *y;                 /* [B,T,width] */
     wf_tensor *attention;         /* probabilities, only when run->want_attention */
@@ -151,7 +157,8 @@ typedef struct wf_mixer {
     unsigned traits;
     unsigned (*lost_traits)(const wf_layer *layer); /* those that the options of a layer take away; NULL: none */
     const char *streams;                            /* expression: which options have the chunk and step forms; NULL: all */
-    const char *companion;                          /* the channel mixer a text pattern puts after it; NULL: none */
+    const char *apart;     /* expression: which options decode by another rule than the full form's; NULL: none */
+    const char *companion; /* the channel mixer a text pattern puts after it; NULL: none */
     weft_status (*check)(const wf_layer *layer, weft_error *err); /* relations between keys; may be NULL */
     /* Rows made of other layers: calls wf_layer_add_part for each. Their slots and states become the layer's own, behind a
      * prefix, and only the traits that all of them have are the layer's. NULL: none. */
@@ -188,6 +195,7 @@ struct wf_layer {
     size_t n_slots;
     int n_states;
     bool streams; /* the row's condition of that name holds */
+    bool apart;   /* the same */
     wf_layer_state_shape states[WF_MAX_STATES];
     struct wf_layer **parts; /* of a row made of other layers */
     int n_parts;

@@ -16,6 +16,8 @@ wf_tensor *wf_apply_norm(wf_tape *tape, const wf_norm_spec *norm, wf_tensor *x, 
 }
 
 wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x) {
+    if (i == 0 && !b->mixed && b->past)
+        b->past = wf_apply_norm(b->run->tape, &b->block->norm[0], b->past, b->params->norm_weight[0], b->params->norm_bias[0]);
     return wf_apply_norm(b->run->tape, &b->block->norm[i], x, b->params->norm_weight[i], b->params->norm_bias[i]);
 }
 
@@ -50,12 +52,20 @@ static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state
         b->status = status;
     b->ports->v_first = io.v_first;
     b->ports->side = io.side;
+    b->ports->main_k = io.main_k;
+    b->ports->main_v = io.main_v;
     if (b->losses && status == WEFT_OK)
         wf_losses_add(b->losses, b->run->tape, &io);
     return io.y;
 }
 
-wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x) { return run_row(b, b->block->mixer, b->state[0], x); }
+wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x) {
+    b->ports->past = b->past;
+    b->mixed = true;
+    wf_tensor *y = run_row(b, b->block->mixer, b->state[0], x);
+    b->ports->past = NULL;
+    return y;
+}
 wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x) { return run_row(b, b->block->channel, b->state[1], x); }
 
 wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y) {

@@ -23,6 +23,12 @@ const wf_spec_key wf_head_keys[] = {
     {"pool_token", "integer", "-1",
      "the rows that are pooled are those of this token, in the source where there is an encoder"},
     {"scale", "number", "1", "multiplies the logits"},
+    {"clusters", "object", "null",
+     "of kinds with a class for each token: an adaptive softmax, whose logits are logarithms of probabilities"},
+    {"streams", "list", "[]", "[first, how many]: streams of queries that it reads instead of the rows, one behind the other"},
+    {"shared", "boolean", "false", "of one of `heads`: the last product is that of `head`"},
+    {"weight", "number", "1", "of its loss; 0: it has none"},
+    {"smoothing", "number", "0", "that share of every label goes to all classes alike"},
     {"softcap", "number", "0", "c*tanh(logit/c) after the scale; 0 is off"},
     {"z_loss", "number", "0",
      "added to the loss of training: this times the mean over all positions of log(sum(exp(logit)))^2; of kinds with a class "
@@ -119,6 +125,33 @@ static weft_status check_names(const wf_spec_reader *r, const wf_head_spec *h) {
     return WEFT_OK;
 }
 
+static weft_status read_streams(wf_options *o, const wf_json *list, const wf_spec_reader *r, wf_head_spec *h) {
+    h->weight = (float)wf_option_float(o, "weight", 1.0, 0.0, 1e6);
+    h->smoothing = (float)wf_option_float(o, "smoothing", 0.0, 0.0, 1.0);
+    if (!list || (list->kind == WF_JSON_ARRAY && list->count == 0))
+        return o->status;
+    const wf_json *first = wf_json_at(list, 0), *count = wf_json_at(list, 1);
+    bool fits = list->kind == WF_JSON_ARRAY && list->count == 2 && first->is_integer && count->is_integer &&
+                first->integer >= 0 && count->integer >= 1;
+    if (!fits || first->integer > r->spec->stem.queries - count->integer || r->spec->stem.query_map)
+        wf_option_fail(o, list, "'streams' must be [first, how many] of the stem's %lld", (long long)r->spec->stem.queries);
+    h->stream = fits ? first->integer : 0;
+    h->streams = fits ? count->integer : 0;
+    return o->status;
+}
+
+/* The tables of a tied adaptive softmax are the stem's. */
+static weft_status check_clusters(const wf_spec_reader *r, const wf_head_spec *h) {
+    const wf_clusters *own = &h->clusters, *stem = &r->spec->stem.clusters;
+    bool alike = own->divisor == 1 ? stem->count == 0 : stem->count == own->count && stem->divisor == own->divisor;
+    for (int64_t n = 0; alike && own->divisor > 1 && n < own->count; n++)
+        alike = own->ends[n] == stem->ends[n];
+    WF_CHECK(h->row->classes == WF_CLASSES_VOCAB && h->n_layers == 0 && h->extra == 0 && h->width == r->spec->dim, r->err,
+             WEFT_USAGE, "head: 'clusters' are of a class for each token, without 'layers' and 'extra'");
+    WF_CHECK(alike, r->err, WEFT_USAGE, "head: 'clusters' must be those of the stem");
+    return WEFT_OK;
+}
+
 static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *h) {
     static const char *const problems[] = {"auto", "single", "multi", "regression", NULL};
     wf_options o = wf_part_open(j, "head", wf_head_keys, r->err);
@@ -151,9 +184,14 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
         wf_option_fail(&o, j, "'query' belongs to a head of kind span");
     WF_TRY(o.status);
     WF_TRY(check_names(r, h));
+    h->shared = wf_option_bool(&o, "shared", false) && h != r->spec->heads;
+    WF_TRY(read_streams(&o, wf_json_get(j, "streams"), r, h));
+    WF_TRY(wf_clusters_read(r, wf_json_get(j, "clusters"), r->spec->vocab, r->spec->stem.dim, &h->clusters));
     WF_TRY(read_layers(r, wf_json_get(j, "layers"), h));
     WF_CHECK(h->extra < h->width || h->width == 0, r->err, WEFT_USAGE, "head: 'extra' must be less than the width %lld",
              (long long)h->width);
+    if (h->clusters.count)
+        return check_clusters(r, h);
     WF_CHECK(!h->tied || (h->row->classes == WF_CLASSES_VOCAB && h->width - h->extra == r->spec->stem.dim), r->err, WEFT_USAGE,
              "head: rows of width %lld do not fit the token table", (long long)h->width);
     return WEFT_OK;
@@ -200,6 +238,14 @@ static weft_status declare_head(wf_model *m, int index, weft_error *err) {
     if (h->query >= 0)
         return wf_query_declare(m, prefix, h, p, err);
     WF_TRY(wf_head_layers_declare(m, prefix, h, &p->layers, err));
+    if (h->clusters.count)
+        return wf_head_clusters_declare(m, prefix, h, p, err);
+    if (h->shared) {
+        WF_CHECK(h->classes == m->spec->heads[0].classes && h->width == m->spec->heads[0].width, err, WEFT_USAGE,
+                 "head: a 'shared' product has the shape of that of 'head'");
+        *p = m->heads[0];
+        return WEFT_OK;
+    }
     p->weight = h->tied ? m->token : NULL;
     snprintf(name, sizeof name, "%s.bias", prefix);
     snprintf(extra, sizeof extra, "%s.extra", prefix);
@@ -230,23 +276,34 @@ wf_tensor *wf_head_layers(wf_tape *t, const wf_head_spec *h, const wf_head_layer
     return x;
 }
 
+static wf_tensor *streams_of(const wf_model *m, wf_tape *t, const wf_head_spec *h, wf_tensor *all) {
+    int64_t rows = all ? all->dims[1] / m->spec->stem.queries : 0;
+    return wf_time_slice(t, all, h->stream * rows, h->streams * rows);
+}
+
 wf_head_io wf_model_head_of(const wf_model *m, wf_tape *t, int index, const wf_model_ports *ports, bool dropout) {
     const wf_head_spec *h = &m->spec->heads[index];
     const wf_head_params *p = &m->heads[index];
-    wf_tensor *x = ports->hidden && h->pool->run && !h->late ? h->pool->run(t, ports->hidden, ports->mask) : ports->hidden;
+    wf_tensor *from = h->streams ? streams_of(m, t, h, ports->streams) : ports->hidden;
+    wf_tensor *x = from && h->pool->run && !h->late ? h->pool->run(t, from, ports->mask) : from;
     if (h->query >= 0)
         x = wf_query_logits(t, h, p, x, ports->ids, ports->mask, dropout);
     else
         x = wf_head_layers(t, h, p->layers, x, dropout);
+    if (h->clusters.count)
+        x = wf_head_clusters(t, h, p, dropout ? wf_dropout(t, x, h->dropout) : x);
     wf_tensor *weight = wf_use(t, p->weight);
     if (p->extra)
         weight = wf_join_channels(t, weight, wf_use(t, p->extra));
-    return (wf_head_io){.x = dropout ? wf_dropout(t, x, h->dropout) : x,
+    return (wf_head_io){.x = dropout && !h->clusters.count ? wf_dropout(t, x, h->dropout) : x,
                         .weight = weight,
                         .bias = wf_use(t, p->bias),
                         .scale = h->scale,
                         .softcap = h->softcap,
                         .z_loss = h->z_loss,
+                        .weighed = h->weight,
+                        .smoothing = h->smoothing,
+                        .streams = h->streams,
                         .classes = h->classes,
                         .late = h->late ? h->pool : NULL,
                         .problem = h->problem,
@@ -302,6 +359,18 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     if (head->pool_token >= 0)
         wf_normal_int(&w, "pool_token", head->pool_token);
     wf_normal_float(&w, "scale", head->scale);
+    if (head->clusters.count)
+        wf_normal_put(&w, "clusters", wf_clusters_normal(of, &head->clusters, true));
+    if (head->streams) {
+        wf_json *streams = wf_json_new(of->arena, WF_JSON_ARRAY);
+        *of->failed |= !wf_json_push(streams, wf_json_new_int(of->arena, head->stream)) ||
+                       !wf_json_push(streams, wf_json_new_int(of->arena, head->streams));
+        wf_normal_put(&w, "streams", streams);
+    }
+    if (head->shared)
+        wf_normal_bool(&w, "shared", true);
+    wf_normal_float(&w, "weight", head->weight);
+    wf_normal_float(&w, "smoothing", head->smoothing);
     wf_normal_float(&w, "softcap", head->softcap);
     wf_normal_float(&w, "z_loss", head->z_loss);
     wf_normal_float(&w, "dropout", head->dropout);

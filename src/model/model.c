@@ -282,6 +282,9 @@ typedef struct recorder {
     wf_run run;
     wf_ports ports;
     wf_losses losses;
+    int64_t rows;       /* of the main stream */
+    wf_tensor *queries; /* the streams of queries so far; NULL: none */
+    wf_tensor **past, **next_past;
     wf_tensor *shares, *sum; /* of a sum over layers: the weight of each, and the sum so far */
 } recorder;
 
@@ -298,6 +301,50 @@ static wf_tensor *add_layer(recorder *r, int64_t i, wf_tensor *x) {
         return x;
     x = wf_scale_by(t, wf_cast(t, x, WF_F32), wf_slice_channels(t, r->shares, i, 1));
     return r->sum = r->sum ? wf_add(t, r->sum, x) : x;
+}
+
+/* Rows before the sequences of block i: given, or zeros; `past_rows` of them. */
+static wf_tensor *find_past(recorder *r, const wf_block_spec *block, wf_tensor *given) {
+    int64_t dims[3] = {r->run.batch, 1, r->model->spec->dim};
+    r->ports.past_rows = given ? given->dims[1] : block->past_start;
+    return given ? given : block->past_start > 0 ? wf_zeros(r->run.tape, 3, dims) : NULL;
+}
+
+/* What goes on to the next call of the rows before this one and the rows x that went into the block. */
+static wf_tensor *next_past(recorder *r, const wf_block_spec *block, wf_tensor *past, wf_tensor *x) {
+    wf_tape *t = r->run.tape;
+    int64_t keep = block->past_keep;
+    if (!x || keep == 0)
+        return NULL;
+    if (past && past->dims[1] != r->ports.past_rows)
+        past = wf_zeros(t, 3, (int64_t[]){x->dims[0], r->ports.past_rows, x->dims[2]});
+    if (block->past_take > 0 && block->past_take < x->dims[1])
+        x = wf_time_slice(t, x, 0, block->past_take);
+    x = wf_time_concat(t, past, x);
+    return x && keep > 0 && keep < x->dims[1] ? wf_time_slice(t, x, x->dims[1] - keep, keep) : x;
+}
+
+/* One stream through the block: the rows, or the queries. */
+static wf_tensor *through(recorder *r, wf_block_run b, wf_tensor *in, wf_tensor *past, weft_status *status) {
+    const wf_block_spec *block = b.block;
+    b.past = past;
+    wf_tensor *x = wf_scale(r->run.tape, block->wiring->run(&b, in), block->stream_scale);
+    if (block->aside)
+        x = wf_cast(r->run.tape, wf_block_aside(&b, in, x), WF_F32);
+    if (*status == WEFT_OK)
+        *status = b.status;
+    return x;
+}
+
+/* The streams of queries behind the rows they look at. */
+static void queries_through(recorder *r, wf_block_run b, wf_tensor *past, weft_status *status) {
+    if (!r->queries)
+        return;
+    r->ports.queries = r->model->spec->stem.queries;
+    r->run.rows = r->queries->dims[1];
+    r->queries = through(r, b, r->queries, past, status);
+    r->ports.queries = 0;
+    r->run.rows = r->rows;
 }
 
 /* Is the block recomputed from its input? Those made of couplings rebuild it themselves. */
@@ -329,12 +376,13 @@ static weft_status record_block(recorder *r, int64_t i, const wf_place *before, 
     }
     if (is_region(o, &block))
         wf_region_begin(r->run.tape);
-    wf_tensor *in = *x;
-    *x = wf_scale(r->run.tape, block.wiring->run(&b, in), block.stream_scale);
-    if (block.aside)
-        *x = wf_cast(r->run.tape, wf_block_aside(&b, in, *x), WF_F32);
+    wf_tensor *in = *x, *past = find_past(r, &block, r->past ? r->past[i] : NULL);
+    if (r->next_past)
+        wf_keep(r->run.tape, r->next_past[i] = next_past(r, &block, past, in));
+    *x = through(r, b, in, past, &b.status);
     if (block.masked)
         *x = wf_mask_rows(r->run.tape, *x, r->ports.mask);
+    queries_through(r, b, past, &b.status);
     if (is_region(o, &block))
         wf_region_end(r->run.tape);
     for (size_t k = 0; o->mode == WF_STATE_VALUES && o->state_out && k < WF_SIDES * WF_MAX_STATES; k++)
@@ -444,6 +492,19 @@ static void join_losses(wf_tape *tape, wf_model_ports *p) {
     *end = p->source->updates;
 }
 
+/* The streams of queries behind the final norm; heads read the first of them instead of the rows. */
+static void take_streams(recorder *r, wf_model_ports *p) {
+    const wf_model *m = r->model;
+    wf_tape *t = r->run.tape;
+    if (!r->queries)
+        return;
+    wf_tensor *x = wf_apply_norm(t, &m->spec->norm, r->queries, m->norm[0], m->norm[1]);
+    p->streams = r->options->dropout ? wf_dropout(t, x, m->spec->dropout) : x;
+    p->hidden = m->spec->stem.query_map ? p->streams : wf_time_slice(t, p->streams, 0, r->rows);
+    if (p->stream_states)
+        wf_keep(t, p->stream_states[m->spec->layers] = p->streams);
+}
+
 /* What a sequence says of its rows one by one holds for the stem alone where their number changes. */
 static weft_status check_reshaped(const wf_model *m, const wf_model_options *o, const wf_model_ports *p, weft_error *err) {
     bool marked = p->segments || p->prefix || p->global_mask || p->variants;
@@ -480,6 +541,8 @@ static weft_status record_blocks(recorder *r, wf_place *at, wf_model_ports *p, w
         (void)add_layer(r, i, at->x);
         if (p->hidden_states)
             wf_keep(tape, p->hidden_states[i] = at->x);
+        if (p->stream_states)
+            wf_keep(tape, p->stream_states[i] = r->queries);
         WF_TRY(record_block(r, i, &before, &at->x, err));
         p->places[i] = *at;
     }
@@ -506,6 +569,10 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                      .rebuild = o->rebuild,
                      .want_losses = o->losses};
     wf_tensor *x = wf_stem_record(m, tape, batch, rows, o, p); /* which may make the mask */
+    r.queries = wf_stem_queries(m, tape, batch, rows, o, p);
+    r.rows = rows;
+    r.past = p->past;
+    r.next_past = p->next_past;
     r.ports = (wf_ports){.start = x,
                          .mask = p->mask,
                          .positions = p->positions,
@@ -514,6 +581,8 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                          .global_mask = p->global_mask,
                          .variants = p->variants,
                          .side = p->side,
+                         .pairs = p->pairs,
+                         .map = p->map,
                          .memory = p->memory,
                          .memory_mask = p->memory_mask};
     begin_sum(&r, m);
@@ -530,6 +599,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
         wf_keep(tape, p->stream = x);
         wf_keep(tape, p->hidden_states[m->spec->layers] = m->layer_sum ? wf_time_slice(tape, end, 0, asked) : p->hidden);
     }
+    take_streams(&r, p);
     p->mask = rows != asked ? given.mask : at.mask;
     p->mask = pooled_rows(m, tape, p);
     wf_losses_finish(&r.losses, tape);
@@ -561,7 +631,7 @@ wf_tensor *wf_model_loss(const wf_model *m, wf_tape *t, wf_tensor *hidden, wf_te
     wf_head_io io = wf_model_head(m, t, 0, hidden, NULL, false);
     io.labels = targets;
     io.inverse = inverse_count;
-    io.smoothing = smoothing;
+    io.smoothing = smoothing > 0.0f ? smoothing : io.smoothing;
     io.token_loss = token_loss;
     return m->spec->heads[0].row->loss(t, &io);
 }

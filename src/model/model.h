@@ -3,6 +3,7 @@
  * Parameter names, those of an encoder with `encoder.` before them: stem.token.weight, stem.position.weight,
  * stem.position.{0,1}.weight (axial), stem.<table>.weight, stem.norm.weight, stem.project.weight, stem.side.position.weight,
  * stem.side.norm.weight, stem.side.rows.weight, stem.side.project.weight, block.N.norm1.weight, block.N.mixer.<slot>,
+ * stem.queries.weight, stem.token.N.weight and stem.project.N.weight (a table in pieces),
  * block.N.cross.<slot>, block.N.adapter.<slot>, block.N.cross_norm1.weight, block.N.channel.<slot>, norm.weight, layer_sum,
  * block.N.rows.K.weight, block.N.memory_norm.weight, rows.K.weight, stem.token.K.weight (hashes), head.layer.N.weight,
  * head.layer.N.norm.weight, head.weight, head.bias; further heads: heads.N.weight, .. Thread rule: immutable after
@@ -32,6 +33,8 @@ typedef struct wf_query_params { /* of one class of a head that a row asks */
 typedef struct wf_head_params {
     wf_query_params *queries; /* [classes]; NULL: the head is not asked */
     wf_head_layer_params *layers;
+    wf_param *cluster[2]; /* adaptive: logits of the clusters */
+    wf_param *part[WF_MAX_CLUSTERS], *part_bias[WF_MAX_CLUSTERS], *part_project[WF_MAX_CLUSTERS];
     wf_param *weight, *bias, *extra; /* the weight is the token table when tied; extra: of the last channels, NULL: none */
 } wf_head_params;
 
@@ -47,6 +50,8 @@ typedef struct wf_model {
     wf_param *layer_sum;             /* [layers + 1] */
     wf_param *side_rows, *side_position, *side_project[2], *side_norm[2];
     wf_head_params heads[WF_MAX_HEADS];
+    wf_param *token_part[WF_MAX_CLUSTERS], *token_project[WF_MAX_CLUSTERS]; /* of a table in pieces */
+    wf_param *queries;                                                      /* [streams, dim] */
     wf_param *conv[WF_MAX_CONVS][2], *conv_norm[WF_MAX_CONVS][2];
     wf_block_params *blocks;
     struct wf_model *encoder;     /* in the arena, without parameters of its own: they are this model's; NULL: none */
@@ -80,6 +85,11 @@ typedef struct wf_model_ports { /* tensors may be NULL */
     wf_tensor *variants;              /* I64 [B,T]: the input `variants` of the stem */
     wf_tensor *side;                  /* out: the second stream as it leaves the stem; NULL: none */
     wf_tensor *memory, *memory_mask;  /* of `cross` mixers: [B,S,memory_dim], U8 [B,S]; out, where an encoder makes them */
+    wf_tensor *pairs, *map;           /* of the inputs that the stem names: U8 [B,T,T], F32 [B,P,T] */
+    wf_tensor **past;                 /* not NULL: [layers] rows before the sequences, F32 [B,P,dim] */
+    wf_tensor **next_past;            /* not NULL: [layers] receives what goes on to the next call; NULL entries: nothing */
+    wf_tensor *streams;               /* out: the streams of queries behind the final norm, [B,n*T or P,dim] */
+    wf_tensor **stream_states;        /* not NULL: [layers+1] receives them as hidden_states does the rows */
     wf_tensor *labels;                /* I32 [B,T]: without ids a decoder reads what the spec's `shift` makes of them */
     struct wf_model_ports *source;    /* of the encoder: ids [B,S], mask, ..; not read when the memory is given */
     wf_tensor *hidden;                /* out: [B,T,dim] after the final norm */
@@ -150,7 +160,9 @@ typedef struct wf_block_run {
     wf_layer_state *state[WF_SIDES]; /* NULL without states */
     wf_losses *losses;               /* NULL: not wanted */
     weft_status status;
-    int side; /* of the branch that ran last: 0 mixer, 1 channel */
+    int side;        /* of the branch that ran last: 0 mixer, 1 channel */
+    wf_tensor *past; /* rows before the sequence, normed as those of the mixer are; NULL: none */
+    bool mixed;      /* the mixer has run */
 } wf_block_run;
 wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);         /* norm i (0-based) */
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);                 /* the token mixer */

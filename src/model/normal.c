@@ -88,6 +88,14 @@ static void normal_pair(const writer *w, const char *key, const float pair[2]) {
     wf_normal_put(w, key, list);
 }
 
+static void normal_past(const writer *of, const wf_block_spec *block) {
+    writer w = wf_normal_begin(of);
+    wf_normal_int(&w, "start", block->past_start);
+    wf_normal_int(&w, "keep", block->past_keep);
+    wf_normal_int(&w, "take", block->past_take);
+    wf_normal_put(of, "past", w.object);
+}
+
 static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
     writer w = wf_normal_begin(of);
     wf_normal_text(&w, "wiring", block->wiring->name);
@@ -117,6 +125,8 @@ static wf_json *normal_block(const writer *of, const wf_block_spec *block) {
     wf_normal_float(&w, "dropout", block->dropout);
     wf_normal_float(&w, "attention_dropout", block->attention_dropout);
     wf_normal_bool(&w, "masked", block->masked);
+    if (block->past_start > 0 || block->past_keep != 0)
+        normal_past(&w, block);
     wf_normal_int(&w, "share", block->share);
     if (block->borrow)
         wf_normal_put(&w, "borrow", wf_json_copy(of->arena, block->borrow));

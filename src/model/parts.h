@@ -69,6 +69,18 @@ wf_tensor *wf_stem_kinds(const wf_model *m, const wf_model_ports *p); /* I32 [B,
 wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o,
                           wf_model_ports *p);
 
+/* The streams of queries as they leave the stem; NULL: none. */
+wf_tensor *wf_stem_queries(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o,
+                           const wf_model_ports *p);
+/* Clusters of a table (clusters.c): `vocab` rows in pieces, the first of width `dim`. */
+weft_status wf_clusters_read(wf_spec_reader *r, const wf_json *j, int64_t vocab, int64_t dim, wf_clusters *out);
+int64_t wf_cluster_dim(const wf_clusters *clusters, int64_t dim, int64_t n);
+weft_status wf_stem_clusters_declare(wf_model *m, weft_error *err);
+wf_tensor *wf_stem_clusters(const wf_model *m, wf_tape *t, wf_tensor *ids);
+weft_status wf_head_clusters_declare(wf_model *m, const char *prefix, const wf_head_spec *h, wf_head_params *p,
+                                     weft_error *err);
+wf_tensor *wf_head_clusters(wf_tape *t, const wf_head_spec *h, const wf_head_params *p, wf_tensor *x);
+
 /* ---- the normal form ---- */
 typedef struct wf_normal {
     wf_arena *arena;
@@ -84,11 +96,12 @@ void wf_normal_float(const wf_normal *w, const char *key, float value);
 wf_json *wf_frames_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_norm_normal(const wf_normal *of, const wf_norm_spec *norm);
 wf_json *wf_hashes_normal(const wf_normal *of, const wf_stem_spec *stem);
+wf_json *wf_clusters_normal(const wf_normal *of, const wf_clusters *clusters, bool head);
 wf_json *wf_rows_normal(const wf_normal *of, const wf_rows_list *steps);
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem);
 wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head);
 
 extern const wf_spec_key wf_conv_keys[], wf_stem_keys[], wf_position_keys[], wf_table_keys[], wf_stem_project_keys[],
     wf_token_dropout_keys[], wf_hash_keys[], wf_rows_keys[], wf_globals_keys[], wf_fill_keys[], wf_side_keys[], wf_head_keys[],
-    wf_head_layer_keys[];
+    wf_head_layer_keys[], wf_cluster_keys[], wf_query_keys[];
 #endif

@@ -89,8 +89,15 @@ static const wf_spec_key block_keys[] = {
     {"dropout", "number", "0", "of a branch, below 1"},
     {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
     {"masked", "boolean", "false", "rows of padding are zero after the block"},
+    {"past", "object", "null", "rows of the block's input that came before, for mixers that look at them too"},
     {"borrow", "object", "{}", "single weights of earlier blocks: `{\"mixer.SLOT\": BLOCK}`"},
     {"share", "integer", "-1", "number of an earlier block (from 0) whose weights this one uses; -1: its own"},
+    {NULL, NULL, NULL, NULL}};
+
+static const wf_spec_key past_keys[] = {
+    {"start", "integer", "0", "rows of zeros before every sequence, where none are given"},
+    {"keep", "integer", "-1", "the last so many rows, with those of the call, go on to the next; -1: all"},
+    {"take", "integer", "-1", "of the call only the first so many; -1: all"},
     {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key norm_keys[] = {
@@ -123,12 +130,15 @@ const wf_spec_part wf_spec_parts[] = {
     {"side", "`stem.side`", wf_side_keys},
     {"block", "`block`, and each of `blocks`", block_keys},
     {"rows", "`rows`: each an object, a step that changes the rows of the stream", wf_rows_keys},
+    {"past", "`past` of a block", past_keys},
+    {"queries", "`stem.queries`", wf_query_keys},
+    {"clusters", "`clusters` of the stem, and of a head", wf_cluster_keys},
     {"norm", "A norm: an object, its kind as a string, or null for none", norm_keys},
     {"head", "`head`, and each of `heads`", wf_head_keys},
     {"layers", "`layers` of a head: each an object", wf_head_layer_keys},
     {NULL, NULL, NULL}};
 
-enum { MOST_KEYS = 32 };
+enum { MOST_KEYS = 48 };
 
 wf_options wf_part_open(const wf_json *object, const char *what, const wf_spec_key *keys, weft_error *err) {
     const char *words[MOST_KEYS + 1] = {NULL};
@@ -295,6 +305,17 @@ static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, con
     return WEFT_OK;
 }
 
+static weft_status read_past(reader *r, const wf_json *j, const char *what, wf_block_spec *b) {
+    bool there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(j, "block past", past_keys, r->err);
+    b->past_start = wf_option_int(&o, "start", 0, 0, INT32_MAX);
+    b->past_keep = there ? wf_option_int(&o, "keep", -1, -1, INT32_MAX) : 0;
+    b->past_take = wf_option_int(&o, "take", -1, -1, INT32_MAX);
+    WF_CHECK(!there || strstr(b->mixer->row->inputs, "past?"), r->err, WEFT_USAGE, "%s: '%s' does not look at a 'past'", what,
+             b->mixer->row->name);
+    return o.status;
+}
+
 /* The stream before the rows change, as the memory of the mixer. */
 static weft_status read_before(reader *r, const wf_json *own, const wf_json *common, const char *what, wf_block_spec *b) {
     const wf_json *memory = either(own, common, "memory"), *norm = either(own, common, "memory_norm");
@@ -327,6 +348,7 @@ static weft_status read_block(reader *r, int64_t index, const wf_json *own, cons
     WF_TRY(wf_rows_read(r, either(own, common, "rows"), index, what, &b->rows));
     b->dim = r->width;
     WF_TRY(read_mixers(r, index, own, common, b));
+    WF_TRY(read_past(r, either(own, common, "past"), what, b));
     WF_TRY(read_before(r, own, common, what, b));
     WF_TRY(read_borrow(r, index, either(own, common, "borrow"), b));
     WF_CHECK(!b->cross || b->wiring->cross_norms > 0, r->err, WEFT_USAGE, "%s: the wiring '%s' has no place for 'cross'", what,

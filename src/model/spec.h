@@ -30,7 +30,14 @@ typedef enum wf_project_place {
     WF_PROJECT_DROPOUT
 } wf_project_place;
 
-enum { WF_MAX_TABLES = 8, WF_MAX_LOOKUPS = 4, WF_MAX_HEADS = 8 };
+enum { WF_MAX_CLUSTERS = 8, WF_MAX_TABLES = 8, WF_MAX_LOOKUPS = 4, WF_MAX_HEADS = 8 };
+
+typedef struct wf_clusters {       /* tokens in pieces, see model/clusters.c */
+    int64_t count;                 /* 0: none */
+    int64_t ends[WF_MAX_CLUSTERS]; /* the token behind the last of each */
+    int64_t divisor;               /* piece n has rows of dim / divisor^n */
+    bool tied[WF_MAX_CLUSTERS];    /* of a head: the projection is that of the stem */
+} wf_clusters;
 
 typedef struct wf_stem_table { /* ids beside those of the tokens */
     const char *name, *input;  /* parameter stem.NAME.weight; the input that holds its ids */
@@ -95,6 +102,10 @@ typedef struct wf_stem_spec {
     bool norm_first;      /* the norm comes before the positions */
     bool shared;          /* of an encoder: the token table is that of the model around it */
     wf_norm_spec norm;
+    wf_clusters clusters;         /* of a token table in pieces; none: it is one */
+    int64_t queries;              /* streams of queries beside the rows; 0: none */
+    const char *query_map;        /* input that gives their rows places among the others; NULL: they have a row for each */
+    const char *pairs, *segments; /* inputs: which pairs of rows are hidden from each other; the segments; NULL: none */
 } wf_stem_spec;
 
 typedef struct wf_rows_kind wf_rows_kind;
@@ -135,8 +146,10 @@ typedef struct wf_block_spec {
     int64_t from_dim, dim; /* its width before and after them */
     bool before;           /* the memory of the mixer is the stream as it was before them */
     wf_norm_spec memory_norm;
-    const wf_json *borrow; /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
-    int share;             /* index of the block whose weights this one uses; -1: its own */
+    int64_t past_start;           /* rows of zeros before every sequence, where none are given */
+    int64_t past_keep, past_take; /* how many of its last rows go on, and of the call's first; -1: all */
+    const wf_json *borrow;        /* {"mixer.SLOT": block}: single weights of other blocks; NULL: none */
+    int share;                    /* index of the block whose weights this one uses; -1: its own */
 } wf_block_spec;
 
 typedef struct wf_head_layer_spec { /* act(Lin(x)), then the norm */
@@ -166,6 +179,10 @@ typedef struct wf_head_spec {
     int64_t query;               /* token whose first row asks the others; -1: none */
     int64_t of;                  /* reads the rows that this block gives; -1: those at the end */
     const char *problem;         /* of `classify`: auto, single, multi, regression */
+    int64_t stream, streams;     /* streams of queries that it reads: the first, how many; 0: the hidden rows */
+    bool shared;                 /* the last product is that of the first head */
+    float weight, smoothing;     /* of the loss; of the labels */
+    wf_clusters clusters;        /* of an adaptive softmax */
     float z_loss;                /* weight of the mean of log(sum(exp(logit)))^2 in the loss */
 } wf_head_spec;
 

@@ -35,6 +35,12 @@ const wf_spec_key wf_stem_keys[] = {
      "a second stream: the rows of the tables with `side` beside each other, projected, with positions of their own, normed"},
     {"variants", "string", "null", "name of the input that says which adapter a sequence, or each token, takes"},
     {"pads", "boolean", "false", "without a mask, rows of `padding` are masked (FSMT)"},
+    {"clusters", "object", "null",
+     "the table of the tokens in pieces, those of rare tokens narrower, each with a projection to the model's width"},
+    {"queries", "object", "null",
+     "streams of queries beside the rows, each begun by a learned row; mixers let them look at the rows, heads read the first"},
+    {"pairs", "string", "null", "name of the input that hides rows from others: 1 at [i, j] hides row j from row i"},
+    {"segments", "string", "null", "name of the input that says which segment a row is of, for the mixers"},
     {"dropout", "number", "0", "of the rows"},
     {"dropout_first", "boolean", "false", "the dropout comes before the norm (BigBird)"},
     {"project", "object", "null", "a dense layer from the width of the tables to the model's"},
@@ -99,6 +105,14 @@ const wf_spec_key wf_fill_keys[] = {{"multiple", "integer", "0", "the number of 
                                     {"beyond", "integer", "0", "sequences of at most so many rows stay as they are"},
                                     {"token", "integer", "0", "what they are filled with"},
                                     {NULL, NULL, NULL, NULL}};
+
+const wf_spec_key wf_query_keys[] = {
+    {"count", "integer", "1", "how many streams; each has a row for each of the others, with the position behind it"},
+    {"map", "string", "null",
+     "name of an input [B,P,T]: there is one stream of P rows, only when the input is given, which says where they stand among "
+     "the "
+     "T rows (XLNet)"},
+    {NULL, NULL, NULL, NULL}};
 
 static const char *const global_kinds[] = {"none", "first", "before", "behind", NULL};
 static const char *const kinds[] = {"token", "frames", NULL};
@@ -229,8 +243,8 @@ static weft_status read_project(wf_spec_reader *r, const wf_json *j, wf_stem_spe
         if (s->tables[i].join && s->project != WF_PROJECT_TOKENS)
             wf_option_fail(&o, j, "joined tables need a projection after 'tokens'");
         else if (!s->tables[i].join && !s->tables[i].side)
-            s->tables[i].dim = s->project == WF_PROJECT_TOKENS ? r->spec->dim : s->dim;
-    if (!there && s->dim != r->spec->dim)
+            s->tables[i].dim = s->project == WF_PROJECT_TOKENS || s->clusters.count ? r->spec->dim : s->dim;
+    if (!there && s->dim != r->spec->dim && s->clusters.count == 0)
         wf_option_fail(&o, j, "tables of width %lld need a projection to %lld", (long long)s->dim, (long long)r->spec->dim);
     return o.status;
 }
@@ -287,6 +301,16 @@ static weft_status read_side(wf_spec_reader *r, const wf_json *j, wf_stem_spec *
     return norm ? wf_norm_read(r, norm, "stem side norm", &s->side_norm) : WEFT_OK;
 }
 
+static weft_status read_queries(wf_spec_reader *r, const wf_json *j, wf_stem_spec *s) {
+    bool there = j && j->kind != WF_JSON_NULL;
+    wf_options o = wf_part_open(j, "stem queries", wf_query_keys, r->err);
+    s->queries = there ? wf_option_int(&o, "count", 1, 1, 64) : 0;
+    s->query_map = wf_option_text(&o, "map", NULL);
+    if (s->query_map && s->queries > 1)
+        wf_option_fail(&o, j, "a stream with a 'map' is alone");
+    return o.status;
+}
+
 weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
     wf_stem_spec *s = &r->spec->stem;
     wf_options o = wf_part_open(j, "stem", wf_stem_keys, r->err);
@@ -307,6 +331,8 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
         wf_option_fail(&o, j, "'span' must be odd");
     s->variants = wf_option_text(&o, "variants", NULL);
     s->shared = wf_option_bool(&o, "shared", false);
+    s->pairs = wf_option_text(&o, "pairs", NULL);
+    s->segments = wf_option_text(&o, "segments", NULL);
     s->pads = wf_option_bool(&o, "pads", false);
     s->norm_first = wf_option_bool(&o, "norm_first", false);
     WF_TRY(o.status);
@@ -314,12 +340,17 @@ weft_status wf_stem_read(wf_spec_reader *r, const wf_json *j) {
         WF_TRY(wf_frames_read(r, wf_json_get(j, "convs")));
     WF_TRY(read_positions(r, wf_json_get(j, "positions"), s));
     WF_TRY(read_tables(r, wf_json_get(j, "tables"), s));
+    WF_TRY(wf_clusters_read(r, wf_json_get(j, "clusters"), r->spec->vocab, s->dim, &s->clusters));
     WF_TRY(read_project(r, wf_json_get(j, "project"), s));
+    WF_CHECK(s->clusters.count == 0 ||
+                 (s->project == WF_PROJECT_NONE && s->span == 1 && s->channels == 0 && !s->types && !s->shared),
+             r->err, WEFT_USAGE, "stem: 'clusters' go neither with 'project' nor with 'span', 'types' and 'shared'");
     WF_TRY(read_side(r, wf_json_get(j, "side"), s));
     WF_TRY(read_fill(r, wf_json_get(j, "fill"), s));
     WF_TRY(read_globals(r, wf_json_get(j, "globals"), s));
     WF_TRY(read_token_dropout(r, wf_json_get(j, "token_dropout"), s));
     WF_TRY(wf_hashes_read(r, wf_json_get(j, "hashes"), s));
+    WF_TRY(read_queries(r, wf_json_get(j, "queries"), s));
     const wf_json *norm = wf_json_get(j, "norm");
     return norm ? wf_norm_read(r, norm, "stem norm", &s->norm) : WEFT_OK;
 }
@@ -360,7 +391,7 @@ static weft_status declare_table(wf_model *m, const char *name, int64_t rows, in
 
 /* Width of the tables beside that of the tokens, and of the norm after the sum. */
 static int64_t sum_width(const wf_model *m) {
-    return m->spec->stem.project == WF_PROJECT_TOKENS ? m->spec->dim : m->spec->stem.dim;
+    return m->spec->stem.project == WF_PROJECT_TOKENS || m->spec->stem.clusters.count ? m->spec->dim : m->spec->stem.dim;
 }
 
 /* Width of what is projected. */
@@ -436,8 +467,12 @@ weft_status wf_stem_declare(wf_model *m, weft_error *err) {
         WF_TRY(wf_frames_declare(m, err));
     else if (s->shared)
         m->token = m->whole->token;
+    else if (s->clusters.count)
+        WF_TRY(wf_stem_clusters_declare(m, err));
     else
         WF_TRY(declare_tokens(m, err));
+    if (s->queries)
+        WF_TRY(declare_table(m, "stem.queries.weight", s->queries, m->spec->dim, &m->queries, err));
     WF_TRY(declare_positions(m, err));
     for (int i = 0; i < s->n_tables; i++) {
         if (s->tables[i].kinds)
@@ -597,7 +632,9 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
         p->side = record_side_rows(m, t, batch);
     else if (s->side > 0 && !s->side_copies)
         p->side = record_side(m, t, batch, rows, dropout, p);
-    wf_tensor *x = s->channels ? wf_frames_record(m, t, p) : tokens(m, t, p);
+    wf_tensor *x = s->channels         ? wf_frames_record(m, t, p)
+                   : s->clusters.count ? wf_stem_clusters(m, t, p->ids)
+                                       : tokens(m, t, p);
     x = wf_scale(t, x, s->scale);
     if (s->dropped_token >= 0)
         x = wf_token_dropout(t, x, p->ids, p->mask, s->dropped_token, (double)s->dropped_rate);
@@ -623,6 +660,35 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
     if (s->side_copies)
         p->side = x;
     return x;
+}
+
+/* A learned row for every row of a stream: the same everywhere, or with the position behind that of the row. */
+static wf_tensor *one_query(const wf_model *m, wf_tape *t, int64_t n, int64_t batch, int64_t rows, const wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *x = wf_use(t, m->queries);
+    if (!x)
+        return NULL;
+    x = wf_repeat_heads(t, wf_reshape(t, wf_rows(t, x, n, 1), 4, (int64_t[]){1, 1, 1, m->spec->dim}), rows);
+    x = x ? wf_repeat_batch(t, wf_reshape(t, x, 3, (int64_t[]){1, rows, m->spec->dim}), batch) : NULL;
+    if (s->query_map || s->position == WF_POSITION_NONE)
+        return x;
+    if (s->count != WF_COUNT_ROWS || s->position == WF_POSITION_AXIAL)
+        return wf_tape_error(t, WEFT_UNSUPPORTED, "streams of queries need positions that count rows");
+    return wf_add(t, x, wf_embed_positions(t, wf_use(t, m->position), batch, rows, p->positions, s->offset + 1));
+}
+
+wf_tensor *wf_stem_queries(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o,
+                           const wf_model_ports *p) {
+    const wf_stem_spec *s = &m->spec->stem;
+    wf_tensor *all = NULL;
+    if (!s->queries || (s->query_map && !p->map))
+        return NULL;
+    for (int64_t n = 0; n < s->queries; n++) {
+        wf_tensor *one = one_query(m, t, n, batch, s->query_map ? p->map->dims[1] : rows, p);
+        all = n ? wf_time_concat(t, all, one) : one;
+    }
+    all = normed(m, t, all);
+    return o->dropout ? wf_dropout(t, all, s->dropout) : all;
 }
 
 /* ---- the normal form ---- */
@@ -733,6 +799,14 @@ static wf_json *normal_side(const wf_normal *of, const wf_stem_spec *stem) {
     return w.object;
 }
 
+static wf_json *normal_queries(const wf_normal *of, const wf_stem_spec *stem) {
+    wf_normal w = wf_normal_begin(of);
+    wf_normal_int(&w, "count", stem->queries);
+    if (stem->query_map)
+        wf_normal_text(&w, "map", stem->query_map);
+    return w.object;
+}
+
 wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", kinds[stem->channels > 0]);
@@ -761,6 +835,14 @@ wf_json *wf_stem_normal(const wf_normal *of, const wf_stem_spec *stem) {
     wf_normal_bool(&w, "ends", stem->ends);
     if (stem->variants)
         wf_normal_text(&w, "variants", stem->variants);
+    if (stem->clusters.count)
+        wf_normal_put(&w, "clusters", wf_clusters_normal(of, &stem->clusters, false));
+    if (stem->queries)
+        wf_normal_put(&w, "queries", normal_queries(of, stem));
+    if (stem->pairs)
+        wf_normal_text(&w, "pairs", stem->pairs);
+    if (stem->segments)
+        wf_normal_text(&w, "segments", stem->segments);
     if (stem->pads)
         wf_normal_bool(&w, "pads", true);
     if (stem->norm_first)

@@ -240,11 +240,31 @@ typedef struct wf_relative_spec {
     int64_t queries, keys;
     bool of_keys;           /* x are the rows j */
     bool offset_from_start; /* query row i has index start[b]+i (decoding) */
+    bool mirrored;          /* sequences of the second half of the batch have the distance j - i (XLNet) */
     const int32_t *index;   /* [count], in the tape's arena */
     int64_t count, zero, step, skip;
+    int64_t behind; /* added to every distance: the keys are rows that came so much earlier */
     float scale;
 } wf_relative_spec;
 wf_tensor *wf_relative(wf_tape *t, wf_tensor *x, wf_tensor *table, const wf_relative_spec *spec);
+/* Scores with one of two vectors, table [2,H,K], F32 [B,H,T,keys]: scale * x_i . table[0] where the segments of row i and key j
+ * are equal, else with table[1]. x [B,T,H,K]; segments I64 [B,T] of the rows and [B,keys] of the keys, NULL: 0. */
+wf_tensor *wf_segment_scores(wf_tape *t, wf_tensor *x, wf_tensor *table, wf_tensor *const segments[2], int64_t keys,
+                             float scale);
+/* Scores x F32 [B,H,T,S] less 1e30 where row i may not see key j: a row that may see none sees all alike. mask U8 [B,S] (0:
+ * padding) or NULL; pairs U8 [B,T,S] (1: hidden) or NULL. */
+typedef struct wf_hide_spec {
+    bool causal, offset_from_start;
+    bool self, first; /* a row sees itself whatever is hidden; the first key is seen by all, if it is no padding */
+    int64_t behind;   /* causal: row i sees keys up to i - behind */
+    int64_t left;     /* i - j <= left */
+} wf_hide_spec;
+wf_tensor *wf_hide_pairs(wf_tape *t, wf_tensor *x, wf_tensor *mask, wf_tensor *pairs, const wf_hide_spec *spec);
+/* Rows x[B,n,w] mixed by map F32 [B,m,n] -> [B,m,w]; turned: x[B,m,w] -> [B,n,w]. No gradient for the map. */
+wf_tensor *wf_map_rows(wf_tape *t, wf_tensor *x, wf_tensor *map, bool turned);
+/* The adaptive softmax: logits x[.., V+C] of V classes in C+1 clusters that end at ends[C+1] (in the tape's arena), the logits
+ * of all clusters but the first behind them -> fp32 [.., V], ln of the probabilities. */
+wf_tensor *wf_cluster_softmax(wf_tape *t, wf_tensor *x, const int64_t *ends, int64_t clusters);
 /* x [B,T,H,2] -> fp32 [B,H,T,keys]: entry 1 of row i where its kind is that of key j or one of the two is `common`, else entry
  * 0; the first `skip` rows and keys have 0. Kinds I32 [B,T], [B,keys]; NULL: all are of one kind. */
 typedef struct wf_kind_spec {

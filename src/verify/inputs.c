@@ -172,6 +172,55 @@ static weft_status read_variants(reader *r) {
     return WEFT_OK;
 }
 
+/* Which rows are hidden from others: any number above 0 hides. */
+static weft_status read_pairs(reader *r, const char *name) {
+    const wf_stored_tensor *t = name ? wf_fixture_input(r->fx, name) : NULL;
+    int64_t count = r->in->batch * r->in->rows * r->in->rows;
+    float *values;
+    if (!t)
+        return WEFT_OK;
+    WF_CHECK(wf_stored_count(t) == count, r->err, WEFT_BAD_INPUT, "'%s' has another shape than expected", name);
+    WF_TRY(wf_fixture_floats(r->fx, t, &values, r->err));
+    if (!(r->in->pairs = wf_arena_alloc(&r->fx->arena, (size_t)count)))
+        return wf_fail_memory(r->err);
+    for (int64_t i = 0; i < count; i++)
+        r->in->pairs[i] = values[i] > 0.0f;
+    return WEFT_OK;
+}
+
+static weft_status read_map(reader *r, const char *name) {
+    const wf_stored_tensor *t = name ? wf_fixture_input(r->fx, name) : NULL;
+    if (!t)
+        return WEFT_OK;
+    WF_CHECK(t->rank == 3 && t->dims[0] == r->in->batch && t->dims[2] == r->in->rows, r->err, WEFT_BAD_INPUT,
+             "'%s' has another shape than expected", name);
+    r->in->map_rows = t->dims[1];
+    return wf_fixture_floats(r->fx, t, &r->in->map, r->err);
+}
+
+/* Rows that came before, [layers, P, B, dim] in files. */
+static weft_status read_past(reader *r) {
+    const wf_stored_tensor *t = wf_fixture_input(r->fx, "mems");
+    wf_model_inputs *in = r->in;
+    float *values;
+    if (!t)
+        return WEFT_OK;
+    in->layers = r->model->spec->layers;
+    in->past_dim = r->model->spec->dim;
+    WF_CHECK(t->rank == 4 && t->dims[0] == in->layers && t->dims[2] == in->batch && t->dims[3] == in->past_dim, r->err,
+             WEFT_BAD_INPUT, "'mems' has another shape than expected");
+    in->past_rows = t->dims[1];
+    WF_TRY(wf_fixture_floats(r->fx, t, &values, r->err));
+    if (!(in->past = wf_arena_alloc(&r->fx->arena, (size_t)wf_stored_count(t) * sizeof *values)))
+        return wf_fail_memory(r->err);
+    for (int64_t i = 0; i < wf_stored_count(t) / in->past_dim; i++) {
+        int64_t b = i % in->batch, p = i / in->batch % in->past_rows, layer = i / in->batch / in->past_rows;
+        memcpy(in->past + ((layer * in->batch + b) * in->past_rows + p) * in->past_dim, values + i * in->past_dim,
+               (size_t)in->past_dim * sizeof *values);
+    }
+    return WEFT_OK;
+}
+
 /* A name among those that a text separates by spaces. */
 static bool listed_in(const char *names, const char *name) {
     size_t n = strlen(name);
@@ -202,8 +251,14 @@ static bool is_of_stack(const wf_spec *spec, const char *name) {
     for (int i = 0; i < spec->stem.n_tables; i++)
         if (wf_streq(spec->stem.tables[i].input, name))
             return true;
+    const char *const named[] = {spec->stem.pairs, spec->stem.segments, spec->stem.query_map};
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+        if (named[i] && wf_streq(named[i], name))
+            return true;
     for (int64_t i = 0; i < spec->layers; i++)
         globals |= listed_in(spec->blocks[i].mixer->row->inputs, "global_mask?");
+    if (wf_streq(name, "mems") && listed_in(spec->blocks[0].mixer->row->inputs, "past?"))
+        return true;
     return (globals && wf_streq(name, "global_attention_mask")) || (spec->stem.types && wf_streq(name, "token_type_ids"));
 }
 
@@ -344,6 +399,10 @@ weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t 
         WF_TRY(read_source(&r));
     WF_TRY(read_stack(&r));
     WF_TRY(read_variants(&r));
+    WF_TRY(read_pairs(&r, model->spec->stem.pairs));
+    WF_TRY(read_map(&r, model->spec->stem.query_map));
+    WF_TRY(model->spec->stem.segments ? read_rows(&r, model->spec->stem.segments, &out->segments) : WEFT_OK);
+    WF_TRY(read_past(&r));
     WF_CHECK(!out->source || out->source->batch == out->batch, err, WEFT_BAD_INPUT, "%lld sources for %lld sequences",
              (long long)out->source->batch, (long long)out->batch);
     if (!model->encoder)
@@ -353,6 +412,16 @@ weft_status wf_model_inputs_read(wf_fixture *fx, const wf_model *model, int64_t 
 }
 
 /* ---- on a tape ---- */
+/* NULL after an error. */
+static wf_tensor **record_past(const wf_model_inputs *in, wf_tape *tape, int64_t batch) {
+    wf_tensor **past = wf_arena_alloc(wf_tape_arena(tape), (size_t)in->layers * sizeof *past);
+    if (!past)
+        wf_tape_error(tape, WEFT_NO_MEMORY, "out of memory");
+    for (int64_t i = 0; past && i < in->layers; i++)
+        past[i] = wf_input(tape, "past", WF_F32, 3, (int64_t[]){batch, in->past_rows, in->past_dim});
+    return past;
+}
+
 static wf_input_tensors record_stack(const wf_model_inputs *in, wf_tape *tape, int64_t batch, int64_t rows,
                                      wf_model_ports *ports) {
     int64_t dims[2] = {batch, rows};
@@ -375,6 +444,14 @@ static wf_input_tensors record_stack(const wf_model_inputs *in, wf_tape *tape, i
         ports->tables[i] = t.tables[i] = in->tables[i] ? wf_input(tape, "table ids", WF_I32, in->table_columns[i] > 1 ? 3 : 2,
                                                                   (int64_t[]){batch, rows, in->table_columns[i]})
                                                        : NULL;
+    if (in->pairs)
+        ports->pairs = t.pairs = wf_input(tape, "pairs", WF_U8, 3, (int64_t[]){batch, rows, rows});
+    if (in->map)
+        ports->map = t.map = wf_input(tape, "map", WF_F32, 3, (int64_t[]){batch, in->map_rows, rows});
+    if (in->segments)
+        ports->segments = t.segments = wf_input(tape, "segments", WF_I64, 2, dims);
+    if (in->past)
+        ports->past = t.past = record_past(in, tape, batch);
     ports->ids = t.ids;
     ports->features = t.features;
     ports->types = t.types;
@@ -426,6 +503,12 @@ static void load_stack(const wf_model_inputs *in, const wf_input_tensors *t, int
     load(t->types, in->types, sizeof *in->types, in->rows, b, first);
     load(t->mask, in->mask, sizeof *in->mask, in->rows, b, first);
     load(t->global_mask, in->global_mask, sizeof *in->global_mask, in->rows, b, first);
+    load(t->pairs, in->pairs, (size_t)in->rows * sizeof *in->pairs, in->rows, b, first);
+    load(t->map, in->map, (size_t)in->rows * sizeof *in->map, in->map_rows, b, 0);
+    load(t->segments, in->segments, sizeof *in->segments, in->rows, b, first);
+    for (int64_t i = 0; t->past && i < in->layers; i++)
+        load(t->past[i], in->past + i * in->batch * in->past_rows * in->past_dim, (size_t)in->past_dim * sizeof *in->past,
+             in->past_rows, b, 0);
     load(t->variants, in->variants, sizeof *in->variants, in->rows, b, first);
     load(t->positions, in->positions, sizeof *in->positions, in->rows, b, first);
     for (int i = 0; i < WF_MAX_TABLES; i++)

@@ -22,6 +22,12 @@ typedef struct wf_model_inputs { /* [B,T] each; NULL: absent. A decoder without 
     int64_t *positions, *variants;
     int32_t *tables[WF_MAX_TABLES]; /* [B,T,table_columns] */
     int64_t table_columns[WF_MAX_TABLES];
+    uint8_t *pairs;    /* [B,T,T]: 1 hides row j from row i */
+    float *map;        /* [B,map_rows,T]: where rows of a stream of queries stand */
+    int64_t map_rows;  /* 0: there is none */
+    int64_t *segments; /* [B,T] */
+    float *past;       /* [layers,B,past_rows,dim] */
+    int64_t past_rows, past_dim, layers;
     float *memory; /* [B,S,memory_dim] */
     uint8_t *memory_mask;
     int64_t memory_rows, memory_dim;
@@ -43,6 +49,7 @@ weft_status wf_head_labels_read(wf_fixture *fx, const wf_head_spec *head, const 
 
 /* The tensors of one recording of rows first..first+count of sequences b..b+n. */
 typedef struct wf_input_tensors {
+    wf_tensor *pairs, *map, *segments, **past;
     wf_tensor *ids, *features, *types, *mask, *global_mask, *positions, *variants, *tables[WF_MAX_TABLES], *memory,
         *memory_mask, *labels;
     struct wf_input_tensors *source; /* in the tape's arena */

@@ -35,7 +35,7 @@ static weft_status put_class(const reader *r, const wf_stored_tensor *t, int64_t
 
 /* Causal models predict the next token: the target of a row is the label of the one after it. */
 static weft_status read_rows(const reader *r, const wf_stored_tensor *t, bool next) {
-    int64_t *wide, rows = r->in->rows, count = r->in->batch * rows;
+    int64_t *wide, rows = r->in->map_rows ? r->in->map_rows : r->in->rows, count = r->in->batch * rows;
     WF_TRY(read_ints(r, t, count, &wide));
     WF_TRY(make_classes(r, count));
     for (int64_t i = 0; i < count; i++) {

@@ -11,6 +11,7 @@
 typedef struct stack_run { /* what the reference calls hidden states */
     int64_t layers;
     wf_tensor **hidden, *stream, *aux_loss, *z_loss; /* hidden NULL: there is no such stack */
+    wf_tensor **queries, **next_past;                /* streams of queries as hidden; what goes on to the next call */
     const wf_place *places;                          /* what each block gives */
     const wf_json *said;                             /* of the family: a word, or a list of places; NULL: nothing */
 } stack_run;
@@ -75,10 +76,11 @@ static void record_head(model_run *m, int i, const wf_model_ports *ports) {
     wf_model_ports own = wf_model_head_ports(m->model, i, ports);
     *io = wf_model_head_of(m->model, m->tape, i, &own, false);
     wf_keep(m->tape, wf_head_logits(m->tape, io));
-    if (!l->count || !m->model->spec->heads[i].row->loss)
+    if (!l->count || !m->model->spec->heads[i].row->loss || m->model->spec->heads[i].weight == 0.0f)
         return;
-    bool rows = l->count == m->in.batch * m->in.rows;
-    int64_t dims[2] = {rows ? m->in.batch : l->count, m->in.rows};
+    int64_t each = m->in.map_rows ? m->in.map_rows : m->in.rows;
+    bool rows = l->count == m->in.batch * each;
+    int64_t dims[2] = {rows ? m->in.batch : l->count, each};
     io->labels = wf_input(m->tape, "labels", l->classes ? WF_I32 : WF_F32, rows ? 2 : 1, dims);
     io->inverse = wf_input(m->tape, "inverse", WF_F32, 1, (int64_t[]){l->columns});
     wf_tensor *loss = m->model->spec->heads[i].row->loss(m->tape, io);
@@ -111,8 +113,13 @@ static weft_status record_root(model_run *m) {
 
 static weft_status make_stack(model_run *m, const wf_model *model, stack_run *out) {
     out->layers = model->spec->layers;
-    out->hidden = wf_arena_alloc(&m->fx->arena, (size_t)(out->layers + 1) * sizeof *out->hidden);
-    if (!out->hidden)
+    size_t size = (size_t)(out->layers + 1) * sizeof *out->hidden;
+    out->hidden = wf_arena_alloc(&m->fx->arena, size);
+    out->queries = wf_arena_alloc(&m->fx->arena, size);
+    out->next_past = wf_arena_alloc(&m->fx->arena, size);
+    if (out->queries)
+        memset(out->queries, 0, size);
+    if (!out->hidden || !out->queries || !out->next_past)
         return wf_fail_memory(m->err);
     wf_json *normal, *said;
     WF_TRY(wf_spec_normal(&m->fx->arena, m->model->spec, &normal, m->err));
@@ -139,6 +146,8 @@ static weft_status record(model_run *m) {
     WF_TRY(wf_tape_create(m->fx->env, &(wf_tape_options){.type = WF_F32, .grad = m->backward}, &m->tape, m->err));
     m->inputs = wf_model_inputs_record(&m->in, m->tape, m->in.batch, m->in.rows, &ports);
     ports.hidden_states = m->stack.hidden;
+    ports.stream_states = m->stack.queries;
+    ports.next_past = m->stack.next_past;
     if (ports.source)
         ports.source->hidden_states = m->source.hidden;
     WF_TRY(wf_model_record(m->model, m->tape, m->in.batch, m->in.rows, &options, &ports, m->err));
@@ -245,15 +254,36 @@ static weft_status compare_stack(model_run *m, const stack_run *s, const char *p
     if (!last)
         return wf_fail_memory(m->err);
     WF_TRY(wf_fixture_compare(m->fx, last, NULL, s->hidden[s->layers]->data, s->hidden[s->layers]->count, m->err));
+    bool both = m->model->spec->stem.query_map && s->queries[0]; /* the rows and their queries take turns */
     for (int64_t i = 0; i < hidden_count(s); i++) {
-        char *name = wf_arena_printf(&m->fx->arena, "%shidden_states.%lld", prefix, (long long)i);
-        const wf_tensor *hidden = hidden_state(s, i);
-        if (!name)
+        char *name = wf_arena_printf(&m->fx->arena, "%shidden_states.%lld", prefix, (long long)(both ? 2 * i : i));
+        char *of_queries = both ? wf_arena_printf(&m->fx->arena, "%shidden_states.%lld", prefix, (long long)(2 * i + 1))
+                                : wf_arena_printf(&m->fx->arena, "%sngram_hidden_states.%lld", prefix, (long long)i);
+        if (!name || !of_queries)
             return wf_fail_memory(m->err);
+        const wf_tensor *hidden = hidden_state(s, i);
         WF_CHECK(hidden, m->err, WEFT_FAILURE, "family %s names no place for '%s'", m->c.family->name, name);
         WF_TRY(compare_hidden(m, name, hidden));
+        if (i <= s->layers && s->queries[i])
+            WF_TRY(wf_fixture_compare(m->fx, of_queries, NULL, s->queries[i]->data, s->queries[i]->count, m->err));
     }
     return WEFT_OK;
+}
+
+/* What goes on to the next call, [P,B,dim] in files. */
+static weft_status compare_past(model_run *m, int64_t layer) {
+    const wf_tensor *x = m->stack.next_past[layer];
+    char *name = wf_arena_printf(&m->fx->arena, "new_mems.%lld", (long long)layer);
+    float *turned = x ? wf_arena_alloc(&m->fx->arena, (size_t)x->count * sizeof *turned) : NULL;
+    if (!x)
+        return WEFT_OK;
+    if (!name || !turned)
+        return wf_fail_memory(m->err);
+    int64_t rows = x->dims[1], width = x->dims[2];
+    for (int64_t i = 0; i < x->dims[0] * rows; i++)
+        memcpy(turned + (i % rows * x->dims[0] + i / rows) * width, (const float *)x->data + i * width,
+               (size_t)width * sizeof *turned);
+    return wf_fixture_compare(m->fx, name, NULL, turned, x->count, m->err);
 }
 
 static weft_status compare_outputs(model_run *m) {
@@ -264,6 +294,8 @@ static weft_status compare_outputs(model_run *m) {
         WF_TRY(strchr(head->output, ' ') ? compare_columns(m, head->output, y)
                                          : wf_fixture_compare(m->fx, head->output, NULL, y->data, y->count, m->err));
     }
+    for (int64_t i = 0; i < m->stack.layers; i++)
+        WF_TRY(compare_past(m, i));
     if (m->loss)
         WF_TRY(wf_fixture_compare(m->fx, "loss", NULL, m->loss->data, 1, m->err));
     if (m->model->encoder)
@@ -396,6 +428,7 @@ static bool keeps_rows(const wf_layer *l) {
     return false;
 }
 
+static bool decodes_apart(const wf_layer *l) { return l->apart; }
 static bool marked_by_padding(const wf_layer *l) { return (wf_layer_traits(l) & WF_PADDING_TRACE) != 0; }
 
 /* Every input from row `at` on. */
@@ -568,7 +601,8 @@ static weft_status run(model_run *m) {
     WF_TRY(read_where(m));
     WF_TRY(run_full(m));
     WF_TRY(run_adapter(m));
-    if (!wf_json_bool(m->fx->json, "prefix_invariant", true) || wf_model_can_stream(m->model, NULL) != WEFT_OK)
+    if (!wf_json_bool(m->fx->json, "prefix_invariant", true) || has_layer(m->model, decodes_apart) ||
+        wf_model_can_stream(m->model, NULL) != WEFT_OK)
         return WEFT_OK;
     WF_TRY(keep_inputs(m));
     WF_TRY(run_form(m, false));

@@ -44,6 +44,29 @@ static wf_tensor *relative_case(fixture *f) {
     s.step = s.skip = 0;
     return wf_add(f->tape, y, wf_relative(f->tape, leaf4(f, 2, 8, 3, 5), leaf3(f, 7, 3, 5), &s));
 }
+static wf_tensor *relative_mirrored(fixture *f) {
+    static const int32_t every[9] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+    wf_relative_spec s = {.queries = 4, .keys = 6, .index = every, .count = 9, .zero = 4, .step = 1, .behind = 1, .mirrored = true, .scale = 0.7f};
+    return wf_relative(f->tape, leaf4(f, 2, 4, 3, 5), leaf3(f, 9, 3, 5), &s);
+}
+static wf_tensor *segment_case(fixture *f) {
+    wf_tensor *q = wf_input(f->tape, "segments", WF_I64, 2, (int64_t[]){2, 4}), *k = wf_input(f->tape, "segments", WF_I64, 2, (int64_t[]){2, 6});
+    wf_tensor *table = leaf3(f, 2, 3, 5), *x = leaf4(f, 2, 4, 3, 5);
+    wf_tensor *y = wf_segment_scores(f->tape, x, table, (wf_tensor *[]){q, k}, 6, 0.7f);
+    return wf_add(f->tape, y, wf_segment_scores(f->tape, x, table, (wf_tensor *[]){q, NULL}, 6, 0.3f));
+}
+static wf_tensor *hide_pairs_case(fixture *f) { /* hidden scores are alike but for the others' weight */
+    wf_hide_spec s = {.causal = true, .self = true, .behind = 1, .left = 3};
+    wf_tensor *q = leaf4(f, 2, 6, 3, 5), *k = leaf4(f, 2, 6, 3, 5), *bias = wf_hide_pairs(f->tape, leaf4(f, 2, 3, 6, 6), NULL, NULL, &s);
+    return wf_attention(f->tape, q, k, k, &(wf_attention_spec){.scale = 0.7f, .left = INT64_MAX, .right = INT64_MAX, .bias = bias});
+}
+static wf_tensor *map_rows_case(fixture *f) {
+    static float map[2 * 3 * 4] = {0.5f, -1, 0, 2, 1, 0, 0, 0.25f, -0.5f, 1, 1, 0, 0, 1, 0, 0, 1, 0, 0.5f, 0, 0, 0, 1, -1};
+    wf_tensor *m = wf_constant(f->tape, 3, (int64_t[]){2, 3, 4}, map);
+    return wf_time_concat(f->tape, wf_map_rows(f->tape, leaf3(f, 2, 4, 5), m, false), wf_map_rows(f->tape, leaf3(f, 2, 3, 5), m, true));
+}
+static const int64_t cluster_ends[3] = {3, 5, 9};
+static wf_tensor *cluster_softmax_case(fixture *f) { return wf_cluster_softmax(f->tape, leaf3(f, 2, 5, 11), cluster_ends, 3); }
 static wf_tensor *keep_keys_case(fixture *f) { /* which are kept does not change with small steps of the inputs */
     wf_keep_spec s = {.heads = 4, .rows = 6, .keep = 3, .causal = true, .left = INT64_MAX, .right = INT64_MAX};
     wf_tensor *bias = wf_keep_keys(f->tape, leaf3(f, 2, 6, 2), NULL, &s);
@@ -176,6 +199,7 @@ const op_case wf_op_cases_attention[] = {
     {"sort_rows", sort_case, 2e-3}, {"grouped_linear", many_experts, 2e-3}, {"router_sums", balance_sigmoid, 2e-3},
     {"balance_loss", balance_case, 2e-3}, {"z_loss", z_case, 2e-3}, {"jitter", jitter_case, 2e-3},
     {"choose_tokens", choose_tokens_case, 2e-3}, {"turn_repeat", turn_repeat_case, 2e-3},
-    {"keep_keys", keep_keys_case, 2e-3}, {"pair_scores", pair_scores_case, 2e-3}, {"retrieve", retrieve_case, 2e-3},
+    {"relative", relative_mirrored, 2e-3}, {"segment_scores", segment_case, 2e-3}, {"hide_pairs", hide_pairs_case, 2e-3},
+    {"map_rows", map_rows_case, 2e-3}, {"cluster_softmax", cluster_softmax_case, 2e-3}, {"keep_keys", keep_keys_case, 2e-3}, {"pair_scores", pair_scores_case, 2e-3}, {"retrieve", retrieve_case, 2e-3},
     {NULL, NULL, 0.0},
 };

@@ -10,12 +10,14 @@ typedef struct relative {
 } relative;
 
 static int64_t start_of(const relative *a, int64_t b, const wf_worker *w) {
-    return a->spec.offset_from_start && w->rt->start ? w->rt->start[b] : 0;
+    return a->spec.behind + (a->spec.offset_from_start && w->rt->start ? w->rt->start[b] : 0);
 }
 
-/* The row of the table for a query and a key; -1: none. */
-static int64_t row_of(const relative *a, int64_t start, int64_t i, int64_t j) {
-    int64_t at = (start + i) * a->spec.step - j + a->spec.zero;
+static bool turns(const relative *a, int64_t b) { return a->spec.mirrored && b >= a->b / 2; }
+
+/* The row of the table for a query and a key of sequence b; -1: none. */
+static int64_t row_of(const relative *a, int64_t b, int64_t start, int64_t i, int64_t j) {
+    int64_t distance = (start + i) * a->spec.step - j, at = (turns(a, b) ? -distance : distance) + a->spec.zero;
     if (i < a->spec.skip || j < a->spec.skip)
         return -1;
     at = at < 0 ? 0 : at >= a->spec.count ? a->spec.count - 1 : at;
@@ -48,7 +50,7 @@ static void forward(const wf_node *node, int64_t b, int64_t h, wf_worker *w) {
     int64_t start = start_of(a, b, w);
     for (int64_t i = 0; i < a->spec.queries; i++)
         for (int64_t j = 0; j < a->spec.keys; j++) {
-            int64_t row = row_of(a, start, i, j);
+            int64_t row = row_of(a, b, start, i, j);
             double dot = row < 0 ? 0.0 : w->k->dot(x_row(node, b, a->spec.of_keys ? j : i, h), entry(node, row, h), a->k);
             ((float *)node->out[0]->data)[score_at(a, b, h, i, j)] = (float)((double)a->spec.scale * dot);
         }
@@ -62,7 +64,7 @@ static void backward_x(const wf_node *node, int64_t b, int64_t h, wf_worker *w) 
     for (int64_t r = 0; r < a->n; r++) {
         memset(sum, 0, (size_t)a->k * sizeof *sum);
         for (int64_t o = 0; o < others; o++) {
-            int64_t i = a->spec.of_keys ? o : r, j = a->spec.of_keys ? r : o, row = row_of(a, start, i, j);
+            int64_t i = a->spec.of_keys ? o : r, j = a->spec.of_keys ? r : o, row = row_of(a, b, start, i, j);
             if (row >= 0)
                 w->k->axpy(sum, a->spec.scale * dy[score_at(a, b, h, i, j)], entry(node, row, h), a->k);
         }
@@ -70,15 +72,26 @@ static void backward_x(const wf_node *node, int64_t b, int64_t h, wf_worker *w) 
     }
 }
 
+/* What a row of the table gets from the keys of row i that have the entry `at` of the index: one key, or at the ends all that
+ * are farther away. */
+static void add_entry(const wf_node *node, int64_t at, int64_t b, int64_t h, int64_t i, float *sum, wf_worker *w) {
+    const relative *a = node->attr;
+    const float *dy = node->out[0]->grad;
+    bool turned = turns(a, b), low = at == 0, high = at == a->spec.count - 1;
+    int64_t distance = turned ? a->spec.zero - at : at - a->spec.zero, j = (start_of(a, b, w) + i) * a->spec.step - distance;
+    int64_t first = (turned ? low : high) ? 0 : j, last = (turned ? high : low) ? a->spec.keys - 1 : j;
+    first = first < a->spec.skip ? a->spec.skip : first;
+    last = last < a->spec.keys ? last : a->spec.keys - 1;
+    for (j = first; j <= last; j++)
+        w->k->axpy(sum, a->spec.scale * dy[score_at(a, b, h, i, j)], x_row(node, b, a->spec.of_keys ? j : i, h), a->k);
+}
+
 /* What one row of the table gets from one head of one sequence. */
 static void add_row(const wf_node *node, int64_t row, int64_t b, int64_t h, float *sum, wf_worker *w) {
     const relative *a = node->attr;
-    const float *dy = node->out[0]->grad;
-    int64_t start = start_of(a, b, w);
-    for (int64_t i = 0; i < a->spec.queries; i++)
-        for (int64_t j = 0; j < a->spec.keys; j++)
-            if (row_of(a, start, i, j) == row)
-                w->k->axpy(sum, a->spec.scale * dy[score_at(a, b, h, i, j)], x_row(node, b, a->spec.of_keys ? j : i, h), a->k);
+    for (int64_t at = 0; at < a->spec.count; at++)
+        for (int64_t i = a->spec.skip; a->spec.index[at] == row && i < a->spec.queries; i++)
+            add_entry(node, at, b, h, i, sum, w);
 }
 
 static void backward_table(const wf_node *node, int piece, wf_worker *w) {
