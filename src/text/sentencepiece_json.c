@@ -222,7 +222,7 @@ static void write_converted(writing *x) {
 
 static weft_status put_id(writing *x, const char *text, size_t length, uint32_t id) {
     bool added;
-    WF_CHECK(!memchr(text, 0, length), x->err, WEFT_UNSUPPORTED, "a piece with a zero byte");
+    WF_CHECK(!x->moves || !memchr(text, 0, length), x->err, WEFT_UNSUPPORTED, "a piece with a zero byte");
     return wf_vocab_put(&x->ids, text, length, id, &added, x->err);
 }
 

@@ -16,23 +16,65 @@ static int select_pieces(const wf_node *node, wf_pass pass, int phase) {
     return pass == WF_FORWARD && phase == 0 ? (int)(a->batch * a->heads) : 0;
 }
 
+typedef struct near_row {
+    double value;
+    int32_t row;
+} near_row;
+
+static bool nearer(near_row a, near_row b) { return a.value > b.value || (a.value == b.value && a.row < b.row); }
+
+/* x goes down from the hole at `at` of a heap whose root is the farthest. */
+static void sink(near_row *heap, int64_t n, int64_t at, near_row x) {
+    for (int64_t child; (child = 2 * at + 1) < n; at = child) {
+        child += child + 1 < n && nearer(heap[child], heap[child + 1]);
+        if (!nearer(x, heap[child]))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = x;
+}
+
+static void make_heap(near_row *heap, int64_t n) {
+    for (int64_t i = n / 2 - 1; i >= 0; i--)
+        sink(heap, n, i, heap[i]);
+}
+
+/* The nearest rows of one cluster, most similar first, of equal ones the first; how many there are of numbers that are any. */
+static int64_t take_nearest(const cluster *a, const float *x, const float *mu, near_row *heap, const wf_worker *w) {
+    int64_t n = 0;
+    for (int64_t t = 0; t < a->t; t++) {
+        const near_row r = {w->k->dot(x + t * a->heads * a->width, mu, a->width), (int32_t)t};
+        if (!(r.value > -1e30))
+            continue;
+        if (n < a->take) {
+            heap[n++] = r;
+            if (n == a->take)
+                make_heap(heap, n);
+        } else if (nearer(r, heap[0])) {
+            sink(heap, n, 0, r);
+        }
+    }
+    if (n < a->take)
+        make_heap(heap, n);
+    for (int64_t end = n - 1; end > 0; end--) {
+        const near_row last = heap[end];
+        heap[end] = heap[0];
+        sink(heap, end, 0, last);
+    }
+    return n;
+}
+
 static void select_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     const cluster *a = node->attr;
     int64_t b = piece / a->heads, h = piece % a->heads;
-    double *similar = w->scratch;
+    const float *x = (const float *)node->in[X]->data + (b * a->t * a->heads + h) * a->width;
+    near_row *heap = w->scratch;
     (void)pass, (void)phase;
     for (int64_t c = 0; c < a->clusters; c++) {
         const float *mu = (const float *)node->in[CENTROIDS]->data + (h * a->clusters + c) * a->width;
-        int64_t at = (piece * a->clusters + c) * a->take;
-        for (int64_t t = 0; t < a->t; t++)
-            similar[t] = w->k->dot((const float *)node->in[X]->data + ((b * a->t + t) * a->heads + h) * a->width, mu, a->width);
+        int64_t at = (piece * a->clusters + c) * a->take, n = take_nearest(a, x, mu, heap, w);
         for (int64_t i = 0; i < a->take; i++) {
-            int64_t best = -1;
-            for (int64_t t = 0; t < a->t; t++)
-                if (similar[t] > -1e30 && (best < 0 || similar[t] > similar[best]))
-                    best = t;
-            best = best < 0 ? i : best; /* numbers that are not: any row */
-            similar[best] = -1e300;
+            int64_t best = i < n ? heap[i].row : i; /* numbers that are not: any row */
             ((int64_t *)node->out[MEMBERS]->data)[at + i] = best;
             ((int32_t *)node->out[INDEX]->data)[at + i] = (int32_t)best;
         }
@@ -58,7 +100,7 @@ wf_tensor *wf_cluster_select(wf_tape *t, wf_tensor *x, wf_tensor *centroids, int
     wf_node *node = out[0] && out[1] ? wf_record(t, &wf_op_cluster_select, 2, (wf_tensor *[]){x, centroids}, 2, out, a) : NULL;
     if (!node)
         return NULL;
-    node->scratch = (size_t)a->t * sizeof(double);
+    node->scratch = (size_t)a->take * sizeof(near_row);
     *members = out[MEMBERS];
     return out[INDEX];
 }
