@@ -9,17 +9,12 @@
 
 enum { FILE_LIMIT = 1 << 30, MOST_FILES = 2 };
 
-const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json,
-                                             &wf_kind_sentencepiece_ids,
-                                             &wf_kind_sentencepiece,
-                                             &wf_kind_tiktoken,
-                                             &wf_kind_rwkv,
-                                             &wf_kind_gguf,
-                                             &wf_kind_llama2c,
-                                             &wf_kind_vocab_merges,
-                                             &wf_kind_vocab_txt,
-                                             &wf_kind_vocabulary,
-                                             NULL};
+const wf_file_kind *const wf_file_kinds[] = {&wf_kind_tokenizer_json, &wf_kind_sentencepiece_ids,
+                                             &wf_kind_sentencepiece,  &wf_kind_sentencepiece_source,
+                                             &wf_kind_tiktoken,       &wf_kind_rwkv,
+                                             &wf_kind_gguf,           &wf_kind_llama2c,
+                                             &wf_kind_vocab_merges,   &wf_kind_vocab_txt,
+                                             &wf_kind_vocabulary,     NULL};
 
 const wf_file_kind *wf_file_kind_find(const char *name) {
     for (int i = 0; wf_file_kinds[i]; i++)

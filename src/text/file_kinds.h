@@ -48,5 +48,6 @@ weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, co
 
 /* The rows. */
 extern const wf_file_kind wf_kind_tokenizer_json, wf_kind_vocab_txt, wf_kind_vocab_merges, wf_kind_vocabulary,
-    wf_kind_sentencepiece, wf_kind_sentencepiece_ids, wf_kind_tiktoken, wf_kind_rwkv, wf_kind_gguf, wf_kind_llama2c;
+    wf_kind_sentencepiece, wf_kind_sentencepiece_ids, wf_kind_sentencepiece_source, wf_kind_tiktoken, wf_kind_rwkv,
+    wf_kind_gguf, wf_kind_llama2c;
 #endif

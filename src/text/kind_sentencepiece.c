@@ -209,3 +209,12 @@ const wf_file_kind wf_kind_sentencepiece_ids = {.name = "sentencepiece+vocab.jso
                                                 .usual_class = "MarianTokenizer",
                                                 .files = 2,
                                                 .convert = convert_with_ids};
+
+/* Half of a Marian folder: refused with what is missing. */
+static const char *const source_names[] = {"source.spm", NULL};
+const wf_file_kind wf_kind_sentencepiece_source = {.name = "source.spm",
+                                                   .folder = source_names,
+                                                   .options = wf_class_options,
+                                                   .usual_class = "MarianTokenizer",
+                                                   .files = 1,
+                                                   .convert = convert_sentencepiece};
