@@ -303,7 +303,7 @@ is 'w52 w29'
 run 2 "$WEFT" translate asked rest --from fra
 has "$err" "'to'"
 rm asked/tokenizer.json
-printf '\n\007\n\005<unk>' >asked/source.spm
+printf '\n\011\n\005<unk>\030\002' >asked/source.spm
 printf '{"tokenizer_class": "MarianTokenizer"}' >asked/tokenizer_config.json
 run 6 "$WEFT" translate asked rest
 has "$err" "ids from vocab.json, which is not beside it"
