@@ -10,6 +10,7 @@ static const cli_option options[] = {
     {"format", CLI_TEXT, "NAME", "by the file's name", "text, jsonl, csv or tsv", NULL},
     {"field", CLI_LIST, "A,B", "text", "members of JSONL objects or columns of tables", NULL},
     CLI_ADAPTER,
+    CLI_TOKENIZER,
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
 /* The first argument is the model, the others are texts. */

@@ -16,6 +16,7 @@ static const cli_option options[] = {
     {"context", CLI_VALUE, "N", "the model's", "tokens a sequence may have", NULL},
     {"precision", CLI_TEXT, "TYPE", "fp32", "fp32 or bf16", NULL},
     CLI_ADAPTER,
+    CLI_TOKENIZER,
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
 static int write_piece(void *user, const char *text, size_t length) {

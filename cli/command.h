@@ -23,9 +23,14 @@ typedef struct cli_option {
     const char *key; /* JSON key when it is not the name */
 } cli_option;
 
-/* The option of every command that opens a model for use. */
+/* The options of every command that opens a model for use. */
 #define CLI_ADAPTER                                                                                                            \
     { "adapter", CLI_TEXT, "DIR", NULL, "open the model with this LoRA adapter, a folder in PEFT's format", NULL }
+#define CLI_TOKENIZER                                                                                                          \
+    {                                                                                                                          \
+        "tokenizer", CLI_TEXT, "FILE", "the folder's",                                                                         \
+            "the model's tokenizer, a file or a folder of any kind `tokenize` opens", NULL                                     \
+    }
 
 typedef struct cli_buffer { /* a growing string; failure is sticky */
     char *data;

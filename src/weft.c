@@ -128,13 +128,18 @@ static weft_status settle(wf_job *job, weft_status status) {
     return (job->arena->failed || job->text.failed) && !stopped ? wf_fail_memory(job->err) : status;
 }
 
-/* `adapter` is an option of every job that opens a model; those that do not, do not know it. */
-static weft_status take_adapter(wf_env *env, const wf_json *options, weft_error *err) {
-    const wf_json *adapter = wf_json_get(options, "adapter");
-    WF_CHECK(!adapter || adapter->kind == WF_JSON_STRING || adapter->kind == WF_JSON_NULL, err, WEFT_USAGE,
-             "'adapter' must be a folder");
-    env->adapter = wf_json_text(options, "adapter", NULL);
+static weft_status take_path(const wf_json *options, const char *key, const char **out, weft_error *err) {
+    const wf_json *path = wf_json_get(options, key);
+    WF_CHECK(!path || path->kind == WF_JSON_STRING || path->kind == WF_JSON_NULL, err, WEFT_USAGE, "'%s' must be a path", key);
+    *out = wf_json_text(options, key, NULL);
     return WEFT_OK;
+}
+
+/* What models are opened with are options of every job that opens one; those that do not, do not know them, or have another
+ * use for the word. */
+static weft_status take_companions(wf_env *env, const wf_json *options, weft_error *err) {
+    WF_TRY(take_path(options, "adapter", &env->adapter, err));
+    return take_path(options, "tokenizer", &env->tokenizer, err);
 }
 
 static weft_status run_job(weft *lib, wf_job *job, wf_job_fn fn, const char *options, weft_result *result) {
@@ -149,7 +154,7 @@ static weft_status run_job(weft *lib, wf_job *job, wf_job_fn fn, const char *opt
     job->err = job->err ? job->err : &own;
     weft_status status = read_options(job, options, &tree);
     if (status == WEFT_OK)
-        status = take_adapter(&env, tree, job->err);
+        status = take_companions(&env, tree, job->err);
     if (status == WEFT_OK) {
         job->options = tree;
         job->json = wf_json_new(&arena, WF_JSON_OBJECT);

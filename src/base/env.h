@@ -14,9 +14,10 @@ typedef struct wf_env {
     const struct wf_kernels *kernels; /* chosen at start for this processor, see kernels/kernels.h */
     void (*log)(void *user, int level, const char *line);
     void *log_user;
-    const char *family;  /* path of a family file to try before the built-in ones, NULL: none */
-    const char *adapter; /* folder of an adapter to open models with, NULL: none */
-    atomic_int *stop;    /* may be NULL; 130 or 143 asks long work to end cleanly with that status */
+    const char *family;    /* path of a family file to try before the built-in ones, NULL: none */
+    const char *adapter;   /* folder of an adapter to open models with, NULL: none */
+    const char *tokenizer; /* file or folder of the tokenizer to open models with, NULL: that of their folder */
+    atomic_int *stop;      /* may be NULL; 130 or 143 asks long work to end cleanly with that status */
 } wf_env;
 
 /* One line to the log callback; dropped when there is none. */

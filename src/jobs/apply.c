@@ -7,7 +7,8 @@
 enum { WINDOW_RECORDS = 4096, WINDOW_BYTES = 8 << 20, MOST_WORDS = 32 };
 
 /* ---- options ---- */
-static const char *const common[] = {"model", "text", "input", "field", "precision", "batch", "max_length", "json", "adapter"};
+static const char *const common[] = {"model", "text",       "input", "field",   "precision",
+                                     "batch", "max_length", "json",  "adapter", "tokenizer"};
 enum { COMMON = sizeof common / sizeof *common };
 
 static weft_status read_request(wf_apply *a, const char *const **paths, size_t *n_paths) {

@@ -18,8 +18,8 @@ typedef struct request {
 } request;
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model",   "text",      "format",      "field",   "context", "batch",
-                                        "windows", "precision", "by_position", "adapter", NULL};
+    static const char *const words[] = {"model",   "text",      "format",      "field",   "context",   "batch",
+                                        "windows", "precision", "by_position", "adapter", "tokenizer", NULL};
     wf_options o = wf_options_open(job->options, "eval", words, job->err);
     *r = (request){.model = wf_job_model(job, &o, "model"), .format = wf_option_text(&o, "format", NULL)};
     r->paths = wf_job_texts(job, &o, "text", &r->n_paths);

@@ -21,9 +21,9 @@ static wf_overflow overflow(wf_options *o) {
 }
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model",    "prompt",  "max_tokens",         "temperature", "top_k",
-                                        "top_p",    "min_p",   "repetition_penalty", "seed",        "stop",
-                                        "overflow", "context", "precision",          "adapter",     NULL};
+    static const char *const words[] = {
+        "model", "prompt", "max_tokens", "temperature", "top_k",     "top_p",   "min_p",     "repetition_penalty",
+        "seed",  "stop",   "overflow",   "context",     "precision", "adapter", "tokenizer", NULL};
     wf_options o = wf_options_open(job->options, "generate", words, job->err);
     wf_generate_options usual = wf_generate_usual();
     wf_sampling *s = &usual.sampling;

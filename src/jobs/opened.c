@@ -137,8 +137,14 @@ static weft_status open_target(wf_opened *o, const wf_mem *mem, const char *fold
     return WEFT_OK;
 }
 
-/* That of the folder, or of the file's folder; a file of bytes needs none. */
-static weft_status open_tokenizer(wf_opened *o, const wf_mem *mem, const char *path, wf_arena *arena, weft_error *err) {
+/* The one asked for, or that of the folder, or of the file's folder; a file of bytes needs none. */
+static weft_status open_tokenizer(wf_opened *o, const wf_env *env, const char *path, wf_arena *arena, weft_error *err) {
+    const wf_mem *mem = &env->mem;
+    if (env->tokenizer) {
+        WF_TRY(wf_tokenizer_open(mem, env->tokenizer, &o->tok, err));
+        o->target = o->tok;
+        return wf_is_dir(env->tokenizer) ? open_target(o, mem, env->tokenizer, err) : WEFT_OK;
+    }
     const char *slash = strrchr(path, '/'), *folder = path;
     if (!wf_is_dir(path))
         folder = slash ? wf_arena_strndup(arena, path, (size_t)(slash - path) + (slash == path)) : ".";
@@ -157,7 +163,7 @@ static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path,
     WF_TRY(wf_checkpoint_open(env, path, &(wf_load_options){.map = true, .body = body}, &c, err));
     o->model = c.model;
     c.model = NULL;
-    weft_status status = open_tokenizer(o, &env->mem, path, arena, err);
+    weft_status status = open_tokenizer(o, env, path, arena, err);
     if (status == WEFT_OK && bf16)
         status = wf_params_allocate_bf16(&o->model->params, err);
     if (status == WEFT_OK)

@@ -96,7 +96,7 @@ static void weights_of_key(const record *p, const asking *a, int32_t j, int32_t 
     for (int n = 0; p->causal && n < WF_ATTENTION_ROWS; n++)
         out[n] = a->row[n] >= j ? out[n] : -INFINITY;
     for (int n = 0; !p->across && n < WF_ATTENTION_ROWS; n++)
-        out[n] = (a->round[n] == round) & (a->bucket[n] == bucket) ? out[n] : -INFINITY;
+        out[n] = ((a->round[n] == round) & (a->bucket[n] == bucket)) != 0 ? out[n] : -INFINITY;
 }
 
 /* ---- rows that meet in several rounds, counted once ---- */

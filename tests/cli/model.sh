@@ -25,6 +25,17 @@ run 2 "$WEFT" inspect lama
 has "$err" "llama"
 run 2 "$WEFT" inspect llama --precision fp16
 has "$err" "fp32 or bf16"
+# ---- another tokenizer than the folder's
+cp -r $model bare && mv bare/tokenizer.json own.json
+run 1 "$WEFT" generate bare 'weft' --max-tokens 4
+has "$err" "no tokenizer file"
+run 0 "$WEFT" generate $model 'weft' --max-tokens 4 --temperature 0
+cp "$out" whole.txt
+run 0 "$WEFT" generate bare 'weft' --max-tokens 4 --temperature 0 --tokenizer own.json
+check "the same text" cmp -s "$out" whole.txt
+run 0 "$WEFT" eval bare text.txt --tokenizer own.json
+run 1 "$WEFT" eval bare text.txt --tokenizer none.json
+has "$err" "none.json"
 printf '{"dim": 32, "layers": 2, "vocab": 40,' >bad.json
 run 4 "$WEFT" inspect bad.json
 has "$err" "line 1"
