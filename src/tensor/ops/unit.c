@@ -27,10 +27,14 @@ static double inverse(const unit *a, const float *x, int64_t n, bool *floored, c
 static void back(const unit *a, float *dx, const float *x, const float *dy, int64_t n, const wf_worker *w) {
     bool floored;
     double scale = inverse(a, x, n, &floored, w), inner = floored ? 0.0 : scale * w->k->dot(x, dy, n);
-    for (int64_t i = 0; i < n; i++) {
-        double slope = a->kind == WF_UNIT_SUM ? (double)((x[i] > 0.0f) - (x[i] < 0.0f)) : scale * (double)x[i];
-        dx[i] = (float)(scale * ((double)dy[i] - inner * slope));
+    if (a->kind != WF_UNIT_SUM) {
+        memcpy(dx, dy, (size_t)n * sizeof *dx);
+        w->k->axpy(dx, (float)(-inner * scale), x, n);
+        w->k->scale(dx, (float)scale, dx, n);
+        return;
     }
+    for (int64_t i = 0; i < n; i++)
+        dx[i] = (float)(scale * ((double)dy[i] - inner * (double)((x[i] > 0.0f) - (x[i] < 0.0f))));
 }
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
