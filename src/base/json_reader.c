@@ -39,9 +39,26 @@ static weft_status fail_expected(wf_json_reader *r, const char *what) {
     return fail(r, r->position, text);
 }
 
-static size_t past_space(const wf_json_reader *r, size_t i) {
-    while (i < r->length && (r->text[i] == ' ' || r->text[i] == '\n' || r->text[i] == '\r' || r->text[i] == '\t'))
+/* Eight bytes, the first one lowest. */
+static uint64_t load_eight(const char *p) {
+    uint64_t x;
+    memcpy(&x, p, 8);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x;
+}
+
+static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+static inline size_t past_space(const wf_json_reader *r, size_t i) {
+    while (i < r->length && is_space(r->text[i])) {
         i++;
+        if (i + 8 <= r->length) { /* indentation */
+            uint64_t others = load_eight(r->text + i) ^ 0x2020202020202020u;
+            i += others ? (size_t)__builtin_ctzll(others) / 8 : 8;
+        }
+    }
     return i;
 }
 
@@ -56,21 +73,32 @@ static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"'
 /* How many of the eight bytes at `p` are plain, up to the first that is not. */
 static size_t eight_plain(const char *p) {
     const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    uint64_t x;
-    memcpy(&x, p, 8);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap64(x);
-#endif
-    uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
+    uint64_t x = load_eight(p), quote = x ^ ones * '"', backslash = x ^ ones * '\\';
     /* A borrow sets the high bit of a byte that was 0, or less than 0x20 in the third term. Bytes above 0x7f have it anyway.
      * The lowest one that is set is right, for borrows go up. */
     uint64_t marks = ((quote - ones) | (backslash - ones) | (x - ones * 0x20) | x) & high;
     return marks ? (size_t)__builtin_ctzll(marks) / 8 : 8;
 }
 
-/* A character of two bytes. */
-static bool is_pair(const char *p) {
-    return (unsigned char)p[0] >= 0xC2 && (unsigned char)p[0] < 0xE0 && ((unsigned char)p[1] & 0xC0) == 0x80;
+/* How long the character at `p` is, three bytes of which are there: 2, or 3 where every second byte will do; 0: ask further. */
+static inline size_t usual_character(const char *p) {
+    unsigned char a = (unsigned char)p[0], b = (unsigned char)p[1], c = (unsigned char)p[2];
+    if ((b & 0xC0) != 0x80 || a < 0xC2)
+        return 0;
+    if (a < 0xE0)
+        return 2;
+    return a > 0xE0 && a < 0xF0 && a != 0xED && (c & 0xC0) == 0x80 ? 3 : 0;
+}
+
+/* The first byte from `i` that is plain or no valid character. */
+static inline size_t skip_characters(const wf_json_reader *r, size_t i) {
+    size_t step = 1;
+    while (step > 0 && i < r->length && (unsigned char)r->text[i] >= 0x80) {
+        step = i + 3 <= r->length ? usual_character(r->text + i) : 0;
+        step = step ? step : (size_t)wf_utf8_length(r->text + i, r->length - i);
+        i += step;
+    }
+    return i;
 }
 
 /* The first byte from `i` that needs a look, past the plain and valid UTF-8 ones. */
@@ -82,14 +110,10 @@ static size_t skip_plain(const wf_json_reader *r, size_t i) {
             n = eight_plain(text + i);
         while (i < length && is_plain((unsigned char)text[i]))
             i++;
-        if (i + 1 < length && is_pair(text + i)) {
-            i += 2;
-            continue;
-        }
-        int step = i < length && (unsigned char)text[i] >= 0x80 ? wf_utf8_length(text + i, length - i) : 0;
-        if (step == 0)
+        size_t start = i;
+        i = skip_characters(r, start);
+        if (i == start || i >= length || !is_plain((unsigned char)text[i]))
             return i;
-        i += (size_t)step;
     }
 }
 

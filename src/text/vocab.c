@@ -16,6 +16,25 @@ void wf_vocab_free(wf_vocab *v) {
     wf_vocab_init(v, v->mem);
 }
 
+/* memcmp without the call: most strings are short. */
+static inline bool same_text(const char *a, const char *b, size_t n) {
+    uint64_t x, y;
+    if (n < 8) {
+        size_t i = 0;
+        while (i < n && a[i] == b[i])
+            i++;
+        return i == n;
+    }
+    for (size_t i = 0; i < n; i += 8) {
+        size_t at = i + 8 <= n ? i : n - 8;
+        memcpy(&x, a + at, 8);
+        memcpy(&y, b + at, 8);
+        if (x != y)
+            return false;
+    }
+    return true;
+}
+
 static size_t find_slot(const wf_vocab *v, uint64_t hash, const char *text, size_t length) {
     size_t i = (size_t)hash & (v->n_slots - 1);
     for (;; i = (i + 1) & (v->n_slots - 1)) {
@@ -25,7 +44,7 @@ static size_t find_slot(const wf_vocab *v, uint64_t hash, const char *text, size
         if (slot >> 32 != hash >> 32)
             continue;
         const wf_vocab_entry *e = &v->entries[(uint32_t)slot - 1];
-        if (e->hash == hash && e->length == length && memcmp(v->pool + e->offset, text, length) == 0)
+        if (e->hash == hash && e->length == length && same_text(v->pool + e->offset, text, length))
             return i;
     }
 }
@@ -60,6 +79,14 @@ const wf_vocab_entry *wf_vocab_find_hashed(const wf_vocab *v, uint64_t hash, con
 
 const wf_vocab_entry *wf_vocab_find(const wf_vocab *v, const char *text, size_t length) {
     return wf_vocab_find_hashed(v, XXH3_64bits(text, length), text, length);
+}
+
+weft_status wf_vocab_reserve(wf_vocab *v, size_t count, size_t bytes, weft_error *err) {
+    WF_TRY(wf_grow(v->mem, (void **)&v->pool, &v->pool_capacity, bytes, 1, err));
+    WF_TRY(wf_grow(v->mem, (void **)&v->entries, &v->capacity, count, sizeof *v->entries, err));
+    wf_advise_big(v->pool + v->pool_used, v->pool_capacity - v->pool_used);
+    wf_advise_big(v->entries + v->count, (v->capacity - v->count) * sizeof *v->entries);
+    return WEFT_OK;
 }
 
 weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t id, bool *added, weft_error *err) {
