@@ -68,8 +68,6 @@ static bool at(const wf_json_reader *r, char c) { return r->position < r->length
 
 /* ---- strings ---- */
 
-static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
-
 /* How many of the eight bytes at `p` are plain, up to the first that is not. */
 static size_t eight_plain(const char *p) {
     const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
@@ -80,41 +78,57 @@ static size_t eight_plain(const char *p) {
     return marks ? (size_t)__builtin_ctzll(marks) / 8 : 8;
 }
 
-/* How long the character at `p` is, three bytes of which are there: 2, or 3 where every second byte will do; 0: ask further. */
-static inline size_t usual_character(const char *p) {
-    unsigned char a = (unsigned char)p[0], b = (unsigned char)p[1], c = (unsigned char)p[2];
-    if ((b & 0xC0) != 0x80 || a < 0xC2)
-        return 0;
-    if (a < 0xE0)
-        return 2;
-    return a > 0xE0 && a < 0xF0 && a != 0xED && (c & 0xC0) == 0x80 ? 3 : 0;
-}
+/* Characters byte by byte without a branch: each byte's word holds, six bits for each state, the state it leads to. STOP is
+ * where no valid character goes on, and where a byte is not plain. */
+enum { START, ONE, TWO, THREE, AFTER_E0, AFTER_ED, AFTER_F0, AFTER_F4, STOP, BITS = 6 };
+/* clang-format off */
+#define TO(from, to) ((uint64_t)((to) * BITS) << ((from) * BITS))
+#define STOPS (TO(START, STOP) | TO(ONE, STOP) | TO(TWO, STOP) | TO(THREE, STOP) | TO(AFTER_E0, STOP) | TO(AFTER_ED, STOP) | \
+               TO(AFTER_F0, STOP) | TO(AFTER_F4, STOP) | TO(STOP, STOP))
+#define GOES(from, to) (TO(from, STOP) ^ TO(from, to))
+#define FIRST(to) (STOPS ^ GOES(START, to))
+#define LATER (STOPS ^ GOES(ONE, START) ^ GOES(TWO, ONE) ^ GOES(THREE, TWO))
+#define LATER_80 (LATER ^ GOES(AFTER_ED, ONE) ^ GOES(AFTER_F4, TWO))
+#define LATER_90 (LATER ^ GOES(AFTER_ED, ONE) ^ GOES(AFTER_F0, TWO))
+#define LATER_A0 (LATER ^ GOES(AFTER_E0, ONE) ^ GOES(AFTER_F0, TWO))
+#define FOUR(x) x, x, x, x
+#define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
+#define PLAIN FIRST(START)
+static const uint64_t steps[256] = {
+    SIXTEEN(STOPS), SIXTEEN(STOPS),
+    PLAIN, PLAIN, STOPS, PLAIN, FOUR(PLAIN), FOUR(PLAIN), FOUR(PLAIN), /* 0x20: but for the quote */
+    SIXTEEN(PLAIN), SIXTEEN(PLAIN),
+    FOUR(PLAIN), FOUR(PLAIN), FOUR(PLAIN), STOPS, PLAIN, PLAIN, PLAIN, /* 0x50: but for the backslash */
+    SIXTEEN(PLAIN), SIXTEEN(PLAIN),
+    SIXTEEN(LATER_80), SIXTEEN(LATER_90), SIXTEEN(LATER_A0), SIXTEEN(LATER_A0),
+    STOPS, STOPS, FIRST(ONE), FIRST(ONE), FOUR(FIRST(ONE)), FOUR(FIRST(ONE)), FOUR(FIRST(ONE)), /* 0xC0 */
+    SIXTEEN(FIRST(ONE)),
+    FIRST(AFTER_E0), FIRST(TWO), FIRST(TWO), FIRST(TWO), FOUR(FIRST(TWO)), FOUR(FIRST(TWO)), /* 0xE0 */
+    FIRST(TWO), FIRST(AFTER_ED), FIRST(TWO), FIRST(TWO),
+    FIRST(AFTER_F0), FIRST(THREE), FIRST(THREE), FIRST(THREE), FIRST(AFTER_F4), STOPS, STOPS, STOPS, /* 0xF0 */
+    FOUR(STOPS), FOUR(STOPS)};
+/* clang-format on */
 
-/* The first byte from `i` that is plain or no valid character. */
-static inline size_t skip_characters(const wf_json_reader *r, size_t i) {
-    size_t step = 1;
-    while (step > 0 && i < r->length && (unsigned char)r->text[i] >= 0x80) {
-        step = i + 3 <= r->length ? usual_character(r->text + i) : 0;
-        step = step ? step : (size_t)wf_utf8_length(r->text + i, r->length - i);
-        i += step;
+/* The first byte from `i`, where a character begins, that is neither plain nor of a valid character. */
+static size_t skip_characters(const wf_json_reader *r, size_t i) {
+    const unsigned char *text = (const unsigned char *)r->text;
+    uint64_t state = START;
+    for (; i < r->length; i++) {
+        uint64_t next = steps[text[i]] >> state & 63;
+        if (next == STOP * BITS)
+            break;
+        state = next;
     }
+    while (state != START && (text[--i] & 0xC0) == 0x80) /* back to where the broken character begins */
+        continue;
     return i;
 }
 
 /* The first byte from `i` that needs a look, past the plain and valid UTF-8 ones. */
 static size_t skip_plain(const wf_json_reader *r, size_t i) {
-    const char *text = r->text;
-    size_t length = r->length;
-    for (;;) {
-        for (size_t n = 8; n == 8 && i + 8 <= length; i += n)
-            n = eight_plain(text + i);
-        while (i < length && is_plain((unsigned char)text[i]))
-            i++;
-        size_t start = i;
-        i = skip_characters(r, start);
-        if (i == start || i >= length || !is_plain((unsigned char)text[i]))
-            return i;
-    }
+    for (size_t n = 8; n == 8 && i + 8 <= r->length; i += n)
+        n = eight_plain(r->text + i);
+    return i < r->length && r->text[i] == '"' ? i : skip_characters(r, i);
 }
 
 static int hex_digit(char c) {

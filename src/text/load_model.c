@@ -17,13 +17,42 @@ static size_t guess_count(const wf_loading *l, size_t start, size_t position) {
 
 /* ---- the vocabulary ---- */
 
-static weft_status put_token(wf_loading *l, const wf_json_reader *r, wf_vocab *vocab, const char *key, size_t length,
-                             uint32_t id) {
+typedef struct token {
+    const char *text;
+    size_t length, at; /* where in the file */
+    uint64_t hash;
+    uint32_t id;
+} token;
+
+static weft_status put_token(wf_loading *l, wf_vocab *vocab, const token *t) {
     bool added;
-    WF_TRY(wf_vocab_put(vocab, key, length, id, &added, l->err));
+    WF_TRY(wf_vocab_put_hashed(vocab, t->hash, t->text, t->length, t->id, &added, l->err));
     return added ? WEFT_OK
-                 : wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "the vocabulary has the token \"%.*s\" twice",
-                                   (int)(length < 64 ? length : 64), key);
+                 : wf_load_fail_at(l, WEFT_BAD_INPUT, t->at, "the vocabulary has the token \"%.*s\" twice",
+                                   (int)(t->length < 64 ? t->length : 64), t->text);
+}
+
+/* Tokens as long as they are written as usual, a few at a time: their slots are asked for before they are needed. */
+static weft_status tokens_quickly(wf_loading *l, wf_json_reader *r, wf_vocab *vocab, size_t start) {
+    enum { AT_ONCE = 32 };
+    token tokens[AT_ONCE];
+    for (size_t n = AT_ONCE; n == AT_ONCE;) {
+        for (n = 0; n < AT_ONCE; n++) {
+            token *t = &tokens[n];
+            if (!wf_json_quick_count(r, &t->text, &t->length, &t->id))
+                break;
+            t->at = r->key_offset;
+            t->hash = wf_vocab_hash(t->text, t->length);
+            wf_vocab_fetch_slot(vocab, t->hash);
+        }
+        for (size_t i = 0; i < n; i++)
+            WF_TRY(put_token(l, vocab, &tokens[i]));
+        if (vocab->count >= MANY && vocab->capacity <= 2 * MANY) {
+            size_t count = guess_count(l, start, r->position);
+            WF_TRY(wf_vocab_reserve(vocab, count, count * (vocab->pool_used / MANY + 1), l->err));
+        }
+    }
+    return WEFT_OK;
 }
 
 static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *vocab) {
@@ -31,23 +60,15 @@ static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *vocab)
     const char *key, *value;
     size_t key_length, value_length, start = r->position;
     for (;;) {
-        uint32_t quick;
         int64_t id = 0;
-        if (vocab->count == MANY) {
-            size_t count = guess_count(l, start, r->position);
-            WF_TRY(wf_vocab_reserve(vocab, count, count * (vocab->pool_used / MANY + 1), l->err));
-        }
-        if (wf_json_quick_count(r, &key, &key_length, &quick)) {
-            WF_TRY(put_token(l, r, vocab, key, key_length, quick));
-            continue;
-        }
+        WF_TRY(tokens_quickly(l, r, vocab, start));
         WF_TRY(wf_json_next(r, &kind, &key, &key_length, &value, &value_length));
         if (kind == WF_JSON_END)
             return WEFT_OK;
         if (kind != WF_JSON_NUMBER || !wf_parse_i64(value, value_length, &id) || id < 0 || id >= UINT32_MAX)
             return wf_load_fail_at(l, WEFT_BAD_INPUT, r->value_offset,
                                    "the id of a token must be a whole number from 0 to 4294967294");
-        WF_TRY(put_token(l, r, vocab, key, key_length, (uint32_t)id));
+        WF_TRY(put_token(l, vocab, &(token){key, key_length, r->key_offset, wf_vocab_hash(key, key_length), (uint32_t)id}));
     }
 }
 

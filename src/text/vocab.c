@@ -89,11 +89,11 @@ weft_status wf_vocab_reserve(wf_vocab *v, size_t count, size_t bytes, weft_error
     return WEFT_OK;
 }
 
-weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t id, bool *added, weft_error *err) {
+weft_status wf_vocab_put_hashed(wf_vocab *v, uint64_t hash, const char *text, size_t length, uint32_t id, bool *added,
+                                weft_error *err) {
     WF_CHECK(length <= UINT32_MAX / 2 && v->count < UINT32_MAX / 2, err, WEFT_BAD_INPUT, "a vocabulary beyond 2^31");
     if (v->count * 2 >= v->n_slots)
         WF_TRY(rehash(v, err));
-    uint64_t hash = XXH3_64bits(text, length);
     size_t slot = find_slot(v, hash, text, length);
     *added = v->slots[slot] == 0;
     if (!*added)
@@ -106,4 +106,8 @@ weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t 
     v->pool_used += length + 1;
     v->slots[slot] = slot_of(hash, v->count++);
     return WEFT_OK;
+}
+
+weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t id, bool *added, weft_error *err) {
+    return wf_vocab_put_hashed(v, XXH3_64bits(text, length), text, length, id, added, err);
 }
