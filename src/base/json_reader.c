@@ -112,14 +112,14 @@ static const uint64_t steps[256] = {
 /* The first byte from `i`, where a character begins, that is neither plain nor of a valid character. */
 static size_t skip_characters(const wf_json_reader *r, size_t i) {
     const unsigned char *text = (const unsigned char *)r->text;
-    uint64_t state = START;
+    uint64_t state = START, next = START; /* what is above their lowest six bits means nothing */
     for (; i < r->length; i++) {
-        uint64_t next = steps[text[i]] >> state & 63;
-        if (next == STOP * BITS)
+        next = steps[text[i]] >> (state & 63);
+        if ((next & 63) == STOP * BITS)
             break;
         state = next;
     }
-    while (state != START && (text[--i] & 0xC0) == 0x80) /* back to where the broken character begins */
+    while ((state & 63) != START && (text[--i] & 0xC0) == 0x80) /* back to where the broken character begins */
         continue;
     return i;
 }

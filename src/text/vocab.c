@@ -2,6 +2,7 @@
 #include "text/vocab.h"
 
 #include <string.h>
+#define XXH_INLINE_ALL /* most strings are short: the call would cost as much as the hash */
 #include <xxhash.h>
 
 void wf_vocab_init(wf_vocab *v, const wf_mem *mem) {
