@@ -176,7 +176,8 @@ static weft_status put_merge(wf_loading *l, wf_model_source *s, wf_bytes left, w
         return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must have two parts");
     if (s->n_merges == MANY)
         WF_TRY(reserve_merges(l, s, at));
-    WF_TRY(wf_grow(l->tok->mem, (void **)&s->merges, &s->merges_capacity, s->n_merges + 1, sizeof *s->merges, l->err));
+    if (s->n_merges == s->merges_capacity)
+        WF_TRY(wf_grow(l->tok->mem, (void **)&s->merges, &s->merges_capacity, s->n_merges + 1, sizeof *s->merges, l->err));
     s->merges[s->n_merges++] = (wf_merge_text){at, left.data, right.data, (uint32_t)left.length, (uint32_t)right.length};
     return WEFT_OK;
 }

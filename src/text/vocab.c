@@ -99,8 +99,10 @@ weft_status wf_vocab_put_hashed(wf_vocab *v, uint64_t hash, const char *text, si
     *added = v->slots[slot] == 0;
     if (!*added)
         return WEFT_OK;
-    WF_TRY(wf_grow(v->mem, (void **)&v->pool, &v->pool_capacity, v->pool_used + length + 1, 1, err));
-    WF_TRY(wf_grow(v->mem, (void **)&v->entries, &v->capacity, v->count + 1, sizeof *v->entries, err));
+    if (length >= v->pool_capacity - v->pool_used)
+        WF_TRY(wf_grow(v->mem, (void **)&v->pool, &v->pool_capacity, v->pool_used + length + 1, 1, err));
+    if (v->count == v->capacity)
+        WF_TRY(wf_grow(v->mem, (void **)&v->entries, &v->capacity, v->count + 1, sizeof *v->entries, err));
     memcpy(v->pool + v->pool_used, text, length);
     v->pool[v->pool_used + length] = 0;
     v->entries[v->count] = (wf_vocab_entry){hash, v->pool_used, (uint32_t)length, id};
