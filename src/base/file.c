@@ -37,6 +37,7 @@ static weft_status load(int fd, const char *path, wf_file *out, weft_error *err)
     uint8_t *data = out->size < SIZE_MAX ? wf_alloc(out->mem, out->size + 1) : NULL;
     if (!data)
         return wf_fail_memory(err);
+    wf_advise_big(data, out->size);
     data[out->size] = 0; /* so that a text file can be used as a C string */
     weft_status status = read_all(fd, path, data, out->size, err);
     if (status != WEFT_OK) {

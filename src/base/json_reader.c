@@ -39,9 +39,26 @@ static weft_status fail_expected(wf_json_reader *r, const char *what) {
     return fail(r, r->position, text);
 }
 
-static size_t past_space(const wf_json_reader *r, size_t i) {
-    while (i < r->length && (r->text[i] == ' ' || r->text[i] == '\n' || r->text[i] == '\r' || r->text[i] == '\t'))
+/* Eight bytes, the first one lowest. */
+static uint64_t load_eight(const char *p) {
+    uint64_t x;
+    memcpy(&x, p, 8);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x;
+}
+
+static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+static inline size_t past_space(const wf_json_reader *r, size_t i) {
+    while (i < r->length && is_space(r->text[i])) {
         i++;
+        if (i + 8 <= r->length) { /* indentation */
+            uint64_t others = load_eight(r->text + i) ^ 0x2020202020202020u;
+            i += others ? (size_t)__builtin_ctzll(others) / 8 : 8;
+        }
+    }
     return i;
 }
 
@@ -51,46 +68,67 @@ static bool at(const wf_json_reader *r, char c) { return r->position < r->length
 
 /* ---- strings ---- */
 
-static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
-
 /* How many of the eight bytes at `p` are plain, up to the first that is not. */
 static size_t eight_plain(const char *p) {
     const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    uint64_t x;
-    memcpy(&x, p, 8);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap64(x);
-#endif
-    uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
+    uint64_t x = load_eight(p), quote = x ^ ones * '"', backslash = x ^ ones * '\\';
     /* A borrow sets the high bit of a byte that was 0, or less than 0x20 in the third term. Bytes above 0x7f have it anyway.
      * The lowest one that is set is right, for borrows go up. */
     uint64_t marks = ((quote - ones) | (backslash - ones) | (x - ones * 0x20) | x) & high;
     return marks ? (size_t)__builtin_ctzll(marks) / 8 : 8;
 }
 
-/* A character of two bytes. */
-static bool is_pair(const char *p) {
-    return (unsigned char)p[0] >= 0xC2 && (unsigned char)p[0] < 0xE0 && ((unsigned char)p[1] & 0xC0) == 0x80;
+/* Characters byte by byte without a branch: each byte's word holds, six bits for each state, the state it leads to. STOP is
+ * where no valid character goes on, and where a byte is not plain. */
+enum { START, ONE, TWO, THREE, AFTER_E0, AFTER_ED, AFTER_F0, AFTER_F4, STOP, BITS = 6 };
+/* clang-format off */
+#define TO(from, to) ((uint64_t)((to) * BITS) << ((from) * BITS))
+#define STOPS (TO(START, STOP) | TO(ONE, STOP) | TO(TWO, STOP) | TO(THREE, STOP) | TO(AFTER_E0, STOP) | TO(AFTER_ED, STOP) | \
+               TO(AFTER_F0, STOP) | TO(AFTER_F4, STOP) | TO(STOP, STOP))
+#define GOES(from, to) (TO(from, STOP) ^ TO(from, to))
+#define FIRST(to) (STOPS ^ GOES(START, to))
+#define LATER (STOPS ^ GOES(ONE, START) ^ GOES(TWO, ONE) ^ GOES(THREE, TWO))
+#define LATER_80 (LATER ^ GOES(AFTER_ED, ONE) ^ GOES(AFTER_F4, TWO))
+#define LATER_90 (LATER ^ GOES(AFTER_ED, ONE) ^ GOES(AFTER_F0, TWO))
+#define LATER_A0 (LATER ^ GOES(AFTER_E0, ONE) ^ GOES(AFTER_F0, TWO))
+#define FOUR(x) x, x, x, x
+#define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
+#define PLAIN FIRST(START)
+static const uint64_t steps[256] = {
+    SIXTEEN(STOPS), SIXTEEN(STOPS),
+    PLAIN, PLAIN, STOPS, PLAIN, FOUR(PLAIN), FOUR(PLAIN), FOUR(PLAIN), /* 0x20: but for the quote */
+    SIXTEEN(PLAIN), SIXTEEN(PLAIN),
+    FOUR(PLAIN), FOUR(PLAIN), FOUR(PLAIN), STOPS, PLAIN, PLAIN, PLAIN, /* 0x50: but for the backslash */
+    SIXTEEN(PLAIN), SIXTEEN(PLAIN),
+    SIXTEEN(LATER_80), SIXTEEN(LATER_90), SIXTEEN(LATER_A0), SIXTEEN(LATER_A0),
+    STOPS, STOPS, FIRST(ONE), FIRST(ONE), FOUR(FIRST(ONE)), FOUR(FIRST(ONE)), FOUR(FIRST(ONE)), /* 0xC0 */
+    SIXTEEN(FIRST(ONE)),
+    FIRST(AFTER_E0), FIRST(TWO), FIRST(TWO), FIRST(TWO), FOUR(FIRST(TWO)), FOUR(FIRST(TWO)), /* 0xE0 */
+    FIRST(TWO), FIRST(AFTER_ED), FIRST(TWO), FIRST(TWO),
+    FIRST(AFTER_F0), FIRST(THREE), FIRST(THREE), FIRST(THREE), FIRST(AFTER_F4), STOPS, STOPS, STOPS, /* 0xF0 */
+    FOUR(STOPS), FOUR(STOPS)};
+/* clang-format on */
+
+/* The first byte from `i`, where a character begins, that is neither plain nor of a valid character. */
+static size_t skip_characters(const wf_json_reader *r, size_t i) {
+    const unsigned char *text = (const unsigned char *)r->text;
+    uint64_t state = START, next = START; /* what is above their lowest six bits means nothing */
+    for (; i < r->length; i++) {
+        next = steps[text[i]] >> (state & 63);
+        if ((next & 63) == STOP * BITS)
+            break;
+        state = next;
+    }
+    while ((state & 63) != START && (text[--i] & 0xC0) == 0x80) /* back to where the broken character begins */
+        continue;
+    return i;
 }
 
 /* The first byte from `i` that needs a look, past the plain and valid UTF-8 ones. */
 static size_t skip_plain(const wf_json_reader *r, size_t i) {
-    const char *text = r->text;
-    size_t length = r->length;
-    for (;;) {
-        for (size_t n = 8; n == 8 && i + 8 <= length; i += n)
-            n = eight_plain(text + i);
-        while (i < length && is_plain((unsigned char)text[i]))
-            i++;
-        if (i + 1 < length && is_pair(text + i)) {
-            i += 2;
-            continue;
-        }
-        int step = i < length && (unsigned char)text[i] >= 0x80 ? wf_utf8_length(text + i, length - i) : 0;
-        if (step == 0)
-            return i;
-        i += (size_t)step;
-    }
+    for (size_t n = 8; n == 8 && i + 8 <= r->length; i += n)
+        n = eight_plain(r->text + i);
+    return i < r->length && r->text[i] == '"' ? i : skip_characters(r, i);
 }
 
 static int hex_digit(char c) {

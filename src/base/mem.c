@@ -53,6 +53,18 @@ static void *alloc_zeroed(const wf_mem *mem, size_t size) {
     return mem->resize == default_resize ? calloc(1, size) : wf_calloc(mem, 1, size);
 }
 
+void wf_advise_big(void *block, size_t size) {
+#if defined(MADV_HUGEPAGE)
+    uintptr_t skipped = (HUGE_PAGE - (uintptr_t)block % HUGE_PAGE) % HUGE_PAGE;
+    if (size >= skipped + HUGE_PAGE)
+        (void)madvise((unsigned char *)block + skipped, (size - skipped) / HUGE_PAGE * HUGE_PAGE,
+                      MADV_HUGEPAGE); /* advice: refusing it is fine */
+#else
+    (void)block;
+    (void)size;
+#endif
+}
+
 /* The block the hook gave is remembered just below the aligned address. */
 void *wf_alloc_big(const wf_mem *mem, size_t size) {
     size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : BIG_ALIGNMENT, total;
@@ -64,10 +76,8 @@ void *wf_alloc_big(const wf_mem *mem, size_t size) {
     uintptr_t at = (uintptr_t)block + sizeof(void *);
     at = (at + alignment - 1) / alignment * alignment;
     unsigned char *aligned = block + (at - (uintptr_t)block);
-#if defined(MADV_HUGEPAGE)
     if (alignment == HUGE_PAGE)
-        (void)madvise(aligned, size, MADV_HUGEPAGE); /* advice: refusing it is fine */
-#endif
+        wf_advise_big(aligned, total - (size_t)(aligned - block));
     memcpy(aligned - sizeof(void *), &block, sizeof(void *));
     return aligned;
 }

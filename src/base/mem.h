@@ -24,6 +24,8 @@ char *wf_strndup(const wf_mem *mem, const char *text, size_t length);
 /* Zeroed memory for tensors, aligned to 64 bytes (2 MiB with huge pages advised from 2 MiB up). Free with wf_free_big. */
 void *wf_alloc_big(const wf_mem *mem, size_t size);
 void wf_free_big(const wf_mem *mem, void *block);
+/* Advises huge pages for what lies in a block of any other origin, before it is written. */
+void wf_advise_big(void *block, size_t size);
 /* Bytes of this machine's memory, 0 when unknown. What cannot fit is refused with a message before anything is allocated: the
  * system would hand it out and end the program later. */
 double wf_memory_total(void);

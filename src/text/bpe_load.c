@@ -25,7 +25,7 @@ static weft_status make_tables(wf_loading *l, wf_bpe *b, size_t n) {
     b->mask = slots - 1;
     b->joint_mask = JOINTS - 1;
     b->merges = wf_alloc_big(l->mem, slots * sizeof *b->merges);
-    b->joints = wf_calloc(l->mem, JOINTS, sizeof *b->joints);
+    b->joints = wf_alloc_big(l->mem, JOINTS * sizeof *b->joints);
     if (!b->merges || !b->joints)
         return wf_fail_memory(l->err);
     memset(b->merges, 0xFF, slots * sizeof *b->merges); /* the rank NONE */
@@ -45,23 +45,25 @@ static uint64_t *find_joint(uint64_t *joints, uint64_t mask, uint64_t pair) {
 }
 
 static weft_status grow_joints(wf_loading *l, wf_bpe *b) {
-    uint64_t mask = b->joint_mask * 2 + 1, *joints = wf_calloc(l->mem, mask + 1, sizeof *joints);
+    uint64_t mask = b->joint_mask * 2 + 1, *joints = wf_alloc_big(l->mem, (mask + 1) * sizeof *joints);
     if (!joints)
         return wf_fail_memory(l->err);
     for (uint64_t i = 0; i <= b->joint_mask; i++)
         if (b->joints[i])
             *find_joint(joints, mask, b->joints[i]) = b->joints[i];
-    wf_free(l->mem, b->joints);
+    wf_free_big(l->mem, b->joints);
     b->joints = joints;
     b->joint_mask = mask;
     return WEFT_OK;
 }
 
-static weft_status put_joint(wf_loading *l, wf_bpe *b, uint32_t left, uint32_t right) {
-    uint64_t pair = ((uint64_t)left << 32 | right) + 1, *slot = find_joint(b->joints, b->joint_mask, pair);
+static uint64_t joint_of(uint32_t left, uint32_t right) { return ((uint64_t)left << 32 | right) + 1; }
+
+static weft_status put_joint(wf_loading *l, wf_bpe *b, uint64_t joint) {
+    uint64_t *slot = find_joint(b->joints, b->joint_mask, joint);
     if (*slot)
         return WEFT_OK;
-    *slot = pair;
+    *slot = joint;
     return ++b->n_joints * 2 > b->joint_mask ? grow_joints(l, b) : WEFT_OK;
 }
 
@@ -131,74 +133,86 @@ static weft_status load_part(wf_loading *l, const wf_merge_text *m, const char *
 
 /* A file's merges on their way into the table, a few at a time: what is read of the vocabulary lies far apart, and is asked
  * for before it is needed. */
-enum { AT_ONCE = 32, NEAR_CHARS = 0x180 };
+enum { AT_ONCE = 32, NEAR_CHARS = 0x10000 };
 typedef struct merging {
     wf_loading *l;
     const wf_model_source *s;
     wf_bpe *b;
     bool by_id;
-    size_t expected;           /* the entry of the last result: mostly the next one is that again, or the one behind it */
-    uint32_t near[NEAR_CHARS]; /* tokens of single characters */
-    const char *text;          /* of the next merge */
-    const char *texts[AT_ONCE];
+    size_t expected; /* the entry of the last result: mostly the next one is that again, or the one behind it */
+    uint32_t *near;  /* tokens of single characters that were looked up; 0: not yet, or token 0 */
+    wf_str joined;
     uint64_t hashes[AT_ONCE][2];
     wf_bpe_merge found[AT_ONCE];
+    uint64_t joints[AT_ONCE]; /* 0: none */
 } merging;
 
 static uint32_t token_of_char(const merging *m, const char *text, size_t length, uint32_t c) {
-    return c < NEAR_CHARS ? m->near[c] : token_of(m->l->tok, text, length);
+    if (c >= NEAR_CHARS)
+        return token_of(m->l->tok, text, length);
+    if (m->near[c] == 0)
+        m->near[c] = token_of(m->l->tok, text, length);
+    return m->near[c];
+}
+
+/* left, and right without its first `skipped` bytes, side by side. */
+static weft_status join(merging *m, const wf_merge_text *t, size_t skipped) {
+    wf_str_clear(&m->joined);
+    wf_str_put(&m->joined, t->left, t->left_length);
+    wf_str_put(&m->joined, t->right + skipped, t->right_length - skipped);
+    return m->joined.failed ? wf_fail_memory(m->l->err) : WEFT_OK;
+}
+
+static bool is_whole(const merging *m, const wf_merge_text *t, const wf_vocab_entry *e) {
+    const char *text = wf_vocab_text(&m->l->tok->vocab, e);
+    return e->length == t->left_length + t->right_length && memcmp(text, t->left, t->left_length) == 0 &&
+           memcmp(text + t->left_length, t->right, t->right_length) == 0;
 }
 
 /* The token left + right. */
-static weft_status load_whole(merging *m, const wf_merge_text *t, const char *text, uint32_t *id) {
+static weft_status load_whole(merging *m, const wf_merge_text *t, uint32_t *id) {
     const wf_vocab *v = &m->l->tok->vocab;
     const wf_vocab_entry *e = NULL;
     for (size_t i = m->expected; i < m->expected + 2 && i < v->count && !e; i++)
-        if (v->entries[i].length == t->total && memcmp(wf_vocab_text(v, &v->entries[i]), text, t->total) == 0)
-            e = &v->entries[i];
+        e = is_whole(m, t, &v->entries[i]) ? &v->entries[i] : NULL;
+    if (!e) {
+        WF_TRY(join(m, t, 0));
+        e = wf_vocab_find(v, m->joined.data, m->joined.length);
+    }
     if (!e)
-        e = wf_vocab_find(v, text, t->total);
-    if (!e)
-        return load_part(m->l, t, text, t->total, id); /* which says so */
+        return load_part(m->l, t, m->joined.data, m->joined.length, id); /* which says so */
     m->expected = (size_t)(e - v->entries);
     *id = e->id;
     return WEFT_OK;
 }
 
 /* The same where the prefix of parts inside a word is said once. */
-static weft_status load_result(merging *m, const wf_merge_text *t, const char *text, uint32_t *id) {
-    size_t right = t->total - t->left, prefix = m->b->prefix.length;
+static weft_status load_result(merging *m, const wf_merge_text *t, uint32_t *id) {
+    size_t prefix = m->b->prefix.length;
     if (prefix == 0)
-        return load_whole(m, t, text, id);
-    if (right < prefix)
+        return load_whole(m, t, id);
+    if (t->right_length < prefix)
         return wf_load_fail_at(m->l, WEFT_BAD_INPUT, t->at,
                                "the second part of a merge is shorter than continuing_subword_prefix");
-    char *joined = wf_alloc(m->l->mem, t->total);
-    if (!joined)
-        return wf_fail_memory(m->l->err);
-    memcpy(joined, text, t->left);
-    memcpy(joined + t->left, text + t->left + prefix, right - prefix);
-    weft_status status = load_part(m->l, t, joined, t->total - prefix, id);
-    wf_free(m->l->mem, joined);
-    return status;
+    WF_TRY(join(m, t, prefix));
+    return load_part(m->l, t, m->joined.data, m->joined.length, id);
 }
 
-static weft_status note_joint(merging *m, const wf_merge_text *t, const char *text) {
+/* The characters that meet in a merge, as a pair of tokens. */
+static uint64_t find_meeting(const merging *m, const wf_merge_text *t) {
     size_t last, first;
-    uint32_t a = wf_char_before((const uint8_t *)text, t->left, &last),
-             z = wf_char_at((const uint8_t *)text + t->left, t->total - t->left, &first);
-    uint32_t left = token_of_char(m, text + t->left - last, last, a), right = token_of_char(m, text + t->left, first, z);
-    return left != NONE && right != NONE ? put_joint(m->l, m->b, left, right) : WEFT_OK;
+    uint32_t a = wf_char_before((const uint8_t *)t->left, t->left_length, &last),
+             z = wf_char_at((const uint8_t *)t->right, t->right_length, &first);
+    uint32_t left = token_of_char(m, t->left + t->left_length - last, last, a), right = token_of_char(m, t->right, first, z);
+    return left != NONE && right != NONE ? joint_of(left, right) : 0;
 }
 
 static void fetch_parts(merging *m, size_t from, size_t n) {
     const wf_vocab *v = &m->l->tok->vocab;
     for (size_t i = 0; i < n; i++) {
         const wf_merge_text *t = &m->s->merges[from + i];
-        const char *text = m->texts[i] = m->text;
-        m->text += t->total;
-        m->hashes[i][0] = wf_vocab_hash(text, t->left);
-        m->hashes[i][1] = wf_vocab_hash(text + t->left, t->total - t->left);
+        m->hashes[i][0] = wf_vocab_hash(t->left, t->left_length);
+        m->hashes[i][1] = wf_vocab_hash(t->right, t->right_length);
         wf_vocab_fetch_slot(v, m->hashes[i][0]);
         wf_vocab_fetch_slot(v, m->hashes[i][1]);
     }
@@ -215,22 +229,26 @@ static weft_status find_part(const merging *m, const wf_merge_text *t, wf_bytes 
 }
 
 static weft_status load_some(merging *m, size_t from, size_t n) {
+    wf_bpe *b = m->b;
     fetch_parts(m, from, n);
     for (size_t i = 0; i < n; i++) {
         const wf_merge_text *t = &m->s->merges[from + i];
-        const char *text = m->texts[i];
         wf_bpe_merge *new = &m->found[i];
         new->rank = (uint32_t)(from + i);
-        WF_TRY(find_part(m, t, (wf_bytes){text, t->left}, m->hashes[i][0], &new->left));
-        WF_TRY(find_part(m, t, (wf_bytes){text + t->left, t->total - t->left}, m->hashes[i][1], &new->right));
-        WF_TRY(load_result(m, t, text, &new->id));
+        WF_TRY(find_part(m, t, (wf_bytes){t->left, t->left_length}, m->hashes[i][0], &new->left));
+        WF_TRY(find_part(m, t, (wf_bytes){t->right, t->right_length}, m->hashes[i][1], &new->right));
+        WF_TRY(load_result(m, t, &new->id));
         if (m->by_id)
             new->rank = new->id;
-        __builtin_prefetch(&m->b->merges[wf_bpe_pair_hash((uint64_t) new->left << 32 | new->right) & m->b->mask], 1);
-        WF_TRY(note_joint(m, t, text));
+        m->joints[i] = find_meeting(m, t);
+        __builtin_prefetch(&b->merges[wf_bpe_pair_hash((uint64_t) new->left << 32 | new->right) & b->mask], 1);
+        __builtin_prefetch(&b->joints[wf_bpe_pair_hash(m->joints[i] - 1) & b->joint_mask], 1);
     }
-    for (size_t i = 0; i < n; i++)
-        put_merge(m->b, m->found[i]);
+    for (size_t i = 0; i < n; i++) {
+        put_merge(b, m->found[i]);
+        if (m->joints[i])
+            WF_TRY(put_joint(m->l, b, m->joints[i]));
+    }
     return WEFT_OK;
 }
 
@@ -264,21 +282,25 @@ static weft_status close_ranks(wf_loading *l, wf_bpe *b, size_t n_merges) {
     return WEFT_OK;
 }
 
+static weft_status fill_tables(wf_loading *l, const wf_model_source *s, wf_bpe *b, bool by_id) {
+    merging m = {.l = l, .s = s, .b = b, .by_id = by_id, .joined = wf_str_new(l->mem)};
+    m.near = wf_alloc_big(l->mem, NEAR_CHARS * sizeof *m.near);
+    weft_status status = m.near ? WEFT_OK : wf_fail_memory(l->err);
+    for (size_t i = 0; i < s->n_merges && status == WEFT_OK; i += AT_ONCE)
+        status = load_some(&m, i, s->n_merges - i < AT_ONCE ? s->n_merges - i : AT_ONCE);
+    wf_str_free(&m.joined);
+    wf_free_big(l->mem, m.near);
+    return status;
+}
+
 static weft_status load_merges(wf_loading *l, const wf_model_source *s, wf_bpe *b) {
     static const char *const names[] = {"by_order", "by_id", NULL};
-    merging m = {.l = l, .s = s, .b = b, .text = s->merge_pool.data};
     int ranks = 0;
     WF_TRY(wf_load_choice(l, s->options, "merge_ranks", names, &ranks));
     WF_TRY(make_tables(l, b, s->n_merges));
-    m.by_id = ranks == 1;
-    for (uint32_t c = 0; c < NEAR_CHARS; c++) {
-        char text[4];
-        m.near[c] = token_of(l->tok, text, wf_put_char(c, text));
-    }
-    for (size_t i = 0; i < s->n_merges; i += AT_ONCE)
-        WF_TRY(load_some(&m, i, s->n_merges - i < AT_ONCE ? s->n_merges - i : AT_ONCE));
+    WF_TRY(fill_tables(l, s, b, ranks == 1));
     if (b->prefix.length || b->suffix.length) { /* characters have other names inside a word: no taking apart */
-        wf_free(l->mem, b->joints);
+        wf_free_big(l->mem, b->joints);
         b->joints = NULL;
     }
     return close_ranks(l, b, s->n_merges);
@@ -314,7 +336,7 @@ void wf_release_bpe(void *model, const wf_mem *mem) {
         wf_vocab_free(&b->extra);
     wf_trie_free(&b->frozen, mem);
     wf_free_big(mem, b->merges);
-    wf_free(mem, b->joints);
+    wf_free_big(mem, b->joints);
 }
 
 /* ---- pieces with scores ---- */
@@ -402,7 +424,7 @@ static weft_status note_joints(scored_loading *s, uint32_t id) {
         wf_char_at((const uint8_t *)text.data + at, text.length - at, &step);
         WF_TRY(symbol_of(s, text.data + at, step, &right));
         if (left != NONE)
-            WF_TRY(put_joint(s->l, s->b, left, right));
+            WF_TRY(put_joint(s->l, s->b, joint_of(left, right)));
     }
     return WEFT_OK;
 }

@@ -45,14 +45,19 @@ static bool begins_with(wf_bytes text, wf_bytes with) {
 
 /* Appends the text with every `what` replaced by `by`. */
 static void put_replaced(wf_str *out, wf_bytes text, wf_bytes what, wf_bytes by) {
+    size_t done = 0; /* bytes that are out */
     for (size_t i = 0; i < text.length;) {
-        if (what.length && begins_with((wf_bytes){text.data + i, text.length - i}, what)) {
-            wf_str_put(out, by.data, by.length);
-            i += what.length;
-        } else {
-            wf_str_putc(out, text.data[i++]);
+        const char *found = what.length ? memchr(text.data + i, what.data[0], text.length - i) : NULL;
+        i = found ? (size_t)(found - text.data) : text.length;
+        if (!found || !begins_with((wf_bytes){found, text.length - i}, what)) {
+            i += found != NULL;
+            continue;
         }
+        wf_str_put(out, text.data + done, i - done);
+        wf_str_put(out, by.data, by.length);
+        done = i += what.length;
     }
+    wf_str_put(out, text.data + done, text.length - done);
 }
 
 static void put_plain(const void *options, wf_bytes text, wf_str *out) { wf_str_put(out, text.data, text.length); }

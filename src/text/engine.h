@@ -42,12 +42,13 @@ typedef struct wf_pretokenizer_row {
 
 /* What was collected from the "model" object while it streamed past; a vocabulary with ids went to tok->vocab. */
 typedef struct wf_merge_text {
-    size_t at;            /* where in the file */
-    uint32_t left, total; /* lengths in the pool, where one merge follows the other */
+    size_t at;                /* where in the file */
+    const char *left, *right; /* in the file, or a copy where that has escapes */
+    uint32_t left_length, right_length;
 } wf_merge_text;
 typedef struct wf_model_source {
-    wf_json *options;  /* every member but vocab and merges */
-    wf_str merge_pool; /* left and right side by side */
+    wf_json *options; /* every member but vocab and merges */
+    wf_arena copies;  /* of merges' parts */
     wf_merge_text *merges;
     size_t n_merges, merges_capacity;
     double *scores; /* of the pieces of a list, which went to tok->vocab; NULL when the vocabulary was no list */

@@ -9,35 +9,66 @@ static bool key_is(const char *key, size_t length, const char *name) {
     return length == strlen(name) && memcmp(key, name, length) == 0;
 }
 
+/* What a list or an object goes on to hold is guessed once, from its first MANY elements and the length of the file. */
+enum { MANY = 4096 };
+static size_t guess_count(const wf_loading *l, size_t start, size_t position) {
+    return MANY + (l->tok->json_length - position) / ((position - start) / MANY + 1);
+}
+
 /* ---- the vocabulary ---- */
 
-static weft_status put_token(wf_loading *l, const wf_json_reader *r, wf_vocab *vocab, const char *key, size_t length,
-                             uint32_t id) {
+typedef struct token {
+    const char *text;
+    size_t length, at; /* where in the file */
+    uint64_t hash;
+    uint32_t id;
+} token;
+
+static weft_status put_token(wf_loading *l, wf_vocab *vocab, const token *t) {
     bool added;
-    WF_TRY(wf_vocab_put(vocab, key, length, id, &added, l->err));
+    WF_TRY(wf_vocab_put_hashed(vocab, t->hash, t->text, t->length, t->id, &added, l->err));
     return added ? WEFT_OK
-                 : wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "the vocabulary has the token \"%.*s\" twice",
-                                   (int)(length < 64 ? length : 64), key);
+                 : wf_load_fail_at(l, WEFT_BAD_INPUT, t->at, "the vocabulary has the token \"%.*s\" twice",
+                                   (int)(t->length < 64 ? t->length : 64), t->text);
+}
+
+/* Tokens as long as they are written as usual, a few at a time: their slots are asked for before they are needed. */
+static weft_status tokens_quickly(wf_loading *l, wf_json_reader *r, wf_vocab *vocab, size_t start) {
+    enum { AT_ONCE = 32 };
+    token tokens[AT_ONCE];
+    for (size_t n = AT_ONCE; n == AT_ONCE;) {
+        for (n = 0; n < AT_ONCE; n++) {
+            token *t = &tokens[n];
+            if (!wf_json_quick_count(r, &t->text, &t->length, &t->id))
+                break;
+            t->at = r->key_offset;
+            t->hash = wf_vocab_hash(t->text, t->length);
+            wf_vocab_fetch_slot(vocab, t->hash);
+        }
+        for (size_t i = 0; i < n; i++)
+            WF_TRY(put_token(l, vocab, &tokens[i]));
+        if (vocab->count >= MANY && vocab->capacity <= 2 * MANY) {
+            size_t count = guess_count(l, start, r->position);
+            WF_TRY(wf_vocab_reserve(vocab, count, count * (vocab->pool_used / MANY + 1), l->err));
+        }
+    }
+    return WEFT_OK;
 }
 
 static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *vocab) {
     wf_json_kind kind;
     const char *key, *value;
-    size_t key_length, value_length;
+    size_t key_length, value_length, start = r->position;
     for (;;) {
-        uint32_t quick;
         int64_t id = 0;
-        if (wf_json_quick_count(r, &key, &key_length, &quick)) {
-            WF_TRY(put_token(l, r, vocab, key, key_length, quick));
-            continue;
-        }
+        WF_TRY(tokens_quickly(l, r, vocab, start));
         WF_TRY(wf_json_next(r, &kind, &key, &key_length, &value, &value_length));
         if (kind == WF_JSON_END)
             return WEFT_OK;
         if (kind != WF_JSON_NUMBER || !wf_parse_i64(value, value_length, &id) || id < 0 || id >= UINT32_MAX)
             return wf_load_fail_at(l, WEFT_BAD_INPUT, r->value_offset,
                                    "the id of a token must be a whole number from 0 to 4294967294");
-        WF_TRY(put_token(l, r, vocab, key, key_length, (uint32_t)id));
+        WF_TRY(put_token(l, vocab, &(token){key, key_length, r->key_offset, wf_vocab_hash(key, key_length), (uint32_t)id}));
     }
 }
 
@@ -132,12 +163,23 @@ static weft_status read_list(wf_loading *l, wf_json_reader *r, wf_model_source *
 
 /* ---- the merges ---- */
 
-static weft_status put_merge(wf_loading *l, wf_model_source *s, size_t left, size_t total, size_t at) {
-    if (left == 0 || left == total || total > UINT32_MAX / 4)
+static weft_status reserve_merges(wf_loading *l, wf_model_source *s, size_t position) {
+    size_t count = guess_count(l, s->merges[0].at, position);
+    WF_TRY(wf_grow(l->tok->mem, (void **)&s->merges, &s->merges_capacity, count, sizeof *s->merges, l->err));
+    wf_advise_big(s->merges + s->n_merges, (s->merges_capacity - s->n_merges) * sizeof *s->merges);
+    return WEFT_OK;
+}
+
+static weft_status put_merge(wf_loading *l, wf_model_source *s, wf_bytes left, wf_bytes right, size_t at) {
+    enum { LONGEST = UINT32_MAX / 8 };
+    if (left.length == 0 || right.length == 0 || left.length > LONGEST || right.length > LONGEST)
         return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must have two parts");
-    WF_TRY(wf_grow(l->tok->mem, (void **)&s->merges, &s->merges_capacity, s->n_merges + 1, sizeof *s->merges, l->err));
-    s->merges[s->n_merges++] = (wf_merge_text){at, (uint32_t)left, (uint32_t)total};
-    return s->merge_pool.failed ? wf_fail_memory(l->err) : WEFT_OK;
+    if (s->n_merges == MANY)
+        WF_TRY(reserve_merges(l, s, at));
+    if (s->n_merges == s->merges_capacity)
+        WF_TRY(wf_grow(l->tok->mem, (void **)&s->merges, &s->merges_capacity, s->n_merges + 1, sizeof *s->merges, l->err));
+    s->merges[s->n_merges++] = (wf_merge_text){at, left.data, right.data, (uint32_t)left.length, (uint32_t)right.length};
+    return WEFT_OK;
 }
 
 /* "left right" */
@@ -148,25 +190,24 @@ static weft_status merge_of_text(wf_loading *l, wf_model_source *s, const char *
     size_t left = space ? (size_t)(space - text) : 0;
     if (!space || memchr(space + 1, ' ', length - left - 1))
         return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must be two parts with one space between them");
-    wf_str_put(&s->merge_pool, text, left);
-    wf_str_put(&s->merge_pool, space + 1, length - left - 1);
-    return put_merge(l, s, left, length - 1, at);
+    return put_merge(l, s, (wf_bytes){text, left}, (wf_bytes){space + 1, length - left - 1}, at);
 }
 
 /* ["left", "right"], entered already */
 static weft_status merge_of_pair(wf_loading *l, wf_json_reader *r, wf_model_source *s, size_t at) {
-    size_t lengths[2] = {0, 0};
+    wf_bytes parts[2] = {{NULL, 0}, {NULL, 0}};
     for (int i = 0;; i++) {
         wf_json_kind kind;
         const char *text;
         size_t length;
         WF_TRY(wf_json_next(r, &kind, NULL, NULL, &text, &length));
         if (kind == WF_JSON_END && i == 2)
-            return put_merge(l, s, lengths[0], lengths[0] + lengths[1], at);
+            return put_merge(l, s, parts[0], parts[1], at);
         if (kind != WF_JSON_STRING || i == 2)
             return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must be two texts");
-        wf_str_put(&s->merge_pool, text, length);
-        lengths[i] = length;
+        parts[i] = (wf_bytes){wf_arena_strndup(&s->copies, text, length), length};
+        if (!parts[i].data)
+            return wf_fail_memory(l->err);
     }
 }
 
@@ -178,11 +219,8 @@ static weft_status merges_quickly(wf_loading *l, wf_json_reader *r, wf_model_sou
         while (wf_json_quick_strings(r, 1, texts, lengths))
             WF_TRY(merge_of_text(l, s, texts[0], lengths[0], r->value_offset));
     else
-        while (wf_json_quick_strings(r, 2, texts, lengths)) {
-            wf_str_put(&s->merge_pool, texts[0], lengths[0]);
-            wf_str_put(&s->merge_pool, texts[1], lengths[1]);
-            WF_TRY(put_merge(l, s, lengths[0], lengths[0] + lengths[1], r->value_offset));
-        }
+        while (wf_json_quick_strings(r, 2, texts, lengths))
+            WF_TRY(put_merge(l, s, (wf_bytes){texts[0], lengths[0]}, (wf_bytes){texts[1], lengths[1]}, r->value_offset));
     return WEFT_OK;
 }
 
@@ -202,6 +240,8 @@ static weft_status read_merges(wf_loading *l, wf_json_reader *r, wf_model_source
         if (form != WF_JSON_END && kind != form)
             return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "merges are all texts or all pairs");
         form = kind;
+        if (kind == WF_JSON_STRING && !(text = wf_arena_strndup(&s->copies, text, length)))
+            return wf_fail_memory(l->err);
         WF_TRY(kind == WF_JSON_STRING ? merge_of_text(l, s, text, length, at) : merge_of_pair(l, r, s, at));
     }
 }
@@ -290,11 +330,14 @@ static weft_status build(wf_loading *l, const wf_model_source *s) {
 }
 
 weft_status wf_load_model(wf_loading *l, wf_json_reader *r) {
-    wf_model_source s = {.options = wf_json_new(&l->tok->arena, WF_JSON_OBJECT), .merge_pool = wf_str_new(l->tok->mem)};
+    wf_model_source s = {
+        .options = wf_json_new(&l->tok->arena, WF_JSON_OBJECT),
+    };
+    wf_arena_init(&s.copies, l->tok->mem, 0);
     weft_status status = s.options ? read_members(l, r, &s) : wf_fail_memory(l->err);
     if (status == WEFT_OK)
         status = build(l, &s);
-    wf_str_free(&s.merge_pool);
+    wf_arena_free(&s.copies);
     wf_free(l->tok->mem, s.merges);
     wf_free(l->tok->mem, s.scores);
     return status;

@@ -24,6 +24,11 @@ void wf_vocab_init(wf_vocab *v, const wf_mem *mem);
 void wf_vocab_free(wf_vocab *v);
 /* Adds a copy of the string. `*added` is false, and nothing changes, when it is there already. */
 weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t id, bool *added, weft_error *err);
+/* The same with the hash of the string. */
+weft_status wf_vocab_put_hashed(wf_vocab *v, uint64_t hash, const char *text, size_t length, uint32_t id, bool *added,
+                                weft_error *err);
+/* Makes room for that many strings and bytes in all: no limit, and memory that is not used is not touched. */
+weft_status wf_vocab_reserve(wf_vocab *v, size_t count, size_t bytes, weft_error *err);
 /* NULL when absent. Valid until the next put. */
 const wf_vocab_entry *wf_vocab_find(const wf_vocab *v, const char *text, size_t length);
 /* The same in steps, for many strings at once: each step asks the memory for what the next one reads. */
