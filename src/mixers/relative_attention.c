@@ -1,10 +1,11 @@
 /* relative_attention.c - attention whose scores compare queries with distances too, over rows that came before the sequence,
- * its own rows, and for streams of queries the rows of the main stream. sinusoids: z_ij = ((q_i + u).k_j + (q_i + v).Lin(r,
- * R_(i-j)) + (q_i + s).e_[same segment?]) * scale (Dai et al. 2019, arXiv 1901.02860, section 3.3; Yang et al. 2019, arXiv
- * 1906.08237, eq. 2 and section 2.5) buckets: z_ij = q_i.k_j * scale + Lin(distance, x_i)[bucket of i - j] (Qi et al. 2020,
- * arXiv 2001.04063, section 3.2) Row n of a stream of queries sees what the main stream's mixer has seen as keys: with `own`
- * rows up to its own less the number of the stream, the first one, and itself, one further on; else the row that `map` gives it
- * a place at. */
+ * its own rows, and for streams of queries the rows of the main stream.
+ *   sinusoids: z_ij = ((q_i + u).k_j + (q_i + v).Lin(r, R_(i-j)) + (q_i + s).e_[same segment?]) * scale
+ *              (Dai et al. 2019, arXiv 1901.02860, section 3.3; Yang et al. 2019, arXiv 1906.08237, eq. 2 and section 2.5)
+ *   buckets:   z_ij = q_i.k_j * scale + Lin(distance, x_i)[bucket of i - j] (Qi et al. 2020, arXiv 2001.04063, section 3.2)
+ * Row n of a stream of queries sees what the main stream's mixer has seen as keys: with `own` rows up to its own less the
+ * number of the stream, the first one, and itself, one further on; else the row that `map` gives it a place at. xl_attention.c
+ * has the same first two terms of sinusoids and says in which it differs. */
 #include <math.h>
 #include "base/str.h"
 #include "mixers/mixer.h"
@@ -358,7 +359,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 /* Distances tell padding before a row from none only by their number. */
 const wf_mixer wf_mixer_relative_attention = {
     .name = "relative_attention",
-    .about = "softmax((q + u) k^T + (q + v) r^T) v, r of the distance; memory rows and streams of queries",
+    .about = "softmax((q + u) k^T + (q + v) r^T) v, r of the distance; causal or not, with a state, over rows before the "
+             "sequence too and for streams of queries; xl_attention is for pooled rows and kinds",
     .source =
         "Dai et al. 2019, arXiv 1901.02860, section 3.3; Yang et al. 2019, arXiv 1906.08237; Qi et al. 2020, arXiv 2001.04063",
     .keys = keys,
