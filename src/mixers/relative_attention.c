@@ -210,6 +210,9 @@ static int64_t window_of(const wf_layer *l, const wf_ports *io) {
     return window->type == WF_NULL ? INT64_MAX : window->type == WF_STRING ? io->past_rows : window->integer;
 }
 
+/* Are some keys hidden by what is added to their scores? */
+static bool hides(const asking *a, const key_set *set) { return set->mask || (a->pairs && set->own) || a->stream > 0; }
+
 /* What is added to the products of queries and keys: distances, segments, and what hides a key. */
 static wf_tensor *bias_of(wf_run *r, const wf_layer *l, const wf_ports *io, const asking *a, const distances *d,
                           const key_set *set) {
@@ -236,15 +239,13 @@ static wf_tensor *bias_of(wf_run *r, const wf_layer *l, const wf_ports *io, cons
                          .left = window_of(l, io)};
     if (hide.left < INT64_MAX)
         hide.left -= set->behind;
-    return set->mask || (a->pairs && set->own) || hide.behind > 0
-               ? wf_hide_pairs(r->tape, bias, set->mask, set->own ? a->pairs : NULL, &hide)
-               : bias;
+    return hides(a, set) ? wf_hide_pairs(r->tape, bias, set->mask, set->own ? a->pairs : NULL, &hide) : bias;
 }
 
 static wf_partial attend(wf_run *r, const wf_layer *l, const wf_ports *io, const asking *a, const distances *d,
                          const key_set *set) {
     int64_t left = window_of(l, io);
-    bool soft = set->mask || a->pairs || a->stream > 0;
+    bool soft = hides(a, set);
     wf_attention_spec s = {.scale = (float)wf_float(l, "scale"),
                            .causal = wf_flag(l, "causal") && set->own && !soft,
                            .left = soft || left == INT64_MAX ? INT64_MAX : left - set->behind,
