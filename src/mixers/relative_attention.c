@@ -1,10 +1,11 @@
 /* relative_attention.c - attention whose scores compare queries with distances too, over rows that came before the sequence,
- * its own rows, and for streams of queries the rows of the main stream. sinusoids: z_ij = ((q_i + u).k_j + (q_i + v).Lin(r,
- * R_(i-j)) + (q_i + s).e_[same segment?]) * scale (Dai et al. 2019, arXiv 1901.02860, section 3.3; Yang et al. 2019, arXiv
- * 1906.08237, eq. 2 and section 2.5) buckets: z_ij = q_i.k_j * scale + Lin(distance, x_i)[bucket of i - j] (Qi et al. 2020,
- * arXiv 2001.04063, section 3.2) Row n of a stream of queries sees what the main stream's mixer has seen as keys: with `own`
- * rows up to its own less the number of the stream, the first one, and itself, one further on; else the row that `map` gives it
- * a place at. */
+ * its own rows, and for streams of queries the rows of the main stream.
+ *   sinusoids: z_ij = ((q_i + u).k_j + (q_i + v).Lin(r, R_(i-j)) + (q_i + s).e_[same segment?]) * scale
+ *              (Dai et al. 2019, arXiv 1901.02860, section 3.3; Yang et al. 2019, arXiv 1906.08237, eq. 2 and section 2.5)
+ *   buckets:   z_ij = q_i.k_j * scale + Lin(distance, x_i)[bucket of i - j] (Qi et al. 2020, arXiv 2001.04063, section 3.2)
+ * Row n of a stream of queries sees what the main stream's mixer has seen as keys: with `own` rows up to its own less the
+ * number of the stream, the first one, and itself, one further on; else the row that `map` gives it a place at. xl_attention.c
+ * has the same first two terms of sinusoids and says in which it differs. */
 #include <math.h>
 #include "base/str.h"
 #include "mixers/mixer.h"
@@ -209,6 +210,9 @@ static int64_t window_of(const wf_layer *l, const wf_ports *io) {
     return window->type == WF_NULL ? INT64_MAX : window->type == WF_STRING ? io->past_rows : window->integer;
 }
 
+/* Are some keys hidden by what is added to their scores? */
+static bool hides(const asking *a, const key_set *set) { return set->mask || (a->pairs && set->own) || a->stream > 0; }
+
 /* What is added to the products of queries and keys: distances, segments, and what hides a key. */
 static wf_tensor *bias_of(wf_run *r, const wf_layer *l, const wf_ports *io, const asking *a, const distances *d,
                           const key_set *set) {
@@ -235,15 +239,13 @@ static wf_tensor *bias_of(wf_run *r, const wf_layer *l, const wf_ports *io, cons
                          .left = window_of(l, io)};
     if (hide.left < INT64_MAX)
         hide.left -= set->behind;
-    return set->mask || (a->pairs && set->own) || hide.behind > 0
-               ? wf_hide_pairs(r->tape, bias, set->mask, set->own ? a->pairs : NULL, &hide)
-               : bias;
+    return hides(a, set) ? wf_hide_pairs(r->tape, bias, set->mask, set->own ? a->pairs : NULL, &hide) : bias;
 }
 
 static wf_partial attend(wf_run *r, const wf_layer *l, const wf_ports *io, const asking *a, const distances *d,
                          const key_set *set) {
     int64_t left = window_of(l, io);
-    bool soft = set->mask || a->pairs || a->stream > 0;
+    bool soft = hides(a, set);
     wf_attention_spec s = {.scale = (float)wf_float(l, "scale"),
                            .causal = wf_flag(l, "causal") && set->own && !soft,
                            .left = soft || left == INT64_MAX ? INT64_MAX : left - set->behind,
@@ -358,7 +360,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
 /* Distances tell padding before a row from none only by their number. */
 const wf_mixer wf_mixer_relative_attention = {
     .name = "relative_attention",
-    .about = "softmax((q + u) k^T + (q + v) r^T) v, r of the distance; memory rows and streams of queries",
+    .about = "softmax((q + u) k^T + (q + v) r^T) v, r of the distance; causal or not, with a state, over rows before the "
+             "sequence too and for streams of queries; xl_attention is for pooled rows and kinds",
     .source =
         "Dai et al. 2019, arXiv 1901.02860, section 3.3; Yang et al. 2019, arXiv 1906.08237; Qi et al. 2020, arXiv 2001.04063",
     .keys = keys,

@@ -1,7 +1,14 @@
 /* xl_attention.c - attention whose scores compare queries with keys, with distances and with kinds, each with a bias of its
  * own: scale * ((q_i + u).k_j + (q_i + v).W_r R(p_i - p_j) + (q_i + w).s[of one kind]), R the sinusoids of a distance. Dai et
  * al. 2019 (Transformer-XL, arXiv 1901.02860, section 3.3), Yang et al. 2019 (XLNet, arXiv 1906.08237, section 2.5: kinds), Dai
- * et al. 2020 (Funnel-Transformer, arXiv 2006.03236, appendix A.2: rows that are pooled). */
+ * et al. 2020 (Funnel-Transformer, arXiv 2006.03236, appendix A.2: rows that are pooled).
+ *
+ * With `heads`, `key_dim`, `bias` and `scale` alone it gives what relative_attention gives. Only here: places p that are not
+ * the numbers of rows (pooled ones lie several apart), keys and values of other rows (`memory`), the first `apart` rows without
+ * distances, kinds (s[0] of two, s[1] of one; rows without kinds are of one, where relative_attention leaves out the term
+ * without segments, and its e_0 is of one), a kind like all others, kv_heads, value_dim, theta, the weights as an output. Only
+ * there: causal rows, a state, rows before the sequence, streams of queries, hidden pairs, windows, distances that are cut off,
+ * turned round or in buckets, dropout of the sinusoids. A row whose keys are all padding is zero here, their mean there. */
 #include <math.h>
 #include "base/str.h"
 #include "mixers/mixer.h"
@@ -111,19 +118,20 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
-const wf_mixer wf_mixer_xl_attention = {.name = "xl_attention",
-                                        .about =
-                                            "softmax((q + u) k^T + (q + v) r^T) v, r the sinusoids of the distance, projected",
-                                        .source = "Dai et al. 2019, arXiv 1901.02860, section 3.3",
-                                        .keys = keys,
-                                        .slots = slots,
-                                        .inputs = "x memory? memory_mask? mask? kinds?",
-                                        .outputs = "y attention?",
-                                        .time = "T*T",
-                                        .space = "T*T",
-                                        .flops = "2*heads*(2*key_dim + value_dim)*T*T",
-                                        .bf16 = 0.02,
-                                        .traits = WF_PADDING_INERT,
-                                        .companion = "mlp",
-                                        .check = check,
-                                        .run = run};
+const wf_mixer wf_mixer_xl_attention = {
+    .name = "xl_attention",
+    .about = "softmax((q + u) k^T + (q + v) r^T) v, r the sinusoids of the distance, projected; pooled rows and "
+             "kinds; relative_attention is causal, has a state and reads rows before the sequence",
+    .source = "Dai et al. 2019, arXiv 1901.02860, section 3.3",
+    .keys = keys,
+    .slots = slots,
+    .inputs = "x memory? memory_mask? mask? kinds?",
+    .outputs = "y attention?",
+    .time = "T*T",
+    .space = "T*T",
+    .flops = "2*heads*(2*key_dim + value_dim)*T*T",
+    .bf16 = 0.02,
+    .traits = WF_PADDING_INERT,
+    .companion = "mlp",
+    .check = check,
+    .run = run};

@@ -1,5 +1,5 @@
-/* parts.h - private to the model: what spec, stem, head and blocks share. A part (stem.c, head.c) reads its options, declares
- * its parameters, records itself and writes its normal form, all in one file. */
+/* parts.h - private to the model: what spec, stem, head and blocks share. A part (head.c) reads its options, declares its
+ * parameters, records itself and writes its normal form, all in one file; the stem has a second one for its options. */
 #ifndef WF_MODEL_PARTS_H
 #define WF_MODEL_PARTS_H
 #include "model/model.h"

@@ -297,18 +297,19 @@ static double *dynamic_biases(naive_io *io, const double *v, int64_t rows, int64
     return w;
 }
 
-/* How many keys that row i may see have a larger bias than j. */
-static int64_t rank_of(const naive_io *io, const double *w, int64_t b, int64_t i, int64_t j, int64_t S, int64_t g, int64_t G) {
-    int64_t larger = 0;
-    for (int64_t o = 0; o < S; o++)
-        larger += allowed(io, b, i, o, S) && w[(b * S + o) * G + g] > w[(b * S + j) * G + g];
-    return larger;
-}
-
 typedef struct query { /* row i of head h of sequence b */
     int64_t b, i, h;
     const double *w; /* the biases of the keys, or NULL */
 } query;
+
+/* How many keys that a row may see have a larger bias than j. */
+static int64_t rank_of(const naive_io *io, query at, int64_t j, int64_t S, int64_t g, int64_t G) {
+    const double *w = at.w + at.b * S * G + g;
+    int64_t larger = 0;
+    for (int64_t o = 0; o < S; o++)
+        larger += allowed(io, at.b, at.i, o, S) && w[o * G] > w[j * G];
+    return larger;
+}
 
 /* One query row: p [S] and out [V]. */
 static void attend(const naive_io *io, query at, const heads *q, const heads *k, const heads *v, double *p, double *out) {
@@ -328,7 +329,7 @@ static void attend(const naive_io *io, query at, const heads *q, const heads *k,
                    ? z + bias_of(io, i, j, h) + key_bias(io, b, j, S, h) + relative_of(io, own, key, i - j, q->width)
                    : -INFINITY;
         if (at.w && p[j] > -INFINITY)
-            p[j] = rank_of(io, at.w, b, i, j, S, g, k->count) < wf_json_int(object(io, "dynamic"), "keep", 2048)
+            p[j] = rank_of(io, at, j, S, g, k->count) < wf_json_int(object(io, "dynamic"), "keep", 2048)
                        ? p[j] + at.w[(b * S + j) * k->count + g]
                        : -INFINITY;
         most = fmax(most, p[j]);
