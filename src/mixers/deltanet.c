@@ -42,7 +42,7 @@ static const wf_state_slot states[] = {
 
 /* One q or k per head, of length one. */
 static wf_tensor *direction(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x) {
-    wf_tensor *y = wf_split_heads(r, wf_project_conv(r, l, name, x, true), wf_int(l, "heads"), wf_int(l, "key_dim"));
+    wf_tensor *y = wf_split_heads(r, wf_project_conv(r, l, name, x, WF_SILU), wf_int(l, "heads"), wf_int(l, "key_dim"));
     return wf_unit(r->tape, y, wf_is(l, "qk_norm", "sum") ? WF_UNIT_SUM : WF_UNIT_L2, 1e-6f);
 }
 
@@ -54,7 +54,7 @@ static unsigned lost_traits(const wf_layer *l) {
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
     wf_tensor *s = NULL, *x = wf_mask_rows(t, io->x, io->mask), *q = direction(r, l, "q", x), *k = direction(r, l, "k", x);
-    wf_tensor *v = wf_split_heads(r, wf_project_conv(r, l, "v", x, true), wf_int(l, "heads"), wf_int(l, "value_dim"));
+    wf_tensor *v = wf_split_heads(r, wf_project_conv(r, l, "v", x, WF_SILU), wf_int(l, "heads"), wf_int(l, "value_dim"));
     wf_tensor *beta =
         wf_scale(t, wf_activate(t, wf_project_f32(r, l, "beta", x), WF_SIGMOID), (float)wf_float(l, "beta_scale"));
     wf_delta_spec spec = {.decay = WF_DECAY_NONE,

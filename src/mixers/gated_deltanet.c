@@ -5,6 +5,8 @@
 #include "mixers/mixer.h"
 #include "parts/init.h"
 
+#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
+
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"heads", WF_KEY_INT, NULL, 1, NULL, "heads of q and k"},
@@ -13,6 +15,7 @@ static const wf_key keys[] = {
     {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"},
     {"conv", WF_KEY_INT, "null", 1, NULL, "taps of a short convolution on q, k and v"},
     {"conv_bias", WF_KEY_BOOL, "false", 0, NULL, "its biases"},
+    {"conv_activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS, "after it"},
     {"gate", WF_KEY_STRING, "null", 0, "silu|sigmoid", "activation of an output gate"},
     {"beta_scale", WF_KEY_FLOAT, "1.0", 0, NULL, "largest correction; 2 allows negative eigenvalues"},
     {"qk_norm", WF_KEY_STRING, "'l2'", 0, "l2|sum", "length of q and k: root of squares, or sum of absolute values"},
@@ -52,9 +55,13 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     return WEFT_OK;
 }
 
+static wf_activation conv_kind(const wf_layer *l) {
+    return (wf_activation)wf_activation_by_name(wf_string(l, "conv_activation"));
+}
+
 /* One q or k per head, of length one. */
 static wf_tensor *direction(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x) {
-    wf_tensor *y = wf_split_heads(r, wf_project_conv(r, l, name, x, true), wf_int(l, "heads"), wf_int(l, "key_dim"));
+    wf_tensor *y = wf_split_heads(r, wf_project_conv(r, l, name, x, conv_kind(l)), wf_int(l, "heads"), wf_int(l, "key_dim"));
     return wf_unit(r->tape, y, wf_is(l, "qk_norm", "sum") ? WF_UNIT_SUM : WF_UNIT_L2, 1e-6f);
 }
 
@@ -65,15 +72,16 @@ static wf_tensor *log_decay(wf_run *r, const wf_layer *l, wf_tensor *x) {
     return wf_scale(t, wf_mul_rows(t, step, wf_activate(t, wf_weight(r, l, "a_log"), WF_EXP)), -1.0f);
 }
 
-/* The bias of the convolution makes keys and values of padding. */
+/* The bias of the convolution makes keys and values of padding, and so does an activation that is not 0 at 0. */
 static unsigned lost_traits(const wf_layer *l) {
-    return wf_given(l, "conv") && wf_flag(l, "conv_bias") ? 0u : WF_PADDING_TRACE;
+    bool made = wf_given(l, "conv") && wf_flag(l, "conv_bias");
+    return made || conv_kind(l) == WF_SIGMOID ? 0u : WF_PADDING_TRACE;
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
     wf_tensor *s = NULL, *x = wf_mask_rows(t, io->x, io->mask), *q = direction(r, l, "q", x), *k = direction(r, l, "k", x);
-    wf_tensor *v = wf_split_heads(r, wf_project_conv(r, l, "v", x, true), wf_int(l, "v_heads"), wf_int(l, "value_dim"));
+    wf_tensor *v = wf_split_heads(r, wf_project_conv(r, l, "v", x, conv_kind(l)), wf_int(l, "v_heads"), wf_int(l, "value_dim"));
     wf_tensor *beta =
         wf_scale(t, wf_activate(t, wf_project_f32(r, l, "beta", x), WF_SIGMOID), (float)wf_float(l, "beta_scale"));
     wf_delta_spec spec = {.decay = WF_DECAY_SCALAR,

@@ -9,18 +9,18 @@ wf_tensor *wf_project_f32(const wf_run *run, const wf_layer *layer, const char *
     return wf_linear_as(run->tape, x, wf_weight(run, layer, weight), wf_weight(run, layer, bias), WF_F32);
 }
 
-wf_tensor *wf_project_conv(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, bool silu) {
+wf_tensor *wf_project_conv(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, wf_activation kind) {
     char state[64], weight[80], bias[80];
     wf_tensor *window = NULL, *y = wf_project_f32(run, layer, name, x);
     if (!wf_given(layer, "conv"))
-        return silu ? wf_activate(run->tape, y, WF_SILU) : y;
+        return kind == WF_IDENTITY ? y : wf_activate(run->tape, y, kind);
     snprintf(state, sizeof state, "%s_conv", name);
     snprintf(weight, sizeof weight, "%s.weight", state);
     snprintf(bias, sizeof bias, "%s.bias", state);
-    y = wf_conv(run->tape, y, wf_weight(run, layer, weight), wf_weight(run, layer, bias), silu, wf_state_in(run, layer, state),
-                wf_state_wanted(run) ? &window : NULL);
+    y = wf_conv(run->tape, y, wf_weight(run, layer, weight), wf_weight(run, layer, bias), kind == WF_SILU,
+                wf_state_in(run, layer, state), wf_state_wanted(run) ? &window : NULL);
     wf_state_out(run, layer, state, window);
-    return y;
+    return kind == WF_SILU || kind == WF_IDENTITY ? y : wf_activate(run->tape, y, kind);
 }
 
 wf_tensor *wf_share_heads(const wf_run *run, const wf_layer *layer, wf_tensor *x, const char *width) {

@@ -35,7 +35,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tape *t = r->tape;
     float low = (float)wf_float(l, "lower_bound");
     wf_tensor *h = NULL, *x = wf_mask_rows(t, io->x, io->mask);
-    wf_tensor *i = wf_mask_rows(t, wf_project_conv(r, l, "i", x, false), io->mask), *f = wf_project_conv(r, l, "f", x, false);
+    wf_tensor *i = wf_mask_rows(t, wf_project_conv(r, l, "i", x, WF_IDENTITY), io->mask),
+              *f = wf_project_conv(r, l, "f", x, WF_IDENTITY);
     wf_tensor *keep = wf_affine(t, wf_activate(t, f, WF_SIGMOID), 1.0f - low, low);
     wf_tensor *enter =
         wf_scale(t, wf_activate(t, wf_scale(t, f, -1.0f), WF_SIGMOID), 1.0f - low); /* 1 - keep, with all its digits */

@@ -42,7 +42,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
 
 /* Through the short convolution, when there is one: it must not reach into padding. */
 static wf_tensor *project(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x, wf_tensor *mask) {
-    return wf_mask_rows(r->tape, wf_project_conv(r, l, name, x, false), wf_given(l, "conv") ? mask : NULL);
+    return wf_mask_rows(r->tape, wf_project_conv(r, l, name, x, WF_IDENTITY), wf_given(l, "conv") ? mask : NULL);
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {

@@ -289,8 +289,8 @@ typedef wf_tensor *wf_piece(wf_run *run, const wf_layer *layer, wf_tensor *x);
 wf_tensor *wf_in_pieces(wf_run *run, const wf_layer *layer, wf_piece *part, wf_tensor *x);
 /* Lin(name, x) in fp32: what goes into exponentials and sums over the whole sequence. */
 wf_tensor *wf_project_f32(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x);
-/* The same, then the short convolution name_conv (slots and state) when the spec has `conv` taps, then silu when asked. */
-wf_tensor *wf_project_conv(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, bool silu);
+/* The same, then the short convolution name_conv (slots and state) when the spec has `conv` taps, then the activation. */
+wf_tensor *wf_project_conv(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x, wf_activation kind);
 /* [B,T,kv_heads*n] -> [B,T,heads,n], n the option `width`: kv head g serves heads g*(heads/kv_heads) and the following. */
 wf_tensor *wf_share_heads(const wf_run *run, const wf_layer *layer, wf_tensor *x, const char *width);
 /* Lin(o, merge(rms of each head of o [B,T,H,V] * norm.weight) * act(gate)); gate [B,T,H*V] or NULL. */

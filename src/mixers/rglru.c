@@ -4,10 +4,13 @@
 #include <math.h>
 #include "mixers/mixer.h"
 
+#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
+
 static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
                               {"inner", WF_KEY_INT, "dim", 1, NULL, "channels of the recurrence, a multiple of heads"},
                               {"heads", WF_KEY_INT, "1", 1, NULL, "blocks of the gates' matrices"},
                               {"conv", WF_KEY_INT, "4", 1, NULL, "taps of the short convolution"},
+                              {"activation", WF_KEY_STRING, "'gelu_tanh'", 0, ACTIVATIONS, "of the output gate"},
                               {0}};
 
 /* a^8 at full gates between 0.9 and 0.999, so that softplus(lambda) = -ln(a). */
@@ -63,7 +66,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     la = wf_scale(t, wf_mul_rows(t, la, wf_activate(t, wf_weight(r, l, "lambda"), WF_SOFTPLUS)), -8.0f);
     wf_tensor *a = wf_decay_root(t, la, io->positions, before, &root);
     wf_tensor *y = wf_lane_scan(t, a, wf_mul(t, wf_mul(t, u, in), root), before, states_out ? &h : NULL);
-    io->y = wf_project(r, l, "o", wf_gate(t, wf_project(r, l, "gate", io->x), y, WF_GELU_TANH));
+    wf_activation kind = (wf_activation)wf_activation_by_name(wf_string(l, "activation"));
+    io->y = wf_project(r, l, "o", wf_gate(t, wf_project(r, l, "gate", io->x), y, kind));
     wf_state_out(r, l, "h", h);
     wf_state_out(r, l, "conv", window);
     return WEFT_OK;

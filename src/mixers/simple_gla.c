@@ -56,7 +56,8 @@ static wf_tensor *log_decay(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tenso
 
 /* Through the short convolution with its silu, when there is one: it must not reach into padding. */
 static wf_tensor *project(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x, wf_tensor *mask) {
-    return wf_mask_rows(r->tape, wf_project_conv(r, l, name, x, wf_given(l, "conv")), wf_given(l, "conv") ? mask : NULL);
+    return wf_mask_rows(r->tape, wf_project_conv(r, l, name, x, wf_given(l, "conv") ? WF_SILU : WF_IDENTITY),
+                        wf_given(l, "conv") ? mask : NULL);
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
