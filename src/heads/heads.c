@@ -51,7 +51,8 @@ static wf_tensor *stream_labels(wf_tape *t, const wf_head_io *io) {
 
 /* A class per row: logits and probabilities of all rows never exist at once. */
 static wf_tensor *row_loss(wf_tape *t, wf_head_io *io) {
-    wf_tensor *inverse = wf_scale(t, io->inverse, io->weighed), *labels = stream_labels(t, io);
+    float share = io->streams > 1 ? 1.0f / (float)io->streams : 1.0f; /* of a stream: `inverse` counts the labels of one */
+    wf_tensor *inverse = wf_scale(t, io->inverse, io->weighed * share), *labels = stream_labels(t, io);
     wf_cross_entropy_spec spec = {.ignore = -100,
                                   .smoothing = io->smoothing,
                                   .logit_scale = io->scale,

@@ -44,6 +44,7 @@ const wf_spec_key wf_head_keys[] = {
     {NULL, NULL, NULL, NULL}};
 
 const wf_spec_key wf_head_layer_keys[] = {
+    {"dense", "boolean", "true", "a dense layer; without one the activation and the norm are of the input"},
     {"dim", "integer", "`dim`", "width of the result"},
     {"bias", "boolean", "true", "a learned bias"},
     {"activation", "string", "identity", "of the result, a name as the channel mixers have it"},
@@ -59,8 +60,11 @@ static weft_status read_layer(wf_spec_reader *r, const wf_json *j, int64_t in, w
     if (activation < 0)
         wf_option_fail(&o, j, "unknown activation '%s'", name);
     out->in = in;
-    out->out = wf_option_int(&o, "dim", r->spec->dim, 1, WF_MAX_DIM);
-    out->bias = wf_option_bool(&o, "bias", true);
+    out->dense = wf_option_bool(&o, "dense", true);
+    out->out = wf_option_int(&o, "dim", out->dense ? r->spec->dim : in, 1, WF_MAX_DIM);
+    out->bias = wf_option_bool(&o, "bias", out->dense);
+    if (!out->dense && (out->out != in || out->bias))
+        wf_option_fail(&o, j, "without 'dense' a layer has the width of its input, %lld, and no 'bias'", (long long)in);
     out->activation = activation < 0 ? WF_IDENTITY : (wf_activation)activation;
     out->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
     WF_TRY(o.status);
@@ -223,7 +227,8 @@ weft_status wf_head_layers_declare(wf_model *m, const char *prefix, const wf_hea
         const wf_head_layer_spec *l = &h->layers[i];
         (*out)[i] = (wf_head_layer_params){{NULL}, {NULL}};
         snprintf(name, sizeof name, "%s.layer.%d", prefix, i);
-        WF_TRY(wf_declare_linear(m, name, l->out, l->in, l->bias, (*out)[i].linear, err));
+        if (l->dense)
+            WF_TRY(wf_declare_linear(m, name, l->out, l->in, l->bias, (*out)[i].linear, err));
         snprintf(name, sizeof name, "%s.layer.%d.norm", prefix, i);
         WF_TRY(wf_declare_norm(m, &l->norm, name, l->out, &(*out)[i].norm[0], &(*out)[i].norm[1], err));
     }
@@ -270,7 +275,8 @@ weft_status wf_heads_declare(wf_model *m, weft_error *err) {
 wf_tensor *wf_head_layers(wf_tape *t, const wf_head_spec *h, const wf_head_layer_params *p, wf_tensor *x, bool dropout) {
     for (int i = 0; i < h->n_layers; i++) {
         const wf_head_layer_spec *l = &h->layers[i];
-        x = wf_linear(t, dropout ? wf_dropout(t, x, l->dropout) : x, wf_use(t, p[i].linear[0]), wf_use(t, p[i].linear[1]));
+        x = dropout ? wf_dropout(t, x, l->dropout) : x;
+        x = l->dense ? wf_linear(t, x, wf_use(t, p[i].linear[0]), wf_use(t, p[i].linear[1])) : x;
         x = wf_apply_norm(t, &l->norm, wf_activate(t, x, l->activation), p[i].norm[0], p[i].norm[1]);
     }
     return x;
@@ -330,6 +336,8 @@ static wf_json *normal_layers(const wf_normal *of, const wf_head_spec *head) {
     for (int i = 0; i < head->n_layers; i++) {
         const wf_head_layer_spec *l = &head->layers[i];
         wf_normal w = wf_normal_begin(of);
+        if (!l->dense)
+            wf_normal_bool(&w, "dense", false);
         wf_normal_int(&w, "dim", l->out);
         wf_normal_bool(&w, "bias", l->bias);
         wf_normal_text(&w, "activation", wf_activation_names[l->activation]);

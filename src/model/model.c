@@ -640,7 +640,7 @@ wf_tensor *wf_model_loss(const wf_model *m, wf_tape *t, wf_tensor *hidden, wf_te
 static double head_flops(const wf_head_spec *h, int64_t rows) {
     double one = (double)h->width * (double)h->classes;
     for (int i = 0; i < h->n_layers; i++)
-        one += (double)h->layers[i].in * (double)h->layers[i].out;
+        one += h->layers[i].dense ? (double)h->layers[i].in * (double)h->layers[i].out : 0.0;
     if (h->query >= 0)
         one = one * (double)h->classes + (double)h->width * (double)h->classes;
     return 2.0 * one * (double)(h->pool->run && !h->late ? 1 : rows);

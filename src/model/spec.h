@@ -154,6 +154,7 @@ typedef struct wf_block_spec {
 
 typedef struct wf_head_layer_spec { /* act(Lin(x)), then the norm */
     int64_t in, out;
+    bool dense; /* else act(x) */
     bool bias;
     wf_activation activation;
     float dropout; /* of its input */
