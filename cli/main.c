@@ -59,9 +59,22 @@ static void end_by_pipe(void) {
     raise(SIGPIPE);
 }
 
+/* Handlers get a stack of their own: products of oneDNN (2.6.3) keep values far below the stack pointer, and a handler on the
+ * same stack writes over them. */
+static void use_signal_stack(void) {
+    static char memory[1 << 16];
+    stack_t stack;
+    memset(&stack, 0, sizeof stack);
+    stack.ss_sp = memory;
+    stack.ss_size = sizeof memory;
+    sigaltstack(&stack, NULL);
+}
+
 static void watch_signals(weft *lib) {
     struct sigaction action;
+    use_signal_stack();
     memset(&action, 0, sizeof action);
+    action.sa_flags = SA_ONSTACK;
     action.sa_handler = on_signal;
     sigemptyset(&action.sa_mask);
     running = lib;

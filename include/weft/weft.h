@@ -57,7 +57,8 @@ WEFT_API void weft_options_init(weft_options *options);
 WEFT_API weft_status weft_create(const weft_options *options, weft **out, weft_error *err);
 WEFT_API void weft_free(weft *lib);
 /* Asks the running job to end cleanly with `status` (WEFT_INTERRUPTED or WEFT_TERMINATED); 0 takes it back. Safe in a signal
- * handler. */
+ * handler; one that may run on a thread inside a job belongs on a stack of its own (sigaltstack, SA_ONSTACK): oneDNN's matrix
+ * products (2.6.3) keep values below the stack pointer, where a handler would write over them. */
 WEFT_API void weft_interrupt(weft *lib, int status);
 WEFT_API const char *weft_version(void); /* "0.1.0" */
 
