@@ -28,10 +28,14 @@ foreach(isa ${WEFT_ISAS})
     if(isa STREQUAL avx512_bf16) # src/kernels/groups.def
       list(FILTER WEFT_GROUPS INCLUDE REGEX "simd_(fill|rows|train|attention|attention_back)\\.c$")
     endif()
+    set(WEFT_ISA_LEVEL -O3)
+    if(isa STREQUAL baseline AND NOT WEFT_ISA_COUNT EQUAL 1) # of processors that a stronger one serves almost everywhere: small
+      set(WEFT_ISA_LEVEL -O2)
+    endif()
     add_library(weft_simd_${isa} OBJECT ${WEFT_GROUPS})
     target_include_directories(weft_simd_${isa} PRIVATE src include)
     target_compile_definitions(weft_simd_${isa} PRIVATE WF_ISA=${isa} WF_ISA_${isa}=1)
-    target_compile_options(weft_simd_${isa} PRIVATE ${WEFT_ISA_FLAGS_${isa}} "$<$<CONFIG:Release>:-O3>"
+    target_compile_options(weft_simd_${isa} PRIVATE ${WEFT_ISA_FLAGS_${isa}} "$<$<CONFIG:Release>:${WEFT_ISA_LEVEL}>"
                            -fno-stack-protector ${WEFT_NO_AUTO_INIT})
     list(APPEND WEFT_KERNEL_OBJECTS $<TARGET_OBJECTS:weft_simd_${isa}>)
   endif()
