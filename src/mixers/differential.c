@@ -49,18 +49,6 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     return wf_given(l, "rope") ? wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err) : WEFT_OK;
 }
 
-static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, const wf_ports *io) {
-    wf_rotate_args args;
-    weft_error err = {0};
-    if (!wf_given(l, "rope"))
-        return x;
-    if (wf_rope_args(wf_tape_arena(r->tape), wf_get(l, "rope")->object, wf_int(l, "key_dim"), r->length, &args, &err) !=
-        WEFT_OK)
-        return wf_tape_error(r->tape, err.status, "%s: %s", l->where, err.message);
-    args.positions = io->positions;
-    return wf_rotate(r->tape, x, &args);
-}
-
 /* Heads of one half of a projection: half 0 or 1. */
 static wf_tensor *half_of(wf_run *r, wf_tensor *x, int half, int64_t heads, int64_t width) {
     int64_t n = heads / 2 * width;
@@ -83,8 +71,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *q = wf_project(r, l, "q", io->x), *k = wf_project(r, l, "k", io->x), *v = wf_project(r, l, "v", io->x), *map[2];
     v = wf_state_append(r, l, "v", wf_join_channels(t, half_of(r, v, 0, groups, value), half_of(r, v, 1, groups, value)));
     for (int half = 0; half < 2; half++) {
-        wf_tensor *qh = turn(r, l, half_of(r, q, half, heads, width), io);
-        wf_tensor *kh = wf_state_append(r, l, half ? "k2" : "k1", turn(r, l, half_of(r, k, half, groups, width), io));
+        wf_tensor *qh = wf_turn_heads(r, l, half_of(r, q, half, heads, width), io);
+        wf_tensor *kh = wf_state_append(r, l, half ? "k2" : "k1", wf_turn_heads(r, l, half_of(r, k, half, groups, width), io));
         wf_attention_spec spec = {.scale = 1.0f / sqrtf((float)width),
                                   .dropout = r->attention_dropout,
                                   .causal = wf_flag(l, "causal"),

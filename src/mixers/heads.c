@@ -1,6 +1,7 @@
 /* heads.c - what the rows on a matrix state share: projections through a short convolution, and the normed and gated output. */
 #include <stdio.h>
 #include "mixers/mixer.h"
+#include "parts/rope.h"
 
 wf_tensor *wf_project_f32(const wf_run *run, const wf_layer *layer, const char *name, wf_tensor *x) {
     char weight[64], bias[64];
@@ -58,4 +59,16 @@ wf_tensor *wf_join_parts(const wf_run *run, const wf_partial *a, const wf_partia
     wf_tensor *lse = wf_time_concat(run->tape, wf_reshape(run->tape, a->lse, 3, dims), wf_reshape(run->tape, b->lse, 3, dims));
     lse = lse ? wf_reshape(run->tape, lse, 3, (int64_t[]){batch, heads, 2 * rows}) : NULL;
     return wf_merge_partials(run->tape, wf_time_concat(run->tape, a->o, b->o), lse, NULL, NULL, 2);
+}
+
+wf_tensor *wf_turn_heads(const wf_run *r, const wf_layer *l, wf_tensor *x, const wf_ports *io) {
+    wf_rotate_args args;
+    weft_error err = {0};
+    if (!wf_given(l, "rope"))
+        return x;
+    if (wf_rope_args(wf_tape_arena(r->tape), wf_get(l, "rope")->object, wf_int(l, "key_dim"), r->length, &args, &err) !=
+        WEFT_OK)
+        return wf_tape_error(r->tape, err.status, "%s: %s", l->where, err.message);
+    args.positions = io->positions;
+    return wf_rotate(r->tape, x, &args);
 }

@@ -336,6 +336,8 @@ weft_status wf_check_t5_bias(const wf_json *t5, weft_error *err); /* {buckets, m
 /* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which`
  * begins with q, k or v. */
 wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);
+/* Heads [B,T,H,key_dim] turned by the option rope (parts/rope.h) at the rows' positions; as they are without it. */
+wf_tensor *wf_turn_heads(const wf_run *run, const wf_layer *layer, wf_tensor *x, const wf_ports *io);
 /* Attention to some of the keys, and one softmax over two such sets. `spec` comes without dropout. */
 typedef struct wf_partial {
     wf_tensor *o, *lse; /* [B,T,H,V], [B,H,T] */

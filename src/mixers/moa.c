@@ -41,18 +41,6 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     return wf_given(l, "rope") ? wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err) : WEFT_OK;
 }
 
-static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, const wf_ports *io) {
-    wf_rotate_args args;
-    weft_error err = {0};
-    if (!wf_given(l, "rope"))
-        return x;
-    if (wf_rope_args(wf_tape_arena(r->tape), wf_get(l, "rope")->object, wf_int(l, "key_dim"), r->length, &args, &err) !=
-        WEFT_OK)
-        return wf_tape_error(r->tape, err.status, "%s: %s", l->where, err.message);
-    args.positions = io->positions;
-    return wf_rotate(r->tape, x, &args);
-}
-
 /* Rows of n x m heads in the order of the other index: [B,T,n*m,width] from [B,T,..]. */
 static wf_tensor *reorder(wf_run *r, const wf_layer *l, wf_tensor *x, int64_t n, int64_t m) {
     int64_t width = wf_int(l, "key_dim"), rows = r->batch * r->rows;
@@ -79,8 +67,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     if (!wf_route(t, logits, &how, &routing) || !wf_dispatch_rows(t, &routing, wf_int(l, "experts"), 0, &d))
         return WEFT_OK; /* the tape says why */
     wf_tensor *q = wf_grouped_linear(t, wf_spread_rows(t, io->x, NULL, &d), wf_weight(r, l, "q.weight"), NULL, &d);
-    q = turn(r, l, reorder(r, l, wf_unsort_rows(t, q, &d, r->batch), top, heads), io);
-    wf_tensor *k = turn(r, l, wf_split_heads(r, wf_project(r, l, "k", io->x), heads, width), io);
+    q = wf_turn_heads(r, l, reorder(r, l, wf_unsort_rows(t, q, &d, r->batch), top, heads), io);
+    wf_tensor *k = wf_turn_heads(r, l, wf_split_heads(r, wf_project(r, l, "k", io->x), heads, width), io);
     wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), heads, width);
     wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"),
                               .causal = wf_flag(l, "causal"),

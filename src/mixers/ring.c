@@ -55,18 +55,6 @@ static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *who
 }
 
 /* ---- the layer ---- */
-static wf_tensor *turn(wf_run *r, const wf_layer *l, wf_tensor *x, const wf_ports *io) {
-    wf_rotate_args args;
-    weft_error err = {0};
-    if (!wf_given(l, "rope"))
-        return x;
-    if (wf_rope_args(wf_tape_arena(r->tape), wf_get(l, "rope")->object, wf_int(l, "key_dim"), r->length, &args, &err) !=
-        WEFT_OK)
-        return wf_tape_error(r->tape, err.status, "%s: %s", l->where, err.message);
-    args.positions = io->positions;
-    return wf_rotate(r->tape, x, &args);
-}
-
 /* o and lse of part after part, as wf_merge_partials takes them. */
 static wf_tensor *in_parts(wf_run *r, const wf_layer *l, wf_tensor *q, wf_tensor *k, wf_tensor *v, wf_attention_spec spec) {
     record p = {.parts = wf_int(l, "parts"), .causal = wf_flag(l, "causal"), .striped = wf_is(l, "order", "striped")};
@@ -89,8 +77,8 @@ static wf_tensor *in_parts(wf_run *r, const wf_layer *l, wf_tensor *q, wf_tensor
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    wf_tensor *q = turn(r, l, wf_project_heads(r, l, "q", io->x), io),
-              *k = wf_state_append(r, l, "k", turn(r, l, wf_project_heads(r, l, "k", io->x), io)),
+    wf_tensor *q = wf_turn_heads(r, l, wf_project_heads(r, l, "q", io->x), io),
+              *k = wf_state_append(r, l, "k", wf_turn_heads(r, l, wf_project_heads(r, l, "k", io->x), io)),
               *v = wf_state_append(r, l, "v", wf_project_heads(r, l, "v", io->x));
     const wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"),
                                     .key_mask = io->mask,

@@ -96,7 +96,8 @@ WF_INLINE vf vf_log_erfc(vf t) {
     p = vf_fma(p, t, vf_set(-1.28717512e-1f));
     return vf_fma(p, t, -t);
 }
-/* The normal distribution function (1 + erf(x / sqrt 2)) / 2, its left tail with relative precision. */
+/* The normal distribution function (1 + erf(x / sqrt 2)) / 2. Its left tail keeps digits that a sum would lose, fewer and fewer
+ * of them: at -8, where it is 6e-16, it is 3 % off. */
 WF_INLINE vf vf_normal_cdf(vf x) {
     vf u = x * 0.70710678118654752f, t = vf_abs(u);
     vf tail = vf_exp(vf_log_erfc(t)) * 0.5f;
