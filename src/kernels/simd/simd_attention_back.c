@@ -169,7 +169,9 @@ static panel_ahead rows_ahead(const float *to, int64_t stride, int64_t slot, int
 /* Where rows lie apart, or several blocks add to them, they are summed in the scratch first. */
 static sums begin_keys(const block *blk, const tile *t, head *hd) {
     const wf_attention_args *a = blk->a;
-    sums to = {hd->dk + t->slot * hd->dk_stride, hd->dv + t->slot * hd->dv_stride, hd->dk_stride, hd->dv_stride};
+    sums to = {.dk = hd->dk + t->slot * hd->dk_stride, .dv = hd->dv + t->slot * hd->dv_stride};
+    to.dk_stride = hd->dk_stride;
+    to.dv_stride = hd->dv_stride;
     to.close = t->apart || blk->grouped;
     to.ahead_k.then = to.ahead_v.then = blk->later;
     zero_keys(blk, hd, a->pattern ? a->s : t->slot + (to.close ? 0 : t->n));
