@@ -97,7 +97,7 @@ weft_status weft_tokenizer_open(weft *lib, const char *path, weft_tokenizer **ou
     wf_arena_init(&arena, &t->mem, 0);
     weft_status status = wf_hub_path(&arena, path, &path, err);
     if (status == WEFT_OK)
-        status = wf_tokenizer_open(&t->mem, path, &t->tok, err);
+        status = wf_tokenizer_open_on(&t->mem, lib->env.pool, path, &t->tok, err);
     wf_arena_free(&arena);
     if (status == WEFT_OK)
         *out = t;

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,10 +20,10 @@ weft_status wf_fail_os(weft_error *err, const char *path) {
 
 /* ---- reading ---- */
 
-/* Reads exactly `size` bytes; a file that shrank meanwhile is an error, one that grew is cut. */
-static weft_status read_all(int fd, const char *path, uint8_t *out, size_t size, weft_error *err) {
-    for (size_t done = 0; done < size;) {
-        ssize_t n = read(fd, out + done, size - done);
+/* Reads exactly the bytes from..to; a file that shrank meanwhile is an error, one that grew is cut. */
+static weft_status read_all(int fd, const char *path, uint8_t *out, size_t from, size_t to, weft_error *err) {
+    for (size_t done = from; done < to;) {
+        ssize_t n = pread(fd, out + done, to - done, (off_t)done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -33,13 +34,45 @@ static weft_status read_all(int fd, const char *path, uint8_t *out, size_t size,
     return WEFT_OK;
 }
 
-static weft_status load(int fd, const char *path, wf_file *out, weft_error *err) {
+/* A large file in shares, each by a thread. */
+typedef struct shares {
+    int fd;
+    const char *path;
+    uint8_t *data;
+    size_t size;
+    weft_error error; /* of the thread that failed first */
+    atomic_int failed;
+} shares;
+
+static void read_share(void *arg, int thread, int n_threads) {
+    shares *s = arg;
+    weft_error error = {0};
+    int none = WEFT_OK;
+    size_t share = s->size / (size_t)n_threads, from = share * (size_t)thread;
+    weft_status status = read_all(s->fd, s->path, s->data, from, thread + 1 == n_threads ? s->size : from + share, &error);
+    if (status != WEFT_OK && atomic_compare_exchange_strong(&s->failed, &none, (int)status))
+        s->error = error;
+}
+
+static weft_status read_shared(int fd, const char *path, wf_pool *pool, wf_file *out, uint8_t *data, weft_error *err) {
+    enum { LARGE = 4 << 20 };
+    if (!pool || out->size < LARGE)
+        return read_all(fd, path, data, 0, out->size, err);
+    shares s = {.fd = fd, .path = path, .data = data, .size = out->size};
+    wf_pool_run(pool, read_share, &s);
+    weft_status status = (weft_status)atomic_load(&s.failed);
+    if (status != WEFT_OK && err)
+        *err = s.error;
+    return status;
+}
+
+static weft_status load(int fd, const char *path, wf_pool *pool, wf_file *out, weft_error *err) {
     uint8_t *data = out->size < SIZE_MAX ? wf_alloc(out->mem, out->size + 1) : NULL;
     if (!data)
         return wf_fail_memory(err);
     wf_advise_big(data, out->size);
     data[out->size] = 0; /* so that a text file can be used as a C string */
-    weft_status status = read_all(fd, path, data, out->size, err);
+    weft_status status = read_shared(fd, path, pool, out, data, err);
     if (status != WEFT_OK) {
         wf_free(out->mem, data);
         return status;
@@ -57,27 +90,41 @@ static weft_status map_file(int fd, const char *path, wf_file *out, weft_error *
     return WEFT_OK;
 }
 
-static weft_status open_fd(int fd, const char *path, bool map, size_t limit, wf_file *out, weft_error *err) {
+typedef struct opening {
+    size_t limit;
+    bool map;
+    wf_pool *pool;
+} opening;
+
+static weft_status open_fd(int fd, const char *path, opening how, wf_file *out, weft_error *err) {
     struct stat info;
     if (fstat(fd, &info) != 0)
         return wf_fail_os(err, path);
     WF_CHECK(S_ISREG(info.st_mode), err, WEFT_FAILURE, "%s: not a regular file", path);
-    WF_CHECK((uintmax_t)info.st_size <= SIZE_MAX && (limit == 0 || (size_t)info.st_size <= limit), err, WEFT_BAD_INPUT,
-             "%s: has %lld bytes, more than the limit of %zu", path, (long long)info.st_size, limit);
+    WF_CHECK((uintmax_t)info.st_size <= SIZE_MAX && (how.limit == 0 || (size_t)info.st_size <= how.limit), err, WEFT_BAD_INPUT,
+             "%s: has %lld bytes, more than the limit of %zu", path, (long long)info.st_size, how.limit);
     out->size = (size_t)info.st_size;
-    return map && out->size > 0 ? map_file(fd, path, out, err) : load(fd, path, out, err);
+    return how.map && out->size > 0 ? map_file(fd, path, out, err) : load(fd, path, how.pool, out, err);
 }
 
-weft_status wf_file_open(const wf_mem *mem, const char *path, bool map, size_t limit, wf_file *out, weft_error *err) {
+static weft_status open_file(const wf_mem *mem, const char *path, opening how, wf_file *out, weft_error *err) {
     *out = (wf_file){.mem = mem};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe must not make us wait for a writer */
     if (fd < 0)
         return wf_fail_os(err, path);
-    weft_status status = open_fd(fd, path, map, limit, out, err);
+    weft_status status = open_fd(fd, path, how, out, err);
     close(fd);
     if (status != WEFT_OK)
         *out = (wf_file){.mem = mem};
     return status;
+}
+
+weft_status wf_file_open(const wf_mem *mem, const char *path, bool map, size_t limit, wf_file *out, weft_error *err) {
+    return open_file(mem, path, (opening){.map = map, .limit = limit}, out, err);
+}
+
+weft_status wf_file_open_on(const wf_mem *mem, wf_pool *pool, const char *path, size_t limit, wf_file *out, weft_error *err) {
+    return open_file(mem, path, (opening){.pool = pool, .limit = limit}, out, err);
 }
 
 static void *without_const(const uint8_t *data) {

@@ -47,6 +47,11 @@ weft_status wf_json_next(wf_json_reader *r, wf_json_kind *kind, const char **key
 bool wf_json_quick_strings(wf_json_reader *r, size_t n, const char *texts[], size_t lengths[]);
 bool wf_json_quick_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value);
 weft_status wf_json_skip(wf_json_reader *r); /* leaves the level just entered, checking it */
+/* Reading a list beside what stands before it, maybe on another thread: a reader of its own (close it) that begins inside the
+ * list whose bracket is at `offset`, taken for a sibling of the container that `r` has just entered. Whether it is one shows
+ * when `r` enters a list at that offset: it then goes on behind the list, which the other reader has left. */
+void wf_json_ahead(const wf_json_reader *r, size_t offset, const wf_mem *mem, weft_error *err, wf_json_reader *out);
+void wf_json_follow(wf_json_reader *r, const wf_json_reader *ahead);
 /* Line and column (both from 1, characters) of a byte offset, for messages about what a document means. */
 void wf_json_position(const char *text, size_t offset, size_t *line, size_t *column);
 

@@ -68,14 +68,16 @@ static bool at(const wf_json_reader *r, char c) { return r->position < r->length
 
 /* ---- strings ---- */
 
-/* How many of the eight bytes at `p` are plain, up to the first that is not. */
-static size_t eight_plain(const char *p) {
+/* How many of the eight bytes at `p` come before the first quote, backslash or control character. `beyond` receives the high
+ * bits of those. */
+static inline size_t eight_inside(const char *p, uint64_t *beyond) {
     const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
     uint64_t x = load_eight(p), quote = x ^ ones * '"', backslash = x ^ ones * '\\';
-    /* A borrow sets the high bit of a byte that was 0, or less than 0x20 in the third term. Bytes above 0x7f have it anyway.
-     * The lowest one that is set is right, for borrows go up. */
-    uint64_t marks = ((quote - ones) | (backslash - ones) | (x - ones * 0x20) | x) & high;
-    return marks ? (size_t)__builtin_ctzll(marks) / 8 : 8;
+    /* A borrow sets the high bit of a byte that was 0, or less than 0x20 in the third term. The lowest one that is set is
+     * right, for borrows go up. */
+    uint64_t ends = (((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | ((x - ones * 0x20) & ~x)) & high;
+    *beyond |= x & high & (ends ? (ends & (0 - ends)) - 1 : high);
+    return ends ? (size_t)__builtin_ctzll(ends) / 8 : 8;
 }
 
 /* Characters byte by byte without a branch: each byte's word holds, six bits for each state, the state it leads to. STOP is
@@ -126,9 +128,15 @@ static size_t skip_characters(const wf_json_reader *r, size_t i) {
 
 /* The first byte from `i` that needs a look, past the plain and valid UTF-8 ones. */
 static size_t skip_plain(const wf_json_reader *r, size_t i) {
-    for (size_t n = 8; n == 8 && i + 8 <= r->length; i += n)
-        n = eight_plain(r->text + i);
-    return i < r->length && r->text[i] == '"' ? i : skip_characters(r, i);
+    size_t end = i, n = 8;
+    uint64_t beyond = 0, state = START;
+    for (; n == 8 && end + 8 <= r->length; end += n)
+        n = eight_inside(r->text + end, &beyond);
+    if (n < 8 && !beyond)
+        return end;
+    for (size_t k = i; n < 8 && k < end; k++)
+        state = steps[(unsigned char)r->text[k]] >> (state & 63);
+    return n < 8 && (state & 63) == START ? end : skip_characters(r, i);
 }
 
 static int hex_digit(char c) {
@@ -387,7 +395,7 @@ weft_status wf_json_next(wf_json_reader *r, wf_json_kind *kind, const char **key
 /* ---- the usual element in a straight line ---- */
 
 /* Where the next element begins, behind white space and the comma; SIZE_MAX when that takes a closer look. */
-static size_t element_start(const wf_json_reader *r) {
+static inline size_t element_start(const wf_json_reader *r) {
     size_t i = past_space(r, r->position);
     if (r->failed || r->depth == 0 || i >= r->length)
         return SIZE_MAX;
@@ -397,7 +405,7 @@ static size_t element_start(const wf_json_reader *r) {
 }
 
 /* A string without escapes from its quote on; returns the place behind it, SIZE_MAX when it is not one. */
-static size_t quick_string(const wf_json_reader *r, size_t i, const char **text, size_t *length) {
+static inline size_t quick_string(const wf_json_reader *r, size_t i, const char **text, size_t *length) {
     if (i >= r->length || r->text[i] != '"')
         return SIZE_MAX;
     size_t end = skip_plain(r, i + 1);
@@ -408,7 +416,7 @@ static size_t quick_string(const wf_json_reader *r, size_t i, const char **text,
     return end + 1;
 }
 
-static size_t quick_char(const wf_json_reader *r, size_t i, char c) {
+static inline size_t quick_char(const wf_json_reader *r, size_t i, char c) {
     i = i < r->length ? past_space(r, i) : r->length;
     return i < r->length && r->text[i] == c ? past_space(r, i + 1) : SIZE_MAX;
 }
@@ -460,4 +468,22 @@ weft_status wf_json_skip(wf_json_reader *r) {
     for (int outside = r->depth - 1; r->depth > outside && outside >= 0;)
         WF_TRY(wf_json_next(r, &kind, NULL, NULL, NULL, NULL));
     return r->failed;
+}
+
+/* ---- two readers of one text ---- */
+
+void wf_json_ahead(const wf_json_reader *r, size_t offset, const wf_mem *mem, weft_error *err, wf_json_reader *out) {
+    *out = *r;
+    out->scratch = wf_str_new(mem);
+    out->err = err;
+    out->value_offset = offset;
+    out->position = offset + 1;
+    out->stack[out->depth - 1] = '[';
+    out->first = true;
+}
+
+void wf_json_follow(wf_json_reader *r, const wf_json_reader *ahead) {
+    r->position = ahead->position;
+    r->depth--;
+    r->first = false;
 }

@@ -235,6 +235,35 @@ static void test_skip(void **state) {
     wf_json_close(&r);
 }
 
+/* A list read before what stands in front of it. */
+static void test_ahead(void **state) {
+    static const char text[] = "{\"a\": {\"x\": [1]}, \"b\": [\"p\", [\"q\\n\"]], \"c\": 2}";
+    wf_json_reader r, ahead;
+    wf_json_kind kind;
+    const char *key, *value;
+    size_t key_length, length, offset = (size_t)(strstr(text, "[\"p") - text);
+    wf_json_open(&r, &wf_mem_default, text, sizeof text - 1, NULL);
+    assert_int_equal(wf_json_next(&r, &kind, NULL, NULL, NULL, NULL), WEFT_OK);
+    assert_int_equal(wf_json_next(&r, &kind, &key, &key_length, NULL, NULL), WEFT_OK);
+    wf_json_ahead(&r, offset, &wf_mem_default, NULL, &ahead);
+    assert_int_equal(wf_json_next(&ahead, &kind, NULL, NULL, &value, &length), WEFT_OK);
+    assert_memory_equal(value, "p", length);
+    assert_int_equal(wf_json_next(&ahead, &kind, NULL, NULL, NULL, NULL), WEFT_OK);
+    assert_int_equal(wf_json_skip(&ahead), WEFT_OK);
+    assert_int_equal(wf_json_next(&ahead, &kind, NULL, NULL, NULL, NULL), WEFT_OK);
+    assert_int_equal(kind, WF_JSON_END);
+    assert_int_equal(wf_json_skip(&r), WEFT_OK);
+    assert_int_equal(wf_json_next(&r, &kind, &key, &key_length, NULL, NULL), WEFT_OK);
+    assert_int_equal(kind, WF_JSON_ARRAY);
+    assert_int_equal(r.value_offset, offset);
+    wf_json_follow(&r, &ahead);
+    assert_int_equal(wf_json_next(&r, &kind, &key, &key_length, &value, &length), WEFT_OK);
+    assert_memory_equal(key, "c", key_length);
+    assert_memory_equal(value, "2", length);
+    wf_json_close(&ahead);
+    wf_json_close(&r);
+}
+
 static void test_memory_failures(void **state) {
     static const char text[] =
         "{\"a\\n\": \"\\t\", \"b\": \"\\u00e9 a longer string that makes the scratch memory grow again\"}";
@@ -249,13 +278,9 @@ static void test_memory_failures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_zero_bytes),
-        cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_skip),
-        cmocka_unit_test(test_memory_failures),
+        cmocka_unit_test(test_good),     cmocka_unit_test(test_malformed),       cmocka_unit_test(test_zero_bytes),
+        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_depth),           cmocka_unit_test(test_skip),
+        cmocka_unit_test(test_ahead),    cmocka_unit_test(test_memory_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #define WF_BASE_READER_H
 #include <stdbool.h>
 #include "base/mem.h"
+#include "base/pool.h"
 
 typedef struct wf_reader {
     const uint8_t *base;
@@ -31,6 +32,8 @@ typedef struct wf_file {
     bool mapped;
 } wf_file;
 weft_status wf_file_open(const wf_mem *mem, const char *path, bool map, size_t limit, wf_file *out, weft_error *err);
+/* The same into memory, a large file by all threads of the pool (NULL: by this one). */
+weft_status wf_file_open_on(const wf_mem *mem, wf_pool *pool, const char *path, size_t limit, wf_file *out, weft_error *err);
 void wf_file_close(wf_file *file);
 /* The memory of a file that was read, the caller's from here on (free with wf_free); the file is closed. */
 char *wf_file_take(wf_file *file);

@@ -46,7 +46,7 @@ static weft_status open_again(void *state, double *seconds, weft_error *err) {
     subject *s = state;
     wf_tokenizer *tok;
     double from = wf_seconds();
-    WF_TRY(wf_tokenizer_open(&s->b->job->env->mem, s->path, &tok, err));
+    WF_TRY(wf_tokenizer_open_on(&s->b->job->env->mem, s->b->job->env->pool, s->path, &tok, err));
     *seconds = wf_seconds() - from;
     wf_tokenizer_free(tok);
     return WEFT_OK;

@@ -141,7 +141,7 @@ static weft_status open_target(wf_opened *o, const wf_mem *mem, const char *fold
 static weft_status open_tokenizer(wf_opened *o, const wf_env *env, const char *path, wf_arena *arena, weft_error *err) {
     const wf_mem *mem = &env->mem;
     if (env->tokenizer) {
-        WF_TRY(wf_tokenizer_open(mem, env->tokenizer, &o->tok, err));
+        WF_TRY(wf_tokenizer_open_on(mem, env->pool, env->tokenizer, &o->tok, err));
         o->target = o->tok;
         return wf_is_dir(env->tokenizer) ? open_target(o, mem, env->tokenizer, err) : WEFT_OK;
     }
@@ -150,7 +150,7 @@ static weft_status open_tokenizer(wf_opened *o, const wf_env *env, const char *p
         folder = slash ? wf_arena_strndup(arena, path, (size_t)(slash - path) + (slash == path)) : ".";
     if (!folder)
         return wf_fail_memory(err);
-    weft_status status = wf_tokenizer_open(mem, folder, &o->tok, err);
+    weft_status status = wf_tokenizer_open_on(mem, env->pool, folder, &o->tok, err);
     if (status == WEFT_FAILURE && folder != path && o->model->spec->vocab == BYTES)
         status = wf_tokenizer_bytes(mem, NULL, 0, &o->tok, err);
     return status == WEFT_OK ? open_target(o, mem, folder, err) : status;

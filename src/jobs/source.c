@@ -29,7 +29,7 @@ static weft_status make_tokenizer(wf_job *job, const char *choice, const wf_text
         return wf_tokenizer_bytes(&job->env->mem, specials, 1, out, job->err);
     WF_TRY(wf_subject_find(job, &choice));
     if (!wf_starts_with(choice, "bpe:"))
-        return wf_tokenizer_open(&job->env->mem, choice, out, job->err);
+        return wf_tokenizer_open_on(&job->env->mem, job->env->pool, choice, out, job->err);
     WF_CHECK(wf_parse_i64(choice + 4, strlen(choice + 4), &entries) && entries >= 257 && entries <= 1000000, job->err,
              WEFT_USAGE, "tokenizer '%s': give bpe:N with N from 257 to 1000000", choice);
     wf_bpe_training how = {.vocab_size = (size_t)entries,

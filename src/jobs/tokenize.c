@@ -267,7 +267,7 @@ weft_status wf_tokenize_put_text(wf_job *job, const wf_tokenize_request *r, cons
 
 static weft_status open_tokenizer(wf_job *job, const wf_tokenize_request *r, wf_tokenizer **out) {
     WF_CHECK(r->tokenizer, job->err, WEFT_USAGE, "tokenize: which tokenizer? 'tokenizer' names a file or a folder");
-    return wf_tokenizer_open(&job->env->mem, r->tokenizer, out, job->err);
+    return wf_tokenizer_open_on(&job->env->mem, job->env->pool, r->tokenizer, out, job->err);
 }
 
 static void tell(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, const wf_tokenize_counts *c) {

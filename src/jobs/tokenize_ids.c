@@ -8,7 +8,7 @@
 #include "jobs/put.h"
 #include "jobs/tokenize.h"
 
-enum { UNITS = 64, UNIT_TEXTS = 64, UNIT_BYTES = 1 << 16, BLOCK = 1 << 20 };
+enum { UNITS = 256, UNIT_TEXTS = 256, UNIT_BYTES = 1 << 14, BLOCK = 1 << 20 };
 
 typedef struct unit { /* some neighbours */
     const wf_bytes *texts;

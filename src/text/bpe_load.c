@@ -28,8 +28,13 @@ static weft_status make_tables(wf_loading *l, wf_bpe *b, size_t n) {
     b->joints = wf_alloc_big(l->mem, JOINTS * sizeof *b->joints);
     if (!b->merges || !b->joints)
         return wf_fail_memory(l->err);
-    memset(b->merges, 0xFF, slots * sizeof *b->merges); /* the rank NONE */
     return WEFT_OK;
+}
+
+/* Empties a share of the slots: no small part of the whole, for they are many. */
+static void empty_merges(wf_bpe *b, size_t share, size_t shares) {
+    size_t n = (size_t)b->mask + 1, from = n / shares * share, to = share + 1 == shares ? n : from + n / shares;
+    memset(b->merges + from, 0xFF, (to - from) * sizeof *b->merges); /* the rank NONE */
 }
 
 /* A later merge of the same pair replaces the earlier one, as in the reference. */
@@ -143,8 +148,6 @@ typedef struct merging {
     uint32_t *near;  /* tokens of single characters that were looked up; 0: not yet, or token 0 */
     wf_str joined;
     uint64_t hashes[AT_ONCE][2];
-    wf_bpe_merge found[AT_ONCE];
-    uint64_t joints[AT_ONCE]; /* 0: none */
 } merging;
 
 static uint32_t token_of_char(const merging *m, const char *text, size_t length, uint32_t c) {
@@ -228,30 +231,6 @@ static weft_status find_part(const merging *m, const wf_merge_text *t, wf_bytes 
     return e ? WEFT_OK : load_part(m->l, t, text.data, text.length, id); /* which says so */
 }
 
-static weft_status load_some(merging *m, size_t from, size_t n) {
-    wf_bpe *b = m->b;
-    fetch_parts(m, from, n);
-    for (size_t i = 0; i < n; i++) {
-        const wf_merge_text *t = &m->s->merges[from + i];
-        wf_bpe_merge *new = &m->found[i];
-        new->rank = (uint32_t)(from + i);
-        WF_TRY(find_part(m, t, (wf_bytes){t->left, t->left_length}, m->hashes[i][0], &new->left));
-        WF_TRY(find_part(m, t, (wf_bytes){t->right, t->right_length}, m->hashes[i][1], &new->right));
-        WF_TRY(load_result(m, t, &new->id));
-        if (m->by_id)
-            new->rank = new->id;
-        m->joints[i] = find_meeting(m, t);
-        __builtin_prefetch(&b->merges[wf_bpe_pair_hash((uint64_t) new->left << 32 | new->right) & b->mask], 1);
-        __builtin_prefetch(&b->joints[wf_bpe_pair_hash(m->joints[i] - 1) & b->joint_mask], 1);
-    }
-    for (size_t i = 0; i < n; i++) {
-        put_merge(b, m->found[i]);
-        if (m->joints[i])
-            WF_TRY(put_joint(m->l, b, m->joints[i]));
-    }
-    return WEFT_OK;
-}
-
 /* Ranks that are ids may lie far apart, and a table of ranks must not be larger than the file: they are numbered anew, in
  * order. */
 static int by_number(const void *a, const void *b) {
@@ -282,14 +261,119 @@ static weft_status close_ranks(wf_loading *l, wf_bpe *b, size_t n_merges) {
     return WEFT_OK;
 }
 
-static weft_status fill_tables(wf_loading *l, const wf_model_source *s, wf_bpe *b, bool by_id) {
-    merging m = {.l = l, .s = s, .b = b, .by_id = by_id, .joined = wf_str_new(l->mem)};
-    m.near = wf_alloc_big(l->mem, NEAR_CHARS * sizeof *m.near);
-    weft_status status = m.near ? WEFT_OK : wf_fail_memory(l->err);
-    for (size_t i = 0; i < s->n_merges && status == WEFT_OK; i += AT_ONCE)
-        status = load_some(&m, i, s->n_merges - i < AT_ONCE ? s->n_merges - i : AT_ONCE);
+/* What the merges from..from + n become: merges of ids, and the characters that meet in them. */
+static weft_status find_some(merging *m, size_t from, size_t n, wf_bpe_merge *found, uint64_t *joints) {
+    fetch_parts(m, from, n);
+    for (size_t i = 0; i < n; i++) {
+        const wf_merge_text *t = &m->s->merges[from + i];
+        wf_bpe_merge *new = &found[i];
+        new->rank = (uint32_t)(from + i);
+        WF_TRY(find_part(m, t, (wf_bytes){t->left, t->left_length}, m->hashes[i][0], &new->left));
+        WF_TRY(find_part(m, t, (wf_bytes){t->right, t->right_length}, m->hashes[i][1], &new->right));
+        WF_TRY(load_result(m, t, &new->id));
+        if (m->by_id)
+            new->rank = new->id;
+        joints[i] = find_meeting(m, t);
+    }
+    return WEFT_OK;
+}
+
+/* All merges: every thread finds its share of them, then one puts them into their table, and the last one what meets in them
+ * into its own. */
+typedef struct filling {
+    wf_loading *l;
+    const wf_model_source *s;
+    wf_bpe *b;
+    bool by_id;
+    wf_bpe_merge *found;
+    uint64_t *joints; /* 0: none */
+    weft_status status[WF_LOAD_THREADS];
+    weft_error errors[WF_LOAD_THREADS];
+    wf_bpe copies[2];
+} filling;
+
+static weft_status find_share(filling *f, size_t from, size_t to, weft_error *err) {
+    wf_loading mine = *f->l;
+    mine.err = err;
+    merging m = {.l = &mine, .s = f->s, .b = f->b, .by_id = f->by_id, .joined = wf_str_new(mine.mem)};
+    m.near = wf_alloc_big(mine.mem, NEAR_CHARS * sizeof *m.near);
+    weft_status status = m.near ? WEFT_OK : wf_fail_memory(err);
+    for (size_t i = from; i < to && status == WEFT_OK; i += AT_ONCE)
+        status = find_some(&m, i, to - i < AT_ONCE ? to - i : AT_ONCE, f->found + i, f->joints + i);
     wf_str_free(&m.joined);
-    wf_free_big(l->mem, m.near);
+    wf_free_big(mine.mem, m.near);
+    return status;
+}
+
+static void find_shares(void *arg, int thread, int n_threads) {
+    filling *f = arg;
+    size_t n = f->s->n_merges, i = (size_t)thread, parts = (size_t)n_threads;
+    empty_merges(f->b, i, parts);
+    f->status[i] = find_share(f, n / parts * i, i + 1 == parts ? n : n / parts * (i + 1), &f->errors[i]);
+}
+
+static void put_merges(wf_bpe *b, const wf_bpe_merge *found, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const wf_bpe_merge *soon = &found[i + AT_ONCE < n ? i + AT_ONCE : i];
+        __builtin_prefetch(&b->merges[wf_bpe_pair_hash((uint64_t)soon->left << 32 | soon->right) & b->mask], 1);
+        put_merge(b, found[i]);
+    }
+}
+
+static weft_status put_joints(wf_loading *l, wf_bpe *b, const uint64_t *joints, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(&b->joints[wf_bpe_pair_hash(joints[i + AT_ONCE < n ? i + AT_ONCE : i] - 1) & b->joint_mask], 1);
+        if (joints[i])
+            WF_TRY(put_joint(l, b, joints[i]));
+    }
+    return WEFT_OK;
+}
+
+static void put_found(void *arg, int thread, int n_threads) {
+    filling *f = arg;
+    wf_bpe *own = &f->copies[thread > 0]; /* two threads must not write into the same lines of memory */
+    if (thread == 0)
+        put_merges(own, f->found, f->s->n_merges);
+    if (thread == n_threads - 1)
+        f->status[0] = put_joints(f->l, own, f->joints, f->s->n_merges);
+}
+
+/* The first error in the order of the file. */
+static weft_status first_error(const filling *f) {
+    for (int i = 0; i < WF_LOAD_THREADS; i++)
+        if (f->status[i] != WEFT_OK) {
+            if (f->l->err)
+                *f->l->err = f->errors[i];
+            return f->status[i];
+        }
+    return WEFT_OK;
+}
+
+static weft_status fill(filling *f) {
+    wf_bpe *b = f->b;
+    wf_load_region(f->l, find_shares, f);
+    WF_TRY(first_error(f));
+    f->copies[0] = f->copies[1] = *b;
+    wf_load_region(f->l, put_found, f);
+    const wf_bpe *merges = &f->copies[0], *joints = &f->copies[f->copies[1].n_joints > 0];
+    b->n_ranks = merges->n_ranks;
+    b->joints = joints->joints;
+    b->joint_mask = joints->joint_mask;
+    b->n_joints = joints->n_joints;
+    return f->status[0];
+}
+
+static weft_status fill_tables(wf_loading *l, const wf_model_source *s, wf_bpe *b, bool by_id) {
+    filling *f = wf_calloc(l->mem, 1, sizeof *f);
+    if (!f)
+        return wf_fail_memory(l->err);
+    *f = (filling){.l = l, .s = s, .b = b, .by_id = by_id};
+    f->found = wf_alloc_big(l->mem, (s->n_merges + 1) * sizeof *f->found);
+    f->joints = wf_alloc_big(l->mem, (s->n_merges + 1) * sizeof *f->joints);
+    weft_status status = f->found && f->joints ? fill(f) : wf_fail_memory(l->err);
+    wf_free_big(l->mem, f->found);
+    wf_free_big(l->mem, f->joints);
+    wf_free(l->mem, f);
     return status;
 }
 
@@ -442,6 +526,7 @@ static weft_status build_scored(scored_loading *s) {
             WF_TRY(split_piece(s, id));
     }
     WF_TRY(make_tables(s->l, s->b, s->n_merges + longest));
+    empty_merges(s->b, 0, 1);
     for (size_t i = 0; i < s->n_merges; i++)
         put_merge(s->b, s->merges[i]);
     for (uint32_t id = 0; id < p->count; id++)

@@ -74,7 +74,7 @@ static void region(void *arg, int thread, int n_threads) {
 
 /* Short texts are taken by the dozen, for a counter that both threads write costs as much as a few words. */
 static size_t grain_of(const wf_encoders *s, size_t n) {
-    enum { TURNS = 16, MOST = 64 };
+    enum { TURNS = 32, MOST = 64 };
     size_t grain = n / ((size_t)s->n_seats * TURNS);
     return grain < 1 ? 1 : grain < MOST ? grain : MOST;
 }

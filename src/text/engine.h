@@ -54,6 +54,11 @@ typedef struct wf_model_source {
     double *scores; /* of the pieces of a list, which went to tok->vocab; NULL when the vocabulary was no list */
     size_t n_scores, scores_capacity;
     bool has_vocab, has_merges, has_list, has_ids;
+    size_t merges_at; /* where the list of merges seems to begin; 0: not known */
+    bool is_ahead;    /* it was read by: */
+    wf_json_reader ahead;
+    weft_error ahead_error;
+    weft_status ahead_status;
 } wf_model_source;
 
 /* By what a file that does not name its model is told apart. */
@@ -141,7 +146,6 @@ struct wf_tokenizer {
     wf_arena arena;
     char *json;
     size_t json_length;
-    uint64_t digest;
     wf_vocab vocab;              /* the model's; added tokens outside it are in `added_vocab` */
     wf_vocab ids;                /* by token, where the file says them beside a list of pieces: then `vocab` has places in it */
     const uint32_t *id_of_piece; /* by that place; NULL: the same */
@@ -303,8 +307,8 @@ const wf_postprocessor_row *wf_postprocessor_find(const char *name);
 
 /* ---- reading and writing (load.c, load_parts.c, load_model.c, save.c) ---- */
 /* As wf_tokenizer_parse, but the text, a block of `mem`, is the tokenizer's from here on, also after an error. NULL is an
- * error. */
-weft_status wf_tokenizer_take(const wf_mem *mem, char *json, size_t length, wf_tokenizer **out, weft_error *err);
+ * error. `pool` may be NULL. */
+weft_status wf_tokenizer_take(const wf_mem *mem, wf_pool *pool, char *json, size_t length, wf_tokenizer **out, weft_error *err);
 weft_status wf_load_normalizer(wf_loading *l, const wf_json *j);
 weft_status wf_load_pretokenizer(wf_loading *l, const wf_json *j);
 weft_status wf_load_postprocessor(wf_loading *l, const wf_json *j);

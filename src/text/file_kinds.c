@@ -50,15 +50,20 @@ static weft_status inflate_all(wf_bytes packed, wf_str *out, weft_error *err) {
     return WEFT_OK;
 }
 
+typedef struct opening { /* with what: */
+    const wf_mem *mem;
+    wf_pool *pool; /* NULL: one thread */
+} opening;
+
 typedef struct opened { /* one file, unpacked when it was packed */
     wf_file file;
     wf_str unpacked;
     wf_bytes bytes;
 } opened;
 
-static weft_status open_one(const wf_mem *mem, const char *path, opened *o, weft_error *err) {
-    o->unpacked = wf_str_new(mem);
-    WF_TRY(wf_file_open(mem, path, false, FILE_LIMIT, &o->file, err));
+static weft_status open_one(opening with, const char *path, opened *o, weft_error *err) {
+    o->unpacked = wf_str_new(with.mem);
+    WF_TRY(wf_file_open_on(with.mem, with.pool, path, FILE_LIMIT, &o->file, err));
     o->bytes = (wf_bytes){(const char *)o->file.data, o->file.size};
     if (o->file.size < 2 || o->file.data[0] != 0x1F || o->file.data[1] != 0x8B)
         return WEFT_OK;
@@ -93,14 +98,14 @@ static weft_status check_options(const wf_file_kind *kind, const wf_json *option
     return WEFT_OK;
 }
 
-static weft_status convert(const wf_mem *mem, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
+static weft_status convert(opening with, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
                            wf_tokenizer **out, weft_error *err) {
-    wf_str json = wf_str_new(mem);
-    weft_status status = kind->convert(&(wf_kind_input){mem, files, options}, &json, err);
+    wf_str json = wf_str_new(with.mem);
+    weft_status status = kind->convert(&(wf_kind_input){with.mem, files, options}, &json, err);
     if (status == WEFT_OK && json.failed)
         status = wf_fail_memory(err);
     if (status == WEFT_OK)
-        return wf_tokenizer_take(mem, json.data, json.length, out, err);
+        return wf_tokenizer_take(with.mem, with.pool, json.data, json.length, out, err);
     wf_str_free(&json);
     return status;
 }
@@ -108,7 +113,7 @@ static weft_status convert(const wf_mem *mem, const wf_file_kind *kind, const wf
 weft_status wf_tokenizer_read_as(const wf_mem *mem, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
                                  wf_tokenizer **out, weft_error *err) {
     WF_TRY(check_options(kind, options, err));
-    return kind->convert ? convert(mem, kind, files, options, out, err)
+    return kind->convert ? convert((opening){.mem = mem}, kind, files, options, out, err)
                          : wf_tokenizer_parse(mem, files[0].data, files[0].length, out, err);
 }
 
@@ -126,14 +131,14 @@ static weft_status check_count(const wf_file_kind *kind, const char *path, size_
     return WEFT_OK;
 }
 
-static weft_status open_files(const wf_mem *mem, const wf_file_kind *kind, const char *const *paths, size_t n,
+static weft_status open_files(opening with, const wf_file_kind *kind, const char *const *paths, size_t n,
                               const wf_json *options, wf_tokenizer **out, weft_error *err) {
     opened files[MOST_FILES] = {{{0}}};
     wf_bytes bytes[MOST_FILES];
     weft_status status = WEFT_OK;
     WF_CHECK(n >= 1 && n <= MOST_FILES, err, WEFT_USAGE, "a tokenizer is one file or two");
     for (size_t i = 0; i < n && status == WEFT_OK; i++) {
-        status = open_one(mem, paths[i], &files[i], err);
+        status = open_one(with, paths[i], &files[i], err);
         bytes[i] = files[i].bytes;
     }
     if (status == WEFT_OK && !kind)
@@ -143,8 +148,8 @@ static weft_status open_files(const wf_mem *mem, const wf_file_kind *kind, const
     if (status == WEFT_OK) {
         status = check_options(kind, options, err);
         if (status == WEFT_OK)
-            status = kind->convert ? convert(mem, kind, bytes, options, out, err)
-                                   : wf_tokenizer_take(mem, take_text(&files[0]), bytes[0].length, out, err);
+            status = kind->convert ? convert(with, kind, bytes, options, out, err)
+                                   : wf_tokenizer_take(with.mem, with.pool, take_text(&files[0]), bytes[0].length, out, err);
         if (status != WEFT_OK)
             wf_fail_in(err, "%s", paths[0]);
     }
@@ -157,7 +162,7 @@ weft_status wf_tokenizer_open_as(const wf_mem *mem, const char *kind, const char
                                  const wf_json *options, wf_tokenizer **out, weft_error *err) {
     const wf_file_kind *row = kind ? wf_file_kind_find(kind) : NULL;
     WF_CHECK(row || !kind, err, WEFT_UNSUPPORTED, "tokenizer files of kind '%s'", kind);
-    return open_files(mem, row, paths, n, options, out, err);
+    return open_files((opening){.mem = mem}, row, paths, n, options, out, err);
 }
 
 /* ---- folders ---- */
@@ -224,9 +229,9 @@ static weft_status config_options(const wf_file_kind *kind, wf_arena *arena, con
 }
 
 /* The kind of a file that was found by a name which other kinds have too; *kind stays where nobody knows the content. */
-static weft_status look_inside(const wf_mem *mem, const char *path, const wf_file_kind **kind, weft_error *err) {
+static weft_status look_inside(opening with, const char *path, const wf_file_kind **kind, weft_error *err) {
     opened file = {{0}};
-    weft_status status = open_one(mem, path, &file, err);
+    weft_status status = open_one(with, path, &file, err);
     const wf_file_kind *seen = status == WEFT_OK ? recognise(base_name(path), file.bytes) : NULL;
     *kind = seen ? seen : *kind;
     close_one(&file);
@@ -234,7 +239,7 @@ static weft_status look_inside(const wf_mem *mem, const char *path, const wf_fil
 }
 
 /* The first kind with all its files in the folder; *out stays where there is none. */
-static weft_status open_by_names(const wf_mem *mem, wf_arena *arena, const char *folder, bool target, wf_tokenizer **out,
+static weft_status open_by_names(opening with, wf_arena *arena, const char *folder, bool target, wf_tokenizer **out,
                                  weft_error *err) {
     const char *paths[MOST_FILES];
     for (int i = 0; wf_file_kinds[i]; i++) {
@@ -247,27 +252,29 @@ static weft_status open_by_names(const wf_mem *mem, wf_arena *arena, const char 
             if (n == 0)
                 continue;
             if (kind->recognise && kind->options[0])
-                WF_TRY(look_inside(mem, paths[0], &kind, err));
+                WF_TRY(look_inside(with, paths[0], &kind, err));
             WF_TRY(config_options(kind, arena, folder, &options, err));
-            return open_files(mem, kind->recognise && n == 1 ? NULL : kind, paths, n, kind->convert ? options : NULL, out, err);
+            return open_files(with, kind->recognise && n == 1 ? NULL : kind, paths, n, kind->convert ? options : NULL, out,
+                              err);
         }
     }
     return WEFT_OK;
 }
 
-static weft_status open_folder(const wf_mem *mem, const char *folder, bool target, wf_tokenizer **out, weft_error *err) {
+static weft_status open_folder(opening with, const char *folder, bool target, wf_tokenizer **out, weft_error *err) {
     wf_arena arena;
-    wf_arena_init(&arena, mem, 0);
+    wf_arena_init(&arena, with.mem, 0);
     *out = NULL;
-    weft_status status = open_by_names(mem, &arena, folder, target, out, err);
+    weft_status status = open_by_names(with, &arena, folder, target, out, err);
     wf_arena_free(&arena);
     return status;
 }
 
-weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer **out, weft_error *err) {
+weft_status wf_tokenizer_open_on(const wf_mem *mem, wf_pool *pool, const char *path, wf_tokenizer **out, weft_error *err) {
+    opening with = {mem, pool};
     if (!wf_is_dir(path))
-        return open_files(mem, NULL, &path, 1, NULL, out, err);
-    WF_TRY(open_folder(mem, path, false, out, err));
+        return open_files(with, NULL, &path, 1, NULL, out, err);
+    WF_TRY(open_folder(with, path, false, out, err));
     WF_CHECK(*out, err, WEFT_FAILURE,
              "%s: no tokenizer file in this folder (tokenizer.json, tokenizer.model, vocab.json and merges.txt, "
              "vocab.txt ...)",
@@ -275,8 +282,12 @@ weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer 
     return WEFT_OK;
 }
 
+weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer **out, weft_error *err) {
+    return wf_tokenizer_open_on(mem, NULL, path, out, err);
+}
+
 weft_status wf_tokenizer_open_target(const wf_mem *mem, const char *folder, wf_tokenizer **out, weft_error *err) {
-    return open_folder(mem, folder, true, out, err);
+    return open_folder((opening){.mem = mem}, folder, true, out, err);
 }
 
 /* ---- tokenizer.json ---- */

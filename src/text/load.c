@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
 enum { KEY_MAX = 64 };
 
@@ -107,6 +106,26 @@ weft_status wf_load_value(const wf_loading *l, wf_json_reader *r, wf_json_kind k
     if (status != WEFT_OK) /* the syntax was checked on the way: a name is given twice, or the memory is out */
         wf_fail_in(l->err, "in the value at byte %zu", start);
     return status;
+}
+
+/* ---- threads ---- */
+
+typedef struct region {
+    wf_region_fn fn;
+    void *arg;
+} region;
+
+static void run_region(void *arg, int thread, int n_threads) {
+    const region *r = arg;
+    if (thread < WF_LOAD_THREADS)
+        r->fn(r->arg, thread, n_threads < WF_LOAD_THREADS ? n_threads : WF_LOAD_THREADS);
+}
+
+void wf_load_region(const wf_loading *l, wf_region_fn fn, void *arg) {
+    if (l->pool)
+        wf_pool_run(l->pool, run_region, &(region){fn, arg});
+    else
+        fn(arg, 0, 1);
 }
 
 /* ---- the sections ---- */
@@ -216,10 +235,12 @@ static weft_status load_all(wf_loading *l) {
 }
 
 weft_status wf_tokenizer_parse(const wf_mem *mem, const char *json, size_t length, wf_tokenizer **out, weft_error *err) {
-    return wf_tokenizer_take(mem, wf_strndup(mem, json, length), length, out, err);
+    return wf_tokenizer_take(mem, NULL, wf_strndup(mem, json, length), length, out, err);
 }
 
-weft_status wf_tokenizer_take(const wf_mem *mem, char *json, size_t length, wf_tokenizer **out, weft_error *err) {
+weft_status wf_tokenizer_take(const wf_mem *mem, wf_pool *pool, char *json, size_t length, wf_tokenizer **out,
+                              weft_error *err) {
+    enum { LARGE = 1 << 20 };
     wf_tokenizer *tok = wf_calloc(mem, 1, sizeof *tok);
     if (!tok) {
         wf_free(mem, json);
@@ -234,12 +255,12 @@ weft_status wf_tokenizer_take(const wf_mem *mem, char *json, size_t length, wf_t
     tok->json = json;
     tok->json_length = length;
     wf_loading l = {.tok = tok, .arena = &tok->arena, .mem = mem, .where = "tokenizer.json", .err = err};
+    l.pool = length >= LARGE ? pool : NULL;
     weft_status status = tok->json ? load_all(&l) : wf_fail_memory(err);
     if (status != WEFT_OK) {
         wf_tokenizer_free(tok);
         return status;
     }
-    tok->digest = XXH3_64bits(json, length);
     *out = tok;
     return WEFT_OK;
 }

@@ -1,5 +1,6 @@
 /* load_model.c - the "model" object, read as it streams past: it is most of the file, so no tree is built of it. */
 #include "text/engine.h"
+#include "text/merges.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,12 +8,6 @@
 
 static bool key_is(const char *key, size_t length, const char *name) {
     return length == strlen(name) && memcmp(key, name, length) == 0;
-}
-
-/* What a list or an object goes on to hold is guessed once, from its first MANY elements and the length of the file. */
-enum { MANY = 4096 };
-static size_t guess_count(const wf_loading *l, size_t start, size_t position) {
-    return MANY + (l->tok->json_length - position) / ((position - start) / MANY + 1);
 }
 
 /* ---- the vocabulary ---- */
@@ -33,7 +28,7 @@ static weft_status put_token(wf_loading *l, wf_vocab *vocab, const token *t) {
 }
 
 /* Tokens as long as they are written as usual, a few at a time: their slots are asked for before they are needed. */
-static weft_status tokens_quickly(wf_loading *l, wf_json_reader *r, wf_vocab *vocab, size_t start) {
+static weft_status tokens_quickly(wf_loading *l, wf_json_reader *r, wf_vocab *vocab, size_t start, size_t end) {
     enum { AT_ONCE = 32 };
     token tokens[AT_ONCE];
     for (size_t n = AT_ONCE; n == AT_ONCE;) {
@@ -47,21 +42,22 @@ static weft_status tokens_quickly(wf_loading *l, wf_json_reader *r, wf_vocab *vo
         }
         for (size_t i = 0; i < n; i++)
             WF_TRY(put_token(l, vocab, &tokens[i]));
-        if (vocab->count >= MANY && vocab->capacity <= 2 * MANY) {
-            size_t count = guess_count(l, start, r->position);
-            WF_TRY(wf_vocab_reserve(vocab, count, count * (vocab->pool_used / MANY + 1), l->err));
+        if (vocab->count >= WF_MANY && vocab->capacity <= 2 * WF_MANY) {
+            size_t count = wf_guess_count(start, r->position, end);
+            WF_TRY(wf_vocab_reserve(vocab, count, count * (vocab->pool_used / WF_MANY + 1), l->err));
         }
     }
     return WEFT_OK;
 }
 
-static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *vocab) {
+/* `end`: a place in the file behind it, the nearer the better. */
+static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *vocab, size_t end) {
     wf_json_kind kind;
     const char *key, *value;
     size_t key_length, value_length, start = r->position;
     for (;;) {
         int64_t id = 0;
-        WF_TRY(tokens_quickly(l, r, vocab, start));
+        WF_TRY(tokens_quickly(l, r, vocab, start, end));
         WF_TRY(wf_json_next(r, &kind, &key, &key_length, &value, &value_length));
         if (kind == WF_JSON_END)
             return WEFT_OK;
@@ -70,6 +66,32 @@ static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *vocab)
                                    "the id of a token must be a whole number from 0 to 4294967294");
         WF_TRY(put_token(l, vocab, &(token){key, key_length, r->key_offset, wf_vocab_hash(key, key_length), (uint32_t)id}));
     }
+}
+
+/* The vocabulary on one thread, and the merges, if they seem to follow, on another. What that one meets is used only if this
+ * one comes to the same place. */
+typedef struct both {
+    wf_loading *l;
+    wf_json_reader *r;
+    wf_model_source *s;
+    weft_status status;
+} both;
+
+static void read_both(void *arg, int thread, int n_threads) {
+    both *b = arg;
+    if (thread == 0)
+        b->status = read_vocab(b->l, b->r, &b->l->tok->vocab, b->s->merges_at);
+    if (thread == 1)
+        wf_merges_read_ahead(b->l, b->s);
+}
+
+static weft_status read_vocab_and_ahead(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
+    both b = {.l = l, .r = r, .s = s};
+    wf_merges_find(l, r, s);
+    if (!s->is_ahead)
+        return read_vocab(l, r, &l->tok->vocab, s->merges_at ? s->merges_at : l->tok->json_length);
+    wf_load_region(l, read_both, &b);
+    return b.status;
 }
 
 /* ---- a list of pieces with scores ---- */
@@ -161,91 +183,6 @@ static weft_status read_list(wf_loading *l, wf_json_reader *r, wf_model_source *
     }
 }
 
-/* ---- the merges ---- */
-
-static weft_status reserve_merges(wf_loading *l, wf_model_source *s, size_t position) {
-    size_t count = guess_count(l, s->merges[0].at, position);
-    WF_TRY(wf_grow(l->tok->mem, (void **)&s->merges, &s->merges_capacity, count, sizeof *s->merges, l->err));
-    wf_advise_big(s->merges + s->n_merges, (s->merges_capacity - s->n_merges) * sizeof *s->merges);
-    return WEFT_OK;
-}
-
-static weft_status put_merge(wf_loading *l, wf_model_source *s, wf_bytes left, wf_bytes right, size_t at) {
-    enum { LONGEST = UINT32_MAX / 8 };
-    if (left.length == 0 || right.length == 0 || left.length > LONGEST || right.length > LONGEST)
-        return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must have two parts");
-    if (s->n_merges == MANY)
-        WF_TRY(reserve_merges(l, s, at));
-    if (s->n_merges == s->merges_capacity)
-        WF_TRY(wf_grow(l->tok->mem, (void **)&s->merges, &s->merges_capacity, s->n_merges + 1, sizeof *s->merges, l->err));
-    s->merges[s->n_merges++] = (wf_merge_text){at, left.data, right.data, (uint32_t)left.length, (uint32_t)right.length};
-    return WEFT_OK;
-}
-
-/* "left right" */
-static weft_status merge_of_text(wf_loading *l, wf_model_source *s, const char *text, size_t length, size_t at) {
-    if (length >= 8 && memcmp(text, "#version", 8) == 0)
-        return WEFT_OK;
-    const char *space = memchr(text, ' ', length);
-    size_t left = space ? (size_t)(space - text) : 0;
-    if (!space || memchr(space + 1, ' ', length - left - 1))
-        return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must be two parts with one space between them");
-    return put_merge(l, s, (wf_bytes){text, left}, (wf_bytes){space + 1, length - left - 1}, at);
-}
-
-/* ["left", "right"], entered already */
-static weft_status merge_of_pair(wf_loading *l, wf_json_reader *r, wf_model_source *s, size_t at) {
-    wf_bytes parts[2] = {{NULL, 0}, {NULL, 0}};
-    for (int i = 0;; i++) {
-        wf_json_kind kind;
-        const char *text;
-        size_t length;
-        WF_TRY(wf_json_next(r, &kind, NULL, NULL, &text, &length));
-        if (kind == WF_JSON_END && i == 2)
-            return put_merge(l, s, parts[0], parts[1], at);
-        if (kind != WF_JSON_STRING || i == 2)
-            return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must be two texts");
-        parts[i] = (wf_bytes){wf_arena_strndup(&s->copies, text, length), length};
-        if (!parts[i].data)
-            return wf_fail_memory(l->err);
-    }
-}
-
-/* Merges of one form as long as they are written as usual. */
-static weft_status merges_quickly(wf_loading *l, wf_json_reader *r, wf_model_source *s, wf_json_kind form) {
-    const char *texts[2];
-    size_t lengths[2];
-    if (form == WF_JSON_STRING)
-        while (wf_json_quick_strings(r, 1, texts, lengths))
-            WF_TRY(merge_of_text(l, s, texts[0], lengths[0], r->value_offset));
-    else
-        while (wf_json_quick_strings(r, 2, texts, lengths))
-            WF_TRY(put_merge(l, s, (wf_bytes){texts[0], lengths[0]}, (wf_bytes){texts[1], lengths[1]}, r->value_offset));
-    return WEFT_OK;
-}
-
-static weft_status read_merges(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
-    wf_json_kind kind, form = WF_JSON_END;
-    const char *text;
-    size_t length;
-    for (;;) {
-        if (form != WF_JSON_END)
-            WF_TRY(merges_quickly(l, r, s, form));
-        WF_TRY(wf_json_next(r, &kind, NULL, NULL, &text, &length));
-        if (kind == WF_JSON_END)
-            return WEFT_OK;
-        size_t at = r->value_offset;
-        if (kind != WF_JSON_STRING && kind != WF_JSON_ARRAY)
-            return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must be a text or two texts");
-        if (form != WF_JSON_END && kind != form)
-            return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "merges are all texts or all pairs");
-        form = kind;
-        if (kind == WF_JSON_STRING && !(text = wf_arena_strndup(&s->copies, text, length)))
-            return wf_fail_memory(l->err);
-        WF_TRY(kind == WF_JSON_STRING ? merge_of_text(l, s, text, length, at) : merge_of_pair(l, r, s, at));
-    }
-}
-
 /* ---- the object ---- */
 
 static weft_status read_option(wf_loading *l, wf_json_reader *r, wf_model_source *s, const char *key, size_t length,
@@ -268,7 +205,7 @@ static weft_status read_member(wf_loading *l, wf_json_reader *r, wf_model_source
     bool vocab = key_is(key, length, "vocab"), merges = key_is(key, length, "merges");
     if (key_is(key, length, "ids") && kind == WF_JSON_OBJECT && !s->has_ids) {
         s->has_ids = true;
-        return read_vocab(l, r, &l->tok->ids);
+        return read_vocab(l, r, &l->tok->ids, l->tok->json_length);
     }
     if (!vocab && !merges)
         return read_option(l, r, s, key, length, kind);
@@ -282,7 +219,7 @@ static weft_status read_member(wf_loading *l, wf_json_reader *r, wf_model_source
         return wf_load_fail_at(l, WEFT_BAD_INPUT, r->key_offset, "\"%s\" is neither an object nor a list as it must be",
                                vocab ? "vocab" : "merges");
     *seen = true;
-    return list ? read_list(l, r, s) : vocab ? read_vocab(l, r, &l->tok->vocab) : read_merges(l, r, s);
+    return list ? read_list(l, r, s) : vocab ? read_vocab_and_ahead(l, r, s) : wf_merges_read(l, r, s);
 }
 
 static weft_status read_members(wf_loading *l, wf_json_reader *r, wf_model_source *s) {
@@ -337,6 +274,7 @@ weft_status wf_load_model(wf_loading *l, wf_json_reader *r) {
     weft_status status = s.options ? read_members(l, r, &s) : wf_fail_memory(l->err);
     if (status == WEFT_OK)
         status = build(l, &s);
+    wf_merges_forget(&s);
     wf_arena_free(&s.copies);
     wf_free(l->tok->mem, s.merges);
     wf_free(l->tok->mem, s.scores);

@@ -2,6 +2,7 @@
 #ifndef WF_TEXT_LOADING_H
 #define WF_TEXT_LOADING_H
 #include "base/json.h"
+#include "base/pool.h"
 #include "text/tokenizer.h"
 
 /* What reading a file needs. Offsets in `section` trees count from `base`. */
@@ -12,7 +13,11 @@ typedef struct wf_loading {
     const char *where; /* "normalizer", "pre_tokenizer" ... for messages */
     int64_t base;
     weft_error *err;
+    wf_pool *pool; /* NULL: one thread */
 } wf_loading;
+/* Runs fn(arg, i, n) on n threads, of which n is WF_LOAD_THREADS at most. */
+enum { WF_LOAD_THREADS = 8 };
+void wf_load_region(const wf_loading *l, wf_region_fn fn, void *arg);
 weft_status wf_load_fail(const wf_loading *l, weft_status status, const wf_json *at, const char *fmt, ...) WF_PRINTF(4, 5);
 /* A member of the given type. Absent or null: *out is `fallback`; of another type: an error. */
 weft_status wf_load_bool(const wf_loading *l, const wf_json *object, const char *key, bool fallback, bool *out);

@@ -84,9 +84,9 @@ static size_t numbers_end(const wf_scan *s, const uint8_t *text, size_t n, size_
     return at;
 }
 
-static size_t others_end(const uint8_t *text, size_t n, size_t at) {
+static size_t others_end(const wf_scan *s, const uint8_t *text, size_t n, size_t at) {
     at = run_end(text, n, at, WF_CHAR_OTHER);
-    while (at < n && ends_line(text[at]))
+    while (at < n && (ends_line(text[at]) || (s->slashes && text[at] == '/')))
         at++;
     return at;
 }
@@ -122,9 +122,64 @@ static size_t next_gpt4(const wf_scan *s, const uint8_t *text, size_t n, size_t 
     if (next == WF_CHAR_LETTER && !ends_line(text[at]))
         return run_end(text, n, at + first + second, WF_CHAR_LETTER);
     if (kind == WF_CHAR_OTHER)
-        return others_end(text, n, at + first);
+        return others_end(s, text, n, at + first);
     if (text[at] == ' ' && next == WF_CHAR_OTHER)
-        return others_end(text, n, at + first + second);
+        return others_end(s, text, n, at + first + second);
+    return blanks_end(s, text, n, at);
+}
+
+/* ---- GPT-4o and what came after it: words are cut before the upper case letters inside them.
+ * P?U*L+E?|P?U+L*E?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+, where
+ * P = [^\r\n\p{L}\p{N}], U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], L = [\p{Ll}\p{Lm}\p{Lo}\p{M}], E = (?i:'s|'t|...) ---- */
+
+static unsigned cases_at(const uint8_t *p, size_t n, size_t *length) {
+    uint32_t c = wf_char_at(p, n, length);
+    return c == WF_NO_CHAR ? 0 : wf_char_cases(c);
+}
+
+/* Where U*L+ ends (*lower), or else U+; `at` when neither begins there. A run of U that no other letter follows gives back what
+ * L needs: the letters behind its last one of both kinds. */
+static size_t cased_end(const uint8_t *text, size_t n, size_t at, bool *lower) {
+    size_t length = 0, end = at, both = at;
+    unsigned cases = 0;
+    while (end < n && (cases = cases_at(text + end, n - end, &length)) & WF_IN_UPPER) {
+        end += length;
+        both = cases & WF_IN_LOWER ? end : both;
+    }
+    *lower = (end < n && cases == WF_IN_LOWER) || both > at;
+    if (end == n || cases != WF_IN_LOWER)
+        return *lower ? both : end;
+    while (end < n && cases_at(text + end, n - end, &length) & WF_IN_LOWER)
+        end += length;
+    return end;
+}
+
+/* The word that begins at `at`, with the character of `kind` and `first` bytes before its letters; `at` when there is none. */
+static size_t cased_word(const uint8_t *text, size_t n, size_t at, wf_char_class kind, size_t first) {
+    bool lower, alone;
+    if (kind == WF_CHAR_LETTER)
+        return cased_end(text, n, at, &lower);
+    size_t after = at + first, end = cased_end(text, n, after, &lower);
+    if (lower)
+        return end;
+    size_t mark = cased_end(text, n, at, &alone); /* a mark is a letter too */
+    return mark > at ? mark : end > after ? end : at;
+}
+
+static size_t next_gpt4o(const wf_scan *s, const uint8_t *text, size_t n, size_t at) {
+    size_t first, second;
+    wf_char_class kind = class_at(text + at, n - at, &first), next = WF_CHAR_SPACE;
+    if (kind == WF_CHAR_NUMBER)
+        return numbers_end(s, text, n, at);
+    size_t word = ends_line(text[at]) ? at : cased_word(text, n, at, kind, first);
+    if (word > at)
+        return word + (s->endings && word < n && text[word] == '\'' ? any_contraction(s, text + word, n - word) : 0);
+    if (kind == WF_CHAR_OTHER)
+        return others_end(s, text, n, at + first);
+    if (at + first < n)
+        next = class_at(text + at + first, n - at - first, &second);
+    if (text[at] == ' ' && next == WF_CHAR_OTHER)
+        return others_end(s, text, n, at + first + second);
     return blanks_end(s, text, n, at);
 }
 
@@ -133,7 +188,11 @@ static size_t next_gpt4(const wf_scan *s, const uint8_t *text, size_t n, size_t 
 #define ENDINGS "'s|'t|'re|'ve|'m|'ll|'d"
 #define ANY_CASE_ENDINGS "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]"
 #define LETTERS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
-#define OTHERS " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define BLANKS "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define OTHERS " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" BLANKS
+#define CASED(many_upper, many_lower)                                                                                          \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]" many_upper "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]" many_lower
+#define SLASHED " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" BLANKS
 /* clang-format off */
 const wf_scan wf_scans[] = {
     {.pattern = ENDINGS "| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", .next = next_gpt2},
@@ -145,6 +204,9 @@ const wf_scan wf_scans[] = {
     {.pattern = "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|"
                 "\\s*[\\r\\n]|\\s+(?!\\S)|\\s",
      .next = next_gpt4, .digits = 3, .folds = true, .whole_tails = true, .perl = true},
+    {.pattern = CASED("*", "+") "(?i:" ENDINGS ")?|" CASED("+", "*") "(?i:" ENDINGS ")?|\\p{N}{1,3}|" SLASHED,
+     .next = next_gpt4o, .digits = 3, .slashes = true, .endings = true, .folds = true},
+    {.pattern = CASED("*", "+") "|" CASED("+", "*") "|\\p{N}|" SLASHED, .next = next_gpt4o, .digits = 1, .slashes = true},
     {.pattern = NULL}};
 /* clang-format on */
 

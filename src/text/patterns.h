@@ -14,6 +14,8 @@ struct wf_scan {
     size_t (*next)(const wf_scan *s, const uint8_t *text, size_t n, size_t at);
     size_t digits;    /* of one piece at most */
     bool whole_tails; /* white space at the end of the text is one piece, line ends or not */
+    bool slashes;     /* follow what is neither letter, number nor space, as line ends do */
+    bool endings;     /* 's and its like belong to the word before */
     bool folds;       /* letters compared without regard to case: U+017F is an s */
     bool perl;        /* in Ruby's dialect the text of the pattern means something else */
 };

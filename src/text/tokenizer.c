@@ -2,6 +2,7 @@
 #include "text/tokenizer.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/reader.h"
 #include "text/engine.h"
@@ -58,7 +59,7 @@ void wf_tokenizer_free(wf_tokenizer *tok) {
 /* ---- what it is ---- */
 
 size_t wf_tokenizer_vocab(const wf_tokenizer *tok) { return tok->n_tokens; }
-uint64_t wf_tokenizer_digest(const wf_tokenizer *tok) { return tok->digest; }
+uint64_t wf_tokenizer_digest(const wf_tokenizer *tok) { return XXH3_64bits(tok->json, tok->json_length); }
 
 int64_t wf_tokenizer_id(const wf_tokenizer *tok, const char *text, size_t length) {
     const wf_vocab_entry *e = wf_vocab_find(&tok->added_vocab, text, length);

@@ -71,6 +71,8 @@ weft_status wf_tokenizer_parse(const wf_mem *mem, const char *json, size_t lengt
 /* From a file of any kind (file_kinds.h tells them apart by name and content), or from a folder, whose tokenizer file is found
  * by its name. Gzipped files are read too. Messages start with the path. */
 weft_status wf_tokenizer_open(const wf_mem *mem, const char *path, wf_tokenizer **out, weft_error *err);
+/* The same, with the threads of the pool (NULL: none) for a large file; the tokenizer does not keep it. */
+weft_status wf_tokenizer_open_on(const wf_mem *mem, wf_pool *pool, const char *path, wf_tokenizer **out, weft_error *err);
 /* The tokenizer of what is translated into, where the folder has another one than wf_tokenizer_open finds; *out is NULL where
  * it has not. */
 weft_status wf_tokenizer_open_target(const wf_mem *mem, const char *folder, wf_tokenizer **out, weft_error *err);

@@ -79,6 +79,16 @@ wf_char_class wf_char_class_beyond_ascii(uint32_t c) {
     }
 }
 
+unsigned wf_char_cases_beyond_ascii(uint32_t c) {
+    utf8proc_category_t k = category(c);
+    if (k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LT)
+        return WF_IN_UPPER;
+    if (k == UTF8PROC_CATEGORY_LL)
+        return WF_IN_LOWER;
+    bool mark = k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME;
+    return mark || wf_char_class_beyond_ascii(c) == WF_CHAR_LETTER ? WF_IN_UPPER | WF_IN_LOWER : 0;
+}
+
 bool wf_char_is_numeric(uint32_t c) {
     return wf_char_class_of(c) == WF_CHAR_NUMBER || (c > 0xFFFFu && wf_age_has(WF_NEW_NUMBER, c));
 }

@@ -17,6 +17,15 @@ wf_char_class wf_char_class_beyond_ascii(uint32_t c);
 static inline wf_char_class wf_char_class_of(uint32_t c) {
     return c < 128 ? (wf_char_class)wf_ascii_class[c] : wf_char_class_beyond_ascii(c);
 }
+/* Whether it may stand in the upper and in the lower part of a word: \p{Lu}, \p{Lt}; \p{Ll}; and \p{Lm}, \p{Lo}, \p{M} in both.
+ */
+enum { WF_IN_UPPER = 1, WF_IN_LOWER = 2 };
+unsigned wf_char_cases_beyond_ascii(uint32_t c);
+static inline unsigned wf_char_cases(uint32_t c) {
+    if (c >= 128)
+        return wf_char_cases_beyond_ascii(c);
+    return wf_ascii_class[c] != WF_CHAR_LETTER ? 0 : c & 0x20 ? WF_IN_LOWER : WF_IN_UPPER;
+}
 bool wf_char_is_punctuation(uint32_t c); /* P* (as of Unicode 9, see unicode.c), or an ASCII symbol */
 bool wf_char_is_word(uint32_t c);        /* \w: Alphabetic, M*, Nd, Pc, joiners */
 bool wf_char_is_numeric(uint32_t c);     /* Nd, Nl, No, as of Unicode 17 */

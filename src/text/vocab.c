@@ -52,8 +52,7 @@ static size_t find_slot(const wf_vocab *v, uint64_t hash, const char *text, size
 
 static uint64_t slot_of(uint64_t hash, size_t entry) { return hash >> 32 << 32 | (uint32_t)(entry + 1); }
 
-static weft_status rehash(wf_vocab *v, weft_error *err) {
-    size_t n = v->n_slots ? v->n_slots * 4 : 1024;
+static weft_status rehash(wf_vocab *v, size_t n, weft_error *err) {
     uint64_t *slots = wf_alloc_big(v->mem, n * sizeof *slots);
     if (!slots)
         return wf_fail_memory(err);
@@ -87,14 +86,17 @@ weft_status wf_vocab_reserve(wf_vocab *v, size_t count, size_t bytes, weft_error
     WF_TRY(wf_grow(v->mem, (void **)&v->entries, &v->capacity, count, sizeof *v->entries, err));
     wf_advise_big(v->pool + v->pool_used, v->pool_capacity - v->pool_used);
     wf_advise_big(v->entries + v->count, (v->capacity - v->count) * sizeof *v->entries);
-    return WEFT_OK;
+    size_t slots = 1024;
+    while (slots / 2 < count)
+        slots *= 2;
+    return slots > v->n_slots ? rehash(v, slots, err) : WEFT_OK;
 }
 
 weft_status wf_vocab_put_hashed(wf_vocab *v, uint64_t hash, const char *text, size_t length, uint32_t id, bool *added,
                                 weft_error *err) {
     WF_CHECK(length <= UINT32_MAX / 2 && v->count < UINT32_MAX / 2, err, WEFT_BAD_INPUT, "a vocabulary beyond 2^31");
     if (v->count * 2 >= v->n_slots)
-        WF_TRY(rehash(v, err));
+        WF_TRY(rehash(v, v->n_slots ? v->n_slots * 4 : 1024, err));
     size_t slot = find_slot(v, hash, text, length);
     *added = v->slots[slot] == 0;
     if (!*added)
