@@ -15,7 +15,7 @@ typedef struct task_row {
     int64_t length, full_length, longer;
     int steps;
 } task_row;
-static const task_row tasks[TASKS] = {{"mqar 4 pairs", "mqar:pairs=4", "mqar:pairs=8", 32, 64, 1, 1200},
+static const task_row tasks[TASKS] = {{"mqar 4 pairs", "mqar:pairs=4", "mqar:pairs=8", 32, 64, 1, 3000},
                                       {"mqar 16 pairs", "mqar:pairs=16", "mqar:pairs=64", 64, 256, 1, 1200},
                                       {"selective copying", "selective_copying:tokens=8", "selective_copying", 64, 256, 1, 800},
                                       {"induction", "induction_heads", "induction_heads", 32, 256, 4, 500},
