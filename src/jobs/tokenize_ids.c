@@ -2,6 +2,7 @@
  * texts it encoded; and the lines of standard input as they come. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/reader.h"
@@ -56,23 +57,32 @@ void wf_tokenize_ids_close(wf_tokenize_ids *s) {
 
 /* ---- on the threads ---- */
 
-static void put_number(wf_str *out, uint64_t x, char before) {
+/* Writes the digits and returns how many there are. */
+static size_t write_number(char *out, uint64_t x) {
     char digits[24];
     size_t at = sizeof digits;
     do
         digits[--at] = (char)('0' + x % 10);
     while (x /= 10);
-    if (before)
-        digits[--at] = before;
-    wf_str_put(out, digits + at, sizeof digits - at);
+    memcpy(out, digits + at, sizeof digits - at);
+    return sizeof digits - at;
 }
 
 static void put_line(const wf_tokenize_ids *s, unit *u, const uint32_t *ids, size_t n) {
-    if (s->r->show == WF_SHOW_COUNT)
-        put_number(&u->text, n, 0);
-    for (size_t i = 0; s->r->show != WF_SHOW_COUNT && i < n; i++)
-        put_number(&u->text, ids[i], i ? ' ' : 0);
-    wf_str_putc(&u->text, '\n');
+    enum { LONGEST = 24 };
+    char text[1024];
+    size_t used = s->r->show == WF_SHOW_COUNT ? write_number(text, n) : 0;
+    for (size_t i = 0; s->r->show != WF_SHOW_COUNT && i < n; i++) {
+        if (used > sizeof text - LONGEST - 2) {
+            wf_str_put(&u->text, text, used);
+            used = 0;
+        }
+        if (i)
+            text[used++] = ' ';
+        used += write_number(text + used, ids[i]);
+    }
+    text[used++] = '\n';
+    wf_str_put(&u->text, text, used);
 }
 
 static weft_status encode_unit(void *user, wf_encoder *e, size_t i, weft_error *err) {
