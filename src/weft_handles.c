@@ -42,7 +42,7 @@ weft_status weft_model_open(weft *lib, const char *folder, weft_model **out, wef
     wf_arena_init(&arena, &lib->env.mem, 0);
     weft_status status = wf_hub_path(&arena, folder, &folder, err);
     if (status == WEFT_OK)
-        status = wf_model_load(&lib->env, folder, &(wf_load_options){.map = true}, &model, err);
+        status = wf_model_load(&lib->env, folder, &(wf_load_options){.map = true, .turned = true}, &model, err);
     wf_arena_free(&arena);
     return status == WEFT_OK ? wrap_model(lib, model, out, err) : status;
 }

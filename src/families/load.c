@@ -314,41 +314,66 @@ static weft_status check_extra(const loader *l) {
 }
 
 /* ---- values ---- */
+/* Numbers that can be moved from where they lie. */
+static bool is_ready(const wf_stored_tensor *t) { return t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0; }
+
+static wf_param *part_of(const loader *l, const wf_tensor_map *map, size_t i) {
+    return l->c->model->params.list[map->parts[i].param];
+}
+
 static bool can_map(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t) {
-    return l->options->map && t && map->plain && t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0;
+    return l->options->map && t && map->plain && is_ready(t);
+}
+
+/* Matrices side by side in a tensor that is their stack turned: each a parameter of its own. Adapters want them in order. */
+static bool can_map_turned(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t) {
+    const wf_name_step *step = wf_map_turned(map);
+    bool can = l->options->map && l->options->turned && !l->adapted && t && step && is_ready(t);
+    for (size_t i = 0; can && i < map->n_parts; i++) {
+        const wf_param *p = part_of(l, map, i);
+        can = p->rank == 2 && p->count == map->parts[i].count && p->dims[1] == step->dims[1];
+    }
+    return can;
 }
 
 static void point_into_files(const loader *l) {
     for (size_t i = 0; i < l->c->names.count; i++) {
-        wf_param *p = l->c->model->params.list[l->c->names.list[i].parts[0].param];
+        const wf_tensor_map *map = &l->c->names.list[i];
         union {
             const void *from;
             float *to;
         } data = {l->tensors[i] ? l->tensors[i]->data : NULL}; /* read-only by agreement: wf_load_options.map */
-        if (can_map(l, &l->c->names.list[i], l->tensors[i]))
-            p->value = data.to;
+        if (can_map(l, map, l->tensors[i]))
+            part_of(l, map, 0)->value = data.to;
+        if (!can_map_turned(l, map, l->tensors[i]))
+            continue;
+        for (size_t k = 0; k < map->n_parts; data.to += part_of(l, map, k)->dims[0], k++) {
+            part_of(l, map, k)->value = data.to;
+            part_of(l, map, k)->turned = wf_map_turned(map)->dims[0];
+        }
     }
 }
 
-/* Numbers that can be moved from where they lie. */
-static bool is_ready(const wf_stored_tensor *t) { return t->type == WF_F32 && (uintptr_t)t->data % sizeof(float) == 0; }
+/* All of it is in its place already. */
+static bool stays(const loader *l, const wf_tensor_map *map) {
+    return map->plain ? !part_of(l, map, 0)->owns_value : part_of(l, map, 0)->turned != 0;
+}
 
-static size_t scratch_of(const wf_tensor_map *map, const wf_stored_tensor *t) {
-    return map->plain ? 0 : (size_t)(wf_map_scratch(map) + (is_ready(t) ? 0 : map->count));
+static size_t scratch_of(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t) {
+    return map->plain || stays(l, map) ? 0 : (size_t)(wf_map_scratch(map) + (is_ready(t) ? 0 : map->count));
 }
 
 static void read_tensor(const loader *l, const wf_tensor_map *map, const wf_stored_tensor *t, float *scratch) {
-    wf_param **list = l->c->model->params.list;
     float *values[WF_NAME_PARTS];
     const float *from = t->data;
+    if (stays(l, map))
+        return;
     if (map->plain) {
-        wf_param *p = list[map->parts[0].param];
-        if (p->owns_value)
-            wf_dtypes[t->type].to_f32(p->value, t->data, map->count);
+        wf_dtypes[t->type].to_f32(part_of(l, map, 0)->value, t->data, map->count);
         return;
     }
     for (size_t i = 0; i < map->n_parts; i++)
-        values[i] = list[map->parts[i].param]->value + map->parts[i].first;
+        values[i] = part_of(l, map, i)->value + map->parts[i].first;
     if (!is_ready(t)) {
         wf_dtypes[t->type].to_f32(scratch, t->data, map->count);
         from = scratch;
@@ -385,7 +410,7 @@ static weft_status read_all(loader *l) {
     reading r = {.l = l};
     size_t threads = (size_t)wf_pool_threads(l->env->pool), bytes;
     for (size_t i = 0; i < l->c->names.count; i++) {
-        size_t need = l->tensors[i] ? scratch_of(&l->c->names.list[i], l->tensors[i]) : 0;
+        size_t need = l->tensors[i] ? scratch_of(l, &l->c->names.list[i], l->tensors[i]) : 0;
         r.each = need > r.each ? need : r.each;
     }
     if (!wf_mul_size(r.each, threads * sizeof *r.scratch, &bytes))

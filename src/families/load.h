@@ -14,6 +14,7 @@
 typedef struct wf_load_options {
     bool strict;              /* keys and tensors that no table lists are errors, not warnings */
     bool map;                 /* parameters may point into the mapped file, read-only: for running, not for training */
+    bool turned;              /* with map: matrices that the file holds turned stay so (wf_param.turned): for running tapes */
     bool body;                /* the model without its heads: for its hidden states; what the file holds of heads is not read */
     const wf_json *arguments; /* members that replace those of config.json; NULL: none */
     bool config_only;         /* the model without values: the weights are not even opened */

@@ -126,8 +126,10 @@ static const wf_tensor_map *map_of(const saver *s, const char *name) {
 static weft_status put_tensor(saver *s, wf_safetensors_writer *w, const wf_tensor_map *map, float *scratch) {
     const wf_dtype_row *type = &wf_dtypes[s->options->type];
     const float *values[WF_NAME_PARTS], *from;
-    for (size_t i = 0; i < map->n_parts; i++)
-        values[i] = s->model->params.list[map->parts[i].param]->value + map->parts[i].first;
+    float *straight = scratch + (map->plain ? 0 : 3 * map->count); /* not where they are put together */
+    for (size_t i = 0; i < map->n_parts; straight += map->parts[i].count, i++)
+        values[i] = wf_param_values(&s->model->params, s->model->params.list[map->parts[i].param], map->parts[i].first,
+                                    map->parts[i].count, straight);
     from = values[0];
     if (!map->plain) {
         wf_map_write(map, values, scratch, scratch + map->count);
@@ -161,7 +163,7 @@ static weft_status write_weights(saver *s, const char *folder) {
         return wf_fail_memory(s->err);
     for (size_t i = 0; i < s->names.count; i++) {
         const wf_tensor_map *map = &s->names.list[i];
-        bool moved = !map->plain || s->options->type != WF_F32;
+        bool moved = !map->plain || s->options->type != WF_F32 || s->model->params.list[map->parts[0].param]->turned;
         tensors[i] = (wf_tensor_plan){map->name, s->options->type, map->rank, map->dims};
         most = moved && (size_t)map->count > most ? (size_t)map->count : most;
     }

@@ -2,11 +2,13 @@
  * files. */
 #include "families/load.h"
 #include <dirent.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/reader.h"
 #include "formats/shards.h"
+#include "gen/session.h"
 #include "presets/presets.h"
 #include "support/fail_mem.h"
 #include "support/test.h"
@@ -116,6 +118,51 @@ static void test_mapped(void **state) {
     assert_true(wf_params_digest(&model->params) == wf_params_digest(&mapped->params));
     wf_model_free(mapped);
     wf_model_free(model);
+    close_bench(&b);
+}
+
+static void logits_of(const wf_model *model, float *out, size_t n) {
+    static const int32_t ids[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    const float *logits;
+    for (int64_t rows = 8; rows > 0; rows -= 6) { /* products by tiles, then by sweeps */
+        wf_session *s;
+        assert_int_equal(wf_session_create(model, 1, 8, &s, NULL), WEFT_OK);
+        assert_int_equal(wf_session_feed(s, ids, rows, &logits, NULL), WEFT_OK);
+        memcpy(out, logits, n * sizeof *out);
+        out += n;
+        wf_session_free(s);
+    }
+}
+
+/* Matrices that the file holds turned give the same numbers where they lie, and the same bits when they are written. */
+static void test_turned(void **state) {
+    static const char *const names[] = {"gpt2-inverse-layer-untied", "gpt2-right-padded-types"};
+    bench b;
+    open_bench(&b);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const char *from = wf_arena_printf(&b.arena, OWN "%s", names[i]);
+        wf_model *model = load(&b, from, true), *mapped;
+        size_t vocab = (size_t)model->spec->vocab;
+        float *a = wf_arena_alloc(&b.arena, 4 * vocab * sizeof *a), *c = a + 2 * vocab;
+        save(model, SCRATCH "/turned", NULL);
+        assert_int_equal(
+            wf_model_load(&b.env, SCRATCH "/turned", &(wf_load_options){.map = true, .turned = true}, &mapped, NULL), WEFT_OK);
+        assert_true(wf_param_find(&mapped->params, "block.0.mixer.k.weight")->turned > 0);
+        logits_of(model, a, vocab);
+        logits_of(mapped, c, vocab);
+        for (size_t k = 0; k < 2 * vocab; k++)
+            assert_true(fabsf(a[k] - c[k]) <= 1e-5f * (1.0f + fabsf(a[k])));
+        for (int type = 0; type < 2; type++) {
+            const wf_save_options options = {type ? WF_BF16 : WF_F32, -1, -1, -1};
+            save(model, SCRATCH "/straight", &options);
+            save(mapped, SCRATCH "/turned2", &options);
+            same_files(&b, SCRATCH "/straight", SCRATCH "/turned2");
+        }
+        save(mapped, SCRATCH "/turned", NULL);
+        same_files(&b, from, SCRATCH "/turned");
+        wf_model_free(mapped);
+        wf_model_free(model);
+    }
     close_bench(&b);
 }
 
@@ -554,6 +601,7 @@ static void test_no_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_folders_return),
                                        cmocka_unit_test(test_mapped),
+                                       cmocka_unit_test(test_turned),
                                        cmocka_unit_test(test_narrow),
                                        cmocka_unit_test(test_presets),
                                        cmocka_unit_test(test_fixtures_return),

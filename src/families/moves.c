@@ -202,6 +202,12 @@ void wf_map_write(const wf_tensor_map *map, const float *const *values, float *f
     }
 }
 
+const wf_name_step *wf_map_turned(const wf_tensor_map *map) {
+    const wf_name_step *step = &map->steps[0];
+    bool only = map->n_steps == 1 && map->pieces == 1 && step->move->forward == transpose_forward && step->rank == 2;
+    return only ? step : NULL;
+}
+
 int64_t wf_map_scratch(const wf_tensor_map *map) {
     bool direct = map->n_steps == 0 || (map->n_steps == 1 && map->n_parts == 1 && map->pieces == 1);
     return direct ? 0 : 2 * map->count;

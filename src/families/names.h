@@ -73,6 +73,8 @@ bool wf_names_zero(const wf_names *names, const char *tensor);
 /* Elements between the file's tensor and its parameters (values[k] is part k). Scratch holds 2*count floats, for reading
  * wf_map_scratch() of them; it is not touched when there is nothing to move. */
 int64_t wf_map_scratch(const wf_tensor_map *map);
+/* The step of a tensor that is nothing but the stack, one matrix, transposed; NULL: it is something else. */
+const wf_name_step *wf_map_turned(const wf_tensor_map *map);
 void wf_map_read(const wf_tensor_map *map, const float *file, float *const *values, float *scratch);
 void wf_map_write(const wf_tensor_map *map, const float *const *values, float *file, float *scratch);
 #endif

@@ -160,7 +160,7 @@ static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path,
                               weft_error *err) {
     wf_checkpoint c;
     WF_CHECK(wf_is_dir(path) || wf_is_file(path), err, WEFT_USAGE, "'%s' is neither a model folder nor a file", path);
-    WF_TRY(wf_checkpoint_open(env, path, &(wf_load_options){.map = true, .body = body}, &c, err));
+    WF_TRY(wf_checkpoint_open(env, path, &(wf_load_options){.map = true, .turned = true, .body = body}, &c, err));
     o->model = c.model;
     c.model = NULL;
     weft_status status = open_tokenizer(o, env, path, arena, err);

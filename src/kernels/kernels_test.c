@@ -181,6 +181,13 @@ static void run_gemv(const wf_kernels *k, const work *w) {
     for (int64_t i = rows; i < w->n; i++)
         w->out[0][i] = 0;
 }
+/* The columns of a wider matrix: what is left of out[0] must stay. */
+static void run_gemv_turned(const wf_kernels *k, const work *w) {
+    int64_t steps = gemv_rows(w), width = w->n / steps, some = width - width / 4;
+    k->gemv_turned(w->out[0], w->in[0], width, w->in[1], unless(w->variant, w->in[2]), steps, some);
+    for (int64_t i = some; i < w->n; i++)
+        w->out[0][i] = 0;
+}
 static void run_gemv_bf16(const wf_kernels *k, const work *w) {
     int64_t rows = gemv_rows(w), width = w->n / rows;
     k->gemv_bf16(w->out[0], (const uint16_t *)w->in[7], w->in[1], unless(w->variant, w->in[2]), width, 0, rows);
@@ -241,6 +248,7 @@ static const kernel_case cases[] = {
     {"gemm_block", run_gemm_block, {1}, 36, 1e-5},
     {"gemv", run_gemv, {1}, 2, 2e-5},
     {"gemv_bf16", run_gemv_bf16, {1}, 2, 2e-5},
+    {"gemv_turned", run_gemv_turned, {1}, 2, 2e-5},
     {"probe_fma", run_probe_fma, {-1}, 1, 0},
     {"probe_read", run_probe_read, {-1}, 1, 2e-4},
 };

@@ -17,9 +17,10 @@ wf_tensor *wf_linear(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_linear_as(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type);
 /* The same in fp32 whatever the tape's type: for routers, whose choices should not depend on rounding. */
 wf_tensor *wf_linear_exact(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b);
-/* What the adapter of a parameter makes of it, whole: fp32, of x's shape; x itself when it has none. Every op but projections
- * and tables gets its parameters so, from wf_record. */
+/* What the adapter of a parameter makes of it, whole: fp32, of x's shape; one that lies turned (wf_param.turned) in order; x
+ * itself when it is neither. Every op but projections and tables gets its parameters so, from wf_record. */
 wf_tensor *wf_adapted(wf_tape *t, wf_tensor *x);
+wf_tensor *wf_straighten(wf_tape *t, wf_tensor *w); /* of a whole parameter that lies turned */
 /* The same of given tensors: w, left [slices*rows, rank], right, magnitude (NULL: none) and the shapes and scales of `a`. */
 wf_tensor *wf_adapt(wf_tape *t, wf_tensor *w, wf_tensor *left, wf_tensor *right, wf_tensor *magnitude, const wf_adapter *a);
 wf_tensor *wf_turn_repeat(wf_tape *t, wf_tensor *x, int64_t batch); /* [m,n] -> [B,n,m], the same for every sequence */

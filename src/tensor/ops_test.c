@@ -8,7 +8,8 @@
 static const op_case *const groups[] = {wf_op_cases_rows, wf_op_cases_recurrent, wf_op_cases_attention, NULL};
 
 /* Ops whose tests stand beside their kernels or with the states they write. */
-static const char *const elsewhere[] = {"cast", "cache_append", "store_state", "begin_state", "history_conv", NULL};
+static const char *const elsewhere[] = {"cast",         "cache_append", "store_state", "begin_state",
+                                        "history_conv", "straighten",   NULL};
 
 static void fill(wf_tensor *x, uint32_t stream) {
     wf_rng rng = wf_rng_make(7, stream, 0);
@@ -197,6 +198,89 @@ static void test_every_op_has_a_case(void **state) {
     }
 }
 
+/* ---- parameters that lie turned ---- */
+enum { TALL = 9, DEEP = 37, BESIDE = 5 }; /* a matrix [TALL, DEEP] as columns BESIDE.. of a wider one */
+
+typedef wf_tensor *(*turned_case)(wf_tape *t, wf_tensor *x, wf_tensor *w);
+static wf_tensor *turned_linear(wf_tape *t, wf_tensor *x, wf_tensor *w) { return wf_linear(t, x, w, NULL); }
+static wf_tensor *turned_rows(wf_tape *t, wf_tensor *x, wf_tensor *w) { return wf_linear(t, x, wf_rows(t, w, 2, 6), NULL); }
+static wf_tensor *turned_shape(wf_tape *t, wf_tensor *x, wf_tensor *w) { /* no rows of it: put in order */
+    return wf_linear(t, x, wf_reshape(t, wf_rows(t, wf_reshape(t, w, 1, &w->count), 3, 4 * DEEP), 2, (int64_t[]){4, DEEP}),
+                     NULL);
+}
+static wf_tensor *turned_other(wf_tape *t, wf_tensor *x, wf_tensor *w) {
+    return wf_linear(t, x, wf_mul(t, w, wf_affine(t, w, 0.5f, 1.0f)), NULL);
+}
+
+typedef struct turned_run {
+    float y[33 * TALL], dx[33 * DEEP];
+} turned_run;
+
+static void run_turned(turned_case make, wf_param *p, wf_dtype type, bool grad, int64_t rows, turned_run *out) {
+    fixture f;
+    const wf_runtime rt = {.loss_scale = 1.0f};
+    begin(&f, 2, type);
+    wf_tape_free(f.tape);
+    assert_int_equal(wf_tape_create(&f.env, &(wf_tape_options){.type = type, .grad = grad}, &f.tape, NULL), WEFT_OK);
+    wf_tensor *x = wf_input_grad(f.tape, "x", 2, (int64_t[]){rows, DEEP}), *y = make(f.tape, x, wf_use(f.tape, p));
+    wf_tensor *seed = wf_input(f.tape, "dy", WF_F32, 2, y->dims);
+    wf_root_seeded(f.tape, y, seed);
+    assert_int_equal(wf_tape_plan(f.tape, NULL), WEFT_OK);
+    fill(x, 1);
+    fill(seed, 2);
+    assert_int_equal(wf_tape_forward(f.tape, &rt, NULL), WEFT_OK);
+    memset(out, 0, sizeof *out);
+    const wf_worker w = {.k = &f.kernels};
+    memmove(out->y, wf_load(&w, y->data, y->type, 0, y->count, out->y), (size_t)y->count * sizeof(float));
+    if (grad) {
+        assert_int_equal(wf_tape_backward(f.tape, &rt, NULL), WEFT_OK);
+        memcpy(out->dx, x->grad, (size_t)x->count * sizeof(float));
+    }
+    end(&f);
+}
+
+static void compare_turned(turned_case make, wf_param *straight, wf_param *turned, int how) {
+    turned_run a, b;
+    wf_dtype type = how & 1 ? WF_BF16 : WF_F32;
+    run_turned(make, straight, type, how & 2, how & 4 ? 33 : 3, &a);
+    run_turned(make, turned, type, how & 2, how & 4 ? 33 : 3, &b);
+    for (size_t i = 0; i < sizeof a.y / sizeof *a.y; i++)
+        assert_true(fabsf(a.y[i] - b.y[i]) <= 2e-6f * DEEP);
+    for (size_t i = 0; i < sizeof a.dx / sizeof *a.dx; i++)
+        assert_true(fabsf(a.dx[i] - b.dx[i]) <= 2e-6f * DEEP);
+}
+
+/* Values, gradients and copies are those of the matrix in order, whatever uses it. */
+static void test_turned(void **state) {
+    static const turned_case cases[] = {turned_linear, turned_rows, turned_shape, turned_other};
+    float lies[DEEP * (TALL + BESIDE + 2)], back[TALL * DEEP];
+    const int64_t width = TALL + BESIDE + 2;
+    wf_param *straight, *turned;
+    fixture f;
+    (void)state;
+    begin(&f, 1, WF_F32);
+    wf_params_open(&f.params, &f.env);
+    assert_int_equal(wf_param_add(&f.params, "straight", 2, (int64_t[]){TALL, DEEP}, &straight, NULL), WEFT_OK);
+    assert_int_equal(wf_param_add(&f.params, "turned", 2, (int64_t[]){TALL, DEEP}, &turned, NULL), WEFT_OK);
+    turned->value = lies + BESIDE;
+    turned->turned = width;
+    assert_int_equal(wf_params_allocate(&f.params, NULL), WEFT_OK);
+    for (int64_t i = 0; i < DEEP * width; i++)
+        lies[i] = (float)((i * 7919) % 101) * 0.01f - 0.5f;
+    for (int64_t i = 0; i < TALL * DEEP; i++)
+        straight->value[i] = turned->value[i % DEEP * width + i / DEEP];
+    assert_int_equal(wf_params_allocate_bf16(&f.params, NULL), WEFT_OK);
+    assert_memory_equal(straight->bf16, turned->bf16, sizeof(uint16_t) * TALL * DEEP);
+    assert_memory_equal(wf_param_values(&f.params, turned, 2 * DEEP, 3 * DEEP, back), straight->value + 2 * DEEP,
+                        sizeof(float) * 3 * DEEP);
+    assert_ptr_equal(wf_param_values(&f.params, straight, 2 * DEEP, 3 * DEEP, back), straight->value + 2 * DEEP);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int how = 0; how < 8; how++)
+            compare_turned(cases[i], straight, turned, how);
+    wf_params_close(&f.params);
+    end(&f);
+}
+
 static wf_tensor *bad_linear(fixture *f) { return wf_linear(f->tape, leaf2(f, 3, 4), leaf2(f, 5, 6), NULL); }
 static wf_tensor *bad_reshape(fixture *f) { return wf_reshape(f->tape, leaf2(f, 3, 4), 1, (int64_t[]){11}); }
 static wf_tensor *bad_rows(fixture *f) { return wf_rows(f->tape, leaf2(f, 3, 4), 2, 2); }
@@ -219,7 +303,7 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients), cmocka_unit_test(test_same_bits),
-                                       cmocka_unit_test(test_cast), cmocka_unit_test(test_every_op_has_a_case),
-                                       cmocka_unit_test(test_errors)};
+                                       cmocka_unit_test(test_cast),      cmocka_unit_test(test_every_op_has_a_case),
+                                       cmocka_unit_test(test_turned),    cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include "base/str.h"
 #include "kernels/kernels.h"
 
-enum { INIT_PIECE = 1 << 14 };
+enum { INIT_PIECE = 1 << 14, TURN_ROWS = 16, TURN_COLUMNS = 256 };
 
 void wf_params_open(wf_params *params, const wf_env *env) {
     memset(params, 0, sizeof *params);
@@ -101,10 +101,35 @@ weft_status wf_params_allocate_bf16(wf_params *params, weft_error *err) {
     return WEFT_OK;
 }
 
+const float *wf_param_values(const wf_params *params, const wf_param *p, int64_t first, int64_t count, float *out) {
+    if (!p->turned)
+        return p->value + first;
+    int64_t columns = p->dims[1];
+    params->env->kernels->gemm_pack_columns(out, p->value + first / columns, false, p->turned, columns, count / columns,
+                                            columns);
+    return out;
+}
+
+/* Square by square: what lies turned is put in order on the way. */
+static void turn_to_bf16(const wf_kernels *k, wf_param *p) {
+    float square[TURN_ROWS * TURN_COLUMNS];
+    int64_t rows = p->dims[0], columns = p->dims[1];
+    for (int64_t j = 0; j < columns; j += TURN_COLUMNS)
+        for (int64_t i = 0; i < rows; i += TURN_ROWS) {
+            int64_t m = rows - i < TURN_ROWS ? rows - i : TURN_ROWS,
+                    n = columns - j < TURN_COLUMNS ? columns - j : TURN_COLUMNS;
+            k->gemm_pack_columns(square, p->value + j * p->turned + i, false, p->turned, n, m, n);
+            for (int64_t r = 0; r < m; r++)
+                k->f32_to_bf16(p->bf16 + (i + r) * columns + j, square + r * n, n);
+        }
+}
+
 void wf_params_refresh_bf16(wf_params *params) {
     for (size_t i = 0; i < params->count; i++) {
         wf_param *p = params->list[i];
-        if (p->bf16)
+        if (p->bf16 && p->turned)
+            turn_to_bf16(params->env->kernels, p);
+        else if (p->bf16)
             params->env->kernels->f32_to_bf16(p->bf16, p->value, p->count);
     }
 }

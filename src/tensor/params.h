@@ -40,6 +40,7 @@ typedef struct wf_param {
     bool frozen;     /* not trained while an adapter is */
     bool table;      /* rows are looked up by number */
     bool owns_value; /* false: value points into a mapped file */
+    int64_t turned; /* of a matrix: 0, or element [i][j] is value[j*turned + i]. Such values are read through wf_param_values */
     wf_init init;
     float init_scale;
     void (*init_fn)(float *value, int64_t count, const int64_t *dims, wf_rng rng); /* WF_INIT_CUSTOM */
@@ -65,6 +66,8 @@ wf_param *wf_param_find(const wf_params *params, const char *name);
 weft_status wf_params_allocate(wf_params *params, weft_error *err);       /* values that have none yet, zeroed */
 weft_status wf_params_allocate_grads(wf_params *params, weft_error *err); /* of those that train */
 weft_status wf_params_allocate_bf16(wf_params *params, weft_error *err);
+/* `count` values from `first` on, whole rows where they lie turned: where they are, or copied in order into `out`. */
+const float *wf_param_values(const wf_params *params, const wf_param *param, int64_t first, int64_t count, float *out);
 void wf_params_refresh_bf16(wf_params *params); /* bf16 copies from the masters */
 void wf_params_init(wf_params *params,
                     uint64_t seed); /* every value from its init; keyed by name, so adding a parameter moves no other */

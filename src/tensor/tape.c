@@ -277,15 +277,16 @@ void wf_rebuilt(wf_tape *tape, wf_tensor *x, wf_tensor *again) {
     }
 }
 
-/* Parameters with adapters come as what these make of them. What goes into a projection inside another operation is not there
- * to be dropped. */
+/* Parameters with adapters come as what these make of them, those that lie turned in order. What goes into a
+ * projection inside another operation is not there to be dropped. */
 static bool adapt_inputs(wf_tape *tape, const wf_op *op, int n_in, wf_tensor *const *given, wf_tensor **in) {
     for (int i = 0; i < n_in; i++) {
         const wf_adapter *a = given[i] && !op->bare ? wf_adapter_of(given[i]) : NULL;
         if (a && a->dropout > 0.0f && tape->options.grad)
             wf_tape_error(tape, WEFT_UNSUPPORTED, "a dropout of the adapter of '%s', which '%s' reads, is not supported",
                           wf_base(given[i])->label, op->name);
-        in[i] = given[i] && !op->bare ? wf_adapted(tape, given[i]) : given[i];
+        bool as_it_is = !given[i] || (op->bare && (op->turned || !wf_turned(given[i])));
+        in[i] = as_it_is ? given[i] : wf_adapted(tape, given[i]);
         if (given[i] && !in[i])
             return false;
     }

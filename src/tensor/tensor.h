@@ -47,7 +47,8 @@ struct wf_tensor {
     wf_tensor *base; /* of a view: whose memory it shares; never itself a view */
     int64_t offset;  /* of a view, in elements */
     wf_param *param;
-    wf_tensor *adapted; /* of a parameter with an adapter: what it makes of it, once something needs it whole */
+    wf_tensor
+        *adapted; /* of a parameter with an adapter or one that lies turned: what wf_adapted makes of it, once asked for */
     wf_node *producer;
     struct wf_life *life; /* the planner's */
 };
@@ -87,6 +88,7 @@ typedef struct wf_op {
     bool by_runtime;   /* reads what changes from replay to replay (wf_runtime): its inputs alone do not decide */
     bool uneven;       /* pieces differ in cost: threads claim them one by one instead of sharing them out */
     bool bare;         /* takes parameters without what their adapters make of them: its constructor sees to those */
+    bool turned;       /* takes parameters as they lie (wf_param.turned) */
 } wf_op;
 
 struct wf_node {
@@ -164,6 +166,11 @@ static inline int64_t wf_row_count(const wf_tensor *x) { return x->rank ? x->cou
 static inline const wf_adapter *wf_adapter_of(const wf_tensor *x) {
     const wf_param *p = (x->base ? x->base : x)->param;
     return p ? p->adapter : NULL;
+}
+/* How a parameter, or that of a view, lies (wf_param.turned). */
+static inline int64_t wf_turned(const wf_tensor *x) {
+    const wf_param *p = (x->base ? x->base : x)->param;
+    return p ? p->turned : 0;
 }
 /* The memory of a parameter, with its compute copy. */
 static inline bool wf_is_parameter(const wf_tensor *x) {

@@ -68,6 +68,15 @@ void wf_ref_gemv_bf16(float *y, const uint16_t *w, const float *x, const float *
     }
 }
 
+void wf_ref_gemv_turned(float *y, const float *w, int64_t ld, const float *x, const float *bias, int64_t k, int64_t n) {
+    for (int64_t r = 0; r < n; r++) {
+        double sum = 0;
+        for (int64_t p = 0; p < k; p++)
+            sum += (double)w[p * ld + r] * x[p];
+        y[r] = (float)(sum + (bias ? bias[r] : 0));
+    }
+}
+
 void wf_ref_rotate(float *y, const float *x, const float *cos, const float *sin, int64_t pairs, int64_t n, bool interleaved,
                    float sign) {
     for (int64_t p = 0; p < pairs; p++) {

@@ -149,6 +149,45 @@ static void gemv_bf16(float *y, const uint16_t *w, const float *x, const float *
         sweep(y, w, x, bias, k, r, 1, true);
 }
 
+/* Where the matrix lies turned a row of it is one step of many sums. They stay in registers for DEPTH steps; a sum's order is
+ * the same however many columns are taken together. */
+enum { DEPTH = 256, WIDE = WF_VL == 16 ? 16 : 8, AHEAD = 8 };
+
+WF_INLINE void add_steps(float *y, const float *w, int64_t ld, const float *x, int64_t steps, const int vectors, int64_t m) {
+    vf sum[WIDE];
+    WF_UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[v] = vf_set(0.0f);
+    for (int64_t p = 0; p < steps; p++, w += ld) {
+        const vf by = vf_set(x[p]);
+        WF_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            if (v * WF_VL % 16 == 0) /* rows far apart are not foreseen by the processor */
+                __builtin_prefetch((const char *)(w + v * WF_VL) + (size_t)(AHEAD * ld) * sizeof *w);
+            sum[v] = vf_fma(by, vtake(w + v * WF_VL, m), sum[v]);
+        }
+    }
+    WF_UNROLL
+    for (int v = 0; v < vectors; v++)
+        vput(y + v * WF_VL, vtake(y + v * WF_VL, m) + sum[v], m);
+}
+
+WF_INLINE void add_columns(float *y, const float *w, int64_t ld, const float *x, int64_t k, const int vectors, int64_t m) {
+    for (int64_t p = 0; p < k; p += DEPTH)
+        add_steps(y, w + p * ld, ld, x + p, k - p < DEPTH ? k - p : DEPTH, vectors, m);
+}
+
+static void gemv_turned(float *y, const float *w, int64_t ld, const float *x, const float *bias, int64_t k, int64_t n) {
+    int64_t r = 0;
+    WF_ROW(i, m, n, vput(y + i, bias ? vtake(bias + i, m) : vf_set(0.0f), m););
+    for (; r + WIDE * WF_VL <= n; r += WIDE * WF_VL)
+        add_columns(y + r, w + r, ld, x, k, WIDE, WF_VL);
+    for (; r + 4 * WF_VL <= n; r += 4 * WF_VL)
+        add_columns(y + r, w + r, ld, x, k, 4, WF_VL);
+    for (; r < n; r += WF_VL)
+        add_columns(y + r, w + r, ld, x, k, 1, n - r < WF_VL ? n - r : WF_VL);
+}
+
 WF_FILL(rows) {
     k->bf16_to_f32 = bf16_to_f32;
     k->f32_to_bf16 = f32_to_bf16;
@@ -162,4 +201,5 @@ WF_FILL(rows) {
     k->rotate = rotate;
     k->gemv = gemv;
     k->gemv_bf16 = gemv_bf16;
+    k->gemv_turned = gemv_turned;
 }

@@ -194,6 +194,8 @@ wf_tensor *wf_adapt(wf_tape *t, wf_tensor *w, wf_tensor *left, wf_tensor *right,
 }
 
 static wf_tensor *record(wf_tape *t, wf_tensor *whole, const wf_adapter *a) {
+    if (!a)
+        return wf_straighten(t, whole);
     wf_tensor *left = wf_rows(t, wf_use(t, a->left), a->first, all_rows(a)), *magnitude = wf_use(t, a->magnitude);
     if (magnitude && !a->by_column)
         magnitude = wf_rows(t, magnitude, a->first, all_rows(a));
@@ -201,9 +203,9 @@ static wf_tensor *record(wf_tape *t, wf_tensor *whole, const wf_adapter *a) {
 }
 
 wf_tensor *wf_adapted(wf_tape *t, wf_tensor *x) {
-    wf_tensor *whole = x && x->base ? x->base : x;
+    wf_tensor *whole = x && x->base ? x->base : x; /* a parameter has an adapter or lies turned, never both */
     const wf_adapter *a = x ? wf_adapter_of(x) : NULL;
-    if (!a)
+    if (!x || (!a && !wf_turned(x)))
         return x;
     if (!whole->adapted && !(whole->adapted = record(t, whole, a)))
         return NULL;

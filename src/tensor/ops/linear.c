@@ -7,6 +7,7 @@ enum { FEW_ROWS = 4, BIAS_COLUMNS = 256 };
 
 typedef struct linear {
     int64_t m, n, k;
+    int64_t turned;   /* W[i][j] lies at j*turned + i; 0: in order */
     bool sweep;       /* few rows: row sweep instead of tiles */
     wf_dtype compute; /* type of x and W in the products */
     wf_gemm_plan *y, *dx, *dw;
@@ -17,6 +18,8 @@ enum { X, W, B };
 static const void *weight_data(const wf_node *node) {
     const linear *a = node->attr;
     const wf_tensor *w = node->in[W];
+    if (a->turned) /* rows of it are columns of what lies there */
+        return (const float *)(w->base ? w->base : w)->data + w->offset / a->k;
     if (a->compute == WF_F32)
         return w->data;
     const wf_param *p = w->base ? w->base->param : w->param;
@@ -50,6 +53,11 @@ static int pieces(const wf_node *node, wf_pass pass, int phase) {
 static void sweep_f32(const wf_node *node, int64_t row, int64_t first, int64_t end, wf_worker *w) {
     const linear *a = node->attr;
     const float *bias = node->in[B] ? (const float *)node->in[B]->data + first : NULL;
+    if (a->turned) {
+        w->k->gemv_turned((float *)node->out[0]->data + row * a->n + first, (const float *)weight_data(node) + first, a->turned,
+                          (const float *)node->in[X]->data + row * a->k, bias, a->k, end - first);
+        return;
+    }
     w->k->gemv((float *)node->out[0]->data + row * a->n + first, (const float *)weight_data(node) + first * a->k,
                (const float *)node->in[X]->data + row * a->k, bias, a->k, 0, end - first);
 }
@@ -143,20 +151,21 @@ const wf_op wf_op_linear = {.name = "linear",
                             .flops = flops,
                             .release = release,
                             .uneven = true,
-                            .bare = true};
+                            .bare = true,
+                            .turned = true};
 
 static weft_status make_plans(wf_tape *t, linear *a, bool bias, wf_dtype out, wf_dtype grad_x, weft_error *err) {
     const wf_env *env = wf_tape_env(t);
     wf_dtype c = a->compute;
+    wf_gemm y = {.m = a->m, .n = a->n, .k = a->k, .ldb = a->turned, .a_type = c, .b_type = c, .c_type = out, .bias = bias},
+            dx = {.m = a->m, .n = a->k, .k = a->n, .ldb = a->turned, .a_type = c, .b_type = c, .c_type = grad_x};
+    y.trans_b = !a->turned;
+    dx.trans_b = a->turned != 0;
     if (!a->sweep)
-        WF_TRY(wf_gemm_plan_create(
-            env,
-            &(wf_gemm){.m = a->m, .n = a->n, .k = a->k, .a_type = c, .b_type = c, .c_type = out, .trans_b = true, .bias = bias},
-            &a->y, err));
+        WF_TRY(wf_gemm_plan_create(env, &y, &a->y, err));
     if (!wf_tape_grad(t))
         return WEFT_OK;
-    WF_TRY(wf_gemm_plan_create(env, &(wf_gemm){.m = a->m, .n = a->k, .k = a->n, .a_type = c, .b_type = c, .c_type = grad_x},
-                               &a->dx, err));
+    WF_TRY(wf_gemm_plan_create(env, &dx, &a->dx, err));
     return wf_gemm_plan_create(
         env, &(wf_gemm){.m = a->n, .n = a->k, .k = a->m, .a_type = c, .b_type = c, .c_type = WF_F32, .trans_a = true}, &a->dw,
         err);
@@ -171,6 +180,12 @@ static size_t scratch_of(const linear *a) {
     return most;
 }
 
+/* Can W, a parameter that lies turned or rows of one, be used as it lies? Copies in bf16 are in order. */
+static bool lies_right(const wf_tensor *w, bool bf16) {
+    const wf_tensor *whole = w->base ? w->base : w;
+    return bf16 || (w->dims[1] == whole->dims[1] && w->offset % w->dims[1] == 0);
+}
+
 static wf_tensor *plain(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_dtype type, bool exact) {
     if (!x || !w)
         return NULL;
@@ -179,10 +194,13 @@ static wf_tensor *plain(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
                              (long long)wf_dim(x, -1));
     bool bf16 = wf_tape_type(t) == WF_BF16 && (w->base ? w->base : w)->kind == WF_PARAMETER && !exact;
     x = wf_cast(t, x, bf16 ? WF_BF16 : WF_F32);
+    if (wf_turned(w) && !lies_right(w, bf16) && !(w = wf_adapted(t, w)))
+        return NULL;
     linear *a = wf_arena_alloc(wf_tape_arena(t), sizeof *a);
     if (!x || !a)
         return a ? NULL : wf_tape_error(t, WEFT_NO_MEMORY, "out of memory");
     *a = (linear){.m = wf_row_count(x), .n = w->dims[0], .k = w->dims[1], .compute = bf16 ? WF_BF16 : WF_F32};
+    a->turned = bf16 ? 0 : wf_turned(w);
     type = bf16 ? type : WF_F32;
     a->sweep = a->m <= FEW_ROWS && !wf_tape_grad(t);
     int64_t dims[WF_MAX_RANK];
