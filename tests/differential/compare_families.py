@@ -40,8 +40,8 @@ SKIPPED = re.compile(r"For(Vision|Image|Zero|Mask(?!ed)|Audio|Backbone|Depth|Vid
 # ---- values of keys: functions of a draw `d`, a random.Random with the sizes of this model in d.s
 
 ACTIVATIONS = ["silu", "gelu", "relu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "quick_gelu", "relu2", "relu6", "tanh", "sigmoid", "mish", "leaky_relu",
-               "gelu_python", "swish", "linear", "gelu_10"]
-ENCODER_ACTIVATIONS = ["gelu", "gelu_new", "relu", "silu", "gelu_pytorch_tanh", "tanh", "gelu_fast", "quick_gelu", "gelu_python"]
+               "gelu_python", "swish", "linear", "gelu_10", "hardswish", "laplace", "sqrtsoftplus", "gelu_accurate", "gelu_python_tanh"]
+ENCODER_ACTIVATIONS = ["gelu", "gelu_new", "relu", "silu", "gelu_pytorch_tanh", "tanh", "gelu_fast", "quick_gelu", "gelu_python", "relu6", "mish", "hardswish", "leaky_relu"]
 
 
 class Draw(random.Random):
