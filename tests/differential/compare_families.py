@@ -625,6 +625,15 @@ def holes(d, labels, mask):
     return out
 
 
+def scattered(d, ids, pad):
+    """Tokens of padding among the others."""
+    out = ids.clone()
+    for row in out:
+        for _ in range(d.randint(1, 3)):
+            row[d.randrange(1, len(row))] = pad
+    return out
+
+
 def head_labels(d, name, config, x, ids, mask):
     """Labels for the head that the class's name tells of."""
     b, t = ids.shape
@@ -671,6 +680,8 @@ def make_inputs(d, kind, name, config, model):
     ids = tokens(d, config, (rows, length), mask)
     if kind == "splinter":
         ids[:, d.randrange(length // 2)] = config.question_token_id
+    if encoder and mask is None and re.search("CausalLM|LMHead", name) and config.pad_token_id is not None and d.flag():
+        ids = scattered(d, ids, config.pad_token_id)
     x = dict(input_ids=ids)
     if mask is not None:
         x["attention_mask"] = mask
@@ -725,10 +736,14 @@ def source_inputs(d, kind, name, config, x, ids, mask):
         x = dict(input_values=torch.randn(rows, n))
     target = tokens(d, small, (rows, t), None)
     if "ForConditionalGeneration" in name or "MTModel" in name:
-        x["labels"] = target.masked_fill(padded(d, (rows, t), "right") == 0, -100)  # at the end only: positions count tokens that are not padding
+        x["labels"] = target.masked_fill(padded(d, (rows, t), "right") == 0, -100)
+        if d.flag(0.4):
+            x["labels"] = holes(d, x["labels"], None)  # a decoder reads padding there
     if kind == "fsmt" or "labels" not in x or d.flag(0.3):
         x["decoder_input_ids"] = tokens(d, small, (rows, t), None)
-        if d.flag() and kind != "fsmt":
+        if config.pad_token_id is not None and d.flag(0.3):
+            x["decoder_input_ids"] = scattered(d, x["decoder_input_ids"], config.pad_token_id)
+        elif d.flag() and kind != "fsmt":
             x["decoder_attention_mask"] = padded(d, (rows, t), "right")
     return x
 
