@@ -1,5 +1,5 @@
-/* torch_normal.c - the normal numbers of torch's CPU generator: the Mersenne twister (Matsumoto & Nishimura 1998) and Box-Muller
- * over groups of 16 uniform numbers of 24 bits, or over pairs of 53 bits when there are fewer than 16
+/* torch_normal.c - the normal numbers of torch's CPU generator: the Mersenne twister (Matsumoto & Nishimura 1998) and
+ * Box-Muller over groups of 16 uniform numbers of 24 bits, or over pairs of 53 bits when there are fewer than 16
  * (aten/src/ATen/native/cpu/DistributionTemplates.h, ATen/core/DistributionsHelper.h). */
 #include <math.h>
 #include "base/rng.h"

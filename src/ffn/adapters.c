@@ -3,7 +3,6 @@
 #include "parts/experts.h"
 #include "mixers/mixer.h"
 
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"names", WF_KEY_LIST, NULL, 0, NULL, "what the adapters are for, one name each"},

@@ -1,7 +1,6 @@
 /* glu.c - gated linear units (Shazeer 2020, arXiv 2002.05202): y = Lin(down, act(Lin(gate, x)) * Lin(up, x)). */
 #include "mixers/mixer.h"
 
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"hidden", WF_KEY_INT, "(8*dim//3 + 15) // 16 * 16", 1, NULL, "width inside"},

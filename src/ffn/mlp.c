@@ -1,7 +1,6 @@
 /* mlp.c - the two-layer feed-forward network (Vaswani et al. 2017, eq. 2): y = Lin(down, act(Lin(up, x))). */
 #include "mixers/mixer.h"
 
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"hidden", WF_KEY_INT, "4*dim", 1, NULL, "width inside"},

@@ -2,7 +2,6 @@
  * here: s' = norm(s + mlp'(s)) (LiLT, Wang et al. 2022, arXiv 2202.13669, section 3.1). */
 #include "mixers/mixer.h"
 
-
 static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
                               {"side_dim", WF_KEY_INT, NULL, 1, NULL, "width of the stream beside it"},
                               {"hidden", WF_KEY_INT, "4*dim", 1, NULL, "width inside"},

@@ -5,7 +5,6 @@
 #include "mixers/mixer.h"
 #include "parts/experts.h"
 
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"hidden", WF_KEY_INT, "(8*dim//3 + 15) // 16 * 16", 1, NULL, "width inside an expert"},

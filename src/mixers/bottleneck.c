@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include "mixers/mixer.h"
 
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"inner", WF_KEY_INT, "null", 1, NULL, "width inside; null: that of x, and no projections in and out"},

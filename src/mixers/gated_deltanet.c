@@ -5,7 +5,6 @@
 #include "mixers/mixer.h"
 #include "parts/init.h"
 
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"heads", WF_KEY_INT, NULL, 1, NULL, "heads of q and k"},

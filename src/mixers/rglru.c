@@ -4,7 +4,6 @@
 #include <math.h>
 #include "mixers/mixer.h"
 
-
 static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
                               {"inner", WF_KEY_INT, "dim", 1, NULL, "channels of the recurrence, a multiple of heads"},
                               {"heads", WF_KEY_INT, "1", 1, NULL, "blocks of the gates' matrices"},

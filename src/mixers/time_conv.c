@@ -3,7 +3,6 @@
  * section 4). */
 #include "mixers/mixer.h"
 
-
 static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
                               {"width", WF_KEY_INT, "3", 1, NULL, "taps"},
                               {"left", WF_KEY_INT, "(width - 1) // 2", 0, NULL, "taps before the row"},

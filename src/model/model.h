@@ -192,8 +192,8 @@ struct wf_state {
     int64_t batch, capacity, chunk; /* tokens it can hold; most rows of one call */
     int64_t *start;                 /* [B] tokens seen */
     int64_t source;                 /* rows of a memory there is room for; 0: none */
-    wf_state_buffer *buffers; /* [layers][WF_SIDES][WF_MAX_STATES], then the memory (NULL: nothing reads it again), its mask, and
-                                 the tokens counted; data NULL: absent */
+    wf_state_buffer *buffers; /* [layers][WF_SIDES][WF_MAX_STATES], then the memory (NULL: nothing reads it again), its mask,
+                                 and the tokens counted; data NULL: absent */
 };
 
 /* `capacity`: most tokens of a sequence (append states that are not rings grow to it); `chunk`: most rows per call. */

@@ -203,7 +203,7 @@ weft_status wf_state_truncate(wf_state *s, int64_t sequence, int64_t n, weft_err
 }
 
 size_t wf_state_bytes_at(const wf_model *m, int64_t tokens) {
-    size_t total = 0;
+    size_t total = m->spec->stem.count == WF_COUNT_TOKENS && tokens > 0 ? (size_t)tokens * sizeof(int32_t) : 0;
     for (int64_t i = 0; i < m->spec->layers && !m->spec->reshaped; i++) {
         total += wf_layer_state_bytes(m->spec->blocks[i].mixer, tokens);
         if (m->spec->blocks[i].cross)
