@@ -21,12 +21,13 @@ typedef struct batch {
     int32_t *source;  /* [n, rows] */
     int64_t *lengths; /* [n] */
     int32_t *next;    /* [n, n_start]: what is fed */
-    uint32_t *text;   /* [n, longest] */
+    int32_t *text;    /* [n, n_start + longest]: `start`, then what is written */
     size_t *written;  /* [n] */
     uint8_t *ended;   /* [n] */
     size_t open;      /* texts that have not ended */
 } batch;
 
+static size_t text_width(const wf_translator *t) { return t->options.n_start + (size_t)t->options.longest; }
 static int64_t new_tokens(const wf_translator *t) { return t->options.longest - (int64_t)t->options.n_start + 1; }
 
 weft_status wf_translator_create(const wf_model *model, const wf_translator_options *options, wf_translator **out,
@@ -89,7 +90,7 @@ static weft_status open_batch(const wf_translator *t, batch *b, weft_error *err)
     b->source = wf_calloc(mem, b->n * (size_t)b->rows, sizeof *b->source);
     b->lengths = wf_calloc(mem, b->n, sizeof *b->lengths);
     b->next = wf_calloc(mem, b->n * t->options.n_start, sizeof *b->next);
-    b->text = wf_calloc(mem, b->n * (size_t)t->options.longest, sizeof *b->text);
+    b->text = wf_calloc(mem, b->n * text_width(t), sizeof *b->text);
     b->written = wf_calloc(mem, b->n, sizeof *b->written);
     b->ended = wf_calloc(mem, b->n, sizeof *b->ended);
     if (!b->source || !b->lengths || !b->next || !b->text || !b->written || !b->ended)
@@ -100,7 +101,7 @@ static weft_status open_batch(const wf_translator *t, batch *b, weft_error *err)
         for (size_t k = 0; k < q->count; k++)
             b->source[i * (size_t)b->rows + k] = (int32_t)q->ids[k];
         for (size_t k = 0; k < t->options.n_start; k++)
-            b->next[i * t->options.n_start + k] = t->options.start[k];
+            b->next[i * t->options.n_start + k] = b->text[i * text_width(t) + k] = t->options.start[k];
     }
     return WEFT_OK;
 }
@@ -117,16 +118,18 @@ static bool ends(const wf_translator *t, int32_t id) {
 static weft_status choose(const wf_translator *t, batch *b, const float *logits, int64_t step, weft_error *err) {
     bool forced = t->options.last >= 0 && step + 1 == new_tokens(t);
     for (size_t i = 0; i < b->n; i++, logits += t->model->spec->vocab) {
-        int32_t id = forced ? (int32_t)t->options.last : t->options.padding;
+        int32_t id = forced ? (int32_t)t->options.last : t->options.padding, *text = b->text + i * text_width(t);
+        size_t n = t->options.n_start + b->written[i];
         if (!b->ended[i] && !forced)
-            WF_TRY(wf_sampler_next(t->sampler, logits, NULL, 0, (t->before + b->order[i]) << 32 | (uint64_t)step, &id, err));
+            WF_TRY(wf_sampler_next(t->sampler, logits, text, (int64_t)n, (t->before + b->order[i]) << 32 | (uint64_t)step, &id,
+                                   err));
         b->next[i] = b->ended[i] ? t->options.padding : id;
         if (b->ended[i])
             continue;
         if ((b->ended[i] = ends(t, id)))
             b->open--;
         else
-            b->text[i * (size_t)t->options.longest + b->written[i]++] = (uint32_t)id;
+            text[n] = id, b->written[i]++;
     }
     return WEFT_OK;
 }
@@ -156,8 +159,10 @@ static weft_status run_batch(wf_translator *t, batch *b, wf_translated_fn take, 
     weft_status status = open_batch(t, b, err);
     if (status == WEFT_OK)
         status = decode(t, b, err);
-    for (size_t i = 0; i < b->n && status == WEFT_OK; i++)
-        status = take(user, b->order[i], b->text + i * (size_t)t->options.longest, b->written[i], b->ended[i]);
+    for (size_t i = 0; i < b->n && status == WEFT_OK; i++) {
+        const void *text = b->text + i * text_width(t) + t->options.n_start;
+        status = take(user, b->order[i], text, b->written[i], b->ended[i]);
+    }
     close_batch(&t->model->env->mem, b);
     return status;
 }

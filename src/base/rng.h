@@ -20,4 +20,7 @@ double wf_rng_normal(wf_rng rng, uint64_t index);              /* Box-Muller ove
 uint64_t wf_rng_below(wf_rng rng, uint64_t index, uint64_t n); /* 0..n-1, n > 0 (bias below 2^-32 for n < 2^32) */
 /* The image of `i` under a seeded permutation of 0..n-1 (Feistel with cycle walking): shuffling without a table. */
 uint64_t wf_rng_permute(wf_rng rng, uint64_t i, uint64_t n);
+/* The n normal numbers that torch.manual_seed(seed); torch.randn(n) give as fp32 on a CPU, up to the last bits: what published
+ * configs mean by a seed. */
+void wf_torch_normal(float *value, int64_t n, uint64_t seed);
 #endif

@@ -121,12 +121,32 @@ static void test_permute_is_fair(void **state) {
             assert_in_range(counts[i][k], 850, 1150);
 }
 
+/* torch 2: torch.manual_seed(seed); torch.randn(n). */
+static void test_torch_normal(void **state) {
+    static const struct {
+        int64_t n;
+        uint64_t seed;
+        int64_t at[3];
+        float value[3];
+    } cases[] = {{7, 3, {0, 3, 6}, {0.803276f, -0.613718f, 0.337495f}},
+                 {16, 3, {0, 8, 15}, {-0.0766443f, -0.051681f, 0.416331f}},
+                 {33, 13, {0, 17, 32}, {0.437159f, 1.76587f, 2.27889f}},
+                 {40, 7, {23, 24, 39}, {-0.724511f, -0.135437f, -0.0916772f}}};
+    float value[40];
+    for (size_t c = 0; c < COUNT_OF(cases); c++) {
+        wf_torch_normal(value, cases[c].n, cases[c].seed);
+        for (int i = 0; i < 3; i++)
+            assert_true(fabsf(value[cases[c].at[i]] - cases[c].value[i]) < 4e-6f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_answers), cmocka_unit_test(test_words_and_streams),
         cmocka_unit_test(test_uniform),       cmocka_unit_test(test_uniform_words),
         cmocka_unit_test(test_normal),        cmocka_unit_test(test_below),
         cmocka_unit_test(test_permute),       cmocka_unit_test(test_permute_is_fair),
+        cmocka_unit_test(test_torch_normal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,14 +3,12 @@
 #include "parts/experts.h"
 #include "mixers/mixer.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"names", WF_KEY_LIST, NULL, 0, NULL, "what the adapters are for, one name each"},
     {"hidden", WF_KEY_INT, "(dim + 1) // 2", 1, NULL, "width inside an adapter"},
     {"default", WF_KEY_INT, "null", 0, NULL, "number of the adapter for tokens of which nobody says it"},
-    {"activation", WF_KEY_STRING, "'gelu'", 0, ACTIVATIONS, "the non-linearity"},
+    {"activation", WF_KEY_STRING, "'gelu'", 0, WF_ACTIVATION_WORDS, "the non-linearity"},
     {NULL}};
 
 static const wf_slot slots[] = {{"up.weight", "[len(names), hidden, dim]", "linear", NULL, NULL, false, NULL},

@@ -1,12 +1,10 @@
 /* glu.c - gated linear units (Shazeer 2020, arXiv 2002.05202): y = Lin(down, act(Lin(gate, x)) * Lin(up, x)). */
 #include "mixers/mixer.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"hidden", WF_KEY_INT, "(8*dim//3 + 15) // 16 * 16", 1, NULL, "width inside"},
-    {"activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS,
+    {"activation", WF_KEY_STRING, "'silu'", 0, WF_ACTIVATION_WORDS,
      "of the gate: silu is SwiGLU, gelu GEGLU, relu ReGLU, sigmoid GLU, identity bilinear"},
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases on all projections"},
     {"down_bias", WF_KEY_BOOL, "bias", 0, NULL, "a bias on down"},

@@ -1,12 +1,10 @@
 /* mlp.c - the two-layer feed-forward network (Vaswani et al. 2017, eq. 2): y = Lin(down, act(Lin(up, x))). */
 #include "mixers/mixer.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"hidden", WF_KEY_INT, "4*dim", 1, NULL, "width inside"},
-    {"activation", WF_KEY_STRING, "'gelu'", 0, ACTIVATIONS "|xielu",
+    {"activation", WF_KEY_STRING, "'gelu'", 0, WF_ACTIVATION_WORDS "|xielu",
      "the non-linearity; xielu has learned numbers (Huang & Schlag 2024)"},
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases on both projections"},
     {"dropout", WF_KEY_FLOAT, "0.0", 0, NULL, "of what goes into down, in training"},

@@ -6,8 +6,6 @@
 #include "mixers/mixer.h"
 #include "parts/experts.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"hidden", WF_KEY_INT, "(8*dim//3 + 15) // 16 * 16", 1, NULL, "width inside an expert"},
@@ -16,7 +14,7 @@ static const wf_key keys[] = {
     {"router", WF_KEY_STRING, "'softmax'", 0, "softmax|sigmoid|sparsemixer",
      "what the scores are made of; sparsemixer: phimoe's softmax over the experts near the best"},
     {"gated", WF_KEY_BOOL, "true", 0, NULL, "experts are glu, else mlp"},
-    {"activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS, "the non-linearity of the experts"},
+    {"activation", WF_KEY_STRING, "'silu'", 0, WF_ACTIVATION_WORDS, "the non-linearity of the experts"},
     {"normalise", WF_KEY_BOOL, "false", 0, NULL, "a token's weights are divided by their norm"},
     {"normalise_order", WF_KEY_FLOAT, "1.0", 1, NULL, "of that norm: 1 is the sum"},
     {"normalise_min", WF_KEY_FLOAT, "0.0", 0, NULL, "the norm is at least this"},

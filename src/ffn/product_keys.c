@@ -12,8 +12,7 @@ static const wf_key keys[] = {
     {"keys", WF_KEY_INT, "8", 1, NULL, "keys on each side; experts are their pairs"},
     {"experts", WF_KEY_INT, "keys * keys", 1, NULL, "rows of the tables of experts; those behind the pairs are never found"},
     {"top_k", WF_KEY_INT, "min(8, keys * keys)", 1, NULL, "experts of a token"},
-    {"activation", WF_KEY_STRING, "'silu'", 0, "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity",
-     "the non-linearity of all"},
+    {"activation", WF_KEY_STRING, "'silu'", 0, WF_ACTIVATION_WORDS, "the non-linearity of all"},
     {"bias", WF_KEY_BOOL, "false", 0, NULL, "biases of the layer for every token"},
     {"whole", WF_KEY_BOOL, "false", 0, NULL,
      "the scores of all tokens in a row are cut in two halves, one for each side, instead of those of each token (Doge); while "

@@ -2,13 +2,11 @@
  * here: s' = norm(s + mlp'(s)) (LiLT, Wang et al. 2022, arXiv 2202.13669, section 3.1). */
 #include "mixers/mixer.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
                               {"side_dim", WF_KEY_INT, NULL, 1, NULL, "width of the stream beside it"},
                               {"hidden", WF_KEY_INT, "4*dim", 1, NULL, "width inside"},
                               {"side_hidden", WF_KEY_INT, "4*side_dim", 1, NULL, "width inside, of the side stream"},
-                              {"activation", WF_KEY_STRING, "'gelu'", 0, ACTIVATIONS, "the non-linearity of both"},
+                              {"activation", WF_KEY_STRING, "'gelu'", 0, WF_ACTIVATION_WORDS, "the non-linearity of both"},
                               {"norm_eps", WF_KEY_FLOAT, "1e-12", 0, NULL, "of the side stream's norm"},
                               {NULL}};
 

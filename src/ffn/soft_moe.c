@@ -5,15 +5,13 @@
 #include "mixers/mixer.h"
 #include "parts/experts.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"hidden", WF_KEY_INT, "(8*dim//3 + 15) // 16 * 16", 1, NULL, "width inside an expert"},
     {"experts", WF_KEY_INT, "8", 1, NULL, "experts"},
     {"slots", WF_KEY_INT, "1", 1, NULL, "slots of an expert"},
     {"gated", WF_KEY_BOOL, "true", 0, NULL, "experts are glu, else mlp"},
-    {"activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS, "the non-linearity of the experts"},
+    {"activation", WF_KEY_STRING, "'silu'", 0, WF_ACTIVATION_WORDS, "the non-linearity of the experts"},
     {"normed", WF_KEY_BOOL, "false", 0, NULL, "tokens and slots have length 1 in the scores, times a learned scale"},
     {NULL}};
 

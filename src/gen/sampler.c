@@ -70,6 +70,45 @@ static void penalise(wf_sampler *s, const int32_t *history, int64_t n) {
         }
 }
 
+/* ---- rules ---- */
+static void ban(wf_sampler *s, int32_t id) {
+    if (id >= 0 && id < s->vocab)
+        s->list[id].p = -INFINITY;
+}
+
+static void ban_all(wf_sampler *s, const int32_t *ids, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        ban(s, ids[i]);
+}
+
+static void force(wf_sampler *s, int64_t id) {
+    for (int64_t i = 0; i < s->vocab; i++)
+        s->list[i].p = i == id ? 0.0 : -INFINITY;
+}
+
+/* Whether the history ends with these tokens. */
+static bool ends_with(const int32_t *history, int64_t n, const int32_t *run, int64_t length) {
+    return length <= n && (length == 0 || memcmp(history + n - length, run, (size_t)length * sizeof *run) == 0);
+}
+
+static void follow(wf_sampler *s, const wf_rules *r, const int32_t *history, int64_t n, int64_t written) {
+    const int32_t *word = r->words;
+    for (int64_t i = 0; r->no_repeat > 0 && i + r->no_repeat <= n; i++)
+        if (ends_with(history, n, history + i, r->no_repeat - 1))
+            ban(s, history[i + r->no_repeat - 1]);
+    for (size_t i = 0; i < r->n_words; word += r->lengths[i++])
+        if (ends_with(history, n, word, r->lengths[i] - 1))
+            ban(s, word[r->lengths[i] - 1]);
+    if (n < r->least || written < r->least_new)
+        ban_all(s, r->ends, r->n_ends);
+    if (r->second >= 0 && n == 1)
+        force(s, r->second);
+    if (r->last >= 0 && written + 1 == r->most)
+        force(s, r->last);
+    if (written == 0)
+        ban_all(s, r->not_first, r->n_not_first);
+}
+
 static const candidate *best(const wf_sampler *s) {
     const candidate *c = &s->list[0];
     for (int64_t i = 1; i < s->vocab; i++)
@@ -119,8 +158,9 @@ weft_status wf_sampler_next(wf_sampler *s, const float *logits, const int32_t *h
         s->list[i] = (candidate){(double)logits[i], (int32_t)i};
     }
     penalise(s, history, n);
-    for (size_t i = 0; i < s->options.n_banned; i++)
-        s->list[s->options.banned[i]].p = -INFINITY;
+    if (s->options.rules)
+        follow(s, s->options.rules, history, n, (int64_t)(position & UINT32_MAX));
+    ban_all(s, s->options.banned, s->options.n_banned);
     if (s->options.temperature == 0.0) {
         *token = best(s)->token;
         return WEFT_OK;
@@ -128,6 +168,10 @@ weft_status wf_sampler_next(wf_sampler *s, const float *logits, const int32_t *h
     for (int64_t i = 0; i < s->vocab; i++)
         s->list[i].p /= s->options.temperature;
     qsort(s->list, (size_t)s->vocab, sizeof *s->list, by_probability);
+    if (isinf(s->list[0].p)) { /* nothing may come */
+        *token = s->list[0].token;
+        return WEFT_OK;
+    }
     int64_t kept = s->options.top_k > 0 && s->options.top_k < s->vocab ? s->options.top_k : s->vocab;
     normalise(s, kept);
     *token = draw(s, cut(s, kept), position);

@@ -85,6 +85,48 @@ static void test_options(void **state) {
     expect("greedy, banned", &o, NULL, 0, (double[VOCAB]){0, 0, 0, 1, 0, 0});
 }
 
+/* Rules look at the history, and at how many tokens are new. */
+static void test_rules(void **state) {
+    static const int32_t history[] = {5, 1, 3, 5, 1}, ends[] = {1, 5}, words[] = {5, 1, 1, 1, 3, 2}, lengths[] = {3, 2, 1};
+    static const wf_rules none = {.second = -1, .last = -1};
+    wf_env env = {.mem = wf_mem_default};
+    const struct {
+        const char *what;
+        wf_rules rules;
+        int64_t n;
+        uint64_t position;
+        int32_t greedy; /* of 1 3 5 0 4 2 by likelihood */
+    } cases[] = {
+        {"none", none, 5, 0, 1},
+        {"no token twice", {.no_repeat = 1, .second = -1, .last = -1}, 5, 0, 0},
+        {"no pair twice", {.no_repeat = 2, .second = -1, .last = -1}, 4, 0, 3},
+        {"no three twice", {.no_repeat = 3, .second = -1, .last = -1}, 5, 0, 1},
+        {"short", {.ends = ends, .n_ends = 2, .least = 6, .second = -1, .last = -1}, 5, 0, 3},
+        {"long enough", {.ends = ends, .n_ends = 2, .least = 5, .second = -1, .last = -1}, 5, 0, 1},
+        {"few new ones", {.ends = ends, .n_ends = 2, .least_new = 3, .second = -1, .last = -1}, 5, (uint64_t)9 << 32 | 2, 3},
+        {"words", {.words = words, .lengths = lengths, .n_words = 3, .second = -1, .last = -1}, 5, 0, 5},
+        {"the second", {.second = 4, .last = -1}, 1, 0, 4},
+        {"not the second", {.second = 4, .last = -1}, 2, 0, 1},
+        {"the last", {.second = -1, .last = 2, .most = 7}, 5, 6, 2},
+        {"not first", {.not_first = ends, .n_not_first = 2, .second = -1, .last = -1}, 5, 0, 3},
+        {"no longer first", {.not_first = ends, .n_not_first = 2, .second = -1, .last = -1}, 5, 1, 1}};
+    float logits[VOCAB];
+    (void)state;
+    logits_of(logits);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        wf_sampling o = plain;
+        wf_sampler *s;
+        int32_t token = -1;
+        o.temperature = 0;
+        o.rules = &cases[c].rules;
+        assert_int_equal(wf_sampler_create(&env, VOCAB, &o, &s, NULL), WEFT_OK);
+        assert_int_equal(wf_sampler_next(s, logits, history, cases[c].n, cases[c].position, &token, NULL), WEFT_OK);
+        if (token != cases[c].greedy)
+            fail_msg("%s: token %d, not %d", cases[c].what, token, cases[c].greedy);
+        wf_sampler_free(s);
+    }
+}
+
 static void test_seed(void **state) {
     wf_env env = {.mem = wf_mem_default};
     wf_sampler *a, *b, *c;
@@ -161,7 +203,8 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_options), cmocka_unit_test(test_seed),
-                                       cmocka_unit_test(test_odd_logits), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_options), cmocka_unit_test(test_rules),
+                                       cmocka_unit_test(test_seed), cmocka_unit_test(test_odd_logits),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 typedef struct request {
     const char *model, *prompt;
-    bool bf16;
+    bool bf16, penalised; /* the penalty is asked for */
     wf_generate_options how;
 } request;
 
@@ -36,6 +36,7 @@ static weft_status read_request(wf_job *job, request *r) {
     s->top_p = wf_option_float(&o, "top_p", s->top_p, 0, 1);
     s->min_p = wf_option_float(&o, "min_p", s->min_p, 0, 1);
     s->repetition_penalty = wf_option_float(&o, "repetition_penalty", s->repetition_penalty, 0, 1e6);
+    r->penalised = wf_json_get(job->options, "repetition_penalty") != NULL;
     s->seed = (uint64_t)wf_option_int(&o, "seed", 0, 0, INT64_MAX);
     usual.stop = wf_job_texts(job, &o, "stop", &usual.n_stop);
     usual.overflow = overflow(&o);
@@ -100,6 +101,7 @@ static void note_overflow(const wf_job *job, const wf_generation *g) {
 
 static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
     wf_generate_options how = r->how;
+    wf_rules rules = wf_opened_rules(m);
     wf_ids ids = wf_ids_new(&job->env->mem);
     wf_generation g = {.text = wf_str_new(&job->env->mem)};
     how.start = m->start;
@@ -108,6 +110,13 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
     how.sampling.banned = m->banned;
     how.sampling.n_banned = m->n_banned;
     how.n_eos = m->n_eos;
+    rules.last = m->last;
+    rules.most = how.max_tokens;
+    how.sampling.rules = &rules;
+    if (!r->penalised)
+        how.sampling.repetition_penalty = m->penalty;
+    if (m->unfollowed)
+        wf_log(job->env, WF_WARN, "%s: '%s' of the generation config is not followed", r->model, m->unfollowed);
     how.piece = job->piece;
     how.user = job->user;
     weft_status status = encode(m, r->prompt, &ids, job->err);

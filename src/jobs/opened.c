@@ -37,44 +37,82 @@ static bool is_eos(const wf_opened *o, int64_t id) {
     return false;
 }
 
-static void ban(wf_opened *o, const wf_json *id, const char *key) {
-    if (o->n_banned == WF_BANNED_MAX)
-        o->unfollowed = key;
-    else if (id && id->is_integer && id->integer >= 0 && id->integer < o->model->spec->vocab)
-        o->banned[o->n_banned++] = (int32_t)id->integer;
+static bool is_token(const wf_opened *o, const wf_json *j) {
+    return j && j->is_integer && j->integer >= 0 && j->integer < o->model->spec->vocab;
 }
 
-/* Single tokens of `bad_words_ids` (the end of a text stays allowed, as in the reference) and all of `suppress_tokens`. */
-static void take_banned(wf_opened *o, const wf_json *config) {
-    const wf_json *words = wf_json_get(config, "bad_words_ids"), *tokens = wf_json_get(config, "suppress_tokens");
-    for (const wf_json *j = words && words->kind == WF_JSON_ARRAY ? words->child : NULL; j; j = j->next) {
-        const wf_json *id = j->kind == WF_JSON_ARRAY ? j->child : NULL;
-        if (id && id->next)
-            o->unfollowed = "bad_words_ids";
-        else if (id && !is_eos(o, id->integer))
-            ban(o, id, "bad_words_ids");
+/* Adds tokens to one of the lists of WF_BANNED_MAX. */
+static void take_tokens(wf_opened *o, const wf_json *config, const char *key, int32_t *list, size_t *n) {
+    const wf_json *tokens = wf_json_get(config, key);
+    if (!tokens || tokens->kind != WF_JSON_ARRAY)
+        return;
+    *n = 0;
+    for (const wf_json *j = tokens->child; j; j = j->next)
+        if (*n == WF_BANNED_MAX)
+            o->unfollowed = key;
+        else if (is_token(o, j))
+            list[(*n)++] = (int32_t)j->integer;
+}
+
+/* A run of tokens; one with a token that the model does not have never comes. False: no room. */
+static bool take_word(wf_opened *o, const wf_json *word, size_t *used) {
+    size_t n = 0;
+    if (o->rules.n_words == WF_BANNED_MAX || word->count > WF_WORDS_MAX - *used)
+        return false;
+    for (const wf_json *j = word->child; j; j = j->next) {
+        if (!is_token(o, j))
+            return true;
+        o->words[*used + n++] = (int32_t)j->integer;
     }
-    for (const wf_json *j = tokens && tokens->kind == WF_JSON_ARRAY ? tokens->child : NULL; j; j = j->next)
-        ban(o, j, "suppress_tokens");
+    if (n == 0 || (n == 1 && is_eos(o, word->child->integer))) /* the end of a text stays allowed, as in the reference */
+        return true;
+    o->lengths[o->rules.n_words++] = (int32_t)n;
+    *used += n;
+    return true;
+}
+
+static void take_words(wf_opened *o, const wf_json *config) {
+    const wf_json *words = wf_json_get(config, "bad_words_ids");
+    size_t used = 0;
+    if (!words || words->kind != WF_JSON_ARRAY)
+        return;
+    o->rules.n_words = 0;
+    for (const wf_json *j = words->child; j; j = j->next)
+        if (j->kind == WF_JSON_ARRAY && !take_word(o, j, &used))
+            o->unfollowed = "bad_words_ids";
+}
+
+static void take_number(const wf_json *config, const char *key, int64_t *to) {
+    const wf_json *j = wf_json_get(config, key);
+    if (j && j->is_integer && j->integer >= 0 && j->integer < INT32_MAX)
+        *to = j->integer;
+}
+
+static void take_followed(wf_opened *o, const wf_json *config) {
+    const wf_json *penalty = wf_json_get(config, "repetition_penalty"), *second = wf_json_get(config, "forced_bos_token_id");
+    if (penalty && penalty->kind == WF_JSON_NUMBER && penalty->number > 0)
+        o->penalty = penalty->number;
+    take_number(config, "no_repeat_ngram_size", &o->rules.no_repeat);
+    take_number(config, "min_length", &o->rules.least);
+    take_number(config, "min_new_tokens", &o->rules.least_new);
+    if (!o->model->encoder && is_token(o, second))
+        o->rules.second = second->integer;
+    take_words(o, config);
+    take_tokens(o, config, "suppress_tokens", o->banned, &o->n_banned);
+    take_tokens(o, config, "begin_suppress_tokens", o->not_first, &o->rules.n_not_first);
 }
 
 /* Rules that are not followed, and the number that makes one do nothing. */
 static const struct rule {
     const char *key;
     double none;
-} rules[] = {{"num_beams", 1},
-             {"min_length", 0},
-             {"min_new_tokens", 0},
-             {"repetition_penalty", 1},
-             {"encoder_repetition_penalty", 1},
-             {"no_repeat_ngram_size", 0},
-             {"encoder_no_repeat_ngram_size", 0}};
+} rules[] = {{"num_beams", 1}, {"encoder_repetition_penalty", 1}, {"encoder_no_repeat_ngram_size", 0}};
 
-static void take_rules(wf_opened *o, const wf_json *config) {
-    static const char *const lists[] = {"sequence_bias", "exponential_decay_length_penalty", "begin_suppress_tokens"};
+void wf_opened_follow(wf_opened *o, const wf_json *config) {
+    static const char *const lists[] = {"sequence_bias", "exponential_decay_length_penalty"};
     const wf_json *last = wf_json_get(config, "forced_eos_token_id"), *most = wf_json_get(config, "max_length"),
                   *new_tokens = wf_json_get(config, "max_new_tokens");
-    take_banned(o, config);
+    take_followed(o, config);
     if (last && last->is_integer && last->integer >= 0 && last->integer < o->model->spec->vocab)
         o->last = last->integer;
     else if (last && last->kind == WF_JSON_ARRAY)
@@ -117,7 +155,7 @@ static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, co
         o->start[o->n_start++] = (int32_t)o->bos;
         o->start_usual = true;
     }
-    take_rules(o, status == WEFT_OK ? generation : config);
+    wf_opened_follow(o, status == WEFT_OK ? generation : config);
     int64_t id = wf_tokenizer_id(o->target, usual, strlen(usual));
     if (o->n_eos == 0 && id >= 0 && id < o->model->spec->vocab)
         o->eos[o->n_eos++] = (int32_t)id;
@@ -179,7 +217,7 @@ weft_status wf_opened_open(const wf_env *env, const char *path, bool bf16, wf_op
 weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, bool body, wf_opened *out, weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, &env->mem, 0);
-    *out = (wf_opened){.bos = -1, .last = -1};
+    *out = (wf_opened){.bos = -1, .last = -1, .penalty = 1.0, .rules = {.second = -1, .last = -1}};
     weft_status status = open_parts(out, env, path, bf16, body, &arena, err);
     wf_arena_free(&arena);
     if (status != WEFT_OK)
@@ -187,10 +225,20 @@ weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, 
     return status;
 }
 
+wf_rules wf_opened_rules(const wf_opened *o) {
+    wf_rules r = o->rules;
+    r.ends = o->eos;
+    r.n_ends = o->n_eos;
+    r.words = o->words;
+    r.lengths = o->lengths;
+    r.not_first = o->not_first;
+    return r;
+}
+
 void wf_opened_close(wf_opened *o) {
     wf_model_free(o->model);
     if (o->target != o->tok)
         wf_tokenizer_free(o->target);
     wf_tokenizer_free(o->tok);
-    *o = (wf_opened){.bos = -1, .last = -1};
+    *o = (wf_opened){.bos = -1, .last = -1, .penalty = 1.0, .rules = {.second = -1, .last = -1}};
 }

@@ -8,6 +8,7 @@ typedef struct translating {
     const char *prefix, *from, *to; /* as given, NULL when not */
     wf_bytes before;                /* the text in front of every text */
     wf_sampling sampling;
+    wf_rules rules;
     int64_t max_tokens; /* 0: the model's own */
     int64_t source;     /* the token of the language of the source, or the wanted one where it stands there; -1: none */
     bool replaces;      /* it takes the place of the tokenizer's own */
@@ -45,7 +46,8 @@ static const wf_json *prefix_of(const wf_json *task) {
     return prefix && prefix->kind == WF_JSON_STRING ? prefix : NULL;
 }
 
-/* That of the task translation_FROM_to_TO; without both names, that of the only task of translation, or of the only task. */
+/* The object with the prefix: that of the task translation_FROM_to_TO; without both names, that of the only task of
+ * translation, or of the only task. */
 static const wf_json *find_task(wf_apply *a, const translating *t) {
     const wf_json *tasks = wf_json_get(a->facts.config, "task_specific_params"), *found = NULL, *any = NULL;
     const char *key = t->from && t->to ? wf_arena_printf(a->job->arena, "translation_%s_to_%s", t->from, t->to) : NULL;
@@ -54,23 +56,25 @@ static const wf_json *find_task(wf_apply *a, const translating *t) {
         const wf_json *prefix = prefix_of(j);
         bool translates = strncmp(j->key, "translation", strlen("translation")) == 0;
         if (prefix && key && wf_streq(j->key, key))
-            return prefix;
-        found = prefix && translates ? prefix : found;
-        any = prefix ? prefix : any;
+            return j;
+        found = prefix && translates ? j : found;
+        any = prefix ? j : any;
         ways += prefix && translates;
         all += prefix != NULL;
     }
-    return key ? NULL : ways == 1 ? found : all == 1 ? any : prefix_of(a->facts.config);
+    return key ? NULL : ways == 1 ? found : all == 1 ? any : a->facts.config;
 }
 
-/* *named: the prefix already says from what to what. */
+/* *named: the prefix already says from what to what. What the task says about writing counts too. */
 static void choose_prefix(wf_apply *a, translating *t, bool *named) {
-    const wf_json *task = find_task(a, t);
-    *named = task && t->from && t->to;
+    const wf_json *task = find_task(a, t), *prefix = task ? prefix_of(task) : NULL;
+    *named = prefix && t->from && t->to;
     if (t->prefix)
         t->before = (wf_bytes){t->prefix, strlen(t->prefix)};
-    else if (task)
-        t->before = (wf_bytes){task->string, task->length};
+    else if (prefix)
+        t->before = (wf_bytes){prefix->string, prefix->length};
+    if (prefix && task != a->facts.config && (*named || !t->prefix))
+        wf_opened_follow(&a->m, task);
 }
 
 static const char *next_task(const void *user, size_t i) {
@@ -176,6 +180,9 @@ static weft_status prepare(wf_apply *a) {
                a->m.unfollowed);
     t->sampling.banned = a->m.banned;
     t->sampling.n_banned = a->m.n_banned;
+    t->rules = wf_opened_rules(&a->m);
+    t->sampling.rules = &t->rules;
+    t->sampling.repetition_penalty = a->m.penalty;
     a->writing = (wf_translator_options){.sampling = t->sampling,
                                          .tokens = a->how.tokens,
                                          .start = t->start,

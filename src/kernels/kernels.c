@@ -14,9 +14,25 @@ const wf_kernels wf_kernels_ref = {
 };
 
 const char *const wf_activation_names[WF_ACTIVATION_COUNT] = {
-    [WF_RELU] = "relu",         [WF_GELU] = "gelu",   [WF_GELU_TANH] = "gelu_tanh", [WF_QUICK_GELU] = "quick_gelu",
-    [WF_SILU] = "silu",         [WF_RELU2] = "relu2", [WF_SIGMOID] = "sigmoid",     [WF_TANH] = "tanh",
-    [WF_IDENTITY] = "identity", [WF_ELU1] = "elu1",   [WF_SOFTPLUS] = "softplus",   [WF_EXP] = "exp",
+    [WF_RELU] = "relu",
+    [WF_GELU] = "gelu",
+    [WF_GELU_TANH] = "gelu_tanh",
+    [WF_QUICK_GELU] = "quick_gelu",
+    [WF_SILU] = "silu",
+    [WF_RELU2] = "relu2",
+    [WF_SIGMOID] = "sigmoid",
+    [WF_TANH] = "tanh",
+    [WF_IDENTITY] = "identity",
+    [WF_ELU1] = "elu1",
+    [WF_SOFTPLUS] = "softplus",
+    [WF_EXP] = "exp",
+    [WF_RELU6] = "relu6",
+    [WF_LEAKY_RELU] = "leaky_relu",
+    [WF_HARDSWISH] = "hardswish",
+    [WF_MISH] = "mish",
+    [WF_GELU_10] = "gelu_10",
+    [WF_LAPLACE] = "laplace",
+    [WF_SQRT_SOFTPLUS] = "sqrtsoftplus",
 };
 
 int wf_activation_by_name(const char *name) {

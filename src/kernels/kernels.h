@@ -28,8 +28,19 @@ typedef enum wf_activation { /* channel/README.md; elu1 = elu(x)+1, softplus for
                              WF_ELU1,
                              WF_SOFTPLUS,
                              WF_EXP,
+                             WF_RELU6, /* from here on: rare, in plain C only */
+                             WF_LEAKY_RELU,
+                             WF_HARDSWISH,
+                             WF_MISH,
+                             WF_GELU_10,
+                             WF_LAPLACE,
+                             WF_SQRT_SOFTPLUS,
                              WF_ACTIVATION_COUNT
 } wf_activation;
+/* What channel mixers may choose from. */
+#define WF_ACTIVATION_WORDS                                                                                                    \
+    "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity|relu6|leaky_relu|hardswish|mish|gelu_10|laplace|"         \
+    "sqrtsoftplus"
 extern const char *const wf_activation_names[WF_ACTIVATION_COUNT];
 int wf_activation_by_name(const char *name); /* also gelu_new, gelu_pytorch_tanh, gelu_fast, swish, gelu_python; -1 unknown */
 

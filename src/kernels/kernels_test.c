@@ -531,7 +531,7 @@ static void test_names(void **state) {
     assert_int_equal(wf_activation_by_name("gelu_new"), WF_GELU_TANH);
     assert_int_equal(wf_activation_by_name("gelu_pytorch_tanh"), WF_GELU_TANH);
     assert_int_equal(wf_activation_by_name("swish"), WF_SILU);
-    assert_int_equal(wf_activation_by_name("mish"), -1);
+    assert_int_equal(wf_activation_by_name("prelu"), -1);
     for (int i = 0; i < WF_DTYPE_COUNT; i++)
         assert_int_equal(wf_dtype_by_safetensors(wf_dtypes[i].safetensors), i);
     assert_int_equal(wf_dtype_by_safetensors("F8"), -1);

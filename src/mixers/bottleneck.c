@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include "mixers/mixer.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"inner", WF_KEY_INT, "null", 1, NULL, "width inside; null: that of x, and no projections in and out"},
@@ -15,7 +13,7 @@ static const wf_key keys[] = {
      "what queries and keys come from: a projection of x of their own, h (then values too), or x; values come from x"},
     {"hidden", WF_KEY_INT, "4*(inner ?? dim)", 1, NULL, "width inside the feed-forward networks"},
     {"networks", WF_KEY_INT, "1", 1, NULL, "feed-forward networks"},
-    {"activation", WF_KEY_STRING, "'relu'", 0, ACTIVATIONS, "their non-linearity"},
+    {"activation", WF_KEY_STRING, "'relu'", 0, WF_ACTIVATION_WORDS, "their non-linearity"},
     {"norm", WF_KEY_STRING, "'scale'", 0, "scale|layer", "every norm: a factor and a bias for each channel, or layer norm"},
     {"norm_eps", WF_KEY_FLOAT, "1e-12", 0, NULL, "of layer norms"},
     {"last_eps", WF_KEY_FLOAT, "1e-5", 0, NULL, "of the last one"},

@@ -5,8 +5,6 @@
 #include "mixers/mixer.h"
 #include "parts/init.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"heads", WF_KEY_INT, NULL, 1, NULL, "heads of q and k"},
@@ -15,7 +13,7 @@ static const wf_key keys[] = {
     {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"},
     {"conv", WF_KEY_INT, "null", 1, NULL, "taps of a short convolution on q, k and v"},
     {"conv_bias", WF_KEY_BOOL, "false", 0, NULL, "its biases"},
-    {"conv_activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS, "after it"},
+    {"conv_activation", WF_KEY_STRING, "'silu'", 0, WF_ACTIVATION_WORDS, "after it"},
     {"gate", WF_KEY_STRING, "null", 0, "silu|sigmoid", "activation of an output gate"},
     {"beta_scale", WF_KEY_FLOAT, "1.0", 0, NULL, "largest correction; 2 allows negative eigenvalues"},
     {"qk_norm", WF_KEY_STRING, "'l2'", 0, "l2|sum", "length of q and k: root of squares, or sum of absolute values"},

@@ -5,8 +5,6 @@
 #include "mixers/mixer.h"
 #include "parts/init.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
     {"heads", WF_KEY_INT, NULL, 1, NULL, "heads of q and k"},
@@ -16,7 +14,7 @@ static const wf_key keys[] = {
     {"rank", WF_KEY_INT, "value_dim", 1, NULL, "width that the decay and the gate are read through"},
     {"conv", WF_KEY_INT, "null", 1, NULL, "taps of a short convolution on q, k and v"},
     {"conv_bias", WF_KEY_BOOL, "false", 0, NULL, "its biases"},
-    {"conv_activation", WF_KEY_STRING, "'silu'", 0, ACTIVATIONS, "after it"},
+    {"conv_activation", WF_KEY_STRING, "'silu'", 0, WF_ACTIVATION_WORDS, "after it"},
     {"lower_bound", WF_KEY_FLOAT, "null", -INFINITY, NULL, "smallest log decay, below 0: g = bound * sigmoid(e^a f)"},
     {"gate_bias", WF_KEY_BOOL, "false", 0, NULL, "a bias on the output gate"},
     {"beta_scale", WF_KEY_FLOAT, "1.0", 0, NULL, "largest correction; 2 allows negative eigenvalues"},

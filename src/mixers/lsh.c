@@ -23,6 +23,7 @@ static const wf_key keys[] = {
     {"across_buckets", WF_KEY_BOOL, "true", 0, NULL, "other buckets and rounds of a chunk are seen too"},
     {"always_hash", WF_KEY_BOOL, "false", 0, NULL, "also when the rows fit one chunk"},
     {"shared_rotations", WF_KEY_BOOL, "false", 0, NULL, "all heads hash alike"},
+    {"seed", WF_KEY_INT, "null", 0, NULL, "the rotations are the normal numbers of torch for it; null: the model's own"},
     {NULL}};
 
 #define HAS(name) "bias != true && bias != false && has(bias, '" name "')"
@@ -33,7 +34,7 @@ static const wf_slot slots[] = {
     {"v.bias", "[heads*value_dim]", "zeros", HAS("v"), NULL, false, NULL},
     {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
     {"o.bias", "[dim]", "zeros", "bias == true || (" HAS("o") ")", NULL, false, NULL},
-    {"rotations", "[shared_rotations ? 1 : heads, key_dim, rounds, sum(buckets) // 2]", "normal:1.0", NULL, NULL, true, NULL},
+    {"rotations", "[shared_rotations ? 1 : heads, key_dim, rounds, sum(buckets) // 2]", "seeded", NULL, NULL, true, NULL},
     {NULL}};
 
 enum { ORDER, BUCKETS, PLACE };

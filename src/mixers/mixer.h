@@ -33,7 +33,8 @@ typedef struct wf_key {
 /* One weight. Shapes and conditions are expressions over the keys; `{n}` in the name repeats the slot for n = 0..repeat-1,
  * with `n` known to its expressions. init: "linear" (normal, std 0.5/sqrt(fan in)), "linear_out" (the same, divided by
  * sqrt(2*layers)), "zeros", "ones", "normal:S", "table:S" (normal; its rows are looked up by number), "uniform:S",
- * "constant:C", or "custom" with init_fn. */
+ * "constant:C", "custom" with init_fn, or "seeded": normal, std 1, as torch draws it for the option `seed` where that is given.
+ */
 typedef struct wf_slot {
     const char *name, *shape, *init;
     const char *when;   /* NULL: always */

@@ -4,13 +4,11 @@
 #include <math.h>
 #include "mixers/mixer.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
                               {"inner", WF_KEY_INT, "dim", 1, NULL, "channels of the recurrence, a multiple of heads"},
                               {"heads", WF_KEY_INT, "1", 1, NULL, "blocks of the gates' matrices"},
                               {"conv", WF_KEY_INT, "4", 1, NULL, "taps of the short convolution"},
-                              {"activation", WF_KEY_STRING, "'gelu_tanh'", 0, ACTIVATIONS, "of the output gate"},
+                              {"activation", WF_KEY_STRING, "'gelu_tanh'", 0, WF_ACTIVATION_WORDS, "of the output gate"},
                               {0}};
 
 /* a^8 at full gates between 0.9 and 0.999, so that softplus(lambda) = -ln(a). */

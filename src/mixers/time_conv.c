@@ -3,12 +3,10 @@
  * section 4). */
 #include "mixers/mixer.h"
 
-#define ACTIVATIONS "relu|gelu|gelu_tanh|quick_gelu|silu|relu2|sigmoid|tanh|identity"
-
 static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
                               {"width", WF_KEY_INT, "3", 1, NULL, "taps"},
                               {"left", WF_KEY_INT, "(width - 1) // 2", 0, NULL, "taps before the row"},
-                              {"activation", WF_KEY_STRING, "'identity'", 0, ACTIVATIONS, "of the result"},
+                              {"activation", WF_KEY_STRING, "'identity'", 0, WF_ACTIVATION_WORDS, "of the result"},
                               {"bias", WF_KEY_BOOL, "true", 0, NULL, "a bias"},
                               {NULL}};
 

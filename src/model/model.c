@@ -63,7 +63,7 @@ static const init_row inits[] = {{"zeros", WF_INIT_ZEROS},      {"ones", WF_INIT
                                  {"table:", WF_INIT_NORMAL}};
 
 /* "linear": by fan in; "linear_out" shrinks with depth. */
-static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
+static void set_init(wf_param *p, const wf_slot *row, const wf_layer *layer, int64_t layers) {
     if (strncmp(row->init, "linear", 6) == 0) {
         float depth = strcmp(row->init, "linear_out") == 0 ? (float)sqrt(2.0 * (double)layers) : 1.0f;
         p->init = WF_INIT_NORMAL;
@@ -75,6 +75,11 @@ static void set_init(wf_param *p, const wf_slot *row, int64_t layers) {
             p->init = inits[i].init;
             p->init_scale = (float)strtod(row->init + strlen(inits[i].word), NULL);
         }
+    if (strcmp(row->init, "seeded") == 0) {
+        p->init = wf_given(layer, "seed") ? WF_INIT_SEEDED : WF_INIT_NORMAL;
+        p->init_scale = 1.0f;
+        p->init_seed = wf_given(layer, "seed") ? (uint64_t)wf_int(layer, "seed") : 0;
+    }
     p->init_fn = row->init_fn;
     p->table = wf_starts_with(row->init, "table:");
 }
@@ -105,7 +110,7 @@ static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefi
         snprintf(name, sizeof name, "%s.%s", prefix, slot->name);
         WF_TRY(wf_declare(m, name, slot->rank, slot->dims, WF_INIT_ZEROS, &slot->param, err));
         slot->param->buffer = slot->row->buffer;
-        set_init(slot->param, slot->row, m->spec->layers);
+        set_init(slot->param, slot->row, layer, m->spec->layers);
     }
     return WEFT_OK;
 }
@@ -268,11 +273,8 @@ void wf_model_free(wf_model *m) {
 static void bind_states(wf_tape *t, const wf_state *state, size_t layer, wf_layer_state *out) {
     for (int i = 0; i < WF_MAX_STATES; i++) {
         const wf_state_buffer *buffer = &state->buffers[layer * WF_MAX_STATES + (size_t)i];
-        if (!buffer->data)
-            continue;
-        out->in[i] = wf_input(t, "state", buffer->type, buffer->rank, buffer->dims);
-        if (out->in[i])
-            wf_bind(out->in[i], buffer->data);
+        if (buffer->data)
+            out->in[i] = wf_state_bind(t, buffer);
     }
 }
 
@@ -410,14 +412,6 @@ static weft_status record_source(const wf_model *m, wf_tape *tape, const wf_mode
     return WEFT_OK;
 }
 
-/* A buffer of the state as an input of the tape; NULL when it is absent. */
-static wf_tensor *bind_buffer(wf_tape *t, const wf_state_buffer *buffer) {
-    wf_tensor *x = buffer->data ? wf_input(t, "state", buffer->type, buffer->rank, buffer->dims) : NULL;
-    if (x)
-        wf_bind(x, buffer->data);
-    return x;
-}
-
 static void remember_blocks(const wf_model *m, wf_run *run, const wf_state *state, wf_ports *ports) {
     for (int64_t i = 0; i < m->spec->layers; i++) {
         wf_layer_state kept = {{NULL}, {NULL}};
@@ -434,7 +428,7 @@ static void remember_blocks(const wf_model *m, wf_run *run, const wf_state *stat
 
 weft_status wf_model_remember(const wf_model *m, wf_tape *tape, const wf_state *state, wf_model_ports *p, weft_error *err) {
     static const wf_model_options plain = {.mode = WF_NO_STATE};
-    wf_tensor *kept = bind_buffer(tape, wf_state_memory(state)), *mask = bind_buffer(tape, wf_state_memory_mask(state));
+    wf_tensor *kept = wf_state_bind(tape, wf_state_memory(state)), *mask = wf_state_bind(tape, wf_state_memory_mask(state));
     wf_run run = {
         .tape = tape, .batch = state->batch, .rows = state->source, .length = state->source, .mode = WF_STATE_IN_PLACE};
     if (!p->memory)
@@ -454,8 +448,8 @@ weft_status wf_model_remember(const wf_model *m, wf_tape *tape, const wf_state *
 static weft_status find_memory(const wf_model *m, wf_tape *tape, const wf_model_options *o, wf_model_ports *p,
                                weft_error *err) {
     if (o->mode == WF_STATE_IN_PLACE && !p->memory && o->state->source) {
-        p->memory = bind_buffer(tape, wf_state_memory(o->state));
-        p->memory_mask = bind_buffer(tape, wf_state_memory_mask(o->state));
+        p->memory = wf_state_bind(tape, wf_state_memory(o->state));
+        p->memory_mask = wf_state_bind(tape, wf_state_memory_mask(o->state));
         return WEFT_OK;
     }
     return m->encoder && !p->memory ? record_source(m, tape, o, p, err) : WEFT_OK;

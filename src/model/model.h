@@ -192,8 +192,8 @@ struct wf_state {
     int64_t batch, capacity, chunk; /* tokens it can hold; most rows of one call */
     int64_t *start;                 /* [B] tokens seen */
     int64_t source;                 /* rows of a memory there is room for; 0: none */
-    wf_state_buffer *buffers; /* [layers][WF_SIDES][WF_MAX_STATES], then the memory (NULL: nothing reads it again) and its mask;
-                                 data NULL: absent */
+    wf_state_buffer *buffers; /* [layers][WF_SIDES][WF_MAX_STATES], then the memory (NULL: nothing reads it again), its mask,
+                                 and the tokens counted; data NULL: absent */
 };
 
 /* `capacity`: most tokens of a sequence (append states that are not rings grow to it); `chunk`: most rows per call. */
@@ -203,6 +203,9 @@ weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capaci
 weft_status wf_state_open_source(wf_state *state, int64_t rows, int64_t dim, weft_error *err);
 const wf_state_buffer *wf_state_memory(const wf_state *state);
 const wf_state_buffer *wf_state_memory_mask(const wf_state *state);
+const wf_state_buffer *wf_state_counts(const wf_state *state); /* I32 [B,cap], of a stem whose positions count tokens */
+/* A buffer as an input of the tape, bound to its memory; NULL when it is absent. */
+wf_tensor *wf_state_bind(wf_tape *tape, const wf_state_buffer *buffer);
 void wf_state_free(wf_state *state);
 void wf_state_reset(wf_state *state, int64_t sequence); /* to before the first token; what is kept of the memory stays */
 weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence,

@@ -301,10 +301,40 @@ static void test_truncate(void **state) {
     test_env_close(&e);
 }
 
+/* Positions that count the tokens which are not padding: the count goes on from call to call, and comes back after a cut. */
+static void test_counted(void **state) {
+    float full[ROWS * VOCAB];
+    const float *logits;
+    wf_session *s;
+    test_env e;
+    weft_error err = {0};
+    (void)state;
+    test_env_open(&e, 1);
+    wf_model *m = test_model(&e,
+                             "{\"dim\": 16, \"vocab\": 29, \"layers\": 2, \"stem\": {\"padding\": 3, \"positions\": {\"kind\": "
+                             "\"learned\", \"length\": 32, \"count\": \"tokens\"}}, \"block\": {\"mixer\": {\"mixer\": "
+                             "\"attention\", \"heads\": 2, \"causal\": true}}}",
+                             3);
+    full_logits(m, ids, full);
+    assert_int_equal(wf_session_create(m, 1, 32, &s, &err), WEFT_OK);
+    assert_int_equal(wf_session_feed(s, ids, 10, &logits, &err), WEFT_OK);
+    nearly("a chunk", logits, full + 9 * VOCAB, VOCAB);
+    assert_int_equal(wf_session_feed(s, ids + 10, 1, &logits, &err), WEFT_OK);
+    nearly("a step", logits, full + 10 * VOCAB, VOCAB);
+    assert_int_equal(wf_state_truncate(wf_session_state(s), 0, 4, &err), WEFT_OK);
+    for (int64_t i = 4; i < ROWS; i++) {
+        assert_int_equal(wf_session_feed(s, ids + i, 1, &logits, &err), WEFT_OK);
+        nearly("after a cut", logits, full + i * VOCAB, VOCAB);
+    }
+    wf_session_free(s);
+    wf_model_free(m);
+    test_env_close(&e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_wirings),   cmocka_unit_test(test_layer_sum),
                                        cmocka_unit_test(test_side_rows), cmocka_unit_test(test_presets),
                                        cmocka_unit_test(test_shared),    cmocka_unit_test(test_states),
-                                       cmocka_unit_test(test_truncate)};
+                                       cmocka_unit_test(test_truncate),  cmocka_unit_test(test_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
 #include "model/model.h"
 
 static size_t layer_buffers(const wf_model *m) { return (size_t)m->spec->layers * WF_SIDES * WF_MAX_STATES; }
-static size_t buffer_count(const wf_model *m) { return layer_buffers(m) + 2; }
+static size_t buffer_count(const wf_model *m) { return layer_buffers(m) + 3; }
 
 static int64_t ring_rows(const wf_state *s, int64_t limit) {
     int64_t rows = limit > 0 ? limit + s->chunk - 1 : s->capacity; /* a call's own rows must not push out keys it still needs */
@@ -48,6 +48,29 @@ static weft_status make_buffers(wf_state *s, weft_error *err) {
 const wf_state_buffer *wf_state_memory(const wf_state *s) { return &s->buffers[layer_buffers(s->model)]; }
 const wf_state_buffer *wf_state_memory_mask(const wf_state *s) { return &s->buffers[layer_buffers(s->model) + 1]; }
 
+const wf_state_buffer *wf_state_counts(const wf_state *s) { return &s->buffers[layer_buffers(s->model) + 2]; }
+
+/* Positions that count tokens: how many there were, behind each row. */
+static weft_status make_counts(wf_state *s, weft_error *err) {
+    wf_state_buffer *counts = &s->buffers[layer_buffers(s->model) + 2];
+    if (s->model->spec->stem.count != WF_COUNT_TOKENS)
+        return WEFT_OK;
+    *counts = (wf_state_buffer){.type = WF_I32,
+                                .append = true,
+                                .rank = 2,
+                                .dims = {s->batch, s->capacity},
+                                .bytes = (size_t)(s->batch * s->capacity) * sizeof(int32_t)};
+    counts->data = wf_alloc_big(&s->model->env->mem, counts->bytes);
+    return counts->data ? WEFT_OK : wf_fail_memory(err);
+}
+
+wf_tensor *wf_state_bind(wf_tape *t, const wf_state_buffer *buffer) {
+    wf_tensor *x = buffer->data ? wf_input(t, "state", buffer->type, buffer->rank, buffer->dims) : NULL;
+    if (x)
+        wf_bind(x, buffer->data);
+    return x;
+}
+
 static weft_status make_memory(wf_state *s, int64_t dim, weft_error *err) {
     wf_state_buffer *memory = &s->buffers[layer_buffers(s->model)], *mask = memory + 1;
     *memory = (wf_state_buffer){.type = WF_F32,
@@ -90,6 +113,7 @@ weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capaci
     s->start = wf_calloc(mem, (size_t)batch, sizeof *s->start);
     s->buffers = wf_calloc(mem, buffer_count(model), sizeof *s->buffers);
     weft_status status = s->start && s->buffers ? make_buffers(s, err) : wf_fail_memory(err);
+    status = status == WEFT_OK ? make_counts(s, err) : status;
     if (status != WEFT_OK) {
         wf_state_free(s);
         return status;
@@ -179,7 +203,7 @@ weft_status wf_state_truncate(wf_state *s, int64_t sequence, int64_t n, weft_err
 }
 
 size_t wf_state_bytes_at(const wf_model *m, int64_t tokens) {
-    size_t total = 0;
+    size_t total = m->spec->stem.count == WF_COUNT_TOKENS && tokens > 0 ? (size_t)tokens * sizeof(int32_t) : 0;
     for (int64_t i = 0; i < m->spec->layers && !m->spec->reshaped; i++) {
         total += wf_layer_state_bytes(m->spec->blocks[i].mixer, tokens);
         if (m->spec->blocks[i].cross)

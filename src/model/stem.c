@@ -158,15 +158,17 @@ static wf_tensor *axial_table(const wf_model *m, wf_tape *t) {
     return both;
 }
 
-static wf_tensor *positions(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_param *param,
+/* `kept`: what the state of a sequence has counted. */
+static wf_tensor *positions(const wf_model *m, wf_tape *t, const int64_t size[2], wf_param *param, wf_tensor *kept,
                             const wf_model_ports *p) {
+    int64_t batch = size[0], rows = size[1];
     const wf_stem_spec *s = &m->spec->stem;
     wf_tensor *table = s->position == WF_POSITION_AXIAL ? axial_table(m, t) : wf_use(t, param);
     if (s->count == WF_COUNT_MASK && !p->positions && p->mask)
         return wf_mask_rows(t, wf_embed_positions(t, table, batch, rows, wf_mask_positions(t, p->mask), s->offset),
                             s->blank ? p->mask : NULL);
     if (s->count == WF_COUNT_TOKENS && !p->positions)
-        return wf_embed(t, wf_token_positions(t, p->ids, s->padding, s->blank), table, s->padding);
+        return wf_embed(t, wf_token_positions(t, p->ids, kept, s->padding, s->blank), table, s->padding);
     return wf_embed_positions(t, table, batch, rows, p->positions, s->offset);
 }
 
@@ -219,7 +221,7 @@ static wf_tensor *record_side(const wf_model *m, wf_tape *t, int64_t batch, int6
         }
     x = wf_linear_as(t, x, wf_use(t, m->side_project[0]), wf_use(t, m->side_project[1]), WF_F32);
     if (m->side_position)
-        x = wf_add(t, x, positions(m, t, batch, rows, m->side_position, p));
+        x = wf_add(t, x, positions(m, t, (int64_t[]){batch, rows}, m->side_position, NULL, p));
     x = wf_cast(t, wf_apply_norm(t, &s->side_norm, x, m->side_norm[0], m->side_norm[1]), WF_F32);
     return dropout ? wf_dropout(t, x, s->dropout) : x;
 }
@@ -251,6 +253,10 @@ static wf_tensor *find_mask(const wf_stem_spec *s, wf_tape *t, const wf_model_op
     if (p->mask || s->channels || o->mode != WF_NO_STATE)
         return p->mask;
     return s->pads ? wf_token_rows(t, p->ids, s->padding, true) : s->ends ? wf_token_mask(t, p->ids, s->padding) : NULL;
+}
+
+static wf_tensor *counted(wf_tape *t, const wf_model_options *o) {
+    return o->mode == WF_STATE_IN_PLACE ? wf_state_bind(t, wf_state_counts(o->state)) : NULL;
 }
 
 static wf_tensor *tokens(const wf_model *m, wf_tape *t, const wf_model_ports *p) {
@@ -293,7 +299,7 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
     if (s->norm_first)
         x = normed(m, t, x);
     if (s->position != WF_POSITION_NONE)
-        x = wf_add(t, x, positions(m, t, batch, rows, m->position, p));
+        x = wf_add(t, x, positions(m, t, (int64_t[]){batch, rows}, m->position, counted(t, o), p));
     x = put_tables(m, t, false, x, p);
     if (p->types && s->types)
         x = wf_add(t, x, wf_embed(t, p->types, wf_use(t, m->token), -1));

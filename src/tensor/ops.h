@@ -47,8 +47,9 @@ wf_tensor *wf_hash_ids(wf_tape *t, wf_tensor *ids, int64_t multiplier, int64_t b
 /* I32 [B,1,1]: the row of the first `token` of ids[B,T] (I32) in each sequence, 0 where there is none. No gradient. */
 wf_tensor *wf_find_token(wf_tape *t, wf_tensor *ids, int64_t token);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
- * `padding` itself (RoBERTa), or with `blank` no row (-1). No gradient. */
-wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, int64_t padding, bool blank);
+ * `padding` itself (RoBERTa), or with `blank` no row (-1). `kept` (NULL: none before) is an I32 [B,cap] input with the counts
+ * of the rows so far; those of these rows are written behind them. No gradient. */
+wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, wf_tensor *kept, int64_t padding, bool blank);
 /* Positions by mask[B,T] (U8), I64: how many rows up to this one are not padding, less one. No gradient. */
 wf_tensor *wf_mask_positions(wf_tape *t, wf_tensor *mask);
 

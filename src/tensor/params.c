@@ -160,6 +160,10 @@ static void init_range(wf_param *p, wf_rng rng, int64_t first, int64_t end) {
         if (first == 0)
             p->init_fn(p->value, p->count, p->dims, rng);
         break;
+    case WF_INIT_SEEDED:
+        if (first == 0)
+            wf_torch_normal(p->value, p->count, p->init_seed);
+        break;
     }
 }
 

@@ -12,7 +12,8 @@ typedef enum wf_init {
     WF_INIT_NORMAL /* std scale */,
     WF_INIT_UNIFORM /* +-scale */,
     WF_INIT_CONSTANT /* scale */,
-    WF_INIT_CUSTOM /* the row fills it */
+    WF_INIT_CUSTOM /* the row fills it */,
+    WF_INIT_SEEDED /* wf_torch_normal of a seed of its own */
 } wf_init;
 
 struct wf_param;
@@ -46,6 +47,7 @@ typedef struct wf_param {
     void (*init_fn)(float *value, int64_t count, const int64_t *dims, wf_rng rng); /* WF_INIT_CUSTOM */
     uint32_t id;
     const wf_adapter *adapter; /* NULL: the parameter is its value */
+    uint64_t init_seed;        /* WF_INIT_SEEDED */
 } wf_param;
 
 static inline bool wf_param_trains(const wf_param *p) { return !p->buffer && !p->frozen; }

@@ -429,7 +429,11 @@ static bool keeps_rows(const wf_layer *l) {
 }
 
 static bool decodes_apart(const wf_layer *l) { return l->apart; }
-static bool marked_by_padding(const wf_layer *l) { return (wf_layer_traits(l) & WF_PADDING_TRACE) != 0; }
+/* Padding before a sequence leaves a trace: it is said so, or it goes into the state like any row. */
+static bool marked_by_padding(const wf_layer *l) {
+    unsigned traits = wf_layer_traits(l);
+    return (traits & WF_PADDING_TRACE) || (!(traits & WF_PADDING_INERT) && l->n_states > 0);
+}
 
 /* Every input from row `at` on. */
 static void slice_rows(wf_model_inputs *in, int64_t at) {
@@ -499,9 +503,7 @@ static bool unpad(model_run *m, int64_t b, wf_model_inputs *out, int64_t *first)
 static weft_status run_form(model_run *m, bool steps) {
     const wf_head_spec *head = &m->model->spec->heads[0];
     const wf_tensor *full = m->heads[0].logits;
-    bool whole = !m->in.mask || !has_layer(m->model, keeps_rows);
-    if (!whole && has_layer(m->model, marked_by_padding))
-        return WEFT_OK;
+    bool whole = !m->in.mask || !has_layer(m->model, keeps_rows), marked = has_layer(m->model, marked_by_padding);
     float *logits = wf_arena_alloc(&m->fx->arena, (size_t)full->count * sizeof *logits);
     if (!logits)
         return wf_fail_memory(m->err);
@@ -511,7 +513,7 @@ static weft_status run_form(model_run *m, bool steps) {
     for (int64_t b = 0; !whole && b < m->in.batch; b++) {
         wf_model_inputs one;
         int64_t first;
-        if (unpad(m, b, &one, &first))
+        if (unpad(m, b, &one, &first) && !(marked && first > b * m->in.rows))
             WF_TRY(run_decode(m, &one, steps, logits + first * head->classes));
     }
     return wf_fixture_compare(m->fx, head->output, steps ? "step" : "chunk", logits, full->count, m->err);

@@ -7,7 +7,10 @@ from mixer_attention import layer_norm, normalize, rms
 from mixer_recurrent import gelu, gelu_tanh, shifted, silu, unit
 
 ACT = {"relu": torch.relu, "gelu": gelu, "gelu_tanh": gelu_tanh, "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x), "silu": silu,
-       "relu2": lambda x: torch.relu(x) ** 2, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "identity": lambda x: x}
+       "relu2": lambda x: torch.relu(x) ** 2, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "identity": lambda x: x,
+       "relu6": torch.nn.functional.relu6, "leaky_relu": torch.nn.functional.leaky_relu, "hardswish": torch.nn.functional.hardswish, "mish": torch.nn.functional.mish,
+       "gelu_10": lambda x: gelu(x).clip(-10, 10), "laplace": lambda x: 0.5 * (1 + torch.erf((x - 0.707107) / (0.282095 * 2 ** 0.5))),
+       "sqrtsoftplus": lambda x: torch.nn.functional.softplus(x) ** 0.5}
 
 
 def mlp(c):

@@ -3,7 +3,8 @@ import random
 
 import torch
 
-ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "quick_gelu", "silu", "relu2", "sigmoid", "tanh", "identity")
+ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "quick_gelu", "silu", "relu2", "sigmoid", "tanh", "identity",
+               "relu6", "leaky_relu", "hardswish", "mish", "gelu_10", "laplace", "sqrtsoftplus")
 FEATURES = ("elu1", "relu")
 
 

@@ -117,6 +117,20 @@ double naive_activation(const char *kind, double x) {
         return exp(x);
     if (strcmp(kind, "elu1") == 0)
         return (x > 0.0 ? x : expm1(x)) + 1.0;
+    if (strcmp(kind, "relu6") == 0)
+        return fmin(fmax(x, 0.0), 6.0);
+    if (strcmp(kind, "leaky_relu") == 0)
+        return x > 0.0 ? x : 0.01 * x;
+    if (strcmp(kind, "hardswish") == 0)
+        return x * fmin(fmax(x + 3.0, 0.0), 6.0) / 6.0;
+    if (strcmp(kind, "mish") == 0)
+        return x * tanh(log1p(exp(x)));
+    if (strcmp(kind, "gelu_10") == 0)
+        return fmin(0.5 * x * (1.0 + erf(x / sqrt(2.0))), 10.0);
+    if (strcmp(kind, "laplace") == 0)
+        return 0.5 * (1.0 + erf((x - 0.707107) / (0.282095 * sqrt(2.0))));
+    if (strcmp(kind, "sqrtsoftplus") == 0)
+        return sqrt(log1p(exp(x)));
     assert(strcmp(kind, "identity") == 0);
     return x;
 }

@@ -31,13 +31,20 @@ static const char *const activations[] = {"",
                                           "\"activation\": \"sigmoid\"",
                                           "\"activation\": \"tanh\"",
                                           "\"activation\": \"identity\"",
+                                          "\"activation\": \"relu6\"",
+                                          "\"activation\": \"leaky_relu\"",
+                                          "\"activation\": \"hardswish\"",
+                                          "\"activation\": \"mish\"",
+                                          "\"activation\": \"gelu_10\"",
+                                          "\"activation\": \"laplace\"",
+                                          "\"activation\": \"sqrtsoftplus\"",
                                           "\"activation\": \"xielu\"",
                                           NULL};
 static const char *const biases[] = {"\"bias\": true", "", NULL};
 static const char *const chunks[] = {"", "\"chunk\": 3", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", NULL};
 static const naive_axis axes[] = {widths, activations, biases, chunks, rows, NULL};
-const naive_row naive_mlp = {"mlp", run, axes, 40};
+const naive_row naive_mlp = {"mlp", run, axes, 60};
 
 static const char *const pieces[] = {"\"up_groups\": 2", "\"down_groups\": 2", "\"up_groups\": 2, \"down_groups\": 2", NULL};
 static const char *const even_widths[] = {"\"hidden\": 6", "\"hidden\": 20", NULL};

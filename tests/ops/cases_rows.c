@@ -170,7 +170,7 @@ static wf_tensor *add_rows_case(fixture *f) { return wf_add_rows(f->tape, leaf3(
 static wf_tensor *by_mask_case(fixture *f) {
     return wf_embed_positions(f->tape, leaf2(f, 9, 6), 3, 5, wf_mask_positions(f->tape, wf_input(f->tape, "mask", WF_U8, 2, (int64_t[]){3, 5})), 2);
 }
-static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_positions(f->tape, ids(f, 3, 5), 3, true), leaf2(f, 9, 6), -1); }
+static wf_tensor *counted_case(fixture *f) { return wf_embed(f->tape, wf_token_positions(f->tape, ids(f, 3, 5), NULL, 3, true), leaf2(f, 9, 6), -1); }
 static wf_tensor *unfold_case(fixture *f) {
     wf_tensor *x = leaf3(f, 2, 7, 5);
     return wf_add(f->tape, wf_unfold(f->tape, x, -2, 3, 1), wf_unfold(f->tape, x, 1, 3, -1));

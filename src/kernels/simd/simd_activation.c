@@ -1,4 +1,5 @@
-/* simd_activation.c - vector forms of the activations: a row of functions per kind. */
+/* simd_activation.c - vector forms of the activations: a row of functions per kind; kinds without one have the plain C form. */
+#include "kernels/ref/ref.h"
 #include "kernels/vec/fill.h"
 #include "kernels/vec/math.h"
 #include "kernels/vec/rows.h"
@@ -59,14 +60,20 @@ static void activate(int kind, float *y, const float *x, int64_t n) {
 #define ROW(kind, name, value, slope) [kind] = row_##name,
     static void (*const rows[WF_ACTIVATION_COUNT])(float *, const float *, int64_t) = {FORMS(ROW)};
 #undef ROW
-    rows[kind](y, x, n);
+    if (rows[kind])
+        rows[kind](y, x, n);
+    else
+        wf_ref_activate(kind, y, x, n);
 }
 
 static void activate_back(int kind, float *dx, const float *x, const float *dy, int64_t n) {
 #define ROW(kind, name, value, slope) [kind] = row_##name##_back,
     static void (*const rows[WF_ACTIVATION_COUNT])(float *, const float *, const float *, int64_t) = {FORMS(ROW)};
 #undef ROW
-    rows[kind](dx, x, dy, n);
+    if (rows[kind])
+        rows[kind](dx, x, dy, n);
+    else
+        wf_ref_activate_back(kind, dx, x, dy, n);
 }
 
 WF_FILL(activation) {
