@@ -43,21 +43,21 @@ static void nearly(const char *what, const float *a, const float *b, size_t n) {
 }
 
 /* The logits of every row of one sequence, recorded without states. */
-static void full_logits(const wf_model *m, const int32_t *tokens, float *out) {
+static void full_logits(const wf_model *m, const int32_t *tokens, int64_t rows, float *out) {
     wf_tape *t;
     weft_error err = {0};
     wf_model_options options = {.dropout = false};
     wf_runtime rt = {.loss_scale = 1.0f};
     assert_int_equal(wf_tape_create(m->env, &(wf_tape_options){.type = WF_F32}, &t, &err), WEFT_OK);
-    wf_model_ports ports = {.ids = wf_input(t, "ids", WF_I32, 2, (int64_t[]){1, ROWS})};
-    assert_int_equal(wf_model_record(m, t, 1, ROWS, &options, &ports, &err), WEFT_OK);
+    wf_model_ports ports = {.ids = wf_input(t, "ids", WF_I32, 2, (int64_t[]){1, rows})};
+    assert_int_equal(wf_model_record(m, t, 1, rows, &options, &ports, &err), WEFT_OK);
     wf_tensor *logits = wf_model_logits(m, t, ports.hidden);
     wf_keep(t, logits);
     if (wf_tape_plan(t, &err) != WEFT_OK)
         fail_msg("%s", err.message);
-    memcpy(ports.ids->data, tokens, ROWS * sizeof *tokens);
+    memcpy(ports.ids->data, tokens, (size_t)rows * sizeof *tokens);
     assert_int_equal(wf_tape_forward(t, &rt, &err), WEFT_OK);
-    memcpy(out, logits->data, ROWS * VOCAB * sizeof *out);
+    memcpy(out, logits->data, (size_t)rows * VOCAB * sizeof *out);
     wf_tape_free(t);
 }
 
@@ -67,7 +67,7 @@ static void check_steps(const char *what, const wf_model *m) {
     const float *logits;
     weft_error err = {0};
     wf_session *s;
-    full_logits(m, ids, full);
+    full_logits(m, ids, ROWS, full);
     if (wf_session_create(m, 1, 32, &s, &err) != WEFT_OK)
         fail_msg("%s: %s", what, err.message);
     int64_t at = 0;
@@ -158,6 +158,36 @@ static void test_side_rows(void **state) {
                              "\"block_global\", \"heads\": 2, \"block\": 4}, \"channel\": {\"mixer\": \"mlp\"}}}",
                              3);
     check_training(&e, "side rows", m);
+    wf_model_free(m);
+    test_env_close(&e);
+}
+
+/* Learned rows before the sequence are what the tokens of their rows would be there. */
+static void test_global_rows(void **state) {
+#define GLOBAL_MIXER "\"block\": {\"mixer\": {\"mixer\": \"bigbird\", \"heads\": 2, \"block\": 2, \"random\": 1, \"extra\": 2}}"
+#define GLOBAL_MODEL "{\"dim\": 16, \"vocab\": 29, \"layers\": 2, \"head\": {\"kind\": \"mlm\"}, " GLOBAL_MIXER
+    enum { EXTRA = 2 };
+    float made[ROWS * VOCAB], text[ROWS * VOCAB];
+    int32_t tokens[ROWS] = {27, 28};
+    test_env e;
+    (void)state;
+    test_env_open(&e, 1);
+    wf_model *m = test_model(&e,
+                             GLOBAL_MODEL ", \"blocks\": [{\"rows\": [{\"kind\": \"learned\", \"count\": 2, \"before\": "
+                                          "true}]}, {}], \"rows\": [{\"kind\": \"leave\", \"count\": 2}]}",
+                             3),
+             *plain = test_model(&e, GLOBAL_MODEL "}", 3);
+    for (size_t i = 0; i < plain->params.count; i++) {
+        wf_param *p = plain->params.list[i], *from = wf_param_find(&m->params, p->name);
+        memcpy(p->value, from->value, (size_t)p->count * sizeof *p->value);
+    }
+    memcpy(wf_param_find(&m->params, "block.0.rows.0.weight")->value, plain->token->value + 27 * 16, 2 * 16 * sizeof(float));
+    memcpy(tokens + EXTRA, ids, (ROWS - EXTRA) * sizeof *ids);
+    full_logits(plain, tokens, ROWS, text);
+    full_logits(m, ids, ROWS - EXTRA, made);
+    nearly("global rows", made, text + EXTRA * VOCAB, (ROWS - EXTRA) * VOCAB);
+    check_training(&e, "global rows", m);
+    wf_model_free(plain);
     wf_model_free(m);
     test_env_close(&e);
 }
@@ -333,7 +363,7 @@ static void test_counted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_wirings),   cmocka_unit_test(test_layer_sum),
-                                       cmocka_unit_test(test_side_rows), cmocka_unit_test(test_presets),
+                                       cmocka_unit_test(test_side_rows), cmocka_unit_test(test_global_rows), cmocka_unit_test(test_presets),
                                        cmocka_unit_test(test_shared),    cmocka_unit_test(test_states),
                                        cmocka_unit_test(test_truncate),  cmocka_unit_test(test_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 #include "model/parts.h"
 
 const wf_spec_key wf_rows_keys[] = {
-    {"kind", "string", NULL, "`pool`, `conv`, `spread`, `add`, `join` or `learned`, see below"},
+    {"kind", "string", NULL, "`pool`, `conv`, `spread`, `add`, `join`, `learned` or `leave`, see below"},
     {"stride", "integer", "2", "of `pool`, `conv`, `spread`: rows that become one, or that one becomes"},
     {"apart", "boolean", "false", "of the same: the first row stays as it is, the others are counted from the second one"},
     {"drop", "integer", "0", "of `pool`: the last so many rows are in no window; of `conv`: so many windows are left out"},
@@ -25,7 +25,8 @@ const wf_spec_key wf_rows_keys[] = {
     {"of", "integer", "needed", "of `spread`, `add`, `join`: an earlier block, from 0"},
     {"skip", "boolean", "false", "of `spread`, without `apart`: the first row is left out"},
     {"last", "boolean", "false", "of `spread`: beyond the rows there are stands the last one, instead of zeros"},
-    {"count", "integer", "needed", "of `learned`: rows"},
+    {"count", "integer", "needed", "of `learned`, `leave`: rows"},
+    {"before", "boolean", "false", "of `learned`: they stand before the rows of the stream, never masked (global rows: ETC)"},
     {NULL, NULL, NULL, NULL}};
 
 enum { MOST_STEPS = 16 };
@@ -124,12 +125,44 @@ static void join_run(const rows_run *r, wf_place *at) {
     stand_at(at, r->of, wf_join_channels(r->tape, r->of->x, wf_cast(r->tape, at->x, WF_F32)));
 }
 
-static int64_t learned_count(const wf_rows_step *s, int64_t rows, int64_t of) { return (void)rows, (void)of, s->count; }
+static int64_t learned_count(const wf_rows_step *s, int64_t rows, int64_t of) {
+    (void)of;
+    return s->count + (s->before ? rows : 0);
+}
 
 static void learned_run(const rows_run *r, wf_place *at) {
+    const wf_rows_step *s = r->step;
     wf_tensor *x = wf_use(r->tape, r->params->linear[0]);
-    x = x ? wf_repeat_batch(r->tape, wf_reshape(r->tape, x, 3, (int64_t[]){1, r->step->count, r->step->out}), r->batch) : NULL;
-    *at = (wf_place){.x = wf_cast(r->tape, x, WF_F32), .rows = r->step->count, .lie = {0, 1}};
+    x = x ? wf_repeat_batch(r->tape, wf_reshape(r->tape, x, 3, (int64_t[]){1, s->count, s->out}), r->batch) : NULL;
+    x = wf_cast(r->tape, x, WF_F32);
+    if (!s->before) {
+        *at = (wf_place){.x = x, .rows = s->count, .lie = {0, 1}};
+        return;
+    }
+    if (at->kinds)
+        (void)wf_tape_error(r->tape, WEFT_UNSUPPORTED, "rows before a sequence whose rows are of several kinds");
+    at->x = wf_time_concat(r->tape, x, wf_cast(r->tape, at->x, WF_F32));
+    if (at->mask)
+        at->mask = wf_time_concat(r->tape, wf_mask_pad(r->tape, NULL, r->batch, s->count, s->count), at->mask);
+    at->rows += s->count;
+    at->lie.origin -= s->count * at->lie.step;
+}
+
+static int64_t leave_count(const wf_rows_step *s, int64_t rows, int64_t of) {
+    (void)of;
+    return rows > s->count ? rows - s->count : 0;
+}
+
+static void leave_run(const rows_run *r, wf_place *at) {
+    int64_t count = r->step->count, rows = at->rows - count;
+    if (rows < 1)
+        (void)wf_tape_error(r->tape, WEFT_USAGE, "%lld rows, of which the first %lld are to be left out", (long long)at->rows,
+                            (long long)count);
+    at->x = wf_time_slice(r->tape, at->x, count, rows);
+    at->mask = wf_time_slice(r->tape, at->mask, count, rows);
+    at->kinds = wf_time_slice(r->tape, at->kinds, count, rows);
+    at->rows = rows;
+    at->lie.origin += count * at->lie.step;
 }
 
 static const wf_rows_kind kinds[] = {
@@ -141,8 +174,9 @@ static const wf_rows_kind kinds[] = {
      spread_run},
     {"add", "the rows that the block `of` gives are added", "of", as_of, add_run},
     {"join", "the channels of the rows that the block `of` gives stand before those of the stream", "of", as_of, join_run},
-    {"learned", "learned rows, the same for every sequence, instead of those of the stream", "count dim", learned_count,
-     learned_run},
+    {"learned", "learned rows, the same for every sequence, instead of those of the stream or before them", "count dim before",
+     learned_count, learned_run},
+    {"leave", "the first `count` rows are left out", "count", leave_count, leave_run},
     {NULL, NULL, NULL, NULL, NULL}};
 
 const char *wf_rows_kind_name(size_t i, const char **about) {
@@ -209,6 +243,7 @@ static weft_status read_step(wf_spec_reader *r, const wf_json *j, int64_t index,
     out->skip = wf_option_bool(&o, "skip", false);
     out->last = wf_option_bool(&o, "last", false);
     out->count = wf_option_int(&o, "count", 0, 1, WF_MAX_VOCAB);
+    out->before = wf_option_bool(&o, "before", false);
     out->out = wf_option_int(&o, "dim", r->width, 1, WF_MAX_DIM);
     if (convolves)
         read_conv(&o, j, out);
@@ -216,6 +251,8 @@ static weft_status read_step(wf_spec_reader *r, const wf_json *j, int64_t index,
         wf_option_fail(&o, j, "'of' must be the number of an earlier block");
     if (has_option(out->kind, "count") && out->count < 1)
         wf_option_fail(&o, j, "'count' is needed");
+    if (out->before && out->out != r->width)
+        wf_option_fail(&o, j, "rows of width %lld cannot stand before rows of %lld", (long long)out->out, (long long)r->width);
     if (out->skip && out->how.apart)
         wf_option_fail(&o, j, "a first row that is kept apart cannot be left out");
     WF_TRY(o.status);
@@ -342,7 +379,8 @@ static void normal_numbers(const wf_normal *w, const wf_rows_step *s) {
     const struct {
         const char *key;
         bool value;
-    } flags[] = {{"apart", s->how.apart}, {"same", s->same}, {"bias", s->bias}, {"skip", s->skip}, {"last", s->last}};
+    } flags[] = {{"apart", s->how.apart}, {"same", s->same}, {"bias", s->bias},
+                 {"skip", s->skip},       {"last", s->last}, {"before", s->before}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (has_option(s->kind, numbers[i].key))
             wf_normal_int(w, numbers[i].key, numbers[i].value);

@@ -90,8 +90,9 @@ static const wf_spec_key block_keys[] = {
     {"attention_dropout", "number", "0", "of the attention probabilities, below 1"},
     {"masked", "boolean", "false", "rows of padding are zero after the block"},
     {"past", "object", "null", "rows of the block's input that came before, for mixers that look at them too"},
-    {"borrow", "object", "{}", "single weights of earlier blocks: `{\"mixer.SLOT\": BLOCK}`"},
-    {"share", "integer", "-1", "number of an earlier block (from 0) whose weights this one uses; -1: its own"},
+    {"borrow", "object", "{}", "single weights of earlier blocks: `{\"mixer.SLOT\": BLOCK}`; the block's own number: its own"},
+    {"share", "integer", "-1",
+     "number of an earlier block (from 0) whose weights this one uses; -1, or the block's own number: its own"},
     {NULL, NULL, NULL, NULL}};
 
 static const wf_spec_key past_keys[] = {
@@ -231,7 +232,8 @@ static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) 
     b->attention_dropout = (float)wf_option_float(o, "attention_dropout", (double)b->attention_dropout, 0.0, 0.99);
     b->masked = wf_option_bool(o, "masked", b->masked);
     b->share = (int)wf_option_int(o, "share", b->share, -1, INT32_MAX);
-    if (b->share >= index)
+    b->share = b->share == index ? -1 : b->share;
+    if (b->share > index)
         wf_option_fail(o, wf_json_get(o->object, "share"), "'share' must be the number of an earlier block, not %d", b->share);
     return o->status;
 }
@@ -239,10 +241,15 @@ static weft_status read_numbers(wf_options *o, int64_t index, wf_block_spec *b) 
 static weft_status read_borrow(reader *r, int64_t index, const wf_json *j, wf_block_spec *b) {
     WF_CHECK(!j || j->kind == WF_JSON_OBJECT || j->kind == WF_JSON_NULL, r->err, WEFT_USAGE,
              "block %lld: 'borrow' must be an object", (long long)index);
-    b->borrow = j && j->kind == WF_JSON_OBJECT && j->count ? j : NULL;
-    for (const wf_json *s = b->borrow ? b->borrow->child : NULL; s; s = s->next)
-        WF_CHECK(s->kind == WF_JSON_NUMBER && s->is_integer && s->integer >= 0 && s->integer < index, r->err, WEFT_USAGE,
+    wf_json *borrow = NULL;
+    for (const wf_json *s = j ? j->child : NULL; s; s = s->next) {
+        WF_CHECK(s->kind == WF_JSON_NUMBER && s->is_integer && s->integer >= 0 && s->integer <= index, r->err, WEFT_USAGE,
                  "block %lld: '%s' must be borrowed from an earlier block", (long long)index, s->key);
+        borrow = borrow ? borrow : wf_json_new(r->arena, WF_JSON_OBJECT);
+        if (s->integer < index && !wf_json_put(r->arena, borrow, s->key, wf_json_copy(r->arena, s)))
+            return wf_fail_memory(r->err);
+    }
+    b->borrow = borrow && borrow->count ? borrow : NULL;
     return WEFT_OK;
 }
 

@@ -114,7 +114,7 @@ typedef struct wf_rows_step { /* changes the rows of the stream (rows.c) */
     wf_windows how;
     int64_t kernel, count, in, out, least;
     int64_t of; /* number of an earlier block; -1: not asked */
-    bool largest, all, same, bias, skip, last;
+    bool largest, all, same, bias, skip, last, before;
     wf_activation activation;
     wf_norm_spec norm;
     float dropout;

@@ -21,6 +21,10 @@ static const char *const good[] = {
     "{" ONE ", " GRU ", \"head\": {\"tied\": false, \"bias\": true, \"scale\": 0.5, \"softcap\": 30}}",
     "{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": \"gru\", \"share\": 0}, {\"mixer\": \"gru\", "
     "\"share\": 1}]}",
+    "{\"dim\": 16, \"vocab\": 11, \"layers\": 3, \"block\": {\"mixer\": \"gru\", \"share\": 0}}",
+    "{\"dim\": 16, \"vocab\": 11, \"layers\": 3, \"block\": {\"mixer\": \"gru\", \"borrow\": {\"mixer.l0.ih.weight\": 0}}}",
+    "{" ONE ", " GRU
+    ", \"rows\": [{\"kind\": \"learned\", \"count\": 3, \"before\": true}, {\"kind\": \"leave\", \"count\": 2}]}",
 };
 
 static const struct {
@@ -45,7 +49,11 @@ static const struct {
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"norm\": {\"eps\": -1}}}", "'eps' must be between", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"dropout\": 1}}", "'dropout' must be between", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"dropout\": \"x\"}}", "'dropout' must be a number", WEFT_USAGE},
-    {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"share\": 0}}", "an earlier block", WEFT_USAGE},
+    {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"share\": 1}}", "an earlier block", WEFT_USAGE},
+    {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"borrow\": {\"mixer.l0.ih.weight\": 1}}}", "an earlier block", WEFT_USAGE},
+    {"{" ONE ", " GRU ", \"rows\": [{\"kind\": \"learned\", \"count\": 3, \"dim\": 4, \"before\": true}]}",
+     "rows of width 4 cannot stand before rows of 16", WEFT_USAGE},
+    {"{" ONE ", " GRU ", \"rows\": [{\"kind\": \"leave\"}]}", "'count' is needed", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": \"gru\", \"share\": -2}}", "'share' must be between", WEFT_USAGE},
     {"{\"dim\": 16, \"vocab\": 11, \"blocks\": [{\"mixer\": \"gru\"}, {\"mixer\": \"lstm\", \"share\": 0}]}",
      "a different mixer", WEFT_USAGE},

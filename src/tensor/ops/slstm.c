@@ -129,62 +129,98 @@ static void forward(const wf_node *node, head_at at, wf_worker *w) {
 
 /* ---- backward ---- */
 
+/* The workspace: c and n in double, then the gradients of the pre-activations. A constant added to all i cancels in c / n, so
+ * that its gradient is a sum of steps that is 0: they are as exact as fp32 can hold them. */
+static double *exact(const wf_node *node, head_at at, int64_t t, int norm) {
+    const slstm *a = node->attr;
+    return (double *)node->work_data[WF_BACKWARD] + ((at.b * a->t + t) * 2 + norm) * a->hidden + at.j0;
+}
+
 static float *dpre_at(const wf_node *node, head_at at, int64_t t, int gate) {
     const slstm *a = node->attr;
-    return (float *)node->work_data[WF_BACKWARD] + ((at.b * a->t + t) * GATES + gate) * a->hidden + at.j0;
+    float *first = (float *)((double *)node->work_data[WF_BACKWARD] + a->batch * a->t * 2 * a->hidden);
+    return first + ((at.b * a->t + t) * GATES + gate) * a->hidden + at.j0;
+}
+
+static double exact_before(const wf_node *node, head_at at, int64_t t, int norm, int64_t j) {
+    const float *first = t > 0 ? NULL : before(node, at, 0, 0, norm ? N_IN : C_IN);
+    return t > 0 ? exact(node, at, t - 1, norm)[j] : first ? (double)first[j] : 0.0;
+}
+
+static void make_exact(const wf_node *node, head_at at) {
+    const slstm *a = node->attr;
+    for (int64_t t = 0; t < a->t; t++) {
+        bool real = !padding(node, at, t);
+        const float *z = kept(node, at, t, KEPT_Z), *in = kept(node, at, t, KEPT_I), *keep = kept(node, at, t, KEPT_F);
+        for (int64_t j = 0; j < a->width; j++)
+            for (int norm = 0; norm < 2; norm++) {
+                double old = exact_before(node, at, t, norm, j), new = norm ? 1.0 : (double)(real ? z[j] : 0.0f);
+                exact(node, at, t, norm)[j] = real ? (double)keep[j] * old + (double)in[j] * new : old;
+            }
+    }
 }
 
 /* Gradients of the pre-activations from dh, dc and dn, which become those of the states before, but for what R sends to h. */
-static void cell_back(const wf_node *node, head_at at, int64_t t, float *dh, float *dc, float *dn) {
+static void cell_back(const wf_node *node, head_at at, int64_t t, float *dh, double *dc, double *dn) {
     const slstm *a = node->attr;
-    const float *c0 = before(node, at, t, KEPT_C, C_IN), *n0 = before(node, at, t, KEPT_N, N_IN), *dy = node->out[Y]->grad;
-    const float *c = kept(node, at, t, KEPT_C), *n = kept(node, at, t, KEPT_N), *in = kept(node, at, t, KEPT_I),
-                *keep = kept(node, at, t, KEPT_F);
+    const float *dy = node->out[Y]->grad, *in = kept(node, at, t, KEPT_I), *keep = kept(node, at, t, KEPT_F);
     const float *z = kept(node, at, t, KEPT_Z), *o = kept(node, at, t, KEPT_O), *away = kept(node, at, t, KEPT_AWAY);
     for (int64_t j = 0; j < a->width; j++) {
-        float up = dh[j] + (dy ? dy[(at.b * a->t + t) * a->hidden + at.j0 + j] : 0.0f), ratio = c[j] / n[j];
-        float dcell = dc[j] + up * o[j] / n[j], dnorm = dn[j] - up * o[j] * ratio / n[j];
-        dpre_at(node, at, t, GATE_O)[j] = up * ratio * o[j] * (1.0f - o[j]);
-        dpre_at(node, at, t, GATE_I)[j] = (dcell * z[j] + dnorm) * in[j];
-        dpre_at(node, at, t, GATE_F)[j] = (dcell * (c0 ? c0[j] : 0.0f) + dnorm * (n0 ? n0[j] : 0.0f)) * keep[j] * away[j];
-        dpre_at(node, at, t, GATE_Z)[j] = dcell * in[j] * (1.0f - z[j] * z[j]);
-        dc[j] = dcell * keep[j];
-        dn[j] = dnorm * keep[j];
+        float up = dh[j] + (dy ? dy[(at.b * a->t + t) * a->hidden + at.j0 + j] : 0.0f);
+        double n = exact(node, at, t, 1)[j], ratio = exact(node, at, t, 0)[j] / n, from_h = (double)up * (double)o[j] / n;
+        double dcell = dc[j] + from_h, dnorm = dn[j] - from_h * ratio;
+        double past = dcell * exact_before(node, at, t, 0, j) + dnorm * exact_before(node, at, t, 1, j);
+        dpre_at(node, at, t, GATE_O)[j] = up * (float)ratio * o[j] * (1.0f - o[j]);
+        dpre_at(node, at, t, GATE_I)[j] = (float)((dcell * (double)z[j] + dnorm) * (double)in[j]);
+        dpre_at(node, at, t, GATE_F)[j] = (float)past * keep[j] * away[j];
+        dpre_at(node, at, t, GATE_Z)[j] = (float)dcell * in[j] * (1.0f - z[j] * z[j]);
+        dc[j] = dcell * (double)keep[j];
+        dn[j] = dnorm * (double)keep[j];
         dh[j] = 0.0f;
     }
 }
 
-static void load_gradient(const wf_node *node, head_at at, int output, float *to) {
+static float gradient_out(const wf_node *node, head_at at, int output, int64_t j) {
     const slstm *a = node->attr;
     const float *from = node->n_out > output ? node->out[output]->grad : NULL;
-    for (int64_t j = 0; j < a->width; j++)
-        to[j] = from ? from[at.b * a->hidden + at.j0 + j] : 0.0f;
+    return from ? from[at.b * a->hidden + at.j0 + j] : 0.0f;
+}
+
+/* One step's gradients of the gates, and what R sends to h. */
+static void step_back(const wf_node *node, head_at at, int64_t t, bool real, float *dh, wf_worker *w) {
+    const slstm *a = node->attr;
+    for (int g = 0; g < GATES; g++) {
+        float *dpre = dpre_at(node, at, t, g);
+        if (!real)
+            memset(dpre, 0, (size_t)a->width * sizeof *dpre);
+        for (int64_t j = 0; real && j < a->width; j++)
+            w->k->axpy(dh, dpre[j], at.r[g] + j * a->width, a->width);
+        store_din(node, X + g, (at.b * a->t + t) * a->hidden + at.j0, a->width, dpre, w);
+    }
 }
 
 static void backward(const wf_node *node, head_at at, wf_worker *w) {
     const slstm *a = node->attr;
-    float *dh = w->scratch, *dc = dh + a->width, *dn = dc + a->width, *zero = dn + a->width;
-    memset(zero, 0, (size_t)a->width * sizeof *zero);
-    load_gradient(node, at, H_OUT, dh);
-    load_gradient(node, at, C_OUT, dc);
-    load_gradient(node, at, N_OUT, dn);
+    double *dc = w->scratch, *dn = dc + a->width;
+    float *dh = (float *)(dn + a->width), *one = dh + a->width;
+    for (int64_t j = 0; j < a->width; j++) {
+        dh[j] = gradient_out(node, at, H_OUT, j);
+        dc[j] = (double)gradient_out(node, at, C_OUT, j);
+        dn[j] = (double)gradient_out(node, at, N_OUT, j);
+    }
+    make_exact(node, at);
     for (int64_t t = a->t - 1; t >= 0; t--) {
         bool real = !padding(node, at, t);
         if (real)
             cell_back(node, at, t, dh, dc, dn);
-        for (int g = 0; g < GATES; g++) {
-            float *dpre = dpre_at(node, at, t, g);
-            if (!real)
-                memset(dpre, 0, (size_t)a->width * sizeof *dpre);
-            for (int64_t j = 0; real && j < a->width; j++)
-                w->k->axpy(dh, dpre[j], at.r[g] + j * a->width, a->width);
-            store_din(node, X + g, (at.b * a->t + t) * a->hidden + at.j0, a->width, dpre, w);
-        }
+        step_back(node, at, t, real, dh, w);
     }
-    const float *const last[] = {dh, dc, dn, zero};
-    for (int i = 0; i < 4; i++)
-        if (node->in[H_IN + i])
-            store_din(node, H_IN + i, at.b * a->hidden + at.j0, a->width, last[i], w);
+    for (int i = H_IN; i < INPUTS; i++) {
+        for (int64_t j = 0; j < a->width; j++)
+            one[j] = i == H_IN ? dh[j] : i == C_IN ? (float)dc[j] : i == N_IN ? (float)dn[j] : 0.0f;
+        if (node->in[i])
+            store_din(node, i, at.b * a->hidden + at.j0, a->width, one, w);
+    }
 }
 
 /* Gradient of the recurrent matrix of one gate of one head: over all steps, dpre h^T. */
@@ -258,8 +294,8 @@ wf_tensor *wf_slstm(wf_tape *t, const wf_slstm_spec *spec) {
     wf_node *node = attr ? wf_record(t, &wf_op_slstm, INPUTS, in, spec->out ? 6 : 2, out, attr) : NULL;
     if (!node)
         return NULL;
-    node->scratch = (size_t)((GATES + 1) * a.width) * sizeof(float);
-    node->work[WF_BACKWARD] = (size_t)(a.batch * a.t * GATES * a.hidden) * sizeof(float);
+    node->scratch = (size_t)((GATES + 2) * a.width) * sizeof(float);
+    node->work[WF_BACKWARD] = (size_t)(a.batch * a.t * a.hidden) * (GATES * sizeof(float) + 2 * sizeof(double));
     for (int i = 0; spec->out && i < 4; i++)
         spec->out[i] = out[H_OUT + i];
     return out[Y];
