@@ -10,7 +10,7 @@ static weft_status forbidden(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_va
     return WEFT_OK;
 }
 
-static weft_status bind(wf_tpl *r, const wf_tpl_row *row, wf_var self, wf_var *out) {
+weft_status wf_tpl_bind(wf_tpl *r, const wf_tpl_row *row, wf_var self, wf_var *out) {
     wf_tpl_method *method = wf_arena_alloc(&r->arena, sizeof *method);
     WF_TPL_NEED(r, method);
     *method = (wf_tpl_method){row, self};
@@ -32,7 +32,7 @@ weft_status wf_tpl_find_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, 
     if (*unsafe)
         return WEFT_OK;
     if (row)
-        return bind(r, row, v, out);
+        return wf_tpl_bind(r, row, v, out);
     return type->attribute ? type->attribute(r, v, name, out, found) : WEFT_OK;
 }
 
@@ -126,7 +126,7 @@ static int64_t clamp(int64_t i, int64_t length, int64_t low, int64_t high) {
 }
 
 typedef struct cut {
-    int64_t start, step, count;
+    int64_t start, stop, step, count;
 } cut;
 
 static weft_status read_cut(wf_tpl *r, const wf_var bounds[3], int64_t length, cut *out) {
@@ -142,6 +142,7 @@ static weft_status read_cut(wf_tpl *r, const wf_var bounds[3], int64_t length, c
     stop = bounds[1].type == WF_VAR_NONE ? (back ? low : high) : clamp(stop, length, low, high);
     int64_t span = back ? start - stop : stop - start, step = back ? -out->step : out->step;
     out->start = start;
+    out->stop = stop;
     out->count = span > 0 ? (span - 1) / step + 1 : 0;
     return WEFT_OK;
 }
@@ -169,9 +170,14 @@ static weft_status slice_text(wf_tpl *r, wf_var v, const cut *c, wf_var *out) {
 
 static weft_status slice_range(wf_tpl *r, const wf_tpl_range *v, const cut *c, wf_var *out) {
     wf_tpl_range *range = wf_arena_alloc(&r->arena, sizeof *range);
+    int64_t start, stop, step;
     WF_TPL_NEED(r, range);
-    int64_t step = c->count > 1 || (c->step < v->count && c->step > -v->count) ? c->step * v->step : v->step;
-    *range = (wf_tpl_range){v->start + c->start * v->step, v->start + c->start * v->step + c->count * step, step, c->count};
+    bool over = __builtin_mul_overflow(c->start, v->step, &start) || __builtin_add_overflow(start, v->start, &start) ||
+                __builtin_mul_overflow(c->stop, v->step, &stop) || __builtin_add_overflow(stop, v->start, &stop) ||
+                __builtin_mul_overflow(c->step, v->step, &step);
+    if (over)
+        return wf_tpl_unsupported(r, "arithmetic beyond 64 bits");
+    *range = (wf_tpl_range){start, stop, step, c->count};
     *out = (wf_var){.type = WF_VAR_RANGE, .range = range};
     return WEFT_OK;
 }

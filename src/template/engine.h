@@ -191,6 +191,7 @@ struct wf_tpl {
     wf_tpl_dict *context;
     wf_tpl_scope *globals;
     const wf_tpl_text *words[WF_WORDS];  /* names that statements set */
+    const wf_tpl_node *printed;          /* the expression being printed, while nothing else was since */
     const wf_var *block;                 /* the text that a filter block works on */
     size_t counted_bytes, counted_chars; /* of the output, for spans */
     int64_t steps;
@@ -353,6 +354,7 @@ const char *wf_tpl_find(const char *data, size_t bytes, const char *what, size_t
 /* ---- filters_text.c, methods_text.c: shared by filters and methods ---- */
 weft_status wf_tpl_replace(wf_tpl *r, const wf_tpl_text *text, const wf_tpl_text *from, const wf_tpl_text *to, int64_t most,
                            wf_var *out);
+weft_status wf_tpl_wordwrap(wf_tpl *r, const wf_tpl_call *c, wf_var *out); /* the filter wordwrap: wrap.c */
 weft_status wf_tpl_lines(wf_tpl *r, const wf_tpl_text *text, bool keep_ends, wf_tpl_items *out);
 weft_status wf_tpl_justify(wf_tpl *r, wf_var v, char align, int64_t width, const wf_tpl_text *fill, wf_var *out);
 weft_status wf_tpl_cased(wf_tpl *r, wf_var v, wf_tpl_case how, wf_var *out);
@@ -366,6 +368,7 @@ weft_status wf_tpl_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_va
 weft_status wf_tpl_item(wf_tpl *r, wf_var v, wf_var key, wf_var *out);                   /* v[key] */
 weft_status wf_tpl_slice(wf_tpl *r, wf_var v, const wf_var bounds[3], wf_var *out);      /* NONE: not given */
 /* getattr() of Python alone; *unsafe: it is there and hidden. */
+weft_status wf_tpl_bind(wf_tpl *r, const wf_tpl_row *row, wf_var self, wf_var *out); /* a method */
 weft_status wf_tpl_find_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_var *out, bool *found, bool *unsafe);
 
 /* ---- call.c ---- */
@@ -410,5 +413,6 @@ wf_tpl_mark wf_tpl_capture(wf_tpl *r);
 weft_status wf_tpl_captured(wf_tpl *r, wf_tpl_mark mark, wf_var *out);
 weft_status wf_tpl_eval_call(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, const wf_var *caller, wf_var *out);
 weft_status wf_tpl_loop_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_var *out, bool *found);
+weft_status wf_tpl_function_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_var *out, bool *found);
 weft_status wf_tpl_macro_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_var *out, bool *found);
 #endif

@@ -129,12 +129,37 @@ static weft_status eval_bounds(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n,
     return WEFT_OK;
 }
 
+/* Known when the template is compiled: no names, no calls, no filters that look at the context. */
+static bool is_constant(const wf_tpl_node *n) {
+    const wf_tpl_node *const parts[] = {n->a, n->b, n->c}, *const lists[] = {n->list, n->named};
+    if (n->kind == WF_NODE_NAME || n->kind == WF_NODE_CALL || (n->row && n->row->params[0] == '*'))
+        return false;
+    for (int i = 0; i < 3; i++)
+        if (parts[i] && !is_constant(parts[i]))
+            return false;
+    for (int i = 0; i < 2; i++)
+        for (const wf_tpl_node *one = lists[i]; one; one = one->next)
+            if (!is_constant(one))
+                return false;
+    return true;
+}
+
+/* A slice of what has none is an error, but not in a printed constant: the reference reckons that when it compiles, by another
+ * way that gives undefined. */
+static weft_status eval_slice(wf_tpl *r, wf_var v, const wf_var bounds[3], wf_var *out) {
+    weft_status status = wf_tpl_slice(r, v, bounds, out);
+    bool zero = wf_var_is_whole(bounds[2]) && wf_var_whole(bounds[2]) == 0;
+    if (status != WEFT_BAD_INPUT || v.type == WF_VAR_UNDEFINED || zero || !r->printed || !is_constant(r->printed))
+        return status;
+    return wf_var_undefined(r, v, wf_var_none(), out);
+}
+
 static weft_status eval_item(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_var *out) {
     wf_var v, key, bounds[3];
     WF_TRY(wf_tpl_eval(r, s, n->a, &v));
     if (n->b->kind == WF_NODE_SLICE) {
         WF_TRY(eval_bounds(r, s, n->b, bounds));
-        return wf_tpl_slice(r, v, bounds, out);
+        return eval_slice(r, v, bounds, out);
     }
     WF_TRY(wf_tpl_eval(r, s, n->b, &key));
     r->line = n->line;

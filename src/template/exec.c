@@ -100,7 +100,9 @@ static weft_status exec_data(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, w
 static weft_status exec_print(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_node *n, wf_tpl_flow *flow) {
     wf_var v;
     for (const wf_tpl_node *item = n->list; item; item = item->next) {
+        r->printed = item;
         WF_TRY(wf_tpl_eval(r, s, item, &v));
+        r->printed = NULL;
         WF_TRY(wf_tpl_print(r, v, &r->out));
     }
     return WEFT_OK;
@@ -142,6 +144,8 @@ static weft_status exec_filter_block(wf_tpl *r, wf_tpl_scope *s, const wf_tpl_no
     if (*flow != WF_FLOW_ON)
         return WEFT_OK;
     WF_TRY(apply_filters(r, inner, n->b, &text));
+    if (text.type != WF_VAR_STRING) /* the parts of a text are joined as they are */
+        return wf_tpl_type_error(r, "sequence item 0: expected str instance, %s found", wf_var_type_word(text));
     return wf_tpl_print(r, text, &r->out);
 }
 

@@ -141,6 +141,8 @@ weft_status wf_tpl_put_number(wf_tpl *r, wf_var v, const wf_tpl_layout *how, wf_
     weft_status status = WEFT_OK;
     if (v.type == WF_VAR_BIG && !real)
         return wf_tpl_unsupported(r, "formatting an integer beyond 64 bits");
+    if (how->type == 's')
+        return wf_tpl_type_error(r, "Unknown format code 's' for object of type '%s'", wf_tpl_types[v.type].name);
     if (real && whole_type)
         return wf_tpl_type_error(r, "Unknown format code '%c' for object of type 'float'", how->type);
     if (real)
@@ -236,18 +238,14 @@ static weft_status put_text(wf_tpl *r, const wf_tpl_text *text, const wf_tpl_lay
 /* format(value, spec) */
 static weft_status put_formatted(wf_tpl *r, wf_var v, const char *spec, size_t bytes, wf_str *out) {
     wf_tpl_layout how;
-    const wf_tpl_text *text;
     if (bytes == 0)
         return wf_tpl_print(r, v, out);
     WF_TRY(read_layout(r, spec, bytes, &how));
     if (v.type == WF_VAR_STRING)
         return put_text(r, v.text, &how, out);
-    if (wf_var_is_number(v) && !(v.type == WF_VAR_BOOL && (!how.type || how.type == 's')))
+    if (wf_var_is_number(v))
         return wf_tpl_put_number(r, v, &how, out);
-    if (v.type != WF_VAR_BOOL)
-        return wf_tpl_type_error(r, "unsupported format string passed to %s.__format__", wf_tpl_types[v.type].name);
-    WF_TRY(wf_var_to_text(r, v, &text));
-    return put_text(r, text, &how, out);
+    return wf_tpl_type_error(r, "unsupported format string passed to %s.__format__", wf_tpl_types[v.type].name);
 }
 
 /* ---- fields ---- */

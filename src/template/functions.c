@@ -132,6 +132,11 @@ static weft_status run_strftime(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
 
 static weft_status run_lipsum(wf_tpl *r, const wf_tpl_call *c, wf_var *out) { return wf_tpl_unsupported(r, "lipsum"); }
 
+weft_status wf_tpl_function_attribute(wf_tpl *r, wf_var v, const wf_tpl_text *name, wf_var *out, bool *found) {
+    *found = v.function->run == run_dict && wf_text_is(name, "fromkeys");
+    return *found ? wf_tpl_bind(r, wf_tpl_find_row(wf_tpl_dict_methods, name), v, out) : WEFT_OK;
+}
+
 static const wf_tpl_row rows[] = {{"range", "start stop= step= /", run_range, 0},
                                   {"dict", "*", run_dict, 0},
                                   {"namespace", "*", run_namespace, 0},

@@ -251,7 +251,7 @@ static void put_json_text(wf_str *out, const wf_tpl_text *text, bool ascii) {
     wf_str_putc(out, '"');
     for (size_t at = 0, length; at < text->bytes; at += length) {
         uint32_t c = wf_tpl_char(text->data + at, text->bytes - at, &length);
-        put_json_char(out, c, ascii && c != 0x7F);
+        put_json_char(out, c, ascii);
     }
     wf_str_putc(out, '"');
 }

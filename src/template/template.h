@@ -13,7 +13,7 @@
  * says reads anything but the variables. Beyond the limits the error is one of kind WF_TEMPLATE_LIMIT.
  *
  * What is left out: integers beyond 64 bits can be printed and compared but not reckoned with; include, import, extends and
- * autoescape are refused (a chat template is one text); pprint of what does not fit a line, urlize, wordwrap and lipsum are
+ * autoescape are refused (a chat template is one text); pprint of what does not fit a line, urlize and lipsum are
  * unsupported.
  *
  * Thread rule: a wf_template never changes after its creation, any number of threads may render it. */
