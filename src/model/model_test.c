@@ -362,9 +362,9 @@ static void test_counted(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wirings),   cmocka_unit_test(test_layer_sum),
-                                       cmocka_unit_test(test_side_rows), cmocka_unit_test(test_global_rows), cmocka_unit_test(test_presets),
-                                       cmocka_unit_test(test_shared),    cmocka_unit_test(test_states),
-                                       cmocka_unit_test(test_truncate),  cmocka_unit_test(test_counted)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wirings),     cmocka_unit_test(test_layer_sum), cmocka_unit_test(test_side_rows),
+        cmocka_unit_test(test_global_rows), cmocka_unit_test(test_presets),   cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_states),      cmocka_unit_test(test_truncate),  cmocka_unit_test(test_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
