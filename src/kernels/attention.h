@@ -1,7 +1,7 @@
 /* attention.h - kernel F: tiled softmax attention with online softmax (Dao et al. 2022, arXiv 2205.14135), log-sum-exp saved,
  * backward by recomputation. One call of the forward does wf_attention_blocks(a, false) blocks of WF_ATTENTION_ROWS query rows
- * of one head; one call of the backward does one head of one sequence (all its blocks in a fixed order). Any thread may do any
- * piece. */
+ * of one head, or of wf_attention_heads(a) heads; one call of the backward does one head of one sequence (all its blocks in a
+ * fixed order). Any thread may do any piece. */
 #ifndef WF_KERNELS_ATTENTION_H
 #define WF_KERNELS_ATTENTION_H
 #include <stdbool.h>
@@ -11,6 +11,7 @@
 #include "kernels/dtype.h"
 
 enum { WF_ATTENTION_ROWS = 64, WF_ATTENTION_KEYS = 64, WF_ATTENTION_BLOCKS = 8 };
+enum { WF_ATTENTION_FEW = 4 }; /* rows that may go over the keys as they lie */
 
 typedef struct wf_strides { /* in elements; channels of a head are contiguous */
     int64_t batch, token, head;
@@ -42,6 +43,9 @@ enum { WF_PATTERN_DATA = 4 };
 typedef struct wf_attention_args {
     /* heads % kv_heads == 0: head h reads kv head h/(heads/kv_heads) */
     int64_t batch, heads, kv_heads, t, s, key_dim, value_dim;
+    /* How many heads one call of the forward does, `head` and those after it: up to WF_ATTENTION_BLOCKS; 0 is 1. Few rows of
+     * several heads take half the time of one after the other; nothing else changes. */
+    int64_t together;
     wf_dtype type; /* of q, k, v, o, do_ and dq: F32 or BF16 */
     const void *q, *k, *v;
     void *o;
@@ -104,7 +108,10 @@ static inline int64_t wf_attention_blocks(const wf_attention_args *a, bool backw
     return a->pattern || blocks < 1 ? 1 : blocks < WF_ATTENTION_BLOCKS ? blocks : WF_ATTENTION_BLOCKS;
 }
 
-/* Forward pieces of one head. */
+/* Heads of a forward piece. */
+static inline int64_t wf_attention_heads(const wf_attention_args *a) { return a->together > 1 ? a->together : 1; }
+
+/* Forward pieces of one head, or of wf_attention_heads(a). */
 static inline int64_t wf_attention_pieces(const wf_attention_args *a) {
     int64_t rows = wf_attention_blocks(a, false) * WF_ATTENTION_ROWS;
     return (a->t + rows - 1) / rows;

@@ -5,7 +5,9 @@
 #define WF_KERNELS_ATTENTION_BUFFERS_H
 #include "kernels/attention.h"
 
-enum { WF_ATTENTION_FEW = 4, WF_ATTENTION_TILE = WF_ATTENTION_ROWS * WF_ATTENTION_KEYS };
+/* Sequences are packed (wf_attention_packs) whose keys and values several stacks meet, up to what a thread's scratch should be.
+ */
+enum { WF_ATTENTION_TILE = WF_ATTENTION_ROWS * WF_ATTENTION_KEYS, WF_ATTENTION_UNPACKED = 2048, WF_ATTENTION_PACKED = 8192 };
 
 typedef struct wf_attention_buffers {
     int64_t key_pad, value_pad;          /* key_dim and value_dim up to a multiple of 16 */
@@ -15,8 +17,8 @@ typedef struct wf_attention_buffers {
     float *few_q, *few_o;                /* [4][pad]: the rows of a block of few rows */
     float *q_t, *o_t;                    /* [key_dim][64], [value_dim][64] */
     float *s, *extra, *stage;            /* [64 keys][64 rows]: scores; bias or dropout factors; a tile on its way */
-    float *k, *v;                        /* [64][key_pad], [64][value_pad]: a tile in fp32, close together */
-    float *dk, *dv;                      /* backward: gradients of such a tile */
+    float *k, *v;                        /* [64][key_pad], [64][value_pad]: a tile in fp32, close together; or [s], the head */
+    float *dk, *dv;                      /* backward: their gradients */
     float *q_n, *do_n, *do_t, *dq_t;     /* backward: rows as they are, and transposed */
     float *dp, *cap;                     /* backward: [64 keys][64 rows] */
     double *distances;                   /* backward: gradient of the distance bias */
@@ -28,25 +30,30 @@ static inline void *wf_attention_take(char *base, size_t *used, int64_t count, s
     return p;
 }
 
+/* Whether the backward keeps a head's keys and values, and what their gradients have come to, close together while all blocks
+ * go over them: rows of many heads lie so that their lines compete for a part of the caches. Longer sequences would need too
+ * much. */
+static inline bool wf_attention_packs(const wf_attention_args *a) {
+    return !a->pattern && a->t > WF_ATTENTION_UNPACKED && a->s <= WF_ATTENTION_PACKED;
+}
+
 #define WF_TAKE(field, count) m->field = wf_attention_take(base, used, count, sizeof *m->field)
-static inline void wf_attention_take_shared(const wf_attention_args *a, bool backward, bool close, char *base, size_t *used,
+static inline void wf_attention_take_shared(const wf_attention_args *a, bool backward, int64_t keys, char *base, size_t *used,
                                             wf_attention_buffers *m) {
     const int64_t r = WF_ATTENTION_ROWS;
     WF_TAKE(reversed, 2 * r);
     WF_TAKE(diagonal, 2 * r);
-    WF_TAKE(few_q, WF_ATTENTION_FEW * m->key_pad);
-    WF_TAKE(few_o, WF_ATTENTION_FEW * m->value_pad);
     WF_TAKE(s, WF_ATTENTION_TILE);
     WF_TAKE(extra, WF_ATTENTION_TILE);
     WF_TAKE(stage, WF_ATTENTION_TILE);
-    WF_TAKE(k, close ? r * m->key_pad : 0);
-    WF_TAKE(v, close ? r * m->value_pad : 0);
+    WF_TAKE(k, keys * m->key_pad);
+    WF_TAKE(v, keys * m->value_pad);
     if (backward) {
         WF_TAKE(dp, WF_ATTENTION_TILE);
         WF_TAKE(cap, WF_ATTENTION_TILE);
         WF_TAKE(distances, a->distances);
-        WF_TAKE(dk, close ? r * m->key_pad : 0);
-        WF_TAKE(dv, close ? r * m->value_pad : 0);
+        WF_TAKE(dk, keys * m->key_pad);
+        WF_TAKE(dv, keys * m->value_pad);
     }
 }
 
@@ -65,20 +72,25 @@ static inline void wf_attention_take_rows(bool backward, char *base, size_t *use
         WF_TAKE(do_t, r * m->value_pad);
         WF_TAKE(dq_t, r * m->key_pad);
     } else {
+        WF_TAKE(few_q, WF_ATTENTION_FEW * m->key_pad);
+        WF_TAKE(few_o, WF_ATTENTION_FEW * m->value_pad);
         WF_TAKE(o_t, r * m->value_pad);
     }
 }
 #undef WF_TAKE
 
-/* The buffers of wf_attention_blocks(a, backward) blocks into m; the bytes of all of them. */
+/* The buffers of all blocks of a stack into m; the bytes of all of them. */
 static inline size_t wf_attention_divide(const wf_attention_args *a, bool backward, void *scratch,
                                          wf_attention_buffers m[WF_ATTENTION_BLOCKS]) {
     size_t used = 0;
     const int64_t pad = 16, blocks = wf_attention_blocks(a, backward);
     m[0].key_pad = (a->key_dim + pad - 1) / pad * pad;
     m[0].value_pad = (a->value_dim + pad - 1) / pad * pad;
-    wf_attention_take_shared(a, backward, a->type == WF_BF16 || a->pattern || blocks > 1, scratch, &used, &m[0]);
-    for (int64_t i = 0; i < blocks; i++) {
+    int64_t keys = a->type == WF_BF16 || a->pattern || blocks > 1 ? WF_ATTENTION_KEYS : 0;
+    if (backward && wf_attention_packs(a))
+        keys = (a->s + pad - 1) / pad * pad;
+    wf_attention_take_shared(a, backward, keys, scratch, &used, &m[0]);
+    for (int64_t i = 0; i < blocks || (!backward && i < wf_attention_heads(a)); i++) {
         m[i] = m[0];
         wf_attention_take_rows(backward, scratch, &used, &m[i]);
     }

@@ -56,6 +56,8 @@ static const attention_case cases[] = {
     {"causal-65", 1, 1, 1, 65, 65, 24, 24, CAUSAL | D_LSE, NONE, NONE, 0, 0, 0},
     {"causal-129-wide", 1, 1, 1, 129, 129, 128, 160, CAUSAL, NONE, NONE, 0, 0, 0},
     {"causal-groups", 1, 2, 1, 1110, 1110, 8, 4, CAUSAL | D_LSE, 700, NONE, 0, 0, 0},
+    {"causal-packed", 1, 2, 1, 2111, 2111, 8, 4, CAUSAL | D_LSE, 700, NONE, 0, 0, 0},
+    {"packed-bf16", 1, 1, 1, 2060, 2200, 16, 8, BF16 | KEY_MASK, 300, 200, 0, 0, 0},
     {"groups-bf16", 1, 1, 1, 600, 330, 16, 8, BF16 | DISTANCES | KEY_MASK, NONE, NONE, 0, 0, 0.1f},
     {"causal-bf16", 2, 4, 1, 150, 150, 20, 36, CAUSAL | BF16, NONE, NONE, 0, 0, 0},
     {"full-bf16", 1, 2, 2, 70, 90, 64, 64, BF16 | D_LSE, NONE, NONE, 0, 0, 0},
@@ -326,17 +328,20 @@ static void *take_scratch(const wf_attention_args *a, bool backward) {
     return scratch;
 }
 
-/* Every piece, forwards or backwards, each with scratch full of NaN. */
-static void run(const wf_kernels *k, const wf_attention_args *a, bool backward, bool reversed) {
-    void *scratch = take_scratch(a, backward);
-    int64_t blocks = backward ? 1 : wf_attention_pieces(a), pieces = a->batch * a->heads * blocks;
+/* Every piece, forwards with all heads together, or backwards with one at a time, each with scratch full of NaN. */
+static void run(const wf_kernels *k, const wf_attention_args *args, bool backward, bool reversed) {
+    wf_attention_args a = *args;
+    a.together = reversed ? 1 : a.heads;
+    void *scratch = take_scratch(&a, backward);
+    int64_t blocks = backward ? 1 : wf_attention_pieces(&a), per = backward ? 1 : wf_attention_heads(&a);
+    int64_t pieces = a.batch * a.heads / per * blocks;
     for (int64_t n = 0; n < pieces; n++) {
-        int64_t piece = reversed ? pieces - 1 - n : n, head = piece / blocks;
-        memset(scratch, 0xff, wf_attention_scratch(a, backward));
+        int64_t piece = reversed ? pieces - 1 - n : n, head = piece / blocks * per;
+        memset(scratch, 0xff, wf_attention_scratch(&a, backward));
         if (backward)
-            k->attention_back(a, head / a->heads, head % a->heads, scratch);
+            k->attention_back(&a, head / a.heads, head % a.heads, scratch);
         else
-            k->attention(a, head / a->heads, head % a->heads, piece % blocks, scratch);
+            k->attention(&a, head / a.heads, head % a.heads, piece % blocks, scratch);
     }
     free(scratch);
 }

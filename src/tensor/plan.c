@@ -268,7 +268,8 @@ static weft_status seed_roots(planner *p) {
             continue;
         touch(root->tensor, WF_GRAD, p->time);
         life->grad_written = true;
-        WF_TRY(add_simple(p, WF_BACKWARD, (wf_entry){.kind = WF_SEED, .tensor = root->tensor, .seed = root->seed}, 1));
+        WF_TRY(add_simple(p, WF_BACKWARD, (wf_entry){.kind = WF_SEED, .tensor = root->tensor, .seed = root->seed},
+                          wf_split_pieces(root->tensor->count, 65536)));
     }
     return WEFT_OK;
 }

@@ -12,15 +12,18 @@ typedef struct replay {
     int threads; /* 1: the caller alone, no barriers */
 } replay;
 
-static void seed_gradient(const wf_entry *entry, const wf_runtime *rt) {
+static void seed_gradient(const wf_entry *entry, int piece, const wf_runtime *rt) {
     wf_tensor *x = entry->tensor;
-    size_t bytes = (size_t)x->count * wf_dtypes[x->type].size;
+    int64_t first, end;
+    size_t size = wf_dtypes[x->type].size;
+    wf_split_bounds(x->count, entry->pieces[0], piece, &first, &end);
+    char *to = (char *)x->grad + (size_t)first * size;
     if (!entry->seed) {
-        wf_dtypes[x->type].from_f32(x->grad, &rt->loss_scale, 1);
+        wf_dtypes[x->type].from_f32(to, &rt->loss_scale, 1);
     } else if (entry->seed->type == x->type) {
-        memcpy(x->grad, entry->seed->data, bytes);
+        memcpy(to, (const char *)entry->seed->data + (size_t)first * size, (size_t)(end - first) * size);
     } else {
-        wf_dtypes[x->type].from_f32(x->grad, entry->seed->data, x->count);
+        wf_dtypes[x->type].from_f32(to, (const float *)entry->seed->data + first, end - first);
     }
 }
 
@@ -71,7 +74,7 @@ static void run_piece(const wf_entry *entry, int phase, int piece, wf_worker *wo
     else if (entry->kind == WF_ZERO_GRAD)
         zero_gradient(entry, piece, worker->rt);
     else if (entry->kind == WF_SEED)
-        seed_gradient(entry, worker->rt);
+        seed_gradient(entry, piece, worker->rt);
 }
 
 static void run_phase(const replay *r, const wf_entry *entry, int phase, atomic_int *claim, wf_worker *worker) {

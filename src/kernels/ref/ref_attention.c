@@ -137,11 +137,11 @@ static void forward_row(piece p, int64_t i, double *o) {
 }
 
 void wf_ref_attention(const wf_attention_args *a, int64_t batch, int64_t head, int64_t piece_, void *scratch) {
-    piece p = {a, batch, head};
     int64_t rows = wf_attention_blocks(a, false) * WF_ATTENTION_ROWS, first = piece_ * rows,
             end = first + rows < a->t ? first + rows : a->t;
-    for (int64_t i = first; i < end; i++)
-        forward_row(p, i, scratch);
+    for (int64_t h = head; h < head + wf_attention_heads(a); h++)
+        for (int64_t i = first; i < end; i++)
+            forward_row((piece){a, batch, h}, i, scratch);
 }
 
 /* Where a number of row i stands that every row has one of. */

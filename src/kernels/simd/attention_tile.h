@@ -21,6 +21,12 @@ typedef struct view {
     int64_t stride; /* elements between rows */
 } view;
 
+/* fp32 rows. */
+typedef struct matrix {
+    float *at;
+    int64_t stride;
+} matrix;
+
 typedef struct run {
     int64_t slot, count, index;
 } run; /* keys in consecutive slots with consecutive indices */
@@ -38,7 +44,9 @@ typedef struct block { /* query rows of one head, at most 64 */
     run runs[2];
     int n_runs;
     panel_ahead *later;
+    bool backward;
     bool grouped; /* other blocks meet its tiles while they are in the cache */
+    bool packed;  /* backward: k and v lie close together, in fp32 (wf_attention_packs) */
     bool alone;   /* backward: it meets one tile at most */
     int met;      /* forward: tiles so far */
 } block;
@@ -68,8 +76,7 @@ typedef struct tile {
     int64_t slots[KEYS], indices[KEYS];
     strip strips[STRIPS];
     int16_t low[KEYS], high[KEYS]; /* key j is in the band of rows low..high-1; valid where strips are masked */
-    const float *k, *v;            /* fp32 rows; NULL: not looked up yet */
-    int64_t k_stride, v_stride;
+    matrix k, v;                   /* at NULL: not looked up yet */
 } tile;
 
 typedef struct cursor {
@@ -104,16 +111,29 @@ WF_LOCAL void view_read(view from, int64_t first, int64_t n, int64_t columns, fl
         WF_ROW(c, m, columns, vf_store(to + i * pad + c, view_take(from, first + i, c, m)););
 }
 
+/* Columns c.. of WF_VL rows from `row` on, of which `rows` are there; what is not there is 0. */
+WF_INLINE void view_square(view from, int64_t row, int64_t rows, int64_t c, int64_t columns, vf r[WF_VL]) {
+    if (from.type == WF_F32 && rows >= WF_VL && columns >= WF_VL) {
+        const float *at = (const float *)(const void *)from.at + row * from.stride + c;
+        WF_UNROLL
+        for (int64_t x = 0; x < WF_VL; x++)
+            r[x] = vf_load(at + x * from.stride);
+    } else {
+        for (int64_t x = 0; x < WF_VL; x++)
+            r[x] = x < rows ? view_take(from, row + x, c, columns < WF_VL ? columns : WF_VL) : vf_set(0.0f);
+    }
+}
+
 /* The same rows times scale with rows along the lanes, to_t[column][row], in whole vectors both ways; and, when `to` is not
  * NULL, as they are. */
 WF_LOCAL void view_turn(view from, int64_t first, int64_t n, int64_t columns, float scale, float *to, int64_t pad,
                         float *to_t) {
     for (int64_t i = 0; i < n; i += WF_VL)
         for (int64_t c = 0; c < columns; c += WF_VL) {
-            int64_t m = columns - c < WF_VL ? columns - c : WF_VL;
             vf r[WF_VL];
+            view_square(from, first + i, n - i, c, columns - c, r);
             for (int64_t x = 0; x < WF_VL; x++)
-                r[x] = i + x < n ? view_take(from, first + i + x, c, m) * scale : vf_set(0.0f);
+                r[x] *= scale;
             for (int64_t x = 0; to && x < WF_VL; x++)
                 vf_store(to + (i + x) * pad + c, r[x]);
             vf_transpose(r);
@@ -232,9 +252,11 @@ WF_LOCAL void stack_open(const wf_attention_args *a, int64_t b, int64_t h, bool 
         st->blocks[i] = block_open(a, b, h, &m[i]);
 }
 
-/* Whether the walk over keys has come to the stack's own rows, where a causal one ends: what is fetched much earlier has left
+/* Whether the walk over keys has come to the stack's last rows, where a causal one ends: what is fetched much earlier has left
  * the cache when it is needed. */
-WF_INLINE bool stack_ending(const stack *st, const tile *t) { return t->index + t->n > st->blocks[0].index; }
+WF_INLINE bool stack_ending(const stack *st, const tile *t) {
+    return t->index + t->n > st->blocks[st->n > 3 ? st->n - 3 : 0].index;
+}
 
 /* Rows first..first+n-1 are to be fetched when there is time. */
 WF_LOCAL void stack_fetch(stack *st, view rows, int64_t first, int64_t n, int64_t columns, bool write) {
@@ -254,6 +276,7 @@ WF_LOCAL void stack_rows(stack *st, int64_t first) {
     st->later.then = NULL;
     st->n_fetches = 0;
     for (int i = 0; i < st->n; i++) {
+        st->blocks[i].backward = st->backward;
         st->blocks[i].grouped = st->n > 1;
         st->blocks[i].later = &st->later;
         block_rows(&st->blocks[i], first + i * ROWS);
@@ -359,7 +382,7 @@ WF_LOCAL void tile_place(const block *blk, tile *t, run at, int64_t following) {
     t->ahead_k = view_ahead(blk->k, t->slot + t->n, following, blk->a->key_dim);
     t->ahead_v = view_ahead(blk->v, t->slot + t->n, following, blk->a->value_dim);
     t->ahead_k.then = t->ahead_v.then = blk->later;
-    t->k = t->v = NULL;
+    t->k.at = t->v.at = NULL;
 }
 
 /* The next tile of a pattern's walk: one strip. */
@@ -429,41 +452,35 @@ WF_LOCAL void tile_prefetch(const block *blk, const tile *t) {
     view_prefetch(blk->v, t->slot, t->n, blk->a->value_dim);
 }
 
-/* The tile's rows of K (and V): where they lie, or in the scratch, converted or close together. Rows of many heads lie a power
- * of two or nearly one apart, where few of them stay in the first cache at a time. */
+/* The tile's rows of K or V in fp32: where they lie, or converted or close together in `to`. */
+WF_LOCAL matrix tile_rows(const tile *t, view from, int64_t columns, bool close, float *to, int64_t pad) {
+    if (!t->apart && !close && from.type == WF_F32)
+        return (matrix){(float *)(void *)from.at + t->slot * from.stride, from.stride};
+    for (int j = 0; t->apart && j < t->n; j++)
+        view_read(from, t->slots[j], 1, columns, to + j * pad, pad);
+    if (!t->apart)
+        view_read(from, t->slot, t->n, columns, to, pad);
+    return (matrix){to, pad};
+}
+
+/* Rows of many heads lie a power of two or nearly one apart, where few of them stay in the first cache at a time: that is in
+ * the way of the product that goes down columns, of V in the forward and of K in the backward. */
 WF_LOCAL void tile_operands(const block *blk, tile *t) {
     const wf_attention_args *a = blk->a;
-    t->k = (const float *)(const void *)blk->k.at + t->slot * blk->k.stride;
-    t->v = (const float *)(const void *)blk->v.at + t->slot * blk->v.stride;
-    t->k_stride = blk->k.stride;
-    t->v_stride = blk->v.stride;
-    if (a->type == WF_F32 && !t->apart && !blk->grouped)
-        return;
-    if (t->apart) {
-        for (int j = 0; j < t->n; j++) {
-            view_read(blk->k, t->slots[j], 1, a->key_dim, blk->m.k + j * blk->m.key_pad, blk->m.key_pad);
-            view_read(blk->v, t->slots[j], 1, a->value_dim, blk->m.v + j * blk->m.value_pad, blk->m.value_pad);
-        }
-    } else {
-        view_read(blk->k, t->slot, t->n, a->key_dim, blk->m.k, blk->m.key_pad);
-        view_read(blk->v, t->slot, t->n, a->value_dim, blk->m.v, blk->m.value_pad);
-    }
-    t->k = blk->m.k;
-    t->v = blk->m.v;
-    t->k_stride = blk->m.key_pad;
-    t->v_stride = blk->m.value_pad;
+    bool apart = blk->grouped && !blk->packed;
+    t->k = tile_rows(t, blk->k, a->key_dim, apart && blk->backward, blk->m.k, blk->m.key_pad);
+    t->v = tile_rows(t, blk->v, a->value_dim, apart && !blk->backward, blk->m.v, blk->m.value_pad);
 }
 
 /* Products of the tile's keys (or values) with the transposed rows: out[key][row], in the strips. */
-WF_LOCAL void tile_products(const tile *t, const float *keys, int64_t stride, const float *rows_t, int64_t depth, float *out,
-                            panel_ahead *ahead) {
+WF_LOCAL void tile_products(const tile *t, matrix keys, const float *rows_t, int64_t depth, float *out, panel_ahead *ahead) {
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL;
         panel_run(&(panel){.c = out + s->key * ROWS + row,
                            .ldc = ROWS,
-                           .a = keys + s->key * stride,
-                           .a_row = stride,
+                           .a = keys.at + s->key * keys.stride,
+                           .a_row = keys.stride,
                            .a_col = 1,
                            .b = rows_t + row,
                            .ldb = ROWS,
@@ -582,9 +599,9 @@ WF_LOCAL void mask_strip(const block *blk, const tile *t, const strip *s) {
 /* Logits of the tile into m.s, hidden pairs -INFINITY; cells outside the strips are not touched. */
 WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
     const wf_attention_args *a = blk->a;
-    if (!t->k)
+    if (!t->k.at)
         tile_operands(blk, t);
-    tile_products(t, t->k, t->k_stride, blk->m.q_t, a->key_dim, blk->m.s, &t->ahead_k);
+    tile_products(t, t->k, blk->m.q_t, a->key_dim, blk->m.s, &t->ahead_k);
     if (a->softcap > 0)
         soften(blk, t, slope);
     if (a->slopes)
@@ -602,16 +619,25 @@ WF_LOCAL void tile_scores(const block *blk, tile *t, float *slope) {
             mask_strip(blk, t, &t->strips[i]);
 }
 
-/* e^x for x <= 0 (a little above is harmless), exactly 0 for -infinity; NaN stays. Shorter than vf_exp: one constant for ln 2
- * is enough for the relative error 2e-9 * |x/ln 2|, and the polynomial is the minimax one of degree 5 (relative error 1.1e-7,
- * as much as one rounding). */
+/* e^x for x <= 0 (a little above is harmless), exactly 0 for -infinity and 1 for 0; NaN stays. Shorter than vf_exp: x/ln 2 is
+ * rounded once, a relative error of 4e-8 * |x|. */
+#if defined(__AVX512DQ__)
+/* 2^y by what is left of y above the integer below it; the polynomial is the minimax one of degree 5 on [0, 1) that is 1 at 0
+ * (relative error 8.3e-8). Threads flush the denormals that the result comes to near -87 (base/pool.h). */
+WF_INLINE vf exp_score(vf x) {
+    vf y = x * 1.44269504088896341f, r = (vf)_mm512_reduce_ps((__m512)y, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    vf p = vf_fma(vf_set(1.8669525161385536e-3f), r, vf_set(9.017480537295341e-3f));
+    p = vf_fma(p, r, vf_set(5.5799514055252075e-2f));
+    p = vf_fma(p, r, vf_set(2.401645928621292e-1f));
+    p = vf_fma(p, r, vf_set(6.931512951850891e-1f));
+    p = vf_fma(p, r, vf_set(1.0f));
+    return (vf)_mm512_scalef_ps((__m512)p, (__m512)y); /* times 2 to the integer below y */
+}
+#else
+/* The polynomial is the minimax one of degree 5 (relative error 1.1e-7, as much as one rounding). */
 WF_INLINE vf exp_score(vf x) {
     const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to the nearest integer */
-#if defined(__AVX512F__)
-    const vf lowest = vf_set(-104.0f); /* e^lowest rounds to 0; on the way there threads flush denormals (base/pool.h) */
-#else
     const vf lowest = vf_set(-87.33654f); /* e^lowest is the least normal number: no denormals, they cost 100 cycles */
-#endif
     vf c = vf_max(lowest, x), biased = vf_fma(c, vf_set(1.44269504088896341f), magic), n = biased - magic;
     vf r = vf_fma(n, vf_set(-0.69314718055994531f), c);
     vf p = vf_fma(vf_set(8.312477678131282e-3f), r, vf_set(4.1890550231355274e-2f));
@@ -619,13 +645,10 @@ WF_INLINE vf exp_score(vf x) {
     p = vf_fma(p, r, vf_set(4.999922882393284e-1f));
     p = vf_fma(p, r, vf_set(1.0f));
     p = vf_fma(p, r, vf_set(1.0f));
-#if defined(__AVX512F__)
-    return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
-#else
     p = (vf)((vi)p + ((vi)biased << 23)); /* magic's own bits leave the word */
     return vf_select(x < lowest, vf_set(0.0f), p);
-#endif
 }
+#endif
 
 WF_LOCAL void dropout_apart(const block *blk, const tile *t) {
     const wf_attention_args *a = blk->a;

@@ -72,9 +72,9 @@ static void add_values(const block *blk, tile *t) {
         int64_t row = s->v0 * WF_VL;
         panel_run(&(panel){.c = blk->m.o_t + row,
                            .ldc = ROWS,
-                           .a = t->v + s->key * t->v_stride,
+                           .a = t->v.at + s->key * t->v.stride,
                            .a_row = 1,
-                           .a_col = t->v_stride,
+                           .a_col = t->v.stride,
                            .b = blk->m.s + s->key * ROWS + row,
                            .ldb = ROWS,
                            .m = blk->a->value_dim,
@@ -176,58 +176,92 @@ static void forward_tiles(stack *st) {
         end_rows(&st->blocks[i]);
 }
 
-/* ---- few rows (decoding): K and V are read once, where they lie, with channels along the lanes ---- */
+/* ---- few rows (decoding): K and V are read once, where they lie, with channels along the lanes. The heads of one call go over
+ * them together, since what a token has for all heads lies side by side: memory gives it twice as fast as rows far apart ----
+ */
+
+enum { FEW_KEYS = 4 /* of a head before the next one has its turn */, FEW_BYTES = 16384 /* to be fetched ahead */ };
 
 WF_INLINE vf take(bool bf16, const char *row, int64_t c, int64_t m) {
     return bf16 ? vtake_bf16((const uint16_t *)(const void *)row + c, m) : vtake((const float *)(const void *)row + c, m);
 }
 
-/* s[j] = q . k_j for the keys of a tile. */
-WF_INLINE void row_products(const block *blk, const tile *t, const float *q, float *s, const bool bf16) {
-    panel_ahead ahead = view_ahead(blk->v, t->slot, t->n, blk->a->value_dim);
-    const int64_t size = bf16 ? 2 : 4, stride = blk->k.stride * size, dim = blk->a->key_dim;
-    const char *k = blk->k.at + t->slot * stride;
-    for (int j = 0; j < t->n; j++, k += stride) {
-        panel_prefetch(&ahead, 1);
-        vf sum0 = vf_set(0.0f), sum1 = sum0;
-        int64_t d = 0;
-        for (; d + 2 * WF_VL <= dim; d += 2 * WF_VL) {
-            sum0 = vf_fma(vf_load(q + d), take(bf16, k, d, WF_VL), sum0);
-            sum1 = vf_fma(vf_load(q + d + WF_VL), take(bf16, k, d + WF_VL, WF_VL), sum1);
-        }
-        for (; d < dim; d += WF_VL)
-            sum0 = vf_fma(vf_load(q + d), take(bf16, k, d, min64(WF_VL, dim - d)), sum0);
-        s[j] = vf_sum(sum0 + sum1);
-    }
+/* Rows of K or V, of all the stack's heads, that the walk comes to soon. `from` is that of its first head. */
+static panel_ahead few_ahead(const stack *st, const tile *t, view from, int64_t columns, int64_t head_stride) {
+    const block *first = &st->blocks[0], *last = &st->blocks[st->n - 1];
+    const int64_t per = first->a->heads / first->a->kv_heads, heads = last->h / per - first->h / per + 1;
+    panel_ahead ahead = view_ahead(from, t->slot, t->n, head_stride == columns ? heads * columns : columns);
+    const int64_t skipped = max64(min64(FEW_BYTES / max64(ahead.bytes, 1), KEYS), 1);
+    ahead.at += skipped * ahead.stride;
+    ahead.rows = max64(t->n + min64(t->following, skipped) - skipped, 0);
+    return ahead;
 }
 
-/* o = o*correction + sum_j p_j v_j, four vectors of channels at a time. */
-WF_INLINE void row_values(const block *blk, const tile *t, const float *p, float correction, float *o, const bool bf16) {
-    const int64_t size = bf16 ? 2 : 4, stride = blk->v.stride * size, dim = blk->a->value_dim;
-    const char *first = blk->v.at + t->slot * stride;
-    panel_ahead ahead = view_ahead(blk->k, t->slot + t->n, t->following, blk->a->key_dim);
-    int64_t c = 0;
-    for (; c + 4 * WF_VL <= dim; c += 4 * WF_VL) {
-        vf sum[4];
-        for (int x = 0; x < 4; x++)
-            sum[x] = vf_load(o + c + x * WF_VL) * correction;
-        const char *v = first;
-        for (int j = 0; j < t->n; j++, v += stride) {
-            panel_prefetch(&ahead, 1);
-            for (int x = 0; x < 4; x++)
-                sum[x] = vf_fma(vf_set(p[j]), take(bf16, v, c + x * WF_VL, WF_VL), sum[x]);
-        }
-        for (int x = 0; x < 4; x++)
-            vf_store(o + c + x * WF_VL, sum[x]);
+WF_INLINE float row_product(const float *q, const char *k, int64_t dim, const bool bf16) {
+    vf sum0 = vf_set(0.0f), sum1 = sum0;
+    int64_t d = 0;
+    for (; d + 2 * WF_VL <= dim; d += 2 * WF_VL) {
+        sum0 = vf_fma(vf_load(q + d), take(bf16, k, d, WF_VL), sum0);
+        sum1 = vf_fma(vf_load(q + d + WF_VL), take(bf16, k, d + WF_VL, WF_VL), sum1);
     }
-    for (; c < dim; c += WF_VL) {
-        vf sum = vf_load(o + c) * correction;
-        const char *v = first;
-        for (int j = 0; j < t->n; j++, v += stride)
-            sum = vf_fma(vf_set(p[j]), take(bf16, v, c, min64(WF_VL, dim - c)), sum);
-        vf_store(o + c, sum);
-    }
+    for (; d < dim; d += WF_VL)
+        sum0 = vf_fma(vf_load(q + d), take(bf16, k, d, min64(WF_VL, dim - d)), sum0);
+    return vf_sum(sum0 + sum1);
 }
+
+/* Runs DO for every head (h), FEW_KEYS keys at a time (from j on, before end), and fetches a row for each key. */
+#define EACH_HEAD(st, t, h, j, end, ahead, ...)                                                                                \
+    for (int j = 0, end; end = j + FEW_KEYS < (t)->n ? j + FEW_KEYS : (t)->n, j < (t)->n; j = end)                             \
+        for (int h = 0; h < (st)->n; h++) {                                                                                    \
+            panel_prefetch(&ahead, (end - j) * (h + 1) / (st)->n - (end - j) * h / (st)->n);                                   \
+            __VA_ARGS__                                                                                                        \
+        }
+
+/* s[j] = q . k_j for row i of every head and the keys of a tile. */
+WF_INLINE void row_products(const stack *st, const tile *t, int64_t i, const bool bf16) {
+    const wf_attention_args *a = st->blocks[0].a;
+    panel_ahead ahead = few_ahead(st, t, st->blocks[0].k, a->key_dim, a->k_stride.head);
+    EACH_HEAD(st, t, h, j, end, ahead, {
+        const block *blk = &st->blocks[h];
+        const float *q = blk->m.few_q + i * blk->m.key_pad;
+        const int64_t stride = blk->k.stride * (bf16 ? 2 : 4);
+        const char *k = blk->k.at + (t->slot + j) * stride;
+        for (int x = j; x < end; x++, k += stride)
+            blk->m.s[x] = row_product(q, k, a->key_dim, bf16);
+    })
+}
+
+/* n vectors of o += p_j v_j over keys first..end-1. */
+WF_INLINE void add_weighted(float *o, const float *p, const char *v, int64_t stride, int keys, const int n, int64_t m,
+                            const bool bf16) {
+    vf sum[4];
+    for (int x = 0; x < n; x++)
+        sum[x] = vf_load(o + x * WF_VL);
+    for (int j = 0; j < keys; j++, v += stride)
+        for (int x = 0; x < n; x++)
+            sum[x] = vf_fma(vf_set(p[j]), take(bf16, v, x * WF_VL, n > 1 ? WF_VL : m), sum[x]);
+    for (int x = 0; x < n; x++)
+        vf_store(o + x * WF_VL, sum[x]);
+}
+
+/* o += p_j v_j for row i of every head and the keys of a tile, four vectors of channels at a time. */
+WF_INLINE void row_values(const stack *st, const tile *t, int64_t i, const bool bf16) {
+    const wf_attention_args *a = st->blocks[0].a;
+    const int64_t size = bf16 ? 2 : 4, dim = a->value_dim;
+    panel_ahead ahead = few_ahead(st, t, st->blocks[0].v, dim, a->v_stride.head);
+    EACH_HEAD(st, t, h, j, end, ahead, {
+        const block *blk = &st->blocks[h];
+        const int64_t stride = blk->v.stride * size;
+        const char *v = blk->v.at + (t->slot + j) * stride;
+        float *o = blk->m.few_o + i * blk->m.value_pad;
+        int64_t c = 0;
+        for (; c + 4 * WF_VL <= dim; c += 4 * WF_VL)
+            add_weighted(o + c, blk->m.s + j, v + c * size, stride, end - j, 4, WF_VL, bf16);
+        for (; c < dim; c += WF_VL)
+            add_weighted(o + c, blk->m.s + j, v + c * size, stride, end - j, 1, min64(WF_VL, dim - c), bf16);
+    })
+}
+#undef EACH_HEAD
 
 static bool shaped(const wf_attention_args *a) { return a->softcap > 0 || a->slopes || a->distance_bias || a->bias; }
 
@@ -256,15 +290,11 @@ static void mask_row(const block *blk, const tile *t, int64_t i, float *s) {
             s[j] = -INFINITY;
 }
 
-static void forward_row(const block *blk, const tile *t, int64_t i) {
+/* Scores of row i become weights, its running maximum and sum take the tile in, and what was summed before is rescaled. */
+static void soften_row(const block *blk, const tile *t, int64_t i) {
     const wf_attention_args *a = blk->a;
-    const float *q = blk->m.few_q + i * blk->m.key_pad;
+    bool masked = t->n_strips != 1 || t->strips[0].masked || t->strips[0].keys != t->n;
     float *o = blk->m.few_o + i * blk->m.value_pad, *s = blk->m.s;
-    bool bf16 = a->type == WF_BF16, masked = t->n_strips != 1 || t->strips[0].masked || t->strips[0].keys != t->n;
-    if (bf16)
-        row_products(blk, t, q, s, true);
-    else
-        row_products(blk, t, q, s, false);
     if (shaped(a))
         shape_row(blk, t, i, s);
     if (masked)
@@ -283,13 +313,25 @@ static void forward_row(const block *blk, const tile *t, int64_t i) {
     float correction = exp_score(vf_set(blk->m.m[i] - base))[0];
     blk->m.l[i] = blk->m.l[i] * correction + vf_sum(sum);
     blk->m.m[i] = max;
-    if (bf16)
-        row_values(blk, t, s, correction, o, true);
-    else
-        row_values(blk, t, s, correction, o, false);
+    for (int64_t c = 0; c < a->value_dim; c += WF_VL)
+        vf_store(o + c, vf_load(o + c) * correction);
 }
 
-static void forward_few(const block *blk) {
+static void forward_row(const stack *st, const tile *t, int64_t i) {
+    bool bf16 = st->blocks[0].a->type == WF_BF16;
+    if (bf16)
+        row_products(st, t, i, true);
+    else
+        row_products(st, t, i, false);
+    for (int h = 0; h < st->n; h++)
+        soften_row(&st->blocks[h], t, i);
+    if (bf16)
+        row_values(st, t, i, true);
+    else
+        row_values(st, t, i, false);
+}
+
+static void begin_few(const block *blk) {
     const wf_attention_args *a = blk->a;
     for (int64_t i = 0; i < blk->n; i++)
         WF_ROW(d, m, a->key_dim,
@@ -299,25 +341,54 @@ static void forward_few(const block *blk) {
         blk->m.l[i] = 0;
     }
     memset(blk->m.few_o, 0, (size_t)(blk->n * blk->m.value_pad) * sizeof(float));
-    cursor c = {0};
-    for (tile t; next_tile(blk, &c, &t);)
-        for (int64_t i = 0; i < blk->n; i++)
-            forward_row(blk, &t, i);
+}
+
+static void end_few(const block *blk) {
     finish_rows(blk);
     for (int64_t i = 0; i < blk->n; i++)
         WF_ROW(
-            d, m, a->value_dim,
+            d, m, blk->a->value_dim,
             view_put(blk->o, blk->first + i, d, vf_load(blk->m.few_o + i * blk->m.value_pad + d) * blk->m.correction[i], m););
+}
+
+/* The blocks are of the same rows, of one head each: the same keys are visible to them. */
+static void forward_few(const stack *st) {
+    const block *any = &st->blocks[0];
+    for (int h = 0; h < st->n; h++)
+        begin_few(&st->blocks[h]);
+    cursor c = {0};
+    for (tile t; next_tile(any, &c, &t);)
+        for (int64_t i = 0; i < any->n; i++)
+            forward_row(st, &t, i);
+    for (int h = 0; h < st->n; h++)
+        end_few(&st->blocks[h]);
+}
+
+/* A stack of heads instead of rows. */
+static void few_open(const wf_attention_args *a, int64_t batch, int64_t head, int64_t first, void *scratch, stack *st) {
+    wf_attention_buffers m[WF_ATTENTION_BLOCKS] = {0};
+    wf_attention_divide(a, false, scratch, m);
+    st->n = (int)wf_attention_heads(a);
+    for (int i = 0; i < st->n; i++) {
+        m[i].s += i * KEYS;
+        st->blocks[i] = block_open(a, batch, head + i, &m[i]);
+        block_rows(&st->blocks[i], first);
+    }
 }
 
 static void attention(const wf_attention_args *a, int64_t batch, int64_t head, int64_t piece, void *scratch) {
     stack st;
-    stack_open(a, batch, head, false, scratch, &st);
-    stack_rows(&st, piece * wf_attention_blocks(a, false) * ROWS);
-    if (st.blocks[0].n <= WF_ATTENTION_FEW * WF_VL / 16 && !a->probs && !a->pattern && a->dropout == 0)
-        forward_few(&st.blocks[0]);
-    else
+    const int64_t first = piece * wf_attention_blocks(a, false) * ROWS;
+    if (a->t - first <= WF_ATTENTION_FEW * WF_VL / 16 && !a->probs && !a->pattern && a->dropout == 0) {
+        few_open(a, batch, head, first, scratch, &st);
+        forward_few(&st);
+        return;
+    }
+    for (int64_t h = head; h < head + wf_attention_heads(a); h++) {
+        stack_open(a, batch, h, false, scratch, &st);
+        stack_rows(&st, first);
         forward_tiles(&st);
+    }
 }
 
 WF_FILL(attention) { k->attention = attention; }

@@ -5,15 +5,17 @@
 
 typedef struct head { /* where this head's gradients go */
     view dout, dq;
-    float *dk, *dv;
-    int64_t dk_stride, dv_stride;
-    int64_t zeroed; /* rows of dk and dv before this one have been set; the others are not written yet */
+    matrix dk, dv;  /* of every key: the result, or the packed sums */
+    int64_t zeroed; /* rows of dk and dv before this one have been set (and packed); the others are not written yet */
     double sink;
+    bool packed, last; /* the walk at hand is the last one */
+    view k, v;         /* packed: where keys and values come from, and their gradients go */
+    matrix to_k, to_v;
+    int64_t put; /* rows before this one have gone there */
 } head;
 
 typedef struct sums { /* of the tile being worked on: where rows of the gradients of its keys are summed */
-    float *dk, *dv;
-    int64_t dk_stride, dv_stride;
+    matrix dk, dv;
     bool close, fresh;            /* in the scratch; the rows they are for have not been set */
     panel_ahead ahead_k, ahead_v; /* those rows */
 } sums;
@@ -154,27 +156,57 @@ static void add_distance_gradients(const block *blk, const tile *t) {
         blk->m.distances[distance_entry(blk, t, e - (KEYS - 1))] += (double)blk->m.diagonal[e];
 }
 
-/* Rows become zero just before the first tile adds to them, while they are in the cache. */
-static void zero_keys(const block *blk, head *hd, int64_t end) {
-    for (; hd->zeroed < end; hd->zeroed++) {
-        memset(hd->dk + hd->zeroed * hd->dk_stride, 0, (size_t)blk->a->key_dim * sizeof(float));
-        memset(hd->dv + hd->zeroed * hd->dv_stride, 0, (size_t)blk->a->value_dim * sizeof(float));
+WF_INLINE float *row_of(matrix m, int64_t row) { return m.at + row * m.stride; }
+
+static void zero_rows(const block *blk, matrix dk, matrix dv, int64_t first, int64_t end) {
+    for (; first < end; first++) {
+        memset(row_of(dk, first), 0, (size_t)blk->a->key_dim * sizeof(float));
+        memset(row_of(dv, first), 0, (size_t)blk->a->value_dim * sizeof(float));
     }
 }
 
-static panel_ahead rows_ahead(const float *to, int64_t stride, int64_t slot, int64_t n, int64_t columns) {
-    return view_ahead((view){WF_F32, (char *)(uintptr_t)to, stride}, slot, n, columns);
+/* Rows become zero just before the first tile adds to them, while they are in the cache; those to be packed are. */
+static void zero_keys(const block *blk, head *hd, int64_t end) {
+    int64_t first = hd->zeroed, n = end - first;
+    if (n <= 0)
+        return;
+    zero_rows(blk, hd->dk, hd->dv, first, end);
+    hd->zeroed = end;
+    if (!hd->packed)
+        return;
+    view_read(hd->k, first, n, blk->a->key_dim, blk->m.k + first * blk->m.key_pad, blk->m.key_pad);
+    view_read(hd->v, first, n, blk->a->value_dim, blk->m.v + first * blk->m.value_pad, blk->m.value_pad);
+}
+
+static panel_ahead rows_ahead(matrix to, int64_t slot, int64_t n, int64_t columns) {
+    return view_ahead((view){WF_F32, (char *)to.at, to.stride}, slot, n, columns);
+}
+
+/* Of a packed head, what is fetched beside the work on a tile: the keys after it where they come from, and the rows of
+ * gradients that come next, here or where they go to. */
+static void fetch_packed(const block *blk, tile *t, const head *hd, sums *to) {
+    const wf_attention_args *a = blk->a;
+    const int64_t next = t->slot + t->n;
+    if (next >= hd->zeroed) {
+        t->ahead_k = view_ahead(hd->k, next, t->following, a->key_dim);
+        t->ahead_v = view_ahead(hd->v, next, t->following, a->value_dim);
+    }
+    to->ahead_k =
+        hd->last ? rows_ahead(hd->to_k, t->slot, t->n, a->key_dim) : rows_ahead(hd->dk, next, t->following, a->key_dim);
+    to->ahead_v =
+        hd->last ? rows_ahead(hd->to_v, t->slot, t->n, a->value_dim) : rows_ahead(hd->dv, next, t->following, a->value_dim);
+    t->ahead_k.then = t->ahead_v.then = to->ahead_k.then = to->ahead_v.then = blk->later;
 }
 
 /* Where rows lie apart, or several blocks add to them, they are summed in the scratch first. */
-static sums begin_keys(const block *blk, const tile *t, head *hd) {
+static sums begin_keys(const block *blk, tile *t, head *hd) {
     const wf_attention_args *a = blk->a;
-    sums to = {.dk = hd->dk + t->slot * hd->dk_stride, .dv = hd->dv + t->slot * hd->dv_stride};
-    to.dk_stride = hd->dk_stride;
-    to.dv_stride = hd->dv_stride;
-    to.close = t->apart || blk->grouped;
+    sums to = {.dk = {row_of(hd->dk, t->slot), hd->dk.stride}, .dv = {row_of(hd->dv, t->slot), hd->dv.stride}};
+    to.close = t->apart || (blk->grouped && !hd->packed);
     to.ahead_k.then = to.ahead_v.then = blk->later;
     zero_keys(blk, hd, a->pattern ? a->s : t->slot + (to.close ? 0 : t->n));
+    if (hd->packed)
+        fetch_packed(blk, t, hd, &to);
     if (!to.close)
         return to;
     if (hd->zeroed == t->slot) {
@@ -182,16 +214,14 @@ static sums begin_keys(const block *blk, const tile *t, head *hd) {
         hd->zeroed += t->n;
     }
     if (!t->apart) {
-        to.ahead_k = rows_ahead(hd->dk, hd->dk_stride, t->slot, t->n, a->key_dim);
-        to.ahead_v = rows_ahead(hd->dv, hd->dv_stride, t->slot, t->n, a->value_dim);
+        to.ahead_k = rows_ahead(hd->dk, t->slot, t->n, a->key_dim);
+        to.ahead_v = rows_ahead(hd->dv, t->slot, t->n, a->value_dim);
         to.ahead_k.then = to.ahead_v.then = blk->later;
     }
-    to.dk = blk->m.dk;
-    to.dv = blk->m.dv;
-    to.dk_stride = blk->m.key_pad;
-    to.dv_stride = blk->m.value_pad;
-    memset(to.dk, 0, (size_t)(t->n * to.dk_stride) * sizeof(float));
-    memset(to.dv, 0, (size_t)(t->n * to.dv_stride) * sizeof(float));
+    to.dk = (matrix){blk->m.dk, blk->m.key_pad};
+    to.dv = (matrix){blk->m.dv, blk->m.value_pad};
+    memset(to.dk.at, 0, (size_t)(t->n * to.dk.stride) * sizeof(float));
+    memset(to.dv.at, 0, (size_t)(t->n * to.dv.stride) * sizeof(float));
     return to;
 }
 
@@ -199,12 +229,22 @@ WF_INLINE void add_row(float *to, const float *from, int64_t columns, bool fresh
     WF_ROW(c, m, columns, vput(to + c, fresh ? vf_load(from + c) : vtake(to + c, m) + vf_load(from + c), m););
 }
 
+/* The packed sums of rows up to `end` are complete. */
+static void put_keys(const block *blk, head *hd, int64_t end) {
+    for (; hd->put < end; hd->put++) {
+        add_row(row_of(hd->to_k, hd->put), row_of(hd->dk, hd->put), blk->a->key_dim, true);
+        add_row(row_of(hd->to_v, hd->put), row_of(hd->dv, hd->put), blk->a->value_dim, true);
+    }
+}
+
 /* Rows summed in the scratch go to their slots. */
-static void end_keys(const block *blk, const tile *t, const head *hd, const sums *from) {
+static void end_keys(const block *blk, const tile *t, head *hd, const sums *from) {
+    if (hd->packed && hd->last)
+        put_keys(blk, hd, t->slot + t->n);
     for (int j = 0; from->close && j < t->n; j++) {
         int64_t slot = t->apart ? t->slots[j] : t->slot + j;
-        add_row(hd->dk + slot * hd->dk_stride, from->dk + j * from->dk_stride, blk->a->key_dim, from->fresh);
-        add_row(hd->dv + slot * hd->dv_stride, from->dv + j * from->dv_stride, blk->a->value_dim, from->fresh);
+        add_row(row_of(hd->dk, slot), row_of(from->dk, j), blk->a->key_dim, from->fresh);
+        add_row(row_of(hd->dv, slot), row_of(from->dv, j), blk->a->value_dim, from->fresh);
     }
 }
 
@@ -213,8 +253,8 @@ static void add_key_gradients(const block *blk, const tile *t, sums *to) {
     for (int i = 0; i < t->n_strips; i++) {
         const strip *s = &t->strips[i];
         int64_t row = s->v0 * WF_VL, rows = min64(s->v1 * WF_VL, blk->n) - row, cell = s->key * ROWS + row;
-        panel_run(&(panel){.c = to->dv + s->key * to->dv_stride,
-                           .ldc = to->dv_stride,
+        panel_run(&(panel){.c = row_of(to->dv, s->key),
+                           .ldc = to->dv.stride,
                            .a = blk->m.s + cell,
                            .a_row = ROWS,
                            .a_col = 1,
@@ -225,8 +265,8 @@ static void add_key_gradients(const block *blk, const tile *t, sums *to) {
                            .n = blk->a->value_dim,
                            .add = true,
                            .ahead = &to->ahead_v});
-        panel_run(&(panel){.c = to->dk + s->key * to->dk_stride,
-                           .ldc = to->dk_stride,
+        panel_run(&(panel){.c = row_of(to->dk, s->key),
+                           .ldc = to->dk.stride,
                            .a = blk->m.dp + cell,
                            .a_row = ROWS,
                            .a_col = 1,
@@ -247,9 +287,9 @@ static void add_query_gradients(const block *blk, const tile *t) {
         int64_t row = s->v0 * WF_VL;
         panel_run(&(panel){.c = blk->m.dq_t + row,
                            .ldc = ROWS,
-                           .a = t->k + s->key * t->k_stride,
+                           .a = row_of(t->k, s->key),
                            .a_row = 1,
-                           .a_col = t->k_stride,
+                           .a_col = t->k.stride,
                            .b = blk->m.dp + s->key * ROWS + row,
                            .ldb = ROWS,
                            .m = blk->a->key_dim,
@@ -270,7 +310,7 @@ static bool meets_one(const block *blk) {
 static void back_tile(const block *blk, tile *t, sums *to) {
     const wf_attention_args *a = blk->a;
     tile_scores(blk, t, blk->m.cap);
-    tile_products(t, t->v, t->v_stride, blk->m.do_t, a->value_dim, blk->m.dp, &t->ahead_v);
+    tile_products(t, t->v, blk->m.do_t, a->value_dim, blk->m.dp, &t->ahead_v);
     if (blk->alone)
         gradients_of_all_scores(blk, t);
     else
@@ -359,25 +399,45 @@ static void back_stack(stack *st, head *hd) {
         end_rows(&st->blocks[i], hd);
 }
 
+/* From now on the head's keys and values are in the scratch, as far as they have been met. */
+static void pack_head(stack *st, head *hd) {
+    const wf_attention_buffers *m = &st->blocks[0].m;
+    hd->packed = true;
+    hd->k = st->blocks[0].k;
+    hd->v = st->blocks[0].v;
+    hd->dk = (matrix){m->dk, m->key_pad};
+    hd->dv = (matrix){m->dv, m->value_pad};
+    for (int64_t i = 0; i < wf_attention_blocks(st->blocks[0].a, true); i++) {
+        st->blocks[i].packed = true;
+        st->blocks[i].k = (view){WF_F32, (char *)m->k, m->key_pad};
+        st->blocks[i].v = (view){WF_F32, (char *)m->v, m->value_pad};
+    }
+}
+
 static void attention_back(const wf_attention_args *a, int64_t batch, int64_t head_, void *scratch) {
     stack st;
     stack_open(a, batch, head_, true, scratch, &st);
     const block *any = &st.blocks[0];
     head hd = {.dout = view_of(a->type, a->do_, a->do_stride, batch, head_),
                .dq = view_of(a->entries ? WF_F32 : a->type, a->dq, a->dq_stride, batch, head_)};
-    hd.dk_stride = a->heads * a->key_dim;
-    hd.dv_stride = a->heads * a->value_dim;
-    hd.dk = a->dk + batch * a->s * hd.dk_stride + head_ * a->key_dim;
-    hd.dv = a->dv + batch * a->s * hd.dv_stride + head_ * a->value_dim;
+    hd.to_k = (matrix){a->dk + (batch * a->s * a->heads + head_) * a->key_dim, a->heads * a->key_dim};
+    hd.to_v = (matrix){a->dv + (batch * a->s * a->heads + head_) * a->value_dim, a->heads * a->value_dim};
+    hd.dk = hd.to_k;
+    hd.dv = hd.to_v;
+    if (wf_attention_packs(a))
+        pack_head(&st, &hd);
     for (int64_t i = 0; a->entries && i < a->s; i++)
         memset((float *)(void *)hd.dq.at + i * hd.dq.stride, 0, (size_t)a->key_dim * sizeof(float));
     if (a->d_distance_bias)
         memset(any->m.distances, 0, (size_t)a->distances * sizeof *any->m.distances);
     for (int64_t first = 0; first < a->t; first += st.n * ROWS) {
         stack_rows(&st, first);
+        hd.last = first + st.n * ROWS >= a->t;
         back_stack(&st, &hd);
     }
-    zero_keys(any, &hd, a->s);
+    if (hd.packed)
+        put_keys(any, &hd, hd.zeroed);
+    zero_rows(any, hd.to_k, hd.to_v, hd.zeroed, a->s);
     for (int64_t e = 0; e < a->distances && a->d_distance_bias; e++)
         a->d_distance_bias[(batch * a->heads + head_) * a->distances + e] = (float)any->m.distances[e];
     if (a->d_sinks)

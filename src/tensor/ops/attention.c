@@ -24,7 +24,7 @@ enum {
     INPUTS
 };
 enum { O, LSE, TABLE, PROBS };
-enum { JOINED = 64 }; /* rows of a piece that joins entries */
+enum { JOINED = 64 /* rows of a piece that joins entries */, FEWEST_PIECES = 16 };
 
 typedef struct attention {
     wf_attention_spec spec;
@@ -43,6 +43,14 @@ static const void *data_of(const wf_node *node, int i) { return node->in[i] ? no
 static int64_t pieces_of(const attention *a) { /* of one head, forward */
     return wf_attention_pieces(&(wf_attention_args){.t = a->n, .pattern = a->spec.pattern});
 }
+/* Heads of one forward piece. Few rows go over the keys with several heads at once, as far as enough pieces are left. */
+static int64_t together(const attention *a) {
+    int64_t n = a->n <= WF_ATTENTION_FEW && a->parts == 0 ? WF_ATTENTION_BLOCKS : 1;
+    while (n > 1 && (a->h % n != 0 || a->b * a->h / n < FEWEST_PIECES))
+        n--;
+    return n;
+}
+static int64_t forward_pieces(const attention *a) { return a->b * a->h / together(a) * pieces_of(a); }
 static wf_dtype dq_type(const wf_node *node) { return node->in[ENTRIES] ? WF_F32 : node->in[Q]->type; }
 static bool has_table(const wf_node *node) { return node->in[REL_BIAS] != NULL; }
 static bool prepares(const wf_node *node) { return has_table(node) || ((const attention *)node->attr)->spec.cached; }
@@ -77,6 +85,7 @@ static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
     wf_attention_args args = {.batch = a->b,
                               .heads = a->h,
                               .kv_heads = a->g,
+                              .together = together(a),
                               .t = a->n,
                               .s = a->s,
                               .key_dim = a->k,
@@ -183,7 +192,7 @@ static void forward(const wf_node *node, int phase, int piece, wf_worker *w) {
         join_rows(node, piece, w);
         return;
     }
-    int64_t heads = a->b * a->h, head = piece % heads;
+    int64_t per = together(a), heads = a->b * a->h / per, head = piece % heads * per;
     wf_attention_args args = arguments(node, w);
     if (a->parts > 0) {
         args.o = node->work_data[WF_FORWARD];
@@ -352,10 +361,10 @@ static int pieces(const wf_node *node, wf_pass pass, int phase) {
     if (pass == WF_BACKWARD)
         return back_pieces(node, phase);
     if (prepares(node))
-        return phase == 0 ? 1 : phase == 1 ? (int)(a->b * a->h * pieces_of(a)) : 0;
+        return phase == 0 ? 1 : phase == 1 ? (int)forward_pieces(a) : 0;
     if (a->parts > 0 && phase == 1)
         return (int)join_pieces(a);
-    return phase == 0 ? (int)(a->b * a->h * pieces_of(a)) : 0;
+    return phase == 0 ? (int)forward_pieces(a) : 0;
 }
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
@@ -454,6 +463,7 @@ static void plan_work(wf_node *node, attention *a) {
     wf_attention_args args = {.batch = a->b,
                               .heads = a->h,
                               .kv_heads = a->g,
+                              .together = together(a),
                               .t = a->n,
                               .s = a->s,
                               .key_dim = a->k,
