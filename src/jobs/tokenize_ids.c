@@ -111,8 +111,19 @@ static void put_record(wf_tokenize_ids *s, const uint32_t *ids, size_t n, size_t
         wf_json_push(list, wf_json_new_int(arena, ids[i]));
 }
 
-static void tell_unit(wf_tokenize_ids *s, const unit *u) {
-    wf_str_put(&s->job->text, u->text.data, u->text.length);
+/* The lines of the unit behind the others, or in place of none: those of one long text are not held twice. */
+static void take_lines(wf_str *text, unit *u) {
+    if (text->length) {
+        wf_str_put(text, u->text.data, u->text.length);
+        return;
+    }
+    wf_str empty = *text;
+    *text = u->text;
+    u->text = empty;
+}
+
+static void tell_unit(wf_tokenize_ids *s, unit *u) {
+    take_lines(&s->job->text, u);
     for (size_t k = 0, at = 0; k < u->count; at += u->n_ids[k++]) {
         s->counts->texts++;
         s->counts->tokens += u->n_ids[k];
