@@ -327,6 +327,18 @@ has "$err" "needs a model with a head 'lm'; the head of this one is 'mlm'"
 seq2seq alone decoders/gpt2-inverse-layer-untied 113 '' null
 run 6 "$WEFT" translate alone rest
 has "$err" "this model has a decoder alone (see: weft help generate)"
+# generate follows the rules of the generation config
+run 0 "$WEFT" generate alone w7 --temperature 0 --max-tokens 1
+word=$(cat "$out")
+printf '{"suppress_tokens": [%s], "num_beams": 2}' "${word#w}" >alone/generation_config.json
+run 0 "$WEFT" generate alone w7 --temperature 0 --max-tokens 8
+check "a suppressed token never comes" sh -c '! grep -qw "$1" "$2"' - "$word" "$out"
+has "$err" "'num_beams' of the generation config is not followed"
+printf '{"no_repeat_ngram_size": 1, "eos_token_id": 2, "forced_eos_token_id": 2, "min_length": 9}' >alone/generation_config.json
+run 0 "$WEFT" generate alone w7 --temperature 0 --max-tokens 8 --json
+has "$out" '"finish": "eos"'
+has "$out" '"tokens": 8'
+check "no token comes twice" sh -c '! grep "\"text\"" "$1" | tr " \"" "\n\n" | grep "^w" | sort | uniq -d | grep -q w' - "$out"
 
 # ---- names in the cache of the hub
 mkdir -p hub/models--tiny--tags/refs hub/models--tiny--tags/snapshots/abc hub/models--tiny--tags/blobs

@@ -488,7 +488,7 @@ def reformer_keys(d):
     a, b = 4, d.choice([4, 6])
     d.s["length"] = a * b
     return dict(attention_head_size=d.s["head"], attn_layers=[d.choice(["local", "lsh"]) for _ in range(d.randint(1, 3))], axial_pos_shape=[a, b], axial_pos_embds_dim=[d.s["dim"] // 2, d.s["dim"] - d.s["dim"] // 2],
-                axial_pos_embds=d.flag(0.7), feed_forward_size=d.s["ff"], hash_seed=d.choice([None, 3]), local_attn_chunk_length=4, lsh_attn_chunk_length=4, num_buckets=d.choice([2, 4, [2, 2]]), num_hashes=d.choice([1, 2]),
+                axial_pos_embds=d.flag(0.7), feed_forward_size=d.s["ff"], hash_seed=d.choice([3, 7, 2024]), local_attn_chunk_length=4, lsh_attn_chunk_length=4, num_buckets=d.choice([2, 4, [2, 2]]), num_hashes=d.choice([1, 2]),
                 local_num_chunks_before=1, local_num_chunks_after=d.choice([0, 1]), lsh_num_chunks_after=d.choice([0, 1]), max_position_embeddings=a * b, tie_word_embeddings=False, hidden_act=d.choice(["relu", "gelu"]),
                 num_hidden_layers=None)
 
@@ -757,14 +757,15 @@ class Double:
     """Everything in float64, what asks for float32 too."""
 
     def __enter__(self):
-        self.kept = torch.Tensor.float
+        self.kept, self.randn = torch.Tensor.float, torch.randn
+        torch.randn = lambda *size, dtype=None, **how: self.randn(*size, dtype=SINGLE, **how).double()  # the draws of float32
         torch.float32 = torch.float = torch.float64
         torch.Tensor.float = torch.Tensor.double
         torch.set_default_dtype(torch.float64)
 
     def __exit__(self, *_):
         torch.float32 = torch.float = SINGLE
-        torch.Tensor.float = self.kept
+        torch.Tensor.float, torch.randn = self.kept, self.randn
         torch.set_default_dtype(SINGLE)
 
 
@@ -831,13 +832,13 @@ def build(kind, name, drawn, seed):
     config._attn_implementation = "sdpa" if getattr(config, "alibi", False) else "eager"  # eager adds ALiBi twice in falcon
     config._experts_implementation = "eager"
     torch.manual_seed(seed)
-    model = cls(copy.deepcopy(config)).eval()
+    model = cls(copy.deepcopy(config)).train(kind == "reformer")  # whose gradients are refused in eval; nothing is dropped
     for m in model.modules():
         if "Sinusoidal" in type(m).__name__:
             m.requires_grad_(False)
     randomise(model, seed)
     with Double():
-        exact = cls(copy.deepcopy(config)).eval()
+        exact = cls(copy.deepcopy(config)).train(kind == "reformer")
     for ours, theirs in zip(model.parameters(), exact.parameters()):
         theirs.requires_grad_(ours.requires_grad)
     exact.load_state_dict({k: v.double() if v.is_floating_point() else v for k, v in model.state_dict().items()})
@@ -961,6 +962,9 @@ def attempt(folder, kind, seed, heads, over):
         drawn["num_labels"] = 2
     if kind in ENCODERS or kind in TIED:
         drawn["tie_word_embeddings"] = True
+    if kind == "reformer":
+        drawn["is_decoder"] = "LMHead" in name
+        drawn.update(dict(local_num_chunks_after=0, lsh_num_chunks_after=0) if drawn["is_decoder"] else {})
     drawn.update(over)
     config, model, exact = build(kind, name, drawn, seed)
     write(folder, d, kind, name, config, model, exact, make_inputs(d, kind, name, config, model))
