@@ -345,7 +345,7 @@ static void test_counted(void **state) {
                              "\"learned\", \"length\": 32, \"count\": \"tokens\"}}, \"block\": {\"mixer\": {\"mixer\": "
                              "\"attention\", \"heads\": 2, \"causal\": true}}}",
                              3);
-    full_logits(m, ids, full);
+    full_logits(m, ids, ROWS, full);
     assert_int_equal(wf_session_create(m, 1, 32, &s, &err), WEFT_OK);
     assert_int_equal(wf_session_feed(s, ids, 10, &logits, &err), WEFT_OK);
     nearly("a chunk", logits, full + 9 * VOCAB, VOCAB);
