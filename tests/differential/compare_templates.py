@@ -525,7 +525,7 @@ def judge(cases, said, shown, refused):
 
 def settled(one):
     """Addresses and the order of chance are nobody's business."""
-    return " at 0x" not in one.get("text", "") and " object at" not in one.get("text", "")
+    return not re.search(r"a\W*t\W*0\W*x|x\W*0\W*t\W*a|TemplateReference", one.get("text", ""), re.I)
 
 
 def main():
