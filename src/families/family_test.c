@@ -163,7 +163,7 @@ static const refused_row refused[] = {
     {LLAMA ", \"architectures\": [\"LlamaForTokenClassification\"]}", WEFT_UNSUPPORTED, "LlamaForTokenClassification"},
     {LLAMA ", \"unheard_of\": 1}", WEFT_UNSUPPORTED, "unheard_of"},
     {LLAMA ", \"quantization_config\": {\"bits\": 4}}", WEFT_UNSUPPORTED, "quantization_config"},
-    {LLAMA ", \"hidden_act\": \"mish\"}", WEFT_UNSUPPORTED, "mish"},
+    {LLAMA ", \"hidden_act\": \"prelu\"}", WEFT_UNSUPPORTED, "prelu"},
     {LLAMA ", \"hidden_act\": \"spiral\"}", WEFT_BAD_INPUT, "spiral"},
     {LLAMA ", \"dtype\": \"float7\"}", WEFT_BAD_INPUT, "dtype"},
     {LLAMA ", \"rms_norm_eps\": NaN}", WEFT_BAD_INPUT, "NaN"},
