@@ -2,6 +2,7 @@
  * tokens that begin and end a text. */
 #ifndef WF_JOBS_OPENED_H
 #define WF_JOBS_OPENED_H
+#include "jobs/job.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 
@@ -24,9 +25,10 @@ typedef struct wf_opened {
     const char *unfollowed; /* a rule of generation_config.json that would change the text and is not followed; NULL: none */
 } wf_opened;
 
-/* `bf16`: compute in bf16. On failure nothing is left open. */
-weft_status wf_opened_open(const wf_env *env, const char *path, bool bf16, wf_opened *out, weft_error *err);
+/* On failure nothing is left open. */
+weft_status wf_opened_open(const wf_env *env, const char *path, wf_precision precision, wf_opened *out, weft_error *err);
 /* The same of a model without its heads, when `body`. */
-weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, bool body, wf_opened *out, weft_error *err);
+weft_status wf_opened_open_part(const wf_env *env, const char *path, wf_precision precision, bool body, wf_opened *out,
+                                weft_error *err);
 void wf_opened_close(wf_opened *opened);
 #endif

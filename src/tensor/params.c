@@ -3,6 +3,7 @@
 #include <xxhash.h>
 #include "base/checked.h"
 #include "base/str.h"
+#include "kernels/int8.h"
 #include "kernels/kernels.h"
 
 enum { INIT_PIECE = 1 << 14 };
@@ -21,6 +22,7 @@ void wf_params_cut(wf_params *params, size_t count) {
             wf_free_big(mem, p->value);
         wf_free_big(mem, p->grad);
         wf_free_big(mem, p->bf16);
+        wf_free_big(mem, p->int8);
     }
     params->count = count < params->count ? count : params->count;
 }
@@ -98,6 +100,20 @@ weft_status wf_params_allocate_bf16(wf_params *params, weft_error *err) {
             return wf_fail_memory(err);
     }
     wf_params_refresh_bf16(params);
+    return WEFT_OK;
+}
+
+weft_status wf_params_allocate_int8(wf_params *params, weft_error *err) {
+    for (size_t i = 0; i < params->count; i++) {
+        wf_param *p = params->list[i];
+        if (p->int8 || p->buffer || p->rank < 2)
+            continue;
+        int64_t k = p->dims[p->rank - 1];
+        p->int8 = wf_alloc_big(&params->env->mem, wf_int8_bytes(p->count / k, k));
+        if (!p->int8)
+            return wf_fail_memory(err);
+        wf_int8_pack(p->int8, p->value, p->count / k, k);
+    }
     return WEFT_OK;
 }
 

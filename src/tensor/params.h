@@ -45,6 +45,7 @@ typedef struct wf_param {
     void (*init_fn)(float *value, int64_t count, const int64_t *dims, wf_rng rng); /* WF_INIT_CUSTOM */
     uint32_t id;
     const wf_adapter *adapter; /* NULL: the parameter is its value */
+    uint8_t *int8;             /* rows of the last dimension packed (kernels/int8.h); NULL: products in int8 are not wanted */
 } wf_param;
 
 static inline bool wf_param_trains(const wf_param *p) { return !p->buffer && !p->frozen; }
@@ -65,7 +66,8 @@ wf_param *wf_param_find(const wf_params *params, const char *name);
 weft_status wf_params_allocate(wf_params *params, weft_error *err);       /* values that have none yet, zeroed */
 weft_status wf_params_allocate_grads(wf_params *params, weft_error *err); /* of those that train */
 weft_status wf_params_allocate_bf16(wf_params *params, weft_error *err);
-void wf_params_refresh_bf16(wf_params *params); /* bf16 copies from the masters */
+weft_status wf_params_allocate_int8(wf_params *params, weft_error *err); /* of all matrices, from the masters */
+void wf_params_refresh_bf16(wf_params *params);                          /* bf16 copies from the masters */
 void wf_params_init(wf_params *params,
                     uint64_t seed); /* every value from its init; keyed by name, so adding a parameter moves no other */
 void wf_param_init(const wf_params *params, wf_param *param, uint64_t seed); /* the same of one */
