@@ -11,7 +11,7 @@ static const cli_option options[] = {
     {"max-length", CLI_VALUE, "N", "384", "tokens of a window of the context, with the question", NULL},
     {"stride", CLI_VALUE, "N", "128", "tokens that windows share", NULL},
     {"batch", CLI_VALUE, "N", "2048", "tokens at a time", NULL},
-    {"precision", CLI_TEXT, "TYPE", "fp32", "fp32 or bf16", NULL},
+    {"precision", CLI_TEXT, "TYPE", "fp32", "fp32, bf16 or int8", NULL},
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
 static int run(cli_run *run) { return cli_run_texts(run, weft_answer); }

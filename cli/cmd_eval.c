@@ -5,7 +5,7 @@ static const cli_option options[] = {
     {"context", CLI_VALUE, "N", "the model's", "tokens of a window; each window is predicted from its own start", NULL},
     {"batch", CLI_VALUE, "N", "1024 tokens", "windows at a time", NULL},
     {"windows", CLI_VALUE, "N", "all", "at most so many windows, evenly spread", NULL},
-    {"precision", CLI_TEXT, "TYPE", "fp32", "fp32 or bf16", NULL},
+    {"precision", CLI_TEXT, "TYPE", "fp32", "fp32, bf16 or int8", NULL},
     {"by-position", CLI_FLAG, NULL, NULL, "also the loss at each position of a window", NULL},
     {"format", CLI_TEXT, "NAME", "by the file's name", "text, jsonl, csv or tsv", NULL},
     {"field", CLI_LIST, "A,B", "text", "members of JSONL objects or columns of tables", NULL},

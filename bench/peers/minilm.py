@@ -24,7 +24,7 @@ LIMIT = 256
 
 
 def sentences():
-    with open(os.environ["WEFT_BENCH_DATA"], encoding="utf-8") as f:
+    with open(os.environ["WEFT_BENCH_DATA"], encoding="utf-8", errors="replace") as f:
         return f.read().split("\n")[:-1]
 
 

@@ -2,7 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAPES = 8, USUAL_TOKENS = 2048, GRAIN = 4 };
+enum {
+    TAPES = 8,
+    USUAL_TOKENS = 2048,
+    GRAIN = 4,
+    WASTE = 16
+}; /* one row in so many may be padding for the sake of a full batch */
 
 typedef struct shape {
     int64_t batch, rows, picks; /* picks: of the whole batch */
@@ -23,6 +28,7 @@ struct wf_runner {
     int type_table; /* of the stem, -1: none */
     int64_t kinds;  /* of tokens; tokenizers may tell two texts apart for a model that does not */
     recorded tapes[TAPES];
+    wf_tape_memory memory; /* of all tapes: they run one after the other, and their results are handed out at once */
     uint64_t clock;
 };
 
@@ -82,6 +88,7 @@ void wf_runner_free(wf_runner *r) {
         return;
     for (int i = 0; i < TAPES; i++)
         wf_tape_free(r->tapes[i].tape);
+    wf_tape_memory_free(r->model->env, &r->memory);
     wf_free(&r->model->env->mem, r);
 }
 
@@ -117,7 +124,8 @@ static weft_status record(wf_runner *r, recorded *d, const shape *s, weft_error 
     wf_model_options how = {.mode = WF_NO_STATE};
     wf_tape_free(d->tape);
     *d = (recorded){.shape = *s};
-    WF_TRY(wf_tape_create(r->model->env, &(wf_tape_options){.type = r->options.bf16 ? WF_BF16 : WF_F32}, &d->tape, err));
+    WF_TRY(wf_tape_create(r->model->env, &(wf_tape_options){.type = r->options.bf16 ? WF_BF16 : WF_F32, .memory = &r->memory},
+                          &d->tape, err));
     d->ids = ports.ids = wf_input(d->tape, "ids", WF_I32, 2, dims);
     if (r->type_table >= 0)
         d->types = ports.tables[r->type_table] = wf_input(d->tape, "types", WF_I32, 2, dims);
@@ -135,6 +143,11 @@ static bool same(const shape *a, const shape *b) {
     return a->batch == b->batch && a->rows == b->rows && a->picks == b->picks && a->masked == b->masked && a->skips == b->skips;
 }
 
+static void drop(recorded *d) {
+    wf_tape_free(d->tape);
+    *d = (recorded){.tape = NULL};
+}
+
 /* The tape of this shape: an old one, or a new one in the place of the one unused longest. */
 static weft_status tape_for(wf_runner *r, const shape *s, recorded **out, weft_error *err) {
     recorded *oldest = &r->tapes[0];
@@ -148,10 +161,13 @@ static weft_status tape_for(wf_runner *r, const shape *s, recorded **out, weft_e
         if (d->used < oldest->used)
             oldest = d;
     }
+    int moves = r->memory.moves;
     weft_status status = record(r, oldest, s, err);
+    for (int i = 0; i < TAPES && r->memory.moves != moves; i++)
+        if (&r->tapes[i] != oldest)
+            drop(&r->tapes[i]);
     if (status != WEFT_OK) {
-        wf_tape_free(oldest->tape);
-        *oldest = (recorded){.tape = NULL};
+        drop(oldest);
         return status;
     }
     oldest->used = r->clock;
@@ -177,9 +193,12 @@ static int64_t rows_for(const wf_runner *r, size_t count) {
 /* How many sequences from here share a batch: they are sorted, the longest first. */
 static size_t take_batch(const wf_runner *r, const wf_sequence *list, const size_t *order, size_t n) {
     int64_t rows = rows_for(r, list[order[0]].count), most = r->options.tokens / rows;
-    size_t taken = 1;
-    while (taken < n && (int64_t)taken < most && rows_for(r, list[order[taken]].count) == rows)
-        taken++;
+    size_t taken = 1, used = list[order[0]].count;
+    for (; taken < n && (int64_t)taken < most; used += list[order[taken++]].count) {
+        int64_t padding = rows * (int64_t)(taken + 1) - (int64_t)(used + list[order[taken]].count);
+        if (rows_for(r, list[order[taken]].count) != rows && (r->exact || padding * WASTE > rows * (int64_t)(taken + 1)))
+            break;
+    }
     return taken;
 }
 

@@ -22,7 +22,9 @@ static weft_status read_request(wf_apply *a, const char *const **paths, size_t *
     a->model = wf_job_model(a->job, &o, "model");
     a->json = wf_option_bool(&o, "json", false);
     a->records = (wf_records_options){.format = wf_option_text(&o, "input", NULL), .whole = a->row->whole};
-    a->how = (wf_runner_options){.head = -1, .bf16 = wf_job_bf16(&o), .tokens = wf_option_int(&o, "batch", 0, 1, 1 << 24)};
+    a->precision = wf_job_precision(&o);
+    a->how = (wf_runner_options){
+        .head = -1, .bf16 = a->precision == WF_PRECISION_BF16, .tokens = wf_option_int(&o, "batch", 0, 1, 1 << 24)};
     a->limit = wf_option_int(&o, "max_length", 0, 1, INT32_MAX);
     *paths = wf_job_texts(a->job, &o, "text", n_paths);
     WF_TRY(o.status);
@@ -90,7 +92,7 @@ static weft_status choose_limit(wf_apply *a) {
 
 static weft_status open_model(wf_apply *a) {
     a->folder = a->folder ? a->folder : a->model;
-    WF_TRY(wf_opened_open_part(a->job->env, a->folder, a->how.bf16, a->body, &a->m, a->job->err));
+    WF_TRY(wf_opened_open_part(a->job->env, a->folder, a->precision, a->body, &a->m, a->job->err));
     WF_TRY(wf_facts_read(a->job->arena, a->folder, a->m.model, a->m.tok, &a->facts, a->job->err));
     WF_TRY(find_head(a));
     a->how.head = a->head;

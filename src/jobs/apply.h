@@ -58,7 +58,8 @@ struct wf_apply {
     const char *model, *folder; /* as given; of the transformer itself */
     bool json;                  /* lines are JSON objects */
     bool body;                  /* the model is opened without its heads */
-    bool windowed;              /* what truncation cuts off becomes further sequences; else it is counted and told */
+    wf_precision precision;
+    bool windowed; /* what truncation cuts off becomes further sequences; else it is counted and told */
     wf_records_options records;
     wf_record_field fields[WF_RECORD_FIELDS];
     size_t joined;         /* the first so many fields are one text, a line each */

@@ -103,7 +103,7 @@ static weft_status run_precision(wf_bench *b, const char *precision, const char 
 
 static weft_status run_both(wf_bench *b) {
     WF_TRY(run_precision(b, "fp32", "fp32"));
-    return run_precision(b, "bf16", "fastest");
+    return run_precision(b, "int8", "fastest");
 }
 
 static weft_status run(wf_bench *b) {

@@ -14,7 +14,8 @@ typedef struct request {
     size_t n_paths, n_fields;
     const char *format;
     int64_t context, batch, windows;
-    bool bf16, by_position;
+    wf_precision precision;
+    bool by_position;
 } request;
 
 static weft_status read_request(wf_job *job, request *r) {
@@ -27,7 +28,7 @@ static weft_status read_request(wf_job *job, request *r) {
     r->context = wf_option_int(&o, "context", 0, 1, INT32_MAX / 16);
     r->batch = wf_option_int(&o, "batch", 0, 1, 65536);
     r->windows = (int64_t)wf_job_count(&o, "windows", 0);
-    r->bf16 = wf_job_bf16(&o);
+    r->precision = wf_job_precision(&o);
     r->by_position = wf_option_bool(&o, "by_position", false);
     WF_TRY(o.status);
     WF_CHECK(r->model, job->err, WEFT_USAGE, "eval: which model? 'model' names a folder");
@@ -65,7 +66,7 @@ static void tell(wf_job *job, const request *r, const wf_evaluation *e, double s
     wf_put_int(job->arena, job->json, "tokens", (int64_t)e->tokens);
     wf_put_int(job->arena, job->json, "bytes", (int64_t)e->bytes);
     wf_put_int(job->arena, job->json, "context", r->context);
-    wf_put_text(job->arena, job->json, "precision", r->bf16 ? "bf16" : "fp32");
+    wf_put_text(job->arena, job->json, "precision", wf_precision_name(r->precision));
     wf_put_number(job->arena, job->json, "seconds", seconds);
     wf_put_number(job->arena, job->json, "tokens_per_second", seconds > 0 ? (double)e->tokens / seconds : NAN);
     wf_str_printf(&job->text, "loss           %.4f nats/token\nperplexity     %.4g\nbits per byte  %.4f\n", e->nats,
@@ -78,7 +79,8 @@ static void tell(wf_job *job, const request *r, const wf_evaluation *e, double s
 }
 
 static weft_status evaluate(wf_job *job, const request *r, const wf_model *model, const wf_data *data) {
-    wf_evaluation_options how = {.batch = r->batch, .rows = r->context, .max_windows = (uint64_t)r->windows, .bf16 = r->bf16};
+    wf_evaluation_options how = {
+        .batch = r->batch, .rows = r->context, .max_windows = (uint64_t)r->windows, .bf16 = r->precision == WF_PRECISION_BF16};
     wf_evaluation e = {0};
     double started = wf_seconds();
     if (r->by_position && !(how.position_nats = wf_arena_alloc(job->arena, (size_t)r->context * sizeof(double))))
@@ -113,7 +115,7 @@ weft_status wf_job_eval(wf_job *job) {
     request r;
     wf_opened m;
     WF_TRY(read_request(job, &r));
-    WF_TRY(wf_opened_open(job->env, r.model, r.bf16, &m, job->err));
+    WF_TRY(wf_opened_open(job->env, r.model, r.precision, &m, job->err));
     weft_status status = with_model(job, &r, &m);
     wf_opened_close(&m);
     return status;

@@ -7,7 +7,8 @@
 
 typedef struct request {
     const char *model, *prompt;
-    bool bf16, penalised; /* the penalty is asked for */
+    bool penalised; /* the penalty is asked for */
+    wf_precision precision;
     wf_generate_options how;
 } request;
 
@@ -29,7 +30,7 @@ static weft_status read_request(wf_job *job, request *r) {
     wf_sampling *s = &usual.sampling;
     r->model = wf_job_model(job, &o, "model");
     r->prompt = wf_option_text(&o, "prompt", "");
-    r->bf16 = wf_job_bf16(&o);
+    r->precision = wf_job_precision(&o);
     usual.max_tokens = wf_option_int(&o, "max_tokens", usual.max_tokens, 0, INT32_MAX);
     s->temperature = wf_option_float(&o, "temperature", s->temperature, 0, 1e6);
     s->top_k = wf_option_int(&o, "top_k", s->top_k, 0, INT32_MAX);
@@ -135,7 +136,7 @@ weft_status wf_job_generate(wf_job *job) {
     request r;
     wf_opened m;
     WF_TRY(read_request(job, &r));
-    WF_TRY(wf_opened_open(job->env, r.model, r.bf16, &m, job->err));
+    WF_TRY(wf_opened_open(job->env, r.model, r.precision, &m, job->err));
     weft_status status = generate(job, &r, &m);
     wf_opened_close(&m);
     return status;

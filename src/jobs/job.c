@@ -112,12 +112,30 @@ const char *wf_job_model(const wf_job *job, wf_options *o, const char *key) {
     return name;
 }
 
-bool wf_job_bf16(wf_options *o) {
+static const char *const precisions[] = {
+    [WF_PRECISION_FP32] = "fp32", [WF_PRECISION_BF16] = "bf16", [WF_PRECISION_INT8] = "int8"};
+
+static bool read_precision(wf_options *o, int most, const char *list, wf_precision *out) {
     const char *word = wf_option_text(o, "precision", "fp32");
-    if (!wf_streq(word, "fp32") && !wf_streq(word, "bf16"))
-        wf_option_fail(o, wf_json_get(o->object, "precision"), "'precision' must be fp32 or bf16, not '%s'", word);
-    return wf_streq(word, "bf16");
+    for (int i = 0; i <= most; i++)
+        if (wf_streq(word, precisions[i]))
+            return *out = (wf_precision)i, true;
+    wf_option_fail(o, wf_json_get(o->object, "precision"), "'precision' must be %s, not '%s'", list, word);
+    return false;
 }
+
+bool wf_job_bf16(wf_options *o) {
+    wf_precision p = WF_PRECISION_FP32;
+    return read_precision(o, WF_PRECISION_BF16, "fp32 or bf16", &p) && p == WF_PRECISION_BF16;
+}
+
+wf_precision wf_job_precision(wf_options *o) {
+    wf_precision p = WF_PRECISION_FP32;
+    read_precision(o, WF_PRECISION_INT8, "fp32, bf16 or int8", &p);
+    return p;
+}
+
+const char *wf_precision_name(wf_precision precision) { return precisions[precision]; }
 
 weft_status wf_job_hand_out(wf_job *job) {
     if (!job->piece || job->text.length == 0)

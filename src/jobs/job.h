@@ -48,6 +48,9 @@ double wf_job_positive(wf_options *o, const char *key, double value);
 const char *const *wf_job_texts(const wf_job *job, wf_options *o, const char *key, size_t *n);
 /* The option that names a model: a path, or a name in the cache of the Hugging Face hub (formats/hub.h). */
 const char *wf_job_model(const wf_job *job, wf_options *o, const char *key);
-/* precision: "fp32" or "bf16" -> whether bf16. */
-bool wf_job_bf16(wf_options *o);
+/* The option `precision`: what products with weights are computed in. */
+typedef enum wf_precision { WF_PRECISION_FP32, WF_PRECISION_BF16, WF_PRECISION_INT8 } wf_precision;
+wf_precision wf_job_precision(wf_options *o); /* of a model that is used */
+bool wf_job_bf16(wf_options *o);              /* of one that trains, which is not done in int8: whether bf16 */
+const char *wf_precision_name(wf_precision precision);
 #endif

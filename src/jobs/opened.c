@@ -194,31 +194,39 @@ static weft_status open_tokenizer(wf_opened *o, const wf_env *env, const char *p
     return status == WEFT_OK ? open_target(o, mem, folder, err) : status;
 }
 
-static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path, bool bf16, bool body, wf_arena *arena,
-                              weft_error *err) {
+/* What the products read beside the weights themselves. */
+static weft_status make_copies(wf_params *params, wf_precision precision, weft_error *err) {
+    if (precision == WF_PRECISION_FP32)
+        return WEFT_OK;
+    return precision == WF_PRECISION_BF16 ? wf_params_allocate_bf16(params, err) : wf_params_allocate_int8(params, err);
+}
+
+static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path, wf_precision precision, bool body,
+                              wf_arena *arena, weft_error *err) {
     wf_checkpoint c;
     WF_CHECK(wf_is_dir(path) || wf_is_file(path), err, WEFT_USAGE, "'%s' is neither a model folder nor a file", path);
     WF_TRY(wf_checkpoint_open(env, path, &(wf_load_options){.map = true, .turned = true, .body = body}, &c, err));
     o->model = c.model;
     c.model = NULL;
     weft_status status = open_tokenizer(o, env, path, arena, err);
-    if (status == WEFT_OK && bf16)
-        status = wf_params_allocate_bf16(&o->model->params, err);
+    if (status == WEFT_OK)
+        status = make_copies(&o->model->params, precision, err);
     if (status == WEFT_OK)
         status = find_ends(o, arena, path, c.config, err);
     wf_checkpoint_close(&c);
     return status;
 }
 
-weft_status wf_opened_open(const wf_env *env, const char *path, bool bf16, wf_opened *out, weft_error *err) {
-    return wf_opened_open_part(env, path, bf16, false, out, err);
+weft_status wf_opened_open(const wf_env *env, const char *path, wf_precision precision, wf_opened *out, weft_error *err) {
+    return wf_opened_open_part(env, path, precision, false, out, err);
 }
 
-weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, bool body, wf_opened *out, weft_error *err) {
+weft_status wf_opened_open_part(const wf_env *env, const char *path, wf_precision precision, bool body, wf_opened *out,
+                                weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, &env->mem, 0);
     *out = (wf_opened){.bos = -1, .last = -1, .penalty = 1.0, .rules = {.second = -1, .last = -1}};
-    weft_status status = open_parts(out, env, path, bf16, body, &arena, err);
+    weft_status status = open_parts(out, env, path, precision, body, &arena, err);
     wf_arena_free(&arena);
     if (status != WEFT_OK)
         wf_opened_close(out);

@@ -3,6 +3,7 @@
 #ifndef WF_JOBS_OPENED_H
 #define WF_JOBS_OPENED_H
 #include "gen/sampler.h"
+#include "jobs/job.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 
@@ -28,10 +29,11 @@ typedef struct wf_opened {
     const char *unfollowed; /* a rule of generation_config.json that would change the text and is not followed; NULL: none */
 } wf_opened;
 
-/* `bf16`: compute in bf16. On failure nothing is left open. */
-weft_status wf_opened_open(const wf_env *env, const char *path, bool bf16, wf_opened *out, weft_error *err);
+/* On failure nothing is left open. */
+weft_status wf_opened_open(const wf_env *env, const char *path, wf_precision precision, wf_opened *out, weft_error *err);
 /* The same of a model without its heads, when `body`. */
-weft_status wf_opened_open_part(const wf_env *env, const char *path, bool bf16, bool body, wf_opened *out, weft_error *err);
+weft_status wf_opened_open_part(const wf_env *env, const char *path, wf_precision precision, bool body, wf_opened *out,
+                                weft_error *err);
 void wf_opened_close(wf_opened *opened);
 /* What a config says about writing, over what was said before. */
 void wf_opened_follow(wf_opened *opened, const wf_json *config);

@@ -11,6 +11,7 @@
 #include "kernels/dtype.h"
 #include "kernels/attention.h"
 #include "kernels/delta.h"
+#include "kernels/int8.h"
 #include "kernels/poles.h"
 #include "kernels/recurrence.h"
 #include "kernels/scan.h"
@@ -59,7 +60,7 @@ enum { WF_PROBE_CHAINS = 16 };                    /* of probe_fma: more than lat
 #undef WF_KERNEL
 
 typedef struct wf_kernels {
-    const char *isa; /* "baseline", "avx2", "avx512", "avx512_bf16" */
+    const char *isa; /* "baseline", "avx2", "avx512", "avx512_vnni", "avx512_bf16" */
 #define WF_KERNEL(result, name, args) wf_##name##_fn name;
 #include "kernels/kernels.def"
 #undef WF_KERNEL

@@ -218,6 +218,24 @@ static void run_gemm_pack(const wf_kernels *k, const work *w) {
     memset(w->out[0] + used, 0, (size_t)(w->n * SPREAD - used) * sizeof(float));
 }
 
+/* Rows of k numbers, quantised, times packed weights of as many columns; k, rows and columns come from n and the variant. */
+static void run_int8(const wf_kernels *k, const work *w) {
+    static uint8_t q[WF_INT8_ROWS * 3 * WF_INT8_GROUP], packed[6 * WF_INT8_BLOCK] __attribute__((aligned(64)));
+    static float ranges[WF_INT8_ROWS * 3 * 2];
+    int64_t rows = w->variant % WF_INT8_ROWS + 1, columns = (w->variant * 11 + 7) % WF_INT8_COLUMNS + 1,
+            steps = w->n % (3 * WF_INT8_GROUP) + 1, groups = wf_int8_groups(steps);
+    memset(w->out[0], 0, (size_t)(SPREAD * w->n) * sizeof(float));
+    memset(w->out[1], 0, (size_t)w->n * sizeof(float));
+    if (w->n < WF_INT8_COLUMNS * WF_INT8_ROWS)
+        return; /* no room for the output */
+    wf_int8_pack(packed, w->in[1], columns, steps);
+    for (int64_t i = 0; i < rows; i++)
+        k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, w->in[0] + i * steps, steps);
+    k->int8_block(w->out[0], columns + 1, q, ranges, packed, unless(w->variant % 2, w->in[2]), groups, rows, columns);
+    for (int64_t i = 0; i < rows * groups * WF_INT8_GROUP; i++)
+        w->out[1][i % w->n] += (float)q[i];
+}
+
 static const kernel_case cases[] = {
     {"bf16_to_f32", run_bf16_to_f32, {1}, 1, 0},
     {"f32_to_bf16", run_f32_to_bf16, {1}, 1, 0},
@@ -246,6 +264,7 @@ static const kernel_case cases[] = {
     {"lstm_cell_back", run_lstm_cell_back, {4, 1}, 1, 5e-6},
     {"gemm_pack", run_gemm_pack, {SPREAD}, 8, 0},
     {"gemm_block", run_gemm_block, {1}, 36, 1e-5},
+    {"int8", run_int8, {SPREAD, 1}, 36, 1e-5},
     {"gemv", run_gemv, {1}, 2, 2e-5},
     {"gemv_bf16", run_gemv_bf16, {1}, 2, 2e-5},
     {"gemv_turned", run_gemv_turned, {1}, 2, 2e-5},

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 #include "base/checked.h"
 #include "base/str.h"
+#include "kernels/int8.h"
 #include "kernels/kernels.h"
 
 enum { INIT_PIECE = 1 << 14, TURN_ROWS = 16, TURN_COLUMNS = 256 };
@@ -21,6 +22,7 @@ void wf_params_cut(wf_params *params, size_t count) {
             wf_free_big(mem, p->value);
         wf_free_big(mem, p->grad);
         wf_free_big(mem, p->bf16);
+        wf_free_big(mem, p->int8);
     }
     params->count = count < params->count ? count : params->count;
 }
@@ -122,6 +124,26 @@ static void turn_to_bf16(const wf_kernels *k, wf_param *p) {
             for (int64_t r = 0; r < m; r++)
                 k->f32_to_bf16(p->bf16 + (i + r) * columns + j, square + r * n, n);
         }
+}
+
+static weft_status pack_int8(const wf_params *params, wf_param *p, weft_error *err) {
+    int64_t k = p->dims[p->rank - 1];
+    float *straight = p->turned ? wf_alloc_big(&params->env->mem, (size_t)p->count * sizeof(float)) : NULL;
+    p->int8 = wf_alloc_big(&params->env->mem, wf_int8_bytes(p->count / k, k));
+    bool ready = p->int8 && (straight || !p->turned);
+    if (ready)
+        wf_int8_pack(p->int8, wf_param_values(params, p, 0, p->count, straight), p->count / k, k);
+    wf_free_big(&params->env->mem, straight);
+    return ready ? WEFT_OK : wf_fail_memory(err);
+}
+
+weft_status wf_params_allocate_int8(wf_params *params, weft_error *err) {
+    for (size_t i = 0; i < params->count; i++) {
+        wf_param *p = params->list[i];
+        if (!p->int8 && !p->buffer && p->rank >= 2)
+            WF_TRY(pack_int8(params, p, err));
+    }
+    return WEFT_OK;
 }
 
 void wf_params_refresh_bf16(wf_params *params) {

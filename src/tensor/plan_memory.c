@@ -132,16 +132,38 @@ static size_t count_claims(const wf_tape *tape) {
     return most;
 }
 
+enum { TEMPORARIES, SCRATCH };
+
+static char *take_memory(wf_tape *tape, int part, size_t size) {
+    const wf_mem *mem = &tape->env->mem;
+    wf_tape_memory *m = tape->options.memory;
+    if (!m)
+        return wf_alloc_big(mem, size);
+    if (m->size[part] < size) {
+        wf_free_big(mem, m->data[part]);
+        m->data[part] = wf_alloc_big(mem, size);
+        m->size[part] = m->data[part] ? size : 0;
+        m->moves++;
+    }
+    return m->data[part];
+}
+
+void wf_tape_memory_free(const wf_env *env, wf_tape_memory *m) {
+    wf_free_big(&env->mem, m->data[TEMPORARIES]);
+    wf_free_big(&env->mem, m->data[SCRATCH]);
+    *m = (wf_tape_memory){.moves = m->moves + 1};
+}
+
 static weft_status allocate(wf_tape *tape, weft_error *err) {
     const wf_mem *mem = &tape->env->mem;
     tape->n_claims = count_claims(tape);
     tape->claims = wf_calloc(mem, tape->n_claims + 1, sizeof *tape->claims);
-    tape->memory = wf_alloc_big(mem, tape->memory_bytes + 64);
+    tape->memory = take_memory(tape, TEMPORARIES, tape->memory_bytes + 64);
     return tape->claims && tape->memory ? WEFT_OK : wf_fail_memory(err);
 }
 
 static weft_status allocate_scratch(wf_tape *tape, weft_error *err) {
-    tape->scratch = wf_alloc_big(&tape->env->mem, tape->scratch_bytes * (size_t)wf_pool_threads(tape->env->pool) + 64);
+    tape->scratch = take_memory(tape, SCRATCH, tape->scratch_bytes * (size_t)wf_pool_threads(tape->env->pool) + 64);
     return tape->scratch ? WEFT_OK : wf_fail_memory(err);
 }
 

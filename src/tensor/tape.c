@@ -41,8 +41,10 @@ void wf_tape_free(wf_tape *tape) {
     wf_free(mem, tape->passes[1].list);
     wf_free(mem, tape->claims);
     wf_free(mem, tape->regions);
-    wf_free_big(mem, tape->memory);
-    wf_free_big(mem, tape->scratch);
+    if (!tape->options.memory) {
+        wf_free_big(mem, tape->memory);
+        wf_free_big(mem, tape->scratch);
+    }
     wf_arena_free(&tape->arena);
     wf_free(mem, tape);
 }

@@ -106,11 +106,21 @@ struct wf_node {
 };
 
 /* ---- building ---- */
+/* Memory that tapes which run one after the other share: what one leaves there is gone when another runs. Empty at first, it
+ * grows when a tape is planned that needs more; then the tapes planned before must not run any more (`moves` counts). */
+typedef struct wf_tape_memory {
+    void *data[2]; /* temporaries, scratch */
+    size_t size[2];
+    int moves;
+} wf_tape_memory;
+void wf_tape_memory_free(const wf_env *env, wf_tape_memory *memory);
+
 typedef struct wf_tape_options {
-    wf_dtype type; /* of activations: F32, or BF16 (fp32 residual stream, sums and parameters) */
-    bool grad;     /* record for a backward pass */
-    bool fixed;    /* parameters stay as they are: what they alone decide is computed in the first forward only */
-    bool measure;  /* for wf_tape_measure: parameters need no memory, their gradients are planned all the same */
+    wf_dtype type;          /* of activations: F32, or BF16 (fp32 residual stream, sums and parameters) */
+    bool grad;              /* record for a backward pass */
+    bool fixed;             /* parameters stay as they are: what they alone decide is computed in the first forward only */
+    bool measure;           /* for wf_tape_measure: parameters need no memory, their gradients are planned all the same */
+    wf_tape_memory *memory; /* NULL: the tape has its own; else it outlives the tape */
 } wf_tape_options;
 
 weft_status wf_tape_create(const wf_env *env, const wf_tape_options *options, wf_tape **out, weft_error *err);

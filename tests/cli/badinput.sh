@@ -56,6 +56,7 @@ train 2 'did you mean "' --optimizer adamv --steps 1
 train 2 'did you mean "cosine"?' --schedule cosin --steps 1
 train 2 'did you mean "ema"?' --average emma --steps 1
 train 2 "precision is fp32 or bf16, not 'fp16'" --precision fp16 --steps 1
+train 2 "precision is fp32 or bf16, not 'int8'" --precision int8 --steps 1
 bad 2 "did you mean 'mamba'?" "$WEFT" compare text.txt --models gpt2,mmaba --out cmp
 bad 2 "did you mean 'mixers'?" "$WEFT" list mixrs
 bad 2 "bpe:N with N from 257" "$WEFT" train text.txt --tokenizer bpe:3 --out run
@@ -123,7 +124,7 @@ bad 2 "'overflow' must be stop, slide or error" "$WEFT" generate model hi --over
 bad 2 "penalty must be positive" "$WEFT" generate model hi --repetition-penalty 0
 bad 2 "more than the 24 positions" "$WEFT" generate model hi --context 999999
 bad 2 "an empty stop string" "$WEFT" generate model hi --stop ''
-bad 2 "'precision' must be fp32 or bf16" "$WEFT" generate model hi --precision fp64
+bad 2 "'precision' must be fp32, bf16 or int8" "$WEFT" generate model hi --precision fp64
 bad 2 "the context only 24" "$WEFT" generate model 'a prompt that is much too long for it' --overflow error
 bad 2 "more than the 24 positions" "$WEFT" eval model text.txt --context 25
 bad 2 "'windows' must be a count" "$WEFT" eval model text.txt --windows -1

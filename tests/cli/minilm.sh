@@ -11,20 +11,25 @@ if [ ! -f "$model/modules.json" ]; then
 fi
 data=$WEFT_SOURCE_DIR/tests/data/minilm
 
-# The smallest cosine of the lines of two tables; 0 when they differ in size.
+# The smallest cosine of the lines of two tables of this width; 0 when they differ in size.
 smallest_cosine() {
-    paste "$1" "$2" | awk -F '\t' 'BEGIN { least = 1 } NF != 64 { print 0; bad = 1; exit }
+    paste "$1" "$2" | awk -F '\t' -v width="$3" 'BEGIN { least = 1 } NF != 2 * width { print 0; bad = 1; exit }
         { xy = xx = yy = 0
-          for (i = 1; i <= 32; i++) { xy += $i * $(i + 32); xx += $i * $i; yy += $(i + 32) * $(i + 32) }
+          for (i = 1; i <= width; i++) { xy += $i * $(i + width); xx += $i * $i; yy += $(i + width) * $(i + width) }
           if (xy / sqrt(xx * yy) < least) least = xy / sqrt(xx * yy) }
         END { if (!bad) printf "%.8f\n", NR == 200 ? least : 0 }'
 }
 at_least() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a >= b) }'; }
 
 run 0 "$WEFT" embed "$model" "$data/sentences.txt" --format tsv --dims 32
-cosine=$(smallest_cosine "$out" "$data/expected.tsv")
+cosine=$(smallest_cosine "$out" "$data/expected.tsv" 32)
 check "cosine $cosine >= 0.99999" at_least "$cosine" 0.99999
 run 0 "$WEFT" embed "$model" "$data/sentences.txt" --format tsv --dims 32 --precision bf16
-cosine=$(smallest_cosine "$out" "$data/expected.tsv")
+cosine=$(smallest_cosine "$out" "$data/expected.tsv" 32)
 check "bf16: cosine $cosine >= 0.999" at_least "$cosine" 0.999
+run 0 "$WEFT" embed "$model" "$data/sentences.txt" --format tsv
+cp "$out" fp32.tsv
+run 0 "$WEFT" embed "$model" "$data/sentences.txt" --format tsv --precision int8
+cosine=$(smallest_cosine "$out" fp32.tsv 384)
+check "int8: cosine $cosine >= 0.999" at_least "$cosine" 0.999
 finish

@@ -257,7 +257,7 @@ void wf_gemm_backend_close(const wf_env *env, wf_gemm_plan *plan) {
 /* A tile whose sums go through scratch: they are dense there. */
 static bool through_scratch(const wf_gemm_plan *plan) {
     const onednn *d = plan->backend;
-    return d->way == PRIMITIVE || plan->g.c_type == WF_BF16 || plan->g.bias;
+    return d->way == PRIMITIVE || plan->g.c_type == WF_BF16;
 }
 
 static size_t aligned(int64_t floats) { return ((size_t)floats * sizeof(float) + 63) / 64 * 64; }
@@ -341,28 +341,50 @@ static void run_rest(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_g
     wf_gemm_blocks_run(&rest, t, &from, scratch);
 }
 
-/* False when the tile has to be computed by our own kernels; nothing is in the output then. */
-static bool run_way(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
+/* The bias is in the output already when the sums come. */
+static wf_gemm_operands put_bias(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o) {
+    wf_gemm_operands rest = *o;
+    for (int64_t i = 0; o->bias && i < t->m; i++) {
+        float *row = (float *)o->c + i * plan->g.ldc;
+        if (o->beta != 0)
+            plan->kernels->add(row, row, o->bias, t->n);
+        else
+            memcpy(row, o->bias, (size_t)t->n * sizeof *row);
+    }
+    if (o->bias)
+        rest.beta = 1.0f;
+    rest.bias = NULL;
+    return rest;
+}
+
+/* Into the output, the last steps by our own kernels when the library refuses. */
+static void run_direct(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
+    wf_gemm_operands rest = put_bias(plan, t, o);
+    int64_t done;
+    if (plan->g.a_type == WF_BF16)
+        done = run_bf16(&plan->g, t, &rest, rest.c, plan->g.ldc, rest.beta) ? plan->g.k : 0;
+    else
+        done = run_f32(plan, t, &rest, rest.c, plan->g.ldc, rest.beta, scratch);
+    if (done < plan->g.k)
+        run_rest(plan, t, &rest, done, scratch);
+}
+
+/* Into scratch; false when the library refuses. */
+static bool run_apart(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
     const onednn *d = plan->backend;
-    bool apart = through_scratch(plan);
-    float *c = apart ? scratch : o->c, beta = apart ? 0.0f : o->beta;
-    int64_t ldc = apart ? t->n : plan->g.ldc;
     if (d->way == PRIMITIVE)
         return run_primitive(plan, t, o, scratch);
-    if (plan->g.a_type == WF_BF16)
-        return run_bf16(&plan->g, t, o, c, ldc, beta);
-    int64_t done = run_f32(plan, t, o, c, ldc, beta, (char *)scratch + sums_size(plan));
-    if (done < plan->g.k && !apart)
-        run_rest(plan, t, o, done, scratch);
-    return done == plan->g.k || !apart;
+    return run_bf16(&plan->g, t, o, scratch, t->n, 0.0f);
 }
 
 void wf_gemm_backend_run(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
     const onednn *d = plan->backend;
     if (!alone)
         wf_gemm_thread_init();
-    if (d->way == BLOCKS || !run_way(plan, t, o, scratch))
+    if (d->way != BLOCKS && !through_scratch(plan))
+        run_direct(plan, t, o, scratch);
+    else if (d->way == BLOCKS || !run_apart(plan, t, o, scratch))
         wf_gemm_blocks_run(plan, t, o, scratch);
-    else if (through_scratch(plan))
+    else
         wf_gemm_finish(plan, t, o, scratch, t->n);
 }

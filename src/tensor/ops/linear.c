@@ -4,12 +4,15 @@
 #include "tensor/ops.h"
 
 enum { FEW_ROWS = 4, BIAS_COLUMNS = 256 };
+enum { INT8_ROWS = 4 * WF_INT8_ROWS, INT8_PIECES = 16 }; /* rows of a piece; pieces wanted where rows are few */
 
 typedef struct linear {
     int64_t m, n, k;
-    int64_t turned;   /* W[i][j] lies at j*turned + i; 0: in order */
-    bool sweep;       /* few rows: row sweep instead of tiles */
-    wf_dtype compute; /* type of x and W in the products */
+    int64_t turned;        /* W[i][j] lies at j*turned + i; 0: in order */
+    bool sweep;            /* few rows: row sweep instead of tiles */
+    const uint8_t *int8;   /* the weight packed, NULL: products in `compute` */
+    int64_t rows, columns; /* int8: pieces along m and n */
+    wf_dtype compute;      /* type of x and W in the products */
     wf_gemm_plan *y, *dx, *dw;
 } linear;
 
@@ -44,7 +47,7 @@ static int backward_pieces(const wf_node *node) {
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
     const linear *a = node->attr;
     if (pass == WF_FORWARD)
-        return phase > 0 ? 0 : a->sweep ? sweep_pieces(a) : wf_gemm_tiles(a->y);
+        return phase > 0 ? 0 : a->int8 ? (int)(a->rows * a->columns) : a->sweep ? sweep_pieces(a) : wf_gemm_tiles(a->y);
     if (converts_dy(node))
         return phase == 0 ? wf_split_pieces(a->m * a->n, 16384) : phase == 1 ? backward_pieces(node) : 0;
     return phase == 0 ? backward_pieces(node) : 0;
@@ -77,6 +80,46 @@ static void sweep(const wf_node *node, int piece, wf_worker *w) {
     wf_split_bounds(a->n, sweep_pieces(a), piece, &first, &end);
     for (int64_t row = 0; row < a->m; row++)
         (a->compute == WF_F32 ? sweep_f32 : sweep_bf16)(node, row, first, end, w);
+}
+
+/* ---- int8 weights ---- */
+/* The weight as it lies packed in its parameter; NULL: it does not, or a view begins inside a panel. */
+static const uint8_t *packed(const wf_tensor *w) {
+    const wf_param *p = w->base ? w->base->param : w->param;
+    int64_t k = w->dims[1], panel = k * WF_INT8_PANEL;
+    if (!p || !p->int8 || p->dims[p->rank - 1] != k || w->offset % panel != 0)
+        return NULL;
+    return p->int8 + w->offset / panel * wf_int8_groups(k) * WF_INT8_BLOCK;
+}
+
+/* Pieces of so many rows; where those are few, their columns are shared out too. */
+static void split_int8(linear *a) {
+    int64_t most = (a->n + 4 * WF_INT8_COLUMNS - 1) / (4 * WF_INT8_COLUMNS);
+    a->rows = (a->m + INT8_ROWS - 1) / INT8_ROWS;
+    a->columns = (INT8_PIECES + a->rows - 1) / a->rows;
+    a->columns = a->columns < most ? a->columns : most;
+}
+
+static size_t int8_scratch(const linear *a) {
+    return (size_t)(INT8_ROWS * wf_int8_groups(a->k)) * (WF_INT8_GROUP + 2 * sizeof(float));
+}
+
+static void multiply_int8(const wf_node *node, int piece, wf_worker *w) {
+    const linear *a = node->attr;
+    int64_t groups = wf_int8_groups(a->k), panels = (a->n + WF_INT8_COLUMNS - 1) / WF_INT8_COLUMNS, from, to;
+    int64_t first = piece / a->columns * INT8_ROWS, rows = a->m - first < INT8_ROWS ? a->m - first : INT8_ROWS;
+    const float *x = node->in[X]->data, *bias = node->in[B] ? node->in[B]->data : NULL;
+    float *y = node->out[0]->data, *ranges = w->scratch;
+    uint8_t *q = (uint8_t *)(ranges + INT8_ROWS * groups * 2);
+    wf_split_bounds(panels, (int)a->columns, (int)(piece % a->columns), &from, &to);
+    for (int64_t i = 0; i < rows; i++)
+        w->k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, x + (first + i) * a->k, a->k);
+    for (int64_t j = from * WF_INT8_COLUMNS; j < a->n && j < to * WF_INT8_COLUMNS; j += WF_INT8_COLUMNS)
+        for (int64_t i = 0; i < rows; i += WF_INT8_ROWS)
+            w->k->int8_block(y + (first + i) * a->n + j, a->n, q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2,
+                             a->int8 + j / WF_INT8_PANEL * groups * WF_INT8_BLOCK, bias ? bias + j : NULL, groups,
+                             rows - i < WF_INT8_ROWS ? rows - i : WF_INT8_ROWS,
+                             a->n - j < WF_INT8_COLUMNS ? a->n - j : WF_INT8_COLUMNS);
 }
 
 static void bias_gradient(const wf_node *node, int piece, wf_worker *w) {
@@ -123,6 +166,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
             convert_dy(node, piece, w);
         else
             backward(node, piece, w);
+    } else if (a->int8) {
+        multiply_int8(node, piece, w);
     } else if (a->sweep) {
         sweep(node, piece, w);
     } else {
@@ -161,7 +206,7 @@ static weft_status make_plans(wf_tape *t, linear *a, bool bias, wf_dtype out, wf
             dx = {.m = a->m, .n = a->k, .k = a->n, .ldb = a->turned, .a_type = c, .b_type = c, .c_type = grad_x};
     y.trans_b = !a->turned;
     dx.trans_b = a->turned != 0;
-    if (!a->sweep)
+    if (!a->sweep && !a->int8)
         WF_TRY(wf_gemm_plan_create(env, &y, &a->y, err));
     if (!wf_tape_grad(t))
         return WEFT_OK;
@@ -172,7 +217,7 @@ static weft_status make_plans(wf_tape *t, linear *a, bool bias, wf_dtype out, wf
 }
 
 static size_t scratch_of(const linear *a) {
-    size_t most = a->sweep ? (size_t)(a->k + a->n) * sizeof(float) : 0;
+    size_t most = a->int8 ? int8_scratch(a) : a->sweep ? (size_t)(a->k + a->n) * sizeof(float) : 0;
     const wf_gemm_plan *plans[] = {a->y, a->dx, a->dw};
     for (int i = 0; i < 3; i++)
         if (plans[i] && wf_gemm_scratch(plans[i]) > most)
@@ -202,7 +247,10 @@ static wf_tensor *plain(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
     *a = (linear){.m = wf_row_count(x), .n = w->dims[0], .k = w->dims[1], .compute = bf16 ? WF_BF16 : WF_F32};
     a->turned = bf16 ? 0 : wf_turned(w);
     type = bf16 ? type : WF_F32;
-    a->sweep = a->m <= FEW_ROWS && !wf_tape_grad(t);
+    a->int8 = exact || bf16 || wf_tape_grad(t) || wf_adapter_of(w) ? NULL : packed(w);
+    if (a->int8)
+        split_int8(a);
+    a->sweep = a->m <= FEW_ROWS && !a->int8 && !wf_tape_grad(t);
     int64_t dims[WF_MAX_RANK];
     for (int i = 0; i < x->rank; i++)
         dims[i] = x->dims[i];

@@ -1,0 +1,224 @@
+/* simd_int8.c - products with int8 weights: blocks of registers, exact sums of a group, then their scales. */
+#include "kernels/vec/fill.h"
+#include "kernels/vec/rows.h"
+
+#if defined(__AVX512VNNI__)
+enum { ROWS = 12, PANELS = 2 }; /* accumulators: 24 of 32 registers */
+#else
+enum { ROWS = 2, PANELS = 1 };
+#endif
+enum { SPLIT = WF_INT8_PANEL / WF_VL, VECTORS = PANELS * SPLIT, STEPS = WF_INT8_GROUP / 4 };
+
+/* Four bytes of a row, for every lane. */
+#if defined(__AVX512VNNI__)
+typedef vi lane_bytes;
+WF_INLINE lane_bytes bytes_of(uint32_t u) { return vi_set((int32_t)u); }
+/* sum + the products of four unsigned bytes and the four signed bytes of each lane */
+WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)u, (__m512i)w); }
+#elif defined(__SSE2__)
+typedef int16_t vh __attribute__((vector_size(4 * WF_VL)));
+typedef struct lane_bytes { /* bytes 0 and 2, 1 and 3 */
+    vi even, odd;
+} lane_bytes;
+WF_INLINE lane_bytes bytes_of(uint32_t u) {
+    return (lane_bytes){vi_set((int32_t)(u & 0x00ff00ffu)), vi_set((int32_t)(u >> 8 & 0x00ff00ffu))};
+}
+WF_INLINE vi pairs(vi a, vi b) {
+#if WF_VL == 16
+    return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif WF_VL == 8 && defined(__AVX2__)
+    return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#else
+    return (vi)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#endif
+}
+WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) {
+    vi even = (vi)((vh)((vu)w << 8) >> 8), odd = (vi)((vh)w >> 8); /* halves of a lane: what crosses them is shifted out */
+    return sum + pairs(even, u.even) + pairs(odd, u.odd);
+}
+#else
+typedef uint32_t lane_bytes;
+WF_INLINE lane_bytes bytes_of(uint32_t u) { return u; }
+WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) {
+    for (int b = 0; b < 4; b++)
+        sum += ((vi)((vu)w << (24 - 8 * b)) >> 24) * (int32_t)(u >> (8 * b) & 255u);
+    return sum;
+}
+#endif
+
+WF_INLINE vi load_bytes(const uint8_t *p) {
+    vi v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+typedef struct product {
+    float *c;
+    int64_t ldc;
+    const uint8_t *a, *w;
+    const float *ranges, *bias;
+    int64_t groups;
+} product;
+
+/* The sums of one group of k, scaled, onto c. */
+WF_INLINE void multiply_group(const product *t, const int rows, const int panels, int64_t g) {
+    vi sum[ROWS][VECTORS];
+    const uint8_t *a = t->a + g * WF_INT8_GROUP, *w[PANELS];
+    const int64_t row = t->groups * WF_INT8_GROUP;
+    WF_UNROLL
+    for (int p = 0; p < panels; p++)
+        w[p] = t->w + (p * t->groups + g) * WF_INT8_BLOCK;
+    WF_UNROLL
+    for (int i = 0; i < rows; i++)
+        WF_UNROLL
+    for (int v = 0; v < panels * SPLIT; v++)
+        sum[i][v] = vi_set(0);
+    const uint8_t *base[(ROWS + 2) / 3];
+    WF_UNROLL
+    for (int i = 0; i < rows; i += 3)
+        base[i / 3] = a + i * row;
+    for (int p = 0; p < STEPS; p++) {
+        vi x[VECTORS];
+        WF_UNROLL
+        for (int v = 0; v < panels * SPLIT; v++)
+            x[v] = load_bytes(w[v / SPLIT] + (p * SPLIT + v % SPLIT) * (4 * WF_VL));
+        WF_UNROLL
+        for (int i = 0; i < rows; i++) {
+            uint32_t u;
+            memcpy(&u, base[i / 3] + i % 3 * row + 4 * p, sizeof u);
+            lane_bytes y = bytes_of(u);
+            WF_UNROLL
+            for (int v = 0; v < panels * SPLIT; v++)
+                sum[i][v] = add_products(sum[i][v], x[v], y);
+        }
+    }
+    WF_UNROLL
+    for (int v = 0; v < panels * SPLIT; v++) {
+        const float *scales = (const float *)(const void *)(w[v / SPLIT] + WF_INT8_GROUP * WF_INT8_PANEL) + v % SPLIT * WF_VL;
+        vf scale = vf_load(scales), sums = vf_load(scales + WF_INT8_PANEL);
+        WF_UNROLL
+        for (int i = 0; i < rows; i++) {
+            const float *range = t->ranges + 2 * (i * t->groups + g);
+            float *out = t->c + i * t->ldc + v * WF_VL;
+            vf y = g > 0 ? vf_load(out) : t->bias ? vf_load(t->bias + v * WF_VL) : vf_set(0.0f);
+            y = vf_fma(vf_set(range[0]), sums, y);
+            vf_store(out, vf_fma(vf_set(range[1]), scale * __builtin_convertvector(sum[i][v], vf), y));
+        }
+    }
+}
+
+#define MULTIPLY(rows, panels)                                                                                                 \
+    static void multiply_##rows##_##panels(const product *t) {                                                                 \
+        for (int64_t g = 0; g < t->groups; g++)                                                                                \
+            multiply_group(t, rows, panels, g);                                                                                \
+    }
+MULTIPLY(1, 1)
+#if defined(__AVX512VNNI__)
+MULTIPLY(4, 1)
+MULTIPLY(1, 2)
+MULTIPLY(4, 2)
+MULTIPLY(12, 2)
+#else
+MULTIPLY(2, 1)
+#endif
+
+typedef struct size {
+    int rows, panels;
+    void (*run)(const product *t);
+} size;
+/* clang-format off */
+static const size sizes[] = { /* the largest first */
+#if defined(__AVX512VNNI__)
+    {12, 2, multiply_12_2}, {4, 2, multiply_4_2}, {1, 2, multiply_1_2}, {4, 1, multiply_4_1},
+#else
+    {2, 1, multiply_2_1},
+#endif
+    {1, 1, multiply_1_1}};
+/* clang-format on */
+
+static const size *size_for(int64_t rows, int64_t panels) {
+    const size *s = sizes;
+    while (s->rows > rows || s->panels > panels)
+        s++;
+    return s;
+}
+
+/* All rows of the columns of s->panels panels; the columns beyond n are computed apart. */
+static void multiply_columns(const product *t, int64_t m, int64_t n, int64_t panels) {
+    float edge[WF_INT8_ROWS * WF_INT8_COLUMNS], bias[WF_INT8_COLUMNS] = {0};
+    product part = *t;
+    bool whole = n == panels * WF_INT8_PANEL;
+    if (!whole) {
+        if (t->bias)
+            memcpy(bias, t->bias, (size_t)n * sizeof *bias);
+        part.c = edge, part.ldc = WF_INT8_COLUMNS, part.bias = bias;
+    }
+    for (int64_t i = 0, rows; i < m; i += rows) {
+        const size *s = size_for(m - i, panels);
+        rows = s->rows;
+        s->run(&part);
+        part.c += rows * part.ldc;
+        part.a += rows * t->groups * WF_INT8_GROUP;
+        part.ranges += rows * t->groups * 2;
+    }
+    for (int64_t i = 0; !whole && i < m; i++)
+        memcpy(t->c + i * t->ldc, edge + i * WF_INT8_COLUMNS, (size_t)n * sizeof *edge);
+}
+
+static void int8_block(float *c, int64_t ldc, const uint8_t *a, const float *ranges, const uint8_t *w, const float *bias,
+                       int64_t groups, int64_t m, int64_t n) {
+    product t = {.c = c, .ldc = ldc, .a = a, .w = w, .ranges = ranges, .bias = bias, .groups = groups};
+    for (int64_t j = 0, taken; j < n; j += taken) {
+        int64_t panels = (n - j + WF_INT8_PANEL - 1) / WF_INT8_PANEL;
+        panels = panels < PANELS ? panels : PANELS;
+        taken = n - j < panels * WF_INT8_PANEL ? n - j : panels * WF_INT8_PANEL;
+        multiply_columns(&t, m, taken, panels);
+        t.c += taken;
+        t.w += panels * groups * WF_INT8_BLOCK;
+        t.bias = t.bias ? t.bias + taken : NULL;
+    }
+}
+
+/* ---- rows ---- */
+#if WF_VL == 16
+WF_INLINE void store_bytes(uint8_t *q, vi v) { _mm_storeu_si128((void *)q, _mm512_cvtepi32_epi8((__m512i)v)); }
+#else
+WF_INLINE void store_bytes(uint8_t *q, vi v) {
+    for (int i = 0; i < WF_VL; i++)
+        q[i] = (uint8_t)v[i];
+}
+#endif
+
+static void int8_quantize(uint8_t *q, float *ranges, const float *x, int64_t k) {
+    enum { PARTS = WF_INT8_GROUP / WF_VL };
+    for (int64_t first = 0; first < k; first += WF_INT8_GROUP, q += WF_INT8_GROUP, ranges += 2) {
+        vf v[PARTS], low, high;
+        int64_t n = k - first;
+        for (int i = 0; i < PARTS; i++) { /* what is missing repeats the first number */
+            int64_t left = n - i * WF_VL;
+            v[i] = left >= WF_VL ? vf_load(x + first + i * WF_VL)
+                   : left > 0    ? vf_select(vi_first(left), vf_load_n(x + first + i * WF_VL, left), vf_set(x[first]))
+                                 : vf_set(x[first]);
+        }
+        low = high = v[0];
+        for (int i = 1; i < PARTS; i++)
+            low = vf_min(low, v[i]), high = vf_max(high, v[i]);
+        float least = -vf_hmax(-low), most = vf_hmax(high), inverse = most - least > 1e-30f ? 255.0f / (most - least) : 0.0f;
+        ranges[0] = least;
+        ranges[1] = (most - least) / 255.0f;
+        for (int i = 0; i < PARTS; i++) {
+            const vf magic = vf_set(12582912.0f);
+            vf scaled = (v[i] - least) * inverse;
+            vf rounded = scaled + magic;
+            vi u = (vi)rounded - (vi)magic;
+            store_bytes(q + i * WF_VL, n - i * WF_VL >= WF_VL ? u
+                                       : n - i * WF_VL > 0    ? u & vi_first(n - i * WF_VL)
+                                                              : vi_set(0));
+        }
+    }
+}
+
+WF_FILL(int8) {
+    k->int8_quantize = int8_quantize;
+    k->int8_block = int8_block;
+}
