@@ -960,7 +960,7 @@ def attempt(folder, kind, seed, heads, over):
             drawn["problem_type"] = d.choice([None, "regression", "multi_label_classification", "single_label_classification" if d.s["labels"] > 1 else "regression"])
     if "NextSentence" in name or "QuestionAnswering" in name:
         drawn["num_labels"] = 2
-    if kind in ENCODERS or kind in TIED:
+    if (kind in ENCODERS and kind != "reformer") or kind in TIED:
         drawn["tie_word_embeddings"] = True
     if kind == "reformer":
         drawn["is_decoder"] = "LMHead" in name
