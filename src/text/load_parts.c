@@ -176,7 +176,7 @@ weft_status wf_load_padding(wf_loading *l, const wf_json *j) {
     WF_TRY(wf_load_id(l, wf_json_get(j, "pad_type_id"), &p->type));
     WF_TRY(wf_load_string(l, j, "pad_token", 0, &p->token));
     p->left = direction == 1;
-    p->on = true;
+    p->on = p->length > 0 || !wf_json_get(wf_json_get(j, "strategy"), "Fixed"); /* to no tokens: nothing is added */
     return WEFT_OK;
 }
 
@@ -326,6 +326,18 @@ static void put_token(wf_tokenizer *tok, uint32_t id, wf_bytes text, wf_bytes sh
     t->bytes_length = (uint32_t)(tok->decoded.length - t->bytes);
 }
 
+/* Left out of a text without special tokens is what reads as one of them. A token that is found in the normalized text is
+ * shown normalized, and may then read as none, or as another. */
+static bool reads_special(const wf_tokenizer *tok, const wf_added *a) {
+    bool same = a->shown.length == a->length && memcmp(a->shown.data, a->content, a->length) == 0;
+    for (size_t i = 0; i < tok->n_added && !same; i++) {
+        const wf_added *b = &tok->added[i];
+        if (b->special && b->length == a->shown.length && memcmp(b->content, a->shown.data, b->length) == 0)
+            return true;
+    }
+    return same && a->special;
+}
+
 static weft_status put_tokens(wf_loading *l, wf_str spare[2]) {
     wf_tokenizer *tok = l->tok;
     const wf_vocab *vocab = wf_outer_vocab(tok);
@@ -337,7 +349,7 @@ static weft_status put_tokens(wf_loading *l, wf_str spare[2]) {
     }
     for (size_t i = 0; i < tok->n_added; i++) {
         const wf_added *a = &tok->added[i];
-        put_token(tok, a->id, (wf_bytes){a->content, a->length}, a->shown, a->special, spare);
+        put_token(tok, a->id, (wf_bytes){a->content, a->length}, a->shown, reads_special(tok, a), spare);
     }
     return tok->decoded.failed || spare[0].failed || spare[1].failed ? wf_fail_memory(l->err) : WEFT_OK;
 }
