@@ -290,6 +290,7 @@ weft_status wf_tpl_new_iter(wf_tpl *r, wf_tpl_next_fn next, wf_var source, void 
 /* ---- print.c, number.c ---- */
 weft_status wf_tpl_print(wf_tpl *r, wf_var v, wf_str *out);                      /* str(v) */
 weft_status wf_tpl_repr(wf_tpl *r, wf_var v, wf_str *out);                       /* repr(v) */
+weft_status wf_tpl_ascii(wf_tpl *r, wf_var v, wf_str *out);                      /* ascii(v) */
 weft_status wf_var_to_text(wf_tpl *r, wf_var v, const wf_tpl_text **out);        /* str(v); strings as they are */
 void wf_tpl_put_float(double d, wf_str *out);                                    /* repr(float) */
 bool wf_tpl_read_int(const char *s, size_t n, int base, wf_tpl *r, wf_var *out); /* Python's int(text, base) */

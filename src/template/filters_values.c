@@ -120,7 +120,8 @@ static weft_status run_round(wf_tpl *r, const wf_tpl_call *c, wf_var *out) {
     else if (!isfinite(d * power))
         return wf_tpl_type_error(r, "cannot convert float infinity to integer");
     else
-        *out = wf_var_float((up ? ceil(d * power) : floor(d * power)) / power);
+        *out = wf_var_float(((up ? ceil(d * power) : floor(d * power)) + 0.0) / power); /* of an integer: no -0 */
+    ;
     return WEFT_OK;
 }
 

@@ -314,8 +314,10 @@ static weft_status convert(formatter *f, char how, wf_var *v) {
     weft_status status = WEFT_OK;
     if (how == 's')
         status = wf_tpl_print(f->r, *v, &s);
-    else if (how == 'r' || how == 'a')
+    else if (how == 'r')
         status = wf_tpl_repr(f->r, *v, &s);
+    else if (how == 'a')
+        status = wf_tpl_ascii(f->r, *v, &s);
     else
         return wf_tpl_type_error(f->r, "Unknown conversion specifier '%c'", how);
     WF_TRY(wf_var_take(f->r, &s, v));

@@ -64,7 +64,7 @@ static weft_status read_layout(printer *p, const char **s, const char *end, wf_t
 static weft_status put_words(printer *p, wf_var v, const wf_tpl_layout *how) {
     wf_str s = wf_str_new(p->r->arena.mem);
     wf_var text;
-    weft_status status = how->type == 's' ? wf_tpl_print(p->r, v, &s) : wf_tpl_repr(p->r, v, &s);
+    weft_status status = (how->type == 's' ? wf_tpl_print : how->type == 'a' ? wf_tpl_ascii : wf_tpl_repr)(p->r, v, &s);
     WF_TRY(wf_var_take(p->r, &s, &text));
     WF_TRY(status);
     if (p->escape && !(v.type == WF_VAR_STRING && v.safe && how->type == 's'))

@@ -170,6 +170,21 @@ weft_status wf_tpl_repr(wf_tpl *r, wf_var v, wf_str *out) {
     return wf_tpl_spend(r, 1 + (out->length - before) / 16);
 }
 
+weft_status wf_tpl_ascii(wf_tpl *r, wf_var v, wf_str *out) {
+    wf_str s = wf_str_new(r->arena.mem);
+    wf_var text;
+    weft_status status = wf_tpl_repr(r, v, &s);
+    WF_TRY(wf_var_take(r, &s, &text));
+    for (size_t at = 0, length; at < text.text->bytes; at += length) {
+        uint32_t c = wf_tpl_char(text.text->data + at, text.text->bytes - at, &length);
+        if (c < 128)
+            wf_str_putc(out, (char)c);
+        else
+            wf_str_printf(out, c < 256 ? "\\x%02x" : c < 65536 ? "\\u%04x" : "\\U%08x", (unsigned)c);
+    }
+    return status ? status : wf_tpl_spend(r, text.text->bytes / 4);
+}
+
 weft_status wf_tpl_print(wf_tpl *r, wf_var v, wf_str *out) {
     if (v.type == WF_VAR_UNDEFINED)
         return WEFT_OK;

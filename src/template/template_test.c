@@ -58,6 +58,8 @@ static const struct {
     {"{{ dict.fromkeys('ab', 1) }} {{ range(10)[0:9:4] }} {{ '{:3}'.format(true) }} {{ 5[:1] }}",
      "{'a': 1, 'b': 1} range(0, 9, 4)   1 "},
     {"{{ '\x7f\u00e9' | tojson(ensure_ascii=true) }}", "\"\\u007f\\u00e9\""},
+    {"{{ '%a' % '\xC3\xA9\xE6\x97\xA5' }} {{ '{!a}'.format('\xF0\x9F\x99\x82') }} {{ -0.3|round(0, 'ceil') }}",
+     "'\\xe9\\u65e5' '\\U0001f642' 0.0"},
     {"{{ big }} {{ -big }} {{ big == big }} {{ big > 1 }} {{ [big] | tojson }} {{ 'abc'[:big] }}",
      "123456789012345678901 -123456789012345678901 True True [123456789012345678901] abc"},
     {"{{ true == 1 }} {{ {1: 'a', true: 'b', 1.0: 'c'} }}", "True {1: 'c'}"},

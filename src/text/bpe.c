@@ -357,6 +357,20 @@ static weft_status encode_scored(word *w) {
     return end_part(w);
 }
 
+static weft_status encode_words(word *w) {
+    static const char mark[] = "\xE2\x96\x81";
+    const char *text = (const char *)w->piece.bytes;
+    for (size_t at = 0, end; at < w->piece.length; at = end) {
+        for (end = at + 1; end < w->piece.length; end++)
+            if (w->piece.length - end >= 3 && memcmp(text + end, mark, 3) == 0)
+                break;
+        uint32_t id = token_of(w->e->tok, (wf_bytes){text + at, end - at});
+        WF_TRY(add_symbol(w, id == NONE ? w->b->first_extra : id, end - at));
+        WF_TRY(end_part(w));
+    }
+    return WEFT_OK;
+}
+
 /* ---- a piece ---- */
 
 /* The byte tokenizer: a whole text is one piece, and needs no list. */
@@ -396,5 +410,7 @@ weft_status wf_encode_bpe(const void *model, wf_encoder *e, wf_piece piece) {
         WF_TRY(encode_short_letters(&w, &done));
     if (done)
         return WEFT_OK;
+    if (b->words)
+        return encode_words(&w);
     return piece.letters ? encode_letters(&w) : b->scored ? encode_scored(&w) : encode_chars(&w);
 }

@@ -26,6 +26,7 @@ typedef struct wf_bpe {
     bool lacks_unknown; /* the unknown token is named, but not in the vocabulary: the first unknown character is an error */
     /* pieces with scores: */
     bool scored;
+    bool words;     /* nothing is merged: a word with the mark of a space in front is a piece, or unknown */
     wf_vocab extra; /* characters that are no pieces, but parts of some: their symbols follow the ids */
     uint32_t first_extra;
     wf_trie frozen; /* user-defined pieces: found before any merging; empty when there are none */

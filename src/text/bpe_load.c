@@ -551,10 +551,11 @@ weft_status wf_load_scored_bpe(wf_loading *l, const wf_model_source *source, voi
             b->ascii_id[c] = NONE;
     bool characters;
     WF_TRY(wf_load_bool(l, source->options, "characters", false, &characters));
+    WF_TRY(wf_load_bool(l, source->options, "words", false, &b->words));
     scored_loading s = {.l = l,
                         .pieces = &pieces,
                         .b = b,
-                        .characters = characters,
+                        .characters = characters || b->words,
                         .ranks = wf_calloc(l->mem, pieces.count + 1, sizeof(uint32_t))};
     weft_status status = s.ranks ? build_scored(&s) : wf_fail_memory(l->err);
     wf_free(l->mem, s.ranks);

@@ -64,6 +64,8 @@ static const struct {
     const char *config, *text, *ids;
 } cases[] = {
     {"{}", "acb", "4 6 5"},
+    {"{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":true}", "a<s>c", "4 1 3 6"},
+    {"{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":false}", "a<s>c", "4 1 6"}, /* no blank behind a special token */
     {"{\"tokenizer_class\":\"MarianTokenizer\"}", "acb", "5 7 0 2"},
     {"{\"tokenizer_class\":\"MarianTokenizer\"}", ">>fra<< a", "6 5 2"},
     {"{\"tokenizer_class\":\"M2M100Tokenizer\"}", "a", "26 5 2"}, /* 8 tokens, en is the 19th language */

@@ -45,9 +45,18 @@ static bool begins_with(wf_bytes text, wf_bytes with) {
 
 /* Appends the text with every `what` replaced by `by`. */
 static void put_replaced(wf_str *out, wf_bytes text, wf_bytes what, wf_bytes by) {
-    size_t done = 0; /* bytes that are out */
+    size_t done = 0;                                                              /* bytes that are out */
+    for (size_t length; what.length == 0 && done < text.length; done += length) { /* nothing is found everywhere */
+        wf_char_at((const uint8_t *)text.data + done, text.length - done, &length);
+        wf_str_put(out, by.data, by.length);
+        wf_str_put(out, text.data + done, length);
+    }
+    if (what.length == 0) {
+        wf_str_put(out, by.data, by.length);
+        return;
+    }
     for (size_t i = 0; i < text.length;) {
-        const char *found = what.length ? memchr(text.data + i, what.data[0], text.length - i) : NULL;
+        const char *found = memchr(text.data + i, what.data[0], text.length - i);
         i = found ? (size_t)(found - text.data) : text.length;
         if (!found || !begins_with((wf_bytes){found, text.length - i}, what)) {
             i += found != NULL;
@@ -275,7 +284,7 @@ static void replace_token(const void *options, wf_bytes text, wf_str *out) {
     const replace *o = options;
     if (o->finder.regex)
         wf_str_put(out, text.data, text.length);
-    else
+    else if (text.length)
         put_replaced(out, text, o->finder.text, o->content);
 }
 

@@ -539,7 +539,9 @@ weft_status wf_encode_pretokens(wf_encoder *e, wf_bytes text, unsigned flags, wf
     wf_encoding_clear(out);
     WF_TRY(begin_full(e, text, flags, out, err));
     e->capture = true;
-    return wf_encoder_next(e, -1, (wf_piece){.bytes = (const uint8_t *)text.data, .length = text.length});
+    wf_piece piece = {.bytes = (const uint8_t *)text.data, .length = text.length};
+    /* Each pre-tokenizer leaves empty pieces out, and none does none. */
+    return e->tok->pretokenizers.count ? wf_encoder_next(e, -1, piece) : capture_piece(e, piece);
 }
 
 weft_status wf_encoder_words(wf_encoder *e, wf_bytes text, weft_status (*fn)(void *user, wf_bytes word), void *user,

@@ -2,12 +2,19 @@
  * words of weft's own where the format has none, so that there is one loader and every tokenizer can be saved:
  *
  *   normalizer     SentencePiece {precompiled_charsmap, add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces,
- *                  whitespace_as_suffix, kept}
+ *                  whitespace_as_suffix, prefix_first, kept}
  *   model          ScoredBPE {vocab: [[piece, score]], kinds, unk_id, byte_fallback}: pieces merged by score; `characters`: not
- *                  merged
+ *                  merged; `words`: neither, a word with its U+2581 in front is a piece or unknown
+ *
  *                  ids {token: id} with unknown_id, beside a list of pieces with kinds: their ids, if those are not their
- * places Greedy {vocab}: the longest token at every byte Unigram's kinds and single_precision: as SentencePiece computes
+ *                  places
+ *
+ *                  Greedy {vocab}: the longest token at every byte
+ *
+ *                  Unigram's kinds and single_precision: as SentencePiece computes
+ *
  *                  WordPiece's beginning_subword_prefix, BPE's merge_ranks
+ *
  *   decoder        SentencePiece, CleanSpaces, ByteLevel's plain_tokens
  *   top level      added_token_ids, codes {opens, closes}: what is written so where a text begins is one token
  *   patterns       {"Perl": ...} */

@@ -99,6 +99,16 @@ static bool read_normalizer(wf_sentencepiece *m, wf_bytes bytes) {
     return !r.failed;
 }
 
+/* Does the denormalizer have rules? */
+static bool rewrites(wf_bytes bytes) {
+    wf_reader r = wf_reader_of(bytes.data, bytes.length);
+    field f;
+    while (next_field(&r, &f))
+        if (f.number == 2 && f.bytes.length)
+            return true;
+    return r.failed;
+}
+
 static weft_status note_piece(wf_sentencepiece *m, wf_bytes bytes) {
     static const char kinds[] = "?nucdxb";
     wf_sentencepiece_piece p;
@@ -123,12 +133,14 @@ static weft_status read_model(wf_sentencepiece *m) {
             WF_TRY(note_piece(m, f.bytes));
         WF_CHECK(f.number != 2 || read_trainer(m, f.bytes), m->err, WEFT_BAD_INPUT, "the trainer's settings are damaged");
         WF_CHECK(f.number != 3 || read_normalizer(m, f.bytes), m->err, WEFT_BAD_INPUT, "the normaliser's settings are damaged");
+        WF_CHECK(f.number != 5 || f.bytes.length == 0 || !rewrites(f.bytes), m->err, WEFT_UNSUPPORTED,
+                 "a SentencePiece model with a denormalizer");
     }
     WF_CHECK(!r.failed, m->err, WEFT_BAD_INPUT, "the file is cut off or no SentencePiece model, at byte %zu", r.position);
     WF_CHECK(m->pieces > 0 && m->unknown >= 0, m->err, WEFT_BAD_INPUT,
              "a SentencePiece model needs pieces, and one of them unknown");
-    WF_CHECK(m->type >= WF_SP_UNIGRAM && m->type <= WF_SP_CHAR && m->type != WF_SP_WORD, m->err, WEFT_UNSUPPORTED,
-             "SentencePiece models of type %s", m->type == WF_SP_WORD ? "word" : "unknown");
+    WF_CHECK(m->type >= WF_SP_UNIGRAM && m->type <= WF_SP_CHAR, m->err, WEFT_UNSUPPORTED,
+             "SentencePiece models of an unknown type");
     return m->kinds.failed ? wf_fail_memory(m->err) : WEFT_OK;
 }
 

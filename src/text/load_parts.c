@@ -176,7 +176,7 @@ weft_status wf_load_padding(wf_loading *l, const wf_json *j) {
     WF_TRY(wf_load_id(l, wf_json_get(j, "pad_type_id"), &p->type));
     WF_TRY(wf_load_string(l, j, "pad_token", 0, &p->token));
     p->left = direction == 1;
-    p->on = true;
+    p->on = p->length > 0 || !wf_json_get(wf_json_get(j, "strategy"), "Fixed"); /* to no tokens: nothing is added */
     return WEFT_OK;
 }
 
@@ -361,10 +361,23 @@ static void join_ranges(decoding *d) {
     }
 }
 
+/* Left out of a text without special tokens is what reads as one of them. A token that is found in the normalized text is
+ * shown normalized, and may then read as none, or as another. */
+static bool reads_special(const wf_tokenizer *tok, const wf_added *a) {
+    bool same = a->shown.length == a->length && memcmp(a->shown.data, a->content, a->length) == 0;
+    for (size_t i = 0; i < tok->n_added && !same; i++) {
+        const wf_added *b = &tok->added[i];
+        if (b->special && b->length == a->shown.length && memcmp(b->content, a->shown.data, b->length) == 0)
+            return true;
+    }
+    return same && a->special;
+}
+
 static void put_added(wf_tokenizer *tok, range *r) {
     for (size_t i = 0; i < tok->n_added; i++) {
         const wf_added *a = &tok->added[i];
-        wf_token t = {.piece = a->content, .shown = a->shown, .piece_length = (uint32_t)a->length, .special = a->special};
+        wf_token t = {
+            .piece = a->content, .shown = a->shown, .piece_length = (uint32_t)a->length, .special = reads_special(tok, a)};
         put_token(tok, a->id, t, r);
     }
 }

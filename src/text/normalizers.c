@@ -150,8 +150,11 @@ static void put_in_front(wf_change *out, wf_piece in, wf_bytes text) {
         wf_change_text(out, text.data, first, 0);
         wf_change_text(out, text.data + first, text.length - first, 1);
         wf_change_text(out, (const char *)in.bytes, length, 1);
+    } else { /* even when that is nothing */
+        wf_change_text(out, (const char *)in.bytes, length, 1);
+        wf_change_drop(out, 1);
     }
-    wf_change_keep(out, in.length - (text.length ? length : 0));
+    wf_change_keep(out, in.length - length);
 }
 
 static weft_status apply_prepend(const void *options, wf_piece in, wf_change *out, bool *changed, weft_error *err) {
@@ -200,6 +203,10 @@ static weft_status replace_all(const replace *o, wf_regex_scratch *scratch, wf_p
 static weft_status apply_replace(const void *options, wf_piece in, wf_change *out, bool *changed, weft_error *err) {
     const replace *o = options;
     wf_regex_scratch *scratch = NULL;
+    if (in.length == 0) { /* nothing is not found in nothing: so does the reference */
+        *changed = false;
+        return WEFT_OK;
+    }
     if (o->finder.regex) {
         WF_TRY(wf_regex_scratch_create(out->text.mem, &scratch, err));
         wf_regex_allow(scratch, in.length);

@@ -120,9 +120,18 @@ static weft_status load_cls_sep(wf_loading *l, const wf_json *j, void **options)
 static size_t added_bert(const void *options, bool pair) { return pair ? 3 : 2; }
 static size_t added_roberta(const void *options, bool pair) { return pair ? 4 : 2; }
 
+/* Nothing inside is special any more: so does the reference, where several processors follow each other. */
+static void make_plain(wf_encoding *g) {
+    if (g->count)
+        memset(g->special, 0, g->count * sizeof *g->special);
+    for (size_t i = 0; i < g->n_overflow; i++)
+        make_plain(&g->overflow[i]);
+}
+
 /* before, the part, sep: for the part and for what was cut off it. */
 static weft_status surround(wf_encoding *g, const special *before, const special *after, uint32_t type, weft_error *err) {
     wf_encoding whole = wf_encoding_new(g->arena.mem), end = wf_encoding_new(g->arena.mem);
+    make_plain(g);
     weft_status status = before ? push_special(&whole, before, type, err) : WEFT_OK;
     if (status == WEFT_OK)
         status = wf_encoding_join(&whole, g, err);
@@ -144,13 +153,19 @@ static weft_status process_bert(const void *options, wf_parts *parts, bool speci
     return WEFT_OK;
 }
 
+static void clear_types(wf_encoding *g) {
+    if (g->count)
+        memset(g->types, 0, g->count * sizeof *g->types);
+}
+
 static weft_status process_roberta(const void *options, wf_parts *parts, bool specials, weft_error *err) {
     const cls_sep *o = options;
     trim_parts(&o->trimming, parts);
     for (size_t i = 0; i < parts->count; i++) {
         wf_encoding *g = &parts->list[i];
-        if (g->count)
-            memset(g->types, 0, g->count * sizeof *g->types);
+        clear_types(g);
+        for (size_t j = 0; specials && j < g->n_overflow; j++)
+            clear_types(&g->overflow[j]); /* without special tokens what was cut off keeps its types */
         if (specials)
             WF_TRY(surround(g, i ? &o->sep : &o->cls, &o->sep, 0, err));
     }

@@ -12,6 +12,7 @@ enum { SPACE_SYMBOL_BYTES = 3 };
 typedef struct sentencepiece {
     wf_charsmap map;
     bool dummy_prefix, remove_extra, escape, suffix;
+    bool first_only;  /* the prefix: not behind a special token */
     wf_matcher *kept; /* strings no rule changes (user-defined pieces); NULL: none */
 } sentencepiece;
 
@@ -39,6 +40,7 @@ weft_status wf_load_sentencepiece(wf_loading *l, const wf_json *j, void **option
     WF_TRY(wf_load_bool(l, j, "remove_extra_whitespaces", true, &o->remove_extra));
     WF_TRY(wf_load_bool(l, j, "escape_whitespaces", true, &o->escape));
     WF_TRY(wf_load_bool(l, j, "whitespace_as_suffix", false, &o->suffix));
+    WF_TRY(wf_load_bool(l, j, "prefix_first", false, &o->first_only));
     return load_kept(l, j, o);
 }
 
@@ -168,7 +170,7 @@ weft_status wf_apply_sentencepiece(const void *options, wf_piece in, wf_change *
         skip_spaces(&p);
     if (p.at == in.length)
         return WEFT_OK;
-    if (o->dummy_prefix && !o->suffix)
+    if (o->dummy_prefix && !o->suffix && !(o->first_only && in.origin > 0))
         put_space(&p);
     put_all(&p);
     WF_TRY(wf_change_status(out, err));

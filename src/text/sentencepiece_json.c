@@ -85,6 +85,8 @@ static void write_normalizer(writing *x) {
     wf_jw_flag(w, "remove_extra_whitespaces", m->remove_extra);
     wf_jw_flag(w, "escape_whitespaces", m->escape);
     wf_jw_flag(w, "whitespace_as_suffix", m->suffix);
+    if (!x->class.row) /* Llama's class, and those that are no other */
+        wf_jw_flag(w, "prefix_first", !wf_json_bool(x->class.said, "legacy", true));
     wf_jw_open(w, "kept", '[');
     wf_each_piece(x->m, x, write_user_text);
     wf_jw_end(w, ']');
@@ -142,8 +144,8 @@ static void write_model(writing *x) {
     wf_jw_text(w, "type", m->type == WF_SP_UNIGRAM ? "Unigram" : "ScoredBPE");
     if (m->type == WF_SP_UNIGRAM)
         wf_jw_flag(w, "single_precision", true);
-    if (m->type == WF_SP_CHAR)
-        wf_jw_flag(w, "characters", true);
+    if (m->type == WF_SP_CHAR || m->type == WF_SP_WORD)
+        wf_jw_flag(w, m->type == WF_SP_CHAR ? "characters" : "words", true);
     wf_jw_key(w, "unk_id");
     wf_jw_int(w, m->unknown);
     wf_jw_flag(w, "byte_fallback", m->byte_fallback);
@@ -275,7 +277,7 @@ static weft_status find_ids(writing *x) {
     WF_CHECK(!beside || x->vocab_json, x->err, WEFT_UNSUPPORTED, "%s takes its ids from vocab.json, which is not beside it",
              x->class.name);
     WF_CHECK(!x->moves || x->m->type == WF_SP_UNIGRAM || x->m->type == WF_SP_BPE, x->err, WEFT_UNSUPPORTED,
-             "%s with a SentencePiece model of characters", x->class.name);
+             "%s with a SentencePiece model of words or characters", x->class.name);
     if (!x->moves)
         wf_each_piece(x->m, x, place_piece); /* to find special tokens */
     return beside ? read_vocab_json(x) : x->moves ? place_pieces(x) : x->status;

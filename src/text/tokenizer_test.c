@@ -394,6 +394,31 @@ static void test_accepted(void **state) {
     }
 }
 
+/* What the reference does where nobody would look for it. */
+static void test_decoded_texts(void **state) {
+#define WORDS                                                                                                                  \
+    "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"ab\":0,\"b\":1,\"[X]\":2},\"unk_token\":\"ab\"},\"added_tokens\":[{"      \
+    "\"id\":2,"                                                                                                                \
+    "\"content\":\"[X]\",\"special\":true,\"normalized\":true}],"
+    static const struct {
+        const char *json, *text;
+    } cases[] = {
+        {WORDS "\"normalizer\":null}", "ab b"},
+        {WORDS "\"normalizer\":{\"type\":\"Lowercase\"}}", "ab [x] b"}, /* shown normalized, it is none of the special ones */
+        {WORDS "\"decoder\":{\"type\":\"BPEDecoder\",\"suffix\":\"\"}}", " a b b"},
+    };
+    static const uint32_t ids[] = {0, 2, 1};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        wf_tokenizer *tok;
+        wf_str text = wf_str_new(mem);
+        assert_int_equal(wf_tokenizer_parse(mem, cases[i].json, strlen(cases[i].json), &tok, NULL), WEFT_OK);
+        assert_int_equal(wf_tokenizer_decode(tok, ids, 3, WF_DECODE_SKIP_SPECIALS | WF_DECODE_TEXT, &text, NULL), WEFT_OK);
+        assert_string_equal(wf_str_text(&text), cases[i].text);
+        wf_str_free(&text);
+        wf_tokenizer_free(tok);
+    }
+}
+
 static void test_usage(void **state) {
     static const char *const twice[] = {"<s>", "<s>"}, *const empty[] = {""}, *const letter[] = {"a"},
                              *const invalid[] = {"\xFF"};
@@ -456,12 +481,19 @@ static void test_training_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),  cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_stream),       cmocka_unit_test(test_save),
-        cmocka_unit_test(test_long_words),   cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_accepted),     cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_word_numbers), cmocka_unit_test(test_scores_of_the_reference),
-        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_training_without_memory),
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_save),
+        cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_word_numbers),
+        cmocka_unit_test(test_decoded_texts),
+        cmocka_unit_test(test_scores_of_the_reference),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_training_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
     pip install sentencepiece
     tests/differential/compare_sentencepiece.py [--weft build/weft] [--models 30] [--count 2000] [--seed 1]
 
-Ids and decoded texts are compared; special strings in the text count as text. Models of whole words are not read. Exit code 1 when anything differs. Not part of
+Ids and decoded texts are compared; special strings in the text count as text. Exit code 1 when anything differs. Not part of
 `make test`: it needs Python and the package.
 """
 import argparse
@@ -17,9 +17,20 @@ from compare_folders import compare, train
 from compare_tokenizers import Texts, Weft
 
 
-def draw_options(r):
+# Rules of one's own: one to many, many to one, to nothing, to blanks.
+RULES = [("A", "a"), ("the", "THE"), ("th", "T"), ("ab", ""), ("\u00e9", "e\u0301"), ("  ", " "), ("1", " 1 "), ("\u4e2d\u6587", "zh"), ("\n", " "), ("x", "\u2581")]
+
+
+def write_rules(path):
+    points = lambda s: " ".join(f"{ord(c):X}" for c in s)
+    with open(path, "w", encoding="ascii") as f:
+        f.writelines(f"{points(a)}\t{points(b)}\n" for a, b in RULES)
+    return path
+
+
+def draw_options(r, rules):
     options = {
-        "model_type": r.choice(["unigram", "bpe", "bpe", "unigram", "char"]), "vocab_size": r.choice([700, 1500]),
+        "model_type": r.choice(["unigram", "bpe", "bpe", "unigram", "char", "word"]), "vocab_size": r.choice([700, 1500]),
         "add_dummy_prefix": r.random() < 0.7, "remove_extra_whitespaces": r.random() < 0.7, "byte_fallback": r.random() < 0.4,
         "treat_whitespace_as_suffix": r.random() < 0.3, "split_by_whitespace": r.random() < 0.8, "split_digits": r.random() < 0.3,
         "allow_whitespace_only_pieces": r.random() < 0.3, "hard_vocab_limit": False,
@@ -33,7 +44,9 @@ def draw_options(r):
         options["pad_id"] = 3
     if r.random() < 0.2:
         options.update(unk_id=2, bos_id=0, eos_id=1, unk_surface=" UNK ")
-    if options["model_type"] == "char" and not options["byte_fallback"]:
+    if r.random() < 0.25:
+        options["normalization_rule_tsv"] = rules
+    if options["model_type"] in ("char", "word") and not options["byte_fallback"]:
         options.pop("vocab_size")
     return options
 
@@ -42,7 +55,7 @@ def run_model(number, args, root):
     import sentencepiece
 
     r = random.Random(args.seed * 1000 + number)
-    options = draw_options(r)
+    options = draw_options(r, write_rules(os.path.join(root, "rules.tsv")))
     try:
         path = train(root, f"m{number}", **options)
     except RuntimeError as refused:  # not every combination can be trained
