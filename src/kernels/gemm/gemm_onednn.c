@@ -257,7 +257,18 @@ void wf_gemm_backend_close(const wf_env *env, wf_gemm_plan *plan) {
 /* A tile whose sums go through scratch: they are dense there. */
 static bool through_scratch(const wf_gemm_plan *plan) {
     const onednn *d = plan->backend;
-    return d->way == PRIMITIVE || plan->g.c_type == WF_BF16 || plan->g.bias;
+    return d->way == PRIMITIVE || plan->g.c_type == WF_BF16 || (plan->g.bias && plan->g.a_type == WF_BF16);
+}
+
+/* The bias is in the output before the sums are added to it: one pass less. */
+static void begin_with_bias(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o) {
+    for (int64_t i = 0; i < t->m; i++) {
+        float *row = (float *)o->c + i * plan->g.ldc;
+        if (o->beta != 0)
+            plan->kernels->add(row, row, o->bias, t->n);
+        else
+            memcpy(row, o->bias, (size_t)t->n * sizeof *row);
+    }
 }
 
 static size_t aligned(int64_t floats) { return ((size_t)floats * sizeof(float) + 63) / 64 * 64; }
@@ -359,8 +370,15 @@ static bool run_way(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_ge
 
 void wf_gemm_backend_run(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
     const onednn *d = plan->backend;
+    wf_gemm_operands begun = *o;
     if (!alone)
         wf_gemm_thread_init();
+    if (o->bias && d->way == GEMM && !through_scratch(plan)) {
+        begin_with_bias(plan, t, o);
+        begun.bias = NULL;
+        begun.beta = 1.0f;
+        o = &begun;
+    }
     if (d->way == BLOCKS || !run_way(plan, t, o, scratch))
         wf_gemm_blocks_run(plan, t, o, scratch);
     else if (through_scratch(plan))
