@@ -15,7 +15,6 @@ struct wf_session {
     const wf_model *model;
     wf_state *state;
     recorded tapes[TAPES];
-    int32_t *ids;    /* [B, chunk] of one call */
     wf_tape *source; /* of an encoder-decoder: reads as many rows as the state has room for; NULL: nothing read yet */
     wf_tensor *source_ids, *source_mask;
     uint64_t clock;
@@ -70,6 +69,8 @@ weft_status wf_model_can_stream(const wf_model *model, weft_error *err) {
     return WEFT_OK;
 }
 
+static int64_t most_rows(int64_t capacity) { return capacity < WF_SESSION_CHUNK ? capacity : WF_SESSION_CHUNK; }
+
 weft_status wf_session_create(const wf_model *model, int64_t batch, int64_t capacity, wf_session **out, weft_error *err) {
     int64_t limit = wf_model_position_limit(model);
     WF_TRY(wf_model_can_stream(model, err));
@@ -80,9 +81,7 @@ weft_status wf_session_create(const wf_model *model, int64_t batch, int64_t capa
     if (!s)
         return wf_fail_memory(err);
     s->model = model;
-    s->ids = wf_calloc(&model->env->mem, (size_t)batch * WF_SESSION_CHUNK, sizeof *s->ids);
-    weft_status status =
-        s->ids ? wf_state_create(model, batch, capacity, WF_SESSION_CHUNK, &s->state, err) : wf_fail_memory(err);
+    weft_status status = wf_state_create(model, batch, capacity, most_rows(capacity), &s->state, err);
     if (status != WEFT_OK) {
         wf_session_free(s);
         return status;
@@ -99,7 +98,6 @@ void wf_session_free(wf_session *s) {
         wf_tape_free(s->tapes[i].tape);
     wf_tape_free(s->source);
     wf_state_free(s->state);
-    wf_free(mem, s->ids);
     wf_free(mem, s);
 }
 
@@ -203,7 +201,7 @@ static weft_status make_room(wf_session *s, int64_t rows, weft_error *err) {
     wf_state_free(s->state);
     s->source = NULL;
     s->state = NULL;
-    WF_TRY(wf_state_create(s->model, batch, capacity, WF_SESSION_CHUNK, &s->state, err));
+    WF_TRY(wf_state_create(s->model, batch, capacity, most_rows(capacity), &s->state, err));
     WF_TRY(wf_state_open_source(s->state, rows, s->model->encoder->spec->bridge.dim, err));
     return record_source(s, err);
 }

@@ -7,7 +7,7 @@
 
 typedef struct wf_session wf_session;
 
-enum { WF_SESSION_CHUNK = 128 }; /* most rows fed at once */
+enum { WF_SESSION_CHUNK = 512 }; /* most rows fed at once */
 
 /* `capacity`: most tokens of a sequence. WEFT_UNSUPPORTED when a mixer cannot stream. */
 weft_status wf_session_create(const wf_model *model, int64_t batch, int64_t capacity, wf_session **out, weft_error *err);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "families/load.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
@@ -184,6 +185,20 @@ weft_status wf_bench_model(wf_bench *b, const wf_json *spec, wf_model **out) {
         wf_params_init(&(*out)->params, 1);
     else
         wf_model_free(*out);
+    return status;
+}
+
+weft_status wf_bench_opened(wf_bench *b, const wf_json *spec, char folder[WF_BENCH_FOLDER], wf_model **out) {
+    wf_model *made;
+    strcpy(folder, "/tmp/weft-bench-XXXXXX");
+    WF_TRY(wf_bench_model(b, spec, &made));
+    weft_status status = mkdtemp(folder) ? wf_model_save(made, folder, NULL, b->job->err)
+                                         : wf_fail(b->job->err, WEFT_FAILURE, "no folder could be made in /tmp");
+    wf_model_free(made);
+    if (status == WEFT_OK)
+        status = wf_model_load(b->job->env, folder, &(wf_load_options){.map = true, .turned = true}, out, b->job->err);
+    if (status != WEFT_OK)
+        wf_bench_remove(b, folder);
     return status;
 }
 

@@ -107,6 +107,10 @@ void wf_bench_tell_operations(wf_bench *b, wf_bench_line *line, const struct wf_
 weft_status wf_bench_gpt2(wf_bench *b, wf_json **spec);
 struct wf_model;
 weft_status wf_bench_model(wf_bench *b, const wf_json *spec, struct wf_model **out);
+/* The same written to a new folder and opened in place, as a user has it: turned matrices stay so. The caller removes the
+ * folder (wf_bench_remove) after the model. */
+enum { WF_BENCH_FOLDER = 24 };
+weft_status wf_bench_opened(wf_bench *b, const wf_json *spec, char folder[WF_BENCH_FOLDER], struct wf_model **out);
 weft_status wf_bench_json(wf_bench *b, const char *text, wf_json **out);
 /* Removes a folder and the files in it. */
 void wf_bench_remove(wf_bench *b, const char *folder);

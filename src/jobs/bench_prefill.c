@@ -31,7 +31,6 @@ static weft_status run_precision(wf_bench *b, wf_model *model, const char *preci
                  2.0 * (PROMPT - 1) * (double)model->spec->vocab * (double)model->spec->dim; /* one row of logits */
     line->roof = roof;
     line->tokens = PROMPT;
-    line->note = "logits of the last row on both sides";
     WF_TRY(wf_session_create(model, 1, PROMPT + 16, &p.session, b->job->err));
     weft_status status = once(&p, &seconds, b->job->err); /* records */
     if (status == WEFT_OK)
@@ -43,16 +42,18 @@ static weft_status run_precision(wf_bench *b, wf_model *model, const char *preci
 static weft_status run(wf_bench *b) {
     wf_json *spec;
     wf_model *model;
+    char folder[WF_BENCH_FOLDER];
     WF_TRY(wf_bench_gpt2(b, &spec));
-    WF_TRY(wf_bench_model(b, spec, &model));
+    WF_TRY(wf_bench_opened(b, spec, folder, &model));
     weft_status status = run_precision(b, model, "fp32", WF_ROOF_MATMUL_F32);
     if (status == WEFT_OK)
         status = wf_params_allocate_bf16(&model->params, b->job->err);
     if (status == WEFT_OK)
         status = run_precision(b, model, "bf16", WF_ROOF_MATMUL_BF16);
     wf_model_free(model);
+    wf_bench_remove(b, folder);
     return status;
 }
 
-const wf_bench_row wf_bench_prefill = {"prefill", "a prompt of 512 tokens into the GPT-2 124M shape, to its first token", run,
-                                       false};
+const wf_bench_row wf_bench_prefill = {
+    "prefill", "a prompt of 512 tokens into the GPT-2 124M shape, to the logits of its last row", run, false};
