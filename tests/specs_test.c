@@ -179,6 +179,52 @@ static void test_refusals(void **state) {
     test_env_close(&e);
 }
 
+/* Rows of another width do not join the stream: the layer and both widths. */
+static void test_widths(void **state) {
+    static const char *const specs[][2] = {
+        {"\"mixer\": {\"mixer\": \"lstm\", \"hidden\": 5}", "block 0 mixer: lstm gives rows of width 5, the stream's is 16"},
+        {"\"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"out_dim\": 24}", "attention gives rows of width 24"}};
+    test_env e;
+    (void)state;
+    test_env_open(&e, 1);
+    for (size_t i = 0; i < COUNT_OF(specs); i++) {
+        char text[256];
+        weft_error err = {0};
+        wf_tape *tape;
+        wf_model_options options = {.mode = WF_NO_STATE};
+        snprintf(text, sizeof text, "{\"dim\": 16, \"layers\": 1, \"vocab\": 8, \"block\": {%s}}", specs[i][0]);
+        wf_model *model = test_model_of(&e, test_json(&e, text), 1);
+        assert_int_equal(wf_tape_create(&e.env, &(wf_tape_options){.type = WF_F32}, &tape, &err), WEFT_OK);
+        wf_model_ports ports = {.ids = wf_input(tape, "ids", WF_I32, 2, (int64_t[]){1, 4})};
+        weft_status status = wf_model_record(model, tape, 1, 4, &options, &ports, &err);
+        status = status ? status : wf_tape_plan(tape, &err);
+        if (status != WEFT_USAGE || !strstr(err.message, specs[i][1]))
+            fail_msg("%s: '%s'", specs[i][0], err.message);
+        wf_tape_free(tape);
+        wf_model_free(model);
+    }
+    test_env_close(&e);
+}
+
+/* The fuzzer of specs begins with every row. */
+static void test_seeds(void **state) {
+    test_env e;
+    (void)state;
+    test_env_open(&e, 1);
+    for (size_t t = 0; t < 2; t++)
+        for (const wf_mixer *const *row = t ? wf_channels : wf_mixers; *row; row++) {
+            char path[512];
+            wf_json *json;
+            wf_spec *spec;
+            weft_error err = {0};
+            snprintf(path, sizeof path, WEFT_SOURCE_DIR "/tests/fuzz/corpus/spec/%s.json", (*row)->name);
+            if (wf_json_parse_file(&e.arena, path, &json, &err) != WEFT_OK ||
+                wf_spec_read(&e.arena, json, &spec, &err) != WEFT_OK)
+                fail_msg("%s: %s", path, err.message);
+        }
+    test_env_close(&e);
+}
+
 /* Decoding what cannot be: the layer and the option that stands in the way. */
 static void test_undecodable(void **state) {
     static const struct {
@@ -206,6 +252,7 @@ static void test_undecodable(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_seeds), cmocka_unit_test(test_widths),
                                        cmocka_unit_test(test_undecodable)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,11 @@ static const wf_slot slots[] = {{"gate.weight", "[hidden, dim]", "linear", NULL,
                                 {"down.bias", "[dim]", "zeros", "down_bias", NULL, false, NULL},
                                 {NULL}};
 
+static weft_status check(const wf_layer *l, weft_error *err) {
+    WF_CHECK(wf_float(l, "dropout") < 1.0, err, WEFT_USAGE, "'dropout' must be below 1");
+    return WEFT_OK;
+}
+
 static wf_tensor *inside(wf_run *r, const wf_layer *l, wf_tensor *x) {
     wf_tensor *gate = wf_project(r, l, "gate", x), *up = wf_project(r, l, "up", x);
     if (wf_given(l, "low_rank")) {
@@ -62,4 +67,5 @@ const wf_mixer wf_mixer_glu = {.name = "glu",
                                .flops = "0",
                                .bf16 = 0.008,
                                .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN,
+                               .check = check,
                                .run = run};

@@ -29,6 +29,7 @@ static const wf_slot slots[] = {
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t dim = wf_int(l, "dim"), hidden = wf_int(l, "hidden");
+    WF_CHECK(wf_float(l, "dropout") < 1.0, err, WEFT_USAGE, "'dropout' must be below 1");
     WF_TRY(wf_check_groups(l, "up_groups", dim, hidden, err));
     return wf_check_groups(l, "down_groups", hidden, dim, err);
 }

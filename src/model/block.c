@@ -35,6 +35,15 @@ static void read_before(const wf_block_run *b, wf_ports *io) {
     io->memory_lie = b->before->lie;
 }
 
+static wf_tensor *plain(wf_block_run *b, wf_tensor *x);
+
+/* What a layer gives joins the stream, which has one width; alone in its block it may have another. */
+static void check_width(const wf_block_run *b, const wf_layer *layer, const wf_tensor *y) {
+    if (y && wf_dim(y, -1) != b->block->dim && b->block->wiring->run != plain)
+        (void)wf_tape_error(b->run->tape, WEFT_USAGE, "%s: %s gives rows of width %lld, the stream's is %lld", layer->where,
+                            layer->row->name, (long long)wf_dim(y, -1), (long long)b->block->dim);
+}
+
 /* The memory is for the cross mixer, and for mixers that cannot do without. */
 static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state *state, wf_tensor *x) {
     wf_ports io = *b->ports;
@@ -50,6 +59,7 @@ static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state
     weft_status status = layer->row->run(b->run, layer, &io);
     if (b->status == WEFT_OK)
         b->status = status;
+    check_width(b, layer, io.y);
     b->ports->v_first = io.v_first;
     b->ports->side = io.side;
     b->ports->main_k = io.main_k;

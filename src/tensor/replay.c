@@ -190,9 +190,8 @@ weft_status wf_tape_forward(wf_tape *tape, const wf_runtime *rt, weft_error *err
 weft_status wf_tape_backward(wf_tape *tape, const wf_runtime *rt, weft_error *err) { return run(tape, WF_BACKWARD, rt, err); }
 
 wf_tape_stats wf_tape_stats_of(const wf_tape *tape) {
-    wf_tape_stats s = {.arena_bytes = tape->memory_bytes,
-                       .nodes = tape->nodes.count,
-                       .scratch_bytes = tape->scratch_bytes * (size_t)wf_pool_threads(tape->env->pool)};
+    wf_tape_stats s = {.arena_bytes = tape->memory_bytes, .nodes = tape->nodes.count};
+    s.scratch_bytes = tape->scratch_bytes * (size_t)wf_pool_threads(tape->env->pool) + tape->arena.used; /* the lists too */
     for (int list = 0; list < 2; list++)
         for (size_t e = 0; e < tape->passes[list].count; e++) {
             const wf_entry *entry = &tape->passes[list].list[e];

@@ -276,17 +276,21 @@ def longformer(c):
 def bigbird(c):
     dim, H, G, K, V = shape_of(c)
     B, T, _ = c.x.shape
-    b, plan, mask = c.spec["block"], c.input("plan"), c.flags("mask")
-    n = T // b
-    count = torch.zeros(H, n, n)
+    b, g, plan, mask = c.spec["block"], c.opt("extra", 0), c.input("plan"), c.flags("mask")
+    ends = c.opt("ends", g == 0)
+    n = (T - g) // b
+    blocks = torch.zeros(H, n, n)
     for h in range(H):
-        count[h, 0] = count[h, n - 1] = 1
-        for x in range(1, n - 1):
-            for y in {0, n - 1, x - 1, x, x + 1}:
-                count[h, x, y] += 1
-            for y in plan[h, x - 1].tolist():
-                count[h, x, y] += 1
-    count = torch.repeat_interleave(torch.repeat_interleave(count, b, 1), b, 2)
+        for x in range(n):
+            if ends and x in (0, n - 1):
+                blocks[h, x] = 1
+                continue
+            for y in {x - 1, x, x + 1} & set(range(n)) | ({0, n - 1} if ends else set()):
+                blocks[h, x, y] += 1
+            for y in plan[h, x - int(ends)].tolist():
+                blocks[h, x, y] += 1
+    count = torch.ones(H, T, T)
+    count[:, g:, g:] = torch.repeat_interleave(torch.repeat_interleave(blocks, b, 1), b, 2)
     listed = c.opt("bias", ["q", "k", "v", "o"])
     q, k, v = [split(c.lin(n_, c.x, w, n_ in listed), h) for n_, w, h in (("q", H * K, H), ("k", G * K, G), ("v", G * V, G))]
     o, _ = attend(q, k, v, K ** -0.5, torch.log(torch.clamp(count, min=1)).to(c.dtype), (count > 0)[None] & keys_allowed(mask))

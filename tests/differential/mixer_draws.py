@@ -14,7 +14,7 @@ class Draw:
         self.g = torch.Generator().manual_seed(seed)
         self.spec, self.inputs, self.states = {}, {}, "none"
         self.B = self.r.choice((1, 2, 2, 3))
-        self.T = self.r.choice((1, 2, 3, 4, 5, 7, 9, 11, 13, 16, 17, 20, 23, 29, 33, 47, 65))
+        self.T = self.r.choice((1, 2, 3, 4, 5, 7, 9, 11, 13, 16, 17, 20, 23, 29, 33, 47, 65, 127))
 
     def chance(self, p=0.5):
         return self.r.random() < p
@@ -68,6 +68,7 @@ class Draw:
     def heads(self, kv=False, even=1, most=4, values=True, keys=True):
         H = self.pick(*[h for h in (1, 2, 3, 4, 5, 6, 8) if h <= most])
         K = even * self.pick(*range(max(1, 2 // even), 9 // even + 1))
+        K = self.pick(1, 3, 80) if even == 1 and self.chance(0.1) else K
         self.spec.update(heads=H)
         if keys and self.chance(0.6):
             self.spec.update(key_dim=K, dim=self.pick(7, 10, 12, 16, 24))
@@ -214,9 +215,13 @@ def bigbird(d):
     d.heads(keys=False, values=False)
     b, n, r = d.pick(1, 2, 3, 4), d.pick(5, 6, 7, 9), d.pick(1, 2, 3)
     d.spec.update(block=b, random=r)
-    d.T = b * n
+    d.put("extra", 0, 1, 3, 5)
+    d.put("ends", True, False, p=0.3)
+    ends = d.spec.get("ends", d.spec.get("extra", 0) == 0)
+    n = n if ends else d.pick(1, 2, 5, 6)
+    d.T = d.spec.get("extra", 0) + b * n
     d.inputs["mask"] = d.mask(empty=False) if d.chance(0.7) else torch.ones(d.B, d.T, dtype=torch.uint8)
-    d.inputs["plan"] = torch.randint(0, n, (d.spec["heads"], n - 2, r), generator=d.g)
+    d.inputs["plan"] = torch.randint(0, n, (d.spec["heads"], n - 2 if ends else n, r), generator=d.g)
     d.give_x()
 
 
