@@ -66,6 +66,9 @@ weft_status wf_facts_read(wf_arena *arena, const char *folder, const wf_model *m
     out->padding = find_token(&r, "pad_token", pads, &text);
     if (out->padding < 0)
         out->padding = model->spec->stem.padding;
+    for (int i = 0; i < model->spec->n_heads; i++)
+        if (model->spec->heads[i].pool_padding >= 0) /* the head tells padding by its token */
+            out->padding = model->spec->heads[i].pool_padding;
     if (out->padding < 0 || out->padding >= model->spec->vocab)
         out->padding = 0;
     out->first = find_token(&r, "cls_token", firsts, &text);

@@ -37,8 +37,7 @@ static bool notices_padding(const wf_layer *layer) {
     return !(wf_layer_traits(layer) & WF_PADDING_INERT) && !wf_layer_causal(layer);
 }
 
-static bool is_exact(const wf_model *m, int head) {
-    const wf_spec *s = m->spec;
+static bool stack_is_exact(const wf_spec *s) {
     if (s->stem.fill > 0 ||
         s->stem.span > 1) /* the rows decide how they are cut into blocks; neighbours are seen, padding or not */
         return true;
@@ -46,19 +45,28 @@ static bool is_exact(const wf_model *m, int head) {
         if (notices_padding(s->blocks[i].mixer) || (s->blocks[i].channel && notices_padding(s->blocks[i].channel)) ||
             (s->blocks[i].aside && notices_padding(s->blocks[i].aside)))
             return true;
+    return false;
+}
+
+static bool is_exact(const wf_model *m, int head) {
+    const wf_spec *s = m->spec;
+    if (stack_is_exact(s) || (m->encoder && stack_is_exact(m->encoder->spec)))
+        return true;
     /* Poolings that take padding for rows. */
     return head >= 0 && (wf_streq(s->heads[head].pool->name, "last") || wf_streq(s->heads[head].pool->name, "mean_all"));
 }
 
+static const wf_stem_spec *stem_of(const wf_model *m) { return m->encoder ? &m->encoder->spec->stem : &m->spec->stem; }
+
 static int find_types(const wf_model *m) {
-    for (int i = 0; i < m->spec->stem.n_tables; i++)
-        if (wf_streq(m->spec->stem.tables[i].input, "token_type_ids"))
+    for (int i = 0; i < stem_of(m)->n_tables; i++)
+        if (wf_streq(stem_of(m)->tables[i].input, "token_type_ids"))
             return i;
     return -1;
 }
 
 int64_t wf_runner_limit(const wf_model *model) {
-    const wf_stem_spec *s = model->encoder ? &model->encoder->spec->stem : &model->spec->stem;
+    const wf_stem_spec *s = stem_of(model);
     int64_t taken = s->count == WF_COUNT_TOKENS ? s->padding + 1 : 0; /* positions begin behind that of padding */
     return s->position == WF_POSITION_NONE ? 0 : s->length - taken;
 }
@@ -68,7 +76,7 @@ weft_status wf_runner_create(const wf_model *model, const wf_runner_options *opt
     WF_CHECK(options->head < model->spec->n_heads, err, WEFT_USAGE, "the model has no head %d", options->head);
     WF_CHECK(!options->pick || (head && !head->pool->run), err, WEFT_USAGE,
              "only heads with logits for each row are picked from");
-    for (int64_t i = 0; i < model->spec->layers; i++)
+    for (int64_t i = 0; i < model->spec->layers && !(head && model->encoder); i++)
         WF_CHECK(!model->spec->blocks[i].cross, err, WEFT_UNSUPPORTED, "%s: reads a second sequence, which is not there",
                  model->spec->blocks[i].cross->where);
     wf_runner *r = wf_calloc(&model->env->mem, 1, sizeof *r);
@@ -76,7 +84,7 @@ weft_status wf_runner_create(const wf_model *model, const wf_runner_options *opt
         return wf_fail_memory(err);
     *r = (wf_runner){
         .model = model, .options = *options, .exact = is_exact(model, options->head), .type_table = find_types(model)};
-    r->kinds = r->type_table >= 0 ? model->spec->stem.tables[r->type_table].rows : 0;
+    r->kinds = r->type_table >= 0 ? stem_of(model)->tables[r->type_table].rows : 0;
     if (!r->options.tokens)
         r->options.tokens = USUAL_TOKENS;
     *out = r;
@@ -118,19 +126,21 @@ static wf_tensor *record_end(wf_runner *r, recorded *d, const wf_model_ports *po
     return wf_head_logits(d->tape, &io);
 }
 
+/* A model with an encoder reads the sequence there; its decoder reads what the spec makes of it. */
 static weft_status record(wf_runner *r, recorded *d, const shape *s, weft_error *err) {
     const int64_t dims[2] = {s->batch, s->rows};
-    wf_model_ports ports = {NULL};
+    wf_model_ports ports = {NULL}, source = {NULL}, *reads = r->model->encoder ? &source : &ports;
     wf_model_options how = {.mode = WF_NO_STATE};
     wf_tape_free(d->tape);
     *d = (recorded){.shape = *s};
     WF_TRY(wf_tape_create(r->model->env, &(wf_tape_options){.type = r->options.bf16 ? WF_BF16 : WF_F32, .memory = &r->memory},
                           &d->tape, err));
-    d->ids = ports.ids = wf_input(d->tape, "ids", WF_I32, 2, dims);
+    ports.source = r->model->encoder ? &source : NULL;
+    d->ids = reads->ids = wf_input(d->tape, "ids", WF_I32, 2, dims);
     if (r->type_table >= 0)
-        d->types = ports.tables[r->type_table] = wf_input(d->tape, "types", WF_I32, 2, dims);
+        d->types = reads->tables[r->type_table] = wf_input(d->tape, "types", WF_I32, 2, dims);
     if (s->masked)
-        d->mask = ports.mask = wf_input(d->tape, "mask", WF_U8, 2, dims);
+        d->mask = reads->mask = wf_input(d->tape, "mask", WF_U8, 2, dims);
     if (s->skips)
         d->counted = wf_input(d->tape, "counted", WF_U8, 2, dims);
     WF_TRY(wf_model_record(r->model, d->tape, s->batch, s->rows, &how, &ports, err));
@@ -242,7 +252,7 @@ static void fill(const wf_runner *r, const recorded *d, const batch *b) {
 }
 
 static weft_status check(const wf_runner *r, const wf_sequence *q, weft_error *err) {
-    int64_t limit = wf_runner_limit(r->model), vocab = r->model->spec->vocab;
+    int64_t limit = wf_runner_limit(r->model), vocab = (r->model->encoder ? r->model->encoder : r->model)->spec->vocab;
     WF_CHECK(limit == 0 || (int64_t)q->count <= limit, err, WEFT_USAGE,
              "%zu tokens are more than the %lld positions of the model", q->count, (long long)limit);
     for (size_t i = 0; i < q->count; i++) {

@@ -102,6 +102,38 @@ static weft_status resolve(wf_families *set, wf_family *family, int depth, weft_
     return WEFT_OK;
 }
 
+/* ---- heads that many families share: a part of the common file under the family's own ---- */
+/* The part's choice of heads, with the family's own head for what is none of its cases. The family may choose too. */
+static weft_status join_head(wf_arena *arena, wf_json *part, wf_json *own, weft_error *err) {
+    wf_json *cases = member(member(part, "spec"), "head"), *spec = member(own, "spec");
+    wf_json *head = spec ? member(spec, "head") : NULL;
+    wf_json *rest = head ? wf_json_copy(arena, head) : wf_json_new(arena, WF_JSON_OBJECT);
+    if (!rest)
+        return wf_fail_memory(err);
+    if (head)
+        take_away(spec, "head");
+    if (wf_json_get(rest, "switch"))
+        return merge(arena, cases, rest, err);
+    return wf_json_put(arena, cases, "else", rest) ? WEFT_OK : wf_fail_memory(err);
+}
+
+static weft_status join_part(wf_families *set, wf_family *family, weft_error *err) {
+    const char *with = wf_json_text(family->pattern, "with", NULL);
+    const wf_json *part = with ? wf_json_get(wf_json_get(set->common, "parts"), with) : NULL;
+    if (!with)
+        return WEFT_OK;
+    WF_CHECK(part, err, WEFT_BAD_INPUT, "family %s: there is no part '%s'", family->name, with);
+    wf_json *joined = wf_json_copy(&set->arena, part), *own = wf_json_copy(&set->arena, family->pattern);
+    if (!joined || !own)
+        return wf_fail_memory(err);
+    if (!wf_json_get(own, "config"))
+        take_away(joined, "config"); /* it cannot be written */
+    WF_TRY(join_head(&set->arena, joined, own, err));
+    WF_TRY(merge(&set->arena, joined, own, err));
+    family->json = joined;
+    return WEFT_OK;
+}
+
 /* {base} in names stands for the family's base, so that a family that is like another can have another one. */
 static weft_status put_base(wf_arena *arena, const char *base, const char **text, weft_error *err) {
     const char *at = *text ? strstr(*text, "{base}") : NULL;
@@ -125,7 +157,7 @@ static weft_status fill_base(wf_families *set, wf_family *family, weft_error *er
     const char *base = wf_json_text(family->json, "base", NULL);
     if (!base)
         return WEFT_OK;
-    wf_json *json = wf_json_copy(&set->arena, family->pattern);
+    wf_json *json = wf_json_copy(&set->arena, family->json);
     for (size_t i = 0; json && i < sizeof sections / sizeof *sections; i++) {
         wf_json *section = member(json, sections[i]);
         if (section)
@@ -159,6 +191,7 @@ static weft_status add(wf_families *set, const char *name, const char *text, siz
 weft_status wf_families_add(wf_families *set, const char *name, const char *text, size_t size, weft_error *err) {
     WF_TRY(add(set, name, text, size, err));
     WF_TRY(resolve(set, &set->list[0], 0, err));
+    WF_TRY(join_part(set, &set->list[0], err));
     return fill_base(set, &set->list[0], err);
 }
 
@@ -184,8 +217,10 @@ static weft_status add_embedded(wf_families *set, weft_error *err) {
     }
     for (size_t i = 0; i < set->count; i++)
         WF_TRY(resolve(set, &set->list[i], 0, err));
-    for (size_t i = 0; i < set->count; i++)
+    for (size_t i = 0; i < set->count; i++) {
+        WF_TRY(join_part(set, &set->list[i], err));
         WF_TRY(fill_base(set, &set->list[i], err));
+    }
     return WEFT_OK;
 }
 

@@ -98,6 +98,13 @@ static const honoured_row honoured[] = {
     {"{\"model_type\": \"cohere2\", \"num_hidden_layers\": 1, \"head_dim\": 6}", "blocks.0.mixer.key_dim", "6"},
     {"{\"model_type\": \"modernbert-decoder\", \"num_hidden_layers\": 2, \"sliding_window\": 5}", "blocks.1.mixer.window",
      "[4,null]"},
+    {"{\"architectures\": [\"LlamaForSequenceClassification\"], \"pad_token_id\": 3}", "head.pool_padding", "3"},
+    {"{\"architectures\": [\"LlamaForSequenceClassification\"], \"pad_token_id\": 3}", "head.pool", "\"end\""},
+    {"{\"architectures\": [\"GPT2ForSequenceClassification\"], \"num_labels\": 3}", "head.pool", "\"last\""},
+    {"{\"architectures\": [\"GPT2ForSequenceClassification\"], \"num_labels\": 3}", "head.classes", "3"},
+    {"{\"architectures\": [\"Qwen3Model\"]}", "head", "null"},
+    {"{\"architectures\": [\"MixtralForTokenClassification\"], \"output_router_logits\": true}", "blocks.0.channel.aux_weight",
+     "0"},
 };
 
 static void test_honoured(void **state) {
@@ -160,7 +167,7 @@ static const refused_row refused[] = {
     {"{\"model_type\": \"llamma\"}", WEFT_UNSUPPORTED, "did you mean 'llama'"},
     {"{\"architectures\": [\"Odd\"]}", WEFT_UNSUPPORTED, "'Odd'"},
     {"{\"architectures\": \"LlamaForCausalLM\"}", WEFT_BAD_INPUT, "architectures"},
-    {LLAMA ", \"architectures\": [\"LlamaForTokenClassification\"]}", WEFT_UNSUPPORTED, "LlamaForTokenClassification"},
+    {LLAMA ", \"architectures\": [\"LlamaForMultipleChoice\"]}", WEFT_UNSUPPORTED, "LlamaForMultipleChoice"},
     {LLAMA ", \"unheard_of\": 1}", WEFT_UNSUPPORTED, "unheard_of"},
     {LLAMA ", \"quantization_config\": {\"bits\": 4}}", WEFT_UNSUPPORTED, "quantization_config"},
     {LLAMA ", \"hidden_act\": \"prelu\"}", WEFT_UNSUPPORTED, "prelu"},
@@ -288,6 +295,30 @@ static void test_names(void **state) {
 }
 
 /* Slices with names, and other orders of dimensions and of pieces, there and back. */
+/* Classes of one task may have another base. */
+static void test_bases(void **state) {
+    static const char text[] = "{\"family\": \"n\", \"base\": \"m\", \"bases\": {\"QuestionAnswering\": \"t\"}, "
+                               "\"unused\": [\"m.mask\"], \"names\": {\"m.x\": \"a\", \"qa\": \"head\"}}";
+    const wf_named_shape params[] = {{"a", 1, (int64_t[]){2}}, {"head", 1, (int64_t[]){2}}};
+    fixture f;
+    wf_json *spec;
+    wf_names names;
+    weft_error err = {0};
+    (void)state;
+    open_fixture(&f);
+    assert_int_equal(wf_families_add(&f.set, "n", text, strlen(text), &err), WEFT_OK);
+    for (int i = 0; i < 2; i++) {
+        const char *said = i ? "{\"head\": {\"task\": \"QuestionAnswering\"}}" : "{\"head\": {\"task\": \"lm\"}}";
+        assert_int_equal(wf_json_parse(&f.arena, said, strlen(said), 10, &spec, &err), WEFT_OK);
+        if (wf_names_map(&f.set.list[0], &f.arena, &(wf_named_model){params, 2, 0, spec}, &names, &err) != WEFT_OK)
+            fail_msg("%s", err.message);
+        assert_string_equal(names.list[0].name, i ? "t.x" : "m.x");
+        assert_string_equal(names.list[1].name, "qa");
+        assert_int_equal(wf_names_unused(&names, "t.mask"), i);
+    }
+    close_fixture(&f);
+}
+
 static void test_orders(void **state) {
     static const char text[] = "{\"family\": \"o\", \"zero\": [\"off.{i}\"], \"names\": {\"x_{e:r,w}\": \"rows\", \"p\": "
                                "{\"to\": \"turned\", \"how\": "
@@ -391,9 +422,9 @@ static void test_no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_honoured),     cmocka_unit_test(test_back),
-                                       cmocka_unit_test(test_refused),      cmocka_unit_test(test_own_family),
-                                       cmocka_unit_test(test_names),        cmocka_unit_test(test_orders),
-                                       cmocka_unit_test(test_every_family), cmocka_unit_test(test_no_memory)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_honoured),     cmocka_unit_test(test_back),      cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_own_family),   cmocka_unit_test(test_names),     cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_every_family), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_bases)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -265,6 +265,16 @@ static weft_status fill_formulas(const mapper *m, const char *pattern, int64_t l
     return WEFT_OK;
 }
 
+/* What comes before the rest of a name: where the family's classes of this task have another base, names that begin with its
+ * own begin with that one. */
+static const char *first_part(const mapper *m, const char **name) {
+    const wf_names *out = m->out;
+    if (!out->base || !out->other || !wf_starts_with(*name, out->base))
+        return m->prefix;
+    *name += strlen(out->base);
+    return out->other;
+}
+
 /* The tensors of targets that were found: one, or one per slice. */
 static weft_status add_slices(mapper *m, const entry *e, const char *suffix, const size_t *params, place where) {
     char name[NAME_SIZE], full[2 * NAME_SIZE + 16], pattern[NAME_SIZE];
@@ -280,7 +290,8 @@ static weft_status add_slices(mapper *m, const entry *e, const char *suffix, con
         WF_TRY(fill_formulas(m, e->pattern, where.layer, where.slice, pattern));
         WF_CHECK(expand(pattern, &where, name), m->err, WEFT_BAD_INPUT, "family %s: bad name '%s'", m->family->name,
                  e->pattern);
-        snprintf(full, sizeof full, "%s%s%s", m->prefix, name, suffix);
+        const char *rest = name, *start = first_part(m, &rest);
+        snprintf(full, sizeof full, "%s%s%s", start, rest, suffix);
         WF_TRY(add_map(m, e, full, params, &where));
     }
     return WEFT_OK;
@@ -473,6 +484,10 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
     WF_TRY(fill_unused(&m, wf_json_get(family->json, "unused"), &out->unused));
     if (base && !(out->base = wf_arena_printf(arena, "%s.", base)))
         return wf_fail_memory(err);
+    const char *task = wf_json_text(wf_json_get(model->spec, "head"), "task", "Model");
+    const char *other = wf_json_text(wf_json_get(family->json, "bases"), task, NULL);
+    if (other && !(out->other = wf_arena_printf(arena, "%s.", other)))
+        return wf_fail_memory(err);
     WF_TRY(sort_params(&m));
     if (wf_json_is_string(names, "same"))
         return map_same(&m);
@@ -483,6 +498,8 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
 /* ---- tensors nobody reads ---- */
 static bool listed(const wf_names *names, const wf_json *list, const char *tensor) {
     size_t base = names->base ? strlen(names->base) : 0;
+    if (names->other && wf_starts_with(tensor, names->other))
+        tensor += strlen(names->other);
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         if (j->kind != WF_JSON_STRING)
             continue;

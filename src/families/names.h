@@ -57,6 +57,7 @@ typedef struct wf_names {
     size_t count, capacity;
     const wf_json *tied, *unused, *optional, *zero; /* of the family; NULL: none */
     const char *base;                               /* prefix that files may leave out, with its dot; NULL: none */
+    const char *other;                              /* prefix that stands in its place, with its dot; NULL: none */
 } wf_names;
 
 /* The tensors for the parameters of a model, in the order of the family file. WEFT_UNSUPPORTED names the first parameter the

@@ -22,6 +22,7 @@ const wf_spec_key wf_head_keys[] = {
      "of `lm`: labels stand at the rows that predict them; else row t predicts the label of row t + 1"},
     {"pool_token", "integer", "-1",
      "the rows that are pooled are those of this token, in the source where there is an encoder"},
+    {"pool_padding", "integer", "-1", "the same: those of all tokens but this one, whatever a mask says"},
     {"scale", "number", "1", "multiplies the logits"},
     {"clusters", "object", "null",
      "of kinds with a class for each token: an adaptive softmax, whose logits are logarithms of probabilities"},
@@ -174,6 +175,7 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     h->bias_fixed = wf_option_bool(&o, "bias_fixed", false) && h->bias;
     h->aligned = wf_option_bool(&o, "aligned", r->spec->encoder != NULL) && h->row->label == WF_LABEL_NEXT;
     h->pool_token = wf_option_int(&o, "pool_token", -1, -1, WF_MAX_VOCAB);
+    h->pool_padding = wf_option_int(&o, "pool_padding", -1, -1, WF_MAX_VOCAB);
     h->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
     h->softcap = (float)wf_option_float(&o, "softcap", 0.0, 0.0, 1e6);
     h->z_loss = (float)wf_option_float(&o, "z_loss", 0.0, 0.0, 1e6);
@@ -366,6 +368,8 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_bool(&w, "aligned", head->aligned);
     if (head->pool_token >= 0)
         wf_normal_int(&w, "pool_token", head->pool_token);
+    if (head->pool_padding >= 0)
+        wf_normal_int(&w, "pool_padding", head->pool_padding);
     wf_normal_float(&w, "scale", head->scale);
     if (head->clusters.count)
         wf_normal_put(&w, "clusters", wf_clusters_normal(of, &head->clusters, true));

@@ -466,11 +466,14 @@ static void make_ids(const wf_model *m, wf_tape *tape, wf_model_ports *p) {
         p->mask = wf_token_rows(tape, p->ids, s->padding, true);
 }
 
-/* The mask that heads pool by: the given one, or the rows of a token. */
+/* The mask that heads pool by: the given one, or the rows of a token, or of all others. */
 static wf_tensor *pooled_rows(const wf_model *m, wf_tape *tape, const wf_model_ports *p) {
-    for (int i = 0; i < m->spec->n_heads; i++)
-        if (m->spec->heads[i].pool_token >= 0)
-            return wf_token_rows(tape, m->encoder && p->source ? p->source->ids : p->ids, m->spec->heads[i].pool_token, false);
+    wf_tensor *ids = m->encoder && p->source ? p->source->ids : p->ids;
+    for (int i = 0; i < m->spec->n_heads; i++) {
+        const wf_head_spec *h = &m->spec->heads[i];
+        if (h->pool_token >= 0 || h->pool_padding >= 0)
+            return wf_token_rows(tape, ids, h->pool_token >= 0 ? h->pool_token : h->pool_padding, h->pool_token < 0);
+    }
     return p->mask;
 }
 

@@ -174,6 +174,7 @@ typedef struct wf_head_spec {
     bool tied, bias, bias_fixed; /* a fixed bias is never trained */
     bool aligned;                /* labels stand at the rows that predict them, not one row later */
     int64_t pool_token;          /* the rows that are pooled: those with this token in the source; -1: not asked */
+    int64_t pool_padding;        /* the same: those with other tokens */
     float scale, softcap;        /* logits = softcap*tanh(scale*logits/softcap) */
     float dropout;               /* before the last product */
     int64_t extra;               /* of the width: the last so many channels have a matrix of their own */

@@ -661,7 +661,7 @@ def head_labels(d, name, config, x, ids, mask):
     elif "ForPreTraining" in name:
         x["labels"] = holes(d, tokens(d, config, (b, t), None), mask)
         x["sentence_order_label" if "Albert" in name else "next_sentence_label"] = torch.tensor([d.randint(0, 1) for _ in range(b)])
-    elif "LM" in re.sub("^(XLM|LayoutLM)", "", name) or "ForConditionalGeneration" in name or "MTModel" in name or "BertGenerationDecoder" in name:
+    elif "LM" in re.sub("^(XLM|XGLM|LayoutLM)", "", name) or "ForConditionalGeneration" in name or "MTModel" in name or "BertGenerationDecoder" in name:
         x["labels"] = holes(d, tokens(d, config, (b, t), None), mask)
 
 
@@ -679,6 +679,8 @@ def make_inputs(d, kind, name, config, model):
         side = None
     if "QuestionAnswering" in name and kind in LOOSE:
         side = None  # the loss reads rows that the reference leaves meaningless
+    if "QuestionAnswering" in name and side == "left":
+        side = "right"  # the loss reads what stands in rows that see nothing
     mask = padded(d, (rows, length), side) if side else None
     ids = tokens(d, config, (rows, length), mask)
     if kind == "splinter":
@@ -821,6 +823,9 @@ def run(model, x, probe=None):
         what = next(k for k in ("logits", "pooler_output", "last_hidden_state") if k in named)
         if probe is None:
             probe = torch.randn(named[what].shape)
+            mask = x.get("attention_mask")
+            if mask is not None and mask.dim() == 2 and not mask[:, 0].all() and probe.shape[:2] == mask.shape:
+                probe[mask == 0] = 0  # rows that see nothing
         y = (named[what] * probe.to(named[what].dtype)).sum()
     y.backward()
     return named, what, probe
@@ -917,7 +922,7 @@ def write(folder, d, kind, name, config, model, exact, x):
     fixture = dict(format=1, kind="model", name=f"{kind}/{os.path.basename(folder)}", family=kind, architecture=name, backward=what, reference=f"transformers {transformers.__version__}",
                    gradient_scale=scale, inputs={k: list(v.shape) for k, v in x.items()}, outputs=sorted(k for k in expected if not k.startswith("grad.")), tolerance=tolerance,
                    tensors_without_gradient=without)
-    if "attention_mask" in x and not config.is_encoder_decoder and kind not in ENCODERS and "Classification" not in name:
+    if "attention_mask" in x and not config.is_encoder_decoder and kind not in ENCODERS:
         fixture["compare_where"] = "attention_mask"
         for k, v in expected.items():
             if v.dim() >= 2 and v.shape[:2] == x["attention_mask"].shape and not k.startswith("grad."):
