@@ -225,6 +225,7 @@ static weft_status add_slot(builder *b, const wf_slot *row, wf_layer *layer, siz
     WF_CHECK(layer->n_slots < capacity, b->err, WEFT_USAGE, "%s: too many weights", b->where);
     wf_layer_slot *slot = &layer->slots[layer->n_slots++];
     slot->row = row;
+    slot->seed = strcmp(row->init, "seeded") == 0 ? &b->values[key_index(b->row, "seed", strlen("seed"))] : NULL;
     slot->name = slot_name(b, row);
     return slot->name ? eval_dims(b, row->shape, &slot->rank, slot->dims) : wf_fail_memory(b->err);
 }
@@ -352,12 +353,16 @@ weft_status wf_layer_add_part(wf_part_builder *b, const char *prefix, const char
     return WEFT_OK;
 }
 
+/* Options stand beside the name of the mixer; under "spec" where one of them is called "mixer" as well. */
 wf_json *wf_layer_json(wf_arena *arena, const wf_layer *layer) {
-    wf_json *object = wf_json_new(arena, WF_JSON_OBJECT);
-    bool ok =
-        object && wf_json_put(arena, object, "mixer", wf_json_new_string(arena, layer->row->name, strlen(layer->row->name)));
-    for (size_t i = 0; ok && layer->row->keys[i].name; i++)
-        ok = wf_json_put(arena, object, layer->row->keys[i].name, wf_value_to_json(arena, &layer->values[i]));
+    const wf_mixer *row = layer->row;
+    bool inside = key_index(row, "mixer", strlen("mixer")) >= 0;
+    wf_json *object = wf_json_new(arena, WF_JSON_OBJECT), *options = inside ? wf_json_new(arena, WF_JSON_OBJECT) : object;
+    bool ok = object && options && wf_json_put(arena, object, "mixer", wf_json_new_string(arena, row->name, strlen(row->name)));
+    for (size_t i = 0; ok && row->keys[i].name; i++)
+        ok = wf_json_put(arena, options, row->keys[i].name, wf_value_to_json(arena, &layer->values[i]));
+    if (ok && inside)
+        ok = wf_json_put(arena, object, "spec", options);
     return ok ? object : NULL;
 }
 

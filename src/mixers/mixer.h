@@ -172,6 +172,7 @@ enum { WF_MAX_STATES = 16 };
 typedef struct wf_layer_slot {
     const char *name; /* with {n} filled in */
     const wf_slot *row;
+    const struct wf_value *seed; /* of a "seeded" one: the option of the layer or part it belongs to */
     int rank;
     int64_t dims[WF_MAX_RANK];
     wf_param *param; /* set by whoever owns the parameters */

@@ -63,7 +63,8 @@ static const init_row inits[] = {{"zeros", WF_INIT_ZEROS},      {"ones", WF_INIT
                                  {"table:", WF_INIT_NORMAL}};
 
 /* "linear": by fan in; "linear_out" shrinks with depth. */
-static void set_init(wf_param *p, const wf_slot *row, const wf_layer *layer, int64_t layers) {
+static void set_init(wf_param *p, const wf_layer_slot *slot, int64_t layers) {
+    const wf_slot *row = slot->row;
     if (strncmp(row->init, "linear", 6) == 0) {
         float depth = strcmp(row->init, "linear_out") == 0 ? (float)sqrt(2.0 * (double)layers) : 1.0f;
         p->init = WF_INIT_NORMAL;
@@ -75,10 +76,11 @@ static void set_init(wf_param *p, const wf_slot *row, const wf_layer *layer, int
             p->init = inits[i].init;
             p->init_scale = (float)strtod(row->init + strlen(inits[i].word), NULL);
         }
-    if (strcmp(row->init, "seeded") == 0) {
-        p->init = wf_given(layer, "seed") ? WF_INIT_SEEDED : WF_INIT_NORMAL;
+    if (slot->seed) {
+        bool given = slot->seed->type != WF_NULL;
+        p->init = given ? WF_INIT_SEEDED : WF_INIT_NORMAL;
         p->init_scale = 1.0f;
-        p->init_seed = wf_given(layer, "seed") ? (uint64_t)wf_int(layer, "seed") : 0;
+        p->init_seed = given ? (uint64_t)slot->seed->integer : 0;
     }
     p->init_fn = row->init_fn;
     p->table = wf_starts_with(row->init, "table:");
@@ -110,7 +112,7 @@ static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefi
         snprintf(name, sizeof name, "%s.%s", prefix, slot->name);
         WF_TRY(wf_declare(m, name, slot->rank, slot->dims, WF_INIT_ZEROS, &slot->param, err));
         slot->param->buffer = slot->row->buffer;
-        set_init(slot->param, slot->row, layer, m->spec->layers);
+        set_init(slot->param, slot, m->spec->layers);
     }
     return WEFT_OK;
 }
