@@ -190,7 +190,7 @@ weft_status wf_bench_model(wf_bench *b, const wf_json *spec, wf_model **out) {
 
 weft_status wf_bench_opened(wf_bench *b, const wf_json *spec, char folder[WF_BENCH_FOLDER], wf_model **out) {
     wf_model *made;
-    strcpy(folder, "/tmp/weft-bench-XXXXXX");
+    snprintf(folder, WF_BENCH_FOLDER, "/tmp/weft-bench-XXXXXX");
     WF_TRY(wf_bench_model(b, spec, &made));
     weft_status status = mkdtemp(folder) ? wf_model_save(made, folder, NULL, b->job->err)
                                          : wf_fail(b->job->err, WEFT_FAILURE, "no folder could be made in /tmp");
