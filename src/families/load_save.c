@@ -140,13 +140,18 @@ static const wf_tensor_map *map_of(const saver *s, const char *name) {
     return NULL;
 }
 
+/* No scratch is needed where every tensor is written as it lies. */
+static float *behind(float *scratch, int64_t count) { return scratch ? scratch + count : NULL; }
+
 static weft_status put_tensor(saver *s, wf_safetensors_writer *w, const wf_tensor_map *map, float *scratch) {
     const wf_dtype_row *type = &wf_dtypes[s->options->type];
     const float *values[WF_NAME_PARTS], *from;
-    float *straight = scratch + (map->plain ? 0 : 3 * map->count); /* not where they are put together */
-    for (size_t i = 0; i < map->n_parts; straight += map->parts[i].count, i++)
+    float *straight = behind(scratch, map->plain ? 0 : 3 * map->count); /* not where they are put together */
+    for (size_t i = 0; i < map->n_parts; i++) {
         values[i] = wf_param_values(&s->model->params, s->model->params.list[map->parts[i].param], map->parts[i].first,
                                     map->parts[i].count, straight);
+        straight = behind(straight, map->parts[i].count);
+    }
     from = values[0];
     if (!map->plain) {
         wf_map_write(map, values, scratch, scratch + map->count);
