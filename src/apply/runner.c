@@ -2,12 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    TAPES = 8,
-    USUAL_TOKENS = 2048,
-    GRAIN = 4,
-    WASTE = 16
-}; /* one row in so many may be padding for the sake of a full batch */
+/* WASTE: one row in so many may be padding for the sake of a full batch. */
+enum { TAPES = 8, USUAL_TOKENS = 2048, GRAIN = 4, WASTE = 16 };
 
 typedef struct shape {
     int64_t batch, rows, picks; /* picks: of the whole batch */

@@ -113,7 +113,7 @@ void wf_opened_follow(wf_opened *o, const wf_json *config) {
     const wf_json *last = wf_json_get(config, "forced_eos_token_id"), *most = wf_json_get(config, "max_length"),
                   *new_tokens = wf_json_get(config, "max_new_tokens");
     take_followed(o, config);
-    if (last && last->is_integer && last->integer >= 0 && last->integer < o->model->spec->vocab)
+    if (is_token(o, last))
         o->last = last->integer;
     else if (last && last->kind == WF_JSON_ARRAY)
         o->unfollowed = "forced_eos_token_id";

@@ -43,16 +43,21 @@ static bool begins_with(wf_bytes text, wf_bytes with) {
     return text.length >= with.length && memcmp(text.data, with.data, with.length) == 0;
 }
 
+/* Nothing is found before and behind every character. */
+static void put_between(wf_str *out, wf_bytes text, wf_bytes by) {
+    for (size_t at = 0, length; at < text.length; at += length) {
+        wf_char_at((const uint8_t *)text.data + at, text.length - at, &length);
+        wf_str_put(out, by.data, by.length);
+        wf_str_put(out, text.data + at, length);
+    }
+    wf_str_put(out, by.data, by.length);
+}
+
 /* Appends the text with every `what` replaced by `by`. */
 static void put_replaced(wf_str *out, wf_bytes text, wf_bytes what, wf_bytes by) {
-    size_t done = 0;                                                              /* bytes that are out */
-    for (size_t length; what.length == 0 && done < text.length; done += length) { /* nothing is found everywhere */
-        wf_char_at((const uint8_t *)text.data + done, text.length - done, &length);
-        wf_str_put(out, by.data, by.length);
-        wf_str_put(out, text.data + done, length);
-    }
+    size_t done = 0; /* bytes that are out */
     if (what.length == 0) {
-        wf_str_put(out, by.data, by.length);
+        put_between(out, text, by);
         return;
     }
     for (size_t i = 0; i < text.length;) {
