@@ -48,5 +48,6 @@ void *wf_arena_alloc(wf_arena *arena, size_t size); /* NULL on failure or over t
 char *wf_arena_strndup(wf_arena *arena, const char *text, size_t length);
 char *wf_arena_strdup(wf_arena *arena, const char *text);
 char *wf_arena_printf(wf_arena *arena, const char *fmt, ...) WF_PRINTF(2, 3);
-void wf_arena_free(wf_arena *arena); /* releases everything; the arena may be used again */
+void wf_arena_join(wf_arena *arena, wf_arena *other); /* takes over what the other one, of the same memory, holds */
+void wf_arena_free(wf_arena *arena);                  /* releases everything; the arena may be used again */
 #endif

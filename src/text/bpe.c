@@ -13,14 +13,15 @@
 enum { SHORT = 64, UNITS_AT_ONCE = 4096 };
 
 wf_bpe_merge *wf_bpe_find_merge(const wf_bpe *b, uint32_t left, uint32_t right) {
-    for (uint64_t i = wf_bpe_pair_hash((uint64_t)left << 32 | right);; i++) {
+    for (size_t i = wf_bpe_slot(b, left, right);; i++) {
         wf_bpe_merge *m = &b->merges[i & b->mask];
-        if (m->rank == NONE || (m->left == left && m->right == right))
+        if (m->turn == 0 || (m->left == left && m->right == right))
             return m;
     }
 }
 
-static uint32_t rank_of(const wf_bpe *b, uint32_t left, uint32_t right) { return wf_bpe_find_merge(b, left, right)->rank; }
+/* NONE for an empty slot. */
+static uint32_t rank_of(const wf_bpe *b, uint32_t left, uint32_t right) { return wf_bpe_find_merge(b, left, right)->turn - 1; }
 
 bool wf_bpe_may_join(const wf_bpe *b, uint32_t left, uint32_t right) {
     uint64_t pair = ((uint64_t)left << 32 | right) + 1;

@@ -7,10 +7,6 @@
 
 #define WF_BPE_NONE UINT32_MAX
 
-typedef struct wf_bpe_merge {
-    uint32_t left, right, rank, id;
-} wf_bpe_merge; /* rank NONE: an empty slot */
-
 typedef struct wf_bpe {
     uint32_t byte_id[256];  /* the token of each letter, NONE when the vocabulary lacks it */
     uint32_t ascii_id[128]; /* the token of each ASCII character, when no affixes are in the way */
@@ -36,6 +32,10 @@ typedef struct wf_bpe {
 static inline uint64_t wf_bpe_pair_hash(uint64_t pair) {
     uint64_t x = pair * 0x9E3779B97F4A7C15u;
     return x ^ x >> 32;
+}
+/* Where the search for a merge begins. */
+static inline size_t wf_bpe_slot(const wf_bpe *b, uint32_t left, uint32_t right) {
+    return (size_t)(wf_bpe_pair_hash((uint64_t)left << 32 | right) & b->mask);
 }
 wf_bpe_merge *wf_bpe_find_merge(const wf_bpe *b, uint32_t left, uint32_t right);
 /* May a merge happen between these symbols of one character each? */

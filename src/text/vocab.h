@@ -1,19 +1,17 @@
-/* vocab.h - strings and their ids: one pool of bytes and a hash table over it. */
+/* vocab.h - strings and their ids: a list of them and a hash table over it. */
 #ifndef WF_TEXT_VOCAB_H
 #define WF_TEXT_VOCAB_H
 #include <stdbool.h>
 #include "base/mem.h"
 
 typedef struct wf_vocab_entry {
-    uint64_t hash;
-    size_t offset; /* into the pool */
+    const char *text; /* 0-terminated when it is a copy */
     uint32_t length, id;
 } wf_vocab_entry;
 
 typedef struct wf_vocab {
     const wf_mem *mem;
-    char *pool;
-    size_t pool_used, pool_capacity;
+    wf_arena copies;
     wf_vocab_entry *entries; /* in the order of insertion */
     size_t count, capacity;
     uint64_t *slots; /* the upper half of the hash, and entry + 1; 0 is empty */
@@ -24,11 +22,11 @@ void wf_vocab_init(wf_vocab *v, const wf_mem *mem);
 void wf_vocab_free(wf_vocab *v);
 /* Adds a copy of the string. `*added` is false, and nothing changes, when it is there already. */
 weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t id, bool *added, weft_error *err);
-/* The same with the hash of the string. */
-weft_status wf_vocab_put_hashed(wf_vocab *v, uint64_t hash, const char *text, size_t length, uint32_t id, bool *added,
-                                weft_error *err);
-/* Makes room for that many strings and bytes in all: no limit, and memory that is not used is not touched. */
-weft_status wf_vocab_reserve(wf_vocab *v, size_t count, size_t bytes, weft_error *err);
+/* Many at once, by several threads: a list that was filled from outside, whose texts must outlive the table, gets an empty
+ * table; then every thread enters a share of it. False where a text is there twice. No two threads may enter the same entry. */
+weft_status wf_vocab_clear_slots(wf_vocab *v, weft_error *err);
+bool wf_vocab_enter(wf_vocab *v, size_t from, size_t to);
+size_t wf_vocab_bytes(const wf_vocab *v); /* of all texts */
 /* NULL when absent. Valid until the next put. */
 const wf_vocab_entry *wf_vocab_find(const wf_vocab *v, const char *text, size_t length);
 /* The same in steps, for many strings at once: each step asks the memory for what the next one reads. */
@@ -46,7 +44,6 @@ static inline void wf_vocab_fetch_entry(const wf_vocab *v, uint64_t hash) { __bu
 static inline void wf_vocab_fetch_text(const wf_vocab *v, uint64_t hash) {
     const wf_vocab_entry *e = wf_vocab_first(v, hash);
     if (e)
-        __builtin_prefetch(v->pool + e->offset);
+        __builtin_prefetch(e->text);
 }
-static inline const char *wf_vocab_text(const wf_vocab *v, const wf_vocab_entry *e) { return v->pool + e->offset; }
 #endif
