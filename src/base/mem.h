@@ -34,6 +34,9 @@ weft_status wf_memory_check(double bytes, const char *what, weft_error *err);
 /* Grows `*array` (of `size` bytes each, capacity `*capacity`) to hold at least `need`; doubles. The new tail is not zeroed. */
 weft_status wf_grow(const wf_mem *mem, void **array, size_t *capacity, size_t need, size_t size, weft_error *err);
 
+/* The same in memory of wf_alloc_big: for what is filled once, after a guess of its size, for growing copies. */
+weft_status wf_grow_big(const wf_mem *mem, void **array, size_t *capacity, size_t need, size_t size, weft_error *err);
+
 /* An arena: many small blocks of one lifetime. Memory is zeroed and aligned to 16 bytes. */
 typedef struct wf_arena_block wf_arena_block;
 typedef struct wf_arena {

@@ -34,10 +34,22 @@ static weft_status make_tables(wf_loading *l, wf_bpe *b, size_t n) {
     return b->merges ? make_joints(l, b) : wf_fail_memory(l->err);
 }
 
-/* A later merge of the same pair replaces the earlier one, as in the reference. */
-static void put_merge(wf_bpe *b, wf_bpe_merge new) {
-    *wf_bpe_find_merge(b, new.left, new.right) = new;
-    b->n_ranks = new.turn > b->n_ranks ? new.turn : b->n_ranks;
+/* Several threads may put merges, into a slot that each takes in one step. Of the same pair the one with the highest rank
+ * stays: a later merge replaces the earlier one, as in the reference. */
+static void put_merge(const wf_bpe *b, wf_bpe_merge new) {
+    for (uint64_t i = wf_bpe_pair_hash(new.key);; i++) {
+        wf_bpe_merge *m = &b->merges[i & b->mask];
+        uint64_t key = __atomic_load_n(&m->key, __ATOMIC_RELAXED), what;
+        if (key == 0)
+            __atomic_compare_exchange_n(&m->key, &key, new.key, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+        if (key != 0 && key != new.key)
+            continue;
+        what = __atomic_load_n(&m->what, __ATOMIC_RELAXED);
+        while (what < new.what &&
+               !__atomic_compare_exchange_n(&m->what, &what, new.what, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            continue;
+        return;
+    }
 }
 
 static uint64_t *find_joint(uint64_t *joints, uint64_t mask, uint64_t pair) {
@@ -135,6 +147,9 @@ typedef struct merging {
     size_t expected;  /* the entry of the last result: mostly the next one is that again, or the one behind it */
     uint32_t *near;   /* tokens of single characters that were looked up; 0: not yet, or token 0 */
     uint64_t *recent; /* joints that were put out, most of them */
+    bool by_id;
+    size_t first;  /* rank of the share's first merge */
+    uint32_t last; /* the highest rank */
     wf_str joined;
     wf_bytes parts[AT_ONCE][2];
     uint64_t hashes[AT_ONCE][2];
@@ -143,7 +158,7 @@ typedef struct merging {
 /* A pair begins at its bracket, a text at its quote. */
 static weft_status fail_part(const merging *m, size_t k, const char *text, size_t length) {
     wf_bytes parts[2];
-    size_t at = wf_merge_parts(&m->l, m->s, &m->s->merges[k].text, parts);
+    size_t at = wf_merge_parts(&m->l, m->s, &m->s->merges[k], parts);
     while (m->s->form == WF_JSON_ARRAY && m->l.tok->json[at] != '[')
         at--;
     return wf_load_fail_at(&m->l, WEFT_BAD_INPUT, at, "a merge needs the token \"%.*s\", which is not in the vocabulary",
@@ -172,7 +187,7 @@ static weft_status find_whole(merging *m, size_t k, const wf_bytes parts[2], uin
         e = is_whole(parts, &v->entries[i]) ? &v->entries[i] : NULL;
     if (!e) {
         if (parts[1].length < prefix)
-            return wf_load_fail_at(&m->l, WEFT_BAD_INPUT, wf_merge_parts(&m->l, m->s, &m->s->merges[k].text, m->parts[0]),
+            return wf_load_fail_at(&m->l, WEFT_BAD_INPUT, wf_merge_parts(&m->l, m->s, &m->s->merges[k], m->parts[0]),
                                    "the second part of a merge is shorter than continuing_subword_prefix");
         wf_str_clear(&m->joined);
         wf_str_put(&m->joined, parts[0].data, parts[0].length);
@@ -191,7 +206,7 @@ static weft_status find_whole(merging *m, size_t k, const wf_bytes parts[2], uin
 static void fetch_parts(merging *m, size_t from, size_t n) {
     const wf_vocab *v = &m->l.tok->vocab;
     for (size_t i = 0; i < n; i++) {
-        wf_merge_parts(&m->l, m->s, &m->s->merges[from + i].text, m->parts[i]);
+        wf_merge_parts(&m->l, m->s, &m->s->merges[from + i], m->parts[i]);
         for (int k = 0; k < 2; k++) {
             m->hashes[i][k] = wf_vocab_hash(m->parts[i][k].data, m->parts[i][k].length);
             wf_vocab_fetch_slot(v, m->hashes[i][k]);
@@ -199,8 +214,6 @@ static void fetch_parts(merging *m, size_t from, size_t n) {
     }
     for (size_t i = 0; i < 2 * n; i++)
         wf_vocab_fetch_entry(v, m->hashes[i / 2][i % 2]);
-    for (size_t i = 0; i < 2 * n; i++)
-        wf_vocab_fetch_text(v, m->hashes[i / 2][i % 2]);
 }
 
 static weft_status find_part(const merging *m, size_t k, wf_bytes text, uint64_t hash, uint32_t *id) {
@@ -225,22 +238,28 @@ static weft_status note_joint(merging *m, const wf_bytes parts[2], wf_bpe *joint
     return put_joint(&m->l, joints, joint);
 }
 
-/* What the merges from..from + n become: merges of ids, in their place. */
+/* What the merges from..from + n become, as merges of ids. */
 static weft_status find_some(merging *m, size_t from, size_t n, wf_bpe *joints) {
+    wf_bpe_merge found[AT_ONCE];
     fetch_parts(m, from, n);
     for (size_t i = 0; i < n; i++) {
         const wf_bytes *parts = m->parts[i];
-        wf_bpe_merge new = {.turn = 0};
-        WF_TRY(find_part(m, from + i, parts[0], m->hashes[i][0], &new.left));
-        WF_TRY(find_part(m, from + i, parts[1], m->hashes[i][1], &new.right));
-        WF_TRY(find_whole(m, from + i, parts, &new.id));
+        uint32_t left, right, id;
+        WF_TRY(find_part(m, from + i, parts[0], m->hashes[i][0], &left));
+        WF_TRY(find_part(m, from + i, parts[1], m->hashes[i][1], &right));
+        WF_TRY(find_whole(m, from + i, parts, &id));
         WF_TRY(note_joint(m, parts, joints));
-        m->s->merges[from + i].ids = new;
+        uint64_t rank = m->by_id ? id : m->first + from + i;
+        found[i] = (wf_bpe_merge){wf_bpe_key(left, right), (rank + 1) << 32 | id};
+        m->last = rank > m->last ? (uint32_t)rank : m->last;
+        __builtin_prefetch(&m->b->merges[wf_bpe_pair_hash(found[i].key) & m->b->mask], 1);
     }
+    for (size_t i = 0; i < n; i++)
+        put_merge(m->b, found[i]);
     return WEFT_OK;
 }
 
-/* All merges: every thread finds those of its share, then puts those of its part of the table there. */
+/* All merges, a share by each thread. */
 typedef struct filling {
     wf_loading *l;
     wf_shares *shares;
@@ -250,78 +269,34 @@ typedef struct filling {
         wf_bpe joints; /* only those of its share */
         weft_status status;
         weft_error error;
-        wf_bpe_merge *late; /* those that do not fit into the part of the table they belong to */
-        size_t n_late, capacity;
-        uint32_t last; /* turn */
+        uint32_t last; /* the highest rank */
     } parts[WF_LOAD_THREADS];
 } filling;
 
-static weft_status find_share(filling *f, int i) {
+static weft_status fill_share(filling *f, int i) {
     wf_share *s = &f->shares->list[i];
-    merging m = {.l = *f->l, .s = s, .b = f->b, .joined = wf_str_new(f->l->mem)};
+    merging m = {.l = *f->l, .s = s, .b = f->b, .by_id = f->by_id, .joined = wf_str_new(f->l->mem)};
     wf_bpe joints = {.joint_mask = 0};
     m.l.err = &f->parts[i].error;
     m.near = wf_alloc_big(m.l.mem, NEAR_CHARS * sizeof *m.near);
     m.recent = wf_alloc_big(m.l.mem, RECENT * sizeof *m.recent);
+    for (int k = 0; k < i; k++)
+        m.first += f->shares->list[k].count;
     weft_status status = m.near && m.recent ? make_joints(&m.l, &joints) : wf_fail_memory(m.l.err);
     for (size_t k = 0; k < s->count && status == WEFT_OK; k += AT_ONCE)
         status = find_some(&m, k, s->count - k < AT_ONCE ? s->count - k : AT_ONCE, &joints);
     f->parts[i].joints = joints;
+    f->parts[i].last = m.last;
     wf_str_free(&m.joined);
     wf_free_big(m.l.mem, m.near);
     wf_free_big(m.l.mem, m.recent);
     return status;
 }
 
-static void find_shares(void *arg, int thread, int n_threads) {
+static void fill_shares(void *arg, int thread, int n_threads) {
     filling *f = arg;
     if (thread < f->shares->n)
-        f->parts[thread].status = find_share(f, thread);
-}
-
-/* The slot of a merge, in a part of the table that ends at `to`; NULL when it must be looked for behind that. */
-static wf_bpe_merge *find_before(const wf_bpe *b, size_t at, size_t to, const wf_bpe_merge *x) {
-    for (; at < to; at++) {
-        wf_bpe_merge *m = &b->merges[at];
-        if (m->turn == 0 || (m->left == x->left && m->right == x->right))
-            return m;
-    }
-    return NULL;
-}
-
-/* The merges whose slots are from..to. */
-static weft_status put_part(filling *f, struct part *p, size_t from, size_t to) {
-    const wf_bpe *b = f->b;
-    uint32_t turn = 0, last = 0;
-    for (int i = 0; i < f->shares->n; i++) {
-        const wf_share *s = &f->shares->list[i];
-        for (size_t k = 0; k < s->count; k++) {
-            wf_bpe_merge new = s->merges[k].ids;
-            const wf_bpe_merge *soon = &s->merges[k + AT_ONCE < s->count ? k + AT_ONCE : k].ids;
-            size_t at = wf_bpe_slot(b, new.left, new.right), then = wf_bpe_slot(b, soon->left, soon->right);
-            new.turn = f->by_id ? new.id + 1 : ++turn;
-            if (then >= from && then < to)
-                __builtin_prefetch(&b->merges[then], 1);
-            if (at < from || at >= to)
-                continue;
-            last = new.turn > last ? new.turn : last;
-            wf_bpe_merge *slot = find_before(b, at, to, &new);
-            if (slot) {
-                *slot = new;
-                continue;
-            }
-            WF_TRY(wf_grow(f->l->mem, (void **)&p->late, &p->capacity, p->n_late + 1, sizeof *p->late, &p->error));
-            p->late[p->n_late++] = new;
-        }
-    }
-    p->last = last;
-    return WEFT_OK;
-}
-
-static void put_parts(void *arg, int thread, int n_threads) {
-    filling *f = arg;
-    size_t slots = (size_t)f->b->mask + 1, part = slots / (size_t)n_threads, from = part * (size_t)thread;
-    f->parts[thread].status = put_part(f, &f->parts[thread], from, thread + 1 == n_threads ? slots : from + part);
+        f->parts[thread].status = fill_share(f, thread);
 }
 
 /* The first error in the order of the file. */
@@ -343,15 +318,11 @@ static weft_status join_joints(wf_loading *l, wf_bpe *b, const wf_bpe *more) {
 }
 
 static weft_status fill(filling *f) {
-    wf_load_region(f->l, find_shares, f);
+    wf_load_region(f->l, fill_shares, f);
     WF_TRY(first_error(f));
-    wf_load_region(f->l, put_parts, f);
-    WF_TRY(first_error(f));
-    for (int i = 0; i < WF_LOAD_THREADS; i++) {
+    for (int i = 0; i < f->shares->n; i++) {
         const struct part *p = &f->parts[i];
-        for (size_t k = 0; k < p->n_late; k++)
-            put_merge(f->b, p->late[k]);
-        f->b->n_ranks = p->last > f->b->n_ranks ? p->last : f->b->n_ranks;
+        f->b->n_ranks = p->last >= f->b->n_ranks ? p->last + 1 : f->b->n_ranks;
         WF_TRY(join_joints(f->l, f->b, &p->joints));
     }
     return WEFT_OK;
@@ -367,10 +338,8 @@ static weft_status fill_tables(wf_loading *l, const wf_model_source *s, wf_bpe *
     f->b = b;
     f->by_id = by_id;
     weft_status status = fill(f);
-    for (int i = 0; i < WF_LOAD_THREADS; i++) {
+    for (int i = 0; i < WF_LOAD_THREADS; i++)
         wf_free_big(l->mem, f->parts[i].joints.joints);
-        wf_free(l->mem, f->parts[i].late);
-    }
     wf_free(l->mem, f);
     return status;
 }
@@ -386,20 +355,22 @@ static weft_status close_ranks(wf_loading *l, wf_bpe *b, size_t n_merges) {
     size_t n = 0, kept = 0;
     if (b->n_ranks <= 4 * n_merges + 4096)
         return WEFT_OK;
-    uint32_t *turns = wf_calloc(l->mem, n_merges, sizeof *turns);
+    uint32_t *turns = wf_calloc(l->mem, n_merges, sizeof *turns); /* rank + 1 */
     if (!turns)
         return wf_fail_memory(l->err);
     for (uint64_t i = 0; i <= b->mask; i++)
-        if (b->merges[i].turn)
-            turns[n++] = b->merges[i].turn;
+        if (b->merges[i].key)
+            turns[n++] = (uint32_t)(b->merges[i].what >> 32);
     qsort(turns, n, sizeof *turns, by_number);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || turns[i] != turns[kept - 1])
             turns[kept++] = turns[i];
-    for (uint64_t i = 0; i <= b->mask; i++)
-        if (b->merges[i].turn)
-            b->merges[i].turn =
-                (uint32_t)((uint32_t *)bsearch(&b->merges[i].turn, turns, kept, sizeof *turns, by_number) - turns) + 1;
+    for (uint64_t i = 0; i <= b->mask; i++) {
+        uint32_t turn = (uint32_t)(b->merges[i].what >> 32);
+        const uint32_t *at = bsearch(&turn, turns, kept, sizeof *turns, by_number);
+        if (b->merges[i].key)
+            b->merges[i].what = (uint64_t)(at - turns + 1) << 32 | (uint32_t)b->merges[i].what;
+    }
     b->n_ranks = (uint32_t)kept;
     wf_free(l->mem, turns);
     return WEFT_OK;
@@ -461,6 +432,7 @@ typedef struct scored_loading {
     uint32_t *ranks; /* of the pieces */
     wf_bpe_merge *merges;
     size_t n_merges, capacity;
+    uint32_t last;   /* the highest rank */
     bool characters; /* they stay alone */
 } scored_loading;
 
@@ -518,14 +490,15 @@ static weft_status split_piece(scored_loading *s, uint32_t id) {
     size_t first;
     wf_char_at((const uint8_t *)text.data, text.length, &first);
     for (size_t at = first, step; at < text.length; at += step) {
-        wf_bpe_merge m = {.turn = s->ranks[id] + 1, .id = id};
+        uint32_t left, right;
         wf_char_at((const uint8_t *)text.data + at, text.length - at, &step);
-        WF_TRY(symbol_of(s, text.data, at, &m.left));
-        WF_TRY(symbol_of(s, text.data + at, text.length - at, &m.right));
-        if (m.left == NONE || m.right == NONE)
+        WF_TRY(symbol_of(s, text.data, at, &left));
+        WF_TRY(symbol_of(s, text.data + at, text.length - at, &right));
+        if (left == NONE || right == NONE)
             continue;
+        s->last = s->ranks[id] > s->last ? s->ranks[id] : s->last;
         WF_TRY(wf_grow(s->l->mem, (void **)&s->merges, &s->capacity, s->n_merges + 1, sizeof *s->merges, s->l->err));
-        s->merges[s->n_merges++] = m;
+        s->merges[s->n_merges++] = (wf_bpe_merge){wf_bpe_key(left, right), ((uint64_t)s->ranks[id] + 1) << 32 | id};
     }
     return WEFT_OK;
 }
@@ -557,6 +530,7 @@ static weft_status build_scored(scored_loading *s) {
     WF_TRY(make_tables(s->l, s->b, s->n_merges + longest));
     for (size_t i = 0; i < s->n_merges; i++)
         put_merge(s->b, s->merges[i]);
+    s->b->n_ranks = s->n_merges ? s->last + 1 : 0;
     for (uint32_t id = 0; id < p->count; id++)
         if (is_part(p, id))
             WF_TRY(note_joints(s, id));

@@ -13,14 +13,11 @@ static bool key_is(const char *key, size_t length, const char *name) {
 /* ---- the vocabulary: {"token": id} ---- */
 
 static weft_status put_token(const wf_loading *l, wf_share *s, const char *text, size_t length, uint32_t id) {
-    if (s->count == WF_MANY) {
-        size_t count = wf_guess_count(s->begin, s->reader.position, s->guess_end);
-        WF_TRY(wf_grow(l->mem, (void **)&s->tokens, &s->capacity, count, sizeof *s->tokens, l->err));
-        wf_advise_big(s->tokens + s->count, (s->capacity - s->count) * sizeof *s->tokens);
+    if (s->count == s->capacity) {
+        size_t count = s->count == WF_MANY ? wf_guess_count(s->begin, s->reader.position, s->room_end) : s->count + 1;
+        WF_TRY(wf_grow_big(l->mem, (void **)&s->tokens, &s->capacity, count, sizeof *s->tokens, l->err));
     }
-    if (s->count == s->capacity)
-        WF_TRY(wf_grow(l->mem, (void **)&s->tokens, &s->capacity, s->count + 1, sizeof *s->tokens, l->err));
-    s->tokens[s->count++] = (wf_vocab_entry){text, (uint32_t)length, id};
+    s->tokens[s->count++] = (wf_vocab_entry){wf_vocab_head(text, length), (uint32_t)length, id, text};
     return WEFT_OK;
 }
 
@@ -123,7 +120,7 @@ static weft_status put_piece(const wf_loading *l, wf_share *s, wf_bytes piece, w
         return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a piece must be a text and its score");
     WF_TRY(put_token(l, s, piece.data, piece.length, (uint32_t)s->count));
     if (s->scores_capacity < s->capacity)
-        WF_TRY(wf_grow(l->mem, (void **)&s->scores, &s->scores_capacity, s->capacity, sizeof *s->scores, l->err));
+        WF_TRY(wf_grow_big(l->mem, (void **)&s->scores, &s->scores_capacity, s->capacity, sizeof *s->scores, l->err));
     s->scores[s->count - 1] = value;
     return WEFT_OK;
 }
@@ -210,9 +207,9 @@ static weft_status join(vocabulary *v) {
     for (int i = 0; i < v->shares.n; i++)
         v->first[i + 1] = v->first[i] + v->shares.list[i].count;
     size_t count = v->first[v->shares.n];
-    WF_TRY(wf_grow(v->l->mem, (void **)&s->tokens, &s->capacity, count, sizeof *s->tokens, v->l->err));
+    WF_TRY(wf_grow_big(v->l->mem, (void **)&s->tokens, &s->capacity, count, sizeof *s->tokens, v->l->err));
     if (v->read == read_pieces)
-        WF_TRY(wf_grow(v->l->mem, (void **)&s->scores, &s->scores_capacity, count + 1, sizeof *s->scores, v->l->err));
+        WF_TRY(wf_grow_big(v->l->mem, (void **)&s->scores, &s->scores_capacity, count + 1, sizeof *s->scores, v->l->err));
     v->out->entries = s->tokens;
     v->out->capacity = s->capacity;
     v->out->count = count;
@@ -373,6 +370,6 @@ weft_status wf_load_model(wf_loading *l, wf_json_reader *r) {
     if (status == WEFT_OK)
         status = build(l, &s);
     wf_shares_free(&s.merges);
-    wf_free(l->tok->mem, s.scores);
+    wf_free_big(l->tok->mem, s.scores);
     return status;
 }

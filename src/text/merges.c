@@ -4,10 +4,9 @@
 #include <string.h>
 
 static weft_status reserve_merges(const wf_loading *l, wf_share *s, size_t position) {
-    size_t count = wf_guess_count(s->begin, position, s->guess_end);
-    WF_TRY(wf_grow(l->mem, (void **)&s->merges, &s->capacity, count, sizeof *s->merges, l->err));
-    wf_advise_big(s->merges + s->count, (s->capacity - s->count) * sizeof *s->merges);
-    return WEFT_OK;
+    size_t end = s->stop < s->room_end ? s->stop : s->room_end,
+           count = s->count == WF_MANY ? wf_guess_count(s->begin, position, end) : s->count + 1;
+    return wf_grow_big(l->mem, (void **)&s->merges, &s->capacity, count, sizeof *s->merges, l->err);
 }
 
 static weft_status put_odd(const wf_loading *l, wf_share *s, wf_bytes left, wf_bytes right, size_t at, wf_merge_text *out) {
@@ -21,11 +20,9 @@ static weft_status put_merge(const wf_loading *l, wf_share *s, wf_bytes left, wf
     const char *text = l->tok->json;
     if (left.length == 0 || right.length == 0)
         return wf_load_fail_at(l, WEFT_BAD_INPUT, at, "a merge must have two parts");
-    if (s->count == WF_MANY)
-        WF_TRY(reserve_merges(l, s, at));
     if (s->count == s->capacity)
-        WF_TRY(wf_grow(l->mem, (void **)&s->merges, &s->capacity, s->count + 1, sizeof *s->merges, l->err));
-    wf_merge_text *m = &s->merges[s->count].text;
+        WF_TRY(reserve_merges(l, s, at));
+    wf_merge_text *m = &s->merges[s->count];
     if (left.data >= text && left.data < text + l->tok->json_length)
         *m = (wf_merge_text){(uint32_t)(left.data - text), (uint32_t)(right.data - text), (uint32_t)left.length,
                              (uint32_t)right.length};

@@ -61,7 +61,7 @@ static void begin_share(const wf_loading *l, const wf_json_reader *r, wf_shares 
     x->error.offset = -1;
     wf_arena_init(&x->copies, l->mem, 0);
     if (s->n > 0)
-        s->list[s->n - 1].stop = s->list[s->n - 1].guess_end = begin;
+        s->list[s->n - 1].stop = begin;
     s->n++;
 }
 
@@ -85,16 +85,17 @@ weft_status wf_shares_begin(const wf_loading *l, const wf_json_reader *r, char b
             begin_share(l, r, out, comma);
     }
     wf_json_close(&probe);
-    out->list[out->n - 1].guess_end = end;
+    for (int i = 0; i < out->n; i++) /* the first list takes up the others */
+        out->list[i].room_end = i > 0 && i + 1 < out->n ? out->list[i].stop : end;
     return WEFT_OK;
 }
 
 static void free_share(const wf_mem *mem, wf_share *x) {
     wf_json_close(&x->reader);
     wf_arena_free(&x->copies);
-    wf_free(mem, x->tokens);
-    wf_free(mem, x->scores);
-    wf_free(mem, x->merges);
+    wf_free_big(mem, x->tokens);
+    wf_free_big(mem, x->scores);
+    wf_free_big(mem, x->merges);
     wf_free(mem, x->odd);
 }
 
@@ -125,12 +126,12 @@ static bool fit(const wf_shares *s) {
 
 weft_status wf_shares_settle(const wf_loading *l, const wf_json_reader *r, wf_shares *s, wf_share_fn fn) {
     if (s->n > 1 && !fit(s)) {
-        size_t end = s->list[s->n - 1].guess_end;
+        size_t end = s->list[0].room_end;
         for (int i = 0; i < s->n; i++)
             free_share(l->mem, &s->list[i]);
         s->n = 0;
         begin_share(l, r, s, s->at);
-        s->list[0].guess_end = end;
+        s->list[0].room_end = end;
         wf_share_read(l, s, 0, fn);
     }
     if (s->list[0].status != WEFT_OK && l->err)

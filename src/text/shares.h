@@ -7,7 +7,7 @@
 #include "text/vocab.h"
 
 /* A merge of a list: where its parts are in the file. Of an odd one (part of it is a copy, for it has escapes, or is very long)
- * `left_length` is WF_ODD_MERGE, and `left` its place among those. Later it becomes what BPE makes of it, in place. */
+ * `left_length` is WF_ODD_MERGE, and `left` its place among those. */
 typedef struct wf_merge_text {
     uint32_t left, right, left_length, right_length;
 } wf_merge_text;
@@ -17,27 +17,20 @@ typedef struct wf_odd_merge {
     const char *left, *right;
     size_t left_length, right_length;
 } wf_odd_merge;
-typedef struct wf_bpe_merge {
-    uint32_t left, right, turn, id; /* turn: the rank + 1; 0: an empty slot */
-} wf_bpe_merge;
-typedef union wf_merge {
-    wf_merge_text text;
-    wf_bpe_merge ids;
-} wf_merge;
 
 typedef struct wf_share {
     wf_json_reader reader;
     size_t begin, stop; /* the comma before the next share, SIZE_MAX for the last one */
-    size_t guess_end;   /* a place behind its end, the nearer the better */
+    size_t room_end;    /* the place in the file up to which its lists may come to hold what there is */
     bool ended;         /* it has met the end of the container */
     wf_json_kind form;  /* of merges: STRING or ARRAY; END: there is none yet */
     weft_status status;
     weft_error error;
     wf_arena copies; /* of texts that are not in the file as they are */
     /* what was read */
-    wf_vocab_entry *tokens;
+    wf_vocab_entry *tokens; /* this, the scores and the merges of wf_grow_big */
     double *scores;
-    wf_merge *merges;
+    wf_merge_text *merges;
     wf_odd_merge *odd;
     size_t count, capacity, scores_capacity, n_odd, odd_capacity;
 } wf_share;

@@ -13,21 +13,15 @@ void wf_vocab_init(wf_vocab *v, const wf_mem *mem) {
 
 void wf_vocab_free(wf_vocab *v) {
     wf_arena_free(&v->copies);
-    wf_free(v->mem, v->entries);
+    wf_free_big(v->mem, v->entries);
     wf_free_big(v->mem, v->slots);
     wf_vocab_init(v, v->mem);
 }
 
-/* memcmp without the call: most strings are short. */
-static inline bool same_text(const char *a, const char *b, size_t n) {
+/* Behind its head, which is the same: memcmp without the call, for most texts are short. */
+static inline bool same_tail(const char *a, const char *b, size_t n) {
     uint64_t x, y;
-    if (n < 8) {
-        size_t i = 0;
-        while (i < n && a[i] == b[i])
-            i++;
-        return i == n;
-    }
-    for (size_t i = 0; i < n; i += 8) {
+    for (size_t i = 8; i < n; i += 8) {
         size_t at = i + 8 <= n ? i : n - 8;
         memcpy(&x, a + at, 8);
         memcpy(&y, b + at, 8);
@@ -39,16 +33,17 @@ static inline bool same_text(const char *a, const char *b, size_t n) {
 
 static uint64_t slot_of(uint64_t hash, size_t entry) { return hash >> 32 << 32 | (uint32_t)(entry + 1); }
 
-static inline bool is_same(const wf_vocab *v, uint64_t slot, uint64_t hash, const char *text, size_t length) {
+static inline bool is_same(const wf_vocab *v, uint64_t slot, uint64_t hash, uint64_t head, const char *text, size_t length) {
     if (slot >> 32 != hash >> 32)
         return false;
     const wf_vocab_entry *e = &v->entries[(uint32_t)slot - 1];
-    return e->length == length && same_text(e->text, text, length);
+    return e->head == head && e->length == length && same_tail(e->text, text, length);
 }
 
 static size_t find_slot(const wf_vocab *v, uint64_t hash, const char *text, size_t length) {
     size_t i = (size_t)hash & (v->n_slots - 1);
-    while (v->slots[i] && !is_same(v, v->slots[i], hash, text, length))
+    uint64_t head = wf_vocab_head(text, length);
+    while (v->slots[i] && !is_same(v, v->slots[i], hash, head, text, length))
         i = (i + 1) & (v->n_slots - 1);
     return i;
 }
@@ -104,8 +99,8 @@ weft_status wf_vocab_put(wf_vocab *v, const char *text, size_t length, uint32_t 
     const char *copy = wf_arena_strndup(&v->copies, text, length);
     if (!copy)
         return wf_fail_memory(err);
-    WF_TRY(wf_grow(v->mem, (void **)&v->entries, &v->capacity, v->count + 1, sizeof *v->entries, err));
-    v->entries[v->count] = (wf_vocab_entry){copy, (uint32_t)length, id};
+    WF_TRY(wf_grow_big(v->mem, (void **)&v->entries, &v->capacity, v->count + 1, sizeof *v->entries, err));
+    v->entries[v->count] = (wf_vocab_entry){wf_vocab_head(copy, length), (uint32_t)length, id, copy};
     v->slots[slot] = slot_of(hash, v->count++);
     return WEFT_OK;
 }
@@ -134,7 +129,7 @@ static bool enter(wf_vocab *v, size_t entry, uint64_t hash) {
         if (slot == 0 &&
             __atomic_compare_exchange_n(&v->slots[i], &slot, slot_of(hash, entry), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             return true;
-        if (is_same(v, slot, hash, e->text, e->length))
+        if (is_same(v, slot, hash, e->head, e->text, e->length))
             return false;
     }
 }

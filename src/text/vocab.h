@@ -2,17 +2,37 @@
 #ifndef WF_TEXT_VOCAB_H
 #define WF_TEXT_VOCAB_H
 #include <stdbool.h>
+#include <string.h>
 #include "base/mem.h"
 
 typedef struct wf_vocab_entry {
-    const char *text; /* 0-terminated when it is a copy */
+    uint64_t head; /* the first eight bytes of the text; wf_vocab_head */
     uint32_t length, id;
+    const char *text; /* 0-terminated when it is a copy */
 } wf_vocab_entry;
+
+/* The first bytes of a text as a number, zeros behind a shorter one: texts of up to eight bytes are equal when their heads and
+ * lengths are. */
+static inline uint64_t wf_vocab_head(const char *text, size_t length) {
+    const uint8_t *p = (const uint8_t *)text;
+    uint64_t head = 0;
+    uint32_t first, last;
+    if (length >= sizeof head) {
+        memcpy(&head, p, sizeof head);
+    } else if (length >= sizeof first) { /* two that overlap */
+        memcpy(&first, p, sizeof first);
+        memcpy(&last, p + length - sizeof last, sizeof last);
+        head = first | (uint64_t)last << 8 * (length - sizeof last);
+    } else if (length) {
+        head = p[0] | (uint64_t)p[length / 2] << 8 * (length / 2) | (uint64_t)p[length - 1] << 8 * (length - 1);
+    }
+    return head;
+}
 
 typedef struct wf_vocab {
     const wf_mem *mem;
     wf_arena copies;
-    wf_vocab_entry *entries; /* in the order of insertion */
+    wf_vocab_entry *entries; /* in the order of insertion; of wf_grow_big */
     size_t count, capacity;
     uint64_t *slots; /* the upper half of the hash, and entry + 1; 0 is empty */
     size_t n_slots;  /* a power of two */
@@ -41,9 +61,4 @@ static inline const wf_vocab_entry *wf_vocab_first(const wf_vocab *v, uint64_t h
     return slot ? &v->entries[slot - 1] : NULL;
 }
 static inline void wf_vocab_fetch_entry(const wf_vocab *v, uint64_t hash) { __builtin_prefetch(wf_vocab_first(v, hash)); }
-static inline void wf_vocab_fetch_text(const wf_vocab *v, uint64_t hash) {
-    const wf_vocab_entry *e = wf_vocab_first(v, hash);
-    if (e)
-        __builtin_prefetch(e->text);
-}
 #endif
