@@ -259,53 +259,65 @@ static weft_status find_some(merging *m, size_t from, size_t n, wf_bpe *joints) 
     return WEFT_OK;
 }
 
-/* All merges, a share by each thread. */
+/* All merges, share by share. */
 typedef struct filling {
     wf_loading *l;
     wf_shares *shares;
     wf_bpe *b;
     bool by_id;
-    struct part {
-        wf_bpe joints; /* only those of its share */
-        weft_status status;
-        weft_error error;
-        uint32_t last; /* the highest rank */
-    } parts[WF_LOAD_THREADS];
+    struct seat {      /* of a thread */
+        wf_bpe joints; /* those it met */
+        uint32_t *near;
+        uint64_t *recent;
+    } seats[WF_LOAD_THREADS];
+    weft_status status[WF_SHARES];
+    weft_error errors[WF_SHARES];
+    uint32_t last[WF_SHARES]; /* the highest rank */
 } filling;
 
-static weft_status fill_share(filling *f, int i) {
+static weft_status sit_down(filling *f, struct seat *seat, weft_error *err) {
+    const wf_mem *mem = f->l->mem;
+    wf_loading mine = *f->l;
+    mine.err = err;
+    if (seat->joints.joints)
+        return WEFT_OK;
+    seat->near = seat->near ? seat->near : wf_alloc_big(mem, NEAR_CHARS * sizeof *seat->near);
+    seat->recent = seat->recent ? seat->recent : wf_alloc_big(mem, RECENT * sizeof *seat->recent);
+    return seat->near && seat->recent ? make_joints(&mine, &seat->joints) : wf_fail_memory(err);
+}
+
+static weft_status fill_share(filling *f, struct seat *seat, int i) {
     wf_share *s = &f->shares->list[i];
-    merging m = {.l = *f->l, .s = s, .b = f->b, .by_id = f->by_id, .joined = wf_str_new(f->l->mem)};
-    wf_bpe joints = {.joint_mask = 0};
-    m.l.err = &f->parts[i].error;
-    m.near = wf_alloc_big(m.l.mem, NEAR_CHARS * sizeof *m.near);
-    m.recent = wf_alloc_big(m.l.mem, RECENT * sizeof *m.recent);
+    wf_bpe joints = seat->joints; /* neighbours share cache lines */
+    merging m = {.l = *f->l, .s = s, .b = f->b, .by_id = f->by_id, .near = seat->near, .recent = seat->recent};
+    weft_status status = WEFT_OK;
+    m.l.err = &f->errors[i];
+    m.joined = wf_str_new(m.l.mem);
     for (int k = 0; k < i; k++)
         m.first += f->shares->list[k].count;
-    weft_status status = m.near && m.recent ? make_joints(&m.l, &joints) : wf_fail_memory(m.l.err);
     for (size_t k = 0; k < s->count && status == WEFT_OK; k += AT_ONCE)
         status = find_some(&m, k, s->count - k < AT_ONCE ? s->count - k : AT_ONCE, &joints);
-    f->parts[i].joints = joints;
-    f->parts[i].last = m.last;
+    seat->joints = joints;
+    f->last[i] = m.last;
     wf_str_free(&m.joined);
-    wf_free_big(m.l.mem, m.near);
-    wf_free_big(m.l.mem, m.recent);
     return status;
 }
 
-static void fill_shares(void *arg, int thread, int n_threads) {
+static void fill_one(void *arg, int thread, int i) {
     filling *f = arg;
-    if (thread < f->shares->n)
-        f->parts[thread].status = fill_share(f, thread);
+    struct seat *seat = &f->seats[thread];
+    f->status[i] = sit_down(f, seat, &f->errors[i]);
+    if (f->status[i] == WEFT_OK)
+        f->status[i] = fill_share(f, seat, i);
 }
 
 /* The first error in the order of the file. */
 static weft_status first_error(const filling *f) {
-    for (int i = 0; i < WF_LOAD_THREADS; i++)
-        if (f->parts[i].status != WEFT_OK) {
+    for (int i = 0; i < WF_SHARES; i++)
+        if (f->status[i] != WEFT_OK) {
             if (f->l->err)
-                *f->l->err = f->parts[i].error;
-            return f->parts[i].status;
+                *f->l->err = f->errors[i];
+            return f->status[i];
         }
     return WEFT_OK;
 }
@@ -318,13 +330,13 @@ static weft_status join_joints(wf_loading *l, wf_bpe *b, const wf_bpe *more) {
 }
 
 static weft_status fill(filling *f) {
-    wf_load_region(f->l, fill_shares, f);
+    wf_shares_each(f->l, f->shares->n, fill_one, f);
     WF_TRY(first_error(f));
-    for (int i = 0; i < f->shares->n; i++) {
-        const struct part *p = &f->parts[i];
-        f->b->n_ranks = p->last >= f->b->n_ranks ? p->last + 1 : f->b->n_ranks;
-        WF_TRY(join_joints(f->l, f->b, &p->joints));
-    }
+    for (int i = 0; i < f->shares->n; i++)
+        if (f->shares->list[i].count && f->last[i] >= f->b->n_ranks)
+            f->b->n_ranks = f->last[i] + 1;
+    for (int i = 0; i < WF_LOAD_THREADS; i++)
+        WF_TRY(join_joints(f->l, f->b, &f->seats[i].joints));
     return WEFT_OK;
 }
 
@@ -338,8 +350,11 @@ static weft_status fill_tables(wf_loading *l, const wf_model_source *s, wf_bpe *
     f->b = b;
     f->by_id = by_id;
     weft_status status = fill(f);
-    for (int i = 0; i < WF_LOAD_THREADS; i++)
-        wf_free_big(l->mem, f->parts[i].joints.joints);
+    for (int i = 0; i < WF_LOAD_THREADS; i++) {
+        wf_free_big(l->mem, f->seats[i].joints.joints);
+        wf_free_big(l->mem, f->seats[i].near);
+        wf_free_big(l->mem, f->seats[i].recent);
+    }
     wf_free(l->mem, f);
     return status;
 }

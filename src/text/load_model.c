@@ -166,39 +166,37 @@ static weft_status read_pieces(const wf_loading *l, wf_share *s) {
 typedef struct vocabulary {
     wf_loading *l;
     wf_vocab *out;
-    wf_shares shares, *merges; /* merges: read ahead, in the same shares of threads; NULL: none */
+    wf_shares shares, *merges; /* merges: read ahead; NULL: none */
     wf_share_fn read;
-    size_t first[WF_LOAD_THREADS + 1]; /* of the tokens of a share */
+    size_t first[WF_SHARES + 1]; /* of the tokens of a share */
     double *scores;
-    bool twice[WF_LOAD_THREADS];
+    bool twice[WF_SHARES];
 } vocabulary;
 
-static void read_share(void *arg, int thread, int n_threads) {
+static void read_share(void *arg, int thread, int i) {
     vocabulary *v = arg;
-    wf_share_read(v->l, &v->shares, thread, v->read);
-    if (v->merges)
-        wf_share_read(v->l, v->merges, thread, wf_merges_share);
+    if (i < v->shares.n)
+        wf_share_read(v->l, &v->shares, i, v->read);
+    else
+        wf_share_read(v->l, v->merges, i - v->shares.n, wf_merges_share);
 }
 
 /* Pieces of a list have their places as ids. */
-static void join_share(void *arg, int thread, int n_threads) {
+static void join_share(void *arg, int thread, int i) {
     vocabulary *v = arg;
-    if (thread == 0 || thread >= v->shares.n)
-        return;
-    const wf_share *s = &v->shares.list[thread];
-    wf_vocab_entry *to = v->out->entries + v->first[thread];
-    if (s->count)
+    const wf_share *s = &v->shares.list[i];
+    wf_vocab_entry *to = v->out->entries + v->first[i];
+    if (i > 0 && s->count)
         memcpy(to, s->tokens, s->count * sizeof *to);
-    for (size_t i = 0; v->scores && i < s->count; i++) {
-        v->scores[v->first[thread] + i] = s->scores[i];
-        to[i].id += (uint32_t)v->first[thread];
+    for (size_t k = 0; i > 0 && v->scores && k < s->count; k++) {
+        v->scores[v->first[i] + k] = s->scores[k];
+        to[k].id += (uint32_t)v->first[i];
     }
 }
 
-static void enter_share(void *arg, int thread, int n_threads) {
+static void enter_share(void *arg, int thread, int i) {
     vocabulary *v = arg;
-    if (thread < v->shares.n)
-        v->twice[thread] = !wf_vocab_enter(v->out, v->first[thread], v->first[thread + 1]);
+    v->twice[i] = !wf_vocab_enter(v->out, v->first[i], v->first[i + 1]);
 }
 
 /* All tokens behind those of the first share. */
@@ -218,7 +216,7 @@ static weft_status join(vocabulary *v) {
     s->scores = NULL;
     for (int i = 0; i < v->shares.n; i++)
         wf_arena_join(&v->out->copies, &v->shares.list[i].copies);
-    wf_load_region(v->l, join_share, v);
+    wf_shares_each(v->l, v->shares.n, join_share, v);
     return wf_vocab_clear_slots(v->out, v->l->err);
 }
 
@@ -251,7 +249,7 @@ static weft_status enter(vocabulary *v, const wf_json_reader *r) {
     bool twice = false;
     WF_TRY(wf_shares_settle(v->l, r, &v->shares, v->read));
     WF_TRY(join(v));
-    wf_load_region(v->l, enter_share, v);
+    wf_shares_each(v->l, v->shares.n, enter_share, v);
     for (int i = 0; i < v->shares.n; i++)
         twice = twice || v->twice[i];
     return twice ? fail_twice(v, r) : WEFT_OK;
@@ -260,7 +258,7 @@ static weft_status enter(vocabulary *v, const wf_json_reader *r) {
 /* The container that `r` has just entered, and ahead of it the merges, if they seem to follow. */
 static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *out, bool list, wf_model_source *s) {
     vocabulary v = {.l = l, .out = out, .read = list ? read_pieces : read_tokens};
-    int n = !l->pool ? 1 : wf_pool_threads(l->pool) < WF_LOAD_THREADS ? wf_pool_threads(l->pool) : WF_LOAD_THREADS;
+    int n = wf_shares_wanted(l);
     size_t end = l->tok->json_length, merges = list || out != &l->tok->vocab ? 0 : wf_merges_find(l, r);
     if (merges && !s->has_merges && !s->merges.list) {
         WF_TRY(wf_shares_begin(l, r, '[', merges + 1, end, n, &s->merges));
@@ -268,7 +266,7 @@ static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *out, b
     }
     weft_status status = wf_shares_begin(l, r, list ? '[' : '{', r->position, merges ? merges : end, n, &v.shares);
     if (status == WEFT_OK) {
-        wf_load_region(l, read_share, &v);
+        wf_shares_each(l, v.shares.n + (v.merges ? v.merges->n : 0), read_share, &v);
         status = enter(&v, r);
     }
     if (status == WEFT_OK)

@@ -1,6 +1,7 @@
 /* shares.c - where a container is cut into shares, and whether they fit together. */
 #include "text/shares.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 size_t wf_guess_count(size_t start, size_t position, size_t end) {
@@ -65,13 +66,38 @@ static void begin_share(const wf_loading *l, const wf_json_reader *r, wf_shares 
     s->n++;
 }
 
+int wf_shares_wanted(const wf_loading *l) {
+    enum { EACH = 3 };
+    int threads = l->pool ? wf_pool_threads(l->pool) : 1;
+    return threads == 1 ? 1 : threads * EACH < WF_SHARES ? threads * EACH : WF_SHARES;
+}
+
+typedef struct turns {
+    void (*fn)(void *arg, int thread, int i);
+    void *arg;
+    int n;
+    atomic_int next;
+} turns;
+
+static void take_turns(void *arg, int thread, int n_threads) {
+    turns *t = arg;
+    for (int i; (i = atomic_fetch_add(&t->next, 1)) < t->n;)
+        t->fn(t->arg, thread, i);
+}
+
+void wf_shares_each(const wf_loading *l, int n, void (*fn)(void *arg, int thread, int i), void *arg) {
+    turns t = {.fn = fn, .arg = arg, .n = n};
+    atomic_init(&t.next, 0);
+    wf_load_region(l, take_turns, &t);
+}
+
 weft_status wf_shares_begin(const wf_loading *l, const wf_json_reader *r, char bracket, size_t at, size_t end, int n,
                             wf_shares *out) {
     enum { LEAST = 1 << 16 }; /* bytes that are worth a share */
     division d;
     wf_json_reader probe;
     *out = (wf_shares){.bracket = bracket, .at = at, .mem = l->mem};
-    out->list = wf_calloc(l->mem, WF_LOAD_THREADS, sizeof *out->list);
+    out->list = wf_calloc(l->mem, WF_SHARES, sizeof *out->list);
     if (!out->list)
         return wf_fail_memory(l->err);
     begin_share(l, r, out, at);

@@ -18,6 +18,7 @@ typedef struct wf_odd_merge {
     size_t left_length, right_length;
 } wf_odd_merge;
 
+enum { WF_SHARES = 32 };
 typedef struct wf_share {
     wf_json_reader reader;
     size_t begin, stop; /* the comma before the next share, SIZE_MAX for the last one */
@@ -35,7 +36,7 @@ typedef struct wf_share {
     size_t count, capacity, scores_capacity, n_odd, odd_capacity;
 } wf_share;
 typedef struct wf_shares {
-    wf_share *list; /* NULL: nothing was begun */
+    wf_share *list; /* [WF_SHARES]; NULL: nothing was begun */
     int n;
     char bracket;
     size_t at; /* behind the bracket */
@@ -43,10 +44,14 @@ typedef struct wf_shares {
 } wf_shares;
 typedef weft_status (*wf_share_fn)(const wf_loading *l, wf_share *s);
 
+/* How many shares are worth making: several for each thread, which takes the next one when it is done. */
+int wf_shares_wanted(const wf_loading *l);
 /* The container whose bracket stands before `at`, a sibling of what `r` has entered or that itself, in n shares at most. `end`:
  * a place behind it. */
 weft_status wf_shares_begin(const wf_loading *l, const wf_json_reader *r, char bracket, size_t at, size_t end, int n,
                             wf_shares *out);
+/* Runs fn(arg, thread, i) for every i below n, on the threads. */
+void wf_shares_each(const wf_loading *l, int n, void (*fn)(void *arg, int thread, int i), void *arg);
 void wf_shares_free(wf_shares *s);
 void wf_share_read(const wf_loading *l, wf_shares *s, int i, wf_share_fn fn); /* share i, on any thread */
 /* After all shares: the status of the whole. When the shares do not fit together, or one failed, they are read again as one, so
