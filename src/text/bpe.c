@@ -12,15 +12,10 @@
 #define NONE WF_BPE_NONE
 enum { SHORT = 64, UNITS_AT_ONCE = 4096 };
 
-wf_bpe_merge *wf_bpe_find_merge(const wf_bpe *b, uint32_t left, uint32_t right) {
-    for (uint64_t i = wf_bpe_pair_hash((uint64_t)left << 32 | right);; i++) {
-        wf_bpe_merge *m = &b->merges[i & b->mask];
-        if (m->rank == NONE || (m->left == left && m->right == right))
-            return m;
-    }
+/* NONE for an empty slot. */
+static uint32_t rank_of(const wf_bpe *b, uint32_t left, uint32_t right) {
+    return (uint32_t)(wf_bpe_find_merge(b, left, right)->what >> 32) - 1;
 }
-
-static uint32_t rank_of(const wf_bpe *b, uint32_t left, uint32_t right) { return wf_bpe_find_merge(b, left, right)->rank; }
 
 bool wf_bpe_may_join(const wf_bpe *b, uint32_t left, uint32_t right) {
     uint64_t pair = ((uint64_t)left << 32 | right) + 1;
@@ -55,7 +50,7 @@ static size_t merge_short(const wf_bpe *b, wf_bpe_symbol *s, size_t n) {
             best = ranks[i] < ranks[best] ? i : best;
         if (ranks[best] == NONE)
             break;
-        s[best].id = wf_bpe_find_merge(b, s[best].id, s[best + 1].id)->id;
+        s[best].id = (uint32_t)wf_bpe_find_merge(b, s[best].id, s[best + 1].id)->what;
         s[best].length += s[best + 1].length;
         n--;
         memmove(s + best + 1, s + best + 2, (n - best - 1) * sizeof *s);
@@ -96,7 +91,7 @@ static weft_status link_symbols(const word *w, size_t n) {
 static weft_status merge_at(const word *w, int32_t i) {
     wf_bpe_scratch *s = &w->e->bpe;
     int32_t right = s->links[i].next;
-    s->symbols[i].id = wf_bpe_find_merge(w->b, s->symbols[i].id, s->symbols[right].id)->id;
+    s->symbols[i].id = (uint32_t)wf_bpe_find_merge(w->b, s->symbols[i].id, s->symbols[right].id)->what;
     s->symbols[i].length += s->symbols[right].length;
     s->links[i].next = s->links[right].next;
     s->links[right].rank = NONE; /* its entries in the queue are void */
