@@ -93,7 +93,8 @@ static bool read_score(const char *text, size_t length, double *out) {
     int64_t exponent = 0, said = 0;
     size_t i = text[0] == '-';
     double nearest;
-    if (!wf_parse_double(text, length, &nearest)) /* no number, or beyond all doubles */
+    bool usual = length < 300 && !memchr(text, 'e', length) && !memchr(text, 'E', length); /* not beyond all doubles */
+    if (!usual && !wf_parse_double(text, length, &nearest))
         return false;
     for (bool point = false, full = false; i < length && (text[i] | 32) != 'e'; i++) {
         if (text[i] == '.') {
