@@ -77,6 +77,9 @@ typedef struct wf_op {
     /* Number of pieces of a phase; 0: the pass has no such phase (and none after it). NULL for backward = no gradient. */
     int (*pieces)(const wf_node *node, wf_pass pass, int phase);
     void (*run)(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *worker);
+    /* The forward of rows first..end-1 of node->rows: of that share of every output, from the same share of every input that is
+     * no parameter. NULL: not by rows. */
+    void (*run_rows)(const wf_node *node, int64_t first, int64_t end, wf_worker *worker);
     uint32_t saves_in, saves_out;                       /* bit i: the backward reads in[i]->data / out[i]->data */
     double (*flops)(const wf_node *node, wf_pass pass); /* multiply-adds count 2; NULL: not counted */
     /* The same of the forward that has just run, where its data decide what is computed; NULL: flops. */
@@ -97,6 +100,7 @@ struct wf_node {
     wf_tensor *in[WF_MAX_IN];   /* entries may be NULL: optional inputs */
     wf_tensor *out[WF_MAX_OUT]; /* outputs, then what the op saves for its own backward */
     void *attr;                 /* the op's own record, in the tape's arena */
+    int64_t rows;               /* of op->run_rows; 0: this node does not run by rows */
     size_t scratch;             /* bytes per thread */
     size_t work[2];             /* bytes shared by the phases of one pass */
     void *work_data[2];
