@@ -175,33 +175,48 @@ static void write_byte_vocab(const wf_kind_input *in, wf_json_writer *w, const w
     wf_jw_end(w, '}');
 }
 
-/* Every way to put a token together from two others; a few at a time, whose slots are asked for first. */
-static void put_splits_of(const wf_vocab *v, const char *text, size_t n, wf_str *out) {
-    enum { MOST = 16 };
-    uint64_t hashes[MOST][2];
-    for (size_t from = 1; from < n; from += MOST) {
-        size_t some = n - from < MOST ? n - from : MOST;
-        for (size_t i = 0; i < some; i++) {
-            hashes[i][0] = wf_vocab_hash(text, from + i);
-            hashes[i][1] = wf_vocab_hash(text + from + i, n - from - i);
-            wf_vocab_fetch_slot(v, hashes[i][0]);
-            wf_vocab_fetch_slot(v, hashes[i][1]);
-        }
-        for (size_t i = 0, k = from; i < some; i++, k++) {
-            if (!wf_vocab_find_hashed(v, hashes[i][0], text, k) || !wf_vocab_find_hashed(v, hashes[i][1], text + k, n - k))
-                continue;
-            wf_str_put(out, ",[", 2);
-            put_letters(out, text, k);
-            wf_str_putc(out, ',');
-            put_letters(out, text + k, n - k);
-            wf_str_putc(out, ']');
-        }
+/* A way to cut a token in two, on its way to a merge if both are tokens. Many are looked up at a time: what is read of the
+ * table lies far apart, and is asked for before it is needed. */
+typedef struct cut {
+    const char *text;
+    size_t n, left;
+    uint64_t hashes[2];
+} cut;
+enum { AT_ONCE = 32 };
+
+static void put_cuts(const wf_vocab *v, const cut *cuts, size_t n, wf_str *out) {
+    for (size_t i = 0; i < 2 * n; i++)
+        wf_vocab_fetch_entry(v, cuts[i / 2].hashes[i % 2]);
+    for (const cut *c = cuts; c < cuts + n; c++) {
+        const char *right = c->text + c->left;
+        size_t length = c->n - c->left;
+        if (!wf_vocab_find_hashed(v, c->hashes[0], c->text, c->left) || !wf_vocab_find_hashed(v, c->hashes[1], right, length))
+            continue;
+        wf_str_put(out, ",[", 2);
+        put_letters(out, c->text, c->left);
+        wf_str_putc(out, ',');
+        put_letters(out, right, length);
+        wf_str_putc(out, ']');
     }
 }
 
+/* Every way to put a token together from two others. */
 static void put_splits(const wf_vocab *v, size_t from, size_t to, wf_str *out) {
+    cut cuts[AT_ONCE];
+    size_t waiting = 0;
     for (size_t i = from; i < to; i++)
-        put_splits_of(v, v->entries[i].text, v->entries[i].length, out);
+        for (size_t left = 1, n = v->entries[i].length; left < n; left++) {
+            const char *text = v->entries[i].text;
+            cut c = {text, n, left, {wf_vocab_hash(text, left), wf_vocab_hash(text + left, n - left)}};
+            wf_vocab_fetch_slot(v, c.hashes[0]);
+            wf_vocab_fetch_slot(v, c.hashes[1]);
+            cuts[waiting++] = c;
+            if (waiting == AT_ONCE) {
+                put_cuts(v, cuts, waiting, out);
+                waiting = 0;
+            }
+        }
+    put_cuts(v, cuts, waiting, out);
 }
 
 static void write_splits(const wf_kind_input *in, wf_json_writer *w, const wf_vocab *v) {
