@@ -6,6 +6,7 @@
 #include "text/trie.h"
 
 #define WF_BPE_NONE UINT32_MAX
+enum { WF_BPE_SHORT = 64 }; /* symbols that are merged in one line */
 
 /* A slot of the table of merges: empty when the key is 0. */
 typedef struct wf_bpe_merge {
@@ -30,8 +31,9 @@ typedef struct wf_bpe {
     bool lacks_unknown; /* the unknown token is named, but not in the vocabulary: the first unknown character is an error */
     /* pieces with scores: */
     bool scored;
-    bool words;     /* nothing is merged: a word with the mark of a space in front is a piece, or unknown */
-    wf_vocab extra; /* characters that are no pieces, but parts of some: their symbols follow the ids */
+    const char *kinds; /* of the pieces, as pieces.h has them */
+    bool words;        /* nothing is merged: a word with the mark of a space in front is a piece, or unknown */
+    wf_vocab extra;    /* characters that are no pieces, but parts of some: their symbols follow the ids */
     uint32_t first_extra;
     wf_trie frozen; /* user-defined pieces: found before any merging; empty when there are none */
 } wf_bpe;

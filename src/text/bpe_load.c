@@ -479,8 +479,18 @@ static weft_status rank_pieces(scored_loading *s) {
     return WEFT_OK;
 }
 
-static bool is_part(const wf_pieces *p, uint32_t id) {
+static bool is_found(const wf_pieces *p, uint32_t id) {
     return p->kinds[id] == WF_PIECE_NORMAL || p->kinds[id] == WF_PIECE_USER;
+}
+
+/* An unused piece is merged too, but comes out in its parts; one of a single character has none. */
+static bool is_part(const scored_loading *s, uint32_t id) {
+    wf_bytes text = wf_pieces_text(s->l->tok, id);
+    size_t one = 0;
+    if (s->pieces->kinds[id] != WF_PIECE_UNUSED || !text.length)
+        return is_found(s->pieces, id);
+    wf_char_at((const uint8_t *)text.data, text.length, &one);
+    return one < text.length;
 }
 
 /* The symbol of a part: a piece, or a character. */
@@ -488,7 +498,7 @@ static weft_status symbol_of(scored_loading *s, const char *text, size_t length,
     size_t one;
     bool added;
     *id = token_of(s->l->tok, text, length);
-    if (*id != NONE && is_part(s->pieces, *id))
+    if (*id != NONE && is_part(s, *id))
         return WEFT_OK;
     *id = NONE;
     wf_char_at((const uint8_t *)text, length, &one);
@@ -539,7 +549,9 @@ static weft_status build_scored(scored_loading *s) {
         longest += text.length;
         /* Every part of a piece is looked at: a few endless pieces must not cost their square. */
         WF_CHECK(text.length <= 4096, s->l->err, WEFT_UNSUPPORTED, "model: a piece of %zu bytes", text.length);
-        if (is_part(p, id) && !s->characters)
+        WF_CHECK(s->characters || p->kinds[id] != WF_PIECE_UNUSED || text.length <= WF_BPE_SHORT, s->l->err, WEFT_UNSUPPORTED,
+                 "model: an unused piece of %zu bytes", text.length);
+        if (is_part(s, id) && !s->characters)
             WF_TRY(split_piece(s, id));
     }
     WF_TRY(make_tables(s->l, s->b, s->n_merges + longest));
@@ -547,7 +559,7 @@ static weft_status build_scored(scored_loading *s) {
         put_merge(s->b, s->merges[i]);
     s->b->n_ranks = s->n_merges ? s->last + 1 : 0;
     for (uint32_t id = 0; id < p->count; id++)
-        if (is_part(p, id))
+        if (is_part(s, id))
             WF_TRY(note_joints(s, id));
     return WEFT_OK;
 }
@@ -563,8 +575,9 @@ weft_status wf_load_scored_bpe(wf_loading *l, const wf_model_source *source, voi
     b->unknown = pieces.unknown;
     b->byte_fallback = pieces.byte_fallback;
     find_bytes(l->tok, b);
+    b->kinds = pieces.kinds;
     for (int c = 0; c < 128; c++)
-        if (b->ascii_id[c] != NONE && !is_part(&pieces, b->ascii_id[c]))
+        if (b->ascii_id[c] != NONE && !is_found(&pieces, b->ascii_id[c]))
             b->ascii_id[c] = NONE;
     bool characters;
     WF_TRY(wf_load_bool(l, source->options, "characters", false, &characters));
