@@ -102,7 +102,7 @@ static bool read_score(const char *text, size_t length, double *out) {
             continue;
         }
         uint64_t digit = (uint64_t)(text[i] - '0');
-        full = full || digits > (UINT64_MAX - digit) / 10; /* the digits from here on are left out */
+        full = full || digits > (UINT64_MAX - 9) / 10 + (digit <= UINT64_MAX % 10); /* the digits from here on are left out */
         digits = full ? digits : digits * 10 + digit;
         exponent += (full && !point) - (!full && point);
     }

@@ -7,7 +7,7 @@
 
 #include "text/trie_keys.h"
 
-enum { BLOCK = 256, RECENT = 4, MOST_THREADS = 8 };
+enum { BLOCK = 256, RECENT = 2, MOST_THREADS = 8 };
 
 typedef struct range { /* keys that share a node's path */
     size_t first, end;
@@ -39,8 +39,7 @@ typedef struct builder {
 } builder;
 
 static builder builder_new(ground *g, weft_error *err) {
-    return (builder){
-        .g = g, .first_free = WF_TRIE_FREE, .recent = {WF_TRIE_FREE, WF_TRIE_FREE, WF_TRIE_FREE, WF_TRIE_FREE}, .err = err};
+    return (builder){.g = g, .first_free = WF_TRIE_FREE, .recent = {WF_TRIE_FREE, WF_TRIE_FREE}, .err = err};
 }
 
 static weft_status push(builder *b, ranges *list, range r) {
@@ -92,10 +91,10 @@ static bool fits(const builder *b, uint32_t base, const uint8_t *bytes, size_t n
     return true;
 }
 
-/* A base where all children are free. Any free node is the place of an only child; of several, the oldest holes are too small
- * for many: a few are tried, then the last blocks, then a new one. */
+/* A base where all children are free. Any free node is the place of an only child. Of several, a few holes are tried, from the
+ * place on where the last search ended, then the last blocks, then a new one. */
 static weft_status find_base(builder *b, const uint8_t *bytes, size_t n, uint32_t *base) {
-    enum { TRIES = 32 };
+    enum { TRIES = 16 };
     uint32_t at = b->first_free;
     for (int tries = 0; at != WF_TRIE_FREE && tries < TRIES; tries++) {
         *base = at ^ bytes[0];
@@ -105,6 +104,7 @@ static weft_status find_base(builder *b, const uint8_t *bytes, size_t n, uint32_
         if (at == b->first_free)
             break;
     }
+    b->first_free = at;
     for (int i = 0; i < RECENT; i++)
         for (uint32_t low = 0; low < BLOCK && b->recent[i] != WF_TRIE_FREE; low++)
             if (fits(b, b->recent[i] + low, bytes, n)) {
@@ -158,6 +158,7 @@ static weft_status place_children(builder *b, range r, ranges *below) {
     for (size_t i = 0; i < n; i++) {
         take(b, base ^ bytes[i], r.node);
         WF_TRY(push(b, below, (range){begins[i], begins[i + 1], r.depth + 1, base ^ bytes[i]}));
+        __builtin_prefetch(keys[begins[i]].text + sizeof keys->head);
     }
     return WEFT_OK;
 }

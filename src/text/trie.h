@@ -19,11 +19,13 @@ typedef struct wf_trie {
 #define WF_TRIE_FREE UINT32_MAX
 
 typedef struct wf_trie_key {
-    uint64_t head; /* its first eight bytes, the first one highest; wf_trie_key_of */
     const char *text;
     uint32_t length, value; /* value: not WF_TRIE_NONE */
+    uint64_t head;          /* set in building: its first eight bytes, the first one highest */
 } wf_trie_key;
-wf_trie_key wf_trie_key_of(const char *text, size_t length, uint32_t value);
+static inline wf_trie_key wf_trie_key_of(const char *text, size_t length, uint32_t value) {
+    return (wf_trie_key){text, (uint32_t)length, value, 0};
+}
 
 /* Sorts the keys, on the threads of the pool (NULL: none) when there are many; of equal ones that with the largest value
  * counts. Empty keys are left out. The nodes are the caller's to free. */

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-wf_trie_key wf_trie_key_of(const char *text, size_t length, uint32_t value) {
+static uint64_t head_of(const wf_trie_key *k) {
     uint64_t head = 0;
     for (size_t i = 0; i < sizeof head; i++)
-        head = head << 8 | (i < length ? (uint8_t)text[i] : 0);
-    return (wf_trie_key){head, text, (uint32_t)length, value};
+        head = head << 8 | (i < k->length ? (uint8_t)k->text[i] : 0);
+    return head;
 }
 
 static bool is_less_behind(const wf_trie_key *x, const wf_trie_key *y) {
@@ -87,8 +87,11 @@ static size_t end_of(const sorting *s, int part) { return part + 1 == s->parts ?
 
 static void sort_part(void *arg, int thread, int n_threads) {
     const sorting *s = arg;
-    if (thread < s->parts)
-        sort(s->from + begin_of(s, thread), end_of(s, thread) - begin_of(s, thread), 64);
+    if (thread >= s->parts)
+        return;
+    for (size_t i = begin_of(s, thread); i < end_of(s, thread); i++)
+        s->from[i].head = head_of(&s->from[i]);
+    sort(s->from + begin_of(s, thread), end_of(s, thread) - begin_of(s, thread), 64);
 }
 
 /* The first half of what two parts become. */
@@ -120,11 +123,10 @@ static void merge_parts(void *arg, int thread, int n_threads) {
 
 void wf_trie_sort(wf_pool *pool, int parts, wf_trie_key *keys, wf_trie_key *room, size_t n, wf_trie_key **sorted) {
     sorting s = {.from = keys, .to = room, .n = n, .part = n / (size_t)parts, .parts = parts};
-    if (parts == 1) {
-        sort(keys, n, 64);
-    } else {
+    if (parts == 1)
+        sort_part(&s, 0, 1);
+    else
         wf_pool_run(pool, sort_part, &s);
-    }
     for (; s.parts > 1; s.parts /= 2, s.part *= 2) {
         wf_pool_run(pool, merge_parts, &s);
         wf_trie_key *other = s.from;
