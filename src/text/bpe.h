@@ -28,8 +28,8 @@ typedef struct wf_bpe {
     /* pieces with scores: */
     bool scored;
     const char *kinds; /* of the pieces, as pieces.h has them */
-    bool words;     /* nothing is merged: a word with the mark of a space in front is a piece, or unknown */
-    wf_vocab extra; /* characters that are no pieces, but parts of some: their symbols follow the ids */
+    bool words;        /* nothing is merged: a word with the mark of a space in front is a piece, or unknown */
+    wf_vocab extra;    /* characters that are no pieces, but parts of some: their symbols follow the ids */
     uint32_t first_extra;
     wf_trie frozen; /* user-defined pieces: found before any merging; empty when there are none */
 } wf_bpe;
