@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "support/mixer_cases.h"
 #include "support/sessions.h"
+#include "train/trainer.h"
 #include "verify/forms.h"
 
 enum { BATCH = 2, ROWS = 13, DIM = 12, PADDED = 5, MEMORY_ROWS = 7 };
@@ -458,6 +459,71 @@ static void test_states(void **state) {
         }
 }
 
+/* ---- reading a memory ---- */
+/* Eight updates on one batch of an encoder-decoder whose blocks have the layer between mixer and channel: the loss falls. */
+static void learn(test_env *e, wf_model *m, const char *what) {
+    enum { TARGETS = 5, STEPS = 8 };
+    int32_t source[2 * SESSION_SOURCE], targets[2 * TARGETS];
+    wf_trainer *t;
+    weft_error err = {0};
+    wf_step_result first = {0}, last = {0};
+    const wf_json *adamw = test_json(e, "{\"name\": \"adamw\", \"lr\": 0.01}");
+    const wf_trainer_options options = {
+        .batch = 2, .rows = TARGETS, .source_rows = SESSION_SOURCE, .accumulate = 1, .optimizer = adamw};
+    for (int i = 0; i < 2 * SESSION_SOURCE; i++)
+        source[i] = (int32_t)(i * i % 11);
+    for (int i = 0; i < 2 * TARGETS; i++)
+        targets[i] = (int32_t)(3 * i % 11);
+    weft_status status = wf_trainer_create(m, &options, &t, &err);
+    for (int step = 0; step < STEPS && status == WEFT_OK; step++) {
+        status = wf_trainer_step(t, &(wf_train_batch){.targets = targets, .source = source}, &last, &err);
+        first = step ? first : last;
+    }
+    if (status != WEFT_OK || !(last.loss < first.loss))
+        fail_msg("%s: the loss goes from %g to %g: %s", what, first.loss, last.loss, err.message);
+    wf_trainer_free(t);
+}
+
+/* Every row that can read a memory, as `cross`: it learns and decodes, or a line says why not. */
+static void test_cross(void **state) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const wf_mixer *mixer = wf_mixer_find(cases[i].mixer);
+        test_env e;
+        char text[2048], what[512];
+        wf_layer *layer;
+        wf_tape *tape;
+        weft_error err = {0};
+        if (!strstr(mixer->inputs, " memory"))
+            continue;
+        test_env_open(&e, 1);
+        assert_int_equal(wf_layer_build(&e.arena, mixer, test_json(&e, cases[i].spec), DIM, "test", &layer, &err), WEFT_OK);
+        snprintf(what, sizeof what, "cross %s %s", cases[i].mixer, cases[i].spec);
+        snprintf(
+            text, sizeof text,
+            "{\"dim\": %d, \"layers\": 2, \"vocab\": 11, \"shift\": {\"token\": 1}, \"encoder\": {\"layers\": 1, \"dim\": 8, "
+            "\"vocab\": 11, \"block\": {\"mixer\": \"rnn\"}, \"bridge\": {\"dim\": %lld}}, \"block\": {\"mixer\": \"rnn\", "
+            "\"cross\": {\"mixer\": \"%s\", \"spec\": %s}, \"channel\": \"glu\"}}",
+            DIM, (long long)wf_int(layer, "memory_dim"), cases[i].mixer, cases[i].spec);
+        wf_model *m = test_model_of(&e, test_json(&e, text), 5);
+        assert_int_equal(wf_tape_create(m->env, &(wf_tape_options){.type = WF_F32}, &tape, &err), WEFT_OK);
+        wf_model_ports source = {.ids = wf_input(tape, "source", WF_I32, 2, (int64_t[]){1, 3})},
+                       ports = {.ids = wf_input(tape, "ids", WF_I32, 2, (int64_t[]){1, 2}), .source = &source};
+        weft_status status = wf_model_record(m, tape, 1, 2, &(wf_model_options){.mode = WF_NO_STATE}, &ports, &err);
+        status = status == WEFT_OK ? wf_tape_plan(tape, &err) : status;
+        wf_tape_free(tape);
+        if (status == WEFT_OK) {
+            learn(&e, m, what);
+            status = wf_model_can_stream(m, &err);
+            if (status == WEFT_OK)
+                session_check(m, what, 5);
+        }
+        if (status != WEFT_OK && !strstr(err.message, "block 0 cross"))
+            fail_msg("%s: %s", what, err.message);
+        wf_model_free(m);
+        test_env_close(&e);
+    }
+}
+
 static bool has_case(const char *mixer) {
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         if (strcmp(cases[i].mixer, mixer) == 0)
@@ -474,6 +540,6 @@ static void test_every_row_has_a_spec(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_row_has_a_spec), cmocka_unit_test(test_rows),
-                                       cmocka_unit_test(test_states)};
+                                       cmocka_unit_test(test_states), cmocka_unit_test(test_cross)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

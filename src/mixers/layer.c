@@ -279,8 +279,16 @@ static weft_status add_states(builder *b, wf_layer *layer) {
 }
 
 void wf_layer_reads_memory(wf_layer *layer) {
+    layer->recurs = strstr(layer->row->inputs, " memory ") != NULL; /* it asks the memory with a state of its own */
     for (int i = 0; i < layer->n_states; i++)
         layer->states[i].present = layer->states[i].row->kind == WF_STATE_SOURCE;
+}
+
+bool wf_layer_can_read_memory(const wf_layer *layer) {
+    bool can = strstr(layer->row->inputs, " memory") != NULL;
+    for (int i = 0; i < layer->n_parts && !can; i++)
+        can = wf_layer_can_read_memory(layer->parts[i]);
+    return can;
 }
 
 bool wf_layer_needs_memory(const wf_layer *layer) { return strstr(layer->row->inputs, " memory ") != NULL; }

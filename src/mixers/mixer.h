@@ -201,6 +201,7 @@ struct wf_layer {
     int n_states;
     bool streams; /* the row's condition of that name holds */
     bool apart;   /* the same */
+    bool recurs;  /* it reads a memory, and cannot without a state that such layers do not keep */
     wf_layer_state_shape states[WF_MAX_STATES];
     struct wf_layer **parts; /* of a row made of other layers */
     int n_parts;
@@ -220,8 +221,9 @@ weft_status wf_layer_add_part(struct wf_part_builder *builder, const char *prefi
 wf_json *wf_layer_json(wf_arena *arena, const wf_layer *layer);
 /* Once, after it is built: the layer reads a memory. Its states are those of kind SOURCE. */
 void wf_layer_reads_memory(wf_layer *layer);
-bool wf_layer_needs_memory(const wf_layer *layer); /* its row cannot do without one */
-bool wf_layer_keeps_memory(const wf_layer *layer); /* it has states of that kind: the memory itself is not needed again */
+bool wf_layer_can_read_memory(const wf_layer *layer); /* its row does, or that of a part */
+bool wf_layer_needs_memory(const wf_layer *layer);    /* its row cannot do without one */
+bool wf_layer_keeps_memory(const wf_layer *layer);    /* it has states of that kind: the memory itself is not needed again */
 weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where,
                            wf_layer **out, weft_error *err);
 bool wf_slot_no_decay(const wf_mixer *row, const wf_slot *slot); /* the row's list of that name has it */

@@ -307,6 +307,8 @@ static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, con
         if (j && (rows[i].required || j->kind != WF_JSON_NULL))
             WF_TRY(read_row(r, j, where, i >= 3, rows[i].layer));
     }
+    WF_CHECK(!b->cross || wf_layer_can_read_memory(b->cross), r->err, WEFT_USAGE, "%s: %s reads no memory ('cross' must)",
+             b->cross->where, b->cross->row->name);
     if (b->cross)
         wf_layer_reads_memory(b->cross);
     return WEFT_OK;
