@@ -546,7 +546,8 @@ double wf_layer_flops(const wf_layer *layer, int64_t rows) {
 
 size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens) {
     size_t total = 0;
-    for (int i = 0; i < layer->n_states; i++) {
+    bool kept = wf_layer_streams(layer) || wf_layer_keeps_memory(layer);
+    for (int i = 0; kept && i < layer->n_states; i++) {
         const wf_layer_state_shape *s = &layer->states[i];
         size_t n = s->present ? sizeof(float) : 0;
         for (int d = 0; d < s->rank; d++)

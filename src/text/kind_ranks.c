@@ -101,7 +101,7 @@ static void write_byte_vocab(wf_json_writer *w, const wf_vocab *v, wf_str *scrat
         wf_str_clear(scratch);
         for (size_t k = 0; k < e->length; k++) {
             char letter[WF_LETTER_BYTES];
-            wf_str_put(scratch, letter, wf_put_letter((uint8_t)wf_vocab_text(v, e)[k], letter));
+            wf_str_put(scratch, letter, wf_put_letter((uint8_t)e->text[k], letter));
         }
         w->out->failed = w->out->failed || scratch->failed;
         wf_jw_key(w, wf_str_text(scratch));
@@ -114,7 +114,7 @@ static void write_byte_vocab(wf_json_writer *w, const wf_vocab *v, wf_str *scrat
 static void write_splits(wf_json_writer *w, const wf_vocab *v, wf_str *scratch) {
     wf_jw_open(w, "merges", '[');
     for (size_t i = 0; i < v->count; i++) {
-        const char *text = wf_vocab_text(v, &v->entries[i]);
+        const char *text = v->entries[i].text;
         size_t n = v->entries[i].length;
         for (size_t k = 1; k < n; k++) {
             if (!wf_vocab_find(v, text, k) || !wf_vocab_find(v, text + k, n - k))

@@ -75,7 +75,7 @@ static void check_equal(const wf_tokenizer *a, const wf_tokenizer *b) {
     wf_ids x = wf_ids_new(mem), y = wf_ids_new(mem);
     assert_int_equal(wf_tokenizer_vocab(a), wf_tokenizer_vocab(b));
     for (uint32_t id = 0; id < wf_tokenizer_vocab(a); id++) {
-        wf_bytes p = wf_tokenizer_token(a, id), q = wf_tokenizer_token(b, id);
+        wf_bytes p = wf_tokenizer_piece(a, id), q = wf_tokenizer_piece(b, id);
         assert_int_equal(p.length, q.length);
         assert_memory_equal(p.data, q.data, p.length);
         assert_true(wf_tokenizer_is_special(a, id) == wf_tokenizer_is_special(b, id));

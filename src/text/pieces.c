@@ -36,7 +36,7 @@ weft_status wf_load_pieces(wf_loading *l, const wf_model_source *s, wf_pieces *o
 
 wf_bytes wf_pieces_text(const wf_tokenizer *tok, uint32_t id) {
     const wf_vocab_entry *e = &tok->vocab.entries[id];
-    return (wf_bytes){wf_vocab_text(&tok->vocab, e), e->length};
+    return (wf_bytes){e->text, e->length};
 }
 
 static bool taken(const wf_pieces *p, uint32_t id, wf_piece_kind kind) {

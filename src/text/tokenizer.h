@@ -88,8 +88,9 @@ size_t wf_tokenizer_vocab(const wf_tokenizer *tok);    /* the largest id + 1 */
 uint64_t wf_tokenizer_digest(const wf_tokenizer *tok); /* of its tokenizer.json: equal tokenizers, equal digests */
 /* The id of a token as the file spells it ("<|endoftext|>", "Ġthe"), -1 when there is none. */
 int64_t wf_tokenizer_id(const wf_tokenizer *tok, const char *text, size_t length);
-/* The bytes a token stands for inside a text; for counting bytes per token. Ids out of range and unused ids have none. */
-wf_bytes wf_tokenizer_token(const wf_tokenizer *tok, uint32_t id);
+/* Appends the bytes a token stands for inside a text; for counting bytes per token. Ids out of range and unused ids have none.
+ */
+void wf_tokenizer_put_token(const wf_tokenizer *tok, uint32_t id, wf_str *out);
 wf_bytes wf_tokenizer_piece(const wf_tokenizer *tok, uint32_t id); /* the token as the file spells it */
 bool wf_tokenizer_is_special(const wf_tokenizer *tok, uint32_t id);
 /* Whether tokens inside a word are spelled with a prefix (##ing). */

@@ -322,8 +322,13 @@ void wf_data_validation_batch(const wf_data *d, uint64_t first, uint64_t stride,
 
 uint64_t wf_data_target_bytes(const wf_data *d, const int32_t *targets, size_t n) {
     uint64_t bytes = 0;
+    wf_str text = wf_str_new(d->mem);
     for (size_t i = 0; i < n; i++)
-        if (targets[i] >= 0 && !wf_tokenizer_is_special(d->tok, (uint32_t)targets[i]))
-            bytes += wf_tokenizer_token(d->tok, (uint32_t)targets[i]).length;
+        if (targets[i] >= 0 && !wf_tokenizer_is_special(d->tok, (uint32_t)targets[i])) {
+            wf_str_clear(&text);
+            wf_tokenizer_put_token(d->tok, (uint32_t)targets[i], &text);
+            bytes += text.length;
+        }
+    wf_str_free(&text);
     return bytes;
 }
