@@ -169,21 +169,26 @@ static void tell(wf_bench *b, wf_bench_line *line, const costs *c, double cross)
 }
 
 /* ---- rows ---- */
+/* By the fastest runs of the last length, which other work beside this disturbs least: two of each, and growth as of T. */
+static bool too_long(wf_bench *b, costs *c, int64_t rows) {
+    double most = b->quick ? 0.2 : b->full ? 300.0 : 6.0, next = 2 * GROWTH * (c->forward[c->n - 1] + c->train[c->n - 1]);
+    if (next <= most)
+        return false;
+    if (rows <= b->longest)
+        c->ended = wf_bench_text(b, "T=%lld would take %.0f s or more", (long long)rows, next);
+    return true;
+}
+
 /* Lengths that are too short for the row's options are left out. */
 static weft_status run_row(wf_bench *b, const wf_mixer *row, costs *c) {
-    double most = b->quick ? 0.2 : b->full ? 300.0 : 6.0; /* seconds that a length may take */
     weft_status status = WEFT_OK;
     *c = (costs){.row = row};
     for (int64_t rows = b->shortest; rows <= b->longest && c->n < MOST_LENGTHS; rows *= GROWTH) {
-        double begin = wf_seconds();
         status = measure_length(b, c, rows);
         if ((status != WEFT_OK && !(status == WEFT_USAGE && c->n == 0)) || c->ended)
             break;
-        double next = (wf_seconds() - begin) * GROWTH;
-        if (next > most && rows * GROWTH <= b->longest) {
-            c->ended = wf_bench_text(b, "T=%lld would take %.0f s or more", (long long)(rows * GROWTH), next);
+        if (c->n > 0 && too_long(b, c, rows * GROWTH))
             break;
-        }
     }
     if (status == WEFT_OK || status == WEFT_INTERRUPTED || status == WEFT_TERMINATED)
         return status; /* who stops it needs no message */
