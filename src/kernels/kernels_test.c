@@ -233,7 +233,8 @@ static void run_int8(const wf_kernels *k, const work *w) {
     wf_int8_pack(packed, w->in[1], columns, steps);
     for (int64_t i = 0; i < rows; i++)
         k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, w->in[0] + i * steps, steps);
-    k->int8_block(w->out[0], columns + 1, q, ranges, packed, unless(w->variant % 2, w->in[2]), groups, rows, columns);
+    k->int8_block(w->out[0], columns + 1, q, ranges, packed, unless(w->variant % 2, w->in[2]), groups, rows, columns, packed,
+                  3);
     for (int64_t i = 0; i < rows * groups * WF_INT8_GROUP; i++)
         w->out[1][i % w->n] += (float)q[i];
 }

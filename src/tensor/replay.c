@@ -75,11 +75,14 @@ static void run_strip(const wf_tape *tape, const wf_entry *entry, int piece, wf_
     end = end * WF_GEMM_ROWS < rows ? end * WF_GEMM_ROWS : rows;
     for (int i = 0; i <= entry->more; i++) {
         const wf_node *node = tape->nodes.items[entry->node->index + i];
+        if (i == 0 || node->op != ((const wf_node *)tape->nodes.items[node->index - 1])->op)
+            worker->kept = NULL;
         node->op->run_rows(node, first * WF_GEMM_ROWS, end, worker);
     }
 }
 
 static void run_piece(const wf_tape *tape, const wf_entry *entry, int phase, int piece, wf_worker *worker) {
+    worker->kept = NULL;
     if (entry->more)
         run_strip(tape, entry, piece, worker);
     else if (entry->kind == WF_RUN)

@@ -70,6 +70,7 @@ typedef struct wf_worker { /* what one thread has while it runs a piece */
     void *scratch; /* node->scratch bytes, aligned to 64 */
     const wf_kernels *k;
     const wf_runtime *rt;
+    const void *kept; /* of run_rows: what the node before, of the same op and rows, had in scratch; NULL: nothing */
 } wf_worker;
 
 typedef struct wf_op {

@@ -5,7 +5,7 @@
 #include "tensor/ops.h"
 
 enum { FEW_ROWS = 4, BIAS_COLUMNS = 256 };
-enum { INT8_ROWS = 4 * WF_INT8_ROWS, PIECES = 16 }; /* rows of a piece; pieces wanted where rows are few */
+enum { INT8_ROWS = 8 * WF_INT8_ROWS, PIECES = 16 }; /* rows of a piece; pieces wanted where rows are few */
 
 typedef struct linear {
     int64_t m, n, k;
@@ -123,14 +123,21 @@ static void multiply_int8(const wf_node *node, int64_t first, int64_t rows, int6
     const float *x = node->in[X]->data, *bias = node->in[B] ? node->in[B]->data : NULL;
     float *y = node->out[0]->data, *ranges = w->scratch;
     uint8_t *q = (uint8_t *)(ranges + INT8_ROWS * groups * 2);
-    for (int64_t i = 0; i < rows; i++)
+    for (int64_t i = 0; i < rows && w->kept != x + first * a->k; i++)
         w->k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, x + (first + i) * a->k, a->k);
-    for (int64_t j = from; j < to; j += WF_INT8_COLUMNS)
-        for (int64_t i = 0; i < rows; i += WF_INT8_ROWS)
-            w->k->int8_block(y + (first + i) * a->n + j, a->n, q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2,
-                             a->int8 + j / WF_INT8_PANEL * groups * WF_INT8_BLOCK, bias ? bias + j : NULL, groups,
-                             rows - i < WF_INT8_ROWS ? rows - i : WF_INT8_ROWS,
-                             to - j < WF_INT8_COLUMNS ? to - j : WF_INT8_COLUMNS);
+    w->kept = x + first * a->k;
+    const int64_t block = WF_INT8_COLUMNS / WF_INT8_PANEL * groups * WF_INT8_BLOCK,
+                  blocks = (rows + WF_INT8_ROWS - 1) / WF_INT8_ROWS;
+    for (int64_t j = from; j < to; j += WF_INT8_COLUMNS) {
+        const uint8_t *panels = a->int8 + j / WF_INT8_COLUMNS * block,
+                      *ahead = panels; /* the next ones are on their way, a share with each block of rows */
+        int64_t step = j + 2 * WF_INT8_COLUMNS <= to ? block / (blocks * groups * WF_INT8_STEPS) : 0;
+        ahead += step ? block : 0;
+        for (int64_t i = 0; i < rows; i += WF_INT8_ROWS, ahead += step * groups * WF_INT8_STEPS)
+            w->k->int8_block(y + (first + i) * a->n + j, a->n, q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, panels,
+                             bias ? bias + j : NULL, groups, rows - i < WF_INT8_ROWS ? rows - i : WF_INT8_ROWS,
+                             to - j < WF_INT8_COLUMNS ? to - j : WF_INT8_COLUMNS, ahead, step);
+    }
 }
 
 static void multiply_packed(const wf_node *node, int64_t first, int64_t end, int64_t from, int64_t to, wf_worker *w) {
@@ -143,6 +150,7 @@ static void multiply_packed(const wf_node *node, int64_t first, int64_t end, int
                              .n = a->n,
                              .k = a->k};
         wf_panels_run(w->k, &p, first, end, from, to, w->scratch);
+        w->kept = NULL;
         return;
     }
     for (; first < end; first += INT8_ROWS)
