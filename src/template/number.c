@@ -7,12 +7,34 @@
 
 /* ---- printing ---- */
 
+/* Does the number with the digits one higher read back? Below a power of two numbers lie closer: halfway between two decimals
+ * only the upper one does. */
+static bool reads_higher(char text[40], int n, double d) {
+    char mantissa[24], higher[40];
+    size_t count = 0;
+    const char *e = strchr(text, 'e');
+    for (const char *s = text; s < e; s++)
+        if (*s != '.')
+            mantissa[count++] = *s;
+    mantissa[count] = 0;
+    snprintf(higher, sizeof higher, "%llde%d", strtoll(mantissa, NULL, 10) + 1, atoi(e + 1) - n + 1);
+    if (strtod(higher, NULL) != d)
+        return false;
+    snprintf(higher, sizeof higher, "%lld", strtoll(mantissa, NULL, 10) + 1);
+    if (strlen(higher) != count) /* 9.9 has become 10: shorter digits would have done */
+        return false;
+    for (size_t i = 0, k = 0; text + i < e; i++)
+        if (text[i] != '.')
+            text[i] = higher[k++];
+    return true;
+}
+
 /* The shortest digits that read back as the same number, and the power of ten of the first one. */
 static size_t shortest(double d, char digits[20], int *exponent) {
     char text[40];
     for (int n = 1; n <= 17; n++) {
         snprintf(text, sizeof text, "%.*e", n - 1, d);
-        if (strtod(text, NULL) == d)
+        if (strtod(text, NULL) == d || reads_higher(text, n, d))
             break;
     }
     size_t count = 0;
@@ -114,11 +136,36 @@ static bool accumulate(const char *s, size_t n, int base, bool minus, int64_t *o
     return true;
 }
 
+/* Python reads the decimal digits of every script. Returns how many bytes the text has with ASCII digits; 0: it does not fit.
+ */
+static size_t plain_digits(const char *s, size_t n, char *out, size_t room) {
+    size_t count = 0;
+    for (size_t i = 0, length; i < n; i += length) {
+        uint32_t c = wf_tpl_char(s + i, n - i, &length), zero = c;
+        if (count + length > room)
+            return 0;
+        if (c < 128 || !wf_tpl_char_is(WF_IS_DECIMAL, c)) {
+            memcpy(out + count, s + i, length);
+            count += length;
+            continue;
+        }
+        while (wf_tpl_char_is(WF_IS_DECIMAL, zero - 1))
+            zero--;
+        out[count++] = (char)('0' + (c - zero) % 10);
+    }
+    return count;
+}
+
 bool wf_tpl_read_int(const char *s, size_t n, int base, wf_tpl *r, wf_var *out) {
     bool minus = false, underscore = false;
     size_t count;
     int64_t value;
     wf_tpl_strip(&s, &n, NULL, WF_STRIP_LEFT | WF_STRIP_RIGHT);
+    char *plain = n <= 4 * 4300 ? wf_arena_alloc(&r->arena, n + 1) : NULL;
+    if (!plain)
+        return false;
+    n = plain_digits(s, n, plain, n);
+    s = plain;
     if (n && (*s == '-' || *s == '+')) {
         minus = *s == '-';
         s++;
@@ -160,9 +207,11 @@ static bool special(const char *s, size_t n, double *out) {
 }
 
 bool wf_tpl_read_float(const char *s, size_t n, double *out) {
-    char kept[1001];
+    char kept[1001], plain[1001];
     size_t count = 0;
     wf_tpl_strip(&s, &n, NULL, WF_STRIP_LEFT | WF_STRIP_RIGHT);
+    n = plain_digits(s, n, plain, sizeof plain);
+    s = plain;
     if (special(s, n, out))
         return true;
     if (n == 0 || n >= sizeof kept)

@@ -62,6 +62,7 @@ static const struct {
      "'\\xe9\\u65e5' '\\U0001f642' 0.0"},
     {"{{ big }} {{ -big }} {{ big == big }} {{ big > 1 }} {{ [big] | tojson }} {{ 'abc'[:big] }}",
      "123456789012345678901 -123456789012345678901 True True [123456789012345678901] abc"},
+    {"{{ (4 ** -4) ** 3 }} {{ '\xD9\xA3' | int }} {{ '-1\xD9\xA3.5' | float }}", "5.960464477539063e-08 3 -13.5"},
     {"{{ true == 1 }} {{ {1: 'a', true: 'b', 1.0: 'c'} }}", "True {1: 'c'}"},
     {"{{ 1 < 2 < 3 }} {{ 3 > 2 >= 4 }} {{ 'a' in 'abc' }} {{ 2 not in l }}", "True False True False"},
     {"{{ d.items }} {{ d['items'] }} {{ d.b }} {{ d.nothing }}{{ z.x }}", "<built-in method items of dict object> 5 1 "},

@@ -87,6 +87,8 @@ static const struct {
     {"{\"tokenizer_class\":\"CamembertTokenizer\"}", "a", "5 8 6"},
     {"{\"tokenizer_class\":\"T5Tokenizer\"}", "a <extra_id_0> c", "4 107 3 6 2"},
     {"{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":3}", "<extra_id_0>", "10 2"},
+    {"{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":3,\"legacy\":false}", "a<extra_id_0>c", "4 10 6 2"},
+    {"{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":3,\"legacy\":true}", "a<extra_id_0>c", "4 10 3 6 2"},
     {"{\"tokenizer_class\":\"AlbertTokenizer\"}", "A", "8 4 9"},
     {"{\"tokenizer_class\":\"XLNetTokenizer\"}", "\xC3\xA1", "4 8 10"},
     {"{\"tokenizer_class\":\"XLMRobertaTokenizer\",\"added_tokens_decoder\":{\"50\":{\"content\":\"cc\",\"lstrip\":true}}}",
@@ -116,7 +118,6 @@ static const struct {
     {"{\"tokenizer_class\":\"MBartTokenizer\",\"eos_token\":\"<end>\"}", "MBartTokenizer with another 'eos_token'"},
     {"{\"tokenizer_class\":\"MBartTokenizer\",\"src_lang\":\"xx\"}", "src_lang 'xx' is none of its languages"},
     {"{\"tokenizer_class\":\"M2M100Tokenizer\",\"language_codes\":\"other\"}", "language_codes 'other'"},
-    {"{\"tokenizer_class\":\"T5Tokenizer\",\"legacy\":false}", "another 'legacy'"},
     {"{\"tokenizer_class\":\"Speech2TextTokenizer\",\"do_upper_case\":true}", "another 'do_upper_case'"},
     {"{\"tokenizer_class\":\"XLMRobertaTokenizer\",\"sp_model_kwargs\":{\"enable_sampling\":true}}", "enable_sampling"},
 };

@@ -52,11 +52,95 @@ static void write_specials(wf_json_writer *w, const wf_vocab *v, const char *con
     wf_jw_end(w, ']');
 }
 
+/* A token as tokenizer_config.json says it: a text, or an object with its content. */
+static const char *said_token(const wf_json *options, const char *key, const char *usual) {
+    const wf_json *said = wf_json_get(options, key), *content = wf_json_get(said, "content");
+    said = content ? content : said;
+    return said && said->kind == WF_JSON_STRING ? said->string : usual;
+}
+
+/* A class whose names are in the list, with or without "Fast" behind it. */
+static bool is_class(const char *name, const char *const *list) {
+    size_t n = strlen(name) - (wf_ends_with(name, "Fast") ? strlen("Fast") : 0);
+    for (; *list; list++)
+        if (strlen(*list) == n && memcmp(*list, name, n) == 0)
+            return true;
+    return false;
+}
+
+/* ---- classes that read vocab.txt ---- */
+
+typedef struct bert_class {
+    const char *const *names;
+    const char *cls, *sep, *pad, *unk, *mask;
+    const char *post; /* what stands around texts */
+    bool mask_lstrip;
+} bert_class;
+static const char *const bert_names[] = {"BertTokenizer",
+                                         "DistilBertTokenizer",
+                                         "ElectraTokenizer",
+                                         "LayoutLMTokenizer",
+                                         "SqueezeBertTokenizer",
+                                         "ConvBertTokenizer",
+                                         "MobileBertTokenizer",
+                                         "LxmertTokenizer",
+                                         "RetriBertTokenizer",
+                                         "RealmTokenizer",
+                                         "DPRQuestionEncoderTokenizer",
+                                         "DPRContextEncoderTokenizer",
+                                         "DPRReaderTokenizer",
+                                         NULL},
+                         *const mpnet_names[] = {"MPNetTokenizer", NULL};
+static const bert_class bert_classes[] = {
+    {bert_names, "[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]", "BertProcessing", false},
+    {mpnet_names, "<s>", "</s>", "<pad>", "[UNK]", "<mask>", "RobertaProcessing", true},
+};
+
+static weft_status find_bert_class(const wf_json *options, bert_class *out, weft_error *err) {
+    const char *name = wf_json_text(options, "tokenizer_class", bert_names[0]);
+    for (size_t i = 0; i < sizeof bert_classes / sizeof *bert_classes; i++)
+        if (is_class(name, bert_classes[i].names)) {
+            *out = bert_classes[i];
+            out->cls = said_token(options, "cls_token", out->cls);
+            out->sep = said_token(options, "sep_token", out->sep);
+            out->pad = said_token(options, "pad_token", out->pad);
+            out->unk = said_token(options, "unk_token", out->unk);
+            out->mask = said_token(options, "mask_token", out->mask);
+            return WEFT_OK;
+        }
+    return wf_fail(err, WEFT_UNSUPPORTED, "vocab.txt for the class %s", name);
+}
+
 static void write_pair(wf_json_writer *w, const char *key, const wf_vocab_entry *e, const char *name) {
     wf_jw_open(w, key, '[');
     wf_jw_string(w, name);
     wf_jw_int(w, e->id);
     wf_jw_end(w, ']');
+}
+
+static void write_bert_added(wf_json_writer *w, const wf_vocab *v, const bert_class *c) {
+    const char *const names[] = {c->pad, c->unk, c->cls, c->sep, c->mask};
+    wf_jw_open(w, "added_tokens", '[');
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const wf_vocab_entry *e = find(v, names[i]);
+        if (e)
+            wf_jw_added(w, &(wf_added_entry){.id = e->id,
+                                             .content = {names[i], strlen(names[i])},
+                                             .special = true,
+                                             .lstrip = names[i] == c->mask && c->mask_lstrip});
+    }
+    wf_jw_end(w, ']');
+}
+
+static void write_bert_post(wf_json_writer *w, const wf_vocab *v, const bert_class *c) {
+    const wf_vocab_entry *cls = find(v, c->cls), *sep = find(v, c->sep);
+    if (!cls || !sep)
+        return;
+    wf_jw_open(w, "post_processor", '{');
+    wf_jw_text(w, "type", c->post);
+    write_pair(w, "sep", sep, c->sep);
+    write_pair(w, "cls", cls, c->cls);
+    wf_jw_end(w, '}');
 }
 
 static void write_bert_normalizer(wf_json_writer *w, const wf_json *options) {
@@ -73,22 +157,14 @@ static void write_bert_normalizer(wf_json_writer *w, const wf_json *options) {
     wf_jw_end(w, '}');
 }
 
-static void write_bert(wf_json_writer *w, const wf_vocab *v, const wf_json *options) {
-    static const char *const specials[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", NULL};
-    const wf_vocab_entry *cls = find(v, "[CLS]"), *sep = find(v, "[SEP]");
+static void write_bert(wf_json_writer *w, const wf_vocab *v, const bert_class *c, const wf_json *options) {
     wf_jw_begin_tokenizer(w);
-    write_specials(w, v, specials);
+    write_bert_added(w, v, c);
     write_bert_normalizer(w, options);
     wf_jw_open(w, "pre_tokenizer", '{');
     wf_jw_text(w, "type", "BertPreTokenizer");
     wf_jw_end(w, '}');
-    if (cls && sep) {
-        wf_jw_open(w, "post_processor", '{');
-        wf_jw_text(w, "type", "BertProcessing");
-        write_pair(w, "sep", sep, "[SEP]");
-        write_pair(w, "cls", cls, "[CLS]");
-        wf_jw_end(w, '}');
-    }
+    write_bert_post(w, v, c);
     wf_jw_open(w, "decoder", '{');
     wf_jw_text(w, "type", "WordPiece");
     wf_jw_text(w, "prefix", "##");
@@ -96,7 +172,7 @@ static void write_bert(wf_json_writer *w, const wf_vocab *v, const wf_json *opti
     wf_jw_end(w, '}');
     wf_jw_open(w, "model", '{');
     wf_jw_text(w, "type", "WordPiece");
-    wf_jw_text(w, "unk_token", "[UNK]");
+    wf_jw_text(w, "unk_token", c->unk);
     wf_jw_text(w, "continuing_subword_prefix", "##");
     wf_jw_key(w, "max_input_chars_per_word");
     wf_jw_int(w, 100);
@@ -108,18 +184,23 @@ static void write_bert(wf_json_writer *w, const wf_vocab *v, const wf_json *opti
 static weft_status convert_vocab_txt(const wf_kind_input *in, wf_str *json, weft_error *err) {
     wf_vocab v;
     wf_json_writer w;
+    bert_class c = bert_classes[0];
+    WF_TRY(find_bert_class(in->options, &c, err));
     wf_vocab_init(&v, in->mem);
     weft_status status = read_lines(in->files[0], &v, err);
     wf_json_writer_init(&w, json, 0);
     if (status == WEFT_OK)
-        write_bert(&w, &v, in->options);
+        write_bert(&w, &v, &c, in->options);
     wf_vocab_free(&v);
     return status;
 }
 
-static const char *const vocab_txt_names[] = {"vocab.txt", NULL}, *const vocab_txt_options[] = {"do_lower_case",
-                                                                                                "strip_accents",
-                                                                                                "tokenize_chinese_chars", NULL};
+static const char *const vocab_txt_names[] = {"vocab.txt", NULL}, *const vocab_txt_options[] = {
+                                                                      "tokenizer_class", "do_lower_case",
+                                                                      "strip_accents",   "tokenize_chinese_chars",
+                                                                      "cls_token",       "sep_token",
+                                                                      "pad_token",       "unk_token",
+                                                                      "mask_token",      NULL};
 const wf_file_kind wf_kind_vocab_txt = {.name = "vocab.txt",
                                         .folder = vocab_txt_names,
                                         .recognise = is_vocab_txt,
@@ -197,9 +278,50 @@ static weft_status check_words(const wf_json *options, const char *key, const ch
 
 static bool holds(const wf_json *vocab, const char *token) { return wf_json_get(vocab, token) != NULL; }
 
+/* Classes of byte-level files: those that put tokens around texts, and those that put none. */
+static const char *const roberta_names[] = {"RobertaTokenizer", "BartTokenizer", "LongformerTokenizer",
+                                            "LEDTokenizer",     "MvpTokenizer",  NULL},
+                         *const gpt2_names[] = {"GPT2Tokenizer", NULL};
+
+/* Tokens that tokenizer_config.json names beside the usual ones follow at the end. */
+static void write_named_tokens(wf_json_writer *w, const wf_json *vocab, const wf_json *options, const char *const *usual) {
+    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                       "pad_token", "cls_token", "mask_token"};
+    int64_t next = (int64_t)vocab->count;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *token = said_token(options, keys[i], "");
+        bool known = !token[0];
+        for (size_t k = 0; usual[k]; k++)
+            known = known || (wf_streq(usual[k], token) && holds(vocab, token));
+        for (size_t k = 0; k < i; k++)
+            known = known || wf_streq(said_token(options, keys[k], ""), token);
+        if (!known)
+            wf_jw_special(w, (uint32_t)wf_json_int(vocab, token, next), (wf_bytes){token, strlen(token)});
+        next += !known && !holds(vocab, token);
+    }
+}
+
+static weft_status check_class(const wf_json *options, weft_error *err) {
+    const char *class = wf_json_text(options, "tokenizer_class", roberta_names[0]);
+    bool roberta = is_class(class, roberta_names);
+    WF_CHECK(roberta || is_class(class, gpt2_names), err, WEFT_UNSUPPORTED, "vocab.json and merges.txt for the class %s",
+             class);
+    WF_CHECK(wf_streq(said_token(options, "cls_token", "<s>"), "<s>") || !roberta, err, WEFT_UNSUPPORTED,
+             "%s with another 'cls_token' than usual", class);
+    WF_CHECK(wf_streq(said_token(options, "sep_token", "</s>"), "</s>") || !roberta, err, WEFT_UNSUPPORTED,
+             "%s with another 'sep_token' than usual", class);
+    WF_CHECK(!wf_json_bool(options, "add_bos_token", false) && !wf_json_bool(options, "add_eos_token", false), err,
+             WEFT_UNSUPPORTED, "add_bos_token or add_eos_token for vocab.json and merges.txt");
+    return WEFT_OK;
+}
+
 /* The tokens of the options, or those that published files of this kind have. */
 static weft_status write_gpt2_added(wf_json_writer *w, const wf_json *vocab, const wf_json *options, weft_error *err) {
-    static const char *const usual[] = {"<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>", NULL};
+    static const char *const all[] = {"<|endoftext|>", "<s>", "<pad>", "</s>", "<unk>", "<mask>", NULL}, *const gpt2[] = {
+                                                                                                             "<|endoftext|>",
+                                                                                                             NULL};
+    const char *class = wf_json_text(options, "tokenizer_class", "");
+    const char *const *usual = is_class(class, gpt2_names) ? gpt2 : is_class(class, roberta_names) ? all + 1 : all;
     const wf_json *given = wf_json_get(options, "added_special");
     wf_jw_open(w, "added_tokens", '[');
     for (const wf_json *j = given ? given->child : NULL; j; j = j->next) {
@@ -209,6 +331,7 @@ static weft_status write_gpt2_added(wf_json_writer *w, const wf_json *vocab, con
     for (size_t i = 0; !given && usual[i]; i++)
         if (holds(vocab, usual[i]))
             wf_jw_special(w, (uint32_t)wf_json_int(vocab, usual[i], 0), (wf_bytes){usual[i], strlen(usual[i])});
+    write_named_tokens(w, vocab, options, usual);
     wf_jw_end(w, ']');
     return WEFT_OK;
 }
@@ -221,8 +344,8 @@ static void write_roberta_pair(wf_json_writer *w, const wf_json *vocab, const ch
 }
 
 /* A vocabulary with <s> and </s> puts them around texts. */
-static void write_gpt2_post(wf_json_writer *w, const wf_json *vocab, bool prefix_space) {
-    if (!holds(vocab, "<s>") || !holds(vocab, "</s>")) {
+static void write_gpt2_post(wf_json_writer *w, const wf_json *vocab, bool bare, bool prefix_space) {
+    if (bare || !holds(vocab, "<s>") || !holds(vocab, "</s>")) {
         wf_jw_byte_level(w, "post_processor", true, false, true);
         return;
     }
@@ -237,13 +360,14 @@ static void write_gpt2_post(wf_json_writer *w, const wf_json *vocab, bool prefix
 
 static weft_status write_gpt2(const wf_kind_input *in, const wf_json *vocab, wf_json_writer *w, weft_error *err) {
     bool prefix_space = wf_json_bool(in->options, "add_prefix_space", false);
+    WF_TRY(check_class(in->options, err));
     WF_TRY(check_words(in->options, "pre_tokenizer", "byte-level, GPT-2 pattern", err));
     WF_TRY(check_words(in->options, "post_processor", "offsets not trimmed", err));
     wf_jw_begin_tokenizer(w);
     WF_TRY(write_gpt2_added(w, vocab, in->options, err));
     wf_jw_null_member(w, "normalizer");
     wf_jw_byte_level(w, "pre_tokenizer", prefix_space, true, true);
-    write_gpt2_post(w, vocab, prefix_space);
+    write_gpt2_post(w, vocab, is_class(wf_json_text(in->options, "tokenizer_class", ""), gpt2_names), prefix_space);
     wf_jw_byte_level(w, "decoder", true, true, true);
     wf_jw_open(w, "model", '{');
     wf_jw_text(w, "type", "BPE");
@@ -272,9 +396,11 @@ static weft_status convert_vocab_merges(const wf_kind_input *in, wf_str *json, w
     return status;
 }
 
-static const char *const vocab_merges_names[] = {"vocab.json+merges.txt", NULL}, *const vocab_merges_options[] = {
-                                                                                     "add_prefix_space", "added_special",
-                                                                                     "post_processor", "pre_tokenizer", NULL};
+static const char *const vocab_merges_names[] = {"vocab.json+merges.txt", NULL},
+                         *const vocab_merges_options[] = {
+                             "tokenizer_class", "add_prefix_space", "added_special", "post_processor", "pre_tokenizer",
+                             "add_bos_token",   "add_eos_token",    "bos_token",     "eos_token",      "unk_token",
+                             "sep_token",       "pad_token",        "cls_token",     "mask_token",     NULL};
 const wf_file_kind wf_kind_vocab_merges = {.name = "vocab.json+merges.txt",
                                            .folder = vocab_merges_names,
                                            .options = vocab_merges_options,

@@ -87,6 +87,8 @@ static void write_normalizer(writing *x) {
     wf_jw_flag(w, "whitespace_as_suffix", m->suffix);
     if (!x->class.row) /* Llama's class, and those that are no other */
         wf_jw_flag(w, "prefix_first", !wf_json_bool(x->class.said, "legacy", true));
+    else if (wf_json_path(x->class.row, "options.legacy"))
+        wf_jw_flag(w, "prefix_first", !wf_class_flag(&x->class, "legacy"));
     wf_jw_open(w, "kept", '[');
     wf_each_piece(x->m, x, write_user_text);
     wf_jw_end(w, ']');

@@ -244,7 +244,7 @@ static void test_regex_refused(void **state) {
     } cases[] = {
         {"(", WEFT_BAD_INPUT},       {"[a", WEFT_BAD_INPUT},       {"\\p{Nonsense}", WEFT_BAD_INPUT},
         {"a\\", WEFT_BAD_INPUT},     {"a)", WEFT_BAD_INPUT},       {"(?<name>a)", WEFT_UNSUPPORTED},
-        {"(?R)a", WEFT_UNSUPPORTED}, {"(a)\\1", WEFT_UNSUPPORTED}, {"[[:nonsense:]]", WEFT_UNSUPPORTED},
+        {"(?R)a", WEFT_UNSUPPORTED}, {"(a)\\2", WEFT_UNSUPPORTED}, {"[[:nonsense:]]", WEFT_UNSUPPORTED},
         {"\\K", WEFT_UNSUPPORTED},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -254,6 +254,48 @@ static void test_regex_refused(void **state) {
         if (status != cases[i].status)
             fail_msg("%s: %d %s", cases[i].pattern, status, err.message);
         assert_true(err.message[0] != 0);
+    }
+}
+
+/* What Oniguruma has in its sets of characters, which is not what PCRE2 has. */
+static void test_regex_sets(void **state) {
+    static const struct {
+        const char *pattern, *text;
+        bool found;
+    } cases[] = {
+        {"\\w", "\xC2\xB2", true},
+        {"[\\w]", "\xC2\xB2", false},
+        {"[^\\w]", "\xC2\xBD", true},
+        {"[[:word:]]", "\xC2\xB9", false},
+        {"\\p{Han}", "\xE3\x80\x81", false},
+        {"\\p{Han}", "\xE4\xB8\xAD", true},
+        {"[[:alpha:]]", "\xCC\x80", false},
+        {"[[:punct:]]", "+", true},
+        {"\\p{Punct}", "+", false},
+        {"[[:graph:]]", "\xC2\xA0", false},
+        {"[[:print:]]", "\xC2\xA0", true},
+        {"\\p{Letter}", "a", true},
+        {"\\p{uppercase letter}", "a", false},
+        {"\\P{Cn}", "\xE1\xB2\x89", true},
+        {"\\p{Lu}", "\xE1\xB2\x89", true},
+        {"\\v", "\n", false},
+        {"\\101", "A", true},
+        {"(.)\\1", "ab", false},
+        {"(.)\\1", "aa", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        wf_regex *r;
+        wf_regex_scratch *scratch;
+        size_t span[2];
+        bool found;
+        assert_int_equal(wf_regex_compile(&wf_mem_default, cases[i].pattern, strlen(cases[i].pattern), WF_RUBY, &r, NULL), 0);
+        assert_int_equal(wf_regex_scratch_create(&wf_mem_default, &scratch, NULL), WEFT_OK);
+        wf_regex_text text = {cases[i].text, strlen(cases[i].text), 0};
+        assert_int_equal(wf_regex_find(r, scratch, text, span, &found, NULL), WEFT_OK);
+        if (found != cases[i].found)
+            fail_msg("%s in '%s': %d", cases[i].pattern, cases[i].text, found);
+        wf_regex_scratch_free(scratch);
+        wf_regex_free(r);
     }
 }
 
@@ -303,9 +345,11 @@ static void test_regex_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_letters),       cmocka_unit_test(test_characters),  cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_gpt2_pattern),  cmocka_unit_test(test_matcher),     cmocka_unit_test(test_regex),
-        cmocka_unit_test(test_regex_refused), cmocka_unit_test(test_regex_limit), cmocka_unit_test(test_regex_without_memory),
+        cmocka_unit_test(test_letters),       cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_classes),       cmocka_unit_test(test_gpt2_pattern),
+        cmocka_unit_test(test_matcher),       cmocka_unit_test(test_regex),
+        cmocka_unit_test(test_regex_refused), cmocka_unit_test(test_regex_sets),
+        cmocka_unit_test(test_regex_limit),   cmocka_unit_test(test_regex_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
