@@ -144,9 +144,10 @@ static void work_in_order(void *arg, int thread, int n_threads) {
             break;
         weft_status status = q->fn(q->user, s->encoder, i, &s->error);
         int none = WEFT_OK;
-        if (status != WEFT_OK)
+        if (status == WEFT_OK)
+            atomic_store(&q->ready[i % q->ahead], i + 1);
+        else
             atomic_compare_exchange_strong(&q->failed, &none, (int)status);
-        atomic_store(&q->ready[i % q->ahead], i + 1);
     }
 }
 
