@@ -131,6 +131,11 @@ weft_status wf_encode_many(wf_encoders *s, const wf_bytes *texts, size_t n, unsi
 /* Runs fn(user, e, i, err) for every i below n over the threads, with the encoder of the thread. */
 typedef weft_status (*wf_encoders_fn)(void *user, wf_encoder *e, size_t i, weft_error *err);
 weft_status wf_encoders_each(wf_encoders *s, size_t n, wf_encoders_fn fn, void *user, weft_error *err);
+/* The same, and done(user, i, err) in the order of i on the caller's thread while the others go on. fn begins with i only when
+ * done has returned for i - ahead: what they share can be kept in so many places. */
+typedef weft_status (*wf_encoders_done)(void *user, size_t i, weft_error *err);
+weft_status wf_encoders_in_order(wf_encoders *s, size_t n, size_t ahead, wf_encoders_fn fn, wf_encoders_done done, void *user,
+                                 weft_error *err);
 
 /* ---- encoding in full ---- */
 typedef struct wf_span {

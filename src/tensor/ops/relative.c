@@ -128,7 +128,7 @@ static void multiply(const wf_worker *w, float *out, int64_t ld, const float *a,
     for (int64_t j = 0; j < n; j += C)
         for (int64_t i = 0; i < m; i += R)
             w->k->gemm_block(out + i * ld + j, ld, a + i * row, row, 1, panels + j * steps, steps, least(m - i, R),
-                             least(n - j, C), add);
+                             least(n - j, C), add, NULL);
 }
 
 /* ---- forward ---- */
