@@ -147,13 +147,13 @@ static void spread_scores(const wf_node *node, const block *t, const room *r) {
     float *y = node->out[0]->data, scale = a->spec.scale;
     int64_t at[2], e[2], most_entry = a->spec.count - 1;
     for (int64_t l = 0; l < t->lines; l++) {
-        const float *scores = r->scores + l * r->entries - t->first;
+        const float *scores = r->scores + l * r->entries;
         int64_t hidden = t->line + l < a->spec.skip ? t->others : least(most(a->spec.skip - t->other, 0), t->others);
         walk(a, t, t->line + l, at, e);
         for (int64_t n = 0; n < hidden; n++)
             y[at[0] + n * at[1]] = 0.0f;
         for (int64_t n = hidden; n < t->others; n++)
-            y[at[0] + n * at[1]] = scale * scores[most(least(e[0] + n * e[1], most_entry), 0)];
+            y[at[0] + n * at[1]] = scale * scores[most(least(e[0] + n * e[1], most_entry), 0) - t->first];
     }
 }
 
