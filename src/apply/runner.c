@@ -307,24 +307,31 @@ static weft_status run_sorted(wf_runner *r, const wf_sequence *list, size_t n, s
     return WEFT_OK;
 }
 
+weft_status wf_longest_first(const wf_mem *mem, const wf_sequence *list, size_t n, size_t **out, weft_error *err) {
+    sortable *sorted = wf_calloc(mem, n, sizeof *sorted);
+    size_t *order = wf_calloc(mem, n, sizeof *order);
+    *out = sorted ? order : NULL;
+    if (*out) {
+        for (size_t i = 0; i < n; i++)
+            sorted[i] = (sortable){list[i].count, i};
+        qsort(sorted, n, sizeof *sorted, longest_first);
+        for (size_t i = 0; i < n; i++)
+            order[i] = sorted[i].index;
+    } else {
+        wf_free(mem, order);
+    }
+    wf_free(mem, sorted);
+    return *out ? WEFT_OK : wf_fail_memory(err);
+}
+
 weft_status wf_runner_run(wf_runner *r, const wf_sequence *list, size_t n, wf_sequence_fn take, void *user, weft_error *err) {
-    const wf_mem *mem = &r->model->env->mem;
+    size_t *order;
     for (size_t i = 0; i < n; i++)
         WF_TRY(check(r, &list[i], err));
     if (n == 0)
         return WEFT_OK;
-    sortable *sorted = wf_calloc(mem, n, sizeof *sorted);
-    size_t *order = wf_calloc(mem, n, sizeof *order);
-    weft_status status = sorted && order ? WEFT_OK : wf_fail_memory(err);
-    for (size_t i = 0; status == WEFT_OK && i < n; i++)
-        sorted[i] = (sortable){list[i].count, i};
-    if (status == WEFT_OK)
-        qsort(sorted, n, sizeof *sorted, longest_first);
-    for (size_t i = 0; status == WEFT_OK && i < n; i++)
-        order[i] = sorted[i].index;
-    if (status == WEFT_OK)
-        status = run_sorted(r, list, n, order, take, user, err);
-    wf_free(mem, sorted);
-    wf_free(mem, order);
+    WF_TRY(wf_longest_first(&r->model->env->mem, list, n, &order, err));
+    weft_status status = run_sorted(r, list, n, order, take, user, err);
+    wf_free(&r->model->env->mem, order);
     return status;
 }

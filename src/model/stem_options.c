@@ -52,7 +52,7 @@ const wf_spec_key wf_position_keys[] = {
     {"offset", "integer", "0", "row of the first position (OPT has 2)"},
     {"count", "string", "rows",
      "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa); "
-     "`mask`: the number of rows so far that the mask keeps, less one (OPT)"},
+     "`mask`: the number of rows so far that the mask keeps, less one; -1 for others (OPT)"},
     {"blank", "boolean", "false", "counting `tokens` or by the `mask`: padding has no position, a row of zeros (fairseq)"},
     {"layout", "string", "pairs", "of sinusoids: `pairs` of sine and cosine, or `halves`: all sines, then all cosines"},
     {"endpoint", "boolean", "false", "of sinusoids: the slowest rate is 1/10000 itself (fairseq)"},

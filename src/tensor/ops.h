@@ -50,7 +50,7 @@ wf_tensor *wf_find_token(wf_tape *t, wf_tensor *ids, int64_t token);
  * `padding` itself (RoBERTa), or with `blank` no row (-1). `kept` (NULL: none before) is an I32 [B,cap] input with the counts
  * of the rows so far; those of these rows are written behind them. No gradient. */
 wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, wf_tensor *kept, int64_t padding, bool blank);
-/* Positions by mask[B,T] (U8), I64: how many rows up to this one are not padding, less one. No gradient. */
+/* Positions by mask[B,T] (U8), I64: how many rows up to this one are not padding, less one; -1 for padding. No gradient. */
 wf_tensor *wf_mask_positions(wf_tape *t, wf_tensor *mask);
 
 /* x[B,T,n] whose rows with ids[B,T] (I32) equal to `token` are zero and whose other rows are scaled by (1 - rate) / (1 - the

@@ -40,6 +40,7 @@ typedef struct wf_param {
     bool buffer;     /* never trained */
     bool frozen;     /* not trained while an adapter is */
     bool table;      /* rows are looked up by number */
+    bool no_decay;   /* its row of the mixers exempts it from weight decay */
     bool owns_value; /* false: value points into a mapped file */
     int64_t turned; /* of a matrix: 0, or element [i][j] is value[j*turned + i]. Such values are read through wf_param_values */
     wf_init init;

@@ -28,7 +28,7 @@ static __attribute__((noinline)) void store_edge(const block *t, const float *ed
     }
 }
 
-WF_INLINE void store_block(const block *t, vf sum[ROWS][VECTORS], const int rows) {
+WF_INLINE void store_block(const block *t, vf sum[ROWS][VECTORS], const int rows, const int vectors) {
     if (t->n >= COLUMNS) { /* apart, so that the sums never leave the registers */
         WF_UNROLL
         for (int i = 0; i < rows; i++)
@@ -43,21 +43,21 @@ WF_INLINE void store_block(const block *t, vf sum[ROWS][VECTORS], const int rows
     WF_UNROLL
     for (int i = 0; i < rows; i++)
         WF_UNROLL
-    for (int v = 0; v < VECTORS; v++)
+    for (int v = 0; v < vectors; v++)
         vf_store(edge + i * COLUMNS + v * WF_VL, sum[i][v]);
     store_edge(t, edge, rows);
 }
 
-/* rows x COLUMNS of the block; `rows` is a constant, and row and step are where a is a panel. Rows are addressed three to a
+/* rows x vectors of the block; both are constants, and row and step are where a is a panel. Rows are addressed three to a
  * pointer: base, base + row and base + 2 row are one addressing mode each. */
-WF_INLINE void multiply(const block *t, const int rows, int64_t row, int64_t step) {
+WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64_t row, int64_t step) {
     vf sum[ROWS][VECTORS];
     WF_UNROLL
     for (int i = 0; i < rows; i++) {
         __builtin_prefetch(t->c + i * t->ldc, 1); /* the block is written at the end: fetch it meanwhile */
         __builtin_prefetch(t->c + i * t->ldc + COLUMNS - 1, 1);
         WF_UNROLL
-        for (int v = 0; v < VECTORS; v++)
+        for (int v = 0; v < vectors; v++)
             sum[i][v] = vf_set(0.0f);
     }
     const float *base[(ROWS + 2) / 3], *b = t->b;
@@ -70,13 +70,13 @@ WF_INLINE void multiply(const block *t, const int rows, int64_t row, int64_t ste
         __builtin_prefetch(ahead, 0, 2);
         vf x[VECTORS];
         WF_UNROLL
-        for (int v = 0; v < VECTORS; v++)
+        for (int v = 0; v < vectors; v++)
             x[v] = vf_load(b + v * WF_VL);
         WF_UNROLL
         for (int i = 0; i < rows; i++) {
             vf y = vf_set(base[i / 3][i % 3 * row]);
             WF_UNROLL
-            for (int v = 0; v < VECTORS; v++)
+            for (int v = 0; v < vectors; v++)
                 sum[i][v] = vf_fma(y, x[v], sum[i][v]);
         }
         WF_UNROLL
@@ -87,17 +87,19 @@ WF_INLINE void multiply(const block *t, const int rows, int64_t row, int64_t ste
         WF_UNROLL
         for (int i = 0; i < rows; i++)
             WF_UNROLL
-        for (int v = 0; v < VECTORS; v++)
+        for (int v = 0; v < vectors; v++)
             sum[i][v] += vf_load(t->bias + v * WF_VL);
     }
-    store_block(t, sum, rows);
+    store_block(t, sum, rows, vectors);
 }
 
 WF_INLINE void multiply_some(const block *t, const int rows) {
     if (t->row == 1 && t->step == WF_GEMM_ROWS)
-        multiply(t, rows, 1, WF_GEMM_ROWS);
+        multiply(t, rows, VECTORS, 1, WF_GEMM_ROWS);
+    else if (rows == ROWS && t->n <= WF_VL) /* half the work */
+        multiply(t, rows, 1, t->row, 1);
     else
-        multiply(t, rows, t->row, 1);
+        multiply(t, rows, VECTORS, t->row, 1);
 }
 
 /* The rows of one step: the whole block, or a power of two of what is left. A sum's order is the same in each. */

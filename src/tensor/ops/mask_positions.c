@@ -1,5 +1,5 @@
-/* mask_positions.c - positions counted over the rows that are not padding (OPT): 0, 1, ..; padding stands where the count is,
- * -1 before the first row. A sequence that has been decoded for a while goes on counting from there. */
+/* mask_positions.c - positions counted over the rows that are not padding (OPT): 0, 1, ..; padding stands at -1. A sequence
+ * that has been decoded for a while goes on counting from there. */
 #include "tensor/ops/elementwise.h"
 
 static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
@@ -11,8 +11,10 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     const uint8_t *mask = (const uint8_t *)node->in[0]->data + piece * rows;
     int64_t *to = (int64_t *)node->out[0]->data + piece * rows;
     (void)pass, (void)phase;
-    for (int64_t i = 0; i < rows; i++)
-        to[i] = seen += mask[i] != 0;
+    for (int64_t i = 0; i < rows; i++) {
+        seen += mask[i] != 0;
+        to[i] = mask[i] ? seen : -1;
+    }
 }
 
 const wf_op wf_op_mask_positions = {
