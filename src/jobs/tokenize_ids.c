@@ -169,7 +169,7 @@ static size_t next_unit(const wf_bytes *texts, size_t from, size_t n) {
     return at;
 }
 
-weft_status wf_tokenize_ids_put(wf_tokenize_ids *s, const wf_bytes *texts, size_t n) {
+static weft_status put_neighbours(wf_tokenize_ids *s, const wf_bytes *texts, size_t n) {
     size_t units = 0;
     s->texts = texts;
     for (size_t at = 0;; at = next_unit(texts, at, n)) {
@@ -180,6 +180,31 @@ weft_status wf_tokenize_ids_put(wf_tokenize_ids *s, const wf_bytes *texts, size_
         units++;
     }
     return wf_encoders_in_order(s->encoders, units, UNITS, encode_unit, tell_unit, s, s->job->err);
+}
+
+/* By all threads at once. */
+static weft_status put_long(wf_tokenize_ids *s, const wf_bytes *text) {
+    unit *u = &s->units[0];
+    u->ids.count = 0;
+    wf_str_clear(&u->text);
+    WF_TRY(wf_encode_on(s->encoders, *text, wf_tokenize_flags(s->r), &u->ids, s->job->err));
+    u->texts = text;
+    u->count = 1;
+    u->n_ids[0] = u->ids.count;
+    put_line(s, u, u->ids.data, u->ids.count);
+    return u->text.failed ? wf_fail_memory(s->job->err) : tell_unit(s, 0, s->job->err);
+}
+
+weft_status wf_tokenize_ids_put(wf_tokenize_ids *s, const wf_bytes *texts, size_t n) {
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i; k < n && texts[k].length < WF_LONG_TEXT; k++)
+            continue;
+        if (k > i)
+            WF_TRY(put_neighbours(s, texts + i, k - i));
+        if (k < n)
+            WF_TRY(put_long(s, &texts[k++]));
+    }
+    return WEFT_OK;
 }
 
 /* ---- the lines of a file ---- */

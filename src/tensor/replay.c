@@ -68,6 +68,17 @@ static void move_inputs(wf_tape *tape, int region) {
     wf_plan_resolve_views(tape, 0, tape->tensors.count);
 }
 
+/* What the nodes after i read first; after the last one the chain begins again with other rows. */
+static const void *read_after(const wf_tape *tape, const wf_entry *entry, int i) {
+    for (int n = 0; n <= entry->more; n++) {
+        i = i < entry->more ? i + 1 : 0;
+        const wf_node *node = tape->nodes.items[entry->node->index + i];
+        if (node->op->begins)
+            return node->op->begins(node);
+    }
+    return NULL;
+}
+
 /* A strip of rows through all nodes of a chain. */
 static void run_strip(const wf_tape *tape, const wf_entry *entry, int piece, wf_worker *worker) {
     int64_t rows = entry->node->rows, first, end;
@@ -77,12 +88,13 @@ static void run_strip(const wf_tape *tape, const wf_entry *entry, int piece, wf_
         const wf_node *node = tape->nodes.items[entry->node->index + i];
         if (i == 0 || node->op != ((const wf_node *)tape->nodes.items[node->index - 1])->op)
             worker->kept = NULL;
+        worker->ahead = node->op->begins ? read_after(tape, entry, i) : NULL;
         node->op->run_rows(node, first * WF_GEMM_ROWS, end, worker);
     }
 }
 
 static void run_piece(const wf_tape *tape, const wf_entry *entry, int phase, int piece, wf_worker *worker) {
-    worker->kept = NULL;
+    worker->kept = worker->ahead = NULL;
     if (entry->more)
         run_strip(tape, entry, piece, worker);
     else if (entry->kind == WF_RUN)

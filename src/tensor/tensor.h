@@ -70,7 +70,8 @@ typedef struct wf_worker { /* what one thread has while it runs a piece */
     void *scratch; /* node->scratch bytes, aligned to 64 */
     const wf_kernels *k;
     const wf_runtime *rt;
-    const void *kept; /* of run_rows: what the node before, of the same op and rows, had in scratch; NULL: nothing */
+    const void *kept;  /* of run_rows: what the node before, of the same op and rows, had in scratch; NULL: nothing */
+    const void *ahead; /* what is read after this node (wf_op.begins): may be fetched meanwhile; NULL: nothing */
 } wf_worker;
 
 typedef struct wf_op {
@@ -81,7 +82,8 @@ typedef struct wf_op {
     /* The forward of rows first..end-1 of node->rows: of that share of every output, from the same share of every input that is
      * no parameter. NULL: not by rows. */
     void (*run_rows)(const wf_node *node, int64_t first, int64_t end, wf_worker *worker);
-    uint32_t saves_in, saves_out;                       /* bit i: the backward reads in[i]->data / out[i]->data */
+    const void *(*begins)(const wf_node *node); /* what run_rows reads first beside its rows; NULL: nothing of the kind */
+    uint32_t saves_in, saves_out;               /* bit i: the backward reads in[i]->data / out[i]->data */
     double (*flops)(const wf_node *node, wf_pass pass); /* multiply-adds count 2; NULL: not counted */
     /* The same of the forward that has just run, where its data decide what is computed; NULL: flops. */
     double (*scheduled)(const wf_node *node, const wf_runtime *rt);

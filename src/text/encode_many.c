@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/pool.h"
-#include "text/tokenizer.h"
+#include "text/engine.h"
 
 typedef struct seat { /* of a thread */
     wf_encoder *encoder;
@@ -184,4 +184,53 @@ static weft_status encode_one(void *user, wf_encoder *e, size_t i, weft_error *e
 weft_status wf_encode_many(wf_encoders *s, const wf_bytes *texts, size_t n, unsigned flags, wf_ids *ids, weft_error *err) {
     many m = {texts, flags, ids};
     return wf_encoders_each(s, n, encode_one, &m, err);
+}
+
+/* ---- one long text ---- */
+
+static bool is_letter(char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
+
+/* The first blank between two letters from `from` on; the text's length when there is none near. */
+static size_t find_cut(wf_bytes text, size_t from) {
+    enum { NEAR = 1 << 16 };
+    size_t end = text.length - from > NEAR ? from + NEAR : text.length;
+    for (size_t i = from; i + 1 < end; i++)
+        if (text.data[i] == ' ' && is_letter(text.data[i - 1]) && is_letter(text.data[i + 1]))
+            return i;
+    return text.length;
+}
+
+static weft_status encode_parts(wf_encoders *s, const wf_bytes *parts, size_t n, unsigned flags, wf_ids *lists, wf_ids *ids,
+                                weft_error *err) {
+    const wf_tokenizer *tok = s->seats[0].encoder->tok;
+    bool specials = (flags & WF_ENCODE_SPECIALS) != 0;
+    WF_TRY(wf_encode_many(s, parts, n, flags & ~(unsigned)WF_ENCODE_SPECIALS, lists, err));
+    if (specials && tok->before.count)
+        WF_TRY(wf_ids_push(ids, tok->before.data, tok->before.count, err));
+    for (size_t i = 0; i < n; i++)
+        if (lists[i].count)
+            WF_TRY(wf_ids_push(ids, lists[i].data, lists[i].count, err));
+    return specials && tok->after.count ? wf_ids_push(ids, tok->after.data, tok->after.count, err) : WEFT_OK;
+}
+
+weft_status wf_encode_on(wf_encoders *s, wf_bytes text, unsigned flags, wf_ids *ids, weft_error *err) {
+    enum { EACH = 8, MOST = 256 };
+    const wf_tokenizer *tok = s->seats[0].encoder->tok;
+    wf_bytes parts[MOST];
+    wf_ids lists[MOST];
+    size_t n = 0, step = text.length / ((size_t)s->n_seats * EACH) + 1, before = ids->count;
+    bool one = !tok->cuts || (!tok->simple && (flags & WF_ENCODE_SPECIALS)) || text.length < WF_LONG_TEXT || s->n_seats == 1;
+    if (one)
+        return wf_encode(s->seats[0].encoder, text.data, text.length, flags, ids, err);
+    for (size_t at = 0, end; at < text.length; at = end, n++) {
+        end = text.length - at > step && n + 1 < MOST ? find_cut(text, at + step) : text.length;
+        parts[n] = (wf_bytes){text.data + at, end - at};
+        lists[n] = wf_ids_new(s->mem);
+    }
+    weft_status status = encode_parts(s, parts, n, flags, lists, ids, err);
+    for (size_t i = 0; i < n; i++)
+        wf_ids_free(&lists[i]);
+    if (status != WEFT_OK)
+        ids->count = before;
+    return status;
 }

@@ -22,9 +22,10 @@ static void multiply(const wf_kernels *kernels, const wf_panels *p, const float 
         for (int64_t done = 0; done < p->k; done += DEPTH) {
             int64_t depth = least(p->k - done, DEPTH);
             const float *panel = p->panels + j * p->k + done * C;
-            int64_t step = done + depth < p->k || j + C < to ? C * (int64_t)sizeof(float) / blocks : 0;
+            const float *next = done + depth < p->k || j + C < to ? panel + depth * C : p->ahead;
+            int64_t step = next ? C * (int64_t)sizeof(float) / blocks : 0;
             wf_gemm_beside beside = {.bias = p->bias && done == 0 ? p->bias + j : NULL,
-                                     .ahead = (const char *)(panel + (step ? depth * C : 0)),
+                                     .ahead = (const char *)(next ? next : panel),
                                      .ahead_step = step};
             for (int64_t i = 0; i < m; i += R, beside.ahead += depth * step)
                 kernels->gemm_block(y + i * p->n + j, p->n, x + i * row + done, row, 1, panel, depth, least(m - i, R),

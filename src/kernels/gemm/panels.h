@@ -9,6 +9,7 @@
 typedef struct wf_panels {
     const float *x, *panels, *bias; /* [m,k]; W; [n] or NULL */
     float *y;                       /* [m,n] */
+    const void *ahead;              /* what is read next, fetched at the end; NULL: nothing */
     int64_t n, k;
 } wf_panels;
 

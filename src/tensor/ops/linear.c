@@ -126,13 +126,13 @@ static void multiply_int8(const wf_node *node, int64_t first, int64_t rows, int6
     for (int64_t i = 0; i < rows && w->kept != x + first * a->k; i++)
         w->k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, x + (first + i) * a->k, a->k);
     w->kept = x + first * a->k;
+    /* The next panels are on their way meanwhile, a share with each block of rows. */
     const int64_t block = WF_INT8_COLUMNS / WF_INT8_PANEL * groups * WF_INT8_BLOCK,
                   blocks = (rows + WF_INT8_ROWS - 1) / WF_INT8_ROWS;
     for (int64_t j = from; j < to; j += WF_INT8_COLUMNS) {
         const uint8_t *panels = a->int8 + j / WF_INT8_COLUMNS * block,
-                      *ahead = panels; /* the next ones are on their way, a share with each block of rows */
-        int64_t step = j + 2 * WF_INT8_COLUMNS <= to ? block / (blocks * groups * WF_INT8_STEPS) : 0;
-        ahead += step ? block : 0;
+                      *next = j + 2 * WF_INT8_COLUMNS <= to ? panels + block : w->ahead, *ahead = next ? next : panels;
+        int64_t step = next ? block / (blocks * groups * WF_INT8_STEPS) : 0;
         for (int64_t i = 0; i < rows; i += WF_INT8_ROWS, ahead += step * groups * WF_INT8_STEPS)
             w->k->int8_block(y + (first + i) * a->n + j, a->n, q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, panels,
                              bias ? bias + j : NULL, groups, rows - i < WF_INT8_ROWS ? rows - i : WF_INT8_ROWS,
@@ -147,6 +147,7 @@ static void multiply_packed(const wf_node *node, int64_t first, int64_t end, int
                              .panels = a->panels,
                              .bias = node->in[B] ? node->in[B]->data : NULL,
                              .y = node->out[0]->data,
+                             .ahead = w->ahead,
                              .n = a->n,
                              .k = a->k};
         wf_panels_run(w->k, &p, first, end, from, to, w->scratch);
@@ -159,6 +160,11 @@ static void multiply_packed(const wf_node *node, int64_t first, int64_t end, int
 
 static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker *w) {
     multiply_packed(node, first, end, 0, ((const linear *)node->attr)->n, w);
+}
+
+static const void *begins(const wf_node *node) {
+    const linear *a = node->attr;
+    return a->int8 ? (const void *)a->int8 : a->panels;
 }
 
 static void run_packed(const wf_node *node, int piece, wf_worker *w) {
@@ -241,6 +247,7 @@ const wf_op wf_op_linear = {.name = "linear",
                             .pieces = pieces,
                             .run = run,
                             .run_rows = run_rows,
+                            .begins = begins,
                             .saves_in = 1u << X | 1u << W,
                             .flops = flops,
                             .release = release,

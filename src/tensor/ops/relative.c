@@ -121,14 +121,17 @@ static void gather(const wf_node *node, const block *t, float *rows) {
     }
 }
 
-/* out [m,n] (+)= a [m,steps], rows `row` apart, times panels of n columns. */
-static void multiply(const wf_worker *w, float *out, int64_t ld, const float *a, int64_t row, const float *panels,
-                     const int64_t size[3], bool add) {
-    int64_t m = size[0], n = size[1], steps = size[2];
-    for (int64_t j = 0; j < n; j += C)
-        for (int64_t i = 0; i < m; i += R)
-            w->k->gemm_block(out + i * ld + j, ld, a + i * row, row, 1, panels + j * steps, steps, least(m - i, R),
-                             least(n - j, C), add, NULL);
+typedef struct extent { /* of a product */
+    int64_t m, n, steps;
+    int64_t apart_a, apart_out; /* floats from row to row */
+} extent;
+
+/* out [m,n] (+)= a [m,steps] times panels of n columns. */
+static void multiply(const wf_worker *w, float *out, const float *a, const float *panels, extent e, bool add) {
+    for (int64_t j = 0; j < e.n; j += C)
+        for (int64_t i = 0; i < e.m; i += R)
+            w->k->gemm_block(out + i * e.apart_out + j, e.apart_out, a + i * e.apart_a, e.apart_a, 1, panels + j * e.steps,
+                             e.steps, least(e.m - i, R), least(e.n - j, C), add, NULL);
 }
 
 /* ---- forward ---- */
@@ -147,13 +150,13 @@ static void spread_scores(const wf_node *node, const block *t, const room *r) {
     float *y = node->out[0]->data, scale = a->spec.scale;
     int64_t at[2], e[2], most_entry = a->spec.count - 1;
     for (int64_t l = 0; l < t->lines; l++) {
-        const float *scores = r->scores + l * r->entries - t->first;
+        const float *scores = r->scores + l * r->entries;
         int64_t hidden = t->line + l < a->spec.skip ? t->others : least(most(a->spec.skip - t->other, 0), t->others);
         walk(a, t, t->line + l, at, e);
         for (int64_t n = 0; n < hidden; n++)
             y[at[0] + n * at[1]] = 0.0f;
         for (int64_t n = hidden; n < t->others; n++)
-            y[at[0] + n * at[1]] = scale * scores[most(least(e[0] + n * e[1], most_entry), 0)];
+            y[at[0] + n * at[1]] = scale * scores[most(least(e[0] + n * e[1], most_entry), 0) - t->first];
     }
 }
 
@@ -165,8 +168,8 @@ static void forward(const wf_node *node, int64_t b, int64_t h, wf_worker *w) {
         while (next_others(a, &t)) {
             gather(node, &t, r.rows);
             w->k->gemm_pack_columns(r.panels, r.rows, false, a->k, t.count, a->k, C);
-            multiply(w, r.scores, r.entries, x_row(node, b, t.line, h), a->h * a->k, r.panels,
-                     (const int64_t[]){t.lines, t.count, a->k}, false);
+            multiply(w, r.scores, x_row(node, b, t.line, h), r.panels, (extent){t.lines, t.count, a->k, a->h * a->k, r.entries},
+                     false);
             spread_scores(node, &t, &r);
         }
 }
@@ -196,7 +199,7 @@ static void backward_x(const wf_node *node, int64_t b, int64_t h, wf_worker *w) 
             gather(node, &t, r.rows);
             w->k->gemm_pack_rows(r.panels, r.rows, false, a->k, a->k, t.count, C);
             gather_scores(node, &t, &r);
-            multiply(w, r.sum, a->k, r.scores, r.entries, r.panels, (const int64_t[]){t.lines, a->k, t.count}, true);
+            multiply(w, r.sum, r.scores, r.panels, (extent){t.lines, a->k, t.count, r.entries, a->k}, true);
         }
         for (int64_t l = 0; l < t.lines; l++)
             store_din(node, X, ((b * a->n + t.line + l) * a->h + h) * a->k, a->k, r.sum + l * a->k, w);
@@ -275,7 +278,7 @@ static void add_band(const wf_node *node, int64_t head, int64_t first, int64_t c
                     continue;
                 gather_band(node, &t, r);
                 w->k->gemm_pack_rows(r->panels, x_row(node, b, t.line, h), false, a->h * a->k, a->k, t.lines, C);
-                multiply(w, r->band, a->k, r->scores, LINES, r->panels, (const int64_t[]){count, a->k, t.lines}, true);
+                multiply(w, r->band, r->scores, r->panels, (extent){count, a->k, t.lines, LINES, a->k}, true);
             }
         }
 }
