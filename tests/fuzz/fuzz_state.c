@@ -1,5 +1,5 @@
-/* Saved states (model/state_bytes.c) of a small model with rows per token, a fixed state, a prefix and positions that count tokens:
- * what is taken decodes on; what is refused leaves the session as it was. */
+/* Saved states (model/state_bytes.c) of a small model with rows per token, a fixed state, a prefix and positions that count
+ * tokens: what is taken decodes on; what is refused leaves the session as it was. */
 #include <stdlib.h>
 #include <string.h>
 #include "gen/session.h"
@@ -7,10 +7,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char spec[] =
-    "{\"dim\": 4, \"vocab\": 5, \"layers\": 2, \"stem\": {\"positions\": {\"kind\": \"learned\", \"length\": 16, \"count\": \"tokens\"}, "
-    "\"padding\": 1}, \"blocks\": [{}, {\"mixer\": \"gru\"}], \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"causal\": "
-    "true, \"prefix_lm\": true}}}";
+static const char spec[] = "{\"dim\": 4, \"vocab\": 5, \"layers\": 2, \"stem\": {\"positions\": {\"kind\": \"learned\", "
+                           "\"length\": 16, \"count\": \"tokens\"}, "
+                           "\"padding\": 1}, \"blocks\": [{}, {\"mixer\": \"gru\"}], \"block\": {\"mixer\": {\"mixer\": "
+                           "\"attention\", \"heads\": 2, \"causal\": "
+                           "true, \"prefix_lm\": true}}}";
 
 static void require(bool condition) {
     if (!condition)
