@@ -2,8 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* WASTE: one row in so many may be padding for the sake of a full batch. */
-enum { TAPES = 8, USUAL_TOKENS = 2048, GRAIN = 4, WASTE = 16 };
+/* One row in so many may be padding for the sake of a full batch, and numbers of rows are rounded up to multiples: a new shape
+ * costs a recording, and in bf16 the library's compiling of its products. */
+enum { TAPES = 8, USUAL_TOKENS = 2048, GRAIN = 4, WASTE = 64, WASTE_BF16 = 16 };
 
 typedef struct shape {
     int64_t batch, rows, picks; /* picks: of the whole batch */
@@ -192,7 +193,7 @@ static int64_t round_up(int64_t n, int64_t grain) { return (n + grain - 1) / gra
 
 /* The rows of sequences of this length side by side. */
 static int64_t rows_for(const wf_runner *r, size_t count) {
-    int64_t n = (int64_t)count, limit = wf_runner_limit(r->model), rows = r->exact ? n : round_up(n, GRAIN);
+    int64_t n = (int64_t)count, limit = wf_runner_limit(r->model), rows = r->exact || !r->options.bf16 ? n : round_up(n, GRAIN);
     return limit > 0 && rows > limit ? (n > limit ? n : limit) : rows;
 }
 
@@ -200,9 +201,10 @@ static int64_t rows_for(const wf_runner *r, size_t count) {
 static size_t take_batch(const wf_runner *r, const wf_sequence *list, const size_t *order, size_t n) {
     int64_t rows = rows_for(r, list[order[0]].count), most = r->options.tokens / rows;
     size_t taken = 1, used = list[order[0]].count;
+    int64_t waste = r->options.bf16 ? WASTE_BF16 : WASTE;
     for (; taken < n && (int64_t)taken < most; used += list[order[taken++]].count) {
         int64_t padding = rows * (int64_t)(taken + 1) - (int64_t)(used + list[order[taken]].count);
-        if (rows_for(r, list[order[taken]].count) != rows && (r->exact || padding * WASTE > rows * (int64_t)(taken + 1)))
+        if (rows_for(r, list[order[taken]].count) != rows && (r->exact || padding * waste > rows * (int64_t)(taken + 1)))
             break;
     }
     return taken;

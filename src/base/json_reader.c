@@ -128,13 +128,17 @@ static size_t skip_characters(const wf_json_reader *r, size_t i) {
 
 /* The first byte from `i` that needs a look, past the plain and valid UTF-8 ones. */
 static size_t skip_plain(const wf_json_reader *r, size_t i) {
-    size_t end = i, n = 8;
-    uint64_t beyond = 0, state = START;
-    for (; n == 8 && end + 8 <= r->length; end += n)
+    size_t end = i, n = 8, first = SIZE_MAX, last = 0; /* first..last: where there are characters beyond ASCII */
+    uint64_t state = START;
+    for (; n == 8 && end + 8 <= r->length; end += n) {
+        uint64_t beyond = 0;
         n = eight_inside(r->text + end, &beyond);
-    if (n < 8 && !beyond)
-        return end;
-    for (size_t k = i; n < 8 && k < end; k++)
+        if (beyond) {
+            first = first == SIZE_MAX ? end + (size_t)__builtin_ctzll(beyond) / 8 : first;
+            last = end + 8 - (size_t)__builtin_clzll(beyond) / 8;
+        }
+    }
+    for (size_t k = first; n < 8 && k < last; k++)
         state = steps[(unsigned char)r->text[k]] >> (state & 63);
     return n < 8 && (state & 63) == START ? end : skip_characters(r, i);
 }

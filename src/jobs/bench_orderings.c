@@ -20,7 +20,7 @@ typedef struct task_row {
 static const task_row tasks[TASKS] = {
     {"mqar 4 pairs", "mqar:pairs=4", "mqar:pairs=8", 32, 64, 1, 64, 3000, false},
     {"mqar 16 pairs", "mqar:pairs=16", "mqar:pairs=64", 64, 256, 1, 64, 1200, false},
-    {"selective copying", "selective_copying:tokens=16", "selective_copying", 96, 256, 1, 32, 1500, true},
+    {"selective copying", "selective_copying:tokens=16", "selective_copying", 96, 256, 1, 32, 2000, true},
     {"induction", "induction_heads", "induction_heads", 32, 256, 4, 64, 500, false},
     {"listops", "listops:depth=4,arguments=5", "listops", 64, 512, 1, 64, 500, false}};
 /* clang-format on */

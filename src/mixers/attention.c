@@ -97,10 +97,10 @@ static const wf_slot slots[] = {
     {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "table:0.02", "t5_bias != null", NULL, false, NULL},
     {NULL}};
 
-#define RING                                                                                                                   \
-    "chunk != null ? chunk : dynamic == null && causal && !prefix_lm && window != null && window[0] != null ? window[0] + 1 "  \
-    ": "                                                                                                                       \
-    "null"
+/* clang-format off */
+#define RING "chunk != null ? chunk : dynamic == null && causal && !prefix_lm && window != null && window[0] != null " \
+             "? window[0] + 1 : null"
+/* clang-format on */
 static const wf_state_slot states[] = {{"k", WF_STATE_APPEND, "[kv_heads, key_dim]", RING, NULL, 0},
                                        {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", RING, NULL, 0},
                                        {"key_bias", WF_STATE_APPEND, "[kv_heads]", RING, "dynamic != null", 0},

@@ -214,6 +214,9 @@ static void fetch_parts(merging *m, size_t from, size_t n) {
     }
     for (size_t i = 0; i < 2 * n; i++)
         wf_vocab_fetch_entry(v, m->hashes[i / 2][i % 2]);
+    for (size_t i = 0; i < 2 * n; i++)
+        if (m->parts[i / 2][i % 2].length > sizeof v->entries->head)
+            wf_vocab_fetch_text(v, m->hashes[i / 2][i % 2]);
 }
 
 static weft_status find_part(const merging *m, size_t k, wf_bytes text, uint64_t hash, uint32_t *id) {

@@ -29,6 +29,7 @@ typedef struct wf_normalizer_row {
     /* Puts the new text into `out` (empty at first) and sets *changed, or leaves both alone when nothing changes. */
     weft_status (*apply)(const void *options, wf_piece in, wf_change *out, bool *changed, weft_error *err);
     void (*release)(void *options); /* may be NULL */
+    bool cuts; /* between an ASCII letter and a blank before another one, neither side knows of the other */
 } wf_normalizer_row;
 
 typedef struct wf_pretokenizer_row {
@@ -36,8 +37,10 @@ typedef struct wf_pretokenizer_row {
     weft_status (*load)(wf_loading *l, const wf_json *j, void **options); /* may be NULL */
     /* Cuts the piece and hands each part to wf_encoder_next(e, stage, part). */
     weft_status (*split)(const void *options, wf_encoder *e, int stage, wf_piece piece);
-    void (*release)(void *options);            /* may be NULL */
-    bool makes_letters;                        /* pieces leave it as letters */
+    void (*release)(void *options); /* may be NULL */
+    bool makes_letters;             /* pieces leave it as letters */
+    /* Always begins a piece (or none) with a blank between two ASCII letters, whatever stands before and after; may be NULL. */
+    bool (*cuts)(const void *options);
     bool (*needs_origin)(const void *options); /* asks where in the text a piece begins; may be NULL */
 } wf_pretokenizer_row;
 
@@ -156,6 +159,7 @@ struct wf_tokenizer {
     bool keeps_origin;        /* pieces must know where they begin, whatever is asked for */
     bool by_token;            /* the text of ids is that of each id, one after another */
     bool names_unknown;       /* the token of an unknown piece is the piece */
+    bool cuts;                /* a text is its parts, cut before blanks between ASCII letters, one after another */
     uint32_t unknown;
 };
 

@@ -93,7 +93,8 @@ static bool read_score(const char *text, size_t length, double *out) {
     int64_t exponent = 0, said = 0;
     size_t i = text[0] == '-';
     double nearest;
-    if (!wf_parse_double(text, length, &nearest)) /* no number, or beyond all doubles */
+    bool usual = length < 300 && !memchr(text, 'e', length) && !memchr(text, 'E', length); /* not beyond all doubles */
+    if (!usual && !wf_parse_double(text, length, &nearest))
         return false;
     for (bool point = false, full = false; i < length && (text[i] | 32) != 'e'; i++) {
         if (text[i] == '.') {
@@ -101,7 +102,7 @@ static bool read_score(const char *text, size_t length, double *out) {
             continue;
         }
         uint64_t digit = (uint64_t)(text[i] - '0');
-        full = full || digits > (UINT64_MAX - digit) / 10; /* the digits from here on are left out */
+        full = full || digits > (UINT64_MAX - 9) / 10 + (digit <= UINT64_MAX % 10); /* the digits from here on are left out */
         digits = full ? digits : digits * 10 + digit;
         exponent += (full && !point) - (!full && point);
     }

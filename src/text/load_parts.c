@@ -327,6 +327,42 @@ static weft_status put_places(wf_loading *l) {
     return WEFT_OK;
 }
 
+/* ---- where a text may be cut ---- */
+
+/* Whether the blank of "a b" passes the normalizers. */
+static weft_status keep_blank(wf_loading *l, bool *kept) {
+    wf_pattern out;
+    WF_TRY(pattern_of(l, &(wf_added){.content = "a b", .length = 3, .normalized = true}, &out));
+    *kept = out.length == 3 && out.text[1] == ' ';
+    return WEFT_OK;
+}
+
+static bool has_blank(wf_bytes text) { return text.length && memchr(text.data, ' ', text.length); }
+
+/* Before a blank between two ASCII letters: no stage may look across it, and the first pre-tokenizer must cut there anyway. A
+ * token that holds a blank could be found across it, one that takes the white space behind it would miss it. */
+static weft_status find_cuts(wf_loading *l) {
+    wf_tokenizer *tok = l->tok;
+    const wf_stage *first = &tok->pretokenizers.list[0];
+    bool cuts = tok->pretokenizers.count > 0 && !tok->code_opens.length;
+    for (int i = 0; i < tok->normalizers.count; i++)
+        cuts = cuts && ((const wf_normalizer_row *)tok->normalizers.list[i].row)->cuts;
+    for (int i = 0; i < tok->pretokenizers.count; i++) {
+        const wf_pretokenizer_row *row = tok->pretokenizers.list[i].row;
+        cuts = cuts && !(row->needs_origin && row->needs_origin(tok->pretokenizers.list[i].options));
+    }
+    for (size_t i = 0; i < tok->n_added; i++) {
+        const wf_added *a = &tok->added[i];
+        cuts = cuts && !a->rstrip && !has_blank((wf_bytes){a->content, a->length}) && !has_blank(a->shown);
+    }
+    if (!cuts)
+        return WEFT_OK;
+    const wf_pretokenizer_row *row = first->row;
+    WF_TRY(keep_blank(l, &cuts));
+    tok->cuts = cuts && row->cuts && row->cuts(first->options);
+    return WEFT_OK;
+}
+
 weft_status wf_load_tokens(wf_loading *l) {
     wf_tokenizer *tok = l->tok;
     uint32_t largest;
@@ -336,5 +372,8 @@ weft_status wf_load_tokens(wf_loading *l) {
     WF_TRY(check_specials(l, &tok->before));
     WF_TRY(check_specials(l, &tok->after));
     tok->places = wf_alloc_big(tok->mem, (tok->n_tokens + 1) * sizeof *tok->places);
-    return tok->places ? put_places(l) : wf_fail_memory(l->err);
+    if (!tok->places)
+        return wf_fail_memory(l->err);
+    WF_TRY(put_places(l));
+    return find_cuts(l);
 }

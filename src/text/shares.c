@@ -93,7 +93,7 @@ void wf_shares_each(const wf_loading *l, int n, void (*fn)(void *arg, int thread
 
 weft_status wf_shares_begin(const wf_loading *l, const wf_json_reader *r, char bracket, size_t at, size_t end, int n,
                             wf_shares *out) {
-    enum { LEAST = 1 << 16 }; /* bytes that are worth a share */
+    enum { LEAST = 1 << 12 }; /* bytes that are worth a share */
     division d;
     wf_json_reader probe;
     *out = (wf_shares){.bracket = bracket, .at = at, .mem = l->mem};

@@ -180,12 +180,12 @@ static weft_status build_model(trainer *t) {
     if (!keys)
         return wf_fail_memory(t->err);
     for (size_t i = 1; i < t->n; i++) {
-        keys[i - 1] = (wf_trie_key){t->pieces[i].text.data, t->pieces[i].text.length, (uint32_t)i};
+        keys[i - 1] = wf_trie_key_of(t->pieces[i].text.data, t->pieces[i].text.length, (uint32_t)i);
         worst = t->pieces[i].score < worst ? t->pieces[i].score : worst;
     }
     t->unknown_score = worst - 10;
     wf_trie_free(&t->trie, t->in->mem);
-    weft_status status = wf_trie_build(t->in->mem, keys, t->n ? t->n - 1 : 0, &t->trie, t->err);
+    weft_status status = wf_trie_build(t->in->mem, NULL, keys, t->n ? t->n - 1 : 0, &t->trie, t->err);
     wf_free(t->in->mem, keys);
     return status;
 }

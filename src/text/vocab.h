@@ -61,4 +61,10 @@ static inline const wf_vocab_entry *wf_vocab_first(const wf_vocab *v, uint64_t h
     return slot ? &v->entries[slot - 1] : NULL;
 }
 static inline void wf_vocab_fetch_entry(const wf_vocab *v, uint64_t hash) { __builtin_prefetch(wf_vocab_first(v, hash)); }
+/* Only for a text that is longer than its head. */
+static inline void wf_vocab_fetch_text(const wf_vocab *v, uint64_t hash) {
+    const wf_vocab_entry *e = wf_vocab_first(v, hash);
+    if (e)
+        __builtin_prefetch(e->text + sizeof e->head);
+}
 #endif

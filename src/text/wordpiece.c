@@ -20,9 +20,9 @@ static weft_status build_trie(wf_loading *l, wf_bytes prefix, wf_trie *out) {
         const wf_vocab_entry *e = &v->entries[i];
         const char *text = e->text;
         if (e->length >= prefix.length && memcmp(text, prefix.data, prefix.length) == 0)
-            keys[n++] = (wf_trie_key){text + prefix.length, e->length - prefix.length, e->id};
+            keys[n++] = wf_trie_key_of(text + prefix.length, e->length - prefix.length, e->id);
     }
-    weft_status status = wf_trie_build(l->mem, keys, n, out, l->err);
+    weft_status status = wf_trie_build(l->mem, l->pool, keys, n, out, l->err);
     wf_free(l->mem, keys);
     return status;
 }
@@ -137,10 +137,10 @@ static weft_status build_greedy(wf_loading *l, greedy *g, wf_trie_key *keys, cha
     for (size_t i = 0; i < v->count; i++) {
         size_t n;
         WF_TRY(bytes_of(l, &v->entries[i], pool, &n));
-        keys[i] = (wf_trie_key){pool, n, v->entries[i].id};
+        keys[i] = wf_trie_key_of(pool, n, v->entries[i].id);
         pool += n;
     }
-    return wf_trie_build(l->mem, keys, v->count, &g->trie, l->err);
+    return wf_trie_build(l->mem, l->pool, keys, v->count, &g->trie, l->err);
 }
 
 weft_status wf_load_greedy(wf_loading *l, const wf_model_source *s, void **model) {

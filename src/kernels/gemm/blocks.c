@@ -140,7 +140,7 @@ static void run_packed(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf
             for (int64_t i = 0; i < t->m; i += R) {
                 fetch_next(plan, t, o, p + DEPTH, j, i);
                 plan->kernels->gemm_block(sums + i * ld + j, ld, a.data + i / R * a.block, a.row, a.step, panels + j * depth,
-                                          depth, least(t->m - i, R), least(t->n - j, C), add);
+                                          depth, least(t->m - i, R), least(t->n - j, C), add, NULL);
             }
     }
     if (!direct)

@@ -301,7 +301,7 @@ static double roof(void) {
         double start = thread_seconds();
         for (int r = 0; r < 20000; r++)
             chosen.gemm_block(c, WF_GEMM_COLUMNS, panel, 1, WF_GEMM_ROWS, panel + WF_GEMM_ROWS * 64, 64, WF_GEMM_ROWS,
-                              WF_GEMM_COLUMNS, false);
+                              WF_GEMM_COLUMNS, false, NULL);
         double rate = work / (thread_seconds() - start) * 1e-9;
         best = rate > best ? rate : best;
     }

@@ -49,7 +49,7 @@ static void multiply(const wf_gemm_plan *plan, int64_t m, int64_t rows, const fl
         for (int64_t q = i; q < least(i + step, rows); q++)
             for (int64_t j = 0; j < m; j += C)
                 plan->kernels->gemm_block(sums + q * ld + j, ld * step, b + q * g->ldb, g->ldb * step, 1, panels + j * g->k,
-                                          g->k, least((rows - q + step - 1) / step, R), least(m - j, C), false);
+                                          g->k, least((rows - q + step - 1) / step, R), least(m - j, C), false, NULL);
 }
 
 void wf_gemm_turned_run(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {

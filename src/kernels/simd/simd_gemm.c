@@ -14,8 +14,9 @@ enum { COLUMNS = VECTORS * WF_VL, AHEAD = 6 };
 typedef struct block {
     float *c;
     int64_t ldc;
-    const float *a, *b;
-    int64_t row, step, k, n;
+    const float *a, *b, *bias; /* bias: whole vectors, or NULL */
+    const char *ahead;
+    int64_t ahead_step, row, step, k, n;
     bool add;
 } block;
 
@@ -60,10 +61,13 @@ WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64
             sum[i][v] = vf_set(0.0f);
     }
     const float *base[(ROWS + 2) / 3], *b = t->b;
+    const char *ahead = t->ahead;
+    const int64_t ahead_step = t->ahead_step;
     WF_UNROLL
     for (int i = 0; i < rows; i += 3)
         base[i / 3] = t->a + i * row;
-    for (int64_t p = 0; p < t->k; p++, b += WF_GEMM_COLUMNS) {
+    for (int64_t p = 0; p < t->k; p++, b += WF_GEMM_COLUMNS, ahead += ahead_step) {
+        __builtin_prefetch(ahead, 0, 2);
         vf x[VECTORS];
         WF_UNROLL
         for (int v = 0; v < vectors; v++)
@@ -78,6 +82,13 @@ WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64
         WF_UNROLL
         for (int i = 0; i < rows; i += 3)
             base[i / 3] += step;
+    }
+    if (t->bias) {
+        WF_UNROLL
+        for (int i = 0; i < rows; i++)
+            WF_UNROLL
+        for (int v = 0; v < vectors; v++)
+            sum[i][v] += vf_load(t->bias + v * WF_VL);
     }
     store_block(t, sum, rows, vectors);
 }
@@ -118,10 +129,27 @@ static int64_t multiply_rows(const block *t, int64_t left) {
 }
 
 static void gemm_block(float *c, int64_t ldc, const float *a, int64_t row, int64_t step, const float *b, int64_t k, int64_t m,
-                       int64_t n, bool add) {
+                       int64_t n, bool add, const wf_gemm_beside *beside) {
+    float whole[WF_GEMM_COLUMNS] = {0};
+    const float *bias = beside ? beside->bias : NULL;
+    bool ahead = beside && beside->ahead;
+    if (bias && n < WF_GEMM_COLUMNS)
+        bias = memcpy(whole, bias, (size_t)n * sizeof *bias);
+    block t = {.c = c,
+               .ldc = ldc,
+               .ahead = ahead ? beside->ahead : (const char *)b,
+               .ahead_step = ahead ? beside->ahead_step : 0,
+               .row = row,
+               .step = step,
+               .k = k,
+               .add = add};
     for (int64_t j = 0; j < n; j += COLUMNS)
         for (int64_t i = 0; i < m;) {
-            block t = {c + i * ldc + j, ldc, a + i * row, b + j, row, step, k, n - j, add};
+            t.c = c + i * ldc + j;
+            t.a = a + i * row;
+            t.b = b + j;
+            t.bias = bias ? bias + j : NULL;
+            t.n = n - j;
             i += multiply_rows(&t, m - i);
         }
 }

@@ -121,26 +121,43 @@ static void gather(const wf_node *node, const block *t, float *rows) {
     }
 }
 
-/* out [m,n] (+)= a [m,steps], rows `row` apart, times panels of n columns. */
-static void multiply(const wf_worker *w, float *out, int64_t ld, const float *a, int64_t row, const float *panels,
-                     const int64_t size[3], bool add) {
-    int64_t m = size[0], n = size[1], steps = size[2];
-    for (int64_t j = 0; j < n; j += C)
-        for (int64_t i = 0; i < m; i += R)
-            w->k->gemm_block(out + i * ld + j, ld, a + i * row, row, 1, panels + j * steps, steps, least(m - i, R),
-                             least(n - j, C), add);
+typedef struct extent { /* of a product */
+    int64_t m, n, steps;
+    int64_t apart_a, apart_out; /* floats from row to row */
+} extent;
+
+/* out [m,n] (+)= a [m,steps] times panels of n columns. */
+static void multiply(const wf_worker *w, float *out, const float *a, const float *panels, extent e, bool add) {
+    for (int64_t j = 0; j < e.n; j += C)
+        for (int64_t i = 0; i < e.m; i += R)
+            w->k->gemm_block(out + i * e.apart_out + j, e.apart_out, a + i * e.apart_a, e.apart_a, 1, panels + j * e.steps,
+                             e.steps, least(e.m - i, R), least(e.n - j, C), add, NULL);
 }
 
 /* ---- forward ---- */
+/* The pairs of a line with the block's others: pair n is at[0] + n*at[1] and has entry[0] + n*entry[1] of the index, cut. */
+static void walk(const relative *a, const block *t, int64_t line, int64_t at[2], int64_t entry[2]) {
+    int64_t distance =
+        a->spec.of_keys ? (t->start + t->other) * a->spec.step - line : (t->start + line) * a->spec.step - t->other;
+    at[0] = pair_at(a, t, line, t->other);
+    at[1] = a->spec.of_keys ? a->spec.keys : 1;
+    entry[0] = (t->turned ? -distance : distance) + a->spec.zero;
+    entry[1] = t->turned != a->spec.of_keys ? 1 : -1;
+}
+
 static void spread_scores(const wf_node *node, const block *t, const room *r) {
     const relative *a = node->attr;
-    float *y = node->out[0]->data;
-    for (int64_t l = t->line; l < t->line + t->lines; l++)
-        for (int64_t o = t->other; o < t->other + t->others; o++)
-            y[pair_at(a, t, l, o)] =
-                l < a->spec.skip || o < a->spec.skip
-                    ? 0.0f
-                    : a->spec.scale * r->scores[(l - t->line) * r->entries + entry_at(a, t, l, o) - t->first];
+    float *y = node->out[0]->data, scale = a->spec.scale;
+    int64_t at[2], e[2], most_entry = a->spec.count - 1;
+    for (int64_t l = 0; l < t->lines; l++) {
+        const float *scores = r->scores + l * r->entries;
+        int64_t hidden = t->line + l < a->spec.skip ? t->others : least(most(a->spec.skip - t->other, 0), t->others);
+        walk(a, t, t->line + l, at, e);
+        for (int64_t n = 0; n < hidden; n++)
+            y[at[0] + n * at[1]] = 0.0f;
+        for (int64_t n = hidden; n < t->others; n++)
+            y[at[0] + n * at[1]] = scale * scores[most(least(e[0] + n * e[1], most_entry), 0) - t->first];
+    }
 }
 
 static void forward(const wf_node *node, int64_t b, int64_t h, wf_worker *w) {
@@ -151,8 +168,8 @@ static void forward(const wf_node *node, int64_t b, int64_t h, wf_worker *w) {
         while (next_others(a, &t)) {
             gather(node, &t, r.rows);
             w->k->gemm_pack_columns(r.panels, r.rows, false, a->k, t.count, a->k, C);
-            multiply(w, r.scores, r.entries, x_row(node, b, t.line, h), a->h * a->k, r.panels,
-                     (const int64_t[]){t.lines, t.count, a->k}, false);
+            multiply(w, r.scores, x_row(node, b, t.line, h), r.panels, (extent){t.lines, t.count, a->k, a->h * a->k, r.entries},
+                     false);
             spread_scores(node, &t, &r);
         }
 }
@@ -162,11 +179,13 @@ static void forward(const wf_node *node, int64_t b, int64_t h, wf_worker *w) {
 static void gather_scores(const wf_node *node, const block *t, const room *r) {
     const relative *a = node->attr;
     const float *dy = node->out[0]->grad;
+    int64_t at[2], e[2], most_entry = a->spec.count - 1;
     for (int64_t l = 0; l < t->lines; l++) {
         float *out = r->scores + l * r->entries;
         memset(out, 0, (size_t)t->count * sizeof *out);
-        for (int64_t o = most(t->other, a->spec.skip); o < t->other + t->others && t->line + l >= a->spec.skip; o++)
-            out[entry_at(a, t, t->line + l, o) - t->first] += a->spec.scale * dy[pair_at(a, t, t->line + l, o)];
+        walk(a, t, t->line + l, at, e);
+        for (int64_t n = most(a->spec.skip - t->other, 0); n < t->others && t->line + l >= a->spec.skip; n++)
+            out[most(least(e[0] + n * e[1], most_entry), 0) - t->first] += a->spec.scale * dy[at[0] + n * at[1]];
     }
 }
 
@@ -180,7 +199,7 @@ static void backward_x(const wf_node *node, int64_t b, int64_t h, wf_worker *w) 
             gather(node, &t, r.rows);
             w->k->gemm_pack_rows(r.panels, r.rows, false, a->k, a->k, t.count, C);
             gather_scores(node, &t, &r);
-            multiply(w, r.sum, a->k, r.scores, r.entries, r.panels, (const int64_t[]){t.lines, a->k, t.count}, true);
+            multiply(w, r.sum, r.scores, r.panels, (extent){t.lines, a->k, t.count, r.entries, a->k}, true);
         }
         for (int64_t l = 0; l < t.lines; l++)
             store_din(node, X, ((b * a->n + t.line + l) * a->h + h) * a->k, a->k, r.sum + l * a->k, w);
@@ -197,22 +216,39 @@ static void others_with(const relative *a, const block *t, int64_t line, int64_t
     *last = least((swapped ? largest : least_one) ? INT64_MAX : o, others_of(a) - 1);
 }
 
-/* Gradients of the pairs of the block's lines by entry first..first+count-1 and line. False: there are none. */
-static bool gather_band(const wf_node *node, const block *t, const room *r) {
+/* An end of the index: of each line all pairs that are farther away too. */
+static void gather_end(const wf_node *node, const block *t, int64_t at, float *out) {
     const relative *a = node->attr;
     const float *dy = node->out[0]->grad;
-    bool any = false;
-    for (int64_t e = 0; e < t->count; e++)
-        for (int64_t l = 0; l < t->lines; l++) {
-            int64_t first, last, line = t->line + l;
-            float sum = 0.0f;
-            others_with(a, t, line, t->first + e, &first, &last);
-            for (int64_t o = first; o <= last && line >= a->spec.skip; o++)
-                sum += a->spec.scale * dy[pair_at(a, t, line, o)];
-            r->scores[e * LINES + l] = sum;
-            any |= first <= last;
-        }
-    return any;
+    for (int64_t l = 0; l < t->lines; l++) {
+        int64_t first, last, line = t->line + l;
+        float sum = 0.0f;
+        others_with(a, t, line, at, &first, &last);
+        for (int64_t o = first; o <= last && line >= a->spec.skip; o++)
+            sum += a->spec.scale * dy[pair_at(a, t, line, o)];
+        out[l] = sum;
+    }
+}
+
+/* The others of one distance move on from line to line: a diagonal of the pairs, as far as there are some. */
+static void gather_diagonal(const wf_node *node, const block *t, int64_t at, float *out) {
+    const relative *a = node->attr;
+    const float *dy = node->out[0]->grad;
+    int64_t distance = t->turned ? a->spec.zero - at : at - a->spec.zero, step = a->spec.of_keys ? 1 : a->spec.step,
+            other = a->spec.of_keys ? distance + t->line - t->start : (t->start + t->line) * step - distance;
+    int64_t first = most(most(a->spec.skip - other + step - 1, 0) / step, a->spec.skip - t->line),
+            end = least(most(others_of(a) - other + step - 1, 0) / step, t->lines), pair = pair_at(a, t, t->line, other),
+            next = a->spec.of_keys ? a->spec.keys + 1 : a->spec.keys + step;
+    memset(out, 0, (size_t)t->lines * sizeof *out);
+    for (int64_t l = first; l < end; l++)
+        out[l] = a->spec.scale * dy[pair + l * next];
+}
+
+/* Gradients of the pairs of the block's lines by entry first..first+count-1 and line. */
+static void gather_band(const wf_node *node, const block *t, const room *r) {
+    const relative *a = node->attr;
+    for (int64_t e = t->first; e < t->first + t->count; e++)
+        (e == 0 || e == a->spec.count - 1 ? gather_end : gather_diagonal)(node, t, e, r->scores + (e - t->first) * LINES);
 }
 
 /* Does a pair of the block's lines have one of its entries? The others with an entry move one way from line to line. */
@@ -238,10 +274,11 @@ static void add_band(const wf_node *node, int64_t head, int64_t first, int64_t c
             t.first = first;
             t.count = count;
             while (next_lines(a, &t)) {
-                if (!touches(a, &t) || !gather_band(node, &t, r))
+                if (!touches(a, &t))
                     continue;
+                gather_band(node, &t, r);
                 w->k->gemm_pack_rows(r->panels, x_row(node, b, t.line, h), false, a->h * a->k, a->k, t.lines, C);
-                multiply(w, r->band, a->k, r->scores, LINES, r->panels, (const int64_t[]){count, a->k, t.lines}, true);
+                multiply(w, r->band, r->scores, r->panels, (extent){count, a->k, t.lines, LINES, a->k}, true);
             }
         }
 }
