@@ -484,6 +484,14 @@ static void learn(test_env *e, wf_model *m, const char *what) {
     wf_trainer_free(t);
 }
 
+/* How wide a memory it reads: its option, or as wide as the stream. */
+static int64_t memory_width(const wf_layer *layer) {
+    for (const wf_key *k = layer->row->keys; k->name; k++)
+        if (strcmp(k->name, "memory_dim") == 0)
+            return wf_int(layer, "memory_dim");
+    return DIM;
+}
+
 /* Every row that can read a memory, as `cross`: it learns and decodes, or a line says why not. */
 static void test_cross(void **state) {
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -503,7 +511,7 @@ static void test_cross(void **state) {
             "{\"dim\": %d, \"layers\": 2, \"vocab\": 11, \"shift\": {\"token\": 1}, \"encoder\": {\"layers\": 1, \"dim\": 8, "
             "\"vocab\": 11, \"block\": {\"mixer\": \"rnn\"}, \"bridge\": {\"dim\": %lld}}, \"block\": {\"mixer\": \"rnn\", "
             "\"cross\": {\"mixer\": \"%s\", \"spec\": %s}, \"channel\": \"glu\"}}",
-            DIM, (long long)wf_int(layer, "memory_dim"), cases[i].mixer, cases[i].spec);
+            DIM, (long long)memory_width(layer), cases[i].mixer, cases[i].spec);
         wf_model *m = test_model_of(&e, test_json(&e, text), 5);
         assert_int_equal(wf_tape_create(m->env, &(wf_tape_options){.type = WF_F32}, &tape, &err), WEFT_OK);
         wf_model_ports source = {.ids = wf_input(tape, "source", WF_I32, 2, (int64_t[]){1, 3})},

@@ -213,6 +213,7 @@ static const struct {
     const char *says[3];
 } refused[] = {
     {"bigbird", "{\"heads\": 2, \"block\": 4, \"random\": 1}", 16, {"block 0 mixer", "'block'", "five"}},
+    {"bigbird", "{\"heads\": 2, \"block\": 2, \"random\": 1000000}", 16, {"block 0 mixer", "'random'", "65536"}},
     {"lsh", "{\"heads\": 2, \"buckets\": 5, \"chunk\": 4}", 16, {"block 0 mixer", "'buckets'", "even"}},
     {"lsh", "{\"heads\": 2, \"buckets\": 4, \"chunk\": 4}", 18, {"block 0 mixer", "'chunk'", "multiple"}},
     {"local_chunk", "{\"heads\": 2, \"chunk\": 0}", 16, {"block 0 mixer", "'chunk'", "at least 1"}},

@@ -77,7 +77,7 @@ void *wf_alloc_big(const wf_mem *mem, size_t size) {
     at = (at + alignment - 1) / alignment * alignment;
     unsigned char *aligned = block + (at - (uintptr_t)block);
     if (alignment == HUGE_PAGE)
-        wf_advise_big(aligned, total - (size_t)(aligned - block));
+        wf_advise_big(aligned, size); /* not what lies behind it: a page of it would be there whole */
     memcpy(aligned - sizeof(void *), &block, sizeof(void *));
     return aligned;
 }

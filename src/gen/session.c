@@ -60,9 +60,8 @@ weft_status wf_model_can_stream(const wf_model *model, weft_error *err) {
         WF_CHECK(!spec->blocks[i].aside, err, WEFT_UNSUPPORTED, "%s cannot be decoded step by step",
                  spec->blocks[i].aside->where);
         const wf_layer *cross = spec->blocks[i].cross;
-        WF_CHECK(!cross || !cross->recurs, err, WEFT_UNSUPPORTED,
-                 "%s: %s cannot be decoded step by step there: its state is kept where it is the block's 'mixer'", cross->where,
-                 cross->row->name);
+        WF_CHECK(!cross || !cross->whole, err, WEFT_UNSUPPORTED, "%s: %s cannot be decoded step by step as 'cross'",
+                 cross->where, cross->row->name);
         WF_TRY(layer_streams(model->spec->blocks[i].mixer, err));
         if (model->spec->blocks[i].channel)
             WF_TRY(layer_streams(model->spec->blocks[i].channel, err));

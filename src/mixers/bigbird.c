@@ -119,6 +119,13 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     return WEFT_OK;
 }
 
+static weft_status check(const wf_layer *l, weft_error *err) {
+    enum { MOST = 1 << 16 };
+    WF_CHECK(wf_int(l, "random") <= MOST, err, WEFT_USAGE, "'random' (%lld) is at most %d", (long long)wf_int(l, "random"),
+             MOST);
+    return wf_check_qkvo(l, err);
+}
+
 const wf_mixer wf_mixer_bigbird = {
     .name = "bigbird",
     .about = "softmax over neighbouring and random blocks and global rows",
@@ -132,5 +139,5 @@ const wf_mixer wf_mixer_bigbird = {
     .bf16 = 0.009,
     .traits = WF_PADDING_INERT | WF_PADDING_COUNTS,
     .companion = "mlp",
-    .check = wf_check_qkvo,
+    .check = check,
     .run = run};

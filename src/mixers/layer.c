@@ -279,7 +279,8 @@ static weft_status add_states(builder *b, wf_layer *layer) {
 }
 
 void wf_layer_reads_memory(wf_layer *layer) {
-    layer->recurs = strstr(layer->row->inputs, " memory ") != NULL; /* it asks the memory with a state of its own */
+    layer->whole =
+        wf_layer_needs_memory(layer) || !(wf_layer_traits(layer) & WF_STREAMS); /* the first has a state of its own */
     for (int i = 0; i < layer->n_states; i++)
         layer->states[i].present = layer->states[i].row->kind == WF_STATE_SOURCE;
 }

@@ -201,7 +201,7 @@ struct wf_layer {
     int n_states;
     bool streams; /* the row's condition of that name holds */
     bool apart;   /* the same */
-    bool recurs;  /* it reads a memory, and cannot without a state that such layers do not keep */
+    bool whole;   /* it reads a memory, and all rows must be there when it does */
     wf_layer_state_shape states[WF_MAX_STATES];
     struct wf_layer **parts; /* of a row made of other layers */
     int n_parts;

@@ -87,12 +87,12 @@ static void check_widths(const wf_run *run, const wf_layer *layer, const wf_port
 }
 
 weft_status wf_run_layer(wf_run *run, const wf_layer *layer, wf_ports *io) {
-    if (wf_tape_failed(run->tape))
-        return layer->row->run(run, layer, io); /* an earlier error, of another layer */
+    bool earlier = wf_tape_failed(run->tape); /* an error of another layer */
     check_widths(run, layer, io);
     weft_status status = layer->row->run(run, layer, io);
-    wf_tape_error_of(run->tape, layer->where);
-    return status;
+    if (!earlier)
+        wf_tape_error_of(run->tape, layer->where);
+    return wf_tape_failed(run->tape) ? WEFT_OK : status; /* the tape's own message says more */
 }
 
 weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io) {

@@ -366,10 +366,13 @@ wf_opt_state wf_trainer_state(const wf_trainer *t, size_t i) {
     return (wf_opt_state){.tensor = view->name, .slot = "average", .data = t->average->mean[i - n - m], .count = view->count};
 }
 
+/* What describes a model: its layers, their options and slots, its parameters. */
+static size_t lists_of(const wf_model *m) { return m->arena.used + m->params.arena.used; }
+
 wf_memory_parts wf_trainer_memory(const wf_trainer *t) {
     const wf_params *params = &t->model->params;
     wf_tape_stats stats = wf_tape_stats_of(t->tape);
-    wf_memory_parts m = {.activations = stats.arena_bytes, .scratch = stats.scratch_bytes};
+    wf_memory_parts m = {.activations = stats.arena_bytes, .scratch = stats.scratch_bytes + lists_of(t->model)};
     for (size_t i = 0; i < params->count; i++) {
         const wf_param *p = params->list[i];
         m.parameters += (size_t)p->count * sizeof(float);
@@ -416,7 +419,7 @@ weft_status wf_trainer_measure(const wf_model *m, const wf_trainer_options *o, w
     WF_TRY(wf_optimizer_read(o->optimizer, &row[0], values[0], err));
     WF_TRY(wf_optimizer_read(o->fallback ? o->fallback : &usual, &row[1], values[1], err));
     WF_TRY(measure_tape(m, o, &stats, err));
-    *out = (wf_memory_parts){.activations = stats.arena_bytes, .scratch = stats.scratch_bytes};
+    *out = (wf_memory_parts){.activations = stats.arena_bytes, .scratch = stats.scratch_bytes + lists_of(m)};
     for (size_t i = 0; i < m->params.count; i++) {
         const wf_param *p = m->params.list[i];
         size_t n = (size_t)p->count;
