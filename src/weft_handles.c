@@ -190,3 +190,20 @@ void weft_session_reset(weft_session *s) { wf_session_reset(s->session); }
 weft_status weft_session_feed(weft_session *s, const int32_t *ids, int64_t n, const float **logits, weft_error *err) {
     return wf_session_feed(s->session, ids, n, logits, err);
 }
+
+weft_status weft_session_reorder(weft_session *s, const int64_t *index, weft_error *err) {
+    return wf_state_reorder(wf_session_state(s->session), index, err);
+}
+
+weft_status weft_session_truncate(weft_session *s, int64_t sequence, int64_t tokens, weft_error *err) {
+    wf_state *state = wf_session_state(s->session);
+    WF_CHECK(sequence >= 0 && sequence < state->batch, err, WEFT_USAGE, "there is no sequence %lld", (long long)sequence);
+    return wf_state_truncate(state, sequence, tokens, err);
+}
+
+size_t weft_session_state_size(const weft_session *s) { return wf_state_saved_size(wf_session_state(s->session)); }
+void weft_session_save(const weft_session *s, void *bytes) { wf_session_save(s->session, bytes); }
+
+weft_status weft_session_load(weft_session *s, const void *bytes, size_t size, weft_error *err) {
+    return wf_session_load(s->session, bytes, size, err);
+}

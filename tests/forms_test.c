@@ -5,214 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "kernels/kernels.h"
+#include "support/mixer_cases.h"
+#include "support/sessions.h"
+#include "train/trainer.h"
 #include "verify/forms.h"
-
-typedef struct case_row {
-    const char *mixer, *spec; /* a JSON object; dim is 12 */
-    bool ordered;             /* a position scheme or window tells the rows apart */
-} case_row;
-
-static const case_row cases[] = {
-    {"attention", "{\"heads\": 3}", false},
-    {"attention", "{\"heads\": 3, \"bias\": [\"q\", \"k\", \"v\", \"o\"], \"softcap\": 3.0}", false},
-    {"attention", "{\"heads\": 4, \"kv_heads\": 2, \"causal\": true, \"rope\": {\"theta\": 100.0}, \"key_dim\": 6}", true},
-    {"attention", "{\"heads\": 2, \"causal\": true, \"window\": [2, null], \"alibi\": true, \"value_dim\": 5}", true},
-    {"attention", "{\"heads\": 2, \"window\": [3, 1], \"rope\": {\"pairing\": \"interleaved\", \"dim\": 4}}", true},
-    {"attention", "{\"heads\": 3, \"causal\": true, \"sinks\": true, \"qk_norm\": {\"kind\": \"layer\", \"scope\": \"all\"}}",
-     false},
-    {"attention", "{\"heads\": 2, \"causal\": true, \"chunk\": 3, \"temper\": {\"scale\": 0.5, \"step\": 2}}", true},
-    {"attention", "{\"heads\": 3, \"causal\": true, \"xpos\": {\"base\": 16.0}}", true},
-    {"attention", "{\"heads\": 2, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9}, \"scale\": 1.0}", true},
-    {"attention",
-     "{\"heads\": 2, \"causal\": true, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9, \"bidirectional\": false}}", true},
-    {"attention", "{\"heads\": 3, \"causal\": true, \"relative\": {\"of\": \"both\", \"length\": 5}}", true},
-    {"attention", "{\"heads\": 2, \"causal\": true, \"rope\": {}, \"rope_values\": true}", true},
-    {"attention", "{\"heads\": 4, \"kv_heads\": 2, \"causal\": true, \"dynamic\": {\"keep\": 3}}", false},
-    {"disentangled", "{\"heads\": 3, \"distance\": 5}", true},
-    {"relative_attention", "{\"heads\": 3, \"segments\": true}", true},
-    {"relative_attention", "{\"heads\": 2, \"key_dim\": 5, \"causal\": true, \"clamp\": 4, \"window\": 6}", true},
-    {"relative_attention", "{\"heads\": 3, \"causal\": true, \"positions\": \"buckets\", \"buckets\": 4, \"max_distance\": 7}",
-     true},
-    {"xl_attention", "{\"heads\": 3, \"kinds\": true, \"apart\": 1, \"bias\": [\"k\", \"v\", \"o\"]}", true},
-    {"xl_attention", "{\"heads\": 4, \"kv_heads\": 2, \"key_dim\": 5, \"value_dim\": 3}", true},
-    {"time_conv", "{\"width\": 3, \"activation\": \"gelu\"}", true},
-    {"mla", "{\"heads\": 3, \"kv_rank\": 5, \"rope_dim\": 2}", true},
-    {"mla",
-     "{\"heads\": 3, \"kv_rank\": 5, \"q_rank\": 7, \"nope_dim\": 3, \"rope_dim\": 4, \"value_dim\": 5, \"causal\": true}",
-     true},
-    {"differential", "{\"heads\": 4}", false},
-    {"differential", "{\"heads\": 4, \"kv_heads\": 2, \"causal\": true, \"rope\": {}, \"key_dim\": 4, \"value_dim\": 3}", true},
-    {"sparse", "{\"heads\": 3, \"pattern\": \"strided\", \"stride\": 4}", true},
-    {"sparse",
-     "{\"heads\": 2, \"pattern\": \"fixed\", \"stride\": 4, \"summary\": 2, \"combine\": \"heads\", \"bias\": [\"o\"]}", true},
-    {"local_chunk", "{\"heads\": 3, \"chunk\": 3}", true},
-    {"local_chunk", "{\"heads\": 3, \"chunk\": 5, \"before\": 0, \"after\": 0, \"whole\": true}", true},
-    {"local_chunk", "{\"heads\": 3, \"chunk\": 3, \"causal\": true, \"before\": 2, \"exact\": true, \"rope\": {}}", true},
-    {"local_chunk", "{\"heads\": 3, \"chunk\": 2, \"causal\": true, \"after\": 1, \"xpos\": {\"base\": 8.0}}", true},
-    {"local_chunk", "{\"heads\": 3, \"chunk\": 13, \"wrap\": true, \"causal\": true}", true},
-    {"longformer", "{\"heads\": 3, \"window\": [2, 1]}", true},
-    {"longformer", "{\"heads\": 3, \"window\": [2, 1], \"causal\": true, \"globals\": false, \"dilation\": [1, 2, 3]}", true},
-    {"bigbird", "{\"heads\": 3, \"block\": 1, \"random\": 2}", true},
-    {"transient_global", "{\"heads\": 3, \"window\": [2, 1], \"block\": 3}", true},
-    {"transient_global", "{\"heads\": 2, \"window\": [2, 2], \"block\": 2, \"t5_bias\": {\"buckets\": 8, \"max_distance\": 9}}",
-     true},
-    {"block_global", "{\"heads\": 3, \"block\": 4, \"offset\": 2}", true},
-    {"bigbird", "{\"heads\": 3, \"block\": 2, \"random\": 1, \"extra\": 3}", true},
-    {"linformer", "{\"heads\": 3, \"max_len\": 15, \"rank\": 4}", true},
-    {"nystrom", "{\"heads\": 3, \"landmarks\": 13, \"conv\": 3}", true},
-    {"axial", "{\"heads\": 2, \"shape\": [13, 1], \"causal\": true}", true},
-    {"axial", "{\"heads\": 3, \"shape\": [1, 13], \"causal\": true, \"combine\": \"sequential\"}", true},
-    {"ring", "{\"heads\": 3}", false},
-    {"ring", "{\"heads\": 4, \"kv_heads\": 2, \"causal\": true, \"parts\": 3, \"rope\": {}, \"key_dim\": 4}", true},
-    {"ring", "{\"heads\": 2, \"causal\": true, \"parts\": 5, \"order\": \"striped\", \"bias\": [\"k\"]}", false},
-    {"lsh", "{\"heads\": 3, \"rounds\": 2, \"buckets\": 4, \"chunk\": 1, \"after\": 1}", true},
-    {"lsh",
-     "{\"heads\": 2, \"rounds\": 2, \"buckets\": [2, 2], \"chunk\": 1, \"before\": 3, \"causal\": true, \"key_norm\": \"l2\"}",
-     true},
-    {"routing", "{\"heads\": 3, \"clusters\": 3, \"window\": 4}", false},
-    {"routing",
-     "{\"heads\": 3, \"clusters\": 2, \"window\": 5, \"causal\": true, \"shared_qk\": true, \"memory_slots\": 2, "
-     "\"local_heads\": 1, \"local_chunk\": 4}",
-     true},
-    {"additive", "{\"hidden\": 7, \"memory_dim\": 6, \"init\": \"backward\", \"readout\": \"maxout\", \"out\": 5}", true},
-    {"additive", "{\"normed\": true, \"reset\": \"before\"}", true},
-    {"additive", "{\"readout\": \"none\"}", true},
-    {"additive", "{\"hidden\": 7, \"cell\": \"lstm\", \"readout\": \"none\", \"side\": true}", true},
-    {"luong", "{\"hidden\": 7, \"memory_dim\": 5}", true},
-    {"luong", "{\"score\": \"dot\", \"input_feeding\": false, \"scaled\": true, \"local\": \"monotonic\", \"window\": 2}",
-     true},
-    {"luong", "{\"score\": \"concat\", \"local\": \"predictive\", \"window\": 3}", true},
-    {"parallel",
-     "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}, "
-     "\"scale\": 0.5}]}",
-     false},
-    {"parallel",
-     "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"causal\": true, \"window\": [3, 0]}, \"norm\": "
-     "{}}, {\"mixer\": \"mamba\"}]}",
-     true},
-    {"parallel",
-     "{\"branches\": [{\"mixer\": \"attention\", \"spec\": {\"heads\": 3, \"causal\": true, \"window\": [2, 0]}}, {\"mixer\": "
-     "\"attention\", \"spec\": {\"heads\": 2, \"causal\": true}}]}",
-     true},
-    {"parallel",
-     "{\"branches\": [{\"mixer\": \"mlp\", \"spec\": {\"hidden\": 5}}, {\"mixer\": \"mlp\", \"spec\": {\"hidden\": 4}}]}",
-     false},
-    {"reversible", "{\"mixer\": {\"heads\": 3}, \"ffn\": {\"hidden\": 7}}", false},
-    {"reversible",
-     "{\"mixer\": {\"mixer\": \"retention\", \"heads\": 3}, \"ffn\": {\"mixer\": \"glu\", \"hidden\": 7}, \"norm_eps\": 0.01}",
-     true},
-    {"linear_attention", "{\"heads\": 3}", false},
-    {"linear_attention", "{\"heads\": 3, \"causal\": true, \"key_dim\": 5, \"value_dim\": 3}", false},
-    {"linear_attention", "{\"heads\": 2, \"causal\": true, \"feature\": \"relu\", \"normalise\": false, \"scale\": 0.3}",
-     false},
-    {"retention", "{\"heads\": 3}", true},
-    {"retention", "{\"heads\": 2, \"value_dim\": 5, \"rotation\": \"rope\", \"row_norm\": \"none\", \"gate\": \"sigmoid\"}",
-     true},
-    {"retention", "{\"heads\": 3, \"row_norm\": \"clamped_sum\"}", true},
-    {"mamba", "{}", true},
-    {"mamba", "{\"inner\": 10, \"state\": 3, \"rank\": 2, \"conv\": 3, \"inner_norms\": true, \"bias\": [\"in\", \"o\"]}",
-     true},
-    {"mamba", "{\"inner\": 12, \"state\": 3, \"rank\": 2, \"heads\": 3}", true},
-    {"chain",
-     "{\"steps\": [{\"mixer\": \"attention\", \"start\": true, \"norm\": {}, \"spec\": {\"heads\": 3, \"out_dim\": 12, "
-     "\"causal\": true, "
-     "\"low_rank\": 2}}, {\"mixer\": \"glu\", \"norm\": {}, \"project\": true, \"spec\": {\"hidden\": 5, \"low_rank\": 2}}, "
-     "{\"mixer\": "
-     "\"mamba\", \"norm\": {}, \"add\": true}]}",
-     true},
-    {"performer", "{\"heads\": 3, \"rows\": 10}", false},
-    {"performer", "{\"heads\": 3, \"causal\": true, \"rows\": 7, \"value_dim\": 5, \"eps\": 0.1}", false},
-    {"performer", "{\"heads\": 2, \"causal\": true, \"kernel\": \"relu\", \"rows\": 0, \"feature_eps\": 0.1}", false},
-    {"performer", "{\"heads\": 2, \"causal\": true, \"stabiliser\": \"max\", \"rows\": 9, \"feature_eps\": 0.1}", true},
-    {"performer", "{\"heads\": 2, \"mask_keys\": \"values\", \"kernel\": \"relu\", \"rows\": 9, \"feature_eps\": 0.1}", false},
-    {"gla", "{\"heads\": 3, \"rank\": 4, \"gate\": \"silu\"}", true},
-    {"gla",
-     "{\"heads\": 4, \"kv_heads\": 2, \"rank\": 2, \"value_dim\": 5, \"conv\": 3, \"conv_bias\": true, \"clamp_min\": -0.05}",
-     true},
-    {"simple_gla", "{\"heads\": 3, \"gate\": \"sigmoid\", \"conv\": 4}", true},
-    {"simple_gla", "{\"heads\": 4, \"kv_heads\": 2, \"feature\": \"elu1\", \"gate_normalizer\": 2}", true},
-    {"lightning", "{\"heads\": 3, \"layer\": 1, \"layers\": 4}", true},
-    {"mamba2", "{\"heads\": 4, \"state\": 5, \"groups\": 2}", true},
-    {"mamba2",
-     "{\"heads\": 2, \"state\": 3, \"norm_before_gate\": true, \"dt_limit\": [0.3, 0.9], \"bias\": [\"in\", \"o\"], \"conv\": "
-     "1}",
-     true},
-    {"hgrn2", "{\"heads\": 3, \"lower_bound\": 0.3}", true},
-    {"hgrn2", "{\"heads\": 2, \"conv\": 3, \"conv_bias\": true, \"key_dim\": 5}", true},
-    {"based", "{\"heads\": 3, \"causal\": true, \"value_dim\": 5}", false},
-    {"based", "{\"heads\": 2, \"feature\": \"rebased\", \"causal\": true, \"eps\": 0.1, \"key_dim\": 3}", false},
-    {"based", "{\"heads\": 2}", false},
-    {"mlstm", "{\"heads\": 3, \"value_dim\": 5}", true},
-    {"short_conv", "{}", true},
-    {"short_conv", "{\"inner\": 9, \"conv\": 4, \"conv_bias\": true, \"bias\": [\"in\", \"o\"]}", true},
-    {"rwkv4", "{\"inner\": 9}", true},
-    {"rwkv5", "{\"heads\": 3, \"value_dim\": 5}", true},
-    {"rwkv5", "{\"heads\": 2, \"gate\": \"none\"}", true},
-    {"rwkv6", "{\"heads\": 3, \"value_dim\": 5, \"mix_rank\": 2, \"decay_rank\": 3}", true},
-    {"deltanet", "{\"heads\": 3}", true},
-    {"deltanet",
-     "{\"heads\": 2, \"value_dim\": 5, \"conv\": 4, \"conv_bias\": true, \"gate\": \"silu\", \"qk_norm\": \"sum\", "
-     "\"beta_scale\": 2}",
-     true},
-    {"gated_deltanet", "{\"heads\": 3, \"gate\": \"silu\", \"conv\": 4}", true},
-    {"gated_deltanet", "{\"heads\": 2, \"v_heads\": 4, \"value_dim\": 5, \"beta_scale\": 2}", true},
-    {"kda", "{\"heads\": 3, \"rank\": 4, \"conv\": 3}", true},
-    {"kda", "{\"heads\": 2, \"v_heads\": 4, \"value_dim\": 5, \"lower_bound\": -5.0, \"gate_bias\": true}", true},
-    {"rwkv7", "{\"heads\": 3, \"ranks\": {\"w\": 3, \"a\": 2, \"gate\": 4}}", true},
-    {"rwkv7", "{\"heads\": 2, \"value_dim\": 5, \"bias\": [\"o\"]}", true},
-    {"rglru", "{\"heads\": 3}", true},
-    {"rglru", "{\"heads\": 2, \"inner\": 10, \"conv\": 1}", true},
-    {"hgrn", "{\"lower_bound\": 0.3}", true},
-    {"hgrn", "{\"inner\": 7, \"conv\": 3, \"conv_bias\": true}", true},
-    {"minrnn", "{\"hidden\": 7}", true},
-    {"minrnn", "{\"cell\": \"lstm\", \"candidate\": \"positive\"}", true},
-    {"s4d", "{\"modes\": 3}", true},
-    {"s4d", "{\"modes\": 2, \"real\": true, \"discretisation\": \"bilinear\"}", true},
-    {"s4d", "{\"modes\": 2, \"bidirectional\": true}", true},
-    {"s4", "{\"modes\": 3}", true},
-    {"slstm", "{\"heads\": 3}", true},
-    {"slstm", "{\"heads\": 2, \"hidden\": 10}", true},
-    {"fourier", "{}", true},
-    {"hyena", "{\"filter_dim\": 8, \"max_len\": 20}", true},
-    {"hyena", "{\"filter_dim\": 8, \"max_len\": 20, \"order\": 3, \"embed\": 7}", true},
-    {"rnn", "{\"hidden\": 7}", true},
-    {"rnn", "{\"hidden\": 5, \"layers\": 2, \"activation\": \"relu\", \"bias\": false}", true},
-    {"rnn", "{\"hidden\": 5, \"bidirectional\": true}", true},
-    {"lstm", "{\"hidden\": 7}", true},
-    {"lstm", "{\"hidden\": 5, \"layers\": 2}", true},
-    {"lstm", "{\"hidden\": 5, \"layers\": 2, \"bidirectional\": true, \"bias\": false}", true},
-    {"gru", "{\"hidden\": 7}", true},
-    {"gru", "{\"hidden\": 5, \"layers\": 2, \"reset\": \"before\"}", true},
-    {"gru", "{\"hidden\": 5, \"bidirectional\": true}", true},
-    {"mlp", "{\"hidden\": 9, \"bias\": true}", false},
-    {"glu", "{\"hidden\": 9, \"activation\": \"silu\"}", false},
-    {"mlp", "{\"hidden\": 9, \"bias\": true, \"chunk\": 4}", false},
-    {"glu", "{\"hidden\": 9, \"norm\": {}, \"chunk\": 5}", false},
-    {"moa", "{\"heads\": 2, \"experts\": 4}", false},
-    {"moa", "{\"heads\": 3, \"key_dim\": 4, \"experts\": 4, \"top_k\": 3, \"causal\": true, \"rope\": {}, \"out_bias\": true}",
-     true},
-    {"moe", "{\"hidden\": 9, \"experts\": 5, \"top_k\": 2, \"normalise\": true}", false},
-    {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 1, \"gated\": false, \"activation\": \"relu\", \"capacity\": 3}", true},
-    {"moe", "{\"hidden\": 9, \"experts\": 4, \"top_k\": 2, \"capacity\": 4}", true},
-    {"moe",
-     "{\"hidden\": 6, \"experts\": 6, \"groups\": 3, \"top_groups\": 2, \"router\": \"sigmoid\", \"shared\": 5, "
-     "\"shared_gate\": true}",
-     false},
-    {"product_keys", "{\"hidden\": 9, \"keys\": 3, \"top_k\": 2}", false},
-    {"product_keys", "{\"hidden\": 9, \"keys\": 3, \"top_k\": 2, \"whole\": true}", true},
-    {"expert_choice", "{\"hidden\": 9, \"experts\": 4, \"capacity\": 3}", false},
-    {"soft_moe", "{\"hidden\": 9, \"experts\": 3, \"slots\": 2, \"normed\": true}", false},
-    {"rwkv_channel", "{\"hidden\": 9}", true},
-    {"bottleneck", "{\"heads\": 3, \"inner\": 6, \"networks\": 2}", false},
-    {"bottleneck", "{\"heads\": 3, \"attend\": \"inner\", \"norm\": \"layer\"}", false},
-    {"yoso", "{\"heads\": 3}", false},
-    {"yoso", "{\"heads\": 2, \"bits\": 4, \"conv\": 3}", true},
-    {"span_conv", "{\"heads\": 3, \"taps\": 3}", true},
-    {"side_attention", "{\"heads\": 3, \"side_dim\": 6}", false},
-    {"side_mlp", "{\"hidden\": 9, \"side_dim\": 6}", false},
-    {"adapters", "{\"hidden\": 9, \"names\": [\"en\", \"de\"], \"default\": 1}", false},
-    {"rwkv_channel", "{\"hidden\": 9, \"receptance\": false, \"mix_of\": \"shifted\"}", true},
-};
 
 enum { BATCH = 2, ROWS = 13, DIM = 12, PADDED = 5, MEMORY_ROWS = 7 };
 
@@ -493,6 +289,63 @@ static void probe_per_token(subject *s) {
           same_rows(a, b, width, 0, 0, 4) && same_rows(a, b, width, 0, 5, ROWS));
 }
 
+/* ---- unequal lengths ---- */
+/* Every sequence by itself: y, dx, and the sum of the gradients of all parameters. False: the mixer takes no such length. */
+static bool run_alone(subject *s, const float *dy, const int64_t *lengths, float *y, float *dx, float *sum, size_t count) {
+    weft_error err = {0};
+    size_t width = (size_t)s->io.width;
+    memset(sum, 0, count * sizeof *sum);
+    for (int64_t b = 0; b < BATCH; b++) {
+        wf_form_io one = s->io;
+        one.batch = 1;
+        one.rows = lengths[b];
+        one.x = s->io.x + b * ROWS * DIM;
+        one.memory = s->io.memory ? s->io.memory + b * s->io.memory_rows * s->io.memory_dim : NULL;
+        one.dy = dy + (size_t)(b * ROWS) * width;
+        one.y = NULL;
+        if (wf_form_full(&s->env, s->layer, &one, false, &s->arena, &err) != WEFT_OK)
+            return false;
+        const float *own = gradients(s, &count);
+        for (size_t i = 0; i < count; i++)
+            sum[i] += own[i];
+        memcpy(y + (size_t)(b * ROWS) * width, one.y, (size_t)lengths[b] * width * sizeof *y);
+        memcpy(dx + b * ROWS * DIM, one.dx, (size_t)lengths[b] * DIM * sizeof *dx);
+    }
+    return true;
+}
+
+/* Sequences of ROWS and of fewer rows in a batch: outputs and gradients are those of each alone. */
+static void check_lengths(subject *s) {
+    static const int64_t lengths[BATCH] = {ROWS, ROWS - PADDED};
+    weft_error err = {0};
+    wf_form_io both = s->io;
+    uint8_t mask[BATCH * ROWS];
+    size_t count, width = (size_t)s->io.width, n = BATCH * ROWS * width;
+    float *dy = draw(&s->arena, n, 2, 1.0f), *y = wf_arena_alloc(&s->arena, n * sizeof *y),
+          *dx = wf_arena_alloc(&s->arena, BATCH * ROWS * DIM * sizeof *dx);
+    for (int64_t i = 0; i < BATCH * ROWS; i++) {
+        mask[i] = i % ROWS < lengths[i / ROWS];
+        for (size_t c = 0; !mask[i] && c < width; c++)
+            dy[(size_t)i * width + c] = 0.0f;
+    }
+    (void)gradients(s, &count);
+    float *sum = wf_arena_alloc(&s->arena, (count + 1) * sizeof *sum);
+    bool alone = run_alone(s, dy, lengths, y, dx, sum, count), counts = wf_layer_traits(s->layer) & WF_PADDING_COUNTS;
+    both.dy = dy;
+    both.mask = mask;
+    both.y = NULL;
+    ok(s, wf_form_full(&s->env, s->layer, &both, false, &s->arena, &err), &err);
+    agree(s, "counting the padding behind it", counts,
+          !alone || apart(both.y + (size_t)ROWS * width, y + (size_t)ROWS * width, (size_t)lengths[1] * width) > 1e-3);
+    for (int64_t b = 0; b < BATCH && !counts; b++) {
+        close_to(s, "y of unequal lengths", both.y + (size_t)(b * ROWS) * width, y + (size_t)(b * ROWS) * width,
+                 (size_t)lengths[b] * width);
+        close_to(s, "dx of unequal lengths", both.dx + b * ROWS * DIM, dx + b * ROWS * DIM, (size_t)(lengths[b] * DIM));
+    }
+    if (!counts)
+        close_to(s, "a gradient of unequal lengths", gradients(s, &count), sum, count);
+}
+
 static void test_rows(void **state) {
     subject s;
     open_env(&s);
@@ -508,11 +361,167 @@ static void test_rows(void **state) {
         probe_trace(&s);
         probe_permutation(&s);
         probe_per_token(&s);
+        if (strstr(s.layer->row->inputs, " mask?") && (wf_layer_traits(s.layer) & WF_PADDING_INERT))
+            check_lengths(&s);
         check_half(&s);
         close_layer(&s);
     }
     check_stated_halves();
     wf_pool_free(s.env.pool);
+}
+
+/* ---- states as values ---- */
+/* It reads a second stream, with a row for each of the first. */
+static bool has_side(const wf_layer *layer) {
+    for (const wf_key *k = layer->row->keys; k->name; k++)
+        if (strcmp(k->name, "side_dim") == 0)
+            return wf_int(layer, "side_dim") > 0;
+    return false;
+}
+
+/* A model of two such layers that decodes; its encoder, where the row needs a memory. NULL: it does not decode, or alone it
+ * makes no stream. */
+static wf_model *stack_of(test_env *e, const case_row *row) {
+    const wf_mixer *mixer = wf_mixer_find(row->mixer);
+    bool channel = true;
+    char text[2048], encoder[256] = "";
+    wf_layer *layer;
+    wf_tape *tape;
+    weft_error err = {0};
+    for (const wf_mixer *const *m = wf_mixers; *m; m++)
+        channel = channel && *m != mixer;
+    assert_int_equal(wf_layer_build(&e->arena, mixer, test_json(e, row->spec), DIM, "test", &layer, &err), WEFT_OK);
+    if (!wf_layer_streams(layer) || has_side(layer))
+        return NULL;
+    if (strstr(mixer->inputs, " memory "))
+        snprintf(encoder, sizeof encoder,
+                 "\"encoder\": {\"layers\": 1, \"dim\": 8, \"vocab\": 11, \"block\": {\"mixer\": \"rnn\"}, \"bridge\": "
+                 "{\"dim\": %lld}}, "
+                 "\"shift\": {\"token\": 1}, ",
+                 (long long)wf_int(layer, "memory_dim"));
+    snprintf(text, sizeof text,
+             "{\"dim\": %d, \"layers\": 2, \"vocab\": 11, %s\"block\": {\"mixer\": %s{\"mixer\": \"%s\", \"spec\": %s}}}", DIM,
+             encoder, channel ? "\"rnn\", \"channel\": " : "", row->mixer, row->spec);
+    wf_model *m = test_model_of(e, test_json(e, text), 5);
+    for (size_t i = 0; i < m->params.count; i++) /* no two keys weigh the same */
+        for (int64_t j = 0; !m->params.list[i]->buffer && j < m->params.list[i]->count; j++)
+            m->params.list[i]->value[j] += 0.1f * (float)wf_rng_normal(wf_rng_make(6, (uint32_t)i, 0), (uint64_t)j);
+    wf_model_ports ports = {NULL};
+    assert_int_equal(wf_tape_create(m->env, &(wf_tape_options){.type = WF_F32}, &tape, &err), WEFT_OK);
+    ports.ids = wf_input(tape, "ids", WF_I32, 2, (int64_t[]){1, ROWS});
+    ports.memory = *encoder ? wf_input(tape, "memory", WF_F32, 3, (int64_t[]){1, 3, wf_int(layer, "memory_dim")}) : NULL;
+    weft_status status = wf_model_record(m, tape, 1, ROWS, &(wf_model_options){.mode = WF_NO_STATE}, &ports, &err);
+    status = status == WEFT_OK ? wf_tape_plan(tape, &err) : status;
+    bool joins = status == WEFT_OK;
+    if (!joins && !strstr(err.message, "gives rows of width"))
+        fail_msg("%s %s: %s", row->mixer, row->spec, err.message);
+    wf_tape_free(tape);
+    if (joins)
+        return m;
+    wf_model_free(m);
+    return NULL;
+}
+
+static bool has_ring(const wf_model *m) {
+    const wf_layer *l = m->spec->blocks[0].mixer;
+    for (int i = 0; i < l->n_states; i++)
+        if (l->states[i].present && l->states[i].limit > 0)
+            return true;
+    return false;
+}
+
+/* Every row that decodes: short sequences, and where a window moves on, long ones too. */
+static void test_states(void **state) {
+    const char *kept[COUNT_OF(cases)];
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        test_env e;
+        char what[512];
+        test_env_open(&e, 1);
+        wf_model *m = stack_of(&e, &cases[i]);
+        snprintf(what, sizeof what, "%s %s", cases[i].mixer, cases[i].spec);
+        if (m) {
+            kept[n++] = cases[i].mixer;
+            session_check(m, what, 5);
+            if (has_ring(m))
+                session_check(m, what, WF_SESSION_CHUNK + 20);
+        }
+        wf_model_free(m);
+        test_env_close(&e);
+    }
+    for (size_t t = 0; t < 2; t++)
+        for (const wf_mixer *const *row = t ? wf_channels : wf_mixers; *row; row++) {
+            bool found = !((*row)->traits & WF_STREAMS) || !(*row)->states;
+            for (size_t i = 0; i < n; i++)
+                found = found || strcmp(kept[i], (*row)->name) == 0;
+            if (!found)
+                fail_msg("no stack of '%s' decodes", (*row)->name);
+        }
+}
+
+/* ---- reading a memory ---- */
+/* Eight updates on one batch of an encoder-decoder whose blocks have the layer between mixer and channel: the loss falls. */
+static void learn(test_env *e, wf_model *m, const char *what) {
+    enum { TARGETS = 5, STEPS = 8 };
+    int32_t source[2 * SESSION_SOURCE], targets[2 * TARGETS];
+    wf_trainer *t;
+    weft_error err = {0};
+    wf_step_result first = {0}, last = {0};
+    const wf_json *adamw = test_json(e, "{\"name\": \"adamw\", \"lr\": 0.01}");
+    const wf_trainer_options options = {
+        .batch = 2, .rows = TARGETS, .source_rows = SESSION_SOURCE, .accumulate = 1, .optimizer = adamw};
+    for (int i = 0; i < 2 * SESSION_SOURCE; i++)
+        source[i] = (int32_t)(i * i % 11);
+    for (int i = 0; i < 2 * TARGETS; i++)
+        targets[i] = (int32_t)(3 * i % 11);
+    weft_status status = wf_trainer_create(m, &options, &t, &err);
+    for (int step = 0; step < STEPS && status == WEFT_OK; step++) {
+        status = wf_trainer_step(t, &(wf_train_batch){.targets = targets, .source = source}, &last, &err);
+        first = step ? first : last;
+    }
+    if (status != WEFT_OK || !(last.loss < first.loss))
+        fail_msg("%s: the loss goes from %g to %g: %s", what, first.loss, last.loss, err.message);
+    wf_trainer_free(t);
+}
+
+/* Every row that can read a memory, as `cross`: it learns and decodes, or a line says why not. */
+static void test_cross(void **state) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const wf_mixer *mixer = wf_mixer_find(cases[i].mixer);
+        test_env e;
+        char text[2048], what[512];
+        wf_layer *layer;
+        wf_tape *tape;
+        weft_error err = {0};
+        if (!strstr(mixer->inputs, " memory"))
+            continue;
+        test_env_open(&e, 1);
+        assert_int_equal(wf_layer_build(&e.arena, mixer, test_json(&e, cases[i].spec), DIM, "test", &layer, &err), WEFT_OK);
+        snprintf(what, sizeof what, "cross %s %s", cases[i].mixer, cases[i].spec);
+        snprintf(
+            text, sizeof text,
+            "{\"dim\": %d, \"layers\": 2, \"vocab\": 11, \"shift\": {\"token\": 1}, \"encoder\": {\"layers\": 1, \"dim\": 8, "
+            "\"vocab\": 11, \"block\": {\"mixer\": \"rnn\"}, \"bridge\": {\"dim\": %lld}}, \"block\": {\"mixer\": \"rnn\", "
+            "\"cross\": {\"mixer\": \"%s\", \"spec\": %s}, \"channel\": \"glu\"}}",
+            DIM, (long long)wf_int(layer, "memory_dim"), cases[i].mixer, cases[i].spec);
+        wf_model *m = test_model_of(&e, test_json(&e, text), 5);
+        assert_int_equal(wf_tape_create(m->env, &(wf_tape_options){.type = WF_F32}, &tape, &err), WEFT_OK);
+        wf_model_ports source = {.ids = wf_input(tape, "source", WF_I32, 2, (int64_t[]){1, 3})},
+                       ports = {.ids = wf_input(tape, "ids", WF_I32, 2, (int64_t[]){1, 2}), .source = &source};
+        weft_status status = wf_model_record(m, tape, 1, 2, &(wf_model_options){.mode = WF_NO_STATE}, &ports, &err);
+        status = status == WEFT_OK ? wf_tape_plan(tape, &err) : status;
+        wf_tape_free(tape);
+        if (status == WEFT_OK) {
+            learn(&e, m, what);
+            status = wf_model_can_stream(m, &err);
+            if (status == WEFT_OK)
+                session_check(m, what, 5);
+        }
+        if (status != WEFT_OK && !strstr(err.message, "block 0 cross"))
+            fail_msg("%s: %s", what, err.message);
+        wf_model_free(m);
+        test_env_close(&e);
+    }
 }
 
 static bool has_case(const char *mixer) {
@@ -530,6 +539,7 @@ static void test_every_row_has_a_spec(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_row_has_a_spec), cmocka_unit_test(test_rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_row_has_a_spec), cmocka_unit_test(test_rows),
+                                       cmocka_unit_test(test_states), cmocka_unit_test(test_cross)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "base/reader.h"
 #include "support/test.h"
+#include "text/engine.h"
 #include "text/file_kinds.h"
-#include "text/tokenizer.h"
 
 static const wf_mem *const mem = &wf_mem_default;
 
@@ -213,7 +213,116 @@ static void test_strings(void **state) {
     wf_arena_free(&r.arena);
 }
 
+/* ---- texts in parts ---- */
+
+/* Words, numbers, marks, white space, other scripts, special tokens, bytes that are no UTF-8: in any order. */
+static void put_fragment(uint64_t *seed, wf_str *out) {
+    static const char *const fragments[] = {"a",
+                                            "b ",
+                                            " the",
+                                            "Weaver's",
+                                            " I'll",
+                                            "  ",
+                                            "\n",
+                                            " \n ",
+                                            "\r\n",
+                                            "\t",
+                                            "12",
+                                            " 345",
+                                            ", ",
+                                            "...",
+                                            " (x)",
+                                            "\"q\"",
+                                            "\xC3\xA9",
+                                            " \xC3\x85ngstr\xC3\xB6m",
+                                            "e\xCC\x81",
+                                            " \xCC\x81z",
+                                            "\xE6\x97\xA5\xE6\x9C\xAC",
+                                            " \xF0\x9F\x98\x80",
+                                            "<s>",
+                                            "</s>",
+                                            "<mask>",
+                                            "<|endoftext|>",
+                                            "[MASK] x",
+                                            "\xE2\x96\x81",
+                                            "\xC2\xA0",
+                                            "\xFF",
+                                            "x\xE3\x81",
+                                            "UPPER lower",
+                                            "camelCase b"};
+    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+    wf_str_puts(out, fragments[(*seed >> 33) % COUNT_OF(fragments)]);
+}
+
+static bool is_letter(char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
+
+static void check_parts(const wf_tokenizer *tok, wf_encoder *e, const wf_str *text) {
+    wf_ids whole = wf_ids_new(mem), parts = wf_ids_new(mem);
+    assert_int_equal(wf_encode(e, text->data, text->length, 0, &whole, NULL), WEFT_OK);
+    for (size_t cut = 1; tok->cuts && cut + 1 < text->length; cut++) {
+        if (text->data[cut] != ' ' || !is_letter(text->data[cut - 1]) || !is_letter(text->data[cut + 1]))
+            continue;
+        parts.count = 0;
+        assert_int_equal(wf_encode(e, text->data, cut, 0, &parts, NULL), WEFT_OK);
+        assert_int_equal(wf_encode(e, text->data + cut, text->length - cut, 0, &parts, NULL), WEFT_OK);
+        assert_int_equal(parts.count, whole.count);
+        assert_memory_equal(parts.data, whole.data, whole.count * sizeof *whole.data);
+    }
+    wf_ids_free(&whole);
+    wf_ids_free(&parts);
+}
+
+/* One long text, which threads share. */
+static void check_long(const wf_tokenizer *tok, wf_encoder *e, uint64_t *seed) {
+    wf_env env = {.mem = wf_mem_default};
+    wf_encoders *s;
+    wf_str text = wf_str_new(mem);
+    wf_ids one = wf_ids_new(mem), many = wf_ids_new(mem);
+    while (text.length < WF_LONG_TEXT + 1000)
+        put_fragment(seed, &text);
+    assert_int_equal(wf_pool_create(mem, 3, &env.pool, NULL), WEFT_OK);
+    assert_int_equal(wf_encoders_create(tok, &env, &s, NULL), WEFT_OK);
+    assert_int_equal(wf_encode(e, text.data, text.length, WF_ENCODE_SPECIALS, &one, NULL), WEFT_OK);
+    assert_int_equal(wf_encode_on(s, (wf_bytes){text.data, text.length}, WF_ENCODE_SPECIALS, &many, NULL), WEFT_OK);
+    assert_int_equal(one.count, many.count);
+    assert_memory_equal(one.data, many.data, one.count * sizeof *one.data);
+    wf_ids_free(&one);
+    wf_ids_free(&many);
+    wf_str_free(&text);
+    wf_encoders_free(s);
+    wf_pool_free(env.pool);
+}
+
+static void check_cuts(run *r, const published *p, uint64_t *seed) {
+    wf_tokenizer *tok = open_published(r, p);
+    wf_encoder *e;
+    assert_int_equal(wf_encoder_create(tok, &e, NULL), WEFT_OK);
+    for (int i = 0; i < 200; i++) {
+        wf_str text = wf_str_new(mem);
+        for (int k = 0; k < 24; k++)
+            put_fragment(seed, &text);
+        check_parts(tok, e, &text);
+        wf_str_free(&text);
+    }
+    check_long(tok, e, seed);
+    r->right += tok->cuts;
+    wf_encoder_free(e);
+    wf_tokenizer_free(tok);
+}
+
+static void test_parts(void **state) {
+    uint64_t seed = 11;
+    run r = start();
+    for (size_t i = 0; r.folder && i < COUNT_OF(cases); i++)
+        check_cuts(&r, &cases[i], &seed);
+    for (size_t i = 0; r.folder && i < COUNT_OF(strings); i++)
+        check_cuts(&r, &strings[i], &seed);
+    assert_true(!r.folder || r.right > 4);
+    wf_arena_free(&r.arena);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_strings)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_strings),
+                                       cmocka_unit_test(test_parts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

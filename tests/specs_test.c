@@ -1,6 +1,7 @@
 /* Specs of every row of the mixer tables, drawn at random from the rows' own options: what is accepted runs forward, backward
  * and (where it streams) decodes, and what is refused says why in one line that names the layer. Nothing may crash: run it with
  * sanitizers. WEFT_SPEC_CASES asks for more cases of each row. */
+#include "support/mixer_cases.h"
 #include "support/model.h"
 #include <stdlib.h>
 #include "base/str.h"
@@ -54,10 +55,15 @@ static void put_value(wf_str *out, const wf_key *key, chance *c) {
     wf_str_puts(out, values[key->type][below(c, COUNT_OF(values[0]))]);
 }
 
-/* The example of the row, with up to three options drawn anew. */
+/* A spec of the row from the table of cases, with up to three options drawn anew. */
 static wf_json *draw_options(test_env *e, const wf_mixer *row, chance *c) {
-    wf_json *options = test_json(e, row->example ? row->example : "{\"heads\": 2}");
-    size_t n = 0;
+    size_t of_row = 0, n = 0;
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        of_row += strcmp(cases[i].mixer, row->name) == 0;
+    size_t which = below(c, of_row), at = 0;
+    while (strcmp(cases[at].mixer, row->name) != 0 || which-- > 0)
+        at++;
+    wf_json *options = test_json(e, cases[at].spec);
     while (row->keys[n].name)
         n++;
     for (size_t changes = below(c, 4); changes > 0; changes--) {
@@ -77,6 +83,28 @@ static void require(const char *text, weft_status status, const weft_error *err)
         fail_msg("%s: no clear line: '%s'", text, err->message);
 }
 
+/* An option of any row stands in the line, in quotes. */
+static bool names_option(const char *line) {
+    for (size_t t = 0; t < 2; t++)
+        for (const wf_mixer *const *row = t ? wf_channels : wf_mixers; *row; row++)
+            for (const wf_key *k = (*row)->keys; k->name; k++) {
+                char quoted[64];
+                snprintf(quoted, sizeof quoted, "'%s'", k->name);
+                if (strstr(line, quoted))
+                    return true;
+            }
+    return false;
+}
+
+/* What is refused is refused by one line that names the layer (or a weight of it, too large to be) and an option. */
+static void require_named(const char *text, weft_status status, const weft_error *err) {
+    require(text, status, err);
+    bool named = strstr(err->message, "'block.0.") || strstr(err->message, "has no option '") ||
+                 (strstr(err->message, "block 0") && names_option(err->message));
+    if (status != WEFT_OK && status != WEFT_NO_MEMORY && !named)
+        fail_msg("%s: the layer or the option is not named: '%s'", text, err->message);
+}
+
 static void use(test_env *e, const wf_model *model, bool channel, int64_t rows, const char *text) {
     const wf_layer *layer = channel ? model->spec->blocks[0].channel : model->spec->blocks[0].mixer;
     for (int u = WF_LAYER_FORWARD; u <= (wf_layer_streams(layer) ? WF_LAYER_DECODE : WF_LAYER_TRAIN); u++) {
@@ -84,9 +112,7 @@ static void use(test_env *e, const wf_model *model, bool channel, int64_t rows, 
         weft_error err = {0};
         const wf_one_layer_how how = {.use = (wf_layer_use)u, .rows = rows, .channel = channel};
         weft_status status = wf_one_layer_record(&e->env, model, &how, &one, &err);
-        require(text, status, &err);
-        if (status != WEFT_OK && status != WEFT_NO_MEMORY && !strstr(err.message, "block 0"))
-            fail_msg("%s: the layer is not named: '%s'", text, err.message);
+        require_named(text, status, &err);
         if (status == WEFT_OK)
             require(text, wf_one_layer_run(&one, &err), &err);
         wf_one_layer_close(&one);
@@ -96,7 +122,7 @@ static void use(test_env *e, const wf_model *model, bool channel, int64_t rows, 
 static void run_case(test_env *e, const wf_mixer *row, int number) {
     static const int64_t lengths[] = {1, 2, 3, 8, 13, 16, 32};
     chance c = {wf_rng_make(9, (uint32_t)number, (uint32_t)strlen(row->name) + (uint32_t)row->name[0]), 0};
-    int64_t dim = below(&c, 4) ? 16 : 12, rows = lengths[below(&c, COUNT_OF(lengths))];
+    int64_t dim = below(&c, 4) ? 12 : 16, rows = lengths[below(&c, COUNT_OF(lengths))];
     wf_str text = wf_str_new(&e->env.mem);
     wf_json *spec;
     wf_model *model;
@@ -105,7 +131,7 @@ static void run_case(test_env *e, const wf_mixer *row, int number) {
     weft_status status = wf_one_layer_spec(&e->arena, row, wf_str_text(&text), dim, rows, &spec, &err);
     if (status == WEFT_OK)
         status = wf_model_create(&e->env, spec, &model, &err);
-    require(wf_str_text(&text), status, &err);
+    require_named(wf_str_text(&text), status, &err);
     if (status == WEFT_OK) {
         const wf_block_spec *block = &model->spec->blocks[0];
         if (wf_params_total(&model->params) <= MOST_PARAMS && wf_params_allocate(&model->params, NULL) == WEFT_OK &&
@@ -120,17 +146,64 @@ static void run_case(test_env *e, const wf_mixer *row, int number) {
 
 static void test_rows(void **state) {
     const char *more = getenv("WEFT_SPEC_CASES");
-    int cases = more ? atoi(more) : CASES;
+    int draws = more ? atoi(more) : CASES;
     (void)state;
     for (size_t t = 0; t < 2; t++)
         for (const wf_mixer *const *row = t ? wf_channels : wf_mixers; *row; row++)
-            for (int i = 0; i < cases; i++) {
+            for (int i = 0; i < draws; i++) {
                 test_env e;
                 test_env_open(&e, 1);
                 e.env.mem = (wf_mem){resize, release, NULL};
                 run_case(&e, *row, i);
                 test_env_close(&e);
             }
+}
+
+/* Values that no option of a type takes. */
+static const char *const wrong[][3] = {[WF_KEY_INT] = {"\"two\"", "1.5", "3000000000"},
+                                       [WF_KEY_FLOAT] = {"\"two\"", "[]", "true"},
+                                       [WF_KEY_BOOL] = {"\"yes\"", "2.5", "[]"},
+                                       [WF_KEY_STRING] = {"1", "{}", "\"no such word\""},
+                                       [WF_KEY_LIST] = {"3", "\"q\"", "{}"},
+                                       [WF_KEY_OBJECT] = {"[]", "\"half\"", "{\"no such member\": 1}"},
+                                       [WF_KEY_ANY] = {NULL, NULL, NULL}};
+
+static void refuse_option(test_env *e, const case_row *base, const wf_key *key, const char *value) {
+    const wf_mixer *row = wf_mixer_find(base->mixer);
+    wf_str text = wf_str_new(&e->env.mem);
+    wf_json *options = test_json(e, base->spec), *spec;
+    wf_model *model;
+    char quoted[64];
+    weft_error err = {0};
+    wf_json_put(&e->arena, options, key->name, test_json(e, value));
+    wf_json_print(&text, options, 0);
+    snprintf(quoted, sizeof quoted, "'%s'", key->name);
+    weft_status status = wf_one_layer_spec(&e->arena, row, wf_str_text(&text), 12, 13, &spec, &err);
+    status = status == WEFT_OK ? wf_model_create(&e->env, spec, &model, &err) : status;
+    if (status == WEFT_OK)
+        fail_msg("%s %s is taken", row->name, wf_str_text(&text));
+    if (!strstr(err.message, "block 0") || !strstr(err.message, quoted))
+        fail_msg("%s %s: '%s' does not name the layer and %s", row->name, wf_str_text(&text), err.message, quoted);
+    wf_str_free(&text);
+}
+
+/* Every option of every row, with values of other types, too small, and words that are not there. */
+static void test_options(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        test_env e;
+        test_env_open(&e, 1);
+        for (const wf_key *k = wf_mixer_find(cases[i].mixer)->keys; k->name; k++) {
+            char small[32];
+            snprintf(small, sizeof small, "%g", k->min - 1.0);
+            for (int v = 0; v < 3 && wrong[k->type][v]; v++)
+                if (v < 2 || (k->type != WF_KEY_STRING && k->type != WF_KEY_OBJECT) || k->choices)
+                    refuse_option(&e, &cases[i], k, wrong[k->type][v]);
+            if (k->type == WF_KEY_INT || (k->type == WF_KEY_FLOAT && k->min > -1e9))
+                refuse_option(&e, &cases[i], k, small);
+        }
+        test_env_close(&e);
+    }
 }
 
 /* What section by section is refused, each with one line that names the layer and the option. */
@@ -149,6 +222,8 @@ static const struct {
     {"hyena", "{\"max_len\": 8, \"filter_dim\": 4}", 16, {"block 0 mixer", "'max_len'", "16"}},
     {"axial", "{\"heads\": 2, \"shape\": [3, 4]}", 16, {"block 0 mixer", "'shape'", "16"}},
     {"nystrom", "{\"heads\": 2, \"landmarks\": 5}", 16, {"block 0 mixer", "'landmarks'", "16"}},
+    {"attention", "{\"heads\": 2, \"memory_dim\": 8}", 16, {"block 0 mixer", "'memory_dim' is 8", "16 channels"}},
+    {"linear_attention", "{\"heads\": 2, \"memory_dim\": 8}", 16, {"block 0 mixer", "'memory_dim' is 8", "16 channels"}},
 };
 
 static void test_refusals(void **state) {
@@ -251,8 +326,8 @@ static void test_undecodable(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_seeds), cmocka_unit_test(test_widths),
-                                       cmocka_unit_test(test_undecodable)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows),     cmocka_unit_test(test_options),
+                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_seeds),
+                                       cmocka_unit_test(test_widths),   cmocka_unit_test(test_undecodable)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

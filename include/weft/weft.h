@@ -223,6 +223,16 @@ WEFT_API void weft_session_reset(weft_session *session);
 /* Feeds ids [batch, n]; *logits [batch, vocab] after the last token, valid until the next call on this session. */
 WEFT_API weft_status weft_session_feed(weft_session *session, const int32_t *ids, int64_t n, const float **logits,
                                        weft_error *err);
+/* States are values. Reorder: sequence i goes on where index[i] stood (beams; the same twice forks). Truncate: only the first
+ * `tokens` tokens of a sequence remain; WEFT_UNSUPPORTED when the model has forgotten them one by one (a recurrent state, a
+ * window that has moved on) and tokens > 0. Save: where all sequences stand, into `bytes` of weft_session_state_size bytes;
+ * load: the same in a session of the same model and batch, whose capacity may be another; WEFT_BAD_INPUT when it does not fit.
+ */
+WEFT_API weft_status weft_session_reorder(weft_session *session, const int64_t *index, weft_error *err);
+WEFT_API weft_status weft_session_truncate(weft_session *session, int64_t sequence, int64_t tokens, weft_error *err);
+WEFT_API size_t weft_session_state_size(const weft_session *session);
+WEFT_API void weft_session_save(const weft_session *session, void *bytes);
+WEFT_API weft_status weft_session_load(weft_session *session, const void *bytes, size_t size, weft_error *err);
 
 #ifdef __cplusplus
 }

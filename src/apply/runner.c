@@ -2,8 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* WASTE: one row in so many may be padding for the sake of a full batch. */
-enum { TAPES = 8, USUAL_TOKENS = 2048, GRAIN = 4, WASTE = 16 };
+/* One row in so many may be padding for the sake of a full batch, and numbers of rows are rounded up to multiples: a new shape
+ * costs a recording, and in bf16 the library's compiling of its products. */
+enum { TAPES = 8, USUAL_TOKENS = 2048, GRAIN = 4, WASTE = 64, WASTE_BF16 = 16 };
 
 typedef struct shape {
     int64_t batch, rows, picks; /* picks: of the whole batch */
@@ -192,7 +193,7 @@ static int64_t round_up(int64_t n, int64_t grain) { return (n + grain - 1) / gra
 
 /* The rows of sequences of this length side by side. */
 static int64_t rows_for(const wf_runner *r, size_t count) {
-    int64_t n = (int64_t)count, limit = wf_runner_limit(r->model), rows = r->exact ? n : round_up(n, GRAIN);
+    int64_t n = (int64_t)count, limit = wf_runner_limit(r->model), rows = r->exact || !r->options.bf16 ? n : round_up(n, GRAIN);
     return limit > 0 && rows > limit ? (n > limit ? n : limit) : rows;
 }
 
@@ -200,9 +201,10 @@ static int64_t rows_for(const wf_runner *r, size_t count) {
 static size_t take_batch(const wf_runner *r, const wf_sequence *list, const size_t *order, size_t n) {
     int64_t rows = rows_for(r, list[order[0]].count), most = r->options.tokens / rows;
     size_t taken = 1, used = list[order[0]].count;
+    int64_t waste = r->options.bf16 ? WASTE_BF16 : WASTE;
     for (; taken < n && (int64_t)taken < most; used += list[order[taken++]].count) {
         int64_t padding = rows * (int64_t)(taken + 1) - (int64_t)(used + list[order[taken]].count);
-        if (rows_for(r, list[order[taken]].count) != rows && (r->exact || padding * WASTE > rows * (int64_t)(taken + 1)))
+        if (rows_for(r, list[order[taken]].count) != rows && (r->exact || padding * waste > rows * (int64_t)(taken + 1)))
             break;
     }
     return taken;
@@ -305,24 +307,31 @@ static weft_status run_sorted(wf_runner *r, const wf_sequence *list, size_t n, s
     return WEFT_OK;
 }
 
+weft_status wf_longest_first(const wf_mem *mem, const wf_sequence *list, size_t n, size_t **out, weft_error *err) {
+    sortable *sorted = wf_calloc(mem, n, sizeof *sorted);
+    size_t *order = wf_calloc(mem, n, sizeof *order);
+    *out = sorted ? order : NULL;
+    if (*out) {
+        for (size_t i = 0; i < n; i++)
+            sorted[i] = (sortable){list[i].count, i};
+        qsort(sorted, n, sizeof *sorted, longest_first);
+        for (size_t i = 0; i < n; i++)
+            order[i] = sorted[i].index;
+    } else {
+        wf_free(mem, order);
+    }
+    wf_free(mem, sorted);
+    return *out ? WEFT_OK : wf_fail_memory(err);
+}
+
 weft_status wf_runner_run(wf_runner *r, const wf_sequence *list, size_t n, wf_sequence_fn take, void *user, weft_error *err) {
-    const wf_mem *mem = &r->model->env->mem;
+    size_t *order;
     for (size_t i = 0; i < n; i++)
         WF_TRY(check(r, &list[i], err));
     if (n == 0)
         return WEFT_OK;
-    sortable *sorted = wf_calloc(mem, n, sizeof *sorted);
-    size_t *order = wf_calloc(mem, n, sizeof *order);
-    weft_status status = sorted && order ? WEFT_OK : wf_fail_memory(err);
-    for (size_t i = 0; status == WEFT_OK && i < n; i++)
-        sorted[i] = (sortable){list[i].count, i};
-    if (status == WEFT_OK)
-        qsort(sorted, n, sizeof *sorted, longest_first);
-    for (size_t i = 0; status == WEFT_OK && i < n; i++)
-        order[i] = sorted[i].index;
-    if (status == WEFT_OK)
-        status = run_sorted(r, list, n, order, take, user, err);
-    wf_free(mem, sorted);
-    wf_free(mem, order);
+    WF_TRY(wf_longest_first(&r->model->env->mem, list, n, &order, err));
+    weft_status status = run_sorted(r, list, n, order, take, user, err);
+    wf_free(&r->model->env->mem, order);
     return status;
 }

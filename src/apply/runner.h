@@ -40,6 +40,8 @@ void wf_runner_free(wf_runner *runner); /* NULL is fine */
 typedef weft_status (*wf_sequence_fn)(void *user, size_t index, const float *values, int64_t rows, int64_t columns);
 weft_status wf_runner_run(wf_runner *runner, const wf_sequence *list, size_t n, wf_sequence_fn take, void *user,
                           weft_error *err);
+/* The numbers of n > 0 sequences by falling length, equal ones as they come; the caller frees *out. */
+weft_status wf_longest_first(const wf_mem *mem, const wf_sequence *list, size_t n, size_t **out, weft_error *err);
 /* Most tokens a sequence may have, by the positions of the model, or of the encoder that reads for it; 0: any. */
 int64_t wf_runner_limit(const wf_model *model);
 #endif

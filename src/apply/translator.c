@@ -179,46 +179,20 @@ static weft_status check(const wf_translator *t, const wf_sequence *q, weft_erro
     return WEFT_OK;
 }
 
-typedef struct sortable {
-    size_t count, index;
-} sortable;
-
-static int longest_first(const void *a, const void *b) {
-    const sortable *x = a, *y = b;
-    if (x->count != y->count)
-        return x->count < y->count ? 1 : -1;
-    return x->index < y->index ? -1 : x->index > y->index;
-}
-
-static weft_status sort(const wf_mem *mem, const wf_sequence *list, size_t n, size_t *order, weft_error *err) {
-    sortable *sorted = wf_calloc(mem, n, sizeof *sorted);
-    if (!sorted)
-        return wf_fail_memory(err);
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = (sortable){list[i].count, i};
-    qsort(sorted, n, sizeof *sorted, longest_first);
-    for (size_t i = 0; i < n; i++)
-        order[i] = sorted[i].index;
-    wf_free(mem, sorted);
-    return WEFT_OK;
-}
-
 weft_status wf_translator_run(wf_translator *t, const wf_sequence *list, size_t n, wf_translated_fn take, void *user,
                               weft_error *err) {
-    const wf_mem *mem = &t->model->env->mem;
+    weft_status status = WEFT_OK;
+    size_t *order;
     for (size_t i = 0; i < n; i++)
         WF_TRY(check(t, &list[i], err));
     if (n == 0)
         return WEFT_OK;
-    size_t *order = wf_calloc(mem, n, sizeof *order);
-    if (!order)
-        return wf_fail_memory(err);
-    weft_status status = sort(mem, list, n, order, err);
+    WF_TRY(wf_longest_first(&t->model->env->mem, list, n, &order, err));
     for (size_t at = 0, taken; status == WEFT_OK && at < n; at += taken) {
         taken = take_batch(t, list, order + at, n - at);
         status = run_batch(t, &(batch){.list = list, .order = order + at, .n = taken}, take, user, err);
     }
     t->before += n;
-    wf_free(mem, order);
+    wf_free(&t->model->env->mem, order);
     return status;
 }

@@ -91,6 +91,16 @@ char *wf_arena_printf(wf_arena *arena, const char *fmt, ...) {
     return text;
 }
 
+void wf_arena_join(wf_arena *arena, wf_arena *other) {
+    wf_arena_block **end = &arena->blocks;
+    while (*end)
+        end = &(*end)->next;
+    *end = other->blocks;
+    arena->used += other->used;
+    arena->failed = arena->failed || other->failed;
+    *other = (wf_arena){.mem = other->mem, .limit = other->limit};
+}
+
 void wf_arena_free(wf_arena *arena) {
     for (wf_arena_block *block = arena->blocks, *next; block; block = next) {
         next = block->next;

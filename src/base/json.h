@@ -42,15 +42,17 @@ void wf_json_close(wf_json_reader *r);
 weft_status wf_json_next(wf_json_reader *r, wf_json_kind *kind, const char **key, size_t *key_length, const char **value,
                          size_t *value_length);
 /* The next element at a third of the price where it is of the usual form: in an array a string (n = 1) or an array of n
- * strings, in an object a name with a whole number below 10^9, all without escapes. false: it is another one, and nothing was
- * read. */
+ * strings, or an array of a string and a number, in an object a name with a whole number below 10^9, all without escapes.
+ * false: it is another one, and nothing was read. */
 bool wf_json_quick_strings(wf_json_reader *r, size_t n, const char *texts[], size_t lengths[]);
+bool wf_json_quick_scored(wf_json_reader *r, const char *texts[2], size_t lengths[2]);
 bool wf_json_quick_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value);
 weft_status wf_json_skip(wf_json_reader *r); /* leaves the level just entered, checking it */
-/* Reading a list beside what stands before it, maybe on another thread: a reader of its own (close it) that begins inside the
- * list whose bracket is at `offset`, taken for a sibling of the container that `r` has just entered. Whether it is one shows
- * when `r` enters a list at that offset: it then goes on behind the list, which the other reader has left. */
-void wf_json_ahead(const wf_json_reader *r, size_t offset, const wf_mem *mem, weft_error *err, wf_json_reader *out);
+/* Reading a container beside what stands before it, maybe on another thread: a reader of its own (close it) that begins at
+ * `offset`, taken for the place behind the bracket ('[' or '{') of a sibling of the container that `r` has just entered, or of
+ * that one itself; or (not `first`) for the comma between two of its elements. Whether it is one shows when a reader from
+ * before it comes to that place. One that has entered the container then goes on where the other reader has left it. */
+void wf_json_ahead(const wf_json_reader *r, char bracket, size_t offset, bool first, wf_json_reader *out);
 void wf_json_follow(wf_json_reader *r, const wf_json_reader *ahead);
 /* Line and column (both from 1, characters) of a byte offset, for messages about what a document means. */
 void wf_json_position(const char *text, size_t offset, size_t *line, size_t *column);

@@ -23,11 +23,28 @@ static weft_status fail_node(parser *p, size_t offset, const char *what, const c
 
 /* ---- duplicate names ---- */
 
+/* A member and the beginning of its name, which mostly says enough. */
+typedef struct named {
+    uint64_t head;
+    const wf_json *member;
+} named;
+
+static named name_of(const wf_json *j) {
+    named n = {.member = j};
+    for (size_t i = 0, more = 1; i < sizeof n.head; i++) {
+        more = more && j->key[i];
+        n.head = n.head << 8 | (more ? (uint8_t)j->key[i] : 0);
+    }
+    return n;
+}
+
 /* By name, then by place, so that the later of two equal names follows the earlier one. */
 static int by_key(const void *a, const void *b) {
-    const wf_json *x = *(wf_json *const *)a, *y = *(wf_json *const *)b;
-    int order = strcmp(x->key, y->key);
-    return order ? order : (x->offset > y->offset) - (x->offset < y->offset);
+    const named *x = a, *y = b;
+    if (x->head != y->head)
+        return x->head < y->head ? -1 : 1;
+    int order = strcmp(x->member->key, y->member->key);
+    return order ? order : (x->member->offset > y->member->offset) - (x->member->offset < y->member->offset);
 }
 
 static const wf_json *duplicate_of_few(const wf_json *object) {
@@ -45,16 +62,19 @@ static weft_status find_duplicate(parser *p, const wf_json *object, const wf_jso
         *out = duplicate_of_few(object);
         return WEFT_OK;
     }
-    const wf_json **members = wf_calloc(p->arena->mem, object->count, sizeof(*members));
+    named *members = wf_calloc(p->arena->mem, object->count, sizeof *members);
     if (!members)
         return wf_fail_memory(p->err);
     size_t n = 0;
     for (const wf_json *j = object->child; j; j = j->next)
-        members[n++] = j;
+        members[n++] = name_of(j);
     qsort(members, n, sizeof *members, by_key);
-    for (size_t i = 1; i < n; i++)
-        if (strcmp(members[i - 1]->key, members[i]->key) == 0 && (!*out || members[i]->offset < (*out)->offset))
-            *out = members[i];
+    for (size_t i = 1; i < n; i++) {
+        const wf_json *j = members[i].member;
+        if (members[i - 1].head == members[i].head && strcmp(members[i - 1].member->key, j->key) == 0 &&
+            (!*out || j->offset < (*out)->offset))
+            *out = j;
+    }
     wf_free(p->arena->mem, members);
     return WEFT_OK;
 }

@@ -128,13 +128,17 @@ static size_t skip_characters(const wf_json_reader *r, size_t i) {
 
 /* The first byte from `i` that needs a look, past the plain and valid UTF-8 ones. */
 static size_t skip_plain(const wf_json_reader *r, size_t i) {
-    size_t end = i, n = 8;
-    uint64_t beyond = 0, state = START;
-    for (; n == 8 && end + 8 <= r->length; end += n)
+    size_t end = i, n = 8, first = SIZE_MAX, last = 0; /* first..last: where there are characters beyond ASCII */
+    uint64_t state = START;
+    for (; n == 8 && end + 8 <= r->length; end += n) {
+        uint64_t beyond = 0;
         n = eight_inside(r->text + end, &beyond);
-    if (n < 8 && !beyond)
-        return end;
-    for (size_t k = i; n < 8 && k < end; k++)
+        if (beyond) {
+            first = first == SIZE_MAX ? end + (size_t)__builtin_ctzll(beyond) / 8 : first;
+            last = end + 8 - (size_t)__builtin_clzll(beyond) / 8;
+        }
+    }
+    for (size_t k = first; n < 8 && k < last; k++)
         state = steps[(unsigned char)r->text[k]] >> (state & 63);
     return n < 8 && (state & 63) == START ? end : skip_characters(r, i);
 }
@@ -442,6 +446,36 @@ bool wf_json_quick_strings(wf_json_reader *r, size_t n, const char *texts[], siz
     return true;
 }
 
+/* Behind the number at `i`, one without an exponent; SIZE_MAX when it is not one. */
+static inline size_t quick_number(const wf_json_reader *r, size_t i) {
+    size_t digits = i + (i < r->length && r->text[i] == '-'), end = i < r->length ? skip_digits(r, digits) : i;
+    if (end == digits || end >= r->length || (r->text[digits] == '0' && end > digits + 1))
+        return SIZE_MAX;
+    if (r->text[end] != '.')
+        return end;
+    digits = end + 1;
+    end = skip_digits(r, digits);
+    return end > digits ? end : SIZE_MAX;
+}
+
+bool wf_json_quick_scored(wf_json_reader *r, const char *texts[2], size_t lengths[2]) {
+    size_t i = element_start(r), start = i, number;
+    if (i == SIZE_MAX || r->stack[r->depth - 1] != '[')
+        return false;
+    i = quick_string(r, quick_char(r, i, '['), &texts[0], &lengths[0]);
+    i = quick_char(r, i, ',');
+    number = quick_number(r, i);
+    texts[1] = r->text + (number == SIZE_MAX ? 0 : i);
+    lengths[1] = number - i;
+    i = quick_char(r, number, ']');
+    if (i == SIZE_MAX)
+        return false;
+    r->value_offset = start;
+    r->position = i;
+    r->first = false;
+    return true;
+}
+
 bool wf_json_quick_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value) {
     enum { DIGITS = 9 };
     size_t i = element_start(r), start = i, digits;
@@ -472,14 +506,12 @@ weft_status wf_json_skip(wf_json_reader *r) {
 
 /* ---- two readers of one text ---- */
 
-void wf_json_ahead(const wf_json_reader *r, size_t offset, const wf_mem *mem, weft_error *err, wf_json_reader *out) {
+void wf_json_ahead(const wf_json_reader *r, char bracket, size_t offset, bool first, wf_json_reader *out) {
     *out = *r;
-    out->scratch = wf_str_new(mem);
-    out->err = err;
-    out->value_offset = offset;
-    out->position = offset + 1;
-    out->stack[out->depth - 1] = '[';
-    out->first = true;
+    out->scratch = wf_str_new(r->scratch.mem);
+    out->position = offset;
+    out->stack[out->depth - 1] = (uint8_t)bracket;
+    out->first = first;
 }
 
 void wf_json_follow(wf_json_reader *r, const wf_json_reader *ahead) {

@@ -245,7 +245,7 @@ static void test_ahead(void **state) {
     wf_json_open(&r, &wf_mem_default, text, sizeof text - 1, NULL);
     assert_int_equal(wf_json_next(&r, &kind, NULL, NULL, NULL, NULL), WEFT_OK);
     assert_int_equal(wf_json_next(&r, &kind, &key, &key_length, NULL, NULL), WEFT_OK);
-    wf_json_ahead(&r, offset, &wf_mem_default, NULL, &ahead);
+    wf_json_ahead(&r, '[', offset + 1, true, &ahead);
     assert_int_equal(wf_json_next(&ahead, &kind, NULL, NULL, &value, &length), WEFT_OK);
     assert_memory_equal(value, "p", length);
     assert_int_equal(wf_json_next(&ahead, &kind, NULL, NULL, NULL, NULL), WEFT_OK);

@@ -90,14 +90,31 @@ void wf_free_big(const wf_mem *mem, void *block) {
     wf_free(mem, original);
 }
 
+static size_t grown_capacity(size_t capacity, size_t need) {
+    size_t wanted = capacity > SIZE_MAX / 2 ? need : capacity * 2;
+    wanted = wanted < 8 ? 8 : wanted;
+    return wanted < need ? need : wanted;
+}
+
+weft_status wf_grow_big(const wf_mem *mem, void **array, size_t *capacity, size_t need, size_t size, weft_error *err) {
+    if (need <= *capacity)
+        return WEFT_OK;
+    size_t wanted = grown_capacity(*capacity, need), bytes;
+    void *grown = wf_mul_size(wanted, size, &bytes) ? wf_alloc_big(mem, bytes) : NULL;
+    if (!grown)
+        return wf_fail_memory(err);
+    if (*array)
+        memcpy(grown, *array, *capacity * size);
+    wf_free_big(mem, *array);
+    *array = grown;
+    *capacity = wanted;
+    return WEFT_OK;
+}
+
 weft_status wf_grow(const wf_mem *mem, void **array, size_t *capacity, size_t need, size_t size, weft_error *err) {
     if (need <= *capacity)
         return WEFT_OK;
-    size_t wanted = *capacity > SIZE_MAX / 2 ? need : *capacity * 2, bytes;
-    if (wanted < 8)
-        wanted = 8;
-    if (wanted < need)
-        wanted = need;
+    size_t wanted = grown_capacity(*capacity, need), bytes;
     if (!wf_mul_size(wanted, size, &bytes))
         return wf_fail_memory(err);
     void *grown = wf_resize(mem, *array, bytes);

@@ -34,6 +34,9 @@ weft_status wf_memory_check(double bytes, const char *what, weft_error *err);
 /* Grows `*array` (of `size` bytes each, capacity `*capacity`) to hold at least `need`; doubles. The new tail is not zeroed. */
 weft_status wf_grow(const wf_mem *mem, void **array, size_t *capacity, size_t need, size_t size, weft_error *err);
 
+/* The same in memory of wf_alloc_big: for what is filled once, after a guess of its size, for growing copies. */
+weft_status wf_grow_big(const wf_mem *mem, void **array, size_t *capacity, size_t need, size_t size, weft_error *err);
+
 /* An arena: many small blocks of one lifetime. Memory is zeroed and aligned to 16 bytes. */
 typedef struct wf_arena_block wf_arena_block;
 typedef struct wf_arena {
@@ -48,5 +51,6 @@ void *wf_arena_alloc(wf_arena *arena, size_t size); /* NULL on failure or over t
 char *wf_arena_strndup(wf_arena *arena, const char *text, size_t length);
 char *wf_arena_strdup(wf_arena *arena, const char *text);
 char *wf_arena_printf(wf_arena *arena, const char *fmt, ...) WF_PRINTF(2, 3);
-void wf_arena_free(wf_arena *arena); /* releases everything; the arena may be used again */
+void wf_arena_join(wf_arena *arena, wf_arena *other); /* takes over what the other one, of the same memory, holds */
+void wf_arena_free(wf_arena *arena);                  /* releases everything; the arena may be used again */
 #endif

@@ -28,6 +28,8 @@ static weft_status read_config(loader *l, const char *folder) {
     wf_json *config;
     char *path;
     WF_TRY(wf_path_inside(&l->c->arena, folder, "config.json", &path, l->err));
+    WF_CHECK(wf_is_file(path), l->err, WEFT_FAILURE,
+             "no config.json in it, nor weights of a known name; a model in one file is opened by that file's name");
     l->config_path = path;
     WF_TRY(wf_file_open(&l->env->mem, path, false, CONFIG_BYTES, &file, l->err));
     weft_status status = wf_config_parse(&l->c->arena, (const char *)file.data, file.size, &config, l->err);

@@ -55,7 +55,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
         return WEFT_OK;
     }
     if (!wf_given(l, "default")) {
-        wf_tape_error(r->tape, WEFT_USAGE, "%s: nothing says which adapter a sequence takes", l->where);
+        wf_tape_error(r->tape, WEFT_USAGE, "%s: nothing says which adapter a sequence takes: there is no 'default'", l->where);
         return WEFT_OK;
     }
     wf_tensor **const parts[] = {&e.up, &e.down, &e.up_bias, &e.down_bias};

@@ -17,12 +17,15 @@ static const place places[] = {{"HF_HUB_CACHE", ""},
                                {"XDG_CACHE_HOME", "huggingface/hub"},
                                {"HOME", ".cache/huggingface/hub"}};
 
+/* Where tools/get-model puts what it fetches: one folder a model. */
+static const place fetched[] = {{"WEFT_MODELS", ""}, {"HOME", ".cache/weft/models"}};
+
 /* NULL: there is none to look in. */
-static char *cache_folder(wf_arena *arena) {
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        const char *root = getenv(places[i].variable);
+static char *first_place(wf_arena *arena, const place *list, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const char *root = getenv(list[i].variable);
         if (root && *root)
-            return *places[i].below ? wf_path_join(arena, root, places[i].below) : wf_arena_strdup(arena, root);
+            return *list[i].below ? wf_path_join(arena, root, list[i].below) : wf_arena_strdup(arena, root);
     }
     return NULL;
 }
@@ -91,16 +94,27 @@ static weft_status find_snapshot(wf_arena *arena, const char *folder, const char
     return WEFT_OK;
 }
 
+/* *out is left alone when nothing of this name was fetched. */
+static weft_status find_fetched(wf_arena *arena, const char *name, const char **out, weft_error *err) {
+    char *models = first_place(arena, fetched, sizeof fetched / sizeof *fetched),
+         *folder = models ? wf_path_join(arena, models, name) : NULL;
+    if (folder && wf_is_dir(folder))
+        *out = folder;
+    return arena->failed ? wf_fail_memory(err) : WEFT_OK;
+}
+
 weft_status wf_hub_path(wf_arena *arena, const char *name, const char **out, weft_error *err) {
     repository r = {NULL, NULL, NULL};
     *out = name;
     if (access(name, F_OK) == 0 || !split(arena, name, &r))
         return arena->failed ? wf_fail_memory(err) : WEFT_OK;
-    char *cache = cache_folder(arena),
+    char *cache = first_place(arena, places, sizeof places / sizeof *places),
          *entry =
              r.org ? wf_arena_printf(arena, "models--%s--%s", r.org, r.name) : wf_arena_printf(arena, "models--%s", r.name),
          *folder = cache && entry ? wf_path_join(arena, cache, entry) : NULL;
     if (arena->failed)
         return wf_fail_memory(err);
-    return folder && wf_is_dir(folder) ? find_snapshot(arena, folder, name, r.revision, out, err) : WEFT_OK;
+    if (folder && wf_is_dir(folder))
+        return find_snapshot(arena, folder, name, r.revision, out, err);
+    return r.org || strchr(name, '@') ? WEFT_OK : find_fetched(arena, name, out, err);
 }

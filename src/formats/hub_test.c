@@ -29,6 +29,9 @@ static int setup(void **state) {
     make(&f, "hub/models--plain/snapshots/1", NULL, NULL);
     make(&f, "hub/models--org--odd/refs", "hub/models--org--odd/refs/main", "../../etc");
     make(&f, "here/there", NULL, NULL);
+    make(&f, "models/fetched", NULL, NULL);
+    make(&f, "models/plain", NULL, NULL);
+    assert_int_equal(setenv("WEFT_MODELS", below(&f, "models"), 1), 0);
     assert_int_equal(setenv("HF_HUB_CACHE", below(&f, "hub"), 1), 0);
     *state = &f;
     return 0;
@@ -56,12 +59,15 @@ static void test_found(void **state) {
     assert_string_equal(path, below(f, "hub/models--org--name/snapshots/ffff"));
     assert_int_equal(find(f, "plain@1", &path, NULL), WEFT_OK);
     assert_string_equal(path, below(f, "hub/models--plain/snapshots/1"));
+    assert_int_equal(find(f, "fetched", &path, NULL), WEFT_OK);
+    assert_string_equal(path, below(f, "models/fetched"));
 }
 
 /* Paths that exist, and whatever is no name of the hub, stay as they are. */
 static void test_left_alone(void **state) {
-    static const char *const names[] = {"org/other", "a/b/c", "../name", "org/../name", "",      "/tmp",
-                                        "/org/name", "org/",  "mamba*3", "org/na me",   "./org", "@main"};
+    static const char *const names[] = {"org/other", "a/b/c",     "../name",      "org/../name", "",
+                                        "/tmp",      "/org/name", "org/",         "mamba*3",     "org/na me",
+                                        "./org",     "@main",     "fetched@main", "org/fetched"};
     fixture *f = *state;
     const char *path, *folder = below(f, "here/there");
     for (size_t i = 0; i < COUNT_OF(names); i++) {

@@ -60,8 +60,9 @@ weft_status wf_model_can_stream(const wf_model *model, weft_error *err) {
         WF_CHECK(!spec->blocks[i].aside, err, WEFT_UNSUPPORTED, "%s cannot be decoded step by step",
                  spec->blocks[i].aside->where);
         const wf_layer *cross = spec->blocks[i].cross;
-        WF_CHECK(!cross || cross->n_states == 0 || wf_layer_keeps_memory(cross), err, WEFT_UNSUPPORTED,
-                 "%s cannot be decoded step by step", cross->where);
+        WF_CHECK(!cross || !cross->recurs, err, WEFT_UNSUPPORTED,
+                 "%s: %s cannot be decoded step by step there: its state is kept where it is the block's 'mixer'", cross->where,
+                 cross->row->name);
         WF_TRY(layer_streams(model->spec->blocks[i].mixer, err));
         if (model->spec->blocks[i].channel)
             WF_TRY(layer_streams(model->spec->blocks[i].channel, err));
@@ -69,7 +70,10 @@ weft_status wf_model_can_stream(const wf_model *model, weft_error *err) {
     return WEFT_OK;
 }
 
-static int64_t most_rows(int64_t capacity) { return capacity < WF_SESSION_CHUNK ? capacity : WF_SESSION_CHUNK; }
+/* The rows of a prefix see each other, so that they come in one piece. */
+static int64_t most_rows(const wf_model *model, int64_t capacity) {
+    return capacity < WF_SESSION_CHUNK || model->spec->prefixed ? capacity : WF_SESSION_CHUNK;
+}
 
 weft_status wf_session_create(const wf_model *model, int64_t batch, int64_t capacity, wf_session **out, weft_error *err) {
     int64_t limit = wf_model_position_limit(model);
@@ -81,7 +85,7 @@ weft_status wf_session_create(const wf_model *model, int64_t batch, int64_t capa
     if (!s)
         return wf_fail_memory(err);
     s->model = model;
-    weft_status status = wf_state_create(model, batch, capacity, most_rows(capacity), &s->state, err);
+    weft_status status = wf_state_create(model, batch, capacity, most_rows(s->model, capacity), &s->state, err);
     if (status != WEFT_OK) {
         wf_session_free(s);
         return status;
@@ -118,6 +122,7 @@ static weft_status record(wf_session *s, recorded *r, int64_t rows, bool all, we
     *r = (recorded){.rows = rows, .all = all};
     WF_TRY(wf_tape_create(env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32, .fixed = true}, &r->tape, err));
     r->ids = ports.ids = wf_input(r->tape, "ids", WF_I32, 2, (int64_t[]){s->state->batch, rows});
+    ports.prefix = wf_state_bind(r->tape, wf_state_prefix(s->state));
     WF_TRY(wf_model_record(s->model, r->tape, s->state->batch, rows, &options, &ports, err));
     wf_tensor *hidden = all ? ports.hidden : wf_time_slice(r->tape, ports.hidden, rows - 1, 1);
     r->logits = wf_model_logits(s->model, r->tape, hidden);
@@ -156,6 +161,9 @@ static weft_status feed(wf_session *s, const int32_t *ids, int64_t stride, int64
     WF_TRY(tape_for(s, rows, all, &r, err));
     for (int64_t b = 0; b < s->state->batch; b++)
         memcpy((int32_t *)r->ids->data + b * rows, ids + b * stride, (size_t)rows * sizeof *ids);
+    int64_t *prefix = wf_state_prefix(s->state)->data;
+    for (int64_t b = 0; prefix && b < s->state->batch; b++)
+        prefix[b] = s->state->start[b] == 0 ? rows : prefix[b];
     wf_runtime rt = {.start = s->state->start, .loss_scale = 1.0f};
     WF_TRY(wf_tape_forward(r->tape, &rt, err));
     for (int64_t b = 0; b < s->state->batch; b++)
@@ -201,7 +209,7 @@ static weft_status make_room(wf_session *s, int64_t rows, weft_error *err) {
     wf_state_free(s->state);
     s->source = NULL;
     s->state = NULL;
-    WF_TRY(wf_state_create(s->model, batch, capacity, most_rows(capacity), &s->state, err));
+    WF_TRY(wf_state_create(s->model, batch, capacity, most_rows(s->model, capacity), &s->state, err));
     WF_TRY(wf_state_open_source(s->state, rows, s->model->encoder->spec->bridge.dim, err));
     return record_source(s, err);
 }
@@ -241,10 +249,22 @@ weft_status wf_session_source(wf_session *s, const int32_t *ids, int64_t n, cons
     return wf_tape_forward(s->source, &rt, err);
 }
 
+void wf_session_save(const wf_session *s, void *bytes) { wf_state_save(s->state, bytes); }
+
+weft_status wf_session_load(wf_session *s, const void *bytes, size_t n, weft_error *err) {
+    int64_t rows;
+    WF_CHECK(s->state, err, WEFT_USAGE, "the session has failed before");
+    WF_TRY(wf_state_saved_source(bytes, n, &rows, err));
+    WF_CHECK((rows > 0) == (s->model->encoder != NULL), err, WEFT_BAD_INPUT, "a saved state of another model");
+    if (rows > 0 && s->state->source != rows)
+        WF_TRY(make_room(s, rows, err));
+    return wf_state_load(s->state, bytes, n, err);
+}
+
 weft_status wf_session_feed(wf_session *s, const int32_t *ids, int64_t n, const float **logits, weft_error *err) {
     WF_TRY(check_room(s, ids, n, err));
-    for (int64_t i = 0; i < n; i += WF_SESSION_CHUNK) {
-        int64_t rows = n - i < WF_SESSION_CHUNK ? n - i : WF_SESSION_CHUNK;
+    for (int64_t i = 0; i < n; i += s->state->chunk) {
+        int64_t rows = n - i < s->state->chunk ? n - i : s->state->chunk;
         WF_TRY(wf_stopped(s->model->env));
         WF_TRY(feed(s, ids + i, n, rows, false, logits, err));
     }
@@ -253,6 +273,6 @@ weft_status wf_session_feed(wf_session *s, const int32_t *ids, int64_t n, const 
 
 weft_status wf_session_feed_all(wf_session *s, const int32_t *ids, int64_t n, const float **logits, weft_error *err) {
     WF_TRY(check_room(s, ids, n, err));
-    WF_CHECK(n <= WF_SESSION_CHUNK, err, WEFT_USAGE, "at most %d rows at once", WF_SESSION_CHUNK);
+    WF_CHECK(n <= s->state->chunk, err, WEFT_USAGE, "at most %lld rows at once", (long long)s->state->chunk);
     return feed(s, ids, n, n, true, logits, err);
 }

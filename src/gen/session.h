@@ -18,10 +18,15 @@ int64_t wf_session_capacity(const wf_session *session);
 /* Of an encoder-decoder: reads sources, ids [B, n] of which lengths[b] (NULL: n) count, once for all that follows, and puts
  * every sequence before its first token. Needed before the first feed; again for other sources. */
 weft_status wf_session_source(wf_session *session, const int32_t *ids, int64_t n, const int64_t *lengths, weft_error *err);
-/* Feeds ids [B, n] (any n that fits the capacity). *logits: [B, vocab] after the last token, valid until the next call. */
+/* Feeds ids [B, n] (any n that fits the capacity). In a model with prefixes (prefix_lm) the first rows that a sequence is fed
+ * are its prefix. *logits: [B, vocab] after the last token, valid until the next call. */
 weft_status wf_session_feed(wf_session *session, const int32_t *ids, int64_t n, const float **logits, weft_error *err);
 /* The same for n <= WF_SESSION_CHUNK with the logits of every row: [B, n, vocab]. */
 weft_status wf_session_feed_all(wf_session *session, const int32_t *ids, int64_t n, const float **logits, weft_error *err);
+/* Where the sequences stand, as bytes (wf_state_saved_size of its state, into memory of the caller), for a session of the same
+ * model and batch; that of an encoder-decoder has then read the same sources. */
+void wf_session_save(const wf_session *session, void *bytes);
+weft_status wf_session_load(wf_session *session, const void *bytes, size_t n, weft_error *err);
 /* Most positions the model knows (a learned table ends), 0: no end. */
 int64_t wf_model_position_limit(const wf_model *model);
 /* WEFT_OK, or which block cannot decode step by step. */

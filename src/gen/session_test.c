@@ -85,6 +85,73 @@ static void test_pieces(void **state) {
     test_env_close(&e);
 }
 
+/* ---- prefixes ---- */
+static const char *const prefixed =
+    "{\"dim\": 16, \"vocab\": 23, \"layers\": 3, \"blocks\": [{}, {\"mixer\": \"gru\"}, {\"mixer\": {\"mixer\": \"attention\", "
+    "\"heads\": 4, \"causal\": true, \"window\": [2, null], \"prefix_lm\": true, \"rope\": {}}}], \"block\": {\"mixer\": "
+    "{\"mixer\": "
+    "\"attention\", \"heads\": 2, \"causal\": true, \"prefix_lm\": true}, \"channel\": \"mlp\"}}";
+
+/* The whole of both sequences, with prefixes of the given lengths. */
+static void prefixed_logits(const wf_model *m, const int64_t *prefix, const int32_t *tokens, float *out) {
+    wf_tape *t;
+    weft_error err = {0};
+    wf_runtime rt = {.loss_scale = 1.0f};
+    assert_int_equal(wf_tape_create(m->env, &(wf_tape_options){.type = WF_F32}, &t, &err), WEFT_OK);
+    wf_model_ports ports = {.ids = wf_input(t, "ids", WF_I32, 2, (int64_t[]){BATCH, ROWS}),
+                            .prefix = wf_input(t, "prefix", WF_I64, 1, (int64_t[]){BATCH})};
+    assert_int_equal(wf_model_record(m, t, BATCH, ROWS, &(wf_model_options){.mode = WF_NO_STATE}, &ports, &err), WEFT_OK);
+    wf_tensor *logits = wf_model_logits(m, t, ports.hidden);
+    wf_keep(t, logits);
+    if (wf_tape_plan(t, &err) != WEFT_OK)
+        fail_msg("%s", err.message);
+    memcpy(ports.ids->data, tokens, BATCH * ROWS * sizeof *tokens);
+    memcpy(ports.prefix->data, prefix, BATCH * sizeof *prefix);
+    assert_int_equal(wf_tape_forward(t, &rt, &err), WEFT_OK);
+    memcpy(out, logits->data, BATCH * ROWS * VOCAB * sizeof *out);
+    wf_tape_free(t);
+}
+
+/* What a sequence is fed first is its prefix: the rest, in pieces, gives what the whole gives. Rows of the prefix see each
+ * other, later ones only what was before. A cut into the prefix is refused. */
+static void test_prefix(void **state) {
+    static const int64_t lengths_of[BATCH] = {4, 4}, none[BATCH] = {0, 0}, cuts[] = {4, 2, 1};
+    static float full[BATCH * ROWS * VOCAB], other[BATCH * ROWS * VOCAB];
+    int32_t changed[BATCH * ROWS];
+    test_env e;
+    wf_session *s;
+    weft_error err = {0};
+    test_env_open(&e, 2);
+    wf_model *m = test_model(&e, prefixed, 3);
+    prefixed_logits(m, lengths_of, ids, full);
+    memcpy(changed, ids, sizeof ids);
+    changed[3] = changed[ROWS + 3] = 5; /* the last of the prefix */
+    prefixed_logits(m, lengths_of, changed, other);
+    assert_true(memcmp(full, other, VOCAB * sizeof *full) != 0);
+    prefixed_logits(m, none, ids, full);
+    prefixed_logits(m, none, changed, other);
+    assert_memory_equal(full, other, 3 * VOCAB * sizeof *full);
+    prefixed_logits(m, lengths_of, ids, full);
+    assert_int_equal(wf_session_create(m, BATCH, 12, &s, NULL), WEFT_OK);
+    for (int turn = 0; turn < 2; turn++) {
+        int64_t at = 0;
+        for (size_t c = 0; c < COUNT_OF(cuts); at += cuts[c++]) {
+            int32_t piece[BATCH * ROWS];
+            const float *logits;
+            for (int64_t b = 0; b < BATCH; b++)
+                memcpy(piece + b * cuts[c], ids + b * ROWS + at, (size_t)cuts[c] * sizeof *piece);
+            assert_int_equal(wf_session_feed_all(s, piece, cuts[c], &logits, NULL), WEFT_OK);
+            for (int64_t b = 0; b < BATCH; b++)
+                nearly(logits + b * cuts[c] * VOCAB, full + (b * ROWS + at) * VOCAB, (size_t)(cuts[c] * VOCAB));
+        }
+        assert_int_equal(wf_state_truncate(wf_session_state(s), 0, 3, &err), WEFT_UNSUPPORTED);
+        wf_session_reset(s);
+    }
+    wf_session_free(s);
+    wf_model_free(m);
+    test_env_close(&e);
+}
+
 static void test_refused(void **state) {
     static const int32_t many[BATCH * 50] = {0}, strange[BATCH] = {1, 19};
     test_env e;
@@ -103,6 +170,7 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pieces), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pieces), cmocka_unit_test(test_prefix),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,6 +95,12 @@ typedef weft_status (*wf_bench_once)(void *state, double *seconds, weft_error *e
 weft_status wf_bench_rounds(wf_bench *b, wf_bench_line *line, const wf_bench_case *c, int rounds, wf_bench_once once,
                             void *state);
 
+/* A program and its arguments. One of wf_bench_once: it runs, output to nowhere; seconds from its start to its end. */
+typedef struct wf_bench_command {
+    const char *argv[8];
+} wf_bench_command;
+weft_status wf_bench_spawn(void *state, double *seconds, weft_error *err);
+
 /* The length from which on `other` takes less time than `full`, between those that were measured: NaN when it never does, the
  * first when it always does. */
 double wf_bench_crossover(const double *lengths, const double *full, const double *other, int n);

@@ -1,8 +1,9 @@
 /* bench_mixers.c - every mixer as sequences grow: time forward, forward and backward, and of a decoded token; bytes kept for
  * the backward and of state; the exponents of T beside those of the row's law; from which length on it is faster than full
- * attention. Lengths are doubled twice until the next would take too long. */
+ * attention. Lengths are doubled twice until the next would take too long or too much memory, which the line says. */
 #include <stdio.h>
 #include <string.h>
+#include "base/mem.h"
 #include "base/reader.h"
 #include "compare/cost_report.h"
 #include "jobs/bench.h"
@@ -20,6 +21,7 @@ typedef struct costs {
     double length[MOST_LENGTHS], forward[MOST_LENGTHS], train[MOST_LENGTHS], decode[MOST_LENGTHS]; /* seconds; NaN: none */
     double kept[MOST_LENGTHS], state[MOST_LENGTHS];                                                /* bytes */
     double law[MOST_LENGTHS];                                                                      /* FLOPs */
+    const char *ended; /* why a longer one was not measured; NULL: none was asked for */
 } costs;
 
 /* ---- one length ---- */
@@ -67,12 +69,30 @@ static weft_status measure_model(const wf_bench *b, costs *c, wf_model *model, i
     return WEFT_OK;
 }
 
+/* A step of more than half of the memory is not tried: what else runs here has the rest. */
+static weft_status check_memory(wf_bench *b, costs *c, const wf_model *model, int64_t rows) {
+    wf_tape_stats stats;
+    wf_one_layer one;
+    char size[16];
+    const wf_one_layer_how how = {.use = WF_LAYER_TRAIN, .rows = rows, .measured = &stats};
+    weft_status status = wf_one_layer_record(b->job->env, model, &how, &one, b->job->err);
+    wf_one_layer_close(&one);
+    WF_TRY(status);
+    double bytes = (double)stats.arena_bytes, total = wf_memory_total();
+    wf_format_bytes(bytes, size);
+    if (total > 0.0 && bytes > total / 2)
+        c->ended = wf_bench_text(b, "T=%lld needs %s", (long long)rows, size);
+    return WEFT_OK;
+}
+
 static weft_status measure_length(wf_bench *b, costs *c, int64_t rows) {
     wf_json *spec;
     wf_model *model;
     WF_TRY(wf_one_layer_spec(b->job->arena, c->row, NULL, b->quick ? 64 : DIM, rows, &spec, b->job->err));
     WF_TRY(wf_bench_model(b, spec, &model));
-    weft_status status = measure_model(b, c, model, rows);
+    weft_status status = check_memory(b, c, model, rows);
+    if (status == WEFT_OK && !c->ended)
+        status = measure_model(b, c, model, rows);
     wf_model_free(model);
     return status;
 }
@@ -128,6 +148,10 @@ static const char *power(wf_bench *b, double e) { return isnan(e) ? "-" : wf_ben
 static void tell(wf_bench *b, wf_bench_line *line, const costs *c, double cross) {
     double time = exponent(c, c->train), law = exponent(c, c->law);
     int at = c->n - 1;
+    if (at < 0) {
+        line->note = c->ended ? c->ended : "none of these lengths";
+        return;
+    }
     char kept[16], state[16] = "-";
     wf_format_bytes(c->kept[at], kept);
     if (!isnan(c->state[at]))
@@ -138,23 +162,32 @@ static void tell(wf_bench *b, wf_bench_line *line, const costs *c, double cross)
     line->note = wf_bench_text(
         b,
         "T=%.0f: forward %.3g ms, with backward %.3g ms, a token %s, kept %s, state %s; time %s (law %s%s), token %s, "
-        "kept %s; crossover %s",
+        "kept %s; crossover %s%s%s",
         c->length[at], 1e3 * c->forward[at], 1e3 * c->train[at], token, kept, state, power(b, time), power(b, law), verdict,
-        power(b, exponent(c, c->decode)), power(b, exponent(c, c->kept)), where);
+        power(b, exponent(c, c->decode)), power(b, exponent(c, c->kept)), where, c->ended ? "; " : "",
+        c->ended ? c->ended : "");
 }
 
 /* ---- rows ---- */
+/* By the fastest runs of the last length, which other work beside this disturbs least: two of each, and growth as of T. */
+static bool too_long(wf_bench *b, costs *c, int64_t rows) {
+    double most = b->quick ? 0.2 : b->full ? 300.0 : 6.0, next = 2 * GROWTH * (c->forward[c->n - 1] + c->train[c->n - 1]);
+    if (next <= most)
+        return false;
+    if (rows <= b->longest)
+        c->ended = wf_bench_text(b, "T=%lld would take %.0f s or more", (long long)rows, next);
+    return true;
+}
+
 /* Lengths that are too short for the row's options are left out. */
 static weft_status run_row(wf_bench *b, const wf_mixer *row, costs *c) {
-    double most = b->quick ? 0.2 : b->full ? 300.0 : 6.0; /* seconds that a length may take */
     weft_status status = WEFT_OK;
     *c = (costs){.row = row};
     for (int64_t rows = b->shortest; rows <= b->longest && c->n < MOST_LENGTHS; rows *= GROWTH) {
-        double begin = wf_seconds();
         status = measure_length(b, c, rows);
-        if (status != WEFT_OK && !(status == WEFT_USAGE && c->n == 0))
+        if ((status != WEFT_OK && !(status == WEFT_USAGE && c->n == 0)) || c->ended)
             break;
-        if ((wf_seconds() - begin) * GROWTH > most)
+        if (c->n > 0 && too_long(b, c, rows * GROWTH))
             break;
     }
     if (status == WEFT_OK || status == WEFT_INTERRUPTED || status == WEFT_TERMINATED)

@@ -16,10 +16,6 @@
 
 extern char **environ;
 
-typedef struct command {
-    const char *argv[8];
-} command;
-
 /* posix_spawn takes char *const[] and changes nothing. */
 static int spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions, const char *const *argv) {
     union {
@@ -29,9 +25,8 @@ static int spawn(pid_t *pid, const char *program, const posix_spawn_file_actions
     return posix_spawn(pid, program, actions, NULL, cast.out, environ);
 }
 
-/* Output to nowhere; seconds from start to exit. */
-static weft_status once(void *state, double *seconds, weft_error *err) {
-    const command *c = state;
+weft_status wf_bench_spawn(void *state, double *seconds, weft_error *err) {
+    const wf_bench_command *c = state;
     posix_spawn_file_actions_t actions;
     pid_t pid;
     int status = -1;
@@ -87,13 +82,13 @@ void wf_bench_remove(wf_bench *b, const char *folder) {
 
 static weft_status time_first_token(wf_bench *b, const char *folder) {
     const char *tokenizer = wf_path_join(b->job->arena, folder, "tokenizer.json");
-    command c = {{b->program, "generate", folder, "To be", "--max-tokens", "1", "--quiet", NULL}};
+    wf_bench_command c = {{b->program, "generate", folder, "To be", "--max-tokens", "1", "--quiet", NULL}};
     wf_bench_line *line = wf_bench_add(b, "first token of a 1 MB model");
     if (!tokenizer || !line)
         return wf_fail_memory(b->job->err);
     WF_TRY(write_model(b, folder, tokenizer));
     line->note = "from the start of the program to its end; at most 50 ms wanted";
-    return wf_bench_rounds(b, line, NULL, 20, once, &c);
+    return wf_bench_rounds(b, line, NULL, 20, wf_bench_spawn, &c);
 }
 
 static weft_status run(wf_bench *b) {
@@ -103,9 +98,9 @@ static weft_status run(wf_bench *b) {
         b->skipped = "the path of the program is not known (option program)";
         return WEFT_OK;
     }
-    command c = {{b->program, "list", NULL}};
+    wf_bench_command c = {{b->program, "list", NULL}};
     wf_bench_line *line = wf_bench_add(b, "weft list");
-    WF_TRY(wf_bench_rounds(b, line, NULL, 20, once, &c));
+    WF_TRY(wf_bench_rounds(b, line, NULL, 20, wf_bench_spawn, &c));
     line->note = "at most 10 ms wanted";
     if (stat(b->program, &st) == 0) {
         wf_put_int(b->job->arena, line->extra, "program_bytes", (int64_t)st.st_size);

@@ -109,9 +109,9 @@ static void put_keys(wf_str *out, const wf_key *keys) {
     }
 }
 
-static void put_slots(wf_str *out, const wf_slot *slots) {
+static void put_slots(wf_str *out, const wf_mixer *row) {
     wf_str_puts(out, "\n| weight | shape | start | when |\n|---|---|---|---|\n");
-    for (const wf_slot *s = slots; s->name; s++) {
+    for (const wf_slot *s = row->slots; s->name; s++) {
         put_code(out, s->name);
         put_code(out, s->shape);
         put_cell(out, s->init);
@@ -119,6 +119,7 @@ static void put_slots(wf_str *out, const wf_slot *slots) {
         if (s->repeat)
             wf_str_printf(out, "for n below `%s` ", s->repeat);
         wf_str_puts(out, s->buffer ? "not trained " : "");
+        wf_str_puts(out, wf_slot_no_decay(row, s) ? "not decayed " : "");
         end_row(out);
     }
 }
@@ -155,6 +156,7 @@ static void put_traits(wf_str *out, const wf_mixer *row) {
                 {WF_STREAMS, "decodes token by token from a state"},
                 {WF_PADDING_INERT, "padded rows change nothing"},
                 {WF_PADDING_TRACE, "but rows before a sequence may leave a trace"},
+                {WF_PADDING_COUNTS, "but rows behind a sequence count as rows"},
                 {WF_PERMUTATION, "without positions, an order of rows is as good as another"},
                 {WF_PER_TOKEN, "every row by itself"},
                 {WF_REBUILDS, "training rebuilds its input from its output"}};
@@ -192,7 +194,7 @@ static void put_mixer(wf_str *out, const wf_mixer *row) {
         "Up to a factor, time grows as `%s`, what training keeps as `%s`, the state as %s. bf16 mode: within %g %% of fp32.\n",
         row->time ? row->time : "T", row->space ? row->space : "T", wf_mixer_state_law(row), 100.0 * row->bf16);
     put_keys(out, row->keys);
-    put_slots(out, row->slots);
+    put_slots(out, row);
     put_states(out, row->states);
 }
 

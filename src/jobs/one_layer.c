@@ -79,10 +79,10 @@ static weft_status record(wf_one_layer *one, const wf_layer *layer, int64_t dim,
     if (strstr(layer->row->inputs, " memory ")) /* one that it cannot do without */
         io.memory = in->memory = rows_in(one, "memory", one->rows, wf_int(layer, "memory_dim"));
     if (has_side(layer))
-        io.side = in->side = rows_in(one, "side", one->rows, wf_int(layer, "side_dim"));
+        io.side = in->side = rows_in(one, "side", decode ? 1 : one->rows, wf_int(layer, "side_dim"));
     for (int i = 0; decode && i < layer->n_states; i++)
         WF_TRY(bind_state(one, layer, i, &state, err));
-    WF_TRY(layer->row->run(&run, layer, &io));
+    WF_TRY(wf_run_layer(&run, layer, &io));
     wf_tensor *y = wf_cast(one->tape, io.y, WF_F32);
     if (one->use == WF_LAYER_TRAIN && y) {
         in->dy = wf_input(one->tape, "dy", WF_F32, y->rank, y->dims);

@@ -80,7 +80,7 @@ static weft_status optimizer_json(wf_arena *arena, const wf_recipe *r, wf_json *
     if (has_option(row->keys, "weight_decay") || has_option(wf_optimizer_common, "weight_decay"))
         wf_json_put(arena, *out, "weight_decay", wf_json_new_double(arena, r->weight_decay));
     if (has_option(row->keys, "no_decay") || has_option(wf_optimizer_common, "no_decay"))
-        wf_put_text(arena, *out, "no_decay", "1-D");
+        wf_put_text(arena, *out, "no_decay", "usual");
     if (has_option(row->keys, "betas")) {
         wf_json *betas = wf_json_put(arena, *out, "betas", wf_json_new(arena, WF_JSON_ARRAY));
         wf_json_push(betas, wf_json_new_double(arena, r->beta1));

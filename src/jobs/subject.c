@@ -5,7 +5,7 @@
 #include "formats/hub.h"
 
 weft_status wf_subject_find(wf_job *job, const char **name) {
-    return *name && strchr(*name, '/') ? wf_hub_path(job->arena, *name, name, job->err) : WEFT_OK;
+    return *name && !wf_preset_exists(*name) ? wf_hub_path(job->arena, *name, name, job->err) : WEFT_OK;
 }
 
 bool wf_subject_is_folder(const char *name) {

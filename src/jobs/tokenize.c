@@ -78,12 +78,20 @@ static weft_status push(wf_job *job, wf_tokenize_texts *t, const char *data, siz
 }
 
 /* Line ends belong to no text; an end at the end of a document begins no further line. */
+bool wf_tokenize_next_line(const char *data, size_t *at, size_t length, wf_bytes *line) {
+    if (*at >= length)
+        return false;
+    const char *begin = data + *at, *stop = memchr(begin, '\n', length - *at);
+    size_t n = stop ? (size_t)(stop - begin) : length - *at;
+    *at += n + 1;
+    *line = (wf_bytes){begin, n - (n > 0 && begin[n - 1] == '\r')};
+    return true;
+}
+
 weft_status wf_tokenize_push_lines(wf_job *job, wf_tokenize_texts *t, const char *data, size_t length) {
-    for (const char *end = data + length, *stop; data < end; data = stop + 1) {
-        stop = memchr(data, '\n', (size_t)(end - data));
-        stop = stop ? stop : end;
-        WF_TRY(push(job, t, data, (size_t)(stop - data) - (stop > data && stop[-1] == '\r')));
-    }
+    wf_bytes line;
+    for (size_t at = 0; wf_tokenize_next_line(data, &at, length, &line);)
+        WF_TRY(push(job, t, line.data, line.length));
     return WEFT_OK;
 }
 
@@ -287,9 +295,11 @@ weft_status wf_tokenize_encode(wf_job *job, const wf_tokenize_request *r) {
     wf_tokenizer *tok;
     wf_tokenize_counts counts = {0};
     WF_TRY(open_tokenizer(job, r, &tok));
-    bool streams = wf_tokenize_streams(r);
-    weft_status status = streams ? wf_tokenize_stream(job, r, tok, &counts) : wf_tokenize_load(job, r, &texts);
-    if (status == WEFT_OK && !streams) {
+    bool streams = wf_tokenize_streams(r), file = wf_tokenize_is_plain_file(r);
+    weft_status status = streams ? wf_tokenize_stream(job, r, tok, &counts)
+                         : file  ? wf_tokenize_file(job, r, tok, &counts)
+                                 : wf_tokenize_load(job, r, &texts);
+    if (status == WEFT_OK && !streams && !file) {
         status = wf_tokenize_show_texts(job, r, tok, texts.list, texts.count, &counts);
         wf_tokenize_texts_free(&texts);
     }

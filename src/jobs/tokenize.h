@@ -40,6 +40,8 @@ typedef struct wf_tokenize_texts {
 } wf_tokenize_texts;
 weft_status wf_tokenize_load(wf_job *job, const wf_tokenize_request *r, wf_tokenize_texts *out);
 void wf_tokenize_texts_free(wf_tokenize_texts *texts);
+/* The line that begins at *at, without its end; *at becomes the place behind that. False where no line begins. */
+bool wf_tokenize_next_line(const char *data, size_t *at, size_t length, wf_bytes *line);
 /* Adds the lines of a text, without their ends; views into it. */
 weft_status wf_tokenize_push_lines(wf_job *job, wf_tokenize_texts *t, const char *data, size_t length);
 
@@ -57,6 +59,9 @@ weft_status wf_tokenize_ids_open(wf_job *job, const wf_tokenize_request *r, cons
                                  wf_tokenize_ids **out);
 weft_status wf_tokenize_ids_put(wf_tokenize_ids *s, const wf_bytes *texts, size_t n);
 void wf_tokenize_ids_close(wf_tokenize_ids *s);
+/* Whether the request is one for the lines of one plain file; and that. */
+bool wf_tokenize_is_plain_file(const wf_tokenize_request *r);
+weft_status wf_tokenize_file(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, wf_tokenize_counts *counts);
 /* Whether the request is one for lines of standard input, which can be told as they come; and that. */
 bool wf_tokenize_streams(const wf_tokenize_request *r);
 weft_status wf_tokenize_stream(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, wf_tokenize_counts *counts);

@@ -1,15 +1,18 @@
-/* tokenize_ids.c - ids and counts of many texts: some hundred at a time over the threads, each thread writing the lines of the
- * texts it encoded; and the lines of standard input as they come. */
+/* tokenize_ids.c - ids and counts of many texts over the threads, each thread writing the lines of the texts it encoded: texts
+ * in memory, some neighbours at a time; the lines of standard input as they come; the lines of a file, of which each thread
+ * reads the next stretch. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/reader.h"
 #include "jobs/put.h"
 #include "jobs/tokenize.h"
 
-enum { UNITS = 256, UNIT_TEXTS = 256, UNIT_BYTES = 1 << 14, BLOCK = 1 << 20 };
+enum { UNITS = 64, UNIT_TEXTS = 256, UNIT_BYTES = 1 << 14, BLOCK = 1 << 20, STRETCH = 1 << 17 };
 
 typedef struct unit { /* some neighbours */
     const wf_bytes *texts;
@@ -17,6 +20,10 @@ typedef struct unit { /* some neighbours */
     wf_ids ids;
     size_t n_ids[UNIT_TEXTS];
     wf_str text;
+    char *data; /* of a file */
+    size_t capacity;
+    wf_tokenize_counts counts; /* of its lines */
+    bool has_zeros;
 } unit;
 
 struct wf_tokenize_ids {
@@ -25,6 +32,15 @@ struct wf_tokenize_ids {
     wf_json *list; /* of records; NULL: none are kept */
     wf_tokenize_counts *counts;
     wf_encoders *encoders;
+    /* of texts in memory: */
+    const wf_bytes *texts;
+    size_t *firsts; /* of units */
+    size_t firsts_capacity;
+    /* of a file: */
+    const char *path;
+    int fd;
+    size_t size;
+    bool has_zeros;
     unit units[UNITS];
 };
 
@@ -50,7 +66,9 @@ void wf_tokenize_ids_close(wf_tokenize_ids *s) {
     for (int i = 0; i < UNITS; i++) {
         wf_ids_free(&s->units[i].ids);
         wf_str_free(&s->units[i].text);
+        wf_free(&s->job->env->mem, s->units[i].data);
     }
+    wf_free(&s->job->env->mem, s->firsts);
     wf_encoders_free(s->encoders);
     wf_free(&s->job->env->mem, s);
 }
@@ -87,9 +105,11 @@ static void put_line(const wf_tokenize_ids *s, unit *u, const uint32_t *ids, siz
 
 static weft_status encode_unit(void *user, wf_encoder *e, size_t i, weft_error *err) {
     wf_tokenize_ids *s = user;
-    unit *u = &s->units[i];
+    unit *u = &s->units[i % UNITS];
     u->ids.count = 0;
     wf_str_clear(&u->text);
+    u->texts = s->texts + s->firsts[i];
+    u->count = s->firsts[i + 1] - s->firsts[i];
     for (size_t k = 0; k < u->count; k++) {
         size_t before = u->ids.count;
         WF_TRY(wf_encode(e, u->texts[k].data, u->texts[k].length, wf_tokenize_flags(s->r), &u->ids, err));
@@ -122,7 +142,14 @@ static void take_lines(wf_str *text, unit *u) {
     u->text = empty;
 }
 
-static void tell_unit(wf_tokenize_ids *s, unit *u) {
+static weft_status hand_out(wf_tokenize_ids *s, weft_error *err) {
+    WF_TRY(wf_job_hand_out(s->job)); /* whose error is the job's */
+    return wf_stopped(s->job->env);
+}
+
+static weft_status tell_unit(void *user, size_t i, weft_error *err) {
+    wf_tokenize_ids *s = user;
+    unit *u = &s->units[i % UNITS];
     take_lines(&s->job->text, u);
     for (size_t k = 0, at = 0; k < u->count; at += u->n_ids[k++]) {
         s->counts->texts++;
@@ -131,29 +158,163 @@ static void tell_unit(wf_tokenize_ids *s, unit *u) {
         if (s->list)
             put_record(s, u->ids.data + at, u->n_ids[k], u->texts[k].length);
     }
+    return hand_out(s, err);
 }
 
-/* How many of the texts the unit takes. */
-static size_t fill(unit *u, const wf_bytes *texts, size_t n) {
-    size_t bytes = 0;
-    u->texts = texts;
-    for (u->count = 0; u->count < n && u->count < UNIT_TEXTS && bytes < UNIT_BYTES; u->count++)
-        bytes += texts[u->count].length;
-    return u->count;
+/* Where the next unit begins. */
+static size_t next_unit(const wf_bytes *texts, size_t from, size_t n) {
+    size_t bytes = 0, at = from;
+    for (; at < n && at < from + UNIT_TEXTS && bytes < UNIT_BYTES; at++)
+        bytes += texts[at].length;
+    return at;
+}
+
+static weft_status put_neighbours(wf_tokenize_ids *s, const wf_bytes *texts, size_t n) {
+    size_t units = 0;
+    s->texts = texts;
+    for (size_t at = 0;; at = next_unit(texts, at, n)) {
+        WF_TRY(wf_grow(&s->job->env->mem, (void **)&s->firsts, &s->firsts_capacity, units + 1, sizeof *s->firsts, s->job->err));
+        s->firsts[units] = at;
+        if (at == n)
+            break;
+        units++;
+    }
+    return wf_encoders_in_order(s->encoders, units, UNITS, encode_unit, tell_unit, s, s->job->err);
+}
+
+/* By all threads at once. */
+static weft_status put_long(wf_tokenize_ids *s, const wf_bytes *text) {
+    unit *u = &s->units[0];
+    u->ids.count = 0;
+    wf_str_clear(&u->text);
+    WF_TRY(wf_encode_on(s->encoders, *text, wf_tokenize_flags(s->r), &u->ids, s->job->err));
+    u->texts = text;
+    u->count = 1;
+    u->n_ids[0] = u->ids.count;
+    put_line(s, u, u->ids.data, u->ids.count);
+    return u->text.failed ? wf_fail_memory(s->job->err) : tell_unit(s, 0, s->job->err);
 }
 
 weft_status wf_tokenize_ids_put(wf_tokenize_ids *s, const wf_bytes *texts, size_t n) {
-    while (n > 0) {
-        size_t units = 0;
-        for (size_t taken; units < UNITS && n > 0; texts += taken, n -= taken)
-            taken = fill(&s->units[units++], texts, n);
-        WF_TRY(wf_encoders_each(s->encoders, units, encode_unit, s, s->job->err));
-        for (size_t i = 0; i < units; i++)
-            tell_unit(s, &s->units[i]);
-        WF_TRY(wf_job_hand_out(s->job));
-        WF_TRY(wf_stopped(s->job->env));
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i; k < n && texts[k].length < WF_LONG_TEXT; k++)
+            continue;
+        if (k > i)
+            WF_TRY(put_neighbours(s, texts + i, k - i));
+        if (k < n)
+            WF_TRY(put_long(s, &texts[k++]));
     }
     return WEFT_OK;
+}
+
+/* ---- the lines of a file ---- */
+
+/* Reads from..to into the unit behind the `have` bytes that are there. */
+static weft_status read_stretch(wf_tokenize_ids *s, unit *u, size_t have, size_t from, size_t to, weft_error *err) {
+    size_t more = to - from;
+    WF_TRY(wf_grow(&s->job->env->mem, (void **)&u->data, &u->capacity, have + more, 1, err));
+    for (size_t done = 0; done < more;) {
+        ssize_t n = pread(s->fd, u->data + have + done, more - done, (off_t)(from + done));
+        if (n < 0 && errno != EINTR)
+            return wf_fail_os(err, s->path);
+        WF_CHECK(n != 0, err, WEFT_FAILURE, "%s: became shorter while it was read", s->path);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return WEFT_OK;
+}
+
+/* The lines that begin in from..to, a stretch of the file: *begin..*end of the unit's data. The byte before tells whether one
+ * begins at `from`; the last one goes on behind `to`. */
+static weft_status read_lines(wf_tokenize_ids *s, unit *u, size_t from, size_t to, size_t *begin, size_t *end,
+                              weft_error *err) {
+    size_t before = from > 0, start = from - before, have = to - start;
+    WF_TRY(read_stretch(s, u, 0, start, to, err));
+    const char *first = before ? memchr(u->data, '\n', have) : NULL;
+    *begin = first ? (size_t)(first + 1 - u->data) : before ? have : 0;
+    *end = have;
+    bool whole = *begin >= have || u->data[have - 1] == '\n';
+    while (!whole && start + have < s->size) {
+        size_t left = s->size - start - have, more = left < STRETCH ? left : STRETCH;
+        WF_TRY(read_stretch(s, u, have, start + have, start + have + more, err));
+        const char *stop = memchr(u->data + have, '\n', more);
+        whole = stop != NULL;
+        have += more;
+        *end = stop ? (size_t)(stop + 1 - u->data) : have;
+    }
+    return WEFT_OK;
+}
+
+static weft_status encode_line(wf_tokenize_ids *s, wf_encoder *e, unit *u, wf_bytes line, weft_error *err) {
+    u->ids.count = 0;
+    WF_TRY(wf_encode(e, line.data, line.length, wf_tokenize_flags(s->r), &u->ids, err));
+    put_line(s, u, u->ids.data, u->ids.count);
+    u->counts.texts++;
+    u->counts.tokens += u->ids.count;
+    u->counts.bytes += line.length;
+    return WEFT_OK;
+}
+
+static weft_status encode_stretch(void *user, wf_encoder *e, size_t i, weft_error *err) {
+    wf_tokenize_ids *s = user;
+    unit *u = &s->units[i % UNITS];
+    size_t from = i * STRETCH, to = s->size - from < STRETCH ? s->size : from + STRETCH, at, end;
+    wf_str_clear(&u->text);
+    u->counts = (wf_tokenize_counts){0};
+    WF_TRY(read_lines(s, u, from, to, &at, &end, err));
+    u->has_zeros = at < end && memchr(u->data + at, 0, end - at);
+    for (wf_bytes line; wf_tokenize_next_line(u->data, &at, end, &line);)
+        WF_TRY(encode_line(s, e, u, line, err));
+    return u->text.failed ? wf_fail_memory(err) : WEFT_OK;
+}
+
+static weft_status tell_stretch(void *user, size_t i, weft_error *err) {
+    wf_tokenize_ids *s = user;
+    unit *u = &s->units[i % UNITS];
+    take_lines(&s->job->text, u);
+    s->counts->texts += u->counts.texts;
+    s->counts->tokens += u->counts.tokens;
+    s->counts->bytes += u->counts.bytes;
+    s->has_zeros = s->has_zeros || u->has_zeros;
+    return hand_out(s, err);
+}
+
+static bool tells_lines(const wf_tokenize_request *r) {
+    return r->lines && !r->records && !r->format && r->n_fields == 0 && !r->limits &&
+           (r->show == WF_SHOW_IDS || r->show == WF_SHOW_COUNT);
+}
+
+bool wf_tokenize_is_plain_file(const wf_tokenize_request *r) {
+    unsigned char head[2];
+    if (r->string || r->n_paths != 1 || !tells_lines(r) || !wf_text_is_plain(r->paths[0]) || !wf_is_file(r->paths[0]))
+        return false;
+    int fd = open(r->paths[0], O_RDONLY | O_CLOEXEC);
+    bool plain = fd >= 0 && read(fd, head, sizeof head) == (ssize_t)sizeof head && !wf_is_gzip(head, sizeof head);
+    if (fd >= 0)
+        close(fd);
+    return plain;
+}
+
+static weft_status put_file(wf_tokenize_ids *s) {
+    struct stat info;
+    if (fstat(s->fd, &info) != 0)
+        return wf_fail_os(s->job->err, s->path);
+    s->size = (size_t)info.st_size;
+    return wf_encoders_in_order(s->encoders, (s->size + STRETCH - 1) / STRETCH, UNITS, encode_stretch, tell_stretch, s,
+                                s->job->err);
+}
+
+weft_status wf_tokenize_file(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, wf_tokenize_counts *counts) {
+    wf_tokenize_ids *s;
+    WF_TRY(wf_tokenize_ids_open(job, r, tok, counts, &s));
+    s->path = r->paths[0];
+    s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
+    weft_status status = s->fd < 0 ? wf_fail_os(job->err, s->path) : put_file(s);
+    if (s->fd >= 0)
+        close(s->fd);
+    if (s->has_zeros)
+        wf_log(job->env, WF_WARN, "%s has NUL bytes: is it a text?", s->path);
+    wf_tokenize_ids_close(s);
+    return status;
 }
 
 /* ---- standard input ---- */
@@ -167,8 +328,7 @@ typedef struct input {
 
 bool wf_tokenize_streams(const wf_tokenize_request *r) {
     bool standard = !r->string && (r->n_paths == 0 || (r->n_paths == 1 && wf_streq(r->paths[0], "-")));
-    return standard && r->lines && !r->records && !r->format && r->n_fields == 0 && !r->limits &&
-           (r->show == WF_SHOW_IDS || r->show == WF_SHOW_COUNT);
+    return standard && tells_lines(r);
 }
 
 static weft_status read_block(input *in) {

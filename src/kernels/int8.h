@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum { WF_INT8_GROUP = 32, WF_INT8_PANEL = 16, WF_INT8_BLOCK = WF_INT8_GROUP * WF_INT8_PANEL + 8 * WF_INT8_PANEL };
-enum { WF_INT8_ROWS = 12, WF_INT8_COLUMNS = 2 * WF_INT8_PANEL }; /* most of one int8_block */
+enum { WF_INT8_ROWS = 12, WF_INT8_COLUMNS = 2 * WF_INT8_PANEL, WF_INT8_STEPS = WF_INT8_GROUP / 4 }; /* most of one int8_block */
 
 static inline int64_t wf_int8_groups(int64_t k) { return (k + WF_INT8_GROUP - 1) / WF_INT8_GROUP; }
 static inline size_t wf_int8_bytes(int64_t rows, int64_t k) {

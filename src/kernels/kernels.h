@@ -53,7 +53,13 @@ typedef struct wf_adam_step {                  /* constants of one AdamW pass ov
 
 enum { WF_FFT_LANES = 16 };                       /* signals of one fft */
 enum { WF_GEMM_ROWS = 12, WF_GEMM_COLUMNS = 32 }; /* of the packed panels of gemm_block */
-enum { WF_PROBE_CHAINS = 16 };                    /* of probe_fma: more than latency x units of any core */
+typedef struct wf_gemm_beside {
+    const float *bias; /* [n] is added; NULL: none */
+    const char
+        *ahead; /* with every step of k the bytes at ahead, ahead + ahead_step, .. are fetched, for what comes next; NULL: */
+    int64_t ahead_step; /* none. A few at a time: all at once they would keep the block's own loads waiting */
+} wf_gemm_beside;
+enum { WF_PROBE_CHAINS = 16 }; /* of probe_fma: more than latency x units of any core */
 
 #define WF_KERNEL(result, name, args) typedef result(*wf_##name##_fn) args;
 #include "kernels/kernels.def"

@@ -204,8 +204,10 @@ static void run_gemm_block(const wf_kernels *k, const work *w) {
     }
     memcpy(w->out[0], w->in[2], (size_t)w->n * sizeof(float));
     bool packed = w->variant % 3 == 0;
+    const wf_gemm_beside beside = {
+        .bias = unless(w->variant % 5 < 3, w->in[3]), .ahead = (const char *)w->in[3], .ahead_step = 4};
     k->gemm_block(w->out[0], WF_GEMM_COLUMNS, w->in[0], packed ? 1 : steps, packed ? WF_GEMM_ROWS : 1, w->in[1], steps, rows,
-                  columns, w->variant % 2);
+                  columns, w->variant % 2, w->variant % 4 ? &beside : NULL);
 }
 
 static void run_gemm_pack(const wf_kernels *k, const work *w) {
@@ -231,7 +233,8 @@ static void run_int8(const wf_kernels *k, const work *w) {
     wf_int8_pack(packed, w->in[1], columns, steps);
     for (int64_t i = 0; i < rows; i++)
         k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, w->in[0] + i * steps, steps);
-    k->int8_block(w->out[0], columns + 1, q, ranges, packed, unless(w->variant % 2, w->in[2]), groups, rows, columns);
+    k->int8_block(w->out[0], columns + 1, q, ranges, packed, unless(w->variant % 2, w->in[2]), groups, rows, columns, packed,
+                  3);
     for (int64_t i = 0; i < rows * groups * WF_INT8_GROUP; i++)
         w->out[1][i % w->n] += (float)q[i];
 }

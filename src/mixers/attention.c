@@ -17,6 +17,11 @@ static const wf_key keys[] = {
     {"out_dim", WF_KEY_INT, "dim", 1, NULL, "width of y"},
     {"low_rank", WF_KEY_INT, "null", 1, NULL, "products of two matrices of this rank are added to those of q, k and v"},
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
+    {"prefix_lm", WF_KEY_BOOL, "false", 0, NULL,
+     "causal, but the rows of a sequence's prefix see each other, and all rows see them: the prompt in decoding and of tasks, "
+     "a "
+     "drawn length in training on texts, whose tokens are then no targets (Raffel et al. 2020, arXiv 1910.10683, section "
+     "3.2.2)"},
     {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q k v o gate dynamic"},
     {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
     {"softcap", WF_KEY_FLOAT, "0.0", 0, NULL, "c*tanh(score/c); 0 is off"},
@@ -92,7 +97,10 @@ static const wf_slot slots[] = {
     {"rel_bias.weight", "[t5_bias.buckets ?? 32, heads]", "table:0.02", "t5_bias != null", NULL, false, NULL},
     {NULL}};
 
-#define RING "chunk != null ? chunk : dynamic == null && causal && window != null && window[0] != null ? window[0] + 1 : null"
+/* clang-format off */
+#define RING "chunk != null ? chunk : dynamic == null && causal && !prefix_lm && window != null && window[0] != null " \
+             "? window[0] + 1 : null"
+/* clang-format on */
 static const wf_state_slot states[] = {{"k", WF_STATE_APPEND, "[kv_heads, key_dim]", RING, NULL, 0},
                                        {"v", WF_STATE_APPEND, "[kv_heads, value_dim]", RING, NULL, 0},
                                        {"key_bias", WF_STATE_APPEND, "[kv_heads]", RING, "dynamic != null", 0},
@@ -113,23 +121,24 @@ static weft_status window_side(const wf_value *window, size_t i, int64_t *out, w
 static weft_status check_qk_norm(const wf_json *norm, weft_error *err) {
     const char *kind = wf_json_text(norm, "kind", "rms"), *scope = wf_json_text(norm, "scope", "head");
     WF_CHECK(wf_streq(kind, "rms") || wf_streq(kind, "layer") || wf_streq(kind, "l2"), err, WEFT_USAGE,
-             "qk_norm: kind is rms, layer or l2, not '%s'", kind);
+             "'qk_norm': kind is rms, layer or l2, not '%s'", kind);
     WF_CHECK(wf_streq(scope, "head") || wf_streq(scope, "all") || wf_streq(scope, "heads"), err, WEFT_USAGE,
-             "qk_norm: scope is head, all or heads, not '%s'", scope);
+             "'qk_norm': scope is head, all or heads, not '%s'", scope);
     bool own = wf_streq(scope, "heads"),
          bias = wf_streq(kind, "layer") && wf_json_bool(norm, "bias", true) && wf_json_bool(norm, "affine", true);
-    WF_CHECK(!own || !bias, err, WEFT_USAGE, "qk_norm: heads with weights of their own have no bias");
+    WF_CHECK(!own || !bias, err, WEFT_USAGE, "'qk_norm': heads with weights of their own have no bias");
     WF_CHECK(!own || wf_json_double(norm, "offset", 0.0) == 0.0, err, WEFT_USAGE,
-             "qk_norm: heads with weights of their own have no offset");
+             "'qk_norm': heads with weights of their own have no offset");
     return WEFT_OK;
 }
 
 static weft_status check_relative(const wf_layer *l, weft_error *err) {
     const wf_json *relative = wf_get(l, "relative")->object;
     const char *of = wf_json_text(relative, "of", "query");
-    WF_CHECK(wf_streq(of, "query") || wf_streq(of, "both"), err, WEFT_USAGE, "relative: 'of' is query or both, not '%s'", of);
-    WF_CHECK(wf_json_int(relative, "length", 512) >= 1, err, WEFT_USAGE, "relative: 'length' must be at least 1");
-    WF_CHECK(wf_int(l, "heads") == wf_int(l, "kv_heads"), err, WEFT_USAGE, "relative: every query head needs keys of its own");
+    WF_CHECK(wf_streq(of, "query") || wf_streq(of, "both"), err, WEFT_USAGE, "'relative': 'of' is query or both, not '%s'", of);
+    WF_CHECK(wf_json_int(relative, "length", 512) >= 1, err, WEFT_USAGE, "'relative': 'length' must be at least 1");
+    WF_CHECK(wf_int(l, "heads") == wf_int(l, "kv_heads"), err, WEFT_USAGE,
+             "'relative': every query head needs keys of its own");
     return WEFT_OK;
 }
 
@@ -137,21 +146,32 @@ static weft_status check_chunk(const wf_layer *l, weft_error *err) {
     static const char *const others[] = {"window", "t5_bias", "relative", "xpos"};
     if (wf_given(l, "temper"))
         WF_CHECK(wf_json_double(wf_get(l, "temper")->object, "step", 8192.0) > 0.0, err, WEFT_USAGE,
-                 "temper: 'step' must be positive");
+                 "'temper': 'step' must be positive");
     if (!wf_given(l, "chunk"))
         return WEFT_OK;
     WF_CHECK(wf_flag(l, "causal"), err, WEFT_USAGE, "'chunk' needs 'causal'");
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         WF_CHECK(!wf_given(l, others[i]), err, WEFT_USAGE, "'chunk' does not go with '%s'", others[i]);
-    WF_CHECK(!wf_flag(l, "alibi") && !wf_flag(l, "alibi_keys"), err, WEFT_USAGE, "'chunk' does not go with ALiBi");
+    WF_CHECK(!wf_flag(l, "alibi") && !wf_flag(l, "alibi_keys"), err, WEFT_USAGE,
+             "'chunk' goes neither with 'alibi' nor with 'alibi_keys'");
     return WEFT_OK;
 }
 
 static weft_status check_dynamic(const wf_layer *l, weft_error *err) {
     WF_CHECK(wf_json_int(wf_get(l, "dynamic")->object, "keep", 2048) >= 1, err, WEFT_USAGE,
-             "dynamic: 'keep' must be at least 1");
+             "'dynamic': 'keep' must be at least 1");
     WF_CHECK(!wf_given(l, "chunk") && !wf_given(l, "relative") && !wf_flag(l, "alibi_keys"), err, WEFT_USAGE,
              "'dynamic' goes neither with 'chunk' nor with 'relative' nor with 'alibi_keys'");
+    return WEFT_OK;
+}
+
+static weft_status check_prefix(const wf_layer *l, weft_error *err) {
+    static const char *const others[] = {"chunk", "dynamic"};
+    if (!wf_flag(l, "prefix_lm"))
+        return WEFT_OK;
+    WF_CHECK(wf_flag(l, "causal"), err, WEFT_USAGE, "'prefix_lm' needs 'causal'");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        WF_CHECK(!wf_given(l, others[i]), err, WEFT_USAGE, "'prefix_lm' does not go with '%s'", others[i]);
     return WEFT_OK;
 }
 
@@ -164,7 +184,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_TRY(wf_check_groups(l, "k_groups", memory, groups * key, err));
     WF_TRY(wf_check_groups(l, "v_groups", memory, groups * value, err));
     WF_TRY(wf_check_groups(l, "o_groups", heads * value, dim, err));
-    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads,
+    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "'heads' (%lld) must be a multiple of 'kv_heads' (%lld)", (long long)heads,
              (long long)groups);
     WF_TRY(wf_check_bias(l, (const char *const[]){"q", "k", "v", "o", "gate", "dynamic"}, 6, err));
     if (window->type != WF_NULL) {
@@ -177,6 +197,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(!wf_flag(l, "alibi_keys") || (window->type == WF_NULL && !wf_given(l, "relative")), err, WEFT_USAGE,
              "'alibi_keys' goes neither with a window nor with 'relative'");
     WF_TRY(check_chunk(l, err));
+    WF_TRY(check_prefix(l, err));
     if (wf_given(l, "qk_norm"))
         WF_TRY(check_qk_norm(wf_get(l, "qk_norm")->object, err));
     WF_CHECK(!wf_flag(l, "rope_values") || wf_int(l, "value_dim") == wf_int(l, "key_dim"), err, WEFT_USAGE,

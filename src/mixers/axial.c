@@ -112,7 +112,7 @@ static wf_tensor *along(wf_run *r, const wf_layer *l, int axis, wf_tensor *x) {
 static weft_status check(const wf_layer *l, weft_error *err) {
     const wf_value *shape = wf_get(l, "shape");
     int64_t product = 1;
-    WF_CHECK(wf_int(l, "heads") % wf_int(l, "kv_heads") == 0, err, WEFT_USAGE, "heads must be a multiple of kv_heads");
+    WF_CHECK(wf_int(l, "heads") % wf_int(l, "kv_heads") == 0, err, WEFT_USAGE, "'heads' must be a multiple of 'kv_heads'");
     WF_CHECK(shape->count > 0 && shape->count <= 16, err, WEFT_USAGE, "'shape' must have 1 to 16 numbers");
     for (size_t m = 0; m < shape->count; m++) {
         WF_CHECK(shape->items[m].type == WF_INT && shape->items[m].integer >= 1, err, WEFT_USAGE,

@@ -130,7 +130,7 @@ const wf_mixer wf_mixer_bigbird = {
     .example = "{\"heads\": \"=dim // 32\", \"block\": 16, \"random\": 3}",
     .flops = "2*heads*(key_dim + value_dim) * (T * min(T, extra + ((ends ? 5 : 3) + random)*block) + extra*T)",
     .bf16 = 0.009,
-    .traits = WF_PADDING_INERT,
+    .traits = WF_PADDING_INERT | WF_PADDING_COUNTS,
     .companion = "mlp",
     .check = wf_check_qkvo,
     .run = run};

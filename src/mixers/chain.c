@@ -48,7 +48,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     const wf_value *list = wf_get(l, "steps");
     WF_CHECK(list->count > 0, err, WEFT_USAGE, "'steps' is empty");
     for (size_t i = 0; i < list->count; i++) {
-        WF_CHECK(list->items[i].type == WF_OBJECT, err, WEFT_USAGE, "step %zu must be an object", i);
+        WF_CHECK(list->items[i].type == WF_OBJECT, err, WEFT_USAGE, "'steps': number %zu must be an object", i);
         WF_TRY(check_step(step_of(l, i), i, err));
     }
     return WEFT_OK;

@@ -41,9 +41,9 @@ static const wf_state_slot states[] = {{"k1", WF_STATE_APPEND, "[kv_heads // 2, 
 static weft_status check(const wf_layer *l, weft_error *err) {
     static const char *const names[] = {"q", "k", "v", "o"};
     int64_t heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads");
-    WF_CHECK(heads % 2 == 0 && groups % 2 == 0, err, WEFT_USAGE, "heads (%lld) and kv_heads (%lld) must be even",
+    WF_CHECK(heads % 2 == 0 && groups % 2 == 0, err, WEFT_USAGE, "'heads' (%lld) and 'kv_heads' (%lld) must be even",
              (long long)heads, (long long)groups);
-    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads,
+    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "'heads' (%lld) must be a multiple of 'kv_heads' (%lld)", (long long)heads,
              (long long)groups);
     WF_TRY(wf_check_bias(l, names, sizeof names / sizeof *names, err));
     return wf_given(l, "rope") ? wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err) : WEFT_OK;

@@ -47,7 +47,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
             WF_CHECK(!wf_streq(s, terms->items[k].string), err, WEFT_USAGE, "'terms' lists '%s' twice", s);
     }
     WF_CHECK(wf_int(l, "buckets") == 0 || (wf_int(l, "buckets") >= 4 && wf_int(l, "distance") - 1 > wf_int(l, "buckets") / 2),
-             err, WEFT_USAGE, "%lld buckets do not fit a distance of %lld", (long long)wf_int(l, "buckets"),
+             err, WEFT_USAGE, "'buckets' (%lld) do not fit a 'distance' of %lld", (long long)wf_int(l, "buckets"),
              (long long)wf_int(l, "distance"));
     return wf_check_bias(l, (const char *const[]){"q", "k", "v", "o", "pk", "pq"}, 6, err);
 }

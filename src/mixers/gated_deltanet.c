@@ -49,7 +49,7 @@ static const wf_state_slot states[] = {
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long heads = wf_int(l, "heads"), values = wf_int(l, "v_heads");
-    WF_CHECK(values % heads == 0, err, WEFT_USAGE, "v_heads (%lld) must be a multiple of heads (%lld)", values, heads);
+    WF_CHECK(values % heads == 0, err, WEFT_USAGE, "'v_heads' (%lld) must be a multiple of 'heads' (%lld)", values, heads);
     return WEFT_OK;
 }
 
@@ -99,6 +99,7 @@ const wf_mixer wf_mixer_gated_deltanet = {.name = "gated_deltanet",
                                           .source = "Yang et al. 2024, arXiv 2412.06464, eq. 10",
                                           .keys = keys,
                                           .slots = slots,
+                                          .no_decay = "dt.bias|a_log",
                                           .states = states,
                                           .inputs = "x mask?",
                                           .outputs = "y",

@@ -38,7 +38,7 @@ wf_tensor *wf_finish_heads(const wf_run *run, const wf_layer *layer, wf_tensor *
 weft_status wf_check_t5_bias(const wf_json *t5, weft_error *err) {
     int64_t buckets = wf_json_int(t5, "buckets", 32), most = wf_json_int(t5, "max_distance", 128);
     int64_t exact = buckets / (wf_json_bool(t5, "bidirectional", true) ? 4 : 2);
-    WF_CHECK(exact >= 1 && most > exact, err, WEFT_USAGE, "t5_bias: %lld buckets do not fit a distance of %lld",
+    WF_CHECK(exact >= 1 && most > exact, err, WEFT_USAGE, "'t5_bias': %lld buckets do not fit a distance of %lld",
              (long long)buckets, (long long)most);
     return WEFT_OK;
 }

@@ -35,8 +35,8 @@ static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, key_dim, d
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long dim = wf_int(l, "dim"), heads = wf_int(l, "heads");
-    WF_CHECK(dim % heads == 0, err, WEFT_USAGE, "dim (%lld) must be a multiple of heads (%lld)", dim, heads);
-    WF_CHECK(wf_float(l, "lower_bound") < 1.0, err, WEFT_USAGE, "lower_bound must be below 1");
+    WF_CHECK(dim % heads == 0, err, WEFT_USAGE, "'dim' (%lld) must be a multiple of 'heads' (%lld)", dim, heads);
+    WF_CHECK(wf_float(l, "lower_bound") < 1.0, err, WEFT_USAGE, "'lower_bound' must be below 1");
     return WEFT_OK;
 }
 

@@ -45,7 +45,7 @@ static const wf_state_slot states[] = {
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long embed = wf_int(l, "embed");
-    WF_CHECK(embed % 2 == 1, err, WEFT_USAGE, "embed (%lld) must be odd: the position, then cosines and sines", embed);
+    WF_CHECK(embed % 2 == 1, err, WEFT_USAGE, "'embed' (%lld) must be odd: the position, then cosines and sines", embed);
     return WEFT_OK;
 }
 
@@ -141,6 +141,7 @@ const wf_mixer wf_mixer_hyena = {
     .source = "Poli et al. 2023, arXiv 2302.10866, definition 3.1",
     .keys = keys,
     .slots = slots,
+    .no_decay = "filter.{n}.weight",
     .states = states,
     .inputs = "x",
     .outputs = "y",

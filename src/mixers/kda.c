@@ -54,7 +54,7 @@ static const wf_state_slot states[] = {
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long heads = wf_int(l, "heads"), values = wf_int(l, "v_heads");
-    WF_CHECK(values % heads == 0, err, WEFT_USAGE, "v_heads (%lld) must be a multiple of heads (%lld)", values, heads);
+    WF_CHECK(values % heads == 0, err, WEFT_USAGE, "'v_heads' (%lld) must be a multiple of 'heads' (%lld)", values, heads);
     WF_CHECK(!wf_given(l, "lower_bound") || wf_float(l, "lower_bound") < 0.0, err, WEFT_USAGE, "'lower_bound' must be below 0");
     return WEFT_OK;
 }
@@ -109,6 +109,7 @@ const wf_mixer wf_mixer_kda = {.name = "kda",
                                .source = "Kimi team 2025, arXiv 2510.26692, eq. 1",
                                .keys = keys,
                                .slots = slots,
+                               .no_decay = "dt.bias|a_log",
                                .states = states,
                                .inputs = "x mask?",
                                .outputs = "y",

@@ -86,6 +86,8 @@ static bool among(const char *choices, const char *word) {
     return false;
 }
 
+bool wf_slot_no_decay(const wf_mixer *row, const wf_slot *slot) { return row->no_decay && among(row->no_decay, slot->name); }
+
 static weft_status check_value(builder *b, const wf_key *key, const wf_json *j, wf_value *v) {
     static const char *const names[] = {"must be an integer",
                                         "must be a number",
@@ -226,6 +228,7 @@ static weft_status add_slot(builder *b, const wf_slot *row, wf_layer *layer, siz
     wf_layer_slot *slot = &layer->slots[layer->n_slots++];
     slot->row = row;
     slot->seed = strcmp(row->init, "seeded") == 0 ? &b->values[key_index(b->row, "seed", strlen("seed"))] : NULL;
+    slot->no_decay = wf_slot_no_decay(b->row, row);
     slot->name = slot_name(b, row);
     return slot->name ? eval_dims(b, row->shape, &slot->rank, slot->dims) : wf_fail_memory(b->err);
 }
@@ -238,7 +241,8 @@ static weft_status add_repeated(builder *b, const wf_slot *row, wf_layer *layer)
         return add_slot(b, row, layer, MAX_SLOTS);
     WF_TRY(evaluate(b, row->repeat, &times));
     WF_CHECK(times.type == WF_INT && times.integer >= 0 && times.integer <= MAX_REPEAT, b->err, WEFT_USAGE,
-             "%s: %s repeats its weights %g times (at most %d)", b->where, b->row->name, times.number, MAX_REPEAT);
+             "%s: %s: '%s' is %g, at most %d weights of a kind are possible", b->where, b->row->name, row->repeat, times.number,
+             MAX_REPEAT);
     weft_status status = WEFT_OK;
     for (b->n = 0; b->n < times.integer && status == WEFT_OK; b->n++)
         status = add_slot(b, row, layer, MAX_SLOTS);
@@ -275,8 +279,16 @@ static weft_status add_states(builder *b, wf_layer *layer) {
 }
 
 void wf_layer_reads_memory(wf_layer *layer) {
+    layer->recurs = strstr(layer->row->inputs, " memory ") != NULL; /* it asks the memory with a state of its own */
     for (int i = 0; i < layer->n_states; i++)
         layer->states[i].present = layer->states[i].row->kind == WF_STATE_SOURCE;
+}
+
+bool wf_layer_can_read_memory(const wf_layer *layer) {
+    bool can = strstr(layer->row->inputs, " memory") != NULL;
+    for (int i = 0; i < layer->n_parts && !can; i++)
+        can = wf_layer_can_read_memory(layer->parts[i]);
+    return can;
 }
 
 bool wf_layer_needs_memory(const wf_layer *layer) { return strstr(layer->row->inputs, " memory ") != NULL; }
@@ -424,9 +436,11 @@ bool wf_lists(const wf_layer *layer, const char *key, const char *text) {
 
 unsigned wf_layer_traits(const wf_layer *layer) {
     unsigned traits = layer->row->traits & ~(layer->row->lost_traits ? layer->row->lost_traits(layer) : 0u);
-    for (int i = 0; i < layer->n_parts; i++) { /* a trace of one part is a trace, the others are promises of all */
+    const unsigned marks =
+        WF_PADDING_TRACE | WF_PADDING_COUNTS; /* of one part are marks of all, the others are promises of all */
+    for (int i = 0; i < layer->n_parts; i++) {
         unsigned part = wf_layer_traits(layer->parts[i]);
-        traits = (traits & (part | WF_PADDING_TRACE | WF_REBUILDS)) | (part & WF_PADDING_TRACE);
+        traits = (traits & (part | marks | WF_REBUILDS)) | (part & marks);
     }
     return traits;
 }
@@ -438,6 +452,13 @@ bool wf_layer_causal(const wf_layer *layer) {
     bool causal = key_index(layer->row, "causal", strlen("causal")) < 0 || wf_flag(layer, "causal");
     bool one_way = key_index(layer->row, "bidirectional", strlen("bidirectional")) < 0 || !wf_flag(layer, "bidirectional");
     return (wf_layer_traits(layer) & WF_CAUSAL) && causal && one_way;
+}
+
+bool wf_layer_takes_prefix(const wf_layer *layer) {
+    bool takes = key_index(layer->row, "prefix_lm", strlen("prefix_lm")) >= 0 && wf_flag(layer, "prefix_lm");
+    for (int i = 0; i < layer->n_parts && !takes; i++)
+        takes = wf_layer_takes_prefix(layer->parts[i]);
+    return takes;
 }
 
 bool wf_layer_streams(const wf_layer *layer) {
@@ -472,7 +493,7 @@ weft_status wf_check_groups(const wf_layer *layer, const char *key, int64_t in, 
 
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err) {
     int64_t heads = wf_int(layer, "heads"), groups = wf_int(layer, "kv_heads");
-    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", (long long)heads,
+    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "'heads' (%lld) must be a multiple of 'kv_heads' (%lld)", (long long)heads,
              (long long)groups);
     return wf_check_bias(layer, (const char *const[]){"q", "k", "v", "o"}, 4, err);
 }
@@ -546,7 +567,8 @@ double wf_layer_flops(const wf_layer *layer, int64_t rows) {
 
 size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens) {
     size_t total = 0;
-    for (int i = 0; i < layer->n_states; i++) {
+    bool kept = wf_layer_streams(layer) || wf_layer_keeps_memory(layer);
+    for (int i = 0; kept && i < layer->n_states; i++) {
         const wf_layer_state_shape *s = &layer->states[i];
         size_t n = s->present ? sizeof(float) : 0;
         for (int d = 0; d < s->rank; d++)

@@ -10,5 +10,5 @@ double wf_layer_flops(const wf_layer *layer, int64_t rows);
 double wf_layer_time(const wf_layer *layer, int64_t rows);
 double wf_layer_space(const wf_layer *layer, int64_t rows);
 /* Bytes of fp32 state of one sequence after `tokens` tokens (and of a source of as many rows). */
-size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens);
+size_t wf_layer_state_bytes(const wf_layer *layer, int64_t tokens); /* 0 for a layer that only reads whole sequences */
 #endif

@@ -23,7 +23,7 @@ static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, key_dim, k
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long layer = wf_int(l, "layer"), layers = wf_int(l, "layers");
-    WF_CHECK(layer < layers, err, WEFT_USAGE, "layer (%lld) must be below layers (%lld)", layer, layers);
+    WF_CHECK(layer < layers, err, WEFT_USAGE, "'layer' (%lld) must be below 'layers' (%lld)", layer, layers);
     return WEFT_OK;
 }
 

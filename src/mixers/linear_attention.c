@@ -48,7 +48,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     bool causal = wf_flag(l, "causal"), out = causal && wf_state_wanted(r);
     double scale = wf_float(l, "scale");
     if (causal && io->memory) {
-        wf_tape_error(r->tape, WEFT_UNSUPPORTED, "%s: causal linear attention has no memory form", l->where);
+        wf_tape_error(r->tape, WEFT_UNSUPPORTED, "%s: linear_attention with 'causal' reads no memory", l->where);
         return WEFT_UNSUPPORTED;
     }
     if (scale != 1.0)

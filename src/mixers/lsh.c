@@ -296,7 +296,7 @@ const wf_mixer wf_mixer_lsh = {
     .example = "{\"heads\": \"=dim // 32\", \"buckets\": 16, \"chunk\": 64, \"rounds\": 2, \"causal\": true}",
     .flops = "heads*rounds*T*(2*(before + after + 1)*chunk*(key_dim + value_dim) + key_dim*sum(buckets))",
     .bf16 = 0.5,
-    .traits = WF_PADDING_INERT,
+    .traits = WF_PADDING_INERT | WF_PADDING_COUNTS,
     .companion = "mlp",
     .check = check,
     .run = run};

@@ -56,7 +56,7 @@ static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, "[inner, state]", N
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long inner = wf_int(l, "inner"), heads = wf_int(l, "heads");
-    WF_CHECK(inner % heads == 0, err, WEFT_USAGE, "inner (%lld) must be a multiple of heads (%lld)", inner, heads);
+    WF_CHECK(inner % heads == 0, err, WEFT_USAGE, "'inner' (%lld) must be a multiple of 'heads' (%lld)", inner, heads);
     return wf_check_bias(l, (const char *const[]){"in", "o"}, 2, err);
 }
 
@@ -115,6 +115,7 @@ const wf_mixer wf_mixer_mamba = {.name = "mamba",
                                  .source = "Gu & Dao 2023, arXiv 2312.00752, algorithm 2",
                                  .keys = keys,
                                  .slots = slots,
+                                 .no_decay = "a_log|d",
                                  .states = states,
                                  .inputs = "x mask?",
                                  .outputs = "y",

@@ -45,17 +45,17 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     const wf_value *limit = wf_get(l, "dt_limit");
     long long heads = wf_int(l, "heads"), groups = wf_int(l, "groups"), parts = wf_int(l, "norm_groups"),
               width = heads * wf_int(l, "value_dim");
-    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of groups (%lld)", heads, groups);
-    WF_CHECK(width % parts == 0, err, WEFT_USAGE, "norm_groups (%lld) must divide the %lld channels", parts, width);
+    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "'heads' (%lld) must be a multiple of 'groups' (%lld)", heads, groups);
+    WF_CHECK(width % parts == 0, err, WEFT_USAGE, "'norm_groups' (%lld) must divide the %lld channels", parts, width);
     bool pair = limit->count == 2;
     for (size_t i = 0; pair && i < 2; i++)
         pair = limit->items[i].type == WF_NULL || limit->items[i].type == WF_INT || limit->items[i].type == WF_FLOAT;
-    WF_CHECK(pair, err, WEFT_USAGE, "dt_limit is a pair of numbers, or null for no bound");
+    WF_CHECK(pair, err, WEFT_USAGE, "'dt_limit' is a pair of numbers, or null for no bound");
     const wf_value *scales = wf_get(l, "part_scales");
     bool five = scales->count == 5;
     for (size_t i = 0; five && i < 5; i++)
         five = scales->items[i].type == WF_INT || scales->items[i].type == WF_FLOAT;
-    WF_CHECK(five, err, WEFT_USAGE, "part_scales are five numbers");
+    WF_CHECK(five, err, WEFT_USAGE, "'part_scales' are five numbers");
     return wf_check_bias(l, (const char *const[]){"in", "o"}, 2, err);
 }
 
@@ -136,6 +136,7 @@ const wf_mixer wf_mixer_mamba2 = {.name = "mamba2",
                                   .source = "Dao & Gu 2024, arXiv 2405.21060, section 7",
                                   .keys = keys,
                                   .slots = slots,
+                                  .no_decay = "dt.bias|a_log|d",
                                   .states = states,
                                   .inputs = "x mask?",
                                   .outputs = "y",

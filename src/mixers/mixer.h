@@ -62,9 +62,10 @@ typedef enum wf_trait {
     WF_PERMUTATION = 8,   /* permuting the rows permutes the outputs (when not causal and without positions) */
     WF_PER_TOKEN = 16,    /* every row by itself */
     WF_PADDING_TRACE =
-        64,            /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
-    WF_REBUILDS = 128, /* its input can be rebuilt from its output: it is made of couplings (wf_couple) */
-    WF_TORCH_STATES = 32 /* in files the states are [n, B, ..], as torch's recurrent networks give them */
+        64, /* masked rows before a sequence change it all the same (by a bias behind the mask, by counting them) */
+    WF_PADDING_COUNTS = 256, /* blocks, chunks or buckets are laid over all rows: masked rows behind a sequence count as rows */
+    WF_REBUILDS = 128,       /* its input can be rebuilt from its output: it is made of couplings (wf_couple) */
+    WF_TORCH_STATES = 32     /* in files the states are [n, B, ..], as torch's recurrent networks give them */
 } wf_trait;
 
 /* What a router adds to the loss of training: from its sums over tokens (tensor/experts.h), taken by layer or over all joint
@@ -143,6 +144,7 @@ typedef struct wf_mixer {
     const char *source; /* paper, equation */
     const wf_key *keys;
     const wf_slot *slots;
+    const char *no_decay; /* slots that published code exempts from weight decay, "a_log|d"; NULL: those of one dimension */
     const wf_state_slot *states;  /* NULL: none */
     const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
     /* Options of a layer to show and to measure, JSON: in a model of width dim, for T = context tokens; strings "=.." are
@@ -173,6 +175,7 @@ typedef struct wf_layer_slot {
     const char *name; /* with {n} filled in */
     const wf_slot *row;
     const struct wf_value *seed; /* of a "seeded" one: the option of the layer or part it belongs to */
+    bool no_decay;
     int rank;
     int64_t dims[WF_MAX_RANK];
     wf_param *param; /* set by whoever owns the parameters */
@@ -198,6 +201,7 @@ struct wf_layer {
     int n_states;
     bool streams; /* the row's condition of that name holds */
     bool apart;   /* the same */
+    bool recurs;  /* it reads a memory, and cannot without a state that such layers do not keep */
     wf_layer_state_shape states[WF_MAX_STATES];
     struct wf_layer **parts; /* of a row made of other layers */
     int n_parts;
@@ -217,12 +221,14 @@ weft_status wf_layer_add_part(struct wf_part_builder *builder, const char *prefi
 wf_json *wf_layer_json(wf_arena *arena, const wf_layer *layer);
 /* Once, after it is built: the layer reads a memory. Its states are those of kind SOURCE. */
 void wf_layer_reads_memory(wf_layer *layer);
-bool wf_layer_needs_memory(const wf_layer *layer); /* its row cannot do without one */
-bool wf_layer_keeps_memory(const wf_layer *layer); /* it has states of that kind: the memory itself is not needed again */
+bool wf_layer_can_read_memory(const wf_layer *layer); /* its row does, or that of a part */
+bool wf_layer_needs_memory(const wf_layer *layer);    /* its row cannot do without one */
+bool wf_layer_keeps_memory(const wf_layer *layer);    /* it has states of that kind: the memory itself is not needed again */
 weft_status wf_layer_build(wf_arena *arena, const wf_mixer *row, const wf_json *spec, int64_t dim, const char *where,
                            wf_layer **out, weft_error *err);
-const wf_mixer *wf_mixer_find(const char *name); /* token or channel mixer; NULL */
-const char *wf_mixer_nearest(const char *name);  /* the nearest name; NULL */
+bool wf_slot_no_decay(const wf_mixer *row, const wf_slot *slot); /* the row's list of that name has it */
+const wf_mixer *wf_mixer_find(const char *name);                 /* token or channel mixer; NULL */
+const char *wf_mixer_nearest(const char *name);                  /* the nearest name; NULL */
 
 /* Options by name; the key must exist (assert). */
 int64_t wf_int(const wf_layer *layer, const char *key);
@@ -231,9 +237,10 @@ bool wf_flag(const wf_layer *layer, const char *key);
 const char *wf_string(const wf_layer *layer, const char *key);
 const wf_value *wf_get(const wf_layer *layer, const char *key);
 bool wf_given(const wf_layer *layer, const char *key); /* not null */
-unsigned wf_layer_traits(const wf_layer *layer); /* of the row and of all its parts, without those its options take away */
-bool wf_layer_causal(const wf_layer *layer);     /* by its trait and its options causal, bidirectional */
-bool wf_layer_streams(const wf_layer *layer);    /* the chunk and step forms exist */
+unsigned wf_layer_traits(const wf_layer *layer);   /* of the row and of all its parts, without those its options take away */
+bool wf_layer_causal(const wf_layer *layer);       /* by its trait and its options causal, bidirectional */
+bool wf_layer_takes_prefix(const wf_layer *layer); /* its option prefix_lm, or that of a part */
+bool wf_layer_streams(const wf_layer *layer);      /* the chunk and step forms exist */
 bool wf_is(const wf_layer *layer, const char *key, const char *text);
 bool wf_lists(const wf_layer *layer, const char *key, const char *text); /* a list option holds this string */
 /* For `check`: the list option `bias` names only projections among these. */
@@ -264,6 +271,8 @@ struct wf_run {
     float dropout, attention_dropout;
 };
 
+/* Runs a layer: its row, with what any row may take for granted of its ports. */
+weft_status wf_run_layer(wf_run *run, const wf_layer *layer, wf_ports *io);
 /* Runs part i of a layer (see wf_mixer.parts) with ports of its own; its states are carried through. */
 weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io);
 /* y = x + scale*f, x fp32 and f made since wf_couple_begin without x: a coupling. With run->rebuild neither x nor what makes f

@@ -40,7 +40,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     const wf_value *list = wf_get(l, "branches");
     WF_CHECK(list->count > 0, err, WEFT_USAGE, "'branches' is empty");
     for (size_t i = 0; i < list->count; i++) {
-        WF_CHECK(list->items[i].type == WF_OBJECT, err, WEFT_USAGE, "branch %zu must be an object", i);
+        WF_CHECK(list->items[i].type == WF_OBJECT, err, WEFT_USAGE, "'branches': number %zu must be an object", i);
         WF_TRY(check_branch(branch(l, i), i, err));
     }
     return WEFT_OK;

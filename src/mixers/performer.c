@@ -98,8 +98,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     bool softmax = wf_is(l, "kernel", "softmax");
     double scaling = wf_float(l, "ortho_scaling");
     WF_CHECK(!softmax || wf_int(l, "rows") > 0, err, WEFT_USAGE,
-             "the softmax kernel needs rows: features without directions are those of relu");
-    WF_CHECK(scaling == 0.0 || scaling == 1.0, err, WEFT_USAGE, "ortho_scaling is 0 or 1");
+             "the softmax kernel needs 'rows': features without directions are those of relu");
+    WF_CHECK(scaling == 0.0 || scaling == 1.0, err, WEFT_USAGE, "'ortho_scaling' is 0 or 1");
     WF_CHECK(wf_int(l, "redraw") == 0 || wf_int(l, "rows") > 0, err, WEFT_USAGE,
              "'redraw' needs rows: there are no directions to draw");
     return wf_check_bias(l, (const char *const[]){"q", "k", "v", "o"}, 4, err);

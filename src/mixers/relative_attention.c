@@ -68,7 +68,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(waves(l) || (wf_flag(l, "causal") && !wf_flag(l, "segments") && !wf_flag(l, "mirrored") && !wf_given(l, "clamp")),
              err, WEFT_USAGE, "'buckets' are of causal rows, without 'segments', 'mirrored' and 'clamp'");
     WF_CHECK(waves(l) || wf_int(l, "max_distance") > wf_int(l, "buckets") / 2, err, WEFT_USAGE,
-             "%lld buckets do not fit a distance of %lld", (long long)wf_int(l, "buckets"),
+             "'buckets' (%lld) do not fit a 'max_distance' of %lld", (long long)wf_int(l, "buckets"),
              (long long)wf_int(l, "max_distance"));
     WF_CHECK(wf_int(l, "dim") % 2 == 0 || !waves(l), err, WEFT_USAGE, "'sinusoids' need an even width");
     return wf_check_bias(l, (const char *const[]){"q", "k", "v", "o", "distance"}, 5, err);
@@ -366,6 +366,7 @@ const wf_mixer wf_mixer_relative_attention = {
         "Dai et al. 2019, arXiv 1901.02860, section 3.3; Yang et al. 2019, arXiv 1906.08237; Qi et al. 2020, arXiv 2001.04063",
     .keys = keys,
     .slots = slots,
+    .no_decay = "content|position|segment",
     .states = states,
     .inputs = "x past? queries? map? pairs? mask? segments?",
     .outputs = "y",

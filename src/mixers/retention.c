@@ -32,7 +32,7 @@ static const wf_state_slot states[] = {
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     int64_t width = wf_int(l, "key_dim");
-    WF_CHECK(width % 2 == 0, err, WEFT_USAGE, "key_dim (%lld) must be even: its channels turn in pairs", (long long)width);
+    WF_CHECK(width % 2 == 0, err, WEFT_USAGE, "'key_dim' (%lld) must be even: its channels turn in pairs", (long long)width);
     return WEFT_OK;
 }
 

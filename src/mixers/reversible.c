@@ -19,7 +19,7 @@ static const wf_slot slots[] = {{"norm1.weight", "[dim // 2]", "ones", NULL, NUL
                                 {NULL}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
-    WF_CHECK(wf_int(l, "dim") % 2 == 0, err, WEFT_USAGE, "dim (%lld) must be even", (long long)wf_int(l, "dim"));
+    WF_CHECK(wf_int(l, "dim") % 2 == 0, err, WEFT_USAGE, "'dim' (%lld) must be even", (long long)wf_int(l, "dim"));
     return WEFT_OK;
 }
 

@@ -41,7 +41,7 @@ static const wf_state_slot states[] = {
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long inner = wf_int(l, "inner"), heads = wf_int(l, "heads");
-    WF_CHECK(inner % heads == 0, err, WEFT_USAGE, "inner (%lld) must be a multiple of heads (%lld)", inner, heads);
+    WF_CHECK(inner % heads == 0, err, WEFT_USAGE, "'inner' (%lld) must be a multiple of 'heads' (%lld)", inner, heads);
     return WEFT_OK;
 }
 

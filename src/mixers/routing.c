@@ -45,7 +45,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(wf_int(l, "local_heads") <= wf_int(l, "heads"), err, WEFT_USAGE, "'local_heads' are more than 'heads'");
     WF_CHECK(wf_float(l, "centroid_decay") <= 1.0, err, WEFT_USAGE, "'centroid_decay' is at most 1");
     WF_CHECK(wf_int(l, "local_heads") == 0 || wf_int(l, "key_dim") % 2 == 0, err, WEFT_USAGE,
-             "local heads need an even key_dim");
+             "'local_heads' need an even 'key_dim'");
     return WEFT_OK;
 }
 

@@ -75,14 +75,37 @@ static int state_index(const wf_layer *layer, const char *name) {
     return -1;
 }
 
+/* Keys come from the memory, or where there is none, from the rows themselves. */
+static void check_widths(const wf_run *run, const wf_layer *layer, const wf_ports *io) {
+    const wf_tensor *from = io->memory ? io->memory : io->x;
+    for (const wf_key *k = layer->row->keys; k->name; k++)
+        if (wf_streq(k->name, "memory_dim") && from && !wf_layer_keeps_memory(layer) &&
+            wf_dim(from, -1) != wf_int(layer, "memory_dim"))
+            wf_tape_error(run->tape, WEFT_USAGE,
+                          "%s: %s: 'memory_dim' is %lld, the rows that keys come from have %lld channels", layer->where,
+                          layer->row->name, (long long)wf_int(layer, "memory_dim"), (long long)wf_dim(from, -1));
+}
+
+weft_status wf_run_layer(wf_run *run, const wf_layer *layer, wf_ports *io) {
+    if (wf_tape_failed(run->tape))
+        return layer->row->run(run, layer, io); /* an earlier error, of another layer */
+    check_widths(run, layer, io);
+    weft_status status = layer->row->run(run, layer, io);
+    wf_tape_error_of(run->tape, layer->where);
+    return status;
+}
+
 weft_status wf_run_part(wf_run *run, const wf_layer *layer, int i, wf_ports *io) {
     const wf_layer *part = layer->parts[i];
     wf_layer_state own = {{NULL}, {NULL}}, *around = run->state;
     for (int s = 0; around && s < part->n_states; s++)
         own.in[s] = around->in[part->first_state + s];
+    wf_tensor *prefix = io->prefix;
+    io->prefix = wf_layer_takes_prefix(part) ? prefix : NULL;
     run->state = around ? &own : NULL;
-    weft_status status = part->row->run(run, part, io);
+    weft_status status = wf_run_layer(run, part, io);
     run->state = around;
+    io->prefix = prefix;
     for (int s = 0; around && s < part->n_states; s++)
         around->out[part->first_state + s] = own.out[s];
     return status;

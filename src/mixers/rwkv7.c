@@ -58,7 +58,7 @@ static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, " KEY ", v
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long dim = wf_int(l, "dim"), heads = wf_int(l, "heads");
-    WF_CHECK(dim % heads == 0, err, WEFT_USAGE, "dim (%lld) must be a multiple of heads (%lld)", dim, heads);
+    WF_CHECK(dim % heads == 0, err, WEFT_USAGE, "'dim' (%lld) must be a multiple of 'heads' (%lld)", dim, heads);
     return WEFT_OK;
 }
 
@@ -82,7 +82,7 @@ static wf_tensor *values(wf_run *r, const wf_layer *l, mixing m, wf_ports *io) {
     if (wf_int(l, "layer") == 0)
         return io->v_first = v;
     if (!io->v_first)
-        return wf_tape_error(t, WEFT_UNSUPPORTED, "%s: rwkv7 of layer %lld needs the values of a layer 0 before it", l->where,
+        return wf_tape_error(t, WEFT_UNSUPPORTED, "%s: rwkv7 of 'layer' %lld needs the values of a layer 0 before it", l->where,
                              (long long)wf_int(l, "layer"));
     wf_tensor *first = wf_mask_rows(t, wf_cast(t, io->v_first, WF_F32), io->mask),
               *blend = narrow(r, l, "vres.down", "vres.up", u, WF_IDENTITY);
@@ -140,6 +140,9 @@ const wf_mixer wf_mixer_rwkv7 = {.name = "rwkv7",
                                  .source = "Peng et al. 2025, arXiv 2503.14456, eq. 3-22",
                                  .keys = keys,
                                  .slots = slots,
+                                 .no_decay =
+                                     "w.down.weight|w.up.weight|a.down.weight|a.up.weight|vres.down.weight|vres.up.weight|"
+                                     "gate.down.weight|gate.up.weight|r_k",
                                  .states = states,
                                  .inputs = "x mask? v_first?",
                                  .outputs = "y v_first?",

@@ -77,6 +77,7 @@ const wf_mixer wf_mixer_s4 = {
     .source = "Gu et al. 2022, arXiv 2111.00396",
     .keys = keys,
     .slots = slots,
+    .no_decay = "log_dt|a_log|a_imag|p|b",
     .states = states,
     .inputs = "x mask?",
     .outputs = "y",

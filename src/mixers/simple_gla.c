@@ -44,7 +44,7 @@ static const wf_state_slot states[] = {
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long heads = wf_int(l, "heads"), groups = wf_int(l, "kv_heads");
-    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "heads (%lld) must be a multiple of kv_heads (%lld)", heads, groups);
+    WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "'heads' (%lld) must be a multiple of 'kv_heads' (%lld)", heads, groups);
     return WEFT_OK;
 }
 

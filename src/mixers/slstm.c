@@ -36,7 +36,7 @@ static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, STATE, NULL, NULL, 
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long hidden = wf_int(l, "hidden"), heads = wf_int(l, "heads");
-    WF_CHECK(hidden % heads == 0, err, WEFT_USAGE, "hidden (%lld) must be a multiple of heads (%lld)", hidden, heads);
+    WF_CHECK(hidden % heads == 0, err, WEFT_USAGE, "'hidden' (%lld) must be a multiple of 'heads' (%lld)", hidden, heads);
     return WEFT_OK;
 }
 

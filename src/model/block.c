@@ -52,11 +52,12 @@ static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state
         io.memory = io.memory_mask = NULL;
     if (layer == b->block->mixer && b->before)
         read_before(b, &io);
+    io.prefix = wf_layer_takes_prefix(layer) ? io.prefix : NULL;
     b->side = layer == b->block->channel;
     b->run->state = state;
     b->run->dropout = b->block->dropout;
     b->run->attention_dropout = b->block->attention_dropout;
-    weft_status status = layer->row->run(b->run, layer, &io);
+    weft_status status = wf_run_layer(b->run, layer, &io);
     if (b->status == WEFT_OK)
         b->status = status;
     check_width(b, layer, io.y);

@@ -112,6 +112,7 @@ static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefi
         snprintf(name, sizeof name, "%s.%s", prefix, slot->name);
         WF_TRY(wf_declare(m, name, slot->rank, slot->dims, WF_INIT_ZEROS, &slot->param, err));
         slot->param->buffer = slot->row->buffer;
+        slot->param->no_decay = slot->no_decay;
         set_init(slot->param, slot, m->spec->layers);
     }
     return WEFT_OK;

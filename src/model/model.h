@@ -193,7 +193,7 @@ struct wf_state {
     int64_t *start;                 /* [B] tokens seen */
     int64_t source;                 /* rows of a memory there is room for; 0: none */
     wf_state_buffer *buffers; /* [layers][WF_SIDES][WF_MAX_STATES], then the memory (NULL: nothing reads it again), its mask,
-                                 and the tokens counted; data NULL: absent */
+                                 the lengths of prefixes and the tokens counted; data NULL: absent */
 };
 
 /* `capacity`: most tokens of a sequence (append states that are not rings grow to it); `chunk`: most rows per call. */
@@ -203,6 +203,7 @@ weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capaci
 weft_status wf_state_open_source(wf_state *state, int64_t rows, int64_t dim, weft_error *err);
 const wf_state_buffer *wf_state_memory(const wf_state *state);
 const wf_state_buffer *wf_state_memory_mask(const wf_state *state);
+const wf_state_buffer *wf_state_prefix(const wf_state *state); /* I64 [B], of models that look at prefixes */
 const wf_state_buffer *wf_state_counts(const wf_state *state); /* I32 [B,cap], of a stem whose positions count tokens */
 /* A buffer as an input of the tape, bound to its memory; NULL when it is absent. */
 wf_tensor *wf_state_bind(wf_tape *tape, const wf_state_buffer *buffer);
@@ -216,4 +217,12 @@ weft_status wf_state_reorder(wf_state *state, const int64_t *index,
  * is there. */
 weft_status wf_state_truncate(wf_state *state, int64_t sequence, int64_t n, weft_error *err);
 size_t wf_state_bytes_at(const wf_model *model, int64_t tokens); /* of one sequence that has seen `tokens` tokens */
+/* All sequences as bytes, for a state of the same model and batch: its capacity may be another (at least their lengths), what
+ * is kept of a memory needs as many rows. The bytes hold the values alone; those of other weights are taken and mean nothing.
+ */
+size_t wf_state_saved_size(const wf_state *state);
+void wf_state_save(const wf_state *state, void *bytes);
+/* How many rows of a memory saved bytes hold. */
+weft_status wf_state_saved_source(const void *bytes, size_t n, int64_t *rows, weft_error *err);
+weft_status wf_state_load(wf_state *state, const void *bytes, size_t n, weft_error *err); /* WEFT_BAD_INPUT: as it was */
 #endif

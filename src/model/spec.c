@@ -307,6 +307,8 @@ static weft_status read_mixers(reader *r, int64_t index, const wf_json *own, con
         if (j && (rows[i].required || j->kind != WF_JSON_NULL))
             WF_TRY(read_row(r, j, where, i >= 3, rows[i].layer));
     }
+    WF_CHECK(!b->cross || wf_layer_can_read_memory(b->cross), r->err, WEFT_USAGE, "%s: %s reads no memory ('cross' must)",
+             b->cross->where, b->cross->row->name);
     if (b->cross)
         wf_layer_reads_memory(b->cross);
     return WEFT_OK;
@@ -375,8 +377,11 @@ static weft_status read_blocks(reader *r, const wf_json *json) {
     const wf_json *own = list ? list->child : NULL;
     for (int64_t i = 0; i < r->spec->layers; i++) {
         WF_TRY(read_block(r, i, own, common));
+        r->spec->prefixed = r->spec->prefixed || wf_layer_takes_prefix(r->spec->blocks[i].mixer);
         own = own && own->next ? own->next : list ? list->child : NULL; /* the list is a cycle */
     }
+    WF_CHECK(!r->spec->prefixed || !*r->spec->stack, r->err, WEFT_USAGE,
+             "%sblocks: 'prefix_lm' is for stacks that are given prompts", r->spec->stack);
     WF_TRY(wf_rows_read(r, wf_json_get(json, "rows"), r->spec->layers, "rows", &r->spec->rows));
     r->spec->end_dim = r->width;
     const wf_stem_spec *stem = &r->spec->stem;

@@ -212,6 +212,7 @@ typedef struct wf_spec {
     int64_t end_dim;   /* its width then */
     bool reshaped;     /* there are such steps somewhere */
     wf_norm_spec norm;
+    bool prefixed;                    /* some mixer looks at the prefixes of sequences (its option prefix_lm) */
     bool joined;                      /* the second stream stands before the first at the end, under the norm */
     bool layer_sum;                   /* the inputs of the blocks and the normed rows, weighted, are the rows */
     float dropout;                    /* of the rows after the norm */

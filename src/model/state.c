@@ -4,7 +4,7 @@
 #include "model/model.h"
 
 static size_t layer_buffers(const wf_model *m) { return (size_t)m->spec->layers * WF_SIDES * WF_MAX_STATES; }
-static size_t buffer_count(const wf_model *m) { return layer_buffers(m) + 3; }
+static size_t buffer_count(const wf_model *m) { return layer_buffers(m) + 4; }
 
 static int64_t ring_rows(const wf_state *s, int64_t limit) {
     int64_t rows = limit > 0 ? limit + s->chunk - 1 : s->capacity; /* a call's own rows must not push out keys it still needs */
@@ -48,11 +48,21 @@ static weft_status make_buffers(wf_state *s, weft_error *err) {
 const wf_state_buffer *wf_state_memory(const wf_state *s) { return &s->buffers[layer_buffers(s->model)]; }
 const wf_state_buffer *wf_state_memory_mask(const wf_state *s) { return &s->buffers[layer_buffers(s->model) + 1]; }
 
-const wf_state_buffer *wf_state_counts(const wf_state *s) { return &s->buffers[layer_buffers(s->model) + 2]; }
+const wf_state_buffer *wf_state_prefix(const wf_state *s) { return &s->buffers[layer_buffers(s->model) + 2]; }
+const wf_state_buffer *wf_state_counts(const wf_state *s) { return &s->buffers[layer_buffers(s->model) + 3]; }
+
+static weft_status make_prefix(wf_state *s, weft_error *err) {
+    wf_state_buffer *prefix = &s->buffers[layer_buffers(s->model) + 2];
+    if (!s->model->spec->prefixed)
+        return WEFT_OK;
+    *prefix = (wf_state_buffer){.type = WF_I64, .rank = 1, .dims = {s->batch}, .bytes = (size_t)s->batch * sizeof(int64_t)};
+    prefix->data = wf_alloc_big(&s->model->env->mem, prefix->bytes);
+    return prefix->data ? WEFT_OK : wf_fail_memory(err);
+}
 
 /* Positions that count tokens: how many there were, behind each row. */
 static weft_status make_counts(wf_state *s, weft_error *err) {
-    wf_state_buffer *counts = &s->buffers[layer_buffers(s->model) + 2];
+    wf_state_buffer *counts = &s->buffers[layer_buffers(s->model) + 3];
     if (s->model->spec->stem.count != WF_COUNT_TOKENS)
         return WEFT_OK;
     *counts = (wf_state_buffer){.type = WF_I32,
@@ -113,6 +123,7 @@ weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capaci
     s->start = wf_calloc(mem, (size_t)batch, sizeof *s->start);
     s->buffers = wf_calloc(mem, buffer_count(model), sizeof *s->buffers);
     weft_status status = s->start && s->buffers ? make_buffers(s, err) : wf_fail_memory(err);
+    status = status == WEFT_OK ? make_prefix(s, err) : status;
     status = status == WEFT_OK ? make_counts(s, err) : status;
     if (status != WEFT_OK) {
         wf_state_free(s);
@@ -191,9 +202,13 @@ weft_status wf_state_reorder(wf_state *s, const int64_t *index, weft_error *err)
 weft_status wf_state_truncate(wf_state *s, int64_t sequence, int64_t n, weft_error *err) {
     WF_CHECK(n >= 0 && n <= s->start[sequence], err, WEFT_USAGE, "a sequence of %lld tokens cannot be cut to %lld",
              (long long)s->start[sequence], (long long)n);
+    const wf_state_buffer *prefix = wf_state_prefix(s);
+    WF_CHECK(!prefix->data || n == 0 || n >= ((const int64_t *)prefix->data)[sequence], err, WEFT_UNSUPPORTED,
+             "a prefix cannot be cut: its rows have seen each other");
     for (size_t i = 0; n < s->start[sequence] && i < buffer_count(s->model); i++) {
         const wf_state_buffer *b = &s->buffers[i];
-        bool lost = b->data && !b->source && n > 0 && (!b->append || (b->limit > 0 && s->start[sequence] > b->dims[1]));
+        bool lost =
+            b->data && b != prefix && !b->source && n > 0 && (!b->append || (b->limit > 0 && s->start[sequence] > b->dims[1]));
         WF_CHECK(!lost, err, WEFT_UNSUPPORTED, "a recurrent state (or a window that has moved on) cannot be cut back");
     }
     if (n == 0)

@@ -180,11 +180,12 @@ weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, 
     if (scaling && scaling->kind != WF_JSON_OBJECT)
         scaling = NULL;
     WF_TRY(only_keys(rope, "theta dim pairing reverse scaling", "rope", err));
-    WF_CHECK(a.theta > 0.0, err, WEFT_USAGE, "rope: 'theta' must be positive");
+    WF_CHECK(a.theta > 0.0, err, WEFT_USAGE, "'rope': 'theta' must be positive");
     WF_CHECK(a.dim >= 1 && (a.dim + 1) / 2 * 2 <= key_dim, err, WEFT_USAGE,
-             "rope: 'dim' must fit into the channels of a key (%lld) in pairs, not %lld", (long long)key_dim, (long long)a.dim);
+             "'rope': 'dim' must fit into the channels of a key (%lld) in pairs, not %lld", (long long)key_dim,
+             (long long)a.dim);
     WF_CHECK(wf_streq(pairing, "half") || wf_streq(pairing, "interleaved"), err, WEFT_USAGE,
-             "rope: pairing is 'half' or 'interleaved', not '%s'", pairing);
+             "'rope': pairing is 'half' or 'interleaved', not '%s'", pairing);
     WF_TRY(find_rule(scaling, &rule, err));
     WF_CHECK(number(&a, "attention_factor", 1.0) > 0.0, err, WEFT_USAGE, "rope scaling: 'attention_factor' must be positive");
     a.pairs = (a.dim + 1) / 2; /* of an odd number one channel more turns, by the angles of the odd number */
@@ -197,7 +198,7 @@ weft_status wf_rope_args(wf_arena *arena, const wf_json *rope, int64_t key_dim, 
         a.frequency[p] = -a.frequency[p];
     for (int64_t p = 0; p < a.pairs; p++)
         WF_CHECK(isfinite(a.frequency[p]) && isfinite(a.magnitude), err, WEFT_USAGE,
-                 "rope: these numbers give no finite angles");
+                 "'rope': these numbers give no finite angles");
     *args = (wf_rotate_args){.pairs = a.pairs,
                              .interleaved = wf_streq(pairing, "interleaved"),
                              .frequencies = a.frequency,

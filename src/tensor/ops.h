@@ -81,7 +81,7 @@ wf_tensor *wf_clamp(wf_tape *t, wf_tensor *x, float low, float high); /* the gra
 /* x times uniform noise in [1-range, 1+range] while training; x itself when range is 0. */
 wf_tensor *wf_jitter(wf_tape *t, wf_tensor *x, float range);
 /* inverted dropout by counter; x itself when p is 0. Every call site has its own stream. */
-wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p);
+wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p); /* x itself on a tape without gradients */
 
 /* ---- norms over the last dimension; w [n] or NULL, b [n] or NULL; y = xhat*(w + offset) + b. Result act. With w and b [H*n]
  * the rows of x [.., H, n] take their own n in turn. ---- */

@@ -281,6 +281,56 @@ static void test_turned(void **state) {
     end(&f);
 }
 
+/* ---- strips of rows ---- */
+enum { LONG = 211, SHORT = 30, DEPTH_IN = 70, DEPTH_OUT = 45 };
+
+/* y = norm(x + down(gelu(up(x)))) of these rows, on a tape without gradients. */
+static void run_rows(wf_env *env, wf_param *const *p, const float *x, int64_t rows, float *y) {
+    const wf_runtime rt = {.loss_scale = 1.0f};
+    weft_error err = {0};
+    wf_tape *t;
+    assert_int_equal(wf_tape_create(env, &(wf_tape_options){.type = WF_F32}, &t, &err), WEFT_OK);
+    wf_tensor *in = wf_input(t, "x", WF_F32, 2, (int64_t[]){rows, DEPTH_IN});
+    wf_tensor *a = wf_linear(t, in, wf_use(t, p[0]), wf_use(t, p[2])), *b = wf_linear(t, in, wf_use(t, p[0]), NULL);
+    wf_tensor *out = wf_linear(t, wf_activate(t, wf_add(t, a, b), WF_GELU), wf_use(t, p[1]), NULL);
+    out = wf_layer_norm(t, wf_add_scaled(t, in, out, 0.5f), NULL, NULL, 0.0f, 1e-5f);
+    wf_keep(t, out);
+    assert_int_equal(wf_tape_plan(t, &err), WEFT_OK);
+    memcpy(in->data, x, sizeof(float) * (size_t)(rows * DEPTH_IN));
+    assert_int_equal(wf_tape_forward(t, &rt, &err), WEFT_OK);
+    memcpy(y, out->data, sizeof(float) * (size_t)(rows * DEPTH_IN));
+    wf_tape_free(t);
+}
+
+/* Many rows go strip by strip through all nodes, few rows node by node: the same bits, for any number of threads. */
+static void test_strips(void **state) {
+    static float x[LONG * DEPTH_IN], many[LONG * DEPTH_IN], few[LONG * DEPTH_IN];
+    (void)state;
+    for (int i = 0; i < LONG * DEPTH_IN; i++)
+        x[i] = (float)(i * 31 % 97) * 0.02f - 1.0f;
+    for (int how = 0; how < 6; how++) {
+        fixture f;
+        wf_params params;
+        wf_param *p[3];
+        begin(&f, 1 + how % 3, WF_F32);
+        wf_params_open(&params, &f.env);
+        assert_int_equal(wf_param_add(&params, "up", 2, (int64_t[]){DEPTH_OUT, DEPTH_IN}, &p[0], NULL), WEFT_OK);
+        assert_int_equal(wf_param_add(&params, "down", 2, (int64_t[]){DEPTH_IN, DEPTH_OUT}, &p[1], NULL), WEFT_OK);
+        assert_int_equal(wf_param_add(&params, "bias", 1, (int64_t[]){DEPTH_OUT}, &p[2], NULL), WEFT_OK);
+        assert_int_equal(wf_params_allocate(&params, NULL), WEFT_OK);
+        for (int i = 0; i < 3; i++)
+            for (int64_t j = 0; j < p[i]->count; j++)
+                p[i]->value[j] = (float)((j * 7919 + i) % 101) * 0.004f - 0.2f;
+        assert_int_equal((how < 3 ? wf_params_allocate_panels : wf_params_allocate_int8)(&params, NULL), WEFT_OK);
+        run_rows(&f.env, p, x, LONG, many);
+        for (int64_t first = 0; first < LONG; first += SHORT)
+            run_rows(&f.env, p, x + first * DEPTH_IN, LONG - first < SHORT ? LONG - first : SHORT, few + first * DEPTH_IN);
+        assert_memory_equal(many, few, sizeof(float) * (size_t)(LONG / SHORT * SHORT) * DEPTH_IN);
+        wf_params_close(&params);
+        end(&f);
+    }
+}
+
 static wf_tensor *bad_linear(fixture *f) { return wf_linear(f->tape, leaf2(f, 3, 4), leaf2(f, 5, 6), NULL); }
 static wf_tensor *bad_reshape(fixture *f) { return wf_reshape(f->tape, leaf2(f, 3, 4), 1, (int64_t[]){11}); }
 static wf_tensor *bad_rows(fixture *f) { return wf_rows(f->tape, leaf2(f, 3, 4), 2, 2); }
@@ -304,6 +354,7 @@ static void test_errors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients), cmocka_unit_test(test_same_bits),
                                        cmocka_unit_test(test_cast),      cmocka_unit_test(test_every_op_has_a_case),
-                                       cmocka_unit_test(test_turned),    cmocka_unit_test(test_errors)};
+                                       cmocka_unit_test(test_turned),    cmocka_unit_test(test_strips),
+                                       cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 #include "base/checked.h"
 #include "base/str.h"
+#include "kernels/gemm/panels.h"
 #include "kernels/int8.h"
 #include "kernels/kernels.h"
 
@@ -23,6 +24,7 @@ void wf_params_cut(wf_params *params, size_t count) {
         wf_free_big(mem, p->grad);
         wf_free_big(mem, p->bf16);
         wf_free_big(mem, p->int8);
+        wf_free_big(mem, p->panels);
     }
     params->count = count < params->count ? count : params->count;
 }
@@ -142,6 +144,21 @@ weft_status wf_params_allocate_int8(wf_params *params, weft_error *err) {
         wf_param *p = params->list[i];
         if (!p->int8 && !p->buffer && p->rank >= 2)
             WF_TRY(pack_int8(params, p, err));
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_params_allocate_panels(wf_params *params, weft_error *err) {
+    const wf_env *env = params->env;
+    for (size_t i = 0; i < params->count; i++) {
+        wf_param *p = params->list[i];
+        if (p->panels || p->buffer || p->table || p->rank != 2)
+            continue;
+        p->panels = wf_alloc_big(&env->mem, wf_panels_size(p->dims[0], p->dims[1]) * sizeof(float));
+        if (!p->panels)
+            return wf_fail_memory(err);
+        wf_panels_pack(env->kernels, p->panels, p->value, p->turned ? p->turned : p->dims[1], p->turned != 0, p->dims[0],
+                       p->dims[1]);
     }
     return WEFT_OK;
 }

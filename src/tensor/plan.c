@@ -1,5 +1,6 @@
 /* plan.c - the schedule of a replay (forward list, backward list) and the lifetime of every temporary. */
 #include <assert.h>
+#include "kernels/kernels.h"
 #include "tensor/tape.h"
 
 typedef struct planner {
@@ -110,17 +111,73 @@ static bool runs_once(const wf_tape *tape, const wf_node *node) {
     return tape->options.fixed && !tape->options.grad && some && all && !node->op->by_runtime;
 }
 
-static weft_status add_forward(planner *p, wf_pass list, wf_node *node) {
-    wf_entry entry = {.kind = WF_RUN, .pass = WF_FORWARD, .node = node, .once = runs_once(p->tape, node)};
-    for (int i = 0; i < node->n_out && entry.once; i++)
-        node->out[i]->life->constant = true;
-    if (node->op->early && list == WF_FORWARD)
-        WF_TRY(claim_early(p, node));
-    WF_TRY(count_phases(p, &entry));
+/* ---- strips of rows ---- */
+/* Rows enough to be shared out, and so many blocks of rows in a strip: what a strip's nodes hand on stays in the second cache.
+ */
+enum { FEWEST_ROWS = 192, STRIP_BLOCKS = 8, SHORT_STRIP_BLOCKS = 4, USUAL_STRIPS = 8 };
+
+static bool runs_by_rows(const wf_tape *tape, const wf_node *node) {
+    return !tape->options.grad && node->op->run_rows && node->rows >= FEWEST_ROWS && node->region < 0 &&
+           node->work[WF_FORWARD] == 0;
+}
+
+/* What the chain from `first` on makes is read whole, row by row. */
+static bool reads_by_rows(const wf_node *node, const wf_node *first) {
+    for (int i = 0; i < node->n_in; i++) {
+        const wf_tensor *x = node->in[i];
+        bool inside = x && x->producer && x->producer->index >= first->index;
+        if (inside && (x->count % node->rows != 0 || x->count != (x->base ? x->base : x)->count))
+            return false;
+    }
+    return true;
+}
+
+/* The entry before, when the node may go on with its rows where they are. */
+static wf_entry *chain_for(const planner *p, wf_pass list, const wf_node *node) {
+    wf_entries *l = &p->tape->passes[list];
+    wf_entry *e = l->count && list == WF_FORWARD ? &l->list[l->count - 1] : NULL;
+    bool joins = e && e->kind == WF_RUN && !e->once && e->phases == 1 && e->node->index + e->more + 1 == node->index &&
+                 e->node->rows == node->rows && runs_by_rows(p->tape, e->node) && runs_by_rows(p->tape, node);
+    return joins && reads_by_rows(node, e->node) ? e : NULL;
+}
+
+/* By the shape alone. */
+static int count_strips(int64_t rows) {
+    int64_t blocks = (rows + WF_GEMM_ROWS - 1) / WF_GEMM_ROWS, n = (blocks + STRIP_BLOCKS - 1) / STRIP_BLOCKS,
+            least = blocks / SHORT_STRIP_BLOCKS;
+    least = least < USUAL_STRIPS ? least : USUAL_STRIPS;
+    return (int)(n > least ? n + n % 2 : least);
+}
+
+static void touch_node(const planner *p, const wf_node *node) {
     for (int i = 0; i < node->n_in; i++)
         read_data(p, node->in[i]);
     for (int i = 0; i < node->n_out; i++)
         touch_data(p, node->out[i]);
+}
+
+/* All nodes of a chain run at the same time: some thread is at its beginning while another is at its end. */
+static void lengthen(planner *p, wf_entry *chain, const wf_node *node) {
+    chain->more++;
+    chain->pieces[0] = count_strips(node->rows);
+    p->time--;
+    touch_node(p, node);
+    p->time++;
+}
+
+static weft_status add_forward(planner *p, wf_pass list, wf_node *node) {
+    wf_entry entry = {.kind = WF_RUN, .pass = WF_FORWARD, .node = node, .once = runs_once(p->tape, node)};
+    for (int i = 0; i < node->n_out && entry.once; i++)
+        node->out[i]->life->constant = true;
+    wf_entry *chain = entry.once ? NULL : chain_for(p, list, node);
+    if (chain) {
+        lengthen(p, chain, node);
+        return WEFT_OK;
+    }
+    if (node->op->early && list == WF_FORWARD)
+        WF_TRY(claim_early(p, node));
+    WF_TRY(count_phases(p, &entry));
+    touch_node(p, node);
     return add_entry(p, list, entry);
 }
 

@@ -68,8 +68,36 @@ static void move_inputs(wf_tape *tape, int region) {
     wf_plan_resolve_views(tape, 0, tape->tensors.count);
 }
 
-static void run_piece(const wf_entry *entry, int phase, int piece, wf_worker *worker) {
-    if (entry->kind == WF_RUN)
+/* What the nodes after i read first; after the last one the chain begins again with other rows. */
+static const void *read_after(const wf_tape *tape, const wf_entry *entry, int i) {
+    for (int n = 0; n <= entry->more; n++) {
+        i = i < entry->more ? i + 1 : 0;
+        const wf_node *node = tape->nodes.items[entry->node->index + i];
+        if (node->op->begins)
+            return node->op->begins(node);
+    }
+    return NULL;
+}
+
+/* A strip of rows through all nodes of a chain. */
+static void run_strip(const wf_tape *tape, const wf_entry *entry, int piece, wf_worker *worker) {
+    int64_t rows = entry->node->rows, first, end;
+    wf_split_bounds((rows + WF_GEMM_ROWS - 1) / WF_GEMM_ROWS, entry->pieces[0], piece, &first, &end);
+    end = end * WF_GEMM_ROWS < rows ? end * WF_GEMM_ROWS : rows;
+    for (int i = 0; i <= entry->more; i++) {
+        const wf_node *node = tape->nodes.items[entry->node->index + i];
+        if (i == 0 || node->op != ((const wf_node *)tape->nodes.items[node->index - 1])->op)
+            worker->kept = NULL;
+        worker->ahead = node->op->begins ? read_after(tape, entry, i) : NULL;
+        node->op->run_rows(node, first * WF_GEMM_ROWS, end, worker);
+    }
+}
+
+static void run_piece(const wf_tape *tape, const wf_entry *entry, int phase, int piece, wf_worker *worker) {
+    worker->kept = worker->ahead = NULL;
+    if (entry->more)
+        run_strip(tape, entry, piece, worker);
+    else if (entry->kind == WF_RUN)
         entry->node->op->run(entry->node, entry->pass, phase, piece, worker);
     else if (entry->kind == WF_ZERO_GRAD)
         zero_gradient(entry, piece, worker->rt);
@@ -79,14 +107,14 @@ static void run_piece(const wf_entry *entry, int phase, int piece, wf_worker *wo
 
 static void run_phase(const replay *r, const wf_entry *entry, int phase, atomic_int *claim, wf_worker *worker) {
     int pieces = entry->pieces[phase], n = r->threads;
-    if (entry->kind == WF_RUN && entry->node->op->uneven && pieces > n) {
+    if (entry->kind == WF_RUN && (entry->node->op->uneven || entry->more) && pieces > n) {
         for (int piece; (piece = atomic_fetch_add_explicit(claim, 1, memory_order_relaxed)) < pieces;)
-            run_piece(entry, phase, piece, worker);
+            run_piece(r->tape, entry, phase, piece, worker);
         return;
     }
     int first = (int)((int64_t)pieces * worker->thread / n), end = (int)((int64_t)pieces * (worker->thread + 1) / n);
     for (int piece = first; piece < end; piece++)
-        run_piece(entry, phase, piece, worker);
+        run_piece(r->tape, entry, phase, piece, worker);
 }
 
 static void barrier(const replay *r) {
@@ -195,9 +223,11 @@ wf_tape_stats wf_tape_stats_of(const wf_tape *tape) {
     for (int list = 0; list < 2; list++)
         for (size_t e = 0; e < tape->passes[list].count; e++) {
             const wf_entry *entry = &tape->passes[list].list[e];
-            if (entry->kind == WF_RUN && entry->node->op->flops)
-                *(list == WF_FORWARD ? &s.flops_forward : &s.flops_backward) +=
-                    entry->node->op->flops(entry->node, entry->pass);
+            for (int i = 0; entry->kind == WF_RUN && i <= entry->more; i++) {
+                const wf_node *node = tape->nodes.items[entry->node->index + i];
+                if (node->op->flops)
+                    *(list == WF_FORWARD ? &s.flops_forward : &s.flops_backward) += node->op->flops(node, entry->pass);
+            }
         }
     return s;
 }
@@ -224,7 +254,7 @@ void wf_tape_profile_each(const wf_tape *tape, void (*fn)(void *, const char *, 
     for (int list = 0; list < 2; list++)
         for (size_t e = 0; e < tape->passes[list].count; e++) {
             const wf_entry *entry = &tape->passes[list].list[e];
-            fn(user, entry->kind == WF_RUN ? entry->node->op->name : "(bookkeeping)", entry->pass, entry->seconds,
-               entry->calls);
+            const char *name = entry->kind != WF_RUN ? "(bookkeeping)" : entry->more ? "(rows)" : entry->node->op->name;
+            fn(user, name, entry->pass, entry->seconds, entry->calls);
         }
 }

@@ -68,6 +68,15 @@ wf_tensor *wf_tape_error(wf_tape *tape, weft_status status, const char *fmt, ...
     return NULL;
 }
 
+void wf_tape_error_of(wf_tape *tape, const char *who) {
+    char message[WEFT_MESSAGE_SIZE];
+    weft_error *e = &tape->error;
+    if (e->status == WEFT_OK || e->status == WEFT_NO_MEMORY || strstr(e->message, who))
+        return;
+    snprintf(message, sizeof message, "%s", e->message);
+    wf_fail(e, e->status, "%s: %s", who, message);
+}
+
 static wf_tensor *out_of_memory(wf_tape *tape) { return wf_tape_error(tape, WEFT_NO_MEMORY, "out of memory"); }
 
 static wf_tensor *new_tensor(wf_tape *tape, wf_tensor_kind kind, wf_dtype type, int rank, const int64_t *dims) {

@@ -38,6 +38,7 @@ typedef struct wf_entry {
     int region;               /* RECOMPUTE: its tensors move to their next slot; REBUILT: its inputs to where they are now */
     size_t work;              /* RUN: offset of what its phases share */
     bool once;                /* its outputs are constant */
+    int more;                 /* RUN: so many nodes after it run with it, by strips of rows: see wf_op.run_rows */
     int phases, *pieces;      /* pieces of each phase, in the tape's arena */
     size_t claim;             /* of the first phase, in tape->claims */
     double seconds;

@@ -70,6 +70,8 @@ typedef struct wf_worker { /* what one thread has while it runs a piece */
     void *scratch; /* node->scratch bytes, aligned to 64 */
     const wf_kernels *k;
     const wf_runtime *rt;
+    const void *kept;  /* of run_rows: what the node before, of the same op and rows, had in scratch; NULL: nothing */
+    const void *ahead; /* what is read after this node (wf_op.begins): may be fetched meanwhile; NULL: nothing */
 } wf_worker;
 
 typedef struct wf_op {
@@ -77,7 +79,11 @@ typedef struct wf_op {
     /* Number of pieces of a phase; 0: the pass has no such phase (and none after it). NULL for backward = no gradient. */
     int (*pieces)(const wf_node *node, wf_pass pass, int phase);
     void (*run)(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *worker);
-    uint32_t saves_in, saves_out;                       /* bit i: the backward reads in[i]->data / out[i]->data */
+    /* The forward of rows first..end-1 of node->rows: of that share of every output, from the same share of every input that is
+     * no parameter. NULL: not by rows. */
+    void (*run_rows)(const wf_node *node, int64_t first, int64_t end, wf_worker *worker);
+    const void *(*begins)(const wf_node *node); /* what run_rows reads first beside its rows; NULL: nothing of the kind */
+    uint32_t saves_in, saves_out;               /* bit i: the backward reads in[i]->data / out[i]->data */
     double (*flops)(const wf_node *node, wf_pass pass); /* multiply-adds count 2; NULL: not counted */
     /* The same of the forward that has just run, where its data decide what is computed; NULL: flops. */
     double (*scheduled)(const wf_node *node, const wf_runtime *rt);
@@ -97,6 +103,7 @@ struct wf_node {
     wf_tensor *in[WF_MAX_IN];   /* entries may be NULL: optional inputs */
     wf_tensor *out[WF_MAX_OUT]; /* outputs, then what the op saves for its own backward */
     void *attr;                 /* the op's own record, in the tape's arena */
+    int64_t rows;               /* of op->run_rows; 0: this node does not run by rows */
     size_t scratch;             /* bytes per thread */
     size_t work[2];             /* bytes shared by the phases of one pass */
     void *work_data[2];
@@ -132,6 +139,7 @@ bool wf_tape_grad(const wf_tape *tape);
 bool wf_tape_failed(const wf_tape *tape);
 uint32_t wf_tape_site(wf_tape *tape); /* a new stream number for random numbers: 0, 1, .. in recording order */
 /* Remembers the first recording error; returns NULL so that constructors can `return wf_tape_error(...)`. */
+void wf_tape_error_of(wf_tape *tape, const char *who); /* puts "who: " before the message, where it does not say so itself */
 wf_tensor *wf_tape_error(wf_tape *tape, weft_status status, const char *fmt, ...) WF_PRINTF(3, 4);
 
 wf_tensor *wf_input(wf_tape *tape, const char *label, wf_dtype type, int rank, const int64_t *dims);

@@ -10,17 +10,12 @@
 #include "text/unicode.h"
 
 #define NONE WF_BPE_NONE
-enum { SHORT = 64, UNITS_AT_ONCE = 4096 };
+enum { SHORT = WF_BPE_SHORT, UNITS_AT_ONCE = 4096 };
 
-wf_bpe_merge *wf_bpe_find_merge(const wf_bpe *b, uint32_t left, uint32_t right) {
-    for (uint64_t i = wf_bpe_pair_hash((uint64_t)left << 32 | right);; i++) {
-        wf_bpe_merge *m = &b->merges[i & b->mask];
-        if (m->rank == NONE || (m->left == left && m->right == right))
-            return m;
-    }
+/* NONE for an empty slot. */
+static uint32_t rank_of(const wf_bpe *b, uint32_t left, uint32_t right) {
+    return (uint32_t)(wf_bpe_find_merge(b, left, right)->what >> 32) - 1;
 }
-
-static uint32_t rank_of(const wf_bpe *b, uint32_t left, uint32_t right) { return wf_bpe_find_merge(b, left, right)->rank; }
 
 bool wf_bpe_may_join(const wf_bpe *b, uint32_t left, uint32_t right) {
     uint64_t pair = ((uint64_t)left << 32 | right) + 1;
@@ -45,17 +40,18 @@ typedef struct word {
 
 /* ---- short parts ---- */
 
-static size_t merge_short(const wf_bpe *b, wf_bpe_symbol *s, size_t n) {
+/* Until no pair merges, or `least` symbols are left. */
+static size_t merge_short(const wf_bpe *b, wf_bpe_symbol *s, size_t n, size_t least) {
     uint32_t ranks[SHORT];
     for (size_t i = 0; i + 1 < n; i++)
         ranks[i] = rank_of(b, s[i].id, s[i + 1].id);
-    while (n > 1) {
+    while (n > least) {
         size_t best = 0;
         for (size_t i = 1; i + 1 < n; i++)
             best = ranks[i] < ranks[best] ? i : best;
         if (ranks[best] == NONE)
             break;
-        s[best].id = wf_bpe_find_merge(b, s[best].id, s[best + 1].id)->id;
+        s[best].id = (uint32_t)wf_bpe_find_merge(b, s[best].id, s[best + 1].id)->what;
         s[best].length += s[best + 1].length;
         n--;
         memmove(s + best + 1, s + best + 2, (n - best - 1) * sizeof *s);
@@ -96,7 +92,7 @@ static weft_status link_symbols(const word *w, size_t n) {
 static weft_status merge_at(const word *w, int32_t i) {
     wf_bpe_scratch *s = &w->e->bpe;
     int32_t right = s->links[i].next;
-    s->symbols[i].id = wf_bpe_find_merge(w->b, s->symbols[i].id, s->symbols[right].id)->id;
+    s->symbols[i].id = (uint32_t)wf_bpe_find_merge(w->b, s->symbols[i].id, s->symbols[right].id)->what;
     s->symbols[i].length += s->symbols[right].length;
     s->links[i].next = s->links[right].next;
     s->links[right].rank = NONE; /* its entries in the queue are void */
@@ -127,6 +123,25 @@ static weft_status merge_long(const word *w, size_t *n) {
 
 /* ---- tokens ---- */
 
+static uint32_t token_of(const wf_tokenizer *tok, wf_bytes text) {
+    const wf_vocab_entry *entry = wf_vocab_find(&tok->vocab, text.data, text.length);
+    return entry ? entry->id : NONE;
+}
+
+/* Pieces that are control, unknown, unused or bytes are never found in a text. */
+static uint32_t piece_of(const word *w, wf_bytes text) {
+    uint32_t id = token_of(w->e->tok, text);
+    return id == NONE || strchr("cubx", w->b->kinds[id]) ? NONE : id;
+}
+
+/* Of a character, which is a piece or part of some. */
+static uint32_t symbol_of(const word *w, wf_bytes c) {
+    bool ascii = c.length == 1 && (uint8_t)c.data[0] < 128;
+    uint32_t id = ascii ? w->b->ascii_id[(uint8_t)c.data[0]] : piece_of(w, c);
+    const wf_vocab_entry *part = id == NONE ? wf_vocab_find(&w->b->extra, c.data, c.length) : NULL;
+    return part ? part->id : id;
+}
+
 static bool all_bytes_known(const wf_bpe *b, wf_bytes text) {
     for (size_t i = 0; i < text.length; i++)
         if (b->fallback[(uint8_t)text.data[i]] == NONE)
@@ -152,17 +167,40 @@ static weft_status put_no_piece(word *w, uint32_t length) {
     return b->unknown == NONE ? WEFT_OK : wf_units_push(w->e, b->unknown, w->done, end);
 }
 
-static weft_status put_tokens(word *w, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        wf_bpe_symbol s = w->e->bpe.symbols[i];
-        if (w->b->scored && s.id >= w->b->first_extra) {
-            WF_TRY(put_no_piece(w, s.length));
-        } else {
-            WF_TRY(wf_units_push(w->e, s.id, w->done, w->done + s.length));
-            w->after_unknown = false;
-        }
-        w->done += s.length;
+static weft_status put_unused(word *w, uint32_t length);
+
+static weft_status put_symbol(word *w, wf_bpe_symbol s) {
+    const wf_bpe *b = w->b;
+    if (b->scored && s.id < b->first_extra && b->kinds[s.id] == 'x')
+        return put_unused(w, s.length);
+    if (b->scored && s.id >= b->first_extra) {
+        WF_TRY(put_no_piece(w, s.length));
+    } else {
+        WF_TRY(wf_units_push(w->e, s.id, w->done, w->done + s.length));
+        w->after_unknown = false;
     }
+    w->done += s.length;
+    return WEFT_OK;
+}
+
+/* An unused piece comes out as the two that it was merged from. */
+static weft_status put_unused(word *w, uint32_t length) {
+    wf_bpe_symbol symbols[SHORT];
+    size_t n = 0, step;
+    for (size_t at = 0; at < length && n < SHORT; at += step) {
+        const uint8_t *c = w->piece.bytes + w->done + at;
+        wf_char_at(c, length - at, &step);
+        symbols[n++] = (wf_bpe_symbol){symbol_of(w, (wf_bytes){(const char *)c, step}), (uint32_t)step};
+    }
+    n = merge_short(w->b, symbols, n, 2);
+    for (size_t i = 0; i < n; i++)
+        WF_TRY(put_symbol(w, symbols[i]));
+    return WEFT_OK;
+}
+
+static weft_status put_tokens(word *w, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        WF_TRY(put_symbol(w, w->e->bpe.symbols[i]));
     bool many = w->e->units.count > UNITS_AT_ONCE && !w->after_unknown;
     return many ? wf_units_flush(w->e, w->piece) : WEFT_OK;
 }
@@ -174,7 +212,7 @@ static weft_status end_part(word *w) {
     if (n > SHORT)
         WF_TRY(merge_long(w, &n));
     else
-        n = merge_short(w->b, s->symbols, n);
+        n = merge_short(w->b, s->symbols, n, 1);
     s->count = 0;
     w->last_plain = false;
     return put_tokens(w, n);
@@ -262,18 +300,13 @@ static weft_status encode_short_letters(word *w, bool *done) {
             return WEFT_OK;
     }
     *done = true;
-    n = merge_short(b, symbols, n);
+    n = merge_short(b, symbols, n, 1);
     for (size_t i = 0, at = 0; i < n; at += symbols[i++].length)
         WF_TRY(wf_units_push(w->e, symbols[i].id, at, at + symbols[i].length));
     return WEFT_OK;
 }
 
 /* ---- words in characters ---- */
-
-static uint32_t token_of(const wf_tokenizer *tok, wf_bytes text) {
-    const wf_vocab_entry *entry = wf_vocab_find(&tok->vocab, text.data, text.length);
-    return entry ? entry->id : NONE;
-}
 
 static weft_status add_char(word *w, size_t at, size_t length) {
     const wf_bpe *b = w->b;
@@ -328,11 +361,7 @@ static size_t frozen_at(const word *w, size_t at, uint32_t *id) {
 static weft_status add_scored_char(word *w, size_t at, size_t length) {
     const wf_bpe *b = w->b;
     const char *text = (const char *)w->piece.bytes + at;
-    bool ascii = length == 1 && w->piece.bytes[at] < 128;
-    uint32_t id = ascii ? b->ascii_id[w->piece.bytes[at]] : token_of(w->e->tok, (wf_bytes){text, length});
-    const wf_vocab_entry *part = id == NONE ? wf_vocab_find(&b->extra, text, length) : NULL;
-    if (part)
-        id = part->id;
+    uint32_t id = symbol_of(w, (wf_bytes){text, length});
     if (id != NONE)
         return add_plain(w, id, length);
     WF_TRY(end_part(w)); /* nothing joins it */
@@ -364,7 +393,7 @@ static weft_status encode_words(word *w) {
         for (end = at + 1; end < w->piece.length; end++)
             if (w->piece.length - end >= 3 && memcmp(text + end, mark, 3) == 0)
                 break;
-        uint32_t id = token_of(w->e->tok, (wf_bytes){text + at, end - at});
+        uint32_t id = piece_of(w, (wf_bytes){text + at, end - at});
         WF_TRY(add_symbol(w, id == NONE ? w->b->first_extra : id, end - at));
         WF_TRY(end_part(w));
     }

@@ -5,6 +5,7 @@
 
 #include "text/bpe.h"
 #include "text/bytelevel.h"
+#include "text/merges.h"
 #include "text/pieces.h"
 #include "text/unicode.h"
 
@@ -17,30 +18,38 @@ static uint32_t token_of(const wf_tokenizer *tok, const char *text, size_t lengt
 
 /* ---- tables ---- */
 
-static weft_status make_tables(wf_loading *l, wf_bpe *b, size_t n) {
+static weft_status make_joints(wf_loading *l, wf_bpe *b) {
     enum { JOINTS = 1024 };
+    b->joint_mask = JOINTS - 1;
+    b->joints = wf_alloc_big(l->mem, JOINTS * sizeof *b->joints);
+    return b->joints ? WEFT_OK : wf_fail_memory(l->err);
+}
+
+static weft_status make_tables(wf_loading *l, wf_bpe *b, size_t n) {
     size_t slots = 16;
     while (slots < n * 2)
         slots *= 2;
     b->mask = slots - 1;
-    b->joint_mask = JOINTS - 1;
     b->merges = wf_alloc_big(l->mem, slots * sizeof *b->merges);
-    b->joints = wf_alloc_big(l->mem, JOINTS * sizeof *b->joints);
-    if (!b->merges || !b->joints)
-        return wf_fail_memory(l->err);
-    return WEFT_OK;
+    return b->merges ? make_joints(l, b) : wf_fail_memory(l->err);
 }
 
-/* Empties a share of the slots: no small part of the whole, for they are many. */
-static void empty_merges(wf_bpe *b, size_t share, size_t shares) {
-    size_t n = (size_t)b->mask + 1, from = n / shares * share, to = share + 1 == shares ? n : from + n / shares;
-    memset(b->merges + from, 0xFF, (to - from) * sizeof *b->merges); /* the rank NONE */
-}
-
-/* A later merge of the same pair replaces the earlier one, as in the reference. */
-static void put_merge(wf_bpe *b, wf_bpe_merge new) {
-    *wf_bpe_find_merge(b, new.left, new.right) = new;
-    b->n_ranks = new.rank >= b->n_ranks ? new.rank + 1 : b->n_ranks;
+/* Several threads may put merges, into a slot that each takes in one step. Of the same pair the one with the highest rank
+ * stays: a later merge replaces the earlier one, as in the reference. */
+static void put_merge(const wf_bpe *b, wf_bpe_merge new) {
+    for (uint64_t i = wf_bpe_pair_hash(new.key);; i++) {
+        wf_bpe_merge *m = &b->merges[i & b->mask];
+        uint64_t key = __atomic_load_n(&m->key, __ATOMIC_RELAXED), what;
+        if (key == 0)
+            __atomic_compare_exchange_n(&m->key, &key, new.key, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+        if (key != 0 && key != new.key)
+            continue;
+        what = __atomic_load_n(&m->what, __ATOMIC_RELAXED);
+        while (what < new.what &&
+               !__atomic_compare_exchange_n(&m->what, &what, new.what, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            continue;
+        return;
+    }
 }
 
 static uint64_t *find_joint(uint64_t *joints, uint64_t mask, uint64_t pair) {
@@ -128,107 +137,229 @@ static void find_bytes(const wf_tokenizer *tok, wf_bpe *b) {
 
 /* ---- merges of tokenizer.json ---- */
 
-static weft_status load_part(wf_loading *l, const wf_merge_text *m, const char *text, size_t length, uint32_t *id) {
-    *id = token_of(l->tok, text, length);
-    return *id != NONE
-               ? WEFT_OK
-               : wf_load_fail_at(l, WEFT_BAD_INPUT, m->at, "a merge needs the token \"%.*s\", which is not in the vocabulary",
-                                 (int)(length < 64 ? length : 64), text);
-}
-
-/* A file's merges on their way into the table, a few at a time: what is read of the vocabulary lies far apart, and is asked
- * for before it is needed. */
-enum { AT_ONCE = 32, NEAR_CHARS = 0x10000 };
+/* A share of a file's merges on their way into the table, a few at a time: what is read of the vocabulary lies far apart, and
+ * is asked for before it is needed. */
+enum { AT_ONCE = 32, NEAR_CHARS = 0x10000, RECENT = 4096 };
 typedef struct merging {
-    wf_loading *l;
-    const wf_model_source *s;
-    wf_bpe *b;
+    wf_loading l;
+    wf_share *s;
+    const wf_bpe *b;
+    size_t expected;  /* the entry of the last result: mostly the next one is that again, or the one behind it */
+    uint32_t *near;   /* tokens of single characters that were looked up; 0: not yet, or token 0 */
+    uint64_t *recent; /* joints that were put out, most of them */
     bool by_id;
-    size_t expected; /* the entry of the last result: mostly the next one is that again, or the one behind it */
-    uint32_t *near;  /* tokens of single characters that were looked up; 0: not yet, or token 0 */
+    size_t first;  /* rank of the share's first merge */
+    uint32_t last; /* the highest rank */
     wf_str joined;
+    wf_bytes parts[AT_ONCE][2];
     uint64_t hashes[AT_ONCE][2];
 } merging;
 
+/* A pair begins at its bracket, a text at its quote. */
+static weft_status fail_part(const merging *m, size_t k, const char *text, size_t length) {
+    wf_bytes parts[2];
+    size_t at = wf_merge_parts(&m->l, m->s, &m->s->merges[k], parts);
+    while (m->s->form == WF_JSON_ARRAY && m->l.tok->json[at] != '[')
+        at--;
+    return wf_load_fail_at(&m->l, WEFT_BAD_INPUT, at, "a merge needs the token \"%.*s\", which is not in the vocabulary",
+                           (int)(length < 64 ? length : 64), text);
+}
+
 static uint32_t token_of_char(const merging *m, const char *text, size_t length, uint32_t c) {
     if (c >= NEAR_CHARS)
-        return token_of(m->l->tok, text, length);
+        return token_of(m->l.tok, text, length);
     if (m->near[c] == 0)
-        m->near[c] = token_of(m->l->tok, text, length);
+        m->near[c] = token_of(m->l.tok, text, length);
     return m->near[c];
 }
 
-/* left, and right without its first `skipped` bytes, side by side. */
-static weft_status join(merging *m, const wf_merge_text *t, size_t skipped) {
-    wf_str_clear(&m->joined);
-    wf_str_put(&m->joined, t->left, t->left_length);
-    wf_str_put(&m->joined, t->right + skipped, t->right_length - skipped);
-    return m->joined.failed ? wf_fail_memory(m->l->err) : WEFT_OK;
+static bool is_whole(const wf_bytes parts[2], const wf_vocab_entry *e) {
+    return e->length == parts[0].length + parts[1].length && memcmp(e->text, parts[0].data, parts[0].length) == 0 &&
+           memcmp(e->text + parts[0].length, parts[1].data, parts[1].length) == 0;
 }
 
-static bool is_whole(const merging *m, const wf_merge_text *t, const wf_vocab_entry *e) {
-    const char *text = wf_vocab_text(&m->l->tok->vocab, e);
-    return e->length == t->left_length + t->right_length && memcmp(text, t->left, t->left_length) == 0 &&
-           memcmp(text + t->left_length, t->right, t->right_length) == 0;
-}
-
-/* The token left + right. */
-static weft_status load_whole(merging *m, const wf_merge_text *t, uint32_t *id) {
-    const wf_vocab *v = &m->l->tok->vocab;
+/* The token left + right, without the prefix of parts inside a word, which is said once. */
+static weft_status find_whole(merging *m, size_t k, const wf_bytes parts[2], uint32_t *id) {
+    const wf_vocab *v = &m->l.tok->vocab;
     const wf_vocab_entry *e = NULL;
-    for (size_t i = m->expected; i < m->expected + 2 && i < v->count && !e; i++)
-        e = is_whole(m, t, &v->entries[i]) ? &v->entries[i] : NULL;
+    size_t prefix = m->b->prefix.length;
+    for (size_t i = m->expected; prefix == 0 && i < m->expected + 2 && i < v->count && !e; i++)
+        e = is_whole(parts, &v->entries[i]) ? &v->entries[i] : NULL;
     if (!e) {
-        WF_TRY(join(m, t, 0));
+        if (parts[1].length < prefix)
+            return wf_load_fail_at(&m->l, WEFT_BAD_INPUT, wf_merge_parts(&m->l, m->s, &m->s->merges[k], m->parts[0]),
+                                   "the second part of a merge is shorter than continuing_subword_prefix");
+        wf_str_clear(&m->joined);
+        wf_str_put(&m->joined, parts[0].data, parts[0].length);
+        wf_str_put(&m->joined, parts[1].data + prefix, parts[1].length - prefix);
+        if (m->joined.failed)
+            return wf_fail_memory(m->l.err);
         e = wf_vocab_find(v, m->joined.data, m->joined.length);
     }
     if (!e)
-        return load_part(m->l, t, m->joined.data, m->joined.length, id); /* which says so */
+        return fail_part(m, k, m->joined.data, m->joined.length);
     m->expected = (size_t)(e - v->entries);
     *id = e->id;
     return WEFT_OK;
 }
 
-/* The same where the prefix of parts inside a word is said once. */
-static weft_status load_result(merging *m, const wf_merge_text *t, uint32_t *id) {
-    size_t prefix = m->b->prefix.length;
-    if (prefix == 0)
-        return load_whole(m, t, id);
-    if (t->right_length < prefix)
-        return wf_load_fail_at(m->l, WEFT_BAD_INPUT, t->at,
-                               "the second part of a merge is shorter than continuing_subword_prefix");
-    WF_TRY(join(m, t, prefix));
-    return load_part(m->l, t, m->joined.data, m->joined.length, id);
-}
-
-/* The characters that meet in a merge, as a pair of tokens. */
-static uint64_t find_meeting(const merging *m, const wf_merge_text *t) {
-    size_t last, first;
-    uint32_t a = wf_char_before((const uint8_t *)t->left, t->left_length, &last),
-             z = wf_char_at((const uint8_t *)t->right, t->right_length, &first);
-    uint32_t left = token_of_char(m, t->left + t->left_length - last, last, a), right = token_of_char(m, t->right, first, z);
-    return left != NONE && right != NONE ? joint_of(left, right) : 0;
-}
-
 static void fetch_parts(merging *m, size_t from, size_t n) {
-    const wf_vocab *v = &m->l->tok->vocab;
+    const wf_vocab *v = &m->l.tok->vocab;
     for (size_t i = 0; i < n; i++) {
-        const wf_merge_text *t = &m->s->merges[from + i];
-        m->hashes[i][0] = wf_vocab_hash(t->left, t->left_length);
-        m->hashes[i][1] = wf_vocab_hash(t->right, t->right_length);
-        wf_vocab_fetch_slot(v, m->hashes[i][0]);
-        wf_vocab_fetch_slot(v, m->hashes[i][1]);
+        wf_merge_parts(&m->l, m->s, &m->s->merges[from + i], m->parts[i]);
+        for (int k = 0; k < 2; k++) {
+            m->hashes[i][k] = wf_vocab_hash(m->parts[i][k].data, m->parts[i][k].length);
+            wf_vocab_fetch_slot(v, m->hashes[i][k]);
+        }
     }
     for (size_t i = 0; i < 2 * n; i++)
         wf_vocab_fetch_entry(v, m->hashes[i / 2][i % 2]);
     for (size_t i = 0; i < 2 * n; i++)
-        wf_vocab_fetch_text(v, m->hashes[i / 2][i % 2]);
+        if (m->parts[i / 2][i % 2].length > sizeof v->entries->head)
+            wf_vocab_fetch_text(v, m->hashes[i / 2][i % 2]);
 }
 
-static weft_status find_part(const merging *m, const wf_merge_text *t, wf_bytes text, uint64_t hash, uint32_t *id) {
-    const wf_vocab_entry *e = wf_vocab_find_hashed(&m->l->tok->vocab, hash, text.data, text.length);
+static weft_status find_part(const merging *m, size_t k, wf_bytes text, uint64_t hash, uint32_t *id) {
+    const wf_vocab_entry *e = wf_vocab_find_hashed(&m->l.tok->vocab, hash, text.data, text.length);
     *id = e ? e->id : NONE;
-    return e ? WEFT_OK : load_part(m->l, t, text.data, text.length, id); /* which says so */
+    return e ? WEFT_OK : fail_part(m, k, text.data, text.length);
+}
+
+/* The characters that meet in a merge, as a pair of tokens, into the table of the share's joints. */
+static weft_status note_joint(merging *m, const wf_bytes parts[2], wf_bpe *joints) {
+    size_t last, first;
+    uint32_t a = wf_char_before((const uint8_t *)parts[0].data, parts[0].length, &last),
+             z = wf_char_at((const uint8_t *)parts[1].data, parts[1].length, &first);
+    uint32_t left = token_of_char(m, parts[0].data + parts[0].length - last, last, a),
+             right = token_of_char(m, parts[1].data, first, z);
+    if (left == NONE || right == NONE)
+        return WEFT_OK;
+    uint64_t joint = joint_of(left, right), *known = &m->recent[wf_bpe_pair_hash(joint) % RECENT];
+    if (*known == joint)
+        return WEFT_OK;
+    *known = joint;
+    return put_joint(&m->l, joints, joint);
+}
+
+/* What the merges from..from + n become, as merges of ids. */
+static weft_status find_some(merging *m, size_t from, size_t n, wf_bpe *joints) {
+    wf_bpe_merge found[AT_ONCE];
+    fetch_parts(m, from, n);
+    for (size_t i = 0; i < n; i++) {
+        const wf_bytes *parts = m->parts[i];
+        uint32_t left, right, id;
+        WF_TRY(find_part(m, from + i, parts[0], m->hashes[i][0], &left));
+        WF_TRY(find_part(m, from + i, parts[1], m->hashes[i][1], &right));
+        WF_TRY(find_whole(m, from + i, parts, &id));
+        WF_TRY(note_joint(m, parts, joints));
+        uint64_t rank = m->by_id ? id : m->first + from + i;
+        found[i] = (wf_bpe_merge){wf_bpe_key(left, right), (rank + 1) << 32 | id};
+        m->last = rank > m->last ? (uint32_t)rank : m->last;
+        __builtin_prefetch(&m->b->merges[wf_bpe_pair_hash(found[i].key) & m->b->mask], 1);
+    }
+    for (size_t i = 0; i < n; i++)
+        put_merge(m->b, found[i]);
+    return WEFT_OK;
+}
+
+/* All merges, share by share. */
+typedef struct filling {
+    wf_loading *l;
+    wf_shares *shares;
+    wf_bpe *b;
+    bool by_id;
+    struct seat {      /* of a thread */
+        wf_bpe joints; /* those it met */
+        uint32_t *near;
+        uint64_t *recent;
+    } seats[WF_LOAD_THREADS];
+    weft_status status[WF_SHARES];
+    weft_error errors[WF_SHARES];
+    uint32_t last[WF_SHARES]; /* the highest rank */
+} filling;
+
+static weft_status sit_down(filling *f, struct seat *seat, weft_error *err) {
+    const wf_mem *mem = f->l->mem;
+    wf_loading mine = *f->l;
+    mine.err = err;
+    if (seat->joints.joints)
+        return WEFT_OK;
+    seat->near = seat->near ? seat->near : wf_alloc_big(mem, NEAR_CHARS * sizeof *seat->near);
+    seat->recent = seat->recent ? seat->recent : wf_alloc_big(mem, RECENT * sizeof *seat->recent);
+    return seat->near && seat->recent ? make_joints(&mine, &seat->joints) : wf_fail_memory(err);
+}
+
+static weft_status fill_share(filling *f, struct seat *seat, int i) {
+    wf_share *s = &f->shares->list[i];
+    wf_bpe joints = seat->joints; /* neighbours share cache lines */
+    merging m = {.l = *f->l, .s = s, .b = f->b, .by_id = f->by_id, .near = seat->near, .recent = seat->recent};
+    weft_status status = WEFT_OK;
+    m.l.err = &f->errors[i];
+    m.joined = wf_str_new(m.l.mem);
+    for (int k = 0; k < i; k++)
+        m.first += f->shares->list[k].count;
+    for (size_t k = 0; k < s->count && status == WEFT_OK; k += AT_ONCE)
+        status = find_some(&m, k, s->count - k < AT_ONCE ? s->count - k : AT_ONCE, &joints);
+    seat->joints = joints;
+    f->last[i] = m.last;
+    wf_str_free(&m.joined);
+    return status;
+}
+
+static void fill_one(void *arg, int thread, int i) {
+    filling *f = arg;
+    struct seat *seat = &f->seats[thread];
+    f->status[i] = sit_down(f, seat, &f->errors[i]);
+    if (f->status[i] == WEFT_OK)
+        f->status[i] = fill_share(f, seat, i);
+}
+
+/* The first error in the order of the file. */
+static weft_status first_error(const filling *f) {
+    for (int i = 0; i < WF_SHARES; i++)
+        if (f->status[i] != WEFT_OK) {
+            if (f->l->err)
+                *f->l->err = f->errors[i];
+            return f->status[i];
+        }
+    return WEFT_OK;
+}
+
+static weft_status join_joints(wf_loading *l, wf_bpe *b, const wf_bpe *more) {
+    for (uint64_t i = 0; more->joints && i <= more->joint_mask; i++)
+        if (more->joints[i])
+            WF_TRY(put_joint(l, b, more->joints[i]));
+    return WEFT_OK;
+}
+
+static weft_status fill(filling *f) {
+    wf_shares_each(f->l, f->shares->n, fill_one, f);
+    WF_TRY(first_error(f));
+    for (int i = 0; i < f->shares->n; i++)
+        if (f->shares->list[i].count && f->last[i] >= f->b->n_ranks)
+            f->b->n_ranks = f->last[i] + 1;
+    for (int i = 0; i < WF_LOAD_THREADS; i++)
+        WF_TRY(join_joints(f->l, f->b, &f->seats[i].joints));
+    return WEFT_OK;
+}
+
+static weft_status fill_tables(wf_loading *l, const wf_model_source *s, wf_bpe *b, bool by_id) {
+    wf_shares shares = s->merges; /* what is in the shares changes */
+    filling *f = wf_calloc(l->mem, 1, sizeof *f);
+    if (!f)
+        return wf_fail_memory(l->err);
+    f->l = l;
+    f->shares = &shares;
+    f->b = b;
+    f->by_id = by_id;
+    weft_status status = fill(f);
+    for (int i = 0; i < WF_LOAD_THREADS; i++) {
+        wf_free_big(l->mem, f->seats[i].joints.joints);
+        wf_free_big(l->mem, f->seats[i].near);
+        wf_free_big(l->mem, f->seats[i].recent);
+    }
+    wf_free(l->mem, f);
+    return status;
 }
 
 /* Ranks that are ids may lie far apart, and a table of ranks must not be larger than the file: they are numbered anew, in
@@ -242,152 +373,39 @@ static weft_status close_ranks(wf_loading *l, wf_bpe *b, size_t n_merges) {
     size_t n = 0, kept = 0;
     if (b->n_ranks <= 4 * n_merges + 4096)
         return WEFT_OK;
-    uint32_t *ranks = wf_calloc(l->mem, n_merges, sizeof *ranks);
-    if (!ranks)
+    uint32_t *turns = wf_calloc(l->mem, n_merges, sizeof *turns); /* rank + 1 */
+    if (!turns)
         return wf_fail_memory(l->err);
     for (uint64_t i = 0; i <= b->mask; i++)
-        if (b->merges[i].rank != NONE)
-            ranks[n++] = b->merges[i].rank;
-    qsort(ranks, n, sizeof *ranks, by_number);
+        if (b->merges[i].key)
+            turns[n++] = (uint32_t)(b->merges[i].what >> 32);
+    qsort(turns, n, sizeof *turns, by_number);
     for (size_t i = 0; i < n; i++)
-        if (i == 0 || ranks[i] != ranks[kept - 1])
-            ranks[kept++] = ranks[i];
-    for (uint64_t i = 0; i <= b->mask; i++)
-        if (b->merges[i].rank != NONE)
-            b->merges[i].rank =
-                (uint32_t)((uint32_t *)bsearch(&b->merges[i].rank, ranks, kept, sizeof *ranks, by_number) - ranks);
+        if (i == 0 || turns[i] != turns[kept - 1])
+            turns[kept++] = turns[i];
+    for (uint64_t i = 0; i <= b->mask; i++) {
+        uint32_t turn = (uint32_t)(b->merges[i].what >> 32);
+        const uint32_t *at = bsearch(&turn, turns, kept, sizeof *turns, by_number);
+        if (b->merges[i].key)
+            b->merges[i].what = (uint64_t)(at - turns + 1) << 32 | (uint32_t)b->merges[i].what;
+    }
     b->n_ranks = (uint32_t)kept;
-    wf_free(l->mem, ranks);
+    wf_free(l->mem, turns);
     return WEFT_OK;
-}
-
-/* What the merges from..from + n become: merges of ids, and the characters that meet in them. */
-static weft_status find_some(merging *m, size_t from, size_t n, wf_bpe_merge *found, uint64_t *joints) {
-    fetch_parts(m, from, n);
-    for (size_t i = 0; i < n; i++) {
-        const wf_merge_text *t = &m->s->merges[from + i];
-        wf_bpe_merge *new = &found[i];
-        new->rank = (uint32_t)(from + i);
-        WF_TRY(find_part(m, t, (wf_bytes){t->left, t->left_length}, m->hashes[i][0], &new->left));
-        WF_TRY(find_part(m, t, (wf_bytes){t->right, t->right_length}, m->hashes[i][1], &new->right));
-        WF_TRY(load_result(m, t, &new->id));
-        if (m->by_id)
-            new->rank = new->id;
-        joints[i] = find_meeting(m, t);
-    }
-    return WEFT_OK;
-}
-
-/* All merges: every thread finds its share of them, then one puts them into their table, and the last one what meets in them
- * into its own. */
-typedef struct filling {
-    wf_loading *l;
-    const wf_model_source *s;
-    wf_bpe *b;
-    bool by_id;
-    wf_bpe_merge *found;
-    uint64_t *joints; /* 0: none */
-    weft_status status[WF_LOAD_THREADS];
-    weft_error errors[WF_LOAD_THREADS];
-    wf_bpe copies[2];
-} filling;
-
-static weft_status find_share(filling *f, size_t from, size_t to, weft_error *err) {
-    wf_loading mine = *f->l;
-    mine.err = err;
-    merging m = {.l = &mine, .s = f->s, .b = f->b, .by_id = f->by_id, .joined = wf_str_new(mine.mem)};
-    m.near = wf_alloc_big(mine.mem, NEAR_CHARS * sizeof *m.near);
-    weft_status status = m.near ? WEFT_OK : wf_fail_memory(err);
-    for (size_t i = from; i < to && status == WEFT_OK; i += AT_ONCE)
-        status = find_some(&m, i, to - i < AT_ONCE ? to - i : AT_ONCE, f->found + i, f->joints + i);
-    wf_str_free(&m.joined);
-    wf_free_big(mine.mem, m.near);
-    return status;
-}
-
-static void find_shares(void *arg, int thread, int n_threads) {
-    filling *f = arg;
-    size_t n = f->s->n_merges, i = (size_t)thread, parts = (size_t)n_threads;
-    empty_merges(f->b, i, parts);
-    f->status[i] = find_share(f, n / parts * i, i + 1 == parts ? n : n / parts * (i + 1), &f->errors[i]);
-}
-
-static void put_merges(wf_bpe *b, const wf_bpe_merge *found, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        const wf_bpe_merge *soon = &found[i + AT_ONCE < n ? i + AT_ONCE : i];
-        __builtin_prefetch(&b->merges[wf_bpe_pair_hash((uint64_t)soon->left << 32 | soon->right) & b->mask], 1);
-        put_merge(b, found[i]);
-    }
-}
-
-static weft_status put_joints(wf_loading *l, wf_bpe *b, const uint64_t *joints, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        __builtin_prefetch(&b->joints[wf_bpe_pair_hash(joints[i + AT_ONCE < n ? i + AT_ONCE : i] - 1) & b->joint_mask], 1);
-        if (joints[i])
-            WF_TRY(put_joint(l, b, joints[i]));
-    }
-    return WEFT_OK;
-}
-
-static void put_found(void *arg, int thread, int n_threads) {
-    filling *f = arg;
-    wf_bpe *own = &f->copies[thread > 0]; /* two threads must not write into the same lines of memory */
-    if (thread == 0)
-        put_merges(own, f->found, f->s->n_merges);
-    if (thread == n_threads - 1)
-        f->status[0] = put_joints(f->l, own, f->joints, f->s->n_merges);
-}
-
-/* The first error in the order of the file. */
-static weft_status first_error(const filling *f) {
-    for (int i = 0; i < WF_LOAD_THREADS; i++)
-        if (f->status[i] != WEFT_OK) {
-            if (f->l->err)
-                *f->l->err = f->errors[i];
-            return f->status[i];
-        }
-    return WEFT_OK;
-}
-
-static weft_status fill(filling *f) {
-    wf_bpe *b = f->b;
-    wf_load_region(f->l, find_shares, f);
-    WF_TRY(first_error(f));
-    f->copies[0] = f->copies[1] = *b;
-    wf_load_region(f->l, put_found, f);
-    const wf_bpe *merges = &f->copies[0], *joints = &f->copies[f->copies[1].n_joints > 0];
-    b->n_ranks = merges->n_ranks;
-    b->joints = joints->joints;
-    b->joint_mask = joints->joint_mask;
-    b->n_joints = joints->n_joints;
-    return f->status[0];
-}
-
-static weft_status fill_tables(wf_loading *l, const wf_model_source *s, wf_bpe *b, bool by_id) {
-    filling *f = wf_calloc(l->mem, 1, sizeof *f);
-    if (!f)
-        return wf_fail_memory(l->err);
-    *f = (filling){.l = l, .s = s, .b = b, .by_id = by_id};
-    f->found = wf_alloc_big(l->mem, (s->n_merges + 1) * sizeof *f->found);
-    f->joints = wf_alloc_big(l->mem, (s->n_merges + 1) * sizeof *f->joints);
-    weft_status status = f->found && f->joints ? fill(f) : wf_fail_memory(l->err);
-    wf_free_big(l->mem, f->found);
-    wf_free_big(l->mem, f->joints);
-    wf_free(l->mem, f);
-    return status;
 }
 
 static weft_status load_merges(wf_loading *l, const wf_model_source *s, wf_bpe *b) {
     static const char *const names[] = {"by_order", "by_id", NULL};
     int ranks = 0;
     WF_TRY(wf_load_choice(l, s->options, "merge_ranks", names, &ranks));
-    WF_TRY(make_tables(l, b, s->n_merges));
+    size_t n_merges = wf_shares_count(&s->merges);
+    WF_TRY(make_tables(l, b, n_merges));
     WF_TRY(fill_tables(l, s, b, ranks == 1));
     if (b->prefix.length || b->suffix.length) { /* characters have other names inside a word: no taking apart */
         wf_free_big(l->mem, b->joints);
         b->joints = NULL;
     }
-    return close_ranks(l, b, s->n_merges);
+    return close_ranks(l, b, n_merges);
 }
 
 static bool all_letters(const wf_bpe *b) {
@@ -410,7 +428,7 @@ weft_status wf_load_bpe(wf_loading *l, const wf_model_source *s, void **model) {
     WF_TRY(wf_load_bool(l, s->options, "fuse_unk", false, &b->fuse_unknown));
     WF_TRY(wf_load_bool(l, s->options, "ignore_merges", false, &b->ignore_merges));
     find_bytes(l->tok, b);
-    b->merges_nothing = s->n_merges == 0 && all_letters(b);
+    b->merges_nothing = wf_shares_count(&s->merges) == 0 && all_letters(b);
     return load_merges(l, s, b);
 }
 
@@ -432,6 +450,7 @@ typedef struct scored_loading {
     uint32_t *ranks; /* of the pieces */
     wf_bpe_merge *merges;
     size_t n_merges, capacity;
+    uint32_t last;   /* the highest rank */
     bool characters; /* they stay alone */
 } scored_loading;
 
@@ -463,8 +482,18 @@ static weft_status rank_pieces(scored_loading *s) {
     return WEFT_OK;
 }
 
-static bool is_part(const wf_pieces *p, uint32_t id) {
+static bool is_found(const wf_pieces *p, uint32_t id) {
     return p->kinds[id] == WF_PIECE_NORMAL || p->kinds[id] == WF_PIECE_USER;
+}
+
+/* An unused piece is merged too, but comes out in its parts; one of a single character has none. */
+static bool is_part(const scored_loading *s, uint32_t id) {
+    wf_bytes text = wf_pieces_text(s->l->tok, id);
+    size_t one = 0;
+    if (s->pieces->kinds[id] != WF_PIECE_UNUSED || !text.length)
+        return is_found(s->pieces, id);
+    wf_char_at((const uint8_t *)text.data, text.length, &one);
+    return one < text.length;
 }
 
 /* The symbol of a part: a piece, or a character. */
@@ -472,7 +501,7 @@ static weft_status symbol_of(scored_loading *s, const char *text, size_t length,
     size_t one;
     bool added;
     *id = token_of(s->l->tok, text, length);
-    if (*id != NONE && is_part(s->pieces, *id))
+    if (*id != NONE && is_part(s, *id))
         return WEFT_OK;
     *id = NONE;
     wf_char_at((const uint8_t *)text, length, &one);
@@ -489,14 +518,15 @@ static weft_status split_piece(scored_loading *s, uint32_t id) {
     size_t first;
     wf_char_at((const uint8_t *)text.data, text.length, &first);
     for (size_t at = first, step; at < text.length; at += step) {
-        wf_bpe_merge m = {.rank = s->ranks[id], .id = id};
+        uint32_t left, right;
         wf_char_at((const uint8_t *)text.data + at, text.length - at, &step);
-        WF_TRY(symbol_of(s, text.data, at, &m.left));
-        WF_TRY(symbol_of(s, text.data + at, text.length - at, &m.right));
-        if (m.left == NONE || m.right == NONE)
+        WF_TRY(symbol_of(s, text.data, at, &left));
+        WF_TRY(symbol_of(s, text.data + at, text.length - at, &right));
+        if (left == NONE || right == NONE)
             continue;
+        s->last = s->ranks[id] > s->last ? s->ranks[id] : s->last;
         WF_TRY(wf_grow(s->l->mem, (void **)&s->merges, &s->capacity, s->n_merges + 1, sizeof *s->merges, s->l->err));
-        s->merges[s->n_merges++] = m;
+        s->merges[s->n_merges++] = (wf_bpe_merge){wf_bpe_key(left, right), ((uint64_t)s->ranks[id] + 1) << 32 | id};
     }
     return WEFT_OK;
 }
@@ -522,15 +552,17 @@ static weft_status build_scored(scored_loading *s) {
         longest += text.length;
         /* Every part of a piece is looked at: a few endless pieces must not cost their square. */
         WF_CHECK(text.length <= 4096, s->l->err, WEFT_UNSUPPORTED, "model: a piece of %zu bytes", text.length);
-        if (is_part(p, id) && !s->characters)
+        WF_CHECK(s->characters || p->kinds[id] != WF_PIECE_UNUSED || text.length <= WF_BPE_SHORT, s->l->err, WEFT_UNSUPPORTED,
+                 "model: an unused piece of %zu bytes", text.length);
+        if (is_part(s, id) && !s->characters)
             WF_TRY(split_piece(s, id));
     }
     WF_TRY(make_tables(s->l, s->b, s->n_merges + longest));
-    empty_merges(s->b, 0, 1);
     for (size_t i = 0; i < s->n_merges; i++)
         put_merge(s->b, s->merges[i]);
+    s->b->n_ranks = s->n_merges ? s->last + 1 : 0;
     for (uint32_t id = 0; id < p->count; id++)
-        if (is_part(p, id))
+        if (is_part(s, id))
             WF_TRY(note_joints(s, id));
     return WEFT_OK;
 }
@@ -546,8 +578,9 @@ weft_status wf_load_scored_bpe(wf_loading *l, const wf_model_source *source, voi
     b->unknown = pieces.unknown;
     b->byte_fallback = pieces.byte_fallback;
     find_bytes(l->tok, b);
+    b->kinds = pieces.kinds;
     for (int c = 0; c < 128; c++)
-        if (b->ascii_id[c] != NONE && !is_part(&pieces, b->ascii_id[c]))
+        if (b->ascii_id[c] != NONE && !is_found(&pieces, b->ascii_id[c]))
             b->ascii_id[c] = NONE;
     bool characters;
     WF_TRY(wf_load_bool(l, source->options, "characters", false, &characters));

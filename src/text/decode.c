@@ -5,7 +5,8 @@
 #include "text/unicode.h"
 
 static bool skipped(const wf_tokenizer *tok, uint32_t id, unsigned flags) {
-    return id >= tok->n_tokens || !tok->tokens[id].piece || ((flags & WF_DECODE_SKIP_SPECIALS) && tok->tokens[id].special);
+    wf_token t = wf_token_of(tok, id);
+    return !t.piece.data || ((flags & WF_DECODE_SKIP_SPECIALS) && t.special);
 }
 
 /* Appends the text; what is not UTF-8 becomes U+FFFD, one for as many bytes as could have begun a character (as Rust and Python
@@ -36,12 +37,9 @@ static weft_status decode_texts(const wf_tokenizer *tok, unsigned flags, wf_text
 }
 
 static void decode_each(const wf_tokenizer *tok, const uint32_t *ids, size_t count, unsigned flags, wf_str *out) {
-    for (size_t i = 0; i < count; i++) {
-        if (skipped(tok, ids[i], flags))
-            continue;
-        const wf_token *t = &tok->tokens[ids[i]];
-        wf_str_put(out, wf_str_text(&tok->decoded) + t->bytes, t->bytes_length);
-    }
+    for (size_t i = 0; i < count; i++)
+        if (!skipped(tok, ids[i], flags))
+            wf_tokenizer_put_token(tok, ids[i], out);
 }
 
 weft_status wf_tokenizer_decode(const wf_tokenizer *tok, const uint32_t *ids, size_t count, unsigned flags, wf_str *out,
@@ -52,8 +50,10 @@ weft_status wf_tokenizer_decode(const wf_tokenizer *tok, const uint32_t *ids, si
     }
     wf_texts a = wf_texts_new(tok->mem), b = wf_texts_new(tok->mem);
     for (size_t i = 0; i < count; i++)
-        if (!skipped(tok, ids[i], flags))
-            wf_texts_put(&a, tok->tokens[ids[i]].shown.data, tok->tokens[ids[i]].shown.length);
+        if (!skipped(tok, ids[i], flags)) {
+            wf_bytes shown = wf_token_of(tok, ids[i]).shown;
+            wf_texts_put(&a, shown.data, shown.length);
+        }
     weft_status status = decode_texts(tok, flags, &a, &b, out, err);
     wf_texts_free(&a);
     wf_texts_free(&b);
@@ -142,8 +142,12 @@ static weft_status put_by_window(wf_text_stream *s, uint32_t id, wf_str *text, w
 weft_status wf_text_stream_put(wf_text_stream *s, uint32_t id, wf_str *out, weft_error *err) {
     const wf_tokenizer *tok = s->tok;
     if (tok->by_token && !(s->flags & WF_DECODE_TEXT)) {
+        wf_str bytes = wf_str_new(tok->mem);
         if (!skipped(tok, id, s->flags))
-            put_bytes(s, wf_tokenizer_token(tok, id), out);
+            wf_tokenizer_put_token(tok, id, &bytes);
+        put_bytes(s, (wf_bytes){wf_str_text(&bytes), bytes.length}, out);
+        out->failed = out->failed || bytes.failed;
+        wf_str_free(&bytes);
         return out->failed ? wf_fail_memory(err) : WEFT_OK;
     }
     wf_str text = wf_str_new(tok->mem);

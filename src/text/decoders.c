@@ -240,21 +240,7 @@ static weft_status decode_strip(const void *options, const wf_texts *in, wf_text
 
 /* ---- Replace ---- */
 
-typedef struct replace {
-    wf_finder finder;
-    wf_bytes content;
-} replace;
-
-static weft_status load_replace(wf_loading *l, const wf_json *j, void **options) {
-    WF_TRY(wf_load_options(l, sizeof(replace), options));
-    replace *o = *options;
-    WF_TRY(wf_load_string(l, j, "content", 0, &o->content));
-    return wf_load_finder(l, wf_json_get(j, "pattern"), &o->finder);
-}
-
-static void release_replace(void *options) { wf_regex_free(((replace *)options)->finder.regex); }
-
-static weft_status replace_in(const replace *o, wf_regex_scratch *scratch, wf_bytes t, wf_str *out, weft_error *err) {
+static weft_status replace_in(const wf_replace *o, wf_regex_scratch *scratch, wf_bytes t, wf_str *out, weft_error *err) {
     wf_search search = wf_search_new(&o->finder, scratch, t);
     size_t done = 0;
     for (;;) {
@@ -270,7 +256,7 @@ static weft_status replace_in(const replace *o, wf_regex_scratch *scratch, wf_by
 }
 
 static weft_status decode_replace(const void *options, const wf_texts *in, wf_texts *out, weft_error *err) {
-    const replace *o = options;
+    const wf_replace *o = options;
     wf_regex_scratch *scratch = NULL;
     weft_status status = WEFT_OK;
     if (o->finder.regex) {
@@ -286,7 +272,7 @@ static weft_status decode_replace(const void *options, const wf_texts *in, wf_te
 }
 
 static void replace_token(const void *options, wf_bytes text, wf_str *out) {
-    const replace *o = options;
+    const wf_replace *o = options;
     if (o->finder.regex)
         wf_str_put(out, text.data, text.length);
     else if (text.length)
@@ -605,7 +591,11 @@ static const wf_decoder_row rows[] = {
     {.name = "ByteFallback", .decode = decode_byte_fallback, .token = byte_fallback_token},
     {.name = "Fuse", .decode = decode_fuse, .token = put_plain},
     {.name = "Strip", .load = load_strip, .decode = decode_strip, .token = put_plain},
-    {.name = "Replace", .load = load_replace, .decode = decode_replace, .token = replace_token, .release = release_replace},
+    {.name = "Replace",
+     .load = wf_load_replace,
+     .decode = decode_replace,
+     .token = replace_token,
+     .release = wf_release_replace},
     {.name = "Metaspace", .load = load_metaspace, .decode = decode_metaspace, .token = metaspace_token},
     {.name = "WordPiece", .load = load_wordpiece, .decode = decode_wordpiece, .token = wordpiece_token},
     {.name = "CTC", .load = load_ctc, .decode = decode_ctc, .token = put_plain},

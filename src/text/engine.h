@@ -13,6 +13,7 @@
 #include "text/matcher.h"
 #include "text/regex.h"
 #include "text/patterns.h"
+#include "text/shares.h"
 #include "text/tokenizer.h"
 #include "text/vocab.h"
 
@@ -28,6 +29,7 @@ typedef struct wf_normalizer_row {
     /* Puts the new text into `out` (empty at first) and sets *changed, or leaves both alone when nothing changes. */
     weft_status (*apply)(const void *options, wf_piece in, wf_change *out, bool *changed, weft_error *err);
     void (*release)(void *options); /* may be NULL */
+    bool cuts; /* between an ASCII letter and a blank before another one, neither side knows of the other */
 } wf_normalizer_row;
 
 typedef struct wf_pretokenizer_row {
@@ -35,30 +37,20 @@ typedef struct wf_pretokenizer_row {
     weft_status (*load)(wf_loading *l, const wf_json *j, void **options); /* may be NULL */
     /* Cuts the piece and hands each part to wf_encoder_next(e, stage, part). */
     weft_status (*split)(const void *options, wf_encoder *e, int stage, wf_piece piece);
-    void (*release)(void *options);            /* may be NULL */
-    bool makes_letters;                        /* pieces leave it as letters */
+    void (*release)(void *options); /* may be NULL */
+    bool makes_letters;             /* pieces leave it as letters */
+    /* Always begins a piece (or none) with a blank between two ASCII letters, whatever stands before and after; may be NULL. */
+    bool (*cuts)(const void *options);
     bool (*needs_origin)(const void *options); /* asks where in the text a piece begins; may be NULL */
 } wf_pretokenizer_row;
 
 /* What was collected from the "model" object while it streamed past; a vocabulary with ids went to tok->vocab. */
-typedef struct wf_merge_text {
-    size_t at;                /* where in the file */
-    const char *left, *right; /* in the file, or a copy where that has escapes */
-    uint32_t left_length, right_length;
-} wf_merge_text;
 typedef struct wf_model_source {
     wf_json *options; /* every member but vocab and merges */
-    wf_arena copies;  /* of merges' parts */
-    wf_merge_text *merges;
-    size_t n_merges, merges_capacity;
-    double *scores; /* of the pieces of a list, which went to tok->vocab; NULL when the vocabulary was no list */
-    size_t n_scores, scores_capacity;
+    wf_shares merges; /* has_merges: read; else maybe read ahead */
+    double *scores;   /* of the pieces of a list, which went to tok->vocab; NULL when the vocabulary was no list */
+    size_t n_scores;
     bool has_vocab, has_merges, has_list, has_ids;
-    size_t merges_at; /* where the list of merges seems to begin; 0: not known */
-    bool is_ahead;    /* it was read by: */
-    wf_json_reader ahead;
-    weft_error ahead_error;
-    weft_status ahead_status;
 } wf_model_source;
 
 /* By what a file that does not name its model is told apart. */
@@ -118,15 +110,15 @@ typedef struct wf_added {
     wf_bytes shown; /* the text it is found by */
     uint32_t id;
     bool special, single_word, lstrip, rstrip, normalized;
+    bool reads_special; /* left out of a text without special tokens */
 } wf_added;
 
 typedef struct wf_token { /* one id */
-    const char *piece;    /* as the file spells it; NULL for an unused id */
+    wf_bytes piece;       /* as the file spells it; data NULL for an unused id */
     wf_bytes shown; /* what decoding begins with: the piece, normalised when it is an added token found in normalised text */
-    size_t bytes;   /* into `decoded` */
-    uint32_t piece_length, bytes_length;
     bool special;
 } wf_token;
+#define WF_ADDED_PLACE ((uint32_t)1 << 31)
 typedef struct wf_stage {
     const void *row;
     void *options;
@@ -150,9 +142,8 @@ struct wf_tokenizer {
     wf_vocab ids;                /* by token, where the file says them beside a list of pieces: then `vocab` has places in it */
     const uint32_t *id_of_piece; /* by that place; NULL: the same */
     wf_vocab added_vocab;
-    wf_token *tokens; /* by id */
+    uint32_t *places; /* by id: the entry of the outer vocabulary + 1, or WF_ADDED_PLACE + the added token; 0: unused */
     size_t n_tokens;
-    wf_str decoded; /* the bytes of all tokens */
     wf_added *added;
     size_t n_added;
     bool added_ids_given;
@@ -168,11 +159,14 @@ struct wf_tokenizer {
     bool keeps_origin;        /* pieces must know where they begin, whatever is asked for */
     bool by_token;            /* the text of ids is that of each id, one after another */
     bool names_unknown;       /* the token of an unknown piece is the piece */
+    bool cuts;                /* a text is its parts, cut before blanks between ASCII letters, one after another */
     uint32_t unknown;
 };
 
 /* The vocabulary with the ids that texts become. */
 static inline const wf_vocab *wf_outer_vocab(const wf_tokenizer *tok) { return tok->id_of_piece ? &tok->ids : &tok->vocab; }
+
+wf_token wf_token_of(const wf_tokenizer *tok, uint32_t id); /* any id */
 
 /* ---- the state of encoding ---- */
 typedef struct wf_unit { /* a token of the current piece, and the bytes of the piece it covers */

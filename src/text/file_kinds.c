@@ -101,7 +101,7 @@ static weft_status check_options(const wf_file_kind *kind, const wf_json *option
 static weft_status convert(opening with, const wf_file_kind *kind, const wf_bytes *files, const wf_json *options,
                            wf_tokenizer **out, weft_error *err) {
     wf_str json = wf_str_new(with.mem);
-    weft_status status = kind->convert(&(wf_kind_input){with.mem, files, options}, &json, err);
+    weft_status status = kind->convert(&(wf_kind_input){with.mem, files, options, with.pool}, &json, err);
     if (status == WEFT_OK && json.failed)
         status = wf_fail_memory(err);
     if (status == WEFT_OK)

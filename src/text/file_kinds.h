@@ -21,6 +21,7 @@
 #ifndef WF_TEXT_FILE_KINDS_H
 #define WF_TEXT_FILE_KINDS_H
 #include "base/json.h"
+#include "base/pool.h"
 #include "base/reader.h"
 #include "text/tokenizer.h"
 
@@ -28,6 +29,7 @@ typedef struct wf_kind_input {
     const wf_mem *mem;
     const wf_bytes *files;  /* as many as the row names */
     const wf_json *options; /* an object, or NULL; an option the kind does not know is an error */
+    wf_pool *pool;          /* NULL: one thread */
 } wf_kind_input;
 
 typedef struct wf_file_kind {

@@ -3,6 +3,7 @@
  *
  * tiktoken merges the pair whose joined bytes have the lowest rank. As merges of a BPE model that is: every way to put a token
  * together from two others, with the rank of the token ("merge_ranks": "by_id"). */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/base64.h"
@@ -94,37 +95,133 @@ static weft_status read_ranks(const wf_kind_input *in, wf_vocab *v, weft_error *
     return WEFT_OK;
 }
 
-static void write_byte_vocab(wf_json_writer *w, const wf_vocab *v, wf_str *scratch) {
-    wf_jw_open(w, "vocab", '{');
-    for (size_t i = 0; i < v->count; i++) {
-        const wf_vocab_entry *e = &v->entries[i];
-        wf_str_clear(scratch);
-        for (size_t k = 0; k < e->length; k++) {
-            char letter[WF_LETTER_BYTES];
-            wf_str_put(scratch, letter, wf_put_letter((uint8_t)wf_vocab_text(v, e)[k], letter));
-        }
-        w->out->failed = w->out->failed || scratch->failed;
-        wf_jw_key(w, wf_str_text(scratch));
-        wf_jw_int(w, e->id);
+/* ---- many elements, by all threads ---- */
+
+/* What the tokens from..to become, each with a comma in front. */
+typedef void (*write_fn)(const wf_vocab *v, size_t from, size_t to, wf_str *out);
+enum { PARTS = 32 };
+typedef struct writing {
+    const wf_vocab *v;
+    write_fn fn;
+    atomic_int next;
+    wf_str parts[PARTS];
+} writing;
+
+static void write_parts(void *arg, int thread, int n_threads) {
+    writing *w = arg;
+    size_t n = w->v->count, each = n / PARTS;
+    for (int i; (i = atomic_fetch_add(&w->next, 1)) < PARTS;) {
+        wf_str own = w->parts[i]; /* neighbours share cache lines */
+        w->fn(w->v, each * (size_t)i, i + 1 == PARTS ? n : each * (size_t)(i + 1), &own);
+        w->parts[i] = own;
     }
+}
+
+static void write_all(const wf_kind_input *in, const wf_vocab *v, write_fn fn, wf_str *out) {
+    writing w = {.v = v, .fn = fn};
+    bool first = true;
+    atomic_init(&w.next, 0);
+    for (int i = 0; i < PARTS; i++)
+        w.parts[i] = wf_str_new(in->mem);
+    if (in->pool)
+        wf_pool_run(in->pool, write_parts, &w);
+    else
+        write_parts(&w, 0, 1);
+    for (int i = 0; i < PARTS; i++) {
+        wf_str *part = &w.parts[i];
+        wf_str_put(out, wf_str_text(part) + (first && part->length), part->length - (first && part->length));
+        first = first && part->length == 0;
+        out->failed = out->failed || part->failed;
+        wf_str_free(part);
+    }
+}
+
+/* A text of bytes as JSON: their letters in quotes, of which only two need an escape. */
+static void put_letters(wf_str *out, const char *bytes, size_t n) {
+    char text[256];
+    size_t used = 0;
+    text[used++] = '"';
+    for (size_t i = 0; i < n; i++) {
+        if (used > sizeof text - WF_LETTER_BYTES - 2) {
+            wf_str_put(out, text, used);
+            used = 0;
+        }
+        if (bytes[i] == '"' || bytes[i] == '\\')
+            text[used++] = '\\';
+        used += wf_put_letter((uint8_t)bytes[i], text + used);
+    }
+    text[used++] = '"';
+    wf_str_put(out, text, used);
+}
+
+static void put_vocab(const wf_vocab *v, size_t from, size_t to, wf_str *out) {
+    for (size_t i = from; i < to; i++) {
+        char digits[16];
+        size_t at = sizeof digits;
+        uint32_t id = v->entries[i].id;
+        wf_str_putc(out, ',');
+        put_letters(out, v->entries[i].text, v->entries[i].length);
+        do
+            digits[--at] = (char)('0' + id % 10);
+        while (id /= 10);
+        digits[--at] = ':';
+        wf_str_put(out, digits + at, sizeof digits - at);
+    }
+}
+
+static void write_byte_vocab(const wf_kind_input *in, wf_json_writer *w, const wf_vocab *v) {
+    wf_jw_open(w, "vocab", '{');
+    write_all(in, v, put_vocab, w->out);
     wf_jw_end(w, '}');
 }
 
-/* Every way to put a token together from two others. */
-static void write_splits(wf_json_writer *w, const wf_vocab *v, wf_str *scratch) {
-    wf_jw_open(w, "merges", '[');
-    for (size_t i = 0; i < v->count; i++) {
-        const char *text = wf_vocab_text(v, &v->entries[i]);
-        size_t n = v->entries[i].length;
-        for (size_t k = 1; k < n; k++) {
-            if (!wf_vocab_find(v, text, k) || !wf_vocab_find(v, text + k, n - k))
-                continue;
-            wf_jw_begin(w, '[');
-            wf_jw_letters(w, (wf_bytes){text, k}, scratch);
-            wf_jw_letters(w, (wf_bytes){text + k, n - k}, scratch);
-            wf_jw_end(w, ']');
-        }
+/* A way to cut a token in two, on its way to a merge if both are tokens. Many are looked up at a time: what is read of the
+ * table lies far apart, and is asked for before it is needed. */
+typedef struct cut {
+    const char *text;
+    size_t n, left;
+    uint64_t hashes[2];
+} cut;
+enum { AT_ONCE = 32 };
+
+static void put_cuts(const wf_vocab *v, const cut *cuts, size_t n, wf_str *out) {
+    for (size_t i = 0; i < 2 * n; i++)
+        wf_vocab_fetch_entry(v, cuts[i / 2].hashes[i % 2]);
+    for (const cut *c = cuts; c < cuts + n; c++) {
+        const char *right = c->text + c->left;
+        size_t length = c->n - c->left;
+        if (!wf_vocab_find_hashed(v, c->hashes[0], c->text, c->left) || !wf_vocab_find_hashed(v, c->hashes[1], right, length))
+            continue;
+        wf_str_put(out, ",[", 2);
+        put_letters(out, c->text, c->left);
+        wf_str_putc(out, ',');
+        put_letters(out, right, length);
+        wf_str_putc(out, ']');
     }
+}
+
+/* Every way to put a token together from two others. */
+static void put_splits(const wf_vocab *v, size_t from, size_t to, wf_str *out) {
+    cut cuts[AT_ONCE];
+    size_t waiting = 0;
+    for (size_t i = from; i < to; i++)
+        for (size_t left = 1, n = v->entries[i].length; left < n; left++) {
+            const char *text = v->entries[i].text;
+            cut c = {text, n, left, {wf_vocab_hash(text, left), wf_vocab_hash(text + left, n - left)}};
+            wf_vocab_fetch_slot(v, c.hashes[0]);
+            wf_vocab_fetch_slot(v, c.hashes[1]);
+            cuts[waiting++] = c;
+            if (waiting == AT_ONCE) {
+                put_cuts(v, cuts, waiting, out);
+                waiting = 0;
+            }
+        }
+    put_cuts(v, cuts, waiting, out);
+}
+
+static void write_splits(const wf_kind_input *in, wf_json_writer *w, const wf_vocab *v) {
+    wf_jw_open(w, "merges", '[');
+    write_all(in, v, put_splits, w->out);
     wf_jw_end(w, ']');
 }
 
@@ -141,7 +238,6 @@ static weft_status write_tiktoken(const wf_kind_input *in, const wf_vocab *v, co
                                   weft_error *err) {
     const wf_json *specials = wf_json_get(in->options, "special_tokens");
     const char *pattern = wf_json_text(in->options, "pattern", p ? p->pattern : NULL);
-    wf_str scratch = wf_str_new(in->mem);
     WF_CHECK(pattern, err, WEFT_UNSUPPORTED,
              "ranks without the pattern that cuts texts, and not of a vocabulary that is known");
     WF_CHECK(wf_streq(wf_json_text(in->options, "pattern_syntax", "perl"), "perl"), err, WEFT_UNSUPPORTED,
@@ -176,12 +272,10 @@ static weft_status write_tiktoken(const wf_kind_input *in, const wf_vocab *v, co
     wf_jw_text(w, "type", "BPE");
     wf_jw_flag(w, "ignore_merges", true);
     wf_jw_text(w, "merge_ranks", "by_id");
-    write_byte_vocab(w, v, &scratch);
-    write_splits(w, v, &scratch);
+    write_byte_vocab(in, w, v);
+    write_splits(in, w, v);
     wf_jw_end(w, '}');
     wf_jw_end(w, '}');
-    w->out->failed = w->out->failed || scratch.failed;
-    wf_str_free(&scratch);
     return WEFT_OK;
 }
 
@@ -310,13 +404,13 @@ static weft_status read_entries(const wf_kind_input *in, wf_vocab *v, wf_str *to
     return WEFT_OK;
 }
 
-static void write_rwkv(const wf_vocab *v, wf_json_writer *w, wf_str *scratch) {
+static void write_rwkv(const wf_kind_input *in, const wf_vocab *v, wf_json_writer *w) {
     wf_jw_begin_tokenizer(w);
     wf_jw_byte_level(w, "pre_tokenizer", false, true, false);
     wf_jw_byte_level(w, "decoder", false, true, false);
     wf_jw_open(w, "model", '{');
     wf_jw_text(w, "type", "Greedy");
-    write_byte_vocab(w, v, scratch);
+    write_byte_vocab(in, w, v);
     wf_jw_end(w, '}');
     wf_jw_end(w, '}');
 }
@@ -329,7 +423,7 @@ static weft_status convert_rwkv(const wf_kind_input *in, wf_str *json, weft_erro
     weft_status status = read_entries(in, &v, &token, err);
     wf_json_writer_init(&w, json, 0);
     if (status == WEFT_OK)
-        write_rwkv(&v, &w, &token);
+        write_rwkv(in, &v, &w);
     json->failed = json->failed || token.failed;
     wf_str_free(&token);
     wf_vocab_free(&v);

@@ -34,7 +34,7 @@ static weft_status read_lines(wf_bytes text, wf_vocab *v, weft_error *err) {
 static void write_vocab(wf_json_writer *w, const wf_vocab *v) {
     wf_jw_open(w, "vocab", '{');
     for (size_t i = 0; i < v->count; i++) {
-        wf_jw_key(w, wf_vocab_text(v, &v->entries[i]));
+        wf_jw_key(w, v->entries[i].text);
         wf_jw_int(w, v->entries[i].id);
     }
     wf_jw_end(w, '}');

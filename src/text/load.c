@@ -251,12 +251,14 @@ weft_status wf_tokenizer_take(const wf_mem *mem, wf_pool *pool, char *json, size
     wf_vocab_init(&tok->vocab, mem);
     wf_vocab_init(&tok->ids, mem);
     wf_vocab_init(&tok->added_vocab, mem);
-    tok->decoded = wf_str_new(mem);
     tok->json = json;
     tok->json_length = length;
     wf_loading l = {.tok = tok, .arena = &tok->arena, .mem = mem, .where = "tokenizer.json", .err = err};
     l.pool = length >= LARGE ? pool : NULL;
-    weft_status status = tok->json ? load_all(&l) : wf_fail_memory(err);
+    weft_status status = tok->json ? WEFT_OK : wf_fail_memory(err);
+    if (status == WEFT_OK && length >= UINT32_MAX) /* places in it are kept in 32 bits */
+        status = wf_fail(err, WEFT_UNSUPPORTED, "a tokenizer.json of %zu bytes", length);
+    status = status == WEFT_OK ? load_all(&l) : status;
     if (status != WEFT_OK) {
         wf_tokenizer_free(tok);
         return status;

@@ -299,68 +299,6 @@ static weft_status check_specials(wf_loading *l, const wf_id_list *list) {
     return WEFT_OK;
 }
 
-/* What a token stands for inside a text: the decoders, one after another, as far as they look at single tokens. */
-static void put_decoded(const wf_tokenizer *tok, wf_bytes text, wf_str *decoded, wf_str spare[2]) {
-    int n = tok->decoders.count;
-    for (int i = 0; i < n; i++) {
-        const wf_decoder_row *row = tok->decoders.list[i].row;
-        wf_str *out = i + 1 == n ? decoded : &spare[i & 1];
-        if (i + 1 < n)
-            wf_str_clear(out);
-        row->token(tok->decoders.list[i].options, text, out);
-        text = (wf_bytes){wf_str_text(out), out->length};
-        decoded->failed = decoded->failed || out->failed;
-    }
-    if (n == 0)
-        wf_str_put(decoded, text.data, text.length);
-}
-
-/* Tokens are decoded by ranges of the vocabulary, each into a text of its own. */
-typedef struct range {
-    wf_str decoded, spare[2];
-    size_t from, to; /* entries */
-} range;
-typedef struct decoding {
-    wf_tokenizer *tok;
-    range ranges[WF_LOAD_THREADS];
-} decoding;
-
-static void put_token(wf_tokenizer *tok, uint32_t id, wf_token t, range *r) {
-    t.bytes = r->decoded.length;
-    put_decoded(tok, t.shown, &r->decoded, r->spare);
-    t.bytes_length = (uint32_t)(r->decoded.length - t.bytes);
-    tok->tokens[id] = t;
-}
-
-static void decode_range(void *arg, int thread, int n_threads) {
-    decoding *d = arg;
-    const wf_vocab *vocab = wf_outer_vocab(d->tok);
-    size_t share = vocab->count / (size_t)n_threads;
-    range own = d->ranges[thread]; /* neighbours share cache lines */
-    own.from = share * (size_t)thread;
-    own.to = thread + 1 == n_threads ? vocab->count : own.from + share;
-    for (size_t i = own.from; i < own.to; i++) {
-        const wf_vocab_entry *e = &vocab->entries[i];
-        wf_bytes text = {wf_vocab_text(vocab, e), e->length};
-        put_token(d->tok, e->id, (wf_token){.piece = text.data, .shown = text, .piece_length = e->length}, &own);
-    }
-    d->ranges[thread] = own;
-}
-
-/* The texts of the ranges behind one another, that of the first one in place. */
-static void join_ranges(decoding *d) {
-    const wf_vocab *vocab = wf_outer_vocab(d->tok);
-    wf_str *all = &d->ranges[0].decoded;
-    for (int k = 1; k < WF_LOAD_THREADS; k++) {
-        range *r = &d->ranges[k];
-        for (size_t i = r->from; i < r->to; i++)
-            d->tok->tokens[vocab->entries[i].id].bytes += all->length;
-        wf_str_put(all, wf_str_text(&r->decoded), r->decoded.length);
-        all->failed = all->failed || r->decoded.failed;
-        wf_str_free(&r->decoded);
-    }
-}
-
 /* Left out of a text without special tokens is what reads as one of them. A token that is found in the normalized text is
  * shown normalized, and may then read as none, or as another. */
 static bool reads_special(const wf_tokenizer *tok, const wf_added *a) {
@@ -373,47 +311,55 @@ static bool reads_special(const wf_tokenizer *tok, const wf_added *a) {
     return same && a->special;
 }
 
-static void put_added(wf_tokenizer *tok, range *r) {
+/* Every id of the vocabulary, which no two of its tokens may have; then the added tokens, which take theirs. */
+static weft_status put_places(wf_loading *l) {
+    wf_tokenizer *tok = l->tok;
+    const wf_vocab *vocab = wf_outer_vocab(tok);
+    for (size_t i = 0; i < vocab->count; i++) {
+        uint32_t *place = &tok->places[vocab->entries[i].id];
+        WF_CHECK(*place == 0, l->err, WEFT_BAD_INPUT, "model: in 'vocab' two tokens have the id %u", vocab->entries[i].id);
+        *place = (uint32_t)i + 1;
+    }
+    for (size_t i = 0; i < tok->n_added; i++) {
+        tok->added[i].reads_special = reads_special(tok, &tok->added[i]);
+        tok->places[tok->added[i].id] = WF_ADDED_PLACE + (uint32_t)i;
+    }
+    return WEFT_OK;
+}
+
+/* ---- where a text may be cut ---- */
+
+/* Whether the blank of "a b" passes the normalizers. */
+static weft_status keep_blank(wf_loading *l, bool *kept) {
+    wf_pattern out;
+    WF_TRY(pattern_of(l, &(wf_added){.content = "a b", .length = 3, .normalized = true}, &out));
+    *kept = out.length == 3 && out.text[1] == ' ';
+    return WEFT_OK;
+}
+
+static bool has_blank(wf_bytes text) { return text.length && memchr(text.data, ' ', text.length); }
+
+/* Before a blank between two ASCII letters: no stage may look across it, and the first pre-tokenizer must cut there anyway. A
+ * token that holds a blank could be found across it, one that takes the white space behind it would miss it. */
+static weft_status find_cuts(wf_loading *l) {
+    wf_tokenizer *tok = l->tok;
+    const wf_stage *first = &tok->pretokenizers.list[0];
+    bool cuts = tok->pretokenizers.count > 0 && !tok->code_opens.length;
+    for (int i = 0; i < tok->normalizers.count; i++)
+        cuts = cuts && ((const wf_normalizer_row *)tok->normalizers.list[i].row)->cuts;
+    for (int i = 0; i < tok->pretokenizers.count; i++) {
+        const wf_pretokenizer_row *row = tok->pretokenizers.list[i].row;
+        cuts = cuts && !(row->needs_origin && row->needs_origin(tok->pretokenizers.list[i].options));
+    }
     for (size_t i = 0; i < tok->n_added; i++) {
         const wf_added *a = &tok->added[i];
-        wf_token t = {
-            .piece = a->content, .shown = a->shown, .piece_length = (uint32_t)a->length, .special = reads_special(tok, a)};
-        put_token(tok, a->id, t, r);
+        cuts = cuts && !a->rstrip && !has_blank((wf_bytes){a->content, a->length}) && !has_blank(a->shown);
     }
-}
-
-static weft_status put_tokens(wf_loading *l) {
-    decoding d = {.tok = l->tok};
-    bool failed = false;
-    for (int i = 0; i < WF_LOAD_THREADS; i++)
-        d.ranges[i] = (range){.decoded = wf_str_new(l->mem), .spare = {wf_str_new(l->mem), wf_str_new(l->mem)}};
-    wf_load_region(l, decode_range, &d);
-    join_ranges(&d);
-    put_added(l->tok, &d.ranges[0]);
-    for (int i = 0; i < 2 * WF_LOAD_THREADS; i++) {
-        wf_str *spare = &d.ranges[i / 2].spare[i % 2];
-        failed = failed || spare->failed;
-        wf_str_free(spare);
-    }
-    l->tok->decoded = d.ranges[0].decoded;
-    return failed || l->tok->decoded.failed ? wf_fail_memory(l->err) : WEFT_OK;
-}
-
-/* No two tokens of the vocabulary may have one id. */
-static weft_status check_ids(wf_loading *l) {
-    const wf_vocab *vocab = wf_outer_vocab(l->tok);
-    uint8_t *seen = wf_calloc(l->mem, l->tok->n_tokens / 8 + 1, 1);
-    uint32_t twice = UINT32_MAX;
-    if (!seen)
-        return wf_fail_memory(l->err);
-    for (size_t i = 0; i < vocab->count && twice == UINT32_MAX; i++) {
-        uint32_t id = vocab->entries[i].id;
-        if (seen[id / 8] >> id % 8 & 1)
-            twice = id;
-        seen[id / 8] |= (uint8_t)(1 << id % 8);
-    }
-    wf_free(l->mem, seen);
-    WF_CHECK(twice == UINT32_MAX, l->err, WEFT_BAD_INPUT, "model: in 'vocab' two tokens have the id %u", twice);
+    if (!cuts)
+        return WEFT_OK;
+    const wf_pretokenizer_row *row = first->row;
+    WF_TRY(keep_blank(l, &cuts));
+    tok->cuts = cuts && row->cuts && row->cuts(first->options);
     return WEFT_OK;
 }
 
@@ -425,9 +371,9 @@ weft_status wf_load_tokens(wf_loading *l) {
     tok->n_tokens = wf_outer_vocab(tok)->count + tok->n_added > 0 ? (size_t)largest + 1 : 0; /* one to be trained is empty */
     WF_TRY(check_specials(l, &tok->before));
     WF_TRY(check_specials(l, &tok->after));
-    tok->tokens = wf_alloc_big(tok->mem, (tok->n_tokens + 1) * sizeof *tok->tokens);
-    if (!tok->tokens)
+    tok->places = wf_alloc_big(tok->mem, (tok->n_tokens + 1) * sizeof *tok->places);
+    if (!tok->places)
         return wf_fail_memory(l->err);
-    WF_TRY(check_ids(l));
-    return put_tokens(l);
+    WF_TRY(put_places(l));
+    return find_cuts(l);
 }

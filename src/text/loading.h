@@ -44,4 +44,12 @@ typedef struct wf_finder {
     wf_bytes text;
 } wf_finder;
 weft_status wf_load_finder(wf_loading *l, const wf_json *j, wf_finder *out);
+
+/* The options of Replace, normalizer and decoder: rows' `load` and `release`. */
+typedef struct wf_replace {
+    wf_finder finder;
+    wf_bytes content;
+} wf_replace;
+weft_status wf_load_replace(wf_loading *l, const wf_json *j, void **options);
+void wf_release_replace(void *options);
 #endif

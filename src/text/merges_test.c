@@ -42,15 +42,32 @@ static void put_merges(wf_str *out, bool pairs) {
     wf_str_puts(out, "]");
 }
 
+static void put_list(wf_str *out) {
+    wf_str_puts(out, "\"vocab\": [");
+    for (int i = 0; i < TOKENS; i++) {
+        wf_str_puts(out, i ? ",\n[\"" : "[\"");
+        put_piece(out, i);
+        wf_str_printf(out, "\", -%d.%d]", i % 17, i);
+    }
+    wf_str_puts(out, "]");
+}
+
 typedef struct build {
-    bool pairs, merges_first;
+    bool pairs, merges_first, list;
     size_t cut;         /* bytes at the end that are missing */
     const char *before; /* more members of the model */
 } build;
 
 static wf_str make(const build *b) {
     wf_str out = wf_str_new(mem);
-    wf_str_printf(&out, "{\"version\": \"1.0\", \"model\": {\"type\": \"BPE\", %s", b->before ? b->before : "");
+    wf_str_printf(&out, "{\"version\": \"1.0\", \"model\": {\"type\": \"%s\", %s", b->list ? "Unigram" : "BPE",
+                  b->before ? b->before : "");
+    if (b->list) {
+        put_list(&out);
+        wf_str_printf(&out, ", \"unk_id\": 0}}%*s", 1 << 20, "");
+        out.length -= b->cut;
+        return out;
+    }
     if (b->merges_first)
         put_merges(&out, b->pairs);
     wf_str_puts(&out, b->merges_first ? ", " : "");
@@ -75,7 +92,7 @@ static void check_equal(const wf_tokenizer *a, const wf_tokenizer *b) {
     wf_ids x = wf_ids_new(mem), y = wf_ids_new(mem);
     assert_int_equal(wf_tokenizer_vocab(a), wf_tokenizer_vocab(b));
     for (uint32_t id = 0; id < wf_tokenizer_vocab(a); id++) {
-        wf_bytes p = wf_tokenizer_token(a, id), q = wf_tokenizer_token(b, id);
+        wf_bytes p = wf_tokenizer_piece(a, id), q = wf_tokenizer_piece(b, id);
         assert_int_equal(p.length, q.length);
         assert_memory_equal(p.data, q.data, p.length);
         assert_true(wf_tokenizer_is_special(a, id) == wf_tokenizer_is_special(b, id));
@@ -118,6 +135,30 @@ static void test_equal(void **state) {
         check_build(&(build){.pairs = i % 2, .merges_first = i / 2}, WEFT_OK);
 }
 
+static void test_lists(void **state) {
+    check_build(&(build){.list = true}, WEFT_OK);
+    wf_str text = make(&(build){.list = true});
+    char *at = strstr(text.data, "\"c\"");
+    assert_non_null(at);
+    at[1] = 'b'; /* it is there already */
+    check(&text, WEFT_UNSUPPORTED);
+    at = strstr(text.data, "-7.");
+    assert_non_null(at);
+    at[0] = 'x';
+    check(&text, WEFT_BAD_INPUT);
+    wf_str_free(&text);
+}
+
+/* A token that is there twice is told with its place. */
+static void test_twice(void **state) {
+    wf_str text = make(&(build){.pairs = true});
+    char *at = strstr(text.data, "\"c\":");
+    assert_non_null(at);
+    at[1] = 'b';
+    check(&text, WEFT_BAD_INPUT);
+    wf_str_free(&text);
+}
+
 /* Cut anywhere; a list that only looks like the one of the merges; broken bytes in either half. */
 static void test_errors(void **state) {
     static const char *const places[] = {
@@ -137,6 +178,7 @@ static void test_errors(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equal), cmocka_unit_test(test_errors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equal), cmocka_unit_test(test_lists), cmocka_unit_test(test_twice),
+                                       cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,21 +166,7 @@ static weft_status apply_prepend(const void *options, wf_piece in, wf_change *ou
 
 /* ---- Replace ---- */
 
-typedef struct replace {
-    wf_finder finder;
-    wf_bytes content;
-} replace;
-
-static weft_status load_replace(wf_loading *l, const wf_json *j, void **options) {
-    WF_TRY(wf_load_options(l, sizeof(replace), options));
-    replace *o = *options;
-    WF_TRY(wf_load_string(l, j, "content", 0, &o->content));
-    return wf_load_finder(l, wf_json_get(j, "pattern"), &o->finder);
-}
-
-static void release_replace(void *options) { wf_regex_free(((replace *)options)->finder.regex); }
-
-static weft_status replace_all(const replace *o, wf_regex_scratch *scratch, wf_piece in, wf_change *out, bool *changed,
+static weft_status replace_all(const wf_replace *o, wf_regex_scratch *scratch, wf_piece in, wf_change *out, bool *changed,
                                weft_error *err) {
     wf_search search = wf_search_new(&o->finder, scratch, (wf_bytes){(const char *)in.bytes, in.length});
     size_t done = 0;
@@ -201,7 +187,7 @@ static weft_status replace_all(const replace *o, wf_regex_scratch *scratch, wf_p
 
 /* Normalizers run from several threads and own no scratch; a regular expression brings one for the call. */
 static weft_status apply_replace(const void *options, wf_piece in, wf_change *out, bool *changed, weft_error *err) {
-    const replace *o = options;
+    const wf_replace *o = options;
     wf_regex_scratch *scratch = NULL;
     if (in.length == 0) { /* nothing is not found in nothing: so does the reference */
         *changed = false;
@@ -371,20 +357,20 @@ static weft_status apply_bert(const void *options, wf_piece in, wf_change *out, 
 /* ---- the table ---- */
 
 static const wf_normalizer_row rows[] = {
-    {.name = "NFC", .apply = apply_nfc},
-    {.name = "NFD", .apply = apply_nfd},
-    {.name = "NFKC", .apply = apply_nfkc},
-    {.name = "NFKD", .apply = apply_nfkd},
-    {.name = "Lowercase", .apply = apply_lowercase},
-    {.name = "StripAccents", .apply = apply_strip_accents},
-    {.name = "Nmt", .apply = apply_nmt},
+    {.name = "NFC", .apply = apply_nfc, .cuts = true},
+    {.name = "NFD", .apply = apply_nfd, .cuts = true},
+    {.name = "NFKC", .apply = apply_nfkc, .cuts = true},
+    {.name = "NFKD", .apply = apply_nfkd, .cuts = true},
+    {.name = "Lowercase", .apply = apply_lowercase, .cuts = true},
+    {.name = "StripAccents", .apply = apply_strip_accents, .cuts = true},
+    {.name = "Nmt", .apply = apply_nmt, .cuts = true},
     {.name = "ByteLevel", .apply = apply_byte_level},
     {.name = "BaseCharacters", .apply = apply_base},
     {.name = "Strip", .load = load_strip, .apply = apply_strip},
     {.name = "Prepend", .load = load_prepend, .apply = apply_prepend},
-    {.name = "Replace", .load = load_replace, .apply = apply_replace, .release = release_replace},
-    {.name = "BertNormalizer", .load = load_bert, .apply = apply_bert},
-    {.name = "Precompiled", .load = wf_load_precompiled, .apply = wf_apply_precompiled},
+    {.name = "Replace", .load = wf_load_replace, .apply = apply_replace, .release = wf_release_replace},
+    {.name = "BertNormalizer", .load = load_bert, .apply = apply_bert, .cuts = true},
+    {.name = "Precompiled", .load = wf_load_precompiled, .apply = wf_apply_precompiled, .cuts = true},
     {.name = "SentencePiece", .load = wf_load_sentencepiece, .apply = wf_apply_sentencepiece},
 };
 

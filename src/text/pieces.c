@@ -36,7 +36,7 @@ weft_status wf_load_pieces(wf_loading *l, const wf_model_source *s, wf_pieces *o
 
 wf_bytes wf_pieces_text(const wf_tokenizer *tok, uint32_t id) {
     const wf_vocab_entry *e = &tok->vocab.entries[id];
-    return (wf_bytes){wf_vocab_text(&tok->vocab, e), e->length};
+    return (wf_bytes){e->text, e->length};
 }
 
 static bool taken(const wf_pieces *p, uint32_t id, wf_piece_kind kind) {
@@ -53,9 +53,9 @@ weft_status wf_pieces_trie(wf_loading *l, const wf_pieces *p, wf_piece_kind kind
     for (uint32_t id = 0; id < p->count; id++) {
         wf_bytes text = wf_pieces_text(l->tok, id);
         if (text.length && taken(p, id, kind))
-            keys[n++] = (wf_trie_key){text.data, text.length, id};
+            keys[n++] = wf_trie_key_of(text.data, text.length, id);
     }
-    weft_status status = n ? wf_trie_build(l->mem, keys, n, out, l->err) : WEFT_OK;
+    weft_status status = n ? wf_trie_build(l->mem, l->pool, keys, n, out, l->err) : WEFT_OK;
     wf_free(l->mem, keys);
     return status;
 }

@@ -48,8 +48,8 @@ static void trim(wf_encoding *g, bool prefix_space) {
     for (size_t i = 0; i < g->count; i++) {
         uint32_t before = blanks_before(g->pieces[i]), behind = blanks_behind(g->pieces[i]);
         wf_span *s = &g->spans[i];
-        if (prefix_space && (i == 0 || s->start == 0))
-            before = 0; /* the first blank was put there, it is not of the text */
+        if (prefix_space && before == 1 && (i == 0 || s->start == 0))
+            before = 0; /* it was put there: before a text that begins with a blank none is */
         if (before)
             s->start = s->start + before < s->end ? s->start + before : s->end;
         if (behind && s->end >= behind)

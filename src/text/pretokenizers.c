@@ -377,20 +377,35 @@ static weft_status split_split(const void *options, wf_encoder *e, int stage, wf
                           (wf_piece){.bytes = (const uint8_t *)wf_str_text(&spelled->text), .length = spelled->text.length});
 }
 
+/* ---- cuts before a blank between letters ---- */
+
+static bool cuts_always(const void *options) { return true; }
+static bool byte_level_cuts(const void *options) { return ((const byte_level *)options)->use_regex; }
+static bool delimiter_cuts(const void *options) { return *(const uint32_t *)options == ' '; }
+static bool metaspace_cuts(const void *options) { return ((const metaspace *)options)->split; }
+static bool split_cuts(const void *options) {
+    const split *o = options;
+    return o->finder.scan && o->behavior == WF_CUT_ISOLATED && !o->invert;
+}
+
 /* ---- the table ---- */
 
 static const wf_pretokenizer_row rows[] = {
-    {.name = "ByteLevel", .load = load_byte_level, .split = split_byte_level, .makes_letters = true},
-    {.name = "BertPreTokenizer", .split = split_bert},
-    {.name = "CharDelimiterSplit", .load = load_delimiter, .split = split_delimiter},
+    {.name = "ByteLevel", .load = load_byte_level, .split = split_byte_level, .makes_letters = true, .cuts = byte_level_cuts},
+    {.name = "BertPreTokenizer", .split = split_bert, .cuts = cuts_always},
+    {.name = "CharDelimiterSplit", .load = load_delimiter, .split = split_delimiter, .cuts = delimiter_cuts},
     {.name = "Digits", .load = load_digits, .split = split_digits},
     {.name = "FixedLength", .load = load_fixed_length, .split = split_fixed_length},
-    {.name = "Metaspace", .load = load_metaspace, .split = split_metaspace, .needs_origin = needs_origin},
+    {.name = "Metaspace",
+     .load = load_metaspace,
+     .split = split_metaspace,
+     .needs_origin = needs_origin,
+     .cuts = metaspace_cuts},
     {.name = "Punctuation", .load = load_punctuation, .split = split_punctuation},
-    {.name = "Split", .load = load_split, .split = split_split, .release = release_split},
+    {.name = "Split", .load = load_split, .split = split_split, .release = release_split, .cuts = split_cuts},
     {.name = "UnicodeScripts", .split = split_scripts},
-    {.name = "Whitespace", .split = split_words},
-    {.name = "WhitespaceSplit", .split = split_whitespace},
+    {.name = "Whitespace", .split = split_words, .cuts = cuts_always},
+    {.name = "WhitespaceSplit", .split = split_whitespace, .cuts = cuts_always},
 };
 
 const wf_pretokenizer_row *wf_pretokenizer_find(const char *name) {

@@ -270,3 +270,12 @@ weft_status wf_load_finder(wf_loading *l, const wf_json *j, wf_finder *out) {
     /* An empty text is found before every character, as a regular expression of it is. */
     return text && text->length ? WEFT_OK : compile_finder(l, given, ruby ? WF_RUBY : WF_PERL, out);
 }
+
+weft_status wf_load_replace(wf_loading *l, const wf_json *j, void **options) {
+    WF_TRY(wf_load_options(l, sizeof(wf_replace), options));
+    wf_replace *o = *options;
+    WF_TRY(wf_load_string(l, j, "content", 0, &o->content));
+    return wf_load_finder(l, wf_json_get(j, "pattern"), &o->finder);
+}
+
+void wf_release_replace(void *options) { wf_regex_free(((wf_replace *)options)->finder.regex); }

@@ -5,50 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SPACES "\\x{9}-\\x{d} \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-#define WORDS                                                                                                                  \
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-" \
-    "\\x{1f169}\\x{1f170}-\\x{1f189}"
+#include "text/regex_sets.h"
 
-/* What became a letter or a number after Unicode 14, which some PCRE2 in use know, up to Unicode 16, which the reference knows.
- */
-/* clang-format off */
-#define NEW_LETTERS \
-    "\\x{1c89}-\\x{1c8a}\\x{a7cb}-\\x{a7cd}\\x{a7da}-\\x{a7dc}\\x{105c0}-\\x{105f3}\\x{10d4a}-\\x{10d65}" \
-    "\\x{10d6f}-\\x{10d85}\\x{10ec2}-\\x{10ec4}\\x{1123f}\\x{11240}\\x{11380}-\\x{11389}\\x{1138b}\\x{1138e}" \
-    "\\x{11390}-\\x{113b5}\\x{113b7}\\x{113d1}\\x{113d3}\\x{11bc0}-\\x{11be0}\\x{11f02}\\x{11f04}-\\x{11f10}" \
-    "\\x{11f12}-\\x{11f33}\\x{1342f}\\x{13441}-\\x{13446}\\x{13460}-\\x{143fa}\\x{16100}-\\x{1611d}" \
-    "\\x{16d40}-\\x{16d6c}\\x{18cff}\\x{1b132}\\x{1b155}\\x{1df25}-\\x{1df2a}\\x{1e030}-\\x{1e06d}" \
-    "\\x{1e4d0}-\\x{1e4eb}\\x{1e5d0}-\\x{1e5ed}\\x{1e5f0}\\x{2b739}\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}"
-#define NEW_NUMBERS \
-    "\\x{10d40}-\\x{10d49}\\x{116d0}-\\x{116e3}\\x{11bf0}-\\x{11bf9}\\x{11f50}-\\x{11f59}\\x{16130}-\\x{16139}" \
-    "\\x{16d70}-\\x{16d79}\\x{1ccf0}-\\x{1ccf9}\\x{1d2c0}-\\x{1d2d3}\\x{1e4f0}-\\x{1e4f9}\\x{1e5f1}-\\x{1e5fa}"
-/* clang-format on */
-
-/* Named sets of characters: as an escape (lower case the set, upper case what is outside), [:name:] and \p{name}. PCRE2's own
- * \s has U+180E, which is no white space, and its \w has no marks. */
-typedef struct set {
-    char escape;
-    const char *name;
-    const char *members; /* inside brackets */
-} set;
-static const set sets[] = {
-    {0, "l", "\\p{L}" NEW_LETTERS},
-    {0, "n", "\\p{N}" NEW_NUMBERS},
-    {'s', "space", SPACES},
-    {'w', "word", WORDS},
-    {'d', "digit", "\\p{Nd}"},
-    {'h', "xdigit", "0-9a-fA-F"},
-    {0, "alpha", "\\p{L}\\p{M}\\p{Nl}"},
-    {0, "alnum", "\\p{L}\\p{M}\\p{Nl}\\p{Nd}"},
-    {0, "upper", "\\p{Lu}"},
-    {0, "lower", "\\p{Ll}"},
-    {0, "punct", "\\p{P}$+<=>^`|~"},
-    {0, "cntrl", "\\p{Cc}"},
-    {0, "blank", "\\p{Zs}\\x{9}"},
-    {0, "ascii", "\\x{0}-\\x{7f}"},
-};
-enum { SETS = sizeof sets / sizeof *sets, DEEPEST = 32 };
+enum { DEEPEST = 32 };
 
 typedef struct parser {
     const char *p;
@@ -56,7 +15,7 @@ typedef struct parser {
     wf_str *out;
     size_t atom;        /* where the last atom begins in `out`: what a quantifier repeats */
     size_t groups[100]; /* where the open groups begin in `out` */
-    int depth;
+    int depth, captures;
     weft_error *err;
 } parser;
 
@@ -68,22 +27,6 @@ static weft_status wrong(const parser *s, size_t at, const char *what) {
     return wf_fail_at(s->err, WEFT_BAD_INPUT, (int64_t)at, "the regular expression is wrong: %s, at byte %zu", what, at);
 }
 
-static const set *set_of_escape(char c) {
-    for (int i = 0; i < SETS; i++)
-        if (sets[i].escape && (c | 32) == sets[i].escape)
-            return &sets[i];
-    return NULL;
-}
-
-static const set *set_of_name(const char *name, size_t n) {
-    for (int i = 0; i < SETS; i++)
-        if (strlen(sets[i].name) == n)
-            for (size_t k = 0; (name[k] | 32) == sets[i].name[k]; k++)
-                if (k + 1 == n)
-                    return &sets[i];
-    return NULL;
-}
-
 /* ---- classes ---- */
 
 /* One level of a class: characters that fit into brackets, and what must stand beside them as alternatives. */
@@ -93,7 +36,14 @@ typedef struct class {
 
 static weft_status read_class(parser *s, wf_str *out, int depth);
 
-static void put_outside(class *c, const char *members) { wf_str_printf(&c->others, "|[^%s]", members); }
+/* A set joins the class: its members, or beside them what is outside of those. */
+static void put_set(class *c, const wf_str *members, bool outside) {
+    if (outside)
+        wf_str_printf(&c->others, "|[^%s]", wf_str_text(members));
+    else
+        wf_str_put(&c->items, wf_str_text(members), members->length);
+    c->items.failed |= members->failed;
+}
 
 /* The name in \p{...} or [:...:]; *negated when a ^ precedes it. */
 static bool take_name(parser *s, const char *end, const char **name, size_t *length, bool *negated) {
@@ -109,19 +59,32 @@ static bool take_name(parser *s, const char *end, const char **name, size_t *len
     return false;
 }
 
-/* \p{L}, \P{L}, \p{^L}: as something inside brackets, or one of our sets, whose members are returned. */
-static weft_status read_property(parser *s, bool outside, wf_str *direct, const set **named, bool *negated) {
+/* \p{L}, \P{L}, \p{^L}: its members, or with *outside those that are not in it. */
+static weft_status read_property(parser *s, wf_set_place place, wf_str *members, bool *outside) {
     size_t start = s->at, length;
+    bool capital = s->p[s->at] == 'P', negated, inverse;
     const char *name;
+    s->at++;
     if (s->at >= s->n || s->p[s->at] != '{')
         return wrong(s, start, "\\p without {name}");
     s->at++;
-    if (!take_name(s, "}", &name, &length, negated))
+    if (!take_name(s, "}", &name, &length, &negated))
         return wrong(s, start, "\\p{ without }");
-    *negated = *negated != outside;
-    *named = set_of_name(name, length);
-    if (!*named)
-        wf_str_printf(direct, "\\%c{%.*s}", *negated ? 'P' : 'p', (int)length, name);
+    wf_regex_set(name, length, place, members, &inverse);
+    *outside = (negated != capital) != inverse;
+    return WEFT_OK;
+}
+
+/* \p{...}, \w and the like at s->at; *found is false for other escapes. */
+static weft_status read_set(parser *s, wf_set_place place, wf_str *members, bool *outside, bool *found) {
+    char e = s->p[s->at];
+    const char *name = wf_regex_set_of_escape(e);
+    *found = e == 'p' || e == 'P' || name;
+    if (!*found || !name)
+        return *found ? read_property(s, place, members, outside) : WEFT_OK;
+    wf_regex_set(name, strlen(name), place, members, outside);
+    *outside = e >= 'A' && e <= 'Z';
+    s->at++;
     return WEFT_OK;
 }
 
@@ -153,50 +116,73 @@ static bool read_code(parser *s, wf_str *out) {
     return true;
 }
 
-static weft_status read_class_escape(parser *s, class *c) {
-    size_t start = s->at++;
-    const set *named;
-    bool negated;
-    if (s->at >= s->n)
-        return wrong(s, start, "it ends in a backslash");
-    char e = s->p[s->at];
-    if (e == 'p' || e == 'P') {
+/* \1 where there is such a group, else the octal number of a character. */
+static bool read_number(parser *s, wf_str *out, bool inside) {
+    const char *p = s->p + s->at;
+    size_t left = s->n - s->at, digits = 0;
+    unsigned code = 0;
+    if (!inside && p[0] >= '1' && p[0] - '0' <= s->captures && (left < 2 || p[1] < '0' || p[1] > '9')) {
+        wf_str_printf(out, "(?:\\%c)", p[0]);
         s->at++;
-        WF_TRY(read_property(s, e == 'P', &c->items, &named, &negated));
-    } else {
-        named = set_of_escape(e);
-        negated = named && e != named->escape;
-        if (!named && (e == 'x' || e == 'u'))
-            return read_code(s, &c->items) ? WEFT_OK : refuse(s, start, "an escape that is not known");
-        if (!named && !is_common_escape(e))
-            return refuse(s, start, "an escape that regex engines read differently");
-        if (!named)
-            wf_str_put(&c->items, s->p + start, 2);
-        s->at++;
+        return true;
     }
-    if (named && negated)
-        put_outside(c, named->members);
-    else if (named)
-        wf_str_puts(&c->items, named->members);
+    for (; digits < 3 && digits < left && p[digits] >= '0' && p[digits] <= '7'; digits++)
+        code = code * 8 + (unsigned)(p[digits] - '0');
+    if (digits == 0 || (p[0] != '0' && digits < 2) || code > 127)
+        return false;
+    wf_str_printf(out, "\\x{%x}", code);
+    s->at += digits;
+    return true;
+}
+
+static weft_status read_plain_escape(parser *s, wf_str *out, size_t start, const char *more) {
+    char e = s->p[s->at];
+    if (e == 'x' || e == 'u')
+        return read_code(s, out) ? WEFT_OK : refuse(s, start, "an escape that is not known");
+    if (e >= '0' && e <= '9' && read_number(s, out, more[0] == 'b'))
+        return WEFT_OK;
+    if (!is_common_escape(e) && !strchr(more, e))
+        return refuse(s, start, "an escape that regex engines read differently");
+    if (e == 'v')
+        wf_str_puts(out, "\\x{b}");
+    else
+        wf_str_put(out, s->p + start, 2);
+    s->at++;
     return WEFT_OK;
 }
 
-/* [:alpha:] and [:^alpha:], or a class inside the class. */
-static weft_status read_inner_class(parser *s, class *c, int depth) {
+static weft_status read_class_escape(parser *s, class *c) {
+    size_t start = s->at++;
+    bool outside, found;
+    if (s->at >= s->n)
+        return wrong(s, start, "it ends in a backslash");
+    wf_str members = wf_str_new(s->out->mem);
+    weft_status status = read_set(s, WF_SET_INSIDE, &members, &outside, &found);
+    if (status == WEFT_OK && found)
+        put_set(c, &members, outside);
+    wf_str_free(&members);
+    return status != WEFT_OK || found ? status : read_plain_escape(s, &c->items, start, "b");
+}
+
+/* [:alpha:] and [:^alpha:] */
+static weft_status read_bracket_set(parser *s, class *c) {
     size_t start = s->at, length;
     const char *name;
-    bool negated;
-    if (s->at + 1 < s->n && s->p[s->at + 1] == ':') {
-        s->at += 2;
-        const set *named = take_name(s, ":]", &name, &length, &negated) ? set_of_name(name, length) : NULL;
-        if (!named)
-            return refuse(s, start, "a [:class:] that is not known");
-        if (negated)
-            put_outside(c, named->members);
-        else
-            wf_str_puts(&c->items, named->members);
-        return WEFT_OK;
-    }
+    bool negated, inverse;
+    wf_str members = wf_str_new(s->out->mem);
+    s->at += 2;
+    bool known =
+        take_name(s, ":]", &name, &length, &negated) && wf_regex_set(name, length, WF_SET_BRACKETS, &members, &inverse);
+    if (known)
+        put_set(c, &members, negated != inverse);
+    wf_str_free(&members);
+    return known ? WEFT_OK : refuse(s, start, "a [:class:] that is not known");
+}
+
+/* That, or a class inside the class. */
+static weft_status read_inner_class(parser *s, class *c, int depth) {
+    if (s->at + 1 < s->n && s->p[s->at + 1] == ':')
+        return read_bracket_set(s, c);
     wf_str inner = wf_str_new(s->out->mem);
     weft_status status = read_class(s, &inner, depth + 1);
     bool simple = inner.length > 2 && inner.data[0] == '[' && inner.data[1] != '^';
@@ -290,35 +276,42 @@ static weft_status read_class(parser *s, wf_str *out, int depth) {
 
 /* ---- outside classes ---- */
 
+/* \b and \B: \w on one side only. */
+static void put_edge(parser *s, bool inside) {
+    bool outside;
+    wf_str w = wf_str_new(s->out->mem);
+    wf_regex_set("word", strlen("word"), WF_SET_ALONE, &w, &outside);
+    const char *m = wf_str_text(&w);
+    wf_str_printf(s->out, inside ? "(?!(?:(?<=[%s])(?![%s])|(?<![%s])(?=[%s])))" : "(?:(?<=[%s])(?![%s])|(?<![%s])(?=[%s]))", m,
+                  m, m, m);
+    s->out->failed |= w.failed;
+    wf_str_free(&w);
+    s->at++;
+}
+
 static weft_status read_escape(parser *s) {
     size_t start = s->at++;
+    bool outside, found;
     if (s->at >= s->n)
         return wrong(s, start, "it ends in a backslash");
     char e = s->p[s->at];
-    const set *named = NULL;
-    bool negated = false;
     s->atom = s->out->length;
-    if (e == 'p' || e == 'P') {
-        s->at++;
-        WF_TRY(read_property(s, e == 'P', s->out, &named, &negated));
-    } else if (e == 'x' || e == 'u') {
-        return read_code(s, s->out) ? WEFT_OK : refuse(s, start, "an escape that is not known");
-    } else if (e == 'b' || e == 'B') {
-        static const char edge[] = "(?:(?<=[" WORDS "])(?![" WORDS "])|(?<![" WORDS "])(?=[" WORDS "]))";
-        wf_str_printf(s->out, e == 'b' ? "%s" : "(?!%s)", edge);
-        s->at++;
-    } else {
-        named = set_of_escape(e);
-        negated = named && e != named->escape;
-        if (!named && !is_common_escape(e) && !strchr("AzZ", e))
-            return refuse(s, start, "an escape that regex engines read differently");
-        if (!named)
-            wf_str_put(s->out, s->p + start, 2);
-        s->at++;
+    if (e == 'b' || e == 'B') {
+        put_edge(s, e == 'B');
+        return WEFT_OK;
     }
-    if (named)
-        wf_str_printf(s->out, "[%s%s]", negated ? "^" : "", named->members);
-    return WEFT_OK;
+    if (e == 'O') { /* any character */
+        wf_str_puts(s->out, "(?s:.)");
+        s->at++;
+        return WEFT_OK;
+    }
+    wf_str members = wf_str_new(s->out->mem);
+    weft_status status = read_set(s, WF_SET_ALONE, &members, &outside, &found);
+    if (status == WEFT_OK && found)
+        wf_str_printf(s->out, "[%s%s]", outside ? "^" : "", wf_str_text(&members));
+    s->out->failed |= members.failed;
+    wf_str_free(&members);
+    return status != WEFT_OK || found ? status : read_plain_escape(s, s->out, start, "AzZGRNK");
 }
 
 /* What opens a group. Ruby's option m is Perl's s; its other options are the same. */
@@ -329,8 +322,10 @@ static weft_status open_group(parser *s) {
         return refuse(s, start, "too many groups inside each other");
     s->groups[s->depth++] = s->out->length;
     wf_str_putc(s->out, '(');
-    if (s->at >= s->n || s->p[s->at] != '?')
+    if (s->at >= s->n || s->p[s->at] != '?') {
+        s->captures++;
         return WEFT_OK;
+    }
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         size_t n = strlen(same[i]);
         if (n <= s->n - s->at && memcmp(s->p + s->at, same[i], n) == 0) {

@@ -125,7 +125,7 @@ static void write_ids(const writing *x) {
     wf_jw_int(w, e ? e->id : 0);
     wf_jw_open(w, "ids", '{');
     for (size_t i = 0; i < x->ids.count; i++) {
-        wf_jw_key(w, wf_vocab_text(&x->ids, &x->ids.entries[i]));
+        wf_jw_key(w, x->ids.entries[i].text);
         wf_jw_int(w, x->ids.entries[i].id);
     }
     wf_jw_end(w, '}');

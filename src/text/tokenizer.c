@@ -49,8 +49,7 @@ void wf_tokenizer_free(wf_tokenizer *tok) {
     wf_vocab_free(&tok->vocab);
     wf_vocab_free(&tok->ids);
     wf_vocab_free(&tok->added_vocab);
-    wf_str_free(&tok->decoded);
-    wf_free_big(tok->mem, tok->tokens);
+    wf_free_big(tok->mem, tok->places);
     wf_free(tok->mem, tok->json);
     wf_arena_free(&tok->arena);
     wf_free(tok->mem, tok);
@@ -68,23 +67,44 @@ int64_t wf_tokenizer_id(const wf_tokenizer *tok, const char *text, size_t length
     return e ? (int64_t)e->id : -1;
 }
 
-static const wf_token *token(const wf_tokenizer *tok, uint32_t id) {
-    return id < tok->n_tokens && tok->tokens[id].piece ? &tok->tokens[id] : NULL;
-}
-
-wf_bytes wf_tokenizer_token(const wf_tokenizer *tok, uint32_t id) {
-    const wf_token *t = token(tok, id);
-    return t ? (wf_bytes){wf_str_text(&tok->decoded) + t->bytes, t->bytes_length} : (wf_bytes){"", 0};
+wf_token wf_token_of(const wf_tokenizer *tok, uint32_t id) {
+    uint32_t place = id < tok->n_tokens ? tok->places[id] : 0;
+    if (place == 0)
+        return (wf_token){.piece = {NULL, 0}};
+    if (place >= WF_ADDED_PLACE) {
+        const wf_added *a = &tok->added[place - WF_ADDED_PLACE];
+        return (wf_token){{a->content, a->length}, a->shown, a->reads_special};
+    }
+    const wf_vocab_entry *e = &wf_outer_vocab(tok)->entries[place - 1];
+    wf_bytes text = {e->text, e->length};
+    return (wf_token){text, text, false};
 }
 
 wf_bytes wf_tokenizer_piece(const wf_tokenizer *tok, uint32_t id) {
-    const wf_token *t = token(tok, id);
-    return t ? (wf_bytes){t->piece, t->piece_length} : (wf_bytes){"", 0};
+    wf_token t = wf_token_of(tok, id);
+    return t.piece.data ? t.piece : (wf_bytes){"", 0};
+}
+
+/* The decoders, one after another, as far as they look at single tokens. */
+void wf_tokenizer_put_token(const wf_tokenizer *tok, uint32_t id, wf_str *out) {
+    wf_bytes text = wf_token_of(tok, id).shown;
+    wf_str between[2] = {wf_str_new(tok->mem), wf_str_new(tok->mem)};
+    int n = text.data ? tok->decoders.count : 0;
+    for (int i = 0; i < n; i++) {
+        const wf_decoder_row *row = tok->decoders.list[i].row;
+        wf_str *to = i + 1 == n ? out : &between[i & 1];
+        if (i + 1 < n)
+            wf_str_clear(to);
+        row->token(tok->decoders.list[i].options, text, to);
+        text = (wf_bytes){wf_str_text(to), to->length};
+        out->failed = out->failed || to->failed;
+    }
+    if (n == 0)
+        wf_str_put(out, text.data, text.length);
+    wf_str_free(&between[0]);
+    wf_str_free(&between[1]);
 }
 
 bool wf_tokenizer_marks_words(const wf_tokenizer *tok) { return tok->model_row->needs == WF_NEEDS_PREFIX; }
 
-bool wf_tokenizer_is_special(const wf_tokenizer *tok, uint32_t id) {
-    const wf_token *t = token(tok, id);
-    return t && t->special;
-}
+bool wf_tokenizer_is_special(const wf_tokenizer *tok, uint32_t id) { return wf_token_of(tok, id).special; }

@@ -88,8 +88,9 @@ size_t wf_tokenizer_vocab(const wf_tokenizer *tok);    /* the largest id + 1 */
 uint64_t wf_tokenizer_digest(const wf_tokenizer *tok); /* of its tokenizer.json: equal tokenizers, equal digests */
 /* The id of a token as the file spells it ("<|endoftext|>", "Ġthe"), -1 when there is none. */
 int64_t wf_tokenizer_id(const wf_tokenizer *tok, const char *text, size_t length);
-/* The bytes a token stands for inside a text; for counting bytes per token. Ids out of range and unused ids have none. */
-wf_bytes wf_tokenizer_token(const wf_tokenizer *tok, uint32_t id);
+/* Appends the bytes a token stands for inside a text; for counting bytes per token. Ids out of range and unused ids have none.
+ */
+void wf_tokenizer_put_token(const wf_tokenizer *tok, uint32_t id, wf_str *out);
 wf_bytes wf_tokenizer_piece(const wf_tokenizer *tok, uint32_t id); /* the token as the file spells it */
 bool wf_tokenizer_is_special(const wf_tokenizer *tok, uint32_t id);
 /* Whether tokens inside a word are spelled with a prefix (##ing). */
@@ -127,9 +128,17 @@ void wf_encoders_free(wf_encoders *s); /* NULL is fine */
 /* n texts over the threads, text i into ids[i] (made with wf_ids_new); the same ids for every number of threads. After an error
  * the lists hold anything. */
 weft_status wf_encode_many(wf_encoders *s, const wf_bytes *texts, size_t n, unsigned flags, wf_ids *ids, weft_error *err);
+/* One text over the threads, with the ids of wf_encode, where the tokenizer's stages let a long text be cut; else on one. */
+weft_status wf_encode_on(wf_encoders *s, wf_bytes text, unsigned flags, wf_ids *ids, weft_error *err);
+enum { WF_LONG_TEXT = 1 << 20 }; /* bytes from which on that is worth it */
 /* Runs fn(user, e, i, err) for every i below n over the threads, with the encoder of the thread. */
 typedef weft_status (*wf_encoders_fn)(void *user, wf_encoder *e, size_t i, weft_error *err);
 weft_status wf_encoders_each(wf_encoders *s, size_t n, wf_encoders_fn fn, void *user, weft_error *err);
+/* The same, and done(user, i, err) in the order of i on the caller's thread while the others go on. fn begins with i only when
+ * done has returned for i - ahead: what they share can be kept in so many places. */
+typedef weft_status (*wf_encoders_done)(void *user, size_t i, weft_error *err);
+weft_status wf_encoders_in_order(wf_encoders *s, size_t n, size_t ahead, wf_encoders_fn fn, wf_encoders_done done, void *user,
+                                 weft_error *err);
 
 /* ---- encoding in full ---- */
 typedef struct wf_span {

@@ -60,8 +60,8 @@ static weft_status spell_merges(const trainer *t, wf_arena *arena, const char **
     for (size_t i = 0; i < t->m.n_merges; i++) {
         if (t->m.merges[i] == WF_NO_MERGE)
             continue;
-        out[*count] = wf_arena_printf(arena, "%s %s", wf_vocab_text(&t->m.vocab, &t->m.vocab.entries[t->m.merges[i] >> 32]),
-                                      wf_vocab_text(&t->m.vocab, &t->m.vocab.entries[(uint32_t)t->m.merges[i]]));
+        out[*count] = wf_arena_printf(arena, "%s %s", t->m.vocab.entries[t->m.merges[i] >> 32].text,
+                                      t->m.vocab.entries[(uint32_t)t->m.merges[i]].text);
         if (!out[(*count)++])
             return wf_fail_memory(t->err);
     }
@@ -80,7 +80,7 @@ static weft_status write_result(const trainer *t, wf_arena *arena, wf_str *json)
     if (!tokens || !merges)
         return wf_fail_memory(t->err);
     for (size_t i = 0; i < t->m.vocab.count; i++)
-        tokens[i] = wf_vocab_text(&t->m.vocab, &t->m.vocab.entries[i]);
+        tokens[i] = t->m.vocab.entries[i].text;
     WF_TRY(spell_merges(t, arena, merges, &writing.n_merges));
     return wf_write_bpe_json(&writing, json, t->err);
 }

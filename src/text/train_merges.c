@@ -187,13 +187,13 @@ static weft_status joined_token(trainer *t, uint64_t pair, uint32_t *id) {
     const wf_vocab *v = &t->m->vocab;
     const wf_vocab_entry *a = &v->entries[pair >> 32], *b = &v->entries[(uint32_t)pair];
     size_t cut = t->m->prefix.length;
-    bool prefixed = b->length >= cut && memcmp(wf_vocab_text(v, b), t->m->prefix.data, cut) == 0;
+    bool prefixed = b->length >= cut && memcmp(b->text, t->m->prefix.data, cut) == 0;
     size_t skip = prefixed ? cut : 0, n = (size_t)a->length + b->length - skip;
     char *text = wf_alloc(t->mem, n);
     if (!text)
         return wf_fail_memory(t->err);
-    memcpy(text, wf_vocab_text(v, a), a->length);
-    memcpy(text + a->length, wf_vocab_text(v, b) + skip, b->length - skip);
+    memcpy(text, a->text, a->length);
+    memcpy(text + a->length, b->text + skip, b->length - skip);
     weft_status status = wf_merging_token(t->m, (wf_bytes){text, n}, id, t->err);
     wf_free(t->mem, text);
     return status;

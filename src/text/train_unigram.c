@@ -41,7 +41,7 @@ typedef struct trainer {
 static const wf_vocab *words(const trainer *t) { return &t->in->words->words; }
 
 static wf_bytes word_at(const trainer *t, size_t w) {
-    return (wf_bytes){wf_vocab_text(words(t), &words(t)->entries[w]), words(t)->entries[w].length};
+    return (wf_bytes){words(t)->entries[w].text, words(t)->entries[w].length};
 }
 
 static weft_status push_piece(trainer *t, wf_bytes text, double score) {
@@ -74,7 +74,7 @@ typedef struct flat { /* all words, a 0 after each, as characters */
 } flat;
 
 static weft_status flatten(trainer *t, flat *f) {
-    size_t room = words(t)->pool_used + words(t)->count + 1;
+    size_t room = wf_vocab_bytes(words(t)) + 2 * words(t)->count + 1;
     f->chars = wf_calloc(t->in->mem, room, sizeof *f->chars);
     f->at = wf_calloc(t->in->mem, room + 1, sizeof *f->at);
     f->bytes = wf_arena_alloc(&t->arena, room);
@@ -180,12 +180,12 @@ static weft_status build_model(trainer *t) {
     if (!keys)
         return wf_fail_memory(t->err);
     for (size_t i = 1; i < t->n; i++) {
-        keys[i - 1] = (wf_trie_key){t->pieces[i].text.data, t->pieces[i].text.length, (uint32_t)i};
+        keys[i - 1] = wf_trie_key_of(t->pieces[i].text.data, t->pieces[i].text.length, (uint32_t)i);
         worst = t->pieces[i].score < worst ? t->pieces[i].score : worst;
     }
     t->unknown_score = worst - 10;
     wf_trie_free(&t->trie, t->in->mem);
-    weft_status status = wf_trie_build(t->in->mem, keys, t->n ? t->n - 1 : 0, &t->trie, t->err);
+    weft_status status = wf_trie_build(t->in->mem, NULL, keys, t->n ? t->n - 1 : 0, &t->trie, t->err);
     wf_free(t->in->mem, keys);
     return status;
 }
@@ -517,7 +517,7 @@ static weft_status write_result(trainer *t, wf_json_writer *w) {
     size_t extra = in->n_specials + add;
     WF_CHECK(in->vocab_size > extra, t->err, WEFT_USAGE, "a vocabulary of %zu tokens has no room beside %zu special ones",
              in->vocab_size, extra);
-    piece *out = wf_calloc(in->mem, t->n + words(t)->pool_used + 1024, sizeof *out);
+    piece *out = wf_calloc(in->mem, t->n + wf_vocab_bytes(words(t)) + words(t)->count + 1024, sizeof *out);
     weft_status status = out ? choose(t, in->vocab_size - extra, out, &n) : wf_fail_memory(t->err);
     if (status == WEFT_OK) {
         wf_jw_key(w, "unk_id");

@@ -65,7 +65,7 @@ static weft_status choose_letters(const wf_trainer_in *in, alphabet *a) {
     const wf_vocab *v = &in->words->words;
     size_t limit;
     for (size_t w = 0; w < v->count; w++) {
-        const uint8_t *text = (const uint8_t *)wf_vocab_text(v, &v->entries[w]);
+        const uint8_t *text = (const uint8_t *)v->entries[w].text;
         for (size_t i = 0, length; i < v->entries[w].length; i += length)
             WF_TRY(add_letter(in, a, wf_char_at(text + i, v->entries[w].length - i, &length), in->words->counts[w]));
     }
@@ -112,7 +112,7 @@ static weft_status start_vocab(const wf_trainer_in *in, const alphabet *a, wf_me
 /* The symbols of one word: characters outside the alphabet are left out, affixed ones are tokens of their own. */
 static weft_status add_word(const wf_trainer_in *in, const affixes *f, wf_merging *m, size_t w, size_t *total, wf_str *text) {
     const wf_vocab_entry *word = &in->words->words.entries[w];
-    const char *p = wf_vocab_text(&in->words->words, word);
+    const char *p = word->text;
     m->starts[w] = *total;
     m->counts[w] = in->words->counts[w];
     for (size_t i = 0, length; i < word->length; i += length) {
@@ -141,7 +141,7 @@ static weft_status add_word(const wf_trainer_in *in, const affixes *f, wf_mergin
 
 static weft_status start_words(const wf_trainer_in *in, const affixes *f, wf_merging *m) {
     const wf_vocab *v = &in->words->words;
-    size_t room = v->pool_used + 1, total = 0;
+    size_t room = wf_vocab_bytes(v) + v->count + 1, total = 0;
     m->n_words = v->count;
     m->symbols = wf_calloc(in->mem, room, sizeof *m->symbols);
     m->sizes = f->max_length < SIZE_MAX ? wf_calloc(in->mem, room, sizeof *m->sizes) : NULL;
@@ -164,7 +164,7 @@ static weft_status start_words(const wf_trainer_in *in, const affixes *f, wf_mer
 static void write_vocab(const wf_vocab *v, wf_json_writer *w) {
     wf_jw_open(w, "vocab", '{');
     for (size_t i = 0; i < v->count; i++) {
-        wf_jw_key(w, wf_vocab_text(v, &v->entries[i]));
+        wf_jw_key(w, v->entries[i].text);
         wf_jw_int(w, (int64_t)i);
     }
     wf_jw_end(w, '}');
@@ -176,8 +176,8 @@ static void write_merges(const wf_merging *m, wf_json_writer *w) {
         if (m->merges[i] == WF_NO_MERGE)
             continue;
         wf_jw_begin(w, '[');
-        wf_jw_string(w, wf_vocab_text(&m->vocab, &m->vocab.entries[m->merges[i] >> 32]));
-        wf_jw_string(w, wf_vocab_text(&m->vocab, &m->vocab.entries[(uint32_t)m->merges[i]]));
+        wf_jw_string(w, m->vocab.entries[m->merges[i] >> 32].text);
+        wf_jw_string(w, m->vocab.entries[(uint32_t)m->merges[i]].text);
         wf_jw_end(w, ']');
     }
     wf_jw_end(w, ']');
@@ -258,7 +258,7 @@ static int by_count(const void *a, const void *b) {
     if (x->count != y->count)
         return x->count > y->count ? -1 : 1;
     const wf_vocab_entry *p = &x->v->entries[x->word], *q = &y->v->entries[y->word];
-    int order = memcmp(wf_vocab_text(x->v, p), wf_vocab_text(y->v, q), p->length < q->length ? p->length : q->length);
+    int order = memcmp(p->text, q->text, p->length < q->length ? p->length : q->length);
     return order ? order : p->length < q->length ? -1 : p->length > q->length;
 }
 
@@ -275,7 +275,7 @@ static weft_status choose_words(const wf_trainer_in *in, counted *list, wf_vocab
         WF_TRY(wf_vocab_put(out, in->specials[i].data, in->specials[i].length, 0, &added, in->err));
     for (size_t i = 0; i < v->count && list[i].count >= least && out->count < in->vocab_size; i++) {
         const wf_vocab_entry *e = &v->entries[list[i].word];
-        WF_TRY(wf_vocab_put(out, wf_vocab_text(v, e), e->length, 0, &added, in->err));
+        WF_TRY(wf_vocab_put(out, e->text, e->length, 0, &added, in->err));
     }
     return WEFT_OK;
 }

@@ -4,6 +4,7 @@
 #define WF_TEXT_TRIE_H
 #include <stdbool.h>
 #include "base/mem.h"
+#include "base/pool.h"
 
 typedef struct wf_trie_node {
     uint32_t base;   /* children are at base ^ byte */
@@ -19,13 +20,16 @@ typedef struct wf_trie {
 
 typedef struct wf_trie_key {
     const char *text;
-    size_t length;
-    uint32_t value; /* not WF_TRIE_NONE */
+    uint32_t length, value; /* value: not WF_TRIE_NONE */
+    uint64_t head;          /* set in building: its first eight bytes, the first one highest */
 } wf_trie_key;
+static inline wf_trie_key wf_trie_key_of(const char *text, size_t length, uint32_t value) {
+    return (wf_trie_key){text, (uint32_t)length, value, 0};
+}
 
-/* Sorts the keys; of equal ones that with the largest value counts. Empty keys are left out. The nodes are the caller's to
- * free. */
-weft_status wf_trie_build(const wf_mem *mem, wf_trie_key *keys, size_t n, wf_trie *out, weft_error *err);
+/* Sorts the keys, on the threads of the pool (NULL: none) when there are many; of equal ones that with the largest value
+ * counts. Empty keys are left out. The nodes are the caller's to free. */
+weft_status wf_trie_build(const wf_mem *mem, wf_pool *pool, wf_trie_key *keys, size_t n, wf_trie *out, weft_error *err);
 void wf_trie_free(wf_trie *t, const wf_mem *mem);
 
 enum { WF_TRIE_ROOT = 0 };

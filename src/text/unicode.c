@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "base/ranges.h"
 #include "text/unicode_ages.h"
 
 enum { O = WF_CHAR_OTHER, L = WF_CHAR_LETTER, N = WF_CHAR_NUMBER, S = WF_CHAR_SPACE };
@@ -14,42 +15,25 @@ const uint8_t wf_ascii_class[128] = {
     O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O, /* ` to DEL */
 };
 
-typedef struct range {
-    uint32_t first, last;
-} range;
-
 /* The reference's regular expressions know Unicode 16. What came after Unicode 15, for a utf8proc that is older than that: */
-static const range new_letters[] = {
+static const wf_range new_letters[] = {
     {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3}, {0x10D4A, 0x10D65}, {0x10D6F, 0x10D85},
     {0x10EC2, 0x10EC4}, {0x11380, 0x11389}, {0x1138B, 0x1138B}, {0x1138E, 0x1138E}, {0x11390, 0x113B5}, {0x113B7, 0x113B7},
     {0x113D1, 0x113D1}, {0x113D3, 0x113D3}, {0x11BC0, 0x11BE0}, {0x13460, 0x143FA}, {0x16100, 0x1611D}, {0x16D40, 0x16D6C},
     {0x18CFF, 0x18CFF}, {0x1E5D0, 0x1E5ED}, {0x1E5F0, 0x1E5F0}, {0x2EBF0, 0x2EE5D}};
-static const range new_numbers[] = {{0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9}, {0x16130, 0x16139},
-                                    {0x16D70, 0x16D79}, {0x1CCF0, 0x1CCF9}, {0x1E5F1, 0x1E5FA}};
+static const wf_range new_numbers[] = {{0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9}, {0x16130, 0x16139},
+                                       {0x16D70, 0x16D79}, {0x1CCF0, 0x1CCF9}, {0x1E5F1, 0x1E5FA}};
 /* The reference's table of punctuation is that of Unicode 9: what became punctuation later is none for its tokenizers; and two
  * characters are no longer what they were. */
-static const range late_punctuation[] = {
+static const wf_range late_punctuation[] = {
     {0x61D, 0x61D},     {0x9FD, 0x9FD},     {0xA76, 0xA76},     {0xC77, 0xC77},     {0xC84, 0xC84},     {0x1B7D, 0x1B7E},
     {0x2E43, 0x2E4F},   {0x2E52, 0x2E5D},   {0x10EAD, 0x10EAD}, {0x10F55, 0x10F59}, {0x10F86, 0x10F89}, {0x1144B, 0x1144F},
     {0x1145A, 0x1145B}, {0x1145D, 0x1145D}, {0x11660, 0x1166C}, {0x116B9, 0x116B9}, {0x1183B, 0x1183B}, {0x11944, 0x11946},
     {0x119E2, 0x119E2}, {0x11A3F, 0x11A46}, {0x11A9A, 0x11A9C}, {0x11A9E, 0x11AA2}, {0x11B00, 0x11B09}, {0x11C41, 0x11C45},
     {0x11C70, 0x11C71}, {0x11EF7, 0x11EF8}, {0x11F43, 0x11F4F}, {0x11FFF, 0x11FFF}, {0x12FF1, 0x12FF2}, {0x16E97, 0x16E9A},
     {0x16FE2, 0x16FE2}, {0x1E95E, 0x1E95F}};
-static const range former_punctuation[] = {{0x166D, 0x166D}, {0x111C9, 0x111C9}};
-#define IN(table, c) is_in(table, sizeof table / sizeof *table, c)
-
-static bool is_in(const range *table, size_t n, uint32_t c) {
-    for (size_t low = 0, high = n; low < high;) {
-        size_t middle = (low + high) / 2;
-        if (c >= table[middle].first && c <= table[middle].last)
-            return true;
-        if (c < table[middle].first)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return false;
-}
+static const wf_range former_punctuation[] = {{0x166D, 0x166D}, {0x111C9, 0x111C9}};
+#define IN(table, c) wf_ranges_have(table, sizeof table / sizeof *table, c)
 
 static utf8proc_category_t category(uint32_t c) {
     return c > 0x10FFFFu ? UTF8PROC_CATEGORY_CN : utf8proc_category((utf8proc_int32_t)c);

@@ -82,12 +82,14 @@ typedef struct search {
     size_t base, reach, filled; /* the furthest end of a path; paths [base, filled) are in use */
 } search;
 
-static void offer(search *s, size_t end, double score, uint32_t id, size_t from) {
+/* Returns whether it is the best one so far. */
+static bool offer(search *s, size_t end, double score, uint32_t id, size_t from) {
     wf_best_path *to = &s->e->paths[end - s->base];
     s->reach = end > s->reach ? end : s->reach;
     if (to->from != WF_NO_PATH && !(score > to->score))
-        return;
+        return false;
     *to = (wf_best_path){score, id, (uint32_t)from};
+    return true;
 }
 
 /* A user-defined piece costs nothing, so that it is chosen. */
@@ -96,8 +98,9 @@ static double score_of(const unigram *u, uint32_t id) { return u->kinds[id] == W
 /* In single precision every sum is rounded before it is compared. */
 static double sum(const unigram *u, double a, double b) { return u->single ? (double)((float)a + (float)b) : a + b; }
 
-/* Every piece that begins at `at` offers a way to its end. */
-static void extend(search *s, size_t at, size_t first) {
+/* Every piece that begins at `at` offers a way to its end. Without an unknown token the reference fails where one would be the
+ * best so far, even if bytes could stand for it. */
+static weft_status extend(search *s, size_t at, size_t first) {
     const unigram *u = s->u;
     uint32_t node = WF_TRIE_ROOT;
     bool one_character = false;
@@ -109,8 +112,10 @@ static void extend(search *s, size_t at, size_t first) {
         offer(s, i + 1, sum(u, score_of(u, id), here), id, at);
         one_character = one_character || i + 1 - at == first;
     }
-    if (!one_character)
-        offer(s, at + first, sum(u, u->unknown_score, here), u->unknown, at);
+    bool lost = !one_character && offer(s, at + first, sum(u, u->unknown_score, here), u->unknown, at);
+    WF_CHECK(!lost || u->unknown != UINT32_MAX, s->e->err, WEFT_BAD_INPUT,
+             "the text has characters that the vocabulary lacks, and the model names no unknown token");
+    return WEFT_OK;
 }
 
 /* Room for paths up to `end`. */
@@ -146,7 +151,7 @@ static weft_status run(search *s) {
             WF_TRY(decide(s, at));
         WF_TRY(fill(s, at + (s->u->longest > first ? s->u->longest : first)));
         if (at == s->base || s->e->paths[at - s->base].from != WF_NO_PATH)
-            extend(s, at, first);
+            WF_TRY(extend(s, at, first));
     }
     return finish(s, s->piece.length);
 }
@@ -177,8 +182,6 @@ static weft_status put_unknown(const unigram *u, wf_encoder *e, wf_piece piece, 
         return wf_units_push(e, known->id, from, to);
     if (has_bytes(u, piece, from, to))
         return put_bytes(u, e, piece, from, to);
-    WF_CHECK(u->unknown != UINT32_MAX, e->err, WEFT_BAD_INPUT,
-             "the text has characters that the vocabulary lacks, and the model names no unknown token");
     return wf_units_push(e, u->unknown, from, to);
 }
 

@@ -7,15 +7,15 @@
 enum { SLOTS = 1 << 15, WORDS = SLOTS / 2, KEY_BYTES = WORDS * 12, IDS = WORDS * 6 };
 
 weft_status wf_word_cache_init(wf_word_cache *c, const wf_mem *mem, weft_error *err) {
-    c->slots = wf_calloc(mem, SLOTS, sizeof *c->slots);
+    c->slots = wf_alloc_big(mem, SLOTS * sizeof *c->slots); /* pages that are not used are not touched */
     c->keys = wf_alloc(mem, KEY_BYTES);
-    c->ids = wf_calloc(mem, IDS, sizeof *c->ids);
-    c->spans = wf_calloc(mem, IDS, sizeof *c->spans);
+    c->ids = wf_alloc(mem, IDS * sizeof *c->ids);
+    c->spans = wf_alloc(mem, IDS * sizeof *c->spans);
     return c->slots && c->keys && c->ids && c->spans ? WEFT_OK : wf_fail_memory(err);
 }
 
 void wf_word_cache_free(wf_word_cache *c, const wf_mem *mem) {
-    wf_free(mem, c->slots);
+    wf_free_big(mem, c->slots);
     wf_free(mem, c->keys);
     wf_free(mem, c->ids);
     wf_free(mem, c->spans);

@@ -18,11 +18,11 @@ static weft_status build_trie(wf_loading *l, wf_bytes prefix, wf_trie *out) {
         return wf_fail_memory(l->err);
     for (size_t i = 0; i < v->count; i++) {
         const wf_vocab_entry *e = &v->entries[i];
-        const char *text = wf_vocab_text(v, e);
+        const char *text = e->text;
         if (e->length >= prefix.length && memcmp(text, prefix.data, prefix.length) == 0)
-            keys[n++] = (wf_trie_key){text + prefix.length, e->length - prefix.length, e->id};
+            keys[n++] = wf_trie_key_of(text + prefix.length, e->length - prefix.length, e->id);
     }
-    weft_status status = wf_trie_build(l->mem, keys, n, out, l->err);
+    weft_status status = wf_trie_build(l->mem, l->pool, keys, n, out, l->err);
     wf_free(l->mem, keys);
     return status;
 }
@@ -121,12 +121,12 @@ typedef struct greedy {
 
 /* The bytes of a token spelled in letters. */
 static weft_status bytes_of(wf_loading *l, const wf_vocab_entry *e, char *out, size_t *n) {
-    const uint8_t *text = (const uint8_t *)wf_vocab_text(&l->tok->vocab, e);
+    const uint8_t *text = (const uint8_t *)e->text;
     *n = 0;
     for (size_t i = 0, length; i < e->length; i += length) {
         int byte = wf_byte_of_letter(wf_char_at(text + i, e->length - i, &length));
-        WF_CHECK(byte >= 0, l->err, WEFT_BAD_INPUT, "model: the token \"%s\" is not spelled in the letters of bytes",
-                 (const char *)text);
+        WF_CHECK(byte >= 0, l->err, WEFT_BAD_INPUT, "model: the token \"%.*s\" is not spelled in the letters of bytes",
+                 (int)(e->length < 64 ? e->length : 64), e->text);
         out[(*n)++] = (char)byte;
     }
     return WEFT_OK;
@@ -137,10 +137,10 @@ static weft_status build_greedy(wf_loading *l, greedy *g, wf_trie_key *keys, cha
     for (size_t i = 0; i < v->count; i++) {
         size_t n;
         WF_TRY(bytes_of(l, &v->entries[i], pool, &n));
-        keys[i] = (wf_trie_key){pool, n, v->entries[i].id};
+        keys[i] = wf_trie_key_of(pool, n, v->entries[i].id);
         pool += n;
     }
-    return wf_trie_build(l->mem, keys, v->count, &g->trie, l->err);
+    return wf_trie_build(l->mem, l->pool, keys, v->count, &g->trie, l->err);
 }
 
 weft_status wf_load_greedy(wf_loading *l, const wf_model_source *s, void **model) {
@@ -149,7 +149,7 @@ weft_status wf_load_greedy(wf_loading *l, const wf_model_source *s, void **model
     if (!s->has_vocab)
         return wf_fail(l->err, WEFT_BAD_INPUT, "model: Greedy needs vocab");
     wf_trie_key *keys = wf_calloc(l->mem, v->count + 1, sizeof *keys);
-    char *pool = wf_alloc(l->mem, v->pool_used + 1); /* letters are never shorter than their bytes */
+    char *pool = wf_alloc(l->mem, wf_vocab_bytes(v) + 1); /* letters are never shorter than their bytes */
     weft_status status = keys && pool ? build_greedy(l, *model, keys, pool) : wf_fail_memory(l->err);
     wf_free(l->mem, keys);
     wf_free(l->mem, pool);

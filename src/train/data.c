@@ -8,7 +8,7 @@
 #include "base/rng.h"
 
 /* What the random numbers of this file are for (see rng.h). */
-enum { SITE_ORDER = 0x64617401, SITE_OFFSET, SITE_WINDOW };
+enum { SITE_ORDER = 0x64617401, SITE_OFFSET, SITE_WINDOW, SITE_PREFIX };
 enum { VALIDATION_MAX = 1 << 20, LINE_SEARCH = 1024 };
 
 /* Token ids of one side, 2 bytes each when the vocabulary allows. Documents in the order in which they are read. */
@@ -283,6 +283,15 @@ static void fill(const wf_data *d, const part *p, size_t at, int64_t length, row
 
 /* ---- sampling ---- */
 
+/* Row r of the batch, the number'th of all, gets a prefix of 0 to length - 1 tokens: none of them is to be guessed. */
+static void put_prefix(const wf_data *d, uint64_t number, const wf_batch *b, int64_t r) {
+    if (!b->prefix)
+        return;
+    b->prefix[r] = (int64_t)wf_rng_below(wf_rng_make(d->seed, SITE_PREFIX, 0), number, (uint64_t)b->length);
+    for (int64_t j = 0; j + 1 < b->prefix[r]; j++)
+        b->targets[r * b->length + j] = WF_NO_TARGET;
+}
+
 /* All windows that fit but one, when there are many: the freed room lets every epoch begin at another offset. */
 uint64_t wf_data_windows(const wf_data *d, int64_t length) {
     uint64_t fit = d->training.count > 0 ? (d->training.count - 1) / (uint64_t)length : 0;
@@ -297,6 +306,7 @@ void wf_data_batch(const wf_data *d, uint64_t cursor, const wf_batch *out) {
         uint64_t offset = wf_rng_below(wf_rng_make(d->seed, SITE_OFFSET, (uint32_t)epoch), 0, offsets);
         uint64_t window = wf_rng_permute(wf_rng_make(d->seed, SITE_WINDOW, (uint32_t)epoch), i, windows);
         fill(d, &d->training, (size_t)(offset + window * length), out->length, row_of(out, r));
+        put_prefix(d, cursor + (uint64_t)r, out, r);
     }
 }
 
@@ -317,13 +327,19 @@ void wf_data_validation_batch(const wf_data *d, uint64_t first, uint64_t stride,
         uint64_t window = first + (uint64_t)r * stride;
         size_t at = window < windows ? (size_t)(window * (uint64_t)out->length) : d->validation.count;
         fill(d, &d->validation, at, out->length, row_of(out, r));
+        put_prefix(d, window, out, r);
     }
 }
 
 uint64_t wf_data_target_bytes(const wf_data *d, const int32_t *targets, size_t n) {
     uint64_t bytes = 0;
+    wf_str text = wf_str_new(d->mem);
     for (size_t i = 0; i < n; i++)
-        if (targets[i] >= 0 && !wf_tokenizer_is_special(d->tok, (uint32_t)targets[i]))
-            bytes += wf_tokenizer_token(d->tok, (uint32_t)targets[i]).length;
+        if (targets[i] >= 0 && !wf_tokenizer_is_special(d->tok, (uint32_t)targets[i])) {
+            wf_str_clear(&text);
+            wf_tokenizer_put_token(d->tok, (uint32_t)targets[i], &text);
+            bytes += text.length;
+        }
+    wf_str_free(&text);
     return bytes;
 }

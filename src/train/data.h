@@ -51,6 +51,7 @@ typedef struct wf_batch {
     int64_t rows, length;
     int32_t *ids, *targets;        /* rows x length; a target is the next token, or WF_NO_TARGET */
     int32_t *segments, *positions; /* the same, or NULL */
+    int64_t *prefix; /* [rows], or NULL: how long the prefix of each is, drawn below `length`; only its last row has a target */
 } wf_batch;
 
 /* Windows of `length` tokens in one pass over the training text; 0 when it is too short for one. */

@@ -89,6 +89,8 @@ static const wf_text_format *format_of_name(const char *name) {
     return &plain;
 }
 
+bool wf_text_is_plain(const char *path) { return format_of_name(path) == &plain; }
+
 weft_status wf_text_read(const wf_text_source *source, const char *format, wf_text *out, weft_error *err) {
     wf_text_source s = *source;
     const wf_text_format *f = format_of_name(source->where);

@@ -67,4 +67,5 @@ weft_status wf_text_read(const wf_text_source *source, const char *format, wf_te
 /* Unpacks gzip (several members too); more than `limit` bytes is WEFT_NO_MEMORY. Appends to `out`. */
 weft_status wf_gunzip(const wf_mem *mem, const void *data, size_t n, size_t limit, wf_str *out, weft_error *err);
 bool wf_is_gzip(const void *data, size_t n);
+bool wf_text_is_plain(const char *path); /* by its name */
 #endif

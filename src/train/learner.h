@@ -15,6 +15,7 @@ typedef struct wf_learner {
     wf_train_batch *batches; /* [accumulate], into the memory below */
     int32_t *ids, *targets;
     int64_t *positions, *segments;
+    int64_t *prefix; /* [accumulate*batch], of a model with prefixes */
     int32_t *packed; /* segments and positions as the data gives them */
 } wf_learner;
 

@@ -36,8 +36,8 @@ static weft_status describe_tensor(wf_optimizer *o, const wf_opt_param *p, wf_op
     t->rank = p->rank;
     for (int i = 0; i < p->rank; i++)
         t->dims[i] = p->dims[i];
-    bool few = !isnan(o->value[WF_OPT_NO_DECAY]) && p->rank < 2;
-    t->decay = !few && !p->no_decay;
+    bool few = !isnan(o->value[WF_OPT_NO_DECAY]) && p->rank < 2, usual = o->value[WF_OPT_NO_DECAY] == WF_NO_DECAY_USUAL;
+    t->decay = !few && !(usual && p->no_decay);
     t->slots = o->row->slots ? o->row->slots(o->value, t->rank, t->dims, t->count, t->slot) : 0;
     t->name = wf_arena_strdup(&o->arena, p->name);
     return t->name ? WEFT_OK : wf_fail_memory(err);

@@ -15,6 +15,7 @@
 enum { WF_OPT_SLOTS = 4, WF_OPT_RANK = 8, WF_OPT_CONSTANTS = 12, WF_OPT_PIECE = 65536 };
 /* Places of the options every row has; a row's own start at WF_OPT_OWN. */
 enum { WF_OPT_LR, WF_OPT_WEIGHT_DECAY, WF_OPT_NO_DECAY, WF_OPT_MAXIMIZE, WF_OPT_OWN };
+enum { WF_NO_DECAY_1D, WF_NO_DECAY_USUAL }; /* what WF_OPT_NO_DECAY may be, if it is a number */
 
 typedef struct wf_opt_param { /* one tensor as the caller gives it; the pointers must stay valid */
     const char *name;
@@ -23,7 +24,7 @@ typedef struct wf_opt_param { /* one tensor as the caller gives it; the pointers
     uint16_t *bf16; /* NULL, or a copy that receives the rounded new values */
     int rank;
     const int64_t *dims;
-    bool no_decay; /* never decays, whatever the options say */
+    bool no_decay; /* does not decay under the option no_decay "usual" */
 } wf_opt_param;
 
 typedef struct wf_opt_slot { /* what a row keeps for a tensor: `count` floats, at first `initial` */

@@ -16,9 +16,11 @@ const wf_option wf_optimizer_common[] = {
      .type = WF_OPTION_CHOICE,
      .at = WF_OPT_NO_DECAY,
      .fallback = {NAN},
-     .choices = "1-D",
+     .choices = "1-D|usual",
      .nullable = true,
-     .help = "1-D: tensors with fewer than two dimensions do not decay"},
+     .help =
+         "1-D: tensors with fewer than two dimensions do not decay; usual: nor those that published code of a mixer exempts "
+         "(rates and steps of states)"},
     {.name = "maximize", .type = WF_OPTION_BOOL, .at = WF_OPT_MAXIMIZE, .help = "climb instead of descending"},
     {0}};
 

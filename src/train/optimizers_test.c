@@ -205,7 +205,7 @@ static void test_grad_scale(void **state) {
     }
 }
 
-/* Tensors marked by the caller, and vectors under no_decay, keep their size under a zero gradient. */
+/* Vectors under no_decay, and under "usual" tensors marked by the caller too, keep their size under a zero gradient. */
 static void test_decay(void **state) {
     bench b;
     wf_optimizer *o;
@@ -216,11 +216,18 @@ static void test_decay(void **state) {
     wf_opt_param params[] = {{.name = "a", .param = p, .grad = g, .rank = 2, .dims = matrix},
                              {.name = "b", .param = p + 2, .grad = g, .rank = 1, .dims = vector},
                              {.name = "c", .param = p + 4, .grad = g, .rank = 2, .dims = matrix, .no_decay = true}};
-    assert_int_equal(wf_optimizer_create(&b.env, options_of(&b, "adamw", "\"lr\":0.5"), params, 3, &o, NULL), WEFT_OK);
-    wf_optimizer_step(o, 1, 1);
-    assert_float_equal(p[0], 0.95, 1e-6);
-    assert_true(p[2] == 1 && p[4] == 1);
-    wf_optimizer_free(o);
+    for (int usual = 0; usual < 2; usual++) {
+        wf_json *options = options_of(&b, "adamw", "\"lr\":0.5");
+        if (usual)
+            wf_json_put(&b.arena, options, "no_decay", wf_json_new_string(&b.arena, "usual", 5));
+        p[0] = p[4] = 1;
+        assert_int_equal(wf_optimizer_create(&b.env, options, params, 3, &o, NULL), WEFT_OK);
+        wf_optimizer_step(o, 1, 1);
+        assert_float_equal(p[0], 0.95, 1e-6);
+        assert_true(p[2] == 1);
+        assert_float_equal(p[4], usual ? 1 : 0.95, 1e-6);
+        wf_optimizer_free(o);
+    }
     close_bench(&b);
 }
 

@@ -19,6 +19,7 @@ typedef struct wf_practice {
     uint64_t cursor;         /* samples seen */
     wf_train_batch *batches; /* [accumulate], into the memory below */
     int32_t *ids, *targets;
+    int64_t *prefix; /* [accumulate*batch]: the prompts, for models with prefixes */
 } wf_practice;
 
 weft_status wf_practice_open(wf_practice *practice, wf_model *model, const wf_task_config *task,

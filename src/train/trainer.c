@@ -4,7 +4,8 @@
 #include <string.h>
 
 typedef struct inputs { /* of one recorded tape */
-    wf_tensor *ids, *targets, *mask, *positions, *segments, *tables[WF_MAX_TABLES], *inverse_count, *source, *source_mask;
+    wf_tensor *ids, *targets, *mask, *positions, *segments, *prefix, *tables[WF_MAX_TABLES], *inverse_count, *source,
+        *source_mask;
 } inputs;
 
 struct wf_trainer {
@@ -36,6 +37,8 @@ static void make_inputs(const wf_model *m, wf_tape *t, const wf_trainer_options 
     in->inverse_count = wf_input(t, "inverse_count", WF_F32, 1, (int64_t[]){1});
     if (o->masks)
         in->mask = wf_input(t, "mask", WF_U8, 2, dims);
+    if (m->spec->prefixed)
+        in->prefix = wf_input(t, "prefix", WF_I64, 1, &o->batch);
     if (o->segments) {
         in->segments = wf_input(t, "segments", WF_I64, 2, dims);
         in->positions = wf_input(t, "positions", WF_I64, 2, dims);
@@ -62,6 +65,9 @@ static void fill_inputs(const inputs *in, const wf_train_batch *b) {
     fill(in->mask, b->mask);
     fill(in->segments, b->segments);
     fill(in->positions, b->positions);
+    if (in->prefix && !b->prefix)
+        memset(in->prefix->data, 0, (size_t)in->prefix->count * sizeof *b->prefix);
+    fill(in->prefix, b->prefix);
     for (int i = 0; i < WF_MAX_TABLES; i++)
         fill(in->tables[i], b->tables[i]);
 }
@@ -79,6 +85,7 @@ static weft_status record_loss(const wf_model *m, wf_tape *t, const inputs *in, 
                             .mask = in->mask,
                             .positions = in->positions,
                             .segments = in->segments,
+                            .prefix = in->prefix,
                             .source = in->source ? &source : NULL};
     memcpy(ports.tables, in->tables, sizeof ports.tables);
     if (!in->targets)
@@ -144,8 +151,13 @@ static bool takes(const wf_model *m, const wf_optimizer_row *row, const wf_param
 }
 
 static wf_opt_param opt_param(const wf_param *p) {
-    return (wf_opt_param){
-        .name = p->name, .param = p->value, .grad = p->grad, .bf16 = p->bf16, .rank = p->rank, .dims = p->dims};
+    return (wf_opt_param){.name = p->name,
+                          .param = p->value,
+                          .grad = p->grad,
+                          .bf16 = p->bf16,
+                          .rank = p->rank,
+                          .dims = p->dims,
+                          .no_decay = p->no_decay};
 }
 
 static const wf_json *default_fallback(wf_trainer *t, const wf_json *options) {

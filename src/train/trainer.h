@@ -40,6 +40,8 @@ typedef struct wf_train_batch {   /* [B,T] each; NULL where unused */
     const int32_t *ids, *targets; /* targets: next tokens, -100 where none */
     const uint8_t *mask;
     const int64_t *positions, *segments;
+    const int64_t
+        *prefix; /* [B], of a model with prefixes; NULL: none. Their rows see each other: only the last has a target */
     const int32_t *tables[WF_MAX_TABLES]; /* [B,T,columns]: ids of the stem's tables */
     const int32_t *source;                /* [B,S] of an encoder-decoder, whose targets are not those of the next row */
     const uint8_t *source_mask;

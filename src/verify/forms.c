@@ -121,7 +121,7 @@ static weft_status record(piece *p, bool grad, bool seed_states, weft_error *err
     run.want_losses = p->mode != WF_STATE_IN_PLACE;
     run.want_attention =
         p->mode != WF_STATE_IN_PLACE && p->count == p->io->rows && strstr(p->layer->row->outputs, "attention") != NULL;
-    weft_status status = p->layer->row->run(&run, p->layer, &p->ports);
+    weft_status status = wf_run_layer(&run, p->layer, &p->ports);
     if (status != WEFT_OK)
         return wf_fail(err, status, "%s cannot run here", p->layer->row->name);
     p->ports.y = wf_cast(p->tape, p->ports.y, WF_F32);

@@ -163,9 +163,10 @@ static weft_status check_bytes(const token_case *c) {
     const wf_json *want = wf_json_get(c->json, "bytes");
     size_t i = 0;
     for (const wf_json *j = want ? want->child : NULL; j; j = j->next, i++) {
-        wf_str text = wf_str_new(c->arena->mem);
-        wf_bytes bytes = wf_tokenizer_token(c->run->tok, c->got->ids[i]);
-        wf_base64_encode((const uint8_t *)bytes.data, bytes.length, &text);
+        wf_str text = wf_str_new(c->arena->mem), bytes = wf_str_new(c->arena->mem);
+        wf_tokenizer_put_token(c->run->tok, c->got->ids[i], &bytes);
+        wf_base64_encode((const uint8_t *)wf_str_text(&bytes), bytes.length, &text);
+        wf_str_free(&bytes);
         bool same = text.length == j->length && memcmp(wf_str_text(&text), j->string, j->length) == 0;
         wf_str_free(&text);
         if (!same)

@@ -15,6 +15,9 @@ is_json "$out"
 has "$out" '"share"'
 has "$out" '"memory read"'
 has "$out" '"tokens_per_second"'
+run 0 "$WEFT" bench open_tokenizer --quick --rounds 1 --quiet
+has "$out" "merges as pairs"
+has "$out" "pieces with scores"
 run 0 "$WEFT" bench char_lm --quick --quiet
 has "$out" "skipped: needs tiny Shakespeare"
 run 0 "$WEFT" bench experts --quick --rounds 1 --quiet

@@ -2,6 +2,7 @@
  * into panels, and the rows of the tile pass over each panel, which stays in the first cache, by blocks of registers. Rows of A
  * are read in place where that is cheap; else they are packed too. */
 #include "kernels/gemm/blocks.h"
+#include "kernels/gemm/turned.h"
 
 enum { DEPTH = 256, STRIP = 512, R = WF_GEMM_ROWS, C = WF_GEMM_COLUMNS };
 
@@ -9,6 +10,8 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
 wf_gemm_tiling wf_gemm_blocks_tiling(const wf_gemm *g) {
+    if (wf_gemm_is_turned(g))
+        return wf_gemm_turned_tiling();
     bool cheap = g->a_type == WF_F32 && !g->trans_a;
     return (wf_gemm_tiling){.row_step = R,
                             .column_step = C,
@@ -33,7 +36,9 @@ static scratch_map map_scratch(const wf_gemm_plan *plan) {
     s.size = s.c + (plan->g.c_type == WF_BF16 || plan->g.bias ? (size_t)round_up(plan->tile_m * plan->tile_n, 16) : 0);
     return s;
 }
-size_t wf_gemm_blocks_scratch(const wf_gemm_plan *plan) { return map_scratch(plan).size * sizeof(float); }
+size_t wf_gemm_blocks_scratch(const wf_gemm_plan *plan) {
+    return wf_gemm_is_turned(&plan->g) ? wf_gemm_turned_scratch(plan) : map_scratch(plan).size * sizeof(float);
+}
 
 static const void *at(const void *data, wf_dtype type, int64_t i) {
     return (const char *)data + i * (int64_t)wf_dtypes[type].size;
@@ -120,7 +125,7 @@ static void fetch_next(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf
         fetch(o->b, g->b_type, g->ldb, first, least(t->n - first, share), p, depth);
 }
 
-void wf_gemm_blocks_run(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
+static void run_packed(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
     const wf_gemm *g = &plan->g;
     scratch_map map = map_scratch(plan);
     bool direct = g->c_type == WF_F32 && !o->bias;
@@ -135,9 +140,13 @@ void wf_gemm_blocks_run(const wf_gemm_plan *plan, const wf_gemm_tile *t, const w
             for (int64_t i = 0; i < t->m; i += R) {
                 fetch_next(plan, t, o, p + DEPTH, j, i);
                 plan->kernels->gemm_block(sums + i * ld + j, ld, a.data + i / R * a.block, a.row, a.step, panels + j * depth,
-                                          depth, least(t->m - i, R), least(t->n - j, C), add);
+                                          depth, least(t->m - i, R), least(t->n - j, C), add, NULL);
             }
     }
     if (!direct)
         wf_gemm_finish(plan, t, o, sums, ld);
+}
+
+void wf_gemm_blocks_run(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf_gemm_operands *o, void *scratch) {
+    (wf_gemm_is_turned(&plan->g) ? wf_gemm_turned_run : run_packed)(plan, t, o, scratch);
 }

@@ -20,14 +20,16 @@ static double makespan(const wf_gemm *g, const wf_gemm_tiling *law, int64_t m, i
     return (double)pieces(tiles, threads) * one / ((double)g->m * (double)g->n);
 }
 
-/* The tiling that does best on 2 threads and on 8: a fixed question, so the answer depends on the shape only. */
+/* The tiling that does best on 2 threads and on 8, or where there are many products on one: a fixed question, so the answer
+ * depends on the shape only. */
 static void choose_tile(const wf_gemm *g, wf_gemm_plan *plan) {
     wf_gemm_tiling law = wf_gemm_backend_tiling(g);
     double best = INFINITY;
     for (int64_t rows = pieces(g->m, law.most_rows); rows <= pieces(g->m, SMALLEST); rows += 1 + rows / 16)
         for (int64_t columns = pieces(g->n, law.most_columns); columns <= pieces(g->n, SMALLEST); columns += 1 + columns / 16) {
             int64_t m = even(g->m, rows, law.row_step), n = even(g->n, columns, law.column_step);
-            double cost = 2 * 2 * makespan(g, &law, m, n, 2) + 8 * makespan(g, &law, m, n, 8);
+            double cost =
+                g->usual ? makespan(g, &law, m, n, 1) : 2 * 2 * makespan(g, &law, m, n, 2) + 8 * makespan(g, &law, m, n, 8);
             if (cost < best) {
                 best = cost;
                 plan->tile_m = m;

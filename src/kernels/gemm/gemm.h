@@ -20,7 +20,8 @@ typedef struct wf_gemm {
     int64_t lda, ldb, ldc;           /* 0: contiguous */
     wf_dtype a_type, b_type, c_type; /* F32, or BF16 inputs with F32 or BF16 output; sums are always fp32 */
     bool trans_a, trans_b, bias;     /* bias: the run adds an fp32 bias[n] */
-    bool steady;                     /* a row of C has the same bits whatever m is: for rows grouped by what they hold */
+    int64_t usual; /* not 0: one of many products of rows grouped by what they hold, this many as a rule; a row of C has the
+                    * same bits whatever m is */
 } wf_gemm;
 
 typedef struct wf_gemm_plan wf_gemm_plan;

@@ -21,7 +21,7 @@ static void start(void) {
 const char *wf_gemm_backend(void) { return "CBLAS"; }
 void wf_gemm_thread_init(void) { pthread_once(&once, start); }
 
-static bool by_blocks(const wf_gemm *g) { return g->a_type == WF_BF16 || g->steady; }
+static bool by_blocks(const wf_gemm *g) { return g->a_type == WF_BF16 || g->usual; }
 
 wf_gemm_tiling wf_gemm_backend_tiling(const wf_gemm *g) {
     if (by_blocks(g))

@@ -14,8 +14,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include "kernels/gemm/blocks.h"
+#include "kernels/gemm/turned.h"
 
-enum { DEPTH = 384, FAR = 1024, FEW = 48, BUNDLES = 64, KINDS = 4, ROW_REST = 1, COLUMN_REST = 2 };
+enum { DEPTH = 384, SLAB = 128, FAR = 1024, FEW = 48, BUNDLES = 64, KINDS = 4, ROW_REST = 1, COLUMN_REST = 2 };
 
 typedef dnnl_status_t (*bf16_gemm)(char ta, char tb, dnnl_dim_t m, dnnl_dim_t n, dnnl_dim_t k, float alpha, const uint16_t *a,
                                    dnnl_dim_t lda, const uint16_t *b, dnnl_dim_t ldb, float beta, float *c, dnnl_dim_t ldc);
@@ -191,8 +192,12 @@ static bool make_primitives(const wf_gemm_plan *plan, onednn *d) {
 
 /* ---- plans ---- */
 
-/* Rows enough to prepare operands for; a steady product goes the way of many rows whatever it has. */
-static bool many(const wf_gemm *g) { return g->steady || g->m >= FEW; }
+/* Rows enough to prepare operands for; one of many products goes the way of many rows whatever it has. */
+static bool many(const wf_gemm *g) { return g->usual || g->m >= FEW; }
+
+/* One of many products, each with a B of its own that lies right: read in place, SLAB whole rows after the other, in the order
+ * of memory. */
+static bool slabs(const wf_gemm *g) { return g->usual && g->a_type == WF_F32 && !g->trans_a && !g->trans_b; }
 
 /* bf16 products of many rows, both operands dense and contiguous along k. */
 static bool wants_primitive(const wf_gemm *g) {
@@ -201,18 +206,24 @@ static bool wants_primitive(const wf_gemm *g) {
 
 /* B is copied when it has to be turned, which takes many rows to pay, and when its rows lie a multiple of 4 KiB apart, so that
  * they fall into the same few lines of the caches; the turned A when its rows are far apart. */
-static bool stages_b(const wf_gemm *g) { return g->a_type == WF_F32 && many(g) && (g->trans_b || g->ldb % FAR == 0); }
+static bool stages_b(const wf_gemm *g) {
+    return g->a_type == WF_F32 && many(g) && !slabs(g) && (g->trans_b || g->ldb % FAR == 0);
+}
 static bool stages_a(const wf_gemm *g) { return g->a_type == WF_F32 && g->trans_a && g->lda >= FAR; }
+
+static bool by_blocks(const wf_gemm *g) { return g->a_type == WF_BF16 ? !gemm_bf16 : wf_gemm_is_turned(g); }
 
 /* Measured on one thread with the shapes of a transformer (gemm_test --bench). */
 wf_gemm_tiling wf_gemm_backend_tiling(const wf_gemm *g) {
     pthread_once(&once, start);
-    if (g->a_type == WF_BF16 && !gemm_bf16)
+    if (by_blocks(g))
         return wf_gemm_blocks_tiling(g);
     wf_gemm_tiling law = {
         .row_step = 8, .column_step = 48, .most_rows = 768, .most_columns = 768, .row_cost = 5, .column_cost = 6};
     if (wants_primitive(g))
         law = (wf_gemm_tiling){16, 32, 512, 256, 24, 4};
+    if (slabs(g))
+        law = (wf_gemm_tiling){8, 48, 256, 2048, 16, 6};
     if (!many(g))
         law.most_columns = 192; /* a sweep over B: wider tiles miss the first cache (m 8: 49 against 74 GFLOP/s) */
     if (stages_b(g)) {
@@ -234,7 +245,7 @@ weft_status wf_gemm_backend_open(const wf_env *env, wf_gemm_plan *plan, weft_err
         return wf_fail_memory(err);
     plan->backend = d;
     d->mem = env->mem;
-    d->way = plan->g.a_type == WF_BF16 && !gemm_bf16 ? BLOCKS : GEMM;
+    d->way = by_blocks(&plan->g) ? BLOCKS : GEMM;
     if (wants_primitive(&plan->g) && make_primitives(plan, d))
         d->way = PRIMITIVE;
     return WEFT_OK;
@@ -314,7 +325,7 @@ static int64_t run_f32(const wf_gemm_plan *plan, const wf_gemm_tile *t, const wf
     const wf_kernels *kernels = plan->kernels;
     bool copy_a = stages_a(g), copy_b = stages_b(g);
     float *stage_a = (float *)(void *)stage, *stage_b = (float *)(void *)(stage + stage_a_size(plan));
-    int64_t depth = copy_a || copy_b ? DEPTH : g->k;
+    int64_t depth = slabs(g) ? SLAB : copy_a || copy_b ? DEPTH : g->k;
     for (int64_t p = 0; p < g->k; p += depth) {
         int64_t k = least(g->k - p, depth), lda = copy_a ? t->m : g->lda, ldb = copy_b ? t->n : g->ldb;
         const float *a = at(o->a, !g->trans_a, g->lda, p), *b = at(o->b, g->trans_b, g->ldb, p);

@@ -2,12 +2,13 @@
 #include "kernels/ref/ref.h"
 
 void wf_ref_gemm_block(float *c, int64_t ldc, const float *a, int64_t row, int64_t step, const float *b, int64_t k, int64_t m,
-                       int64_t n, bool add) {
+                       int64_t n, bool add, const wf_gemm_beside *beside) {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             float sum = 0;
             for (int64_t p = 0; p < k; p++)
                 sum += a[i * row + p * step] * b[p * WF_GEMM_COLUMNS + j];
+            sum += beside && beside->bias ? beside->bias[j] : 0.0f;
             c[i * ldc + j] = add ? c[i * ldc + j] + sum : sum;
         }
 }

@@ -22,7 +22,8 @@ void wf_ref_int8_quantize(uint8_t *q, float *ranges, const float *x, int64_t k) 
 }
 
 void wf_ref_int8_block(float *c, int64_t ldc, const uint8_t *a, const float *ranges, const uint8_t *w, const float *bias,
-                       int64_t groups, int64_t m, int64_t n) {
+                       int64_t groups, int64_t m, int64_t n, const uint8_t *ahead, int64_t ahead_step) {
+    (void)ahead, (void)ahead_step; /* fetched for speed alone */
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             float y = bias ? bias[j] : 0.0f;

@@ -14,8 +14,9 @@ enum { COLUMNS = VECTORS * WF_VL, AHEAD = 6 };
 typedef struct block {
     float *c;
     int64_t ldc;
-    const float *a, *b;
-    int64_t row, step, k, n;
+    const float *a, *b, *bias; /* bias: whole vectors, or NULL */
+    const char *ahead;
+    int64_t ahead_step, row, step, k, n;
     bool add;
 } block;
 
@@ -27,7 +28,7 @@ static __attribute__((noinline)) void store_edge(const block *t, const float *ed
     }
 }
 
-WF_INLINE void store_block(const block *t, vf sum[ROWS][VECTORS], const int rows) {
+WF_INLINE void store_block(const block *t, vf sum[ROWS][VECTORS], const int rows, const int vectors) {
     if (t->n >= COLUMNS) { /* apart, so that the sums never leave the registers */
         WF_UNROLL
         for (int i = 0; i < rows; i++)
@@ -42,51 +43,63 @@ WF_INLINE void store_block(const block *t, vf sum[ROWS][VECTORS], const int rows
     WF_UNROLL
     for (int i = 0; i < rows; i++)
         WF_UNROLL
-    for (int v = 0; v < VECTORS; v++)
+    for (int v = 0; v < vectors; v++)
         vf_store(edge + i * COLUMNS + v * WF_VL, sum[i][v]);
     store_edge(t, edge, rows);
 }
 
-/* rows x COLUMNS of the block; `rows` is a constant, and row and step are where a is a panel. Rows are addressed three to a
+/* rows x vectors of the block; both are constants, and row and step are where a is a panel. Rows are addressed three to a
  * pointer: base, base + row and base + 2 row are one addressing mode each. */
-WF_INLINE void multiply(const block *t, const int rows, int64_t row, int64_t step) {
+WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64_t row, int64_t step) {
     vf sum[ROWS][VECTORS];
     WF_UNROLL
     for (int i = 0; i < rows; i++) {
         __builtin_prefetch(t->c + i * t->ldc, 1); /* the block is written at the end: fetch it meanwhile */
         __builtin_prefetch(t->c + i * t->ldc + COLUMNS - 1, 1);
         WF_UNROLL
-        for (int v = 0; v < VECTORS; v++)
+        for (int v = 0; v < vectors; v++)
             sum[i][v] = vf_set(0.0f);
     }
     const float *base[(ROWS + 2) / 3], *b = t->b;
+    const char *ahead = t->ahead;
+    const int64_t ahead_step = t->ahead_step;
     WF_UNROLL
     for (int i = 0; i < rows; i += 3)
         base[i / 3] = t->a + i * row;
-    for (int64_t p = 0; p < t->k; p++, b += WF_GEMM_COLUMNS) {
+    for (int64_t p = 0; p < t->k; p++, b += WF_GEMM_COLUMNS, ahead += ahead_step) {
+        __builtin_prefetch(ahead, 0, 2);
         vf x[VECTORS];
         WF_UNROLL
-        for (int v = 0; v < VECTORS; v++)
+        for (int v = 0; v < vectors; v++)
             x[v] = vf_load(b + v * WF_VL);
         WF_UNROLL
         for (int i = 0; i < rows; i++) {
             vf y = vf_set(base[i / 3][i % 3 * row]);
             WF_UNROLL
-            for (int v = 0; v < VECTORS; v++)
+            for (int v = 0; v < vectors; v++)
                 sum[i][v] = vf_fma(y, x[v], sum[i][v]);
         }
         WF_UNROLL
         for (int i = 0; i < rows; i += 3)
             base[i / 3] += step;
     }
-    store_block(t, sum, rows);
+    if (t->bias) {
+        WF_UNROLL
+        for (int i = 0; i < rows; i++)
+            WF_UNROLL
+        for (int v = 0; v < vectors; v++)
+            sum[i][v] += vf_load(t->bias + v * WF_VL);
+    }
+    store_block(t, sum, rows, vectors);
 }
 
 WF_INLINE void multiply_some(const block *t, const int rows) {
     if (t->row == 1 && t->step == WF_GEMM_ROWS)
-        multiply(t, rows, 1, WF_GEMM_ROWS);
+        multiply(t, rows, VECTORS, 1, WF_GEMM_ROWS);
+    else if (rows == ROWS && t->n <= WF_VL) /* half the work */
+        multiply(t, rows, 1, t->row, 1);
     else
-        multiply(t, rows, t->row, 1);
+        multiply(t, rows, VECTORS, t->row, 1);
 }
 
 /* The rows of one step: the whole block, or a power of two of what is left. A sum's order is the same in each. */
@@ -116,10 +129,27 @@ static int64_t multiply_rows(const block *t, int64_t left) {
 }
 
 static void gemm_block(float *c, int64_t ldc, const float *a, int64_t row, int64_t step, const float *b, int64_t k, int64_t m,
-                       int64_t n, bool add) {
+                       int64_t n, bool add, const wf_gemm_beside *beside) {
+    float whole[WF_GEMM_COLUMNS] = {0};
+    const float *bias = beside ? beside->bias : NULL;
+    bool ahead = beside && beside->ahead;
+    if (bias && n < WF_GEMM_COLUMNS)
+        bias = memcpy(whole, bias, (size_t)n * sizeof *bias);
+    block t = {.c = c,
+               .ldc = ldc,
+               .ahead = ahead ? beside->ahead : (const char *)b,
+               .ahead_step = ahead ? beside->ahead_step : 0,
+               .row = row,
+               .step = step,
+               .k = k,
+               .add = add};
     for (int64_t j = 0; j < n; j += COLUMNS)
         for (int64_t i = 0; i < m;) {
-            block t = {c + i * ldc + j, ldc, a + i * row, b + j, row, step, k, n - j, add};
+            t.c = c + i * ldc + j;
+            t.a = a + i * row;
+            t.b = b + j;
+            t.bias = bias ? bias + j : NULL;
+            t.n = n - j;
             i += multiply_rows(&t, m - i);
         }
 }

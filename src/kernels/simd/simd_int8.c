@@ -7,7 +7,7 @@ enum { ROWS = 12, PANELS = 2 }; /* accumulators: 24 of 32 registers */
 #else
 enum { ROWS = 2, PANELS = 1 };
 #endif
-enum { SPLIT = WF_INT8_PANEL / WF_VL, VECTORS = PANELS * SPLIT, STEPS = WF_INT8_GROUP / 4 };
+enum { SPLIT = WF_INT8_PANEL / WF_VL, VECTORS = PANELS * SPLIT, STEPS = WF_INT8_STEPS };
 
 /* Four bytes of a row, for every lane. */
 #if defined(__AVX512VNNI__)
@@ -58,13 +58,19 @@ typedef struct product {
     const uint8_t *a, *w;
     const float *ranges, *bias;
     int64_t groups;
+    const uint8_t *ahead;
+    int64_t ahead_step;
 } product;
 
-/* The sums of one group of k, scaled, onto c. */
+/* The sums of one group of k, scaled, onto c. Rows are addressed three to a pointer: base, base + row and base + 2 row are one
+ * addressing mode each. */
 WF_INLINE void multiply_group(const product *t, const int rows, const int panels, int64_t g) {
     vi sum[ROWS][VECTORS];
-    const uint8_t *a = t->a + g * WF_INT8_GROUP, *w[PANELS];
-    const int64_t row = t->groups * WF_INT8_GROUP;
+    const uint8_t *a = t->a + g * WF_INT8_GROUP, *w[PANELS], *ahead = t->ahead + g * STEPS * t->ahead_step;
+    const int64_t row = t->groups * WF_INT8_GROUP, ranges = 2 * t->groups, ldc = t->ldc;
+    const uint8_t *base[(ROWS + 2) / 3];
+    const float *range[(ROWS + 2) / 3];
+    float *out[(ROWS + 2) / 3];
     WF_UNROLL
     for (int p = 0; p < panels; p++)
         w[p] = t->w + (p * t->groups + g) * WF_INT8_BLOCK;
@@ -73,12 +79,15 @@ WF_INLINE void multiply_group(const product *t, const int rows, const int panels
         WF_UNROLL
     for (int v = 0; v < panels * SPLIT; v++)
         sum[i][v] = vi_set(0);
-    const uint8_t *base[(ROWS + 2) / 3];
     WF_UNROLL
-    for (int i = 0; i < rows; i += 3)
+    for (int i = 0; i < rows; i += 3) {
         base[i / 3] = a + i * row;
-    for (int p = 0; p < STEPS; p++) {
+        range[i / 3] = t->ranges + 2 * g + i * ranges;
+        out[i / 3] = t->c + i * ldc;
+    }
+    for (int p = 0; p < STEPS; p++, ahead += t->ahead_step) {
         vi x[VECTORS];
+        __builtin_prefetch(ahead, 0, 2);
         WF_UNROLL
         for (int v = 0; v < panels * SPLIT; v++)
             x[v] = load_bytes(w[v / SPLIT] + (p * SPLIT + v % SPLIT) * (4 * WF_VL));
@@ -98,17 +107,24 @@ WF_INLINE void multiply_group(const product *t, const int rows, const int panels
         vf scale = vf_load(scales), sums = vf_load(scales + WF_INT8_PANEL);
         WF_UNROLL
         for (int i = 0; i < rows; i++) {
-            const float *range = t->ranges + 2 * (i * t->groups + g);
-            float *out = t->c + i * t->ldc + v * WF_VL;
-            vf y = g > 0 ? vf_load(out) : t->bias ? vf_load(t->bias + v * WF_VL) : vf_set(0.0f);
-            y = vf_fma(vf_set(range[0]), sums, y);
-            vf_store(out, vf_fma(vf_set(range[1]), scale * __builtin_convertvector(sum[i][v], vf), y));
+            const float *r = range[i / 3] + i % 3 * ranges;
+            float *to = out[i / 3] + i % 3 * ldc + v * WF_VL;
+            vf y = vf_fma(vf_set(r[0]), sums, vf_load(to));
+            vf_store(to, vf_fma(vf_set(r[1]), scale * __builtin_convertvector(sum[i][v], vf), y));
         }
     }
 }
 
+/* What the sums are added to. */
+WF_INLINE void begin(const product *t, const int rows, const int panels) {
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < panels * SPLIT; v++)
+            vf_store(t->c + i * t->ldc + v * WF_VL, t->bias ? vf_load(t->bias + v * WF_VL) : vf_set(0.0f));
+}
+
 #define MULTIPLY(rows, panels)                                                                                                 \
     static void multiply_##rows##_##panels(const product *t) {                                                                 \
+        begin(t, rows, panels);                                                                                                \
         for (int64_t g = 0; g < t->groups; g++)                                                                                \
             multiply_group(t, rows, panels, g);                                                                                \
     }
@@ -166,8 +182,16 @@ static void multiply_columns(const product *t, int64_t m, int64_t n, int64_t pan
 }
 
 static void int8_block(float *c, int64_t ldc, const uint8_t *a, const float *ranges, const uint8_t *w, const float *bias,
-                       int64_t groups, int64_t m, int64_t n) {
-    product t = {.c = c, .ldc = ldc, .a = a, .w = w, .ranges = ranges, .bias = bias, .groups = groups};
+                       int64_t groups, int64_t m, int64_t n, const uint8_t *ahead, int64_t ahead_step) {
+    product t = {.c = c,
+                 .ldc = ldc,
+                 .a = a,
+                 .w = w,
+                 .ranges = ranges,
+                 .bias = bias,
+                 .groups = groups,
+                 .ahead = ahead,
+                 .ahead_step = ahead_step};
     for (int64_t j = 0, taken; j < n; j += taken) {
         int64_t panels = (n - j + WF_INT8_PANEL - 1) / WF_INT8_PANEL;
         panels = panels < PANELS ? panels : PANELS;
@@ -189,33 +213,77 @@ WF_INLINE void store_bytes(uint8_t *q, vi v) {
 }
 #endif
 
-static void int8_quantize(uint8_t *q, float *ranges, const float *x, int64_t k) {
+/* Numbers of one group of n, the missing ones 0, as steps from `least`. */
+WF_INLINE void store_steps(uint8_t *q, const vf *v, float least, float inverse, int64_t n) {
     enum { PARTS = WF_INT8_GROUP / WF_VL };
-    for (int64_t first = 0; first < k; first += WF_INT8_GROUP, q += WF_INT8_GROUP, ranges += 2) {
-        vf v[PARTS], low, high;
-        int64_t n = k - first;
-        for (int i = 0; i < PARTS; i++) { /* what is missing repeats the first number */
-            int64_t left = n - i * WF_VL;
-            v[i] = left >= WF_VL ? vf_load(x + first + i * WF_VL)
-                   : left > 0    ? vf_select(vi_first(left), vf_load_n(x + first + i * WF_VL, left), vf_set(x[first]))
-                                 : vf_set(x[first]);
-        }
-        low = high = v[0];
-        for (int i = 1; i < PARTS; i++)
-            low = vf_min(low, v[i]), high = vf_max(high, v[i]);
-        float least = -vf_hmax(-low), most = vf_hmax(high), inverse = most - least > 1e-30f ? 255.0f / (most - least) : 0.0f;
-        ranges[0] = least;
-        ranges[1] = (most - least) / 255.0f;
-        for (int i = 0; i < PARTS; i++) {
-            const vf magic = vf_set(12582912.0f);
-            vf scaled = (v[i] - least) * inverse;
-            vf rounded = scaled + magic;
-            vi u = (vi)rounded - (vi)magic;
-            store_bytes(q + i * WF_VL, n - i * WF_VL >= WF_VL ? u
-                                       : n - i * WF_VL > 0    ? u & vi_first(n - i * WF_VL)
-                                                              : vi_set(0));
-        }
+    for (int i = 0; i < PARTS; i++) {
+        const vf magic = vf_set(12582912.0f);
+        vf scaled = (v[i] - least) * inverse;
+        vf rounded = scaled + magic;
+        vi u = (vi)rounded - (vi)magic;
+        store_bytes(q + i * WF_VL, n - i * WF_VL >= WF_VL ? u : n - i * WF_VL > 0 ? u & vi_first(n - i * WF_VL) : vi_set(0));
     }
+}
+
+/* The range of a group, and the inverse of its step. */
+WF_INLINE float put_range(float *range, float least, float most) {
+    range[0] = least;
+    range[1] = (most - least) / 255.0f;
+    return most - least > 1e-30f ? 255.0f / (most - least) : 0.0f;
+}
+
+static void quantize_group(uint8_t *q, float *range, const float *x, int64_t n) {
+    enum { PARTS = WF_INT8_GROUP / WF_VL };
+    vf v[PARTS], low, high;
+    for (int i = 0; i < PARTS; i++) { /* what is missing repeats the first number */
+        int64_t left = n - i * WF_VL;
+        v[i] = left >= WF_VL ? vf_load(x + i * WF_VL)
+               : left > 0    ? vf_select(vi_first(left), vf_load_n(x + i * WF_VL, left), vf_set(x[0]))
+                             : vf_set(x[0]);
+    }
+    low = high = v[0];
+    for (int i = 1; i < PARTS; i++)
+        low = vf_min(low, v[i]), high = vf_max(high, v[i]);
+    float least = -vf_hmax(-low), inverse = put_range(range, least, vf_hmax(high));
+    store_steps(q, v, least, inverse, n);
+}
+
+#if WF_VL == 16
+/* Maxima of the halves of a and b, in turn. */
+WF_INLINE vf merge(vf a, vf b) {
+    return vf_max(__builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+                  __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+}
+
+/* Four groups, whose eight extremes are found together. */
+static void quantize_four(uint8_t *q, float *ranges, const float *x) {
+    vf v[4][2], most[4], least[4];
+    float ends[WF_VL];
+    WF_UNROLL
+    for (int g = 0; g < 4; g++) {
+        v[g][0] = vf_load(x + g * WF_INT8_GROUP);
+        v[g][1] = vf_load(x + g * WF_INT8_GROUP + WF_VL);
+        most[g] = vf_max(v[g][0], v[g][1]);
+        least[g] = -vf_min(v[g][0], v[g][1]);
+    }
+    vf m = merge(merge(merge(most[0], most[2]), merge(most[1], most[3])),
+                 merge(merge(least[0], least[2]), merge(least[1], least[3])));
+    vf_store(ends, vf_max(m, __builtin_shufflevector(m, m, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)));
+    WF_UNROLL
+    for (int g = 0; g < 4; g++)
+        store_steps(q + g * WF_INT8_GROUP, v[g], -ends[2 * g + 1], put_range(ranges + 2 * g, -ends[2 * g + 1], ends[2 * g]),
+                    WF_INT8_GROUP);
+}
+#endif
+
+static void int8_quantize(uint8_t *q, float *ranges, const float *x, int64_t k) {
+    int64_t first = 0;
+#if WF_VL == 16
+    for (; first + 4 * WF_INT8_GROUP <= k; first += 4 * WF_INT8_GROUP)
+        quantize_four(q + first, ranges + first / WF_INT8_GROUP * 2, x + first);
+#endif
+    for (; first < k; first += WF_INT8_GROUP)
+        quantize_group(q + first, ranges + first / WF_INT8_GROUP * 2, x + first, k - first);
 }
 
 WF_FILL(int8) {

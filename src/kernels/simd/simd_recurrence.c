@@ -660,6 +660,14 @@ static void value_pass(piece *p) {
     save_state(p, p->state, a->ds_in);
 }
 
+/* The first decay weighs a state of zeros: its gradient is zero, not what rounding leaves of two equal sums. */
+static void clear_first_decay(const piece *p) {
+    const wf_recurrence_args *a = p->a;
+    size_t n = wf_decay_per_channel(a->decay) ? (size_t)a->key_dim : 1;
+    if (a->dg_part && !a->s_in)
+        memset(a->dg_part + part_row(p, 0) * (int64_t)n, 0, n * sizeof(float));
+}
+
 static void recurrence_back(const wf_recurrence_args *a, int64_t batch, int64_t head, int64_t slice, void *scratch) {
     piece p = make_piece(a, batch, head, slice, scratch);
     memset(p.dbonus, 0, (size_t)(2 * p.keys) * sizeof(float));
@@ -673,6 +681,7 @@ static void recurrence_back(const wf_recurrence_args *a, int64_t batch, int64_t 
     load_transposed(&p, p.state, a->ds_out);
     p.ahead = -AHEAD;
     key_pass(&p);
+    clear_first_decay(&p);
     value_pass(&p);
     for (int64_t c = 0; a->dbonus_part && c < a->key_dim; c += WF_VL)
         put(a->dbonus_part + ((slice * a->batch + batch) * a->heads + head) * a->key_dim + c, vf_load(p.dbonus + p.keys + c),

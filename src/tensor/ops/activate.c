@@ -6,9 +6,9 @@ typedef struct activate {
 } activate;
 
 static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
-    float tmp[TILE], y[TILE];
+    float tmp[TILE], buffer[TILE], *y = out_or(node, first, buffer);
     w->k->activate(((const activate *)node->attr)->kind, y, load_in(node, 0, first, n, tmp, w), n);
-    store_out(node, first, n, y, w);
+    put_out(node, first, n, y, w);
 }
 
 static void backward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
@@ -23,7 +23,12 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     elementwise_run(node, piece, pass == WF_FORWARD ? forward : backward, w);
 }
 
-const wf_op wf_op_activate = {.name = "activate", .pieces = elementwise_pieces, .run = run, .saves_in = 1};
+static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker *w) {
+    elementwise_rows(node, first, end, forward, w);
+}
+
+const wf_op wf_op_activate = {
+    .name = "activate", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows, .saves_in = 1};
 
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind) {
     if (!x || kind == WF_IDENTITY)

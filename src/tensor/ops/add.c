@@ -7,18 +7,15 @@ typedef struct add {
 
 static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
     const add *a = node->attr;
-    float ta[TILE], tb[TILE], y[TILE];
+    float ta[TILE], tb[TILE], y[TILE], *to = out_or(node, first, y);
     const float *x0 = load_in(node, 0, first, n, ta, w), *x1 = load_in(node, 1, first, n, tb, w);
-    bool direct = node->out[0]->type == WF_F32;
-    float *to = direct ? (float *)node->out[0]->data + first : y;
     if (a->scale == 1.0f) {
         w->k->add(to, x0, x1, n);
     } else {
         w->k->scale(y, a->scale, x1, n);
         w->k->add(to, x0, y, n);
     }
-    if (!direct)
-        store_out(node, first, n, y, w);
+    put_out(node, first, n, to, w);
 }
 
 static void backward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
@@ -38,7 +35,11 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     elementwise_run(node, piece, pass == WF_FORWARD ? forward : backward, w);
 }
 
-const wf_op wf_op_add = {.name = "add", .pieces = elementwise_pieces, .run = run};
+static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker *w) {
+    elementwise_rows(node, first, end, forward, w);
+}
+
+const wf_op wf_op_add = {.name = "add", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows};
 
 wf_tensor *wf_add_scaled(wf_tape *t, wf_tensor *a, wf_tensor *b, float scale) {
     if (!a || !b)

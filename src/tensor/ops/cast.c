@@ -16,7 +16,11 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     elementwise_run(node, piece, pass == WF_FORWARD ? forward : backward, w);
 }
 
-const wf_op wf_op_cast = {.name = "cast", .pieces = elementwise_pieces, .run = run};
+static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker *w) {
+    elementwise_rows(node, first, end, forward, w);
+}
+
+const wf_op wf_op_cast = {.name = "cast", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows};
 
 wf_tensor *wf_cast(wf_tape *t, wf_tensor *x, wf_dtype type) {
     if (!x || x->type == type)

@@ -44,6 +44,8 @@ wf_tensor *wf_dropout(wf_tape *t, wf_tensor *x, float p) {
         return x;
     if (!(p >= 0.0f && p < 1.0f))
         return wf_tape_error(t, WEFT_USAGE, "dropout must be in [0, 1), not %g", (double)p);
+    if (!wf_tape_grad(t))
+        return x;
     dropout *attr = attr_copy(t, &(dropout){p, wf_tape_site(t)}, sizeof(dropout));
     return attr ? record_like(t, &wf_op_dropout, 1, &x, x, x->type, attr) : NULL;
 }

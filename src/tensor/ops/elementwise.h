@@ -19,6 +19,13 @@ static inline void elementwise_run(const wf_node *node, int piece, elementwise_t
         tile(node, i, end - i < TILE ? end - i : TILE, w);
 }
 
+/* Rows of the outermost dimensions: wf_op.run_rows. */
+static inline void elementwise_rows(const wf_node *node, int64_t first, int64_t end, elementwise_tile tile, wf_worker *w) {
+    int64_t n = node->out[0]->count / node->rows;
+    for (int64_t i = first * n; i < end * n; i += TILE)
+        tile(node, i, end * n - i < TILE ? end * n - i : TILE, w);
+}
+
 static inline const float *load_in(const wf_node *node, int i, int64_t first, int64_t n, float *tmp, const wf_worker *w) {
     return wf_load(w, node->in[i]->data, node->in[i]->type, first, n, tmp);
 }
@@ -27,6 +34,14 @@ static inline const float *load_dout(const wf_node *node, int64_t first, int64_t
 }
 static inline void store_out(const wf_node *node, int64_t first, int64_t n, const float *y, const wf_worker *w) {
     wf_store(w, node->out[0]->data, node->out[0]->type, first, n, y, 0.0f);
+}
+/* Where a tile of out[0] is computed: its place, or `tmp`, for put_out to convert. */
+static inline float *out_or(const wf_node *node, int64_t first, float *tmp) {
+    return node->out[0]->type == WF_F32 ? (float *)node->out[0]->data + first : tmp;
+}
+static inline void put_out(const wf_node *node, int64_t first, int64_t n, const float *y, const wf_worker *w) {
+    if (node->out[0]->type != WF_F32)
+        store_out(node, first, n, y, w);
 }
 /* Adds or writes the gradient of in[i]; nothing when none is wanted. */
 static inline void store_din(const wf_node *node, int i, int64_t first, int64_t n, const float *dx, const wf_worker *w) {
@@ -39,7 +54,10 @@ static inline void store_din(const wf_node *node, int i, int64_t first, int64_t 
 static inline wf_tensor *record_like(wf_tape *t, const wf_op *op, int n_in, wf_tensor *const *in, const wf_tensor *like,
                                      wf_dtype type, void *attr) {
     wf_tensor *y = wf_out(t, type, like->rank, like->dims);
-    return y && wf_record(t, op, n_in, in, 1, &y, attr) ? y : NULL;
+    wf_node *node = y ? wf_record(t, op, n_in, in, 1, &y, attr) : NULL;
+    if (node)
+        node->rows = wf_row_count(y);
+    return node ? y : NULL;
 }
 static inline void *attr_copy(wf_tape *t, const void *attr, size_t size) {
     void *copy = wf_arena_alloc(wf_tape_arena(t), size);

@@ -6,10 +6,10 @@ typedef struct gate {
 } gate;
 
 static void forward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
-    float ta[TILE], tb[TILE], y[TILE];
+    float ta[TILE], tb[TILE], buffer[TILE], *y = out_or(node, first, buffer);
     w->k->activate(((const gate *)node->attr)->kind, y, load_in(node, 0, first, n, ta, w), n);
     w->k->mul(y, y, load_in(node, 1, first, n, tb, w), n);
-    store_out(node, first, n, y, w);
+    put_out(node, first, n, y, w);
 }
 
 static void backward(const wf_node *node, int64_t first, int64_t n, wf_worker *w) {
@@ -30,7 +30,11 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     elementwise_run(node, piece, pass == WF_FORWARD ? forward : backward, w);
 }
 
-const wf_op wf_op_gate = {.name = "gate", .pieces = elementwise_pieces, .run = run, .saves_in = 3};
+static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker *w) {
+    elementwise_rows(node, first, end, forward, w);
+}
+
+const wf_op wf_op_gate = {.name = "gate", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows, .saves_in = 3};
 
 wf_tensor *wf_gate(wf_tape *t, wf_tensor *a, wf_tensor *b, wf_activation kind) {
     if (!a || !b)

@@ -209,6 +209,7 @@ const wf_op wf_op_grouped_linear = {.name = "grouped_linear",
 
 static weft_status make_plans(const wf_env *env, grouped *a, bool bias, bool grad, weft_error *err) {
     wf_dtype c = a->compute;
+    int64_t usual = a->most / a->experts + 1;
     for (int i = 0; i < a->sizes; i++) {
         int64_t m = (i + 1) * WF_EXPERT_ROUND;
         const wf_gemm shapes[KINDS] = {
@@ -220,8 +221,8 @@ static weft_status make_plans(const wf_env *env, grouped *a, bool bias, bool gra
                         .c_type = c,
                         .trans_b = true,
                         .bias = bias,
-                        .steady = true},
-            [DX_PLAN] = {.m = m, .n = a->k, .k = a->n, .a_type = c, .b_type = c, .c_type = c, .steady = true},
+                        .usual = usual},
+            [DX_PLAN] = {.m = m, .n = a->k, .k = a->n, .a_type = c, .b_type = c, .c_type = c, .usual = usual},
             [DW_PLAN] = {.m = a->n / a->parts,
                          .n = a->k,
                          .k = m,

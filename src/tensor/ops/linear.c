@@ -1,17 +1,19 @@
 /* linear.c - y = x W^T + b: matmul tiles fixed by the shape (kernels/gemm); a row sweep for few rows. The model op of the room.
  */
 #include "kernels/gemm/gemm.h"
+#include "kernels/gemm/panels.h"
 #include "tensor/ops.h"
 
 enum { FEW_ROWS = 4, BIAS_COLUMNS = 256 };
-enum { INT8_ROWS = 4 * WF_INT8_ROWS, INT8_PIECES = 16 }; /* rows of a piece; pieces wanted where rows are few */
+enum { INT8_ROWS = 8 * WF_INT8_ROWS, PIECES = 16 }; /* rows of a piece; pieces wanted where rows are few */
 
 typedef struct linear {
     int64_t m, n, k;
     int64_t turned;        /* W[i][j] lies at j*turned + i; 0: in order */
     bool sweep;            /* few rows: row sweep instead of tiles */
     const uint8_t *int8;   /* the weight packed, NULL: products in `compute` */
-    int64_t rows, columns; /* int8: pieces along m and n */
+    const float *panels;   /* the weight in panels, NULL: it is read as it lies */
+    int64_t rows, columns; /* int8, panels: pieces along m and n */
     wf_dtype compute;      /* type of x and W in the products */
     wf_gemm_plan *y, *dx, *dw;
 } linear;
@@ -47,7 +49,7 @@ static int backward_pieces(const wf_node *node) {
 static int pieces(const wf_node *node, wf_pass pass, int phase) {
     const linear *a = node->attr;
     if (pass == WF_FORWARD)
-        return phase > 0 ? 0 : a->int8 ? (int)(a->rows * a->columns) : a->sweep ? sweep_pieces(a) : wf_gemm_tiles(a->y);
+        return phase > 0 ? 0 : a->columns ? (int)(a->rows * a->columns) : a->sweep ? sweep_pieces(a) : wf_gemm_tiles(a->y);
     if (converts_dy(node))
         return phase == 0 ? wf_split_pieces(a->m * a->n, 16384) : phase == 1 ? backward_pieces(node) : 0;
     return phase == 0 ? backward_pieces(node) : 0;
@@ -82,21 +84,31 @@ static void sweep(const wf_node *node, int piece, wf_worker *w) {
         (a->compute == WF_F32 ? sweep_f32 : sweep_bf16)(node, row, first, end, w);
 }
 
-/* ---- int8 weights ---- */
-/* The weight as it lies packed in its parameter; NULL: it does not, or a view begins inside a panel. */
-static const uint8_t *packed(const wf_tensor *w) {
+/* ---- packed weights ---- */
+/* Does the parameter, of which W is some rows, have them as rows of W's width, from the beginning of a panel on? */
+static const wf_param *packed(const wf_tensor *w, int64_t panel) {
     const wf_param *p = w->base ? w->base->param : w->param;
-    int64_t k = w->dims[1], panel = k * WF_INT8_PANEL;
-    if (!p || !p->int8 || p->dims[p->rank - 1] != k || w->offset % panel != 0)
-        return NULL;
-    return p->int8 + w->offset / panel * wf_int8_groups(k) * WF_INT8_BLOCK;
+    int64_t k = w->dims[1];
+    return p && p->dims[p->rank - 1] == k && w->offset % (panel * k) == 0 ? p : NULL;
+}
+
+static const uint8_t *packed_int8(const wf_tensor *w) {
+    const wf_param *p = packed(w, WF_INT8_PANEL);
+    int64_t k = w->dims[1];
+    return p && p->int8 ? p->int8 + w->offset / (k * WF_INT8_PANEL) * wf_int8_groups(k) * WF_INT8_BLOCK : NULL;
+}
+
+static const float *packed_panels(const wf_tensor *w) {
+    const wf_param *p = packed(w, WF_GEMM_COLUMNS);
+    return p && p->panels ? p->panels + w->offset : NULL;
 }
 
 /* Pieces of so many rows; where those are few, their columns are shared out too. */
-static void split_int8(linear *a) {
-    int64_t most = (a->n + 4 * WF_INT8_COLUMNS - 1) / (4 * WF_INT8_COLUMNS);
-    a->rows = (a->m + INT8_ROWS - 1) / INT8_ROWS;
-    a->columns = (INT8_PIECES + a->rows - 1) / a->rows;
+static void split_packed(linear *a) {
+    int64_t rows = a->int8 ? INT8_ROWS : WF_PANELS_ROWS, columns = 4 * (a->int8 ? WF_INT8_COLUMNS : WF_GEMM_COLUMNS),
+            most = (a->n + columns - 1) / columns;
+    a->rows = (a->m + rows - 1) / rows;
+    a->columns = (PIECES + a->rows - 1) / a->rows;
     a->columns = a->columns < most ? a->columns : most;
 }
 
@@ -104,22 +116,64 @@ static size_t int8_scratch(const linear *a) {
     return (size_t)(INT8_ROWS * wf_int8_groups(a->k)) * (WF_INT8_GROUP + 2 * sizeof(float));
 }
 
-static void multiply_int8(const wf_node *node, int piece, wf_worker *w) {
+/* At most INT8_ROWS rows, and columns from..to-1. */
+static void multiply_int8(const wf_node *node, int64_t first, int64_t rows, int64_t from, int64_t to, wf_worker *w) {
     const linear *a = node->attr;
-    int64_t groups = wf_int8_groups(a->k), panels = (a->n + WF_INT8_COLUMNS - 1) / WF_INT8_COLUMNS, from, to;
-    int64_t first = piece / a->columns * INT8_ROWS, rows = a->m - first < INT8_ROWS ? a->m - first : INT8_ROWS;
+    int64_t groups = wf_int8_groups(a->k);
     const float *x = node->in[X]->data, *bias = node->in[B] ? node->in[B]->data : NULL;
     float *y = node->out[0]->data, *ranges = w->scratch;
     uint8_t *q = (uint8_t *)(ranges + INT8_ROWS * groups * 2);
-    wf_split_bounds(panels, (int)a->columns, (int)(piece % a->columns), &from, &to);
-    for (int64_t i = 0; i < rows; i++)
+    for (int64_t i = 0; i < rows && w->kept != x + first * a->k; i++)
         w->k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, x + (first + i) * a->k, a->k);
-    for (int64_t j = from * WF_INT8_COLUMNS; j < a->n && j < to * WF_INT8_COLUMNS; j += WF_INT8_COLUMNS)
-        for (int64_t i = 0; i < rows; i += WF_INT8_ROWS)
-            w->k->int8_block(y + (first + i) * a->n + j, a->n, q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2,
-                             a->int8 + j / WF_INT8_PANEL * groups * WF_INT8_BLOCK, bias ? bias + j : NULL, groups,
-                             rows - i < WF_INT8_ROWS ? rows - i : WF_INT8_ROWS,
-                             a->n - j < WF_INT8_COLUMNS ? a->n - j : WF_INT8_COLUMNS);
+    w->kept = x + first * a->k;
+    /* The next panels are on their way meanwhile, a share with each block of rows. */
+    const int64_t block = WF_INT8_COLUMNS / WF_INT8_PANEL * groups * WF_INT8_BLOCK,
+                  blocks = (rows + WF_INT8_ROWS - 1) / WF_INT8_ROWS;
+    for (int64_t j = from; j < to; j += WF_INT8_COLUMNS) {
+        const uint8_t *panels = a->int8 + j / WF_INT8_COLUMNS * block,
+                      *next = j + 2 * WF_INT8_COLUMNS <= to ? panels + block : w->ahead, *ahead = next ? next : panels;
+        int64_t step = next ? block / (blocks * groups * WF_INT8_STEPS) : 0;
+        for (int64_t i = 0; i < rows; i += WF_INT8_ROWS, ahead += step * groups * WF_INT8_STEPS)
+            w->k->int8_block(y + (first + i) * a->n + j, a->n, q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, panels,
+                             bias ? bias + j : NULL, groups, rows - i < WF_INT8_ROWS ? rows - i : WF_INT8_ROWS,
+                             to - j < WF_INT8_COLUMNS ? to - j : WF_INT8_COLUMNS, ahead, step);
+    }
+}
+
+static void multiply_packed(const wf_node *node, int64_t first, int64_t end, int64_t from, int64_t to, wf_worker *w) {
+    const linear *a = node->attr;
+    if (a->panels) {
+        const wf_panels p = {.x = node->in[X]->data,
+                             .panels = a->panels,
+                             .bias = node->in[B] ? node->in[B]->data : NULL,
+                             .y = node->out[0]->data,
+                             .ahead = w->ahead,
+                             .n = a->n,
+                             .k = a->k};
+        wf_panels_run(w->k, &p, first, end, from, to, w->scratch);
+        w->kept = NULL;
+        return;
+    }
+    for (; first < end; first += INT8_ROWS)
+        multiply_int8(node, first, end - first < INT8_ROWS ? end - first : INT8_ROWS, from, to, w);
+}
+
+static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker *w) {
+    multiply_packed(node, first, end, 0, ((const linear *)node->attr)->n, w);
+}
+
+static const void *begins(const wf_node *node) {
+    const linear *a = node->attr;
+    return a->int8 ? (const void *)a->int8 : a->panels;
+}
+
+static void run_packed(const wf_node *node, int piece, wf_worker *w) {
+    const linear *a = node->attr;
+    int64_t columns = a->int8 ? WF_INT8_COLUMNS : WF_GEMM_COLUMNS, rows = a->int8 ? INT8_ROWS : WF_PANELS_ROWS, from, to,
+            first = piece / a->columns * rows;
+    wf_split_bounds((a->n + columns - 1) / columns, (int)a->columns, (int)(piece % a->columns), &from, &to);
+    multiply_packed(node, first, a->m - first < rows ? a->m : first + rows, from * columns,
+                    to * columns < a->n ? to * columns : a->n, w);
 }
 
 static void bias_gradient(const wf_node *node, int piece, wf_worker *w) {
@@ -166,8 +220,8 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
             convert_dy(node, piece, w);
         else
             backward(node, piece, w);
-    } else if (a->int8) {
-        multiply_int8(node, piece, w);
+    } else if (a->columns) {
+        run_packed(node, piece, w);
     } else if (a->sweep) {
         sweep(node, piece, w);
     } else {
@@ -192,6 +246,8 @@ static void release(const wf_env *env, wf_node *node) {
 const wf_op wf_op_linear = {.name = "linear",
                             .pieces = pieces,
                             .run = run,
+                            .run_rows = run_rows,
+                            .begins = begins,
                             .saves_in = 1u << X | 1u << W,
                             .flops = flops,
                             .release = release,
@@ -206,7 +262,7 @@ static weft_status make_plans(wf_tape *t, linear *a, bool bias, wf_dtype out, wf
             dx = {.m = a->m, .n = a->k, .k = a->n, .ldb = a->turned, .a_type = c, .b_type = c, .c_type = grad_x};
     y.trans_b = !a->turned;
     dx.trans_b = a->turned != 0;
-    if (!a->sweep && !a->int8)
+    if (!a->sweep && !a->columns)
         WF_TRY(wf_gemm_plan_create(env, &y, &a->y, err));
     if (!wf_tape_grad(t))
         return WEFT_OK;
@@ -217,7 +273,10 @@ static weft_status make_plans(wf_tape *t, linear *a, bool bias, wf_dtype out, wf
 }
 
 static size_t scratch_of(const linear *a) {
-    size_t most = a->int8 ? int8_scratch(a) : a->sweep ? (size_t)(a->k + a->n) * sizeof(float) : 0;
+    size_t most = a->int8     ? int8_scratch(a)
+                  : a->panels ? wf_panels_scratch(a->k)
+                  : a->sweep  ? (size_t)(a->k + a->n) * sizeof(float)
+                              : 0;
     const wf_gemm_plan *plans[] = {a->y, a->dx, a->dw};
     for (int i = 0; i < 3; i++)
         if (plans[i] && wf_gemm_scratch(plans[i]) > most)
@@ -247,9 +306,11 @@ static wf_tensor *plain(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
     *a = (linear){.m = wf_row_count(x), .n = w->dims[0], .k = w->dims[1], .compute = bf16 ? WF_BF16 : WF_F32};
     a->turned = bf16 ? 0 : wf_turned(w);
     type = bf16 ? type : WF_F32;
-    a->int8 = exact || bf16 || wf_tape_grad(t) || wf_adapter_of(w) ? NULL : packed(w);
-    if (a->int8)
-        split_int8(a);
+    bool may = !bf16 && !wf_tape_grad(t) && !wf_adapter_of(w);
+    a->int8 = may && !exact ? packed_int8(w) : NULL;
+    a->panels = may && !a->int8 && a->m > FEW_ROWS ? packed_panels(w) : NULL;
+    if (a->int8 || a->panels)
+        split_packed(a);
     a->sweep = a->m <= FEW_ROWS && !a->int8 && !wf_tape_grad(t);
     int64_t dims[WF_MAX_RANK];
     for (int i = 0; i < x->rank; i++)
@@ -262,6 +323,7 @@ static wf_tensor *plain(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
         return NULL;
     if (make_plans(t, a, b != NULL, type, x->type, &err) != WEFT_OK)
         return wf_tape_error(t, err.status, "%s", err.message);
+    node->rows = a->columns ? a->m : 0;
     node->scratch = scratch_of(a);
     node->work[WF_BACKWARD] = type != a->compute ? (size_t)(a->m * a->n) * sizeof(uint16_t) : 0;
     return y;

@@ -158,7 +158,8 @@ static void hash_head(const wf_node *node, int piece, const head *hd, int64_t *b
         for (int64_t i = 0; rows == hd->rows && i < n; i++)
             wf_load(w, q->data, q->type, first + i * step, a->width, hd->rows + i * a->width);
         for (int64_t c = 0; c < hd->padded_n; c += COLUMNS)
-            w->k->gemm_block(hd->turned + c, hd->padded_n, rows, ld, 1, hd->panels + c * a->width, a->width, n, COLUMNS, false);
+            w->k->gemm_block(hd->turned + c, hd->padded_n, rows, ld, 1, hd->panels + c * a->width, a->width, n, COLUMNS, false,
+                             NULL);
         for (int64_t i = 0; i < n; i++) {
             if (!padded(node, b * a->t + t + i))
                 hash_row(a, hd, rows + i * ld, hd->turned + i * hd->padded_n, buckets + t + i, w);

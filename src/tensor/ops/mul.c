@@ -21,7 +21,11 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     elementwise_run(node, piece, pass == WF_FORWARD ? forward : backward, w);
 }
 
-const wf_op wf_op_mul = {.name = "mul", .pieces = elementwise_pieces, .run = run, .saves_in = 3};
+static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker *w) {
+    elementwise_rows(node, first, end, forward, w);
+}
+
+const wf_op wf_op_mul = {.name = "mul", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows, .saves_in = 3};
 
 wf_tensor *wf_mul(wf_tape *t, wf_tensor *a, wf_tensor *b) {
     if (!a || !b)

@@ -26,11 +26,10 @@ static const float *weight_of(const wf_node *node, int i, int64_t row) {
     return node->in[i] ? (const float *)node->in[i]->data + group * wf_dim(node->in[X], -1) : NULL;
 }
 
-static void forward(const wf_node *node, int piece, wf_worker *w) {
+static void forward(const wf_node *node, int64_t first, int64_t end, wf_worker *w) {
     const norm *a = node->attr;
-    int64_t n = wf_dim(node->in[X], -1), rows = wf_row_count(node->in[X]), first, end;
+    int64_t n = wf_dim(node->in[X], -1);
     float *stats = node->out[STATS]->data, *tmp = w->scratch, *y = tmp + n;
-    wf_split_bounds(rows, row_pieces(node), piece, &first, &end);
     for (int64_t r = first; r < end; r++) {
         const float *x = load_in(node, X, r * n, n, tmp, w);
         float *to = node->out[Y]->type == WF_F32 ? (float *)node->out[Y]->data + r * n : y;
@@ -79,18 +78,29 @@ static void backward_weights(const wf_node *node, int piece, wf_worker *w) {
 }
 
 static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
-    if (pass == WF_FORWARD)
-        forward(node, piece, w);
-    else if (phase == 0)
+    if (pass == WF_FORWARD) {
+        int64_t first, end;
+        wf_split_bounds(wf_row_count(node->in[X]), row_pieces(node), piece, &first, &end);
+        forward(node, first, end, w);
+    } else if (phase == 0) {
         backward_rows(node, piece, w);
-    else
+    } else {
         backward_weights(node, piece, w);
+    }
 }
 
-const wf_op wf_op_rms_norm = {
-    .name = "rms_norm", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << W, .saves_out = 1u << STATS};
-const wf_op wf_op_layer_norm = {
-    .name = "layer_norm", .pieces = pieces, .run = run, .saves_in = 1u << X | 1u << W, .saves_out = 1u << STATS};
+const wf_op wf_op_rms_norm = {.name = "rms_norm",
+                              .pieces = pieces,
+                              .run = run,
+                              .run_rows = forward,
+                              .saves_in = 1u << X | 1u << W,
+                              .saves_out = 1u << STATS};
+const wf_op wf_op_layer_norm = {.name = "layer_norm",
+                                .pieces = pieces,
+                                .run = run,
+                                .run_rows = forward,
+                                .saves_in = 1u << X | 1u << W,
+                                .saves_out = 1u << STATS};
 
 static wf_tensor *record(wf_tape *t, wf_tensor *x, wf_tensor *weight, wf_tensor *bias, norm a) {
     if (!x)
@@ -107,6 +117,7 @@ static wf_tensor *record(wf_tape *t, wf_tensor *x, wf_tensor *weight, wf_tensor 
              : NULL;
     if (!node)
         return NULL;
+    node->rows = rows;
     node->scratch = (size_t)(3 * n > wide ? 3 * n : wide) * sizeof(float);
     node->work[WF_BACKWARD] = (size_t)(row_pieces(node) * 2 * wide) * sizeof(float);
     return out[Y];

@@ -142,7 +142,7 @@ void wf_rnn_product(const wf_node *node, rnn_at at, int g0, int g1, const float 
     int64_t stride = reset || at.step == 0 ? a->hidden : a->t * a->hidden;
     for (int g = g0; from && g < g1; g++)
         w->k->gemm_block(z + g * at.n, RNN_SAVED * at.n, from, stride, 1, panels + g * a->hidden * RNN_LANES, a->hidden,
-                         at.rows, at.n, true);
+                         at.rows, at.n, true, NULL);
 }
 
 void wf_rnn_product_back(const wf_node *node, rnn_at at, int g0, int g1, float *out, int64_t ldc, wf_worker *w) {
@@ -150,7 +150,7 @@ void wf_rnn_product_back(const wf_node *node, rnn_at at, int g0, int g1, float *
     rnn_memory m = wf_rnn_memory(node, WF_BACKWARD, w);
     const float *panel = m.panels + at.j0 * a->width + g0 * a->hidden * RNN_LANES;
     const float *du = m.du + (at.b0 * a->t + at.time) * a->width + g0 * a->hidden;
-    w->k->gemm_block(out, ldc, du, a->t * a->width, 1, panel, (g1 - g0) * a->hidden, at.rows, at.n, true);
+    w->k->gemm_block(out, ldc, du, a->t * a->width, 1, panel, (g1 - g0) * a->hidden, at.rows, at.n, true, NULL);
 }
 
 void wf_rnn_carry(const wf_node *node, rnn_at at, int gates, wf_worker *w) {

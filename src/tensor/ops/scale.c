@@ -25,7 +25,11 @@ static void run(const wf_node *node, wf_pass pass, int phase, int piece, wf_work
     elementwise_run(node, piece, pass == WF_FORWARD ? forward : backward, w);
 }
 
-const wf_op wf_op_scale = {.name = "scale", .pieces = elementwise_pieces, .run = run};
+static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker *w) {
+    elementwise_rows(node, first, end, forward, w);
+}
+
+const wf_op wf_op_scale = {.name = "scale", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows};
 
 wf_tensor *wf_affine(wf_tape *t, wf_tensor *x, float by, float add) {
     if (!x || (by == 1.0f && add == 0.0f))
