@@ -145,8 +145,10 @@ static weft_status put_base(wf_arena *arena, const char *base, const char **text
 
 static weft_status put_bases(wf_arena *arena, const char *base, wf_json *j, int depth, weft_error *err) {
     WF_TRY(put_base(arena, base, &j->key, err));
-    if (j->kind == WF_JSON_STRING)
+    if (j->kind == WF_JSON_STRING) {
         WF_TRY(put_base(arena, base, &j->string, err));
+        j->length = strlen(j->string);
+    }
     for (wf_json *child = depth < DEEPEST_LIKENESS ? j->child : NULL; child; child = child->next)
         WF_TRY(put_bases(arena, base, child, depth + 1, err));
     return WEFT_OK;

@@ -164,16 +164,17 @@ static weft_status untie_for_adapter(loader *l, wf_json *spec) {
     return l->untied ? loosen(l, spec) : WEFT_OK;
 }
 
-/* The other name of a tied tensor, for files that hold only that one. */
+/* Another name of a tied tensor, for files that hold only that one. */
 static const wf_stored_tensor *find_twin(const loader *l, const char *name) {
     const wf_json *tied = l->c->names.tied;
-    for (const wf_json *j = tied ? tied->child : NULL; j; j = j->next) {
+    const wf_stored_tensor *found = NULL;
+    for (const wf_json *j = tied ? tied->child : NULL; j && !found; j = j->next) {
         if (wf_json_is_string(j, name))
-            return find_either(l, j->key);
-        if (l->untied && j->kind == WF_JSON_STRING && wf_streq(j->key, name))
-            return find_either(l, j->string);
+            found = find_either(l, j->key);
+        else if (l->untied && j->kind == WF_JSON_STRING && wf_streq(j->key, name))
+            found = find_either(l, j->string);
     }
-    return NULL;
+    return found;
 }
 
 static bool is_twin(const loader *l, const char *name) {

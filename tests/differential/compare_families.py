@@ -34,7 +34,7 @@ from transformers.models.auto import modeling_auto  # noqa: E402
 
 transformers.utils.logging.disable_progress_bar()
 SINGLE = torch.float32
-SKIPPED = re.compile(r"For(Vision|Image|Zero|Mask(?!ed)|Audio|Backbone|Depth|Video|Multimodal|TimeSeries|Document|Table|Universal|Visual)")
+SKIPPED = re.compile(r"FSMTModel|For(Vision|Image|Zero|Mask(?!ed)|Audio|Backbone|Depth|Video|Multimodal|TimeSeries|Document|Table|Universal|Visual)")
 
 
 # ---- values of keys: functions of a draw `d`, a random.Random with the sizes of this model in d.s
@@ -541,6 +541,9 @@ TYPES = {
     "blenderbot": lambda d: dict(decoder_start_token_id=1, pad_token_id=0), "blenderbot-small": lambda d: dict(decoder_start_token_id=1, pad_token_id=0), "led": lambda d: {**bart_ids(d), "max_encoder_position_embeddings": 64,
                                                                                                                             "max_decoder_position_embeddings": 32, "attention_window": d.choice([4, 6, [d.choice([4, 8]) for _ in range(d.s["layers"])]])},
     "fsmt": lambda d: dict(langs=["en", "de"], pad_token_id=1, bos_token_id=0, decoder_start_token_id=2), "whisper": whisper_keys, "speech_to_text": s2t_keys, "moonshine": moonshine_keys, "t5gemma": t5gemma_keys,
+    "prophetnet": lambda d: dict(num_encoder_layers=d.s["layers"], num_encoder_attention_heads=d.s["heads"], num_decoder_layers=d.randint(1, 3), num_decoder_attention_heads=d.s["heads"], ngram=d.randint(1, 3),
+                                 num_buckets=d.choice([8, 12]), relative_max_distance=d.choice([20, 128]), disable_ngram_loss=d.flag(0.3), eps=d.choice([0.0, 0.1]), pad_token_id=0, eos_token_id=2,
+                                 bos_token_id=1, decoder_start_token_id=1, add_cross_attention=True, activation_function=d.choice(["gelu", "relu"])),
     "bigbird_pegasus": lambda d: {**{k: v for k, v in bigbird_keys(d).items() if k != "rescale_embeddings"}, "decoder_start_token_id": 2, "pad_token_id": 0, "eos_token_id": 1},
 }
 ENCODERS = set("bert roberta xlm-roberta camembert data2vec-text roberta-prelayernorm xlm-roberta-xl xmod distilbert electra modernbert deberta deberta-v2 albert mpnet mobilebert convbert squeezebert longformer big_bird "
@@ -662,7 +665,7 @@ def head_labels(d, name, config, x, ids, mask):
     elif "ForPreTraining" in name:
         x["labels"] = holes(d, tokens(d, config, (b, t), None), mask)
         x["sentence_order_label" if "Albert" in name else "next_sentence_label"] = torch.tensor([d.randint(0, 1) for _ in range(b)])
-    elif "LM" in re.sub("^(XLM|XGLM|LayoutLM)", "", name) or "ForConditionalGeneration" in name or "MTModel" in name or "BertGenerationDecoder" in name:
+    elif "LM" in re.sub("^(XLM|XGLM|LayoutLM)", "", name) or "ForConditionalGeneration" in name or name == "MarianMTModel" or "BertGenerationDecoder" in name:
         x["labels"] = holes(d, tokens(d, config, (b, t), None), mask)
 
 
@@ -746,7 +749,7 @@ def source_inputs(d, kind, name, config, x, ids, mask):
         n = d.choice([2000, 2400])
         x = dict(input_values=torch.randn(rows, n))
     target = tokens(d, small, (rows, t), None)
-    if "ForConditionalGeneration" in name or "MTModel" in name:
+    if "ForConditionalGeneration" in name or name == "MarianMTModel":
         x["labels"] = target.masked_fill(padded(d, (rows, t), "right") == 0, -100)
         if d.flag(0.4):
             x["labels"] = holes(d, x["labels"], None)  # a decoder reads padding there
@@ -808,7 +811,7 @@ def randomise(model, seed):
 
 def outputs_of(out):
     named = {}
-    for k in ("loss", "logits", "prediction_logits", "seq_relationship_logits", "sop_logits", "start_logits", "end_logits", "aux_loss", "last_hidden_state", "pooler_output", "encoder_last_hidden_state", "mc_logits"):
+    for k in ("loss", "logits", "prediction_logits", "seq_relationship_logits", "sop_logits", "start_logits", "end_logits", "aux_loss", "logits_ngram", "last_hidden_state", "pooler_output", "encoder_last_hidden_state", "mc_logits"):
         v = out.get(k)
         if torch.is_tensor(v):
             named[k] = v
@@ -937,7 +940,7 @@ def write(folder, d, kind, name, config, model, exact, x):
     elif "attention_mask" in x and kind == "modernbert" and name.endswith("Model"):
         fixture["valid_mask"] = "attention_mask"
     elif "attention_mask" in x and kind in LOOSE:
-        fixture["valid_mask"] = {"hidden_state": "attention_mask", "^logits": "attention_mask"} if "Sequence" not in name and "Question" not in name else {"hidden_states": "attention_mask"}
+        fixture["valid_mask"] = {"hidden_states": "attention_mask", "last_hidden_state": "attention_mask", "^logits": "attention_mask"} if "Sequence" not in name and "Question" not in name else {"hidden_states": "attention_mask"}
     elif "attention_mask" in x and kind in ("t5gemma", "longt5", "led", "bigbird_pegasus", "pegasus_x"):
         fixture["valid_mask"] = {"encoder_(last_)?hidden": "attention_mask"}
     saved = json.load(open(os.path.join(folder, "config.json")))
