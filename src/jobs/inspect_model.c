@@ -16,6 +16,7 @@ typedef struct drawing {
     const char *prefix;
     int depth;
     wf_json *json; /* of the stack */
+    bool failed;   /* memory ran out */
 } drawing;
 
 void wf_format_bytes(double bytes, char out[16]) {
@@ -83,8 +84,10 @@ static void put_facts(const wf_job *job, wf_json *j, int64_t params, double flop
     wf_put_int(job->arena, j, "state_bytes", (int64_t)state);
 }
 
-static double layer_flops(const drawing *d, const wf_layer *layer) {
-    return layer ? wf_layer_flops(layer, d->rows) / (double)d->context : 0.0;
+static double layer_flops(drawing *d, const wf_layer *layer) {
+    double flops = layer ? wf_layer_flops(layer, d->rows) / (double)d->context : 0.0;
+    d->failed = d->failed || isnan(flops);
+    return flops;
 }
 /* An encoder is read at once, and so is a model whose blocks change the number of rows. */
 static size_t layer_state(const drawing *d, const wf_layer *layer) {
@@ -275,5 +278,6 @@ weft_status wf_inspect_model(wf_job *job, const wf_model *model, const char *fam
                   (long long)wf_params_total(&model->params), (long long)spec->dim, (long long)spec->layers,
                   (long long)spec->vocab, (long long)context, family ? ", family " : "", family ? family : "");
     wf_json_put(job->arena, job->json, "spec", wf_json_copy(job->arena, spec->json));
-    return isnan(wf_json_double(job->json, "flops_per_token", NAN)) ? wf_fail_memory(job->err) : WEFT_OK;
+    bool failed = d.failed || isnan(wf_json_double(job->json, "flops_per_token", NAN));
+    return failed ? wf_fail_memory(job->err) : WEFT_OK;
 }

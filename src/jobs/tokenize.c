@@ -97,7 +97,7 @@ weft_status wf_tokenize_push_lines(wf_job *job, wf_tokenize_texts *t, const char
 
 static weft_status read_texts(wf_job *job, const wf_tokenize_request *r, wf_tokenize_texts *t) {
     static const char *const stdin_path[] = {"-"};
-    wf_text_options how = {.format = r->format, .fields = r->fields, .n_fields = r->n_fields};
+    wf_text_options how = {.format = r->format, .fields = r->fields, .n_fields = r->n_fields, .empty = true};
     if (r->string) {
         WF_TRY(wf_text_put(&t->text, r->string, strlen(r->string), job->err));
         return wf_text_end(&t->text, job->err);

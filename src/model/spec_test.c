@@ -88,7 +88,7 @@ static const struct {
     {"{\"dim\": 16, \"vocab\": 11, \"layers\": 1, \"blocks\": []}", "'blocks' must be a list", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 5}}}", "no default for these sizes", WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"attention\"}}}", "'heads' is required", WEFT_USAGE},
-    {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"kv_heads\": 3}}}", "multiple of kv_heads",
+    {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"kv_heads\": 3}}}", "multiple of 'kv_heads'",
      WEFT_USAGE},
     {"{" ONE ", \"block\": {\"mixer\": {\"mixer\": \"mlp\", \"hidden\": 99999999999}}}", "absurdly large", WEFT_USAGE},
 };

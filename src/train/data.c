@@ -331,15 +331,16 @@ void wf_data_validation_batch(const wf_data *d, uint64_t first, uint64_t stride,
     }
 }
 
-uint64_t wf_data_target_bytes(const wf_data *d, const int32_t *targets, size_t n) {
-    uint64_t bytes = 0;
+weft_status wf_data_target_bytes(const wf_data *d, const int32_t *targets, size_t n, uint64_t *bytes, weft_error *err) {
     wf_str text = wf_str_new(d->mem);
-    for (size_t i = 0; i < n; i++)
+    bool failed = false;
+    for (size_t i = 0; i < n && !failed; i++)
         if (targets[i] >= 0 && !wf_tokenizer_is_special(d->tok, (uint32_t)targets[i])) {
             wf_str_clear(&text);
             wf_tokenizer_put_token(d->tok, (uint32_t)targets[i], &text);
-            bytes += text.length;
+            *bytes += text.length;
+            failed = text.failed;
         }
     wf_str_free(&text);
-    return bytes;
+    return failed ? wf_fail_memory(err) : WEFT_OK;
 }

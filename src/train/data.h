@@ -66,6 +66,7 @@ uint64_t wf_data_validation_windows(const wf_data *data, int64_t length);
 /* Rows first, first + stride, ...; rows beyond the end are empty. A stride above 1 samples evenly. */
 void wf_data_validation_batch(const wf_data *data, uint64_t first, uint64_t stride, const wf_batch *out);
 
-/* Bytes of text that the targets stand for, to turn nats per token into bits per byte. Special tokens stand for none. */
-uint64_t wf_data_target_bytes(const wf_data *data, const int32_t *targets, size_t n);
+/* Adds to *bytes the bytes of text that the targets stand for, to turn nats per token into bits per byte. Special tokens stand
+ * for none. */
+weft_status wf_data_target_bytes(const wf_data *data, const int32_t *targets, size_t n, uint64_t *bytes, weft_error *err);
 #endif

@@ -170,7 +170,7 @@ static weft_status put_record(const table *t, wf_text *out) {
         if (apart)
             WF_TRY(wf_text_end_any(out, t->err));
     }
-    return apart ? WEFT_OK : wf_text_end(out, t->err);
+    return apart ? WEFT_OK : wf_text_end_record(t->source, out, t->err);
 }
 
 static weft_status read_table(table *t, wf_text *out) {

@@ -134,7 +134,7 @@ static weft_status read_line(line_reader *l, wf_text *out) {
             WF_TRY(wf_text_put(out, "\n", 1, l->err));
         WF_TRY(wf_text_put(out, wf_str_text(&l->values) + l->starts[i], l->lengths[i], l->err));
     }
-    return wf_text_end(out, l->err);
+    return wf_text_end_record(l->source, out, l->err);
 }
 
 static bool is_blank(const char *p, size_t n) {

@@ -44,6 +44,10 @@ weft_status wf_text_end_any(wf_text *text, weft_error *err) {
     return WEFT_OK;
 }
 
+weft_status wf_text_end_record(const wf_text_source *source, wf_text *text, weft_error *err) {
+    return (source->options->empty ? wf_text_end_any : wf_text_end)(text, err);
+}
+
 /* ---- formats ---- */
 
 static weft_status read_plain(const wf_text_source *source, wf_text *out, weft_error *err) {

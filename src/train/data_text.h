@@ -33,6 +33,7 @@ typedef struct wf_text_options {
     size_t n_fields;           /* table's only column */
     size_t limit;              /* bytes of text, also of one unpacked file; 0 means 4 GiB */
     bool apart;                /* of tables: every field is a document of its own, an empty one too */
+    bool empty;                /* a line of JSONL or of a table whose document is empty has one all the same */
 } wf_text_options;
 
 /* `options` may be NULL. Fails when there is no text at all. */
@@ -61,6 +62,8 @@ typedef struct wf_text_format {
 } wf_text_format;
 
 extern const wf_text_format wf_text_format_jsonl, wf_text_format_csv, wf_text_format_tsv;
+/* Ends the document of a line or record: an empty one is left out unless the options keep those. */
+weft_status wf_text_end_record(const wf_text_source *source, wf_text *text, weft_error *err);
 /* Reads data that is in memory; `format` NULL: by the name `source->where`. */
 weft_status wf_text_read(const wf_text_source *source, const char *format, wf_text *out, weft_error *err);
 

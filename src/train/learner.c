@@ -116,7 +116,7 @@ static weft_status evaluate_windows(wf_evaluator *e, const wf_model *model, cons
         wf_data_validation_batch(data, first, stride, &b);
         WF_TRY(wf_evaluator_run(e, &(wf_train_batch){.ids = b.ids, .targets = b.targets, .prefix = b.prefix}, &loss, err));
         add_batch(s, loss, b.targets, o->batch, o->rows);
-        s->bytes += wf_data_target_bytes(data, b.targets, n);
+        WF_TRY(wf_data_target_bytes(data, b.targets, n, &s->bytes, err));
         done += (uint64_t)o->batch;
     }
     return WEFT_OK;

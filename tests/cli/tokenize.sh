@@ -141,4 +141,10 @@ run 4 "$WEFT" tokenize bpe.json --decode --string '1 two'
 has "$err" "no token id: 'two'"
 run 1 "$WEFT" tokenize nowhere.json --string a
 has "$err" "nowhere.json"
+# ---- every record has its line, an empty one too
+printf '{"text": "a"}\n{"text": ""}\n{"text": "b"}\n' >gaps.jsonl
+run 0 "$WEFT" tokenize model gaps.jsonl --no-specials
+check "three lines" test "$(wc -l <"$out")" -eq 3
+check "the second is empty" test -z "$(sed -n 2p "$out")"
+
 finish
