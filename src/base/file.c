@@ -187,7 +187,7 @@ static weft_status open_temporary(wf_writer *w, size_t room, weft_error *err) {
     }
     if (w->fd >= 0)
         return WEFT_OK;
-    weft_status status = wf_fail_os(err, w->temporary);
+    weft_status status = wf_fail_os(err, w->path);
     w->temporary[0] = 0; /* not ours to remove */
     return status;
 }

@@ -309,21 +309,30 @@ weft_status wf_tokenize_encode(wf_job *job, const wf_tokenize_request *r) {
     return status;
 }
 
+static bool is_between(char c) { return memchr(" \t\r\n,;[]()", c, 10) != NULL; }
+
+/* The bytes to show of what is no number. */
+static int word_length(const char *at, const char *end) {
+    int n = 0;
+    while (at + n < end && n < 20 && !is_between(at[n]))
+        n++;
+    return n;
+}
+
 /* Numbers with anything of " ,;[]()" and white space between them: what this command, JSON and Python print. */
 static weft_status read_ids(wf_job *job, wf_bytes text, wf_ids *ids) {
     const char *at = text.data, *end = at + text.length;
     for (ids->count = 0; at < end;) {
         size_t n = 0;
         int64_t id;
-        if (memchr(" \t\r\n,;[]()", *at, 10)) {
+        if (is_between(*at)) {
             at++;
             continue;
         }
         while (at + n < end && at[n] >= '0' && at[n] <= '9')
             n++;
         WF_CHECK(n > 0 && wf_parse_i64(at, n, &id) && id <= UINT32_MAX, job->err, WEFT_BAD_INPUT,
-                 "byte %zu of the ids is no token id: '%.*s'", (size_t)(at - text.data), (int)(end - at < 20 ? end - at : 20),
-                 at);
+                 "byte %zu of the ids is no token id: '%.*s'", (size_t)(at - text.data), word_length(at, end), at);
         WF_TRY(wf_grow(ids->mem, (void **)&ids->data, &ids->capacity, ids->count + 1, sizeof *ids->data, job->err));
         ids->data[ids->count++] = (uint32_t)id;
         at += n;

@@ -100,14 +100,17 @@ static weft_status train(wf_job *job, const wf_tokenize_request *r, const wf_tok
 
 static void tell(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, const wf_tokenize_texts *texts,
                  const char *path, double seconds) {
+    size_t count = wf_tokenizer_vocab(tok);
+    if (r->vocab && count > (size_t)r->vocab)
+        wf_log(job->env, WF_WARN, "%zu tokens, not %lld: so many the alphabet and the special tokens have alone", count,
+               (long long)r->vocab);
     wf_put_text(job->arena, job->json, "kind", r->train);
     wf_put_text(job->arena, job->json, "out", path);
-    wf_put_int(job->arena, job->json, "vocab", (int64_t)wf_tokenizer_vocab(tok));
+    wf_put_int(job->arena, job->json, "vocab", (int64_t)count);
     wf_put_int(job->arena, job->json, "texts", (int64_t)texts->count);
     wf_put_int(job->arena, job->json, "bytes", (int64_t)texts->text.length);
     wf_put_number(job->arena, job->json, "seconds", seconds);
-    wf_str_printf(&job->text, "%s: %zu tokens from %zu bytes of text (%.1f s)\n", path, wf_tokenizer_vocab(tok),
-                  texts->text.length, seconds);
+    wf_str_printf(&job->text, "%s: %zu tokens from %zu bytes of text (%.1f s)\n", path, count, texts->text.length, seconds);
 }
 
 static weft_status train_and_save(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *start, const char *path) {

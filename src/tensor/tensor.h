@@ -139,8 +139,8 @@ bool wf_tape_grad(const wf_tape *tape);
 bool wf_tape_failed(const wf_tape *tape);
 uint32_t wf_tape_site(wf_tape *tape); /* a new stream number for random numbers: 0, 1, .. in recording order */
 /* Remembers the first recording error; returns NULL so that constructors can `return wf_tape_error(...)`. */
-void wf_tape_error_of(wf_tape *tape, const char *who); /* puts "who: " before the message, where it does not say so itself */
 wf_tensor *wf_tape_error(wf_tape *tape, weft_status status, const char *fmt, ...) WF_PRINTF(3, 4);
+void wf_tape_error_of(wf_tape *tape, const char *who); /* puts "who: " before the message, where it does not say so itself */
 
 wf_tensor *wf_input(wf_tape *tape, const char *label, wf_dtype type, int rank, const int64_t *dims);
 wf_tensor *wf_input_grad(wf_tape *tape, const char *label, int rank, const int64_t *dims); /* fp32, its gradient is wanted */
