@@ -103,6 +103,12 @@ static const honoured_row honoured[] = {
     {"{\"architectures\": [\"GPT2ForSequenceClassification\"], \"num_labels\": 3}", "head.pool", "\"last\""},
     {"{\"architectures\": [\"GPT2ForSequenceClassification\"], \"num_labels\": 3}", "head.classes", "3"},
     {"{\"architectures\": [\"Qwen3Model\"]}", "head", "null"},
+    {"{\"model_type\": \"bart\"}", "encoder.layers", "12"}, /* the first of the type, without a class */
+    {"{\"model_type\": \"t5gemma\"}", "encoder.layers", "26"},
+    {"{\"architectures\": [\"T5GemmaForSequenceClassification\"], \"pad_token_id\": 3}", "head.pool_padding", "3"},
+    {"{\"architectures\": [\"T5GemmaForSequenceClassification\"]}", "head.pool_later", "1"},
+    {"{\"architectures\": [\"T5GemmaForTokenClassification\"], \"is_encoder_decoder\": false}", "blocks.0.mixer.causal",
+     "false"},
     {"{\"architectures\": [\"MixtralForTokenClassification\"], \"output_router_logits\": true}", "blocks.0.channel.aux_weight",
      "0"},
 };
@@ -169,6 +175,10 @@ static const refused_row refused[] = {
     {"{\"architectures\": \"LlamaForCausalLM\"}", WEFT_BAD_INPUT, "architectures"},
     {LLAMA ", \"architectures\": [\"LlamaForMultipleChoice\"]}", WEFT_UNSUPPORTED, "LlamaForMultipleChoice"},
     {LLAMA ", \"unheard_of\": 1}", WEFT_UNSUPPORTED, "unheard_of"},
+    {"{\"model_type\": \"xglm\", \"add_cross_attention\": true}", WEFT_UNSUPPORTED, "add_cross_attention"},
+    {"{\"model_type\": \"gpt_bigcode\", \"add_cross_attention\": true}", WEFT_UNSUPPORTED, "add_cross_attention"},
+    {"{\"architectures\": [\"T5GemmaModel\"], \"is_encoder_decoder\": false}", WEFT_UNSUPPORTED, "class of its own"},
+    {"{\"architectures\": [\"T5GemmaEncoderModel\"], \"is_encoder_decoder\": true}", WEFT_UNSUPPORTED, "is_encoder_decoder"},
     {LLAMA ", \"quantization_config\": {\"bits\": 4}}", WEFT_UNSUPPORTED, "quantization_config"},
     {LLAMA ", \"hidden_act\": \"prelu\"}", WEFT_UNSUPPORTED, "prelu"},
     {LLAMA ", \"hidden_act\": \"spiral\"}", WEFT_BAD_INPUT, "spiral"},

@@ -23,6 +23,7 @@ const wf_spec_key wf_head_keys[] = {
     {"pool_token", "integer", "-1",
      "the rows that are pooled are those of this token, in the source where there is an encoder"},
     {"pool_padding", "integer", "-1", "the same: those of all tokens but this one, whatever a mask says"},
+    {"pool_later", "integer", "0", "of both: the rows so many behind those, and at most the last"},
     {"scale", "number", "1", "multiplies the logits"},
     {"clusters", "object", "null",
      "of kinds with a class for each token: an adaptive softmax, whose logits are logarithms of probabilities"},
@@ -176,6 +177,7 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     h->aligned = wf_option_bool(&o, "aligned", r->spec->encoder != NULL) && h->row->label == WF_LABEL_NEXT;
     h->pool_token = wf_option_int(&o, "pool_token", -1, -1, WF_MAX_VOCAB);
     h->pool_padding = wf_option_int(&o, "pool_padding", -1, -1, WF_MAX_VOCAB);
+    h->pool_later = wf_option_int(&o, "pool_later", 0, 0, 1 << 20);
     h->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
     h->softcap = (float)wf_option_float(&o, "softcap", 0.0, 0.0, 1e6);
     h->z_loss = (float)wf_option_float(&o, "z_loss", 0.0, 0.0, 1e6);
@@ -370,6 +372,8 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
         wf_normal_int(&w, "pool_token", head->pool_token);
     if (head->pool_padding >= 0)
         wf_normal_int(&w, "pool_padding", head->pool_padding);
+    if (head->pool_later > 0)
+        wf_normal_int(&w, "pool_later", head->pool_later);
     wf_normal_float(&w, "scale", head->scale);
     if (head->clusters.count)
         wf_normal_put(&w, "clusters", wf_clusters_normal(of, &head->clusters, true));

@@ -461,12 +461,13 @@ static weft_status find_memory(const wf_model *m, wf_tape *tape, const wf_model_
 /* What a decoder reads when its ids are not given. */
 static void make_ids(const wf_model *m, wf_tape *tape, wf_model_ports *p) {
     const wf_shift_spec *s = &m->spec->shift;
-    wf_tensor *from = p->labels ? p->labels : p->source ? p->source->ids : NULL;
+    bool classes = m->spec->n_heads && m->spec->heads[0].row->classes != WF_CLASSES_VOCAB; /* labels are no tokens */
+    wf_tensor *from = p->labels && !(classes && p->source) ? p->labels : p->source ? p->source->ids : NULL;
     if (p->ids || !from || !s->there)
         return;
     p->ids = wf_shift_right(tape, from, s->rotate, s->token, s->padding);
     if (s->masked && !p->mask)
-        p->mask = wf_token_rows(tape, p->ids, s->padding, true);
+        p->mask = wf_token_rows(tape, p->ids, s->padding, true, 0);
 }
 
 /* The mask that heads pool by: the given one, or the rows of a token, or of all others. */
@@ -475,7 +476,8 @@ static wf_tensor *pooled_rows(const wf_model *m, wf_tape *tape, const wf_model_p
     for (int i = 0; i < m->spec->n_heads; i++) {
         const wf_head_spec *h = &m->spec->heads[i];
         if (h->pool_token >= 0 || h->pool_padding >= 0)
-            return wf_token_rows(tape, ids, h->pool_token >= 0 ? h->pool_token : h->pool_padding, h->pool_token < 0);
+            return wf_token_rows(tape, ids, h->pool_token >= 0 ? h->pool_token : h->pool_padding, h->pool_token < 0,
+                                 h->pool_later);
     }
     return p->mask;
 }

@@ -175,6 +175,7 @@ typedef struct wf_head_spec {
     bool aligned;                /* labels stand at the rows that predict them, not one row later */
     int64_t pool_token;          /* the rows that are pooled: those with this token in the source; -1: not asked */
     int64_t pool_padding;        /* the same: those with other tokens */
+    int64_t pool_later;          /* so many rows behind those, at most the last */
     float scale, softcap;        /* logits = softcap*tanh(scale*logits/softcap) */
     float dropout;               /* before the last product */
     int64_t extra;               /* of the width: the last so many channels have a matrix of their own */

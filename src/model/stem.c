@@ -252,7 +252,7 @@ static wf_tensor *normed(const wf_model *m, wf_tape *t, wf_tensor *x) {
 static wf_tensor *find_mask(const wf_stem_spec *s, wf_tape *t, const wf_model_options *o, const wf_model_ports *p) {
     if (p->mask || s->channels || o->mode != WF_NO_STATE)
         return p->mask;
-    return s->pads ? wf_token_rows(t, p->ids, s->padding, true) : s->ends ? wf_token_mask(t, p->ids, s->padding) : NULL;
+    return s->pads ? wf_token_rows(t, p->ids, s->padding, true, 0) : s->ends ? wf_token_mask(t, p->ids, s->padding) : NULL;
 }
 
 static wf_tensor *counted(wf_tape *t, const wf_model_options *o) {

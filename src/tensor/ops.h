@@ -33,8 +33,9 @@ wf_tensor *wf_embed_positions(wf_tape *t, wf_tensor *table, int64_t batch, int64
 wf_tensor *wf_id_column(wf_tape *t, wf_tensor *ids, int64_t plus, int64_t minus, int64_t add);
 /* U8 [B,T]: 1 for as many rows as ids[B,T] (I32) of the sequence differ from `padding`, then 0. No gradient. */
 wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding);
-/* U8 [B,T]: the rows whose ids[B,T] (I32) are `token`, or with `others` all the others. No gradient. */
-wf_tensor *wf_token_rows(wf_tape *t, wf_tensor *ids, int64_t token, bool others);
+/* U8 [B,T]: the rows whose ids[B,T] (I32) are `token`, or with `others` all the others; those `later` (0..) rows behind them,
+ * at most the last. No gradient. */
+wf_tensor *wf_token_rows(wf_tape *t, wf_tensor *ids, int64_t token, bool others, int64_t later);
 /* I32 [B,T]: ids[B,T] (I32) one row later; row 0 has `token`, or with `rotate` the last of ids that is not `padding`. Ids below
  * 0 become `padding`. No gradient. */
 wf_tensor *wf_shift_right(wf_tape *t, wf_tensor *ids, bool rotate, int64_t token, int64_t padding);

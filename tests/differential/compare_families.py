@@ -826,6 +826,8 @@ def run(model, x, probe=None):
     uncached = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}  # some caches need a layer of attention
     out = model(**x, **uncached, output_hidden_states=True, return_dict=True)
     named = outputs_of(out)
+    if model.config.model_type == "t5gemma" and model.config.is_encoder_decoder:  # whose classifiers call the decoder's so
+        named = {re.sub("^hidden_states", "decoder_hidden_states", k): v for k, v in named.items()}
     y = named.get("loss")
     what = "loss"
     if y is None:
@@ -977,6 +979,8 @@ def attempt(folder, kind, seed, heads, over):
         drawn["num_labels"] = 2
     if (kind in ENCODERS and kind != "reformer") or kind in TIED:
         drawn["tie_word_embeddings"] = True
+    if kind == "t5gemma" and (name == "T5GemmaEncoderModel" or ("Classification" in name and d.flag())):
+        drawn["is_encoder_decoder"] = False
     if kind == "reformer":
         drawn["is_decoder"] = "LMHead" in name
         drawn.update(dict(local_num_chunks_after=0, lsh_num_chunks_after=0) if drawn["is_decoder"] else {})

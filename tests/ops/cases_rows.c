@@ -187,7 +187,7 @@ static wf_tensor *frames_case(fixture *f) {
 static wf_tensor *shift_right_case(fixture *f) {
     wf_tensor *start = wf_shift_right(f->tape, ids(f, 2, 5), false, 3, 0), *turned = wf_shift_right(f->tape, ids(f, 2, 5), true, 0, 2);
     wf_tensor *x = wf_add(f->tape, wf_embed(f->tape, start, leaf2(f, 9, 6), -1), wf_embed(f->tape, turned, leaf2(f, 9, 6), -1));
-    return wf_mask_rows(f->tape, x, wf_token_rows(f->tape, start, 1, true));
+    return wf_mask_rows(f->tape, x, wf_token_rows(f->tape, start, 1, true, 0));
 }
 static wf_tensor *column_case(fixture *f) {
     wf_tensor *x = wf_input(f->tape, "ids", WF_I32, 3, (int64_t[]){2, 3, 4});

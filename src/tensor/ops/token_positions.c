@@ -5,7 +5,8 @@
 
 typedef struct token_positions {
     int64_t padding;
-    bool flag; /* positions: padding has none; rows: those of other tokens */
+    bool flag;     /* positions: padding has none; rows: those of other tokens */
+    int64_t later; /* rows: so many behind them */
 } token_positions;
 
 static int batch_pieces(const wf_node *node, wf_pass pass, int phase) {
@@ -38,7 +39,7 @@ wf_tensor *wf_token_positions(wf_tape *t, wf_tensor *ids, wf_tensor *kept, int64
         return wf_tape_error(t, WEFT_USAGE, "token_positions: int32 ids [B,T] are needed");
     if (kept && (kept->type != WF_I32 || kept->rank != 2 || kept->dims[0] != ids->dims[0]))
         return wf_tape_error(t, WEFT_USAGE, "token_positions: kept counts are int32 [B,cap]");
-    token_positions *a = attr_copy(t, &(token_positions){padding, blank}, sizeof(token_positions));
+    token_positions *a = attr_copy(t, &(token_positions){padding, blank, 0}, sizeof(token_positions));
     wf_tensor *y = wf_out(t, WF_I64, 2, ids->dims);
     return a && y && wf_record(t, &wf_op_token_positions, kept ? 2 : 1, (wf_tensor *[]){ids, kept}, 1, &y, a) ? y : NULL;
 }
@@ -63,7 +64,7 @@ wf_tensor *wf_token_mask(wf_tape *t, wf_tensor *ids, int64_t padding) {
         return NULL;
     if (ids->type != WF_I32 || ids->rank != 2)
         return wf_tape_error(t, WEFT_USAGE, "token_mask: int32 ids [B,T] are needed");
-    token_positions *a = attr_copy(t, &(token_positions){padding, false}, sizeof(token_positions));
+    token_positions *a = attr_copy(t, &(token_positions){padding, false, 0}, sizeof(token_positions));
     wf_tensor *y = wf_out(t, WF_U8, 2, ids->dims);
     return a && y && wf_record(t, &wf_op_token_mask, 1, &ids, 1, &y, a) ? y : NULL;
 }
@@ -75,18 +76,19 @@ static void rows_run(const wf_node *node, wf_pass pass, int phase, int piece, wf
     const int32_t *ids = (const int32_t *)node->in[0]->data + piece * rows;
     uint8_t *to = (uint8_t *)node->out[0]->data + piece * rows;
     (void)pass, (void)phase, (void)w;
+    memset(to, 0, (size_t)rows);
     for (int64_t i = 0; i < rows; i++)
-        to[i] = (ids[i] == a->padding) != a->flag;
+        to[i + a->later < rows ? i + a->later : rows - 1] |= (ids[i] == a->padding) != a->flag;
 }
 
 const wf_op wf_op_token_rows = {.name = "token_rows", .pieces = batch_pieces, .run = rows_run, .no_grad = true};
 
-wf_tensor *wf_token_rows(wf_tape *t, wf_tensor *ids, int64_t token, bool others) {
+wf_tensor *wf_token_rows(wf_tape *t, wf_tensor *ids, int64_t token, bool others, int64_t later) {
     if (!ids)
         return NULL;
     if (ids->type != WF_I32 || ids->rank != 2)
         return wf_tape_error(t, WEFT_USAGE, "token_rows: int32 ids [B,T] are needed");
-    token_positions *a = attr_copy(t, &(token_positions){token, others}, sizeof(token_positions));
+    token_positions *a = attr_copy(t, &(token_positions){token, others, later}, sizeof(token_positions));
     wf_tensor *y = wf_out(t, WF_U8, 2, ids->dims);
     return a && y && wf_record(t, &wf_op_token_rows, 1, &ids, 1, &y, a) ? y : NULL;
 }
