@@ -337,6 +337,27 @@ static wf_tensor *bad_rows(fixture *f) { return wf_rows(f->tape, leaf2(f, 3, 4),
 static wf_tensor *bad_dropout(fixture *f) { return wf_dropout(f->tape, leaf2(f, 3, 4), 1.5f); }
 static wf_tensor *bad_size(fixture *f) { return leaf2(f, INT64_MAX / 2, 3); }
 
+/* ---- the rows of tokens, and those behind them ---- */
+static void test_token_rows(void **state) {
+    static const int32_t ids[] = {5, 0, 5, 0, 0, 0, 0, 5};
+    static const uint8_t others[][8] = {{1, 0, 1, 0, 0, 0, 0, 1}, {0, 1, 0, 1, 0, 0, 0, 1}, {0, 0, 1, 1, 0, 0, 0, 1}};
+    for (int64_t later = 0; later < 3; later++) {
+        fixture f;
+        weft_error err = {0};
+        begin(&f, 1, WF_F32);
+        wf_tensor *in = wf_input(f.tape, "ids", WF_I32, 2, (int64_t[]){2, 4});
+        wf_tensor *rows = wf_token_rows(f.tape, in, 0, true, later), *fives = wf_token_rows(f.tape, in, 5, false, later);
+        wf_keep(f.tape, rows);
+        wf_keep(f.tape, fives);
+        assert_int_equal(wf_tape_plan(f.tape, &err), WEFT_OK);
+        memcpy(in->data, ids, sizeof ids);
+        assert_int_equal(wf_tape_forward(f.tape, &(wf_runtime){.seed = 3}, &err), WEFT_OK);
+        assert_memory_equal(rows->data, others[later], sizeof others[0]);
+        assert_memory_equal(fives->data, others[later], sizeof others[0]);
+        end(&f);
+    }
+}
+
 static void test_errors(void **state) {
     wf_tensor *(*const bad[])(fixture *) = {bad_linear, bad_reshape, bad_rows, bad_dropout, bad_size};
     (void)state;
@@ -352,9 +373,9 @@ static void test_errors(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients), cmocka_unit_test(test_same_bits),
-                                       cmocka_unit_test(test_cast),      cmocka_unit_test(test_every_op_has_a_case),
-                                       cmocka_unit_test(test_turned),    cmocka_unit_test(test_strips),
-                                       cmocka_unit_test(test_errors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients),  cmocka_unit_test(test_same_bits),
+                                       cmocka_unit_test(test_cast),       cmocka_unit_test(test_every_op_has_a_case),
+                                       cmocka_unit_test(test_turned),     cmocka_unit_test(test_strips),
+                                       cmocka_unit_test(test_token_rows), cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
