@@ -182,14 +182,15 @@ static void read_share(void *arg, int thread, int i) {
         wf_share_read(v->l, v->merges, i - v->shares.n, wf_merges_share);
 }
 
-/* Pieces of a list have their places as ids. */
+/* Pieces of a list have their places as ids. The first share is where it belongs. */
 static void join_share(void *arg, int thread, int i) {
     vocabulary *v = arg;
     const wf_share *s = &v->shares.list[i];
+    if (i == 0 || s->count == 0)
+        return;
     wf_vocab_entry *to = v->out->entries + v->first[i];
-    if (i > 0 && s->count)
-        memcpy(to, s->tokens, s->count * sizeof *to);
-    for (size_t k = 0; i > 0 && v->scores && k < s->count; k++) {
+    memcpy(to, s->tokens, s->count * sizeof *to);
+    for (size_t k = 0; v->scores && k < s->count; k++) {
         v->scores[v->first[i] + k] = s->scores[k];
         to[k].id += (uint32_t)v->first[i];
     }

@@ -68,7 +68,9 @@ static void session_begin(const session_test *t, wf_session *s) {
 
 /* Two more pieces, from where both stand: a chunk and a step. */
 static void session_go_on(const session_test *t, wf_session *s, const int64_t *which, const int64_t *from, float *out) {
-    const int64_t next[2] = {from[0] + SESSION_MORE, from[1] + SESSION_MORE};
+    int64_t next[2];
+    for (int64_t b = 0; b < wf_session_state(s)->batch; b++)
+        next[b] = from[b] + SESSION_MORE;
     session_feed(t, s, which, from, SESSION_MORE, NULL);
     session_feed(t, s, which, next, 1, out);
 }
