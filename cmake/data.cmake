@@ -4,7 +4,7 @@ set(WEFT_EMBED_LINES "")
 set(WEFT_EMBED_FILES "")
 foreach(table presets families classes)
   file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${table}/*.json ${CMAKE_SOURCE_DIR}/src/text/${table}/*.json)
-  list(TRANSFORM files REPLACE "\\.json$" "") # so that bart stands before bart-decoder: the first of a type is meant where no class is named
+  list(TRANSFORM files REPLACE "\\.json$" "") # bart stands before bart-decoder, and is meant where no class is named
   list(SORT files)
   list(TRANSFORM files APPEND ".json")
   foreach(file IN LISTS files)
