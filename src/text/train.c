@@ -86,13 +86,16 @@ static weft_status check_options(const wf_trainer_in *in, const wf_trainer_row *
 /* "<s>", or an object with its content. */
 static weft_status read_specials(wf_trainer_in *in) {
     const wf_json *list = wf_json_get(in->options, "special_tokens");
-    in->specials = wf_arena_alloc(in->l->arena, (list ? list->count + 1 : 1) * sizeof *in->specials);
-    if (!in->specials)
+    size_t room = list ? list->count + 1 : 1;
+    in->specials = wf_arena_alloc(in->l->arena, room * sizeof *in->specials);
+    in->special_ids = wf_arena_alloc(in->l->arena, room * sizeof *in->special_ids);
+    if (!in->specials || !in->special_ids)
         return wf_fail_memory(in->err);
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         const wf_json *text = j->kind == WF_JSON_OBJECT ? wf_json_get(j, "content") : j;
         WF_CHECK(text && text->kind == WF_JSON_STRING && text->length, in->err, WEFT_USAGE,
                  "special_tokens must be a list of texts");
+        in->special_ids[in->n_specials] = (uint32_t)in->n_specials;
         in->specials[in->n_specials++] = (wf_bytes){text->string, text->length};
     }
     return WEFT_OK;
@@ -108,7 +111,7 @@ static bool is_listed(const char *const *names, const char *name) {
 }
 
 static weft_status write_model(const wf_trainer_in *in, const wf_trainer_row *row, const wf_json *model, wf_json_writer *w) {
-    wf_jw_open(w, "model", '{');
+    wf_jw_begin(w, '{');
     for (const wf_json *j = model->child; j; j = j->next)
         if (!is_listed(row->replaced, j->key)) {
             wf_jw_key(w, j->key);
@@ -122,16 +125,17 @@ static weft_status write_model(const wf_trainer_in *in, const wf_trainer_row *ro
 static void write_specials(const wf_trainer_in *in, wf_json_writer *w) {
     wf_jw_open(w, "added_tokens", '[');
     for (size_t i = 0; i < in->n_specials; i++)
-        wf_jw_special(w, (uint32_t)i, in->specials[i]);
+        wf_jw_special(w, in->special_ids[i], in->specials[i]);
     wf_jw_end(w, ']');
 }
 
-static weft_status write_trained(const wf_trainer_in *in, const wf_trainer_row *row, const wf_json *start, wf_json_writer *w) {
+static void write_around(const wf_trainer_in *in, const wf_json *start, const wf_str *model, wf_json_writer *w) {
     bool specials = false;
-    wf_jw_begin(w, '{');
     for (const wf_json *j = start->child; j; j = j->next) {
         if (wf_streq(j->key, "model")) {
-            WF_TRY(write_model(in, row, j, w));
+            wf_jw_key(w, j->key);
+            wf_str_put(w->out, model->data, model->length);
+            w->after_key = false;
         } else if (wf_streq(j->key, "added_tokens")) {
             write_specials(in, w);
             specials = true;
@@ -142,8 +146,23 @@ static weft_status write_trained(const wf_trainer_in *in, const wf_trainer_row *
     }
     if (!specials)
         write_specials(in, w);
+}
+
+/* The model is written first, to a text of its own: the ids of the special tokens, which stand before it, come from it. */
+static weft_status write_trained(const wf_trainer_in *in, const wf_trainer_row *row, const wf_json *start, wf_json_writer *w) {
+    wf_str model = wf_str_new(in->mem);
+    wf_jw_begin(w, '{');
+    wf_json_writer inner = *w;
+    inner.out = &model;
+    inner.after_key = true;
+    weft_status status = write_model(in, row, wf_json_get(start, "model"), &inner);
+    if (status == WEFT_OK && model.failed)
+        status = wf_fail_memory(in->err);
+    if (status == WEFT_OK)
+        write_around(in, start, &model, w);
     wf_jw_end(w, '}');
-    return WEFT_OK;
+    wf_str_free(&model);
+    return status;
 }
 
 static weft_status train(wf_trainer_in *in, wf_arena *arena, wf_str *json) {

@@ -18,6 +18,7 @@ typedef struct wf_trainer_in {
     wf_loading *l; /* for the options; its tokenizer is the one to start from */
     const wf_json *options;
     wf_bytes *specials;
+    uint32_t *special_ids; /* theirs in the model: the trainer writes them; at first one after another */
     size_t n_specials;
     size_t vocab_size;
     weft_error *err;

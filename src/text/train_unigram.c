@@ -479,10 +479,19 @@ static weft_status require_chars(trainer *t, wf_vocab *done, piece *out, size_t 
     return WEFT_OK;
 }
 
-static weft_status choose(trainer *t, size_t room, piece *out, size_t *n) {
+/* A special token is no piece a second time: the reference writes it twice, but finds it in the text before its pieces. */
+static weft_status put_specials(trainer *t, const wf_json *unknown, wf_vocab *done) {
+    bool added;
+    for (size_t i = 0; i < t->in->n_specials; i++)
+        WF_TRY(wf_vocab_put(done, t->in->specials[i].data, t->in->specials[i].length, 0, &added, t->err));
+    return unknown ? wf_vocab_put(done, unknown->string, unknown->length, 0, &added, t->err) : WEFT_OK;
+}
+
+static weft_status choose(trainer *t, const wf_json *unknown, size_t room, piece *out, size_t *n) {
     wf_vocab done;
     wf_vocab_init(&done, t->in->mem);
-    weft_status status = require_chars(t, &done, out, n);
+    weft_status status = put_specials(t, unknown, &done);
+    status = status ? status : require_chars(t, &done, out, n);
     if (status == WEFT_OK && *n > t->in->vocab_size)
         status = wf_fail(t->err, WEFT_USAGE, "the texts have %zu different characters, more than the vocabulary", *n);
     for (size_t i = 1; i < t->n && status == WEFT_OK && *n < room; i++) {
@@ -518,7 +527,7 @@ static weft_status write_result(trainer *t, wf_json_writer *w) {
     WF_CHECK(in->vocab_size > extra, t->err, WEFT_USAGE, "a vocabulary of %zu tokens has no room beside %zu special ones",
              in->vocab_size, extra);
     piece *out = wf_calloc(in->mem, t->n + wf_vocab_bytes(words(t)) + words(t)->count + 1024, sizeof *out);
-    weft_status status = out ? choose(t, in->vocab_size - extra, out, &n) : wf_fail_memory(t->err);
+    weft_status status = out ? choose(t, unknown, in->vocab_size - extra, out, &n) : wf_fail_memory(t->err);
     if (status == WEFT_OK) {
         wf_jw_key(w, "unk_id");
         if (unknown)
@@ -528,8 +537,10 @@ static weft_status write_result(trainer *t, wf_json_writer *w) {
         wf_jw_open(w, "vocab", '[');
         if (add)
             write_scored(w, (wf_bytes){unknown->string, unknown->length}, 0);
-        for (size_t i = 0; i < in->n_specials; i++)
+        for (size_t i = 0; i < in->n_specials; i++) {
             write_scored(w, in->specials[i], 0);
+            in->special_ids[i] = (uint32_t)(i + add);
+        }
         for (size_t i = 0; i < n; i++)
             write_scored(w, out[i].text, out[i].score);
         wf_jw_end(w, ']');

@@ -1,4 +1,5 @@
-/* train_unigram_test.c - Unigram training where the order of pruning decides, against the reference (tokenizers 0.23.3). */
+/* train_unigram_test.c - Unigram training where the order of pruning decides, against the reference (tokenizers 0.23.3), and
+ * special tokens that are words of the texts too. */
 #include <math.h>
 #include <string.h>
 
@@ -46,13 +47,13 @@ static const training_case cases[] = {
       {"c", -2.079441541679836}}},
 };
 
-static wf_tokenizer *train(const training_case *c, wf_arena *arena) {
+static wf_tokenizer *train(const char *kind, const char *words, const char *given, wf_arena *arena) {
     wf_tokenizer *start, *tok = NULL;
     wf_json *options;
     weft_error err = {0};
-    wf_bytes text = {c->text, strlen(c->text)};
-    assert_int_equal(wf_tokenizer_blank(mem, "unigram", &start, &err), WEFT_OK);
-    assert_int_equal(wf_json_parse(arena, c->options, strlen(c->options), 0, &options, &err), WEFT_OK);
+    wf_bytes text = {words, strlen(words)};
+    assert_int_equal(wf_tokenizer_blank(mem, kind, &start, &err), WEFT_OK);
+    assert_int_equal(wf_json_parse(arena, given, strlen(given), 0, &options, &err), WEFT_OK);
     wf_training how = {.start = start, .options = options};
     if (wf_tokenizer_train_on(mem, &how, &text, 1, &tok, &err) != WEFT_OK)
         fail_msg("%s", err.message);
@@ -80,7 +81,7 @@ static void test_pruning(void **state) {
         const char *json;
         size_t length, want = 1;
         wf_arena_init(&arena, mem, 0);
-        wf_tokenizer *tok = train(&cases[i], &arena);
+        wf_tokenizer *tok = train("unigram", cases[i].text, cases[i].options, &arena);
         wf_tokenizer_json(tok, &json, &length);
         assert_int_equal(wf_json_parse(&arena, json, length, 0, &tree, NULL), WEFT_OK);
         const wf_json *vocab = wf_json_get(wf_json_get(tree, "model"), "vocab");
@@ -94,7 +95,43 @@ static void test_pruning(void **state) {
     }
 }
 
+/* A word of the texts that is a special token has one id, which the list of added tokens says too. */
+typedef struct special_case {
+    const char *kind, *text, *options, *special;
+    int64_t id;
+    size_t vocab;
+} special_case;
+static const special_case specials[] = {
+    /* as the reference: the word's own place counts, the special one's stays empty */
+    {"wordlevel", "of the the of the", "{\"special_tokens\":[\"[UNK]\",\"of\"]}", "of", 3, 3},
+    {"wordlevel", "of the the of the", "{\"special_tokens\":[\"[UNK]\",\"of\"],\"vocab_size\":3}", "of", 1, 3},
+    {"unigram", "ab ab ab abc", "{\"special_tokens\":[\"<s>\",\"ab\"],\"unk_token\":\"<unk>\",\"vocab_size\":40}", "ab", 2, 0},
+    {"bpe-char", "ab ab ab", "{\"special_tokens\":[\"<s>\",\"<s>\",\"a\"],\"vocab_size\":40}", "a", 1, 0},
+};
+
+static void test_specials(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(specials); i++) {
+        const special_case *c = &specials[i];
+        wf_arena arena;
+        wf_json *tree;
+        const char *json;
+        size_t length;
+        wf_arena_init(&arena, mem, 0);
+        wf_tokenizer *tok = train(c->kind, c->text, c->options, &arena);
+        assert_int_equal(wf_tokenizer_id(tok, c->special, strlen(c->special)), c->id);
+        wf_tokenizer_json(tok, &json, &length);
+        assert_int_equal(wf_json_parse(&arena, json, length, 0, &tree, NULL), WEFT_OK);
+        const wf_json *added = wf_json_get(tree, "added_tokens");
+        assert_int_equal(wf_json_get(added->last, "id")->integer, c->id);
+        if (c->vocab)
+            assert_int_equal(wf_json_get(wf_json_get(tree, "model"), "vocab")->count, c->vocab);
+        wf_tokenizer_free(tok);
+        wf_arena_free(&arena);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pruning)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pruning), cmocka_unit_test(test_specials)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

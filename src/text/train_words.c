@@ -101,7 +101,7 @@ static weft_status read_affix(const wf_trainer_in *in, const char *key, wf_bytes
 static weft_status start_vocab(const wf_trainer_in *in, const alphabet *a, wf_merging *m) {
     uint32_t id;
     for (size_t i = 0; i < in->n_specials; i++)
-        WF_TRY(wf_merging_token(m, in->specials[i], &id, in->err));
+        WF_TRY(wf_merging_token(m, in->specials[i], &in->special_ids[i], in->err));
     for (size_t i = 0; i < a->count; i++) {
         char text[4];
         WF_TRY(wf_merging_token(m, (wf_bytes){text, wf_put_char(a->list[i].c, text)}, &id, in->err));
@@ -165,7 +165,7 @@ static void write_vocab(const wf_vocab *v, wf_json_writer *w) {
     wf_jw_open(w, "vocab", '{');
     for (size_t i = 0; i < v->count; i++) {
         wf_jw_key(w, v->entries[i].text);
-        wf_jw_int(w, (int64_t)i);
+        wf_jw_int(w, v->entries[i].id);
     }
     wf_jw_end(w, '}');
 }
@@ -262,20 +262,34 @@ static int by_count(const void *a, const void *b) {
     return order ? order : p->length < q->length ? -1 : p->length > q->length;
 }
 
+/* What is there already, as a special token that is a word too, gets the later place as its id; the earlier one stays empty. */
+static weft_status put_word(const wf_trainer_in *in, wf_vocab *out, wf_bytes text, size_t *next) {
+    bool added;
+    if (*next >= in->vocab_size)
+        return WEFT_OK;
+    WF_TRY(wf_vocab_put(out, text.data, text.length, 0, &added, in->err));
+    const wf_vocab_entry *e = wf_vocab_find(out, text.data, text.length);
+    out->entries[e - out->entries].id = (uint32_t)(*next)++;
+    return WEFT_OK;
+}
+
 static weft_status choose_words(const wf_trainer_in *in, counted *list, wf_vocab *out) {
     const wf_vocab *v = &in->words->words;
-    size_t least;
-    bool added;
+    size_t least, next = 0;
     WF_TRY(wf_load_count(in->l, in->options, "min_frequency", 0, &least));
     for (size_t i = 0; i < v->count; i++)
         list[i] = (counted){v, (uint32_t)i, in->words->counts[i]};
     if (v->count)
         qsort(list, v->count, sizeof *list, by_count);
     for (size_t i = 0; i < in->n_specials; i++)
-        WF_TRY(wf_vocab_put(out, in->specials[i].data, in->specials[i].length, 0, &added, in->err));
-    for (size_t i = 0; i < v->count && list[i].count >= least && out->count < in->vocab_size; i++) {
+        WF_TRY(put_word(in, out, in->specials[i], &next));
+    for (size_t i = 0; i < v->count && list[i].count >= least; i++) {
         const wf_vocab_entry *e = &v->entries[list[i].word];
-        WF_TRY(wf_vocab_put(out, e->text, e->length, 0, &added, in->err));
+        WF_TRY(put_word(in, out, (wf_bytes){e->text, e->length}, &next));
+    }
+    for (size_t i = 0; i < in->n_specials; i++) { /* those that found no place come behind the model */
+        const wf_vocab_entry *e = wf_vocab_find(out, in->specials[i].data, in->specials[i].length);
+        in->special_ids[i] = e ? e->id : (uint32_t)i;
     }
     return WEFT_OK;
 }
