@@ -101,21 +101,6 @@ def counted_words(start, lines):
     return counts
 
 
-def letters_fit(counts, options, kept):
-    """Of the letters the most frequent are kept, whichever of those that tie."""
-    seen = collections.Counter()
-    for word, n in counts.items():
-        for c in word:
-            seen[c] += n
-    initial = options.get("initial_alphabet", [])
-    for c in pre_tokenizers.ByteLevel.alphabet() if initial == "bytelevel" else initial:
-        seen[c[0]] = 1 << 62
-    size = min(len(seen), options.get("limit_alphabet", len(seen)))
-    least = sorted(seen.values())[len(seen) - size:][:1]
-    must = {c for c, n in seen.items() if least and n > least[0]}
-    return must <= set(kept) and all(seen[c] >= least[0] for c in kept if c in seen and least)
-
-
 def merged(kind, options, counts, vocab):
     """The vocabulary and merges for the symbols' numbers in `vocab`."""
     prefix = options.get("continuing_subword_prefix", "##" if kind == "WordPiece" else "")
