@@ -425,6 +425,16 @@ static inline size_t quick_char(const wf_json_reader *r, size_t i, char c) {
     return i < r->length && r->text[i] == c ? past_space(r, i + 1) : SIZE_MAX;
 }
 
+/* The element that began at `start` is read up to `end`; SIZE_MAX: it was not of the usual form. */
+static inline bool take_quick(wf_json_reader *r, size_t start, size_t end) {
+    if (end == SIZE_MAX)
+        return false;
+    r->value_offset = start;
+    r->position = end;
+    r->first = false;
+    return true;
+}
+
 bool wf_json_quick_strings(wf_json_reader *r, size_t n, const char *texts[], size_t lengths[]) {
     size_t i = element_start(r), start = i;
     if (i == SIZE_MAX || r->stack[r->depth - 1] != '[')
@@ -438,12 +448,7 @@ bool wf_json_quick_strings(wf_json_reader *r, size_t n, const char *texts[], siz
     }
     if (n > 1 && i != SIZE_MAX)
         i = quick_char(r, i, ']');
-    if (i == SIZE_MAX)
-        return false;
-    r->value_offset = start;
-    r->position = i;
-    r->first = false;
-    return true;
+    return take_quick(r, start, i);
 }
 
 /* Behind the number at `i`, one without an exponent; SIZE_MAX when it is not one. */
@@ -467,13 +472,7 @@ bool wf_json_quick_scored(wf_json_reader *r, const char *texts[2], size_t length
     number = quick_number(r, i);
     texts[1] = r->text + (number == SIZE_MAX ? 0 : i);
     lengths[1] = number - i;
-    i = quick_char(r, number, ']');
-    if (i == SIZE_MAX)
-        return false;
-    r->value_offset = start;
-    r->position = i;
-    r->first = false;
-    return true;
+    return take_quick(r, start, quick_char(r, number, ']'));
 }
 
 bool wf_json_quick_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value) {

@@ -50,11 +50,10 @@ static void nearly(const float *a, const float *b, size_t n) {
             fail_msg("logit %zu is %g, not %g", i, (double)a[i], (double)b[i]);
 }
 
-/* Feeds the rows in pieces and compares. */
-static void check_pieces(wf_session *s, const float *full) {
-    static const int64_t cuts[] = {1, 3, 1, 2};
+/* Feeds the rows in n pieces and compares. */
+static void check_cuts(wf_session *s, const int64_t *cuts, size_t n, const float *full) {
     int64_t at = 0;
-    for (size_t c = 0; c < COUNT_OF(cuts); at += cuts[c++]) {
+    for (size_t c = 0; c < n; at += cuts[c++]) {
         int32_t piece[BATCH * ROWS];
         const float *logits;
         for (int64_t b = 0; b < BATCH; b++)
@@ -63,6 +62,11 @@ static void check_pieces(wf_session *s, const float *full) {
         for (int64_t b = 0; b < BATCH; b++)
             nearly(logits + b * cuts[c] * VOCAB, full + (b * ROWS + at) * VOCAB, (size_t)(cuts[c] * VOCAB));
     }
+}
+
+static void check_pieces(wf_session *s, const float *full) {
+    static const int64_t cuts[] = {1, 3, 1, 2};
+    check_cuts(s, cuts, COUNT_OF(cuts), full);
 }
 
 static void test_pieces(void **state) {
@@ -134,16 +138,7 @@ static void test_prefix(void **state) {
     prefixed_logits(m, lengths_of, ids, full);
     assert_int_equal(wf_session_create(m, BATCH, 12, &s, NULL), WEFT_OK);
     for (int turn = 0; turn < 2; turn++) {
-        int64_t at = 0;
-        for (size_t c = 0; c < COUNT_OF(cuts); at += cuts[c++]) {
-            int32_t piece[BATCH * ROWS];
-            const float *logits;
-            for (int64_t b = 0; b < BATCH; b++)
-                memcpy(piece + b * cuts[c], ids + b * ROWS + at, (size_t)cuts[c] * sizeof *piece);
-            assert_int_equal(wf_session_feed_all(s, piece, cuts[c], &logits, NULL), WEFT_OK);
-            for (int64_t b = 0; b < BATCH; b++)
-                nearly(logits + b * cuts[c] * VOCAB, full + (b * ROWS + at) * VOCAB, (size_t)(cuts[c] * VOCAB));
-        }
+        check_cuts(s, cuts, COUNT_OF(cuts), full);
         assert_int_equal(wf_state_truncate(wf_session_state(s), 0, 3, &err), WEFT_UNSUPPORTED);
         wf_session_reset(s);
     }

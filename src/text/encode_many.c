@@ -65,12 +65,16 @@ static weft_status take_turns(round *r, seat *s) {
     return WEFT_OK;
 }
 
+/* The first failure stays. */
+static void note(atomic_int *failed, weft_status status) {
+    int none = WEFT_OK;
+    if (status != WEFT_OK)
+        atomic_compare_exchange_strong(failed, &none, (int)status);
+}
+
 static void region(void *arg, int thread, int n_threads) {
     round *r = arg;
-    int none = WEFT_OK;
-    weft_status status = take_turns(r, &r->set->seats[thread]);
-    if (status != WEFT_OK)
-        atomic_compare_exchange_strong(&r->failed, &none, (int)status);
+    note(&r->failed, take_turns(r, &r->set->seats[thread]));
 }
 
 static weft_status first_error(const wf_encoders *s, weft_status status, weft_error *err) {
@@ -116,9 +120,7 @@ static bool hand_on(queue *q, weft_error *err) {
     if (i == q->n || atomic_load(&q->ready[i % q->ahead]) != i + 1)
         return false;
     weft_status status = q->done(q->user, i, err);
-    int none = WEFT_OK;
-    if (status != WEFT_OK)
-        atomic_compare_exchange_strong(&q->failed, &none, (int)status);
+    note(&q->failed, status);
     atomic_store(&q->finished, i + 1);
     return status == WEFT_OK;
 }
@@ -143,11 +145,9 @@ static void work_in_order(void *arg, int thread, int n_threads) {
         if (i == q->n || atomic_load(&q->failed) != WEFT_OK)
             break;
         weft_status status = q->fn(q->user, s->encoder, i, &s->error);
-        int none = WEFT_OK;
+        note(&q->failed, status);
         if (status == WEFT_OK)
             atomic_store(&q->ready[i % q->ahead], i + 1);
-        else
-            atomic_compare_exchange_strong(&q->failed, &none, (int)status);
     }
 }
 
