@@ -81,9 +81,12 @@ static int generate(cli_run *run, const char *json) {
 
 static int run(cli_run *run) {
     cli_buffer json = {0};
-    if (run->n_rest < 1 || run->n_rest > 2) {
+    bool twice = run->n_rest == 2 && cli_given(run, "prompt");
+    if (run->n_rest < 1 || run->n_rest > 2 || twice) {
         fprintf(stderr, "weft generate: %s (see: weft help generate)\n",
-                run->n_rest ? "a model and one prompt, no more" : "which model?");
+                twice         ? "the prompt is the second argument or --prompt, not both"
+                : run->n_rest ? "a model and one prompt, no more"
+                              : "which model?");
         return WEFT_USAGE;
     }
     complete(run, &json);

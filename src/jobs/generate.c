@@ -137,7 +137,9 @@ weft_status wf_job_generate(wf_job *job) {
     wf_opened m;
     WF_TRY(read_request(job, &r));
     WF_TRY(wf_opened_open(job->env, r.model, r.precision, &m, job->err));
-    weft_status status = generate(job, &r, &m);
+    const wf_spec *spec = m.model->spec;
+    bool writes = spec->n_heads > 0 && spec->heads[0].row->generates;
+    weft_status status = writes ? generate(job, &r, &m) : wf_opened_fail_head(&m, r.model, "generate", "lm", job->err);
     wf_opened_close(&m);
     return status;
 }

@@ -297,9 +297,6 @@ weft_status wf_training_save_config(wf_job *job, wf_training_options *o, int64_t
     WF_TRY(wf_make_dir(o->out, job->err));
     wf_json_print(&text, o->resolved, 2);
     wf_str_putc(&text, '\n');
-    weft_progress p = wf_progress_new("configuration", o->out);
-    p.line = wf_str_text(&text);
-    wf_job_report(job, &p);
     weft_status status = text.failed ? wf_fail_memory(job->err) : WEFT_OK;
     if (status == WEFT_OK && !o->resume)
         status = wf_write_file(mem, path, wf_str_text(&text), text.length, job->err);

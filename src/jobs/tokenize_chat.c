@@ -3,6 +3,7 @@
 #include "jobs/put.h"
 #include "jobs/tokenize.h"
 #include "template/chat.h"
+#include "train/data_text.h"
 
 static void tell(wf_job *job, const wf_template_result *result) {
     wf_json_put(job->arena, job->json, "text", wf_json_new_string(job->arena, wf_str_text(&result->text), result->text.length));
@@ -50,13 +51,24 @@ static bool has_tools(const wf_json *conversation) {
     return tools && tools->kind == WF_JSON_ARRAY && tools->count > 0;
 }
 
+/* A file, or `-` for standard input. */
+static weft_status read_conversation(wf_job *job, const char *path, wf_json **out) {
+    wf_text text;
+    if (!wf_streq(path, "-"))
+        return wf_json_parse_file(job->arena, path, out, job->err);
+    WF_TRY(wf_text_load(job->env, &path, 1, &(wf_text_options){.format = "text"}, &text, job->err));
+    weft_status status = wf_json_parse(job->arena, text.bytes, text.length, 0, out, job->err);
+    wf_text_free(&text);
+    return status == WEFT_OK ? WEFT_OK : wf_fail_in(job->err, "standard input");
+}
+
 weft_status wf_tokenize_chat(wf_job *job, const wf_tokenize_request *r) {
     wf_json *conversation;
     wf_chat chat;
     wf_chat_folder folder;
     WF_CHECK(r->tokenizer, job->err, WEFT_USAGE, "tokenize: chat with which model? 'tokenizer' names its folder");
     WF_CHECK(r->n_paths == 0 && !r->string, job->err, WEFT_USAGE, "tokenize: a chat is one file; no other text goes with it");
-    WF_TRY(wf_json_parse_file(job->arena, r->chat, &conversation, job->err));
+    WF_TRY(read_conversation(job, r->chat, &conversation));
     WF_TRY(wf_chat_open(job->arena, r->tokenizer, r->template_, has_tools(conversation), &folder, job->err));
     weft_status status = wf_chat_read(job->arena, conversation, folder.specials, &chat, job->err);
     if (status)
