@@ -159,6 +159,21 @@ has "$err" "step 2 of 2: loss "
 run 4 "$WEFT" generate beside 'one'
 has "$err" "this is an adapter"
 
+# ---- a conversation through the model's template
+printf '{"chat_template": "{%% for m in messages %%}{{ m.content }} {%% endfor %%}{%% if add_generation_prompt %%}one{%% endif %%}"}' >counted/tokenizer_config.json
+printf '[{"role": "user", "content": "one two"}]' >chat.json
+run 0 "$WEFT" generate counted --chat chat.json --temperature 0 --max-tokens 3
+has "$out" " two one two"
+last="chat from standard input"
+check "the same from standard input" test "$("$WEFT" generate counted --chat - --temperature 0 --max-tokens 3 --quiet <chat.json)" = "$(cat "$out")"
+run 2 "$WEFT" generate counted --chat chat.json --prompt one
+has "$err" "either a prompt or a chat"
+run 2 "$WEFT" generate counted one --chat chat.json
+run 4 "$WEFT" generate counted --chat chat.json --template other
+has "$err" "no chat template named 'other'"
+run 4 "$WEFT" generate $model --chat chat.json
+has "$err" "no chat template"
+
 # ---- damaged folders
 cp -r $model broken
 head -c 5000 $model/model.safetensors >broken/model.safetensors
