@@ -92,12 +92,12 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
     const wf_json *val = wf_json_get(job->options, "val");
     c->source_options =
         (wf_source_options){.format = wf_option_text(&o, "format", NULL),
-                            .field = wf_option_text(&o, "field", NULL),
                             .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
                             .tokenizer = wf_option_text(&o, "tokenizer", "bpe:1024"),
                             .context = c->recipe.context,
                             .seed = c->recipe.seed,
                             .packed = c->recipe.packed};
+    c->source_options.fields = wf_job_texts(job, &o, "field", &c->source_options.n_fields);
     WF_TRY(o.status);
     WF_CHECK((c->steps > 0) + (c->tokens > 0) + (c->seconds > 0) == 1, job->err, WEFT_USAGE,
              "give one of time, tokens and steps");

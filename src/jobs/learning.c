@@ -101,12 +101,12 @@ weft_status wf_training_options_read(wf_job *job, wf_training_options *t) {
     const wf_json *val = wf_json_get(job->options, "val");
     t->source =
         (wf_source_options){.format = wf_option_text(&o, "format", NULL),
-                            .field = wf_option_text(&o, "field", NULL),
                             .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
                             .tokenizer = wf_option_text(&o, "tokenizer", usual_tokenizer(job, t->model)),
                             .context = t->recipe.context,
                             .seed = t->recipe.seed,
                             .packed = t->recipe.packed};
+    t->source.fields = wf_job_texts(job, &o, "field", &t->source.n_fields);
     WF_TRY(o.status);
     WF_CHECK((t->steps > 0) + (t->tokens > 0) + (t->seconds > 0) <= 1, job->err, WEFT_USAGE,
              "give one of steps, tokens and time");
@@ -274,17 +274,23 @@ static weft_status claim_folder(wf_job *job, const wf_training_options *o) {
 }
 
 /* ---- the configuration ---- */
+static void put_texts(wf_arena *arena, wf_json *object, const char *key, const char *const *texts, size_t n) {
+    wf_json *list = wf_json_put(arena, object, key, wf_json_new(arena, WF_JSON_ARRAY));
+    for (size_t i = 0; i < n; i++)
+        wf_json_push(list, wf_json_new_string(arena, texts[i], strlen(texts[i])));
+}
+
 static wf_json *resolve(wf_job *job, const wf_training_options *o, int64_t steps) {
     wf_arena *arena = job->arena;
-    wf_json *j = wf_json_new(arena, WF_JSON_OBJECT), *text = wf_json_put(arena, j, "text", wf_json_new(arena, WF_JSON_ARRAY));
-    for (size_t i = 0; i < o->source.n_paths; i++)
-        wf_json_push(text, wf_json_new_string(arena, o->source.paths[i], strlen(o->source.paths[i])));
+    wf_json *j = wf_json_new(arena, WF_JSON_OBJECT);
+    put_texts(arena, j, "text", o->source.paths, o->source.n_paths);
     wf_put_text(arena, j, "model", o->spec ? NULL : o->model ? o->model : "llama");
     wf_put_text(arena, j, "spec", o->spec);
     if (o->lora)
         wf_json_put(arena, j, "lora", wf_json_copy(arena, o->lora));
     wf_put_text(arena, j, "format", o->source.format);
-    wf_put_text(arena, j, "field", o->source.field);
+    if (o->source.n_fields)
+        put_texts(arena, j, "field", o->source.fields, o->source.n_fields);
     wf_put_text(arena, j, "val", o->source.validation ? o->source.validation : "0.05");
     wf_put_text(arena, j, "tokenizer", o->source.tokenizer);
     wf_json_put(arena, j, "params", wf_json_new_int(arena, (int64_t)o->params));
@@ -308,9 +314,6 @@ weft_status wf_training_save_config(wf_job *job, wf_training_options *o, int64_t
     WF_TRY(wf_make_dir(o->out, job->err));
     wf_json_print(&text, o->resolved, 2);
     wf_str_putc(&text, '\n');
-    weft_progress p = wf_progress_new("configuration", o->out);
-    p.line = wf_str_text(&text);
-    wf_job_report(job, &p);
     weft_status status = text.failed ? wf_fail_memory(job->err) : WEFT_OK;
     if (status == WEFT_OK && !o->resume)
         status = wf_write_file(mem, path, wf_str_text(&text), text.length, job->err);

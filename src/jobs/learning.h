@@ -26,7 +26,7 @@ weft_status wf_training_folder(wf_job *job, const wf_training_options *o, const 
 /* From steps, tokens or time (a short calibration on a copy); one pass over the text when nothing is given. */
 weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const wf_source *source, wf_model *model,
                               int64_t *steps);
-/* Prints the resolved configuration and writes OUT/train.json. */
+/* Resolves the configuration and writes OUT/train.json. */
 weft_status wf_training_save_config(wf_job *job, wf_training_options *o, int64_t steps);
 /* Seconds of one of these steps, when the first are over. */
 weft_status wf_time_steps(weft_status (*step)(void *arg), void *arg, double *seconds);
