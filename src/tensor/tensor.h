@@ -206,6 +206,9 @@ void wf_split_bounds(int64_t count, int pieces, int p, int64_t *first, int64_t *
 /* ---- running ---- */
 weft_status wf_tape_plan(wf_tape *tape, weft_error *err);
 weft_status wf_tape_forward(wf_tape *tape, const wf_runtime *rt, weft_error *err);
+/* The same on the calling thread alone, the same bits; threads of a region may each run a tape that shares no memory with the
+ * others'. */
+weft_status wf_tape_forward_alone(wf_tape *tape, const wf_runtime *rt, weft_error *err);
 weft_status wf_tape_backward(wf_tape *tape, const wf_runtime *rt, weft_error *err);
 typedef struct wf_tape_stats {
     size_t arena_bytes, scratch_bytes, nodes;
