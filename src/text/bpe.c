@@ -423,7 +423,7 @@ static weft_status whole_token(wf_encoder *e, wf_piece piece, bool *done) {
 
 bool wf_bpe_takes_letters(const void *model) {
     const wf_bpe *b = model;
-    return !b->prefix.length && !b->suffix.length && !b->byte_fallback && !b->scored;
+    return !b->prefix.length && !b->suffix.length && !b->byte_fallback && !b->scored && !b->drops_letters;
 }
 
 weft_status wf_encode_bpe(const void *model, wf_encoder *e, wf_piece piece) {

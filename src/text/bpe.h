@@ -28,6 +28,7 @@ typedef struct wf_bpe {
     uint32_t unknown;
     wf_bytes prefix, suffix; /* of characters that are not the first, that are the last of a word */
     bool byte_fallback, fuse_unknown, ignore_merges, merges_nothing;
+    bool drops_letters; /* those it lacks are left out: tokens then end where their letters do, not where bytes do */
     bool lacks_unknown; /* the unknown token is named, but not in the vocabulary: the first unknown character is an error */
     /* pieces with scores: */
     bool scored;

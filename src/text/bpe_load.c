@@ -429,6 +429,7 @@ weft_status wf_load_bpe(wf_loading *l, const wf_model_source *s, void **model) {
     WF_TRY(wf_load_bool(l, s->options, "ignore_merges", false, &b->ignore_merges));
     find_bytes(l->tok, b);
     b->merges_nothing = wf_shares_count(&s->merges) == 0 && all_letters(b);
+    b->drops_letters = b->unknown == NONE && !all_letters(b);
     return load_merges(l, s, b);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "text/unicode.h"
+#include "text/unicode_ages.h"
 
 weft_status wf_charsmap_open(wf_bytes data, wf_charsmap *out, weft_error *err) {
     const uint8_t *p = (const uint8_t *)data.data;
@@ -175,7 +176,8 @@ static size_t cluster_end(wf_piece in, size_t at) {
     for (at += length; at < in.length; at += length) {
         uint32_t c = wf_char_at(in.bytes + at, in.length - at, &length);
         if (before == WF_NO_CHAR || c == WF_NO_CHAR || (before < 128 && c < 128 && !(before == '\r' && c == '\n')) ||
-            utf8proc_grapheme_break_stateful((utf8proc_int32_t)before, (utf8proc_int32_t)c, &state))
+            (utf8proc_grapheme_break_stateful((utf8proc_int32_t)before, (utf8proc_int32_t)c, &state) &&
+             !wf_age_has(WF_NEW_JOINER, c)))
             break;
         before = c;
     }

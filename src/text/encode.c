@@ -289,7 +289,7 @@ static weft_status split_added(wf_encoder *e, const wf_matcher *matcher, wf_piec
         if ((a->special && (e->flags & WF_ENCODE_PLAIN)) ||
             (a->single_word && !(begins_a_word(p.bytes, m.start) && ends_a_word(p.bytes, p.length, m.end))))
             continue;
-        size_t start = a->lstrip ? spaces_before(p.bytes, m.start, done) : m.start;
+        size_t start = a->lstrip ? spaces_before(p.bytes, m.start > done ? m.start : done, done) : m.start;
         WF_TRY(part(e, p, done, start, between));
         done = a->rstrip ? spaces_after(p.bytes, p.length, m.end) : m.end;
         WF_TRY(put_added(e, a, wf_piece_part(p, start, done)));

@@ -91,7 +91,10 @@ static weft_status find_frame(wf_loading *l, wf_parts *parts) {
     WF_TRY(wf_encoding_push(g, &(wf_entry){.word = 1, .piece = {"x", 1}}, l->err));
     for (int i = 0; i < l->tok->postprocessors.count; i++) {
         const wf_postprocessor_row *row = l->tok->postprocessors.list[i].row;
-        WF_TRY(row->process(l->tok->postprocessors.list[i].options, parts, true, l->err));
+        weft_status status = row->process(l->tok->postprocessors.list[i].options, parts, true, NULL);
+        if (status == WEFT_BAD_INPUT) /* a text says so when it comes; without special tokens none need to */
+            return WEFT_OK;
+        WF_CHECK(status == WEFT_OK, l->err, status, "out of memory");
     }
     for (size_t i = 1; i < parts->count; i++)
         WF_TRY(wf_encoding_join(&parts->list[0], &parts->list[i], l->err));

@@ -64,6 +64,11 @@ static const wf_range late_forms[] = {
     {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E5EE, 0x1E5EF}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
 static const wf_range late_controls[] = {
     {0x890, 0x891}, {0x8E2, 0x8E2}, {0x110CD, 0x110CD}, {0x13430, 0x1343F}};
+static const wf_range new_joiners[] = {
+    {0x897, 0x897}, {0x1ACF, 0x1ADD}, {0x1AE0, 0x1AEB}, {0x10D69, 0x10D6D}, {0x10EFA, 0x10EFC}, {0x113B8, 0x113C0},
+    {0x113C2, 0x113C2}, {0x113C5, 0x113C5}, {0x113C7, 0x113CA}, {0x113CC, 0x113D0}, {0x113D2, 0x113D2}, {0x113E1, 0x113E2},
+    {0x11B60, 0x11B67}, {0x11F5A, 0x11F5A}, {0x1611E, 0x1612F}, {0x1E5EE, 0x1E5EF}, {0x1E6E3, 0x1E6E3}, {0x1E6E6, 0x1E6E6},
+    {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5}};
 /* clang-format on */
 
 typedef struct shift {
@@ -83,7 +88,7 @@ static const struct {
 #define ROW(age, table) [age] = {table, sizeof table / sizeof *table}
     ROW(WF_NEW_WORD, new_words),         ROW(WF_NEW_NUMBER, new_numbers),   ROW(WF_LATE_MARK, late_marks),
     ROW(WF_FORMER_MARK, former_marks),   ROW(WF_LATE_ACCENT, late_accents), ROW(WF_FORMER_ACCENT, former_accents),
-    ROW(WF_LATE_CONTROL, late_controls), ROW(WF_LATE_FORM, late_forms),
+    ROW(WF_LATE_CONTROL, late_controls), ROW(WF_LATE_FORM, late_forms),     ROW(WF_NEW_JOINER, new_joiners),
 };
 
 bool wf_age_has(wf_age age, uint32_t c) { return wf_ranges_have(tables[age].ranges, tables[age].count, c); }

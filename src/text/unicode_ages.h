@@ -12,6 +12,7 @@ typedef enum wf_age {
     WF_LATE_ACCENT, /* the same for Mn */
     WF_FORMER_ACCENT,
     WF_LATE_CONTROL, /* the same for Cc, Cf, Co, Cs */
+    WF_NEW_JOINER,   /* belongs to the cluster of the character before it since then */
     WF_LATE_FORM     /* moves or changes in a normal form for utf8proc, not for the reference */
 } wf_age;
 bool wf_age_has(wf_age age, uint32_t c);

@@ -15,6 +15,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -227,6 +228,7 @@ def main():
     parser.add_argument("--texts", type=int, default=25, help="cases for each")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=20, help="differences shown of every hundred")
+    parser.add_argument("--keep", metavar="FOLDER", help="fixtures that differ are copied there")
     args = parser.parse_args()
     models = []
     for path in sorted(glob.glob(os.path.join(args.models, "model-*", "tokenizer.json"))):
@@ -239,6 +241,8 @@ def main():
             configs = {k: v for k, v in configs.items() if v}
             said = subprocess.run([args.weft, "verify", root], capture_output=True, check=False).stdout.decode("utf-8", errors="replace")
             failed = [(m.group(1), m.group(2)) for m in re.finditer(r"^(c\d+) +(?:fail|unsupported)(.*(?:\n(?!c\d+ ).*)*)", said, flags=re.M)]
+            for name, _ in failed if args.keep else []:
+                shutil.copytree(os.path.join(root, name), os.path.join(args.keep, f"s{args.seed}{name}"), dirs_exist_ok=True)
             for name, why in failed[: args.show]:
                 config = json.loads(configs[name])
                 config["model"] = {k: v for k, v in config["model"].items() if k not in ("vocab", "merges")}

@@ -4,7 +4,8 @@
     pip install tokenizers
     tests/differential/compare_tokenizers.py [--weft build/weft] [--count 1000000] [--seed 1] [--seconds S] FILE...
 
-FILE is a tokenizer.json (gzipped or not). For every text the ids are compared; for one batch in eight also the offsets and pieces, the
+FILE is a tokenizer.json (gzipped or not), or a folder that the package `transformers` opens: its backend is the reference then (a
+folder of vocab.txt alone is a BertTokenizer, one of vocab.json and merges.txt a GPT2Tokenizer). For every text the ids are compared; for one batch in eight also the offsets and pieces, the
 ids without special tokens, and the decoded text. A text that differs is shortened as far as it goes on differing. Exit code 1 when
 anything differs. Not part of `make test`: it needs Python and the package.
 """
@@ -158,14 +159,30 @@ def compare(check, weft, tok, texts, shown):
     return len(wrong)
 
 
+def load_folder(folder):
+    import transformers
+
+    has = lambda name: os.path.exists(os.path.join(folder, name))
+    if has("tokenizer_config.json") or has("tokenizer.json"):
+        return transformers.AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    if has("vocab.txt"):
+        with open(os.path.join(folder, "vocab.txt"), encoding="utf-8") as f:
+            vocab = {line.rstrip("\n"): i for i, line in enumerate(f)}
+        return transformers.BertTokenizer(vocab=vocab).backend_tokenizer
+    return transformers.GPT2Tokenizer.from_pretrained(folder).backend_tokenizer
+
+
 def load(path):
     from tokenizers import Tokenizer
 
-    with open(path, "rb") as f:
-        data = f.read()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    tok = Tokenizer.from_str(data.decode("utf-8"))
+    if os.path.isdir(path):
+        tok = load_folder(path)
+    else:
+        with open(path, "rb") as f:
+            data = f.read()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        tok = Tokenizer.from_str(data.decode("utf-8"))
     tok.no_truncation()
     tok.no_padding()
     return tok

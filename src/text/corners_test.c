@@ -1,0 +1,66 @@
+/* corners_test.c - what differed from the reference once: a tokenizer.json, a text, and the tokens with their places. */
+#include <string.h>
+
+#include "base/str.h"
+#include "support/test.h"
+#include "text/tokenizer.h"
+
+#define LETTERS                                                                                                                \
+    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,\"use_regex\":true},"
+#define MODEL(vocab) "\"model\":{\"type\":\"BPE\",\"vocab\":{" vocab "},\"merges\":[]}}"
+#define ADDED(id, text, more) "{\"id\":" #id ",\"content\":\"" text "\",\"normalized\":false" more "}"
+#define FRAME                                                                                                                  \
+    "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"b\",\"type_id\":0}},"                            \
+    "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"SpecialToken\":{\"id\":\"b\",\"type_id\":0}}],\"pair\":[],"                \
+    "\"special_tokens\":{\"b\":{\"id\":\"b\",\"ids\":[1],\"tokens\":[\"b\"]}}}"
+
+static const struct {
+    const char *json, *text;
+    unsigned flags;
+    const char *want; /* id:start-end for each token; NULL: an error */
+} cases[] = {
+    /* letters that the vocabulary lacks are left out, and those behind them move up */
+    {"{" LETTERS MODEL("\"a\":0,\"b\":1"), "b aab", 0, "1:0-1 0:1-2 0:1-2 1:2-3 "},
+    /* the blank is the first token's, which takes what stands behind it */
+    {"{\"added_tokens\":[" ADDED(2, "e", ",\"rstrip\":true") "," ADDED(3, " a", ",\"lstrip\":true") "]," MODEL(
+         "\"a\":0,\"b\":1,\"e\":2"),
+     "be a", 0, "1:0-1 2:1-3 3:3-4 "},
+    /* three parts leave the first template: no other can follow where special tokens are asked for */
+    {"{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" FRAME "," FRAME "]}," MODEL("\"a\":0,\"b\":1"), "aa", 0,
+     "0:0-1 0:1-2 "},
+    {"{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" FRAME "," FRAME "]}," MODEL("\"a\":0,\"b\":1"), "aa",
+     WF_ENCODE_SPECIALS, NULL},
+};
+
+static weft_status encode(const wf_tokenizer *tok, const char *text, unsigned flags, wf_str *out) {
+    wf_encoder *e;
+    wf_encoding g = wf_encoding_new(&wf_mem_default);
+    assert_int_equal(wf_encoder_create(tok, &e, NULL), WEFT_OK);
+    weft_status status = wf_encode_text(e, &(wf_text_input){.text = {text, strlen(text)}}, NULL, flags, &g, NULL);
+    for (size_t i = 0; status == WEFT_OK && i < g.count; i++)
+        wf_str_printf(out, "%u:%u-%u ", g.ids[i], g.spans[i].start, g.spans[i].end);
+    wf_encoding_free(&g);
+    wf_encoder_free(e);
+    return status;
+}
+
+static void test_corners(void **state) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        wf_tokenizer *tok;
+        weft_error err = {0};
+        wf_str got = wf_str_new(&wf_mem_default);
+        if (wf_tokenizer_parse(&wf_mem_default, cases[i].json, strlen(cases[i].json), &tok, &err) != WEFT_OK)
+            fail_msg("%zu: %s", i, err.message);
+        weft_status status = encode(tok, cases[i].text, cases[i].flags, &got);
+        assert_int_equal(status == WEFT_OK, cases[i].want != NULL);
+        if (cases[i].want)
+            assert_string_equal(wf_str_text(&got), cases[i].want);
+        wf_str_free(&got);
+        wf_tokenizer_free(tok);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_corners)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
