@@ -179,48 +179,59 @@ weft_status wf_training_model(wf_job *job, wf_training_options *o, const wf_sour
 /* ---- how many steps ---- */
 enum { WARM_STEPS = 2, LEAST_STEPS = 3 };
 
-static weft_status time_steps(wf_learner *l, double *seconds, weft_error *err) {
-    wf_step_result r;
+weft_status wf_time_steps(weft_status (*step)(void *arg), void *arg, double *seconds) {
     double begin = 0.0;
     int n = 0;
     for (; n < WARM_STEPS + LEAST_STEPS || (wf_seconds() - begin < 0.5 && n < 200); n++) {
         if (n == WARM_STEPS)
             begin = wf_seconds();
-        WF_TRY(wf_stopped(l->env));
-        WF_TRY(wf_learner_step(l, &r, err));
+        WF_TRY(step(arg));
     }
     *seconds = (wf_seconds() - begin) / (double)(n - WARM_STEPS);
     return WEFT_OK;
+}
+
+typedef struct timed {
+    wf_learner learner;
+    weft_error *err;
+} timed;
+
+static weft_status timed_step(void *arg) {
+    timed *t = arg;
+    wf_step_result result;
+    WF_TRY(wf_stopped(t->learner.env));
+    return wf_learner_step(&t->learner, &result, t->err);
+}
+
+/* Of this model, which learns meanwhile. */
+static weft_status time_model(wf_model *model, const wf_data *data, const wf_trainer_options *options, double *seconds,
+                              weft_error *err) {
+    timed t = {.err = err};
+    WF_TRY(wf_learner_open(&t.learner, model, data, options, err));
+    weft_status status = wf_time_steps(timed_step, &t, seconds);
+    wf_learner_close(&t.learner);
+    return status;
 }
 
 /* The same with an adapter: measured on another copy of the folder. */
 static weft_status measure_folder(wf_job *job, const wf_training_options *o, const wf_data *data,
                                   const wf_trainer_options *options, double *seconds) {
     wf_model *copy;
-    wf_learner learner;
     WF_TRY(wf_training_folder(job, o, NULL, &copy));
-    weft_status status = wf_learner_open(&learner, copy, data, options, job->err);
-    if (status == WEFT_OK) {
-        status = time_steps(&learner, seconds, job->err);
-        wf_learner_close(&learner);
-    }
+    weft_status status = time_model(copy, data, options, seconds, job->err);
     wf_model_free(copy);
     return status;
 }
 
-weft_status wf_measure_step(const wf_env *env, const wf_model *like, const wf_data *data, const wf_trainer_options *options,
-                            double *seconds, weft_error *err) {
+/* On a model of the same spec: the weights of `like` are not touched. */
+static weft_status measure_copy(const wf_env *env, const wf_model *like, const wf_data *data, const wf_trainer_options *options,
+                                double *seconds, weft_error *err) {
     wf_model *copy;
-    wf_learner learner;
     WF_TRY(wf_model_create(env, like->spec->json, &copy, err));
     weft_status status = wf_params_allocate(&copy->params, err);
     if (status == WEFT_OK) {
         wf_params_init(&copy->params, 1);
-        status = wf_learner_open(&learner, copy, data, options, err);
-    }
-    if (status == WEFT_OK) {
-        status = time_steps(&learner, seconds, err);
-        wf_learner_close(&learner);
+        status = time_model(copy, data, options, seconds, err);
     }
     wf_model_free(copy);
     return status;
@@ -238,7 +249,7 @@ weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const w
         wf_job_report(job, &p);
         WF_TRY(wf_recipe_trainer(job->arena, &o->recipe, 1000, &trainer, job->err));
         WF_TRY(o->lora ? measure_folder(job, o, source->data, &trainer, &seconds)
-                       : wf_measure_step(job->env, model, source->data, &trainer, &seconds, job->err));
+                       : measure_copy(job->env, model, source->data, &trainer, &seconds, job->err));
         n = floor(o->seconds / seconds);
     }
     if (n == 0 && o->steps == 0 && o->tokens == 0)
