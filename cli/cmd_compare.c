@@ -29,6 +29,7 @@ static const cli_option options[] = {
      NULL},
     {"val", CLI_TEXT, "SHARE|FILE", "0.05", "validation text", NULL},
     {"resume", CLI_FLAG, NULL, NULL, "go on with the comparison in --out", NULL},
+    {"force", CLI_FLAG, NULL, NULL, "start over in a folder whose comparison has not ended", NULL},
     {"out", CLI_TEXT, "DIR", "weft-compare", "folder for run.json and report.html", NULL},
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 

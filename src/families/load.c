@@ -496,7 +496,7 @@ static weft_status drop_heads(loader *l, wf_json *spec) {
 }
 
 static weft_status make_spec(loader *l, wf_json **spec) {
-    wf_config_options options = {.env = l->env, .strict = l->options->strict};
+    wf_config_options options = {.env = l->env, .strict = l->options->strict, .where = l->config_path};
     wf_spec *read;
     WF_TRY(wf_family_of_config(&l->c->families, l->c->config, &l->c->family, l->err));
     WF_TRY(wf_family_spec(l->c->family, &l->c->arena, l->c->config, &options, spec, l->err));

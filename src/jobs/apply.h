@@ -34,6 +34,7 @@ typedef struct wf_apply_row {
     const char *const *heads;                        /* kinds that serve, the first is the one to name; NULL: none is needed */
     const char *const *words;                        /* its own options, ended by NULL */
     bool whole;                                      /* a text file is one record */
+    bool pools;                                      /* one result for the whole text, which may have no tokens */
     size_t own;                                      /* bytes of its own state, zeroed */
     weft_status (*read)(wf_apply *a, wf_options *o); /* its options, the fields of the records */
     weft_status (*prepare)(wf_apply *a);             /* the model is open, the runner is not; may be NULL */

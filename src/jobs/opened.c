@@ -175,7 +175,22 @@ static weft_status open_target(wf_opened *o, const wf_mem *mem, const char *fold
     return WEFT_OK;
 }
 
-/* The one asked for, or that of the folder, or of the file's folder; a file of bytes needs none. */
+static const char *folder_of(const char *path, wf_arena *arena) {
+    const char *slash = strrchr(path, '/');
+    return wf_is_dir(path) ? path : slash ? wf_arena_strndup(arena, path, (size_t)(slash - path) + (slash == path)) : ".";
+}
+
+weft_status wf_opened_tokenizer(const wf_env *env, const char *path, int64_t vocab, wf_arena *arena, wf_tokenizer **out,
+                                weft_error *err) {
+    const char *folder = folder_of(path, arena);
+    if (!folder)
+        return wf_fail_memory(err);
+    weft_status status = wf_tokenizer_open_on(&env->mem, env->pool, folder, out, err);
+    return status == WEFT_FAILURE && folder != path && vocab == BYTES ? wf_tokenizer_bytes(&env->mem, NULL, 0, out, err)
+                                                                      : status;
+}
+
+/* The one asked for, else that of the model. */
 static weft_status open_tokenizer(wf_opened *o, const wf_env *env, const char *path, wf_arena *arena, weft_error *err) {
     const wf_mem *mem = &env->mem;
     if (env->tokenizer) {
@@ -183,15 +198,9 @@ static weft_status open_tokenizer(wf_opened *o, const wf_env *env, const char *p
         o->target = o->tok;
         return wf_is_dir(env->tokenizer) ? open_target(o, mem, env->tokenizer, err) : WEFT_OK;
     }
-    const char *slash = strrchr(path, '/'), *folder = path;
-    if (!wf_is_dir(path))
-        folder = slash ? wf_arena_strndup(arena, path, (size_t)(slash - path) + (slash == path)) : ".";
-    if (!folder)
-        return wf_fail_memory(err);
-    weft_status status = wf_tokenizer_open_on(mem, env->pool, folder, &o->tok, err);
-    if (status == WEFT_FAILURE && folder != path && o->model->spec->vocab == BYTES)
-        status = wf_tokenizer_bytes(mem, NULL, 0, &o->tok, err);
-    return status == WEFT_OK ? open_target(o, mem, folder, err) : status;
+    WF_TRY(wf_opened_tokenizer(env, path, o->model->spec->vocab, arena, &o->tok, err));
+    const char *folder = folder_of(path, arena);
+    return folder ? open_target(o, mem, folder, err) : wf_fail_memory(err);
 }
 
 /* What the products read beside the weights themselves. */

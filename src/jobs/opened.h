@@ -35,6 +35,10 @@ weft_status wf_opened_open(const wf_env *env, const char *path, wf_precision pre
 weft_status wf_opened_open_part(const wf_env *env, const char *path, wf_precision precision, bool body, wf_opened *out,
                                 weft_error *err);
 void wf_opened_close(wf_opened *opened);
+/* The tokenizer of a model's folder, or of the folder of its file; a file of bytes needs none there. WEFT_FAILURE: there is
+ * none. */
+weft_status wf_opened_tokenizer(const wf_env *env, const char *path, int64_t vocab, wf_arena *arena, wf_tokenizer **out,
+                                weft_error *err);
 /* "MODEL: COMMAND needs a model with a head 'mlm'; the head of this one is 'lm' (see: weft help generate)" */
 weft_status wf_opened_fail_head(const wf_opened *opened, const char *model, const char *command, const char *wanted,
                                 weft_error *err);

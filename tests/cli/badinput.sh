@@ -202,6 +202,12 @@ has "$err" "is not a number at step"
 check "a checkpoint" test -n "$(ls nan/checkpoints)"
 check "no model" test ! -f nan/model.safetensors
 
+# --- a comparison that was stopped is not written over unasked ---
+mkdir stopped
+echo '{"format": "weft-run", "status": "interrupted", "models": []}' >stopped/run.json
+bad 2 "has not ended: --resume goes on with it" "$WEFT" compare text.txt --models lstm --params 60k --context 24 --steps 2 --seeds 1 --rates 1e-3 --out stopped
+run 0 "$WEFT" compare text.txt --models lstm --params 60k --context 24 --batch 2 --steps 2 --seeds 1 --rates 1e-3 --out stopped --quiet --force
+
 # --- in a comparison the other models go on ---
 echo '{"dim": 32, "layers": 10, "block": {"mixer": {"mixer": "attention", "heads": 2, "causal": true}, "norm": null, "residual_scale": 1e6}}' >wild.json
 run 1 "$WEFT" compare text.txt --models gpt2,lstm --spec wild.json --params 60k --context 24 --batch 2 --threads 1 --steps 4 --seeds 1 --rates 1e30,1e-3 --quiet --out mixed
