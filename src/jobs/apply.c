@@ -279,9 +279,9 @@ static weft_status take(void *user, size_t index, const float *values, int64_t r
     return w->a->row->take(w->a, item, index - item->first, w->codes[index], values, rows, columns);
 }
 
-static weft_status written(void *user, size_t index, const uint32_t *ids, size_t n, bool ended) {
+static weft_status written(void *user, size_t index, const wf_translated *text) {
     window *w = user;
-    return w->a->row->written(w->a, &w->items[w->owners[index]], ids, n, ended);
+    return w->a->row->written(w->a, &w->items[w->owners[index]], text);
 }
 
 static weft_status run_sequences(window *w) {

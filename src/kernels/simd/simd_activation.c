@@ -18,7 +18,7 @@ WF_INLINE vf gelu(vf x) {
 WF_INLINE vf gelu_tanh(vf x) {
     const float log2e = 1.44269504088896341f;
     vf t = vf_min(vf_set(FAR), vf_abs(x)), p = vf_fma(t * t, vf_set(2 * tanh_a * tanh_b * log2e), vf_set(2 * tanh_a * log2e));
-    return gated_by_tail(x, t, 0.5f / (vf_half_exp2(p * t) + 0.5f));
+    return gated_by_tail(x, t, 0.5f / (vf_half_exp2(p, t) + 0.5f));
 }
 /* The argument of the sigmoid in gelu_tanh: x (1 + tanh u)/2 = x sigmoid(2u). */
 WF_INLINE vf tanh_argument(vf x) { return x * vf_fma(x * x, vf_set(2 * tanh_a * tanh_b), vf_set(2 * tanh_a)); }

@@ -74,10 +74,11 @@ WF_INLINE vf vf_tanh(vf x) {
     return vf_select(t < 0.625f, small, large);
 }
 
-/* 2^a / 2 for a in [-125, 127]: the integer part goes into the exponent, a polynomial (minimax) has the rest. */
-WF_INLINE vf vf_half_exp2(vf a) {
+/* 2^(a b) / 2 for a b in [-125, 127]: the integer part goes into the exponent, a polynomial (minimax) has the rest. The product
+ * itself is never rounded. */
+WF_INLINE vf vf_half_exp2(vf a, vf b) {
     const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to the nearest integer */
-    vf biased = a + magic, r = a - (biased - magic);
+    vf biased = vf_fma(a, b, magic), r = vf_fma(a, b, magic - biased);
     vf p = vf_set(7.67290621e-5f);
     p = vf_fma(p, r, vf_set(6.69996603e-4f));
     p = vf_fma(p, r, vf_set(4.80924454e-3f));
@@ -99,7 +100,7 @@ WF_INLINE vf vf_normal_tail(vf t) {
     p = vf_fma(p, t, vf_set(-5.25496081e-2f));
     p = vf_fma(p, t, vf_set(-4.59192723e-1f));
     p = vf_fma(p, t, vf_set(-1.15110672f));
-    return vf_half_exp2(p * t);
+    return vf_half_exp2(p, t);
 }
 WF_INLINE vf vf_normal_cdf(vf x) {
     vf tail = vf_normal_tail(vf_min(vf_set(10.0f), vf_abs(x)));
