@@ -90,7 +90,7 @@ WF_INLINE vf vf_half_exp2(vf a, vf b) {
 }
 
 /* The tail of the normal distribution beyond t in [0, 10], (1 - erf(t / sqrt 2)) / 2, by its logarithm: minimax on [0, 6], to
- * 2e-7 of itself below 1/2 and 6e-7 below 2, less where it is small. */
+ * 2e-7 of itself below 1, 5e-7 below 2 and 2e-6 below 3, less where it is smaller. */
 WF_INLINE vf vf_normal_tail(vf t) {
     vf p = vf_set(-2.25389363e-6f);
     p = vf_fma(p, t, vf_set(3.26334412e-5f));
