@@ -75,21 +75,10 @@ void wf_tokenize_ids_close(wf_tokenize_ids *s) {
 
 /* ---- on the threads ---- */
 
-/* Writes the digits and returns how many there are. */
-static size_t write_number(char *out, uint64_t x) {
-    char digits[24];
-    size_t at = sizeof digits;
-    do
-        digits[--at] = (char)('0' + x % 10);
-    while (x /= 10);
-    memcpy(out, digits + at, sizeof digits - at);
-    return sizeof digits - at;
-}
-
 static void put_line(const wf_tokenize_ids *s, unit *u, const uint32_t *ids, size_t n) {
     enum { LONGEST = 24 };
     char text[1024];
-    size_t used = s->r->show == WF_SHOW_COUNT ? write_number(text, n) : 0;
+    size_t used = s->r->show == WF_SHOW_COUNT ? wf_format_u64(n, text) : 0;
     for (size_t i = 0; s->r->show != WF_SHOW_COUNT && i < n; i++) {
         if (used > sizeof text - LONGEST - 2) {
             wf_str_put(&u->text, text, used);
@@ -97,7 +86,7 @@ static void put_line(const wf_tokenize_ids *s, unit *u, const uint32_t *ids, siz
         }
         if (i)
             text[used++] = ' ';
-        used += write_number(text + used, ids[i]);
+        used += wf_format_u64(ids[i], text + used);
     }
     text[used++] = '\n';
     wf_str_put(&u->text, text, used);
