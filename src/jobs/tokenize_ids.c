@@ -12,7 +12,8 @@
 #include "jobs/put.h"
 #include "jobs/tokenize.h"
 
-enum { UNITS = 64, UNIT_TEXTS = 256, UNIT_BYTES = 1 << 14, BLOCK = 1 << 20, STRETCH = 1 << 17 };
+/* Few units are on their way at a time, so that their memory stays in the caches. */
+enum { UNITS = 64, EACH = 4, UNIT_TEXTS = 256, UNIT_BYTES = 1 << 14, BLOCK = 1 << 20, STRETCH = 1 << 16 };
 
 typedef struct unit { /* some neighbours */
     const wf_bytes *texts;
@@ -32,6 +33,7 @@ struct wf_tokenize_ids {
     wf_json *list; /* of records; NULL: none are kept */
     wf_tokenize_counts *counts;
     wf_encoders *encoders;
+    size_t ahead; /* units that are used: EACH for a thread */
     /* of texts in memory: */
     const wf_bytes *texts;
     size_t *firsts; /* of units */
@@ -49,7 +51,9 @@ weft_status wf_tokenize_ids_open(wf_job *job, const wf_tokenize_request *r, cons
     wf_tokenize_ids *s = wf_calloc(&job->env->mem, 1, sizeof *s);
     if (!s)
         return wf_fail_memory(job->err);
-    *s = (wf_tokenize_ids){.job = job, .r = r, .counts = counts};
+    *s = (wf_tokenize_ids){.job = job, .r = r, .counts = counts, .ahead = UNITS};
+    if (wf_pool_threads(job->env->pool) < UNITS / EACH)
+        s->ahead = EACH * (size_t)wf_pool_threads(job->env->pool);
     s->list = r->records ? wf_put_list(job->arena, job->json, "texts") : NULL;
     for (int i = 0; i < UNITS; i++) {
         s->units[i].ids = wf_ids_new(&job->env->mem);
@@ -75,21 +79,10 @@ void wf_tokenize_ids_close(wf_tokenize_ids *s) {
 
 /* ---- on the threads ---- */
 
-/* Writes the digits and returns how many there are. */
-static size_t write_number(char *out, uint64_t x) {
-    char digits[24];
-    size_t at = sizeof digits;
-    do
-        digits[--at] = (char)('0' + x % 10);
-    while (x /= 10);
-    memcpy(out, digits + at, sizeof digits - at);
-    return sizeof digits - at;
-}
-
 static void put_line(const wf_tokenize_ids *s, unit *u, const uint32_t *ids, size_t n) {
     enum { LONGEST = 24 };
     char text[1024];
-    size_t used = s->r->show == WF_SHOW_COUNT ? write_number(text, n) : 0;
+    size_t used = s->r->show == WF_SHOW_COUNT ? wf_format_u64(n, text) : 0;
     for (size_t i = 0; s->r->show != WF_SHOW_COUNT && i < n; i++) {
         if (used > sizeof text - LONGEST - 2) {
             wf_str_put(&u->text, text, used);
@@ -97,7 +90,7 @@ static void put_line(const wf_tokenize_ids *s, unit *u, const uint32_t *ids, siz
         }
         if (i)
             text[used++] = ' ';
-        used += write_number(text + used, ids[i]);
+        used += wf_format_u64(ids[i], text + used);
     }
     text[used++] = '\n';
     wf_str_put(&u->text, text, used);
@@ -105,7 +98,7 @@ static void put_line(const wf_tokenize_ids *s, unit *u, const uint32_t *ids, siz
 
 static weft_status encode_unit(void *user, wf_encoder *e, size_t i, weft_error *err) {
     wf_tokenize_ids *s = user;
-    unit *u = &s->units[i % UNITS];
+    unit *u = &s->units[i % s->ahead];
     u->ids.count = 0;
     wf_str_clear(&u->text);
     u->texts = s->texts + s->firsts[i];
@@ -149,7 +142,7 @@ static weft_status hand_out(wf_tokenize_ids *s, weft_error *err) {
 
 static weft_status tell_unit(void *user, size_t i, weft_error *err) {
     wf_tokenize_ids *s = user;
-    unit *u = &s->units[i % UNITS];
+    unit *u = &s->units[i % s->ahead];
     take_lines(&s->job->text, u);
     for (size_t k = 0, at = 0; k < u->count; at += u->n_ids[k++]) {
         s->counts->texts++;
@@ -179,7 +172,7 @@ static weft_status put_neighbours(wf_tokenize_ids *s, const wf_bytes *texts, siz
             break;
         units++;
     }
-    return wf_encoders_in_order(s->encoders, units, UNITS, encode_unit, tell_unit, s, s->job->err);
+    return wf_encoders_in_order(s->encoders, units, s->ahead, encode_unit, tell_unit, s, s->job->err);
 }
 
 /* By all threads at once. */
@@ -256,7 +249,7 @@ static weft_status encode_line(wf_tokenize_ids *s, wf_encoder *e, unit *u, wf_by
 
 static weft_status encode_stretch(void *user, wf_encoder *e, size_t i, weft_error *err) {
     wf_tokenize_ids *s = user;
-    unit *u = &s->units[i % UNITS];
+    unit *u = &s->units[i % s->ahead];
     size_t from = i * STRETCH, to = s->size - from < STRETCH ? s->size : from + STRETCH, at, end;
     wf_str_clear(&u->text);
     u->counts = (wf_tokenize_counts){0};
@@ -269,7 +262,7 @@ static weft_status encode_stretch(void *user, wf_encoder *e, size_t i, weft_erro
 
 static weft_status tell_stretch(void *user, size_t i, weft_error *err) {
     wf_tokenize_ids *s = user;
-    unit *u = &s->units[i % UNITS];
+    unit *u = &s->units[i % s->ahead];
     take_lines(&s->job->text, u);
     s->counts->texts += u->counts.texts;
     s->counts->tokens += u->counts.tokens;
@@ -299,7 +292,7 @@ static weft_status put_file(wf_tokenize_ids *s) {
     if (fstat(s->fd, &info) != 0)
         return wf_fail_os(s->job->err, s->path);
     s->size = (size_t)info.st_size;
-    return wf_encoders_in_order(s->encoders, (s->size + STRETCH - 1) / STRETCH, UNITS, encode_stretch, tell_stretch, s,
+    return wf_encoders_in_order(s->encoders, (s->size + STRETCH - 1) / STRETCH, s->ahead, encode_stretch, tell_stretch, s,
                                 s->job->err);
 }
 
