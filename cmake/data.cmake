@@ -2,7 +2,7 @@
 # Each is made from a list file that changes when a file appears or goes, so the result follows.
 set(WEFT_EMBED_LINES "")
 set(WEFT_EMBED_FILES "")
-foreach(table presets families classes)
+foreach(table presets families classes folders)
   file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${table}/*.json ${CMAKE_SOURCE_DIR}/src/text/${table}/*.json)
   list(TRANSFORM files REPLACE "\\.json$" "") # bart stands before bart-decoder, and is meant where no class is named
   list(SORT files)

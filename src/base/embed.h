@@ -25,6 +25,7 @@ typedef struct wf_embedded_table {
 extern const wf_embedded_table wf_embedded_presets;  /* src/presets */
 extern const wf_embedded_table wf_embedded_families; /* src/families */
 extern const wf_embedded_table wf_embedded_classes;  /* src/text/classes */
+extern const wf_embedded_table wf_embedded_folders;  /* src/text/folders */
 
 /* The texts of a table, in the arena. */
 weft_status wf_embedded_open(wf_arena *arena, const wf_embedded_table *table, const char **texts, weft_error *err);

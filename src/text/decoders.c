@@ -318,14 +318,16 @@ static weft_status decode_metaspace(const void *options, const wf_texts *in, wf_
 /* ---- WordPiece and CTC ---- */
 
 /* What the reference calls clean-up: English punctuation and contractions lose the blank before them, one rule after another.
- */
-static void put_clean(wf_str *out, wf_bytes text, const wf_mem *mem) {
+ * transformers leaves "do not" alone. */
+static void put_clean(wf_str *out, wf_bytes text, bool do_not, const wf_mem *mem) {
     static const char *const rules[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
                                            {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
                                            {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     wf_str a = wf_str_new(mem), b = wf_str_new(mem);
     wf_str_put(&a, text.data, text.length);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        if (!do_not && rules[i][0][1] == 'd')
+            continue;
         wf_str_clear(&b);
         put_replaced(&b, (wf_bytes){wf_str_text(&a), a.length}, (wf_bytes){rules[i][0], strlen(rules[i][0])},
                      (wf_bytes){rules[i][1], strlen(rules[i][1])});
@@ -371,7 +373,7 @@ static weft_status decode_wordpiece(const void *options, const wf_texts *in, wf_
             wordpiece_token(o, t, &one);
         out->failed = out->failed || one.failed;
         if (o->cleanup)
-            put_clean(&out->pool, (wf_bytes){wf_str_text(&one), one.length}, in->mem);
+            put_clean(&out->pool, (wf_bytes){wf_str_text(&one), one.length}, true, in->mem);
         else
             wf_str_put(&out->pool, wf_str_text(&one), one.length);
         wf_texts_close(out);
@@ -406,7 +408,7 @@ static weft_status decode_ctc(const void *options, const wf_texts *in, wf_texts 
         size_t start = out->pool.length;
         put_replaced(&one, wf_texts_at(in, i), o->pad, (wf_bytes){"", 0});
         if (o->cleanup) {
-            put_clean(&clean, (wf_bytes){wf_str_text(&one), one.length}, in->mem);
+            put_clean(&clean, (wf_bytes){wf_str_text(&one), one.length}, true, in->mem);
             put_replaced(&out->pool, (wf_bytes){wf_str_text(&clean), clean.length}, o->delimiter, (wf_bytes){" ", 1});
         } else {
             wf_str_put(&out->pool, wf_str_text(&one), one.length);
@@ -579,6 +581,29 @@ static weft_status decode_clean_spaces(const void *options, const wf_texts *in, 
     return WEFT_OK;
 }
 
+/* ---- CleanText ---- */
+
+static weft_status load_clean_text(wf_loading *l, const wf_json *j, void **options) {
+    WF_TRY(wf_load_options(l, sizeof(wf_bytes), options));
+    return wf_load_string(l, j, "between", 0, *options);
+}
+
+/* The clean-up of transformers, which sees the whole text. */
+static weft_status decode_clean_text(const void *options, const wf_texts *in, wf_texts *out, weft_error *err) {
+    const wf_bytes *between = options;
+    wf_str all = wf_str_new(in->mem);
+    for (size_t i = 0; i < in->count; i++) {
+        wf_bytes text = wf_texts_at(in, i);
+        wf_str_put(&all, between->data, i ? between->length : 0);
+        wf_str_put(&all, text.data, text.length);
+    }
+    put_clean(&out->pool, (wf_bytes){wf_str_text(&all), all.length}, false, in->mem);
+    out->failed = out->failed || all.failed;
+    wf_str_free(&all);
+    wf_texts_close(out);
+    return WEFT_OK;
+}
+
 /* ---- the table ---- */
 
 static const wf_decoder_row rows[] = {
@@ -605,6 +630,7 @@ static const wf_decoder_row rows[] = {
      .token = sentencepiece_token,
      .release = release_sentencepiece},
     {.name = "CleanSpaces", .decode = decode_clean_spaces, .token = put_plain},
+    {.name = "CleanText", .load = load_clean_text, .decode = decode_clean_text, .token = put_plain},
     {.name = "BPEDecoder", .load = load_suffix, .decode = decode_suffix, .token = suffix_token},
 };
 

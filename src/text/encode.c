@@ -373,11 +373,15 @@ static weft_status encode_ids(wf_encoder *e) {
     return specials && tok->after.count ? wf_ids_push(e->ids, tok->after.data, tok->after.count, e->err) : WEFT_OK;
 }
 
+static unsigned flags_of(const wf_tokenizer *tok, unsigned flags) {
+    return tok->splits_specials ? flags | WF_ENCODE_PLAIN : flags;
+}
+
 weft_status wf_encode(wf_encoder *e, const void *text, size_t length, unsigned flags, wf_ids *ids, weft_error *err) {
     if (!e->tok->simple && (flags & WF_ENCODE_SPECIALS))
         return ids_of_full(e, (wf_bytes){text, length}, flags, ids, err);
     size_t before = ids->count;
-    e->flags = flags;
+    e->flags = flags_of(e->tok, flags);
     e->ids = ids;
     e->full = NULL;
     e->capture = false;
@@ -420,7 +424,7 @@ static weft_status number_characters(wf_encoder *e) {
 }
 
 static weft_status begin_full(wf_encoder *e, wf_bytes text, unsigned flags, wf_encoding *out, weft_error *err) {
-    e->flags = flags;
+    e->flags = flags_of(e->tok, flags);
     e->full = out;
     e->capture = false;
     e->err = err;

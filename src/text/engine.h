@@ -158,6 +158,7 @@ struct wf_tokenizer {
     bool simple;              /* that is all they do to the ids of a single text */
     bool keeps_origin;        /* pieces must know where they begin, whatever is asked for */
     bool by_token;            /* the text of ids is that of each id, one after another */
+    bool splits_specials;     /* special strings in a text are plain text */
     bool names_unknown;       /* the token of an unknown piece is the piece */
     bool cuts;                /* a text is its parts, cut before blanks between ASCII letters, one after another */
     uint32_t unknown;

@@ -6,6 +6,7 @@
 #include <zlib.h>
 
 #include "text/engine.h"
+#include "text/folder.h"
 
 enum { FILE_LIMIT = 1 << 30, MOST_FILES = 2 };
 
@@ -52,7 +53,8 @@ static weft_status inflate_all(wf_bytes packed, wf_str *out, weft_error *err) {
 
 typedef struct opening { /* with what: */
     const wf_mem *mem;
-    wf_pool *pool; /* NULL: one thread */
+    wf_pool *pool;      /* NULL: one thread */
+    const char *folder; /* in which the file is, with what else it says; NULL: the file counts alone */
 } opening;
 
 typedef struct opened { /* one file, unpacked when it was packed */
@@ -131,6 +133,16 @@ static weft_status check_count(const wf_file_kind *kind, const char *path, size_
     return WEFT_OK;
 }
 
+/* A tokenizer.json, which belongs to the tokenizer from here on. */
+static weft_status take_json(opening with, opened *o, wf_tokenizer **out, weft_error *err) {
+    wf_str adapted = wf_str_new(with.mem);
+    weft_status status = with.folder ? wf_folder_adapt(with.mem, with.folder, o->bytes, &adapted, err) : WEFT_OK;
+    if (status == WEFT_OK && adapted.length)
+        return wf_tokenizer_take(with.mem, with.pool, adapted.data, adapted.length, out, err);
+    wf_str_free(&adapted);
+    return status == WEFT_OK ? wf_tokenizer_take(with.mem, with.pool, take_text(o), o->bytes.length, out, err) : status;
+}
+
 static weft_status open_files(opening with, const wf_file_kind *kind, const char *const *paths, size_t n,
                               const wf_json *options, wf_tokenizer **out, weft_error *err) {
     opened files[MOST_FILES] = {{{0}}};
@@ -148,8 +160,7 @@ static weft_status open_files(opening with, const wf_file_kind *kind, const char
     if (status == WEFT_OK) {
         status = check_options(kind, options, err);
         if (status == WEFT_OK)
-            status = kind->convert ? convert(with, kind, bytes, options, out, err)
-                                   : wf_tokenizer_take(with.mem, with.pool, take_text(&files[0]), bytes[0].length, out, err);
+            status = kind->convert ? convert(with, kind, bytes, options, out, err) : take_json(with, &files[0], out, err);
         if (status != WEFT_OK)
             wf_fail_in(err, "%s", paths[0]);
     }
@@ -265,13 +276,14 @@ static weft_status open_folder(opening with, const char *folder, bool target, wf
     wf_arena arena;
     wf_arena_init(&arena, with.mem, 0);
     *out = NULL;
+    with.folder = folder;
     weft_status status = open_by_names(with, &arena, folder, target, out, err);
     wf_arena_free(&arena);
     return status;
 }
 
 weft_status wf_tokenizer_open_on(const wf_mem *mem, wf_pool *pool, const char *path, wf_tokenizer **out, weft_error *err) {
-    opening with = {mem, pool};
+    opening with = {.mem = mem, .pool = pool};
     if (!wf_is_dir(path))
         return open_files(with, NULL, &path, 1, NULL, out, err);
     WF_TRY(open_folder(with, path, false, out, err));

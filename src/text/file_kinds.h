@@ -18,8 +18,10 @@
  *                  BPE's merge_ranks by_id: the rank of a merge is the id of what it makes; without `merges` every way to put a
  *                  token together from two others is one
  *
- *   decoder        SentencePiece, CleanSpaces, ByteLevel's plain_tokens
- *   top level      added_token_ids, codes {opens, closes}: what is written so where a text begins is one token
+ *   decoder        SentencePiece, CleanSpaces, CleanText, ByteLevel's plain_tokens
+ *   top level      added_token_ids, codes {opens, closes}: what is written so where a text begins is one token;
+ *                  split_special_tokens: special strings in a text are plain text
+ *   post_processor tokens without their ids: cls and sep of one member, short templates without special_tokens
  *   patterns       {"Perl": ...} */
 #ifndef WF_TEXT_FILE_KINDS_H
 #define WF_TEXT_FILE_KINDS_H

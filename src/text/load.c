@@ -140,6 +140,11 @@ static weft_status load_added_ids(wf_loading *l, const wf_json *j) {
     return wf_json_is_string(j, "as given") ? WEFT_OK : wf_load_fail(l, WEFT_BAD_INPUT, j, "it can only be \"as given\"");
 }
 
+static weft_status load_splitting(wf_loading *l, const wf_json *j) {
+    l->tok->splits_specials = j->kind == WF_JSON_TRUE;
+    return j->kind == WF_JSON_TRUE || j->kind == WF_JSON_FALSE ? WEFT_OK : wf_load_fail(l, WEFT_BAD_INPUT, j, "true or false");
+}
+
 /* {"opens": ">>", "closes": "<<"}: what stands between them where a text begins is one token. */
 static weft_status load_codes(wf_loading *l, const wf_json *j) {
     WF_TRY(wf_load_string(l, j, "opens", 0, &l->tok->code_opens));
@@ -163,6 +168,7 @@ static const section sections[] = {
     {"decoder", wf_load_decoder},
     {"added_token_ids", load_added_ids},
     {"codes", load_codes},
+    {"split_special_tokens", load_splitting},
     {"added_tokens", wf_load_added},
     {"post_processor", wf_load_postprocessor},
 };

@@ -94,11 +94,29 @@ typedef struct cls_sep {
     trimming trimming;
 } cls_sep;
 
-/* ["<s>", 0] */
+/* A token of the vocabulary, by its name alone. */
+static weft_status find_special(wf_loading *l, const wf_json *at, const char *name, special *s) {
+    const wf_vocab_entry *e = wf_vocab_find(&l->tok->added_vocab, name, strlen(name));
+    e = e ? e : wf_vocab_find(wf_outer_vocab(l->tok), name, strlen(name));
+    if (!e)
+        return wf_load_fail(l, WEFT_BAD_INPUT, at, "\"%s\" is not in the vocabulary", name);
+    uint32_t *id = wf_arena_alloc(l->arena, sizeof *id);
+    wf_bytes *text = wf_arena_alloc(l->arena, sizeof *text);
+    if (!id || !text)
+        return wf_fail_memory(l->err);
+    *id = e->id;
+    *text = (wf_bytes){name, strlen(name)};
+    *s = (special){name, 1, id, text};
+    return WEFT_OK;
+}
+
+/* ["<s>", 0], or weft's own ["<s>"] */
 static weft_status load_named_id(wf_loading *l, const wf_json *object, const char *key, special *s) {
     const wf_json *pair = wf_json_get(object, key);
-    if (!pair || pair->kind != WF_JSON_ARRAY || pair->count != 2 || wf_json_at(pair, 0)->kind != WF_JSON_STRING)
+    if (!pair || pair->kind != WF_JSON_ARRAY || pair->count < 1 || pair->count > 2 || pair->child->kind != WF_JSON_STRING)
         return wf_load_fail(l, WEFT_BAD_INPUT, pair ? pair : object, "%s must be a token and its id", key);
+    if (pair->count == 1)
+        return find_special(l, pair, pair->child->string, s);
     uint32_t *id = wf_arena_alloc(l->arena, sizeof *id);
     wf_bytes *text = wf_arena_alloc(l->arena, sizeof *text);
     if (!id || !text)
@@ -187,6 +205,7 @@ typedef struct template {
     template_list single, pair;
     special *specials;
     size_t n_specials;
+    bool by_name; /* weft's own: short items name tokens of the vocabulary */
 }
 template;
 
@@ -261,6 +280,10 @@ static weft_status load_short_item(wf_loading *l, const wf_json *at, char *text,
         for (size_t i = 0; i < o->n_specials; i++)
             if (wf_streq(o->specials[i].name, text))
                 item->special = &o->specials[i];
+        special *found = o->by_name ? wf_arena_alloc(l->arena, sizeof *found) : NULL;
+        if (o->by_name)
+            WF_TRY(found ? find_special(l, at, text, found) : wf_fail_memory(l->err));
+        item->special = found ? found : item->special;
         if (!item->special)
             return wf_load_fail(l, WEFT_BAD_INPUT, at, "the template names \"%s\", which special_tokens does not define", text);
     }
@@ -307,6 +330,7 @@ static weft_status load_template(wf_loading *l, const wf_json *j, void **options
     o->single = (template_list){plain, 1};
     o->pair = (template_list){plain, 2};
     WF_TRY(load_specials(l, wf_json_get(j, "special_tokens"), o));
+    o->by_name = !wf_json_get(j, "special_tokens");
     if (single) {
         o->single = (template_list){0};
         WF_TRY(load_list(l, single, o, &o->single));

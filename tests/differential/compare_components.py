@@ -6,7 +6,7 @@
 
 The models are those of the tokenizer.json files below FOLDER (default: $WEFT_FIXTURES/tokenizers/model-*), their options and everything
 around them are drawn. Each file becomes a fixture, which `weft verify` runs: ids, tokens, offsets, word ids, types, masks, overflow,
-decoded texts of single texts, pairs and lists of words, batches, the normalizer and the pre-tokenizer alone. What the package refuses
+decoded texts of single texts, pairs and lists of words, streams, batches, the normalizer and the pre-tokenizer alone. What the package refuses
 or panics over is left out. Exit code 1 when anything differs. Not part of `make test`: it needs Python and the package.
 """
 import argparse
@@ -182,6 +182,14 @@ def one_case(tok, r, texts):
     return case
 
 
+def streamed(tok, ids):
+    from tokenizers.decoders import DecodeStream
+
+    stream = DecodeStream(skip_special_tokens=True)
+    chunks, wrong = attempt(lambda: [stream.step(tok, i) for i in ids])
+    return None if wrong else {"ids": ids, "chunks": chunks}
+
+
 def write_lines(folder, name, lines):
     with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
         f.writelines(json.dumps(line) + "\n" for line in lines if line)
@@ -204,6 +212,7 @@ def make_fixture(root, number, args, models):
     decodes = [{"ids": ids} for ids in lists]
     for case in decodes:
         decoded(tok, case, case["ids"])
+    streams = [streamed(tok, ids) for ids in lists + [c["ids"] for c in cases if c and "ids" in c][:4]]
     batches = []
     for _ in range(2):
         batch = [texts.one() for _ in range(3)]
@@ -214,6 +223,7 @@ def make_fixture(root, number, args, models):
         f.write(config)
     write_lines(folder, "cases.jsonl", cases)
     write_lines(folder, "decode.jsonl", [c for c in decodes if "decoded" in c and "decoded_skip_special" in c])
+    write_lines(folder, "stream.jsonl", streams)
     write_lines(folder, "batches.jsonl", batches)
     with open(os.path.join(folder, "fixture.json"), "w", encoding="utf-8") as f:
         json.dump({"format": 1, "kind": "tokenizer", "name": f"c{number}", "tokenizer_format": "tokenizer.json", "file": "tokenizer.json"}, f)
