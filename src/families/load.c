@@ -35,7 +35,7 @@ static weft_status read_config(loader *l, const char *folder) {
     WF_TRY(wf_path_inside(&l->c->arena, folder, "config.json", &path, l->err));
     WF_CHECK(wf_is_file(path) || !is_adapter(l, folder), l->err, WEFT_BAD_INPUT,
              "this is an adapter: open the model that it was trained on, with the adapter beside it (--adapter)");
-    WF_CHECK(wf_is_file(path), l->err, WEFT_FAILURE,
+    WF_CHECK(wf_is_file(path), l->err, WEFT_BAD_INPUT,
              "no config.json in it, nor weights of a known name; a model in one file is opened by that file's name");
     l->config_path = path;
     WF_TRY(wf_file_open(&l->env->mem, path, false, CONFIG_BYTES, &file, l->err));
@@ -479,7 +479,8 @@ weft_status wf_model_names(const wf_model *model, const wf_family *family, wf_ar
 static weft_status of_config(const loader *l, weft_status status) {
     if (status == WEFT_OK || status == WEFT_NO_MEMORY)
         return status;
-    wf_fail_in(l->err, "%s", l->config_path);
+    if (!l->err || !wf_starts_with(l->err->message, l->config_path)) /* of a file that cannot be read it does */
+        wf_fail_in(l->err, "%s", l->config_path);
     if (status == WEFT_USAGE)
         status = WEFT_BAD_INPUT;
     if (l->err)

@@ -50,6 +50,7 @@ run 4 "$WEFT" inspect cut.safetensors
 has "$err" "cut.safetensors"
 mkdir empty-folder
 run 4 "$WEFT" inspect empty-folder
+has "$err" "no config.json in it"
 
 # ---- eval
 run 0 "$WEFT" eval $model text.txt
