@@ -200,6 +200,19 @@ WEFT_API weft_status weft_tokenizer_tokens(const weft_tokenizer *tokenizer, cons
                                            weft_tokens *out, weft_error *err);
 WEFT_API void weft_tokens_free(const weft_tokenizer *tokenizer, weft_tokens *tokens);
 
+/* Many texts, or a long one: `n` of them over the threads of `lib`, each with the ids that it has alone, whatever the number of
+ * threads. A text of a megabyte or more is itself cut for them where the tokenizer lets it be. `flags`: of weft_encode_flags
+ * the first two. Every ids [count] is the caller's: free with weft_ids_free. On failure none is set. `lib` is busy meanwhile.
+ */
+typedef struct weft_text {
+    const char *text;
+    size_t length;
+    int32_t *ids; /* set, with their number: */
+    size_t count;
+} weft_text;
+WEFT_API weft_status weft_tokenizer_encode_many(weft *lib, const weft_tokenizer *tokenizer, weft_text *texts, size_t n,
+                                                unsigned flags, weft_error *err);
+
 /* Decoding as the ids come: what comes out never ends inside a character. *text (0-terminated, *length bytes, may be empty) is
  * valid until the next call. The tokenizer must outlive the decoder. */
 typedef struct weft_decoder weft_decoder;
