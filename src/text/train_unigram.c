@@ -494,11 +494,13 @@ static weft_status choose(trainer *t, const wf_json *unknown, size_t room, piece
     status = status ? status : require_chars(t, &done, out, n);
     if (status == WEFT_OK && *n > t->in->vocab_size)
         status = wf_fail(t->err, WEFT_USAGE, "the texts have %zu different characters, more than the vocabulary", *n);
-    for (size_t i = 1; i < t->n && status == WEFT_OK && *n < room; i++) {
+    bool full = false; /* only by a piece: where the characters fill the room alone, the reference takes all pieces */
+    for (size_t i = 1; i < t->n && status == WEFT_OK && !full; i++) {
         bool added;
         status = wf_vocab_put(&done, t->pieces[i].text.data, t->pieces[i].text.length, 0, &added, t->err);
         if (added)
             out[(*n)++] = t->pieces[i];
+        full = added && *n == room;
     }
     wf_vocab_free(&done);
     if (*n)

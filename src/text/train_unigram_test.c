@@ -106,6 +106,11 @@ static const special_case specials[] = {
     {"wordlevel", "of the the of the", "{\"special_tokens\":[\"[UNK]\",\"of\"]}", "of", 3, 3},
     {"wordlevel", "of the the of the", "{\"special_tokens\":[\"[UNK]\",\"of\"],\"vocab_size\":3}", "of", 1, 3},
     {"unigram", "ab ab ab abc", "{\"special_tokens\":[\"<s>\",\"ab\"],\"unk_token\":\"<unk>\",\"vocab_size\":40}", "ab", 2, 0},
+    /* the characters leave no room, and all pieces are taken */
+    {"unigram", "low lower lowest newer newest wider widest new low lower",
+     "{\"special_tokens\":[\"<unk>\"],\"unk_token\":\"<unk>\",\"vocab_size\":12}", "<unk>", 0, 17},
+    {"unigram", "low lower lowest newer newest wider widest new low lower",
+     "{\"special_tokens\":[\"<unk>\"],\"unk_token\":\"<unk>\",\"vocab_size\":13}", "<unk>", 0, 13},
     {"bpe-char", "ab ab ab", "{\"special_tokens\":[\"<s>\",\"<s>\",\"a\"],\"vocab_size\":40}", "a", 1, 0},
 };
 

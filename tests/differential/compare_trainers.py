@@ -54,7 +54,7 @@ def recipe(r, kind):
     some = lambda p, key, *values: {key: r.choice(values)} if r.random() < p else {}
     o = {"special_tokens": r.choice([[], ["[UNK]"], ["<unk>", "<pad>", "the"], ["[UNK]", "<s>", "</s>"], ["a", "<unk>"]])}
     if kind == "Unigram":
-        o.update({"vocab_size": r.choice([60, 100, 200, 400, 1000])}, **some(0.6, "shrinking_factor", 0.75, 0.5, 0.9), **some(0.6, "max_piece_length", 16, 4, 2, 8), **some(0.6, "n_sub_iterations", 2, 1, 3))
+        o.update({"vocab_size": r.choice([20, 30, 45, 60, 100, 200, 400, 1000])}, **some(0.6, "shrinking_factor", 0.75, 0.5, 0.9), **some(0.6, "max_piece_length", 16, 4, 2, 8), **some(0.6, "n_sub_iterations", 2, 1, 3))
         return o | some(0.7, "unk_token", "<unk>", "[UNK]") | some(0.3, "initial_alphabet", ["a", "z", "ß"])
     o.update({"vocab_size": r.choice([3, 30, 60, 100, 260, 300, 400, 1000])}, **some(0.7, "min_frequency", 0, 1, 2, 5))
     if kind == "WordLevel":
