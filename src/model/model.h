@@ -59,7 +59,8 @@ typedef struct wf_model {
     size_t own_params;            /* of the spec; behind them come those of an adapter */
     struct wf_adapters *adapters; /* families/load_adapter.h; NULL: none */
     void (*release_adapters)(const wf_mem *mem, struct wf_adapters *adapters);
-    void *files; /* what parameter values may point into, released with the model */
+    struct wf_rest *rest; /* families/rest.h: what its folder holds beside it, in the arena; NULL: nothing */
+    void *files;          /* what parameter values may point into, released with the model */
     void (*release_files)(void *files);
 } wf_model;
 
