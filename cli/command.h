@@ -32,6 +32,15 @@ typedef struct cli_option {
             "the model's tokenizer, a file or a folder of any kind `tokenize` opens", NULL                                     \
     }
 
+/* Of the commands that write texts. */
+/* clang-format off */
+#define CLI_BEAMS                                                                                                              \
+    {"beams", CLI_VALUE, "N", "the model's", "texts followed at a time, of which the likeliest is written; not with a temperature", NULL}, \
+    {"length-penalty", CLI_VALUE, "X", "the model's", "of beams: above 0 longer texts become likelier, below 0 shorter ones", NULL}, \
+    {"early-stopping", CLI_TEXT, "WHEN", "the model's", "of beams: true, false or never, as transformers has it", NULL}, \
+    {"sequences", CLI_VALUE, "N", "1", "of beams: how many of the texts are written, the likeliest first", NULL}
+/* clang-format on */
+
 typedef struct cli_buffer { /* a growing string; failure is sticky */
     char *data;
     size_t length, capacity;
