@@ -7,6 +7,7 @@
 #include "base/reader.h"
 #include "jobs/opened.h"
 #include "jobs/put.h"
+#include "jobs/store.h"
 
 /* "2GB", "500MB", "1GiB" or plain bytes, as the reference reads sizes; 0: malformed. */
 static double parse_bytes(const char *text) {
@@ -132,16 +133,13 @@ static weft_status save_model(wf_conversion *c) {
 static weft_status save_tokenizer(const wf_conversion *c) {
     wf_job *job = c->job;
     wf_tokenizer *tok = NULL;
-    const char *path = wf_path_join(job->arena, c->to, "tokenizer.json");
-    if (!path)
-        return wf_fail_memory(job->err);
     weft_error why = {0};
     weft_status status = wf_opened_tokenizer(job->env, c->from, c->checkpoint.model->spec->vocab, job->arena, &tok, &why);
     if (status != WEFT_OK || c->checkpoint.model->encoder)
         wf_log(job->env, WF_WARN, "%s has no tokenizer yet: %s", c->to,
                status ? why.message : "that of a model in one file that reads a source stays where it is");
     else
-        status = wf_tokenizer_save(tok, path, job->err);
+        status = wf_store_tokenizer(job, &(wf_stored){tok, NULL}, c->to);
     wf_tokenizer_free(tok);
     return tok ? status : WEFT_OK;
 }

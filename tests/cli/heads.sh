@@ -211,6 +211,7 @@ seq2seq() { # seq2seq NAME FOLDER VOCABULARY WORDS POST_PROCESSOR
         for (i = 0; i < n; i++) printf "%s\"%s\": %d", i ? ", " : "", name[i], i
         printf "}}}\n"
     }' >"$1/tokenizer.json"
+    printf '{"tokenizer_class": "PreTrainedTokenizerFast"}' >"$1/tokenizer_config.json" # not what its kind of model usually has
 }
 is() { # is TEXT: the output is that line
     printf '%s\n' "$1" >wanted
