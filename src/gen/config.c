@@ -222,6 +222,7 @@ void wf_generation_config_follow(wf_generation_config *c, int64_t vocab, bool en
 
 wf_rules wf_generation_config_rules(const wf_generation_config *c, int64_t prompt, int64_t begin, int64_t most) {
     wf_rules r = c->rules;
+    r.least = r.least_new > 0 ? 0 : r.least; /* the one takes the place of the other */
     r.ends = c->eos;
     r.n_ends = c->n_eos;
     r.words = c->words.ids;
