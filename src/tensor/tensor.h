@@ -70,8 +70,9 @@ typedef struct wf_worker { /* what one thread has while it runs a piece */
     void *scratch; /* node->scratch bytes, aligned to 64 */
     const wf_kernels *k;
     const wf_runtime *rt;
-    const void *kept;  /* of run_rows: what the node before, of the same op and rows, had in scratch; NULL: nothing */
-    const void *ahead; /* what is read after this node (wf_op.begins): may be fetched meanwhile; NULL: nothing */
+    const void *kept;      /* of run_rows: what the node before, of the same op and rows, had in scratch; NULL: nothing */
+    const void *kept_with; /* what else decided it */
+    const void *ahead;     /* what is read after this node (wf_op.begins): may be fetched meanwhile; NULL: nothing */
 } wf_worker;
 
 typedef struct wf_op {
