@@ -13,7 +13,7 @@
 #include "jobs/tokenize.h"
 
 /* Few units are on their way at a time, so that their memory stays in the caches. */
-enum { UNITS = 64, EACH = 4, UNIT_TEXTS = 256, UNIT_BYTES = 1 << 14, BLOCK = 1 << 20, STRETCH = 1 << 16 };
+enum { UNITS = 64, EACH = 4, UNIT_TEXTS = 256, UNIT_BYTES = 1 << 14, PART = 1 << 14, BLOCK = 1 << 20, STRETCH = 1 << 16 };
 
 typedef struct unit { /* some neighbours */
     const wf_bytes *texts;
@@ -24,6 +24,7 @@ typedef struct unit { /* some neighbours */
     char *data; /* of a file */
     size_t capacity;
     wf_tokenize_counts counts; /* of its lines */
+    size_t long_at;            /* where a long line begins behind them; SIZE_MAX: nowhere */
     bool has_zeros;
 } unit;
 
@@ -38,10 +39,11 @@ struct wf_tokenize_ids {
     const wf_bytes *texts;
     size_t *firsts; /* of units */
     size_t firsts_capacity;
+    wf_ids long_ids; /* of the long text at hand */
     /* of a file: */
     const char *path;
     int fd;
-    size_t size;
+    size_t size, start, long_at; /* stretches are counted from `start`; the long line that ended the round */
     bool has_zeros;
     unit units[UNITS];
 };
@@ -52,6 +54,7 @@ weft_status wf_tokenize_ids_open(wf_job *job, const wf_tokenize_request *r, cons
     if (!s)
         return wf_fail_memory(job->err);
     *s = (wf_tokenize_ids){.job = job, .r = r, .counts = counts, .ahead = UNITS};
+    s->long_ids = wf_ids_new(&job->env->mem);
     if (wf_pool_threads(job->env->pool) < UNITS / EACH)
         s->ahead = EACH * (size_t)wf_pool_threads(job->env->pool);
     s->list = r->records ? wf_put_list(job->arena, job->json, "texts") : NULL;
@@ -73,27 +76,37 @@ void wf_tokenize_ids_close(wf_tokenize_ids *s) {
         wf_free(&s->job->env->mem, s->units[i].data);
     }
     wf_free(&s->job->env->mem, s->firsts);
+    wf_ids_free(&s->long_ids);
     wf_encoders_free(s->encoders);
     wf_free(&s->job->env->mem, s);
 }
 
 /* ---- on the threads ---- */
 
-static void put_line(const wf_tokenize_ids *s, unit *u, const uint32_t *ids, size_t n) {
+/* A blank behind each, a line's end behind the last one. */
+static void put_ids(wf_str *out, const uint32_t *ids, size_t n, bool ends) {
     enum { LONGEST = 24 };
     char text[1024];
-    size_t used = s->r->show == WF_SHOW_COUNT ? wf_format_u64(n, text) : 0;
-    for (size_t i = 0; s->r->show != WF_SHOW_COUNT && i < n; i++) {
+    size_t used = 0;
+    for (size_t i = 0; i < n; i++) {
         if (used > sizeof text - LONGEST - 2) {
-            wf_str_put(&u->text, text, used);
+            wf_str_put(out, text, used);
             used = 0;
         }
-        if (i)
-            text[used++] = ' ';
         used += wf_format_u64(ids[i], text + used);
+        text[used++] = ' ';
     }
-    text[used++] = '\n';
-    wf_str_put(&u->text, text, used);
+    used -= ends && n > 0;
+    if (ends)
+        text[used++] = '\n';
+    wf_str_put(out, text, used);
+}
+
+static void put_line(const wf_tokenize_ids *s, unit *u, const uint32_t *ids, size_t n) {
+    if (s->r->show == WF_SHOW_COUNT)
+        wf_str_printf(&u->text, "%zu\n", n);
+    else
+        put_ids(&u->text, ids, n, true);
 }
 
 static weft_status encode_unit(void *user, wf_encoder *e, size_t i, weft_error *err) {
@@ -175,17 +188,38 @@ static weft_status put_neighbours(wf_tokenize_ids *s, const wf_bytes *texts, siz
     return wf_encoders_in_order(s->encoders, units, s->ahead, encode_unit, tell_unit, s, s->job->err);
 }
 
-/* By all threads at once. */
-static weft_status put_long(wf_tokenize_ids *s, const wf_bytes *text) {
-    unit *u = &s->units[0];
-    u->ids.count = 0;
+/* ---- one long text ---- */
+
+static weft_status write_part(void *user, wf_encoder *e, size_t i, weft_error *err) {
+    wf_tokenize_ids *s = user;
+    unit *u = &s->units[i % s->ahead];
+    size_t from = i * PART, left = s->long_ids.count - from;
     wf_str_clear(&u->text);
-    WF_TRY(wf_encode_on(s->encoders, *text, wf_tokenize_flags(s->r), &u->ids, s->job->err));
-    u->texts = text;
-    u->count = 1;
-    u->n_ids[0] = u->ids.count;
-    put_line(s, u, u->ids.data, u->ids.count);
-    return u->text.failed ? wf_fail_memory(s->job->err) : tell_unit(s, 0, s->job->err);
+    if (s->r->show == WF_SHOW_COUNT)
+        put_line(s, u, NULL, s->long_ids.count);
+    else
+        put_ids(&u->text, s->long_ids.data + from, left < PART ? left : PART, left <= PART);
+    return u->text.failed ? wf_fail_memory(err) : WEFT_OK;
+}
+
+static weft_status tell_part(void *user, size_t i, weft_error *err) {
+    wf_tokenize_ids *s = user;
+    take_lines(&s->job->text, &s->units[i % s->ahead]);
+    return hand_out(s, err);
+}
+
+/* By all threads at once, and so are its ids written. */
+static weft_status put_long(wf_tokenize_ids *s, const wf_bytes *text) {
+    wf_ids *ids = &s->long_ids;
+    ids->count = 0;
+    WF_TRY(wf_encode_on(s->encoders, *text, wf_tokenize_flags(s->r), ids, s->job->err));
+    s->counts->texts++;
+    s->counts->tokens += ids->count;
+    s->counts->bytes += text->length;
+    if (s->list)
+        put_record(s, ids->data, ids->count, text->length);
+    size_t parts = s->r->show == WF_SHOW_COUNT || ids->count == 0 ? 1 : (ids->count + PART - 1) / PART;
+    return wf_encoders_in_order(s->encoders, parts, s->ahead, write_part, tell_part, s, s->job->err);
 }
 
 weft_status wf_tokenize_ids_put(wf_tokenize_ids *s, const wf_bytes *texts, size_t n) {
@@ -217,16 +251,24 @@ static weft_status read_stretch(wf_tokenize_ids *s, unit *u, size_t have, size_t
 }
 
 /* The lines that begin in from..to, a stretch of the file: *begin..*end of the unit's data. The byte before tells whether one
- * begins at `from`; the last one goes on behind `to`. */
+ * begins at `from`; the last one goes on behind `to`, and is left out when it is long. */
 static weft_status read_lines(wf_tokenize_ids *s, unit *u, size_t from, size_t to, size_t *begin, size_t *end,
                               weft_error *err) {
-    size_t before = from > 0, start = from - before, have = to - start;
+    size_t before = from > s->start, start = from - before, have = to - start;
     WF_TRY(read_stretch(s, u, 0, start, to, err));
     const char *first = before ? memchr(u->data, '\n', have) : NULL;
     *begin = first ? (size_t)(first + 1 - u->data) : before ? have : 0;
     *end = have;
     bool whole = *begin >= have || u->data[have - 1] == '\n';
+    size_t last = have;
+    while (!whole && last > *begin && u->data[last - 1] != '\n')
+        last--;
     while (!whole && start + have < s->size) {
+        if (have - last >= WF_LONG_TEXT) {
+            u->long_at = start + last;
+            *end = last;
+            return WEFT_OK;
+        }
         size_t left = s->size - start - have, more = left < STRETCH ? left : STRETCH;
         WF_TRY(read_stretch(s, u, have, start + have, start + have + more, err));
         const char *stop = memchr(u->data + have, '\n', more);
@@ -250,9 +292,10 @@ static weft_status encode_line(wf_tokenize_ids *s, wf_encoder *e, unit *u, wf_by
 static weft_status encode_stretch(void *user, wf_encoder *e, size_t i, weft_error *err) {
     wf_tokenize_ids *s = user;
     unit *u = &s->units[i % s->ahead];
-    size_t from = i * STRETCH, to = s->size - from < STRETCH ? s->size : from + STRETCH, at, end;
+    size_t from = s->start + i * STRETCH, to = s->size - from < STRETCH ? s->size : from + STRETCH, at, end;
     wf_str_clear(&u->text);
     u->counts = (wf_tokenize_counts){0};
+    u->long_at = SIZE_MAX;
     WF_TRY(read_lines(s, u, from, to, &at, &end, err));
     u->has_zeros = at < end && memchr(u->data + at, 0, end - at);
     for (wf_bytes line; wf_tokenize_next_line(u->data, &at, end, &line);)
@@ -268,7 +311,27 @@ static weft_status tell_stretch(void *user, size_t i, weft_error *err) {
     s->counts->tokens += u->counts.tokens;
     s->counts->bytes += u->counts.bytes;
     s->has_zeros = s->has_zeros || u->has_zeros;
-    return hand_out(s, err);
+    WF_TRY(hand_out(s, err));
+    s->long_at = u->long_at;
+    return s->long_at == SIZE_MAX ? WEFT_OK : WEFT_FAILURE; /* the threads are wanted for the long line */
+}
+
+/* The long line that ended a round, by all threads; the next round begins behind it. */
+static weft_status put_long_line(wf_tokenize_ids *s) {
+    unit *u = &s->units[0];
+    wf_bytes line;
+    size_t have = 0, at = 0;
+    for (bool whole = false; !whole && s->long_at + have < s->size;) {
+        size_t left = s->size - s->long_at - have, more = have ? have : BLOCK;
+        more = more < left ? more : left;
+        WF_TRY(read_stretch(s, u, have, s->long_at + have, s->long_at + have + more, s->job->err));
+        whole = memchr(u->data + have, '\n', more);
+        have += more;
+    }
+    wf_tokenize_next_line(u->data, &at, have, &line);
+    s->start = s->long_at + (at < have ? at : have);
+    s->has_zeros = s->has_zeros || memchr(line.data, 0, line.length);
+    return put_long(s, &line);
 }
 
 static bool tells_lines(const wf_tokenize_request *r) {
@@ -292,8 +355,15 @@ static weft_status put_file(wf_tokenize_ids *s) {
     if (fstat(s->fd, &info) != 0)
         return wf_fail_os(s->job->err, s->path);
     s->size = (size_t)info.st_size;
-    return wf_encoders_in_order(s->encoders, (s->size + STRETCH - 1) / STRETCH, s->ahead, encode_stretch, tell_stretch, s,
-                                s->job->err);
+    while (s->start < s->size) {
+        s->long_at = SIZE_MAX;
+        weft_status status = wf_encoders_in_order(s->encoders, (s->size - s->start + STRETCH - 1) / STRETCH, s->ahead,
+                                                  encode_stretch, tell_stretch, s, s->job->err);
+        if (s->long_at == SIZE_MAX)
+            return status;
+        WF_TRY(put_long_line(s));
+    }
+    return WEFT_OK;
 }
 
 weft_status wf_tokenize_file(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, wf_tokenize_counts *counts) {

@@ -11,31 +11,60 @@
 
 static bool is_vocab_txt(const char *name, wf_bytes content) { return wf_ends_with(name, "vocab.txt"); }
 
-/* Lines without the white space at their ends; of equal ones the last counts. */
-static weft_status read_lines(wf_bytes text, wf_vocab *v, weft_error *err) {
+/* Lines without the white space at their ends, where they lie in the file. */
+static weft_status list_lines(wf_bytes text, wf_vocab *v, weft_error *err) {
     uint32_t number = 0;
     for (size_t at = 0, next; at < text.length; at = next, number++) {
         const char *end = memchr(text.data + at, '\n', text.length - at);
         size_t length = end ? (size_t)(end - text.data) - at : text.length - at, step;
-        bool added;
         next = at + length + 1;
         while (length && wf_char_class_of(wf_char_before((const uint8_t *)text.data + at, length, &step)) == WF_CHAR_SPACE)
             length -= step;
         WF_CHECK(wf_utf8_valid((const uint8_t *)text.data + at, length), err, WEFT_BAD_INPUT, "line %u is not UTF-8",
                  number + 1);
-        WF_TRY(wf_vocab_put(v, text.data + at, length, number, &added, err));
-        if (!added)
-            v->entries[wf_vocab_find(v, text.data + at, length) - v->entries].id = number;
+        WF_TRY(wf_grow_big(v->mem, (void **)&v->entries, &v->capacity, v->count + 1, sizeof *v->entries, err));
+        v->entries[v->count++] =
+            (wf_vocab_entry){wf_vocab_head(text.data + at, length), (uint32_t)length, number, text.data + at};
     }
     WF_CHECK(v->count > 0, err, WEFT_BAD_INPUT, "the vocabulary is empty");
+    return WEFT_OK;
+}
+
+/* Of equal lines the first stays, with the number of the last. */
+static void join_equal(wf_vocab *v) {
+    size_t kept = 0;
+    for (size_t i = 0; i < v->count; i++) {
+        const wf_vocab_entry *first = wf_vocab_find(v, v->entries[i].text, v->entries[i].length);
+        size_t at = (size_t)(first - v->entries);
+        v->entries[at].id = v->entries[i].id;
+        if (at < i)
+            v->entries[i].text = NULL;
+    }
+    for (size_t i = 0; i < v->count; i++)
+        if (v->entries[i].text)
+            v->entries[kept++] = v->entries[i];
+    v->count = kept;
+}
+
+static weft_status read_lines(wf_bytes text, wf_vocab *v, weft_error *err) {
+    WF_TRY(list_lines(text, v, err));
+    WF_TRY(wf_vocab_clear_slots(v, err));
+    if (wf_vocab_enter(v, 0, v->count))
+        return WEFT_OK;
+    join_equal(v);
+    WF_TRY(wf_vocab_clear_slots(v, err));
+    wf_vocab_enter(v, 0, v->count);
     return WEFT_OK;
 }
 
 static void write_vocab(wf_json_writer *w, const wf_vocab *v) {
     wf_jw_open(w, "vocab", '{');
     for (size_t i = 0; i < v->count; i++) {
-        wf_jw_key(w, v->entries[i].text);
-        wf_jw_int(w, v->entries[i].id);
+        char digits[1 + 24] = ":";
+        if (i)
+            wf_str_putc(w->out, ',');
+        wf_json_put_string(w->out, v->entries[i].text, v->entries[i].length);
+        wf_str_put(w->out, digits, 1 + wf_format_u64(v->entries[i].id, digits + 1));
     }
     wf_jw_end(w, '}');
 }
