@@ -372,7 +372,7 @@ static weft_status read_escape(parser *s) {
         wf_str_printf(s->out, "[%s%s]", outside ? "^" : "", wf_str_text(&members));
     s->out->failed |= members.failed;
     wf_str_free(&members);
-    return status != WEFT_OK || found ? status : read_plain_escape(s, s->out, start, "AzZGRNX");
+    return status != WEFT_OK || found ? status : read_plain_escape(s, s->out, start, "AzZGRN");
 }
 
 /* What opens a group. Ruby's option m is Perl's s; its other options are the same. */
