@@ -25,6 +25,9 @@ static const struct {
     {"{\"added_tokens\":[" ADDED(2, "e", ",\"rstrip\":true") "," ADDED(3, " a", ",\"lstrip\":true") "]," MODEL(
          "\"a\":0,\"b\":1,\"e\":2"),
      "be a", 0, "1:0-1 2:1-3 3:3-4 "},
+    /* one has taken the blanks of all */
+    {"{\"added_tokens\":[" ADDED(2, "  ", ",\"lstrip\":true,\"rstrip\":true") "]," MODEL("\"a\":0"), "a      a", 0,
+     "0:0-1 1:1-7 0:7-8 "},
     /* three parts leave the first template: no other can follow where special tokens are asked for */
     {"{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" FRAME "," FRAME "]}," MODEL("\"a\":0,\"b\":1"), "aa", 0,
      "0:0-1 0:1-2 "},

@@ -243,7 +243,7 @@ static weft_status decode_strip(const void *options, const wf_texts *in, wf_text
 static weft_status replace_in(const wf_replace *o, wf_regex_scratch *scratch, wf_bytes t, wf_str *out, weft_error *err) {
     wf_search search = wf_search_new(&o->finder, scratch, t);
     size_t done = 0;
-    for (;;) {
+    while (t.length) { /* nothing is not found in nothing */
         WF_TRY(wf_search_next(&search, err));
         if (!search.found)
             break;

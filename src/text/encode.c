@@ -292,7 +292,8 @@ static weft_status split_added(wf_encoder *e, const wf_matcher *matcher, wf_piec
         size_t start = a->lstrip ? spaces_before(p.bytes, m.start > done ? m.start : done, done) : m.start;
         WF_TRY(part(e, p, done, start, between));
         done = a->rstrip ? spaces_after(p.bytes, p.length, m.end) : m.end;
-        WF_TRY(put_added(e, a, wf_piece_part(p, start, done)));
+        if (start < done) /* else the token before it has taken its blanks */
+            WF_TRY(put_added(e, a, wf_piece_part(p, start, done)));
     }
     return part(e, p, done, p.length, between);
 }

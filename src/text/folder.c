@@ -175,6 +175,9 @@ static weft_status find_row(adapting *a) {
     name = class_of(a, types);
     for (const wf_json *j = classes->child; j && name && !a->row; j = j->next)
         a->row = wf_streq(j->key, name) || lists(wf_json_get(j, "also"), name) ? j : NULL;
+    const char *kind = text_at(a->model, "type");
+    if (kind && a->row && !wf_streq(kind, wf_json_text(a->row, "kind", "")))
+        a->row = NULL;
     return WEFT_OK;
 }
 

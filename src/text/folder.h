@@ -4,6 +4,7 @@
  * src/text/folders/classes.json:
  *
  *   also           other classes that do the same
+ *   kind           of the model; a tokenizer.json with another one stays as it is
  *   tokens         the special tokens, where tokenizer_config.json names no others
  *   options        members of tokenizer_config.json that count, and what they are where it has them not
  *   model          options of the model

@@ -16,6 +16,14 @@ typedef struct parser {
     size_t atom;        /* where the last atom begins in `out`: what a quantifier repeats */
     size_t groups[100]; /* where the open groups begin in `out` */
     int depth, captures;
+    bool caseless; /* (?i */
+    bool extended; /* (?x */
+    bool behind;   /* inside a look-behind */
+    struct {
+        bool caseless, extended, behind;
+        int more; /* brackets that close with the group */
+    } outer[101]; /* how it was where each open group began; [0] the whole */
+    bool named;   /* some groups have names: then those without are no captures */
     weft_error *err;
 } parser;
 
@@ -59,6 +67,15 @@ static bool take_name(parser *s, const char *end, const char **name, size_t *len
     return false;
 }
 
+/* Oniguruma takes case away from classes as a whole, PCRE2 from their characters: sets that know case would differ. */
+static bool knows_case(const char *name, size_t n) {
+    static const char *const names[] = {"upper", "lower", "Upper", "Lower", "Lu", "Ll", "Lt", "LC"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (n == strlen(names[i]) && memcmp(names[i], name, n) == 0)
+            return true;
+    return false;
+}
+
 /* \p{L}, \P{L}, \p{^L}: its members, or with *outside those that are not in it. */
 static weft_status read_property(parser *s, wf_set_place place, wf_str *members, bool *outside) {
     size_t start = s->at, length;
@@ -70,6 +87,8 @@ static weft_status read_property(parser *s, wf_set_place place, wf_str *members,
     s->at++;
     if (!take_name(s, "}", &name, &length, &negated))
         return wrong(s, start, "\\p{ without }");
+    if (s->caseless && place != WF_SET_ALONE && knows_case(name, length))
+        return refuse(s, start, "a set of capitals or small letters where case is ignored");
     wf_regex_set(name, length, place, members, &inverse);
     *outside = (negated != capital) != inverse;
     return WEFT_OK;
@@ -121,7 +140,7 @@ static bool read_number(parser *s, wf_str *out, bool inside) {
     const char *p = s->p + s->at;
     size_t left = s->n - s->at, digits = 0;
     unsigned code = 0;
-    if (!inside && p[0] >= '1' && p[0] - '0' <= s->captures && (left < 2 || p[1] < '0' || p[1] > '9')) {
+    if (!inside && !s->named && p[0] >= '1' && p[0] - '0' <= s->captures && (left < 2 || p[1] < '0' || p[1] > '9')) {
         wf_str_printf(out, "(?:\\%c)", p[0]);
         s->at++;
         return true;
@@ -135,8 +154,20 @@ static bool read_number(parser *s, wf_str *out, bool inside) {
     return true;
 }
 
+/* \cA: a control character. */
+static bool read_control(parser *s, wf_str *out) {
+    char c = s->at + 1 < s->n ? s->p[s->at + 1] : 0;
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')))
+        return false;
+    wf_str_printf(out, "\\x{%x}", (unsigned)c & 0x1Fu);
+    s->at += 2;
+    return true;
+}
+
 static weft_status read_plain_escape(parser *s, wf_str *out, size_t start, const char *more) {
     char e = s->p[s->at];
+    if (e == 'c' && read_control(s, out))
+        return WEFT_OK;
     if (e == 'x' || e == 'u')
         return read_code(s, out) ? WEFT_OK : refuse(s, start, "an escape that is not known");
     if (e >= '0' && e <= '9' && read_number(s, out, more[0] == 'b'))
@@ -173,10 +204,11 @@ static weft_status read_bracket_set(parser *s, class *c) {
     s->at += 2;
     bool known =
         take_name(s, ":]", &name, &length, &negated) && wf_regex_set(name, length, WF_SET_BRACKETS, &members, &inverse);
+    known = known && !(s->caseless && knows_case(name, length));
     if (known)
         put_set(c, &members, negated != inverse);
     wf_str_free(&members);
-    return known ? WEFT_OK : refuse(s, start, "a [:class:] that is not known");
+    return known ? WEFT_OK : refuse(s, start, "a [:class:] that is not known, or one that knows case where that is ignored");
 }
 
 /* That, or a class inside the class. */
@@ -289,6 +321,33 @@ static void put_edge(parser *s, bool inside) {
     s->at++;
 }
 
+/* <name>, as PCRE2 allows it: its length with the brackets, 0 for another one. */
+static size_t name_length(const parser *s, size_t at) {
+    enum { LONGEST = 32 };
+    size_t n = 1;
+    if (at >= s->n || s->p[at] != '<')
+        return 0;
+    for (char c; at + n < s->n && n <= LONGEST; n++) {
+        c = s->p[at + n];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_', digit = c >= '0' && c <= '9';
+        if (c == '>' && n > 1)
+            return n + 1;
+        if (!letter && !(digit && n > 1))
+            return 0;
+    }
+    return 0;
+}
+
+/* \k<name> */
+static weft_status read_reference(parser *s, size_t start) {
+    size_t n = name_length(s, s->at + 1);
+    if (!n)
+        return refuse(s, start, "a reference that regex engines read differently");
+    wf_str_printf(s->out, "(?:\\k%.*s)", (int)n, s->p + s->at + 1);
+    s->at += 1 + n;
+    return WEFT_OK;
+}
+
 static weft_status read_escape(parser *s) {
     size_t start = s->at++;
     bool outside, found;
@@ -300,6 +359,8 @@ static weft_status read_escape(parser *s) {
         put_edge(s, e == 'B');
         return WEFT_OK;
     }
+    if (e == 'k')
+        return read_reference(s, start);
     if (e == 'O') { /* any character */
         wf_str_puts(s->out, "(?s:.)");
         s->at++;
@@ -321,9 +382,21 @@ static weft_status open_group(parser *s) {
     if (s->depth == (int)(sizeof s->groups / sizeof *s->groups))
         return refuse(s, start, "too many groups inside each other");
     s->groups[s->depth++] = s->out->length;
+    s->outer[s->depth].caseless = s->caseless;
+    s->outer[s->depth].extended = s->extended;
+    s->outer[s->depth].behind = s->behind;
+    s->outer[s->depth].more = 0;
     wf_str_putc(s->out, '(');
     if (s->at >= s->n || s->p[s->at] != '?') {
+        if (s->named)
+            wf_str_puts(s->out, "?:");
         s->captures++;
+        return WEFT_OK;
+    }
+    size_t name = name_length(s, s->at + 1);
+    if (name) {
+        wf_str_put(s->out, s->p + s->at, 1 + name);
+        s->at += 1 + name;
         return WEFT_OK;
     }
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
@@ -331,18 +404,25 @@ static weft_status open_group(parser *s) {
         if (n <= s->n - s->at && memcmp(s->p + s->at, same[i], n) == 0) {
             wf_str_put(s->out, same[i], n);
             s->at += n;
+            s->behind = s->behind || same[i][1] == '<';
             return WEFT_OK;
         }
     }
+    bool on = true;
     for (wf_str_putc(s->out, s->p[s->at++]); s->at < s->n; s->at++) {
         char c = s->p[s->at];
         if (c == ':' || c == ')') {
-            if (c == ':')
-                wf_str_putc(s->out, s->p[s->at++]);
+            wf_str_putc(s->out, ':');
+            s->at++;
+            if (c == ')') /* until the group around it ends, and over its other branches */
+                s->outer[--s->depth].more++;
             return WEFT_OK;
         }
         if (!strchr("imx-", c))
             return refuse(s, start, "a group that regex engines read differently");
+        on = on && c != '-';
+        s->caseless = c == 'i' ? on : s->caseless;
+        s->extended = c == 'x' ? on : s->extended;
         wf_str_putc(s->out, c == 'm' ? 's' : c);
     }
     return wrong(s, start, "a group without its )");
@@ -351,6 +431,11 @@ static weft_status open_group(parser *s) {
 static weft_status close_group(parser *s) {
     if (s->depth == 0)
         return wrong(s, s->at, "a ) too many");
+    for (int i = s->outer[s->depth].more; i > 0; i--)
+        wf_str_putc(s->out, ')');
+    s->caseless = s->outer[s->depth].caseless;
+    s->extended = s->outer[s->depth].extended;
+    s->behind = s->outer[s->depth].behind;
     s->atom = s->groups[--s->depth];
     wf_str_putc(s->out, s->p[s->at++]);
     return WEFT_OK;
@@ -390,6 +475,81 @@ static bool read_interval(parser *s) {
     return true;
 }
 
+/* ---- characters that are several without their case ---- */
+
+static const struct {
+    const char *letters, *one, *others; /* `one`, or any of the class `others` */
+} folds[] = {{"ffi", "\xEF\xAC\x83", "\xEF\xAC\x83"},
+             {"ffl", "\xEF\xAC\x84", "\xEF\xAC\x84"},
+             {"ff", "\xEF\xAC\x80", "\xEF\xAC\x80"},
+             {"fi", "\xEF\xAC\x81", "\xEF\xAC\x81"},
+             {"fl", "\xEF\xAC\x82", "\xEF\xAC\x82"},
+             {"st", "\xEF\xAC\x86", "\xEF\xAC\x85\xEF\xAC\x86"},
+             {"st", "\xEF\xAC\x85", "\xEF\xAC\x85\xEF\xAC\x86"},
+             {"ss", "\xC3\x9F", "\xC3\x9F\xE1\xBA\x9E"},
+             {"ss", "\xE1\xBA\x9E", "\xC3\x9F\xE1\xBA\x9E"}};
+enum { FOLDS = sizeof folds / sizeof *folds, LONGEST_RUN = 6 };
+
+/* How many of the n letters the fold's are; 0: they begin otherwise, or the fold before is the same. */
+static size_t fold_length(size_t fold, const char *p, size_t n) {
+    size_t length = strlen(folds[fold].letters), same = 0;
+    while (same < length && same < n && (p[same] | 32) == folds[fold].letters[same])
+        same++;
+    bool again = fold > 0 && wf_streq(folds[fold].letters, folds[fold - 1].letters);
+    return same == length && !again ? length : 0;
+}
+
+/* All ways to write n letters, LONGEST_RUN at most. */
+static void put_ways(parser *s, const char *p, size_t n) {
+    if (n == 0)
+        return;
+    wf_str_printf(s->out, "(?:%c", p[0]);
+    put_ways(s, p + 1, n - 1);
+    for (size_t i = 0; i < FOLDS; i++) {
+        size_t length = fold_length(i, p, n);
+        if (!length)
+            continue;
+        wf_str_printf(s->out, "|[%s]", folds[i].others);
+        put_ways(s, p + length, n - length);
+    }
+    wf_str_putc(s->out, ')');
+}
+
+/* The letters from s->at on in which folds overlap; 0 when none begins there. The last one may belong to a quantifier. */
+static size_t run_of_folds(const parser *s) {
+    const char *p = s->p + s->at;
+    size_t left = s->n - s->at, reach = 0;
+    for (size_t i = 0; i == 0 || (i < reach && reach <= LONGEST_RUN); i++)
+        for (size_t f = 0; f < FOLDS; f++) {
+            size_t length = fold_length(f, p + i, left - i);
+            reach = length && i + length > reach ? i + length : reach;
+        }
+    return reach && reach < left && strchr("*+?{", p[reach]) ? reach - 1 : reach;
+}
+
+/* What Oniguruma finds as "ss" where case is ignored is also one character, and the other way round. */
+static bool read_fold(parser *s) {
+    if (!s->caseless || s->extended || s->behind)
+        return false;
+    size_t n = run_of_folds(s), start = s->out->length;
+    const char *letters = s->p + s->at;
+    size_t taken = n;
+    for (size_t i = 0; i < FOLDS && n == 0; i++) {
+        size_t length = strlen(folds[i].one);
+        if (length > s->n - s->at || memcmp(s->p + s->at, folds[i].one, length) != 0)
+            continue;
+        letters = folds[i].letters;
+        n = strlen(letters);
+        taken = length;
+    }
+    if (n < 2 || n > LONGEST_RUN)
+        return false;
+    s->atom = start;
+    put_ways(s, letters, n);
+    s->at += taken;
+    return true;
+}
+
 static weft_status read_one(parser *s) {
     char c = s->p[s->at];
     switch (c) {
@@ -414,6 +574,8 @@ static weft_status read_one(parser *s) {
         wf_str_puts(s->out, "\\{");
         break;
     default:
+        if (read_fold(s))
+            return WEFT_OK;
         if (!strchr("*+?|", c) && ((uint8_t)c & 0xC0u) != 0x80u)
             s->atom = s->out->length;
         wf_str_putc(s->out, c);
@@ -422,11 +584,22 @@ static weft_status read_one(parser *s) {
     return WEFT_OK;
 }
 
+/* Looked for where it could stand; a pattern that only seems to have one just loses captures that nothing refers to. */
+static bool has_names(const parser *s) {
+    for (size_t i = 0; i + 3 < s->n; i++)
+        if (memcmp(s->p + i, "(?<", 3) == 0 && name_length(s, i + 2))
+            return true;
+    return false;
+}
+
 weft_status wf_regex_from_ruby(const char *pattern, size_t n, wf_str *out, weft_error *err) {
     parser s = {.p = pattern, .n = n, .out = out, .err = err};
+    s.named = has_names(&s);
     while (s.at < n)
         WF_TRY(read_one(&s));
     if (s.depth > 0)
         return wrong(&s, n, "a group without its )");
+    for (int i = s.outer[0].more; i > 0; i--)
+        wf_str_putc(out, ')');
     return out->failed ? wf_fail_memory(err) : WEFT_OK;
 }

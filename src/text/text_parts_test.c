@@ -218,6 +218,22 @@ static void test_regex(void **state) {
         {"a*", "baa", 0, 0},
         {"(?m:a.b)", "a\nb", 0, 3},
         {"\\bb", "ab b", 3, 4},
+        {"a(?i)b|c", "c aC", 2, 4}, /* the rest of the group, all its branches */
+        {"(?i)b|(?-i)c|x", "CX", -1, -1},
+        {"(?i:ss)", "a\xC3\x9F", 1, 3},
+        {"(?i:ss+)", "a\xC3\x9FsS", 3, 5},
+        {"(?i:mass)e",
+         "Ma\xC3\x9F"
+         "e",
+         0, 5},
+        {"(?i)\xC3\x9F+", "aSs\xE1\xBA\x9E", 1, 6},
+        {"(?i:ffi)", "\xEF\xAC\x80I", 0, 4},
+        {"(?<=(?i:ss))e",
+         "\xC3\x9F"
+         "e sse",
+         6, 7},
+        {"(?<q>['\"])a\\k<q>", "'a\" \"a\"", 4, 7},
+        {"\\cA[\\cb]", "\x01\x02", 0, 2},
     };
     wf_regex_scratch *scratch;
     assert_int_equal(wf_regex_scratch_create(&wf_mem_default, &scratch, NULL), WEFT_OK);
@@ -242,10 +258,22 @@ static void test_regex_refused(void **state) {
         const char *pattern;
         weft_status status;
     } cases[] = {
-        {"(", WEFT_BAD_INPUT},       {"[a", WEFT_BAD_INPUT},       {"\\p{Nonsense}", WEFT_BAD_INPUT},
-        {"a\\", WEFT_BAD_INPUT},     {"a)", WEFT_BAD_INPUT},       {"(?<name>a)", WEFT_UNSUPPORTED},
-        {"(?R)a", WEFT_UNSUPPORTED}, {"(a)\\2", WEFT_UNSUPPORTED}, {"[[:nonsense:]]", WEFT_UNSUPPORTED},
+        {"(", WEFT_BAD_INPUT},
+        {"[a", WEFT_BAD_INPUT},
+        {"\\p{Nonsense}", WEFT_BAD_INPUT},
+        {"a\\", WEFT_BAD_INPUT},
+        {"a)", WEFT_BAD_INPUT},
+        {"(?<n>a)(b)\\1", WEFT_UNSUPPORTED},
+        {"(?R)a", WEFT_UNSUPPORTED},
+        {"(a)\\2", WEFT_UNSUPPORTED},
+        {"[[:nonsense:]]", WEFT_UNSUPPORTED},
         {"\\K", WEFT_UNSUPPORTED},
+        {"\\X", WEFT_UNSUPPORTED},
+        {"\\y", WEFT_UNSUPPORTED},
+        {"(?~a)", WEFT_UNSUPPORTED},
+        {"(?i:[[:upper:]])", WEFT_UNSUPPORTED},
+        {"(?i:[^\\p{Lu}])", WEFT_UNSUPPORTED},
+        {"\\k<1x>", WEFT_UNSUPPORTED},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         wf_regex *r;
