@@ -128,9 +128,12 @@ static weft_status check_fields(const wf_records *r, const char *path, const for
 
 static weft_status load(wf_records *r, const char *const *paths, size_t n, const wf_records_options *o, weft_error *err) {
     const form *f;
+    bool standard = false;
     if (n && !(r->sources = wf_calloc(&r->env->mem, n, sizeof *r->sources)))
         return wf_fail_memory(err);
     for (size_t i = 0; i < n; i++) {
+        WF_CHECK(!standard || !wf_streq(paths[i], "-"), err, WEFT_USAGE, "standard input (-) is named twice");
+        standard |= wf_streq(paths[i], "-");
         WF_TRY(find_form(paths[i], o->format, &f, err));
         const char *where = wf_streq(paths[i], "-") ? "standard input" : paths[i];
         WF_TRY(check_fields(r, where, f, err));

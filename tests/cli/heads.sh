@@ -76,6 +76,8 @@ for words in "embed mlm" "classify mlm" "rerank mlm --query a --label LABEL_1" "
     empty "$out"
     empty "$err"
 done
+run 2 "$WEFT" embed mlm - -
+has "$err" "named twice"
 run 0 "$WEFT" embed mlm --format npy --dims 3
 has "$out" "'shape': (0, 3)"
 if [ -e /dev/full ]; then
