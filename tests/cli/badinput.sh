@@ -36,7 +36,7 @@ bad 2 "no text given" "$WEFT" train --steps 1 --out run
 bad 4 "is empty" "$WEFT" compare empty.txt --out cmp
 bad 4 "too short" "$WEFT" compare short.txt --out cmp
 bad 1 "missing.txt: No such file" "$WEFT" compare missing.txt --out cmp
-train 4 "text.txt: line 1, column 1: expected a value" --format jsonl --steps 1
+train 4 "text.txt: line 1, column 1: expected a value" --input jsonl --steps 1
 train 2 'unknown text format "jsnl"; the nearest is jsonl' --format jsnl --steps 1
 train 1 "nofile: No such file" --val nofile --steps 1
 train 2 "val must be a share above 0" --val 0.9 --steps 1

@@ -68,6 +68,19 @@ printf '{"title": "the", "text": null}\n' >null.jsonl
 run 4 "$WEFT" embed mlm null.jsonl
 has "$err" 'null.jsonl: line 1: the field "text" is null'
 
+# ---- files of a folder have the formats of their names; what is no text is left out
+mkdir -p folder/deeper
+printf 'the cat\nthe mat\n' >folder/a.txt
+printf '{"text": "red sky"}\n' >folder/b.jsonl
+printf 'text,id\n"sat, on",1\n' >folder/deeper/c.csv
+printf '\000\001' >folder/d.png
+: >folder/e.txt
+run 0 "$WEFT" embed mlm folder --json --dims 1
+lines "$out" 4
+has "$out" '"text":"red sky"'
+has "$out" '"text":"sat, on"'
+empty "$err"
+
 # ---- where nothing comes in, nothing goes out
 : >nothing
 printf 'id,text\n' >nothing.csv
@@ -76,6 +89,8 @@ for words in "embed mlm" "classify mlm" "rerank mlm --query a --label LABEL_1" "
     empty "$out"
     empty "$err"
 done
+run 2 "$WEFT" embed mlm - -
+has "$err" "named twice"
 run 0 "$WEFT" embed mlm --format npy --dims 3
 has "$out" "'shape': (0, 3)"
 if [ -e /dev/full ]; then
