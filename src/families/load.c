@@ -534,6 +534,13 @@ static bool has_config(loader *l, const char *folder) {
     return path && wf_is_file(path);
 }
 
+/* A file of weights beside its config.json. */
+static bool lies_in_model(loader *l, const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *folder = slash ? wf_arena_strndup(&l->c->arena, path, (size_t)(slash - path) + 1) : ".";
+    return folder && has_config(l, folder);
+}
+
 /* A folder's config.json comes first, so that a bad one is told before any weights are looked at. */
 static weft_status find_config(loader *l, const char *path) {
     bool folder = wf_is_dir(path);
@@ -547,7 +554,14 @@ static weft_status find_config(loader *l, const char *path) {
     weft_status status = folder ? wf_shards_open(&l->env->mem, path, &l->shards, &quiet) : WEFT_OK;
     if (status == WEFT_FAILURE) /* no weights either: then the config is what is missing */
         return l->c->config ? WEFT_OK : of_config(l, read_config(l, path));
-    return status ? wf_fail(l->err, status, "%s", quiet.message) : measure_config(l, path);
+    if (status)
+        return wf_fail(l->err, status, "%s", quiet.message);
+    status = measure_config(l, path);
+    if (status == WEFT_UNSUPPORTED)
+        wf_fail_in(l->err, "%s", path);
+    return status == WEFT_UNSUPPORTED && !folder && lies_in_model(l, path)
+               ? wf_fail(l->err, status, "%s holds weights alone: open the folder it lies in", path)
+               : status;
 }
 
 /* ---- an adapter beside it ---- */

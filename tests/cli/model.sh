@@ -182,6 +182,10 @@ has "$err" "no chat template named 'other'"
 run 4 "$WEFT" generate $model --chat chat.json
 has "$err" "no chat template"
 
+# ---- a file of weights that needs its config
+run 6 "$WEFT" generate $model/model.safetensors a
+has "$err" "open the folder it lies in"
+
 # ---- damaged folders
 cp -r $model broken
 head -c 5000 $model/model.safetensors >broken/model.safetensors
