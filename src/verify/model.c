@@ -287,7 +287,7 @@ static weft_status compare_past(model_run *m, int64_t layer) {
 }
 
 static weft_status compare_outputs(model_run *m) {
-    const wf_tensor *last = m->stack.hidden[m->stack.layers];
+    const wf_tensor *last = find_output(m, "last_hidden_state"); /* of a head that is called so, the logits (FSMT) */
     for (int i = 0; i < m->model->spec->n_heads; i++) {
         const wf_head_spec *head = &m->model->spec->heads[i];
         const wf_tensor *y = m->heads[i].logits;
