@@ -20,18 +20,39 @@ void cli_put(cli_buffer *b, const char *text, size_t n) {
 
 void cli_puts(cli_buffer *b, const char *text) { cli_put(b, text, strlen(text)); }
 
+/* Bytes of the character that begins here; 0: it is none (RFC 3629: no surrogates, no longer form than needed). */
+static size_t character(const unsigned char *c, size_t n) {
+    size_t length = c[0] < 0x80                   ? 1
+                    : c[0] >= 0xC2 && c[0] < 0xE0 ? 2
+                    : (c[0] & 0xF0) == 0xE0       ? 3
+                    : c[0] >= 0xF0 && c[0] < 0xF5 ? 4
+                                                  : 0;
+    unsigned least = c[0] == 0xE0 ? 0xA0 : c[0] == 0xF0 ? 0x90 : 0x80, most = c[0] == 0xED ? 0x9F : c[0] == 0xF4 ? 0x8F : 0xBF;
+    if (length > n || (length > 1 && (c[1] < least || c[1] > most)))
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((c[i] & 0xC0) != 0x80)
+            return 0;
+    return length;
+}
+
+/* What is no UTF-8 becomes U+FFFD, as everywhere. */
 void cli_put_json_string(cli_buffer *b, const char *text, size_t n) {
     char escape[8];
     cli_puts(b, "\"");
-    for (const char *c = text; c < text + n; c++) {
+    for (const char *c = text, *end = text + n; c < end; c++) {
+        size_t length = character((const unsigned char *)c, (size_t)(end - c));
         if (*c == '"' || *c == '\\') {
             cli_puts(b, "\\");
             cli_put(b, c, 1);
         } else if ((unsigned char)*c < 0x20) {
             snprintf(escape, sizeof escape, "\\u%04x", (unsigned)(unsigned char)*c);
             cli_puts(b, escape);
+        } else if (length > 0) {
+            cli_put(b, c, length);
+            c += length - 1;
         } else {
-            cli_put(b, c, 1);
+            cli_puts(b, "\xEF\xBF\xBD");
         }
     }
     cli_puts(b, "\"");

@@ -3,7 +3,8 @@
 static const cli_option options[] = {
     {"question", CLI_TEXT, "TEXT", NULL, "the question about every text; without it records have a field of their own", NULL},
     {"input", CLI_TEXT, "NAME", "by the file's name", "what the texts are: text, jsonl, csv or tsv", NULL},
-    {"field", CLI_LIST, "A,B", "question,context", "members of JSONL objects or columns of tables", NULL},
+    {"field", CLI_LIST, "A,B", "question,context",
+     "members of JSONL objects or columns of tables (numbers: a table without a header line)", NULL},
     {"lines", CLI_FLAG, NULL, NULL, "every line of a text file is a context of its own, not the whole file", NULL},
     {"top-k", CLI_VALUE, "N", "1", "answers, the best first", NULL},
     {"no-answer", CLI_FLAG, NULL, NULL, "that there is none is an answer too, of models that learnt it", NULL},

@@ -4,6 +4,9 @@
 
 static const cli_option options[] = {
     {"prompt", CLI_TEXT, "TEXT", NULL, "the prompt, when it is not the second argument", NULL},
+    {"chat", CLI_TEXT, "FILE", NULL, "a conversation to answer, as `tokenize --chat` reads it: JSON, - for standard input",
+     NULL},
+    {"template", CLI_TEXT, "NAME", "default", "which of the folder's chat templates", NULL},
     {"max-tokens", CLI_VALUE, "N", "256", "new tokens at most", NULL},
     {"temperature", CLI_VALUE, "X", "0.8", "0 takes the most likely token each time", NULL},
     {"top-k", CLI_VALUE, "N", "0", "choose among the N most likely tokens; 0: among all", NULL},
@@ -41,7 +44,7 @@ static void put_member(cli_buffer *json, const char *key, const char *text, size
 
 /* The options with the model and the prompt: the second argument, or what stdin says when there is none or it is `-`. */
 static void complete(const cli_run *run, cli_buffer *json) {
-    bool from_stdin = run->n_rest < 2 ? !cli_given(run, "prompt") : strcmp(run->rest[1], "-") == 0;
+    bool from_stdin = run->n_rest < 2 ? !cli_given(run, "prompt") && !cli_given(run, "chat") : strcmp(run->rest[1], "-") == 0;
     cli_buffer text = {0};
     put_member(json, "model", run->rest[0], strlen(run->rest[0]));
     if (from_stdin)
@@ -81,9 +84,12 @@ static int generate(cli_run *run, const char *json) {
 
 static int run(cli_run *run) {
     cli_buffer json = {0};
-    if (run->n_rest < 1 || run->n_rest > 2) {
+    bool twice = run->n_rest == 2 && cli_given(run, "prompt");
+    if (run->n_rest < 1 || run->n_rest > 2 || twice) {
         fprintf(stderr, "weft generate: %s (see: weft help generate)\n",
-                run->n_rest ? "a model and one prompt, no more" : "which model?");
+                twice         ? "the prompt is the second argument or --prompt, not both"
+                : run->n_rest ? "a model and one prompt, no more"
+                              : "which model?");
         return WEFT_USAGE;
     }
     complete(run, &json);
@@ -102,4 +108,4 @@ const cli_command cli_command_generate = {
         "The prompt is the second argument, --prompt, or else what standard input holds (to its last byte). The text goes to\n"
         "standard output as it comes, the statistics to standard error.\n\n"
         "examples:\n  weft generate run 'Once upon a time'\n  echo -n 'To be' | weft generate run --temperature 0 --max-tokens "
-        "40 --quiet\n"};
+        "40 --quiet\n  weft generate chat-model --chat conversation.json\n"};

@@ -174,9 +174,7 @@ int main(int argc, char **argv) {
     bool lost = fflush(stdout) != 0 || ferror(stdout);
     if (cli_reader_gone())
         end_by_pipe();
-    if (lost && code == 0) {
+    if (lost)
         fputs("weft: the result could not be written\n", stderr);
-        code = WEFT_FAILURE;
-    }
-    return code;
+    return lost && code == 0 ? WEFT_FAILURE : code;
 }

@@ -44,8 +44,9 @@ void cli_progress(void *user, const weft_progress *p) {
         put_tick(p);
 }
 
+/* A result that cannot be written is told by main. */
 int cli_fail(const weft_error *err) {
-    if (!cli_reader_gone())
+    if (!ferror(stdout))
         fprintf(stderr, "weft: %s\n", err->message[0] ? err->message : weft_status_name(err->status));
     return err->status ? (int)err->status : 1;
 }

@@ -34,5 +34,5 @@ int cli_run_texts(cli_run *run, cli_text_job job) {
     weft_result_free(run->lib, &result);
     fflush(stdout);
     err.status = status;
-    return status == WEFT_OK ? 0 : ferror(stdout) ? WEFT_FAILURE : cli_fail(&err);
+    return status == WEFT_OK ? 0 : cli_fail(&err);
 }

@@ -116,9 +116,10 @@ typedef int (*weft_text_fn)(void *user, const char *text, size_t length);
  * ("records": false) lines of standard input are told as they come, in memory that does not grow with them. */
 WEFT_API weft_status weft_tokenize_stream(weft *lib, const char *options, weft_text_fn text, void *user, weft_result *result,
                                           weft_error *err);
-/* {"model": DIR, "prompt": TEXT, "max_tokens": N, "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
- * "stop": [..], "overflow": "stop|slide|error", "context": N, "precision": "fp32|bf16"}. `piece` may be NULL: then result->text
- * is the generated text; else that was handed out already, and result->text is a line of statistics. */
+/* {"model": DIR, "prompt": TEXT or "chat": FILE ("template": NAME), "max_tokens": N, "temperature", "top_k", "top_p", "min_p",
+ * "repetition_penalty", "seed", "stop": [..], "overflow": "stop|slide|error", "context": N, "precision": "fp32|bf16"}. `piece`
+ * may be NULL: then result->text is the generated text; else that was handed out already, and result->text is a line of
+ * statistics. */
 WEFT_API weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                    weft_error *err);
 

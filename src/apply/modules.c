@@ -63,13 +63,20 @@ static void add_pool(module *one, const pool_word *word) {
             one->pools[one->n_pools++] = row;
 }
 
-static weft_status pool_by_word(module *one, const char *word, weft_error *err) {
-    WF_CHECK(one->n_pools < MOST_POOLS, err, WEFT_UNSUPPORTED, "more than %d poolings", (int)MOST_POOLS);
+#define POOL_NAMES "cls, mean, max, mean_sqrt_len_tokens, weightedmean or lasttoken"
+
+static const pool_word *find_pool(const char *word) {
     for (int i = 0; i < POOL_WORDS; i++)
         if (wf_streq(pool_words[i].word, word) || wf_streq(pool_words[i].key, word))
-            return add_pool(one, &pool_words[i]), WEFT_OK;
-    return wf_fail(err, WEFT_UNSUPPORTED,
-                   "pooling '%s' is not known: cls, mean, max, mean_sqrt_len_tokens, weightedmean or lasttoken", word);
+            return &pool_words[i];
+    return NULL;
+}
+
+static weft_status pool_by_word(module *one, const char *word, weft_error *err) {
+    const pool_word *row = find_pool(word);
+    WF_CHECK(one->n_pools < MOST_POOLS, err, WEFT_UNSUPPORTED, "more than %d poolings", (int)MOST_POOLS);
+    WF_CHECK(row, err, WEFT_UNSUPPORTED, "pooling '%s' is not known: " POOL_NAMES, word);
+    return add_pool(one, row), WEFT_OK;
 }
 
 /* "pooling_mode": a word or a list of them. */
@@ -331,6 +338,7 @@ static weft_status read_folder(wf_modules *m, const char *folder, const char *po
 }
 
 weft_status wf_modules_open(const wf_env *env, const char *folder, const char *pooling, wf_modules **out, weft_error *err) {
+    WF_CHECK(!pooling || find_pool(pooling), err, WEFT_USAGE, "'pooling' must be " POOL_NAMES ", not '%s'", pooling);
     wf_modules *m = wf_calloc(&env->mem, 1, sizeof *m);
     if (!m)
         return wf_fail_memory(err);

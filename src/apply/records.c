@@ -110,7 +110,7 @@ static weft_status load_one(wf_records *r, const char *path, const form *f, reco
     for (size_t i = 0; f->table && i < r->n_fields; i++)
         if (!r->fields[i].optional)
             names[n++] = r->fields[i].name;
-    wf_text_options how = {.format = f->table ? f->name : "text", .fields = names, .n_fields = n, .apart = true};
+    wf_text_options how = {.format = f->table ? f->name : "text", .fields = names, .n_fields = n, .none = true, .apart = true};
     *s = (record_source){.where = wf_streq(path, "-") ? "standard input" : path, .json = f->json, .table = f->table};
     return wf_text_load(r->env, &path, 1, &how, &s->text, err);
 }
@@ -203,6 +203,7 @@ static weft_status take_field(const wf_records *r, size_t i, const wf_json *obje
                               weft_error *err) {
     const wf_record_field *field = &r->fields[i];
     const wf_json *j = wf_json_get(object, field->name);
+    WF_CHECK(!j || j->kind != WF_JSON_NULL || field->optional, err, WEFT_BAD_INPUT, "the field \"%s\" is null", field->name);
     if (!j || j->kind == WF_JSON_NULL) {
         const char *near = wf_nearest(field->name, nth_key, object), *shown = near            ? near
                                                                               : object->child ? object->child->key

@@ -7,8 +7,8 @@
  *         WF_TRY(wf_records_get(list, i, &arena, &record, err));
  *
  * A blank line of a text is a record with an empty text, so that results stand in the lines of what they belong to; blank lines
- * of JSON Lines are none. Files, folders, standard input (`-`) and gzipped ones as train/data_text.h has them.
- * Thread rule: a list never changes once loaded. */
+ * of JSON Lines are none, and where there is nothing at all there are no records. Files, folders, standard input (`-`) and
+ * gzipped ones as train/data_text.h has them. Thread rule: a list never changes once loaded. */
 #ifndef WF_APPLY_RECORDS_H
 #define WF_APPLY_RECORDS_H
 #include "base/env.h"

@@ -23,11 +23,18 @@ typedef struct loader {
     weft_error *err;
 } loader;
 
+static bool is_adapter(loader *l, const char *folder) {
+    const char *path = wf_path_join(&l->c->arena, folder, "adapter_config.json");
+    return path && wf_is_file(path);
+}
+
 static weft_status read_config(loader *l, const char *folder) {
     wf_file file;
     wf_json *config;
     char *path;
     WF_TRY(wf_path_inside(&l->c->arena, folder, "config.json", &path, l->err));
+    WF_CHECK(wf_is_file(path) || !is_adapter(l, folder), l->err, WEFT_BAD_INPUT,
+             "this is an adapter: open the model that it was trained on, with the adapter beside it (--adapter)");
     WF_CHECK(wf_is_file(path), l->err, WEFT_FAILURE,
              "no config.json in it, nor weights of a known name; a model in one file is opened by that file's name");
     l->config_path = path;

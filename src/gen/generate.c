@@ -281,6 +281,7 @@ static weft_status take_prompt(generator *g, const uint32_t *prompt, size_t n) {
     if (!m->encoder) {
         WF_TRY(wf_grow(&m->env->mem, (void **)&g->ids, &g->capacity, n + 1, sizeof *g->ids, g->err));
         g->n = (int64_t)n;
+        WF_TRY(wf_text_stream_follow(&g->writer.stream, prompt, n, g->err));
         return take_ids(g, prompt, n, m->spec->vocab, g->ids);
     }
     if (!(g->source = wf_calloc(&m->env->mem, n + 1, sizeof *g->source)))

@@ -90,11 +90,15 @@ static void test_pieces(void **state) {
 }
 
 /* ---- prefixes ---- */
+/* clang-format off */
 static const char *const prefixed =
-    "{\"dim\": 16, \"vocab\": 23, \"layers\": 3, \"blocks\": [{}, {\"mixer\": \"gru\"}, {\"mixer\": {\"mixer\": \"attention\", "
-    "\"heads\": 4, \"causal\": true, \"window\": [2, null], \"prefix_lm\": true, \"rope\": {}}}], \"block\": {\"mixer\": "
-    "{\"mixer\": "
-    "\"attention\", \"heads\": 2, \"causal\": true, \"prefix_lm\": true}, \"channel\": \"mlp\"}}";
+    "{\"dim\": 16, \"vocab\": 23, \"layers\": 6, \"blocks\": [{}, {\"mixer\": \"gru\"}, "
+    "{\"mixer\": {\"mixer\": \"attention\", \"heads\": 4, \"causal\": true, \"window\": [2, null], \"prefix_lm\": true, \"rope\": {}}}, "
+    "{\"mixer\": {\"mixer\": \"mla\", \"heads\": 2, \"kv_rank\": 6, \"rope_dim\": 2, \"causal\": true, \"prefix_lm\": true}}, "
+    "{\"mixer\": {\"mixer\": \"differential\", \"heads\": 4, \"causal\": true, \"prefix_lm\": true}}, "
+    "{\"mixer\": {\"mixer\": \"ring\", \"heads\": 2, \"parts\": 3, \"causal\": true, \"prefix_lm\": true}}], "
+    "\"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"causal\": true, \"prefix_lm\": true}, \"channel\": \"mlp\"}}";
+/* clang-format on */
 
 /* The whole of both sequences, with prefixes of the given lengths. */
 static void prefixed_logits(const wf_model *m, const int64_t *prefix, const int32_t *tokens, float *out) {

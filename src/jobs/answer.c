@@ -101,8 +101,8 @@ static void put_text(wf_apply *a, const found *f, wf_bytes context) {
     for (size_t i = 0; i < f->count; i++) {
         wf_str_puts(&a->line, i ? "\t" : "");
         wf_apply_put_text(&a->line, text_of(context, &f->list[i]));
-        wf_str_printf(&a->line, "\t%.4f\t%u\t%u", (double)f->list[i].score, (unsigned)f->list[i].start,
-                      (unsigned)f->list[i].end);
+        wf_apply_put_score(&a->line, f->list[i].score);
+        wf_str_printf(&a->line, "\t%u\t%u", (unsigned)f->list[i].start, (unsigned)f->list[i].end);
     }
     wf_str_putc(&a->line, '\n');
 }

@@ -50,24 +50,6 @@ weft_status wf_apply_fields(wf_apply *a, wf_options *o, const char *const *usual
 }
 
 /* ---- the model ---- */
-typedef struct user_row {
-    const char *head, *command;
-} user_row;
-static const user_row users[] = {{"lm", "generate"}, {"mlm", "fill"},          {"tag", "tag"},
-                                 {"span", "answer"}, {"classify", "classify"}, {"choice", "classify"}};
-
-/* "it ends with 'mlm', which weft fill uses" */
-static weft_status fail_head(const wf_apply *a) {
-    const wf_spec *s = a->m.model->spec;
-    const char *has = s->n_heads ? s->heads[0].row->name : "none", *user = NULL;
-    for (size_t i = 0; i < sizeof users / sizeof *users; i++)
-        if (wf_streq(users[i].head, has))
-            user = users[i].command;
-    return wf_fail(a->job->err, WEFT_UNSUPPORTED, "%s: %s needs a model with a head '%s'; the head of this one is '%s'%s%s%s",
-                   a->model, a->row->name, a->row->heads[0], has, user ? " (see: weft help " : "", user ? user : "",
-                   user ? ")" : "");
-}
-
 static weft_status find_head(wf_apply *a) {
     const wf_spec *s = a->m.model->spec;
     a->head = -1;
@@ -77,7 +59,7 @@ static weft_status find_head(wf_apply *a) {
         for (int i = 0; i < s->n_heads && a->head < 0; i++)
             if (wf_streq(s->heads[i].row->name, *kind))
                 a->head = i;
-    return a->head >= 0 ? WEFT_OK : fail_head(a);
+    return a->head >= 0 ? WEFT_OK : wf_opened_fail_head(&a->m, a->model, a->row->name, a->row->heads[0], a->job->err);
 }
 
 static weft_status choose_limit(wf_apply *a) {
@@ -375,6 +357,8 @@ void wf_apply_put_text(wf_str *out, wf_bytes text) {
 }
 
 /* ---- scores ---- */
+void wf_apply_put_score(wf_str *out, float score) { wf_str_printf(out, "\t%.6g", (double)score); }
+
 void wf_apply_softmax(const float *logits, int64_t n, float *out) {
     double most = -INFINITY, sum = 0.0;
     for (int64_t i = 0; i < n; i++)

@@ -93,6 +93,7 @@ weft_status wf_apply_usual_inputs(wf_apply *a, wf_apply_item *item);
 weft_status wf_apply_labels(wf_apply *a, const char *const **out);
 /* The n best of a list, best first; ties by index. `order` [count] in the arena of the window. */
 weft_status wf_apply_best(wf_apply *a, const float *scores, size_t count, size_t n, size_t **order);
+void wf_apply_put_score(wf_str *out, float score); /* behind a tab, six digits */
 void wf_apply_softmax(const float *logits, int64_t n, float *out);
 /* A text in a line of text: quoted like JSON where a tab or a line end is in it. */
 void wf_apply_put_text(wf_str *out, wf_bytes text);

@@ -329,7 +329,7 @@ static weft_status check_names(const wf_job *job, const char *const *names, size
     for (size_t i = 0; i < n; i++) {
         const char *near = find(names[i]) ? NULL : wf_nearest(names[i], row_name, NULL);
         WF_CHECK(find(names[i]), job->err, WEFT_USAGE, "bench: no benchmark '%s'%s%s%s", names[i],
-                 near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+                 near ? ", did you mean '" : "; see: weft bench --list", near ? near : "", near ? "'?" : "");
     }
     return WEFT_OK;
 }

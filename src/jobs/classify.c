@@ -136,7 +136,7 @@ static void put_text(wf_apply *a, const wf_apply_item *item, const float *scores
     for (size_t i = 0; i < n && is_wanted(c, scores[order[i]]); i++) {
         wf_str_puts(&a->line, shown++ ? "\t" : "");
         wf_apply_put_text(&a->line, name_of(c, item, order[i]));
-        wf_str_printf(&a->line, "\t%.4f", (double)scores[order[i]]);
+        wf_apply_put_score(&a->line, scores[order[i]]);
     }
     wf_str_putc(&a->line, '\n');
 }

@@ -1,4 +1,5 @@
-/* compare.c - the job `compare`: several architectures on one text under one budget, one after another, and a report. */
+/* compare.c - the job `compare`: several architectures on one text or task under one budget, one after another, and a report.
+ */
 #include "base/reader.h"
 #include "compare/report.h"
 #include "jobs/comparison.h"
@@ -37,7 +38,7 @@ static weft_status run_models(wf_comparison *c) {
     for (wf_json *entry = c->list->child; entry; entry = entry->next, index++) {
         if (wf_streq(wf_json_text(entry, "status", ""), "complete"))
             continue;
-        weft_status status = (c->task_text ? wf_comparison_task_model : wf_comparison_model)(c, index, entry);
+        weft_status status = wf_comparison_trial(c, index, entry);
         if (is_stop(status))
             wf_put_text(c->job->arena, entry, "status", "interrupted");
         if (is_stop(status) || status == WEFT_NO_MEMORY)
@@ -58,11 +59,7 @@ static void set_status(wf_comparison *c, weft_status status) {
 
 static weft_status compare(wf_comparison *c) {
     weft_error first = {0};
-    if (c->task_text)
-        WF_TRY(wf_comparison_task_read(c));
-    else
-        WF_TRY(wf_source_open(c->job, &c->source_options, &c->source));
-    c->vocab = c->task_text ? c->task.task->vocab(&c->task) : (int64_t)wf_tokenizer_vocab(c->source.tokenizer);
+    WF_TRY(c->lesson->read(c));
     WF_TRY(wf_make_dir(c->out, c->job->err));
     WF_TRY(wf_comparison_plan(c));
     WF_TRY(wf_comparison_write(c));

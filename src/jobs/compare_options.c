@@ -73,19 +73,17 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
     wf_options o = wf_options_open(job->options, "compare", words, job->err);
     wf_recipe_read(&o, &c->recipe);
     c->task_text = wf_option_text(&o, "task", NULL);
+    c->lesson = c->task_text ? &wf_lesson_task : &wf_lesson_text;
     c->stop_at = wf_option_float(&o, "stop_at", 0.999, 0.0, 2.0);
     if (!wf_json_get(job->options, "batch"))
-        c->recipe.batch = c->task_text ? 32 : 4; /* a short budget is better spent on more updates */
-    if (!wf_json_get(job->options, "context") && c->task_text)
-        c->recipe.context = 128;
-    c->params = wf_job_positive(&o, "params", wf_job_count(&o, "params", c->task_text ? 2e5 : 1e6));
+        c->recipe.batch = c->lesson->usual.batch;
+    if (!wf_json_get(job->options, "context") && c->lesson->usual.context)
+        c->recipe.context = c->lesson->usual.context;
+    c->params = wf_job_positive(&o, "params", wf_job_count(&o, "params", c->lesson->usual.params));
     c->tokens = wf_job_positive(&o, "tokens", wf_job_count(&o, "tokens", 0));
     c->steps = wf_job_positive(&o, "steps", wf_job_count(&o, "steps", 0));
-    c->seconds = wf_job_positive(&o, "time",
-                                 wf_job_seconds(&o, "time",
-                                                c->tokens > 0 || c->steps > 0 ? 0
-                                                : c->task_text                ? 30
-                                                                              : 11));
+    c->seconds =
+        wf_job_positive(&o, "time", wf_job_seconds(&o, "time", c->tokens > 0 || c->steps > 0 ? 0 : c->lesson->usual.seconds));
     c->seeds = wf_option_int(&o, "seeds", 2, 1, 64);
     c->out = wf_option_text(&o, "out", "weft-compare");
     c->resume = wf_option_bool(&o, "resume", false);
@@ -94,12 +92,12 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
     const wf_json *val = wf_json_get(job->options, "val");
     c->source_options =
         (wf_source_options){.format = wf_option_text(&o, "format", NULL),
-                            .field = wf_option_text(&o, "field", NULL),
                             .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
                             .tokenizer = wf_option_text(&o, "tokenizer", "bpe:1024"),
                             .context = c->recipe.context,
                             .seed = c->recipe.seed,
                             .packed = c->recipe.packed};
+    c->source_options.fields = wf_job_texts(job, &o, "field", &c->source_options.n_fields);
     WF_TRY(o.status);
     WF_CHECK((c->steps > 0) + (c->tokens > 0) + (c->seconds > 0) == 1, job->err, WEFT_USAGE,
              "give one of time, tokens and steps");
@@ -112,22 +110,6 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
 }
 
 /* ---- the plan ---- */
-static void put_text_facts(wf_comparison *c) {
-    wf_arena *arena = c->job->arena;
-    wf_json *text = wf_put_object(arena, c->run, "text");
-    wf_data_part train = wf_data_training(c->source.data), val = wf_data_validation(c->source.data);
-    wf_put_text(arena, text, "name", c->text_name ? c->text_name : c->source_options.paths[0]);
-    wf_put_int(arena, text, "bytes", (int64_t)c->source.text.length);
-    wf_put_text(arena, text, "digest", wf_arena_printf(arena, "xxh3:%016llx", (unsigned long long)c->source.text.digest));
-    wf_put_int(arena, text, "train_bytes", (int64_t)train.bytes);
-    wf_put_int(arena, text, "validation_bytes", (int64_t)val.bytes);
-    wf_put_int(arena, text, "train_tokens", (int64_t)train.tokens);
-    wf_put_number(arena, text, "bytes_per_token", round(1000.0 * (double)train.bytes / (double)train.tokens) / 1000.0);
-    wf_put_text(
-        arena, text, "tokenizer",
-        wf_arena_printf(arena, "%s, %zu entries", c->source_options.tokenizer, wf_tokenizer_vocab(c->source.tokenizer)));
-}
-
 static void put_settings(wf_comparison *c) {
     wf_arena *arena = c->job->arena;
     wf_json *s = wf_put_object(arena, c->run, "settings");
@@ -187,9 +169,8 @@ weft_status wf_comparison_plan(wf_comparison *c) {
     struct tm utc;
     char date[32] = "";
     if (c->resume) {
-        for (wf_json *j = c->run->child; j; j = j->next)
-            c->list = wf_streq(j->key, "models") ? j : c->list;
-        return WEFT_OK;
+        c->list = wf_put_list_once(arena, c->run, "models");
+        return c->list ? WEFT_OK : wf_fail_memory(c->job->err);
     }
     c->run = wf_json_new(arena, WF_JSON_OBJECT);
     if (gmtime_r(&now, &utc))
@@ -199,7 +180,7 @@ weft_status wf_comparison_plan(wf_comparison *c) {
     wf_put_text(arena, c->run, "status", "running");
     wf_put_text(arena, c->run, "created", date);
     wf_put_text(arena, c->run, "command", c->command);
-    (c->task_text ? wf_put_task_facts : put_text_facts)(c);
+    c->lesson->put_facts(c);
     put_settings(c);
     wf_put_machine(c);
     wf_json_put(arena, c->run, "options", resolved_options(c));

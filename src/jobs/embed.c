@@ -211,6 +211,14 @@ static weft_status take(wf_apply *a, wf_apply_item *item, size_t index, const wf
     return WEFT_OK;
 }
 
+/* What stands before the first vector, or alone where there is none. */
+static void begin(wf_apply *a) {
+    embedding *e = a->own;
+    if (!e->written && e->format->begin)
+        e->format->begin(&a->line, wf_records_count(a->list), (size_t)e->dims);
+    e->written = true;
+}
+
 static weft_status put(wf_apply *a, wf_apply_item *item) {
     embedding *e = a->own;
     float *values = item->own;
@@ -219,12 +227,12 @@ static weft_status put(wf_apply *a, wf_apply_item *item) {
         squares += (double)values[i] * (double)values[i];
     for (int64_t i = 0; e->normalize && i < e->dims; i++)
         values[i] = (float)((double)values[i] / fmax(sqrt(squares), 1e-12));
-    if (!e->written && e->format->begin)
-        e->format->begin(&a->line, wf_records_count(a->list), (size_t)e->dims);
-    e->written = true;
+    begin(a);
     e->format->put(a, &item->record, values, (size_t)e->dims);
     return WEFT_OK;
 }
+
+static weft_status end(wf_apply *a) { return begin(a), WEFT_OK; }
 
 static void close_modules(wf_apply *a) { wf_modules_free(((embedding *)a->own)->modules); }
 
@@ -238,6 +246,7 @@ const wf_apply_row wf_apply_embed = {.name = "embed",
                                      .ready = ready,
                                      .take = take,
                                      .put = put,
+                                     .end = end,
                                      .close = close_modules};
 
 weft_status wf_job_embed(wf_job *job) { return wf_apply_run(job, &wf_apply_embed); }

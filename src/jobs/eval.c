@@ -117,6 +117,8 @@ weft_status wf_job_eval(wf_job *job) {
     WF_TRY(read_request(job, &r));
     WF_TRY(wf_opened_open(job->env, r.model, r.precision, &m, job->err));
     weft_status status = with_model(job, &r, &m);
+    if (status == WEFT_UNSUPPORTED)
+        wf_fail_in(job->err, "%s", r.model);
     wf_opened_close(&m);
     return status;
 }

@@ -40,6 +40,8 @@ static weft_status find_target(wf_apply *a, const char *text, uint32_t *out) {
         status = wf_tokenizer_encode(a->m.tok, text, strlen(text), 0, &ids, a->job->err);
     if (status == WEFT_OK && id < 0 && ids.count != 1)
         status = wf_fail(a->job->err, WEFT_USAGE, "fill: '%s' is not one token but %zu", text, ids.count);
+    if (status == WEFT_OK && id < 0 && wf_tokenizer_is_special(a->m.tok, ids.data[0]))
+        status = wf_fail(a->job->err, WEFT_USAGE, "fill: '%s' is not in the vocabulary", text);
     if (status == WEFT_OK)
         *out = id >= 0 ? (uint32_t)id : ids.data[0];
     wf_ids_free(&ids);
@@ -152,7 +154,7 @@ static weft_status put_text(wf_apply *a, const found *f) {
         for (size_t i = 0; i < f->gaps[g].n; i++) {
             wf_str_puts(&a->line, i ? "\t" : "");
             WF_TRY(put_token(a, NULL, f->gaps[g].ids[i]));
-            wf_str_printf(&a->line, "\t%.4f", (double)f->gaps[g].scores[i]);
+            wf_apply_put_score(&a->line, f->gaps[g].scores[i]);
         }
         wf_str_putc(&a->line, '\n');
     }

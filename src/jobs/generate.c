@@ -1,13 +1,15 @@
 /* generate.c - text from a trained model. */
 #include <string.h>
 #include "gen/generate.h"
+#include "jobs/chat.h"
 #include "jobs/job.h"
 #include "jobs/put.h"
 #include "jobs/opened.h"
 
 typedef struct request {
     const char *model, *prompt;
-    bool penalised; /* the penalty is asked for */
+    const char *chat, *template_; /* a conversation to answer, in the place of the prompt */
+    bool penalised;               /* the penalty is asked for */
     wf_precision precision;
     wf_generate_options how;
 } request;
@@ -23,13 +25,15 @@ static wf_overflow overflow(wf_options *o) {
 
 static weft_status read_request(wf_job *job, request *r) {
     static const char *const words[] = {
-        "model", "prompt", "max_tokens", "temperature", "top_k",     "top_p",   "min_p",     "repetition_penalty",
-        "seed",  "stop",   "overflow",   "context",     "precision", "adapter", "tokenizer", NULL};
+        "model", "prompt",   "max_tokens", "temperature", "top_k",   "top_p",     "min_p", "repetition_penalty", "seed",
+        "stop",  "overflow", "context",    "precision",   "adapter", "tokenizer", "chat",  "template",           NULL};
     wf_options o = wf_options_open(job->options, "generate", words, job->err);
     wf_generate_options usual = wf_generate_usual();
     wf_sampling *s = &usual.sampling;
     r->model = wf_job_model(job, &o, "model");
     r->prompt = wf_option_text(&o, "prompt", "");
+    r->chat = wf_option_text(&o, "chat", NULL);
+    r->template_ = wf_option_text(&o, "template", NULL);
     r->precision = wf_job_precision(&o);
     usual.max_tokens = wf_option_int(&o, "max_tokens", usual.max_tokens, 0, INT32_MAX);
     s->temperature = wf_option_float(&o, "temperature", s->temperature, 0, 1e6);
@@ -45,9 +49,21 @@ static weft_status read_request(wf_job *job, request *r) {
     r->how = usual;
     WF_TRY(o.status);
     WF_CHECK(r->model, job->err, WEFT_USAGE, "generate: which model? 'model' names a folder");
+    WF_CHECK(!r->chat || !wf_json_get(job->options, "prompt"), job->err, WEFT_USAGE,
+             "generate: either a prompt or a chat, not both");
     for (size_t i = 0; i < usual.n_stop; i++)
         WF_CHECK(usual.stop[i][0], job->err, WEFT_USAGE, "generate: an empty stop string would end every text");
     return WEFT_OK;
+}
+
+/* The template writes the special tokens itself, so the tokenizer adds none. */
+static weft_status encode_chat(wf_job *job, const request *r, const wf_opened *m, wf_ids *ids) {
+    wf_template_result text;
+    weft_status status = wf_job_chat(job, &(wf_chat_request){r->model, r->chat, r->template_, .answer = true}, &text);
+    if (status == WEFT_OK)
+        status = wf_tokenizer_encode(m->tok, wf_str_text(&text.text), text.text.length, 0, ids, job->err);
+    wf_template_result_free(&text);
+    return status;
 }
 
 /* The prompt's tokens. An empty prompt begins as a text does: with the begin or end token, else with a line break. */
@@ -120,7 +136,7 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
         wf_log(job->env, WF_WARN, "%s: '%s' of the generation config is not followed", r->model, m->unfollowed);
     how.piece = job->piece;
     how.user = job->user;
-    weft_status status = encode(m, r->prompt, &ids, job->err);
+    weft_status status = r->chat ? encode_chat(job, r, m, &ids) : encode(m, r->prompt, &ids, job->err);
     if (status == WEFT_OK)
         status = wf_generate(m->model, m->target, ids.data, ids.count, &how, &g, job->err);
     if (status == WEFT_OK || g.finish == WF_FINISH_INTERRUPT) {
@@ -137,7 +153,9 @@ weft_status wf_job_generate(wf_job *job) {
     wf_opened m;
     WF_TRY(read_request(job, &r));
     WF_TRY(wf_opened_open(job->env, r.model, r.precision, &m, job->err));
-    weft_status status = generate(job, &r, &m);
+    const wf_spec *spec = m.model->spec;
+    bool writes = spec->n_heads > 0 && spec->heads[0].row->generates;
+    weft_status status = writes ? generate(job, &r, &m) : wf_opened_fail_head(&m, r.model, "generate", "lm", job->err);
     wf_opened_close(&m);
     return status;
 }

@@ -79,7 +79,8 @@ weft_status wf_inspect_tensors(wf_job *job, const char *path) {
 /* ---- tokenizer.json ---- */
 typedef struct tokenizer_facts {
     bool is;
-    char type[32];
+    char type[32]; /* as the file says, else by its members */
+    bool scores, merged, words;
     int64_t vocab, merges, added;
 } tokenizer_facts;
 
@@ -115,10 +116,14 @@ static weft_status scan_model(scan *s, tokenizer_facts *f) {
             return WEFT_OK;
         if (at_key(s, "type") && s->kind == WF_JSON_STRING)
             snprintf(f->type, sizeof f->type, "%.*s", (int)s->value_length, s->value);
-        else if (at_key(s, "vocab") && entered(s))
+        else if (at_key(s, "vocab") && entered(s)) {
+            f->scores = s->kind == WF_JSON_ARRAY;
             WF_TRY(count_level(s, &f->vocab));
-        else if (at_key(s, "merges") && entered(s))
+        } else if (at_key(s, "merges") && entered(s)) {
+            f->merged = true;
             WF_TRY(count_level(s, &f->merges));
+        } else if (at_key(s, "continuing_subword_prefix"))
+            f->words = true;
         else if (entered(s))
             WF_TRY(wf_json_skip(s->r));
     }
@@ -146,10 +151,11 @@ static weft_status scan_tokenizer(scan *s, tokenizer_facts *f) {
 }
 
 static void tell_tokenizer(wf_job *job, const char *path, const tokenizer_facts *f) {
-    wf_str_printf(&job->text, "%s: a tokenizer, model %s, %lld tokens, %lld merges, %lld added tokens\n", path,
-                  f->type[0] ? f->type : "BPE", (long long)f->vocab, (long long)f->merges, (long long)f->added);
+    const char *type = f->type[0] ? f->type : f->scores ? "Unigram" : f->merged ? "BPE" : f->words ? "WordPiece" : "WordLevel";
+    wf_str_printf(&job->text, "%s: a tokenizer, model %s, %lld tokens, %lld merges, %lld added tokens\n", path, type,
+                  (long long)f->vocab, (long long)f->merges, (long long)f->added);
     wf_put_text(job->arena, job->json, "file", path);
-    wf_put_text(job->arena, job->json, "tokenizer", f->type[0] ? f->type : "BPE");
+    wf_put_text(job->arena, job->json, "tokenizer", type);
     wf_put_int(job->arena, job->json, "vocab", f->vocab);
     wf_put_int(job->arena, job->json, "merges", f->merges);
     wf_put_int(job->arena, job->json, "added_tokens", f->added);

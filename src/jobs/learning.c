@@ -101,12 +101,12 @@ weft_status wf_training_options_read(wf_job *job, wf_training_options *t) {
     const wf_json *val = wf_json_get(job->options, "val");
     t->source =
         (wf_source_options){.format = wf_option_text(&o, "format", NULL),
-                            .field = wf_option_text(&o, "field", NULL),
                             .validation = val && val->kind == WF_JSON_NUMBER ? val->string : wf_option_text(&o, "val", NULL),
                             .tokenizer = wf_option_text(&o, "tokenizer", usual_tokenizer(job, t->model)),
                             .context = t->recipe.context,
                             .seed = t->recipe.seed,
                             .packed = t->recipe.packed};
+    t->source.fields = wf_job_texts(job, &o, "field", &t->source.n_fields);
     WF_TRY(o.status);
     WF_CHECK((t->steps > 0) + (t->tokens > 0) + (t->seconds > 0) <= 1, job->err, WEFT_USAGE,
              "give one of steps, tokens and time");
@@ -179,48 +179,59 @@ weft_status wf_training_model(wf_job *job, wf_training_options *o, const wf_sour
 /* ---- how many steps ---- */
 enum { WARM_STEPS = 2, LEAST_STEPS = 3 };
 
-static weft_status time_steps(wf_learner *l, double *seconds, weft_error *err) {
-    wf_step_result r;
+weft_status wf_time_steps(weft_status (*step)(void *arg), void *arg, double *seconds) {
     double begin = 0.0;
     int n = 0;
     for (; n < WARM_STEPS + LEAST_STEPS || (wf_seconds() - begin < 0.5 && n < 200); n++) {
         if (n == WARM_STEPS)
             begin = wf_seconds();
-        WF_TRY(wf_stopped(l->env));
-        WF_TRY(wf_learner_step(l, &r, err));
+        WF_TRY(step(arg));
     }
     *seconds = (wf_seconds() - begin) / (double)(n - WARM_STEPS);
     return WEFT_OK;
+}
+
+typedef struct timed {
+    wf_learner learner;
+    weft_error *err;
+} timed;
+
+static weft_status timed_step(void *arg) {
+    timed *t = arg;
+    wf_step_result result;
+    WF_TRY(wf_stopped(t->learner.env));
+    return wf_learner_step(&t->learner, &result, t->err);
+}
+
+/* Of this model, which learns meanwhile. */
+static weft_status time_model(wf_model *model, const wf_data *data, const wf_trainer_options *options, double *seconds,
+                              weft_error *err) {
+    timed t = {.err = err};
+    WF_TRY(wf_learner_open(&t.learner, model, data, options, err));
+    weft_status status = wf_time_steps(timed_step, &t, seconds);
+    wf_learner_close(&t.learner);
+    return status;
 }
 
 /* The same with an adapter: measured on another copy of the folder. */
 static weft_status measure_folder(wf_job *job, const wf_training_options *o, const wf_data *data,
                                   const wf_trainer_options *options, double *seconds) {
     wf_model *copy;
-    wf_learner learner;
     WF_TRY(wf_training_folder(job, o, NULL, &copy));
-    weft_status status = wf_learner_open(&learner, copy, data, options, job->err);
-    if (status == WEFT_OK) {
-        status = time_steps(&learner, seconds, job->err);
-        wf_learner_close(&learner);
-    }
+    weft_status status = time_model(copy, data, options, seconds, job->err);
     wf_model_free(copy);
     return status;
 }
 
-weft_status wf_measure_step(const wf_env *env, const wf_model *like, const wf_data *data, const wf_trainer_options *options,
-                            double *seconds, weft_error *err) {
+/* On a model of the same spec: the weights of `like` are not touched. */
+static weft_status measure_copy(const wf_env *env, const wf_model *like, const wf_data *data, const wf_trainer_options *options,
+                                double *seconds, weft_error *err) {
     wf_model *copy;
-    wf_learner learner;
     WF_TRY(wf_model_create(env, like->spec->json, &copy, err));
     weft_status status = wf_params_allocate(&copy->params, err);
     if (status == WEFT_OK) {
         wf_params_init(&copy->params, 1);
-        status = wf_learner_open(&learner, copy, data, options, err);
-    }
-    if (status == WEFT_OK) {
-        status = time_steps(&learner, seconds, err);
-        wf_learner_close(&learner);
+        status = time_model(copy, data, options, seconds, err);
     }
     wf_model_free(copy);
     return status;
@@ -238,7 +249,7 @@ weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const w
         wf_job_report(job, &p);
         WF_TRY(wf_recipe_trainer(job->arena, &o->recipe, 1000, &trainer, job->err));
         WF_TRY(o->lora ? measure_folder(job, o, source->data, &trainer, &seconds)
-                       : wf_measure_step(job->env, model, source->data, &trainer, &seconds, job->err));
+                       : measure_copy(job->env, model, source->data, &trainer, &seconds, job->err));
         n = floor(o->seconds / seconds);
     }
     if (n == 0 && o->steps == 0 && o->tokens == 0)
@@ -263,17 +274,23 @@ static weft_status claim_folder(wf_job *job, const wf_training_options *o) {
 }
 
 /* ---- the configuration ---- */
+static void put_texts(wf_arena *arena, wf_json *object, const char *key, const char *const *texts, size_t n) {
+    wf_json *list = wf_json_put(arena, object, key, wf_json_new(arena, WF_JSON_ARRAY));
+    for (size_t i = 0; i < n; i++)
+        wf_json_push(list, wf_json_new_string(arena, texts[i], strlen(texts[i])));
+}
+
 static wf_json *resolve(wf_job *job, const wf_training_options *o, int64_t steps) {
     wf_arena *arena = job->arena;
-    wf_json *j = wf_json_new(arena, WF_JSON_OBJECT), *text = wf_json_put(arena, j, "text", wf_json_new(arena, WF_JSON_ARRAY));
-    for (size_t i = 0; i < o->source.n_paths; i++)
-        wf_json_push(text, wf_json_new_string(arena, o->source.paths[i], strlen(o->source.paths[i])));
+    wf_json *j = wf_json_new(arena, WF_JSON_OBJECT);
+    put_texts(arena, j, "text", o->source.paths, o->source.n_paths);
     wf_put_text(arena, j, "model", o->spec ? NULL : o->model ? o->model : "llama");
     wf_put_text(arena, j, "spec", o->spec);
     if (o->lora)
         wf_json_put(arena, j, "lora", wf_json_copy(arena, o->lora));
     wf_put_text(arena, j, "format", o->source.format);
-    wf_put_text(arena, j, "field", o->source.field);
+    if (o->source.n_fields)
+        put_texts(arena, j, "field", o->source.fields, o->source.n_fields);
     wf_put_text(arena, j, "val", o->source.validation ? o->source.validation : "0.05");
     wf_put_text(arena, j, "tokenizer", o->source.tokenizer);
     wf_json_put(arena, j, "params", wf_json_new_int(arena, (int64_t)o->params));
@@ -297,9 +314,6 @@ weft_status wf_training_save_config(wf_job *job, wf_training_options *o, int64_t
     WF_TRY(wf_make_dir(o->out, job->err));
     wf_json_print(&text, o->resolved, 2);
     wf_str_putc(&text, '\n');
-    weft_progress p = wf_progress_new("configuration", o->out);
-    p.line = wf_str_text(&text);
-    wf_job_report(job, &p);
     weft_status status = text.failed ? wf_fail_memory(job->err) : WEFT_OK;
     if (status == WEFT_OK && !o->resume)
         status = wf_write_file(mem, path, wf_str_text(&text), text.length, job->err);

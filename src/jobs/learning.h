@@ -26,11 +26,10 @@ weft_status wf_training_folder(wf_job *job, const wf_training_options *o, const 
 /* From steps, tokens or time (a short calibration on a copy); one pass over the text when nothing is given. */
 weft_status wf_training_steps(wf_job *job, const wf_training_options *o, const wf_source *source, wf_model *model,
                               int64_t *steps);
-/* Prints the resolved configuration and writes OUT/train.json. */
+/* Resolves the configuration and writes OUT/train.json. */
 weft_status wf_training_save_config(wf_job *job, wf_training_options *o, int64_t steps);
-/* Seconds of one update of this recipe, measured on a model of the same spec (its weights are not touched). */
-weft_status wf_measure_step(const wf_env *env, const wf_model *like, const wf_data *data, const wf_trainer_options *options,
-                            double *seconds, weft_error *err);
+/* Seconds of one of these steps, when the first are over. */
+weft_status wf_time_steps(weft_status (*step)(void *arg), void *arg, double *seconds);
 
 /* OUT/log.jsonl and OUT/log.csv, one line per step; on resume, lines after `step` are dropped. */
 typedef struct wf_training_log {

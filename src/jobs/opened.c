@@ -251,3 +251,20 @@ void wf_opened_close(wf_opened *o) {
     wf_tokenizer_free(o->tok);
     *o = (wf_opened){.bos = -1, .last = -1, .penalty = 1.0, .rules = {.second = -1, .last = -1}};
 }
+
+typedef struct user_row {
+    const char *head, *command;
+} user_row;
+static const user_row users[] = {{"lm", "generate"}, {"mlm", "fill"},          {"tag", "tag"},
+                                 {"span", "answer"}, {"classify", "classify"}, {"choice", "classify"}};
+
+weft_status wf_opened_fail_head(const wf_opened *o, const char *model, const char *command, const char *wanted,
+                                weft_error *err) {
+    const wf_spec *s = o->model->spec;
+    const char *has = s->n_heads ? s->heads[0].row->name : "none", *user = NULL;
+    for (size_t i = 0; i < sizeof users / sizeof *users; i++)
+        if (wf_streq(users[i].head, has))
+            user = users[i].command;
+    return wf_fail(err, WEFT_UNSUPPORTED, "%s: %s needs a model with a head '%s'; the head of this one is '%s'%s%s%s", model,
+                   command, wanted, has, user ? " (see: weft help " : "", user ? user : "", user ? ")" : "");
+}

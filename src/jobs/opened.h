@@ -35,6 +35,9 @@ weft_status wf_opened_open(const wf_env *env, const char *path, wf_precision pre
 weft_status wf_opened_open_part(const wf_env *env, const char *path, wf_precision precision, bool body, wf_opened *out,
                                 weft_error *err);
 void wf_opened_close(wf_opened *opened);
+/* "MODEL: COMMAND needs a model with a head 'mlm'; the head of this one is 'lm' (see: weft help generate)" */
+weft_status wf_opened_fail_head(const wf_opened *opened, const char *model, const char *command, const char *wanted,
+                                weft_error *err);
 /* What a config says about writing, over what was said before. */
 void wf_opened_follow(wf_opened *opened, const wf_json *config);
 /* The rules with their arrays, those of `opened`; `last` is left to the caller, who knows how long a text may be. */

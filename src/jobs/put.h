@@ -24,4 +24,11 @@ static inline wf_json *wf_put_object(wf_arena *arena, wf_json *object, const cha
 static inline wf_json *wf_put_list(wf_arena *arena, wf_json *object, const char *key) {
     return wf_json_put(arena, object, key, wf_json_new(arena, WF_JSON_ARRAY));
 }
+/* The list that is there already, or a new one. */
+static inline wf_json *wf_put_list_once(wf_arena *arena, wf_json *object, const char *key) {
+    for (wf_json *j = object->child; j; j = j->next)
+        if (j->kind == WF_JSON_ARRAY && strcmp(j->key, key) == 0)
+            return j;
+    return wf_put_list(arena, object, key);
+}
 #endif

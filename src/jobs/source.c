@@ -44,8 +44,7 @@ static weft_status make_tokenizer(wf_job *job, const char *choice, const wf_text
 }
 
 static weft_status load(wf_job *job, const wf_source_options *o, const char *const *paths, size_t n, wf_text *out) {
-    const char *fields[1] = {o->field};
-    wf_text_options how = {.format = o->format, .fields = fields, .n_fields = o->field ? 1 : 0};
+    wf_text_options how = {.format = o->format, .fields = o->fields, .n_fields = o->n_fields};
     return wf_text_load(job->env, paths, n, &how, out, job->err);
 }
 

@@ -14,9 +14,11 @@ typedef struct wf_source {
 typedef struct wf_source_options {
     const char *const *paths;
     size_t n_paths;
-    const char *format, *field; /* NULL: by the name, the usual field */
-    const char *validation;     /* a share such as "0.05", or a path; NULL: 5 % */
-    const char *tokenizer;      /* "byte", "bpe:N", or a file or folder */
+    const char *format;        /* NULL: by the name */
+    const char *const *fields; /* joined by a line end; none: the usual field */
+    size_t n_fields;
+    const char *validation; /* a share such as "0.05", or a path; NULL: 5 % */
+    const char *tokenizer;  /* "byte", "bpe:N", or a file or folder */
     int64_t context;
     uint64_t seed;
     bool packed;

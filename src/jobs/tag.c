@@ -151,8 +151,9 @@ static wf_bytes stretch(wf_bytes text, const size_t *starts, const wf_entity *e)
 static void put_text(wf_apply *a, const wf_apply_item *item, const wf_entities *f, const size_t *starts) {
     for (size_t i = 0; i < f->count; i++) {
         const wf_entity *e = &f->list[i];
-        wf_str_printf(&a->line, "%zu\t%u\t%u\t%s\t%.4f\t", item->number + 1, (unsigned)e->start, (unsigned)e->end, e->label,
-                      (double)e->score);
+        wf_str_printf(&a->line, "%zu\t%u\t%u\t%s", item->number + 1, (unsigned)e->start, (unsigned)e->end, e->label);
+        wf_apply_put_score(&a->line, e->score);
+        wf_str_putc(&a->line, '\t');
         wf_apply_put_text(&a->line, stretch(item->inputs[0].text, starts, e));
         wf_str_putc(&a->line, '\n');
     }

@@ -23,7 +23,7 @@ static const wf_json *option_json(wf_options *o, const char *key) {
 static void read_training(wf_job *job, wf_options *o, wf_tokenize_request *r) {
     r->out = wf_option_text(o, "out", NULL);
     r->like = wf_option_text(o, "like", NULL);
-    r->vocab = (int64_t)wf_job_count(o, "vocab", 0);
+    r->vocab = (int64_t)wf_job_positive(o, "vocab", wf_job_count(o, "vocab", 0));
     r->min_frequency = wf_option_int(o, "min_frequency", -1, 0, INT32_MAX);
     r->special_tokens = option_json(o, "special_tokens");
     r->trainer = option_json(o, "trainer");

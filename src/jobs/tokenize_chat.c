@@ -1,8 +1,7 @@
 /* tokenize_chat.c - a conversation through the chat template of a folder, and its tokens. */
-#include <time.h>
+#include "jobs/chat.h"
 #include "jobs/put.h"
 #include "jobs/tokenize.h"
-#include "template/chat.h"
 
 static void tell(wf_job *job, const wf_template_result *result) {
     wf_json_put(job->arena, job->json, "text", wf_json_new_string(job->arena, wf_str_text(&result->text), result->text.length));
@@ -31,40 +30,17 @@ static weft_status tokenize(wf_job *job, const wf_tokenize_request *r, const wf_
     return status;
 }
 
-static weft_status render(wf_job *job, const wf_tokenize_request *r, const wf_template *t, const wf_chat *chat) {
-    wf_template_input limits = {.now = (int64_t)time(NULL), .env = job->env};
+weft_status wf_tokenize_chat(wf_job *job, const wf_tokenize_request *r) {
+    const wf_chat_request request = {
+        .folder = r->tokenizer, .path = r->chat, .template_ = r->template_, .prompt = r->generation_prompt, .go_on = r->go_on};
     wf_template_result result;
-    weft_status status = wf_chat_render(t, &job->env->mem, chat, &limits, &result, job->err);
-    if (status)
-        wf_fail_in(job->err, "chat template");
+    WF_CHECK(r->tokenizer, job->err, WEFT_USAGE, "tokenize: chat with which model? 'tokenizer' names its folder");
+    WF_CHECK(r->n_paths == 0 && !r->string, job->err, WEFT_USAGE, "tokenize: a chat is one file; no other text goes with it");
+    weft_status status = wf_job_chat(job, &request, &result);
     if (status == WEFT_OK) {
         tell(job, &result);
         status = tokenize(job, r, &result.text);
     }
     wf_template_result_free(&result);
-    return status;
-}
-
-static bool has_tools(const wf_json *conversation) {
-    const wf_json *tools = wf_json_get(conversation, "tools");
-    return tools && tools->kind == WF_JSON_ARRAY && tools->count > 0;
-}
-
-weft_status wf_tokenize_chat(wf_job *job, const wf_tokenize_request *r) {
-    wf_json *conversation;
-    wf_chat chat;
-    wf_chat_folder folder;
-    WF_CHECK(r->tokenizer, job->err, WEFT_USAGE, "tokenize: chat with which model? 'tokenizer' names its folder");
-    WF_CHECK(r->n_paths == 0 && !r->string, job->err, WEFT_USAGE, "tokenize: a chat is one file; no other text goes with it");
-    WF_TRY(wf_json_parse_file(job->arena, r->chat, &conversation, job->err));
-    WF_TRY(wf_chat_open(job->arena, r->tokenizer, r->template_, has_tools(conversation), &folder, job->err));
-    weft_status status = wf_chat_read(job->arena, conversation, folder.specials, &chat, job->err);
-    if (status)
-        wf_fail_in(job->err, "%s", r->chat);
-    chat.add_generation_prompt |= r->generation_prompt;
-    chat.continue_field = r->go_on ? r->go_on : chat.continue_field;
-    if (status == WEFT_OK)
-        status = render(job, r, folder.template_, &chat);
-    wf_template_free(folder.template_);
     return status;
 }

@@ -323,7 +323,7 @@ typedef struct input {
     wf_tokenize_ids *ids;
     char *data; /* what has come of lines that are not whole yet */
     size_t length, capacity;
-    bool ended, empty;
+    bool ended;
 } input;
 
 bool wf_tokenize_streams(const wf_tokenize_request *r) {
@@ -384,16 +384,14 @@ static weft_status stream(input *in) {
         if (!any && in->length >= 2)
             packed = wf_is_gzip(in->data, in->length);
         any = any || in->length >= 2;
-        in->empty = in->empty && in->length == 0;
         if (!packed && in->length)
             WF_TRY(put_whole(in, known));
     }
-    WF_CHECK(!in->empty, in->ids->job->err, WEFT_BAD_INPUT, "standard input is empty");
     return packed ? put_packed(in) : WEFT_OK;
 }
 
 weft_status wf_tokenize_stream(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, wf_tokenize_counts *counts) {
-    input in = {.empty = true};
+    input in = {.length = 0};
     WF_TRY(wf_tokenize_ids_open(job, r, tok, counts, &in.ids));
     weft_status status = stream(&in);
     wf_tokenize_ids_close(in.ids);

@@ -84,6 +84,8 @@ static weft_status trainer_options(wf_job *job, const wf_tokenize_request *r, wf
 
 static weft_status output_path(wf_job *job, const wf_tokenize_request *r, const char **out) {
     WF_CHECK(r->out, job->err, WEFT_USAGE, "tokenize: where to? 'out' names a file or a folder");
+    if (wf_ends_with(r->out, "/"))
+        WF_TRY(wf_make_dir(r->out, job->err));
     *out = wf_is_dir(r->out) ? wf_path_join(job->arena, r->out, "tokenizer.json") : r->out;
     return *out ? WEFT_OK : wf_fail_memory(job->err);
 }

@@ -17,11 +17,7 @@ static const wf_key keys[] = {
     {"out_dim", WF_KEY_INT, "dim", 1, NULL, "width of y"},
     {"low_rank", WF_KEY_INT, "null", 1, NULL, "products of two matrices of this rank are added to those of q, k and v"},
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
-    {"prefix_lm", WF_KEY_BOOL, "false", 0, NULL,
-     "causal, but the rows of a sequence's prefix see each other, and all rows see them: the prompt in decoding and of tasks, "
-     "a "
-     "drawn length in training on texts, whose tokens are then no targets (Raffel et al. 2020, arXiv 1910.10683, section "
-     "3.2.2)"},
+    WF_PREFIX_KEY,
     {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q k v o gate dynamic"},
     {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
     {"softcap", WF_KEY_FLOAT, "0.0", 0, NULL, "c*tanh(score/c); 0 is off"},
@@ -167,12 +163,10 @@ static weft_status check_dynamic(const wf_layer *l, weft_error *err) {
 
 static weft_status check_prefix(const wf_layer *l, weft_error *err) {
     static const char *const others[] = {"chunk", "dynamic"};
-    if (!wf_flag(l, "prefix_lm"))
-        return WEFT_OK;
-    WF_CHECK(wf_flag(l, "causal"), err, WEFT_USAGE, "'prefix_lm' needs 'causal'");
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        WF_CHECK(!wf_given(l, others[i]), err, WEFT_USAGE, "'prefix_lm' does not go with '%s'", others[i]);
-    return WEFT_OK;
+        WF_CHECK(!wf_flag(l, "prefix_lm") || !wf_given(l, others[i]), err, WEFT_USAGE, "'prefix_lm' does not go with '%s'",
+                 others[i]);
+    return wf_check_prefix(l, err);
 }
 
 static weft_status check(const wf_layer *l, weft_error *err) {

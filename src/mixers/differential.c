@@ -11,6 +11,7 @@ static const wf_key keys[] = {
     {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a key, per head"},
     {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per kv head"},
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
+    WF_PREFIX_KEY,
     {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q k v o"},
     {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', key_dim, 'pairing', 'half', 'scaling', null]",
      "rotary positions {theta, dim, pairing, scaling}"},
@@ -46,6 +47,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "'heads' (%lld) must be a multiple of 'kv_heads' (%lld)", (long long)heads,
              (long long)groups);
     WF_TRY(wf_check_bias(l, names, sizeof names / sizeof *names, err));
+    WF_TRY(wf_check_prefix(l, err));
     return wf_given(l, "rope") ? wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err) : WEFT_OK;
 }
 
@@ -79,6 +81,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
                                   .left = INT64_MAX,
                                   .right = INT64_MAX,
                                   .key_mask = io->mask,
+                                  .prefix = io->prefix,
                                   .q_segments = io->segments,
                                   .k_segments = io->segments,
                                   .offset_from_start = wf_state_wanted(r),
@@ -100,7 +103,7 @@ const wf_mixer wf_mixer_differential = {.name = "differential",
                                         .keys = keys,
                                         .slots = slots,
                                         .states = states,
-                                        .inputs = "x mask? positions? segments?",
+                                        .inputs = "x mask? positions? segments? prefix?",
                                         .outputs = "y",
                                         .example = "{\"heads\": \"=2*max(1, dim // 64)\", \"key_dim\": 32, \"causal\": true}",
                                         .time = "T*T",

@@ -492,6 +492,11 @@ weft_status wf_check_groups(const wf_layer *layer, const char *key, int64_t in, 
     return WEFT_OK;
 }
 
+weft_status wf_check_prefix(const wf_layer *layer, weft_error *err) {
+    WF_CHECK(!wf_flag(layer, "prefix_lm") || wf_flag(layer, "causal"), err, WEFT_USAGE, "'prefix_lm' needs 'causal'");
+    return WEFT_OK;
+}
+
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err) {
     int64_t heads = wf_int(layer, "heads"), groups = wf_int(layer, "kv_heads");
     WF_CHECK(heads % groups == 0, err, WEFT_USAGE, "'heads' (%lld) must be a multiple of 'kv_heads' (%lld)", (long long)heads,

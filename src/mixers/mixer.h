@@ -334,6 +334,14 @@ wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char 
         {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL}, {                                       \
         "o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL                                                        \
     }
+/* The option `prefix_lm` of causal softmax rows, which hand io->prefix to wf_attention. */
+#define WF_PREFIX_KEY                                                                                                          \
+    {                                                                                                                          \
+        "prefix_lm", WF_KEY_BOOL, "false", 0, NULL,                                                                            \
+            "causal, but the rows of a sequence's prefix see each other, and all rows see them: the prompt in decoding and "   \
+            "of tasks, a drawn length in training on texts, whose tokens are then no targets (Raffel et al. 2020, arXiv "      \
+            "1910.10683, section 3.2.2)"                                                                                       \
+    }
 #define WF_KV_STATES(limit)                                                                                                    \
     {"k", WF_STATE_APPEND, "[kv_heads, key_dim]", limit, NULL, 0}, {                                                           \
         "v", WF_STATE_APPEND, "[kv_heads, value_dim]", limit, NULL, 0                                                          \
@@ -343,7 +351,8 @@ wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char 
     groups " == 1 ? [" out ", " in "] : [" groups ", (" in ") // " groups ", (" out ") // " groups "]"
 weft_status wf_check_groups(const wf_layer *layer, const char *key, int64_t in, int64_t out, weft_error *err);
 weft_status wf_check_qkvo(const wf_layer *layer, weft_error *err);
-weft_status wf_check_t5_bias(const wf_json *t5, weft_error *err); /* {buckets, max_distance, bidirectional} */
+weft_status wf_check_prefix(const wf_layer *layer, weft_error *err); /* the option prefix_lm */
+weft_status wf_check_t5_bias(const wf_json *t5, weft_error *err);    /* {buckets, max_distance, bidirectional} */
 /* Lin(name, x) in its heads, [B,T,heads,width], by the slot's rows and the options heads, kv_heads, key_dim, value_dim: `which`
  * begins with q, k or v. */
 wf_tensor *wf_project_heads(const wf_run *run, const wf_layer *layer, const char *which, wf_tensor *x);

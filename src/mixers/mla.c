@@ -13,6 +13,7 @@ static const wf_key keys[] = {
     {"rope_dim", WF_KEY_INT, NULL, 2, NULL, "channels of a key that turn, the same for all heads; even"},
     {"value_dim", WF_KEY_INT, "nope_dim", 1, NULL, "channels of a value, per head"},
     {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
+    WF_PREFIX_KEY,
     {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q q.down q.up kv.down kv.up o"},
     {"rope", WF_KEY_OBJECT, "null", 0, "['theta', 10000.0, 'dim', rope_dim, 'pairing', 'half', 'scaling', null]",
      "rotary positions {theta, dim, pairing, scaling}; null: all defaults"},
@@ -47,6 +48,7 @@ static const wf_json *rope_of(const wf_layer *l) { return wf_given(l, "rope") ? 
 static weft_status check(const wf_layer *l, weft_error *err) {
     static const char *const names[] = {"q", "q.down", "q.up", "kv.down", "kv.up", "o"};
     WF_TRY(wf_check_bias(l, names, sizeof names / sizeof *names, err));
+    WF_TRY(wf_check_prefix(l, err));
     return wf_rope_check(l->mem, rope_of(l), wf_int(l, "rope_dim"), err);
 }
 
@@ -138,6 +140,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
                               .left = INT64_MAX,
                               .right = INT64_MAX,
                               .key_mask = io->mask,
+                              .prefix = io->prefix,
                               .q_segments = io->segments,
                               .k_segments = io->segments,
                               .offset_from_start = wf_state_wanted(r),
@@ -155,7 +158,7 @@ const wf_mixer wf_mixer_mla = {
     .keys = keys,
     .slots = slots,
     .states = states,
-    .inputs = "x mask? positions? segments?",
+    .inputs = "x mask? positions? segments? prefix?",
     .outputs = "y attention?",
     .example = "{\"heads\": \"=dim // 32\", \"kv_rank\": \"=dim // 2\", \"rope_dim\": 16, \"causal\": true}",
     .time = "T*T",

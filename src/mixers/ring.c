@@ -8,6 +8,7 @@
 
 static const wf_key keys[] = {WF_QKVO_KEYS,
                               {"causal", WF_KEY_BOOL, "false", 0, NULL, "row i sees rows 0..i"},
+                              WF_PREFIX_KEY,
                               {"bias", WF_KEY_LIST, "[]", 0, NULL, "projections with a bias, of q k v o"},
                               {"scale", WF_KEY_FLOAT, "pow(key_dim, -0.5)", 0, NULL, "of the scores"},
                               {"parts", WF_KEY_INT, "4", 1, NULL, "that the keys are cut into; there may be fewer keys"},
@@ -23,6 +24,7 @@ enum { MOST_PARTS = 1024 };
 
 static weft_status check(const wf_layer *l, weft_error *err) {
     WF_TRY(wf_check_qkvo(l, err));
+    WF_TRY(wf_check_prefix(l, err));
     WF_CHECK(wf_int(l, "parts") <= MOST_PARTS, err, WEFT_USAGE, "'parts' (%lld) are more than %d",
              (long long)wf_int(l, "parts"), MOST_PARTS);
     return wf_given(l, "rope") ? wf_rope_check(l->mem, wf_get(l, "rope")->object, wf_int(l, "key_dim"), err) : WEFT_OK;
@@ -34,11 +36,17 @@ typedef struct record {
     bool causal, striped;
 } record;
 
-static void weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
+/* The keys of a sequence that row i sees are those below this number. */
+static int64_t end_of(const wf_pattern_rows *r, int64_t i) {
     const record *p = r->a->pattern->record;
-    for (int k = 0; k < count; k++)
-        for (int64_t i = r->row; i <= r->last; i++)
-            out[k * WF_ATTENTION_ROWS + i - r->row] = p->causal && keys_[k] > i ? -INFINITY : 0.0f;
+    int64_t prefix = r->a->prefix ? r->a->prefix[r->b] : 0;
+    return !p->causal ? INT64_MAX : i + 1 > prefix ? i + 1 : prefix;
+}
+
+static void weights(const wf_pattern_rows *r, const int64_t *keys_, int count, float *out) {
+    for (int64_t i = r->row; i <= r->last; i++)
+        for (int k = 0; k < count; k++)
+            out[k * WF_ATTENTION_ROWS + i - r->row] = keys_[k] < end_of(r, i) ? 0.0f : -INFINITY;
 }
 
 /* Keys first, first + step, .. below end. */
@@ -46,11 +54,11 @@ static int next(const wf_pattern_rows *r, int64_t *at, int64_t *keys_, bool *who
     const record *p = r->a->pattern->record;
     int64_t all = r->a->s, most = wf_attention_keys(r->a, r->b), step = p->striped ? p->parts : 1, count = 0;
     int64_t first = p->striped ? p->part : p->part * all / p->parts, end = p->striped ? all : (p->part + 1) * all / p->parts;
-    most = p->causal && r->last + 1 < most ? r->last + 1 : most;
+    most = end_of(r, r->last) < most ? end_of(r, r->last) : most;
     end = end < most ? end : most;
     for (*at = *at > first ? *at : first; *at < end && count < WF_ATTENTION_KEYS; *at += step)
         keys_[count++] = *at;
-    *whole = count > 0 && (!p->causal || keys_[count - 1] <= r->row);
+    *whole = count > 0 && keys_[count - 1] < end_of(r, r->row);
     return (int)count;
 }
 
@@ -82,6 +90,7 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
               *v = wf_state_append(r, l, "v", wf_project_heads(r, l, "v", io->x));
     const wf_attention_spec spec = {.scale = (float)wf_float(l, "scale"),
                                     .key_mask = io->mask,
+                                    .prefix = io->prefix,
                                     .offset_from_start = wf_state_wanted(r),
                                     .cached = wf_state_wanted(r) && r->mode == WF_STATE_IN_PLACE};
     io->y = wf_project(r, l, "o", wf_merge_heads(r, in_parts(r, l, q, k, v, spec)));
@@ -94,7 +103,7 @@ const wf_mixer wf_mixer_ring = {.name = "ring",
                                 .keys = keys,
                                 .slots = slots,
                                 .states = states,
-                                .inputs = "x mask? positions?",
+                                .inputs = "x mask? positions? prefix?",
                                 .outputs = "y",
                                 .time = "T*T",
                                 .flops = "2*heads*(key_dim + value_dim) * T * (causal ? (T + 1) / 2 : T)",

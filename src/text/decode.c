@@ -121,6 +121,19 @@ static weft_status first_prefix(wf_text_stream *s, weft_error *err) {
     return WEFT_OK;
 }
 
+weft_status wf_text_stream_follow(wf_text_stream *s, const uint32_t *ids, size_t n, weft_error *err) {
+    enum { SEEN = 16 }; /* no decoder looks further back */
+    size_t from = n > SEEN ? n - SEEN : 0;
+    WF_TRY(wf_ids_push(&s->window, ids + from, n - from, err));
+    WF_TRY(decode_window(s, &s->prefix, err));
+    if (!is_whole(&s->prefix)) {
+        wf_str_clear(&s->prefix);
+        s->window.count = 0;
+    }
+    s->prefix_ids = s->window.count;
+    return WEFT_OK;
+}
+
 /* The window of ids is decoded with and without the new one, and the difference is new: decoders look at their neighbours. A
  * text that ends in U+FFFD may be the beginning of a character; that wait is bounded here, because each step costs the window.
  */

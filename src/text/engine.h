@@ -48,8 +48,7 @@ typedef struct wf_pretokenizer_row {
 typedef struct wf_model_source {
     wf_json *options; /* every member but vocab and merges */
     wf_shares merges; /* has_merges: read; else maybe read ahead */
-    double *scores;   /* of the pieces of a list, which went to tok->vocab; NULL when the vocabulary was no list */
-    size_t n_scores;
+    size_t n_scores;  /* of the pieces of a list, which went to tok->vocab and tok->scores */
     bool has_vocab, has_merges, has_list, has_ids;
 } wf_model_source;
 
@@ -139,6 +138,7 @@ struct wf_tokenizer {
     char *json;
     size_t json_length;
     wf_vocab vocab;              /* the model's; added tokens outside it are in `added_vocab` */
+    double *scores;              /* of the pieces of a list, as they are in `vocab`; NULL: it was no list */
     wf_vocab ids;                /* by token, where the file says them beside a list of pieces: then `vocab` has places in it */
     const uint32_t *id_of_piece; /* by that place; NULL: the same */
     wf_vocab added_vocab;

@@ -89,14 +89,19 @@ static bool scale(double digits, int64_t exponent, double *out) {
 /* A score as the reference reads it: its digits as one whole number, times or through a power of ten. One score in four comes
  * out a last place off the nearest double, and where two ways to cut a text cost the same that decides. */
 static bool read_score(const char *text, size_t length, double *out) {
+    enum { SURE = 18 }; /* characters whose digits fit into 64 bits */
     uint64_t digits = 0;
     int64_t exponent = 0, said = 0;
     size_t i = text[0] == '-';
     double nearest;
-    bool usual = length < 300 && !memchr(text, 'e', length) && !memchr(text, 'E', length); /* not beyond all doubles */
-    if (!usual && !wf_parse_double(text, length, &nearest))
-        return false;
-    for (bool point = false, full = false; i < length && (text[i] | 32) != 'e'; i++) {
+    bool point = false, full = false;
+    for (; i < length && i < SURE && (text[i] == '.' || (text[i] >= '0' && text[i] <= '9')); i++) {
+        if (text[i] == '.')
+            point = true;
+        else
+            digits = digits * 10 + (uint64_t)(text[i] - '0'), exponent -= point;
+    }
+    for (; i < length && (text[i] | 32) != 'e'; i++) {
         if (text[i] == '.') {
             point = true;
             continue;
@@ -106,6 +111,8 @@ static bool read_score(const char *text, size_t length, double *out) {
         digits = full ? digits : digits * 10 + digit;
         exponent += (full && !point) - (!full && point);
     }
+    if ((i < length || length >= 300) && !wf_parse_double(text, length, &nearest)) /* beyond all doubles? */
+        return false;
     if (i < length && (!wf_parse_i64(text + i + 1, length - i - 1, &said) || said > INT32_MAX || said < -INT32_MAX))
         said = text[i + 1] == '-' ? -INT32_MAX : INT32_MAX;
     bool fits = scale((double)digits, exponent + said, out);
@@ -274,7 +281,7 @@ static weft_status read_vocab(wf_loading *l, wf_json_reader *r, wf_vocab *out, b
     if (status == WEFT_OK)
         wf_json_follow(r, &v.shares.list[v.shares.n - 1].reader);
     if (list) {
-        s->scores = v.scores;
+        l->tok->scores = v.scores;
         s->n_scores = out->count;
     }
     wf_shares_free(&v.shares);
@@ -370,6 +377,5 @@ weft_status wf_load_model(wf_loading *l, wf_json_reader *r) {
     if (status == WEFT_OK)
         status = build(l, &s);
     wf_shares_free(&s.merges);
-    wf_free_big(l->tok->mem, s.scores);
     return status;
 }

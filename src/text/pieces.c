@@ -22,7 +22,7 @@ static weft_status load_kinds(wf_loading *l, const wf_model_source *s, wf_pieces
 }
 
 weft_status wf_load_pieces(wf_loading *l, const wf_model_source *s, wf_pieces *out) {
-    *out = (wf_pieces){.count = s->n_scores, .scores = s->scores, .unknown = UINT32_MAX};
+    *out = (wf_pieces){.count = s->n_scores, .scores = l->tok->scores, .unknown = UINT32_MAX};
     if (!s->has_list)
         return wf_fail(l->err, WEFT_BAD_INPUT, "model: 'vocab' must be a list of pieces with scores");
     const wf_json *unknown = wf_json_get(s->options, "unk_id");
@@ -44,18 +44,40 @@ static bool taken(const wf_pieces *p, uint32_t id, wf_piece_kind kind) {
     return k == (char)kind || (kind == WF_PIECE_NORMAL && (k == WF_PIECE_USER || k == WF_PIECE_UNUSED));
 }
 
-weft_status wf_pieces_trie(wf_loading *l, const wf_pieces *p, wf_piece_kind kind, wf_trie *out) {
-    wf_trie_key *keys = wf_calloc(l->mem, p->count + 1, sizeof *keys);
-    size_t n = 0;
-    *out = (wf_trie){0};
-    if (!keys)
-        return wf_fail_memory(l->err);
-    for (uint32_t id = 0; id < p->count; id++) {
-        wf_bytes text = wf_pieces_text(l->tok, id);
-        if (text.length && taken(p, id, kind))
-            keys[n++] = wf_trie_key_of(text.data, text.length, id);
+/* Keys by id; those of other kinds stay empty, as the trie leaves them out. */
+typedef struct keying {
+    const wf_loading *l;
+    const wf_pieces *pieces;
+    wf_piece_kind kind;
+    wf_trie_key *keys;
+} keying;
+
+static void put_keys(void *arg, int thread, int n_threads) {
+    const keying *k = arg;
+    size_t count = k->pieces->count, share = count / (size_t)n_threads, from = share * (size_t)thread;
+    for (size_t id = from; id < (thread + 1 == n_threads ? count : from + share); id++) {
+        wf_bytes text = wf_pieces_text(k->l->tok, (uint32_t)id);
+        if (taken(k->pieces, (uint32_t)id, k->kind))
+            k->keys[id] = wf_trie_key_of(text.data, text.length, (uint32_t)id);
     }
-    weft_status status = n ? wf_trie_build(l->mem, l->pool, keys, n, out, l->err) : WEFT_OK;
-    wf_free(l->mem, keys);
+}
+
+static bool has_kind(const wf_pieces *p, wf_piece_kind kind) {
+    uint32_t id = 0;
+    while (id < p->count && !taken(p, id, kind))
+        id++;
+    return id < p->count;
+}
+
+weft_status wf_pieces_trie(wf_loading *l, const wf_pieces *p, wf_piece_kind kind, wf_trie *out) {
+    *out = (wf_trie){0};
+    if (!has_kind(p, kind))
+        return WEFT_OK;
+    keying k = {l, p, kind, wf_alloc_big(l->mem, p->count * sizeof *k.keys)};
+    if (!k.keys)
+        return wf_fail_memory(l->err);
+    wf_load_region(l, put_keys, &k);
+    weft_status status = wf_trie_build(l->mem, l->pool, k.keys, p->count, out, l->err);
+    wf_free_big(l->mem, k.keys);
     return status;
 }

@@ -50,6 +50,7 @@ void wf_tokenizer_free(wf_tokenizer *tok) {
     wf_vocab_free(&tok->ids);
     wf_vocab_free(&tok->added_vocab);
     wf_free_big(tok->mem, tok->places);
+    wf_free_big(tok->mem, tok->scores);
     wf_free(tok->mem, tok->json);
     wf_arena_free(&tok->arena);
     wf_free(tok->mem, tok);

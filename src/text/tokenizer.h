@@ -218,6 +218,9 @@ typedef struct wf_text_stream {
 } wf_text_stream;
 wf_text_stream wf_text_stream_new(const wf_tokenizer *tok, unsigned flags);
 void wf_text_stream_free(wf_text_stream *s);
+/* Before the first id: the text goes on behind these, whose own text does not come out (a decoder that takes the space off the
+ * first word of a text does not take it off a later one). */
+weft_status wf_text_stream_follow(wf_text_stream *s, const uint32_t *ids, size_t n, weft_error *err);
 /* Appends the characters that are complete now. */
 weft_status wf_text_stream_put(wf_text_stream *s, uint32_t id, wf_str *out, weft_error *err);
 /* Appends what is held, as it is. */

@@ -1,5 +1,6 @@
 /* trie.c - building the double array: the children of a node go to the first base where all of them fit. Nodes are handed out
- * in blocks of 256, in which all children of a node lie, so that threads may build subtrees beside each other. */
+ * in blocks of 256, in which all children of a node lie, so that threads may build subtrees beside each other. Which nodes of a
+ * block are free is a set of bits: the bases where several children fit are found all at once. */
 #include "text/trie.h"
 
 #include <stdatomic.h>
@@ -7,7 +8,7 @@
 
 #include "text/trie_keys.h"
 
-enum { BLOCK = 256, RECENT = 2, MOST_THREADS = 8 };
+enum { BLOCK = 256, WORDS = BLOCK / 64, OPEN = 4, MOST_THREADS = 8 };
 
 typedef struct range { /* keys that share a node's path */
     size_t first, end;
@@ -29,18 +30,23 @@ typedef struct ground { /* what all threads build on */
     atomic_size_t next_job;
 } ground;
 
-/* A thread's own: its free nodes are a ring, in which `base` is the next one and `value` the one before. */
-typedef struct builder {
+typedef struct block { /* of nodes that one thread gives away */
+    uint32_t from;
+    uint64_t free[WORDS]; /* a bit for each */
+    size_t beyond;        /* as many children as did not fit once */
+} block;
+
+typedef struct builder { /* a thread's own */
     ground *g;
-    uint32_t first_free;
-    uint32_t recent[RECENT]; /* blocks */
+    block open[OPEN]; /* where room for several children is sought, the oldest first */
+    int n_open;
+    block *holes; /* what is left of older ones, for only children */
+    size_t n_holes, holes_capacity;
     ranges stack;
+    uint8_t bytes[BLOCK]; /* of the children of the node at hand, and where their keys begin */
+    size_t begins[BLOCK + 1];
     weft_error *err;
 } builder;
-
-static builder builder_new(ground *g, weft_error *err) {
-    return (builder){.g = g, .first_free = WF_TRIE_FREE, .recent = {WF_TRIE_FREE, WF_TRIE_FREE}, .err = err};
-}
 
 static weft_status push(builder *b, ranges *list, range r) {
     WF_TRY(wf_grow(b->g->mem, (void **)&list->list, &list->capacity, list->count + 1, sizeof r, b->err));
@@ -48,7 +54,9 @@ static weft_status push(builder *b, ranges *list, range r) {
     return WEFT_OK;
 }
 
-/* One more block at the end of the ring. */
+static bool has_room(const block *x) { return (x->free[0] | x->free[1] | x->free[2] | x->free[3]) != 0; }
+
+/* One more open block, for which the oldest makes room. */
 static weft_status add_block(builder *b) {
     ground *g = b->g;
     size_t at = atomic_fetch_add(&g->used, BLOCK);
@@ -57,62 +65,81 @@ static weft_status add_block(builder *b) {
         WF_CHECK(!g->fixed, b->err, WEFT_FAILURE, "more nodes than expected");
         WF_TRY(wf_grow_big(g->mem, (void **)&g->nodes, &g->capacity, at + BLOCK, sizeof *g->nodes, b->err));
     }
-    uint32_t from = (uint32_t)at, last = from + BLOCK - 1;
-    uint32_t first = b->first_free == WF_TRIE_FREE ? from : b->first_free,
-             end = b->first_free == WF_TRIE_FREE ? last : g->nodes[first].value;
-    for (uint32_t i = from; i <= last; i++)
-        g->nodes[i] = (wf_trie_node){i + 1, WF_TRIE_FREE, i - 1};
-    g->nodes[last].base = first;
-    g->nodes[first].value = last;
-    if (first != from) {
-        g->nodes[from].value = end;
-        g->nodes[end].base = from;
+    memset(&g->nodes[at], 0xFF, BLOCK * sizeof *g->nodes); /* WF_TRIE_FREE */
+    if (b->n_open == OPEN) {
+        WF_TRY(wf_grow(g->mem, (void **)&b->holes, &b->holes_capacity, b->n_holes + 1, sizeof *b->holes, b->err));
+        b->holes[b->n_holes++] = b->open[0];
+        memmove(b->open, b->open + 1, --b->n_open * sizeof *b->open);
     }
-    b->first_free = first;
-    memmove(b->recent, b->recent + 1, (RECENT - 1) * sizeof *b->recent);
-    b->recent[RECENT - 1] = from;
+    b->open[b->n_open++] = (block){(uint32_t)at, {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}, BLOCK + 1};
     return WEFT_OK;
 }
 
-static void take(builder *b, uint32_t node, uint32_t parent) {
-    wf_trie_node *nodes = b->g->nodes;
-    uint32_t next = nodes[node].base, before = nodes[node].value;
-    nodes[before].base = next;
-    nodes[next].value = before;
-    if (b->first_free == node)
-        b->first_free = next == node ? WF_TRIE_FREE : next;
-    nodes[node] = (wf_trie_node){0, parent, WF_TRIE_NONE};
+static void take(builder *b, block *x, uint32_t node, uint32_t parent) {
+    uint32_t place = node - x->from;
+    x->free[place / 64] &= ~((uint64_t)1 << place % 64);
+    b->g->nodes[node] = (wf_trie_node){0, parent, WF_TRIE_NONE};
 }
 
-static bool fits(const builder *b, uint32_t base, const uint8_t *bytes, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (b->g->nodes[base ^ bytes[i]].parent != WF_TRIE_FREE)
-            return false;
+/* Keeps of `fits` the bases whose child for the byte is free: bit i ^ byte of the free ones becomes bit i. */
+static inline void keep_fitting(const block *x, uint8_t byte, block *fits) {
+    static const uint64_t even[] = {0x5555555555555555u, 0x3333333333333333u, 0x0F0F0F0F0F0F0F0Fu,
+                                    0x00FF00FF00FF00FFu, 0x0000FFFF0000FFFFu, 0x00000000FFFFFFFFu};
+    uint64_t turned[WORDS];
+    for (unsigned i = 0; i < WORDS; i++)
+        turned[i] = x->free[i ^ byte / 64u];
+    for (unsigned k = 0; k < 6; k++)
+        for (unsigned i = 0; byte >> k & 1 && i < WORDS; i++)
+            turned[i] = (turned[i] & even[k]) << (1u << k) | (turned[i] >> (1u << k) & even[k]);
+    for (unsigned i = 0; i < WORDS; i++)
+        fits->free[i] &= turned[i];
+}
+
+static uint32_t lowest(const block *x) {
+    uint32_t word = 0;
+    while (!x->free[word])
+        word++;
+    return word * 64 + (uint32_t)__builtin_ctzll(x->free[word]);
+}
+
+/* The lowest base in the block where all children are free. */
+static bool find_fit(const block *x, const uint8_t *bytes, size_t n, uint32_t *base) {
+    block fits = {x->from, {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}, 0};
+    for (size_t i = 0; i < n && has_room(&fits); i++)
+        keep_fitting(x, bytes[i], &fits);
+    if (!has_room(&fits))
+        return false;
+    *base = x->from + lowest(&fits);
     return true;
 }
 
-/* A base where all children are free. Any free node is the place of an only child. Of several, a few holes are tried, from the
- * place on where the last search ended, then the last blocks, then a new one. */
-static weft_status find_base(builder *b, const uint8_t *bytes, size_t n, uint32_t *base) {
-    enum { TRIES = 16 };
-    uint32_t at = b->first_free;
-    for (int tries = 0; at != WF_TRIE_FREE && tries < TRIES; tries++) {
-        *base = at ^ bytes[0];
-        if (n == 1 || fits(b, *base, bytes, n))
-            return WEFT_OK;
-        at = b->g->nodes[at].base;
-        if (at == b->first_free)
-            break;
+/* Any free node is the place of an only child. */
+static weft_status find_hole(builder *b, uint8_t byte, uint32_t *base, block **where) {
+    while (b->n_holes && !has_room(&b->holes[b->n_holes - 1]))
+        b->n_holes--;
+    *where = b->n_holes ? &b->holes[b->n_holes - 1] : NULL;
+    for (int i = 0; i < b->n_open && !*where; i++)
+        *where = has_room(&b->open[i]) ? &b->open[i] : NULL;
+    if (!*where) {
+        WF_TRY(add_block(b));
+        *where = &b->open[b->n_open - 1];
     }
-    b->first_free = at;
-    for (int i = 0; i < RECENT; i++)
-        for (uint32_t low = 0; low < BLOCK && b->recent[i] != WF_TRIE_FREE; low++)
-            if (fits(b, b->recent[i] + low, bytes, n)) {
-                *base = b->recent[i] + low;
-                return WEFT_OK;
-            }
+    *base = ((*where)->from + lowest(*where)) ^ byte;
+    return WEFT_OK;
+}
+
+static weft_status find_base(builder *b, const uint8_t *bytes, size_t n, uint32_t *base, block **where) {
+    if (n == 1)
+        return find_hole(b, bytes[0], base, where);
+    for (int i = 0; i < b->n_open; i++) {
+        *where = &b->open[i];
+        if (n < (*where)->beyond && find_fit(*where, bytes, n, base))
+            return WEFT_OK;
+        (*where)->beyond = n < (*where)->beyond ? n : (*where)->beyond;
+    }
     WF_TRY(add_block(b));
-    *base = b->recent[RECENT - 1];
+    *where = &b->open[b->n_open - 1];
+    *base = (*where)->from;
     return WEFT_OK;
 }
 
@@ -125,21 +152,42 @@ static weft_status place_tail(builder *b, const wf_trie_key *k, uint32_t depth, 
     for (; depth < k->length; depth++) {
         uint8_t byte = byte_at(k, depth);
         uint32_t base;
-        WF_TRY(find_base(b, &byte, 1, &base));
+        block *where;
+        WF_TRY(find_hole(b, byte, &base, &where));
         b->g->nodes[node].base = base;
-        take(b, base ^ byte, node);
+        take(b, where, base ^ byte, node);
         node = base ^ byte;
     }
     b->g->nodes[node].value = k->value;
     return WEFT_OK;
 }
 
+/* Where the keys from `i` on with the same byte end: leaps, then halves. */
+static size_t run_end(const wf_trie_key *keys, size_t i, size_t end, uint32_t depth) {
+    uint8_t byte = byte_at(&keys[i], depth);
+    size_t step = 1, high;
+    while (i + step < end && byte_at(&keys[i + step], depth) == byte) {
+        i += step;
+        step *= 2;
+    }
+    high = i + step < end ? i + step : end;
+    while (i + 1 < high) {
+        size_t middle = i + (high - i) / 2;
+        if (byte_at(&keys[middle], depth) == byte)
+            i = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
 /* The children of a node; the ranges of keys below them go to `below`. */
 static weft_status place_children(builder *b, range r, ranges *below) {
     const wf_trie_key *keys = b->g->keys;
-    uint8_t bytes[BLOCK];
-    size_t begins[BLOCK + 1], n = 0;
+    uint8_t *bytes = b->bytes;
+    size_t *begins = b->begins, n = 0;
     uint32_t base;
+    block *where;
     if (r.end - r.first == 1)
         return place_tail(b, &keys[r.first], r.depth, r.node);
     for (; r.first < r.end && keys[r.first].length == r.depth; r.first++)
@@ -147,18 +195,23 @@ static weft_status place_children(builder *b, range r, ranges *below) {
     for (size_t i = r.first; i < r.end; n++) {
         begins[n] = i;
         bytes[n] = byte_at(&keys[i], r.depth);
-        while (i < r.end && byte_at(&keys[i], r.depth) == bytes[n])
-            i++;
+        i = run_end(keys, i, r.end, r.depth);
     }
     if (n == 0)
         return WEFT_OK;
     begins[n] = r.end;
-    WF_TRY(find_base(b, bytes, n, &base));
+    WF_TRY(find_base(b, bytes, n, &base, &where));
     b->g->nodes[r.node].base = base;
     for (size_t i = 0; i < n; i++) {
-        take(b, base ^ bytes[i], r.node);
-        WF_TRY(push(b, below, (range){begins[i], begins[i + 1], r.depth + 1, base ^ bytes[i]}));
+        take(b, where, base ^ bytes[i], r.node);
         __builtin_prefetch(keys[begins[i]].text + sizeof keys->head);
+    }
+    for (size_t i = 0; i < n; i++) {
+        range child = {begins[i], begins[i + 1], r.depth + 1, base ^ bytes[i]};
+        if (child.end - child.first == 1)
+            WF_TRY(place_tail(b, &keys[child.first], child.depth, child.node));
+        else
+            WF_TRY(push(b, below, child));
     }
     return WEFT_OK;
 }
@@ -198,7 +251,7 @@ static void build_share(void *arg, int thread, int n_threads) {
 /* The top of the tree, down to subtrees that are small enough to be shared out. */
 static weft_status build_top(builder *b, size_t first, size_t n, size_t small) {
     WF_TRY(add_block(b));
-    take(b, WF_TRIE_ROOT, WF_TRIE_FREE - 1);
+    take(b, &b->open[0], WF_TRIE_ROOT, WF_TRIE_FREE - 1);
     WF_TRY(push(b, &b->stack, (range){first, n, 0, WF_TRIE_ROOT}));
     while (b->stack.count) {
         range r = b->stack.list[--b->stack.count];
@@ -211,7 +264,7 @@ static weft_status build(building *x, wf_pool *pool, size_t first, size_t n, wef
     enum { JOBS = 16 };
     int threads = pool ? wf_pool_threads(pool) : 1;
     for (int i = 0; i < MOST_THREADS; i++)
-        x->builders[i] = builder_new(&x->ground, i == 0 ? err : &x->errors[i]);
+        x->builders[i] = (builder){.g = &x->ground, .err = i == 0 ? err : &x->errors[i]};
     WF_TRY(build_top(&x->builders[0], first, n, pool ? n / ((size_t)threads * JOBS) : n));
     if (!pool)
         return take_jobs(&x->builders[0]);
@@ -242,8 +295,10 @@ static weft_status build_on(const wf_mem *mem, wf_pool *pool, const wf_trie_key 
         status = build(x, pool, first, n, err);
     capacity = atomic_load(&x->ground.used);
     *out = (wf_trie){x->ground.nodes, (uint32_t)capacity};
-    for (int i = 0; i < MOST_THREADS; i++)
+    for (int i = 0; i < MOST_THREADS; i++) {
         wf_free(mem, x->builders[i].stack.list);
+        wf_free(mem, x->builders[i].holes);
+    }
     wf_free(mem, x->ground.jobs.list);
     wf_free(mem, x);
     if (status != WEFT_OK)

@@ -34,17 +34,39 @@ static void find_fallback(const wf_tokenizer *tok, unigram *u) {
     }
 }
 
-/* The longest piece and the worst score; SentencePiece looks at normal pieces only. */
-static void measure_pieces(const wf_tokenizer *tok, unigram *u, const wf_pieces *p) {
+/* The longest piece and the worst score, each thread of some; SentencePiece looks at normal pieces only. */
+typedef struct measuring {
+    const wf_tokenizer *tok;
+    const wf_pieces *pieces;
+    double worst[WF_LOAD_THREADS];
+    size_t longest[WF_LOAD_THREADS];
+} measuring;
+
+static void measure_some(void *arg, int thread, int n_threads) {
+    measuring *m = arg;
+    const wf_pieces *p = m->pieces;
+    size_t share = p->count / (size_t)n_threads, longest = 0, from = share * (size_t)thread;
     double worst = INFINITY;
-    for (size_t i = 0; i < p->count; i++) {
-        if (p->given_kinds && p->kinds[i] != WF_PIECE_NORMAL)
-            continue;
-        worst = p->scores[i] < worst ? p->scores[i] : worst;
+    for (size_t i = from; i < (thread + 1 == n_threads ? p->count : from + share); i++) {
+        bool counts = !p->given_kinds || p->kinds[i] == WF_PIECE_NORMAL;
+        size_t length = wf_pieces_text(m->tok, (uint32_t)i).length;
+        worst = counts && p->scores[i] < worst ? p->scores[i] : worst;
+        longest = length > longest ? length : longest;
     }
-    for (uint32_t id = 0; id < p->count; id++)
-        u->longest = wf_pieces_text(tok, id).length > u->longest ? wf_pieces_text(tok, id).length : u->longest;
-    u->unknown_score = worst - UNKNOWN_PENALTY;
+    m->worst[thread] = worst;
+    m->longest[thread] = longest;
+}
+
+static void measure_pieces(wf_loading *l, unigram *u, const wf_pieces *p) {
+    measuring m = {.tok = l->tok, .pieces = p};
+    for (int i = 0; i < WF_LOAD_THREADS; i++)
+        m.worst[i] = INFINITY;
+    wf_load_region(l, measure_some, &m);
+    for (int i = 0; i < WF_LOAD_THREADS; i++) {
+        m.worst[0] = m.worst[i] < m.worst[0] ? m.worst[i] : m.worst[0];
+        u->longest = m.longest[i] > u->longest ? m.longest[i] : u->longest;
+    }
+    u->unknown_score = m.worst[0] - UNKNOWN_PENALTY;
 }
 
 weft_status wf_load_unigram(wf_loading *l, const wf_model_source *s, void **model) {
@@ -52,18 +74,13 @@ weft_status wf_load_unigram(wf_loading *l, const wf_model_source *s, void **mode
     WF_TRY(wf_load_options(l, sizeof(unigram), model));
     unigram *u = *model;
     WF_TRY(wf_load_pieces(l, s, &p));
-    double *scores = wf_arena_alloc(l->arena, (p.count + 1) * sizeof *scores);
-    if (!scores)
-        return wf_fail_memory(l->err);
-    if (p.count)
-        memcpy(scores, p.scores, p.count * sizeof *scores);
-    u->scores = scores;
+    u->scores = p.scores; /* the tokenizer's */
     u->kinds = p.kinds;
     u->unknown = p.unknown;
     u->byte_fallback = p.byte_fallback;
     u->sentencepiece = p.given_kinds;
     WF_TRY(wf_load_bool(l, s->options, "single_precision", false, &u->single));
-    measure_pieces(l->tok, u, &p);
+    measure_pieces(l, u, &p);
     find_fallback(l->tok, u);
     l->tok->names_unknown = p.unknown != UINT32_MAX;
     l->tok->unknown = p.unknown;

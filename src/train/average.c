@@ -21,7 +21,9 @@ const wf_average_row *wf_average_find(const char *name, weft_error *err) {
         if (wf_streq(wf_averages[i].name, name))
             return &wf_averages[i];
     const char *near = wf_nearest(name, name_at, NULL);
-    wf_fail(err, WEFT_USAGE, near ? "unknown average \"%s\"; did you mean \"%s\"?" : "unknown average \"%s\"", name, near);
+    wf_fail(err, WEFT_USAGE,
+            near ? "unknown average \"%s\"; did you mean \"%s\"?" : "unknown average \"%s\"; see: weft list averages", name,
+            near);
     return NULL;
 }
 

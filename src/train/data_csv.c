@@ -1,5 +1,6 @@
-/* data_csv.c - tables: CSV (RFC 4180: quotes, doubled quotes, line breaks inside quotes) and TSV (tabs, no quotes). The first
- * record names the columns; each further one is a document. */
+/* data_csv.c - tables: CSV (RFC 4180: quotes, doubled quotes, line breaks inside quotes; semicolons where the first line has no
+ * comma) and TSV (tabs, no quotes). The first record names the columns; each further one is a document. Where the columns asked
+ * for are numbers, there is no such record: the first one is a document too. */
 #include <string.h>
 
 #include "train/data_text.h"
@@ -128,13 +129,33 @@ static weft_status pick(table *t, const char *field) {
             return WEFT_OK;
         }
     const char *nearest = wf_nearest(field, name_at, t->names), *shown = nearest ? nearest : t->names[0];
-    return wf_fail(t->err, WEFT_BAD_INPUT, "%s: there is no column \"%s\"; the %s \"%s\"", t->source->where, field,
-                   nearest ? "nearest is" : "first is", shown);
+    return wf_fail(t->err, WEFT_BAD_INPUT, "%s: there is no column \"%s\"; the %s \"%s\"%s", t->source->where, field,
+                   nearest ? "nearest is" : "first is", shown,
+                   nearest ? "" : " (columns of a table without a header line are 1, 2, ..)");
+}
+
+/* Columns by number, from 1, of a table whose first record is no header. */
+static bool pick_numbers(table *t) {
+    const wf_text_options *o = t->source->options;
+    int64_t number;
+    for (size_t i = 0; i < o->n_fields; i++) {
+        const char *field = o->fields[i];
+        if (!wf_parse_i64(field, strlen(field), &number) || number < 1 || number > (int64_t)t->n_names)
+            return false;
+        t->picked[i] = (size_t)number - 1;
+    }
+    t->n_picked = o->n_fields;
+    return o->n_fields > 0;
 }
 
 static weft_status pick_columns(table *t) {
     const wf_text_options *o = t->source->options;
     WF_CHECK(o->n_fields <= FIELDS_MAX, t->err, WEFT_USAGE, "%zu columns; the limit is %d", o->n_fields, FIELDS_MAX);
+    if (pick_numbers(t)) {
+        t->at = t->source->bytes;
+        t->lines = 0;
+        return WEFT_OK;
+    }
     for (size_t i = 0; i < o->n_fields; i++)
         WF_TRY(pick(t, o->fields[i]));
     if (o->n_fields == 0 && t->n_names == 1)
@@ -200,8 +221,20 @@ static weft_status read_with(const wf_text_source *source, char separator, bool 
     return status;
 }
 
+/* Outside of quotes in the first line. */
+static char separator_of(const wf_text_source *source) {
+    bool quoted = false, semicolon = false;
+    for (const char *c = source->bytes, *end = c + source->length; c < end && (quoted || *c != '\n'); c++) {
+        quoted ^= *c == '"';
+        if (!quoted && *c == ',')
+            return ',';
+        semicolon |= !quoted && *c == ';';
+    }
+    return semicolon ? ';' : ',';
+}
+
 static weft_status read_csv(const wf_text_source *source, wf_text *out, weft_error *err) {
-    return read_with(source, ',', true, out, err);
+    return read_with(source, separator_of(source), true, out, err);
 }
 static weft_status read_tsv(const wf_text_source *source, wf_text *out, weft_error *err) {
     return read_with(source, '\t', false, out, err);

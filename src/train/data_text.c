@@ -126,7 +126,7 @@ typedef struct found { /* one file's bytes */
 static weft_status take_plain(loading *l, found f, const char *bytes, size_t n) {
     wf_text *text = l->text;
     if (n == 0) {
-        WF_CHECK(f.in_folder, l->err, WEFT_BAD_INPUT, "%s is empty", f.path);
+        WF_CHECK(f.in_folder || l->options->none, l->err, WEFT_BAD_INPUT, "%s is empty", f.path);
         text->skipped_empty++;
         return WEFT_OK;
     }
@@ -265,8 +265,8 @@ static void report(const loading *l) {
 static weft_status load_all(loading *l, const char *const *paths, size_t n) {
     for (size_t i = 0; i < n; i++)
         WF_TRY(load_path(l, paths[i]));
-    WF_CHECK(l->text->length > 0, l->err, WEFT_BAD_INPUT, "there is no text in %s%s", n ? paths[0] : "no files",
-             n > 1 ? " and the others" : "");
+    WF_CHECK(l->text->length > 0 || l->options->none, l->err, WEFT_BAD_INPUT, "there is no text in %s%s",
+             n ? paths[0] : "no files", n > 1 ? " and the others" : "");
     l->text->digest = XXH3_64bits(l->text->bytes, l->text->length);
     report(l);
     return WEFT_OK;

@@ -33,10 +33,11 @@ typedef struct wf_text_options {
     size_t n_fields;           /* table's only column */
     size_t limit;              /* bytes of text, also of one unpacked file; 0 means 4 GiB */
     bool apart;                /* of tables: every field is a document of its own, an empty one too */
+    bool none;                 /* no text at all is fine: it has no documents */
     bool empty;                /* a line of JSONL or of a table whose document is empty has one all the same */
 } wf_text_options;
 
-/* `options` may be NULL. Fails when there is no text at all. */
+/* `options` may be NULL. Fails when there is no text at all, unless that is fine. */
 weft_status wf_text_load(const wf_env *env, const char *const *paths, size_t n, const wf_text_options *options, wf_text *out,
                          weft_error *err);
 void wf_text_free(wf_text *text);

@@ -104,6 +104,14 @@ static const struct {
     {"a.csv", NULL, "id,text\n1,x,y\n", WEFT_BAD_INPUT, "line 2 has 3 columns"},
     {"a.csv", NULL, "id,text\n1,\"x\n\n\n", WEFT_BAD_INPUT, "line 2: the quote that opens here is never closed"},
     {"a.csv", NULL, "id,text\n1,\"a\nb\"c\n", WEFT_BAD_INPUT, "line 3: text after a closing quote"},
+    {"a.csv", NULL, "id;text\n1;\"one; or, two\"\n2;3,5\n", WEFT_OK, "one; or, two|3,5"},
+    {"a.csv", NULL, "\"a;b\",text\n1,x;y\n", WEFT_OK, "x;y"},
+    {"a.csv", "2", "one,1\n\"two\",2\n", WEFT_OK, "1|2"},
+    {"a.csv", "3,1", "one,1,a\ntwo,2,b\n", WEFT_OK, "a\none|b\ntwo"},
+    {"a.csv", "3", "one,1\ntwo,2\n", WEFT_BAD_INPUT, "no column \"3\""},
+    {"a.csv", "0", "one,1\ntwo,2\n", WEFT_BAD_INPUT, "no column \"0\""},
+    {"a.csv", "who", "one,1\ntwo,2\n", WEFT_BAD_INPUT, "(columns of a table without a header line are 1, 2, ..)"},
+    {"a.tsv", "2", "one\t1\ntwo\t2\n", WEFT_OK, "1|2"},
     {"a.tsv", NULL, "id\ttext\n1\t\"quote\n2\tb\"\n", WEFT_OK, "\"quote|b\""},
 };
 

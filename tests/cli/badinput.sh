@@ -108,6 +108,9 @@ printf '{"steps": 3,\n "lr": }' >config.json
 bad 4 "config.json: line 2, column 8" "$WEFT" train text.txt --config config.json --out run
 printf '{"stepz": 3}' >config.json
 bad 2 "unknown option 'stepz', did you mean 'steps'?" "$WEFT" train text.txt --config config.json --out run
+bad 2 'unknown optimizer "adm"' "$WEFT" train text.txt --optimizer adm --steps 1 --out unborn
+bad 2 'unknown schedule "cos"' "$WEFT" train text.txt --schedule cos --steps 1 --out unborn
+check "what never began leaves no folder" test ! -e unborn
 bad 2 "neither a model folder nor a file" "$WEFT" generate nowhere hello
 bad 2 "neither a model folder nor a file" "$WEFT" eval nowhere text.txt
 bad 2 "which model?" "$WEFT" generate

@@ -51,8 +51,8 @@ run 2 "$WEFT" embed mlm texts --dims 33
 has "$err" "32 numbers"
 run 2 "$WEFT" embed mlm texts --prompt query
 has "$err" "no prompt 'query'"
-run 6 "$WEFT" embed mlm texts --pooling middle
-has "$err" "weightedmean"
+run 2 "$WEFT" embed mlm texts --pooling middle
+has "$err" "'pooling' must be cls, mean"
 run 2 "$WEFT" embed mlm texts --format png
 has "$err" "fvecs"
 run 4 "$WEFT" embed mlm texts.jsonl --field txt
@@ -64,6 +64,27 @@ run 4 "$WEFT" embed mlm texts.csv --field body
 has "$err" 'no column "body"'
 run 2 "$WEFT" embed
 has "$err" "which model?"
+printf '{"title": "the", "text": null}\n' >null.jsonl
+run 4 "$WEFT" embed mlm null.jsonl
+has "$err" 'null.jsonl: line 1: the field "text" is null'
+
+# ---- where nothing comes in, nothing goes out
+: >nothing
+printf 'id,text\n' >nothing.csv
+for words in "embed mlm" "classify mlm" "rerank mlm --query a --label LABEL_1" "tag tags" "embed mlm nothing" "classify mlm nothing.csv"; do
+    run 0 "$WEFT" $words
+    empty "$out"
+    empty "$err"
+done
+run 0 "$WEFT" embed mlm --format npy --dims 3
+has "$out" "'shape': (0, 3)"
+if [ -e /dev/full ]; then
+    for words in "classify mlm texts" "embed mlm texts --format npy" "generate mlm texts"; do
+        last="$words on a full disk"
+        "$WEFT" $words >/dev/full 2>"$err"
+        check "one line" test "$(wc -l <"$err")" -eq 1
+    done
+fi
 
 # ---- a sentence-transformers folder
 mkdir st
@@ -109,6 +130,8 @@ has "$out" "mat"
 run 4 "$WEFT" fill mlm texts
 has "$err" "texts: line 1: there is no [MASK] in the text"
 run 2 "$WEFT" fill mlm blanks --mask ___ --targets zebra,cats
+has "$err" "'zebra' is not in the vocabulary"
+run 2 "$WEFT" fill mlm blanks --mask ___ --targets mat,cats
 has "$err" "not one token"
 
 # ---- classify, rerank
@@ -329,7 +352,7 @@ run 6 "$WEFT" translate alone rest
 has "$err" "this model has a decoder alone (see: weft help generate)"
 # generate follows the rules of the generation config
 run 0 "$WEFT" generate alone w7 --temperature 0 --max-tokens 1
-word=$(cat "$out")
+word=$(tr -d " " <"$out")
 printf '{"suppress_tokens": [%s], "num_beams": 2}' "${word#w}" >alone/generation_config.json
 run 0 "$WEFT" generate alone w7 --temperature 0 --max-tokens 8
 check "a suppressed token never comes" sh -c '! grep -qw "$1" "$2"' - "$word" "$out"

@@ -142,6 +142,38 @@ for signal in INT TERM; do
     has "$err" "tokens at"
 done
 
+# ---- the text goes on behind the prompt: a tokenizer that drops the space before the first word keeps it before the next
+for i in 1 2 3 4 5 6 7 8 9; do printf 'one two one two one two one two one two one two one two one two\n'; done >words.txt
+run 0 "$WEFT" tokenize --train bpe-char --vocab 20 --out words/ words.txt
+run 0 "$WEFT" train words.txt --tokenizer words --params 30k --context 16 --batch 4 --steps 60 --lr 1e-2 --out counted --quiet
+run 0 "$WEFT" generate counted 'one' --temperature 0 --max-tokens 3
+has "$out" " two one two"
+run 0 "$WEFT" generate counted 'one' --temperature 0 --max-tokens 3 --stop ' one'
+check "a stop string with a space" test "$(cat "$out")" = " two"
+run 2 "$WEFT" generate counted 'one' --prompt two
+has "$err" "not both"
+run 0 "$WEFT" generate counted "$(printf 'one \377')" --temperature 0 --max-tokens 3
+run 0 "$WEFT" train words.txt --model counted --lora r=2 --context 16 --steps 2 --out beside
+has "$err" "the configuration is in beside/train.json"
+has "$err" "step 2 of 2: loss "
+run 4 "$WEFT" generate beside 'one'
+has "$err" "this is an adapter"
+
+# ---- a conversation through the model's template
+printf '{"chat_template": "{%% for m in messages %%}{{ m.content }} {%% endfor %%}{%% if add_generation_prompt %%}one{%% endif %%}"}' >counted/tokenizer_config.json
+printf '[{"role": "user", "content": "one two"}]' >chat.json
+run 0 "$WEFT" generate counted --chat chat.json --temperature 0 --max-tokens 3
+has "$out" " two one two"
+last="chat from standard input"
+check "the same from standard input" test "$("$WEFT" generate counted --chat - --temperature 0 --max-tokens 3 --quiet <chat.json)" = "$(cat "$out")"
+run 2 "$WEFT" generate counted --chat chat.json --prompt one
+has "$err" "either a prompt or a chat"
+run 2 "$WEFT" generate counted one --chat chat.json
+run 4 "$WEFT" generate counted --chat chat.json --template other
+has "$err" "no chat template named 'other'"
+run 4 "$WEFT" generate $model --chat chat.json
+has "$err" "no chat template"
+
 # ---- damaged folders
 cp -r $model broken
 head -c 5000 $model/model.safetensors >broken/model.safetensors

@@ -25,6 +25,20 @@ grep '"weights"' b/run.json >b.weights
 check "the same weights for any number of threads" cmp -s a.weights b.weights
 run 0 "$WEFT" compare --resume --out a --quiet
 
+# A comparison stopped between two seeds goes on with the next one: what was run is kept, to the second.
+set -- --task parity --context 6 --models lstm --params 20k --steps 2000 --stop-at 2 --rates 1e-2 --seeds 3 --lengths 6 --quiet
+run 0 "$WEFT" compare "$@" --out whole
+"$WEFT" compare "$@" --out halves >/dev/null 2>&1 &
+while ! grep -q '"weights"' halves/run.json 2>/dev/null && kill -0 $! 2>/dev/null; do sleep 0.02; done
+kill -INT $! 2>/dev/null
+wait $!
+has halves/run.json '"status": "interrupted"'
+grep '"train_seconds"' halves/run.json | head -1 >first.seconds
+run 0 "$WEFT" compare --resume --out halves --quiet
+for folder in whole halves; do grep '"weights"' $folder/run.json >$folder.weights; done
+check "the same weights after a stop between seeds" cmp -s whole.weights halves.weights
+check "a finished seed is not run again" grep -qF "$(cat first.seconds)" halves/run.json
+
 for task in $("$WEFT" list tasks | awk '{print $1}'); do
     run 0 "$WEFT" compare --task "$task" --context 128 --models lstm --params 60k --steps 2 --rates 1e-2 --seeds 1 --batch 2 --lengths 128 --out each --quiet
     has "$out" "Best accuracy: lstm"

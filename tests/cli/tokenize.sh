@@ -47,7 +47,9 @@ gzip -c corpus.txt | "$WEFT" tokenize bpe.json --lines >stream
 check "a packed stream" cmp -s whole stream
 { head -1 corpus.txt; while [ ! -s early ]; do sleep 1; done; } | "$WEFT" tokenize bpe.json --lines >early
 check "a line is told before the next one comes" test -s early
-run 4 "$WEFT" tokenize bpe.json --lines
+run 0 "$WEFT" tokenize bpe.json --lines
+empty "$out"
+run 4 "$WEFT" tokenize bpe.json
 has "$err" "standard input is empty"
 run 0 "$WEFT" tokenize bpe.json --string 'The weaver' --show pieces
 has "$out" "The"
@@ -104,6 +106,8 @@ check "a message to go on with" test "$(tail -c 2 "$out")" = Ho
 run 0 "$WEFT" tokenize model --chat chat.json --json
 is_json "$out"
 has "$out" '"ids"'
+last="chat from standard input"
+check "the same from standard input" test "$("$WEFT" tokenize model --chat - --show text <chat.json)" = "$("$WEFT" tokenize model --chat chat.json --show text)"
 printf '{"messages": [], "tools": [{"type": "function"}], "documents": [{"title": "a"}], "mood": "calm"}' >tools.json
 run 0 "$WEFT" tokenize model --chat tools.json --show text
 check "tools, documents, variables" test "$(cat "$out")" = '[{"type": "function"}]1calm'
@@ -115,7 +119,15 @@ run 0 "$WEFT" tokenize model --chat chat.json --show text
 check "chat_template.jinja comes first" test "$(cat "$out")" = "file <s>"
 rm model/chat_template.jinja
 
+# A new folder, a tokenizer whose file does not say its kind.
+run 0 "$WEFT" tokenize --train unigram --vocab 300 --out new-folder/ corpus.txt
+grep -v '"type": "Unigram"' new-folder/tokenizer.json >untold.json
+run 0 "$WEFT" inspect untold.json
+has "$out" "model Unigram"
+
 # Mistakes.
+run 2 "$WEFT" tokenize --train bpe --vocab 0 --out none.json corpus.txt
+has "$err" "'vocab' must be more than 0"
 printf '[{"role": "user", "content": "Hi"}, {"role": "system", "content": "Late"}]' >late.json
 run 4 "$WEFT" tokenize model --chat late.json
 has "$err" "system comes first"

@@ -224,7 +224,8 @@ double naive_position(const naive_io *io, int64_t row) {
 
 bool naive_sees(const naive_io *io, int64_t b, int64_t i, int64_t j) {
     bool same = !io->segments || io->segments[b * io->rows + i] == io->segments[b * io->rows + j];
-    return (!wf_layer_causal(io->layer) || j <= i) && same && naive_real(io->mask, b * io->rows + j);
+    bool before = j <= i || (io->prefix && j < io->prefix[b]);
+    return (!wf_layer_causal(io->layer) || before) && same && naive_real(io->mask, b * io->rows + j);
 }
 
 double naive_constant(naive_io *io, double value) {

@@ -58,7 +58,8 @@ static const char *const ropes[] = {"", "\"rope\": {}", "\"rope\": {\"theta\": 1
 static const char *const lambdas[] = {"\"norm_eps\": 0.02", "\"layer\": 3, \"norm_eps\": 0.1",
                                       "\"lambda_init\": 0.4, \"norm_eps\": 0.1", NULL};
 static const char *const biases[] = {"", "\"bias\": [\"q\", \"k\", \"v\", \"o\"]", NULL};
-static const char *const inputs[] = {"", "@mask left", "@positions", "@segments @mask right", "@mask middle", NULL};
+static const char *const inputs[] = {"",        "@mask left",        "@positions", "@segments @mask right", "@mask middle",
+                                     "@prefix", "@prefix @segments", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", "@rows 16", NULL};
 static const naive_axis axes[] = {sizes, order, ropes, lambdas, biases, inputs, rows, NULL};
 const naive_row naive_differential = {"differential", run, axes, 60};

@@ -70,8 +70,9 @@ static const char *const ropes[] = {
 static const char *const biases[] = {"", "\"bias\": [\"q\", \"q.down\", \"q.up\", \"kv.down\", \"kv.up\", \"o\"]",
                                      "\"bias\": [\"kv.down\", \"o\"]", NULL};
 static const char *const scales[] = {"", "\"scale\": 0.3", NULL};
-static const char *const inputs[] = {"",          "@mask left", "@positions", "@segments @mask right", "@mask middle",
-                                     "@mask all", NULL};
+static const char *const inputs[] = {
+    "",        "@mask left",         "@positions", "@segments @mask right", "@mask middle", "@mask all",
+    "@prefix", "@prefix @mask left", NULL};
 static const char *const rows[] = {"", "@rows 1", "@rows 37", "@rows 16", NULL};
 static const naive_axis axes[] = {sizes, ranks, order, ropes, biases, scales, inputs, rows, NULL};
 const naive_row naive_mla = {"mla", run, axes, 60};

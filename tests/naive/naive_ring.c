@@ -64,7 +64,7 @@ static const char *const cuts[] = {
 static const char *const order[] = {"", "\"causal\": true", NULL};
 static const char *const more[] = {"", "\"rope\": {}", "\"rope\": {\"theta\": 100.0, \"dim\": 2} @positions",
                                    "\"bias\": [\"q\", \"k\", \"v\", \"o\"]", NULL};
-static const char *const inputs[] = {"",        "@mask left", "@mask right",          "@mask middle",
-                                     "@rows 1", "@rows 5",    "@rows 70 @mask right", NULL};
+static const char *const inputs[] = {"",        "@mask left",           "@mask right",      "@mask middle",       "@rows 1",
+                                     "@rows 5", "@rows 70 @mask right", "@prefix @rows 70", "@prefix @mask left", NULL};
 static const naive_axis axes[] = {sizes, cuts, order, more, inputs, NULL};
 const naive_row naive_ring = {"ring", run, axes, 40};
