@@ -453,10 +453,26 @@ static weft_status stream(input *in) {
     return packed ? put_packed(in) : WEFT_OK;
 }
 
+/* A whole file, from its beginning, is read in stretches. */
+static bool is_plain_file(int fd) {
+    unsigned char head[2];
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && lseek(fd, 0, SEEK_CUR) == 0 &&
+           pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && !wf_is_gzip(head, sizeof head);
+}
+
+static weft_status put_stdin_file(wf_tokenize_ids *s) {
+    s->path = "-";
+    s->fd = STDIN_FILENO;
+    weft_status status = put_file(s);
+    (void)lseek(s->fd, (off_t)s->size, SEEK_SET); /* as one who has read it leaves it */
+    return status;
+}
+
 weft_status wf_tokenize_stream(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, wf_tokenize_counts *counts) {
     input in = {.length = 0};
     WF_TRY(wf_tokenize_ids_open(job, r, tok, counts, &in.ids));
-    weft_status status = stream(&in);
+    weft_status status = is_plain_file(STDIN_FILENO) ? put_stdin_file(in.ids) : stream(&in);
     wf_tokenize_ids_close(in.ids);
     wf_free(&job->env->mem, in.data);
     return status;

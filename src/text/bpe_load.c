@@ -139,7 +139,7 @@ static void find_bytes(const wf_tokenizer *tok, wf_bpe *b) {
 
 /* A share of a file's merges on their way into the table, a few at a time: what is read of the vocabulary lies far apart, and
  * is asked for before it is needed. */
-enum { AT_ONCE = 32, NEAR_CHARS = 0x10000, RECENT = 4096, LONGEST_CUT = 1 << 13 };
+enum { AT_ONCE = 32, NEAR_CHARS = 0x10000, RECENT = 4096, LONGEST_CUT = 1 << 11 };
 typedef struct merging {
     wf_loading l;
     wf_share *s;
