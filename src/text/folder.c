@@ -525,7 +525,8 @@ static bool same_post(const adapting *a, const wf_json *file, const wf_json *row
         return false;
     if (wf_json_get(row, "single"))
         return same_template(a, file, row, "single") && same_template(a, file, row, "pair");
-    return same_pair(file, row, "cls") && same_pair(file, row, "sep") &&
+    return wf_json_get(file, "trim_offsets") && wf_json_get(file, "add_prefix_space") && /* without both it is BERT's */
+           same_pair(file, row, "cls") && same_pair(file, row, "sep") &&
            wf_json_bool(file, "trim_offsets", true) == wf_json_bool(row, "trim_offsets", true) &&
            wf_json_bool(file, "add_prefix_space", true) == wf_json_bool(row, "add_prefix_space", true);
 }
