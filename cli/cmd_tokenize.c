@@ -89,7 +89,8 @@ const cli_command cli_command_tokenize = {
     .arguments = "TOKENIZER [FILE...]",
     .options = options,
     .run = run,
-    .details = "TOKENIZER is a tokenizer.json, another vocabulary file, or a model folder. FILE is a file, a folder, or - for "
+    .details = "TOKENIZER is a tokenizer.json, another vocabulary file, or a model folder, whose tokenizer_config.json counts "
+               "too. FILE is a file, a folder, or - for "
                "standard input\n"
                "(the default). Ids are those of the reference. With --train every argument is a FILE.\n\n"
                "examples:\n  weft tokenize model book.txt --show count\n  echo 'Hello there' | weft tokenize tokenizer.json "

@@ -28,6 +28,19 @@ static const struct {
     /* one has taken the blanks of all */
     {"{\"added_tokens\":[" ADDED(2, "  ", ",\"lstrip\":true,\"rstrip\":true") "]," MODEL("\"a\":0"), "a      a", 0,
      "0:0-1 1:1-7 0:7-8 "},
+    /* without both of its members it is BERT's, which trims no offsets */
+    {"{\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"s\",2],\"cls\":[\"s\",2],\"trim_offsets\":true}," LETTERS
+         MODEL("\"\\u0120\":0,\"a\":1,\"s\":2"),
+     " a", WF_ENCODE_SPECIALS, "2:0-0 0:0-1 1:1-2 2:0-0 "},
+    {"{\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"s\",2],\"cls\":[\"s\",2],\"trim_offsets\":true,"
+     "\"add_prefix_space\":false}," LETTERS MODEL("\"\\u0120\":0,\"a\":1,\"s\":2"),
+     " a", WF_ENCODE_SPECIALS, "2:0-0 0:1-1 1:1-2 2:0-0 "},
+    /* a model without its type is WordPiece when it has all of that one's members, else whole words */
+    {"{\"model\":{\"unk_token\":\"u\",\"max_input_chars_per_word\":9,\"vocab\":{\"u\":0,\"a\":1,\"##a\":2}}}", "aa", 0,
+     "0:0-2 "},
+    {"{\"model\":{\"unk_token\":\"u\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":9,"
+     "\"vocab\":{\"u\":0,\"a\":1,\"##a\":2}}}",
+     "aa", 0, "1:0-1 2:1-2 "},
     /* three parts leave the first template: no other can follow where special tokens are asked for */
     {"{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" FRAME "," FRAME "]}," MODEL("\"a\":0,\"b\":1"), "aa", 0,
      "0:0-1 0:1-2 "},

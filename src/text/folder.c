@@ -1,6 +1,7 @@
 /* folder.c - see the header. */
 #include "text/folder.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/embed.h"
@@ -12,6 +13,7 @@
 typedef struct token {
     wf_bytes content;
     int64_t id;
+    size_t turn; /* how many were said before it */
     bool single_word, lstrip, rstrip, normalized, special;
 } token;
 typedef struct tokens {
@@ -278,21 +280,34 @@ static void want_all(const tokens *list, const wf_json *many, pending *p) {
         want_token(list, j, p);
 }
 
-/* The tokens that have an id of their own, by it: a later one takes the place of one before. */
+/* By id, the later one first among equals. */
+static int by_id(const void *a, const void *b) {
+    const token *x = a, *y = b;
+    if (x->id != y->id)
+        return x->id < y->id ? -1 : 1;
+    return x->turn > y->turn ? -1 : 1;
+}
+
 static void put_numbered(token *data, size_t *n, token t) {
-    size_t i = *n;
-    for (; i > 0 && data[i - 1].id >= t.id; i--)
-        if (data[i - 1].id == t.id) {
-            data[i - 1] = t;
-            return;
-        }
-    memmove(data + i + 1, data + i, (*n - i) * sizeof *data);
-    data[i] = t;
-    (*n)++;
+    t.turn = *n;
+    data[(*n)++] = t;
+}
+
+/* Of tokens with the same id the last one said counts. */
+static void sort_numbered(token *data, size_t *n) {
+    size_t kept = 0;
+    if (*n)
+        qsort(data, *n, sizeof *data, by_id);
+    for (size_t i = 0; i < *n; i++)
+        if (i == 0 || data[i].id != data[i - 1].id)
+            data[kept++] = data[i];
+    *n = kept;
 }
 
 static weft_status gather_numbered(adapting *a, token *data, size_t *n) {
     const wf_json *decoder = wf_json_get(a->said, "added_tokens_decoder"), *file = wf_json_get(a->head, "added_tokens");
+    WF_CHECK(!decoder || decoder->kind == WF_JSON_OBJECT, a->err, WEFT_BAD_INPUT,
+             "tokenizer_config.json: added_tokens_decoder must be an object");
     for (const wf_json *j = decoder ? decoder->child : NULL; j; j = j->next) {
         token t = token_of(j, false);
         WF_CHECK(wf_parse_i64(j->key, strlen(j->key), &t.id), a->err, WEFT_BAD_INPUT,
@@ -307,6 +322,7 @@ static weft_status gather_numbered(adapting *a, token *data, size_t *n) {
     }
     for (const wf_json *j = file && !decoder ? file->child : NULL; j; j = j->next)
         put_numbered(data, n, token_of(j, false));
+    sort_numbered(data, n);
     return WEFT_OK;
 }
 
@@ -385,6 +401,7 @@ static weft_status replace(adapting *a, const char *key, wf_json *value) {
 }
 
 static weft_status adapt_tokens(adapting *a) {
+    enum { MOST_EXTRA = 10000 };
     const wf_json *file = wf_json_get(a->head, "added_tokens");
     size_t most = count_of(file) + count_of(wf_json_get(a->said, "added_tokens_decoder")) + count_of(a->added) + 1,
            all = 2 * most + count_of(a->said) + count_of(extra_tokens(a)) + count_of(said_member(a, "extra_special_tokens")) +
@@ -392,6 +409,9 @@ static weft_status adapt_tokens(adapting *a) {
     tokens list = {.data = wf_arena_alloc(a->arena, all * sizeof *list.data)};
     token *numbered = wf_arena_alloc(a->arena, most * sizeof *numbered);
     wf_json *out = wf_json_new(a->arena, WF_JSON_ARRAY);
+    WF_CHECK(count_of(extra_tokens(a)) <= MOST_EXTRA && count_of(wf_json_get(a->said, "extra_special_tokens")) <= MOST_EXTRA &&
+                 count_of(a->said) <= MOST_EXTRA,
+             a->err, WEFT_UNSUPPORTED, "more than %d special tokens without a place", MOST_EXTRA);
     if (wf_json_get(a->head, "added_token_ids")) /* a file of weft's own, with all it needs */
         return WEFT_OK;
     if (!list.data || !numbered || !out)
@@ -505,7 +525,8 @@ static bool same_post(const adapting *a, const wf_json *file, const wf_json *row
         return false;
     if (wf_json_get(row, "single"))
         return same_template(a, file, row, "single") && same_template(a, file, row, "pair");
-    return same_pair(file, row, "cls") && same_pair(file, row, "sep") &&
+    return wf_json_get(file, "trim_offsets") && wf_json_get(file, "add_prefix_space") && /* without both it is BERT's */
+           same_pair(file, row, "cls") && same_pair(file, row, "sep") &&
            wf_json_bool(file, "trim_offsets", true) == wf_json_bool(row, "trim_offsets", true) &&
            wf_json_bool(file, "add_prefix_space", true) == wf_json_bool(row, "add_prefix_space", true);
 }

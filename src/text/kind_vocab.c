@@ -169,6 +169,10 @@ static void write_bert_post(wf_json_writer *w, const wf_vocab *v, const bert_cla
     wf_jw_text(w, "type", c->post);
     write_pair(w, "sep", sep, c->sep);
     write_pair(w, "cls", cls, c->cls);
+    if (wf_streq(c->post, "RobertaProcessing")) { /* these two make it that */
+        wf_jw_flag(w, "trim_offsets", true);
+        wf_jw_flag(w, "add_prefix_space", false);
+    }
     wf_jw_end(w, '}');
 }
 

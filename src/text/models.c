@@ -45,7 +45,8 @@ static bool fits(const wf_model_row *row, const wf_model_source *s) {
     case WF_NEEDS_MERGES:
         return s->has_vocab && s->has_merges;
     case WF_NEEDS_PREFIX:
-        return s->has_vocab && wf_json_get(s->options, "max_input_chars_per_word") != NULL;
+        return s->has_vocab && wf_json_get(s->options, "unk_token") && wf_json_get(s->options, "continuing_subword_prefix") &&
+               wf_json_get(s->options, "max_input_chars_per_word");
     case WF_NEEDS_VOCAB:
         return s->has_vocab;
     case WF_NEEDS_LIST:

@@ -89,8 +89,10 @@ static weft_status process_byte_level(const void *options, wf_parts *parts, bool
 
 /* ---- BertProcessing and RobertaProcessing ---- */
 
+/* The members tell the two apart, not the type: so does the reference. */
 typedef struct cls_sep {
     special cls, sep;
+    bool roberta;
     trimming trimming;
 } cls_sep;
 
@@ -130,13 +132,16 @@ static weft_status load_named_id(wf_loading *l, const wf_json *object, const cha
 static weft_status load_cls_sep(wf_loading *l, const wf_json *j, void **options) {
     WF_TRY(wf_load_options(l, sizeof(cls_sep), options));
     cls_sep *o = *options;
+    o->roberta = wf_json_get(j, "trim_offsets") && wf_json_get(j, "add_prefix_space");
     WF_TRY(load_trimming(l, j, &o->trimming));
     WF_TRY(load_named_id(l, j, "cls", &o->cls));
     return load_named_id(l, j, "sep", &o->sep);
 }
 
-static size_t added_bert(const void *options, bool pair) { return pair ? 3 : 2; }
-static size_t added_roberta(const void *options, bool pair) { return pair ? 4 : 2; }
+static size_t added_cls_sep(const void *options, bool pair) {
+    const cls_sep *o = options;
+    return !pair ? 2 : o->roberta ? 4 : 3;
+}
 
 /* Nothing inside is special any more: so does the reference, where several processors follow each other. */
 static void make_plain(wf_encoding *g) {
@@ -164,8 +169,7 @@ static weft_status surround(wf_encoding *g, const special *before, const special
     return status;
 }
 
-static weft_status process_bert(const void *options, wf_parts *parts, bool specials, weft_error *err) {
-    const cls_sep *o = options;
+static weft_status process_bert(const cls_sep *o, wf_parts *parts, bool specials, weft_error *err) {
     for (size_t i = 0; specials && i < parts->count; i++)
         WF_TRY(surround(&parts->list[i], i ? NULL : &o->cls, &o->sep, i > 0, err));
     return WEFT_OK;
@@ -176,8 +180,7 @@ static void clear_types(wf_encoding *g) {
         memset(g->types, 0, g->count * sizeof *g->types);
 }
 
-static weft_status process_roberta(const void *options, wf_parts *parts, bool specials, weft_error *err) {
-    const cls_sep *o = options;
+static weft_status process_roberta(const cls_sep *o, wf_parts *parts, bool specials, weft_error *err) {
     trim_parts(&o->trimming, parts);
     for (size_t i = 0; i < parts->count; i++) {
         wf_encoding *g = &parts->list[i];
@@ -188,6 +191,11 @@ static weft_status process_roberta(const void *options, wf_parts *parts, bool sp
             WF_TRY(surround(g, i ? &o->sep : &o->cls, &o->sep, 0, err));
     }
     return WEFT_OK;
+}
+
+static weft_status process_cls_sep(const void *options, wf_parts *parts, bool specials, weft_error *err) {
+    const cls_sep *o = options;
+    return (o->roberta ? process_roberta : process_bert)(o, parts, specials, err);
 }
 
 /* ---- TemplateProcessing ---- */
@@ -394,8 +402,8 @@ static weft_status process_template(const void *options, wf_parts *parts, bool s
 
 static const wf_postprocessor_row rows[] = {
     {.name = "ByteLevel", .load = load_byte_level, .added = added_nothing, .process = process_byte_level},
-    {.name = "BertProcessing", .load = load_cls_sep, .added = added_bert, .process = process_bert},
-    {.name = "RobertaProcessing", .load = load_cls_sep, .added = added_roberta, .process = process_roberta},
+    {.name = "BertProcessing", .load = load_cls_sep, .added = added_cls_sep, .process = process_cls_sep},
+    {.name = "RobertaProcessing", .load = load_cls_sep, .added = added_cls_sep, .process = process_cls_sep},
     {.name = "TemplateProcessing", .load = load_template, .added = added_template, .process = process_template},
 };
 
