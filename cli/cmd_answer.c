@@ -11,7 +11,7 @@ static const cli_option options[] = {
     {"longest", CLI_VALUE, "N", "15", "tokens of an answer", NULL},
     {"max-length", CLI_VALUE, "N", "384", "tokens of a window of the context, with the question", NULL},
     {"stride", CLI_VALUE, "N", "128", "tokens that windows share", NULL},
-    {"batch", CLI_VALUE, "N", "2048", "tokens at a time", NULL},
+    {"batch", CLI_VALUE, "N", "1024", "tokens of a batch", NULL},
     {"precision", CLI_TEXT, "TYPE", "fp32", "fp32, bf16 or int8", NULL},
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 

@@ -24,11 +24,12 @@ static const cli_option options[] = {
     {"schedule", CLI_TEXT, "NAME", "cosine", "see: weft list schedules", NULL},
     {"weight-decay", CLI_VALUE, "X", "0.1", "of tensors with two or more dimensions", "weight_decay"},
     {"seed", CLI_VALUE, "N", "1", "first seed", NULL},
-    {"format", CLI_TEXT, "NAME", "by the file name", "text, jsonl, csv or tsv", NULL},
+    CLI_INPUT,
     {"field", CLI_LIST, "A,B", "text", "members of JSONL objects or columns of tables (numbers: a table without a header line)",
      NULL},
     {"val", CLI_TEXT, "SHARE|FILE", "0.05", "validation text", NULL},
     {"resume", CLI_FLAG, NULL, NULL, "go on with the comparison in --out", NULL},
+    {"force", CLI_FLAG, NULL, NULL, "start over in a folder whose comparison has not ended", NULL},
     {"out", CLI_TEXT, "DIR", "weft-compare", "folder for run.json and report.html", NULL},
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 

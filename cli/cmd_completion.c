@@ -5,7 +5,8 @@ static const cli_option options[] = {{NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
 static void words(const cli_option *o) {
     for (; o->name; o++)
-        printf(" --%s", o->name);
+        if (o->help)
+            printf(" --%s", o->name);
 }
 
 static int run(cli_run *run) {

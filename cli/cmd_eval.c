@@ -7,7 +7,7 @@ static const cli_option options[] = {
     {"windows", CLI_VALUE, "N", "all", "at most so many windows, evenly spread", NULL},
     {"precision", CLI_TEXT, "TYPE", "fp32", "fp32, bf16 or int8", NULL},
     {"by-position", CLI_FLAG, NULL, NULL, "also the loss at each position of a window", NULL},
-    {"format", CLI_TEXT, "NAME", "by the file's name", "text, jsonl, csv or tsv", NULL},
+    CLI_INPUT,
     {"field", CLI_LIST, "A,B", "text", "members of JSONL objects or columns of tables (numbers: a table without a header line)",
      NULL},
     CLI_ADAPTER,

@@ -45,6 +45,10 @@ static int run(cli_run *run) {
     bool man = cli_given(run, "man");
     if (cli_given(run, "pages") && run->n_rest > 0)
         return write_pages(run->rest[0]);
+    if (run->n_rest > 1) {
+        fprintf(stderr, "weft help: one command at a time, not '%s' too\n", run->rest[1]);
+        return WEFT_USAGE;
+    }
     if (run->n_rest > 0)
         return help_on(run->rest[0], man);
     (man ? cli_print_man_overview : cli_print_overview)(stdout);

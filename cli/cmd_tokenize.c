@@ -9,7 +9,7 @@ static const cli_option options[] = {
     {"plain", CLI_FLAG, NULL, NULL, "special strings in the text are plain text", NULL},
     {"limits", CLI_FLAG, NULL, NULL, "truncate and pad as the tokenizer's file says", NULL},
     {"bytes", CLI_FLAG, NULL, NULL, "offsets in bytes instead of characters", NULL},
-    {"format", CLI_TEXT, "NAME", "by the file's name", "text, jsonl, csv or tsv", NULL},
+    CLI_INPUT,
     {"field", CLI_LIST, "A,B", "text", "members of JSONL objects or columns of tables (numbers: a table without a header line)",
      NULL},
     {"decode", CLI_FLAG, NULL, NULL, "the input is ids: print their text", NULL},

@@ -36,7 +36,7 @@ static const cli_option options[] = {
     {"seed", CLI_VALUE, "N", "1", "of weights, order and dropout", NULL},
     {"tokenizer", CLI_TEXT, "byte|bpe:N|FILE", "that of a model folder, else byte",
      "bytes, byte-level BPE trained on the text, or a tokenizer.json", NULL},
-    {"format", CLI_TEXT, "NAME", "by the file name", "text, jsonl, csv or tsv", NULL},
+    CLI_INPUT,
     {"field", CLI_LIST, "A,B", "text", "members of JSONL objects or columns of tables (numbers: a table without a header line)",
      NULL},
     {"val", CLI_TEXT, "SHARE|FILE", "0.05", "validation text", NULL},

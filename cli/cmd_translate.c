@@ -10,6 +10,7 @@ static const cli_option options[] = {
     {"top-k", CLI_VALUE, "N", "0", "choose among the N most likely tokens; 0: among all", NULL},
     {"top-p", CLI_VALUE, "X", "1", "choose among the fewest tokens that hold this probability", NULL},
     {"seed", CLI_VALUE, "N", "0", "the same seed gives the same translations", NULL},
+    CLI_BEAMS,
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 
 static int run(cli_run *run) { return cli_run_texts(run, weft_translate); }
@@ -22,6 +23,7 @@ const cli_command cli_command_translate = {
     .run = run,
     .details = CLI_TEXT_DETAILS
     "\n\nA line is the translation. Models with the tokens of many languages take --from and --to; T5 takes its prefix\n"
-    "from the config where that has just one, or by --from and --to.\n\n"
+    "from the config where that has just one, or by --from and --to. Several --sequences stand in one line, with tabs\n"
+    "between them.\n\n"
     "examples:\n  echo 'The house is wonderful.' | weft translate t5-small --from en --to de\n"
     "  weft translate nllb letters.jsonl --field body --from eng_Latn --to fra_Latn --json\n"};

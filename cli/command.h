@@ -19,8 +19,8 @@ typedef struct cli_option {
     cli_type type;
     const char *value;    /* what help shows for it: "N", "FILE"; NULL for flags */
     const char *fallback; /* shown in help; the library applies it */
-    const char *help;
-    const char *key; /* JSON key when it is not the name */
+    const char *help;     /* NULL: an older name, which is taken and not shown */
+    const char *key;      /* JSON key when it is not the name */
 } cli_option;
 
 /* The options of every command that opens a model for use. */
@@ -31,6 +31,22 @@ typedef struct cli_option {
         "tokenizer", CLI_TEXT, "FILE", "the folder's",                                                                         \
             "the model's tokenizer, a file or a folder of any kind `tokenize` opens", NULL                                     \
     }
+
+/* Of the commands that write texts. */
+/* clang-format off */
+#define CLI_BEAMS                                                                                                              \
+    {"beams", CLI_VALUE, "N", "the model's", "texts followed at a time, of which the likeliest is written; not with a temperature", NULL}, \
+    {"length-penalty", CLI_VALUE, "X", "the model's", "of beams: above 0 longer texts become likelier, below 0 shorter ones", NULL}, \
+    {"early-stopping", CLI_TEXT, "WHEN", "the model's", "of beams: true, false or never, as transformers has it", NULL}, \
+    {"sequences", CLI_VALUE, "N", "1", "of beams: how many of the texts are written, the likeliest first", NULL}
+/* clang-format on */
+
+/* What the texts of a command are that reads whole documents; `--format` was its name. */
+/* clang-format off */
+#define CLI_INPUT                                                                                                              \
+    {"input", CLI_TEXT, "NAME", "by the file's name", "what the texts are: text, jsonl, csv or tsv", "format"},                \
+    {"format", CLI_TEXT, "NAME", NULL, NULL, "format"}
+/* clang-format on */
 
 typedef struct cli_buffer { /* a growing string; failure is sticky */
     char *data;

@@ -8,6 +8,8 @@ static const char exit_codes[] =
 
 static void print_option(FILE *out, const cli_option *o) {
     char left[64];
+    if (!o->help)
+        return;
     snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
     fprintf(out, "  %-26s %s", left, o->help);
     if (o->fallback)
@@ -52,6 +54,8 @@ static void roff(FILE *out, const char *text) {
 }
 
 static void man_option(FILE *out, const cli_option *o) {
+    if (!o->help)
+        return;
     fprintf(out, ".TP\n\\fB\\-\\-");
     roff(out, o->name);
     fprintf(out, "\\fR%s%s%s\n", o->value ? " \\fI" : "", o->value ? o->value : "", o->value ? "\\fR" : "");

@@ -13,7 +13,7 @@ int cli_run_texts(cli_run *run, cli_text_job job);
     {"input", CLI_TEXT, "NAME", "by the file's name", "what the texts are: text (lines), jsonl, csv or tsv", NULL},            \
     {"field", CLI_LIST, "A,B", "text", "members of JSONL objects or columns of tables (numbers: a table without a header line)", NULL},                                 \
     {"max-length", CLI_VALUE, "N", "the model's", "tokens of a text; the rest is cut off, and a warning says so", NULL},       \
-    {"batch", CLI_VALUE, "N", "2048", "tokens at a time", NULL},                                                               \
+    {"batch", CLI_VALUE, "N", "1024", "tokens of a batch", NULL},                                                               \
     {"precision", CLI_TEXT, "TYPE", "fp32", "fp32, bf16 or int8", NULL},                                                       \
     CLI_ADAPTER, CLI_TOKENIZER
 /* clang-format on */

@@ -29,7 +29,7 @@ foreach(isa ${WEFT_ISAS})
     if(isa STREQUAL avx512_vnni) # src/kernels/groups.def
       list(FILTER WEFT_GROUPS INCLUDE REGEX "simd_(fill|int8)\\.c$")
     elseif(isa STREQUAL avx512_bf16)
-      list(FILTER WEFT_GROUPS INCLUDE REGEX "simd_(fill|rows|train|attention|attention_back)\\.c$")
+      list(FILTER WEFT_GROUPS INCLUDE REGEX "simd_(fill|rows|train)\\.c$")
     endif()
     set(WEFT_ISA_LEVEL -O3)
     if(isa STREQUAL baseline AND NOT WEFT_ISA_COUNT EQUAL 1) # of processors that a stronger one serves almost everywhere: small

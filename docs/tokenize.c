@@ -51,7 +51,16 @@ int main(void) {
         printf("%5d  %2zu..%2zu  '%.*s'\n", (int)tokens.ids[i], tokens.starts[i], tokens.ends[i],
                (int)(tokens.ends[i] - tokens.starts[i]), text + tokens.starts[i]);
 
-    /* 3. Back to text, token by token. */
+    /* 3. Many texts, over all threads; so is a single one of megabytes. */
+    weft_text texts[] = {{"A web", 5, NULL, 0}, {"of wool", 7, NULL, 0}, {"and woven words", 15, NULL, 0}};
+    if (weft_tokenizer_encode_many(lib, tokenizer, texts, 3, WEFT_ENCODE_NO_SPECIALS, &err) != WEFT_OK)
+        die(&err);
+    for (size_t i = 0; i < 3; i++) {
+        printf("%s: %zu tokens\n", texts[i].text, texts[i].count);
+        weft_ids_free(tokenizer, texts[i].ids);
+    }
+
+    /* 4. Back to text, token by token. */
     weft_decoder *decoder = NULL;
     const char *piece = NULL;
     size_t length = 0;
@@ -66,7 +75,7 @@ int main(void) {
         die(&err);
     printf("%s\n", piece);
 
-    /* 4. A conversation, through the chat template of a model folder. */
+    /* 5. A conversation, through the chat template of a model folder. */
     write_file("tokenizer_config.json",
                "{\"bos_token\": \"<s>\", \"chat_template\": \"{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ "
                "m.content | trim }}\\n"

@@ -34,15 +34,20 @@ static weft_status copy_tokens(const weft_tokenizer *t, const wf_encoding *g, we
     return WEFT_OK;
 }
 
+static weft_status read_flags(unsigned flags, unsigned known, const char *where, unsigned *out, weft_error *err) {
+    WF_CHECK((flags & ~known) == 0, err, WEFT_USAGE, "%s: unknown flags %#x", where, flags & ~known);
+    *out = WF_ENCODE_UNLIMITED | (flags & WEFT_ENCODE_NO_SPECIALS ? 0u : WF_ENCODE_SPECIALS) |
+           (flags & WEFT_ENCODE_PLAIN ? WF_ENCODE_PLAIN : 0u) | (flags & WEFT_ENCODE_CHARACTERS ? 0u : WF_ENCODE_BYTE_OFFSETS);
+    return WEFT_OK;
+}
+
 weft_status weft_tokenizer_tokens(const weft_tokenizer *t, const char *text, size_t length, unsigned flags, weft_tokens *out,
                                   weft_error *err) {
-    unsigned how = WF_ENCODE_UNLIMITED | (flags & WEFT_ENCODE_NO_SPECIALS ? 0u : WF_ENCODE_SPECIALS) |
-                   (flags & WEFT_ENCODE_PLAIN ? WF_ENCODE_PLAIN : 0u) |
-                   (flags & WEFT_ENCODE_CHARACTERS ? 0u : WF_ENCODE_BYTE_OFFSETS);
     const unsigned known = WEFT_ENCODE_NO_SPECIALS | WEFT_ENCODE_PLAIN | WEFT_ENCODE_CHARACTERS;
+    unsigned how;
     wf_encoder *e;
     wf_encoding g = wf_encoding_new(&t->mem);
-    WF_CHECK((flags & ~known) == 0, err, WEFT_USAGE, "weft_tokenizer_tokens: unknown flags %#x", flags & ~known);
+    WF_TRY(read_flags(flags, known, "weft_tokenizer_tokens", &how, err));
     WF_TRY(wf_encoder_create(t->tok, &e, err));
     weft_status status = wf_encode_text(e, &(wf_text_input){.text = {text, length}}, NULL, how, &g, err);
     if (status == WEFT_OK)
@@ -59,6 +64,61 @@ void weft_tokens_free(const weft_tokenizer *t, weft_tokens *tokens) {
     wf_free(&t->mem, tokens->starts);
     wf_free(&t->mem, tokens->ends);
     *tokens = (weft_tokens){0};
+}
+
+/* ---- many texts ---- */
+
+/* The lists become the texts' own, all or none. */
+static weft_status hand_over(const weft_tokenizer *t, const wf_ids *lists, weft_text *texts, size_t n, weft_error *err) {
+    int32_t **copies = wf_calloc(&t->mem, n, sizeof *copies);
+    bool failed = !copies;
+    for (size_t i = 0; i < n && !failed; i++) {
+        copies[i] = wf_calloc(&t->mem, lists[i].count + 1, sizeof **copies);
+        failed = !copies[i];
+        for (size_t k = 0; k < lists[i].count && !failed; k++)
+            copies[i][k] = (int32_t)lists[i].data[k];
+    }
+    for (size_t i = 0; i < n && copies; i++) {
+        if (failed) {
+            wf_free(&t->mem, copies[i]);
+            continue;
+        }
+        texts[i].ids = copies[i];
+        texts[i].count = lists[i].count;
+    }
+    wf_free(&t->mem, copies);
+    return failed ? wf_fail_memory(err) : WEFT_OK;
+}
+
+static weft_status encode_lists(weft *lib, const weft_tokenizer *t, const wf_bytes *list, size_t n, unsigned how, wf_ids *lists,
+                                weft_error *err) {
+    wf_encoders *set;
+    WF_TRY(wf_encoders_create(t->tok, &lib->env, &set, err));
+    weft_status status = wf_encode_many(set, list, n, how, lists, err);
+    wf_encoders_free(set);
+    return status;
+}
+
+weft_status weft_tokenizer_encode_many(weft *lib, const weft_tokenizer *t, weft_text *texts, size_t n, unsigned flags,
+                                       weft_error *err) {
+    unsigned how;
+    WF_TRY(read_flags(flags, WEFT_ENCODE_NO_SPECIALS | WEFT_ENCODE_PLAIN, "weft_tokenizer_encode_many", &how, err));
+    wf_bytes *list = wf_calloc(&t->mem, n + 1, sizeof *list);
+    wf_ids *lists = wf_calloc(&t->mem, n + 1, sizeof *lists);
+    weft_status status = list && lists ? WEFT_OK : wf_fail_memory(err);
+    for (size_t i = 0; i < n && status == WEFT_OK; i++) {
+        list[i] = (wf_bytes){texts[i].text, texts[i].length};
+        lists[i] = wf_ids_new(&t->mem);
+    }
+    if (status == WEFT_OK && n)
+        status = encode_lists(lib, t, list, n, how, lists, err);
+    if (status == WEFT_OK && n)
+        status = hand_over(t, lists, texts, n, err);
+    for (size_t i = 0; i < n && lists; i++)
+        wf_free(&t->mem, lists[i].data);
+    wf_free(&t->mem, list);
+    wf_free(&t->mem, lists);
+    return status;
 }
 
 /* ---- decoders ---- */

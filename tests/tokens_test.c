@@ -64,6 +64,30 @@ static void check_tokens(const weft_tokenizer *t, unsigned flags, size_t length)
 }
 
 /* What comes out is whole characters, and together the text. */
+/* Each has the ids that it has alone; a long text is shared by the threads. */
+static void check_many(weft *lib, const weft_tokenizer *t) {
+    enum { LONG = 3 << 20 };
+    char *letters = malloc(LONG);
+    assert_non_null(letters);
+    for (size_t i = 0; i < LONG; i++)
+        letters[i] = "weaver of webs "[i * 7 / 5 % 15];
+    weft_text texts[] = {{text, strlen(text), NULL, 0}, {letters, LONG, NULL, 0}, {"", 0, NULL, 0}, {"webs", 4, NULL, 0}};
+    weft_error err = {0};
+    assert_int_equal(weft_tokenizer_encode_many(lib, t, texts, COUNT_OF(texts), 0, &err), WEFT_OK);
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        int32_t *ids;
+        size_t count;
+        assert_int_equal(weft_tokenizer_encode(t, texts[i].text, texts[i].length, &ids, &count, &err), WEFT_OK);
+        assert_int_equal(texts[i].count, count);
+        assert_memory_equal(texts[i].ids, ids, count * sizeof *ids);
+        weft_ids_free(t, ids);
+        weft_ids_free(t, texts[i].ids);
+    }
+    assert_int_equal(weft_tokenizer_encode_many(lib, t, NULL, 0, 0, &err), WEFT_OK);
+    assert_int_equal(weft_tokenizer_encode_many(lib, t, texts, 1, WEFT_ENCODE_CHARACTERS, &err), WEFT_USAGE);
+    free(letters);
+}
+
 static void check_decoder(const weft_tokenizer *t) {
     weft_tokens tokens = {0};
     weft_decoder *d = NULL;
@@ -104,6 +128,7 @@ static void test_tokens(void **state) {
     check_tokens(t, WEFT_ENCODE_PLAIN | WEFT_ENCODE_NO_SPECIALS, strlen(text));
     check_tokens(t, WEFT_ENCODE_CHARACTERS, strlen(text) - 1);
     check_decoder(t);
+    check_many(lib, t);
     assert_int_equal(weft_tokenizer_tokens(t, text, 1, 64, &tokens, &err), WEFT_USAGE);
     assert_null(weft_tokenizer_piece(t, -1, &length));
     assert_int_equal(weft_tokenizer_id(t, "no such token", 13), -1);

@@ -81,6 +81,7 @@ static const group_row groups[] = {
     {"mixers", {"attention-", "lstm", "gru", "linear-attention-", "retention-", "mamba-", "mamba"}},
     {"channel", {""}},
     {"safetensors", {"valid", "sharded", "malformed", "npy-malformed", "config-malformed"}},
+    {"generate", {"gpt2-", "llama-all", "llama-beam", "llama-eos", "bart-", "t5-", "mistral", "processor-s"}},
     {"train", {"gpt2-adamw", "llama-a", "optimizer-", "schedule-", "average-", "clip-"}},
 };
 

@@ -119,7 +119,11 @@ WEFT_API weft_status weft_tokenize_stream(weft *lib, const char *options, weft_t
 /* {"model": DIR, "prompt": TEXT or "chat": FILE ("template": NAME), "max_tokens": N, "temperature", "top_k", "top_p", "min_p",
  * "repetition_penalty", "seed", "stop": [..], "overflow": "stop|slide|error", "context": N, "precision": "fp32|bf16"}. `piece`
  * may be NULL: then result->text is the generated text; else that was handed out already, and result->text is a line of
- * statistics. */
+ * statistics. "beams": N texts are followed at a time (beam search as transformers does it; not with a temperature, "stop" or
+ * "slide"), "length_penalty", "early_stopping": true, false or "never", "sequences": how many are given back, a line each;
+ * their usual is what the model's generation config says. result->json has the "score" of the text, of several all in
+ * "sequences":
+ * [{"text", "score", "tokens", "finish"}, ..]. */
 WEFT_API weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                    weft_error *err);
 
@@ -149,7 +153,8 @@ WEFT_API weft_status weft_fill(weft *lib, const char *options, weft_text_fn piec
 WEFT_API weft_status weft_rerank(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                  weft_error *err);
 /* What an encoder-decoder writes to every text: "from", "to": codes of languages, "prefix": TEXT, "max_tokens", "temperature"
- * (0), "top_k", "top_p", "seed". */
+ * (0), "top_k", "top_p", "seed"; "beams", "length_penalty", "early_stopping" and "sequences" as weft_generate (of several a
+ * line has all, with tabs between them). */
 WEFT_API weft_status weft_translate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                     weft_error *err);
 
@@ -199,6 +204,19 @@ enum weft_encode_flags {
 WEFT_API weft_status weft_tokenizer_tokens(const weft_tokenizer *tokenizer, const char *text, size_t length, unsigned flags,
                                            weft_tokens *out, weft_error *err);
 WEFT_API void weft_tokens_free(const weft_tokenizer *tokenizer, weft_tokens *tokens);
+
+/* Many texts, or a long one: `n` of them over the threads of `lib`, each with the ids that it has alone, whatever the number of
+ * threads. A text of a megabyte or more is itself cut for them where the tokenizer lets it be. `flags`: of weft_encode_flags
+ * the first two. Every ids [count] is the caller's: free with weft_ids_free. On failure none is set. `lib` is busy meanwhile.
+ */
+typedef struct weft_text {
+    const char *text;
+    size_t length;
+    int32_t *ids; /* set, with their number: */
+    size_t count;
+} weft_text;
+WEFT_API weft_status weft_tokenizer_encode_many(weft *lib, const weft_tokenizer *tokenizer, weft_text *texts, size_t n,
+                                                unsigned flags, weft_error *err);
 
 /* Decoding as the ids come: what comes out never ends inside a character. *text (0-terminated, *length bytes, may be empty) is
  * valid until the next call. The tokenizer must outlive the decoder. */

@@ -53,6 +53,21 @@ static int64_t find_limit(const reading *r, const wf_model *model) {
     return places && (!limit || places < limit) ? places : limit;
 }
 
+static wf_bytes find_nothing(const reading *r) {
+    static const char *const keys[] = {"bos_token", "eos_token"}, *const ids[] = {"bos_token_id", "eos_token_id"},
+                             *const none[] = {NULL};
+    wf_bytes text;
+    for (int i = 0; i < 2; i++)
+        if (find_token(r, keys[i], none, &text) >= 0)
+            return text;
+    for (int i = 0; i < 2; i++) {
+        int64_t id = wf_json_int(r->config, ids[i], -1);
+        if (id >= 0 && id < (int64_t)wf_tokenizer_vocab(r->tok) && (text = wf_tokenizer_piece(r->tok, (uint32_t)id)).length)
+            return text;
+    }
+    return (wf_bytes){"\n", 1};
+}
+
 weft_status wf_facts_read(wf_arena *arena, const char *folder, const wf_model *model, const wf_tokenizer *tok, wf_facts *out,
                           weft_error *err) {
     static const char *const masks[] = {"[MASK]", "<mask>", "<special1>", NULL}, *const pads[] = {"[PAD]", "<pad>", NULL},
@@ -74,5 +89,6 @@ weft_status wf_facts_read(wf_arena *arena, const char *folder, const wf_model *m
     out->first = find_token(&r, "cls_token", firsts, &text);
     out->unknown = find_token(&r, "unk_token", unknowns, &text);
     out->mask = find_token(&r, "mask_token", masks, &out->mask_text);
+    out->nothing = find_nothing(&r);
     return WEFT_OK;
 }

@@ -10,7 +10,9 @@ typedef struct wf_facts {
     int64_t padding, mask;  /* ids; padding is 0 when nobody says, mask -1 when there is none */
     int64_t first, unknown; /* the token that begins every text ([CLS]), the one of unknown words; -1: none */
     wf_bytes mask_text;     /* how the mask is written */
-    const wf_json *config;  /* config.json, an empty object when there is none */
+    wf_bytes
+        nothing; /* what is read in the place of a text without tokens: the token that begins or ends texts, else a line end */
+    const wf_json *config; /* config.json, an empty object when there is none */
 } wf_facts;
 
 /* Texts live in the arena. */

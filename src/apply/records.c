@@ -1,5 +1,6 @@
 #include "apply/records.h"
 #include <string.h>
+#include "base/reader.h"
 #include "train/data_text.h"
 
 typedef struct found { /* one record in the text */
@@ -18,7 +19,7 @@ struct wf_records {
     wf_record_field fields[WF_RECORD_FIELDS];
     size_t n_fields;
     record_source *sources;
-    size_t n_sources;
+    size_t n_sources, capacity_sources;
     found *list;
     size_t count, capacity;
     wf_arena arena;
@@ -104,13 +105,15 @@ static weft_status find_form(const char *path, const char *name, const form **ou
 }
 
 /* Of tables only the fields that must be there are read. */
-static weft_status load_one(wf_records *r, const char *path, const form *f, record_source *s, weft_error *err) {
+static weft_status load_one(wf_records *r, const char *path, const form *f, bool listed, weft_error *err) {
+    record_source *s = &r->sources[r->n_sources];
     const char *names[WF_RECORD_FIELDS];
     size_t n = 0;
     for (size_t i = 0; f->table && i < r->n_fields; i++)
         if (!r->fields[i].optional)
             names[n++] = r->fields[i].name;
-    wf_text_options how = {.format = f->table ? f->name : "text", .fields = names, .n_fields = n, .none = true, .apart = true};
+    wf_text_options how = {
+        .format = f->table ? f->name : "text", .fields = names, .n_fields = n, .none = true, .listed = listed, .apart = true};
     *s = (record_source){.where = wf_streq(path, "-") ? "standard input" : path, .json = f->json, .table = f->table};
     return wf_text_load(r->env, &path, 1, &how, &s->text, err);
 }
@@ -126,18 +129,32 @@ static weft_status check_fields(const wf_records *r, const char *path, const for
     return WEFT_OK;
 }
 
-static weft_status load(wf_records *r, const char *const *paths, size_t n, const wf_records_options *o, weft_error *err) {
+static weft_status load_file(wf_records *r, const char *path, const wf_records_options *o, bool listed, weft_error *err) {
     const form *f;
-    if (n && !(r->sources = wf_calloc(&r->env->mem, n, sizeof *r->sources)))
-        return wf_fail_memory(err);
+    WF_TRY(find_form(path, o->format, &f, err));
+    WF_TRY(check_fields(r, wf_streq(path, "-") ? "standard input" : path, f, err));
+    WF_TRY(wf_grow(&r->env->mem, (void **)&r->sources, &r->capacity_sources, r->n_sources + 1, sizeof *r->sources, err));
+    r->sources[r->n_sources].text = wf_text_new(&r->env->mem);
+    WF_TRY(load_one(r, path, f, listed, err));
+    return push_all(r, r->n_sources++, o, err);
+}
+
+/* Each file of a folder has the format of its name. */
+static weft_status load_folder(wf_records *r, const char *folder, const wf_records_options *o, weft_error *err) {
+    const char *const *files;
+    size_t n;
+    WF_TRY(wf_text_list(r->env, &r->arena, folder, &files, &n, err));
+    for (size_t i = 0; i < n; i++)
+        WF_TRY(load_file(r, files[i], o, true, err));
+    return WEFT_OK;
+}
+
+static weft_status load(wf_records *r, const char *const *paths, size_t n, const wf_records_options *o, weft_error *err) {
+    bool standard = false;
     for (size_t i = 0; i < n; i++) {
-        WF_TRY(find_form(paths[i], o->format, &f, err));
-        const char *where = wf_streq(paths[i], "-") ? "standard input" : paths[i];
-        WF_TRY(check_fields(r, where, f, err));
-        r->sources[r->n_sources].text = wf_text_new(&r->env->mem);
-        WF_TRY(load_one(r, paths[i], f, &r->sources[r->n_sources], err));
-        r->n_sources++;
-        WF_TRY(push_all(r, i, o, err));
+        WF_CHECK(!standard || !wf_streq(paths[i], "-"), err, WEFT_USAGE, "standard input (-) is named twice");
+        standard |= wf_streq(paths[i], "-");
+        WF_TRY(wf_is_dir(paths[i]) ? load_folder(r, paths[i], o, err) : load_file(r, paths[i], o, false, err));
     }
     return WEFT_OK;
 }

@@ -4,7 +4,7 @@
 
 /* One row in so many may be padding for the sake of a full batch, and numbers of rows are rounded up to multiples: a new shape
  * costs a recording, and in bf16 the library's compiling of its products. */
-enum { TAPES = 8, USUAL_TOKENS = 2048, GRAIN = 4, WASTE = 64, WASTE_BF16 = 16 };
+enum { TAPES = 8, USUAL_TOKENS = 1024, GRAIN = 4, WASTE = 64, WASTE_BF16 = 16 };
 
 typedef struct shape {
     int64_t batch, rows, picks; /* picks: of the whole batch */
@@ -18,15 +18,20 @@ typedef struct recorded {
     uint64_t used; /* for replacing the one unused longest */
 } recorded;
 
+typedef struct lane { /* what one thread has for batches of its own */
+    recorded tapes[TAPES];
+    wf_tape_memory memory; /* of all its tapes: they run one after the other, and their results are handed out at once */
+    uint64_t clock;
+} lane;
+
 struct wf_runner {
     const wf_model *model;
     wf_runner_options options;
     bool exact;     /* padding would be noticed */
     int type_table; /* of the stem, -1: none */
     int64_t kinds;  /* of tokens; tokenizers may tell two texts apart for a model that does not */
-    recorded tapes[TAPES];
-    wf_tape_memory memory; /* of all tapes: they run one after the other, and their results are handed out at once */
-    uint64_t clock;
+    int n_lanes;    /* a lane for each thread; the first one serves batches that all threads run too */
+    lane *lanes;
 };
 
 /* ---- what the model is like ---- */
@@ -84,16 +89,23 @@ weft_status wf_runner_create(const wf_model *model, const wf_runner_options *opt
     r->kinds = r->type_table >= 0 ? stem_of(model)->tables[r->type_table].rows : 0;
     if (!r->options.tokens)
         r->options.tokens = USUAL_TOKENS;
-    *out = r;
-    return WEFT_OK;
+    r->n_lanes = wf_pool_threads(model->env->pool);
+    r->lanes = wf_calloc(&model->env->mem, (size_t)r->n_lanes, sizeof *r->lanes);
+    *out = r->lanes ? r : NULL;
+    if (!r->lanes)
+        wf_free(&model->env->mem, r);
+    return *out ? WEFT_OK : wf_fail_memory(err);
 }
 
 void wf_runner_free(wf_runner *r) {
     if (!r)
         return;
-    for (int i = 0; i < TAPES; i++)
-        wf_tape_free(r->tapes[i].tape);
-    wf_tape_memory_free(r->model->env, &r->memory);
+    for (lane *l = r->lanes; l < r->lanes + r->n_lanes; l++) {
+        for (int i = 0; i < TAPES; i++)
+            wf_tape_free(l->tapes[i].tape);
+        wf_tape_memory_free(r->model->env, &l->memory);
+    }
+    wf_free(&r->model->env->mem, r->lanes);
     wf_free(&r->model->env->mem, r);
 }
 
@@ -124,13 +136,13 @@ static wf_tensor *record_end(wf_runner *r, recorded *d, const wf_model_ports *po
 }
 
 /* A model with an encoder reads the sequence there; its decoder reads what the spec makes of it. */
-static weft_status record(wf_runner *r, recorded *d, const shape *s, weft_error *err) {
+static weft_status record(wf_runner *r, lane *l, recorded *d, const shape *s, weft_error *err) {
     const int64_t dims[2] = {s->batch, s->rows};
     wf_model_ports ports = {NULL}, source = {NULL}, *reads = r->model->encoder ? &source : &ports;
     wf_model_options how = {.mode = WF_NO_STATE};
     wf_tape_free(d->tape);
     *d = (recorded){.shape = *s};
-    WF_TRY(wf_tape_create(r->model->env, &(wf_tape_options){.type = r->options.bf16 ? WF_BF16 : WF_F32, .memory = &r->memory},
+    WF_TRY(wf_tape_create(r->model->env, &(wf_tape_options){.type = r->options.bf16 ? WF_BF16 : WF_F32, .memory = &l->memory},
                           &d->tape, err));
     ports.source = r->model->encoder ? &source : NULL;
     d->ids = reads->ids = wf_input(d->tape, "ids", WF_I32, 2, dims);
@@ -156,28 +168,28 @@ static void drop(recorded *d) {
 }
 
 /* The tape of this shape: an old one, or a new one in the place of the one unused longest. */
-static weft_status tape_for(wf_runner *r, const shape *s, recorded **out, weft_error *err) {
-    recorded *oldest = &r->tapes[0];
-    r->clock++;
+static weft_status tape_for(wf_runner *r, lane *l, const shape *s, recorded **out, weft_error *err) {
+    recorded *oldest = &l->tapes[0];
+    l->clock++;
     for (int i = 0; i < TAPES; i++) {
-        recorded *d = &r->tapes[i];
+        recorded *d = &l->tapes[i];
         if (d->tape && same(&d->shape, s)) {
-            d->used = r->clock;
+            d->used = l->clock;
             return *out = d, WEFT_OK;
         }
         if (d->used < oldest->used)
             oldest = d;
     }
-    int moves = r->memory.moves;
-    weft_status status = record(r, oldest, s, err);
-    for (int i = 0; i < TAPES && r->memory.moves != moves; i++)
-        if (&r->tapes[i] != oldest)
-            drop(&r->tapes[i]);
+    int moves = l->memory.moves;
+    weft_status status = record(r, l, oldest, s, err);
+    for (int i = 0; i < TAPES && l->memory.moves != moves; i++)
+        if (&l->tapes[i] != oldest)
+            drop(&l->tapes[i]);
     if (status != WEFT_OK) {
         drop(oldest);
         return status;
     }
-    oldest->used = r->clock;
+    oldest->used = l->clock;
     *out = oldest;
     return WEFT_OK;
 }
@@ -276,15 +288,67 @@ static weft_status hand_out(const recorded *d, const batch *b, wf_sequence_fn ta
     return WEFT_OK;
 }
 
-static weft_status run_batch(wf_runner *r, const batch *b, wf_sequence_fn take, void *user, weft_error *err) {
-    wf_runtime rt = {.loss_scale = 1.0f};
-    shape s = shape_of(r, b);
+typedef struct running { /* all batches of a list */
+    wf_runner *runner;
+    batch *batches;
+    size_t n, next, end; /* batches; the next one; where threads stop taking some of their own */
+    wf_sequence_fn take;
+    void *user;
+    weft_status status;
+    weft_error *err;
+} running;
+
+/* The next batch, recorded and filled in; false: there is none. */
+static bool begin_batch(running *job, lane *l, const batch **b, recorded **d) {
+    wf_runner *r = job->runner;
+    if (job->status == WEFT_OK)
+        job->status = wf_stopped(r->model->env);
+    if (job->status != WEFT_OK || job->next >= job->end)
+        return false;
+    *b = &job->batches[job->next++];
+    shape s = shape_of(r, *b);
+    job->status = tape_for(r, l, &s, d, job->err);
+    if (job->status == WEFT_OK)
+        fill(r, *d, *b);
+    return job->status == WEFT_OK;
+}
+
+static void end_batch(running *job, const batch *b, const recorded *d, weft_status ran) {
+    if (job->status == WEFT_OK)
+        job->status = ran == WEFT_OK ? hand_out(d, b, job->take, job->user) : ran;
+}
+
+static const wf_runtime plain = {.loss_scale = 1.0f};
+
+/* A thread with batches of its own: it meets the others only to take and to hand out. */
+static void run_lane(void *arg, int thread, int n_threads) {
+    running *job = arg;
+    wf_pool *pool = job->runner->model->env->pool;
+    const batch *b;
     recorded *d;
-    WF_TRY(wf_stopped(r->model->env));
-    WF_TRY(tape_for(r, &s, &d, err));
-    fill(r, d, b);
-    WF_TRY(wf_tape_forward(d->tape, &rt, err));
-    return hand_out(d, b, take, user);
+    (void)n_threads;
+    wf_pool_lock(pool);
+    while (begin_batch(job, &job->runner->lanes[thread], &b, &d)) {
+        wf_pool_unlock(pool);
+        weft_status ran = wf_tape_forward_alone(d->tape, &plain, NULL);
+        wf_pool_lock(pool);
+        end_batch(job, b, d, ran);
+    }
+    wf_pool_unlock(pool);
+}
+
+/* Two batches or more for each thread, the same number for all, are shared out; all threads run what is left together. */
+static weft_status run_batches(running *job) {
+    size_t threads = (size_t)job->runner->n_lanes;
+    const batch *b;
+    recorded *d;
+    job->end = threads > 1 && job->n >= 2 * threads ? job->n / threads * threads : 0;
+    if (job->end > 0)
+        wf_pool_run(job->runner->model->env->pool, run_lane, job);
+    job->end = job->n;
+    while (begin_batch(job, &job->runner->lanes[0], &b, &d))
+        end_batch(job, b, d, wf_tape_forward(d->tape, &plain, job->err));
+    return job->status;
 }
 
 typedef struct sortable {
@@ -298,13 +362,16 @@ static int longest_first(const void *a, const void *b) {
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static weft_status run_sorted(wf_runner *r, const wf_sequence *list, size_t n, size_t *order, wf_sequence_fn take, void *user,
-                              weft_error *err) {
-    for (size_t at = 0, taken; at < n; at += taken) {
-        taken = take_batch(r, list, order + at, n - at);
-        WF_TRY(run_batch(r, &(batch){list, order + at, taken}, take, user, err));
-    }
-    return WEFT_OK;
+static weft_status run_sorted(const wf_sequence *list, size_t n, const size_t *order, running *job) {
+    const wf_mem *mem = &job->runner->model->env->mem;
+    job->batches = wf_calloc(mem, n, sizeof *job->batches);
+    if (!job->batches)
+        return wf_fail_memory(job->err);
+    for (size_t at = 0; at < n; at += job->batches[job->n++].n)
+        job->batches[job->n] = (batch){list, order + at, take_batch(job->runner, list, order + at, n - at)};
+    weft_status status = run_batches(job);
+    wf_free(mem, job->batches);
+    return status;
 }
 
 weft_status wf_longest_first(const wf_mem *mem, const wf_sequence *list, size_t n, size_t **out, weft_error *err) {
@@ -331,7 +398,7 @@ weft_status wf_runner_run(wf_runner *r, const wf_sequence *list, size_t n, wf_se
     if (n == 0)
         return WEFT_OK;
     WF_TRY(wf_longest_first(&r->model->env->mem, list, n, &order, err));
-    weft_status status = run_sorted(r, list, n, order, take, user, err);
+    weft_status status = run_sorted(list, n, order, &(running){.runner = r, .take = take, .user = user, .err = err});
     wf_free(&r->model->env->mem, order);
     return status;
 }

@@ -5,6 +5,7 @@
  *     WF_TRY(wf_runner_create(model, &(wf_runner_options){.head = 0}, &r, err));
  *     WF_TRY(wf_runner_run(r, list, n, take, user, err));
  *
+ * Many batches are shared out among the threads, each alone with its own; few run one after the other on all threads.
  * Sequences of one batch are filled up on the right where no layer of the model notices that; where one does, only sequences of
  * equal length share a batch. So the result of a sequence depends on its neighbours by rounding at most. Tapes are kept by
  * shape. Thread rule: one caller; the model may be shared. */
@@ -24,7 +25,7 @@ typedef struct wf_runner_options {
     int head;        /* index of a head; -1: the hidden states */
     bool pick;       /* logits of single rows only */
     bool bf16;       /* the model has bf16 copies */
-    int64_t tokens;  /* of a batch, at most, but for a single sequence; 0: 2048 */
+    int64_t tokens;  /* of a batch, at most, but for a single sequence; 0: 1024 */
     int64_t padding; /* the token that fills up */
     /* What follows the hidden states [B,T,n], with the rows that count U8 [B,T] or NULL (all) -> [B,m]; NULL: nothing. */
     wf_tensor *(*finish)(void *user, wf_tape *tape, wf_tensor *hidden, wf_tensor *mask);
@@ -36,7 +37,7 @@ weft_status wf_runner_create(const wf_model *model, const wf_runner_options *opt
 void wf_runner_free(wf_runner *runner); /* NULL is fine */
 
 /* The result of sequence `index`: rows x columns, valid during the call; one row where rows are pooled, n_picks of a runner
- * that picks. Called on the caller's thread, in no order. */
+ * that picks. Called on any thread of the pool, one at a time, in no order. */
 typedef weft_status (*wf_sequence_fn)(void *user, size_t index, const float *values, int64_t rows, int64_t columns);
 weft_status wf_runner_run(wf_runner *runner, const wf_sequence *list, size_t n, wf_sequence_fn take, void *user,
                           weft_error *err);

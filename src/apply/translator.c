@@ -7,6 +7,7 @@ enum { USUAL_TOKENS = 2048, GRAIN = 16, ROOM = 4 /* places of the decoder for ea
 struct wf_translator {
     const wf_model *model;
     wf_translator_options options;
+    wf_rules rules;
     wf_sampler *sampler;
     wf_session *session; /* of `batch` sequences; NULL: none yet */
     int64_t batch;
@@ -41,9 +42,15 @@ weft_status wf_translator_create(const wf_model *model, const wf_translator_opti
     *t = (wf_translator){.model = model, .options = *options};
     if (!t->options.tokens)
         t->options.tokens = USUAL_TOKENS;
+    if (options->sampling.rules)
+        t->rules = *options->sampling.rules;
+    t->rules.prompt = options->given ? (int64_t)options->given : 1;
+    t->rules.begin = (int64_t)options->n_start;
+    t->rules.most = options->longest + 1;
+    t->options.sampling.rules = &t->rules;
     weft_status status = wf_model_can_stream(model, err);
     if (status == WEFT_OK)
-        status = wf_sampler_create(model->env, model->spec->vocab, &options->sampling, &t->sampler, err);
+        status = wf_sampler_create(model->env, model->spec->vocab, &t->options.sampling, &t->sampler, err);
     if (status != WEFT_OK) {
         wf_translator_free(t);
         return status;
@@ -66,7 +73,7 @@ static int64_t rows_for(size_t count) { return ((int64_t)count + GRAIN - 1) / GR
 /* How many sequences from here share a batch: they are sorted, the longest first. */
 static size_t take_batch(const wf_translator *t, const wf_sequence *list, const size_t *order, size_t n) {
     int64_t rows = rows_for(list[order[0]].count), most = t->options.tokens / rows;
-    int64_t room = ROOM * t->options.tokens / (t->options.longest + 1);
+    int64_t room = ROOM * t->options.tokens / (t->options.longest + 1) / t->options.beams.beams;
     size_t taken = 1;
     most = room < most ? room : most;
     while (taken < n && (int64_t)taken < most && rows_for(list[order[taken]].count) == rows)
@@ -114,16 +121,19 @@ static bool ends(const wf_translator *t, int32_t id) {
     return false;
 }
 
+static wf_history history(const batch *b, size_t i, const int32_t *text, int64_t n) {
+    return (wf_history){.ids = text, .n = n, .source = b->source + i * (size_t)b->rows, .n_source = b->lengths[i]};
+}
+
 /* The next token of every text that has not ended, from logits [n, vocab]. */
 static weft_status choose(const wf_translator *t, batch *b, const float *logits, int64_t step, weft_error *err) {
-    bool forced = t->options.last >= 0 && step + 1 == new_tokens(t);
     for (size_t i = 0; i < b->n; i++, logits += t->model->spec->vocab) {
-        int32_t id = forced ? (int32_t)t->options.last : t->options.padding, *text = b->text + i * text_width(t);
+        int32_t id = t->options.padding, *text = b->text + i * text_width(t);
         size_t n = t->options.n_start + b->written[i];
-        if (!b->ended[i] && !forced)
-            WF_TRY(wf_sampler_next(t->sampler, logits, text, (int64_t)n, (t->before + b->order[i]) << 32 | (uint64_t)step, &id,
-                                   err));
-        b->next[i] = b->ended[i] ? t->options.padding : id;
+        wf_history h = history(b, i, text, (int64_t)n);
+        if (!b->ended[i])
+            WF_TRY(wf_sampler_next(t->sampler, logits, &h, (t->before + b->order[i]) << 32 | (uint64_t)step, &id, err));
+        b->next[i] = id;
         if (b->ended[i])
             continue;
         if ((b->ended[i] = ends(t, id)))
@@ -134,20 +144,19 @@ static weft_status choose(const wf_translator *t, batch *b, const float *logits,
     return WEFT_OK;
 }
 
-/* A session for this many sequences; the one there is where it fits. */
+/* A session for this many sources; the one there is where it fits. */
 static weft_status session_for(wf_translator *t, int64_t n, weft_error *err) {
     if (t->session && t->batch == n)
         return WEFT_OK;
     wf_session_free(t->session);
     t->session = NULL;
     t->batch = n;
-    return wf_session_create(t->model, n, t->options.longest + 1, &t->session, err);
+    return wf_session_create_shared(t->model, n * t->options.beams.beams, t->options.beams.beams, t->options.longest + 1,
+                                    &t->session, err);
 }
 
 static weft_status decode(wf_translator *t, batch *b, weft_error *err) {
     const float *logits;
-    WF_TRY(session_for(t, (int64_t)b->n, err));
-    WF_TRY(wf_session_source(t->session, b->source, b->rows, b->lengths, err));
     for (int64_t step = 0; step < new_tokens(t) && b->open > 0; step++) {
         WF_TRY(wf_session_feed(t->session, b->next, step ? 1 : (int64_t)t->options.n_start, &logits, err));
         WF_TRY(choose(t, b, logits, step, err));
@@ -155,14 +164,63 @@ static weft_status decode(wf_translator *t, batch *b, weft_error *err) {
     return WEFT_OK;
 }
 
-static weft_status run_batch(wf_translator *t, batch *b, wf_translated_fn take, void *user, weft_error *err) {
+typedef struct taker {
+    wf_translated_fn take;
+    void *user;
+} taker;
+
+static weft_status write_texts(wf_translator *t, batch *b, const taker *to, weft_error *err) {
+    WF_TRY(decode(t, b, err));
+    for (size_t i = 0; i < b->n; i++) {
+        const void *text = b->text + i * text_width(t) + t->options.n_start;
+        wf_translated one = {.ids = text, .n = b->written[i], .ended = b->ended[i]};
+        WF_TRY(to->take(to->user, b->order[i], &one));
+    }
+    return WEFT_OK;
+}
+
+static weft_status take_beams(const wf_translator *t, const batch *b, const wf_beam_text *texts, const taker *to) {
+    for (size_t i = 0; i < b->n; i++)
+        for (int64_t k = 0; k < t->options.beams.returned; k++, texts++) {
+            const void *text = texts->ids + t->options.n_start;
+            size_t n = (size_t)texts->n - t->options.n_start - texts->ended;
+            wf_translated one = {.ids = text, .n = n, .ended = texts->ended, .score = (double)texts->score};
+            WF_TRY(to->take(to->user, b->order[i], &one));
+        }
+    return WEFT_OK;
+}
+
+static weft_status write_beams(wf_translator *t, batch *b, const taker *to, weft_error *err) {
+    wf_history *prompts = wf_calloc(&t->model->env->mem, b->n, sizeof *prompts);
+    wf_beam_job job = {.rows = (int64_t)b->n,
+                       .prompts = prompts,
+                       .how = t->options.beams,
+                       .sampling = &t->options.sampling,
+                       .eos = t->options.eos,
+                       .n_eos = t->options.n_eos,
+                       .given = t->rules.prompt,
+                       .most = t->rules.most};
+    wf_beam_found found;
+    if (!prompts)
+        return wf_fail_memory(err);
+    for (size_t i = 0; i < b->n; i++)
+        prompts[i] = history(b, i, b->text + i * text_width(t), (int64_t)t->options.n_start);
+    weft_status status = wf_beam_search(t->session, &job, &found, err);
+    wf_free(&t->model->env->mem, prompts);
+    WF_TRY(status);
+    status = take_beams(t, b, found.texts, to);
+    wf_beam_free(t->model->env, &found);
+    return status;
+}
+
+static weft_status run_batch(wf_translator *t, batch *b, const taker *to, weft_error *err) {
     weft_status status = open_batch(t, b, err);
     if (status == WEFT_OK)
-        status = decode(t, b, err);
-    for (size_t i = 0; i < b->n && status == WEFT_OK; i++) {
-        const void *text = b->text + i * text_width(t) + t->options.n_start;
-        status = take(user, b->order[i], text, b->written[i], b->ended[i]);
-    }
+        status = session_for(t, (int64_t)b->n, err);
+    if (status == WEFT_OK)
+        status = wf_session_source(t->session, b->source, b->rows, b->lengths, err);
+    if (status == WEFT_OK)
+        status = t->options.beams.beams > 1 ? write_beams(t, b, to, err) : write_texts(t, b, to, err);
     close_batch(&t->model->env->mem, b);
     return status;
 }
@@ -190,7 +248,7 @@ weft_status wf_translator_run(wf_translator *t, const wf_sequence *list, size_t 
     WF_TRY(wf_longest_first(&t->model->env->mem, list, n, &order, err));
     for (size_t at = 0, taken; status == WEFT_OK && at < n; at += taken) {
         taken = take_batch(t, list, order + at, n - at);
-        status = run_batch(t, &(batch){.list = list, .order = order + at, .n = taken}, take, user, err);
+        status = run_batch(t, &(batch){.list = list, .order = order + at, .n = taken}, &(taker){take, user}, err);
     }
     t->before += n;
     wf_free(&t->model->env->mem, order);

@@ -11,17 +11,18 @@
 #ifndef WF_APPLY_TRANSLATOR_H
 #define WF_APPLY_TRANSLATOR_H
 #include "apply/runner.h"
-#include "gen/sampler.h"
+#include "gen/beam.h"
 
 typedef struct wf_translator_options {
-    wf_sampling sampling;
+    wf_sampling sampling; /* of the rules the lengths are set here */
+    wf_beams beams;       /* more than one: no temperature */
     int64_t tokens;       /* of the sources of a batch, at most, but for a single one; 0: 2048 */
     int64_t longest;      /* tokens written at most; those of `start` behind its first one count */
     const int32_t *start; /* what every text begins with: the decoder's first token, then what is forced to follow */
     size_t n_start;       /* at least 1 */
+    size_t given;         /* of them, those that do not count as written; 0: 1 */
     const int32_t *eos;   /* any of them ends a text */
     size_t n_eos;
-    int64_t last; /* the token in the place of the last one of a text that did not end before; -1: the model's own */
     int32_t padding;
 } wf_translator_options;
 
@@ -31,9 +32,15 @@ weft_status wf_translator_create(const wf_model *model, const wf_translator_opti
                                  weft_error *err);
 void wf_translator_free(wf_translator *translator); /* NULL is fine */
 
-/* What was written behind `start` to source `index`, without the token that ended it; `ended`: there was one. Valid during the
- * call; called on the caller's thread, in no order. */
-typedef weft_status (*wf_translated_fn)(void *user, size_t index, const uint32_t *ids, size_t n, bool ended);
+typedef struct wf_translated { /* what was written behind `start`, without the token that ended it */
+    const uint32_t *ids;
+    size_t n;
+    bool ended;   /* there was one */
+    double score; /* of beams */
+} wf_translated;
+/* What was written to source `index`; of beams once for each that is given back, the best first. Valid during the call; called
+ * on the caller's thread, the sources in no order. */
+typedef weft_status (*wf_translated_fn)(void *user, size_t index, const wf_translated *text);
 weft_status wf_translator_run(wf_translator *translator, const wf_sequence *list, size_t n, wf_translated_fn take, void *user,
                               weft_error *err);
 #endif

@@ -295,3 +295,11 @@ weft_status wf_write_file(const wf_mem *mem, const char *path, const void *data,
     wf_writer_abort(w);
     return status;
 }
+
+weft_status wf_copy_file(const wf_mem *mem, const char *from, const char *to, weft_error *err) {
+    wf_file file;
+    WF_TRY(wf_file_open(mem, from, true, 0, &file, err));
+    weft_status status = wf_write_file(mem, to, file.data, file.size, err);
+    wf_file_close(&file);
+    return status;
+}

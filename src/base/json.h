@@ -47,6 +47,8 @@ weft_status wf_json_next(wf_json_reader *r, wf_json_kind *kind, const char **key
 bool wf_json_quick_strings(wf_json_reader *r, size_t n, const char *texts[], size_t lengths[]);
 bool wf_json_quick_scored(wf_json_reader *r, const char *texts[2], size_t lengths[2]);
 bool wf_json_quick_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value);
+/* The same for a name that may have escapes: as it stands in the text, not looked at. */
+bool wf_json_quick_raw_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value);
 weft_status wf_json_skip(wf_json_reader *r); /* leaves the level just entered, checking it */
 /* Reading a container beside what stands before it, maybe on another thread: a reader of its own (close it) that begins at
  * `offset`, taken for the place behind the bracket ('[' or '{') of a sibling of the container that `r` has just entered, or of
@@ -100,6 +102,8 @@ bool wf_json_equal(const wf_json *a, const wf_json *b); /* objects by key, any o
 /* Text: compact when indent is 0; numbers keep their source text, doubles print with the fewest digits that read back equal. */
 void wf_json_print(wf_str *out, const wf_json *j, int indent);
 
+void wf_json_put_string(wf_str *out, const char *text, size_t length); /* in quotes; invalid UTF-8 becomes U+FFFD */
+
 /* ---- writer for streams: commas and escapes by itself; the wf_str remembers failure ---- */
 typedef struct wf_json_writer {
     wf_str *out;
@@ -119,5 +123,6 @@ void wf_jw_double(wf_json_writer *w, double value); /* not finite: null */
 void wf_jw_float(wf_json_writer *w, float value);   /* the same with a float's digits */
 void wf_jw_bool(wf_json_writer *w, bool value);
 void wf_jw_null(wf_json_writer *w);
+void wf_jw_raw(wf_json_writer *w, const char *text, size_t length); /* a value that is JSON already */
 void wf_jw_json(wf_json_writer *w, const wf_json *j);
 #endif

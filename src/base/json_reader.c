@@ -475,18 +475,16 @@ bool wf_json_quick_scored(wf_json_reader *r, const char *texts[2], size_t length
     return take_quick(r, start, quick_char(r, number, ']'));
 }
 
-bool wf_json_quick_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value) {
+/* Behind the name at `start`, which ends at `i`, its number. */
+static inline bool quick_count(wf_json_reader *r, size_t start, size_t i, uint32_t *value) {
     enum { DIGITS = 9 };
-    size_t i = element_start(r), start = i, digits;
-    if (i == SIZE_MAX || r->stack[r->depth - 1] != '{')
-        return false;
-    i = quick_string(r, i, key, key_length);
+    size_t digits;
     i = quick_char(r, i, ':');
     if (i == SIZE_MAX)
         return false;
     for (*value = 0, digits = i; i < r->length && r->text[i] >= '0' && r->text[i] <= '9' && i - digits <= DIGITS; i++)
         *value = *value * 10 + (uint32_t)(r->text[i] - '0');
-    bool ends = i < r->length && strchr(",} \n\r\t", r->text[i]) && r->text[i];
+    bool ends = i < r->length && (r->text[i] == ',' || r->text[i] == '}' || is_space(r->text[i]));
     if (!ends || i == digits || i - digits > DIGITS || (r->text[digits] == '0' && i > digits + 1))
         return false;
     r->key_offset = start;
@@ -494,6 +492,23 @@ bool wf_json_quick_count(wf_json_reader *r, const char **key, size_t *key_length
     r->position = i;
     r->first = false;
     return true;
+}
+
+bool wf_json_quick_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value) {
+    size_t start = element_start(r);
+    return start != SIZE_MAX && r->stack[r->depth - 1] == '{' &&
+           quick_count(r, start, quick_string(r, start, key, key_length), value);
+}
+
+bool wf_json_quick_raw_count(wf_json_reader *r, const char **key, size_t *key_length, uint32_t *value) {
+    size_t start = element_start(r), i = start;
+    if (start == SIZE_MAX || r->stack[r->depth - 1] != '{' || r->text[start] != '"')
+        return false;
+    for (i++; i < r->length && r->text[i] != '"'; i++)
+        i += r->text[i] == '\\';
+    *key = r->text + start + 1;
+    *key_length = i - start - 1;
+    return i < r->length && quick_count(r, start, i + 1, value);
 }
 
 weft_status wf_json_skip(wf_json_reader *r) {

@@ -17,13 +17,19 @@ static void put_escape(wf_str *out, unsigned char c) {
     }
 }
 
-static void put_string(wf_str *out, const char *text, size_t length) {
+static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+
+void wf_json_put_string(wf_str *out, const char *text, size_t length) {
     size_t piece = 0, i = 0;
     wf_str_putc(out, '"');
     while (i < length) {
         unsigned char c = (unsigned char)text[i];
+        if (is_plain(c)) {
+            i++;
+            continue;
+        }
         int step = wf_utf8_length(text + i, length - i);
-        if (step > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+        if (step > 1) {
             i += (size_t)step;
             continue;
         }
@@ -59,7 +65,7 @@ static void put_leaf(wf_str *out, const wf_json *j) {
     static const char *const words[] = {[WF_JSON_NULL] = "null", [WF_JSON_FALSE] = "false", [WF_JSON_TRUE] = "true",
                                         [WF_JSON_ARRAY] = "[]",  [WF_JSON_OBJECT] = "{}",   [WF_JSON_END] = "null"};
     if (j->kind == WF_JSON_STRING)
-        put_string(out, j->string, j->length);
+        wf_json_put_string(out, j->string, j->length);
     else if (j->kind != WF_JSON_NUMBER)
         wf_str_puts(out, words[j->kind]);
     else if (j->string)
@@ -73,7 +79,7 @@ static void put_tree(wf_str *out, const wf_json *j, int indent, int outer) {
     const wf_json *open[WF_JSON_MAX_DEPTH];
     for (int depth = 0;;) {
         if (depth > 0 && open[depth - 1]->kind == WF_JSON_OBJECT) {
-            put_string(out, j->key, strlen(j->key));
+            wf_json_put_string(out, j->key, strlen(j->key));
             wf_str_puts(out, indent > 0 ? ": " : ":");
         }
         if (j->child && depth < WF_JSON_MAX_DEPTH) {
@@ -146,14 +152,14 @@ void wf_jw_end(wf_json_writer *w, char close) {
 
 void wf_jw_key(wf_json_writer *w, const char *key) {
     separate(w);
-    put_string(w->out, key, strlen(key));
+    wf_json_put_string(w->out, key, strlen(key));
     wf_str_puts(w->out, w->indent > 0 ? ": " : ":");
     w->after_key = true;
 }
 
 void wf_jw_string_n(wf_json_writer *w, const char *text, size_t length) {
     separate(w);
-    put_string(w->out, text, length);
+    wf_json_put_string(w->out, text, length);
 }
 
 void wf_jw_string(wf_json_writer *w, const char *text) {
@@ -165,7 +171,10 @@ void wf_jw_string(wf_json_writer *w, const char *text) {
 
 void wf_jw_int(wf_json_writer *w, int64_t value) {
     separate(w);
-    wf_str_printf(w->out, "%lld", (long long)value);
+    char text[24];
+    if (value < 0)
+        wf_str_putc(w->out, '-');
+    wf_str_put(w->out, text, wf_format_u64(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, text));
 }
 
 void wf_jw_double(wf_json_writer *w, double value) {
@@ -189,6 +198,11 @@ void wf_jw_bool(wf_json_writer *w, bool value) {
 void wf_jw_null(wf_json_writer *w) {
     separate(w);
     wf_str_puts(w->out, "null");
+}
+
+void wf_jw_raw(wf_json_writer *w, const char *text, size_t length) {
+    separate(w);
+    wf_str_put(w->out, text, length);
 }
 
 void wf_jw_json(wf_json_writer *w, const wf_json *j) {

@@ -29,6 +29,17 @@ bool wf_parse_i64(const char *text, size_t length, int64_t *out) {
     return true;
 }
 
+size_t wf_format_u64(uint64_t value, char out[24]) {
+    char digits[24];
+    size_t at = sizeof digits, n;
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while (value /= 10);
+    n = sizeof digits - at;
+    memcpy(out, digits + at, n);
+    return n;
+}
+
 static size_t skip_digits(const char *text, size_t length, size_t i) {
     while (i < length && text[i] >= '0' && text[i] <= '9')
         i++;

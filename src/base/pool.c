@@ -92,6 +92,9 @@ void wf_pool_barrier(wf_pool *pool) {
         wait_step(pool, &spun);
 }
 
+void wf_pool_lock(wf_pool *pool) { pthread_mutex_lock(&pool->mutex); }
+void wf_pool_unlock(wf_pool *pool) { pthread_mutex_unlock(&pool->mutex); }
+
 /* The caller changes the generation and then looks for sleepers; a worker counts itself as a sleeper and then looks at the
  * generation. Both in sequentially consistent order, so one of them always sees the other. */
 static void sleep_until_changed(wf_pool *pool, unsigned seen) {

@@ -20,6 +20,9 @@ void wf_pool_run(wf_pool *pool, wf_region_fn fn, void *arg);
 void wf_pool_run_alone(wf_region_fn fn, void *arg);
 /* Waits until every thread of the running region is here. Cost: a few hundred ns when every thread has a core. */
 void wf_pool_barrier(wf_pool *pool);
+/* One thread of the running region at a time is between these. */
+void wf_pool_lock(wf_pool *pool);
+void wf_pool_unlock(wf_pool *pool);
 /* Number of processors this process may run on (affinity mask and cgroup quota respected), at least 1. */
 int wf_cpu_count(void);
 #endif

@@ -29,6 +29,7 @@ bool wf_ends_with(const char *text, const char *suffix);
 bool wf_parse_i64(const char *text, size_t length, int64_t *out);
 bool wf_parse_double(const char *text, size_t length, double *out);
 /* The fewest digits that read back as the same double, "C" locale; `out` holds 32 bytes. */
+size_t wf_format_u64(uint64_t value, char out[24]); /* the number of digits; no 0 behind them */
 void wf_format_double(double value, char out[32]);
 /* The same for a number that was a float: at most 9 digits. Fast for magnitudes between 1e-5 and 1e6. */
 void wf_format_float(float value, char out[32]);

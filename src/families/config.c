@@ -223,7 +223,8 @@ weft_status wf_unlisted(const wf_config_options *options, const char *inside, co
     if (options && options->strict)
         return wf_fail_at(err, WEFT_UNSUPPORTED, key->offset, "unknown key '%s%s%s'", before, dot, key->key);
     if (options && options->env)
-        wf_log(options->env, WF_WARN, "config: unknown key '%s%s%s' is not used", before, dot, key->key);
+        wf_log(options->env, WF_WARN, "%s: unknown key '%s%s%s' is not used", options->where ? options->where : "config",
+               before, dot, key->key);
     return WEFT_OK;
 }
 

@@ -46,7 +46,7 @@ static weft_status merge_member(wf_arena *arena, wf_json *into, const wf_json *f
         take_away(into, from->key);
         return WEFT_OK;
     }
-    bool lists = wf_streq(from->key, "ignored") || wf_streq(from->key, "unused");
+    bool lists = wf_streq(from->key, "ignored") || wf_streq(from->key, "unused") || wf_streq(from->key, "kept");
     bool objects = old && old->kind == WF_JSON_OBJECT && from->kind == WF_JSON_OBJECT && combine(old, from);
     if (objects)
         return merge(arena, old, from, err);
@@ -155,7 +155,7 @@ static weft_status put_bases(wf_arena *arena, const char *base, wf_json *j, int 
 }
 
 static weft_status fill_base(wf_families *set, wf_family *family, weft_error *err) {
-    static const char *const sections[] = {"names", "tied", "tables", "unused", "optional"};
+    static const char *const sections[] = {"names", "tied", "tables", "unused", "kept", "optional"};
     const char *base = wf_json_text(family->json, "base", NULL);
     if (!base)
         return WEFT_OK;

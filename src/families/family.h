@@ -44,6 +44,7 @@ weft_status wf_family_of_config(const wf_families *set, const wf_json *config, c
 typedef struct wf_config_options {
     const wf_env *env; /* its log gets one warning per key that no table lists; may be NULL */
     bool strict;       /* such a key is WEFT_UNSUPPORTED instead */
+    const char *where; /* the config's file, for that warning; NULL: it has none */
 } wf_config_options;
 
 /* The spec a config describes, in `arena`. It has not been through wf_spec_read. */

@@ -9,6 +9,9 @@
 #include "support/fail_mem.h"
 #include "support/test.h"
 
+#define ROBERTAS                                                                                                               \
+    "{\"model_type\": \"encoder-decoder\", \"encoder\": {\"model_type\": \"roberta\", \"pad_token_id\": 1}, "                  \
+    "\"decoder\": {\"model_type\": \"roberta\", \"pad_token_id\": 1"
 #define LLAMA                                                                                                                  \
     "{\"model_type\": \"llama\", \"hidden_size\": 32, \"intermediate_size\": 44, \"num_hidden_layers\": 2, "                   \
     "\"num_attention_heads\": 4, "                                                                                             \
@@ -111,6 +114,15 @@ static const honoured_row honoured[] = {
      "false"},
     {"{\"architectures\": [\"MixtralForTokenClassification\"], \"output_router_logits\": true}", "blocks.0.channel.aux_weight",
      "0"},
+    {ROBERTAS "}}", "encoder.stem.positions.count", "\"tokens\""}, /* positions from the padding, on both sides */
+    {ROBERTAS "}}", "stem.positions.count", "\"tokens\""},
+    {ROBERTAS "}}", "encoder.stem.padding", "1"},
+    {ROBERTAS ", \"hidden_act\": \"relu\"}}", "head.layers.0.activation", "\"gelu\""},
+    {"{\"architectures\": [\"BigBirdForQuestionAnswering\"], \"sep_token_id\": 7}", "head.separator", "7"},
+    {"{\"architectures\": [\"BigBirdForQuestionAnswering\"]}", "stem.tables.0.separator", "66"},
+    {"{\"architectures\": [\"PerceiverModel\"]}", "stem.kind", "\"frames\""},
+    {"{\"architectures\": [\"FSMTModel\"]}", "head.output", "\"last_hidden_state\""},
+    {"{\"architectures\": [\"BertModel\"], \"is_causal\": false}", "blocks.0.mixer.causal", "false"},
 };
 
 static void test_honoured(void **state) {
@@ -175,6 +187,11 @@ static const refused_row refused[] = {
     {"{\"architectures\": \"LlamaForCausalLM\"}", WEFT_BAD_INPUT, "architectures"},
     {LLAMA ", \"architectures\": [\"LlamaForMultipleChoice\"]}", WEFT_UNSUPPORTED, "LlamaForMultipleChoice"},
     {LLAMA ", \"unheard_of\": 1}", WEFT_UNSUPPORTED, "unheard_of"},
+    {LLAMA ", \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},
+    {"{\"model_type\": \"bart\", \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},
+    {"{\"architectures\": [\"BertLMHeadModel\"], \"is_decoder\": true, \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},
+    {ROBERTAS ", \"is_causal\": false}}", WEFT_UNSUPPORTED, "is_causal"},
+    {"{\"architectures\": [\"BigBirdForQuestionAnswering\"], \"sep_token_id\": null}", WEFT_UNSUPPORTED, "sep_token_id"},
     {"{\"model_type\": \"xglm\", \"add_cross_attention\": true}", WEFT_UNSUPPORTED, "add_cross_attention"},
     {"{\"model_type\": \"gpt_bigcode\", \"add_cross_attention\": true}", WEFT_UNSUPPORTED, "add_cross_attention"},
     {"{\"architectures\": [\"T5GemmaModel\"], \"is_encoder_decoder\": false}", WEFT_UNSUPPORTED, "class of its own"},

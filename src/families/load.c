@@ -5,6 +5,7 @@
 #include "base/reader.h"
 #include "families/load_adapter.h"
 #include "families/measure.h"
+#include "families/rest.h"
 #include "formats/shards.h"
 
 /* ---- config.json ---- */
@@ -35,7 +36,7 @@ static weft_status read_config(loader *l, const char *folder) {
     WF_TRY(wf_path_inside(&l->c->arena, folder, "config.json", &path, l->err));
     WF_CHECK(wf_is_file(path) || !is_adapter(l, folder), l->err, WEFT_BAD_INPUT,
              "this is an adapter: open the model that it was trained on, with the adapter beside it (--adapter)");
-    WF_CHECK(wf_is_file(path), l->err, WEFT_FAILURE,
+    WF_CHECK(wf_is_file(path), l->err, WEFT_BAD_INPUT,
              "no config.json in it, nor weights of a known name; a model in one file is opened by that file's name");
     l->config_path = path;
     WF_TRY(wf_file_open(&l->env->mem, path, false, CONFIG_BYTES, &file, l->err));
@@ -479,7 +480,8 @@ weft_status wf_model_names(const wf_model *model, const wf_family *family, wf_ar
 static weft_status of_config(const loader *l, weft_status status) {
     if (status == WEFT_OK || status == WEFT_NO_MEMORY)
         return status;
-    wf_fail_in(l->err, "%s", l->config_path);
+    if (!l->err || !wf_starts_with(l->err->message, l->config_path)) /* of a file that cannot be read it does */
+        wf_fail_in(l->err, "%s", l->config_path);
     if (status == WEFT_USAGE)
         status = WEFT_BAD_INPUT;
     if (l->err)
@@ -496,7 +498,7 @@ static weft_status drop_heads(loader *l, wf_json *spec) {
 }
 
 static weft_status make_spec(loader *l, wf_json **spec) {
-    wf_config_options options = {.env = l->env, .strict = l->options->strict};
+    wf_config_options options = {.env = l->env, .strict = l->options->strict, .where = l->config_path};
     wf_spec *read;
     WF_TRY(wf_family_of_config(&l->c->families, l->c->config, &l->c->family, l->err));
     WF_TRY(wf_family_spec(l->c->family, &l->c->arena, l->c->config, &options, spec, l->err));
@@ -532,6 +534,13 @@ static bool has_config(loader *l, const char *folder) {
     return path && wf_is_file(path);
 }
 
+/* A file of weights beside its config.json. */
+static bool lies_in_model(loader *l, const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *folder = slash ? wf_arena_strndup(&l->c->arena, path, (size_t)(slash - path) + 1) : ".";
+    return folder && has_config(l, folder);
+}
+
 /* A folder's config.json comes first, so that a bad one is told before any weights are looked at. */
 static weft_status find_config(loader *l, const char *path) {
     bool folder = wf_is_dir(path);
@@ -545,7 +554,14 @@ static weft_status find_config(loader *l, const char *path) {
     weft_status status = folder ? wf_shards_open(&l->env->mem, path, &l->shards, &quiet) : WEFT_OK;
     if (status == WEFT_FAILURE) /* no weights either: then the config is what is missing */
         return l->c->config ? WEFT_OK : of_config(l, read_config(l, path));
-    return status ? wf_fail(l->err, status, "%s", quiet.message) : measure_config(l, path);
+    if (status)
+        return wf_fail(l->err, status, "%s", quiet.message);
+    status = measure_config(l, path);
+    if (status == WEFT_UNSUPPORTED)
+        wf_fail_in(l->err, "%s", path);
+    return status == WEFT_UNSUPPORTED && !folder && lies_in_model(l, path)
+               ? wf_fail(l->err, status, "%s holds weights alone: open the folder it lies in", path)
+               : status;
 }
 
 /* ---- an adapter beside it ---- */
@@ -599,6 +615,7 @@ static weft_status open_all(loader *l, const char *path) {
     WF_TRY(wf_model_names(l->c->model, l->c->family, &l->c->arena, &l->c->names, l->err));
     WF_TRY(find_tensors(l, path));
     WF_TRY(check_extra(l));
+    WF_TRY(wf_rest_keep(l->c, l->shards, strlen(l->prefix), l->options->map, l->err));
     WF_TRY(read_values(l));
     return attach_adapter(l, true);
 }

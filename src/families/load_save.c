@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/reader.h"
 #include "families/load_adapter.h"
+#include "families/rest.h"
 #include "formats/safetensors.h"
 
 typedef struct saver {
@@ -11,8 +12,10 @@ typedef struct saver {
     const wf_mem *mem;
     wf_arena arena;
     wf_families families;
+    const wf_family *family;
     wf_json *normal, *config;
     wf_names names;
+    const wf_rest *kept; /* of the model's folder, when it is saved as what it was opened as; else NULL */
     weft_error *err;
 } saver;
 
@@ -35,23 +38,31 @@ static bool alike(const wf_json *a, const wf_json *b, int depth) {
     return true;
 }
 
-/* Whether the config a family would write reads back as the same model. Only running out of memory is an error here. */
-static weft_status says(saver *s, const wf_family *family, bool *exactly) {
-    wf_json *config, *spec, *normal;
+/* Whether a config is that of the same model. */
+static weft_status reads_back(saver *s, const wf_family *family, const wf_json *config, bool strict, bool *exactly,
+                              weft_error *err) {
+    wf_json *spec, *normal;
     wf_spec *read;
+    WF_TRY(wf_family_spec(family, &s->arena, config, &(wf_config_options){.strict = strict}, &spec, err));
+    WF_TRY(wf_spec_read(&s->arena, spec, &read, err));
+    WF_TRY(wf_spec_normal(&s->arena, read, &normal, err));
+    *exactly = alike(s->normal, normal, 0);
+    return WEFT_OK;
+}
+
+/* Whether the config a family would write is. Only running out of memory is an error here. */
+static weft_status says(saver *s, const wf_family *family, bool *exactly) {
+    wf_json *config;
     weft_error local = {.offset = -1};
     weft_status status = wf_family_config(family, &s->arena, s->normal, s->model->spec->context, &config, &local);
+    *exactly = false;
     if (status == WEFT_OK)
-        status = wf_family_spec(family, &s->arena, config, &(wf_config_options){.strict = true}, &spec, &local);
-    if (status == WEFT_OK)
-        status = wf_spec_read(&s->arena, spec, &read, &local);
-    if (status == WEFT_OK)
-        status = wf_spec_normal(&s->arena, read, &normal, &local);
-    *exactly = status == WEFT_OK && alike(s->normal, normal, 0);
+        status = reads_back(s, family, config, true, exactly, &local);
     if (*exactly) {
         status = wf_model_names(s->model, family, &s->arena, &s->names, &local);
         *exactly = status == WEFT_OK;
         s->config = config;
+        s->family = family;
     }
     return status == WEFT_NO_MEMORY ? wf_fail_memory(s->err) : WEFT_OK;
 }
@@ -85,6 +96,18 @@ static int turn_of(const saver *s, const wf_family *family) {
     return wf_streq(s->model->spec->name, family->name) ? 0 : family->derived ? 2 : 1;
 }
 
+/* The folder's own config, with all that nothing reads, where the model still is what it says. */
+static weft_status keep_config(saver *s) {
+    const wf_rest *rest = s->model->rest;
+    weft_error local = {.offset = -1};
+    bool exactly = false;
+    s->kept = rest && wf_streq(rest->family, s->family->name) ? rest : NULL;
+    weft_status status = s->kept ? reads_back(s, s->family, rest->config, false, &exactly, &local) : WEFT_OK;
+    if (exactly)
+        s->config = wf_json_copy(&s->arena, rest->config);
+    return status == WEFT_NO_MEMORY || !s->config ? wf_fail_memory(s->err) : WEFT_OK;
+}
+
 static weft_status choose_family(saver *s) {
     bool exactly = false;
     WF_TRY(wf_families_open(s->mem, &s->families, s->err));
@@ -93,7 +116,7 @@ static weft_status choose_family(saver *s) {
         for (size_t i = 0; i < s->families.count && !exactly; i++)
             if (wf_json_get(s->families.list[i].json, "config") && turn_of(s, &s->families.list[i]) == turn)
                 WF_TRY(says(s, &s->families.list[i], &exactly));
-    return exactly ? WEFT_OK : write_as_weft(s);
+    return exactly ? keep_config(s) : write_as_weft(s);
 }
 
 /* ---- the JSON files ---- */
@@ -140,13 +163,26 @@ static const wf_tensor_map *map_of(const saver *s, const char *name) {
     return NULL;
 }
 
+static const wf_stored_tensor *kept_tensor(const saver *s, const char *name) {
+    for (size_t i = 0; i < s->kept->count; i++)
+        if (wf_streq(s->kept->tensors[i].name, name))
+            return &s->kept->tensors[i];
+    return NULL;
+}
+
 /* No scratch is needed where every tensor is written as it lies. */
 static float *behind(float *scratch, int64_t count) { return scratch ? scratch + count : NULL; }
 
-static weft_status put_tensor(saver *s, wf_safetensors_writer *w, const wf_tensor_map *map, float *scratch) {
+static weft_status put_tensor(saver *s, wf_safetensors_writer *w, const char *name, float *scratch) {
+    const wf_tensor_map *map = map_of(s, name);
     const wf_dtype_row *type = &wf_dtypes[s->options->type];
     const float *values[WF_NAME_PARTS], *from;
-    float *straight = behind(scratch, map->plain ? 0 : 3 * map->count); /* not where they are put together */
+    float *straight; /* not where they are put together */
+    if (!map) {
+        const wf_stored_tensor *t = kept_tensor(s, name);
+        return wf_safetensors_put(w, t->data, t->size, s->err);
+    }
+    straight = behind(scratch, map->plain ? 0 : 3 * map->count);
     for (size_t i = 0; i < map->n_parts; i++) {
         values[i] = wf_param_values(&s->model->params, s->model->params.list[map->parts[i].param], map->parts[i].first,
                                     map->parts[i].count, straight);
@@ -169,7 +205,7 @@ static weft_status put_tensors(saver *s, const char *path, const wf_safetensors_
     WF_TRY(wf_safetensors_create(s->mem, path, plan, &w, s->err));
     weft_status status = WEFT_OK;
     for (size_t i = 0; i < plan->n_tensors && status == WEFT_OK; i++)
-        status = put_tensor(s, w, map_of(s, plan->tensors[i].name), scratch);
+        status = put_tensor(s, w, plan->tensors[i].name, scratch);
     if (status == WEFT_OK)
         return wf_safetensors_commit(w, s->err);
     wf_safetensors_abort(w);
@@ -179,21 +215,26 @@ static weft_status put_tensors(saver *s, const char *path, const wf_safetensors_
 static weft_status write_weights(saver *s, const char *folder) {
     static const wf_stored_text format = {"format", "pt"};
     const char *path = wf_path_join(&s->arena, folder, "model.safetensors");
-    wf_tensor_plan *tensors = wf_arena_alloc(&s->arena, s->names.count * sizeof *tensors);
-    size_t most = 0;
+    size_t most = 0, n = s->names.count, kept = s->kept ? s->kept->count : 0;
+    wf_tensor_plan *tensors = wf_arena_alloc(&s->arena, (n + kept) * sizeof *tensors);
     if (!path || !tensors)
         return wf_fail_memory(s->err);
-    for (size_t i = 0; i < s->names.count; i++) {
+    for (size_t i = 0; i < n; i++) {
         const wf_tensor_map *map = &s->names.list[i];
         bool moved = !map->plain || s->options->type != WF_F32 || s->model->params.list[map->parts[0].param]->turned;
         tensors[i] = (wf_tensor_plan){map->name, s->options->type, map->rank, map->dims};
         most = moved && (size_t)map->count > most ? (size_t)map->count : most;
     }
-    wf_safetensors_order(tensors, s->names.count);
+    for (size_t i = 0; i < kept; i++) {
+        const wf_stored_tensor *t = &s->kept->tensors[i];
+        if (!map_of(s, t->name))
+            tensors[n++] = (wf_tensor_plan){t->name, (wf_dtype)t->type, t->rank, t->dims, t->dtype};
+    }
+    wf_safetensors_order(tensors, n);
     float *scratch = most ? wf_alloc_big(s->mem, 4 * most * sizeof *scratch) : NULL;
     if (most && !scratch)
         return wf_fail_memory(s->err);
-    weft_status status = put_tensors(s, path, &(wf_safetensors_plan){tensors, s->names.count, &format, 1}, scratch);
+    weft_status status = put_tensors(s, path, &(wf_safetensors_plan){tensors, n, &format, 1}, scratch);
     wf_free_big(s->mem, scratch);
     return status;
 }

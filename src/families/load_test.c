@@ -361,6 +361,32 @@ static void test_names_of_old_files(void **state) {
     close_bench(&b);
 }
 
+/* What the reference has a place for and nothing reads comes back, and so does the config. */
+static void test_rest(void **state) {
+    const edit pooler[] = {{"bert.embeddings.LayerNorm.bias", "bert.pooler.dense.bias", true, true}, {0}};
+    const char *tagger = WEFT_SOURCE_DIR "/tests/fixtures/encoders/bert-tokcls", *from = SCRATCH "/rest",
+               *to = SCRATCH "/rest-saved";
+    bench b;
+    wf_shards *was, *is;
+    open_bench(&b);
+    copy_config(&b, tagger, from, "{", "{\"pooler_type\": \"first\", \"mask_token_id\": 9,");
+    write_edited(&b, tagger, pooler, NULL, from);
+    wf_model *model = load(&b, from, false);
+    save(model, to, NULL);
+    wf_model_free(model);
+    assert_non_null(strstr(text_of(&b, to, "config.json"), "\"pooler_type\": \"first\""));
+    assert_non_null(strstr(text_of(&b, to, "config.json"), "\"mask_token_id\": 9"));
+    assert_int_equal(wf_shards_open(&b.env.mem, from, &was, NULL), WEFT_OK);
+    assert_int_equal(wf_shards_open(&b.env.mem, to, &is, NULL), WEFT_OK);
+    const wf_stored_tensor *x = wf_shards_find(was, "bert.pooler.dense.bias"),
+                           *y = wf_shards_find(is, "bert.pooler.dense.bias");
+    assert_true(x && y && x->size == y->size && memcmp(x->data, y->data, x->size) == 0);
+    wf_shards_free(was);
+    wf_shards_free(is);
+    assert_true(digest(&b, to, false) == digest(&b, tagger, true));
+    close_bench(&b);
+}
+
 /* Said to be tied, but two different tensors: the file is believed, aloud. */
 static void test_untied_by_the_file(void **state) {
     const edit loose[] = {{"model.embed_tokens.weight", "lm_head.weight", true, true}, {0}};
@@ -606,6 +632,7 @@ int main(void) {
                                        cmocka_unit_test(test_presets),
                                        cmocka_unit_test(test_fixtures_return),
                                        cmocka_unit_test(test_names_of_old_files),
+                                       cmocka_unit_test(test_rest),
                                        cmocka_unit_test(test_untied_by_the_file),
                                        cmocka_unit_test(test_tables_of_the_file),
                                        cmocka_unit_test(test_wrapped),

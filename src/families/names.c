@@ -482,6 +482,7 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
                       .zero = wf_json_get(family->json, "zero")};
     WF_CHECK(names, err, WEFT_BAD_INPUT, "family %s has no names", family->name);
     WF_TRY(fill_unused(&m, wf_json_get(family->json, "unused"), &out->unused));
+    WF_TRY(fill_unused(&m, wf_json_get(family->json, "kept"), &out->kept));
     if (base && !(out->base = wf_arena_printf(arena, "%s.", base)))
         return wf_fail_memory(err);
     const char *task = wf_json_text(wf_json_get(model->spec, "head"), "task", "Model");
@@ -510,6 +511,9 @@ static bool listed(const wf_names *names, const wf_json *list, const char *tenso
     return false;
 }
 
-bool wf_names_unused(const wf_names *names, const char *tensor) { return listed(names, names->unused, tensor); }
+bool wf_names_kept(const wf_names *names, const char *tensor) { return listed(names, names->kept, tensor); }
+bool wf_names_unused(const wf_names *names, const char *tensor) {
+    return listed(names, names->unused, tensor) || wf_names_kept(names, tensor);
+}
 bool wf_names_zero(const wf_names *names, const char *tensor) { return listed(names, names->zero, tensor); }
 bool wf_names_optional(const wf_names *names, const char *tensor) { return listed(names, names->optional, tensor); }

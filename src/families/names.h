@@ -55,9 +55,9 @@ typedef struct wf_tensor_map { /* a tensor of the file */
 typedef struct wf_names {
     wf_tensor_map *list;
     size_t count, capacity;
-    const wf_json *tied, *unused, *optional, *zero; /* of the family; NULL: none */
-    const char *base;                               /* prefix that files may leave out, with its dot; NULL: none */
-    const char *other;                              /* prefix that stands in its place, with its dot; NULL: none */
+    const wf_json *tied, *unused, *kept, *optional, *zero; /* of the family; NULL: none */
+    const char *base;                                      /* prefix that files may leave out, with its dot; NULL: none */
+    const char *other;                                     /* prefix that stands in its place, with its dot; NULL: none */
 } wf_names;
 
 /* The tensors for the parameters of a model, in the order of the family file. WEFT_UNSUPPORTED names the first parameter the
@@ -67,6 +67,8 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
 bool wf_names_computed(const wf_family *family, const char *param);
 /* A tensor that files of this family may hold and nothing reads. */
 bool wf_names_unused(const wf_names *names, const char *tensor);
+/* One of those that the reference has a place for: it is written again. */
+bool wf_names_kept(const wf_names *names, const char *tensor);
 /* A tensor that files may lack: its parameters then have their initial values. */
 bool wf_names_optional(const wf_names *names, const char *tensor);
 /* A tensor that must be all zeros where a file holds it: a part of the model that is not used. */

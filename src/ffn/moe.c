@@ -103,7 +103,7 @@ static unsigned lost_traits(const wf_layer *l) {
     unsigned lost = WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN;
     if (!wf_given(l, "capacity"))
         return WF_PADDING_TRACE;
-    return wf_int(l, "top_k") > 1 ? lost | WF_CAUSAL | WF_STREAMS : lost;
+    return wf_int(l, "top_k") > 1 ? lost | WF_CAUSAL : lost;
 }
 
 static wf_tensor *router_logits(wf_run *r, const wf_layer *l, wf_tensor *x) {
@@ -235,5 +235,6 @@ const wf_mixer wf_mixer_moe = {.name = "moe",
                                .traits =
                                    WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE | WF_PERMUTATION | WF_PER_TOKEN,
                                .lost_traits = lost_traits,
+                               .streams = "capacity == null || top_k == 1",
                                .check = check,
                                .run = run};

@@ -44,7 +44,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
 
 /* A row of scores holds numbers of other tokens. */
 static unsigned lost_traits(const wf_layer *l) {
-    unsigned all = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN;
+    unsigned all = WF_CAUSAL | WF_PADDING_INERT | WF_PERMUTATION | WF_PER_TOKEN;
     return wf_flag(l, "whole") ? all : WF_PADDING_TRACE;
 }
 
@@ -103,5 +103,6 @@ const wf_mixer wf_mixer_product_keys = {.name = "product_keys",
                                         .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE |
                                                   WF_PERMUTATION | WF_PER_TOKEN,
                                         .lost_traits = lost_traits,
+                                        .streams = "!whole",
                                         .check = check,
                                         .run = run};

@@ -40,8 +40,25 @@ static weft_status sort(wf_tensor_file *f, weft_error *err) {
     return WEFT_OK;
 }
 
+/* Kinds that people have and that are not read, by bytes at a place near the beginning. */
+static const struct {
+    size_t at;
+    const char *bytes, *name;
+} unread[] = {
+    {0, "GGUF", "GGUF (only its tokenizer is: weft tokenize)"}, {4, "TFL3", "TensorFlow Lite"}, {0, "\x89HDF\r\n", "HDF5"}};
+
+static weft_status fail_kind(const wf_tensor_file *f, weft_error *err) {
+    for (size_t i = 0; i < sizeof unread / sizeof *unread; i++) {
+        size_t n = strlen(unread[i].bytes);
+        if (f->size >= unread[i].at + n && memcmp(f->data + unread[i].at, unread[i].bytes, n) == 0)
+            return wf_fail(err, WEFT_UNSUPPORTED, "a model in a file of this kind is not read: %s", unread[i].name);
+    }
+    return wf_fail(err, WEFT_BAD_INPUT, "these bytes are of no kind of tensor file that is known");
+}
+
 static weft_status parse(wf_tensor_file *f, const wf_format *kind, weft_error *err) {
-    WF_CHECK(kind, err, WEFT_BAD_INPUT, "these bytes are of no kind of tensor file that is known");
+    if (!kind)
+        return fail_kind(f, err);
     f->kind = kind;
     WF_TRY(kind->parse(f, err));
     if (f->arena.failed)

@@ -12,7 +12,8 @@ const char *wf_finish_name(wf_finish finish) {
 }
 
 wf_generate_options wf_generate_usual(void) {
-    return (wf_generate_options){.sampling = {.temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1.0}, .max_tokens = 256};
+    return (wf_generate_options){
+        .sampling = {.temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1.0}, .beams = wf_beams_usual, .max_tokens = 256};
 }
 
 static bool grows_without_end(const wf_layer *layer) {
@@ -39,6 +40,16 @@ typedef struct writer {
     wf_str pending; /* not yet told: may be the beginning of a stop string */
     bool failed;    /* out of memory */
 } writer;
+
+static writer open_writer(const wf_generate_options *o, wf_generation *out, const wf_tokenizer *tok, const wf_mem *mem) {
+    return (writer){o, out, wf_text_stream_new(tok, WF_DECODE_SKIP_SPECIALS), wf_str_new(mem), wf_str_new(mem), false};
+}
+
+static void close_writer(writer *w) {
+    wf_text_stream_free(&w->stream);
+    wf_str_free(&w->fresh);
+    wf_str_free(&w->pending);
+}
 
 /* Bytes that are no character become U+FFFD, as in the references. */
 static void put_valid(wf_str *out, const char *text, size_t n) {
@@ -128,6 +139,7 @@ static void end_text(writer *w) {
 /* ---- the loop ---- */
 typedef struct generator {
     const wf_model *model;
+    const wf_tokenizer *tok;
     const wf_generate_options *o;
     wf_generation *out;
     wf_session *session;
@@ -136,7 +148,10 @@ typedef struct generator {
     int64_t n_source;
     int32_t *ids; /* prompt and new tokens */
     size_t capacity;
-    int64_t n, fed; /* tokens in ids; tokens in the session */
+    int64_t n, fed;   /* tokens in ids; tokens in the session */
+    int64_t n_prompt; /* of ids */
+    wf_rules rules;
+    wf_sampling sampling; /* with those */
     const float *logits;
     writer writer;
     double started;
@@ -198,10 +213,16 @@ static bool is_eos(const generator *g, int32_t id) {
     return false;
 }
 
+static wf_history history(const generator *g) {
+    return (wf_history){
+        .ids = g->ids, .n = g->n, .source = g->source ? g->source : g->ids, .n_source = g->source ? g->n_source : g->n_prompt};
+}
+
 /* Chooses a token; *ended when the text has. */
 static weft_status choose(generator *g, bool *ended) {
     int32_t id;
-    WF_TRY(wf_sampler_next(g->sampler, g->logits, g->ids, g->n, (uint64_t)g->out->tokens, &id, g->err));
+    wf_history h = history(g);
+    WF_TRY(wf_sampler_next(g->sampler, g->logits, &h, (uint64_t)g->out->tokens, &id, g->err));
     if (g->out->tokens == 0)
         g->out->first_seconds = wf_seconds() - g->started;
     WF_TRY(wf_grow(&g->model->env->mem, (void **)&g->ids, &g->capacity, (size_t)g->n + 1, sizeof *g->ids, g->err));
@@ -242,9 +263,8 @@ static weft_status loop(generator *g) {
 }
 
 static weft_status start(generator *g) {
-    WF_TRY(check_prompt(g));
     WF_TRY(wf_session_create(g->model, 1, capacity_of(g), &g->session, g->err));
-    WF_TRY(wf_sampler_create(g->model->env, g->model->spec->vocab, &g->o->sampling, &g->sampler, g->err));
+    WF_TRY(wf_sampler_create(g->model->env, g->model->spec->vocab, &g->sampling, &g->sampler, g->err));
     if (g->model->encoder)
         WF_TRY(wf_session_source(g->session, g->source, g->n_source, NULL, g->err));
     WF_TRY(feed(g));
@@ -291,25 +311,119 @@ static weft_status take_prompt(generator *g, const uint32_t *prompt, size_t n) {
     return take_start(g);
 }
 
+/* The rules for a prompt of this length; behind an encoder what is forced behind the first token counts as written. */
+static void take_rules(generator *g) {
+    g->n_prompt = g->n;
+    if (g->o->sampling.rules)
+        g->rules = *g->o->sampling.rules;
+    g->rules.prompt = g->model->encoder ? 1 : g->n;
+    g->rules.begin = g->n;
+    g->rules.most = g->n + g->o->max_tokens;
+    g->sampling = g->o->sampling;
+    g->sampling.rules = &g->rules;
+}
+
+/* ---- several texts at a time ---- */
+static weft_status check_beams(const generator *g, int64_t most) {
+    WF_CHECK(g->o->n_stop == 0, g->err, WEFT_UNSUPPORTED, "stop strings with beams are not supported");
+    WF_CHECK(g->o->overflow == WF_OVERFLOW_STOP || most == g->rules.most, g->err, WEFT_UNSUPPORTED,
+             "beams end with the context of %lld tokens", (long long)g->out->context);
+    return WEFT_OK;
+}
+
+/* The new tokens of one of them. */
+static weft_status write_beam(generator *g, const wf_beam_text *from, bool full, wf_generated *to) {
+    wf_generation own = {.text = wf_str_new(&g->model->env->mem)};
+    wf_generate_options quiet = *g->o;
+    quiet.piece = NULL;
+    writer w = open_writer(&quiet, &own, g->tok, &g->model->env->mem);
+    for (int64_t i = g->n; i < from->n - from->ended; i++)
+        (void)put_token(&w, (uint32_t)from->ids[i]);
+    end_text(&w);
+    close_writer(&w);
+    *to = (wf_generated){.text = own.text,
+                         .tokens = from->n - g->n,
+                         .score = (double)from->score,
+                         .finish = from->ended ? WF_FINISH_EOS
+                                   : full      ? WF_FINISH_CONTEXT
+                                               : WF_FINISH_LENGTH};
+    return w.failed || own.text.failed ? wf_fail_memory(g->err) : WEFT_OK;
+}
+
+static weft_status take_beams(generator *g, const wf_beam_found *found, bool full) {
+    wf_generation *out = g->out;
+    if (!(out->texts = wf_calloc(&g->model->env->mem, (size_t)g->o->beams.returned, sizeof *out->texts)))
+        return wf_fail_memory(g->err);
+    for (size_t i = 0; i < (size_t)g->o->beams.returned; i++) {
+        wf_generated *to = &out->texts[out->n_texts++];
+        WF_TRY(write_beam(g, &found->texts[i], full, to));
+        if (i > 0)
+            wf_str_putc(&out->text, '\n');
+        wf_str_put(&out->text, wf_str_text(&to->text), to->text.length);
+    }
+    out->tokens = out->texts[0].tokens;
+    out->finish = out->texts[0].finish;
+    if (g->o->piece && out->text.length && g->o->piece(g->o->user, wf_str_text(&out->text), out->text.length))
+        out->finish = WF_FINISH_CALLER;
+    return WEFT_OK;
+}
+
+static weft_status run_beams(generator *g) {
+    int64_t end = g->out->context, most = end > 0 && end + 1 < g->rules.most ? end + 1 : g->rules.most,
+            beams = g->o->beams.beams;
+    wf_history prompt = history(g);
+    wf_beam_job job = {.rows = 1,
+                       .prompts = &prompt,
+                       .how = g->o->beams,
+                       .sampling = &g->sampling,
+                       .eos = g->o->eos,
+                       .n_eos = g->o->n_eos,
+                       .given = g->rules.prompt,
+                       .most = most};
+    wf_beam_found found;
+    WF_TRY(check_beams(g, most));
+    WF_TRY(wf_session_create_shared(g->model, beams, beams, most > g->n ? most - 1 : g->n, &g->session, g->err));
+    if (g->model->encoder)
+        WF_TRY(wf_session_source(g->session, g->source, g->n_source, NULL, g->err));
+    g->out->prompt_seconds = g->out->first_seconds = wf_seconds() - g->started;
+    WF_TRY(wf_beam_search(g->session, &job, &found, g->err));
+    g->out->decode_seconds = wf_seconds() - g->started - g->out->first_seconds;
+    weft_status status = take_beams(g, &found, most < g->rules.most);
+    wf_beam_free(g->model->env, &found);
+    return status;
+}
+
+static weft_status run(generator *g) {
+    WF_TRY(check_prompt(g));
+    take_rules(g);
+    if (g->o->beams.beams > 1)
+        return run_beams(g);
+    WF_TRY(start(g));
+    return loop(g);
+}
+
+void wf_generation_free(const wf_env *env, wf_generation *g) {
+    for (size_t i = 0; i < g->n_texts; i++)
+        wf_str_free(&g->texts[i].text);
+    wf_free(&env->mem, g->texts);
+    wf_str_free(&g->text);
+}
+
 weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const uint32_t *prompt, size_t n,
                         const wf_generate_options *options, wf_generation *out, weft_error *err) {
     const wf_mem *mem = &model->env->mem;
     generator g = {.model = model, .o = options, .out = out, .started = wf_seconds(), .err = err};
-    g.writer =
-        (writer){options, out, wf_text_stream_new(tok, WF_DECODE_SKIP_SPECIALS), wf_str_new(mem), wf_str_new(mem), false};
+    g.tok = tok;
+    g.writer = open_writer(options, out, tok, mem);
     out->prompt_tokens = (int64_t)n;
     out->finish = WF_FINISH_LENGTH;
     out->context = options->context > 0 ? options->context : wf_context_end(model);
     weft_status status = take_prompt(&g, prompt, n);
     if (status == WEFT_OK)
-        status = start(&g);
-    if (status == WEFT_OK)
-        status = loop(&g);
+        status = run(&g);
     if (status == WEFT_OK && (out->text.failed || g.writer.failed))
         status = wf_fail_memory(err);
-    wf_text_stream_free(&g.writer.stream);
-    wf_str_free(&g.writer.fresh);
-    wf_str_free(&g.writer.pending);
+    close_writer(&g.writer);
     wf_sampler_free(g.sampler);
     wf_session_free(g.session);
     wf_free(mem, g.ids);

@@ -8,8 +8,7 @@
  * The same model, prompt, options and seed give the same text, for every number of threads. */
 #ifndef WF_GEN_GENERATE_H
 #define WF_GEN_GENERATE_H
-#include "gen/sampler.h"
-#include "gen/session.h"
+#include "gen/beam.h"
 #include "text/tokenizer.h"
 
 /* What happens when the context is full. A row adds a policy (generate.c). */
@@ -31,7 +30,8 @@ typedef enum wf_finish {
 const char *wf_finish_name(wf_finish finish); /* "max_tokens", "eos", "stop", "context", "caller", "interrupted" */
 
 typedef struct wf_generate_options {
-    wf_sampling sampling;
+    wf_sampling sampling; /* of the rules the lengths are set here */
+    wf_beams beams;       /* more than one: no temperature, no stop strings, and nothing is told before the end */
     int64_t max_tokens;
     int64_t context;      /* tokens a sequence may have; 0: the model's own end, or none */
     const int32_t *start; /* what a decoder with an encoder begins with; none: what the spec's `shift` says */
@@ -46,10 +46,19 @@ typedef struct wf_generate_options {
 } wf_generate_options;
 wf_generate_options wf_generate_usual(void); /* 256 tokens, temperature 0.8, top-p 0.95, seed 0 */
 
+typedef struct wf_generated { /* one of the texts that beams give */
+    wf_str text;
+    int64_t tokens;
+    double score;
+    wf_finish finish;
+} wf_generated;
+
 typedef struct wf_generation {
     wf_str text; /* the new text; made by the caller, appended to */
     wf_finish finish;
     int64_t prompt_tokens, tokens, slides;
+    wf_generated *texts; /* [n_texts] of beams, the best first; `text` is all of them, a line end between them; NULL: none */
+    size_t n_texts;
     int64_t context;       /* tokens the sequence could have, 0: no end */
     double prompt_seconds; /* feeding the prompt */
     double first_seconds;  /* until the first token was chosen */
@@ -62,6 +71,7 @@ int64_t wf_context_end(const wf_model *model);
 /* What a decoder with an encoder begins with where nobody says: the spec's first token, or (where the labels' own last one
  * comes first) the end of a text. */
 int32_t wf_first_token(const wf_model *model, const int32_t *eos, size_t n_eos);
+void wf_generation_free(const wf_env *env, wf_generation *generation);
 /* `prompt` must not be empty. An interrupt returns its status with `out` filled as far as it came. */
 weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const uint32_t *prompt, size_t n,
                         const wf_generate_options *options, wf_generation *out, weft_error *err);

@@ -262,22 +262,58 @@ static void test_bad_requests(void **state) {
     close_world(&w);
 }
 
-static void test_out_of_memory(void **state) {
+/* Beams: every text that is given back, nothing else is followed beside. */
+static void test_beams(void **state) {
+    world w;
+    open_world(&w, &wf_mem_default, 2);
+    wf_generate_options o = sampled(12);
+    o.sampling.temperature = 0;
+    o.beams = (wf_beams){.beams = 3, .returned = 2, .length_penalty = 1.0};
+    wf_generation g = run(&w, o, WEFT_OK);
+    assert_int_equal(g.n_texts, 2);
+    assert_int_equal(g.tokens, 12);
+    assert_int_equal(g.finish, WF_FINISH_LENGTH);
+    assert_true(g.texts[0].score > g.texts[1].score);
+    assert_int_equal(g.text.length, g.texts[0].text.length + 1 + g.texts[1].text.length);
+    wf_generation_free(&w.env, &g);
+    o.max_tokens = 40; /* the context has 24 */
+    g = run(&w, o, WEFT_OK);
+    assert_int_equal(g.tokens, 24 - (int64_t)COUNT_OF(prompt) + 1);
+    assert_int_equal(g.finish, WF_FINISH_CONTEXT);
+    wf_generation_free(&w.env, &g);
+    o.overflow = WF_OVERFLOW_SLIDE;
+    g = run(&w, o, WEFT_UNSUPPORTED);
+    wf_generation_free(&w.env, &g);
+    o = sampled(4);
+    o.beams.beams = 2; /* and a temperature */
+    g = run(&w, o, WEFT_UNSUPPORTED);
+    wf_generation_free(&w.env, &g);
+    close_world(&w);
+}
+
+static void check_out_of_memory(const wf_generate_options *o) {
     world w;
     fail_mem f = {0};
     wf_mem hook = fail_mem_hook(&f);
     open_world(&w, &hook, 1);
     long live = f.live;
     while (fail_mem_next(&f)) {
-        wf_generate_options o = sampled(6);
         wf_generation g = {.text = wf_str_new(&w.env.mem)};
-        weft_status status = wf_generate(w.model, w.tok, prompt, COUNT_OF(prompt), &o, &g, NULL);
+        weft_status status = wf_generate(w.model, w.tok, prompt, COUNT_OF(prompt), o, &g, NULL);
         assert_int_equal(status, f.fired ? WEFT_NO_MEMORY : WEFT_OK);
-        wf_str_free(&g.text);
+        wf_generation_free(&w.env, &g);
         assert_int_equal(f.live, live);
     }
     close_world(&w);
     assert_int_equal(f.live, 0);
+}
+
+static void test_out_of_memory(void **state) {
+    wf_generate_options o = sampled(6);
+    check_out_of_memory(&o);
+    o.sampling.temperature = 0;
+    o.beams.beams = o.beams.returned = 2;
+    check_out_of_memory(&o);
 }
 
 int main(void) {
@@ -287,6 +323,7 @@ int main(void) {
                                        cmocka_unit_test(test_end_of_the_context),
                                        cmocka_unit_test(test_ends),
                                        cmocka_unit_test(test_bad_requests),
+                                       cmocka_unit_test(test_beams),
                                        cmocka_unit_test(test_out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include "base/rng.h"
 
 typedef struct candidate {
-    double p; /* logit, then probability */
+    double z, p; /* score; probability, or what else it is sorted by */
     int32_t token;
 } candidate;
 
@@ -13,27 +13,59 @@ struct wf_sampler {
     const wf_env *env;
     int64_t vocab;
     wf_sampling options;
-    candidate *list;
+    double *scores;
+    candidate *list; /* the most likely first; NULL: never drawn */
     uint8_t *seen;
 };
 
-weft_status wf_sampler_create(const wf_env *env, int64_t vocab, const wf_sampling *o, wf_sampler **out, weft_error *err) {
+static weft_status check_tokens(const int32_t *ids, size_t n, int64_t vocab, weft_error *err) {
+    for (size_t i = 0; i < n; i++)
+        WF_CHECK(ids[i] >= 0 && ids[i] < vocab, err, WEFT_USAGE, "token %d is outside the vocabulary of %lld", (int)ids[i],
+                 (long long)vocab);
+    return WEFT_OK;
+}
+
+static weft_status check_rules(const wf_rules *r, int64_t vocab, weft_error *err) {
+    size_t n = 0;
+    if (!r)
+        return WEFT_OK;
+    for (size_t i = 0; i < r->n_biased; i++)
+        n += (size_t)r->bias_lengths[i];
+    WF_TRY(check_tokens(r->biased, n, vocab, err));
+    return check_tokens(r->banned, r->n_banned, vocab, err);
+}
+
+static weft_status check_share(double x, const char *name, weft_error *err) {
+    WF_CHECK(x >= 0 && x <= 1, err, WEFT_USAGE, "%s must be in [0, 1], not %g", name, x);
+    return WEFT_OK;
+}
+
+static weft_status check_options(const wf_sampling *o, int64_t vocab, weft_error *err) {
     WF_CHECK(o->temperature >= 0 && o->temperature <= 1e6, err, WEFT_USAGE, "temperature must be 0 or more, not %g",
              o->temperature);
     WF_CHECK(o->top_k >= 0, err, WEFT_USAGE, "top-k must be 0 or more, not %lld", (long long)o->top_k);
     WF_CHECK(o->top_p > 0 && o->top_p <= 1, err, WEFT_USAGE, "top-p must be in (0, 1], not %g", o->top_p);
-    WF_CHECK(o->min_p >= 0 && o->min_p <= 1, err, WEFT_USAGE, "min-p must be in [0, 1], not %g", o->min_p);
     WF_CHECK(o->repetition_penalty > 0, err, WEFT_USAGE, "repetition penalty must be positive, not %g", o->repetition_penalty);
-    for (size_t i = 0; i < o->n_banned; i++)
-        WF_CHECK(o->banned[i] >= 0 && o->banned[i] < vocab, err, WEFT_USAGE, "token %d is outside the vocabulary of %lld",
-                 (int)o->banned[i], (long long)vocab);
+    WF_TRY(check_share(o->min_p, "min-p", err));
+    WF_TRY(check_share(o->top_h, "top-h", err));
+    WF_TRY(check_share(o->typical_p, "typical-p", err));
+    WF_TRY(check_share(o->epsilon, "epsilon", err));
+    WF_TRY(check_share(o->eta, "eta", err));
+    return check_rules(o->rules, vocab, err);
+}
+
+weft_status wf_sampler_create(const wf_env *env, int64_t vocab, const wf_sampling *o, wf_sampler **out, weft_error *err) {
+    static const wf_rules none;
+    WF_TRY(check_options(o, vocab, err));
     wf_sampler *s = wf_calloc(&env->mem, 1, sizeof *s);
     if (!s)
         return wf_fail_memory(err);
     *s = (wf_sampler){.env = env, .vocab = vocab, .options = *o};
-    s->list = wf_calloc(&env->mem, (size_t)vocab, sizeof *s->list);
+    s->options.rules = o->rules ? o->rules : &none;
+    s->scores = wf_calloc(&env->mem, (size_t)vocab, sizeof *s->scores);
     s->seen = wf_calloc(&env->mem, (size_t)vocab, 1);
-    if (!s->list || !s->seen) {
+    s->list = o->temperature > 0 ? wf_calloc(&env->mem, (size_t)vocab, sizeof *s->list) : NULL;
+    if (!s->scores || !s->seen || (o->temperature > 0 && !s->list)) {
         wf_sampler_free(s);
         return wf_fail_memory(err);
     }
@@ -44,101 +76,126 @@ weft_status wf_sampler_create(const wf_env *env, int64_t vocab, const wf_samplin
 void wf_sampler_free(wf_sampler *s) {
     if (!s)
         return;
+    wf_free(&s->env->mem, s->scores);
     wf_free(&s->env->mem, s->list);
     wf_free(&s->env->mem, s->seen);
     wf_free(&s->env->mem, s);
 }
 
-static int by_probability(const void *a, const void *b) {
+static int by_score(const void *a, const void *b) {
     const candidate *x = a, *y = b;
-    if (x->p != y->p)
-        return x->p > y->p ? -1 : 1;
+    if (x->z != y->z)
+        return x->z > y->z ? -1 : 1;
     return x->token < y->token ? -1 : 1; /* ties: the lower id, so that the order is fixed */
 }
 
-/* Divides positive logits of seen tokens by the penalty and multiplies negative ones. */
-static void penalise(wf_sampler *s, const int32_t *history, int64_t n) {
-    double penalty = s->options.repetition_penalty;
-    if (penalty == 1.0)
-        return;
-    memset(s->seen, 0, (size_t)s->vocab);
+/* ---- what is left out: each looks at the first n of the list, the largest first, and says how many stay ---- */
+/* Softmax over the first n; gives the entropy. */
+static double normalise(wf_sampler *s, int64_t n) {
+    double sum = 0.0, top = s->list[0].z, entropy = 0.0;
     for (int64_t i = 0; i < n; i++)
-        if (history[i] >= 0 && history[i] < s->vocab && !s->seen[history[i]]) {
-            candidate *c = &s->list[history[i]];
-            s->seen[history[i]] = 1;
-            c->p = c->p > 0 ? c->p / penalty : c->p * penalty;
-        }
-}
-
-/* ---- rules ---- */
-static void ban(wf_sampler *s, int32_t id) {
-    if (id >= 0 && id < s->vocab)
-        s->list[id].p = -INFINITY;
-}
-
-static void ban_all(wf_sampler *s, const int32_t *ids, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        ban(s, ids[i]);
-}
-
-static void force(wf_sampler *s, int64_t id) {
-    for (int64_t i = 0; i < s->vocab; i++)
-        s->list[i].p = i == id ? 0.0 : -INFINITY;
-}
-
-/* Whether the history ends with these tokens. */
-static bool ends_with(const int32_t *history, int64_t n, const int32_t *run, int64_t length) {
-    return length <= n && (length == 0 || memcmp(history + n - length, run, (size_t)length * sizeof *run) == 0);
-}
-
-static void follow(wf_sampler *s, const wf_rules *r, const int32_t *history, int64_t n, int64_t written) {
-    const int32_t *word = r->words;
-    for (int64_t i = 0; r->no_repeat > 0 && i + r->no_repeat <= n; i++)
-        if (ends_with(history, n, history + i, r->no_repeat - 1))
-            ban(s, history[i + r->no_repeat - 1]);
-    for (size_t i = 0; i < r->n_words; word += r->lengths[i++])
-        if (ends_with(history, n, word, r->lengths[i] - 1))
-            ban(s, word[r->lengths[i] - 1]);
-    if (n < r->least || written < r->least_new)
-        ban_all(s, r->ends, r->n_ends);
-    if (r->second >= 0 && n == 1)
-        force(s, r->second);
-    if (r->last >= 0 && written + 1 == r->most)
-        force(s, r->last);
-    if (written == 0)
-        ban_all(s, r->not_first, r->n_not_first);
-}
-
-static const candidate *best(const wf_sampler *s) {
-    const candidate *c = &s->list[0];
-    for (int64_t i = 1; i < s->vocab; i++)
-        if (s->list[i].p > c->p)
-            c = &s->list[i];
-    return c;
-}
-
-/* Softmax over the first n candidates (the largest is first). */
-static void normalise(wf_sampler *s, int64_t n) {
-    double sum = 0.0, top = s->list[0].p;
-    for (int64_t i = 0; i < n; i++)
-        sum += s->list[i].p = exp(s->list[i].p - top);
-    for (int64_t i = 0; i < n; i++)
+        sum += s->list[i].p = exp(s->list[i].z - top);
+    for (int64_t i = 0; i < n; i++) {
         s->list[i].p /= sum;
+        entropy -= s->list[i].p * (s->list[i].z - top - log(sum));
+    }
+    return entropy;
 }
 
-static int64_t cut(const wf_sampler *s, int64_t n) {
-    double mass = 0.0, floor = s->options.min_p * s->list[0].p;
-    int64_t kept = 0;
-    for (; kept < n; kept++) {
-        if (kept > 0 && (s->list[kept].p < floor || (s->options.top_p < 1.0 && mass >= s->options.top_p)))
-            break;
-        mass += s->list[kept].p;
-    }
+static int64_t above(const wf_sampler *s, int64_t n, double least) {
+    int64_t kept = 1;
+    while (kept < n && s->list[kept].p >= least)
+        kept++;
     return kept;
 }
 
-static int32_t draw(const wf_sampler *s, int64_t n, uint64_t position) {
+static int64_t top_h(wf_sampler *s, int64_t n) {
+    enum { MOST = 100 };
+    int64_t kept = 1;
+    n = n < MOST ? n : MOST;
+    double most = s->options.top_h * normalise(s, n), sum = -s->list[0].p * log(s->list[0].p);
+    while (kept < n && (sum -= s->list[kept].p * log(s->list[kept].p)) <= most)
+        kept++;
+    return kept;
+}
+
+static int64_t top_k(wf_sampler *s, int64_t n) {
+    int64_t kept = s->options.top_k < n ? s->options.top_k : n;
+    while (kept < n && s->list[kept].z == s->list[kept - 1].z)
+        kept++;
+    return kept;
+}
+
+static int64_t top_p(wf_sampler *s, int64_t n) {
+    double mass = 0.0;
+    (void)normalise(s, n);
+    while (n > 1 && (mass += s->list[n - 1].p) <= 1.0 - s->options.top_p)
+        n--;
+    return n;
+}
+
+static int64_t min_p(wf_sampler *s, int64_t n) {
+    (void)normalise(s, n);
+    return above(s, n, s->options.min_p * s->list[0].p);
+}
+
+static int by_distance(const void *a, const void *b) {
+    const candidate *x = a, *y = b;
+    if (x->p != y->p)
+        return x->p < y->p ? -1 : 1;
+    return x->token < y->token ? -1 : 1;
+}
+
+static int64_t typical_p(wf_sampler *s, int64_t n) {
+    double entropy = normalise(s, n), mass = 0.0, log_sum = s->list[0].z - log(s->list[0].p);
+    int64_t kept = 0, last = 0;
+    for (int64_t i = 0; i < n; i++)
+        s->list[i].p = fabs(log_sum - s->list[i].z - entropy);
+    qsort(s->list, (size_t)n, sizeof *s->list, by_distance);
+    while (last < n - 1 && (mass += exp(s->list[last].z - log_sum)) < s->options.typical_p)
+        last++;
+    for (kept = last + 1; kept < n && s->list[kept].p <= s->list[last].p;)
+        kept++;
+    qsort(s->list, (size_t)kept, sizeof *s->list, by_score);
+    return kept;
+}
+
+static int64_t epsilon(wf_sampler *s, int64_t n) {
+    (void)normalise(s, n);
+    return above(s, n, s->options.epsilon);
+}
+
+static int64_t eta(wf_sampler *s, int64_t n) {
+    double e = s->options.eta, by_entropy = sqrt(e) * exp(-normalise(s, n));
+    return above(s, n, by_entropy < e ? by_entropy : e);
+}
+
+/* The list by score without what is left out; how long it is, 0 when nothing may come. */
+static int64_t choose_from(wf_sampler *s) {
+    const wf_sampling *o = &s->options;
+    const struct {
+        bool on;
+        int64_t (*run)(wf_sampler *s, int64_t n);
+    } rows[] = {{o->top_h > 0, top_h},
+                {o->top_k > 0, top_k},
+                {o->top_p < 1, top_p},
+                {o->min_p > 0, min_p},
+                {o->typical_p > 0 && o->typical_p < 1, typical_p},
+                {o->epsilon > 0 && o->epsilon < 1, epsilon},
+                {o->eta > 0 && o->eta < 1, eta}};
+    int64_t n = 0;
+    for (int64_t i = 0; i < s->vocab; i++)
+        if (s->scores[i] > -INFINITY)
+            s->list[n++] = (candidate){s->scores[i] / o->temperature, 0.0, (int32_t)i};
+    qsort(s->list, (size_t)n, sizeof *s->list, by_score);
+    for (size_t i = 0; n > 0 && i < sizeof rows / sizeof *rows; i++)
+        n = rows[i].on ? rows[i].run(s, n) : n;
+    return n;
+}
+
+static int32_t draw(wf_sampler *s, int64_t n, uint64_t position) {
     double total = 0.0, u = wf_rng_uniform_double(wf_rng_make(s->options.seed, 0x5a3bu, 0), position);
+    (void)normalise(s, n);
     for (int64_t i = 0; i < n; i++)
         total += s->list[i].p;
     u *= total;
@@ -150,30 +207,36 @@ static int32_t draw(const wf_sampler *s, int64_t n, uint64_t position) {
     return s->list[n - 1].token;
 }
 
-weft_status wf_sampler_next(wf_sampler *s, const float *logits, const int32_t *history, int64_t n, uint64_t position,
-                            int32_t *token, weft_error *err) {
+static weft_status follow(wf_sampler *s, const float *logits, const wf_history *h, uint64_t position, weft_error *err) {
     for (int64_t i = 0; i < s->vocab; i++) {
         WF_CHECK(!isnan(logits[i]), err, WEFT_FAILURE, "the model's output is not a number at token position %llu",
                  (unsigned long long)position);
-        s->list[i] = (candidate){(double)logits[i], (int32_t)i};
+        s->scores[i] = (double)logits[i];
     }
-    penalise(s, history, n);
-    if (s->options.rules)
-        follow(s, s->options.rules, history, n, (int64_t)(position & UINT32_MAX));
-    ban_all(s, s->options.banned, s->options.n_banned);
-    if (s->options.temperature == 0.0) {
-        *token = best(s)->token;
+    wf_rules_follow(s->options.rules, s->options.repetition_penalty, h, s->scores, s->vocab, s->seen);
+    return WEFT_OK;
+}
+
+weft_status wf_sampler_next(wf_sampler *s, const float *logits, const wf_history *h, uint64_t position, int32_t *token,
+                            weft_error *err) {
+    int64_t best = 0;
+    WF_TRY(follow(s, logits, h, position, err));
+    int64_t n = s->options.temperature > 0 ? choose_from(s) : 0;
+    for (int64_t i = 1; n == 0 && i < s->vocab; i++)
+        best = s->scores[i] > s->scores[best] ? i : best;
+    *token = n > 0 ? draw(s, n, position) : (int32_t)best;
+    return WEFT_OK;
+}
+
+weft_status wf_sampler_scores(wf_sampler *s, const float *logits, const wf_history *h, const double **scores, weft_error *err) {
+    WF_TRY(follow(s, logits, h, (uint64_t)h->n, err));
+    *scores = s->scores;
+    if (s->options.temperature == 0.0)
         return WEFT_OK;
-    }
+    int64_t n = choose_from(s);
     for (int64_t i = 0; i < s->vocab; i++)
-        s->list[i].p /= s->options.temperature;
-    qsort(s->list, (size_t)s->vocab, sizeof *s->list, by_probability);
-    if (isinf(s->list[0].p)) { /* nothing may come */
-        *token = s->list[0].token;
-        return WEFT_OK;
-    }
-    int64_t kept = s->options.top_k > 0 && s->options.top_k < s->vocab ? s->options.top_k : s->vocab;
-    normalise(s, kept);
-    *token = draw(s, cut(s, kept), position);
+        s->scores[i] = -INFINITY;
+    for (int64_t i = 0; i < n; i++)
+        s->scores[s->list[i].token] = s->list[i].z;
     return WEFT_OK;
 }

@@ -1,40 +1,31 @@
-/* sampler.h - from logits to a token: repetition penalty, rules, temperature, top-k, top-p, min-p, in that order (the order of
- * the reference), then a draw keyed by (seed, position): the same seed gives the same text. Thread rule: one caller per
- * sampler.
- */
+/* sampler.h - from logits to a token: penalties and rules (rules.h), temperature, top-h, top-k, top-p, min-p, typical-p, the
+ * cuts by epsilon and eta, in that order (the order of the reference), then a draw keyed by (seed, position): the same seed
+ * gives the same text. Thread rule: one caller per sampler. */
 #ifndef WF_GEN_SAMPLER_H
 #define WF_GEN_SAMPLER_H
-#include "base/env.h"
-
-/* What a checkpoint says about the texts it writes. The arrays must outlive the sampler. */
-typedef struct wf_rules {
-    int64_t no_repeat;              /* no run of so many tokens comes twice; 0: off */
-    int64_t least, least_new;       /* tokens of the history, new tokens, before one of `ends` may come */
-    const int32_t *ends;            /* [n_ends] */
-    const int32_t *words, *lengths; /* runs of tokens, one behind the other, whose last one is not written behind the others */
-    const int32_t *not_first;       /* [n_not_first]: never the first new token */
-    int64_t second, last;           /* the token behind a single one; the new token number `most`; -1: the model's own */
-    int64_t most;
-    size_t n_ends, n_words, n_not_first;
-} wf_rules;
+#include "gen/rules.h"
 
 typedef struct wf_sampling {
     double temperature;        /* 0: the most likely token */
     int64_t top_k;             /* 0: off */
     double top_p;              /* 1: off (Holtzman et al. 2020) */
     double min_p;              /* 0: off; keeps p >= min_p * max p (Nguyen et al. 2024) */
+    double top_h;              /* 0: off; the most likely that hold this share of the entropy (arXiv 2509.02510) */
+    double typical_p;          /* 0: off; those nearest to the entropy that hold this mass (Meister et al. 2022) */
+    double epsilon, eta;       /* 0: off (Hewitt et al. 2022) */
     double repetition_penalty; /* 1: off (Keskar et al. 2019) */
     uint64_t seed;
-    const int32_t *banned; /* tokens that are never chosen; they must outlive the sampler */
-    size_t n_banned;
-    const wf_rules *rules; /* NULL: none */
+    const wf_rules *rules; /* NULL: none; they must outlive the sampler */
 } wf_sampling;
 
 typedef struct wf_sampler wf_sampler;
 weft_status wf_sampler_create(const wf_env *env, int64_t vocab, const wf_sampling *options, wf_sampler **out, weft_error *err);
 void wf_sampler_free(wf_sampler *sampler);
-/* `history`: the tokens so far, which penalty and rules look at; `position` keys the draw, and its lower 32 bits are how many
- * new tokens there were before. NaN logits give WEFT_FAILURE. */
-weft_status wf_sampler_next(wf_sampler *sampler, const float *logits, const int32_t *history, int64_t n, uint64_t position,
+/* `position` keys the draw. NaN logits give WEFT_FAILURE. */
+weft_status wf_sampler_next(wf_sampler *sampler, const float *logits, const wf_history *history, uint64_t position,
                             int32_t *token, weft_error *err);
+/* What it would choose among: the scores [vocab] of the last logits behind all of the above, -INFINITY for what is left out,
+ * valid until the next call. */
+weft_status wf_sampler_scores(wf_sampler *sampler, const float *logits, const wf_history *history, const double **scores,
+                              weft_error *err);
 #endif

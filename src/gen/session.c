@@ -17,6 +17,7 @@ struct wf_session {
     recorded tapes[TAPES];
     wf_tape *source; /* of an encoder-decoder: reads as many rows as the state has room for; NULL: nothing read yet */
     wf_tensor *source_ids, *source_mask;
+    int64_t batch, sharing, capacity; /* sequences, those written to one source, tokens of each */
     uint64_t clock;
 };
 
@@ -75,6 +76,11 @@ static int64_t most_rows(const wf_model *model, int64_t capacity) {
 }
 
 weft_status wf_session_create(const wf_model *model, int64_t batch, int64_t capacity, wf_session **out, weft_error *err) {
+    return wf_session_create_shared(model, batch, 1, capacity, out, err);
+}
+
+weft_status wf_session_create_shared(const wf_model *model, int64_t batch, int64_t sharing, int64_t capacity, wf_session **out,
+                                     weft_error *err) {
     int64_t limit = wf_model_position_limit(model);
     WF_TRY(wf_model_can_stream(model, err));
     WF_CHECK(batch > 0 && capacity > 0, err, WEFT_USAGE, "a session needs at least one sequence and one token");
@@ -84,6 +90,9 @@ weft_status wf_session_create(const wf_model *model, int64_t batch, int64_t capa
     if (!s)
         return wf_fail_memory(err);
     s->model = model;
+    s->batch = batch;
+    s->sharing = sharing;
+    s->capacity = capacity;
     weft_status status = wf_state_create(model, batch, capacity, most_rows(s->model, capacity), &s->state, err);
     if (status != WEFT_OK) {
         wf_session_free(s);
@@ -187,7 +196,7 @@ static weft_status check_room(const wf_session *s, const int32_t *ids, int64_t n
 enum { SOURCE_STEP = 16 }; /* rows are rounded up to it, so that few lengths need tapes of their own */
 
 static weft_status record_source(wf_session *s, weft_error *err) {
-    const int64_t dims[2] = {s->state->batch, s->state->source};
+    const int64_t dims[2] = {s->state->batch / s->state->sharing, s->state->source};
     bool bf16 = s->model->token->bf16 != NULL;
     wf_model_ports source = {NULL}, ports = {.source = &source};
     WF_TRY(wf_tape_create(s->model->env, &(wf_tape_options){.type = bf16 ? WF_BF16 : WF_F32}, &s->source, err));
@@ -198,8 +207,7 @@ static weft_status record_source(wf_session *s, weft_error *err) {
 }
 
 /* A state with room for `rows` rows of a source, and no tape that knows another one. */
-static weft_status make_room(wf_session *s, int64_t rows, weft_error *err) {
-    int64_t batch = s->state->batch, capacity = s->state->capacity;
+static weft_status make_state(wf_session *s, int64_t rows, int64_t sharing, weft_error *err) {
     for (int i = 0; i < TAPES; i++) {
         wf_tape_free(s->tapes[i].tape);
         s->tapes[i] = (recorded){0};
@@ -208,9 +216,20 @@ static weft_status make_room(wf_session *s, int64_t rows, weft_error *err) {
     wf_state_free(s->state);
     s->source = NULL;
     s->state = NULL;
-    WF_TRY(wf_state_create(s->model, batch, capacity, most_rows(s->model, capacity), &s->state, err));
-    WF_TRY(wf_state_open_source(s->state, rows, s->model->encoder->spec->bridge.dim, err));
+    WF_TRY(wf_state_create(s->model, s->batch, s->capacity, most_rows(s->model, s->capacity), &s->state, err));
+    WF_TRY(wf_state_open_source(s->state, rows, s->model->encoder->spec->bridge.dim, sharing, err));
     return record_source(s, err);
+}
+
+/* Whether a decoder can share what is kept of a source is found by recording its step. */
+static weft_status make_room(wf_session *s, int64_t rows, weft_error *err) {
+    recorded *step;
+    weft_status status = make_state(s, rows, s->sharing, s->sharing > 1 ? NULL : err);
+    if (s->sharing == 1)
+        return status;
+    if (status == WEFT_OK)
+        status = tape_for(s, 1, false, &step, NULL);
+    return status == WEFT_OK ? status : make_state(s, rows, 1, err);
 }
 
 static weft_status check_source(const wf_session *s, const int32_t *ids, int64_t n, weft_error *err) {
@@ -221,7 +240,7 @@ static weft_status check_source(const wf_session *s, const int32_t *ids, int64_t
     WF_CHECK(n > 0, err, WEFT_USAGE, "the source has no tokens");
     WF_CHECK(limit == 0 || n <= limit, err, WEFT_USAGE, "the source has %lld tokens, the encoder only %lld positions",
              (long long)n, (long long)limit);
-    for (int64_t i = 0; i < n * s->state->batch; i++)
+    for (int64_t i = 0; i < n * (s->batch / s->sharing); i++)
         WF_CHECK(ids[i] >= 0 && ids[i] < encoder->spec->vocab, err, WEFT_USAGE,
                  "token %d is outside the encoder's vocabulary of %lld", (int)ids[i], (long long)encoder->spec->vocab);
     return WEFT_OK;
@@ -235,12 +254,12 @@ weft_status wf_session_source(wf_session *s, const int32_t *ids, int64_t n, cons
     if (!s->source || s->state->source != rows)
         WF_TRY(make_room(s, rows, err));
     wf_session_reset(s);
-    for (int64_t b = 0; b < s->state->batch; b++) {
+    for (int64_t b = 0; b < s->source_ids->dims[0]; b++) {
         int32_t *to = (int32_t *)s->source_ids->data + b * rows;
         uint8_t *mask = (uint8_t *)s->source_mask->data + b * rows;
-        int64_t length = lengths ? lengths[b] : n;
+        int64_t of = b * s->state->sharing / s->sharing, length = lengths ? lengths[of] : n;
         for (int64_t i = 0; i < rows; i++) {
-            to[i] = i < length ? ids[b * n + i] : stem->padding > 0 ? (int32_t)stem->padding : 0;
+            to[i] = i < length ? ids[of * n + i] : stem->padding > 0 ? (int32_t)stem->padding : 0;
             mask[i] = i < length;
         }
     }

@@ -35,6 +35,7 @@ typedef struct wf_head_io {
     const wf_pool_row *late;     /* pools the logits instead of the rows; NULL: no */
     const char *problem;         /* auto, single, multi, regression */
     wf_tensor *mask;             /* U8 [B,T] or NULL */
+    wf_tensor *shown;            /* the same: rows with 0 have logits that are 1e6 less */
     wf_tensor *labels, *inverse; /* inverse F32 [1] (span: [2]): 1 / how many labels count */
     float smoothing;
     wf_tensor **token_loss; /* not NULL: see wf_cross_entropy; only heads with a class per row fill it */

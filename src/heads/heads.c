@@ -37,7 +37,7 @@ wf_tensor *wf_head_logits(wf_tape *t, wf_head_io *io) {
     if (io->logits)
         return io->logits;
     wf_tensor *y = io->weight ? wf_linear_as(t, io->x, io->weight, io->bias, WF_F32) : wf_cast(t, io->x, WF_F32);
-    y = wf_softcap(t, wf_scale(t, y, io->scale), io->softcap);
+    y = wf_lower_rows(t, wf_softcap(t, wf_scale(t, y, io->scale), io->softcap), io->shown, 1e6f);
     return io->logits = io->late ? io->late->run(t, y, io->mask) : y;
 }
 

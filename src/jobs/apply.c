@@ -115,9 +115,12 @@ typedef struct encoding {
 } encoding;
 
 static weft_status encode_item(wf_apply *a, wf_encoder *e, wf_apply_item *item, weft_error *err) {
+    const wf_text_input nothing = {.text = a->facts.nothing};
     for (size_t k = 0; k < item->n; k++) {
         wf_text_input text = {.text = item->inputs[k].text}, pair = {.text = item->inputs[k].pair};
         weft_status status = wf_encode_text(e, &text, pair.text.data ? &pair : NULL, WF_ENCODE_SPECIALS, &item->codes[k], err);
+        if (status == WEFT_OK && item->codes[k].count == 0 && a->row->pools)
+            status = wf_encode_text(e, &nothing, NULL, WF_ENCODE_SPECIALS, &item->codes[k], err);
         if (status == WEFT_OK && item->codes[k].count == 0)
             status = wf_fail(err, WEFT_BAD_INPUT, "there is nothing in this text for the model to read");
         if (status != WEFT_OK)
@@ -276,9 +279,9 @@ static weft_status take(void *user, size_t index, const float *values, int64_t r
     return w->a->row->take(w->a, item, index - item->first, w->codes[index], values, rows, columns);
 }
 
-static weft_status written(void *user, size_t index, const uint32_t *ids, size_t n, bool ended) {
+static weft_status written(void *user, size_t index, const wf_translated *text) {
     window *w = user;
-    return w->a->row->written(w->a, &w->items[w->owners[index]], ids, n, ended);
+    return w->a->row->written(w->a, &w->items[w->owners[index]], text);
 }
 
 static weft_status run_sequences(window *w) {

@@ -34,6 +34,7 @@ typedef struct wf_apply_row {
     const char *const *heads;                        /* kinds that serve, the first is the one to name; NULL: none is needed */
     const char *const *words;                        /* its own options, ended by NULL */
     bool whole;                                      /* a text file is one record */
+    bool pools;                                      /* one result for the whole text, which may have no tokens */
     size_t own;                                      /* bytes of its own state, zeroed */
     weft_status (*read)(wf_apply *a, wf_options *o); /* its options, the fields of the records */
     weft_status (*prepare)(wf_apply *a);             /* the model is open, the runner is not; may be NULL */
@@ -45,7 +46,7 @@ typedef struct wf_apply_row {
                         int64_t rows, int64_t columns);
     /* Instead of `take`: the row's model writes a text to each sequence (apply/translator.h), as `a->writing` says, which
      * `prepare` fills in; see wf_translated_fn. */
-    weft_status (*written)(wf_apply *a, wf_apply_item *item, const uint32_t *ids, size_t n, bool ended);
+    weft_status (*written)(wf_apply *a, wf_apply_item *item, const wf_translated *text);
     weft_status (*put)(wf_apply *a, wf_apply_item *item); /* all sequences are done: its line into a->line */
     weft_status (*end)(wf_apply *a);                      /* after the last record; may be NULL */
     void (*close)(wf_apply *a);                           /* may be NULL */

@@ -189,6 +189,7 @@ static const char *const words[] = {"pair", "top_k", "threshold", "function", NU
 static const wf_apply_row row = {.name = "classify",
                                  .heads = heads,
                                  .words = words,
+                                 .pools = true,
                                  .own = sizeof(classifying),
                                  .read = read,
                                  .prepare = prepare,

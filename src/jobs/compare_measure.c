@@ -139,7 +139,7 @@ static weft_status sample(wf_comparison *c, wf_session *s, wf_sampler *sampler, 
     const float *logits;
     WF_TRY(wf_session_feed(s, ids, prompt, &logits, c->job->err));
     for (int64_t i = prompt; i < n; i++) {
-        WF_TRY(wf_sampler_next(sampler, logits, ids, i, (uint64_t)i, &ids[i], c->job->err));
+        WF_TRY(wf_sampler_next(sampler, logits, &(wf_history){.ids = ids, .n = i}, (uint64_t)i, &ids[i], c->job->err));
         WF_TRY(wf_session_feed(s, ids + i, 1, &logits, c->job->err));
     }
     return WEFT_OK;

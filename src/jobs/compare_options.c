@@ -4,10 +4,10 @@
 #include "base/reader.h"
 #include "jobs/comparison.h"
 
-static const char *const words[] = {"text",  "format",  "field",   "val",           "tokenizer", "models",
-                                    "spec",  "time",    "params",  "steps",         "tokens",    "seeds",
-                                    "rates", "out",     "resume",  "command",       "text_name", "quiet",
-                                    "task",  "lengths", "stop_at", WF_RECIPE_WORDS, NULL};
+static const char *const words[] = {"text",  "format", "field",   "val",     "tokenizer",     "models",
+                                    "spec",  "time",   "params",  "steps",   "tokens",        "seeds",
+                                    "rates", "out",    "resume",  "command", "text_name",     "quiet",
+                                    "force", "task",   "lengths", "stop_at", WF_RECIPE_WORDS, NULL};
 
 static const char *const usual_models[] = {"lstm", "gpt2", "llama", "sliding", "linear", "retnet", "mamba", "hybrid"};
 
@@ -32,6 +32,23 @@ static weft_status gather(wf_comparison *c) {
     wf_put_text(job->arena, copy, "out", out);
     wf_json_put(job->arena, copy, "resume", wf_json_new_bool(job->arena, true));
     job->options = copy;
+    return WEFT_OK;
+}
+
+/* One that did not end is worth its time: it is not written over unasked. */
+static weft_status check_folder(const wf_comparison *c, bool force) {
+    wf_job *job = c->job;
+    wf_json *old;
+    weft_error none = {0};
+    const char *path = wf_path_join(job->arena, c->out, "run.json");
+    if (!path)
+        return wf_fail_memory(job->err);
+    if (c->resume || force || !wf_is_file(path) || wf_json_parse_file(job->arena, path, &old, &none) != WEFT_OK)
+        return WEFT_OK;
+    const char *status = wf_json_text(old, "status", "complete");
+    WF_CHECK(!wf_streq(status, "interrupted") && !wf_streq(status, "running"), job->err, WEFT_USAGE,
+             "%s holds a comparison that has not ended: --resume goes on with it, --force starts over, or choose another --out",
+             c->out);
     return WEFT_OK;
 }
 
@@ -87,6 +104,7 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
     c->seeds = wf_option_int(&o, "seeds", 2, 1, 64);
     c->out = wf_option_text(&o, "out", "weft-compare");
     c->resume = wf_option_bool(&o, "resume", false);
+    bool force = wf_option_bool(&o, "force", false);
     c->command = wf_option_text(&o, "command", "weft compare");
     c->text_name = wf_option_text(&o, "text_name", NULL);
     const wf_json *val = wf_json_get(job->options, "val");
@@ -106,6 +124,7 @@ weft_status wf_comparison_read(wf_job *job, wf_comparison *c) {
     WF_CHECK(c->task_text || !wf_json_get(job->options, "lengths"), job->err, WEFT_USAGE, "'lengths' are those of a task");
     WF_TRY(wf_job_strings(job, "text", &c->source_options.paths, &c->source_options.n_paths));
     WF_TRY(read_rates(c));
+    WF_TRY(check_folder(c, force));
     return read_models(c);
 }
 

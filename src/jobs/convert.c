@@ -5,7 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/reader.h"
+#include "jobs/opened.h"
 #include "jobs/put.h"
+#include "jobs/store.h"
 
 /* "2GB", "500MB", "1GiB" or plain bytes, as the reference reads sizes; 0: malformed. */
 static double parse_bytes(const char *text) {
@@ -127,11 +129,26 @@ static weft_status save_model(wf_conversion *c) {
     return wf_model_save(c->checkpoint.model, c->to, &save, c->job->err);
 }
 
+/* A file's tokenizer stands beside it, in a form of its own maybe. */
+static weft_status save_tokenizer(const wf_conversion *c) {
+    wf_job *job = c->job;
+    wf_tokenizer *tok = NULL;
+    weft_error why = {0};
+    weft_status status = wf_opened_tokenizer(job->env, c->from, c->checkpoint.model->spec->vocab, job->arena, &tok, &why);
+    if (status != WEFT_OK || c->checkpoint.model->encoder)
+        wf_log(job->env, WF_WARN, "%s has no tokenizer yet: %s", c->to,
+               status ? why.message : "that of a model in one file that reads a source stays where it is");
+    else
+        status = wf_store_tokenizer(job, &(wf_stored){tok, NULL}, c->to);
+    wf_tokenizer_free(tok);
+    return tok ? status : WEFT_OK;
+}
+
 static weft_status convert(wf_conversion *c) {
     WF_TRY(claim(c));
     if (!has_config(c)) {
         WF_TRY(save_model(c));
-        return wf_is_dir(c->from) ? wf_convert_files(c) : WEFT_OK;
+        return wf_is_dir(c->from) ? wf_convert_files(c) : save_tokenizer(c);
     }
     WF_TRY(open_model(c));
     WF_TRY(wf_shards_open(&c->job->env->mem, c->from, &c->shards, c->job->err));

@@ -19,15 +19,6 @@ static bool is_weights(const char *name) {
     return false;
 }
 
-static weft_status copy_file(const wf_conversion *c, const char *from, const char *to) {
-    const wf_mem *mem = &c->job->env->mem;
-    wf_file file;
-    WF_TRY(wf_file_open(mem, from, true, 0, &file, c->job->err));
-    weft_status status = wf_write_file(mem, to, file.data, file.size, c->job->err);
-    wf_file_close(&file);
-    return status;
-}
-
 /* The plain files of a folder, as they are; `parts`: weights too. */
 static weft_status copy_folder(const wf_conversion *c, const char *from, const char *to, bool parts) {
     wf_arena *arena = c->job->arena;
@@ -43,7 +34,7 @@ static weft_status copy_folder(const wf_conversion *c, const char *from, const c
             continue;
         WF_TRY(wf_path_inside(arena, from, names[i], &source, c->job->err));
         if (wf_is_file(source))
-            WF_TRY(copy_file(c, source, target));
+            WF_TRY(wf_copy_file(&c->job->env->mem, source, target, c->job->err));
     }
     return WEFT_OK;
 }
@@ -89,7 +80,7 @@ static weft_status write_config(const wf_conversion *c) {
     if (!wf_is_file(from))
         return WEFT_OK;
     if (c->type < 0)
-        return copy_file(c, from, to);
+        return wf_copy_file(&c->job->env->mem, from, to, c->job->err);
     WF_TRY(wf_json_parse_file(arena, from, &config, c->job->err));
     WF_CHECK(config->kind == WF_JSON_OBJECT, c->job->err, WEFT_BAD_INPUT, "%s: a config must be an object", from);
     for (size_t i = 0; i < 2; i++) {

@@ -239,6 +239,7 @@ static void close_modules(wf_apply *a) { wf_modules_free(((embedding *)a->own)->
 static const char *const words[] = {"pooling", "prompt", "prompt_text", "dims", "normalize", "format", NULL};
 const wf_apply_row wf_apply_embed = {.name = "embed",
                                      .words = words,
+                                     .pools = true,
                                      .own = sizeof(embedding),
                                      .read = read,
                                      .prepare = prepare,

@@ -1,6 +1,7 @@
 /* generate.c - text from a trained model. */
 #include <string.h>
 #include "gen/generate.h"
+#include "jobs/beams.h"
 #include "jobs/chat.h"
 #include "jobs/job.h"
 #include "jobs/put.h"
@@ -9,7 +10,7 @@
 typedef struct request {
     const char *model, *prompt;
     const char *chat, *template_; /* a conversation to answer, in the place of the prompt */
-    bool penalised;               /* the penalty is asked for */
+    bool penalised, warm;         /* the penalty, a temperature is asked for */
     wf_precision precision;
     wf_generate_options how;
 } request;
@@ -24,9 +25,10 @@ static wf_overflow overflow(wf_options *o) {
 }
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {
-        "model", "prompt",   "max_tokens", "temperature", "top_k",   "top_p",     "min_p", "repetition_penalty", "seed",
-        "stop",  "overflow", "context",    "precision",   "adapter", "tokenizer", "chat",  "template",           NULL};
+    static const char *const words[] = {"model",     "prompt",  "max_tokens",         "temperature", "top_k",    "top_p",
+                                        "min_p",     "seed",    "repetition_penalty", "stop",        "overflow", "context",
+                                        "precision", "adapter", "tokenizer",          "chat",        "template", WF_BEAM_WORDS,
+                                        NULL};
     wf_options o = wf_options_open(job->options, "generate", words, job->err);
     wf_generate_options usual = wf_generate_usual();
     wf_sampling *s = &usual.sampling;
@@ -42,6 +44,7 @@ static weft_status read_request(wf_job *job, request *r) {
     s->min_p = wf_option_float(&o, "min_p", s->min_p, 0, 1);
     s->repetition_penalty = wf_option_float(&o, "repetition_penalty", s->repetition_penalty, 0, 1e6);
     r->penalised = wf_json_get(job->options, "repetition_penalty") != NULL;
+    r->warm = wf_json_get(job->options, "temperature") != NULL && s->temperature > 0;
     s->seed = (uint64_t)wf_option_int(&o, "seed", 0, 0, INT64_MAX);
     usual.stop = wf_job_texts(job, &o, "stop", &usual.n_stop);
     usual.overflow = overflow(&o);
@@ -71,7 +74,7 @@ static weft_status encode(const wf_opened *m, const char *prompt, wf_ids *ids, w
     WF_TRY(wf_tokenizer_encode(m->tok, prompt, strlen(prompt), WF_ENCODE_SPECIALS, ids, err));
     if (ids->count > 0)
         return WEFT_OK;
-    int64_t first = m->bos >= 0 ? m->bos : m->n_eos > 0 ? m->eos[0] : -1;
+    int64_t first = m->says.bos >= 0 ? m->says.bos : m->says.n_eos > 0 ? m->says.eos[0] : -1;
     if (first < 0)
         return wf_tokenizer_encode(m->tok, "\n", 1, 0, ids, err);
     uint32_t id = (uint32_t)first;
@@ -83,11 +86,31 @@ static weft_status encode(const wf_opened *m, const char *prompt, wf_ids *ids, w
 
 static double rate(int64_t n, double seconds) { return n > 0 && seconds > 0 ? (double)n / seconds : 0.0; }
 
+/* What beams have found: the text is the best; several are all listed. */
+static void put_texts(wf_job *job, const wf_generation *g) {
+    wf_json *list = wf_json_new(job->arena, WF_JSON_ARRAY);
+    for (size_t i = 0; i < g->n_texts; i++) {
+        const wf_generated *t = &g->texts[i];
+        wf_json *one = wf_json_new(job->arena, WF_JSON_OBJECT);
+        wf_json_put(job->arena, one, "text", wf_json_new_string(job->arena, wf_str_text(&t->text), t->text.length));
+        wf_put_number(job->arena, one, "score", t->score);
+        wf_put_int(job->arena, one, "tokens", t->tokens);
+        wf_put_text(job->arena, one, "finish", wf_finish_name(t->finish));
+        wf_json_push(list, one);
+    }
+    if (g->n_texts == 1)
+        wf_put_number(job->arena, job->json, "score", g->texts[0].score);
+    if (g->n_texts > 1)
+        wf_json_put(job->arena, job->json, "sequences", list);
+}
+
 static void tell(wf_job *job, const request *r, const wf_generation *g) {
     double prompt = rate(g->prompt_tokens, g->prompt_seconds), decode = rate(g->tokens - 1, g->decode_seconds);
     const char *text = wf_str_text(&g->text);
     wf_put_text(job->arena, job->json, "model", r->model);
-    wf_json_put(job->arena, job->json, "text", wf_json_new_string(job->arena, text, g->text.length));
+    const wf_str *best = g->n_texts ? &g->texts[0].text : &g->text;
+    wf_json_put(job->arena, job->json, "text", wf_json_new_string(job->arena, wf_str_text(best), best->length));
+    put_texts(job, g);
     wf_put_text(job->arena, job->json, "finish", wf_finish_name(g->finish));
     wf_put_int(job->arena, job->json, "prompt_tokens", g->prompt_tokens);
     wf_put_int(job->arena, job->json, "tokens", g->tokens);
@@ -117,23 +140,21 @@ static void note_overflow(const wf_job *job, const wf_generation *g) {
 }
 
 static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
+    const wf_generation_config *says = &m->says;
     wf_generate_options how = r->how;
-    wf_rules rules = wf_opened_rules(m);
+    wf_rules rules = wf_generation_config_rules(says, 0, 0, 0);
     wf_ids ids = wf_ids_new(&job->env->mem);
     wf_generation g = {.text = wf_str_new(&job->env->mem)};
-    how.start = m->start;
-    how.n_start = m->n_start;
-    how.eos = m->eos;
-    how.sampling.banned = m->banned;
-    how.sampling.n_banned = m->n_banned;
-    how.n_eos = m->n_eos;
-    rules.last = m->last;
-    rules.most = how.max_tokens;
+    how.start = says->start;
+    how.n_start = says->n_start;
+    how.eos = says->eos;
+    how.n_eos = says->n_eos;
     how.sampling.rules = &rules;
     if (!r->penalised)
-        how.sampling.repetition_penalty = m->penalty;
-    if (m->unfollowed)
-        wf_log(job->env, WF_WARN, "%s: '%s' of the generation config is not followed", r->model, m->unfollowed);
+        how.sampling.repetition_penalty = says->sampling.repetition_penalty;
+    WF_TRY(wf_job_beams(job, r->model, says, r->warm, &how.beams));
+    if (how.beams.beams > 1)
+        how.sampling.temperature = 0.0;
     how.piece = job->piece;
     how.user = job->user;
     weft_status status = r->chat ? encode_chat(job, r, m, &ids) : encode(m, r->prompt, &ids, job->err);
@@ -143,7 +164,7 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
         tell(job, r, &g);
         note_overflow(job, &g);
     }
-    wf_str_free(&g.text);
+    wf_generation_free(job->env, &g);
     wf_ids_free(&ids);
     return status;
 }

@@ -80,8 +80,8 @@ static weft_status show_spec(wf_job *job, request *r, const char *name, const ch
     return status;
 }
 
-/* The newest checkpoint of a training run: names sort by their step. */
-static weft_status show_run(wf_job *job, const char *folder) {
+/* The newest checkpoint of a training run: names sort by their step. Without one, a model whose weights say what they are. */
+static weft_status show_run(wf_job *job, request *r, const char *folder) {
     char **names;
     size_t n;
     const char *last = NULL;
@@ -89,7 +89,8 @@ static weft_status show_run(wf_job *job, const char *folder) {
     for (size_t i = 0; i < n; i++)
         if (wf_ends_with(names[i], ".safetensors"))
             last = names[i];
-    WF_CHECK(last, job->err, WEFT_BAD_INPUT, "%s: a folder without config.json and without .safetensors files", folder);
+    if (!last)
+        return show_folder(job, r, folder);
     const char *path = wf_path_join(job->arena, folder, last);
     return path ? wf_inspect_tensors(job, path) : wf_fail_memory(job->err);
 }
@@ -138,6 +139,6 @@ weft_status wf_job_inspect(wf_job *job) {
     if (wf_subject_is_folder(r.name))
         return show_folder(job, &r, r.name);
     if (wf_is_dir(r.name))
-        return show_run(job, r.name);
+        return show_run(job, &r, r.name);
     return wf_is_file(r.name) ? show_file(job, &r, r.name) : show_spec(job, &r, r.name, NULL);
 }

@@ -15,6 +15,7 @@ typedef struct entry {
     const wf_mixer *row; /* of a mixer, NULL of others */
     const char *laws;    /* what it costs */
     weft_status status;
+    const wf_task *task; /* of a task, NULL of others */
 } entry;
 
 typedef struct list_row {
@@ -27,7 +28,7 @@ static bool mixer_at(wf_job *job, const wf_mixer *const *table, size_t i, entry 
     if (!row)
         return false;
     const char *laws = wf_arena_printf(job->arena, "time %s, state %s", row->time ? row->time : "T", wf_mixer_state_law(row));
-    *out = (entry){row->name, row->about, row, laws, laws ? WEFT_OK : wf_fail_memory(job->err)};
+    *out = (entry){row->name, row->about, row, laws, laws ? WEFT_OK : wf_fail_memory(job->err), NULL};
     return true;
 }
 
@@ -35,7 +36,7 @@ static bool token_mixer(wf_job *job, size_t i, entry *out) { return mixer_at(job
 static bool channel_mixer(wf_job *job, size_t i, entry *out) { return mixer_at(job, wf_channels, i, out); }
 
 static bool preset(wf_job *job, size_t i, entry *out) {
-    *out = (entry){wf_preset_name(i), "", NULL, NULL, WEFT_OK};
+    *out = (entry){wf_preset_name(i), "", NULL, NULL, WEFT_OK, NULL};
     if (out->name)
         out->status = wf_preset_about(job->arena, out->name, &out->about, job->err);
     return out->name != NULL;
@@ -50,14 +51,14 @@ static bool wiring(wf_job *job, size_t i, entry *out) {
 static bool optimizer(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_optimizers[i])
-        *out = (entry){wf_optimizers[i]->name, wf_optimizers[i]->help, NULL, NULL, WEFT_OK};
+        *out = (entry){wf_optimizers[i]->name, wf_optimizers[i]->help, NULL, NULL, WEFT_OK, NULL};
     return wf_optimizers[i] != NULL;
 }
 
 static bool schedule(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_schedules[i])
-        *out = (entry){wf_schedules[i]->name, wf_schedules[i]->help, NULL, NULL, WEFT_OK};
+        *out = (entry){wf_schedules[i]->name, wf_schedules[i]->help, NULL, NULL, WEFT_OK, NULL};
     return wf_schedules[i] != NULL;
 }
 
@@ -70,21 +71,21 @@ static bool average(wf_job *job, size_t i, entry *out) {
 static bool activation(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (i < WF_ACTIVATION_COUNT)
-        *out = (entry){wf_activation_names[i], "", NULL, NULL, WEFT_OK};
+        *out = (entry){wf_activation_names[i], "", NULL, NULL, WEFT_OK, NULL};
     return i < WF_ACTIVATION_COUNT;
 }
 
 static bool op(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_ops[i])
-        *out = (entry){wf_ops[i]->name, wf_ops[i]->no_grad ? "no gradient" : "", NULL, NULL, WEFT_OK};
+        *out = (entry){wf_ops[i]->name, wf_ops[i]->no_grad ? "no gradient" : "", NULL, NULL, WEFT_OK, NULL};
     return wf_ops[i] != NULL;
 }
 
 static bool task(wf_job *job, size_t i, entry *out) {
     (void)job;
     if (wf_tasks[i])
-        *out = (entry){wf_tasks[i]->name, wf_tasks[i]->about, NULL, NULL, WEFT_OK};
+        *out = (entry){.name = wf_tasks[i]->name, .about = wf_tasks[i]->about, .task = wf_tasks[i]};
     return wf_tasks[i] != NULL;
 }
 
@@ -124,6 +125,22 @@ static void put_mixer(wf_job *job, wf_json *out, const wf_mixer *row) {
     wf_json_put(job->arena, out, "bf16_error", wf_json_new_double(job->arena, row->bf16));
 }
 
+/* [pairs=8, queries=8], and in JSON what they are. */
+static void put_options(wf_job *job, wf_json *out, const wf_task *task) {
+    wf_json *list = wf_json_put(job->arena, out, "options", wf_json_new(job->arena, WF_JSON_ARRAY));
+    for (size_t i = 0; i < WF_TASK_KEYS && task->keys[i].name; i++) {
+        const wf_task_key *key = &task->keys[i];
+        wf_json *one = wf_json_push(list, wf_json_new(job->arena, WF_JSON_OBJECT));
+        wf_json_put(job->arena, one, "name", string(job, key->name));
+        wf_json_put(job->arena, one, "about", string(job, key->help));
+        wf_json_put(job->arena, one, "default", wf_json_new_int(job->arena, key->fallback));
+        wf_json_put(job->arena, one, "least", wf_json_new_int(job->arena, key->min));
+        wf_json_put(job->arena, one, "most", wf_json_new_int(job->arena, key->max));
+        wf_str_printf(&job->text, "%s%s=%lld", i ? ", " : "  [", key->name, (long long)key->fallback);
+    }
+    wf_str_puts(&job->text, task->keys[0].name ? "]" : "");
+}
+
 static weft_status add_list(wf_job *job, const list_row *row) {
     wf_json *array = wf_json_put(job->arena, job->json, row->name, wf_json_new(job->arena, WF_JSON_ARRAY));
     entry e;
@@ -137,6 +154,8 @@ static weft_status add_list(wf_job *job, const list_row *row) {
             put_mixer(job, one, e.row);
             wf_str_printf(&job->text, "  [%s; %s]", wf_mixer_forms(e.row), e.laws);
         }
+        if (e.task)
+            put_options(job, one, e.task);
         wf_str_putc(&job->text, '\n');
     }
     return WEFT_OK;

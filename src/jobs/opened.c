@@ -4,133 +4,8 @@
 #include "base/reader.h"
 #include "families/load.h"
 
-static void add_eos(wf_opened *o, const wf_json *j) {
-    if (j && j->is_integer && j->integer >= 0 && j->integer < o->model->spec->vocab && o->n_eos < WF_EOS_MAX)
-        o->eos[o->n_eos++] = (int32_t)j->integer;
-}
-
-/* `eos_token_id` is a number or a list of them. */
-static void take_ends(wf_opened *o, const wf_json *config) {
-    const wf_json *eos = wf_json_get(config, "eos_token_id"), *bos = wf_json_get(config, "bos_token_id");
-    add_eos(o, eos);
-    for (const wf_json *j = eos && eos->kind == WF_JSON_ARRAY ? eos->child : NULL; j; j = j->next)
-        add_eos(o, j);
-    if (bos && bos->is_integer && bos->integer >= 0 && bos->integer < o->model->spec->vocab)
-        o->bos = bos->integer;
-}
-
-/* A decoder's first token, and the one that follows it whatever the model says (the language, of translators). */
-static void take_start(wf_opened *o, const wf_json *config) {
-    static const char *const keys[] = {"decoder_start_token_id", "forced_bos_token_id"};
-    for (size_t i = 0; i < 2 && o->n_start == i; i++) {
-        const wf_json *j = wf_json_get(config, keys[i]);
-        if (j && j->is_integer && j->integer >= 0 && j->integer < o->model->spec->vocab)
-            o->start[o->n_start++] = (int32_t)j->integer;
-    }
-}
-
-/* ---- what else the files say about writing ---- */
-static bool is_eos(const wf_opened *o, int64_t id) {
-    for (size_t i = 0; i < o->n_eos; i++)
-        if (o->eos[i] == id)
-            return true;
-    return false;
-}
-
-static bool is_token(const wf_opened *o, const wf_json *j) {
-    return j && j->is_integer && j->integer >= 0 && j->integer < o->model->spec->vocab;
-}
-
-/* Adds tokens to one of the lists of WF_BANNED_MAX. */
-static void take_tokens(wf_opened *o, const wf_json *config, const char *key, int32_t *list, size_t *n) {
-    const wf_json *tokens = wf_json_get(config, key);
-    if (!tokens || tokens->kind != WF_JSON_ARRAY)
-        return;
-    *n = 0;
-    for (const wf_json *j = tokens->child; j; j = j->next)
-        if (*n == WF_BANNED_MAX)
-            o->unfollowed = key;
-        else if (is_token(o, j))
-            list[(*n)++] = (int32_t)j->integer;
-}
-
-/* A run of tokens; one with a token that the model does not have never comes. False: no room. */
-static bool take_word(wf_opened *o, const wf_json *word, size_t *used) {
-    size_t n = 0;
-    if (o->rules.n_words == WF_BANNED_MAX || word->count > WF_WORDS_MAX - *used)
-        return false;
-    for (const wf_json *j = word->child; j; j = j->next) {
-        if (!is_token(o, j))
-            return true;
-        o->words[*used + n++] = (int32_t)j->integer;
-    }
-    if (n == 0 || (n == 1 && is_eos(o, word->child->integer))) /* the end of a text stays allowed, as in the reference */
-        return true;
-    o->lengths[o->rules.n_words++] = (int32_t)n;
-    *used += n;
-    return true;
-}
-
-static void take_words(wf_opened *o, const wf_json *config) {
-    const wf_json *words = wf_json_get(config, "bad_words_ids");
-    size_t used = 0;
-    if (!words || words->kind != WF_JSON_ARRAY)
-        return;
-    o->rules.n_words = 0;
-    for (const wf_json *j = words->child; j; j = j->next)
-        if (j->kind == WF_JSON_ARRAY && !take_word(o, j, &used))
-            o->unfollowed = "bad_words_ids";
-}
-
-static void take_number(const wf_json *config, const char *key, int64_t *to) {
-    const wf_json *j = wf_json_get(config, key);
-    if (j && j->is_integer && j->integer >= 0 && j->integer < INT32_MAX)
-        *to = j->integer;
-}
-
-static void take_followed(wf_opened *o, const wf_json *config) {
-    const wf_json *penalty = wf_json_get(config, "repetition_penalty"), *second = wf_json_get(config, "forced_bos_token_id");
-    if (penalty && penalty->kind == WF_JSON_NUMBER && penalty->number > 0)
-        o->penalty = penalty->number;
-    take_number(config, "no_repeat_ngram_size", &o->rules.no_repeat);
-    take_number(config, "min_length", &o->rules.least);
-    take_number(config, "min_new_tokens", &o->rules.least_new);
-    if (!o->model->encoder && is_token(o, second))
-        o->rules.second = second->integer;
-    take_words(o, config);
-    take_tokens(o, config, "suppress_tokens", o->banned, &o->n_banned);
-    take_tokens(o, config, "begin_suppress_tokens", o->not_first, &o->rules.n_not_first);
-}
-
-/* Rules that are not followed, and the number that makes one do nothing. */
-static const struct rule {
-    const char *key;
-    double none;
-} rules[] = {{"num_beams", 1}, {"encoder_repetition_penalty", 1}, {"encoder_no_repeat_ngram_size", 0}};
-
 void wf_opened_follow(wf_opened *o, const wf_json *config) {
-    static const char *const lists[] = {"sequence_bias", "exponential_decay_length_penalty"};
-    const wf_json *last = wf_json_get(config, "forced_eos_token_id"), *most = wf_json_get(config, "max_length"),
-                  *new_tokens = wf_json_get(config, "max_new_tokens");
-    take_followed(o, config);
-    if (is_token(o, last))
-        o->last = last->integer;
-    else if (last && last->kind == WF_JSON_ARRAY)
-        o->unfollowed = "forced_eos_token_id";
-    if (most && most->is_integer && most->integer > 1 && most->integer < INT32_MAX)
-        o->longest = most->integer;
-    if (new_tokens && new_tokens->is_integer && new_tokens->integer > 0 && new_tokens->integer < INT32_MAX)
-        o->longest = new_tokens->integer + 1;
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        double value = wf_json_double(config, rules[i].key, rules[i].none);
-        if (value > rules[i].none || value < rules[i].none)
-            o->unfollowed = rules[i].key;
-    }
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        const wf_json *list = wf_json_get(config, lists[i]);
-        if (list && list->child)
-            o->unfollowed = lists[i];
-    }
+    wf_generation_config_follow(&o->says, o->model->spec->vocab, o->model->encoder != NULL, config);
 }
 
 /* generation_config.json, else the config, else what the tokenizer calls the end. A file that says nothing is no error here:
@@ -143,22 +18,24 @@ static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, co
     weft_status status = wf_is_file(file) ? wf_json_parse_file(arena, file, &generation, NULL) : WEFT_FAILURE;
     if (status == WEFT_NO_MEMORY)
         return wf_fail_memory(err);
+    int64_t vocab = o->model->spec->vocab;
+    wf_generation_config *c = &o->says;
     if (status == WEFT_OK) {
-        take_ends(o, generation);
-        take_start(o, generation);
+        wf_generation_config_ends(c, vocab, generation);
+        wf_generation_config_start(c, vocab, generation);
     }
-    if (o->n_eos == 0)
-        take_ends(o, config);
-    if (o->n_start == 0)
-        take_start(o, config);
-    if (o->n_start == 0 && o->model->encoder && o->model->spec->shift.rotate && o->bos >= 0) {
-        o->start[o->n_start++] = (int32_t)o->bos;
+    if (c->n_eos == 0)
+        wf_generation_config_ends(c, vocab, config);
+    if (c->n_start == 0)
+        wf_generation_config_start(c, vocab, config);
+    if (c->n_start == 0 && o->model->encoder && o->model->spec->shift.rotate && c->bos >= 0) {
+        c->start[c->n_start++] = (int32_t)c->bos;
         o->start_usual = true;
     }
     wf_opened_follow(o, status == WEFT_OK ? generation : config);
     int64_t id = wf_tokenizer_id(o->target, usual, strlen(usual));
-    if (o->n_eos == 0 && id >= 0 && id < o->model->spec->vocab)
-        o->eos[o->n_eos++] = (int32_t)id;
+    if (c->n_eos == 0 && id >= 0 && id < vocab)
+        c->eos[c->n_eos++] = (int32_t)id;
     return WEFT_OK;
 }
 
@@ -175,7 +52,22 @@ static weft_status open_target(wf_opened *o, const wf_mem *mem, const char *fold
     return WEFT_OK;
 }
 
-/* The one asked for, or that of the folder, or of the file's folder; a file of bytes needs none. */
+static const char *folder_of(const char *path, wf_arena *arena) {
+    const char *slash = strrchr(path, '/');
+    return wf_is_dir(path) ? path : slash ? wf_arena_strndup(arena, path, (size_t)(slash - path) + (slash == path)) : ".";
+}
+
+weft_status wf_opened_tokenizer(const wf_env *env, const char *path, int64_t vocab, wf_arena *arena, wf_tokenizer **out,
+                                weft_error *err) {
+    const char *folder = folder_of(path, arena);
+    if (!folder)
+        return wf_fail_memory(err);
+    weft_status status = wf_tokenizer_open_on(&env->mem, env->pool, folder, out, err);
+    return status == WEFT_FAILURE && folder != path && vocab == BYTES ? wf_tokenizer_bytes(&env->mem, NULL, 0, out, err)
+                                                                      : status;
+}
+
+/* The one asked for, else that of the model. */
 static weft_status open_tokenizer(wf_opened *o, const wf_env *env, const char *path, wf_arena *arena, weft_error *err) {
     const wf_mem *mem = &env->mem;
     if (env->tokenizer) {
@@ -183,15 +75,9 @@ static weft_status open_tokenizer(wf_opened *o, const wf_env *env, const char *p
         o->target = o->tok;
         return wf_is_dir(env->tokenizer) ? open_target(o, mem, env->tokenizer, err) : WEFT_OK;
     }
-    const char *slash = strrchr(path, '/'), *folder = path;
-    if (!wf_is_dir(path))
-        folder = slash ? wf_arena_strndup(arena, path, (size_t)(slash - path) + (slash == path)) : ".";
-    if (!folder)
-        return wf_fail_memory(err);
-    weft_status status = wf_tokenizer_open_on(mem, env->pool, folder, &o->tok, err);
-    if (status == WEFT_FAILURE && folder != path && o->model->spec->vocab == BYTES)
-        status = wf_tokenizer_bytes(mem, NULL, 0, &o->tok, err);
-    return status == WEFT_OK ? open_target(o, mem, folder, err) : status;
+    WF_TRY(wf_opened_tokenizer(env, path, o->model->spec->vocab, arena, &o->tok, err));
+    const char *folder = folder_of(path, arena);
+    return folder ? open_target(o, mem, folder, err) : wf_fail_memory(err);
 }
 
 /* What the products read beside the weights themselves. */
@@ -226,7 +112,8 @@ weft_status wf_opened_open_part(const wf_env *env, const char *path, wf_precisio
                                 weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, &env->mem, 0);
-    *out = (wf_opened){.bos = -1, .last = -1, .penalty = 1.0, .rules = {.second = -1, .last = -1}};
+    memset(out, 0, sizeof *out);
+    wf_generation_config_init(&out->says);
     weft_status status = open_parts(out, env, path, precision, body, &arena, err);
     wf_arena_free(&arena);
     if (status != WEFT_OK)
@@ -234,22 +121,12 @@ weft_status wf_opened_open_part(const wf_env *env, const char *path, wf_precisio
     return status;
 }
 
-wf_rules wf_opened_rules(const wf_opened *o) {
-    wf_rules r = o->rules;
-    r.ends = o->eos;
-    r.n_ends = o->n_eos;
-    r.words = o->words;
-    r.lengths = o->lengths;
-    r.not_first = o->not_first;
-    return r;
-}
-
 void wf_opened_close(wf_opened *o) {
     wf_model_free(o->model);
     if (o->target != o->tok)
         wf_tokenizer_free(o->target);
     wf_tokenizer_free(o->tok);
-    *o = (wf_opened){.bos = -1, .last = -1, .penalty = 1.0, .rules = {.second = -1, .last = -1}};
+    memset(o, 0, sizeof *o);
 }
 
 typedef struct user_row {

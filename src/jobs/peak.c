@@ -23,7 +23,7 @@ bool wf_peak_begin(double *resident) {
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
-    *resident = status_bytes("VmRSS");
+    *resident = status_bytes("RssAnon");
     FILE *f = fopen("/proc/self/clear_refs", "w");
     bool good = f && fputc('5', f) != EOF;
     if (f && fclose(f) != 0)
@@ -31,4 +31,5 @@ bool wf_peak_begin(double *resident) {
     return good && *resident > 0.0;
 }
 
-double wf_peak_bytes(void) { return status_bytes("VmHWM"); }
+/* Pages of the program and its libraries come when they are first run, and stay. */
+double wf_peak_bytes(void) { return status_bytes("VmHWM") - status_bytes("RssFile"); }

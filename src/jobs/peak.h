@@ -1,4 +1,4 @@
-/* peak.h - the peak memory of this process, as Linux's /proc tells it. */
+/* peak.h - the peak memory of this process without its mapped files, as Linux's /proc tells it. */
 #ifndef WF_JOBS_PEAK_H
 #define WF_JOBS_PEAK_H
 #include <stdbool.h>

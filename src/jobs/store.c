@@ -2,14 +2,41 @@
 #include "base/reader.h"
 #include "families/load.h"
 
-weft_status wf_store_model(wf_job *job, const wf_model *model, const wf_tokenizer *tokenizer, const char *folder) {
-    const char *path = wf_path_join(job->arena, folder, "tokenizer.json");
-    if (!path)
+static weft_status copy_words(wf_job *job, const char *like, const char *folder, bool *config) {
+    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+                                        "chat_template.jinja", "chat_template.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names && like && wf_is_dir(like); i++) {
+        char *from;
+        const char *to = wf_path_join(job->arena, folder, names[i]);
+        WF_TRY(wf_path_inside(job->arena, like, names[i], &from, job->err));
+        if (!to)
+            return wf_fail_memory(job->err);
+        if (!wf_is_file(from))
+            continue;
+        WF_TRY(wf_copy_file(&job->env->mem, from, to, job->err));
+        *config = *config || i == 0;
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_store_tokenizer(wf_job *job, const wf_stored *stored, const char *folder) {
+    static const char plain[] = "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\"\n}\n";
+    const char *path = wf_path_join(job->arena, folder, "tokenizer.json"),
+               *words = wf_path_join(job->arena, folder, "tokenizer_config.json");
+    bool config = false;
+    if (!path || !words)
         return wf_fail_memory(job->err);
+    WF_TRY(copy_words(job, stored->like, folder, &config));
+    if (!config)
+        WF_TRY(wf_write_file(&job->env->mem, words, plain, sizeof plain - 1, job->err));
+    return wf_tokenizer_save(stored->tokenizer, path, job->err);
+}
+
+weft_status wf_store_model(wf_job *job, const wf_model *model, const wf_stored *stored, const char *folder) {
+    int64_t end = wf_tokenizer_id(stored->tokenizer, "<|endoftext|>", 13);
     WF_TRY(wf_make_dir(folder, job->err));
-    int64_t end = wf_tokenizer_id(tokenizer, "<|endoftext|>", 13);
     WF_TRY(wf_model_save(model, folder, &(wf_save_options){.type = WF_F32, .bos = -1, .eos = end, .pad = -1}, job->err));
-    return wf_tokenizer_save(tokenizer, path, job->err);
+    return wf_store_tokenizer(job, stored, folder);
 }
 
 /* Exchanges the parameters with the averages; twice restores them. */
@@ -24,13 +51,13 @@ static void swap_average(wf_model *model, const wf_average *average) {
     }
 }
 
-weft_status wf_store_average(wf_job *job, wf_model *model, const wf_average *average, const wf_tokenizer *tokenizer,
+weft_status wf_store_average(wf_job *job, wf_model *model, const wf_average *average, const wf_stored *stored,
                              const char *folder) {
     const char *path = wf_path_join(job->arena, folder, "average");
     if (!path)
         return wf_fail_memory(job->err);
     swap_average(model, average);
-    weft_status status = wf_store_model(job, model, tokenizer, path);
+    weft_status status = wf_store_model(job, model, stored, path);
     swap_average(model, average);
     return status;
 }

@@ -23,6 +23,7 @@ weft_status wf_subject_template(wf_job *job, const char *model, const char *spec
         WF_CHECK((*out)->kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "%s: a spec must be an object", spec_file);
         return WEFT_OK;
     }
+    WF_CHECK(!model || !wf_is_dir(model), err, WEFT_BAD_INPUT, "%s: a folder without config.json is no model", model);
     return wf_preset_template(job->arena, model ? model : "llama", out, err);
 }
 

@@ -12,7 +12,8 @@
 #include "jobs/put.h"
 #include "jobs/tokenize.h"
 
-enum { UNITS = 64, UNIT_TEXTS = 256, UNIT_BYTES = 1 << 14, BLOCK = 1 << 20, STRETCH = 1 << 17 };
+/* Few units are on their way at a time, so that their memory stays in the caches. */
+enum { UNITS = 64, EACH = 4, UNIT_TEXTS = 256, UNIT_BYTES = 1 << 14, PART = 1 << 14, BLOCK = 1 << 20, STRETCH = 1 << 16 };
 
 typedef struct unit { /* some neighbours */
     const wf_bytes *texts;
@@ -23,6 +24,7 @@ typedef struct unit { /* some neighbours */
     char *data; /* of a file */
     size_t capacity;
     wf_tokenize_counts counts; /* of its lines */
+    size_t long_at;            /* where a long line begins behind them; SIZE_MAX: nowhere */
     bool has_zeros;
 } unit;
 
@@ -32,14 +34,16 @@ struct wf_tokenize_ids {
     wf_json *list; /* of records; NULL: none are kept */
     wf_tokenize_counts *counts;
     wf_encoders *encoders;
+    size_t ahead; /* units that are used: EACH for a thread */
     /* of texts in memory: */
     const wf_bytes *texts;
     size_t *firsts; /* of units */
     size_t firsts_capacity;
+    wf_ids long_ids; /* of the long text at hand */
     /* of a file: */
     const char *path;
     int fd;
-    size_t size;
+    size_t size, start, long_at; /* stretches are counted from `start`; the long line that ended the round */
     bool has_zeros;
     unit units[UNITS];
 };
@@ -49,7 +53,10 @@ weft_status wf_tokenize_ids_open(wf_job *job, const wf_tokenize_request *r, cons
     wf_tokenize_ids *s = wf_calloc(&job->env->mem, 1, sizeof *s);
     if (!s)
         return wf_fail_memory(job->err);
-    *s = (wf_tokenize_ids){.job = job, .r = r, .counts = counts};
+    *s = (wf_tokenize_ids){.job = job, .r = r, .counts = counts, .ahead = UNITS};
+    s->long_ids = wf_ids_new(&job->env->mem);
+    if (wf_pool_threads(job->env->pool) < UNITS / EACH)
+        s->ahead = EACH * (size_t)wf_pool_threads(job->env->pool);
     s->list = r->records ? wf_put_list(job->arena, job->json, "texts") : NULL;
     for (int i = 0; i < UNITS; i++) {
         s->units[i].ids = wf_ids_new(&job->env->mem);
@@ -69,43 +76,42 @@ void wf_tokenize_ids_close(wf_tokenize_ids *s) {
         wf_free(&s->job->env->mem, s->units[i].data);
     }
     wf_free(&s->job->env->mem, s->firsts);
+    wf_ids_free(&s->long_ids);
     wf_encoders_free(s->encoders);
     wf_free(&s->job->env->mem, s);
 }
 
 /* ---- on the threads ---- */
 
-/* Writes the digits and returns how many there are. */
-static size_t write_number(char *out, uint64_t x) {
-    char digits[24];
-    size_t at = sizeof digits;
-    do
-        digits[--at] = (char)('0' + x % 10);
-    while (x /= 10);
-    memcpy(out, digits + at, sizeof digits - at);
-    return sizeof digits - at;
+/* A blank behind each, a line's end behind the last one. */
+static void put_ids(wf_str *out, const uint32_t *ids, size_t n, bool ends) {
+    enum { LONGEST = 24 };
+    char text[1024];
+    size_t used = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (used > sizeof text - LONGEST - 2) {
+            wf_str_put(out, text, used);
+            used = 0;
+        }
+        used += wf_format_u64(ids[i], text + used);
+        text[used++] = ' ';
+    }
+    used -= ends && n > 0;
+    if (ends)
+        text[used++] = '\n';
+    wf_str_put(out, text, used);
 }
 
 static void put_line(const wf_tokenize_ids *s, unit *u, const uint32_t *ids, size_t n) {
-    enum { LONGEST = 24 };
-    char text[1024];
-    size_t used = s->r->show == WF_SHOW_COUNT ? write_number(text, n) : 0;
-    for (size_t i = 0; s->r->show != WF_SHOW_COUNT && i < n; i++) {
-        if (used > sizeof text - LONGEST - 2) {
-            wf_str_put(&u->text, text, used);
-            used = 0;
-        }
-        if (i)
-            text[used++] = ' ';
-        used += write_number(text + used, ids[i]);
-    }
-    text[used++] = '\n';
-    wf_str_put(&u->text, text, used);
+    if (s->r->show == WF_SHOW_COUNT)
+        wf_str_printf(&u->text, "%zu\n", n);
+    else
+        put_ids(&u->text, ids, n, true);
 }
 
 static weft_status encode_unit(void *user, wf_encoder *e, size_t i, weft_error *err) {
     wf_tokenize_ids *s = user;
-    unit *u = &s->units[i % UNITS];
+    unit *u = &s->units[i % s->ahead];
     u->ids.count = 0;
     wf_str_clear(&u->text);
     u->texts = s->texts + s->firsts[i];
@@ -149,7 +155,7 @@ static weft_status hand_out(wf_tokenize_ids *s, weft_error *err) {
 
 static weft_status tell_unit(void *user, size_t i, weft_error *err) {
     wf_tokenize_ids *s = user;
-    unit *u = &s->units[i % UNITS];
+    unit *u = &s->units[i % s->ahead];
     take_lines(&s->job->text, u);
     for (size_t k = 0, at = 0; k < u->count; at += u->n_ids[k++]) {
         s->counts->texts++;
@@ -179,20 +185,41 @@ static weft_status put_neighbours(wf_tokenize_ids *s, const wf_bytes *texts, siz
             break;
         units++;
     }
-    return wf_encoders_in_order(s->encoders, units, UNITS, encode_unit, tell_unit, s, s->job->err);
+    return wf_encoders_in_order(s->encoders, units, s->ahead, encode_unit, tell_unit, s, s->job->err);
 }
 
-/* By all threads at once. */
-static weft_status put_long(wf_tokenize_ids *s, const wf_bytes *text) {
-    unit *u = &s->units[0];
-    u->ids.count = 0;
+/* ---- one long text ---- */
+
+static weft_status write_part(void *user, wf_encoder *e, size_t i, weft_error *err) {
+    wf_tokenize_ids *s = user;
+    unit *u = &s->units[i % s->ahead];
+    size_t from = i * PART, left = s->long_ids.count - from;
     wf_str_clear(&u->text);
-    WF_TRY(wf_encode_on(s->encoders, *text, wf_tokenize_flags(s->r), &u->ids, s->job->err));
-    u->texts = text;
-    u->count = 1;
-    u->n_ids[0] = u->ids.count;
-    put_line(s, u, u->ids.data, u->ids.count);
-    return u->text.failed ? wf_fail_memory(s->job->err) : tell_unit(s, 0, s->job->err);
+    if (s->r->show == WF_SHOW_COUNT)
+        put_line(s, u, NULL, s->long_ids.count);
+    else
+        put_ids(&u->text, s->long_ids.data + from, left < PART ? left : PART, left <= PART);
+    return u->text.failed ? wf_fail_memory(err) : WEFT_OK;
+}
+
+static weft_status tell_part(void *user, size_t i, weft_error *err) {
+    wf_tokenize_ids *s = user;
+    take_lines(&s->job->text, &s->units[i % s->ahead]);
+    return hand_out(s, err);
+}
+
+/* By all threads at once, and so are its ids written. */
+static weft_status put_long(wf_tokenize_ids *s, const wf_bytes *text) {
+    wf_ids *ids = &s->long_ids;
+    ids->count = 0;
+    WF_TRY(wf_encode_on(s->encoders, *text, wf_tokenize_flags(s->r), ids, s->job->err));
+    s->counts->texts++;
+    s->counts->tokens += ids->count;
+    s->counts->bytes += text->length;
+    if (s->list)
+        put_record(s, ids->data, ids->count, text->length);
+    size_t parts = s->r->show == WF_SHOW_COUNT || ids->count == 0 ? 1 : (ids->count + PART - 1) / PART;
+    return wf_encoders_in_order(s->encoders, parts, s->ahead, write_part, tell_part, s, s->job->err);
 }
 
 weft_status wf_tokenize_ids_put(wf_tokenize_ids *s, const wf_bytes *texts, size_t n) {
@@ -224,16 +251,24 @@ static weft_status read_stretch(wf_tokenize_ids *s, unit *u, size_t have, size_t
 }
 
 /* The lines that begin in from..to, a stretch of the file: *begin..*end of the unit's data. The byte before tells whether one
- * begins at `from`; the last one goes on behind `to`. */
+ * begins at `from`; the last one goes on behind `to`, and is left out when it is long. */
 static weft_status read_lines(wf_tokenize_ids *s, unit *u, size_t from, size_t to, size_t *begin, size_t *end,
                               weft_error *err) {
-    size_t before = from > 0, start = from - before, have = to - start;
+    size_t before = from > s->start, start = from - before, have = to - start;
     WF_TRY(read_stretch(s, u, 0, start, to, err));
     const char *first = before ? memchr(u->data, '\n', have) : NULL;
     *begin = first ? (size_t)(first + 1 - u->data) : before ? have : 0;
     *end = have;
     bool whole = *begin >= have || u->data[have - 1] == '\n';
+    size_t last = have;
+    while (!whole && last > *begin && u->data[last - 1] != '\n')
+        last--;
     while (!whole && start + have < s->size) {
+        if (have - last >= WF_LONG_TEXT) {
+            u->long_at = start + last;
+            *end = last;
+            return WEFT_OK;
+        }
         size_t left = s->size - start - have, more = left < STRETCH ? left : STRETCH;
         WF_TRY(read_stretch(s, u, have, start + have, start + have + more, err));
         const char *stop = memchr(u->data + have, '\n', more);
@@ -256,10 +291,11 @@ static weft_status encode_line(wf_tokenize_ids *s, wf_encoder *e, unit *u, wf_by
 
 static weft_status encode_stretch(void *user, wf_encoder *e, size_t i, weft_error *err) {
     wf_tokenize_ids *s = user;
-    unit *u = &s->units[i % UNITS];
-    size_t from = i * STRETCH, to = s->size - from < STRETCH ? s->size : from + STRETCH, at, end;
+    unit *u = &s->units[i % s->ahead];
+    size_t from = s->start + i * STRETCH, to = s->size - from < STRETCH ? s->size : from + STRETCH, at, end;
     wf_str_clear(&u->text);
     u->counts = (wf_tokenize_counts){0};
+    u->long_at = SIZE_MAX;
     WF_TRY(read_lines(s, u, from, to, &at, &end, err));
     u->has_zeros = at < end && memchr(u->data + at, 0, end - at);
     for (wf_bytes line; wf_tokenize_next_line(u->data, &at, end, &line);)
@@ -269,13 +305,33 @@ static weft_status encode_stretch(void *user, wf_encoder *e, size_t i, weft_erro
 
 static weft_status tell_stretch(void *user, size_t i, weft_error *err) {
     wf_tokenize_ids *s = user;
-    unit *u = &s->units[i % UNITS];
+    unit *u = &s->units[i % s->ahead];
     take_lines(&s->job->text, u);
     s->counts->texts += u->counts.texts;
     s->counts->tokens += u->counts.tokens;
     s->counts->bytes += u->counts.bytes;
     s->has_zeros = s->has_zeros || u->has_zeros;
-    return hand_out(s, err);
+    WF_TRY(hand_out(s, err));
+    s->long_at = u->long_at;
+    return s->long_at == SIZE_MAX ? WEFT_OK : WEFT_FAILURE; /* the threads are wanted for the long line */
+}
+
+/* The long line that ended a round, by all threads; the next round begins behind it. */
+static weft_status put_long_line(wf_tokenize_ids *s) {
+    unit *u = &s->units[0];
+    wf_bytes line;
+    size_t have = 0, at = 0;
+    for (bool whole = false; !whole && s->long_at + have < s->size;) {
+        size_t left = s->size - s->long_at - have, more = have ? have : BLOCK;
+        more = more < left ? more : left;
+        WF_TRY(read_stretch(s, u, have, s->long_at + have, s->long_at + have + more, s->job->err));
+        whole = memchr(u->data + have, '\n', more);
+        have += more;
+    }
+    wf_tokenize_next_line(u->data, &at, have, &line);
+    s->start = s->long_at + (at < have ? at : have);
+    s->has_zeros = s->has_zeros || memchr(line.data, 0, line.length);
+    return put_long(s, &line);
 }
 
 static bool tells_lines(const wf_tokenize_request *r) {
@@ -299,8 +355,15 @@ static weft_status put_file(wf_tokenize_ids *s) {
     if (fstat(s->fd, &info) != 0)
         return wf_fail_os(s->job->err, s->path);
     s->size = (size_t)info.st_size;
-    return wf_encoders_in_order(s->encoders, (s->size + STRETCH - 1) / STRETCH, UNITS, encode_stretch, tell_stretch, s,
-                                s->job->err);
+    while (s->start < s->size) {
+        s->long_at = SIZE_MAX;
+        weft_status status = wf_encoders_in_order(s->encoders, (s->size - s->start + STRETCH - 1) / STRETCH, s->ahead,
+                                                  encode_stretch, tell_stretch, s, s->job->err);
+        if (s->long_at == SIZE_MAX)
+            return status;
+        WF_TRY(put_long_line(s));
+    }
+    return WEFT_OK;
 }
 
 weft_status wf_tokenize_file(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, wf_tokenize_counts *counts) {
@@ -390,10 +453,26 @@ static weft_status stream(input *in) {
     return packed ? put_packed(in) : WEFT_OK;
 }
 
+/* A whole file, from its beginning, is read in stretches. */
+static bool is_plain_file(int fd) {
+    unsigned char head[2];
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && lseek(fd, 0, SEEK_CUR) == 0 &&
+           pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && !wf_is_gzip(head, sizeof head);
+}
+
+static weft_status put_stdin_file(wf_tokenize_ids *s) {
+    s->path = "-";
+    s->fd = STDIN_FILENO;
+    weft_status status = put_file(s);
+    (void)lseek(s->fd, (off_t)s->size, SEEK_SET); /* as one who has read it leaves it */
+    return status;
+}
+
 weft_status wf_tokenize_stream(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok, wf_tokenize_counts *counts) {
     input in = {.length = 0};
     WF_TRY(wf_tokenize_ids_open(job, r, tok, counts, &in.ids));
-    weft_status status = stream(&in);
+    weft_status status = is_plain_file(STDIN_FILENO) ? put_stdin_file(in.ids) : stream(&in);
     wf_tokenize_ids_close(in.ids);
     wf_free(&job->env->mem, in.data);
     return status;

@@ -79,6 +79,10 @@ static weft_status restore(training *t) {
     return WEFT_OK;
 }
 
+static weft_status store(const training *t, const char *folder) {
+    return wf_store_model(t->job, t->model, &(wf_stored){t->source.tokenizer, t->o.source.tokenizer}, folder);
+}
+
 /* ---- the best weights: kept as a model in OUT/best when a run may stop early, and what such a run ends with ---- */
 static char *best_folder(const training *t) { return wf_path_join(t->job->arena, t->o.out, "best"); }
 
@@ -86,7 +90,7 @@ static weft_status save_best(training *t) {
     const char *folder = best_folder(t);
     if (t->o.patience == 0)
         return WEFT_OK;
-    return folder ? wf_store_model(t->job, t->model, t->source.tokenizer, folder) : wf_fail_memory(t->job->err);
+    return folder ? store(t, folder) : wf_fail_memory(t->job->err);
 }
 
 static void copy_values(wf_model *to, const wf_model *from) {
@@ -243,9 +247,10 @@ static weft_status finish(training *t) {
         WF_TRY(take_best(t));
     if (back || !t->last.tokens)
         WF_TRY(measure(t));
-    WF_TRY(wf_store_model(t->job, t->model, t->source.tokenizer, t->o.out));
+    WF_TRY(store(t, t->o.out));
     if (wf_trainer_average(t->learner.trainer))
-        WF_TRY(wf_store_average(t->job, t->model, wf_trainer_average(t->learner.trainer), t->source.tokenizer, t->o.out));
+        WF_TRY(wf_store_average(t->job, t->model, wf_trainer_average(t->learner.trainer),
+                                &(wf_stored){t->source.tokenizer, t->o.source.tokenizer}, t->o.out));
     report(t);
     return WEFT_OK;
 }

@@ -3,12 +3,14 @@
 #include "apply/languages.h"
 #include "gen/generate.h"
 #include "jobs/apply.h"
+#include "jobs/beams.h"
 
 typedef struct translating {
     const char *prefix, *from, *to; /* as given, NULL when not */
     wf_bytes before;                /* the text in front of every text */
     wf_sampling sampling;
     wf_rules rules;
+    wf_beams beams;
     int64_t max_tokens; /* 0: the model's own */
     int64_t source;     /* the token of the language of the source, or the wanted one where it stands there; -1: none */
     bool replaces;      /* it takes the place of the tokenizer's own */
@@ -21,6 +23,8 @@ typedef struct translation {
     wf_bytes text;
     size_t tokens;
     bool ended;
+    double score;             /* of beams */
+    struct translation *next; /* a less likely one to the same text */
 } translation;
 
 enum { USUAL_LENGTH = 256 };
@@ -144,7 +148,7 @@ static weft_status choose_to(wf_apply *a, translating *t) {
 /* ---- the model ---- */
 static weft_status choose_length(wf_apply *a, translating *t) {
     int64_t limit = wf_context_end(a->m.model);
-    int64_t said = a->m.longest > (int64_t)t->n_start ? a->m.longest - 1 : USUAL_LENGTH;
+    int64_t said = a->m.says.longest > (int64_t)t->n_start ? a->m.says.longest - 1 : USUAL_LENGTH;
     WF_CHECK(!t->max_tokens || !limit || t->max_tokens < limit, a->job->err, WEFT_USAGE,
              "translate: %lld tokens are more than the %lld that the decoder has positions for behind its first",
              (long long)t->max_tokens, (long long)limit - 1);
@@ -165,31 +169,28 @@ static weft_status prepare(wf_apply *a) {
         WF_CHECK(a->m.target == a->m.tok || !wf_json_bool(a->facts.config, around[i], false), a->job->err, WEFT_UNSUPPORTED,
                  "%s: '%s' of config.json is not supported", a->model, around[i]);
     t->source = -1;
-    t->n_start = a->m.n_start;
-    memcpy(t->start, a->m.start, sizeof a->m.start);
+    const wf_generation_config *says = &a->m.says;
+    t->n_start = says->n_start;
+    memcpy(t->start, says->start, sizeof says->start);
     if (t->n_start == 0)
-        t->start[t->n_start++] = wf_first_token(a->m.model, a->m.eos, a->m.n_eos);
+        t->start[t->n_start++] = wf_first_token(a->m.model, says->eos, says->n_eos);
     choose_prefix(a, t, &named);
     WF_TRY(check_task(a, t, named));
     if (t->from && !named)
         WF_TRY(choose_from(a, t));
     if (t->to && !named)
         WF_TRY(choose_to(a, t));
-    if (a->m.unfollowed)
-        wf_log(a->job->env, WF_WARN, "%s: '%s' of the generation config is not followed: a token at a time is chosen", a->model,
-               a->m.unfollowed);
-    t->sampling.banned = a->m.banned;
-    t->sampling.n_banned = a->m.n_banned;
-    t->rules = wf_opened_rules(&a->m);
+    t->rules = wf_generation_config_rules(says, 0, 0, 0);
     t->sampling.rules = &t->rules;
-    t->sampling.repetition_penalty = a->m.penalty;
+    t->sampling.repetition_penalty = says->sampling.repetition_penalty;
+    WF_TRY(wf_job_beams(a->job, a->model, says, t->sampling.temperature > 0, &t->beams));
     a->writing = (wf_translator_options){.sampling = t->sampling,
                                          .tokens = a->how.tokens,
                                          .start = t->start,
                                          .n_start = t->n_start,
-                                         .eos = a->m.eos,
-                                         .n_eos = a->m.n_eos,
-                                         .last = a->m.last,
+                                         .beams = t->beams,
+                                         .eos = says->eos,
+                                         .n_eos = says->n_eos,
                                          .padding = (int32_t)a->facts.padding};
     return choose_length(a, t);
 }
@@ -198,6 +199,7 @@ static weft_status prepare(wf_apply *a) {
 static weft_status inputs(wf_apply *a, wf_apply_item *item) {
     const translating *t = a->own;
     WF_TRY(wf_apply_usual_inputs(a, item));
+    item->own = NULL;
     wf_bytes text = item->inputs[0].text;
     if (t->before.length == 0)
         return WEFT_OK;
@@ -230,39 +232,74 @@ static weft_status ready(wf_apply *a, wf_apply_item *item, const wf_encoding *co
     return WEFT_OK;
 }
 
-static weft_status written(wf_apply *a, wf_apply_item *item, const uint32_t *ids, size_t n, bool ended) {
+static void append(wf_apply_item *item, translation *one) {
+    translation *t = item->own;
+    while (t && t->next)
+        t = t->next;
+    if (t)
+        t->next = one;
+    else
+        item->own = one;
+}
+
+static weft_status written(wf_apply *a, wf_apply_item *item, const wf_translated *from) {
+    const unsigned how = WF_DECODE_SKIP_SPECIALS | WF_DECODE_TEXT;
     translating *t = a->own;
     translation *out = wf_arena_alloc(&a->arena, sizeof *out);
     wf_str text = wf_str_new(&a->job->env->mem);
     if (!out)
         return wf_fail_memory(a->job->err);
-    weft_status status = wf_tokenizer_decode(a->m.target, ids, n, WF_DECODE_SKIP_SPECIALS | WF_DECODE_TEXT, &text, a->job->err);
+    weft_status status = wf_tokenizer_decode(a->m.target, from->ids, from->n, how, &text, a->job->err);
     char *copy = status == WEFT_OK && !text.failed ? wf_arena_strndup(&a->arena, wf_str_text(&text), text.length) : NULL;
-    *out = (translation){{copy, text.length}, n + t->n_start - 1 + ended, ended};
-    item->own = out;
-    t->unfinished += !ended;
+    *out = (translation){{copy, text.length}, from->n + t->n_start - 1 + from->ended, from->ended, from->score, NULL};
+    append(item, out);
+    t->unfinished += item->own == out && !from->ended;
     wf_str_free(&text);
     return status == WEFT_OK && !copy ? wf_fail_memory(a->job->err) : status;
 }
 
+static void put_one(wf_json_writer *w, const translation *t, bool scored) {
+    wf_jw_key(w, "translation");
+    wf_jw_string_n(w, t->text.data, t->text.length);
+    wf_jw_key(w, "tokens");
+    wf_jw_int(w, (int64_t)t->tokens);
+    wf_jw_key(w, "finish");
+    wf_jw_string(w, wf_finish_name(t->ended ? WF_FINISH_EOS : WF_FINISH_LENGTH));
+    if (scored) {
+        wf_jw_key(w, "score");
+        wf_jw_float(w, (float)t->score);
+    }
+}
+
+static void put_all(wf_json_writer *w, const translation *t) {
+    wf_jw_key(w, "sequences");
+    wf_jw_begin(w, '[');
+    for (; t; t = t->next) {
+        wf_jw_begin(w, '{');
+        put_one(w, t, true);
+        wf_jw_end(w, '}');
+    }
+    wf_jw_end(w, ']');
+}
+
 static weft_status put(wf_apply *a, wf_apply_item *item) {
-    const translation *t = item->own;
+    const translating *how = a->own;
+    const translation *first = item->own;
     wf_json_writer w;
     if (!a->json) {
-        wf_apply_put_text(&a->line, t->text);
-        wf_str_putc(&a->line, '\n');
+        for (const translation *t = first; t; t = t->next) {
+            wf_apply_put_text(&a->line, t->text);
+            wf_str_putc(&a->line, t->next ? '\t' : '\n');
+        }
         return WEFT_OK;
     }
     wf_json_writer_init(&w, &a->line, 0);
     wf_jw_begin(&w, '{');
     wf_jw_key(&w, "text");
     wf_jw_string_n(&w, item->record.fields[0].data, item->record.fields[0].length);
-    wf_jw_key(&w, "translation");
-    wf_jw_string_n(&w, t->text.data, t->text.length);
-    wf_jw_key(&w, "tokens");
-    wf_jw_int(&w, (int64_t)t->tokens);
-    wf_jw_key(&w, "finish");
-    wf_jw_string(&w, wf_finish_name(t->ended ? WF_FINISH_EOS : WF_FINISH_LENGTH));
+    put_one(&w, first, how->beams.beams > 1);
+    if (how->beams.returned > 1)
+        put_all(&w, first);
     wf_jw_end(&w, '}');
     wf_str_putc(&a->line, '\n');
     return WEFT_OK;
@@ -277,7 +314,8 @@ static weft_status end(wf_apply *a) {
 }
 
 static const char *const heads[] = {"lm", NULL};
-static const char *const words[] = {"prefix", "from", "to", "max_tokens", "temperature", "top_k", "top_p", "seed", NULL};
+static const char *const words[] = {"prefix", "from",  "to",   "max_tokens",  "temperature",
+                                    "top_k",  "top_p", "seed", WF_BEAM_WORDS, NULL};
 static const wf_apply_row row = {.name = "translate",
                                  .heads = heads,
                                  .words = words,

@@ -222,7 +222,8 @@ static void run_gemm_pack(const wf_kernels *k, const work *w) {
 
 /* Rows of k numbers, quantised, times packed weights of as many columns; k, rows and columns come from n and the variant. */
 static void run_int8(const wf_kernels *k, const work *w) {
-    static uint8_t q[WF_INT8_ROWS * 3 * WF_INT8_GROUP], packed[6 * WF_INT8_BLOCK] __attribute__((aligned(64)));
+    static uint8_t q[WF_INT8_ROWS * 3 * WF_INT8_GROUP],
+        packed[6 * WF_INT8_BLOCK + 3 * WF_INT8_GROUP * sizeof(float)] __attribute__((aligned(64)));
     static float ranges[WF_INT8_ROWS * 3 * 2];
     int64_t rows = w->variant % WF_INT8_ROWS + 1, columns = (w->variant * 11 + 7) % WF_INT8_COLUMNS + 1,
             steps = w->n % (3 * WF_INT8_GROUP) + 1, groups = wf_int8_groups(steps);
@@ -232,9 +233,10 @@ static void run_int8(const wf_kernels *k, const work *w) {
         return; /* no room for the output */
     wf_int8_pack(packed, w->in[1], columns, steps);
     for (int64_t i = 0; i < rows; i++)
-        k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, w->in[0] + i * steps, steps);
-    k->int8_block(w->out[0], columns + 1, q, ranges, packed, unless(w->variant % 2, w->in[2]), groups, rows, columns, packed,
-                  3);
+        k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, w->in[0] + i * steps,
+                         (const float *)(const void *)packed, steps);
+    k->int8_block(w->out[0], columns + 1, q, ranges, packed + wf_int8_head(steps), unless(w->variant % 2, w->in[2]), groups,
+                  rows, columns, packed, 3);
     for (int64_t i = 0; i < rows * groups * WF_INT8_GROUP; i++)
         w->out[1][i % w->n] += (float)q[i];
 }

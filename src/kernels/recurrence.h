@@ -39,7 +39,7 @@ static inline int64_t wf_recurrence_slices(int64_t value_dim) {
 }
 /* The backward of a decay keeps at most WF_RECURRENCE_ANCHORS states in scratch, evenly spaced in time: dg is summed over the
  * tokens between two of them only (mixers.md U6.4). Scratch is flat in T. */
-enum { WF_RECURRENCE_ANCHORS = 32, WF_RECURRENCE_ANCHOR_TOKENS = 64 };
+enum { WF_RECURRENCE_ANCHORS = 32, WF_RECURRENCE_ANCHOR_TOKENS = 16 };
 static inline int64_t wf_recurrence_anchor_step(int64_t t) {
     int64_t step = WF_RECURRENCE_ANCHOR_TOKENS;
     while ((t + step - 1) / step > WF_RECURRENCE_ANCHORS)

@@ -25,9 +25,7 @@ static const wf_slot slots[] = {{"q.weight", "[heads*key_dim, dim]", "linear", N
 
 /* Monomials of a key: those of degree 2, and with taylor also 1 and the channels themselves. */
 #define MONOMIALS "key_dim*(key_dim + 1) // 2 + (feature == 'taylor' ? key_dim + 1 : 0)"
-static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, " MONOMIALS ", value_dim]", NULL, "causal", 0},
-                                       {"z", WF_STATE_FIXED, "[heads, " MONOMIALS "]", NULL, "causal", 0},
-                                       {0}};
+static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, " MONOMIALS ", value_dim + 1]", NULL, "causal", 0}, {0}};
 
 /* phi(q).phi(k) is the weight; queries carry K^-1/2. */
 static wf_tensor *features(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x, float scale) {
@@ -39,20 +37,24 @@ static wf_tensor *features(wf_run *r, const wf_layer *l, const char *name, wf_te
     return wf_quadratic(r->tape, scale == 1.0f ? y : wf_scale(r->tape, y, scale), taylor);
 }
 
+/* The sums of weights are one more channel of the values, all ones: a weight z^2 is made of monomials that nearly cancel where
+ * z is small, and numerator and denominator of the first rows then have the same rounding. */
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    bool causal = wf_flag(l, "causal"), out = causal && wf_state_wanted(r);
-    wf_tensor *s = NULL, *z = NULL, *q = features(r, l, "q", io->x, 1.0f / sqrtf((float)wf_int(l, "key_dim")));
-    wf_tensor *k = wf_mask_rows(r->tape, features(r, l, "k", io->x, 1.0f), io->mask), *o;
-    wf_tensor *v = wf_split_heads(r, wf_project(r, l, "v", io->x), wf_int(l, "heads"), wf_int(l, "value_dim"));
-    wf_recurrence_spec spec = {.scale = 1.0f, .s_in = causal ? wf_state_in(r, l, "s") : NULL, .s_out = out ? &s : NULL};
-    wf_normalise_spec norm = {.causal = causal,
-                              .eps = (float)wf_float(l, "eps"),
-                              .z_in = causal ? wf_state_in(r, l, "z") : NULL,
-                              .z_out = out ? &z : NULL};
-    o = causal ? wf_recurrence(r->tape, q, k, v, &spec) : wf_full_linear(r->tape, q, k, v);
-    io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_normalise_sum(r->tape, o, q, k, &norm)));
+    wf_tape *t = r->tape;
+    bool causal = wf_flag(l, "causal");
+    int64_t width = wf_int(l, "value_dim");
+    wf_tensor *s = NULL, *q = features(r, l, "q", io->x, 1.0f / sqrtf((float)wf_int(l, "key_dim")));
+    wf_tensor *k = wf_mask_rows(t, features(r, l, "k", io->x, 1.0f), io->mask);
+    wf_tensor *v = wf_split_heads(r, wf_cast(t, wf_project(r, l, "v", io->x), WF_F32), wf_int(l, "heads"), width);
+    wf_tensor *ones = wf_affine(t, wf_slice_channels(t, v, 0, 1), 0.0f, 1.0f), *both = wf_join_channels(t, v, ones);
+    wf_recurrence_spec spec = {
+        .scale = 1.0f, .s_in = causal ? wf_state_in(r, l, "s") : NULL, .s_out = causal && wf_state_wanted(r) ? &s : NULL};
+    wf_tensor *o = causal ? wf_recurrence(t, q, k, both, &spec) : wf_full_linear(t, q, k, both);
+    wf_tensor *sums = wf_slice_channels(t, o, width, 1);
+    const wf_normalise_spec norm = {.eps = (float)wf_float(l, "eps")}; /* by the sums times one */
+    o = wf_normalise_sum(t, wf_slice_channels(t, o, 0, width), sums, wf_time_slice(t, ones, 0, 1), &norm);
+    io->y = wf_project(r, l, "o", wf_merge_heads(r, o));
     wf_state_out(r, l, "s", s);
-    wf_state_out(r, l, "z", z);
     return WEFT_OK;
 }
 
@@ -64,7 +66,7 @@ const wf_mixer wf_mixer_based = {.name = "based",
                                  .states = states,
                                  .inputs = "x mask?",
                                  .outputs = "y",
-                                 .flops = "2*T*heads*key_dim*key_dim*value_dim",
+                                 .flops = "2*T*heads*key_dim*key_dim*(value_dim + 1)",
                                  .bf16 = 0.012,
                                  .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION,
                                  .companion = "glu",

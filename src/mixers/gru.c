@@ -1,62 +1,18 @@
 /* gru.c - gated recurrent units (Cho et al. 2014, arXiv 1406.1078), stacked and in one or two directions; references:
  * torch.nn.GRU (reset after), the paper (reset before). Rows of the weights are the gates r, z, n. */
-#include "mixers/mixer.h"
-#include "parts/rnn_stack.h"
+#include "mixers/rnn_rows.h"
 
-static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-                              {"hidden", WF_KEY_INT, "dim", 1, NULL, "width of the state; y has hidden channels per direction"},
-                              {"layers", WF_KEY_INT, "1", 1, NULL, "cells on top of each other"},
-                              {"bidirectional", WF_KEY_BOOL, "false", 0, NULL, "also from the last token to the first"},
-                              {"bias", WF_KEY_BOOL, "true", 0, NULL, "biases on both products"},
+static const wf_key keys[] = {WF_RNN_KEYS,
                               {"reset", WF_KEY_STRING, "'after'", 0, "after|before",
                                "where the reset gate acts: after the product with the state, or before it"},
                               {0}};
 
-#define BELOW "n == 0 ? dim : hidden * (bidirectional ? 2 : 1)"
-static const wf_slot slots[] = {{"l{n}.ih.weight", "[3*hidden, " BELOW "]", "linear", NULL, "layers", false, NULL},
-                                {"l{n}.ih.bias", "[3*hidden]", "zeros", "bias", "layers", false, NULL},
-                                {"l{n}.hh.weight", "[3*hidden, hidden]", "linear", NULL, "layers", false, NULL},
-                                {"l{n}.hh.bias", "[3*hidden]", "zeros", "bias", "layers", false, NULL},
-                                {"l{n}r.ih.weight", "[3*hidden, " BELOW "]", "linear", "bidirectional", "layers", false, NULL},
-                                {"l{n}r.ih.bias", "[3*hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
-                                {"l{n}r.hh.weight", "[3*hidden, hidden]", "linear", "bidirectional", "layers", false, NULL},
-                                {"l{n}r.hh.bias", "[3*hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
-                                {0}};
-
-#define STATES "[layers * (bidirectional ? 2 : 1), hidden]"
-static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, STATES, NULL, NULL, 0}, {0}};
-
-enum { MAX_LAYERS = 64 };
-
-static weft_status check(const wf_layer *l, weft_error *err) {
-    WF_CHECK(wf_int(l, "layers") <= MAX_LAYERS, err, WEFT_USAGE, "'layers' is at most %d", MAX_LAYERS);
-    return WEFT_OK;
-}
-
-static wf_rnn_weights weights(const wf_run *r, const wf_layer *l, int64_t n, bool reverse) {
-    if (reverse)
-        return (wf_rnn_weights){wf_weight_n(r, l, "l{n}r.ih.weight", n), wf_weight_n(r, l, "l{n}r.ih.bias", n),
-                                wf_weight_n(r, l, "l{n}r.hh.weight", n), wf_weight_n(r, l, "l{n}r.hh.bias", n)};
-    return (wf_rnn_weights){wf_weight_n(r, l, "l{n}.ih.weight", n), wf_weight_n(r, l, "l{n}.ih.bias", n),
-                            wf_weight_n(r, l, "l{n}.hh.weight", n), wf_weight_n(r, l, "l{n}.hh.bias", n)};
-}
+static const wf_slot slots[] = {WF_RNN_SLOTS("3*hidden", "dim"), {0}};
+static const wf_state_slot states[] = {WF_RNN_STATE("h"), {0}};
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    wf_rnn_weights w[2 * MAX_LAYERS];
-    int64_t layers = wf_int(l, "layers"), directions = wf_flag(l, "bidirectional") ? 2 : 1;
-    for (int64_t i = 0; i < layers * directions; i++)
-        w[i] = weights(r, l, i / directions, i % directions == 1);
-    wf_rnn_stack stack = {.cell = wf_gru,
-                          .layers = layers,
-                          .directions = directions,
-                          .weights = w,
-                          .mask = io->mask,
-                          .h_in = wf_state_in(r, l, "h"),
-                          .states = wf_state_wanted(r),
-                          .reset_before = wf_is(l, "reset", "before")};
-    io->y = wf_run_rnn_stack(r->tape, io->x, &stack);
-    wf_state_out(r, l, "h", stack.h_out);
-    return WEFT_OK;
+    wf_rnn_stack stack = {.cell = wf_gru, .reset_before = wf_is(l, "reset", "before")};
+    return wf_rnn_rows_run(r, l, io, io->x, &stack);
 }
 
 const wf_mixer wf_mixer_gru = {.name = "gru",
@@ -71,5 +27,5 @@ const wf_mixer wf_mixer_gru = {.name = "gru",
                                .bf16 = 0.008,
                                .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_TORCH_STATES,
                                .companion = "mlp",
-                               .check = check,
+                               .check = wf_rnn_rows_check,
                                .run = run};

@@ -1,11 +1,14 @@
 /* layer.c - from the JSON of a spec to a layer: options checked and filled in, slot and state shapes computed. */
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/str.h"
 #include "mixers/layer_cost.h"
 #include "mixers/mixer.h"
+
+static const double MOST_ELEMENTS = 0x1p58; /* of a weight or state: their bytes can be counted */
 
 typedef struct builder {
     wf_arena *arena;
@@ -88,6 +91,14 @@ static bool among(const char *choices, const char *word) {
 
 bool wf_slot_no_decay(const wf_mixer *row, const wf_slot *slot) { return row->no_decay && among(row->no_decay, slot->name); }
 
+/* Numbers end up in fp32. */
+static bool too_large(const wf_value *v) {
+    bool large = v->type == WF_FLOAT && !(fabs(v->number) <= (double)FLT_MAX);
+    for (size_t i = 0; v->type == WF_LIST && i < v->count && !large; i++)
+        large = too_large(&v->items[i]);
+    return large || (v->type == WF_INT && v->integer > INT32_MAX);
+}
+
 static weft_status check_value(builder *b, const wf_key *key, const wf_json *j, wf_value *v) {
     static const char *const names[] = {"must be an integer",
                                         "must be a number",
@@ -109,7 +120,7 @@ static weft_status check_value(builder *b, const wf_key *key, const wf_json *j, 
         snprintf(text, sizeof text, "must be at least %g, not %g", key->min, v->number);
         return bad_value(b, key, j, text);
     }
-    if (v->type == WF_INT && v->integer > INT32_MAX)
+    if (too_large(v))
         return bad_value(b, key, j, "is absurdly large");
     if (v->type == WF_STRING && key->choices && !among(key->choices, v->string)) {
         snprintf(text, sizeof text, "must be one of %s, not '%s'", key->choices, v->string);
@@ -188,7 +199,18 @@ static weft_status fill_value(builder *b, size_t i) {
     return WEFT_OK;
 }
 
+/* The largest integer among the options that an expression mentions, by the letters of their names. */
+static const wf_key *largest_in(const builder *b, const char *expression) {
+    const wf_key *keys = b->row->keys, *found = NULL;
+    for (size_t i = 0; keys[i].name; i++)
+        if (b->values[i].type == WF_INT && strstr(expression, keys[i].name) &&
+            (!found || b->values[i].integer > b->values[found - keys].integer))
+            found = &keys[i];
+    return found;
+}
+
 static weft_status eval_dims(builder *b, const char *shape, int *rank, int64_t *dims) {
+    double count = 1.0;
     wf_value v;
     WF_TRY(evaluate(b, shape, &v));
     WF_CHECK(v.type == WF_LIST && v.count <= WF_MAX_RANK - 1, b->err, WEFT_USAGE, "%s: %s: bad shape %s", b->where,
@@ -198,8 +220,11 @@ static weft_status eval_dims(builder *b, const char *shape, int *rank, int64_t *
         WF_CHECK(v.items[i].type == WF_INT && v.items[i].integer > 0, b->err, WEFT_USAGE,
                  "%s: %s: a dimension of %s is not positive", b->where, b->row->name, shape);
         dims[i] = v.items[i].integer;
+        count *= v.items[i].number;
     }
-    return WEFT_OK;
+    const wf_key *largest = count > MOST_ELEMENTS ? largest_in(b, shape) : NULL;
+    return largest ? bad_value(b, largest, wf_json_get(b->spec, largest->name), "makes a weight or a state of impossible size")
+                   : WEFT_OK;
 }
 
 static weft_status holds(builder *b, const char *when, bool *out) {
@@ -350,7 +375,8 @@ weft_status wf_layer_add_part(wf_part_builder *b, const char *prefix, const char
     enum { MOST_PARTS = 16 };
     wf_layer *l = b->layer, *part;
     const wf_mixer *row = wf_mixer_find(mixer);
-    const char *near = row ? NULL : wf_mixer_nearest(mixer), *where = wf_arena_printf(b->arena, "%s %s", l->where, prefix);
+    const char *near = row ? NULL : wf_mixer_nearest(mixer),
+               *where = wf_arena_printf(b->arena, "%s %.*s", l->where, (int)strcspn(prefix, "."), prefix);
     if (!l->parts)
         l->parts = wf_arena_alloc(b->arena, MOST_PARTS * sizeof *l->parts);
     wf_json *none = wf_json_new(b->arena, WF_JSON_OBJECT);
@@ -475,8 +501,9 @@ weft_status wf_check_bias(const wf_layer *layer, const char *const *names, size_
     for (size_t n = 0, used = 0; n < count && used < sizeof all; n++)
         used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", n ? " " : "", names[n]);
     for (size_t i = 0; i < list->count; i++) {
-        const char *s = list->items[i].type == WF_STRING ? list->items[i].string : "?";
         bool known = false;
+        WF_CHECK(list->items[i].type == WF_STRING, err, WEFT_USAGE, "'bias' lists projections among %s, in quotes", all);
+        const char *s = list->items[i].string;
         for (size_t n = 0; n < count; n++)
             known |= wf_streq(s, names[n]);
         WF_CHECK(known, err, WEFT_USAGE, "'bias' lists projections among %s, not '%s'", all, s);

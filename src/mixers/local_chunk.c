@@ -74,8 +74,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
                           .causal = wf_flag(l, "causal"),
                           .exact = wf_flag(l, "exact")};
     if (wf_flag(l, "wrap") && rows > chunk && rows % chunk != 0)
-        wf_tape_error(r->tape, WEFT_USAGE, "%s: %lld rows are not whole chunks of %lld, which 'wrap' needs", l->where,
-                      (long long)rows, (long long)chunk);
+        wf_tape_error(r->tape, WEFT_USAGE, "%s: local_chunk: %lld rows are not whole chunks of %lld, which 'wrap' needs",
+                      l->where, (long long)rows, (long long)chunk);
     if (wf_flag(l, "wrap") && rows > chunk)
         p.chunks = rows / chunk;
     wf_tensor *q = turn(r, l, wf_project_heads(r, l, "q", io->x), true),

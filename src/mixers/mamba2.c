@@ -51,6 +51,9 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     for (size_t i = 0; pair && i < 2; i++)
         pair = limit->items[i].type == WF_NULL || limit->items[i].type == WF_INT || limit->items[i].type == WF_FLOAT;
     WF_CHECK(pair, err, WEFT_USAGE, "'dt_limit' is a pair of numbers, or null for no bound");
+    WF_CHECK(limit->items[0].type == WF_NULL || limit->items[1].type == WF_NULL ||
+                 limit->items[0].number <= limit->items[1].number,
+             err, WEFT_USAGE, "'dt_limit': %g is above %g", limit->items[0].number, limit->items[1].number);
     const wf_value *scales = wf_get(l, "part_scales");
     bool five = scales->count == 5;
     for (size_t i = 0; five && i < 5; i++)

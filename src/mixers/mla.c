@@ -49,6 +49,8 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     static const char *const names[] = {"q", "q.down", "q.up", "kv.down", "kv.up", "o"};
     WF_TRY(wf_check_bias(l, names, sizeof names / sizeof *names, err));
     WF_TRY(wf_check_prefix(l, err));
+    WF_CHECK(wf_int(l, "rope_dim") % 2 == 0, err, WEFT_USAGE, "'rope_dim' (%lld) must be even",
+             (long long)wf_int(l, "rope_dim"));
     return wf_rope_check(l->mem, rope_of(l), wf_int(l, "rope_dim"), err);
 }
 

@@ -108,7 +108,7 @@ static weft_status check(const wf_layer *l, weft_error *err) {
 /* The largest feature of the whole sequence looks ahead, and at padding. */
 static unsigned lost_traits(const wf_layer *l) {
     bool ahead = wf_is(l, "kernel", "softmax") && wf_is(l, "stabiliser", "max");
-    return (ahead ? WF_CAUSAL | WF_STREAMS : 0u) | (ahead || wf_is(l, "mask_keys", "values") ? WF_PADDING_INERT : 0u);
+    return (ahead ? WF_CAUSAL : 0u) | (ahead || wf_is(l, "mask_keys", "values") ? WF_PADDING_INERT : 0u);
 }
 
 static wf_tensor *features(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x, wf_favor_stabiliser stabiliser) {
@@ -158,6 +158,7 @@ const wf_mixer wf_mixer_performer = {.name = "performer",
                                      .bf16 = 0.01,
                                      .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PERMUTATION,
                                      .lost_traits = lost_traits,
+                                     .streams = "kernel == 'relu' || stabiliser == 'none'",
                                      .companion = "mlp",
                                      .check = check,
                                      .run = run};

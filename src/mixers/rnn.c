@@ -1,61 +1,15 @@
 /* rnn.c - the simple recurrent network (Elman 1990), h_t = act(Lin(ih, x_t) + Lin(hh, h_{t-1})), stacked and in one or two
  * directions; reference: torch.nn.RNN. */
-#include "mixers/mixer.h"
-#include "parts/rnn_stack.h"
+#include "mixers/rnn_rows.h"
 
-static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-                              {"hidden", WF_KEY_INT, "dim", 1, NULL, "width of the state; y has hidden channels per direction"},
-                              {"layers", WF_KEY_INT, "1", 1, NULL, "cells on top of each other"},
-                              {"bidirectional", WF_KEY_BOOL, "false", 0, NULL, "also from the last token to the first"},
-                              {"bias", WF_KEY_BOOL, "true", 0, NULL, "biases on both products"},
-                              {"activation", WF_KEY_STRING, "'tanh'", 0, "tanh|relu", "of the state"},
-                              {0}};
+static const wf_key keys[] = {WF_RNN_KEYS, {"activation", WF_KEY_STRING, "'tanh'", 0, "tanh|relu", "of the state"}, {0}};
 
-#define BELOW "n == 0 ? dim : hidden * (bidirectional ? 2 : 1)"
-static const wf_slot slots[] = {{"l{n}.ih.weight", "[hidden, " BELOW "]", "linear", NULL, "layers", false, NULL},
-                                {"l{n}.ih.bias", "[hidden]", "zeros", "bias", "layers", false, NULL},
-                                {"l{n}.hh.weight", "[hidden, hidden]", "linear", NULL, "layers", false, NULL},
-                                {"l{n}.hh.bias", "[hidden]", "zeros", "bias", "layers", false, NULL},
-                                {"l{n}r.ih.weight", "[hidden, " BELOW "]", "linear", "bidirectional", "layers", false, NULL},
-                                {"l{n}r.ih.bias", "[hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
-                                {"l{n}r.hh.weight", "[hidden, hidden]", "linear", "bidirectional", "layers", false, NULL},
-                                {"l{n}r.hh.bias", "[hidden]", "zeros", "bidirectional && bias", "layers", false, NULL},
-                                {0}};
-
-#define STATES "[layers * (bidirectional ? 2 : 1), hidden]"
-static const wf_state_slot states[] = {{"h", WF_STATE_FIXED, STATES, NULL, NULL, 0}, {0}};
-
-enum { MAX_LAYERS = 64 };
-
-static weft_status check(const wf_layer *l, weft_error *err) {
-    WF_CHECK(wf_int(l, "layers") <= MAX_LAYERS, err, WEFT_USAGE, "'layers' is at most %d", MAX_LAYERS);
-    return WEFT_OK;
-}
-
-static wf_rnn_weights weights(const wf_run *r, const wf_layer *l, int64_t n, bool reverse) {
-    if (reverse)
-        return (wf_rnn_weights){wf_weight_n(r, l, "l{n}r.ih.weight", n), wf_weight_n(r, l, "l{n}r.ih.bias", n),
-                                wf_weight_n(r, l, "l{n}r.hh.weight", n), wf_weight_n(r, l, "l{n}r.hh.bias", n)};
-    return (wf_rnn_weights){wf_weight_n(r, l, "l{n}.ih.weight", n), wf_weight_n(r, l, "l{n}.ih.bias", n),
-                            wf_weight_n(r, l, "l{n}.hh.weight", n), wf_weight_n(r, l, "l{n}.hh.bias", n)};
-}
+static const wf_slot slots[] = {WF_RNN_SLOTS("hidden", "dim"), {0}};
+static const wf_state_slot states[] = {WF_RNN_STATE("h"), {0}};
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    wf_rnn_weights w[2 * MAX_LAYERS];
-    int64_t layers = wf_int(l, "layers"), directions = wf_flag(l, "bidirectional") ? 2 : 1;
-    for (int64_t i = 0; i < layers * directions; i++)
-        w[i] = weights(r, l, i / directions, i % directions == 1);
-    wf_rnn_stack stack = {.cell = wf_plain_rnn,
-                          .layers = layers,
-                          .directions = directions,
-                          .weights = w,
-                          .mask = io->mask,
-                          .h_in = wf_state_in(r, l, "h"),
-                          .states = wf_state_wanted(r),
-                          .relu = wf_is(l, "activation", "relu")};
-    io->y = wf_run_rnn_stack(r->tape, io->x, &stack);
-    wf_state_out(r, l, "h", stack.h_out);
-    return WEFT_OK;
+    wf_rnn_stack stack = {.cell = wf_plain_rnn, .relu = wf_is(l, "activation", "relu")};
+    return wf_rnn_rows_run(r, l, io, io->x, &stack);
 }
 
 const wf_mixer wf_mixer_rnn = {.name = "rnn",
@@ -70,5 +24,5 @@ const wf_mixer wf_mixer_rnn = {.name = "rnn",
                                .bf16 = 0.01,
                                .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_TORCH_STATES,
                                .companion = "mlp",
-                               .check = check,
+                               .check = wf_rnn_rows_check,
                                .run = run};

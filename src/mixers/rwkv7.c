@@ -12,7 +12,7 @@
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x, a multiple of heads"},
     {"heads", WF_KEY_INT, NULL, 1, NULL, "heads; key channels per head are dim / heads"},
-    {"value_dim", WF_KEY_INT, "dim // heads", 1, NULL, "channels of a value, per head"},
+    {"value_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a value, per head"},
     {"layer", WF_KEY_INT, "0", 0, NULL, "place in the stack: 0 hands its values on, the others take them in"},
     {"ranks", WF_KEY_OBJECT, "null", 0, "['w', " NARROW ", 'a', " NARROW ", 'gate', " GATE ", 'vres', " BLEND "]",
      "widths that the decay, the correction, the gate and the value residual are read through {w, a, gate, vres}"},
@@ -59,7 +59,7 @@ static const wf_state_slot states[] = {{"s", WF_STATE_FIXED, "[heads, " KEY ", v
 static weft_status check(const wf_layer *l, weft_error *err) {
     long long dim = wf_int(l, "dim"), heads = wf_int(l, "heads");
     WF_CHECK(dim % heads == 0, err, WEFT_USAGE, "'dim' (%lld) must be a multiple of 'heads' (%lld)", dim, heads);
-    return WEFT_OK;
+    return wf_check_bias(l, (const char *const[]){"o"}, 1, err);
 }
 
 typedef struct mixing {

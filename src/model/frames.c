@@ -37,14 +37,14 @@ static weft_status read_conv(wf_spec_reader *r, const wf_json *j, int64_t in, wf
 weft_status wf_frames_read(wf_spec_reader *r, const wf_json *list) {
     wf_stem_spec *s = &r->spec->stem;
     int64_t width = s->channels;
-    WF_CHECK(list && list->kind == WF_JSON_ARRAY && list->count >= 1 && list->count <= WF_MAX_CONVS, r->err, WEFT_USAGE,
-             "stem: 'convs' must list 1 to %d convolutions", (int)WF_MAX_CONVS);
-    for (const wf_json *j = list->child; j; j = j->next) {
+    WF_CHECK(!list || (list->kind == WF_JSON_ARRAY && list->count <= WF_MAX_CONVS), r->err, WEFT_USAGE,
+             "stem: 'convs' must list at most %d convolutions", (int)WF_MAX_CONVS);
+    for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         WF_TRY(read_conv(r, j, width, &s->convs[s->n_convs]));
         width = s->convs[s->n_convs++].out;
     }
-    WF_CHECK(width == s->dim, r->err, WEFT_USAGE, "stem: the last convolution makes %lld channels, not %lld", (long long)width,
-             (long long)s->dim);
+    WF_CHECK(width == s->dim, r->err, WEFT_USAGE, "stem: %lld channels come out of the convolutions, not %lld",
+             (long long)width, (long long)s->dim);
     return WEFT_OK;
 }
 

@@ -38,6 +38,9 @@ const wf_spec_key wf_head_keys[] = {
     {"query", "integer", "-1",
      "of `span`: a token whose first row asks the others: each class has layers of its own for both, and a matrix between "
      "them"},
+    {"separator", "integer", "-1",
+     "of `span`: a token; the logits of the rows up to the first of it, but the first row, are 1e6 less (a question before its "
+     "text)"},
     {"of", "integer", "-1", "number of a block (from 0) whose rows it reads; -1: those at the end, after the norm"},
     {"dropout", "number", "0", "before the last product"},
     {"names", "list", "[]", "of the classes"},
@@ -52,10 +55,13 @@ const wf_spec_key wf_head_layer_keys[] = {
     {"activation", "string", "identity", "of the result, a name as the channel mixers have it"},
     {"norm", "norm", "none", "after the activation"},
     {"dropout", "number", "0", "of the input"},
+    {"residual", "boolean", "false",
+     "the rows that the first layer reads are added before the activation, and the dropout is of the result"},
     {NULL, NULL, NULL, NULL}};
 
 /* ---- reading ---- */
-static weft_status read_layer(wf_spec_reader *r, const wf_json *j, int64_t in, wf_head_layer_spec *out) {
+/* `first`: width of what the first layer reads. */
+static weft_status read_layer(wf_spec_reader *r, const wf_json *j, int64_t first, int64_t in, wf_head_layer_spec *out) {
     wf_options o = wf_part_open(j, "head layer", wf_head_layer_keys, r->err);
     const char *name = wf_option_text(&o, "activation", "identity");
     int activation = wf_activation_by_name(name);
@@ -69,6 +75,9 @@ static weft_status read_layer(wf_spec_reader *r, const wf_json *j, int64_t in, w
         wf_option_fail(&o, j, "without 'dense' a layer has the width of its input, %lld, and no 'bias'", (long long)in);
     out->activation = activation < 0 ? WF_IDENTITY : (wf_activation)activation;
     out->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
+    out->residual = wf_option_bool(&o, "residual", false);
+    if (out->residual && out->out != first)
+        wf_option_fail(&o, j, "with 'residual' a layer has the width of the rows, %lld", (long long)first);
     WF_TRY(o.status);
     const wf_json *norm = wf_json_get(j, "norm");
     return norm ? wf_norm_read(r, norm, "head layer norm", &out->norm) : WEFT_OK;
@@ -76,13 +85,14 @@ static weft_status read_layer(wf_spec_reader *r, const wf_json *j, int64_t in, w
 
 static weft_status read_layers(wf_spec_reader *r, const wf_json *list, wf_head_spec *h) {
     WF_CHECK(!list || list->kind == WF_JSON_ARRAY, r->err, WEFT_USAGE, "head: 'layers' must be a list");
-    h->width = h->of < 0 ? r->spec->project.dim : r->spec->blocks[h->of].dim;
+    const int64_t first = h->of < 0 ? r->spec->project.dim : r->spec->blocks[h->of].dim;
+    h->width = first;
     h->layers = list && list->count ? wf_arena_alloc(r->arena, list->count * sizeof *h->layers) : NULL;
     if (list && list->count && !h->layers)
         return wf_fail_memory(r->err);
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         h->layers[h->n_layers] = (wf_head_layer_spec){0};
-        WF_TRY(read_layer(r, j, h->width, &h->layers[h->n_layers]));
+        WF_TRY(read_layer(r, j, first, h->width, &h->layers[h->n_layers]));
         h->width = h->layers[h->n_layers++].out;
     }
     return WEFT_OK;
@@ -188,8 +198,9 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     h->extra = wf_option_int(&o, "extra", 0, 0, WF_MAX_DIM);
     h->query = wf_option_int(&o, "query", -1, -1, r->spec->vocab - 1);
     h->of = wf_option_int(&o, "of", -1, -1, r->spec->layers - 1);
-    if (h->query >= 0 && h->row->classes != WF_CLASSES_TWO)
-        wf_option_fail(&o, j, "'query' belongs to a head of kind span");
+    h->separator = wf_option_int(&o, "separator", -1, -1, WF_MAX_VOCAB);
+    if ((h->query >= 0 || h->separator >= 0) && h->row->classes != WF_CLASSES_TWO)
+        wf_option_fail(&o, j, "'query' and 'separator' belong to a head of kind span");
     WF_TRY(o.status);
     WF_TRY(check_names(r, h));
     h->shared = wf_option_bool(&o, "shared", false) && h != r->spec->heads;
@@ -277,10 +288,13 @@ weft_status wf_heads_declare(wf_model *m, weft_error *err) {
 
 /* ---- recording ---- */
 wf_tensor *wf_head_layers(wf_tape *t, const wf_head_spec *h, const wf_head_layer_params *p, wf_tensor *x, bool dropout) {
+    wf_tensor *first = x;
     for (int i = 0; i < h->n_layers; i++) {
         const wf_head_layer_spec *l = &h->layers[i];
-        x = dropout ? wf_dropout(t, x, l->dropout) : x;
+        x = dropout && !l->residual ? wf_dropout(t, x, l->dropout) : x;
         x = l->dense ? wf_linear(t, x, wf_use(t, p[i].linear[0]), wf_use(t, p[i].linear[1])) : x;
+        if (l->residual)
+            x = wf_add(t, dropout ? wf_dropout(t, x, l->dropout) : x, first);
         x = wf_apply_norm(t, &l->norm, wf_activate(t, x, l->activation), p[i].norm[0], p[i].norm[1]);
     }
     return x;
@@ -289,6 +303,15 @@ wf_tensor *wf_head_layers(wf_tape *t, const wf_head_spec *h, const wf_head_layer
 static wf_tensor *streams_of(const wf_model *m, wf_tape *t, const wf_head_spec *h, wf_tensor *all) {
     int64_t rows = all ? all->dims[1] / m->spec->stem.queries : 0;
     return wf_time_slice(t, all, h->stream * rows, h->streams * rows);
+}
+
+/* Of sequences that were filled up, too. */
+static wf_tensor *rows_behind(wf_tape *t, const wf_head_spec *h, const wf_model_ports *ports) {
+    if (h->separator < 0 || !ports->hidden)
+        return NULL;
+    if (!ports->ids)
+        return wf_tape_error(t, WEFT_UNSUPPORTED, "a head with a separator needs the tokens");
+    return wf_time_slice(t, wf_behind_token(t, ports->ids, h->separator, true), 0, ports->hidden->dims[1]);
 }
 
 wf_head_io wf_model_head_of(const wf_model *m, wf_tape *t, int index, const wf_model_ports *ports, bool dropout) {
@@ -317,7 +340,8 @@ wf_head_io wf_model_head_of(const wf_model *m, wf_tape *t, int index, const wf_m
                         .classes = h->classes,
                         .late = h->late ? h->pool : NULL,
                         .problem = h->problem,
-                        .mask = ports->mask};
+                        .mask = ports->mask,
+                        .shown = rows_behind(t, h, ports)};
 }
 
 wf_model_ports wf_model_head_ports(const wf_model *m, int index, const wf_model_ports *ports) {
@@ -347,6 +371,8 @@ static wf_json *normal_layers(const wf_normal *of, const wf_head_spec *head) {
         wf_normal_text(&w, "activation", wf_activation_names[l->activation]);
         wf_normal_put(&w, "norm", wf_norm_normal(of, &l->norm));
         wf_normal_float(&w, "dropout", l->dropout);
+        if (l->residual)
+            wf_normal_bool(&w, "residual", true);
         *of->failed |= !wf_json_push(list, w.object);
     }
     return list;
@@ -392,6 +418,8 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_float(&w, "dropout", head->dropout);
     if (head->query >= 0)
         wf_normal_int(&w, "query", head->query);
+    if (head->separator >= 0)
+        wf_normal_int(&w, "separator", head->separator);
     if (head->of >= 0)
         wf_normal_int(&w, "of", head->of);
     wf_normal_text(&w, "problem", head->problem);

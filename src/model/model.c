@@ -432,15 +432,18 @@ static void remember_blocks(const wf_model *m, wf_run *run, const wf_state *stat
 weft_status wf_model_remember(const wf_model *m, wf_tape *tape, const wf_state *state, wf_model_ports *p, weft_error *err) {
     static const wf_model_options plain = {.mode = WF_NO_STATE};
     wf_tensor *kept = wf_state_bind(tape, wf_state_memory(state)), *mask = wf_state_bind(tape, wf_state_memory_mask(state));
-    wf_run run = {
-        .tape = tape, .batch = state->batch, .rows = state->source, .length = state->source, .mode = WF_STATE_IN_PLACE};
+    wf_run run = {.tape = tape,
+                  .batch = state->batch / state->sharing,
+                  .rows = state->source,
+                  .length = state->source,
+                  .mode = WF_STATE_IN_PLACE};
     if (!p->memory)
         WF_TRY(record_source(m, tape, &plain, p, err));
     WF_CHECK(!p->memory || p->memory->dims[1] == state->source, err, WEFT_USAGE,
              "a source of %lld rows, there is room for %lld", (long long)(p->memory ? p->memory->dims[1] : 0),
              (long long)state->source);
     wf_store_state(tape, mask,
-                   p->memory_mask ? p->memory_mask : wf_mask_pad(tape, NULL, state->batch, state->source, state->source));
+                   p->memory_mask ? p->memory_mask : wf_mask_pad(tape, NULL, run.batch, state->source, state->source));
     if (kept)
         wf_store_state(tape, kept, p->memory);
     remember_blocks(m, &run, state, &(wf_ports){.memory = p->memory, .memory_mask = p->memory_mask});

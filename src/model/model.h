@@ -59,7 +59,8 @@ typedef struct wf_model {
     size_t own_params;            /* of the spec; behind them come those of an adapter */
     struct wf_adapters *adapters; /* families/load_adapter.h; NULL: none */
     void (*release_adapters)(const wf_mem *mem, struct wf_adapters *adapters);
-    void *files; /* what parameter values may point into, released with the model */
+    struct wf_rest *rest; /* families/rest.h: what its folder holds beside it, in the arena; NULL: nothing */
+    void *files;          /* what parameter values may point into, released with the model */
     void (*release_files)(void *files);
 } wf_model;
 
@@ -192,6 +193,7 @@ struct wf_state {
     int64_t batch, capacity, chunk; /* tokens it can hold; most rows of one call */
     int64_t *start;                 /* [B] tokens seen */
     int64_t source;                 /* rows of a memory there is room for; 0: none */
+    int64_t sharing;                /* so many sequences, one behind the other, read one memory; 1: each its own */
     wf_state_buffer *buffers; /* [layers][WF_SIDES][WF_MAX_STATES], then the memory (NULL: nothing reads it again), its mask,
                                  the lengths of prefixes and the tokens counted; data NULL: absent */
 };
@@ -199,8 +201,9 @@ struct wf_state {
 /* `capacity`: most tokens of a sequence (append states that are not rings grow to it); `chunk`: most rows per call. */
 weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capacity, int64_t chunk, wf_state **out,
                             weft_error *err);
-/* Room for what is kept of a memory of `rows` rows; `dim`: its width. Once. */
-weft_status wf_state_open_source(wf_state *state, int64_t rows, int64_t dim, weft_error *err);
+/* Room for what is kept of a memory of `rows` rows; `dim`: its width. `sharing` divides the sequences: so many, one behind the
+ * other, read one memory (beams); only where mixers keep what they need of it. Once. */
+weft_status wf_state_open_source(wf_state *state, int64_t rows, int64_t dim, int64_t sharing, weft_error *err);
 const wf_state_buffer *wf_state_memory(const wf_state *state);
 const wf_state_buffer *wf_state_memory_mask(const wf_state *state);
 const wf_state_buffer *wf_state_prefix(const wf_state *state); /* I64 [B], of models that look at prefixes */
@@ -212,7 +215,7 @@ void wf_state_reset(wf_state *state, int64_t sequence); /* to before the first t
 weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence,
                           weft_error *err); /* fork */
 weft_status wf_state_reorder(wf_state *state, const int64_t *index,
-                             weft_error *err); /* sequence i becomes old index[i] (beams) */
+                             weft_error *err); /* sequence i becomes old index[i] (beams); of the same memory, if shared */
 /* Drops the last tokens of a sequence so that n remain: append states only; WEFT_UNSUPPORTED when a fixed state or a full ring
  * is there. */
 weft_status wf_state_truncate(wf_state *state, int64_t sequence, int64_t n, weft_error *err);

@@ -63,7 +63,8 @@ weft_status wf_frames_declare(wf_model *m, weft_error *err);
 wf_tensor *wf_frames_record(const wf_model *m, wf_tape *t, wf_model_ports *p); /* the mask too */
 
 /* ---- recording ---- */
-/* Fills up the inputs of sequences where the stem says so; the rows there are then. */
+/* Makes the ids that tokens tell and nobody gave, and fills up the inputs of sequences where the stem says so; the rows there
+ * are then. */
 int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_model_ports *p);
 wf_tensor *wf_stem_kinds(const wf_model *m, const wf_model_ports *p); /* I32 [B,T]; NULL: all are of one kind */
 wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, const wf_model_options *o,

@@ -1,6 +1,6 @@
 /* query_head.c - a head that is asked by one row of the sequence (Splinter's question-aware span selection, Ram et al. 2021,
  * arXiv 2101.00438, eq. 3): each class c has dense layers of its own for the rows and for the asking row q, and a matrix
- * between them: logit_c(t) = (W_c g_c(x_q)) . f_c(x_t). Padding has the least logit there is. */
+ * between them: logit_c(t) = (W_c g_c(x_q)) . f_c(x_t). Padding has the least logit there is, to which its own is added. */
 #include <float.h>
 #include <stdio.h>
 #include "model/parts.h"
@@ -47,5 +47,5 @@ wf_tensor *wf_query_logits(wf_tape *t, const wf_head_spec *h, const wf_head_para
         wf_tensor *one = one_class(t, h, &p->queries[c], x, asking, dropout);
         logits = c ? wf_join_channels(t, logits, one) : one;
     }
-    return wf_fill_rows(t, logits, mask, -FLT_MAX);
+    return wf_lower_rows(t, logits, mask, FLT_MAX);
 }

@@ -42,8 +42,9 @@ typedef struct wf_clusters {       /* tokens in pieces, see model/clusters.c */
 typedef struct wf_stem_table { /* ids beside those of the tokens */
     const char *name, *input;  /* parameter stem.NAME.weight; the input that holds its ids */
     int64_t rows;
-    int64_t missing; /* row that is looked up when the input is absent; -1 none */
-    int64_t padding; /* row that gets no gradient; -1 none */
+    int64_t missing;   /* row that is looked up when the input is absent; -1 none */
+    int64_t separator; /* token; when the input is absent, row 1 behind its first, else row 0; -1 none */
+    int64_t padding;   /* row that gets no gradient; -1 none */
     int64_t dim;
     int of;        /* number of an earlier table whose rows these are; -1: its own */
     bool side;     /* stands beside the others of the side stream */
@@ -158,6 +159,7 @@ typedef struct wf_head_layer_spec { /* act(Lin(x)), then the norm */
     bool bias;
     wf_activation activation;
     float dropout; /* of its input */
+    bool residual; /* the rows that the first layer reads are added, and the dropout is of the result */
     wf_norm_spec norm;
 } wf_head_layer_spec;
 
@@ -180,6 +182,7 @@ typedef struct wf_head_spec {
     float dropout;               /* before the last product */
     int64_t extra;               /* of the width: the last so many channels have a matrix of their own */
     int64_t query;               /* token whose first row asks the others; -1: none */
+    int64_t separator;           /* token; rows up to its first are hidden from a span; -1: none */
     int64_t of;                  /* reads the rows that this block gives; -1: those at the end */
     const char *problem;         /* of `classify`: auto, single, multi, regression */
     int64_t stream, streams;     /* streams of queries that it reads: the first, how many; 0: the hidden rows */

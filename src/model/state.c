@@ -20,7 +20,7 @@ static weft_status make_buffer(wf_state *s, const wf_layer *layer, int i, wf_sta
     b->type = WF_F32;
     b->limit = shape->limit;
     b->initial = layer->states[i].row->initial;
-    b->dims[b->rank++] = s->batch;
+    b->dims[b->rank++] = b->source ? s->batch / s->sharing : s->batch;
     if (b->append)
         b->dims[b->rank++] = ring_rows(s, shape->limit);
     if (b->source)
@@ -83,28 +83,31 @@ wf_tensor *wf_state_bind(wf_tape *t, const wf_state_buffer *buffer) {
 
 static weft_status make_memory(wf_state *s, int64_t dim, weft_error *err) {
     wf_state_buffer *memory = &s->buffers[layer_buffers(s->model)], *mask = memory + 1;
+    int64_t sources = s->batch / s->sharing;
     *memory = (wf_state_buffer){.type = WF_F32,
                                 .source = true,
                                 .rank = 3,
-                                .dims = {s->batch, s->source, dim},
-                                .bytes = (size_t)(s->batch * s->source * dim) * sizeof(float)};
+                                .dims = {sources, s->source, dim},
+                                .bytes = (size_t)(sources * s->source * dim) * sizeof(float)};
     *mask = (wf_state_buffer){
-        .type = WF_U8, .source = true, .rank = 2, .dims = {s->batch, s->source}, .bytes = (size_t)(s->batch * s->source)};
+        .type = WF_U8, .source = true, .rank = 2, .dims = {sources, s->source}, .bytes = (size_t)(sources * s->source)};
     bool wanted = false;
     for (int64_t i = 0; i < s->model->spec->layers; i++) {
         const wf_block_spec *b = &s->model->spec->blocks[i];
         wanted |= (b->cross && !wf_layer_keeps_memory(b->cross)) || wf_layer_needs_memory(b->mixer);
     }
+    WF_CHECK(!wanted || s->sharing == 1, err, WEFT_UNSUPPORTED, "a memory that is read itself cannot be shared");
     memory->data = wanted ? wf_alloc_big(&s->model->env->mem, memory->bytes) : NULL;
     mask->data = wf_alloc_big(&s->model->env->mem, mask->bytes);
     return mask->data && (memory->data || !wanted) ? WEFT_OK : wf_fail_memory(err);
 }
 
-weft_status wf_state_open_source(wf_state *s, int64_t rows, int64_t dim, weft_error *err) {
+weft_status wf_state_open_source(wf_state *s, int64_t rows, int64_t dim, int64_t sharing, weft_error *err) {
     WF_CHECK(s->source == 0 && rows > 0 && dim > 0 && s->batch <= INT32_MAX && rows <= INT32_MAX, err, WEFT_USAGE,
              "a memory of %lld rows", (long long)rows);
     WF_TRY(wf_memory_check((double)s->batch * (double)rows * (double)dim * sizeof(float), "a source of this length", err));
     s->source = rows;
+    s->sharing = sharing;
     for (int64_t layer = 0; layer < s->model->spec->layers; layer++) {
         const wf_layer *l = s->model->spec->blocks[layer].cross;
         for (int i = 0; l && i < l->n_states; i++)
@@ -119,7 +122,7 @@ weft_status wf_state_create(const wf_model *model, int64_t batch, int64_t capaci
     wf_state *s = wf_calloc(mem, 1, sizeof *s);
     if (!s)
         return wf_fail_memory(err);
-    *s = (wf_state){.model = model, .batch = batch, .capacity = capacity, .chunk = chunk};
+    *s = (wf_state){.model = model, .batch = batch, .capacity = capacity, .chunk = chunk, .sharing = 1};
     s->start = wf_calloc(mem, (size_t)batch, sizeof *s->start);
     s->buffers = wf_calloc(mem, buffer_count(model), sizeof *s->buffers);
     weft_status status = s->start && s->buffers ? make_buffers(s, err) : wf_fail_memory(err);
@@ -163,7 +166,7 @@ void wf_state_reset(wf_state *s, int64_t sequence) {
 
 weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence, weft_error *err) {
     WF_CHECK(to->model == from->model && to->capacity == from->capacity && to->chunk == from->chunk &&
-                 to->source == from->source,
+                 to->source == from->source && to->sharing == 1 && from->sharing == 1,
              err, WEFT_USAGE, "states of different shapes");
     to->start[to_sequence] = from->start[from_sequence];
     for (size_t i = 0; i < buffer_count(to->model); i++)
@@ -173,24 +176,41 @@ weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *fro
     return WEFT_OK;
 }
 
+/* Bytes of a sequence that mean something: of rows that only grow those that are there. */
+static size_t used_bytes(const wf_state *s, const wf_state_buffer *b, int64_t sequence) {
+    size_t one = b->bytes / (size_t)s->batch;
+    return b->append && s->start[sequence] < b->dims[1] ? one / (size_t)b->dims[1] * (size_t)s->start[sequence] : one;
+}
+
+static weft_status check_order(const wf_state *s, const int64_t *index, weft_error *err) {
+    for (int64_t b = 0; b < s->batch; b++) {
+        WF_CHECK(index[b] >= 0 && index[b] < s->batch, err, WEFT_USAGE, "no sequence %lld to reorder", (long long)index[b]);
+        WF_CHECK(s->sharing == 1 || index[b] / s->sharing == b / s->sharing, err, WEFT_USAGE,
+                 "sequence %lld reads another memory than %lld", (long long)index[b], (long long)b);
+    }
+    return WEFT_OK;
+}
+
 weft_status wf_state_reorder(wf_state *s, const int64_t *index, weft_error *err) {
     const wf_mem *mem = &s->model->env->mem;
     size_t most = (size_t)s->batch * sizeof *s->start;
     for (size_t i = 0; i < buffer_count(s->model); i++)
         most = s->buffers[i].bytes > most ? s->buffers[i].bytes : most;
-    for (int64_t b = 0; b < s->batch; b++)
-        WF_CHECK(index[b] >= 0 && index[b] < s->batch, err, WEFT_USAGE, "no sequence %lld to reorder", (long long)index[b]);
+    WF_TRY(check_order(s, index, err));
     char *old = wf_alloc(mem, most);
     if (!old)
         return wf_fail_memory(err);
     for (size_t i = 0; i < buffer_count(s->model); i++) {
         const wf_state_buffer *buffer = &s->buffers[i];
         size_t one = buffer->bytes / (size_t)s->batch;
-        if (!buffer->data)
+        if (!buffer->data || (buffer->source && s->sharing > 1))
             continue;
-        memcpy(old, buffer->data, buffer->bytes);
         for (int64_t b = 0; b < s->batch; b++)
-            memcpy(sequence_of(buffer, b), old + (size_t)index[b] * one, one);
+            if (index[b] != b)
+                memcpy(old + (size_t)index[b] * one, sequence_of(buffer, index[b]), used_bytes(s, buffer, index[b]));
+        for (int64_t b = 0; b < s->batch; b++)
+            if (index[b] != b)
+                memcpy(sequence_of(buffer, b), old + (size_t)index[b] * one, used_bytes(s, buffer, index[b]));
     }
     memcpy(old, s->start, (size_t)s->batch * sizeof *s->start);
     for (int64_t b = 0; b < s->batch; b++)

@@ -229,6 +229,9 @@ static wf_tensor *record_side(const wf_model *m, wf_tape *t, int64_t batch, int6
 int64_t wf_stem_fill(const wf_model *m, wf_tape *t, int64_t batch, int64_t rows, wf_model_ports *p) {
     const wf_stem_spec *s = &m->spec->stem;
     int64_t all = s->fill > 0 && rows > s->fill_beyond ? (rows + s->fill - 1) / s->fill * s->fill : rows;
+    for (int i = 0; i < s->n_tables; i++)
+        if (s->tables[i].separator >= 0 && !p->tables[i])
+            p->tables[i] = wf_behind_token(t, p->ids, s->tables[i].separator, false);
     if (all == rows)
         return rows;
     if (p->positions || p->segments || p->prefix || p->types)

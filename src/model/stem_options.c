@@ -6,7 +6,7 @@ const wf_spec_key wf_stem_keys[] = {
     {"input", "string", "input_features", "of `frames`: the input"},
     {"channels", "integer", "1", "of `frames`: channels of the input"},
     {"channels_first", "boolean", "false", "of `frames`: inputs are given with their channels before their rows"},
-    {"convs", "list", "[]", "of `frames`: convolutions over time"},
+    {"convs", "list", "[]", "of `frames`: convolutions over time; without them the rows of the input are those of the stream"},
     {"dim", "integer", "`dim`", "width of the tables; another than the model's needs `project`"},
     {"hashes", "object", "null",
      "instead of a table of the tokens several small ones, looked up by hashes of the token, their rows beside each other: "
@@ -63,6 +63,8 @@ const wf_spec_key wf_table_keys[] = {
     {"input", "string", NULL, "the input that holds the ids"},
     {"rows", "integer", NULL, "rows of the table"},
     {"missing", "integer", "-1", "row that is looked up when the input is absent; -1 is none"},
+    {"separator", "integer", "-1",
+     "a token; when the input is absent, row 1 is looked up behind the first of it, and row 0 up to there; -1 is none"},
     {"padding", "integer", "-1", "row that gets no gradient; -1 is none"},
     {"columns", "list", "[0]",
      "an input that holds several ids for each token: the columns that are looked up, up to 4, each a number or the difference "
@@ -197,6 +199,7 @@ static weft_status read_table(wf_spec_reader *r, const wf_json *j, wf_stem_table
     out->input = wf_option_text(&o, "input", NULL);
     out->rows = wf_option_int(&o, "rows", 0, 1, WF_MAX_VOCAB);
     out->missing = wf_option_int(&o, "missing", -1, -1, WF_MAX_VOCAB);
+    out->separator = wf_option_int(&o, "separator", -1, -1, WF_MAX_VOCAB);
     out->padding = wf_option_int(&o, "padding", -1, -1, WF_MAX_VOCAB);
     out->join = wf_option_bool(&o, "join", false);
     out->dim = wf_option_int(&o, "dim", r->spec->stem.dim, 1, WF_MAX_DIM);
@@ -209,6 +212,8 @@ static weft_status read_table(wf_spec_reader *r, const wf_json *j, wf_stem_table
         wf_option_fail(&o, j, "a table cannot both be joined and stand at the side");
     if (!out->name || !out->input || out->rows == 0)
         wf_option_fail(&o, j, "'name', 'input' and 'rows' are needed");
+    if (out->separator >= 0 && (out->rows < 2 || out->missing >= 0))
+        wf_option_fail(&o, j, "'separator' needs two rows, and no 'missing'");
     if (out->missing >= out->rows)
         wf_option_fail(&o, j, "'missing' must be one of the %lld rows", (long long)out->rows);
     return read_columns(&o, wf_json_get(j, "columns"), out);
@@ -400,6 +405,8 @@ static wf_json *normal_tables(const wf_normal *of, const wf_stem_spec *stem) {
         wf_normal_text(&w, "input", stem->tables[i].input);
         wf_normal_int(&w, "rows", stem->tables[i].rows);
         wf_normal_int(&w, "missing", stem->tables[i].missing);
+        if (stem->tables[i].separator >= 0)
+            wf_normal_int(&w, "separator", stem->tables[i].separator);
         wf_normal_int(&w, "padding", stem->tables[i].padding);
         wf_normal_put(&w, "columns", normal_columns(of, &stem->tables[i]));
         wf_normal_bool(&w, "join", stem->tables[i].join);

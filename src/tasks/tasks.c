@@ -68,8 +68,8 @@ static weft_status read_key(const char **at, wf_task_config *c, weft_error *err)
              "task %s: options are written key=value, with commas between", task->name);
     int i = key_index(task, name);
     const char *near = i < 0 ? wf_nearest(name, key_name, task->keys) : NULL;
-    WF_CHECK(i >= 0, err, WEFT_USAGE, "task %s has no option '%s'%s%s%s", task->name, name, near ? ", did you mean '" : "",
-             near ? near : "", near ? "'?" : "");
+    WF_CHECK(i >= 0, err, WEFT_USAGE, "task %s has no option '%s'%s%s%s", task->name, name,
+             near ? ", did you mean '" : "; see: weft list tasks", near ? near : "", near ? "'?" : "");
     ++*at;
     bool whole = next_word(at, ",", text);
     long long value = whole ? strtoll(text, &end, 10) : 0;

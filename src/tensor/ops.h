@@ -47,6 +47,8 @@ wf_tensor *wf_token_globals(wf_tape *t, wf_tensor *ids, wf_globals kind, int64_t
 wf_tensor *wf_hash_ids(wf_tape *t, wf_tensor *ids, int64_t multiplier, int64_t buckets);
 /* I32 [B,1,1]: the row of the first `token` of ids[B,T] (I32) in each sequence, 0 where there is none. No gradient. */
 wf_tensor *wf_find_token(wf_tape *t, wf_tensor *ids, int64_t token);
+/* I32 [B,T]: 1 for the rows behind that row, 0 up to it; with `mask` U8, and row 0 has 1 too. No gradient. */
+wf_tensor *wf_behind_token(wf_tape *t, wf_tensor *ids, int64_t token, bool mask);
 /* Rows of the positions of ids[B,T] (I32), I64: padding + how many tokens up to this one are not `padding`; a padding token has
  * `padding` itself (RoBERTa), or with `blank` no row (-1). `kept` (NULL: none before) is an I32 [B,cap] input with the counts
  * of the rows so far; those of these rows are written behind them. No gradient. */
@@ -145,7 +147,7 @@ wf_tensor *wf_fill_windows(wf_tape *t, wf_tensor *x, const wf_fill_spec *spec);
 wf_tensor *wf_id_pad(wf_tape *t, wf_tensor *ids, int64_t total, int64_t id);
 wf_tensor *wf_mask_pad(wf_tape *t, wf_tensor *mask, int64_t batch, int64_t rows, int64_t total);
 wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask); /* rows with mask[B,T] (U8) 0 become 0; mask NULL: x */
-wf_tensor *wf_fill_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask, float value); /* the same rows become `value` */
+wf_tensor *wf_lower_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask, float by); /* the same rows become x - by */
 /* Rows with mask[B,T] (U8) 0 times `forward_by`, their gradients times `backward_by`; mask NULL: x. */
 wf_tensor *wf_scale_apart(wf_tape *t, wf_tensor *x, wf_tensor *mask, float forward_by, float backward_by);
 /* y_t = x_{t-1}, y_0 = s_in (or 0): x [B,T,n], s_in [B,n] or NULL; *s_out receives the last x when not NULL. */

@@ -155,10 +155,10 @@ static void replay_region(void *arg, int thread, int n_threads) {
             run_entry(r, e, &worker);
 }
 
-static weft_status run(wf_tape *tape, wf_pass pass, const wf_runtime *rt, weft_error *err) {
+static weft_status run(wf_tape *tape, wf_pass pass, bool alone, const wf_runtime *rt, weft_error *err) {
     WF_CHECK(tape->planned, err, WEFT_FAILURE, "a tape runs before it is planned");
     replay r = {
-        .tape = tape, .entries = &tape->passes[pass], .rt = rt, .threads = tape->alone ? 1 : wf_pool_threads(tape->env->pool)};
+        .tape = tape, .entries = &tape->passes[pass], .rt = rt, .threads = alone ? 1 : wf_pool_threads(tape->env->pool)};
     for (size_t i = 0; i < tape->n_claims; i++)
         atomic_store_explicit(&tape->claims[i], 0, memory_order_relaxed);
     if (r.threads == 1)
@@ -208,14 +208,21 @@ weft_status wf_tape_plan(wf_tape *tape, weft_error *err) {
     return WEFT_OK;
 }
 
-weft_status wf_tape_forward(wf_tape *tape, const wf_runtime *rt, weft_error *err) {
+static weft_status forward(wf_tape *tape, bool alone, const wf_runtime *rt, weft_error *err) {
     first_lives(tape);
-    WF_TRY(run(tape, WF_FORWARD, rt, err));
+    WF_TRY(run(tape, WF_FORWARD, alone, rt, err));
     tape->warm = true;
     return WEFT_OK;
 }
 
-weft_status wf_tape_backward(wf_tape *tape, const wf_runtime *rt, weft_error *err) { return run(tape, WF_BACKWARD, rt, err); }
+weft_status wf_tape_forward(wf_tape *tape, const wf_runtime *rt, weft_error *err) {
+    return forward(tape, tape->alone, rt, err);
+}
+weft_status wf_tape_forward_alone(wf_tape *tape, const wf_runtime *rt, weft_error *err) { return forward(tape, true, rt, err); }
+
+weft_status wf_tape_backward(wf_tape *tape, const wf_runtime *rt, weft_error *err) {
+    return run(tape, WF_BACKWARD, tape->alone, rt, err);
+}
 
 wf_tape_stats wf_tape_stats_of(const wf_tape *tape) {
     wf_tape_stats s = {.arena_bytes = tape->memory_bytes, .nodes = tape->nodes.count};

@@ -70,8 +70,9 @@ typedef struct wf_worker { /* what one thread has while it runs a piece */
     void *scratch; /* node->scratch bytes, aligned to 64 */
     const wf_kernels *k;
     const wf_runtime *rt;
-    const void *kept;  /* of run_rows: what the node before, of the same op and rows, had in scratch; NULL: nothing */
-    const void *ahead; /* what is read after this node (wf_op.begins): may be fetched meanwhile; NULL: nothing */
+    const void *kept;      /* of run_rows: what the node before, of the same op and rows, had in scratch; NULL: nothing */
+    const void *kept_with; /* what else decided it */
+    const void *ahead;     /* what is read after this node (wf_op.begins): may be fetched meanwhile; NULL: nothing */
 } wf_worker;
 
 typedef struct wf_op {
@@ -206,6 +207,9 @@ void wf_split_bounds(int64_t count, int pieces, int p, int64_t *first, int64_t *
 /* ---- running ---- */
 weft_status wf_tape_plan(wf_tape *tape, weft_error *err);
 weft_status wf_tape_forward(wf_tape *tape, const wf_runtime *rt, weft_error *err);
+/* The same on the calling thread alone, the same bits; threads of a region may each run a tape that shares no memory with the
+ * others'. */
+weft_status wf_tape_forward_alone(wf_tape *tape, const wf_runtime *rt, weft_error *err);
 weft_status wf_tape_backward(wf_tape *tape, const wf_runtime *rt, weft_error *err);
 typedef struct wf_tape_stats {
     size_t arena_bytes, scratch_bytes, nodes;

@@ -139,7 +139,7 @@ static void find_bytes(const wf_tokenizer *tok, wf_bpe *b) {
 
 /* A share of a file's merges on their way into the table, a few at a time: what is read of the vocabulary lies far apart, and
  * is asked for before it is needed. */
-enum { AT_ONCE = 32, NEAR_CHARS = 0x10000, RECENT = 4096 };
+enum { AT_ONCE = 32, NEAR_CHARS = 0x10000, RECENT = 4096, LONGEST_CUT = 1 << 11 };
 typedef struct merging {
     wf_loading l;
     wf_share *s;
@@ -153,6 +153,7 @@ typedef struct merging {
     wf_str joined;
     wf_bytes parts[AT_ONCE][2];
     uint64_t hashes[AT_ONCE][2];
+    uint32_t wholes[AT_ONCE]; /* tokens whose cuts the parts are */
 } merging;
 
 /* A pair begins at its bracket, a text at its quote. */
@@ -268,6 +269,7 @@ typedef struct filling {
     wf_shares *shares;
     wf_bpe *b;
     bool by_id;
+    size_t n_merges;
     struct seat {      /* of a thread */
         wf_bpe joints; /* those it met */
         uint32_t *near;
@@ -276,6 +278,10 @@ typedef struct filling {
     weft_status status[WF_SHARES];
     weft_error errors[WF_SHARES];
     uint32_t last[WF_SHARES]; /* the highest rank */
+    struct found {            /* without a list of merges: what there is */
+        wf_bpe_merge *list;
+        size_t count, capacity;
+    } found[WF_SHARES];
 } filling;
 
 static weft_status sit_down(filling *f, struct seat *seat, weft_error *err) {
@@ -333,6 +339,7 @@ static weft_status join_joints(wf_loading *l, wf_bpe *b, const wf_bpe *more) {
 }
 
 static weft_status fill(filling *f) {
+    WF_TRY(make_tables(f->l, f->b, f->n_merges));
     wf_shares_each(f->l, f->shares->n, fill_one, f);
     WF_TRY(first_error(f));
     for (int i = 0; i < f->shares->n; i++)
@@ -343,7 +350,101 @@ static weft_status fill(filling *f) {
     return WEFT_OK;
 }
 
-static weft_status fill_tables(wf_loading *l, const wf_model_source *s, wf_bpe *b, bool by_id) {
+/* ---- every way to put a token together from two others ---- */
+
+/* The first n cuts in m, where both sides are tokens. */
+static weft_status find_cuts(merging *m, size_t n, wf_bpe *joints, struct found *out) {
+    const wf_vocab *v = &m->l.tok->vocab;
+    for (size_t i = 0; i < 2 * n; i++)
+        wf_vocab_fetch_entry(v, m->hashes[i / 2][i % 2]);
+    for (size_t i = 0; i < n; i++) {
+        const wf_bytes *parts = m->parts[i];
+        const wf_vocab_entry *left = wf_vocab_find_hashed(v, m->hashes[i][0], parts[0].data, parts[0].length), *right = NULL;
+        if (left)
+            right = wf_vocab_find_hashed(v, m->hashes[i][1], parts[1].data, parts[1].length);
+        if (!right)
+            continue;
+        uint32_t id = m->wholes[i];
+        WF_TRY(note_joint(m, parts, joints));
+        WF_TRY(wf_grow_big(m->l.mem, (void **)&out->list, &out->capacity, out->count + 1, sizeof *out->list, m->l.err));
+        out->list[out->count++] = (wf_bpe_merge){wf_bpe_key(left->id, right->id), ((uint64_t)id + 1) << 32 | id};
+        m->last = id > m->last ? id : m->last;
+    }
+    return WEFT_OK;
+}
+
+/* Every cut of the tokens from..to, a few at a time as above. */
+static weft_status cut_tokens(merging *m, size_t from, size_t to, wf_bpe *joints, struct found *out) {
+    const wf_vocab *v = &m->l.tok->vocab;
+    size_t n = 0;
+    for (size_t i = from; i < to; i++) {
+        const wf_vocab_entry *e = &v->entries[i];
+        WF_CHECK(e->length <= LONGEST_CUT, m->l.err, WEFT_UNSUPPORTED, "model: without merges, a token of %u bytes", e->length);
+        for (size_t at = 0, step; at < e->length; at += step) {
+            wf_char_at((const uint8_t *)e->text + at, e->length - at, &step);
+            if (at == 0)
+                continue;
+            m->parts[n][0] = (wf_bytes){e->text, at};
+            m->parts[n][1] = (wf_bytes){e->text + at, e->length - at};
+            m->wholes[n] = e->id;
+            for (int k = 0; k < 2; k++) {
+                m->hashes[n][k] = wf_vocab_hash(m->parts[n][k].data, m->parts[n][k].length);
+                wf_vocab_fetch_slot(v, m->hashes[n][k]);
+            }
+            if (++n == AT_ONCE) {
+                WF_TRY(find_cuts(m, n, joints, out));
+                n = 0;
+            }
+        }
+    }
+    return find_cuts(m, n, joints, out);
+}
+
+static void cut_some(void *arg, int thread, int i) {
+    filling *f = arg;
+    struct seat *seat = &f->seats[thread];
+    size_t count = f->l->tok->vocab.count, each = count / WF_SHARES, from = each * (size_t)i;
+    merging m = {.l = *f->l, .b = f->b};
+    m.l.err = &f->errors[i];
+    f->status[i] = sit_down(f, seat, &f->errors[i]);
+    if (f->status[i] != WEFT_OK)
+        return;
+    wf_bpe joints = seat->joints;
+    struct found found = {.list = NULL};
+    m.near = seat->near;
+    m.recent = seat->recent;
+    f->status[i] = cut_tokens(&m, from, i + 1 == WF_SHARES ? count : from + each, &joints, &found);
+    seat->joints = joints;
+    f->found[i] = found;
+    f->last[i] = m.last;
+}
+
+static void put_found(void *arg, int thread, int i) {
+    const filling *f = arg;
+    const struct found *x = &f->found[i];
+    for (size_t k = 0; k < x->count; k++) {
+        if (k + AT_ONCE < x->count)
+            __builtin_prefetch(&f->b->merges[wf_bpe_pair_hash(x->list[k + AT_ONCE].key) & f->b->mask], 1);
+        put_merge(f->b, x->list[k]);
+    }
+}
+
+static weft_status fill_by_cuts(filling *f) {
+    wf_shares_each(f->l, WF_SHARES, cut_some, f);
+    WF_TRY(first_error(f));
+    for (int i = 0; i < WF_SHARES; i++) {
+        f->n_merges += f->found[i].count;
+        if (f->found[i].count && f->last[i] >= f->b->n_ranks)
+            f->b->n_ranks = f->last[i] + 1;
+    }
+    WF_TRY(make_tables(f->l, f->b, f->n_merges));
+    wf_shares_each(f->l, WF_SHARES, put_found, f);
+    for (int i = 0; i < WF_LOAD_THREADS; i++)
+        WF_TRY(join_joints(f->l, f->b, &f->seats[i].joints));
+    return WEFT_OK;
+}
+
+static weft_status fill_tables(wf_loading *l, const wf_model_source *s, wf_bpe *b, bool by_id, size_t *n_merges) {
     wf_shares shares = s->merges; /* what is in the shares changes */
     filling *f = wf_calloc(l->mem, 1, sizeof *f);
     if (!f)
@@ -352,7 +453,11 @@ static weft_status fill_tables(wf_loading *l, const wf_model_source *s, wf_bpe *
     f->shares = &shares;
     f->b = b;
     f->by_id = by_id;
-    weft_status status = fill(f);
+    f->n_merges = wf_shares_count(&shares);
+    weft_status status = s->has_merges ? fill(f) : fill_by_cuts(f);
+    *n_merges = f->n_merges;
+    for (int i = 0; i < WF_SHARES; i++)
+        wf_free_big(l->mem, f->found[i].list);
     for (int i = 0; i < WF_LOAD_THREADS; i++) {
         wf_free_big(l->mem, f->seats[i].joints.joints);
         wf_free_big(l->mem, f->seats[i].near);
@@ -398,9 +503,10 @@ static weft_status load_merges(wf_loading *l, const wf_model_source *s, wf_bpe *
     static const char *const names[] = {"by_order", "by_id", NULL};
     int ranks = 0;
     WF_TRY(wf_load_choice(l, s->options, "merge_ranks", names, &ranks));
-    size_t n_merges = wf_shares_count(&s->merges);
-    WF_TRY(make_tables(l, b, n_merges));
-    WF_TRY(fill_tables(l, s, b, ranks == 1));
+    size_t n_merges;
+    WF_CHECK(s->has_merges || (ranks == 1 && !b->prefix.length && !b->suffix.length), l->err, WEFT_BAD_INPUT,
+             "model: BPE needs 'vocab' and 'merges'");
+    WF_TRY(fill_tables(l, s, b, ranks == 1, &n_merges));
     if (b->prefix.length || b->suffix.length) { /* characters have other names inside a word: no taking apart */
         wf_free_big(l->mem, b->joints);
         b->joints = NULL;
@@ -418,7 +524,7 @@ static bool all_letters(const wf_bpe *b) {
 weft_status wf_load_bpe(wf_loading *l, const wf_model_source *s, void **model) {
     WF_TRY(wf_load_options(l, sizeof(wf_bpe), model));
     wf_bpe *b = *model;
-    if (!s->has_vocab || !s->has_merges)
+    if (!s->has_vocab)
         return wf_fail(l->err, WEFT_BAD_INPUT, "model: BPE needs 'vocab' and 'merges'");
     WF_TRY(check_options(l, s->options));
     WF_TRY(load_affix(l, s->options, "continuing_subword_prefix", &b->prefix));
@@ -428,7 +534,7 @@ weft_status wf_load_bpe(wf_loading *l, const wf_model_source *s, void **model) {
     WF_TRY(wf_load_bool(l, s->options, "fuse_unk", false, &b->fuse_unknown));
     WF_TRY(wf_load_bool(l, s->options, "ignore_merges", false, &b->ignore_merges));
     find_bytes(l->tok, b);
-    b->merges_nothing = wf_shares_count(&s->merges) == 0 && all_letters(b);
+    b->merges_nothing = s->has_merges && wf_shares_count(&s->merges) == 0 && all_letters(b);
     b->drops_letters = b->unknown == NONE && !all_letters(b);
     return load_merges(l, s, b);
 }

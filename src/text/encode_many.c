@@ -181,9 +181,23 @@ static weft_status encode_one(void *user, wf_encoder *e, size_t i, weft_error *e
     return status;
 }
 
-weft_status wf_encode_many(wf_encoders *s, const wf_bytes *texts, size_t n, unsigned flags, wf_ids *ids, weft_error *err) {
+/* Every text on one thread. */
+static weft_status encode_each(wf_encoders *s, const wf_bytes *texts, size_t n, unsigned flags, wf_ids *ids, weft_error *err) {
     many m = {texts, flags, ids};
     return wf_encoders_each(s, n, encode_one, &m, err);
+}
+
+weft_status wf_encode_many(wf_encoders *s, const wf_bytes *texts, size_t n, unsigned flags, wf_ids *ids, weft_error *err) {
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i; k < n && texts[k].length < WF_LONG_TEXT; k++)
+            continue;
+        if (k > i)
+            WF_TRY(encode_each(s, texts + i, k - i, flags, ids + i, err));
+        if (k < n)
+            WF_TRY(wf_encode_on(s, texts[k], flags, &ids[k], err));
+        k += k < n;
+    }
+    return WEFT_OK;
 }
 
 /* ---- one long text ---- */
@@ -204,7 +218,7 @@ static weft_status encode_parts(wf_encoders *s, const wf_bytes *parts, size_t n,
                                 weft_error *err) {
     const wf_tokenizer *tok = s->seats[0].encoder->tok;
     bool specials = (flags & WF_ENCODE_SPECIALS) != 0;
-    WF_TRY(wf_encode_many(s, parts, n, flags & ~(unsigned)WF_ENCODE_SPECIALS, lists, err));
+    WF_TRY(encode_each(s, parts, n, flags & ~(unsigned)WF_ENCODE_SPECIALS, lists, err));
     if (specials && tok->before.count)
         WF_TRY(wf_ids_push(ids, tok->before.data, tok->before.count, err));
     for (size_t i = 0; i < n; i++)

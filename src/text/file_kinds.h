@@ -13,7 +13,10 @@
  *
  *                  Unigram's kinds and single_precision: as SentencePiece computes
  *
- *                  WordPiece's beginning_subword_prefix, BPE's merge_ranks
+ *                  WordPiece's beginning_subword_prefix
+ *
+ *                  BPE's merge_ranks by_id: the rank of a merge is the id of what it makes; without `merges` every way to put a
+ *                  token together from two others is one
  *
  *   decoder        SentencePiece, CleanSpaces, CleanText, ByteLevel's plain_tokens
  *   top level      added_token_ids, codes {opens, closes}: what is written so where a text begins is one token;

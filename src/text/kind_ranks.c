@@ -1,8 +1,8 @@
 /* kind_ranks.c - vocabularies of bytes: tiktoken's ranks ("base64 rank" a line) and RWKV's ("id 'Python literal' length" a
  * line).
  *
- * tiktoken merges the pair whose joined bytes have the lowest rank. As merges of a BPE model that is: every way to put a token
- * together from two others, with the rank of the token ("merge_ranks": "by_id"). */
+ * tiktoken merges the pair whose joined bytes have the lowest rank. As a BPE model that is one whose merges are every way to
+ * put a token together from two others, with the rank of the token ("merge_ranks": "by_id", and no list of merges). */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -95,46 +95,7 @@ static weft_status read_ranks(const wf_kind_input *in, wf_vocab *v, weft_error *
     return WEFT_OK;
 }
 
-/* ---- many elements, by all threads ---- */
-
-/* What the tokens from..to become, each with a comma in front. */
-typedef void (*write_fn)(const wf_vocab *v, size_t from, size_t to, wf_str *out);
-enum { PARTS = 32 };
-typedef struct writing {
-    const wf_vocab *v;
-    write_fn fn;
-    atomic_int next;
-    wf_str parts[PARTS];
-} writing;
-
-static void write_parts(void *arg, int thread, int n_threads) {
-    writing *w = arg;
-    size_t n = w->v->count, each = n / PARTS;
-    for (int i; (i = atomic_fetch_add(&w->next, 1)) < PARTS;) {
-        wf_str own = w->parts[i]; /* neighbours share cache lines */
-        w->fn(w->v, each * (size_t)i, i + 1 == PARTS ? n : each * (size_t)(i + 1), &own);
-        w->parts[i] = own;
-    }
-}
-
-static void write_all(const wf_kind_input *in, const wf_vocab *v, write_fn fn, wf_str *out) {
-    writing w = {.v = v, .fn = fn};
-    bool first = true;
-    atomic_init(&w.next, 0);
-    for (int i = 0; i < PARTS; i++)
-        w.parts[i] = wf_str_new(in->mem);
-    if (in->pool)
-        wf_pool_run(in->pool, write_parts, &w);
-    else
-        write_parts(&w, 0, 1);
-    for (int i = 0; i < PARTS; i++) {
-        wf_str *part = &w.parts[i];
-        wf_str_put(out, wf_str_text(part) + (first && part->length), part->length - (first && part->length));
-        first = first && part->length == 0;
-        out->failed = out->failed || part->failed;
-        wf_str_free(part);
-    }
-}
+/* ---- the vocabulary, written by all threads ---- */
 
 /* A text of bytes as JSON: their letters in quotes, of which only two need an escape. */
 static void put_letters(wf_str *out, const char *bytes, size_t n) {
@@ -154,75 +115,57 @@ static void put_letters(wf_str *out, const char *bytes, size_t n) {
     wf_str_put(out, text, used);
 }
 
+/* What the tokens from..to become, each with a comma in front. */
 static void put_vocab(const wf_vocab *v, size_t from, size_t to, wf_str *out) {
     for (size_t i = from; i < to; i++) {
-        char digits[16];
-        size_t at = sizeof digits;
-        uint32_t id = v->entries[i].id;
+        char digits[1 + 24] = ":";
         wf_str_putc(out, ',');
         put_letters(out, v->entries[i].text, v->entries[i].length);
-        do
-            digits[--at] = (char)('0' + id % 10);
-        while (id /= 10);
-        digits[--at] = ':';
-        wf_str_put(out, digits + at, sizeof digits - at);
+        wf_str_put(out, digits, 1 + wf_format_u64(v->entries[i].id, digits + 1));
     }
 }
 
-static void write_byte_vocab(const wf_kind_input *in, wf_json_writer *w, const wf_vocab *v) {
-    wf_jw_open(w, "vocab", '{');
-    write_all(in, v, put_vocab, w->out);
-    wf_jw_end(w, '}');
-}
+enum { PARTS = 32 };
+typedef struct writing {
+    const wf_vocab *v;
+    atomic_int next;
+    wf_str parts[PARTS];
+} writing;
 
-/* A way to cut a token in two, on its way to a merge if both are tokens. Many are looked up at a time: what is read of the
- * table lies far apart, and is asked for before it is needed. */
-typedef struct cut {
-    const char *text;
-    size_t n, left;
-    uint64_t hashes[2];
-} cut;
-enum { AT_ONCE = 32 };
-
-static void put_cuts(const wf_vocab *v, const cut *cuts, size_t n, wf_str *out) {
-    for (size_t i = 0; i < 2 * n; i++)
-        wf_vocab_fetch_entry(v, cuts[i / 2].hashes[i % 2]);
-    for (const cut *c = cuts; c < cuts + n; c++) {
-        const char *right = c->text + c->left;
-        size_t length = c->n - c->left;
-        if (!wf_vocab_find_hashed(v, c->hashes[0], c->text, c->left) || !wf_vocab_find_hashed(v, c->hashes[1], right, length))
-            continue;
-        wf_str_put(out, ",[", 2);
-        put_letters(out, c->text, c->left);
-        wf_str_putc(out, ',');
-        put_letters(out, right, length);
-        wf_str_putc(out, ']');
+static void write_parts(void *arg, int thread, int n_threads) {
+    writing *w = arg;
+    size_t n = w->v->count, each = n / PARTS;
+    for (int i; (i = atomic_fetch_add(&w->next, 1)) < PARTS;) {
+        wf_str own = w->parts[i]; /* neighbours share cache lines */
+        put_vocab(w->v, each * (size_t)i, i + 1 == PARTS ? n : each * (size_t)(i + 1), &own);
+        w->parts[i] = own;
     }
 }
 
-/* Every way to put a token together from two others. */
-static void put_splits(const wf_vocab *v, size_t from, size_t to, wf_str *out) {
-    cut cuts[AT_ONCE];
-    size_t waiting = 0;
-    for (size_t i = from; i < to; i++)
-        for (size_t left = 1, n = v->entries[i].length; left < n; left++) {
-            const char *text = v->entries[i].text;
-            cut c = {text, n, left, {wf_vocab_hash(text, left), wf_vocab_hash(text + left, n - left)}};
-            wf_vocab_fetch_slot(v, c.hashes[0]);
-            wf_vocab_fetch_slot(v, c.hashes[1]);
-            cuts[waiting++] = c;
-            if (waiting == AT_ONCE) {
-                put_cuts(v, cuts, waiting, out);
-                waiting = 0;
-            }
-        }
-    put_cuts(v, cuts, waiting, out);
+/* The first token of all has no comma in front. */
+static void put_parts(writing *w, wf_str *out) {
+    bool first = true;
+    for (int i = 0; i < PARTS; i++) {
+        wf_str *part = &w->parts[i];
+        wf_str_put(out, wf_str_text(part) + (first && part->length), part->length - (first && part->length));
+        first = first && part->length == 0;
+        out->failed = out->failed || part->failed;
+        wf_str_free(part);
+    }
 }
 
-static void write_splits(const wf_kind_input *in, wf_json_writer *w, const wf_vocab *v) {
-    wf_jw_open(w, "merges", '[');
-    write_all(in, v, put_splits, w->out);
-    wf_jw_end(w, ']');
+static void write_byte_vocab(const wf_kind_input *in, wf_json_writer *out, const wf_vocab *v) {
+    writing w = {.v = v};
+    atomic_init(&w.next, 0);
+    for (int i = 0; i < PARTS; i++)
+        w.parts[i] = wf_str_new(in->mem);
+    if (in->pool)
+        wf_pool_run(in->pool, write_parts, &w);
+    else
+        write_parts(&w, 0, 1);
+    wf_jw_open(out, "vocab", '{');
+    put_parts(&w, out->out);
+    wf_jw_end(out, '}');
 }
 
 static weft_status write_given_specials(wf_json_writer *w, const wf_json *specials, weft_error *err) {
@@ -273,7 +216,6 @@ static weft_status write_tiktoken(const wf_kind_input *in, const wf_vocab *v, co
     wf_jw_flag(w, "ignore_merges", true);
     wf_jw_text(w, "merge_ranks", "by_id");
     write_byte_vocab(in, w, v);
-    write_splits(in, w, v);
     wf_jw_end(w, '}');
     wf_jw_end(w, '}');
     return WEFT_OK;

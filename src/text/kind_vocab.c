@@ -11,31 +11,60 @@
 
 static bool is_vocab_txt(const char *name, wf_bytes content) { return wf_ends_with(name, "vocab.txt"); }
 
-/* Lines without the white space at their ends; of equal ones the last counts. */
-static weft_status read_lines(wf_bytes text, wf_vocab *v, weft_error *err) {
+/* Lines without the white space at their ends, where they lie in the file. */
+static weft_status list_lines(wf_bytes text, wf_vocab *v, weft_error *err) {
     uint32_t number = 0;
     for (size_t at = 0, next; at < text.length; at = next, number++) {
         const char *end = memchr(text.data + at, '\n', text.length - at);
         size_t length = end ? (size_t)(end - text.data) - at : text.length - at, step;
-        bool added;
         next = at + length + 1;
         while (length && wf_char_class_of(wf_char_before((const uint8_t *)text.data + at, length, &step)) == WF_CHAR_SPACE)
             length -= step;
         WF_CHECK(wf_utf8_valid((const uint8_t *)text.data + at, length), err, WEFT_BAD_INPUT, "line %u is not UTF-8",
                  number + 1);
-        WF_TRY(wf_vocab_put(v, text.data + at, length, number, &added, err));
-        if (!added)
-            v->entries[wf_vocab_find(v, text.data + at, length) - v->entries].id = number;
+        WF_TRY(wf_grow_big(v->mem, (void **)&v->entries, &v->capacity, v->count + 1, sizeof *v->entries, err));
+        v->entries[v->count++] =
+            (wf_vocab_entry){wf_vocab_head(text.data + at, length), (uint32_t)length, number, text.data + at};
     }
     WF_CHECK(v->count > 0, err, WEFT_BAD_INPUT, "the vocabulary is empty");
+    return WEFT_OK;
+}
+
+/* Of equal lines the first stays, with the number of the last. */
+static void join_equal(wf_vocab *v) {
+    size_t kept = 0;
+    for (size_t i = 0; i < v->count; i++) {
+        const wf_vocab_entry *first = wf_vocab_find(v, v->entries[i].text, v->entries[i].length);
+        size_t at = (size_t)(first - v->entries);
+        v->entries[at].id = v->entries[i].id;
+        if (at < i)
+            v->entries[i].text = NULL;
+    }
+    for (size_t i = 0; i < v->count; i++)
+        if (v->entries[i].text)
+            v->entries[kept++] = v->entries[i];
+    v->count = kept;
+}
+
+static weft_status read_lines(wf_bytes text, wf_vocab *v, weft_error *err) {
+    WF_TRY(list_lines(text, v, err));
+    WF_TRY(wf_vocab_clear_slots(v, err));
+    if (wf_vocab_enter(v, 0, v->count))
+        return WEFT_OK;
+    join_equal(v);
+    WF_TRY(wf_vocab_clear_slots(v, err));
+    wf_vocab_enter(v, 0, v->count);
     return WEFT_OK;
 }
 
 static void write_vocab(wf_json_writer *w, const wf_vocab *v) {
     wf_jw_open(w, "vocab", '{');
     for (size_t i = 0; i < v->count; i++) {
-        wf_jw_key(w, v->entries[i].text);
-        wf_jw_int(w, v->entries[i].id);
+        char digits[1 + 24] = ":";
+        if (i)
+            wf_str_putc(w->out, ',');
+        wf_json_put_string(w->out, v->entries[i].text, v->entries[i].length);
+        wf_str_put(w->out, digits, 1 + wf_format_u64(v->entries[i].id, digits + 1));
     }
     wf_jw_end(w, '}');
 }
@@ -280,27 +309,124 @@ static weft_status check_words(const wf_json *options, const char *key, const ch
     return WEFT_OK;
 }
 
-static bool holds(const wf_json *vocab, const char *token) { return wf_json_get(vocab, token) != NULL; }
-
 /* Classes of byte-level files: those that put tokens around texts, and those that put none. */
 static const char *const roberta_names[] = {"RobertaTokenizer", "BartTokenizer", "LongformerTokenizer",
                                             "LEDTokenizer",     "MvpTokenizer",  NULL},
                          *const gpt2_names[] = {"GPT2Tokenizer", NULL};
 
+/* vocab.json is copied as it stands; of its tokens only some are looked for. */
+typedef struct known_tokens {
+    wf_vocab sought; /* with their ids; NOWHERE: it has none such */
+    bool ascii;      /* all that are sought */
+    size_t count;    /* of all tokens */
+} known_tokens;
+#define NOWHERE UINT32_MAX
+
+static bool holds(const known_tokens *known, const char *token) {
+    const wf_vocab_entry *e = find(&known->sought, token);
+    return e && e->id != NOWHERE;
+}
+
+/* Where the vocabulary lacks it: `fallback`. */
+static uint32_t id_of(const known_tokens *known, const char *token, size_t fallback) {
+    return holds(known, token) ? find(&known->sought, token)->id : (uint32_t)fallback;
+}
+
+static weft_status seek(known_tokens *known, const char *token, weft_error *err) {
+    bool added;
+    for (const char *c = token; *c; c++)
+        known->ascii = known->ascii && (unsigned char)*c < 0x80;
+    return wf_vocab_put(&known->sought, token, strlen(token), NOWHERE, &added, err);
+}
+
+static const char *const named_keys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                         "pad_token", "cls_token", "mask_token"},
+                         *const usual_tokens[] = {"<|endoftext|>", "<s>", "<pad>", "</s>", "<unk>", "<mask>", NULL};
+enum { NAMED = sizeof named_keys / sizeof *named_keys };
+
+static weft_status seek_all(known_tokens *known, const wf_json *options, weft_error *err) {
+    const wf_json *given = wf_json_get(options, "added_special");
+    for (size_t i = 0; usual_tokens[i]; i++)
+        WF_TRY(seek(known, usual_tokens[i], err));
+    for (size_t i = 0; i < NAMED; i++)
+        WF_TRY(seek(known, said_token(options, named_keys[i], ""), err));
+    for (const wf_json *j = given ? given->child : NULL; j; j = j->next) {
+        WF_CHECK(j->kind == WF_JSON_STRING, err, WEFT_BAD_INPUT, "added_special must be a list of texts");
+        WF_TRY(seek(known, j->string, err));
+    }
+    return WEFT_OK;
+}
+
+static void note(known_tokens *known, const char *token, size_t length, int64_t id) {
+    const wf_vocab_entry *e = wf_vocab_find(&known->sought, token, length);
+    if (e && id >= 0 && id < NOWHERE)
+        known->sought.entries[e - known->sought.entries].id = (uint32_t)id;
+    known->count++;
+}
+
+/* The next member, if its name has no escapes; or if it begins with that of a character beyond ASCII, which no token has that
+ * is looked for. */
+static bool note_quickly(wf_json_reader *r, known_tokens *known) {
+    const char *key;
+    size_t length, before = r->position;
+    bool first = r->first;
+    uint32_t id;
+    if (!wf_json_quick_raw_count(r, &key, &length, &id))
+        return false;
+    bool beyond = known->ascii && length >= 6 && memcmp(key, "\\u", 2) == 0 && memcmp(key + 2, "000", 3) > 0 &&
+                  !(memcmp(key + 2, "00", 2) == 0 && key[4] < '8');
+    if (!beyond && memchr(key, '\\', length)) {
+        r->position = before;
+        r->first = first;
+        return false;
+    }
+    if (beyond)
+        known->count++;
+    else
+        note(known, key, length, id);
+    return true;
+}
+
+/* What the loader of the result looks at again is not looked at here. */
+static weft_status next_member(wf_json_reader *r, known_tokens *known, bool *ended) {
+    wf_json_kind kind;
+    const char *key, *value;
+    size_t length, value_length;
+    int64_t id = -1;
+    WF_TRY(wf_json_next(r, &kind, &key, &length, &value, &value_length));
+    *ended = kind == WF_JSON_END;
+    if (*ended)
+        return WEFT_OK;
+    if (kind == WF_JSON_NUMBER && !wf_parse_i64(value, value_length, &id))
+        id = -1;
+    note(known, key, length, id);
+    return kind == WF_JSON_ARRAY || kind == WF_JSON_OBJECT ? wf_json_skip(r) : WEFT_OK;
+}
+
+static weft_status find_members(wf_json_reader *r, known_tokens *known, weft_error *err) {
+    wf_json_kind kind;
+    WF_TRY(wf_json_next(r, &kind, NULL, NULL, NULL, NULL));
+    WF_CHECK(kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "vocab.json must hold an object");
+    for (bool ended = false; !ended;) {
+        while (note_quickly(r, known))
+            continue;
+        WF_TRY(next_member(r, known, &ended));
+    }
+    return wf_json_next(r, &kind, NULL, NULL, NULL, NULL); /* nothing but white space may follow */
+}
+
 /* Tokens that tokenizer_config.json names beside the usual ones follow at the end. */
-static void write_named_tokens(wf_json_writer *w, const wf_json *vocab, const wf_json *options, const char *const *usual) {
-    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
-                                       "pad_token", "cls_token", "mask_token"};
-    int64_t next = (int64_t)vocab->count;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const char *token = said_token(options, keys[i], "");
+static void write_named_tokens(wf_json_writer *w, const known_tokens *vocab, const wf_json *options, const char *const *usual) {
+    size_t next = vocab->count;
+    for (size_t i = 0; i < NAMED; i++) {
+        const char *token = said_token(options, named_keys[i], "");
         bool known = !token[0];
         for (size_t k = 0; usual[k]; k++)
             known = known || (wf_streq(usual[k], token) && holds(vocab, token));
         for (size_t k = 0; k < i; k++)
-            known = known || wf_streq(said_token(options, keys[k], ""), token);
+            known = known || wf_streq(said_token(options, named_keys[k], ""), token);
         if (!known)
-            wf_jw_special(w, (uint32_t)wf_json_int(vocab, token, next), (wf_bytes){token, strlen(token)});
+            wf_jw_special(w, id_of(vocab, token, next), (wf_bytes){token, strlen(token)});
         next += !known && !holds(vocab, token);
     }
 }
@@ -320,35 +446,32 @@ static weft_status check_class(const wf_json *options, weft_error *err) {
 }
 
 /* The tokens of the options, or those that published files of this kind have. */
-static weft_status write_gpt2_added(wf_json_writer *w, const wf_json *vocab, const wf_json *options, weft_error *err) {
-    static const char *const all[] = {"<|endoftext|>", "<s>", "<pad>", "</s>", "<unk>", "<mask>", NULL}, *const gpt2[] = {
-                                                                                                             "<|endoftext|>",
-                                                                                                             NULL};
+static void write_gpt2_added(wf_json_writer *w, const known_tokens *vocab, const wf_json *options) {
+    static const char *const gpt2[] = {"<|endoftext|>", NULL};
     const char *class = wf_json_text(options, "tokenizer_class", "");
-    const char *const *usual = is_class(class, gpt2_names) ? gpt2 : is_class(class, roberta_names) ? all + 1 : all;
+    const char *const *usual = is_class(class, gpt2_names)      ? gpt2
+                               : is_class(class, roberta_names) ? usual_tokens + 1
+                                                                : usual_tokens;
     const wf_json *given = wf_json_get(options, "added_special");
     wf_jw_open(w, "added_tokens", '[');
-    for (const wf_json *j = given ? given->child : NULL; j; j = j->next) {
-        WF_CHECK(j->kind == WF_JSON_STRING, err, WEFT_BAD_INPUT, "added_special must be a list of texts");
-        wf_jw_special(w, (uint32_t)wf_json_int(vocab, j->string, (int64_t)vocab->count), (wf_bytes){j->string, j->length});
-    }
+    for (const wf_json *j = given ? given->child : NULL; j; j = j->next)
+        wf_jw_special(w, id_of(vocab, j->string, vocab->count), (wf_bytes){j->string, j->length});
     for (size_t i = 0; !given && usual[i]; i++)
         if (holds(vocab, usual[i]))
-            wf_jw_special(w, (uint32_t)wf_json_int(vocab, usual[i], 0), (wf_bytes){usual[i], strlen(usual[i])});
+            wf_jw_special(w, id_of(vocab, usual[i], 0), (wf_bytes){usual[i], strlen(usual[i])});
     write_named_tokens(w, vocab, options, usual);
     wf_jw_end(w, ']');
-    return WEFT_OK;
 }
 
-static void write_roberta_pair(wf_json_writer *w, const wf_json *vocab, const char *key, const char *token) {
+static void write_roberta_pair(wf_json_writer *w, const known_tokens *vocab, const char *key, const char *token) {
     wf_jw_open(w, key, '[');
     wf_jw_string(w, token);
-    wf_jw_int(w, wf_json_int(vocab, token, 0));
+    wf_jw_int(w, id_of(vocab, token, 0));
     wf_jw_end(w, ']');
 }
 
 /* A vocabulary with <s> and </s> puts them around texts. */
-static void write_gpt2_post(wf_json_writer *w, const wf_json *vocab, bool bare, bool prefix_space) {
+static void write_gpt2_post(wf_json_writer *w, const known_tokens *vocab, bool bare, bool prefix_space) {
     if (bare || !holds(vocab, "<s>") || !holds(vocab, "</s>")) {
         wf_jw_byte_level(w, "post_processor", true, false, true);
         return;
@@ -362,13 +485,10 @@ static void write_gpt2_post(wf_json_writer *w, const wf_json *vocab, bool bare, 
     wf_jw_end(w, '}');
 }
 
-static weft_status write_gpt2(const wf_kind_input *in, const wf_json *vocab, wf_json_writer *w, weft_error *err) {
+static void write_gpt2(const wf_kind_input *in, const known_tokens *vocab, wf_json_writer *w) {
     bool prefix_space = wf_json_bool(in->options, "add_prefix_space", false);
-    WF_TRY(check_class(in->options, err));
-    WF_TRY(check_words(in->options, "pre_tokenizer", "byte-level, GPT-2 pattern", err));
-    WF_TRY(check_words(in->options, "post_processor", "offsets not trimmed", err));
     wf_jw_begin_tokenizer(w);
-    WF_TRY(write_gpt2_added(w, vocab, in->options, err));
+    write_gpt2_added(w, vocab, in->options);
     wf_jw_null_member(w, "normalizer");
     wf_jw_byte_level(w, "pre_tokenizer", prefix_space, true, true);
     write_gpt2_post(w, vocab, is_class(wf_json_text(in->options, "tokenizer_class", ""), gpt2_names), prefix_space);
@@ -376,27 +496,35 @@ static weft_status write_gpt2(const wf_kind_input *in, const wf_json *vocab, wf_
     wf_jw_open(w, "model", '{');
     wf_jw_text(w, "type", "BPE");
     wf_jw_key(w, "vocab");
-    wf_jw_json(w, vocab);
+    wf_jw_raw(w, in->files[0].data, in->files[0].length);
     write_merges(w, in->files[1]);
     wf_jw_end(w, '}');
     wf_jw_end(w, '}');
-    return WEFT_OK;
+}
+
+static weft_status find_known(const wf_kind_input *in, known_tokens *known, weft_error *err) {
+    wf_json_reader r;
+    WF_TRY(seek_all(known, in->options, err));
+    wf_json_open(&r, in->mem, in->files[0].data, in->files[0].length, err);
+    weft_status status = find_members(&r, known, err);
+    wf_json_close(&r);
+    return status;
 }
 
 static weft_status convert_vocab_merges(const wf_kind_input *in, wf_str *json, weft_error *err) {
-    wf_arena arena;
-    wf_json *vocab;
     wf_json_writer w;
-    wf_arena_init(&arena, in->mem, 0);
-    weft_status status = wf_json_parse(&arena, in->files[0].data, in->files[0].length, 4000000, &vocab, err);
-    if (status == WEFT_OK && vocab->kind != WF_JSON_OBJECT)
-        status = wf_fail(err, WEFT_BAD_INPUT, "vocab.json must hold an object");
+    known_tokens known = {.ascii = true};
+    WF_TRY(check_class(in->options, err));
+    WF_TRY(check_words(in->options, "pre_tokenizer", "byte-level, GPT-2 pattern", err));
+    WF_TRY(check_words(in->options, "post_processor", "offsets not trimmed", err));
+    wf_vocab_init(&known.sought, in->mem);
+    weft_status status = find_known(in, &known, err);
     if (status == WEFT_OK && !wf_utf8_valid((const uint8_t *)in->files[1].data, in->files[1].length))
         status = wf_fail(err, WEFT_BAD_INPUT, "merges.txt is not UTF-8");
     wf_json_writer_init(&w, json, 0);
     if (status == WEFT_OK)
-        status = write_gpt2(in, vocab, &w, err);
-    wf_arena_free(&arena);
+        write_gpt2(in, &known, &w);
+    wf_vocab_free(&known.sought);
     return status;
 }
 

@@ -246,7 +246,7 @@ weft_status wf_tokenizer_parse(const wf_mem *mem, const char *json, size_t lengt
 
 weft_status wf_tokenizer_take(const wf_mem *mem, wf_pool *pool, char *json, size_t length, wf_tokenizer **out,
                               weft_error *err) {
-    enum { LARGE = 1 << 20 };
+    enum { LARGE = 1 << 17 };
     wf_tokenizer *tok = wf_calloc(mem, 1, sizeof *tok);
     if (!tok) {
         wf_free(mem, json);

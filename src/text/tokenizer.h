@@ -125,8 +125,8 @@ void wf_encoder_free(wf_encoder *e);
 typedef struct wf_encoders wf_encoders;
 weft_status wf_encoders_create(const wf_tokenizer *tok, const wf_env *env, wf_encoders **out, weft_error *err);
 void wf_encoders_free(wf_encoders *s); /* NULL is fine */
-/* n texts over the threads, text i into ids[i] (made with wf_ids_new); the same ids for every number of threads. After an error
- * the lists hold anything. */
+/* n texts over the threads, text i into ids[i] (made with wf_ids_new), long ones as wf_encode_on does; the same ids for every
+ * number of threads. After an error the lists hold anything. */
 weft_status wf_encode_many(wf_encoders *s, const wf_bytes *texts, size_t n, unsigned flags, wf_ids *ids, weft_error *err);
 /* One text over the threads, with the ids of wf_encode, where the tokenizer's stages let a long text be cut; else on one. */
 weft_status wf_encode_on(wf_encoders *s, wf_bytes text, unsigned flags, wf_ids *ids, weft_error *err);

@@ -113,8 +113,10 @@ typedef struct loading {
     const wf_env *env;
     const wf_text_options *options;
     wf_text *text;
-    wf_arena arena; /* paths inside folders */
-    bool stdin_read;
+    wf_arena arena;           /* paths inside folders */
+    bool stdin_read, listing; /* listing: paths are kept instead of read */
+    const char **list;
+    size_t listed, capacity;
     weft_error *err;
 } loading;
 
@@ -198,8 +200,16 @@ static weft_status load_pipe(loading *l, const char *path) {
     return status;
 }
 
+static weft_status keep_path(loading *l, const char *path) {
+    WF_TRY(wf_grow(&l->env->mem, (void **)&l->list, &l->capacity, l->listed + 1, sizeof *l->list, l->err));
+    l->list[l->listed++] = path;
+    return WEFT_OK;
+}
+
 static weft_status load_file(loading *l, found f) {
     wf_file file;
+    if (l->listing)
+        return keep_path(l, f.path);
     WF_CHECK(wf_stopped(l->env) == WEFT_OK, l->err, wf_stopped(l->env), "stopped");
     WF_TRY(wf_file_open(l->text->mem, f.path, true, 0, &file, l->err));
     weft_status status = take(l, f, file.data, file.size);
@@ -251,7 +261,7 @@ static weft_status load_path(loading *l, const char *path) {
         return load_folder(l, path, 0);
     if (stat(path, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode)))
         return load_pipe(l, path);
-    return load_file(l, (found){path, false});
+    return load_file(l, (found){path, l->options->listed});
 }
 
 static void report(const loading *l) {
@@ -283,5 +293,25 @@ weft_status wf_text_load(const wf_env *env, const char *const *paths, size_t n, 
     wf_arena_free(&l.arena);
     if (status != WEFT_OK)
         wf_text_free(out);
+    return status;
+}
+
+weft_status wf_text_list(const wf_env *env, wf_arena *arena, const char *folder, const char *const **files, size_t *n,
+                         weft_error *err) {
+    static const wf_text_options defaults;
+    wf_text none = wf_text_new(&env->mem);
+    loading l = {.env = env, .options = &defaults, .text = &none, .listing = true, .err = err};
+    wf_arena_init(&l.arena, &env->mem, 0);
+    weft_status status = load_folder(&l, folder, 0);
+    const char **list = status == WEFT_OK ? wf_arena_alloc(arena, (l.listed + 1) * sizeof *list) : NULL;
+    if (status == WEFT_OK && !list)
+        status = wf_fail_memory(err);
+    for (size_t i = 0; status == WEFT_OK && i < l.listed; i++)
+        if (!(list[i] = wf_arena_strdup(arena, l.list[i])))
+            status = wf_fail_memory(err);
+    *files = list;
+    *n = l.listed;
+    wf_free(&env->mem, l.list);
+    wf_arena_free(&l.arena);
     return status;
 }

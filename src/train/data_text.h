@@ -34,6 +34,7 @@ typedef struct wf_text_options {
     size_t limit;              /* bytes of text, also of one unpacked file; 0 means 4 GiB */
     bool apart;                /* of tables: every field is a document of its own, an empty one too */
     bool none;                 /* no text at all is fine: it has no documents */
+    bool listed;               /* paths come from wf_text_list: binary files are left out as in a folder */
     bool empty;                /* a line of JSONL or of a table whose document is empty has one all the same */
 } wf_text_options;
 
@@ -41,6 +42,9 @@ typedef struct wf_text_options {
 weft_status wf_text_load(const wf_env *env, const char *const *paths, size_t n, const wf_text_options *options, wf_text *out,
                          weft_error *err);
 void wf_text_free(wf_text *text);
+/* The files that a folder would be read from, in order, binary ones among them; paths in the arena. */
+weft_status wf_text_list(const wf_env *env, wf_arena *arena, const char *folder, const char *const **files, size_t *n,
+                         weft_error *err);
 
 /* Putting documents together by hand. */
 wf_text wf_text_new(const wf_mem *mem);

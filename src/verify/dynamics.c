@@ -1,5 +1,5 @@
 /* dynamics.c - fixtures of kind `dynamics`: what evolves step by step with every draw given. The field "dynamics" names the
- * row: optimizer, lr_schedule, average, grad_clip. */
+ * row: optimizer, lr_schedule, average, grad_clip, logits_processor. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -291,6 +291,7 @@ static const struct {
 } rows[] = {{"optimizer", run_optimizer, {NULL}},
             {"lr_schedule", run_schedule, {"cases", "steps", NULL}},
             {"average", run_average, {"decay", NULL}},
+            {"logits_processor", wf_verify_processors, {NULL}},
             {"grad_clip", run_clip, {"clip_value", "max_norms", "norm_types", NULL}}};
 
 static weft_status check_words(const wf_fixture *fx, const char *const *words, weft_error *err) {

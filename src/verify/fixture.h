@@ -68,6 +68,8 @@ weft_status wf_verify_mixer(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_model(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_train(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_dynamics(wf_fixture *fx, weft_error *err);
+weft_status wf_verify_processors(wf_fixture *fx, weft_error *err); /* its row logits_processor */
+weft_status wf_verify_generate(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_tokenizer(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_tokenizer_training(wf_fixture *fx, weft_error *err);
 weft_status wf_verify_template(wf_fixture *fx, weft_error *err);

@@ -287,7 +287,7 @@ static weft_status compare_past(model_run *m, int64_t layer) {
 }
 
 static weft_status compare_outputs(model_run *m) {
-    const wf_tensor *last = m->stack.hidden[m->stack.layers];
+    const wf_tensor *last = find_output(m, "last_hidden_state"); /* of a head that is called so, the logits (FSMT) */
     for (int i = 0; i < m->model->spec->n_heads; i++) {
         const wf_head_spec *head = &m->model->spec->heads[i];
         const wf_tensor *y = m->heads[i].logits;
@@ -350,7 +350,7 @@ static weft_status read_source(decode *d, wf_tape **tape) {
     wf_runtime rt = {.loss_scale = 1.0f};
     if (!memory)
         return WEFT_OK;
-    WF_TRY(wf_state_open_source(d->state, memory->dims[1], memory->dims[2], d->m->err));
+    WF_TRY(wf_state_open_source(d->state, memory->dims[1], memory->dims[2], 1, d->m->err));
     WF_TRY(wf_tape_create(d->m->fx->env, &(wf_tape_options){.type = WF_F32}, tape, d->m->err));
     wf_source_inputs_record(d->in, *tape, d->in->batch, &ports, &inputs);
     WF_TRY(wf_model_remember(d->m->model, *tape, d->state, &ports, d->m->err));

@@ -16,7 +16,8 @@ static const char *const model_fields[] = {"architecture",     "family", "compar
 
 static const char *const adapter_fields[] = {"adapter", "merge", "architecture", "family", NULL};
 static const char *const train_fields[] = {"architecture", "family", "train", "adapter", NULL};
-static const char *const dynamics_fields[] = {"dynamics", "steps", NULL};
+static const char *const dynamics_fields[] = {"dynamics", "steps", "generation", "order", "prompt_length", NULL};
+static const char *const generate_fields[] = {"architecture", "family", "generation", "prompt_length", NULL};
 
 static const char *const tokenizer_fields[] = {"tokenizer_format",
                                                "file",
@@ -60,6 +61,7 @@ static const kind_row kinds[] = {
     {"adapter", adapter_fields, wf_verify_model},
     {"train", train_fields, wf_verify_train},
     {"dynamics", dynamics_fields, wf_verify_dynamics},
+    {"generate", generate_fields, wf_verify_generate},
     {"tokenizer", tokenizer_fields, wf_verify_tokenizer},
     {"tokenizer-training", training_fields, wf_verify_tokenizer_training},
     {"template", template_fields, wf_verify_template},

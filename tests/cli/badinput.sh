@@ -36,7 +36,7 @@ bad 2 "no text given" "$WEFT" train --steps 1 --out run
 bad 4 "is empty" "$WEFT" compare empty.txt --out cmp
 bad 4 "too short" "$WEFT" compare short.txt --out cmp
 bad 1 "missing.txt: No such file" "$WEFT" compare missing.txt --out cmp
-train 4 "text.txt: line 1, column 1: expected a value" --format jsonl --steps 1
+train 4 "text.txt: line 1, column 1: expected a value" --input jsonl --steps 1
 train 2 'unknown text format "jsnl"; the nearest is jsonl' --format jsnl --steps 1
 train 1 "nofile: No such file" --val nofile --steps 1
 train 2 "val must be a share above 0" --val 0.9 --steps 1
@@ -201,6 +201,12 @@ bad 1 "is intact" "$WEFT" train text.txt --out nan --params 60k --context 24 --b
 has "$err" "is not a number at step"
 check "a checkpoint" test -n "$(ls nan/checkpoints)"
 check "no model" test ! -f nan/model.safetensors
+
+# --- a comparison that was stopped is not written over unasked ---
+mkdir stopped
+echo '{"format": "weft-run", "status": "interrupted", "models": []}' >stopped/run.json
+bad 2 "has not ended: --resume goes on with it" "$WEFT" compare text.txt --models lstm --params 60k --context 24 --steps 2 --seeds 1 --rates 1e-3 --out stopped
+run 0 "$WEFT" compare text.txt --models lstm --params 60k --context 24 --batch 2 --steps 2 --seeds 1 --rates 1e-3 --out stopped --quiet --force
 
 # --- in a comparison the other models go on ---
 echo '{"dim": 32, "layers": 10, "block": {"mixer": {"mixer": "attention", "heads": 2, "causal": true}, "norm": null, "residual_scale": 1e6}}' >wild.json

@@ -43,6 +43,20 @@ run 0 "$WEFT" convert model merged --adapter model/adapter --merge --json
 has "$out" '"merged": 2'
 check "another file" test "$(cmp model/model.safetensors merged/model.safetensors >/dev/null; echo $?)" -eq 1
 
+# A model in one file (of llama2.c, zeros for weights) becomes a folder with the tokenizer that the file is used with.
+printf '\010\0\0\0\010\0\0\0\001\0\0\0\002\0\0\0\002\0\0\0\0\001\0\0\010\0\0\0' >zeros.bin
+head -c 10208 /dev/zero >>zeros.bin
+run 0 "$WEFT" convert zeros.bin zeros
+empty "$err"
+run 0 "$WEFT" generate zeros a --max-tokens 2
+mkdir alone && head -c 28 zeros.bin | sed 's/\x00\x01\x00\x00\x08/\x02\x01\x00\x00\x08/' >alone/zeros.bin
+head -c 10272 /dev/zero >>alone/zeros.bin
+run 0 "$WEFT" convert alone/zeros.bin other
+has "$err" "other has no tokenizer yet: alone: no tokenizer file in this folder"
+printf 'GGUF\003' >model.gguf
+run 6 "$WEFT" inspect model.gguf
+has "$err" "model.gguf: a model in a file of this kind is not read: GGUF"
+
 # Refused.
 run 2 "$WEFT" convert model
 run 2 "$WEFT" convert model model

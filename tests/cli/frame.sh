@@ -40,6 +40,8 @@ for command in $commands; do
 done
 run 2 "$WEFT" help lst
 has "$err" "did you mean 'list'?"
+run 2 "$WEFT" help list train
+has "$err" "one command at a time"
 run 2 "$WEFT" list -x
 has "$err" "unknown option '-x'"
 run 2 "$WEFT" list --threads

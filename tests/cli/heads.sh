@@ -68,6 +68,19 @@ printf '{"title": "the", "text": null}\n' >null.jsonl
 run 4 "$WEFT" embed mlm null.jsonl
 has "$err" 'null.jsonl: line 1: the field "text" is null'
 
+# ---- files of a folder have the formats of their names; what is no text is left out
+mkdir -p folder/deeper
+printf 'the cat\nthe mat\n' >folder/a.txt
+printf '{"text": "red sky"}\n' >folder/b.jsonl
+printf 'text,id\n"sat, on",1\n' >folder/deeper/c.csv
+printf '\000\001' >folder/d.png
+: >folder/e.txt
+run 0 "$WEFT" embed mlm folder --json --dims 1
+lines "$out" 4
+has "$out" '"text":"red sky"'
+has "$out" '"text":"sat, on"'
+empty "$err"
+
 # ---- where nothing comes in, nothing goes out
 : >nothing
 printf 'id,text\n' >nothing.csv
@@ -76,6 +89,8 @@ for words in "embed mlm" "classify mlm" "rerank mlm --query a --label LABEL_1" "
     empty "$out"
     empty "$err"
 done
+run 2 "$WEFT" embed mlm - -
+has "$err" "named twice"
 run 0 "$WEFT" embed mlm --format npy --dims 3
 has "$out" "'shape': (0, 3)"
 if [ -e /dev/full ]; then
@@ -211,6 +226,7 @@ seq2seq() { # seq2seq NAME FOLDER VOCABULARY WORDS POST_PROCESSOR
         for (i = 0; i < n; i++) printf "%s\"%s\": %d", i ? ", " : "", name[i], i
         printf "}}}\n"
     }' >"$1/tokenizer.json"
+    printf '{"tokenizer_class": "PreTrainedTokenizerFast"}' >"$1/tokenizer_config.json" # not what its kind of model usually has
 }
 is() { # is TEXT: the output is that line
     printf '%s\n' "$1" >wanted
@@ -265,10 +281,36 @@ cp plain.json t5/config.json
 printf '{"decoder_start_token_id": 0, "eos_token_id": 52, "bad_words_ids": [[43], [52]], "num_beams": 4, "max_length": 5}' \
     >t5/generation_config.json
 run 0 "$WEFT" translate t5 sources
+printf 'w53 w51 w4 w44\nw53 w51 w4 w44\n' >beams
+same "the beams of the config" beams
+has "$err" "2 of 2 translations were cut after 4 tokens"
+run 0 "$WEFT" translate t5 sources --beams 1
 lacks "$out" w43
 check "an empty line where the text ended at once" sh -c 'test -z "$(sed -n 2p "$1")"' - "$out"
-has "$err" "'num_beams' of the generation config is not followed"
 has "$err" "1 of 2 translations were cut after 4 tokens"
+run 6 "$WEFT" translate t5 sources --temperature 1
+has "$err" "'num_beams' of the generation config: beams whose tokens are drawn are not supported"
+run 2 "$WEFT" translate t5 sources --beams 2 --sequences 3
+has "$err" "2 beams do not give 3 sequences"
+run 2 "$WEFT" translate t5 sources --early-stopping soon
+has "$err" "'early_stopping' must be true, false or never"
+printf '{"decoder_start_token_id": 0, "eos_token_id": [1, 39, 48], "max_new_tokens": 8}' >t5/generation_config.json
+for batch in 2048 8; do
+    run 0 "$WEFT" translate t5 sources --beams 3 --sequences 2 --length-penalty -1 --early-stopping true --batch $batch
+    printf 'w43 w14 w46 w41\tw31 w38 w36 w10 w24\nw43 w14 w46 w41\tw52 w29 w27 w9 w24\n' >beams
+    check "two sequences of three beams" sh -c 'sed "s/ w39//g; s/ w1\\b//g" "$1" | cmp -s - beams' - "$out"
+done
+run 0 "$WEFT" translate t5 sources --beams 3 --sequences 2 --length-penalty -1 --early-stopping true --json --threads 1
+lines "$out" 2
+has "$out" '"finish":"eos","score":-25.6'
+has "$out" '"sequences":[{"translation":"w43 w14 w46 w41'
+run 0 "$WEFT" generate t5 'w47 w37 w50 w24 w25 w18' --beams 3 --sequences 2 --length-penalty -1 --early-stopping true --max-tokens 8 --json
+has "$out" '"score": -25.98'
+has "$out" '"finish": "eos"'
+run 0 "$WEFT" generate t5 'w47 w37 w50 w24 w25 w18' --beams 4 --max-tokens 4 --quiet
+lines "$out" 1
+run 6 "$WEFT" generate t5 w47 --beams 4 --stop w39
+has "$err" "stop strings with beams are not supported"
 run 6 "$WEFT" translate t5 rest --to de
 has "$err" "no language 'de'"
 run 2 "$WEFT" translate t5 rest --max-tokens 0
@@ -356,7 +398,12 @@ word=$(tr -d " " <"$out")
 printf '{"suppress_tokens": [%s], "num_beams": 2}' "${word#w}" >alone/generation_config.json
 run 0 "$WEFT" generate alone w7 --temperature 0 --max-tokens 8
 check "a suppressed token never comes" sh -c '! grep -qw "$1" "$2"' - "$word" "$out"
-has "$err" "'num_beams' of the generation config is not followed"
+lacks "$err" "not followed"
+run 0 "$WEFT" generate alone w7 --beams 2 --sequences 2 --max-tokens 8 --quiet
+lines "$out" 2
+printf '{"diversity_penalty": 0.5}' >alone/generation_config.json
+run 0 "$WEFT" generate alone w7 --temperature 0 --max-tokens 1
+has "$err" "'diversity_penalty' of the generation config is not followed"
 printf '{"no_repeat_ngram_size": 1, "eos_token_id": 2, "forced_eos_token_id": 2, "min_length": 9}' >alone/generation_config.json
 run 0 "$WEFT" generate alone w7 --temperature 0 --max-tokens 8 --json
 has "$out" '"finish": "eos"'

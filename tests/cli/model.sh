@@ -50,6 +50,7 @@ run 4 "$WEFT" inspect cut.safetensors
 has "$err" "cut.safetensors"
 mkdir empty-folder
 run 4 "$WEFT" inspect empty-folder
+has "$err" "no config.json in it"
 
 # ---- eval
 run 0 "$WEFT" eval $model text.txt
@@ -159,6 +160,13 @@ has "$err" "step 2 of 2: loss "
 run 4 "$WEFT" generate beside 'one'
 has "$err" "this is an adapter"
 
+# ---- a text without tokens has a vector too: where no token begins or ends texts, that of a line end
+printf 'the cat\n\nsat\n' >gaps.txt
+run 0 "$WEFT" embed $model gaps.txt --dims 2
+check "a line for each" test "$(wc -l <"$out")" -eq 3
+run 4 "$WEFT" train words.txt --model beside --steps 1 --out next
+has "$err" "beside: a folder without config.json is no model"
+
 # ---- a conversation through the model's template
 printf '{"chat_template": "{%% for m in messages %%}{{ m.content }} {%% endfor %%}{%% if add_generation_prompt %%}one{%% endif %%}"}' >counted/tokenizer_config.json
 printf '[{"role": "user", "content": "one two"}]' >chat.json
@@ -173,6 +181,10 @@ run 4 "$WEFT" generate counted --chat chat.json --template other
 has "$err" "no chat template named 'other'"
 run 4 "$WEFT" generate $model --chat chat.json
 has "$err" "no chat template"
+
+# ---- a file of weights that needs its config
+run 6 "$WEFT" generate $model/model.safetensors a
+has "$err" "open the folder it lies in"
 
 # ---- damaged folders
 cp -r $model broken

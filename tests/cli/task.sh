@@ -3,7 +3,10 @@
 name=task
 . "$WEFT_SOURCE_DIR/tests/support/cli.sh"
 
+run 0 "$WEFT" list tasks --json
+has "$out" '"most": '
 run 0 "$WEFT" list tasks
+has "$out" "[pairs="
 for task in copying selective_copying induction_heads mqar listops pathfinder parity dyck modular_arithmetic reversal needle; do has "$out" "  $task "; done
 
 # An LSTM learns the parity of a few bits, and training stops when it has.

@@ -61,7 +61,7 @@ run 0 "$WEFT" tokenize bpe.json text.txt --show count
 has "$out" "bytes per token"
 
 # A file is read in stretches: lines that end at their edges, long ones, empty ones, one without an end.
-awk 'BEGIN { for (i = 0; i < 3000; i++) print (i % 7 ? "the weaver weaves " i : ""); for (i = 0; i < 60000; i++) printf "warp and weft "; printf "\r\n"; for (i = 0; i < 131072 - 5; i++) printf "a"; print ""; for (i = 0; i < 9000; i++) print "a thread"; printf "no end" }' >many.txt
+awk 'BEGIN { for (i = 0; i < 3000; i++) print (i % 7 ? "the weaver weaves " i : ""); for (i = 0; i < 90000; i++) printf "warp and weft "; printf "\r\n"; for (i = 0; i < 131072 - 5; i++) printf "a"; print ""; for (i = 0; i < 9000; i++) print "a thread"; printf "no end" }' >many.txt
 "$WEFT" tokenize bpe.json --lines --threads 1 <many.txt >whole
 "$WEFT" tokenize bpe.json --lines --show count <many.txt >counts
 for threads in 1 2 3; do

@@ -34,7 +34,7 @@ from transformers.models.auto import modeling_auto  # noqa: E402
 
 transformers.utils.logging.disable_progress_bar()
 SINGLE = torch.float32
-SKIPPED = re.compile(r"FSMTModel|For(Vision|Image|Zero|Mask(?!ed)|Audio|Backbone|Depth|Video|Multimodal|TimeSeries|Document|Table|Universal|Visual)")
+SKIPPED = re.compile(r"XLNetForQuestionAnswering$|For(Vision|Image|Zero|Mask(?!ed)|Audio|Backbone|Depth|Video|Multimodal|TimeSeries|Document|Table|Universal|Visual)")
 
 
 # ---- values of keys: functions of a draw `d`, a random.Random with the sizes of this model in d.s
@@ -381,7 +381,7 @@ def longformer_keys(d):
 
 
 def bigbird_keys(d):
-    return dict(attention_type=d.choice(["block_sparse", "original_full"]), block_size=d.choice([2, 3]), num_random_blocks=d.choice([1, 2]), rescale_embeddings=d.flag(), use_bias=d.flag())
+    return dict(attention_type=d.choice(["block_sparse", "original_full"]), block_size=d.choice([2, 3]), num_random_blocks=d.choice([1, 2]), rescale_embeddings=d.flag(), use_bias=d.flag(), sep_token_id=3)
 
 
 def xlm_keys(d):
@@ -500,6 +500,35 @@ def gpt_oss_keys(d):
     return dict(swiglu_alpha=d.choice([1.702, 1.2]), swiglu_limit=d.choice([7.0, 0.7]), hidden_act="silu")
 
 
+def perceiver_keys(d):
+    heads = d.choice([1, 2, 4])
+    latents, dim = heads * d.choice([4, 6, 8]), 8 * d.choice([2, 3])
+    d.s.update(dim=dim, positions=d.s["length"])  # the decoder has a query for every position
+    return dict(d_model=dim, d_latents=latents, num_latents=d.randint(3, 6), num_blocks=d.randint(1, 2), num_self_attends_per_block=d.randint(1, 2), num_self_attention_heads=heads,
+                num_cross_attention_heads=d.choice([h for h in (1, 2, 4) if latents % h == 0]), qk_channels=d.choice([None, latents]), v_channels=d.choice([None, latents]) if heads else None,
+                cross_attention_shape_for_attention=d.choice(["q", "kv"]), self_attention_widening_factor=d.choice([1, 2]), cross_attention_widening_factor=d.choice([1, 2]), use_query_residual=d.flag(),
+                hidden_act=d.choice(["gelu", "relu", "silu"]))
+
+
+def canine_keys(d):
+    d.s["length"] = 4 * d.randint(3, 6)
+    return dict(num_hash_functions=d.choice([h for h in (1, 2, 4) if d.s["dim"] % h == 0]), num_hash_buckets=d.choice([16, 40]), downsampling_rate=d.choice([2, 4]), upsampling_kernel_size=d.choice([3, 4]),
+                local_transformer_stride=d.choice([4, 8]), type_vocab_size=d.choice([2, 3]))
+
+
+def funnel_keys(d):
+    sizes = [d.randint(1, 2) for _ in range(d.randint(2, 3))]
+    return dict(block_sizes=sizes, block_repeats=d.choice([None, [d.randint(1, 2) for _ in sizes]]), num_decoder_layers=d.randint(1, 2), d_model=d.s["dim"], n_head=d.s["heads"], d_head=d.choice([4, 6, 8]),
+                d_inner=d.s["ff"], pooling_type=d.choice(["mean", "max"]), attention_type=d.choice(["relative_shift", "factorized"]), separate_cls=d.flag(), truncate_seq=d.flag(), pool_q_only=d.flag(),
+                layer_norm_eps=d.choice([1e-9, 1e-5]), pad_token_id=d.choice([None, 0]))
+
+
+def xlnet_keys(d):
+    d.s["pad"] = 3
+    return dict(d_inner=d.s["ff"], d_head=d.s["dim"] // d.s["heads"], ff_activation=d.choice(["gelu", "relu", "silu", "gelu_new"]), clamp_len=d.choice([-1, 5]), same_length=d.flag(0.3), mem_len=None,
+                summary_type=d.choice(["last", "first", "mean"]), summary_use_proj=d.flag(), summary_activation=d.choice([None, "tanh"]), pad_token_id=3)
+
+
 TYPES = {
     "gpt2": dict(activation_function=one_of(*ENCODER_ACTIVATIONS), add_cross_attention=const(False), summary_type=one_of("cls_index", "last", "first", "mean"), summary_use_proj=half, summary_activation=one_of(None, "tanh")),
     "openai-gpt": dict(afn=one_of("gelu", "relu", "silu", "swish"), summary_type=one_of("cls_index", "last", "first", "mean"), summary_use_proj=half, summary_activation=one_of(None, "tanh")),
@@ -544,10 +573,12 @@ TYPES = {
     "prophetnet": lambda d: dict(num_encoder_layers=d.s["layers"], num_encoder_attention_heads=d.s["heads"], num_decoder_layers=d.randint(1, 3), num_decoder_attention_heads=d.s["heads"], ngram=d.randint(1, 3),
                                  num_buckets=d.choice([8, 12]), relative_max_distance=d.choice([20, 128]), disable_ngram_loss=d.flag(0.3), eps=d.choice([0.0, 0.1]), pad_token_id=0, eos_token_id=2,
                                  bos_token_id=1, decoder_start_token_id=1, add_cross_attention=True, activation_function=d.choice(["gelu", "relu"])),
-    "bigbird_pegasus": lambda d: {**{k: v for k, v in bigbird_keys(d).items() if k != "rescale_embeddings"}, "decoder_start_token_id": 2, "pad_token_id": 0, "eos_token_id": 1},
+    "perceiver": perceiver_keys, "canine": canine_keys, "funnel": funnel_keys, "xlnet": xlnet_keys,
+    "bigbird_pegasus": lambda d: {**{k: v for k, v in bigbird_keys(d).items() if k not in ("rescale_embeddings", "sep_token_id")}, "decoder_start_token_id": 2, "pad_token_id": 0, "eos_token_id": 1},
 }
 ENCODERS = set("bert roberta xlm-roberta camembert data2vec-text roberta-prelayernorm xlm-roberta-xl xmod distilbert electra modernbert deberta deberta-v2 albert mpnet mobilebert convbert squeezebert longformer big_bird "
-               "nystromformer roformer rembert esm xlm flaubert ernie layoutlm lilt splinter dpr eurobert nomic_bert gte jina_embeddings_v3 ultrabert ibert megatron-bert roc_bert fnet yoso bert-generation reformer".split())
+               "nystromformer roformer rembert esm xlm flaubert ernie layoutlm lilt splinter dpr eurobert nomic_bert gte jina_embeddings_v3 ultrabert ibert megatron-bert roc_bert fnet yoso bert-generation reformer "
+               "perceiver canine funnel xlnet".split())
 LOOSE = ("deberta", "deberta-v2", "esm", "modernbert", "longformer")  # rows of padding hold nothing of use
 TIED = set("fsmt marian bart mbart plbart mvp blenderbot blenderbot-small pegasus pegasus_x m2m_100 nllb-moe led bigbird_pegasus speech_to_text whisper".split())
 
@@ -610,7 +641,7 @@ def padded(d, shape, side):
 
 
 def tokens(d, config, shape, mask, low=4):
-    vocab = getattr(config, "vocab_size", None) or config.src_vocab_size
+    vocab = getattr(config, "vocab_size", None) or getattr(config, "src_vocab_size", 900)
     ids = torch.tensor([[d.randint(low, vocab - 1) for _ in range(shape[1])] for _ in range(shape[0])])
     pad = getattr(config, "pad_token_id", None)
     if mask is not None and pad is not None:
@@ -694,9 +725,13 @@ def make_inputs(d, kind, name, config, model):
     if "QuestionAnswering" in name and kind == "longformer":
         for row in ids:
             row[[2, 4, 5]] = config.sep_token_id
+    if "QuestionAnswering" in name and kind == "big_bird":
+        for row in ids:
+            if d.flag(0.8):
+                row[d.randrange(1, length - 2)] = config.sep_token_id
     if encoder and mask is None and re.search("CausalLM|LMHead", name) and config.pad_token_id is not None and d.flag():
         ids = scattered(d, ids, config.pad_token_id)
-    x = dict(input_ids=ids)
+    x = dict(input_ids=ids) if name != "PerceiverModel" else dict(inputs=torch.randn(rows, length, config.d_model))
     if mask is not None:
         x["attention_mask"] = mask
     forward = model.forward.__code__.co_varnames[:model.forward.__code__.co_argcount]

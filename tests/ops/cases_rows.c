@@ -82,6 +82,10 @@ static wf_tensor *dynamic_conv_case(fixture *f) { return wf_dynamic_conv(f->tape
 static wf_tensor *find_token_case(fixture *f) {
     return wf_take_rows(f->tape, leaf4(f, 3, 5, 1, 4), wf_find_token(f->tape, ids(f, 3, 5), 3));
 }
+static wf_tensor *behind_case(fixture *f) { /* rows that are lowered: the gradient goes through */
+    wf_tensor *kept = wf_behind_token(f->tape, ids(f, 3, 5), 3, true);
+    return wf_mul(f->tape, wf_lower_rows(f->tape, leaf3(f, 3, 5, 4), kept, 2.5f), leaf3(f, 3, 5, 4));
+}
 static wf_tensor *conv_heads_case(fixture *f) { return wf_conv_heads(f->tape, leaf4(f, 2, 7, 3, 5), leaf3(f, 3, 1, 5)); }
 static wf_tensor *nystrom_case(fixture *f) { /* queries near their keys: a matrix far from singular */
     wf_tensor *k = wf_scale(f->tape, leaf4(f, 2, 4, 2, 12), 2.0f);
@@ -228,7 +232,7 @@ const op_case wf_op_cases_rows[] = {
     {"scale_by", scale_by_case, 2e-3}, {"unit", unit_l2, 2e-3}, {"unit", unit_floored, 4e-3}, {"unit", unit_sum, 2e-3},
     {"swap_rows", swap_rows_case, 2e-3}, {"mean_rows", mean_rows_case, 2e-3}, {"time_project", time_project_case, 2e-3},
     {"time_project", time_project_heads, 2e-3}, {"conv_heads", conv_heads_case, 2e-3},
-    {"dynamic_conv", dynamic_conv_case, 2e-3}, {"collide", collide_case, 2e-3}, {"find_token", find_token_case, 2e-3},
+    {"dynamic_conv", dynamic_conv_case, 2e-3}, {"collide", collide_case, 2e-3}, {"find_token", find_token_case, 2e-3}, {"behind_token", behind_case, 2e-3},
     {"nystrom", nystrom_case, 2e-3}, {"mask_rows", mask_case, 2e-3}, {"rotate", rotate_case, 2e-3}, {"rotate", xpos_case, 2e-3},
     {"temper", temper_case, 2e-3}, {"cross_entropy", entropy_case, 2e-3}, {"take_rows", take_rows_case, 2e-3},
     {"merge_partials", merge_case, 2e-3}, {"lsh_sort", lsh_case, 2e-3}, {"order_places", lsh_case, 2e-3}, {"memory_attention", memory_case, 2e-3},

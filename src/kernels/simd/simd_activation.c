@@ -6,6 +6,20 @@
 
 static const float tanh_a = 0.79788456080286535588f, tanh_b = 0.044715f; /* gelu_tanh: sqrt(2/pi) (x + b x^3) */
 
+/* Both forms of gelu are x F(x) with 1 - F(t) = F(-t), the tail: positive x or 0, less t * tail, which keeps its digits.
+ * From FAR on the tails are below 1e-33. */
+#define FAR 9.9f
+WF_INLINE vf gated_by_tail(vf x, vf t, vf tail) { return vf_max(vf_set(0.0f), x) - t * tail; }
+WF_INLINE vf gelu(vf x) {
+    vf t = vf_min(vf_set(FAR), vf_abs(x));
+    return gated_by_tail(x, t, vf_normal_tail(t));
+}
+/* The tail is 1/2 - (tanh u)/2 = 1 / (1 + 2^(2 u log2 e)). */
+WF_INLINE vf gelu_tanh(vf x) {
+    const float log2e = 1.44269504088896341f;
+    vf t = vf_min(vf_set(FAR), vf_abs(x)), p = vf_fma(t * t, vf_set(2 * tanh_a * tanh_b * log2e), vf_set(2 * tanh_a * log2e));
+    return gated_by_tail(x, t, 0.5f / (vf_half_exp2(p, t) + 0.5f));
+}
 /* The argument of the sigmoid in gelu_tanh: x (1 + tanh u)/2 = x sigmoid(2u). */
 WF_INLINE vf tanh_argument(vf x) { return x * vf_fma(x * x, vf_set(2 * tanh_a * tanh_b), vf_set(2 * tanh_a)); }
 WF_INLINE vf tanh_argument_slope(vf x) { /* bounded: times a sigmoid that has vanished it must give 0, not NaN */
@@ -30,9 +44,8 @@ WF_INLINE vf tanh_slope(vf x) {
 /* FORM(kind, name, value, slope): x is the argument. */
 #define FORMS(FORM)                                                                                                            \
     FORM(WF_RELU, relu, vf_select(x < 0.0f, zero, x), vf_select(x > 0.0f, one, zero))                                          \
-    FORM(WF_GELU, gelu, x *vf_normal_cdf(x), gelu_slope(x))                                                                    \
-    FORM(WF_GELU_TANH, gelu_tanh, vf_times_sigmoid(x, tanh_argument(x)),                                                       \
-         gated_slope(x, tanh_argument(x), tanh_argument_slope(x)))                                                             \
+    FORM(WF_GELU, gelu, gelu(x), gelu_slope(x))                                                                                \
+    FORM(WF_GELU_TANH, gelu_tanh, gelu_tanh(x), gated_slope(x, tanh_argument(x), tanh_argument_slope(x)))                      \
     FORM(WF_QUICK_GELU, quick_gelu, vf_times_sigmoid(x, x * 1.702f), gated_slope(x, x * 1.702f, vf_set(1.702f)))               \
     FORM(WF_SILU, silu, vf_times_sigmoid(x, x), gated_slope(x, x, one))                                                        \
     FORM(WF_RELU2, relu2, vf_select(x < 0.0f, zero, x * x), vf_select(x > 0.0f, x + x, zero))                                  \

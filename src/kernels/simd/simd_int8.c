@@ -213,77 +213,55 @@ WF_INLINE void store_bytes(uint8_t *q, vi v) {
 }
 #endif
 
-/* Numbers of one group of n, the missing ones 0, as steps from `least`. */
-WF_INLINE void store_steps(uint8_t *q, const vf *v, float least, float inverse, int64_t n) {
-    enum { PARTS = WF_INT8_GROUP / WF_VL };
-    for (int i = 0; i < PARTS; i++) {
-        const vf magic = vf_set(12582912.0f);
-        vf scaled = (v[i] - least) * inverse;
-        vf rounded = scaled + magic;
-        vi u = (vi)rounded - (vi)magic;
-        store_bytes(q + i * WF_VL, n - i * WF_VL >= WF_VL ? u : n - i * WF_VL > 0 ? u & vi_first(n - i * WF_VL) : vi_set(0));
-    }
+/* `low` holds the largest -x, `high` the largest x, lane by lane. */
+WF_INLINE void ends(vf low, vf high, float *least, float *most) {
+#if WF_VL == 16
+    vf m = vf_max(__builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+                  __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+    m = vf_max(m, __builtin_shufflevector(m, m, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+    m = vf_max(m, __builtin_shufflevector(m, m, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+    m = vf_max(m, __builtin_shufflevector(m, m, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+    *most = m[0], *least = -m[1];
+#else
+    *most = vf_hmax(high), *least = -vf_hmax(low);
+#endif
 }
 
-/* The range of a group, and the inverse of its step. */
-WF_INLINE float put_range(float *range, float least, float most) {
+/* n numbers of a group, in vectors; what is missing repeats the first one, and is 0 as bytes. */
+WF_INLINE void quantize_group(uint8_t *q, float *range, const float *x, const float *balance, int64_t n) {
+    enum { PARTS = WF_INT8_GROUP / WF_VL };
+    const vf magic = vf_set(12582912.0f);
+    vf v[PARTS], low, high;
+    WF_UNROLL
+    for (int i = 0; i < PARTS; i++) {
+        int64_t left = n - i * WF_VL;
+        v[i] = left >= WF_VL ? vf_load(x + i * WF_VL) * vf_load(balance + i * WF_VL)
+               : left > 0    ? vf_select(vi_first(left), vf_load_n(x + i * WF_VL, left) * vf_load_n(balance + i * WF_VL, left),
+                                         vf_set(x[0] * balance[0]))
+                             : vf_set(x[0] * balance[0]);
+        low = i ? vf_max(low, -v[i]) : -v[i];
+        high = i ? vf_max(high, v[i]) : v[i];
+    }
+    float least, most;
+    ends(low, high, &least, &most);
     range[0] = least;
     range[1] = (most - least) / 255.0f;
-    return most - least > 1e-30f ? 255.0f / (most - least) : 0.0f;
-}
-
-static void quantize_group(uint8_t *q, float *range, const float *x, int64_t n) {
-    enum { PARTS = WF_INT8_GROUP / WF_VL };
-    vf v[PARTS], low, high;
-    for (int i = 0; i < PARTS; i++) { /* what is missing repeats the first number */
+    float inverse = most - least > 1e-30f ? 255.0f / (most - least) : 0.0f;
+    WF_UNROLL
+    for (int i = 0; i < PARTS; i++) {
+        vf scaled = (v[i] - least) * inverse;
+        vi u = (vi)(scaled + magic); /* its last byte is the number */
         int64_t left = n - i * WF_VL;
-        v[i] = left >= WF_VL ? vf_load(x + i * WF_VL)
-               : left > 0    ? vf_select(vi_first(left), vf_load_n(x + i * WF_VL, left), vf_set(x[0]))
-                             : vf_set(x[0]);
+        store_bytes(q + i * WF_VL, left >= WF_VL ? u : left > 0 ? u & vi_first(left) : vi_set(0));
     }
-    low = high = v[0];
-    for (int i = 1; i < PARTS; i++)
-        low = vf_min(low, v[i]), high = vf_max(high, v[i]);
-    float least = -vf_hmax(-low), inverse = put_range(range, least, vf_hmax(high));
-    store_steps(q, v, least, inverse, n);
 }
 
-#if WF_VL == 16
-/* Maxima of the halves of a and b, in turn. */
-WF_INLINE vf merge(vf a, vf b) {
-    return vf_max(__builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
-                  __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
-}
-
-/* Four groups, whose eight extremes are found together. */
-static void quantize_four(uint8_t *q, float *ranges, const float *x) {
-    vf v[4][2], most[4], least[4];
-    float ends[WF_VL];
-    WF_UNROLL
-    for (int g = 0; g < 4; g++) {
-        v[g][0] = vf_load(x + g * WF_INT8_GROUP);
-        v[g][1] = vf_load(x + g * WF_INT8_GROUP + WF_VL);
-        most[g] = vf_max(v[g][0], v[g][1]);
-        least[g] = -vf_min(v[g][0], v[g][1]);
-    }
-    vf m = merge(merge(merge(most[0], most[2]), merge(most[1], most[3])),
-                 merge(merge(least[0], least[2]), merge(least[1], least[3])));
-    vf_store(ends, vf_max(m, __builtin_shufflevector(m, m, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)));
-    WF_UNROLL
-    for (int g = 0; g < 4; g++)
-        store_steps(q + g * WF_INT8_GROUP, v[g], -ends[2 * g + 1], put_range(ranges + 2 * g, -ends[2 * g + 1], ends[2 * g]),
-                    WF_INT8_GROUP);
-}
-#endif
-
-static void int8_quantize(uint8_t *q, float *ranges, const float *x, int64_t k) {
+static void int8_quantize(uint8_t *q, float *ranges, const float *x, const float *balance, int64_t k) {
     int64_t first = 0;
-#if WF_VL == 16
-    for (; first + 4 * WF_INT8_GROUP <= k; first += 4 * WF_INT8_GROUP)
-        quantize_four(q + first, ranges + first / WF_INT8_GROUP * 2, x + first);
-#endif
-    for (; first < k; first += WF_INT8_GROUP)
-        quantize_group(q + first, ranges + first / WF_INT8_GROUP * 2, x + first, k - first);
+    for (; first + WF_INT8_GROUP <= k; first += WF_INT8_GROUP, ranges += 2)
+        quantize_group(q + first, ranges, x + first, balance + first, WF_INT8_GROUP);
+    if (first < k)
+        quantize_group(q + first, ranges, x + first, balance + first, k - first);
 }
 
 WF_FILL(int8) {

@@ -92,7 +92,15 @@ WF_INLINE vf vf_max(vf a, vf b) {
     return vf_select(a > b, a, b);
 #endif
 }
-WF_INLINE vf vf_min(vf a, vf b) { return -vf_max(-a, -b); }
+WF_INLINE vf vf_min(vf a, vf b) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX__)
+    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return -vf_max(-a, -b);
+#endif
+}
 WF_INLINE vf vf_abs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 WF_INLINE vf vf_sqrt(vf a) {
 #if defined(__AVX512F__)

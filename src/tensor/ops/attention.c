@@ -424,6 +424,16 @@ static bool fits(const wf_tensor *q, const wf_tensor *k, const wf_tensor *v) {
            k->dims[1] == v->dims[1] && k->dims[2] == v->dims[2] && q->dims[3] == k->dims[3] && q->dims[2] % k->dims[2] == 0;
 }
 
+/* Queries of several sequences side by side see the keys of one: they are rows of one, where nothing looks at places. */
+static wf_tensor *share_keys(wf_tape *t, wf_tensor *q, const wf_tensor *k, const wf_attention_spec *s) {
+    int64_t each = q->rank == 4 && k->rank == 4 && k->dims[0] > 0 ? q->dims[0] / k->dims[0] : 0;
+    bool places = s->causal || s->left != INT64_MAX || s->right != INT64_MAX || s->slopes || s->rel_bias || s->bias ||
+                  s->prefix || s->q_segments || s->pattern || s->entries || s->cached || s->probs || s->lse;
+    if (each < 2 || q->dims[0] % k->dims[0] != 0 || places)
+        return q;
+    return wf_reshape(t, q, 4, (int64_t[]){k->dims[0], each * q->dims[1], q->dims[2], q->dims[3]});
+}
+
 static bool bias_fits(const wf_tensor *bias, const wf_tensor *q, const wf_tensor *k) {
     return bias->type == WF_F32 && bias->rank == 4 && (bias->dims[0] == 1 || bias->dims[0] == q->dims[0]) &&
            (bias->dims[1] == 1 || bias->dims[1] == q->dims[2]) &&
@@ -513,6 +523,10 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
     wf_no_output(spec->lse);
     if (!q || !k || !v)
         return NULL;
+    const int64_t given[4] = {q->dims[0], q->dims[1], q->dims[2], v->dims[v->rank - 1]};
+    q = share_keys(t, q, k, spec);
+    if (!q)
+        return NULL;
     if (!fits(q, k, v))
         return wf_tape_error(t, WEFT_USAGE, "attention: queries, keys and values do not fit");
     if (spec->bias && !bias_fits(spec->bias, q, k))
@@ -544,5 +558,5 @@ wf_tensor *wf_attention(wf_tape *t, wf_tensor *q, wf_tensor *k, wf_tensor *v, co
         *spec->lse = out[LSE];
     if (spec->probs)
         wf_keep(t, *spec->probs = out[PROBS]);
-    return wf_cast(t, out[O], wf_tape_type(t));
+    return wf_cast(t, given[0] == a->b ? out[O] : wf_reshape(t, out[O], 4, given), wf_tape_type(t));
 }

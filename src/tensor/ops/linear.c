@@ -12,6 +12,7 @@ typedef struct linear {
     int64_t turned;        /* W[i][j] lies at j*turned + i; 0: in order */
     bool sweep;            /* few rows: row sweep instead of tiles */
     const uint8_t *int8;   /* the weight packed, NULL: products in `compute` */
+    const float *balance;  /* its columns' */
     const float *panels;   /* the weight in panels, NULL: it is read as it lies */
     int64_t rows, columns; /* int8, panels: pieces along m and n */
     wf_dtype compute;      /* type of x and W in the products */
@@ -92,10 +93,12 @@ static const wf_param *packed(const wf_tensor *w, int64_t panel) {
     return p && p->dims[p->rank - 1] == k && w->offset % (panel * k) == 0 ? p : NULL;
 }
 
-static const uint8_t *packed_int8(const wf_tensor *w) {
+static void find_int8(linear *a, const wf_tensor *w) {
     const wf_param *p = packed(w, WF_INT8_PANEL);
-    int64_t k = w->dims[1];
-    return p && p->int8 ? p->int8 + w->offset / (k * WF_INT8_PANEL) * wf_int8_groups(k) * WF_INT8_BLOCK : NULL;
+    if (!p || !p->int8)
+        return;
+    a->balance = (const float *)(const void *)p->int8;
+    a->int8 = p->int8 + wf_int8_head(a->k) + w->offset / (a->k * WF_INT8_PANEL) * wf_int8_groups(a->k) * WF_INT8_BLOCK;
 }
 
 static const float *packed_panels(const wf_tensor *w) {
@@ -123,9 +126,11 @@ static void multiply_int8(const wf_node *node, int64_t first, int64_t rows, int6
     const float *x = node->in[X]->data, *bias = node->in[B] ? node->in[B]->data : NULL;
     float *y = node->out[0]->data, *ranges = w->scratch;
     uint8_t *q = (uint8_t *)(ranges + INT8_ROWS * groups * 2);
-    for (int64_t i = 0; i < rows && w->kept != x + first * a->k; i++)
-        w->k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, x + (first + i) * a->k, a->k);
+    bool kept = w->kept == x + first * a->k && w->kept_with == a->balance;
+    for (int64_t i = 0; i < rows && !kept; i++)
+        w->k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, x + (first + i) * a->k, a->balance, a->k);
     w->kept = x + first * a->k;
+    w->kept_with = a->balance;
     /* The next panels are on their way meanwhile, a share with each block of rows. */
     const int64_t block = WF_INT8_COLUMNS / WF_INT8_PANEL * groups * WF_INT8_BLOCK,
                   blocks = (rows + WF_INT8_ROWS - 1) / WF_INT8_ROWS;
@@ -307,7 +312,8 @@ static wf_tensor *plain(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
     a->turned = bf16 ? 0 : wf_turned(w);
     type = bf16 ? type : WF_F32;
     bool may = !bf16 && !wf_tape_grad(t) && !wf_adapter_of(w);
-    a->int8 = may && !exact ? packed_int8(w) : NULL;
+    if (may && !exact)
+        find_int8(a, w);
     a->panels = may && !a->int8 && a->m > FEW_ROWS ? packed_panels(w) : NULL;
     if (a->int8 || a->panels)
         split_packed(a);

@@ -87,9 +87,10 @@ wf_tensor *wf_time_concat(wf_tape *t, wf_tensor *a, wf_tensor *b) {
 }
 
 /* ---- mask ---- */
-typedef struct mask_fill {
-    float value;
-} mask_fill;
+typedef struct mask_change { /* of the rows with mask 0 */
+    bool kept;               /* else they count for nothing */
+    float added;
+} mask_change;
 
 static int mask_pieces(const wf_node *node, wf_pass pass, int phase) {
     (void)pass;
@@ -99,32 +100,47 @@ static int mask_pieces(const wf_node *node, wf_pass pass, int phase) {
 static void mask_run(const wf_node *node, wf_pass pass, int phase, int piece, wf_worker *w) {
     int64_t rows = node->in[1]->count, width = node->out[0]->count / rows, first, end;
     const uint8_t *mask = node->in[1]->data;
-    float tmp[TILE], zero[TILE] = {0}, fill[TILE];
+    const mask_change *a = node->attr;
+    float tmp[TILE], zero[TILE] = {0}, added[TILE];
     (void)phase;
     for (int i = 0; i < TILE; i++)
-        fill[i] = ((const mask_fill *)node->attr)->value;
+        added[i] = a->added;
     wf_split_bounds(rows, wf_split_pieces(rows, 16), piece, &first, &end);
     for (int64_t r = first; r < end; r++)
         for (int64_t c = 0; c < width; c += TILE) {
             int64_t m = width - c < TILE ? width - c : TILE, at = r * width + c;
-            if (pass == WF_FORWARD)
-                store_out(node, at, m, mask[r] ? load_in(node, 0, at, m, tmp, w) : fill, w);
-            else
-                store_din(node, 0, at, m, mask[r] ? load_dout(node, at, m, tmp, w) : zero, w);
+            bool through = mask[r] || a->kept;
+            const float *from = !through             ? zero
+                                : pass == WF_FORWARD ? load_in(node, 0, at, m, tmp, w)
+                                                     : load_dout(node, at, m, tmp, w);
+            if (pass == WF_BACKWARD) {
+                store_din(node, 0, at, m, from, w);
+                continue;
+            }
+            if (a->kept && !mask[r]) {
+                w->k->add(tmp, from, added, m);
+                from = tmp;
+            }
+            store_out(node, at, m, from, w);
         }
 }
 
 const wf_op wf_op_mask_rows = {.name = "mask_rows", .pieces = mask_pieces, .run = mask_run, .saves_in = 2};
 
-wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask) { return wf_fill_rows(t, x, mask, 0.0f); }
-
-wf_tensor *wf_fill_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask, float value) {
+static wf_tensor *change_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask, mask_change change) {
     if (!x || !mask)
         return x;
     if (mask->type != WF_U8 || x->rank < 2 || mask->count != x->dims[0] * x->dims[1])
         return wf_tape_error(t, WEFT_USAGE, "mask: one byte per row is needed");
-    mask_fill *attr = attr_copy(t, &(mask_fill){value}, sizeof(mask_fill));
+    mask_change *attr = attr_copy(t, &change, sizeof change);
     return attr ? record_like(t, &wf_op_mask_rows, 2, (wf_tensor *[]){x, mask}, x, x->type, attr) : NULL;
+}
+
+wf_tensor *wf_mask_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask) {
+    return change_rows(t, x, mask, (mask_change){false, 0.0f});
+}
+wf_tensor *wf_lower_rows(wf_tape *t, wf_tensor *x, wf_tensor *mask, float by) {
+    return change_rows(t, x, mask, (mask_change){true, -by});
 }
 
 /* ---- caches and states: written in place, the caller's memory ---- */

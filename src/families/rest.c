@@ -1,0 +1,51 @@
+#include "families/rest.h"
+#include <string.h>
+
+static weft_status copy_config(wf_arena *arena, const wf_json *from, const wf_json **out, weft_error *err) {
+    wf_json *config = wf_json_new(arena, WF_JSON_OBJECT);
+    for (const wf_json *j = from ? from->child : NULL; config && j; j = j->next)
+        if (!wf_streq(j->key, "dtype") && !wf_streq(j->key, "torch_dtype"))
+            wf_json_put(arena, config, wf_arena_strdup(arena, j->key), wf_json_copy(arena, j));
+    *out = config;
+    return arena->failed ? wf_fail_memory(err) : WEFT_OK;
+}
+
+static weft_status copy_tensor(wf_arena *arena, const wf_stored_tensor *t, bool mapped, wf_stored_tensor *out,
+                               weft_error *err) {
+    int64_t *dims = wf_arena_alloc(arena, ((size_t)t->rank + 1) * sizeof *dims);
+    void *data = mapped ? NULL : wf_arena_alloc(arena, t->size + 1);
+    *out = *t;
+    out->name = wf_arena_strdup(arena, t->name);
+    out->dtype = wf_arena_strdup(arena, t->dtype);
+    out->dims = dims;
+    if (arena->failed)
+        return wf_fail_memory(err);
+    memcpy(dims, t->dims, (size_t)t->rank * sizeof *dims);
+    if (!mapped) {
+        memcpy(data, t->data, t->size);
+        out->data = data;
+    }
+    return WEFT_OK;
+}
+
+weft_status wf_rest_keep(const wf_checkpoint *c, const wf_shards *shards, size_t skip, bool mapped, weft_error *err) {
+    wf_arena *arena = &c->model->arena;
+    size_t n = wf_shards_count(shards), count = 0;
+    wf_rest *rest = wf_arena_alloc(arena, sizeof *rest);
+    for (size_t i = 0; i < n; i++)
+        count += wf_names_kept(&c->names, wf_shards_at(shards, i)->name + skip);
+    if (!rest)
+        return wf_fail_memory(err);
+    *rest = (wf_rest){.family = wf_arena_strdup(arena, c->family->name),
+                      .tensors = count ? wf_arena_alloc(arena, count * sizeof *rest->tensors) : NULL};
+    if (arena->failed)
+        return wf_fail_memory(err);
+    for (size_t i = 0; i < n && rest->count < count; i++)
+        if (wf_names_kept(&c->names, wf_shards_at(shards, i)->name + skip)) {
+            wf_stored_tensor *t = &rest->tensors[rest->count++];
+            WF_TRY(copy_tensor(arena, wf_shards_at(shards, i), mapped, t, err));
+            t->name += skip;
+        }
+    c->model->rest = rest;
+    return copy_config(arena, c->config, &rest->config, err);
+}

@@ -1,0 +1,45 @@
+/* config.h - what generation_config.json (or config.json, or a task of it) says about writing, in the words of the reference:
+ *
+ *     wf_generation_config_init(&c);
+ *     wf_generation_config_ends(&c, vocab, json);
+ *     wf_generation_config_follow(&c, vocab, encoder, json);
+ *
+ * A value that makes no sense is passed over; a rule that is not followed is named. */
+#ifndef WF_GEN_CONFIG_H
+#define WF_GEN_CONFIG_H
+#include "base/json.h"
+#include "gen/beam.h"
+
+enum { WF_EOS_MAX = 16, WF_BANNED_MAX = 256, WF_WORDS_MAX = 1024 };
+
+typedef struct wf_generation_words { /* runs of tokens, one behind the other */
+    int32_t ids[WF_WORDS_MAX], lengths[WF_BANNED_MAX];
+} wf_generation_words;
+
+typedef struct wf_generation_config {
+    int32_t eos[WF_EOS_MAX];
+    size_t n_eos;
+    int64_t bos, pad;     /* -1: none */
+    int32_t start[2];     /* what a decoder with an encoder begins with, and a token that is forced after it */
+    size_t n_start;       /* 0: no file names it */
+    wf_beams beams;       /* how texts are searched for */
+    bool draws;           /* do_sample */
+    wf_sampling sampling; /* what is said about drawing, and the penalty; without rules */
+    wf_rules rules;       /* without its arrays, which are: */
+    wf_generation_words words, biased;
+    double bias[WF_BANNED_MAX];
+    int32_t banned[WF_BANNED_MAX], not_first[WF_BANNED_MAX], second[1], last[WF_EOS_MAX];
+    int64_t longest;        /* tokens a text may have, the first one counted; 0: nobody says */
+    const char *unfollowed; /* a rule that would change the text and is not followed; NULL: none */
+} wf_generation_config;
+
+void wf_generation_config_init(wf_generation_config *c);
+/* The tokens that begin and end a text: those that a config names are added. */
+void wf_generation_config_ends(wf_generation_config *c, int64_t vocab, const wf_json *config);
+void wf_generation_config_start(wf_generation_config *c, int64_t vocab, const wf_json *config);
+/* The rest, over what was said before. `encoder`: the model has one, and a forced second token is among `start`. */
+void wf_generation_config_follow(wf_generation_config *c, int64_t vocab, bool encoder, const wf_json *config);
+/* The rules with their arrays, those of `c`, for a text whose first `prompt` ids are given and the first `begin` fixed, with at
+ * most `most` ids. */
+wf_rules wf_generation_config_rules(const wf_generation_config *c, int64_t prompt, int64_t begin, int64_t most);
+#endif
