@@ -76,7 +76,26 @@ static void test_corners(void **state) {
     }
 }
 
+/* An added token takes the id behind as many as the vocabulary has, though one of its own may have that. */
+static void test_shadowed(void **state) {
+    static const char json[] = "{\"added_tokens\":[" ADDED(9, "x", "") "]," MODEL("\"a\":0,\"b\":2");
+    wf_tokenizer *tok;
+    wf_encoder *e;
+    wf_encoding g = wf_encoding_new(&wf_mem_default);
+    assert_int_equal(wf_tokenizer_parse(&wf_mem_default, json, strlen(json), &tok, NULL), WEFT_OK);
+    assert_int_equal(wf_encoder_create(tok, &e, NULL), WEFT_OK);
+    assert_int_equal(wf_encode_text(e, &(wf_text_input){.text = {"bx", 2}}, NULL, 0, &g, NULL), WEFT_OK);
+    assert_int_equal(g.count, 2);
+    assert_true(g.ids[0] == 2 && g.ids[1] == 2);
+    assert_memory_equal(g.pieces[0].data, "b", 1);
+    assert_memory_equal(g.pieces[1].data, "x", 1);
+    assert_memory_equal(wf_tokenizer_piece(tok, 2).data, "x", 1);
+    wf_encoding_free(&g);
+    wf_encoder_free(e);
+    wf_tokenizer_free(tok);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_corners)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_corners), cmocka_unit_test(test_shadowed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

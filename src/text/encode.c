@@ -131,11 +131,19 @@ static weft_status keep_text(wf_encoder *e, wf_bytes text, wf_bytes *out) {
     return out->data ? WEFT_OK : wf_fail_memory(e->err);
 }
 
+/* As the model spells the token, whatever an added one of the same id is. */
+static wf_bytes model_piece(const wf_tokenizer *tok, uint32_t id) {
+    for (size_t i = 0; i < tok->n_shadowed; i++)
+        if (tok->shadowed[i]->id == id)
+            return (wf_bytes){tok->shadowed[i]->text, tok->shadowed[i]->length};
+    return wf_tokenizer_piece(tok, id);
+}
+
 static weft_status emit_full(wf_encoder *e, wf_piece piece) {
     const wf_tokenizer *tok = e->tok;
     for (size_t i = 0; i < e->units.count; i++) {
         wf_unit u = e->units.data[i];
-        wf_bytes text = wf_tokenizer_piece(tok, u.id);
+        wf_bytes text = model_piece(tok, u.id);
         if (tok->names_unknown && u.id == tok->unknown)
             WF_TRY(keep_text(e, (wf_bytes){(const char *)piece.bytes + u.start, u.end - u.start}, &text));
         WF_TRY(put_entry(e, piece, u, text));

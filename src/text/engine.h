@@ -146,6 +146,8 @@ struct wf_tokenizer {
     size_t n_tokens;
     wf_added *added;
     size_t n_added;
+    const wf_vocab_entry **shadowed; /* tokens of the model whose ids added tokens have too (ids with gaps) */
+    size_t n_shadowed;
     bool added_ids_given;
     wf_bytes code_opens, code_closes;         /* around a token that begins a text; empty: there are none */
     wf_matcher *match_raw, *match_normalized; /* NULL when there is nothing to find */

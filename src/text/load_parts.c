@@ -323,9 +323,17 @@ static weft_status put_places(wf_loading *l) {
         WF_CHECK(*place == 0, l->err, WEFT_BAD_INPUT, "model: in 'vocab' two tokens have the id %u", vocab->entries[i].id);
         *place = (uint32_t)i + 1;
     }
+    tok->shadowed = wf_arena_alloc(l->arena, (tok->n_added + 1) * sizeof *tok->shadowed);
+    if (!tok->shadowed)
+        return wf_fail_memory(l->err);
     for (size_t i = 0; i < tok->n_added; i++) {
-        tok->added[i].reads_special = reads_special(tok, &tok->added[i]);
-        tok->places[tok->added[i].id] = WF_ADDED_PLACE + (uint32_t)i;
+        const wf_added *a = &tok->added[i];
+        uint32_t *place = &tok->places[a->id];
+        const wf_vocab_entry *e = *place && *place < WF_ADDED_PLACE ? &vocab->entries[*place - 1] : NULL;
+        if (e && (e->length != a->length || memcmp(e->text, a->content, a->length) != 0))
+            tok->shadowed[tok->n_shadowed++] = e;
+        tok->added[i].reads_special = reads_special(tok, a);
+        *place = WF_ADDED_PLACE + (uint32_t)i;
     }
     return WEFT_OK;
 }
