@@ -130,7 +130,7 @@ def attention(d, plain=False):
     K = d.key_dim()
     d.put("causal", True, False, p=0.8)
     d.bias("qkvo")
-    d.put("scale", 1.0, 0.3, K ** -0.5)
+    d.put("scale", min(1.0, 4 * K ** -0.5), 0.3, K ** -0.5)
     d.put("softcap", 0.0, 2.0, 10.0, p=0.3)
     if d.chance():
         s["window"] = [d.pick(None, 0, 1, 3, 8, 40), d.pick(None, 0, 1, 2, 7)]

@@ -92,7 +92,7 @@ typedef struct onednn {
     enum { GEMM, PRIMITIVE, BLOCKS } way;
     wf_mem mem;
     size_t scratch_size;
-    size_kind kinds[KINDS];
+    size_kind *kinds; /* [KINDS], of primitives only: a record is large, and experts have hundreds of plans */
 } onednn;
 
 static void bundle_free(const wf_mem *mem, bundle *b) {
@@ -175,7 +175,8 @@ static int kind_of(const wf_gemm_plan *plan, int64_t m, int64_t n) {
 static bool make_primitives(const wf_gemm_plan *plan, onednn *d) {
     const int64_t rows[2] = {plan->tile_m, plan->g.m % plan->tile_m}, columns[2] = {plan->tile_n, plan->g.n % plan->tile_n};
     int before = omp_get ? omp_get() : 1;
-    bool ok = engine != NULL;
+    d->kinds = wf_calloc(&d->mem, KINDS, sizeof *d->kinds);
+    bool ok = engine != NULL && d->kinds != NULL;
     if (omp_set)
         omp_set(1);
     for (int i = 0; i < 2; i++)
@@ -255,11 +256,12 @@ void wf_gemm_backend_close(const wf_env *env, wf_gemm_plan *plan) {
     onednn *d = plan->backend;
     if (!d)
         return;
-    for (int i = 0; i < KINDS; i++) {
+    for (int i = 0; d->kinds && i < KINDS; i++) {
         for (int j = 0; j < BUNDLES; j++)
             bundle_free(&d->mem, atomic_load(&d->kinds[i].idle[j]));
         dnnl_primitive_destroy(d->kinds[i].primitive);
     }
+    wf_free(&env->mem, d->kinds);
     wf_free(&env->mem, d);
 }
 
