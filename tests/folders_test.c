@@ -77,7 +77,7 @@ static void test_own(void **state) {
 }
 
 static void test_given(void **state) {
-    static const char *const groups[] = {"decoders", "encoders", "recurrent"};
+    static const char *const groups[] = {"decoders", "encoders", "recurrent", "seq2seq"};
     const char *root = getenv("WEFT_FIXTURES");
     test_env e;
     (void)state;

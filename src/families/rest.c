@@ -28,24 +28,33 @@ static weft_status copy_tensor(wf_arena *arena, const wf_stored_tensor *t, bool 
     return WEFT_OK;
 }
 
-weft_status wf_rest_keep(const wf_checkpoint *c, const wf_shards *shards, size_t skip, bool mapped, weft_error *err) {
+static bool is_kept(const wf_checkpoint *c, const wf_stored_tensor *t, const wf_stored_tensor *const *read, size_t skip) {
+    bool kept = wf_names_kept(&c->names, t->name + skip);
+    for (size_t i = 0; kept && i < c->names.count; i++)
+        kept = read[i] != t;
+    return kept;
+}
+
+weft_status wf_rest_keep(const wf_checkpoint *c, const wf_shards *shards, const wf_stored_tensor *const *read, size_t skip,
+                         bool mapped, weft_error *err) {
     wf_arena *arena = &c->model->arena;
     size_t n = wf_shards_count(shards), count = 0;
     wf_rest *rest = wf_arena_alloc(arena, sizeof *rest);
     for (size_t i = 0; i < n; i++)
-        count += wf_names_kept(&c->names, wf_shards_at(shards, i)->name + skip);
+        count += is_kept(c, wf_shards_at(shards, i), read, skip);
     if (!rest)
         return wf_fail_memory(err);
     *rest = (wf_rest){.family = wf_arena_strdup(arena, c->family->name),
                       .tensors = count ? wf_arena_alloc(arena, count * sizeof *rest->tensors) : NULL};
     if (arena->failed)
         return wf_fail_memory(err);
-    for (size_t i = 0; i < n && rest->count < count; i++)
-        if (wf_names_kept(&c->names, wf_shards_at(shards, i)->name + skip)) {
-            wf_stored_tensor *t = &rest->tensors[rest->count++];
-            WF_TRY(copy_tensor(arena, wf_shards_at(shards, i), mapped, t, err));
-            t->name += skip;
-        }
+    for (size_t i = 0; i < n && rest->count < count; i++) {
+        const wf_stored_tensor *t = wf_shards_at(shards, i);
+        if (!is_kept(c, t, read, skip))
+            continue;
+        WF_TRY(copy_tensor(arena, t, mapped, &rest->tensors[rest->count], err));
+        rest->tensors[rest->count++].name += skip;
+    }
     c->model->rest = rest;
     return copy_config(arena, c->config, &rest->config, err);
 }

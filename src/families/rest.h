@@ -13,6 +13,8 @@ typedef struct wf_rest {
     size_t count;
 } wf_rest;
 
-/* `skip`: bytes of every tensor's name in front of the family's own. The data is copied unless `mapped`. */
-weft_status wf_rest_keep(const wf_checkpoint *c, const wf_shards *shards, size_t skip, bool mapped, weft_error *err);
+/* `read`: the tensors that the names of the checkpoint have. `skip`: bytes of every tensor's name in front of the family's own.
+ * The data is copied unless `mapped`. */
+weft_status wf_rest_keep(const wf_checkpoint *c, const wf_shards *shards, const wf_stored_tensor *const *read, size_t skip,
+                         bool mapped, weft_error *err);
 #endif
