@@ -149,7 +149,8 @@ static void take_length(wf_generation_config *c, const wf_json *config) {
 }
 
 /* [how many tokens it starts behind, factor] */
-static bool take_decay(wf_generation_config *c, const wf_json *list) {
+static bool take_decay(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+    (void)vocab;
     const wf_json *start = wf_json_at(list, 0), *factor = wf_json_at(list, 1);
     if (!start || !start->is_integer || !factor || factor->kind != WF_JSON_NUMBER || factor->number <= 0)
         return !list->child;
@@ -158,7 +159,8 @@ static bool take_decay(wf_generation_config *c, const wf_json *list) {
     return true;
 }
 
-static bool take_early(wf_generation_config *c, const wf_json *early) {
+static bool take_early(wf_generation_config *c, int64_t vocab, const wf_json *early) {
+    (void)vocab;
     if (early->kind == WF_JSON_STRING)
         return wf_early_find(early->string, &c->beams.early);
     c->beams.early = early->kind == WF_JSON_TRUE ? WF_EARLY_ONCE : WF_EARLY_NO;
@@ -170,25 +172,32 @@ static bool take_list(const wf_json *list, int64_t vocab, int32_t *to, size_t *n
     return take_tokens(list, vocab, to, n, most);
 }
 
-/* A key that is there and says something; false: it cannot be followed. */
-static bool take_key(wf_generation_config *c, int64_t vocab, bool encoder, const char *key, const wf_json *j) {
-    wf_rules *r = &c->rules;
-    if (wf_streq(key, "bad_words_ids"))
-        return take_words(c, vocab, j);
-    if (wf_streq(key, "sequence_bias"))
-        return take_bias(c, vocab, j);
-    if (wf_streq(key, "exponential_decay_length_penalty"))
-        return take_decay(c, j);
-    if (wf_streq(key, "early_stopping"))
-        return take_early(c, j);
-    if (wf_streq(key, "suppress_tokens"))
-        return take_list(j, vocab, c->banned, &r->n_banned, WF_BANNED_MAX);
-    if (wf_streq(key, "begin_suppress_tokens"))
-        return take_list(j, vocab, c->not_first, &r->n_not_first, WF_BANNED_MAX);
-    if (wf_streq(key, "forced_eos_token_id"))
-        return take_list(j, vocab, c->last, &r->n_last, WF_EOS_MAX);
-    return encoder || take_list(j, vocab, c->second, &r->n_second, 1); /* forced_bos_token_id */
+static bool take_banned(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+    return take_list(list, vocab, c->banned, &c->rules.n_banned, WF_BANNED_MAX);
 }
+static bool take_not_first(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+    return take_list(list, vocab, c->not_first, &c->rules.n_not_first, WF_BANNED_MAX);
+}
+static bool take_last(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+    return take_list(list, vocab, c->last, &c->rules.n_last, WF_EOS_MAX);
+}
+static bool take_second(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+    return take_list(list, vocab, c->second, &c->rules.n_second, 1);
+}
+
+/* Keys that are there and say something; false: it cannot be followed. */
+static const struct taken {
+    const char *key;
+    bool (*take)(wf_generation_config *c, int64_t vocab, const wf_json *says);
+    bool started; /* an encoder's model has it among its first tokens (wf_generation_config_start) */
+} taken[] = {{"bad_words_ids", take_words, false},
+             {"sequence_bias", take_bias, false},
+             {"exponential_decay_length_penalty", take_decay, false},
+             {"early_stopping", take_early, false},
+             {"suppress_tokens", take_banned, false},
+             {"begin_suppress_tokens", take_not_first, false},
+             {"forced_eos_token_id", take_last, false},
+             {"forced_bos_token_id", take_second, true}};
 
 /* Rules that are not followed, and the number that makes one do nothing. */
 static const struct rule {
@@ -197,16 +206,13 @@ static const struct rule {
 } rules[] = {{"num_beam_groups", 1}, {"diversity_penalty", 0}, {"penalty_alpha", 0}, {"guidance_scale", 1}};
 
 void wf_generation_config_follow(wf_generation_config *c, int64_t vocab, bool encoder, const wf_json *config) {
-    static const char *const keys[] = {"bad_words_ids",       "sequence_bias",      "exponential_decay_length_penalty",
-                                       "early_stopping",      "suppress_tokens",    "begin_suppress_tokens",
-                                       "forced_eos_token_id", "forced_bos_token_id"};
     static const char *const lists[] = {"force_words_ids", "constraints", "watermarking_config", "dola_layers"};
     take_numbers(c, config);
     take_length(c, config);
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const wf_json *j = wf_json_get(config, keys[i]);
-        if (j && j->kind != WF_JSON_NULL && !take_key(c, vocab, encoder, keys[i], j))
-            c->unfollowed = keys[i];
+    for (const struct taken *row = taken; row < taken + sizeof taken / sizeof *taken; row++) {
+        const wf_json *j = wf_json_get(config, row->key);
+        if (j && j->kind != WF_JSON_NULL && !(encoder && row->started) && !row->take(c, vocab, j))
+            c->unfollowed = row->key;
     }
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         double value = wf_json_double(config, rules[i].key, rules[i].none);
