@@ -5,7 +5,7 @@
 #include "base/reader.h"
 #include "families/load_adapter.h"
 #include "families/measure.h"
-#include "families/rest.h"
+#include "families/load_rest.h"
 #include "formats/shards.h"
 
 /* ---- config.json ---- */

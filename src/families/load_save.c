@@ -3,7 +3,7 @@
 #include <string.h>
 #include "base/reader.h"
 #include "families/load_adapter.h"
-#include "families/rest.h"
+#include "families/load_rest.h"
 #include "formats/safetensors.h"
 
 typedef struct saver {

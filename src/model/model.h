@@ -59,7 +59,7 @@ typedef struct wf_model {
     size_t own_params;            /* of the spec; behind them come those of an adapter */
     struct wf_adapters *adapters; /* families/load_adapter.h; NULL: none */
     void (*release_adapters)(const wf_mem *mem, struct wf_adapters *adapters);
-    struct wf_rest *rest; /* families/rest.h: what its folder holds beside it, in the arena; NULL: nothing */
+    struct wf_rest *rest; /* families/load_rest.h: what its folder holds beside it, in the arena; NULL: nothing */
     void *files;          /* what parameter values may point into, released with the model */
     void (*release_files)(void *files);
 } wf_model;

@@ -1,8 +1,8 @@
-/* rest.h - what a folder says and holds beside its model: its config.json as it is, and the tensors that the reference has a
- * place for and nothing here reads (`kept` of the family). A model that is saved as what it was opened as takes both along, so
- * that the reference opens what it gave. In the model's arena; data of tensors may point into its files. */
-#ifndef WF_FAMILIES_REST_H
-#define WF_FAMILIES_REST_H
+/* load_rest.h - what a folder says and holds beside its model: its config.json as it is, and the tensors that the reference has
+ * a place for and nothing here reads (`kept` of the family). A model that is saved as what it was opened as takes both along,
+ * so that the reference opens what it gave. In the model's arena; data of tensors may point into its files. */
+#ifndef WF_FAMILIES_LOAD_REST_H
+#define WF_FAMILIES_LOAD_REST_H
 #include "families/load.h"
 #include "formats/shards.h"
 

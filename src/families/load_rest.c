@@ -1,4 +1,4 @@
-#include "families/rest.h"
+#include "families/load_rest.h"
 #include <string.h>
 
 static weft_status copy_config(wf_arena *arena, const wf_json *from, const wf_json **out, weft_error *err) {
