@@ -333,10 +333,12 @@ static weft_status check_beams(const generator *g, int64_t most) {
 
 /* The new tokens of one of them. */
 static weft_status write_beam(generator *g, const wf_beam_text *from, bool full, wf_generated *to) {
+    size_t behind = g->model->encoder ? 0 : (size_t)g->n;
     wf_generation own = {.text = wf_str_new(&g->model->env->mem)};
     wf_generate_options quiet = *g->o;
     quiet.piece = NULL;
     writer w = open_writer(&quiet, &own, g->tok, &g->model->env->mem);
+    w.failed |= wf_text_stream_follow(&w.stream, (const uint32_t *)from->ids, behind, NULL) != WEFT_OK;
     for (int64_t i = g->n; i < from->n - from->ended; i++)
         (void)put_token(&w, (uint32_t)from->ids[i]);
     end_text(&w);

@@ -2,34 +2,37 @@
 #include "base/reader.h"
 #include "families/load.h"
 
-static weft_status copy_words(wf_job *job, const char *like, const char *folder, bool *config) {
-    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-                                        "chat_template.jinja", "chat_template.json"};
-    for (size_t i = 0; i < sizeof names / sizeof *names && like && wf_is_dir(like); i++) {
-        char *from;
-        const char *to = wf_path_join(job->arena, folder, names[i]);
-        WF_TRY(wf_path_inside(job->arena, like, names[i], &from, job->err));
-        if (!to)
-            return wf_fail_memory(job->err);
-        if (!wf_is_file(from))
-            continue;
-        WF_TRY(wf_copy_file(&job->env->mem, from, to, job->err));
-        *config = *config || i == 0;
-    }
-    return WEFT_OK;
+/* Copies a file of `like`, if there is one of this name. */
+static weft_status copy_part(wf_job *job, const char *like, const char *name, const char *folder, bool *there) {
+    char *from;
+    const char *to = wf_path_join(job->arena, folder, name);
+    *there = false;
+    if (!to)
+        return wf_fail_memory(job->err);
+    if (!like || !wf_is_dir(like))
+        return WEFT_OK;
+    WF_TRY(wf_path_inside(job->arena, like, name, &from, job->err));
+    *there = wf_is_file(from);
+    return *there ? wf_copy_file(&job->env->mem, from, to, job->err) : WEFT_OK;
 }
 
 weft_status wf_store_tokenizer(wf_job *job, const wf_stored *stored, const char *folder) {
     static const char plain[] = "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\"\n}\n";
+    static const char *const companions[] = {"special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+                                             "chat_template.json"};
     const char *path = wf_path_join(job->arena, folder, "tokenizer.json"),
                *words = wf_path_join(job->arena, folder, "tokenizer_config.json");
-    bool config = false;
+    bool there;
     if (!path || !words)
         return wf_fail_memory(job->err);
-    WF_TRY(copy_words(job, stored->like, folder, &config));
-    if (!config)
+    for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)
+        WF_TRY(copy_part(job, stored->like, companions[i], folder, &there));
+    WF_TRY(copy_part(job, stored->like, "tokenizer_config.json", folder, &there));
+    if (!there)
         WF_TRY(wf_write_file(&job->env->mem, words, plain, sizeof plain - 1, job->err));
-    return wf_tokenizer_save(stored->tokenizer, path, job->err);
+    else /* its file, not what its class makes of it */
+        WF_TRY(copy_part(job, stored->like, "tokenizer.json", folder, &there));
+    return there ? WEFT_OK : wf_tokenizer_save(stored->tokenizer, path, job->err);
 }
 
 weft_status wf_store_model(wf_job *job, const wf_model *model, const wf_stored *stored, const char *folder) {
