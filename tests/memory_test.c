@@ -45,8 +45,8 @@ static void release(void *user, void *block) {
 static void check_row(test_env *e, meter *m, const wf_mixer *row, bool bf16) {
     int32_t ids[BATCH * ROWS] = {0};
     wf_json *spec;
-    wf_model *model;
-    wf_trainer *t;
+    wf_model *model = NULL;
+    wf_trainer *t = NULL;
     wf_memory_parts p;
     wf_step_result r;
     double flops;
