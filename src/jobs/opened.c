@@ -8,19 +8,17 @@ void wf_opened_follow(wf_opened *o, const wf_json *config) {
     wf_generation_config_follow(&o->says, o->model->spec->vocab, o->model->encoder != NULL, config);
 }
 
-/* generation_config.json, else the config, else what the tokenizer calls the end. A file that says nothing is no error here:
- * the loader has judged the config already. */
+/* generation_config.json, else the config, which the loader has judged already, else what the tokenizer calls the end. */
 static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, const wf_json *config, weft_error *err) {
     const char *usual = o->model->encoder ? "</s>" : "<|endoftext|>";
     char *file;
-    wf_json *generation;
+    wf_json *generation = NULL;
     WF_TRY(wf_path_inside(arena, path, "generation_config.json", &file, err));
-    weft_status status = wf_is_file(file) ? wf_json_parse_file(arena, file, &generation, NULL) : WEFT_FAILURE;
-    if (status == WEFT_NO_MEMORY)
-        return wf_fail_memory(err);
+    if (wf_is_file(file))
+        WF_TRY(wf_json_parse_file(arena, file, &generation, err));
     int64_t vocab = o->model->spec->vocab;
     wf_generation_config *c = &o->says;
-    if (status == WEFT_OK) {
+    if (generation) {
         wf_generation_config_ends(c, vocab, generation);
         wf_generation_config_start(c, vocab, generation);
     }
@@ -32,7 +30,7 @@ static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, co
         c->start[c->n_start++] = (int32_t)c->bos;
         o->start_usual = true;
     }
-    wf_opened_follow(o, status == WEFT_OK ? generation : config);
+    wf_opened_follow(o, generation ? generation : config);
     int64_t id = wf_tokenizer_id(o->target, usual, strlen(usual));
     if (c->n_eos == 0 && id >= 0 && id < vocab)
         c->eos[c->n_eos++] = (int32_t)id;
