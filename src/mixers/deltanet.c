@@ -1,7 +1,6 @@
 /* deltanet.c - the delta rule (Yang et al. 2024, arXiv 2406.06484, eq. 1-3): S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T
  * k_t)^T, o_t = S_t^T q_t, with q and k of length one. Reference: fla DeltaNet over its plain recurrence. */
-#include <math.h>
-#include "mixers/mixer.h"
+#include "mixers/delta_rows.h"
 
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
@@ -17,34 +16,13 @@ static const wf_key keys[] = {
     {"norm_affine", WF_KEY_BOOL, "true", 0, NULL, "a weight on that norm"},
     {0}};
 
-static const wf_slot slots[] = {
-    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"k.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"v.weight", "[heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"q_conv.weight", "[heads*key_dim, 1, conv]", "uniform:0.5", "conv != null", NULL, false, NULL},
-    {"q_conv.bias", "[heads*key_dim]", "zeros", "conv != null && conv_bias", NULL, false, NULL},
-    {"k_conv.weight", "[heads*key_dim, 1, conv]", "uniform:0.5", "conv != null", NULL, false, NULL},
-    {"k_conv.bias", "[heads*key_dim]", "zeros", "conv != null && conv_bias", NULL, false, NULL},
-    {"v_conv.weight", "[heads*value_dim, 1, conv]", "uniform:0.5", "conv != null", NULL, false, NULL},
-    {"v_conv.bias", "[heads*value_dim]", "zeros", "conv != null && conv_bias", NULL, false, NULL},
-    {"beta.weight", "[heads, dim]", "linear", NULL, NULL, false, NULL},
-    {"gate.weight", "[heads*value_dim, dim]", "linear", "gate != null", NULL, false, NULL},
-    {"norm.weight", "[value_dim]", "ones", "norm_affine", NULL, false, NULL},
-    {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
-    {0}};
+static const wf_slot slots[] = {WF_DELTA_SLOTS("heads"),
+                                {"gate.weight", "[heads*value_dim, dim]", "linear", "gate != null", NULL, false, NULL},
+                                {"norm.weight", "[value_dim]", "ones", "norm_affine", NULL, false, NULL},
+                                {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
+                                {0}};
 
-static const wf_state_slot states[] = {
-    {"s", WF_STATE_FIXED, "[heads, key_dim, value_dim]", NULL, NULL, 0},
-    {"q_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-    {"k_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-    {"v_conv", WF_STATE_FIXED, "[heads*value_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-    {0}};
-
-/* One q or k per head, of length one. */
-static wf_tensor *direction(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x) {
-    wf_tensor *y = wf_split_heads(r, wf_project_conv(r, l, name, x, WF_SILU), wf_int(l, "heads"), wf_int(l, "key_dim"));
-    return wf_unit(r->tape, y, wf_is(l, "qk_norm", "sum") ? WF_UNIT_SUM : WF_UNIT_L2, 1e-6f);
-}
+static const wf_state_slot states[] = {WF_DELTA_STATES("heads"), {0}};
 
 /* The bias of the convolution makes keys and values of padding. */
 static unsigned lost_traits(const wf_layer *l) {
@@ -52,19 +30,11 @@ static unsigned lost_traits(const wf_layer *l) {
 }
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    wf_tape *t = r->tape;
-    wf_tensor *s = NULL, *x = wf_mask_rows(t, io->x, io->mask), *q = direction(r, l, "q", x), *k = direction(r, l, "k", x);
-    wf_tensor *v = wf_split_heads(r, wf_project_conv(r, l, "v", x, WF_SILU), wf_int(l, "heads"), wf_int(l, "value_dim"));
-    wf_tensor *beta =
-        wf_scale(t, wf_activate(t, wf_project_f32(r, l, "beta", x), WF_SIGMOID), (float)wf_float(l, "beta_scale"));
-    wf_delta_spec spec = {.decay = WF_DECAY_NONE,
-                          .beta = beta,
-                          .scale = (float)pow((double)wf_int(l, "key_dim"), -0.5),
-                          .s_in = wf_state_in(r, l, "s"),
-                          .s_out = wf_state_wanted(r) ? &s : NULL};
+    wf_tensor *x = wf_mask_rows(r->tape, io->x, io->mask);
+    wf_delta_spec spec = {.decay = WF_DECAY_NONE};
+    wf_tensor *o = wf_delta_rows_run(r, l, &(wf_delta_rows){x, wf_int(l, "heads"), WF_SILU}, &spec);
     wf_tensor *gate = wf_given(l, "gate") ? wf_project(r, l, "gate", x) : NULL;
-    io->y = wf_finish_heads(r, l, wf_delta(t, q, k, v, &spec), gate, wf_is(l, "gate", "silu") ? WF_SILU : WF_SIGMOID);
-    wf_state_out(r, l, "s", s);
+    io->y = wf_finish_heads(r, l, o, gate, wf_is(l, "gate", "silu") ? WF_SILU : WF_SIGMOID);
     return WEFT_OK;
 }
 

@@ -2,7 +2,7 @@
  * Diag(e^g) S, S_t = S~ + beta_t k_t (v_t - S~^T k_t)^T; decay and output gate come through narrow projections. References: fla
  * KimiDeltaAttention over its plain recurrence, transformers KimiLinearDeltaAttention. */
 #include <math.h>
-#include "mixers/mixer.h"
+#include "mixers/delta_rows.h"
 #include "parts/init.h"
 
 static const wf_key keys[] = {
@@ -23,50 +23,24 @@ static const wf_key keys[] = {
     {"norm_affine", WF_KEY_BOOL, "true", 0, NULL, "a weight on that norm"},
     {0}};
 
-static const wf_slot slots[] = {
-    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"k.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"v.weight", "[v_heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"q_conv.weight", "[heads*key_dim, 1, conv]", "uniform:0.5", "conv != null", NULL, false, NULL},
-    {"q_conv.bias", "[heads*key_dim]", "zeros", "conv != null && conv_bias", NULL, false, NULL},
-    {"k_conv.weight", "[heads*key_dim, 1, conv]", "uniform:0.5", "conv != null", NULL, false, NULL},
-    {"k_conv.bias", "[heads*key_dim]", "zeros", "conv != null && conv_bias", NULL, false, NULL},
-    {"v_conv.weight", "[v_heads*value_dim, 1, conv]", "uniform:0.5", "conv != null", NULL, false, NULL},
-    {"v_conv.bias", "[v_heads*value_dim]", "zeros", "conv != null && conv_bias", NULL, false, NULL},
-    {"beta.weight", "[v_heads, dim]", "linear", NULL, NULL, false, NULL},
-    {"decay.down.weight", "[rank, dim]", "linear", NULL, NULL, false, NULL},
-    {"decay.up.weight", "[v_heads*key_dim, rank]", "linear", NULL, NULL, false, NULL},
-    {"dt.bias", "[v_heads*key_dim]", "custom", NULL, NULL, false, wf_init_step_bias},
-    {"a_log", "[v_heads]", "custom", NULL, NULL, false, wf_init_log_rates},
-    {"gate.down.weight", "[rank, dim]", "linear", NULL, NULL, false, NULL},
-    {"gate.up.weight", "[v_heads*value_dim, rank]", "linear", NULL, NULL, false, NULL},
-    {"gate.up.bias", "[v_heads*value_dim]", "zeros", "gate_bias", NULL, false, NULL},
-    {"norm.weight", "[value_dim]", "ones", "norm_affine", NULL, false, NULL},
-    {"o.weight", "[dim, v_heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
-    {0}};
+static const wf_slot slots[] = {WF_DELTA_SLOTS("v_heads"),
+                                {"decay.down.weight", "[rank, dim]", "linear", NULL, NULL, false, NULL},
+                                {"decay.up.weight", "[v_heads*key_dim, rank]", "linear", NULL, NULL, false, NULL},
+                                {"dt.bias", "[v_heads*key_dim]", "custom", NULL, NULL, false, wf_init_step_bias},
+                                {"a_log", "[v_heads]", "custom", NULL, NULL, false, wf_init_log_rates},
+                                {"gate.down.weight", "[rank, dim]", "linear", NULL, NULL, false, NULL},
+                                {"gate.up.weight", "[v_heads*value_dim, rank]", "linear", NULL, NULL, false, NULL},
+                                {"gate.up.bias", "[v_heads*value_dim]", "zeros", "gate_bias", NULL, false, NULL},
+                                {"norm.weight", "[value_dim]", "ones", "norm_affine", NULL, false, NULL},
+                                {"o.weight", "[dim, v_heads*value_dim]", "linear_out", NULL, NULL, false, NULL},
+                                {0}};
 
-static const wf_state_slot states[] = {
-    {"s", WF_STATE_FIXED, "[v_heads, key_dim, value_dim]", NULL, NULL, 0},
-    {"q_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-    {"k_conv", WF_STATE_FIXED, "[heads*key_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-    {"v_conv", WF_STATE_FIXED, "[v_heads*value_dim, conv - 1]", NULL, "conv != null && conv > 1", 0},
-    {0}};
+static const wf_state_slot states[] = {WF_DELTA_STATES("v_heads"), {0}};
 
 static weft_status check(const wf_layer *l, weft_error *err) {
-    long long heads = wf_int(l, "heads"), values = wf_int(l, "v_heads");
-    WF_CHECK(values % heads == 0, err, WEFT_USAGE, "'v_heads' (%lld) must be a multiple of 'heads' (%lld)", values, heads);
+    WF_TRY(wf_delta_rows_check(l, err));
     WF_CHECK(!wf_given(l, "lower_bound") || wf_float(l, "lower_bound") < 0.0, err, WEFT_USAGE, "'lower_bound' must be below 0");
     return WEFT_OK;
-}
-
-static wf_activation conv_kind(const wf_layer *l) {
-    return (wf_activation)wf_activation_by_name(wf_string(l, "conv_activation"));
-}
-
-/* One q or k per head, of length one. */
-static wf_tensor *direction(wf_run *r, const wf_layer *l, const char *name, wf_tensor *x) {
-    wf_tensor *y = wf_split_heads(r, wf_project_conv(r, l, name, x, conv_kind(l)), wf_int(l, "heads"), wf_int(l, "key_dim"));
-    return wf_unit(r->tape, y, wf_is(l, "qk_norm", "sum") ? WF_UNIT_SUM : WF_UNIT_L2, 1e-6f);
 }
 
 /* g [B,T,Hv,K] from f = Lin(decay.up, Lin(decay.down, x)) + dt: -e^a softplus(f), or bound * sigmoid(e^a f). */
@@ -80,27 +54,12 @@ static wf_tensor *log_decay(wf_run *r, const wf_layer *l, wf_tensor *x) {
     return wf_scale(t, wf_scale_rows(t, wf_activate(t, f, WF_SOFTPLUS), rates), -1.0f);
 }
 
-/* The bias of the convolution makes keys and values of padding, and so does an activation that is not 0 at 0. */
-static unsigned lost_traits(const wf_layer *l) {
-    bool made = wf_given(l, "conv") && wf_flag(l, "conv_bias");
-    return made || conv_kind(l) == WF_SIGMOID ? 0u : WF_PADDING_TRACE;
-}
-
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
-    wf_tape *t = r->tape;
-    wf_tensor *s = NULL, *x = wf_mask_rows(t, io->x, io->mask), *q = direction(r, l, "q", x), *k = direction(r, l, "k", x);
-    wf_tensor *v = wf_split_heads(r, wf_project_conv(r, l, "v", x, conv_kind(l)), wf_int(l, "v_heads"), wf_int(l, "value_dim"));
-    wf_tensor *beta =
-        wf_scale(t, wf_activate(t, wf_project_f32(r, l, "beta", x), WF_SIGMOID), (float)wf_float(l, "beta_scale"));
-    wf_delta_spec spec = {.decay = WF_DECAY_VECTOR,
-                          .g = log_decay(r, l, x),
-                          .beta = beta,
-                          .scale = (float)pow((double)wf_int(l, "key_dim"), -0.5),
-                          .s_in = wf_state_in(r, l, "s"),
-                          .s_out = wf_state_wanted(r) ? &s : NULL};
+    wf_tensor *x = wf_mask_rows(r->tape, io->x, io->mask);
+    wf_delta_spec spec = {.decay = WF_DECAY_VECTOR, .g = log_decay(r, l, x)};
+    wf_tensor *o = wf_delta_rows_run(r, l, &(wf_delta_rows){x, wf_int(l, "v_heads"), wf_delta_rows_activation(l)}, &spec);
     wf_tensor *gate = wf_project(r, l, "gate.up", wf_project(r, l, "gate.down", x));
-    io->y = wf_finish_heads(r, l, wf_delta(t, q, k, v, &spec), gate, WF_SIGMOID);
-    wf_state_out(r, l, "s", s);
+    io->y = wf_finish_heads(r, l, o, gate, WF_SIGMOID);
     return WEFT_OK;
 }
 
@@ -116,7 +75,7 @@ const wf_mixer wf_mixer_kda = {.name = "kda",
                                .flops = "6*T*v_heads*key_dim*value_dim",
                                .bf16 = 0.06,
                                .traits = WF_CAUSAL | WF_STREAMS | WF_PADDING_INERT | WF_PADDING_TRACE,
-                               .lost_traits = lost_traits,
+                               .lost_traits = wf_delta_rows_lost,
                                .companion = "glu",
                                .check = check,
                                .run = run};
