@@ -36,7 +36,7 @@ static wf_tensor *log_decay(wf_run *r, const wf_layer *l, wf_tensor *x, wf_tenso
 
 static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
     wf_tensor *x = wf_mask_rows(r->tape, io->x, io->mask);
-    return wf_gla_rows_run(r, l, io, WF_DECAY_VECTOR, log_decay(r, l, x, io->mask));
+    return wf_gla_rows_run(r, l, io, x, WF_DECAY_VECTOR, log_decay(r, l, x, io->mask));
 }
 
 const wf_mixer wf_mixer_gla = {.name = "gla",

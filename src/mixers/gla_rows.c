@@ -13,9 +13,9 @@ static wf_tensor *project(wf_run *r, const wf_layer *l, const char *name, wf_ten
                         wf_given(l, "conv") ? mask : NULL);
 }
 
-weft_status wf_gla_rows_run(wf_run *r, const wf_layer *l, wf_ports *io, wf_decay decay, wf_tensor *g) {
+weft_status wf_gla_rows_run(wf_run *r, const wf_layer *l, wf_ports *io, wf_tensor *x, wf_decay decay, wf_tensor *g) {
     wf_activation feature = (wf_activation)wf_activation_by_name(wf_string(l, "feature"));
-    wf_tensor *s = NULL, *x = wf_mask_rows(r->tape, io->x, io->mask), *v = project(r, l, "v", x, io->mask);
+    wf_tensor *s = NULL, *v = project(r, l, "v", x, io->mask);
     wf_tensor *q = wf_activate(r->tape, project(r, l, "q", x, io->mask), feature),
               *k = wf_activate(r->tape, project(r, l, "k", x, io->mask), feature);
     wf_recurrence_spec spec = {.decay = decay,

@@ -42,6 +42,6 @@
 /* clang-format on */
 
 weft_status wf_gla_rows_check(const wf_layer *layer, weft_error *err);
-/* y of io, with log decays g of this kind. */
-weft_status wf_gla_rows_run(wf_run *run, const wf_layer *layer, wf_ports *io, wf_decay decay, wf_tensor *g);
+/* y of io; x: its rows without padding; log decays g of this kind. */
+weft_status wf_gla_rows_run(wf_run *run, const wf_layer *layer, wf_ports *io, wf_tensor *x, wf_decay decay, wf_tensor *g);
 #endif
