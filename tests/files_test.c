@@ -18,7 +18,7 @@ typedef struct zip {
 
 static void put_number(wf_str *s, uint64_t value, int bytes) {
     for (int i = 0; i < bytes; i++)
-        wf_str_putc(s, (char)(value >> (8 * i) & 255));
+        wf_str_putc(s, (char)(i < 8 ? value >> (8 * i) & 255 : 0));
 }
 
 /* What both headers of a member hold: version, flags, method, time, check, sizes, length of the name. */

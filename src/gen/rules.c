@@ -82,7 +82,8 @@ void wf_rules_follow(const wf_rules *r, double penalty, const wf_history *h, dou
     const following f = {r, h, scores, vocab, seen};
     add_bias(&f);
     penalise(&f, r->source_penalty > 0 ? 1.0 / r->source_penalty : 1.0, h->source, h->n_source);
-    penalise(&f, penalty, h->ids + h->pads, h->n - h->pads);
+    if (h->n > h->pads)
+        penalise(&f, penalty, h->ids + h->pads, h->n - h->pads);
     ban_runs(&f, r->no_repeat, h->ids, h->n);
     ban_runs(&f, r->no_repeat_source, h->source, h->n_source);
     ban_words(&f);
