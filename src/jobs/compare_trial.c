@@ -192,7 +192,6 @@ static weft_status train_steps(wf_trial *t, const curves *k, int64_t *done, doub
     wf_step_result result = {0};
     wf_mark mark = {NAN, NAN};
     int64_t every = t->steps / t->c->lesson->points < 1 ? 1 : t->steps / t->c->lesson->points;
-    bool can_end = t->c->task_text != NULL;
     int solved = 0;
     double shown = 0.0;
     for (*done = 0; *done < t->steps && solved < 2;) {
@@ -204,7 +203,7 @@ static weft_status train_steps(wf_trial *t, const curves *k, int64_t *done, doub
             push_step(t, k->norms, *done);
             push(t, k->norms, "norm", result.grad_norm);
         }
-        if ((k || can_end) && (*done % every == 0 || *done == t->steps)) {
+        if ((k || t->c->lesson->asks) && (*done % every == 0 || *done == t->steps)) {
             WF_TRY(add_point(t, k, *done, *seconds, &mark));
             solved = mark.accuracy >= t->c->stop_at ? solved + 1 : 0;
         }

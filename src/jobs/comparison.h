@@ -63,6 +63,7 @@ struct wf_lesson {
     const char *curve, *grid, *loss, *final_loss; /* a grid of rates and a curve hold `loss`, a run holds `final_loss` */
     int points;                                   /* of a curve */
     bool untrained;                               /* a curve begins before the first step */
+    bool asks;                                    /* marks have an accuracy, which may end a training */
     struct {
         double seconds, params;
         int64_t batch, context; /* context 0: that of the recipe */
