@@ -129,18 +129,22 @@ static weft_status measure(training *t) {
     return wf_evaluate(t->model, t->source.data, &how, &t->last, t->job->err);
 }
 
-static void tell_line(const training *t, const char *phase, const wf_str *line) {
+/* Frees the line. */
+static weft_status tell_line(const training *t, const char *phase, wf_str *line) {
     weft_progress p = wf_progress_new(phase, t->model->spec->name);
+    weft_status status = line->failed ? wf_fail_memory(t->job->err) : WEFT_OK;
     p.line = wf_str_text(line);
-    wf_job_report(t->job, &p);
+    if (status == WEFT_OK)
+        wf_job_report(t->job, &p);
+    wf_str_free(line);
+    return status;
 }
 
-static void tell_evaluation(const training *t, int64_t step) {
+static weft_status tell_evaluation(const training *t, int64_t step) {
     wf_str line = wf_str_new(&t->job->env->mem);
     wf_str_printf(&line, "step %lld of %lld: loss %.4f, validation %.4f nats/token, %.4f bits/byte", (long long)step,
                   (long long)t->steps, t->step.loss, t->last.nats, t->last.bits_per_byte);
-    tell_line(t, "evaluation", &line);
-    wf_str_free(&line);
+    return tell_line(t, "evaluation", &line);
 }
 
 static weft_status evaluate(training *t) {
@@ -155,7 +159,7 @@ static weft_status evaluate(training *t) {
         t->bad = 0;
         WF_TRY(save_best(t));
     }
-    tell_evaluation(t, step);
+    WF_TRY(tell_evaluation(t, step));
     return wf_training_log_eval(&t->log, step, &t->last, t->job->err);
 }
 
@@ -255,14 +259,13 @@ static weft_status finish(training *t) {
     return WEFT_OK;
 }
 
-static void tell_plan(const training *t) {
+static weft_status tell_plan(const training *t) {
     const wf_recipe *r = &t->o.recipe;
     wf_str line = wf_str_new(&t->job->env->mem);
     wf_str_printf(&line, "%s: %lld parameters, %lld steps of %lld tokens; the configuration is in %s/train.json",
                   t->model->spec->name, (long long)wf_params_total(&t->model->params), (long long)t->steps,
                   (long long)(r->batch * r->context * r->accumulate), t->o.out);
-    tell_line(t, "configuration", &line);
-    wf_str_free(&line);
+    return tell_line(t, "configuration", &line);
 }
 
 static weft_status prepare(training *t) {
@@ -274,7 +277,7 @@ static weft_status prepare(training *t) {
     WF_TRY(wf_recipe_trainer(t->job->arena, &o->recipe, t->steps, &trainer, t->job->err));
     WF_TRY(wf_learner_open(&t->learner, t->model, t->source.data, &trainer, t->job->err));
     WF_TRY(wf_training_save_config(t->job, o, t->steps)); /* from here on the folder holds a run */
-    tell_plan(t);
+    WF_TRY(tell_plan(t));
     if (o->resume)
         WF_TRY(restore(t));
     return wf_training_log_open(&t->job->env->mem, o->out, wf_trainer_steps(t->learner.trainer), &t->log, t->job->err);
