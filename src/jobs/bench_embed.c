@@ -78,11 +78,11 @@ static weft_status options_of(wf_bench *b, const char *precision, wf_json **out)
     return arena->failed ? wf_fail_memory(b->job->err) : WEFT_OK;
 }
 
-static weft_status run_precision(wf_bench *b, const char *precision, const char *told) {
+static weft_status run_precision(wf_bench *b, const char *what, const char *precision, const char *told) {
     wf_job job = *b->job;
     wf_json *options;
     wf_apply a;
-    wf_bench_line *line = wf_bench_add(b, "1,000 sentences, %s", precision);
+    wf_bench_line *line = wf_bench_add(b, "%s, %s", what, precision);
     if (!line)
         return wf_fail_memory(b->job->err);
     WF_TRY(options_of(b, precision, &options));
@@ -101,9 +101,9 @@ static weft_status run_precision(wf_bench *b, const char *precision, const char 
     return status;
 }
 
-static weft_status run_both(wf_bench *b) {
-    WF_TRY(run_precision(b, "fp32", "fp32"));
-    return run_precision(b, "int8", "fastest");
+static weft_status run_both(wf_bench *b, const char *what) {
+    WF_TRY(run_precision(b, what, "fp32", "fp32"));
+    return run_precision(b, what, "int8", "fastest");
 }
 
 static weft_status run(wf_bench *b) {
@@ -113,12 +113,12 @@ static weft_status run(wf_bench *b) {
         return WEFT_OK;
     }
     if (b->data)
-        return run_both(b);
+        return run_both(b, "all lines of --data");
     snprintf(path, sizeof path, "/tmp/weft-bench-sentences-%ld.txt", (long)getpid());
     weft_status status = make_sentences(b, path);
     b->data = path;
     if (status == WEFT_OK)
-        status = run_both(b);
+        status = run_both(b, "1,000 sentences");
     b->data = NULL;
     unlink(path);
     return status;

@@ -59,7 +59,7 @@ typedef struct wf_gemm_beside {
         *ahead; /* with every step of k the bytes at ahead, ahead + ahead_step, .. are fetched, for what comes next; NULL: */
     int64_t ahead_step; /* none. A few at a time: all at once they would keep the block's own loads waiting */
 } wf_gemm_beside;
-enum { WF_PROBE_CHAINS = 16 }; /* of probe_fma: more than latency x units of any core */
+enum { WF_PROBE_CHAINS = 12 }; /* of probe_fma: latency x units of any core, and no more than there are registers */
 
 #define WF_KERNEL(result, name, args) typedef result(*wf_##name##_fn) args;
 #include "kernels/kernels.def"

@@ -148,6 +148,23 @@ weft_status wf_params_allocate_int8(wf_params *params, weft_error *err) {
     return WEFT_OK;
 }
 
+typedef struct packing {
+    const wf_kernels *kernels;
+    const wf_param *param;
+} packing;
+
+/* A thread's share of the panels of a matrix. */
+static void pack_share(void *arg, int thread, int n_threads) {
+    const packing *job = arg;
+    const wf_param *p = job->param;
+    int64_t n = p->dims[0], k = p->dims[1], panels = (n + WF_GEMM_COLUMNS - 1) / WF_GEMM_COLUMNS,
+            first = panels * thread / n_threads * WF_GEMM_COLUMNS, end = panels * (thread + 1) / n_threads * WF_GEMM_COLUMNS,
+            ld = p->turned ? p->turned : k;
+    if (first < end)
+        wf_panels_pack(job->kernels, p->panels + first * k, p->value + first * (p->turned ? 1 : ld), ld, p->turned != 0,
+                       (end < n ? end : n) - first, k);
+}
+
 weft_status wf_params_allocate_panels(wf_params *params, weft_error *err) {
     const wf_env *env = params->env;
     for (size_t i = 0; i < params->count; i++) {
@@ -157,8 +174,7 @@ weft_status wf_params_allocate_panels(wf_params *params, weft_error *err) {
         p->panels = wf_alloc_big(&env->mem, wf_panels_size(p->dims[0], p->dims[1]) * sizeof(float));
         if (!p->panels)
             return wf_fail_memory(err);
-        wf_panels_pack(env->kernels, p->panels, p->value, p->turned ? p->turned : p->dims[1], p->turned != 0, p->dims[0],
-                       p->dims[1]);
+        wf_pool_run(env->pool, pack_share, &(packing){env->kernels, p});
     }
     return WEFT_OK;
 }

@@ -1,9 +1,9 @@
 #include "kernels/gemm/panels.h"
 #include <string.h>
 
-/* DEPTH steps of a panel pass by while their sums are in registers. Rows a multiple of 4 KiB apart fall into the same few lines
+/* Rows a multiple of 4 KiB apart fall into the same few lines
  * of the first cache: such ones are copied first, APART floats farther from each other. */
-enum { DEPTH = 3072, FAR = 1024, APART = 16, R = WF_GEMM_ROWS, C = WF_GEMM_COLUMNS };
+enum { FAR = 1024, APART = 16, R = WF_GEMM_ROWS, C = WF_GEMM_COLUMNS };
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -17,10 +17,10 @@ size_t wf_panels_scratch(int64_t k) { return k % FAR ? 0 : (size_t)(WF_PANELS_RO
  * share with each block of rows. */
 static void multiply(const wf_kernels *kernels, const wf_panels *p, const float *x, int64_t row, float *y, int64_t m,
                      int64_t from, int64_t to) {
-    int64_t blocks = (m + R - 1) / R;
+    int64_t blocks = (m + R - 1) / R, most = kernels->gemm_depth();
     for (int64_t j = from; j < to; j += C)
-        for (int64_t done = 0; done < p->k; done += DEPTH) {
-            int64_t depth = least(p->k - done, DEPTH);
+        for (int64_t done = 0; done < p->k; done += most) {
+            int64_t depth = least(p->k - done, most);
             const float *panel = p->panels + j * p->k + done * C;
             const float *next = done + depth < p->k || j + C < to ? panel + depth * C : p->ahead;
             int64_t step = next ? C * (int64_t)sizeof(float) / blocks : 0;

@@ -1,6 +1,8 @@
 /* ref_gemm.c - the parts of the built-in matrix product. */
 #include "kernels/ref/ref.h"
 
+int64_t wf_ref_gemm_depth(void) { return 768; }
+
 void wf_ref_gemm_block(float *c, int64_t ldc, const float *a, int64_t row, int64_t step, const float *b, int64_t k, int64_t m,
                        int64_t n, bool add, const wf_gemm_beside *beside) {
     for (int64_t i = 0; i < m; i++)

@@ -252,7 +252,11 @@ static void gemm_pack_columns(float *panels, const void *src, bool bf16, int64_t
         pack_columns(panels, src, false, ld, lines, k, width);
 }
 
+/* With few registers a block has few rows: what it reads of a panel had best stay in the first cache for the next. */
+static int64_t gemm_depth(void) { return WF_VL == 16 ? 3072 : 768; }
+
 WF_FILL(gemm) {
+    k->gemm_depth = gemm_depth;
     k->gemm_block = gemm_block;
     k->gemm_pack_rows = gemm_pack_rows;
     k->gemm_pack_columns = gemm_pack_columns;
