@@ -124,7 +124,7 @@ int64_t wf_session_capacity(const wf_session *s) { return s->state->capacity; }
 static weft_status record(wf_session *s, recorded *r, int64_t rows, bool all, weft_error *err) {
     const wf_env *env = s->model->env;
     wf_model_ports ports = {NULL};
-    wf_model_options options = {.mode = WF_STATE_IN_PLACE, .state = s->state, .length = s->state->capacity};
+    wf_model_options options = {.mode = WF_STATE_IN_PLACE, .state = s->state, .length = s->state->capacity, .last = !all};
     bool bf16 = s->model->token->bf16 != NULL;
     wf_tape_free(r->tape);
     *r = (recorded){.rows = rows, .all = all};
@@ -132,7 +132,7 @@ static weft_status record(wf_session *s, recorded *r, int64_t rows, bool all, we
     r->ids = ports.ids = wf_input(r->tape, "ids", WF_I32, 2, (int64_t[]){s->state->batch, rows});
     ports.prefix = wf_state_bind(r->tape, wf_state_prefix(s->state));
     WF_TRY(wf_model_record(s->model, r->tape, s->state->batch, rows, &options, &ports, err));
-    wf_tensor *hidden = all ? ports.hidden : wf_time_slice(r->tape, ports.hidden, rows - 1, 1);
+    wf_tensor *hidden = all ? ports.hidden : wf_time_slice(r->tape, ports.hidden, wf_dim(ports.hidden, 1) - 1, 1);
     r->logits = wf_model_logits(s->model, r->tape, hidden);
     wf_keep(r->tape, r->logits);
     return wf_tape_plan(r->tape, err);

@@ -70,14 +70,25 @@ static wf_tensor *run_row(wf_block_run *b, const wf_layer *layer, wf_layer_state
     return io.y;
 }
 
+static wf_tensor *last_row(const wf_block_run *b, wf_tensor *x) {
+    return x && wf_dim(x, 1) > 1 ? wf_time_slice(b->run->tape, x, wf_dim(x, 1) - 1, 1) : x;
+}
+
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x) {
     b->ports->past = b->past;
     b->mixed = true;
     wf_tensor *y = run_row(b, b->block->mixer, b->state[0], x);
     b->ports->past = NULL;
-    return y;
+    return b->last ? last_row(b, y) : y;
 }
-wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x) { return run_row(b, b->block->channel, b->state[1], x); }
+
+wf_tensor *wf_block_channel(wf_block_run *b, wf_tensor *x) {
+    if (b->last) {
+        x = last_row(b, x);
+        b->run->rows = 1;
+    }
+    return run_row(b, b->block->channel, b->state[1], x);
+}
 
 wf_tensor *wf_block_aside(wf_block_run *b, wf_tensor *x, wf_tensor *y) {
     y = wf_block_join(b, y, run_row(b, b->block->aside, NULL, x));
@@ -109,6 +120,7 @@ wf_tensor *wf_block_adapt(wf_block_run *b, wf_tensor *x) {
 
 wf_tensor *wf_block_join(wf_block_run *b, wf_tensor *x, wf_tensor *branch) {
     branch = wf_dropout(b->run->tape, branch, b->block->dropout);
+    x = b->last ? last_row(b, x) : x;
     return wf_add_scaled(b->run->tape, wf_scale(b->run->tape, x, b->block->keep[b->side]), branch,
                          b->block->residual_scale[b->side]);
 }

@@ -290,6 +290,7 @@ typedef struct recorder {
     int64_t rows;       /* of the main stream */
     wf_tensor *queries; /* the streams of queries so far; NULL: none */
     wf_tensor **past, **next_past;
+    bool last;               /* the last block gives its last row alone */
     wf_tensor *shares, *sum; /* of a sum over layers: the weight of each, and the sum so far */
 } recorder;
 
@@ -358,6 +359,18 @@ static bool is_region(const wf_model_options *o, const wf_block_spec *b) {
     return o->checkpoint && !(o->rebuild && rebuilds);
 }
 
+/* When nobody asks for more than the last row: can what follows the last mixer be done for that row alone? Only where every row
+ * goes on by itself. */
+static bool ends_early(const recorder *r, const wf_model_ports *p) {
+    const wf_spec *spec = r->model->spec;
+    const wf_block_spec *b = &spec->blocks[spec->layers - 1];
+    bool watched = p->hidden_states || p->stream_states || p->next_past || r->model->layer_sum || r->queries,
+         marked = r->ports.mask || r->ports.side || r->ports.variants || spec->reshaped || spec->joined || b->masked,
+         more = b->cross || b->aside || b->adapter;
+    bool alone = !b->channel || (b->channel->n_states == 0 && (wf_layer_traits(b->channel) & WF_PER_TOKEN) != 0);
+    return r->options->last && !watched && !marked && !more && alone;
+}
+
 static weft_status record_block(recorder *r, int64_t i, const wf_place *before, wf_tensor **x, weft_error *err) {
     wf_layer_state states[WF_SIDES] = {{{NULL}, {NULL}}, {{NULL}, {NULL}}, {{NULL}, {NULL}}};
     const wf_model_options *o = r->options;
@@ -370,7 +383,8 @@ static weft_status record_block(recorder *r, int64_t i, const wf_place *before, 
                       .params = &r->model->blocks[i],
                       .ports = &r->ports,
                       .before = r->model->spec->blocks[i].before ? before : NULL,
-                      .losses = o->losses ? &r->losses : NULL};
+                      .losses = o->losses ? &r->losses : NULL,
+                      .last = r->last && i + 1 == r->model->spec->layers};
     for (size_t side = 0; side < WF_SIDES && o->mode != WF_NO_STATE; side++) {
         size_t layer = WF_SIDES * (size_t)i + side;
         if (o->mode == WF_STATE_IN_PLACE)
@@ -591,6 +605,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
                          .memory = p->memory,
                          .memory_mask = p->memory_mask};
     begin_sum(&r, m);
+    r.last = rows == asked && ends_early(&r, p);
     wf_place at = {.x = x, .mask = p->mask, .kinds = wf_stem_kinds(m, p), .rows = rows, .lie = {0, 1}};
     WF_TRY(record_blocks(&r, &at, p, err));
     x = at.x;
@@ -599,7 +614,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     p->hidden = o->dropout ? wf_dropout(tape, p->hidden, m->spec->dropout) : p->hidden;
     p->hidden = record_out(tape, &m->spec->project, m->out, p->hidden);
     end = p->hidden;
-    p->hidden = wf_time_slice(tape, add_layer(&r, m->spec->layers, end), 0, m->spec->reshaped ? at.rows : asked);
+    p->hidden = wf_time_slice(tape, add_layer(&r, m->spec->layers, end), 0, r.last ? 1 : m->spec->reshaped ? at.rows : asked);
     if (p->hidden_states) {
         wf_keep(tape, p->stream = x);
         wf_keep(tape, p->hidden_states[m->spec->layers] = m->layer_sum ? wf_time_slice(tape, end, 0, asked) : p->hidden);

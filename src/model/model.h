@@ -115,6 +115,7 @@ typedef struct wf_model_options {
     bool rebuild;    /* blocks made of couplings keep neither their input nor their activations: such a block is no region */
     bool dropout;    /* use the spec's dropout */
     bool losses;     /* of routers: wanted in ports */
+    bool last;       /* of `hidden` only the last row is wanted: it may have that row alone */
 } wf_model_options;
 
 /* Records stem, blocks and final norm for B x T tokens. */
@@ -164,6 +165,7 @@ typedef struct wf_block_run {
     int side;        /* of the branch that ran last: 0 mixer, 1 channel */
     wf_tensor *past; /* rows before the sequence, normed as those of the mixer are; NULL: none */
     bool mixed;      /* the mixer has run */
+    bool last;       /* behind the mixer only the last row goes on */
 } wf_block_run;
 wf_tensor *wf_block_norm(wf_block_run *b, int i, wf_tensor *x);         /* norm i (0-based) */
 wf_tensor *wf_block_mix(wf_block_run *b, wf_tensor *x);                 /* the token mixer */
