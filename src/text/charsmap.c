@@ -168,6 +168,12 @@ static void put_cluster(editor *e, const wf_charsmap *map, wf_bytes cluster) {
     }
 }
 
+/* Nothing joins a control character, not even what utf8proc does not know to join others. */
+static bool joins_nothing(uint32_t c) {
+    int class = utf8proc_get_property((utf8proc_int32_t)c)->boundclass;
+    return class == UTF8PROC_BOUNDCLASS_CR || class == UTF8PROC_BOUNDCLASS_LF || class == UTF8PROC_BOUNDCLASS_CONTROL;
+}
+
 /* Where the grapheme cluster that begins at `at` ends. */
 static size_t cluster_end(wf_piece in, size_t at) {
     utf8proc_int32_t state = 0;
@@ -177,7 +183,7 @@ static size_t cluster_end(wf_piece in, size_t at) {
         uint32_t c = wf_char_at(in.bytes + at, in.length - at, &length);
         if (before == WF_NO_CHAR || c == WF_NO_CHAR || (before < 128 && c < 128 && !(before == '\r' && c == '\n')) ||
             (utf8proc_grapheme_break_stateful((utf8proc_int32_t)before, (utf8proc_int32_t)c, &state) &&
-             !wf_age_has(WF_NEW_JOINER, c)))
+             (joins_nothing(before) || !wf_age_has(WF_NEW_JOINER, c))))
             break;
         before = c;
     }

@@ -46,6 +46,10 @@ static const struct {
      "0:0-1 0:1-2 "},
     {"{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" FRAME "," FRAME "]}," MODEL("\"a\":0,\"b\":1"), "aa",
      WF_ENCODE_SPECIALS, NULL},
+    /* a mark newer than utf8proc joins letters, but no control character; the map has a blank for a tab */
+    {"{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":"
+     "\"LAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAkNAAAAAACAIAA=\"}," MODEL("\" \":0,\"\\u0897\":1"),
+     "\t\xe0\xa2\x97", 0, "0:0-1 1:1-2 "},
 };
 
 static weft_status encode(const wf_tokenizer *tok, const char *text, unsigned flags, wf_str *out) {
