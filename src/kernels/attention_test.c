@@ -1,15 +1,7 @@
 /* attention_test.c - kernel F: one list of cases, used to hold every vector form to the plain C form (outputs and gradients,
  * pieces in another order), and the plain C gradients to finite differences. `attention_test --bench`: rates against the peak.
  */
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include "kernels/kernels.h"
-#include "support/test.h"
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "support/kernel_check.h"
 
 static const int64_t NONE = INT64_MAX;
 
@@ -478,8 +470,7 @@ static void test_forms_agree(void **state) {
         run(&wf_kernels_ref, &want.a, false, false);
         run_back(&wf_kernels_ref, &want, false);
         for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
-            wf_kernels k;
-            assert_int_equal(wf_kernels_choose(*isa, &k, NULL), WEFT_OK);
+            wf_kernels k = check_forms(*isa);
             check_pass(&want, &k, false);
             check_pass(&want, &k, true);
         }
@@ -493,8 +484,7 @@ static void test_empty_rows(void **state) {
         "nothing", 1, 1, 1, 70, 70, 8, 8, KEY_MASK | ALL_MASKED | PROBS | SINKS | D_LSE, INT64_MAX, INT64_MAX, 0, 0, 0};
     static const attention_case no_keys = {"no-keys", 1, 2, 2, 5, 0, 8, 8, 0, INT64_MAX, INT64_MAX, 0, 0, 0};
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
-        wf_kernels k;
-        assert_int_equal(wf_kernels_choose(*isa, &k, NULL), WEFT_OK);
+        wf_kernels k = check_forms(*isa);
         for (int c = 0; c < 2; c++) {
             problem p = open_problem(c ? &no_keys : &nothing);
             run(&k, &p.a, false, false);
@@ -513,8 +503,7 @@ static void test_empty_rows(void **state) {
 static void test_nan_stays(void **state) {
     static const attention_case plain = {"nan", 1, 1, 1, 70, 70, 8, 8, 0, INT64_MAX, INT64_MAX, 0, 0, 0};
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
-        wf_kernels k;
-        assert_int_equal(wf_kernels_choose(*isa, &k, NULL), WEFT_OK);
+        wf_kernels k = check_forms(*isa);
         problem p = open_problem(&plain);
         ((float *)(uintptr_t)p.a.q)[5 * p.a.q_stride.token] = NAN;
         run(&k, &p.a, false, false);
@@ -649,46 +638,18 @@ static void test_gradients(void **state) {
 
 /* ---- rates ---- */
 
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* other programs may be running */
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-#if defined(__x86_64__)
-/* Multiply-adds of twelve accumulators, all different: the most one thread can do, in GFLOP/s. */
-#define PEAK(name, target_, type, set, fmadd, lanes)                                                                           \
-    static __attribute__((target(target_))) double name(void) {                                                                \
-        enum { STEPS = 1 << 16, CHAINS = 12 };                                                                                 \
-        static volatile float seed = 0.5f, sink;                                                                               \
-        double best = 0;                                                                                                       \
-        for (int n = 0; n < 400; n++) {                                                                                        \
-            type x0 = set(seed), x1 = set(seed), x2 = set(seed), x3 = set(seed), x4 = set(seed), x5 = set(seed);               \
-            type x6 = set(seed), x7 = set(seed), x8 = set(seed), x9 = set(seed), xa = set(seed), xb = set(seed);               \
-            type a = set(seed), b = set(seed);                                                                                 \
-            double start = seconds();                                                                                          \
-            for (int i = 0; i < STEPS; i++) {                                                                                  \
-                x0 = fmadd(x0, a, b), x1 = fmadd(x1, a, b), x2 = fmadd(x2, a, b), x3 = fmadd(x3, a, b);                        \
-                x4 = fmadd(x4, a, b), x5 = fmadd(x5, a, b), x6 = fmadd(x6, a, b), x7 = fmadd(x7, a, b);                        \
-                x8 = fmadd(x8, a, b), x9 = fmadd(x9, a, b), xa = fmadd(xa, a, b), xb = fmadd(xb, a, b);                        \
-            }                                                                                                                  \
-            best = fmax(best, (double)STEPS * CHAINS * 2 * lanes / (seconds() - start) / 1e9);                                 \
-            x0 = fmadd(fmadd(x0, x1, x2), fmadd(x3, x4, x5), fmadd(fmadd(x6, x7, x8), fmadd(x9, xa, xb), a));                  \
-            sink = ((const float *)&x0)[0];                                                                                    \
-        }                                                                                                                      \
-        (void)sink;                                                                                                            \
-        return best;                                                                                                           \
+/* The most one thread can do with these vectors, in GFLOP/s. */
+static double peak(const wf_kernels *k) {
+    enum { ROUNDS = 1 << 16 };
+    double best = 0;
+    for (int n = 0; n < 400; n++) {
+        int lanes;
+        double start = check_seconds();
+        k->probe_fma(0.0f, ROUNDS, &lanes);
+        best = fmax(best, 2.0 * ROUNDS * WF_PROBE_CHAINS * lanes / (check_seconds() - start) / 1e9);
     }
-PEAK(peak_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, 16)
-PEAK(peak_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 8)
-#define SSE_STEP(x, a, b) _mm_add_ps(_mm_mul_ps(x, a), b)
-PEAK(peak_sse, "sse2", __m128, _mm_set1_ps, SSE_STEP, 4)
-static double peak(const char *isa) {
-    return strncmp(isa, "avx512", 6) == 0 ? peak_avx512() : strcmp(isa, "avx2") == 0 ? peak_avx2() : peak_sse();
+    return best;
 }
-#else
-static double peak(const char *isa) { return NAN; }
-#endif
 
 static int ascending(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -701,14 +662,14 @@ static double measure(const wf_kernels *k, const wf_attention_args *a, bool back
     static double times[MOST];
     void *scratch = take_scratch(a, backward);
     int n = 0;
-    for (double begin = seconds(); n < MOST && (n < 16 || seconds() - begin < 0.7); n++) {
+    for (double begin = check_seconds(); n < MOST && (n < 16 || check_seconds() - begin < 0.7); n++) {
         int64_t head = n % (a->batch * a->heads);
-        double start = seconds();
+        double start = check_seconds();
         if (backward)
             k->attention_back(a, head / a->heads, head % a->heads, scratch);
         for (int64_t block = 0; !backward && block < wf_attention_pieces(a); block++)
             k->attention(a, head / a->heads, head % a->heads, block, scratch);
-        times[n] = seconds() - start;
+        times[n] = check_seconds() - start;
     }
     free(scratch);
     qsort(times, (size_t)n, sizeof *times, ascending);
@@ -737,15 +698,13 @@ static void bench_decode(const wf_kernels *k, int64_t s, bool bf16) {
     close_problem(&p);
 }
 
-static int bench(const char *only) {
+static void bench(const char *only) {
     static const int64_t times[] = {64, 256, 1024, 4096};
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
-        wf_kernels k;
         if (only && strcmp(*isa, only) != 0)
             continue;
-        if (wf_kernels_choose(*isa, &k, NULL) != WEFT_OK)
-            return 1;
-        printf("%-12s peak %.1f GFLOP/s\n", k.isa, peak(k.isa));
+        wf_kernels k = check_forms(*isa);
+        printf("%-12s peak %.1f GFLOP/s\n", k.isa, peak(&k));
         for (size_t i = 0; i < COUNT_OF(times); i++)
             bench_shape(&k, times[i], 64, false);
         bench_shape(&k, 64, 16, false);
@@ -757,12 +716,13 @@ static int bench(const char *only) {
             bench_decode(&k, 4096, bf16);
         }
     }
-    return 0;
 }
 
 int main(int argc, char **argv) {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0)
-        return bench(argc > 2 ? argv[2] : NULL);
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
+        bench(argc > 2 ? argv[2] : NULL);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms_agree),
         cmocka_unit_test(test_empty_rows),

@@ -1,13 +1,6 @@
 /* kernels_test.c - one list of cases, used three ways: every vector form against the plain C form, for every instruction set
  * this processor has; the plain C gradients against finite differences; and `kernels_test --bench`, nanoseconds per element. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-#include <cmocka.h>
-#include "kernels/kernels.h"
+#include "support/kernel_check.h"
 
 enum { LARGEST = 1 << 16, INPUTS = 8, OUTPUTS = 4, SPREAD = 4, GUARD = 64, CAPACITY = SPREAD * LARGEST + GUARD };
 
@@ -361,8 +354,7 @@ static void test_forms_agree(void **state) {
     bench_memory m;
     memory_open(&m);
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
-        wf_kernels k;
-        assert_int_equal(wf_kernels_choose(*isa, &k, NULL), WEFT_OK);
+        wf_kernels k = check_forms(*isa);
         assert_string_equal(k.isa, *isa);
         for (int c = 0; c < CASES; c++) {
             for (int64_t n = 1; n <= 67; n++)
@@ -385,8 +377,7 @@ static void test_relative_precision(void **state) {
                   {WF_GELU, -5, 10, 8e-6},     {WF_ELU1, -80, 5, 2e-7},       {WF_GELU, -0.5f, 0.5f, 3e-7},
                   {WF_GELU_TANH, -3, 10, 5e-6}};
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
-        wf_kernels k;
-        assert_int_equal(wf_kernels_choose(*isa, &k, NULL), WEFT_OK);
+        wf_kernels k = check_forms(*isa);
         for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
             float x[1000], expected[1000], actual[1000];
             for (int i = 0; i < 1000; i++)
@@ -404,8 +395,7 @@ static void test_relative_precision(void **state) {
 /* NaN must never be lost: a diverged run has to show. */
 static void test_nan_stays(void **state) {
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
-        wf_kernels k;
-        assert_int_equal(wf_kernels_choose(*isa, &k, NULL), WEFT_OK);
+        wf_kernels k = check_forms(*isa);
         for (int kind = 0; kind < WF_ACTIVATION_COUNT; kind++) {
             float x[19], y[19];
             poison(x, 19);
@@ -599,20 +589,14 @@ static void test_half_precision(void **state) {
 
 /* ---- speed ---- */
 
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static double time_case(const kernel_case *c, const wf_kernels *k, const work *w) {
-    double best = 1e9, stop = seconds() + 0.05;
+    double best = 1e9, stop = check_seconds() + 0.05;
     int64_t repeat = 1 + 20000 / w->n;
-    while (seconds() < stop) {
-        double start = seconds();
+    while (check_seconds() < stop) {
+        double start = check_seconds();
         for (int64_t r = 0; r < repeat; r++)
             c->run(k, w);
-        double each = (seconds() - start) / (double)repeat;
+        double each = (check_seconds() - start) / (double)repeat;
         best = each < best ? each : best;
     }
     return best * 1e9 / (double)w->n;
@@ -631,9 +615,8 @@ static int bench(const char *only) {
                 printf("%-16s %8lld", v ? wf_activation_names[v] : cases[c].name, (long long)n);
                 work w = work_of(&m, m.actual, n, v);
                 for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
-                    wf_kernels k;
-                    if (wf_kernels_choose(*isa, &k, NULL) == WEFT_OK)
-                        printf(" %12.4f", time_case(&cases[c], &k, &w));
+                    wf_kernels k = check_forms(*isa);
+                    printf(" %12.4f", time_case(&cases[c], &k, &w));
                 }
                 printf("\n");
             }

@@ -1,15 +1,6 @@
 /* lanes_test.c - scans over lanes, diagonal state spaces and Fourier transforms: every instruction set against the plain form,
  * and the plain transform against its definition. The gradients are those of the operations (tensor/ops_test.c). */
-#include "support/test.h"
 #include "support/kernel_check.h"
-#include "kernels/kernels.h"
-
-static wf_kernels forms(const char *isa) {
-    wf_kernels k;
-    weft_error err = {0};
-    assert_int_equal(wf_kernels_choose(isa, &k, &err), WEFT_OK);
-    return k;
-}
 
 static void close_to(const float *got, const float *want, size_t n, double tolerance, const char *isa, const char *what) {
     double error = check_error(got, want, n, 1e-3);
@@ -52,7 +43,7 @@ static void test_lanes(void **state) {
     (void)state;
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            wf_kernels k = forms(*isa);
+            wf_kernels k = check_forms(*isa);
             size_t rows = (size_t)(shapes[i].t * shapes[i].stride);
             lanes got = run_lanes(&k, shapes[i].t, shapes[i].stride, shapes[i].n, shapes[i].states);
             lanes want = run_lanes(&wf_kernels_ref, shapes[i].t, shapes[i].stride, shapes[i].n, shapes[i].states);
@@ -152,7 +143,7 @@ static void test_poles(void **state) {
     (void)state;
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            wf_kernels k = forms(*isa);
+            wf_kernels k = check_forms(*isa);
             poles got = run_poles(&k, &shapes[i]), want = run_poles(&wf_kernels_ref, &shapes[i]);
             for (int x = 0; x < POLE_OUTPUTS; x++)
                 close_to(got.out[x], want.out[x], got.n_out[x], 3e-6, *isa, pole_names[x]);
@@ -214,7 +205,7 @@ static void test_transforms(void **state) {
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++)
         for (int64_t n = 1; n <= 1024; n *= 2)
             for (int inverse = 0; inverse < 2; inverse++) {
-                wf_kernels k = forms(*isa);
+                wf_kernels k = check_forms(*isa);
                 size_t count = (size_t)(n * WF_FFT_LANES);
                 float *re = check_random(72, count, -1, 1), *im = check_random(73, count, -1, 1),
                       *x = check_random(72, count, -1, 1), *y = check_random(73, count, -1, 1), *table = make_table(n);

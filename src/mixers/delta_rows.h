@@ -4,6 +4,22 @@
 #include "mixers/mixer.h"
 
 /* clang-format off */
+/* Options of rows whose values may have more heads than their keys. */
+#define WF_DELTA_KEYS_FIRST                                                                                                    \
+    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"}, {"heads", WF_KEY_INT, NULL, 1, NULL, "heads of q and k"},                \
+    {"v_heads", WF_KEY_INT, "heads", 1, NULL, "heads of v, a multiple of heads"},                                              \
+    {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a key, per head"},                 \
+    {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"}
+#define WF_DELTA_KEYS_CONV                                                                                                     \
+    {"conv", WF_KEY_INT, "null", 1, NULL, "taps of a short convolution on q, k and v"},                                        \
+    {"conv_bias", WF_KEY_BOOL, "false", 0, NULL, "its biases"},                                                                \
+    {"conv_activation", WF_KEY_STRING, "'silu'", 0, WF_ACTIVATION_WORDS, "after it"}
+/* Options of every row. */
+#define WF_DELTA_KEYS_LAST                                                                                                     \
+    {"beta_scale", WF_KEY_FLOAT, "1.0", 0, NULL, "largest correction; 2 allows negative eigenvalues"},                         \
+    {"qk_norm", WF_KEY_STRING, "'l2'", 0, "l2|sum", "length of q and k: root of squares, or sum of absolute values"},          \
+    {"norm_eps", WF_KEY_FLOAT, "1e-5", 0, NULL, "of the norm of a head"},                                                      \
+    {"norm_affine", WF_KEY_BOOL, "true", 0, NULL, "a weight on that norm"}
 #define WF_DELTA_CONV(name, width)                                                                                             \
     {name "_conv.weight", "[" width ", 1, conv]", "uniform:0.5", "conv != null", NULL, false, NULL},                           \
     {name "_conv.bias", "[" width "]", "zeros", "conv != null && conv_bias", NULL, false, NULL}

@@ -10,10 +10,7 @@ static const wf_key keys[] = {
     {"conv", WF_KEY_INT, "null", 1, NULL, "taps of a short convolution on q, k and v"},
     {"conv_bias", WF_KEY_BOOL, "false", 0, NULL, "its biases"},
     {"gate", WF_KEY_STRING, "null", 0, "silu|sigmoid", "activation of an output gate"},
-    {"beta_scale", WF_KEY_FLOAT, "1.0", 0, NULL, "largest correction; 2 allows negative eigenvalues"},
-    {"qk_norm", WF_KEY_STRING, "'l2'", 0, "l2|sum", "length of q and k: root of squares, or sum of absolute values"},
-    {"norm_eps", WF_KEY_FLOAT, "1e-5", 0, NULL, "of the norm of a head"},
-    {"norm_affine", WF_KEY_BOOL, "true", 0, NULL, "a weight on that norm"},
+    WF_DELTA_KEYS_LAST,
     {0}};
 
 static const wf_slot slots[] = {WF_DELTA_SLOTS("heads"),

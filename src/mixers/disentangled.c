@@ -20,14 +20,7 @@ static const wf_key keys[] = {
 
 #define SPAN "(buckets > 0 ? buckets : distance)"
 static const wf_slot slots[] = {
-    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},
-    {"k.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"k.bias", "[heads*key_dim]", "zeros", "has(bias, 'k')", NULL, false, NULL},
-    {"v.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"v.bias", "[heads*key_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},
-    {"o.weight", "[dim, heads*key_dim]", "linear_out", NULL, NULL, false, NULL},
-    {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL},
+    WF_QKVO_SLOTS_OF("heads", "key_dim"),
     {"table.weight", "[2*" SPAN ", dim]", "table:0.02", "len(terms) > 0", NULL, false, NULL},
     {"norm.weight", "[dim]", "ones", "norm != null && len(terms) > 0", NULL, false, NULL},
     {"norm.bias", "[dim]", "zeros", "norm != null && len(terms) > 0", NULL, false, NULL},

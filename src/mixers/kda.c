@@ -6,21 +6,12 @@
 #include "parts/init.h"
 
 static const wf_key keys[] = {
-    {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
-    {"heads", WF_KEY_INT, NULL, 1, NULL, "heads of q and k"},
-    {"v_heads", WF_KEY_INT, "heads", 1, NULL, "heads of v, a multiple of heads"},
-    {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a key, per head"},
-    {"value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"},
+    WF_DELTA_KEYS_FIRST,
     {"rank", WF_KEY_INT, "value_dim", 1, NULL, "width that the decay and the gate are read through"},
-    {"conv", WF_KEY_INT, "null", 1, NULL, "taps of a short convolution on q, k and v"},
-    {"conv_bias", WF_KEY_BOOL, "false", 0, NULL, "its biases"},
-    {"conv_activation", WF_KEY_STRING, "'silu'", 0, WF_ACTIVATION_WORDS, "after it"},
+    WF_DELTA_KEYS_CONV,
     {"lower_bound", WF_KEY_FLOAT, "null", -INFINITY, NULL, "smallest log decay, below 0: g = bound * sigmoid(e^a f)"},
     {"gate_bias", WF_KEY_BOOL, "false", 0, NULL, "a bias on the output gate"},
-    {"beta_scale", WF_KEY_FLOAT, "1.0", 0, NULL, "largest correction; 2 allows negative eigenvalues"},
-    {"qk_norm", WF_KEY_STRING, "'l2'", 0, "l2|sum", "length of q and k: root of squares, or sum of absolute values"},
-    {"norm_eps", WF_KEY_FLOAT, "1e-5", 0, NULL, "of the norm of a head"},
-    {"norm_affine", WF_KEY_BOOL, "true", 0, NULL, "a weight on that norm"},
+    WF_DELTA_KEYS_LAST,
     {0}};
 
 static const wf_slot slots[] = {WF_DELTA_SLOTS("v_heads"),

@@ -324,16 +324,18 @@ wf_tensor *wf_state_append(const wf_run *run, const wf_layer *layer, const char 
         {"key_dim", WF_KEY_INT, "dim % heads == 0 ? dim // heads : null", 1, NULL, "channels of a key, per head"}, {           \
         "value_dim", WF_KEY_INT, "key_dim", 1, NULL, "channels of a value, per head"                                           \
     }
-#define WF_QKVO_SLOTS                                                                                                          \
+/* `kv`: the option that counts the heads of k and v; `value`: the one that is the width of a value. */
+#define WF_QKVO_SLOTS_OF(kv, value)                                                                                            \
     {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},                                                   \
         {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},                                           \
-        {"k.weight", "[kv_heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},                                            \
-        {"k.bias", "[kv_heads*key_dim]", "zeros", "has(bias, 'k')", NULL, false, NULL},                                        \
-        {"v.weight", "[kv_heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},                                          \
-        {"v.bias", "[kv_heads*value_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},                                      \
-        {"o.weight", "[dim, heads*value_dim]", "linear_out", NULL, NULL, false, NULL}, {                                       \
+        {"k.weight", "[" kv "*key_dim, dim]", "linear", NULL, NULL, false, NULL},                                              \
+        {"k.bias", "[" kv "*key_dim]", "zeros", "has(bias, 'k')", NULL, false, NULL},                                          \
+        {"v.weight", "[" kv "*" value ", dim]", "linear", NULL, NULL, false, NULL},                                            \
+        {"v.bias", "[" kv "*" value "]", "zeros", "has(bias, 'v')", NULL, false, NULL},                                        \
+        {"o.weight", "[dim, heads*" value "]", "linear_out", NULL, NULL, false, NULL}, {                                       \
         "o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL                                                        \
     }
+#define WF_QKVO_SLOTS WF_QKVO_SLOTS_OF("kv_heads", "value_dim")
 /* The option `prefix_lm` of causal softmax rows, which hand io->prefix to wf_attention. */
 #define WF_PREFIX_KEY                                                                                                          \
     {                                                                                                                          \

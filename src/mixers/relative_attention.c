@@ -6,9 +6,8 @@
  * Row n of a stream of queries sees what the main stream's mixer has seen as keys: with `own` rows up to its own less the
  * number of the stream, the first one, and itself, one further on; else the row that `map` gives it a place at. xl_attention.c
  * has the same first two terms of sinusoids and says in which it differs. */
-#include <math.h>
 #include "base/str.h"
-#include "mixers/mixer.h"
+#include "mixers/distance_rows.h"
 
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
@@ -36,14 +35,7 @@ static const wf_key keys[] = {
 
 #define WAVES "positions == 'sinusoids'"
 static const wf_slot slots[] = {
-    {"q.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"q.bias", "[heads*key_dim]", "zeros", "has(bias, 'q')", NULL, false, NULL},
-    {"k.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"k.bias", "[heads*key_dim]", "zeros", "has(bias, 'k')", NULL, false, NULL},
-    {"v.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
-    {"v.bias", "[heads*key_dim]", "zeros", "has(bias, 'v')", NULL, false, NULL},
-    {"o.weight", "[dim, heads*key_dim]", "linear_out", NULL, NULL, false, NULL},
-    {"o.bias", "[dim]", "zeros", "has(bias, 'o')", NULL, false, NULL},
+    WF_QKVO_SLOTS_OF("heads", "key_dim"),
     {"r.weight", "[heads*key_dim, dim]", "linear", WAVES, NULL, false, NULL},
     {"content", "[heads, key_dim]", "zeros", WAVES, NULL, false, NULL},
     {"position", "[heads, key_dim]", "zeros", WAVES, NULL, false, NULL},
@@ -110,41 +102,19 @@ static key_set own_keys(wf_run *r, const wf_layer *l, wf_ports *io) {
 }
 
 /* ---- scores ---- */
-/* Sines, then cosines, of the distances first.. at rates 10000^(-2c/dim). */
-static wf_tensor *wave_table(wf_run *r, int64_t first, int64_t count, int64_t dim) {
-    float *values = wf_arena_alloc(wf_tape_arena(r->tape), (size_t)(count * dim) * sizeof *values);
-    if (!values)
-        return wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory");
-    for (int64_t i = 0; i < count * (dim / 2); i++) {
-        int64_t row = i / (dim / 2), c = i % (dim / 2);
-        double angle = (double)(first + row) * pow(10000.0, -2.0 * (double)c / (double)dim);
-        values[row * dim + c] = (float)sin(angle);
-        values[row * dim + dim / 2 + c] = (float)cos(angle);
-    }
-    return wf_constant(r->tape, 2, (int64_t[]){count, dim}, values);
-}
-
 typedef struct distances { /* what all sets of keys share */
     wf_tensor *table;      /* [count,H,K] of sinusoids; [buckets,buckets], a row for each */
     int32_t *index;
     int64_t count, zero;
 } distances;
 
-static bool number_rows(wf_run *r, distances *d) {
-    d->index = wf_arena_alloc(wf_tape_arena(r->tape), (size_t)d->count * sizeof *d->index);
-    if (!d->index)
-        wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory");
-    for (int64_t i = 0; d->index && i < d->count; i++)
-        d->index[i] = (int32_t)i;
-    return d->index != NULL;
-}
-
 /* Distances -behind..ahead, as far as they differ. */
 static distances wave_distances(wf_run *r, const wf_layer *l, int64_t behind, int64_t ahead) {
     int64_t clamp = wf_given(l, "clamp") ? wf_int(l, "clamp") : INT64_MAX;
     distances d = {.zero = behind < clamp ? behind : clamp};
     d.count = d.zero + 1 + (ahead < clamp ? ahead : clamp);
-    wf_tensor *table = number_rows(r, &d) ? wave_table(r, -d.zero, d.count, wf_int(l, "dim")) : NULL;
+    d.index = wf_distance_numbers(r, d.count);
+    wf_tensor *table = wf_distance_waves(r, -d.zero, 1, d.count, wf_int(l, "dim"), 10000.0);
     table = wf_project(r, l, "r", wf_dropout(r->tape, table, r->dropout));
     d.table = table ? wf_reshape(r->tape, table, 3, (int64_t[]){d.count, wf_int(l, "heads"), wf_int(l, "key_dim")}) : NULL;
     return d;
@@ -153,9 +123,9 @@ static distances wave_distances(wf_run *r, const wf_layer *l, int64_t behind, in
 /* Distances 0..ahead in their buckets, which pick one of a row's numbers. */
 static distances bucket_distances(wf_run *r, const wf_layer *l, int64_t ahead) {
     int64_t n = wf_int(l, "buckets");
-    distances d = {.count = ahead + 1};
+    distances d = {.count = ahead + 1, .index = wf_distance_numbers(r, ahead + 1)};
     float *one = wf_arena_alloc(wf_tape_arena(r->tape), (size_t)(n * n) * sizeof *one);
-    if (!one || !number_rows(r, &d)) {
+    if (!one || !d.index) {
         wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory");
         return d;
     }
@@ -188,19 +158,12 @@ static wf_tensor *bucket_numbers(wf_run *r, const wf_layer *l, wf_tensor *x) {
     return z ? wf_reshape(r->tape, z, 4, (int64_t[]){batch, rows, heads, n}) : NULL;
 }
 
-/* q + a vector for each head. */
-static wf_tensor *shifted(wf_run *r, const wf_layer *l, wf_tensor *q, const char *slot) {
-    wf_tensor *b = wf_weight(r, l, slot);
-    return b ? wf_split_heads(r, wf_add_rows(r->tape, wf_merge_heads(r, q), wf_reshape(r->tape, b, 1, &b->count)),
-                              wf_int(l, "heads"), wf_int(l, "key_dim"))
-             : q;
-}
-
 static asking ask(wf_run *r, const wf_layer *l, const wf_ports *io, wf_tensor *x, wf_tensor *q) {
-    asking a = {.q = shifted(r, l, q, "content"), .stream = -1, .self = wf_flag(l, "self") && !io->queries, .scale = 1.0f};
-    a.of = waves(l) ? shifted(r, l, q, "position") : bucket_numbers(r, l, x);
+    asking a = {
+        .q = wf_distance_query(r, l, q, "content"), .stream = -1, .self = wf_flag(l, "self") && !io->queries, .scale = 1.0f};
+    a.of = waves(l) ? wf_distance_query(r, l, q, "position") : bucket_numbers(r, l, x);
     a.scale = waves(l) ? (float)wf_float(l, "scale") : 1.0f;
-    a.segment = wf_flag(l, "segments") && io->segments ? shifted(r, l, q, "segment") : NULL;
+    a.segment = wf_flag(l, "segments") && io->segments ? wf_distance_query(r, l, q, "segment") : NULL;
     a.pairs = io->pairs;
     return a;
 }

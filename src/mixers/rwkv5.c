@@ -2,6 +2,7 @@
  * with a learned decay per channel, read before the token with a bonus for it, o_t = (S_{t-1} + diag(u) k_t v_t^T)^T r_t; r, k,
  * v and g read a learned mix of the token and the one before. Reference: the package rwkv, att_seq_v5_2. */
 #include "mixers/mixer.h"
+#include "parts/init.h"
 
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
@@ -12,13 +13,6 @@ static const wf_key keys[] = {
     {"norm_eps", WF_KEY_FLOAT, "64e-5", 0, NULL, "of the norm of a head"},
     {0}};
 
-/* e^-e^b of 0.998 to e^-e^-1 over the channels. */
-static void start_decay(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
-    (void)dims, (void)rng;
-    for (int64_t i = 0; i < count; i++)
-        value[i] = -6.0f + 5.0f * (count > 1 ? (float)i / (float)(count - 1) : 0.0f);
-}
-
 static const wf_slot slots[] = {{"mix_r", "[dim]", "constant:0.5", NULL, NULL, false, NULL},
                                 {"mix_k", "[dim]", "constant:0.5", NULL, NULL, false, NULL},
                                 {"mix_v", "[dim]", "constant:0.5", NULL, NULL, false, NULL},
@@ -27,7 +21,7 @@ static const wf_slot slots[] = {{"mix_r", "[dim]", "constant:0.5", NULL, NULL, f
                                 {"k.weight", "[heads*key_dim, dim]", "linear", NULL, NULL, false, NULL},
                                 {"v.weight", "[heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},
                                 {"gate.weight", "[heads*value_dim, dim]", "linear", "gate != 'none'", NULL, false, NULL},
-                                {"decay", "[heads, key_dim]", "custom", NULL, NULL, false, start_decay},
+                                {"decay", "[heads, key_dim]", "custom", NULL, NULL, false, wf_init_decay_curve},
                                 {"bonus", "[heads, key_dim]", "uniform:0.5", NULL, NULL, false, NULL},
                                 {"norm.weight", "[heads*value_dim]", "ones", NULL, NULL, false, NULL},
                                 {"norm.bias", "[heads*value_dim]", "zeros", NULL, NULL, false, NULL},

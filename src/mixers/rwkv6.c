@@ -2,6 +2,7 @@
  * v_t^T, read before the token with a bonus for it, o_t = (S_{t-1} + diag(u) k_t v_t^T)^T r_t. How far r, w, k, v and g read
  * the token before, and the decay w, depend on x through small ranks. Reference: fla RWKV6Attention. */
 #include "mixers/mixer.h"
+#include "parts/init.h"
 
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
@@ -13,13 +14,6 @@ static const wf_key keys[] = {
     {"norm_eps", WF_KEY_FLOAT, "1e-5", 0, NULL, "of the norm of a head"},
     {0}};
 
-/* e^-e^b of 0.998 to e^-e^-1 over the channels. */
-static void start_decay(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
-    (void)dims, (void)rng;
-    for (int64_t i = 0; i < count; i++)
-        value[i] = -6.0f + 5.0f * (count > 1 ? (float)i / (float)(count - 1) : 0.0f);
-}
-
 static const wf_slot slots[] = {{"mix.mu", "[dim]", "constant:0.5", NULL, NULL, false, NULL},
                                 {"mix.down.weight", "[5*mix_rank, dim]", "linear", NULL, NULL, false, NULL},
                                 {"mix.up.weight", "[dim, 5*mix_rank]", "linear", NULL, NULL, false, NULL},
@@ -30,7 +24,7 @@ static const wf_slot slots[] = {{"mix.mu", "[dim]", "constant:0.5", NULL, NULL, 
                                 {"gate.weight", "[heads*value_dim, dim]", "linear", NULL, NULL, false, NULL},
                                 {"decay.down.weight", "[decay_rank, dim]", "linear", NULL, NULL, false, NULL},
                                 {"decay.up.weight", "[heads*key_dim, decay_rank]", "linear", NULL, NULL, false, NULL},
-                                {"decay.up.bias", "[heads*key_dim]", "custom", NULL, NULL, false, start_decay},
+                                {"decay.up.bias", "[heads*key_dim]", "custom", NULL, NULL, false, wf_init_decay_curve},
                                 {"bonus", "[heads, key_dim]", "uniform:0.5", NULL, NULL, false, NULL},
                                 {"norm.weight", "[heads*value_dim]", "ones", NULL, NULL, false, NULL},
                                 {"norm.bias", "[heads*value_dim]", "zeros", NULL, NULL, false, NULL},

@@ -9,9 +9,8 @@
  * without segments, and its e_0 is of one), a kind like all others, kv_heads, value_dim, theta, the weights as an output. Only
  * there: causal rows, a state, rows before the sequence, streams of queries, hidden pairs, windows, distances that are cut off,
  * turned round or in buckets, dropout of the sinusoids. A row whose keys are all padding is zero here, their mean there. */
-#include <math.h>
 #include "base/str.h"
-#include "mixers/mixer.h"
+#include "mixers/distance_rows.h"
 
 static const wf_key keys[] = {
     WF_QKVO_KEYS,
@@ -37,36 +36,6 @@ static weft_status check(const wf_layer *l, weft_error *err) {
     return wf_check_qkvo(l, err);
 }
 
-/* Queries with a bias, [B,T,H,K]. */
-static wf_tensor *biased(wf_run *r, const wf_layer *l, wf_tensor *q, const char *slot) {
-    wf_tensor *b = wf_weight(r, l, slot), *x = wf_merge_heads(r, q);
-    b = b ? wf_reshape(r->tape, b, 1, &b->count) : NULL;
-    return wf_split_heads(r, wf_add_rows(r->tape, x, b), wf_int(l, "heads"), wf_int(l, "key_dim"));
-}
-
-/* R of the distances first, first + step, ..: all sines, then all cosines. */
-static wf_tensor *sinusoids(wf_run *r, const wf_layer *l, int64_t first, int64_t step, int64_t count) {
-    int64_t dim = wf_int(l, "dim"), half = dim / 2;
-    float *all = wf_arena_alloc(wf_tape_arena(r->tape), (size_t)(count * dim) * sizeof *all);
-    if (!all)
-        return wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory");
-    for (int64_t i = 0; i < count * half; i++) {
-        double angle = (double)(first + i / half * step) * pow(wf_float(l, "theta"), -(double)(i % half) / (double)half);
-        all[i / half * dim + i % half] = (float)sin(angle);
-        all[i / half * dim + half + i % half] = (float)cos(angle);
-    }
-    return wf_constant(r->tape, 2, (int64_t[]){count, dim}, all);
-}
-
-static const int32_t *numbers(wf_run *r, int64_t count) {
-    int32_t *index = wf_arena_alloc(wf_tape_arena(r->tape), (size_t)count * sizeof *index);
-    for (int64_t i = 0; index && i < count; i++)
-        index[i] = (int32_t)i;
-    if (!index)
-        wf_tape_error(r->tape, WEFT_NO_MEMORY, "out of memory");
-    return index;
-}
-
 /* Where queries lie and where keys do decides the distances: i*step - j steps of the keys, and what lies between their first
  * rows. */
 static wf_tensor *distance_scores(wf_run *r, const wf_layer *l, wf_tensor *q, wf_tensor *k, wf_lie at, wf_lie from) {
@@ -76,16 +45,17 @@ static wf_tensor *distance_scores(wf_run *r, const wf_layer *l, wf_tensor *q, wf
                              (long long)from.step);
     wf_relative_spec s = {.queries = rows,
                           .keys = cols,
-                          .index = numbers(r, count),
+                          .index = wf_distance_numbers(r, count),
                           .count = count,
                           .zero = cols - 1,
                           .step = step,
                           .skip = wf_int(l, "apart"),
                           .scale = (float)wf_float(l, "scale")};
     int64_t first = at.origin - from.origin - (cols - 1) * from.step;
-    wf_tensor *table = s.index ? wf_project_f32(r, l, "r", sinusoids(r, l, first, from.step, count)) : NULL;
+    wf_tensor *waves = wf_distance_waves(r, first, from.step, count, wf_int(l, "dim"), wf_float(l, "theta"));
+    wf_tensor *table = s.index ? wf_project_f32(r, l, "r", waves) : NULL;
     table = table ? wf_reshape(r->tape, table, 3, (int64_t[]){count, wf_int(l, "heads"), wf_int(l, "key_dim")}) : NULL;
-    return wf_relative(r->tape, biased(r, l, q, "distance_bias"), table, &s);
+    return wf_relative(r->tape, wf_distance_query(r, l, q, "distance_bias"), table, &s);
 }
 
 static wf_tensor *kind_scores(wf_run *r, const wf_layer *l, wf_tensor *q, wf_tensor *k, const wf_ports *io) {
@@ -94,7 +64,7 @@ static wf_tensor *kind_scores(wf_run *r, const wf_layer *l, wf_tensor *q, wf_ten
                       .keys = k->dims[1],
                       .common = wf_int(l, "common"),
                       .skip = wf_int(l, "apart")};
-    wf_tensor *two = wf_head_linear(r->tape, biased(r, l, q, "kind_bias"), wf_weight(r, l, "kind.weight"), NULL);
+    wf_tensor *two = wf_head_linear(r->tape, wf_distance_query(r, l, q, "kind_bias"), wf_weight(r, l, "kind.weight"), NULL);
     return wf_kind_scores(r->tape, wf_scale(r->tape, two, (float)wf_float(l, "scale")), &s);
 }
 
@@ -114,7 +84,8 @@ static weft_status run(wf_run *r, const wf_layer *l, wf_ports *io) {
                            .probs = r->want_attention ? &io->attention : NULL};
     if (wf_flag(l, "kinds"))
         s.bias = wf_add(r->tape, s.bias, kind_scores(r, l, q, k, io));
-    io->y = wf_project(r, l, "o", wf_merge_heads(r, wf_attention(r->tape, biased(r, l, q, "content_bias"), k, v, &s)));
+    io->y =
+        wf_project(r, l, "o", wf_merge_heads(r, wf_attention(r->tape, wf_distance_query(r, l, q, "content_bias"), k, v, &s)));
     return WEFT_OK;
 }
 

@@ -570,6 +570,22 @@ static weft_status record_blocks(recorder *r, wf_place *at, wf_model_ports *p, w
     return WEFT_OK;
 }
 
+/* What follows the last layer, of the rows that were asked for: norm, projection, the sum of layers. */
+static void record_end(recorder *r, const wf_place *at, int64_t asked, wf_model_ports *p) {
+    const wf_model *m = r->model;
+    wf_tape *tape = r->run.tape;
+    wf_tensor *end = m->spec->joined ? wf_join_channels(tape, r->ports.side, at->x) : at->x;
+    end = wf_apply_norm(tape, &m->spec->norm, end, m->norm[0], m->norm[1]);
+    end = r->options->dropout ? wf_dropout(tape, end, m->spec->dropout) : end;
+    end = record_out(tape, &m->spec->project, m->out, end);
+    int64_t rows = r->last ? 1 : m->spec->reshaped ? at->rows : asked;
+    p->hidden = wf_time_slice(tape, add_layer(r, m->spec->layers, end), 0, rows);
+    if (p->hidden_states) {
+        wf_keep(tape, p->stream = at->x);
+        wf_keep(tape, p->hidden_states[m->spec->layers] = m->layer_sum ? wf_time_slice(tape, end, 0, asked) : p->hidden);
+    }
+}
+
 weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int64_t rows, const wf_model_options *o,
                             wf_model_ports *p, weft_error *err) {
     recorder r = {.model = m, .options = o};
@@ -608,17 +624,7 @@ weft_status wf_model_record(const wf_model *m, wf_tape *tape, int64_t batch, int
     r.last = rows == asked && ends_early(&r, p);
     wf_place at = {.x = x, .mask = p->mask, .kinds = wf_stem_kinds(m, p), .rows = rows, .lie = {0, 1}};
     WF_TRY(record_blocks(&r, &at, p, err));
-    x = at.x;
-    wf_tensor *end = m->spec->joined ? wf_join_channels(tape, r.ports.side, x) : x;
-    p->hidden = wf_apply_norm(tape, &m->spec->norm, end, m->norm[0], m->norm[1]);
-    p->hidden = o->dropout ? wf_dropout(tape, p->hidden, m->spec->dropout) : p->hidden;
-    p->hidden = record_out(tape, &m->spec->project, m->out, p->hidden);
-    end = p->hidden;
-    p->hidden = wf_time_slice(tape, add_layer(&r, m->spec->layers, end), 0, r.last ? 1 : m->spec->reshaped ? at.rows : asked);
-    if (p->hidden_states) {
-        wf_keep(tape, p->stream = x);
-        wf_keep(tape, p->hidden_states[m->spec->layers] = m->layer_sum ? wf_time_slice(tape, end, 0, asked) : p->hidden);
-    }
+    record_end(&r, &at, asked, p);
     take_streams(&r, p);
     p->mask = rows != asked ? given.mask : at.mask;
     p->mask = pooled_rows(m, tape, p);

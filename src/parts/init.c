@@ -14,3 +14,9 @@ void wf_init_step_bias(float *value, int64_t count, const int64_t *dims, wf_rng 
         value[i] = (float)(step + log(-expm1(-step)));
     }
 }
+
+void wf_init_decay_curve(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
+    (void)dims, (void)rng;
+    for (int64_t i = 0; i < count; i++)
+        value[i] = -6.0f + 5.0f * (count > 1 ? (float)i / (float)(count - 1) : 0.0f);
+}

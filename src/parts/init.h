@@ -7,4 +7,6 @@
 void wf_init_log_rates(float *value, int64_t count, const int64_t *dims, wf_rng rng);
 /* The inverse of softplus of steps between 0.001 and 0.1, log-uniform. */
 void wf_init_step_bias(float *value, int64_t count, const int64_t *dims, wf_rng rng);
+/* From -6 to -1 over the channels: decays e^-e^b from 0.998 to e^-e^-1, as RWKV has them. */
+void wf_init_decay_curve(float *value, int64_t count, const int64_t *dims, wf_rng rng);
 #endif

@@ -1,4 +1,4 @@
-/* kernel_check.h - for tests of the kernels: filled arrays, comparison of outputs, time. */
+/* kernel_check.h - for tests of the kernels: the forms of an instruction set, filled arrays, comparison of outputs, time. */
 #ifndef WF_TESTS_KERNEL_CHECK_H
 #define WF_TESTS_KERNEL_CHECK_H
 #include <math.h>
@@ -13,7 +13,18 @@
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
+#include "support/test.h"
 #include "base/rng.h"
+#include "kernels/kernels.h"
+
+/* The best forms up to an instruction set; NULL: of this processor, under WEFT_CPU. */
+static inline wf_kernels check_forms(const char *isa) {
+    wf_kernels k;
+    weft_error err = {0};
+    if (wf_kernels_choose(isa, &k, &err) != WEFT_OK)
+        fail_msg("%s", err.message);
+    return k;
+}
 
 /* n floats: an exact block, so that a sanitizer sees any step over its end; big ones on huge pages, as tensors are. */
 static inline float *check_floats(size_t n) {
