@@ -366,28 +366,45 @@ static void test_forms_agree(void **state) {
     memory_close(&m);
 }
 
-/* Where relative precision is promised: near zero, and in the tails. */
+/* Where relative precision is promised: near zero, and in the tails; of the values and of the slopes. */
 static void test_relative_precision(void **state) {
+    enum { VALUE, SLOPE };
     static const struct {
         wf_activation kind;
+        int slope;
         float from, to;
         double tolerance;
-    } ranges[] = {{WF_TANH, 1e-30f, 10, 3e-7}, {WF_TANH, -10, -1e-30f, 3e-7}, {WF_SOFTPLUS, -80, 30, 5e-7},
-                  {WF_SIGMOID, -80, 80, 4e-7}, {WF_SILU, -80, 80, 4e-7},      {WF_EXP, -87, 88, 2e-7},
-                  {WF_GELU, -5, 10, 8e-6},     {WF_ELU1, -80, 5, 2e-7},       {WF_GELU, -0.5f, 0.5f, 3e-7},
-                  {WF_GELU_TANH, -3, 10, 5e-6}};
+    } ranges[] = {
+        {WF_TANH, VALUE, 1e-30f, 10, 3e-7},      {WF_TANH, VALUE, -10, -1e-30f, 3e-7},  {WF_TANH, VALUE, 1e-9f, 1e-3f, 3e-7},
+        {WF_TANH, SLOPE, -9, 9, 4e-7},           {WF_SOFTPLUS, VALUE, -80, 30, 5e-7},   {WF_SOFTPLUS, SLOPE, -80, 19, 3e-7},
+        {WF_SIGMOID, VALUE, -80, 80, 4e-7},      {WF_SIGMOID, SLOPE, -80, 80, 4e-7},    {WF_EXP, VALUE, -87, 88, 2e-7},
+        {WF_EXP, SLOPE, -87, 88, 2e-7},          {WF_ELU1, VALUE, -80, 5, 2e-7},        {WF_ELU1, SLOPE, -80, 5, 2e-7},
+        {WF_SILU, VALUE, -80, 80, 4e-7},         {WF_SILU, VALUE, -1e-3f, 1e-3f, 3e-7}, {WF_SILU, SLOPE, -80, -3, 6e-7},
+        {WF_SILU, SLOPE, -0.5f, 80, 4e-7},       {WF_QUICK_GELU, VALUE, -8, 40, 1e-6},  {WF_QUICK_GELU, VALUE, -0.5f, 40, 3e-7},
+        {WF_QUICK_GELU, SLOPE, -0.4f, 40, 4e-7}, {WF_GELU, VALUE, -5, 10, 8e-6},        {WF_GELU, VALUE, -1, 10, 4e-7},
+        {WF_GELU, VALUE, -0.5f, 0.5f, 3e-7},     {WF_GELU, SLOPE, -5, -1.5f, 1.2e-6},   {WF_GELU, SLOPE, -0.4f, 10, 4e-7},
+        {WF_GELU_TANH, VALUE, -3, 10, 1.2e-6},   {WF_GELU_TANH, VALUE, -1, 10, 4e-7},   {WF_GELU_TANH, SLOPE, -0.4f, 10, 4e-7}};
+    float ones[1000];
+    for (int i = 0; i < 1000; i++)
+        ones[i] = 1.0f;
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
         wf_kernels k = check_forms(*isa);
         for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
             float x[1000], expected[1000], actual[1000];
+            int kind = (int)ranges[r].kind;
             for (int i = 0; i < 1000; i++)
                 x[i] = ranges[r].from + (ranges[r].to - ranges[r].from) * (float)i / 999.0f;
-            wf_kernels_ref.activate((int)ranges[r].kind, expected, x, 1000);
-            k.activate((int)ranges[r].kind, actual, x, 1000);
+            if (ranges[r].slope == SLOPE) {
+                wf_kernels_ref.activate_back(kind, expected, x, ones, 1000);
+                k.activate_back(kind, actual, x, ones, 1000);
+            } else {
+                wf_kernels_ref.activate(kind, expected, x, 1000);
+                k.activate(kind, actual, x, 1000);
+            }
             for (int i = 0; i < 1000; i++)
                 if (fabs((double)actual[i] - expected[i]) > ranges[r].tolerance * fabs((double)expected[i]))
-                    fail_msg("%s on %s at %.9g: %.9g, expected %.9g", wf_activation_names[ranges[r].kind], k.isa, x[i],
-                             actual[i], expected[i]);
+                    fail_msg("%s%s on %s at %.9g: %.9g, expected %.9g", ranges[r].slope == SLOPE ? "slope of " : "",
+                             wf_activation_names[kind], k.isa, x[i], actual[i], expected[i]);
         }
     }
 }

@@ -93,6 +93,7 @@ double *naive_linear(naive_io *io, const char *name, const double *x, int64_t ro
     return y;
 }
 
+/* Tails by erfc and the sigmoid: 1 + erf and 1 + tanh would round small values, and their derivatives, to 0. */
 double naive_activation(const char *kind, double x) {
     static const double PI = 3.14159265358979323846;
     if (strcmp(kind, "relu") == 0)
@@ -100,9 +101,9 @@ double naive_activation(const char *kind, double x) {
     if (strcmp(kind, "relu2") == 0)
         return x > 0.0 ? x * x : 0.0;
     if (strcmp(kind, "gelu") == 0)
-        return 0.5 * x * (1.0 + erf(x / sqrt(2.0)));
+        return 0.5 * x * erfc(-x / sqrt(2.0));
     if (strcmp(kind, "gelu_tanh") == 0)
-        return 0.5 * x * (1.0 + tanh(sqrt(2.0 / PI) * (x + 0.044715 * x * x * x)));
+        return x * naive_sigmoid(2.0 * sqrt(2.0 / PI) * (x + 0.044715 * x * x * x)); /* 0.5 (1 + tanh u) */
     if (strcmp(kind, "quick_gelu") == 0)
         return x * naive_sigmoid(1.702 * x);
     if (strcmp(kind, "silu") == 0)
@@ -126,9 +127,9 @@ double naive_activation(const char *kind, double x) {
     if (strcmp(kind, "mish") == 0)
         return x * tanh(log1p(exp(x)));
     if (strcmp(kind, "gelu_10") == 0)
-        return fmin(0.5 * x * (1.0 + erf(x / sqrt(2.0))), 10.0);
+        return fmin(0.5 * x * erfc(-x / sqrt(2.0)), 10.0);
     if (strcmp(kind, "laplace") == 0)
-        return 0.5 * (1.0 + erf((x - 0.707107) / (0.282095 * sqrt(2.0))));
+        return 0.5 * erfc((0.707107 - x) / (0.282095 * sqrt(2.0)));
     if (strcmp(kind, "sqrtsoftplus") == 0)
         return sqrt(log1p(exp(x)));
     assert(strcmp(kind, "identity") == 0);
