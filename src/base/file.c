@@ -303,3 +303,5 @@ weft_status wf_copy_file(const wf_mem *mem, const char *from, const char *to, we
     wf_file_close(&file);
     return status;
 }
+
+weft_status wf_remove_file(const char *path, weft_error *err) { return unlink(path) == 0 ? WEFT_OK : wf_fail_os(err, path); }

@@ -225,7 +225,10 @@ static void test_folders(void **state) {
     assert_int_equal(wf_list_dir(&f->arena, inside(f, "none"), &names, &count, &err), WEFT_FAILURE);
     remove(inside(f, "a/b/c"));
     remove(inside(f, "a/b"));
-    remove(inside(f, "a/z"));
+    assert_int_equal(wf_remove_file(inside(f, "a/z"), &err), WEFT_OK);
+    assert_false(wf_is_file(inside(f, "a/z")));
+    assert_int_equal(wf_remove_file(inside(f, "a/z"), &err), WEFT_FAILURE);
+    assert_non_null(strstr(err.message, strerror(ENOENT)));
     remove(inside(f, "a/B"));
 }
 

@@ -47,6 +47,7 @@ weft_status wf_writer_commit(wf_writer *w, weft_error *err);                    
 void wf_writer_abort(wf_writer *w);                                                   /* frees w; NULL is fine */
 weft_status wf_write_file(const wf_mem *mem, const char *path, const void *data, size_t n, weft_error *err);
 weft_status wf_copy_file(const wf_mem *mem, const char *from, const char *to, weft_error *err);
+weft_status wf_remove_file(const char *path, weft_error *err);
 weft_status wf_make_dir(const char *path, weft_error *err); /* parents too; fine when it exists */
 bool wf_is_dir(const char *path);
 bool wf_is_file(const char *path);

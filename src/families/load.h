@@ -56,8 +56,8 @@ typedef struct wf_save_options {
     int64_t bos, eos, pad; /* token ids for the generation settings; -1: none */
 } wf_save_options;
 
-/* Writes config.json, generation_config.json and model.safetensors as the first family that says the spec exactly, else as
- * `weft`; a model with an adapter beside it as that adapter's folder. Each file appears whole or not at all. `options` NULL:
- * fp32, no ids. */
+/* Writes config.json, model.safetensors and, where there is anything to say, generation_config.json as the first family that
+ * says the spec exactly, else as `weft`; a model with an adapter beside it as that adapter's folder. Each file appears whole or
+ * not at all. `options` NULL: fp32, no ids. */
 weft_status wf_model_save(const wf_model *model, const char *folder, const wf_save_options *options, weft_error *err);
 #endif

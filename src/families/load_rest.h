@@ -1,20 +1,22 @@
 /* load_rest.h - what a folder says and holds beside its model: its config.json as it is, and the tensors that the reference has
- * a place for and nothing here reads (`kept` of the family). A model that is saved as what it was opened as takes both along,
- * so that the reference opens what it gave. In the model's arena; data of tensors may point into its files. */
+ * a place for and nothing here reads (`kept` of the family), its settings for writing text. A model that is saved as what it
+ * was opened as takes them along, so that the reference opens what it gave. In the model's arena; data of tensors may point
+ * into its files. */
 #ifndef WF_FAMILIES_LOAD_REST_H
 #define WF_FAMILIES_LOAD_REST_H
 #include "families/load.h"
 #include "formats/shards.h"
 
 typedef struct wf_rest {
-    const char *family;    /* that the folder was opened as */
-    const wf_json *config; /* without the type of the tensors */
+    const char *family;        /* that the folder was opened as */
+    const wf_json *config;     /* without the type of the tensors */
+    const wf_json *generation; /* generation_config.json; NULL: none, or none that can be read */
     wf_stored_tensor *tensors;
     size_t count;
 } wf_rest;
 
-/* `read`: the tensors that the names of the checkpoint have. `skip`: bytes of every tensor's name in front of the family's own.
- * The data is copied unless `mapped`. */
-weft_status wf_rest_keep(const wf_checkpoint *c, const wf_shards *shards, const wf_stored_tensor *const *read, size_t skip,
-                         bool mapped, weft_error *err);
+/* `path`: of the folder, or a file of weights. `read`: the tensors that the names of the checkpoint have. `skip`: bytes of
+ * every tensor's name in front of the family's own. The data is copied unless `mapped`. */
+weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shards *shards, const wf_stored_tensor *const *read,
+                         size_t skip, bool mapped, weft_error *err);
 #endif

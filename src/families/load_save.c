@@ -14,6 +14,7 @@ typedef struct saver {
     wf_families families;
     const wf_family *family;
     wf_json *normal, *config;
+    const wf_json *generation; /* settings of the folder for writing text; NULL: none */
     wf_names names;
     const wf_rest *kept; /* of the model's folder, when it is saved as what it was opened as; else NULL */
     weft_error *err;
@@ -103,8 +104,10 @@ static weft_status keep_config(saver *s) {
     bool exactly = false;
     s->kept = rest && wf_streq(rest->family, s->family->name) ? rest : NULL;
     weft_status status = s->kept ? reads_back(s, s->family, rest->config, false, &exactly, &local) : WEFT_OK;
-    if (exactly)
+    if (exactly) {
         s->config = wf_json_copy(&s->arena, rest->config);
+        s->generation = rest->generation;
+    }
     return status == WEFT_NO_MEMORY || !s->config ? wf_fail_memory(s->err) : WEFT_OK;
 }
 
@@ -143,8 +146,12 @@ static weft_status write_config(saver *s, const char *folder) {
     return write_json(s, folder, "config.json", s->config);
 }
 
+/* The folder's own settings with the ids that are given over them. No file where there is nothing to say: one without ids hides
+ * from the reference those that the config names. */
 static weft_status write_generation(saver *s, const char *folder) {
-    wf_json *json = wf_json_new(&s->arena, WF_JSON_OBJECT);
+    static const char name[] = "generation_config.json";
+    wf_json *json = s->generation ? wf_json_copy(&s->arena, s->generation) : wf_json_new(&s->arena, WF_JSON_OBJECT);
+    const char *path = wf_path_join(&s->arena, folder, name);
     const struct {
         const char *key;
         int64_t id;
@@ -152,7 +159,11 @@ static weft_status write_generation(saver *s, const char *folder) {
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (ids[i].id >= 0)
             WF_TRY(put(s, json, ids[i].key, token(s, ids[i].id)));
-    return json ? write_json(s, folder, "generation_config.json", json) : wf_fail_memory(s->err);
+    if (!json || !path)
+        return wf_fail_memory(s->err);
+    if (json->child)
+        return write_json(s, folder, name, json);
+    return wf_is_file(path) ? wf_remove_file(path, s->err) : WEFT_OK;
 }
 
 /* ---- the weights ---- */

@@ -387,6 +387,37 @@ static void test_rest(void **state) {
     close_bench(&b);
 }
 
+static void write_settings(bench *b, const char *folder, const char *json) {
+    assert_int_equal(
+        wf_write_file(&b->env.mem, wf_path_join(&b->arena, folder, "generation_config.json"), json, strlen(json), NULL),
+        WEFT_OK);
+}
+
+/* Settings for writing text come along, under the ids that are given; where nothing is known there is no file. */
+static void test_settings(void **state) {
+    const char *from = SCRATCH "/settings", *to = SCRATCH "/settings-saved", *name = "generation_config.json";
+    bench b;
+    open_bench(&b);
+    copy_config(&b, OWN "llama-gqa-bias-tied", from, NULL, NULL);
+    write_edited(&b, OWN "llama-gqa-bias-tied", NULL, NULL, from);
+    write_settings(&b, from, "{\"num_beams\": 3, \"eos_token_id\": 5, \"pad_token_id\": 6}");
+    wf_model *model = load(&b, from, true);
+    save(model, to, NULL);
+    assert_string_equal(text_of(&b, to, name), "{\n  \"num_beams\": 3,\n  \"eos_token_id\": 5,\n  \"pad_token_id\": 6\n}\n");
+    save(model, to, &(wf_save_options){WF_F32, 1, 2, -1});
+    assert_non_null(strstr(text_of(&b, to, name), "\"num_beams\": 3"));
+    assert_non_null(strstr(text_of(&b, to, name), "\"eos_token_id\": 2"));
+    assert_non_null(strstr(text_of(&b, to, name), "\"bos_token_id\": 1"));
+    wf_model_free(model);
+    write_settings(&b, from, "{\"num_beams\": ");
+    model = load(&b, from, true);
+    save(model, to, NULL);
+    assert_false(wf_is_file(wf_path_join(&b.arena, to, name)));
+    save(model, to, NULL);
+    wf_model_free(model);
+    close_bench(&b);
+}
+
 /* Said to be tied, but two different tensors: the file is believed, aloud. */
 static void test_untied_by_the_file(void **state) {
     const edit loose[] = {{"model.embed_tokens.weight", "lm_head.weight", true, true}, {0}};
@@ -633,6 +664,7 @@ int main(void) {
                                        cmocka_unit_test(test_fixtures_return),
                                        cmocka_unit_test(test_names_of_old_files),
                                        cmocka_unit_test(test_rest),
+                                       cmocka_unit_test(test_settings),
                                        cmocka_unit_test(test_untied_by_the_file),
                                        cmocka_unit_test(test_tables_of_the_file),
                                        cmocka_unit_test(test_wrapped),

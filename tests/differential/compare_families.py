@@ -878,7 +878,8 @@ def run(model, x, probe=None):
     return named, what, probe
 
 
-def build(kind, name, drawn, seed):
+def single(kind, name, drawn, seed):
+    """A class's config and model of random weights."""
     cls = getattr(transformers, name)
     config = cls.config_class(**drawn) if cls.config_class else transformers.AutoConfig.for_model(kind, **drawn)
     config._attn_implementation = "sdpa" if getattr(config, "alibi", False) else "eager"  # eager adds ALiBi twice in falcon
@@ -889,6 +890,12 @@ def build(kind, name, drawn, seed):
         if "Sinusoidal" in type(m).__name__:
             m.requires_grad_(False)
     randomise(model, seed)
+    return config, model
+
+
+def build(kind, name, drawn, seed):
+    config, model = single(kind, name, drawn, seed)
+    cls = getattr(transformers, name)
     with Double():
         exact = cls(copy.deepcopy(config)).train(kind == "reformer")
     for ours, theirs in zip(model.parameters(), exact.parameters()):
@@ -998,11 +1005,12 @@ def drawn_ropes(config):
 
 # ---- the comparison
 
-def attempt(folder, kind, seed, heads, over):
+def draw_case(kind, seed, heads, over):
+    """A draw, a class (None: there is none) and the arguments of its config."""
     d = Draw(seed)
     names = [n for n in classes_of(kind) if re.search(heads, n)]
     if not names:
-        return "no class", None
+        return d, None, None
     causal = [n for n in names if "CausalLM" in n or "LMHead" in n or "ForConditionalGeneration" in n]
     name = d.choice(causal) if causal and d.flag(0.6) else d.choice(names)
     drawn = draw_config(d, kind)
@@ -1020,6 +1028,13 @@ def attempt(folder, kind, seed, heads, over):
         drawn["is_decoder"] = "LMHead" in name
         drawn.update(dict(local_num_chunks_after=0, lsh_num_chunks_after=0) if drawn["is_decoder"] else {})
     drawn.update(over)
+    return d, name, drawn
+
+
+def attempt(folder, kind, seed, heads, over):
+    d, name, drawn = draw_case(kind, seed, heads, over)
+    if not name:
+        return "no class", None
     config, model, exact = build(kind, name, drawn, seed)
     write(folder, d, kind, name, config, model, exact, make_inputs(d, kind, name, model.config, model))
     return None, name
