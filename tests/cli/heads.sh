@@ -83,6 +83,18 @@ has "$out" '"text":"red sky"'
 has "$out" '"text":"sat, on"'
 empty "$err"
 
+# ---- a mark of UTF-8 in front is no part of a text
+printf 'the cat\nsat\n' >texts.txt
+for kind in jsonl txt csv; do
+    run 0 "$WEFT" embed mlm texts.$kind
+    cp "$out" one
+    { printf '\357\273\277' && cat texts.$kind; } >marked.$kind
+    run 0 "$WEFT" embed mlm marked.$kind --json
+    lacks "$out" "$(printf '\357\273\277')"
+    run 0 "$WEFT" embed mlm marked.$kind
+    check "the same vectors" cmp -s one "$out"
+done
+
 # ---- where nothing comes in, nothing goes out
 : >nothing
 printf 'id,text\n' >nothing.csv
