@@ -7,13 +7,8 @@ static const cli_option options[] = {
     {"chat", CLI_TEXT, "FILE", NULL, "a conversation to answer, as `tokenize --chat` reads it: JSON, - for standard input",
      NULL},
     {"template", CLI_TEXT, "NAME", "default", "which of the folder's chat templates", NULL},
-    {"max-tokens", CLI_VALUE, "N", "256", "new tokens at most", NULL},
-    {"temperature", CLI_VALUE, "X", "0.8", "0 takes the most likely token each time, as beams do", NULL},
-    {"top-k", CLI_VALUE, "N", "0", "choose among the N most likely tokens; 0: among all", NULL},
-    {"top-p", CLI_VALUE, "X", "0.95", "choose among the fewest tokens that hold this probability", NULL},
-    {"min-p", CLI_VALUE, "X", "0", "leave out tokens below this share of the most likely one", NULL},
-    {"repetition-penalty", CLI_VALUE, "X", "1", "above 1: tokens that were there become less likely", NULL},
-    {"seed", CLI_VALUE, "N", "0", "the same seed gives the same text", NULL},
+    {"max-tokens", CLI_VALUE, "N", "the model's, or 256", "new tokens at most", NULL},
+    CLI_SAMPLING("0.8", "0.95"),
     CLI_BEAMS,
     {"stop", CLI_MANY, "TEXT", NULL, "ends before this text; may be given more than once", NULL},
     {"overflow", CLI_TEXT, "POLICY", "stop", "at the end of the context: stop, slide (forget the first half) or error", NULL},
@@ -109,5 +104,7 @@ const cli_command cli_command_generate = {
         "The prompt is the second argument, --prompt, or else what standard input holds (to its last byte). The text goes to\n"
         "standard output as it comes, the statistics to standard error. Beams (--beams, or num_beams in the model's\n"
         "generation_config.json) write at the end; several --sequences are a line each, and with --json have their scores.\n\n"
+        "What no option says is what the model's generation_config.json says: whether tokens are drawn (do_sample), how, and\n"
+        "how many. Where it does not say, tokens are drawn. The last line on standard error tells how they were chosen.\n\n"
         "examples:\n  weft generate run 'Once upon a time'\n  echo -n 'To be' | weft generate run --temperature 0 --max-tokens "
         "40 --quiet\n  weft generate chat-model --chat conversation.json\n"};

@@ -6,10 +6,7 @@ static const cli_option options[] = {
     {"to", CLI_TEXT, "CODE", "the model's", "the language of the translations", NULL},
     {"prefix", CLI_TEXT, "TEXT", "the config's", "what stands before every text; T5: 'translate English to German: '", NULL},
     {"max-tokens", CLI_VALUE, "N", "the model's, or 256", "tokens of a translation at most", NULL},
-    {"temperature", CLI_VALUE, "X", "0", "0 takes the most likely token each time", NULL},
-    {"top-k", CLI_VALUE, "N", "0", "choose among the N most likely tokens; 0: among all", NULL},
-    {"top-p", CLI_VALUE, "X", "1", "choose among the fewest tokens that hold this probability", NULL},
-    {"seed", CLI_VALUE, "N", "0", "the same seed gives the same translations", NULL},
+    CLI_SAMPLING("0", "1"),
     CLI_BEAMS,
     {NULL, CLI_FLAG, NULL, NULL, NULL, NULL}};
 

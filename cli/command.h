@@ -34,6 +34,17 @@ typedef struct cli_option {
 
 /* Of the commands that write texts. */
 /* clang-format off */
+#define CLI_SAMPLING(temperature, top_p)                                                                                       \
+    {"temperature", CLI_VALUE, "X", "the model's, or " temperature, "0 takes the most likely token each time, as beams do", NULL}, \
+    {"top-k", CLI_VALUE, "N", "the model's, or 0", "choose among the N most likely tokens; 0: among all", NULL},               \
+    {"top-p", CLI_VALUE, "X", "the model's, or " top_p, "choose among the fewest tokens that hold this probability; 1: among all", NULL}, \
+    {"min-p", CLI_VALUE, "X", "the model's, or 0", "leave out tokens below this share of the most likely one", NULL},          \
+    {"typical-p", CLI_VALUE, "X", "the model's, or 1", "choose among the tokens nearest to the entropy that hold this probability", NULL}, \
+    {"top-h", CLI_VALUE, "X", "the model's, or 0", "choose among the most likely tokens that hold this share of the entropy", NULL}, \
+    {"epsilon-cutoff", CLI_VALUE, "X", "the model's, or 0", "leave out tokens less likely than this", NULL},                   \
+    {"eta-cutoff", CLI_VALUE, "X", "the model's, or 0", "the same, with less left out where many tokens are likely", NULL},    \
+    {"repetition-penalty", CLI_VALUE, "X", "the model's, or 1", "above 1: tokens that were there become less likely", NULL},   \
+    {"seed", CLI_VALUE, "N", "0", "the same seed gives the same text", NULL}
 #define CLI_BEAMS                                                                                                              \
     {"beams", CLI_VALUE, "N", "the model's", "texts followed at a time, of which the likeliest is written; not with a temperature", NULL}, \
     {"length-penalty", CLI_VALUE, "X", "the model's", "of beams: above 0 longer texts become likelier, below 0 shorter ones", NULL}, \

@@ -117,12 +117,13 @@ typedef int (*weft_text_fn)(void *user, const char *text, size_t length);
 WEFT_API weft_status weft_tokenize_stream(weft *lib, const char *options, weft_text_fn text, void *user, weft_result *result,
                                           weft_error *err);
 /* {"model": DIR, "prompt": TEXT or "chat": FILE ("template": NAME), "max_tokens": N, "temperature", "top_k", "top_p", "min_p",
- * "repetition_penalty", "seed", "stop": [..], "overflow": "stop|slide|error", "context": N, "precision": "fp32|bf16"}. `piece`
- * may be NULL: then result->text is the generated text; else that was handed out already, and result->text is a line of
- * statistics. "beams": N texts are followed at a time (beam search as transformers does it; not with a temperature, "stop" or
- * "slide"), "length_penalty", "early_stopping": true, false or "never", "sequences": how many are given back, a line each;
- * their usual is what the model's generation config says. result->json has the "score" of the text, of several all in
- * "sequences":
+ * "typical_p", "top_h", "epsilon_cutoff", "eta_cutoff", "repetition_penalty", "seed", "stop": [..], "overflow":
+ * "stop|slide|error", "context": N, "precision": "fp32|bf16"}. What is not given is what the model's generation_config.json
+ * says; result->json has in "sampling" what was used. `piece` may be NULL: then result->text is the generated text; else that
+ * was handed out already, and result->text is a line of statistics and one that tells how tokens were chosen. "beams": N texts
+ * are followed at a time (beam search as transformers does it; not with a temperature, "stop" or "slide"), "length_penalty",
+ * "early_stopping": true, false or "never", "sequences": how many are given back, a line each; their usual is what the model's
+ * generation config says. result->json has the "score" of the text, of several all in "sequences":
  * [{"text", "score", "tokens", "finish"}, ..]. */
 WEFT_API weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                    weft_error *err);
@@ -130,9 +131,10 @@ WEFT_API weft_status weft_generate(weft *lib, const char *options, weft_text_fn 
 /* What a model's head says about texts. Options of all: {"model": DIR, "text": [PATH..] ("-", the default, is standard input),
  * "input": "text|jsonl|csv|tsv", "field": [NAME..], "json": lines are JSON objects, "precision": "fp32|bf16", "batch": tokens
  * at a time, "max_length": tokens of a text}. A line (or several) for every record, in order, is handed to `piece` as soon as
- * it is ready; `piece` NULL: all of them are result->text. result->json: texts, tokens, truncated, seconds. A model without the
- * head that is needed is WEFT_UNSUPPORTED, and the message names the head it has. Vectors: "pooling", "prompt": NAME,
- * "prompt_text": TEXT, "dims": N, "normalize", "format": "jsonl|tsv|npy|fvecs|f32". */
+ * it is ready; `piece` NULL: all of them are result->text. A record that cannot be asked is WEFT_BAD_INPUT with its file and
+ * line, behind the lines of those in front of it. result->json: texts, tokens, truncated, seconds. A model without the head
+ * that is needed is WEFT_UNSUPPORTED, and the message names the head it has. Vectors: "pooling", "prompt": NAME, "prompt_text":
+ * TEXT, "dims": N, "normalize", "format": "jsonl|tsv|npy|fvecs|f32". */
 WEFT_API weft_status weft_embed(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                 weft_error *err);
 /* Classes of a text or a pair: "pair": FIELD, "top_k", "threshold", "function": "softmax|sigmoid|none". */
@@ -152,9 +154,9 @@ WEFT_API weft_status weft_fill(weft *lib, const char *options, weft_text_fn piec
 /* The best first: "query": TEXT, "top_k", "label", "raw". */
 WEFT_API weft_status weft_rerank(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                  weft_error *err);
-/* What an encoder-decoder writes to every text: "from", "to": codes of languages, "prefix": TEXT, "max_tokens", "temperature"
- * (0), "top_k", "top_p", "seed"; "beams", "length_penalty", "early_stopping" and "sequences" as weft_generate (of several a
- * line has all, with tabs between them). */
+/* What an encoder-decoder writes to every text: "from", "to": codes of languages, "prefix": TEXT, "max_tokens"; "temperature",
+ * "top_k", .. and "seed" as weft_generate, but for a temperature of 0 where nobody says otherwise; "beams", "length_penalty",
+ * "early_stopping" and "sequences" as weft_generate (of several a line has all, with tabs between them). */
 WEFT_API weft_status weft_translate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                     weft_error *err);
 

@@ -1,4 +1,5 @@
 #include "gen/config.h"
+#include <stddef.h>
 #include <string.h>
 #include "base/str.h"
 
@@ -8,6 +9,16 @@ void wf_generation_config_init(wf_generation_config *c) {
     c->beams = wf_beams_usual;
     c->sampling = (wf_sampling){.temperature = 1.0, .top_k = 50, .top_p = 1.0, .repetition_penalty = 1.0};
 }
+
+/* A key of the reference. */
+typedef struct known_key {
+    const char *key;
+    /* What it says, when that is not null; false: it cannot be followed. */
+    bool (*take)(wf_generation_config *c, int64_t vocab, const struct known_key *row, const wf_json *says);
+    size_t at;          /* in wf_generation_config, of numbers and flags */
+    double least, most; /* of numbers */
+    bool started;       /* an encoder's model has it among its first tokens (wf_generation_config_start) */
+} known_key;
 
 static bool is_token(const wf_json *j, int64_t vocab) { return j && j->is_integer && j->integer >= 0 && j->integer < vocab; }
 
@@ -68,7 +79,8 @@ static bool is_eos(const wf_generation_config *c, const wf_json *word) {
 }
 
 /* The end of a text alone stays allowed, as in the reference. */
-static bool take_words(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+static bool take_words(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *list) {
+    (void)row;
     size_t used = 0;
     c->rules.n_words = 0;
     for (const wf_json *j = list->child; j; j = j->next)
@@ -78,7 +90,8 @@ static bool take_words(wf_generation_config *c, int64_t vocab, const wf_json *li
 }
 
 /* [[tokens, what is added], ..] */
-static bool take_bias(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+static bool take_bias(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *list) {
+    (void)row;
     size_t used = 0;
     c->rules.n_biased = 0;
     if (list->kind != WF_JSON_ARRAY)
@@ -96,61 +109,57 @@ static bool take_bias(wf_generation_config *c, int64_t vocab, const wf_json *lis
 }
 
 /* ---- numbers ---- */
-static void take_number(const wf_json *config, const char *key, int64_t *to) {
-    const wf_json *j = wf_json_get(config, key);
-    if (j && j->is_integer && j->integer >= 0 && j->integer < INT32_MAX)
-        *to = j->integer;
+static bool take_whole(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *j) {
+    (void)vocab;
+    if (!j->is_integer || (double)j->integer < row->least || (double)j->integer > row->most)
+        return false;
+    memcpy((char *)c + row->at, &j->integer, sizeof j->integer);
+    return true;
 }
 
-static void take_float(const wf_json *config, const char *key, double least, double most, double *to) {
-    const wf_json *j = wf_json_get(config, key);
-    if (j && j->kind == WF_JSON_NUMBER && j->number >= least && j->number <= most)
-        *to = j->number;
+static bool take_real(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *j) {
+    (void)vocab;
+    if (j->kind != WF_JSON_NUMBER || !(j->number >= row->least && j->number <= row->most))
+        return false;
+    memcpy((char *)c + row->at, &j->number, sizeof j->number);
+    return true;
 }
 
-static void take_numbers(wf_generation_config *c, const wf_json *config) {
-    const struct {
-        const char *key;
-        int64_t *to;
-    } whole[] = {{"no_repeat_ngram_size", &c->rules.no_repeat},
-                 {"encoder_no_repeat_ngram_size", &c->rules.no_repeat_source},
-                 {"min_length", &c->rules.least},
-                 {"min_new_tokens", &c->rules.least_new},
-                 {"num_beams", &c->beams.beams},
-                 {"num_return_sequences", &c->beams.returned},
-                 {"top_k", &c->sampling.top_k}};
-    const struct {
-        const char *key;
-        double least, most, *to;
-    } real[] = {{"repetition_penalty", 1e-6, 1e6, &c->sampling.repetition_penalty},
-                {"encoder_repetition_penalty", 1e-6, 1e6, &c->rules.source_penalty},
-                {"length_penalty", -1e6, 1e6, &c->beams.length_penalty},
-                {"temperature", 0, 1e6, &c->sampling.temperature},
-                {"top_h", 0, 1, &c->sampling.top_h},
-                {"top_p", 1e-9, 1, &c->sampling.top_p},
-                {"min_p", 0, 1, &c->sampling.min_p},
-                {"typical_p", 0, 1, &c->sampling.typical_p},
-                {"epsilon_cutoff", 0, 1, &c->sampling.epsilon},
-                {"eta_cutoff", 0, 1, &c->sampling.eta}};
-    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
-        take_number(config, whole[i].key, whole[i].to);
-    for (size_t i = 0; i < sizeof real / sizeof *real; i++)
-        take_float(config, real[i].key, real[i].least, real[i].most, real[i].to);
-    c->draws = wf_json_bool(config, "do_sample", c->draws);
-    c->beams.renormalize = wf_json_bool(config, "renormalize_logits", c->beams.renormalize);
+static bool take_flag(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *j) {
+    const bool value = j->kind == WF_JSON_TRUE;
+    (void)vocab;
+    memcpy((char *)c + row->at, &value, sizeof value);
+    return value || j->kind == WF_JSON_FALSE;
 }
 
-static void take_length(wf_generation_config *c, const wf_json *config) {
-    const wf_json *most = wf_json_get(config, "max_length"), *fresh = wf_json_get(config, "max_new_tokens");
-    if (most && most->is_integer && most->integer > 1 && most->integer < INT32_MAX)
-        c->longest = most->integer;
-    if (fresh && fresh->is_integer && fresh->integer > 0 && fresh->integer < INT32_MAX)
-        c->longest = fresh->integer + 1;
+static bool take_draws(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *j) {
+    bool taken = take_flag(c, vocab, row, j);
+    c->best = j->kind == WF_JSON_FALSE;
+    return taken;
+}
+
+/* The later of two configs says it in its own way. */
+static bool take_longest(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *j) {
+    bool taken = take_whole(c, vocab, row, j);
+    c->fresh = taken ? 0 : c->fresh;
+    return taken;
+}
+
+static bool take_sampling(wf_generation_config *c, const wf_json *config, const wf_sampling_row *row) {
+    const wf_json *j = wf_json_get(config, row->key);
+    if (!j || j->kind == WF_JSON_NULL)
+        return true;
+    if (j->kind != WF_JSON_NUMBER || (row->whole && !j->is_integer) || !(j->number >= row->least && j->number <= row->most) ||
+        (row->above && j->number <= row->least))
+        return false;
+    wf_sampling_set(&c->sampling, row, j->number);
+    c->said |= 1u << (row - wf_sampling_rows);
+    return true;
 }
 
 /* [how many tokens it starts behind, factor] */
-static bool take_decay(wf_generation_config *c, int64_t vocab, const wf_json *list) {
-    (void)vocab;
+static bool take_decay(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *list) {
+    (void)vocab, (void)row;
     const wf_json *start = wf_json_at(list, 0), *factor = wf_json_at(list, 1);
     if (!start || !start->is_integer || !factor || factor->kind != WF_JSON_NUMBER || factor->number <= 0)
         return !list->child;
@@ -159,11 +168,11 @@ static bool take_decay(wf_generation_config *c, int64_t vocab, const wf_json *li
     return true;
 }
 
-static bool take_early(wf_generation_config *c, int64_t vocab, const wf_json *early) {
-    (void)vocab;
+static bool take_early(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *early) {
     if (early->kind == WF_JSON_STRING)
         return wf_early_find(early->string, &c->beams.early);
     c->beams.early = early->kind == WF_JSON_TRUE ? WF_EARLY_ONCE : WF_EARLY_NO;
+    (void)vocab, (void)row;
     return early->kind == WF_JSON_TRUE || early->kind == WF_JSON_FALSE;
 }
 
@@ -172,58 +181,125 @@ static bool take_list(const wf_json *list, int64_t vocab, int32_t *to, size_t *n
     return take_tokens(list, vocab, to, n, most);
 }
 
-static bool take_banned(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+static bool take_banned(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *list) {
+    (void)row;
     return take_list(list, vocab, c->banned, &c->rules.n_banned, WF_BANNED_MAX);
 }
-static bool take_not_first(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+static bool take_not_first(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *list) {
+    (void)row;
     return take_list(list, vocab, c->not_first, &c->rules.n_not_first, WF_BANNED_MAX);
 }
-static bool take_last(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+static bool take_last(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *list) {
+    (void)row;
     return take_list(list, vocab, c->last, &c->rules.n_last, WF_EOS_MAX);
 }
-static bool take_second(wf_generation_config *c, int64_t vocab, const wf_json *list) {
+static bool take_second(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *list) {
+    (void)row;
     return take_list(list, vocab, c->second, &c->rules.n_second, 1);
 }
 
-/* Keys that are there and say something; false: it cannot be followed. */
-static const struct taken {
-    const char *key;
-    bool (*take)(wf_generation_config *c, int64_t vocab, const wf_json *says);
-    bool started; /* an encoder's model has it among its first tokens (wf_generation_config_start) */
-} taken[] = {{"bad_words_ids", take_words, false},
-             {"sequence_bias", take_bias, false},
-             {"exponential_decay_length_penalty", take_decay, false},
-             {"early_stopping", take_early, false},
-             {"suppress_tokens", take_banned, false},
-             {"begin_suppress_tokens", take_not_first, false},
-             {"forced_eos_token_id", take_last, false},
-             {"forced_bos_token_id", take_second, true}};
+/* ---- what is not followed ---- */
+/* It does nothing as this number. */
+static bool is_off(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *j) {
+    (void)c, (void)vocab;
+    return j->kind == WF_JSON_FALSE || (j->kind == WF_JSON_NUMBER && j->number == row->least);
+}
 
-/* Rules that are not followed, and the number that makes one do nothing. */
-static const struct rule {
-    const char *key;
-    double none;
-} rules[] = {{"num_beam_groups", 1}, {"diversity_penalty", 0}, {"penalty_alpha", 0}, {"guidance_scale", 1}};
+static bool is_nothing(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *j) {
+    (void)c, (void)vocab, (void)row;
+    return !j->child && j->kind != WF_JSON_NUMBER && j->kind != WF_JSON_TRUE && (j->kind != WF_JSON_STRING || j->length == 0);
+}
+
+/* It changes no text: how the work is done, or what is told of it; or the functions above have taken it. */
+static bool pass(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *j) {
+    return (void)c, (void)vocab, (void)row, (void)j, true;
+}
+
+#define AT(field) offsetof(wf_generation_config, field)
+static const known_key keys[] = {
+    {"bos_token_id", pass, 0, 0, 0, false},
+    {"eos_token_id", pass, 0, 0, 0, false},
+    {"pad_token_id", pass, 0, 0, 0, false},
+    {"decoder_start_token_id", pass, 0, 0, 0, false},
+    {"do_sample", take_draws, AT(draws), 0, 0, false},
+    {"num_beams", take_whole, AT(beams.beams), 1, INT32_MAX, false},
+    {"num_return_sequences", take_whole, AT(beams.returned), 1, INT32_MAX, false},
+    {"length_penalty", take_real, AT(beams.length_penalty), -1e6, 1e6, false},
+    {"early_stopping", take_early, 0, 0, 0, false},
+    {"renormalize_logits", take_flag, AT(beams.renormalize), 0, 0, false},
+    {"max_length", take_longest, AT(longest), 1, INT32_MAX - 1, false},
+    {"max_new_tokens", take_whole, AT(fresh), 1, INT32_MAX - 1, false},
+    {"min_length", take_whole, AT(rules.least), 0, INT32_MAX - 1, false},
+    {"min_new_tokens", take_whole, AT(rules.least_new), 0, INT32_MAX - 1, false},
+    {"no_repeat_ngram_size", take_whole, AT(rules.no_repeat), 0, INT32_MAX - 1, false},
+    {"encoder_no_repeat_ngram_size", take_whole, AT(rules.no_repeat_source), 0, INT32_MAX - 1, false},
+    {"encoder_repetition_penalty", take_real, AT(rules.source_penalty), 1e-6, 1e6, false},
+    {"bad_words_ids", take_words, 0, 0, 0, false},
+    {"sequence_bias", take_bias, 0, 0, 0, false},
+    {"exponential_decay_length_penalty", take_decay, 0, 0, 0, false},
+    {"suppress_tokens", take_banned, 0, 0, 0, false},
+    {"begin_suppress_tokens", take_not_first, 0, 0, 0, false},
+    {"forced_eos_token_id", take_last, 0, 0, 0, false},
+    {"forced_bos_token_id", take_second, 0, 0, 0, true},
+    /* not followed, unless they are the number that does nothing */
+    {"num_beam_groups", is_off, 0, 1, 0, false},
+    {"diversity_penalty", is_off, 0, 0, 0, false},
+    {"penalty_alpha", is_off, 0, 0, 0, false},
+    {"guidance_scale", is_off, 0, 1, 0, false},
+    {"max_time", is_nothing, 0, 0, 0, false},
+    {"stop_strings", is_nothing, 0, 0, 0, false},
+    {"token_healing", is_nothing, 0, 0, 0, false},
+    {"force_words_ids", is_nothing, 0, 0, 0, false},
+    {"forced_decoder_ids", is_nothing, 0, 0, 0, false},
+    {"constraints", is_nothing, 0, 0, 0, false},
+    {"watermarking_config", is_nothing, 0, 0, 0, false},
+    {"dola_layers", is_nothing, 0, 0, 0, false},
+    {"use_cache", pass, 0, 0, 0, false}};
+#undef AT
+
+bool wf_generation_config_knows(const char *key) {
+    bool known = false;
+    for (const wf_sampling_row *r = wf_sampling_rows; r->key; r++)
+        known |= wf_streq(r->key, key);
+    for (const known_key *r = keys; r < keys + sizeof keys / sizeof *keys; r++)
+        known |= wf_streq(r->key, key);
+    return known;
+}
+
+static void name_unfollowed(wf_generation_config *c, const char *key) {
+    bool there = c->n_unfollowed == WF_UNFOLLOWED_MAX;
+    for (size_t i = 0; i < c->n_unfollowed; i++)
+        there |= wf_streq(c->unfollowed[i], key);
+    if (!there)
+        c->unfollowed[c->n_unfollowed++] = key;
+}
 
 void wf_generation_config_follow(wf_generation_config *c, int64_t vocab, bool encoder, const wf_json *config) {
-    static const char *const lists[] = {"force_words_ids", "constraints", "watermarking_config", "dola_layers"};
-    take_numbers(c, config);
-    take_length(c, config);
-    for (const struct taken *row = taken; row < taken + sizeof taken / sizeof *taken; row++) {
-        const wf_json *j = wf_json_get(config, row->key);
-        if (j && j->kind != WF_JSON_NULL && !(encoder && row->started) && !row->take(c, vocab, j))
-            c->unfollowed = row->key;
+    for (const wf_sampling_row *r = wf_sampling_rows; r->key; r++)
+        if (!take_sampling(c, config, r))
+            name_unfollowed(c, r->key);
+    for (const known_key *r = keys; r < keys + sizeof keys / sizeof *keys; r++) {
+        const wf_json *j = wf_json_get(config, r->key);
+        if (j && j->kind != WF_JSON_NULL && !(encoder && r->started) && !r->take(c, vocab, r, j))
+            name_unfollowed(c, r->key);
     }
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        double value = wf_json_double(config, rules[i].key, rules[i].none);
-        if (value > rules[i].none || value < rules[i].none)
-            c->unfollowed = rules[i].key;
-    }
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        const wf_json *list = wf_json_get(config, lists[i]);
-        if (list && (list->child || list->kind == WF_JSON_STRING))
-            c->unfollowed = lists[i];
-    }
+}
+
+wf_sampling wf_generation_config_sampling(const wf_generation_config *c, const wf_sampling *usual, bool drawn) {
+    wf_sampling s = c->draws ? c->sampling : *usual;
+    for (const wf_sampling_row *r = wf_sampling_rows; r->key; r++)
+        if (c->said & 1u << (r - wf_sampling_rows))
+            wf_sampling_set(&s, r, wf_sampling_get(&c->sampling, r));
+    if (!drawn && (c->best || (!c->draws && usual->temperature == 0)))
+        s.temperature = 0.0;
+    if (drawn && s.temperature == 0)
+        s.temperature = usual->temperature > 0 ? usual->temperature : 1.0;
+    s.seed = usual->seed;
+    return s;
+}
+
+int64_t wf_generation_config_longest(const wf_generation_config *c, int64_t prompt) {
+    return c->fresh ? prompt + c->fresh : c->longest;
 }
 
 wf_rules wf_generation_config_rules(const wf_generation_config *c, int64_t prompt, int64_t begin, int64_t most) {

@@ -1,8 +1,45 @@
 #include "gen/sampler.h"
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/rng.h"
+
+#define AT(field) offsetof(wf_sampling, field)
+const wf_sampling_row wf_sampling_rows[] = {{"temperature", AT(temperature), false, true, false, 0, 1e6, NAN},
+                                            {"top_h", AT(top_h), false, true, false, 0, 1, 0},
+                                            {"top_k", AT(top_k), true, true, false, 0, INT32_MAX, 0},
+                                            {"top_p", AT(top_p), false, true, true, 0, 1, 1},
+                                            {"min_p", AT(min_p), false, true, false, 0, 1, 0},
+                                            {"typical_p", AT(typical_p), false, true, false, 0, 1, 1},
+                                            {"epsilon_cutoff", AT(epsilon), false, true, false, 0, 1, 0},
+                                            {"eta_cutoff", AT(eta), false, true, false, 0, 1, 0},
+                                            {"repetition_penalty", AT(repetition_penalty), false, false, true, 0, 1e6, 1},
+                                            {NULL, 0, false, false, false, 0, 0, 0}};
+#undef AT
+
+double wf_sampling_get(const wf_sampling *s, const wf_sampling_row *row) {
+    const char *at = (const char *)s + row->at;
+    double real;
+    int64_t whole;
+    if (row->whole)
+        return memcpy(&whole, at, sizeof whole), (double)whole;
+    return memcpy(&real, at, sizeof real), real;
+}
+
+void wf_sampling_set(wf_sampling *s, const wf_sampling_row *row, double value) {
+    int64_t whole = row->whole ? (int64_t)value : 0;
+    memcpy((char *)s + row->at, row->whole ? (const void *)&whole : (const void *)&value, sizeof value);
+}
+
+void wf_sampling_tell(const wf_sampling *s, wf_str *out) {
+    for (const wf_sampling_row *row = wf_sampling_rows; row->key; row++) {
+        double value = wf_sampling_get(s, row);
+        if ((row->draws && s->temperature == 0) || value == row->off || (value == 0 && row->off == 1))
+            continue;
+        wf_str_printf(out, ", %s %g", row->key, value);
+    }
+}
 
 typedef struct candidate {
     double z, p; /* score; probability, or what else it is sorted by */

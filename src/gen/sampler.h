@@ -3,6 +3,7 @@
  * gives the same text. Thread rule: one caller per sampler. */
 #ifndef WF_GEN_SAMPLER_H
 #define WF_GEN_SAMPLER_H
+#include "base/str.h"
 #include "gen/rules.h"
 
 typedef struct wf_sampling {
@@ -17,6 +18,21 @@ typedef struct wf_sampling {
     uint64_t seed;
     const wf_rules *rules; /* NULL: none; they must outlive the sampler */
 } wf_sampling;
+
+/* The numbers of it, by the words of the reference: what options, files of checkpoints and logs call them. */
+typedef struct wf_sampling_row {
+    const char *key;
+    size_t at;               /* in wf_sampling */
+    bool whole;              /* a whole number */
+    bool draws;              /* says how tokens are drawn */
+    bool above;              /* more than `least` */
+    double least, most, off; /* off: it does nothing; NAN: there is no such number */
+} wf_sampling_row;
+extern const wf_sampling_row wf_sampling_rows[]; /* ends with a NULL key */
+double wf_sampling_get(const wf_sampling *sampling, const wf_sampling_row *row);
+void wf_sampling_set(wf_sampling *sampling, const wf_sampling_row *row, double value);
+/* ", temperature 0.6, top_k 20": what is not off. Without a temperature only what does not draw. */
+void wf_sampling_tell(const wf_sampling *sampling, wf_str *out);
 
 typedef struct wf_sampler wf_sampler;
 weft_status wf_sampler_create(const wf_env *env, int64_t vocab, const wf_sampling *options, wf_sampler **out, weft_error *err);

@@ -26,6 +26,7 @@ static weft_status read(wf_apply *a, wf_options *o) {
     a->stride = wf_option_int(o, "stride", -1, 0, 1 << 20);
     a->records.whole = !wf_option_bool(o, "lines", false);
     a->windowed = true;
+    WF_CHECK(!q->question || q->question[0], a->job->err, WEFT_USAGE, "answer: the question is empty");
     return q->question ? wf_apply_fields(a, o, one, 1) : wf_apply_fields(a, o, both, 2);
 }
 

@@ -62,11 +62,24 @@ static weft_status find_head(wf_apply *a) {
     return a->head >= 0 ? WEFT_OK : wf_opened_fail_head(&a->m, a->model, a->row->name, a->row->heads[0], a->job->err);
 }
 
+/* A text is at least the tokens that the tokenizer puts around it. */
+static weft_status check_room(wf_apply *a) {
+    wf_ids ids = wf_ids_new(&a->job->env->mem);
+    weft_status status = wf_tokenizer_encode(a->m.tok, "", 0, WF_ENCODE_SPECIALS, &ids, a->job->err);
+    if (status == WEFT_OK && a->limit && (size_t)a->limit < ids.count)
+        status = wf_fail(a->job->err, WEFT_USAGE,
+                         "%s: 'max_length' must be more than %lld: the tokenizer puts %zu tokens around a text", a->row->name,
+                         (long long)a->limit, ids.count);
+    wf_ids_free(&ids);
+    return status;
+}
+
 static weft_status choose_limit(wf_apply *a) {
     int64_t places = wf_runner_limit(a->m.model);
     WF_CHECK(!a->limit || !places || a->limit <= places, a->job->err, WEFT_USAGE,
              "%s: %lld tokens are more than the %lld positions of the model", a->row->name, (long long)a->limit,
              (long long)places);
+    WF_TRY(check_room(a));
     if (!a->limit)
         a->limit = a->facts.limit;
     a->cut = (wf_truncation){.on = a->limit > 0, .max_length = (size_t)a->limit, .stride = (size_t)a->stride};
@@ -105,13 +118,19 @@ weft_status wf_apply_labels(wf_apply *a, const char *const **out) {
 }
 
 /* ---- encoding a window over the threads ---- */
+/* One thread's. */
+typedef struct encoding_failure {
+    weft_error error;
+    size_t item;
+} encoding_failure;
+
 typedef struct encoding {
     wf_apply *a;
     wf_apply_item *items;
     size_t n;
     atomic_size_t next;
-    atomic_int failed;  /* a status */
-    weft_error *errors; /* per thread */
+    atomic_int failed;          /* a status */
+    encoding_failure *failures; /* per thread */
 } encoding;
 
 static weft_status encode_item(wf_apply *a, wf_encoder *e, wf_apply_item *item, weft_error *err) {
@@ -121,7 +140,7 @@ static weft_status encode_item(wf_apply *a, wf_encoder *e, wf_apply_item *item, 
         weft_status status = wf_encode_text(e, &text, pair.text.data ? &pair : NULL, WF_ENCODE_SPECIALS, &item->codes[k], err);
         if (status == WEFT_OK && item->codes[k].count == 0 && a->row->pools)
             status = wf_encode_text(e, &nothing, NULL, WF_ENCODE_SPECIALS, &item->codes[k], err);
-        if (status == WEFT_OK && item->codes[k].count == 0)
+        if (status == WEFT_OK && item->codes[k].count == 0 && !a->row->empties)
             status = wf_fail(err, WEFT_BAD_INPUT, "there is nothing in this text for the model to read");
         if (status != WEFT_OK)
             return wf_text_record_fail_in(&item->record, err);
@@ -132,7 +151,8 @@ static weft_status encode_item(wf_apply *a, wf_encoder *e, wf_apply_item *item, 
     return WEFT_OK;
 }
 
-static weft_status encode_some(encoding *job, weft_error *err) {
+static weft_status encode_some(encoding *job, encoding_failure *failure) {
+    weft_error *err = &failure->error;
     static const wf_padding none = {.on = false};
     wf_encoder *e;
     WF_TRY(wf_encoder_create(job->a->m.tok, &e, err));
@@ -142,6 +162,7 @@ static weft_status encode_some(encoding *job, weft_error *err) {
         size_t i = atomic_fetch_add(&job->next, 1);
         if (i >= job->n)
             break;
+        failure->item = i;
         status = encode_item(job->a, e, &job->items[i], err);
     }
     wf_encoder_free(e);
@@ -152,25 +173,30 @@ static void encode_region(void *arg, int thread, int n_threads) {
     encoding *job = arg;
     int none = WEFT_OK;
     (void)n_threads;
-    weft_status status = encode_some(job, &job->errors[thread]);
+    weft_status status = encode_some(job, &job->failures[thread]);
     if (status != WEFT_OK)
         atomic_compare_exchange_strong(&job->failed, &none, (int)status);
 }
 
-static weft_status encode_window(wf_apply *a, wf_apply_item *items, size_t n) {
+/* Items are taken in order, so that all in front of the first that fails have been encoded. */
+static weft_status encode_window(wf_apply *a, wf_apply_item *items, size_t n, size_t *good) {
     enum { MOST_THREADS = 256 };
     wf_pool *pool = a->job->env->pool;
-    encoding job = {.a = a, .items = items, .n = n, .errors = wf_arena_alloc(&a->arena, MOST_THREADS * sizeof *job.errors)};
-    if (!job.errors)
+    encoding job = {.a = a, .items = items, .n = n, .failures = wf_arena_alloc(&a->arena, MOST_THREADS * sizeof *job.failures)};
+    const encoding_failure *first = NULL;
+    *good = n;
+    if (!job.failures)
         return wf_fail_memory(a->job->err);
     atomic_init(&job.next, 0);
     atomic_init(&job.failed, WEFT_OK);
     wf_pool_run(pool, encode_region, &job);
-    weft_status status = (weft_status)atomic_load(&job.failed);
-    for (int i = 0; status != WEFT_OK && i < wf_pool_threads(pool); i++)
-        if (job.errors[i].status == status)
-            return wf_fail(a->job->err, status, "%s", job.errors[i].message);
-    return status;
+    for (const encoding_failure *f = job.failures; f < job.failures + wf_pool_threads(pool); f++)
+        if (f->error.status != WEFT_OK && (!first || f->item < first->item))
+            first = f;
+    if (!first)
+        return (weft_status)atomic_load(&job.failed);
+    *good = first->item;
+    return wf_fail(a->job->err, first->error.status, "%s", first->error.message);
 }
 
 /* ---- the records of a window ---- */
@@ -250,6 +276,22 @@ static void count_text(wf_apply *a, const wf_apply_item *item) {
         a->first_truncated = item->number;
 }
 
+/* The sequences of one item; a text without tokens has none. */
+static weft_status add_item(window *w, size_t owner) {
+    wf_apply_item *item = &w->items[owner];
+    item->first = w->count;
+    for (size_t k = 0; k < item->n; k++) {
+        const wf_encoding *code = &item->codes[k];
+        if (code->count > 0)
+            WF_TRY(add_sequence(w, owner, code));
+        for (size_t v = 0; w->a->windowed && v < code->n_overflow; v++)
+            WF_TRY(add_sequence(w, owner, &code->overflow[v]));
+    }
+    count_text(w->a, item);
+    return WEFT_OK;
+}
+
+/* Of one that cannot be asked nothing is left, nor of those behind it. */
 static weft_status list_sequences(window *w) {
     size_t most = 0;
     for (size_t i = 0; i < w->n; i++)
@@ -260,15 +302,13 @@ static weft_status list_sequences(window *w) {
     w->owners = wf_arena_alloc(&w->a->arena, (most + 1) * sizeof *w->owners);
     if (!w->sequences || !w->codes || !w->owners)
         return wf_fail_memory(w->a->job->err);
-    for (size_t i = 0; i < w->n; i++) {
-        w->items[i].first = w->count;
-        count_text(w->a, &w->items[i]);
-        for (size_t k = 0; k < w->items[i].n; k++) {
-            const wf_encoding *code = &w->items[i].codes[k];
-            WF_TRY(add_sequence(w, i, code));
-            for (size_t v = 0; w->a->windowed && v < code->n_overflow; v++)
-                WF_TRY(add_sequence(w, i, &code->overflow[v]));
-        }
+    for (size_t i = 0, count = 0; i < w->n; i++, count = w->count) {
+        weft_status status = add_item(w, i);
+        if (status == WEFT_OK)
+            continue;
+        w->count = count;
+        w->n = i;
+        return status;
     }
     return WEFT_OK;
 }
@@ -290,19 +330,38 @@ static weft_status run_sequences(window *w) {
                          : wf_runner_run(a->runner, w->sequences, w->count, take, w, a->job->err);
 }
 
-static weft_status run_items(wf_apply *a, wf_apply_item *items, size_t n) {
-    window w = {.a = a, .items = items, .n = n};
-    WF_TRY(encode_window(a, items, n));
-    WF_TRY(list_sequences(&w));
-    WF_TRY(run_sequences(&w));
-    for (size_t i = 0; i < n; i++) {
-        WF_TRY(a->row->put(a, &items[i]));
-        WF_TRY(wf_apply_put(a));
+/* A record that cannot be asked ends the run behind those in front of it; anything else at once. */
+static bool is_bad_record(weft_status status) { return status == WEFT_BAD_INPUT; }
+
+static weft_status answer_items(window *w) {
+    WF_TRY(run_sequences(w));
+    for (size_t i = 0; i < w->n; i++) {
+        WF_TRY(w->a->row->put(w->a, &w->items[i]));
+        WF_TRY(wf_apply_put(w->a));
     }
     return WEFT_OK;
 }
 
-/* As many records as make a window, at least one. */
+/* `status`: of the record behind them. */
+static weft_status run_items(wf_apply *a, wf_apply_item *items, size_t n, weft_status status) {
+    window w = {.a = a, .items = items, .n = n};
+    weft_error first = *a->job->err;
+    weft_status coded = encode_window(a, items, n, &w.n);
+    if (coded != WEFT_OK && !is_bad_record(coded))
+        return coded;
+    weft_status listed = list_sequences(&w);
+    if (listed != WEFT_OK && !is_bad_record(listed))
+        return listed;
+    if (listed != WEFT_OK || coded != WEFT_OK) {
+        status = listed != WEFT_OK ? listed : coded;
+        first = *a->job->err;
+    }
+    WF_TRY(answer_items(&w));
+    *a->job->err = first;
+    return status;
+}
+
+/* As many records as make a window, at least one. After a failure those in front of the one that failed. */
 static weft_status collect(wf_apply *a, size_t first, wf_apply_item **items, size_t *n) {
     size_t left = wf_records_count(a->list) - first, bytes = 0, most = left < WINDOW_RECORDS ? left : WINDOW_RECORDS;
     *n = 0;
@@ -312,8 +371,8 @@ static weft_status collect(wf_apply *a, size_t first, wf_apply_item **items, siz
         wf_apply_item *item = &(*items)[*n];
         item->number = first + *n;
         WF_TRY(wf_records_get(a->list, item->number, &a->arena, &item->record, a->job->err));
-        ++*n; /* from here on its codes are freed */
         WF_TRY(prepare_item(a, item));
+        ++*n; /* from here on its codes are freed */
         for (size_t k = 0; k < item->n; k++)
             bytes += item->inputs[k].text.length + item->inputs[k].pair.length;
     }
@@ -324,8 +383,8 @@ static weft_status run_window(wf_apply *a, size_t first, size_t *n) {
     wf_apply_item *items = NULL;
     *n = 0;
     weft_status status = collect(a, first, &items, n);
-    if (status == WEFT_OK)
-        status = run_items(a, items, *n);
+    if (status == WEFT_OK || is_bad_record(status))
+        status = run_items(a, items, *n, status);
     for (size_t i = 0; items && i < *n; i++)
         for (size_t k = 0; items[i].codes && k < items[i].n; k++)
             wf_encoding_free(&items[i].codes[k]);

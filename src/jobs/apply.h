@@ -3,7 +3,9 @@
  * the frame opens the model, reads the records, encodes a window of them over the threads, runs their sequences in batches of
  * similar length and has the lines written in the order of the records.
  *
- * Lines go to job->piece as they are ready, else all of them are the text of the result. */
+ * Lines go to job->piece as they are ready, else all of them are the text of the result. A record that cannot be asked (a field
+ * that is missing, a text without what the command looks for) ends the run with an error that names its line, behind the lines
+ * of those in front of it. */
 #ifndef WF_JOBS_APPLY_H
 #define WF_JOBS_APPLY_H
 #include "apply/facts.h"
@@ -35,6 +37,7 @@ typedef struct wf_apply_row {
     const char *const *words;                        /* its own options, ended by NULL */
     bool whole;                                      /* a text file is one record */
     bool pools;                                      /* one result for the whole text, which may have no tokens */
+    bool empties;                                    /* of a text without tokens the result is empty, unasked */
     size_t own;                                      /* bytes of its own state, zeroed */
     weft_status (*read)(wf_apply *a, wf_options *o); /* its options, the fields of the records */
     weft_status (*prepare)(wf_apply *a);             /* the model is open, the runner is not; may be NULL */

@@ -143,6 +143,8 @@ static weft_status prepare(wf_apply *a) {
         a->limit = places && places < said ? places : said;
     a->cut = (wf_truncation){.on = a->limit > 0, .max_length = (size_t)a->limit};
     const wf_spec *spec = a->m.model->spec;
+    WF_CHECK(!a->m.model->encoder, a->job->err, WEFT_UNSUPPORTED,
+             "%s: embed needs an encoder or a decoder alone; this model is both (see: weft help translate)", a->model);
     WF_TRY(wf_modules_load(e->modules, spec->project.there ? spec->project.dim : spec->dim, a->job->err));
     WF_CHECK(e->dims <= wf_modules_width(e->modules), a->job->err, WEFT_USAGE, "embed: the vectors have %lld numbers, not %lld",
              (long long)wf_modules_width(e->modules), (long long)e->dims);

@@ -10,7 +10,8 @@
 typedef struct request {
     const char *model, *prompt;
     const char *chat, *template_; /* a conversation to answer, in the place of the prompt */
-    bool penalised, warm;         /* the penalty, a temperature is asked for */
+    wf_asked asked;
+    bool measured; /* max_tokens is asked for */
     wf_precision precision;
     wf_generate_options how;
 } request;
@@ -25,27 +26,19 @@ static wf_overflow overflow(wf_options *o) {
 }
 
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model",     "prompt",  "max_tokens",         "temperature", "top_k",    "top_p",
-                                        "min_p",     "seed",    "repetition_penalty", "stop",        "overflow", "context",
-                                        "precision", "adapter", "tokenizer",          "chat",        "template", WF_BEAM_WORDS,
-                                        NULL};
+    static const char *const words[] = {"model",    "prompt",      "max_tokens",      "stop",      "overflow",
+                                        "context",  "precision",   "adapter",         "tokenizer", "chat",
+                                        "template", WF_BEAM_WORDS, WF_SAMPLING_WORDS, NULL};
     wf_options o = wf_options_open(job->options, "generate", words, job->err);
     wf_generate_options usual = wf_generate_usual();
-    wf_sampling *s = &usual.sampling;
     r->model = wf_job_model(job, &o, "model");
     r->prompt = wf_option_text(&o, "prompt", "");
     r->chat = wf_option_text(&o, "chat", NULL);
     r->template_ = wf_option_text(&o, "template", NULL);
     r->precision = wf_job_precision(&o);
     usual.max_tokens = wf_option_int(&o, "max_tokens", usual.max_tokens, 0, INT32_MAX);
-    s->temperature = wf_option_float(&o, "temperature", s->temperature, 0, 1e6);
-    s->top_k = wf_option_int(&o, "top_k", s->top_k, 0, INT32_MAX);
-    s->top_p = wf_option_float(&o, "top_p", s->top_p, 0, 1);
-    s->min_p = wf_option_float(&o, "min_p", s->min_p, 0, 1);
-    s->repetition_penalty = wf_option_float(&o, "repetition_penalty", s->repetition_penalty, 0, 1e6);
-    r->penalised = wf_json_get(job->options, "repetition_penalty") != NULL;
-    r->warm = wf_json_get(job->options, "temperature") != NULL && s->temperature > 0;
-    s->seed = (uint64_t)wf_option_int(&o, "seed", 0, 0, INT64_MAX);
+    r->measured = wf_json_get(job->options, "max_tokens") != NULL;
+    wf_asked_read(&o, &r->asked);
     usual.stop = wf_job_texts(job, &o, "stop", &usual.n_stop);
     usual.overflow = overflow(&o);
     usual.context = wf_option_int(&o, "context", 0, 1, INT32_MAX);
@@ -104,6 +97,21 @@ static void put_texts(wf_job *job, const wf_generation *g) {
         wf_json_put(job->arena, job->json, "sequences", list);
 }
 
+static weft_status tell_sampling(wf_job *job, const request *r, const wf_sampling *used, const wf_generation_config *says) {
+    wf_str how = wf_str_new(&job->env->mem);
+    wf_json *object = wf_put_object(job->arena, job->json, "sampling");
+    wf_asked_tell(&r->asked, says, used, &how);
+    for (const wf_sampling_row *row = wf_sampling_rows; row->key; row++)
+        if (!row->draws || used->temperature > 0)
+            wf_put_number(job->arena, object, row->key, wf_sampling_get(used, row));
+    wf_put_text(job->arena, object, "about", wf_str_text(&how));
+    if (job->piece)
+        wf_str_printf(&job->text, "%s\n", wf_str_text(&how));
+    bool failed = how.failed;
+    wf_str_free(&how);
+    return failed ? wf_fail_memory(job->err) : WEFT_OK;
+}
+
 static void tell(wf_job *job, const request *r, const wf_generation *g) {
     double prompt = rate(g->prompt_tokens, g->prompt_seconds), decode = rate(g->tokens - 1, g->decode_seconds);
     const char *text = wf_str_text(&g->text);
@@ -116,7 +124,7 @@ static void tell(wf_job *job, const request *r, const wf_generation *g) {
     wf_put_int(job->arena, job->json, "tokens", g->tokens);
     wf_put_int(job->arena, job->json, "context", g->context);
     wf_put_int(job->arena, job->json, "slides", g->slides);
-    wf_put_int(job->arena, job->json, "seed", (int64_t)r->how.sampling.seed);
+    wf_put_int(job->arena, job->json, "seed", (int64_t)r->asked.sampling.seed);
     wf_put_number(job->arena, job->json, "prompt_tokens_per_second", prompt);
     wf_put_number(job->arena, job->json, "tokens_per_second", decode);
     wf_put_number(job->arena, job->json, "first_token_seconds", g->first_seconds);
@@ -139,6 +147,22 @@ static void note_overflow(const wf_job *job, const wf_generation *g) {
                (long long)g->context, (long long)g->slides);
 }
 
+/* How many new tokens: as asked, else what the config says, else the usual. */
+static int64_t choose_length(const wf_job *job, const request *r, const wf_opened *m, size_t prompt) {
+    bool encoder = m->model->encoder != NULL;
+    int64_t given = encoder ? 1 : (int64_t)prompt, fixed = encoder && m->says.n_start ? (int64_t)m->says.n_start : given,
+            longest = wf_generation_config_longest(&m->says, given);
+    if (r->measured || longest == 0)
+        return r->how.max_tokens;
+    if (longest > fixed)
+        return longest - fixed;
+    wf_log(job->env, WF_WARN,
+           "%s: 'max_length' of the generation config leaves no token behind the %lld of the prompt: at most "
+           "%lld are written ('max_tokens')",
+           r->model, (long long)fixed, (long long)r->how.max_tokens);
+    return r->how.max_tokens;
+}
+
 static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
     const wf_generation_config *says = &m->says;
     wf_generate_options how = r->how;
@@ -149,19 +173,21 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
     how.n_start = says->n_start;
     how.eos = says->eos;
     how.n_eos = says->n_eos;
+    how.sampling = wf_asked_sampling(&r->asked, says, &r->how.sampling);
     how.sampling.rules = &rules;
-    if (!r->penalised)
-        how.sampling.repetition_penalty = says->sampling.repetition_penalty;
-    WF_TRY(wf_job_beams(job, r->model, says, r->warm, &how.beams));
+    WF_TRY(wf_job_beams(job, r->model, says, &r->asked, &how.beams));
     if (how.beams.beams > 1)
         how.sampling.temperature = 0.0;
     how.piece = job->piece;
     how.user = job->user;
     weft_status status = r->chat ? encode_chat(job, r, m, &ids) : encode(m, r->prompt, &ids, job->err);
+    how.max_tokens = choose_length(job, r, m, ids.count);
     if (status == WEFT_OK)
         status = wf_generate(m->model, m->target, ids.data, ids.count, &how, &g, job->err);
     if (status == WEFT_OK || g.finish == WF_FINISH_INTERRUPT) {
         tell(job, r, &g);
+        if (tell_sampling(job, r, &how.sampling, says) != WEFT_OK)
+            status = job->err->status;
         note_overflow(job, &g);
     }
     wf_generation_free(job->env, &g);

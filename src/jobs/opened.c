@@ -130,8 +130,8 @@ void wf_opened_close(wf_opened *o) {
 typedef struct user_row {
     const char *head, *command;
 } user_row;
-static const user_row users[] = {{"lm", "generate"}, {"mlm", "fill"},          {"tag", "tag"},
-                                 {"span", "answer"}, {"classify", "classify"}, {"choice", "classify"}};
+static const user_row users[] = {{"lm", "generate"},       {"mlm", "fill"},        {"tag", "tag"},   {"span", "answer"},
+                                 {"classify", "classify"}, {"choice", "classify"}, {"pool", "embed"}};
 
 weft_status wf_opened_fail_head(const wf_opened *o, const char *model, const char *command, const char *wanted,
                                 weft_error *err) {

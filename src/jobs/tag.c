@@ -189,7 +189,8 @@ static void put_json(wf_apply *a, const wf_apply_item *item, const wf_entities *
 }
 
 static weft_status put(wf_apply *a, wf_apply_item *item) {
-    found *f = item->own;
+    static found nothing;
+    found *f = item->own ? item->own : &nothing;
     size_t *starts;
     WF_TRY(index_characters(a, item->inputs[0].text, &starts));
     if (f->windows > 1)
@@ -203,6 +204,7 @@ static const char *const words[] = {"aggregation", "stride", "ignore", NULL};
 static const wf_apply_row row = {.name = "tag",
                                  .heads = heads,
                                  .words = words,
+                                 .empties = true,
                                  .own = sizeof(tagging),
                                  .read = read,
                                  .prepare = prepare,

@@ -8,6 +8,7 @@
 typedef struct translating {
     const char *prefix, *from, *to; /* as given, NULL when not */
     wf_bytes before;                /* the text in front of every text */
+    wf_asked asked;
     wf_sampling sampling;
     wf_rules rules;
     wf_beams beams;
@@ -36,11 +37,7 @@ static weft_status read(wf_apply *a, wf_options *o) {
     t->from = wf_option_text(o, "from", NULL);
     t->to = wf_option_text(o, "to", NULL);
     t->max_tokens = wf_option_int(o, "max_tokens", 0, 1, 1 << 24);
-    t->sampling = (wf_sampling){.repetition_penalty = 1.0};
-    t->sampling.temperature = wf_option_float(o, "temperature", 0.0, 0, 1e6);
-    t->sampling.top_k = wf_option_int(o, "top_k", 0, 0, INT32_MAX);
-    t->sampling.top_p = wf_option_float(o, "top_p", 1.0, 0, 1);
-    t->sampling.seed = (uint64_t)wf_option_int(o, "seed", 0, 0, INT64_MAX);
+    wf_asked_read(o, &t->asked);
     return wf_apply_fields(a, o, usual, 1);
 }
 
@@ -148,13 +145,29 @@ static weft_status choose_to(wf_apply *a, translating *t) {
 /* ---- the model ---- */
 static weft_status choose_length(wf_apply *a, translating *t) {
     int64_t limit = wf_context_end(a->m.model);
-    int64_t said = a->m.says.longest > (int64_t)t->n_start ? a->m.says.longest - 1 : USUAL_LENGTH;
+    int64_t longest = wf_generation_config_longest(&a->m.says, 1),
+            said = longest > (int64_t)t->n_start ? longest - 1 : USUAL_LENGTH;
     WF_CHECK(!t->max_tokens || !limit || t->max_tokens < limit, a->job->err, WEFT_USAGE,
              "translate: %lld tokens are more than the %lld that the decoder has positions for behind its first",
              (long long)t->max_tokens, (long long)limit - 1);
     a->writing.longest = t->max_tokens ? t->max_tokens : said;
     if (limit && a->writing.longest >= limit)
         a->writing.longest = limit - 1;
+    return WEFT_OK;
+}
+
+static weft_status choose_sampling(wf_apply *a, translating *t) {
+    static const wf_sampling usual = {.top_p = 1.0, .repetition_penalty = 1.0};
+    const wf_generation_config *says = &a->m.says;
+    wf_str how = wf_str_new(&a->job->env->mem);
+    t->rules = wf_generation_config_rules(says, 0, 0, 0);
+    WF_TRY(wf_job_beams(a->job, a->model, says, &t->asked, &t->beams));
+    t->sampling = wf_asked_sampling(&t->asked, says, &usual);
+    t->sampling.temperature = t->beams.beams > 1 ? 0.0 : t->sampling.temperature;
+    t->sampling.rules = &t->rules;
+    wf_asked_tell(&t->asked, says, &t->sampling, &how);
+    wf_log(a->job->env, WF_INFO, "%s: %s", a->model, wf_str_text(&how));
+    wf_str_free(&how);
     return WEFT_OK;
 }
 
@@ -180,10 +193,7 @@ static weft_status prepare(wf_apply *a) {
         WF_TRY(choose_from(a, t));
     if (t->to && !named)
         WF_TRY(choose_to(a, t));
-    t->rules = wf_generation_config_rules(says, 0, 0, 0);
-    t->sampling.rules = &t->rules;
-    t->sampling.repetition_penalty = says->sampling.repetition_penalty;
-    WF_TRY(wf_job_beams(a->job, a->model, says, t->sampling.temperature > 0, &t->beams));
+    WF_TRY(choose_sampling(a, t));
     a->writing = (wf_translator_options){.sampling = t->sampling,
                                          .tokens = a->how.tokens,
                                          .start = t->start,
@@ -196,10 +206,21 @@ static weft_status prepare(wf_apply *a) {
 }
 
 /* ---- a text ---- */
+static bool is_blank(wf_bytes text) {
+    while (text.length && strchr(" \t\r\n", text.data[text.length - 1]) && text.data[text.length - 1])
+        text.length--;
+    return text.length == 0;
+}
+
+/* A blank text is one without a sequence: its translation is empty, so that lines stay beside each other. */
 static weft_status inputs(wf_apply *a, wf_apply_item *item) {
     const translating *t = a->own;
     WF_TRY(wf_apply_usual_inputs(a, item));
     item->own = NULL;
+    if (is_blank(item->inputs[0].text)) {
+        item->n = 0;
+        return WEFT_OK;
+    }
     wf_bytes text = item->inputs[0].text;
     if (t->before.length == 0)
         return WEFT_OK;
@@ -283,8 +304,9 @@ static void put_all(wf_json_writer *w, const translation *t) {
 }
 
 static weft_status put(wf_apply *a, wf_apply_item *item) {
+    static const translation nothing = {.text = {"", 0}, .ended = true};
     const translating *how = a->own;
-    const translation *first = item->own;
+    const translation *first = item->own ? item->own : &nothing;
     wf_json_writer w;
     if (!a->json) {
         for (const translation *t = first; t; t = t->next) {
@@ -314,11 +336,11 @@ static weft_status end(wf_apply *a) {
 }
 
 static const char *const heads[] = {"lm", NULL};
-static const char *const words[] = {"prefix", "from",  "to",   "max_tokens",  "temperature",
-                                    "top_k",  "top_p", "seed", WF_BEAM_WORDS, NULL};
+static const char *const words[] = {"prefix", "from", "to", "max_tokens", WF_SAMPLING_WORDS, WF_BEAM_WORDS, NULL};
 static const wf_apply_row row = {.name = "translate",
                                  .heads = heads,
                                  .words = words,
+                                 .empties = true,
                                  .own = sizeof(translating),
                                  .read = read,
                                  .prepare = prepare,

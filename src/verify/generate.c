@@ -34,56 +34,17 @@ static weft_status take_memory(generate_run *g, size_t n, size_t size, void **ou
 }
 
 /* ---- what the fixture says ---- */
-static const char *const known[] = {"bad_words_ids",
-                                    "begin_suppress_tokens",
-                                    "bos_token_id",
-                                    "decoder_start_token_id",
-                                    "do_sample",
-                                    "early_stopping",
-                                    "encoder_no_repeat_ngram_size",
-                                    "encoder_repetition_penalty",
-                                    "eos_token_id",
-                                    "epsilon_cutoff",
-                                    "eta_cutoff",
-                                    "exponential_decay_length_penalty",
-                                    "forced_bos_token_id",
-                                    "forced_eos_token_id",
-                                    "length_penalty",
-                                    "max_length",
-                                    "max_new_tokens",
-                                    "min_length",
-                                    "min_new_tokens",
-                                    "min_p",
-                                    "no_repeat_ngram_size",
-                                    "num_beams",
-                                    "num_return_sequences",
-                                    "pad_token_id",
-                                    "renormalize_logits",
-                                    "repetition_penalty",
-                                    "sequence_bias",
-                                    "suppress_tokens",
-                                    "temperature",
-                                    "top_h",
-                                    "top_k",
-                                    "top_p",
-                                    "typical_p",
-                                    "use_cache"};
-
 static weft_status read_config(wf_fixture *fx, int64_t vocab, wf_generation_config **out, weft_error *err) {
     const wf_json *says = wf_json_get(fx->json, "generation");
     WF_CHECK(says && says->kind == WF_JSON_OBJECT, err, WEFT_BAD_INPUT, "the fixture has no 'generation'");
-    for (const wf_json *j = says->child; j; j = j->next) {
-        size_t i = 0;
-        while (i < sizeof known / sizeof *known && !wf_streq(known[i], j->key))
-            i++;
-        WF_CHECK(i < sizeof known / sizeof *known, err, WEFT_UNSUPPORTED, "'%s' of the generation config", j->key);
-    }
+    for (const wf_json *j = says->child; j; j = j->next)
+        WF_CHECK(wf_generation_config_knows(j->key), err, WEFT_UNSUPPORTED, "'%s' of the generation config", j->key);
     if (!(*out = wf_arena_alloc(&fx->arena, sizeof **out)))
         return wf_fail_memory(err);
     wf_generation_config_init(*out);
     wf_generation_config_ends(*out, vocab, says);
     wf_generation_config_follow(*out, vocab, false, says);
-    WF_CHECK(!(*out)->unfollowed, err, WEFT_UNSUPPORTED, "'%s' of the generation config", (*out)->unfollowed);
+    WF_CHECK((*out)->n_unfollowed == 0, err, WEFT_UNSUPPORTED, "'%s' of the generation config", (*out)->unfollowed[0]);
     return WEFT_OK;
 }
 

@@ -124,7 +124,7 @@ bad 2 "'top_k' must be between 0" "$WEFT" generate model hi --top-k -1
 bad 2 "'min_p' must be between" "$WEFT" generate model hi --min-p 3
 bad 2 "'max_tokens' must be between 0" "$WEFT" generate model hi --max-tokens -1
 bad 2 "'overflow' must be stop, slide or error" "$WEFT" generate model hi --overflow slid
-bad 2 "penalty must be positive" "$WEFT" generate model hi --repetition-penalty 0
+bad 2 "'repetition_penalty' must be more than 0" "$WEFT" generate model hi --repetition-penalty 0
 bad 2 "more than the 24 positions" "$WEFT" generate model hi --context 999999
 bad 2 "an empty stop string" "$WEFT" generate model hi --stop ''
 bad 2 "'precision' must be fp32, bf16 or int8" "$WEFT" generate model hi --precision fp64

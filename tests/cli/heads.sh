@@ -47,6 +47,8 @@ run 0 "$WEFT" embed mlm texts --max-length 4
 has "$err" "3 of 4 texts are longer than 4 tokens"
 run 2 "$WEFT" embed mlm texts --max-length 41
 has "$err" "40 positions"
+run 2 "$WEFT" embed mlm texts --max-length 1
+has "$err" "the tokenizer puts 2 tokens around a text"
 run 2 "$WEFT" embed mlm texts --dims 33
 has "$err" "32 numbers"
 run 2 "$WEFT" embed mlm texts --prompt query
@@ -80,6 +82,18 @@ lines "$out" 4
 has "$out" '"text":"red sky"'
 has "$out" '"text":"sat, on"'
 empty "$err"
+
+# ---- a mark of UTF-8 in front is no part of a text
+printf 'the cat\nsat\n' >texts.txt
+for kind in jsonl txt csv; do
+    run 0 "$WEFT" embed mlm texts.$kind
+    cp "$out" one
+    { printf '\357\273\277' && cat texts.$kind; } >marked.$kind
+    run 0 "$WEFT" embed mlm marked.$kind --json
+    lacks "$out" "$(printf '\357\273\277')"
+    run 0 "$WEFT" embed mlm marked.$kind
+    check "the same vectors" cmp -s one "$out"
+done
 
 # ---- where nothing comes in, nothing goes out
 : >nothing
@@ -149,6 +163,28 @@ has "$err" "'zebra' is not in the vocabulary"
 run 2 "$WEFT" fill mlm blanks --mask ___ --targets mat,cats
 has "$err" "not one token"
 
+# ---- a record that cannot be asked: its file and line, behind the results of all in front of it
+ends_at() { # ends_at LINES REASON COMMAND..: exit code 4, so many lines first
+    want_lines=$1 reason=$2
+    shift 2
+    run 4 "$WEFT" "$@"
+    lines "$out" "$want_lines"
+    has "$err" "$reason"
+    lines "$err" 1
+}
+printf 'the [MASK] sat\nthe [MASK]\nthe cat\nthe [MASK] cat\nno\n' >holes
+ends_at 2 'holes: line 3: there is no [MASK] in the text' fill mlm holes
+ends_at 2 'holes: line 3: there is no [MASK] in the text' fill mlm holes --json --threads 4
+awk 'BEGIN { for (i = 1; i <= 5000; i++) print i == 4900 || i == 4950 ? "the" : "the [MASK]" }' >holes
+ends_at 4899 'holes: line 4900: there is no [MASK]' fill mlm holes --top-k 1 --threads 4
+printf '{"text": "the cat"}\n\n{"text": "sat"}\n{"text": 3}\n{"text": "on"}\n' >third.jsonl
+for words in "embed mlm" "classify mlm" "tag tags --ignore none --aggregation none --json"; do
+    ends_at 2 'third.jsonl: line 4: the field "text" is not a text' $words third.jsonl
+done
+ends_at 0 'third.jsonl: line 4: the field "text" is not a text' rerank mlm third.jsonl --query cat --label LABEL_1
+printf '{"text": "a", "choices": ["sat"]}\n{"text": "a", "choices": []}\n' >none.jsonl
+ends_at 1 'none.jsonl: line 2: the field "choices" must be a list of texts' classify choice none.jsonl
+
 # ---- classify, rerank
 run 0 "$WEFT" classify mlm texts
 lines "$out" 4
@@ -199,8 +235,11 @@ is_json "$out"
 has "$out" '"answers":['
 empty "$err"
 printf '{"question": "who ?", "context": "Anna"}\n{"question": "", "context": "Anna"}\n' >questions.jsonl
-run 4 "$WEFT" answer spans questions.jsonl
-has "$err" "line 2: the question is empty"
+ends_at 1 'questions.jsonl: line 2: the question is empty' answer spans questions.jsonl
+printf 'Anna lives in Paris\n\nthe cat\n' >contexts
+ends_at 1 'contexts: line 2: the context is empty' answer spans contexts --lines --question who
+run 2 "$WEFT" answer spans walk --question ''
+has "$err" "the question is empty"
 run 6 "$WEFT" answer tags walk --question who
 has "$err" "'span'"
 
@@ -240,12 +279,23 @@ printf 'w43 w14 w46 w41 w39 w46 w41 w39 w46 w41 w39 w46\nw52 w29 w27 w9 w24 w39 
 run 0 "$WEFT" translate t5 sources
 same "the texts of the reference" reference
 has "$err" "2 of 2 translations were cut after 12 tokens"
+run 6 "$WEFT" embed t5 sources
+has "$err" "needs an encoder or a decoder alone"
 run 0 "$WEFT" translate t5 sources --batch 4 --threads 1
 same "one at a time" reference
 sed -n '1!G;h;$p' sources >turned
 sed -n '1!G;h;$p' reference >turned.reference
 run 0 "$WEFT" translate t5 turned
 same "in the order of the sources" turned.reference
+sed G sources >spaced
+sed G reference >spaced.reference
+run 0 "$WEFT" translate t5 spaced
+same "blank lines stay where they are" spaced.reference
+printf ' \t\n' >blank
+run 0 "$WEFT" translate t5 blank --prefix 'w47 ' --json
+is '{"text":" \t","translation":"","tokens":0,"finish":"eos"}'
+printf '{"text": "w47"}\n{"body": "w47"}\n' >second.jsonl
+ends_at 1 'second.jsonl: line 2: there is no field "text"' translate t5 second.jsonl --max-tokens 2
 run 0 "$WEFT" translate t5 sources --json --max-tokens 3
 lines "$out" 2
 has "$out" '{"text":"w47 w37 w50 w24 w25 w18","translation":"w52 w29 w27","tokens":3,"finish":"max_tokens"}'
@@ -401,6 +451,70 @@ check "a suppressed token never comes" sh -c '! grep -qw "$1" "$2"' - "$word" "$
 lacks "$err" "not followed"
 run 0 "$WEFT" generate alone w7 --beams 2 --sequences 2 --max-tokens 8 --quiet
 lines "$out" 2
+# .. and how it draws, unless an option says otherwise
+rm alone/generation_config.json
+words_of() { # words_of OPTIONS..: what comes behind w7
+    run 0 "$WEFT" generate alone w7 --max-tokens 12 "$@"
+    tr -d '\n' <"$out" >words
+}
+says() { # says JSON: of the generation config
+    printf '%s' "$1" >alone/generation_config.json
+}
+words_of --temperature 0
+cp words best
+words_of
+has "$err" "tokens drawn, temperature 0.8, top_p 0.95"
+cp words usual
+check "the usual draws" sh -c '! cmp -s best usual'
+words_of --temperature 1 --top-k 50 --top-p 1 --seed 4
+cp words wide
+says '{"do_sample": false, "temperature": 0.5}'
+words_of --seed 4
+check "do_sample is false" cmp -s words best
+has "$err" "the most likely tokens (the generation config says do_sample)"
+words_of --temperature 1 --top-k 50 --top-p 1 --seed 4
+check "options win" cmp -s words wide
+lacks "$err" "generation config"
+words_of --top-p 0.9
+has "$err" "tokens drawn, temperature 0.5, top_p 0.9 (the generation config says temperature)"
+says '{"do_sample": true}'
+words_of --seed 4
+check "what transformers draws with" cmp -s words wide
+has "$err" "tokens drawn, temperature 1, top_k 50 (the generation config says do_sample)"
+words_of --temperature 0
+check "no temperature" cmp -s words best
+says '{"do_sample": true, "top_k": 1, "repetition_penalty": 1.3}'
+words_of
+has "$err" "top_k 1, repetition_penalty 1.3 (the generation config says do_sample, top_k, repetition_penalty)"
+words_of --repetition-penalty 1
+check "the best one of one" cmp -s words best
+says '{"temperature": 0.7, "max_new_tokens": 3, "max_length": 9}'
+run 0 "$WEFT" generate alone w7 --json
+has "$out" '"tokens": 3'
+has "$out" '"about": "tokens drawn, temperature 0.7, top_p 0.95 (the generation config says temperature)"'
+is_json "$out"
+run 0 "$WEFT" generate alone w7 --json --max-tokens 5
+has "$out" '"tokens": 5'
+says '{"max_length": 9}'
+run 0 "$WEFT" generate alone 'w7 w8 w9' --json
+has "$out" '"tokens": 6'
+run 0 "$WEFT" generate alone 'w7 w7 w7 w7 w7 w7 w7 w7 w7' --temperature 0
+has "$err" "'max_length' of the generation config leaves no token behind the 9 of the prompt"
+says '{"top_p": 7, "stop_strings": ["w8"], "max_time": 3.5, "chat_format": "plain", "top_k": null}'
+words_of --temperature 0
+check "three warnings" test "$(grep -c 'of the generation config is not followed' "$err")" -eq 3
+has "$err" "'top_p' of the generation config is not followed"
+says '{"do_sample": true, "num_beams": 2}'
+run 6 "$WEFT" generate alone w7
+has "$err" "'do_sample' with 'num_beams'"
+run 0 "$WEFT" generate alone w7 --temperature 0 --max-tokens 4
+rm alone/generation_config.json
+words_of --top-k 9 --min-p 0.01 --typical-p 0.9 --top-h 0.9 --epsilon-cutoff 0.001 --eta-cutoff 0.001
+has "$err" "top_h 0.9, top_k 9, top_p 0.95, min_p 0.01, typical_p 0.9, epsilon_cutoff 0.001, eta_cutoff 0.001"
+run 2 "$WEFT" generate alone w7 --typical-p 2
+has "$err" "typical_p"
+run 2 "$WEFT" generate alone w7 --top-p 0
+has "$err" "'top_p' must be more than 0"
 printf '{"diversity_penalty": 0.5}' >alone/generation_config.json
 run 0 "$WEFT" generate alone w7 --temperature 0 --max-tokens 1
 has "$err" "'diversity_penalty' of the generation config is not followed"

@@ -32,4 +32,6 @@ cp "$out" fp32.tsv
 run 0 "$WEFT" embed "$model" "$data/sentences.txt" --format tsv --precision int8
 cosine=$(smallest_cosine "$out" fp32.tsv 384)
 check "int8: cosine $cosine >= 0.999" at_least "$cosine" 0.999
+run 6 "$WEFT" classify "$model" "$data/sentences.txt"
+has "$err" "(see: weft help embed)"
 finish
