@@ -357,19 +357,40 @@ static weft_status decode_one(wf_job *job, const wf_tokenize_request *r, const w
     return status;
 }
 
+typedef struct unknown_ids {
+    size_t count;
+    uint32_t first;
+} unknown_ids;
+
+/* One whose piece is nothing may still be known by that. */
+static bool is_unknown(const wf_tokenizer *tok, uint32_t id) {
+    return wf_tokenizer_piece(tok, id).length == 0 && wf_tokenizer_id(tok, "", 0) != (int64_t)id;
+}
+
+static void count_unknown(const wf_tokenizer *tok, const wf_ids *ids, unknown_ids *unknown) {
+    for (size_t i = 0; i < ids->count; i++)
+        if (is_unknown(tok, ids->data[i]) && unknown->count++ == 0)
+            unknown->first = ids->data[i];
+}
+
 static weft_status decode_all(wf_job *job, const wf_tokenize_request *r, const wf_tokenizer *tok,
                               const wf_tokenize_texts *texts) {
     wf_json *list = r->records ? wf_put_list(job->arena, job->json, "texts") : NULL;
     wf_ids ids = wf_ids_new(&job->env->mem);
     weft_status status = WEFT_OK;
+    unknown_ids unknown = {0};
     for (size_t i = 0; i < texts->count && status == WEFT_OK; i++) {
         status = read_ids(job, texts->list[i], &ids);
+        count_unknown(tok, &ids, &unknown);
         if (status == WEFT_OK)
             status = decode_one(job, r, tok, list, &ids);
         if (status == WEFT_OK)
             status = wf_job_hand_out(job);
     }
     wf_ids_free(&ids);
+    if (status == WEFT_OK && unknown.count)
+        wf_log(job->env, WF_WARN, "%s: %zu of the ids %s no token's and left out, the first of them %u", r->tokenizer,
+               unknown.count, unknown.count == 1 ? "is" : "are", (unsigned)unknown.first);
     return status;
 }
 

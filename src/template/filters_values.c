@@ -135,14 +135,16 @@ static weft_status run_filesizeformat(wf_tpl *r, const wf_tpl_call *c, wf_var *o
         d = wf_var_double(c->self);
     else if (c->self.type == WF_VAR_STRING)
         read = wf_tpl_read_float(c->self.text->data, c->self.text->bytes, &d);
-    if (!read || !isfinite(d))
+    if (!read)
         return wf_tpl_type_error(r, "float() argument must be a string or a real number, not '%s'", wf_var_type_word(c->self));
+    if (isinf(d) && d < 0)
+        return wf_tpl_type_error(r, "cannot convert float infinity to integer");
     if (d < base) {
         wf_str_printf(&s, d == 1 ? "%.0f Byte" : "%.0f Bytes", trunc(d) + 0.0);
         return wf_var_take(r, &s, out);
     }
     int i = 0;
-    for (; i < 7 && d >= unit; i++)
+    for (; i < 7 && !(d < unit); i++) /* what is no number has the largest unit */
         unit *= base;
     wf_tpl_layout how = {.type = 'f', .width = -1, .precision = 1};
     weft_status status = wf_tpl_put_number(r, wf_var_float(base * d / unit), &how, &s);
@@ -155,6 +157,16 @@ static weft_status run_filesizeformat(wf_tpl *r, const wf_tpl_call *c, wf_var *o
 
 static weft_status sorted(wf_tpl *r, wf_var v, wf_var *out);
 
+/* Keys that cannot be compared are sorted by the names of their types: 'NoneType', numbers, 'str', 'tuple'. */
+static weft_status ranked_key(wf_tpl *r, wf_var key, wf_var *out) {
+    wf_tpl_list *pair;
+    WF_TRY(wf_var_new_list(r, 2, &pair));
+    pair->items[0] = wf_var_int(key.type == WF_VAR_NONE ? 0 : wf_var_is_number(key) ? 1 : key.type == WF_VAR_STRING ? 2 : 3);
+    pair->items[1] = key;
+    *out = wf_var_of_list(WF_VAR_TUPLE, pair);
+    return WEFT_OK;
+}
+
 static weft_status sorted_dict(wf_tpl *r, const wf_tpl_dict *d, wf_var *out) {
     wf_tpl_list *keys, *values;
     wf_tpl_dict *copy;
@@ -162,12 +174,12 @@ static weft_status sorted_dict(wf_tpl *r, const wf_tpl_dict *d, wf_var *out) {
     WF_TRY(wf_var_new_list(r, d->count, &values));
     WF_TRY(wf_dict_new(r, &copy));
     for (size_t i = 0; i < d->count; i++) {
-        keys->items[i] = d->pairs[i].key;
+        WF_TRY(ranked_key(r, d->pairs[i].key, &keys->items[i]));
         WF_TRY(sorted(r, d->pairs[i].value, &values->items[i]));
     }
     WF_TRY(wf_var_sort(r, values->items, keys->items, d->count, false));
     for (size_t i = 0; i < d->count; i++)
-        WF_TRY(wf_dict_put(r, copy, keys->items[i], values->items[i]));
+        WF_TRY(wf_dict_put(r, copy, keys->items[i].list->items[1], values->items[i]));
     *out = wf_var_of_dict(copy);
     return WEFT_OK;
 }

@@ -65,6 +65,8 @@ static const struct {
     {"{{ (4 ** -4) ** 3 }} {{ '\xD9\xA3' | int }} {{ '-1\xD9\xA3.5' | float }}", "5.960464477539063e-08 3 -13.5"},
     {"{{ true == 1 }} {{ {1: 'a', true: 'b', 1.0: 'c'} }}", "True {1: 'c'}"},
     {"{{ 1 < 2 < 3 }} {{ 3 > 2 >= 4 }} {{ 'a' in 'abc' }} {{ 2 not in l }}", "True False True False"},
+    {"{{ {1: 2, 'a': 1, none: 0, (1, 2): 3} | pprint }}", "{None: 0, 1: 2, 'a': 1, (1, 2): 3}"},
+    {"{{ 'nan' | filesizeformat }} {{ 'inf' | filesizeformat }}", "nan YB inf YB"},
     {"{{ d.items }} {{ d['items'] }} {{ d.b }} {{ d.nothing }}{{ z.x }}", "<built-in method items of dict object> 5 1 "},
     {"{{ s[::-1] }} {{ s[1:-1:3] }} {{ l[-2:] }} {{ (1, 2, 3)[::2] }} {{ range(10)[2:8:3] | list }}",
      "dlr\xC3\xB6W ,olleH eoWl [1, 2] (1, 3) [2, 5]"},

@@ -9,6 +9,8 @@
     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,\"use_regex\":true},"
 #define MODEL(vocab) "\"model\":{\"type\":\"BPE\",\"vocab\":{" vocab "},\"merges\":[]}}"
 #define ADDED(id, text, more) "{\"id\":" #id ",\"content\":\"" text "\",\"normalized\":false" more "}"
+#define SPECIAL "{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}}"
+#define TEXT(name) "{\"Sequence\":{\"id\":\"" name "\",\"type_id\":0}}"
 #define FRAME                                                                                                                  \
     "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"b\",\"type_id\":0}},"                            \
     "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"SpecialToken\":{\"id\":\"b\",\"type_id\":0}}],\"pair\":[],"                \
@@ -50,6 +52,36 @@ static const struct {
     {"{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":"
      "\"LAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAkNAAAAAACAIAA=\"}," MODEL("\" \":0,\"\\u0897\":1"),
      "\t\xe0\xa2\x97", 0, "0:0-1 1:1-2 "},
+    /* what a template names and nobody defines is missed where it is used, and so is the second text of a single one */
+    {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[" SPECIAL
+     "," TEXT("A") "],\"pair\":[],\"special_tokens\":"
+                   "{}}," MODEL("\"a\":0"),
+     "a", 0, "0:0-1 "},
+    {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[" SPECIAL
+     "," TEXT("A") "],\"pair\":[],\"special_tokens\":"
+                   "{}}," MODEL("\"a\":0"),
+     "a", WF_ENCODE_SPECIALS, NULL},
+    {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[" TEXT("A") "],\"pair\":[" SPECIAL
+                                                                                   "],\"special_tokens\":"
+                                                                                   "{}}," MODEL("\"a\":0"),
+     "a", WF_ENCODE_SPECIALS, "0:0-1 "},
+    {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[" TEXT("A") "," TEXT(
+         "B") "],\"pair\":[],"
+              "\"special_tokens\":{}}," MODEL("\"a\":0"),
+     "a", 0, NULL},
+    /* an added token that is nothing when it is normalized is found everywhere and parts the text */
+    {"{\"added_tokens\":[{\"id\":3,\"content\":\"x\",\"normalized\":true}],\"normalizer\":{\"type\":\"Replace\",\"pattern\":"
+     "{\"String\":\"x\"},\"content\":\"\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":"
+     "[\"a b\"]}}",
+     "abx", 0, "0:0-1 1:1-2 "},
+    {"{\"added_tokens\":[{\"id\":3,\"content\":\"x\",\"normalized\":true,\"single_word\":true},{\"id\":0,\"content\":\"a\","
+     "\"normalized\":true}],\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"x\"},\"content\":\"\"},\"model\":"
+     "{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"bb\":2},\"merges\":[\"b b\"]}}",
+     "bbabb", 0, "2:0-2 0:2-3 2:3-5 "},
+    /* a search goes on where the last match ended, though it was empty */
+    {"{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\\\\K|b\"},\"behavior\":\"Isolated\",\"invert\":false},"
+     "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"bb\":3},\"merges\":[\"a b\",\"b b\"]}}",
+     "abb", 0, "0:0-1 1:1-2 1:2-3 "},
 };
 
 static weft_status encode(const wf_tokenizer *tok, const char *text, unsigned flags, wf_str *out) {

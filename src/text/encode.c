@@ -287,13 +287,41 @@ static weft_status part(wf_encoder *e, wf_piece whole, size_t from, size_t to, p
     return from < to ? between(e, wf_piece_part(whole, from, to)) : WEFT_OK;
 }
 
+typedef struct added_search {
+    const wf_matcher *matcher; /* NULL: none */
+    size_t everywhere;         /* the token that nothing is found for, + 1; 0: none */
+    size_t from, last;         /* the search goes on there; the end of the match before */
+} added_search;
+
+static bool find_from(const added_search *s, wf_piece p, wf_match *m) {
+    bool found = s->matcher && wf_matcher_find(s->matcher, p.bytes, p.length, s->from, m);
+    if (!s->everywhere || (found && m->start == s->from))
+        return found;
+    *m = (wf_match){s->from, s->from, s->everywhere - 1};
+    return s->from <= p.length;
+}
+
+/* Nothing is not found right behind another match. */
+static bool find_added(added_search *s, wf_piece p, wf_match *m) {
+    bool found = find_from(s, p, m);
+    if (found && m->start == m->end && m->end == s->last) {
+        size_t length = 1;
+        if (s->from < p.length)
+            wf_char_at(p.bytes + s->from, p.length - s->from, &length);
+        s->from += length;
+        found = find_from(s, p, m);
+    }
+    s->from = s->last = m->end;
+    return found;
+}
+
 /* Puts the ids of the added tokens in the piece, and hands what lies between them to `between`. */
-static weft_status split_added(wf_encoder *e, const wf_matcher *matcher, wf_piece p, piece_fn between) {
+static weft_status split_added(wf_encoder *e, added_search search, wf_piece p, piece_fn between) {
     size_t done = 0;
-    wf_match m;
-    for (size_t from = 0; matcher && wf_matcher_find(matcher, p.bytes, p.length, from, &m);) {
+    wf_match m = {0};
+    search.last = SIZE_MAX;
+    while (find_added(&search, p, &m)) {
         const wf_added *a = &e->tok->added[m.pattern];
-        from = m.end;
         if ((a->special && (e->flags & WF_ENCODE_PLAIN)) ||
             (a->single_word && !(begins_a_word(p.bytes, m.start) && ends_a_word(p.bytes, p.length, m.end))))
             continue;
@@ -354,12 +382,13 @@ static weft_status normalize(wf_encoder *e, wf_piece piece) {
     if (piece.length == 0)
         return WEFT_OK;
     WF_TRY(run_normalizers(e, &piece));
-    return piece.length ? split_added(e, e->tok->match_normalized, piece, pretokenize) : WEFT_OK;
+    return piece.length ? split_added(e, (added_search){e->tok->match_normalized, e->tok->everywhere, 0, 0}, piece, pretokenize)
+                        : WEFT_OK;
 }
 
 static weft_status encode_bare(wf_encoder *e) {
     wf_piece text = {.bytes = (const uint8_t *)e->original.data, .length = e->original.length};
-    return text.length ? split_added(e, e->tok->match_raw, text, normalize) : WEFT_OK;
+    return text.length ? split_added(e, (added_search){e->tok->match_raw, 0, 0, 0}, text, normalize) : WEFT_OK;
 }
 
 /* ---- ids of a text ---- */

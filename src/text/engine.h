@@ -151,6 +151,7 @@ struct wf_tokenizer {
     bool added_ids_given;
     wf_bytes code_opens, code_closes;         /* around a token that begins a text; empty: there are none */
     wf_matcher *match_raw, *match_normalized; /* NULL when there is nothing to find */
+    size_t everywhere;                        /* of the normalized ones, that whose text is nothing, + 1; 0: none */
     wf_stages normalizers, pretokenizers, decoders, postprocessors;
     const wf_model_row *model_row;
     void *model;

@@ -272,6 +272,60 @@ static weft_status open_by_names(opening with, wf_arena *arena, const char *fold
     return WEFT_OK;
 }
 
+/* ---- one file of two ---- */
+
+/* Whether `name` is one of the names in "vocab.json+merges.txt". */
+static bool is_half(const char *pair, const char *name) {
+    size_t first = strcspn(pair, "+");
+    return (strlen(name) == first && memcmp(name, pair, first) == 0) || (pair[first] && wf_streq(name, pair + first + 1));
+}
+
+/* The names of the pair that such a file is half of, with its kind; NULL: a whole. */
+static const char *pair_of(const char *name, const wf_file_kind **kind) {
+    for (int i = 0; wf_file_kinds[i]; i++)
+        for (size_t k = 0; wf_file_kinds[i]->halves && wf_file_kinds[i]->folder[k]; k++)
+            if (is_half(wf_file_kinds[i]->folder[k], name)) {
+                *kind = wf_file_kinds[i];
+                return wf_file_kinds[i]->folder[k];
+            }
+    return NULL;
+}
+
+static weft_status open_pair(opening with, wf_arena *arena, const char *path, const char *pair, const wf_file_kind *kind,
+                             wf_tokenizer **out, weft_error *err) {
+    const char *name = base_name(path), *paths[MOST_FILES];
+    const char *folder = name == path ? "." : wf_arena_strndup(arena, path, (size_t)(name - path));
+    const wf_json *options = NULL;
+    size_t n;
+    if (!folder)
+        return wf_fail_memory(err);
+    WF_TRY(paths_in(arena, folder, pair, paths, &n, err));
+    if (n) {
+        WF_TRY(config_options(kind, arena, folder, &options, err));
+        return open_files(with, kind, paths, n, options, out, err);
+    }
+    weft_status status = open_files(with, NULL, &path, 1, NULL, out, err);
+    bool strange = status == WEFT_BAD_INPUT || status == WEFT_UNSUPPORTED;
+    size_t first = strcspn(pair, "+");
+    return strange ? wf_fail(err, WEFT_BAD_INPUT, "%s: a tokenizer of %.*s and %s needs both, beside each other", path,
+                             (int)first, pair, pair + first + 1)
+                   : status;
+}
+
+static weft_status open_path(opening with, const char *path, wf_tokenizer **out, weft_error *err) {
+    const wf_file_kind *kind;
+    const char *pair = pair_of(base_name(path), &kind);
+    wf_arena arena;
+    if (!pair)
+        return open_files(with, NULL, &path, 1, NULL, out, err);
+    wf_arena_init(&arena, with.mem, 0);
+    weft_status status = open_pair(with, &arena, path, pair, kind, out, err);
+    wf_arena_free(&arena);
+    return status;
+}
+
+/* ---- both ---- */
+
 static weft_status open_folder(opening with, const char *folder, bool target, wf_tokenizer **out, weft_error *err) {
     wf_arena arena;
     wf_arena_init(&arena, with.mem, 0);
@@ -285,7 +339,7 @@ static weft_status open_folder(opening with, const char *folder, bool target, wf
 weft_status wf_tokenizer_open_on(const wf_mem *mem, wf_pool *pool, const char *path, wf_tokenizer **out, weft_error *err) {
     opening with = {.mem = mem, .pool = pool};
     if (!wf_is_dir(path))
-        return open_files(with, NULL, &path, 1, NULL, out, err);
+        return open_path(with, path, out, err);
     WF_TRY(open_folder(with, path, false, out, err));
     WF_CHECK(*out, err, WEFT_FAILURE,
              "%s: no tokenizer file in this folder (tokenizer.json, tokenizer.model, vocab.json and merges.txt, "

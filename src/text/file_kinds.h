@@ -46,6 +46,7 @@ typedef struct wf_file_kind {
     const char *const *options;                            /* the names of its options, NULL at the end */
     const char *usual_class;                               /* the tokenizer_class of a folder that names none; NULL: none */
     size_t files;
+    bool halves; /* of its files none is anything alone: either one opens both */
     /* Appends the text of a tokenizer.json; NULL: the file is one. */
     weft_status (*convert)(const wf_kind_input *in, wf_str *json, weft_error *err);
 } wf_file_kind;

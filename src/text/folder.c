@@ -222,7 +222,8 @@ static const wf_json *extra_tokens(const adapting *a) {
                   *more = wf_json_get(a->said, "additional_special_tokens");
     if (extra && extra->kind == WF_JSON_ARRAY && extra->count)
         return extra;
-    return more ? more : said_member(a, "additional_special_tokens");
+    more = more ? more : said_member(a, "additional_special_tokens");
+    return more || (extra && extra->kind == WF_JSON_ARRAY) ? more : wf_json_get(a->row, "extra"); /* an empty list is one too */
 }
 
 static bool is_extra(const adapting *a, const char *content) {
@@ -454,7 +455,7 @@ static const wf_json *value_of(adapting *a, const char *name, size_t length) {
 
 static wf_json *fill_text(adapting *a, const wf_json *j) {
     const char *open = strchr(j->string, '{'), *close = open ? strchr(open, '}') : NULL;
-    if (!close || strpbrk(j->string, "\\|[")) /* an expression */
+    if (!close || strpbrk(j->string, "\\[")) /* an expression */
         return wf_json_copy(a->arena, j);
     if (open == j->string && !close[1]) {
         const wf_json *value = value_of(a, open + 1, (size_t)(close - open) - 1);
@@ -479,7 +480,8 @@ static wf_json *fill(adapting *a, const wf_json *j) {
     const wf_json *condition = wf_json_get(j, "if");
     if (condition) {
         const wf_json *said = option(a, condition->string);
-        const wf_json *chosen = wf_json_get(j, said && said->kind == WF_JSON_TRUE ? "then" : "else");
+        bool set = said ? said->kind == WF_JSON_TRUE : stage_of(wf_json_get(a->head, "normalizer"), condition->string) != NULL;
+        const wf_json *chosen = wf_json_get(j, set ? "then" : "else");
         return chosen ? fill(a, chosen) : NULL;
     }
     if (j->kind == WF_JSON_STRING)

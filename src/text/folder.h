@@ -6,6 +6,7 @@
  *   also           other classes that do the same
  *   kind           of the model; a tokenizer.json with another one stays as it is
  *   tokens         the special tokens, where tokenizer_config.json names no others
+ *   extra          special tokens without a name, where tokenizer_config.json has no list of them
  *   options        members of tokenizer_config.json that count, and what they are where it has them not
  *   model          options of the model
  *   normalizer, pre_tokenizer, decoder, post_processor
@@ -13,9 +14,9 @@
  *   resets         special tokens lose their lstrip, rstrip ...
  *
  * In them "{name}" is the option or token of that name, or the file's stage of that type; {if, then, else}: by an option that
- * is set; an item that is nothing is left out. src/text/folders/types.json says which class a model_type has; those of "wrong"
- * have it whatever tokenizer_config.json says, those of "TokenizersBackend" keep tokenizer.json as it is where that names
- * another class. A class without a row keeps it too.
+ * is set, or a stage that the file has; an item that is nothing is left out. src/text/folders/types.json says which class a
+ * model_type has; those of "wrong" have it whatever tokenizer_config.json says, those of "TokenizersBackend" keep
+ * tokenizer.json as it is where that names another class. A class without a row keeps it too.
  *
  * For all: tokens of added_tokens_decoder and special tokens that tokenizer.json has not, or has with other flags, are as they
  * say; split_special_tokens; clean_up_tokenization_spaces. add_bos_token and add_eos_token count for nothing beside a

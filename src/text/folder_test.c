@@ -39,6 +39,15 @@ static const char scores[] =
     "\":null,\"post_processor\":null,\"decoder\":null,\"model\":{\"type\":\"Unigram\",\"unk_id\":3,\"byte_fallback\":fal"
     "se,\"vocab\":[[\"<s>\",0.0],[\"<pad>\",0.0],[\"</s>\",0.0],[\"<unk>\",0.0],[\"▁\",-2.0],[\"a\",-1.0],[\"b\",-1.0],[\""
     ".\",-1.0]]}}";
+static const char speech[] =
+    "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[{\"id\":5,\"content\":\"</s>"
+    "\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}],\"nor"
+    "malizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":tru"
+    "e,\"use_regex\":true},\"post_processor\":null,\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":t"
+    "rue,\"trim_offsets\":true,\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\""
+    ":null,\"vocab\":{\"Ġ\":0,\"a\":1,\"b\":2,\"<\":3,\"<s>\":4,\"</s>\":5,\"<|endoftext|>\":6,\"s\":7,\"<|st"
+    "artoftranscript|>\":8,\"<|notimestamps|>\":9,\"<|startoftext|>\":10,\"a</w>\":11,\"b</w>\":12},\"merges"
+    "\":[]}}";
 /* clang-format on */
 
 typedef struct member {
@@ -67,6 +76,20 @@ static const struct {
     {bytes, {{"tokenizer_config.json", "{\"tokenizer_class\":\"LlamaTokenizer\"}"}, {"added_tokens.json", "{\"ab\":9}"}}, "a ab", "1 3 4 3 6", "a ab"},
     {scores, {{"tokenizer_config.json", "{\"tokenizer_class\":\"XLMRobertaTokenizer\",\"clean_up_tokenization_spaces\":true}"}}, "a .", "0 4 5 4 7 2", "a."},
     {scores, {{"tokenizer_config.json", "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"clean_up_tokenization_spaces\":true}"}}, "a.b", "5 7 6", "a. b"},
+    {speech, {{"tokenizer_config.json", "{\"tokenizer_class\":\"WhisperTokenizer\"}"}}, "a b<|0.02|>", "8 9 1 0 2 3 6", "<|startoftranscript|><|notimestamps|>a b<"},
+    {speech, {{"tokenizer_config.json", "{\"tokenizer_class\":\"CLIPTokenizer\"}"}}, "AA  b", "10 1 11 12 6", "aa b"},
+    {letters, {{"tokenizer_config.json", "{\"tokenizer_class\":\"DebertaTokenizer\",\"cls_token\":\"<s>\",\"sep_token\":\"</s>\"}"}}, "a b", "4 1 0 2 5", "a b"},
+    {letters, {{"tokenizer_config.json", "{\"tokenizer_class\":\"BlenderbotTokenizer\"}"}}, "a b", "0 1 0 2", " a b"},
+    {scores, {{"tokenizer_config.json", "{\"tokenizer_class\":\"CamembertTokenizer\"}"}}, "a  b", "0 4 5 4 6 2", "a b"},
+    {scores, {{"tokenizer_config.json", "{\"tokenizer_class\":\"MBartTokenizer\"}"}}, "a  b", "4 5 4 6 2 12", "a b"},
+    {scores, {{"tokenizer_config.json", "{\"tokenizer_class\":\"XLNetTokenizer\",\"do_lower_case\":true,\"unk_id\":3}"}}, "A  b", "4 5 4 6 8 9", "a b"},
+    {scores, {{"tokenizer_config.json", "{\"tokenizer_class\":\"BarthezTokenizer\"}"}}, "a \n b ", "4 5 4 6", "a b"},
+    {scores, {{"tokenizer_config.json", "{\"tokenizer_class\":\"XGLMTokenizer\"}"}}, "a   b", "2 4 5 4 6", "a b"},
+    {scores, {{"tokenizer_config.json", "{\"tokenizer_class\":\"BigBirdTokenizer\"}"}}, "a   b", "9 4 5 4 6 8", "a b"},
+    {scores, {{"tokenizer_config.json", "{\"tokenizer_class\":\"RemBertTokenizer\"}"}}, "``a", "4 2 5", "</s>a"},
+    {bytes, {{"tokenizer_config.json", "{\"tokenizer_class\":\"NllbTokenizer\"}"}}, "a  b", "54 3 4 3 3 5 2", "a  b"},
+    {bytes, {{"tokenizer_config.json", "{\"tokenizer_class\":\"NllbTokenizer\",\"legacy_behaviour\":true,\"src_lang\":\"fra_Latn\"}"}}, "a b", "3 4 3 5 2 64", "a b"},
+    {pieces, {{"tokenizer_config.json", "{\"tokenizer_class\":\"FunnelTokenizer\",\"unk_token\":\"[UNK]\",\"cls_token\":\"[CLS]\",\"sep_token\":\"[SEP]\"}"}}, "AA b", "1 3 4 5 2", "aa b"},
 };
 /* clang-format on */
 

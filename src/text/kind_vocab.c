@@ -537,4 +537,5 @@ const wf_file_kind wf_kind_vocab_merges = {.name = "vocab.json+merges.txt",
                                            .folder = vocab_merges_names,
                                            .options = vocab_merges_options,
                                            .files = 2,
+                                           .halves = true,
                                            .convert = convert_vocab_merges};

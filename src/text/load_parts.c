@@ -252,6 +252,8 @@ static weft_status build_matcher(wf_loading *l, bool normalized, wf_matcher **ou
         WF_TRY(pattern_of(l, &tok->added[i], &patterns[i]));
         tok->added[i].shown = (wf_bytes){patterns[i].text, patterns[i].length};
         n += patterns[i].length > 0;
+        if (patterns[i].length == 0 && !tok->everywhere)
+            l->tok->everywhere = i + 1;
     }
     return n ? wf_matcher_create(&l->tok->arena, patterns, tok->n_added, out, l->err) : WEFT_OK;
 }
@@ -366,7 +368,7 @@ static weft_status find_cuts(wf_loading *l) {
         const wf_added *a = &tok->added[i];
         cuts = cuts && !a->rstrip && !has_blank((wf_bytes){a->content, a->length}) && !has_blank(a->shown);
     }
-    if (!cuts)
+    if (!cuts || tok->everywhere)
         return WEFT_OK;
     const wf_pretokenizer_row *row = first->row;
     WF_TRY(keep_blank(l, &cuts));

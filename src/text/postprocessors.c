@@ -9,11 +9,13 @@
 typedef struct special {
     const char *name;
     size_t count;
-    const uint32_t *ids;
+    const uint32_t *ids; /* NULL: one that is named, but not known */
     const wf_bytes *texts;
 } special;
 
 static weft_status push_special(wf_encoding *g, const special *s, uint32_t type, weft_error *err) {
+    WF_CHECK(s->ids, err, WEFT_BAD_INPUT, "post_processor: the template names \"%s\", which special_tokens does not define",
+             s->name);
     for (size_t i = 0; i < s->count; i++) {
         wf_entry x = {
             .id = s->ids[i], .type = type, .word = -1, .sequence = -1, .special = 1, .attention = 1, .piece = s->texts[i]};
@@ -252,6 +254,22 @@ static weft_status load_specials(wf_loading *l, const wf_json *list, template *o
     return WEFT_OK;
 }
 
+/* Of a template that is never used nobody asks what it names: so does the reference. */
+static weft_status find_defined(wf_loading *l, const template *o, const char *name, const special **out) {
+    for (size_t i = 0; i < o->n_specials; i++)
+        if (wf_streq(o->specials[i].name, name))
+            *out = &o->specials[i];
+    if (*out)
+        return WEFT_OK;
+    special *unknown = wf_arena_alloc(l->arena, sizeof *unknown);
+    char *copy = wf_arena_strdup(l->arena, name);
+    if (!unknown || !copy)
+        return wf_fail_memory(l->err);
+    *unknown = (special){.name = copy};
+    *out = unknown;
+    return WEFT_OK;
+}
+
 static weft_status load_item(wf_loading *l, const wf_json *j, const template *o, template_item *item) {
     const wf_json *named = wf_json_get(j, "SpecialToken"), *sequence = wf_json_get(j, "Sequence"),
                   *body = named ? named : sequence;
@@ -262,13 +280,7 @@ static weft_status load_item(wf_loading *l, const wf_json *j, const template *o,
     if (!named && !wf_json_is_string(id, "A") && !wf_json_is_string(id, "B"))
         return wf_load_fail(l, WEFT_BAD_INPUT, id, "a template has the sequences A and B, not \"%s\"", id->string);
     item->sequence = wf_json_is_string(id, "B");
-    for (size_t i = 0; named && i < o->n_specials; i++)
-        if (wf_streq(o->specials[i].name, id->string))
-            item->special = &o->specials[i];
-    if (named && !item->special)
-        return wf_load_fail(l, WEFT_BAD_INPUT, id, "the template names \"%s\", which special_tokens does not define",
-                            id->string);
-    return WEFT_OK;
+    return named ? find_defined(l, o, id->string, &item->special) : WEFT_OK;
 }
 
 /* "[CLS]:0" or "$A:0", "$1" (type 1), "$": the short form. */
@@ -284,16 +296,12 @@ static weft_status load_short_item(wf_loading *l, const wf_json *at, char *text,
         item->sequence = first == 'b';
         if (text[1] && !((first == 'a' || first == 'b') && !text[2]) && !wf_parse_i64(text + 1, strlen(text + 1), &type))
             return wf_load_fail(l, WEFT_BAD_INPUT, at, "the part \"%s\" of a template", text);
+    } else if (o->by_name) {
+        special *found = wf_arena_alloc(l->arena, sizeof *found);
+        WF_TRY(found ? find_special(l, at, text, found) : wf_fail_memory(l->err));
+        item->special = found;
     } else {
-        for (size_t i = 0; i < o->n_specials; i++)
-            if (wf_streq(o->specials[i].name, text))
-                item->special = &o->specials[i];
-        special *found = o->by_name ? wf_arena_alloc(l->arena, sizeof *found) : NULL;
-        if (o->by_name)
-            WF_TRY(found ? find_special(l, at, text, found) : wf_fail_memory(l->err));
-        item->special = found ? found : item->special;
-        if (!item->special)
-            return wf_load_fail(l, WEFT_BAD_INPUT, at, "the template names \"%s\", which special_tokens does not define", text);
+        WF_TRY(find_defined(l, o, text, &item->special));
     }
     item->type = (uint32_t)type;
     return WEFT_OK;
@@ -343,9 +351,6 @@ static weft_status load_template(wf_loading *l, const wf_json *j, void **options
         o->single = (template_list){0};
         WF_TRY(load_list(l, single, o, &o->single));
     }
-    for (size_t i = 0; i < o->single.count; i++)
-        if (!o->single.items[i].special && o->single.items[i].sequence == 1)
-            return wf_load_fail(l, WEFT_BAD_INPUT, single, "the template for a single text names B");
     if (pair) {
         o->pair = (template_list){0};
         WF_TRY(load_list(l, pair, o, &o->pair));
@@ -378,6 +383,8 @@ static weft_status apply_template(const template_list *list, const wf_parts *in,
         const template_item *item = &list->items[i];
         wf_encoding *g;
         if (!item->special) {
+            WF_CHECK((size_t)item->sequence < in->count, err, WEFT_BAD_INPUT,
+                     "post_processor: the template for a single text names B");
             WF_TRY(add_sequence(out, &in->list[item->sequence], item->type, err));
         } else if (specials) {
             WF_TRY(wf_parts_push(out, &g, err));

@@ -205,9 +205,10 @@ static void scan_in_stretch(wf_search *s) {
         s->end = s->at = s->base + s->finder->scan->next(s->finder->scan, base, s->valid - s->base, s->at - s->base);
 }
 
-/* The next match in the valid stretch; empty ones right behind the last match do not count. */
+/* The next match in the valid stretch. A search goes on where the last match ended, and an empty one right there does not
+ * count: the search goes on behind the next character. */
 static weft_status find_in_stretch(wf_search *s, bool *found, weft_error *err) {
-    for (;;) {
+    for (*found = true; *found && s->at <= s->valid;) {
         size_t span[2];
         WF_TRY(wf_regex_find(s->finder->regex, s->scratch,
                              (wf_regex_text){s->text.data + s->base, s->valid - s->base, s->at - s->base}, span, found, err));
@@ -215,17 +216,14 @@ static weft_status find_in_stretch(wf_search *s, bool *found, weft_error *err) {
             return WEFT_OK;
         s->start = s->base + span[0];
         s->end = s->base + span[1];
-        bool empty = s->start >= s->end; /* a look-behind's \\K could even turn it round */
-        s->at = empty ? s->start + char_length(s, s->start) : s->end;
-        bool again = empty && s->last == s->start;
-        s->last = s->end = empty ? s->start : s->end;
-        if (!again)
-            return WEFT_OK;
-        if (s->at > s->valid) {
-            *found = false;
+        if (s->start < s->end || s->last != s->end) {
+            s->at = s->last = s->end;
             return WEFT_OK;
         }
+        s->at += char_length(s, s->at);
     }
+    *found = false;
+    return WEFT_OK;
 }
 
 weft_status wf_search_next(wf_search *s, weft_error *err) {

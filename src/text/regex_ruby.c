@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text/regex_folds.h"
 #include "text/regex_sets.h"
 
 enum { DEEPEST = 32 };
@@ -19,20 +20,35 @@ typedef struct parser {
     bool caseless; /* (?i */
     bool extended; /* (?x */
     bool behind;   /* inside a look-behind */
+    bool looking;  /* inside any look-around */
     struct {
-        bool caseless, extended, behind;
+        bool caseless, extended, behind, looking;
         int more; /* brackets that close with the group */
     } outer[101]; /* how it was where each open group began; [0] the whole */
     bool named;   /* some groups have names: then those without are no captures */
     weft_error *err;
 } parser;
 
+enum { SHOWN = 120 /* bytes of a pattern in a message */ };
+
+/* Of the first line, whole characters. */
+static int shown(const parser *s) {
+    size_t n = 0, length;
+    while (n < s->n && n < SHOWN && (uint8_t)s->p[n] >= 0x20)
+        n++;
+    for (length = n; length > 0 && length < s->n && ((uint8_t)s->p[length] & 0xC0u) == 0x80u;)
+        length--;
+    return (int)length;
+}
+
 static weft_status refuse(const parser *s, size_t at, const char *what) {
-    return wf_fail_at(s->err, WEFT_UNSUPPORTED, (int64_t)at, "the regular expression has %s, at byte %zu", what, at);
+    return wf_fail_at(s->err, WEFT_UNSUPPORTED, (int64_t)at, "the regular expression has %s, at byte %zu of %.*s", what, at,
+                      shown(s), s->p);
 }
 
 static weft_status wrong(const parser *s, size_t at, const char *what) {
-    return wf_fail_at(s->err, WEFT_BAD_INPUT, (int64_t)at, "the regular expression is wrong: %s, at byte %zu", what, at);
+    return wf_fail_at(s->err, WEFT_BAD_INPUT, (int64_t)at, "the regular expression is wrong: %s, at byte %zu of %.*s", what, at,
+                      shown(s), s->p);
 }
 
 /* ---- classes ---- */
@@ -164,6 +180,21 @@ static bool read_control(parser *s, wf_str *out) {
     return true;
 }
 
+/* Escapes of Oniguruma that nothing of PCRE2 is. */
+static const struct {
+    char letter;
+    const char *name;
+} foreign[] = {
+    {'X', "\\X (text segments)"},     {'y', "\\y (an edge of text segments)"}, {'Y', "\\Y (an edge of text segments)"},
+    {'g', "\\g (a call of a group)"}, {'M', "\\M (a meta character)"},         {'C', "\\C (a control character)"}};
+
+static weft_status refuse_escape(const parser *s, size_t start) {
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        if (foreign[i].letter == s->p[start + 1])
+            return refuse(s, start, foreign[i].name);
+    return refuse(s, start, "an escape that regex engines read differently");
+}
+
 static weft_status read_plain_escape(parser *s, wf_str *out, size_t start, const char *more) {
     char e = s->p[s->at];
     if (e == 'c' && read_control(s, out))
@@ -173,7 +204,7 @@ static weft_status read_plain_escape(parser *s, wf_str *out, size_t start, const
     if (e >= '0' && e <= '9' && read_number(s, out, more[0] == 'b'))
         return WEFT_OK;
     if (!is_common_escape(e) && !strchr(more, e))
-        return refuse(s, start, "an escape that regex engines read differently");
+        return refuse_escape(s, start);
     if (e == 'v')
         wf_str_puts(out, "\\x{b}");
     else
@@ -361,6 +392,8 @@ static weft_status read_escape(parser *s) {
     }
     if (e == 'k')
         return read_reference(s, start);
+    if (e == 'K' && s->looking)
+        return refuse(s, start, "\\K inside a look-around");
     if (e == 'O') { /* any character */
         wf_str_puts(s->out, "(?s:.)");
         s->at++;
@@ -372,7 +405,7 @@ static weft_status read_escape(parser *s) {
         wf_str_printf(s->out, "[%s%s]", outside ? "^" : "", wf_str_text(&members));
     s->out->failed |= members.failed;
     wf_str_free(&members);
-    return status != WEFT_OK || found ? status : read_plain_escape(s, s->out, start, "AzZGRN");
+    return status != WEFT_OK || found ? status : read_plain_escape(s, s->out, start, "AzZGRNK");
 }
 
 /* What opens a group. Ruby's option m is Perl's s; its other options are the same. */
@@ -385,6 +418,7 @@ static weft_status open_group(parser *s) {
     s->outer[s->depth].caseless = s->caseless;
     s->outer[s->depth].extended = s->extended;
     s->outer[s->depth].behind = s->behind;
+    s->outer[s->depth].looking = s->looking;
     s->outer[s->depth].more = 0;
     wf_str_putc(s->out, '(');
     if (s->at >= s->n || s->p[s->at] != '?') {
@@ -405,9 +439,12 @@ static weft_status open_group(parser *s) {
             wf_str_put(s->out, same[i], n);
             s->at += n;
             s->behind = s->behind || same[i][1] == '<';
+            s->looking = s->looking || strchr("=!<", same[i][1]) != NULL;
             return WEFT_OK;
         }
     }
+    if (s->at + 1 < s->n && s->p[s->at + 1] == '~')
+        return refuse(s, start, "(?~ (what is absent)");
     bool on = true;
     for (wf_str_putc(s->out, s->p[s->at++]); s->at < s->n; s->at++) {
         char c = s->p[s->at];
@@ -436,6 +473,7 @@ static weft_status close_group(parser *s) {
     s->caseless = s->outer[s->depth].caseless;
     s->extended = s->outer[s->depth].extended;
     s->behind = s->outer[s->depth].behind;
+    s->looking = s->outer[s->depth].looking;
     s->atom = s->groups[--s->depth];
     wf_str_putc(s->out, s->p[s->at++]);
     return WEFT_OK;
@@ -550,14 +588,35 @@ static bool read_fold(parser *s) {
     return true;
 }
 
+/* A set of characters that are several where case is ignored is those too. */
+static weft_status read_set_and_folds(parser *s) {
+    bool negated = s->at + 1 < s->n && s->p[s->at + 1] == '^', longer = false;
+    size_t start = s->at;
+    s->atom = s->out->length;
+    WF_TRY(read_class(s, s->out, 0));
+    if (!s->caseless || negated || s->out->failed)
+        return WEFT_OK;
+    wf_str ways = wf_str_new(s->out->mem);
+    const char *members = wf_str_text(s->out) + s->atom;
+    weft_status status = wf_regex_folds(members, s->out->length - s->atom, &ways, &longer, s->err);
+    if (status == WEFT_OK && longer && s->behind)
+        status = refuse(s, start, "a set of characters that are several where case is ignored, inside a look-behind");
+    if (status == WEFT_OK && ways.length && !s->behind) {
+        wf_str_puts(s->out, wf_str_text(&ways));
+        wrap_atom(s);
+    }
+    s->out->failed |= ways.failed;
+    wf_str_free(&ways);
+    return status;
+}
+
 static weft_status read_one(parser *s) {
     char c = s->p[s->at];
     switch (c) {
     case '\\':
         return read_escape(s);
     case '[':
-        s->atom = s->out->length;
-        return read_class(s, s->out, 0);
+        return read_set_and_folds(s);
     case '(':
         return open_group(s);
     case ')':

@@ -234,6 +234,16 @@ static void test_regex(void **state) {
          6, 7},
         {"(?<q>['\"])a\\k<q>", "'a\" \"a\"", 4, 7},
         {"\\cA[\\cb]", "\x01\x02", 0, 2},
+        {"a\\Kb", "xab", 2, 3},
+        {"(?:a\\Kx|ab)", "ab", 0, 2},
+        {"(a|b\\K)*c", "abac", 2, 4},
+        {"(?i:[\xC3\x9F]x)", "SSx", 0, 3},
+        {"(?i:[\\w]x)", "ssx", 0, 3}, /* the set first, then what its characters are without case */
+        {"(?i:\\wx)", "ssx", 1, 3},
+        {"(?i:[^a]x)", "ssx", 1, 3},
+        {"(?i:[\xEF\xAC\x83\xEF\xAC\x80])", "FFI", 0, 2},
+        {"(?i:[\xC5\x89]+)", "\xCA\xBCN\xC5\x89", 0, 5},
+        {"(?i:(?<=[\\w])x)", "ssx", 2, 3},
     };
     wf_regex_scratch *scratch;
     assert_int_equal(wf_regex_scratch_create(&wf_mem_default, &scratch, NULL), WEFT_OK);
@@ -267,7 +277,8 @@ static void test_regex_refused(void **state) {
         {"(?R)a", WEFT_UNSUPPORTED},
         {"(a)\\2", WEFT_UNSUPPORTED},
         {"[[:nonsense:]]", WEFT_UNSUPPORTED},
-        {"\\K", WEFT_UNSUPPORTED},
+        {"(?=a\\K)", WEFT_UNSUPPORTED},
+        {"(?i:(?<=[\xC3\x9F])x)", WEFT_UNSUPPORTED},
         {"\\X", WEFT_UNSUPPORTED},
         {"\\y", WEFT_UNSUPPORTED},
         {"(?~a)", WEFT_UNSUPPORTED},

@@ -353,9 +353,6 @@ static const struct {
     {"{\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"a\",0]}," GOOD TAIL, WEFT_BAD_INPUT, "cls must be"},
     {"{\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"a\",0],\"cls\":[\"b\",77]}," GOOD TAIL, WEFT_BAD_INPUT,
      "id 77 is outside"},
-    {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}}]}," GOOD
-         TAIL,
-     WEFT_BAD_INPUT, "names \"x\""},
     {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"C\"}}]}," GOOD TAIL,
      WEFT_BAD_INPUT, "an id must be"},
 };

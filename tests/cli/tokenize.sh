@@ -36,6 +36,25 @@ cp "$out" ids
 run 0 "$WEFT" tokenize bpe.json --decode --lines ids
 check "lines come back" test "$(sed -n 3p "$out")" = "$(sed -n 3p text.txt)"
 
+# Ids that no token has are left out, which is said.
+run 0 "$WEFT" tokenize bpe.json --string 'weaver'
+{ cat "$out"; printf '99999 4000000000'; } >more-ids
+run 0 "$WEFT" tokenize bpe.json --decode more-ids
+check "ids that are known come back" test "$(cat "$out")" = weaver
+has "$err" "2 of the ids are no token's and left out, the first of them 99999"
+
+# A vocabulary of two files opens by either; one of them is nothing alone.
+mkdir -p pair
+printf '{"a": 0, "b": 1, "ab": 2, "!": 3}' >pair/vocab.json
+printf '#version: 0.2\na b\n' >pair/merges.txt
+for file in pair/vocab.json pair/merges.txt pair; do
+    run 0 "$WEFT" tokenize $file --string 'ab!' --no-specials
+    check "$file opens with what lies beside it" test "$(cat "$out")" = '2 3'
+done
+rm pair/merges.txt
+run 4 "$WEFT" tokenize pair/vocab.json --string 'ab!'
+has "$err" "pair/vocab.json: a tokenizer of vocab.json and merges.txt needs both, beside each other"
+
 # Lines of standard input are told as they come, with the same ids, packed or not and for any number of threads.
 run 0 "$WEFT" tokenize bpe.json --lines corpus.txt
 cp "$out" whole

@@ -28,8 +28,18 @@ CLASSES = [
     ("LlamaTokenizer", "bytes", ["add_prefix_space", "legacy", "add_bos_token", "add_eos_token"]), ("LlamaTokenizer", "letters", ["legacy"]),
     ("XLMRobertaTokenizer", "unigram", ["add_prefix_space"]), ("T5Tokenizer", "unigram", ["legacy"]),  # drawn without its extra ids
     ("DebertaV2Tokenizer", "unigram", ["do_lower_case", "split_by_punct", "add_prefix_space"]), ("PreTrainedTokenizer", "letters", ["add_bos_token"]),
+    ("CLIPTokenizer", "letters", []), ("WhisperTokenizer", "letters", ["add_prefix_space", "predict_timestamps"]), ("DebertaTokenizer", "letters", ["add_prefix_space"]),
+    ("BlenderbotTokenizer", "letters", ["add_prefix_space"]), ("NllbTokenizer", "bytes", ["legacy_behaviour"]), ("MBartTokenizer", "unigram", []),
+    ("AlbertTokenizer", "unigram", ["do_lower_case", "keep_accents", "add_prefix_space"]), ("CamembertTokenizer", "unigram", ["add_prefix_space"]),
+    ("XLNetTokenizer", "unigram", ["do_lower_case"]), ("BarthezTokenizer", "unigram", ["add_prefix_space"]), ("BigBirdTokenizer", "unigram", ["add_prefix_space"]),
+    ("RemBertTokenizer", "unigram", ["do_lower_case", "keep_accents", "add_prefix_space"]), ("XGLMTokenizer", "unigram", ["add_prefix_space"]),
+    ("FunnelTokenizer", "wordpiece", ["do_lower_case", "clean_text", "tokenize_chinese_chars", "strip_accents"]),
     ("PreTrainedTokenizer", "unigram", []), ("TokenizersBackend", "wordpiece", []), ("UnheardOfTokenizer", "bytes", []), (None, "letters", []),
 ]
+# tokens of the model without which a class does not open
+NEEDED = {"WhisperTokenizer": ["<|startoftranscript|>", "<|notimestamps|>", "<|endoftext|>"], "NllbTokenizer": ["eng_Latn", "</s>", "<unk>"], "CLIPTokenizer": ["<|startoftext|>", "<|endoftext|>"],
+          "MBartTokenizer": ["en_XX"], "FunnelTokenizer": ["<unk>"]}
+BY_UNKNOWN = ("DebertaV2Tokenizer", "CamembertTokenizer", "BigBirdTokenizer", "FunnelTokenizer")  # their unknown token is looked for in the vocabulary
 MODELS = {"wordpiece": "model-wordpiece", "letters": "model-bpe-bytelevel", "bytes": "model-bpe-byte-fallback", "unigram": "model-unigram"}
 TYPES = ["bert", "gpt2", "qwen2", "qwen3", "llama", "mistral", "phi3", "modernbert", "xlm-roberta", "t5", "gpt_neox", "gemma", "unheard_of", "smolvlm", "umt5"]
 NAMES = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
@@ -48,8 +58,13 @@ class Draw:
         return {"content": content or self.r.choice(SPECIALS + ["the", "foo", " a", "<x>", "<y>", "e"]), "single_word": self.flag(0.1), "lstrip": self.flag(0.3), "rstrip": self.flag(0.2),
                 "normalized": self.flag() if not special else False, "special": special}
 
-    def tokenizer(self, kind):
+    def tokenizer(self, kind, name):
         t = json.loads(self.models[kind])
+        for token in NEEDED.get(name, []):
+            if kind == "unigram":
+                t["model"]["vocab"].append([token, -9.0])
+            else:
+                t["model"]["vocab"].setdefault(token, len(t["model"]["vocab"]))
         t["added_tokens"], seen, vocab = [], set(), t["model"]["vocab"]
         have = dict(vocab) if isinstance(vocab, dict) else {p[0]: i for i, p in enumerate(vocab)}
         number = len(have)
@@ -63,7 +78,7 @@ class Draw:
             t["post_processor"] = None
         if self.flag(0.2):
             t["normalizer"] = self.r.choice([None, {"type": "NFC"}, {"type": "Lowercase"}])
-        if kind == "unigram":  # DebertaV2Tokenizer looks for [UNK] with the score 0
+        if kind == "unigram" and name not in BY_UNKNOWN[1:]:  # DebertaV2Tokenizer looks for [UNK] with the score 0
             t["model"]["vocab"][1] = ["[UNK]", 0.0]
             t["model"]["unk_id"] = 1
         if self.flag(0.2):
@@ -80,7 +95,7 @@ class Draw:
         if name == "T5Tokenizer":
             c["extra_ids"] = 0
         for n in NAMES:
-            if self.flag(0.3) and not (n == "unk_token" and name == "DebertaV2Tokenizer"):  # which looks for its id by its score
+            if self.flag(0.3) and not (n == "unk_token" and name in BY_UNKNOWN):
                 token = r.choice(SPECIALS + ["<x>", "the"])
                 c[n] = r.choice([token, token, {"__type": "AddedToken", **self.added(token)}, None if n not in ("sep_token", "cls_token") else token])
         if self.flag(0.5):
@@ -99,7 +114,7 @@ class Draw:
 
     def folder(self, path, name, kind, options):
         os.mkdir(path)
-        files = {"tokenizer.json": self.tokenizer(kind), "tokenizer_config.json": self.config(name, options)}
+        files = {"tokenizer.json": self.tokenizer(kind, name), "tokenizer_config.json": self.config(name, options)}
         if name is None and self.flag():
             files.pop("tokenizer_config.json")
         if self.flag(0.3):
