@@ -8,8 +8,6 @@ Every case is a fixture folder: a base model of random weights, an adapter with 
 computes: outputs, the loss, gradients of every tensor of the adapter, merged weights. Folders that do not pass stay in --keep. Exit code 1
 when anything differs. Not part of `make test`: it needs Python and the packages.
 """
-import argparse
-import collections
 import copy
 import json
 import os
@@ -25,7 +23,6 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import fixture_case
-from compare_mixers import verify
 
 V = 37
 SIZES = dict(hidden_size=16, num_attention_heads=4, intermediate_size=20, vocab_size=V, max_position_embeddings=32)
@@ -223,35 +220,20 @@ def write(folder, seed):
 
 
 def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--weft", default="build/weft")
-    p.add_argument("--count", type=int, default=100)
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--keep")
-    a = p.parse_args()
+    a = fixture_case.options(100).parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     root = tempfile.mkdtemp(prefix="weft-adapters-")
-    chosen, unfit, seen = {}, 0, collections.Counter()
+    chosen, unfit = {}, 0
     for n in range(a.count):
         folder = os.path.join(root, f"adapter-{a.seed + n}")
         try:
             chosen[folder] = write(folder, a.seed + n)
-        except fixture_case.Unfit as e:
+        except fixture_case.Unfit:
             unfit += 1
-    folders = list(chosen)
-    for at in range(0, len(folders), 50):
-        for v in verify(a.weft, folders[at:at + 50]):
-            seen[v["outcome"]] += 1
-            if v["outcome"] != "pass":
-                folder = os.path.join(root, v["name"])
-                with open(os.path.join(folder, "fixture.json"), encoding="utf-8") as f:
-                    family = json.load(f)["architecture"]
-                print(f"  {v['name']} {v['outcome']} {v.get('why')}: {v.get('tensor')} {v.get('error')} of {v.get('tolerance')} {family} {chosen[folder]}", flush=True)
-                if a.keep:
-                    shutil.copytree(folder, os.path.join(a.keep, v["name"]), dirs_exist_ok=True)
+    seen = fixture_case.judge(a, root, list(chosen), lambda fixture: f"{fixture['architecture']} {chosen[os.path.join(root, fixture['name'])]}")
     print(f"{dict(seen)}, {unfit} refused by peft")
     shutil.rmtree(root)
     return seen["pass"] < sum(seen.values())

@@ -11,12 +11,10 @@ hangs on a rounding, are drawn again. Folders that do not pass stay in --keep. E
 it needs Python and the packages. The definitions are mixer_attention.py, mixer_recurrent.py and mixer_channel.py, what is drawn is
 mixer_draws.py.
 """
-import argparse
 import collections
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -26,8 +24,7 @@ import torch
 import fixture_case
 import mixer_channel
 import mixer_draws
-
-BATCH = 200
+from fixture_case import verify  # for compare_generation.py
 
 
 def check(folders):
@@ -64,24 +61,8 @@ def draw(mixer, seed, folder):
     raise RuntimeError(f"{mixer}: no fit case")
 
 
-def verify(weft, folders):
-    """A verdict per folder."""
-    done = subprocess.run([weft, "verify", "--json", *folders], capture_output=True, text=True, check=False)
-    try:
-        return json.loads(done.stdout)["fixtures"]
-    except (ValueError, KeyError):
-        if len(folders) == 1:
-            return [{"name": os.path.basename(folders[0]), "outcome": f"crash {done.returncode}", "why": done.stderr.strip()[-300:]}]
-        return [v for f in folders for v in verify(weft, [f])]
-
-
 def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--weft", default="build/weft")
-    p.add_argument("--count", type=int, default=40)
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--only", default="")
-    p.add_argument("--keep")
+    p = fixture_case.options(40, "")
     p.add_argument("--check", nargs="+")
     a = p.parse_args()
     torch.set_num_threads(1)
@@ -93,17 +74,7 @@ def main():
     for mixer in names:
         folders = [os.path.join(root, f"{mixer}-{a.seed + n}") for n in range(a.count)]
         unfit = sum(draw(mixer, a.seed + n, f) for n, f in enumerate(folders))
-        seen = collections.Counter()
-        for at in range(0, len(folders), BATCH):
-            for v in verify(a.weft, folders[at:at + BATCH]):
-                seen[v["outcome"]] += 1
-                if v["outcome"] != "pass":
-                    with open(os.path.join(root, v["name"], "fixture.json"), encoding="utf-8") as f:
-                        spec = json.load(f)["spec"]
-                    why = f"{v.get('why')}: {v.get('tensor')} {v.get('error')} of {v.get('tolerance')}"
-                    print(f"  {v['name']} {v['outcome']} {why} {json.dumps(spec)}", flush=True)
-                    if a.keep:
-                        shutil.copytree(os.path.join(root, v["name"]), os.path.join(a.keep, v["name"]), dirs_exist_ok=True)
+        seen = fixture_case.judge(a, root, folders, lambda fixture: json.dumps(fixture["spec"]))
         print(f"{mixer}: {dict(seen)}, {unfit} drawn again", flush=True)
         tally.update(seen)
         bad += sum(n for r, n in seen.items() if r != "pass")

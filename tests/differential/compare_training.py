@@ -8,7 +8,6 @@ A third of the cases are optimizers with random options, shapes and gradients, a
 accumulation, clipping, no_decay, averages. What torch does not have (lion, lamb, muon in exact arithmetic) is written out. Folders that do
 not pass stay in --keep. Exit code 1 when anything differs. Not part of `make test`: it needs Python and the packages.
 """
-import argparse
 import collections
 import copy
 import json
@@ -27,7 +26,6 @@ from transformers import optimization
 
 import compare_adapters
 import fixture_case
-from compare_mixers import verify
 
 # ---- optimizers: a maker for torch, from parameters and options
 
@@ -162,7 +160,6 @@ def write_folder(folder, fixture, inputs, want):
     if inputs:
         save_file({n: single(t) if t.is_floating_point() else t.contiguous() for n, t in inputs.items()}, os.path.join(folder, "inputs.safetensors"))
     save_file({n: t.double().contiguous() if t.dtype == torch.float64 else t for n, t in want.items()}, os.path.join(folder, "expected.safetensors"))
-    return fixture
 
 
 def optimizer_case(folder, r, g):
@@ -178,7 +175,7 @@ def optimizer_case(folder, r, g):
     if max(rough.values()) > 1e-3:
         raise fixture_case.Unfit("a sign hangs on a rounding")
     inputs = {"param." + n: p for n, p in start.items()} | {"gradient." + n: p for n, p in gradients.items()}
-    return write_folder(folder, {"kind": "dynamics", "dynamics": "optimizer", "steps": steps, "spec": spec, "tolerance": {n: max(1e-5, 10 * e) for n, e in rough.items()}}, inputs, want)
+    write_folder(folder, {"kind": "dynamics", "dynamics": "optimizer", "steps": steps, "spec": spec, "tolerance": {n: max(1e-5, 10 * e) for n, e in rough.items()}}, inputs, want)
 
 
 # ---- schedules
@@ -270,7 +267,7 @@ def schedule_case(folder, r, g):
             s.step(inputs[f"metric.{n}"][t].item()) if moving else s.step()
         cases.append(spec | {"base_lr": base})
         want[f"lr.{n}"] = torch.tensor(rates, dtype=torch.float64)
-    return write_folder(folder, {"kind": "dynamics", "dynamics": "lr_schedule", "spec": {"cases": cases, "steps": steps}, "tolerance": {n: 1e-6 for n in want}}, inputs, want)
+    write_folder(folder, {"kind": "dynamics", "dynamics": "lr_schedule", "spec": {"cases": cases, "steps": steps}, "tolerance": {n: 1e-6 for n in want}}, inputs, want)
 
 
 # ---- traces of models
@@ -358,43 +355,29 @@ def train_case(folder, r, g):
     if max(rough.values()) > 3e-3:
         raise fixture_case.Unfit("ill-conditioned")
     tolerance = {n: max(1e-5, 10 * e) for n, e in rough.items()}
-    return write_folder(folder, {"kind": "train", "family": family, "architecture": type(model).__name__, "train": train, "tolerance": tolerance}, inputs, want)
+    write_folder(folder, {"kind": "train", "family": family, "architecture": type(model).__name__, "train": train, "tolerance": tolerance}, inputs, want)
 
 
 CASES = {"optimizer": optimizer_case, "schedule": schedule_case, "train": train_case}
 
 
 def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--weft", default="build/weft")
-    p.add_argument("--count", type=int, default=100)
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--only", default=",".join(CASES))
-    p.add_argument("--keep")
-    a = p.parse_args()
+    a = fixture_case.options(100, ",".join(CASES)).parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     root = tempfile.mkdtemp(prefix="weft-training-")
-    fixtures, refused, seen = {}, collections.Counter(), collections.Counter()
+    folders, refused = [], collections.Counter()
     for n in range(a.count):
         for kind in a.only.split(","):
             folder = os.path.join(root, f"{kind}-{a.seed + n}")
             try:
-                fixtures[folder] = CASES[kind](folder, random.Random(a.seed + n), torch.Generator().manual_seed(a.seed + n))
+                CASES[kind](folder, random.Random(a.seed + n), torch.Generator().manual_seed(a.seed + n))
+                folders.append(folder)
             except (fixture_case.Unfit, ValueError, TypeError, RuntimeError) as e:  # torch refuses some options too
                 refused[str(e)] += 1
-    folders = list(fixtures)
-    for at in range(0, len(folders), 50):
-        for v in verify(a.weft, folders[at:at + 50]):
-            seen[v["outcome"]] += 1
-            if v["outcome"] != "pass":
-                fixture = fixtures[os.path.join(root, v["name"])]
-                print(f"  {v['name']} {v['outcome']} {v.get('why')}: {v.get('tensor')} {v.get('error')} of {v.get('tolerance')} {fixture.get('architecture', '')} "
-                      f"{json.dumps(fixture.get('spec') or fixture['train'])}", flush=True)
-                if a.keep:
-                    shutil.copytree(os.path.join(root, v["name"]), os.path.join(a.keep, v["name"]), dirs_exist_ok=True)
+    seen = fixture_case.judge(a, root, folders, lambda fixture: f"{fixture.get('architecture', '')} {json.dumps(fixture.get('spec') or fixture['train'])}")
     print(f"{dict(seen)}, not drawn: {dict(refused)}")
     shutil.rmtree(root)
     return seen["pass"] < sum(seen.values())

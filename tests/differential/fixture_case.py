@@ -1,17 +1,23 @@
-"""One case of the differential tests: a spec, inputs and weights, and the fixture folder that weft verify reads.
+"""One case of the differential tests: a spec, inputs and weights, and the fixture folder that weft verify reads. And what scripts that draw
+such folders share: their options, and what weft verify says.
 
 A reference asks its case for weights and states by name and shape. What the case does not have yet it draws, so the reference itself says
 which slots a spec has; what it has (read from a fixture) must have that shape.
 """
+import argparse
+import collections
 import json
 import math
 import os
+import shutil
+import subprocess
 
 import numpy
 import torch
 from safetensors.torch import load_file, save_file
 
 TYPES = {torch.float64: torch.float32}
+BATCH = 50  # folders of one weft verify
 
 
 class Unfit(Exception):
@@ -164,3 +170,44 @@ def read_fixture(folder):
     with open(os.path.join(folder, "fixture.json"), encoding="utf-8") as f:
         fixture = json.load(f)
     return fixture, Case(fixture["spec"], tensors("inputs"), 1, tensors("weights")), tensors("expected")
+
+
+# ---- scripts
+
+def options(count, only=None):
+    p = argparse.ArgumentParser()
+    p.add_argument("--weft", default="build/weft")
+    p.add_argument("--count", type=int, default=count)
+    p.add_argument("--seed", type=int, default=1)
+    if only is not None:
+        p.add_argument("--only", default=only)
+    p.add_argument("--keep", help="where folders that do not pass go")
+    return p
+
+
+def verify(weft, folders):
+    """A verdict per folder."""
+    done = subprocess.run([weft, "verify", "--json", *folders], capture_output=True, text=True, check=False)
+    try:
+        return json.loads(done.stdout)["fixtures"]
+    except (ValueError, KeyError):
+        if len(folders) == 1:
+            return [{"name": os.path.basename(folders[0]), "outcome": f"crash {done.returncode}", "why": done.stderr.strip()[-300:]}]
+        return [v for f in folders for v in verify(weft, [f])]
+
+
+def judge(args, root, folders, about):
+    """How many folders of root have which outcome. What does not pass is printed with what about(its fixture) says, and stays in --keep."""
+    seen = collections.Counter()
+    for at in range(0, len(folders), BATCH):
+        for v in verify(args.weft, folders[at:at + BATCH]):
+            seen[v["outcome"]] += 1
+            if v["outcome"] == "pass":
+                continue
+            folder = os.path.join(root, v["name"])
+            with open(os.path.join(folder, "fixture.json"), encoding="utf-8") as f:
+                said = about(json.load(f))
+            print(f"  {v['name']} {v['outcome']} {v.get('why')}: {v.get('tensor')} {v.get('error')} of {v.get('tolerance')} {said}", flush=True)
+            if args.keep:
+                shutil.copytree(folder, os.path.join(args.keep, v["name"]), dirs_exist_ok=True)
+    return seen
