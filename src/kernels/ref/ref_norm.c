@@ -43,16 +43,20 @@ void wf_ref_rms_norm_back(float *dx, float *dweight, const float *x, const float
 
 void wf_ref_layer_norm_back(float *dx, float *dweight, float *dbias, const float *x, const float *dy, const float *weight,
                             float offset, float mean, float rstd, int64_t n) {
-    double along = 0, level = 0;
+    double along = 0, level = 0, middle = 0; /* the mean came rounded */
+    for (int64_t i = 0; i < n; i++)
+        middle += x[i];
+    middle /= (double)n;
+    (void)mean;
     for (int64_t i = 0; i < n; i++) {
         double d = dy[i] * gain(weight, offset, i);
         level += d;
-        along += d * ((double)x[i] - mean) * rstd;
+        along += d * (x[i] - middle) * rstd;
     }
     level /= (double)n;
     along /= (double)n;
     for (int64_t i = 0; i < n; i++) {
-        double xhat = ((double)x[i] - mean) * rstd, d = dy[i];
+        double xhat = (x[i] - middle) * rstd, d = dy[i];
         if (dweight)
             dweight[i] += (float)(d * xhat);
         if (dbias)

@@ -49,13 +49,17 @@ static void rms_norm_back(float *dx, float *dweight, const float *x, const float
            vput(dx + i, vf_fma(xhat, along, d * gain(weight, offset, i, m)) * rstd, m););
 }
 
+/* The mean came rounded: what is left of it is taken off too, or dx would have a mean of its own, rstd^2 times larger. */
 static void layer_norm_back(float *dx, float *dweight, float *dbias, const float *x, const float *dy, const float *weight,
                             float offset, float mean, float rstd, int64_t n) {
-    vf sum, product;
+    vf sum, product, left;
+    WF_FOLD(left, i, m, n, a, 0.0f, a + vkeep(vtake(x + i, m) - mean, m, 0.0f), vadd);
     WF_FOLD(sum, i, m, n, a, 0.0f, vf_fma(vtake(dy + i, m), gain(weight, offset, i, m), a), vadd);
-    WF_FOLD(product, i, m, n, a, 0.0f, vf_fma(vtake(dy + i, m) * gain(weight, offset, i, m), vtake(x + i, m) - mean, a), vadd);
+    const float rest = vf_sum(left) / (float)n;
+    WF_FOLD(product, i, m, n, a, 0.0f, vf_fma(vtake(dy + i, m) * gain(weight, offset, i, m), vtake(x + i, m) - mean - rest, a),
+            vadd);
     vf level = vf_set(vf_sum(sum) / (float)n), along = vf_set(-vf_sum(product) * rstd / (float)n);
-    WF_ROW(i, m, n, vf xhat = (vtake(x + i, m) - mean) * rstd; vf d = vtake(dy + i, m);
+    WF_ROW(i, m, n, vf xhat = (vtake(x + i, m) - mean - rest) * rstd; vf d = vtake(dy + i, m);
            if (dweight) vput(dweight + i, vf_fma(d, xhat, vtake(dweight + i, m)), m);
            if (dbias) vput(dbias + i, vtake(dbias + i, m) + d, m);
            vput(dx + i, vf_fma(xhat, along, d * gain(weight, offset, i, m) - level) * rstd, m););
