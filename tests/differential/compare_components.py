@@ -23,7 +23,7 @@ import tempfile
 from compare_tokenizers import Texts
 
 REGEXES = [r"\s+", r"[aeiou]", r"\d{1,3}", r"\p{L}+|\p{N}+", r"[^\s\w]+", r"(?i:the|ing)", r"\w+|[^\w\s]+", r" ?\p{L}+", r"^\s+", r"\s+$", r"(?=[A-Z])", r"[^a-z]", r"a*", r"\p{M}", r"(?<=a)b", r"\b", r".", r"(?:\r?\n)+",
-           r"\s+(?!\S)|\s+", r"[\p{Lu}][\p{Ll}]*", r"''|``", r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+", r"\p{Han}", r"[一-龥]", r"x{2,}?", r"(a|b)+", r"$", r"a(?i)b|c", r"(?i:ss|st)", r"(?<n>[aeo])\k<n>", r"(?i)é|ß"]
+           r"\s+(?!\S)|\s+", r"[\p{Lu}][\p{Ll}]*", r"''|``", r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+", r"\p{Han}", r"[一-龥]", r"x{2,}?", r"(a|b)+", r"$", r"a(?i)b|c", r"(?i:ss|st)", r"(?<n>[aeo])\k<n>", r"(?i)é|ß", r"a\Kb", r"(?i:[ß-ÿﬁ])", r"(?i:[\p{L}]x)"]
 STRINGS = [" ", "a", "e", "##", "\u2581", ".", "the", "''", "\n", "-", "  ", "é", "", "\u0301", "\u0120", "1"]
 CONTENTS = ["", " ", "\u2581", "x", "##", "ab", "é", "\u0301", "  "]
 
