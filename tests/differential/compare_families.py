@@ -512,7 +512,7 @@ def perceiver_keys(d):
 
 def canine_keys(d):
     d.s["length"] = 4 * d.randint(3, 6)
-    return dict(num_hash_functions=d.choice([h for h in (1, 2, 4) if d.s["dim"] % h == 0]), num_hash_buckets=d.choice([16, 40]), downsampling_rate=d.choice([2, 4]), upsampling_kernel_size=d.choice([3, 4]),
+    return dict(num_hash_functions=d.choice([h for h in (1, 2, 4) if d.s["dim"] % h == 0]), num_hash_buckets=d.choice([24, 40]), downsampling_rate=d.choice([2, 4]), upsampling_kernel_size=d.choice([3, 4]),
                 local_transformer_stride=d.choice([4, 8]), type_vocab_size=d.choice([2, 3]))
 
 
@@ -689,7 +689,7 @@ def head_labels(d, name, config, x, ids, mask):
         x["end_positions"] = torch.tensor([d.randrange(t) for _ in range(b)])
     elif "NextSentence" in name:
         x["labels"] = torch.tensor([d.randint(0, 1) for _ in range(b)])
-    elif "ForPreTraining" in name and "Electra" in name:
+    elif "ForPreTraining" in name and ("Electra" in name or "Funnel" in name):
         x["labels"] = torch.tensor([[d.randint(0, 1) for _ in range(t)] for _ in range(b)])
     elif "RoCBertForPreTraining" in name:
         x["labels_input_ids"] = holes(d, tokens(d, config, (b, t), None), mask)
@@ -900,6 +900,7 @@ def build(kind, name, drawn, seed):
         exact = cls(copy.deepcopy(config)).train(kind == "reformer")
     for ours, theirs in zip(model.parameters(), exact.parameters()):
         theirs.requires_grad_(ours.requires_grad)
+        theirs.data = theirs.data.double()  # what asks for a FloatTensor
     exact.load_state_dict({k: v.double() if v.is_floating_point() else v for k, v in model.state_dict().items()})
     return config, model, exact
 
