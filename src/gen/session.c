@@ -132,7 +132,9 @@ static weft_status record(wf_session *s, recorded *r, int64_t rows, bool all, we
     r->ids = ports.ids = wf_input(r->tape, "ids", WF_I32, 2, (int64_t[]){s->state->batch, rows});
     ports.prefix = wf_state_bind(r->tape, wf_state_prefix(s->state));
     WF_TRY(wf_model_record(s->model, r->tape, s->state->batch, rows, &options, &ports, err));
-    wf_tensor *hidden = all ? ports.hidden : wf_time_slice(r->tape, ports.hidden, wf_dim(ports.hidden, 1) - 1, 1);
+    wf_tensor *hidden = ports.hidden;
+    if (!all && hidden)
+        hidden = wf_time_slice(r->tape, hidden, wf_dim(hidden, 1) - 1, 1);
     r->logits = wf_model_logits(s->model, r->tape, hidden);
     wf_keep(r->tape, r->logits);
     return wf_tape_plan(r->tape, err);

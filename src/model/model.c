@@ -363,12 +363,14 @@ static bool is_region(const wf_model_options *o, const wf_block_spec *b) {
  * goes on by itself. */
 static bool ends_early(const recorder *r, const wf_model_ports *p) {
     const wf_spec *spec = r->model->spec;
-    const wf_block_spec *b = &spec->blocks[spec->layers - 1];
+    const wf_block_spec *b = spec->layers > 0 ? &spec->blocks[spec->layers - 1] : NULL;
+    if (!r->options->last || !b)
+        return false;
     bool watched = p->hidden_states || p->stream_states || p->next_past || r->model->layer_sum || r->queries,
          marked = r->ports.mask || r->ports.side || r->ports.variants || spec->reshaped || spec->joined || b->masked,
          more = b->cross || b->aside || b->adapter;
     bool alone = !b->channel || (b->channel->n_states == 0 && (wf_layer_traits(b->channel) & WF_PER_TOKEN) != 0);
-    return r->options->last && !watched && !marked && !more && alone;
+    return !watched && !marked && !more && alone;
 }
 
 static weft_status record_block(recorder *r, int64_t i, const wf_place *before, wf_tensor **x, weft_error *err) {

@@ -1,5 +1,5 @@
-/* sessions.h - states as values, of any model that decodes: saved and loaded, forked, reordered and cut they go on with the
- * same bits, and sequences of unequal lengths in a batch give what each gives alone. Two sequences of tokens drawn from the
+/* sessions.h - states as values, of any model that decodes: saved and loaded, forked and cut they go on with the same
+ * bits, reordered with nearly the same, and sequences of unequal lengths in a batch give what each gives alone. Two sequences of tokens drawn from the
  * model's vocabulary; `start` is how many of them are there before the states are used. */
 #ifndef WF_TESTS_SESSIONS_H
 #define WF_TESTS_SESSIONS_H
@@ -116,6 +116,7 @@ static void session_check_saved(const session_test *t, wf_session *s, const int6
 }
 
 /* Reordered: swapped, and the first twice (a fork). */
+/* Not with the same bits: a sequence's rows lie at other places of a product, whose last ones may go another way. */
 static void session_check_order(const session_test *t, const float *want) {
     static const int64_t orders[2][2] = {{1, 0}, {0, 0}};
     int64_t vocab = t->model->spec->vocab;
@@ -128,7 +129,7 @@ static void session_check_order(const session_test *t, const float *want) {
         session_ok(t, wf_state_reorder(wf_session_state(s), orders[o], &err), &err);
         session_go_on(t, s, orders[o], from, got);
         for (int b = 0; b < 2; b++)
-            session_same(t, "a reordered state", got + b * vocab, want + orders[o][b] * vocab, 1);
+            session_near(t, "a reordered state", got + b * vocab, want + orders[o][b] * vocab, 1);
         wf_session_free(s);
     }
 }

@@ -27,6 +27,7 @@ typedef int (*get_threads)(void);
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static dnnl_engine_t engine;
+static bool rows_alike;     /* a row of an fp32 product has the same bits wherever it lies: not so with AVX2 */
 static bf16_gemm gemm_bf16; /* exported but not declared; NULL when absent or when the processor lacks bf16 */
 static set_threads omp_set;
 static get_threads omp_get;
@@ -52,6 +53,7 @@ static void start(void) {
     snprintf(backend_name, sizeof backend_name, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
     find("omp_set_num_threads", &omp_set);
     find("omp_get_max_threads", &omp_get);
+    rows_alike = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
     if ((dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16)
         find("dnnl_gemm_bf16bf16f32", &gemm_bf16);
     if (dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success)
@@ -212,7 +214,9 @@ static bool stages_b(const wf_gemm *g) {
 }
 static bool stages_a(const wf_gemm *g) { return g->a_type == WF_F32 && g->trans_a && g->lda >= FAR; }
 
-static bool by_blocks(const wf_gemm *g) { return g->a_type == WF_BF16 ? !gemm_bf16 : wf_gemm_is_turned(g); }
+static bool by_blocks(const wf_gemm *g) {
+    return g->a_type == WF_BF16 ? !gemm_bf16 : wf_gemm_is_turned(g) || (g->usual && !rows_alike);
+}
 
 /* Measured on one thread with the shapes of a transformer (gemm_test --bench). */
 wf_gemm_tiling wf_gemm_backend_tiling(const wf_gemm *g) {
