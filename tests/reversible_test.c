@@ -123,7 +123,7 @@ static const struct {
 };
 
 /* Gradients of one step, with masks; the model is freed by the caller. */
-static wf_model *step(test_env *e, size_t i, bool keep, bool again) {
+static wf_model *step(test_env *e, size_t i, bool keep, bool again, bool bf16) {
     int32_t ids[BATCH * ROWS], targets[BATCH * ROWS];
     uint8_t mask[BATCH * ROWS];
     wf_trainer *t;
@@ -135,7 +135,7 @@ static wf_model *step(test_env *e, size_t i, bool keep, bool again) {
     wf_trainer_options o = {.batch = BATCH,
                             .rows = ROWS,
                             .accumulate = 1,
-                            .bf16 = gradients[i].bf16,
+                            .bf16 = bf16,
                             .keep_activations = keep,
                             .checkpoint_activations = again,
                             .masks = true,
@@ -170,17 +170,30 @@ static double difference(const wf_model *a, const wf_model *b) {
     return worst;
 }
 
+/* In bf16 the last bit of a stream that was rebuilt can turn the rounding of what is computed from it, and over many blocks and
+ * two steps that grows as bf16's own rounding does: it is to stay below that. */
+static double bound_of(test_env *e, size_t i, const wf_model *kept) {
+    if (!gradients[i].bf16)
+        return 1e-5;
+    wf_model *exact = step(e, i, true, false, false);
+    double own = difference(kept, exact);
+    wf_model_free(exact);
+    return own;
+}
+
 static void test_gradients(void **state) {
     test_env e, threads;
     (void)state;
     test_env_open(&e, 1);
     test_env_open(&threads, 3);
     for (size_t i = 0; i < COUNT_OF(gradients); i++) {
-        wf_model *kept = step(&e, i, true, false), *rebuilt = step(&e, i, false, false),
-                 *more = step(&threads, i, false, false), *both = step(&e, i, false, true), *inside = step(&e, i, true, true);
-        double apart = difference(kept, rebuilt);
-        if (!(apart > 0.0 && apart < (gradients[i].bf16 ? 2e-3 : 1e-5)))
-            fail_msg("%s: gradients differ by %g", gradients[i].name, apart);
+        bool bf16 = gradients[i].bf16;
+        wf_model *kept = step(&e, i, true, false, bf16), *rebuilt = step(&e, i, false, false, bf16),
+                 *more = step(&threads, i, false, false, bf16), *both = step(&e, i, false, true, bf16),
+                 *inside = step(&e, i, true, true, bf16);
+        double apart = difference(kept, rebuilt), bound = bound_of(&e, i, kept);
+        if (!(apart > 0.0 && apart < bound))
+            fail_msg("%s: gradients differ by %g, at most %g", gradients[i].name, apart, bound);
         assert_true(difference(rebuilt, both) == 0.0 && difference(kept, inside) == 0.0); /* recomputed blocks beside them */
         assert_int_equal(wf_params_digest(&rebuilt->params), wf_params_digest(&more->params));
         wf_model_free(kept);
