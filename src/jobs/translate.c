@@ -167,8 +167,9 @@ static weft_status choose_sampling(wf_apply *a, translating *t) {
     t->sampling.rules = &t->rules;
     wf_asked_tell(&t->asked, says, &t->sampling, &how);
     wf_log(a->job->env, WF_INFO, "%s: %s", a->model, wf_str_text(&how));
+    bool failed = how.failed;
     wf_str_free(&how);
-    return WEFT_OK;
+    return failed ? wf_fail_memory(a->job->err) : WEFT_OK;
 }
 
 static weft_status prepare(wf_apply *a) {

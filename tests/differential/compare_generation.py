@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from transformers import GenerationConfig
 
 import fixture_case
-from compare_mixers import verify
+from fixture_case import verify
 
 V = 43
 

@@ -24,7 +24,6 @@ import torch
 import fixture_case
 import mixer_channel
 import mixer_draws
-from fixture_case import verify  # for compare_generation.py
 
 
 def check(folders):
