@@ -1,8 +1,8 @@
 #include "kernels/gemm/panels.h"
 #include <string.h>
 
-/* Rows a multiple of 4 KiB apart fall into the same few lines
- * of the first cache: such ones are copied first, APART floats farther from each other. */
+/* Rows a multiple of 4 KiB apart fall into the same few lines of the first cache: such ones are copied first, APART floats
+ * farther from each other. */
 enum { FAR = 1024, APART = 16, R = WF_GEMM_ROWS, C = WF_GEMM_COLUMNS };
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
