@@ -53,12 +53,25 @@ typedef struct wf_adam_step {                  /* constants of one AdamW pass ov
 
 enum { WF_FFT_LANES = 16 };                       /* signals of one fft */
 enum { WF_GEMM_ROWS = 12, WF_GEMM_COLUMNS = 32 }; /* of the packed panels of gemm_block */
+enum { WF_PANEL_SLACK = 16 };
 typedef struct wf_gemm_beside {
     const float *bias; /* [n] is added; NULL: none */
     const char
         *ahead; /* with every step of k the bytes at ahead, ahead + ahead_step, .. are fetched, for what comes next; NULL: */
     int64_t ahead_step; /* none. A few at a time: all at once they would keep the block's own loads waiting */
 } wf_gemm_beside;
+typedef struct wf_panel_form { /* how panel_product wants its operands */
+    int64_t columns, depth,
+        rows;    /* of a panel, a divisor of WF_GEMM_COLUMNS; steps of k at once; rows that panel_copy puts side */
+} wf_panel_form; /* by side, 0: they are read where they lie */
+typedef struct wf_panel_args {
+    float *c;                  /* [m,n], rows ldc apart; n at most a panel's columns */
+    const float *a;            /* rows `row` apart, or copied */
+    const float *panel, *bias; /* [k][columns]; [n] or NULL */
+    const char *ahead;         /* these bytes, as many as the panel has, are fetched meanwhile; NULL: nothing */
+    int64_t ldc, row, k, m, n;
+    bool add; /* to what c holds */
+} wf_panel_args;
 enum { WF_PROBE_CHAINS = 12 }; /* of probe_fma: latency x units of any core, and no more than there are registers */
 
 #define WF_KERNEL(result, name, args) typedef result(*wf_##name##_fn) args;

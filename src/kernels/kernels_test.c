@@ -1,5 +1,6 @@
 /* kernels_test.c - one list of cases, used three ways: every vector form against the plain C form, for every instruction set
  * this processor has; the plain C gradients against finite differences; and `kernels_test --bench`, nanoseconds per element. */
+#include "kernels/gemm/panels.h"
 #include "support/kernel_check.h"
 
 enum { LARGEST = 1 << 16, INPUTS = 8, OUTPUTS = 4, SPREAD = 4, GUARD = 64, CAPACITY = SPREAD * LARGEST + GUARD };
@@ -203,6 +204,26 @@ static void run_gemm_block(const wf_kernels *k, const work *w) {
                   columns, w->variant % 2, w->variant % 4 ? &beside : NULL);
 }
 
+/* Rows times a matrix in panels; k, rows and columns come from n and the variant, and so do steps beyond the form's depth. */
+static void run_panels(const wf_kernels *k, const work *w) {
+    static float panels[2 * WF_GEMM_COLUMNS * 4096] __attribute__((aligned(64)));
+    int64_t rows = w->variant + 1, columns = w->variant * 11 % 47 + 1, steps = w->n % 4096 + 1;
+    memset(w->out[0], 0, (size_t)(SPREAD * w->n) * sizeof(float));
+    if (w->n * SPREAD < rows * columns || steps * rows > CAPACITY || steps * columns > CAPACITY)
+        return; /* no room */
+    float *scratch = malloc(wf_panels_scratch(k, steps) + 64);
+    wf_panels_pack(k, panels, w->in[1], w->variant & 1 ? columns : steps, w->variant & 1, columns, steps);
+    const wf_panels p = {.x = w->in[0],
+                         .panels = panels,
+                         .bias = unless(w->variant % 3 == 0, w->in[2]),
+                         .y = w->out[0],
+                         .ahead = w->in[0],
+                         .n = columns,
+                         .k = steps};
+    wf_panels_run(k, &p, 0, rows, 0, columns, scratch);
+    free(scratch);
+}
+
 static void run_gemm_pack(const wf_kernels *k, const work *w) {
     bool bf16 = w->variant & 1, columns = w->variant & 2;
     int64_t width = w->variant & 4 ? WF_GEMM_ROWS : WF_GEMM_COLUMNS, lines = 1 + w->n % (2 * width + 3),
@@ -262,6 +283,7 @@ static const kernel_case cases[] = {
     {"lstm_cell_back", run_lstm_cell_back, {4, 1}, 1, 5e-6},
     {"gemm_pack", run_gemm_pack, {SPREAD}, 8, 0},
     {"gemm_block", run_gemm_block, {1}, 36, 1e-5},
+    {"panels", run_panels, {SPREAD}, 36, 3e-5},
     {"int8", run_int8, {SPREAD, 1}, 36, 1e-5},
     {"gemv", run_gemv, {1}, 2, 2e-5},
     {"gemv_bf16", run_gemv_bf16, {1}, 2, 2e-5},

@@ -1,7 +1,7 @@
 /* panels.h - products with a matrix that lies in panels already: y = x W^T + b, row by row of x, W [n,k].
  *
- * A panel is WF_GEMM_COLUMNS rows of W (missing ones are zero) side by side, [k][COLUMNS]; one behind the other. Nothing is
- * packed or copied while multiplying, and a row of y has the same bits whatever rows are beside it. */
+ * A panel is some rows of W (missing ones are zero) side by side, [k][columns], as many as the kernels' panel_form says; one
+ * behind the other. A row of y has the same bits whatever rows are beside it. */
 #ifndef WF_KERNELS_GEMM_PANELS_H
 #define WF_KERNELS_GEMM_PANELS_H
 #include "kernels/kernels.h"
@@ -23,7 +23,7 @@ static inline size_t wf_panels_size(int64_t n, int64_t k) { /* in floats */
 /* W[i][j] lies at i*ld + j or, turned, at j*ld + i. */
 void wf_panels_pack(const wf_kernels *kernels, float *panels, const float *w, int64_t ld, bool turned, int64_t n, int64_t k);
 /* Bytes of scratch of wf_panels_run. */
-size_t wf_panels_scratch(int64_t k);
+size_t wf_panels_scratch(const wf_kernels *kernels, int64_t k);
 /* Rows first..end-1 of y and of its columns from..to-1, `from` a multiple of WF_GEMM_COLUMNS. */
 void wf_panels_run(const wf_kernels *kernels, const wf_panels *p, int64_t first, int64_t end, int64_t from, int64_t to,
                    void *scratch);

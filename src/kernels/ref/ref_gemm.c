@@ -1,8 +1,6 @@
 /* ref_gemm.c - the parts of the built-in matrix product. */
 #include "kernels/ref/ref.h"
 
-int64_t wf_ref_gemm_depth(void) { return 768; }
-
 void wf_ref_gemm_block(float *c, int64_t ldc, const float *a, int64_t row, int64_t step, const float *b, int64_t k, int64_t m,
                        int64_t n, bool add, const wf_gemm_beside *beside) {
     for (int64_t i = 0; i < m; i++)
@@ -29,4 +27,20 @@ void wf_ref_gemm_pack_columns(float *panels, const void *src, bool bf16, int64_t
     for (int64_t i = 0; i < (lines + width - 1) / width * width; i++)
         for (int64_t p = 0; p < k; p++)
             panels[i / width * width * k + p * width + i % width] = i < lines ? element(src, bf16, i * ld + p) : 0.0f;
+}
+
+const wf_panel_form *wf_ref_panel_form(void) {
+    static const wf_panel_form form = {.columns = WF_GEMM_COLUMNS, .depth = 768, .rows = WF_GEMM_ROWS};
+    return &form;
+}
+
+void wf_ref_panel_copy(float *to, const float *x, int64_t row, int64_t m, int64_t k) {
+    wf_ref_gemm_pack_columns(to, x, false, row, m, k, WF_GEMM_ROWS);
+}
+
+void wf_ref_panel_product(const wf_panel_args *a) {
+    const wf_gemm_beside beside = {.bias = a->bias};
+    for (int64_t i = 0; i < a->m; i += WF_GEMM_ROWS)
+        wf_ref_gemm_block(a->c + i * a->ldc, a->ldc, a->a + i * a->k, 1, WF_GEMM_ROWS, a->panel, a->k,
+                          a->m - i < WF_GEMM_ROWS ? a->m - i : WF_GEMM_ROWS, a->n, a->add, &beside);
 }

@@ -10,6 +10,13 @@ enum { ROWS = 6, VECTORS = 2 }; /* 12 of 16 */
 enum { ROWS = 4, VECTORS = 2 };
 #endif
 enum { COLUMNS = VECTORS * WF_VL, AHEAD = 6 };
+/* With few registers a step is few products: several at once, from panels as wide as the block, keep what is not a product
+ * rare. */
+#if WF_VL == 8
+enum { UNROLL = 4, COPIED = ROWS, PANEL = COLUMNS, PANEL_DEPTH = 768 };
+#else
+enum { UNROLL = 1, COPIED = 0, PANEL = WF_GEMM_COLUMNS, PANEL_DEPTH = WF_VL == 16 ? 3072 : 768 };
+#endif
 
 typedef struct block {
     float *c;
@@ -17,7 +24,7 @@ typedef struct block {
     const float *a, *b, *bias; /* bias: whole vectors, or NULL */
     const char *ahead;
     int64_t ahead_step, row, step, k, n;
-    bool add;
+    bool add, copied; /* copied: a and b are as panel_form says */
 } block;
 
 static __attribute__((noinline)) void store_edge(const block *t, const float *edge, int rows) {
@@ -48,9 +55,27 @@ WF_INLINE void store_block(const block *t, vf sum[ROWS][VECTORS], const int rows
     store_edge(t, edge, rows);
 }
 
-/* rows x vectors of the block; both are constants, and row and step are where a is a panel. Rows are addressed three to a
- * pointer: base, base + row and base + 2 row are one addressing mode each. */
-WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64_t row, int64_t step) {
+/* Some steps of k. Rows are addressed three to a pointer: base, base + row and base + 2 row are one addressing mode each. */
+WF_INLINE void add_steps(vf sum[ROWS][VECTORS], const float *const *base, const float *b, const int steps, const int rows,
+                         const int vectors, int64_t row, int64_t step, int64_t width) {
+    WF_UNROLL
+    for (int p = 0; p < steps; p++) {
+        vf x[VECTORS];
+        WF_UNROLL
+        for (int v = 0; v < vectors; v++)
+            x[v] = vf_load(b + p * width + v * WF_VL);
+        WF_UNROLL
+        for (int i = 0; i < rows; i++) {
+            vf y = vf_set(row == 1 ? base[0][i + p * step] : base[i / 3][i % 3 * row + p * step]);
+            WF_UNROLL
+            for (int v = 0; v < vectors; v++)
+                sum[i][v] = vf_fma(y, x[v], sum[i][v]);
+        }
+    }
+}
+
+/* rows x vectors of the block; both are constants, and row, step and width are where a is a panel. */
+WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64_t row, int64_t step, const int64_t width) {
     vf sum[ROWS][VECTORS];
     WF_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -62,26 +87,20 @@ WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64
     }
     const float *base[(ROWS + 2) / 3], *b = t->b;
     const char *ahead = t->ahead;
-    const int64_t ahead_step = t->ahead_step;
+    const int64_t ahead_step = UNROLL * t->ahead_step;
     WF_UNROLL
     for (int i = 0; i < rows; i += 3)
         base[i / 3] = t->a + i * row;
-    for (int64_t p = 0; p < t->k; p++, b += WF_GEMM_COLUMNS, ahead += ahead_step) {
+    for (int64_t p = 0, n; p < t->k; p += n, b += n * width) {
         __builtin_prefetch(ahead, 0, 2);
-        vf x[VECTORS];
-        WF_UNROLL
-        for (int v = 0; v < vectors; v++)
-            x[v] = vf_load(b + v * WF_VL);
-        WF_UNROLL
-        for (int i = 0; i < rows; i++) {
-            vf y = vf_set(base[i / 3][i % 3 * row]);
-            WF_UNROLL
-            for (int v = 0; v < vectors; v++)
-                sum[i][v] = vf_fma(y, x[v], sum[i][v]);
-        }
+        ahead += ahead_step;
+        if (UNROLL > 1 && p + UNROLL <= t->k)
+            add_steps(sum, base, b, n = UNROLL, rows, vectors, row, step, width);
+        else
+            add_steps(sum, base, b, n = 1, rows, vectors, row, step, width);
         WF_UNROLL
         for (int i = 0; i < rows; i += 3)
-            base[i / 3] += step;
+            base[i / 3] += n * step;
     }
     if (t->bias) {
         WF_UNROLL
@@ -94,12 +113,14 @@ WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64
 }
 
 WF_INLINE void multiply_some(const block *t, const int rows) {
-    if (t->row == 1 && t->step == WF_GEMM_ROWS)
-        multiply(t, rows, VECTORS, 1, WF_GEMM_ROWS);
+    if (COPIED && t->copied)
+        multiply(t, rows, VECTORS, 1, COPIED, PANEL);
+    else if (t->row == 1 && t->step == WF_GEMM_ROWS)
+        multiply(t, rows, VECTORS, 1, WF_GEMM_ROWS, WF_GEMM_COLUMNS);
     else if (rows == ROWS && t->n <= WF_VL) /* half the work */
-        multiply(t, rows, 1, t->row, 1);
+        multiply(t, rows, 1, t->row, 1, WF_GEMM_COLUMNS);
     else
-        multiply(t, rows, VECTORS, t->row, 1);
+        multiply(t, rows, VECTORS, t->row, 1, WF_GEMM_COLUMNS);
 }
 
 /* The rows of one step: the whole block, or a power of two of what is left. A sum's order is the same in each. */
@@ -252,11 +273,50 @@ static void gemm_pack_columns(float *panels, const void *src, bool bf16, int64_t
         pack_columns(panels, src, false, ld, lines, k, width);
 }
 
-/* With few registers a block has few rows: what it reads of a panel had best stay in the first cache for the next. */
-static int64_t gemm_depth(void) { return WF_VL == 16 ? 3072 : 768; }
+/* ---- panels of weights ---- */
+static const wf_panel_form *panel_form(void) {
+    static const wf_panel_form form = {.columns = PANEL, .depth = PANEL_DEPTH, .rows = COPIED};
+    return &form;
+}
+
+/* Squares of steps x rows; a vector's lanes behind the block's rows are written over by the next step. */
+static void panel_copy(float *to, const float *x, int64_t row, int64_t m, int64_t k) {
+    enum { WIDTH = COPIED ? COPIED : 1 };
+    for (int64_t i = 0; i < m; i += WIDTH, to += WIDTH * k)
+        for (int64_t p = 0; p < k; p += WF_VL) {
+            int64_t have = m - i < WIDTH ? m - i : WIDTH, steps = k - p < WF_VL ? k - p : WF_VL;
+            pack_square(to + p * WIDTH, x, false, i * row + p, row, have, steps, WIDTH, WF_VL);
+        }
+}
+
+/* Where row i lies. */
+WF_INLINE const float *row_at(const wf_panel_args *a, int64_t i) {
+    return COPIED ? a->a + i / (COPIED + !COPIED) * COPIED * a->k + i % (COPIED + !COPIED) : a->a + i * a->row;
+}
+
+static void panel_product(const wf_panel_args *a) {
+    enum { BLOCK = COPIED ? COPIED : WF_GEMM_ROWS };
+    float whole[PANEL] = {0};
+    const float *bias = a->bias && a->n < PANEL ? memcpy(whole, a->bias, (size_t)a->n * sizeof *bias) : a->bias;
+    int64_t share = a->ahead ? PANEL * (int64_t)sizeof(float) / ((a->m + BLOCK - 1) / BLOCK) : 0; /* bytes of a step */
+    block t = {.ldc = a->ldc, .row = a->row, .step = 1, .k = a->k, .ahead_step = share, .add = a->add, .copied = COPIED > 0};
+    for (int64_t j = 0; j < a->n; j += COLUMNS) {
+        t.ahead = a->ahead ? a->ahead : (const char *)a->panel;
+        for (int64_t i = 0; i < a->m; t.ahead += share * a->k) {
+            t.c = a->c + i * a->ldc + j;
+            t.a = row_at(a, i);
+            t.b = a->panel + j;
+            t.bias = bias ? bias + j : NULL;
+            t.n = a->n - j;
+            i += multiply_rows(&t, a->m - i);
+        }
+    }
+}
 
 WF_FILL(gemm) {
-    k->gemm_depth = gemm_depth;
+    k->panel_form = panel_form;
+    k->panel_copy = panel_copy;
+    k->panel_product = panel_product;
     k->gemm_block = gemm_block;
     k->gemm_pack_rows = gemm_pack_rows;
     k->gemm_pack_columns = gemm_pack_columns;

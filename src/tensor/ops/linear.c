@@ -277,9 +277,9 @@ static weft_status make_plans(wf_tape *t, linear *a, bool bias, wf_dtype out, wf
         err);
 }
 
-static size_t scratch_of(const linear *a) {
+static size_t scratch_of(const wf_tape *t, const linear *a) {
     size_t most = a->int8     ? int8_scratch(a)
-                  : a->panels ? wf_panels_scratch(a->k)
+                  : a->panels ? wf_panels_scratch(wf_tape_env(t)->kernels, a->k)
                   : a->sweep  ? (size_t)(a->k + a->n) * sizeof(float)
                               : 0;
     const wf_gemm_plan *plans[] = {a->y, a->dx, a->dw};
@@ -330,7 +330,7 @@ static wf_tensor *plain(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
     if (make_plans(t, a, b != NULL, type, x->type, &err) != WEFT_OK)
         return wf_tape_error(t, err.status, "%s", err.message);
     node->rows = a->columns ? a->m : 0;
-    node->scratch = scratch_of(a);
+    node->scratch = scratch_of(t, a);
     node->work[WF_BACKWARD] = type != a->compute ? (size_t)(a->m * a->n) * sizeof(uint16_t) : 0;
     return y;
 }
