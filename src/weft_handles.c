@@ -72,6 +72,8 @@ weft_status weft_model_save(const weft_model *model, const char *folder, weft_er
     return wf_model_save(model->model, folder, NULL, err);
 }
 
+weft_status weft_model_pack(weft_model *model, weft_error *err) { return wf_model_expect(model->model, UINT64_MAX, err); }
+
 void weft_model_free(weft_model *model) {
     if (!model)
         return;

@@ -123,6 +123,8 @@ static weft_status session(weft *lib, weft_error *err) {
     size_t n = 0, length;
     weft_status status = weft_model_open(lib, model_path, &model, err);
     if (status == WEFT_OK)
+        status = weft_model_pack(model, err);
+    if (status == WEFT_OK)
         status = weft_tokenizer_open(lib, model_path, &tok, err);
     if (status == WEFT_OK)
         status = weft_tokenizer_encode(tok, "abc", 3, &ids, &n, err);

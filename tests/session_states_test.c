@@ -1,6 +1,7 @@
 /* The public API of sessions: where sequences stand as a value, saved, loaded, reordered, cut; and mistakes. */
 #include "support/test.h"
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 #include "weft/weft.h"
 
@@ -68,6 +69,27 @@ static void test_saved(void **state) {
     }
 }
 
+/* The same logits, but for the order of sums. */
+static void test_packed(void **state) {
+    for (size_t i = 0; i < COUNT_OF(mixers); i++) {
+        fixture f;
+        float want[BATCH * VOCAB];
+        const float *got;
+        weft_session *packed;
+        open_fixture(&f, mixers[i]);
+        assert_int_equal(weft_session_feed(f.session, ids, START, &got, &f.err), WEFT_OK);
+        memcpy(want, got, sizeof want);
+        assert_int_equal(weft_model_pack(f.model, &f.err), WEFT_OK);
+        assert_int_equal(weft_session_create(f.model, BATCH, 16, &packed, &f.err), WEFT_OK);
+        for (int round = 0; round < 2; round++)
+            assert_int_equal(weft_session_feed(packed, ids, START, &got, &f.err), WEFT_OK);
+        for (int j = 0; j < BATCH * VOCAB; j++)
+            assert_true(fabsf(got[j] - want[j]) <= 1e-5f * (1.0f + fabsf(want[j])));
+        weft_session_free(packed);
+        close_fixture(&f);
+    }
+}
+
 /* Both go on where the second stood. */
 static void test_reordered(void **state) {
     static const int64_t fork[BATCH] = {1, 1}, wrong[BATCH] = {0, BATCH};
@@ -103,7 +125,7 @@ static void test_truncated(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_saved), cmocka_unit_test(test_reordered),
-                                       cmocka_unit_test(test_truncated)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_saved), cmocka_unit_test(test_packed),
+                                       cmocka_unit_test(test_reordered), cmocka_unit_test(test_truncated)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,6 +167,9 @@ WEFT_API weft_status weft_model_open(weft *lib, const char *folder, weft_model *
 /* A new model with random weights from a spec (docs/spec.md). */
 WEFT_API weft_status weft_model_create(weft *lib, const char *spec, uint64_t seed, weft_model **out, weft_error *err);
 WEFT_API weft_status weft_model_save(const weft_model *model, const char *folder, weft_error *err);
+/* Many rows are to go through the model (prompts one after the other): its matrices are kept a second time, as such products
+ * read them fastest; for sessions made from now on. fp32, and up to 2^29 parameters: a larger model stays as it is. */
+WEFT_API weft_status weft_model_pack(weft_model *model, weft_error *err);
 WEFT_API void weft_model_free(weft_model *model);
 WEFT_API int64_t weft_model_vocab(const weft_model *model);
 WEFT_API int64_t weft_model_parameters(const weft_model *model);

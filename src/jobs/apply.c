@@ -5,7 +5,6 @@
 #include "jobs/put.h"
 
 enum { WINDOW_RECORDS = 4096, WINDOW_BYTES = 8 << 20, MOST_WORDS = 32 };
-enum { MOST_IN_PANELS = 1 << 29 }; /* parameters of a model that are worth being there twice */
 
 /* ---- options ---- */
 static const char *const common[] = {"model", "text",       "input", "field",   "precision",
@@ -89,8 +88,8 @@ static weft_status choose_limit(wf_apply *a) {
 static weft_status open_model(wf_apply *a) {
     a->folder = a->folder ? a->folder : a->model;
     WF_TRY(wf_opened_open_part(a->job->env, a->folder, a->precision, a->body, &a->m, a->job->err));
-    if (a->precision == WF_PRECISION_FP32 && !a->row->written && wf_params_total(&a->m.model->params) <= MOST_IN_PANELS)
-        WF_TRY(wf_params_allocate_panels(&a->m.model->params, a->job->err));
+    if (!a->row->written)
+        WF_TRY(wf_model_expect(a->m.model, UINT64_MAX, a->job->err));
     WF_TRY(wf_facts_read(a->job->arena, a->folder, a->m.model, a->m.tok, &a->facts, a->job->err));
     WF_TRY(find_head(a));
     a->how.head = a->head;

@@ -46,7 +46,9 @@ static weft_status run(wf_bench *b) {
     char folder[WF_BENCH_FOLDER];
     WF_TRY(wf_bench_gpt2(b, &spec));
     WF_TRY(wf_bench_opened(b, spec, folder, &model));
-    weft_status status = run_precision(b, model, "fp32", WF_ROOF_MATMUL_F32);
+    weft_status status = wf_model_expect(model, UINT64_MAX, b->job->err); /* one prompt after the other */
+    if (status == WEFT_OK)
+        status = run_precision(b, model, "fp32", WF_ROOF_MATMUL_F32);
     if (status == WEFT_OK)
         status = wf_params_allocate_bf16(&model->params, b->job->err);
     if (status == WEFT_OK)

@@ -78,11 +78,13 @@ static void tell(wf_job *job, const request *r, const wf_evaluation *e, double s
         tell_positions(job, r, e);
 }
 
-static weft_status evaluate(wf_job *job, const request *r, const wf_model *model, const wf_data *data) {
+static weft_status evaluate(wf_job *job, const request *r, wf_model *model, const wf_data *data) {
     wf_evaluation_options how = {
         .batch = r->batch, .rows = r->context, .max_windows = (uint64_t)r->windows, .bf16 = r->precision == WF_PRECISION_BF16};
     wf_evaluation e = {0};
     double started = wf_seconds();
+    uint64_t tokens = wf_data_validation(data).tokens, asked = (uint64_t)r->windows * (uint64_t)r->context;
+    WF_TRY(wf_model_expect(model, r->windows && asked < tokens ? asked : tokens, job->err));
     if (r->by_position && !(how.position_nats = wf_arena_alloc(job->arena, (size_t)r->context * sizeof(double))))
         return wf_fail_memory(job->err);
     WF_TRY(wf_evaluate(model, data, &how, &e, job->err));

@@ -183,6 +183,8 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
     weft_status status = r->chat ? encode_chat(job, r, m, &ids) : encode(m, r->prompt, &ids, job->err);
     how.max_tokens = choose_length(job, r, m, ids.count);
     if (status == WEFT_OK)
+        status = wf_model_expect(m->model, ids.count, job->err);
+    if (status == WEFT_OK)
         status = wf_generate(m->model, m->target, ids.data, ids.count, &how, &g, job->err);
     if (status == WEFT_OK || g.finish == WF_FINISH_INTERRUPT) {
         tell(job, r, &g);
