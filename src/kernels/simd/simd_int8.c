@@ -84,6 +84,7 @@ WF_INLINE void multiply_half(vi *sum, const digits *u, const uint8_t *const *w, 
         WF_UNROLL
         for (int v = 0; v < panels * SPLIT; v++) {
             vi z = load_bytes(w[v / SPLIT] + (p * SPLIT + v % SPLIT) * (4 * WF_VL));
+            IN_ORDER(z); /* read once for both digits */
             low[v] = p == first ? byte_pairs(x, z) : low[v] + byte_pairs(x, z);
             high[v] = p == first ? byte_pairs(y, z) : high[v] + byte_pairs(y, z);
             IN_ORDER(low[v]);
@@ -309,6 +310,12 @@ static void int8_block(float *c, int64_t ldc, const uint8_t *a, const float *ran
 /* ---- rows ---- */
 #if WF_VL == 16
 WF_INLINE void store_bytes(uint8_t *q, vi v) { _mm_storeu_si128((void *)q, _mm512_cvtepi32_epi8((__m512i)v)); }
+#elif WF_VL == 8 && defined(__AVX2__)
+WF_INLINE void store_bytes(uint8_t *q, vi v) {
+    const __m256i last = _mm256_set1_epi32(0x0c080400); /* the last bytes of the four lanes of a half */
+    __m256i bytes = _mm256_shuffle_epi8((__m256i)v, last);
+    _mm_storel_epi64((void *)q, _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)));
+}
 #else
 WF_INLINE void store_bytes(uint8_t *q, vi v) {
     for (int i = 0; i < WF_VL; i++)
