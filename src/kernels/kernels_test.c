@@ -388,6 +388,28 @@ static void test_forms_agree(void **state) {
     memory_close(&m);
 }
 
+/* The largest products of bytes, all of one sign in some columns: their sums stay exact. */
+static void test_int8_extremes(void **state) {
+    enum { ROWS = WF_INT8_ROWS, COLUMNS = WF_INT8_COLUMNS, K = WF_INT8_GROUP, PANELS = COLUMNS / WF_INT8_PANEL };
+    static uint8_t q[ROWS * K], packed[PANELS * WF_INT8_BLOCK + K * sizeof(float)] __attribute__((aligned(64)));
+    static float w[COLUMNS * K], expected[ROWS * COLUMNS], actual[ROWS * COLUMNS], ranges[ROWS * 2];
+    for (int i = 0; i < COLUMNS * K; i++) /* sums of all, of every second one and of none */
+        w[i] = i / K % 3 == 0 ? 1.0f : i / K % 3 == 1 ? -1.0f : i % 2 ? 1.0f : -1.0f;
+    for (int i = 0; i < ROWS * K; i++)
+        q[i] = i / K % 3 == 0 || (i / K % 3 == 1 && i % 2) || (i / K % 3 == 2 && i % K < K / 2) ? 255 : 0;
+    for (int i = 0; i < ROWS; i++)
+        ranges[2 * i + 1] = 1.0f;
+    wf_int8_pack(packed, w, COLUMNS, K);
+    const uint8_t *panels = packed + wf_int8_head(K);
+    wf_kernels_ref.int8_block(expected, COLUMNS, q, ranges, panels, NULL, 1, ROWS, COLUMNS, panels, 0);
+    assert_true(expected[0] == 255.0f * K && expected[1] == -255.0f * K);
+    for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
+        wf_kernels k = check_forms(*isa);
+        k.int8_block(actual, COLUMNS, q, ranges, panels, NULL, 1, ROWS, COLUMNS, panels, 0);
+        assert_memory_equal(actual, expected, sizeof expected);
+    }
+}
+
 /* Where relative precision is promised: near zero, and in the tails; of the values and of the slopes. */
 static void test_relative_precision(void **state) {
     enum { VALUE, SLOPE };
@@ -666,9 +688,9 @@ static int bench(const char *only) {
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "--bench") == 0)
         return bench(argc > 2 ? argv[2] : NULL);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms_agree),   cmocka_unit_test(test_relative_precision),
-                                       cmocka_unit_test(test_nan_stays),     cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_names),         cmocka_unit_test(test_masks),
-                                       cmocka_unit_test(test_half_precision)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_forms_agree), cmocka_unit_test(test_int8_extremes), cmocka_unit_test(test_relative_precision),
+        cmocka_unit_test(test_nan_stays),   cmocka_unit_test(test_gradients),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_masks),       cmocka_unit_test(test_half_precision)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

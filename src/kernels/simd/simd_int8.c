@@ -4,11 +4,138 @@
 
 #if defined(__AVX512VNNI__)
 enum { ROWS = 12, PANELS = 2 }; /* accumulators: 24 of 32 registers */
+#elif WF_VL == 8 && defined(__AVX2__)
+#define DIGITS
+enum { PANELS = 2 };
 #else
 enum { ROWS = 2, PANELS = 1 };
 #endif
 enum { SPLIT = WF_INT8_PANEL / WF_VL, VECTORS = PANELS * SPLIT, STEPS = WF_INT8_STEPS };
 
+WF_INLINE vi load_bytes(const uint8_t *p) {
+    vi v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+typedef struct product {
+    float *c;
+    int64_t ldc;
+    const uint8_t *a, *w;
+    const float *ranges, *bias;
+    int64_t groups;
+    const uint8_t *ahead;
+    int64_t ahead_step;
+} product;
+
+/* The scales of a vector of a block's columns; those of its sums are WF_INT8_PANEL behind. */
+WF_INLINE const float *scales_of(const uint8_t *block, int v) {
+    return (const float *)(const void *)(block + WF_INT8_GROUP * WF_INT8_PANEL) + v * WF_VL;
+}
+WF_INLINE void add_scaled(float *to, const float *range, vf scale, vf sums, vi sum) {
+    vf y = vf_fma(vf_set(range[0]), sums, vf_load(to));
+    vf_store(to, vf_fma(vf_set(range[1]), scale * __builtin_convertvector(sum, vf), y));
+}
+
+/* What the sums are added to. */
+WF_INLINE void begin(const product *t, int64_t first, const int rows, const int panels) {
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < panels * SPLIT; v++)
+            vf_store(t->c + (first + i) * t->ldc + v * WF_VL, t->bias ? vf_load(t->bias + v * WF_VL) : vf_set(0.0f));
+}
+
+#if defined(DIGITS)
+/* ---- rows in digits ---- */
+/* AVX2 sums products of bytes two by two in 16 bits, where 2 * 255 * 127 does not fit. Hence a row is taken apart into digits
+ * of four bits: a pair of products is at most 2 * 15 * 127, and HALF steps of them fit. Per product this needs fewer
+ * instructions than widened numbers do, and no register for a row beside the one that is multiplied. */
+typedef struct digits {
+    uint8_t low[WF_INT8_GROUP], high[WF_INT8_GROUP];
+} digits;
+typedef int16_t vh __attribute__((vector_size(4 * WF_VL)));
+enum { HALF = STEPS / 2 };
+
+/* The compiler is to keep the sums in registers and in the order written: else it adds up what is in reach first, out of
+ * memory. */
+#define IN_ORDER(v) __asm__("" : "+x"(v))
+
+static void split_digits(digits *to, const uint8_t *q) {
+    for (int p = 0; p < WF_INT8_GROUP; p += 4 * WF_VL) {
+        vi u = load_bytes(q + p);
+        _mm256_storeu_si256((void *)(to->low + p), (__m256i)(u & 0x0f0f0f0f));
+        _mm256_storeu_si256((void *)(to->high + p), (__m256i)(u >> 4 & 0x0f0f0f0f));
+    }
+}
+
+WF_INLINE vi four_bytes(const uint8_t *p) {
+    int32_t u;
+    memcpy(&u, p, sizeof u);
+    return vi_set(u);
+}
+WF_INLINE vh byte_pairs(vi u, vi w) { return (vh)_mm256_maddubs_epi16((__m256i)u, (__m256i)w); }
+WF_INLINE vi sum_pairs(vh a, int16_t times) { return (vi)_mm256_madd_epi16((__m256i)a, _mm256_set1_epi16(times)); }
+
+/* Sums of HALF steps from `first` on. */
+WF_INLINE void multiply_half(vi *sum, const digits *u, const uint8_t *const *w, const int panels, const int first) {
+    vh low[VECTORS], high[VECTORS];
+    WF_UNROLL
+    for (int p = first; p < first + HALF; p++) {
+        const vi x = four_bytes(u->low + 4 * p), y = four_bytes(u->high + 4 * p);
+        WF_UNROLL
+        for (int v = 0; v < panels * SPLIT; v++) {
+            vi z = load_bytes(w[v / SPLIT] + (p * SPLIT + v % SPLIT) * (4 * WF_VL));
+            IN_ORDER(z); /* read once for both digits */
+            low[v] = p == first ? byte_pairs(x, z) : low[v] + byte_pairs(x, z);
+            high[v] = p == first ? byte_pairs(y, z) : high[v] + byte_pairs(y, z);
+            IN_ORDER(low[v]);
+            IN_ORDER(high[v]);
+        }
+    }
+    WF_UNROLL
+    for (int v = 0; v < panels * SPLIT; v++)
+        sum[v] += sum_pairs(low[v], 1) + sum_pairs(high[v], 16);
+}
+
+/* The sums of group g of row i, scaled, onto c. */
+WF_INLINE void multiply_row(const product *t, const digits *u, int64_t i, int64_t g, const int panels) {
+    const uint8_t *w[PANELS];
+    vi sum[VECTORS];
+    WF_UNROLL
+    for (int p = 0; p < panels; p++)
+        w[p] = t->w + (p * t->groups + g) * WF_INT8_BLOCK;
+    WF_UNROLL
+    for (int v = 0; v < panels * SPLIT; v++)
+        sum[v] = vi_set(0);
+    multiply_half(sum, u, w, panels, 0);
+    multiply_half(sum, u, w, panels, HALF);
+    WF_UNROLL
+    for (int v = 0; v < panels * SPLIT; v++) {
+        const float *scales = scales_of(w[v / SPLIT], v % SPLIT);
+        add_scaled(t->c + i * t->ldc + v * WF_VL, t->ranges + 2 * (i * t->groups + g), vf_load(scales),
+                   vf_load(scales + WF_INT8_PANEL), sum[v]);
+    }
+}
+
+/* A group of all rows at once: its weights are read from memory once. */
+WF_INLINE void multiply_all(const product *t, int64_t m, const int panels) {
+    digits u[WF_INT8_ROWS];
+    const uint8_t *ahead = t->ahead;
+    for (int64_t i = 0; i < m; i++)
+        begin(t, i, 1, panels);
+    for (int64_t g = 0; g < t->groups; g++) {
+        for (int p = 0; p < STEPS; p++, ahead += t->ahead_step)
+            __builtin_prefetch(ahead, 0, 2);
+        for (int64_t i = 0; i < m; i++)
+            split_digits(u + i, t->a + (i * t->groups + g) * WF_INT8_GROUP);
+        for (int64_t i = 0; i < m; i++)
+            multiply_row(t, u + i, i, g, panels);
+    }
+}
+static void multiply_one(const product *t, int64_t m) { multiply_all(t, m, 1); }
+static void multiply_two(const product *t, int64_t m) { multiply_all(t, m, 2); }
+static void multiply_rows(const product *t, int64_t m, int64_t panels) { (panels == 2 ? multiply_two : multiply_one)(t, m); }
+
+#else
 /* Four bytes of a row, for every lane. */
 #if defined(__AVX512VNNI__)
 typedef vi lane_bytes;
@@ -26,8 +153,6 @@ WF_INLINE lane_bytes bytes_of(uint32_t u) {
 WF_INLINE vi pairs(vi a, vi b) {
 #if WF_VL == 16
     return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
-#elif WF_VL == 8 && defined(__AVX2__)
-    return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #else
     return (vi)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #endif
@@ -45,22 +170,6 @@ WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) {
     return sum;
 }
 #endif
-
-WF_INLINE vi load_bytes(const uint8_t *p) {
-    vi v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-typedef struct product {
-    float *c;
-    int64_t ldc;
-    const uint8_t *a, *w;
-    const float *ranges, *bias;
-    int64_t groups;
-    const uint8_t *ahead;
-    int64_t ahead_step;
-} product;
 
 /* The sums of one group of k, scaled, onto c. Rows are addressed three to a pointer: base, base + row and base + 2 row are one
  * addressing mode each. */
@@ -103,28 +212,17 @@ WF_INLINE void multiply_group(const product *t, const int rows, const int panels
     }
     WF_UNROLL
     for (int v = 0; v < panels * SPLIT; v++) {
-        const float *scales = (const float *)(const void *)(w[v / SPLIT] + WF_INT8_GROUP * WF_INT8_PANEL) + v % SPLIT * WF_VL;
+        const float *scales = scales_of(w[v / SPLIT], v % SPLIT);
         vf scale = vf_load(scales), sums = vf_load(scales + WF_INT8_PANEL);
         WF_UNROLL
-        for (int i = 0; i < rows; i++) {
-            const float *r = range[i / 3] + i % 3 * ranges;
-            float *to = out[i / 3] + i % 3 * ldc + v * WF_VL;
-            vf y = vf_fma(vf_set(r[0]), sums, vf_load(to));
-            vf_store(to, vf_fma(vf_set(r[1]), scale * __builtin_convertvector(sum[i][v], vf), y));
-        }
+        for (int i = 0; i < rows; i++)
+            add_scaled(out[i / 3] + i % 3 * ldc + v * WF_VL, range[i / 3] + i % 3 * ranges, scale, sums, sum[i][v]);
     }
-}
-
-/* What the sums are added to. */
-WF_INLINE void begin(const product *t, const int rows, const int panels) {
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < panels * SPLIT; v++)
-            vf_store(t->c + i * t->ldc + v * WF_VL, t->bias ? vf_load(t->bias + v * WF_VL) : vf_set(0.0f));
 }
 
 #define MULTIPLY(rows, panels)                                                                                                 \
     static void multiply_##rows##_##panels(const product *t) {                                                                 \
-        begin(t, rows, panels);                                                                                                \
+        begin(t, 0, rows, panels);                                                                                             \
         for (int64_t g = 0; g < t->groups; g++)                                                                                \
             multiply_group(t, rows, panels, g);                                                                                \
     }
@@ -159,7 +257,20 @@ static const size *size_for(int64_t rows, int64_t panels) {
     return s;
 }
 
-/* All rows of the columns of s->panels panels; the columns beyond n are computed apart. */
+static void multiply_rows(const product *t, int64_t m, int64_t panels) {
+    product part = *t;
+    for (int64_t i = 0, rows; i < m; i += rows) {
+        const size *s = size_for(m - i, panels);
+        rows = s->rows;
+        s->run(&part);
+        part.c += rows * part.ldc;
+        part.a += rows * t->groups * WF_INT8_GROUP;
+        part.ranges += rows * t->groups * 2;
+    }
+}
+#endif
+
+/* All rows of the columns of so many panels; the columns beyond n are computed apart. */
 static void multiply_columns(const product *t, int64_t m, int64_t n, int64_t panels) {
     float edge[WF_INT8_ROWS * WF_INT8_COLUMNS], bias[WF_INT8_COLUMNS] = {0};
     product part = *t;
@@ -169,14 +280,7 @@ static void multiply_columns(const product *t, int64_t m, int64_t n, int64_t pan
             memcpy(bias, t->bias, (size_t)n * sizeof *bias);
         part.c = edge, part.ldc = WF_INT8_COLUMNS, part.bias = bias;
     }
-    for (int64_t i = 0, rows; i < m; i += rows) {
-        const size *s = size_for(m - i, panels);
-        rows = s->rows;
-        s->run(&part);
-        part.c += rows * part.ldc;
-        part.a += rows * t->groups * WF_INT8_GROUP;
-        part.ranges += rows * t->groups * 2;
-    }
+    multiply_rows(&part, m, panels);
     for (int64_t i = 0; !whole && i < m; i++)
         memcpy(t->c + i * t->ldc, edge + i * WF_INT8_COLUMNS, (size_t)n * sizeof *edge);
 }
@@ -206,6 +310,12 @@ static void int8_block(float *c, int64_t ldc, const uint8_t *a, const float *ran
 /* ---- rows ---- */
 #if WF_VL == 16
 WF_INLINE void store_bytes(uint8_t *q, vi v) { _mm_storeu_si128((void *)q, _mm512_cvtepi32_epi8((__m512i)v)); }
+#elif WF_VL == 8 && defined(__AVX2__)
+WF_INLINE void store_bytes(uint8_t *q, vi v) {
+    const __m256i last = _mm256_set1_epi32(0x0c080400); /* the last bytes of the four lanes of a half */
+    __m256i bytes = _mm256_shuffle_epi8((__m256i)v, last);
+    _mm_storel_epi64((void *)q, _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)));
+}
 #else
 WF_INLINE void store_bytes(uint8_t *q, vi v) {
     for (int i = 0; i < WF_VL; i++)
