@@ -76,6 +76,7 @@ WF_INLINE void add_steps(vf sum[ROWS][VECTORS], const float *const *base, const 
 
 /* rows x vectors of the block; both are constants, and row, step and width are where a is a panel. */
 WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64_t row, int64_t step, const int64_t width) {
+    const int unroll = width == WF_GEMM_COLUMNS ? 1 : UNROLL;
     vf sum[ROWS][VECTORS];
     WF_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -87,15 +88,15 @@ WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64
     }
     const float *base[(ROWS + 2) / 3], *b = t->b;
     const char *ahead = t->ahead;
-    const int64_t ahead_step = UNROLL * t->ahead_step;
+    const int64_t ahead_step = unroll * t->ahead_step;
     WF_UNROLL
     for (int i = 0; i < rows; i += 3)
         base[i / 3] = t->a + i * row;
     for (int64_t p = 0, n; p < t->k; p += n, b += n * width) {
         __builtin_prefetch(ahead, 0, 2);
         ahead += ahead_step;
-        if (UNROLL > 1 && p + UNROLL <= t->k)
-            add_steps(sum, base, b, n = UNROLL, rows, vectors, row, step, width);
+        if (unroll > 1 && p + unroll <= t->k)
+            add_steps(sum, base, b, n = unroll, rows, vectors, row, step, width);
         else
             add_steps(sum, base, b, n = 1, rows, vectors, row, step, width);
         WF_UNROLL
