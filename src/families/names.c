@@ -497,21 +497,36 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
 }
 
 /* ---- tensors nobody reads ---- */
-static bool listed(const wf_names *names, const wf_json *list, const char *tensor) {
+/* The first line of a list that the tensor's name is one of, with the base or without it. */
+static const wf_json *line_of(const wf_names *names, const wf_json *list, const char *tensor, bool *bare) {
     size_t base = names->base ? strlen(names->base) : 0;
     if (names->other && wf_starts_with(tensor, names->other))
         tensor += strlen(names->other);
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         if (j->kind != WF_JSON_STRING)
             continue;
-        if (matches(j->string, tensor) ||
-            (base && strncmp(j->string, names->base, base) == 0 && matches(j->string + base, tensor)))
-            return true;
+        bool whole = matches(j->string, tensor);
+        *bare = !whole && base && strncmp(j->string, names->base, base) == 0 && matches(j->string + base, tensor);
+        if (whole || *bare)
+            return j;
     }
-    return false;
+    return NULL;
+}
+
+static bool listed(const wf_names *names, const wf_json *list, const char *tensor) {
+    bool bare;
+    return line_of(names, list, tensor, &bare) != NULL;
 }
 
 bool wf_names_kept(const wf_names *names, const char *tensor) { return listed(names, names->kept, tensor); }
+
+const char *wf_names_whole(const wf_names *names, wf_arena *arena, const char *tensor) {
+    bool bare = false;
+    if (!line_of(names, names->kept, tensor, &bare) || !bare || (names->other && wf_starts_with(tensor, names->other)))
+        return wf_arena_strdup(arena, tensor);
+    return wf_arena_printf(arena, "%s%s", names->base, tensor);
+}
+
 bool wf_names_unused(const wf_names *names, const char *tensor) {
     return listed(names, names->unused, tensor) || wf_names_kept(names, tensor);
 }
