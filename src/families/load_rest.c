@@ -115,3 +115,12 @@ weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shar
     c->model->rest = rest;
     return copy_config(arena, c->config, &rest->config, err);
 }
+
+static bool says(const wf_json *object, const char *key) {
+    const wf_json *value = wf_json_get(object, key);
+    return value && value->kind != WF_JSON_NULL;
+}
+
+bool wf_rest_says(const wf_model *model, const char *key) {
+    return model->rest && (says(model->rest->generation, key) || says(model->rest->config, key));
+}

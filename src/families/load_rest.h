@@ -24,4 +24,6 @@ typedef struct wf_rest {
  * every tensor's name in front of the family's own. The data is copied unless `mapped`. */
 weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shards *shards, const wf_stored_tensor *const *read,
                          size_t skip, bool mapped, weft_error *err);
+/* Whether the model's folder says something under a key of its settings for writing text, or of its config. */
+bool wf_rest_says(const wf_model *model, const char *key);
 #endif

@@ -14,7 +14,6 @@ typedef struct saver {
     wf_families families;
     const wf_family *family;
     wf_json *normal, *config;
-    const wf_json *generation; /* settings of the folder for writing text; NULL: none */
     wf_names names;
     const wf_rest *kept; /* of the model's folder, when it is saved as what it was opened as; else NULL */
     weft_error *err;
@@ -133,7 +132,6 @@ static weft_status say_as_opened(saver *s, bool *exactly) {
     if (*exactly) {
         s->family = family;
         s->kept = rest;
-        s->generation = rest->generation;
         s->config = wf_json_copy(&s->arena, rest->config);
     }
     return status == WEFT_NO_MEMORY || (*exactly && !s->config) ? wf_fail_memory(s->err) : WEFT_OK;
@@ -169,13 +167,19 @@ static weft_status write_json(saver *s, const char *folder, const char *name, co
     return status;
 }
 
+/* An id that is given; else what the folder's config says, one or a list, where the words of a family do not. */
+static weft_status put_id(saver *s, const char *key, int64_t given) {
+    const wf_json *own = s->model->rest ? wf_json_get(s->model->rest->config, key) : NULL, *said = wf_json_get(s->config, key);
+    if (given >= 0)
+        return put(s, s->config, key, token(s, given));
+    return own && (!said || said->kind == WF_JSON_NULL) ? put(s, s->config, key, wf_json_copy(&s->arena, own)) : WEFT_OK;
+}
+
 static weft_status write_config(saver *s, const char *folder) {
     static const char *const names[] = {[WF_F32] = "float32", [WF_BF16] = "bfloat16", [WF_F16] = "float16"};
     WF_TRY(put(s, s->config, "dtype", text(s, names[s->options->type])));
-    if (s->options->bos >= 0)
-        WF_TRY(put(s, s->config, "bos_token_id", token(s, s->options->bos)));
-    if (s->options->eos >= 0)
-        WF_TRY(put(s, s->config, "eos_token_id", token(s, s->options->eos)));
+    WF_TRY(put_id(s, "bos_token_id", s->options->bos));
+    WF_TRY(put_id(s, "eos_token_id", s->options->eos));
     return write_json(s, folder, "config.json", s->config);
 }
 
@@ -183,7 +187,8 @@ static weft_status write_config(saver *s, const char *folder) {
  * from the reference those that the config names. */
 static weft_status write_generation(saver *s, const char *folder) {
     static const char name[] = "generation_config.json";
-    wf_json *json = s->generation ? wf_json_copy(&s->arena, s->generation) : wf_json_new(&s->arena, WF_JSON_OBJECT);
+    const wf_json *own = s->model->rest ? s->model->rest->generation : NULL;
+    wf_json *json = own ? wf_json_copy(&s->arena, own) : wf_json_new(&s->arena, WF_JSON_OBJECT);
     const char *path = wf_path_join(&s->arena, folder, name);
     const struct {
         const char *key;
