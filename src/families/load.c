@@ -112,10 +112,17 @@ static const wf_stored_tensor *find_legacy(const loader *l, const char *name) {
     return NULL;
 }
 
+/* Of a base with more than one part files may leave out the first, in front of every name. */
+static const char *without_first(const char *base, const char *name) {
+    size_t n = wf_names_first(base);
+    return n > 0 && strncmp(name, base, n) == 0 ? name + n : name;
+}
+
 static const wf_stored_tensor *find_either(const loader *l, const char *name) {
-    const char *bare = without_base(family_base(l->c), name);
+    const char *base = family_base(l->c), *bare = without_base(base, name), *shorter = without_first(base, name);
     const wf_stored_tensor *t = look_up(l, name);
     t = t ? t : look_up(l, bare);
+    t = t || shorter == name ? t : look_up(l, shorter);
     t = t ? t : find_legacy(l, name);
     return t ? t : find_legacy(l, bare);
 }

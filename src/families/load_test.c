@@ -471,6 +471,39 @@ static void test_tables_of_the_file(void **state) {
     close_bench(&b);
 }
 
+/* A folder whose names begin with `to` where they began with `from`; tensors of other names are left out. */
+static void write_begun(bench *b, const char *folder, const char *from, const char *to, const char *out) {
+    tensor_list list;
+    wf_shards *shards;
+    memset(&list, 0, sizeof list);
+    assert_int_equal(wf_shards_open(&b->env.mem, folder, &shards, NULL), WEFT_OK);
+    for (size_t i = 0; i < wf_shards_count(shards); i++) {
+        const wf_stored_tensor *t = wf_shards_at(shards, i);
+        if (wf_starts_with(t->name, from))
+            add_tensor(&list, t, wf_arena_printf(&b->arena, "%s%s", to, t->name + strlen(from)), t->data);
+    }
+    assert_int_equal(wf_make_dir(out, NULL), WEFT_OK);
+    write_tensors(b, &list, 0, list.count, wf_path_join(&b->arena, out, "model.safetensors"));
+    wf_shards_free(shards);
+}
+
+/* A base of several parts: files may leave out all of it, or the first. */
+static void test_parts_of_a_base(void **state) {
+    static const char *const begins[] = {"question_encoder.bert_model.", "bert_model.", ""};
+    const char *tagger = WEFT_SOURCE_DIR "/tests/fixtures/encoders/bert-tokcls", *to = SCRATCH "/parts";
+    uint64_t digests[COUNT_OF(begins)];
+    bench b;
+    open_bench(&b);
+    copy_config(&b, tagger, to, "BertForTokenClassification", "DPRQuestionEncoder");
+    copy_config(&b, to, to, "\"model_type\": \"bert\"", "\"model_type\": \"dpr\"");
+    for (size_t i = 0; i < COUNT_OF(begins); i++) {
+        write_begun(&b, tagger, "bert.", begins[i], to);
+        digests[i] = digest(&b, to, false);
+        assert_true(digests[i] == digests[0]);
+    }
+    close_bench(&b);
+}
+
 /* Wrappers put a word before every name, one over the other. */
 static void test_wrapped(void **state) {
     const char *from = OWN "llama-rope-dynamic", *to = SCRATCH "/wrapped";
@@ -685,6 +718,7 @@ int main(void) {
                                        cmocka_unit_test(test_settings),
                                        cmocka_unit_test(test_untied_by_the_file),
                                        cmocka_unit_test(test_tables_of_the_file),
+                                       cmocka_unit_test(test_parts_of_a_base),
                                        cmocka_unit_test(test_wrapped),
                                        cmocka_unit_test(test_links),
                                        cmocka_unit_test(test_shards),

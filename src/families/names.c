@@ -520,11 +520,21 @@ static bool listed(const wf_names *names, const wf_json *list, const char *tenso
 
 bool wf_names_kept(const wf_names *names, const char *tensor) { return listed(names, names->kept, tensor); }
 
+size_t wf_names_first(const char *base) { return base && *base ? strcspn(base, ".") + 1 : 0; }
+
+static bool is_bare_twin(const wf_names *names, const char *tensor) {
+    size_t base = names->base ? strlen(names->base) : 0;
+    for (const wf_json *j = names->tied ? names->tied->child : NULL; base && j; j = j->next)
+        if (wf_starts_with(j->key, names->base) && wf_streq(j->key + base, tensor))
+            return true;
+    return false;
+}
+
 const char *wf_names_whole(const wf_names *names, wf_arena *arena, const char *tensor) {
-    bool bare = false;
-    if (!line_of(names, names->kept, tensor, &bare) || !bare || (names->other && wf_starts_with(tensor, names->other)))
-        return wf_arena_strdup(arena, tensor);
-    return wf_arena_printf(arena, "%s%s", names->base, tensor);
+    bool bare = false, whole = names->other && wf_starts_with(tensor, names->other);
+    if (!whole && !line_of(names, names->kept, tensor, &bare) && !line_of(names, names->unused, tensor, &bare))
+        bare = is_bare_twin(names, tensor);
+    return bare ? wf_arena_printf(arena, "%s%s", names->base, tensor) : wf_arena_strdup(arena, tensor);
 }
 
 bool wf_names_unused(const wf_names *names, const char *tensor) {
