@@ -62,10 +62,10 @@ static const wf_json *twin_of(const wf_names *names, const wf_stored_tensor *t, 
     size_t base = names->base ? strlen(names->base) : 0;
     const char *name = t->name + skip;
     for (const wf_json *j = names->tied ? names->tied->child : NULL; j; j = j->next) {
-        const wf_stored_tensor *other = j->kind == WF_JSON_STRING ? read_as(names, read, j->string) : NULL;
         bool bare = base && wf_starts_with(j->key, names->base) && wf_streq(j->key + base, name);
-        if (other && (bare || wf_streq(j->key, name)) && wf_streq(other->dtype, t->dtype) && other->size == t->size &&
-            memcmp(other->data, t->data, t->size) == 0)
+        const wf_stored_tensor *other =
+            j->kind == WF_JSON_STRING && (bare || wf_streq(j->key, name)) ? read_as(names, read, j->string) : NULL;
+        if (other && wf_streq(other->dtype, t->dtype) && other->size == t->size && memcmp(other->data, t->data, t->size) == 0)
             return j;
     }
     return NULL;
@@ -106,7 +106,7 @@ weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shar
     for (size_t i = 0; i < n; i++) {
         const wf_stored_tensor *t = wf_shards_at(shards, i);
         const wf_json *twin = twin_of(&c->names, t, read, skip);
-        if (is_read(c, t, read) || !(twin || wf_names_kept(&c->names, t->name + skip)))
+        if (!(twin || wf_names_kept(&c->names, t->name + skip)) || is_read(c, t, read))
             continue;
         rest->tensors[rest->count] = (wf_rest_tensor){.twin = NULL};
         WF_TRY(keep(c, t, twin, t->name + skip, mapped, &rest->tensors[rest->count++], err));
