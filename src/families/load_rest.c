@@ -55,8 +55,7 @@ static const wf_stored_tensor *read_as(const wf_names *names, const wf_stored_te
     return NULL;
 }
 
-/* The pair of tied names of which the tensor, with or without the base, has the one and the same values the other; NULL: none.
- */
+/* The pair of tied names that the tensor has, with or without the base, and the values of the other; NULL: none. */
 static const wf_json *twin_of(const wf_names *names, const wf_stored_tensor *t, const wf_stored_tensor *const *read,
                               size_t skip) {
     size_t base = names->base ? strlen(names->base) : 0;
