@@ -12,6 +12,7 @@
 #define ROBERTAS                                                                                                               \
     "{\"model_type\": \"encoder-decoder\", \"encoder\": {\"model_type\": \"roberta\", \"pad_token_id\": 1}, "                  \
     "\"decoder\": {\"model_type\": \"roberta\", \"pad_token_id\": 1"
+#define MARIAN "{\"architectures\": [\"MarianForCausalLM\"], \"vocab_size\": 61, \"pad_token_id\": 1"
 #define LLAMA                                                                                                                  \
     "{\"model_type\": \"llama\", \"hidden_size\": 32, \"intermediate_size\": 44, \"num_hidden_layers\": 2, "                   \
     "\"num_attention_heads\": 4, "                                                                                             \
@@ -194,6 +195,7 @@ static const refused_row refused[] = {
     {"{\"architectures\": [\"BigBirdForQuestionAnswering\"], \"sep_token_id\": null}", WEFT_UNSUPPORTED, "sep_token_id"},
     {"{\"model_type\": \"xglm\", \"add_cross_attention\": true}", WEFT_UNSUPPORTED, "add_cross_attention"},
     {"{\"model_type\": \"gpt_bigcode\", \"add_cross_attention\": true}", WEFT_UNSUPPORTED, "add_cross_attention"},
+    {MARIAN ", \"decoder_vocab_size\": 50, \"tie_word_embeddings\": false}", WEFT_UNSUPPORTED, "'decoder_vocab_size' must be"},
     {"{\"architectures\": [\"T5GemmaModel\"], \"is_encoder_decoder\": false}", WEFT_UNSUPPORTED, "class of its own"},
     {"{\"architectures\": [\"T5GemmaEncoderModel\"], \"is_encoder_decoder\": true}", WEFT_UNSUPPORTED, "is_encoder_decoder"},
     {LLAMA ", \"quantization_config\": {\"bits\": 4}}", WEFT_UNSUPPORTED, "quantization_config"},

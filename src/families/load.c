@@ -112,10 +112,17 @@ static const wf_stored_tensor *find_legacy(const loader *l, const char *name) {
     return NULL;
 }
 
+/* Of a base with more than one part files may leave out the first, in front of every name. */
+static const char *without_first(const char *base, const char *name) {
+    size_t n = wf_names_first(base);
+    return n > 0 && strncmp(name, base, n) == 0 ? name + n : name;
+}
+
 static const wf_stored_tensor *find_either(const loader *l, const char *name) {
-    const char *bare = without_base(family_base(l->c), name);
+    const char *base = family_base(l->c), *bare = without_base(base, name), *shorter = without_first(base, name);
     const wf_stored_tensor *t = look_up(l, name);
     t = t ? t : look_up(l, bare);
+    t = t || shorter == name ? t : look_up(l, shorter);
     t = t ? t : find_legacy(l, name);
     return t ? t : find_legacy(l, bare);
 }
@@ -131,12 +138,21 @@ static weft_status loosen(loader *l, wf_json *spec) {
     return wf_json_put(&l->c->arena, spec, "head", loose) ? WEFT_OK : wf_fail_memory(l->err);
 }
 
+/* The encoder's table of tokens: what it is has nothing to say of the head. */
+static bool is_source_table(const loader *l, const char *name) {
+    const wf_json *tables = wf_json_get(l->c->family->json, "tables");
+    for (const wf_json *j = tables ? tables->child : NULL; j; j = j->next ? j->next->next : NULL)
+        if (wf_json_is_string(j, name))
+            return true;
+    return false;
+}
+
 /* A config may tie what the file holds twice and differently; like the reference, the file is believed. */
 static weft_status untie(loader *l, wf_json *spec) {
     const wf_json *tied = wf_json_get(l->c->family->json, "tied"), *head = wf_json_get(spec, "head");
     for (const wf_json *j = tied ? tied->child : NULL; j; j = j->next) {
         const wf_stored_tensor *a = find_either(l, j->key), *b = find_either(l, j->string);
-        if (!a || !b || !wf_json_bool(head, "tied", false) || same_tensor(a, b))
+        if (!a || !b || !wf_json_bool(head, "tied", false) || same_tensor(a, b) || is_source_table(l, j->key))
             continue;
         wf_log(l->env, WF_WARN, "%s: '%s' and '%s' differ, so they are not tied", l->config_path, j->key, j->string);
         WF_TRY(loosen(l, spec));

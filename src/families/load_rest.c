@@ -25,52 +25,101 @@ static weft_status read_generation(wf_arena *arena, const char *folder, const wf
     return status == WEFT_NO_MEMORY || arena->failed ? wf_fail_memory(err) : WEFT_OK;
 }
 
-static weft_status copy_tensor(wf_arena *arena, const wf_stored_tensor *t, bool mapped, wf_stored_tensor *out,
+static weft_status copy_data(wf_arena *arena, const wf_stored_tensor *t, wf_stored_tensor *out, weft_error *err) {
+    void *data = wf_arena_alloc(arena, t->size + 1);
+    if (!data)
+        return wf_fail_memory(err);
+    memcpy(data, t->data, t->size);
+    out->data = data;
+    return WEFT_OK;
+}
+
+static weft_status copy_tensor(wf_arena *arena, const wf_stored_tensor *t, const char *name, wf_stored_tensor *out,
                                weft_error *err) {
     int64_t *dims = wf_arena_alloc(arena, ((size_t)t->rank + 1) * sizeof *dims);
-    void *data = mapped ? NULL : wf_arena_alloc(arena, t->size + 1);
     *out = *t;
-    out->name = wf_arena_strdup(arena, t->name);
+    out->name = wf_arena_strdup(arena, name);
     out->dtype = wf_arena_strdup(arena, t->dtype);
     out->dims = dims;
     if (arena->failed)
         return wf_fail_memory(err);
     memcpy(dims, t->dims, (size_t)t->rank * sizeof *dims);
-    if (!mapped) {
-        memcpy(data, t->data, t->size);
-        out->data = data;
-    }
     return WEFT_OK;
 }
 
-static bool is_kept(const wf_checkpoint *c, const wf_stored_tensor *t, const wf_stored_tensor *const *read, size_t skip) {
-    bool kept = wf_names_kept(&c->names, t->name + skip);
-    for (size_t i = 0; kept && i < c->names.count; i++)
-        kept = read[i] != t;
-    return kept;
+/* What is read of the file for a name of the model's; NULL: nothing, or it has no such name. */
+static const wf_stored_tensor *read_as(const wf_names *names, const wf_stored_tensor *const *read, const char *name) {
+    for (size_t i = 0; i < names->count; i++)
+        if (wf_streq(names->list[i].name, name))
+            return read[i];
+    return NULL;
+}
+
+/* The pair of tied names that the tensor has, with or without the base, and the values of the other; NULL: none. */
+static const wf_json *twin_of(const wf_names *names, const wf_stored_tensor *t, const wf_stored_tensor *const *read,
+                              size_t skip) {
+    size_t base = names->base ? strlen(names->base) : 0;
+    const char *name = t->name + skip;
+    for (const wf_json *j = names->tied ? names->tied->child : NULL; j; j = j->next) {
+        bool bare = base && wf_starts_with(j->key, names->base) && wf_streq(j->key + base, name);
+        const wf_stored_tensor *other =
+            j->kind == WF_JSON_STRING && (bare || wf_streq(j->key, name)) ? read_as(names, read, j->string) : NULL;
+        if (other && wf_streq(other->dtype, t->dtype) && other->size == t->size && memcmp(other->data, t->data, t->size) == 0)
+            return j;
+    }
+    return NULL;
+}
+
+static bool is_read(const wf_checkpoint *c, const wf_stored_tensor *t, const wf_stored_tensor *const *read) {
+    for (size_t i = 0; i < c->names.count; i++)
+        if (read[i] == t)
+            return true;
+    return false;
+}
+
+/* A tensor beside those that are read, under its whole name: the others are written so too. */
+static weft_status keep(const wf_checkpoint *c, const wf_stored_tensor *t, const wf_json *twin, const char *own, bool mapped,
+                        wf_rest_tensor *out, weft_error *err) {
+    wf_arena *arena = &c->model->arena;
+    const char *name = twin ? twin->key : wf_names_whole(&c->names, arena, own);
+    WF_TRY(name ? copy_tensor(arena, t, name, &out->stored, err) : wf_fail_memory(err));
+    if (twin) {
+        out->stored.data = NULL;
+        out->twin = wf_arena_strdup(arena, twin->string);
+        return out->twin ? WEFT_OK : wf_fail_memory(err);
+    }
+    return mapped ? WEFT_OK : copy_data(arena, t, &out->stored, err);
 }
 
 weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shards *shards, const wf_stored_tensor *const *read,
                          size_t skip, bool mapped, weft_error *err) {
     wf_arena *arena = &c->model->arena;
-    size_t n = wf_shards_count(shards), count = 0;
+    size_t n = wf_shards_count(shards);
     wf_rest *rest = wf_arena_alloc(arena, sizeof *rest);
-    for (size_t i = 0; i < n; i++)
-        count += is_kept(c, wf_shards_at(shards, i), read, skip);
     if (!rest)
         return wf_fail_memory(err);
     *rest = (wf_rest){.family = wf_arena_strdup(arena, c->family->name),
-                      .tensors = count ? wf_arena_alloc(arena, count * sizeof *rest->tensors) : NULL};
+                      .tensors = wf_arena_alloc(arena, (n + 1) * sizeof *rest->tensors)};
     if (arena->failed)
         return wf_fail_memory(err);
-    for (size_t i = 0; i < n && rest->count < count; i++) {
+    for (size_t i = 0; i < n; i++) {
         const wf_stored_tensor *t = wf_shards_at(shards, i);
-        if (!is_kept(c, t, read, skip))
+        const wf_json *twin = twin_of(&c->names, t, read, skip);
+        if (!(twin || wf_names_kept(&c->names, t->name + skip)) || is_read(c, t, read))
             continue;
-        WF_TRY(copy_tensor(arena, t, mapped, &rest->tensors[rest->count], err));
-        rest->tensors[rest->count++].name += skip;
+        rest->tensors[rest->count] = (wf_rest_tensor){.twin = NULL};
+        WF_TRY(keep(c, t, twin, t->name + skip, mapped, &rest->tensors[rest->count++], err));
     }
     WF_TRY(read_generation(arena, path, &rest->generation, err));
     c->model->rest = rest;
     return copy_config(arena, c->config, &rest->config, err);
+}
+
+static bool says(const wf_json *object, const char *key) {
+    const wf_json *value = wf_json_get(object, key);
+    return value && value->kind != WF_JSON_NULL;
+}
+
+bool wf_rest_says(const wf_model *model, const char *key) {
+    return model->rest && (says(model->rest->generation, key) || says(model->rest->config, key));
 }

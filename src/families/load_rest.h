@@ -1,17 +1,22 @@
-/* load_rest.h - what a folder says and holds beside its model: its config.json as it is, and the tensors that the reference has
- * a place for and nothing here reads (`kept` of the family), its settings for writing text. A model that is saved as what it
- * was opened as takes them along, so that the reference opens what it gave. In the model's arena; data of tensors may point
- * into its files. */
+/* load_rest.h - what a folder says and holds beside its model: its config.json as it is, the tensors that the reference has
+ * a place for and nothing here reads (`kept` of the family), the other names of tied tensors, its settings for writing text. A
+ * model that is saved as what it was opened as takes them along, so that the reference opens what it gave. In the model's
+ * arena; data of tensors may point into its files. */
 #ifndef WF_FAMILIES_LOAD_REST_H
 #define WF_FAMILIES_LOAD_REST_H
 #include "families/load.h"
 #include "formats/shards.h"
 
+typedef struct wf_rest_tensor {
+    wf_stored_tensor stored; /* under its whole name */
+    const char *twin;        /* the name whose values it has again, with no data of its own; NULL: nothing here reads it */
+} wf_rest_tensor;
+
 typedef struct wf_rest {
     const char *family;        /* that the folder was opened as */
     const wf_json *config;     /* without the type of the tensors */
     const wf_json *generation; /* generation_config.json; NULL: none, or none that can be read */
-    wf_stored_tensor *tensors;
+    wf_rest_tensor *tensors;
     size_t count;
 } wf_rest;
 
@@ -19,4 +24,6 @@ typedef struct wf_rest {
  * every tensor's name in front of the family's own. The data is copied unless `mapped`. */
 weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shards *shards, const wf_stored_tensor *const *read,
                          size_t skip, bool mapped, weft_error *err);
+/* Whether the model's folder says something under a key of its settings for writing text, or of its config. */
+bool wf_rest_says(const wf_model *model, const char *key);
 #endif

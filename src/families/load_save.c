@@ -14,7 +14,6 @@ typedef struct saver {
     wf_families families;
     const wf_family *family;
     wf_json *normal, *config;
-    const wf_json *generation; /* settings of the folder for writing text; NULL: none */
     wf_names names;
     const wf_rest *kept; /* of the model's folder, when it is saved as what it was opened as; else NULL */
     weft_error *err;
@@ -39,12 +38,28 @@ static bool alike(const wf_json *a, const wf_json *b, int depth) {
     return true;
 }
 
-/* Whether a config is that of the same model. */
-static weft_status reads_back(saver *s, const wf_family *family, const wf_json *config, bool strict, bool *exactly,
+/* Files that hold two tables of tokens part those that a config says are one: what a model has apart is then no difference. */
+static weft_status part_tables(saver *s, const wf_family *family, wf_json *spec, weft_error *err) {
+    const wf_json *encoder = wf_json_get(spec, "encoder"), *ours = wf_json_get(s->normal, "encoder");
+    wf_json *stem = encoder ? wf_json_copy(&s->arena, wf_json_get(encoder, "stem")) : NULL;
+    if (!wf_json_get(family->json, "tables") || !stem || !wf_json_bool(stem, "shared", false) ||
+        wf_json_bool(wf_json_get(ours, "stem"), "shared", false))
+        return WEFT_OK;
+    wf_json *parted = wf_json_copy(&s->arena, encoder);
+    wf_json_put(&s->arena, stem, "shared", wf_json_new_bool(&s->arena, false));
+    wf_json_put(&s->arena, parted, "stem", stem);
+    wf_json_put(&s->arena, spec, "encoder", parted);
+    return s->arena.failed ? wf_fail_memory(err) : WEFT_OK;
+}
+
+/* Whether a config is that of the same model; `own`: its folder's, whose weights are believed before it. */
+static weft_status reads_back(saver *s, const wf_family *family, const wf_json *config, bool own, bool *exactly,
                               weft_error *err) {
     wf_json *spec, *normal;
     wf_spec *read;
-    WF_TRY(wf_family_spec(family, &s->arena, config, &(wf_config_options){.strict = strict}, &spec, err));
+    WF_TRY(wf_family_spec(family, &s->arena, config, &(wf_config_options){.strict = !own}, &spec, err));
+    if (own)
+        WF_TRY(part_tables(s, family, spec, err));
     WF_TRY(wf_spec_read(&s->arena, spec, &read, err));
     WF_TRY(wf_spec_normal(&s->arena, read, &normal, err));
     *exactly = alike(s->normal, normal, 0);
@@ -58,7 +73,7 @@ static weft_status says(saver *s, const wf_family *family, bool *exactly) {
     weft_status status = wf_family_config(family, &s->arena, s->normal, s->model->spec->context, &config, &local);
     *exactly = false;
     if (status == WEFT_OK)
-        status = reads_back(s, family, config, true, exactly, &local);
+        status = reads_back(s, family, config, false, exactly, &local);
     if (*exactly) {
         status = wf_model_names(s->model, family, &s->arena, &s->names, &local);
         *exactly = status == WEFT_OK;
@@ -97,29 +112,45 @@ static int turn_of(const saver *s, const wf_family *family) {
     return wf_streq(s->model->spec->name, family->name) ? 0 : family->derived ? 2 : 1;
 }
 
-/* The folder's own config, with all that nothing reads, where the model still is what it says. */
-static weft_status keep_config(saver *s) {
+/* What the model was opened as, where its folder's own config, with all that nothing reads, still says it: no family needs to
+ * find the words for it anew. What weights without a config say of themselves is none. */
+static weft_status say_as_opened(saver *s, bool *exactly) {
     const wf_rest *rest = s->model->rest;
+    const wf_family *family = NULL;
     weft_error local = {.offset = -1};
-    bool exactly = false;
-    s->kept = rest && wf_streq(rest->family, s->family->name) ? rest : NULL;
-    weft_status status = s->kept ? reads_back(s, s->family, rest->config, false, &exactly, &local) : WEFT_OK;
-    if (exactly) {
-        s->config = wf_json_copy(&s->arena, rest->config);
-        s->generation = rest->generation;
+    *exactly = false;
+    for (size_t i = 0; rest && !family && i < s->families.count; i++)
+        if (wf_streq(s->families.list[i].name, rest->family))
+            family = &s->families.list[i];
+    if (!family || wf_json_get(family->json, "recognized"))
+        return WEFT_OK;
+    weft_status status = reads_back(s, family, rest->config, true, exactly, &local);
+    if (*exactly) {
+        status = wf_model_names(s->model, family, &s->arena, &s->names, &local);
+        *exactly = status == WEFT_OK;
     }
-    return status == WEFT_NO_MEMORY || !s->config ? wf_fail_memory(s->err) : WEFT_OK;
+    if (*exactly) {
+        s->family = family;
+        s->kept = rest;
+        s->config = wf_json_copy(&s->arena, rest->config);
+    }
+    return status == WEFT_NO_MEMORY || (*exactly && !s->config) ? wf_fail_memory(s->err) : WEFT_OK;
 }
 
 static weft_status choose_family(saver *s) {
     bool exactly = false;
     WF_TRY(wf_families_open(s->mem, &s->families, s->err));
     WF_TRY(wf_spec_normal(&s->arena, s->model->spec, &s->normal, s->err));
+    WF_TRY(say_as_opened(s, &exactly));
     for (int turn = 0; turn < TURNS && !exactly; turn++)
         for (size_t i = 0; i < s->families.count && !exactly; i++)
             if (wf_json_get(s->families.list[i].json, "config") && turn_of(s, &s->families.list[i]) == turn)
                 WF_TRY(says(s, &s->families.list[i], &exactly));
-    return exactly ? keep_config(s) : write_as_weft(s);
+    if (!exactly)
+        return write_as_weft(s);
+    if (s->model->rest && wf_streq(s->model->rest->family, s->family->name))
+        s->kept = s->model->rest;
+    return WEFT_OK;
 }
 
 /* ---- the JSON files ---- */
@@ -136,13 +167,19 @@ static weft_status write_json(saver *s, const char *folder, const char *name, co
     return status;
 }
 
+/* An id that is given; else what the folder's config says, one or a list, where the words of a family do not. */
+static weft_status put_id(saver *s, const char *key, int64_t given) {
+    const wf_json *own = s->model->rest ? wf_json_get(s->model->rest->config, key) : NULL, *said = wf_json_get(s->config, key);
+    if (given >= 0)
+        return put(s, s->config, key, token(s, given));
+    return own && (!said || said->kind == WF_JSON_NULL) ? put(s, s->config, key, wf_json_copy(&s->arena, own)) : WEFT_OK;
+}
+
 static weft_status write_config(saver *s, const char *folder) {
     static const char *const names[] = {[WF_F32] = "float32", [WF_BF16] = "bfloat16", [WF_F16] = "float16"};
     WF_TRY(put(s, s->config, "dtype", text(s, names[s->options->type])));
-    if (s->options->bos >= 0)
-        WF_TRY(put(s, s->config, "bos_token_id", token(s, s->options->bos)));
-    if (s->options->eos >= 0)
-        WF_TRY(put(s, s->config, "eos_token_id", token(s, s->options->eos)));
+    WF_TRY(put_id(s, "bos_token_id", s->options->bos));
+    WF_TRY(put_id(s, "eos_token_id", s->options->eos));
     return write_json(s, folder, "config.json", s->config);
 }
 
@@ -150,7 +187,8 @@ static weft_status write_config(saver *s, const char *folder) {
  * from the reference those that the config names. */
 static weft_status write_generation(saver *s, const char *folder) {
     static const char name[] = "generation_config.json";
-    wf_json *json = s->generation ? wf_json_copy(&s->arena, s->generation) : wf_json_new(&s->arena, WF_JSON_OBJECT);
+    const wf_json *own = s->model->rest ? s->model->rest->generation : NULL;
+    wf_json *json = own ? wf_json_copy(&s->arena, own) : wf_json_new(&s->arena, WF_JSON_OBJECT);
     const char *path = wf_path_join(&s->arena, folder, name);
     const struct {
         const char *key;
@@ -174,9 +212,9 @@ static const wf_tensor_map *map_of(const saver *s, const char *name) {
     return NULL;
 }
 
-static const wf_stored_tensor *kept_tensor(const saver *s, const char *name) {
+static const wf_rest_tensor *kept_tensor(const saver *s, const char *name) {
     for (size_t i = 0; i < s->kept->count; i++)
-        if (wf_streq(s->kept->tensors[i].name, name))
+        if (wf_streq(s->kept->tensors[i].stored.name, name))
             return &s->kept->tensors[i];
     return NULL;
 }
@@ -190,8 +228,10 @@ static weft_status put_tensor(saver *s, wf_safetensors_writer *w, const char *na
     const float *values[WF_NAME_PARTS], *from;
     float *straight; /* not where they are put together */
     if (!map) {
-        const wf_stored_tensor *t = kept_tensor(s, name);
-        return wf_safetensors_put(w, t->data, t->size, s->err);
+        const wf_rest_tensor *t = kept_tensor(s, name);
+        if (!t->twin)
+            return wf_safetensors_put(w, t->stored.data, t->stored.size, s->err);
+        map = map_of(s, t->twin);
     }
     straight = behind(scratch, map->plain ? 0 : 3 * map->count);
     for (size_t i = 0; i < map->n_parts; i++) {
@@ -237,9 +277,12 @@ static weft_status write_weights(saver *s, const char *folder) {
         most = moved && (size_t)map->count > most ? (size_t)map->count : most;
     }
     for (size_t i = 0; i < kept; i++) {
-        const wf_stored_tensor *t = &s->kept->tensors[i];
-        if (!map_of(s, t->name))
-            tensors[n++] = (wf_tensor_plan){t->name, (wf_dtype)t->type, t->rank, t->dims, t->dtype};
+        const wf_stored_tensor *t = &s->kept->tensors[i].stored;
+        const wf_tensor_map *twin = s->kept->tensors[i].twin ? map_of(s, s->kept->tensors[i].twin) : NULL;
+        if (map_of(s, t->name) || (s->kept->tensors[i].twin && !twin))
+            continue;
+        tensors[n++] = twin ? (wf_tensor_plan){t->name, s->options->type, twin->rank, twin->dims}
+                            : (wf_tensor_plan){t->name, (wf_dtype)t->type, t->rank, t->dims, t->dtype};
     }
     wf_safetensors_order(tensors, n);
     float *scratch = most ? wf_alloc_big(s->mem, 4 * most * sizeof *scratch) : NULL;

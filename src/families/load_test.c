@@ -340,6 +340,19 @@ static void write_edited(bench *b, const char *from, const edit *edits, const ch
     wf_shards_free(shards);
 }
 
+/* A folder that is opened and saved holds the tensors of another (itself, where its names are whole), and says what it was. */
+static void saved_as(bench *b, const char *folder, const char *expected, const char *type) {
+    const char *to = SCRATCH "/saved-as";
+    wf_model *model = load(b, folder, true);
+    save(model, to, NULL);
+    assert_true(digest(b, to, true) == wf_params_digest(&model->params));
+    wf_model_free(model);
+    same_files(b, expected, to);
+    const char *said = wf_arena_printf(&b->arena, "\"model_type\": \"%s\"", type);
+    if (!strstr(text_of(b, to, "config.json"), said))
+        fail_msg("%s is not saved as %s", folder, type);
+}
+
 static void test_names_of_old_files(void **state) {
     const char *gpt2 = OWN "gpt2-right-padded-types", *llama = OWN "llama-gqa-bias-tied", *to = SCRATCH "/old";
     bench b;
@@ -355,6 +368,7 @@ static void test_names_of_old_files(void **state) {
     const edit twin[] = {{"model.embed_tokens.weight", "lm_head.weight", true, false}, {0}};
     write_edited(&b, llama, twin, NULL, to); /* both names of a tied tensor */
     assert_true(digest(&b, to, true) == tied);
+    saved_as(&b, to, to, "llama");
     const edit other[] = {{"model.embed_tokens.weight", "lm_head.weight", false, false}, {0}};
     write_edited(&b, llama, other, NULL, to); /* only the other one */
     assert_true(digest(&b, to, true) == tied);
@@ -365,7 +379,7 @@ static void test_names_of_old_files(void **state) {
 static void test_rest(void **state) {
     const edit pooler[] = {{"bert.embeddings.LayerNorm.bias", "bert.pooler.dense.bias", true, true}, {0}};
     const char *tagger = WEFT_SOURCE_DIR "/tests/fixtures/encoders/bert-tokcls", *from = SCRATCH "/rest",
-               *to = SCRATCH "/rest-saved";
+               *to = SCRATCH "/rest-saved", *bare = SCRATCH "/rest-bare";
     bench b;
     wf_shards *was, *is;
     open_bench(&b);
@@ -384,6 +398,9 @@ static void test_rest(void **state) {
     wf_shards_free(was);
     wf_shards_free(is);
     assert_true(digest(&b, to, false) == digest(&b, tagger, true));
+    copy_config(&b, tagger, bare, NULL, NULL);
+    write_edited(&b, from, NULL, "bert.", bare);
+    saved_as(&b, bare, from, "bert");
     close_bench(&b);
 }
 
@@ -433,12 +450,12 @@ static void test_untied_by_the_file(void **state) {
     close_bench(&b);
 }
 
-/* One table of tokens on both sides, but the file holds two. */
+/* One table of tokens on both sides, but the file holds two; it is saved as it was, with the third that nothing reads. */
 static void test_tables_of_the_file(void **state) {
     const char *bart = WEFT_SOURCE_DIR "/tests/fixtures/seq2seq/bart-greedy-forced", *half = SCRATCH "/half",
                *two = SCRATCH "/two";
     const edit encoder[] = {{"model.shared.weight", "model.encoder.embed_tokens.weight", true, true}, {0}};
-    const edit decoder[] = {{"model.shared.weight", "model.decoder.embed_tokens.weight", false, false}, {0}};
+    const edit decoder[] = {{"model.shared.weight", "model.decoder.embed_tokens.weight", true, false}, {0}};
     bench b;
     open_bench(&b);
     copy_config(&b, bart, half, NULL, NULL);
@@ -450,6 +467,40 @@ static void test_tables_of_the_file(void **state) {
     assert_true(model->encoder->token->value[5] == 2.0f * model->token->value[5]);
     assert_non_null(strstr(b.log, "not one"));
     wf_model_free(model);
+    saved_as(&b, two, two, "bart");
+    close_bench(&b);
+}
+
+/* A folder whose names begin with `to` where they began with `from`; tensors of other names are left out. */
+static void write_begun(bench *b, const char *folder, const char *from, const char *to, const char *out) {
+    tensor_list list;
+    wf_shards *shards;
+    memset(&list, 0, sizeof list);
+    assert_int_equal(wf_shards_open(&b->env.mem, folder, &shards, NULL), WEFT_OK);
+    for (size_t i = 0; i < wf_shards_count(shards); i++) {
+        const wf_stored_tensor *t = wf_shards_at(shards, i);
+        if (wf_starts_with(t->name, from))
+            add_tensor(&list, t, wf_arena_printf(&b->arena, "%s%s", to, t->name + strlen(from)), t->data);
+    }
+    assert_int_equal(wf_make_dir(out, NULL), WEFT_OK);
+    write_tensors(b, &list, 0, list.count, wf_path_join(&b->arena, out, "model.safetensors"));
+    wf_shards_free(shards);
+}
+
+/* A base of several parts: files may leave out all of it, or the first. */
+static void test_parts_of_a_base(void **state) {
+    static const char *const begins[] = {"question_encoder.bert_model.", "bert_model.", ""};
+    const char *tagger = WEFT_SOURCE_DIR "/tests/fixtures/encoders/bert-tokcls", *to = SCRATCH "/parts";
+    uint64_t digests[COUNT_OF(begins)];
+    bench b;
+    open_bench(&b);
+    copy_config(&b, tagger, to, "BertForTokenClassification", "DPRQuestionEncoder");
+    copy_config(&b, to, to, "\"model_type\": \"bert\"", "\"model_type\": \"dpr\"");
+    for (size_t i = 0; i < COUNT_OF(begins); i++) {
+        write_begun(&b, tagger, "bert.", begins[i], to);
+        digests[i] = digest(&b, to, false);
+        assert_true(digests[i] == digests[0]);
+    }
     close_bench(&b);
 }
 
@@ -667,6 +718,7 @@ int main(void) {
                                        cmocka_unit_test(test_settings),
                                        cmocka_unit_test(test_untied_by_the_file),
                                        cmocka_unit_test(test_tables_of_the_file),
+                                       cmocka_unit_test(test_parts_of_a_base),
                                        cmocka_unit_test(test_wrapped),
                                        cmocka_unit_test(test_links),
                                        cmocka_unit_test(test_shards),

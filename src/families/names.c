@@ -497,21 +497,46 @@ weft_status wf_names_map(const wf_family *family, wf_arena *arena, const wf_name
 }
 
 /* ---- tensors nobody reads ---- */
-static bool listed(const wf_names *names, const wf_json *list, const char *tensor) {
+/* The first line of a list that the tensor's name is one of, with the base or without it. */
+static const wf_json *line_of(const wf_names *names, const wf_json *list, const char *tensor, bool *bare) {
     size_t base = names->base ? strlen(names->base) : 0;
     if (names->other && wf_starts_with(tensor, names->other))
         tensor += strlen(names->other);
     for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
         if (j->kind != WF_JSON_STRING)
             continue;
-        if (matches(j->string, tensor) ||
-            (base && strncmp(j->string, names->base, base) == 0 && matches(j->string + base, tensor)))
-            return true;
+        bool whole = matches(j->string, tensor);
+        *bare = !whole && base && strncmp(j->string, names->base, base) == 0 && matches(j->string + base, tensor);
+        if (whole || *bare)
+            return j;
     }
-    return false;
+    return NULL;
+}
+
+static bool listed(const wf_names *names, const wf_json *list, const char *tensor) {
+    bool bare;
+    return line_of(names, list, tensor, &bare) != NULL;
 }
 
 bool wf_names_kept(const wf_names *names, const char *tensor) { return listed(names, names->kept, tensor); }
+
+size_t wf_names_first(const char *base) { return base && *base ? strcspn(base, ".") + 1 : 0; }
+
+static bool is_bare_twin(const wf_names *names, const char *tensor) {
+    size_t base = names->base ? strlen(names->base) : 0;
+    for (const wf_json *j = names->tied ? names->tied->child : NULL; base && j; j = j->next)
+        if (wf_starts_with(j->key, names->base) && wf_streq(j->key + base, tensor))
+            return true;
+    return false;
+}
+
+const char *wf_names_whole(const wf_names *names, wf_arena *arena, const char *tensor) {
+    bool bare = false, whole = names->other && wf_starts_with(tensor, names->other);
+    if (!whole && !line_of(names, names->kept, tensor, &bare) && !line_of(names, names->unused, tensor, &bare))
+        bare = is_bare_twin(names, tensor);
+    return bare ? wf_arena_printf(arena, "%s%s", names->base, tensor) : wf_arena_strdup(arena, tensor);
+}
+
 bool wf_names_unused(const wf_names *names, const char *tensor) {
     return listed(names, names->unused, tensor) || wf_names_kept(names, tensor);
 }

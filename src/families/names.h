@@ -69,6 +69,11 @@ bool wf_names_computed(const wf_family *family, const char *param);
 bool wf_names_unused(const wf_names *names, const char *tensor);
 /* One of those that the reference has a place for: it is written again. */
 bool wf_names_kept(const wf_names *names, const char *tensor);
+/* The first part of a base, with its dot: what the reference lets files leave out. 0: there is no base. */
+size_t wf_names_first(const char *base);
+/* The name of a tensor that nobody reads, or of a twin, with the base that files may leave out, in the arena; others stay as
+ * they are. NULL: no memory. */
+const char *wf_names_whole(const wf_names *names, wf_arena *arena, const char *tensor);
 /* A tensor that files may lack: its parameters then have their initial values. */
 bool wf_names_optional(const wf_names *names, const char *tensor);
 /* A tensor that must be all zeros where a file holds it: a part of the model that is not used. */

@@ -21,26 +21,32 @@ static const char *base_of(const wf_conversion *c) {
     return c->known ? wf_json_text(c->checkpoint.family->json, "base", NULL) : NULL;
 }
 
-static bool is_canonical(const wf_checkpoint *c, const char *name) {
+static bool is_named(const wf_checkpoint *c, const char *name) {
     for (size_t i = 0; i < c->names.count; i++)
         if (wf_streq(c->names.list[i].name, name))
             return true;
-    return wf_names_unused(&c->names, name);
+    return false;
 }
 
-/* The name with the family's first part, or without it. */
+/* A name without the family's first part, as it is with it: what is called so already stays. */
+static weft_status add_base(const wf_conversion *c, const char *base, const char *name, const char **out) {
+    wf_arena *arena = c->job->arena;
+    const wf_checkpoint *k = &c->checkpoint;
+    const char *shorter = wf_arena_printf(arena, "%.*s%s", (int)wf_names_first(base), base, name),
+               *longer = wf_arena_printf(arena, "%s.%s", base, name), *whole = wf_names_whole(&k->names, arena, name);
+    if (!shorter || !longer || !whole)
+        return wf_fail_memory(c->job->err);
+    *out = is_named(k, name) ? name : is_named(k, shorter) ? shorter : is_named(k, longer) ? longer : whole;
+    return WEFT_OK;
+}
+
+/* The name with the family's base, or without its first part, which the reference adds again. */
 static weft_status rename_tensor(const wf_conversion *c, const char *name, const char **out) {
     const char *base = base_of(c);
-    size_t n = base ? strlen(base) : 0;
-    bool has = n && strncmp(name, base, n) == 0 && name[n] == '.';
-    *out = c->prefix == WF_PREFIX_STRIP && has ? name + n + 1 : name;
-    if (c->prefix != WF_PREFIX_ADD || has || !n)
-        return WEFT_OK;
-    const char *longer = wf_arena_printf(c->job->arena, "%s.%s", base, name);
-    if (!longer)
-        return wf_fail_memory(c->job->err);
-    *out = is_canonical(&c->checkpoint, name) || !is_canonical(&c->checkpoint, longer) ? name : longer;
-    return WEFT_OK;
+    size_t n = wf_names_first(base);
+    bool has = n && strncmp(name, base, n - 1) == 0 && name[n - 1] == '.';
+    *out = c->prefix == WF_PREFIX_STRIP && has ? name + n : name;
+    return c->prefix == WF_PREFIX_ADD && n && !has ? add_base(c, base, name, out) : WEFT_OK;
 }
 
 /* ---- plans ---- */

@@ -1,6 +1,6 @@
 #include "jobs/store.h"
 #include "base/reader.h"
-#include "families/load.h"
+#include "families/load_rest.h"
 
 /* Copies a file of `like`, if there is one of this name. */
 static weft_status copy_part(wf_job *job, const char *like, const char *name, const char *folder, bool *there) {
@@ -36,7 +36,7 @@ weft_status wf_store_tokenizer(wf_job *job, const wf_stored *stored, const char 
 }
 
 weft_status wf_store_model(wf_job *job, const wf_model *model, const wf_stored *stored, const char *folder) {
-    int64_t end = wf_tokenizer_id(stored->tokenizer, "<|endoftext|>", 13);
+    int64_t end = wf_rest_says(model, "eos_token_id") ? -1 : wf_tokenizer_id(stored->tokenizer, "<|endoftext|>", 13);
     WF_TRY(wf_make_dir(folder, job->err));
     WF_TRY(wf_model_save(model, folder, &(wf_save_options){.type = WF_F32, .bos = -1, .eos = end, .pad = -1}, job->err));
     return wf_store_tokenizer(job, stored, folder);

@@ -37,6 +37,15 @@ run 0 "$WEFT" convert model bare --prefix strip
 check "bare names" grep -q '"h.0.ln_1.weight"' bare/model.safetensors
 run 0 "$WEFT" convert bare long --prefix add
 check "the names return" cmp model/model.safetensors long/model.safetensors
+if [ -d "$WEFT_FIXTURES/encoders/dpr-question" ]; then # a first part of two: the reference lets the first be left out
+    dpr="$WEFT_FIXTURES/encoders/dpr-question"
+    run 0 "$WEFT" convert "$dpr" dpr --dtype fp32
+    run 0 "$WEFT" convert dpr dpr-bare --prefix strip
+    check "bare names" grep -q '"bert_model.embeddings.LayerNorm.weight"' dpr-bare/model.safetensors
+    check "and no others" test "$(grep -c '"question_encoder' dpr-bare/model.safetensors)" -eq 0
+    run 0 "$WEFT" convert dpr-bare dpr-long --prefix add
+    check "the names return" cmp dpr/model.safetensors dpr-long/model.safetensors
+fi
 
 # Merged: what the fixture's reference says is checked by weft verify; here, that only the targets changed.
 run 0 "$WEFT" convert model merged --adapter model/adapter --merge --json

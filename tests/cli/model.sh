@@ -25,6 +25,16 @@ run 2 "$WEFT" inspect lama
 has "$err" "llama"
 run 2 "$WEFT" inspect llama --precision fp16
 has "$err" "fp32 or bf16"
+# ---- trained further, a model writes text as its folder says: settings come along, lists of ids too
+cp -r $model settings
+printf '{"do_sample": true, "temperature": 0.5, "eos_token_id": [7, 9]}' >settings/generation_config.json
+sed 's/"eos_token_id": [0-9]*/"eos_token_id": [7, 9]/' $model/config.json >settings/config.json
+run 0 "$WEFT" train text.txt --model settings --context 32 --batch 4 --steps 1 --out further --quiet
+if [ -d further/model ]; then further=further/model; else further=further; fi
+check "the settings" test "$(tr -d ' \n' <$further/generation_config.json)" = '{"do_sample":true,"temperature":0.5,"eos_token_id":[7,9]}'
+check "the config's list" grep -q '"eos_token_id":\[7,9\]' <<END
+$(tr -d ' \n' <$further/config.json)
+END
 # ---- another tokenizer than the folder's
 cp -r $model bare && mv bare/tokenizer.json own.json
 run 1 "$WEFT" generate bare 'weft' --max-tokens 4

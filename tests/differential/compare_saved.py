@@ -10,7 +10,7 @@ file or several, and a tokenizer. It is written in each of these ways:
 
     copied   weft convert, in the same or in other shards
     typed    weft convert --dtype, against the model that the reference converts and saves
-    renamed  weft convert --prefix strip, and --prefix add of that
+    renamed  weft convert --prefix strip, and --prefix add of that: both
     saved    weft_model_open and weft_model_save of the library: the family's own names and config, fp32
 
 and opened by from_pretrained of the class that saved it, which must find every tensor and no other, with the same types and bits, the same config,
@@ -207,6 +207,7 @@ def typed(case):
 def renamed(case):
     bare, target = case.folder("bare"), case.folder("renamed")
     convert(case.weft, case.source, bare, "--prefix", "strip")
+    compare_opened(case.cls, bare, case.expected)
     convert(case.weft, bare, target, "--prefix", "add")
     compare_opened(case.cls, target, case.expected)
     compare_tokenizer(case.source, target)
