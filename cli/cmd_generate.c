@@ -1,11 +1,16 @@
 #include <string.h>
 #include <unistd.h>
-#include "command.h"
+#include "texts.h"
 
 static const cli_option options[] = {
     {"prompt", CLI_TEXT, "TEXT", NULL, "the prompt, when it is not the second argument", NULL},
     {"chat", CLI_TEXT, "FILE", NULL, "a conversation to answer, as `tokenize --chat` reads it: JSON, - for standard input",
      NULL},
+    {"text", CLI_MANY, "FILE", NULL,
+     "a text for every line or record of a file (- for standard input) in the place of one prompt; may be given more than once",
+     NULL},
+    {"input", CLI_TEXT, "NAME", "by the file's name", "what those texts are: text (lines), jsonl, csv or tsv", NULL},
+    {"field", CLI_LIST, "A,B", "text", "members of their JSONL objects or columns of their tables", NULL},
     {"template", CLI_TEXT, "NAME", "default", "which of the folder's chat templates", NULL},
     {"max-tokens", CLI_VALUE, "N", "the model's, or 256", "new tokens at most", NULL},
     CLI_SAMPLING("0.8", "0.95"),
@@ -81,6 +86,10 @@ static int generate(cli_run *run, const char *json) {
 static int run(cli_run *run) {
     cli_buffer json = {0};
     bool twice = run->n_rest == 2 && cli_given(run, "prompt");
+    if (cli_given(run, "text") && run->n_rest == 1) {
+        setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* a text takes its time */
+        return cli_run_texts(run, weft_generate);
+    }
     if (run->n_rest < 1 || run->n_rest > 2 || twice) {
         fprintf(stderr, "weft generate: %s (see: weft help generate)\n",
                 twice         ? "the prompt is the second argument or --prompt, not both"
@@ -104,7 +113,10 @@ const cli_command cli_command_generate = {
         "The prompt is the second argument, --prompt, or else what standard input holds (to its last byte). The text goes to\n"
         "standard output as it comes, the statistics to standard error. Beams (--beams, or num_beams in the model's\n"
         "generation_config.json) write at the end; several --sequences are a line each, and with --json have their scores.\n\n"
+        "With --text a line goes out for every text, in order and as each is ready: what it would be alone. A text with line\n"
+        "ends is quoted as in JSON; --json prints an object a line.\n\n"
         "What no option says is what the model's generation_config.json says: whether tokens are drawn (do_sample), how, and\n"
         "how many. Where it does not say, tokens are drawn. The last line on standard error tells how they were chosen.\n\n"
         "examples:\n  weft generate run 'Once upon a time'\n  echo -n 'To be' | weft generate run --temperature 0 --max-tokens "
-        "40 --quiet\n  weft generate chat-model --chat conversation.json\n"};
+        "40 --quiet\n  weft generate chat-model --chat conversation.json\n"
+        "  weft generate run --text prompts.jsonl --field prompt --json > answers.jsonl\n"};

@@ -124,7 +124,8 @@ WEFT_API weft_status weft_tokenize_stream(weft *lib, const char *options, weft_t
  * are followed at a time (beam search as transformers does it; not with a temperature, "stop" or "slide"), "length_penalty",
  * "early_stopping": true, false or "never", "sequences": how many are given back, a line each; their usual is what the model's
  * generation config says. result->json has the "score" of the text, of several all in "sequences":
- * [{"text", "score", "tokens", "finish"}, ..]. */
+ * [{"text", "score", "tokens", "finish"}, ..]. With "text": [PATH..] in the place of "prompt" and "chat" ("input", "field",
+ * "json" as for the heads below) a line for every text, what it would be alone: handed to `piece` in order as each is ready. */
 WEFT_API weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,
                                    weft_error *err);
 

@@ -1,7 +1,7 @@
 /* apply.h - what the commands have in common that send texts through a model and give a line for each: embed, classify, tag,
- * answer, fill, rerank, translate. A command is a row: which head it needs, what its records hold, what becomes of the logits;
- * the frame opens the model, reads the records, encodes a window of them over the threads, runs their sequences in batches of
- * similar length and has the lines written in the order of the records.
+ * answer, fill, rerank, translate, generate with texts. A command is a row: which head it needs, what its records hold, what
+ * becomes of the logits; the frame opens the model, reads the records, encodes a window of them over the threads, runs their
+ * sequences in batches of similar length and has the lines written in the order of the records.
  *
  * Lines go to job->piece as they are ready, else all of them are the text of the result. A record that cannot be asked (a field
  * that is missing, a text without what the command looks for) ends the run with an error that names its line, behind the lines
@@ -50,6 +50,9 @@ typedef struct wf_apply_row {
     /* Instead of `take`: the row's model writes a text to each sequence (apply/translator.h), as `a->writing` says, which
      * `prepare` fills in; see wf_translated_fn. */
     weft_status (*written)(wf_apply *a, wf_apply_item *item, const wf_translated *text);
+    /* Instead of both: what becomes of an item, each by itself and in order, into a->line. `sequence` NULL: it has no tokens.
+     */
+    weft_status (*alone)(wf_apply *a, wf_apply_item *item, const wf_sequence *sequence);
     weft_status (*put)(wf_apply *a, wf_apply_item *item); /* all sequences are done: its line into a->line */
     weft_status (*end)(wf_apply *a);                      /* after the last record; may be NULL */
     void (*close)(wf_apply *a);                           /* may be NULL */
@@ -83,7 +86,8 @@ struct wf_apply {
 };
 
 weft_status wf_apply_run(wf_job *job, const wf_apply_row *row);
-extern const wf_apply_row wf_apply_embed; /* embed.c */
+extern const wf_apply_row wf_apply_embed;    /* embed.c */
+extern const wf_apply_row wf_apply_generate; /* generate_texts.c */
 /* The parts of it, for measuring: all is open and read; every record is run, any number of times. Close after a failure too. */
 weft_status wf_apply_open(wf_apply *a, wf_job *job, const wf_apply_row *row);
 weft_status wf_apply_records(wf_apply *a);

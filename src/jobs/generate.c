@@ -1,54 +1,31 @@
 /* generate.c - text from a trained model. */
 #include <string.h>
-#include "gen/generate.h"
-#include "jobs/beams.h"
+#include "jobs/apply.h"
 #include "jobs/chat.h"
-#include "jobs/job.h"
 #include "jobs/put.h"
-#include "jobs/opened.h"
+#include "jobs/writing.h"
 
 typedef struct request {
     const char *model, *prompt;
     const char *chat, *template_; /* a conversation to answer, in the place of the prompt */
-    wf_asked asked;
-    bool measured; /* max_tokens is asked for */
     wf_precision precision;
-    wf_generate_options how;
+    wf_writing writing;
 } request;
 
-static wf_overflow overflow(wf_options *o) {
-    const char *word = wf_option_text(o, "overflow", "stop");
-    for (const wf_overflow_row *row = wf_overflows; row->name; row++)
-        if (wf_streq(row->name, word))
-            return row->policy;
-    wf_option_fail(o, wf_json_get(o->object, "overflow"), "'overflow' must be stop, slide or error, not '%s'", word);
-    return WF_OVERFLOW_STOP;
-}
-
 static weft_status read_request(wf_job *job, request *r) {
-    static const char *const words[] = {"model",    "prompt",      "max_tokens",      "stop",      "overflow",
-                                        "context",  "precision",   "adapter",         "tokenizer", "chat",
-                                        "template", WF_BEAM_WORDS, WF_SAMPLING_WORDS, NULL};
+    static const char *const words[] = {"model", "prompt",   "precision",      "adapter", "tokenizer",
+                                        "chat",  "template", WF_WRITING_WORDS, NULL};
     wf_options o = wf_options_open(job->options, "generate", words, job->err);
-    wf_generate_options usual = wf_generate_usual();
     r->model = wf_job_model(job, &o, "model");
     r->prompt = wf_option_text(&o, "prompt", "");
     r->chat = wf_option_text(&o, "chat", NULL);
     r->template_ = wf_option_text(&o, "template", NULL);
     r->precision = wf_job_precision(&o);
-    usual.max_tokens = wf_option_int(&o, "max_tokens", usual.max_tokens, 0, INT32_MAX);
-    r->measured = wf_json_get(job->options, "max_tokens") != NULL;
-    wf_asked_read(&o, &r->asked);
-    usual.stop = wf_job_texts(job, &o, "stop", &usual.n_stop);
-    usual.overflow = overflow(&o);
-    usual.context = wf_option_int(&o, "context", 0, 1, INT32_MAX);
-    r->how = usual;
+    wf_writing_read(job, &o, &r->writing);
     WF_TRY(o.status);
     WF_CHECK(r->model, job->err, WEFT_USAGE, "generate: which model? 'model' names a folder");
     WF_CHECK(!r->chat || !wf_json_get(job->options, "prompt"), job->err, WEFT_USAGE,
              "generate: either a prompt or a chat, not both");
-    for (size_t i = 0; i < usual.n_stop; i++)
-        WF_CHECK(usual.stop[i][0], job->err, WEFT_USAGE, "generate: an empty stop string would end every text");
     return WEFT_OK;
 }
 
@@ -67,7 +44,7 @@ static weft_status encode(const wf_opened *m, const char *prompt, wf_ids *ids, w
     WF_TRY(wf_tokenizer_encode(m->tok, prompt, strlen(prompt), WF_ENCODE_SPECIALS, ids, err));
     if (ids->count > 0)
         return WEFT_OK;
-    int64_t first = m->says.bos >= 0 ? m->says.bos : m->says.n_eos > 0 ? m->says.eos[0] : -1;
+    int64_t first = wf_writing_first(m);
     if (first < 0)
         return wf_tokenizer_encode(m->tok, "\n", 1, 0, ids, err);
     uint32_t id = (uint32_t)first;
@@ -100,7 +77,7 @@ static void put_texts(wf_job *job, const wf_generation *g) {
 static weft_status tell_sampling(wf_job *job, const request *r, const wf_sampling *used, const wf_generation_config *says) {
     wf_str how = wf_str_new(&job->env->mem);
     wf_json *object = wf_put_object(job->arena, job->json, "sampling");
-    wf_asked_tell(&r->asked, says, used, &how);
+    wf_asked_tell(&r->writing.asked, says, used, &how);
     for (const wf_sampling_row *row = wf_sampling_rows; row->key; row++)
         if (!row->draws || used->temperature > 0)
             wf_put_number(job->arena, object, row->key, wf_sampling_get(used, row));
@@ -124,7 +101,7 @@ static void tell(wf_job *job, const request *r, const wf_generation *g) {
     wf_put_int(job->arena, job->json, "tokens", g->tokens);
     wf_put_int(job->arena, job->json, "context", g->context);
     wf_put_int(job->arena, job->json, "slides", g->slides);
-    wf_put_int(job->arena, job->json, "seed", (int64_t)r->asked.sampling.seed);
+    wf_put_int(job->arena, job->json, "seed", (int64_t)r->writing.asked.sampling.seed);
     wf_put_number(job->arena, job->json, "prompt_tokens_per_second", prompt);
     wf_put_number(job->arena, job->json, "tokens_per_second", decode);
     wf_put_number(job->arena, job->json, "first_token_seconds", g->first_seconds);
@@ -147,48 +124,21 @@ static void note_overflow(const wf_job *job, const wf_generation *g) {
                (long long)g->context, (long long)g->slides);
 }
 
-/* How many new tokens: as asked, else what the config says, else the usual. */
-static int64_t choose_length(const wf_job *job, const request *r, const wf_opened *m, size_t prompt) {
-    bool encoder = m->model->encoder != NULL;
-    int64_t given = encoder ? 1 : (int64_t)prompt, fixed = encoder && m->says.n_start ? (int64_t)m->says.n_start : given,
-            longest = wf_generation_config_longest(&m->says, given);
-    if (r->measured || longest == 0)
-        return r->how.max_tokens;
-    if (longest > fixed)
-        return longest - fixed;
-    wf_log(job->env, WF_WARN,
-           "%s: 'max_length' of the generation config leaves no token behind the %lld of the prompt: at most "
-           "%lld are written ('max_tokens')",
-           r->model, (long long)fixed, (long long)r->how.max_tokens);
-    return r->how.max_tokens;
-}
-
 static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
-    const wf_generation_config *says = &m->says;
-    wf_generate_options how = r->how;
-    wf_rules rules = wf_generation_config_rules(says, 0, 0, 0);
+    wf_generate_options how;
     wf_ids ids = wf_ids_new(&job->env->mem);
     wf_generation g = {.text = wf_str_new(&job->env->mem)};
-    how.start = says->start;
-    how.n_start = says->n_start;
-    how.eos = says->eos;
-    how.n_eos = says->n_eos;
-    how.sampling = wf_asked_sampling(&r->asked, says, &r->how.sampling);
-    how.sampling.rules = &rules;
-    WF_TRY(wf_job_beams(job, r->model, says, &r->asked, &how.beams));
-    if (how.beams.beams > 1)
-        how.sampling.temperature = 0.0;
+    WF_TRY(wf_writing_prepare(job, r->model, &r->writing, m, &how));
     how.piece = job->piece;
     how.user = job->user;
     weft_status status = r->chat ? encode_chat(job, r, m, &ids) : encode(m, r->prompt, &ids, job->err);
-    how.max_tokens = choose_length(job, r, m, ids.count);
     if (status == WEFT_OK)
         status = wf_model_expect(m->model, ids.count, job->err);
     if (status == WEFT_OK)
-        status = wf_generate(m->model, m->target, ids.data, ids.count, &how, &g, job->err);
+        status = wf_writing_run(job, r->model, &r->writing, m, how, &(wf_sequence){.ids = ids.data, .count = ids.count}, &g);
     if (status == WEFT_OK || g.finish == WF_FINISH_INTERRUPT) {
         tell(job, r, &g);
-        if (tell_sampling(job, r, &how.sampling, says) != WEFT_OK)
+        if (tell_sampling(job, r, &how.sampling, &m->says) != WEFT_OK)
             status = job->err->status;
         note_overflow(job, &g);
     }
@@ -200,6 +150,11 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
 weft_status wf_job_generate(wf_job *job) {
     request r;
     wf_opened m;
+    bool many = wf_json_get(job->options, "text") != NULL;
+    WF_CHECK(!many || !(wf_json_get(job->options, "prompt") || wf_json_get(job->options, "chat")), job->err, WEFT_USAGE,
+             "generate: either texts ('text') or one prompt, not both");
+    if (many)
+        return wf_apply_run(job, &wf_apply_generate);
     WF_TRY(read_request(job, &r));
     WF_TRY(wf_opened_open(job->env, r.model, r.precision, &m, job->err));
     const wf_spec *spec = m.model->spec;

@@ -451,6 +451,31 @@ check "a suppressed token never comes" sh -c '! grep -qw "$1" "$2"' - "$word" "$
 lacks "$err" "not followed"
 run 0 "$WEFT" generate alone w7 --beams 2 --sequences 2 --max-tokens 8 --quiet
 lines "$out" 2
+# .. for every line of a file what it is alone; what cannot be asked ends the run behind the others
+printf 'w7\n\nw8 w9\n' >prompts
+run 0 "$WEFT" generate alone --text prompts --max-tokens 6 --seed 5
+lines "$out" 3
+cp "$out" together
+for prompt in w7 '' 'w8 w9'; do
+    run 0 "$WEFT" generate alone "$prompt" --max-tokens 6 --seed 5 --quiet
+    cat "$out"
+done >apart
+check "lines are what each is alone" cmp together apart
+run 0 sh -c '"$1" generate alone --text - --max-tokens 6 --seed 5 <prompts' - "$WEFT"
+check "standard input too" cmp together "$out"
+printf '{"p": "w7"}\n{"q": "w8"}\n' >prompts.jsonl
+run 4 "$WEFT" generate alone --text prompts.jsonl --field p --json --max-tokens 2
+lines "$out" 1
+has "$out" '{"text":"w7","generated":"'
+has "$out" '"finish":"'
+has "$err" "prompts.jsonl: line 2"
+run 0 "$WEFT" generate alone --text prompts --beams 2 --sequences 2 --max-tokens 3 --json
+lines "$out" 3
+has "$out" '"sequences":[{"generated":"'
+run 2 "$WEFT" generate alone w7 --text prompts
+has "$err" "not both"
+run 6 "$WEFT" generate mlm --text prompts
+has "$err" "needs a model with a head 'lm'"
 # .. and how it draws, unless an option says otherwise
 rm alone/generation_config.json
 words_of() { # words_of OPTIONS..: what comes behind w7

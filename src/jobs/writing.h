@@ -1,0 +1,27 @@
+/* writing.h - what generate is asked, for one prompt (generate.c) or for many (generate_texts.c). */
+#ifndef WF_JOBS_WRITING_H
+#define WF_JOBS_WRITING_H
+#include "apply/runner.h"
+#include "gen/generate.h"
+#include "jobs/beams.h"
+#include "jobs/opened.h"
+#include "jobs/sampling.h"
+
+#define WF_WRITING_WORDS "max_tokens", "stop", "overflow", "context", WF_BEAM_WORDS, WF_SAMPLING_WORDS
+
+typedef struct wf_writing {
+    wf_asked asked;
+    bool measured;           /* max_tokens is asked for */
+    wf_generate_options how; /* without what the model's files say */
+} wf_writing;
+
+void wf_writing_read(wf_job *job, wf_options *o, wf_writing *out);
+/* What a text without tokens begins with: the token that begins a text, else the one that ends it; -1: there is neither. */
+int64_t wf_writing_first(const wf_opened *m);
+/* With what the model's files say; the same for every prompt. */
+weft_status wf_writing_prepare(wf_job *job, const char *model, const wf_writing *w, const wf_opened *m,
+                               wf_generate_options *out);
+/* The text to the ids of a prompt; see wf_generate. `how`: of wf_writing_prepare. */
+weft_status wf_writing_run(wf_job *job, const char *model, const wf_writing *w, const wf_opened *m, wf_generate_options how,
+                           const wf_sequence *prompt, wf_generation *out);
+#endif
