@@ -39,19 +39,9 @@ static weft_status encode_chat(wf_job *job, const request *r, const wf_opened *m
     return status;
 }
 
-/* The prompt's tokens. An empty prompt begins as a text does: with the begin or end token, else with a line break. */
 static weft_status encode(const wf_opened *m, const char *prompt, wf_ids *ids, weft_error *err) {
     WF_TRY(wf_tokenizer_encode(m->tok, prompt, strlen(prompt), WF_ENCODE_SPECIALS, ids, err));
-    if (ids->count > 0)
-        return WEFT_OK;
-    int64_t first = wf_writing_first(m);
-    if (first < 0)
-        return wf_tokenizer_encode(m->tok, "\n", 1, 0, ids, err);
-    uint32_t id = (uint32_t)first;
-    WF_TRY(wf_grow(ids->mem, (void **)&ids->data, &ids->capacity, 1, sizeof *ids->data, err));
-    ids->data[0] = id;
-    ids->count = 1;
-    return WEFT_OK;
+    return ids->count > 0 ? WEFT_OK : wf_writing_begin(m, ids, err);
 }
 
 static double rate(int64_t n, double seconds) { return n > 0 && seconds > 0 ? (double)n / seconds : 0.0; }

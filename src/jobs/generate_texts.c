@@ -92,18 +92,16 @@ static weft_status write(wf_apply *a, const wf_apply_item *item, const wf_sequen
 }
 
 static weft_status alone(wf_apply *a, wf_apply_item *item, const wf_sequence *sequence) {
-    const int64_t first = wf_writing_first(&a->m);
-    const uint32_t only = (uint32_t)first;
-    const wf_sequence nothing = {.ids = &only, .count = 1};
+    wf_ids ids = wf_ids_new(&a->job->env->mem);
     wf_generation g = {.text = wf_str_new(&a->job->env->mem)};
-    weft_status status = WEFT_OK;
-    if (!sequence && first < 0)
-        status = wf_fail(a->job->err, WEFT_BAD_INPUT, "an empty text: the model has no token that begins one");
+    weft_status status = sequence ? WEFT_OK : wf_writing_begin(&a->m, &ids, a->job->err);
+    const wf_sequence nothing = {.ids = ids.data, .count = ids.count};
     if (status == WEFT_OK)
         status = write(a, item, sequence ? sequence : &nothing, &g);
     if (status != WEFT_OK && status != WEFT_INTERRUPTED && status != WEFT_TERMINATED)
         wf_text_record_fail_in(&item->record, a->job->err);
     wf_generation_free(a->job->env, &g);
+    wf_ids_free(&ids);
     return status;
 }
 

@@ -1,7 +1,5 @@
 /* writing.c - what generate is asked, for one prompt or for many. */
 #include "jobs/writing.h"
-#include <string.h>
-#include "jobs/beams.h"
 
 static wf_overflow overflow(wf_options *o) {
     const char *word = wf_option_text(o, "overflow", "stop");
@@ -26,8 +24,15 @@ void wf_writing_read(wf_job *job, wf_options *o, wf_writing *out) {
             wf_option_fail(o, wf_json_get(o->object, "stop"), "an empty stop string would end every text");
 }
 
-int64_t wf_writing_first(const wf_opened *m) {
-    return m->says.bos >= 0 ? m->says.bos : m->says.n_eos > 0 ? m->says.eos[0] : -1;
+weft_status wf_writing_begin(const wf_opened *m, wf_ids *ids, weft_error *err) {
+    int64_t first = m->says.bos >= 0 ? m->says.bos : m->says.n_eos > 0 ? m->says.eos[0] : -1;
+    if (first < 0)
+        return wf_tokenizer_encode(m->tok, "\n", 1, 0, ids, err);
+    uint32_t id = (uint32_t)first;
+    WF_TRY(wf_grow(ids->mem, (void **)&ids->data, &ids->capacity, 1, sizeof *ids->data, err));
+    ids->data[0] = id;
+    ids->count = 1;
+    return WEFT_OK;
 }
 
 /* How many new tokens: as asked, else what the config says, else the usual. */

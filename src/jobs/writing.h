@@ -16,8 +16,8 @@ typedef struct wf_writing {
 } wf_writing;
 
 void wf_writing_read(wf_job *job, wf_options *o, wf_writing *out);
-/* What a text without tokens begins with: the token that begins a text, else the one that ends it; -1: there is neither. */
-int64_t wf_writing_first(const wf_opened *m);
+/* What a prompt without tokens is: the token that begins a text, else the one that ends it, else a line break. */
+weft_status wf_writing_begin(const wf_opened *m, wf_ids *ids, weft_error *err);
 /* With what the model's files say; the same for every prompt. */
 weft_status wf_writing_prepare(wf_job *job, const char *model, const wf_writing *w, const wf_opened *m,
                                wf_generate_options *out);
