@@ -114,7 +114,7 @@ WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64
 }
 
 WF_INLINE void multiply_some(const block *t, const int rows) {
-    if (COPIED && t->copied)
+    if (COPIED > 0 && t->copied)
         multiply(t, rows, VECTORS, 1, COPIED, PANEL);
     else if (t->row == 1 && t->step == WF_GEMM_ROWS)
         multiply(t, rows, VECTORS, 1, WF_GEMM_ROWS, WF_GEMM_COLUMNS);
@@ -282,7 +282,7 @@ static const wf_panel_form *panel_form(void) {
 
 /* Squares of steps x rows; a vector's lanes behind the block's rows are written over by the next step. */
 static void panel_copy(float *to, const float *x, int64_t row, int64_t m, int64_t k) {
-    enum { WIDTH = COPIED ? COPIED : 1 };
+    enum { WIDTH = COPIED > 0 ? COPIED : 1 };
     for (int64_t i = 0; i < m; i += WIDTH, to += WIDTH * k)
         for (int64_t p = 0; p < k; p += WF_VL) {
             int64_t have = m - i < WIDTH ? m - i : WIDTH, steps = k - p < WF_VL ? k - p : WF_VL;
@@ -292,11 +292,12 @@ static void panel_copy(float *to, const float *x, int64_t row, int64_t m, int64_
 
 /* Where row i lies. */
 WF_INLINE const float *row_at(const wf_panel_args *a, int64_t i) {
-    return COPIED ? a->a + i / (COPIED + !COPIED) * COPIED * a->k + i % (COPIED + !COPIED) : a->a + i * a->row;
+    enum { WIDTH = COPIED > 0 ? COPIED : 1 };
+    return COPIED > 0 ? a->a + i / WIDTH * WIDTH * a->k + i % WIDTH : a->a + i * a->row;
 }
 
 static void panel_product(const wf_panel_args *a) {
-    enum { BLOCK = COPIED ? COPIED : WF_GEMM_ROWS };
+    enum { BLOCK = COPIED > 0 ? COPIED : WF_GEMM_ROWS };
     float whole[PANEL] = {0};
     const float *bias = a->bias && a->n < PANEL ? memcpy(whole, a->bias, (size_t)a->n * sizeof *bias) : a->bias;
     int64_t share = a->ahead ? PANEL * (int64_t)sizeof(float) / ((a->m + BLOCK - 1) / BLOCK) : 0; /* bytes of a step */
