@@ -59,4 +59,5 @@ static weft_status run(wf_bench *b) {
 }
 
 const wf_bench_row wf_bench_prefill = {
-    "prefill", "a prompt of 512 tokens into the GPT-2 124M shape, to the logits of its last row", run, false};
+    "prefill", "a prompt of 512 tokens into the GPT-2 124M shape, to the logits of its last row; in fp32 of weights in panels",
+    run, false};

@@ -123,8 +123,6 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
     how.user = job->user;
     weft_status status = r->chat ? encode_chat(job, r, m, &ids) : encode(m, r->prompt, &ids, job->err);
     if (status == WEFT_OK)
-        status = wf_model_expect(m->model, ids.count, job->err);
-    if (status == WEFT_OK)
         status = wf_writing_run(job, r->model, &r->writing, m, how, &(wf_sequence){.ids = ids.data, .count = ids.count}, &g);
     if (status == WEFT_OK || g.finish == WF_FINISH_INTERRUPT) {
         tell(job, r, &g);

@@ -53,7 +53,7 @@ typedef struct wf_adam_step {                  /* constants of one AdamW pass ov
 
 enum { WF_FFT_LANES = 16 };                       /* signals of one fft */
 enum { WF_GEMM_ROWS = 12, WF_GEMM_COLUMNS = 32 }; /* of the packed panels of gemm_block */
-enum { WF_PANEL_SLACK = 16 };
+enum { WF_PANEL_SLACK = 16 };                     /* floats behind what panel_copy writes */
 typedef struct wf_gemm_beside {
     const float *bias; /* [n] is added; NULL: none */
     const char
@@ -61,9 +61,10 @@ typedef struct wf_gemm_beside {
     int64_t ahead_step; /* none. A few at a time: all at once they would keep the block's own loads waiting */
 } wf_gemm_beside;
 typedef struct wf_panel_form { /* how panel_product wants its operands */
-    int64_t columns, depth,
-        rows;    /* of a panel, a divisor of WF_GEMM_COLUMNS; steps of k at once; rows that panel_copy puts side */
-} wf_panel_form; /* by side, 0: they are read where they lie */
+    int64_t columns;           /* of a panel, a divisor of WF_GEMM_COLUMNS */
+    int64_t depth;             /* steps of k at once */
+    int64_t rows;              /* that panel_copy puts side by side; 0: rows are read where they lie */
+} wf_panel_form;
 typedef struct wf_panel_args {
     float *c;                  /* [m,n], rows ldc apart; n at most a panel's columns */
     const float *a;            /* rows `row` apart, or copied */

@@ -258,8 +258,7 @@ weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **o
     return WEFT_OK;
 }
 
-/* Laying a matrix out costs about as much as it spares a few hundred rows; a model of more parameters is not worth being there
- * twice. */
+/* Laying matrices out takes time of its own, and a model of more parameters is not worth being there twice. */
 weft_status wf_model_expect(wf_model *m, uint64_t rows, weft_error *err) {
     enum { FEWEST_ROWS = 1024, MOST_PARAMETERS = 1 << 29 };
     bool packed = m->token && (m->token->bf16 || m->token->int8);
