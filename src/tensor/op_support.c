@@ -50,3 +50,27 @@ void wf_split_bounds(int64_t count, int pieces, int p, int64_t *first, int64_t *
     *first = count * p / pieces;
     *end = count * (p + 1) / pieces;
 }
+
+/* What a strip's nodes hand on stays in the second cache; a short strip reads as much of the weights as a long one. */
+enum { LONGEST_STRIP = 8, SHORTEST_STRIP = 2, ROUNDS = 2 };
+
+/* Long strips first, shorter ones towards the end: then no thread waits long for the last one. */
+static int64_t strip_length(int64_t left, int threads) {
+    int64_t n = (left + ROUNDS * threads - 1) / (ROUNDS * threads);
+    n = n < LONGEST_STRIP ? n : LONGEST_STRIP;
+    n = n > SHORTEST_STRIP ? n : SHORTEST_STRIP;
+    return n < left ? n : left;
+}
+
+int wf_strips(int64_t blocks, int threads) {
+    int n = 0;
+    for (; blocks > 0; n++)
+        blocks -= strip_length(blocks, threads);
+    return n;
+}
+
+void wf_strip_bounds(int64_t blocks, int threads, int strip, int64_t *first, int64_t *end) {
+    for (*first = 0; strip > 0; strip--)
+        *first += strip_length(blocks - *first, threads);
+    *end = *first + strip_length(blocks - *first, threads);
+}

@@ -112,9 +112,7 @@ static bool runs_once(const wf_tape *tape, const wf_node *node) {
 }
 
 /* ---- strips of rows ---- */
-/* Rows enough to be shared out, and so many blocks of rows in a strip: what a strip's nodes hand on stays in the second cache.
- */
-enum { FEWEST_ROWS = 192, STRIP_BLOCKS = 8, SHORT_STRIP_BLOCKS = 4, USUAL_STRIPS = 8 };
+enum { FEWEST_ROWS = 192 }; /* enough to be shared out */
 
 static bool runs_by_rows(const wf_tape *tape, const wf_node *node) {
     return !tape->options.grad && node->op->run_rows && node->rows >= FEWEST_ROWS && node->region < 0 &&
@@ -141,14 +139,6 @@ static wf_entry *chain_for(const planner *p, wf_pass list, const wf_node *node) 
     return joins && reads_by_rows(node, e->node) ? e : NULL;
 }
 
-/* By the shape alone. */
-static int count_strips(int64_t rows) {
-    int64_t blocks = (rows + WF_GEMM_ROWS - 1) / WF_GEMM_ROWS, n = (blocks + STRIP_BLOCKS - 1) / STRIP_BLOCKS,
-            least = blocks / SHORT_STRIP_BLOCKS;
-    least = least < USUAL_STRIPS ? least : USUAL_STRIPS;
-    return (int)(n > least ? n + n % 2 : least);
-}
-
 static void touch_node(const planner *p, const wf_node *node) {
     for (int i = 0; i < node->n_in; i++)
         read_data(p, node->in[i]);
@@ -159,7 +149,7 @@ static void touch_node(const planner *p, const wf_node *node) {
 /* All nodes of a chain run at the same time: some thread is at its beginning while another is at its end. */
 static void lengthen(planner *p, wf_entry *chain, const wf_node *node) {
     chain->more++;
-    chain->pieces[0] = count_strips(node->rows);
+    chain->pieces[0] = wf_strips(wf_row_blocks(node->rows), wf_pool_threads(p->tape->env->pool));
     p->time--;
     touch_node(p, node);
     p->time++;

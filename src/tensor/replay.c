@@ -82,7 +82,7 @@ static const void *read_after(const wf_tape *tape, const wf_entry *entry, int i)
 /* A strip of rows through all nodes of a chain. */
 static void run_strip(const wf_tape *tape, const wf_entry *entry, int piece, wf_worker *worker) {
     int64_t rows = entry->node->rows, first, end;
-    wf_split_bounds((rows + WF_GEMM_ROWS - 1) / WF_GEMM_ROWS, entry->pieces[0], piece, &first, &end);
+    wf_strip_bounds(wf_row_blocks(rows), wf_pool_threads(tape->env->pool), piece, &first, &end);
     end = end * WF_GEMM_ROWS < rows ? end * WF_GEMM_ROWS : rows;
     for (int i = 0; i <= entry->more; i++) {
         const wf_node *node = tape->nodes.items[entry->node->index + i];

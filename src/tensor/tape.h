@@ -92,5 +92,9 @@ weft_status wf_plan_memory(wf_tape *tape, bool measure, weft_error *err);
 static inline void wf_entry_work(const wf_tape *tape, const wf_entry *entry) {
     entry->node->work_data[entry->pass] = entry->node->work[entry->pass] ? tape->memory + entry->work : NULL;
 }
+/* A chain's rows in strips: how many, and the blocks of each. */
+static inline int64_t wf_row_blocks(int64_t rows) { return (rows + WF_GEMM_ROWS - 1) / WF_GEMM_ROWS; }
+int wf_strips(int64_t blocks, int threads);
+void wf_strip_bounds(int64_t blocks, int threads, int strip, int64_t *first, int64_t *end);
 void wf_plan_resolve_views(wf_tape *tape, size_t first, size_t end); /* of these tensors */
 #endif
