@@ -2,10 +2,13 @@
 # to tests/foo_test.c. Scripts are tests too:
 # tests/cli/*.sh, tests/browser/*.sh (label browser), tests/faults/*.sh (label faults). Exit code 77 means skipped.
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
-set(WEFT_TEST_SECONDS 300)
+set(WEFT_TEST_SECONDS 900) # many times what any takes: it stops what hangs, and does not judge a busy machine
 if(WEFT_SANITIZE)
-  set(WEFT_TEST_SECONDS 1200)
+  set(WEFT_TEST_SECONDS 1800)
 endif()
+# The longest begin first, so that none of them runs alone at the end.
+set(WEFT_LONG_TESTS naive_test alloc_test load_test load_adapter_test family_test determinism_test folders_test attention_test
+    cli_bench cli_task cli_presets cost_test)
 set(WEFT_TEST_ENVIRONMENT "WEFT_SOURCE_DIR=${CMAKE_SOURCE_DIR};WEFT_BINARY_DIR=${CMAKE_BINARY_DIR}")
 if(TARGET weft_cli)
   list(APPEND WEFT_TEST_ENVIRONMENT "WEFT=${CMAKE_BINARY_DIR}/weft")
@@ -15,6 +18,11 @@ function(weft_add_test name label)
   add_test(NAME ${name} COMMAND ${ARGN})
   set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${WEFT_TEST_SECONDS} LABELS "${label}"
                        ENVIRONMENT "${WEFT_TEST_ENVIRONMENT}")
+  list(FIND WEFT_LONG_TESTS ${name} place)
+  if(place GREATER_EQUAL 0)
+    math(EXPR cost "1000 - ${place}")
+    set_tests_properties(${name} PROPERTIES COST ${cost})
+  endif()
 endfunction()
 
 if(CMOCKA_FOUND)

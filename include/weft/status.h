@@ -1,7 +1,7 @@
 /* weft/status.h - statuses and errors of the weft library.
  *
  *     weft_error err = {0};
- *     if (weft_model_open(lib, "model", NULL, &model, &err) != WEFT_OK)
+ *     if (weft_model_open(lib, "model", &model, &err) != WEFT_OK)
  *         fprintf(stderr, "%s\n", err.message);
  *
  * Every fallible call returns a weft_status and, when `err` is not NULL, fills it. The numbers are also the exit codes of the

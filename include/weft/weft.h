@@ -4,8 +4,10 @@
  *     weft_error err = {0};
  *     if (weft_create(NULL, &lib, &err) != WEFT_OK) { fprintf(stderr, "%s\n", err.message); return err.status; }
  *     weft_result result = {0};
- *     weft_status status = weft_train(lib, "{\"text\": [\"book.txt\"], \"model\": \"llama\", \"time\": \"60s\", \"out\":
- * \"run\"}", NULL, NULL, &result, &err); if (status == WEFT_OK) puts(result.text); weft_result_free(lib, &result);
+ *     const char *options = "{\"text\": [\"book.txt\"], \"model\": \"llama\", \"time\": \"60s\", \"out\": \"run\"}";
+ *     weft_status status = weft_train(lib, options, NULL, NULL, &result, &err);
+ *     if (status == WEFT_OK) puts(result.text);
+ *     weft_result_free(lib, &result);
  *     weft_free(lib);
  *
  * Two layers. The jobs (weft_train, weft_compare, ...) take their options as one JSON object whose keys are the long options of
@@ -112,8 +114,7 @@ WEFT_API weft_status weft_info(weft *lib, const char *options, weft_progress_fn 
 /* Pieces of text as they come: of generated text complete UTF-8 characters. Return nonzero to stop. */
 typedef int (*weft_text_fn)(void *user, const char *text, size_t length);
 /* weft_tokenize whose text goes to `text` as it is made; what is left for the end is result->text. With "lines" and without
- * files
- * ("records": false) lines of standard input are told as they come, in memory that does not grow with them. */
+ * files ("records": false) lines of standard input are told as they come, in memory that does not grow with them. */
 WEFT_API weft_status weft_tokenize_stream(weft *lib, const char *options, weft_text_fn text, void *user, weft_result *result,
                                           weft_error *err);
 /* {"model": DIR, "prompt": TEXT or "chat": FILE ("template": NAME), "max_tokens": N, "temperature", "top_k", "top_p", "min_p",
@@ -180,7 +181,7 @@ WEFT_API const char *weft_model_spec(const weft_model *model); /* JSON; valid as
 /* ---- tokenizers ---- */
 WEFT_API weft_status weft_tokenizer_open(weft *lib, const char *path, weft_tokenizer **out, weft_error *err);
 WEFT_API void weft_tokenizer_free(weft_tokenizer *tokenizer);
-WEFT_API int64_t weft_tokenizer_vocab(const weft_tokenizer *tokenizer);
+WEFT_API int64_t weft_tokenizer_vocab(const weft_tokenizer *tokenizer); /* the largest id + 1 */
 /* *ids [*count] is the caller's: free with weft_ids_free. */
 WEFT_API weft_status weft_tokenizer_encode(const weft_tokenizer *tokenizer, const char *text, size_t length, int32_t **ids,
                                            size_t *count, weft_error *err);
@@ -240,12 +241,14 @@ WEFT_API weft_status weft_decoder_end(weft_decoder *decoder, const char **text, 
 WEFT_API weft_status weft_chat(weft *lib, const char *folder, const char *conversation, weft_result *result, weft_error *err);
 
 /* ---- sessions: token by token ---- */
-/* `batch` sequences of at most `capacity` tokens. The model must outlive the session. */
+/* `batch` sequences of at most `capacity` tokens: WEFT_USAGE for more than the positions of the model, WEFT_UNSUPPORTED where
+ * it cannot go on token by token. The model must outlive the session. */
 WEFT_API weft_status weft_session_create(const weft_model *model, int64_t batch, int64_t capacity, weft_session **out,
                                          weft_error *err);
 WEFT_API void weft_session_free(weft_session *session);
-WEFT_API void weft_session_reset(weft_session *session);
-/* Feeds ids [batch, n]; *logits [batch, vocab] after the last token, valid until the next call on this session. */
+WEFT_API void weft_session_reset(weft_session *session); /* every sequence before its first token */
+/* Feeds ids [batch, n]; *logits [batch, vocab] after the last token, valid until the next call on this session. WEFT_USAGE, and
+ * nothing is fed, for an id outside the vocabulary or more tokens than the capacity has room for. */
 WEFT_API weft_status weft_session_feed(weft_session *session, const int32_t *ids, int64_t n, const float **logits,
                                        weft_error *err);
 /* States are values. Reorder: sequence i goes on where index[i] stood (beams; the same twice forks). Truncate: only the first

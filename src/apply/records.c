@@ -61,18 +61,11 @@ static size_t columns_of(const wf_records *r) {
     return n;
 }
 
-/* Behind the mark of UTF-8 that editors of some systems put in front of a text; a table's reader has passed over it. */
-static size_t skip_mark(const record_source *s, size_t start, size_t end) {
-    static const char mark[] = {'\xEF', '\xBB', '\xBF'};
-    bool there = end - start >= sizeof mark && memcmp(s->text.bytes + start, mark, sizeof mark) == 0;
-    return start + (there ? sizeof mark : 0);
-}
-
 static weft_status push_all(wf_records *r, size_t source, const wf_records_options *o, weft_error *err) {
     const record_source *s = &r->sources[source];
     size_t columns = columns_of(r), rows = s->table ? s->text.count / columns : s->text.count;
     for (size_t i = 0, start = 0; i < rows; start = s->text.ends[i++]) {
-        start = s->table ? start : skip_mark(s, start, s->text.ends[i]);
+        start += s->table ? 0 : wf_utf8_mark(s->text.bytes + start, s->text.ends[i] - start); /* a table has passed over it */
         if (s->table)
             WF_TRY(push(r, (found){i * columns, 0, i + 1, source}, err));
         else if (o->whole && !s->json)

@@ -24,8 +24,11 @@ weft_status wf_stopped(const wf_env *env) {
     return stop == WEFT_TERMINATED ? WEFT_TERMINATED : WEFT_INTERRUPTED;
 }
 
-double wf_seconds(void) {
+static double read_clock(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
+
+double wf_seconds(void) { return read_clock(CLOCK_MONOTONIC); }
+double wf_cpu_seconds(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }

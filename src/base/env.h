@@ -24,5 +24,6 @@ typedef struct wf_env {
 void wf_log(const wf_env *env, wf_level level, const char *fmt, ...) WF_PRINTF(3, 4);
 /* WEFT_OK, or the status asked for by the stop flag. */
 weft_status wf_stopped(const wf_env *env);
-double wf_seconds(void); /* monotonic clock */
+double wf_seconds(void);     /* monotonic clock */
+double wf_cpu_seconds(void); /* processor time of the whole program: other programs do not lengthen it */
 #endif

@@ -1,6 +1,7 @@
 #include "support/test.h"
 #include "base/env.h"
 #include <string.h>
+#include <time.h>
 
 typedef struct heard {
     int level, lines;
@@ -44,8 +45,13 @@ static void test_stop(void **state) {
 }
 
 static void test_clock(void **state) {
-    double before = wf_seconds(), after = wf_seconds();
+    double before = wf_seconds(), after = wf_seconds(), used = wf_cpu_seconds();
     assert_true(after >= before && after - before < 10);
+    for (int spins = 0; wf_cpu_seconds() < used + 1e-3; spins++)
+        assert_true(spins < 100000000); /* work counts, .. */
+    used = wf_cpu_seconds();
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    assert_true(wf_cpu_seconds() - used < 0.025); /* .. waiting does not */
 }
 
 int main(void) {

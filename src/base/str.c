@@ -149,3 +149,5 @@ int wf_utf8_length(const char *text, size_t n) {
         return 3;
     return n >= 4 && (s[3] & 0xC0) == 0x80 ? 4 : 0;
 }
+
+size_t wf_utf8_mark(const char *text, size_t n) { return n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; }

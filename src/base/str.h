@@ -40,4 +40,6 @@ const char *wf_nearest(const char *word, const char *(*next)(const void *user, s
 void wf_format_count(double value, char out[16]);
 /* Length in bytes of the valid UTF-8 sequence at text (1..4), 0 when invalid or cut. */
 int wf_utf8_length(const char *text, size_t n);
+/* Bytes of the mark that editors of some systems put in front of a UTF-8 text: 3, or 0 when there is none. */
+size_t wf_utf8_mark(const char *text, size_t n);
 #endif

@@ -144,6 +144,9 @@ static void test_utf8(void **state) {
             assert_int_equal(wf_utf8_length(rows[i].text, cut), 0);
     }
     assert_int_equal(wf_utf8_length("\0", 1), 1);
+    assert_int_equal(wf_utf8_mark("\xEF\xBB\xBFx", 4), 3);
+    assert_int_equal(wf_utf8_mark("\xEF\xBB\xBF", 2), 0);
+    assert_int_equal(wf_utf8_mark("x\xEF\xBB\xBF", 4), 0);
 }
 
 int main(void) {

@@ -323,7 +323,6 @@ static void test_names(void **state) {
     close_fixture(&f);
 }
 
-/* Slices with names, and other orders of dimensions and of pieces, there and back. */
 /* Classes of one task may have another base. */
 static void test_bases(void **state) {
     static const char text[] = "{\"family\": \"n\", \"base\": \"m\", \"bases\": {\"QuestionAnswering\": \"t\"}, "
@@ -348,6 +347,7 @@ static void test_bases(void **state) {
     close_fixture(&f);
 }
 
+/* Slices with names, and other orders of dimensions and of pieces, there and back. */
 static void test_orders(void **state) {
     static const char text[] = "{\"family\": \"o\", \"zero\": [\"off.{i}\"], \"names\": {\"x_{e:r,w}\": \"rows\", \"p\": "
                                "{\"to\": \"turned\", \"how\": "

@@ -162,10 +162,7 @@ static args part_of(const run *r, int64_t first, int64_t count, float *carried, 
     return a;
 }
 
-static void test_vector_forms(void **state) { check_vector_forms(shapes, COUNT_OF(shapes), 3e-6); }
-static void test_long(void **state) { check_long(longs, COUNT_OF(longs), 5e-6); }
-static void test_gradients(void **state) { check_gradients(shapes, COUNT_OF(shapes), 2e-4); }
-static void test_any_cut(void **state) { check_any_cut(shapes, COUNT_OF(shapes), 2e-6); }
+static const struct bounds bounds = {3e-6, 5e-6, 2e-4, 2e-6};
 
 static void bench(void) {
     static const int64_t lengths[] = {1024, 8192, 65536}, dims[] = {64, 128};
@@ -184,21 +181,5 @@ static void bench(void) {
             }
     }
     shape one = {1, 1, 12, 12, 64, 64, WF_DECAY_VECTOR, false, true, 0.1};
-    run r = make_run(&one);
-    wf_kernels k = check_forms(NULL);
-    double begin = check_seconds();
-    for (int i = 0; i < 1000; i++)
-        run_pieces(&k, &r.a, false);
-    printf("recurrence %s one token, 12 heads of 64x64: %.2f us\n", k.isa, (check_seconds() - begin) * 1e3);
-    free_run(&r);
-}
-
-int main(int argc, char **argv) {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
-        bench();
-        return 0;
-    }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vector_forms), cmocka_unit_test(test_long),
-                                       cmocka_unit_test(test_gradients), cmocka_unit_test(test_any_cut)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    print_one_token("recurrence", &one);
 }

@@ -127,11 +127,8 @@ static args part_of(const run *r, int64_t first, int64_t count, float *carried, 
     return a;
 }
 
-static void test_vector_forms(void **state) { check_vector_forms(shapes, COUNT_OF(shapes), 3e-6); }
-static void test_long(void **state) { check_long(longs, COUNT_OF(longs), 3e-6); }
-static void test_gradients(void **state) { check_gradients(shapes, COUNT_OF(shapes), 3e-4); }
 /* The order of operations does not depend on where the sequence is cut: the same bits. */
-static void test_any_cut(void **state) { check_any_cut(shapes, COUNT_OF(shapes), 0); }
+static const struct bounds bounds = {3e-6, 3e-6, 3e-4, 0};
 
 static void bench(void) {
     static const int64_t lengths[] = {1024, 8192, 65536};
@@ -143,14 +140,4 @@ static void bench(void) {
             print_times(&k, &(shape){65536 / lengths[l], lengths[l], 128, 16, true, true, false, 0.1});
         printf("\n");
     }
-}
-
-int main(int argc, char **argv) {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
-        bench();
-        return 0;
-    }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vector_forms), cmocka_unit_test(test_long),
-                                       cmocka_unit_test(test_gradients), cmocka_unit_test(test_any_cut)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,24 +3,11 @@
  * is a convolution with a kernel from its generating function (section C.3); with states it is the recurrence (section C.2). */
 #include <math.h>
 #include "mixers/mixer.h"
+#include "parts/init.h"
 
 static const wf_key keys[] = {{"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
                               {"modes", WF_KEY_INT, "32", 1, NULL, "poles per channel, conjugates not counted"},
                               {0}};
-
-/* Steps between 0.001 and 0.1, log-uniform. */
-static void init_log_dt(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
-    (void)dims;
-    for (int64_t i = 0; i < count; i++)
-        value[i] = (float)(log(0.001) + log(100.0) * wf_rng_uniform_double(rng, (uint64_t)i));
-}
-
-/* Poles -1/2 + i pi n. */
-static void init_a_imag(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
-    (void)rng;
-    for (int64_t i = 0; i < count; i++)
-        value[i] = 3.14159265f * (float)(i % dims[1]);
-}
 
 static void init_ones(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
     (void)dims, (void)rng;
@@ -28,9 +15,9 @@ static void init_ones(float *value, int64_t count, const int64_t *dims, wf_rng r
         value[i] = i % 2 ? 0.0f : 1.0f;
 }
 
-static const wf_slot slots[] = {{"log_dt", "[dim]", "custom", NULL, NULL, false, init_log_dt},
+static const wf_slot slots[] = {{"log_dt", "[dim]", "custom", NULL, NULL, false, wf_init_log_steps},
                                 {"a_log", "[dim, modes]", "constant:-0.6931472", NULL, NULL, false, NULL},
-                                {"a_imag", "[dim, modes]", "custom", NULL, NULL, false, init_a_imag},
+                                {"a_imag", "[dim, modes]", "custom", NULL, NULL, false, wf_init_pole_turns},
                                 {"p", "[dim, modes, 2]", "normal:0.5", NULL, NULL, false, NULL},
                                 {"b", "[dim, modes, 2]", "custom", NULL, NULL, false, init_ones},
                                 {"c", "[dim, modes, 2]", "normal:0.7", NULL, NULL, false, NULL},

@@ -3,6 +3,7 @@
  * state-spaces/s4 s4d.py by its kernel, the recurrence in plain torch. */
 #include <math.h>
 #include "mixers/mixer.h"
+#include "parts/init.h"
 
 static const wf_key keys[] = {
     {"dim", WF_KEY_INT, NULL, 1, NULL, "width of x"},
@@ -12,19 +13,7 @@ static const wf_key keys[] = {
     {"bidirectional", WF_KEY_BOOL, "false", 0, NULL, "also from the last token to the first, with c_reverse"},
     {0}};
 
-/* Steps between 0.001 and 0.1, log-uniform. */
-static void init_log_dt(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
-    (void)dims;
-    for (int64_t i = 0; i < count; i++)
-        value[i] = (float)(log(0.001) + log(100.0) * wf_rng_uniform_double(rng, (uint64_t)i));
-}
-
-/* S4D-Lin: poles -1/2 + i pi n; real ones -(n+1). */
-static void init_a_imag(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
-    (void)rng;
-    for (int64_t i = 0; i < count; i++)
-        value[i] = 3.14159265f * (float)(i % dims[1]);
-}
+/* Real poles -(n+1). */
 static void init_real(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
     (void)rng;
     for (int64_t i = 0; i < count; i++)
@@ -32,10 +21,10 @@ static void init_real(float *value, int64_t count, const int64_t *dims, wf_rng r
 }
 
 #define NUMBERS "real ? [dim, modes] : [dim, modes, 2]"
-static const wf_slot slots[] = {{"log_dt", "[dim]", "custom", NULL, NULL, false, init_log_dt},
+static const wf_slot slots[] = {{"log_dt", "[dim]", "custom", NULL, NULL, false, wf_init_log_steps},
                                 {"a_log", "[dim, modes]", "constant:-0.6931472", "!real", NULL, false, NULL},
                                 {"a_log", "[dim, modes]", "custom", "real", NULL, false, init_real},
-                                {"a_imag", "[dim, modes]", "custom", "!real", NULL, false, init_a_imag},
+                                {"a_imag", "[dim, modes]", "custom", "!real", NULL, false, wf_init_pole_turns},
                                 {"c", NUMBERS, "normal:0.7", NULL, NULL, false, NULL},
                                 {"c_reverse", NUMBERS, "normal:0.7", "bidirectional", NULL, false, NULL},
                                 {"d", "[dim]", "ones", NULL, NULL, false, NULL},

@@ -168,6 +168,27 @@ static weft_status check_clusters(const wf_spec_reader *r, const wf_head_spec *h
     return WEFT_OK;
 }
 
+static void read_numbers(wf_options *o, wf_head_spec *h) {
+    h->pool_token = wf_option_int(o, "pool_token", -1, -1, WF_MAX_VOCAB);
+    h->pool_padding = wf_option_int(o, "pool_padding", -1, -1, WF_MAX_VOCAB);
+    h->pool_later = wf_option_int(o, "pool_later", 0, 0, 1 << 20);
+    h->scale = (float)wf_option_float(o, "scale", 1.0, -1e6, 1e6);
+    h->softcap = (float)wf_option_float(o, "softcap", 0.0, 0.0, 1e6);
+    h->z_loss = (float)wf_option_float(o, "z_loss", 0.0, 0.0, 1e6);
+    h->dropout = (float)wf_option_float(o, "dropout", 0.0, 0.0, 0.99);
+}
+
+/* What goes into the last product fits its table. */
+static weft_status check_width(const wf_spec_reader *r, const wf_head_spec *h) {
+    WF_CHECK(h->extra < h->width || h->width == 0, r->err, WEFT_USAGE, "head: 'extra' must be less than the width %lld",
+             (long long)h->width);
+    if (h->clusters.count)
+        return check_clusters(r, h);
+    WF_CHECK(!h->tied || (h->row->classes == WF_CLASSES_VOCAB && h->width - h->extra == r->spec->stem.dim), r->err, WEFT_USAGE,
+             "head: rows of width %lld do not fit the token table", (long long)h->width);
+    return WEFT_OK;
+}
+
 static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *h) {
     static const char *const problems[] = {"auto", "single", "multi", "regression", NULL};
     wf_options o = wf_part_open(j, "head", wf_head_keys, r->err);
@@ -185,13 +206,7 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     h->bias = wf_option_bool(&o, "bias", !h->row->tied) && h->classes > 0;
     h->bias_fixed = wf_option_bool(&o, "bias_fixed", false) && h->bias;
     h->aligned = wf_option_bool(&o, "aligned", r->spec->encoder != NULL) && h->row->label == WF_LABEL_NEXT;
-    h->pool_token = wf_option_int(&o, "pool_token", -1, -1, WF_MAX_VOCAB);
-    h->pool_padding = wf_option_int(&o, "pool_padding", -1, -1, WF_MAX_VOCAB);
-    h->pool_later = wf_option_int(&o, "pool_later", 0, 0, 1 << 20);
-    h->scale = (float)wf_option_float(&o, "scale", 1.0, -1e6, 1e6);
-    h->softcap = (float)wf_option_float(&o, "softcap", 0.0, 0.0, 1e6);
-    h->z_loss = (float)wf_option_float(&o, "z_loss", 0.0, 0.0, 1e6);
-    h->dropout = (float)wf_option_float(&o, "dropout", 0.0, 0.0, 0.99);
+    read_numbers(&o, h);
     h->problem = wf_option_text(&o, "problem", "auto");
     (void)wf_option_word(&o, j, "problem", h->problem, problems);
     WF_TRY(o.status);
@@ -207,13 +222,7 @@ static weft_status read_head(wf_spec_reader *r, const wf_json *j, wf_head_spec *
     WF_TRY(read_streams(&o, wf_json_get(j, "streams"), r, h));
     WF_TRY(wf_clusters_read(r, wf_json_get(j, "clusters"), r->spec->vocab, r->spec->stem.dim, &h->clusters));
     WF_TRY(read_layers(r, wf_json_get(j, "layers"), h));
-    WF_CHECK(h->extra < h->width || h->width == 0, r->err, WEFT_USAGE, "head: 'extra' must be less than the width %lld",
-             (long long)h->width);
-    if (h->clusters.count)
-        return check_clusters(r, h);
-    WF_CHECK(!h->tied || (h->row->classes == WF_CLASSES_VOCAB && h->width - h->extra == r->spec->stem.dim), r->err, WEFT_USAGE,
-             "head: rows of width %lld do not fit the token table", (long long)h->width);
-    return WEFT_OK;
+    return check_width(r, h);
 }
 
 weft_status wf_heads_read(wf_spec_reader *r, const wf_json *head, const wf_json *more) {
@@ -378,6 +387,23 @@ static wf_json *normal_layers(const wf_normal *of, const wf_head_spec *head) {
     return list;
 }
 
+/* Left out where there are none. */
+static void normal_places(wf_normal *w, const wf_head_spec *head) {
+    if (head->query >= 0)
+        wf_normal_int(w, "query", head->query);
+    if (head->separator >= 0)
+        wf_normal_int(w, "separator", head->separator);
+    if (head->of >= 0)
+        wf_normal_int(w, "of", head->of);
+}
+
+static wf_json *normal_streams(const wf_normal *of, const wf_head_spec *head) {
+    wf_json *streams = wf_json_new(of->arena, WF_JSON_ARRAY);
+    *of->failed |= !wf_json_push(streams, wf_json_new_int(of->arena, head->stream)) ||
+                   !wf_json_push(streams, wf_json_new_int(of->arena, head->streams));
+    return streams;
+}
+
 wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal w = wf_normal_begin(of);
     wf_normal_text(&w, "kind", head->row->name);
@@ -403,12 +429,8 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_float(&w, "scale", head->scale);
     if (head->clusters.count)
         wf_normal_put(&w, "clusters", wf_clusters_normal(of, &head->clusters, true));
-    if (head->streams) {
-        wf_json *streams = wf_json_new(of->arena, WF_JSON_ARRAY);
-        *of->failed |= !wf_json_push(streams, wf_json_new_int(of->arena, head->stream)) ||
-                       !wf_json_push(streams, wf_json_new_int(of->arena, head->streams));
-        wf_normal_put(&w, "streams", streams);
-    }
+    if (head->streams)
+        wf_normal_put(&w, "streams", normal_streams(of, head));
     if (head->shared)
         wf_normal_bool(&w, "shared", true);
     wf_normal_float(&w, "weight", head->weight);
@@ -416,12 +438,7 @@ wf_json *wf_head_normal(const wf_normal *of, const wf_head_spec *head) {
     wf_normal_float(&w, "softcap", head->softcap);
     wf_normal_float(&w, "z_loss", head->z_loss);
     wf_normal_float(&w, "dropout", head->dropout);
-    if (head->query >= 0)
-        wf_normal_int(&w, "query", head->query);
-    if (head->separator >= 0)
-        wf_normal_int(&w, "separator", head->separator);
-    if (head->of >= 0)
-        wf_normal_int(&w, "of", head->of);
+    normal_places(&w, head);
     wf_normal_text(&w, "problem", head->problem);
     if (head->names && head->names->count)
         wf_normal_put(&w, "names", wf_json_copy(of->arena, head->names));

@@ -15,6 +15,18 @@ void wf_init_step_bias(float *value, int64_t count, const int64_t *dims, wf_rng 
     }
 }
 
+void wf_init_log_steps(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
+    (void)dims;
+    for (int64_t i = 0; i < count; i++)
+        value[i] = (float)(log(0.001) + log(100.0) * wf_rng_uniform_double(rng, (uint64_t)i));
+}
+
+void wf_init_pole_turns(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
+    (void)rng;
+    for (int64_t i = 0; i < count; i++)
+        value[i] = 3.14159265f * (float)(i % dims[1]);
+}
+
 void wf_init_decay_curve(float *value, int64_t count, const int64_t *dims, wf_rng rng) {
     (void)dims, (void)rng;
     for (int64_t i = 0; i < count; i++)

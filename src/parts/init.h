@@ -7,6 +7,10 @@
 void wf_init_log_rates(float *value, int64_t count, const int64_t *dims, wf_rng rng);
 /* The inverse of softplus of steps between 0.001 and 0.1, log-uniform. */
 void wf_init_step_bias(float *value, int64_t count, const int64_t *dims, wf_rng rng);
+/* log of steps between 0.001 and 0.1, log-uniform, as S4 has them. */
+void wf_init_log_steps(float *value, int64_t count, const int64_t *dims, wf_rng rng);
+/* [.., n]: pi times 0, 1, .. n - 1, the imaginary parts of S4D-Lin's poles -1/2 + i pi n. */
+void wf_init_pole_turns(float *value, int64_t count, const int64_t *dims, wf_rng rng);
 /* From -6 to -1 over the channels: decays e^-e^b from 0.998 to e^-e^-1, as RWKV has them. */
 void wf_init_decay_curve(float *value, int64_t count, const int64_t *dims, wf_rng rng);
 #endif

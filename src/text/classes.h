@@ -16,8 +16,8 @@
  *   joined         a text is its pieces one after another: those of bytes stay as they are
  *   normalizer     a list of tokenizer.json's normalizers: the pieces are cut as Hugging Face's conversion to tokenizer.json
  *                  does, not as SentencePiece does; `when` and `unless` name options; numbers_end: a number and the comma
- * behind it are two pieces when           an object by options that are true or name a text: members that take the place of
- * those above
+ *                  behind it are two pieces
+ *   when           an object by options that are true or name a text: members that take the place of those above
  *
  * A token is a text, or {token, lstrip, rstrip, normalized}; with {each: option, from: n} one for every number from n below the
  * option's value, which takes the place of the star, `reverse` the largest first; {"languages": true}: one for every language.

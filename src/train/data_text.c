@@ -100,10 +100,9 @@ weft_status wf_text_read(const wf_text_source *source, const char *format, wf_te
     const wf_text_format *f = format_of_name(source->where);
     if (format)
         WF_TRY(format_by_name(format, &f, err));
-    if (f != &plain && s.length >= 3 && memcmp(s.bytes, "\xEF\xBB\xBF", 3) == 0) {
-        s.bytes += 3;
-        s.length -= 3;
-    }
+    size_t mark = f == &plain ? 0 : wf_utf8_mark(s.bytes, s.length);
+    s.bytes += mark;
+    s.length -= mark;
     return f->read(&s, out, err);
 }
 

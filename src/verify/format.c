@@ -1,7 +1,6 @@
 /* format.c - fixtures of kind `format`: files that must be taken, refused, or either; what is refused is told with its reason
  * and where it stands, within limits of time and memory. One row per kind of file says how it is opened and used. */
 #include <string.h>
-#include <time.h>
 #include "base/reader.h"
 #include "families/family.h"
 #include "formats/shards.h"
@@ -123,12 +122,6 @@ static const format_row *find_row(const char *name) {
 }
 
 /* ---- verdicts ---- */
-static double cpu_seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 typedef struct limits {
     double seconds;
     size_t bytes;
@@ -161,9 +154,9 @@ static void check_subject(format_run *run, const format_row *row, const subject 
     weft_error said = {.offset = -1};
     env.log = NULL;
     env.mem = wf_meter_hook(&meter, &run->fx->env->mem, limit->bytes);
-    double start = cpu_seconds();
+    double start = wf_cpu_seconds();
     weft_status status = row->use(run, &env, s, &said);
-    double seconds = cpu_seconds() - start;
+    double seconds = wf_cpu_seconds() - start;
     judge(run, s->name, expect, status, &said);
     if (atomic_load(&meter.refused))
         wrong(run, s->name, "it asks for more memory than its limit", "");

@@ -1,6 +1,7 @@
 /* kernel_runs.h - tests of a kernel that carries a state along a sequence: every instruction set against the plain form, the
  * plain form's gradients against finite differences, any cut of the sequence against the whole, and time per token. A test
- * first says what a call is: `shape` (with batch, t and states: whether states and their gradients are given and wanted),
+ * first says what a call is: `shape` (with batch, t and states: whether states and their gradients are given and wanted), the
+ * `shapes` and `longs` (long ones) it is tried with,
  * `args` of the kernel, INPUTS and OUTPUTS with output_names, SITE of its random numbers. Outputs 0 and 1 are what is read out
  * and the state, the last two inputs their gradients. Then it includes this file and defines what is declared first. */
 #ifndef WF_TESTS_KERNEL_RUNS_H
@@ -28,6 +29,10 @@ static int64_t pieces(const args *a);
 static size_t scratch_bytes(const args *a, bool backward);
 static void run_piece(const wf_kernels *k, const args *a, bool backward, int64_t piece, void *scratch);
 static bool is_plain(const wf_kernels *k);
+static const struct bounds { /* how near the forms must come, and parts to the whole */
+    double vector_forms, longs, gradients, any_cut;
+} bounds;
+static void bench(void);
 
 static run make_run(const shape *s) {
     run r = {.s = *s};
@@ -180,5 +185,30 @@ static void print_times(const wf_kernels *k, const shape *s) {
     printf(" %.3f back %.3f ", forward, time_run(k, &r, true));
     fflush(stdout);
     free_run(&r);
+}
+/* Microseconds of one token alone, as in decoding. */
+static inline void print_one_token(const char *name, const shape *one) {
+    run r = make_run(one);
+    wf_kernels k = check_forms(NULL);
+    double begin = check_seconds();
+    for (int i = 0; i < 1000; i++)
+        run_pieces(&k, &r.a, false);
+    printf("%s %s one token, 12 heads of 64x64: %.2f us\n", name, k.isa, (check_seconds() - begin) * 1e3);
+    free_run(&r);
+}
+
+static void test_vector_forms(void **state) { check_vector_forms(shapes, COUNT_OF(shapes), bounds.vector_forms); }
+static void test_long(void **state) { check_long(longs, COUNT_OF(longs), bounds.longs); }
+static void test_gradients(void **state) { check_gradients(shapes, COUNT_OF(shapes), bounds.gradients); }
+static void test_any_cut(void **state) { check_any_cut(shapes, COUNT_OF(shapes), bounds.any_cut); }
+
+int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
+        bench();
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vector_forms), cmocka_unit_test(test_long),
+                                       cmocka_unit_test(test_gradients), cmocka_unit_test(test_any_cut)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
 #endif

@@ -79,6 +79,15 @@ static wf_strides strides_of(int64_t rows, int64_t heads, int64_t width) {
     return (wf_strides){rows * heads * width, heads * width, width};
 }
 
+/* A bias [batch or 1, heads or 1, rows or 1, keys] beside every score. */
+static void put_bias(wf_attention_args *args, const wf_tensor *bias, int64_t keys) {
+    int64_t matrix = bias->dims[2] * keys;
+    args->bias = bias->data;
+    args->bias_row = bias->dims[2] > 1 ? keys : 0;
+    args->bias_head = bias->dims[1] > 1 ? matrix : 0;
+    args->bias_batch = bias->dims[0] > 1 ? bias->dims[1] * matrix : 0;
+}
+
 static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
     const attention *a = node->attr;
     const wf_attention_spec *s = &a->spec;
@@ -125,14 +134,8 @@ static wf_attention_args arguments(const wf_node *node, const wf_worker *w) {
         args.pattern_data[i] = data_of(node, DATA + i);
     if (has_table(node))
         args.distance_bias = node->out[TABLE]->data;
-    if (node->in[BIAS]) {
-        const wf_tensor *bias = node->in[BIAS];
-        args.bias = bias->data;
-        int64_t matrix = bias->dims[2] * a->s;
-        args.bias_row = bias->dims[2] > 1 ? a->s : 0;
-        args.bias_head = bias->dims[1] > 1 ? matrix : 0;
-        args.bias_batch = bias->dims[0] > 1 ? bias->dims[1] * matrix : 0;
-    }
+    if (node->in[BIAS])
+        put_bias(&args, node->in[BIAS], a->s);
     if (a->probs)
         args.probs = node->out[PROBS]->data;
     args.rng = wf_rng_make(w->rt->seed + ((uint64_t)(unsigned)w->rt->micro << 32), 0xa7u + (a->site << 8), w->rt->step);
