@@ -18,6 +18,8 @@ static const cli_option options[] = {
     {"stop", CLI_MANY, "TEXT", NULL, "ends before this text; may be given more than once", NULL},
     {"overflow", CLI_TEXT, "POLICY", "stop", "at the end of the context: stop, slide (forget the first half) or error", NULL},
     {"context", CLI_VALUE, "N", "the model's", "tokens a sequence may have", NULL},
+    {"batch", CLI_VALUE, "N", "what fits 32 texts",
+     "tokens, prompts included, of the texts of --text that are written side by side", NULL},
     {"precision", CLI_TEXT, "TYPE", "fp32", "fp32, bf16 or int8", NULL},
     CLI_ADAPTER,
     CLI_TOKENIZER,
