@@ -88,7 +88,7 @@ static weft_status choose_limit(wf_apply *a) {
 static weft_status open_model(wf_apply *a) {
     a->folder = a->folder ? a->folder : a->model;
     WF_TRY(wf_opened_open_part(a->job->env, a->folder, a->precision, a->body, &a->m, a->job->err));
-    if (!a->row->written && !a->row->together)
+    if (!a->row->written)
         WF_TRY(wf_model_expect(a->m.model, UINT64_MAX, a->job->err));
     WF_TRY(wf_facts_read(a->job->arena, a->folder, a->m.model, a->m.tok, &a->facts, a->job->err));
     WF_TRY(find_head(a));
