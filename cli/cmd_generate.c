@@ -18,6 +18,8 @@ static const cli_option options[] = {
     {"stop", CLI_MANY, "TEXT", NULL, "ends before this text; may be given more than once", NULL},
     {"overflow", CLI_TEXT, "POLICY", "stop", "at the end of the context: stop, slide (forget the first half) or error", NULL},
     {"context", CLI_VALUE, "N", "the model's", "tokens a sequence may have", NULL},
+    {"batch", CLI_VALUE, "N", "what fits 32 texts",
+     "tokens, prompts included, of the texts of --text that are written side by side", NULL},
     {"precision", CLI_TEXT, "TYPE", "fp32", "fp32, bf16 or int8", NULL},
     CLI_ADAPTER,
     CLI_TOKENIZER,
@@ -28,12 +30,18 @@ static int write_piece(void *user, const char *text, size_t length) {
     return fwrite(text, 1, length, stdout) != length || fflush(stdout) != 0;
 }
 
-static void read_stdin(cli_buffer *text) {
+enum { MOST_PROMPT = 16 << 20 }; /* bytes; no context has so many tokens, and a stream may never end */
+
+static bool read_stdin(cli_buffer *text) {
     char block[4096];
     if (isatty(0))
         fputs("weft: reading the prompt, Ctrl-D ends it\n", stderr);
-    for (ssize_t n; (n = read(0, block, sizeof block)) > 0;)
+    for (ssize_t n; text->length <= MOST_PROMPT && !text->failed && (n = read(0, block, sizeof block)) > 0;)
         cli_put(text, block, (size_t)n);
+    if (text->length > MOST_PROMPT)
+        fprintf(stderr, "weft generate: the prompt on standard input has more than %d MiB (--text reads many prompts)\n",
+                MOST_PROMPT >> 20);
+    return text->length <= MOST_PROMPT;
 }
 
 static void put_member(cli_buffer *json, const char *key, const char *text, size_t n) {
@@ -43,13 +51,15 @@ static void put_member(cli_buffer *json, const char *key, const char *text, size
     cli_put_json_string(json, text, n);
 }
 
-/* The options with the model and the prompt: the second argument, or what stdin says when there is none or it is `-`. */
-static void complete(const cli_run *run, cli_buffer *json) {
+/* The options with the model and the prompt: the second argument, or what stdin says when there is none or it is `-`. False
+ * when that is too long. */
+static bool complete(const cli_run *run, cli_buffer *json) {
     bool from_stdin = run->n_rest < 2 ? !cli_given(run, "prompt") && !cli_given(run, "chat") : strcmp(run->rest[1], "-") == 0;
+    bool fits = true;
     cli_buffer text = {0};
     put_member(json, "model", run->rest[0], strlen(run->rest[0]));
     if (from_stdin)
-        read_stdin(&text);
+        fits = read_stdin(&text);
     else if (run->n_rest == 2)
         cli_puts(&text, run->rest[1]);
     if (from_stdin || run->n_rest == 2)
@@ -62,6 +72,7 @@ static void complete(const cli_run *run, cli_buffer *json) {
     }
     json->failed |= text.failed;
     cli_buffer_free(&text);
+    return fits;
 }
 
 /* Without --json the text goes out as it comes and the statistics are talk. */
@@ -97,8 +108,8 @@ static int run(cli_run *run) {
                               : "which model?");
         return WEFT_USAGE;
     }
-    complete(run, &json);
-    int code = json.failed ? WEFT_NO_MEMORY : generate(run, json.data);
+    bool fits = complete(run, &json);
+    int code = json.failed ? WEFT_NO_MEMORY : fits ? generate(run, json.data) : WEFT_BAD_INPUT;
     cli_buffer_free(&json);
     return code;
 }
@@ -113,8 +124,9 @@ const cli_command cli_command_generate = {
         "The prompt is the second argument, --prompt, or else what standard input holds (to its last byte). The text goes to\n"
         "standard output as it comes, the statistics to standard error. Beams (--beams, or num_beams in the model's\n"
         "generation_config.json) write at the end; several --sequences are a line each, and with --json have their scores.\n\n"
-        "With --text a line goes out for every text, in order and as each is ready: what it would be alone. A text with line\n"
-        "ends is quoted as in JSON; --json prints an object a line.\n\n"
+        "With --text a line goes out for every text, in order and as each is ready: what it would be alone, although several "
+        "are\n"
+        "written at the same time (--batch). A text with line ends is quoted as in JSON; --json prints an object a line.\n\n"
         "What no option says is what the model's generation_config.json says: whether tokens are drawn (do_sample), how, and\n"
         "how many. Where it does not say, tokens are drawn. The last line on standard error tells how they were chosen.\n\n"
         "examples:\n  weft generate run 'Once upon a time'\n  echo -n 'To be' | weft generate run --temperature 0 --max-tokens "

@@ -8,7 +8,7 @@
 
 enum { QUICK_SAMPLES = 120 };
 
-static char folder[512], text_path[600], run_path[600], model_path[600], options[4096];
+static char folder[512], text_path[600], prompts_path[600], run_path[600], model_path[600], options[4096];
 
 typedef weft_status (*scenario)(weft *lib, weft_error *err);
 
@@ -64,6 +64,19 @@ static weft_status generate(weft *lib, weft_error *err) {
              "{\"model\": \"%s\", \"prompt\": \"ab\", \"max_tokens\": 6, \"context\": 6, \"overflow\": \"slide\", \"stop\": "
              "[\"zq\"]}",
              model_path);
+    weft_status status = weft_generate(lib, job, NULL, NULL, &result, err);
+    weft_result_free(lib, &result);
+    return status;
+}
+
+/* Some lines of the text, three at a time. */
+static weft_status generate_texts(weft *lib, weft_error *err) {
+    weft_result result = {NULL, NULL};
+    char job[1400];
+    snprintf(job, sizeof job,
+             "{\"model\": \"%s\", \"text\": [\"%s\"], \"max_length\": 5, \"max_tokens\": 4, \"context\": 7, \"overflow\": "
+             "\"slide\", \"batch\": 21, \"stop\": [\"zq\"], \"json\": true}",
+             model_path, prompts_path);
     weft_status status = weft_generate(lib, job, NULL, NULL, &result, err);
     weft_result_free(lib, &result);
     return status;
@@ -168,6 +181,7 @@ static void test_train(void **state) {
 
 static void test_use(void **state) {
     fail_each(generate, "generate");
+    fail_each(generate_texts, "generate texts");
     fail_each(evaluate, "eval");
     fail_each(inspect, "inspect");
     fail_each(list, "list");
@@ -182,12 +196,17 @@ static int prepare(void **state) {
     snprintf(folder, sizeof folder, "%s/test-alloc", base ? base : ".");
     mkdir(folder, 0777);
     snprintf(text_path, sizeof text_path, "%s/text.txt", folder);
+    snprintf(prompts_path, sizeof prompts_path, "%s/prompts.txt", folder);
     snprintf(run_path, sizeof run_path, "%s/run", folder);
     snprintf(model_path, sizeof model_path, "%s/run", folder);
     FILE *f = fopen(text_path, "w");
     for (int i = 0; f && i < 60; i++)
         fprintf(f, "abc %d is a line of text that says little.\n", i);
-    return f && fclose(f) == 0 ? 0 : -1;
+    FILE *prompts = fopen(prompts_path, "w");
+    if (prompts)
+        fputs("abc\nline of\n\na text that says\nsay\n", prompts);
+    bool there = f && fclose(f) == 0;
+    return prompts && fclose(prompts) == 0 && there ? 0 : -1;
 }
 
 int main(void) {

@@ -43,6 +43,8 @@ typedef struct wf_generate_options {
     wf_overflow overflow;
     int (*piece)(void *user, const char *text, size_t length); /* complete characters; nonzero ends the text; may be NULL */
     void *user;
+    int64_t
+        batch; /* tokens that texts written side by side may come to have, prompts included; 0: as many texts as are worth it */
 } wf_generate_options;
 wf_generate_options wf_generate_usual(void); /* 256 tokens, temperature 0.8, top-p 0.95, seed 0 */
 
@@ -54,7 +56,7 @@ typedef struct wf_generated { /* one of the texts that beams give */
 } wf_generated;
 
 typedef struct wf_generation {
-    wf_str text; /* the new text; made by the caller, appended to */
+    wf_str text; /* the new text */
     wf_finish finish;
     int64_t prompt_tokens, tokens, slides;
     wf_generated *texts; /* [n_texts] of beams, the best first; `text` is all of them, a line end between them; NULL: none */
@@ -72,7 +74,27 @@ int64_t wf_context_end(const wf_model *model);
  * comes first) the end of a text. */
 int32_t wf_first_token(const wf_model *model, const int32_t *eos, size_t n_eos);
 void wf_generation_free(const wf_env *env, wf_generation *generation);
-/* `prompt` must not be empty. An interrupt returns its status with `out` filled as far as it came. */
+/* `prompt` must not be empty. `out` is filled, and the caller's to free, after a failure too: an interrupt leaves what came
+ * until then. */
 weft_status wf_generate(const wf_model *model, const wf_tokenizer *tok, const uint32_t *prompt, size_t n,
                         const wf_generate_options *options, wf_generation *out, weft_error *err);
+
+typedef struct wf_prompt {
+    const uint32_t *ids; /* [n] */
+    size_t n;
+    int64_t max_tokens; /* in the place of that of the options */
+} wf_prompt;
+typedef struct wf_prompts {
+    const wf_prompt *list;
+    size_t n;
+} wf_prompts;
+/* What was written to prompt `index`, valid during the call. Called in the order of the prompts, each as soon as it and those
+ * in front of it are done; a status ends the run. After a failure the text that could not be written is the last one: `status`
+ * is not WEFT_OK, the error of the run says why, and the status to give back is the caller's. */
+typedef weft_status (*wf_generation_fn)(void *user, size_t index, wf_generation *generation, weft_status status);
+/* What follows each of many prompts. Several are written at the same time, each with the draws, rules, stop strings and end it
+ * has alone, so that they depend on their neighbours by rounding at most (beams: one after the other). A decoder's next prompt
+ * takes the place of a text that has ended; the sources of encoder-decoders go by nearly equal length. `piece` must be NULL. */
+weft_status wf_generate_many(const wf_model *model, const wf_tokenizer *tok, const wf_prompts *prompts,
+                             const wf_generate_options *options, wf_generation_fn take, void *user, weft_error *err);
 #endif

@@ -46,12 +46,18 @@ typedef struct candidate {
     int32_t token;
 } candidate;
 
+typedef struct sortable {
+    uint64_t key; /* falls as the score grows */
+    int32_t token;
+} sortable;
+
 struct wf_sampler {
     const wf_env *env;
     int64_t vocab;
     wf_sampling options;
     double *scores;
-    candidate *list; /* the most likely first; NULL: never drawn */
+    candidate *list;  /* the most likely first; NULL: never drawn */
+    sortable *sorted; /* [2, vocab]; NULL like it */
     uint8_t *seen;
 };
 
@@ -101,8 +107,10 @@ weft_status wf_sampler_create(const wf_env *env, int64_t vocab, const wf_samplin
     s->options.rules = o->rules ? o->rules : &none;
     s->scores = wf_calloc(&env->mem, (size_t)vocab, sizeof *s->scores);
     s->seen = wf_calloc(&env->mem, (size_t)vocab, 1);
-    s->list = o->temperature > 0 ? wf_calloc(&env->mem, (size_t)vocab, sizeof *s->list) : NULL;
-    if (!s->scores || !s->seen || (o->temperature > 0 && !s->list)) {
+    bool draws = o->temperature > 0;
+    s->list = draws ? wf_calloc(&env->mem, (size_t)vocab, sizeof *s->list) : NULL;
+    s->sorted = draws ? wf_calloc(&env->mem, 2 * (size_t)vocab, sizeof *s->sorted) : NULL;
+    if (!s->scores || !s->seen || (draws && (!s->list || !s->sorted))) {
         wf_sampler_free(s);
         return wf_fail_memory(err);
     }
@@ -115,6 +123,7 @@ void wf_sampler_free(wf_sampler *s) {
         return;
     wf_free(&s->env->mem, s->scores);
     wf_free(&s->env->mem, s->list);
+    wf_free(&s->env->mem, s->sorted);
     wf_free(&s->env->mem, s->seen);
     wf_free(&s->env->mem, s);
 }
@@ -207,8 +216,43 @@ static int64_t eta(wf_sampler *s, int64_t n) {
     return above(s, n, by_entropy < e ? by_entropy : e);
 }
 
+/* The bits of a number as one that grows as the number falls; both zeros are one. */
+static uint64_t falling(double z) {
+    uint64_t bits;
+    z += 0.0;
+    memcpy(&bits, &z, sizeof bits);
+    return bits >> 63 ? bits : ~bits ^ (uint64_t)1 << 63;
+}
+
+/* By score, then by token, as by_score: digit by digit, the lowest first, which leaves equal ones as they come. */
+static void sort(wf_sampler *s, int64_t n) {
+    enum { DIGIT = 11, VALUES = 1 << DIGIT };
+    sortable *from = s->sorted, *to = s->sorted + s->vocab;
+    for (int64_t i = 0; i < n; i++)
+        from[i] = (sortable){falling(s->list[i].z), s->list[i].token};
+    for (int shift = 0; shift < 64; shift += DIGIT) {
+        int32_t at[VALUES] = {0};
+        for (int64_t i = 0; i < n; i++)
+            at[from[i].key >> shift & (VALUES - 1)]++;
+        if (n == 0 || at[from[0].key >> shift & (VALUES - 1)] == n)
+            continue; /* all the same */
+        for (int32_t v = 0, sum = 0, count; v < VALUES; v++, sum += count) {
+            count = at[v];
+            at[v] = sum;
+        }
+        for (int64_t i = 0; i < n; i++)
+            to[at[from[i].key >> shift & (VALUES - 1)]++] = from[i];
+        sortable *other = from;
+        from = to;
+        to = other;
+    }
+    for (int64_t i = 0; i < n; i++)
+        s->list[i] = (candidate){s->scores[from[i].token] / s->options.temperature, 0.0, from[i].token};
+}
+
 /* The list by score without what is left out; how long it is, 0 when nothing may come. */
 static int64_t choose_from(wf_sampler *s) {
+    enum { FEW = 512 };
     const wf_sampling *o = &s->options;
     const struct {
         bool on;
@@ -224,7 +268,10 @@ static int64_t choose_from(wf_sampler *s) {
     for (int64_t i = 0; i < s->vocab; i++)
         if (s->scores[i] > -INFINITY)
             s->list[n++] = (candidate){s->scores[i] / o->temperature, 0.0, (int32_t)i};
-    qsort(s->list, (size_t)n, sizeof *s->list, by_score);
+    if (n < FEW)
+        qsort(s->list, (size_t)n, sizeof *s->list, by_score);
+    else
+        sort(s, n);
     for (size_t i = 0; n > 0 && i < sizeof rows / sizeof *rows; i++)
         n = rows[i].on ? rows[i].run(s, n) : n;
     return n;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+#include "base/rng.h"
 
 enum { VOCAB = 6, DRAWS = 4000 };
 
@@ -177,6 +178,44 @@ static void test_seed(void **state) {
     wf_sampler_free(c);
 }
 
+/* As many tokens as are sorted by digits, some of them equal, against an order by insertion and a plain sum. */
+static void test_many_tokens(void **state) {
+    enum { MANY = 1500, TOP = 700 };
+    static float logits[MANY];
+    static int32_t order[MANY];
+    static double share[MANY];
+    wf_env env = {.mem = wf_mem_default};
+    wf_sampling o = plain;
+    wf_sampler *s;
+    (void)state;
+    o.top_k = TOP;
+    o.seed = 5;
+    for (int32_t i = 0, at; i < MANY; i++) {
+        logits[i] = i % 7 == 0 ? 0.0f : i % 7 == 1 ? -0.0f : (float)sin((double)(i % 1100) * 1.7) * 3.0f;
+        for (at = i; at > 0 && logits[i] > logits[order[at - 1]]; at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+    int n = TOP;
+    while (n < MANY && logits[order[n]] >= logits[order[TOP - 1]])
+        n++;
+    double sum = 0.0, total = 0.0;
+    for (int i = 0; i < n; i++)
+        sum += share[i] = exp((double)logits[order[i]] - (double)logits[order[0]]);
+    for (int i = 0; i < n; i++)
+        total += share[i] /= sum;
+    assert_int_equal(wf_sampler_create(&env, MANY, &o, &s, NULL), WEFT_OK);
+    for (uint64_t position = 0; position < 400; position++) {
+        double u = wf_rng_uniform_double(wf_rng_make(o.seed, 0x5a3bu, 0), position) * total;
+        int32_t token, i = 0;
+        while (i < n - 1 && (u -= share[i]) >= 0.0)
+            i++;
+        assert_int_equal(wf_sampler_next(s, logits, &none, position, &token, NULL), WEFT_OK);
+        assert_int_equal(token, order[i]);
+    }
+    wf_sampler_free(s);
+}
+
 static void test_odd_logits(void **state) {
     wf_env env = {.mem = wf_mem_default};
     wf_sampler *s;
@@ -228,8 +267,8 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_options), cmocka_unit_test(test_rules),
-                                       cmocka_unit_test(test_seed), cmocka_unit_test(test_odd_logits),
-                                       cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_options),    cmocka_unit_test(test_rules),
+                                       cmocka_unit_test(test_seed),       cmocka_unit_test(test_many_tokens),
+                                       cmocka_unit_test(test_odd_logits), cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

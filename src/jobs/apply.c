@@ -88,7 +88,7 @@ static weft_status choose_limit(wf_apply *a) {
 static weft_status open_model(wf_apply *a) {
     a->folder = a->folder ? a->folder : a->model;
     WF_TRY(wf_opened_open_part(a->job->env, a->folder, a->precision, a->body, &a->m, a->job->err));
-    if (!a->row->written && !a->row->alone)
+    if (!a->row->written)
         WF_TRY(wf_model_expect(a->m.model, UINT64_MAX, a->job->err));
     WF_TRY(wf_facts_read(a->job->arena, a->folder, a->m.model, a->m.tok, &a->facts, a->job->err));
     WF_TRY(find_head(a));
@@ -97,7 +97,7 @@ static weft_status open_model(wf_apply *a) {
     WF_TRY(choose_limit(a));
     if (a->row->prepare)
         WF_TRY(a->row->prepare(a));
-    if (a->row->alone)
+    if (a->row->together)
         return WEFT_OK;
     return a->row->written ? wf_translator_create(a->m.model, &a->writing, &a->translator, a->job->err)
                            : wf_runner_create(a->m.model, &a->how, &a->runner, a->job->err);
@@ -336,12 +336,11 @@ static bool is_bad_record(weft_status status) { return status == WEFT_BAD_INPUT;
 
 static weft_status answer_items(window *w) {
     const wf_apply_row *row = w->a->row;
-    if (!row->alone)
-        WF_TRY(run_sequences(w));
+    if (row->together)
+        return row->together(w->a, w->items, w->n, w->sequences);
+    WF_TRY(run_sequences(w));
     for (size_t i = 0; i < w->n; i++) {
-        wf_apply_item *item = &w->items[i];
-        WF_TRY(row->alone ? row->alone(w->a, item, item->n_sequences ? &w->sequences[item->first] : NULL)
-                          : row->put(w->a, item));
+        WF_TRY(row->put(w->a, &w->items[i]));
         WF_TRY(wf_apply_put(w->a));
     }
     return WEFT_OK;

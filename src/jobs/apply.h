@@ -50,9 +50,9 @@ typedef struct wf_apply_row {
     /* Instead of `take`: the row's model writes a text to each sequence (apply/translator.h), as `a->writing` says, which
      * `prepare` fills in; see wf_translated_fn. */
     weft_status (*written)(wf_apply *a, wf_apply_item *item, const wf_translated *text);
-    /* Instead of both: what becomes of an item, each by itself and in order, into a->line. `sequence` NULL: it has no tokens.
-     */
-    weft_status (*alone)(wf_apply *a, wf_apply_item *item, const wf_sequence *sequence);
+    /* Instead of all of them: what becomes of the items of a window, each put (wf_apply_put) as it is done, in order. An item
+     * without tokens has no sequence; those of the others begin at `first`. */
+    weft_status (*together)(wf_apply *a, wf_apply_item *items, size_t n, const wf_sequence *sequences);
     weft_status (*put)(wf_apply *a, wf_apply_item *item); /* all sequences are done: its line into a->line */
     weft_status (*end)(wf_apply *a);                      /* after the last record; may be NULL */
     void (*close)(wf_apply *a);                           /* may be NULL */

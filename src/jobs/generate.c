@@ -123,7 +123,7 @@ static weft_status generate(wf_job *job, const request *r, const wf_opened *m) {
     how.user = job->user;
     weft_status status = r->chat ? encode_chat(job, r, m, &ids) : encode(m, r->prompt, &ids, job->err);
     if (status == WEFT_OK)
-        status = wf_writing_run(job, r->model, &r->writing, m, how, &(wf_sequence){.ids = ids.data, .count = ids.count}, &g);
+        status = wf_writing_run(job, r->model, &r->writing, m, how, &ids, &g);
     if (status == WEFT_OK || g.finish == WF_FINISH_INTERRUPT) {
         tell(job, r, &g);
         if (tell_sampling(job, r, &how.sampling, &m->says) != WEFT_OK)

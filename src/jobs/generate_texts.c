@@ -1,11 +1,12 @@
-/* generate_texts.c - generate for many prompts: what follows each text, one after the other, each as it is alone. */
+/* generate_texts.c - generate for many prompts: what follows each text, many written at the same time, each as it is alone. */
 #include "jobs/apply.h"
 #include "jobs/writing.h"
 
 typedef struct generating {
     wf_writing writing;
     wf_generate_options how;
-    bool cuts; /* 'max_length' is asked for: prompts are cut */
+    wf_ids nothing; /* what a prompt without tokens is */
+    bool cuts;      /* 'max_length' is asked for: prompts are cut */
     size_t full;
 } generating;
 
@@ -21,6 +22,7 @@ static weft_status prepare(wf_apply *a) {
     generating *t = a->own;
     wf_str how = wf_str_new(&a->job->env->mem);
     a->cut.on = t->cuts;
+    t->nothing = wf_ids_new(&a->job->env->mem);
     WF_TRY(wf_writing_prepare(a->job, a->model, &t->writing, &a->m, &t->how));
     wf_asked_tell(&t->writing.asked, &a->m.says, &t->how.sampling, &how);
     wf_log(a->job->env, WF_INFO, "%s: %s", a->model, wf_str_text(&how));
@@ -80,29 +82,50 @@ static void put_line(wf_apply *a, const wf_generation *g) {
     }
 }
 
-static weft_status write(wf_apply *a, const wf_apply_item *item, const wf_sequence *prompt, wf_generation *g) {
-    generating *t = a->own;
-    WF_TRY(wf_writing_run(a->job, a->model, &t->writing, &a->m, t->how, prompt, g));
+typedef struct written {
+    wf_apply *a;
+    wf_apply_item *items;
+} written;
+
+static weft_status take(void *user, size_t index, wf_generation *g, weft_status status) {
+    const written *w = user;
+    generating *t = w->a->own;
+    if (status != WEFT_OK) {
+        if (status != WEFT_INTERRUPTED && status != WEFT_TERMINATED)
+            (void)wf_text_record_fail_in(&w->items[index].record, w->a->job->err);
+        return status;
+    }
     t->full += g->finish == WF_FINISH_CONTEXT;
-    if (a->json)
-        put_json(a, item, g);
+    if (w->a->json)
+        put_json(w->a, &w->items[index], g);
     else
-        put_line(a, g);
-    return WEFT_OK;
+        put_line(w->a, g);
+    return wf_apply_put(w->a);
 }
 
-static weft_status alone(wf_apply *a, wf_apply_item *item, const wf_sequence *sequence) {
-    wf_ids ids = wf_ids_new(&a->job->env->mem);
-    wf_generation g = {.text = wf_str_new(&a->job->env->mem)};
-    weft_status status = sequence ? WEFT_OK : wf_writing_begin(&a->m, &ids, a->job->err);
-    const wf_sequence nothing = {.ids = ids.data, .count = ids.count};
-    if (status == WEFT_OK)
-        status = write(a, item, sequence ? sequence : &nothing, &g);
-    if (status != WEFT_OK && status != WEFT_INTERRUPTED && status != WEFT_TERMINATED)
-        wf_text_record_fail_in(&item->record, a->job->err);
-    wf_generation_free(a->job->env, &g);
-    wf_ids_free(&ids);
-    return status;
+static weft_status together(wf_apply *a, wf_apply_item *items, size_t n, const wf_sequence *sequences) {
+    generating *t = a->own;
+    wf_prompt *list = wf_arena_alloc(&a->arena, (n + 1) * sizeof *list);
+    wf_generate_options how = t->how;
+    wf_rules rules = wf_writing_rules(&a->m);
+    if (!list)
+        return wf_fail_memory(a->job->err);
+    for (size_t i = 0; i < n; i++) {
+        const wf_sequence *s = items[i].n_sequences ? &sequences[items[i].first] : NULL;
+        if (!s && t->nothing.count == 0)
+            WF_TRY(wf_writing_begin(&a->m, &t->nothing, a->job->err));
+        list[i] = s ? (wf_prompt){.ids = s->ids, .n = s->count} : (wf_prompt){.ids = t->nothing.data, .n = t->nothing.count};
+        list[i].max_tokens = wf_writing_length(a->job, a->model, &t->writing, &a->m, list[i].n);
+    }
+    how.sampling.rules = &rules;
+    how.batch = a->how.tokens;
+    return wf_generate_many(a->m.model, a->m.target, &(wf_prompts){list, n}, &how, take, &(written){a, items}, a->job->err);
+}
+
+static void close(wf_apply *a) {
+    generating *t = a->own;
+    if (t->nothing.mem) /* prepared */
+        wf_ids_free(&t->nothing);
 }
 
 static weft_status end(wf_apply *a) {
@@ -122,5 +145,6 @@ const wf_apply_row wf_apply_generate = {.name = "generate",
                                         .own = sizeof(generating),
                                         .read = read,
                                         .prepare = prepare,
-                                        .alone = alone,
-                                        .end = end};
+                                        .together = together,
+                                        .end = end,
+                                        .close = close};

@@ -36,7 +36,7 @@ weft_status wf_writing_begin(const wf_opened *m, wf_ids *ids, weft_error *err) {
 }
 
 /* How many new tokens: as asked, else what the config says, else the usual. */
-static int64_t choose_length(const wf_job *job, const char *model, const wf_writing *r, const wf_opened *m, size_t prompt) {
+int64_t wf_writing_length(const wf_job *job, const char *model, const wf_writing *r, const wf_opened *m, size_t prompt) {
     bool encoder = m->model->encoder != NULL;
     int64_t given = encoder ? 1 : (int64_t)prompt, fixed = encoder && m->says.n_start ? (int64_t)m->says.n_start : given,
             longest = wf_generation_config_longest(&m->says, given);
@@ -66,10 +66,12 @@ weft_status wf_writing_prepare(wf_job *job, const char *model, const wf_writing 
     return WEFT_OK;
 }
 
+wf_rules wf_writing_rules(const wf_opened *m) { return wf_generation_config_rules(&m->says, 0, 0, 0); }
+
 weft_status wf_writing_run(wf_job *job, const char *model, const wf_writing *w, const wf_opened *m, wf_generate_options how,
-                           const wf_sequence *prompt, wf_generation *out) {
-    wf_rules rules = wf_generation_config_rules(&m->says, 0, 0, 0);
+                           const wf_ids *prompt, wf_generation *out) {
+    wf_rules rules = wf_writing_rules(m);
     how.sampling.rules = &rules;
-    how.max_tokens = choose_length(job, model, w, m, prompt->count);
-    return wf_generate(m->model, m->target, prompt->ids, prompt->count, &how, out, job->err);
+    how.max_tokens = wf_writing_length(job, model, w, m, prompt->count);
+    return wf_generate(m->model, m->target, prompt->data, prompt->count, &how, out, job->err);
 }

@@ -21,7 +21,10 @@ weft_status wf_writing_begin(const wf_opened *m, wf_ids *ids, weft_error *err);
 /* With what the model's files say; the same for every prompt. */
 weft_status wf_writing_prepare(wf_job *job, const char *model, const wf_writing *w, const wf_opened *m,
                                wf_generate_options *out);
-/* The text to the ids of a prompt; see wf_generate. `how`: of wf_writing_prepare. */
+/* The text to a prompt; see wf_generate. `how`: of wf_writing_prepare. */
 weft_status wf_writing_run(wf_job *job, const char *model, const wf_writing *w, const wf_opened *m, wf_generate_options how,
-                           const wf_sequence *prompt, wf_generation *out);
+                           const wf_ids *prompt, wf_generation *out);
+/* As many tokens as a prompt of n tokens is asked for, and the rules of all of them: what wf_generate_many needs to know. */
+int64_t wf_writing_length(const wf_job *job, const char *model, const wf_writing *w, const wf_opened *m, size_t n);
+wf_rules wf_writing_rules(const wf_opened *m);
 #endif

@@ -164,6 +164,12 @@ void wf_state_reset(wf_state *s, int64_t sequence) {
     }
 }
 
+/* Bytes of a sequence that mean something: of rows that only grow those that are there. */
+static size_t used_bytes(const wf_state *s, const wf_state_buffer *b, int64_t sequence) {
+    size_t one = b->bytes / (size_t)b->dims[0];
+    return b->append && s->start[sequence] < b->dims[1] ? one / (size_t)b->dims[1] * (size_t)s->start[sequence] : one;
+}
+
 weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *from, int64_t from_sequence, weft_error *err) {
     WF_CHECK(to->model == from->model && to->capacity == from->capacity && to->chunk == from->chunk &&
                  to->source == from->source && to->sharing == 1 && from->sharing == 1,
@@ -172,14 +178,8 @@ weft_status wf_state_copy(wf_state *to, int64_t to_sequence, const wf_state *fro
     for (size_t i = 0; i < buffer_count(to->model); i++)
         if (to->buffers[i].data)
             memmove(sequence_of(&to->buffers[i], to_sequence), sequence_of(&from->buffers[i], from_sequence),
-                    to->buffers[i].bytes / (size_t)to->batch);
+                    used_bytes(from, &from->buffers[i], from_sequence));
     return WEFT_OK;
-}
-
-/* Bytes of a sequence that mean something: of rows that only grow those that are there. */
-static size_t used_bytes(const wf_state *s, const wf_state_buffer *b, int64_t sequence) {
-    size_t one = b->bytes / (size_t)s->batch;
-    return b->append && s->start[sequence] < b->dims[1] ? one / (size_t)b->dims[1] * (size_t)s->start[sequence] : one;
 }
 
 static weft_status check_order(const wf_state *s, const int64_t *index, weft_error *err) {

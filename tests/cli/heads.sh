@@ -463,6 +463,33 @@ done >apart
 check "lines are what each is alone" cmp together apart
 run 0 sh -c '"$1" generate alone --text - --max-tokens 6 --seed 5 <prompts' - "$WEFT"
 check "standard input too" cmp together "$out"
+# .. however many are written at the same time, and however they end
+awk 'BEGIN { for (i = 0; i < 23; i++) { for (k = 0; k <= i * 5 % 9; k++) printf "w%d ", (i * 7 + k) % 50; print "" } }' >crowd
+for how in "--temperature 0" "--seed 3 --repetition-penalty 1.2" "--seed 5 --stop w3 --stop w1" "--overflow slide --context 11"; do
+    while read -r prompt; do
+        run 0 "$WEFT" generate alone "$prompt" --max-tokens 9 --beams 1 --quiet $how
+        cat "$out"
+    done <crowd >apart
+    for batch in 1 40 90 500; do
+        run 0 "$WEFT" generate alone --text crowd --max-tokens 9 --beams 1 --batch $batch $how
+        check "$how: lines of batches of $batch are what each is alone" cmp "$out" apart
+    done
+    run 0 "$WEFT" generate alone --text crowd --max-tokens 9 --beams 1 $how
+    check "$how: lines are what each is alone" cmp "$out" apart
+done
+while read -r prompt; do
+    run 0 "$WEFT" generate t5 "$prompt" --beams 1 --temperature 0 --max-tokens 9 --quiet
+    cat "$out"
+done <crowd >apart
+run 0 "$WEFT" generate t5 --text crowd --beams 1 --temperature 0 --max-tokens 9
+check "sources too" cmp "$out" apart
+run 2 "$WEFT" generate alone w7 --batch 40
+printf 'w1\nw2 w3\nw1 w2 w3 w4\nw5\n' >uneven
+run 2 "$WEFT" generate alone --text uneven --beams 1 --max-tokens 2 --context 3
+lines "$out" 2
+has "$err" "uneven: line 3: the prompt has 4 tokens, the context only 3"
+run 4 sh -c 'yes w7 | head -c 17000000 | "$1" generate alone' - "$WEFT"
+has "$err" "the prompt on standard input has more than 16 MiB"
 printf '{"p": "w7"}\n{"q": "w8"}\n' >prompts.jsonl
 run 4 "$WEFT" generate alone --text prompts.jsonl --field p --json --max-tokens 2
 lines "$out" 1
