@@ -1,5 +1,6 @@
 #include "gen/generate.h"
 #include <string.h>
+#include "text/unicode.h"
 
 const wf_overflow_row wf_overflows[] = {{"stop", "the text ends", WF_OVERFLOW_STOP},
                                         {"slide", "the last half of the context is kept and read again", WF_OVERFLOW_SLIDE},
@@ -51,15 +52,15 @@ static void close_writer(writer *w) {
     wf_str_free(&w->pending);
 }
 
-/* Bytes that are no character become U+FFFD, as in the references. */
+/* Bytes that are no character become U+FFFD, one for as many as could have begun one, as in the references. */
 static void put_valid(wf_str *out, const char *text, size_t n) {
-    for (size_t i = 0; i < n;) {
+    for (size_t i = 0, length; i < n; i += length) {
         int step = wf_utf8_length(text + i, n - i);
+        length = step > 0 ? (size_t)step : wf_utf8_broken((const uint8_t *)text + i, n - i);
         if (step > 0)
-            wf_str_put(out, text + i, (size_t)step);
+            wf_str_put(out, text + i, length);
         else
             wf_str_puts(out, "\xEF\xBF\xBD");
-        i += step > 0 ? (size_t)step : 1;
     }
 }
 
@@ -218,6 +219,17 @@ static wf_history history(const generator *g) {
         .ids = g->ids, .n = g->n, .source = g->source ? g->source : g->ids, .n_source = g->source ? g->n_source : g->n_prompt};
 }
 
+/* A stop string that stays: all of the text is told before the end is. */
+static weft_status find_stop(generator *g, bool *ended) {
+    WF_TRY(wf_stops_hit(&g->o->stops, g->ids, g->n, ended, g->err));
+    if (!*ended)
+        return WEFT_OK;
+    end_text(&g->writer);
+    if (g->out->finish != WF_FINISH_CALLER)
+        g->out->finish = WF_FINISH_STOP;
+    return WEFT_OK;
+}
+
 /* Chooses a token; *ended when the text has. */
 static weft_status choose(generator *g, bool *ended) {
     int32_t id;
@@ -233,7 +245,7 @@ static weft_status choose(generator *g, bool *ended) {
         g->out->finish = WF_FINISH_EOS;
     else
         *ended = !put_token(&g->writer, (uint32_t)id);
-    return WEFT_OK;
+    return *ended ? WEFT_OK : find_stop(g, ended);
 }
 
 static weft_status step(generator *g, bool *ended) {
@@ -346,9 +358,10 @@ static weft_status write_beam(generator *g, const wf_beam_text *from, bool full,
     *to = (wf_generated){.text = own.text,
                          .tokens = from->n - g->n,
                          .score = (double)from->score,
-                         .finish = from->ended ? WF_FINISH_EOS
-                                   : full      ? WF_FINISH_CONTEXT
-                                               : WF_FINISH_LENGTH};
+                         .finish = from->ended     ? WF_FINISH_EOS
+                                   : from->stopped ? WF_FINISH_STOP
+                                   : full          ? WF_FINISH_CONTEXT
+                                                   : WF_FINISH_LENGTH};
     return w.failed || own.text.failed ? wf_fail_memory(g->err) : WEFT_OK;
 }
 
@@ -380,6 +393,7 @@ static weft_status run_beams(generator *g) {
                        .sampling = &g->sampling,
                        .eos = g->o->eos,
                        .n_eos = g->o->n_eos,
+                       .stops = g->o->stops,
                        .given = g->rules.prompt,
                        .most = most};
     wf_beam_found found;
