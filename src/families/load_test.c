@@ -447,6 +447,8 @@ static void test_untied_by_the_file(void **state) {
     assert_true(model->heads[0].weight->value[5] == 2.0f * model->token->value[5]);
     assert_non_null(strstr(b.log, "not tied"));
     wf_model_free(model);
+    saved_as(&b, SCRATCH "/loose", SCRATCH "/loose", "llama");
+    assert_non_null(strstr(text_of(&b, SCRATCH "/saved-as", "config.json"), "\"tie_word_embeddings\": true")); /* its own */
     close_bench(&b);
 }
 
