@@ -127,6 +127,9 @@ END
 printf '{"word_embedding_dimension": 32, "pooling_mode_cls_token": true, "pooling_mode_max_tokens": true}' >st/1_Pooling/config.json
 printf '{"prompts": {"query": "the cat "}, "default_prompt_name": null}' >st/config_sentence_transformers.json
 printf '{"max_seq_length": 6, "do_lower_case": false}' >st/0_Transformer/sentence_bert_config.json
+run 0 "$WEFT" inspect st
+has "$out" "family bert"
+has "$out" "sentence-transformers: Transformer, Pooling cls_token max_tokens, Normalize"
 run 0 "$WEFT" embed st texts --format f32
 check "two poolings side by side" test "$(wc -c <"$out")" -eq 1024
 has "$err" "longer than 6 tokens"
