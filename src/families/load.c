@@ -628,7 +628,14 @@ static weft_status open_all(loader *l, const char *path) {
     WF_TRY(wf_model_names(l->c->model, l->c->family, &l->c->arena, &l->c->names, l->err));
     WF_TRY(find_tensors(l, path));
     WF_TRY(check_extra(l));
-    WF_TRY(wf_rest_keep(l->c, path, l->shards, l->tensors, strlen(l->prefix), &l->pairs, l->options->map, l->err));
+    WF_TRY(wf_rest_keep(l->c,
+                        &(wf_rest_files){.path = path,
+                                         .shards = l->shards,
+                                         .read = l->tensors,
+                                         .skip = strlen(l->prefix),
+                                         .pairs = &l->pairs,
+                                         .mapped = l->options->map},
+                        l->err));
     WF_TRY(read_values(l));
     return attach_adapter(l, true);
 }

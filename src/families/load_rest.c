@@ -106,10 +106,9 @@ static weft_status keep(const wf_checkpoint *c, const wf_stored_tensor *t, const
     return mapped ? WEFT_OK : copy_data(arena, t, &out->stored, err);
 }
 
-weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shards *shards, const wf_stored_tensor *const *read,
-                         size_t skip, wf_pairs *pairs, bool mapped, weft_error *err) {
+weft_status wf_rest_keep(const wf_checkpoint *c, const wf_rest_files *f, weft_error *err) {
     wf_arena *arena = &c->model->arena;
-    size_t n = wf_shards_count(shards);
+    size_t n = wf_shards_count(f->shards);
     const wf_spec *spec = c->model->spec;
     bool tied = spec->n_heads > 0 && spec->heads[0].tied; /* then the reference has one tensor, and writes one name of it */
     wf_rest *rest = wf_arena_alloc(arena, sizeof *rest);
@@ -120,16 +119,16 @@ weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shar
     if (arena->failed)
         return wf_fail_memory(err);
     for (size_t i = 0; i < n; i++) {
-        const wf_stored_tensor *t = wf_shards_at(shards, i);
-        if (is_read(c, t, read))
+        const wf_stored_tensor *t = wf_shards_at(f->shards, i);
+        if (is_read(c, t, f->read))
             continue;
-        const wf_json *twin = tied ? NULL : twin_of(&c->names, t, read, skip, pairs);
-        if (!twin && !wf_names_kept(&c->names, t->name + skip))
+        const wf_json *twin = tied ? NULL : twin_of(&c->names, t, f->read, f->skip, f->pairs);
+        if (!twin && !wf_names_kept(&c->names, t->name + f->skip))
             continue;
         rest->tensors[rest->count] = (wf_rest_tensor){.twin = NULL};
-        WF_TRY(keep(c, t, twin, t->name + skip, mapped, &rest->tensors[rest->count++], err));
+        WF_TRY(keep(c, t, twin, t->name + f->skip, f->mapped, &rest->tensors[rest->count++], err));
     }
-    WF_TRY(read_generation(arena, path, &rest->generation, err));
+    WF_TRY(read_generation(arena, f->path, &rest->generation, err));
     c->model->rest = rest;
     return copy_config(arena, c->config, &rest->config, err);
 }

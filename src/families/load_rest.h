@@ -29,10 +29,15 @@ typedef struct wf_pairs {
 } wf_pairs;
 bool wf_pairs_same(wf_pairs *pairs, const wf_stored_tensor *a, const wf_stored_tensor *b);
 
-/* `path`: of the folder, or a file of weights. `read`: the tensors that the names of the checkpoint have. `skip`: bytes of
- * every tensor's name in front of the family's own. `pairs`: those compared so far. The data is copied unless `mapped`. */
-weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shards *shards, const wf_stored_tensor *const *read,
-                         size_t skip, wf_pairs *pairs, bool mapped, weft_error *err);
+typedef struct wf_rest_files { /* what a checkpoint was read from */
+    const char *path; /* of the folder, or a file of weights */
+    const wf_shards *shards;
+    const wf_stored_tensor *const *read; /* the tensors that the names of the checkpoint have */
+    size_t skip;                         /* bytes of every tensor's name in front of the family's own */
+    wf_pairs *pairs;                     /* those compared so far */
+    bool mapped;                         /* else the data is copied */
+} wf_rest_files;
+weft_status wf_rest_keep(const wf_checkpoint *c, const wf_rest_files *files, weft_error *err);
 /* Whether the model's folder says something under a key of its settings for writing text, or of its config. */
 bool wf_rest_says(const wf_model *model, const char *key);
 #endif
