@@ -30,7 +30,7 @@ typedef struct wf_pairs {
 bool wf_pairs_same(wf_pairs *pairs, const wf_stored_tensor *a, const wf_stored_tensor *b);
 
 typedef struct wf_rest_files { /* what a checkpoint was read from */
-    const char *path; /* of the folder, or a file of weights */
+    const char *path;          /* of the folder, or a file of weights */
     const wf_shards *shards;
     const wf_stored_tensor *const *read; /* the tensors that the names of the checkpoint have */
     size_t skip;                         /* bytes of every tensor's name in front of the family's own */
