@@ -15,7 +15,7 @@ static const cli_option options[] = {
     {"max-tokens", CLI_VALUE, "N", "the model's, or 256", "new tokens at most", NULL},
     CLI_SAMPLING("0.8", "0.95"),
     CLI_BEAMS,
-    {"stop", CLI_MANY, "TEXT", NULL, "ends before this text; may be given more than once", NULL},
+    {"stop", CLI_MANY, "TEXT", "the model's", "ends before this text; may be given more than once", NULL},
     {"overflow", CLI_TEXT, "POLICY", "stop", "at the end of the context: stop, slide (forget the first half) or error", NULL},
     {"context", CLI_VALUE, "N", "the model's", "tokens a sequence may have", NULL},
     {"batch", CLI_VALUE, "N", "what fits 32 texts",
@@ -128,7 +128,9 @@ const cli_command cli_command_generate = {
         "are\n"
         "written at the same time (--batch). A text with line ends is quoted as in JSON; --json prints an object a line.\n\n"
         "What no option says is what the model's generation_config.json says: whether tokens are drawn (do_sample), how, and\n"
-        "how many. Where it does not say, tokens are drawn. The last line on standard error tells how they were chosen.\n\n"
+        "how many. Where it does not say, tokens are drawn. Its stop_strings end a text and stay in it; --stop takes their "
+        "place and\n"
+        "leaves out what it names. The last line on standard error tells how they were chosen.\n\n"
         "examples:\n  weft generate run 'Once upon a time'\n  echo -n 'To be' | weft generate run --temperature 0 --max-tokens "
         "40 --quiet\n  weft generate chat-model --chat conversation.json\n"
         "  weft generate run --text prompts.jsonl --field prompt --json > answers.jsonl\n"};

@@ -120,11 +120,12 @@ WEFT_API weft_status weft_tokenize_stream(weft *lib, const char *options, weft_t
 /* {"model": DIR, "prompt": TEXT or "chat": FILE ("template": NAME), "max_tokens": N, "temperature", "top_k", "top_p", "min_p",
  * "typical_p", "top_h", "epsilon_cutoff", "eta_cutoff", "repetition_penalty", "seed", "stop": [..], "overflow":
  * "stop|slide|error", "context": N, "precision": "fp32|bf16"}. What is not given is what the model's generation_config.json
- * says; result->json has in "sampling" what was used. `piece` may be NULL: then result->text is the generated text; else that
- * was handed out already, and result->text is a line of statistics and one that tells how tokens were chosen. "beams": N texts
- * are followed at a time (beam search as transformers does it; not with a temperature, "stop" or "slide"), "length_penalty",
- * "early_stopping": true, false or "never", "sequences": how many are given back, a line each; their usual is what the model's
- * generation config says. result->json has the "score" of the text, of several all in "sequences":
+ * says (its "stop_strings" stay in the text; what "stop" names does not); result->json has in "sampling" what was used. `piece`
+ * may be NULL: then result->text is the generated text; else that was handed out already, and result->text is a line of
+ * statistics and one that tells how tokens were chosen. "beams": N texts are followed at a time (beam search as transformers
+ * does it; not with a temperature, "stop" or "slide"), "length_penalty", "early_stopping": true, false or "never", "sequences":
+ * how many are given back, a line each; their usual is what the model's generation config says. result->json has the "score" of
+ * the text, of several all in "sequences":
  * [{"text", "score", "tokens", "finish"}, ..]. With "text": [PATH..] in the place of "prompt" and "chat" ("input", "field",
  * "json" as for the heads below) a line for every text, what it would be alone: handed to `piece` in order as each is ready. */
 WEFT_API weft_status weft_generate(weft *lib, const char *options, weft_text_fn piece, void *user, weft_result *result,

@@ -24,7 +24,7 @@ typedef struct batch {
     int32_t *next;    /* [n, n_start]: what is fed */
     int32_t *text;    /* [n, n_start + longest]: `start`, then what is written */
     size_t *written;  /* [n] */
-    uint8_t *ended;   /* [n] */
+    uint8_t *ended;   /* [n]; 2: by a stop string */
     size_t open;      /* texts that have not ended */
 } batch;
 
@@ -125,10 +125,25 @@ static wf_history history(const batch *b, size_t i, const int32_t *text, int64_t
     return (wf_history){.ids = text, .n = n, .source = b->source + i * (size_t)b->rows, .n_source = b->lengths[i]};
 }
 
+/* One more token of text i. */
+static weft_status put(const wf_translator *t, batch *b, size_t i, int32_t id, weft_error *err) {
+    int32_t *text = b->text + i * text_width(t);
+    size_t n = t->options.n_start + b->written[i];
+    bool stopped;
+    if ((b->ended[i] = ends(t, id)))
+        return WEFT_OK;
+    text[n] = id;
+    b->written[i]++;
+    WF_TRY(wf_stops_hit(&t->options.stops, text, (int64_t)n + 1, &stopped, err));
+    b->ended[i] = stopped ? 2 : 0;
+    return WEFT_OK;
+}
+
 /* The next token of every text that has not ended, from logits [n, vocab]. */
 static weft_status choose(const wf_translator *t, batch *b, const float *logits, int64_t step, weft_error *err) {
     for (size_t i = 0; i < b->n; i++, logits += t->model->spec->vocab) {
-        int32_t id = t->options.padding, *text = b->text + i * text_width(t);
+        int32_t id = t->options.padding;
+        const int32_t *text = b->text + i * text_width(t);
         size_t n = t->options.n_start + b->written[i];
         wf_history h = history(b, i, text, (int64_t)n);
         if (!b->ended[i])
@@ -136,10 +151,8 @@ static weft_status choose(const wf_translator *t, batch *b, const float *logits,
         b->next[i] = id;
         if (b->ended[i])
             continue;
-        if ((b->ended[i] = ends(t, id)))
-            b->open--;
-        else
-            text[n] = id, b->written[i]++;
+        WF_TRY(put(t, b, i, id, err));
+        b->open -= b->ended[i] != 0;
     }
     return WEFT_OK;
 }
@@ -173,7 +186,7 @@ static weft_status write_texts(wf_translator *t, batch *b, const taker *to, weft
     WF_TRY(decode(t, b, err));
     for (size_t i = 0; i < b->n; i++) {
         const void *text = b->text + i * text_width(t) + t->options.n_start;
-        wf_translated one = {.ids = text, .n = b->written[i], .ended = b->ended[i]};
+        wf_translated one = {.ids = text, .n = b->written[i], .ended = b->ended[i] == 1, .stopped = b->ended[i] == 2};
         WF_TRY(to->take(to->user, b->order[i], &one));
     }
     return WEFT_OK;
@@ -184,7 +197,8 @@ static weft_status take_beams(const wf_translator *t, const batch *b, const wf_b
         for (int64_t k = 0; k < t->options.beams.returned; k++, texts++) {
             const void *text = texts->ids + t->options.n_start;
             size_t n = (size_t)texts->n - t->options.n_start - texts->ended;
-            wf_translated one = {.ids = text, .n = n, .ended = texts->ended, .score = (double)texts->score};
+            wf_translated one = {
+                .ids = text, .n = n, .ended = texts->ended, .stopped = texts->stopped, .score = (double)texts->score};
             WF_TRY(to->take(to->user, b->order[i], &one));
         }
     return WEFT_OK;
@@ -198,6 +212,7 @@ static weft_status write_beams(wf_translator *t, batch *b, const taker *to, weft
                        .sampling = &t->options.sampling,
                        .eos = t->options.eos,
                        .n_eos = t->options.n_eos,
+                       .stops = t->options.stops,
                        .given = t->rules.prompt,
                        .most = t->rules.most};
     wf_beam_found found;

@@ -23,6 +23,7 @@ typedef struct wf_translator_options {
     size_t given;         /* of them, those that do not count as written; 0: 1 */
     const int32_t *eos;   /* any of them ends a text */
     size_t n_eos;
+    wf_stops stops; /* they end it too */
     int32_t padding;
 } wf_translator_options;
 
@@ -36,6 +37,7 @@ typedef struct wf_translated { /* what was written behind `start`, without the t
     const uint32_t *ids;
     size_t n;
     bool ended;   /* there was one */
+    bool stopped; /* a stop string ended it, which is among the ids */
     double score; /* of beams */
 } wf_translated;
 /* What was written to source `index`; of beams once for each that is given back, the best first. Valid during the call; called

@@ -314,10 +314,11 @@ weft_status wf_family_of_config(const wf_families *set, const wf_json *config, c
     if (!type)
         return find_by_architecture(set, architecture, out, err);
     WF_TRY(find_by_type(set, type, architecture, out, err));
-    if (!reads_class(*out, architecture))
-        return wf_fail_at(err, WEFT_UNSUPPORTED, architecture->offset, "architecture '%s' of model type '%s' is not supported",
-                          architecture->string, type->string);
-    return WEFT_OK;
+    if (reads_class(*out, architecture))
+        return WEFT_OK;
+    const char *why = wf_json_text(wf_json_get((*out)->json, "instead"), architecture->string, NULL);
+    return wf_fail_at(err, WEFT_UNSUPPORTED, architecture->offset, "architecture '%s' of model type '%s' is not supported%s%s",
+                      architecture->string, type->string, why ? ": " : "", why ? why : "");
 }
 
 /* ---- config to spec ---- */

@@ -187,6 +187,8 @@ static const refused_row refused[] = {
     {"{\"architectures\": [\"Odd\"]}", WEFT_UNSUPPORTED, "'Odd'"},
     {"{\"architectures\": \"LlamaForCausalLM\"}", WEFT_BAD_INPUT, "architectures"},
     {LLAMA ", \"architectures\": [\"LlamaForMultipleChoice\"]}", WEFT_UNSUPPORTED, "LlamaForMultipleChoice"},
+    {"{\"model_type\": \"splinter\", \"architectures\": [\"SplinterForPreTraining\"]}", WEFT_UNSUPPORTED,
+     "'SplinterForPreTraining' of model type 'splinter' is not supported: it answers every [QUESTION]"},
     {LLAMA ", \"unheard_of\": 1}", WEFT_UNSUPPORTED, "unheard_of"},
     {LLAMA ", \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},
     {"{\"model_type\": \"bart\", \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},

@@ -19,6 +19,7 @@ typedef struct loader {
     wf_shards *shards;
     const char *prefix;               /* of every name in the files beside the family's own; "": none */
     const wf_stored_tensor **tensors; /* per map of the names */
+    wf_pairs pairs;                   /* tensors found equal */
     wf_adapter_files adapter;
     bool adapted, untied; /* there is an adapter; it parts a tied tensor */
     weft_error *err;
@@ -128,10 +129,6 @@ static const wf_stored_tensor *find_either(const loader *l, const char *name) {
 }
 
 /* ---- tied tensors ---- */
-static bool same_tensor(const wf_stored_tensor *a, const wf_stored_tensor *b) {
-    return a == b || (wf_streq(a->dtype, b->dtype) && a->size == b->size && memcmp(a->data, b->data, a->size) == 0);
-}
-
 static weft_status loosen(loader *l, wf_json *spec) {
     wf_json *loose = wf_json_copy(&l->c->arena, wf_json_get(spec, "head"));
     wf_json_put(&l->c->arena, loose, "tied", wf_json_new_bool(&l->c->arena, false));
@@ -152,7 +149,7 @@ static weft_status untie(loader *l, wf_json *spec) {
     const wf_json *tied = wf_json_get(l->c->family->json, "tied"), *head = wf_json_get(spec, "head");
     for (const wf_json *j = tied ? tied->child : NULL; j; j = j->next) {
         const wf_stored_tensor *a = find_either(l, j->key), *b = find_either(l, j->string);
-        if (!a || !b || !wf_json_bool(head, "tied", false) || same_tensor(a, b) || is_source_table(l, j->key))
+        if (!a || !b || !wf_json_bool(head, "tied", false) || is_source_table(l, j->key) || wf_pairs_same(&l->pairs, a, b))
             continue;
         wf_log(l->env, WF_WARN, "%s: '%s' and '%s' differ, so they are not tied", l->config_path, j->key, j->string);
         WF_TRY(loosen(l, spec));
@@ -169,7 +166,7 @@ static weft_status part_tables(loader *l, wf_json *spec) {
         return WEFT_OK;
     for (const wf_json *j = tables ? tables->child : NULL; j && j->next; j = j->next->next) {
         const wf_stored_tensor *a = find_either(l, j->string), *b = find_either(l, j->next->string);
-        if (!a || !b || same_tensor(a, b))
+        if (!a || !b || wf_pairs_same(&l->pairs, a, b))
             continue;
         wf_log(l->env, WF_WARN, "%s: '%s' and '%s' differ, so they are not one", l->config_path, j->string, j->next->string);
         wf_json *own = wf_json_copy(&l->c->arena, stem);
@@ -631,7 +628,14 @@ static weft_status open_all(loader *l, const char *path) {
     WF_TRY(wf_model_names(l->c->model, l->c->family, &l->c->arena, &l->c->names, l->err));
     WF_TRY(find_tensors(l, path));
     WF_TRY(check_extra(l));
-    WF_TRY(wf_rest_keep(l->c, path, l->shards, l->tensors, strlen(l->prefix), l->options->map, l->err));
+    WF_TRY(wf_rest_keep(l->c,
+                        &(wf_rest_files){.path = path,
+                                         .shards = l->shards,
+                                         .read = l->tensors,
+                                         .skip = strlen(l->prefix),
+                                         .pairs = &l->pairs,
+                                         .mapped = l->options->map},
+                        l->err));
     WF_TRY(read_values(l));
     return attach_adapter(l, true);
 }

@@ -2,6 +2,21 @@
 #include <string.h>
 #include "base/reader.h"
 
+bool wf_pairs_same(wf_pairs *p, const wf_stored_tensor *a, const wf_stored_tensor *b) {
+    if (a == b)
+        return true;
+    for (size_t i = 0; i < p->n; i++)
+        if ((p->list[i][0] == a && p->list[i][1] == b) || (p->list[i][0] == b && p->list[i][1] == a))
+            return true;
+    if (!wf_streq(a->dtype, b->dtype) || a->size != b->size || memcmp(a->data, b->data, a->size) != 0)
+        return false;
+    if (p->n < WF_PAIRS_MAX) {
+        p->list[p->n][0] = a;
+        p->list[p->n++][1] = b;
+    }
+    return true;
+}
+
 static weft_status copy_config(wf_arena *arena, const wf_json *from, const wf_json **out, weft_error *err) {
     wf_json *config = wf_json_new(arena, WF_JSON_OBJECT);
     for (const wf_json *j = from ? from->child : NULL; config && j; j = j->next)
@@ -57,14 +72,14 @@ static const wf_stored_tensor *read_as(const wf_names *names, const wf_stored_te
 
 /* The pair of tied names that the tensor has, with or without the base, and the values of the other; NULL: none. */
 static const wf_json *twin_of(const wf_names *names, const wf_stored_tensor *t, const wf_stored_tensor *const *read,
-                              size_t skip) {
+                              size_t skip, wf_pairs *pairs) {
     size_t base = names->base ? strlen(names->base) : 0;
     const char *name = t->name + skip;
     for (const wf_json *j = names->tied ? names->tied->child : NULL; j; j = j->next) {
         bool bare = base && wf_starts_with(j->key, names->base) && wf_streq(j->key + base, name);
         const wf_stored_tensor *other =
             j->kind == WF_JSON_STRING && (bare || wf_streq(j->key, name)) ? read_as(names, read, j->string) : NULL;
-        if (other && wf_streq(other->dtype, t->dtype) && other->size == t->size && memcmp(other->data, t->data, t->size) == 0)
+        if (other && wf_pairs_same(pairs, other, t))
             return j;
     }
     return NULL;
@@ -91,10 +106,11 @@ static weft_status keep(const wf_checkpoint *c, const wf_stored_tensor *t, const
     return mapped ? WEFT_OK : copy_data(arena, t, &out->stored, err);
 }
 
-weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shards *shards, const wf_stored_tensor *const *read,
-                         size_t skip, bool mapped, weft_error *err) {
+weft_status wf_rest_keep(const wf_checkpoint *c, const wf_rest_files *f, weft_error *err) {
     wf_arena *arena = &c->model->arena;
-    size_t n = wf_shards_count(shards);
+    size_t n = wf_shards_count(f->shards);
+    const wf_spec *spec = c->model->spec;
+    bool tied = spec->n_heads > 0 && spec->heads[0].tied; /* then the reference has one tensor, and writes one name of it */
     wf_rest *rest = wf_arena_alloc(arena, sizeof *rest);
     if (!rest)
         return wf_fail_memory(err);
@@ -103,14 +119,16 @@ weft_status wf_rest_keep(const wf_checkpoint *c, const char *path, const wf_shar
     if (arena->failed)
         return wf_fail_memory(err);
     for (size_t i = 0; i < n; i++) {
-        const wf_stored_tensor *t = wf_shards_at(shards, i);
-        const wf_json *twin = twin_of(&c->names, t, read, skip);
-        if (!(twin || wf_names_kept(&c->names, t->name + skip)) || is_read(c, t, read))
+        const wf_stored_tensor *t = wf_shards_at(f->shards, i);
+        if (is_read(c, t, f->read))
+            continue;
+        const wf_json *twin = tied ? NULL : twin_of(&c->names, t, f->read, f->skip, f->pairs);
+        if (!twin && !wf_names_kept(&c->names, t->name + f->skip))
             continue;
         rest->tensors[rest->count] = (wf_rest_tensor){.twin = NULL};
-        WF_TRY(keep(c, t, twin, t->name + skip, mapped, &rest->tensors[rest->count++], err));
+        WF_TRY(keep(c, t, twin, t->name + f->skip, f->mapped, &rest->tensors[rest->count++], err));
     }
-    WF_TRY(read_generation(arena, path, &rest->generation, err));
+    WF_TRY(read_generation(arena, f->path, &rest->generation, err));
     c->model->rest = rest;
     return copy_config(arena, c->config, &rest->config, err);
 }

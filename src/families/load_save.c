@@ -52,14 +52,27 @@ static weft_status part_tables(saver *s, const wf_family *family, wf_json *spec,
     return s->arena.failed ? wf_fail_memory(err) : WEFT_OK;
 }
 
+/* The same of a head whose own matrix the files hold beside the table that the config ties it to. */
+static weft_status part_head(saver *s, wf_json *spec, weft_error *err) {
+    const wf_json *head = wf_json_get(spec, "head"), *ours = wf_json_get(s->normal, "head");
+    if (!head || !wf_json_bool(head, "tied", false) || !ours || wf_json_bool(ours, "tied", true))
+        return WEFT_OK;
+    wf_json *parted = wf_json_copy(&s->arena, head);
+    wf_json_put(&s->arena, parted, "tied", wf_json_new_bool(&s->arena, false));
+    wf_json_put(&s->arena, spec, "head", parted);
+    return s->arena.failed ? wf_fail_memory(err) : WEFT_OK;
+}
+
 /* Whether a config is that of the same model; `own`: its folder's, whose weights are believed before it. */
 static weft_status reads_back(saver *s, const wf_family *family, const wf_json *config, bool own, bool *exactly,
                               weft_error *err) {
     wf_json *spec, *normal;
     wf_spec *read;
     WF_TRY(wf_family_spec(family, &s->arena, config, &(wf_config_options){.strict = !own}, &spec, err));
-    if (own)
+    if (own) {
         WF_TRY(part_tables(s, family, spec, err));
+        WF_TRY(part_head(s, spec, err));
+    }
     WF_TRY(wf_spec_read(&s->arena, spec, &read, err));
     WF_TRY(wf_spec_normal(&s->arena, read, &normal, err));
     *exactly = alike(s->normal, normal, 0);

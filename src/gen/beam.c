@@ -30,12 +30,13 @@ static const float out_of_reach = -1.0e9f; /* as the reference has it: what is f
 typedef struct candidate {
     float score;
     int32_t beam, token;
+    bool stopped; /* completes a stop string */
 } candidate;
 
 typedef struct text { /* that is written, or finished; its ids are those of its slot */
     float score;
     int64_t n;
-    bool finished;
+    bool finished, stopped;
 } text;
 
 typedef struct search {
@@ -123,10 +124,10 @@ static void look(search *s, int64_t beam) {
     for (int64_t i = 0; i < s->vocab; i++) {
         float score = (float)z[i] + sum;
         if (n < s->keep || score > list[n - 1].score)
-            n = insert(list, n, s->keep, (candidate){score, (int32_t)beam, (int32_t)i});
+            n = insert(list, n, s->keep, (candidate){score, (int32_t)beam, (int32_t)i, false});
     }
     for (; n < s->keep; n++) /* a vocabulary of few tokens */
-        list[n] = (candidate){-INFINITY, (int32_t)beam, 0};
+        list[n] = (candidate){-INFINITY, (int32_t)beam, 0, false};
 }
 
 static void look_share(void *arg, int thread, int n_threads) {
@@ -148,6 +149,16 @@ static weft_status find_candidates(search *s, weft_error *err) {
     return WEFT_OK;
 }
 
+static weft_status find_stops(search *s, weft_error *err) {
+    for (int64_t i = 0; i < s->keep; i++) {
+        candidate *c = &s->best[i];
+        int32_t *ids = ids_at(s, s->running, s->row, c->beam);
+        ids[s->n] = c->token;
+        WF_TRY(wf_stops_hit(&s->job->stops, ids, s->n + 1, &c->stopped, err));
+    }
+    return WEFT_OK;
+}
+
 /* ---- a row ---- */
 static bool is_eos(const search *s, int32_t id) {
     for (size_t i = 0; i < s->job->n_eos; i++)
@@ -156,7 +167,7 @@ static bool is_eos(const search *s, int32_t id) {
     return false;
 }
 
-static bool ends(const search *s, const candidate *c) { return s->n + 1 >= s->job->most || is_eos(s, c->token); }
+static bool ends(const search *s, const candidate *c) { return s->n + 1 >= s->job->most || is_eos(s, c->token) || c->stopped; }
 
 static bool all_finished(const search *s, const text *t) {
     for (int64_t i = 0; i < s->beams; i++)
@@ -176,7 +187,7 @@ static void finish(search *s, const candidate *c, bool counts, float score) {
     int32_t *to = ids_at(s, s->finished, s->row, at);
     memmove(t + at + 1, t + at, (size_t)(s->beams - 1 - at) * sizeof *t);
     memmove(to + s->width, to, (size_t)((s->beams - 1 - at) * bytes));
-    t[at] = (text){score, s->n + 1, counts};
+    t[at] = (text){score, s->n + 1, counts, c->stopped};
     memcpy(to, ids_at(s, s->running, s->row, c->beam), (size_t)s->n * sizeof *to);
     to[s->n] = c->token;
 }
@@ -230,6 +241,7 @@ static bool may_improve(const search *s) {
 
 static weft_status step_row(search *s, weft_error *err) {
     WF_TRY(find_candidates(s, err));
+    WF_TRY(find_stops(s, err));
     finish_all(s); /* before what runs on takes their place */
     bool ended = go_on(s);
     s->hope[s->row] = s->hope[s->row] && may_improve(s);
@@ -314,7 +326,7 @@ static void begin_texts(search *s) {
             memcpy(ids_at(s, s->running, r, i), s->job->prompts[r].ids, bytes);
             memcpy(ids_at(s, s->finished, r, i), s->job->prompts[r].ids, bytes);
             s->sums[slot(s, r, i)] = i ? out_of_reach : 0.0f;
-            s->texts[slot(s, r, i)] = (text){out_of_reach, s->n, false};
+            s->texts[slot(s, r, i)] = (text){out_of_reach, s->n, false, false};
         }
     }
 }
@@ -373,7 +385,7 @@ static void tell(search *s, wf_beam_found *out) {
             const text *t = &s->texts[slot(s, r, i)];
             const int32_t *ids = ids_at(s, s->finished, r, i);
             bool ended = t->n > s->job->prompts[r].n && is_eos(s, ids[t->n - 1]);
-            out->texts[r * s->job->how.returned + i] = (wf_beam_text){ids, t->n, t->score, ended};
+            out->texts[r * s->job->how.returned + i] = (wf_beam_text){ids, t->n, t->score, ended, t->stopped && !ended};
         }
 }
 

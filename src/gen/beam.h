@@ -10,6 +10,7 @@
 #define WF_GEN_BEAM_H
 #include "gen/sampler.h"
 #include "gen/session.h"
+#include "gen/stops.h"
 
 enum { WF_BEAMS_MOST = 1024 };
 
@@ -34,15 +35,17 @@ typedef struct wf_beam_job {
     const wf_sampling *sampling; /* penalty and rules; there is no temperature */
     const int32_t *eos;          /* any of them ends a text */
     size_t n_eos;
-    int64_t given; /* of the prompt's ids, those that do not count as written: the rest was forced */
-    int64_t most;  /* ids of a text at most, the prompt included */
+    wf_stops stops; /* they end one too */
+    int64_t given;  /* of the prompt's ids, those that do not count as written: the rest was forced */
+    int64_t most;   /* ids of a text at most, the prompt included */
 } wf_beam_job;
 
 typedef struct wf_beam_text {
     const int32_t *ids; /* [n], the prompt and the id that ended it included */
     int64_t n;
     float score;
-    bool ended; /* by one of eos */
+    bool ended;   /* by one of eos */
+    bool stopped; /* by a stop string, which is among the ids */
 } wf_beam_text;
 
 typedef struct wf_beam_found {

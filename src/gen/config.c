@@ -198,6 +198,27 @@ static bool take_second(wf_generation_config *c, int64_t vocab, const known_key 
     return take_list(list, vocab, c->second, &c->rules.n_second, 1);
 }
 
+/* ---- stop strings ---- */
+static bool add_stop(wf_generation_config *c, size_t *used, const wf_json *j) {
+    if (j->kind != WF_JSON_STRING || j->length == 0 || strlen(j->string) != j->length || j->length >= WF_STOPS_MAX - *used)
+        return false;
+    memcpy(c->stops + *used, j->string, j->length + 1);
+    *used += j->length + 1;
+    c->n_stops++;
+    return true;
+}
+
+/* A string or a list of them. An empty one would end every text. */
+static bool take_stops(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *says) {
+    bool list = says->kind == WF_JSON_ARRAY, whole = true;
+    size_t used = 0;
+    (void)vocab, (void)row;
+    c->n_stops = 0;
+    for (const wf_json *j = list ? says->child : says; j; j = list ? j->next : NULL)
+        whole = add_stop(c, &used, j) && whole;
+    return whole;
+}
+
 /* ---- what is not followed ---- */
 /* It does nothing as this number. */
 static bool is_off(wf_generation_config *c, int64_t vocab, const known_key *row, const wf_json *j) {
@@ -240,13 +261,13 @@ static const known_key keys[] = {{"bos_token_id", pass},
                                  {"begin_suppress_tokens", take_not_first},
                                  {"forced_eos_token_id", take_last},
                                  {"forced_bos_token_id", take_second, .started = true},
+                                 {"stop_strings", take_stops},
                                  /* not followed, unless they are the number that does nothing */
                                  {"num_beam_groups", is_off, .least = 1},
                                  {"diversity_penalty", is_off},
                                  {"penalty_alpha", is_off},
                                  {"guidance_scale", is_off, .least = 1},
                                  {"max_time", is_nothing},
-                                 {"stop_strings", is_nothing},
                                  {"token_healing", is_nothing},
                                  {"force_words_ids", is_nothing},
                                  {"forced_decoder_ids", is_nothing},

@@ -10,8 +10,9 @@
 #define WF_GEN_CONFIG_H
 #include "base/json.h"
 #include "gen/beam.h"
+#include "gen/stops.h"
 
-enum { WF_EOS_MAX = 16, WF_BANNED_MAX = 256, WF_WORDS_MAX = 1024, WF_UNFOLLOWED_MAX = 8 };
+enum { WF_EOS_MAX = 16, WF_BANNED_MAX = 256, WF_WORDS_MAX = 1024, WF_STOPS_MAX = 4096, WF_UNFOLLOWED_MAX = 8 };
 
 typedef struct wf_generation_words { /* runs of tokens, one behind the other */
     int32_t ids[WF_WORDS_MAX], lengths[WF_BANNED_MAX];
@@ -31,6 +32,8 @@ typedef struct wf_generation_config {
     wf_generation_words words, biased;
     double bias[WF_BANNED_MAX];
     int32_t banned[WF_BANNED_MAX], not_first[WF_BANNED_MAX], second[1], last[WF_EOS_MAX];
+    char stops[WF_STOPS_MAX]; /* stop_strings, as wf_stops has them */
+    size_t n_stops;
     int64_t longest, fresh;                    /* max_length, max_new_tokens; 0: nobody says */
     const char *unfollowed[WF_UNFOLLOWED_MAX]; /* what would change the text and is not followed, as far as there is room */
     size_t n_unfollowed;

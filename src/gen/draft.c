@@ -164,24 +164,33 @@ static bool is_eos(const wf_draft *d, int32_t id) {
     return false;
 }
 
+/* What was chosen becomes characters. A stop string that stays is looked for in all of the text. */
+static weft_status tell_chosen(wf_draft *d, bool *ended, bool *stopped) {
+    *ended = is_eos(d, d->chosen);
+    *stopped = false;
+    if (*ended) {
+        d->out.finish = WF_FINISH_EOS;
+        return WEFT_OK;
+    }
+    *ended = !wf_teller_put(&d->teller, (uint32_t)d->chosen);
+    return *ended ? WEFT_OK : wf_stops_hit(&d->o->stops, d->ids, d->n, stopped, &d->failure);
+}
+
 void wf_draft_put(wf_draft *d) {
-    bool ended = is_eos(d, d->chosen);
+    bool ended, stopped;
     if (d->out.tokens == 0)
         d->out.first_seconds = wf_seconds() - d->started;
     weft_status status =
         wf_grow(&d->model->env->mem, (void **)&d->ids, &d->capacity, (size_t)d->n + 1, sizeof *d->ids, &d->failure);
-    if (status != WEFT_OK) {
-        wf_draft_end(d, status);
-        return;
+    if (status == WEFT_OK) {
+        d->ids[d->n++] = d->chosen;
+        d->out.tokens++;
+        status = tell_chosen(d, &ended, &stopped);
     }
-    d->ids[d->n++] = d->chosen;
-    d->out.tokens++;
-    if (ended)
-        d->out.finish = WF_FINISH_EOS;
-    else
-        ended = !wf_teller_put(&d->teller, (uint32_t)d->chosen);
-    if (ended || d->out.tokens >= d->max_tokens)
-        wf_draft_end(d, WEFT_OK);
+    if (status != WEFT_OK || ended || stopped || d->out.tokens >= d->max_tokens)
+        wf_draft_end(d, status);
+    if (status == WEFT_OK && stopped && d->out.finish != WF_FINISH_CALLER)
+        d->out.finish = WF_FINISH_STOP;
 }
 
 void wf_draft_end(wf_draft *d, weft_status status) {

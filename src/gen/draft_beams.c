@@ -24,9 +24,10 @@ static weft_status write_beam(const wf_draft *d, const wf_beam_text *from, bool 
     *to = (wf_generated){.text = own.text,
                          .tokens = from->n - d->n,
                          .score = (double)from->score,
-                         .finish = from->ended ? WF_FINISH_EOS
-                                   : full      ? WF_FINISH_CONTEXT
-                                               : WF_FINISH_LENGTH};
+                         .finish = from->ended     ? WF_FINISH_EOS
+                                   : from->stopped ? WF_FINISH_STOP
+                                   : full          ? WF_FINISH_CONTEXT
+                                                   : WF_FINISH_LENGTH};
     return w.failed || own.text.failed ? wf_fail_memory(err) : WEFT_OK;
 }
 
@@ -58,6 +59,7 @@ static weft_status search(wf_draft *d, wf_session *session, int64_t most, weft_e
                        .sampling = &sampling,
                        .eos = d->o->eos,
                        .n_eos = d->o->n_eos,
+                       .stops = d->o->stops,
                        .given = d->rules.prompt,
                        .most = most};
     wf_beam_found found;

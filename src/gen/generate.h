@@ -40,6 +40,7 @@ typedef struct wf_generate_options {
     size_t n_eos;
     const char *const *stop; /* any of these strings ends the text and is left out of it */
     size_t n_stop;
+    wf_stops stops; /* any of these strings ends it too, and stays in it */
     wf_overflow overflow;
     int (*piece)(void *user, const char *text, size_t length); /* complete characters; nonzero ends the text; may be NULL */
     void *user;

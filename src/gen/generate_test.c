@@ -97,28 +97,21 @@ static void test_equals_a_plain_loop(void **state) {
     for (size_t i = 0; i < COUNT_OF(prompt); i++)
         ids[i] = (int32_t)prompt[i];
     assert_int_equal(wf_session_feed(s, ids, COUNT_OF(prompt), &logits, NULL), WEFT_OK);
-    wf_text_stream stream = wf_text_stream_new(w.tok, WF_DECODE_SKIP_SPECIALS);
-    wf_str bytes = wf_str_new(&wf_mem_default);
+    uint32_t written[12];
     for (int i = 0; i < 12; i++) {
         int32_t best = 0;
         for (int32_t j = 1; j < 260; j++)
             best = logits[j] > logits[best] ? j : best;
-        assert_int_equal(wf_text_stream_put(&stream, (uint32_t)best, &bytes, NULL), WEFT_OK);
+        written[i] = (uint32_t)best;
         assert_int_equal(wf_session_feed(s, &best, 1, &logits, NULL), WEFT_OK);
     }
-    assert_int_equal(wf_text_stream_end(&stream, &bytes, NULL), WEFT_OK);
-    wf_text_stream_free(&stream);
-    for (size_t i = 0; i < bytes.length;) {
-        int n = wf_utf8_length(bytes.data + i, bytes.length - i);
-        wf_str_put(&want, n ? bytes.data + i : "\xEF\xBF\xBD", n ? (size_t)n : 3);
-        i += n ? (size_t)n : 1;
-    }
+    const unsigned how = WF_DECODE_SKIP_SPECIALS | WF_DECODE_TEXT;
+    assert_int_equal(wf_tokenizer_decode(w.tok, written, COUNT_OF(written), how, &want, NULL), WEFT_OK);
     wf_generation g = run(&w, o, WEFT_OK);
     assert_int_equal(g.tokens, 12);
     assert_int_equal(g.prompt_tokens, 5);
     assert_int_equal(g.finish, WF_FINISH_LENGTH);
     assert_string_equal(wf_str_text(&g.text), wf_str_text(&want));
-    wf_str_free(&bytes);
     wf_str_free(&want);
     wf_str_free(&g.text);
     wf_session_free(s);
@@ -176,6 +169,31 @@ static void test_stop_strings(void **state) {
     wf_generation g = run(&w, o, WEFT_OK);
     assert_string_equal(wf_str_text(&g.text), wf_str_text(&whole.text));
     wf_str_free(&g.text);
+    wf_str_free(&whole.text);
+    close_world(&w);
+}
+
+/* One that stays: the text ends behind it. */
+static void test_stops_that_stay(void **state) {
+    world w;
+    open_world(&w, &wf_mem_default, 2);
+    wf_generation whole = run(&w, sampled(19), WEFT_OK);
+    size_t n = whole.text.length;
+    for (size_t at = 0; at < n; at++) {
+        char stop[8] = {0};
+        int step = wf_utf8_length(whole.text.data + at, n - at);
+        if (step == 0 || memcmp(whole.text.data + at, "\xEF\xBF\xBD", 3) == 0)
+            continue;
+        memcpy(stop, whole.text.data + at, (size_t)step);
+        wf_generate_options o = sampled(19);
+        o.stops = (wf_stops){&w.env.mem, w.tok, stop, 1};
+        wf_generation g = run(&w, o, WEFT_OK);
+        assert_int_equal(g.finish, WF_FINISH_STOP);
+        size_t end = (size_t)(strstr(whole.text.data, stop) - whole.text.data) + (size_t)step;
+        assert_int_equal(g.text.length, end);
+        assert_memory_equal(g.text.data, whole.text.data, end);
+        wf_str_free(&g.text);
+    }
     wf_str_free(&whole.text);
     close_world(&w);
 }
@@ -317,13 +335,11 @@ static void test_out_of_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_a_plain_loop),
-                                       cmocka_unit_test(test_same_text_for_every_thread_count),
-                                       cmocka_unit_test(test_stop_strings),
-                                       cmocka_unit_test(test_end_of_the_context),
-                                       cmocka_unit_test(test_ends),
-                                       cmocka_unit_test(test_bad_requests),
-                                       cmocka_unit_test(test_beams),
-                                       cmocka_unit_test(test_out_of_memory)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_equals_a_plain_loop), cmocka_unit_test(test_same_text_for_every_thread_count),
+        cmocka_unit_test(test_stop_strings),        cmocka_unit_test(test_stops_that_stay),
+        cmocka_unit_test(test_end_of_the_context),  cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_bad_requests),        cmocka_unit_test(test_beams),
+        cmocka_unit_test(test_out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* teller.c - the text that comes out, token by token. */
 #include "gen/teller.h"
 #include <string.h>
+#include "text/unicode.h"
 
 wf_teller wf_teller_open(const wf_generate_options *o, wf_generation *out, const wf_tokenizer *tok, const wf_mem *mem) {
     return (wf_teller){o, out, wf_text_stream_new(tok, WF_DECODE_SKIP_SPECIALS), wf_str_new(mem), wf_str_new(mem), false};
@@ -12,15 +13,15 @@ void wf_teller_close(wf_teller *w) {
     wf_str_free(&w->pending);
 }
 
-/* Bytes that are no character become U+FFFD, as in the references. */
+/* Bytes that are no character become U+FFFD, one for as many as could have begun one, as in the references. */
 static void put_valid(wf_str *out, const char *text, size_t n) {
-    for (size_t i = 0; i < n;) {
+    for (size_t i = 0, length; i < n; i += length) {
         int step = wf_utf8_length(text + i, n - i);
+        length = step > 0 ? (size_t)step : wf_utf8_broken((const uint8_t *)text + i, n - i);
         if (step > 0)
-            wf_str_put(out, text + i, (size_t)step);
+            wf_str_put(out, text + i, length);
         else
             wf_str_puts(out, "\xEF\xBF\xBD");
-        i += step > 0 ? (size_t)step : 1;
     }
 }
 

@@ -65,7 +65,9 @@ static weft_status show_folder(wf_job *job, request *r, const char *folder) {
     WF_TRY(wf_checkpoint_open(job->env, folder, &(wf_load_options){.config_only = true, .unmerged = true}, &c, job->err));
     weft_status status = show(job, r, c.model, c.family->name);
     wf_checkpoint_close(&c);
-    return status;
+    WF_TRY(status);
+    WF_TRY(wf_inspect_weights(job, folder));
+    return wf_inspect_modules(job, folder);
 }
 
 static weft_status show_spec(wf_job *job, request *r, const char *name, const char *file) {
@@ -84,7 +86,16 @@ static weft_status show_spec(wf_job *job, request *r, const char *name, const ch
 static weft_status show_run(wf_job *job, request *r, const char *folder) {
     char **names;
     size_t n;
-    const char *last = NULL;
+    const char *last = NULL, *transformer;
+    bool adapter;
+    WF_TRY(wf_inspect_adapter(job, folder, &adapter));
+    if (adapter)
+        return WEFT_OK;
+    WF_TRY(wf_inspect_transformer(job, folder, &transformer));
+    if (transformer) {
+        WF_TRY(show_folder(job, r, transformer));
+        return wf_inspect_modules(job, folder);
+    }
     WF_TRY(wf_list_dir(job->arena, folder, &names, &n, job->err));
     for (size_t i = 0; i < n; i++)
         if (wf_ends_with(names[i], ".safetensors"))
@@ -120,13 +131,25 @@ static weft_status show_weights(wf_job *job, request *r, const char *path) {
     return status;
 }
 
+/* The config of a folder is no spec. */
+static weft_status check_spec(wf_job *job, const char *path) {
+    wf_json *json;
+    WF_TRY(wf_json_parse_file(job->arena, path, &json, job->err));
+    WF_CHECK(!wf_json_get(json, "model_type") && !wf_json_get(json, "architectures") && !wf_json_get(json, "peft_type"),
+             job->err, WEFT_USAGE, "%s: this is the config of a folder, not a spec: inspect the folder it lies in", path);
+    return WEFT_OK;
+}
+
 static weft_status show_file(wf_job *job, request *r, const char *path) {
     bool tokenizer = false, tensors;
     WF_TRY(holds_tensors(job, path, &tensors));
     if (tensors)
         return show_weights(job, r, path);
     WF_TRY(wf_inspect_tokenizer(job, path, &tokenizer));
-    return tokenizer ? WEFT_OK : show_spec(job, r, NULL, path);
+    if (tokenizer)
+        return WEFT_OK;
+    WF_TRY(check_spec(job, path));
+    return show_spec(job, r, NULL, path);
 }
 
 weft_status wf_job_inspect(wf_job *job) {
@@ -140,5 +163,9 @@ weft_status wf_job_inspect(wf_job *job) {
         return show_folder(job, &r, r.name);
     if (wf_is_dir(r.name))
         return show_run(job, &r, r.name);
-    return wf_is_file(r.name) ? show_file(job, &r, r.name) : show_spec(job, &r, r.name, NULL);
+    if (wf_is_file(r.name))
+        return show_file(job, &r, r.name);
+    WF_CHECK(!strchr(r.name, '/'), job->err, WEFT_USAGE,
+             "'%s' is neither a model folder nor a file, nor a name in the cache of the Hugging Face hub", r.name);
+    return show_spec(job, &r, r.name, NULL);
 }

@@ -15,6 +15,14 @@ weft_status wf_inspect_model(wf_job *job, const wf_model *model, const char *fam
 /* Memory of a training step by part, and its FLOPs; "not possible" when the model has no training form. */
 weft_status wf_inspect_memory(wf_job *job, const wf_model *model, const wf_inspection *step);
 weft_status wf_inspect_tensors(wf_job *job, const char *path); /* of a file of any kind of formats/formats.def */
+/* A folder's weights, whatever becomes of them: how many, of which types; none, or none that can be read, is a warning. */
+weft_status wf_inspect_weights(wf_job *job, const char *folder);
+/* The modules of a sentence-transformers folder; nothing of another. */
+weft_status wf_inspect_modules(wf_job *job, const char *folder);
+/* The folder of the transformer that a sentence-transformers folder has in a folder of its own; NULL: it has none. */
+weft_status wf_inspect_transformer(wf_job *job, const char *folder, const char **out);
+/* What an adapter's folder says and holds; *is false (and WEFT_OK) when it is none. */
+weft_status wf_inspect_adapter(wf_job *job, const char *folder, bool *is);
 /* *is false (and WEFT_OK) when the JSON file is no tokenizer. */
 weft_status wf_inspect_tokenizer(wf_job *job, const char *path, bool *is);
 /* "12.3 MB" into out (16 bytes). */

@@ -8,6 +8,10 @@ void wf_opened_follow(wf_opened *o, const wf_json *config) {
     wf_generation_config_follow(&o->says, o->model->spec->vocab, o->model->encoder != NULL, config);
 }
 
+wf_stops wf_opened_stops(const wf_opened *o) {
+    return (wf_stops){&o->model->env->mem, o->target, o->says.stops, o->says.n_stops};
+}
+
 /* generation_config.json, else the config, which the loader has judged already, else what the tokenizer calls the end. */
 static weft_status find_ends(wf_opened *o, wf_arena *arena, const char *path, const wf_json *config, weft_error *err) {
     const char *usual = o->model->encoder ? "</s>" : "<|endoftext|>";

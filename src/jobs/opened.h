@@ -28,6 +28,8 @@ weft_status wf_opened_tokenizer(const wf_env *env, const char *path, int64_t voc
 /* "MODEL: COMMAND needs a model with a head 'mlm'; the head of this one is 'lm' (see: weft help generate)" */
 weft_status wf_opened_fail_head(const wf_opened *opened, const char *model, const char *command, const char *wanted,
                                 weft_error *err);
+/* The strings that end a text, as the generation config says; valid as long as `opened`. */
+wf_stops wf_opened_stops(const wf_opened *opened);
 /* What a config says about writing, over what was said before. */
 void wf_opened_follow(wf_opened *opened, const wf_json *config);
 #endif

@@ -23,7 +23,7 @@ typedef struct translating {
 typedef struct translation {
     wf_bytes text;
     size_t tokens;
-    bool ended;
+    bool ended, stopped;      /* by the token for it; by a stop string */
     double score;             /* of beams */
     struct translation *next; /* a less likely one to the same text */
 } translation;
@@ -202,6 +202,7 @@ static weft_status prepare(wf_apply *a) {
                                          .beams = t->beams,
                                          .eos = says->eos,
                                          .n_eos = says->n_eos,
+                                         .stops = wf_opened_stops(&a->m),
                                          .padding = (int32_t)a->facts.padding};
     return choose_length(a, t);
 }
@@ -273,9 +274,10 @@ static weft_status written(wf_apply *a, wf_apply_item *item, const wf_translated
         return wf_fail_memory(a->job->err);
     weft_status status = wf_tokenizer_decode(a->m.target, from->ids, from->n, how, &text, a->job->err);
     char *copy = status == WEFT_OK && !text.failed ? wf_arena_strndup(&a->arena, wf_str_text(&text), text.length) : NULL;
-    *out = (translation){{copy, text.length}, from->n + t->n_start - 1 + from->ended, from->ended, from->score, NULL};
+    *out = (translation){
+        {copy, text.length}, from->n + t->n_start - 1 + from->ended, from->ended, from->stopped, from->score, NULL};
     append(item, out);
-    t->unfinished += item->own == out && !from->ended;
+    t->unfinished += item->own == out && !from->ended && !from->stopped;
     wf_str_free(&text);
     return status == WEFT_OK && !copy ? wf_fail_memory(a->job->err) : status;
 }
@@ -286,7 +288,7 @@ static void put_one(wf_json_writer *w, const translation *t, bool scored) {
     wf_jw_key(w, "tokens");
     wf_jw_int(w, (int64_t)t->tokens);
     wf_jw_key(w, "finish");
-    wf_jw_string(w, wf_finish_name(t->ended ? WF_FINISH_EOS : WF_FINISH_LENGTH));
+    wf_jw_string(w, wf_finish_name(t->ended ? WF_FINISH_EOS : t->stopped ? WF_FINISH_STOP : WF_FINISH_LENGTH));
     if (scored) {
         wf_jw_key(w, "score");
         wf_jw_float(w, (float)t->score);

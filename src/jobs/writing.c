@@ -12,7 +12,8 @@ static wf_overflow overflow(wf_options *o) {
 
 void wf_writing_read(wf_job *job, wf_options *o, wf_writing *out) {
     wf_generate_options usual = wf_generate_usual();
-    *out = (wf_writing){.measured = wf_json_get(job->options, "max_tokens") != NULL};
+    *out = (wf_writing){.measured = wf_json_get(job->options, "max_tokens") != NULL,
+                        .stops = wf_json_get(job->options, "stop") != NULL};
     usual.max_tokens = wf_option_int(o, "max_tokens", usual.max_tokens, 0, INT32_MAX);
     wf_asked_read(o, &out->asked);
     usual.stop = wf_job_texts(job, o, "stop", &usual.n_stop);
@@ -59,6 +60,8 @@ weft_status wf_writing_prepare(wf_job *job, const char *model, const wf_writing 
     out->n_start = says->n_start;
     out->eos = says->eos;
     out->n_eos = says->n_eos;
+    if (!w->stops)
+        out->stops = wf_opened_stops(m);
     out->sampling = wf_asked_sampling(&w->asked, says, &w->how.sampling);
     WF_TRY(wf_job_beams(job, model, says, &w->asked, &out->beams));
     if (out->beams.beams > 1)

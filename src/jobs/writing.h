@@ -12,6 +12,7 @@
 typedef struct wf_writing {
     wf_asked asked;
     bool measured;           /* max_tokens is asked for */
+    bool stops;              /* so are strings that end a text */
     wf_generate_options how; /* without what the model's files say */
 } wf_writing;
 

@@ -86,6 +86,8 @@ wf_bytes wf_tokenizer_piece(const wf_tokenizer *tok, uint32_t id) {
     return t.piece.data ? t.piece : (wf_bytes){"", 0};
 }
 
+bool wf_tokenizer_blanks(const wf_tokenizer *tok) { return !tok->decoders.given; }
+
 /* The decoders, one after another, as far as they look at single tokens. */
 void wf_tokenizer_put_token(const wf_tokenizer *tok, uint32_t id, wf_str *out) {
     wf_bytes text = wf_token_of(tok, id).shown;

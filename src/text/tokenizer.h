@@ -91,6 +91,8 @@ int64_t wf_tokenizer_id(const wf_tokenizer *tok, const char *text, size_t length
 /* Appends the bytes a token stands for inside a text; for counting bytes per token. Ids out of range and unused ids have none.
  */
 void wf_tokenizer_put_token(const wf_tokenizer *tok, uint32_t id, wf_str *out);
+/* A file without a decoder: a blank stands between two tokens. */
+bool wf_tokenizer_blanks(const wf_tokenizer *tok);
 wf_bytes wf_tokenizer_piece(const wf_tokenizer *tok, uint32_t id); /* the token as the file spells it */
 bool wf_tokenizer_is_special(const wf_tokenizer *tok, uint32_t id);
 /* Whether tokens inside a word are spelled with a prefix (##ing). */

@@ -49,6 +49,9 @@ run 0 "$WEFT" embed merged short.txt
 check "as many" test "$(wc -l <"$out")" -eq "$(wc -l <plain.txt)"
 run 0 "$WEFT" inspect base --adapter tuned
 has "$out" "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight [32, 3]"
+run 0 "$WEFT" inspect tuned
+has "$out" "tuned: an adapter (LoRA), rank 3"
+has "$out" "adapter_model.safetensors: safetensors"
 
 # What does not fit is said.
 run 2 "$WEFT" train text.txt --model llama --lora r=3 $how --steps 1 --out none

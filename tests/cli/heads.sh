@@ -127,6 +127,9 @@ END
 printf '{"word_embedding_dimension": 32, "pooling_mode_cls_token": true, "pooling_mode_max_tokens": true}' >st/1_Pooling/config.json
 printf '{"prompts": {"query": "the cat "}, "default_prompt_name": null}' >st/config_sentence_transformers.json
 printf '{"max_seq_length": 6, "do_lower_case": false}' >st/0_Transformer/sentence_bert_config.json
+run 0 "$WEFT" inspect st
+has "$out" "family bert"
+has "$out" "sentence-transformers: Transformer, Pooling cls_token max_tokens, Normalize"
 run 0 "$WEFT" embed st texts --format f32
 check "two poolings side by side" test "$(wc -c <"$out")" -eq 1024
 has "$err" "longer than 6 tokens"
@@ -359,6 +362,10 @@ has "$out" '"score": -25.98'
 has "$out" '"finish": "eos"'
 run 0 "$WEFT" generate t5 'w47 w37 w50 w24 w25 w18' --beams 4 --max-tokens 4 --quiet
 lines "$out" 1
+printf '{"decoder_start_token_id": 0, "eos_token_id": [1, 39, 48], "max_new_tokens": 8, "stop_strings": "w14 w46"}' >t5/generation_config.json
+run 0 "$WEFT" translate t5 sources --beams 1 --json
+has "$out" '"translation":"w43 w14 w46","tokens":3,"finish":"stop"'
+has "$out" '"translation":"w52 w29 w27 w9 w24"'
 run 6 "$WEFT" generate t5 w47 --beams 4 --stop w39
 has "$err" "stop strings with beams are not supported"
 run 6 "$WEFT" translate t5 rest --to de
@@ -552,10 +559,26 @@ run 0 "$WEFT" generate alone 'w7 w8 w9' --json
 has "$out" '"tokens": 6'
 run 0 "$WEFT" generate alone 'w7 w7 w7 w7 w7 w7 w7 w7 w7' --temperature 0
 has "$err" "'max_length' of the generation config leaves no token behind the 9 of the prompt"
-says '{"top_p": 7, "stop_strings": ["w8"], "max_time": 3.5, "chat_format": "plain", "top_k": null}'
+says '{"top_p": 7, "stop_strings": [""], "max_time": 3.5, "chat_format": "plain", "top_k": null}'
 words_of --temperature 0
 check "three warnings" test "$(grep -c 'of the generation config is not followed' "$err")" -eq 3
 has "$err" "'top_p' of the generation config is not followed"
+has "$err" "'stop_strings' of the generation config is not followed"
+# strings that end a text stay in it, as in the reference; those of an option do not
+says '{"stop_strings": ["never there", " w9"]}'
+run 0 "$WEFT" generate alone w7 --max-tokens 12 --temperature 0 --json
+has "$out" '"text": " w42 w42 w42 w9"'
+has "$out" '"finish": "stop"'
+has "$out" '"tokens": 4'
+lacks "$err" "not followed"
+run 0 "$WEFT" generate alone --text prompts --max-tokens 12 --temperature 0
+check "in every line of a file" test "$(head -n 1 "$out")" = " w42 w42 w42 w9"
+run 0 "$WEFT" generate alone w7 --max-tokens 12 --temperature 0 --stop " w14" --quiet
+check "an option takes their place" test "$(cat "$out")" = " w42 w42 w42 w9 w42"
+says '{"stop_strings": "w"}'
+run 0 "$WEFT" generate alone w7 --max-tokens 12 --temperature 0 --beams 3 --json
+has "$out" '"tokens": 1'
+has "$out" '"finish": "stop"'
 says '{"do_sample": true, "num_beams": 2}'
 run 6 "$WEFT" generate alone w7
 has "$err" "'do_sample' with 'num_beams'"

@@ -15,6 +15,21 @@ empty "$err"
 run 0 "$WEFT" inspect $model --json --batch 2 --precision bf16 --optimizer sgd
 is_json "$out"
 has "$out" '"compute_copies"'
+has "$out" '"weights"'
+run 0 "$WEFT" inspect $model
+check "the weights beside the config" grep -q '^weights: [0-9]* tensors, .*, F32$' "$out"
+mkdir weightless
+cp $model/config.json weightless
+run 0 "$WEFT" inspect weightless
+has "$err" "no weights lie beside the config"
+head -c 1000 $model/model.safetensors >weightless/model.safetensors
+run 0 "$WEFT" inspect weightless
+has "$err" "weightless/model.safetensors"
+check "one line" test "$(wc -l <"$err")" -eq 1
+run 2 "$WEFT" inspect weightless/config.json
+has "$err" "inspect the folder it lies in"
+run 2 "$WEFT" inspect no/where
+has "$err" "neither a model folder nor a file"
 run 0 "$WEFT" inspect $model/model.safetensors
 has "$out" "model.embed_tokens.weight"
 run 0 "$WEFT" inspect $model/tokenizer.json

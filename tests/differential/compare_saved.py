@@ -125,7 +125,7 @@ def compare_opened(cls, folder, expected):
     compare_tensors("tensor", model.state_dict(), reference.state_dict())
     if model.dtype == reference.dtype:
         compare_tensors("buffer", dict(model.named_buffers()), dict(reference.named_buffers()))
-    if model.config.dtype != model.dtype:
+    if (model.config.dtype == model.dtype) != (reference.config.dtype == reference.dtype):  # the reference parts them itself: xlnet's keeps fp32 beside fp16
         raise Differs(f"the config says {model.config.dtype}, the weights are {model.dtype}")
     compare_keys("config", model.config.to_dict(), reference.config.to_dict())
     if reference.can_generate():
