@@ -83,6 +83,8 @@ static const honoured_row honoured[] = {
     {LLAMA ", \"rope_parameters\": {\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}}", "blocks.0.mixer.rope.dim",
      "8"},
     {"{\"architectures\": [\"LlamaForCausalLM\"], \"num_hidden_layers\": 1}", "vocab", "32000"},
+    {"{\"architectures\": [\"LLaMAForCausalLM\"], \"num_hidden_layers\": 1}", "vocab", "32000"}, /* as published */
+    {"{\"model_type\": \"mpt\", \"architectures\": [\"MPTForCausalLM\"], \"n_layers\": 3}", "layers", "3"},
     {GPT2 "}", "blocks.0.channel.hidden", "96"},
     {GPT2 ", \"n_inner\": 40}", "blocks.2.channel.hidden", "40"},
     {GPT2 ", \"hidden_size\": 48}", "dim", "48"},
@@ -187,6 +189,7 @@ static const refused_row refused[] = {
     {"{\"architectures\": [\"Odd\"]}", WEFT_UNSUPPORTED, "'Odd'"},
     {"{\"architectures\": \"LlamaForCausalLM\"}", WEFT_BAD_INPUT, "architectures"},
     {LLAMA ", \"architectures\": [\"LlamaForMultipleChoice\"]}", WEFT_UNSUPPORTED, "LlamaForMultipleChoice"},
+    {LLAMA ", \"architectures\": [\"LlamaForCausalL\"]}", WEFT_UNSUPPORTED, "LlamaForCausalL"},
     {LLAMA ", \"unheard_of\": 1}", WEFT_UNSUPPORTED, "unheard_of"},
     {LLAMA ", \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},
     {"{\"model_type\": \"bart\", \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},
