@@ -12,6 +12,7 @@
 #define ROBERTAS                                                                                                               \
     "{\"model_type\": \"encoder-decoder\", \"encoder\": {\"model_type\": \"roberta\", \"pad_token_id\": 1}, "                  \
     "\"decoder\": {\"model_type\": \"roberta\", \"pad_token_id\": 1"
+#define NOMIC "{\"architectures\": [\"NomicBertModel\"], \"n_layer\": 2, \"n_head\": 4"
 #define MARIAN "{\"architectures\": [\"MarianForCausalLM\"], \"vocab_size\": 61, \"pad_token_id\": 1"
 #define LLAMA                                                                                                                  \
     "{\"model_type\": \"llama\", \"hidden_size\": 32, \"intermediate_size\": 44, \"num_hidden_layers\": 2, "                   \
@@ -85,6 +86,9 @@ static const honoured_row honoured[] = {
     {"{\"architectures\": [\"LlamaForCausalLM\"], \"num_hidden_layers\": 1}", "vocab", "32000"},
     {"{\"architectures\": [\"LLaMAForCausalLM\"], \"num_hidden_layers\": 1}", "vocab", "32000"}, /* as published */
     {"{\"model_type\": \"mpt\", \"architectures\": [\"MPTForCausalLM\"], \"n_layers\": 3}", "layers", "3"},
+    {NOMIC ", \"n_embd\": 48, \"n_inner\": 40}", "dim", "48"}, /* the keys of the published folders */
+    {NOMIC ", \"n_embd\": 48, \"n_inner\": 40}", "blocks.0.channel.hidden", "40"},
+    {NOMIC ", \"rotary_emb_base\": 500}", "blocks.0.mixer.rope.theta", "500"},
     {GPT2 "}", "blocks.0.channel.hidden", "96"},
     {GPT2 ", \"n_inner\": 40}", "blocks.2.channel.hidden", "40"},
     {GPT2 ", \"hidden_size\": 48}", "dim", "48"},
@@ -190,6 +194,9 @@ static const refused_row refused[] = {
     {"{\"architectures\": \"LlamaForCausalLM\"}", WEFT_BAD_INPUT, "architectures"},
     {LLAMA ", \"architectures\": [\"LlamaForMultipleChoice\"]}", WEFT_UNSUPPORTED, "LlamaForMultipleChoice"},
     {LLAMA ", \"architectures\": [\"LlamaForCausalL\"]}", WEFT_UNSUPPORTED, "LlamaForCausalL"},
+    {NOMIC ", \"prenorm\": true}", WEFT_UNSUPPORTED, "prenorm"},
+    {NOMIC ", \"activation_function\": \"geglu\"}", WEFT_UNSUPPORTED, "activation_function"},
+    {NOMIC ", \"qkv_proj_bias\": true}", WEFT_UNSUPPORTED, "qkv_proj_bias"},
     {LLAMA ", \"unheard_of\": 1}", WEFT_UNSUPPORTED, "unheard_of"},
     {LLAMA ", \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},
     {"{\"model_type\": \"bart\", \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},
