@@ -89,6 +89,12 @@ static const honoured_row honoured[] = {
     {NOMIC ", \"n_embd\": 48, \"n_inner\": 40}", "dim", "48"}, /* the keys of the published folders */
     {NOMIC ", \"n_embd\": 48, \"n_inner\": 40}", "blocks.0.channel.hidden", "40"},
     {NOMIC ", \"rotary_emb_base\": 500}", "blocks.0.mixer.rope.theta", "500"},
+    {"{\"architectures\": [\"T5EncoderModel\"], \"num_hidden_layers\": 2, \"hidden_size\": 48, \"num_attention_heads\": 3}",
+     "dim", "48"},
+    {"{\"architectures\": [\"BartModel\"], \"encoder_layers\": 3, \"num_hidden_layers\": 2}", "encoder.layers", "2"},
+    {"{\"architectures\": [\"BartModel\"], \"encoder_layers\": 3, \"num_hidden_layers\": 2}", "layers", "12"},
+    {"{\"architectures\": [\"KimiLinearForCausalLM\"], \"num_hidden_layers\": 5, \"num_experts_per_tok\": 3}",
+     "blocks.1.channel.top_k", "3"},
     {GPT2 "}", "blocks.0.channel.hidden", "96"},
     {GPT2 ", \"n_inner\": 40}", "blocks.2.channel.hidden", "40"},
     {GPT2 ", \"hidden_size\": 48}", "dim", "48"},
