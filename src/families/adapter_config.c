@@ -103,10 +103,10 @@ static weft_status read_flag(const reader *r, const char *key, bool *value) {
 
 static bool is_name(const wf_json *j) { return j->kind == WF_JSON_STRING && j->length == strlen(j->string); }
 
-/* A name or a list of names; `lone`: a string alone is allowed. */
+/* A name or a list of names; `lone`: a string alone is allowed, an empty one says nothing. */
 static weft_status read_names(const reader *r, const char *key, bool lone, const wf_json **out) {
     const wf_json *j = given(r, key);
-    if (!j || says_nothing(j))
+    if (!j || says_nothing(j) || (lone && wf_json_is_string(j, "")))
         return WEFT_OK;
     if (j->kind != WF_JSON_ARRAY && !(lone && is_name(j)))
         return bad(r, j, lone ? "a text or a list of texts" : "a list of texts");
@@ -155,9 +155,20 @@ static weft_status read_bias(const reader *r, wf_adapter_bias *out) {
     return j ? bad(r, j, "none, all or lora_only") : WEFT_OK;
 }
 
+/* Heads that PEFT's model of a task saves whole. */
+static const char *const *heads_of(const char *task) {
+    static const struct {
+        const char *task, *heads[3];
+    } rows[] = {
+        {"SEQ_CLS", {"classifier", "score"}}, {"TOKEN_CLS", {"classifier", "score"}}, {"QUESTION_ANS", {"qa_outputs"}}, {""}};
+    size_t i = 0;
+    while (i + 1 < sizeof rows / sizeof *rows && !wf_streq(rows[i].task, task))
+        i++;
+    return rows[i].heads;
+}
+
 static weft_status read_which(const reader *r, wf_adapter_config *c) {
     static const char every[] = "all-linear";
-    const char *task = wf_json_text(r->json, "task_type", "");
     WF_TRY(read_names(r, "target_modules", true, &c->targets));
     WF_TRY(read_names(r, "exclude_modules", true, &c->excluded));
     WF_TRY(read_names(r, "modules_to_save", false, &c->saved));
@@ -167,7 +178,7 @@ static weft_status read_which(const reader *r, wf_adapter_config *c) {
     c->all_linear = text && c->targets->length == strlen(every);
     for (size_t i = 0; c->all_linear && every[i]; i++)
         c->all_linear = (c->targets->string[i] | (every[i] == '-' ? 0 : 0x20)) == every[i];
-    c->saves_heads = wf_streq(task, "SEQ_CLS") || wf_streq(task, "TOKEN_CLS");
+    c->heads = heads_of(wf_json_text(r->json, "task_type", ""));
     WF_CHECK(c->targets, r->err, WEFT_UNSUPPORTED, "an adapter without 'target_modules' is not supported");
     WF_CHECK(!text || !c->layers, r->err, WEFT_BAD_INPUT, "'layers_to_transform' needs a list of 'target_modules'");
     WF_CHECK(c->layers || !c->layers_pattern, r->err, WEFT_BAD_INPUT, "'layers_pattern' needs 'layers_to_transform'");
@@ -256,8 +267,9 @@ static bool saved_by(const char *entry, const char *tensor) {
 }
 
 bool wf_adapter_saves(const wf_adapter_config *c, const char *tensor) {
-    if (c->saves_heads && (saved_by("classifier", tensor) || saved_by("score", tensor)))
-        return true;
+    for (const char *const *head = c->heads; *head; head++)
+        if (saved_by(*head, tensor))
+            return true;
     for (const wf_json *e = c->saved ? c->saved->child : NULL; e; e = e->next)
         if (saved_by(e->string, tensor))
             return true;

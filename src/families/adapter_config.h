@@ -22,7 +22,7 @@ typedef struct wf_adapter_config {
     bool all_linear;        /* target_modules is "all-linear" */
     wf_adapter_bias bias;
     const wf_json *targets, *excluded, *saved, *layers, *layers_pattern, *rank_pattern, *alpha_pattern; /* NULL: none */
-    bool saves_heads; /* a task whose heads are saved whole */
+    const char *const *heads; /* what the task saves whole: names, NULL behind the last */
 } wf_adapter_config;
 
 /* From JSON that a file or a caller gave. */

@@ -43,6 +43,12 @@ static const target_case targets[] = {
     {"{\"target_modules\": [\"up\"], \"layers_to_transform\": 1, \"layers_pattern\": \"h\"}", "h.1.up", true, true},
     {"{\"target_modules\": [\"up\"], \"layers_to_transform\": 1, \"layers_pattern\": [\"x\", \"h\"]}", "a.h.1.up", true, true},
     {"{\"target_modules\": [\"up\"], \"layers_to_transform\": 1, \"layers_pattern\": \"blocks\"}", "a.h.1.up", true, false},
+    {"{\"target_modules\": [\"up\"], \"layers_to_transform\": 1, \"layers_pattern\": \"\"}", "a.h.1.up", true, true},
+    {"{\"target_modules\": [\"up\"], \"layers_to_transform\": 1, \"layers_pattern\": \"\"}", "a.h.2.up", true, false},
+    {"{\"target_modules\": \"all-linear\", \"task_type\": \"TOKEN_CLS\"}", "classifier", true, false},
+    {"{\"target_modules\": \"all-linear\", \"task_type\": \"QUESTION_ANS\"}", "qa_outputs", true, false},
+    {"{\"target_modules\": \"all-linear\", \"task_type\": \"QUESTION_ANS\"}", "classifier", true, true},
+    {"{\"target_modules\": \"all-linear\", \"task_type\": \"CAUSAL_LM\"}", "qa_outputs", true, true},
     {"{\"target_modules\": [\"h.1.up\"], \"layers_to_transform\": 0}", "h.1.up", true, true},
 };
 

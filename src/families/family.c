@@ -251,6 +251,21 @@ static bool lists_word(const wf_json *list, const char *word) {
     return false;
 }
 
+static int lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; }
+
+/* Published folders spell classes otherwise than the library that took them up (MPTForCausalLM, LLaMAForCausalLM). */
+static bool lists_class(const wf_family *family, const wf_json *name) {
+    const wf_json *list = wf_json_get(family->json, "architectures");
+    for (const wf_json *j = list ? list->child : NULL; j; j = j->next) {
+        size_t i = 0;
+        while (i < j->length && i < name->length && lower(j->string[i]) == lower(name->string[i]))
+            i++;
+        if (i == j->length && i == name->length)
+            return true;
+    }
+    return false;
+}
+
 static bool is_type(const wf_family *family, const char *type) {
     const wf_json *types = wf_json_get(family->json, "model_types");
     return types ? lists_word(types, type) : wf_streq(family->name, type);
@@ -262,7 +277,7 @@ static const char *nth_type(const void *user, size_t i) {
 }
 
 static bool reads_class(const wf_family *family, const wf_json *architecture) {
-    return !architecture || lists_word(wf_json_get(family->json, "architectures"), architecture->string);
+    return !architecture || lists_class(family, architecture);
 }
 
 /* Of several families with this type, one that reads the class. */
@@ -286,7 +301,7 @@ static weft_status find_by_type(const wf_families *set, const wf_json *type, con
 static weft_status find_by_architecture(const wf_families *set, const wf_json *architecture, const wf_family **out,
                                         weft_error *err) {
     for (size_t i = 0; i < set->count; i++)
-        if (lists_word(wf_json_get(set->list[i].json, "architectures"), architecture->string)) {
+        if (lists_class(&set->list[i], architecture)) {
             *out = &set->list[i];
             return WEFT_OK;
         }

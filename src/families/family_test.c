@@ -12,6 +12,7 @@
 #define ROBERTAS                                                                                                               \
     "{\"model_type\": \"encoder-decoder\", \"encoder\": {\"model_type\": \"roberta\", \"pad_token_id\": 1}, "                  \
     "\"decoder\": {\"model_type\": \"roberta\", \"pad_token_id\": 1"
+#define NOMIC "{\"architectures\": [\"NomicBertModel\"], \"n_layer\": 2, \"n_head\": 4"
 #define MARIAN "{\"architectures\": [\"MarianForCausalLM\"], \"vocab_size\": 61, \"pad_token_id\": 1"
 #define LLAMA                                                                                                                  \
     "{\"model_type\": \"llama\", \"hidden_size\": 32, \"intermediate_size\": 44, \"num_hidden_layers\": 2, "                   \
@@ -83,6 +84,17 @@ static const honoured_row honoured[] = {
     {LLAMA ", \"rope_parameters\": {\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}}", "blocks.0.mixer.rope.dim",
      "8"},
     {"{\"architectures\": [\"LlamaForCausalLM\"], \"num_hidden_layers\": 1}", "vocab", "32000"},
+    {"{\"architectures\": [\"LLaMAForCausalLM\"], \"num_hidden_layers\": 1}", "vocab", "32000"}, /* as published */
+    {"{\"model_type\": \"mpt\", \"architectures\": [\"MPTForCausalLM\"], \"n_layers\": 3}", "layers", "3"},
+    {NOMIC ", \"n_embd\": 48, \"n_inner\": 40}", "dim", "48"}, /* the keys of the published folders */
+    {NOMIC ", \"n_embd\": 48, \"n_inner\": 40}", "blocks.0.channel.hidden", "40"},
+    {NOMIC ", \"rotary_emb_base\": 500}", "blocks.0.mixer.rope.theta", "500"},
+    {"{\"architectures\": [\"T5EncoderModel\"], \"num_hidden_layers\": 2, \"hidden_size\": 48, \"num_attention_heads\": 3}",
+     "dim", "48"},
+    {"{\"architectures\": [\"BartModel\"], \"encoder_layers\": 3, \"num_hidden_layers\": 2}", "encoder.layers", "2"},
+    {"{\"architectures\": [\"BartModel\"], \"encoder_layers\": 3, \"num_hidden_layers\": 2}", "layers", "12"},
+    {"{\"architectures\": [\"KimiLinearForCausalLM\"], \"num_hidden_layers\": 5, \"num_experts_per_tok\": 3}",
+     "blocks.1.channel.top_k", "3"},
     {GPT2 "}", "blocks.0.channel.hidden", "96"},
     {GPT2 ", \"n_inner\": 40}", "blocks.2.channel.hidden", "40"},
     {GPT2 ", \"hidden_size\": 48}", "dim", "48"},
@@ -189,6 +201,10 @@ static const refused_row refused[] = {
     {LLAMA ", \"architectures\": [\"LlamaForMultipleChoice\"]}", WEFT_UNSUPPORTED, "LlamaForMultipleChoice"},
     {"{\"model_type\": \"splinter\", \"architectures\": [\"SplinterForPreTraining\"]}", WEFT_UNSUPPORTED,
      "'SplinterForPreTraining' of model type 'splinter' is not supported: it answers every [QUESTION]"},
+    {LLAMA ", \"architectures\": [\"LlamaForCausalL\"]}", WEFT_UNSUPPORTED, "LlamaForCausalL"},
+    {NOMIC ", \"prenorm\": true}", WEFT_UNSUPPORTED, "prenorm"},
+    {NOMIC ", \"activation_function\": \"geglu\"}", WEFT_UNSUPPORTED, "activation_function"},
+    {NOMIC ", \"qkv_proj_bias\": true}", WEFT_UNSUPPORTED, "qkv_proj_bias"},
     {LLAMA ", \"unheard_of\": 1}", WEFT_UNSUPPORTED, "unheard_of"},
     {LLAMA ", \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},
     {"{\"model_type\": \"bart\", \"is_causal\": false}", WEFT_UNSUPPORTED, "is_causal"},

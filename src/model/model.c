@@ -430,7 +430,8 @@ static weft_status record_source(const wf_model *m, wf_tape *tape, const wf_mode
                                  weft_error *err) {
     wf_model_options plain = {.checkpoint = o->checkpoint, .rebuild = o->rebuild, .dropout = o->dropout, .losses = o->losses};
     wf_tensor *of = !p->source ? NULL : m->encoder->spec->stem.channels ? p->source->features : p->source->ids;
-    WF_CHECK(of || wf_tape_failed(tape), err, WEFT_USAGE, "the encoder has nothing to read");
+    WF_CHECK(of || wf_tape_failed(tape), err, m->encoder->spec->stem.channels ? WEFT_UNSUPPORTED : WEFT_USAGE,
+             "the encoder has nothing to read");
     if (!of)
         return WEFT_OK;
     bool masked = p->source->mask != NULL; /* a mask that the stem makes of the tokens is the encoder's own */
@@ -663,8 +664,9 @@ wf_tensor *wf_model_logits(const wf_model *m, wf_tape *t, wf_tensor *hidden) {
 wf_tensor *wf_model_loss(const wf_model *m, wf_tape *t, wf_tensor *hidden, wf_tensor *targets, wf_tensor *inverse_count,
                          float smoothing, wf_tensor **token_loss) {
     wf_no_output(token_loss);
-    if (!has_rows(m))
-        return wf_tape_error(t, WEFT_UNSUPPORTED, "the model has no head that gives logits for each token");
+    wf_label_kind label = has_rows(m) ? m->spec->heads[0].row->label : WF_LABEL_NONE;
+    if (label != WF_LABEL_NEXT && label != WF_LABEL_ROW)
+        return wf_tape_error(t, WEFT_UNSUPPORTED, "the model has no head that learns from a target for each token");
     wf_head_io io = wf_model_head(m, t, 0, hidden, NULL, false);
     io.labels = targets;
     io.inverse = inverse_count;

@@ -42,14 +42,15 @@ static void nearly(const char *what, const float *a, const float *b, size_t n) {
             fail_msg("%s: logit %zu is %g, not %g", what, i, (double)a[i], (double)b[i]);
 }
 
-/* The logits of every row of one sequence, recorded without states. */
-static void full_logits(const wf_model *m, const int32_t *tokens, int64_t rows, float *out) {
+/* The logits of every row of one sequence, recorded without states. typed: the tokens are their own types. */
+static void logits_of(const wf_model *m, const int32_t *tokens, int64_t rows, bool typed, float *out) {
     wf_tape *t;
     weft_error err = {0};
     wf_model_options options = {.dropout = false};
     wf_runtime rt = {.loss_scale = 1.0f};
     assert_int_equal(wf_tape_create(m->env, &(wf_tape_options){.type = WF_F32}, &t, &err), WEFT_OK);
     wf_model_ports ports = {.ids = wf_input(t, "ids", WF_I32, 2, (int64_t[]){1, rows})};
+    ports.types = typed ? ports.ids : NULL;
     assert_int_equal(wf_model_record(m, t, 1, rows, &options, &ports, &err), WEFT_OK);
     wf_tensor *logits = wf_model_logits(m, t, ports.hidden);
     wf_keep(t, logits);
@@ -59,6 +60,10 @@ static void full_logits(const wf_model *m, const int32_t *tokens, int64_t rows, 
     assert_int_equal(wf_tape_forward(t, &rt, &err), WEFT_OK);
     memcpy(out, logits->data, (size_t)rows * VOCAB * sizeof *out);
     wf_tape_free(t);
+}
+
+static void full_logits(const wf_model *m, const int32_t *tokens, int64_t rows, float *out) {
+    logits_of(m, tokens, rows, false, out);
 }
 
 static void check_steps(const char *what, const wf_model *m) {
@@ -162,6 +167,34 @@ static void test_side_rows(void **state) {
     test_env_close(&e);
 }
 
+static void copy_values(const wf_model *to, const wf_model *from) {
+    for (size_t i = 0; i < to->params.count; i++) {
+        const wf_param *p = to->params.list[i];
+        memcpy(p->value, wf_param_find(&from->params, p->name)->value, (size_t)p->count * sizeof *p->value);
+    }
+}
+
+/* Types are words, scaled as words are: a token that is its own type counts twice. */
+static void test_types(void **state) {
+#define TYPED_MODEL(stem)                                                                                                      \
+    "{\"dim\": 16, \"vocab\": 29, \"layers\": 2, \"stem\": {\"positions\": {\"kind\": \"sinusoidal\", \"length\": 16}, " stem  \
+    "}, "                                                                                                                      \
+    "\"block\": {\"mixer\": {\"mixer\": \"attention\", \"heads\": 2, \"causal\": true}}}"
+    float typed[ROWS * VOCAB], doubled[ROWS * VOCAB];
+    test_env e;
+    (void)state;
+    test_env_open(&e, 1);
+    wf_model *m = test_model(&e, TYPED_MODEL("\"scale\": 1.5, \"types\": true"), 3),
+             *plain = test_model(&e, TYPED_MODEL("\"scale\": 3"), 3);
+    copy_values(plain, m);
+    full_logits(plain, ids, ROWS, doubled);
+    logits_of(m, ids, ROWS, true, typed);
+    nearly("types", typed, doubled, ROWS * VOCAB);
+    wf_model_free(plain);
+    wf_model_free(m);
+    test_env_close(&e);
+}
+
 /* Learned rows before the sequence are what the tokens of their rows would be there. */
 static void test_global_rows(void **state) {
 #define GLOBAL_MIXER "\"block\": {\"mixer\": {\"mixer\": \"bigbird\", \"heads\": 2, \"block\": 2, \"random\": 1, \"extra\": 2}}"
@@ -177,10 +210,7 @@ static void test_global_rows(void **state) {
                                           "true}]}, {}], \"rows\": [{\"kind\": \"leave\", \"count\": 2}]}",
                              3),
              *plain = test_model(&e, GLOBAL_MODEL "}", 3);
-    for (size_t i = 0; i < plain->params.count; i++) {
-        wf_param *p = plain->params.list[i], *from = wf_param_find(&m->params, p->name);
-        memcpy(p->value, from->value, (size_t)p->count * sizeof *p->value);
-    }
+    copy_values(plain, m);
     memcpy(wf_param_find(&m->params, "block.0.rows.0.weight")->value, plain->token->value + 27 * 16, 2 * 16 * sizeof(float));
     memcpy(tokens + EXTRA, ids, (ROWS - EXTRA) * sizeof *ids);
     full_logits(plain, tokens, ROWS, text);
@@ -362,9 +392,10 @@ static void test_counted(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wirings),     cmocka_unit_test(test_layer_sum), cmocka_unit_test(test_side_rows),
-        cmocka_unit_test(test_global_rows), cmocka_unit_test(test_presets),   cmocka_unit_test(test_shared),
-        cmocka_unit_test(test_states),      cmocka_unit_test(test_truncate),  cmocka_unit_test(test_counted)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wirings),     cmocka_unit_test(test_layer_sum),
+                                       cmocka_unit_test(test_side_rows),   cmocka_unit_test(test_types),
+                                       cmocka_unit_test(test_global_rows), cmocka_unit_test(test_presets),
+                                       cmocka_unit_test(test_shared),      cmocka_unit_test(test_states),
+                                       cmocka_unit_test(test_truncate),    cmocka_unit_test(test_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

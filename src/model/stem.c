@@ -305,7 +305,7 @@ wf_tensor *wf_stem_record(const wf_model *m, wf_tape *t, int64_t batch, int64_t 
         x = wf_add(t, x, positions(m, t, (int64_t[]){batch, rows}, m->position, counted(t, o), p));
     x = put_tables(m, t, false, x, p);
     if (p->types && s->types)
-        x = wf_add(t, x, wf_embed(t, p->types, wf_use(t, m->token), -1));
+        x = wf_add(t, x, wf_scale(t, wf_embed(t, p->types, wf_use(t, m->token), s->padding), s->scale));
     x = project(m, t, WF_PROJECT_SUM, x);
     x = dropout && s->dropout_first ? wf_dropout(t, x, s->dropout) : x;
     if (!s->norm_first)

@@ -36,6 +36,17 @@ run 0 "$WEFT" inspect $model/tokenizer.json
 has "$out" "a tokenizer"
 run 0 "$WEFT" inspect 'retention*2+attention' --params 100k
 has "$out" "mixer retention"
+# checkpoints that text cannot train further have everything but the step
+while read -r class type; do
+    mkdir -p "known/$class"
+    printf '{"architectures": ["%s"], "model_type": "%s", "vocab_size": 300}' "$class" "$type" >"known/$class/config.json"
+    run 0 "$WEFT" inspect "known/$class" --batch 1 --context 64
+    has "$out" "no training step"
+done <<'EOF'
+DistilBertForQuestionAnswering distilbert
+ElectraForPreTraining electra
+MoonshineForConditionalGeneration moonshine
+EOF
 run 2 "$WEFT" inspect lama
 has "$err" "llama"
 run 2 "$WEFT" inspect llama --precision fp16

@@ -443,6 +443,20 @@ def t5gemma_keys(d):
     return dict(encoder=side(False), decoder=side(True), pad_token_id=0)
 
 
+def doge_keys(d):
+    side = d.randint(2, 4)
+    return dict(num_key_value_heads=d.s["kv"], keep_window_size=d.choice([2, 4, 64]), is_moe=d.flag(), num_experts=side * side, num_experts_per_tok=d.randint(1, side), norm_topk_prob=False)  # whose division in place has no gradient
+
+
+def pair_keys(d):
+    def side(decoder):
+        heads = d.choice([1, 2, 4])
+        return dict(model_type=d.choice(["bert", "bert", "roberta", "xlm-roberta", "camembert"]), vocab_size=d.s["vocab"], hidden_size=heads * d.choice([4, 6]), num_hidden_layers=d.randint(1, 3), num_attention_heads=heads,
+                    intermediate_size=d.s["ff"], hidden_act=d.choice(ENCODER_ACTIVATIONS), max_position_embeddings=64, type_vocab_size=d.choice([1, 2]), layer_norm_eps=epsilon(d), pad_token_id=d.choice([0, 1]),
+                    hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, is_decoder=decoder, add_cross_attention=decoder)
+    return dict(encoder=side(False), decoder=side(True), decoder_start_token_id=1, pad_token_id=0)
+
+
 def gpt_bigcode_keys(d):
     return dict(multi_query=d.flag(), num_key_value_heads=None)
 
@@ -548,6 +562,7 @@ TYPES = {
                            ffn_config=dict(ffn_act_fn={"name": d.choice(["silu", "gelu"])}, ffn_hidden_size=d.s["ff"], moe_num_experts=d.randint(2, 4), moe_top_k=d.randint(1, 2),
                                            moe_normalize_expert_weights=d.choice([None, 1.0, 2.0]), moe_loss_weight=d.choice([0.01, 0.5]), hidden_size=d.s["dim"]), tie_word_embeddings=False, rope_parameters=None, num_key_value_heads=None),
     "diffllama": lambda d: dict(num_key_value_heads=2, num_attention_heads=d.choice([2, 4]), head_dim=d.s["head"], hidden_size=24), "jetmoe": dict(kv_channels=size("head"), num_attention_heads=None), "nanochat": {}, "persimmon": PARTIAL, "gpt_bigcode": gpt_bigcode_keys,
+    "doge": doge_keys, "encoder-decoder": pair_keys,
     "xglm": {}, "biogpt": {}, "ctrl": {}, "modernbert-decoder": lambda d: {**modernbert_keys(d), "sliding_window": d.randint(2, 7)},
     "mamba": dict(hidden_act=const("silu")), "falcon_mamba": dict(hidden_act=const("silu")), "mamba2": lambda d: {**mamba2_keys(d), "hidden_act": "silu"}, "jamba": jamba_keys,
     "bamba": lambda d: {**hybrid_keys(d), "attn_layer_indices": d.sample(range(d.s["layers"]), d.randint(1, d.s["layers"])), "z_loss_coefficient": d.choice([0.0, 0.1]), "rope_parameters": rope(d, partial=True), "hidden_act": "silu"},
@@ -579,6 +594,7 @@ TYPES = {
 ENCODERS = set("bert roberta xlm-roberta camembert data2vec-text roberta-prelayernorm xlm-roberta-xl xmod distilbert electra modernbert deberta deberta-v2 albert mpnet mobilebert convbert squeezebert longformer big_bird "
                "nystromformer roformer rembert esm xlm flaubert ernie layoutlm lilt splinter dpr eurobert nomic_bert gte jina_embeddings_v3 ultrabert ibert megatron-bert roc_bert fnet yoso bert-generation reformer "
                "perceiver canine funnel xlnet".split())
+WORD_TYPES = "gpt2 openai-gpt gptj codegen gpt_neo gpt_bigcode ctrl xlm flaubert".split()  # types that are looked up among the words
 LOOSE = ("deberta", "deberta-v2", "esm", "modernbert", "longformer")  # rows of padding hold nothing of use
 TIED = set("fsmt marian bart mbart plbart mvp blenderbot blenderbot-small pegasus pegasus_x m2m_100 nllb-moe led bigbird_pegasus speech_to_text whisper".split())
 
@@ -587,7 +603,7 @@ TIED = set("fsmt marian bart mbart plbart mvp blenderbot blenderbot-small pegasu
 
 def draw_config(d, kind):
     """The keyword arguments of the config class, from KEYS where it has them, TYPES over them."""
-    plain = transformers.AutoConfig.for_model(kind).to_dict()
+    plain = transformers.AutoConfig.for_model(kind).to_dict() if kind != "encoder-decoder" else {}
     own = TYPES[kind]
     if kind in ENCODERS or "is_encoder_decoder" in plain and plain["is_encoder_decoder"]:
         d.s["activations"] = ENCODER_ACTIVATIONS
@@ -719,7 +735,7 @@ def make_inputs(d, kind, name, config, model):
     if kind == "nystromformer":
         side = None  # the reference's masks have a dimension too few
     mask = padded(d, (rows, length), side) if side else None
-    ids = tokens(d, config, (rows, length), mask)
+    ids = tokens(d, config if kind != "encoder-decoder" else config.encoder, (rows, length), mask)
     if kind == "splinter":
         ids[:, d.randrange(length // 2)] = config.question_token_id
     if "QuestionAnswering" in name and kind == "longformer":
@@ -747,6 +763,22 @@ def make_inputs(d, kind, name, config, model):
     if "input_shape_ids" in forward:
         x["input_shape_ids"] = torch.tensor([[d.randrange(22) for _ in range(length)] for _ in range(rows)])
         x["input_pronunciation_ids"] = torch.tensor([[d.randrange(20) for _ in range(length)] for _ in range(rows)])
+    if kind in WORD_TYPES and d.flag(0.4):
+        x["token_type_ids"] = tokens(d, config, (rows, length), None, 0)
+    if "lang_ids" in forward and d.flag(0.6):
+        x["lang_ids"] = torch.tensor([d.randrange(3) for _ in range(rows)])
+    if kind == "xlm" and "lengths" in forward and mask is not None and d.flag(0.4):
+        x["lengths"] = x.pop("attention_mask").sum(-1)
+    if "target_mapping" in forward and d.flag(0.6):
+        x["perm_mask"] = torch.tensor([[[float(d.flag(0.3)) for _ in range(length)] for _ in range(length)] for _ in range(rows)])
+        if "LMHead" in name:
+            x["target_mapping"] = torch.nn.functional.one_hot(torch.tensor([[d.randrange(length) for _ in range(4)] for _ in range(rows)]), length).to(SINGLE)
+    if "position_ids" in forward and "position_ids" not in x and not config.is_encoder_decoder and d.flag(0.1):
+        x["position_ids"] = torch.tensor([[d.randrange(2, length + 9) for _ in range(length)] for _ in range(rows)])
+    if getattr(config, "add_cross_attention", False) and config.is_decoder and "encoder_hidden_states" in forward and d.flag(0.8):
+        x["encoder_hidden_states"] = torch.randn(rows, 5, config.hidden_size)
+        if d.flag():
+            x["encoder_attention_mask"] = padded(d, (rows, 5), "right")
     if "langs" in forward and config.n_langs > 1 and config.use_lang_emb and d.flag(0.8):
         x["langs"] = torch.tensor([[d.randrange(config.n_langs) for _ in range(length)] for _ in range(rows)])
     if "global_attention_mask" in forward and d.flag() and "QuestionAnswering" not in name:
@@ -754,6 +786,8 @@ def make_inputs(d, kind, name, config, model):
     if config.is_encoder_decoder:
         return source_inputs(d, kind, name, config, x, ids, mask)
     head_labels(d, name, config, x, ids, mask)
+    if "target_mapping" in x and "labels" in x:
+        x["labels"] = x["labels"][:, :x["target_mapping"].shape[1]].contiguous()
     return x
 
 
@@ -772,7 +806,7 @@ def source_inputs(d, kind, name, config, x, ids, mask):
         head_labels(d, name, config, x, ids, mask)
         return x
     small = copy.copy(config)
-    small.vocab_size = getattr(config, "decoder_vocab_size", None) or getattr(config, "tgt_vocab_size", None) or config.vocab_size
+    small.vocab_size = getattr(config, "decoder_vocab_size", None) or getattr(config, "tgt_vocab_size", None) or (config.vocab_size if kind != "encoder-decoder" else config.decoder.vocab_size)
     if kind == "whisper":
         x = dict(input_features=torch.randn(rows, config.num_mel_bins, 2 * config.max_source_positions))
     if kind == "speech_to_text":
@@ -784,7 +818,7 @@ def source_inputs(d, kind, name, config, x, ids, mask):
         n = d.choice([2000, 2400])
         x = dict(input_values=torch.randn(rows, n))
     target = tokens(d, small, (rows, t), None)
-    if "ForConditionalGeneration" in name or name == "MarianMTModel":
+    if "ForConditionalGeneration" in name or name in ("MarianMTModel", "EncoderDecoderModel"):
         x["labels"] = target.masked_fill(padded(d, (rows, t), "right") == 0, -100)
         if d.flag(0.4):
             x["labels"] = holes(d, x["labels"], None)  # a decoder reads padding there
