@@ -7,22 +7,71 @@ typedef struct block {
     float scale[WF_INT8_PANEL], sum[WF_INT8_PANEL];
 } block;
 
-static void pack_row(block *to, int64_t line, const float *row, const float *balance, int64_t n) {
-    float most = 0.0f, w[WF_INT8_GROUP];
-    int32_t sum = 0;
-    for (int64_t p = 0; p < n; p++) {
-        w[p] = row[p] / balance[p];
-        most = fabsf(w[p]) > most ? fabsf(w[p]) : most;
-    }
-    float scale = most / 127.0f, inverse = most > 1e-30f ? 127.0f / most : 0.0f;
-    for (int64_t p = 0; p < n; p++) {
-        int8_t q = (int8_t)lrintf(w[p] * inverse);
-        to->q[p / 4][line][p % 4] = q;
-        sum += q;
-    }
-    to->scale[line] = scale;
-    to->sum[line] = scale * (float)sum;
+void wf_int8_rotate(float v[WF_INT8_GROUP]) {
+    for (int s = WF_INT8_GROUP / 2; s >= 1; s /= 2)
+        for (int i = 0; i < WF_INT8_GROUP; i += 2 * s)
+            for (int p = i; p < i + s; p++) {
+                float sum = v[p] + v[p + s];
+                v[p + s] = v[p] - v[p + s];
+                v[p] = sum;
+            }
 }
+
+typedef float columns[WF_INT8_GROUP][WF_INT8_PANEL]; /* numbers of a group, of a panel's rows side by side */
+
+static void turn(float *restrict a, float *restrict b) {
+    for (int i = 0; i < WF_INT8_PANEL; i++) {
+        float sum = a[i] + b[i];
+        b[i] = a[i] - b[i];
+        a[i] = sum;
+    }
+}
+
+/* wf_int8_rotate of all of them. */
+static void rotate(columns w) {
+    for (int s = WF_INT8_GROUP / 2; s >= 1; s /= 2)
+        for (int p = 0; p < WF_INT8_GROUP; p++)
+            if (!(p & s))
+                turn(w[p], w[p + s]);
+}
+
+/* The steps: as bytes the numbers are -127..127, and two neighbours make at most WF_INT8_PAIR together. */
+static void find_scales(float scale[WF_INT8_PANEL], columns w) {
+    float most[WF_INT8_PANEL] = {0}, pair[WF_INT8_PANEL] = {0};
+    for (int p = 0; p < WF_INT8_GROUP; p += 2)
+        for (int i = 0; i < WF_INT8_PANEL; i++) {
+            float a = fabsf(w[p][i]), b = fabsf(w[p + 1][i]), sum = fabsf(w[p][i] + w[p + 1][i]);
+            most[i] = a > most[i] ? a : most[i];
+            most[i] = b > most[i] ? b : most[i];
+            pair[i] = sum > pair[i] ? sum : pair[i];
+        }
+    for (int i = 0; i < WF_INT8_PANEL; i++) /* each of two may be rounded up by a half */
+        scale[i] = fmaxf(most[i] / 127.0f, pair[i] / (WF_INT8_PAIR - 1));
+}
+
+static void fill(block *to, columns w) {
+    float inverse[WF_INT8_PANEL];
+    int32_t sum[WF_INT8_PANEL] = {0}, zero;
+    const float magic = 12582912.0f; /* 1.5 * 2^23: what is added to it is rounded */
+    memcpy(&zero, &magic, sizeof zero);
+    find_scales(to->scale, w);
+    for (int i = 0; i < WF_INT8_PANEL; i++)
+        inverse[i] = to->scale[i] > 1e-32f ? 1.0f / to->scale[i] : 0.0f;
+    for (int p = 0; p < WF_INT8_GROUP; p++)
+        for (int i = 0; i < WF_INT8_PANEL; i++) {
+            float rounded = w[p][i] * inverse[i] + magic;
+            int32_t q;
+            memcpy(&q, &rounded, sizeof q);
+            q -= zero;
+            to->q[p / 4][i][p % 4] = (int8_t)q;
+            sum[i] += q;
+        }
+    for (int i = 0; i < WF_INT8_PANEL; i++)
+        to->sum[i] = to->scale[i] * (float)sum[i];
+}
+
+/* Which numbers of a group change their sign: drawn once. */
+static const uint64_t signs = 0xb1d4e27c59a3068fu;
 
 /* The fourth root of the mean square of each column, by that of all; 1 where a column is next to nothing. */
 static void find_balance(float *balance, const float *w, int64_t rows, int64_t k) {
@@ -35,21 +84,33 @@ static void find_balance(float *balance, const float *w, int64_t rows, int64_t k
     for (int64_t p = 0; p < k; p++) {
         double share = balance[p] / all;
         balance[p] = share > 1e-6 && share < 1e6 ? (float)sqrt(sqrt(share)) : 1.0f;
+        if (signs >> p % WF_INT8_GROUP & 1u)
+            balance[p] = -balance[p];
     }
+}
+
+/* n numbers of some rows; a rotation back and forth makes them GROUP times as long. */
+static void take(columns w, const float *from, const float *balance, int64_t rows, int64_t n, int64_t k) {
+    memset(w, 0, sizeof(columns));
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t p = 0; p < n; p++)
+            w[p][i] = from[i * k + p] / balance[p] / WF_INT8_GROUP;
 }
 
 void wf_int8_pack(uint8_t *to, const float *w, int64_t rows, int64_t k) {
     int64_t groups = wf_int8_groups(k);
     float *balance = (float *)(void *)to;
+    columns part;
     memset(balance, 0, wf_int8_head(k));
     find_balance(balance, w, rows, k);
     to += wf_int8_head(k);
     for (int64_t i = 0; i < rows; i += WF_INT8_PANEL)
         for (int64_t g = 0; g < groups; g++, to += WF_INT8_BLOCK) {
-            block b = {.scale = {0}};
+            block b;
             int64_t first = g * WF_INT8_GROUP, n = k - first < WF_INT8_GROUP ? k - first : WF_INT8_GROUP;
-            for (int64_t j = 0; j < WF_INT8_PANEL && i + j < rows; j++)
-                pack_row(&b, j, w + (i + j) * k + first, balance + first, n);
+            take(part, w + i * k + first, balance + first, rows - i < WF_INT8_PANEL ? rows - i : WF_INT8_PANEL, n, k);
+            rotate(part);
+            fill(&b, part);
             memcpy(to, &b, sizeof b);
         }
 }

@@ -391,22 +391,54 @@ static void test_forms_agree(void **state) {
 /* The largest products of bytes, all of one sign in some columns: their sums stay exact. */
 static void test_int8_extremes(void **state) {
     enum { ROWS = WF_INT8_ROWS, COLUMNS = WF_INT8_COLUMNS, K = WF_INT8_GROUP, PANELS = COLUMNS / WF_INT8_PANEL };
-    static uint8_t q[ROWS * K], packed[PANELS * WF_INT8_BLOCK + K * sizeof(float)] __attribute__((aligned(64)));
-    static float w[COLUMNS * K], expected[ROWS * COLUMNS], actual[ROWS * COLUMNS], ranges[ROWS * 2];
-    for (int i = 0; i < COLUMNS * K; i++) /* sums of all, of every second one and of none */
-        w[i] = i / K % 3 == 0 ? 1.0f : i / K % 3 == 1 ? -1.0f : i % 2 ? 1.0f : -1.0f;
+    static uint8_t q[ROWS * K], panels[PANELS * WF_INT8_BLOCK] __attribute__((aligned(64)));
+    static float expected[ROWS * COLUMNS], actual[ROWS * COLUMNS], ranges[ROWS * 2];
+    for (int j = 0; j < COLUMNS; j++) {
+        uint8_t *block = panels + j / WF_INT8_PANEL * WF_INT8_BLOCK;
+        for (int p = 0; p < K; p++) { /* pairs of the largest sum, of the least one and of none */
+            int larger = p % 2 ? 127 : WF_INT8_PAIR - 127, w = j % 3 == 0 ? larger : j % 3 == 1 ? -larger : p % 2 ? 127 : -127;
+            block[(p / 4 * WF_INT8_PANEL + j % WF_INT8_PANEL) * 4 + p % 4] = (uint8_t)w;
+        }
+        ((float *)(void *)(block + K * WF_INT8_PANEL))[j % WF_INT8_PANEL] = 1.0f;
+    }
     for (int i = 0; i < ROWS * K; i++)
-        q[i] = i / K % 3 == 0 || (i / K % 3 == 1 && i % 2) || (i / K % 3 == 2 && i % K < K / 2) ? 255 : 0;
+        q[i] = i / K % 3 == 0 || (i / K % 3 == 1 && i % 2) || (i / K % 3 == 2 && i % K < K / 2) ? WF_INT8_LEVELS : 0;
     for (int i = 0; i < ROWS; i++)
         ranges[2 * i + 1] = 1.0f;
-    wf_int8_pack(packed, w, COLUMNS, K);
-    const uint8_t *panels = packed + wf_int8_head(K);
     wf_kernels_ref.int8_block(expected, COLUMNS, q, ranges, panels, NULL, 1, ROWS, COLUMNS, panels, 0);
-    assert_true(expected[0] == 255.0f * K && expected[1] == -255.0f * K);
+    const float all = WF_INT8_PAIR * WF_INT8_LEVELS * K / 2;
+    assert_true(expected[0] == all && expected[1] == -all);
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
         wf_kernels k = check_forms(*isa);
         k.int8_block(actual, COLUMNS, q, ranges, panels, NULL, 1, ROWS, COLUMNS, panels, 0);
         assert_memory_equal(actual, expected, sizeof expected);
+    }
+}
+
+/* Whatever the weights: their bytes keep to what kernels may count on, and make them again within half a step. */
+static void test_int8_pack(void **state) {
+    enum { K = WF_INT8_GROUP, KINDS = 6, HEAD = K * sizeof(float) };
+    static uint8_t packed[HEAD + WF_INT8_BLOCK] __attribute__((aligned(64)));
+    for (int kind = 0; kind < KINDS * 50; kind++) {
+        float w[K], turned[K];
+        for (int p = 0; p < K; p++) {
+            float r = wf_rng_uniform(wf_rng_make(7, 0, 0), (uint64_t)(kind * K + p)) - 0.5f;
+            const float values[KINDS] = {r,         p == kind % K ? 1.0f : 0.0f, 1.0f, p % 2 ? 3.0f : -3.0f,
+                                         r * r * r, r < 0.4f ? 1e-3f * r : r};
+            w[p] = values[kind % KINDS];
+        }
+        wf_int8_pack(packed, w, 1, K);
+        const float *balance = (const float *)(const void *)packed,
+                    scale = ((const float *)(const void *)(packed + HEAD + K * WF_INT8_PANEL))[0];
+        for (int p = 0; p < K; p++)
+            turned[p] = w[p] / balance[p] / K;
+        wf_int8_rotate(turned);
+        for (int p = 0, before = 0; p < K; p++) {
+            int q = (int8_t)packed[HEAD + (p / 4 * WF_INT8_PANEL) * 4 + p % 4];
+            assert_true(abs(q) <= 127 && (p % 2 == 0 || abs(q + before) <= WF_INT8_PAIR));
+            assert_true(fabsf((float)q * scale - turned[p]) <= 0.501f * scale);
+            before = q;
+        }
     }
 }
 
@@ -688,9 +720,10 @@ static int bench(const char *only) {
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "--bench") == 0)
         return bench(argc > 2 ? argv[2] : NULL);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms_agree), cmocka_unit_test(test_int8_extremes), cmocka_unit_test(test_relative_precision),
-        cmocka_unit_test(test_nan_stays),   cmocka_unit_test(test_gradients),     cmocka_unit_test(test_names),
-        cmocka_unit_test(test_masks),       cmocka_unit_test(test_half_precision)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms_agree),   cmocka_unit_test(test_int8_extremes),
+                                       cmocka_unit_test(test_int8_pack),     cmocka_unit_test(test_relative_precision),
+                                       cmocka_unit_test(test_nan_stays),     cmocka_unit_test(test_gradients),
+                                       cmocka_unit_test(test_names),         cmocka_unit_test(test_masks),
+                                       cmocka_unit_test(test_half_precision)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

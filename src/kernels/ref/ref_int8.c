@@ -2,19 +2,22 @@
 #include "kernels/ref/ref.h"
 
 void wf_ref_int8_quantize(uint8_t *q, float *ranges, const float *x, const float *balance, int64_t k) {
+    const float levels = WF_INT8_LEVELS;
     for (int64_t first = 0; first < k; first += WF_INT8_GROUP, q += WF_INT8_GROUP, ranges += 2) {
-        int64_t n = k - first < WF_INT8_GROUP ? k - first : WF_INT8_GROUP;
-        float v[WF_INT8_GROUP], least = x[first] * balance[first], most = least;
-        for (int64_t p = 0; p < n; p++) {
+        float v[WF_INT8_GROUP] = {0};
+        for (int64_t p = 0; p < WF_INT8_GROUP && first + p < k; p++)
             v[p] = x[first + p] * balance[first + p];
+        wf_int8_rotate(v);
+        float least = v[0], most = v[0];
+        for (int64_t p = 1; p < WF_INT8_GROUP; p++) {
             least = v[p] < least ? v[p] : least;
             most = v[p] > most ? v[p] : most;
         }
-        float inverse = most - least > 1e-30f ? 255.0f / (most - least) : 0.0f;
+        float inverse = most - least > 1e-30f ? levels / (most - least) : 0.0f;
         ranges[0] = least;
-        ranges[1] = (most - least) / 255.0f;
+        ranges[1] = (most - least) / levels;
         for (int64_t p = 0; p < WF_INT8_GROUP; p++) {
-            float scaled = p < n ? (v[p] - least) * inverse : 0.0f, rounded = scaled + 12582912.0f; /* 1.5 * 2^23 */
+            float rounded = (v[p] - least) * inverse + 12582912.0f; /* 1.5 * 2^23 */
             uint32_t bits;
             memcpy(&bits, &rounded, sizeof bits);
             q[p] = (uint8_t)(bits & 255u);

@@ -4,9 +4,8 @@
 
 #if defined(__AVX512VNNI__)
 enum { ROWS = 12, PANELS = 2 }; /* accumulators: 24 of 32 registers */
-#elif WF_VL == 8 && defined(__AVX2__)
-#define DIGITS
-enum { PANELS = 2 };
+#elif WF_VL >= 8 && defined(__AVX2__)
+enum { ROWS = 4, PANELS = 1 }; /* 8 of 16 */
 #else
 enum { ROWS = 2, PANELS = 1 };
 #endif
@@ -44,104 +43,22 @@ WF_INLINE void begin(const product *t, int64_t first, const int rows, const int 
             vf_store(t->c + (first + i) * t->ldc + v * WF_VL, t->bias ? vf_load(t->bias + v * WF_VL) : vf_set(0.0f));
 }
 
-#if defined(DIGITS)
-/* ---- rows in digits ---- */
-/* AVX2 sums products of bytes two by two in 16 bits, where 2 * 255 * 127 does not fit. Hence a row is taken apart into digits
- * of four bits: a pair of products is at most 2 * 15 * 127, and HALF steps of them fit. Per product this needs fewer
- * instructions than widened numbers do, and no register for a row beside the one that is multiplied. */
-typedef struct digits {
-    uint8_t low[WF_INT8_GROUP], high[WF_INT8_GROUP];
-} digits;
-typedef int16_t vh __attribute__((vector_size(4 * WF_VL)));
-enum { HALF = STEPS / 2 };
-
-/* The compiler is to keep the sums in registers and in the order written: else it adds up what is in reach first, out of
- * memory. */
-#define IN_ORDER(v) __asm__("" : "+x"(v))
-
-static void split_digits(digits *to, const uint8_t *q) {
-    for (int p = 0; p < WF_INT8_GROUP; p += 4 * WF_VL) {
-        vi u = load_bytes(q + p);
-        _mm256_storeu_si256((void *)(to->low + p), (__m256i)(u & 0x0f0f0f0f));
-        _mm256_storeu_si256((void *)(to->high + p), (__m256i)(u >> 4 & 0x0f0f0f0f));
-    }
-}
-
-WF_INLINE vi four_bytes(const uint8_t *p) {
-    int32_t u;
-    memcpy(&u, p, sizeof u);
-    return vi_set(u);
-}
-WF_INLINE vh byte_pairs(vi u, vi w) { return (vh)_mm256_maddubs_epi16((__m256i)u, (__m256i)w); }
-WF_INLINE vi sum_pairs(vh a, int16_t times) { return (vi)_mm256_madd_epi16((__m256i)a, _mm256_set1_epi16(times)); }
-
-/* Sums of HALF steps from `first` on. */
-WF_INLINE void multiply_half(vi *sum, const digits *u, const uint8_t *const *w, const int panels, const int first) {
-    vh low[VECTORS], high[VECTORS];
-    WF_UNROLL
-    for (int p = first; p < first + HALF; p++) {
-        const vi x = four_bytes(u->low + 4 * p), y = four_bytes(u->high + 4 * p);
-        WF_UNROLL
-        for (int v = 0; v < panels * SPLIT; v++) {
-            vi z = load_bytes(w[v / SPLIT] + (p * SPLIT + v % SPLIT) * (4 * WF_VL));
-            IN_ORDER(z); /* read once for both digits */
-            low[v] = p == first ? byte_pairs(x, z) : low[v] + byte_pairs(x, z);
-            high[v] = p == first ? byte_pairs(y, z) : high[v] + byte_pairs(y, z);
-            IN_ORDER(low[v]);
-            IN_ORDER(high[v]);
-        }
-    }
-    WF_UNROLL
-    for (int v = 0; v < panels * SPLIT; v++)
-        sum[v] += sum_pairs(low[v], 1) + sum_pairs(high[v], 16);
-}
-
-/* The sums of group g of row i, scaled, onto c. */
-WF_INLINE void multiply_row(const product *t, const digits *u, int64_t i, int64_t g, const int panels) {
-    const uint8_t *w[PANELS];
-    vi sum[VECTORS];
-    WF_UNROLL
-    for (int p = 0; p < panels; p++)
-        w[p] = t->w + (p * t->groups + g) * WF_INT8_BLOCK;
-    WF_UNROLL
-    for (int v = 0; v < panels * SPLIT; v++)
-        sum[v] = vi_set(0);
-    multiply_half(sum, u, w, panels, 0);
-    multiply_half(sum, u, w, panels, HALF);
-    WF_UNROLL
-    for (int v = 0; v < panels * SPLIT; v++) {
-        const float *scales = scales_of(w[v / SPLIT], v % SPLIT);
-        add_scaled(t->c + i * t->ldc + v * WF_VL, t->ranges + 2 * (i * t->groups + g), vf_load(scales),
-                   vf_load(scales + WF_INT8_PANEL), sum[v]);
-    }
-}
-
-/* A group of all rows at once: its weights are read from memory once. */
-WF_INLINE void multiply_all(const product *t, int64_t m, const int panels) {
-    digits u[WF_INT8_ROWS];
-    const uint8_t *ahead = t->ahead;
-    for (int64_t i = 0; i < m; i++)
-        begin(t, i, 1, panels);
-    for (int64_t g = 0; g < t->groups; g++) {
-        for (int p = 0; p < STEPS; p++, ahead += t->ahead_step)
-            __builtin_prefetch(ahead, 0, 2);
-        for (int64_t i = 0; i < m; i++)
-            split_digits(u + i, t->a + (i * t->groups + g) * WF_INT8_GROUP);
-        for (int64_t i = 0; i < m; i++)
-            multiply_row(t, u + i, i, g, panels);
-    }
-}
-static void multiply_one(const product *t, int64_t m) { multiply_all(t, m, 1); }
-static void multiply_two(const product *t, int64_t m) { multiply_all(t, m, 2); }
-static void multiply_rows(const product *t, int64_t m, int64_t panels) { (panels == 2 ? multiply_two : multiply_one)(t, m); }
-
-#else
 /* Four bytes of a row, for every lane. */
-#if defined(__AVX512VNNI__)
+#if WF_VL >= 8 && defined(__AVX2__)
 typedef vi lane_bytes;
 WF_INLINE lane_bytes bytes_of(uint32_t u) { return vi_set((int32_t)u); }
 /* sum + the products of four unsigned bytes and the four signed bytes of each lane */
+#if defined(__AVX512VNNI__)
 WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)u, (__m512i)w); }
+#elif WF_VL == 16
+WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) {
+    return sum + (vi)_mm512_madd_epi16(_mm512_maddubs_epi16((__m512i)u, (__m512i)w), _mm512_set1_epi16(1));
+}
+#else
+WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) {
+    return sum + (vi)_mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)u, (__m256i)w), _mm256_set1_epi16(1));
+}
+#endif
 #elif defined(__SSE2__)
 typedef int16_t vh __attribute__((vector_size(4 * WF_VL)));
 typedef struct lane_bytes { /* bytes 0 and 2, 1 and 3 */
@@ -150,13 +67,7 @@ typedef struct lane_bytes { /* bytes 0 and 2, 1 and 3 */
 WF_INLINE lane_bytes bytes_of(uint32_t u) {
     return (lane_bytes){vi_set((int32_t)(u & 0x00ff00ffu)), vi_set((int32_t)(u >> 8 & 0x00ff00ffu))};
 }
-WF_INLINE vi pairs(vi a, vi b) {
-#if WF_VL == 16
-    return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
-#else
-    return (vi)_mm_madd_epi16((__m128i)a, (__m128i)b);
-#endif
-}
+WF_INLINE vi pairs(vi a, vi b) { return (vi)_mm_madd_epi16((__m128i)a, (__m128i)b); }
 WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) {
     vi even = (vi)((vh)((vu)w << 8) >> 8), odd = (vi)((vh)w >> 8); /* halves of a lane: what crosses them is shifted out */
     return sum + pairs(even, u.even) + pairs(odd, u.odd);
@@ -232,6 +143,8 @@ MULTIPLY(4, 1)
 MULTIPLY(1, 2)
 MULTIPLY(4, 2)
 MULTIPLY(12, 2)
+#elif WF_VL >= 8 && defined(__AVX2__)
+MULTIPLY(4, 1)
 #else
 MULTIPLY(2, 1)
 #endif
@@ -244,6 +157,8 @@ typedef struct size {
 static const size sizes[] = { /* the largest first */
 #if defined(__AVX512VNNI__)
     {12, 2, multiply_12_2}, {4, 2, multiply_4_2}, {1, 2, multiply_1_2}, {4, 1, multiply_4_1},
+#elif WF_VL >= 8 && defined(__AVX2__)
+    {4, 1, multiply_4_1},
 #else
     {2, 1, multiply_2_1},
 #endif
@@ -268,7 +183,6 @@ static void multiply_rows(const product *t, int64_t m, int64_t panels) {
         part.ranges += rows * t->groups * 2;
     }
 }
-#endif
 
 /* All rows of the columns of so many panels; the columns beyond n are computed apart. */
 static void multiply_columns(const product *t, int64_t m, int64_t n, int64_t panels) {
@@ -337,33 +251,70 @@ WF_INLINE void ends(vf low, vf high, float *least, float *most) {
 #endif
 }
 
-/* n numbers of a group, in vectors; what is missing repeats the first one, and is 0 as bytes. */
+enum { PARTS = WF_INT8_GROUP / WF_VL };
+#define SWAPPED(v, ...) __builtin_shufflevector(v, v, __VA_ARGS__)
+/* Sums of lanes s apart stay in the lower of them, differences in the upper: y = the other lane, plus or minus this one. */
+#define TURN(v, sign, ...)                                                                                                     \
+    for (int i = 0; i < PARTS; i++)                                                                                            \
+        (v)[i] = vf_fma((v)[i], vf_load(sign), SWAPPED((v)[i], __VA_ARGS__));
+
+/* wf_int8_rotate, in the same order. */
+WF_INLINE void rotate_group(vf v[PARTS]) {
+    static const float by_8[] = {1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1},
+                       by_4[] = {1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1},
+                       by_2[] = {1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1},
+                       by_1[] = {1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1};
+    WF_UNROLL
+    for (int s = PARTS / 2; s >= 1; s /= 2)
+        WF_UNROLL
+    for (int i = 0; i < PARTS; i++)
+        if (!(i & s)) {
+            vf sum = v[i] + v[i + s];
+            v[i + s] = v[i] - v[i + s];
+            v[i] = sum;
+        }
+#if WF_VL == 16
+    TURN(v, by_8, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+    TURN(v, by_4, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+    TURN(v, by_2, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+    TURN(v, by_1, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#elif WF_VL == 8
+    TURN(v, by_4, 4, 5, 6, 7, 0, 1, 2, 3)
+    TURN(v, by_2, 2, 3, 0, 1, 6, 7, 4, 5)
+    TURN(v, by_1, 1, 0, 3, 2, 5, 4, 7, 6)
+#else
+    TURN(v, by_2, 2, 3, 0, 1)
+    TURN(v, by_1, 1, 0, 3, 2)
+#endif
+    (void)by_8, (void)by_4;
+}
+
+/* n numbers of a group; what is missing counts as 0. */
 WF_INLINE void quantize_group(uint8_t *q, float *range, const float *x, const float *balance, int64_t n) {
-    enum { PARTS = WF_INT8_GROUP / WF_VL };
+    const float levels = WF_INT8_LEVELS;
     const vf magic = vf_set(12582912.0f);
     vf v[PARTS], low, high;
     WF_UNROLL
     for (int i = 0; i < PARTS; i++) {
         int64_t left = n - i * WF_VL;
         v[i] = left >= WF_VL ? vf_load(x + i * WF_VL) * vf_load(balance + i * WF_VL)
-               : left > 0    ? vf_select(vi_first(left), vf_load_n(x + i * WF_VL, left) * vf_load_n(balance + i * WF_VL, left),
-                                         vf_set(x[0] * balance[0]))
-                             : vf_set(x[0] * balance[0]);
+               : left > 0    ? vf_load_n(x + i * WF_VL, left) * vf_load_n(balance + i * WF_VL, left)
+                             : vf_set(0.0f);
+    }
+    rotate_group(v);
+    WF_UNROLL
+    for (int i = 0; i < PARTS; i++) {
         low = i ? vf_max(low, -v[i]) : -v[i];
         high = i ? vf_max(high, v[i]) : v[i];
     }
     float least, most;
     ends(low, high, &least, &most);
     range[0] = least;
-    range[1] = (most - least) / 255.0f;
-    float inverse = most - least > 1e-30f ? 255.0f / (most - least) : 0.0f;
+    range[1] = (most - least) / levels;
+    float inverse = most - least > 1e-30f ? levels / (most - least) : 0.0f;
     WF_UNROLL
-    for (int i = 0; i < PARTS; i++) {
-        vf scaled = (v[i] - least) * inverse;
-        vi u = (vi)(scaled + magic); /* its last byte is the number */
-        int64_t left = n - i * WF_VL;
-        store_bytes(q + i * WF_VL, left >= WF_VL ? u : left > 0 ? u & vi_first(left) : vi_set(0));
-    }
+    for (int i = 0; i < PARTS; i++)
+        store_bytes(q + i * WF_VL, (vi)((v[i] - least) * inverse + magic)); /* its last byte is the number */
 }
 
 static void int8_quantize(uint8_t *q, float *ranges, const float *x, const float *balance, int64_t k) {
