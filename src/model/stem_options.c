@@ -50,6 +50,8 @@ const wf_spec_key wf_position_keys[] = {
     {"axes", "list", "axial: needed", "of `axial`: the rows of both tables; their product is the length"},
     {"widths", "list", "axial: needed", "of `axial`: the widths of both; their sum is that of the stream"},
     {"offset", "integer", "0", "row of the first position (OPT has 2)"},
+    {"given", "string", "positions",
+     "what the input `positions` names: `positions`, or `rows` of the table, `offset` counted (Nystromformer)"},
     {"count", "string", "rows",
      "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa); "
      "`mask`: the number of rows so far that the mask keeps, less one; -1 for others (OPT)"},
@@ -116,6 +118,7 @@ static const char *const global_kinds[] = {"none", "first", "before", "behind", 
 static const char *const kinds[] = {"token", "frames", NULL};
 static const char *const position_kinds[] = {"none", "learned", "sinusoidal", "axial", NULL};
 static const char *const counts[] = {"rows", "tokens", "mask", NULL};
+static const char *const givens[] = {"positions", "rows", NULL};
 static const char *const layouts[] = {"pairs", "halves", NULL};
 static const char *const places[] = {"none", "tokens", "sum", "norm", "dropout", NULL};
 
@@ -148,6 +151,7 @@ static weft_status read_positions(wf_spec_reader *r, const wf_json *j, wf_stem_s
         read_axes(&o, j, out);
     int count = wf_option_word(&o, j, "count", wf_option_text(&o, "count", "rows"), counts);
     out->count = count < 0 ? WF_COUNT_ROWS : (wf_position_count)count;
+    out->given_rows = wf_option_word(&o, j, "given", wf_option_text(&o, "given", "positions"), givens) == 1;
     out->halves = wf_option_word(&o, j, "layout", wf_option_text(&o, "layout", "pairs"), layouts) == 1;
     out->endpoint = wf_option_bool(&o, "endpoint", false);
     out->blank = wf_option_bool(&o, "blank", false) && out->count != WF_COUNT_ROWS;
@@ -381,6 +385,8 @@ static wf_json *normal_positions(const wf_normal *of, const wf_stem_spec *stem) 
         wf_normal_text(&w, "count", counts[stem->count]);
         if (stem->blank)
             wf_normal_bool(&w, "blank", true);
+        if (stem->given_rows)
+            wf_normal_text(&w, "given", givens[1]);
     }
     return w.object;
 }
