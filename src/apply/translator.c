@@ -14,6 +14,8 @@ struct wf_translator {
     uint64_t before; /* sources of earlier runs */
 };
 
+enum { OPEN, BY_TOKEN, BY_STRING }; /* what has ended a text */
+
 typedef struct batch {
     const wf_sequence *list;
     const size_t *order;
@@ -24,7 +26,7 @@ typedef struct batch {
     int32_t *next;    /* [n, n_start]: what is fed */
     int32_t *text;    /* [n, n_start + longest]: `start`, then what is written */
     size_t *written;  /* [n] */
-    uint8_t *ended;   /* [n]; 2: by a stop string */
+    uint8_t *ended;   /* [n] */
     size_t open;      /* texts that have not ended */
 } batch;
 
@@ -130,12 +132,13 @@ static weft_status put(const wf_translator *t, batch *b, size_t i, int32_t id, w
     int32_t *text = b->text + i * text_width(t);
     size_t n = t->options.n_start + b->written[i];
     bool stopped;
-    if ((b->ended[i] = ends(t, id)))
+    b->ended[i] = ends(t, id) ? BY_TOKEN : OPEN;
+    if (b->ended[i])
         return WEFT_OK;
     text[n] = id;
     b->written[i]++;
     WF_TRY(wf_stops_hit(&t->options.stops, text, (int64_t)n + 1, &stopped, err));
-    b->ended[i] = stopped ? 2 : 0;
+    b->ended[i] = stopped ? BY_STRING : OPEN;
     return WEFT_OK;
 }
 
@@ -152,7 +155,7 @@ static weft_status choose(const wf_translator *t, batch *b, const float *logits,
         if (b->ended[i])
             continue;
         WF_TRY(put(t, b, i, id, err));
-        b->open -= b->ended[i] != 0;
+        b->open -= b->ended[i] != OPEN;
     }
     return WEFT_OK;
 }
@@ -186,7 +189,8 @@ static weft_status write_texts(wf_translator *t, batch *b, const taker *to, weft
     WF_TRY(decode(t, b, err));
     for (size_t i = 0; i < b->n; i++) {
         const void *text = b->text + i * text_width(t) + t->options.n_start;
-        wf_translated one = {.ids = text, .n = b->written[i], .ended = b->ended[i] == 1, .stopped = b->ended[i] == 2};
+        wf_translated one = {
+            .ids = text, .n = b->written[i], .ended = b->ended[i] == BY_TOKEN, .stopped = b->ended[i] == BY_STRING};
         WF_TRY(to->take(to->user, b->order[i], &one));
     }
     return WEFT_OK;

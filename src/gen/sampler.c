@@ -224,7 +224,7 @@ static uint64_t falling(double z) {
     return bits >> 63 ? bits : ~bits ^ (uint64_t)1 << 63;
 }
 
-/* By score, then by token, as by_score: digit by digit, the lowest first, which leaves equal ones as they come. */
+/* By score, then by token, as by_score, of n > 0: digit by digit, the lowest first, which leaves equal ones as they come. */
 static void sort(wf_sampler *s, int64_t n) {
     enum { DIGIT = 11, VALUES = 1 << DIGIT };
     sortable *from = s->sorted, *to = s->sorted + s->vocab;
@@ -234,7 +234,7 @@ static void sort(wf_sampler *s, int64_t n) {
         int32_t at[VALUES] = {0};
         for (int64_t i = 0; i < n; i++)
             at[from[i].key >> shift & (VALUES - 1)]++;
-        if (n == 0 || at[from[0].key >> shift & (VALUES - 1)] == n)
+        if (at[from[0].key >> shift & (VALUES - 1)] == n)
             continue; /* all the same */
         for (int32_t v = 0, sum = 0, count; v < VALUES; v++, sum += count) {
             count = at[v];

@@ -19,11 +19,13 @@ static bool ends_in(const char *text, size_t n, const char *word, size_t after) 
 }
 
 weft_status wf_stops_hit(const wf_stops *s, const int32_t *ids, int64_t n, bool *hit, weft_error *err) {
-    int64_t most = s->n ? (int64_t)longest(s) : 0;
+    *hit = false;
+    if (s->n == 0)
+        return WEFT_OK;
+    int64_t most = (int64_t)longest(s);
     size_t before = 0;
     wf_str text = wf_str_new(s->mem);
     const char *word = s->strings;
-    *hit = false;
     for (int64_t i = n > most ? n - most : 0; i < n; i++) {
         before = text.length;
         if (wf_tokenizer_blanks(s->tok))

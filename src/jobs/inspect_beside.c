@@ -85,14 +85,20 @@ static weft_status tell_pooling(wf_job *job, const char *folder, const wf_json *
     return WEFT_OK;
 }
 
-weft_status wf_inspect_modules(wf_job *job, const char *folder) {
+/* What modules.json says; NULL: there is none. */
+static weft_status read_modules(wf_job *job, const char *folder, wf_json **out) {
     const char *path = wf_path_join(job->arena, folder, "modules.json");
-    wf_json *list;
+    *out = NULL;
     if (!path)
         return wf_fail_memory(job->err);
-    if (!wf_is_file(path))
+    return wf_is_file(path) ? wf_json_parse_file(job->arena, path, out, job->err) : WEFT_OK;
+}
+
+weft_status wf_inspect_modules(wf_job *job, const char *folder) {
+    wf_json *list;
+    WF_TRY(read_modules(job, folder, &list));
+    if (!list)
         return WEFT_OK;
-    WF_TRY(wf_json_parse_file(job->arena, path, &list, job->err));
     wf_json *out = wf_put_list(job->arena, job->json, "modules");
     wf_str_puts(&job->text, "sentence-transformers:");
     for (const wf_json *j = list->kind == WF_JSON_ARRAY ? list->child : NULL; j; j = j->next) {
@@ -107,15 +113,12 @@ weft_status wf_inspect_modules(wf_job *job, const char *folder) {
 }
 
 weft_status wf_inspect_transformer(wf_job *job, const char *folder, const char **out) {
-    const char *path = wf_path_join(job->arena, folder, "modules.json");
     wf_json *list;
     char *inside;
     *out = NULL;
-    if (!path)
-        return wf_fail_memory(job->err);
-    if (!wf_is_file(path))
+    WF_TRY(read_modules(job, folder, &list));
+    if (!list)
         return WEFT_OK;
-    WF_TRY(wf_json_parse_file(job->arena, path, &list, job->err));
     const char *own = wf_json_text(wf_json_at(list, 0), "path", "");
     if (!own[0])
         return WEFT_OK;

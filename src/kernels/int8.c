@@ -7,33 +7,17 @@ typedef struct block {
     float scale[WF_INT8_PANEL], sum[WF_INT8_PANEL];
 } block;
 
-void wf_int8_rotate(float v[WF_INT8_GROUP]) {
+void wf_int8_rotate(float *v, int lanes) {
     for (int s = WF_INT8_GROUP / 2; s >= 1; s /= 2)
-        for (int i = 0; i < WF_INT8_GROUP; i += 2 * s)
-            for (int p = i; p < i + s; p++) {
-                float sum = v[p] + v[p + s];
-                v[p + s] = v[p] - v[p + s];
-                v[p] = sum;
+        for (int first = 0; first < WF_INT8_GROUP; first += 2 * s)
+            for (int i = first * lanes, j = (first + s) * lanes; i < (first + s) * lanes; i++, j++) {
+                float sum = v[i] + v[j];
+                v[j] = v[i] - v[j];
+                v[i] = sum;
             }
 }
 
 typedef float columns[WF_INT8_GROUP][WF_INT8_PANEL]; /* numbers of a group, of a panel's rows side by side */
-
-static void turn(float *restrict a, float *restrict b) {
-    for (int i = 0; i < WF_INT8_PANEL; i++) {
-        float sum = a[i] + b[i];
-        b[i] = a[i] - b[i];
-        a[i] = sum;
-    }
-}
-
-/* wf_int8_rotate of all of them. */
-static void rotate(columns w) {
-    for (int s = WF_INT8_GROUP / 2; s >= 1; s /= 2)
-        for (int p = 0; p < WF_INT8_GROUP; p++)
-            if (!(p & s))
-                turn(w[p], w[p + s]);
-}
 
 /* The steps: as bytes the numbers are -127..127, and two neighbours make at most WF_INT8_PAIR together. */
 static void find_scales(float scale[WF_INT8_PANEL], columns w) {
@@ -109,7 +93,7 @@ void wf_int8_pack(uint8_t *to, const float *w, int64_t rows, int64_t k) {
             block b;
             int64_t first = g * WF_INT8_GROUP, n = k - first < WF_INT8_GROUP ? k - first : WF_INT8_GROUP;
             take(part, w + i * k + first, balance + first, rows - i < WF_INT8_PANEL ? rows - i : WF_INT8_PANEL, n, k);
-            rotate(part);
+            wf_int8_rotate(part[0], WF_INT8_PANEL);
             fill(&b, part);
             memcpy(to, &b, sizeof b);
         }

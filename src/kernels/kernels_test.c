@@ -432,7 +432,7 @@ static void test_int8_pack(void **state) {
                     scale = ((const float *)(const void *)(packed + HEAD + K * WF_INT8_PANEL))[0];
         for (int p = 0; p < K; p++)
             turned[p] = w[p] / balance[p] / K;
-        wf_int8_rotate(turned);
+        wf_int8_rotate(turned, 1);
         for (int p = 0, before = 0; p < K; p++) {
             int q = (int8_t)packed[HEAD + (p / 4 * WF_INT8_PANEL) * 4 + p % 4];
             assert_true(abs(q) <= 127 && (p % 2 == 0 || abs(q + before) <= WF_INT8_PAIR));

@@ -74,7 +74,7 @@ typedef struct wf_stem_spec {
     float scale, dropout; /* multiplies the token rows */
     wf_position_kind position;
     int64_t length, offset; /* rows of the learned table; first row used */
-    bool given_rows;        /* positions that are given are rows of the table, `offset` counted */
+    bool given_rows;        /* the reference's input of positions names rows of the table, `offset` counted */
     int64_t axes[2],
         axis_dims[2];        /* of axial positions: rows and widths of the two tables; length is the product of the rows */
     wf_position_count count; /* what positions count */

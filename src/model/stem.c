@@ -169,7 +169,7 @@ static wf_tensor *positions(const wf_model *m, wf_tape *t, const int64_t size[2]
                             s->blank ? p->mask : NULL);
     if (s->count == WF_COUNT_TOKENS && !p->positions)
         return wf_embed(t, wf_token_positions(t, p->ids, kept, s->padding, s->blank), table, s->padding);
-    return wf_embed_positions(t, table, batch, rows, p->positions, p->positions && s->given_rows ? 0 : s->offset);
+    return wf_embed_positions(t, table, batch, rows, p->positions, s->offset);
 }
 
 /* Rows of table i by its lookup k; NULL when there is nothing to look up. */

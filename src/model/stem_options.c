@@ -51,7 +51,7 @@ const wf_spec_key wf_position_keys[] = {
     {"widths", "list", "axial: needed", "of `axial`: the widths of both; their sum is that of the stream"},
     {"offset", "integer", "0", "row of the first position (OPT has 2)"},
     {"given", "string", "positions",
-     "what the input `positions` names: `positions`, or `rows` of the table, `offset` counted (Nystromformer)"},
+     "what the reference's input `position_ids` names: `positions`, or `rows` of the table, `offset` counted (Nystromformer)"},
     {"count", "string", "rows",
      "`rows`: the number of the row; `tokens`: `padding` + the number of tokens so far that are not `padding` (RoBERTa); "
      "`mask`: the number of rows so far that the mask keeps, less one; -1 for others (OPT)"},

@@ -132,15 +132,18 @@ static weft_status read_memory(reader *r) {
 }
 
 static weft_status read_positions(reader *r) {
-    int64_t count = r->in->batch * r->in->rows, most = wf_model_position_limit(r->model);
+    const wf_stem_spec *stem = &r->model->spec->stem;
+    int64_t count = r->in->batch * r->in->rows, most = wf_model_position_limit(r->model),
+            first = stem->given_rows ? stem->offset : 0; /* what names position 0 */
     WF_TRY(read_rows(r, "position_ids", &r->in->positions));
     r->in->length = r->in->rows;
     for (int64_t i = 0; r->in->positions && i < count; i++) {
-        int64_t p = r->in->positions[i];
-        WF_CHECK(p >= 0 && (most == 0 || p < most), r->err, WEFT_BAD_INPUT, "'position_ids' holds %lld", (long long)p);
+        int64_t p = r->in->positions[i] -= first;
+        WF_CHECK(p >= -first && (most == 0 || p < most), r->err, WEFT_BAD_INPUT, "'position_ids' holds %lld",
+                 (long long)(p + first));
         r->in->length = i == 0 || p + 1 > r->in->length ? p + 1 : r->in->length;
     }
-    WF_CHECK(r->in->positions || most == 0 || wf_stem_rows(&r->model->spec->stem, r->in->rows) <= most, r->err, WEFT_BAD_INPUT,
+    WF_CHECK(r->in->positions || most == 0 || wf_stem_rows(stem, r->in->rows) <= most, r->err, WEFT_BAD_INPUT,
              "the sequence is longer than the %lld positions", (long long)most);
     return WEFT_OK;
 }

@@ -7,7 +7,7 @@ void wf_ref_int8_quantize(uint8_t *q, float *ranges, const float *x, const float
         float v[WF_INT8_GROUP] = {0};
         for (int64_t p = 0; p < WF_INT8_GROUP && first + p < k; p++)
             v[p] = x[first + p] * balance[first + p];
-        wf_int8_rotate(v);
+        wf_int8_rotate(v, 1);
         float least = v[0], most = v[0];
         for (int64_t p = 1; p < WF_INT8_GROUP; p++) {
             least = v[p] < least ? v[p] : least;

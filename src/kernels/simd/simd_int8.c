@@ -2,12 +2,16 @@
 #include "kernels/vec/fill.h"
 #include "kernels/vec/rows.h"
 
+/* Blocks of rows and panels, the largest first. */
 #if defined(__AVX512VNNI__)
 enum { ROWS = 12, PANELS = 2 }; /* accumulators: 24 of 32 registers */
+#define SIZES(each) each(12, 2) each(4, 2) each(1, 2) each(4, 1) each(1, 1)
 #elif WF_VL >= 8 && defined(__AVX2__)
 enum { ROWS = 4, PANELS = 1 }; /* 8 of 16 */
+#define SIZES(each) each(4, 1) each(1, 1)
 #else
 enum { ROWS = 2, PANELS = 1 };
+#define SIZES(each) each(2, 1) each(1, 1)
 #endif
 enum { SPLIT = WF_INT8_PANEL / WF_VL, VECTORS = PANELS * SPLIT, STEPS = WF_INT8_STEPS };
 
@@ -137,33 +141,14 @@ WF_INLINE void multiply_group(const product *t, const int rows, const int panels
         for (int64_t g = 0; g < t->groups; g++)                                                                                \
             multiply_group(t, rows, panels, g);                                                                                \
     }
-MULTIPLY(1, 1)
-#if defined(__AVX512VNNI__)
-MULTIPLY(4, 1)
-MULTIPLY(1, 2)
-MULTIPLY(4, 2)
-MULTIPLY(12, 2)
-#elif WF_VL >= 8 && defined(__AVX2__)
-MULTIPLY(4, 1)
-#else
-MULTIPLY(2, 1)
-#endif
+SIZES(MULTIPLY)
 
 typedef struct size {
     int rows, panels;
     void (*run)(const product *t);
 } size;
-/* clang-format off */
-static const size sizes[] = { /* the largest first */
-#if defined(__AVX512VNNI__)
-    {12, 2, multiply_12_2}, {4, 2, multiply_4_2}, {1, 2, multiply_1_2}, {4, 1, multiply_4_1},
-#elif WF_VL >= 8 && defined(__AVX2__)
-    {4, 1, multiply_4_1},
-#else
-    {2, 1, multiply_2_1},
-#endif
-    {1, 1, multiply_1_1}};
-/* clang-format on */
+#define SIZE(rows, panels) {rows, panels, multiply_##rows##_##panels},
+static const size sizes[] = {SIZES(SIZE)};
 
 static const size *size_for(int64_t rows, int64_t panels) {
     const size *s = sizes;
