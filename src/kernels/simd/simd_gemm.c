@@ -69,7 +69,7 @@ WF_INLINE void add_steps(vf sum[ROWS][VECTORS], const float *const *base, const 
             vf y = vf_set(row == 1 ? base[0][i + p * step] : base[i / 3][i % 3 * row + p * step]);
             WF_UNROLL
             for (int v = 0; v < vectors; v++)
-                sum[i][v] = vf_fma(y, x[v], sum[i][v]);
+                sum[i][v] = vf_add_product(sum[i][v], y, x[v]);
         }
     }
 }
@@ -92,16 +92,20 @@ WF_INLINE void multiply(const block *t, const int rows, const int vectors, int64
     WF_UNROLL
     for (int i = 0; i < rows; i += 3)
         base[i / 3] = t->a + i * row;
-    for (int64_t p = 0, n; p < t->k; p += n, b += n * width) {
+    int64_t left = t->k;
+    for (; left >= unroll; left -= unroll, b += unroll * width) {
         __builtin_prefetch(ahead, 0, 2);
         ahead += ahead_step;
-        if (unroll > 1 && p + unroll <= t->k)
-            add_steps(sum, base, b, n = unroll, rows, vectors, row, step, width);
-        else
-            add_steps(sum, base, b, n = 1, rows, vectors, row, step, width);
+        add_steps(sum, base, b, unroll, rows, vectors, row, step, width);
         WF_UNROLL
         for (int i = 0; i < rows; i += 3)
-            base[i / 3] += n * step;
+            base[i / 3] += unroll * step;
+    }
+    for (; unroll > 1 && left > 0; left--, b += width) {
+        add_steps(sum, base, b, 1, rows, vectors, row, step, width);
+        WF_UNROLL
+        for (int i = 0; i < rows; i += 3)
+            base[i / 3] += step;
     }
     if (t->bias) {
         WF_UNROLL

@@ -83,7 +83,7 @@ WF_INLINE void panel_block(const panel *p, int64_t i, int64_t column, const int 
         bv[q] = vf_load(b + q * WF_VL);
 #define STEP(r, q)                                                                                                             \
     if (q < columns)                                                                                                           \
-        acc[r][q] = vf_fma(x, bv[q], acc[r][q]);
+        acc[r][q] = vf_add_product(acc[r][q], x, bv[q]);
 #define STEP_ROW(r)                                                                                                            \
     if (r < rows) {                                                                                                            \
         vf x = vf_set(r < 3 ? a[r * a_row] : a3[(r - 3) * a_row]);                                                             \

@@ -80,6 +80,16 @@ WF_INLINE vf vf_fma(vf a, vf b, vf c) {
     return a * b + c;
 #endif
 }
+/* sum + a*b, for sums that stay in registers through a loop. With 16 registers gcc picks the form of the instruction that
+ * writes over a factor, moves the sums about and puts some into memory: the form is prescribed. */
+WF_INLINE vf vf_add_product(vf sum, vf a, vf b) {
+#if defined(__FMA__) && WF_VL == 8
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+    return sum;
+#else
+    return vf_fma(a, b, sum);
+#endif
+}
 WF_INLINE vf vf_select(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
 WF_INLINE vf vf_max(vf a, vf b) {
 #if defined(__AVX512F__)
