@@ -19,18 +19,36 @@ void wf_int8_rotate(float *v, int lanes) {
 
 typedef float columns[WF_INT8_GROUP][WF_INT8_PANEL]; /* numbers of a group, of a panel's rows side by side */
 
-/* The steps: as bytes the numbers are -127..127, and two neighbours make at most WF_INT8_PAIR together. */
-static void find_scales(float scale[WF_INT8_PANEL], columns w) {
-    float most[WF_INT8_PANEL] = {0}, pair[WF_INT8_PANEL] = {0};
-    for (int p = 0; p < WF_INT8_GROUP; p += 2)
+/* The largest of some numbers, and the largest sum of those of FOUR that are above zero or, with their signs changed, below. */
+typedef struct largest {
+    float one[WF_INT8_PANEL], four[WF_INT8_PANEL];
+} largest;
+
+static float more(float a, float b) { return a > b ? a : b; }
+
+static void find_largest(largest *most, columns w, int p) {
+    static const int four[] = {0, 1, 4, 5};
+    float above[WF_INT8_PANEL] = {0}, below[WF_INT8_PANEL] = {0};
+    for (int f = 0; f < 4; f++)
         for (int i = 0; i < WF_INT8_PANEL; i++) {
-            float a = fabsf(w[p][i]), b = fabsf(w[p + 1][i]), sum = fabsf(w[p][i] + w[p + 1][i]);
-            most[i] = a > most[i] ? a : most[i];
-            most[i] = b > most[i] ? b : most[i];
-            pair[i] = sum > pair[i] ? sum : pair[i];
+            float x = w[p + four[f]][i];
+            most->one[i] = more(most->one[i], fabsf(x));
+            above[i] += more(x, 0.0f);
+            below[i] += more(-x, 0.0f);
         }
-    for (int i = 0; i < WF_INT8_PANEL; i++) /* each of two may be rounded up by a half */
-        scale[i] = fmaxf(most[i] / 127.0f, pair[i] / (WF_INT8_PAIR - 1));
+    for (int i = 0; i < WF_INT8_PANEL; i++)
+        most->four[i] = more(most->four[i], more(above[i], below[i]));
+}
+
+/* The steps: as bytes the numbers are -127..127, and four make at most WF_INT8_SUM together. */
+static void find_scales(float scale[WF_INT8_PANEL], columns w) {
+    largest most = {{0}, {0}};
+    for (int p = 0; p < WF_INT8_GROUP; p += 8) {
+        find_largest(&most, w, p);
+        find_largest(&most, w, p + 2);
+    }
+    for (int i = 0; i < WF_INT8_PANEL; i++) /* each of four may be rounded up by a half */
+        scale[i] = fmaxf(most.one[i] / 127.0f, most.four[i] / (WF_INT8_SUM - 2));
 }
 
 static void fill(block *to, columns w) {

@@ -6,10 +6,11 @@
  * of WF_INT8_GROUP along k (the last one filled up with zeros), and both sides of a group are turned by the same Hadamard
  * matrix, which leaves their product as it is and spreads what is large over all numbers (Ashkboos et al. 2024, arXiv
  * 2404.00456). Each group has numbers of its own:
- *     W[j, group] = scale * q, q in -127..127, |q[2p] + q[2p+1]| <= PAIR
+ *     W[j, group] = scale * q, q in -127..127, those of FOUR above zero at most SUM together, those below at least -SUM
  *     x[i, group] = least + step * u, u in 0..LEVELS
  *     y[i, j] = bias[j] + sum over groups of (step * scale * sum(u q) + least * scale * sum(q)), sums of products exact.
- * Two products of neighbours fit 16 bits together (LEVELS * PAIR < 2^15), which is how AVX2 sums them.
+ * FOUR are numbers 8s + 2h + (0, 1, 4, 5), h 0 or 1: their products fit 16 bits together (LEVELS * SUM < 2^15), which is how
+ * AVX2 sums them, two and two.
  *
  * A packed weight is balance [groups*GROUP], fp32, then panels of WF_INT8_PANEL rows of W (missing ones are zero), a panel one
  * block for each group: q [GROUP/4][PANEL][4], then scale [PANEL] and scale * sum(q) [PANEL], fp32: WF_INT8_BLOCK bytes,
@@ -20,7 +21,7 @@
 #include <stdint.h>
 
 enum { WF_INT8_GROUP = 64, WF_INT8_PANEL = 16, WF_INT8_BLOCK = WF_INT8_GROUP * WF_INT8_PANEL + 8 * WF_INT8_PANEL };
-enum { WF_INT8_LEVELS = 200, WF_INT8_PAIR = 163 }; /* the largest u; the largest sum of two q */
+enum { WF_INT8_LEVELS = 150, WF_INT8_SUM = 218 }; /* the largest u; the largest sum of four q */
 enum { WF_INT8_ROWS = 12, WF_INT8_COLUMNS = 2 * WF_INT8_PANEL, WF_INT8_STEPS = WF_INT8_GROUP / 4 }; /* most of one int8_block */
 
 static inline int64_t wf_int8_groups(int64_t k) { return (k + WF_INT8_GROUP - 1) / WF_INT8_GROUP; }

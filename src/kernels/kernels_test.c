@@ -395,9 +395,13 @@ static void test_int8_extremes(void **state) {
     static float expected[ROWS * COLUMNS], actual[ROWS * COLUMNS], ranges[ROWS * 2];
     for (int j = 0; j < COLUMNS; j++) {
         uint8_t *block = panels + j / WF_INT8_PANEL * WF_INT8_BLOCK;
-        for (int p = 0; p < K; p++) { /* pairs of the largest sum, of the least one and of none */
-            int larger = p % 2 ? 127 : WF_INT8_PAIR - 127, w = j % 3 == 0 ? larger : j % 3 == 1 ? -larger : p % 2 ? 127 : -127;
-            block[(p / 4 * WF_INT8_PANEL + j % WF_INT8_PANEL) * 4 + p % 4] = (uint8_t)w;
+        for (int p = 0; p < K; p++) { /* fours of the largest sum, of the least one and of none */
+            enum { HALF = WF_INT8_SUM / 2 };
+            const int kinds[][4] = {{HALF - 40, 40, WF_INT8_SUM - HALF - 40, 40},
+                                    {40 - HALF, -40, HALF + 40 - WF_INT8_SUM, -40},
+                                    {127, WF_INT8_SUM - 127, 0, 0},
+                                    {HALF, -HALF, HALF, -HALF}};
+            block[(p / 4 * WF_INT8_PANEL + j % WF_INT8_PANEL) * 4 + p % 4] = (uint8_t)kinds[j % 4][p / 4 % 2 * 2 + p % 2];
         }
         ((float *)(void *)(block + K * WF_INT8_PANEL))[j % WF_INT8_PANEL] = 1.0f;
     }
@@ -406,7 +410,7 @@ static void test_int8_extremes(void **state) {
     for (int i = 0; i < ROWS; i++)
         ranges[2 * i + 1] = 1.0f;
     wf_kernels_ref.int8_block(expected, COLUMNS, q, ranges, panels, NULL, 1, ROWS, COLUMNS, panels, 0);
-    const float all = WF_INT8_PAIR * WF_INT8_LEVELS * K / 2;
+    const float all = WF_INT8_SUM * WF_INT8_LEVELS * K / 4;
     assert_true(expected[0] == all && expected[1] == -all);
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
         wf_kernels k = check_forms(*isa);
@@ -433,11 +437,13 @@ static void test_int8_pack(void **state) {
         for (int p = 0; p < K; p++)
             turned[p] = w[p] / balance[p] / K;
         wf_int8_rotate(turned, 1);
-        for (int p = 0, before = 0; p < K; p++) {
-            int q = (int8_t)packed[HEAD + (p / 4 * WF_INT8_PANEL) * 4 + p % 4];
-            assert_true(abs(q) <= 127 && (p % 2 == 0 || abs(q + before) <= WF_INT8_PAIR));
+        int above[K / 4] = {0}, below[K / 4] = {0};
+        for (int p = 0; p < K; p++) {
+            int q = (int8_t)packed[HEAD + (p / 4 * WF_INT8_PANEL) * 4 + p % 4], four = p / 8 * 2 + p / 2 % 2;
+            above[four] += q > 0 ? q : 0;
+            below[four] += q < 0 ? q : 0;
+            assert_true(abs(q) <= 127 && above[four] <= WF_INT8_SUM && below[four] >= -WF_INT8_SUM);
             assert_true(fabsf((float)q * scale - turned[p]) <= 0.501f * scale);
-            before = q;
         }
     }
 }

@@ -13,7 +13,7 @@ enum { ROWS = 4, PANELS = 1 }; /* 8 of 16 */
 enum { ROWS = 2, PANELS = 1 };
 #define SIZES(each) each(2, 1) each(1, 1)
 #endif
-enum { SPLIT = WF_INT8_PANEL / WF_VL, VECTORS = PANELS * SPLIT, STEPS = WF_INT8_STEPS };
+enum { SPLIT = WF_INT8_PANEL / WF_VL, VECTORS = PANELS * SPLIT, STEPS = WF_INT8_STEPS, UNROLL = WF_VL == 8 ? 2 : 1 };
 
 WF_INLINE vi load_bytes(const uint8_t *p) {
     vi v;
@@ -31,10 +31,6 @@ typedef struct product {
     int64_t ahead_step;
 } product;
 
-/* The scales of a vector of a block's columns; those of its sums are WF_INT8_PANEL behind. */
-WF_INLINE const float *scales_of(const uint8_t *block, int v) {
-    return (const float *)(const void *)(block + WF_INT8_GROUP * WF_INT8_PANEL) + v * WF_VL;
-}
 WF_INLINE void add_scaled(float *to, const float *range, vf scale, vf sums, vi sum) {
     vf y = vf_fma(vf_set(range[0]), sums, vf_load(to));
     vf_store(to, vf_fma(vf_set(range[1]), scale * __builtin_convertvector(sum, vf), y));
@@ -55,13 +51,13 @@ WF_INLINE lane_bytes bytes_of(uint32_t u) { return vi_set((int32_t)u); }
 #if defined(__AVX512VNNI__)
 WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)u, (__m512i)w); }
 #elif WF_VL == 16
-WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) {
-    return sum + (vi)_mm512_madd_epi16(_mm512_maddubs_epi16((__m512i)u, (__m512i)w), _mm512_set1_epi16(1));
-}
+#define PAIRS(w, u) _mm512_maddubs_epi16((__m512i)(u), (__m512i)(w))
+#define IN_32_BITS(fours) (vi) _mm512_madd_epi16(fours, _mm512_set1_epi16(1))
+#define FOURS(a, b) _mm512_add_epi16(a, b)
 #else
-WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) {
-    return sum + (vi)_mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)u, (__m256i)w), _mm256_set1_epi16(1));
-}
+#define PAIRS(w, u) _mm256_maddubs_epi16((__m256i)(u), (__m256i)(w))
+#define IN_32_BITS(fours) (vi) _mm256_madd_epi16(fours, _mm256_set1_epi16(1))
+#define FOURS(a, b) _mm256_add_epi16(a, b)
 #endif
 #elif defined(__SSE2__)
 typedef int16_t vh __attribute__((vector_size(4 * WF_VL)));
@@ -86,61 +82,105 @@ WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) {
 }
 #endif
 
-/* The sums of one group of k, scaled, onto c. Rows are addressed three to a pointer: base, base + row and base + 2 row are one
- * addressing mode each. */
-WF_INLINE void multiply_group(const product *t, const int rows, const int panels, int64_t g) {
-    vi sum[ROWS][VECTORS];
-    const uint8_t *a = t->a + g * WF_INT8_GROUP, *w[PANELS], *ahead = t->ahead + g * STEPS * t->ahead_step;
-    const int64_t row = t->groups * WF_INT8_GROUP, ranges = 2 * t->groups, ldc = t->ldc;
-    const uint8_t *base[(ROWS + 2) / 3];
+/* Of two steps. */
+WF_INLINE vi add_two(vi sum, vi w, lane_bytes u, vi w2, lane_bytes u2) {
+#if defined(PAIRS)
+    return vi_add_to(sum, IN_32_BITS(FOURS(PAIRS(w, u), PAIRS(w2, u2))));
+#else
+    return add_products(add_products(sum, w, u), w2, u2);
+#endif
+}
+
+WF_INLINE lane_bytes load_lanes(const uint8_t *from) {
+    uint32_t u;
+    memcpy(&u, from, sizeof u);
+    return bytes_of(u);
+}
+
+/* Where a block stands: pointers move on from step to step and from group to group. Rows are addressed three to a pointer:
+ * base, base + row and base + 2 row are one addressing mode each. */
+typedef struct place {
+    const uint8_t *a[(ROWS + 2) / 3], *w[PANELS], *ahead;
     const float *range[(ROWS + 2) / 3];
     float *out[(ROWS + 2) / 3];
+    int64_t row, ranges, ldc, ahead_step;
+} place;
+
+/* Two steps of k: sums of products. */
+WF_INLINE void multiply_steps(place *at, vi sum[ROWS][VECTORS], const int rows, const int panels) {
+    vi x[2][VECTORS];
+    __builtin_prefetch(at->ahead, 0, 2);
+    at->ahead += at->ahead_step;
+    WF_UNROLL
+    for (int v = 0; v < panels * SPLIT; v++) {
+        x[0][v] = load_bytes(at->w[v / SPLIT] + v % SPLIT * (4 * WF_VL));
+        x[1][v] = load_bytes(at->w[v / SPLIT] + (SPLIT + v % SPLIT) * (4 * WF_VL));
+    }
+    WF_UNROLL
+    for (int i = 0; i < rows; i++) {
+        const uint8_t *u = at->a[i / 3] + i % 3 * at->row;
+        lane_bytes y = load_lanes(u), y2 = load_lanes(u + 4);
+        WF_UNROLL
+        for (int v = 0; v < panels * SPLIT; v++)
+            sum[i][v] = add_two(sum[i][v], x[0][v], y, x[1][v], y2);
+    }
     WF_UNROLL
     for (int p = 0; p < panels; p++)
-        w[p] = t->w + (p * t->groups + g) * WF_INT8_BLOCK;
+        at->w[p] += 8 * WF_INT8_PANEL;
+    WF_UNROLL
+    for (int i = 0; i < rows; i += 3)
+        at->a[i / 3] += 8;
+}
+
+/* The sums of one group of k, scaled, onto c. */
+WF_INLINE void multiply_group(place *at, const int rows, const int panels) {
+    vi sum[ROWS][VECTORS];
     WF_UNROLL
     for (int i = 0; i < rows; i++)
         WF_UNROLL
     for (int v = 0; v < panels * SPLIT; v++)
         sum[i][v] = vi_set(0);
-    WF_UNROLL
-    for (int i = 0; i < rows; i += 3) {
-        base[i / 3] = a + i * row;
-        range[i / 3] = t->ranges + 2 * g + i * ranges;
-        out[i / 3] = t->c + i * ldc;
-    }
-    for (int p = 0; p < STEPS; p++, ahead += t->ahead_step) {
-        vi x[VECTORS];
-        __builtin_prefetch(ahead, 0, 2);
+    for (int p = 0; p < STEPS; p += 2 * UNROLL) {
         WF_UNROLL
-        for (int v = 0; v < panels * SPLIT; v++)
-            x[v] = load_bytes(w[v / SPLIT] + (p * SPLIT + v % SPLIT) * (4 * WF_VL));
-        WF_UNROLL
-        for (int i = 0; i < rows; i++) {
-            uint32_t u;
-            memcpy(&u, base[i / 3] + i % 3 * row + 4 * p, sizeof u);
-            lane_bytes y = bytes_of(u);
-            WF_UNROLL
-            for (int v = 0; v < panels * SPLIT; v++)
-                sum[i][v] = add_products(sum[i][v], x[v], y);
-        }
+        for (int i = 0; i < UNROLL; i++)
+            multiply_steps(at, sum, rows, panels);
     }
     WF_UNROLL
     for (int v = 0; v < panels * SPLIT; v++) {
-        const float *scales = scales_of(w[v / SPLIT], v % SPLIT);
+        const float *scales = (const float *)(const void *)at->w[v / SPLIT] + v % SPLIT * WF_VL;
         vf scale = vf_load(scales), sums = vf_load(scales + WF_INT8_PANEL);
         WF_UNROLL
         for (int i = 0; i < rows; i++)
-            add_scaled(out[i / 3] + i % 3 * ldc + v * WF_VL, range[i / 3] + i % 3 * ranges, scale, sums, sum[i][v]);
+            add_scaled(at->out[i / 3] + i % 3 * at->ldc + v * WF_VL, at->range[i / 3] + i % 3 * at->ranges, scale, sums,
+                       sum[i][v]);
     }
+    WF_UNROLL
+    for (int p = 0; p < panels; p++)
+        at->w[p] += 2 * WF_INT8_PANEL * sizeof(float);
+    WF_UNROLL
+    for (int i = 0; i < rows; i += 3)
+        at->range[i / 3] += 2;
+}
+
+WF_INLINE void multiply(const product *t, const int rows, const int panels) {
+    place at = {.row = t->groups * WF_INT8_GROUP, .ranges = 2 * t->groups, .ldc = t->ldc, .ahead = t->ahead};
+    at.ahead_step = 2 * t->ahead_step;
+    WF_UNROLL
+    for (int p = 0; p < panels; p++)
+        at.w[p] = t->w + p * t->groups * WF_INT8_BLOCK;
+    WF_UNROLL
+    for (int i = 0; i < rows; i += 3) {
+        at.a[i / 3] = t->a + i * at.row;
+        at.range[i / 3] = t->ranges + i * at.ranges;
+        at.out[i / 3] = t->c + i * t->ldc;
+    }
+    begin(t, 0, rows, panels);
+    for (int64_t g = t->groups; g > 0; g--)
+        multiply_group(&at, rows, panels);
 }
 
 #define MULTIPLY(rows, panels)                                                                                                 \
-    static void multiply_##rows##_##panels(const product *t) {                                                                 \
-        begin(t, 0, rows, panels);                                                                                             \
-        for (int64_t g = 0; g < t->groups; g++)                                                                                \
-            multiply_group(t, rows, panels, g);                                                                                \
-    }
+    static void multiply_##rows##_##panels(const product *t) { multiply(t, rows, panels); }
 SIZES(MULTIPLY)
 
 typedef struct size {

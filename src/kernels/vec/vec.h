@@ -90,6 +90,15 @@ WF_INLINE vf vf_add_product(vf sum, vf a, vf b) {
     return vf_fma(a, b, sum);
 #endif
 }
+/* sum + x, likewise. */
+WF_INLINE vi vi_add_to(vi sum, vi x) {
+#if defined(__AVX2__) && WF_VL == 8
+    __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(x));
+    return sum;
+#else
+    return sum + x;
+#endif
+}
 WF_INLINE vf vf_select(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
 WF_INLINE vf vf_max(vf a, vf b) {
 #if defined(__AVX512F__)
