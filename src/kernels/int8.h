@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 enum { WF_INT8_GROUP = 64, WF_INT8_PANEL = 16, WF_INT8_BLOCK = WF_INT8_GROUP * WF_INT8_PANEL + 8 * WF_INT8_PANEL };
-enum { WF_INT8_LEVELS = 150, WF_INT8_SUM = 218 }; /* the largest u; the largest sum of four q */
+enum { WF_INT8_LEVELS = 150, WF_INT8_SUM = 218 }; /* the largest u; the largest sum of four q of one sign */
 enum { WF_INT8_ROWS = 12, WF_INT8_COLUMNS = 2 * WF_INT8_PANEL, WF_INT8_STEPS = WF_INT8_GROUP / 4 }; /* most of one int8_block */
 
 static inline int64_t wf_int8_groups(int64_t k) { return (k + WF_INT8_GROUP - 1) / WF_INT8_GROUP; }
