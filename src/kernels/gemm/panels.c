@@ -47,12 +47,17 @@ static void run_strip(const wf_kernels *kernels, const wf_panels *p, const strip
         int64_t depth = least(p->k - done, form->depth);
         strip part = *s;
         part.x += done;
-        if (form->rows) {
+        if (form->rows && !p->copied)
             kernels->panel_copy(scratch, part.x, s->row, s->m, depth);
+        if (form->rows)
             part.x = scratch;
-        }
         multiply(kernels, p, &part, done, depth);
     }
+}
+
+bool wf_panels_keeps(const wf_kernels *kernels, int64_t rows, int64_t k) {
+    const wf_panel_form *form = kernels->panel_form();
+    return form->rows && rows <= WF_PANELS_ROWS && k <= form->depth;
 }
 
 void wf_panels_run(const wf_kernels *kernels, const wf_panels *p, int64_t first, int64_t end, int64_t from, int64_t to,

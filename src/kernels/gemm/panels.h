@@ -11,6 +11,7 @@ typedef struct wf_panels {
     float *y;                       /* [m,n] */
     const void *ahead;              /* what is read next, fetched at the end; NULL: nothing */
     int64_t n, k;
+    bool copied; /* the scratch is as a call before left it that had the same rows of x, where wf_panels_keeps */
 } wf_panels;
 
 enum {
@@ -24,6 +25,8 @@ static inline size_t wf_panels_size(int64_t n, int64_t k) { /* in floats */
 void wf_panels_pack(const wf_kernels *kernels, float *panels, const float *w, int64_t ld, bool turned, int64_t n, int64_t k);
 /* Bytes of scratch of wf_panels_run. */
 size_t wf_panels_scratch(const wf_kernels *kernels, int64_t k);
+/* Whether a call with so many rows leaves in its scratch what another one with the same rows would put there. */
+bool wf_panels_keeps(const wf_kernels *kernels, int64_t rows, int64_t k);
 /* Rows first..end-1 of y and of its columns from..to-1, `from` a multiple of WF_GEMM_COLUMNS. */
 void wf_panels_run(const wf_kernels *kernels, const wf_panels *p, int64_t first, int64_t end, int64_t from, int64_t to,
                    void *scratch);

@@ -247,18 +247,33 @@ static void int8_block(float *c, int64_t ldc, const uint8_t *a, const float *ran
 }
 
 /* ---- rows ---- */
+enum { PARTS = WF_INT8_GROUP / WF_VL };
+
+/* The numbers of a group, 0 to 255, rounded to bytes. */
 #if WF_VL == 16
-WF_INLINE void store_bytes(uint8_t *q, vi v) { _mm_storeu_si128((void *)q, _mm512_cvtepi32_epi8((__m512i)v)); }
+WF_INLINE void store_rounded(uint8_t *q, const vf y[PARTS]) {
+    WF_UNROLL
+    for (int i = 0; i < PARTS; i++)
+        _mm_storeu_si128((void *)(q + i * WF_VL), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32((__m512)y[i])));
+}
 #elif WF_VL == 8 && defined(__AVX2__)
-WF_INLINE void store_bytes(uint8_t *q, vi v) {
-    const __m256i last = _mm256_set1_epi32(0x0c080400); /* the last bytes of the four lanes of a half */
-    __m256i bytes = _mm256_shuffle_epi8((__m256i)v, last);
-    _mm_storel_epi64((void *)q, _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)));
+WF_INLINE void store_rounded(uint8_t *q, const vf y[PARTS]) {
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); /* packing goes half by half */
+    WF_UNROLL
+    for (int i = 0; i < PARTS; i += 4) {
+        __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32((__m256)y[i]), _mm256_cvtps_epi32((__m256)y[i + 1])),
+                high = _mm256_packs_epi32(_mm256_cvtps_epi32((__m256)y[i + 2]), _mm256_cvtps_epi32((__m256)y[i + 3]));
+        _mm256_storeu_si256((void *)(q + i * WF_VL), _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order));
+    }
 }
 #else
-WF_INLINE void store_bytes(uint8_t *q, vi v) {
-    for (int i = 0; i < WF_VL; i++)
-        q[i] = (uint8_t)v[i];
+WF_INLINE void store_rounded(uint8_t *q, const vf y[PARTS]) {
+    const vf magic = vf_set(12582912.0f); /* 1.5 * 2^23: the last byte of what is added to it is the number */
+    for (int i = 0; i < PARTS; i++) {
+        vi v = (vi)(y[i] + magic);
+        for (int l = 0; l < WF_VL; l++)
+            q[i * WF_VL + l] = (uint8_t)v[l];
+    }
 }
 #endif
 
@@ -276,7 +291,6 @@ WF_INLINE void ends(vf low, vf high, float *least, float *most) {
 #endif
 }
 
-enum { PARTS = WF_INT8_GROUP / WF_VL };
 #define SWAPPED(v, ...) __builtin_shufflevector(v, v, __VA_ARGS__)
 /* Sums of lanes s apart stay in the lower of them, differences in the upper: y = the other lane, plus or minus this one. */
 #define TURN(v, sign, ...)                                                                                                     \
@@ -317,7 +331,6 @@ WF_INLINE void rotate_group(vf v[PARTS]) {
 /* n numbers of a group; what is missing counts as 0. */
 WF_INLINE void quantize_group(uint8_t *q, float *range, const float *x, const float *balance, int64_t n) {
     const float levels = WF_INT8_LEVELS;
-    const vf magic = vf_set(12582912.0f);
     vf v[PARTS], low, high;
     WF_UNROLL
     for (int i = 0; i < PARTS; i++) {
@@ -329,17 +342,18 @@ WF_INLINE void quantize_group(uint8_t *q, float *range, const float *x, const fl
     rotate_group(v);
     WF_UNROLL
     for (int i = 0; i < PARTS; i++) {
-        low = i ? vf_max(low, -v[i]) : -v[i];
+        low = i ? vf_min(low, v[i]) : v[i];
         high = i ? vf_max(high, v[i]) : v[i];
     }
     float least, most;
-    ends(low, high, &least, &most);
+    ends(-low, high, &least, &most);
     range[0] = least;
     range[1] = (most - least) / levels;
     float inverse = most - least > 1e-30f ? levels / (most - least) : 0.0f;
     WF_UNROLL
     for (int i = 0; i < PARTS; i++)
-        store_bytes(q + i * WF_VL, (vi)((v[i] - least) * inverse + magic)); /* its last byte is the number */
+        v[i] = (v[i] - least) * inverse;
+    store_rounded(q, v);
 }
 
 static void int8_quantize(uint8_t *q, float *ranges, const float *x, const float *balance, int64_t k) {

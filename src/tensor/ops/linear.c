@@ -5,7 +5,7 @@
 #include "tensor/ops.h"
 
 enum { FEW_ROWS = 4, BIAS_COLUMNS = 256 };
-enum { INT8_ROWS = 8 * WF_INT8_ROWS, PIECES = 16 }; /* rows of a piece; pieces wanted where rows are few */
+enum { INT8_ROWS = 8 * WF_INT8_ROWS, PIECES = 16, LINE = 16 }; /* rows of a piece; pieces wanted where rows are few */
 
 typedef struct linear {
     int64_t m, n, k;
@@ -93,6 +93,8 @@ static const wf_param *packed(const wf_tensor *w, int64_t panel) {
     return p && p->dims[p->rank - 1] == k && w->offset % (panel * k) == 0 ? p : NULL;
 }
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 static void find_int8(linear *a, const wf_tensor *w) {
     const wf_param *p = packed(w, WF_INT8_PANEL);
     if (!p || !p->int8)
@@ -119,6 +121,13 @@ static size_t int8_scratch(const linear *a) {
     return (size_t)(INT8_ROWS * wf_int8_groups(a->k)) * (WF_INT8_GROUP + 2 * sizeof(float));
 }
 
+/* The lines of a block that is written soon: its sums would wait for them. */
+static void fetch_block(const float *y, int64_t ld, int64_t rows, int64_t columns) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j += LINE)
+            __builtin_prefetch(y + i * ld + j, 1, 2);
+}
+
 /* At most INT8_ROWS rows, and columns from..to-1. */
 static void multiply_int8(const wf_node *node, int64_t first, int64_t rows, int64_t from, int64_t to, wf_worker *w) {
     const linear *a = node->attr;
@@ -138,25 +147,37 @@ static void multiply_int8(const wf_node *node, int64_t first, int64_t rows, int6
         const uint8_t *panels = a->int8 + j / WF_INT8_COLUMNS * block,
                       *next = j + 2 * WF_INT8_COLUMNS <= to ? panels + block : w->ahead, *ahead = next ? next : panels;
         int64_t step = next ? block / (blocks * groups * WF_INT8_STEPS) : 0;
-        for (int64_t i = 0; i < rows; i += WF_INT8_ROWS, ahead += step * groups * WF_INT8_STEPS)
+        for (int64_t i = 0; i < rows; i += WF_INT8_ROWS, ahead += step * groups * WF_INT8_STEPS) {
+            int64_t below = i + WF_INT8_ROWS < rows ? i + WF_INT8_ROWS : 0, right = below ? j : j + WF_INT8_COLUMNS;
+            fetch_block(y + (first + below) * a->n + right, a->n, least(rows - below, WF_INT8_ROWS),
+                        least(to - right, WF_INT8_COLUMNS));
             w->k->int8_block(y + (first + i) * a->n + j, a->n, q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, panels,
                              bias ? bias + j : NULL, groups, rows - i < WF_INT8_ROWS ? rows - i : WF_INT8_ROWS,
                              to - j < WF_INT8_COLUMNS ? to - j : WF_INT8_COLUMNS, ahead, step);
+        }
     }
+}
+
+static void multiply_panels(const wf_node *node, int64_t first, int64_t end, int64_t from, int64_t to, wf_worker *w) {
+    const linear *a = node->attr;
+    const float *x = node->in[X]->data, *rows = wf_panels_keeps(w->k, end - first, a->k) ? x + first * a->k : NULL;
+    const wf_panels p = {.x = x,
+                         .panels = a->panels,
+                         .bias = node->in[B] ? node->in[B]->data : NULL,
+                         .y = node->out[0]->data,
+                         .ahead = w->ahead,
+                         .n = a->n,
+                         .k = a->k,
+                         .copied = rows && w->kept == rows && w->kept_with == w->k};
+    wf_panels_run(w->k, &p, first, end, from, to, w->scratch);
+    w->kept = rows;
+    w->kept_with = w->k;
 }
 
 static void multiply_packed(const wf_node *node, int64_t first, int64_t end, int64_t from, int64_t to, wf_worker *w) {
     const linear *a = node->attr;
     if (a->panels) {
-        const wf_panels p = {.x = node->in[X]->data,
-                             .panels = a->panels,
-                             .bias = node->in[B] ? node->in[B]->data : NULL,
-                             .y = node->out[0]->data,
-                             .ahead = w->ahead,
-                             .n = a->n,
-                             .k = a->k};
-        wf_panels_run(w->k, &p, first, end, from, to, w->scratch);
-        w->kept = NULL;
+        multiply_panels(node, first, end, from, to, w);
         return;
     }
     for (; first < end; first += INT8_ROWS)
