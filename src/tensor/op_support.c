@@ -54,9 +54,11 @@ void wf_split_bounds(int64_t count, int pieces, int p, int64_t *first, int64_t *
 /* A short strip reads as much of the weights as a long one; of a long one more lies between a node and the next. */
 enum { LONGEST_STRIP = 8, SHORTEST_STRIP = 2, ROUNDS = 2 };
 
-/* Long strips first, shorter ones towards the end: then no thread waits long for the last one. */
+/* Long strips first, shorter ones towards the end: then no thread waits long for the last one. A thread alone has equal ones.
+ */
 static int64_t strip_length(int64_t left, int threads) {
-    int64_t n = (left + ROUNDS * threads - 1) / (ROUNDS * threads);
+    int64_t strips = threads > 1 ? ROUNDS * threads : (left + LONGEST_STRIP - 1) / LONGEST_STRIP;
+    int64_t n = (left + strips - 1) / strips;
     n = n < LONGEST_STRIP ? n : LONGEST_STRIP;
     n = n > SHORTEST_STRIP ? n : SHORTEST_STRIP;
     return n < left ? n : left;

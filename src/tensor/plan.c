@@ -149,7 +149,6 @@ static void touch_node(const planner *p, const wf_node *node) {
 /* All nodes of a chain run at the same time: some thread is at its beginning while another is at its end. */
 static void lengthen(planner *p, wf_entry *chain, const wf_node *node) {
     chain->more++;
-    chain->pieces[0] = wf_strips(wf_row_blocks(node->rows), wf_pool_threads(p->tape->env->pool));
     p->time--;
     touch_node(p, node);
     p->time++;

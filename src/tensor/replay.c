@@ -80,9 +80,10 @@ static const void *read_after(const wf_tape *tape, const wf_entry *entry, int i)
 }
 
 /* A strip of rows through all nodes of a chain. */
-static void run_strip(const wf_tape *tape, const wf_entry *entry, int piece, wf_worker *worker) {
+static void run_strip(const replay *r, const wf_entry *entry, int piece, wf_worker *worker) {
+    const wf_tape *tape = r->tape;
     int64_t rows = entry->node->rows, first, end;
-    wf_strip_bounds(wf_row_blocks(rows), wf_pool_threads(tape->env->pool), piece, &first, &end);
+    wf_strip_bounds(wf_row_blocks(rows), r->threads, piece, &first, &end);
     end = end * WF_GEMM_ROWS < rows ? end * WF_GEMM_ROWS : rows;
     for (int i = 0; i <= entry->more; i++) {
         const wf_node *node = tape->nodes.items[entry->node->index + i];
@@ -93,10 +94,10 @@ static void run_strip(const wf_tape *tape, const wf_entry *entry, int piece, wf_
     }
 }
 
-static void run_piece(const wf_tape *tape, const wf_entry *entry, int phase, int piece, wf_worker *worker) {
+static void run_piece(const replay *r, const wf_entry *entry, int phase, int piece, wf_worker *worker) {
     worker->kept = worker->ahead = NULL;
     if (entry->more)
-        run_strip(tape, entry, piece, worker);
+        run_strip(r, entry, piece, worker);
     else if (entry->kind == WF_RUN)
         entry->node->op->run(entry->node, entry->pass, phase, piece, worker);
     else if (entry->kind == WF_ZERO_GRAD)
@@ -106,15 +107,15 @@ static void run_piece(const wf_tape *tape, const wf_entry *entry, int phase, int
 }
 
 static void run_phase(const replay *r, const wf_entry *entry, int phase, atomic_int *claim, wf_worker *worker) {
-    int pieces = entry->pieces[phase], n = r->threads;
+    int n = r->threads, pieces = entry->more ? wf_strips(wf_row_blocks(entry->node->rows), n) : entry->pieces[phase];
     if (entry->kind == WF_RUN && (entry->node->op->uneven || entry->more) && pieces > n) {
         for (int piece; (piece = atomic_fetch_add_explicit(claim, 1, memory_order_relaxed)) < pieces;)
-            run_piece(r->tape, entry, phase, piece, worker);
+            run_piece(r, entry, phase, piece, worker);
         return;
     }
     int first = (int)((int64_t)pieces * worker->thread / n), end = (int)((int64_t)pieces * (worker->thread + 1) / n);
     for (int piece = first; piece < end; piece++)
-        run_piece(r->tape, entry, phase, piece, worker);
+        run_piece(r, entry, phase, piece, worker);
 }
 
 static void barrier(const replay *r) {
