@@ -154,6 +154,21 @@ static void end_rows(const block *blk) {
         store_probabilities(blk);
 }
 
+/* What the next head begins with, which is most often the next piece: its rows, and its first keys and values. */
+static void fetch_next_head(stack *st) {
+    const block *blk = &st->blocks[0];
+    const wf_attention_args *a = blk->a;
+    const int64_t h = blk->h + 1, per = a->heads / a->kv_heads;
+    if (h == a->heads || a->entries || a->pattern)
+        return;
+    stack_fetch(st, view_of(a->type, a->q, a->q_stride, blk->b, h), blk->first, blk->n, a->key_dim, false);
+    if (h % per)
+        return;
+    const int64_t slot = blk->runs[0].slot, n = min64(blk->runs[0].count, KEYS);
+    stack_fetch(st, view_of(a->type, a->k, a->k_stride, blk->b, h / per), slot, n, a->key_dim, false);
+    stack_fetch(st, view_of(a->type, a->v, a->v_stride, blk->b, h / per), slot, n, a->value_dim, false);
+}
+
 static void forward_tiles(stack *st) {
     cursor c = {0};
     tile t;
@@ -167,11 +182,13 @@ static void forward_tiles(stack *st) {
             ending = true;
             for (int i = 0; i < st->n; i++)
                 stack_fetch(st, st->blocks[i].o, st->blocks[i].first, st->blocks[i].n, st->blocks[i].a->value_dim, true);
+            fetch_next_head(st);
         }
         for (int i = 0; i < st->n; i++)
             if (tile_seen(&st->blocks[i], &t))
                 forward_tile(&st->blocks[i], &t);
     }
+    panel_fetch_all(&st->later);
     for (int i = 0; i < st->n; i++)
         end_rows(&st->blocks[i]);
 }

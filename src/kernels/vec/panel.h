@@ -48,6 +48,13 @@ WF_INLINE void panel_prefetch(panel_ahead *ahead, int64_t rows) {
         }
 }
 
+/* What is left of a list. */
+WF_INLINE void panel_fetch_all(panel_ahead *head) {
+    for (panel_ahead *p = head->then; p; p = p->then)
+        while (p->rows > 0)
+            panel_prefetch(p, p->rows);
+}
+
 /* The register tile: 6 rows by 4 vectors where there are 32 registers, by 2 where there are 16. The loops over it are written
  * out, since neither compiler keeps an array of accumulators in registers otherwise. */
 #define PANEL_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
