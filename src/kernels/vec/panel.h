@@ -51,7 +51,7 @@ WF_INLINE void panel_prefetch(panel_ahead *ahead, int64_t rows) {
 /* What is left of a list. */
 WF_INLINE void panel_fetch_all(panel_ahead *head) {
     for (panel_ahead *p = head->then; p; p = p->then)
-        while (p->rows > 0)
+        if (p->rows > 0)
             panel_prefetch(p, p->rows);
 }
 

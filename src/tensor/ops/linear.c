@@ -5,7 +5,8 @@
 #include "tensor/ops.h"
 
 enum { FEW_ROWS = 4, BIAS_COLUMNS = 256 };
-enum { INT8_ROWS = 8 * WF_INT8_ROWS, PIECES = 16, LINE = 16 }; /* rows of a piece; pieces wanted where rows are few */
+enum { INT8_ROWS = 8 * WF_INT8_ROWS, PIECES = 16 }; /* rows of a piece; pieces wanted where rows are few */
+enum { LINE = 64 / sizeof(float) };
 
 typedef struct linear {
     int64_t m, n, k;
@@ -152,8 +153,8 @@ static void multiply_int8(const wf_node *node, int64_t first, int64_t rows, int6
             fetch_block(y + (first + below) * a->n + right, a->n, least(rows - below, WF_INT8_ROWS),
                         least(to - right, WF_INT8_COLUMNS));
             w->k->int8_block(y + (first + i) * a->n + j, a->n, q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, panels,
-                             bias ? bias + j : NULL, groups, rows - i < WF_INT8_ROWS ? rows - i : WF_INT8_ROWS,
-                             to - j < WF_INT8_COLUMNS ? to - j : WF_INT8_COLUMNS, ahead, step);
+                             bias ? bias + j : NULL, groups, least(rows - i, WF_INT8_ROWS), least(to - j, WF_INT8_COLUMNS),
+                             ahead, step);
         }
     }
 }
@@ -181,7 +182,7 @@ static void multiply_packed(const wf_node *node, int64_t first, int64_t end, int
         return;
     }
     for (; first < end; first += INT8_ROWS)
-        multiply_int8(node, first, end - first < INT8_ROWS ? end - first : INT8_ROWS, from, to, w);
+        multiply_int8(node, first, least(end - first, INT8_ROWS), from, to, w);
 }
 
 static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker *w) {
