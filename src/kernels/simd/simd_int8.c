@@ -1,19 +1,26 @@
 /* simd_int8.c - products with int8 weights: blocks of registers, exact sums of a group, then their scales. */
+#include <stdbool.h>
 #include "kernels/vec/fill.h"
 #include "kernels/vec/rows.h"
 
-/* Blocks of rows and panels, the largest first. */
+/* Blocks of rows and panels, the largest first. Where registers are few, every row reads the weights again, as operands in
+ * memory: that saves instructions, and so do blocks of few rows, whose numbers of x serve more columns. So many groups of k are
+ * taken at a time that the nearest cache holds what is read again. */
 #if defined(__AVX512VNNI__)
-enum { ROWS = 12, PANELS = 2 }; /* accumulators: 24 of 32 registers */
+enum { ROWS = 12, PANELS = 2, REREAD = 0 }; /* accumulators: 24 of 32 registers */
 #define SIZES(each) each(12, 2) each(4, 2) each(1, 2) each(4, 1) each(1, 1)
-#elif WF_VL >= 8 && defined(__AVX2__)
-enum { ROWS = 4, PANELS = 1 }; /* 8 of 16 */
+#elif WF_VL == 8 && defined(__AVX2__)
+enum { ROWS = 2, PANELS = 2, REREAD = 1 }; /* 8 of 16 */
+#define SIZES(each) each(2, 2) each(1, 2) each(2, 1) each(1, 1)
+#elif WF_VL == 16
+enum { ROWS = 4, PANELS = 1, REREAD = 0 };
 #define SIZES(each) each(4, 1) each(1, 1)
 #else
-enum { ROWS = 2, PANELS = 1 };
+enum { ROWS = 2, PANELS = 1, REREAD = 0 };
 #define SIZES(each) each(2, 1) each(1, 1)
 #endif
-enum { SPLIT = WF_INT8_PANEL / WF_VL, VECTORS = PANELS * SPLIT, STEPS = WF_INT8_STEPS, UNROLL = WF_VL == 8 ? 2 : 1 };
+enum { MOST_GROUPS = REREAD ? 8 : 1 << 30, SPLIT = WF_INT8_PANEL / WF_VL, VECTORS = PANELS * SPLIT };
+enum { STEPS = WF_INT8_STEPS, UNROLL = REREAD ? 2 : 1 };
 
 WF_INLINE vi load_bytes(const uint8_t *p) {
     vi v;
@@ -26,9 +33,10 @@ typedef struct product {
     int64_t ldc;
     const uint8_t *a, *w;
     const float *ranges, *bias;
-    int64_t groups;
+    int64_t all, groups; /* groups of a row; those of them that are multiplied now */
+    bool more;           /* others went before: their sums are in c */
     const uint8_t *ahead;
-    int64_t ahead_step;
+    int64_t ahead_step; /* of 2 UNROLL steps of k */
 } product;
 
 WF_INLINE void add_scaled(float *to, const float *range, vf scale, vf sums, vi sum) {
@@ -37,10 +45,10 @@ WF_INLINE void add_scaled(float *to, const float *range, vf scale, vf sums, vi s
 }
 
 /* What the sums are added to. */
-WF_INLINE void begin(const product *t, int64_t first, const int rows, const int panels) {
-    for (int i = 0; i < rows; i++)
+WF_INLINE void begin(const product *t, const int rows, const int panels) {
+    for (int i = 0; i < rows && !t->more; i++)
         for (int v = 0; v < panels * SPLIT; v++)
-            vf_store(t->c + (first + i) * t->ldc + v * WF_VL, t->bias ? vf_load(t->bias + v * WF_VL) : vf_set(0.0f));
+            vf_store(t->c + i * t->ldc + v * WF_VL, t->bias ? vf_load(t->bias + v * WF_VL) : vf_set(0.0f));
 }
 
 /* Four bytes of a row, for every lane. */
@@ -91,6 +99,22 @@ WF_INLINE vi add_two(vi sum, vi w, lane_bytes u, vi w2, lane_bytes u2) {
 #endif
 }
 
+/* Weights as operands in memory; a compiler would load them once for all rows. */
+#if defined(__AVX2__) && WF_VL == 8
+WF_INLINE __m256i pairs_at(const uint8_t *w, vi u) {
+    __m256i sums;
+    __asm__("vpmaddubsw %2, %1, %0" : "=x"(sums) : "x"(u), "m"(*(const __m256i *)(const void *)w));
+    return sums;
+}
+WF_INLINE vi add_two_at(vi sum, const uint8_t *w, lane_bytes u, const uint8_t *w2, lane_bytes u2) {
+    return vi_add_to(sum, IN_32_BITS(FOURS(pairs_at(w, u), pairs_at(w2, u2))));
+}
+#else
+WF_INLINE vi add_two_at(vi sum, const uint8_t *w, lane_bytes u, const uint8_t *w2, lane_bytes u2) {
+    return add_two(sum, load_bytes(w), u, load_bytes(w2), u2);
+}
+#endif
+
 WF_INLINE lane_bytes load_lanes(const uint8_t *from) {
     uint32_t u;
     memcpy(&u, from, sizeof u);
@@ -106,15 +130,17 @@ typedef struct place {
     int64_t row, ranges, ldc, ahead_step;
 } place;
 
+/* Where the weights of two steps begin, for vector v. */
+WF_INLINE const uint8_t *weights_at(const place *at, int v) { return at->w[v / SPLIT] + v % SPLIT * (4 * WF_VL); }
+enum { SECOND = 4 * WF_INT8_PANEL }; /* bytes from the first step's to the second's */
+
 /* Two steps of k: sums of products. */
-WF_INLINE void multiply_steps(place *at, vi sum[ROWS][VECTORS], const int rows, const int panels) {
+WF_INLINE void multiply_steps(const place *at, vi sum[ROWS][VECTORS], const int rows, const int panels) {
     vi x[2][VECTORS];
-    __builtin_prefetch(at->ahead, 0, 2);
-    at->ahead += at->ahead_step;
     WF_UNROLL
-    for (int v = 0; v < panels * SPLIT; v++) {
-        x[0][v] = load_bytes(at->w[v / SPLIT] + v % SPLIT * (4 * WF_VL));
-        x[1][v] = load_bytes(at->w[v / SPLIT] + (SPLIT + v % SPLIT) * (4 * WF_VL));
+    for (int v = 0; v < panels * SPLIT && !REREAD; v++) {
+        x[0][v] = load_bytes(weights_at(at, v));
+        x[1][v] = load_bytes(weights_at(at, v) + SECOND);
     }
     WF_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -122,11 +148,17 @@ WF_INLINE void multiply_steps(place *at, vi sum[ROWS][VECTORS], const int rows, 
         lane_bytes y = load_lanes(u), y2 = load_lanes(u + 4);
         WF_UNROLL
         for (int v = 0; v < panels * SPLIT; v++)
-            sum[i][v] = add_two(sum[i][v], x[0][v], y, x[1][v], y2);
+            if (REREAD)
+                sum[i][v] = add_two_at(sum[i][v], weights_at(at, v), y, weights_at(at, v) + SECOND, y2);
+            else
+                sum[i][v] = add_two(sum[i][v], x[0][v], y, x[1][v], y2);
     }
+}
+
+WF_INLINE void step_on(place *at, const int rows, const int panels) {
     WF_UNROLL
     for (int p = 0; p < panels; p++)
-        at->w[p] += 8 * WF_INT8_PANEL;
+        at->w[p] += 2 * SECOND;
     WF_UNROLL
     for (int i = 0; i < rows; i += 3)
         at->a[i / 3] += 8;
@@ -141,9 +173,13 @@ WF_INLINE void multiply_group(place *at, const int rows, const int panels) {
     for (int v = 0; v < panels * SPLIT; v++)
         sum[i][v] = vi_set(0);
     for (int p = 0; p < STEPS; p += 2 * UNROLL) {
+        __builtin_prefetch(at->ahead, 0, 2);
+        at->ahead += at->ahead_step;
         WF_UNROLL
-        for (int i = 0; i < UNROLL; i++)
+        for (int i = 0; i < UNROLL; i++) {
             multiply_steps(at, sum, rows, panels);
+            step_on(at, rows, panels);
+        }
     }
     WF_UNROLL
     for (int v = 0; v < panels * SPLIT; v++) {
@@ -162,30 +198,34 @@ WF_INLINE void multiply_group(place *at, const int rows, const int panels) {
         at->range[i / 3] += 2;
 }
 
-WF_INLINE void multiply(const product *t, const int rows, const int panels) {
-    place at = {.row = t->groups * WF_INT8_GROUP, .ranges = 2 * t->groups, .ldc = t->ldc, .ahead = t->ahead};
-    at.ahead_step = 2 * t->ahead_step;
+WF_INLINE void multiply(product *t, const int rows, const int panels) {
+    place at = {.row = t->all * WF_INT8_GROUP,
+                .ranges = 2 * t->all,
+                .ldc = t->ldc,
+                .ahead = t->ahead,
+                .ahead_step = t->ahead_step};
     WF_UNROLL
     for (int p = 0; p < panels; p++)
-        at.w[p] = t->w + p * t->groups * WF_INT8_BLOCK;
+        at.w[p] = t->w + p * t->all * WF_INT8_BLOCK;
     WF_UNROLL
     for (int i = 0; i < rows; i += 3) {
         at.a[i / 3] = t->a + i * at.row;
         at.range[i / 3] = t->ranges + i * at.ranges;
         at.out[i / 3] = t->c + i * t->ldc;
     }
-    begin(t, 0, rows, panels);
+    begin(t, rows, panels);
     for (int64_t g = t->groups; g > 0; g--)
         multiply_group(&at, rows, panels);
+    t->ahead = at.ahead;
 }
 
 #define MULTIPLY(rows, panels)                                                                                                 \
-    static void multiply_##rows##_##panels(const product *t) { multiply(t, rows, panels); }
+    static void multiply_##rows##_##panels(product *t) { multiply(t, rows, panels); }
 SIZES(MULTIPLY)
 
 typedef struct size {
     int rows, panels;
-    void (*run)(const product *t);
+    void (*run)(product *t);
 } size;
 #define SIZE(rows, panels) {rows, panels, multiply_##rows##_##panels},
 static const size sizes[] = {SIZES(SIZE)};
@@ -197,20 +237,34 @@ static const size *size_for(int64_t rows, int64_t panels) {
     return s;
 }
 
-static void multiply_rows(const product *t, int64_t m, int64_t panels) {
+/* Of one piece of k. */
+static void multiply_rows(product *t, int64_t m, int64_t panels) {
     product part = *t;
     for (int64_t i = 0, rows; i < m; i += rows) {
         const size *s = size_for(m - i, panels);
         rows = s->rows;
         s->run(&part);
         part.c += rows * part.ldc;
-        part.a += rows * t->groups * WF_INT8_GROUP;
-        part.ranges += rows * t->groups * 2;
+        part.a += rows * t->all * WF_INT8_GROUP;
+        part.ranges += rows * t->all * 2;
+    }
+    t->ahead = part.ahead;
+}
+
+/* Moves on along k. */
+static void multiply_groups(product *t, int64_t m, int64_t panels) {
+    for (int64_t g = 0; g < t->all; g += t->groups) {
+        t->groups = t->all - g < MOST_GROUPS ? t->all - g : MOST_GROUPS;
+        t->more = g > 0;
+        multiply_rows(t, m, panels);
+        t->a += t->groups * WF_INT8_GROUP;
+        t->ranges += t->groups * 2;
+        t->w += t->groups * WF_INT8_BLOCK;
     }
 }
 
 /* All rows of the columns of so many panels; the columns beyond n are computed apart. */
-static void multiply_columns(const product *t, int64_t m, int64_t n, int64_t panels) {
+static void multiply_columns(product *t, int64_t m, int64_t n, int64_t panels) {
     float edge[WF_INT8_ROWS * WF_INT8_COLUMNS], bias[WF_INT8_COLUMNS] = {0};
     product part = *t;
     bool whole = n == panels * WF_INT8_PANEL;
@@ -219,22 +273,24 @@ static void multiply_columns(const product *t, int64_t m, int64_t n, int64_t pan
             memcpy(bias, t->bias, (size_t)n * sizeof *bias);
         part.c = edge, part.ldc = WF_INT8_COLUMNS, part.bias = bias;
     }
-    multiply_rows(&part, m, panels);
+    multiply_groups(&part, m, panels);
+    t->ahead = part.ahead;
     for (int64_t i = 0; !whole && i < m; i++)
         memcpy(t->c + i * t->ldc, edge + i * WF_INT8_COLUMNS, (size_t)n * sizeof *edge);
 }
 
 static void int8_block(float *c, int64_t ldc, const uint8_t *a, const float *ranges, const uint8_t *w, const float *bias,
                        int64_t groups, int64_t m, int64_t n, const uint8_t *ahead, int64_t ahead_step) {
+    const int64_t columns = PANELS * WF_INT8_PANEL, blocks = ((m + ROWS - 1) / ROWS) * ((n + columns - 1) / columns);
     product t = {.c = c,
                  .ldc = ldc,
                  .a = a,
                  .w = w,
                  .ranges = ranges,
                  .bias = bias,
-                 .groups = groups,
+                 .all = groups,
                  .ahead = ahead,
-                 .ahead_step = ahead_step};
+                 .ahead_step = (2 * UNROLL * ahead_step + blocks - 1) / blocks};
     for (int64_t j = 0, taken; j < n; j += taken) {
         int64_t panels = (n - j + WF_INT8_PANEL - 1) / WF_INT8_PANEL;
         panels = panels < PANELS ? panels : PANELS;
