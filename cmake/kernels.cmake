@@ -24,7 +24,7 @@ if(WEFT_SANITIZE MATCHES "undefined" AND CMAKE_C_COMPILER_ID MATCHES "Clang")
 endif()
 set(WEFT_NO_AUTO_INIT)
 if("-ftrivial-auto-var-init=zero" IN_LIST WEFT_HARDENING)
-  set(WEFT_NO_AUTO_INIT -ftrivial-auto-var-init=uninitialized) # kernels keep tiles on the stack
+  set(WEFT_NO_AUTO_INIT -ftrivial-auto-var-init=uninitialized) # kernels and ops keep tiles on the stack
 endif()
 set(WEFT_KERNEL_OBJECTS)
 foreach(isa ${WEFT_ISAS})

@@ -1,6 +1,7 @@
 /* simd_gemm.c - the parts of the built-in matrix product: a block of registers, and packing. */
 #include "kernels/vec/fill.h"
 #include "kernels/vec/rows.h"
+#include "kernels/vec/transpose.h"
 
 #if WF_VL == 16
 enum { ROWS = 12, VECTORS = 2 }; /* accumulators: 24 of 32 registers */
@@ -221,30 +222,6 @@ static void gemm_pack_rows(float *panels, const void *src, bool bf16, int64_t ld
         pack_rows(panels, src, false, ld, lines, k, width);
 }
 
-#if WF_VL == 16
-#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif WF_VL == 8
-#define LOW 0, 8, 1, 9, 2, 10, 3, 11
-#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
-#else
-#define LOW 0, 4, 1, 5
-#define HIGH 2, 6, 3, 7
-#endif
-
-/* A square of WF_VL vectors: interleaving the halves log2(WF_VL) times transposes it. */
-WF_INLINE void transpose(vf r[WF_VL]) {
-    for (int stage = 1; stage < WF_VL; stage *= 2) {
-        vf t[WF_VL];
-        for (int i = 0; i < WF_VL / 2; i++) {
-            t[2 * i] = __builtin_shufflevector(r[i], r[i + WF_VL / 2], LOW);
-            t[2 * i + 1] = __builtin_shufflevector(r[i], r[i + WF_VL / 2], HIGH);
-        }
-        for (int i = 0; i < WF_VL; i++)
-            r[i] = t[i];
-    }
-}
-
 /* WF_VL lines from i by WF_VL steps from p, of which `have` lines and `steps` steps exist; `room` lanes of the panel are
  * theirs. */
 WF_INLINE void pack_square(float *out, const void *src, bool bf16, int64_t at, int64_t ld, int64_t have, int64_t steps,
@@ -252,7 +229,7 @@ WF_INLINE void pack_square(float *out, const void *src, bool bf16, int64_t at, i
     vf r[WF_VL];
     for (int i = 0; i < WF_VL; i++)
         r[i] = i < have ? load(src, bf16, at + i * ld, steps) : vf_set(0.0f);
-    transpose(r);
+    vf_transpose(r);
     for (int p = 0; p < WF_VL; p++)
         if (p < steps)
             vput(out + p * width, r[p], room);
@@ -287,11 +264,13 @@ static const wf_panel_form *panel_form(void) {
 /* Squares of steps x rows; a vector's lanes behind the block's rows are written over by the next step. */
 static void panel_copy(float *to, const float *x, int64_t row, int64_t m, int64_t k) {
     enum { WIDTH = COPIED > 0 ? COPIED : 1 };
-    for (int64_t i = 0; i < m; i += WIDTH, to += WIDTH * k)
-        for (int64_t p = 0; p < k; p += WF_VL) {
-            int64_t have = m - i < WIDTH ? m - i : WIDTH, steps = k - p < WF_VL ? k - p : WF_VL;
-            pack_square(to + p * WIDTH, x, false, i * row + p, row, have, steps, WIDTH, WF_VL);
-        }
+    for (int64_t i = 0; i < m; i += WIDTH, to += WIDTH * k) {
+        int64_t have = m - i < WIDTH ? m - i : WIDTH, p = 0;
+        for (; have == WIDTH && p + WF_VL <= k; p += WF_VL)
+            pack_square(to + p * WIDTH, x, false, i * row + p, row, WIDTH, WF_VL, WIDTH, WF_VL);
+        for (; p < k; p += WF_VL)
+            pack_square(to + p * WIDTH, x, false, i * row + p, row, have, k - p < WF_VL ? k - p : WF_VL, WIDTH, WF_VL);
+    }
 }
 
 /* Where row i lies. */
