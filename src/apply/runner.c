@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One row in so many may be padding for the sake of a full batch, and numbers of rows are rounded up to multiples: a new shape
- * costs a recording, and in bf16 the library's compiling of its products. */
-enum { TAPES = 8, USUAL_TOKENS = 1024, GRAIN = 4, WASTE = 64, WASTE_BF16 = 16 };
+/* A batch costs a recording, rows too few for a block at its end, and weights that nothing hides the way of: as much as so many
+ * rows. In bf16 it also costs the library's compiling of products of a new shape, and numbers of rows are rounded up. */
+enum { TAPES = 8, USUAL_TOKENS = 1024, BATCH_COST = 5, BATCH_COST_BF16 = 32, GRAIN = 4 };
 
 typedef struct shape {
     int64_t batch, rows, picks; /* picks: of the whole batch */
@@ -209,19 +209,6 @@ static int64_t rows_for(const wf_runner *r, size_t count) {
     return limit > 0 && rows > limit ? (n > limit ? n : limit) : rows;
 }
 
-/* How many sequences from here share a batch: they are sorted, the longest first. */
-static size_t take_batch(const wf_runner *r, const wf_sequence *list, const size_t *order, size_t n) {
-    int64_t rows = rows_for(r, list[order[0]].count), most = r->options.tokens / rows;
-    size_t taken = 1, used = list[order[0]].count;
-    int64_t waste = r->options.bf16 ? WASTE_BF16 : WASTE;
-    for (; taken < n && (int64_t)taken < most; used += list[order[taken++]].count) {
-        int64_t padding = rows * (int64_t)(taken + 1) - (int64_t)(used + list[order[taken]].count);
-        if (rows_for(r, list[order[taken]].count) != rows && (r->exact || padding * waste > rows * (int64_t)(taken + 1)))
-            break;
-    }
-    return taken;
-}
-
 static shape shape_of(const wf_runner *r, const batch *b) {
     shape s = {.batch = (int64_t)b->n, .rows = rows_for(r, b->list[b->order[0]].count)};
     for (size_t i = 0; i < b->n; i++) {
@@ -362,14 +349,54 @@ static int longest_first(const void *a, const void *b) {
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
+/* The sequences of a sorted list, the longest first, from some place on: what their batches cost at least, in rows, and how
+ * many the first of these takes. */
+typedef struct cut {
+    int64_t cost;
+    size_t taken;
+} cut;
+
+/* Where k sequences that cost least together are cut after i of them, the batch's cost is more than the padding saved: of the
+ * last k-i each is less than cost/(k-i) shorter than the longest, and all are less than cost * (1 + 1/2 + .. + 1/k) shorter. */
+enum { MOST_PADDING = 18 }; /* of k up to 2^24, in costs */
+
+static cut best_cut(const wf_runner *r, const wf_sequence *list, const size_t *order, size_t n, const cut *after) {
+    int64_t rows = rows_for(r, list[order[0]].count), most = r->options.tokens / rows, padding = 0,
+            cost = r->options.bf16 ? BATCH_COST_BF16 : BATCH_COST;
+    cut best = {.cost = INT64_MAX};
+    for (size_t k = 1; k <= n && (k == 1 || (int64_t)k <= most); k++) {
+        padding += rows - rows_for(r, list[order[k - 1]].count);
+        if (padding > (r->exact ? 0 : MOST_PADDING * cost))
+            break;
+        int64_t all = rows * (int64_t)k + cost + after[k - 1].cost;
+        if (all <= best.cost)
+            best = (cut){all, k};
+    }
+    return best;
+}
+
+/* The cheapest batches of all of a sorted list. */
+static weft_status cut_batches(const wf_sequence *list, const size_t *order, size_t n, running *job) {
+    const wf_mem *mem = &job->runner->model->env->mem;
+    cut *cuts = wf_calloc(mem, n + 1, sizeof *cuts);
+    if (!cuts)
+        return wf_fail_memory(job->err);
+    for (size_t i = n; i-- > 0;)
+        cuts[i] = best_cut(job->runner, list, order + i, n - i, cuts + i + 1);
+    for (size_t at = 0; at < n; at += job->batches[job->n++].n)
+        job->batches[job->n] = (batch){list, order + at, cuts[at].taken};
+    wf_free(mem, cuts);
+    return WEFT_OK;
+}
+
 static weft_status run_sorted(const wf_sequence *list, size_t n, const size_t *order, running *job) {
     const wf_mem *mem = &job->runner->model->env->mem;
     job->batches = wf_calloc(mem, n, sizeof *job->batches);
     if (!job->batches)
         return wf_fail_memory(job->err);
-    for (size_t at = 0; at < n; at += job->batches[job->n++].n)
-        job->batches[job->n] = (batch){list, order + at, take_batch(job->runner, list, order + at, n - at)};
-    weft_status status = run_batches(job);
+    weft_status status = cut_batches(list, order, n, job);
+    if (status == WEFT_OK)
+        status = run_batches(job);
     wf_free(mem, job->batches);
     return status;
 }
