@@ -9,7 +9,7 @@ static const float tanh_a = 0.79788456080286535588f, tanh_b = 0.044715f; /* gelu
 /* Both forms of gelu are x F(x) with 1 - F(t) = F(-t), the tail: positive x or 0, less t * tail, which keeps its digits.
  * From FAR on the tails are below 1e-33. */
 #define FAR 9.9f
-WF_INLINE vf gated_by_tail(vf x, vf t, vf tail) { return vf_max(vf_set(0.0f), x) - t * tail; }
+WF_INLINE vf gated_by_tail(vf x, vf t, vf tail) { return vf_fma(-t, tail, vf_max(vf_set(0.0f), x)); }
 WF_INLINE vf gelu(vf x) {
     vf t = vf_min(vf_set(FAR), vf_abs(x));
     return gated_by_tail(x, t, vf_normal_tail(t));
