@@ -52,7 +52,7 @@ void wf_split_bounds(int64_t count, int pieces, int p, int64_t *first, int64_t *
 }
 
 /* A short strip reads as much of the weights as a long one; of a long one more lies between a node and the next. */
-enum { LONGEST_STRIP = 8, SHORTEST_STRIP = 2, ROUNDS = 2 };
+enum { LONGEST_STRIP = 6, SHORTEST_STRIP = 2, ROUNDS = 2 };
 
 /* Long strips first, shorter ones towards the end: then no thread waits long for the last one. A thread alone has equal ones.
  */

@@ -14,7 +14,7 @@ enum { COLUMNS = VECTORS * WF_VL, AHEAD = 6 };
 /* With few registers a step is few products: several at once, from panels as wide as the block, keep what is not a product
  * rare. */
 #if WF_VL == 8
-enum { UNROLL = 4, COPIED = ROWS, PANEL = COLUMNS, PANEL_DEPTH = 768 };
+enum { UNROLL = 4, COPIED = ROWS, PANEL = COLUMNS, PANEL_DEPTH = 1536 };
 #else
 enum { UNROLL = 1, COPIED = 0, PANEL = WF_GEMM_COLUMNS, PANEL_DEPTH = WF_VL == 16 ? 3072 : 768 };
 #endif
