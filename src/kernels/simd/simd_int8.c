@@ -199,11 +199,8 @@ WF_INLINE void multiply_group(place *at, const int rows, const int panels) {
 }
 
 WF_INLINE void multiply(product *t, const int rows, const int panels) {
-    place at = {.row = t->all * WF_INT8_GROUP,
-                .ranges = 2 * t->all,
-                .ldc = t->ldc,
-                .ahead = t->ahead,
-                .ahead_step = t->ahead_step};
+    place at = {
+        .row = t->all * WF_INT8_GROUP, .ranges = 2 * t->all, .ldc = t->ldc, .ahead = t->ahead, .ahead_step = t->ahead_step};
     WF_UNROLL
     for (int p = 0; p < panels; p++)
         at.w[p] = t->w + p * t->all * WF_INT8_BLOCK;
