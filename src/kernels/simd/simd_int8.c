@@ -33,10 +33,10 @@ typedef struct product {
     int64_t ldc;
     const uint8_t *a, *w;
     const float *ranges, *bias;
-    int64_t all, groups; /* groups of a row; those of them that are multiplied now */
-    bool more;           /* others went before: their sums are in c */
-    const uint8_t *ahead;
-    int64_t ahead_step; /* of 2 UNROLL steps of k */
+    int64_t all, groups;   /* groups of a row; those of them that are multiplied now */
+    bool more;             /* others went before: their sums are in c */
+    const uint8_t **ahead; /* what is fetched next, whoever does it */
+    int64_t ahead_step;    /* of 2 UNROLL steps of k */
 } product;
 
 WF_INLINE void add_scaled(float *to, const float *range, vf scale, vf sums, vi sum) {
@@ -59,11 +59,16 @@ WF_INLINE lane_bytes bytes_of(uint32_t u) { return vi_set((int32_t)u); }
 #if defined(__AVX512VNNI__)
 WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)u, (__m512i)w); }
 #elif WF_VL == 16
-#define PAIRS(w, u) _mm512_maddubs_epi16((__m512i)(u), (__m512i)(w))
+WF_INLINE __m512i pairs_at(const uint8_t *w, lane_bytes u) { return _mm512_maddubs_epi16((__m512i)u, (__m512i)load_bytes(w)); }
 #define IN_32_BITS(fours) (vi) _mm512_madd_epi16(fours, _mm512_set1_epi16(1))
 #define FOURS(a, b) _mm512_add_epi16(a, b)
 #else
-#define PAIRS(w, u) _mm256_maddubs_epi16((__m256i)(u), (__m256i)(w))
+/* Weights as an operand in memory: a compiler would load them once for all rows. */
+WF_INLINE __m256i pairs_at(const uint8_t *w, lane_bytes u) {
+    __m256i sums;
+    __asm__("vpmaddubsw %2, %1, %0" : "=x"(sums) : "x"(u), "m"(*(const __m256i *)(const void *)w));
+    return sums;
+}
 #define IN_32_BITS(fours) (vi) _mm256_madd_epi16(fours, _mm256_set1_epi16(1))
 #define FOURS(a, b) _mm256_add_epi16(a, b)
 #endif
@@ -91,29 +96,13 @@ WF_INLINE vi add_products(vi sum, vi w, lane_bytes u) {
 #endif
 
 /* Of two steps. */
-WF_INLINE vi add_two(vi sum, vi w, lane_bytes u, vi w2, lane_bytes u2) {
-#if defined(PAIRS)
-    return vi_add_to(sum, IN_32_BITS(FOURS(PAIRS(w, u), PAIRS(w2, u2))));
-#else
-    return add_products(add_products(sum, w, u), w2, u2);
-#endif
-}
-
-/* Weights as operands in memory; a compiler would load them once for all rows. */
-#if defined(__AVX2__) && WF_VL == 8
-WF_INLINE __m256i pairs_at(const uint8_t *w, vi u) {
-    __m256i sums;
-    __asm__("vpmaddubsw %2, %1, %0" : "=x"(sums) : "x"(u), "m"(*(const __m256i *)(const void *)w));
-    return sums;
-}
-WF_INLINE vi add_two_at(vi sum, const uint8_t *w, lane_bytes u, const uint8_t *w2, lane_bytes u2) {
+WF_INLINE vi add_two(vi sum, const uint8_t *w, lane_bytes u, const uint8_t *w2, lane_bytes u2) {
+#if defined(FOURS)
     return vi_add_to(sum, IN_32_BITS(FOURS(pairs_at(w, u), pairs_at(w2, u2))));
-}
 #else
-WF_INLINE vi add_two_at(vi sum, const uint8_t *w, lane_bytes u, const uint8_t *w2, lane_bytes u2) {
-    return add_two(sum, load_bytes(w), u, load_bytes(w2), u2);
-}
+    return add_products(add_products(sum, load_bytes(w), u), load_bytes(w2), u2);
 #endif
+}
 
 WF_INLINE lane_bytes load_lanes(const uint8_t *from) {
     uint32_t u;
@@ -136,22 +125,13 @@ enum { SECOND = 4 * WF_INT8_PANEL }; /* bytes from the first step's to the secon
 
 /* Two steps of k: sums of products. */
 WF_INLINE void multiply_steps(const place *at, vi sum[ROWS][VECTORS], const int rows, const int panels) {
-    vi x[2][VECTORS];
-    WF_UNROLL
-    for (int v = 0; v < panels * SPLIT && !REREAD; v++) {
-        x[0][v] = load_bytes(weights_at(at, v));
-        x[1][v] = load_bytes(weights_at(at, v) + SECOND);
-    }
     WF_UNROLL
     for (int i = 0; i < rows; i++) {
         const uint8_t *u = at->a[i / 3] + i % 3 * at->row;
         lane_bytes y = load_lanes(u), y2 = load_lanes(u + 4);
         WF_UNROLL
         for (int v = 0; v < panels * SPLIT; v++)
-            if (REREAD)
-                sum[i][v] = add_two_at(sum[i][v], weights_at(at, v), y, weights_at(at, v) + SECOND, y2);
-            else
-                sum[i][v] = add_two(sum[i][v], x[0][v], y, x[1][v], y2);
+            sum[i][v] = add_two(sum[i][v], weights_at(at, v), y, weights_at(at, v) + SECOND, y2);
     }
 }
 
@@ -198,9 +178,9 @@ WF_INLINE void multiply_group(place *at, const int rows, const int panels) {
         at->range[i / 3] += 2;
 }
 
-WF_INLINE void multiply(product *t, const int rows, const int panels) {
+WF_INLINE void multiply(const product *t, const int rows, const int panels) {
     place at = {
-        .row = t->all * WF_INT8_GROUP, .ranges = 2 * t->all, .ldc = t->ldc, .ahead = t->ahead, .ahead_step = t->ahead_step};
+        .row = t->all * WF_INT8_GROUP, .ranges = 2 * t->all, .ldc = t->ldc, .ahead = *t->ahead, .ahead_step = t->ahead_step};
     WF_UNROLL
     for (int p = 0; p < panels; p++)
         at.w[p] = t->w + p * t->all * WF_INT8_BLOCK;
@@ -213,16 +193,16 @@ WF_INLINE void multiply(product *t, const int rows, const int panels) {
     begin(t, rows, panels);
     for (int64_t g = t->groups; g > 0; g--)
         multiply_group(&at, rows, panels);
-    t->ahead = at.ahead;
+    *t->ahead = at.ahead;
 }
 
 #define MULTIPLY(rows, panels)                                                                                                 \
-    static void multiply_##rows##_##panels(product *t) { multiply(t, rows, panels); }
+    static void multiply_##rows##_##panels(const product *t) { multiply(t, rows, panels); }
 SIZES(MULTIPLY)
 
 typedef struct size {
     int rows, panels;
-    void (*run)(product *t);
+    void (*run)(const product *t);
 } size;
 #define SIZE(rows, panels) {rows, panels, multiply_##rows##_##panels},
 static const size sizes[] = {SIZES(SIZE)};
@@ -235,7 +215,7 @@ static const size *size_for(int64_t rows, int64_t panels) {
 }
 
 /* Of one piece of k. */
-static void multiply_rows(product *t, int64_t m, int64_t panels) {
+static void multiply_rows(const product *t, int64_t m, int64_t panels) {
     product part = *t;
     for (int64_t i = 0, rows; i < m; i += rows) {
         const size *s = size_for(m - i, panels);
@@ -245,7 +225,6 @@ static void multiply_rows(product *t, int64_t m, int64_t panels) {
         part.a += rows * t->all * WF_INT8_GROUP;
         part.ranges += rows * t->all * 2;
     }
-    t->ahead = part.ahead;
 }
 
 /* Moves on along k. */
@@ -261,7 +240,7 @@ static void multiply_groups(product *t, int64_t m, int64_t panels) {
 }
 
 /* All rows of the columns of so many panels; the columns beyond n are computed apart. */
-static void multiply_columns(product *t, int64_t m, int64_t n, int64_t panels) {
+static void multiply_columns(const product *t, int64_t m, int64_t n, int64_t panels) {
     float edge[WF_INT8_ROWS * WF_INT8_COLUMNS], bias[WF_INT8_COLUMNS] = {0};
     product part = *t;
     bool whole = n == panels * WF_INT8_PANEL;
@@ -271,7 +250,6 @@ static void multiply_columns(product *t, int64_t m, int64_t n, int64_t panels) {
         part.c = edge, part.ldc = WF_INT8_COLUMNS, part.bias = bias;
     }
     multiply_groups(&part, m, panels);
-    t->ahead = part.ahead;
     for (int64_t i = 0; !whole && i < m; i++)
         memcpy(t->c + i * t->ldc, edge + i * WF_INT8_COLUMNS, (size_t)n * sizeof *edge);
 }
@@ -286,7 +264,7 @@ static void int8_block(float *c, int64_t ldc, const uint8_t *a, const float *ran
                  .ranges = ranges,
                  .bias = bias,
                  .all = groups,
-                 .ahead = ahead,
+                 .ahead = &ahead,
                  .ahead_step = (2 * UNROLL * ahead_step + blocks - 1) / blocks};
     for (int64_t j = 0, taken; j < n; j += taken) {
         int64_t panels = (n - j + WF_INT8_PANEL - 1) / WF_INT8_PANEL;
