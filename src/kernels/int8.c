@@ -2,11 +2,6 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct block {
-    int8_t q[WF_INT8_GROUP / 4][WF_INT8_PANEL][4];
-    float scale[WF_INT8_PANEL], sum[WF_INT8_PANEL];
-} block;
-
 void wf_int8_rotate(float *v, int lanes) {
     for (int s = WF_INT8_GROUP / 2; s >= 1; s /= 2)
         for (int first = 0; first < WF_INT8_GROUP; first += 2 * s)
@@ -40,36 +35,51 @@ static void find_largest(largest *most, columns w, int p) {
         most->four[i] = more(most->four[i], more(above[i], below[i]));
 }
 
-/* The steps: as bytes the numbers are -127..127, and four make at most WF_INT8_SUM together. */
-static void find_scales(float scale[WF_INT8_PANEL], columns w) {
+/* The steps of a span: as bytes the numbers are -127..127, and four make at most form->four together. */
+static void find_scales(float scale[WF_INT8_PANEL], columns *w, int64_t groups, const wf_int8_form *form) {
     largest most = {{0}, {0}};
-    for (int p = 0; p < WF_INT8_GROUP; p += 8) {
-        find_largest(&most, w, p);
-        find_largest(&most, w, p + 2);
-    }
+    for (int64_t g = 0; g < groups; g++)
+        for (int p = 0; p < WF_INT8_GROUP; p += 8) {
+            find_largest(&most, w[g], p);
+            find_largest(&most, w[g], p + 2);
+        }
     for (int i = 0; i < WF_INT8_PANEL; i++) /* each of four may be rounded up by a half */
-        scale[i] = fmaxf(most.one[i] / 127.0f, most.four[i] / (WF_INT8_SUM - 2));
+        scale[i] = fmaxf(most.one[i] / 127.0f, most.four[i] / (float)(form->four - 2));
 }
 
-static void fill(block *to, columns w) {
+/* The bytes of a group; what they sum to is added to `sum`. */
+static void fill_group(uint8_t *to, columns w, const float scale[WF_INT8_PANEL], int32_t sum[WF_INT8_PANEL]) {
     float inverse[WF_INT8_PANEL];
-    int32_t sum[WF_INT8_PANEL] = {0}, zero;
+    int32_t zero;
     const float magic = 12582912.0f; /* 1.5 * 2^23: what is added to it is rounded */
     memcpy(&zero, &magic, sizeof zero);
-    find_scales(to->scale, w);
     for (int i = 0; i < WF_INT8_PANEL; i++)
-        inverse[i] = to->scale[i] > 1e-32f ? 1.0f / to->scale[i] : 0.0f;
+        inverse[i] = scale[i] > 1e-32f ? 1.0f / scale[i] : 0.0f;
     for (int p = 0; p < WF_INT8_GROUP; p++)
         for (int i = 0; i < WF_INT8_PANEL; i++) {
             float rounded = w[p][i] * inverse[i] + magic;
             int32_t q;
             memcpy(&q, &rounded, sizeof q);
             q -= zero;
-            to->q[p / 4][i][p % 4] = (int8_t)q;
+            to[(p / 4 * WF_INT8_PANEL + i) * 4 + p % 4] = (uint8_t)q;
             sum[i] += q;
         }
-    for (int i = 0; i < WF_INT8_PANEL; i++)
-        to->sum[i] = to->scale[i] * (float)sum[i];
+}
+
+/* The block of a span; returns where the next one begins. */
+static uint8_t *fill_span(uint8_t *to, columns *w, int64_t groups, const wf_int8_form *form) {
+    float scale[WF_INT8_PANEL], scaled[WF_INT8_PANEL];
+    int32_t sum[WF_INT8_PANEL] = {0}, first[WF_INT8_PANEL];
+    find_scales(scale, w, groups, form);
+    for (int64_t g = 0; g < groups; g++, to += WF_INT8_GROUP * WF_INT8_PANEL)
+        fill_group(to, w[g], scale, sum);
+    for (int i = 0; i < WF_INT8_PANEL; i++) {
+        scaled[i] = scale[i] * (float)sum[i];
+        first[i] = -form->levels / 2 * sum[i];
+    }
+    memcpy(to, scale, sizeof scale);
+    memcpy(to + sizeof scale, form->centred ? (const void *)first : scaled, sizeof scaled);
+    return to + sizeof scale + sizeof scaled;
 }
 
 /* Which numbers of a group change their sign: drawn once. */
@@ -91,28 +101,33 @@ static void find_balance(float *balance, const float *w, int64_t rows, int64_t k
     }
 }
 
-/* n numbers of some rows; a rotation back and forth makes them GROUP times as long. */
-static void take(columns w, const float *from, const float *balance, int64_t rows, int64_t n, int64_t k) {
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Numbers `first`.. of some rows, as many as a group has of them, turned; a rotation back and forth makes them GROUP times as
+ * long. */
+static void take(columns w, const float *from, const float *balance, int64_t rows, int64_t first, int64_t k) {
+    int64_t n = least(k - first, WF_INT8_GROUP);
     memset(w, 0, sizeof(columns));
     for (int64_t i = 0; i < rows; i++)
-        for (int64_t p = 0; p < n; p++)
-            w[p][i] = from[i * k + p] / balance[p] / WF_INT8_GROUP;
+        for (int64_t p = first; p < first + n; p++)
+            w[p - first][i] = from[i * k + p] / balance[p] / WF_INT8_GROUP;
+    wf_int8_rotate(w[0], WF_INT8_PANEL);
 }
 
-void wf_int8_pack(uint8_t *to, const float *w, int64_t rows, int64_t k) {
-    int64_t groups = wf_int8_groups(k);
-    float *balance = (float *)(void *)to;
-    columns part;
-    memset(balance, 0, wf_int8_head(k));
-    find_balance(balance, w, rows, k);
+void wf_int8_pack(const wf_int8_form *form, uint8_t *to, const float *w, int64_t rows, int64_t k, const float *balance) {
+    columns span[WF_INT8_MOST_SPAN];
+    memset(to, 0, wf_int8_head(k));
+    if (balance)
+        memcpy(to, balance, (size_t)k * sizeof *balance);
+    else
+        find_balance((float *)(void *)to, w, rows, k);
+    balance = (const float *)(const void *)to;
     to += wf_int8_head(k);
     for (int64_t i = 0; i < rows; i += WF_INT8_PANEL)
-        for (int64_t g = 0; g < groups; g++, to += WF_INT8_BLOCK) {
-            block b;
-            int64_t first = g * WF_INT8_GROUP, n = k - first < WF_INT8_GROUP ? k - first : WF_INT8_GROUP;
-            take(part, w + i * k + first, balance + first, rows - i < WF_INT8_PANEL ? rows - i : WF_INT8_PANEL, n, k);
-            wf_int8_rotate(part[0], WF_INT8_PANEL);
-            fill(&b, part);
-            memcpy(to, &b, sizeof b);
+        for (int64_t left = wf_int8_groups(k), first = 0; left > 0; left -= form->span) {
+            int64_t groups = least(left, form->span);
+            for (int64_t g = 0; g < groups; g++, first += WF_INT8_GROUP)
+                take(span[g], w + i * k, balance, least(rows - i, WF_INT8_PANEL), first, k);
+            to = fill_span(to, span, groups, form);
         }
 }

@@ -10,6 +10,7 @@ typedef struct work {
     const float *in[INPUTS];
     float *out[OUTPUTS];
     int64_t n, variant;
+    const wf_int8_form *int8; /* of the kernels that are tested */
 } work;
 
 typedef struct kernel_case {
@@ -237,21 +238,32 @@ static void run_gemm_pack(const wf_kernels *k, const work *w) {
 
 /* Rows of k numbers, quantised, times packed weights of as many columns; k, rows and columns come from n and the variant. */
 static void run_int8(const wf_kernels *k, const work *w) {
-    static uint8_t q[WF_INT8_ROWS * 3 * WF_INT8_GROUP],
-        packed[6 * WF_INT8_BLOCK + 3 * WF_INT8_GROUP * sizeof(float)] __attribute__((aligned(64)));
-    static float ranges[WF_INT8_ROWS * 3 * 2];
+    enum { GROUPS = 5, NUMBERS = GROUPS * WF_INT8_GROUP };
+    static uint8_t q[WF_INT8_ROWS * NUMBERS], packed[(4 + 3 * WF_INT8_COLUMNS) * NUMBERS] __attribute__((aligned(64)));
+    static float ranges[WF_INT8_ROWS * GROUPS * 2];
     int64_t rows = w->variant % WF_INT8_ROWS + 1, columns = (w->variant * 11 + 7) % WF_INT8_COLUMNS + 1,
-            steps = w->n % (3 * WF_INT8_GROUP) + 1, groups = wf_int8_groups(steps);
+            steps = w->n % NUMBERS + 1, groups = wf_int8_groups(steps), pair = 2 * wf_int8_spans(w->int8, groups);
+    assert_true(wf_int8_bytes(w->int8, WF_INT8_COLUMNS, NUMBERS) <= sizeof packed);
     memset(w->out[0], 0, (size_t)(SPREAD * w->n) * sizeof(float));
     memset(w->out[1], 0, (size_t)w->n * sizeof(float));
     if (w->n < WF_INT8_COLUMNS * WF_INT8_ROWS)
         return; /* no room for the output */
-    wf_int8_pack(packed, w->in[1], columns, steps);
+    wf_int8_pack(w->int8, packed, w->in[1], columns, steps, NULL);
     for (int64_t i = 0; i < rows; i++)
-        k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, w->in[0] + i * steps,
-                         (const float *)(const void *)packed, steps);
-    k->int8_block(w->out[0], columns + 1, q, ranges, packed + wf_int8_head(steps), unless(w->variant % 2, w->in[2]), groups,
-                  rows, columns, packed, 3);
+        k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * pair, w->in[0] + i * steps,
+                         (const float *)(const void *)packed, steps, w->int8);
+    k->int8_block(&(wf_int8_args){.c = w->out[0],
+                                  .q = q,
+                                  .ranges = ranges,
+                                  .w = packed + wf_int8_head(steps),
+                                  .bias = unless(w->variant % 2, w->in[2]),
+                                  .ldc = columns + 1,
+                                  .groups = groups,
+                                  .m = rows,
+                                  .n = columns,
+                                  .ahead = packed,
+                                  .ahead_step = 3,
+                                  .form = w->int8});
     for (int64_t i = 0; i < rows * groups * WF_INT8_GROUP; i++)
         w->out[1][i % w->n] += (float)q[i];
 }
@@ -367,6 +379,7 @@ static void check_case(const kernel_case *c, const wf_kernels *k, const bench_me
             poison(expected.out[o], 20 * n + GUARD);
             poison(actual.out[o], 20 * n + GUARD);
         }
+        expected.int8 = actual.int8 = k->int8_form();
         c->run(&wf_kernels_ref, &expected);
         c->run(k, &actual);
         compare(c, k->isa, &expected, &actual);
@@ -391,62 +404,88 @@ static void test_forms_agree(void **state) {
 }
 
 /* The largest products of bytes, all of one sign in some columns: their sums stay exact. */
-static void test_int8_extremes(void **state) {
-    enum { ROWS = WF_INT8_ROWS, COLUMNS = WF_INT8_COLUMNS, K = WF_INT8_GROUP, PANELS = COLUMNS / WF_INT8_PANEL };
-    static uint8_t q[ROWS * K], panels[PANELS * WF_INT8_BLOCK] __attribute__((aligned(64)));
+static void check_int8_extremes(const wf_kernels *k) {
+    enum { ROWS = WF_INT8_ROWS, COLUMNS = WF_INT8_COLUMNS, MOST = WF_INT8_MOST_SPAN * WF_INT8_GROUP };
+    static uint8_t q[ROWS * MOST], panels[COLUMNS * (MOST + 8)] __attribute__((aligned(64)));
     static float expected[ROWS * COLUMNS], actual[ROWS * COLUMNS], ranges[ROWS * 2];
+    const wf_int8_form *form = k->int8_form();
+    const int K = form->span * WF_INT8_GROUP, part = form->four / 4, rest = form->four - 3 * part;
+    const int half = form->four / 2 < 127 ? form->four / 2 : 127, second = form->four - 127 < 127 ? form->four - 127 : 127;
+    const int kinds[][4] = {/* fours of the largest sum, of the least one, of two alone, and of none */
+                            {part, part, part, rest},
+                            {-part, -part, -part, -rest},
+                            {127, second, 0, 0},
+                            {half, -half, half, -half}};
+    memset(panels, 0, sizeof panels);
     for (int j = 0; j < COLUMNS; j++) {
-        uint8_t *block = panels + j / WF_INT8_PANEL * WF_INT8_BLOCK;
-        for (int p = 0; p < K; p++) { /* fours of the largest sum, of the least one and of none */
-            enum { HALF = WF_INT8_SUM / 2 };
-            const int kinds[][4] = {{HALF - 40, 40, WF_INT8_SUM - HALF - 40, 40},
-                                    {40 - HALF, -40, HALF + 40 - WF_INT8_SUM, -40},
-                                    {127, WF_INT8_SUM - 127, 0, 0},
-                                    {HALF, -HALF, HALF, -HALF}};
+        uint8_t *block = panels + j / WF_INT8_PANEL * wf_int8_panel_bytes(form, form->span);
+        for (int p = 0; p < K; p++)
             block[(p / 4 * WF_INT8_PANEL + j % WF_INT8_PANEL) * 4 + p % 4] = (uint8_t)kinds[j % 4][p / 4 % 2 * 2 + p % 2];
-        }
         ((float *)(void *)(block + K * WF_INT8_PANEL))[j % WF_INT8_PANEL] = 1.0f;
     }
     for (int i = 0; i < ROWS * K; i++)
-        q[i] = i / K % 3 == 0 || (i / K % 3 == 1 && i % 2) || (i / K % 3 == 2 && i % K < K / 2) ? WF_INT8_LEVELS : 0;
+        q[i] = i / K % 3 == 0 || (i / K % 3 == 1 && i % 2) || (i / K % 3 == 2 && i % K < K / 2) ? (uint8_t)form->levels : 0;
     for (int i = 0; i < ROWS; i++)
         ranges[2 * i + 1] = 1.0f;
-    wf_kernels_ref.int8_block(expected, COLUMNS, q, ranges, panels, NULL, 1, ROWS, COLUMNS, panels, 0);
-    const float all = WF_INT8_SUM * WF_INT8_LEVELS * K / 4;
+    wf_int8_args a = {.q = q, .ranges = ranges, .w = panels, .ldc = COLUMNS, .groups = form->span, .m = ROWS, .n = COLUMNS};
+    a.ahead = panels, a.form = form;
+    a.c = expected;
+    wf_kernels_ref.int8_block(&a);
+    const float all = (float)(form->four * form->levels * K / 4);
     assert_true(expected[0] == all && expected[1] == -all);
+    a.c = actual;
+    k->int8_block(&a);
+    assert_memory_equal(actual, expected, sizeof expected);
+}
+
+static void test_int8_extremes(void **state) {
     for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
         wf_kernels k = check_forms(*isa);
-        k.int8_block(actual, COLUMNS, q, ranges, panels, NULL, 1, ROWS, COLUMNS, panels, 0);
-        assert_memory_equal(actual, expected, sizeof expected);
+        check_int8_extremes(&k);
     }
 }
 
-/* Whatever the weights: their bytes keep to what kernels may count on, and make them again within half a step. */
+/* The bytes of a span keep to what kernels may count on, and make its weights again within half a step. */
+static void check_int8_pack(const wf_int8_form *form, int kind) {
+    enum { KINDS = 6, MOST = WF_INT8_MOST_SPAN * WF_INT8_GROUP, HEAD = MOST * sizeof(float) };
+    static uint8_t packed[HEAD + (MOST + 8) * WF_INT8_PANEL] __attribute__((aligned(64)));
+    const int K = form->span * WF_INT8_GROUP;
+    float w[MOST], turned[MOST], scale;
+    for (int p = 0; p < K; p++) {
+        float r = wf_rng_uniform(wf_rng_make(7, 0, 0), (uint64_t)(kind * K + p)) - 0.5f;
+        const float values[KINDS] = {r,         p == kind % K ? 1.0f : 0.0f, 1.0f, p % 2 ? 3.0f : -3.0f,
+                                     r * r * r, r < 0.4f ? 1e-3f * r : r};
+        w[p] = values[kind % KINDS];
+    }
+    wf_int8_pack(form, packed, w, 1, K, NULL);
+    const float *balance = (const float *)(const void *)packed;
+    const uint8_t *block = packed + wf_int8_head(K), *behind = block + K * WF_INT8_PANEL + WF_INT8_PANEL * sizeof(float);
+    memcpy(&scale, block + K * WF_INT8_PANEL, sizeof scale);
+    for (int p = 0; p < K; p++)
+        turned[p] = w[p] / balance[p] / WF_INT8_GROUP;
+    for (int g = 0; g < form->span; g++)
+        wf_int8_rotate(turned + g * WF_INT8_GROUP, 1);
+    int above[MOST / 4] = {0}, below[MOST / 4] = {0};
+    int32_t sum = 0, first;
+    for (int p = 0; p < K; p++) {
+        int q = (int8_t)block[p / 4 * WF_INT8_PANEL * 4 + p % 4], four = p / 8 * 2 + p / 2 % 2;
+        above[four] += q > 0 ? q : 0;
+        below[four] += q < 0 ? q : 0;
+        sum += q;
+        assert_true(abs(q) <= 127 && above[four] <= form->four && below[four] >= -form->four);
+        assert_true(fabsf((float)q * scale - turned[p]) <= 0.501f * scale);
+    }
+    float scaled;
+    memcpy(&first, behind, sizeof first);
+    memcpy(&scaled, behind, sizeof scaled);
+    assert_true(form->centred ? first == -form->levels / 2 * sum : scaled == scale * (float)sum);
+}
+
 static void test_int8_pack(void **state) {
-    enum { K = WF_INT8_GROUP, KINDS = 6, HEAD = K * sizeof(float) };
-    static uint8_t packed[HEAD + WF_INT8_BLOCK] __attribute__((aligned(64)));
-    for (int kind = 0; kind < KINDS * 50; kind++) {
-        float w[K], turned[K];
-        for (int p = 0; p < K; p++) {
-            float r = wf_rng_uniform(wf_rng_make(7, 0, 0), (uint64_t)(kind * K + p)) - 0.5f;
-            const float values[KINDS] = {r,         p == kind % K ? 1.0f : 0.0f, 1.0f, p % 2 ? 3.0f : -3.0f,
-                                         r * r * r, r < 0.4f ? 1e-3f * r : r};
-            w[p] = values[kind % KINDS];
-        }
-        wf_int8_pack(packed, w, 1, K);
-        const float *balance = (const float *)(const void *)packed,
-                    scale = ((const float *)(const void *)(packed + HEAD + K * WF_INT8_PANEL))[0];
-        for (int p = 0; p < K; p++)
-            turned[p] = w[p] / balance[p] / K;
-        wf_int8_rotate(turned, 1);
-        int above[K / 4] = {0}, below[K / 4] = {0};
-        for (int p = 0; p < K; p++) {
-            int q = (int8_t)packed[HEAD + (p / 4 * WF_INT8_PANEL) * 4 + p % 4], four = p / 8 * 2 + p / 2 % 2;
-            above[four] += q > 0 ? q : 0;
-            below[four] += q < 0 ? q : 0;
-            assert_true(abs(q) <= 127 && above[four] <= WF_INT8_SUM && below[four] >= -WF_INT8_SUM);
-            assert_true(fabsf((float)q * scale - turned[p]) <= 0.501f * scale);
-        }
+    for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
+        wf_kernels k = check_forms(*isa);
+        for (int kind = 0; kind < 300; kind++)
+            check_int8_pack(k.int8_form(), kind);
     }
 }
 
@@ -717,6 +756,7 @@ static int bench(const char *only) {
                 work w = work_of(&m, m.actual, n, v);
                 for (const char *const *isa = wf_kernels_isas(); *isa; isa++) {
                     wf_kernels k = check_forms(*isa);
+                    w.int8 = k.int8_form();
                     printf(" %12.4f", time_case(&cases[c], &k, &w));
                 }
                 printf("\n");

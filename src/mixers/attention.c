@@ -426,6 +426,7 @@ const wf_mixer wf_mixer_attention = {
     .source = "Vaswani et al. 2017, arXiv 1706.03762, eq. 1",
     .keys = keys,
     .slots = slots,
+    .together = "q.weight|k.weight|v.weight",
     .states = states,
     .inputs = "x memory? memory_mask? mask? positions? segments? prefix?",
     .outputs = "y attention?",

@@ -254,6 +254,7 @@ static weft_status add_slot(builder *b, const wf_slot *row, wf_layer *layer, siz
     slot->row = row;
     slot->seed = strcmp(row->init, "seeded") == 0 ? &b->values[key_index(b->row, "seed", strlen("seed"))] : NULL;
     slot->no_decay = wf_slot_no_decay(b->row, row);
+    slot->together = among(b->row->together, row->name);
     slot->name = slot_name(b, row);
     return slot->name ? eval_dims(b, row->shape, &slot->rank, slot->dims) : wf_fail_memory(b->err);
 }

@@ -145,6 +145,7 @@ typedef struct wf_mixer {
     const wf_key *keys;
     const wf_slot *slots;
     const char *no_decay; /* slots that published code exempts from weight decay, "a_log|d"; NULL: those of one dimension */
+    const char *together; /* matrices that usually read the same rows, "q.weight|k.weight"; NULL: none */
     const wf_state_slot *states;  /* NULL: none */
     const char *inputs, *outputs; /* port names: "x memory? mask?", "y attention?" */
     /* Options of a layer to show and to measure, JSON: in a model of width dim, for T = context tokens; strings "=.." are
@@ -175,7 +176,7 @@ typedef struct wf_layer_slot {
     const char *name; /* with {n} filled in */
     const wf_slot *row;
     const struct wf_value *seed; /* of a "seeded" one: the option of the layer or part it belongs to */
-    bool no_decay;
+    bool no_decay, together;     /* the row's lists of these names have it */
     int rank;
     int64_t dims[WF_MAX_RANK];
     wf_param *param; /* set by whoever owns the parameters */

@@ -98,9 +98,17 @@ static weft_status borrow_slot(wf_model *m, wf_layer_slot *slot, const char *par
     return WEFT_OK;
 }
 
+/* `*last` of the layer's matrices that read the same rows comes before this one. */
+static void chain(wf_param **last, wf_param *p) {
+    if (*last && (*last)->rank == p->rank && (*last)->dims[p->rank - 1] == p->dims[p->rank - 1])
+        (*last)->together = p;
+    *last = p;
+}
+
 static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefix, const wf_json *borrow, weft_error *err) {
     const char *part = strrchr(prefix, '.') + 1;
     char name[160];
+    wf_param *last = NULL;
     for (size_t i = 0; i < layer->n_slots; i++) {
         wf_layer_slot *slot = &layer->slots[i];
         snprintf(name, sizeof name, "%s.%s", part, slot->name);
@@ -114,6 +122,8 @@ static weft_status declare_layer(wf_model *m, wf_layer *layer, const char *prefi
         slot->param->buffer = slot->row->buffer;
         slot->param->no_decay = slot->no_decay;
         set_init(slot->param, slot, m->spec->layers);
+        if (slot->together)
+            chain(&last, slot->param);
     }
     return WEFT_OK;
 }

@@ -23,8 +23,6 @@ void wf_params_cut(wf_params *params, size_t count) {
             wf_free_big(mem, p->value);
         wf_free_big(mem, p->grad);
         wf_free_big(mem, p->bf16);
-        wf_free_big(mem, p->int8);
-        wf_free_big(mem, p->panels);
     }
     params->count = count < params->count ? count : params->count;
 }
@@ -34,6 +32,9 @@ void wf_params_close(wf_params *params) {
         return;
     const wf_mem *mem = &params->env->mem;
     wf_params_cut(params, 0);
+    for (size_t i = 0; i < params->n_blocks; i++)
+        wf_free_big(mem, params->blocks[i]);
+    wf_free(mem, params->blocks);
     wf_free(mem, params->list);
     wf_arena_free(&params->arena);
     memset(params, 0, sizeof *params);
@@ -128,22 +129,59 @@ static void turn_to_bf16(const wf_kernels *k, wf_param *p) {
         }
 }
 
-static weft_status pack_int8(const wf_params *params, wf_param *p, weft_error *err) {
-    int64_t k = p->dims[p->rank - 1];
-    float *straight = p->turned ? wf_alloc_big(&params->env->mem, (size_t)p->count * sizeof(float)) : NULL;
-    p->int8 = wf_alloc_big(&params->env->mem, wf_int8_bytes(p->count / k, k));
-    bool ready = p->int8 && (straight || !p->turned);
-    if (ready)
-        wf_int8_pack(p->int8, wf_param_values(params, p, 0, p->count, straight), p->count / k, k);
-    wf_free_big(&params->env->mem, straight);
-    return ready ? WEFT_OK : wf_fail_memory(err);
+static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/* A block for what is packed now; 0 bytes: none. */
+static weft_status add_block(wf_params *params, size_t bytes, uint8_t **out, weft_error *err) {
+    const wf_mem *mem = &params->env->mem;
+    *out = NULL;
+    if (bytes == 0)
+        return WEFT_OK;
+    WF_TRY(wf_grow(mem, (void **)&params->blocks, &params->block_capacity, params->n_blocks + 1, sizeof *params->blocks, err));
+    void *block = wf_alloc_big(mem, bytes);
+    if (!block)
+        return wf_fail_memory(err);
+    *out = params->blocks[params->n_blocks++] = block;
+    return WEFT_OK;
 }
 
+static bool wants_int8(const wf_param *p) { return !p->int8 && !p->buffer && p->rank >= 2; }
+static size_t int8_size(const wf_params *params, const wf_param *p) {
+    int64_t k = p->dims[p->rank - 1];
+    return whole_lines(wf_int8_bytes(params->env->kernels->int8_form(), p->count / k, k));
+}
+
+/* At *at, which moves on. */
+static weft_status pack_int8(const wf_params *params, wf_param *p, const float *balance, uint8_t **at, weft_error *err) {
+    int64_t k = p->dims[p->rank - 1];
+    float *straight = p->turned ? wf_alloc_big(&params->env->mem, (size_t)p->count * sizeof(float)) : NULL;
+    if (p->turned && !straight)
+        return wf_fail_memory(err);
+    p->int8 = *at;
+    p->balance = balance ? balance : (const float *)(const void *)p->int8;
+    wf_int8_pack(params->env->kernels->int8_form(), p->int8, wf_param_values(params, p, 0, p->count, straight), p->count / k, k,
+                 balance);
+    wf_free_big(&params->env->mem, straight);
+    *at += int8_size(params, p);
+    return WEFT_OK;
+}
+
+/* The last of the matrices that read the same rows balances them all: of attention that is v, whose errors arrive as they are,
+ * while those of q and k only move weights of a softmax. */
 weft_status wf_params_allocate_int8(wf_params *params, weft_error *err) {
+    size_t bytes = 0;
+    uint8_t *at;
+    for (size_t i = 0; i < params->count; i++)
+        bytes += wants_int8(params->list[i]) ? int8_size(params, params->list[i]) : 0;
+    WF_TRY(add_block(params, bytes, &at, err));
     for (size_t i = 0; i < params->count; i++) {
-        wf_param *p = params->list[i];
-        if (!p->int8 && !p->buffer && p->rank >= 2)
-            WF_TRY(pack_int8(params, p, err));
+        wf_param *p = params->list[i], *last = p;
+        while (last->together)
+            last = last->together;
+        if (wants_int8(last))
+            WF_TRY(pack_int8(params, last, NULL, &at, err));
+        if (wants_int8(p))
+            WF_TRY(pack_int8(params, p, last->balance, &at, err));
     }
     return WEFT_OK;
 }
@@ -165,15 +203,22 @@ static void pack_share(void *arg, int thread, int n_threads) {
                        (end < n ? end : n) - first, k);
 }
 
+static bool wants_panels(const wf_param *p) { return !p->panels && !p->buffer && !p->table && p->rank == 2; }
+static size_t panels_bytes(const wf_param *p) { return whole_lines(wf_panels_size(p->dims[0], p->dims[1]) * sizeof(float)); }
+
 weft_status wf_params_allocate_panels(wf_params *params, weft_error *err) {
     const wf_env *env = params->env;
+    size_t bytes = 0;
+    uint8_t *at;
+    for (size_t i = 0; i < params->count; i++)
+        bytes += wants_panels(params->list[i]) ? panels_bytes(params->list[i]) : 0;
+    WF_TRY(add_block(params, bytes, &at, err));
     for (size_t i = 0; i < params->count; i++) {
         wf_param *p = params->list[i];
-        if (p->panels || p->buffer || p->table || p->rank != 2)
+        if (!wants_panels(p))
             continue;
-        p->panels = wf_alloc_big(&env->mem, wf_panels_size(p->dims[0], p->dims[1]) * sizeof(float));
-        if (!p->panels)
-            return wf_fail_memory(err);
+        p->panels = (float *)(void *)at;
+        at += panels_bytes(p);
         wf_pool_run(env->pool, pack_share, &(packing){env->kernels, p});
     }
     return WEFT_OK;

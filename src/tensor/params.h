@@ -51,6 +51,8 @@ typedef struct wf_param {
     uint64_t init_seed;        /* WF_INIT_SEEDED */
     float *panels;             /* a matrix as kernels/gemm/panels.h has it; NULL: products are to read it as it lies */
     uint8_t *int8;             /* rows of the last dimension packed (kernels/int8.h); NULL: products in int8 are not wanted */
+    const float *balance;      /* of int8: one for all matrices that read the same rows, */
+    struct wf_param *together; /* of which this is the next; NULL: none */
 } wf_param;
 
 static inline bool wf_param_trains(const wf_param *p) { return !p->buffer && !p->frozen; }
@@ -60,6 +62,8 @@ typedef struct wf_params {
     wf_arena arena; /* names and records */
     wf_param **list;
     size_t count, capacity;
+    void **blocks; /* what panels and int8 lie in: one for all parameters packed at the same time, so that pages are large */
+    size_t n_blocks, block_capacity;
 } wf_params;
 
 void wf_params_open(wf_params *params, const wf_env *env);

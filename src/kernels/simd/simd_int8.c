@@ -1,4 +1,4 @@
-/* simd_int8.c - products with int8 weights: blocks of registers, exact sums of a group, then their scales. */
+/* simd_int8.c - products with int8 weights: blocks of registers, exact sums of a span, then their scales. */
 #include <stdbool.h>
 #include "kernels/vec/fill.h"
 #include "kernels/vec/rows.h"
@@ -7,6 +7,7 @@
  * memory: that saves instructions, and so do blocks of few rows, whose numbers of x serve more columns. So many groups of k are
  * taken at a time that the nearest cache holds what is read again. */
 #if defined(__AVX512VNNI__)
+enum { LEVELS = 254, FOUR = 4 * 127, SPAN = 2, CENTRED = 1 };
 enum { ROWS = 12, PANELS = 2, REREAD = 0 }; /* accumulators: 24 of 32 registers */
 #define SIZES(each) each(12, 2) each(4, 2) each(1, 2) each(4, 1) each(1, 1)
 #elif WF_VL == 8 && defined(__AVX2__)
@@ -19,8 +20,12 @@ enum { ROWS = 4, PANELS = 1, REREAD = 0 };
 enum { ROWS = 2, PANELS = 1, REREAD = 0 };
 #define SIZES(each) each(2, 1) each(1, 1)
 #endif
+#if !defined(__AVX512VNNI__) /* four products fit 16 bits: wf_ref_int8_form */
+enum { LEVELS = 150, FOUR = 218, SPAN = 1, CENTRED = 0 };
+#endif
 enum { MOST_GROUPS = REREAD ? 8 : 1 << 30, SPLIT = WF_INT8_PANEL / WF_VL, VECTORS = PANELS * SPLIT };
 enum { STEPS = WF_INT8_STEPS, UNROLL = REREAD ? 2 : 1 };
+static const wf_int8_form form = {.levels = LEVELS, .four = FOUR, .span = SPAN, .centred = CENTRED};
 
 WF_INLINE vi load_bytes(const uint8_t *p) {
     vi v;
@@ -33,22 +38,18 @@ typedef struct product {
     int64_t ldc;
     const uint8_t *a, *w;
     const float *ranges, *bias;
-    int64_t all, groups;   /* groups of a row; those of them that are multiplied now */
+    int64_t all, spans;    /* groups and spans of a row, */
+    int64_t panel;         /* bytes of a panel */
+    int64_t groups;        /* those of them that are multiplied now */
     bool more;             /* others went before: their sums are in c */
     const uint8_t **ahead; /* what is fetched next, whoever does it */
     int64_t ahead_step;    /* of 2 UNROLL steps of k */
 } product;
 
-WF_INLINE void add_scaled(float *to, const float *range, vf scale, vf sums, vi sum) {
-    vf y = vf_fma(vf_set(range[0]), sums, vf_load(to));
-    vf_store(to, vf_fma(vf_set(range[1]), scale * __builtin_convertvector(sum, vf), y));
-}
-
-/* What the sums are added to. */
-WF_INLINE void begin(const product *t, const int rows, const int panels) {
-    for (int i = 0; i < rows && !t->more; i++)
-        for (int v = 0; v < panels * SPLIT; v++)
-            vf_store(t->c + i * t->ldc + v * WF_VL, t->bias ? vf_load(t->bias + v * WF_VL) : vf_set(0.0f));
+WF_INLINE vf add_scaled(vf y, const float *range, vf scale, vf sums, vi sum) {
+    if (!CENTRED)
+        y = vf_fma(vf_set(range[0]), sums, y);
+    return vf_fma(vf_set(range[1]), scale * __builtin_convertvector(sum, vf), y);
 }
 
 /* Four bytes of a row, for every lane. */
@@ -110,11 +111,11 @@ WF_INLINE lane_bytes load_lanes(const uint8_t *from) {
     return bytes_of(u);
 }
 
-/* Where a block stands: pointers move on from step to step and from group to group. Rows are addressed three to a pointer:
+/* Where a block stands: pointers move on from step to step and from span to span. Rows are addressed three to a pointer:
  * base, base + row and base + 2 row are one addressing mode each. */
 typedef struct place {
     const uint8_t *a[(ROWS + 2) / 3], *w[PANELS], *ahead;
-    const float *range[(ROWS + 2) / 3];
+    const float *range[(ROWS + 2) / 3], *bias;
     float *out[(ROWS + 2) / 3];
     int64_t row, ranges, ldc, ahead_step;
 } place;
@@ -144,15 +145,34 @@ WF_INLINE void step_on(place *at, const int rows, const int panels) {
         at->a[i / 3] += 8;
 }
 
-/* The sums of one group of k, scaled, onto c. */
-WF_INLINE void multiply_group(place *at, const int rows, const int panels) {
+/* The sums of a span, scaled, are added to c, or, the first ones, to the bias. */
+WF_INLINE void scale_sums(const place *at, vi sum[ROWS][VECTORS], const bool first, const int rows, const int panels) {
+    WF_UNROLL
+    for (int v = 0; v < panels * SPLIT; v++) {
+        const float *scales = (const float *)(const void *)at->w[v / SPLIT] + v % SPLIT * WF_VL;
+        vf scale = vf_load(scales), sums = vf_load(scales + WF_INT8_PANEL),
+           bias = first && at->bias ? vf_load(at->bias + v * WF_VL) : vf_set(0.0f);
+        WF_UNROLL
+        for (int i = 0; i < rows; i++) {
+            float *c = at->out[i / 3] + i % 3 * at->ldc + v * WF_VL;
+            vf_store(c, add_scaled(first ? bias : vf_load(c), at->range[i / 3] + i % 3 * at->ranges, scale, sums, sum[i][v]));
+        }
+    }
+}
+
+/* The sums of one span of k, scaled, onto c. */
+WF_INLINE void multiply_span(place *at, const int64_t groups, bool first, const int rows, const int panels) {
     vi sum[ROWS][VECTORS];
     WF_UNROLL
-    for (int i = 0; i < rows; i++)
+    for (int v = 0; v < panels * SPLIT; v++) {
+        vi from = vi_set(0);
+        if (CENTRED)
+            from = load_bytes(weights_at(at, v) + groups * STEPS * SECOND + WF_INT8_PANEL * sizeof(float));
         WF_UNROLL
-    for (int v = 0; v < panels * SPLIT; v++)
-        sum[i][v] = vi_set(0);
-    for (int p = 0; p < STEPS; p += 2 * UNROLL) {
+        for (int i = 0; i < rows; i++)
+            sum[i][v] = from;
+    }
+    for (int64_t p = groups * STEPS; p > 0; p -= 2 * UNROLL) {
         __builtin_prefetch(at->ahead, 0, 2);
         at->ahead += at->ahead_step;
         WF_UNROLL
@@ -161,15 +181,10 @@ WF_INLINE void multiply_group(place *at, const int rows, const int panels) {
             step_on(at, rows, panels);
         }
     }
-    WF_UNROLL
-    for (int v = 0; v < panels * SPLIT; v++) {
-        const float *scales = (const float *)(const void *)at->w[v / SPLIT] + v % SPLIT * WF_VL;
-        vf scale = vf_load(scales), sums = vf_load(scales + WF_INT8_PANEL);
-        WF_UNROLL
-        for (int i = 0; i < rows; i++)
-            add_scaled(at->out[i / 3] + i % 3 * at->ldc + v * WF_VL, at->range[i / 3] + i % 3 * at->ranges, scale, sums,
-                       sum[i][v]);
-    }
+    if (first)
+        scale_sums(at, sum, true, rows, panels);
+    else
+        scale_sums(at, sum, false, rows, panels);
     WF_UNROLL
     for (int p = 0; p < panels; p++)
         at->w[p] += 2 * WF_INT8_PANEL * sizeof(float);
@@ -179,20 +194,27 @@ WF_INLINE void multiply_group(place *at, const int rows, const int panels) {
 }
 
 WF_INLINE void multiply(const product *t, const int rows, const int panels) {
-    place at = {
-        .row = t->all * WF_INT8_GROUP, .ranges = 2 * t->all, .ldc = t->ldc, .ahead = *t->ahead, .ahead_step = t->ahead_step};
+    place at = {.row = t->all * WF_INT8_GROUP,
+                .ranges = 2 * t->spans,
+                .ldc = t->ldc,
+                .bias = t->bias,
+                .ahead = *t->ahead,
+                .ahead_step = t->ahead_step};
     WF_UNROLL
     for (int p = 0; p < panels; p++)
-        at.w[p] = t->w + p * t->all * WF_INT8_BLOCK;
+        at.w[p] = t->w + p * t->panel;
     WF_UNROLL
     for (int i = 0; i < rows; i += 3) {
         at.a[i / 3] = t->a + i * at.row;
         at.range[i / 3] = t->ranges + i * at.ranges;
         at.out[i / 3] = t->c + i * t->ldc;
     }
-    begin(t, rows, panels);
-    for (int64_t g = t->groups; g > 0; g--)
-        multiply_group(&at, rows, panels);
+    int64_t left = t->groups;
+    bool first = !t->more;
+    for (; left >= SPAN; left -= SPAN, first = false)
+        multiply_span(&at, SPAN, first, rows, panels);
+    if (left > 0)
+        multiply_span(&at, left, first, rows, panels);
     *t->ahead = at.ahead;
 }
 
@@ -223,7 +245,7 @@ static void multiply_rows(const product *t, int64_t m, int64_t panels) {
         s->run(&part);
         part.c += rows * part.ldc;
         part.a += rows * t->all * WF_INT8_GROUP;
-        part.ranges += rows * t->all * 2;
+        part.ranges += rows * t->spans * 2;
     }
 }
 
@@ -234,8 +256,8 @@ static void multiply_groups(product *t, int64_t m, int64_t panels) {
         t->more = g > 0;
         multiply_rows(t, m, panels);
         t->a += t->groups * WF_INT8_GROUP;
-        t->ranges += t->groups * 2;
-        t->w += t->groups * WF_INT8_BLOCK;
+        t->ranges += t->groups / SPAN * 2;
+        t->w += wf_int8_panel_bytes(&form, t->groups);
     }
 }
 
@@ -254,25 +276,27 @@ static void multiply_columns(const product *t, int64_t m, int64_t n, int64_t pan
         memcpy(t->c + i * t->ldc, edge + i * WF_INT8_COLUMNS, (size_t)n * sizeof *edge);
 }
 
-static void int8_block(float *c, int64_t ldc, const uint8_t *a, const float *ranges, const uint8_t *w, const float *bias,
-                       int64_t groups, int64_t m, int64_t n, const uint8_t *ahead, int64_t ahead_step) {
-    const int64_t columns = PANELS * WF_INT8_PANEL, blocks = ((m + ROWS - 1) / ROWS) * ((n + columns - 1) / columns);
-    product t = {.c = c,
-                 .ldc = ldc,
-                 .a = a,
-                 .w = w,
-                 .ranges = ranges,
-                 .bias = bias,
-                 .all = groups,
+static void int8_block(const wf_int8_args *a) {
+    const int64_t columns = PANELS * WF_INT8_PANEL, blocks = ((a->m + ROWS - 1) / ROWS) * ((a->n + columns - 1) / columns);
+    const uint8_t *ahead = a->ahead;
+    product t = {.c = a->c,
+                 .ldc = a->ldc,
+                 .a = a->q,
+                 .w = a->w,
+                 .ranges = a->ranges,
+                 .bias = a->bias,
+                 .all = a->groups,
+                 .spans = wf_int8_spans(&form, a->groups),
+                 .panel = wf_int8_panel_bytes(&form, a->groups),
                  .ahead = &ahead,
-                 .ahead_step = (2 * UNROLL * ahead_step + blocks - 1) / blocks};
-    for (int64_t j = 0, taken; j < n; j += taken) {
-        int64_t panels = (n - j + WF_INT8_PANEL - 1) / WF_INT8_PANEL;
+                 .ahead_step = (2 * UNROLL * a->ahead_step + blocks - 1) / blocks};
+    for (int64_t j = 0, taken; j < a->n; j += taken) {
+        int64_t panels = (a->n - j + WF_INT8_PANEL - 1) / WF_INT8_PANEL;
         panels = panels < PANELS ? panels : PANELS;
-        taken = n - j < panels * WF_INT8_PANEL ? n - j : panels * WF_INT8_PANEL;
-        multiply_columns(&t, m, taken, panels);
+        taken = a->n - j < panels * WF_INT8_PANEL ? a->n - j : panels * WF_INT8_PANEL;
+        multiply_columns(&t, a->m, taken, panels);
         t.c += taken;
-        t.w += panels * groups * WF_INT8_BLOCK;
+        t.w += panels * t.panel;
         t.bias = t.bias ? t.bias + taken : NULL;
     }
 }
@@ -280,12 +304,16 @@ static void int8_block(float *c, int64_t ldc, const uint8_t *a, const float *ran
 /* ---- rows ---- */
 enum { PARTS = WF_INT8_GROUP / WF_VL };
 
-/* The numbers of a group, 0 to 255, rounded to bytes. */
+/* The numbers of a group, rounded to bytes: 0 to 255, or, centred, -127 to 127 and LEVELS/2. */
 #if WF_VL == 16
 WF_INLINE void store_rounded(uint8_t *q, const vf y[PARTS]) {
-    WF_UNROLL
-    for (int i = 0; i < PARTS; i++)
-        _mm_storeu_si128((void *)(q + i * WF_VL), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32((__m512)y[i])));
+    const __m512i order =
+                      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), /* packing goes by quarters */
+        low = _mm512_packs_epi32(_mm512_cvtps_epi32((__m512)y[0]), _mm512_cvtps_epi32((__m512)y[1])),
+                  high = _mm512_packs_epi32(_mm512_cvtps_epi32((__m512)y[2]), _mm512_cvtps_epi32((__m512)y[3]));
+    __m512i bytes =
+        CENTRED ? _mm512_add_epi8(_mm512_packs_epi16(low, high), _mm512_set1_epi8(LEVELS / 2)) : _mm512_packus_epi16(low, high);
+    _mm512_storeu_si512(q, _mm512_permutexvar_epi32(order, bytes));
 }
 #elif WF_VL == 8 && defined(__AVX2__)
 WF_INLINE void store_rounded(uint8_t *q, const vf y[PARTS]) {
@@ -359,10 +387,8 @@ WF_INLINE void rotate_group(vf v[PARTS]) {
     (void)by_8, (void)by_4;
 }
 
-/* n numbers of a group; what is missing counts as 0. */
-WF_INLINE void quantize_group(uint8_t *q, float *range, const float *x, const float *balance, int64_t n) {
-    const float levels = WF_INT8_LEVELS;
-    vf v[PARTS], low, high;
+/* n numbers of a group, balanced and turned; what is missing counts as 0. */
+WF_INLINE void take_group(vf v[PARTS], const float *x, const float *balance, int64_t n) {
     WF_UNROLL
     for (int i = 0; i < PARTS; i++) {
         int64_t left = n - i * WF_VL;
@@ -371,31 +397,55 @@ WF_INLINE void quantize_group(uint8_t *q, float *range, const float *x, const fl
                              : vf_set(0.0f);
     }
     rotate_group(v);
+}
+
+/* n numbers of a span of so many groups. */
+WF_INLINE void quantize_span(uint8_t *q, float *range, const float *x, const float *balance, int64_t n, const int groups) {
+    const float levels = LEVELS;
+    vf v[SPAN][PARTS], low = vf_set(0.0f), high = low;
     WF_UNROLL
-    for (int i = 0; i < PARTS; i++) {
-        low = i ? vf_min(low, v[i]) : v[i];
-        high = i ? vf_max(high, v[i]) : v[i];
+    for (int g = 0; g < groups; g++) {
+        take_group(v[g], x + g * WF_INT8_GROUP, balance + g * WF_INT8_GROUP, n - g * WF_INT8_GROUP);
+        WF_UNROLL
+        for (int i = 0; i < PARTS; i++) {
+            low = g + i ? vf_min(low, v[g][i]) : v[g][i];
+            high = g + i ? vf_max(high, v[g][i]) : v[g][i];
+        }
     }
     float least, most;
     ends(-low, high, &least, &most);
+    if (CENTRED) {
+        most = most > -least ? most : -least;
+        least = -most;
+    }
     range[0] = least;
     range[1] = (most - least) / levels;
     float inverse = most - least > 1e-30f ? levels / (most - least) : 0.0f;
     WF_UNROLL
-    for (int i = 0; i < PARTS; i++)
-        v[i] = (v[i] - least) * inverse;
-    store_rounded(q, v);
+    for (int g = 0; g < groups; g++) {
+        WF_UNROLL
+        for (int i = 0; i < PARTS; i++)
+            v[g][i] = (CENTRED ? v[g][i] : v[g][i] - least) * inverse;
+        store_rounded(q + g * WF_INT8_GROUP, v[g]);
+    }
 }
 
-static void int8_quantize(uint8_t *q, float *ranges, const float *x, const float *balance, int64_t k) {
+static void int8_quantize(uint8_t *q, float *ranges, const float *x, const float *balance, int64_t k,
+                          const wf_int8_form *theirs) {
     int64_t first = 0;
-    for (; first + WF_INT8_GROUP <= k; first += WF_INT8_GROUP, ranges += 2)
-        quantize_group(q + first, ranges, x + first, balance + first, WF_INT8_GROUP);
-    if (first < k)
-        quantize_group(q + first, ranges, x + first, balance + first, k - first);
+    (void)theirs;
+    for (; first + SPAN * WF_INT8_GROUP <= k; first += SPAN * WF_INT8_GROUP, ranges += 2)
+        quantize_span(q + first, ranges, x + first, balance + first, SPAN * WF_INT8_GROUP, SPAN);
+    if (k - first > (SPAN - 1) * WF_INT8_GROUP)
+        quantize_span(q + first, ranges, x + first, balance + first, k - first, SPAN);
+    else if (k > first)
+        quantize_span(q + first, ranges, x + first, balance + first, k - first, 1);
 }
+
+static const wf_int8_form *int8_form(void) { return &form; }
 
 WF_FILL(int8) {
+    k->int8_form = int8_form;
     k->int8_quantize = int8_quantize;
     k->int8_block = int8_block;
 }

@@ -10,10 +10,11 @@ enum { LINE = 64 / sizeof(float) };
 
 typedef struct linear {
     int64_t m, n, k;
-    int64_t turned;        /* W[i][j] lies at j*turned + i; 0: in order */
-    bool sweep;            /* few rows: row sweep instead of tiles */
-    const uint8_t *int8;   /* the weight packed, NULL: products in `compute` */
-    const float *balance;  /* its columns' */
+    int64_t turned;       /* W[i][j] lies at j*turned + i; 0: in order */
+    bool sweep;           /* few rows: row sweep instead of tiles */
+    const uint8_t *int8;  /* the weight packed, NULL: products in `compute` */
+    const float *balance; /* its columns' */
+    const wf_int8_form *form;
     const float *panels;   /* the weight in panels, NULL: it is read as it lies */
     int64_t rows, columns; /* int8, panels: pieces along m and n */
     wf_dtype compute;      /* type of x and W in the products */
@@ -96,12 +97,14 @@ static const wf_param *packed(const wf_tensor *w, int64_t panel) {
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static void find_int8(linear *a, const wf_tensor *w) {
+static void find_int8(linear *a, const wf_tensor *w, const wf_int8_form *form) {
     const wf_param *p = packed(w, WF_INT8_PANEL);
     if (!p || !p->int8)
         return;
-    a->balance = (const float *)(const void *)p->int8;
-    a->int8 = p->int8 + wf_int8_head(a->k) + w->offset / (a->k * WF_INT8_PANEL) * wf_int8_groups(a->k) * WF_INT8_BLOCK;
+    a->form = form;
+    a->balance = p->balance;
+    a->int8 =
+        p->int8 + wf_int8_head(a->k) + w->offset / (a->k * WF_INT8_PANEL) * wf_int8_panel_bytes(form, wf_int8_groups(a->k));
 }
 
 static const float *packed_panels(const wf_tensor *w) {
@@ -119,7 +122,8 @@ static void split_packed(linear *a) {
 }
 
 static size_t int8_scratch(const linear *a) {
-    return (size_t)(INT8_ROWS * wf_int8_groups(a->k)) * (WF_INT8_GROUP + 2 * sizeof(float));
+    int64_t groups = wf_int8_groups(a->k);
+    return (size_t)INT8_ROWS * ((size_t)groups * WF_INT8_GROUP + (size_t)wf_int8_spans(a->form, groups) * 2 * sizeof(float));
 }
 
 /* The lines of a block that is written soon: its sums would wait for them. */
@@ -132,17 +136,18 @@ static void fetch_block(const float *y, int64_t ld, int64_t rows, int64_t column
 /* At most INT8_ROWS rows, and columns from..to-1. */
 static void multiply_int8(const wf_node *node, int64_t first, int64_t rows, int64_t from, int64_t to, wf_worker *w) {
     const linear *a = node->attr;
-    int64_t groups = wf_int8_groups(a->k);
+    int64_t groups = wf_int8_groups(a->k), pair = 2 * wf_int8_spans(a->form, groups);
     const float *x = node->in[X]->data, *bias = node->in[B] ? node->in[B]->data : NULL;
     float *y = node->out[0]->data, *ranges = w->scratch;
-    uint8_t *q = (uint8_t *)(ranges + INT8_ROWS * groups * 2);
+    uint8_t *q = (uint8_t *)(ranges + INT8_ROWS * pair);
     bool kept = w->kept == x + first * a->k && w->kept_with == a->balance;
     for (int64_t i = 0; i < rows && !kept; i++)
-        w->k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, x + (first + i) * a->k, a->balance, a->k);
+        w->k->int8_quantize(q + i * groups * WF_INT8_GROUP, ranges + i * pair, x + (first + i) * a->k, a->balance, a->k,
+                            a->form);
     w->kept = x + first * a->k;
     w->kept_with = a->balance;
     /* The next panels are on their way meanwhile, a share with each block of rows. */
-    const int64_t block = WF_INT8_COLUMNS / WF_INT8_PANEL * groups * WF_INT8_BLOCK,
+    const int64_t block = WF_INT8_COLUMNS / WF_INT8_PANEL * wf_int8_panel_bytes(a->form, groups),
                   blocks = (rows + WF_INT8_ROWS - 1) / WF_INT8_ROWS;
     for (int64_t j = from; j < to; j += WF_INT8_COLUMNS) {
         const uint8_t *panels = a->int8 + j / WF_INT8_COLUMNS * block,
@@ -152,9 +157,18 @@ static void multiply_int8(const wf_node *node, int64_t first, int64_t rows, int6
             int64_t below = i + WF_INT8_ROWS < rows ? i + WF_INT8_ROWS : 0, right = below ? j : j + WF_INT8_COLUMNS;
             fetch_block(y + (first + below) * a->n + right, a->n, least(rows - below, WF_INT8_ROWS),
                         least(to - right, WF_INT8_COLUMNS));
-            w->k->int8_block(y + (first + i) * a->n + j, a->n, q + i * groups * WF_INT8_GROUP, ranges + i * groups * 2, panels,
-                             bias ? bias + j : NULL, groups, least(rows - i, WF_INT8_ROWS), least(to - j, WF_INT8_COLUMNS),
-                             ahead, step);
+            w->k->int8_block(&(wf_int8_args){.c = y + (first + i) * a->n + j,
+                                             .q = q + i * groups * WF_INT8_GROUP,
+                                             .ranges = ranges + i * pair,
+                                             .w = panels,
+                                             .bias = bias ? bias + j : NULL,
+                                             .ldc = a->n,
+                                             .groups = groups,
+                                             .m = least(rows - i, WF_INT8_ROWS),
+                                             .n = least(to - j, WF_INT8_COLUMNS),
+                                             .ahead = ahead,
+                                             .ahead_step = step,
+                                             .form = a->form});
         }
     }
 }
@@ -335,7 +349,7 @@ static wf_tensor *plain(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
     type = bf16 ? type : WF_F32;
     bool may = !bf16 && !wf_tape_grad(t) && !wf_adapter_of(w);
     if (may && !exact)
-        find_int8(a, w);
+        find_int8(a, w, wf_tape_env(t)->kernels->int8_form());
     a->panels = may && !a->int8 && a->m > FEW_ROWS ? packed_panels(w) : NULL;
     if (a->int8 || a->panels)
         split_packed(a);
