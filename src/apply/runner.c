@@ -6,6 +6,7 @@
  * MiniLM 0.8 to 1.2 ms, where a row takes 0.2). In bf16 it also costs the library's compiling of products of a new shape, and
  * numbers of rows are rounded up. */
 enum { TAPES = 8, USUAL_TOKENS = 1024, BATCH_COST = 5, BATCH_COST_BF16 = 32, GRAIN = 4 };
+enum { ENDING = 4 }; /* a batch takes at most this part of what is left, and the last ones this part of the usual tokens */
 
 typedef struct shape {
     int64_t batch, rows, picks; /* picks: of the whole batch */
@@ -325,12 +326,12 @@ static void run_lane(void *arg, int thread, int n_threads) {
     wf_pool_unlock(pool);
 }
 
-/* Two batches or more for each thread, the same number for all, are shared out; all threads run what is left together. */
+/* Two batches or more for each thread are shared out; all threads run fewer together. */
 static weft_status run_batches(running *job) {
     size_t threads = (size_t)job->runner->n_lanes;
     const batch *b;
     recorded *d;
-    job->end = threads > 1 && job->n >= 2 * threads ? job->n / threads * threads : 0;
+    job->end = threads > 1 && job->n >= 2 * threads ? job->n : 0;
     if (job->end > 0)
         wf_pool_run(job->runner->model->env->pool, run_lane, job);
     job->end = job->n;
@@ -361,8 +362,9 @@ typedef struct cut {
  * the first, or the last i would be cheaper by themselves. All its padding is then at most cost * (1 + 1/2 + .. + 1/k). */
 enum { MOST_PADDING = 18 }; /* that sum for k of 2^24, rounded up */
 
-static cut best_cut(const wf_runner *r, const wf_sequence *list, const size_t *order, size_t n, const cut *after) {
-    int64_t rows = rows_for(r, list[order[0]].count), most = r->options.tokens / rows, padding = 0,
+static cut best_cut(const wf_runner *r, const wf_sequence *list, const size_t *order, size_t n, int64_t tokens,
+                    const cut *after) {
+    int64_t rows = rows_for(r, list[order[0]].count), most = tokens / rows, padding = 0,
             cost = r->options.bf16 ? BATCH_COST_BF16 : BATCH_COST;
     cut best = {.cost = INT64_MAX};
     for (size_t k = 1; k <= n && (k == 1 || (int64_t)k <= most); k++) {
@@ -376,14 +378,28 @@ static cut best_cut(const wf_runner *r, const wf_sequence *list, const size_t *o
     return best;
 }
 
+/* The tokens of a batch where so many rows are left of so many: towards the end of a long list fewer, or a thread would wait
+ * long for the last one. */
+static int64_t batch_tokens(const wf_runner *r, int64_t left, int64_t all) {
+    int64_t usual = r->options.tokens, share = left / ENDING;
+    if (all / ENDING < usual || share >= usual)
+        return usual;
+    return share > usual / ENDING ? share : usual / ENDING;
+}
+
 /* The cheapest batches of all of a sorted list. */
 static weft_status cut_batches(const wf_sequence *list, const size_t *order, size_t n, running *job) {
     const wf_mem *mem = &job->runner->model->env->mem;
+    int64_t all = 0, left = 0;
     cut *cuts = wf_calloc(mem, n + 1, sizeof *cuts);
     if (!cuts)
         return wf_fail_memory(job->err);
-    for (size_t i = n; i-- > 0;)
-        cuts[i] = best_cut(job->runner, list, order + i, n - i, cuts + i + 1);
+    for (size_t i = 0; i < n; i++)
+        all += rows_for(job->runner, list[order[i]].count);
+    for (size_t i = n; i-- > 0;) {
+        left += rows_for(job->runner, list[order[i]].count);
+        cuts[i] = best_cut(job->runner, list, order + i, n - i, batch_tokens(job->runner, left, all), cuts + i + 1);
+    }
     for (size_t at = 0; at < n; at += job->batches[job->n++].n)
         job->batches[job->n] = (batch){list, order + at, cuts[at].taken};
     wf_free(mem, cuts);
