@@ -353,11 +353,12 @@ WF_INLINE void ends(vf low, vf high, float *least, float *most) {
 #define SWAPPED(v, ...) __builtin_shufflevector(v, v, __VA_ARGS__)
 /* Sums of lanes s apart stay in the lower of them, differences in the upper: y = the other lane, plus or minus this one. */
 #define TURN(v, sign, ...)                                                                                                     \
-    for (int i = 0; i < PARTS; i++)                                                                                            \
+    WF_UNROLL                                                                                                                  \
+    for (int i = 0; i < groups * PARTS; i++)                                                                                   \
         (v)[i] = vf_fma((v)[i], vf_load(sign), SWAPPED((v)[i], __VA_ARGS__));
 
-/* wf_int8_rotate, in the same order. */
-WF_INLINE void rotate_group(vf v[PARTS]) {
+/* wf_int8_rotate, in the same order, of some groups side by side. */
+WF_INLINE void rotate_groups(vf v[SPAN * PARTS], const int groups) {
     static const float by_8[] = {1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1},
                        by_4[] = {1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1},
                        by_2[] = {1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1},
@@ -365,7 +366,7 @@ WF_INLINE void rotate_group(vf v[PARTS]) {
     WF_UNROLL
     for (int s = PARTS / 2; s >= 1; s /= 2)
         WF_UNROLL
-    for (int i = 0; i < PARTS; i++)
+    for (int i = 0; i < groups * PARTS; i++)
         if (!(i & s)) {
             vf sum = v[i] + v[i + s];
             v[i + s] = v[i] - v[i + s];
@@ -387,30 +388,22 @@ WF_INLINE void rotate_group(vf v[PARTS]) {
     (void)by_8, (void)by_4;
 }
 
-/* n numbers of a group, balanced and turned; what is missing counts as 0. */
-WF_INLINE void take_group(vf v[PARTS], const float *x, const float *balance, int64_t n) {
+/* n numbers of a span of so many groups; what is missing counts as 0. */
+WF_INLINE void quantize_span(uint8_t *q, float *range, const float *x, const float *balance, int64_t n, const int groups) {
+    const float levels = LEVELS;
+    vf v[SPAN * PARTS], low = vf_set(0.0f), high = low;
     WF_UNROLL
-    for (int i = 0; i < PARTS; i++) {
+    for (int i = 0; i < groups * PARTS; i++) {
         int64_t left = n - i * WF_VL;
         v[i] = left >= WF_VL ? vf_load(x + i * WF_VL) * vf_load(balance + i * WF_VL)
                : left > 0    ? vf_load_n(x + i * WF_VL, left) * vf_load_n(balance + i * WF_VL, left)
                              : vf_set(0.0f);
     }
-    rotate_group(v);
-}
-
-/* n numbers of a span of so many groups. */
-WF_INLINE void quantize_span(uint8_t *q, float *range, const float *x, const float *balance, int64_t n, const int groups) {
-    const float levels = LEVELS;
-    vf v[SPAN][PARTS], low = vf_set(0.0f), high = low;
+    rotate_groups(v, groups);
     WF_UNROLL
-    for (int g = 0; g < groups; g++) {
-        take_group(v[g], x + g * WF_INT8_GROUP, balance + g * WF_INT8_GROUP, n - g * WF_INT8_GROUP);
-        WF_UNROLL
-        for (int i = 0; i < PARTS; i++) {
-            low = g + i ? vf_min(low, v[g][i]) : v[g][i];
-            high = g + i ? vf_max(high, v[g][i]) : v[g][i];
-        }
+    for (int i = 0; i < groups * PARTS; i++) {
+        low = i ? vf_min(low, v[i]) : v[i];
+        high = i ? vf_max(high, v[i]) : v[i];
     }
     float least, most;
     ends(-low, high, &least, &most);
@@ -422,12 +415,11 @@ WF_INLINE void quantize_span(uint8_t *q, float *range, const float *x, const flo
     range[1] = (most - least) / levels;
     float inverse = most - least > 1e-30f ? levels / (most - least) : 0.0f;
     WF_UNROLL
-    for (int g = 0; g < groups; g++) {
-        WF_UNROLL
-        for (int i = 0; i < PARTS; i++)
-            v[g][i] = (CENTRED ? v[g][i] : v[g][i] - least) * inverse;
-        store_rounded(q + g * WF_INT8_GROUP, v[g]);
-    }
+    for (int i = 0; i < groups * PARTS; i++)
+        v[i] = (CENTRED ? v[i] : v[i] - least) * inverse;
+    WF_UNROLL
+    for (int g = 0; g < groups; g++)
+        store_rounded(q + g * WF_INT8_GROUP, v + g * PARTS);
 }
 
 static void int8_quantize(uint8_t *q, float *ranges, const float *x, const float *balance, int64_t k,
