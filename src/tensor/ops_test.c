@@ -331,6 +331,71 @@ static void test_strips(void **state) {
     }
 }
 
+/* ---- outputs that lie where an input did ---- */
+enum { PROGRAM = 40, PROGRAM_ROWS = 200, PROGRAM_COLUMNS = 9, PROGRAM_SIZE = PROGRAM_ROWS * PROGRAM_COLUMNS };
+
+/* Step n of a program drawn from `seed`: an op of one or two tensors made before. */
+static wf_tensor *draw_step(wf_tape *t, wf_tensor **made, int n, uint32_t seed) {
+    wf_rng rng = wf_rng_make(seed, 1, 0);
+    uint64_t at = 3 * (uint64_t)n;
+    wf_tensor *a = made[(int)(wf_rng_uniform(rng, at) * (float)(n + 1))],
+              *b = made[(int)(wf_rng_uniform(rng, at + 1) * (float)(n + 1))];
+    switch ((int)(wf_rng_uniform(rng, at + 2) * 8.0f)) {
+    case 0:
+        return wf_activate(t, a, WF_TANH);
+    case 1:
+        return wf_mul(t, wf_activate(t, a, WF_SIGMOID), b);
+    case 2:
+        return wf_rms_norm(t, a, NULL, 0.0f, 1e-5f);
+    case 3:
+        return wf_layer_norm(t, a, NULL, NULL, 0.0f, 1e-5f);
+    case 4:
+        return wf_affine(t, wf_reshape(t, a, 2, (int64_t[]){PROGRAM_ROWS, PROGRAM_COLUMNS}), 0.7f, 0.1f);
+    case 5:
+        return wf_add_scaled(t, a, b, -0.5f);
+    default:
+        return wf_add(t, a, b);
+    }
+}
+
+/* Its last tensor and one in the middle into y; all kept: nothing lies where something did. Returns the bytes of temporaries.
+ */
+static size_t run_program(fixture *f, uint32_t seed, bool all_kept, float *y) {
+    const wf_runtime rt = {.loss_scale = 1.0f};
+    weft_error err = {0};
+    wf_tape *t;
+    wf_tensor *made[PROGRAM + 1];
+    assert_int_equal(wf_tape_create(&f->env, &(wf_tape_options){.type = WF_F32}, &t, &err), WEFT_OK);
+    made[0] = wf_input(t, "x", WF_F32, 2, (int64_t[]){PROGRAM_ROWS, PROGRAM_COLUMNS});
+    for (int n = 0; n < PROGRAM; n++) {
+        made[n + 1] = draw_step(t, made, n, seed);
+        if (all_kept || n == PROGRAM / 2 || n == PROGRAM - 1)
+            wf_keep(t, made[n + 1]);
+    }
+    assert_int_equal(wf_tape_plan(t, &err), WEFT_OK);
+    for (int i = 0; i < PROGRAM_SIZE; i++)
+        ((float *)made[0]->data)[i] = (float)(i * 31 % 97) * 0.02f - 1.0f;
+    assert_int_equal(wf_tape_forward(t, &rt, &err), WEFT_OK);
+    memcpy(y, made[PROGRAM / 2 + 1]->data, PROGRAM_SIZE * sizeof *y);
+    memcpy(y + PROGRAM_SIZE, made[PROGRAM]->data, PROGRAM_SIZE * sizeof *y);
+    size_t bytes = wf_tape_stats_of(t).arena_bytes;
+    wf_tape_free(t);
+    return bytes;
+}
+
+static void test_over(void **state) {
+    static float apart[2 * PROGRAM_SIZE], shared[2 * PROGRAM_SIZE];
+    (void)state;
+    for (uint32_t seed = 0; seed < 60; seed++) {
+        fixture f;
+        begin(&f, 1 + (int)(seed % 3), WF_F32);
+        size_t most = run_program(&f, seed, true, apart), least = run_program(&f, seed, false, shared);
+        assert_memory_equal(apart, shared, sizeof apart);
+        assert_true(least < most);
+        end(&f);
+    }
+}
+
 static wf_tensor *bad_linear(fixture *f) { return wf_linear(f->tape, leaf2(f, 3, 4), leaf2(f, 5, 6), NULL); }
 static wf_tensor *bad_reshape(fixture *f) { return wf_reshape(f->tape, leaf2(f, 3, 4), 1, (int64_t[]){11}); }
 static wf_tensor *bad_rows(fixture *f) { return wf_rows(f->tape, leaf2(f, 3, 4), 2, 2); }
@@ -373,9 +438,9 @@ static void test_errors(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients),  cmocka_unit_test(test_same_bits),
-                                       cmocka_unit_test(test_cast),       cmocka_unit_test(test_every_op_has_a_case),
-                                       cmocka_unit_test(test_turned),     cmocka_unit_test(test_strips),
-                                       cmocka_unit_test(test_token_rows), cmocka_unit_test(test_errors)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients),           cmocka_unit_test(test_same_bits), cmocka_unit_test(test_cast),
+        cmocka_unit_test(test_every_op_has_a_case), cmocka_unit_test(test_turned),    cmocka_unit_test(test_strips),
+        cmocka_unit_test(test_token_rows),          cmocka_unit_test(test_over),      cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

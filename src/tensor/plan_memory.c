@@ -26,11 +26,53 @@ static weft_status add_block(wf_tape *tape, blocks *b, block item, weft_error *e
 
 static bool owns_memory(const wf_tensor *x) { return x->kind == WF_TEMP || (x->kind == WF_INPUT && !x->life->bound); }
 
+/* ---- outputs that lie where an input did ---- */
+/* Is it a whole temporary that nothing reads after the node, of y's size? */
+static bool ends_with(const wf_node *node, const wf_tensor *x, const wf_tensor *y) {
+    const struct wf_life *life = x->life;
+    return x->kind == WF_TEMP && x->producer && !life->keep && !life->constant && life->home < 0 &&
+           life->reader == node->index && x->type == y->type && x->count == y->count;
+}
+
+/* The youngest of the inputs whose memory the first output may take: it is the one that caches still hold. NULL: none. */
+static wf_tensor *taken_over(const wf_node *node) {
+    const wf_tensor *y = node->out[0];
+    wf_tensor *best = NULL;
+    if (!node->op->over || y->kind != WF_TEMP || y->life->constant || y->life->home >= 0 || y->life->first[WF_DATA] < 0)
+        return NULL;
+    for (int i = 0; i < node->n_in; i++) {
+        wf_tensor *x = node->op->over >> i & 1u && node->in[i] ? wf_base(node->in[i]) : NULL;
+        if (x && ends_with(node, x, y) && (!best || x->producer->index > best->producer->index))
+            best = x;
+    }
+    return best;
+}
+
+/* Without gradients: a chain of strips then writes where it has just read, instead of where the caches hold nothing yet. */
+static void find_heirs(wf_tape *tape) {
+    for (size_t n = 0; n < tape->nodes.count; n++) {
+        const wf_node *node = tape->nodes.items[n];
+        for (int i = 0; i < node->n_in; i++)
+            if (node->in[i])
+                wf_base(node->in[i])->life->reader = node->index;
+    }
+    for (size_t n = 0; n < tape->nodes.count; n++) {
+        const wf_node *node = tape->nodes.items[n];
+        wf_tensor *x = taken_over(node), *root = x && x->life->over ? x->life->over : x;
+        if (!root)
+            continue;
+        struct wf_life *y = node->out[0]->life;
+        y->over = root;
+        if (y->last[WF_DATA] > root->life->last[WF_DATA])
+            root->life->last[WF_DATA] = y->last[WF_DATA];
+    }
+}
+
 static weft_status collect_tensors(wf_tape *tape, blocks *b, weft_error *err) {
     for (size_t i = 0; i < tape->tensors.count; i++) {
         wf_tensor *x = tape->tensors.items[i];
         size_t bytes = (size_t)x->count * wf_dtypes[x->type].size;
-        if (x->kind == WF_VIEW || x->kind == WF_PARAMETER)
+        if (x->kind == WF_VIEW || x->kind == WF_PARAMETER || x->life->over)
             continue;
         for (int slot = 0; slot < WF_SLOTS; slot++) {
             if (x->life->first[slot] < 0 || (slot != WF_GRAD && !owns_memory(x)))
@@ -102,7 +144,7 @@ static void assign_pointers(wf_tape *tape) {
         if (x->kind == WF_VIEW || x->kind == WF_PARAMETER)
             continue;
         if (owns_memory(x) && x->life->first[WF_DATA] >= 0)
-            x->data = tape->memory + x->life->offset[WF_DATA];
+            x->data = tape->memory + (x->life->over ? x->life->over : x)->life->offset[WF_DATA];
         if (x->life->first[WF_GRAD] >= 0)
             x->grad = tape->memory + x->life->offset[WF_GRAD];
     }
@@ -171,6 +213,8 @@ weft_status wf_plan_memory(wf_tape *tape, bool measure, weft_error *err) {
     const wf_mem *mem = &tape->env->mem;
     blocks b = {0};
     const block **busy = NULL;
+    if (!tape->options.grad)
+        find_heirs(tape);
     weft_status status = collect_tensors(tape, &b, err);
     if (status == WEFT_OK)
         status = collect_work(tape, &b, err);

@@ -14,6 +14,8 @@ struct wf_life {
     int now;            /* slot of its data at this point of the plan or of the replay */
     bool wanted, moved; /* by the region being planned; the plan has passed the place where it is rebuilt */
     wf_tensor *again;   /* what it is rebuilt as, NULL: nothing */
+    wf_tensor *over;    /* whose memory it takes when nothing reads that any more (wf_op.over); NULL: it has its own */
+    int reader;         /* index of the last node that reads it */
     bool keep, keep_grad, bound;
     bool constant; /* decided by parameters that do not change: see wf_tape_options.fixed */
     bool sliced;   /* some view covers only a part: gradients are zeroed first and every writer adds */

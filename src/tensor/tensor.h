@@ -91,11 +91,12 @@ typedef struct wf_op {
     void (*release)(const wf_env *env, wf_node *node); /* frees what attr owns; may be NULL */
     bool no_grad;      /* the op has no gradient: recording it where one is needed is an error that names it */
     uint32_t in_place; /* bit i: out[i] may share memory with in[j], j the matching state (recurrent states while decoding) */
-    uint32_t early;    /* bit i: the forward of a training tape already writes the gradient of in[i] (cross_entropy) */
-    bool by_runtime;   /* reads what changes from replay to replay (wf_runtime): its inputs alone do not decide */
-    bool uneven;       /* pieces differ in cost: threads claim them one by one instead of sharing them out */
-    bool bare;         /* takes parameters without what their adapters make of them: its constructor sees to those */
-    bool turned;       /* takes parameters as they lie (wf_param.turned) */
+    uint32_t over;  /* bit i: out[0] may lie where in[i] did: its numbers are read before those of the same place are written */
+    uint32_t early; /* bit i: the forward of a training tape already writes the gradient of in[i] (cross_entropy) */
+    bool by_runtime; /* reads what changes from replay to replay (wf_runtime): its inputs alone do not decide */
+    bool uneven;     /* pieces differ in cost: threads claim them one by one instead of sharing them out */
+    bool bare;       /* takes parameters without what their adapters make of them: its constructor sees to those */
+    bool turned;     /* takes parameters as they lie (wf_param.turned) */
 } wf_op;
 
 struct wf_node {

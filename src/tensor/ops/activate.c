@@ -28,7 +28,7 @@ static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker 
 }
 
 const wf_op wf_op_activate = {
-    .name = "activate", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows, .saves_in = 1};
+    .name = "activate", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows, .over = 1, .saves_in = 1};
 
 wf_tensor *wf_activate(wf_tape *t, wf_tensor *x, wf_activation kind) {
     if (!x || kind == WF_IDENTITY)

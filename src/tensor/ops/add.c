@@ -39,7 +39,7 @@ static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker 
     elementwise_rows(node, first, end, forward, w);
 }
 
-const wf_op wf_op_add = {.name = "add", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows};
+const wf_op wf_op_add = {.name = "add", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows, .over = 3};
 
 wf_tensor *wf_add_scaled(wf_tape *t, wf_tensor *a, wf_tensor *b, float scale) {
     if (!a || !b)

@@ -25,7 +25,8 @@ static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker 
     elementwise_rows(node, first, end, forward, w);
 }
 
-const wf_op wf_op_mul = {.name = "mul", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows, .saves_in = 3};
+const wf_op wf_op_mul = {
+    .name = "mul", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows, .over = 3, .saves_in = 3};
 
 wf_tensor *wf_mul(wf_tape *t, wf_tensor *a, wf_tensor *b) {
     if (!a || !b)

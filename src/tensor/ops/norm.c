@@ -93,12 +93,14 @@ const wf_op wf_op_rms_norm = {.name = "rms_norm",
                               .pieces = pieces,
                               .run = run,
                               .run_rows = forward,
+                              .over = 1u << X,
                               .saves_in = 1u << X | 1u << W,
                               .saves_out = 1u << STATS};
 const wf_op wf_op_layer_norm = {.name = "layer_norm",
                                 .pieces = pieces,
                                 .run = run,
                                 .run_rows = forward,
+                                .over = 1u << X,
                                 .saves_in = 1u << X | 1u << W,
                                 .saves_out = 1u << STATS};
 

@@ -29,7 +29,7 @@ static void run_rows(const wf_node *node, int64_t first, int64_t end, wf_worker 
     elementwise_rows(node, first, end, forward, w);
 }
 
-const wf_op wf_op_scale = {.name = "scale", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows};
+const wf_op wf_op_scale = {.name = "scale", .pieces = elementwise_pieces, .run = run, .run_rows = run_rows, .over = 1};
 
 wf_tensor *wf_affine(wf_tape *t, wf_tensor *x, float by, float add) {
     if (!x || (by == 1.0f && add == 0.0f))
