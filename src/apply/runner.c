@@ -379,7 +379,7 @@ static cut best_cut(const wf_runner *r, const wf_sequence *list, const size_t *o
 }
 
 /* The tokens of a batch where so many rows are left of so many: towards the end of a long list fewer, or a thread would wait
- * long for the last one. */
+ * long for the last one. The number of threads has no say: batches, and with them the bits, are the same for any. */
 static int64_t batch_tokens(const wf_runner *r, int64_t left, int64_t all) {
     int64_t usual = r->options.tokens, share = left / ENDING;
     if (all / ENDING < usual || share >= usual)

@@ -383,6 +383,54 @@ static size_t run_program(fixture *f, uint32_t seed, bool all_kept, float *y) {
     return bytes;
 }
 
+/* Matrices that read the same rows share the last one's balance, and give what each gives alone with it. */
+static void test_together(void **state) {
+    static float x[SHORT * DEPTH_IN], alone[SHORT * DEPTH_OUT], both[2][SHORT * DEPTH_OUT];
+    (void)state;
+    for (int i = 0; i < SHORT * DEPTH_IN; i++)
+        x[i] = (float)(i * 31 % 97) * 0.02f - 1.0f;
+    for (int linked = 0; linked < 2; linked++) {
+        const wf_runtime rt = {.loss_scale = 1.0f};
+        fixture f;
+        wf_params params;
+        wf_param *p[2];
+        weft_error err = {0};
+        wf_tape *t;
+        begin(&f, 1, WF_F32);
+        wf_params_open(&params, &f.env);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(wf_param_add(&params, i ? "v" : "q", 2, (int64_t[]){DEPTH_OUT, DEPTH_IN}, &p[i], NULL), WEFT_OK);
+        assert_int_equal(wf_params_allocate(&params, NULL), WEFT_OK);
+        for (int i = 0; i < 2; i++)
+            for (int64_t j = 0; j < p[i]->count; j++)
+                p[i]->value[j] = (float)((j * 7919 + i * 13) % 101) * 0.004f - 0.2f;
+        p[0]->together = linked ? p[1] : NULL;
+        assert_int_equal(wf_params_allocate_int8(&params, NULL), WEFT_OK);
+        assert_true((p[0]->balance == p[1]->balance) == (linked == 1));
+        assert_true(p[0]->int8 != p[1]->int8);
+        assert_int_equal(wf_tape_create(&f.env, &(wf_tape_options){.type = WF_F32}, &t, &err), WEFT_OK);
+        wf_tensor *in = wf_input(t, "x", WF_F32, 2, (int64_t[]){SHORT, DEPTH_IN}), *y[2];
+        for (int i = 0; i < 2; i++)
+            wf_keep(t, y[i] = wf_linear(t, in, wf_use(t, p[i]), NULL));
+        assert_int_equal(wf_tape_plan(t, &err), WEFT_OK);
+        memcpy(in->data, x, sizeof x);
+        assert_int_equal(wf_tape_forward(t, &rt, &err), WEFT_OK);
+        memcpy(both[linked], y[0]->data, sizeof both[linked]);
+        if (linked)
+            assert_memory_equal(alone, y[1]->data, sizeof alone); /* the last one's balance is its own */
+        memcpy(alone, y[1]->data, sizeof alone);
+        wf_tape_free(t);
+        wf_params_close(&params);
+        end(&f);
+    }
+    double difference = 0.0, size = 0.0;
+    for (int i = 0; i < SHORT * DEPTH_OUT; i++) {
+        difference += ((double)both[0][i] - both[1][i]) * ((double)both[0][i] - both[1][i]);
+        size += (double)both[0][i] * both[0][i];
+    }
+    assert_true(difference < 4e-4 * size); /* both are within rounding of the product */
+}
+
 static void test_over(void **state) {
     static float apart[2 * PROGRAM_SIZE], shared[2 * PROGRAM_SIZE];
     (void)state;
@@ -438,9 +486,10 @@ static void test_errors(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients),           cmocka_unit_test(test_same_bits), cmocka_unit_test(test_cast),
-        cmocka_unit_test(test_every_op_has_a_case), cmocka_unit_test(test_turned),    cmocka_unit_test(test_strips),
-        cmocka_unit_test(test_token_rows),          cmocka_unit_test(test_over),      cmocka_unit_test(test_errors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients),  cmocka_unit_test(test_same_bits),
+                                       cmocka_unit_test(test_cast),       cmocka_unit_test(test_every_op_has_a_case),
+                                       cmocka_unit_test(test_turned),     cmocka_unit_test(test_strips),
+                                       cmocka_unit_test(test_token_rows), cmocka_unit_test(test_over),
+                                       cmocka_unit_test(test_together),   cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
