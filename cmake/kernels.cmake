@@ -33,7 +33,9 @@ foreach(isa ${WEFT_ISAS})
     if(isa STREQUAL avx512_vnni) # src/kernels/groups.def
       list(FILTER WEFT_GROUPS INCLUDE REGEX "simd_(fill|int8)\\.c$")
     elseif(isa STREQUAL avx512_bf16)
-      list(FILTER WEFT_GROUPS INCLUDE REGEX "simd_(fill|rows|train)\\.c$")
+      list(FILTER WEFT_GROUPS INCLUDE REGEX "simd_(fill|rows|train|bf16)\\.c$")
+    else()
+      list(FILTER WEFT_GROUPS EXCLUDE REGEX "simd_bf16\\.c$")
     endif()
     set(WEFT_ISA_LEVEL -O3)
     if(isa STREQUAL baseline AND NOT WEFT_ISA_COUNT EQUAL 1) # of processors that a stronger one serves almost everywhere: small

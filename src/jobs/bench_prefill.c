@@ -52,6 +52,8 @@ static weft_status run(wf_bench *b) {
     if (status == WEFT_OK)
         status = wf_params_allocate_bf16(&model->params, b->job->err);
     if (status == WEFT_OK)
+        status = wf_model_expect(model, UINT64_MAX, b->job->err);
+    if (status == WEFT_OK)
         status = run_precision(b, model, "bf16", WF_ROOF_MATMUL_BF16);
     wf_model_free(model);
     wf_bench_remove(b, folder);
@@ -59,5 +61,5 @@ static weft_status run(wf_bench *b) {
 }
 
 const wf_bench_row wf_bench_prefill = {
-    "prefill", "a prompt of 512 tokens into the GPT-2 124M shape, to the logits of its last row; in fp32 of weights in panels",
-    run, false};
+    "prefill", "a prompt of 512 tokens into the GPT-2 124M shape, to the logits of its last row; of weights in panels", run,
+    false};

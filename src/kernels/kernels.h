@@ -65,13 +65,15 @@ typedef struct wf_panel_form { /* how panel_product wants its operands */
     int64_t depth;             /* steps of k at once */
     int64_t rows;              /* that panel_copy puts side by side; 0: rows are read where they lie */
 } wf_panel_form;
-typedef struct wf_panel_args {
-    float *c;                  /* [m,n], rows ldc apart; n at most a panel's columns */
-    const float *a;            /* rows `row` apart, or copied */
-    const float *panel, *bias; /* [k][columns]; [n] or NULL */
+typedef struct wf_panel_args { /* fp32, and bf16 for panel_product_bf16 */
+    void *c;                   /* [m,n], rows ldc apart; n at most a panel's columns; of bf16 also fp32 */
+    const void *a;             /* rows `row` apart, or copied */
+    const void *panel;         /* [k][columns]; of bf16 [(k + 1)/2][WF_GEMM_COLUMNS][2], with a 0 beside the last of an odd k */
+    const float *bias;         /* [n] or NULL */
     const char *ahead;         /* these bytes, as many as the panel has, are fetched meanwhile; NULL: nothing */
     int64_t ldc, row, k, m, n;
-    bool add; /* to what c holds */
+    bool add;    /* to what c holds; not of bf16 */
+    bool narrow; /* c is bf16 */
 } wf_panel_args;
 enum { WF_PROBE_CHAINS = 12 }; /* of probe_fma: latency x units of any core, and no more than there are registers */
 

@@ -207,24 +207,37 @@ static void run_gemm_block(const wf_kernels *k, const work *w) {
 }
 
 /* Rows times a matrix in panels; k, rows and columns come from n and the variant, and so do steps beyond the form's depth. */
-static void run_panels(const wf_kernels *k, const work *w) {
+static void run_panels_of(const wf_kernels *k, const work *w, wf_dtype type, wf_dtype y_type) {
+    enum { HALF = CAPACITY / 2 };
     static float panels[2 * WF_GEMM_COLUMNS * 4096] __attribute__((aligned(64)));
+    static uint16_t y[64 * 64];
+    const uint16_t *numbers = (const uint16_t *)w->in[7];
     int64_t rows = w->variant + 1, columns = w->variant * 11 % 47 + 1, steps = w->n % 4096 + 1;
     memset(w->out[0], 0, (size_t)(SPREAD * w->n) * sizeof(float));
-    if (w->n * SPREAD < rows * columns || steps * rows > CAPACITY || steps * columns > CAPACITY)
+    if (w->n * SPREAD < rows * columns || steps * rows > HALF || steps * columns > HALF)
         return; /* no room */
-    float *scratch = malloc(wf_panels_scratch(k, steps) + 64);
-    wf_panels_pack(k, panels, w->in[1], w->variant & 1 ? columns : steps, w->variant & 1, columns, steps);
-    const wf_panels p = {.x = w->in[0],
+    char *scratch = malloc(wf_panels_scratch(k, type, steps) + 64);
+    if (type == WF_BF16)
+        wf_panels_pack_bf16((uint16_t *)(void *)panels, numbers + HALF, columns, steps);
+    else
+        wf_panels_pack(k, panels, w->in[1], w->variant & 1 ? columns : steps, w->variant & 1, columns, steps);
+    const wf_panels p = {.x = type == WF_BF16 ? (const void *)numbers : w->in[0],
                          .panels = panels,
                          .bias = unless(w->variant % 3 == 0, w->in[2]),
-                         .y = w->out[0],
+                         .y = y_type == WF_BF16 ? (void *)y : w->out[0],
                          .ahead = w->in[0],
                          .n = columns,
-                         .k = steps};
+                         .k = steps,
+                         .type = type,
+                         .y_type = y_type};
     wf_panels_run(k, &p, 0, rows, 0, columns, scratch);
     free(scratch);
+    for (int64_t i = 0; y_type == WF_BF16 && i < rows * columns; i++)
+        w->out[0][i] = wf_bf16_to_f32(y[i]);
 }
+static void run_panels(const wf_kernels *k, const work *w) { run_panels_of(k, w, WF_F32, WF_F32); }
+static void run_panels_bf16(const wf_kernels *k, const work *w) { run_panels_of(k, w, WF_BF16, WF_F32); }
+static void run_panels_narrow(const wf_kernels *k, const work *w) { run_panels_of(k, w, WF_BF16, WF_BF16); }
 
 static void run_gemm_pack(const wf_kernels *k, const work *w) {
     bool bf16 = w->variant & 1, columns = w->variant & 2;
@@ -297,6 +310,8 @@ static const kernel_case cases[] = {
     {"gemm_pack", run_gemm_pack, {SPREAD}, 8, 0},
     {"gemm_block", run_gemm_block, {1}, 36, 1e-5},
     {"panels", run_panels, {SPREAD}, 36, 1e-5, true},
+    {"panels_bf16", run_panels_bf16, {SPREAD}, 36, 1e-5, true},
+    {"panels_narrow", run_panels_narrow, {SPREAD}, 36, 0x1p-7}, /* one place of bf16 */
     {"int8", run_int8, {SPREAD, 1}, 36, 1e-5},
     {"gemv", run_gemv, {1}, 2, 2e-5},
     {"gemv_bf16", run_gemv_bf16, {1}, 2, 2e-5},

@@ -271,8 +271,7 @@ weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **o
 /* Laying matrices out takes time of its own, and a model of more parameters is not worth being there twice. */
 weft_status wf_model_expect(wf_model *m, uint64_t rows, weft_error *err) {
     enum { FEWEST_ROWS = 1024, MOST_PARAMETERS = 1 << 29 };
-    bool packed = m->token && (m->token->bf16 || m->token->int8);
-    if (packed || rows < FEWEST_ROWS || wf_params_total(&m->params) > MOST_PARAMETERS)
+    if ((m->token && m->token->int8) || rows < FEWEST_ROWS || wf_params_total(&m->params) > MOST_PARAMETERS)
         return WEFT_OK;
     return wf_params_allocate_panels(&m->params, err);
 }

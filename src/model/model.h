@@ -68,8 +68,8 @@ typedef struct wf_model {
 weft_status wf_model_create(const wf_env *env, const wf_json *spec, wf_model **out, weft_error *err);
 void wf_model_free(wf_model *model);
 /* `rows` rows are to go through the model as its values are now. When they are many enough for it to pay, the matrices are kept
- * a second time as the products of many rows read them fastest (fp32, kernels/gemm/panels.h); what is recorded from now on
- * reads those, and follows no later change of the values. */
+ * a second time as the products of many rows read them fastest (kernels/gemm/panels.h: fp32, or bf16 where the processor
+ * multiplies it); what is recorded from now on reads those, and follows no later change of the values. */
 weft_status wf_model_expect(wf_model *model, uint64_t rows, weft_error *err);
 
 /* The stream somewhere in the stack: its rows, their mask (U8 [B,rows]), kinds (I32 [B,rows]) and where they lie. */

@@ -282,18 +282,20 @@ static void test_turned(void **state) {
 }
 
 /* ---- strips of rows ---- */
-enum { LONG = 211, SHORT = 30, DEPTH_IN = 70, DEPTH_OUT = 45 };
+enum { LONG = 211, SHORT = 30, DEPTH_IN = 70, DEPTH_OUT = 45, BELOW = 64 };
 
-/* y = norm(x + down(gelu(up(x)))) of these rows, on a tape without gradients. */
-static void run_rows(wf_env *env, wf_param *const *p, const float *x, int64_t rows, float *y) {
+/* y = norm(x + down(gelu(up(x) + beside(x)))) of these rows, on a tape without gradients; `up` and `beside` are rows of one
+ * matrix. */
+static void run_rows(wf_env *env, wf_param *const *p, wf_dtype type, const float *x, int64_t rows, float *y) {
     const wf_runtime rt = {.loss_scale = 1.0f};
     weft_error err = {0};
     wf_tape *t;
-    assert_int_equal(wf_tape_create(env, &(wf_tape_options){.type = WF_F32}, &t, &err), WEFT_OK);
-    wf_tensor *in = wf_input(t, "x", WF_F32, 2, (int64_t[]){rows, DEPTH_IN});
-    wf_tensor *a = wf_linear(t, in, wf_use(t, p[0]), wf_use(t, p[2])), *b = wf_linear(t, in, wf_use(t, p[0]), NULL);
+    assert_int_equal(wf_tape_create(env, &(wf_tape_options){.type = type}, &t, &err), WEFT_OK);
+    wf_tensor *in = wf_input(t, "x", WF_F32, 2, (int64_t[]){rows, DEPTH_IN}), *w = wf_use(t, p[0]);
+    wf_tensor *a = wf_linear(t, in, wf_rows(t, w, 0, DEPTH_OUT), wf_use(t, p[2]));
+    wf_tensor *b = wf_linear(t, in, wf_rows(t, w, BELOW, DEPTH_OUT), NULL);
     wf_tensor *out = wf_linear(t, wf_activate(t, wf_add(t, a, b), WF_GELU), wf_use(t, p[1]), NULL);
-    out = wf_layer_norm(t, wf_add_scaled(t, in, out, 0.5f), NULL, NULL, 0.0f, 1e-5f);
+    out = wf_cast(t, wf_layer_norm(t, wf_add_scaled(t, in, out, 0.5f), NULL, NULL, 0.0f, 1e-5f), WF_F32);
     wf_keep(t, out);
     assert_int_equal(wf_tape_plan(t, &err), WEFT_OK);
     memcpy(in->data, x, sizeof(float) * (size_t)(rows * DEPTH_IN));
@@ -302,29 +304,44 @@ static void run_rows(wf_env *env, wf_param *const *p, const float *x, int64_t ro
     wf_tape_free(t);
 }
 
-/* Many rows go strip by strip through all nodes, few rows node by node: the same bits, for any number of threads. */
+/* Many rows go strip by strip through all nodes, few rows node by node: the same bits, for any number of threads, and near what
+ * matrices give that are not packed. */
 static void test_strips(void **state) {
-    static float x[LONG * DEPTH_IN], many[LONG * DEPTH_IN], few[LONG * DEPTH_IN];
+    static const struct {
+        wf_dtype type;
+        weft_status (*pack)(wf_params *params, weft_error *err);
+        float near;
+    } ways[] = {{WF_F32, wf_params_allocate_panels, 1e-5f},
+                {WF_F32, wf_params_allocate_int8, 0.03f},
+                {WF_BF16, wf_params_allocate_panels, 0.03f}};
+    static float x[LONG * DEPTH_IN], apart[LONG * DEPTH_IN], many[LONG * DEPTH_IN], few[LONG * DEPTH_IN];
     (void)state;
     for (int i = 0; i < LONG * DEPTH_IN; i++)
         x[i] = (float)(i * 31 % 97) * 0.02f - 1.0f;
-    for (int how = 0; how < 6; how++) {
+    for (int how = 0; how < 9; how++) {
+        const wf_dtype type = ways[how / 3].type;
         fixture f;
         wf_params params;
         wf_param *p[3];
         begin(&f, 1 + how % 3, WF_F32);
         wf_params_open(&params, &f.env);
-        assert_int_equal(wf_param_add(&params, "up", 2, (int64_t[]){DEPTH_OUT, DEPTH_IN}, &p[0], NULL), WEFT_OK);
+        assert_int_equal(wf_param_add(&params, "up", 2, (int64_t[]){BELOW + DEPTH_OUT, DEPTH_IN}, &p[0], NULL), WEFT_OK);
         assert_int_equal(wf_param_add(&params, "down", 2, (int64_t[]){DEPTH_IN, DEPTH_OUT}, &p[1], NULL), WEFT_OK);
         assert_int_equal(wf_param_add(&params, "bias", 1, (int64_t[]){DEPTH_OUT}, &p[2], NULL), WEFT_OK);
         assert_int_equal(wf_params_allocate(&params, NULL), WEFT_OK);
         for (int i = 0; i < 3; i++)
             for (int64_t j = 0; j < p[i]->count; j++)
                 p[i]->value[j] = (float)((j * 7919 + i) % 101) * 0.004f - 0.2f;
-        assert_int_equal((how < 3 ? wf_params_allocate_panels : wf_params_allocate_int8)(&params, NULL), WEFT_OK);
-        run_rows(&f.env, p, x, LONG, many);
+        if (type == WF_BF16)
+            assert_int_equal(wf_params_allocate_bf16(&params, NULL), WEFT_OK);
+        run_rows(&f.env, p, type, x, LONG, apart);
+        assert_int_equal(ways[how / 3].pack(&params, NULL), WEFT_OK);
+        run_rows(&f.env, p, type, x, LONG, many);
         for (int64_t first = 0; first < LONG; first += SHORT)
-            run_rows(&f.env, p, x + first * DEPTH_IN, LONG - first < SHORT ? LONG - first : SHORT, few + first * DEPTH_IN);
+            run_rows(&f.env, p, type, x + first * DEPTH_IN, LONG - first < SHORT ? LONG - first : SHORT,
+                     few + first * DEPTH_IN);
+        for (int i = 0; i < LONG * DEPTH_IN; i++)
+            assert_true(fabsf(many[i] - apart[i]) <= ways[how / 3].near);
         assert_memory_equal(many, few, sizeof(float) * (size_t)(LONG / SHORT * SHORT) * DEPTH_IN);
         wf_params_close(&params);
         end(&f);

@@ -198,26 +198,36 @@ static void pack_share(void *arg, int thread, int n_threads) {
     int64_t n = p->dims[0], k = p->dims[1], panels = (n + WF_GEMM_COLUMNS - 1) / WF_GEMM_COLUMNS,
             first = panels * thread / n_threads * WF_GEMM_COLUMNS, end = panels * (thread + 1) / n_threads * WF_GEMM_COLUMNS,
             ld = p->turned ? p->turned : k;
-    if (first < end)
+    if (first < end && p->bf16)
+        wf_panels_pack_bf16(p->bf16_panels + wf_panels_at(WF_BF16, first, k), p->bf16 + first * k, (end < n ? end : n) - first,
+                            k);
+    else if (first < end)
         wf_panels_pack(job->kernels, p->panels + first * k, p->value + first * (p->turned ? 1 : ld), ld, p->turned != 0,
                        (end < n ? end : n) - first, k);
 }
 
-static bool wants_panels(const wf_param *p) { return !p->panels && !p->buffer && !p->table && p->rank == 2; }
-static size_t panels_bytes(const wf_param *p) { return whole_lines(wf_panels_size(p->dims[0], p->dims[1]) * sizeof(float)); }
+static wf_dtype panels_type(const wf_param *p) { return p->bf16 ? WF_BF16 : WF_F32; }
+static bool wants_panels(const wf_params *params, const wf_param *p) {
+    return !(p->bf16 ? (void *)p->bf16_panels : (void *)p->panels) && !p->buffer && !p->table && p->rank == 2 &&
+           wf_panels_fast(params->env->kernels, panels_type(p));
+}
+static size_t panels_bytes(const wf_param *p) { return whole_lines(wf_panels_bytes(panels_type(p), p->dims[0], p->dims[1])); }
 
 weft_status wf_params_allocate_panels(wf_params *params, weft_error *err) {
     const wf_env *env = params->env;
     size_t bytes = 0;
     uint8_t *at;
     for (size_t i = 0; i < params->count; i++)
-        bytes += wants_panels(params->list[i]) ? panels_bytes(params->list[i]) : 0;
+        bytes += wants_panels(params, params->list[i]) ? panels_bytes(params->list[i]) : 0;
     WF_TRY(add_block(params, bytes, &at, err));
     for (size_t i = 0; i < params->count; i++) {
         wf_param *p = params->list[i];
-        if (!wants_panels(p))
+        if (!wants_panels(params, p))
             continue;
-        p->panels = (float *)(void *)at;
+        if (p->bf16)
+            p->bf16_panels = (uint16_t *)(void *)at;
+        else
+            p->panels = (float *)(void *)at;
         at += panels_bytes(p);
         wf_pool_run(env->pool, pack_share, &(packing){env->kernels, p});
     }

@@ -50,6 +50,7 @@ typedef struct wf_param {
     const wf_adapter *adapter; /* NULL: the parameter is its value */
     uint64_t init_seed;        /* WF_INIT_SEEDED */
     float *panels;             /* a matrix as kernels/gemm/panels.h has it; NULL: products are to read it as it lies */
+    uint16_t *bf16_panels;     /* the same of `bf16` */
     uint8_t *int8;             /* rows of the last dimension packed (kernels/int8.h); NULL: products in int8 are not wanted */
     const float *balance;      /* of int8: one for all matrices that read the same rows, */
     struct wf_param *together; /* of which this is the next; NULL: none */
@@ -77,9 +78,11 @@ weft_status wf_params_allocate_grads(wf_params *params, weft_error *err); /* of 
 weft_status wf_params_allocate_bf16(wf_params *params, weft_error *err);
 /* `count` values from `first` on, whole rows where they lie turned: where they are, or copied in order into `out`. */
 const float *wf_param_values(const wf_params *params, const wf_param *param, int64_t first, int64_t count, float *out);
-weft_status wf_params_allocate_panels(wf_params *params, weft_error *err); /* of all matrices but tables, from the masters */
-weft_status wf_params_allocate_int8(wf_params *params, weft_error *err);   /* of all matrices, from the masters */
-void wf_params_refresh_bf16(wf_params *params);                            /* bf16 copies from the masters */
+weft_status
+wf_params_allocate_panels(wf_params *params,
+                          weft_error *err); /* of all matrices but tables, from the bf16 copies or else the masters */
+weft_status wf_params_allocate_int8(wf_params *params, weft_error *err); /* of all matrices, from the masters */
+void wf_params_refresh_bf16(wf_params *params);                          /* bf16 copies from the masters */
 void wf_params_init(wf_params *params,
                     uint64_t seed); /* every value from its init; keyed by name, so adding a parameter moves no other */
 void wf_param_init(const wf_params *params, wf_param *param, uint64_t seed); /* the same of one */

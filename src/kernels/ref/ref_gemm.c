@@ -41,6 +41,21 @@ void wf_ref_panel_copy(float *to, const float *x, int64_t row, int64_t m, int64_
 void wf_ref_panel_product(const wf_panel_args *a) {
     const wf_gemm_beside beside = {.bias = a->bias};
     for (int64_t i = 0; i < a->m; i += WF_GEMM_ROWS)
-        wf_ref_gemm_block(a->c + i * a->ldc, a->ldc, a->a + i * a->k, 1, WF_GEMM_ROWS, a->panel, a->k,
+        wf_ref_gemm_block((float *)a->c + i * a->ldc, a->ldc, (const float *)a->a + i * a->k, 1, WF_GEMM_ROWS, a->panel, a->k,
                           a->m - i < WF_GEMM_ROWS ? a->m - i : WF_GEMM_ROWS, a->n, a->add, &beside);
+}
+
+void wf_ref_panel_product_bf16(const wf_panel_args *a) {
+    for (int64_t i = 0; i < a->m; i++)
+        for (int64_t j = 0; j < a->n; j++) {
+            const uint16_t *x = (const uint16_t *)a->a + i * a->row, *w = (const uint16_t *)a->panel + 2 * j;
+            float sum = 0;
+            for (int64_t p = 0; p < a->k; p++)
+                sum += wf_bf16_to_f32(x[p]) * wf_bf16_to_f32(w[p / 2 * 2 * WF_GEMM_COLUMNS + p % 2]);
+            sum += a->bias ? a->bias[j] : 0.0f;
+            if (a->narrow)
+                ((uint16_t *)a->c)[i * a->ldc + j] = wf_f32_to_bf16(sum);
+            else
+                ((float *)a->c)[i * a->ldc + j] = sum;
+        }
 }

@@ -276,7 +276,7 @@ static void panel_copy(float *to, const float *x, int64_t row, int64_t m, int64_
 /* Where row i lies. */
 WF_INLINE const float *row_at(const wf_panel_args *a, int64_t i) {
     enum { WIDTH = COPIED > 0 ? COPIED : 1 };
-    return COPIED > 0 ? a->a + i / WIDTH * WIDTH * a->k + i % WIDTH : a->a + i * a->row;
+    return (const float *)a->a + (COPIED > 0 ? i / WIDTH * WIDTH * a->k + i % WIDTH : i * a->row);
 }
 
 static void panel_product(const wf_panel_args *a) {
@@ -286,11 +286,11 @@ static void panel_product(const wf_panel_args *a) {
     int64_t share = a->ahead ? PANEL * (int64_t)sizeof(float) / ((a->m + BLOCK - 1) / BLOCK) : 0; /* bytes of a step */
     block t = {.ldc = a->ldc, .row = a->row, .step = 1, .k = a->k, .ahead_step = share, .add = a->add, .copied = COPIED > 0};
     for (int64_t j = 0; j < a->n; j += COLUMNS) {
-        t.ahead = a->ahead ? a->ahead : (const char *)a->panel;
+        t.ahead = a->ahead ? a->ahead : a->panel;
         for (int64_t i = 0; i < a->m; t.ahead += share * a->k) {
-            t.c = a->c + i * a->ldc + j;
+            t.c = (float *)a->c + i * a->ldc + j;
             t.a = row_at(a, i);
-            t.b = a->panel + j;
+            t.b = (const float *)a->panel + j;
             t.bias = bias ? bias + j : NULL;
             t.n = a->n - j;
             i += multiply_rows(&t, a->m - i);

@@ -15,7 +15,7 @@ typedef struct linear {
     const uint8_t *int8;  /* the weight packed, NULL: products in `compute` */
     const float *balance; /* its columns' */
     const wf_int8_form *form;
-    const float *panels;   /* the weight in panels, NULL: it is read as it lies */
+    const void *panels;    /* the weight in panels, NULL: it is read as it lies */
     int64_t rows, columns; /* int8, panels: pieces along m and n */
     wf_dtype compute;      /* type of x and W in the products */
     wf_gemm_plan *y, *dx, *dw;
@@ -107,9 +107,12 @@ static void find_int8(linear *a, const wf_tensor *w, const wf_int8_form *form) {
         p->int8 + wf_int8_head(a->k) + w->offset / (a->k * WF_INT8_PANEL) * wf_int8_panel_bytes(form, wf_int8_groups(a->k));
 }
 
-static const float *packed_panels(const wf_tensor *w) {
+static const void *packed_panels(const wf_tensor *w, wf_dtype type) {
     const wf_param *p = packed(w, WF_GEMM_COLUMNS);
-    return p && p->panels ? p->panels + w->offset : NULL;
+    int64_t k = w->dims[1], at = wf_panels_at(type, w->offset / k, k);
+    if (type == WF_BF16)
+        return p && p->bf16_panels ? p->bf16_panels + at : NULL;
+    return p && p->panels ? p->panels + at : NULL;
 }
 
 /* Pieces of so many rows; where those are few, their columns are shared out too. */
@@ -175,7 +178,8 @@ static void multiply_int8(const wf_node *node, int64_t first, int64_t rows, int6
 
 static void multiply_panels(const wf_node *node, int64_t first, int64_t end, int64_t from, int64_t to, wf_worker *w) {
     const linear *a = node->attr;
-    const float *x = node->in[X]->data, *rows = wf_panels_keeps(w->k, end - first, a->k) ? x + first * a->k : NULL;
+    const void *x = node->in[X]->data,
+               *rows = wf_panels_keeps(w->k, a->compute, end - first, a->k) ? (const float *)x + first * a->k : NULL;
     const wf_panels p = {.x = x,
                          .panels = a->panels,
                          .bias = node->in[B] ? node->in[B]->data : NULL,
@@ -183,6 +187,8 @@ static void multiply_panels(const wf_node *node, int64_t first, int64_t end, int
                          .ahead = w->ahead,
                          .n = a->n,
                          .k = a->k,
+                         .type = a->compute,
+                         .y_type = node->out[0]->type,
                          .copied = rows && w->kept == rows && w->kept_with == w->k};
     wf_panels_run(w->k, &p, first, end, from, to, w->scratch);
     w->kept = rows;
@@ -315,7 +321,7 @@ static weft_status make_plans(wf_tape *t, linear *a, bool bias, wf_dtype out, wf
 
 static size_t scratch_of(const wf_tape *t, const linear *a) {
     size_t most = a->int8     ? int8_scratch(a)
-                  : a->panels ? wf_panels_scratch(wf_tape_env(t)->kernels, a->k)
+                  : a->panels ? wf_panels_scratch(wf_tape_env(t)->kernels, a->compute, a->k)
                   : a->sweep  ? (size_t)(a->k + a->n) * sizeof(float)
                               : 0;
     const wf_gemm_plan *plans[] = {a->y, a->dx, a->dw};
@@ -347,10 +353,10 @@ static wf_tensor *plain(wf_tape *t, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf
     *a = (linear){.m = wf_row_count(x), .n = w->dims[0], .k = w->dims[1], .compute = bf16 ? WF_BF16 : WF_F32};
     a->turned = bf16 ? 0 : wf_turned(w);
     type = bf16 ? type : WF_F32;
-    bool may = !bf16 && !wf_tape_grad(t) && !wf_adapter_of(w);
-    if (may && !exact)
+    bool may = !wf_tape_grad(t) && !wf_adapter_of(w);
+    if (may && !exact && !bf16)
         find_int8(a, w, wf_tape_env(t)->kernels->int8_form());
-    a->panels = may && !a->int8 && a->m > FEW_ROWS ? packed_panels(w) : NULL;
+    a->panels = may && !a->int8 && a->m > FEW_ROWS ? packed_panels(w, a->compute) : NULL;
     if (a->int8 || a->panels)
         split_packed(a);
     a->sweep = a->m <= FEW_ROWS && !a->int8 && !wf_tape_grad(t);
