@@ -3,9 +3,9 @@
 #include <string.h>
 
 /* A batch costs a recording, a short block of rows at its end, and waiting for its first weights: as much as so many rows (of
- * MiniLM 0.8 to 1.2 ms, where a row takes 0.2). In bf16 it also costs the library's compiling of products of a new shape, and
- * numbers of rows are rounded up. */
-enum { TAPES = 8, USUAL_TOKENS = 1024, BATCH_COST = 5, BATCH_COST_BF16 = 32, GRAIN = 4 };
+ * MiniLM 0.8 to 1.2 ms, where a row takes 0.2). In bf16 without panels it also costs the library's compiling of products of a
+ * new shape, and numbers of rows are rounded up. */
+enum { TAPES = 8, USUAL_TOKENS = 1024, BATCH_COST = 5, BATCH_COST_COMPILED = 32, GRAIN = 4 };
 enum { ENDING = 4 }; /* a batch takes at most this part of what is left, and the last ones this part of the usual tokens */
 
 typedef struct shape {
@@ -30,6 +30,7 @@ struct wf_runner {
     const wf_model *model;
     wf_runner_options options;
     bool exact;     /* padding would be noticed */
+    bool compiles;  /* products of a new shape */
     int type_table; /* of the stem, -1: none */
     int64_t kinds;  /* of tokens; tokenizers may tell two texts apart for a model that does not */
     int n_lanes;    /* a lane for each thread; the first one serves batches that all threads run too */
@@ -88,6 +89,7 @@ weft_status wf_runner_create(const wf_model *model, const wf_runner_options *opt
         return wf_fail_memory(err);
     *r = (wf_runner){
         .model = model, .options = *options, .exact = is_exact(model, options->head), .type_table = find_types(model)};
+    r->compiles = options->bf16 && !wf_params_have_bf16_panels(&model->params);
     r->kinds = r->type_table >= 0 ? stem_of(model)->tables[r->type_table].rows : 0;
     if (!r->options.tokens)
         r->options.tokens = USUAL_TOKENS;
@@ -207,7 +209,7 @@ static int64_t round_up(int64_t n, int64_t grain) { return (n + grain - 1) / gra
 
 /* The rows of sequences of this length side by side. */
 static int64_t rows_for(const wf_runner *r, size_t count) {
-    int64_t n = (int64_t)count, limit = wf_runner_limit(r->model), rows = r->exact || !r->options.bf16 ? n : round_up(n, GRAIN);
+    int64_t n = (int64_t)count, limit = wf_runner_limit(r->model), rows = r->exact || !r->compiles ? n : round_up(n, GRAIN);
     return limit > 0 && rows > limit ? (n > limit ? n : limit) : rows;
 }
 
@@ -365,7 +367,7 @@ enum { MOST_PADDING = 18 }; /* that sum for k of 2^24, rounded up */
 static cut best_cut(const wf_runner *r, const wf_sequence *list, const size_t *order, size_t n, int64_t tokens,
                     const cut *after) {
     int64_t rows = rows_for(r, list[order[0]].count), most = tokens / rows, padding = 0,
-            cost = r->options.bf16 ? BATCH_COST_BF16 : BATCH_COST;
+            cost = r->compiles ? BATCH_COST_COMPILED : BATCH_COST;
     cut best = {.cost = INT64_MAX};
     for (size_t k = 1; k <= n && (k == 1 || (int64_t)k <= most); k++) {
         padding += rows - rows_for(r, list[order[k - 1]].count);

@@ -234,6 +234,13 @@ weft_status wf_params_allocate_panels(wf_params *params, weft_error *err) {
     return WEFT_OK;
 }
 
+bool wf_params_have_bf16_panels(const wf_params *params) {
+    for (size_t i = 0; i < params->count; i++)
+        if (params->list[i]->bf16_panels)
+            return true;
+    return false;
+}
+
 void wf_params_refresh_bf16(wf_params *params) {
     for (size_t i = 0; i < params->count; i++) {
         wf_param *p = params->list[i];

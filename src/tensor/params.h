@@ -78,9 +78,9 @@ weft_status wf_params_allocate_grads(wf_params *params, weft_error *err); /* of 
 weft_status wf_params_allocate_bf16(wf_params *params, weft_error *err);
 /* `count` values from `first` on, whole rows where they lie turned: where they are, or copied in order into `out`. */
 const float *wf_param_values(const wf_params *params, const wf_param *param, int64_t first, int64_t count, float *out);
-weft_status
-wf_params_allocate_panels(wf_params *params,
-                          weft_error *err); /* of all matrices but tables, from the bf16 copies or else the masters */
+/* Of all matrices but tables: in bf16 where there are copies and the processor multiplies it, in fp32 where there are none. */
+weft_status wf_params_allocate_panels(wf_params *params, weft_error *err);
+bool wf_params_have_bf16_panels(const wf_params *params);                /* any of them: products in bf16 read these */
 weft_status wf_params_allocate_int8(wf_params *params, weft_error *err); /* of all matrices, from the masters */
 void wf_params_refresh_bf16(wf_params *params);                          /* bf16 copies from the masters */
 void wf_params_init(wf_params *params,
