@@ -119,8 +119,10 @@ static weft_status load_one(wf_records *r, const char *path, const form *f, bool
     return wf_text_load(r->env, &path, 1, &how, &s->text, err);
 }
 
-static weft_status check_fields(const wf_records *r, const char *path, const form *f, weft_error *err) {
+static weft_status check_fields(const wf_records *r, const char *path, const form *f, const char *named, weft_error *err) {
     size_t needed = columns_of(r);
+    WF_CHECK(!named || f->json || f->table, err, WEFT_USAGE,
+             "%s: lines of text have no field '%s': give JSON Lines or a table (--input)", path, named);
     for (size_t i = 0; f->table && i < r->n_fields; i++)
         WF_CHECK(r->fields[i].optional || !r->fields[i].list, err, WEFT_USAGE, "%s: '%s' is a list: it needs JSON Lines", path,
                  r->fields[i].name);
@@ -133,7 +135,7 @@ static weft_status check_fields(const wf_records *r, const char *path, const for
 static weft_status load_file(wf_records *r, const char *path, const wf_records_options *o, bool listed, weft_error *err) {
     const form *f;
     WF_TRY(find_form(path, o->format, &f, err));
-    WF_TRY(check_fields(r, wf_streq(path, "-") ? "standard input" : path, f, err));
+    WF_TRY(check_fields(r, wf_streq(path, "-") ? "standard input" : path, f, o->named, err));
     WF_TRY(wf_grow(&r->env->mem, (void **)&r->sources, &r->capacity_sources, r->n_sources + 1, sizeof *r->sources, err));
     r->sources[r->n_sources].text = wf_text_new(&r->env->mem);
     WF_TRY(load_one(r, path, f, listed, err));

@@ -27,7 +27,8 @@ typedef struct wf_records_options {
     const char *format; /* text, jsonl, csv or tsv; NULL: by the name */
     const wf_record_field *fields;
     size_t n_fields;
-    bool whole; /* a text is one record, not its lines */
+    const char *named; /* a field that somebody asked for by its name: lines of text, which have none, are an error; or NULL */
+    bool whole;        /* a text is one record, not its lines */
 } wf_records_options;
 
 typedef struct wf_text_record {

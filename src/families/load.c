@@ -613,7 +613,8 @@ static weft_status create_only(loader *l, wf_json *spec) {
 
 static weft_status open_all(loader *l, const char *path) {
     wf_json *spec;
-    WF_CHECK(wf_is_dir(path) || wf_is_file(path), l->err, WEFT_FAILURE, "%s: no such folder", path);
+    WF_CHECK(wf_is_dir(path) || wf_is_file(path), l->err, WEFT_USAGE,
+             "'%s' is neither a model folder nor a file, nor a name in the cache of the Hugging Face hub", path);
     WF_TRY(open_families(l));
     WF_TRY(find_config(l, path));
     WF_TRY(of_config(l, make_spec(l, &spec)));

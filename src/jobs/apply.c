@@ -45,6 +45,7 @@ weft_status wf_apply_fields(wf_apply *a, wf_options *o, const char *const *usual
     for (size_t i = 0; i < given; i++)
         a->fields[i] = (wf_record_field){.name = names[i]};
     a->records.n_fields = given > n ? given : n;
+    a->records.named = given > 0 ? names[0] : NULL;
     return WEFT_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/reader.h"
 #include "jobs/opened.h"
 #include "jobs/put.h"
@@ -177,9 +178,12 @@ static void tell(wf_conversion *c) {
 weft_status wf_job_convert(wf_job *job) {
     wf_conversion c = {.job = job};
     WF_TRY(read_options(job, &c));
+    const bool there = wf_is_dir(c.to);
     weft_status status = convert(&c);
     if (status == WEFT_OK)
         tell(&c);
+    else if (!there)
+        rmdir(c.to); /* where nothing could be written nothing stays; what was written does */
     wf_shards_free(c.shards);
     if (c.known)
         wf_checkpoint_close(&c.checkpoint);

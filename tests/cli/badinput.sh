@@ -136,6 +136,7 @@ bad 4 "is empty" "$WEFT" eval model empty.txt
 bad 1 "missing.txt: No such file" "$WEFT" eval model missing.txt
 bad 2 "unknown model" "$WEFT" inspect nowhere
 bad 2 "nowhere: no such folder" "$WEFT" verify nowhere
+bad 2 "'nowhere' is neither a model folder" "$WEFT" convert nowhere out
 bad 2 "unexpected argument" "$WEFT" info something
 
 # --- specs: as JSON ---

@@ -200,6 +200,8 @@ run 0 "$WEFT" classify mlm pairs.jsonl --field a --pair b --top-k 0
 lines "$out" 1
 run 2 "$WEFT" classify mlm texts --pair b
 has "$err" "lines of text have one field"
+run 2 "$WEFT" embed mlm - --field title
+has "$err" "standard input: lines of text have no field 'title'"
 printf '{"text": "the cat", "choices": ["sat", "is red"]}\n{"text": "sky", "question": "is", "choices": ["red"]}\n' >choices.jsonl
 run 0 "$WEFT" classify choice choices.jsonl --top-k 0
 lines "$out" 2

@@ -42,6 +42,15 @@ goes_on full
 run 1 limited 1 train tiny --steps 2 --checkpoint-every 0
 one_line
 
+# --- a conversion that finds no room ---
+run 1 limited 1 "$WEFT" convert whole converted
+one_line
+has "$err" "model.safetensors"
+check "no empty folder stays" test ! -e converted
+mkdir -p mine
+run 1 limited 1 "$WEFT" convert whole mine
+check "a folder that was there stays" test -d mine
+
 # --- a full file system ---
 mkdir -p disk
 if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=2m tmpfs disk 2>/dev/null; then
