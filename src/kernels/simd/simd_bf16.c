@@ -20,7 +20,7 @@ WF_INLINE vi load_pairs(const uint16_t *p) {
     return v;
 }
 
-/* Two neighbours in every lane; of the last of an odd row only itself. */
+/* Two neighbours in every lane. */
 WF_INLINE vi set_pair(const uint16_t *p) {
     int32_t pair;
     memcpy(&pair, p, sizeof pair);
@@ -47,7 +47,8 @@ WF_INLINE void store_row(const wf_panel_args *args, void *c, vf low, vf high) {
     }
 }
 
-/* Rows are addressed three to a pointer: base, base + row and base + 2 row are one addressing mode each. */
+/* Rows are addressed three to a pointer: base, base + row and base + 2 row are one addressing mode each. single: the last of an
+ * odd k, which has no neighbour. */
 WF_INLINE void add_step(vf sum[ROWS][VECTORS], const uint16_t *const *base, const uint16_t *b, const int rows, int64_t row,
                         bool single) {
     vi w[VECTORS];
