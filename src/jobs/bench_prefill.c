@@ -60,6 +60,8 @@ static weft_status run(wf_bench *b) {
     return status;
 }
 
-const wf_bench_row wf_bench_prefill = {
-    "prefill", "a prompt of 512 tokens into the GPT-2 124M shape, to the logits of its last row; of weights in panels", run,
-    false};
+const wf_bench_row wf_bench_prefill = {"prefill",
+                                       "a prompt of 512 tokens into the GPT-2 124M shape, to the logits of its last row; of "
+                                       "weights in panels (bf16: where the processor "
+                                       "multiplies it)",
+                                       run, false};

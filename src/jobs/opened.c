@@ -92,8 +92,6 @@ static weft_status make_copies(wf_params *params, wf_precision precision, weft_e
 static weft_status open_parts(wf_opened *o, const wf_env *env, const char *path, wf_precision precision, bool body,
                               wf_arena *arena, weft_error *err) {
     wf_checkpoint c;
-    WF_CHECK(wf_is_dir(path) || wf_is_file(path), err, WEFT_USAGE,
-             "'%s' is neither a model folder nor a file, nor a name in the cache of the Hugging Face hub", path);
     WF_TRY(wf_checkpoint_open(env, path, &(wf_load_options){.map = true, .turned = true, .body = body}, &c, err));
     o->model = c.model;
     c.model = NULL;

@@ -213,8 +213,9 @@ static void run_panels_of(const wf_kernels *k, const work *w, wf_dtype type, wf_
     static uint16_t y[64 * 64];
     const uint16_t *numbers = (const uint16_t *)w->in[7];
     int64_t rows = w->variant + 1, columns = w->variant * 11 % 47 + 1, steps = w->n % 4096 + 1;
+    int64_t most = type == WF_BF16 ? HALF : CAPACITY; /* x and W in bf16 are halves of one input */
     memset(w->out[0], 0, (size_t)(SPREAD * w->n) * sizeof(float));
-    if (w->n * SPREAD < rows * columns || steps * rows > HALF || steps * columns > HALF)
+    if (w->n * SPREAD < rows * columns || steps * rows > most || steps * columns > most)
         return; /* no room */
     char *scratch = malloc(wf_panels_scratch(k, type, steps) + 64);
     if (type == WF_BF16)
